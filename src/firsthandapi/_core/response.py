@@ -1,0 +1,93 @@
+"""A response as the layers above the wire see it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from ..errors import UnexpectedResponseError
+from .headers import Headers
+from .masking import mask_secrets
+from .ratelimit import RateLimit, parse_rate_limit
+
+MAX_BODY_BYTES = 32 * 1024 * 1024
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class ApiResponse:
+    """What came back with a result: `job.response`, `error.response`, `client.request(…)`.
+
+    Attributes:
+        status_code: the HTTP status.
+        idempotency_key: the key the request carried, or None.
+        attempts: how often the request was tried, 1 if it worked at once.
+        content: the raw body. Kept for `client.request` only; a model's response has `b""`, since the
+            model holds all of it.
+    """
+
+    status_code: int
+    raw_headers: tuple[tuple[bytes, bytes], ...] = ()
+    content: bytes = b""
+    idempotency_key: str | None = None
+    attempts: int = 1
+
+    @cached_property
+    def headers(self) -> Headers:
+        """The response's headers; names ignore case."""
+        return Headers(self.raw_headers)
+
+    @property
+    def request_id(self) -> str | None:
+        """What to quote to support, if the service sent one."""
+        return self.headers.get("x-request-id")
+
+    @property
+    def rate_limit(self) -> RateLimit | None:
+        """The rate limit as of this response, if the service sent it."""
+        return parse_rate_limit(self.headers)
+
+    @property
+    def credits_remaining_cents(self) -> int | None:
+        """The credits left, in US cents, as of this response, if the service sent it."""
+        try:
+            return int(self.headers["x-firsthandapi-credits-remaining"])
+        except (KeyError, ValueError):
+            return None
+
+    @property
+    def idempotent_replay(self) -> bool:
+        """Whether this is the stored answer to an earlier request with the same key."""
+        return self.headers.get("idempotent-replayed", "").lower() == "true"
+
+    def json(self) -> Any:
+        """The body, parsed; None if it is empty.
+
+        Raises:
+            UnexpectedResponseError: it is not JSON.
+        """
+        if not self.content.strip():
+            return None
+        try:
+            return json.loads(self.content)
+        except (ValueError, RecursionError):
+            raise not_json(self, self.content) from None
+
+    def __repr__(self) -> str:
+        return f"<ApiResponse [{self.status_code}, request_id={self.request_id}, attempts={self.attempts}]>"
+
+
+def not_json(response: ApiResponse, content: bytes) -> UnexpectedResponseError:
+    """The error for a success whose body is not JSON: it shows the first bytes, masked."""
+    content_type = response.headers.get("content-type")
+    start = mask_secrets(content[:200].decode("utf-8", "replace"))
+    # The cut may fall into a key or a URL whose end would have given it away.
+    return UnexpectedResponseError(
+        f"HTTP {response.status_code} came with {len(content)} bytes of {content_type or 'no content type'} "
+        f"where JSON was due; it starts with {start!r}. Is base_url that of the FirstHandAPI service?",
+        status=response.status_code,
+        content_type=content_type,
+        length=len(content),
+        request_id=response.request_id,
+    )
