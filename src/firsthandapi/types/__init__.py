@@ -1,0 +1,178 @@
+"""The models: what the service answers with, and the arguments it is sent.
+
+Each module is loaded when one of its names is first used: defining them all costs more than the rest of the
+import together.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ._base import Model as Model
+    from ._base import Params as Params
+    from .api_key import ApiKey as ApiKey
+    from .api_key import ApiKeyCreate as ApiKeyCreate
+    from .api_key import ApiKeyList as ApiKeyList
+    from .audit import AuditEvent as AuditEvent
+    from .audit import AuditEventList as AuditEventList
+    from .billing import Checkout as Checkout
+    from .billing import CreditBalance as CreditBalance
+    from .billing import CreditTransaction as CreditTransaction
+    from .billing import Purchase as Purchase
+    from .billing import TransactionList as TransactionList
+    from .enums import AuditEventType as AuditEventType
+    from .enums import Environment as Environment
+    from .enums import EventType as EventType
+    from .enums import JobStatus as JobStatus
+    from .enums import JobType as JobType
+    from .enums import MediaFormat as MediaFormat
+    from .enums import OpenAuditEventType as OpenAuditEventType
+    from .enums import OpenEnvironment as OpenEnvironment
+    from .enums import OpenEventType as OpenEventType
+    from .enums import OpenJobStatus as OpenJobStatus
+    from .enums import OpenJobType as OpenJobType
+    from .enums import OpenMediaFormat as OpenMediaFormat
+    from .enums import OpenScope as OpenScope
+    from .enums import OpenSubmissionStatus as OpenSubmissionStatus
+    from .enums import OpenTransactionType as OpenTransactionType
+    from .enums import PurchaseTier as PurchaseTier
+    from .enums import Scope as Scope
+    from .enums import SubmissionStatus as SubmissionStatus
+    from .enums import TransactionType as TransactionType
+    from .event import CreditsEvent as CreditsEvent
+    from .event import CreditsEventData as CreditsEventData
+    from .event import JobEvent as JobEvent
+    from .event import JobEventData as JobEventData
+    from .event import SubmissionEvent as SubmissionEvent
+    from .event import SubmissionEventData as SubmissionEventData
+    from .event import WebhookEvent as WebhookEvent
+    from .file import Annotations as Annotations
+    from .file import AudioAnnotations as AudioAnnotations
+    from .file import DetectedObject as DetectedObject
+    from .file import DeviceInfo as DeviceInfo
+    from .file import DominantObject as DominantObject
+    from .file import DownloadUrl as DownloadUrl
+    from .file import File as File
+    from .file import FileList as FileList
+    from .file import ImageAnnotations as ImageAnnotations
+    from .file import Keyframe as Keyframe
+    from .file import Scene as Scene
+    from .file import TrackedObject as TrackedObject
+    from .file import TranscriptSegment as TranscriptSegment
+    from .file import UnknownAnnotations as UnknownAnnotations
+    from .file import VideoAnnotations as VideoAnnotations
+    from .file import VideoScene as VideoScene
+    from .identity import Identity as Identity
+    from .job import Job as Job
+    from .job import JobCreate as JobCreate
+    from .job import JobGet as JobGet
+    from .job import JobList as JobList
+    from .job import JobRate as JobRate
+    from .organization import OrganizationSettings as OrganizationSettings
+    from .organization import OrganizationUpdate as OrganizationUpdate
+    from .page import ListParams as ListParams
+    from .page import PageEnvelope as PageEnvelope
+    from .signup import Signup as Signup
+    from .signup import SignupCreate as SignupCreate
+    from .submission import Dimensions as Dimensions
+    from .submission import Submission as Submission
+    from .submission import SubmissionList as SubmissionList
+    from .submission import SubmissionSummary as SubmissionSummary
+    from .submission import SubmissionSummaryGet as SubmissionSummaryGet
+    from .webhook import WebhookCreate as WebhookCreate
+    from .webhook import WebhookEndpoint as WebhookEndpoint
+    from .webhook import WebhookEventList as WebhookEventList
+    from .webhook import WebhookUpdate as WebhookUpdate
+
+_MODULE_OF = {
+    "Annotations": "file",
+    "ApiKey": "api_key",
+    "ApiKeyCreate": "api_key",
+    "ApiKeyList": "api_key",
+    "AudioAnnotations": "file",
+    "AuditEvent": "audit",
+    "AuditEventList": "audit",
+    "AuditEventType": "enums",
+    "Checkout": "billing",
+    "CreditBalance": "billing",
+    "CreditTransaction": "billing",
+    "CreditsEvent": "event",
+    "CreditsEventData": "event",
+    "DetectedObject": "file",
+    "DeviceInfo": "file",
+    "Dimensions": "submission",
+    "DominantObject": "file",
+    "DownloadUrl": "file",
+    "Environment": "enums",
+    "EventType": "enums",
+    "File": "file",
+    "FileList": "file",
+    "Identity": "identity",
+    "ImageAnnotations": "file",
+    "Job": "job",
+    "JobCreate": "job",
+    "JobEvent": "event",
+    "JobEventData": "event",
+    "JobGet": "job",
+    "JobList": "job",
+    "JobRate": "job",
+    "JobStatus": "enums",
+    "JobType": "enums",
+    "Keyframe": "file",
+    "ListParams": "page",
+    "MediaFormat": "enums",
+    "Model": "_base",
+    "OpenAuditEventType": "enums",
+    "OpenEnvironment": "enums",
+    "OpenEventType": "enums",
+    "OpenJobStatus": "enums",
+    "OpenJobType": "enums",
+    "OpenMediaFormat": "enums",
+    "OpenScope": "enums",
+    "OpenSubmissionStatus": "enums",
+    "OpenTransactionType": "enums",
+    "OrganizationSettings": "organization",
+    "OrganizationUpdate": "organization",
+    "PageEnvelope": "page",
+    "Params": "_base",
+    "Purchase": "billing",
+    "PurchaseTier": "enums",
+    "Scene": "file",
+    "Scope": "enums",
+    "Signup": "signup",
+    "SignupCreate": "signup",
+    "Submission": "submission",
+    "SubmissionEvent": "event",
+    "SubmissionEventData": "event",
+    "SubmissionList": "submission",
+    "SubmissionStatus": "enums",
+    "SubmissionSummary": "submission",
+    "SubmissionSummaryGet": "submission",
+    "TrackedObject": "file",
+    "TransactionList": "billing",
+    "TransactionType": "enums",
+    "TranscriptSegment": "file",
+    "UnknownAnnotations": "file",
+    "VideoAnnotations": "file",
+    "VideoScene": "file",
+    "WebhookCreate": "webhook",
+    "WebhookEndpoint": "webhook",
+    "WebhookEvent": "event",
+    "WebhookEventList": "webhook",
+    "WebhookUpdate": "webhook",
+}
+
+
+def __getattr__(name: str) -> Any:
+    module = _MODULE_OF.get(name)
+    if module is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f".{module}", __name__), name)
+    globals()[name] = value  # so that this runs once a name
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_MODULE_OF})

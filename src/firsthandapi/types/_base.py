@@ -1,0 +1,251 @@
+"""What all models share: open, frozen responses and closed, strict request arguments."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from datetime import date, datetime, timezone
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeVar, cast
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainValidator
+from pydantic_core import CoreSchema, core_schema
+
+from firsthandapi._core.masking import mask_key, mask_secrets
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+    from firsthandapi._core.response import ApiResponse
+
+# Labels of a tolerant union's branches. They stand in an error's path, from which the decoder takes them out.
+TYPED_BRANCH = "<typed>"
+PLAIN_BRANCH = "<plain>"
+
+_SECRETS = frozenset({"secret", "api_key", "token", "password", "authorization"})
+_SIGNED_URLS = frozenset({"download_url", "file_url", "checkout_url", "purchase_url"})
+_HOST = re.compile(r"(https?://)(?:[^/?#\s]*@)?([A-Za-z0-9.\-]+(?::[0-9]+)?)", re.ASCII)
+# A repr is for a log line or a notebook cell, not for the data.
+_LONGEST_TEXT = 80
+_MOST_ITEMS = 5
+_DEEPEST = 3
+
+
+class _Ellipsis:
+    def __repr__(self) -> str:
+        return "…"
+
+
+_ELLIPSIS = _Ellipsis()
+
+
+def _masked(name: str, value: Any, depth: int = 0) -> Any:
+    """`value` as a repr may show it: without secrets, and short."""
+    if isinstance(value, str):
+        if name in _SECRETS:
+            return mask_key(value)
+        if name in _SIGNED_URLS:
+            # The path of a checkout page is as good as a key, so only the host is left.
+            host = _HOST.match(value)
+            return f"{host[1]}{host[2]}/…" if host else "…"
+        # Masked before it is cut: a cut could take away what gives a secret away.
+        text = mask_secrets(value)
+        return text if len(text) <= _LONGEST_TEXT else text[: _LONGEST_TEXT - 1] + "…"
+    if isinstance(value, (dict, list)) and depth == _DEEPEST:
+        return _ELLIPSIS
+    if isinstance(value, list):
+        return _masked_list(name, value, depth + 1)  # pyright: ignore[reportUnknownArgumentType]
+    if isinstance(value, dict):
+        return _masked_dict(value, depth + 1)  # pyright: ignore[reportUnknownArgumentType]
+    return value
+
+
+def _masked_list(name: str, items: list[Any], depth: int) -> list[Any]:
+    shown = [_masked(name, item, depth) for item in items[:_MOST_ITEMS]]
+    return shown if len(items) <= _MOST_ITEMS else [*shown, _ELLIPSIS]
+
+
+def _masked_dict(entries: dict[Any, Any], depth: int) -> dict[str, Any]:
+    return {mask_secrets(str(key)): _masked(str(key).lower(), item, depth) for key, item in entries.items()}
+
+
+class Model(BaseModel):
+    """Something the service answered with.
+
+    It is frozen, keeps fields this version does not know (as attributes and in `model_extra`), and knows the
+    response it came with. `repr` and `str` mask secrets and signed URLs; attributes, `model_dump` and pickles
+    carry them whole. Two are equal if type and fields are; a model hashes by type and `id`.
+    """
+
+    # Outside the fields: a pydantic private attribute would take part in equality, and cost an allocation.
+    __slots__ = ("_response",)
+
+    model_config = ConfigDict(frozen=True, extra="allow", strict=True, cache_strings="keys")
+
+    # What the decoder checks against in place of the class itself, where that is a union of its subclasses.
+    __decodes_as__: ClassVar[Any] = None
+
+    @property
+    def response(self) -> ApiResponse:
+        """The response this came with: status, headers, rate limit, attempts. A page's items share one."""
+        try:
+            return cast("ApiResponse", _RESPONSE.__get__(self))
+        except AttributeError:
+            pass
+        raise AttributeError(
+            f"this {type(self).__name__} has no response: it is part of another model, "
+            "came by webhook, or was built by hand"
+        )
+
+    def __getattr__(self, name: str) -> Any:
+        # Python comes here after the property above has raised; pydantic's own text would hide the reason.
+        if name == "response":
+            return type(self).response.__get__(self)
+        return super().__getattr__(name)  # type: ignore[misc]
+
+    def __hash__(self) -> int:
+        fields = self.__dict__
+        identity = fields.get("id")
+        if identity is None:
+            identity = tuple(
+                (name, fields.get(name))
+                for name in type(self).model_fields
+                if isinstance(fields.get(name), (str, int, float, datetime))
+            )
+        return hash((type(self), identity))
+
+    def __repr_args__(self) -> Iterator[tuple[str, Any]]:
+        for name, value in (*self.__dict__.items(), *(self.__pydantic_extra__ or {}).items()):
+            if value is not None:
+                yield mask_secrets(name), _masked(name.lower(), value)
+
+    def __str__(self) -> str:
+        return repr(self)
+
+    def __getstate__(self) -> dict[Any, Any]:
+        state = super().__getstate__()
+        state["_response"] = getattr(self, "response", None)
+        return state
+
+    def __setstate__(self, state: dict[Any, Any]) -> None:
+        response = state.pop("_response", None)
+        super().__setstate__(state)
+        attach(self, response)
+
+    def __copy__(self) -> Self:
+        return attach(super().__copy__(), getattr(self, "response", None))
+
+    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
+        # A response never changes, so copies may share it.
+        return attach(super().__deepcopy__(memo), getattr(self, "response", None))
+
+
+_RESPONSE: Any = Model.__dict__["_response"]
+
+M = TypeVar("M", bound=Model)
+
+
+def attach(model: M, response: ApiResponse | None) -> M:
+    """Give `model` the response it came with. Returns the model."""
+    if response is not None:
+        _RESPONSE.__set__(model, response)
+    return model
+
+
+class Params(BaseModel):
+    """The arguments of one method, checked before anything is sent.
+
+    Closed and strict: no unknown names, no `"5"` for 5, no `True` for 1. Each field's description says what
+    is allowed; it is the text of the error.
+    """
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, hide_input_in_errors=True)
+
+
+def _as_utc(value: datetime) -> datetime:
+    return value.replace(tzinfo=timezone.utc)
+
+
+class _Utc:
+    """Any datetime pydantic reads; one without an offset is UTC, as everything the service sends is."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> CoreSchema:
+        # A union, so that Python runs for naive values alone.
+        return core_schema.union_schema(
+            [
+                core_schema.datetime_schema(strict=False, tz_constraint="aware"),
+                core_schema.no_info_after_validator_function(
+                    _as_utc, core_schema.datetime_schema(strict=False)
+                ),
+            ],
+            mode="left_to_right",
+            custom_error_type="datetime",
+            custom_error_message="Input should be a date and time",
+        )
+
+
+UtcDatetime = Annotated[datetime, _Utc()]
+
+
+class Tolerant:
+    """Tries `typed`; what does not fit becomes `plain`: one odd field must not cost the whole answer."""
+
+    def __init__(self, typed: Any, plain: Any) -> None:
+        self.typed = typed
+        self.plain = plain
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> CoreSchema:
+        choices: list[CoreSchema | tuple[CoreSchema, str]] = [
+            (handler.generate_schema(self.typed), TYPED_BRANCH),
+            (handler.generate_schema(self.plain), PLAIN_BRANCH),
+        ]
+        return core_schema.union_schema(choices, mode="left_to_right")
+
+
+_TIME = re.compile(
+    r"(\d{4}-\d{2}-\d{2})(?:T(\d{2}:\d{2})(?::(\d{2})(?:[.,]\d+)?)?(Z|[+-]\d{2}:?\d{2}))?", re.ASCII
+)
+
+
+def _wire_time(value: Any) -> str:
+    """A date or time argument as it is sent. The clock is not asked: it jumps, and the service decides."""
+    if isinstance(value, datetime):
+        if value.utcoffset() is None:
+            raise ValueError("has no time zone: use datetime.now(timezone.utc) or .astimezone()")
+        try:
+            return value.astimezone(timezone.utc).isoformat().replace("+00:00", "Z")
+        except OverflowError:
+            raise ValueError("is outside the years 1 to 9999 in UTC") from None
+    if isinstance(value, date):
+        return value.isoformat()
+    if not isinstance(value, str):
+        raise ValueError("must be an aware datetime or an ISO 8601 string")  # noqa: TRY004 - pydantic reads no other
+    match = _TIME.fullmatch(value)
+    if match is None:
+        raise ValueError(
+            "must be ISO 8601 with an offset, such as 2026-03-27T10:00:00Z, or a date such as 2026-03-27"
+        )
+    day, minute, second, offset = match.groups()
+    try:
+        # Only what Python 3.10 reads: no Z, no fraction of any length, no offset without a colon.
+        datetime.fromisoformat(f"{day}T{minute or '00:00'}:{second or '00'}")
+        if offset not in (None, "Z"):
+            datetime.fromisoformat(f"{day}T00:00:00{offset[:3]}:{offset[-2:]}")
+    except ValueError:
+        raise ValueError("is not a date and time that exists") from None
+    return value
+
+
+# A date or time as argument; holds the string to send once it is checked.
+WireTime = Annotated[date | str, PlainValidator(_wire_time)]
+
+
+def _whole(value: Any) -> Any:
+    if type(value) is not int:
+        raise ValueError("must be an int")
+    return value
+
+
+_T = TypeVar("_T")
+
+# A Literal of ints is met by 1000.0 too, since they are equal; this holds it to ints.
+Whole = Annotated[_T, BeforeValidator(_whole)]

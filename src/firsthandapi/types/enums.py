@@ -1,0 +1,95 @@
+"""The contract's closed sets of words (§4), each in two forms.
+
+The closed form (`MediaFormat`) is for arguments: the SDK sends nothing else. The open form
+(`OpenMediaFormat`) is for responses: the service may add a word at any time, and then it is simply a string.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+if TYPE_CHECKING:
+    from pydantic_core import CoreSchema
+
+
+class _Open:
+    """Checks `Literal[…] | str` as what it comes to: a string. Half the work, and a clean error path."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> CoreSchema:
+        from pydantic_core import core_schema
+
+        return core_schema.str_schema()
+
+
+JobType = Literal["data_collection", "feedback"]
+OpenJobType = Annotated[JobType | str, _Open()]
+
+JobStatus = Literal["open", "filled", "in_progress", "completed", "cancelled"]
+OpenJobStatus = Annotated[JobStatus | str, _Open()]
+# A job in one of these states never changes again.
+TERMINAL_JOB_STATUSES: frozenset[str] = frozenset({"completed", "cancelled"})
+
+SubmissionStatus = Literal["pending_score", "approved", "retry_pending", "rejected"]
+OpenSubmissionStatus = Annotated[SubmissionStatus | str, _Open()]
+
+MediaFormat = Literal[
+    "image/jpeg",
+    "image/png",
+    "image/webp",
+    "image/gif",
+    "audio/mpeg",
+    "audio/wav",
+    "audio/mp4",
+    "video/mp4",
+    "video/quicktime",
+]
+OpenMediaFormat = Annotated[MediaFormat | str, _Open()]
+
+Scope = Literal[
+    "jobs:read",
+    "jobs:write",
+    "webhooks:read",
+    "webhooks:write",
+    "keys:manage",
+    "audit:read",
+    "usage:read",
+    "billing:write",
+]
+OpenScope = Annotated[Scope | str, _Open()]
+
+Environment = Literal["live", "test"]
+OpenEnvironment = Annotated[Environment | str, _Open()]
+
+TransactionType = Literal["purchase", "deduction", "free_tier", "bonus", "expiration", "refund"]
+OpenTransactionType = Annotated[TransactionType | str, _Open()]
+
+# Purchases are fixed amounts, in US cents.
+PurchaseTier = Literal[1000, 2500, 5000, 10000, 25000]
+
+EventType = Literal[
+    "submission.approved",
+    "submission.rejected",
+    "submission.scored",
+    "job.completed",
+    "job.cancelled",
+    "job.flagged",
+    "credits.low_balance",
+    "credits.purchased",
+    "credits.auto_topped_up",
+    "credits.expired",
+    "credits.expiring_soon",
+]
+OpenEventType = Annotated[EventType | str, _Open()]
+
+AuditEventType = Literal[
+    "job.created",
+    "job.cancelled",
+    "job.completed",
+    "submission.approved",
+    "submission.rejected",
+    "api_key.created",
+    "api_key.rotated",
+    "api_key.revoked",
+]
+# The contract calls this set open, so arguments take any string too.
+OpenAuditEventType = Annotated[AuditEventType | str, _Open()]

@@ -1,0 +1,288 @@
+"""Approved files, their download URLs and annotations (contract §3 "File", "Annotations")."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, cast
+
+from pydantic import BeforeValidator, Field
+
+from ._base import Model, Tolerant, UtcDatetime
+from .enums import OpenMediaFormat
+from .page import ListParams
+
+
+class DeviceInfo(Model):
+    """What a file was captured with (contract §3 "File").
+
+    Attributes:
+        device_model: such as `iPhone 15`.
+        device_os: such as `iOS 18.1`.
+        app_version: the version of the capturing app.
+    """
+
+    device_model: str | None = None
+    device_os: str | None = None
+    app_version: str | None = None
+
+
+class DetectedObject(Model):
+    """An object seen in an image.
+
+    Attributes:
+        label: what it is.
+        confidence: how sure the annotator is, 0 to 1.
+    """
+
+    label: str | None = None
+    confidence: float | None = None
+
+
+class Scene(Model):
+    """Where an image was taken.
+
+    Attributes:
+        setting: such as `outdoor residential`.
+        indoor: whether it is indoors.
+    """
+
+    setting: str | None = None
+    indoor: bool | None = None
+
+
+class DominantObject(Model):
+    """An object that fills much of an image.
+
+    Attributes:
+        label: what it is.
+        position: such as `center`.
+        approximate_coverage: the share of the image, such as `25%`.
+    """
+
+    label: str | None = None
+    position: str | None = None
+    approximate_coverage: str | None = None
+
+
+class TranscriptSegment(Model):
+    """A stretch of speech.
+
+    Attributes:
+        start: seconds from the beginning.
+        end: seconds from the beginning.
+        text: what is said.
+        speaker: who says it.
+    """
+
+    start: float | None = None
+    end: float | None = None
+    text: str | None = None
+    speaker: str | None = None
+
+
+class VideoScene(Model):
+    """A scene of a video.
+
+    Attributes:
+        start: seconds from the beginning.
+        end: seconds from the beginning.
+        description: what happens.
+    """
+
+    start: float | None = None
+    end: float | None = None
+    description: str | None = None
+
+
+class TrackedObject(Model):
+    """An object followed through a video.
+
+    Attributes:
+        label: what it is.
+        scenes: the scenes it is seen in; the contract does not say how they are named.
+    """
+
+    label: str | None = None
+    scenes: list[Any] | None = None
+
+
+class Keyframe(Model):
+    """A frame that stands for a part of a video.
+
+    Attributes:
+        timestamp: seconds from the beginning.
+        description: what it shows.
+    """
+
+    timestamp: float | None = None
+    description: str | None = None
+
+
+class ImageAnnotations(Model):
+    """What was recognized in an image (contract §3 "Annotations").
+
+    Attributes:
+        type: `image`.
+        objects: labels, or in newer versions objects with `label` and `confidence`.
+        scene: where it was taken.
+        text_extraction: text seen in the image.
+        color_palette: colours as `#rrggbb`.
+        dominant_objects: what fills much of the image.
+        composition: how the image is composed, in words.
+        annotation_model: what made the annotations.
+    """
+
+    type: Literal["image"]
+    objects: list[str | DetectedObject] | None = None
+    scene: Scene | None = None
+    text_extraction: str | None = None
+    color_palette: list[str] | None = None
+    dominant_objects: list[DominantObject] | None = None
+    composition: str | None = None
+    annotation_model: str | None = None
+
+
+class AudioAnnotations(Model):
+    """What was recognized in a recording (contract §3 "Annotations").
+
+    Attributes:
+        type: `audio`.
+        speaker_count: how many people speak.
+        language: ISO 639-1, such as `en`.
+        topics: what is spoken about.
+        keywords: words that stand out.
+        noise_level: such as `low`.
+        transcript_segments: what is said, and when.
+        annotation_model: what made the annotations.
+    """
+
+    type: Literal["audio"]
+    speaker_count: int | None = None
+    language: str | None = None
+    topics: list[str] | None = None
+    keywords: list[str] | None = None
+    noise_level: str | None = None
+    transcript_segments: list[TranscriptSegment] | None = None
+    annotation_model: str | None = None
+
+
+class VideoAnnotations(Model):
+    """What was recognized in a video (contract §3 "Annotations").
+
+    Attributes:
+        type: `video`.
+        scenes: its scenes, in order.
+        actions: what is done.
+        tracked_objects: objects followed through the scenes.
+        keyframes: frames that stand for their parts.
+        transcript_segments: what is said, and when.
+        annotation_model: what made the annotations.
+    """
+
+    type: Literal["video"]
+    scenes: list[VideoScene] | None = None
+    actions: list[str] | None = None
+    tracked_objects: list[TrackedObject] | None = None
+    keyframes: list[Keyframe] | None = None
+    transcript_segments: list[TranscriptSegment] | None = None
+    annotation_model: str | None = None
+
+
+class UnknownAnnotations(Model):
+    """Annotations of a type this version does not know, or that do not have their documented shape.
+
+    A file is worth more than its annotations, so these never make it fail. Everything is kept as it came: as
+    attributes and in `model_extra`.
+
+    Attributes:
+        type: what they say they are.
+        annotation_model: what made the annotations.
+        raw: the annotations themselves if they are not a JSON object, else None.
+    """
+
+    type: Any = None
+    annotation_model: Any = None
+    raw: Any = None
+
+
+def _keep_raw(value: Any) -> Any:
+    if isinstance(value, (dict, UnknownAnnotations)):
+        return cast("Any", value)
+    return {"raw": value}
+
+
+TypedAnnotations = Annotated[
+    ImageAnnotations | AudioAnnotations | VideoAnnotations,
+    Field(discriminator="type"),
+]
+Annotations = Annotated[
+    ImageAnnotations | AudioAnnotations | VideoAnnotations | UnknownAnnotations,
+    Tolerant(TypedAnnotations, Annotated[UnknownAnnotations, BeforeValidator(_keep_raw)]),
+]
+
+
+class File(Model):
+    """An approved file (contract §3 "File").
+
+    Attributes:
+        object: `file`; not checked.
+        id: `file_` and a ULID.
+        job_id: the job it was made for.
+        submission_id: the submission that brought it.
+        content_type: its MIME type.
+        size_bytes: its size, in bytes.
+        duration_seconds: how long it plays, in seconds; audio and video only.
+        width: in pixels; image and video only.
+        height: in pixels; image and video only.
+        content_hash: its SHA-256, in hex.
+        original_filename: the worker's name for it. Never use it as a path.
+        captured_at: when it was captured.
+        ai_star_rating: the score, 1 to 5.
+        device_info: what it was captured with.
+        worker_region: where the worker is.
+        download_url: a signed URL, valid for 7 days. Secret: whoever has it has the file.
+        download_url_expires_at: when that URL ends.
+        annotations: what was recognized in it; None for policy violations, stock photos and scoring errors.
+        keyframes: not documented; whatever the service sends.
+        created_at: when it was created.
+    """
+
+    object: Any = None
+    id: str
+    job_id: str | None = None
+    submission_id: str | None = None
+    content_type: OpenMediaFormat | None = None
+    size_bytes: int | None = None
+    duration_seconds: float | None = None
+    width: int | None = None
+    height: int | None = None
+    content_hash: str | None = None
+    original_filename: str | None = None
+    captured_at: UtcDatetime | None = None
+    ai_star_rating: int | None = None
+    device_info: DeviceInfo | None = None
+    worker_region: str | None = None
+    download_url: str | None = None
+    download_url_expires_at: UtcDatetime | None = None
+    annotations: Annotations | None = None
+    keyframes: Any = None
+    created_at: UtcDatetime | None = None
+
+
+class DownloadUrl(Model):
+    """A fresh download URL (contract §2 "Files and submissions").
+
+    Attributes:
+        object: not checked.
+        download_url: a signed URL, valid for 7 days. Secret: whoever has it has the file.
+        download_url_expires_at: when that URL ends.
+    """
+
+    object: Any = None
+    download_url: str | None = None
+    download_url_expires_at: UtcDatetime | None = None
+
+
+class FileList(ListParams):
+    """The filters of `files.list` (contract §2 "Files and submissions")."""
+
+    min_score: int | None = Field(default=None, ge=1, le=5, description="an int from 1 to 5")

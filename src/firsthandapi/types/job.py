@@ -1,0 +1,140 @@
+"""Jobs (contract §2 "POST /v1/jobs", §3 "Job")."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import Field
+
+from ._base import Model, Params, UtcDatetime, WireTime
+from .enums import (
+    TERMINAL_JOB_STATUSES,
+    JobStatus,
+    JobType,
+    MediaFormat,
+    OpenJobStatus,
+    OpenJobType,
+    OpenMediaFormat,
+)
+from .page import ListParams
+
+
+class Job(Model):
+    """A job (contract §3 "Job"). Times are aware datetimes, money is integer US cents.
+
+    Attributes:
+        object: `job`; not checked.
+        id: `job_` and a ULID.
+        status: `open`, `filled`, `in_progress`, `completed` or `cancelled`.
+        type: `data_collection` or `feedback`.
+        title: a short label, at most 100 characters.
+        description: what workers are asked for.
+        files_needed: how many files were ordered.
+        files_approved: how many were approved so far.
+        price_per_file_cents: what one approved file costs, in US cents.
+        total_cost_cents: files_needed × price_per_file_cents, held in escrow at creation, in US cents.
+        min_star_rating: the lowest rating that is approved, 1 to 5.
+        accepted_formats: MIME types.
+        files_per_submission: how many files one submission may bring, 1 to 5.
+        scoring_criteria: what the scorer looks for besides the description.
+        min_width: the least width, in pixels.
+        min_height: the least height, in pixels.
+        worker_guidelines: further instructions to workers.
+        location: where workers must be, as it was sent.
+        deadline: when the job is cancelled if it is not done.
+        max_workers: how many workers may take part; None means any number.
+        metadata: your own values.
+        buyer_rating: your rating of the job, 1 to 5.
+        buyer_feedback: your words on it.
+        created_at: when it was created.
+        updated_at: when it last changed.
+        completed_at: when the last file was approved.
+        cancelled_at: when it was cancelled.
+    """
+
+    object: Any = None
+    id: str
+    status: OpenJobStatus
+    type: OpenJobType | None = None
+    title: str | None = None
+    description: str | None = None
+    files_needed: int | None = None
+    files_approved: int | None = None
+    price_per_file_cents: int | None = None
+    total_cost_cents: int | None = None
+    min_star_rating: int | None = None
+    accepted_formats: list[OpenMediaFormat] | None = None
+    files_per_submission: int | None = None
+    scoring_criteria: str | None = None
+    min_width: int | None = None
+    min_height: int | None = None
+    worker_guidelines: str | None = None
+    location: dict[str, Any] | None = None
+    deadline: UtcDatetime | None = None
+    max_workers: int | None = None
+    metadata: dict[str, Any] | None = None
+    buyer_rating: int | None = None
+    buyer_feedback: str | None = None
+    created_at: UtcDatetime | None = None
+    updated_at: UtcDatetime | None = None
+    completed_at: UtcDatetime | None = None
+    cancelled_at: UtcDatetime | None = None
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether the job is over: completed or cancelled."""
+        return self.status in TERMINAL_JOB_STATUSES
+
+
+class JobCreate(Params):
+    """The arguments of `jobs.create` (contract §2 "POST /v1/jobs")."""
+
+    type: JobType = Field(default="data_collection", description="'data_collection' or 'feedback'")
+    description: str = Field(min_length=10, max_length=5000, description="a str of 10 to 5,000 characters")
+    files_needed: int = Field(ge=1, le=10_000, description="an int from 1 to 10,000")
+    accepted_formats: list[MediaFormat] = Field(
+        min_length=1,
+        description="a list of at least one of the MIME types image/jpeg, image/png, image/webp, image/gif, "
+        "audio/mpeg, audio/wav, audio/mp4, video/mp4, video/quicktime",
+    )
+    price_per_file_cents: int = Field(ge=10, le=50_000, description="an int from 10 to 50,000 (US cents)")
+    title: str | None = Field(default=None, max_length=100, description="a str of at most 100 characters")
+    min_star_rating: int | None = Field(default=None, ge=1, le=5, description="an int from 1 to 5")
+    files_per_submission: int | None = Field(default=None, ge=1, le=5, description="an int from 1 to 5")
+    scoring_criteria: str | None = Field(
+        default=None, max_length=1000, description="a str of at most 1,000 characters"
+    )
+    min_width: int | None = Field(default=None, ge=1, description="an int of at least 1 (pixels)")
+    min_height: int | None = Field(default=None, ge=1, description="an int of at least 1 (pixels)")
+    worker_guidelines: str | None = Field(default=None, description="a str")
+    location: dict[str, Any] | None = Field(
+        default=None, description="a dict such as {'latitude': 35.68, 'longitude': 139.69, 'radius_km': 20}"
+    )
+    deadline: WireTime | None = Field(default=None, description="an aware datetime or an ISO 8601 str")
+    max_workers: int | None = Field(default=None, ge=1, description="an int of at least 1")
+    metadata: dict[str, Any] | None = Field(
+        default=None, max_length=20, description="a dict of at most 20 str keys with JSON values"
+    )
+
+
+class JobGet(Params):
+    """The arguments of `jobs.get`: `wait` is sent as `Prefer: wait=N` (contract §1 "Long-poll")."""
+
+    wait: int | None = Field(default=None, ge=1, le=60, description="an int from 1 to 60 (seconds)")
+
+
+class JobList(ListParams):
+    """The filters of `jobs.list` (contract §2 "Jobs, the rest")."""
+
+    status: JobStatus | None = Field(
+        default=None, description="'open', 'filled', 'in_progress', 'completed' or 'cancelled'"
+    )
+    type: JobType | None = Field(default=None, description="'data_collection' or 'feedback'")
+    created_after: WireTime | None = Field(default=None, description="an aware datetime or an ISO 8601 str")
+
+
+class JobRate(Params):
+    """The arguments of `jobs.rate` (contract §2 "Jobs, the rest")."""
+
+    rating: int = Field(ge=1, le=5, description="an int from 1 to 5")
+    feedback: str | None = Field(default=None, description="a str")

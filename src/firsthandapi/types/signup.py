@@ -1,0 +1,32 @@
+"""A new organization (contract §2 "POST /v1/auth/signup")."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import Field
+
+from ._base import Model, Params
+
+
+class Signup(Model):
+    """A new organization (contract §2 "POST /v1/auth/signup").
+
+    Attributes:
+        object: not checked.
+        organization_id: `org_` and a ULID.
+        api_key: a live key, shown this once. Store it at once.
+        credits_cents: the free credits, in US cents.
+    """
+
+    object: Any = None
+    organization_id: str | None = None
+    api_key: str | None = None
+    credits_cents: int | None = None
+
+
+class SignupCreate(Params):
+    """The arguments of `FirstHandClient.signup`."""
+
+    name: str = Field(min_length=1, description="a str that is not empty")
+    email: str = Field(min_length=1, description="a str that is not empty")

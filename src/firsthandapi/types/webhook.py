@@ -1,0 +1,95 @@
+"""Webhook endpoints (contract §3 "WebhookEndpoint", §6)."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, Field
+
+from ._base import Model, Params, UtcDatetime
+from .enums import EventType, OpenEventType
+from .page import ListParams
+
+
+class WebhookEndpoint(Model):
+    """Where events are delivered (contract §3 "WebhookEndpoint").
+
+    Attributes:
+        object: not checked.
+        id: `we_` and a ULID.
+        url: where events are sent.
+        events: the event types it gets.
+        description: your own words.
+        enabled: whether events are sent.
+        secret: what deliveries are signed with; on `create` and `rotate_secret` only. Store it at once.
+        created_at: when it was created.
+    """
+
+    object: Any = None
+    id: str
+    url: str | None = None
+    events: list[OpenEventType] | None = None
+    description: str | None = None
+    enabled: bool | None = None
+    secret: str | None = None
+    created_at: UtcDatetime | None = None
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _webhook_url(value: str) -> str:
+    # The value itself is never quoted: webhook URLs often carry a token.
+    if any(char.isspace() or not char.isprintable() for char in value):
+        raise ValueError("must not hold spaces or control characters")
+    try:
+        parts = urlsplit(value)
+        scheme, host, _ = parts.scheme, parts.hostname, parts.port
+    except ValueError:
+        raise ValueError("is not a URL") from None
+    if not host or scheme not in ("http", "https"):
+        raise ValueError("must be an https:// URL")
+    if scheme == "http" and not _is_loopback(host):
+        raise ValueError("must be an https:// URL; http:// is for localhost only")
+    return value
+
+
+WebhookUrl = Annotated[str, AfterValidator(_webhook_url)]
+
+_URL = "an https:// URL; http:// is for localhost only"
+_EVENTS = (
+    "a list of at least one event type, such as ['submission.approved', 'job.completed']; left out, it is all"
+)
+
+
+class WebhookCreate(Params):
+    """The arguments of `webhooks.create`."""
+
+    url: WebhookUrl = Field(description=_URL)
+    events: list[EventType] | None = Field(default=None, min_length=1, description=_EVENTS)
+    description: str | None = Field(default=None, description="a str")
+
+
+class WebhookUpdate(Params):
+    """The arguments of `webhooks.update`."""
+
+    url: WebhookUrl | None = Field(default=None, description=_URL)
+    events: list[EventType] | None = Field(default=None, min_length=1, description=_EVENTS)
+    description: str | None = Field(default=None, description="a str")
+    enabled: bool | None = Field(default=None, description="True or False")
+
+
+class WebhookEventList(ListParams):
+    """The filters of `webhooks.events.list`."""
+
+    type: EventType | None = Field(
+        default=None, description="an event type, such as 'submission.approved' or 'job.completed'"
+    )
