@@ -164,6 +164,9 @@ _MODULE_OF = {
     "WebhookUpdate": "webhook",
 }
 
+if not TYPE_CHECKING:  # checkers read the imports above
+    __all__ = list(_MODULE_OF)
+
 
 def __getattr__(name: str) -> Any:
     module = _MODULE_OF.get(name)

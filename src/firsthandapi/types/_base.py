@@ -21,37 +21,46 @@ if TYPE_CHECKING:
 TYPED_BRANCH = "<typed>"
 PLAIN_BRANCH = "<plain>"
 
-_SECRETS = frozenset({"secret", "api_key", "token", "password", "authorization"})
+# Ends of names, so that `webhook_secret` and `access_token` are known too.
+_SECRETS = ("secret", "api_key", "token", "password", "authorization")
 _SIGNED_URLS = frozenset({"download_url", "file_url", "checkout_url", "purchase_url"})
-_HOST = re.compile(r"(https?://)(?:[^/?#\s]*@)?([A-Za-z0-9.\-]+(?::[0-9]+)?)", re.ASCII)
+# Patterns stay strings until they are used: compiling them costs as much as defining three models.
+_HOST = r"(https?://)(?:[^/?#\s]*@)?([A-Za-z0-9.\-]+(?::[0-9]+)?)"
 # A repr is for a log line or a notebook cell, not for the data.
 _LONGEST_TEXT = 80
 _MOST_ITEMS = 5
 _DEEPEST = 3
 
 
-class _Ellipsis:
+class _Bare:
+    """Text that a repr shows without quotes."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
     def __repr__(self) -> str:
-        return "…"
+        return self.text
 
 
-_ELLIPSIS = _Ellipsis()
+_ELLIPSIS = _Bare("…")
 
 
 def _masked(name: str, value: Any, depth: int = 0) -> Any:
     """`value` as a repr may show it: without secrets, and short."""
     if isinstance(value, str):
-        if name in _SECRETS:
+        if name.endswith(_SECRETS):
             return mask_key(value)
         if name in _SIGNED_URLS:
             # The path of a checkout page is as good as a key, so only the host is left.
-            host = _HOST.match(value)
+            host = re.match(_HOST, value)
             return f"{host[1]}{host[2]}/…" if host else "…"
         # Masked before it is cut: a cut could take away what gives a secret away.
         text = mask_secrets(value)
         return text if len(text) <= _LONGEST_TEXT else text[: _LONGEST_TEXT - 1] + "…"
     if isinstance(value, (dict, list)) and depth == _DEEPEST:
         return _ELLIPSIS
+    if isinstance(value, datetime):
+        return _Bare(value.isoformat().replace("+00:00", "Z"))
     if isinstance(value, list):
         return _masked_list(name, value, depth + 1)  # pyright: ignore[reportUnknownArgumentType]
     if isinstance(value, dict):
@@ -87,20 +96,18 @@ class Model(BaseModel):
     @property
     def response(self) -> ApiResponse:
         """The response this came with: status, headers, rate limit, attempts. A page's items share one."""
-        try:
-            return cast("ApiResponse", _RESPONSE.__get__(self))
-        except AttributeError:
-            pass
-        raise AttributeError(
-            f"this {type(self).__name__} has no response: it is part of another model, "
-            "came by webhook, or was built by hand"
-        )
+        return cast("ApiResponse", _RESPONSE.__get__(self))
 
-    def __getattr__(self, name: str) -> Any:
-        # Python comes here after the property above has raised; pydantic's own text would hide the reason.
-        if name == "response":
-            return type(self).response.__get__(self)
-        return super().__getattr__(name)  # type: ignore[misc]
+    if not TYPE_CHECKING:  # to a checker it would mean that every attribute exists
+
+        def __getattr__(self, name: str) -> Any:
+            # Python comes here when the property above finds nothing.
+            if name != "response":
+                return super().__getattr__(name)
+            raise AttributeError(
+                f"this {type(self).__name__} has no response: it is part of another model, "
+                "came by webhook, or was built by hand"
+            )
 
     def __hash__(self) -> int:
         fields = self.__dict__
@@ -149,6 +156,13 @@ def attach(model: M, response: ApiResponse | None) -> M:
     if response is not None:
         _RESPONSE.__set__(model, response)
     return model
+
+
+def attach_all(models: list[M], response: ApiResponse) -> None:
+    """Give each of a page's items the response that the page came with."""
+    set_response = _RESPONSE.__set__
+    for model in models:
+        set_response(model, response)
 
 
 class Params(BaseModel):
@@ -201,8 +215,9 @@ class Tolerant:
         return core_schema.union_schema(choices, mode="left_to_right")
 
 
-_TIME = re.compile(
-    r"(\d{4}-\d{2}-\d{2})(?:T(\d{2}:\d{2})(?::(\d{2})(?:[.,]\d+)?)?(Z|[+-]\d{2}:?\d{2}))?", re.ASCII
+_TIME = (
+    r"([0-9]{4}-[0-9]{2}-[0-9]{2})"
+    r"(?:T([0-9]{2}:[0-9]{2})(?::([0-9]{2})(?:[.,][0-9]+)?)?(Z|[+-][0-9]{2}:?[0-9]{2}))?"
 )
 
 
@@ -218,11 +233,11 @@ def _wire_time(value: Any) -> str:
     if isinstance(value, date):
         return value.isoformat()
     if not isinstance(value, str):
-        raise ValueError("must be an aware datetime or an ISO 8601 string")  # noqa: TRY004 - pydantic reads no other
-    match = _TIME.fullmatch(value)
+        raise ValueError("is neither")  # noqa: TRY004 - pydantic reads no other
+    match = re.fullmatch(_TIME, value)
     if match is None:
         raise ValueError(
-            "must be ISO 8601 with an offset, such as 2026-03-27T10:00:00Z, or a date such as 2026-03-27"
+            "is neither a time with an offset, such as 2026-03-27T10:00:00Z, nor a date, such as 2026-03-27"
         )
     day, minute, second, offset = match.groups()
     try:
@@ -241,7 +256,7 @@ WireTime = Annotated[date | str, PlainValidator(_wire_time)]
 
 def _whole(value: Any) -> Any:
     if type(value) is not int:
-        raise ValueError("must be an int")
+        raise ValueError("is not an int")
     return value
 
 

@@ -132,7 +132,8 @@ class ImageAnnotations(Model):
     """
 
     type: Literal["image"]
-    objects: list[str | DetectedObject] | None = None
+    # Left to right: the default mode weighs both for each item, which costs a tenth of the whole page.
+    objects: list[Annotated[str | DetectedObject, Field(union_mode="left_to_right")]] | None = None
     scene: Scene | None = None
     text_extraction: str | None = None
     color_palette: list[str] | None = None

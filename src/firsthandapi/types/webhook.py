@@ -49,22 +49,24 @@ def _is_loopback(host: str) -> bool:
 def _webhook_url(value: str) -> str:
     # The value itself is never quoted: webhook URLs often carry a token.
     if any(char.isspace() or not char.isprintable() for char in value):
-        raise ValueError("must not hold spaces or control characters")
+        raise ValueError("holds spaces or control characters")
     try:
         parts = urlsplit(value)
         scheme, host, _ = parts.scheme, parts.hostname, parts.port
     except ValueError:
         raise ValueError("is not a URL") from None
-    if not host or scheme not in ("http", "https"):
-        raise ValueError("must be an https:// URL")
+    if scheme not in ("http", "https"):
+        raise ValueError("has another scheme or none")
+    if not host:
+        raise ValueError("names no host")
     if scheme == "http" and not _is_loopback(host):
-        raise ValueError("must be an https:// URL; http:// is for localhost only")
+        raise ValueError("is http:// to another machine")
     return value
 
 
 WebhookUrl = Annotated[str, AfterValidator(_webhook_url)]
 
-_URL = "an https:// URL; http:// is for localhost only"
+_URL = "an https:// URL (http:// for localhost only)"
 _EVENTS = (
     "a list of at least one event type, such as ['submission.approved', 'job.completed']; left out, it is all"
 )

@@ -1,0 +1,174 @@
+"""Arguments: checked before anything is sent, and made into a query or a body."""
+
+from __future__ import annotations
+
+import json
+from math import isfinite
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+from firsthandapi._core.masking import mask_secrets
+from firsthandapi.errors import InvalidArgumentError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from firsthandapi.types._base import Params
+
+    P = TypeVar("P", bound=Params)
+
+# Far below what the json module can write, far above what anyone means.
+_DEEPEST = 100
+_EXTENSIONS = {
+    "jpg": "image/jpeg",
+    "jpeg": "image/jpeg",
+    "image/jpg": "image/jpeg",
+    "png": "image/png",
+    "webp": "image/webp",
+    "gif": "image/gif",
+    "mp3": "audio/mpeg",
+    "audio/mp3": "audio/mpeg",
+    "wav": "audio/wav",
+    "m4a": "audio/mp4",
+    "mp4": "video/mp4",
+    "mov": "video/quicktime",
+}
+
+
+def check(params_type: type[P], values: Mapping[str, Any]) -> P:
+    """`values` as a `params_type`. None means "leave out"; a tuple is as good as a list.
+
+    Raises:
+        InvalidArgumentError: one is missing, or not what the contract allows.
+    """
+    from pydantic import ValidationError
+
+    given = {name: _listed(value) for name, value in values.items() if value is not None}
+    try:
+        return params_type.model_validate(given)
+    except ValidationError as error:
+        # Without input, which may be a secret.
+        problem: Any = error.errors(include_url=False, include_input=False)[0]
+    # Out here, so that the pydantic error, which quotes the input, is not chained to ours.
+    raise _invalid(params_type, problem, given)
+
+
+def _listed(value: Any) -> Any:
+    return [*value] if isinstance(value, tuple) else value  # pyright: ignore[reportUnknownVariableType]
+
+
+def _invalid(params_type: type[Params], problem: Any, given: Mapping[str, Any]) -> InvalidArgumentError:
+    name, *rest = problem["loc"]
+    field = params_type.model_fields.get(name)
+    if field is None:
+        allowed = ", ".join(params_type.model_fields)
+        return InvalidArgumentError(f"{name} is not an argument here; there are: {allowed}", field=name)
+    if problem["type"] == "missing":
+        return InvalidArgumentError(f"{name} is required: {field.description}", field=name)
+    if problem["type"] == "string_unicode":
+        return InvalidArgumentError(
+            f"{name} holds a lone surrogate, which is not text: decode it with the right encoding", field=name
+        )
+    message = f"{name} must be {field.description}"
+    if problem["type"] == "value_error" and "ctx" in problem:
+        message += f"; it {problem['ctx']['error']}"
+    else:
+        message += _what_it_is(problem["type"], given[name], rest)
+    return InvalidArgumentError(message, field=name)
+
+
+def _what_it_is(kind: str, value: Any, rest: list[int | str]) -> str:
+    """What is wrong with `value`, without quoting what could be a secret."""
+    if rest and isinstance(value, list):
+        items: list[Any] = value  # pyright: ignore[reportUnknownVariableType]
+        value = items[cast("int", rest[0])]
+    if rest and rest[-1] == "[key]":
+        return "; a key is not a str"
+    if kind == "literal_error" and isinstance(value, str):
+        hint = _EXTENSIONS.get(value.lower().lstrip("."))
+        return f", not {mask_secrets(repr(value))[:60]}" + (f": use the MIME type {hint}" if hint else "")
+    if isinstance(value, (int, float)):
+        small = isinstance(value, float) or value.bit_length() <= 64
+        return f", not {value}" if small else "; it is far larger"
+    if isinstance(value, str) and kind.startswith("string_"):
+        return f"; it has {len(value):,} characters"
+    if isinstance(value, (list, dict)) and kind.startswith("too_"):
+        return f"; it has {len(cast('Any', value)):,} items"
+    return f", not a value of type {type(value).__name__}"
+
+
+def body(params: Params | None = None, extra_body: Any = None) -> bytes:
+    """The JSON to send: compact UTF-8, without what was left out, `extra_body` merged over.
+
+    Raises:
+        InvalidArgumentError: something in it is not JSON.
+    """
+    merged: dict[str, Any] = {}
+    if params is not None:
+        for name, value in _given(params):
+            _check_json(value, name, name)
+            merged[name] = value
+    if extra_body is not None:
+        if not isinstance(extra_body, dict):
+            raise InvalidArgumentError(
+                f"extra_body must be a dict, not a value of type {type(extra_body).__name__}",
+                field="extra_body",
+            )
+        _check_json(extra_body, "extra_body", "extra_body")
+        merged.update(cast("dict[str, Any]", extra_body))
+    return json.dumps(merged, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+
+
+def query(params: Params) -> list[tuple[str, str]]:
+    """The query to send, without what was left out. Percent-encoding is the transport's."""
+    return [
+        (name, str(value).lower() if isinstance(value, bool) else str(value))
+        for name, value in _given(params)
+    ]
+
+
+def _given(params: Params) -> list[tuple[str, Any]]:
+    # Not `model_dump(exclude_none=True)`: a None inside `metadata` is the user's.
+    return [(name, value) for name, value in params.__dict__.items() if value is not None]
+
+
+def _check_json(value: Any, path: str, field: str, depth: int = 0) -> None:
+    """Raises where `value` is not JSON, naming the place; json.dumps would turn a key 1 into "1" unasked."""
+    problem = None
+    if isinstance(value, str):
+        problem = _surrogate(value)
+    elif isinstance(value, bool) or value is None:
+        pass
+    elif isinstance(value, int):
+        if value.bit_length() > 1024:
+            problem = "is too large a number"
+    elif isinstance(value, float):
+        if not isfinite(value):
+            problem = f"is {value}, which JSON does not have"
+    elif depth == _DEEPEST:
+        problem = "is nested too deeply"
+    elif isinstance(value, dict):
+        entries: dict[Any, Any] = value  # pyright: ignore[reportUnknownVariableType]
+        for key, item in entries.items():
+            if not isinstance(key, str):
+                problem = f"has a key of type {type(key).__name__}: JSON has str keys alone"
+                break
+            problem = _surrogate(key)
+            if problem is not None:
+                problem = f"has a key that {problem}"
+                break
+            _check_json(item, f"{path}.{mask_secrets(key)[:60]}", field, depth + 1)
+    elif isinstance(value, (list, tuple)):
+        for index, item in enumerate(cast("list[Any]", value)):
+            _check_json(item, f"{path}.{index}", field, depth + 1)
+    else:
+        problem = f"is of type {type(value).__name__}, which JSON does not have"
+    if problem is not None:
+        raise InvalidArgumentError(f"{path} {problem}", field=field)
+
+
+def _surrogate(text: str) -> str | None:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return "holds a lone surrogate, which is not text: decode it with the right encoding"
+    return None

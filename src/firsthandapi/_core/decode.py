@@ -1,0 +1,148 @@
+"""From the bytes of a response to a model, in one step and without trust."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
+
+from firsthandapi._core.masking import mask_secrets
+from firsthandapi._core.response import not_json
+from firsthandapi.errors import UnexpectedResponseError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from firsthandapi._core.response import ApiResponse
+    from firsthandapi.types._base import Model
+
+    M = TypeVar("M", bound=Model)
+T = TypeVar("T")
+
+# Enough to see what is wrong; a page of a hundred bad items has a thousand paths.
+_MOST_FIELDS = 10
+_MOST_ERRORS = 10_000
+
+
+@dataclass(frozen=True)
+class DecodedPage(Generic[T]):
+    """One page of a list. Only `next_cursor` says whether there is another: an empty one may not be the last.
+
+    Attributes:
+        data: the items.
+        has_more: what the service said, or whether there is a next cursor if it said nothing.
+        next_cursor: what to pass as `cursor` for the next page; None at the end.
+    """
+
+    data: list[T]
+    has_more: bool
+    next_cursor: str | None
+
+
+def decode(model_type: type[M], content: bytes, response: ApiResponse | None) -> M:
+    """`content` as a `model_type` that knows its `response`. Without one it is a webhook delivery.
+
+    Raises:
+        UnexpectedResponseError: it is not JSON, or not this shape.
+    """
+    from firsthandapi.types._base import attach
+
+    return attach(cast("M", _validated(model_type, False, content, response)), response)
+
+
+def decode_page(item_type: type[M], content: bytes, response: ApiResponse) -> DecodedPage[M]:
+    """`content` as a page of `item_type`, all of which know their `response`.
+
+    Raises:
+        UnexpectedResponseError: it is not JSON, or not a list.
+    """
+    from firsthandapi.types._base import attach_all
+
+    page: Any = _validated(item_type, True, content, response)
+    attach_all(page.data, response)
+    has_more = page.next_cursor is not None if page.has_more is None else page.has_more
+    return DecodedPage(page.data, has_more, page.next_cursor)
+
+
+@cache
+def _validator(model_type: type[Model], as_page: bool) -> Any:
+    """The validator of a type, made once."""
+    # Its own, not one it inherits: a subclass of the union's base is just itself.
+    target: Any = vars(model_type).get("__decodes_as__") or model_type
+    if as_page:
+        from firsthandapi.types.page import PageEnvelope
+
+        return cast("Any", PageEnvelope[target]).__pydantic_validator__
+    if target is model_type:
+        return model_type.__pydantic_validator__
+    from pydantic import TypeAdapter
+
+    return TypeAdapter[Any](target).validator
+
+
+def _validated(model_type: type[Model], as_page: bool, content: bytes, response: ApiResponse | None) -> Any:
+    from pydantic import ValidationError
+
+    try:
+        return _validator(model_type, as_page).validate_json(content)
+    except ValidationError as error:
+        # Without input and context, which may hold secrets; and a body of millions of misfits names none.
+        few = error.error_count() <= _MOST_ERRORS
+        problems = error.errors(include_url=False, include_context=False, include_input=False) if few else []
+    # Out here, so that the pydantic error, which quotes the input, is not chained to ours.
+    if problems and problems[0]["type"] == "json_invalid":
+        raise _not_json(content, response)
+    raise _misfit(model_type.__name__, as_page, [problem["loc"] for problem in problems], content, response)
+
+
+def _not_json(content: bytes, response: ApiResponse | None) -> UnexpectedResponseError:
+    if response is not None:
+        return not_json(response, content)
+    return UnexpectedResponseError(
+        f"The webhook delivery is signed, but its {len(content)} bytes are not JSON. "
+        "Pass the raw body exactly as it was received.",
+        length=len(content),
+    )
+
+
+def _misfit(
+    name: str,
+    as_page: bool,
+    locations: Sequence[tuple[int | str, ...]],
+    content: bytes,
+    response: ApiResponse | None,
+) -> UnexpectedResponseError:
+    from firsthandapi.types._base import PLAIN_BRANCH, TYPED_BRANCH
+
+    fields = [
+        # A path may hold keys that the service chose, so it is masked like a value.
+        mask_secrets(".".join(str(part) for part in location if part != PLAIN_BRANCH))
+        for location in locations
+        # What a tolerant union rejects is no news: its plain branch decides.
+        if TYPED_BRANCH not in location
+    ]
+    fields = list(dict.fromkeys(field for field in fields if field))
+    what = f"page of {name} objects" if as_page else f"{name} object"
+    if fields:
+        shown = ", ".join(fields[:_MOST_FIELDS]) + (", …" if len(fields) > _MOST_FIELDS else "")
+        problem = f"is not the documented {what}: missing or of another type: {shown}"
+    else:
+        problem = f"is JSON, but not the documented {what}"
+    if response is None:
+        return UnexpectedResponseError(
+            f"The webhook delivery {problem}. A newer version of firsthandapi may know it.",
+            content_type="application/json",
+            length=len(content),
+            fields=fields,
+        )
+    request_id = response.request_id
+    quote = f"quote request id {request_id}" if request_id else "quote the time of the request"
+    return UnexpectedResponseError(
+        f"The HTTP {response.status_code} response {problem}. Upgrading firsthandapi may help; "
+        f"if it does not, write to support and {quote}.",
+        status=response.status_code,
+        content_type=response.headers.get("content-type"),
+        length=len(content),
+        fields=fields,
+        request_id=request_id,
+    )
