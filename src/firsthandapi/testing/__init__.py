@@ -1,0 +1,74 @@
+"""The bundled server: FirstHandAPI on your own machine, for tests and for trying things out.
+
+    from firsthandapi.testing import MockServer
+
+    with MockServer() as server, server.client() as client:
+        job = client.jobs.create(…)
+        server.clock.advance(minutes=2)
+
+It needs the extra `testing`: `pip install "firsthandapi[testing]"`. The pytest plugin that comes with it has
+the fixtures `firsthand_server` and `firsthand_client`.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ._clock import Clock
+    from ._faults import Fault, Faults
+    from ._media import Media, make
+    from ._model import Attempt
+    from ._requests import ReceivedRequest
+    from ._server import MockServer, NewOrganization, SubmittedWork, WebhookDelivery
+
+__all__ = [
+    "Attempt",
+    "Clock",
+    "Fault",
+    "Faults",
+    "Media",
+    "MockServer",
+    "NewOrganization",
+    "ReceivedRequest",
+    "SubmittedWork",
+    "WebhookDelivery",
+    "make",
+]
+
+# Loaded when first used: pytest imports this package through its plugin, in every run.
+_HOMES = {
+    "Attempt": "_model",
+    "Clock": "_clock",
+    "Fault": "_faults",
+    "Faults": "_faults",
+    "Media": "_media",
+    "MockServer": "_server",
+    "NewOrganization": "_server",
+    "ReceivedRequest": "_requests",
+    "SubmittedWork": "_server",
+    "WebhookDelivery": "_server",
+    "make": "_media",
+}
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    try:
+        value = getattr(import_module(f".{home}", __name__), name)
+    except ModuleNotFoundError as error:
+        if error.name not in ("starlette", "uvicorn", "h11"):
+            raise
+        from firsthandapi.errors import ConfigurationError
+
+        message = 'The bundled server needs an extra: pip install "firsthandapi[testing]".'
+        raise ConfigurationError(message) from None
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,96 @@
+"""Plausible annotations for a file, the same for the same seed."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+_OBJECTS = [
+    "mailbox",
+    "house",
+    "lawn",
+    "bicycle",
+    "bench",
+    "street",
+    "sign",
+    "tree",
+    "car",
+    "window",
+    "door",
+    "lamp",
+    "fence",
+    "cup",
+    "table",
+]
+_SETTINGS = (("outdoor residential", False), ("city street", False), ("kitchen", True), ("office", True))
+_TOPICS = ("travel", "cooking", "weather", "sports", "work", "family")
+_WORDS = ["market", "train", "window", "summer", "dinner", "garden", "morning", "music", "river", "coffee"]
+_LANGUAGES = ("en", "es", "ja", "de", "fr", "hi")
+_ACTIONS = ("walking", "talking", "pointing", "opening", "pouring", "turning")
+_MODEL = "firsthand-annotate-1"
+
+
+def annotate(content_type: str, seed: str) -> dict[str, Any]:
+    """Annotations of the kind that fits the file's type."""
+    chance = random.Random(f"{seed}:annotations")  # noqa: S311 - a seed is the point
+    kind = content_type.partition("/")[0]
+    made = {"image": _image, "audio": _audio, "video": _video}[kind](chance)
+    return {"type": kind, **made, "annotation_model": _MODEL}
+
+
+def _image(chance: random.Random) -> dict[str, Any]:
+    objects = chance.sample(_OBJECTS, 3)
+    setting, indoor = chance.choice(_SETTINGS)
+    return {
+        "objects": objects,
+        "scene": {"setting": setting, "indoor": indoor},
+        "text_extraction": str(chance.randrange(1000, 10000)) if chance.random() < 0.5 else None,
+        "color_palette": [f"#{chance.randrange(1 << 24):06X}" for _ in range(3)],
+        "dominant_objects": [
+            {
+                "label": objects[0],
+                "position": chance.choice(("center", "left", "right")),
+                "approximate_coverage": f"{chance.randrange(10, 61)}%",
+            }
+        ],
+        "composition": "centered subject, " + ("indoor light" if indoor else "natural daylight"),
+    }
+
+
+def _audio(chance: random.Random) -> dict[str, Any]:
+    speakers = chance.randrange(1, 4)
+    return {
+        "speaker_count": speakers,
+        "language": chance.choice(_LANGUAGES),
+        "topics": chance.sample(_TOPICS, 2),
+        "keywords": chance.sample(_WORDS, 3),
+        "noise_level": chance.choice(("low", "medium", "high")),
+        "transcript_segments": [
+            {**segment, "speaker": f"speaker_{index % speakers + 1}"}
+            for index, segment in enumerate(_transcript(chance))
+        ],
+    }
+
+
+def _video(chance: random.Random) -> dict[str, Any]:
+    tracked = chance.sample(_OBJECTS, 2)
+    return {
+        "scenes": [
+            {"start": 0.0, "end": 0.5, "description": f"a {tracked[0]} comes into view"},
+            {"start": 0.5, "end": 1.0, "description": f"the camera turns to a {tracked[1]}"},
+        ],
+        "actions": chance.sample(_ACTIONS, 2),
+        "tracked_objects": [{"label": tracked[0], "scenes": [0]}, {"label": tracked[1], "scenes": [0, 1]}],
+        "keyframes": [
+            {"timestamp": 0.0, "description": f"a {tracked[0]}"},
+            {"timestamp": 0.5, "description": f"a {tracked[1]}"},
+        ],
+        "transcript_segments": _transcript(chance),
+    }
+
+
+def _transcript(chance: random.Random) -> list[dict[str, Any]]:
+    return [
+        {"start": start, "end": start + 0.5, "text": " ".join(chance.sample(_WORDS, 4))}
+        for start in (0.0, 0.5)
+    ]

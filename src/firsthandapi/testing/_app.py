@@ -1,0 +1,385 @@
+"""The HTTP side: who calls, may they, is the request right, was it made before; then the rules decide."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import json
+import math
+import re
+import time
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from email.utils import format_datetime
+from functools import partial
+from typing import Any
+from urllib.parse import parse_qsl
+
+from pydantic import BaseModel, ValidationError
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+from starlette.routing import Route
+
+from . import _schemas as schemas
+from ._downloads import serve_file
+from ._endpoints import ANY_SCOPE, NO_KEY, OPERATIONS, Call, Json, Operation
+from ._errors import ApiError, invalid
+from ._faults import path_matches
+from ._model import Key
+from ._signing import Signer
+from ._text import new_id
+from ._world import DAY, World
+
+MAX_BODY = 1 << 20
+MAX_KEY = 255
+MAX_WAIT = 60
+_WINDOW = 60.0
+_PREFER_WAIT = re.compile(r'(?:^|[,;])\s*wait\s*=\s*"?([0-9]{1,9})"?\s*(?=$|[,;])', re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Deprecation:
+    """An endpoint on its way out."""
+
+    path: str
+    method: str | None
+    sunset: datetime | None
+    link: str | None
+
+    def headers(self) -> dict[str, str]:
+        """What its answers carry."""
+        headers = {"deprecation": "true"}
+        if self.sunset is not None:
+            headers["sunset"] = format_datetime(self.sunset.astimezone(timezone.utc), usegmt=True)
+        if self.link is not None:
+            headers["link"] = f'<{self.link}>; rel="successor-version"'
+        return headers
+
+
+@dataclass(frozen=True, slots=True)
+class _Stored:
+    """The response kept for an idempotency key."""
+
+    fingerprint: str
+    status: int
+    body: bytes
+    expires_at: float
+
+
+def json_bytes(value: Any) -> bytes:
+    """JSON as the server writes it."""
+    return json.dumps(value, separators=(",", ":"), allow_nan=False).encode()
+
+
+def error_response(error: ApiError, request_id: str) -> Response:
+    """The documented envelope."""
+    content: Json = {"type": error.type, "message": error.message, "request_id": request_id, **error.extra}
+    if error.details:
+        content["details"] = error.details
+    body = json_bytes({"error": content})
+    return Response(body, error.status, {"x-request-id": request_id, **error.headers}, "application/json")
+
+
+class RateLimiter:
+    """Fixed windows of virtual time from the first request; refused requests do not count."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._windows: dict[str, tuple[float, int]] = {}
+
+    def take(self, who: str, limit: int, now: float) -> tuple[bool, int, float]:
+        """Whether one more is allowed, how many are left after it, and when the window ends."""
+        start, count = self._windows.get(who, (now, 0))
+        if now >= start + self._seconds:
+            start, count = now, 0
+        allowed = count < limit
+        self._windows[who] = (start, count + allowed)
+        return allowed, max(0, limit - count - allowed), start + self._seconds
+
+
+class App:
+    """The Starlette application, and what it keeps beside the state of the service."""
+
+    def __init__(self, world: World, base_url: Callable[[], str]) -> None:
+        self.world = world
+        self.base_url = base_url
+        self.signer = Signer()
+        self.rate_limit: int | None = 100
+        self.organization_rate_limit: int | None = 500
+        self.deprecations: list[Deprecation] = []
+        self._per_key = RateLimiter(_WINDOW)
+        self._per_organization = RateLimiter(1)
+        self._stored: dict[tuple[str, str, str, str], _Stored] = {}
+        self._document: bytes | None = None
+        self.asgi = Starlette(
+            routes=[*self._routes()],
+            exception_handlers={404: self._no_path, 405: self._no_method},
+        )
+        self.asgi.router.redirect_slashes = False
+
+    def _routes(self) -> Iterable[Route]:
+        by_path: dict[str, dict[str, Operation]] = {}
+        for operation in OPERATIONS:
+            by_path.setdefault(operation.path, {})[operation.method] = operation
+        for path, operations in by_path.items():
+            yield Route(path, partial(self._serve, operations), methods=[*operations])
+        yield Route("/openapi.json", self._openapi, methods=["GET"])
+        yield Route("/checkout/{id}", self._checkout, methods=["GET"])
+        yield Route("/files/{id}", self._download, methods=["GET", "HEAD"])
+
+    # --- one request ------------------------------------------------------------------------------------
+
+    async def _serve(self, operations: dict[str, Operation], request: Request) -> Response:
+        request_id = new_id("req_", time.time())
+        operation = operations["GET" if request.method == "HEAD" else request.method]
+        headers: dict[str, str] = {}
+        try:
+            response = await self._answer(operation, request, headers)
+        except ApiError as error:
+            response = error_response(error, request_id)
+        response.headers["x-request-id"] = request_id
+        for name, value in headers.items():
+            response.headers[name] = value
+        return response
+
+    async def _answer(self, operation: Operation, request: Request, headers: dict[str, str]) -> Response:
+        now = self.world.clock.now()
+        self._deprecated(request, headers, now)
+        with self.world.lock:
+            key = None if operation.scope == NO_KEY else self._authenticate(request, headers, now)
+        if key is not None:
+            self._limit(key, headers, now)
+            self._authorize(operation, key)
+        idempotency_key = _idempotency_key(operation, request)
+        query = _validate(operation.query, _query(request))
+        body, parsed = None, None
+        if operation.method in ("POST", "PATCH"):
+            parsed = _parse(await request.body(), request.headers.get("content-type"))
+            body = _validate(operation.body or schemas.EmptyBody, parsed)
+        call = Call(
+            self.world,
+            self.signer,
+            self.base_url(),
+            self.world.clock.now(),
+            key,
+            request.path_params.get("id", ""),
+            body,
+            query,
+        )
+        if operation.waits:
+            await self._hold(call, request, headers)
+        # From here to the end nothing is awaited, so two requests with one idempotency key cannot interleave:
+        # the second finds what the first has stored.
+        with self.world.lock:
+            try:
+                if idempotency_key is None:
+                    return self._handle(operation, call)
+                return self._once(operation, call, request.url.path, idempotency_key, parsed, headers)
+            finally:
+                if key is not None:
+                    headers["x-firsthandapi-credits-remaining"] = str(key.account.book.available)
+
+    def _handle(self, operation: Operation, call: Call) -> Response:
+        answer = operation.handle(call)
+        if answer is None:
+            return Response(status_code=operation.status)
+        return Response(json_bytes(answer), operation.status, media_type="application/json")
+
+    def _once(
+        self, operation: Operation, call: Call, path: str, key: str, parsed: Any, headers: dict[str, str]
+    ) -> Response:
+        caller = call.caller
+        owner = "" if caller is None else f"{caller.account.organization.id} {caller.account.environment}"
+        slot = (owner, operation.method, path, key)
+        fingerprint = hashlib.sha256(json.dumps(parsed, sort_keys=True).encode()).hexdigest()
+        stored = self._stored.get(slot)
+        if stored is not None and call.at < stored.expires_at:
+            if stored.fingerprint != fingerprint:
+                message = (
+                    "This Idempotency-Key was used for another request. Use a new key for a new request."
+                )
+                raise ApiError(409, "idempotency_error", message)
+            headers["idempotent-replayed"] = "true"
+            media_type = "application/json" if stored.body else None
+            return Response(stored.body or None, stored.status, media_type=media_type)
+        response = self._handle(operation, call)
+        self._stored[slot] = _Stored(fingerprint, response.status_code, bytes(response.body), call.at + DAY)
+        return response
+
+    def _deprecated(self, request: Request, headers: dict[str, str], now: float) -> None:
+        for deprecation in self.deprecations:
+            if not path_matches(deprecation.path, request.url.path):
+                continue
+            if deprecation.method not in (None, request.method):
+                continue
+            headers.update(deprecation.headers())
+            if deprecation.sunset is not None and deprecation.sunset.timestamp() <= now:
+                raise ApiError(410, "gone", "This endpoint has been shut down; see the Link header.")
+
+    def _authenticate(self, request: Request, headers: dict[str, str], now: float) -> Key:
+        scheme, _, secret = request.headers.get("authorization", "").partition(" ")
+        key = self.world.authenticate(secret.strip(), now) if scheme.lower() == "bearer" else None
+        if key is None:
+            message = "Send a valid API key as `Authorization: Bearer fh_live_…` or `fh_test_…`."
+            raise ApiError(401, "authentication_error", message)
+        headers["x-firsthandapi-credits-remaining"] = str(key.account.book.available)
+        return key
+
+    def _limit(self, key: Key, headers: dict[str, str], now: float) -> None:
+        if self.rate_limit is None:
+            return
+        limit = self.rate_limit
+        allowed, left, ends = self._per_key.take(key.id, limit, now)
+        if allowed and self.organization_rate_limit is not None:
+            organization_limit = self.organization_rate_limit
+            fits, _, organization_ends = self._per_organization.take(
+                key.account.organization.id, organization_limit, now
+            )
+            if not fits:
+                allowed, left, ends, limit = False, 0, organization_ends, organization_limit
+        seconds = self.world.clock.real_seconds(ends - now)
+        headers["x-ratelimit-limit"] = str(limit)
+        headers["x-ratelimit-remaining"] = str(left)
+        headers["x-ratelimit-reset"] = str(math.ceil(time.time() + seconds))
+        if not allowed:
+            headers["retry-after"] = str(max(1, math.ceil(seconds)))
+            raise ApiError(429, "rate_limit_exceeded", "Too many requests. Wait for Retry-After seconds.")
+
+    def _authorize(self, operation: Operation, key: Key) -> None:
+        if operation.scope != ANY_SCOPE and operation.scope not in key.scopes:
+            raise ApiError(403, "authorization_error", f"This API key lacks the scope {operation.scope}.")
+
+    async def _hold(self, call: Call, request: Request, headers: dict[str, str]) -> None:
+        """The long-poll: return when the job's status changes, or the time is up, or the client is gone."""
+        match = _PREFER_WAIT.search(",".join(request.headers.getlist("prefer")))
+        if match is None:
+            return
+        seconds = min(int(match[1]), MAX_WAIT)
+        headers["preference-applied"] = f"wait={seconds}"
+        loop = asyncio.get_running_loop()
+        changed = asyncio.Event()
+
+        def wake() -> None:
+            with contextlib.suppress(RuntimeError):  # the server has stopped
+                loop.call_soon_threadsafe(changed.set)
+
+        with self.world.lock:
+            job = call.job()
+            if job.is_terminal or not seconds:
+                return
+            job.listeners.append(wake)
+        try:
+            await _first_of(seconds, changed.wait(), request.receive())
+        finally:
+            with self.world.lock:
+                job.listeners.remove(wake)
+
+    # --- what is not in the contract's table ------------------------------------------------------------
+
+    async def _openapi(self, _request: Request) -> Response:
+        if self._document is None:
+            from ._openapi import document
+
+            self._document = json_bytes(document(self.base_url()))
+        return Response(self._document, media_type="application/json")
+
+    async def _checkout(self, request: Request) -> Response:
+        with self.world.lock:
+            cents = self.world.pay_checkout(request.path_params["id"], self.world.clock.now())
+        if cents is None:
+            raise HTTPException(404)
+        return HTMLResponse(f"<!doctype html><title>Paid</title><p>Paid ${cents / 100:.2f}. Thank you.</p>")
+
+    async def _download(self, request: Request) -> Response:
+        with self.world.lock:
+            file = self.world.files.get(request.path_params["id"])
+        return serve_file(request, file, self.signer, self.world.clock.now())
+
+    async def _no_path(self, _request: Request, _error: Exception) -> Response:
+        refused = ApiError(404, "not_found", "There is nothing at this path.")
+        return error_response(refused, new_id("req_", time.time()))
+
+    async def _no_method(self, _request: Request, error: Exception) -> Response:
+        refused = ApiError(405, "method_not_allowed", "This path does not take this method.")
+        refused.headers.update(getattr(error, "headers", None) or {})
+        return error_response(refused, new_id("req_", time.time()))
+
+
+async def _first_of(seconds: float, *waits: Awaitable[Any]) -> None:
+    tasks = [asyncio.ensure_future(wait) for wait in waits]
+    try:
+        await asyncio.wait(tasks, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _idempotency_key(operation: Operation, request: Request) -> str | None:
+    if operation.method != "POST":
+        return None
+    key = request.headers.get("idempotency-key")
+    if not key and operation.needs_idempotency_key:
+        raise invalid("Idempotency-Key", "this header is required here: send a unique string, such as a UUID")
+    if key and len(key) > MAX_KEY:
+        raise invalid("Idempotency-Key", f"must be at most {MAX_KEY} characters")
+    return key or None
+
+
+def _query(request: Request) -> dict[str, str]:
+    found: dict[str, str] = {}
+    raw: bytes = request.scope["query_string"]
+    for name, value in parse_qsl(raw.decode("latin-1"), keep_blank_values=True):
+        if name in found:
+            raise invalid(name, "was given more than once")
+        found[name] = value
+    return found
+
+
+def _refuse_constant(name: str) -> float:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError("a number is too large")
+    return number
+
+
+def _parse(raw: bytes, content_type: str | None) -> Any:
+    if len(raw) > MAX_BODY:
+        raise ApiError(400, "validation_error", f"The body is larger than {MAX_BODY} bytes.")
+    if not raw:
+        return {}
+    kind, _, parameters = (content_type or "").partition(";")
+    if kind.strip().lower() != "application/json":
+        raise invalid("Content-Type", "must be application/json")
+    charset = re.search(r"charset\s*=\s*\"?([^\s;\"]+)", parameters, re.IGNORECASE)
+    if charset and charset[1].lower() not in ("utf-8", "utf8", "us-ascii"):
+        raise invalid("Content-Type", "JSON is sent in UTF-8")
+    try:
+        parsed = json.loads(raw.decode("utf-8"), parse_constant=_refuse_constant, parse_float=_finite)
+        json.dumps(parsed)  # what is nested deeper than this cannot be answered with
+    except (ValueError, RecursionError):
+        raise ApiError(400, "validation_error", "The body is not valid JSON in UTF-8.") from None
+    if not isinstance(parsed, dict):
+        raise ApiError(400, "validation_error", "The body must be a JSON object.")
+    return parsed
+
+
+def _validate(model: type[BaseModel], value: Any) -> Any:
+    try:
+        return model.model_validate(value)
+    except ValidationError as error:
+        details = [
+            {"field": ".".join(map(str, item["loc"])) or "body", "message": item["msg"]}
+            for item in error.errors(include_url=False, include_context=False, include_input=False)
+        ]
+    first = details[0]
+    message = f"{first['field']}: {first['message']}"
+    raise ApiError(400, "validation_error", message, details=details)

@@ -1,0 +1,135 @@
+"""Sending webhooks: signed, in order for each endpoint, ten seconds for an answer."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import hmac
+import http.client
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Literal
+from urllib.parse import urlsplit
+
+from ._model import Attempt, Delivery, Endpoint
+from ._schemas import is_loopback
+
+TIMEOUT = 10.0
+
+SignatureStyle = Literal["plain", "timestamped"]
+Report = Callable[[Delivery, Attempt], None]
+
+
+def signature(body: bytes, secret: str, style: SignatureStyle) -> str:
+    """The `X-FirstHandAPI-Signature` of a body."""
+    key = secret.encode()
+    if style == "plain":
+        return hmac.new(key, body, hashlib.sha256).hexdigest()
+    stamp = str(int(time.time()))
+    return f"t={stamp},v1={hmac.new(key, stamp.encode() + b'.' + body, hashlib.sha256).hexdigest()}"
+
+
+class Sender:
+    """Threads that make the HTTP attempts. It calls no host but this machine."""
+
+    def __init__(self, report: Report) -> None:
+        self._report = report
+        self.style: SignatureStyle = "plain"
+        self._idle = threading.Condition()
+        self._queues: dict[Endpoint, deque[tuple[Delivery, float]]] = {}
+        self._connections: set[http.client.HTTPConnection] = set()
+        self._pool: ThreadPoolExecutor | None = None
+
+    def start(self) -> None:
+        """Be ready to send. Threads start when there is something to do."""
+        self._pool = ThreadPoolExecutor(max_workers=16, thread_name_prefix="firsthandapi-webhooks")
+
+    def stop(self) -> None:
+        """Break off what is under way."""
+        pool, self._pool = self._pool, None
+        with self._idle:
+            self._queues.clear()
+            connections = [*self._connections]
+        for connection in connections:
+            _break(connection)
+        if pool is not None:
+            pool.shutdown(wait=True, cancel_futures=True)
+        with self._idle:
+            self._idle.notify_all()
+
+    def send(self, delivery: Delivery, at: float) -> None:
+        """Make one attempt soon. An endpoint's deliveries go out one after the other."""
+        pool = self._pool
+        if pool is None:
+            return
+        with self._idle:
+            queue = self._queues.get(delivery.endpoint)
+            if queue is not None:
+                queue.append((delivery, at))
+                return
+            self._queues[delivery.endpoint] = deque([(delivery, at)])
+        pool.submit(self._drain, delivery.endpoint)
+
+    def settle(self) -> None:
+        """Wait until nothing is under way."""
+        with self._idle:
+            self._idle.wait_for(lambda: not self._queues)
+
+    def _drain(self, endpoint: Endpoint) -> None:
+        while True:
+            with self._idle:
+                queue = self._queues.get(endpoint)
+                if not queue:
+                    self._queues.pop(endpoint, None)
+                    self._idle.notify_all()
+                    return
+                delivery, at = queue[0]
+            attempt = self._attempt(delivery, at)
+            self._report(
+                delivery, attempt
+            )  # before it leaves the queue: `settle` waits for what it schedules
+            with self._idle:
+                if queue:
+                    queue.popleft()
+
+    def _attempt(self, delivery: Delivery, at: float) -> Attempt:
+        endpoint, event = delivery.endpoint, delivery.event
+        headers = {
+            "Content-Type": "application/json",
+            "User-Agent": "FirstHandAPI-Webhooks/1.0",
+            "X-FirstHandAPI-Signature": signature(event.body, endpoint.secret, self.style),
+            "X-FirstHand-Event-Id": event.id,
+        }
+        parts = urlsplit(endpoint.url)
+        host = parts.hostname or ""
+        if not is_loopback(host):
+            return Attempt(at, None, "not sent: the mock server calls this machine alone")
+        make = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+        connection = make(host, parts.port, timeout=TIMEOUT)
+        # A receiver that sends one byte at a time would outlive the socket's timeout.
+        alarm = threading.Timer(TIMEOUT, _break, [connection])
+        alarm.daemon = True
+        with self._idle:
+            self._connections.add(connection)
+        try:
+            alarm.start()
+            target = f"{parts.path or '/'}?{parts.query}" if parts.query else parts.path or "/"
+            connection.request("POST", target, event.body, headers)
+            return Attempt(at, connection.getresponse().status, None)
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            return Attempt(at, None, f"{type(error).__name__}: {error}")
+        finally:
+            alarm.cancel()
+            connection.close()
+            with self._idle:
+                self._connections.discard(connection)
+
+
+def _break(connection: http.client.HTTPConnection) -> None:
+    sock = connection.sock
+    if sock is not None:
+        with contextlib.suppress(OSError):
+            sock.shutdown(2)

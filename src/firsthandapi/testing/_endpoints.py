@@ -1,0 +1,507 @@
+"""Every endpoint of the contract: the table that is served, and that the OpenAPI document is made from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from . import _schemas as schemas
+from . import _show as show
+from ._errors import ApiError, invalid, not_found
+from ._model import SCOPES, Account, Endpoint, File, Job, Key, Submission
+from ._pages import page
+from ._signing import Signer
+from ._text import iso, new_secret, parse_iso
+from ._world import World
+
+ANY_SCOPE = "any"
+NO_KEY = "none"
+_MONTH = 30 * 86400
+
+Json = dict[str, Any]
+Owned = TypeVar("Owned", Key, Endpoint)
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A checked request on its way to a handler."""
+
+    world: World
+    signer: Signer
+    base_url: str
+    at: float
+    caller: Key | None
+    id: str
+    body: Any
+    query: Any
+
+    @property
+    def key(self) -> Key:
+        """The caller's API key."""
+        if self.caller is None:
+            raise RuntimeError("this endpoint takes no key")
+        return self.caller
+
+    @property
+    def account(self) -> Account:
+        """The caller's organization, in the key's environment."""
+        return self.key.account
+
+    def job(self) -> Job:
+        """The job of the path, if it is the caller's."""
+        job = self.world.jobs.get(self.id)
+        if job is None or job.account is not self.account:
+            raise not_found("job")
+        return job
+
+    def url(self, file: File) -> tuple[str, float]:
+        """A fresh download URL, and when it expires."""
+        path, expires_at = self.signer.sign(f"/files/{file.id}", self.at)
+        return self.base_url + path, expires_at
+
+    def find(self, what: str, items: list[Owned]) -> Owned:
+        """The item of the path among the caller's."""
+        for item in items:
+            if item.id == self.id and not getattr(item, "deleted", False):
+                return item
+        raise not_found(what)
+
+    def page(
+        self, name: str, items: list[Any], shown: Callable[[Any], Json], keep: Callable[[Any], bool]
+    ) -> Json:
+        """The page that the query asks for."""
+        return page(name, items, self.query.limit, self.query.cursor, shown, keep)
+
+
+def signup(call: Call) -> Json:
+    key = call.world.create_organization(call.body.name, call.body.email, free_tier=True, at=call.at)
+    return {
+        "organization_id": key.account.organization.id,
+        "api_key": key.secret,
+        "credits_cents": key.account.book.available,
+    }
+
+
+def me(call: Call) -> Json:
+    return show.identity(call.key)
+
+
+def create_job(call: Call) -> Json:
+    fields = call.body.model_dump()
+    deadline = fields.pop("deadline")
+    job = call.world.create_job(
+        call.account,
+        fields,
+        None if deadline is None else parse_iso(deadline),
+        call.key.id,
+        call.at,
+        f"{call.base_url}/v1/billing/credits/purchase",
+    )
+    return show.job(job)
+
+
+def list_jobs(call: Call) -> Json:
+    query = call.query
+    after = _time(query.created_after, float("-inf"))
+    return call.page(
+        "jobs",
+        call.account.jobs,
+        show.job,
+        lambda job: (
+            job.created_at > after
+            and query.status in (None, job.status)
+            and query.type in (None, job.fields["type"])
+        ),
+    )
+
+
+def get_job(call: Call) -> Json:
+    return show.job(call.job())
+
+
+def cancel_job(call: Call) -> Json:
+    job = call.job()
+    call.world.cancel_job(job, call.key.id, call.at)
+    return show.job(job)
+
+
+def rate_job(call: Call) -> Json:
+    job = call.job()
+    call.world.rate_job(job, call.body.rating, call.body.feedback, call.at)
+    return show.job(job)
+
+
+def list_files(call: Call) -> Json:
+    job = call.job()
+    return call.page(
+        f"files {job.id}",
+        job.approved,
+        lambda file: show.file(file, *call.url(file)),
+        lambda file: file.rating >= call.query.min_score,
+    )
+
+
+def refresh_url(call: Call) -> Json:
+    file = call.world.files.get(call.id)
+    if file is None or file.submission.job.account is not call.account:
+        raise not_found("file")
+    url, expires_at = call.url(file)
+    return {"download_url": url, "download_url_expires_at": iso(expires_at)}
+
+
+def _shown_submission(call: Call, submission: Submission) -> Json:
+    file = submission.files[0]
+    return show.submission(submission, call.url(file)[0] if file.id in call.world.files else None)
+
+
+def list_job_submissions(call: Call) -> Json:
+    job = call.job()
+    return call.page(
+        f"submissions {job.id}",
+        job.submissions,
+        lambda submission: _shown_submission(call, submission),
+        lambda submission: call.query.status in (None, submission.status),
+    )
+
+
+def _in_range(call: Call) -> Callable[[Submission], bool]:
+    query = call.query
+    if query.job_id is not None:
+        job = call.world.jobs.get(query.job_id)
+        if job is None or job.account is not call.account:
+            raise not_found("job")
+    start = _time(query.start_date, call.at - _MONTH)
+    end = _time(query.end_date, float("inf"))
+    return lambda submission: (
+        start <= submission.submitted_at <= end and query.job_id in (None, submission.job.id)
+    )
+
+
+def list_submissions(call: Call) -> Json:
+    query, in_range = call.query, _in_range(call)
+    return call.page(
+        "submissions",
+        call.account.submissions,
+        lambda submission: _shown_submission(call, submission),
+        lambda submission: (
+            in_range(submission)
+            and query.status in (None, submission.status)
+            and (query.min_score is None or (submission.rating or 0) >= query.min_score)
+        ),
+    )
+
+
+def summarize_submissions(call: Call) -> Json:
+    in_range = _in_range(call)
+    found = [submission for submission in call.account.submissions if in_range(submission)]
+    by_status = dict.fromkeys(("pending_score", "approved", "rejected", "retry_pending"), 0)
+    for submission in found:
+        by_status[submission.status] += 1
+    ratings = [submission.rating for submission in found if submission.rating is not None]
+    decided = by_status["approved"] + by_status["rejected"]
+    return {
+        "object": "submission_summary",
+        "total": len(found),
+        "by_status": by_status,
+        "average_star_rating": round(sum(ratings) / len(ratings), 4) if ratings else None,
+        "approval_rate": round(by_status["approved"] / decided, 4) if decided else None,
+    }
+
+
+def get_submission(call: Call) -> Json:
+    submission = call.world.submissions.get(call.id)
+    if submission is None or submission.job.account is not call.account:
+        raise not_found("submission")
+    return _shown_submission(call, submission)
+
+
+def create_key(call: Call) -> Json:
+    environment = call.body.environment or call.account.environment
+    if environment == "live" and call.account.is_sandbox:
+        raise ApiError(403, "authorization_error", "A sandbox key cannot make a live one.")
+    account = call.account.organization.accounts[environment]
+    scopes = tuple(dict.fromkeys(call.body.scopes or SCOPES))
+    return show.key(call.world.create_key(account, call.body.name, scopes, call.key.id, call.at), secret=True)
+
+
+def list_keys(call: Call) -> Json:
+    return call.page("api_keys", call.account.keys, show.key, lambda _key: True)
+
+
+def rotate_key(call: Call) -> Json:
+    key = call.find("API key", call.account.keys)
+    return show.key(call.world.rotate_key(key, call.key.id, call.at), secret=True)
+
+
+def revoke_key(call: Call) -> None:
+    call.world.revoke_key(call.find("API key", call.account.keys), call.key.id, call.at)
+
+
+def _check_webhook_url(url: str) -> None:
+    if fault := schemas.webhook_url_fault(url):
+        raise invalid("url", fault, status=422)
+
+
+def create_webhook(call: Call) -> Json:
+    body = call.body
+    _check_webhook_url(body.url)
+    events = tuple(dict.fromkeys(body.events)) if body.events else None
+    endpoint = call.world.create_endpoint(call.account, body.url, events, body.description, call.at)
+    return show.endpoint(endpoint, secret=True)
+
+
+def list_webhooks(call: Call) -> Json:
+    return call.page(
+        "webhook_endpoints", call.account.endpoints, show.endpoint, lambda endpoint: not endpoint.deleted
+    )
+
+
+def _webhook(call: Call) -> Endpoint:
+    return call.find("webhook endpoint", call.account.endpoints)
+
+
+def get_webhook(call: Call) -> Json:
+    return show.endpoint(_webhook(call))
+
+
+def update_webhook(call: Call) -> Json:
+    endpoint = _webhook(call)
+    changes = call.body.model_dump(exclude_unset=True)
+    if "url" in changes:
+        _check_webhook_url(changes["url"])
+    if "events" in changes:
+        changes["events"] = tuple(dict.fromkeys(changes["events"]))
+    for name, value in changes.items():
+        setattr(endpoint, name, value)
+    return show.endpoint(endpoint)
+
+
+def delete_webhook(call: Call) -> None:
+    _webhook(call).deleted = True
+
+
+def rotate_webhook_secret(call: Call) -> Json:
+    endpoint = _webhook(call)
+    endpoint.secret = new_secret("whsec_")
+    return show.endpoint(endpoint, secret=True)
+
+
+def list_events(call: Call) -> Json:
+    return call.page(
+        "webhook_events",
+        call.account.events,
+        show.event,
+        lambda event: call.query.type in (None, event.type),
+    )
+
+
+def replay_event(call: Call) -> Json:
+    event = call.world.events.get(call.id)
+    if event is None or event.account is not call.account:
+        raise not_found("webhook event")
+    call.world.dispatch(event, call.at)
+    return show.event(event)
+
+
+def get_credits(call: Call) -> Json:
+    return show.credits(call.account.book)
+
+
+def list_transactions(call: Call) -> Json:
+    return call.page(
+        "transactions",
+        call.account.book.transactions,
+        show.transaction,
+        lambda transaction: call.query.type in (None, transaction.type),
+    )
+
+
+def purchase(call: Call) -> Json:
+    checkout = call.world.start_purchase(call.account, call.body.amount_cents, call.at)
+    return {"checkout_url": f"{call.base_url}/checkout/{checkout}"}
+
+
+def get_settings(call: Call) -> Json:
+    return show.settings(call.account)
+
+
+def update_settings(call: Call) -> Json:
+    call.account.settings.update(call.body.model_dump(exclude_unset=True))
+    call.world.auto_top_up(call.account, call.at)
+    return show.settings(call.account)
+
+
+def list_audit_events(call: Call) -> Json:
+    query = call.query
+    return call.page(
+        "audit_events",
+        call.account.audit,
+        show.audit_event,
+        lambda event: query.job_id in (None, event.job_id) and query.event_type in (None, event.event_type),
+    )
+
+
+def _time(text: str | None, default: float) -> float:
+    return default if text is None else parse_iso(text)
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One line of the contract's table of endpoints."""
+
+    method: str
+    path: str
+    scope: str
+    handle: Callable[[Call], Json | None]
+    answer: type[schemas.Answer] | None
+    status: int = 200
+    body: type[schemas.Body] | None = None
+    query: type[schemas.Query] = schemas.NoQuery
+    needs_idempotency_key: bool = False
+    waits: bool = False
+    errors: tuple[int, ...] = ()
+
+    @property
+    def is_list(self) -> bool:
+        """It answers with pages."""
+        return issubclass(self.query, schemas.PageQuery)
+
+    @property
+    def name(self) -> str:
+        """Its operation id."""
+        return self.handle.__name__
+
+
+_S = schemas
+OPERATIONS = (
+    Operation("POST", "/v1/auth/signup", NO_KEY, signup, _S.Signup, body=_S.SignupBody),
+    Operation("GET", "/v1/me", ANY_SCOPE, me, _S.Identity),
+    Operation(
+        "POST",
+        "/v1/jobs",
+        "jobs:write",
+        create_job,
+        _S.Job,
+        status=201,
+        body=_S.JobBody,
+        needs_idempotency_key=True,
+        errors=(402,),
+    ),
+    Operation("GET", "/v1/jobs", "jobs:read", list_jobs, _S.Job, query=_S.JobsQuery),
+    Operation("GET", "/v1/jobs/{id}", "jobs:read", get_job, _S.Job, waits=True),
+    Operation("POST", "/v1/jobs/{id}/cancel", "jobs:write", cancel_job, _S.Job, needs_idempotency_key=True),
+    Operation(
+        "POST",
+        "/v1/jobs/{id}/rate",
+        "jobs:write",
+        rate_job,
+        _S.Job,
+        body=_S.RateBody,
+        needs_idempotency_key=True,
+    ),
+    Operation("GET", "/v1/jobs/{id}/files", "jobs:read", list_files, _S.File, query=_S.FilesQuery),
+    Operation(
+        "GET",
+        "/v1/jobs/{id}/submissions",
+        "jobs:read",
+        list_job_submissions,
+        _S.Submission,
+        query=_S.JobSubmissionsQuery,
+    ),
+    Operation("POST", "/v1/files/{id}/refresh_url", "jobs:read", refresh_url, _S.DownloadUrl),
+    Operation(
+        "GET", "/v1/submissions", "jobs:read", list_submissions, _S.Submission, query=_S.SubmissionsQuery
+    ),
+    Operation(
+        "GET",
+        "/v1/submissions/summary",
+        "jobs:read",
+        summarize_submissions,
+        _S.SubmissionSummary,
+        query=_S.SummaryQuery,
+    ),
+    Operation("GET", "/v1/submissions/{id}", "jobs:read", get_submission, _S.Submission),
+    Operation(
+        "POST",
+        "/v1/api_keys",
+        "keys:manage",
+        create_key,
+        _S.NewApiKey,
+        status=201,
+        body=_S.ApiKeyBody,
+        needs_idempotency_key=True,
+    ),
+    Operation("GET", "/v1/api_keys", "keys:manage", list_keys, _S.ApiKey, query=_S.PageQuery),
+    Operation("POST", "/v1/api_keys/{id}/rotate", "keys:manage", rotate_key, _S.NewApiKey),
+    Operation("POST", "/v1/api_keys/{id}/revoke", "keys:manage", revoke_key, None, status=204),
+    Operation(
+        "POST",
+        "/v1/webhook_endpoints",
+        "webhooks:write",
+        create_webhook,
+        _S.NewWebhookEndpoint,
+        status=201,
+        body=_S.WebhookBody,
+        needs_idempotency_key=True,
+        errors=(422,),
+    ),
+    Operation(
+        "GET",
+        "/v1/webhook_endpoints",
+        "webhooks:read",
+        list_webhooks,
+        _S.WebhookEndpoint,
+        query=_S.PageQuery,
+    ),
+    Operation("GET", "/v1/webhook_endpoints/{id}", "webhooks:read", get_webhook, _S.WebhookEndpoint),
+    Operation(
+        "PATCH",
+        "/v1/webhook_endpoints/{id}",
+        "webhooks:write",
+        update_webhook,
+        _S.WebhookEndpoint,
+        body=_S.WebhookPatch,
+        errors=(422,),
+    ),
+    Operation("DELETE", "/v1/webhook_endpoints/{id}", "webhooks:write", delete_webhook, None, status=204),
+    Operation(
+        "POST",
+        "/v1/webhook_endpoints/{id}/rotate_secret",
+        "webhooks:write",
+        rotate_webhook_secret,
+        _S.NewWebhookEndpoint,
+    ),
+    Operation(
+        "GET", "/v1/webhook_events", "webhooks:read", list_events, _S.WebhookEvent, query=_S.EventsQuery
+    ),
+    Operation("POST", "/v1/webhook_events/{id}/replay", "webhooks:write", replay_event, _S.WebhookEvent),
+    Operation("GET", "/v1/billing/credits", "usage:read", get_credits, _S.CreditBalance),
+    Operation(
+        "GET",
+        "/v1/billing/transactions",
+        "usage:read",
+        list_transactions,
+        _S.CreditTransaction,
+        query=_S.TransactionsQuery,
+    ),
+    Operation(
+        "POST",
+        "/v1/billing/credits/purchase",
+        "billing:write",
+        purchase,
+        _S.Checkout,
+        body=_S.PurchaseBody,
+        needs_idempotency_key=True,
+    ),
+    Operation("GET", "/v1/organization/settings", ANY_SCOPE, get_settings, _S.OrganizationSettings),
+    Operation(
+        "PATCH",
+        "/v1/organization/settings",
+        "billing:write",
+        update_settings,
+        _S.OrganizationSettings,
+        body=_S.SettingsPatch,
+    ),
+    Operation("GET", "/v1/audit-events", "audit:read", list_audit_events, _S.AuditEvent, query=_S.AuditQuery),
+)

@@ -1,0 +1,123 @@
+"""Faults on demand: what a network or a bad day does to a client."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from typing import Literal
+
+__all__ = ["Fault", "Faults", "path_matches"]
+
+
+def path_matches(pattern: str, path: str) -> bool:
+    """Whether `pattern` is the path, a folder above it, or a glob that fits it."""
+    return path == pattern or path.startswith(pattern.rstrip("/") + "/") or fnmatchcase(path, pattern)
+
+
+@dataclass(slots=True)
+class Fault:
+    """One fault, and how often it still strikes. `Faults.add` says what each field does."""
+
+    path: str
+    method: str | None
+    times: int | None
+    after: int
+    status: int | None
+    retry_after: float | str | None
+    drop: Literal["before", "after"] | None
+    cut: int | None
+    delay: float
+    garbage: bool
+    dribble: float
+    expired_url: bool
+    repeat_cursor: bool
+    headers: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+class Faults:
+    """The faults of one server. The first one that fits a request and is not used up strikes it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._faults: list[Fault] = []
+
+    def add(
+        self,
+        *,
+        path: str = "*",
+        method: str | None = None,
+        times: int | None = 1,
+        after: int = 0,
+        status: int | None = None,
+        retry_after: float | str | None = None,
+        drop: Literal["before", "after"] | None = None,
+        cut: int | None = None,
+        delay: float = 0,
+        garbage: bool = False,
+        dribble: float = 0,
+        expired_url: bool = False,
+        repeat_cursor: bool = False,
+        headers: Mapping[str, str] | None = None,
+    ) -> Fault:
+        """Add a fault; several fields together make one fault.
+
+        Args:
+            path: a path, one above it (`/v1/jobs` strikes all below), or a glob (`/files/*`).
+            method: this method alone.
+            times: how many requests it strikes; None for all.
+            after: let so many pass first.
+            status: answer this, and do not handle the request.
+            retry_after: the `Retry-After` header, in seconds or as it stands.
+            drop: close the connection without an answer, before or after the request was handled.
+            cut: send so many bytes of the body, then close the connection.
+            delay: real seconds to wait before anything else.
+            garbage: handle the request, but answer 200 with something that is not JSON.
+            dribble: real seconds before each byte of headers and body.
+            expired_url: download URLs in the answer have expired; of a download, refuse it as expired.
+            repeat_cursor: every page says that there is more, and gives the cursor it was asked with.
+            headers: add or replace these in the answer.
+        """
+        fault = Fault(
+            path,
+            method.upper() if method else None,
+            times,
+            after,
+            status,
+            retry_after,
+            drop,
+            cut,
+            delay,
+            garbage,
+            dribble,
+            expired_url,
+            repeat_cursor,
+            dict(headers or {}),
+        )
+        with self._lock:
+            self._faults.append(fault)
+        return fault
+
+    def clear(self) -> None:
+        """Take all faults away."""
+        with self._lock:
+            self._faults.clear()
+
+    def strike(self, method: str, path: str) -> Fault | None:
+        """The fault that strikes this request, now used once more."""
+        with self._lock:
+            for fault in self._faults:
+                if (
+                    fault.times == 0
+                    or (fault.method or method) != method
+                    or not path_matches(fault.path, path)
+                ):
+                    continue
+                if fault.after:
+                    fault.after -= 1
+                    continue
+                if fault.times is not None:
+                    fault.times -= 1
+                return fault
+        return None

@@ -1,0 +1,229 @@
+"""What stands before the application: the request log and the faults, down to the bytes on the wire."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from email.utils import formatdate
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import parse_qsl
+
+from starlette.responses import Response
+from starlette.types import Message, Receive, Scope, Send
+
+from ._app import MAX_BODY, App, error_response, json_bytes
+from ._downloads import expired
+from ._errors import ApiError
+from ._faults import Fault, Faults
+from ._pages import TOP
+from ._requests import ReceivedRequest
+from ._signing import LIFETIME
+from ._text import new_id
+
+log = logging.getLogger("firsthandapi.testing")
+log.addHandler(logging.NullHandler())
+
+_CHUNK = 256 * 1024
+_GARBAGE = b"<html><body>It works!</body></html>"
+_ERROR_TYPES = {
+    400: "validation_error",
+    401: "authentication_error",
+    402: "insufficient_credits",
+    403: "authorization_error",
+    404: "not_found",
+    409: "conflict",
+    410: "gone",
+    422: "validation_error",
+    429: "rate_limit_exceeded",
+    502: "bad_gateway",
+    503: "service_unavailable",
+    504: "gateway_timeout",
+}
+
+
+@dataclass(slots=True)
+class Reply:
+    """A whole response, before it goes on the wire."""
+
+    status: int
+    headers: list[tuple[bytes, bytes]]
+    body: bytes
+
+    def set(self, name: str, value: str) -> None:
+        """Set a header, in place of one of that name."""
+        key = name.lower().encode("latin-1")
+        self.headers = [pair for pair in self.headers if pair[0] != key]
+        self.headers.append((key, value.encode("latin-1")))
+
+
+class Front:
+    """The ASGI callable that the server runs."""
+
+    def __init__(self, app: App, faults: Faults) -> None:
+        self._app = app
+        self._faults = faults
+        self.received: list[ReceivedRequest] = []
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        body = await _read(receive)
+        if body is None:
+            return  # gone before it had said all
+        position = len(self.received)
+        self.received.append(_record(scope, body))
+        fault = self._faults.strike(scope["method"], scope["path"])
+        reply = await self._reply(scope, body, receive, fault)
+        if reply is None or (fault and fault.drop):
+            scope["state"]["transport"].abort()
+            await _until_gone(receive)
+            return
+        # Known before the first byte leaves, so that a client that has its answer finds it in the log.
+        self.received[position] = replace(self.received[position], status=reply.status)
+        if fault and fault.dribble:
+            await _dribble(scope, reply, receive, fault.dribble)
+        elif fault and fault.cut is not None:
+            await _send(reply, send, fault.cut)
+            scope["state"]["transport"].close()
+            await _until_gone(receive)
+        else:
+            await _send(reply, send)
+
+    async def _reply(self, scope: Scope, body: bytes, receive: Receive, fault: Fault | None) -> Reply | None:
+        if fault is None:
+            return await self._handle(scope, body, receive)
+        if fault.delay:
+            await asyncio.sleep(fault.delay)
+        if fault.drop == "before":
+            return None
+        is_download = scope["path"].startswith("/files/")
+        if fault.status is not None:
+            reply = _as_reply(_failure(fault.status))
+        elif fault.expired_url and is_download:
+            reply = _as_reply(expired())
+        else:
+            reply = await self._handle(scope, body, receive)
+            self._spoil(reply, fault, scope)
+        if fault.retry_after is not None:
+            reply.set("retry-after", f"{fault.retry_after}")
+        for name, value in fault.headers.items():
+            reply.set(name, value)
+        return reply
+
+    async def _handle(self, scope: Scope, body: bytes, receive: Receive) -> Reply:
+        reply = Reply(500, [], b"")
+
+        async def send(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                reply.status = message["status"]
+                reply.headers = [*message["headers"]]
+            else:
+                reply.body += message.get("body", b"")
+
+        try:
+            await self._app.asgi(scope, _replay(body, receive), send)
+        except Exception:
+            log.exception("the mock server failed on %s %s", scope["method"], scope["path"])
+            reply = _as_reply(_failure(500))
+        reply.set("date", formatdate(usegmt=True))
+        return reply
+
+    def _spoil(self, reply: Reply, fault: Fault, scope: Scope) -> None:
+        if not 200 <= reply.status < 300:
+            return
+        if fault.garbage:
+            reply.status = 200
+            reply.body = _GARBAGE
+            reply.set("content-type", "text/html")
+        elif fault.expired_url or fault.repeat_cursor:
+            content = json.loads(reply.body)
+            if fault.expired_url:
+                self._expire_urls(content)
+            if fault.repeat_cursor and content.get("object") == "list":
+                query = dict(parse_qsl(scope["query_string"].decode("latin-1")))
+                content.update(has_more=True, next_cursor=query.get("cursor", TOP))
+            reply.body = json_bytes(content)
+        reply.set("content-length", str(len(reply.body)))
+
+    def _expire_urls(self, content: dict[str, Any]) -> None:
+        then = self._app.world.clock.now() - LIFETIME - 60
+        for item in content.get("data", [content]):
+            if "download_url" in item:
+                path = item["download_url"].removeprefix(self._app.base_url()).partition("?")[0]
+                item["download_url"] = self._app.base_url() + self._app.signer.sign(path, then)[0]
+
+
+def _failure(status: int) -> Response:
+    error = ApiError(status, _ERROR_TYPES.get(status, "internal_error"), f"Status {status}, as asked for.")
+    return error_response(error, new_id("req_", time.time()))
+
+
+def _as_reply(response: Response) -> Reply:
+    return Reply(response.status_code, [*response.raw_headers], bytes(response.body))
+
+
+def _record(scope: Scope, body: bytes) -> ReceivedRequest:
+    headers: dict[str, str] = {}
+    for raw_name, raw_value in scope["headers"]:
+        name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
+        headers[name] = f"{headers[name]}, {value}" if name in headers else value
+    query = scope["query_string"].decode("latin-1")
+    parsed = dict(parse_qsl(query, keep_blank_values=True))
+    return ReceivedRequest(scope["method"], scope["path"], parsed, query, headers, body, time.time())
+
+
+async def _read(receive: Receive) -> bytes | None:
+    """The body, read to its end so that the answer arrives, but kept no longer than it can be of use."""
+    body = bytearray()
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return None
+        if len(body) <= MAX_BODY:
+            body += message.get("body", b"")[: MAX_BODY + 1]
+        if not message.get("more_body", False):
+            return bytes(body)
+
+
+def _replay(body: bytes, receive: Receive) -> Receive:
+    messages: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def again() -> Message:
+        return messages.pop() if messages else await receive()
+
+    return again
+
+
+async def _until_gone(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+async def _send(reply: Reply, send: Send, only: int | None = None) -> None:
+    await send({"type": "http.response.start", "status": reply.status, "headers": reply.headers})
+    body = reply.body if only is None else reply.body[:only]
+    for start in range(0, max(len(body), 1), _CHUNK):
+        more = only is not None or start + _CHUNK < len(body)
+        await send({"type": "http.response.body", "body": body[start : start + _CHUNK], "more_body": more})
+
+
+async def _dribble(scope: Scope, reply: Reply, receive: Receive, seconds: float) -> None:
+    """Byte by byte, past the HTTP library, since that sends headers in one piece."""
+    transport = scope["state"]["transport"]
+    reply.set("connection", "close")
+    for byte in _wire(reply, is_head=scope["method"] == "HEAD"):
+        if transport.is_closing():
+            break
+        transport.write(bytes((byte,)))
+        await asyncio.sleep(seconds)
+    transport.close()
+    await _until_gone(receive)
+
+
+def _wire(reply: Reply, *, is_head: bool) -> Iterable[int]:
+    lines = [f"HTTP/1.1 {reply.status} {HTTPStatus(reply.status).phrase}".encode()]
+    lines += [name + b": " + value for name, value in reply.headers]
+    return b"\r\n".join([*lines, b"", b"" if is_head else reply.body])

@@ -1,0 +1,122 @@
+"""uvicorn in a thread: an event loop of its own, a socket bound at once, a stop that waits for nobody."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import socket
+import threading
+from typing import Any
+
+from uvicorn.config import Config
+from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.server import ServerState
+
+from ._app import error_response
+from ._errors import ApiError
+from ._text import new_id
+
+_log = logging.getLogger("firsthandapi.testing.http")
+_log.addHandler(logging.NullHandler())
+_log.propagate = False  # junk on the wire is what a mock server is for: it is no news
+
+
+class _Protocol(H11Protocol):
+    """uvicorn's protocol, silent, with its transport within reach of the faults."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        self.logger = _log
+        self.access_log = False
+        self.app_state = {"transport": transport}
+        super().connection_made(transport)
+
+    def send_400_response(self, msg: str) -> None:
+        """What is not HTTP gets the documented envelope too."""
+        if not self.transport.is_closing():
+            response = error_response(ApiError(400, "validation_error", msg), new_id("req_", 0))
+            headers = b"".join(name + b": " + value + b"\r\n" for name, value in response.raw_headers)
+            head = b"HTTP/1.1 400 Bad Request\r\n" + headers + b"connection: close\r\n\r\n"
+            self.transport.write(head + bytes(response.body))
+            self.transport.close()
+
+
+class HttpServer:
+    """Serves an ASGI application on a loopback port, from a daemon thread.
+
+    uvicorn's own `Server` polls for its end every 0.1 s and waits for clients to hang up. A server that
+    tests start and stop by the hundred must be gone at once: so only its protocol is used, and its
+    connections are cut.
+    """
+
+    def __init__(self, app: Any, port: int) -> None:
+        self._config = Config(
+            app,
+            interface="asgi3",
+            http=_Protocol,
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            proxy_headers=False,
+            timeout_keep_alive=75,
+        )
+        self._socket = _bind(port)
+        self.port: int = self._socket.getsockname()[1]
+        self._loop = asyncio.new_event_loop()
+        self._stopping = asyncio.Event()
+        self._started = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=f"firsthandapi-{self.port}", daemon=True)
+
+    def start(self) -> None:
+        """Return when connections are taken."""
+        self._config.load()
+        self._thread.start()
+        self._started.wait()
+
+    def stop(self) -> None:
+        """Cut every connection and end the thread."""
+        self._loop.call_soon_threadsafe(self._stopping.set)
+        self._thread.join()
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        try:
+            self._loop.run_until_complete(self._serve())
+        finally:
+            self._loop.run_until_complete(self._loop.shutdown_asyncgens())
+            asyncio.set_event_loop(None)
+            self._loop.close()
+
+    async def _serve(self) -> None:
+        state = ServerState()
+        server = await self._loop.create_server(
+            lambda: _Protocol(config=self._config, server_state=state, app_state={}),
+            sock=self._socket,
+            backlog=2048,
+        )
+        self._started.set()
+        await self._stopping.wait()
+        server.close()
+        for connection in [*state.connections]:
+            connection.transport.abort()
+        tasks = [*state.tasks]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        while state.connections:  # an aborted transport tells its protocol in the next turn of the loop
+            await asyncio.sleep(0)
+
+
+def _bind(port: int) -> socket.socket:
+    # With the protocol named, asyncio sets TCP_NODELAY on every connection.
+    bound = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        # On Windows SO_REUSEADDR would let two servers share a port; there it is not needed.
+        if os.name != "nt":
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind(("127.0.0.1", port))
+        bound.setblocking(False)
+    except OSError:
+        bound.close()
+        raise
+    return bound

@@ -1,0 +1,287 @@
+"""What the server remembers: organizations, keys, jobs, submissions, files, webhooks."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from . import _media
+from ._ledger import Book, Escrow
+
+SCOPES = (
+    "jobs:read",
+    "jobs:write",
+    "webhooks:read",
+    "webhooks:write",
+    "keys:manage",
+    "audit:read",
+    "usage:read",
+    "billing:write",
+)
+WEBHOOK_EVENTS = (
+    "submission.approved",
+    "submission.rejected",
+    "submission.scored",
+    "job.completed",
+    "job.cancelled",
+    "job.flagged",
+    "credits.low_balance",
+    "credits.purchased",
+    "credits.auto_topped_up",
+    "credits.expired",
+    "credits.expiring_soon",
+)
+TERMINAL = ("completed", "cancelled")
+
+
+@dataclass(slots=True, eq=False)
+class Organization:
+    """A customer. Everything else belongs to one of its two accounts."""
+
+    id: str
+    name: str
+    email: str
+    job_limit: int | None  # open jobs a free-tier organization may have
+    accounts: dict[str, Account] = field(default_factory=dict[str, "Account"])
+
+
+@dataclass(slots=True, eq=False)
+class Account:
+    """An organization in one environment: `live` and `test` see nothing of each other."""
+
+    organization: Organization
+    environment: str
+    book: Book = field(default_factory=Book)
+    keys: list[Key] = field(default_factory=list["Key"])
+    jobs: list[Job] = field(default_factory=list["Job"])
+    submissions: list[Submission] = field(default_factory=list["Submission"])
+    endpoints: list[Endpoint] = field(default_factory=list["Endpoint"])
+    events: list[Event] = field(default_factory=list["Event"])
+    audit: list[AuditEvent] = field(default_factory=list["AuditEvent"])
+    settings: dict[str, Any] = field(default_factory=dict[str, Any])
+
+    @property
+    def is_sandbox(self) -> bool:
+        """Nothing is charged, and scoring always gives four stars."""
+        return self.environment == "test"
+
+
+@dataclass(slots=True, eq=False)
+class Key:
+    """An API key."""
+
+    id: str
+    account: Account
+    secret: str
+    name: str
+    scopes: tuple[str, ...]
+    created_at: float
+    last_used_at: float | None = None
+    expires_at: float | None = None
+    revoked_at: float | None = None
+
+
+@dataclass(slots=True, eq=False)
+class Job:
+    """A job, its slots and its escrow."""
+
+    id: str
+    account: Account
+    fields: dict[str, Any]  # the request as it was validated, defaults filled in
+    deadline: float | None
+    created_at: float
+    updated_at: float
+    chance: random.Random
+    seed: str
+    escrow: Escrow
+    status: str = "open"
+    completed_at: float | None = None
+    cancelled_at: float | None = None
+    buyer_rating: int | None = None
+    buyer_feedback: str | None = None
+    pending: int = 0  # files whose submission is not decided yet: each takes a slot
+    arrivals: int = 0
+    workers: list[str] = field(default_factory=list[str])
+    submissions: list[Submission] = field(default_factory=list["Submission"])
+    approved: list[File] = field(default_factory=list["File"])
+    listeners: list[Callable[[], None]] = field(default_factory=list[Callable[[], None]])
+
+    @property
+    def files_needed(self) -> int:
+        """How many approved files complete it."""
+        return int(self.fields["files_needed"])
+
+    @property
+    def price(self) -> int:
+        """Cents an approved file."""
+        return int(self.fields["price_per_file_cents"])
+
+    @property
+    def free_slots(self) -> int:
+        """How many more files workers may bring now."""
+        return self.files_needed - len(self.approved) - self.pending
+
+    @property
+    def is_terminal(self) -> bool:
+        """Nothing more will happen to it."""
+        return self.status in TERMINAL
+
+
+@dataclass(slots=True, eq=False)
+class Submission:
+    """What one worker brought at one time."""
+
+    id: str
+    job: Job
+    worker_id: str
+    submitted_at: float
+    files: list[File]
+    by_hand: bool
+    status: str = "pending_score"
+    attempt: int = 1
+    rating: int | None = None
+    reasoning: str | None = None
+    dimensions: dict[str, int] | None = None
+    scored_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What is true of a file's bytes."""
+
+    size: int
+    sha256: str
+    width: int | None
+    height: int | None
+    duration: float | None
+
+
+@dataclass(slots=True, eq=False)
+class File:
+    """A file. Its bytes are made from its seed whenever they are needed, unless they were given."""
+
+    id: str
+    content_type: str
+    seed: str
+    original_filename: str
+    created_at: float
+    min_width: int = 0
+    min_height: int = 0
+    given: bytes | None = None
+    given_size: tuple[int | None, int | None] = (None, None)
+    wanted_rating: int = 4
+    rating: int | None = None
+    annotations: dict[str, Any] | None = None
+    submission: Submission = field(init=False)
+    _facts: Facts | None = None
+
+    def content(self) -> bytes:
+        """The bytes."""
+        return self._made().content if self.given is None else self.given
+
+    def facts(self) -> Facts:
+        """Size, hash and measures, worked out once."""
+        if self._facts is None:
+            if self.given is None:
+                made = self._made()
+                content, width, height, duration = (
+                    made.content,
+                    made.width,
+                    made.height,
+                    made.duration_seconds,
+                )
+            else:
+                content, (width, height), duration = self.given, self.given_size, None
+            digest = hashlib.sha256(content).hexdigest()
+            self._facts = Facts(len(content), digest, width, height, duration)
+        return self._facts
+
+    @property
+    def etag(self) -> str:
+        """A strong entity tag."""
+        return f'"{self.facts().sha256[:32]}"'
+
+    def _made(self) -> _media.Media:
+        # A format may not reach what a job asks for: then the worker's best is what it can.
+        for width, height in ((max(640, self.min_width), max(480, self.min_height)), (640, 480)):
+            try:
+                return _media.make(self.content_type, self.seed, width=width, height=height)
+            except ValueError:
+                continue
+        raise ValueError(f"no media of type {self.content_type!r} can be made: give `content`")
+
+
+@dataclass(slots=True, eq=False)
+class Endpoint:
+    """A webhook endpoint."""
+
+    id: str
+    account: Account
+    url: str
+    events: tuple[str, ...]
+    description: str | None
+    secret: str
+    created_at: float
+    enabled: bool = True
+    deleted: bool = False
+
+
+@dataclass(slots=True, eq=False)
+class Event:
+    """A webhook event; `body` is what every delivery of it sends, byte for byte."""
+
+    id: str
+    account: Account
+    type: str
+    envelope: dict[str, Any]
+    body: bytes
+    deliveries: list[Delivery] = field(default_factory=list["Delivery"])
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One HTTP attempt of a delivery: the answer's status, or why there was none."""
+
+    at: float
+    status: int | None
+    error: str | None
+
+    @property
+    def ok(self) -> bool:
+        """A 2xx came in time."""
+        return self.status is not None and 200 <= self.status < 300
+
+
+@dataclass(slots=True, eq=False)
+class Delivery:
+    """One event on its way to one endpoint."""
+
+    event: Event
+    endpoint: Endpoint
+    attempts: list[Attempt] = field(default_factory=list[Attempt])
+    status: str = "pending"  # pending, delivered, failed, dropped (the endpoint is gone or disabled)
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEvent:
+    """One line of the audit trail."""
+
+    id: str
+    event_type: str
+    job_id: str | None
+    actor: str
+    data: dict[str, Any]
+    created_at: float
+
+
+def as_list(value: Any, count: int) -> Sequence[Any]:
+    """A value for each of `count` files: one for all, or a list of them."""
+    if isinstance(value, (list, tuple)):
+        values: list[Any] = [*value]
+        if len(values) != count:
+            raise ValueError(f"{count} files need {count} values, not {len(values)}")
+        return values
+    return [value] * count

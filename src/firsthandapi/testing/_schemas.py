@@ -1,0 +1,432 @@
+"""The requests and responses of the contract as pydantic models.
+
+The request models check what comes in; from these and from the response models the OpenAPI document is made.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+
+from ._text import parse_iso
+
+JobType = Literal["data_collection", "feedback"]
+JobStatus = Literal["open", "filled", "in_progress", "completed", "cancelled"]
+SubmissionStatus = Literal["pending_score", "approved", "rejected", "retry_pending"]
+Environment = Literal["live", "test"]
+Format = Literal[
+    "image/jpeg",
+    "image/png",
+    "image/webp",
+    "image/gif",
+    "audio/mpeg",
+    "audio/wav",
+    "audio/mp4",
+    "video/mp4",
+    "video/quicktime",
+]
+Scope = Literal[
+    "jobs:read",
+    "jobs:write",
+    "webhooks:read",
+    "webhooks:write",
+    "keys:manage",
+    "audit:read",
+    "usage:read",
+    "billing:write",
+]
+EventType = Literal[
+    "submission.approved",
+    "submission.rejected",
+    "submission.scored",
+    "job.completed",
+    "job.cancelled",
+    "job.flagged",
+    "credits.low_balance",
+    "credits.purchased",
+    "credits.auto_topped_up",
+    "credits.expired",
+    "credits.expiring_soon",
+]
+TransactionType = Literal["purchase", "deduction", "free_tier", "bonus", "expiration", "refund"]
+Tier = Literal[1000, 2500, 5000, 10000, 25000]
+
+
+def _digits(value: object) -> object:
+    """A query parameter is text; only plain digits are a number."""
+    if not (isinstance(value, str) and re.fullmatch(r"[0-9]{1,9}", value)):
+        raise ValueError("must be a whole number")
+    return int(value)
+
+
+def _time(value: str) -> str:
+    parse_iso(value)
+    return value
+
+
+def _email(value: str) -> str:
+    if not re.fullmatch(r"[^@\s]+@[^@\s]+", value):
+        raise ValueError("must be an email address")
+    return value
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host is this machine."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
+
+
+def webhook_url_fault(url: str) -> str | None:
+    """Why an endpoint may not have this URL, or None."""
+    if any(ord(character) <= 32 or ord(character) == 127 for character in url):
+        return "must not contain spaces or control characters"
+    try:
+        parts = urlsplit(url)
+        port_is_good = parts.port != 0
+    except ValueError:
+        return "is not a URL"
+    host = parts.hostname
+    if not host or not port_is_good:
+        return "is not an absolute URL"
+    if parts.scheme == "https" or (parts.scheme == "http" and is_loopback(host)):
+        return None
+    return "must be an https:// URL (http:// is allowed for this machine alone)"
+
+
+Time = Annotated[str, AfterValidator(_time), WithJsonSchema({"type": "string", "format": "date-time"})]
+Email = Annotated[str, AfterValidator(_email), WithJsonSchema({"type": "string", "format": "email"})]
+Stars = Annotated[int, Field(ge=1, le=5)]
+Id = Annotated[str, Field(max_length=100)]
+
+
+class Body(BaseModel):
+    """A request body: exact types, and no field that the contract does not know."""
+
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+
+class EmptyBody(Body):
+    """A POST without fields takes an empty body or `{}`."""
+
+
+class SignupBody(Body):
+    name: Annotated[str, Field(min_length=1, max_length=200)]
+    email: Email
+
+
+class JobBody(Body):
+    type: JobType
+    description: Annotated[str, Field(min_length=10, max_length=5000)]
+    files_needed: Annotated[int, Field(ge=1, le=10_000)]
+    accepted_formats: Annotated[list[Format], Field(min_length=1)]
+    # Its bounds are in the document but not checked here: outside them the error is a `pricing_violation`.
+    price_per_file_cents: Annotated[int, Field(json_schema_extra={"minimum": 10, "maximum": 50_000})]
+    title: Annotated[str | None, Field(max_length=100)] = None
+    min_star_rating: Stars = 3
+    files_per_submission: Stars = 1
+    scoring_criteria: Annotated[str | None, Field(max_length=1000)] = None
+    min_width: Annotated[int | None, Field(ge=1, le=100_000)] = None
+    min_height: Annotated[int | None, Field(ge=1, le=100_000)] = None
+    worker_guidelines: str | None = None
+    location: dict[str, Any] | None = None
+    deadline: Time | None = None
+    max_workers: Annotated[int | None, Field(ge=1, le=1_000_000)] = None
+    metadata: Annotated[dict[str, Any] | None, Field(max_length=20)] = None
+
+
+class RateBody(Body):
+    rating: Stars
+    feedback: str | None = None
+
+
+class ApiKeyBody(Body):
+    name: Annotated[str, Field(min_length=1, max_length=200)]
+    scopes: Annotated[list[Scope] | None, Field(min_length=1)] = None
+    environment: Environment | None = None
+
+
+class WebhookBody(Body):
+    url: str
+    events: Annotated[list[EventType] | None, Field(min_length=1)] = None
+    description: str | None = None
+
+
+class WebhookPatch(Body):
+    url: str = ""
+    events: Annotated[list[EventType], Field(min_length=1)] = []
+    description: str | None = None
+    enabled: bool = True
+
+
+class PurchaseBody(Body):
+    amount_cents: Tier
+
+
+class SettingsPatch(Body):
+    auto_top_up_enabled: bool = False
+    auto_top_up_threshold_cents: Annotated[int, Field(ge=0, le=100_000_000)] = 500
+    auto_top_up_amount_cents: Tier = 2500
+    default_type: JobType | None = None
+    default_price_per_file_cents: Annotated[int | None, Field(ge=10, le=50_000)] = None
+
+
+class Query(BaseModel):
+    """A query string: nothing in it that the contract does not know."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class NoQuery(Query):
+    """No parameters."""
+
+
+class PageQuery(Query):
+    limit: Annotated[int, BeforeValidator(_digits), Field(ge=1, le=100)] = 20
+    cursor: Annotated[str | None, Field(max_length=500)] = None
+
+
+class JobsQuery(PageQuery):
+    status: JobStatus | None = None
+    type: JobType | None = None
+    created_after: Time | None = None
+
+
+class FilesQuery(PageQuery):
+    min_score: Annotated[int, BeforeValidator(_digits), Field(ge=1, le=5)] = 3
+
+
+class JobSubmissionsQuery(PageQuery):
+    status: SubmissionStatus | None = None
+
+
+class SummaryQuery(Query):
+    job_id: Id | None = None
+    start_date: Time | None = None
+    end_date: Time | None = None
+
+
+class SubmissionsQuery(PageQuery, SummaryQuery):
+    status: SubmissionStatus | None = None
+    min_score: Annotated[int | None, BeforeValidator(_digits), Field(ge=1, le=5)] = None
+
+
+class TransactionsQuery(PageQuery):
+    type: TransactionType | None = None
+
+
+class EventsQuery(PageQuery):
+    type: EventType | None = None
+
+
+class AuditQuery(PageQuery):
+    job_id: Id | None = None
+    event_type: Annotated[str | None, Field(max_length=100)] = None
+
+
+class Answer(BaseModel):
+    """A response. Readers must expect more fields than these."""
+
+    model_config = ConfigDict(extra="allow")
+
+
+class Resource(Answer):
+    object: str
+    id: str
+
+
+class Job(Resource):
+    status: JobStatus
+    type: JobType
+    title: str | None
+    description: str
+    files_needed: int
+    files_approved: int
+    price_per_file_cents: int
+    total_cost_cents: int
+    min_star_rating: int
+    accepted_formats: list[Format]
+    files_per_submission: int
+    scoring_criteria: str | None
+    min_width: int | None
+    min_height: int | None
+    worker_guidelines: str | None
+    location: dict[str, Any] | None
+    deadline: Time | None
+    max_workers: int | None
+    metadata: dict[str, Any] | None
+    buyer_rating: int | None
+    buyer_feedback: str | None
+    created_at: Time
+    updated_at: Time
+    completed_at: Time | None
+    cancelled_at: Time | None
+
+
+class DeviceInfo(Answer):
+    device_model: str
+    device_os: str
+    app_version: str
+
+
+class File(Resource):
+    job_id: str
+    submission_id: str
+    content_type: str
+    size_bytes: int
+    duration_seconds: float | None
+    width: int | None
+    height: int | None
+    content_hash: str
+    original_filename: str | None
+    captured_at: Time
+    ai_star_rating: int
+    device_info: DeviceInfo
+    worker_region: str
+    download_url: str
+    download_url_expires_at: Time
+    annotations: dict[str, Any] | None
+    keyframes: list[dict[str, Any]] | None
+    created_at: Time
+
+
+class Dimensions(Answer):
+    relevance: int
+    quality: int
+    completeness: int
+
+
+class Submission(Resource):
+    status: SubmissionStatus
+    job_id: str
+    worker_id: str
+    ai_star_rating: int | None
+    ai_reasoning: str | None
+    dimensions: Dimensions | None
+    file_url: str | None
+    content_type: str
+    size_bytes: int
+    submitted_at: Time
+    scored_at: Time | None
+    submission_latitude: float | None
+    submission_longitude: float | None
+    location_verified: bool | None
+
+
+class SubmissionSummary(Answer):
+    object: str
+    total: int
+    by_status: dict[str, int]
+    average_star_rating: float | None
+    approval_rate: float | None
+
+
+class DownloadUrl(Answer):
+    download_url: str
+    download_url_expires_at: Time
+
+
+class CreditBalance(Answer):
+    object: str
+    balance_cents: int
+    available_cents: int
+    held_cents: int
+    total_cents: int
+    currency: str
+    updated_at: Time
+
+
+class CreditTransaction(Resource):
+    type: TransactionType
+    amount_cents: int
+    description: str
+    expires_at: Time | None
+    created_at: Time
+
+
+class Checkout(Answer):
+    checkout_url: str
+
+
+class WebhookEndpoint(Resource):
+    url: str
+    events: list[EventType]
+    description: str | None
+    enabled: bool
+    created_at: Time
+
+
+class NewWebhookEndpoint(WebhookEndpoint):
+    secret: str
+
+
+class WebhookEvent(Resource):
+    type: EventType
+    api_version: str
+    created_at: Time
+    data: dict[str, Any]
+
+
+class ApiKey(Resource):
+    name: str
+    scopes: list[Scope]
+    environment: Environment
+    masked_key: str
+    created_at: Time
+    last_used_at: Time | None
+    expires_at: Time | None
+    revoked_at: Time | None
+
+
+class NewApiKey(ApiKey):
+    secret: str
+
+
+class OrganizationSettings(Resource):
+    auto_top_up_enabled: bool
+    auto_top_up_threshold_cents: int
+    auto_top_up_amount_cents: int
+    default_type: JobType | None
+    default_price_per_file_cents: int | None
+
+
+class AuditEvent(Resource):
+    event_type: str
+    job_id: str | None
+    actor: str
+    data: dict[str, Any]
+    created_at: Time
+
+
+class Identity(Answer):
+    object: str
+    organization_id: str
+    environment: Environment
+    scopes: list[Scope]
+
+
+class Signup(Answer):
+    organization_id: str
+    api_key: str
+    credits_cents: int
+
+
+class ErrorDetail(Answer):
+    field: str
+    message: str
+
+
+class ErrorObject(Answer):
+    type: str
+    message: str
+    request_id: str
+    details: list[ErrorDetail] = []
+
+
+class Error(Answer):
+    error: ErrorObject

@@ -1,0 +1,350 @@
+"""The server as its users see it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from ._app import App, Deprecation
+from ._clock import Clock
+from ._deliveries import Sender, SignatureStyle
+from ._faults import Faults
+from ._front import Front
+from ._http import HttpServer
+from ._model import SCOPES, Account, Attempt, Delivery, File, Job, Submission, as_list
+from ._requests import ReceivedRequest
+from ._world import World
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+    from firsthandapi import AsyncFirstHandClient, FirstHandClient
+
+__all__ = ["MockServer", "NewOrganization", "SubmittedWork", "WebhookDelivery"]
+
+
+@dataclass(frozen=True, slots=True)
+class SubmittedWork:
+    """What `MockServer.submit` made."""
+
+    submission_id: str
+    file_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class NewOrganization:
+    """What `MockServer.create_organization` made: its id, and a key of each kind with all scopes."""
+
+    id: str
+    api_key: str
+    test_api_key: str
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookDelivery:
+    """How one event fared on its way to one endpoint."""
+
+    event_id: str
+    event_type: str
+    endpoint_id: str
+    url: str
+    status: str  # pending, delivered, failed, or dropped: the endpoint is gone or disabled
+    attempts: tuple[Attempt, ...]
+
+
+class MockServer:
+    """FirstHandAPI on a loopback port: every endpoint, with state, simulated workers and virtual time.
+
+        with MockServer() as server:
+            client = server.client()
+
+    Args:
+        seed: what the simulated workers bring, and how it is rated, follows from it.
+        speed: virtual seconds a real second; at 0 time moves by `clock.advance` alone.
+        workers: whether simulated workers do the jobs; without them only `submit` does.
+        port: the port to listen on; 0 takes a free one.
+
+    Attributes:
+        clock: `clock.advance(days=7)` moves time on, `clock.now()` tells it.
+        faults: `faults.add(…)` makes things go wrong.
+    """
+
+    def __init__(self, *, seed: int = 0, speed: float = 1.0, workers: bool = True, port: int = 0) -> None:
+        self.clock = Clock(speed)
+        self.faults = Faults()
+        self._world = World(self.clock, seed=seed, workers=workers)
+        self._app = App(self._world, lambda: self.url)
+        self._front = Front(self._app, self.faults)
+        self._sender = Sender(self._report)
+        self._world.send = self._sender.send
+        self._port = port
+        self._http: HttpServer | None = None
+        key = self._world.create_organization(
+            "Mock Organization", "owner@example.com", free_tier=False, at=self.clock.now()
+        )
+        self._organization = key.account.organization
+        self.api_key = key.secret
+        self.test_api_key = self._new_key(self._organization.accounts["test"])
+
+    # --- life -------------------------------------------------------------------------------------------
+
+    def start(self) -> Self:
+        """Listen; connections are taken when this returns. After a `stop`, state and port are as before."""
+        if self._http is None:
+            self._http = HttpServer(self._front, self._port)
+            self._port = self._http.port
+            self._http.start()
+            self._sender.start()
+            self.clock.start(self._sender.settle)
+        return self
+
+    def stop(self) -> None:
+        """Cut every connection, end every thread. The state can still be read."""
+        http, self._http = self._http, None
+        if http is not None:
+            self._sender.stop()
+            self.clock.stop()
+            http.stop()
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def __repr__(self) -> str:
+        state = "open" if self._http else "stopped" if self._port else "not started"
+        return f"<MockServer [{f'{self.url}, ' if self._port else ''}{state}]>"
+
+    @property
+    def url(self) -> str:
+        """Where it listens."""
+        if not self._port:
+            raise RuntimeError("the server has no port yet: call start(), or use it in a with statement")
+        return f"http://127.0.0.1:{self._port}"
+
+    def client(self, **options: Any) -> FirstHandClient:
+        """A client of this server with its live key; takes what `FirstHandClient` takes."""
+        from firsthandapi import FirstHandClient
+
+        return FirstHandClient(**{"api_key": self.api_key, "base_url": self.url, **options})
+
+    def async_client(self, **options: Any) -> AsyncFirstHandClient:
+        """Like `client`, for asyncio."""
+        from firsthandapi import AsyncFirstHandClient
+
+        return AsyncFirstHandClient(**{"api_key": self.api_key, "base_url": self.url, **options})
+
+    # --- who and what -----------------------------------------------------------------------------------
+
+    def create_organization(
+        self,
+        name: str = "Another Organization",
+        email: str = "other@example.com",
+        *,
+        cents: int = 100_000,
+        free_tier: bool = False,
+    ) -> NewOrganization:
+        """One more organization: `cents` are purchased, or granted for a year on the free tier."""
+        with self._world.lock:
+            at = self.clock.now()
+            key = self._world.create_organization(name, email, free_tier=free_tier, at=at, cents=cents)
+        organization = key.account.organization
+        return NewOrganization(organization.id, key.secret, self._new_key(organization.accounts["test"]))
+
+    def create_key(self, *scopes: str, environment: str = "live") -> str:
+        """One more key of the server's own organization; without `scopes` it has them all."""
+        return self._new_key(self._organization.accounts[environment], *scopes)
+
+    def grant_credits(self, cents: int) -> None:
+        """Give the server's own organization bonus credit, good for a year."""
+        with self._world.lock:
+            self._world.grant(self._organization.accounts["live"], cents, self.clock.now())
+
+    def submit(
+        self,
+        job_id: str,
+        *,
+        content: bytes | Sequence[bytes | None] | None = None,
+        content_type: str | Sequence[str] | None = None,
+        rating: int | Sequence[int] = 4,
+        files: int | None = None,
+        original_filename: str | Sequence[str | None] | None = None,
+        annotations: dict[str, Any] | None = None,
+        width: int | None = None,
+        height: int | None = None,
+        worker_id: str | None = None,
+        retry_of: str | None = None,
+    ) -> SubmittedWork:
+        """A worker driven by hand brings files to a job; they are scored 5 to 15 virtual seconds later.
+
+        Args:
+            job_id: the job.
+            content: the bytes; made to fit `content_type` when left out. A list means several files.
+            content_type: one of the job's `accepted_formats`; the first of them when left out.
+            rating: the stars that scoring will give. In the sandbox it gives 4, whatever is said here.
+            files: how many files, when no list says it.
+            original_filename: the name the worker's device gave, taken as it is.
+            annotations: instead of the annotations that are made up.
+            width, height: measures of given `content`, for the job's `min_width` and `min_height`.
+            worker_id: who brings it; a new worker when left out.
+            retry_of: the submission with two stars that this is the second attempt of.
+
+        Raises:
+            ValueError: there is no such job, it takes no such file, or has no slot for it.
+        """
+        lists = [
+            len(each)
+            for each in (content, content_type, rating, original_filename)
+            if isinstance(each, (list, tuple))
+        ]
+        count = files or (lists[0] if lists else 1)
+        with self._world.lock:
+            at = self.clock.now()
+            job = self._job(job_id)
+            made = [
+                self._file(job, at, *parts, annotations, (width, height))
+                for parts in zip(
+                    as_list(content, count),
+                    as_list(content_type, count),
+                    as_list(rating, count),
+                    as_list(original_filename, count),
+                    strict=True,
+                )
+            ]
+            if retry_of is None:
+                submission = self._world.submit(job, made, at, by_hand=True, worker=worker_id)
+            else:
+                submission = self._submission(retry_of, job)
+                self._world.resubmit(submission, made, at)
+        return SubmittedWork(submission.id, tuple(file.id for file in made))
+
+    def emit(self, event_type: str, data: dict[str, Any], *, environment: str = "live") -> str:
+        """Emit a webhook event of any type to the own organization's endpoints; returns its id."""
+        with self._world.lock:
+            account = self._organization.accounts[environment]
+            return self._world.emit(account, event_type, data, self.clock.now()).id
+
+    def deprecate(
+        self,
+        path: str,
+        *,
+        method: str | None = None,
+        sunset: datetime | None = None,
+        link: str | None = None,
+    ) -> None:
+        """Deprecate a path (or all below it, or a glob): its answers say so; after `sunset` it is a 410."""
+        if sunset is not None and sunset.tzinfo is None:
+            raise ValueError("sunset needs a time zone")
+        self._app.deprecations.append(Deprecation(path, method and method.upper(), sunset, link))
+
+    @property
+    def rate_limit(self) -> int | None:
+        """Requests a key may make in 60 virtual seconds; None for no limits at all."""
+        return self._app.rate_limit
+
+    @rate_limit.setter
+    def rate_limit(self, limit: int | None) -> None:
+        self._app.rate_limit = limit
+
+    @property
+    def organization_rate_limit(self) -> int | None:
+        """Requests an organization may make in a virtual second; None for no limit."""
+        return self._app.organization_rate_limit
+
+    @organization_rate_limit.setter
+    def organization_rate_limit(self, limit: int | None) -> None:
+        self._app.organization_rate_limit = limit
+
+    @property
+    def signature_style(self) -> SignatureStyle:
+        """How webhooks are signed: `plain` or `timestamped`."""
+        return self._sender.style
+
+    @signature_style.setter
+    def signature_style(self, style: SignatureStyle) -> None:
+        if style not in ("plain", "timestamped"):
+            raise ValueError(f"signature_style is 'plain' or 'timestamped', not {style!r}")
+        self._sender.style = style
+
+    # --- what happened ----------------------------------------------------------------------------------
+
+    @property
+    def requests(self) -> list[ReceivedRequest]:
+        """Everything received, in order."""
+        return [*self._front.received]
+
+    @property
+    def webhook_deliveries(self) -> list[WebhookDelivery]:
+        """Every delivery, in order, with its attempts so far."""
+        with self._world.lock:
+            return [
+                WebhookDelivery(
+                    delivery.event.id,
+                    delivery.event.type,
+                    delivery.endpoint.id,
+                    delivery.endpoint.url,
+                    delivery.status,
+                    tuple(delivery.attempts),
+                )
+                for delivery in self._world.deliveries
+            ]
+
+    def wait_idle(self) -> None:
+        """Return when all that is due now has happened, webhook deliveries included."""
+        self.clock.advance()
+
+    def check_books(self) -> None:
+        """Assert that all adds up: purchased + granted - spent - expired = available + held, each escrow."""
+        with self._world.lock:
+            self._world.check_books()
+
+    def _report(self, delivery: Delivery, attempt: Attempt) -> None:
+        with self._world.lock:
+            self._world.delivered(delivery, attempt)
+
+    def _new_key(self, account: Account, *scopes: str) -> str:
+        unknown = set(scopes) - set(SCOPES)
+        if unknown:
+            raise ValueError(f"unknown scopes {sorted(unknown)}; known are {', '.join(SCOPES)}")
+        with self._world.lock:
+            return self._world.create_key(account, "Key", scopes or SCOPES, "system", self.clock.now()).secret
+
+    def _job(self, job_id: str) -> Job:
+        job = self._world.jobs.get(job_id)
+        if job is None:
+            raise ValueError(f"there is no job {job_id!r}")
+        return job
+
+    def _submission(self, submission_id: str, job: Job) -> Submission:
+        submission = self._world.submissions.get(submission_id)
+        if submission is None or submission.job is not job:
+            raise ValueError(f"{job.id} has no submission {submission_id!r}")
+        return submission
+
+    def _file(
+        self,
+        job: Job,
+        at: float,
+        content: bytes | None,
+        content_type: str | None,
+        rating: int,
+        name: str | None,
+        annotations: dict[str, Any] | None,
+        measures: tuple[int | None, int | None],
+    ) -> File:
+        formats = job.fields["accepted_formats"]
+        if content_type is None:
+            content_type = str(formats[0])
+        if content_type not in formats:
+            raise ValueError(f"{job.id} takes {', '.join(formats)}, not {content_type}")
+        if rating not in (1, 2, 3, 4, 5):
+            raise ValueError(f"rating is 1 to 5 stars, not {rating!r}")
+        file = self._world.new_file(job, content_type, at, rating, name)
+        file.given, file.given_size, file.annotations = content, measures, annotations
+        return file

@@ -1,0 +1,209 @@
+"""The objects of the contract, as JSON."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+from ._ledger import Book, Transaction
+from ._model import Account, AuditEvent, Endpoint, Event, File, Job, Key, Submission
+from ._text import iso, iso_or_none, mask
+
+_DEVICES = (("iPhone 15", "iOS 18.1"), ("Pixel 8", "Android 15"), ("Galaxy S24", "Android 14"))
+_REGIONS = ("US-CA", "US-TX", "GB-LND", "JP-13", "DE-BE", "IN-KA")
+
+
+def job(job: Job) -> dict[str, Any]:
+    """A Job."""
+    return {
+        "object": "job",
+        "id": job.id,
+        "status": job.status,
+        **job.fields,
+        "deadline": iso_or_none(job.deadline),
+        "files_approved": len(job.approved),
+        "total_cost_cents": job.files_needed * job.price,
+        "buyer_rating": job.buyer_rating,
+        "buyer_feedback": job.buyer_feedback,
+        "created_at": iso(job.created_at),
+        "updated_at": iso(job.updated_at),
+        "completed_at": iso_or_none(job.completed_at),
+        "cancelled_at": iso_or_none(job.cancelled_at),
+    }
+
+
+def file(file: File, url: str, url_expires_at: float) -> dict[str, Any]:
+    """An approved File."""
+    facts = file.facts()
+    submission = file.submission
+    chance = random.Random(file.seed)  # noqa: S311 - a seed is the point
+    model, system = chance.choice(_DEVICES)
+    annotations = file.annotations
+    return {
+        "object": "file",
+        "id": file.id,
+        "job_id": submission.job.id,
+        "submission_id": submission.id,
+        "content_type": file.content_type,
+        "size_bytes": facts.size,
+        "duration_seconds": facts.duration,
+        "width": facts.width,
+        "height": facts.height,
+        "content_hash": facts.sha256,
+        "original_filename": file.original_filename,
+        "captured_at": iso(file.created_at - chance.randrange(5, 120)),
+        "ai_star_rating": file.rating,
+        "device_info": {"device_model": model, "device_os": system, "app_version": "4.2.0"},
+        "worker_region": chance.choice(_REGIONS),
+        "download_url": url,
+        "download_url_expires_at": iso(url_expires_at),
+        "annotations": annotations,
+        "keyframes": (annotations or {}).get("keyframes"),
+        "created_at": iso(file.created_at),
+    }
+
+
+def submission(submission: Submission, url: str | None) -> dict[str, Any]:
+    """A Submission; `url` is where its first file lies, once that is the buyer's."""
+    first = submission.files[0]
+    return {
+        "object": "submission",
+        "id": submission.id,
+        "job_id": submission.job.id,
+        "worker_id": submission.worker_id,
+        "status": submission.status,
+        "attempt": submission.attempt,
+        "ai_star_rating": submission.rating,
+        "ai_reasoning": submission.reasoning,
+        "dimensions": submission.dimensions,
+        "file_url": url,
+        "file_ids": [file.id for file in submission.files],
+        "content_type": first.content_type,
+        "size_bytes": first.facts().size,
+        "submitted_at": iso(submission.submitted_at),
+        "scored_at": iso_or_none(submission.scored_at),
+        "submission_latitude": None,
+        "submission_longitude": None,
+        "location_verified": None,
+    }
+
+
+def submission_event(submission: Submission) -> dict[str, Any]:
+    """What a webhook event tells of a submission: its id under both names."""
+    return {
+        "object": "submission",
+        "id": submission.id,
+        "submission_id": submission.id,
+        "job_id": submission.job.id,
+        "worker_id": submission.worker_id,
+        "status": submission.status,
+        "ai_star_rating": submission.rating,
+        "ai_reasoning": submission.reasoning,
+        "dimensions": submission.dimensions,
+        "content_type": submission.files[0].content_type,
+        "file_ids": [file.id for file in submission.files],
+        "submitted_at": iso(submission.submitted_at),
+        "scored_at": iso_or_none(submission.scored_at),
+    }
+
+
+def credits(book: Book) -> dict[str, Any]:
+    """A CreditBalance."""
+    return {
+        "object": "credit_balance",
+        "balance_cents": book.available,
+        "available_cents": book.available,
+        "held_cents": book.held,
+        "total_cents": book.available + book.held,
+        "currency": "usd",
+        "updated_at": iso(book.updated_at),
+    }
+
+
+def transaction(transaction: Transaction) -> dict[str, Any]:
+    """A CreditTransaction."""
+    return {
+        "object": "credit_transaction",
+        "id": transaction.id,
+        "type": transaction.type,
+        "amount_cents": transaction.amount_cents,
+        "description": transaction.description,
+        "expires_at": iso_or_none(transaction.expires_at),
+        "created_at": iso(transaction.created_at),
+    }
+
+
+def endpoint(endpoint: Endpoint, *, secret: bool = False) -> dict[str, Any]:
+    """A WebhookEndpoint, with its secret where the contract says so."""
+    shown = {
+        "object": "webhook_endpoint",
+        "id": endpoint.id,
+        "url": endpoint.url,
+        "events": list(endpoint.events),
+        "description": endpoint.description,
+        "enabled": endpoint.enabled,
+        "created_at": iso(endpoint.created_at),
+    }
+    return {**shown, "secret": endpoint.secret} if secret else shown
+
+
+def event(event: Event) -> dict[str, Any]:
+    """A webhook event: its envelope, and how its deliveries fare."""
+    deliveries = [
+        {
+            "webhook_endpoint_id": delivery.endpoint.id,
+            "status": delivery.status,
+            "attempts": len(delivery.attempts),
+        }
+        for delivery in event.deliveries
+    ]
+    return {**event.envelope, "deliveries": deliveries}
+
+
+def key(key: Key, *, secret: bool = False) -> dict[str, Any]:
+    """An ApiKey; the secret shows once, when it is new."""
+    shown = {
+        "object": "api_key",
+        "id": key.id,
+        "name": key.name,
+        "scopes": list(key.scopes),
+        "environment": key.account.environment,
+        "masked_key": mask(key.secret),
+        "created_at": iso(key.created_at),
+        "last_used_at": iso_or_none(key.last_used_at),
+        "expires_at": iso_or_none(key.expires_at),
+        "revoked_at": iso_or_none(key.revoked_at),
+    }
+    return {**shown, "secret": key.secret} if secret else shown
+
+
+def settings(account: Account) -> dict[str, Any]:
+    """The OrganizationSettings."""
+    return {"object": "organization_settings", "id": account.organization.id, **account.settings}
+
+
+def audit_event(event: AuditEvent) -> dict[str, Any]:
+    """An AuditEvent."""
+    return {
+        "object": "audit_event",
+        "id": event.id,
+        "event_type": event.event_type,
+        "job_id": event.job_id,
+        "actor": event.actor,
+        "data": event.data,
+        "created_at": iso(event.created_at),
+    }
+
+
+def identity(key: Key) -> dict[str, Any]:
+    """Who a key belongs to."""
+    organization = key.account.organization
+    return {
+        "object": "identity",
+        "id": organization.id,
+        "organization_id": organization.id,
+        "organization_name": organization.name,
+        "environment": key.account.environment,
+        "api_key_id": key.id,
+        "scopes": list(key.scopes),
+    }

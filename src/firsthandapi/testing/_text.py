@@ -1,0 +1,60 @@
+"""Identifiers, tokens and timestamps as they appear on the wire."""
+
+from __future__ import annotations
+
+import math
+import re
+import secrets
+from datetime import datetime, timezone
+
+_CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+_ISO = re.compile(
+    r"(\d{4}-\d\d-\d\d)(?:[Tt ](\d\d:\d\d)(?::(\d\d)(?:\.(\d{1,9}))?)?(?:([Zz])|([+-]\d\d):?(\d\d))?)?"
+)
+
+
+def new_id(prefix: str, at: float) -> str:
+    """`prefix` and a ULID whose time is `at`."""
+    number = (int(at * 1000) & (1 << 48) - 1) << 80 | secrets.randbits(80)
+    return prefix + "".join(_CROCKFORD[number >> shift & 31] for shift in range(125, -1, -5))
+
+
+def new_secret(prefix: str) -> str:
+    """`prefix` and 32 hex digits that nobody can guess."""
+    return prefix + secrets.token_hex(16)
+
+
+def mask(secret: str) -> str:
+    """A secret as a list may show it: its kind and its last four characters."""
+    kind = secret[: secret.rfind("_") + 1]
+    return f"{kind}…{secret[-4:]}"
+
+
+def iso(at: float) -> str:
+    """A Unix time as ISO 8601 in UTC, to the millisecond."""
+    return datetime.fromtimestamp(at, timezone.utc).isoformat(timespec="milliseconds")[:-6] + "Z"
+
+
+def iso_or_none(at: float | None) -> str | None:
+    """Like `iso`, for a time that may not have come."""
+    return None if at is None else iso(at)
+
+
+def parse_iso(text: str) -> float:
+    """The Unix time of an ISO 8601 date or date-time; one without an offset is UTC.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    match = _ISO.fullmatch(text)
+    if match is None:
+        raise ValueError("must be an ISO 8601 date-time such as 2026-01-31T12:00:00Z")
+    day, minutes, seconds, fraction, _, hours_off, minutes_off = match.groups()
+    offset = f"{hours_off}:{minutes_off}" if hours_off else "+00:00"
+    clock = f"{minutes or '00:00'}:{seconds or '00'}.{(fraction or '').ljust(6, '0')[:6]}"
+    return datetime.fromisoformat(f"{day}T{clock}{offset}").timestamp()
+
+
+def floor_ms(at: float) -> float:
+    """`at` as the wire can tell it, so that a time read back compares equal to the one kept."""
+    return math.floor(at * 1000) / 1000
