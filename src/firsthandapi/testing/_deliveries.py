@@ -49,8 +49,8 @@ class Sender:
 
     def stop(self) -> None:
         """Break off what is under way."""
-        pool, self._pool = self._pool, None
         with self._idle:
+            pool, self._pool = self._pool, None
             self._queues.clear()
             connections = [*self._connections]
         for connection in connections:
@@ -62,16 +62,13 @@ class Sender:
 
     def send(self, delivery: Delivery, at: float) -> None:
         """Make one attempt soon. An endpoint's deliveries go out one after the other."""
-        pool = self._pool
-        if pool is None:
-            return
         with self._idle:
             queue = self._queues.get(delivery.endpoint)
             if queue is not None:
                 queue.append((delivery, at))
-                return
-            self._queues[delivery.endpoint] = deque([(delivery, at)])
-        pool.submit(self._drain, delivery.endpoint)
+            elif self._pool is not None:
+                self._queues[delivery.endpoint] = deque([(delivery, at)])
+                self._pool.submit(self._drain, delivery.endpoint)
 
     def settle(self) -> None:
         """Wait until nothing is under way."""

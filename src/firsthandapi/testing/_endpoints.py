@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from . import _schemas as schemas
 from . import _show as show
 from ._errors import ApiError, invalid, not_found
-from ._model import SCOPES, Account, Endpoint, File, Job, Key, Submission
+from ._model import SCOPES, SUBMISSION_STATUSES, Account, Endpoint, File, Job, Key, Submission
 from ._pages import page
 from ._signing import Signer
 from ._text import iso, new_secret, parse_iso
@@ -195,7 +195,7 @@ def list_submissions(call: Call) -> Json:
 def summarize_submissions(call: Call) -> Json:
     in_range = _in_range(call)
     found = [submission for submission in call.account.submissions if in_range(submission)]
-    by_status = dict.fromkeys(("pending_score", "approved", "rejected", "retry_pending"), 0)
+    by_status: dict[str, int] = dict.fromkeys(SUBMISSION_STATUSES, 0)
     for submission in found:
         by_status[submission.status] += 1
     ratings = [submission.rating for submission in found if submission.rating is not None]

@@ -8,8 +8,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from . import _media
 from ._ledger import Book, Escrow
+from ._media import Media
+from ._media import make as make_media
 
 SCOPES = (
     "jobs:read",
@@ -34,6 +35,7 @@ WEBHOOK_EVENTS = (
     "credits.expired",
     "credits.expiring_soon",
 )
+SUBMISSION_STATUSES = ("pending_score", "approved", "rejected", "retry_pending")
 TERMINAL = ("completed", "cancelled")
 
 
@@ -204,11 +206,11 @@ class File:
         """A strong entity tag."""
         return f'"{self.facts().sha256[:32]}"'
 
-    def _made(self) -> _media.Media:
+    def _made(self) -> Media:
         # A format may not reach what a job asks for: then the worker's best is what it can.
         for width, height in ((max(640, self.min_width), max(480, self.min_height)), (640, 480)):
             try:
-                return _media.make(self.content_type, self.seed, width=width, height=height)
+                return make_media(self.content_type, self.seed, width=width, height=height)
             except ValueError:
                 continue
         raise ValueError(f"no media of type {self.content_type!r} can be made: give `content`")
@@ -227,6 +229,11 @@ class Endpoint:
     created_at: float
     enabled: bool = True
     deleted: bool = False
+
+    @property
+    def is_active(self) -> bool:
+        """It gets what it subscribed to."""
+        return self.enabled and not self.deleted
 
 
 @dataclass(slots=True, eq=False)

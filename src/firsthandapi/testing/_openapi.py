@@ -103,7 +103,7 @@ def _parameters(operation: Operation) -> list[dict[str, Any]]:
 def _responses(operation: Operation) -> dict[str, Any]:
     good: dict[str, Any] = {"description": "Done."}
     if operation.answer is not None:
-        schema = _ref(operation.answer)
+        schema: dict[str, Any] = _ref(operation.answer)
         if operation.is_list:
             schema = {
                 "type": "object",

@@ -105,8 +105,8 @@ class MockServer:
         """Cut every connection, end every thread. The state can still be read."""
         http, self._http = self._http, None
         if http is not None:
-            self._sender.stop()
             self.clock.stop()
+            self._sender.stop()
             http.stop()
 
     def __enter__(self) -> Self:

@@ -6,6 +6,7 @@ import json
 import random
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from . import _show
@@ -436,7 +437,7 @@ class World:
         self.emit(account, "submission.rejected", data, at)
 
     def _worker(self, job: Job, worker: str | None, at: float) -> str:
-        limit = job.fields.get("max_workers")
+        limit: int | None = job.fields.get("max_workers")
         if worker is None:
             if limit is not None and len(job.workers) >= limit:
                 return job.workers[len(job.submissions) % limit]
@@ -502,8 +503,9 @@ class World:
 
     def emit(self, account: Account, type: str, data: dict[str, Any], at: float) -> Event:
         """Something happened: keep the event, and send it to every endpoint that subscribed to it."""
+        event_id = new_id("evt_", at)
         envelope = {
-            "id": new_id("evt_", at),
+            "id": event_id,
             "object": "event",
             "type": type,
             "api_version": API_VERSION,
@@ -511,7 +513,7 @@ class World:
             "data": data,
         }
         body = json.dumps(envelope, separators=(",", ":")).encode()
-        event = Event(envelope["id"], account, type, envelope, body)
+        event = Event(event_id, account, type, envelope, body)
         account.events.append(event)
         self.events[event.id] = event
         self.dispatch(event, at)
@@ -520,11 +522,11 @@ class World:
     def dispatch(self, event: Event, at: float) -> None:
         """Start a delivery of the event to each of its subscribers: the first attempt is at once."""
         for endpoint in event.account.endpoints:
-            if endpoint.enabled and event.type in endpoint.events:
+            if endpoint.is_active and event.type in endpoint.events:
                 delivery = Delivery(event, endpoint)
                 event.deliveries.append(delivery)
                 self.deliveries.append(delivery)
-                self.later(at, lambda when, delivery=delivery: self._attempt(delivery, when))
+                self.later(at, partial(self._attempt, delivery))
 
     def delivered(self, delivery: Delivery, attempt: Attempt) -> None:
         """An attempt is over: done, or again later, or given up."""
@@ -535,13 +537,13 @@ class World:
             delivery.status = "failed"
         else:
             when = attempt.at + RETRY_DELAYS[len(delivery.attempts) - 1]
-            self.later(when, lambda due: self._attempt(delivery, due))
+            self.later(when, partial(self._attempt, delivery))
 
     def _attempt(self, delivery: Delivery, at: float) -> None:
-        if delivery.endpoint.deleted or not delivery.endpoint.enabled:
-            delivery.status = "dropped"
-        else:
+        if delivery.endpoint.is_active:
             self.send(delivery, at)
+        else:
+            delivery.status = "dropped"
 
     # --- checks -----------------------------------------------------------------------------------------
 

@@ -1,0 +1,220 @@
+"""Every endpoint against every way of getting it wrong."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from firsthandapi.testing import MockServer
+
+from .conftest import JOB, Caller
+
+# method, path, scope, a body that is right, and for each field a value of the wrong type
+TABLE: list[tuple[str, str, str | None, dict[str, Any] | None, dict[str, Any]]] = [
+    (
+        "POST",
+        "/v1/auth/signup",
+        None,
+        {"name": "Ada", "email": "ada@example.com"},
+        {"name": 1, "email": "no"},
+    ),
+    ("GET", "/v1/me", "any", None, {}),
+    (
+        "POST",
+        "/v1/jobs",
+        "jobs:write",
+        JOB,
+        {
+            "type": "survey",
+            "description": "too short",
+            "files_needed": "2",
+            "accepted_formats": ["jpg"],
+            "price_per_file_cents": 50.5,
+        },
+    ),
+    ("GET", "/v1/jobs", "jobs:read", None, {}),
+    ("GET", "/v1/jobs/{job}", "jobs:read", None, {}),
+    ("POST", "/v1/jobs/{job}/cancel", "jobs:write", {}, {}),
+    ("POST", "/v1/jobs/{done}/rate", "jobs:write", {"rating": 4}, {"rating": 6}),
+    ("GET", "/v1/jobs/{job}/files", "jobs:read", None, {}),
+    ("GET", "/v1/jobs/{job}/submissions", "jobs:read", None, {}),
+    ("POST", "/v1/files/{file}/refresh_url", "jobs:read", {}, {}),
+    ("GET", "/v1/submissions", "jobs:read", None, {}),
+    ("GET", "/v1/submissions/summary", "jobs:read", None, {}),
+    ("GET", "/v1/submissions/{submission}", "jobs:read", None, {}),
+    ("POST", "/v1/api_keys", "keys:manage", {"name": "ci"}, {"name": None}),
+    ("GET", "/v1/api_keys", "keys:manage", None, {}),
+    ("POST", "/v1/api_keys/{key}/rotate", "keys:manage", {}, {}),
+    ("POST", "/v1/api_keys/{key}/revoke", "keys:manage", {}, {}),
+    ("POST", "/v1/webhook_endpoints", "webhooks:write", {"url": "https://example.com/x"}, {"url": 5}),
+    ("GET", "/v1/webhook_endpoints", "webhooks:read", None, {}),
+    ("GET", "/v1/webhook_endpoints/{webhook}", "webhooks:read", None, {}),
+    ("PATCH", "/v1/webhook_endpoints/{webhook}", "webhooks:write", {"enabled": False}, {}),
+    ("DELETE", "/v1/webhook_endpoints/{webhook}", "webhooks:write", None, {}),
+    ("POST", "/v1/webhook_endpoints/{webhook}/rotate_secret", "webhooks:write", {}, {}),
+    ("GET", "/v1/webhook_events", "webhooks:read", None, {}),
+    ("POST", "/v1/webhook_events/{event}/replay", "webhooks:write", {}, {}),
+    ("GET", "/v1/billing/credits", "usage:read", None, {}),
+    ("GET", "/v1/billing/transactions", "usage:read", None, {}),
+    ("POST", "/v1/billing/credits/purchase", "billing:write", {"amount_cents": 1000}, {"amount_cents": 999}),
+    ("GET", "/v1/organization/settings", "any", None, {}),
+    ("PATCH", "/v1/organization/settings", "billing:write", {"auto_top_up_enabled": True}, {}),
+    ("GET", "/v1/audit-events", "audit:read", None, {}),
+]
+NEED_KEY = {
+    "/v1/jobs",
+    "/v1/jobs/{job}/cancel",
+    "/v1/jobs/{done}/rate",
+    "/v1/api_keys",
+    "/v1/webhook_endpoints",
+    "/v1/billing/credits/purchase",
+}
+every = pytest.mark.parametrize(
+    ("method", "path", "scope", "body", "wrong"), TABLE, ids=[f"{row[0]} {row[1]}" for row in TABLE]
+)
+
+
+@pytest.fixture
+def ids(server: MockServer, api: Caller) -> dict[str, str]:
+    """One of everything, by the name that the table uses."""
+    done = api.create_job()["id"]
+    server.clock.advance(hours=1)
+    return {
+        "done": done,
+        "job": api.create_job()["id"],
+        "file": api.files(done)[0]["id"],
+        "submission": api("GET", f"/v1/jobs/{done}/submissions").json["data"][0]["id"],
+        "key": api("POST", "/v1/api_keys", {"name": "spare"}).json["id"],
+        "webhook": api("POST", "/v1/webhook_endpoints", {"url": "https://example.com/hook"}).json["id"],
+        "event": api("GET", "/v1/webhook_events").json["data"][0]["id"],
+    }
+
+
+@every
+def test_right(
+    api: Caller, ids: dict[str, str], method: str, path: str, scope: str | None, body: Any, wrong: Any
+) -> None:
+    """What is right succeeds, and each answer to a key tells its rate limit and the credits left."""
+    api.server.rate_limit = 100
+    reply = api(method, path.format(**ids), body)
+    assert 200 <= reply.status < 300, reply.body
+    assert reply.headers["x-request-id"].startswith("req_")
+    if scope is not None:
+        assert {"x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset"} <= set(reply.headers)
+        assert int(reply.headers["x-firsthandapi-credits-remaining"]) > 0
+    if reply.status == 204:
+        assert not reply.body
+        assert "content-type" not in reply.headers
+
+
+@every
+def test_scope(
+    server: MockServer, ids: dict[str, str], method: str, path: str, scope: str | None, body: Any, wrong: Any
+) -> None:
+    """A key with every scope but the one needed gets a 403; with that one alone it passes."""
+    if scope is None or scope == "any":
+        return
+    all_scopes = {row[2] for row in TABLE} - {None, "any"}
+    without = Caller(server, server.create_key(*(all_scopes - {scope})))
+    reply = without(method, path.format(**ids), body)
+    assert (reply.status, reply.error["type"]) == (403, "authorization_error")
+    only = Caller(server, server.create_key(scope))
+    assert 200 <= only(method, path.format(**ids), body).status < 300
+
+
+@every
+def test_no_key(
+    server: MockServer, ids: dict[str, str], method: str, path: str, scope: str | None, body: Any, wrong: Any
+) -> None:
+    """Without a good key there is a 401."""
+    if scope is None:
+        return
+    for key in (None, "fh_live_nonsense"):
+        reply = Caller(server, key)(method, path.format(**ids), body)
+        assert (reply.status, reply.error["type"]) == (401, "authentication_error")
+    basic = Caller(server, None)(method, path.format(**ids), body, Authorization="Basic dTpw")
+    assert basic.status == 401
+
+
+@every
+def test_strangers(
+    server: MockServer, ids: dict[str, str], method: str, path: str, scope: str | None, body: Any, wrong: Any
+) -> None:
+    """Another organization, the own sandbox, and an id that nobody has: all the same 404."""
+    if "{" not in path:
+        return
+    other = server.create_organization()
+    for key in (other.api_key, server.test_api_key):
+        reply = Caller(server, key)(method, path.format(**ids), body)
+        assert (reply.status, reply.error["type"]) == (404, "not_found")
+    unknown = path.format(**dict.fromkeys(ids, "nobody_01"))
+    assert Caller(server, server.api_key)(method, unknown, body).status == 404
+
+
+@every
+def test_wrong_fields(
+    api: Caller, ids: dict[str, str], method: str, path: str, scope: str | None, body: Any, wrong: Any
+) -> None:
+    """A required field that is missing or wrong, and one that nobody knows, is a 400 that names it."""
+    target = path.format(**ids)
+    for name, value in wrong.items():
+        without = {key: kept for key, kept in body.items() if key != name}
+        for sent in (without, {**body, name: value}, {**body, name: {"a": []}}):
+            reply = api(method, target, sent)
+            assert (reply.status, reply.error["type"]) == (400, "validation_error"), (name, sent)
+            assert reply.error["details"][0]["field"].split(".")[0] == name
+    if method in ("POST", "PATCH"):
+        assert api(method, target, {**(body or {}), "surprise": 1}).error["details"][0]["field"] == "surprise"
+    assert api(method, target + "?surprise=1", body).error["details"][0]["field"] == "surprise"
+
+
+@every
+def test_idempotency_key_needed(
+    server: MockServer, ids: dict[str, str], method: str, path: str, scope: str | None, body: Any, wrong: Any
+) -> None:
+    """Six POSTs need an idempotency key; the others take one."""
+    if method != "POST":
+        return
+    api = Caller(server, server.api_key)
+    reply = api(method, path.format(**ids), body, Idempotency_Key="")
+    assert (reply.status == 400) == (path in NEED_KEY)
+    reply = api(method, path.format(**ids), body, Idempotency_Key="k" * 256)
+    assert reply.status == 400
+
+
+@every
+def test_idempotent_replay(
+    server: MockServer, ids: dict[str, str], method: str, path: str, scope: str | None, body: Any, wrong: Any
+) -> None:
+    """The same key and body give the first answer again; another body is a 409."""
+    if method != "POST":
+        return
+    api = Caller(server, server.api_key if scope else None)
+    target = path.format(**ids)
+    first = api(method, target, body, Idempotency_Key="same")
+    again = api(method, target, body, Idempotency_Key="same")
+    assert (again.status, again.body) == (first.status, first.body)
+    assert "idempotent-replayed" not in first.headers
+    assert again.headers["idempotent-replayed"] == "true"
+    if body:
+        name = next(iter(body))
+        other = {"rating": 5, "amount_cents": 2500, "url": "https://example.com/y", "type": "feedback"}
+        reply = api(method, target, {**body, name: other.get(name, "Another")}, Idempotency_Key="same")
+        assert (reply.status, reply.error["type"]) == (409, "idempotency_error")
+
+
+def test_unknown_paths_and_methods(api: Caller) -> None:
+    """There is an envelope for a path that does not exist and for a method that a path does not take."""
+    assert api("GET", "/v1/nothing").error["type"] == "not_found"
+    assert api("GET", "/").status == 404
+    assert api("GET", "/v1/jobs/").status == 404
+    reply = api("PUT", "/v1/jobs", {})
+    assert (reply.status, reply.error["type"]) == (405, "method_not_allowed")
+    assert "POST" in reply.headers["allow"]
+
+
+def test_head(api: Caller) -> None:
+    """HEAD answers like GET, without a body."""
+    reply = api("HEAD", "/v1/me")
+    assert (reply.status, reply.body) == (200, b"")
