@@ -1,0 +1,169 @@
+"""The official Python SDK of FirstHandAPI.
+
+    from firsthandapi import FirstHandClient
+
+    with FirstHandClient() as client:
+        job = client.jobs.create_and_wait(
+            description="Photos of street signs in daylight",
+            files_needed=10,
+            accepted_formats=["image/jpeg"],
+            price_per_file_cents=50,
+        )
+        for file in client.files.list(job.id):
+            client.files.download(file, "signs/")
+
+Names load when first used, so that `import firsthandapi` costs a script next to nothing.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ._version import __version__ as __version__
+
+if TYPE_CHECKING:
+    from ._async.client import AsyncFirstHandClient as AsyncFirstHandClient
+    from ._async.pages import AsyncPage as AsyncPage
+    from ._core.idempotency import idempotency_key as idempotency_key
+    from ._core.ratelimit import RateLimit as RateLimit
+    from ._core.response import ApiResponse as ApiResponse
+    from ._sync.client import FirstHandClient as FirstHandClient
+    from ._sync.pages import Page as Page
+    from .errors import (
+        AuthenticationError as AuthenticationError,
+    )
+    from .errors import (
+        ConfigurationError as ConfigurationError,
+    )
+    from .errors import (
+        ConflictError as ConflictError,
+    )
+    from .errors import (
+        DeadlineExceededError as DeadlineExceededError,
+    )
+    from .errors import (
+        DownloadError as DownloadError,
+    )
+    from .errors import (
+        FirstHandApiError as FirstHandApiError,
+    )
+    from .errors import (
+        FirstHandConnectionError as FirstHandConnectionError,
+    )
+    from .errors import (
+        FirstHandError as FirstHandError,
+    )
+    from .errors import (
+        FirstHandTimeoutError as FirstHandTimeoutError,
+    )
+    from .errors import (
+        GoneError as GoneError,
+    )
+    from .errors import (
+        IdempotencyError as IdempotencyError,
+    )
+    from .errors import (
+        IncompleteJobError as IncompleteJobError,
+    )
+    from .errors import (
+        InsufficientCreditsError as InsufficientCreditsError,
+    )
+    from .errors import (
+        IntegrityError as IntegrityError,
+    )
+    from .errors import (
+        InvalidArgumentError as InvalidArgumentError,
+    )
+    from .errors import (
+        InvalidRequestError as InvalidRequestError,
+    )
+    from .errors import (
+        NotFoundError as NotFoundError,
+    )
+    from .errors import (
+        PaginationError as PaginationError,
+    )
+    from .errors import (
+        PermissionDeniedError as PermissionDeniedError,
+    )
+    from .errors import (
+        RateLimitError as RateLimitError,
+    )
+    from .errors import (
+        ServerError as ServerError,
+    )
+    from .errors import (
+        SpendLimitError as SpendLimitError,
+    )
+    from .errors import (
+        UnexpectedResponseError as UnexpectedResponseError,
+    )
+    from .errors import (
+        WaitTimeoutError as WaitTimeoutError,
+    )
+    from .errors import (
+        WebhookSignatureError as WebhookSignatureError,
+    )
+    from .webhooks import EventRouter as EventRouter
+
+# Where each name lives. A test holds this table against the imports above, which type checkers read.
+_HOMES = {
+    "AsyncFirstHandClient": "_async.client",
+    "AsyncPage": "_async.pages",
+    "idempotency_key": "_core.idempotency",
+    "RateLimit": "_core.ratelimit",
+    "ApiResponse": "_core.response",
+    "FirstHandClient": "_sync.client",
+    "Page": "_sync.pages",
+    "EventRouter": "webhooks",
+    **dict.fromkeys(
+        (
+            "AuthenticationError",
+            "ConfigurationError",
+            "ConflictError",
+            "DeadlineExceededError",
+            "DownloadError",
+            "FirstHandApiError",
+            "FirstHandConnectionError",
+            "FirstHandError",
+            "FirstHandTimeoutError",
+            "GoneError",
+            "IdempotencyError",
+            "IncompleteJobError",
+            "InsufficientCreditsError",
+            "IntegrityError",
+            "InvalidArgumentError",
+            "InvalidRequestError",
+            "NotFoundError",
+            "PaginationError",
+            "PermissionDeniedError",
+            "RateLimitError",
+            "ServerError",
+            "SpendLimitError",
+            "UnexpectedResponseError",
+            "WaitTimeoutError",
+            "WebhookSignatureError",
+        ),
+        "errors",
+    ),
+}
+_MODULES = ("errors", "testing", "types", "webhooks")
+
+
+def __getattr__(name: str) -> Any:
+    from importlib import import_module
+
+    if name in _HOMES:
+        value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    elif name in _MODULES:
+        value = import_module(f"{__name__}.{name}")
+    else:
+        from ._core.successors import missing
+
+        raise missing(__name__, name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES, *_MODULES})

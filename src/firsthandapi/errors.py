@@ -82,14 +82,13 @@ class FirstHandConnectionError(FirstHandError):
 
     Attributes:
         attempts: how often the request was tried.
+        request_sent: whether the service may have received the request; False if no connection was made.
     """
 
-    # Set by the transport that raises it; a failed connect is known to have delivered nothing.
-    _sent: bool = True
-
-    def __init__(self, message: str, *, attempts: int = 1) -> None:
+    def __init__(self, message: str, *, attempts: int = 1, request_sent: bool = True) -> None:
         super().__init__(message)
         self.attempts = attempts
+        self.request_sent = request_sent
 
 
 class FirstHandTimeoutError(FirstHandConnectionError):
@@ -314,8 +313,36 @@ class WebhookSignatureError(FirstHandError):
     """The delivery's signature is missing, malformed, wrong or too old: do not trust its body."""
 
 
+def __getattr__(name: str) -> Any:
+    from ._core.successors import missing
+
+    raise missing(__name__, name)
+
+
 __all__ = [
-    name
-    for name, value in list(globals().items())
-    if isinstance(value, type) and issubclass(value, FirstHandError)
+    "AuthenticationError",
+    "ConfigurationError",
+    "ConflictError",
+    "DeadlineExceededError",
+    "DownloadError",
+    "FirstHandApiError",
+    "FirstHandConnectionError",
+    "FirstHandError",
+    "FirstHandTimeoutError",
+    "GoneError",
+    "IdempotencyError",
+    "IncompleteJobError",
+    "InsufficientCreditsError",
+    "IntegrityError",
+    "InvalidArgumentError",
+    "InvalidRequestError",
+    "NotFoundError",
+    "PaginationError",
+    "PermissionDeniedError",
+    "RateLimitError",
+    "ServerError",
+    "SpendLimitError",
+    "UnexpectedResponseError",
+    "WaitTimeoutError",
+    "WebhookSignatureError",
 ]

@@ -43,13 +43,17 @@ def check(params_type: type[P], values: Mapping[str, Any]) -> P:
     from pydantic import ValidationError
 
     given = {name: _listed(value) for name, value in values.items() if value is not None}
+    for name, value in given.items():
+        # pydantic looks at a str's characters only where it has to count them.
+        if isinstance(value, str) and (problem := _surrogate(value)):
+            raise InvalidArgumentError(f"{name} {problem}", field=name)
     try:
         return params_type.model_validate(given)
     except ValidationError as error:
         # Without input, which may be a secret.
-        problem: Any = error.errors(include_url=False, include_input=False)[0]
+        misfit: Any = error.errors(include_url=False, include_input=False)[0]
     # Out here, so that the pydantic error, which quotes the input, is not chained to ours.
-    raise _invalid(params_type, problem, given)
+    raise _invalid(params_type, misfit, given)
 
 
 def _listed(value: Any) -> Any:
@@ -64,10 +68,6 @@ def _invalid(params_type: type[Params], problem: Any, given: Mapping[str, Any]) 
         return InvalidArgumentError(f"{name} is not an argument here; there are: {allowed}", field=name)
     if problem["type"] == "missing":
         return InvalidArgumentError(f"{name} is required: {field.description}", field=name)
-    if problem["type"] == "string_unicode":
-        return InvalidArgumentError(
-            f"{name} holds a lone surrogate, which is not text: decode it with the right encoding", field=name
-        )
     message = f"{name} must be {field.description}"
     if problem["type"] == "value_error" and "ctx" in problem:
         message += f"; it {problem['ctx']['error']}"
@@ -117,7 +117,21 @@ def body(params: Params | None = None, extra_body: Any = None) -> bytes:
             )
         _check_json(extra_body, "extra_body", "extra_body")
         merged.update(cast("dict[str, Any]", extra_body))
-    return json.dumps(merged, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+    return _dump(merged)
+
+
+def json_bytes(value: Any, field: str) -> bytes:
+    """Any JSON value as it is sent.
+
+    Raises:
+        InvalidArgumentError: something in it is not JSON.
+    """
+    _check_json(value, field, field)
+    return _dump(value)
+
+
+def _dump(value: Any) -> bytes:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
 
 
 def query(params: Params) -> list[tuple[str, str]]:

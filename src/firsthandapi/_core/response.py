@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from ..errors import UnexpectedResponseError
+from firsthandapi.errors import UnexpectedResponseError
+
 from .headers import Headers
 from .masking import mask_secrets
 from .ratelimit import RateLimit, parse_rate_limit

@@ -1,0 +1,87 @@
+"""Lists, a page at a time or as one. The sync twin is written by hand too: it has nothing to await."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator
+from typing import Any, Generic, TypeVar
+
+from firsthandapi._core.decode import DecodedPage
+from firsthandapi._core.pages import follow_cursor
+from firsthandapi._core.response import ApiResponse
+
+T = TypeVar("T")
+
+Fetch = Callable[[str | None], Awaitable[tuple[DecodedPage[T], ApiResponse]]]
+
+
+class AsyncPage(Generic[T]):
+    """One page of a list; `async for` walks this page and every one after it.
+
+    Attributes:
+        data: the items of this page, newest first.
+        has_more: whether the service says that there are more pages.
+        next_cursor: what to pass as `cursor=` for the next page; None on the last.
+        response: the response the page came with.
+    """
+
+    def __init__(
+        self, fetch: Fetch[T], page: DecodedPage[T], response: ApiResponse, seen: frozenset[str]
+    ) -> None:
+        self._fetch = fetch
+        self._seen = seen
+        self.response = response
+        self.data: list[T] = page.data
+        self.has_more: bool = page.has_more
+        self.next_cursor: str | None = page.next_cursor
+
+    async def next_page(self) -> AsyncPage[T] | None:
+        """The page after this one, or None if this is the last.
+
+        Raises:
+            PaginationError: the service repeats a cursor.
+        """
+        if self.next_cursor is None:
+            return None
+        seen = follow_cursor(self._seen, self.next_cursor)
+        return AsyncPage(self._fetch, *await self._fetch(self.next_cursor), seen)
+
+    async def pages(self) -> AsyncIterator[AsyncPage[T]]:
+        """This page and every one after it."""
+        page: AsyncPage[T] | None = self
+        while page is not None:
+            yield page
+            page = await page.next_page()
+
+    async def __aiter__(self) -> AsyncIterator[T]:
+        async for page in self.pages():
+            for item in page.data:
+                yield item
+
+    def __repr__(self) -> str:
+        return f"<AsyncPage [{len(self.data)} items, has_more={self.has_more}]>"
+
+
+class PageRequest(Generic[T]):
+    """A list that has not been asked for yet: `await` it for the first page, or `async for` over all items."""
+
+    def __init__(self, fetch: Fetch[T], cursor: str | None) -> None:
+        self._fetch = fetch
+        self._cursor = cursor
+
+    def __await__(self) -> Generator[Any, None, AsyncPage[T]]:
+        return self._first().__await__()
+
+    async def _first(self) -> AsyncPage[T]:
+        # The cursor of the first page was followed to get there.
+        seen: frozenset[str] = frozenset() if self._cursor is None else frozenset({self._cursor})
+        return AsyncPage(self._fetch, *await self._fetch(self._cursor), seen)
+
+    async def pages(self) -> AsyncIterator[AsyncPage[T]]:
+        """Every page."""
+        async for page in (await self._first()).pages():
+            yield page
+
+    async def __aiter__(self) -> AsyncIterator[T]:
+        async for page in self.pages():
+            for item in page.data:
+                yield item

@@ -1,0 +1,142 @@
+"""What all resources share: from checked arguments to a request, from a response to a model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from firsthandapi._async.pages import PageRequest
+from firsthandapi._core import arguments
+from firsthandapi._core.decode import DecodedPage, decode, decode_page
+from firsthandapi._core.pages import LARGEST_PAGE
+from firsthandapi._core.request import Request, build_request
+from firsthandapi._core.response import ApiResponse
+
+if TYPE_CHECKING:
+    from firsthandapi._async.transport import Transport
+    from firsthandapi.types._base import Model, Params
+    from firsthandapi.types.page import ListParams
+
+    M = TypeVar("M", bound=Model)
+
+Headers = Mapping[str, str]
+Query = Mapping[str, Any]
+Body = Mapping[str, Any]
+
+
+class Resource:
+    """One group of endpoints."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self._transport!r}>"
+
+    async def _get(
+        self,
+        model: type[M],
+        path: str,
+        params: Params | None = None,
+        *,
+        wait: int | None = None,
+        timeout: float | None = None,
+        extra_headers: Headers | None = None,
+        extra_query: Query | None = None,
+    ) -> M:
+        request = build_request(
+            "GET",
+            path,
+            query=() if params is None else arguments.query(params),
+            wait=wait,
+            timeout=timeout,
+            extra_headers=extra_headers,
+            extra_query=extra_query,
+        )
+        return await self._read(model, request)
+
+    async def _read(self, model: type[M], request: Request) -> M:
+        response, content = await self._transport.send(request)
+        return decode(model, content, response)
+
+    async def _send(
+        self,
+        method: str,
+        path: str,
+        params: Params | None = None,
+        *,
+        idempotency_key: str | None = None,
+        timeout: float | None = None,
+        extra_headers: Headers | None = None,
+        extra_query: Query | None = None,
+        extra_body: Body | None = None,
+    ) -> tuple[ApiResponse, bytes]:
+        # A POST without fields has no body: the service takes an empty one.
+        has_body = params is not None or extra_body is not None
+        request = build_request(
+            method,
+            path,
+            body=arguments.body(params, extra_body) if has_body else None,
+            idempotency_key=idempotency_key,
+            timeout=timeout,
+            extra_headers=extra_headers,
+            extra_query=extra_query,
+        )
+        return await self._transport.send(request)
+
+    async def _write(
+        self,
+        model: type[M],
+        method: str,
+        path: str,
+        params: Params | None = None,
+        *,
+        idempotency_key: str | None = None,
+        timeout: float | None = None,
+        extra_headers: Headers | None = None,
+        extra_query: Query | None = None,
+        extra_body: Body | None = None,
+    ) -> M:
+        response, content = await self._send(
+            method,
+            path,
+            params,
+            idempotency_key=idempotency_key,
+            timeout=timeout,
+            extra_headers=extra_headers,
+            extra_query=extra_query,
+            extra_body=extra_body,
+        )
+        return decode(model, content, response)
+
+    def _list(
+        self,
+        model: type[M],
+        path: str,
+        params: ListParams,
+        *,
+        timeout: float | None = None,
+        extra_headers: Headers | None = None,
+        extra_query: Query | None = None,
+    ) -> PageRequest[M]:
+        filters = dict(arguments.query(params))
+        start = filters.pop("cursor", None)
+        filters.setdefault("limit", str(LARGEST_PAGE))
+
+        async def fetch(cursor: str | None) -> tuple[DecodedPage[M], ApiResponse]:
+            query = filters if cursor is None else {**filters, "cursor": cursor}
+            request = build_request(
+                "GET",
+                path,
+                query=query.items(),
+                timeout=timeout,
+                extra_headers=extra_headers,
+                # A cursor in extra_query would hold every page at the same place.
+                extra_query={name: value for name, value in (extra_query or {}).items() if name not in query},
+            )
+            response, content = await self._transport.send(request)
+            return decode_page(model, content, response), response
+
+        # Bad arguments are told at once, not when the list is first walked.
+        build_request("GET", path, timeout=timeout, extra_headers=extra_headers, extra_query=extra_query)
+        return PageRequest(fetch, start)

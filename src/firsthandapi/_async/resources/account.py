@@ -1,0 +1,52 @@
+"""Who one is, and calls that this version has no method for. Reached through the client."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from firsthandapi._async.resources._base import Headers, Query, Resource
+from firsthandapi._core import arguments
+from firsthandapi._core.request import build_request
+from firsthandapi._core.response import ApiResponse
+from firsthandapi.types.identity import Identity
+from firsthandapi.types.signup import Signup, SignupCreate
+
+
+class Account(Resource):
+    """The methods of the client itself; they are documented there."""
+
+    async def me(
+        self, *, timeout: float | None, extra_headers: Headers | None, extra_query: Query | None
+    ) -> Identity:
+        return await self._get(
+            Identity, "/v1/me", timeout=timeout, extra_headers=extra_headers, extra_query=extra_query
+        )
+
+    async def signup(self, *, name: str, email: str, idempotency_key: str | None) -> Signup:
+        params = arguments.check(SignupCreate, {"name": name, "email": email})
+        return await self._write(Signup, "POST", "/v1/auth/signup", params, idempotency_key=idempotency_key)
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        json: Any,
+        params: Mapping[str, Any] | None,
+        idempotency_key: str | None,
+        timeout: float | None,
+        extra_headers: Headers | None,
+    ) -> ApiResponse:
+        request = build_request(
+            method.upper() if isinstance(method, str) else method,
+            path,
+            body=None if json is None else arguments.json_bytes(json, "json"),
+            idempotency_key=idempotency_key,
+            timeout=timeout,
+            extra_headers=extra_headers,
+            extra_query=params,
+        )
+        response, content = await self._transport.send(request)
+        return replace(response, content=content)

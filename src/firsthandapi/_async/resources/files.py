@@ -1,0 +1,128 @@
+"""Approved files (contract §2)."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from firsthandapi._async.bridge import run_blocking
+from firsthandapi._async.pages import PageRequest
+from firsthandapi._async.resources._base import Body, Headers, Query, Resource
+from firsthandapi._core.arguments import check
+from firsthandapi._core.request import check_id
+from firsthandapi._download.single import download_file
+from firsthandapi.types.file import DownloadUrl, File, FileList
+
+
+class Files(Resource):
+    """Approved files; the key needs the scope `jobs:read`."""
+
+    def list(
+        self,
+        job_id: str,
+        *,
+        min_score: int | None = None,
+        limit: int | None = None,
+        cursor: str | None = None,
+        timeout: float | None = None,
+        extra_headers: Headers | None = None,
+        extra_query: Query | None = None,
+    ) -> PageRequest[File]:
+        """List a job's approved files, with annotations and fresh download URLs.
+
+        Args:
+            job_id: the job's id (`job_…`).
+            min_score: only those rated so or better, 1 to 5 stars. The service's default is 3, so for a job
+                with a lower `min_star_rating` give 1 to see all that was approved.
+            limit: items a page, 1 to 100; None asks for 100, since requests are what is scarce.
+            cursor: `next_cursor` of an earlier page: start after it.
+            timeout, extra_headers, extra_query: see `AsyncFirstHandClient`, "Every method".
+
+        Returns:
+            The first page when awaited; `async for` walks the items of every page, newest first.
+
+        Raises:
+            NotFoundError: there is no such job.
+            PaginationError: the service repeats a cursor (while walking).
+            InvalidArgumentError: an argument is not what the contract allows. Nothing was sent.
+            FirstHandApiError: the service answered with an error.
+            FirstHandConnectionError: the service could not be reached.
+
+        Contract: §2 "Files and submissions".
+        """
+        return self._list(
+            File,
+            f"/v1/jobs/{check_id(job_id, 'job_id')}/files",
+            check(FileList, {"min_score": min_score, "limit": limit, "cursor": cursor}),
+            timeout=timeout,
+            extra_headers=extra_headers,
+            extra_query=extra_query,
+        )
+
+    async def refresh_url(
+        self,
+        file_id: str,
+        *,
+        idempotency_key: str | None = None,
+        timeout: float | None = None,
+        extra_headers: Headers | None = None,
+        extra_query: Query | None = None,
+        extra_body: Body | None = None,
+    ) -> DownloadUrl:
+        """Get a fresh download URL: the one in a file lives 7 days.
+
+        Args:
+            file_id: the file's id (`file_…`).
+            idempotency_key, timeout, extra_headers, extra_query, extra_body: see `AsyncFirstHandClient`,
+                "Every method".
+
+        Returns:
+            The URL and when it expires. Whoever has it has the file: `repr` masks it.
+
+        Raises:
+            NotFoundError: there is no such file.
+            InvalidArgumentError: an argument is not what the contract allows. Nothing was sent.
+            FirstHandApiError: the service answered with an error.
+            FirstHandConnectionError: the service could not be reached.
+
+        Contract: §2 "Files and submissions".
+        """
+        path = f"/v1/files/{check_id(file_id, 'file_id')}/refresh_url"
+        return await self._write(
+            DownloadUrl,
+            "POST",
+            path,
+            idempotency_key=idempotency_key,
+            timeout=timeout,
+            extra_headers=extra_headers,
+            extra_query=extra_query,
+            extra_body=extra_body,
+        )
+
+    async def download(self, file: File, path: str | os.PathLike[str]) -> Path:
+        """Fetch one file. It appears under its name only when every byte is there.
+
+        Args:
+            file: a file as `list` gave it.
+            path: where to put it: a file's name, or a directory, where it is named after its id and type.
+
+        Returns:
+            Where it is.
+
+        Raises:
+            IntegrityError: the size is not the one promised.
+            DownloadError: it could not be fetched or written.
+            InvalidArgumentError: `file` has no download URL.
+
+        Contract: §2 "Files and submissions".
+        """
+        config = self._transport.config
+        return await run_blocking(
+            download_file,
+            file,
+            Path(path),
+            base_url=config.base_url,
+            proxy=config.proxy,
+            verify=config.verify,
+            timeout=config.timeout,
+        )

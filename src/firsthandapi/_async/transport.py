@@ -1,0 +1,293 @@
+"""The way of a request: options, pauses, attempts, retries, deadline. Decisions are made in `_core`."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Iterable
+from typing import Any, Protocol
+
+from firsthandapi._async.clock import Clock
+from firsthandapi._core.api_errors import error_from_response
+from firsthandapi._core.config import Config, choose_proxy
+from firsthandapi._core.masking import mask_key
+from firsthandapi._core.ratelimit import hold_back
+from firsthandapi._core.request import Request
+from firsthandapi._core.response import ApiResponse
+from firsthandapi._core.retry import RetryAfter, asked_to_wait, decide
+from firsthandapi._version import __version__
+from firsthandapi.errors import (
+    ConfigurationError,
+    DeadlineExceededError,
+    FirstHandApiError,
+    FirstHandConnectionError,
+    FirstHandError,
+    FirstHandTimeoutError,
+    NotFoundError,
+)
+
+USER_AGENT = (
+    f"firsthandapi-python/{__version__} (Python {sys.version_info[0]}.{sys.version_info[1]}; {sys.platform})"
+)
+
+
+class Exchange(Protocol):
+    """What carries a request over the network: connections of our own, or the caller's httpx client."""
+
+    async def exchange(
+        self, request: Request, headers: Iterable[tuple[bytes, bytes]], *, timeout: float
+    ) -> tuple[int, tuple[tuple[bytes, bytes], ...], bytes]: ...
+
+    async def aclose(self) -> None: ...
+
+
+class Shared:
+    """What a client and its `with_options` copies have in common: connections and whether they are open."""
+
+    def __init__(self, http_client: Any = None) -> None:
+        self.http_client = http_client
+        self.closed = False
+        self.clock = Clock()
+        # One note an endpoint is enough, however many clients see it.
+        self.deprecations: set[str] = set()
+        self._wires: dict[object, Exchange] = {}
+        self._holds: dict[str | None, Hold] = {}
+
+    def wire(self, config: Config) -> Exchange:
+        """The connections for these options; made when first used."""
+        key = (config.base_url, config.proxy, config.verify)
+        wire = self._wires.get(key)
+        if wire is None:
+            wire = self._wires.setdefault(key, self._connect(config))
+        return wire
+
+    def _connect(self, config: Config) -> Exchange:
+        if self.http_client is not None:
+            from firsthandapi._async.borrowed import BorrowedWire
+
+            return BorrowedWire(config.origin, self.http_client)
+        from firsthandapi._async.wire import Wire
+
+        return Wire(config.origin, proxy=choose_proxy(config.origin, config.proxy), verify=config.verify)
+
+    def hold(self, api_key: str | None) -> Hold:
+        """The rate limit is counted for each key, so copies with another key do not share it."""
+        return self._holds.setdefault(api_key, Hold())
+
+    async def aclose(self) -> None:
+        self.closed = True
+        for wire in list(self._wires.values()):
+            await wire.aclose()
+
+    def __del__(self) -> None:
+        # No loop and no socket is touched here: at this point either may be gone.
+        if not getattr(self, "closed", True):
+            warnings.warn(
+                "a firsthandapi client was not closed; use `with FirstHandClient() as client:` "
+                "(`async with` for the async one), or call its close()",
+                ResourceWarning,
+                source=self,
+                stacklevel=2,
+            )
+
+
+class Hold:
+    """The latest response of a key, and when its next request may go out."""
+
+    __slots__ = ("latest", "until")
+
+    def __init__(self) -> None:
+        self.latest: ApiResponse | None = None
+        self.until = 0.0
+
+
+class Call:
+    """One call of the user's: a request and what became of its attempts."""
+
+    __slots__ = ("attempts", "delay", "ends", "maybe_received", "out_of_time", "request")
+
+    def __init__(self, request: Request, ends: float | None) -> None:
+        self.request = request
+        self.ends = ends
+        self.attempts = 0
+        self.delay = 0.0
+        self.maybe_received = False
+        self.out_of_time = False
+
+
+class Transport:
+    """Sends requests with one set of options."""
+
+    def __init__(self, config: Config, shared: Shared) -> None:
+        self.config = config
+        self.shared = shared
+        self._hold = shared.hold(config.api_key)
+        headers = [("Accept", "application/json"), ("Accept-Encoding", "gzip"), ("User-Agent", USER_AGENT)]
+        if config.api_key is not None:
+            headers.append(("Authorization", f"Bearer {config.api_key}"))
+        self._headers = [(name.encode(), value.encode()) for name, value in headers]
+
+    @property
+    def clock(self) -> Clock:
+        return self.shared.clock
+
+    @property
+    def latest(self) -> ApiResponse | None:
+        """The latest response to this key."""
+        return self._hold.latest
+
+    async def send(self, request: Request) -> tuple[ApiResponse, bytes]:
+        """Send `request` until it is answered, or trying again makes no sense.
+
+        Raises:
+            FirstHandApiError: the service answered with an error.
+            FirstHandConnectionError: the network failed.
+            DeadlineExceededError: the client's `deadline` is over, or would be before the next attempt.
+        """
+        if self.shared.closed:
+            raise ConfigurationError("this client is closed; make a new one, or close it later")
+        limits = [limit for limit in (self.config.deadline, request.time_limit) if limit is not None]
+        call = Call(request, self.clock.monotonic() + min(limits) if limits else None)
+        try:
+            return await self._attempt(call)
+        except FirstHandError as error:
+            failure = error
+        # tenacity is loaded by the first failure: a call that works does not pay for it.
+        try:
+            return await self._try_again(call, failure)
+        except NotFoundError as error:
+            # An earlier attempt may have deleted it, and only its answer was lost.
+            if request.method == "DELETE" and call.maybe_received and error.response is not None:
+                return error.response, b""
+            raise
+        except FirstHandError as error:
+            if call.out_of_time:
+                raise self._deadline_exceeded(call) from error
+            raise
+
+    async def _try_again(self, call: Call, failure: FirstHandError) -> tuple[ApiResponse, bytes]:
+        if not self._retry(call, failure):
+            raise failure
+        import tenacity
+
+        pending = [failure]
+
+        async def attempt() -> tuple[ApiResponse, bytes]:
+            if pending:
+                raise pending.pop()
+            return await self._attempt(call)
+
+        retrying = tenacity.AsyncRetrying(
+            retry=tenacity.retry_if_exception(lambda error: self._retry(call, error)),
+            wait=lambda _: call.delay,
+            sleep=self.clock.sleep,
+            reraise=True,
+        )
+        return await retrying(attempt)
+
+    def _retry(self, call: Call, error: BaseException) -> bool:
+        if not isinstance(error, FirstHandError):
+            return False
+        sent = isinstance(error, FirstHandConnectionError) and error.request_sent
+        call.maybe_received |= sent or (isinstance(error, FirstHandApiError) and error.status >= 500)
+        decision = decide(
+            error,
+            attempts=call.attempts,
+            max_retries=self.config.max_retries if call.request.retry else 0,
+            repeatable=call.request.repeatable,
+            retry_after=asked_to_wait(error, now=self.clock.time()),
+            time_left=self._time_left(call),
+            jitter=self.clock.random(),
+        )
+        if isinstance(decision, RetryAfter):
+            call.delay = decision.delay
+            return True
+        call.out_of_time = decision.deadline
+        return False
+
+    async def _attempt(self, call: Call) -> tuple[ApiResponse, bytes]:
+        await self._wait_for_rate_limit(call)
+        timeout = (call.request.timeout or self.config.timeout) + (call.request.wait or 0)
+        left = self._time_left(call)
+        if left is not None:
+            if left <= 0:
+                raise self._deadline_exceeded(call)
+            timeout = min(timeout, left)
+        call.attempts += 1
+        headers = [
+            *self._headers,
+            *((n.encode("ascii"), v.encode("latin-1")) for n, v in call.request.headers),
+        ]
+        try:
+            status, raw_headers, body = await self.shared.wire(self.config).exchange(
+                call.request, headers, timeout=timeout
+            )
+        except FirstHandConnectionError as error:
+            error.attempts = call.attempts
+            if isinstance(error, FirstHandTimeoutError) and timeout == left:
+                raise self._deadline_exceeded(call) from error
+            raise
+        response = ApiResponse(
+            status_code=status,
+            raw_headers=raw_headers,
+            idempotency_key=call.request.idempotency_key,
+            attempts=call.attempts,
+        )
+        self._remember(call, response)
+        if 200 <= status < 300:
+            return response, body
+        raise error_from_response(response, body, now=self.clock.time())
+
+    async def _wait_for_rate_limit(self, call: Call) -> None:
+        pause = self._hold.until - self.clock.monotonic()
+        if pause <= 0:
+            return
+        left = self._time_left(call)
+        if left is not None and pause >= left:
+            raise self._deadline_exceeded(call)
+        await self.clock.sleep(pause)
+
+    def _remember(self, call: Call, response: ApiResponse) -> None:
+        hold = self._hold
+        headers = response.headers
+        if "x-ratelimit-remaining" in headers or hold.latest is None:
+            hold.latest = response
+            rate_limit = response.rate_limit
+            if rate_limit is not None:
+                hold.until = self.clock.monotonic() + hold_back(rate_limit, headers, now=self.clock.time())
+        if "deprecation" in headers and call.request.endpoint not in self.shared.deprecations:
+            self.shared.deprecations.add(call.request.endpoint)
+            _warn_deprecated(call.request.endpoint, headers.get("sunset"), headers.get("link"))
+
+    def _time_left(self, call: Call) -> float | None:
+        return None if call.ends is None else call.ends - self.clock.monotonic()
+
+    def _deadline_exceeded(self, call: Call) -> DeadlineExceededError:
+        limits = [limit for limit in (self.config.deadline, call.request.time_limit) if limit is not None]
+        deadline = min(limits)
+        return DeadlineExceededError(
+            f"{call.request.endpoint} was not done within its deadline of {deadline:g} s "
+            f"({call.attempts} attempts); raise deadline=, or try again later",
+            deadline=deadline,
+            attempts=call.attempts,
+        )
+
+    def __repr__(self) -> str:
+        key = "none" if self.config.api_key is None else mask_key(self.config.api_key)
+        state = "closed" if self.shared.closed else "open"
+        return f"[base_url={self.config.base_url}, key={key}, {state}]"
+
+
+def _warn_deprecated(endpoint: str, sunset: str | None, link: str | None) -> None:
+    message = f"FirstHandAPI has deprecated {endpoint}"
+    if sunset:
+        message += f"; it stops working on {sunset}"
+    if link:
+        message += f"; see {link}"
+    message += ". A newer firsthandapi may use its successor"
+
+    # The warning belongs to the user's line, not to one of ours.
+    frame, level = inspect.currentframe(), 1
+    while frame is not None and str(frame.f_globals.get("__name__", "")).startswith("firsthandapi."):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, DeprecationWarning, stacklevel=level)

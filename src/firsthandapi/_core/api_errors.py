@@ -1,0 +1,120 @@
+"""From an error response of any shape whatever to one of our errors."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from firsthandapi.errors import (
+    AuthenticationError,
+    ConflictError,
+    FirstHandApiError,
+    GoneError,
+    IdempotencyError,
+    InsufficientCreditsError,
+    InvalidRequestError,
+    NotFoundError,
+    PermissionDeniedError,
+    RateLimitError,
+    ServerError,
+)
+
+from .masking import mask_secrets
+from .response import ApiResponse
+from .retry import parse_retry_after
+
+_BY_STATUS: dict[int, type[FirstHandApiError]] = {
+    400: InvalidRequestError,
+    401: AuthenticationError,
+    402: InsufficientCreditsError,
+    403: PermissionDeniedError,
+    404: NotFoundError,
+    409: ConflictError,
+    410: GoneError,
+    422: InvalidRequestError,
+    429: RateLimitError,
+}
+
+# What to do next, where the service's own words do not say it.
+_ADVICE: dict[int, str] = {
+    401: "check the API key (api_key= or FIRSTHAND_API_KEY)",
+    403: "client.me() shows the scopes of this key",
+    404: "a key sees its own organization and environment (live or test) only: check the id and the key",
+    410: "upgrade firsthandapi",
+    429: "send fewer requests, or wait for .retry_after",
+}
+
+_MAX_MESSAGE = 1000
+
+
+def error_from_response(response: ApiResponse, content: bytes, *, now: float) -> FirstHandApiError:
+    """The error for any response that is not a 2xx.
+
+    The HTTP status decides the class; the body only refines it, so that a body which is empty, HTML, or
+    JSON of another shape still gives a typed error. `now` (Unix seconds) dates a `Retry-After`.
+    """
+    body = _object(_parse(content))
+    error = _object(body.get("error"))
+    status = response.status_code
+    kind = _text(error.get("type")) or "unknown"
+    error_type = _BY_STATUS.get(status, ServerError if status >= 500 else FirstHandApiError)
+    if status == 409 and kind.startswith("idempotency"):
+        error_type = IdempotencyError
+
+    result = error_type(
+        _message(response, error, body),
+        status=status,
+        type=kind,
+        request_id=_text(error.get("request_id")) or response.request_id,
+        details=_details(error.get("details")),
+        response=response,
+        attempts=response.attempts,
+    )
+    if isinstance(result, InsufficientCreditsError):
+        for name in ("current_balance_cents", "required_cents", "shortfall_cents"):
+            value = error.get(name, body.get(name))
+            setattr(result, name, value if isinstance(value, int) and not isinstance(value, bool) else None)
+        result.purchase_url = _text(error.get("purchase_url", body.get("purchase_url")))
+    if isinstance(result, RateLimitError):
+        result.retry_after = parse_retry_after(response.headers, now=now)
+        result.rate_limit = response.rate_limit
+    return result
+
+
+def _parse(content: bytes) -> Any:
+    try:
+        return json.loads(content)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _object(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}  # pyright: ignore[reportUnknownVariableType] # it is JSON
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) and value else None
+
+
+def _details(value: Any) -> list[dict[str, Any]]:
+    items: list[Any] = value if isinstance(value, list) else []  # pyright: ignore[reportUnknownVariableType] # it is JSON
+    return [_object(item) for item in items if _object(item)]
+
+
+def _message(response: ApiResponse, error: dict[str, Any], body: dict[str, Any]) -> str:
+    status = response.status_code
+    # Some gateways send {"error": "text"} or {"message": "text"}.
+    message = _text(error.get("message")) or _text(body.get("error")) or _text(body.get("message"))
+    if message is None:
+        if 300 <= status < 400:
+            message = "the service answered with a redirect, which API calls do not follow: check base_url"
+        else:
+            message = "the service gave no message"
+    parts = [mask_secrets(message[:_MAX_MESSAGE])]
+    for detail in _details(error.get("details"))[:10]:
+        name, text = _text(detail.get("field")), _text(detail.get("message"))
+        if name and text:
+            parts.append(mask_secrets(f"{name}: {text}"[:_MAX_MESSAGE]))
+    if status in _ADVICE:
+        parts.append(_ADVICE[status])
+    return "; ".join(parts)

@@ -1,0 +1,67 @@
+"""Reading a response's body: flat in memory, and never more than the limit."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping
+
+from firsthandapi.errors import UnexpectedResponseError
+
+from .response import MAX_BODY_BYTES
+
+_GZIP_OR_ZLIB = zlib.MAX_WBITS | 32
+
+
+class TruncatedBodyError(Exception):
+    """The compressed body ends before its end: the connection broke, though its framing did not show it."""
+
+
+class BodyReader:
+    """Collects a body's chunks and takes gzip off, without trusting what it would unpack to."""
+
+    __slots__ = ("_chunks", "_content_type", "_inflate", "_length", "_status")
+
+    def __init__(self, status: int, headers: Mapping[str, str]) -> None:
+        encoding = headers.get("content-encoding", "").strip().lower()
+        self._inflate = (
+            zlib.decompressobj(_GZIP_OR_ZLIB) if encoding in ("gzip", "x-gzip", "deflate") else None
+        )
+        self._chunks: list[bytes] = []
+        self._length = 0
+        self._status = status
+        self._content_type = headers.get("content-type")
+
+    def feed(self, chunk: bytes) -> None:
+        """Take the next chunk as it came off the wire.
+
+        Raises:
+            UnexpectedResponseError: the body is over 32 MiB, or is not the gzip it claims to be.
+        """
+        if self._inflate is not None:
+            room = MAX_BODY_BYTES - self._length + 1
+            try:
+                chunk = self._inflate.decompress(chunk, room)
+            except zlib.error:
+                raise self._error("is not the gzip it claims to be") from None
+        self._length += len(chunk)
+        if self._length > MAX_BODY_BYTES:
+            raise self._error("is over 32 MiB, more than any answer of the service")
+        self._chunks.append(chunk)
+
+    def finish(self) -> bytes:
+        """The whole body.
+
+        Raises:
+            TruncatedBodyError: its gzip has no end.
+        """
+        if self._inflate is not None and self._length and not self._inflate.eof:
+            raise TruncatedBodyError
+        return self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)
+
+    def _error(self, what: str) -> UnexpectedResponseError:
+        return UnexpectedResponseError(
+            f"HTTP {self._status}: the body {what}. Is base_url that of the FirstHandAPI service?",
+            status=self._status,
+            content_type=self._content_type,
+            length=self._length,
+        )

@@ -1,0 +1,211 @@
+"""The client's options, resolved and checked."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import SplitResult, urlsplit
+
+from firsthandapi.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    import ssl
+
+API_KEY_VARIABLE = "FIRSTHAND_API_KEY"
+BASE_URL_VARIABLE = "FIRSTHAND_BASE_URL"
+DEFAULT_BASE_URL = "https://api.firsthandapi.com"
+DEFAULT_TIMEOUT = 30.0
+DEFAULT_MAX_RETRIES = 3
+CONNECT_TIMEOUT = 5.0
+
+_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+_PROXY_SCHEMES = frozenset({"http", "https", "socks5", "socks5h"})
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where `base_url` points: what a connection needs, and the prefix that every path gets."""
+
+    scheme: str
+    host: str
+    port: int
+    prefix: str
+
+    @property
+    def authority(self) -> str:
+        """The `Host` header: the port only where it is not the scheme's own."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port == {"http": 80, "https": 443}[self.scheme] else f"{host}:{self.port}"
+
+    @property
+    def url(self) -> str:
+        return f"{self.scheme}://{self.authority}"
+
+
+@dataclass(frozen=True)
+class Config:
+    """Every option of a client but `http_client`, checked."""
+
+    api_key: str | None
+    base_url: str
+    timeout: float
+    deadline: float | None
+    max_retries: int
+    max_spend_cents: int | None
+    proxy: str | None
+    verify: bool | str | ssl.SSLContext
+
+    @property
+    def origin(self) -> Origin:
+        parts = urlsplit(self.base_url)
+        host = parts.hostname or ""
+        port = parts.port or {"http": 80, "https": 443}[parts.scheme]
+        return Origin(parts.scheme, host, port, parts.path.rstrip("/"))
+
+
+def resolve_api_key(api_key: str | None, environ: Mapping[str, str]) -> str:
+    """The key to use: first the argument, then `FIRSTHAND_API_KEY`.
+
+    Raises:
+        ConfigurationError: there is none, or it cannot be one. The message never shows it.
+    """
+    source = "api_key" if api_key is not None else API_KEY_VARIABLE
+    key = api_key if api_key is not None else environ.get(API_KEY_VARIABLE)
+    if key is None or key == "":
+        raise ConfigurationError(
+            f"no API key: pass api_key=… or set {API_KEY_VARIABLE}. "
+            "Keys start with fh_live_ or, for the sandbox, fh_test_"
+        )
+    if not isinstance(key, str) or not key.isascii() or not key.isprintable() or " " in key:
+        raise ConfigurationError(
+            f"{source} is not an API key: it holds spaces, line breaks or characters that no key has. "
+            "Copy it again, without what surrounds it"
+        )
+    return key
+
+
+def resolve_base_url(base_url: str | None, environ: Mapping[str, str]) -> str:
+    """The service's address: first the argument, then `FIRSTHAND_BASE_URL`, then the public service.
+
+    Raises:
+        ConfigurationError: it is not an https URL (http only for loopback), or it has credentials, a query
+            or a fragment.
+    """
+    source = "base_url" if base_url is not None else BASE_URL_VARIABLE
+    url = base_url if base_url is not None else environ.get(BASE_URL_VARIABLE) or DEFAULT_BASE_URL
+    parts = _split(url) if isinstance(url, str) else None
+    if parts is None or parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ConfigurationError(f"{source} must be a URL such as {DEFAULT_BASE_URL}")
+    if parts.username is not None or parts.password is not None or "@" in parts.netloc:
+        raise ConfigurationError(f"{source} must not hold credentials; the key goes into api_key")
+    if parts.query or parts.fragment or "?" in url or "#" in url:
+        raise ConfigurationError(f"{source} must not have a query or a fragment")
+    if parts.scheme == "http" and not is_loopback(parts.hostname):
+        raise ConfigurationError(
+            f"{source} must be https: over http the API key would travel in the clear. "
+            "http is for loopback only (localhost, 127.0.0.1, [::1])"
+        )
+    return url.rstrip("/")
+
+
+def is_loopback(host: str) -> bool:
+    """Whether `host` is this very machine; names are not resolved, since an answer may lie."""
+    return host.lower() in _LOOPBACK or (host.startswith("127.") and host.replace(".", "").isdigit())
+
+
+def _split(url: str) -> SplitResult | None:
+    if not url.isascii() or not url.isprintable() or " " in url or "\\" in url:
+        return None
+    try:
+        parts = urlsplit(url)
+        _ = parts.port  # raises where it is not a port
+    except ValueError:
+        return None
+    return parts
+
+
+def check_config(
+    *,
+    api_key: str | None,
+    base_url: str,
+    timeout: float,
+    deadline: float | None,
+    max_retries: int,
+    max_spend_cents: int | None,
+    proxy: str | None,
+    verify: bool | str | ssl.SSLContext,
+) -> Config:
+    """The options as a value, each checked.
+
+    Raises:
+        ConfigurationError: one is bad; the message names it.
+    """
+    _check_seconds("timeout", timeout)
+    if deadline is not None:
+        _check_seconds("deadline", deadline)
+    if isinstance(max_retries, bool) or not isinstance(max_retries, int) or not 0 <= max_retries <= 1000:
+        raise ConfigurationError("max_retries must be a whole number, 0 to 1000")
+    if max_spend_cents is not None and (
+        isinstance(max_spend_cents, bool) or not isinstance(max_spend_cents, int) or max_spend_cents < 0
+    ):
+        raise ConfigurationError("max_spend_cents must be a whole number of US cents, 0 or more, or None")
+    if proxy is not None:
+        check_proxy(proxy, "proxy")
+    if isinstance(verify, str):
+        if not os.path.exists(verify):  # noqa: PTH110 # pathlib would cost its import at start-up
+            raise ConfigurationError("verify: there is no such file or directory of certificates")
+    elif not isinstance(verify, bool) and not any(
+        base.__name__ == "SSLContext" for base in type(verify).__mro__
+    ):
+        # By name, so that a client which never speaks TLS does not import ssl.
+        raise ConfigurationError("verify must be True, False, a path to certificates, or an ssl.SSLContext")
+    return Config(
+        api_key=api_key,
+        base_url=base_url,
+        timeout=float(timeout),
+        deadline=None if deadline is None else float(deadline),
+        max_retries=max_retries,
+        max_spend_cents=max_spend_cents,
+        proxy=proxy,
+        verify=verify,
+    )
+
+
+def _check_seconds(name: str, value: float) -> None:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < 10**9:
+        raise ConfigurationError(f"{name} must be a number of seconds above 0")
+
+
+def check_proxy(url: str, source: str) -> str:
+    """`url` if it is that of a proxy.
+
+    Raises:
+        ConfigurationError: it is not. The message does not show it: it may hold a password.
+    """
+    parts = _split(url) if isinstance(url, str) else None
+    if parts is None or parts.scheme not in _PROXY_SCHEMES or not parts.hostname:
+        raise ConfigurationError(f"{source} must be a URL such as http://proxy.example:3128 or socks5://…")
+    return url
+
+
+def choose_proxy(origin: Origin, proxy: str | None) -> str | None:
+    """The proxy for requests to `origin`: first the option, then what the system says.
+
+    The system's word is `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY`, or the settings of macOS
+    and Windows, as Python's own urllib reads them.
+
+    Raises:
+        ConfigurationError: a variable does not hold a proxy's URL.
+    """
+    if proxy is not None:
+        return proxy
+    from urllib.request import getproxies, proxy_bypass  # 15 ms that only the first request pays
+
+    proxies = getproxies()
+    url = proxies.get(origin.scheme) or proxies.get("all")
+    if not url or proxy_bypass(f"{origin.host}:{origin.port}") or proxy_bypass(origin.host):
+        return None
+    source = f"{origin.scheme.upper()}_PROXY" if proxies.get(origin.scheme) else "ALL_PROXY"
+    return check_proxy(url if "://" in url else f"http://{url}", source)

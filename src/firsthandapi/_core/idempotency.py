@@ -1,0 +1,89 @@
+"""Idempotency keys: what makes a repeated POST happen once."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import uuid
+from typing import Any
+
+from firsthandapi.errors import InvalidArgumentError
+
+MAX_KEY_LENGTH = 255
+
+
+def idempotency_key(*parts: Any) -> str:
+    """A key that is the same wherever and whenever the same parts are given.
+
+    A re-run of a notebook cell or a CI step with such a key buys nothing twice within the key's 24 hours:
+
+        client.jobs.create(..., idempotency_key=firsthandapi.idempotency_key("signs", "2026-11"))
+
+    Args:
+        parts: at least one of str, int, bool, None, and lists and dicts (with str keys) of these.
+
+    Returns:
+        `fh-` and the SHA-256, in 64 hex digits, of the parts as canonical JSON: UTF-8, keys sorted, no
+        spaces. The formula will not change.
+
+    Raises:
+        InvalidArgumentError: there are no parts, or one is of another type. Floats are refused since they
+            do not print the same everywhere.
+    """
+    if not parts:
+        raise InvalidArgumentError(
+            "idempotency_key needs at least one part to tell one request from another", field="parts"
+        )
+    _check_parts(parts, "parts", depth=0)
+    text = json.dumps(parts, ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":"))
+    try:
+        data = text.encode()
+    except UnicodeEncodeError:
+        data = None
+    if data is None:
+        raise InvalidArgumentError("parts: a string with a lone surrogate has no UTF-8 form", field="parts")
+    return f"fh-{hashlib.sha256(data).hexdigest()}"
+
+
+def _check_parts(value: Any, path: str, *, depth: int) -> None:
+    if depth > 50:
+        raise InvalidArgumentError(f"{path}: nested deeper than 50 levels", field="parts")
+    if isinstance(value, (list, tuple)):
+        for index, item in enumerate(value):  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType] # checked below
+            # Only the outermost is a tuple: JSON would make a list of it, and two different parts one key.
+            if isinstance(item, tuple):
+                raise InvalidArgumentError(f"{path}[{index}] is a tuple; use a list", field="parts")
+            _check_parts(item, f"{path}[{index}]", depth=depth + 1)
+    elif isinstance(value, dict):
+        for key, item in value.items():  # pyright: ignore[reportUnknownVariableType] # checked below
+            if not isinstance(key, str):
+                raise InvalidArgumentError(f"{path} has a key that is not a str", field="parts")
+            _check_parts(item, f"{path}[{key!r}]", depth=depth + 1)
+    elif value is not None and not isinstance(value, (str, int)):
+        raise InvalidArgumentError(
+            f"{path} is of type {type(value).__name__}; use str, int, bool, None, list or dict", field="parts"
+        )
+
+
+def new_key() -> str:
+    """A key for one call, kept across its attempts."""
+    return str(uuid.uuid4())
+
+
+def check_key(key: str) -> str:
+    """`key` if it can be sent as a header and the service takes it.
+
+    Raises:
+        InvalidArgumentError: it is empty, longer than 255 characters, or not printable ASCII.
+    """
+    if not isinstance(key, str) or not 1 <= len(key) <= MAX_KEY_LENGTH:
+        raise InvalidArgumentError(
+            "idempotency_key must be a str of 1 to 255 characters", field="idempotency_key"
+        )
+    if not (key.isascii() and key.isprintable()) or key != key.strip():
+        raise InvalidArgumentError(
+            "idempotency_key must be printable ASCII without spaces around it; "
+            "firsthandapi.idempotency_key(...) makes one from anything",
+            field="idempotency_key",
+        )
+    return key

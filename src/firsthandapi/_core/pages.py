@@ -1,0 +1,22 @@
+"""Walking a list: which cursor comes next, and when the walk is over."""
+
+from __future__ import annotations
+
+from firsthandapi.errors import PaginationError
+
+# Requests are what is scarce (100 a minute): without a `limit` a page is as large as the service allows.
+LARGEST_PAGE = 100
+
+
+def follow_cursor(seen: frozenset[str], cursor: str) -> frozenset[str]:
+    """The cursors seen once `cursor` is followed. Only a cursor of None ends a list: an empty page does not.
+
+    Raises:
+        PaginationError: it was seen before, or is empty and so would start from the top again.
+    """
+    if not cursor or cursor in seen:
+        raise PaginationError(
+            "the service gave a cursor it had given before, so this list would never end; "
+            "what was read so far is good. Please report it to FirstHandAPI"
+        )
+    return seen | {cursor}

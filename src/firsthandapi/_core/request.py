@@ -1,0 +1,214 @@
+"""Building a request: everything is checked and serialised before the first attempt."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from firsthandapi.errors import InvalidArgumentError
+
+from .idempotency import check_key, new_key
+
+_IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "PATCH", "DELETE"})
+_METHODS = frozenset({*_IDEMPOTENT, "POST"})
+_HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_\-]{0,127}")
+# A path of the contract: segments of unreserved characters, so that nothing in it can steer a request.
+_PATH = re.compile(r"(?:/[A-Za-z0-9_\-~.:@]+)+")
+
+# The SDK sets these from what it was given elsewhere; a second word on them would be a contradiction.
+_OWN_HEADERS = frozenset(
+    {
+        "authorization",
+        "idempotency-key",
+        "content-type",
+        "content-length",
+        "transfer-encoding",
+        "host",
+        "connection",
+        "accept-encoding",
+    }
+)
+
+
+@dataclass(frozen=True)
+class Request:
+    """One request, whole: what every attempt sends."""
+
+    method: str
+    path: str
+    query: str = ""
+    headers: tuple[tuple[str, str], ...] = ()
+    body: bytes | None = None
+    idempotency_key: str | None = None
+    # Seconds for one attempt; None means the client's own.
+    timeout: float | None = None
+    # Seconds the service was asked to hold the answer back; they come on top of the timeout.
+    wait: int | None = None
+    # Seconds for the whole call, besides the client's deadline: what a wait for a job has left.
+    time_limit: float | None = None
+    # A wait polls again by its own rules, so its polls are not retried.
+    retry: bool = True
+
+    @property
+    def repeatable(self) -> bool:
+        """Whether running it twice does what running it once does."""
+        return self.method in _IDEMPOTENT or self.idempotency_key is not None
+
+    @property
+    def endpoint(self) -> str:
+        """Method and path with the ids taken out: what names the endpoint to a person."""
+        return f"{self.method} {re.sub(r'/[a-z]+_[A-Za-z0-9]{6,}(?=/|$)', '/:id', self.path)}"
+
+
+def check_id(value: str, field: str) -> str:
+    """`value` if it is fit to be a path segment.
+
+    Raises:
+        InvalidArgumentError: it is not a str, is empty, or has characters that no id has, such as `/`.
+    """
+    if not isinstance(value, str):
+        hint = f"; pass the object's .id, not the {type(value).__name__}" if hasattr(value, "id") else ""
+        raise InvalidArgumentError(f"{field} must be a str, not {type(value).__name__}{hint}", field=field)
+    if not _ID.fullmatch(value):
+        raise InvalidArgumentError(
+            f"{field} must be an id such as job_01JP…: letters, digits, _ and -, at most 128 characters",
+            field=field,
+        )
+    return value
+
+
+def build_request(
+    method: str,
+    path: str,
+    *,
+    query: Iterable[tuple[str, str]] = (),
+    body: bytes | None = None,
+    idempotency_key: str | None = None,
+    timeout: float | None = None,
+    wait: int | None = None,
+    time_limit: float | None = None,
+    retry: bool = True,
+    extra_headers: Mapping[str, str] | None = None,
+    extra_query: Mapping[str, Any] | None = None,
+) -> Request:
+    """The request value for a call; a POST gets its key here, once.
+
+    Raises:
+        InvalidArgumentError: something cannot be sent as given; the field says what.
+    """
+    if method not in _METHODS:
+        raise InvalidArgumentError(f"method must be one of {', '.join(sorted(_METHODS))}", field="method")
+    if not _PATH.fullmatch(path) or any(set(segment) <= {"."} for segment in path.split("/")[1:]):
+        raise InvalidArgumentError(
+            "path must look like /v1/jobs: no host, no query (use params=), no '..', no empty segment",
+            field="path",
+        )
+    headers: list[tuple[str, str]] = []
+    if method == "POST":
+        idempotency_key = new_key() if idempotency_key is None else check_key(idempotency_key)
+        headers.append(("Idempotency-Key", idempotency_key))
+    if body is not None:
+        headers.append(("Content-Type", "application/json"))
+    if wait is not None:
+        headers.append(("Prefer", f"wait={wait}"))
+    headers.extend(_extra_headers(extra_headers or {}))
+    return Request(
+        method=method,
+        path=path,
+        query=_query(query, extra_query or {}),
+        headers=tuple(headers),
+        body=body,
+        idempotency_key=idempotency_key,
+        timeout=check_timeout(timeout, "timeout"),
+        wait=wait,
+        time_limit=time_limit,
+        retry=retry,
+    )
+
+
+def check_timeout(value: float | None, field: str) -> float | None:
+    """`value` if it is None or a positive, finite number of seconds.
+
+    Raises:
+        InvalidArgumentError: it is not.
+    """
+    if value is None:
+        return None
+    # A bool is an int to Python, but nobody means one second by True.
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < 10**9:
+        raise InvalidArgumentError(f"{field} must be a number of seconds above 0, or None", field=field)
+    return float(value)
+
+
+def check_limit_seconds(value: float | None, field: str) -> float | None:
+    """`value` if it is None or a number of seconds, 0 or more: 0 looks once.
+
+    Raises:
+        InvalidArgumentError: it is not.
+    """
+    return value if value == 0 and not isinstance(value, bool) else check_timeout(value, field)
+
+
+def check_header(name: str, value: str, field: str) -> tuple[str, str]:
+    """The pair if both can be sent as they are.
+
+    Raises:
+        InvalidArgumentError: the name is not a token, or the value has a control or non-Latin-1 character.
+    """
+    if not isinstance(name, str) or not _HEADER_NAME.fullmatch(name):
+        raise InvalidArgumentError(f"{field}: {name!r} is not a header name", field=field)
+    if not isinstance(value, str) or not all(
+        c == "\t" or " " <= c <= "~" or "\xa0" <= c <= "\xff" for c in value
+    ):
+        raise InvalidArgumentError(
+            f"{field}: the value of {name} must be a str without control characters", field=field
+        )
+    return name, value.strip(" \t")
+
+
+def _extra_headers(extra: Mapping[str, str]) -> Iterable[tuple[str, str]]:
+    for name, value in extra.items():
+        pair = check_header(name, value, "extra_headers")
+        if name.lower() in _OWN_HEADERS:
+            raise InvalidArgumentError(
+                f"extra_headers must not hold {name}: the SDK sets it "
+                "(api_key=, idempotency_key= and the body's arguments decide it)",
+                field="extra_headers",
+            )
+        yield pair
+
+
+def _query(pairs: Iterable[tuple[str, str]], extra: Mapping[str, Any]) -> str:
+    merged: dict[str, list[str]] = {}
+    for name, value in pairs:
+        merged.setdefault(name, []).append(value)
+    for name, value in extra.items():
+        if not isinstance(name, str) or not name:
+            raise InvalidArgumentError("extra_query: names must be non-empty str", field="extra_query")
+        if value is not None:
+            values: list[Any] = list(value) if isinstance(value, (list, tuple)) else [value]  # pyright: ignore[reportUnknownArgumentType] # each is checked
+            merged[name] = [_query_value(name, item) for item in values]
+    try:
+        return urlencode(
+            [(name, value) for name, values in merged.items() for value in values], quote_via=quote
+        )
+    except UnicodeEncodeError:
+        pass
+    raise InvalidArgumentError(
+        "a query value holds a lone surrogate, which has no UTF-8 form", field="extra_query"
+    )
+
+
+def _query_value(name: str, value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, (str, int, float)):
+        return str(value)
+    raise InvalidArgumentError(
+        f"extra_query: {name} must be a str, a number or a bool, not {type(value).__name__}",
+        field="extra_query",
+    )

@@ -1,0 +1,105 @@
+"""Whether to try again, and when. Decisions only: the transport sleeps."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from firsthandapi.errors import (
+    RETRYABLE_STATUSES,
+    FirstHandApiError,
+    FirstHandConnectionError,
+    FirstHandError,
+)
+
+from .dates import parse_http_date
+
+FIRST_DELAY = 0.5
+LONGEST_DELAY = 8.0
+# A service that asks for more patience than this gets an error at once: the caller decides.
+LONGEST_RETRY_AFTER = 60.0
+
+
+@dataclass(frozen=True)
+class RetryAfter:
+    """The next attempt, `delay` seconds from now."""
+
+    delay: float
+
+
+@dataclass(frozen=True)
+class GiveUp:
+    """No further attempt; `deadline` tells that only the client's deadline is in the way."""
+
+    deadline: bool = False
+
+
+def parse_retry_after(headers: Mapping[str, str], *, now: float) -> float | None:
+    """`Retry-After` in seconds from now, never negative; None if it is missing or junk.
+
+    It comes as seconds or as an HTTP-date; a date counts from the response's own `Date`, so that a wrong
+    local clock does no harm, and from `now` (Unix seconds) where there is none.
+    """
+    text = headers.get("retry-after", "").strip()
+    try:
+        seconds = float(text)
+    except ValueError:
+        date = parse_http_date(text)
+        if date is None:
+            return None
+        base = parse_http_date(headers.get("date", ""))
+        seconds = date.timestamp() - (now if base is None else base.timestamp())
+    return max(seconds, 0.0) if math.isfinite(seconds) else None
+
+
+def asked_to_wait(error: FirstHandError, *, now: float) -> float | None:
+    """Seconds that the response behind `error` asked to wait, or None."""
+    response = error.response if isinstance(error, FirstHandApiError) else None
+    return None if response is None else parse_retry_after(response.headers, now=now)
+
+
+def backoff(failures: int, *, jitter: float) -> float:
+    """Seconds to pause after the n-th failure: 0.5 s · 2ⁿ⁻¹, at most 8 s, × U(0.5, 1); `jitter` is 0 to 1."""
+    # The exponent is capped too: a caller with thousands of retries must not overflow a float.
+    return float(min(FIRST_DELAY * 2 ** min(failures - 1, 10), LONGEST_DELAY) * (0.5 + jitter / 2))
+
+
+def decide(
+    error: FirstHandError,
+    *,
+    attempts: int,
+    max_retries: int,
+    repeatable: bool,
+    retry_after: float | None,
+    time_left: float | None,
+    jitter: float,
+) -> RetryAfter | GiveUp:
+    """What to do after a failed attempt.
+
+    Args:
+        error: how it failed.
+        attempts: attempts made so far, this one included.
+        max_retries: the client's option.
+        repeatable: whether the request may run twice: its verb is idempotent, or it carries a key.
+        retry_after: what the response asked for, in seconds, or None.
+        time_left: seconds to the client's deadline, or None.
+        jitter: a random number, 0 to 1.
+    """
+    if isinstance(error, FirstHandConnectionError):
+        # A connection that was never made has delivered nothing.
+        may_retry = repeatable or not error.request_sent
+    elif isinstance(error, FirstHandApiError):
+        may_retry = repeatable and error.status in RETRYABLE_STATUSES
+    else:
+        may_retry = False
+    if not may_retry or attempts > max_retries:
+        return GiveUp()
+    if retry_after is not None and retry_after > LONGEST_RETRY_AFTER:
+        return GiveUp()
+    # A service that asks for less patience than we have would be hit by all its clients at once; one
+    # that asks for more knows why.
+    delay = backoff(attempts, jitter=jitter) if retry_after is None else retry_after
+    if time_left is not None and delay >= time_left:
+        return GiveUp(deadline=retry_after is None)
+    return RetryAfter(delay)

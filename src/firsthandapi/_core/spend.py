@@ -1,0 +1,46 @@
+"""The spend limit: the most that one job may cost."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from firsthandapi.errors import InvalidArgumentError, SpendLimitError
+
+
+def check_limit(value: int | None, field: str = "max_spend_cents") -> int | None:
+    """`value` if it is None or a whole number of US cents, 0 or more.
+
+    Raises:
+        InvalidArgumentError: it is not.
+    """
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 0):
+        raise InvalidArgumentError(
+            f"{field} must be a whole number of US cents, 0 or more, or None", field=field
+        )
+    return value
+
+
+def check_spend(files: Any, price_cents: Any, *limits: int | None) -> None:
+    """Refuse a job whose files cost more than the smallest of the limits.
+
+    Raises:
+        SpendLimitError: it does.
+        InvalidArgumentError: the cost cannot be told, and there is a limit to hold.
+    """
+    limit = min((limit for limit in limits if limit is not None), default=None)
+    if limit is None:
+        return
+    if not isinstance(files, int) or not isinstance(price_cents, int):
+        raise InvalidArgumentError(
+            "extra_body sets files_needed or price_per_file_cents to what is not an int, so the cost cannot be held "
+            "against max_spend_cents",
+            field="extra_body",
+        )
+    cost_cents = files * price_cents
+    if cost_cents > limit:
+        raise SpendLimitError(
+            f"this job would cost {cost_cents} cents (files_needed × price_per_file_cents), "
+            f"and max_spend_cents is {limit}: ask for fewer or cheaper files, or raise it. Nothing was sent",
+            cost_cents=cost_cents,
+            limit_cents=limit,
+        )

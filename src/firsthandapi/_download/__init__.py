@@ -1,0 +1,1 @@
+"""Fetching files: a blocking engine, the same one for both clients."""

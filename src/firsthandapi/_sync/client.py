@@ -1,0 +1,365 @@
+# Made from _async/client.py by `make generate`. Do not edit.
+"""The client."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from typing_extensions import Self
+
+from firsthandapi._core.config import (
+    DEFAULT_MAX_RETRIES,
+    DEFAULT_TIMEOUT,
+    Config,
+    check_config,
+    resolve_api_key,
+    resolve_base_url,
+)
+from firsthandapi._core.given import NOT_GIVEN, NotGiven, given_or
+from firsthandapi._core.ratelimit import RateLimit
+from firsthandapi._core.response import ApiResponse
+from firsthandapi._core.successors import removed_method
+from firsthandapi._sync.transport import Shared, Transport
+from firsthandapi.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    import ssl
+
+    import httpx
+
+    from firsthandapi._sync.resources.api_keys import ApiKeys
+    from firsthandapi._sync.resources.audit_events import AuditEvents
+    from firsthandapi._sync.resources.billing import Billing
+    from firsthandapi._sync.resources.files import Files
+    from firsthandapi._sync.resources.jobs import Jobs
+    from firsthandapi._sync.resources.organization import Organization
+    from firsthandapi._sync.resources.submissions import Submissions
+    from firsthandapi._sync.resources.webhooks import Webhooks
+    from firsthandapi.types.identity import Identity
+    from firsthandapi.types.signup import Signup
+
+
+class FirstHandClient:
+    """The FirstHandAPI service.
+
+        with FirstHandClient() as client:
+            job = client.jobs.get("job_…")
+
+    Every option is looked up in this order, first match wins: the argument, the environment variable, the
+    default.
+
+    Every method also takes
+
+    - `timeout`: seconds for one attempt, instead of the client's. Where a method has a `timeout` of its own,
+      as `jobs.wait` has, the client's holds for attempts.
+    - `extra_headers`: headers to add; not Authorization, Idempotency-Key or Content-Type.
+    - `extra_query`: query parameters to add, for what this version does not know yet.
+    - `extra_body`, where it sends a body: fields to add or replace in it, unchecked.
+    - `idempotency_key`, where it is a POST: 1 to 255 printable ASCII characters. None makes one for the call
+      and its retries. `firsthandapi.idempotency_key(…)` makes one that is the same in the next run too.
+
+    and raises `DeadlineExceededError` when the client's `deadline` is over.
+
+    Args:
+        api_key: else `FIRSTHAND_API_KEY`.
+        base_url: else `FIRSTHAND_BASE_URL`, else https://api.firsthandapi.com. http only for loopback.
+        timeout: seconds for one attempt, above 0; connecting takes 5 of them at most. A long-poll's wait
+            comes on top.
+        deadline: seconds for a whole call with its attempts and pauses, above 0; None for no limit.
+        max_retries: attempts after the first, 0 to 1000.
+        max_spend_cents: the most one job may cost, in US cents; checked before anything is sent.
+        proxy: the URL of an HTTP or SOCKS 5 proxy, for API calls and downloads; else what `HTTP_PROXY`,
+            `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY` say.
+        verify: True, a path to certificates, an `ssl.SSLContext`, or False to trust anyone; `SSL_CERT_FILE`
+            and `SSL_CERT_DIR` are obeyed.
+        http_client: your own httpx client for API calls; never closed here.
+
+    Raises:
+        ConfigurationError: there is no key, or an option is bad; the message names it.
+    """
+
+    def __init__(
+        self,
+        api_key: str | None = None,
+        base_url: str | None = None,
+        *,
+        timeout: float = DEFAULT_TIMEOUT,
+        deadline: float | None = None,
+        max_retries: int = DEFAULT_MAX_RETRIES,
+        max_spend_cents: int | None = None,
+        proxy: str | None = None,
+        verify: bool | str | ssl.SSLContext = True,
+        http_client: httpx.Client | None = None,
+    ) -> None:
+        config = check_config(
+            api_key=resolve_api_key(api_key, os.environ),
+            base_url=resolve_base_url(base_url, os.environ),
+            timeout=timeout,
+            deadline=deadline,
+            max_retries=max_retries,
+            max_spend_cents=max_spend_cents,
+            proxy=proxy,
+            verify=verify,
+        )
+        if http_client is not None:
+            _check_http_client(http_client)
+        self._start(config, Shared(http_client), owner=True)
+
+    def _start(self, config: Config, shared: Shared, *, owner: bool) -> None:
+        self._config = config
+        self._shared = shared
+        self._owner = owner
+        self._transport = Transport(config, shared)
+
+    def with_options(
+        self,
+        api_key: str | NotGiven = NOT_GIVEN,
+        base_url: str | NotGiven = NOT_GIVEN,
+        *,
+        timeout: float | NotGiven = NOT_GIVEN,
+        deadline: float | NotGiven | None = NOT_GIVEN,
+        max_retries: int | NotGiven = NOT_GIVEN,
+        max_spend_cents: int | NotGiven | None = NOT_GIVEN,
+        proxy: str | NotGiven | None = NOT_GIVEN,
+        verify: bool | str | ssl.SSLContext | NotGiven = NOT_GIVEN,
+    ) -> Self:
+        """A copy with other options, over the same connections. Closing a copy does nothing.
+
+        Args:
+            api_key, base_url, timeout, deadline, max_retries, max_spend_cents, proxy, verify: as for the
+                client; what is left out stays as it is.
+
+        Returns:
+            The copy.
+
+        Raises:
+            ConfigurationError: an option is bad; the message names it.
+        """
+        old = self._config
+        config = check_config(
+            api_key=old.api_key if isinstance(api_key, NotGiven) else resolve_api_key(api_key, os.environ),
+            base_url=old.base_url
+            if isinstance(base_url, NotGiven)
+            else resolve_base_url(base_url, os.environ),
+            timeout=given_or(timeout, old.timeout),
+            deadline=given_or(deadline, old.deadline),
+            max_retries=given_or(max_retries, old.max_retries),
+            max_spend_cents=given_or(max_spend_cents, old.max_spend_cents),
+            proxy=given_or(proxy, old.proxy),
+            verify=given_or(verify, old.verify),
+        )
+        copy = object.__new__(type(self))
+        copy._start(config, self._shared, owner=False)
+        return copy
+
+    def close(self) -> None:
+        """Close the connections. A copy made by `with_options` leaves them open: they are its parent's."""
+        if self._owner:
+            self._shared.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    @property
+    def rate_limit(self) -> RateLimit | None:
+        """The rate limit as of the latest response; None before it. Truthy while a call may be made."""
+        latest = self._transport.latest
+        return None if latest is None else latest.rate_limit
+
+    @property
+    def credits_remaining_cents(self) -> int | None:
+        """The credits left, in US cents, as of the latest response; None before it."""
+        latest = self._transport.latest
+        return None if latest is None else latest.credits_remaining_cents
+
+    @cached_property
+    def jobs(self) -> Jobs:
+        """Post jobs, read them, wait for them."""
+        from firsthandapi._sync.resources.jobs import Jobs
+
+        return Jobs(self._transport)
+
+    @cached_property
+    def files(self) -> Files:
+        """Approved files."""
+        from firsthandapi._sync.resources.files import Files
+
+        return Files(self._transport)
+
+    @cached_property
+    def submissions(self) -> Submissions:
+        """Everything workers handed in."""
+        from firsthandapi._sync.resources.submissions import Submissions
+
+        return Submissions(self._transport)
+
+    @cached_property
+    def billing(self) -> Billing:
+        """Credits."""
+        from firsthandapi._sync.resources.billing import Billing
+
+        return Billing(self._transport)
+
+    @cached_property
+    def webhooks(self) -> Webhooks:
+        """Webhook endpoints and events. Deliveries are verified by `firsthandapi.webhooks`."""
+        from firsthandapi._sync.resources.webhooks import Webhooks
+
+        return Webhooks(self._transport)
+
+    @cached_property
+    def api_keys(self) -> ApiKeys:
+        """API keys."""
+        from firsthandapi._sync.resources.api_keys import ApiKeys
+
+        return ApiKeys(self._transport)
+
+    @cached_property
+    def organization(self) -> Organization:
+        """Settings."""
+        from firsthandapi._sync.resources.organization import Organization
+
+        return Organization(self._transport)
+
+    @cached_property
+    def audit_events(self) -> AuditEvents:
+        """Who did what."""
+        from firsthandapi._sync.resources.audit_events import AuditEvents
+
+        return AuditEvents(self._transport)
+
+    def me(
+        self,
+        *,
+        timeout: float | None = None,
+        extra_headers: Mapping[str, str] | None = None,
+        extra_query: Mapping[str, Any] | None = None,
+    ) -> Identity:
+        """Whose key this is, and what it may do.
+
+        Args:
+            timeout, extra_headers, extra_query: see the class, "Every method".
+
+        Returns:
+            Organization, environment and scopes.
+
+        Raises:
+            AuthenticationError: the key is unknown or revoked.
+            FirstHandConnectionError: the service could not be reached.
+
+        Contract: §2 "Endpoints", §3 "Identity".
+        """
+        from firsthandapi._sync.resources.account import Account
+
+        return Account(self._transport).me(
+            timeout=timeout, extra_headers=extra_headers, extra_query=extra_query
+        )
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        json: Any = None,
+        params: Mapping[str, Any] | None = None,
+        idempotency_key: str | None = None,
+        timeout: float | None = None,
+        extra_headers: Mapping[str, str] | None = None,
+    ) -> ApiResponse:
+        """Call an endpoint that this version does not know, with retries, keys and errors as everywhere.
+
+        Args:
+            method: `GET`, `POST`, `PUT`, `PATCH`, `DELETE`, `HEAD` or `OPTIONS`.
+            path: such as `/v1/jobs`, below `base_url`, without a query.
+            json: the body, of anything that JSON has; None sends none.
+            params: the query; None values are left out.
+            idempotency_key, timeout, extra_headers: see the class, "Every method".
+
+        Returns:
+            The response; `.json()` parses its body.
+
+        Raises:
+            InvalidArgumentError: something cannot be sent as given; the field says what.
+            FirstHandApiError: the service answered with an error.
+            FirstHandConnectionError: the service could not be reached.
+        """
+        from firsthandapi._sync.resources.account import Account
+
+        return Account(self._transport).request(
+            method,
+            path,
+            json=json,
+            params=params,
+            idempotency_key=idempotency_key,
+            timeout=timeout,
+            extra_headers=extra_headers,
+        )
+
+    @classmethod
+    def signup(
+        cls, *, name: str, email: str, base_url: str | None = None, idempotency_key: str | None = None
+    ) -> Signup:
+        """Make an organization. Needs no key and gives one.
+
+        Args:
+            name: its name.
+            email: whom to write to.
+            base_url: as for the client.
+            idempotency_key: 1 to 255 printable ASCII characters; None makes one for the call and its retries.
+
+        Returns:
+            The organization's id, its first API key, shown this once, and the credits it starts with.
+
+        Raises:
+            InvalidArgumentError: an argument is not what the contract allows. Nothing was sent.
+            FirstHandApiError: the service answered with an error.
+            FirstHandConnectionError: the service could not be reached.
+
+        Contract: §2 "POST /v1/auth/signup".
+        """
+        from firsthandapi._sync.resources.account import Account
+
+        config = check_config(
+            api_key=None,
+            base_url=resolve_base_url(base_url, os.environ),
+            timeout=DEFAULT_TIMEOUT,
+            deadline=None,
+            max_retries=DEFAULT_MAX_RETRIES,
+            max_spend_cents=None,
+            proxy=None,
+            verify=True,
+        )
+        shared = Shared()
+        try:
+            return Account(Transport(config, shared)).signup(
+                name=name, email=email, idempotency_key=idempotency_key
+            )
+        finally:
+            shared.close()
+
+    def __getattr__(self, name: str) -> Any:
+        # Python comes here for names that nothing else has.
+        raise removed_method(type(self).__name__, name)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self._transport!r}>"
+
+    def __reduce__(self) -> Any:
+        raise ConfigurationError(
+            f"{type(self).__name__} cannot be pickled: it holds connections and a key. "
+            "Make a client in each process; FIRSTHAND_API_KEY reaches them all"
+        )
+
+
+def _check_http_client(http_client: object) -> None:
+    # A client of the other kind would only fail at the first call, and strangely.
+    import httpx
+
+    if not isinstance(http_client, httpx.Client):
+        raise ConfigurationError("http_client must be an httpx.Client")

@@ -1,0 +1,27 @@
+# Made from _async/clock.py by `make generate`. Do not edit.
+"""Time, in one place, so that no test has to sleep."""
+
+from __future__ import annotations
+
+import random
+import time
+
+
+class Clock:
+    """The transport's clock; tests put one of their own in its place."""
+
+    def monotonic(self) -> float:
+        """Seconds since some moment; never jumps."""
+        return time.monotonic()
+
+    def time(self) -> float:
+        """Unix seconds, as the machine believes."""
+        return time.time()
+
+    def random(self) -> float:
+        """0 to 1, to spread the retries of many clients."""
+        return random.random()  # noqa: S311 # it hides nothing
+
+    def sleep(self, seconds: float) -> None:
+        """Pause."""
+        time.sleep(seconds)

@@ -1,0 +1,60 @@
+"""Lists, a page at a time or as one. The async twin is written by hand too: it has to be awaitable."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Generic, TypeVar
+
+from firsthandapi._core.decode import DecodedPage
+from firsthandapi._core.pages import follow_cursor
+from firsthandapi._core.response import ApiResponse
+
+T = TypeVar("T")
+
+Fetch = Callable[[str | None], tuple[DecodedPage[T], ApiResponse]]
+
+
+class Page(Generic[T]):
+    """One page of a list; iterating walks this page and every one after it.
+
+    Attributes:
+        data: the items of this page, newest first.
+        has_more: whether the service says that there are more pages.
+        next_cursor: what to pass as `cursor=` for the next page; None on the last.
+        response: the response the page came with.
+    """
+
+    def __init__(self, fetch: Fetch[T], cursor: str | None, seen: frozenset[str] | None = None) -> None:
+        self._fetch = fetch
+        if seen is None:
+            # The cursor of the first page was followed to get there.
+            seen = frozenset() if cursor is None else frozenset({cursor})
+        self._seen: frozenset[str] = seen
+        page, self.response = fetch(cursor)
+        self.data: list[T] = page.data
+        self.has_more: bool = page.has_more
+        self.next_cursor: str | None = page.next_cursor
+
+    def next_page(self) -> Page[T] | None:
+        """The page after this one, or None if this is the last.
+
+        Raises:
+            PaginationError: the service repeats a cursor.
+        """
+        if self.next_cursor is None:
+            return None
+        return Page(self._fetch, self.next_cursor, follow_cursor(self._seen, self.next_cursor))
+
+    def pages(self) -> Iterator[Page[T]]:
+        """This page and every one after it."""
+        page: Page[T] | None = self
+        while page is not None:
+            yield page
+            page = page.next_page()
+
+    def __iter__(self) -> Iterator[T]:
+        for page in self.pages():
+            yield from page.data
+
+    def __repr__(self) -> str:
+        return f"<Page [{len(self.data)} items, has_more={self.has_more}]>"

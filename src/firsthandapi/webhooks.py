@@ -1,0 +1,446 @@
+"""Webhook deliveries: check who sent them, read them, and act on each one once.
+
+    from firsthandapi.webhooks import EventRouter, unwrap
+
+    router = EventRouter()
+
+    @router.on("submission.approved")
+    def approved(event):
+        print(event.data.submission_id)
+
+    def endpoint(request):  # Django; FastAPI: await request.body(), Flask: request.get_data()
+        router.dispatch(unwrap(request.body, request.headers, secret))
+        return HttpResponse(status=204)
+
+It needs no client and no API key, only the secret that `client.webhooks.create` answered with. Answer 400 to
+a `WebhookSignatureError`, and 2xx to everything that was handled, duplicates included: whatever else the
+service gets, or nothing within 10 s, it delivers again after 1 min, 5 min, 30 min, 2 h and 8 h.
+"""
+
+from __future__ import annotations
+
+import hmac
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+from types import CoroutineType
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, TypeVar, overload
+
+from ._core import signatures
+from .errors import InvalidArgumentError, WebhookSignatureError
+
+# Whoever only verifies, a cold serverless function perhaps, should not wait for the models to load.
+if TYPE_CHECKING:
+    from .types.event import CreditsEvent, JobEvent, SubmissionEvent, WebhookEvent
+
+__all__ = ["DeduplicationStore", "EventRouter", "MemoryStore", "sign", "unwrap", "verify_signature"]
+
+_Any = TypeVar("_Any", bound="Callable[[WebhookEvent], object]")
+_OfSubmission = TypeVar("_OfSubmission", bound="Callable[[SubmissionEvent], object]")
+_OfJob = TypeVar("_OfJob", bound="Callable[[JobEvent], object]")
+_OfCredits = TypeVar("_OfCredits", bound="Callable[[CreditsEvent], object]")
+
+
+def verify_signature(
+    payload: bytes | bytearray | memoryview | str,
+    signature: str | None,
+    secret: str | Iterable[str],
+    *,
+    tolerance: float = 300,
+    allow_plain: bool = True,
+) -> None:
+    """Return only if the delivery was signed with the secret (contract §6). The body is not parsed.
+
+    Args:
+        payload: the raw request body exactly as received; a str counts as its UTF-8 bytes. FastAPI and
+            Starlette: `await request.body()`; Flask: `request.get_data()`; Django: `request.body`.
+        signature: the value of the header `X-FirstHandAPI-Signature` (older: `X-FirstHand-Signature`): 64 hex
+            digits of either case, or `t=<Unix seconds>,v1=<64 hex digits>` with up to 16 `v1=`; which of
+            the two is told by its form. None counts as missing. At most 4,096 characters.
+        secret: the endpoint's secret `whsec_…`, used as it is; or several, of which one must match, while
+            the secret is being rotated. None may be empty.
+        tolerance: how old, or how far in the future, a timestamped signature may be: seconds, 0 or more.
+            Both clocks are read in whole seconds. A plain signature has no time, so no tolerance either.
+        allow_plain: whether plain signatures count. They are what the service sends by default, but they have
+            no protection against replays; deduplicate by `event.id`, as `EventRouter` does.
+
+    Raises:
+        WebhookSignatureError: the signature is missing, malformed, wrong, too old, too far in the future, or
+            plain where that is refused: the message says which. Do not trust the body.
+        InvalidArgumentError: another argument is not as said above, such as a `payload` that was parsed.
+    """
+    # The caller's own mistakes come first: they must not hide behind a stranger's. What is usual goes past
+    # the full checks: on a 1 KB body each call of a function costs 3 % of the hash.
+    body = payload if isinstance(payload, bytes) else signatures.check_payload(payload)
+    macs = (signatures.keyed_mac(secret),) if isinstance(secret, str) else signatures.keyed_macs(secret)
+    if type(tolerance) is not int or tolerance < 0:
+        signatures.check_tolerance(tolerance)
+
+    stamp, candidates = signatures.parse(signature)
+    if stamp is None and not allow_plain:
+        raise WebhookSignatureError(
+            "plain signature refused: it has no timestamp, so an old delivery could be replayed, and "
+            "allow_plain is False. Do not process the delivery; if the service signs this endpoint's "
+            "deliveries plain, pass allow_plain=True and deduplicate by event.id"
+        )
+    # All are compared, whichever matches: the time taken must not tell which secret or signature it was.
+    matched = False
+    for mac in macs:
+        expected = signatures.digest(mac, stamp, body)
+        for candidate in candidates:
+            matched |= hmac.compare_digest(expected, candidate)
+    if not matched:
+        raise WebhookSignatureError(
+            "wrong signature: do not process the delivery. If it is genuine, check that payload is the raw "
+            "body exactly as received (not parsed and serialised again), and that secret is this endpoint's, "
+            "whole (whsec_ included) and with no newline at its end"
+        )
+    if stamp is None:
+        return
+    # Only now, so that "too old" always speaks of a delivery that the service did sign. In whole seconds,
+    # since that is what the sender cut its own clock to.
+    age = int(time.time()) - int(stamp)
+    if not -tolerance <= age <= tolerance:
+        problem = f"too old: made {age} s ago" if age > 0 else f"too far in the future: dated {-age} s ahead"
+        raise WebhookSignatureError(
+            f"signature {problem}, and tolerance is {tolerance} s. Do not process the delivery: it may be a "
+            "replay. If it is genuine, set this machine's clock, or pass a larger tolerance"
+        )
+
+
+def unwrap(
+    payload: bytes | bytearray | memoryview | str,
+    headers: signatures.SupportsItems | Iterable[tuple[Any, Any]],
+    secret: str | Iterable[str],
+    *,
+    tolerance: float = 300,
+    allow_plain: bool = True,
+) -> WebhookEvent:
+    """The event of a delivery, once its signature is verified (contract §6); before that nothing is parsed.
+
+    Args:
+        payload: see `verify_signature`.
+        headers: the request's headers: a mapping, or pairs of name and value. Names may have any case, names
+            and values may be bytes, and WSGI's `HTTP_X_FIRSTHANDAPI_SIGNATURE` (Django's `request.META`)
+            counts too. `X-FirstHandAPI-Signature` is read; `X-FirstHand-Signature` only if that is not there.
+        secret: see `verify_signature`.
+        tolerance: seconds, see `verify_signature`.
+        allow_plain: see `verify_signature`.
+
+    Returns:
+        A `SubmissionEvent`, `JobEvent` or `CreditsEvent`; a `WebhookEvent` with `data` as plain JSON if the
+        type is unknown to this version, or the data is not as documented. Unknown fields are kept.
+
+    Raises:
+        WebhookSignatureError: see `verify_signature`; also if the header came twice with different values.
+        UnexpectedResponseError: it is signed, but not the documented JSON; its `status` is 0.
+        InvalidArgumentError: an argument is not as said above.
+    """
+    # A copy only of what could change between check and use.
+    body = bytes(signatures.check_payload(payload))
+    signature: Any = signatures.find_signature(headers)
+    verify_signature(body, signature, secret, tolerance=tolerance, allow_plain=allow_plain)
+
+    from ._core.decode import decode
+    from .types.event import WebhookEvent
+
+    return decode(WebhookEvent, body, None)
+
+
+def sign(
+    payload: bytes | bytearray | memoryview | str,
+    secret: str | Iterable[str],
+    *,
+    timestamp: float | None = None,
+) -> str:
+    """The signature header's value for a body, as the service makes it (contract §6): for tests of receivers.
+
+    Args:
+        payload: the body to sign, as it will be sent; a str counts as its UTF-8 bytes.
+        secret: the endpoint's secret; several give several `v1=`, and need a `timestamp`.
+        timestamp: Unix seconds, 0 or more and below 10¹², cut to whole ones; None for a plain signature.
+
+    Returns:
+        64 lower-case hex digits if `timestamp` is None, else `t=<seconds>,v1=<64 hex digits>`.
+
+    Raises:
+        InvalidArgumentError: an argument is not as said above.
+    """
+    return signatures.sign(payload, secret, timestamp)
+
+
+class DeduplicationStore(Protocol):
+    """Remembers which events were handled. Write one if several processes receive the same webhook.
+
+    With Redis, for example:
+
+        class RedisStore:
+            def claim(self, event_id):
+                return bool(redis.set(f"firsthand:{event_id}", "claimed", nx=True, ex=600))
+
+            def commit(self, event_id):
+                redis.set(f"firsthand:{event_id}", "done", ex=7 * 86_400)
+
+            def release(self, event_id):
+                if redis.get(f"firsthand:{event_id}") == b"claimed":
+                    redis.delete(f"firsthand:{event_id}")
+
+    The methods are plain functions, `adispatch` calls them too, and they may be called by many threads at
+    once. Where only an async client of the store is at hand, run it in a loop of its own thread and wait with
+    `asyncio.run_coroutine_threadsafe(…).result()`. Where the store is slow, keep it out of the event loop:
+    `await asyncio.to_thread(router.dispatch, event)`, with sync handlers.
+    """
+
+    def claim(self, event_id: str) -> bool:
+        """True if the event is neither claimed nor committed, and claim it in the same step.
+
+        A claim must expire, after about 10 minutes: the process that made it may have died.
+        """
+        ...
+
+    def commit(self, event_id: str) -> None:
+        """The event was handled: no claim of it may succeed for 7 days."""
+        ...
+
+    def release(self, event_id: str) -> None:
+        """Handling it failed: the next claim must succeed, unless the event was committed meanwhile."""
+        ...
+
+
+class MemoryStore:
+    """The default store: this process's memory. Thread-safe.
+
+    It remembers handled events for 7 days, the latest 100,000 of them at most (some 25 MB), and forgets them
+    all when the process ends.
+    """
+
+    _DONE_SECONDS = 7 * 86_400
+    # Claims end by themselves, since a handler may hang for ever, or a store like this be kept by a process
+    # that dies. 10 minutes are far over the 10 s in which the service wants its answer, so no working handler
+    # loses its claim, and under the 30 min to its fourth attempt, so that two attempts are left to try again.
+    _CLAIM_SECONDS = 600
+    _MOST_DONE = 100_000
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        # Event id → when it is forgotten, in Unix seconds; the oldest first. Not plain dicts: taking the
+        # first item of one again and again walks over all that were taken before.
+        self._claimed: OrderedDict[str, float] = OrderedDict()
+        self._done: OrderedDict[str, float] = OrderedDict()
+
+    def claim(self, event_id: str) -> bool:
+        now = time.time()
+        with self._lock:
+            for entries in (self._claimed, self._done):
+                while entries and next(iter(entries.values())) <= now:
+                    entries.popitem(last=False)
+            # A clock that was set back can leave expired entries behind younger ones.
+            if max(self._claimed.get(event_id, 0), self._done.get(event_id, 0)) > now:
+                return False
+            self._claimed[event_id] = now + self._CLAIM_SECONDS
+            self._claimed.move_to_end(event_id)
+            return True
+
+    def commit(self, event_id: str) -> None:
+        with self._lock:
+            self._claimed.pop(event_id, None)
+            self._done[event_id] = time.time() + self._DONE_SECONDS
+            self._done.move_to_end(event_id)
+            if len(self._done) > self._MOST_DONE:
+                self._done.popitem(last=False)
+
+    def release(self, event_id: str) -> None:
+        with self._lock:
+            self._claimed.pop(event_id, None)
+
+    def __repr__(self) -> str:
+        return f"<MemoryStore [{len(self._claimed)} running, {len(self._done)} done]>"
+
+
+class _Registered(NamedTuple):
+    event_type: str
+    function: Callable[[Any], object]
+    is_async: bool
+
+
+class EventRouter:
+    """Calls the functions that were registered for an event, once per event.
+
+    The service delivers an event again until it gets a 2xx in time, so the same event can come several times.
+    The router claims its id in the store, runs the handlers, then commits. If a handler raises, it releases
+    the claim and lets the exception through: answer 5xx, and the next delivery runs all handlers again,
+    those included that had succeeded. Keep handlers under 10 s: a slower one makes the service deliver again,
+    and while the first still runs that delivery counts as a duplicate; should the first then fail, the
+    service does not try a third time (`client.webhooks.events.replay` makes it).
+
+    Args:
+        store: remembers handled events; None for a `MemoryStore`, which is enough for one process.
+
+    Raises:
+        InvalidArgumentError: `store` is not a `DeduplicationStore`, or an async one.
+    """
+
+    def __init__(self, store: DeduplicationStore | None = None) -> None:
+        self._store: DeduplicationStore = MemoryStore() if store is None else store
+        # One list, so that handlers of a type and of "*" run in the order they were registered.
+        self._handlers: list[_Registered] = []
+        for name in ("claim", "commit", "release"):
+            method = getattr(self._store, name, None)
+            # The coroutine that an async claim returns is truthy: every duplicate would run.
+            if not callable(method) or _is_async(method):
+                raise InvalidArgumentError(
+                    f"store must have a plain method {name}(event_id): see DeduplicationStore", field="store"
+                )
+
+    @overload
+    def on(
+        self, event_type: Literal["submission.approved", "submission.rejected", "submission.scored"]
+    ) -> Callable[[_OfSubmission], _OfSubmission]: ...
+    @overload
+    def on(
+        self, event_type: Literal["job.completed", "job.cancelled", "job.flagged"]
+    ) -> Callable[[_OfJob], _OfJob]: ...
+    @overload
+    def on(
+        self,
+        event_type: Literal[
+            "credits.low_balance",
+            "credits.purchased",
+            "credits.auto_topped_up",
+            "credits.expired",
+            "credits.expiring_soon",
+        ],
+    ) -> Callable[[_OfCredits], _OfCredits]: ...
+    @overload
+    def on(self, event_type: str) -> Callable[[_Any], _Any]: ...
+    def on(self, event_type: str) -> Callable[[Any], Any]:
+        """Register the decorated function for a type of event: `@router.on("submission.approved")`.
+
+        Args:
+            event_type: the type (contract §4), also one that this version does not know; `"*"` for every
+                event, those with a handler of their own included.
+
+        Returns:
+            A decorator that returns the function unchanged, so that decorators can be stacked. The function,
+            sync or async, takes the event; what it returns is ignored. Several for one event run one after
+            the other, in the order they were registered. To a type checker the event has the class of its
+            type; one whose data is not as documented comes as a plain `WebhookEvent` all the same.
+
+        Raises:
+            InvalidArgumentError: `event_type` is not a non-empty str, or the function cannot be called or is
+                a generator, whose body would never run.
+        """
+        if not isinstance(event_type, str) or not event_type:
+            raise InvalidArgumentError(
+                'event_type must be a str: @router.on("submission.approved"), or @router.on("*") for all',
+                field="event_type",
+            )
+
+        def register(handler: Callable[[Any], object]) -> Callable[[Any], object]:
+            import inspect
+
+            if (
+                not callable(handler)
+                or inspect.isgeneratorfunction(handler)
+                or inspect.isasyncgenfunction(handler)
+            ):
+                raise InvalidArgumentError(
+                    "the handler must be a function of the event, without yield", field="handler"
+                )
+            self._handlers.append(_Registered(event_type, handler, _is_async(handler)))
+            return handler
+
+        return register
+
+    def dispatch(self, event: WebhookEvent) -> bool:
+        """Run the event's handlers, unless they have run before.
+
+        Args:
+            event: what `unwrap` returned.
+
+        Returns:
+            True if it is handled now, also if nothing listens to its type; False if it is a duplicate of an
+            event handled within 7 days, or running at this moment. Answer 2xx to both.
+
+        Raises:
+            InvalidArgumentError: a handler of this event is async (use `adispatch`), or `event` is not an
+                event. No handler ran.
+            Exception: whatever a handler or the store raised.
+        """
+        handlers = self._handlers_of(event)
+        for handler in handlers:
+            if handler.is_async:
+                raise _needs_adispatch(handler)
+        if not self._store.claim(event.id):
+            return False
+        try:
+            for handler in handlers:
+                result = handler.function(event)
+                if hasattr(result, "__await__"):  # an async function inside a plain one shows only now
+                    if isinstance(result, CoroutineType):
+                        result.close()  # else Python warns that it was never awaited
+                    raise _needs_adispatch(handler)  # noqa: TRY301 - the claim is to be released
+        except BaseException:  # a KeyboardInterrupt too must leave the event to the next delivery
+            self._release(event.id)
+            raise
+        # Outside the try: the handlers have run, so if this fails the claim had better stay than be released.
+        self._store.commit(event.id)
+        return True
+
+    async def adispatch(self, event: WebhookEvent) -> bool:
+        """The same as `dispatch` for sync and async handlers, on any event loop.
+
+        Handlers run one after the other; a sync one, and the store, run in the loop's thread and hold it up.
+        If the task is cancelled, the claim is released.
+        """
+        handlers = self._handlers_of(event)
+        if not self._store.claim(event.id):
+            return False
+        try:
+            for handler in handlers:
+                result: Any = handler.function(event)
+                if hasattr(result, "__await__"):
+                    await result
+        except BaseException:
+            self._release(event.id)
+            raise
+        self._store.commit(event.id)
+        return True
+
+    def _handlers_of(self, event: object) -> list[_Registered]:
+        event_id, event_type = getattr(event, "id", None), getattr(event, "type", None)
+        if not isinstance(event_id, str) or not event_id or not isinstance(event_type, str):
+            raise InvalidArgumentError(
+                f"event must be what unwrap() returned, with an id, not this {type(event).__name__}",
+                field="event",
+            )
+        return [handler for handler in self._handlers if handler.event_type in ("*", event_type)]
+
+    def _release(self, event_id: str) -> None:
+        try:
+            self._store.release(event_id)
+        except Exception:  # it must not take the place of the handler's own, or of a cancellation
+            import logging
+
+            logging.getLogger(__name__).warning(
+                "The claim of %s was not released: deliveries of it count as duplicates until it expires",
+                event_id,
+                exc_info=True,
+            )
+
+    def __repr__(self) -> str:
+        return f"<EventRouter [{len(self._handlers)} handlers, {self._store!r}]>"
+
+
+def _is_async(function: object) -> bool:
+    import inspect  # 5 ms to load, which verify_signature need not pay
+
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(type(function).__call__)
+
+
+def _needs_adispatch(handler: _Registered) -> InvalidArgumentError:
+    name = getattr(handler.function, "__qualname__", type(handler.function).__name__)
+    return InvalidArgumentError(
+        f"the handler {name} is async: use `await router.adispatch(event)`", field="handler"
+    )
