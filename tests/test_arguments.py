@@ -1,0 +1,427 @@
+"""Arguments are checked against the contract before anything is sent, and become exactly what it says."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from datetime import date, datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from firsthandapi import types
+from firsthandapi._core.arguments import body, check, query
+from firsthandapi.errors import InvalidArgumentError
+
+JOB: dict[str, Any] = {
+    "description": "Photos of street signs in daylight",
+    "files_needed": 10,
+    "accepted_formats": ["image/jpeg"],
+    "price_per_file_cents": 50,
+}
+KEY = "fh_live_sk_0123456789abcdef"
+
+
+def refused(params_type: Any, values: dict[str, Any]) -> InvalidArgumentError:
+    with pytest.raises(InvalidArgumentError) as caught:
+        check(params_type, values)
+    # A pydantic error quotes the input; none may hang on ours.
+    assert caught.value.__cause__ is None
+    assert caught.value.__context__ is None
+    return caught.value
+
+
+def outcome(call: Callable[[], bytes]) -> bytes | InvalidArgumentError:
+    try:
+        return call()
+    except InvalidArgumentError as error:
+        return error
+
+
+BOUNDS = [
+    (types.JobCreate, "files_needed", 1, 10_000),
+    (types.JobCreate, "price_per_file_cents", 10, 50_000),
+    (types.JobCreate, "min_star_rating", 1, 5),
+    (types.JobCreate, "files_per_submission", 1, 5),
+    (types.JobCreate, "min_width", 1, None),
+    (types.JobCreate, "min_height", 1, None),
+    (types.JobCreate, "max_workers", 1, None),
+    (types.JobGet, "wait", 1, 60),
+    (types.JobRate, "rating", 1, 5),
+    (types.JobList, "limit", 1, 100),
+    (types.FileList, "min_score", 1, 5),
+    (types.SubmissionList, "min_score", 1, 5),
+    (types.OrganizationUpdate, "auto_top_up_threshold_cents", 0, None),
+    (types.OrganizationUpdate, "default_price_per_file_cents", 10, 50_000),
+]
+
+
+@pytest.mark.parametrize(("params_type", "name", "low", "high"), BOUNDS)
+def test_number_bounds(params_type: Any, name: str, low: int, high: int | None) -> None:
+    """A number is taken from its least to its greatest value, both included, and not beyond."""
+    base = JOB if params_type is types.JobCreate else {}
+    assert getattr(check(params_type, {**base, name: low}), name) == low
+    error = refused(params_type, {**base, name: low - 1})
+    assert error.field == name
+    assert f"{low:,}" in str(error)
+    assert f"not {low - 1}" in str(error)
+    if high is None:
+        assert getattr(check(params_type, {**base, name: 10**6}), name) == 10**6
+    else:
+        assert getattr(check(params_type, {**base, name: high}), name) == high
+        error = refused(params_type, {**base, name: high + 1})
+        assert error.field == name
+        assert f"{high:,}" in str(error)
+
+
+@pytest.mark.parametrize(("params_type", "name"), [(row[0], row[1]) for row in BOUNDS])
+@pytest.mark.parametrize("value", ["5", 5.0, True, [5]], ids=["str", "float", "bool", "list"])
+def test_numbers_are_strict(params_type: Any, name: str, value: Any) -> None:
+    """What is not an int is not made one: `True` files would be bought as 1."""
+    base = JOB if params_type is types.JobCreate else {}
+    assert refused(params_type, {**base, name: value}).field == name
+
+
+@pytest.mark.parametrize(
+    ("params_type", "base", "name", "low", "high"),
+    [
+        (types.JobCreate, JOB, "description", 10, 5000),
+        (types.JobCreate, JOB, "title", 0, 100),
+        (types.JobCreate, JOB, "scoring_criteria", 0, 1000),
+        (types.ApiKeyCreate, {}, "name", 1, None),
+        (types.SignupCreate, {"email": "a@b.example"}, "name", 1, None),
+        (types.SignupCreate, {"name": "A"}, "email", 1, None),
+        (types.AuditEventList, {}, "job_id", 1, None),
+        (types.AuditEventList, {}, "event_type", 1, None),
+        (types.SubmissionList, {}, "job_id", 1, None),
+        (types.SubmissionSummaryGet, {}, "job_id", 1, None),
+    ],
+)
+def test_text_bounds(params_type: Any, base: Any, name: str, low: int, high: int | None) -> None:
+    """A text is taken from its least to its greatest length; the error tells the length, not the text."""
+    assert getattr(check(params_type, {**base, name: "é" * low}), name) == "é" * low
+    if low:
+        error = refused(params_type, {**base, name: "é" * (low - 1)})
+        assert error.field == name
+        assert f"{low - 1:,} characters" in str(error)
+    if high is not None:
+        assert check(params_type, {**base, name: "é" * high})
+        error = refused(params_type, {**base, name: "é" * (high + 1)})
+        assert error.field == name
+        assert f"{high + 1:,} characters" in str(error)
+        assert "é" not in str(error)
+
+
+@pytest.mark.parametrize(
+    ("params_type", "base", "name", "good", "bad"),
+    [
+        (types.JobCreate, JOB, "type", "feedback", "survey"),
+        (types.JobList, {}, "status", "in_progress", "done"),
+        (types.JobList, {}, "type", "data_collection", "survey"),
+        (types.SubmissionList, {}, "status", "retry_pending", "done"),
+        (types.TransactionList, {}, "type", "refund", "gift"),
+        (types.WebhookEventList, {}, "type", "job.flagged", "job.paused"),
+        (types.ApiKeyCreate, {"name": "ci"}, "environment", "test", "staging"),
+        (types.OrganizationUpdate, {}, "default_type", "feedback", "survey"),
+    ],
+)
+def test_words(params_type: Any, base: Any, name: str, good: str, bad: str) -> None:
+    """A word outside the contract's set is refused, by a message with a word that is in it."""
+    assert getattr(check(params_type, {**base, name: good}), name) == good
+    error = refused(params_type, {**base, name: bad})
+    assert error.field == name
+    assert f"not '{bad}'" in str(error)
+    assert "'" in str(error).split(", not")[0]
+
+
+@pytest.mark.parametrize(
+    ("given_format", "mime_type"),
+    [("jpg", "image/jpeg"), (".JPG", "image/jpeg"), ("image/jpg", "image/jpeg"), ("mov", "video/quicktime")],
+)
+def test_file_extension(given_format: str, mime_type: str) -> None:
+    """Who writes a file extension is told the MIME type to write."""
+    error = refused(types.JobCreate, {**JOB, "accepted_formats": ["image/png", given_format]})
+    assert error.field == "accepted_formats"
+    assert str(error).endswith(f"use the MIME type {mime_type}")
+
+
+def test_formats_are_a_list_of_at_least_one() -> None:
+    """Formats come as list or tuple, not as one word, not empty, not as numbers, and not as a set without order."""
+    formats = check(types.JobCreate, {**JOB, "accepted_formats": ("image/png", "audio/wav")}).accepted_formats
+    assert formats == ["image/png", "audio/wav"]
+    for bad in ([], "image/jpeg", [5], {"image/jpeg"}):
+        assert refused(types.JobCreate, {**JOB, "accepted_formats": bad}).field == "accepted_formats"
+    assert "0 items" in str(refused(types.JobCreate, {**JOB, "accepted_formats": []}))
+
+
+def test_no_scopes_is_refused() -> None:
+    """`scopes=[]` is refused: to the service it would mean a key that may do everything."""
+    error = refused(types.ApiKeyCreate, {"name": "ci", "scopes": []})
+    assert error.field == "scopes"
+    assert "left out, it is all of them" in str(error)
+    assert check(types.ApiKeyCreate, {"name": "ci", "scopes": ["jobs:read"]}).scopes == ["jobs:read"]
+
+
+@pytest.mark.parametrize("tier", [1000, 2500, 5000, 10000, 25000])
+def test_purchase_tiers(tier: int) -> None:
+    """Credits are bought in the contract's fixed amounts."""
+    assert check(types.Purchase, {"amount_cents": tier}).amount_cents == tier
+    settings = check(types.OrganizationUpdate, {"auto_top_up_amount_cents": tier})
+    assert settings.auto_top_up_amount_cents == tier
+
+
+@pytest.mark.parametrize("amount", [0, 1001, 1000.0, True, "1000"])
+def test_other_amounts(amount: Any) -> None:
+    """No other amount is bought, and 1000.0 is no int."""
+    for params_type, name in (
+        (types.Purchase, "amount_cents"),
+        (types.OrganizationUpdate, "auto_top_up_amount_cents"),
+    ):
+        error = refused(params_type, {name: amount})
+        assert error.field == name
+        assert "1000, 2500, 5000, 10000 or 25000" in str(error)
+
+
+def test_none_is_left_out() -> None:
+    """None means "leave out"; for what is required that is an error that says what is wanted."""
+    assert body(check(types.JobRate, {"rating": 5, "feedback": None})) == b'{"rating":5}'
+    for name in JOB:
+        error = refused(types.JobCreate, {**JOB, name: None})
+        assert error.field == name
+        assert str(error).startswith(f"{name} is required: ")
+
+
+def test_unknown_name() -> None:
+    """A name that is not an argument is refused, and the ones that are get named."""
+    error = refused(types.JobRate, {"rating": 5, "comment": "Great"})
+    assert error.field == "comment"
+    assert "rating, feedback" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("params_type", "values"),
+    [
+        (types.JobCreate, {**JOB, "type": KEY}),
+        (types.JobCreate, {**JOB, "title": KEY * 10}),
+        (types.JobCreate, {**JOB, "files_needed": KEY}),
+        (types.JobCreate, {**JOB, "accepted_formats": [KEY]}),
+        (types.JobCreate, {**JOB, "deadline": KEY}),
+        (types.JobCreate, {**JOB, "metadata": {1: KEY}}),
+        (types.WebhookCreate, {"url": f"http://hooks.example/{KEY}"}),
+        (types.WebhookCreate, {"url": f"https://u:{KEY}@/"}),
+        (types.WebhookCreate, {"url": "https://hooks.example", "events": [KEY]}),
+    ],
+)
+def test_secrets_stay_out(params_type: Any, values: dict[str, Any]) -> None:
+    """A key that was put in the wrong place is not quoted by the error."""
+    error = refused(params_type, values)
+    assert "0123456789abcdef" not in str(error)
+    assert "0123456789abcdef" not in repr(error)
+
+
+def test_huge_number() -> None:
+    """A number of thousands of digits is refused like any other; Python would not even print it."""
+    for value in (10**5000, -(10**5000)):
+        assert "far outside" in str(refused(types.JobCreate, {**JOB, "files_needed": value}))
+
+
+@pytest.mark.parametrize(
+    ("moment", "sent"),
+    [
+        (datetime(2026, 3, 27, 10, tzinfo=timezone.utc), "2026-03-27T10:00:00Z"),
+        (
+            datetime(2026, 3, 27, 10, 0, 0, 5, tzinfo=timezone(timedelta(hours=2))),
+            "2026-03-27T08:00:00.000005Z",
+        ),
+        (date(2026, 3, 27), "2026-03-27"),
+        ("2026-03-27", "2026-03-27"),
+        ("2026-03-27T10:00Z", "2026-03-27T10:00Z"),
+        ("2026-03-27T10:00:00.123456789Z", "2026-03-27T10:00:00.123456789Z"),
+        ("2026-03-27T10:00:00+02:00", "2026-03-27T10:00:00+02:00"),
+        ("2026-03-27T10:00:00-0530", "2026-03-27T10:00:00-0530"),
+        ("1999-01-01T00:00:00Z", "1999-01-01T00:00:00Z"),
+    ],
+)
+def test_times(moment: Any, sent: str) -> None:
+    """An aware datetime is sent in UTC with Z, an ISO 8601 text as it is; the local clock has no say."""
+    assert check(types.JobCreate, {**JOB, "deadline": moment}).deadline == sent
+    assert query(check(types.JobList, {"created_after": moment})) == [("created_after", sent)]
+    for name in ("start_date", "end_date"):
+        assert query(check(types.SubmissionList, {name: moment})) == [(name, sent)]
+        assert query(check(types.SubmissionSummaryGet, {name: moment})) == [(name, sent)]
+
+
+@pytest.mark.parametrize(
+    ("moment", "reason"),
+    [
+        (datetime(2026, 3, 27, 10), "no time zone"),
+        ("2026-03-27T10:00:00", "offset"),
+        ("2026-03-27 10:00:00Z", "offset"),
+        ("tomorrow", "offset"),
+        ("", "offset"),
+        ("٢٠٢٦-03-27", "offset"),
+        ("2026-02-30", "exists"),
+        ("2026-03-27T25:00Z", "exists"),
+        ("2026-03-27T10:00+99:00", "exists"),
+        (datetime.max.replace(tzinfo=timezone(timedelta(hours=-5))), "1 to 9999"),
+        (1774605600, "neither"),
+    ],
+)
+def test_bad_times(moment: Any, reason: str) -> None:
+    """A time without a zone, and what is no time, is refused with what to do."""
+    error = refused(types.JobCreate, {**JOB, "deadline": moment})
+    assert error.field == "deadline"
+    assert reason in str(error)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://hooks.example/in?x=1",
+        "http://localhost:8000/",
+        "http://api.localhost/",
+        "http://127.8.9.1/",
+        "http://[::1]:80/",
+    ],
+)
+def test_webhook_url(url: str) -> None:
+    """Webhooks go to https, or to this machine."""
+    assert check(types.WebhookCreate, {"url": url}).url == url
+    assert check(types.WebhookUpdate, {"url": url}).url == url
+
+
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("http://hooks.example/", "another machine"),
+        ("http://10.0.0.1/", "another machine"),
+        ("http://localhost.example/", "another machine"),
+        ("ftp://localhost/", "scheme"),
+        ("hooks.example", "scheme"),
+        ("https:///in", "no host"),
+        ("https://[::1/", "not a URL"),
+        ("https://hooks.example:99999/", "not a URL"),
+        ("https://hooks.example/a b", "control"),
+        ("https://hooks.example/\x00", "control"),
+        ("https://hooks.example/\n", "control"),
+    ],
+)
+def test_bad_webhook_url(url: str, reason: str) -> None:
+    """Any other URL is refused before the service would answer 422."""
+    for params_type in (types.WebhookCreate, types.WebhookUpdate):
+        error = refused(params_type, {"url": url})
+        assert error.field == "url"
+        assert reason in str(error)
+
+
+def test_metadata_and_location_are_untouched() -> None:
+    """Both are sent as they were given, a None inside included; metadata has 20 keys at most."""
+    location = {"lat": 35.68, "lng": 139.69, "radius_km": 20, "note": None}
+    metadata = {str(n): {"n": [n, None, ("é", True)]} for n in range(20)}
+    sent = json.loads(body(check(types.JobCreate, {**JOB, "location": location, "metadata": metadata})))
+    assert sent["location"] == location
+    assert sent["metadata"]["3"] == {"n": [3, None, ["é", True]]}
+    error = refused(types.JobCreate, {**JOB, "metadata": {str(n): n for n in range(21)}})
+    assert error.field == "metadata"
+    assert "21 items" in str(error)
+    assert "a key is not a str" in str(refused(types.JobCreate, {**JOB, "metadata": {1: 2}}))
+
+
+NOT_JSON: list[tuple[Any, str]] = [
+    (math.nan, "nan"),
+    (-math.inf, "-inf"),
+    ({1, 2}, "set"),
+    (b"bytes", "bytes"),
+    (datetime(2026, 1, 1, tzinfo=timezone.utc), "datetime"),
+    ({1: 2}, "key of type int"),
+    ("\ud800", "surrogate"),
+    ({"\ud800": 1}, "surrogate"),
+    (2**2000, "too large"),
+]
+
+
+@pytest.mark.parametrize(("value", "reason"), NOT_JSON)
+def test_what_is_not_json(value: Any, reason: str) -> None:
+    """What JSON cannot say is refused by name, in `metadata`, `location` and `extra_body`, however deep."""
+    for name in ("metadata", "location"):
+        params = check(types.JobCreate, {**JOB, name: {"a": [value]}})
+        with pytest.raises(InvalidArgumentError, match=rf"^{name}\.a\.0 ") as caught:
+            body(params)
+        assert caught.value.field == name
+        assert reason in str(caught.value)
+    with pytest.raises(InvalidArgumentError, match=r"^extra_body\.a\.0 ") as caught:
+        body(None, {"a": [value]})
+    assert caught.value.field == "extra_body"
+    assert reason in str(caught.value)
+
+
+def test_endless_value() -> None:
+    """A value that contains itself is refused, not followed until the stack is gone."""
+    endless: list[Any] = []
+    endless.append(endless)
+    with pytest.raises(InvalidArgumentError, match="nested too deeply"):
+        body(None, {"a": endless})
+
+
+def test_extra_body() -> None:
+    """`extra_body` is merged over the arguments, its None sent as null; it is a dict with str keys."""
+    params = check(types.JobRate, {"rating": 5, "feedback": "Great"})
+    assert body(params, {"rating": 4, "note": None}) == b'{"rating":4,"feedback":"Great","note":null}'
+    for bad in ([], "a", {1: 2}):
+        with pytest.raises(InvalidArgumentError) as caught:
+            body(params, bad)
+        assert caught.value.field == "extra_body"
+
+
+def test_body_is_compact_utf8() -> None:
+    """A body is compact UTF-8, the same bytes each time; without arguments it is an empty object."""
+    params = check(types.JobRate, {"rating": 5, "feedback": "très ☂ bien"})
+    assert body(params) == '{"rating":5,"feedback":"très ☂ bien"}'.encode()
+    assert body() == b"{}"
+
+
+def test_surrogate_in_text() -> None:
+    """Text that is no Unicode is an InvalidArgumentError, not a UnicodeEncodeError later on."""
+    for params_type, values in (
+        (types.JobCreate, {**JOB, "description": "\ud800" * 20}),
+        (types.JobList, {"cursor": "\udcff"}),
+        (types.WebhookUpdate, {"description": "\ud800"}),
+    ):
+        assert "surrogate" in str(refused(params_type, values))
+
+
+def test_query_values() -> None:
+    """A query has ints in digits and bools in lower case, in the order of the contract."""
+    params = check(types.SubmissionList, {"min_score": 3, "limit": 100, "cursor": "a\nb&", "job_id": "job_1"})
+    assert query(params) == [("limit", "100"), ("cursor", "a\nb&"), ("job_id", "job_1"), ("min_score", "3")]
+    assert query(check(types.WebhookUpdate, {"enabled": False})) == [("enabled", "false")]
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=10,
+)
+
+
+@given(st.dictionaries(st.sampled_from([*JOB, "title", "type", "deadline", "metadata", "x"]), json_values))
+def test_check_of_anything(values: dict[str, Any]) -> None:
+    """Whatever is given: params that can be sent, or an InvalidArgumentError."""
+    result = outcome(lambda: body(check(types.JobCreate, {**JOB, **values})))
+    if isinstance(result, InvalidArgumentError):
+        assert result.field in {*types.JobCreate.model_fields, "x"}
+    else:
+        assert json.loads(result)["files_needed"] >= 1
+
+
+@given(st.dictionaries(st.text(), json_values))
+def test_body_of_anything(extra: dict[str, Any]) -> None:
+    """An `extra_body` arrives as it was, or is refused."""
+    result = outcome(lambda: body(None, extra))
+    if isinstance(result, InvalidArgumentError):
+        assert result.field == "extra_body"
+    else:
+        assert json.loads(result) == extra

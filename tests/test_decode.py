@@ -1,0 +1,271 @@
+"""A body becomes a model in one step, or an UnexpectedResponseError that names what does not fit."""
+
+from __future__ import annotations
+
+import json
+import traceback
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from firsthandapi import types
+from firsthandapi._core.decode import decode, decode_page
+from firsthandapi._core.response import ApiResponse
+from firsthandapi.errors import UnexpectedResponseError
+
+RESPONSE = ApiResponse(200, ((b"Content-Type", b"application/json"), (b"X-Request-Id", b"req_1")))
+JOB = {"object": "job", "id": "job_1", "status": "open", "files_needed": 10}
+SECRET = "whsec_0123456789abcdef"
+
+MODELS = [
+    types.ApiKey,
+    types.AuditEvent,
+    types.Checkout,
+    types.CreditBalance,
+    types.CreditTransaction,
+    types.DownloadUrl,
+    types.File,
+    types.Identity,
+    types.Job,
+    types.OrganizationSettings,
+    types.Signup,
+    types.Submission,
+    types.SubmissionSummary,
+    types.WebhookEndpoint,
+    types.WebhookEvent,
+]
+
+
+def refused(model: Any, content: bytes, response: ApiResponse | None = RESPONSE) -> UnexpectedResponseError:
+    with pytest.raises(UnexpectedResponseError) as caught:
+        decode(model, content, response)
+    # A pydantic error quotes the input; none may hang on ours.
+    assert caught.value.__cause__ is None
+    assert caught.value.__context__ is None
+    return caught.value
+
+
+def outcome(function: Any, model: Any, content: bytes) -> Any:
+    try:
+        return function(model, content, RESPONSE)
+    except UnexpectedResponseError as error:
+        return error
+
+
+def test_a_model_knows_its_response() -> None:
+    """What is decoded holds the fields, unknown ones included, and the response it came with."""
+    job = decode(types.Job, json.dumps({**JOB, "priority": {"level": 1}}).encode(), RESPONSE)
+    assert (job.id, job.status, job.files_needed) == ("job_1", "open", 10)
+    assert job.model_extra == {"priority": {"level": 1}}
+    assert job.response is RESPONSE
+
+
+def test_a_page_shares_its_response() -> None:
+    """The items of a page share the page's response, and the cursor says where to go on."""
+    content = json.dumps({"data": [JOB, JOB], "has_more": True, "next_cursor": "c1", "total": 2}).encode()
+    page = decode_page(types.Job, content, RESPONSE)
+    assert [job.id for job in page.data] == ["job_1", "job_1"]
+    assert page.data[0].response is page.data[1].response is RESPONSE
+    assert (page.has_more, page.next_cursor) == (True, "c1")
+
+
+@pytest.mark.parametrize(
+    ("envelope", "has_more", "next_cursor"),
+    [
+        ({"data": []}, False, None),
+        ({"data": [], "next_cursor": "c"}, True, "c"),
+        ({"data": [], "has_more": None, "next_cursor": None}, False, None),
+        ({"data": [], "has_more": False, "next_cursor": "c"}, False, "c"),
+        ({"object": 5, "data": [], "has_more": True}, True, None),
+    ],
+)
+def test_half_an_envelope(envelope: dict[str, Any], has_more: bool, next_cursor: str | None) -> None:
+    """Only `data` is required of a page; what it says of the rest is handed on as it is."""
+    page = decode_page(types.Job, json.dumps(envelope).encode(), RESPONSE)
+    assert (page.data, page.has_more, page.next_cursor) == ([], has_more, next_cursor)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b" ",
+        b"<html>Bad gateway</html>",
+        b'{"id":',
+        b"\xff\xfe",
+        b"\xef\xbb\xbf{}",
+        b"[" * 100_000,
+        b'{"a":' * 100_000,
+    ],
+    ids=["empty", "space", "html", "cut", "not-utf8", "bom", "deep-list", "deep-dict"],
+)
+def test_not_json(content: bytes) -> None:
+    """What is not JSON, or nested without end, is told by its length and first bytes."""
+    error = refused(types.Job, content)
+    assert error.status == 200
+    assert error.length == len(content)
+    assert error.content_type == "application/json"
+    assert error.request_id == "req_1"
+    assert error.fields == ()
+    assert f"{len(content)} bytes" in str(error)
+    with pytest.raises(UnexpectedResponseError):
+        decode_page(types.Job, content, RESPONSE)
+
+
+@pytest.mark.parametrize("content", [b"null", b"[]", b"5", b'"job"', b"true", b"[{}]"])
+@pytest.mark.parametrize("model", MODELS)
+def test_json_of_another_shape(model: Any, content: bytes) -> None:
+    """JSON that is not an object is no model and no page."""
+    error = refused(model, content)
+    assert model.__name__ in str(error)
+    with pytest.raises(UnexpectedResponseError):
+        decode_page(model, content, RESPONSE)
+
+
+def test_wrong_types_are_named() -> None:
+    """Fields of another type are named by their paths, and their values are not shown."""
+    content = json.dumps(
+        {"id": "job_1", "status": 1, "files_needed": SECRET, "accepted_formats": ["a", {SECRET: 1}]}
+    ).encode()
+    error = refused(types.Job, content)
+    assert set(error.fields) == {"status", "files_needed", "accepted_formats.1"}
+    assert error.status == 200
+    assert error.length == len(content)
+    assert error.content_type == "application/json"
+    assert error.request_id == "req_1"
+    text = "".join(traceback.format_exception(error))
+    assert "0123456789abcdef" not in text
+    assert "files_needed" in text
+    assert "req_1" in text
+    assert "pgrading firsthandapi" in text
+
+
+def test_a_bad_item_is_named() -> None:
+    """The path leads to the item of the page; a page without `data` names `data`."""
+    bad_item = json.dumps({"data": [JOB, {"id": "job_2"}]}).encode()
+    for content, fields in ((bad_item, ("data.1.status",)), (b"{}", ("data",))):
+        with pytest.raises(UnexpectedResponseError) as caught:
+            decode_page(types.Job, content, ApiResponse(200))
+        assert caught.value.fields == fields
+        assert "time of the request" in str(caught.value)
+
+
+@pytest.mark.parametrize("value", ["5", True, 5.5, [5], {}])
+def test_numbers_are_strict(value: Any) -> None:
+    """A number is a number: a wrong one in its place would be money."""
+    error = refused(types.Job, json.dumps({**JOB, "total_cost_cents": value}).encode())
+    assert error.fields == ("total_cost_cents",)
+
+
+def test_many_misfits_stay_short() -> None:
+    """A page of many bad items gives a short message, one of millions names none; both stay one error."""
+    for count, named in ((100, 100), (20_000, 0)):
+        with pytest.raises(UnexpectedResponseError) as caught:
+            decode_page(types.Job, json.dumps({"data": [1] * count}).encode(), RESPONSE)
+        assert len(caught.value.fields) == named
+        assert len(str(caught.value)) < 500
+
+
+def test_paths_are_masked() -> None:
+    """A path may hold a key that the service chose: secrets are masked there too."""
+    error = refused(types.SubmissionSummary, json.dumps({"by_status": {SECRET: "x"}}).encode())
+    assert error.fields == ("by_status.whsec_…",)
+    assert SECRET not in str(error)
+
+
+def test_object_is_not_checked() -> None:
+    """`object` may be anything or missing: it is never checked."""
+    for value in (None, 5, "jobs", ["job"], {}):
+        assert decode(types.Job, json.dumps({**JOB, "object": value}).encode(), RESPONSE).object == value
+    assert decode(types.Job, b'{"id":"job_1","status":"open"}', RESPONSE).object is None
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_only_always_is_required(model: Any) -> None:
+    """A model needs the contract's always-fields and nothing else, and each of them."""
+    required = {name for name, field in model.model_fields.items() if field.is_required()}
+    always = {
+        types.Job: {"id", "status"},
+        types.Submission: {"id", "status"},
+        types.WebhookEvent: {"id", "type"},
+    }
+    with_id = {types.File, types.CreditTransaction, types.WebhookEndpoint, types.ApiKey, types.AuditEvent}
+    assert required == always.get(model, {"id"} if model in with_id else set())
+    least = dict.fromkeys(required, "x")
+    decoded = decode(model, json.dumps(least).encode(), RESPONSE)
+    nulls = dict.fromkeys(set(model.model_fields) - required) | least
+    assert decode(model, json.dumps(nulls).encode(), RESPONSE).response is RESPONSE
+    for name in required:
+        assert getattr(decoded, name) == "x"
+        without = {key: value for key, value in least.items() if key != name}
+        assert refused(model, json.dumps(without).encode()).fields == (name,)
+
+
+def test_events_come_typed() -> None:
+    """A WebhookEvent is decoded as the class that fits, in a page too; a subclass is just itself."""
+    event = {"id": "evt_1", "type": "submission.approved", "data": {"submission_id": "sub_1"}}
+    page = decode_page(
+        types.WebhookEvent, json.dumps({"data": [event, {**event, "type": "x.y"}]}).encode(), RESPONSE
+    )
+    assert [type(item) for item in page.data] == [types.SubmissionEvent, types.WebhookEvent]
+    assert page.data[0].response is RESPONSE
+    assert refused(types.JobEvent, json.dumps(event).encode()).fields == ("type",)
+    with pytest.raises(UnexpectedResponseError) as caught:
+        decode_page(types.WebhookEvent, json.dumps({"data": [event, {**event, "id": 5}]}).encode(), RESPONSE)
+    assert caught.value.fields == ("data.1.id",)
+
+
+def test_webhook_delivery() -> None:
+    """Without a response it is a webhook delivery: status 0, no base_url to doubt, no request id to quote."""
+    event = decode(types.WebhookEvent, b'{"id":"evt_1","type":"job.completed"}', None)
+    assert isinstance(event, types.JobEvent)
+    with pytest.raises(AttributeError, match="no response"):
+        _ = event.response
+    for content, fields in ((b"junk", ()), (b"[]", ()), (b'{"id":"evt_1"}', ("type",))):
+        error = refused(types.WebhookEvent, content, None)
+        assert (error.status, error.length, error.fields) == (0, len(content), fields)
+        assert "webhook delivery" in str(error)
+        assert "base_url" not in str(error)
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=10,
+)
+field_names = st.sampled_from(sorted({name for model in MODELS for name in model.model_fields}))
+
+
+@given(st.sampled_from(MODELS), st.binary() | json_values.map(lambda value: json.dumps(value).encode()))
+def test_any_bytes(model: Any, content: bytes) -> None:
+    """Whatever the bytes: a model, or an UnexpectedResponseError."""
+    for function in (decode, decode_page):
+        result = outcome(function, model, content)
+        if isinstance(result, UnexpectedResponseError):
+            assert result.length == len(content)
+        else:
+            assert isinstance(json.loads(content), dict)
+
+
+@given(st.sampled_from(MODELS), st.dictionaries(field_names, json_values))
+def test_any_values_in_known_fields(model: Any, fields: dict[str, Any]) -> None:
+    """Whatever stands in known fields: a model, or an error that names some of them."""
+    result = outcome(decode, model, json.dumps(fields).encode())
+    if isinstance(result, UnexpectedResponseError):
+        assert result.fields
+        required = {name for name, field in model.model_fields.items() if field.is_required()}
+        assert {path.split(".")[0] for path in result.fields} <= set(fields) | required
+    else:
+        assert isinstance(result, model)
+        assert result.response is RESPONSE
+
+
+@given(st.sampled_from(MODELS), st.dictionaries(st.text().map("x_".__add__), json_values))
+def test_unknown_fields_round_trip(model: Any, fields: dict[str, Any]) -> None:
+    """Unknown fields come out as they went in."""
+    always = {"id": "a", "status": "b", "type": "c"}
+    decoded = decode(model, json.dumps({**always, **fields}).encode(), RESPONSE)
+    dumped = json.loads(decoded.model_dump_json())
+    assert {name: dumped[name] for name in fields} == fields
