@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from firsthandapi import types
-from firsthandapi._core.arguments import body, check, query
+from firsthandapi._core.arguments import body, check, json_bytes, query
 from firsthandapi.errors import InvalidArgumentError
 
 JOB: dict[str, Any] = {
@@ -381,6 +381,14 @@ def test_body_is_compact_utf8() -> None:
     params = check(types.JobRate, {"rating": 5, "feedback": "très ☂ bien"})
     assert body(params) == '{"rating":5,"feedback":"très ☂ bien"}'.encode()
     assert body() == b"{}"
+
+
+def test_json_bytes() -> None:
+    """Any JSON value is sent compact in UTF-8; what is not JSON is refused by the name it was given under."""
+    assert json_bytes([1, {"a": None}, "é"], "json") == '[1,{"a":null},"é"]'.encode()
+    with pytest.raises(InvalidArgumentError, match=r"^json\.1 is nan") as caught:
+        json_bytes([1, math.nan], "json")
+    assert caught.value.field == "json"
 
 
 def test_surrogate_in_text() -> None:

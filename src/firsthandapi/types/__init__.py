@@ -164,7 +164,7 @@ _MODULE_OF = {
     "WebhookUpdate": "webhook",
 }
 
-if not TYPE_CHECKING:  # checkers read the imports above
+if not TYPE_CHECKING:  # pragma: no branch - checkers read the imports above
     __all__ = list(_MODULE_OF)
 
 

@@ -98,7 +98,7 @@ class Model(BaseModel):
         """The response this came with: status, headers, rate limit, attempts. A page's items share one."""
         return cast("ApiResponse", _RESPONSE.__get__(self))
 
-    if not TYPE_CHECKING:  # to a checker it would mean that every attribute exists
+    if not TYPE_CHECKING:  # pragma: no branch - to a checker it would mean that every attribute exists
 
         def __getattr__(self, name: str) -> Any:
             # Python comes here when the property above finds nothing.
@@ -192,6 +192,7 @@ class _Utc:
                 ),
             ],
             mode="left_to_right",
+            strict=False,
             custom_error_type="datetime",
             custom_error_message="Input should be a date and time",
         )
