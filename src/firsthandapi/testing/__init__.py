@@ -60,7 +60,7 @@ def __getattr__(name: str) -> Any:
     try:
         value = getattr(import_module(f".{home}", __name__), name)
     except ModuleNotFoundError as error:
-        if error.name not in ("starlette", "uvicorn", "h11"):
+        if (error.name or "").partition(".")[0] not in ("starlette", "uvicorn", "h11"):
             raise
         from firsthandapi.errors import ConfigurationError
 

@@ -273,7 +273,7 @@ class App:
                 return
             job.listeners.append(wake)
         try:
-            await _first_of(seconds, changed.wait(), request.receive())
+            await _first_of(seconds, changed.wait(), _until_gone(request))
         finally:
             with self.world.lock:
                 job.listeners.remove(wake)
@@ -307,6 +307,11 @@ class App:
         refused = ApiError(405, "method_not_allowed", "This path does not take this method.")
         refused.headers.update(getattr(error, "headers", None) or {})
         return error_response(refused, new_id("req_", time.time()))
+
+
+async def _until_gone(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
 
 
 async def _first_of(seconds: float, *waits: Awaitable[Any]) -> None:

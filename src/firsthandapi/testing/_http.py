@@ -18,8 +18,7 @@ from ._errors import ApiError
 from ._text import new_id
 
 _log = logging.getLogger("firsthandapi.testing.http")
-_log.addHandler(logging.NullHandler())
-_log.propagate = False  # junk on the wire is what a mock server is for: it is no news
+_log.setLevel(logging.CRITICAL + 1)  # junk on the wire is what a mock server is for: it is no news
 
 
 class _Protocol(H11Protocol):

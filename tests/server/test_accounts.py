@@ -1,0 +1,337 @@
+"""Keys, money, settings, the audit trail, rate limits and idempotency over time."""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta, timezone
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import pytest
+
+from firsthandapi.testing import MockServer
+
+from .conftest import JOB, Caller, Receiver, send
+
+
+def events(api: Caller, type: str) -> list[Any]:
+    """The webhook events of one type, newest first."""
+    return [event["data"] for event in api("GET", f"/v1/webhook_events?type={type}").json["data"]]
+
+
+def test_identity(server: MockServer, api: Caller) -> None:
+    """A key learns whose it is, where it works and what it may."""
+    me = api("GET", "/v1/me").json
+    assert me["organization_id"].startswith("org_")
+    assert me["environment"] == "live"
+    assert len(me["scopes"]) == 8
+    test = Caller(server, server.test_api_key)("GET", "/v1/me").json
+    assert (test["environment"], test["organization_id"]) == ("test", me["organization_id"])
+
+
+def test_key_life(server: MockServer, api: Caller) -> None:
+    """The secret shows once; a rotated key works for 24 h more; a revoked one not at all."""
+    made = api("POST", "/v1/api_keys", {"name": "ci", "scopes": ["jobs:read"]}).json
+    assert made["secret"].startswith("fh_live_")
+    assert made["scopes"] == ["jobs:read"]
+    listed = api("GET", "/v1/api_keys").json["data"][0]
+    assert "secret" not in listed
+    assert made["secret"] not in str(listed)
+    fresh = api("POST", f"/v1/api_keys/{made['id']}/rotate").json
+    assert fresh["id"] != made["id"]
+    assert fresh["scopes"] == ["jobs:read"]
+    old, new = Caller(server, made["secret"]), Caller(server, fresh["secret"])
+    assert (old("GET", "/v1/me").status, new("GET", "/v1/me").status) == (200, 200)
+    assert api("POST", f"/v1/api_keys/{made['id']}/rotate").status == 409
+    server.clock.advance(hours=24)
+    assert (old("GET", "/v1/me").status, new("GET", "/v1/me").status) == (401, 200)
+    for _ in range(2):
+        assert api("POST", f"/v1/api_keys/{fresh['id']}/revoke").status == 204
+    assert new("GET", "/v1/me").status == 401
+    assert api("POST", f"/v1/api_keys/{fresh['id']}/rotate").status == 409
+
+
+def test_key_environments(server: MockServer, api: Caller) -> None:
+    """A live key can make a sandbox key; a sandbox key cannot make a live one."""
+    made = api("POST", "/v1/api_keys", {"name": "test", "environment": "test"}).json
+    assert made["secret"].startswith("fh_test_")
+    assert len(made["scopes"]) == 8
+    test = Caller(server, made["secret"])
+    assert test("GET", "/v1/me").json["environment"] == "test"
+    reply = test("POST", "/v1/api_keys", {"name": "live", "environment": "live"})
+    assert (reply.status, reply.error["type"]) == (403, "authorization_error")
+
+
+def test_create_key_by_hand(server: MockServer) -> None:
+    """A scope that does not exist is a ValueError."""
+    with pytest.raises(ValueError, match="unknown scopes"):
+        server.create_key("jobs:everything")
+    assert server.create_key(environment="test").startswith("fh_test_")
+
+
+def test_purchase(server: MockServer, api: Caller) -> None:
+    """A purchase is booked when its checkout is opened, once."""
+    url = api("POST", "/v1/billing/credits/purchase", {"amount_cents": 2500}).json["checkout_url"]
+    assert url.startswith(server.url)
+    assert api("GET", "/v1/billing/credits").json["balance_cents"] == 100_000
+    for _ in range(2):
+        assert send(server.url, "GET", url).status == 200
+    assert api("GET", "/v1/billing/credits").json["balance_cents"] == 102_500
+    assert events(api, "credits.purchased") == [{"amount_cents": 2500, "balance_cents": 102_500}]
+    assert send(server.url, "GET", "/checkout/unknown").status == 404
+    (purchase, *_) = api("GET", "/v1/billing/transactions?type=purchase").json["data"]
+    assert (purchase["amount_cents"], purchase["expires_at"]) == (2500, None)
+
+
+def test_low_balance_once(server: MockServer) -> None:
+    """credits.low_balance comes when the balance crosses the threshold, not again below it."""
+    api = Caller(server, server.create_organization(cents=700).api_key)
+    for expected in (0, 1, 1):
+        api.create_job(files_needed=1, price_per_file_cents=150)
+        assert len(events(api, "credits.low_balance")) == expected
+    assert events(api, "credits.low_balance") == [{"balance_cents": 400, "threshold_cents": 500}]
+
+
+def test_auto_top_up(server: MockServer) -> None:
+    """With auto top-up the balance is filled when it falls below the threshold, or is there already."""
+    api = Caller(server, server.create_organization(cents=1000).api_key)
+    settings = api(
+        "PATCH",
+        "/v1/organization/settings",
+        {"auto_top_up_enabled": True, "auto_top_up_threshold_cents": 600},
+    ).json
+    assert settings["auto_top_up_amount_cents"] == 2500
+    assert api("GET", "/v1/billing/credits").json["balance_cents"] == 1000
+    api.create_job(files_needed=1, price_per_file_cents=500)
+    assert api("GET", "/v1/billing/credits").json["balance_cents"] == 3000
+    assert events(api, "credits.auto_topped_up") == [{"amount_cents": 2500, "balance_cents": 3000}]
+    api("PATCH", "/v1/organization/settings", {"auto_top_up_threshold_cents": 3001})
+    assert api("GET", "/v1/billing/credits").json["balance_cents"] == 5500
+
+
+def test_settings(api: Caller) -> None:
+    """Settings keep what a PATCH leaves out, and take null where null means none."""
+    api(
+        "PATCH", "/v1/organization/settings", {"default_type": "feedback", "default_price_per_file_cents": 70}
+    )
+    after = api("PATCH", "/v1/organization/settings", {"default_type": None}).json
+    assert (after["default_type"], after["default_price_per_file_cents"]) == (None, 70)
+    for wrong in ({"auto_top_up_enabled": 1}, {"auto_top_up_amount_cents": 3}, {"auto_top_up_enabled": None}):
+        assert api("PATCH", "/v1/organization/settings", wrong).status == 400
+
+
+def test_credit_expires(server: MockServer) -> None:
+    """Granted credit is announced 30 days before it expires after a year; what is in escrow expires on refund."""
+    api = Caller(server, server.create_organization(cents=600, free_tier=True).api_key)
+    (grant,) = api("GET", "/v1/billing/transactions").json["data"]
+    assert grant["type"] == "free_tier"
+    assert grant["expires_at"] is not None
+    server._world.simulate = False
+    job = api.create_job(files_needed=1, price_per_file_cents=50)["id"]
+    server.clock.advance(days=336)
+    assert events(api, "credits.expiring_soon")[0]["amount_cents"] == 550
+    server.clock.advance(days=30)
+    assert events(api, "credits.expired") == [{"amount_cents": 550, "balance_cents": 0}]
+    assert events(api, "credits.low_balance")[0]["balance_cents"] == 0
+    api("POST", f"/v1/jobs/{job}/cancel")
+    assert api("GET", "/v1/billing/credits").json["total_cents"] == 0
+    kinds = [item["type"] for item in api("GET", "/v1/billing/transactions").json["data"]]
+    assert kinds == ["expiration", "refund", "expiration", "deduction", "free_tier"]
+
+
+def test_spent_credit_does_not_expire(hand: MockServer, by_hand: Caller) -> None:
+    """Bonus credit is spent before purchases, so that nothing is left to expire."""
+    hand.grant_credits(100)
+    job = by_hand.create_job(files_needed=2, price_per_file_cents=100)["id"]
+    hand.submit(job)
+    hand.clock.advance(days=400)
+    assert events(by_hand, "credits.expired") == []
+    by_hand("POST", f"/v1/jobs/{job}/cancel")
+    assert by_hand("GET", "/v1/billing/credits").json["balance_cents"] == 100_000
+
+
+def test_audit_trail(server: MockServer, api: Caller) -> None:
+    """What was done is on record, by whom, and can be filtered."""
+    job = api.create_job(files_needed=1)["id"]
+    server.clock.advance(hours=1)
+    other = api.create_job()["id"]
+    api("POST", f"/v1/jobs/{other}/cancel")
+    key = api("POST", "/v1/api_keys", {"name": "ci"}).json["id"]
+    api("POST", f"/v1/api_keys/{key}/rotate")
+    api("POST", f"/v1/api_keys/{key}/revoke")
+
+    def types(query: str) -> list[str]:
+        return [
+            event["event_type"] for event in api("GET", f"/v1/audit-events?limit=100&{query}").json["data"]
+        ]
+
+    assert types(f"job_id={job}")[-1] == "job.created"
+    assert types(f"job_id={job}")[0] == "job.completed"
+    assert types("event_type=job.cancelled") == ["job.cancelled"]
+    assert {"api_key.created", "api_key.rotated", "api_key.revoked", "submission.approved"} <= set(types(""))
+    (created,) = api("GET", f"/v1/audit-events?job_id={other}&event_type=job.created").json["data"]
+    assert created["actor"] == api("GET", "/v1/me").json["api_key_id"]
+
+
+def test_rate_limit(server: MockServer, api: Caller) -> None:
+    """A key may make so many requests in 60 virtual seconds from its first; refused ones do not count."""
+    server.rate_limit = 3
+    left = [api("GET", "/v1/me").headers["x-ratelimit-remaining"] for _ in range(3)]
+    assert left == ["2", "1", "0"]
+    server.clock.advance(seconds=50)
+    refused = api("GET", "/v1/me")
+    assert (refused.status, refused.error["type"]) == (429, "rate_limit_exceeded")
+    assert refused.headers["x-ratelimit-limit"] == "3"
+    assert 1 <= int(refused.headers["retry-after"]) <= 10
+    assert Caller(server, server.create_key())("GET", "/v1/me").status == 200
+    server.clock.advance(seconds=11)
+    assert api("GET", "/v1/me").headers["x-ratelimit-remaining"] == "2"
+
+
+def test_rate_limit_times_are_real() -> None:
+    """The reset and Retry-After are told in the client's time, and hold."""
+    with MockServer(speed=60) as server:
+        server.rate_limit = 1
+        api = Caller(server, server.api_key)
+        reply = api("GET", "/v1/me")
+        date = parsedate_to_datetime(reply.headers["date"]).timestamp()
+        assert 0 < int(reply.headers["x-ratelimit-reset"]) - date <= 3
+        refused = api("GET", "/v1/me")
+        assert refused.headers["retry-after"] == "1"
+        time.sleep(1)
+        assert api("GET", "/v1/me").status == 200
+
+
+def test_organization_rate_limit(server: MockServer, api: Caller) -> None:
+    """The organization's limit holds over all its keys."""
+    server.rate_limit = 100
+    server.organization_rate_limit = 2
+    other = Caller(server, server.test_api_key)
+    assert [api("GET", "/v1/me").status, other("GET", "/v1/me").status, other("GET", "/v1/me").status] == [
+        200,
+        200,
+        429,
+    ]
+    server.clock.advance(seconds=1)
+    assert api("GET", "/v1/me").status == 200
+    server.organization_rate_limit = None
+    assert server.organization_rate_limit is None
+    assert server.rate_limit == 100
+    assert api("GET", "/v1/me").status == 200
+
+
+def test_idempotency_race(server: MockServer) -> None:
+    """Twenty requests at once with one key make one job, and all get the same answer."""
+    api = Caller(server, server.api_key)
+    with ThreadPoolExecutor(20) as pool:
+        replies = list(pool.map(lambda _: api("POST", "/v1/jobs", JOB, Idempotency_Key="race"), range(20)))
+    assert {reply.status for reply in replies} == {201}
+    assert len({reply.body for reply in replies}) == 1
+    assert sum("idempotent-replayed" in reply.headers for reply in replies) == 19
+    assert len(api("GET", "/v1/jobs").json["data"]) == 1
+
+
+def test_idempotency_while_in_flight(server: MockServer, api: Caller) -> None:
+    """A request that is still held up does not make a second job when it gets through."""
+    server.faults.add(path="/v1/jobs", delay=0.2)
+    with ThreadPoolExecutor(2) as pool:
+        replies = list(pool.map(lambda _: api("POST", "/v1/jobs", JOB, Idempotency_Key="k"), range(2)))
+    assert replies[0].body == replies[1].body
+
+
+def test_idempotency_scope_and_life(server: MockServer, api: Caller) -> None:
+    """A key belongs to one organization, environment and path, is stored on success alone, for 24 h."""
+    first = api("POST", "/v1/jobs", JOB, Idempotency_Key="k").json["id"]
+    for key in (server.create_organization().api_key, server.test_api_key):
+        assert Caller(server, key)("POST", "/v1/jobs", JOB, Idempotency_Key="k").json["id"] != first
+    assert api("POST", "/v1/api_keys", {"name": "x"}, Idempotency_Key="k").status == 201
+    assert api("POST", "/v1/jobs", {**JOB, "title": 1}, Idempotency_Key="later").status == 400
+    assert api("POST", "/v1/jobs", JOB, Idempotency_Key="later").status == 201
+    reordered = dict(reversed(JOB.items()))
+    assert api("POST", "/v1/jobs", reordered, Idempotency_Key="k").json["id"] == first
+    server.clock.advance(hours=24)
+    assert api("POST", "/v1/jobs", JOB, Idempotency_Key="k").json["id"] != first
+
+
+def test_pages_are_stable(api: Caller) -> None:
+    """New items do not shift the pages of a walk that has begun."""
+    ids = [api.create_job(files_needed=1)["id"] for _ in range(5)]
+    first = api("GET", "/v1/jobs?limit=2").json
+    api.create_job()
+    second = api("GET", f"/v1/jobs?limit=2&cursor={first['next_cursor']}").json
+    last = api("GET", f"/v1/jobs?limit=2&cursor={second['next_cursor']}").json
+    walked = [item["id"] for page in (first, second, last) for item in page["data"]]
+    assert walked == ids[::-1]
+    assert (last["has_more"], last["next_cursor"]) == (False, None)
+    assert (second["object"], second["has_more"]) == ("list", True)
+
+
+def test_filter_with_nothing_left(api: Caller) -> None:
+    """has_more is about items that pass the filter."""
+    api.create_job()
+    api.create_job(type="feedback")
+    page = api("GET", "/v1/jobs?type=feedback&limit=1").json
+    assert (len(page["data"]), page["has_more"]) == (1, False)
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "limit=0",
+        "limit=101",
+        "limit=abc",
+        "limit=",
+        "limit=1.0",
+        "limit=%2B1",
+        "limit=1&limit=2",
+        "cursor=",
+        "cursor=x",
+        "cursor=%00",
+        "cursor=MTox",
+        "cursor=%F0%9F",
+        "cursor=" + "A" * 400,
+        "status=done",
+        "created_after=yesterday",
+        "created_after=2026-02-30",
+        "created_after=1",
+    ],
+)
+def test_bad_queries(api: Caller, query: str) -> None:
+    """A query that is not what the contract says is a 400 that names the parameter."""
+    reply = api("GET", f"/v1/jobs?{query}")
+    assert (reply.status, reply.error["details"][0]["field"]) == (400, query.partition("=")[0])
+
+
+def test_cursor_of_another_list(api: Caller) -> None:
+    """A cursor belongs to its list."""
+    for _ in range(2):
+        api.create_job()
+    cursor = api("GET", "/v1/jobs?limit=1").json["next_cursor"]
+    assert api("GET", f"/v1/audit-events?cursor={cursor}").status == 400
+
+
+def test_deprecation(server: MockServer, api: Caller) -> None:
+    """A deprecated endpoint says so, and is a 410 after its sunset."""
+    sunset = datetime.now(timezone.utc) + timedelta(days=10)
+    server.deprecate("/v1/me", sunset=sunset, link="https://example.com/v2/me")
+    server.deprecate("/v1/jobs", method="post")
+    reply = api("GET", "/v1/me")
+    assert (reply.status, reply.headers["deprecation"]) == (200, "true")
+    assert parsedate_to_datetime(reply.headers["sunset"]) == sunset.replace(microsecond=0)
+    assert reply.headers["link"] == '<https://example.com/v2/me>; rel="successor-version"'
+    assert "deprecation" not in api("GET", "/v1/jobs").headers
+    assert "sunset" not in api("POST", "/v1/jobs", JOB).headers
+    server.clock.advance(days=10, minutes=1)
+    gone = api("GET", "/v1/me")
+    assert (gone.status, gone.error["type"], gone.headers["deprecation"]) == (410, "gone", "true")
+    with pytest.raises(ValueError, match="time zone"):
+        server.deprecate("/v1/me", sunset=datetime(2026, 1, 1))
+
+
+def test_events_of_others(server: MockServer, api: Caller, receiver: Receiver) -> None:
+    """An organization's webhooks hear nothing of another's."""
+    api("POST", "/v1/webhook_endpoints", {"url": receiver.url})
+    Caller(server, server.create_organization().api_key).create_job()
+    server.clock.advance(hours=1)
+    assert receiver.got == []

@@ -1,0 +1,188 @@
+"""Files, their lists and the download host."""
+
+from __future__ import annotations
+
+import hashlib
+import http.client
+from contextlib import closing
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+
+from firsthandapi.testing import MockServer
+
+from .conftest import Caller, Reply, send
+
+FORMATS = "image/jpeg image/png image/webp image/gif audio/mpeg audio/wav audio/mp4 video/mp4 video/quicktime".split()
+
+
+def download(server: MockServer, url: str, method: str = "GET", **headers: str) -> Reply:
+    """A request to the download host."""
+    return send(
+        server.url, method, url, None, {name.replace("_", "-"): value for name, value in headers.items()}
+    )
+
+
+def code(reply: Reply) -> str | None:
+    """The code of an XML error."""
+    assert reply.headers["content-type"] == "application/xml"
+    root = ElementTree.fromstring(reply.body)
+    assert root.tag == "Error"
+    return root.findtext("Code")
+
+
+@pytest.fixture
+def file(hand: MockServer, by_hand: Caller) -> Any:
+    """An approved file of 1,000 known bytes."""
+    job = by_hand.create_job()["id"]
+    hand.submit(job, content=bytes(range(250)) * 4, original_filename="../../etc/passwd")
+    hand.clock.advance(seconds=15)
+    return by_hand.files(job)[0]
+
+
+@pytest.mark.parametrize("content_type", FORMATS)
+def test_every_format(server: MockServer, api: Caller, content_type: str) -> None:
+    """A file's size, hash and annotations are those of its bytes and its kind."""
+    job = api.create_job(accepted_formats=[content_type])["id"]
+    server.clock.advance(hours=1)
+    for shown in api.files(job):
+        reply = download(server, shown["download_url"])
+        assert reply.headers["content-type"] == content_type
+        assert int(reply.headers["content-length"]) == shown["size_bytes"] == len(reply.body)
+        assert hashlib.sha256(reply.body).hexdigest() == shown["content_hash"]
+        assert shown["annotations"]["type"] == content_type.split("/")[0]
+        assert (shown["width"] is None) == content_type.startswith("audio")
+        assert (shown["duration_seconds"] is None) == content_type.startswith("image")
+
+
+def test_given_content(hand: MockServer, file: Any) -> None:
+    """Bytes given by hand come back as they are, under the name that the worker gave."""
+    assert download(hand, file["download_url"]).body == bytes(range(250)) * 4
+    assert file["original_filename"] == "../../etc/passwd"
+
+
+def test_given_annotations(hand: MockServer, by_hand: Caller) -> None:
+    """Annotations can be given."""
+    job = by_hand.create_job()["id"]
+    hand.submit(job, annotations={"type": "smell"})
+    hand.clock.advance(seconds=15)
+    assert by_hand.files(job)[0]["annotations"] == {"type": "smell"}
+
+
+def test_min_score(hand: MockServer, by_hand: Caller) -> None:
+    """The file list leaves out what has fewer stars than min_score, by default three."""
+    job = by_hand.create_job(files_needed=3, min_star_rating=1)["id"]
+    for rating in (1, 3, 5):
+        hand.submit(job, rating=rating)
+    hand.clock.advance(seconds=15)
+    counts = [
+        len(by_hand("GET", f"/v1/jobs/{job}/files{query}").json["data"])
+        for query in ("", "?min_score=1", "?min_score=5")
+    ]
+    assert counts == [2, 3, 1]
+
+
+def test_url_expires(hand: MockServer, by_hand: Caller, file: Any) -> None:
+    """A URL works for seven days, then is a 403; a fresh one works again."""
+    hand.clock.advance(days=6, hours=23)
+    assert download(hand, file["download_url"]).status == 200
+    hand.clock.advance(hours=1)
+    reply = download(hand, file["download_url"])
+    assert (reply.status, code(reply)) == (403, "AccessDenied")
+    assert b"Request has expired" in reply.body
+    fresh = by_hand("POST", f"/v1/files/{file['id']}/refresh_url").json
+    assert fresh["download_url_expires_at"] > file["download_url_expires_at"]
+    assert download(hand, fresh["download_url"]).status == 200
+    assert download(hand, by_hand.files(file["job_id"])[0]["download_url"]).status == 200
+
+
+def test_url_tampered_with(hand: MockServer, file: Any) -> None:
+    """Any change to the path or the query is a 403, whatever it is."""
+    url = file["download_url"]
+    for changed in (
+        url.replace("604800", "9999999"),
+        url.replace("/files/file_", "/files/file_X"),
+        url[:-1] + ("0" if url[-1] != "0" else "1"),
+        url + "&more=1",
+        url + "&X-Amz-Expires=604800",
+        url.partition("?")[0],
+        url + "%ED%A0%80",
+    ):
+        assert download(hand, changed).status == 403
+    assert code(download(hand, url[:-1] + "Z")) == "SignatureDoesNotMatch"
+    assert download(hand, url, "HEAD").status == 403
+    assert download(hand, url, "DELETE").status == 405
+
+
+def test_key_is_refused(hand: MockServer, file: Any) -> None:
+    """A request that also carries an Authorization header is a 400."""
+    reply = download(hand, file["download_url"], Authorization=f"Bearer {hand.api_key}")
+    assert (reply.status, code(reply)) == (400, "InvalidArgument")
+
+
+@pytest.mark.parametrize(
+    ("wanted", "status", "start", "end"),
+    [
+        ("bytes=0-9", 206, 0, 10),
+        ("bytes=990-", 206, 990, 1000),
+        ("bytes=-10", 206, 990, 1000),
+        ("bytes=-5000", 206, 0, 1000),
+        ("bytes=990-5000", 206, 990, 1000),
+        ("bytes=1000-", 416, 0, 0),
+        ("bytes=-0", 416, 0, 0),
+        ("bytes=9-3", 200, 0, 1000),
+        ("bytes=-", 200, 0, 1000),
+        ("bytes=0-1,5-6", 200, 0, 1000),
+        ("items=0-9", 200, 0, 1000),
+    ],
+)
+def test_range(hand: MockServer, file: Any, wanted: str, status: int, start: int, end: int) -> None:
+    """A range gives that part, one beyond the end a 416, and what is no range the whole."""
+    reply = download(hand, file["download_url"], Range=wanted)
+    assert reply.status == status
+    if status == 416:
+        assert code(reply) == "InvalidRange"
+        assert reply.headers["content-range"] == "bytes */1000"
+    else:
+        assert reply.body == (bytes(range(250)) * 4)[start:end]
+        assert reply.headers["accept-ranges"] == "bytes"
+    if status == 206:
+        assert reply.headers["content-range"] == f"bytes {start}-{end - 1}/1000"
+
+
+def test_conditions(hand: MockServer, file: Any) -> None:
+    """If-Range, If-Match and If-None-Match go by the strong ETag."""
+    url = file["download_url"]
+    whole = download(hand, url)
+    etag = whole.headers["etag"]
+    assert etag.startswith('"')
+    part = {"Range": "bytes=0-9"}
+    assert download(hand, url, If_Range=etag, **part).status == 206
+    assert download(hand, url, If_Range=whole.headers["last-modified"], **part).status == 206
+    assert download(hand, url, If_Range='"other"', **part).status == 200
+    assert download(hand, url, If_Match=etag).status == 200
+    assert download(hand, url, If_Match='"other"').status == 412
+    unchanged = download(hand, url, If_None_Match=f'"other", {etag}')
+    assert (unchanged.status, unchanged.body) == (304, b"")
+    assert download(hand, url, If_None_Match="*").status == 304
+
+
+def test_keep_alive(hand: MockServer, file: Any) -> None:
+    """Many downloads go over one connection."""
+    with closing(http.client.HTTPConnection(hand.url.removeprefix("http://"))) as connection:
+        for _ in range(3):
+            connection.request("GET", file["download_url"].removeprefix(hand.url))
+            response = connection.getresponse()
+            assert response.status == 200
+            response.read()
+            assert connection.sock is not None
+
+
+def test_large_file(hand: MockServer, by_hand: Caller) -> None:
+    """A large file arrives whole."""
+    content = b"0123456789abcdef" * 300_000
+    job = by_hand.create_job()["id"]
+    hand.submit(job, content=content)
+    hand.clock.advance(seconds=15)
+    assert download(hand, by_hand.files(job)[0]["download_url"]).body == content

@@ -1,0 +1,484 @@
+"""Jobs, slots, scoring and escrow."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Any
+
+import pytest
+
+from firsthandapi.testing import MockServer
+
+from .conftest import JOB, Caller
+
+
+def statuses(api: Caller, job_id: str) -> list[str]:
+    """The statuses of a job's submissions, oldest first."""
+    data = api("GET", f"/v1/jobs/{job_id}/submissions?limit=100").json["data"]
+    return [item["status"] for item in reversed(data)]
+
+
+@pytest.mark.parametrize("environment", ["live", "test"])
+@pytest.mark.parametrize("bar", [1, 3, 4])
+def test_workers_complete_a_job(server: MockServer, environment: str, bar: int) -> None:
+    """Simulated workers deliver first after 15 virtual seconds, and the job completes."""
+    api = Caller(server, server.api_key if environment == "live" else server.test_api_key)
+    job = api.create_job(files_needed=25, min_star_rating=bar)
+    server.clock.advance(seconds=14)
+    assert statuses(api, job["id"]) == []
+    server.clock.advance(seconds=1.1)
+    assert statuses(api, job["id"])[0] == "pending_score"
+    server.clock.advance(hours=1)
+    done = api.job(job["id"])
+    assert (done["status"], done["files_approved"]) == ("completed", 25)
+    assert done["completed_at"] > job["created_at"]
+    files = api.files(job["id"])
+    assert len({file["content_hash"] for file in files}) == 25
+    assert all(file["ai_star_rating"] >= bar for file in files)
+    if environment == "test":
+        assert {file["ai_star_rating"] for file in files} == {4}
+
+
+def test_five_stars_in_the_sandbox(server: MockServer) -> None:
+    """The sandbox gives four stars, so a bar of five rejects everything and the job stays open."""
+    api = Caller(server, server.test_api_key)
+    job = api.create_job(min_star_rating=5)
+    server.clock.advance(days=1)
+    assert statuses(api, job["id"]) == ["rejected", "rejected"]
+    assert api.job(job["id"])["status"] == "open"
+
+
+def test_five_stars_live(server: MockServer, api: Caller) -> None:
+    """In live mode workers come again until the bar is met."""
+    job = api.create_job(min_star_rating=5, files_needed=5)
+    server.clock.advance(days=1)
+    assert api.job(job["id"])["status"] == "completed"
+    assert "rejected" in statuses(api, job["id"])
+
+
+def test_same_seed_same_files() -> None:
+    """The seed decides what workers bring; another one brings other files."""
+    hashes: list[list[str]] = []
+    for seed in (1, 1, 2):
+        with MockServer(seed=seed, speed=0) as server:
+            api = Caller(server, server.api_key)
+            job = api.create_job(files_needed=5)
+            server.clock.advance(hours=1)
+            hashes.append([file["content_hash"] for file in api.files(job["id"])])
+    assert hashes[0] == hashes[1]
+    assert set(hashes[0]).isdisjoint(hashes[2])
+
+
+def test_slots(hand: MockServer, by_hand: Caller) -> None:
+    """open, filled when all slots are taken, open when one is rejected, in_progress after the first approval."""
+    job = by_hand.create_job()["id"]
+    first = hand.submit(job, rating=1)
+    assert by_hand.job(job)["status"] == "open"
+    hand.submit(job, rating=4)
+    assert by_hand.job(job)["status"] == "filled"
+    with pytest.raises(ValueError, match="0 free slots"):
+        hand.submit(job)
+    hand.clock.advance(seconds=15)
+    assert by_hand.job(job)["status"] == "in_progress"
+    assert by_hand("GET", f"/v1/submissions/{first.submission_id}").json["status"] == "rejected"
+    hand.submit(job, rating=5)
+    assert by_hand.job(job)["status"] == "in_progress"
+    hand.clock.advance(seconds=15)
+    assert by_hand.job(job)["status"] == "completed"
+    with pytest.raises(ValueError, match="completed"):
+        hand.submit(job)
+
+
+def test_rejection_reopens(hand: MockServer, by_hand: Caller) -> None:
+    """A filled job is open again when one submission is rejected."""
+    job = by_hand.create_job(files_needed=1)["id"]
+    hand.submit(job, rating=1)
+    assert by_hand.job(job)["status"] == "filled"
+    hand.clock.advance(seconds=15)
+    assert by_hand.job(job)["status"] == "open"
+
+
+def test_two_star_retry(hand: MockServer, by_hand: Caller) -> None:
+    """Two stars on the first attempt allow one retry, which keeps its slot; a second failure rejects."""
+    job = by_hand.create_job(files_needed=2)["id"]
+    submissions = [hand.submit(job, rating=2).submission_id for _ in range(2)]
+    hand.clock.advance(seconds=15)
+    assert statuses(by_hand, job) == ["retry_pending", "retry_pending"]
+    assert by_hand.job(job)["status"] == "filled"
+    again = hand.submit(job, rating=4, retry_of=submissions[0])
+    assert again.submission_id == submissions[0]
+    hand.submit(job, rating=2, retry_of=submissions[1])
+    shown = by_hand("GET", f"/v1/submissions/{submissions[0]}").json
+    assert (shown["status"], shown["ai_star_rating"], shown["scored_at"]) == ("pending_score", None, None)
+    hand.clock.advance(seconds=15)
+    assert statuses(by_hand, job) == ["approved", "rejected"]
+    with pytest.raises(ValueError, match="nothing to retry"):
+        hand.submit(job, retry_of=submissions[1])
+    with pytest.raises(ValueError, match="no submission"):
+        hand.submit(job, retry_of="sub_nobody")
+
+
+@pytest.mark.parametrize(
+    ("bar", "rating", "expected"),
+    [(1, 1, "approved"), (2, 2, "approved"), (3, 2, "retry_pending"), (5, 4, "rejected"), (5, 5, "approved")],
+)
+def test_verdict(hand: MockServer, by_hand: Caller, bar: int, rating: int, expected: str) -> None:
+    """Approved from the bar up; else two stars may retry; else rejected."""
+    job = by_hand.create_job(min_star_rating=bar)["id"]
+    hand.submit(job, rating=rating)
+    hand.clock.advance(seconds=15)
+    submission = by_hand("GET", f"/v1/jobs/{job}/submissions").json["data"][0]
+    assert (submission["status"], submission["ai_star_rating"]) == (expected, rating)
+    assert submission["ai_reasoning"]
+    assert all(1 <= stars <= 5 for stars in submission["dimensions"].values())
+    assert (submission["file_url"] is None) == (expected != "approved")
+
+
+def test_several_files_a_submission(hand: MockServer, by_hand: Caller) -> None:
+    """With files_per_submission each file is scored and priced alone."""
+    job = by_hand.create_job(files_needed=5, files_per_submission=3)["id"]
+    made = hand.submit(job, rating=[5, 1, 3], files=3)
+    hand.clock.advance(seconds=15)
+    assert by_hand.job(job)["files_approved"] == 2
+    assert {file["id"] for file in by_hand.files(job)} == {made.file_ids[0], made.file_ids[2]}
+    credits = by_hand("GET", "/v1/billing/credits").json
+    assert (credits["available_cents"], credits["held_cents"]) == (100_000 - 250, 150)
+    roomy = by_hand.create_job(files_needed=9, files_per_submission=3)["id"]
+    with pytest.raises(ValueError, match="1 to 3 files"):
+        hand.submit(roomy, files=4)
+    with pytest.raises(ValueError, match="3 files need 3 values"):
+        hand.submit(job, files=3, rating=[1, 2])
+
+
+def test_retry_with_several_files(hand: MockServer, by_hand: Caller) -> None:
+    """A retry may bring another number of files, as long as there are slots for them."""
+    job = by_hand.create_job(files_needed=2, files_per_submission=3)["id"]
+    first = hand.submit(job, rating=2)
+    hand.clock.advance(seconds=15)
+    with pytest.raises(ValueError, match="no slots"):
+        hand.submit(job, files=3, retry_of=first.submission_id)
+    hand.submit(job, files=2, retry_of=first.submission_id)
+    hand.clock.advance(seconds=15)
+    assert by_hand.job(job)["status"] == "completed"
+
+
+def test_several_files_by_simulated_workers(server: MockServer, api: Caller) -> None:
+    """Simulated workers bring as many files as a submission may have, never more than are needed."""
+    job = api.create_job(files_needed=7, files_per_submission=3)["id"]
+    server.clock.advance(hours=1)
+    assert len(api.files(job)) == 7
+
+
+def test_too_small(hand: MockServer, by_hand: Caller) -> None:
+    """A file below min_width is rejected before scoring, without stars; a large one passes."""
+    job = by_hand.create_job(min_width=1000, min_height=200)["id"]
+    small = hand.submit(job, content=b"x", width=999, height=800).submission_id
+    shown = by_hand("GET", f"/v1/submissions/{small}").json
+    assert (shown["status"], shown["ai_star_rating"]) == ("rejected", None)
+    assert "999x800" in shown["ai_reasoning"]
+    hand.submit(job)
+    hand.clock.advance(seconds=15)
+    assert by_hand.files(job)[0]["width"] == 1000
+
+
+def test_too_small_for_simulated_workers(server: MockServer, api: Caller) -> None:
+    """Where no format reaches the size asked for, workers give up in the end."""
+    job = api.create_job(min_width=100_000, files_needed=1)["id"]
+    server.clock.advance(days=1)
+    assert api.job(job)["status"] == "open"
+    assert set(statuses(api, job)) == {"rejected"}
+
+
+def test_max_workers(hand: MockServer, by_hand: Caller) -> None:
+    """No more than max_workers different people work on a job."""
+    job = by_hand.create_job(files_needed=4, max_workers=2)["id"]
+    hand.submit(job, worker_id="wkr_ada")
+    for _ in range(2):
+        hand.submit(job)
+    with pytest.raises(ValueError, match="takes 2 workers"):
+        hand.submit(job, worker_id="wkr_third")
+    data = by_hand("GET", f"/v1/jobs/{job}/submissions").json["data"]
+    assert len({item["worker_id"] for item in data}) == 2
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [({"content_type": "audio/wav"}, "takes image/jpeg"), ({"rating": 6}, "1 to 5 stars")],
+)
+def test_submit_refuses(hand: MockServer, by_hand: Caller, wrong: dict[str, Any], message: str) -> None:
+    """What no worker could do is a ValueError."""
+    with pytest.raises(ValueError, match=message):
+        hand.submit(by_hand.create_job()["id"], **wrong)
+    with pytest.raises(ValueError, match="there is no job"):
+        hand.submit("job_nobody")
+
+
+def test_hand_made_retry_goes_on_with_simulated_workers(server: MockServer, api: Caller) -> None:
+    """With simulated workers nothing waits for ever: the retry comes by itself."""
+    job = api.create_job(files_needed=1)["id"]
+    submission = server.submit(job, rating=2).submission_id
+    server.clock.advance(hours=1)
+    assert api("GET", f"/v1/submissions/{submission}").json["attempt"] == 2
+    assert api.job(job)["status"] == "completed"
+
+
+def test_escrow(hand: MockServer, by_hand: Caller) -> None:
+    """Creation sets the cost aside, an approval pays one file, a cancellation refunds the rest at once."""
+    job = by_hand.create_job(files_needed=4, price_per_file_cents=100)["id"]
+    assert by_hand("GET", "/v1/billing/credits").json["held_cents"] == 400
+    hand.submit(job)
+    hand.clock.advance(seconds=15)
+    hand.submit(job)
+    cancelled = by_hand("POST", f"/v1/jobs/{job}/cancel")
+    assert cancelled.json["status"] == "cancelled"
+    assert cancelled.headers["x-firsthandapi-credits-remaining"] == "99900"
+    credits = by_hand("GET", "/v1/billing/credits").json
+    assert (credits["balance_cents"], credits["held_cents"], credits["total_cents"]) == (99_900, 0, 99_900)
+    kinds = [
+        (item["type"], item["amount_cents"])
+        for item in by_hand("GET", "/v1/billing/transactions").json["data"]
+    ]
+    assert kinds == [("refund", 300), ("deduction", -400), ("purchase", 100_000)]
+    assert statuses(by_hand, job) == ["approved", "rejected"]
+    hand.clock.advance(seconds=15)
+    assert len(by_hand.files(job)) == 1
+    assert by_hand("POST", f"/v1/jobs/{job}/cancel", {}).error["type"] == "conflict"
+
+
+def test_sandbox_is_free(server: MockServer) -> None:
+    """The sandbox charges nothing, and shows in none of the live lists."""
+    live, test = Caller(server, server.api_key), Caller(server, server.test_api_key)
+    job = test.create_job(files_needed=10_000, price_per_file_cents=50_000)
+    assert job["total_cost_cents"] == 500_000_000
+    assert live("GET", "/v1/billing/credits").json["balance_cents"] == 100_000
+    assert test("GET", "/v1/billing/credits").json["balance_cents"] == 100_000
+    assert live("GET", "/v1/jobs").json["data"] == []
+    assert test("POST", f"/v1/jobs/{job['id']}/cancel").status == 200
+
+
+def test_deadline(hand: MockServer, by_hand: Caller) -> None:
+    """A job past its deadline is cancelled and refunded; one in the past is refused."""
+    now = time.time()
+    soon = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(now + 3600))
+    job = by_hand.create_job(deadline=soon)
+    assert job["deadline"].startswith(soon[:-1])
+    hand.clock.advance(hours=2)
+    assert by_hand.job(job["id"])["status"] == "cancelled"
+    assert by_hand("GET", "/v1/billing/credits").json["balance_cents"] == 100_000
+    reply = by_hand("POST", "/v1/jobs", {**JOB, "deadline": soon})
+    assert reply.error["details"][0]["field"] == "deadline"
+
+
+def test_deadline_of_a_completed_job(server: MockServer, api: Caller) -> None:
+    """A deadline changes nothing about a completed job."""
+    late = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 86400))
+    job = api.create_job(deadline=late)["id"]
+    server.clock.advance(days=2)
+    assert api.job(job)["status"] == "completed"
+
+
+@pytest.mark.parametrize(("cents", "status"), [(9, 400), (10, 201), (50_000, 402), (50_001, 400)])
+def test_price_bounds(server: MockServer, cents: int, status: int) -> None:
+    """A price outside its bounds is a pricing_violation."""
+    api = Caller(server, server.create_organization(cents=10_000).api_key)
+    reply = api("POST", "/v1/jobs", {**JOB, "files_needed": 1, "price_per_file_cents": cents})
+    assert reply.status == status
+    if status == 400:
+        assert reply.error["type"] == "pricing_violation"
+
+
+@pytest.mark.parametrize(
+    ("field", "good", "bad"),
+    [
+        ("description", ["d" * 10, "d" * 5000], ["d" * 9, "d" * 5001, 5, None]),
+        ("files_needed", [1, 100], [0, 10_001, 1.0, True, "1"]),
+        ("accepted_formats", [["image/png", "video/quicktime"]], [[], ["jpg"], "image/png", ["IMAGE/PNG"]]),
+        ("title", ["t" * 100, None], ["t" * 101, 1]),
+        ("min_star_rating", [1, 5], [0, 6, None]),
+        ("files_per_submission", [1, 5], [0, 6]),
+        ("scoring_criteria", ["s" * 1000], ["s" * 1001]),
+        ("min_width", [1], [0, -1, "640"]),
+        ("location", [{"city": "Tokyo", "anything": [1.5]}], ["Tokyo", [1]]),
+        (
+            "deadline",
+            ["2099-01-01", "2099-01-01T00:00:00.5+09:00"],
+            ["tomorrow", "2099-13-01", 5, "1999-01-01"],
+        ),
+        ("max_workers", [1], [0, "1"]),
+        ("metadata", [{str(n): n for n in range(20)}], [{str(n): n for n in range(21)}, []]),
+        ("worker_guidelines", ["be kind"], [{}]),
+    ],
+)
+def test_field_bounds(api: Caller, field: str, good: list[Any], bad: list[Any]) -> None:
+    """Each field's bounds are checked, and what is good comes back as it was sent."""
+    for value in good:
+        reply = api("POST", "/v1/jobs", {**JOB, field: value})
+        assert reply.status == 201, (value, reply.body)
+        if field != "deadline":
+            assert reply.json[field] == value
+    for value in bad:
+        reply = api("POST", "/v1/jobs", {**JOB, field: value})
+        assert reply.status == 400, value
+        assert reply.error["details"][0]["field"].split(".")[0] == field
+
+
+def test_insufficient_credits(server: MockServer) -> None:
+    """A 402 tells the balance, the cost, the gap and where to buy; after a top-up the same key works."""
+    api = Caller(server, server.create_organization(cents=100).api_key)
+    reply = api("POST", "/v1/jobs", {**JOB, "files_needed": 20}, Idempotency_Key="again")
+    error = reply.error
+    assert (reply.status, error["type"]) == (402, "insufficient_credits")
+    assert (error["current_balance_cents"], error["required_cents"], error["shortfall_cents"]) == (
+        100,
+        1000,
+        900,
+    )
+    assert error["purchase_url"].startswith(server.url)
+    api("GET", api("POST", "/v1/billing/credits/purchase", {"amount_cents": 1000}).json["checkout_url"])
+    reply = api("POST", "/v1/jobs", {**JOB, "files_needed": 20}, Idempotency_Key="again")
+    assert reply.status == 201
+
+
+def test_free_tier(server: MockServer) -> None:
+    """A signed-up organization has 250 cents and one open job at a time, until it buys credit."""
+    reply = Caller(server, None)("POST", "/v1/auth/signup", {"name": "Ada", "email": "ada@example.com"})
+    assert reply.json["credits_cents"] == 250
+    assert reply.json["organization_id"].startswith("org_")
+    api = Caller(server, reply.json["api_key"])
+    job = api.create_job(files_needed=1)["id"]
+    reply = api("POST", "/v1/jobs", {**JOB, "files_needed": 1})
+    assert (reply.status, reply.error["type"]) == (403, "free_tier_job_limit")
+    api("POST", f"/v1/jobs/{job}/cancel")
+    api.create_job(files_needed=1)
+    api("GET", api("POST", "/v1/billing/credits/purchase", {"amount_cents": 1000}).json["checkout_url"])
+    api.create_job(files_needed=1)
+
+
+def test_rate(server: MockServer, api: Caller) -> None:
+    """Completed jobs can be rated, and rated again; others cannot."""
+    job = api.create_job()["id"]
+    assert api("POST", f"/v1/jobs/{job}/rate", {"rating": 4}).error["type"] == "conflict"
+    server.clock.advance(hours=1)
+    rated = api("POST", f"/v1/jobs/{job}/rate", {"rating": 4, "feedback": "Great"}).json
+    assert (rated["buyer_rating"], rated["buyer_feedback"]) == (4, "Great")
+    assert api("POST", f"/v1/jobs/{job}/rate", {"rating": 1}).json["buyer_rating"] == 1
+
+
+def test_list_filters(server: MockServer, api: Caller) -> None:
+    """Jobs are listed newest first, by status, type and date."""
+    old = api.create_job(files_needed=1)
+    server.clock.advance(hours=1)
+    new = api.create_job(type="feedback", files_needed=1)
+
+    def found(query: str) -> list[str]:
+        return [job["id"] for job in api("GET", f"/v1/jobs{query}").json["data"]]
+
+    assert found("") == [new["id"], old["id"]]
+    assert found("?status=completed") == [old["id"]]
+    assert found("?type=feedback") == [new["id"]]
+    assert found(f"?created_after={old['created_at']}") == [new["id"]]
+    assert found("?status=cancelled") == []
+
+
+def test_submission_lists(server: MockServer, api: Caller) -> None:
+    """Submissions are filtered by job, status, stars and date, 30 days back by default, and summed up."""
+    job = api.create_job(files_needed=10)["id"]
+    other = api.create_job(files_needed=1)["id"]
+    server.clock.advance(hours=1)
+
+    def found(query: str) -> list[dict[str, Any]]:
+        return api("GET", f"/v1/submissions?limit=100&{query}").json["data"]
+
+    everything = found("")
+    assert {item["job_id"] for item in everything} == {job, other}
+    assert {item["job_id"] for item in found(f"job_id={other}")} == {other}
+    assert all(item["ai_star_rating"] >= 4 for item in found("min_score=4"))
+    assert all(item["status"] == "approved" for item in found("status=approved"))
+    middle = everything[5]["submitted_at"]
+    assert len(found(f"end_date={middle}")) + len(found(f"start_date={middle}")) == len(everything) + 1
+    summary = api("GET", f"/v1/submissions/summary?job_id={job}").json
+    assert summary["by_status"]["approved"] == 10
+    assert summary["total"] == len(found(f"job_id={job}"))
+    assert 3 <= summary["average_star_rating"] <= 5
+    assert 0 < summary["approval_rate"] <= 1
+    server.clock.advance(days=31)
+    assert found("") == []
+    assert api("GET", "/v1/submissions/summary").json["approval_rate"] is None
+    assert len(found("start_date=2020-01-01")) == len(everything)
+    assert api("GET", "/v1/submissions?job_id=job_nobody").status == 404
+    assert api("GET", f"/v1/jobs/{job}/submissions?status=rejected").status == 200
+
+
+def test_long_poll_wakes(hand: MockServer, by_hand: Caller) -> None:
+    """A held request answers as soon as the status changes, and not for a change of something else."""
+    job = by_hand.create_job(files_needed=3)["id"]
+    hand.submit(job)
+    hand.clock.advance(seconds=15)
+    answers: list[Any] = []
+    poll = threading.Thread(
+        target=lambda: answers.append(by_hand("GET", f"/v1/jobs/{job}", Prefer="wait=20"))
+    )
+    start = time.monotonic()
+    poll.start()
+    while not any(request.headers.get("prefer") for request in hand.requests):
+        time.sleep(0.001)
+    hand.submit(job)
+    hand.clock.advance(seconds=15)  # in_progress it is and stays
+    time.sleep(0.05)
+    assert not answers
+    hand.submit(job)
+    hand.clock.advance(seconds=15)
+    poll.join()
+    assert answers[0].json["status"] == "completed"
+    assert answers[0].headers["preference-applied"] == "wait=20"
+    assert time.monotonic() - start < 5
+
+
+@pytest.mark.parametrize(
+    ("prefer", "applied"),
+    [
+        ("wait=1", "wait=1"),
+        ("respond-async, Wait = 1 ; x=y", "wait=1"),
+        ('wait="0"', "wait=0"),
+        ("wait=soon", None),
+        ("wait=-1", None),
+        ("await=5", None),
+        ("", None),
+    ],
+)
+def test_prefer(by_hand: Caller, prefer: str, applied: str | None) -> None:
+    """After N real seconds the unchanged job comes; a malformed preference is ignored."""
+    job = by_hand.create_job()["id"]
+    start = time.monotonic()
+    reply = by_hand("GET", f"/v1/jobs/{job}", Prefer=prefer)
+    took = time.monotonic() - start
+    assert reply.json["status"] == "open"
+    assert reply.headers.get("preference-applied") == applied
+    assert took >= 0.99 if applied == "wait=1" else took < 0.9
+
+
+def test_long_poll_of_a_terminal_job(by_hand: Caller) -> None:
+    """A terminal job answers at once, and a wait over 60 counts as 60."""
+    job = by_hand.create_job()["id"]
+    by_hand("POST", f"/v1/jobs/{job}/cancel")
+    reply = by_hand("GET", f"/v1/jobs/{job}", Prefer="wait=3600")
+    assert reply.headers["preference-applied"] == "wait=60"
+    assert by_hand("GET", "/v1/jobs/job_nobody", Prefer="wait=60").status == 404
+
+
+def test_ten_thousand_files(server: MockServer) -> None:
+    """A job of the largest size completes, and its pages hold every file once."""
+    api = Caller(server, server.test_api_key)
+    job = api.create_job(files_needed=10_000)["id"]
+    start = time.monotonic()
+    server.clock.advance(hours=1)
+    assert api.job(job)["files_approved"] == 10_000
+    assert time.monotonic() - start < 10
+    seen: set[str] = set()
+    query = "?limit=100"
+    while query:
+        page = api("GET", f"/v1/jobs/{job}/files{query}").json
+        seen.update(file["id"] for file in page["data"])
+        query = f"?limit=100&cursor={page['next_cursor']}" if page["has_more"] else ""
+    assert len(seen) == 10_000

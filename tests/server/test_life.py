@@ -1,0 +1,264 @@
+"""Starting, stopping, many at once, the clock, and the books under fire."""
+
+from __future__ import annotations
+
+import http.client
+import random
+import socket
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing
+
+import pytest
+
+from firsthandapi.testing import Clock, MockServer
+
+from .conftest import Caller, Receiver
+
+
+def test_start_and_stop_fast() -> None:
+    """A server is there and gone in no time, and its threads with it."""
+    threads = threading.active_count()
+    start = time.monotonic()
+    for _ in range(20):
+        with MockServer() as server:
+            assert Caller(server, server.api_key)("GET", "/v1/me").status == 200
+    assert time.monotonic() - start < 4
+    assert threading.active_count() == threads
+
+
+def test_cold_start() -> None:
+    """From a bare interpreter to a listening server takes about half a second, imports and all."""
+    code = (
+        "import time; start = time.perf_counter()\n"
+        "from firsthandapi.testing import MockServer\n"
+        "with MockServer(): print(time.perf_counter() - start)"
+    )
+    took = min(
+        float(subprocess.run([sys.executable, "-c", code], check=True, capture_output=True).stdout)
+        for _ in range(3)
+    )
+    assert took < 0.5
+
+
+def test_many_at_once() -> None:
+    """Servers do not know of each other."""
+    with ExitStack() as stack:
+        servers = [stack.enter_context(MockServer()) for _ in range(20)]
+        assert len({server.url for server in servers}) == 20
+        callers = [Caller(server, server.api_key) for server in servers]
+        callers[0].create_job()
+        assert [len(caller("GET", "/v1/jobs").json["data"]) for caller in callers] == [1] + [0] * 19
+        assert callers[0].__class__(servers[1], servers[0].api_key)("GET", "/v1/me").status == 401
+
+
+def test_stop_with_open_connections(receiver: Receiver) -> None:
+    """A stop waits for nobody: not for a long-poll, an idle connection, half a request, or a delivery."""
+    release = threading.Event()
+    receiver.before = lambda: release.wait(5) and None
+    server = MockServer(workers=False).start()
+    api = Caller(server, server.api_key)
+    api("POST", "/v1/webhook_endpoints", {"url": receiver.url})
+    job = api.create_job()["id"]
+    server.emit("job.flagged", {})
+    errors: list[BaseException] = []
+
+    def poll() -> None:
+        try:
+            api("GET", f"/v1/jobs/{job}", Prefer="wait=60")
+        except BaseException as error:
+            errors.append(error)
+
+    host = server.url.removeprefix("http://")
+    with (
+        closing(http.client.HTTPConnection(host)) as idle,
+        socket.create_connection(idle_address(host)) as half,
+    ):
+        idle.request("GET", "/openapi.json")
+        idle.getresponse().read()
+        half.sendall(b"POST /v1/jobs HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{")
+        thread = threading.Thread(target=poll)
+        thread.start()
+        while len(server.requests) < 4 or not receiver.got:
+            time.sleep(0.001)
+        start = time.monotonic()
+        server.stop()
+        assert time.monotonic() - start < 1
+        thread.join()
+    release.set()
+    assert isinstance(errors[0], (http.client.HTTPException, ConnectionError))
+
+
+def idle_address(host: str) -> tuple[str, int]:
+    """Host and port apart."""
+    name, _, port = host.partition(":")
+    return name, int(port)
+
+
+def test_restart() -> None:
+    """After a stop the server can start again: same port, same state."""
+    server = MockServer()
+    assert repr(server) == "<MockServer [not started]>"
+    with pytest.raises(RuntimeError, match="no port yet"):
+        _ = server.url
+    with server:
+        url = server.url
+        server.start()
+        job = Caller(server, server.api_key).create_job()["id"]
+        assert repr(server) == f"<MockServer [{url}, open]>"
+    server.stop()
+    assert repr(server) == f"<MockServer [{url}, stopped]>"
+    with pytest.raises(ConnectionRefusedError):
+        Caller(server, server.api_key)("GET", "/v1/me")
+    with server:
+        assert server.url == url
+        assert Caller(server, server.api_key).job(job)["id"] == job
+
+
+def test_port_taken() -> None:
+    """A port that is taken is an OSError at once."""
+    with MockServer() as server, pytest.raises(OSError, match="in use"):
+        MockServer(port=int(server.url.rpartition(":")[2])).start()
+
+
+def test_client_hangs_up_during_a_long_poll(hand: MockServer, by_hand: Caller) -> None:
+    """A long-poll whose client has gone is let go."""
+    job = hand._world.jobs[by_hand.create_job()["id"]]
+    with socket.create_connection(idle_address(hand.url.removeprefix("http://"))) as client:
+        request = f"GET /v1/jobs/{job.id} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {hand.api_key}\r\nPrefer: wait=60\r\n\r\n"
+        client.sendall(request.encode())
+        while not job.listeners:
+            time.sleep(0.001)
+    end = time.monotonic() + 5
+    while job.listeners and time.monotonic() < end:
+        time.sleep(0.001)
+    assert not job.listeners
+
+
+def test_clock_runs_in_order() -> None:
+    """What falls due happens in order, each at its own time, and what it schedules in between comes too."""
+    clock = Clock(speed=0)
+    start = clock.now()
+    seen: list[tuple[str, float]] = []
+
+    def first(at: float) -> None:
+        seen.append(("first", round(clock.now() - start)))
+        clock.at(at + 5, lambda _at: seen.append(("between", round(clock.now() - start))))
+
+    clock.at(start + 20, lambda _at: seen.append(("last", round(clock.now() - start))))
+    clock.at(start + 10, first)
+    clock.at(start + 31, lambda _at: seen.append(("never", 0)))
+    clock.advance(seconds=30)
+    assert seen == [("first", 10), ("between", 15), ("last", 20)]
+    assert round(clock.now() - start) == 30
+
+
+def test_clock_refuses() -> None:
+    """Time does not go back, and a speed is a number from zero on."""
+    with pytest.raises(ValueError, match="does not go back"):
+        Clock().advance(seconds=-1)
+    for speed in (-1.0, float("inf"), float("nan")):
+        with pytest.raises(ValueError, match="speed"):
+            MockServer(speed=speed)
+
+
+def test_clock_flows() -> None:
+    """Virtual time flows at its speed."""
+    clock = Clock(speed=1000)
+    happened = threading.Event()
+    clock.start(lambda: None)
+    clock.at(clock.now() + 50, lambda _at: happened.set())
+    try:
+        assert happened.wait(5)
+    finally:
+        clock.stop()
+
+
+def test_hammer() -> None:
+    """Sixteen threads create, cancel, submit, buy and read while time runs; nothing fails, the books add up."""
+    with MockServer(speed=2000, seed=7) as server:
+        server.rate_limit = None
+        organization = server.create_organization(cents=1_000_000)
+        keys = [server.api_key, server.test_api_key, organization.api_key]
+
+        def work(number: int) -> set[int]:
+            chance = random.Random(number)
+            api = Caller(server, keys[number % 3])
+            statuses: set[int] = set()
+            for _ in range(25):
+                job = api.create_job(
+                    files_needed=chance.randint(1, 8), files_per_submission=chance.randint(1, 3)
+                )
+                replies = [
+                    api("GET", f"/v1/jobs/{job['id']}/files"),
+                    api("POST", f"/v1/jobs/{job['id']}/cancel")
+                    if chance.random() < 0.5
+                    else api("GET", "/v1/me"),
+                    api("GET", "/v1/submissions?limit=100"),
+                ]
+                if chance.random() < 0.2:
+                    server.check_books()
+                    server.clock.advance(seconds=chance.randint(1, 100))
+                statuses |= {reply.status for reply in replies}
+            return statuses
+
+        with ThreadPoolExecutor(16) as pool:
+            found = set().union(*pool.map(work, range(16)))
+        assert found <= {200, 409}
+        server.clock.advance(days=30)
+        server.check_books()
+
+
+def test_books_notice() -> None:
+    """The check of the books finds money and slots that do not add up."""
+    with MockServer(speed=0) as server:
+        api = Caller(server, server.api_key)
+        job = server._world.jobs[api.create_job()["id"]]
+        server.check_books()
+        job.account.book.available += 1
+        with pytest.raises(AssertionError, match="available = the sum of the lots"):
+            server.check_books()
+        job.account.book.available -= 1
+        job.pending = 3
+        with pytest.raises(AssertionError, match="pending 3, not 0"):
+            server.check_books()
+        job.pending = 0
+        job.account.book.held = -1
+        with pytest.raises(AssertionError, match="below zero"):
+            server.check_books()
+
+
+def test_lazy_names() -> None:
+    """The package and its pytest plugin import nothing heavy until they are used."""
+    code = (
+        "import sys, firsthandapi.testing, firsthandapi.testing.pytest_plugin\n"
+        "heavy = {'starlette', 'uvicorn', 'pydantic', 'httpx'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+        "assert 'MockServer' in dir(firsthandapi.testing)\n"
+        "from firsthandapi.testing import MockServer, make, ReceivedRequest\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_unknown_name() -> None:
+    """A name that does not exist is an AttributeError."""
+    import firsthandapi.testing
+
+    with pytest.raises(AttributeError, match="no attribute 'Nothing'"):
+        _ = firsthandapi.testing.Nothing
+
+
+def test_without_the_extra() -> None:
+    """Without Starlette the error says what to install."""
+    code = (
+        "import sys; sys.modules['starlette'] = None\n"
+        "import firsthandapi.testing as testing\n"
+        "try: testing.MockServer\n"
+        "except Exception as error: print(type(error).__name__, error)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert done.stdout.startswith("ConfigurationError")
+    assert "firsthandapi[testing]" in done.stdout

@@ -1,0 +1,95 @@
+"""The OpenAPI document, and what the server does, held against each other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from schemathesis import checks
+
+from firsthandapi.testing import MockServer
+from firsthandapi.testing._endpoints import OPERATIONS
+
+from .conftest import Caller
+from .test_contract_table import TABLE
+
+CHECKS = [
+    checks.not_a_server_error,
+    checks.status_code_conformance,
+    checks.content_type_conformance,
+    checks.response_schema_conformance,
+    checks.positive_data_acceptance,
+    checks.missing_required_header,
+]
+
+
+@pytest.fixture(scope="module")
+def busy() -> Iterator[MockServer]:
+    """A server with something of everything in it."""
+    with MockServer(speed=0) as server:
+        server.rate_limit = None
+        api = Caller(server, server.api_key)
+        api.create_job(accepted_formats=["image/png", "audio/wav", "video/mp4"], files_needed=12)
+        server.clock.advance(hours=1)
+        api.create_job()
+        yield server
+    server.check_books()
+
+
+def id_for(server: MockServer, path: str) -> str | None:
+    """An id that exists, for a path that takes one."""
+    api = Caller(server, server.api_key)
+    if "{id}" not in path:
+        return None
+    kind = path.split("/")[2]
+    if kind == "webhook_endpoints":
+        api("POST", "/v1/webhook_endpoints", {"url": "https://example.com/hook"})
+    elif kind == "api_keys":
+        api("POST", "/v1/api_keys", {"name": "spare"})
+    elif kind == "files":
+        done = api("GET", "/v1/jobs?status=completed").json["data"][0]["id"]
+        return str(api.files(done)[0]["id"])
+    return str(api("GET", f"/v1/{kind}").json["data"][0]["id"])
+
+
+def test_the_document_has_every_endpoint(busy: MockServer) -> None:
+    """The document names the endpoints of the contract, no more and no less."""
+    paths = Caller(busy, None)("GET", "/openapi.json").json["paths"]
+    documented = {(method.upper(), path) for path, operations in paths.items() for method in operations}
+    names = ("job", "done", "file", "submission", "key", "webhook", "event")
+    contract = {(method, path.format(**dict.fromkeys(names, "{id}"))) for method, path, *_ in TABLE}
+    assert documented == contract
+
+
+@pytest.mark.parametrize("mode", list(schemathesis.GenerationMode), ids=lambda mode: mode.value)
+@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.name)
+def test_schemathesis(busy: MockServer, operation: Any, mode: Any) -> None:
+    """Whatever is sent, right or wrong, the answer has a documented status and the documented shape."""
+    schema = schemathesis.openapi.from_dict(Caller(busy, None)("GET", "/openapi.json").json)
+    described = schema[operation.path][operation.method]
+    if mode is schemathesis.GenerationMode.NEGATIVE and not list(described.iter_parameters()) + list(
+        described.body
+    ):
+        return
+    existing = id_for(busy, operation.path)
+
+    @settings(
+        max_examples=20,
+        derandomize=True,
+        database=None,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(case=described.as_strategy(generation_mode=mode), real=st.booleans())
+    def check(case: Any, real: bool) -> None:
+        if real and existing:
+            case.path_parameters = {"id": existing}
+        response = case.call(base_url=busy.url, headers={"Authorization": f"Bearer {busy.api_key}"})
+        wanted = CHECKS if mode is schemathesis.GenerationMode.POSITIVE and not existing else CHECKS[:4]
+        case.validate_response(response, checks=wanted)
+
+    check()

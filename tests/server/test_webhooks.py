@@ -1,0 +1,236 @@
+"""Webhook endpoints, signatures, the retry schedule and replay."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import time
+from itertools import pairwise
+from typing import Any
+
+import pytest
+
+from firsthandapi.testing import MockServer
+
+from .conftest import Caller, Receiver
+
+
+def subscribe(api: Caller, url: str, **fields: Any) -> Any:
+    """A new endpoint."""
+    reply = api("POST", "/v1/webhook_endpoints", {"url": url, **fields})
+    assert reply.status == 201
+    return reply.json
+
+
+def finish_job(server: MockServer, api: Caller) -> str:
+    """A completed job of one file."""
+    job = api.create_job(files_needed=1, min_star_rating=1)["id"]
+    server.submit(job)
+    server.clock.advance(seconds=15)
+    return str(job)
+
+
+def test_deliveries(hand: MockServer, by_hand: Caller, receiver: Receiver) -> None:
+    """What happens is delivered in order, signed plainly over the raw body, with its id in a header."""
+    endpoint = subscribe(by_hand, receiver.url)
+    job = finish_job(hand, by_hand)
+    assert [event["type"] for event in receiver.events] == [
+        "submission.scored",
+        "submission.approved",
+        "job.completed",
+    ]
+    for headers, body in receiver.got:
+        expected = hmac.new(endpoint["secret"].encode(), body, hashlib.sha256).hexdigest()
+        assert headers["x-firsthandapi-signature"] == expected
+        assert headers["content-type"] == "application/json"
+    assert receiver.got[0][0]["x-firsthand-event-id"] == receiver.events[0]["id"]
+    event = receiver.events[1]
+    assert event["object"] == "event"
+    assert event["data"]["id"] == event["data"]["submission_id"]
+    assert (event["data"]["job_id"], event["data"]["ai_star_rating"]) == (job, 4)
+    assert {delivery.status for delivery in hand.webhook_deliveries} == {"delivered"}
+
+
+def test_timestamped_signature(hand: MockServer, by_hand: Caller, receiver: Receiver) -> None:
+    """On request the signature carries the real time."""
+    hand.signature_style = "timestamped"
+    secret = subscribe(by_hand, receiver.url)["secret"].encode()
+    hand.clock.advance(days=40)
+    finish_job(hand, by_hand)
+    headers, body = receiver.got[0]
+    stamp, signature = headers["x-firsthandapi-signature"].split(",")
+    assert abs(int(stamp.removeprefix("t=")) - time.time()) < 5
+    signed = f"{stamp.removeprefix('t=')}.".encode() + body
+    assert signature == "v1=" + hmac.new(secret, signed, hashlib.sha256).hexdigest()
+    with pytest.raises(ValueError, match="plain"):
+        hand.signature_style = "loud"  # type: ignore[assignment]
+    assert hand.signature_style == "timestamped"
+
+
+def test_retry_schedule(hand: MockServer, by_hand: Caller, receiver: Receiver) -> None:
+    """Six attempts: at once, then after 1 min, 5 min, 30 min, 2 h and 8 h; then failed, replayable."""
+    receiver.answer = lambda: 500
+    subscribe(by_hand, receiver.url, events=["job.completed"])
+    finish_job(hand, by_hand)
+    hand.clock.advance(days=1)
+    (delivery,) = hand.webhook_deliveries
+    assert delivery.status == "failed"
+    times = [attempt.at for attempt in delivery.attempts]
+    assert [round(after - before) for before, after in pairwise(times)] == [60, 300, 1800, 7200, 28800]
+    assert {attempt.status for attempt in delivery.attempts} == {500}
+    assert len({body for _, body in receiver.got}) == 1
+    receiver.answer = lambda: 204
+    replayed = by_hand("POST", f"/v1/webhook_events/{delivery.event_id}/replay")
+    assert (replayed.status, replayed.json["id"]) == (200, delivery.event_id)
+    hand.wait_idle()
+    assert hand.webhook_deliveries[-1].status == "delivered"
+    assert receiver.events[-1]["id"] == delivery.event_id
+
+
+def test_delivery_in_the_end(hand: MockServer, by_hand: Caller, receiver: Receiver) -> None:
+    """A receiver that recovers gets the event, and nothing more after it."""
+    receiver.answer = lambda: 500 if len(receiver.got) < 3 else 200
+    subscribe(by_hand, receiver.url, events=["job.completed"])
+    finish_job(hand, by_hand)
+    hand.clock.advance(days=1)
+    assert len(receiver.got) == 3
+    (event,) = by_hand("GET", "/v1/webhook_events?type=job.completed").json["data"]
+    assert (event["deliveries"][0]["status"], event["deliveries"][0]["attempts"]) == ("delivered", 3)
+
+
+def test_nobody_there(hand: MockServer, by_hand: Caller) -> None:
+    """A refused connection is a failed attempt, and a host that is not this machine is never called."""
+    subscribe(by_hand, "http://127.0.0.1:1/x?y=1", events=["job.completed"])
+    subscribe(by_hand, "https://127.0.0.1:1/x", events=["job.completed"])
+    subscribe(by_hand, "https://example.com/x", events=["job.completed"])
+    finish_job(hand, by_hand)
+    first, second, third = hand.webhook_deliveries
+    assert "Refused" in str(first.attempts[0].error)
+    assert "Refused" in str(second.attempts[0].error)
+    assert "this machine" in str(third.attempts[0].error)
+    assert first.attempts[0].status is None
+
+
+def test_slow_receiver(
+    hand: MockServer, by_hand: Caller, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An answer that takes too long is a failed attempt."""
+    monkeypatch.setattr("firsthandapi.testing._deliveries.TIMEOUT", 0.05)
+    receiver.before = lambda: time.sleep(0.2)
+    subscribe(by_hand, receiver.url, events=["job.completed"])
+    finish_job(hand, by_hand)
+    assert hand.webhook_deliveries[0].attempts[0].status is None
+
+
+def test_receiver_may_call_back(hand: MockServer, by_hand: Caller, receiver: Receiver) -> None:
+    """A receiver can ask the API from its handler: no delivery holds a lock."""
+    seen: list[str] = []
+    receiver.before = lambda: seen.append(by_hand("GET", "/v1/me").json["environment"])
+    subscribe(by_hand, receiver.url, events=["job.completed"])
+    finish_job(hand, by_hand)
+    assert seen == ["live"]
+
+
+def test_subscription(hand: MockServer, by_hand: Caller, receiver: Receiver) -> None:
+    """An endpoint gets what it subscribed to, while it is enabled and exists."""
+    endpoint = subscribe(by_hand, receiver.url, events=["job.completed"], description="mine")
+    path = f"/v1/webhook_endpoints/{endpoint['id']}"
+    assert "secret" not in by_hand("GET", path).json
+    assert by_hand("PATCH", path, {"enabled": False}).json["enabled"] is False
+    finish_job(hand, by_hand)
+    assert receiver.got == []
+    changed = by_hand("PATCH", path, {"enabled": True, "events": ["job.cancelled"], "description": None}).json
+    assert (changed["events"], changed["description"], changed["url"]) == (
+        ["job.cancelled"],
+        None,
+        receiver.url,
+    )
+    by_hand("POST", f"/v1/jobs/{by_hand.create_job()['id']}/cancel")
+    hand.wait_idle()
+    assert [event["type"] for event in receiver.events] == ["job.cancelled"]
+    assert by_hand("DELETE", path).status == 204
+    assert by_hand("GET", path).status == 404
+    assert by_hand("GET", "/v1/webhook_endpoints").json["data"] == []
+    by_hand("POST", f"/v1/jobs/{by_hand.create_job()['id']}/cancel")
+    hand.wait_idle()
+    assert len(receiver.got) == 1
+
+
+def test_dropped(hand: MockServer, by_hand: Caller, receiver: Receiver) -> None:
+    """What waits for a retry is dropped when its endpoint goes."""
+    receiver.answer = lambda: 500
+    endpoint = subscribe(by_hand, receiver.url, events=["job.completed"])
+    finish_job(hand, by_hand)
+    by_hand("DELETE", f"/v1/webhook_endpoints/{endpoint['id']}")
+    hand.clock.advance(days=1)
+    assert hand.webhook_deliveries[0].status == "dropped"
+    assert len(receiver.got) == 1
+
+
+def test_rotate_secret(hand: MockServer, by_hand: Caller, receiver: Receiver) -> None:
+    """After a rotation the new secret signs, at once."""
+    endpoint = subscribe(by_hand, receiver.url, events=["job.completed"])
+    fresh = by_hand("POST", f"/v1/webhook_endpoints/{endpoint['id']}/rotate_secret").json["secret"]
+    assert fresh != endpoint["secret"]
+    finish_job(hand, by_hand)
+    headers, body = receiver.got[0]
+    assert headers["x-firsthandapi-signature"] == hmac.new(fresh.encode(), body, hashlib.sha256).hexdigest()
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://example.com/x",
+        "ftp://example.com",
+        "https://",
+        "example.com",
+        "",
+        "https://exa mple.com",
+        "https://example.com:99999",
+        "https://[::1",
+        "https://example.com:0/",
+    ],
+)
+def test_url_rules(by_hand: Caller, url: str) -> None:
+    """A URL that is not https (or loopback) is a 422, on create and on update."""
+    reply = by_hand("POST", "/v1/webhook_endpoints", {"url": url})
+    assert (reply.status, reply.error["details"][0]["field"]) == (422, "url")
+    endpoint = subscribe(by_hand, "https://example.com/x")
+    assert by_hand("PATCH", f"/v1/webhook_endpoints/{endpoint['id']}", {"url": url}).status == 422
+
+
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1:9/x", "http://localhost/x", "http://[::1]:5/x", "https://example.com"]
+)
+def test_good_urls(by_hand: Caller, url: str) -> None:
+    """https anywhere and http on loopback are fine."""
+    assert subscribe(by_hand, url)["url"] == url
+
+
+def test_sandbox_events_stay_there(server: MockServer, api: Caller, receiver: Receiver) -> None:
+    """A sandbox job tells the sandbox's endpoints alone."""
+    subscribe(api, receiver.url)
+    Caller(server, server.test_api_key).create_job()
+    server.clock.advance(hours=1)
+    assert receiver.got == []
+
+
+def test_emit(hand: MockServer, by_hand: Caller, receiver: Receiver) -> None:
+    """A test can emit any event."""
+    subscribe(by_hand, receiver.url)
+    event_id = hand.emit("job.flagged", {"job_id": "job_1"})
+    hand.wait_idle()
+    assert receiver.events[0]["id"] == event_id
+
+
+def test_deliveries_as_time_flows(receiver: Receiver) -> None:
+    """Without anybody advancing the clock, workers work and webhooks arrive."""
+    with MockServer(speed=600) as server:
+        api = Caller(server, server.api_key)
+        subscribe(api, receiver.url, events=["job.completed"])
+        api.create_job(files_needed=5)
+        end = time.monotonic() + 10
+        while not receiver.got and time.monotonic() < end:
+            time.sleep(0.01)
+    assert receiver.events[0]["type"] == "job.completed"
+    server.check_books()
