@@ -285,6 +285,7 @@ def _warn_deprecated(endpoint: str, sunset: str | None, link: str | None) -> Non
     if link:
         message += f"; see {link}"
     message += ". A newer firsthandapi may use its successor"
+    import inspect
 
     # The warning belongs to the user's line, not to one of ours.
     frame, level = inspect.currentframe(), 1
