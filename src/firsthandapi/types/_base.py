@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from datetime import date, datetime, timezone
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeVar, cast
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainValidator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, PlainValidator, Strict
 from pydantic_core import CoreSchema, core_schema
 
 from firsthandapi._core.masking import mask_key, mask_secrets
@@ -176,29 +176,11 @@ class Params(BaseModel):
 
 
 def _as_utc(value: datetime) -> datetime:
-    return value.replace(tzinfo=timezone.utc)
+    return value if value.tzinfo is not None else value.replace(tzinfo=timezone.utc)
 
 
-class _Utc:
-    """Any datetime pydantic reads; one without an offset is UTC, as everything the service sends is."""
-
-    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> CoreSchema:
-        # A union, so that Python runs for naive values alone.
-        return core_schema.union_schema(
-            [
-                core_schema.datetime_schema(strict=False, tz_constraint="aware"),
-                core_schema.no_info_after_validator_function(
-                    _as_utc, core_schema.datetime_schema(strict=False)
-                ),
-            ],
-            mode="left_to_right",
-            strict=False,
-            custom_error_type="datetime",
-            custom_error_message="Input should be a date and time",
-        )
-
-
-UtcDatetime = Annotated[datetime, _Utc()]
+# Any datetime pydantic reads; one without an offset is UTC, as everything the service sends is.
+UtcDatetime = Annotated[datetime, Strict(False), AfterValidator(_as_utc)]
 
 
 class Tolerant:
