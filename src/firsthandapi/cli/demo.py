@@ -1,0 +1,138 @@
+"""`firsthandapi demo`: the main job from post to files on disk, against a bundled server."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Generator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from queue import Empty, Queue
+
+from rich.console import Console
+from rich.markup import escape
+
+from firsthandapi.errors import FirstHandError
+from firsthandapi.testing import MockServer
+from firsthandapi.types import File, ImageAnnotations, Job, WebhookEvent
+from firsthandapi.webhooks import unwrap
+
+# Virtual seconds a second: workers need 15 to deliver and 5 to 15 to be scored.
+_SPEED = 10.0
+_PATIENCE = 60.0
+
+
+def run_demo(dest: Path) -> None:
+    """Play buyer, service and webhook receiver, and tell what happens."""
+    console = Console(highlight=False, soft_wrap=True)
+    say = console.print
+    say(
+        "[bold]FirstHandAPI[/bold]: you post a job, people capture the files, an AI ensemble scores each 1-5 stars,"
+    )
+    say("and the approved ones come back with annotations. This demo runs it all on your own machine.\n")
+
+    with MockServer(speed=_SPEED) as server, server.client() as client, _receiver() as receiver:
+        say(f"[bold]1.[/bold] A bundled server stands in for the service, on {server.url}")
+        say(f"   Balance: ${_dollars(client.billing.credits().balance_cents)}\n")
+
+        endpoint = client.webhooks.create(url=receiver.url, events=["job.completed"])
+        receiver.secret = endpoint.secret or ""
+        say("[bold]2.[/bold] A webhook endpoint: the service will tell us when the job is completed.\n")
+
+        say("[bold]3.[/bold] Post a job: 4 photos, 50 cents each, held in escrow at once.")
+        say("   [dim]client.jobs.create_and_wait(description=…, files_needed=4, …)[/dim]")
+
+        def on_update(job: Job) -> None:
+            say(f"   {job.id}  {job.status:<11}  {job.files_approved} of {job.files_needed} files approved")
+
+        job = client.jobs.create_and_wait(
+            title="Street signs",
+            description="Photos of street signs in daylight, the sign filling most of the frame",
+            files_needed=4,
+            accepted_formats=["image/jpeg", "image/png"],
+            price_per_file_cents=50,
+            max_spend_cents=200,
+            timeout=_PATIENCE,
+            on_update=on_update,
+        )
+        say(f"   Done. It cost ${_dollars(job.total_cost_cents)}.\n")
+
+        say("[bold]4.[/bold] Download the files; each appears under its name only when every byte is there.")
+        dest.mkdir(parents=True, exist_ok=True)
+        files = list(client.files.list(job.id, min_score=1))
+        for file in files:
+            path = client.files.download(file, dest)
+            say(
+                f"   {path}  {'★' * (file.ai_star_rating or 0):<5}  {file.width}x{file.height}  {_summary(file)}"
+            )
+        say()
+
+        say("[bold]5.[/bold] The webhook arrived, and its signature is good:")
+        event = receiver.event()
+        say(f"   {event.id}  {event.type}  {escape(str(event.created_at))}\n")
+
+        say(
+            "[bold green]That is the product.[/bold green] "
+            f"Balance now: ${_dollars(client.billing.credits().balance_cents)}"
+        )
+        say(
+            f"Your files are in [bold]{escape(str(dest))}/[/bold]. "
+            "The same code runs against the real service with a real key."
+        )
+
+
+def _dollars(cents: int | None) -> str:
+    return f"{(cents or 0) / 100:,.2f}"
+
+
+def _summary(file: File) -> str:
+    notes = file.annotations
+    if not isinstance(notes, ImageAnnotations):
+        return "no annotations"
+    objects = [item if isinstance(item, str) else item.label for item in notes.objects or []]
+    setting = notes.scene.setting if notes.scene else None
+    return f"{escape(', '.join(str(item) for item in objects))} ({escape(str(setting))})"
+
+
+class _Receiver:
+    """A webhook receiver as a buyer would run it: verify the raw body first, then believe it."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.secret = ""
+        self._events: Queue[WebhookEvent] = Queue()
+
+    def take(self, body: bytes, headers: list[tuple[str, str]]) -> bool:
+        try:
+            self._events.put(unwrap(body, headers, self.secret))
+        except FirstHandError:
+            return False
+        return True
+
+    def event(self) -> WebhookEvent:
+        try:
+            return self._events.get(timeout=_PATIENCE)
+        except Empty:
+            raise FirstHandError("no webhook arrived; please report this demo as broken") from None
+
+
+@contextmanager
+def _receiver() -> Generator[_Receiver, None, None]:
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            self.send_response(204 if receiver.take(body, list(self.headers.items())) else 400)
+            self.end_headers()
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as httpd:
+        receiver = _Receiver(f"http://127.0.0.1:{httpd.server_address[1]}/hooks")
+        thread = threading.Thread(target=httpd.serve_forever, kwargs={"poll_interval": 0.05})
+        thread.start()
+        try:
+            yield receiver
+        finally:
+            httpd.shutdown()
+            thread.join()
