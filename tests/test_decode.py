@@ -159,13 +159,17 @@ def test_numbers_are_strict(value: Any) -> None:
     assert error.fields == ("total_cost_cents",)
 
 
-def test_many_misfits_stay_short() -> None:
-    """A page of many bad items gives a short message, one of millions names none; both stay one error."""
+def test_many_misfits_stay_small() -> None:
+    """A list of misfits names its first, an object of thousands none; both stay one short error."""
+    page = json.dumps({"data": [1] * 20_000}).encode()
+    with pytest.raises(UnexpectedResponseError) as caught:
+        decode_page(types.Job, page, RESPONSE)
+    assert caught.value.fields == ("data.0",)
     for count, named in ((100, 100), (20_000, 0)):
-        with pytest.raises(UnexpectedResponseError) as caught:
-            decode_page(types.Job, json.dumps({"data": [1] * count}).encode(), RESPONSE)
-        assert len(caught.value.fields) == named
-        assert len(str(caught.value)) < 500
+        counts = json.dumps({"by_status": {f"s{n}": "x" for n in range(count)}}).encode()
+        error = refused(types.SubmissionSummary, counts)
+        assert len(error.fields) == named
+        assert len(str(error)) < 500
 
 
 def test_paths_are_masked() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import copy
+import inspect
 import json
 import pickle
 import re
@@ -78,7 +79,7 @@ def test_every_model_is_documented() -> None:
         if issubclass(model, types.Model):
             own = set(model.__annotations__) - set(types.WebhookEvent.model_fields)
             own |= set(model.__annotations__) if types.WebhookEvent not in model.__bases__ else set()
-            documented = set(re.findall(r"^ {8}(\w+): ", model.__doc__, re.MULTILINE))
+            documented = set(re.findall(r"^ {4}(\w+): ", inspect.cleandoc(model.__doc__), re.MULTILINE))
             assert own <= documented, name
         else:
             assert all(field.description for field in model.model_fields.values()), name

@@ -183,6 +183,19 @@ def _as_utc(value: datetime) -> datetime:
 UtcDatetime = Annotated[datetime, Strict(False), AfterValidator(_as_utc)]
 
 
+_T = TypeVar("_T")
+
+
+class _FirstMisfit:
+    # pydantic's own FailFast cannot be hashed, which `Items[…] | None` asks of it.
+    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> CoreSchema:
+        return cast("CoreSchema", {**handler(source), "fail_fast": True})
+
+
+# A list in a response: its first misfit is enough. A body of millions would cost gigabytes of errors.
+Items = Annotated[list[_T], _FirstMisfit()]
+
+
 class Tolerant:
     """Tries `typed`; what does not fit becomes `plain`: one odd field must not cost the whole answer."""
 
@@ -242,8 +255,6 @@ def _whole(value: Any) -> Any:
         raise ValueError("is not an int")
     return value
 
-
-_T = TypeVar("_T")
 
 # A Literal of ints is met by 1000.0 too, since they are equal; this holds it to ints.
 Whole = Annotated[_T, BeforeValidator(_whole)]

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import Field
 
-from ._base import Model, Params, UtcDatetime
+from ._base import Items, Model, Params, UtcDatetime
 from .enums import Environment, OpenEnvironment, OpenScope, Scope
 from .page import ListParams
 
@@ -31,7 +31,7 @@ class ApiKey(Model):
     object: Any = None
     id: str
     name: str | None = None
-    scopes: list[OpenScope] | None = None
+    scopes: Items[OpenScope] | None = None
     environment: OpenEnvironment | None = None
     secret: str | None = None
     masked_key: str | None = None

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, cast
 
 from pydantic import BeforeValidator, Field
 
-from ._base import Model, Tolerant, UtcDatetime
+from ._base import Items, Model, Tolerant, UtcDatetime
 from .enums import OpenMediaFormat
 from .page import ListParams
 
@@ -102,7 +102,7 @@ class TrackedObject(Model):
     """
 
     label: str | None = None
-    scenes: list[Any] | None = None
+    scenes: Items[Any] | None = None
 
 
 class Keyframe(Model):
@@ -133,11 +133,11 @@ class ImageAnnotations(Model):
 
     type: Literal["image"]
     # Left to right: the default mode weighs both for each item, which costs a tenth of the whole page.
-    objects: list[Annotated[str | DetectedObject, Field(union_mode="left_to_right")]] | None = None
+    objects: Items[Annotated[str | DetectedObject, Field(union_mode="left_to_right")]] | None = None
     scene: Scene | None = None
     text_extraction: str | None = None
-    color_palette: list[str] | None = None
-    dominant_objects: list[DominantObject] | None = None
+    color_palette: Items[str] | None = None
+    dominant_objects: Items[DominantObject] | None = None
     composition: str | None = None
     annotation_model: str | None = None
 
@@ -159,10 +159,10 @@ class AudioAnnotations(Model):
     type: Literal["audio"]
     speaker_count: int | None = None
     language: str | None = None
-    topics: list[str] | None = None
-    keywords: list[str] | None = None
+    topics: Items[str] | None = None
+    keywords: Items[str] | None = None
     noise_level: str | None = None
-    transcript_segments: list[TranscriptSegment] | None = None
+    transcript_segments: Items[TranscriptSegment] | None = None
     annotation_model: str | None = None
 
 
@@ -180,11 +180,11 @@ class VideoAnnotations(Model):
     """
 
     type: Literal["video"]
-    scenes: list[VideoScene] | None = None
-    actions: list[str] | None = None
-    tracked_objects: list[TrackedObject] | None = None
-    keyframes: list[Keyframe] | None = None
-    transcript_segments: list[TranscriptSegment] | None = None
+    scenes: Items[VideoScene] | None = None
+    actions: Items[str] | None = None
+    tracked_objects: Items[TrackedObject] | None = None
+    keyframes: Items[Keyframe] | None = None
+    transcript_segments: Items[TranscriptSegment] | None = None
     annotation_model: str | None = None
 
 

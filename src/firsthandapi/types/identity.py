@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ._base import Model
+from ._base import Items, Model
 from .enums import OpenEnvironment, OpenScope
 
 
@@ -21,4 +21,4 @@ class Identity(Model):
     object: Any = None
     organization_id: str | None = None
     environment: OpenEnvironment | None = None
-    scopes: list[OpenScope] | None = None
+    scopes: Items[OpenScope] | None = None

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import Field
 
-from ._base import Model, Params, UtcDatetime, WireTime
+from ._base import Items, Model, Params, UtcDatetime, WireTime
 from .enums import (
     TERMINAL_JOB_STATUSES,
     JobStatus,
@@ -63,7 +63,7 @@ class Job(Model):
     price_per_file_cents: int | None = None
     total_cost_cents: int | None = None
     min_star_rating: int | None = None
-    accepted_formats: list[OpenMediaFormat] | None = None
+    accepted_formats: Items[OpenMediaFormat] | None = None
     files_per_submission: int | None = None
     scoring_criteria: str | None = None
     min_width: int | None = None

@@ -6,7 +6,7 @@ from typing import Any, Generic, TypeVar
 
 from pydantic import Field
 
-from ._base import Model, Params
+from ._base import Items, Model, Params
 
 T = TypeVar("T")
 
@@ -22,7 +22,7 @@ class PageEnvelope(Model, Generic[T]):
     """
 
     object: Any = None
-    data: list[T]
+    data: Items[T]
     has_more: bool | None = None
     next_cursor: str | None = None
 

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field
 
-from ._base import Model, Params, UtcDatetime
+from ._base import Items, Model, Params, UtcDatetime
 from .enums import EventType, OpenEventType
 from .page import ListParams
 
@@ -30,7 +30,7 @@ class WebhookEndpoint(Model):
     object: Any = None
     id: str
     url: str | None = None
-    events: list[OpenEventType] | None = None
+    events: Items[OpenEventType] | None = None
     description: str | None = None
     enabled: bool | None = None
     secret: str | None = None
