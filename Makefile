@@ -1,0 +1,58 @@
+# Each target sets up all it needs, in $(VENV); Python and make are enough to start.
+PYTHON ?= python3
+VENV ?= .venv
+ifeq ($(OS),Windows_NT)
+BIN := $(VENV)/Scripts
+else
+BIN := $(VENV)/bin
+endif
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+WORKERS ?= 2
+
+.PHONY: help demo test check generate coverage bench clean
+
+help:
+	@echo "make demo      run the main job on the bundled server"
+	@echo "make test      run the tests"
+	@echo "make check     lint, types, layers, generated code"
+	@echo "make generate  make src/firsthandapi/_sync from _async"
+	@echo "make coverage  run the tests and measure what they reach"
+	@echo "make bench     measure against bare httpx, json and hmac"
+
+$(VENV)/.demo: pyproject.toml constraints.txt
+	test -d $(VENV) || $(PYTHON) -m venv $(VENV)
+	$(PIP) --editable '.[testing,cli]'
+	touch $@
+
+$(VENV)/.dev: $(VENV)/.demo requirements-dev.txt
+	$(PIP) --requirement requirements-dev.txt
+	touch $@
+
+demo: $(VENV)/.demo
+	$(BIN)/firsthandapi demo
+
+test: $(VENV)/.dev
+	$(BIN)/python -m pytest -q -n $(WORKERS) -m "not slow"
+
+check: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/python scripts/generate_sync.py --check
+	$(BIN)/lint-imports
+	$(BIN)/mypy
+	$(BIN)/pyright
+
+generate: $(VENV)/.dev
+	$(BIN)/python scripts/generate_sync.py
+
+coverage: $(VENV)/.dev
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest -q -m "not slow"
+	$(BIN)/coverage combine --quiet
+	$(BIN)/python scripts/check_coverage.py
+
+bench: $(VENV)/.dev
+	$(BIN)/python -m benchmarks
+
+clean:
+	rm -rf $(VENV) firsthandapi-demo
