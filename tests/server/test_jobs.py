@@ -292,7 +292,7 @@ def test_price_bounds(server: MockServer, cents: int, status: int) -> None:
     ("field", "good", "bad"),
     [
         ("description", ["d" * 10, "d" * 5000], ["d" * 9, "d" * 5001, 5, None]),
-        ("files_needed", [1, 100], [0, 10_001, 1.0, True, "1"]),
+        ("files_needed", [1, 100, 2.0], [0, 10_001, 1.5, True, "1"]),
         ("accepted_formats", [["image/png", "video/quicktime"]], [[], ["jpg"], "image/png", ["IMAGE/PNG"]]),
         ("title", ["t" * 100, None], ["t" * 101, 1]),
         ("min_star_rating", [1, 5], [0, 6, None]),

@@ -22,9 +22,10 @@ CHECKS = [
     checks.status_code_conformance,
     checks.content_type_conformance,
     checks.response_schema_conformance,
-    checks.positive_data_acceptance,
     checks.missing_required_header,
 ]
+# Their rules reach beyond a schema: a deadline is in the future, a webhook's URL is https.
+BEYOND = {"create_job", "create_webhook", "update_webhook"}
 
 
 @pytest.fixture(scope="module")
@@ -77,6 +78,9 @@ def test_schemathesis(busy: MockServer, operation: Any, mode: Any) -> None:
         return
     existing = id_for(busy, operation.path)
 
+    positive = mode is schemathesis.GenerationMode.POSITIVE
+    also = [checks.positive_data_acceptance] if positive and operation.name not in BEYOND else []
+
     @settings(
         max_examples=20,
         derandomize=True,
@@ -88,8 +92,9 @@ def test_schemathesis(busy: MockServer, operation: Any, mode: Any) -> None:
     def check(case: Any, real: bool) -> None:
         if real and existing:
             case.path_parameters = {"id": existing}
+        if positive and case.query:
+            case.query.pop("cursor", None)  # a made-up one is refused, as it should be
         response = case.call(base_url=busy.url, headers={"Authorization": f"Bearer {busy.api_key}"})
-        wanted = CHECKS if mode is schemathesis.GenerationMode.POSITIVE and not existing else CHECKS[:4]
-        case.validate_response(response, checks=wanted)
+        case.validate_response(response, checks=[*CHECKS, *also])
 
     check()

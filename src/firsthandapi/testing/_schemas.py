@@ -53,7 +53,6 @@ EventType = Literal[
     "credits.expiring_soon",
 ]
 TransactionType = Literal["purchase", "deduction", "free_tier", "bonus", "expiration", "refund"]
-Tier = Literal[1000, 2500, 5000, 10000, 25000]
 
 
 def _digits(value: object) -> object:
@@ -61,6 +60,11 @@ def _digits(value: object) -> object:
     if not (isinstance(value, str) and re.fullmatch(r"[0-9]{1,9}", value)):
         raise ValueError("must be a whole number")
     return int(value)
+
+
+def _whole(value: object) -> object:
+    """In JSON 3.0 is a whole number too."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _time(value: str) -> str:
@@ -101,7 +105,11 @@ def webhook_url_fault(url: str) -> str | None:
 
 Time = Annotated[str, AfterValidator(_time), WithJsonSchema({"type": "string", "format": "date-time"})]
 Email = Annotated[str, AfterValidator(_email), WithJsonSchema({"type": "string", "format": "email"})]
-Stars = Annotated[int, Field(ge=1, le=5)]
+# Stand behind the bounds: a validator before them would hide them from the document.
+Whole = BeforeValidator(_whole)
+Digits = BeforeValidator(_digits)
+Tier = Annotated[Literal[1000, 2500, 5000, 10000, 25000], Whole]
+Stars = Annotated[int, Field(ge=1, le=5), Whole]
 Id = Annotated[str, Field(max_length=100)]
 
 
@@ -123,20 +131,20 @@ class SignupBody(Body):
 class JobBody(Body):
     type: JobType
     description: Annotated[str, Field(min_length=10, max_length=5000)]
-    files_needed: Annotated[int, Field(ge=1, le=10_000)]
+    files_needed: Annotated[int, Field(ge=1, le=10_000), Whole]
     accepted_formats: Annotated[list[Format], Field(min_length=1)]
     # Its bounds are in the document but not checked here: outside them the error is a `pricing_violation`.
-    price_per_file_cents: Annotated[int, Field(json_schema_extra={"minimum": 10, "maximum": 50_000})]
+    price_per_file_cents: Annotated[int, Field(json_schema_extra={"minimum": 10, "maximum": 50_000}), Whole]
     title: Annotated[str | None, Field(max_length=100)] = None
     min_star_rating: Stars = 3
     files_per_submission: Stars = 1
     scoring_criteria: Annotated[str | None, Field(max_length=1000)] = None
-    min_width: Annotated[int | None, Field(ge=1, le=100_000)] = None
-    min_height: Annotated[int | None, Field(ge=1, le=100_000)] = None
+    min_width: Annotated[int | None, Field(ge=1, le=100_000), Whole] = None
+    min_height: Annotated[int | None, Field(ge=1, le=100_000), Whole] = None
     worker_guidelines: str | None = None
     location: dict[str, Any] | None = None
     deadline: Time | None = None
-    max_workers: Annotated[int | None, Field(ge=1, le=1_000_000)] = None
+    max_workers: Annotated[int | None, Field(ge=1, le=1_000_000), Whole] = None
     metadata: Annotated[dict[str, Any] | None, Field(max_length=20)] = None
 
 
@@ -170,10 +178,10 @@ class PurchaseBody(Body):
 
 class SettingsPatch(Body):
     auto_top_up_enabled: bool = False
-    auto_top_up_threshold_cents: Annotated[int, Field(ge=0, le=100_000_000)] = 500
+    auto_top_up_threshold_cents: Annotated[int, Field(ge=0, le=100_000_000), Whole] = 500
     auto_top_up_amount_cents: Tier = 2500
     default_type: JobType | None = None
-    default_price_per_file_cents: Annotated[int | None, Field(ge=10, le=50_000)] = None
+    default_price_per_file_cents: Annotated[int | None, Field(ge=10, le=50_000), Whole] = None
 
 
 class Query(BaseModel):
@@ -187,7 +195,7 @@ class NoQuery(Query):
 
 
 class PageQuery(Query):
-    limit: Annotated[int, BeforeValidator(_digits), Field(ge=1, le=100)] = 20
+    limit: Annotated[int, Field(ge=1, le=100), Digits] = 20
     cursor: Annotated[str | None, Field(max_length=500)] = None
 
 
@@ -198,7 +206,7 @@ class JobsQuery(PageQuery):
 
 
 class FilesQuery(PageQuery):
-    min_score: Annotated[int, BeforeValidator(_digits), Field(ge=1, le=5)] = 3
+    min_score: Annotated[int, Field(ge=1, le=5), Digits] = 3
 
 
 class JobSubmissionsQuery(PageQuery):
@@ -213,7 +221,7 @@ class SummaryQuery(Query):
 
 class SubmissionsQuery(PageQuery, SummaryQuery):
     status: SubmissionStatus | None = None
-    min_score: Annotated[int | None, BeforeValidator(_digits), Field(ge=1, le=5)] = None
+    min_score: Annotated[int | None, Field(ge=1, le=5), Digits] = None
 
 
 class TransactionsQuery(PageQuery):
