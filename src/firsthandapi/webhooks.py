@@ -211,7 +211,7 @@ class DeduplicationStore(Protocol):
 class MemoryStore:
     """The default store: this process's memory. Thread-safe.
 
-    It remembers handled events for 7 days, the latest 100,000 of them at most (some 25 MB), and forgets them
+    It remembers handled events for 7 days, the latest 100,000 of them at most (some 20 MB), and forgets them
     all when the process ends.
     """
 

@@ -153,7 +153,7 @@ def find_signature(headers: object) -> object:
         InvalidArgumentError: `headers` is neither a mapping nor pairs.
         WebhookSignatureError: the header came more than once, with different values.
     """
-    found: dict[str, list[object]] = {}
+    found: dict[str, list[object]] = {name.lower(): [] for name in HEADER_NAMES}
     for name, value in _pairs(headers):
         if isinstance(name, bytes):
             name = name.decode("latin-1")  # noqa: PLW2901 - the same name, as text
@@ -162,22 +162,21 @@ def find_signature(headers: object) -> object:
         key = name.lower()
         if key.startswith("http_"):  # WSGI: HTTP_X_FIRSTHANDAPI_SIGNATURE
             key = key[5:].replace("_", "-")
+        values = found.get(key)
+        if values is None:
+            continue
         if isinstance(value, bytes):
-            value = value.decode("latin-1")  # noqa: PLW2901 - every byte has a character; _parse refuses the odd ones
-        if value is not None and value != "":
-            values = found.setdefault(key, [])
-            if value not in values:
-                values.append(value)
-    for name in HEADER_NAMES:
-        values = found.get(name.lower(), [])
-        if len(values) > 1:
-            raise WebhookSignatureError(
-                f"malformed signature: {name} came {len(values)} times with different values. "
-                "Do not process the delivery; if it is genuine, look for a proxy that adds headers"
-            )
-        if values:
-            return values[0]
-    return None
+            value = value.decode("latin-1")  # noqa: PLW2901 - fits every byte; parse refuses the odd ones
+        if value not in (None, "", *values):
+            values.append(value)
+    newer, older = found.values()
+    values = newer or older
+    if len(values) > 1:
+        raise WebhookSignatureError(
+            f"malformed signature: its header came {len(values)} times with different values. "
+            "Do not process the delivery; if it is genuine, look for a proxy that adds headers"
+        )
+    return values[0] if values else None
 
 
 def _pairs(headers: Any) -> Iterator[tuple[object, object]]:
