@@ -126,6 +126,14 @@ def test_repeat_cursor(server: MockServer, api: Caller) -> None:
     assert second["next_cursor"] == first["next_cursor"]
 
 
+def test_odd_status(server: MockServer, api: Caller) -> None:
+    """Any status from 200 to 599 can be asked for, dribbled too."""
+    server.faults.add(status=599, dribble=0.00001)
+    assert api("GET", "/v1/me").status == 599
+    with pytest.raises(ValueError, match="200 to 599"):
+        server.faults.add(status=600)
+
+
 def test_headers(server: MockServer, api: Caller) -> None:
     """Headers are added, or replaced."""
     server.faults.add(headers={"X-RateLimit-Remaining": "0", "X-More": "yes"})

@@ -14,7 +14,10 @@ from firsthandapi.testing import MockServer
 
 from .conftest import Caller, Reply, send
 
-FORMATS = ["image/jpeg", "image/png", "image/webp", "image/gif", "audio/mpeg", "audio/wav", "audio/mp4", "video/mp4", "video/quicktime"]
+FORMATS = [
+    *("image/jpeg", "image/png", "image/webp", "image/gif"),
+    *("audio/mpeg", "audio/wav", "audio/mp4", "video/mp4", "video/quicktime"),
+]
 
 
 def download(server: MockServer, url: str, method: str = "GET", **headers: str) -> Reply:

@@ -99,11 +99,19 @@ def test_paths(api: Caller, path: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "header", ["Authorization", "Idempotency-Key", "Prefer", "Content-Type", "Range", "Cookie"]
+    "header", ["Authorization", "Idempotency-Key", "Prefer", "Content-Type", "Range", "Cookie", "Host"]
 )
 @pytest.mark.parametrize(
     "value",
-    ["\xff\xfe", "a" * 20_000, ",,,;;;===", "Bearer", "wait=" + "9" * 500, "bytes=" + "9" * 500 + "-"],
+    [
+        "\xff\xfe",
+        "a" * 20_000,
+        ",,,;;;===",
+        "Bearer",
+        "[::1",
+        "wait=" + "9" * 500,
+        "bytes=" + "9" * 500 + "-",
+    ],
 )
 def test_headers(api: Caller, header: str, value: str) -> None:
     """A header of junk never makes a 500."""
@@ -147,7 +155,10 @@ def test_not_http(server: MockServer, raw: bytes) -> None:
 def test_chunked_body(server: MockServer, api: Caller) -> None:
     """A body may come in chunks."""
     body = json.dumps(JOB).encode()
-    head = f"POST /v1/jobs HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {server.api_key}\r\nConnection: close\r\nContent-Type: application/json\r\nIdempotency-Key: k\r\nTransfer-Encoding: chunked\r\n\r\n"
+    head = (
+        "POST /v1/jobs HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: application/json\r\n"
+        f"Authorization: Bearer {server.api_key}\r\nIdempotency-Key: k\r\nTransfer-Encoding: chunked\r\n\r\n"
+    )
     with socket.create_connection(idle_address(server.url.removeprefix("http://")), timeout=5) as client:
         client.sendall(head.encode())
         for start in range(0, len(body), 50):

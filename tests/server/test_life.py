@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import http.client
 import random
 import socket
@@ -14,6 +15,7 @@ from contextlib import ExitStack, closing
 
 import pytest
 
+from firsthandapi import FirstHandClient
 from firsthandapi.testing import Clock, MockServer
 
 from .conftest import Caller, Receiver
@@ -128,7 +130,8 @@ def test_client_hangs_up_during_a_long_poll(hand: MockServer, by_hand: Caller) -
     """A long-poll whose client has gone is let go."""
     job = hand._world.jobs[by_hand.create_job()["id"]]
     with socket.create_connection(idle_address(hand.url.removeprefix("http://"))) as client:
-        request = f"GET /v1/jobs/{job.id} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {hand.api_key}\r\nPrefer: wait=60\r\n\r\n"
+        head = f"GET /v1/jobs/{job.id} HTTP/1.1\r\nHost: x\r\nPrefer: wait=60\r\n"
+        request = f"{head}Authorization: Bearer {hand.api_key}\r\n\r\n"
         client.sendall(request.encode())
         while not job.listeners:
             time.sleep(0.001)
@@ -262,3 +265,22 @@ def test_without_the_extra() -> None:
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert done.stdout.startswith("ConfigurationError")
     assert "firsthandapi[testing]" in done.stdout
+
+
+def test_fixtures(firsthand_server: MockServer, firsthand_client: FirstHandClient) -> None:
+    """The plugin's fixtures give a server and a client of it."""
+    assert firsthand_client.me().environment == "live"
+    assert firsthand_server.requests[0].path == "/v1/me"
+
+
+def test_clients() -> None:
+    """A server makes clients of itself, with the options one likes."""
+    with MockServer() as server:
+        with server.client(api_key=server.test_api_key) as client:
+            assert client.me().environment == "test"
+
+        async def ask() -> str | None:
+            async with server.async_client() as async_client:
+                return (await async_client.me()).environment
+
+        assert asyncio.run(ask()) == "live"

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from email.utils import format_datetime
 from functools import partial
-from typing import Any
+from typing import Any, cast
 from urllib.parse import parse_qsl
 
 from pydantic import BaseModel, ValidationError
@@ -178,7 +178,7 @@ class App:
             try:
                 if idempotency_key is None:
                     return self._handle(operation, call)
-                return self._once(operation, call, request.url.path, idempotency_key, parsed, headers)
+                return self._once(operation, call, request.scope["path"], idempotency_key, parsed, headers)
             finally:
                 if key is not None:
                     headers["x-firsthandapi-credits-remaining"] = str(key.account.book.available)
@@ -212,7 +212,7 @@ class App:
 
     def _deprecated(self, request: Request, headers: dict[str, str], now: float) -> None:
         for deprecation in self.deprecations:
-            if not path_matches(deprecation.path, request.url.path):
+            if not path_matches(deprecation.path, request.scope["path"]):
                 continue
             if deprecation.method not in (None, request.method):
                 continue
@@ -356,7 +356,7 @@ def _finite(text: str) -> float:
     return number
 
 
-def _parse(raw: bytes, content_type: str | None) -> Any:
+def _parse(raw: bytes, content_type: str | None) -> dict[str, Any]:
     if len(raw) > MAX_BODY:
         raise ApiError(400, "validation_error", f"The body is larger than {MAX_BODY} bytes.")
     if not raw:
@@ -374,7 +374,7 @@ def _parse(raw: bytes, content_type: str | None) -> Any:
         raise ApiError(400, "validation_error", "The body is not valid JSON in UTF-8.") from None
     if not isinstance(parsed, dict):
         raise ApiError(400, "validation_error", "The body must be a JSON object.")
-    return parsed
+    return cast("dict[str, Any]", parsed)
 
 
 def _validate(model: type[BaseModel], value: Any) -> Any:

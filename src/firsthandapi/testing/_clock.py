@@ -23,8 +23,7 @@ class Clock:
         if not 0 <= speed < float("inf"):
             raise ValueError(f"speed must be 0 or more, not {speed}")
         self.speed = speed
-        self._base_virtual = time.time()
-        self._base_real = time.monotonic()
+        self._base = (time.time(), time.monotonic())  # virtual and real, read by others without a lock
         self._frozen: float | None = None  # while events run, time stands at the event's own
         self._due: list[tuple[float, int, Callback]] = []
         self._order = itertools.count()
@@ -56,7 +55,11 @@ class Clock:
         seconds: float = 0,
         milliseconds: float = 0,
     ) -> None:
-        """Move time on. When this returns, all that fell due has happened, webhook deliveries included."""
+        """Move time on. When this returns, all that fell due has happened, webhook deliveries included.
+
+        It blocks while receivers handle their deliveries, so call it neither from such a handler nor in the
+        event loop of one: there `await asyncio.to_thread(server.clock.advance, days=7)`.
+        """
         step = timedelta(
             weeks=weeks, days=days, hours=hours, minutes=minutes, seconds=seconds, milliseconds=milliseconds
         ).total_seconds()
@@ -70,7 +73,7 @@ class Clock:
                 self._run_until(target)
             finally:
                 with self._condition:
-                    self._base_virtual, self._base_real = target, time.monotonic()
+                    self._base = (target, time.monotonic())
                     self._frozen = None
                     self._condition.notify_all()
 
@@ -95,7 +98,8 @@ class Clock:
         return virtual / self.speed if self.speed else virtual
 
     def _flowing(self) -> float:
-        return self._base_virtual + (time.monotonic() - self._base_real) * self.speed
+        virtual, real = self._base
+        return virtual + (time.monotonic() - real) * self.speed
 
     def _run_until(self, target: float) -> None:
         while True:

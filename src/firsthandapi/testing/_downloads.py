@@ -41,7 +41,7 @@ def serve_file(request: Request, file: File | None, signer: Signer, now: float) 
     query = dict(request.query_params)
     if len(query) != len(request.query_params.multi_items()):
         return xml_error(403, "AccessDenied", "Access Denied")
-    refusal = signer.check(request.method, request.url.path, query, now)
+    refusal = signer.check(request.method, request.scope["path"], query, now)
     if refusal is not None:
         return xml_error(403, *refusal)
     if file is None:

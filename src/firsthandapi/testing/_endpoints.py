@@ -151,8 +151,8 @@ def refresh_url(call: Call) -> Json:
 
 
 def _shown_submission(call: Call, submission: Submission) -> Json:
-    file = submission.files[0]
-    return show.submission(submission, call.url(file)[0] if file.id in call.world.files else None)
+    approved = [file for file in submission.files if file.id in call.world.files]
+    return show.submission(submission, call.url(approved[0])[0] if approved else None)
 
 
 def list_job_submissions(call: Call) -> Json:

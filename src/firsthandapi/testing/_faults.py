@@ -79,6 +79,8 @@ class Faults:
             repeat_cursor: every page says that there is more, and gives the cursor it was asked with.
             headers: add or replace these in the answer.
         """
+        if status is not None and not 200 <= status <= 599:
+            raise ValueError(f"status is 200 to 599, not {status}")
         fault = Fault(
             path,
             method.upper() if method else None,

@@ -28,6 +28,7 @@ from ._text import new_id
 log = logging.getLogger("firsthandapi.testing")
 log.addHandler(logging.NullHandler())
 
+_KNOWN = {status.value for status in HTTPStatus}
 _CHUNK = 256 * 1024
 _GARBAGE = b"<html><body>It works!</body></html>"
 _ERROR_TYPES = {
@@ -151,9 +152,10 @@ class Front:
     def _expire_urls(self, content: dict[str, Any]) -> None:
         then = self._app.world.clock.now() - LIFETIME - 60
         for item in content.get("data", [content]):
-            if "download_url" in item:
-                path = item["download_url"].removeprefix(self._app.base_url()).partition("?")[0]
-                item["download_url"] = self._app.base_url() + self._app.signer.sign(path, then)[0]
+            for name in ("download_url", "file_url"):
+                if item.get(name):
+                    path = item[name].removeprefix(self._app.base_url()).partition("?")[0]
+                    item[name] = self._app.base_url() + self._app.signer.sign(path, then)[0]
 
 
 def _failure(status: int) -> Response:
@@ -162,7 +164,9 @@ def _failure(status: int) -> Response:
 
 
 def _as_reply(response: Response) -> Reply:
-    return Reply(response.status_code, [*response.raw_headers], bytes(response.body))
+    reply = Reply(response.status_code, [*response.raw_headers], bytes(response.body))
+    reply.set("date", formatdate(usegmt=True))
+    return reply
 
 
 def _record(scope: Scope, body: bytes) -> ReceivedRequest:
@@ -224,6 +228,7 @@ async def _dribble(scope: Scope, reply: Reply, receive: Receive, seconds: float)
 
 
 def _wire(reply: Reply, *, is_head: bool) -> Iterable[int]:
-    lines = [f"HTTP/1.1 {reply.status} {HTTPStatus(reply.status).phrase}".encode()]
+    phrase = HTTPStatus(reply.status).phrase if reply.status in _KNOWN else ""
+    lines = [f"HTTP/1.1 {reply.status} {phrase}".encode()]
     lines += [name + b": " + value for name, value in reply.headers]
     return b"\r\n".join([*lines, b"", b"" if is_head else reply.body])

@@ -98,7 +98,7 @@ class HttpServer:
         server.close()
         for connection in [*state.connections]:
             connection.transport.abort()
-        tasks = [*state.tasks]
+        tasks = asyncio.all_tasks() - {asyncio.current_task()}  # requests, and connections being accepted
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -114,6 +114,7 @@ def _bind(port: int) -> socket.socket:
         if os.name != "nt":
             bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.bind(("127.0.0.1", port))
+        bound.listen(2048)  # here, so that a port that is taken is the caller's error
         bound.setblocking(False)
     except OSError:
         bound.close()

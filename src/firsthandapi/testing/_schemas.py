@@ -165,7 +165,18 @@ class WebhookBody(Body):
     description: str | None = None
 
 
-class WebhookPatch(Body):
+def _without_defaults(schema: dict[str, Any]) -> None:
+    for field in schema["properties"].values():
+        field.pop("default", None)
+
+
+class Patch(Body):
+    """A change: what is left out stays as it is, so the defaults are none."""
+
+    model_config = ConfigDict(json_schema_extra=_without_defaults)
+
+
+class WebhookPatch(Patch):
     url: str = ""
     events: Annotated[list[EventType], Field(min_length=1)] = []
     description: str | None = None
@@ -176,7 +187,7 @@ class PurchaseBody(Body):
     amount_cents: Tier
 
 
-class SettingsPatch(Body):
+class SettingsPatch(Patch):
     auto_top_up_enabled: bool = False
     auto_top_up_threshold_cents: Annotated[int, Field(ge=0, le=100_000_000), Whole] = 500
     auto_top_up_amount_cents: Tier = 2500

@@ -132,13 +132,15 @@ class MockServer:
         """A client of this server with its live key; takes what `FirstHandClient` takes."""
         from firsthandapi import FirstHandClient
 
-        return FirstHandClient(**{"api_key": self.api_key, "base_url": self.url, **options})
+        arguments: dict[str, Any] = {"api_key": self.api_key, "base_url": self.url, **options}
+        return FirstHandClient(**arguments)
 
     def async_client(self, **options: Any) -> AsyncFirstHandClient:
         """Like `client`, for asyncio."""
         from firsthandapi import AsyncFirstHandClient
 
-        return AsyncFirstHandClient(**{"api_key": self.api_key, "base_url": self.url, **options})
+        arguments: dict[str, Any] = {"api_key": self.api_key, "base_url": self.url, **options}
+        return AsyncFirstHandClient(**arguments)
 
     # --- who and what -----------------------------------------------------------------------------------
 

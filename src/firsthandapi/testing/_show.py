@@ -64,7 +64,7 @@ def file(file: File, url: str, url_expires_at: float) -> dict[str, Any]:
 
 
 def submission(submission: Submission, url: str | None) -> dict[str, Any]:
-    """A Submission; `url` is where its first file lies, once that is the buyer's."""
+    """A Submission; `url` is where its first approved file lies."""
     first = submission.files[0]
     return {
         "object": "submission",
