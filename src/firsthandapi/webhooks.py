@@ -444,3 +444,9 @@ def _needs_adispatch(handler: _Registered) -> InvalidArgumentError:
     return InvalidArgumentError(
         f"the handler {name} is async: use `await router.adispatch(event)`", field="handler"
     )
+
+
+def __getattr__(name: str) -> Any:
+    from ._core.successors import missing
+
+    raise missing(__name__, name)

@@ -1,0 +1,118 @@
+"""The command line, run as a user runs it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from firsthandapi.testing import MockServer
+
+
+def firsthandapi(
+    *arguments: str, cwd: Path | None = None, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("FIRSTHAND_")}
+    return subprocess.run(
+        [sys.executable, "-c", "from firsthandapi.cli import main; main()", *arguments],
+        cwd=cwd,
+        env={**clean, "PYTHONIOENCODING": "utf-8", **environment},
+        capture_output=True,
+        encoding="utf-8",
+        timeout=60,
+    )
+
+
+def test_demo_shows_the_whole_job(tmp_path: Path) -> None:
+    """The demo posts, waits, downloads, shows annotations and verifies a webhook."""
+    run = firsthandapi("demo", "--dest", "files", cwd=tmp_path)
+    assert run.returncode == 0, run.stderr
+    for part in (
+        "completed",
+        "4 of 4 files approved",
+        "★",
+        "640x480",
+        "its signature is good",
+        "job.completed",
+    ):
+        assert part in run.stdout
+    assert len(list((tmp_path / "files").iterdir())) == 4
+
+
+def test_whoami_tells_whose_key_it_is() -> None:
+    """A table for people, JSON and nothing else for programs."""
+    with MockServer() as server:
+        environment = {"FIRSTHAND_API_KEY": server.test_api_key, "FIRSTHAND_BASE_URL": server.url}
+        shown = firsthandapi("whoami", **environment)
+        as_json = firsthandapi("whoami", "--json", **environment)
+    assert shown.returncode == 0
+    assert "environment   test" in shown.stdout
+    assert json.loads(as_json.stdout)["environment"] == "test"
+    assert server.test_api_key not in shown.stdout + as_json.stdout
+
+
+def test_no_key_is_a_usage_error() -> None:
+    """Exit code 2, one line, and what to do."""
+    run = firsthandapi("whoami")
+    assert run.returncode == 2
+    assert run.stderr.startswith("firsthandapi: no API key")
+    assert "FIRSTHAND_API_KEY" in run.stderr
+    assert "Traceback" not in run.stderr
+
+
+def test_a_refused_key_exits_1() -> None:
+    """An error of the service is one line and exit code 1."""
+    with MockServer() as server:
+        run = firsthandapi("whoami", FIRSTHAND_API_KEY="fh_live_wrong", FIRSTHAND_BASE_URL=server.url)
+    assert run.returncode == 1
+    assert "HTTP 401" in run.stderr
+    assert "fh_live_wrong" not in run.stderr
+
+
+def test_help_and_version() -> None:
+    """`--help` lists the commands, `--version` the version."""
+    assert "mock-server" in firsthandapi("--help").stdout
+    assert firsthandapi("--version").stdout.startswith("firsthandapi 1.")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows cannot send Ctrl-C to one child")
+def test_mock_server_serves_until_ctrl_c() -> None:
+    """It prints the two variables, serves, and stops cleanly."""
+    server = subprocess.Popen(
+        [sys.executable, "-c", "from firsthandapi.cli import main; main()", "mock-server", "--port", "0"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert server.stdout is not None
+    variables = {}
+    for line in server.stdout:
+        if "export " in line:
+            name, _, value = line.split()[1].partition("=")
+            variables[name] = value
+        if "Ctrl-C" in line:
+            break
+    run = firsthandapi("whoami", **variables)
+    server.send_signal(signal.SIGINT)
+    output, errors = server.communicate(timeout=30)
+    assert run.returncode == 0
+    assert (server.returncode, errors) == (0, "")
+    assert "Stopped." in output
+
+
+@pytest.mark.parametrize("missing", ["typer", "rich", "yaml"])
+def test_a_missing_extra_says_how_to_install_it(missing: str) -> None:
+    """Without the extra the command is one line, not a traceback."""
+    code = (
+        "import importlib.util as u; find = u.find_spec\n"
+        f"u.find_spec = lambda name, *a: None if name == {missing!r} else find(name, *a)\n"
+        "from firsthandapi.cli import main; main()"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert run.returncode == 1
+    assert run.stderr.strip() == "The command line needs an extra: pip install 'firsthandapi[cli]'"

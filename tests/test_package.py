@@ -1,0 +1,121 @@
+"""The package as a whole: what it loads, what it needs, what it exports."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from importlib.metadata import requires, version
+from pathlib import Path
+
+import pytest
+
+import firsthandapi
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGE = ROOT / "src" / "firsthandapi"
+
+
+def loaded_by(statement: str) -> set[str]:
+    """Top-level names of the modules that `statement` loads in a fresh interpreter."""
+    code = f"import sys; {statement}; print(' '.join(sys.modules))"
+    run = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    return {name.partition(".")[0] for name in run.stdout.split()}
+
+
+HEAVY = {"httpx", "httpcore", "h11", "anyio", "pydantic", "tenacity", "starlette", "uvicorn", "typer", "rich"}
+
+
+def test_importing_the_package_loads_none_of_its_dependencies() -> None:
+    """Scripts, commands and CI steps pay for what they use."""
+    assert loaded_by("import firsthandapi") & HEAVY == set()
+
+
+def test_making_a_client_loads_neither_models_nor_network_code() -> None:
+    """A client that is never used costs next to nothing."""
+    statement = "from firsthandapi import FirstHandClient; FirstHandClient('fh_test_x').close()"
+    assert loaded_by(statement) & (HEAVY - {"anyio"}) == set()
+
+
+def test_importing_webhooks_loads_no_http_client() -> None:
+    """A webhook receiver needs no client."""
+    assert loaded_by("import firsthandapi.webhooks") & {"httpx", "httpcore", "anyio", "tenacity"} == set()
+
+
+def test_the_core_has_four_dependencies() -> None:
+    """`pip install firsthandapi` brings httpx, pydantic, tenacity and typing-extensions, and nothing else of ours."""
+    core = {
+        re.split(r"[<>=!~ ;\[]", line)[0] for line in requires("firsthandapi") or () if "extra ==" not in line
+    }
+    assert core == {"httpx", "pydantic", "tenacity", "typing-extensions"}
+
+
+def test_the_version_stands_in_one_place() -> None:
+    """The installed version is the one in _version.py."""
+    assert version("firsthandapi") == firsthandapi.__version__
+    assert firsthandapi.__version__ in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+
+
+def test_the_lazy_table_is_what_type_checkers_see() -> None:
+    """Each name of the static imports is in the table with the same home, and the other way round."""
+    tree = ast.parse((PACKAGE / "__init__.py").read_text(encoding="utf-8"))
+    guarded = next(node for node in tree.body if isinstance(node, ast.If))
+    static = {
+        alias.asname: node.module
+        for node in guarded.body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+    assert static == firsthandapi._HOMES
+
+
+@pytest.mark.parametrize("name", sorted(firsthandapi._HOMES))
+def test_each_public_name_loads(name: str) -> None:
+    """What `dir(firsthandapi)` shows is there."""
+    assert name in dir(firsthandapi)
+    assert getattr(firsthandapi, name).__name__ == name
+
+
+def test_every_error_is_public() -> None:
+    """An error that can be raised can be caught by a public name."""
+    from firsthandapi import errors
+
+    assert set(errors.__all__) <= set(firsthandapi._HOMES)
+
+
+def test_submodules_are_reached_by_attribute() -> None:
+    """`firsthandapi.errors.NotFoundError` works after `import firsthandapi` alone."""
+    code = "import firsthandapi as f; f.errors.NotFoundError; f.webhooks.unwrap; f.types.Job"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_an_unknown_name_is_an_attribute_error() -> None:
+    """A typo is told as Python tells it."""
+    with pytest.raises(AttributeError, match="no attribute 'FirstHandCleint'"):
+        _ = firsthandapi.FirstHandCleint
+
+
+def test_the_sync_half_is_what_the_async_half_makes() -> None:
+    """Nobody edits generated code, and no rule of the generator is dead."""
+    run = subprocess.run(
+        [sys.executable, str(ROOT / "scripts" / "generate_sync.py"), "--check"],
+        capture_output=True,
+        text=True,
+    )
+    assert run.returncode == 0, run.stderr
+
+
+def test_the_generator_fails_on_a_dead_rule(tmp_path: Path) -> None:
+    """A word that no source has any more is an error, not a leftover."""
+    script = (ROOT / "scripts" / "generate_sync.py").read_text(encoding="utf-8")
+    script = script.replace(
+        "RULES: list[tuple[str, str]] = [", 'RULES: list[tuple[str, str]] = [\n    ("nowhere_at_all", ""),'
+    )
+    script = script.replace("Path(__file__).resolve().parent.parent", f"Path({str(ROOT)!r})")
+    (tmp_path / "generate.py").write_text(script, encoding="utf-8")
+    run = subprocess.run(
+        [sys.executable, str(tmp_path / "generate.py"), "--check"], capture_output=True, text=True
+    )
+    assert run.returncode == 1
+    assert "nowhere_at_all" in run.stderr
