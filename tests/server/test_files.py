@@ -66,11 +66,13 @@ def test_given_content(hand: MockServer, file: Any) -> None:
 
 
 def test_given_annotations(hand: MockServer, by_hand: Caller) -> None:
-    """Annotations can be given."""
+    """Annotations can be given, or left out."""
     job = by_hand.create_job()["id"]
     hand.submit(job, annotations={"type": "smell"})
     hand.clock.advance(seconds=15)
-    assert by_hand.files(job)[0]["annotations"] == {"type": "smell"}
+    hand.submit(job, annotations=None)
+    hand.clock.advance(seconds=15)
+    assert [file["annotations"] for file in by_hand.files(job)] == [None, {"type": "smell"}]
 
 
 def test_min_score(hand: MockServer, by_hand: Caller) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import random
 import socket
@@ -10,7 +11,7 @@ import pytest
 
 from firsthandapi.testing import MockServer
 
-from .conftest import JOB, Caller
+from .conftest import JOB, Caller, send
 from .test_life import idle_address
 
 DEEP = b'{"metadata":' + b'{"a":' * 100_000 + b"1" + b"}" * 100_001
@@ -136,20 +137,20 @@ def test_headers(api: Caller, header: str, value: str) -> None:
 def test_not_http(server: MockServer, raw: bytes) -> None:
     """What is not HTTP gets a 400 in the envelope, and the connection is closed."""
     with socket.create_connection(idle_address(server.url.removeprefix("http://")), timeout=5) as client:
-        client.sendall(raw)
-        client.shutdown(socket.SHUT_WR)
         answer = b""
-        try:
+        # A server that has read enough may cut the connection, unread answer and all.
+        with contextlib.suppress(OSError):
+            client.sendall(raw)
+            client.shutdown(socket.SHUT_WR)
             while part := client.recv(65536):
                 answer += part
-        except ConnectionError:
-            pass
-    assert answer.startswith((b"HTTP/1.1 4", b""))
-    if answer:
+    if answer or len(raw) < 1000:
+        assert answer.startswith(b"HTTP/1.1 4")
         assert json.loads(answer.partition(b"\r\n\r\n")[2])["error"]["type"] in (
             "validation_error",
             "not_found",
         )
+    assert send(server.url, "GET", "/openapi.json").status == 200
 
 
 def test_chunked_body(server: MockServer, api: Caller) -> None:

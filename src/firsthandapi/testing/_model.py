@@ -6,7 +6,7 @@ import hashlib
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from ._ledger import Book, Escrow
 from ._media import Media
@@ -176,7 +176,7 @@ class File:
     given_size: tuple[int | None, int | None] = (None, None)
     wanted_rating: int = 4
     rating: int | None = None
-    annotations: dict[str, Any] | None = None
+    annotations: dict[str, Any] | Literal["made up"] | None = "made up"
     submission: Submission = field(init=False)
     _facts: Facts | None = None
 

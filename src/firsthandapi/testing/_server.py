@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from ._app import App, Deprecation
 from ._clock import Clock
@@ -177,7 +177,7 @@ class MockServer:
         rating: int | Sequence[int] = 4,
         files: int | None = None,
         original_filename: str | Sequence[str | None] | None = None,
-        annotations: dict[str, Any] | None = None,
+        annotations: dict[str, Any] | Literal["made up"] | None = "made up",
         width: int | None = None,
         height: int | None = None,
         worker_id: str | None = None,
@@ -192,7 +192,7 @@ class MockServer:
             rating: the stars that scoring will give. In the sandbox it gives 4, whatever is said here.
             files: how many files, when no list says it.
             original_filename: the name the worker's device gave, taken as it is.
-            annotations: instead of the annotations that are made up.
+            annotations: these, or None for none, instead of plausible ones.
             width, height: measures of given `content`, for the job's `min_width` and `min_height`.
             worker_id: who brings it; a new worker when left out.
             retry_of: the submission with two stars that this is the second attempt of.
@@ -337,7 +337,7 @@ class MockServer:
         content_type: str | None,
         rating: int,
         name: str | None,
-        annotations: dict[str, Any] | None,
+        annotations: dict[str, Any] | Literal["made up"] | None,
         measures: tuple[int | None, int | None],
     ) -> File:
         formats = job.fields["accepted_formats"]

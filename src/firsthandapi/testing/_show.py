@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from typing import Any
 
+from ._annotations import annotate
 from ._ledger import Book, Transaction
 from ._model import Account, AuditEvent, Endpoint, Event, File, Job, Key, Submission
 from ._text import iso, iso_or_none, mask
@@ -39,6 +40,8 @@ def file(file: File, url: str, url_expires_at: float) -> dict[str, Any]:
     chance = random.Random(file.seed)  # noqa: S311 - a seed is the point
     model, system = chance.choice(_DEVICES)
     annotations = file.annotations
+    if annotations == "made up":
+        annotations = annotate(file.content_type, file.seed)
     return {
         "object": "file",
         "id": file.id,

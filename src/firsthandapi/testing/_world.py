@@ -10,7 +10,6 @@ from functools import partial
 from typing import Any
 
 from . import _show
-from ._annotations import annotate
 from ._clock import Clock
 from ._errors import ApiError, conflict, invalid
 from ._ledger import Escrow, Lot
@@ -406,8 +405,6 @@ class World:
 
     def _deliver(self, file: File, at: float) -> None:
         job = file.submission.job
-        if file.annotations is None:
-            file.annotations = annotate(file.content_type, file.seed)
         job.approved.append(file)
         self.files[file.id] = file
         job.updated_at = at
