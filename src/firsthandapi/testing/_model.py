@@ -207,13 +207,11 @@ class File:
         return f'"{self.facts().sha256[:32]}"'
 
     def _made(self) -> Media:
-        # A format may not reach what a job asks for: then the worker's best is what it can.
-        for width, height in ((max(640, self.min_width), max(480, self.min_height)), (640, 480)):
-            try:
-                return make_media(self.content_type, self.seed, width=width, height=height)
-            except ValueError:
-                continue
-        raise ValueError(f"no media of type {self.content_type!r} can be made: give `content`")
+        width, height = max(640, self.min_width), max(480, self.min_height)
+        try:
+            return make_media(self.content_type, self.seed, width=width, height=height)
+        except ValueError:  # the format does not reach what the job asks for: the worker does what it can
+            return make_media(self.content_type, self.seed)
 
 
 @dataclass(slots=True, eq=False)
