@@ -1,0 +1,85 @@
+"""What the SDK costs, against the bare tools below it.
+
+    python -m benchmarks                    # everything, about two minutes
+    python -m benchmarks calls decoding     # some subjects
+    python -m benchmarks --quick            # proves that everything runs; measures nothing
+
+Run it from the repository's root. Both sides of every ratio run in this one process (for start-up: in fresh
+interpreters), taking turns in rounds; a figure is the median of the rounds. Only CPU time is counted, servers
+run in processes of their own, and nothing asserts a time. `benchmarks/README.md` says how to compare commits.
+"""
+
+from __future__ import annotations
+
+import argparse
+import platform
+from collections.abc import Iterator
+from functools import partial
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
+
+from benchmarks._measure import Row, cpu_seconds, in_turns, ratio
+
+SUBJECTS = ("startup", "calls", "decoding", "webhooks")
+
+
+def rows_of(subject: str, quick: bool) -> Iterator[Row]:
+    if subject == "webhooks":
+        return _webhooks(quick)
+    rows: Iterator[Row] = import_module(f"benchmarks.{subject}").rows(quick)
+    return rows
+
+
+def _webhooks(quick: bool) -> Iterator[Row]:
+    from benchmarks.webhooks import body_of, cases
+
+    for size, length, calls, target in (("1 KB", 1024, 2000, 1.5), ("1 MB", 1024 * 1024, 10, 1.05)):
+        calls_of = cases(body_of(length))
+        turns = {name: partial(cpu_seconds, call, 2 if quick else calls) for name, call in calls_of.items()}
+        measured = in_turns(turns, rounds=1 if quick else 41)
+        for name in calls_of:
+            if name != "hmac.digest":
+                # The targets are for what one delivery needs: one secret, either form.
+                aim = target if name in ("plain", "timestamped") else None
+                yield Row(f"{name}, {size}", ratio(measured, name, "hmac.digest"), "× hmac.digest", aim)
+
+
+def main() -> None:
+    summary, _, usage = (__doc__ or "").partition("\n\n")
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks",
+        description=summary,
+        epilog=usage,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("subjects", nargs="*", metavar="name", help=f"of {', '.join(SUBJECTS)}; default: all")
+    parser.add_argument("--quick", action="store_true", help="one small round of everything, in seconds")
+    arguments = parser.parse_args()
+    for unknown in set(arguments.subjects) - set(SUBJECTS):
+        parser.error(f"there is no {unknown!r}; choose from {', '.join(SUBJECTS)}")
+
+    print(_machine())
+    print(f"\n{'':10}{'':34}{'measured':>9}  {'unit':34}{'target':>7}  reached", flush=True)
+    for subject in arguments.subjects or SUBJECTS:
+        for row in rows_of(subject, arguments.quick):
+            aim = "" if row.target is None else f"≤ {row.target:g}"
+            verdict = "" if row.target is None else "yes" if row.value <= row.target else "NO"
+            line = f"{subject:10}{row.what:34}{row.value:9.3g}  {row.unit:34}{aim:>7}  {verdict}"
+            print(line.rstrip(), flush=True)
+    if arguments.quick:
+        print("\n--quick is not a measurement: one small round shows that everything runs, and no more.")
+
+
+def _machine() -> str:
+    parts = [f"Python {platform.python_version()} on {platform.system()} {platform.machine()}"]
+    # sniffio is no dependency, but where it is installed httpcore's async side takes another path.
+    for name in ("firsthandapi", "httpx", "httpcore", "pydantic", "sniffio"):
+        try:
+            parts.append(f"{name} {version(name)}")
+        except PackageNotFoundError:
+            parts.append(f"no {name}")
+    return ", ".join(parts)
+
+
+if __name__ == "__main__":
+    main()
