@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from firsthandapi.errors import (
     AuthenticationError,
@@ -22,6 +23,8 @@ from firsthandapi.errors import (
 from .masking import mask_secrets
 from .response import ApiResponse
 from .retry import parse_retry_after
+
+T = TypeVar("T")
 
 _BY_STATUS: dict[int, type[FirstHandApiError]] = {
     400: InvalidRequestError,
@@ -45,6 +48,7 @@ _ADVICE: dict[int, str] = {
 }
 
 _MAX_MESSAGE = 1000
+_MAX_WORD = 100
 
 
 def error_from_response(response: ApiResponse, content: bytes, *, now: float) -> FirstHandApiError:
@@ -56,7 +60,7 @@ def error_from_response(response: ApiResponse, content: bytes, *, now: float) ->
     body = _object(_parse(content))
     error = _object(body.get("error"))
     status = response.status_code
-    kind = _text(error.get("type")) or "unknown"
+    kind = _word(error.get("type")) or "unknown"
     error_type = _BY_STATUS.get(status, ServerError if status >= 500 else FirstHandApiError)
     if status == 409 and kind.startswith("idempotency"):
         error_type = IdempotencyError
@@ -65,16 +69,16 @@ def error_from_response(response: ApiResponse, content: bytes, *, now: float) ->
         _message(response, error, body),
         status=status,
         type=kind,
-        request_id=_text(error.get("request_id")) or response.request_id,
+        request_id=_word(error.get("request_id")) or _word(response.request_id),
         details=_details(error.get("details")),
         response=response,
         attempts=response.attempts,
     )
     if isinstance(result, InsufficientCreditsError):
-        for name in ("current_balance_cents", "required_cents", "shortfall_cents"):
-            value = error.get(name, body.get(name))
-            setattr(result, name, value if isinstance(value, int) and not isinstance(value, bool) else None)
-        result.purchase_url = _text(error.get("purchase_url", body.get("purchase_url")))
+        result.current_balance_cents = _first(_cents, "current_balance_cents", error, body)
+        result.required_cents = _first(_cents, "required_cents", error, body)
+        result.shortfall_cents = _first(_cents, "shortfall_cents", error, body)
+        result.purchase_url = _first(_text, "purchase_url", error, body)
     if isinstance(result, RateLimitError):
         result.retry_after = parse_retry_after(response.headers, now=now)
         result.rate_limit = response.rate_limit
@@ -96,6 +100,21 @@ def _text(value: Any) -> str | None:
     return value if isinstance(value, str) and value else None
 
 
+def _word(value: Any) -> str | None:
+    """A name that the service gave, as every message shows it: short, and without what it may echo."""
+    text = _text(value)
+    return None if text is None else mask_secrets(text[:_MAX_WORD])
+
+
+def _cents(value: Any) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def _first(read: Callable[[Any], T | None], name: str, *places: dict[str, Any]) -> T | None:
+    values = (read(place.get(name)) for place in places)
+    return next((value for value in values if value is not None), None)
+
+
 def _details(value: Any) -> list[dict[str, Any]]:
     items: list[Any] = value if isinstance(value, list) else []  # pyright: ignore[reportUnknownVariableType] # it is JSON
     return [_object(item) for item in items if _object(item)]
@@ -110,11 +129,15 @@ def _message(response: ApiResponse, error: dict[str, Any], body: dict[str, Any])
             message = "the service answered with a redirect, which API calls do not follow: check base_url"
         else:
             message = "the service gave no message"
-    parts = [mask_secrets(message[:_MAX_MESSAGE])]
+    parts = [_shown(message)]
     for detail in _details(error.get("details"))[:10]:
         name, text = _text(detail.get("field")), _text(detail.get("message"))
         if name and text:
-            parts.append(mask_secrets(f"{name}: {text}"[:_MAX_MESSAGE]))
+            parts.append(_shown(f"{name}: {text}"))
     if status in _ADVICE:
         parts.append(_ADVICE[status])
     return "; ".join(parts)
+
+
+def _shown(text: str) -> str:
+    return mask_secrets(text[:_MAX_MESSAGE], cut=len(text) > _MAX_MESSAGE)

@@ -82,8 +82,7 @@ class ApiResponse:
 def not_json(response: ApiResponse, content: bytes) -> UnexpectedResponseError:
     """The error for a success whose body is not JSON: it shows the first bytes, masked."""
     content_type = response.headers.get("content-type")
-    start = mask_secrets(content[:200].decode("utf-8", "replace"))
-    # The cut may fall into a key or a URL whose end would have given it away.
+    start = mask_secrets(content[:200].decode("utf-8", "replace"), cut=len(content) > 200)
     return UnexpectedResponseError(
         f"HTTP {response.status_code} came with {len(content)} bytes of {content_type or 'no content type'} "
         f"where JSON was due; it starts with {start!r}. Is base_url that of the FirstHandAPI service?",
