@@ -19,7 +19,7 @@ class TruncatedBodyError(Exception):
 class BodyReader:
     """Collects a body's chunks and takes gzip off, without trusting what it would unpack to."""
 
-    __slots__ = ("_chunks", "_content_type", "_inflate", "_length", "_status")
+    __slots__ = ("_chunks", "_content_type", "_inflate", "_length", "_status", "_took")
 
     def __init__(self, status: int, headers: Mapping[str, str]) -> None:
         encoding = headers.get("content-encoding", "").strip().lower()
@@ -28,6 +28,7 @@ class BodyReader:
         )
         self._chunks: list[bytes] = []
         self._length = 0
+        self._took = False
         self._status = status
         self._content_type = headers.get("content-type")
 
@@ -37,16 +38,25 @@ class BodyReader:
         Raises:
             UnexpectedResponseError: the body is over 32 MiB, or is not the gzip it claims to be.
         """
-        if self._inflate is not None:
-            room = MAX_BODY_BYTES - self._length + 1
+        self._took = self._took or bool(chunk)
+        while self._inflate is not None and chunk:
+            if self._inflate.eof:
+                # A gzip may have several members. Left to one decompressor they would pile up unread.
+                self._inflate = zlib.decompressobj(_GZIP_OR_ZLIB)
             try:
-                chunk = self._inflate.decompress(chunk, room)
+                plain = self._inflate.decompress(chunk, MAX_BODY_BYTES - self._length + 1)
             except zlib.error:
                 raise self._error("is not the gzip it claims to be") from None
-        self._length += len(chunk)
+            chunk = self._inflate.unused_data
+            self._keep(plain)
+        self._keep(chunk)
+
+    def _keep(self, plain: bytes) -> None:
+        self._length += len(plain)
         if self._length > MAX_BODY_BYTES:
             raise self._error("is over 32 MiB, more than any answer of the service")
-        self._chunks.append(chunk)
+        if plain:
+            self._chunks.append(plain)
 
     def finish(self) -> bytes:
         """The whole body.
@@ -54,7 +64,7 @@ class BodyReader:
         Raises:
             TruncatedBodyError: its gzip has no end.
         """
-        if self._inflate is not None and self._length and not self._inflate.eof:
+        if self._inflate is not None and self._took and not self._inflate.eof:
             raise TruncatedBodyError
         return self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)
 
