@@ -35,13 +35,18 @@ def idempotency_key(*parts: Any) -> str:
             "idempotency_key needs at least one part to tell one request from another", field="parts"
         )
     _check_parts(parts, "parts", depth=0)
-    text = json.dumps(parts, ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":"))
     try:
-        data = text.encode()
-    except UnicodeEncodeError:
+        data = json.dumps(
+            parts, ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":")
+        ).encode()
+    except ValueError:
         data = None
+    # Out here, so that an error which quotes the parts is not chained to ours.
     if data is None:
-        raise InvalidArgumentError("parts: a string with a lone surrogate has no UTF-8 form", field="parts")
+        raise InvalidArgumentError(
+            "parts: one has no JSON form: a str with a lone surrogate, or an int of thousands of digits",
+            field="parts",
+        )
     return f"fh-{hashlib.sha256(data).hexdigest()}"
 
 

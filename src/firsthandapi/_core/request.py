@@ -16,6 +16,8 @@ _IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "PATCH", "DELETE"})
 _METHODS = frozenset({*_IDEMPOTENT, "POST"})
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_\-]{0,127}")
+# In a path: every id has digits or capitals, no name of a collection does; `v1` is neither.
+_ID_SEGMENT = re.compile(r"/(?!v[0-9]+(?:/|$))[^/]*[A-Z0-9][^/]*")
 # A path of the contract: segments of unreserved characters, so that nothing in it can steer a request.
 _PATH = re.compile(r"(?:/[A-Za-z0-9_\-~.:@]+)+")
 
@@ -61,7 +63,7 @@ class Request:
     @property
     def endpoint(self) -> str:
         """Method and path with the ids taken out: what names the endpoint to a person."""
-        return f"{self.method} {re.sub(r'/[a-z]+_[A-Za-z0-9]{6,}(?=/|$)', '/:id', self.path)}"
+        return f"{self.method} {_ID_SEGMENT.sub('/:id', self.path)}"
 
 
 def check_id(value: str, field: str) -> str:
@@ -100,9 +102,13 @@ def build_request(
     Raises:
         InvalidArgumentError: something cannot be sent as given; the field says what.
     """
-    if method not in _METHODS:
+    if not isinstance(method, str) or method not in _METHODS:
         raise InvalidArgumentError(f"method must be one of {', '.join(sorted(_METHODS))}", field="method")
-    if not _PATH.fullmatch(path) or any(set(segment) <= {"."} for segment in path.split("/")[1:]):
+    if (
+        not isinstance(path, str)
+        or not _PATH.fullmatch(path)
+        or any(set(segment) <= {"."} for segment in path.split("/")[1:])
+    ):
         raise InvalidArgumentError(
             "path must look like /v1/jobs: no host, no query (use params=), no '..', no empty segment",
             field="path",
@@ -115,11 +121,11 @@ def build_request(
         headers.append(("Content-Type", "application/json"))
     if wait is not None:
         headers.append(("Prefer", f"wait={wait}"))
-    headers.extend(_extra_headers(extra_headers or {}))
+    headers.extend(_extra_headers(check_mapping(extra_headers, "extra_headers")))
     return Request(
         method=method,
         path=path,
-        query=_query(query, extra_query or {}),
+        query=_query(query, check_mapping(extra_query, "extra_query")),
         headers=tuple(headers),
         body=body,
         idempotency_key=idempotency_key,
@@ -168,6 +174,22 @@ def check_header(name: str, value: str, field: str) -> tuple[str, str]:
             f"{field}: the value of {name} must be a str without control characters", field=field
         )
     return name, value.strip(" \t")
+
+
+def check_mapping(value: Mapping[str, Any] | None, field: str) -> Mapping[str, Any]:
+    """`value`, or nothing for None.
+
+    Raises:
+        InvalidArgumentError: it is not a mapping.
+    """
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        raise InvalidArgumentError(
+            f"{field} must be a dict or another mapping, not a value of type {type(value).__name__}",
+            field=field,
+        )
+    return value
 
 
 def _extra_headers(extra: Mapping[str, str]) -> Iterable[tuple[str, str]]:

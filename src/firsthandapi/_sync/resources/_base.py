@@ -120,24 +120,28 @@ class Resource:
         extra_headers: Headers | None = None,
         extra_query: Query | None = None,
     ) -> Page[M]:
+        # Bad arguments are told at once, not when the list is first walked.
+        build_request("GET", path, timeout=timeout, extra_headers=extra_headers, extra_query=extra_query)
         filters = dict(arguments.query(params))
         start = filters.pop("cursor", None)
-        filters.setdefault("limit", str(LARGEST_PAGE))
+        if "limit" not in (extra_query or {}):
+            filters.setdefault("limit", str(LARGEST_PAGE))
 
         def fetch(cursor: str | None) -> tuple[DecodedPage[M], ApiResponse]:
             query = filters if cursor is None else {**filters, "cursor": cursor}
+            extra = dict(extra_query or {})
+            if cursor is not None:
+                # A cursor in extra_query would hold every page at the same place.
+                extra.pop("cursor", None)
             request = build_request(
                 "GET",
                 path,
                 query=query.items(),
                 timeout=timeout,
                 extra_headers=extra_headers,
-                # A cursor in extra_query would hold every page at the same place.
-                extra_query={name: value for name, value in (extra_query or {}).items() if name not in query},
+                extra_query=extra,
             )
             response, content = self._transport.send(request)
             return decode_page(model, content, response), response
 
-        # Bad arguments are told at once, not when the list is first walked.
-        build_request("GET", path, timeout=timeout, extra_headers=extra_headers, extra_query=extra_query)
         return Page(fetch, start)
