@@ -39,6 +39,7 @@ RULES: list[tuple[str, str]] = [
     (r"\bhandle_async_request\b", "handle_request"),
     (r"\baiter_stream\b", "iter_stream"),
     (r"\baiter_raw\b", "iter_raw"),
+    (r"\baread\b", "read"),
     (r"\bhttpx\.AsyncClient\b", "httpx.Client"),
     (r"\bimport anyio\b", "import contextlib"),
     (r"\banyio\.fail_after\b", "contextlib.nullcontext"),

@@ -90,6 +90,9 @@ class BorrowedWire:
                 response = self._client.send(outgoing, auth=None, follow_redirects=False, stream=True)
                 try:
                     raw_headers = tuple(response.headers.raw)
+                    if response.is_stream_consumed:
+                        # Read already: by an event hook of the caller's, or a transport that mocks.
+                        return response.status_code, raw_headers, response.read()
                     reader = BodyReader(response.status_code, Headers(raw_headers))
                     for chunk in response.iter_raw():
                         reader.feed(chunk)

@@ -168,15 +168,13 @@ class FirstHandClient:
 
     @property
     def rate_limit(self) -> RateLimit | None:
-        """The rate limit as of the latest response; None before it. Truthy while a call may be made."""
-        latest = self._transport.latest
-        return None if latest is None else latest.rate_limit
+        """The rate limit as the service last told it; None before that. Truthy while a call may be made."""
+        return self._transport.hold.rate_limit
 
     @property
     def credits_remaining_cents(self) -> int | None:
-        """The credits left, in US cents, as of the latest response; None before it."""
-        latest = self._transport.latest
-        return None if latest is None else latest.credits_remaining_cents
+        """The credits left, in US cents, as the service last told it; None before that."""
+        return self._transport.hold.credits_remaining_cents
 
     @cached_property
     def jobs(self) -> Jobs:

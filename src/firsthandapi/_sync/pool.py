@@ -39,8 +39,12 @@ class Pool:
             FirstHandTimeoutError: all are busy for `timeout` seconds.
         """
         if self._pid != os.getpid():
-            # After a fork the child must not speak over its parent's sockets.
+            # After a fork the child must not speak over its parent's sockets. To close its copies of them
+            # says nothing to the other end.
+            inherited = self._idle
             self._start()
+            for connection in inherited:
+                connection.close()
         if not self._free.acquire(timeout=timeout):
             raise FirstHandTimeoutError(
                 f"all {MAX_CONNECTIONS} connections were busy for {timeout:g} s", request_sent=False
@@ -63,6 +67,9 @@ class Pool:
         self._free.release()
         if reusable and not self._closed and connection.usable():
             self._idle.append(connection)
+            if self._closed:
+                # It was closed by another thread just now, which may have missed this one.
+                self.close()
         else:
             connection.close()
 

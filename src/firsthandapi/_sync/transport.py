@@ -6,12 +6,13 @@ from __future__ import annotations
 import sys
 import warnings
 from collections.abc import Iterable
+from types import FrameType
 from typing import Any, Protocol
 
 from firsthandapi._core.api_errors import error_from_response
 from firsthandapi._core.config import Config, choose_proxy
-from firsthandapi._core.masking import mask_key
-from firsthandapi._core.ratelimit import hold_back
+from firsthandapi._core.masking import mask_key, mask_secrets
+from firsthandapi._core.ratelimit import RateLimit, hold_back
 from firsthandapi._core.request import Request
 from firsthandapi._core.response import ApiResponse
 from firsthandapi._core.retry import RetryAfter, asked_to_wait, decide
@@ -26,6 +27,11 @@ from firsthandapi.errors import (
     FirstHandTimeoutError,
     NotFoundError,
 )
+
+# What a socket can be told to wait; beyond it the system refuses, and nobody waits for 11 days.
+_LONGEST_ATTEMPT = 1_000_000.0
+# A timer may go off a little before the clock says so.
+_TIMER_SLACK = 0.05
 
 USER_AGENT = (
     f"firsthandapi-python/{__version__} (Python {sys.version_info[0]}.{sys.version_info[1]}; {sys.platform})"
@@ -93,12 +99,13 @@ class Shared:
 
 
 class Hold:
-    """The latest response of a key, and when its next request may go out."""
+    """What the service last said to a key, and when the key's next request may go out."""
 
-    __slots__ = ("latest", "until")
+    __slots__ = ("credits_remaining_cents", "rate_limit", "until")
 
     def __init__(self) -> None:
-        self.latest: ApiResponse | None = None
+        self.rate_limit: RateLimit | None = None
+        self.credits_remaining_cents: int | None = None
         self.until = 0.0
 
 
@@ -122,7 +129,7 @@ class Transport:
     def __init__(self, config: Config, shared: Shared) -> None:
         self.config = config
         self.shared = shared
-        self._hold = shared.hold(config.api_key)
+        self.hold = shared.hold(config.api_key)
         headers = [("Accept", "application/json"), ("Accept-Encoding", "gzip"), ("User-Agent", USER_AGENT)]
         if config.api_key is not None:
             headers.append(("Authorization", f"Bearer {config.api_key}"))
@@ -131,11 +138,6 @@ class Transport:
     @property
     def clock(self) -> Clock:
         return self.shared.clock
-
-    @property
-    def latest(self) -> ApiResponse | None:
-        """The latest response to this key."""
-        return self._hold.latest
 
     def send(self, request: Request) -> tuple[ApiResponse, bytes]:
         """Send `request` until it is answered, or trying again makes no sense.
@@ -215,17 +217,18 @@ class Transport:
                 raise self._deadline_exceeded(call)
             timeout = min(timeout, left)
         call.attempts += 1
-        headers = [
-            *self._headers,
-            *((n.encode("ascii"), v.encode("latin-1")) for n, v in call.request.headers),
-        ]
+        given = [(n.encode("ascii"), v.encode("latin-1")) for n, v in call.request.headers]
+        names = {name.lower() for name, _ in given}
+        headers = [*(pair for pair in self._headers if pair[0].lower() not in names), *given]
         try:
             status, raw_headers, body = self.shared.wire(self.config).exchange(
-                call.request, headers, timeout=timeout
+                call.request, headers, timeout=min(timeout, _LONGEST_ATTEMPT)
             )
         except FirstHandConnectionError as error:
             error.attempts = call.attempts
-            if isinstance(error, FirstHandTimeoutError) and timeout == left:
+            # Not every timeout of an attempt cut short is the deadline's: connecting has its own.
+            left = self._time_left(call)
+            if isinstance(error, FirstHandTimeoutError) and left is not None and left <= _TIMER_SLACK:
                 raise self._deadline_exceeded(call) from error
             raise
         response = ApiResponse(
@@ -240,7 +243,7 @@ class Transport:
         raise error_from_response(response, body, now=self.clock.time())
 
     def _wait_for_rate_limit(self, call: Call) -> None:
-        pause = self._hold.until - self.clock.monotonic()
+        pause = self.hold.until - self.clock.monotonic()
         if pause <= 0:
             return
         left = self._time_left(call)
@@ -249,13 +252,14 @@ class Transport:
         self.clock.sleep(pause)
 
     def _remember(self, call: Call, response: ApiResponse) -> None:
-        hold = self._hold
         headers = response.headers
-        if "x-ratelimit-remaining" in headers or hold.latest is None:
-            hold.latest = response
-            rate_limit = response.rate_limit
-            if rate_limit is not None:
-                hold.until = self.clock.monotonic() + hold_back(rate_limit, headers, now=self.clock.time())
+        # A gateway's answer says nothing of either; what is known stays known.
+        rate_limit, credits_remaining_cents = response.rate_limit, response.credits_remaining_cents
+        if rate_limit is not None:
+            self.hold.rate_limit = rate_limit
+            self.hold.until = self.clock.monotonic() + hold_back(rate_limit, headers, now=self.clock.time())
+        if credits_remaining_cents is not None:
+            self.hold.credits_remaining_cents = credits_remaining_cents
         if "deprecation" in headers and call.request.endpoint not in self.shared.deprecations:
             self.shared.deprecations.add(call.request.endpoint)
             _warn_deprecated(call.request.endpoint, headers.get("sunset"), headers.get("link"))
@@ -284,12 +288,16 @@ def _warn_deprecated(endpoint: str, sunset: str | None, link: str | None) -> Non
     if sunset:
         message += f"; it stops working on {sunset}"
     if link:
-        message += f"; see {link}"
+        message += f"; see {mask_secrets(link)}"
     message += ". A newer firsthandapi may use its successor"
     import inspect
 
-    # The warning belongs to the user's line, not to one of ours.
+    # The warning belongs to the user's line, not to one of ours or of what runs our retries.
     frame, level = inspect.currentframe(), 1
-    while frame is not None and str(frame.f_globals.get("__name__", "")).startswith("firsthandapi."):
+    while frame is not None and _module(frame).startswith(("firsthandapi.", "tenacity.")):
         frame, level = frame.f_back, level + 1
     warnings.warn(message, DeprecationWarning, stacklevel=level)
+
+
+def _module(frame: FrameType) -> str:
+    return f"{frame.f_globals.get('__name__')}."
