@@ -11,11 +11,23 @@ from typing import ParamSpec, TypeVar
 
 import anyio.to_thread
 
+from firsthandapi.errors import InvalidArgumentError
+
 P = ParamSpec("P")
 T = TypeVar("T")
 
 # What `on_update` and the like may be.
 Callback = Callable[[T], "Awaitable[object] | object"]
+
+
+def check_callback(callback: Callback[T] | None, field: str) -> None:
+    """Refuse what cannot be called, before anything is sent.
+
+    Raises:
+        InvalidArgumentError: it cannot be.
+    """
+    if callback is not None and not callable(callback):
+        raise InvalidArgumentError(f"{field} must be a function, a coroutine function or None", field=field)
 
 
 async def call_back(callback: Callback[T] | None, value: T) -> None:

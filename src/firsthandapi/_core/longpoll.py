@@ -17,9 +17,13 @@ _LONGEST_PAUSE = 10.0
 _FIRST_PAUSE = 0.5
 
 
-def poll_wait(time_left: float | None) -> int | None:
-    """Seconds to ask the service to hold the next poll, 1 to 60; None if there is no room for one."""
-    wait = LONGEST_POLL if time_left is None else min(int(time_left), LONGEST_POLL)
+def poll_wait(time_left: float | None, deadline: float | None = None) -> int | None:
+    """Seconds to ask the service to hold the next poll, 1 to 60; None if there is no room for one.
+
+    `deadline` is the client's: a poll is a call, so its answer must have time to come within it.
+    """
+    limits = [LONGEST_POLL, time_left, None if deadline is None else deadline * 0.8]
+    wait = int(min(limit for limit in limits if limit is not None))
     return wait if wait >= 1 else None
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
+from inspect import iscoroutinefunction
 from typing import ParamSpec, TypeVar
 
 from firsthandapi.errors import InvalidArgumentError
@@ -14,16 +15,26 @@ T = TypeVar("T")
 Callback = Callable[[T], object]
 
 
+def check_callback(callback: Callback[T] | None, field: str) -> None:
+    """Refuse what cannot be called or would have to be awaited, before anything is sent.
+
+    Raises:
+        InvalidArgumentError: it cannot be, or would have to be.
+    """
+    if callback is not None and not callable(callback):
+        raise InvalidArgumentError(f"{field} must be a function or None", field=field)
+    call = getattr(callback, "__call__", None)  # noqa: B004 # an object's method may be a coroutine function
+    if iscoroutinefunction(callback) or iscoroutinefunction(call):
+        raise InvalidArgumentError(
+            f"{field} is a coroutine function, which the sync client cannot await; use AsyncFirstHandClient",
+            field=field,
+        )
+
+
 def call_back(callback: Callback[T] | None, value: T) -> None:
     """Tell the caller."""
     if callback is not None:
-        result = callback(value)
-        if isinstance(result, Coroutine):
-            result.close()
-            raise InvalidArgumentError(
-                "a coroutine function was given to the sync client, which cannot await it; use AsyncFirstHandClient",
-                field=getattr(callback, "__name__", "callback"),
-            )
+        callback(value)
 
 
 def run_blocking(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

@@ -8,12 +8,12 @@ from typing import Any
 
 from typing_extensions import Required, TypedDict, Unpack
 
-from firsthandapi._async.bridge import Callback, call_back
+from firsthandapi._async.bridge import Callback, call_back, check_callback
 from firsthandapi._async.pages import PageRequest
 from firsthandapi._async.resources._base import Body, Headers, Query, Resource
 from firsthandapi._core.arguments import check
 from firsthandapi._core.longpoll import Pauses, heals, poll_wait
-from firsthandapi._core.request import build_request, check_id, check_limit_seconds
+from firsthandapi._core.request import build_request, check_id, check_limit_seconds, check_mapping
 from firsthandapi._core.retry import asked_to_wait
 from firsthandapi._core.spend import check_limit, check_spend
 from firsthandapi.errors import FirstHandError, WaitTimeoutError
@@ -139,14 +139,13 @@ class Jobs(Resource):
             },
         )
         # What is sent decides what is paid, and extra_body may have the last word on it.
-        files, price = (
-            (extra_body or {}).get(name, value)
-            for name, value in (
-                ("files_needed", params.files_needed),
-                ("price_per_file_cents", params.price_per_file_cents),
-            )
-        )
-        check_spend(files, price, max_spend_cents, self._transport.config.max_spend_cents)
+        sent = {
+            "files_needed": params.files_needed,
+            "price_per_file_cents": params.price_per_file_cents,
+            **check_mapping(extra_body, "extra_body"),
+        }
+        limits = (max_spend_cents, self._transport.config.max_spend_cents)
+        check_spend(sent["files_needed"], sent["price_per_file_cents"], *limits)
         return await self._write(
             Job,
             "POST",
@@ -316,6 +315,7 @@ class Jobs(Resource):
         """
         check_id(job_id, "job_id")
         check_limit_seconds(timeout, "timeout")
+        check_callback(on_update, "on_update")
         return await self._wait(
             job_id,
             None,
@@ -350,6 +350,7 @@ class Jobs(Resource):
         Contract: §1 "Long-poll", §2 "POST /v1/jobs".
         """
         check_limit_seconds(timeout, "timeout")
+        check_callback(on_update, "on_update")
         job = await self.create(**fields)
         return await self._wait(job.id, job, timeout=timeout, on_update=on_update)
 
@@ -366,24 +367,23 @@ class Jobs(Resource):
         clock = self._transport.clock
         ends = None if timeout is None else clock.monotonic() + timeout
         pauses = Pauses()
+        failure: FirstHandError | None = None
+        first = True
         if job is not None:
+            first = False
             await call_back(on_update, job)
         while job is None or not job.is_terminal:
             started = clock.monotonic()
             left = None if ends is None else ends - started
-            if left is not None and left <= 0 and (job is not None or timeout):
+            # With a timeout of 0 the job is still looked at once.
+            if left is not None and left <= 0 and not first:
+                seen = "" if job is None else f": it is {job.status}, {job.files_approved} files approved"
                 raise WaitTimeoutError(
-                    f"{job_id} was not done after {timeout:g} s"
-                    + (
-                        f": it is {job.status}, {job.files_approved} files approved"
-                        if job is not None
-                        else ""
-                    )
-                    + "; the job goes on: call jobs.wait again",
+                    f"{job_id} was not done after {timeout:g} s{seen}; the job goes on: call jobs.wait again",
                     job=job,
-                )
+                ) from failure
             # The first read is not held, so that the caller sees the job at once.
-            hold = None if job is None else poll_wait(left)
+            hold = None if job is None else poll_wait(left, self._transport.config.deadline)
             request = build_request(
                 "GET",
                 f"/v1/jobs/{job_id}",
@@ -398,19 +398,22 @@ class Jobs(Resource):
             try:
                 latest = await self._read(Job, request)
             except FirstHandError as error:
+                failure = error
                 asked = asked_to_wait(error, now=clock.time())
                 if not heals(error) or (asked is not None and left is not None and asked > left):
                     raise
                 pause = pauses.after_early_answer() if asked is None else asked
             else:
+                failure = None
                 if job is None or (latest.status, latest.files_approved) != (job.status, job.files_approved):
                     await call_back(on_update, latest)
-                held = hold is None or clock.monotonic() - started >= hold * 0.9
-                if job is not None and latest.status == job.status and not held:
-                    pause = pauses.after_early_answer()
-                else:
+                held = hold is not None and clock.monotonic() - started >= hold * 0.9
+                if held or job is None or latest.status != job.status:
                     pauses.reset()
-                job, timeout = latest, timeout or None
+                else:
+                    pause = pauses.after_early_answer()
+                job = latest
+            first = False
             if pause and ends is not None:
                 pause = min(pause, max(ends - clock.monotonic(), 0.0))
             if pause:
