@@ -103,6 +103,18 @@ def test_a_warning_as_an_error(connect: Connect, fresh_server: MockServer) -> No
     assert client.me().response.status_code == 200
 
 
+def test_a_warning_as_an_error_does_not_cost_a_job(
+    connect: Connect, fresh_server: MockServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Where warnings are errors, the answer to a POST, which may have been paid for, is given; the note is logged."""
+    client = connect(fresh_server)
+    fresh_server.faults.add(headers={"Deprecation": "true"})
+    assert client.jobs.create(**JOB).status == "open"
+    assert [(record.name, record.getMessage().partition(".")[0]) for record in caplog.records] == [
+        ("firsthandapi", "FirstHandAPI has deprecated POST /v1/jobs")
+    ]
+
+
 def test_after_the_sunset(connect: Connect, fresh_server: MockServer) -> None:
     """An endpoint that was switched off is a GoneError that says to upgrade."""
     fresh_server.deprecate("/v1/me", sunset=datetime(2020, 1, 1, tzinfo=timezone.utc))

@@ -347,7 +347,11 @@ def test_a_certificate_that_nobody_trusts(connect: Connect, tls: Tls) -> None:
     with pytest.raises(FirstHandConnectionError, match=r"(?i)certificate") as caught:
         client.me()
     assert not caught.value.request_sent
+    assert caught.value.untrusted
     assert tls.heads == []
+    # It will not be trusted in ten seconds either, so a wait does not sit it out.
+    with pytest.raises(FirstHandConnectionError, match=r"(?i)certificate"):
+        client.jobs.wait("job_1")
 
 
 def test_a_certificate_of_another_name(connect: Connect, tls: Tls, trust: str) -> None:

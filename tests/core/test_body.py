@@ -81,6 +81,15 @@ def test_not_gzip(data: bytes) -> None:
     assert caught.value.content_type == "application/json"
 
 
+@pytest.mark.parametrize("status", [302, 404, 502])
+def test_not_gzip_in_an_error(status: int) -> None:
+    """The status of an error says what went wrong: a body that is not the gzip it claims does not hide it."""
+    body = reader("gzip", status)
+    body.feed(b"<html>Bad Gateway</html>")
+    body.feed(b"more of it")
+    assert isinstance(body.finish(), bytes)
+
+
 def test_junk_after_gzip() -> None:
     """What follows the end of a gzip is not kept without bound: it is another member or an error."""
     body = reader("gzip")
