@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from firsthandapi._core.config import DEFAULT_MAX_RETRIES, DEFAULT_TIMEOUT
 from firsthandapi._core.download import Wanted, allowed_schemes, failure
-from firsthandapi.errors import ConfigurationError, DownloadError
+from firsthandapi.errors import ConfigurationError
 
 from .clock import Clock
 from .exchange import Session
@@ -32,6 +32,7 @@ CONCURRENCY = 32
 _FIRST_THREADS = 8
 # How long a cancelled run may take to end; a thread that resolves a name or runs `refresh` cannot be ended.
 _ENDS_WITHIN = 0.9
+_NOT_TRIED = "it was not tried, since the disk is full"
 
 
 def _ignore(_: int) -> None:
@@ -93,7 +94,7 @@ class Engine:
         self._threads: list[threading.Thread] = []
         self._idle = 0
         self._closing = False
-        self._full: DownloadError | None = None
+        self._full = False
         self._directories: set[Path] = set()
 
     def submit(self, wanted: Wanted) -> None:
@@ -102,12 +103,12 @@ class Engine:
             if self._closing:
                 raise ConfigurationError("the downloads are closed: nothing can be added")
             full = self._full
-            if full is None:
+            if not full:
                 self._queue.append(wanted)
                 self._grow(min(_FIRST_THREADS, self._concurrency))
                 self._work.notify()
-        if full is not None:
-            self._report(Outcome(wanted, error=failure(wanted.file_id, f"not tried: {full}")))
+        if full:
+            self._report(Outcome(wanted, error=failure(wanted.file_id, _NOT_TRIED)))
 
     def sync(self) -> None:
         """Flush the names of what is done to the disk, so that they outlive a power cut. Files themselves are
@@ -168,6 +169,8 @@ class Engine:
         try:
             while (wanted := self._next()) is not None:
                 self._report(self._fetch(wanted, session))
+                if self._full:
+                    self._refuse_queued(_NOT_TRIED)
         finally:
             session.close()
 
@@ -188,8 +191,7 @@ class Engine:
             return Outcome(wanted, error=failure(wanted.file_id, "the run was cancelled"))
         except DiskFullError as error:
             with self._lock:
-                self._full = error.error
-            self._refuse_queued(f"not tried: {error}")
+                self._full = True
             return Outcome(wanted, error=error.error)
         except Exception as error:  # whatever it is, it must not cost the files after it
             reported = failure(wanted.file_id, f"unexpectedly, {type(error).__name__}")

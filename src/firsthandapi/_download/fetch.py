@@ -80,7 +80,7 @@ class Rules:
 
 
 class DiskFullError(Exception):
-    """The disk is full, for this file and the next."""
+    """The disk is full, for this file and the next; `error` is what became of this one."""
 
     def __init__(self, error: DownloadError) -> None:
         super().__init__(str(error))
@@ -141,6 +141,14 @@ class _Fetch:
         self._url, self._expires_at = wanted.url, wanted.expires_at
 
     def run(self) -> Outcome:
+        try:
+            return self._run()
+        except BaseException:
+            # Whoever counts bytes counts those of files that are there.
+            self._rules.on_bytes(-self._offset)
+            raise
+
+    def _run(self) -> Outcome:
         clock = self._rules.clock
         reason = ""
         if is_too_old(self._expires_at, now=clock.time()):
@@ -255,8 +263,11 @@ class _Fetch:
         finally:
             if beside is not None:
                 beside.close()
-        if self._total is not None and self._offset < self._total:
-            raise BrokenError("the storage sent less than it announced")
+        whole = self._total
+        if whole is None and not response.head.framed:
+            whole = limit  # the end of a body without framing may be that of its connection alone
+        if whole is not None and self._offset < whole:
+            raise BrokenError("the body ended early")
 
     def _take(self, size: int) -> None:
         self._gained += size
