@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from firsthandapi._core.download import MOST_ATTEMPTS, Wanted
+from firsthandapi._core.download import MOST_ATTEMPTS
 from firsthandapi._download import engine as engine_module
 from firsthandapi._download import fetch as fetch_module
 from firsthandapi._download.clock import Clock
@@ -940,7 +940,7 @@ def test_cancel_in_a_pause(bench: Bench) -> None:
     bench.storage.handler = lambda _: response(status=503, Retry_After="50")
     outcomes: queue.SimpleQueue[Outcome] = queue.SimpleQueue()
     started = time.monotonic()
-    with pytest.raises(KeyboardInterrupt), bench.engine(outcomes, clock=Clock()) as engine:
+    with pytest.raises(KeyboardInterrupt), bench.engine(outcomes, clock=Clock()) as engine:  # noqa: PT012 # the block is what is tested
         engine.submit(bench.wanted())
         while not bench.storage.requests:
             time.sleep(0.005)
@@ -1008,7 +1008,7 @@ def test_interrupted_close(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Non
             raise KeyboardInterrupt
         join(self, timeout)
 
-    with pytest.raises(KeyboardInterrupt), bench.engine(outcomes, timeout=30) as engine:
+    with pytest.raises(KeyboardInterrupt), bench.engine(outcomes, timeout=30) as engine:  # noqa: PT012 # the block is what is tested
         engine.submit(bench.wanted())
         while not bench.storage.requests:
             time.sleep(0.005)

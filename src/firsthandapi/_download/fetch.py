@@ -26,7 +26,7 @@ from firsthandapi._core.download import (
     range_headers,
     strong_etag,
 )
-from firsthandapi.errors import DownloadError, FirstHandError
+from firsthandapi.errors import ConfigurationError, DownloadError, FirstHandError
 
 from .clock import Clock
 from .digest import LARGE_BYTES, Beside, Digest
@@ -177,6 +177,8 @@ class _Fetch:
                 clock.pause(pause, self._session.network.stop)
             except (HopelessError, BadUrlError) as error:
                 raise _GiveUpError(str(error)) from None
+            except ConfigurationError as error:  # the environment names a proxy that cannot be used
+                raise _GiveUpError(str(error), cause=error) from None
             if self._session.network.stop.is_set():
                 raise StoppedError
         raise _GiveUpError(f"{reason or 'it never ends'} (after {self._attempts.made - 1} attempts)")
