@@ -31,7 +31,7 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 SETS = {"200 x 100 KB": (200, 100_000), "40 x 5 MB": (40, 5_000_000), "1 x 500 MB": (1, 500_000_000)}
-FAR_SETS = {name: SETS[name] for name in ("200 x 100 KB", "40 x 5 MB")}
+FAR_SETS = ("200 x 100 KB", "40 x 5 MB")
 # How many times curl's speed, and huggingface_hub's, ours has to be.
 TARGETS = {
     ("plain", "200 x 100 KB"): (0.4, 2.0),
@@ -226,7 +226,7 @@ def report(mode: str, name: str, count: int, size: int, runs: dict[str, list[Run
     speeds = {
         tool: statistics.median(total / run.seconds / 1e6 for run in done) for tool, done in runs.items()
     }
-    print(f"\n{mode}, {name}")
+    print(f"\n{mode}, {name}", flush=True)
     for tool, done in runs.items():
         cpu = statistics.median(run.cpu for run in done) / total * 1e9
         memory = max(run.rss_kb for run in done) / 1024
@@ -253,6 +253,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--only", default="plain,tls,far", help="plain, tls, far")
     parser.add_argument("--hub", default=sys.executable, help="a Python that has huggingface_hub")
+    parser.add_argument("--sets", default=",".join(SETS), help="some of: " + ", ".join(SETS))
     parser.add_argument("--directory", default=None, help="a disk with 3 GB of room")
     options = parser.parse_args()
     modes = options.only.split(",")
@@ -278,7 +279,9 @@ def main() -> None:
         make_files(base / "files")
         with serving(base, modes) as origins:
             for mode, origin in origins.items():
-                for number, (name, (count, size)) in enumerate((FAR_SETS if mode == "far" else SETS).items()):
+                for number, (name, (count, size)) in enumerate(SETS.items()):
+                    if name not in options.sets.split(",") or (mode == "far" and name not in FAR_SETS):
+                        continue
                     setting = Setting(
                         [f"{origin}/{number}-{each}" for each in range(count)],
                         size,

@@ -472,7 +472,7 @@ def test_refresh_breaks(bench: Bench) -> None:
     bad, good = bench.fetch(bench.wanted(1, url=None), bench.wanted(2))
     assert good.error is None
     assert "RuntimeError" in str(bad.error)
-    assert "verysecret" not in str(bad.error)
+    assert "verysecret" not in f"{bad!r} {bad.error}"
     assert isinstance(pickle.loads(pickle.dumps(bad.error)), DownloadError)
 
 
@@ -826,6 +826,25 @@ def test_few_files_few_threads(bench: Bench) -> None:
 
 def names() -> list[str]:
     return [thread.name for thread in threading.enumerate() if thread.name.startswith("firsthandapi-")]
+
+
+def test_no_more_threads(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When the system gives no more threads those there are do the work; when it gives none, that is an error."""
+    start = threading.Thread.start
+    given: list[int] = []
+
+    def scarce(self: threading.Thread) -> None:
+        if self.name.startswith("firsthandapi-"):
+            if given:
+                raise RuntimeError("can't start new thread")
+            given.append(1)
+        start(self)
+
+    monkeypatch.setattr(threading.Thread, "start", scarce)
+    outcomes = bench.fetch(*(bench.wanted(n) for n in range(10)))
+    assert [outcome.error for outcome in outcomes] == [None] * 10
+    with pytest.raises(DownloadError, match="no thread"):
+        bench.fetch(bench.wanted())
 
 
 def test_threads_grow_with_latency(bench: Bench) -> None:

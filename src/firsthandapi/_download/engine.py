@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 from firsthandapi._core.config import DEFAULT_MAX_RETRIES, DEFAULT_TIMEOUT
 from firsthandapi._core.download import Wanted, allowed_schemes, failure
-from firsthandapi.errors import ConfigurationError
+from firsthandapi._core.masking import mask_secrets
+from firsthandapi.errors import ConfigurationError, DownloadError
 
 from .clock import Clock
 from .exchange import Session
@@ -120,8 +121,9 @@ class Engine:
 
     def close(self, *, cancel: bool = False) -> None:
         """Wait for all that was submitted, or cancel it: that takes a second at most, and leaves no temporary
-        file. What is cancelled gets an outcome too. Closing again does no harm, and may cancel a close that
-        was interrupted."""
+        file. What is cancelled gets an outcome too; it comes after the return only from a thread that cannot be
+        ended, since it resolves a name or runs `refresh`. Closing again does no harm, and may cancel a close
+        that was interrupted. Not to be called by a callback."""
         with self._lock:
             self._closing = True
             self._work.notify_all()
@@ -154,8 +156,14 @@ class Engine:
         """Start a thread if there is work for it. The lock is held."""
         if len(self._queue) > self._idle and len(self._threads) < most:
             thread = threading.Thread(target=self._run, name="firsthandapi-download", daemon=True)
-            self._threads.append(thread)
-            thread.start()
+            try:
+                thread.start()
+            except RuntimeError:  # the system has no more threads: those there are must do
+                if not self._threads:
+                    self._queue.pop()
+                    raise DownloadError("no file can be fetched: the system gives no thread") from None
+            else:
+                self._threads.append(thread)
 
     def _waits(self) -> None:
         with self._lock:
@@ -194,11 +202,12 @@ class Engine:
                 self._full = True
             return Outcome(wanted, error=error.error)
         except Exception as error:  # whatever it is, it must not cost the files after it
-            reported = failure(wanted.file_id, f"unexpectedly, {type(error).__name__}")
-            reported.__cause__ = error
-            return Outcome(wanted, error=reported)
+            # Not chained: a traceback would show its text as it is.
+            reason = mask_secrets(f"{type(error).__name__}: {error}")
+            return Outcome(wanted, error=failure(wanted.file_id, f"unexpectedly, {reason}"))
         if outcome.error is None:
-            self._directories.add(wanted.target.parent)
+            with self._lock:
+                self._directories.add(wanted.target.parent)
         return outcome
 
     def _refuse_queued(self, reason: str) -> None:
