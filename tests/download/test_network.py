@@ -5,6 +5,7 @@ from __future__ import annotations
 import queue
 import socket
 import ssl
+import threading
 import time
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import pytest
 from firsthandapi._core.config import Origin
 from firsthandapi._download.engine import Engine
 from firsthandapi._download.fetch import Outcome
+from firsthandapi._download.network import Network, StoppedError
 from firsthandapi.errors import ConfigurationError
 
 from .conftest import Bench
@@ -187,6 +189,15 @@ def test_socks(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "need an HTTP proxy" in str(outcome.error)
     assert isinstance(outcome.error.failures[0][1], ConfigurationError)
     assert bench.storage.requests == []
+
+
+def test_stopped_before_it_begins(storage: Storage) -> None:
+    """A socket that comes after the end is closed at once."""
+    stop = threading.Event()
+    network = Network(proxy=None, verify=True, timeout=1, stop=stop)
+    stop.set()
+    with pytest.raises(StoppedError):
+        network.connect(Origin("http", "127.0.0.1", storage.port, ""), lambda: None)
 
 
 def test_tunnel_to_ipv6() -> None:

@@ -17,7 +17,7 @@ from .head import MOST_HEAD_BYTES, Head, MalformedResponseError, parse_chunk_siz
 from .network import NOTICEABLE, BrokenError, Network, StoppedError, as_broken, proxy_headers
 
 # One a thread, and all the memory a file takes, however large it is.
-BUFFER_BYTES: Final = 256 * 1024
+BUFFER_BYTES: Final = 512 * 1024
 # A small body that is of no use is read, so that its connection stays of use.
 _MOST_DRAINED = 16 * 1024
 # Bytes are handed on at least so often, for the sake of who watches.
