@@ -107,7 +107,8 @@ def resolve_base_url(base_url: str | None, environ: Mapping[str, str]) -> str:
             f"{source} must be https: over http the API key would travel in the clear. "
             "http is for loopback only (localhost, 127.0.0.1, [::1])"
         )
-    return url.rstrip("/")
+    # urlsplit reads HTTPS:// too; what compares schemes later need not.
+    return (parts.scheme + url[len(parts.scheme) :]).rstrip("/")
 
 
 def is_loopback(host: str) -> bool:
