@@ -439,6 +439,25 @@ def test_an_http_client_that_is_closed(connect: Connect) -> None:
         client.me()
 
 
+def test_a_transport_that_blocks(connect: Connect) -> None:
+    """A chunk that came too late is too late, also where a transport of the caller's let nobody cancel it."""
+
+    class Late(Broken):
+        def __iter__(self) -> Iterator[bytes]:
+            time.sleep(0.05)
+            yield BODY
+
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            for chunk in self.__iter__():
+                yield chunk
+
+    stream = Late(OSError())
+    client = connect(handler=lambda request: httpx.Response(200, stream=stream), timeout=0.01, max_retries=0)
+    with pytest.raises(FirstHandTimeoutError):
+        client.me()
+    assert stream.closed
+
+
 def test_the_timeout_holds_over_an_http_client(connect: Connect, fresh_server: Any) -> None:
     """An attempt over the caller's http client ends with its timeout, against a body a byte at a time."""
     kind = httpx.AsyncClient if connect.is_async else httpx.Client

@@ -106,6 +106,7 @@ def test_the_package_lists_each() -> None:
     """`dir` and completion know names that are loaded when first used."""
     assert set(errors.__all__) <= set(dir(firsthandapi))
     assert firsthandapi.errors is errors
+    assert firsthandapi.__getattr__("errors") is errors
 
 
 @pytest.mark.parametrize("protocol", range(2, pickle.HIGHEST_PROTOCOL + 1))
