@@ -1,0 +1,364 @@
+"""The rules of downloading: what to ask for, what an answer means, whether to try again. No I/O.
+
+The engine in `_download` asks here after every step, so that each rule is a function call in a test.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from urllib.parse import urljoin, urlsplit
+
+from firsthandapi.errors import DownloadError, IntegrityError
+
+from .config import Origin
+from .retry import LONGEST_RETRY_AFTER, backoff, parse_retry_after
+
+MOST_REDIRECTS = 5
+# In a row, without a byte gained. A file whose fresh URLs are refused as well is refused for another reason.
+MOST_REFRESHES = 2
+# Whatever else holds: a server that drops every connection after a few bytes must not keep us for ever.
+MOST_ATTEMPTS = 100
+# What a transfer must bring, in bytes a second over a window of twice the `timeout`. `timeout` alone bounds
+# the silence between two bytes, so a server that sends one byte every 29 s would hold a thread for years.
+# Any link that people really have, a bad mobile one included, brings ten times this.
+LEAST_RATE = 1024
+# Clocks differ, and a request takes its time.
+EXPIRY_MARGIN = 30.0
+
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+_STRONG_ETAG = re.compile(r'"[\x21\x23-\x7e]*"')
+_CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18}|\*)")
+_DIGITS = re.compile(r"[0-9]{1,18}")
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """One file to fetch.
+
+    Attributes:
+        file_id: its id.
+        url: its signed URL, or None: then a fresh one is fetched first.
+        expires_at: when that URL ends; None if nobody said.
+        size_bytes: the promised size, or None.
+        sha256: the promised SHA-256 in hex, or None.
+        target: where it goes. Its directory must exist; what stands there is replaced.
+    """
+
+    file_id: str
+    url: str | None
+    expires_at: datetime | None
+    size_bytes: int | None
+    sha256: str | None
+    target: Path
+
+
+@dataclass(frozen=True)
+class Address:
+    """A checked URL, in the parts that a request needs. `target` holds the signature: never show it."""
+
+    origin: Origin
+    target: str
+
+    def __repr__(self) -> str:
+        return f"<Address {self.origin.url}/…>"
+
+
+class BadUrlError(Exception):
+    """A URL that must not be fetched. The text says why, without the URL."""
+
+
+# --- URLs -------------------------------------------------------------------------------------------------
+
+
+def allowed_schemes(base_url: str) -> frozenset[str]:
+    """https; plain http only where the API itself is plain http, which is on loopback."""
+    return frozenset({"https", "http"} if base_url.startswith("http:") else {"https"})
+
+
+def parse_url(url: str, schemes: frozenset[str]) -> Address:
+    """`url` in parts, if it is one to fetch from.
+
+    Raises:
+        BadUrlError: it is not.
+    """
+    # urlsplit drops line breaks and tabs silently, so these are looked for first.
+    if not url.isascii() or not url.isprintable() or " " in url or "\\" in url:
+        raise BadUrlError("the download URL holds characters that no URL has")
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        raise BadUrlError("the download URL is malformed") from None
+    if parts.scheme not in schemes:
+        raise BadUrlError(f"the download URL is not {' or '.join(sorted(schemes, reverse=True))}")
+    if not host or port == 0:
+        raise BadUrlError("the download URL has no host")
+    if "@" in parts.netloc:
+        raise BadUrlError("the download URL holds credentials")
+    origin = Origin(parts.scheme, host, port or _DEFAULT_PORTS[parts.scheme], "")
+    # A signature covers path and query byte for byte: they go out as they came.
+    target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    return Address(origin, target)
+
+
+def follow(address: Address, location: str, *, hops: int, schemes: frozenset[str]) -> Address:
+    """Where a redirect leads; `hops` counts those before it.
+
+    Raises:
+        BadUrlError: not to be followed.
+    """
+    if hops >= MOST_REDIRECTS:
+        raise BadUrlError(f"more than {MOST_REDIRECTS} redirects")
+    if address.origin.scheme == "https":
+        schemes = frozenset({"https"})
+    try:
+        joined = urljoin(address.origin.url + address.target, location)
+        return parse_url(joined, schemes)
+    except ValueError:
+        raise BadUrlError("the storage redirected to a malformed URL") from None
+    except BadUrlError as error:
+        raise BadUrlError(f"the storage redirected to where it must not: {error}") from None
+
+
+def is_too_old(expires_at: datetime | None, *, now: float) -> bool:
+    """Whether a URL is known to have expired at `now` (Unix seconds), or is just about to."""
+    if expires_at is None:
+        return False
+    try:
+        return expires_at.timestamp() - EXPIRY_MARGIN <= now
+    except (OverflowError, ValueError):  # the year 1 or 9999, in a zone or on a system that cannot say it
+        return False
+
+
+# --- what to ask for --------------------------------------------------------------------------------------
+
+
+def strong_etag(headers: Mapping[str, str]) -> str | None:
+    """The ETag, if it names exactly these bytes; a weak one cannot vouch for a half of them."""
+    etag = headers.get("etag", "")
+    return etag if _STRONG_ETAG.fullmatch(etag) else None
+
+
+def range_headers(offset: int, etag: str | None) -> list[tuple[str, str]]:
+    """The headers that ask for the bytes from `offset` on, or for all if the object is another by now.
+
+    Only what an ETag vouches for is continued.
+    """
+    if offset == 0 or etag is None:
+        return []
+    return [("Range", f"bytes={offset}-"), ("If-Range", etag)]
+
+
+# --- what an answer means ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class ReadBody:
+    """The body is the file from byte `offset` on; `total` is the whole file's size, or None if nobody said."""
+
+    offset: int
+    total: int | None
+
+
+@dataclass(frozen=True)
+class Redirected:
+    """The file is elsewhere."""
+
+    location: str
+
+
+@dataclass(frozen=True)
+class Refused:
+    """403: the URL has expired, or is not good at all."""
+
+
+@dataclass(frozen=True)
+class TryAgain:
+    """Not now. `from_start` tells that what there is already is of no use."""
+
+    reason: str
+    retry_after: float | None = None
+    from_start: bool = False
+
+
+@dataclass(frozen=True)
+class Mismatch:
+    """Whole, but not the file that was promised."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class GiveUp:
+    """It makes no sense to ask again."""
+
+    reason: str
+
+
+Verdict = ReadBody | Redirected | Refused | TryAgain | Mismatch | GiveUp
+
+
+def judge(
+    status: int,
+    headers: Mapping[str, str],
+    *,
+    length: int | None,
+    framed: bool,
+    offset: int,
+    etag: str | None,
+    size_bytes: int | None,
+    sha256: str | None,
+    now: float,
+) -> Verdict:
+    """What a response's head says.
+
+    Args:
+        status: its status.
+        headers: its headers, names in lower case.
+        length: the body's length by its framing, or None.
+        framed: whether the body's end can be told from a broken connection.
+        offset: the first byte asked for.
+        etag: the ETag of the bytes before it.
+        size_bytes, sha256: what the file should be.
+        now: Unix seconds.
+    """
+    if status in (301, 302, 303, 307, 308) and headers.get("location"):
+        return Redirected(headers["location"])
+    if status == 403:
+        return Refused()
+    if status == 416 and offset:
+        return TryAgain("the object is shorter than it was", from_start=True)
+    if status in (408, 429) or status >= 500:
+        return TryAgain(f"the storage answered {status}", parse_retry_after(headers, now=now))
+    if status not in (200, 206):
+        return GiveUp(f"the storage answered {status}")
+    if headers.get("content-encoding", "identity").strip().lower() not in ("identity", ""):
+        return GiveUp("the storage encoded the file, though asked not to")
+    if not framed and size_bytes is None and sha256 is None:
+        return GiveUp("nothing tells whether the body is whole: no length, no size, no SHA-256")
+    if status == 206:
+        total = _total_of_part(headers, length=length, offset=offset, etag=etag)
+        if total is _WRONG_PART:
+            return TryAgain("the storage sent another part than asked for", from_start=True)
+    else:
+        offset, total = 0, length
+    if size_bytes is not None and total is not None and total != size_bytes:
+        return Mismatch(f"the storage has {total} bytes, {size_bytes} were promised")
+    return ReadBody(offset, total)
+
+
+_WRONG_PART = -1
+
+
+def _total_of_part(
+    headers: Mapping[str, str], *, length: int | None, offset: int, etag: str | None
+) -> int | None:
+    match = _CONTENT_RANGE.fullmatch(headers.get("content-range", "").strip().lower())
+    # A part that nobody asked for is wrong too: then offset is 0, and there is no ETag to hold it to.
+    if match is None or offset == 0 or headers.get("etag", etag) != etag:
+        return _WRONG_PART
+    first, last = int(match[1]), int(match[2])
+    total = None if match[3] == "*" else int(match[3])
+    if first != offset or (length is not None and length != last - first + 1):
+        return _WRONG_PART
+    # All the rest was asked for; a server may send less, and the next request asks for what is missing then.
+    return last + 1 if total is None else total if last < total else _WRONG_PART
+
+
+def check_whole(size: int, sha256: str, wanted: Wanted) -> Mismatch | None:
+    """Whether all that came is what was promised."""
+    if wanted.size_bytes is not None and size > wanted.size_bytes:
+        return Mismatch(f"more than the promised {wanted.size_bytes} bytes came")
+    if wanted.size_bytes is not None and size != wanted.size_bytes:
+        return Mismatch(f"{size} bytes came, {wanted.size_bytes} were promised")
+    if wanted.sha256 is not None and sha256 != wanted.sha256.strip().lower():
+        return Mismatch("its SHA-256 is not the one promised")
+    return None
+
+
+def content_length(text: str) -> int | None:
+    """A `Content-Length`; None if it is not one. Repeated, it must say the same each time."""
+    values = {value.strip() for value in text.split(",")}
+    value = values.pop()
+    return int(value) if not values and _DIGITS.fullmatch(value) else None
+
+
+# --- whether to try again ---------------------------------------------------------------------------------
+
+
+class Attempts:
+    """What has been tried for one file, and what may be tried still."""
+
+    def __init__(self, max_retries: int) -> None:
+        self.made = 0
+        self._max_retries = max_retries
+        self._failures = 0  # in a row, without a real gain
+        self._refusals = 0  # in a row, without a byte
+        self._mismatches = 0
+
+    def begin(self) -> bool:
+        """Whether one more may be made; it counts."""
+        self.made += 1
+        return self.made <= MOST_ATTEMPTS
+
+    def refused(self) -> bool:
+        """After a 403: whether a fresh URL is worth asking for. Outside the count of failures."""
+        self._refusals += 1
+        return self._refusals <= MOST_REFRESHES
+
+    def mismatched(self) -> bool:
+        """After the wrong bytes: whether to fetch them once more."""
+        self._mismatches += 1
+        return self._mismatches <= 1
+
+    def failed(
+        self, *, gained: int, seconds: float, retry_after: float | None, jitter: float
+    ) -> float | None:
+        """After a failure: seconds to pause before the next attempt, or None to give up.
+
+        An attempt that brought bytes at a fair rate starts the count anew: a large file over a bad line needs
+        many. One that only dribbled does not, or it could go on for ever.
+        """
+        if gained:
+            self._refusals = 0
+        fair = gained > 0 and gained >= LEAST_RATE * seconds
+        self._failures = 0 if fair else self._failures + 1
+        if self._failures > self._max_retries:
+            return None
+        if retry_after is not None:
+            return retry_after if retry_after <= LONGEST_RETRY_AFTER else None
+        return backoff(max(self._failures, 1), jitter=jitter)
+
+
+class Pace:
+    """Whether a transfer is fast enough to go on (see `LEAST_RATE`)."""
+
+    __slots__ = ("_bytes", "_ends", "_least", "_window")
+
+    def __init__(self, timeout: float, *, now: float) -> None:
+        self._window = 2 * timeout
+        self._least = LEAST_RATE * self._window
+        self._bytes = 0
+        self._ends = now + self._window
+
+    def keeps_up(self, size: int, *, now: float) -> bool:
+        """Count `size` bytes that came at `now`."""
+        self._bytes += size
+        if now < self._ends:
+            return True
+        fast_enough = self._bytes >= self._least
+        self._bytes, self._ends = 0, now + self._window
+        return fast_enough
+
+
+# --- words ------------------------------------------------------------------------------------------------
+
+
+def failure(file_id: str, reason: str, *, mismatch: bool = False) -> DownloadError:
+    """The error for one file; `reason` holds no secret."""
+    kind = IntegrityError if mismatch else DownloadError
+    return kind(f"{file_id} could not be downloaded: {reason}", failures=((file_id, kind(reason)),))

@@ -1,0 +1,211 @@
+"""Many files at once, on threads over blocking sockets: for files, threads beat an event loop."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from firsthandapi._core.config import DEFAULT_MAX_RETRIES, DEFAULT_TIMEOUT
+from firsthandapi._core.download import Wanted, allowed_schemes, failure
+from firsthandapi.errors import ConfigurationError, DownloadError
+
+from .clock import Clock
+from .exchange import Session
+from .fetch import DiskFullError, Outcome, Refresh, Rules, fetch
+from .network import Network, StoppedError
+from .place import sync_directory
+
+if TYPE_CHECKING:
+    import ssl
+
+    from typing_extensions import Self
+
+CONCURRENCY = 32
+# As many start at once. Each one that finds itself waiting for the network makes room for one more: over a
+# real network that makes 32 within a few milliseconds, while beside a fast server fewer threads are faster.
+_FIRST_THREADS = 8
+# How long a cancelled run may take to end; a thread that resolves a name or runs `refresh` cannot be ended.
+_ENDS_WITHIN = 0.9
+
+
+def _ignore(_: int) -> None:
+    pass
+
+
+class Engine:
+    """Fetches the files it is given. Each gets exactly one `Outcome`, in the order in which they are done.
+
+        with Engine(base_url=…, refresh=…, on_done=outcomes.put) as engine:
+            engine.submit(wanted)
+
+    Leaving the block waits for all that was submitted; an exception, Ctrl-C included, cancels it.
+
+    Args:
+        base_url: the API's address: plain http is for a service that is itself plain http.
+        refresh: gives a fresh URL for a file's id, and when it ends. Called in a thread of the engine, where
+            it may block.
+        on_done: told of each outcome, in a thread of the engine (or of `submit` and `close`, for a file that
+            was never begun). Quick, and thread-safe: a queue's `put`, or a loop's `call_soon_threadsafe`.
+        on_bytes: told of bytes gained, and of those thrown away as a negative number; likewise.
+        proxy, verify, timeout, max_retries: the client's options.
+        concurrency: the most connections at once.
+        clock: for tests.
+
+    Raises:
+        ConfigurationError: `proxy` is not one for downloads.
+    """
+
+    def __init__(
+        self,
+        *,
+        base_url: str,
+        refresh: Refresh | None,
+        on_done: Callable[[Outcome], object],
+        on_bytes: Callable[[int], None] = _ignore,
+        proxy: str | None = None,
+        verify: bool | str | ssl.SSLContext = True,
+        timeout: float = DEFAULT_TIMEOUT,
+        max_retries: int = DEFAULT_MAX_RETRIES,
+        concurrency: int = CONCURRENCY,
+        clock: Clock | None = None,
+    ) -> None:
+        self._stop = threading.Event()
+        self._network = Network(proxy=proxy, verify=verify, timeout=timeout, stop=self._stop)
+        self._rules = Rules(
+            schemes=allowed_schemes(base_url),
+            max_retries=max_retries,
+            refresh=refresh,
+            on_bytes=on_bytes,
+            clock=clock or Clock(),
+            spare_processor=self._has_spare_processor,
+        )
+        self._on_done = on_done
+        self._concurrency = concurrency
+        self._queue: deque[Wanted] = deque()
+        self._lock = threading.Lock()
+        self._work = threading.Condition(self._lock)
+        self._threads: list[threading.Thread] = []
+        self._idle = 0
+        self._closing = False
+        self._full: DownloadError | None = None
+        self._directories: set[Path] = set()
+
+    def submit(self, wanted: Wanted) -> None:
+        """Fetch `wanted` as soon as a connection is free. Never blocks."""
+        with self._lock:
+            if self._closing:
+                raise ConfigurationError("the downloads are closed: nothing can be added")
+            full = self._full
+            if full is None:
+                self._queue.append(wanted)
+                self._grow(min(_FIRST_THREADS, self._concurrency))
+                self._work.notify()
+        if full is not None:
+            self._report(Outcome(wanted, error=failure(wanted.file_id, f"not tried: {full}")))
+
+    def sync(self) -> None:
+        """Flush the names of what is done to the disk, so that they outlive a power cut. Files themselves are
+        flushed before they get their name; their directory, once for many."""
+        with self._lock:
+            directories, self._directories = self._directories, set()
+        for directory in directories:
+            sync_directory(directory)
+
+    def close(self, *, cancel: bool = False) -> None:
+        """Wait for all that was submitted, or cancel it: that takes a second at most, and leaves no temporary
+        file. What is cancelled gets an outcome too. Closing again does no harm, and may cancel a close that
+        was interrupted."""
+        with self._lock:
+            self._closing = True
+            self._work.notify_all()
+        if cancel:
+            self._stop.set()
+            self._refuse_queued("the run was cancelled")
+            self._network.wake_all()
+        ends = time.monotonic() + _ENDS_WITHIN if cancel else None
+        for thread in self._threads:  # those that start meanwhile are appended, so met too
+            # In slices: a lock that is waited for without end swallows Ctrl-C on Windows.
+            while thread.is_alive() and (ends is None or time.monotonic() < ends):
+                thread.join(0.5 if ends is None else max(ends - time.monotonic(), 0.0))
+        if cancel:
+            self._rules.parts.unlink()
+        self.sync()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        try:
+            self.close(cancel=kind is not None)
+        except BaseException:
+            self.close(cancel=True)
+            raise
+
+    # --- threads ------------------------------------------------------------------------------------------
+
+    def _grow(self, most: int) -> None:
+        """Start a thread if there is work for it. The lock is held."""
+        if len(self._queue) > self._idle and len(self._threads) < most:
+            thread = threading.Thread(target=self._run, name="firsthandapi-download", daemon=True)
+            self._threads.append(thread)
+            thread.start()
+
+    def _waits(self) -> None:
+        with self._lock:
+            self._grow(self._concurrency)
+
+    def _has_spare_processor(self) -> bool:
+        return len(self._threads) - self._idle < (os.cpu_count() or 1)
+
+    def _run(self) -> None:
+        session = Session(self._network, self._waits)
+        try:
+            while (wanted := self._next()) is not None:
+                self._report(self._fetch(wanted, session))
+        finally:
+            session.close()
+
+    def _next(self) -> Wanted | None:
+        with self._lock:
+            while not self._queue:
+                if self._closing:
+                    return None
+                self._idle += 1
+                self._work.wait()
+                self._idle -= 1
+            return self._queue.popleft()
+
+    def _fetch(self, wanted: Wanted, session: Session) -> Outcome:
+        try:
+            outcome = fetch(wanted, session, self._rules)
+        except StoppedError:
+            return Outcome(wanted, error=failure(wanted.file_id, "the run was cancelled"))
+        except DiskFullError as error:
+            with self._lock:
+                self._full = error.error
+            self._refuse_queued(f"not tried: {error}")
+            return Outcome(wanted, error=error.error)
+        except Exception as error:  # whatever it is, it must not cost the files after it
+            reported = failure(wanted.file_id, f"unexpectedly, {type(error).__name__}")
+            reported.__cause__ = error
+            return Outcome(wanted, error=reported)
+        if outcome.error is None:
+            self._directories.add(wanted.target.parent)
+        return outcome
+
+    def _refuse_queued(self, reason: str) -> None:
+        with self._lock:
+            queued, self._queue = self._queue, deque()
+        for wanted in queued:
+            self._report(Outcome(wanted, error=failure(wanted.file_id, reason)))
+
+    def _report(self, outcome: Outcome) -> None:
+        # A loop that is closed by now has nobody left to tell.
+        with contextlib.suppress(Exception):
+            self._on_done(outcome)

@@ -1,0 +1,290 @@
+"""One file from its first request to its place on disk, in the thread of whoever calls."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from firsthandapi._core.download import (
+    Attempts,
+    BadUrlError,
+    GiveUp,
+    Mismatch,
+    ReadBody,
+    Redirected,
+    Refused,
+    TryAgain,
+    Verdict,
+    Wanted,
+    check_whole,
+    failure,
+    follow,
+    is_too_old,
+    judge,
+    parse_url,
+    range_headers,
+    strong_etag,
+)
+from firsthandapi.errors import DownloadError, FirstHandError
+
+from .clock import Clock
+from .digest import LARGE_BYTES, Beside, Digest
+from .exchange import Response, Session
+from .head import Head
+from .network import BrokenError, HopelessError, StoppedError
+from .place import DiskError, Part, Parts
+
+# Given a file's id, a fresh URL and when it ends. Called in the thread that fetches; may block.
+Refresh = Callable[[str], tuple[str, datetime | None]]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one file.
+
+    Attributes:
+        wanted: what was asked for.
+        size_bytes: its size; 0 if it failed.
+        sha256: its SHA-256 in hex; empty if it failed.
+        error: why it is not there, or None: then it is whole, checked and under its name.
+    """
+
+    wanted: Wanted
+    size_bytes: int = 0
+    sha256: str = ""
+    error: DownloadError | None = None
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What all files of a run have in common.
+
+    Attributes:
+        schemes: the schemes a URL may have.
+        max_retries: failures in a row that are tried again.
+        refresh: where fresh URLs come from; None if there are none.
+        on_bytes: told how many bytes were gained, or, if negative, thrown away.
+        clock: time.
+        spare_processor: whether a large file may take a second thread.
+        parts: the temporary files.
+    """
+
+    schemes: frozenset[str]
+    max_retries: int
+    refresh: Refresh | None
+    on_bytes: Callable[[int], None]
+    clock: Clock
+    spare_processor: Callable[[], bool]
+    parts: Parts = field(default_factory=Parts)
+
+
+class DiskFullError(Exception):
+    """The disk is full, for this file and the next."""
+
+    def __init__(self, error: DownloadError) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
+class _GiveUpError(Exception):
+    """No further attempt; says why."""
+
+    def __init__(self, reason: str, *, mismatch: bool = False, cause: FirstHandError | None = None) -> None:
+        super().__init__(reason)
+        self.mismatch = mismatch
+        self.cause = cause
+
+
+class _BrokenOffError(Exception):
+    """The attempt failed, and another may be made."""
+
+    def __init__(self, reason: str, retry_after: float | None = None) -> None:
+        super().__init__(reason)
+        self.retry_after = retry_after
+
+
+def fetch(wanted: Wanted, session: Session, rules: Rules) -> Outcome:
+    """Fetch one file. Everything that can go wrong with it is in the outcome.
+
+    Raises:
+        StoppedError: the run was cancelled. Nothing is left behind.
+        DiskFullError: the disk is full. Nothing is left behind.
+    """
+    try:
+        with rules.parts.open(wanted.target) as part:
+            return _Fetch(wanted, session, rules, part).run()
+    except DiskError as error:
+        reported = failure(wanted.file_id, str(error))
+        if error.full:
+            raise DiskFullError(reported) from None
+        return Outcome(wanted, error=reported)
+    except _GiveUpError as error:
+        reported = failure(wanted.file_id, str(error), mismatch=error.mismatch)
+        if error.cause is not None:
+            reported.failures = ((wanted.file_id, error.cause),)
+        return Outcome(wanted, error=reported)
+
+
+class _Fetch:
+    def __init__(self, wanted: Wanted, session: Session, rules: Rules, part: Part) -> None:
+        self._wanted = wanted
+        self._session = session
+        self._rules = rules
+        self._part = part
+        self._attempts = Attempts(rules.max_retries)
+        self._digest = Digest()
+        self._offset = 0  # bytes in the part, all of them hashed
+        self._total: int | None = None
+        self._etag: str | None = None
+        self._gained = 0  # bytes of this attempt
+        self._url, self._expires_at = wanted.url, wanted.expires_at
+
+    def run(self) -> Outcome:
+        clock = self._rules.clock
+        reason = ""
+        if is_too_old(self._expires_at, now=clock.time()):
+            self._url = None
+        while self._attempts.begin():
+            started = clock.monotonic()
+            self._gained = 0
+            try:
+                if self._attempt():
+                    sha256 = self._digest.hex()
+                    mismatch = check_whole(self._offset, sha256, self._wanted)
+                    if mismatch is None:
+                        self._part.put()
+                        return Outcome(self._wanted, self._offset, sha256)
+                    self._mismatched(mismatch.reason)
+            except (BrokenError, _BrokenOffError) as error:
+                reason = str(error)
+                pause = self._attempts.failed(
+                    gained=self._gained,
+                    seconds=clock.monotonic() - started,
+                    retry_after=error.retry_after if isinstance(error, _BrokenOffError) else None,
+                    jitter=clock.random(),
+                )
+                if pause is None:
+                    raise _GiveUpError(f"{reason} (after {self._attempts.made} attempts)") from None
+                clock.pause(pause, self._session.network.stop)
+            except (HopelessError, BadUrlError) as error:
+                raise _GiveUpError(str(error)) from None
+            if self._session.network.stop.is_set():
+                raise StoppedError
+        raise _GiveUpError(f"{reason or 'it never ends'} (after {self._attempts.made - 1} attempts)")
+
+    def _attempt(self) -> bool:
+        """Whether the file is here, whole by its framing; if not, another attempt follows at once."""
+        address = parse_url(self._url or self._fresh_url(), self._rules.schemes)
+        if self._etag is None:
+            self._start_over()
+        headers = range_headers(self._offset, self._etag)
+        hops = 0
+        while True:
+            response = self._session.get(address, headers)
+            head = response.head
+            verdict = self._judge(head)
+            if not isinstance(verdict, Redirected):
+                break
+            response.drain()
+            address = follow(address, verdict.location, hops=hops, schemes=self._rules.schemes)
+            hops += 1
+        if isinstance(verdict, ReadBody):
+            if verdict.offset != self._offset:
+                self._start_over()
+            self._etag = strong_etag(head.headers) if self._offset == 0 else self._etag
+            self._total = verdict.total
+            try:
+                self._read(response)
+            finally:
+                response.abandon()
+            return True
+        response.drain()
+        if isinstance(verdict, Refused):
+            if self._rules.refresh is None:
+                raise _GiveUpError("the storage answered 403; the URL may have expired")
+            if not self._attempts.refused():
+                raise _GiveUpError("the storage answered 403, to a fresh URL as well")
+            self._url = None
+        elif isinstance(verdict, TryAgain):
+            if verdict.from_start:
+                self._start_over()
+            raise _BrokenOffError(verdict.reason, verdict.retry_after)
+        elif isinstance(verdict, Mismatch):
+            self._mismatched(verdict.reason)
+        elif isinstance(verdict, GiveUp):
+            raise _GiveUpError(verdict.reason)
+        return False
+
+    def _judge(self, head: Head) -> Verdict:
+        return judge(
+            head.status,
+            head.headers,
+            length=head.length,
+            framed=head.framed,
+            offset=self._offset,
+            etag=self._etag,
+            size_bytes=self._wanted.size_bytes,
+            sha256=self._wanted.sha256,
+            now=self._rules.clock.time(),
+        )
+
+    def _read(self, response: Response) -> None:
+        limit = self._wanted.size_bytes
+        beside: Beside | None = None
+        try:
+            while piece := response.read():
+                if limit is not None and self._offset + len(piece) > limit:
+                    # One byte too many tells as much as all of them.
+                    self._gained += len(piece)
+                    self._offset += len(piece)
+                    self._rules.on_bytes(len(piece))
+                    return
+                self._part.write(piece)
+                self._take(len(piece))
+                if beside is None and self._is_large(response):
+                    beside = Beside(self._digest)
+                if beside is None:
+                    self._digest.update(piece)
+                else:
+                    response.buffer = beside.exchange(piece, response.buffer)
+        except BrokenError:
+            # All the bytes are there: what is missing is only the mark of the body's end.
+            if limit is None or self._offset != limit:
+                raise
+        finally:
+            if beside is not None:
+                beside.close()
+        if self._total is not None and self._offset < self._total:
+            raise BrokenError("the storage sent less than it announced")
+
+    def _take(self, size: int) -> None:
+        self._gained += size
+        self._offset += size
+        self._rules.on_bytes(size)
+
+    def _is_large(self, response: Response) -> bool:
+        size = self._total if self._total is not None else self._offset
+        return response.swappable and size >= LARGE_BYTES and self._rules.spare_processor()
+
+    def _start_over(self) -> None:
+        if self._offset:
+            self._rules.on_bytes(-self._offset)
+            self._offset = 0
+            self._part.empty()
+            self._digest.reset()
+        self._etag = None
+
+    def _mismatched(self, reason: str) -> None:
+        if not self._attempts.mismatched():
+            raise _GiveUpError(f"{reason}; fetched twice", mismatch=True)
+        self._start_over()
+
+    def _fresh_url(self) -> str:
+        if self._rules.refresh is None:
+            raise _GiveUpError("its URL has expired, or it has none; read the file again for a fresh one")
+        try:
+            self._url, self._expires_at = self._rules.refresh(self._wanted.file_id)
+        except FirstHandError as error:
+            raise _GiveUpError(f"no fresh URL: {error}", cause=error) from None
+        return self._url

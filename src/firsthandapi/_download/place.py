@@ -1,0 +1,115 @@
+"""Putting a file in its place: written under another name, flushed, renamed."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+from collections.abc import Generator
+from pathlib import Path
+from secrets import token_hex
+
+from firsthandapi._core.masking import mask_secrets
+
+# The disk is the same for all files: one that is full is full for the next one too.
+_FULL = frozenset({errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)})
+# O_BINARY is Windows' alone, and there without it line feeds would grow.
+_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+
+
+class DiskError(Exception):
+    """The file cannot be written. `full` tells that no other can be either."""
+
+    def __init__(self, error: OSError, what: str) -> None:
+        self.full = error.errno in _FULL
+        hint = "; free some space, or choose another directory" if self.full else ""
+        super().__init__(f"{what}: {mask_secrets(error.strerror or type(error).__name__)}{hint}")
+
+
+class Part:
+    """The file in the making, `.<name>.<random>.part` beside its target."""
+
+    def __init__(self, target: Path) -> None:
+        self.target = target
+        # A name of the caller's may be as long as names can be, and this one is longer.
+        self.path = target.with_name(f".{target.name[:50]}.{token_hex(8)}.part")
+        self._placed = False
+        try:
+            self._fd = os.open(self.path, _FLAGS, 0o666)
+        except OSError as error:
+            raise DiskError(error, f"{target.parent} cannot be written to") from None
+
+    def write(self, piece: memoryview) -> None:
+        """Append `piece`, all of it."""
+        try:
+            written = os.write(self._fd, piece)
+            while written < len(piece):
+                written += os.write(self._fd, piece[written:])
+        except OSError as error:
+            raise DiskError(error, f"{self.target.name} cannot be written") from None
+
+    def empty(self) -> None:
+        """Start from byte 0."""
+        try:
+            os.ftruncate(self._fd, 0)
+            os.lseek(self._fd, 0, os.SEEK_SET)
+        except OSError as error:
+            raise DiskError(error, f"{self.target.name} cannot be written") from None
+
+    def put(self) -> None:
+        """Flush it to the disk and give it its name, in one step."""
+        try:
+            os.fsync(self._fd)
+            fd, self._fd = self._fd, -1
+            os.close(fd)  # before the rename: Windows does not rename what is open
+            self.path.replace(self.target)
+            self._placed = True
+        except OSError as error:
+            raise DiskError(error, f"{self.target.name} cannot be put in place") from None
+
+    def discard(self) -> None:
+        """Remove what is left of it; after `put` that is nothing."""
+        fd, self._fd = self._fd, -1
+        if fd != -1:
+            with contextlib.suppress(OSError):
+                os.close(fd)
+        if not self._placed:
+            with contextlib.suppress(OSError):
+                self.path.unlink()
+
+
+class Parts:
+    """The files in the making of a run, so that one who cancels it can remove those of a thread that is stuck."""
+
+    def __init__(self) -> None:
+        self._parts: set[Part] = set()  # add and discard are atomic
+
+    @contextlib.contextmanager
+    def open(self, target: Path) -> Generator[Part, None, None]:
+        """A new one, removed at the end unless it was put in place."""
+        part = Part(target)
+        self._parts.add(part)
+        try:
+            yield part
+        finally:
+            part.discard()
+            self._parts.discard(part)
+
+    def unlink(self) -> None:
+        """Remove them by name. They are left open: their descriptors belong to their threads."""
+        for part in list(self._parts):
+            with contextlib.suppress(OSError):
+                part.path.unlink()
+
+
+def sync_directory(directory: Path) -> None:
+    """Flush the names in `directory` to the disk, where the platform has that: a rename alone may be lost
+    with the power. A file system that refuses has nothing better to offer."""
+    if not hasattr(os, "O_DIRECTORY"):  # pragma: no cover # Windows
+        return
+    with contextlib.suppress(OSError):
+        fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
