@@ -6,12 +6,12 @@ import hashlib
 import threading
 from queue import SimpleQueue
 
-from .exchange import BUFFER_BYTES
-
 # Below this a second thread costs more than it brings.
 LARGE_BYTES = 16 * 1024 * 1024
-# One is read into while one is hashed; a third takes up the difference in pace.
-_BUFFERS = 2
+# One is read into while one is hashed, a third takes up the difference in pace. They are larger than a
+# thread's usual buffer, since each exchange has the threads wait for one another.
+_BUFFERS = 3
+_BUFFER_BYTES = 1024 * 1024
 
 
 class Digest:
@@ -45,7 +45,7 @@ class Beside:
         self._full: SimpleQueue[tuple[memoryview, bytearray] | None] = SimpleQueue()
         self._free: SimpleQueue[bytearray] = SimpleQueue()
         for _ in range(_BUFFERS):
-            self._free.put(bytearray(BUFFER_BYTES))
+            self._free.put(bytearray(_BUFFER_BYTES))
         self._thread = threading.Thread(target=self._run, name="firsthandapi-sha256", daemon=True)
         self._thread.start()
 
@@ -63,4 +63,5 @@ class Beside:
         while (work := self._full.get()) is not None:
             piece, buffer = work
             self._digest.update(piece)
-            self._free.put(buffer)
+            if len(buffer) == _BUFFER_BYTES:  # not the session's own, which came first
+                self._free.put(buffer)
