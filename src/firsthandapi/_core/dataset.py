@@ -1,0 +1,375 @@
+"""A dataset on disk, as rules: what its files say and what they mean. Reading and writing is done elsewhere."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, fields
+from datetime import datetime
+from typing import Any, Literal, cast
+
+from firsthandapi.errors import ConfigurationError, InvalidArgumentError
+
+from .files import EXTENSIONS, file_name_on_disk
+from .masking import mask_secrets
+
+Kind = Literal["image", "audio", "video"]
+KINDS: tuple[Kind, ...] = ("image", "audio", "video")
+
+MANIFEST = "metadata.jsonl"
+JOB_FILE = "job.json"
+DATA = "data"
+
+# Within this time the service surely still knows an idempotency key (it keeps them for 24 hours).
+KEY_LIFETIME = 23 * 3600.0
+# A clock that went back by more than this tells nothing about a key's age.
+CLOCK_SLACK = 300.0
+KEY_METADATA = "firsthandapi_key"
+
+_SAFE_NAME = re.compile(r"data/[A-Za-z0-9][A-Za-z0-9_\-]{0,127}\.[a-z0-9]{1,5}")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+# ── Layout ───────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def kind_of(content_type: str | None) -> Kind | None:
+    """`image`, `audio` or `video`; None for any other type."""
+    prefix = (content_type or "").partition("/")[0].strip().lower()
+    return cast("Kind", prefix) if prefix in KINDS else None
+
+
+def is_mixed(formats: Iterable[str] | None) -> bool:
+    """Whether a job that accepts these formats gets a folder for each kind of media.
+
+    Loaders take one kind a folder; a job of one kind needs no extra level.
+    """
+    return len({kind_of(name) for name in formats or ()} - {None}) > 1
+
+
+def folder_of(content_type: str | None, *, mixed: bool) -> str:
+    """The folder that a file of this type goes to, relative to the dataset's: `` or `image`, `audio`, `video`."""
+    return (kind_of(content_type) or "other") if mixed else ""
+
+
+# ── The manifest ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True)
+class Record:
+    """One row of the manifest: a file that is on disk, verified.
+
+    Attributes:
+        file_name: where it is, relative to its manifest: `data/file_….jpg`.
+        file_id: the file's id.
+        job_id: the job it was made for.
+        submission_id: the submission that brought it.
+        content_type: its MIME type.
+        size_bytes: its size, in bytes.
+        sha256: its SHA-256, in hex.
+        ai_star_rating: 1 to 5.
+        original_filename: the worker's name for it. Never use it as a path.
+        width: in pixels.
+        height: in pixels.
+        duration_seconds: how long it plays, in seconds.
+        captured_at: when it was captured, ISO 8601.
+        worker_region: where the worker is.
+        created_at: when it was created, ISO 8601.
+        annotations: what was recognized in it; the same keys in every row of a kind.
+        annotations_json: the annotations as the service sent them, as JSON text.
+    """
+
+    file_name: str
+    file_id: str
+    job_id: str | None
+    submission_id: str | None
+    content_type: str | None
+    size_bytes: int
+    sha256: str
+    ai_star_rating: int | None
+    original_filename: str | None
+    width: int | None
+    height: int | None
+    duration_seconds: float | None
+    captured_at: str | None
+    worker_region: str | None
+    created_at: str | None
+    annotations: dict[str, Any] | None
+    annotations_json: str | None
+
+
+COLUMNS = tuple(field.name for field in fields(Record))
+
+
+def record_of(file: Any, *, size_bytes: int, sha256: str, job_id: str) -> Record:
+    """The row for a file that was fetched and verified. No URL, no secret goes into it."""
+    # What the service left out is not what it sent as null.
+    raw = None if file.annotations is None else file.annotations.model_dump(mode="json", exclude_unset=True)
+    return Record(
+        file_name=f"{DATA}/{file_name_on_disk(file.id, file.content_type)}",
+        file_id=file.id,
+        job_id=file.job_id or job_id,
+        submission_id=file.submission_id,
+        content_type=file.content_type,
+        size_bytes=size_bytes,
+        sha256=sha256,
+        ai_star_rating=file.ai_star_rating,
+        original_filename=None if file.original_filename is None else mask_secrets(file.original_filename),
+        width=file.width,
+        height=file.height,
+        duration_seconds=file.duration_seconds,
+        captured_at=_iso(file.captured_at),
+        worker_region=file.worker_region,
+        created_at=_iso(file.created_at),
+        annotations=unified(raw, kind_of(file.content_type)),
+        annotations_json=None if raw is None else json.dumps(raw, ensure_ascii=False, separators=(",", ":")),
+    )
+
+
+def _iso(value: datetime | None) -> str | None:
+    return None if value is None else value.isoformat().replace("+00:00", "Z")
+
+
+# What `annotations` holds for each kind: the type of each key, a list of one for lists. Loaders build a table
+# from the rows, so every row must have the same keys and every value the one type.
+_SHAPES: dict[Kind, dict[str, Any]] = {
+    "image": {
+        "objects": [{"label": str, "confidence": float}],
+        "scene": {"setting": str, "indoor": bool},
+        "text_extraction": str,
+        "color_palette": [str],
+        "dominant_objects": [{"label": str, "position": str, "approximate_coverage": str}],
+        "composition": str,
+        "annotation_model": str,
+    },
+    "audio": {
+        "speaker_count": int,
+        "language": str,
+        "topics": [str],
+        "keywords": [str],
+        "noise_level": str,
+        "transcript_segments": [{"start": float, "end": float, "text": str, "speaker": str}],
+        "annotation_model": str,
+    },
+    "video": {
+        "scenes": [{"start": float, "end": float, "description": str}],
+        "actions": [str],
+        "tracked_objects": [{"label": str, "scenes": [int]}],
+        "keyframes": [{"timestamp": float, "description": str}],
+        "transcript_segments": [{"start": float, "end": float, "text": str, "speaker": str}],
+        "annotation_model": str,
+    },
+}
+
+
+def unified(annotations: Mapping[str, Any] | None, kind: Kind | None) -> dict[str, Any] | None:
+    """Annotations of any version in one shape, so that a table can be made of them.
+
+    What does not fit is left out here; `annotations_json` has it.
+    """
+    if annotations is None or kind is None:
+        return None
+    return cast("dict[str, Any]", _fit(annotations, _SHAPES[kind]))
+
+
+def _fit(value: Any, shape: Any) -> Any:
+    if isinstance(shape, dict):
+        members = cast("dict[str, Any]", shape)
+        if "label" in members and isinstance(value, str):
+            value = {"label": value}  # older versions give objects as bare labels
+        source: Mapping[str, Any] = cast("dict[str, Any]", value) if isinstance(value, dict) else {}
+        return {name: _fit(source.get(name), member) for name, member in members.items()}
+    if isinstance(shape, list):
+        (member,) = cast("list[Any]", shape)
+        items = cast("list[Any]", value) if isinstance(value, list) else []
+        fitted = [_fit(item, member) for item in items]
+        return [item for item in fitted if item is not None]
+    if shape is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    return value if type(value) is shape else None
+
+
+def manifest_line(record: Record) -> bytes:
+    """The row as one line of the manifest."""
+    text = json.dumps(asdict(record), ensure_ascii=False, separators=(",", ":"))
+    # A lone surrogate has no UTF-8 form; one odd name must not cost the row.
+    return text.encode("utf-8", "replace") + b"\n"
+
+
+def parse_manifest(content: bytes) -> list[Record]:
+    """The rows of a manifest that may come from a stranger, checked before any file is touched.
+
+    A last line without its line break is what a crash leaves: its file will be looked at again.
+
+    Raises:
+        ConfigurationError: a row is not one of ours, or names a file outside its folder.
+    """
+    lines = content.split(b"\n")
+    return [_parse_row(line, number) for number, line in enumerate(lines[:-1], 1) if line.strip()]
+
+
+def _parse_row(line: bytes, number: int) -> Record:
+    where = f"{MANIFEST}, line {number}"
+    try:
+        loaded = json.loads(line)
+    except (ValueError, RecursionError):
+        loaded = None
+    if not isinstance(loaded, dict):
+        raise ConfigurationError(f"{where}: not a JSON object")
+    row = cast("dict[str, Any]", loaded)
+    name = row.get("file_name")
+    if not isinstance(name, str) or not _SAFE_NAME.fullmatch(name):
+        raise ConfigurationError(
+            f"{where}: file_name must be data/ and a plain name; this folder was tampered with"
+        )
+    if not isinstance(row.get("file_id"), str):
+        raise ConfigurationError(f"{where}: file_id is missing")
+    size, sha256 = row.get("size_bytes"), row.get("sha256")
+    if not isinstance(size, int) or isinstance(size, bool) or size < 0:
+        raise ConfigurationError(f"{where}: size_bytes must be a whole number")
+    if not isinstance(sha256, str) or not _SHA256.fullmatch(sha256):
+        raise ConfigurationError(f"{where}: sha256 must be 64 hex digits")
+    return Record(**{column: row.get(column) for column in COLUMNS})  # type: ignore[arg-type]
+
+
+# ── job.json ─────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True)
+class JobFile:
+    """What `job.json` holds: enough to go on after a crash at any point, and to buy nothing twice.
+
+    Attributes:
+        request: the body of the POST, without the key; None for a folder made by `download_all`.
+        idempotency_key: the key it is sent with; None likewise.
+        first_sent_at: Unix seconds of the moment before the first POST.
+        job: the job as last seen; None until the service has answered.
+    """
+
+    request: dict[str, Any] | None
+    idempotency_key: str | None
+    first_sent_at: float | None
+    job: dict[str, Any] | None
+
+    def encode(self) -> bytes:
+        return (
+            json.dumps({"version": 1, **asdict(self)}, ensure_ascii=False, indent=2).encode(
+                "utf-8", "replace"
+            )
+            + b"\n"
+        )
+
+
+def parse_job_file(content: bytes) -> JobFile:
+    """`job.json`, checked.
+
+    Raises:
+        ConfigurationError: it is not one of ours.
+    """
+    try:
+        loaded = json.loads(content)
+    except (ValueError, RecursionError):
+        loaded = None
+    row: dict[str, Any] = cast("dict[str, Any]", loaded) if isinstance(loaded, dict) else {}
+    request, key, sent, job = (row.get(field.name) for field in fields(JobFile))
+    if (
+        row.get("version") != 1
+        or not isinstance(request, dict | None)
+        or not isinstance(key, str | None)
+        or not isinstance(sent, int | float | None)
+        or not isinstance(job, dict | None)
+    ):
+        raise ConfigurationError(
+            f"{JOB_FILE} is not one that this version of firsthandapi wrote; use another folder, "
+            "or restore the file: it says which job was bought for this folder"
+        )
+    return JobFile(request, key, sent, cast("dict[str, Any] | None", job))
+
+
+Step = Literal["post", "find", "continue"]
+
+
+def next_step(found: JobFile, *, now: float) -> Step:
+    """What to do about the job of a folder: `post` it (again), `find` it, or `continue` it.
+
+    An old key is never sent again: the service has forgotten it and would sell a second job. A clock that
+    jumped back makes the key's age unknown, which is treated as old.
+    """
+    if found.job is not None:
+        return "continue"
+    age = now - (found.first_sent_at or 0.0)
+    return "post" if -CLOCK_SLACK <= age <= KEY_LIFETIME else "find"
+
+
+def check_same_request(found: JobFile, request: Mapping[str, Any], key: str | None) -> None:
+    """Refuse another request into a folder that has one.
+
+    Raises:
+        InvalidArgumentError: the folder belongs to another job.
+    """
+    if found.request is None:
+        raise InvalidArgumentError(
+            "dest holds the files of a job that download_all fetched; collect into another folder",
+            field="dest",
+        )
+    differing = sorted(
+        name for name in {*found.request, *request} if found.request.get(name) != request.get(name)
+    )
+    if differing:
+        raise InvalidArgumentError(
+            f"dest belongs to another request: {', '.join(differing)} differ from its {JOB_FILE}. "
+            "Use another folder, or the same arguments to continue that job",
+            field="dest",
+        )
+    if key is not None and key != found.idempotency_key:
+        raise InvalidArgumentError(
+            f"dest belongs to a request with another idempotency_key ({found.idempotency_key}); "
+            "leave it out to continue that job",
+            field="idempotency_key",
+        )
+
+
+# ── Progress ─────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a download is.
+
+    Attributes:
+        files_done: files that are on disk, verified.
+        files_total: files known so far, or those ordered, whichever is more.
+        bytes_done: bytes on disk, those of unfinished files included.
+        bytes_total: bytes of the files known so far.
+    """
+
+    files_done: int
+    files_total: int
+    bytes_done: int
+    bytes_total: int
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What is true of a dataset's files; truthy if all is well.
+
+    Attributes:
+        ok: whether nothing is mismatched or missing. Extra files do no harm.
+        mismatched: names of files whose size or SHA-256 is not the manifest's.
+        missing: names of files that are not there.
+        extra: names of files that the manifest does not know.
+    """
+
+    ok: bool
+    mismatched: tuple[str, ...]
+    missing: tuple[str, ...]
+    extra: tuple[str, ...]
+
+    def __bool__(self) -> bool:
+        return self.ok
+
+
+def known_extension(name: str) -> bool:
+    """Whether a name ends as files of the service do."""
+    return name.rpartition(".")[2] in {*EXTENSIONS.values(), "bin"}
