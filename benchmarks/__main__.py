@@ -1,6 +1,6 @@
 """What the SDK costs, against the bare tools below it.
 
-    python -m benchmarks                    # everything, about two minutes
+    python -m benchmarks                    # everything, a minute or two
     python -m benchmarks calls decoding     # some subjects
     python -m benchmarks --quick            # proves that everything runs; measures nothing
 
@@ -16,9 +16,13 @@ import platform
 from collections.abc import Iterator
 from functools import partial
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
+from importlib.util import find_spec
 
 from benchmarks._measure import Row, cpu_seconds, in_turns, ratio
+
+# Where they are installed, httpcore takes other paths.
+_OTHER_PATHS = "trio makes start-up slower, sniffio makes httpx's async client faster"
 
 SUBJECTS = ("startup", "calls", "decoding", "webhooks")
 
@@ -59,12 +63,15 @@ def main() -> None:
         parser.error(f"there is no {unknown!r}; choose from {', '.join(SUBJECTS)}")
 
     print(_machine())
-    print(f"\n{'':10}{'':34}{'measured':>9}  {'unit':34}{'target':>7}  reached", flush=True)
+    extra = [name for name in ("trio", "sniffio") if find_spec(name)]
+    if extra:
+        print(f"With {' and '.join(extra)}, which a default install has not: {_OTHER_PATHS}.")
+    print(f"\n{'':10}{'':37}{'measured':>9}  {'unit':34}{'target':>7}  reached", flush=True)
     for subject in arguments.subjects or SUBJECTS:
         for row in rows_of(subject, arguments.quick):
             aim = "" if row.target is None else f"≤ {row.target:g}"
             verdict = "" if row.target is None else "yes" if row.value <= row.target else "NO"
-            line = f"{subject:10}{row.what:34}{row.value:9.3g}  {row.unit:34}{aim:>7}  {verdict}"
+            line = f"{subject:10}{row.what:37}{row.value:9.3g}  {row.unit:34}{aim:>7}  {verdict}"
             print(line.rstrip(), flush=True)
     if arguments.quick:
         print("\n--quick is not a measurement: one small round shows that everything runs, and no more.")
@@ -72,12 +79,7 @@ def main() -> None:
 
 def _machine() -> str:
     parts = [f"Python {platform.python_version()} on {platform.system()} {platform.machine()}"]
-    # sniffio is no dependency, but where it is installed httpcore's async side takes another path.
-    for name in ("firsthandapi", "httpx", "httpcore", "pydantic", "sniffio"):
-        try:
-            parts.append(f"{name} {version(name)}")
-        except PackageNotFoundError:
-            parts.append(f"no {name}")
+    parts += [f"{name} {version(name)}" for name in ("firsthandapi", "httpx", "httpcore", "pydantic")]
     return ", ".join(parts)
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import statistics
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
 from typing import NamedTuple
 
 
@@ -17,13 +19,28 @@ class Row(NamedTuple):
     target: float | None = None  # reached when `value` is at most this; None for a yardstick
 
 
-def cpu_seconds(call: Callable[[], object], calls: int) -> float:
+@contextmanager
+def collector(on: bool) -> Generator[None, None, None]:
+    """With Python's garbage collector on or off. It is off while a figure is taken, as `timeit` has it.
+
+    A full collection costs what the whole process has loaded, and comes after some thousand calls: whichever
+    case it meets pays for all.
+    """
+    (gc.enable if on else gc.disable)()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
+def cpu_seconds(call: Callable[[], object], calls: int, collect: bool = False) -> float:
     """This process's CPU seconds of one call, averaged over `calls`."""
     turns = range(calls)
-    start = time.process_time()
-    for _ in turns:
-        call()
-    return (time.process_time() - start) / calls
+    with collector(collect):
+        start = time.process_time()
+        for _ in turns:
+            call()
+        return (time.process_time() - start) / calls
 
 
 def in_turns(cases: Mapping[str, Callable[[], float]], rounds: int) -> dict[str, list[float]]:

@@ -9,7 +9,7 @@ from functools import partial
 
 import httpx
 
-from benchmarks._measure import Row, cpu_seconds, in_turns, ratio
+from benchmarks._measure import Row, collector, cpu_seconds, in_turns, ratio
 from benchmarks._samples import API_KEY, JOB_ID, as_json, http_response, job
 from benchmarks._server import serving
 from firsthandapi import AsyncFirstHandClient, FirstHandClient
@@ -62,6 +62,7 @@ async def _cpu_seconds(call: Callable[[], Awaitable[object]], in_flight: int, ca
         for _ in turns:
             await call()
 
-    start = time.process_time()
-    await asyncio.gather(*(worker() for _ in range(in_flight)))
-    return (time.process_time() - start) / calls
+    with collector(on=False):
+        start = time.process_time()
+        await asyncio.gather(*(worker() for _ in range(in_flight)))
+        return (time.process_time() - start) / calls
