@@ -50,8 +50,10 @@ async def run_blocking(function: Callable[P, T], *args: P.args, **kwargs: P.kwar
 
 async def finish_blocking(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """Run what blocks and must be done, also when the task is cancelled."""
-    with anyio.CancelScope(shield=True):
+    scope = anyio.CancelScope(shield=True)
+    with scope:
         return await run_blocking(function, *args, **kwargs)
+    raise AssertionError("a shielded scope is never left early")  # pragma: no cover # for type checkers
 
 
 @asynccontextmanager

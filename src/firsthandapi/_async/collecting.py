@@ -123,7 +123,7 @@ class Approved(Resource):
 
     async def all(self) -> AsyncIterator[list[File]]:
         """Every file approved so far, a page at a time."""
-        async for files in self._unseen(stop_at_seen=False):  # noqa: UP028 # the async half cannot delegate
+        async for files in self._unseen(stop_at_seen=False):
             yield files
 
     async def first_job(self) -> Job:
@@ -227,7 +227,7 @@ class Collecting(Resource):
     async def follow(self, job_id: str, *, timeout: float | None) -> AsyncIterator[File]:
         approved = Approved(self._transport, job_id, ends=self._ends(timeout), patient=True)
         async for round_ in approved.rounds():
-            for file in round_.files:  # noqa: UP028 # the async half cannot delegate
+            for file in round_.files:
                 yield file
 
     async def download_all(
@@ -275,7 +275,7 @@ class Collecting(Resource):
         check_concurrency(concurrency)
         check_callback(on_progress, "on_progress")
         request: dict[str, Any] = json.loads(arguments.body(params, extra_body))
-        metadata = request.get("metadata") or {}
+        metadata: dict[str, Any] = request.get("metadata") or {}
         if KEY_METADATA in metadata or len(metadata) > 19:
             raise InvalidArgumentError(
                 f"metadata may have 19 keys here, and not {KEY_METADATA}: collect adds that one, to find the job again",

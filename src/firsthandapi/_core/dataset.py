@@ -37,7 +37,7 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 def kind_of(content_type: str | None) -> Kind | None:
     """`image`, `audio` or `video`; None for any other type."""
     prefix = (content_type or "").partition("/")[0].strip().lower()
-    return cast("Kind", prefix) if prefix in KINDS else None
+    return next((kind for kind in KINDS if kind == prefix), None)
 
 
 def is_mixed(formats: Iterable[str] | None) -> bool:
@@ -181,8 +181,8 @@ def _fit(value: Any, shape: Any) -> Any:
         source: Mapping[str, Any] = cast("dict[str, Any]", value) if isinstance(value, dict) else {}
         return {name: _fit(source.get(name), member) for name, member in members.items()}
     if isinstance(shape, list):
-        (member,) = cast("list[Any]", shape)
-        items = cast("list[Any]", value) if isinstance(value, list) else []
+        member: Any = shape[0]
+        items: list[Any] = value if isinstance(value, list) else []  # pyright: ignore[reportUnknownVariableType] # JSON
         fitted = [_fit(item, member) for item in items]
         return [item for item in fitted if item is not None]
     if shape is float and isinstance(value, int) and not isinstance(value, bool):
@@ -284,7 +284,7 @@ def parse_job_file(content: bytes) -> JobFile:
             f"{JOB_FILE} is not one that this version of firsthandapi wrote; use another folder, "
             "or restore the file: it says which job was bought for this folder"
         )
-    return JobFile(request, key, sent, cast("dict[str, Any] | None", job))
+    return JobFile(cast("Any", request), key, sent, cast("Any", job))
 
 
 Step = Literal["post", "find", "continue"]

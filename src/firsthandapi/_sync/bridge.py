@@ -52,4 +52,8 @@ finish_blocking = run_blocking
 @contextmanager
 def calls_from_threads() -> Generator[Callable[..., Any], None, None]:
     """Lets threads call functions of the client: they may anyway."""
-    yield lambda function, *args: function(*args)
+
+    def call(function: Callable[..., Any], *args: Any) -> Any:
+        return function(*args)
+
+    yield call

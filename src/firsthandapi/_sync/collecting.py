@@ -32,6 +32,7 @@ from firsthandapi._sync.bridge import (
     Lock,
     call_back,
     calls_from_threads,
+    check_callback,
     finish_blocking,
     run_blocking,
 )
@@ -234,6 +235,7 @@ class Collecting(Resource):
         self, job_id: str, dest: Path, *, concurrency: int, on_progress: Callback[Progress] | None
     ) -> Dataset:
         check_concurrency(concurrency)
+        check_callback(on_progress, "on_progress")
         folder = Folder(dest)
         self._enter(folder, None)
         try:
@@ -272,8 +274,9 @@ class Collecting(Resource):
         extra_body: Any,
     ) -> Dataset:
         check_concurrency(concurrency)
+        check_callback(on_progress, "on_progress")
         request: dict[str, Any] = json.loads(arguments.body(params, extra_body))
-        metadata = request.get("metadata") or {}
+        metadata: dict[str, Any] = request.get("metadata") or {}
         if KEY_METADATA in metadata or len(metadata) > 19:
             raise InvalidArgumentError(
                 f"metadata may have 19 keys here, and not {KEY_METADATA}: collect adds that one, to find the job again",

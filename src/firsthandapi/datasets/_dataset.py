@@ -164,7 +164,8 @@ class Dataset:
         except ImportError:
             raise ConfigurationError("to_pandas needs an extra: pip install 'firsthandapi[pandas]'") from None
         rows = [{**asdict(record), "path": str(self.path_of(record))} for record in self.records]
-        return pd.DataFrame(rows, columns=[*COLUMNS, "path"])
+        table: pd.DataFrame = pd.DataFrame(rows, columns=[*COLUMNS, "path"])
+        return table
 
     def to_parquet(self, path: str | os.PathLike[str]) -> Path:
         """Write the manifest as a Parquet file, in one step.
