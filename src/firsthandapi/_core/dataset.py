@@ -181,9 +181,9 @@ def _fit(value: Any, shape: Any) -> Any:
         source: Mapping[str, Any] = cast("dict[str, Any]", value) if isinstance(value, dict) else {}
         return {name: _fit(source.get(name), member) for name, member in members.items()}
     if isinstance(shape, list):
-        member: Any = shape[0]
+        only: list[Any] = shape
         items: list[Any] = value if isinstance(value, list) else []  # pyright: ignore[reportUnknownVariableType] # JSON
-        fitted = [_fit(item, member) for item in items]
+        fitted = [_fit(item, only[0]) for item in items]
         return [item for item in fitted if item is not None]
     if shape is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)

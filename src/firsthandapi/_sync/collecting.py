@@ -347,11 +347,9 @@ class Collecting(Resource):
 
     def _post(self, folder: Folder, found: JobFile, *, fresh: bool) -> Job:
         # Always from what job.json holds, so that the bytes are the same after a crash.
-        request = found.request or {}
-        body = {
-            **request,
-            "metadata": {**(request.get("metadata") or {}), KEY_METADATA: found.idempotency_key},
-        }
+        body: dict[str, Any] = dict(found.request or {})
+        metadata: dict[str, Any] = dict(body.get("metadata") or {})
+        body["metadata"] = {**metadata, KEY_METADATA: found.idempotency_key}
         try:
             return self._write(
                 Job, "POST", "/v1/jobs", extra_body=body, idempotency_key=found.idempotency_key
