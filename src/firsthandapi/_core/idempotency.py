@@ -53,11 +53,11 @@ def idempotency_key(*parts: Any) -> str:
 def _check_parts(value: Any, path: str, *, depth: int) -> None:
     if depth > 50:
         raise InvalidArgumentError(f"{path}: nested deeper than 50 levels", field="parts")
+    if isinstance(value, tuple) and depth:
+        # JSON would make a list of it, and two different parts one key.
+        raise InvalidArgumentError(f"{path} is a tuple; use a list", field="parts")
     if isinstance(value, (list, tuple)):
         for index, item in enumerate(value):  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType] # checked below
-            # Only the outermost is a tuple: JSON would make a list of it, and two different parts one key.
-            if isinstance(item, tuple):
-                raise InvalidArgumentError(f"{path}[{index}] is a tuple; use a list", field="parts")
             _check_parts(item, f"{path}[{index}]", depth=depth + 1)
     elif isinstance(value, dict):
         for key, item in value.items():  # pyright: ignore[reportUnknownVariableType] # checked below

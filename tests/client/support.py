@@ -1,0 +1,180 @@
+"""Fake clocks, and one face for both clients."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any
+
+import httpx
+
+from firsthandapi import AsyncFirstHandClient, AsyncPage, FirstHandClient
+from firsthandapi._async.resources._base import Resource as AsyncResource
+from firsthandapi.testing import MockServer
+
+JOB: dict[str, Any] = {
+    "description": "Photos of street signs in daylight",
+    "files_needed": 2,
+    "accepted_formats": ["image/jpeg"],
+    "price_per_file_cents": 50,
+}
+KEY = "fh_test_5ecretPart"
+
+
+class FakeClock:
+    """Time that passes by sleeping alone."""
+
+    def __init__(self) -> None:
+        self.now = 5_000.0
+        self.wall = 1_800_000_000.0
+        self.sleeps: list[float] = []
+        self.jitter = 1.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def time(self) -> float:
+        return self.wall
+
+    def random(self) -> float:
+        return self.jitter
+
+    def pass_(self, seconds: float) -> None:
+        """Let time go by without anyone having slept."""
+        self.now += seconds
+        self.wall += seconds
+
+    def sleep(self, seconds: float) -> Any:
+        self.sleeps.append(seconds)
+        self.pass_(seconds)
+
+
+class AsyncFakeClock(FakeClock):
+    """The same, awaited."""
+
+    async def sleep(self, seconds: float) -> None:
+        FakeClock.sleep(self, seconds)
+
+
+class Loop:
+    """An event loop on a thread of its own, so that both clients can be driven in one way."""
+
+    def __init__(self) -> None:
+        self.loop = asyncio.new_event_loop()
+        self.thread = threading.Thread(target=self.loop.run_forever, daemon=True)
+        self.thread.start()
+
+    def run(self, awaitable: Any) -> Any:
+        async def wait() -> Any:
+            return await awaitable
+
+        return asyncio.run_coroutine_threadsafe(wait(), self.loop).result(timeout=60)
+
+    def close(self) -> None:
+        self.run(self.loop.shutdown_asyncgens())
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self.thread.join()
+        self.loop.close()
+
+
+class Awaited:
+    """Something async behind the face of its sync twin: coroutines are run, lists can be walked."""
+
+    def __init__(self, target: Any, loop: Loop) -> None:
+        self.target = target
+        self.loop = loop
+
+    def __getattr__(self, name: str) -> Any:
+        value = getattr(self.target, name)
+        if inspect.ismethod(value) or inspect.isfunction(value):
+            return lambda *args, **kwargs: self._wrap(value(*args, **kwargs))
+        return self._wrap(value)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in ("target", "loop"):
+            super().__setattr__(name, value)
+        else:
+            setattr(self.target, name, value)
+
+    def _wrap(self, value: Any) -> Any:
+        if inspect.isawaitable(value):
+            return self._wrap(self.loop.run(value))
+        if inspect.isasyncgen(value):
+            return iter(self._collect(value))
+        if isinstance(value, (AsyncPage, AsyncResource, AsyncFirstHandClient)):
+            return Awaited(value, self.loop)
+        return value
+
+    def _collect(self, items: AsyncIterator[Any]) -> list[Any]:
+        async def collect() -> list[Any]:
+            return [self._wrap(item) async for item in items]
+
+        return self.loop.run(collect())
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._collect(self.target.__aiter__()))
+
+    def __repr__(self) -> str:
+        return repr(self.target)
+
+
+class Connect:
+    """Makes clients of one kind and closes them at the end."""
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        self.is_async = kind == "async"
+        self.loop = Loop() if self.is_async else None
+        self._made: list[Any] = []
+
+    @property
+    def client_class(self) -> Any:
+        return AsyncFirstHandClient if self.is_async else FirstHandClient
+
+    def __call__(
+        self,
+        server: MockServer | None = None,
+        *,
+        handler: Callable[[httpx.Request], httpx.Response] | None = None,
+        transport: Any = None,
+        **options: Any,
+    ) -> Any:
+        """A client of `server`, or over an httpx client that answers with `handler`."""
+        if server is not None:
+            options = {"api_key": server.api_key, "base_url": server.url, **options}
+        else:
+            options = {"api_key": KEY, **options}
+        if handler is not None:
+            transport = httpx.MockTransport(handler)
+        if transport is not None:
+            http_client = (httpx.AsyncClient if self.is_async else httpx.Client)(transport=transport)
+            options["http_client"] = http_client
+            self._made.append(http_client)
+        return self.adopt(self.client_class(**options))
+
+    def adopt(self, client: Any) -> Any:
+        """Take care of a client."""
+        self._made.append(client)
+        return self.face(client)
+
+    def face(self, value: Any) -> Any:
+        """`value` as if it were sync."""
+        return Awaited(value, self.loop) if self.loop is not None else value
+
+    def run(self, value: Any) -> Any:
+        """The result of a call, of either kind."""
+        return self.loop.run(value) if self.loop is not None and inspect.isawaitable(value) else value
+
+    def clock(self, client: Any) -> FakeClock:
+        """Give the client a clock that only sleeping moves."""
+        clock = AsyncFakeClock() if self.is_async else FakeClock()
+        client._transport.shared.clock = clock
+        return clock
+
+    def close(self) -> None:
+        for made in reversed(self._made):
+            self.run(made.aclose() if isinstance(made, httpx.AsyncClient) else made.close())
+        if self.loop is not None:
+            self.loop.close()

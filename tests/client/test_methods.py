@@ -1,0 +1,625 @@
+# the table reads better a method a line
+"""Every method of every resource, of both clients: what it sends, what it gives, what it passes on."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any
+
+import httpx
+import pytest
+
+from firsthandapi import AsyncFirstHandClient, FirstHandClient, types
+from firsthandapi.errors import InvalidArgumentError
+from firsthandapi.testing import MockServer
+
+from .support import JOB, KEY, Connect
+
+RESOURCES = (
+    "jobs",
+    "files",
+    "submissions",
+    "billing",
+    "webhooks",
+    "webhooks.events",
+    "api_keys",
+    "organization",
+    "audit_events",
+)
+# Made of other methods or of downloads, and tested where they are.
+MADE_OF_OTHERS = {
+    "jobs.wait",
+    "jobs.create_and_wait",
+    "jobs.follow",
+    "jobs.collect",
+    "files.download",
+    "files.download_all",
+}
+CLIENT_METHODS = {"close", "with_options", "me", "request", "signup"}
+
+
+@dataclass
+class Case:
+    """One method: how to call it, the request it makes, and what it gives."""
+
+    name: str
+    call: Callable[..., Any]
+    request: str
+    result: str | None
+    is_list: bool = False
+
+
+def case(
+    name: str, request: str, result: str | None, call: Callable[..., Any], *, is_list: bool = False
+) -> Any:
+    return pytest.param(Case(name, call, request, result, is_list), id=name)
+
+
+CASES = [
+    case("me", "GET /v1/me", "Identity", lambda c, w, **k: c.me(**k)),
+    case("jobs.create", "POST /v1/jobs", "Job", lambda c, w, **k: c.jobs.create(**JOB, **k)),
+    case("jobs.get", "GET /v1/jobs/:id", "Job", lambda c, w, **k: c.jobs.get(w.job, **k)),
+    case(
+        "jobs.list",
+        "GET /v1/jobs",
+        "Job",
+        lambda c, w, **k: c.jobs.list(type="data_collection", **k),
+        is_list=True,
+    ),
+    case(
+        "jobs.cancel", "POST /v1/jobs/:id/cancel", "Job", lambda c, w, **k: c.jobs.cancel(w.open_job(), **k)
+    ),
+    case(
+        "jobs.rate",
+        "POST /v1/jobs/:id/rate",
+        "Job",
+        lambda c, w, **k: c.jobs.rate(w.job, rating=5, feedback="Good.", **k),
+    ),
+    case(
+        "files.list",
+        "GET /v1/jobs/:id/files",
+        "File",
+        lambda c, w, **k: c.files.list(w.job, min_score=1, **k),
+        is_list=True,
+    ),
+    case(
+        "files.refresh_url",
+        "POST /v1/files/:id/refresh_url",
+        "DownloadUrl",
+        lambda c, w, **k: c.files.refresh_url(w.file, **k),
+    ),
+    case(
+        "submissions.list",
+        "GET /v1/submissions",
+        "Submission",
+        lambda c, w, **k: c.submissions.list(min_score=1, **k),
+        is_list=True,
+    ),
+    case(
+        "submissions.list of a job",
+        "GET /v1/jobs/:id/submissions",
+        "Submission",
+        lambda c, w, **k: c.submissions.list(w.job, status="approved", **k),
+        is_list=True,
+    ),
+    case(
+        "submissions.get",
+        "GET /v1/submissions/:id",
+        "Submission",
+        lambda c, w, **k: c.submissions.get(w.submission, **k),
+    ),
+    case(
+        "submissions.summary",
+        "GET /v1/submissions/summary",
+        "SubmissionSummary",
+        lambda c, w, **k: c.submissions.summary(job_id=w.job, **k),
+    ),
+    case(
+        "billing.credits",
+        "GET /v1/billing/credits",
+        "CreditBalance",
+        lambda c, w, **k: c.billing.credits(**k),
+    ),
+    case(
+        "billing.purchase",
+        "POST /v1/billing/credits/purchase",
+        "Checkout",
+        lambda c, w, **k: c.billing.purchase(1000, **k),
+    ),
+    case(
+        "billing.transactions",
+        "GET /v1/billing/transactions",
+        "CreditTransaction",
+        lambda c, w, **k: c.billing.transactions(type="deduction", **k),
+        is_list=True,
+    ),
+    case(
+        "webhooks.create",
+        "POST /v1/webhook_endpoints",
+        "WebhookEndpoint",
+        lambda c, w, **k: c.webhooks.create(url="https://a.example/hook", events=["job.completed"], **k),
+    ),
+    case(
+        "webhooks.list",
+        "GET /v1/webhook_endpoints",
+        "WebhookEndpoint",
+        lambda c, w, **k: c.webhooks.list(**k),
+        is_list=True,
+    ),
+    case(
+        "webhooks.get",
+        "GET /v1/webhook_endpoints/:id",
+        "WebhookEndpoint",
+        lambda c, w, **k: c.webhooks.get(w.endpoint, **k),
+    ),
+    case(
+        "webhooks.update",
+        "PATCH /v1/webhook_endpoints/:id",
+        "WebhookEndpoint",
+        lambda c, w, **k: c.webhooks.update(w.endpoint, enabled=False, **k),
+    ),
+    case(
+        "webhooks.delete",
+        "DELETE /v1/webhook_endpoints/:id",
+        None,
+        lambda c, w, **k: c.webhooks.delete(w.spare_endpoint(), **k),
+    ),
+    case(
+        "webhooks.rotate_secret",
+        "POST /v1/webhook_endpoints/:id/rotate_secret",
+        "WebhookEndpoint",
+        lambda c, w, **k: c.webhooks.rotate_secret(w.endpoint, **k),
+    ),
+    case(
+        "webhooks.events.list",
+        "GET /v1/webhook_events",
+        "WebhookEvent",
+        lambda c, w, **k: c.webhooks.events.list(type="job.completed", **k),
+        is_list=True,
+    ),
+    case(
+        "webhooks.events.replay",
+        "POST /v1/webhook_events/:id/replay",
+        "WebhookEvent",
+        lambda c, w, **k: c.webhooks.events.replay(w.event, **k),
+    ),
+    case(
+        "api_keys.create",
+        "POST /v1/api_keys",
+        "ApiKey",
+        lambda c, w, **k: c.api_keys.create(name="CI", scopes=["jobs:read"], environment="test", **k),
+    ),
+    case("api_keys.list", "GET /v1/api_keys", "ApiKey", lambda c, w, **k: c.api_keys.list(**k), is_list=True),
+    case(
+        "api_keys.rotate",
+        "POST /v1/api_keys/:id/rotate",
+        "ApiKey",
+        lambda c, w, **k: c.api_keys.rotate(w.spare_key(), **k),
+    ),
+    case(
+        "api_keys.revoke",
+        "POST /v1/api_keys/:id/revoke",
+        None,
+        lambda c, w, **k: c.api_keys.revoke(w.spare_key(), **k),
+    ),
+    case(
+        "organization.settings",
+        "GET /v1/organization/settings",
+        "OrganizationSettings",
+        lambda c, w, **k: c.organization.settings(**k),
+    ),
+    case(
+        "organization.update_settings",
+        "PATCH /v1/organization/settings",
+        "OrganizationSettings",
+        lambda c, w, **k: c.organization.update_settings(default_type="feedback", **k),
+    ),
+    case(
+        "audit_events.list",
+        "GET /v1/audit-events",
+        "AuditEvent",
+        lambda c, w, **k: c.audit_events.list(job_id=w.job, **k),
+        is_list=True,
+    ),
+]
+
+
+@pytest.fixture(scope="module")
+def world() -> Iterator[Any]:
+    """A server with one of everything: a completed job, its file and submission, an endpoint, an event."""
+    with MockServer(speed=0, workers=False) as server, server.client() as client:
+        server.rate_limit = None
+        endpoint = client.webhooks.create(url=f"{server.url}/hook", events=["job.completed"])
+        job = client.jobs.create(**{**JOB, "files_needed": 1})
+        work = server.submit(job.id)
+        server.clock.advance(minutes=1)
+        client.webhooks.update(endpoint.id, enabled=False)
+        yield SimpleNamespace(
+            server=server,
+            job=job.id,
+            file=work.file_ids[0],
+            submission=work.submission_id,
+            endpoint=endpoint.id,
+            event=client.webhooks.events.list().data[0].id,
+            open_job=lambda: client.jobs.create(**JOB).id,
+            spare_endpoint=lambda: client.webhooks.create(url="https://a.example/spare").id,
+            spare_key=lambda: client.api_keys.create(name="spare").id,
+        )
+
+
+NOWHERE = SimpleNamespace(
+    job="job_1",
+    file="file_1",
+    submission="sub_1",
+    endpoint="we_1",
+    event="evt_1",
+    open_job=lambda: "job_1",
+    spare_endpoint=lambda: "we_1",
+    spare_key=lambda: "key_1",
+)
+
+
+def endpoint_of(method: str, path: str) -> str:
+    return f"{method} {re.sub(r'/[a-z]+_([0-9A-Z]{26}|1)(?=/|$)', '/:id', path)}"
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_each_method_against_the_server(case: Case, world: Any, connect: Connect) -> None:
+    """Each method makes the request of the contract, which the strict server takes, and gives its model."""
+    client = connect(world.server)
+    received = len(world.server.requests)
+    result = case.call(client, world)
+    request = world.server.requests[-1]
+    assert endpoint_of(request.method, request.path) == case.request
+    assert ("idempotency-key" in request.headers) is (request.method == "POST")
+    assert ("content-type" in request.headers) is bool(request.body)
+    assert len(world.server.requests) > received
+    if case.result is None:
+        assert result is None
+        return
+    kind = getattr(types, case.result)
+    if case.is_list:
+        assert result.data
+        assert request.query["limit"] == "100"
+        assert all(isinstance(item, kind) for item in result.data)
+        assert [item.id for item in result][: len(result.data)] == [item.id for item in result.data]
+        response = result.data[0].response
+        assert all(item.response is response for item in result.data)
+        assert result.response is response
+    else:
+        assert isinstance(result, kind)
+        response = result.response
+    assert response.status_code in (200, 201)
+    assert response.attempts == 1
+    assert response.request_id.startswith("req_")
+    assert response.credits_remaining_cents == client.credits_remaining_cents
+    assert response.idempotency_key == request.headers.get("idempotency-key")
+    assert not response.idempotent_replay
+    assert response.content == b""
+
+
+ANYTHING = {
+    "id": "x_1",
+    "object": "list",
+    "status": "open",
+    "type": "job.completed",
+    "name": "n",
+    "data": [],
+    "has_more": False,
+    "next_cursor": None,
+    "organization_id": "org_1",
+    "api_key": "fh_live_x",
+    "credits_cents": 1,
+    "checkout_url": "https://a.example",
+    "download_url": "https://a.example/f",
+    "download_url_expires_at": "2027-01-01T00:00:00Z",
+    "created_at": "2027-01-01T00:00:00Z",
+}
+
+
+EXTRAS: dict[str, Any] = {
+    "timeout": 7.5,
+    "extra_headers": {"X-Extra": "1"},
+    "extra_query": {"zz": 9, "type": "theirs"},
+    "extra_body": {"yy": {"a": [None]}},
+    "idempotency_key": "mine",
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_each_method_passes_its_extras_on(case: Case, connect: Connect) -> None:
+    """Each method takes `timeout`, the extras, and where it is a POST a key; all of them reach the wire."""
+    seen: list[httpx.Request] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        seen.append(request)
+        data = {**ANYTHING, "data": {}} if "webhook_events/" in str(request.url) else ANYTHING
+        return httpx.Response(200, json=data)
+
+    client = connect(handler=answer)
+    method = case.request.partition(" ")[0]
+    takes = {"timeout", "extra_headers", "extra_query"}
+    if method == "POST":
+        takes.add("idempotency_key")
+    if method in ("POST", "PATCH"):
+        takes.add("extra_body")
+    method_of = client.target if connect.is_async else client
+    for part in case.name.partition(" ")[0].split("."):
+        method_of = getattr(method_of, part)
+    names = set(inspect.signature(method_of).parameters)
+    assert takes == names & set(EXTRAS)
+    case.call(client, NOWHERE, **{name: EXTRAS[name] for name in takes})
+    (request,) = seen
+    assert request.headers["x-extra"] == "1"
+    assert request.headers["authorization"] == f"Bearer {KEY}"
+    assert request.extensions["timeout"]["read"] == 7.5
+    query = dict(request.url.params.multi_items())
+    assert query["zz"] == "9"
+    assert query["type"] == "theirs"
+    if "idempotency_key" in takes:
+        assert request.headers["idempotency-key"] == "mine"
+    if "extra_body" in takes:
+        assert json.loads(request.content)["yy"] == {"a": [None]}
+
+
+def public_methods(client: Any) -> dict[str, Any]:
+    found = {}
+    for resource in RESOURCES:
+        owner = client
+        for part in resource.split("."):
+            owner = getattr(owner, part)
+        for name, method in inspect.getmembers(owner, inspect.ismethod):
+            if not name.startswith("_"):
+                found[f"{resource}.{name}"] = method
+    for name, method in inspect.getmembers(client, inspect.ismethod):
+        if not name.startswith("_"):
+            found[name] = method
+    return found
+
+
+@pytest.fixture
+def pair() -> Iterator[tuple[Any, Any]]:
+    """A client of each kind that never connects."""
+    with FirstHandClient("fh_test_x") as client:
+        twin = AsyncFirstHandClient("fh_test_x")
+        twin._shared.closed = True
+        yield client, twin
+
+
+def test_no_method_is_left_out(pair: tuple[Any, Any]) -> None:
+    """Every public method stands in the table above, or among those that are made of others."""
+    tested = {param.values[0].name.partition(" ")[0] for param in CASES}  # type: ignore[union-attr]
+    methods = set(public_methods(pair[0]))
+    assert methods - MADE_OF_OTHERS - CLIENT_METHODS == tested - {"me"}
+
+
+def test_sync_and_async_are_alike(pair: tuple[Any, Any]) -> None:
+    """Both clients have the same methods with the same parameters, defaults and annotations."""
+    client, twin = pair
+    methods, twins = public_methods(client), public_methods(twin)
+    assert list(methods) == list(twins)
+    for name, method in methods.items():
+        ours = inspect.signature(method).parameters
+        theirs = inspect.signature(twins[name]).parameters
+        assert list(ours) == list(theirs), name
+        for parameter, other in zip(ours.values(), theirs.values(), strict=True):
+            assert (parameter.default, parameter.kind) == (other.default, other.kind), (name, parameter)
+            if parameter.name != "http_client":
+                assert parameter.annotation == other.annotation
+    init = inspect.signature(FirstHandClient).parameters
+    assert list(init) == list(inspect.signature(AsyncFirstHandClient).parameters)
+    attributes = {name for name in dir(FirstHandClient) if not name.startswith("_")}
+    assert attributes == {name for name in dir(AsyncFirstHandClient) if not name.startswith("_")}
+
+
+def test_arguments_after_the_first_are_named(pair: tuple[Any, Any]) -> None:
+    """A method takes at most the object's id, or what a call is about, by position."""
+    for name, method in public_methods(pair[0]).items():
+        by_position = [
+            p.name
+            for p in inspect.signature(method).parameters.values()
+            if p.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD
+        ]
+        allowed = {"request": 2, "with_options": 2, "files.download": 2, "files.download_all": 2}.get(name, 1)
+        assert len(by_position) <= allowed, name
+
+
+def test_every_method_is_documented(pair: tuple[Any, Any]) -> None:
+    """Each method's text names every parameter, and none that it does not take."""
+    for client in pair:
+        for name, method in public_methods(client).items():
+            text = inspect.getdoc(method) or ""
+            assert text, name
+            for parameter in inspect.signature(method).parameters:
+                assert re.search(rf"\b{parameter}\b", text), (name, parameter)
+
+
+@pytest.mark.parametrize("name", ["limit", "cursor"])
+def test_extra_query_of_a_list(name: str, connect: Connect, world: Any) -> None:
+    """`extra_query` says where to start and how much to ask for, and holds no later page at one place."""
+    client = connect(world.server)
+    for _ in range(3):
+        world.spare_endpoint()
+    first = client.webhooks.list(limit=1)
+    extra = {"limit": 1, "cursor": first.next_cursor}
+    received = len(world.server.requests)
+    items = list(client.webhooks.list(extra_query={name: extra[name]}))
+    assert len({item.id for item in items}) == len(items) >= 3
+    if name == "cursor":
+        assert first.data[0].id not in {item.id for item in items}
+    requests = world.server.requests[received:]
+    assert {request.query["limit"] for request in requests} == ({"1"} if name == "limit" else {"100"})
+
+
+def test_bad_arguments_are_told_before_a_list_is_walked(connect: Connect, world: Any) -> None:
+    """A list with bad arguments fails where it is made, and nothing is sent."""
+    client = connect(world.server)
+    received = len(world.server.requests)
+    for arguments in (
+        {"limit": 0},
+        {"limit": 101},
+        {"status": "done"},
+        {"timeout": 0},
+        {"extra_headers": {"Host": "x"}},
+        {"extra_query": [1]},
+    ):
+        with pytest.raises(InvalidArgumentError) as caught:
+            client.jobs.list(**arguments)
+        assert caught.value.field == next(iter(arguments))
+    assert len(world.server.requests) == received
+
+
+def test_the_list_of_submissions_picks_its_endpoint(connect: Connect, world: Any) -> None:
+    """With a job and none of the filters that only the general endpoint knows, the per-job one is asked."""
+    client = connect(world.server)
+    job = f"/v1/jobs/{world.job}/submissions"
+    for arguments, path in (
+        ({}, job),
+        ({"status": "approved"}, job),
+        ({"min_score": 1}, "/v1/submissions"),
+        ({"start_date": "2020-01-01"}, "/v1/submissions"),
+        ({"end_date": "2100-01-01T00:00:00Z"}, "/v1/submissions"),
+    ):
+        items = client.submissions.list(world.job, **arguments).data
+        request = world.server.requests[-1]
+        assert request.path == path
+        assert request.query.get("job_id") == (world.job if path == "/v1/submissions" else None)
+        assert [item.id for item in items] == [world.submission]
+
+
+@pytest.mark.parametrize("bad", ["", "a/b", "../me", "job_1?x=1"])
+def test_no_id_can_steer_a_request(bad: str, connect: Connect, world: Any) -> None:
+    """Every method that takes an id checks it before anything is sent."""
+    client = connect(world.server)
+    received = len(world.server.requests)
+    for call in (
+        client.jobs.get,
+        client.jobs.cancel,
+        client.jobs.wait,
+        lambda job_id: client.jobs.rate(job_id, rating=5),
+        client.files.list,
+        client.files.refresh_url,
+        client.submissions.list,
+        client.submissions.get,
+        client.webhooks.get,
+        client.webhooks.update,
+        client.webhooks.delete,
+        client.webhooks.rotate_secret,
+        client.webhooks.events.replay,
+        client.api_keys.rotate,
+        client.api_keys.revoke,
+    ):
+        with pytest.raises(InvalidArgumentError, match="must be an id"):
+            call(bad)
+    assert len(world.server.requests) == received
+
+
+def test_secrets_are_given_and_not_shown(connect: Connect, world: Any) -> None:
+    """A new secret is in its attribute, and neither in repr nor in str."""
+    client = connect(world.server)
+    key = client.api_keys.create(name="CI")
+    assert key.secret.startswith("fh_live_")
+    assert key.secret not in repr(key) + str(key)
+    endpoint = client.webhooks.rotate_secret(world.endpoint)
+    assert endpoint.secret.startswith("whsec_")
+    assert endpoint.secret not in repr(endpoint)
+    (file,) = client.files.list(world.job)
+    assert "X-Amz-Signature" in file.download_url
+    assert "X-Amz-Signature=" not in repr(file)
+
+
+def test_a_dict_works_by_two_stars(connect: Connect, world: Any) -> None:
+    """`**fields` makes a job, tuples are lists, and None leaves a field out."""
+    client = connect(world.server)
+    client.jobs.create(
+        **{**JOB, "accepted_formats": ("image/png", "image/jpeg"), "title": None, "metadata": {"a": None}}
+    )
+    sent = json.loads(world.server.requests[-1].body)
+    assert sent["accepted_formats"] == ["image/png", "image/jpeg"]
+    assert "title" not in sent
+    assert sent["metadata"] == {"a": None}
+
+
+def test_the_client_s_own_request(connect: Connect, world: Any) -> None:
+    """`client.request` calls what this version does not know, with key, query, body and the raw answer."""
+    client = connect(world.server)
+    response = client.request("get", "/v1/jobs", params={"limit": 1, "status": None}, timeout=5)
+    assert world.server.requests[-1].query == {"limit": "1"}
+    assert response.status_code == 200
+    assert response.json()["object"] == "list"
+    assert json.loads(response.content) == response.json()
+    made = client.request(
+        "POST",
+        "/v1/jobs",
+        json={"type": "data_collection", **JOB},
+        idempotency_key="one",
+        extra_headers={"X-A": "b"},
+    )
+    assert made.status_code == 201
+    assert made.idempotency_key == "one"
+    assert world.server.requests[-1].headers["x-a"] == "b"
+    again = client.request("POST", "/v1/jobs", json={"type": "data_collection", **JOB}, idempotency_key="one")
+    assert again.idempotent_replay
+    assert again.json() == made.json()
+    endpoint = client.webhooks.create(url="https://a.example")
+    assert client.request("DELETE", f"/v1/webhook_endpoints/{endpoint.id}").json() is None
+    assert client.request("HEAD", "/v1/jobs").content == b""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "field"),
+    [
+        (("TRACE", "/v1/jobs"), "method"),
+        ((None, "/v1/jobs"), "method"),
+        (("GET", "/v1/../x"), "path"),
+        (("GET", None), "path"),
+    ],
+)
+def test_bad_requests(arguments: Any, field: str, connect: Connect, world: Any) -> None:
+    """What cannot be sent as given is refused by the name of its argument."""
+    client = connect(world.server)
+    with pytest.raises(InvalidArgumentError) as caught:
+        client.request(*arguments)
+    assert caught.value.field == field
+
+
+@pytest.mark.parametrize(("json", "field"), [({1: 2}, "json"), (object(), "json"), (float("nan"), "json")])
+def test_bodies_that_are_not_json(json: Any, field: str, connect: Connect, world: Any) -> None:
+    """A body that JSON cannot hold is refused."""
+    client = connect(world.server)
+    with pytest.raises(InvalidArgumentError) as caught:
+        client.request("POST", "/v1/jobs", json=json)
+    assert caught.value.field == field
+
+
+def test_signup(connect: Connect, world: Any) -> None:
+    """Signing up needs no key, sends none, and gives one that works."""
+    signup = connect.run(
+        connect.client_class.signup(
+            name="Acme", email="a@acme.example", base_url=world.server.url, idempotency_key="one"
+        )
+    )
+    request = world.server.requests[-1]
+    assert "authorization" not in request.headers
+    assert request.headers["idempotency-key"] == "one"
+    assert json.loads(request.body) == {"name": "Acme", "email": "a@acme.example"}
+    assert signup.api_key not in repr(signup)
+    client = connect(world.server, api_key=signup.api_key)
+    assert client.me().organization_id == signup.organization_id
+    with pytest.raises(InvalidArgumentError):
+        connect.run(connect.client_class.signup(name="Acme", email=None, base_url=world.server.url))
+
+
+def test_reprs(connect: Connect, world: Any) -> None:
+    """The repr of a client, a resource and a page says what a person needs, without the key."""
+    client = connect(world.server)
+    about = f"[base_url={world.server.url}, key=fh_live_…, open]"
+    assert repr(client) == f"<{connect.client_class.__name__} {about}>"
+    assert repr(client.jobs) == f"<Jobs {about}>"
+    page = client.webhooks.list(limit=1)
+    assert repr(page) == f"<{'AsyncPage' if connect.is_async else 'Page'} [1 items, has_more=True]>"

@@ -1,0 +1,305 @@
+"""Retries over a real server: what is tried again, with what, and when it ends."""
+
+from __future__ import annotations
+
+from email.utils import formatdate
+from typing import Any
+
+import pytest
+
+from firsthandapi.errors import (
+    DeadlineExceededError,
+    FirstHandApiError,
+    FirstHandConnectionError,
+    IdempotencyError,
+    InsufficientCreditsError,
+    NotFoundError,
+    RateLimitError,
+    ServerError,
+    UnexpectedResponseError,
+)
+from firsthandapi.testing import MockServer
+
+from .support import JOB, Connect
+
+
+@pytest.mark.parametrize("drop", ["before", "after"])
+def test_a_dropped_post_makes_one_job(drop: Any, connect: Connect, fresh_server: MockServer) -> None:
+    """A POST whose answer is lost is sent again with the same key and the same bytes, and makes one job."""
+    client = connect(fresh_server)
+    clock = connect.clock(client)
+    fresh_server.faults.add(path="/v1/jobs", drop=drop, times=2)
+    job = client.jobs.create(**JOB, metadata={"ü": [1, 2.5]})
+    sent = fresh_server.requests
+    assert len(sent) == job.response.attempts == 3
+    assert len({request.headers["idempotency-key"] for request in sent}) == 1
+    assert len({request.body for request in sent}) == 1
+    assert job.response.idempotency_key == sent[0].headers["idempotency-key"]
+    assert job.response.idempotent_replay is (drop == "after")
+    assert clock.sleeps == [0.5, 1.0]
+    assert [each.id for each in client.jobs.list()] == [job.id]
+
+
+def test_the_caller_s_key_is_kept(connect: Connect, fresh_server: MockServer) -> None:
+    """A key of the caller's goes with every attempt; used for something else it is an IdempotencyError."""
+    client = connect(fresh_server)
+    connect.clock(client)
+    fresh_server.faults.add(drop="after")
+    job = client.jobs.create(**JOB, idempotency_key="mine")
+    assert [request.headers["idempotency-key"] for request in fresh_server.requests] == ["mine", "mine"]
+    assert client.jobs.create(**JOB, idempotency_key="mine").id == job.id
+    with pytest.raises(IdempotencyError) as caught:
+        client.jobs.create(**{**JOB, "files_needed": 1}, idempotency_key="mine")
+    assert caught.value.status == 409
+    assert not caught.value.retryable
+
+
+@pytest.mark.parametrize("retry_after", [2, "2", "date"])
+def test_a_busy_service_is_obeyed(retry_after: Any, connect: Connect, fresh_server: MockServer) -> None:
+    """`Retry-After` in seconds or as a date is slept out, each time it comes."""
+    client = connect(fresh_server)
+    clock = connect.clock(client)
+    headers = None
+    if retry_after == "date":
+        # The answer's own Date is not the client's: the span between the two is what counts.
+        headers, retry_after = {"Date": formatdate(5, usegmt=True)}, formatdate(7, usegmt=True)
+    fresh_server.faults.add(status=503, retry_after=retry_after, headers=headers, times=2)
+    assert client.me().response.attempts == 3
+    assert clock.sleeps == [2, 2]
+
+
+def test_junk_in_retry_after(connect: Connect, fresh_server: MockServer) -> None:
+    """A `Retry-After` that is junk is as if it were not there."""
+    client = connect(fresh_server)
+    clock = connect.clock(client)
+    fresh_server.faults.add(status=503, retry_after="later", times=2)
+    client.me()
+    assert clock.sleeps == [0.5, 1.0]
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_more_patience_than_a_minute_is_the_caller_s_to_give(
+    status: int, connect: Connect, fresh_server: MockServer
+) -> None:
+    """A `Retry-After` over 60 s raises at once, and says how long."""
+    client = connect(fresh_server)
+    clock = connect.clock(client)
+    fresh_server.faults.add(status=status, retry_after=61)
+    with pytest.raises(FirstHandApiError) as caught:
+        client.me()
+    assert caught.value.status == status
+    assert caught.value.attempts == 1
+    assert caught.value.retryable
+    assert clock.sleeps == []
+    if isinstance(caught.value, RateLimitError):
+        assert caught.value.retry_after == 61
+
+
+def test_a_storm_of_429(connect: Connect, fresh_server: MockServer) -> None:
+    """A storm ends when the retries do, in a RateLimitError that knows how often it was tried."""
+    client = connect(fresh_server)
+    clock = connect.clock(client)
+    fresh_server.faults.add(status=429, retry_after=1, times=None)
+    with pytest.raises(RateLimitError) as caught:
+        client.jobs.list()
+    assert caught.value.attempts == len(fresh_server.requests) == 4
+    assert caught.value.response.attempts == 4
+    assert clock.sleeps == [1, 1, 1]
+    assert "after 4 attempts" in str(caught.value)
+
+
+@pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504])
+def test_what_passes(status: int, connect: Connect, fresh_server: MockServer) -> None:
+    """Statuses that pass are tried again for every method: POSTs carry a key."""
+    client = connect(fresh_server)
+    connect.clock(client)
+    fresh_server.faults.add(status=status)
+    assert client.jobs.create(**JOB).response.attempts == 2
+    fresh_server.faults.add(status=status)
+    assert client.organization.update_settings(default_type="feedback").response.attempts == 2
+    fresh_server.faults.add(status=status)
+    assert client.me().response.attempts == 2
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 410, 422, 501, 301, 307])
+def test_what_does_not_pass(status: int, connect: Connect, fresh_server: MockServer) -> None:
+    """What no second attempt can mend is raised at once."""
+    client = connect(fresh_server)
+    clock = connect.clock(client)
+    fresh_server.faults.add(status=status, times=None, headers={"Location": "/v1/me"})
+    with pytest.raises(FirstHandApiError) as caught:
+        client.me()
+    assert caught.value.status == status
+    assert caught.value.attempts == len(fresh_server.requests) == 1
+    assert clock.sleeps == []
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_no_redirect_is_followed(status: int, connect: Connect, fresh_server: MockServer) -> None:
+    """A redirect is an error, not another address for the key."""
+    fresh_server.faults.add(
+        status=status, headers={"Location": f"{fresh_server.url}/v1/elsewhere"}, times=None
+    )
+    with pytest.raises(FirstHandApiError, match=r"check base_url|Status 3"):
+        connect(fresh_server).me()
+    assert len(fresh_server.requests) == 1
+
+
+@pytest.mark.parametrize("fault", [{"status": 503}, {"drop": "before"}, {"cut": 5}])
+def test_no_retries(fault: Any, connect: Connect, fresh_server: MockServer) -> None:
+    """With `max_retries=0` the first failure is the last."""
+    client = connect(fresh_server, max_retries=0)
+    clock = connect.clock(client)
+    fresh_server.faults.add(**fault)
+    with pytest.raises((ServerError, FirstHandConnectionError)) as caught:
+        client.jobs.create(**JOB)
+    assert caught.value.attempts == len(fresh_server.requests) == 1
+    assert clock.sleeps == []
+
+
+def test_the_last_failure_is_the_one_raised(connect: Connect, fresh_server: MockServer) -> None:
+    """When the retries are used up, the last error is raised as it is, with the count of attempts."""
+    client = connect(fresh_server, max_retries=2)
+    connect.clock(client)
+    fresh_server.faults.add(status=503, times=2)
+    fresh_server.faults.add(drop="before")
+    with pytest.raises(FirstHandConnectionError, match="broke") as caught:
+        client.me()
+    assert caught.value.attempts == 3
+
+
+def test_a_failed_connect_is_tried_again(connect: Connect, fresh_server: MockServer) -> None:
+    """Nobody listening is an error that says what to check, after all attempts."""
+    client = connect(fresh_server)
+    clock = connect.clock(client)
+    fresh_server.stop()
+    with pytest.raises(FirstHandConnectionError, match="check the network, base_url and the proxy") as caught:
+        client.jobs.create(**JOB)
+    assert caught.value.attempts == 4
+    assert not caught.value.request_sent
+    assert clock.sleeps == [0.5, 1.0, 2.0]
+    fresh_server.start()
+    assert client.me().response.attempts == 1
+
+
+@pytest.mark.parametrize("cut", [0, 1, 20])
+def test_a_body_cut_short(cut: int, connect: Connect, fresh_server: MockServer) -> None:
+    """A body that ends early is a broken connection, not half an answer."""
+    client = connect(fresh_server)
+    connect.clock(client)
+    fresh_server.faults.add(cut=cut)
+    assert client.me().response.attempts == 2
+    fresh_server.faults.add(cut=cut, method="POST")
+    job = client.jobs.create(**JOB)
+    assert job.response.idempotent_replay
+    assert len(list(client.jobs.list())) == 1
+
+
+def test_garbage_instead_of_json(connect: Connect, fresh_server: MockServer) -> None:
+    """A 2xx that is not JSON is told as what it is, once: the request was handled."""
+    client = connect(fresh_server)
+    fresh_server.faults.add(garbage=True, times=None)
+    with pytest.raises(
+        UnexpectedResponseError, match=r"Is base_url that of the FirstHandAPI service\?"
+    ) as caught:
+        client.me()
+    assert caught.value.status == 200
+    assert caught.value.content_type == "text/html"
+    assert len(fresh_server.requests) == 1
+    with pytest.raises(UnexpectedResponseError):
+        client.jobs.list()
+
+
+def test_a_delete_that_finds_its_work_done(connect: Connect, fresh_server: MockServer) -> None:
+    """A retried DELETE that finds nothing left is success: its first attempt did it."""
+    client = connect(fresh_server)
+    connect.clock(client)
+    endpoint = client.webhooks.create(url="https://a.example")
+    fresh_server.faults.add(method="DELETE", drop="after")
+    assert client.webhooks.delete(endpoint.id) is None
+    assert [r.status for r in fresh_server.requests if r.method == "DELETE"] == [None, 404]
+    with pytest.raises(NotFoundError):
+        client.webhooks.get(endpoint.id)
+
+
+def test_a_delete_behind_a_bad_gateway(connect: Connect, fresh_server: MockServer) -> None:
+    """A 5xx may have reached the service, so a 404 that follows it is success too."""
+    client = connect(fresh_server)
+    connect.clock(client)
+    fresh_server.faults.add(method="DELETE", status=502)
+    assert client.webhooks.delete("we_01JP3Q6K5Y8ZV4T2N9B7X1C0DE") is None
+
+
+def test_a_delete_of_nothing(connect: Connect, fresh_server: MockServer) -> None:
+    """A 404 at the first attempt is a NotFoundError, also after attempts that reached nobody."""
+    client = connect(fresh_server)
+    connect.clock(client)
+    with pytest.raises(NotFoundError):
+        client.webhooks.delete("we_01JP3Q6K5Y8ZV4T2N9B7X1C0DE")
+    fresh_server.faults.add(method="DELETE", status=429)
+    with pytest.raises(NotFoundError) as caught:
+        client.webhooks.delete("we_01JP3Q6K5Y8ZV4T2N9B7X1C0DE")
+    assert caught.value.attempts == 2
+
+
+def test_a_get_that_finds_nothing_after_a_retry(connect: Connect, fresh_server: MockServer) -> None:
+    """Only a DELETE takes a 404 for success."""
+    client = connect(fresh_server)
+    connect.clock(client)
+    fresh_server.faults.add(drop="after")
+    with pytest.raises(NotFoundError):
+        client.jobs.get("job_01JP3Q6K5Y8ZV4T2N9B7X1C0DE")
+
+
+def test_the_deadline_ends_the_retries(connect: Connect, fresh_server: MockServer) -> None:
+    """When the next pause would end after the deadline, the call ends now, and says what stood in its way."""
+    client = connect(fresh_server, deadline=2.0)
+    clock = connect.clock(client)
+    fresh_server.faults.add(status=503, times=None)
+    with pytest.raises(DeadlineExceededError, match=r"GET /v1/me .* deadline of 2 s") as caught:
+        client.me()
+    assert clock.sleeps == [0.5, 1.0]
+    assert caught.value.deadline == 2.0
+    assert caught.value.attempts == 3
+    assert isinstance(caught.value.__cause__, ServerError)
+
+
+def test_a_wish_beyond_the_deadline(connect: Connect, fresh_server: MockServer) -> None:
+    """A `Retry-After` over what the deadline leaves raises the service's own error, at once."""
+    client = connect(fresh_server, deadline=10)
+    clock = connect.clock(client)
+    fresh_server.faults.add(status=429, retry_after=20)
+    with pytest.raises(RateLimitError) as caught:
+        client.me()
+    assert caught.value.retry_after == 20
+    assert clock.sleeps == []
+
+
+def test_the_deadline_is_over_before_the_next_attempt(connect: Connect, fresh_server: MockServer) -> None:
+    """A pause that took longer than it should does not lead to an attempt after the deadline."""
+    client = connect(fresh_server, deadline=5)
+    clock = connect.clock(client)
+    plain = clock.sleep
+
+    def oversleep(seconds: float) -> Any:
+        clock.pass_(10)
+        return plain(seconds)
+
+    clock.sleep = oversleep  # type: ignore[method-assign]
+    fresh_server.faults.add(status=503, times=None)
+    with pytest.raises(DeadlineExceededError) as caught:
+        client.me()
+    assert caught.value.attempts == len(fresh_server.requests) == 1
+
+
+def test_a_402_is_told_whole(connect: Connect, fresh_server: MockServer) -> None:
+    """A job that the balance does not cover says what is missing and where to buy it."""
+    organization = fresh_server.create_organization(cents=100)
+    client = connect(fresh_server, api_key=organization.api_key)
+    with pytest.raises(InsufficientCreditsError) as caught:
+        client.jobs.create(**{**JOB, "files_needed": 3})
+    error = caught.value
+    assert (error.current_balance_cents, error.required_cents, error.shortfall_cents) == (100, 150, 50)
+    assert error.purchase_url
+    assert error.request_id
+    assert error.request_id.startswith("req_")

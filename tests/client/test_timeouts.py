@@ -1,0 +1,177 @@
+"""Time: an attempt is bounded by `timeout`, a call by `deadline`, against servers that send a byte at a time."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from firsthandapi.errors import DeadlineExceededError, FirstHandConnectionError, FirstHandTimeoutError
+from firsthandapi.testing import MockServer
+
+from .support import Connect
+
+# Far above what is due, for machines under load; far below what an unbounded call would take.
+LATE = 5.0
+
+
+@pytest.fixture(params=["headers", "body", "delay"])
+def slow(request: pytest.FixtureRequest, fresh_server: MockServer) -> MockServer:
+    """A server that would take a minute for headers, for a body, or before it answers."""
+    if request.param == "headers":
+        fresh_server.faults.add(dribble=0.1, times=None)
+    elif request.param == "body":
+        # At this pace the headers are there soon and the body is not.
+        fresh_server.faults.add(dribble=0.002, times=None, headers={"Content-Length": "100000"})
+    else:
+        fresh_server.faults.add(delay=60, times=None)
+    return fresh_server
+
+
+def test_the_timeout_of_an_attempt(connect: Connect, slow: MockServer) -> None:
+    """An attempt ends when its `timeout` does, however steadily bytes come."""
+    client = connect(slow, timeout=0.4, max_retries=0)
+    started = time.monotonic()
+    with pytest.raises(FirstHandTimeoutError, match="in time; raise timeout=") as caught:
+        client.me()
+    assert time.monotonic() - started < LATE
+    assert caught.value.attempts == 1
+    assert caught.value.request_sent
+
+
+def test_the_timeout_of_a_method(connect: Connect, slow: MockServer) -> None:
+    """A method's own `timeout` goes before the client's."""
+    client = connect(slow, max_retries=0)
+    started = time.monotonic()
+    with pytest.raises(FirstHandTimeoutError):
+        client.jobs.list(timeout=0.3)
+    assert time.monotonic() - started < LATE
+
+
+def test_the_deadline_of_a_call(connect: Connect, slow: MockServer) -> None:
+    """A call ends when its `deadline` does, within an attempt too."""
+    client = connect(slow, deadline=0.4)
+    started = time.monotonic()
+    with pytest.raises(DeadlineExceededError) as caught:
+        client.me()
+    assert time.monotonic() - started < LATE
+    assert caught.value.attempts == 1
+    assert isinstance(caught.value.__cause__, FirstHandTimeoutError)
+
+
+def test_the_deadline_holds_over_attempts(connect: Connect, slow: MockServer) -> None:
+    """Attempts that time out one after the other end with the deadline."""
+    client = connect(slow, timeout=0.2, deadline=1.2, max_retries=100)
+    started = time.monotonic()
+    with pytest.raises(DeadlineExceededError):
+        client.me()
+    assert time.monotonic() - started < LATE
+    assert 1 <= len(slow.requests) <= 3
+
+
+def test_an_attempt_that_timed_out_is_tried_again(connect: Connect, fresh_server: MockServer) -> None:
+    """One slow answer costs one attempt."""
+    client = connect(fresh_server, timeout=0.3)
+    connect.clock(client)
+    fresh_server.faults.add(delay=30)
+    assert client.me().response.attempts == 2
+
+
+def test_a_long_poll_may_take_longer_than_the_timeout(connect: Connect, fresh_server: MockServer) -> None:
+    """The wait of a long-poll comes on top of the timeout of its attempt."""
+    client = connect(fresh_server, timeout=0.5, max_retries=0)
+    job = client.jobs.create(
+        description="Photos of street signs",
+        files_needed=1,
+        accepted_formats=["image/png"],
+        price_per_file_cents=10,
+    )
+    started = time.monotonic()
+    assert client.jobs.get(job.id, wait=1).status == "open"
+    assert time.monotonic() - started > 0.9
+
+
+def test_timeouts_of_many_days(connect: Connect, fresh_server: MockServer) -> None:
+    """A timeout larger than sockets take works as one nobody will see the end of."""
+    assert connect(fresh_server, timeout=9e8, max_retries=0).me()
+
+
+@pytest.fixture
+def deaf() -> Iterator[str]:
+    """An address whose connections are never accepted: its queue is full."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        clogs = []
+        for _ in range(8):
+            clog = socket.socket()
+            clog.setblocking(False)
+            clog.connect_ex(listener.getsockname())
+            clogs.append(clog)
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        for clog in clogs:
+            clog.close()
+
+
+def test_connecting_takes_five_seconds_at_most(
+    connect: Connect, deaf: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Connecting has a limit of its own, whose end is not that of the deadline: it is tried again."""
+    for kind in ("sync", "async"):
+        monkeypatch.setattr(f"firsthandapi._{kind}.wire.CONNECT_TIMEOUT", 0.2)
+    client = connect(base_url=deaf, deadline=60, max_retries=1)
+    clock = connect.clock(client)
+    started = time.monotonic()
+    with pytest.raises(FirstHandTimeoutError, match="did not accept a connection in time") as caught:
+        client.me()
+    assert time.monotonic() - started < LATE
+    assert caught.value.attempts == 2
+    assert not caught.value.request_sent
+    assert clock.sleeps == [0.5]
+
+
+def test_a_server_that_reads_nothing(connect: Connect) -> None:
+    """A request that the other end does not read is bounded too."""
+    with socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        client = connect(base_url=f"http://127.0.0.1:{listener.getsockname()[1]}", timeout=0.4, max_retries=0)
+        started = time.monotonic()
+        with pytest.raises(FirstHandTimeoutError):
+            client.request("POST", "/v1/jobs", json={"description": "x" * 20_000_000})
+        assert time.monotonic() - started < LATE
+
+
+@pytest.mark.parametrize("full", [True, False])
+def test_waiting_for_a_free_connection(
+    full: bool, connect: Connect, fresh_server: MockServer, monkeypatch: Any
+) -> None:
+    """When every connection is busy a call waits for one, as long as its timeout allows."""
+    for kind in ("sync", "async"):
+        monkeypatch.setattr(f"firsthandapi._{kind}.pool.MAX_CONNECTIONS", 1)
+    client = connect(fresh_server, max_retries=0)
+    assert client.me()
+    fresh_server.faults.add(path="/v1/jobs", delay=1.0)
+    busy = threading.Thread(target=client.jobs.list)
+    busy.start()
+    while not any(request.path == "/v1/jobs" for request in fresh_server.requests):
+        time.sleep(0.005)
+    if full:
+        with pytest.raises(FirstHandTimeoutError, match=r"all 1 connections were busy for 0\.1 s") as caught:
+            client.me(timeout=0.1)
+        assert not caught.value.request_sent
+    else:
+        assert client.me()
+    busy.join()
+
+
+def test_no_wait_for_a_name_that_is_not_there(connect: Connect) -> None:
+    """A name that cannot be resolved is a failed connection."""
+    client = connect(base_url="https://firsthandapi.invalid", max_retries=0)
+    with pytest.raises(FirstHandConnectionError, match=r"could not connect to firsthandapi\.invalid"):
+        client.me()

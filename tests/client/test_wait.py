@@ -1,0 +1,407 @@
+"""Waiting for a job: `jobs.wait` and `jobs.create_and_wait`."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+import pytest
+
+from firsthandapi.errors import (
+    AuthenticationError,
+    FirstHandConnectionError,
+    FirstHandError,
+    InvalidArgumentError,
+    NotFoundError,
+    RateLimitError,
+    ServerError,
+    WaitTimeoutError,
+)
+from firsthandapi.testing import MockServer
+
+from .support import JOB, Connect, FakeClock
+
+JOB_ID = "job_01JP3Q6K5Y8ZV4T2N9B7X1C0DE"
+Step = Any
+
+
+@dataclass(frozen=True)
+class Reply:
+    """A step that is an answer of its own."""
+
+    status: int
+    content: bytes = b""
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+class Script:
+    """A service that plays a script: each step is a job's status, a status with files, or an error."""
+
+    def __init__(self, *steps: Step, after: str = "completed") -> None:
+        self.steps = list(steps)
+        self.after = after
+        self.waits: list[str | None] = []
+        self.clock: FakeClock | None = None
+        self.holds = True
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        prefer = request.headers.get("prefer")
+        self.waits.append(prefer)
+        step = self.steps.pop(0) if self.steps else self.after
+        if isinstance(step, Exception):
+            raise step
+        if isinstance(step, Reply):
+            return httpx.Response(step.status, content=step.content, headers=step.headers)
+        status, files = step if isinstance(step, tuple) else (step, 0)
+        if prefer and self.clock and self.holds:
+            self.clock.pass_(float(prefer.partition("=")[2]))
+        return httpx.Response(200, json={"id": JOB_ID, "status": status, "files_approved": files})
+
+
+def play(connect: Connect, script: Script, **options: Any) -> tuple[Any, FakeClock]:
+    client = connect(handler=script, **options)
+    script.clock = connect.clock(client)
+    return client, script.clock
+
+
+def test_the_first_read_is_not_held(connect: Connect) -> None:
+    """The job is read at once; then each poll is held for a minute, with no pause between."""
+    script = Script("open", "open", "open", "completed")
+    client, clock = play(connect, script)
+    assert client.jobs.wait(JOB_ID).status == "completed"
+    assert script.waits == [None, "wait=60", "wait=60", "wait=60"]
+    assert clock.sleeps == []
+
+
+@pytest.mark.parametrize("status", ["completed", "cancelled"])
+def test_a_job_that_is_over(status: str, connect: Connect) -> None:
+    """A job that is over is given after one read."""
+    script = Script(status)
+    client, _ = play(connect, script)
+    seen: list[Any] = []
+    assert client.jobs.wait(JOB_ID, on_update=seen.append).status == status
+    assert script.waits == [None]
+    assert [job.status for job in seen] == [status]
+
+
+def test_an_unknown_status_keeps_waiting(connect: Connect) -> None:
+    """A status that this version does not know does not end a wait."""
+    script = Script("open", "paused_for_review", "completed")
+    client, _ = play(connect, script)
+    assert client.jobs.wait(JOB_ID).status == "completed"
+    assert len(script.waits) == 3
+
+
+def test_updates(connect: Connect) -> None:
+    """`on_update` gets the first job, each change of status or files, and the last; nothing twice."""
+    steps = ["open", "open", ("in_progress", 1), ("in_progress", 1), ("in_progress", 2), ("completed", 2)]
+    script = Script(*steps)
+    client, _ = play(connect, script)
+    seen: list[Any] = []
+    last = client.jobs.wait(JOB_ID, on_update=seen.append)
+    assert [(job.status, job.files_approved) for job in seen] == [
+        ("open", 0),
+        ("in_progress", 1),
+        ("in_progress", 2),
+        ("completed", 2),
+    ]
+    assert seen[-1] is last
+
+
+def test_a_service_without_long_poll_is_not_hammered(connect: Connect) -> None:
+    """Answers that come before they should are followed by pauses of 0.5, 1, 2 … 10 s."""
+    script = Script(*["open"] * 9, "completed")
+    script.holds = False
+    client, clock = play(connect, script)
+    client.jobs.wait(JOB_ID)
+    assert clock.sleeps == [0.5, 1, 2, 4, 8, 10, 10, 10]
+
+
+def test_a_change_makes_the_wait_quick_again(connect: Connect) -> None:
+    """After a change the pauses start anew."""
+    script = Script("open", "open", "open", "in_progress", "in_progress", "completed")
+    script.holds = False
+    client, clock = play(connect, script)
+    client.jobs.wait(JOB_ID)
+    assert clock.sleeps == [0.5, 1, 0.5]
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        httpx.ReadError("cut"),
+        httpx.ConnectError("refused"),
+        httpx.ReadTimeout("slow"),
+        Reply(503),
+        Reply(500, b"<html>"),
+        Reply(429),
+        Reply(200, b"<html>"),
+        Reply(200, b'{"id": 5}'),
+    ],
+    ids=lambda failure: repr(failure)[:40],
+)
+@pytest.mark.parametrize("at", [0, 1])
+def test_a_poll_that_failed_does_not_end_the_wait(failure: Any, at: int, connect: Connect) -> None:
+    """A dropped, timed-out or refused poll is followed by another, after a pause."""
+    steps: list[Any] = ["open", "open", "completed"]
+    steps[at:at] = [failure, failure]
+    script = Script(*steps)
+    client, clock = play(connect, script)
+    assert client.jobs.wait(JOB_ID).status == "completed"
+    assert clock.sleeps == [0.5, 1]
+    assert len(script.waits) == 5
+
+
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [(401, AuthenticationError), (403, FirstHandError), (404, NotFoundError), (501, ServerError)],
+)
+@pytest.mark.parametrize("at", [0, 1])
+def test_what_cannot_heal_ends_the_wait(status: int, error: Any, at: int, connect: Connect) -> None:
+    """A refused key or a job that is not there ends the wait at once."""
+    script = Script(*["open"] * at, Reply(status))
+    client, clock = play(connect, script)
+    with pytest.raises(error):
+        client.jobs.wait(JOB_ID)
+    assert len(script.waits) == at + 1
+    assert clock.sleeps == []
+
+
+def test_a_wish_with_room_is_slept_out(connect: Connect) -> None:
+    """Within a wait a `Retry-After` of minutes is slept out, if there is room."""
+    script = Script("open", Reply(503, headers={"Retry-After": "300"}), "completed")
+    client, clock = play(connect, script)
+    client.jobs.wait(JOB_ID, timeout=1000)
+    assert clock.sleeps == [300]
+
+
+def test_a_wish_without_room(connect: Connect) -> None:
+    """A `Retry-After` longer than the wait has left raises at once."""
+    script = Script("open", Reply(429, headers={"Retry-After": "300"}))
+    client, clock = play(connect, script)
+    with pytest.raises(RateLimitError):
+        client.jobs.wait(JOB_ID, timeout=200)
+    assert clock.sleeps == []
+
+
+def test_the_timeout_of_a_wait(connect: Connect) -> None:
+    """When the time is up the error has the last state seen, and says that the job goes on."""
+    script = Script("open", ("in_progress", 1), after="in_progress")
+    client, clock = play(connect, script)
+    began = clock.now
+    with pytest.raises(
+        WaitTimeoutError, match=r"was not done after 150 s: it is in_progress, 0 files .* goes on"
+    ) as caught:
+        client.jobs.wait(JOB_ID, timeout=150)
+    assert caught.value.job.status == "in_progress"
+    assert 150 <= clock.now - began < 151
+    assert script.waits == [None, "wait=60", "wait=60", "wait=30"]
+
+
+@pytest.mark.parametrize("left", [0.2, 0.9, 1.5, 2.9])
+def test_the_last_moments_of_a_wait(left: float, connect: Connect) -> None:
+    """When less than a second is left, there is a pause before the last look, not a storm."""
+    script = Script(after="open")
+    client, clock = play(connect, script)
+    began = clock.now
+    with pytest.raises(WaitTimeoutError):
+        client.jobs.wait(JOB_ID, timeout=left)
+    assert clock.now - began == pytest.approx(left)
+    assert len(script.waits) <= 5
+
+
+def test_a_timeout_of_nothing_looks_once(connect: Connect) -> None:
+    """With `timeout=0` the job is read once: it is done, or the error has it."""
+    client, _ = play(connect, Script("completed"))
+    assert client.jobs.wait(JOB_ID, timeout=0).status == "completed"
+    script = Script(after="open")
+    client, clock = play(connect, script)
+    with pytest.raises(WaitTimeoutError, match="after 0 s") as caught:
+        client.jobs.wait(JOB_ID, timeout=0)
+    assert caught.value.job.status == "open"
+    assert script.waits == [None]
+    assert clock.sleeps == []
+
+
+def test_a_timeout_of_nothing_with_the_network_down(connect: Connect) -> None:
+    """With `timeout=0` and no answer there is one attempt, and the error says why."""
+    script = Script(*[httpx.ConnectError("refused")] * 5)
+    client, _ = play(connect, script)
+    with pytest.raises(WaitTimeoutError) as caught:
+        client.jobs.wait(JOB_ID, timeout=0)
+    assert caught.value.job is None
+    assert isinstance(caught.value.__cause__, FirstHandConnectionError)
+    assert len(script.waits) == 1
+
+
+def test_no_timeout(connect: Connect) -> None:
+    """With `timeout=None` a wait lasts as long as it takes."""
+    script = Script(*["open"] * 3000)
+    client, clock = play(connect, script)
+    began = clock.now
+    assert client.jobs.wait(JOB_ID, timeout=None).status == "completed"
+    assert clock.now - began > 2 * 86_400
+
+
+def test_a_day_by_default(connect: Connect) -> None:
+    """By default a wait ends after a day."""
+    script = Script(after="open")
+    client, clock = play(connect, script)
+    began = clock.now
+    with pytest.raises(WaitTimeoutError):
+        client.jobs.wait(JOB_ID)
+    assert 86_400 <= clock.now - began < 86_402
+
+
+def test_polls_stay_within_the_client_s_deadline(connect: Connect) -> None:
+    """The client's deadline is that of each poll: a poll is held shorter, and the wait goes on."""
+    script = Script("open", "open", "completed")
+    client, _ = play(connect, script, deadline=10)
+    assert client.jobs.wait(JOB_ID).status == "completed"
+    assert script.waits == [None, "wait=8", "wait=8"]
+
+
+@pytest.mark.parametrize("value", [-1, float("nan"), "5", True])
+def test_bad_timeouts(value: Any, connect: Connect) -> None:
+    """A bad timeout is told before anything is sent, or bought."""
+    script = Script()
+    client, _ = play(connect, script)
+    for call in (
+        lambda: client.jobs.wait(JOB_ID, timeout=value),
+        lambda: client.jobs.create_and_wait(**JOB, timeout=value),
+    ):
+        with pytest.raises(InvalidArgumentError) as caught:
+            call()
+        assert caught.value.field == "timeout"
+    assert script.waits == []
+
+
+async def coroutine_function(job: Any) -> None:
+    """What the sync client cannot await."""
+
+
+class AwaitedCall:
+    """An object whose call is a coroutine function."""
+
+    async def __call__(self, job: Any) -> None:
+        """Nothing."""
+
+
+@pytest.mark.parametrize("callback", [5, "print", coroutine_function, AwaitedCall()])
+def test_bad_callbacks(callback: Any, connect: Connect) -> None:
+    """What cannot be called, or not be awaited, is told before a job is bought."""
+    if connect.is_async and callable(callback):
+        return
+    script = Script()
+    client, _ = play(connect, script)
+    for call in (
+        lambda: client.jobs.wait(JOB_ID, on_update=callback),
+        lambda: client.jobs.create_and_wait(**JOB, on_update=callback),
+    ):
+        message = "AsyncFirstHandClient" if callable(callback) else "must be"
+        with pytest.raises(InvalidArgumentError, match=message) as caught:
+            call()
+        assert caught.value.field == "on_update"
+    assert script.waits == []
+
+
+def test_the_async_client_awaits_its_callback(connect: Connect) -> None:
+    """The async client takes a function, a coroutine function, and an object with an async call."""
+    if not connect.is_async:
+        return
+    seen: list[str] = []
+
+    async def note(job: Any) -> None:
+        seen.append(job.status)
+
+    class Note:
+        async def __call__(self, job: Any) -> None:
+            seen.append(job.status)
+
+    for callback in (note, Note()):
+        client, _ = play(connect, Script("open", "completed"))
+        client.jobs.wait(JOB_ID, on_update=callback)
+    assert seen == ["open", "completed"] * 2
+
+
+def test_what_a_callback_raises(connect: Connect) -> None:
+    """What `on_update` raises ends the wait and reaches the caller as it is."""
+    client, _ = play(connect, Script("open", "completed"))
+
+    def stop(job: Any) -> None:
+        raise RuntimeError("enough")
+
+    with pytest.raises(RuntimeError, match="enough"):
+        client.jobs.wait(JOB_ID, on_update=stop)
+
+
+def test_extras_go_with_every_poll(connect: Connect) -> None:
+    """Headers and query of a wait go with each poll."""
+    seen: list[tuple[str | None, str]] = []
+    script = Script("open", "open", "completed")
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        seen.append((request.headers.get("x-a"), request.url.query.decode()))
+        return script(request)
+
+    client = connect(handler=answer)
+    script.clock = connect.clock(client)
+    client.jobs.wait(JOB_ID, extra_headers={"X-A": "b"}, extra_query={"q": 1})
+    assert seen == [("b", "q=1")] * 3
+
+
+def test_against_the_server(connect: Connect, fresh_server: MockServer) -> None:
+    """A job is made and waited for over a real long-poll, with few requests and prompt news."""
+    client = connect(fresh_server)
+    seen: list[Any] = []
+
+    def work() -> None:
+        while not seen:
+            time.sleep(0.005)
+        for _ in range(2):
+            fresh_server.submit(seen[0].id)
+            fresh_server.clock.advance(minutes=1)
+
+    worker = threading.Thread(target=work)
+    worker.start()
+    job = client.jobs.create_and_wait(**JOB, on_update=seen.append, timeout=30)
+    worker.join()
+    assert job.status == "completed"
+    assert (seen[0].status, seen[0].files_approved) == ("open", 0)
+    assert (seen[-1].status, seen[-1].files_approved) == ("completed", 2)
+    polls = [request for request in fresh_server.requests if request.headers.get("prefer")]
+    assert 1 <= len(polls) <= 10
+
+
+def test_a_dropped_poll_against_the_server(connect: Connect, fresh_server: MockServer) -> None:
+    """A poll that the network drops is followed by the next, over a real socket."""
+    client = connect(fresh_server)
+    connect.clock(client)
+    job = client.jobs.create(**JOB)
+    fresh_server.faults.add(path="/v1/jobs", method="GET", drop="before", after=1, times=2)
+    fresh_server.faults.add(path="/v1/jobs", method="GET", status=502)
+
+    def cancel() -> None:
+        with fresh_server.client() as other:
+            while len(fresh_server.requests) < 5:
+                time.sleep(0.005)
+            other.jobs.cancel(job.id)
+
+    worker = threading.Thread(target=cancel)
+    worker.start()
+    assert client.jobs.wait(job.id, timeout=60).status == "cancelled"
+    worker.join()
+
+
+def test_create_and_wait_buys_once(connect: Connect, fresh_server: MockServer) -> None:
+    """`create_and_wait` with a key buys one job, whose wait ends in time, with the job in the error."""
+    client = connect(fresh_server)
+    for _ in range(2):
+        with pytest.raises(WaitTimeoutError) as caught:
+            client.jobs.create_and_wait(**JOB, idempotency_key="once", timeout=0)
+        assert caught.value.job.status == "open"
+    assert len(list(client.jobs.list())) == 1

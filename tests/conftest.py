@@ -1,0 +1,46 @@
+"""What every test shares: a clean environment, servers, and a way to make both clients."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from client.support import Connect
+from firsthandapi.testing import MockServer
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No key, address or proxy of the machine reaches a test."""
+    for name in ("FIRSTHAND_API_KEY", "FIRSTHAND_BASE_URL", "SSL_CERT_FILE", "SSL_CERT_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
+
+
+@pytest.fixture(params=["sync", "async"])
+def connect(request: pytest.FixtureRequest) -> Iterator[Connect]:
+    """Makes clients; a test that takes it runs once with each kind."""
+    made = Connect(request.param)
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="session")
+def shared_server() -> Iterator[MockServer]:
+    """One server for tests that leave no fault and look at nothing but their own objects."""
+    with MockServer(speed=0, workers=False) as server:
+        server.rate_limit = None
+        server.organization_rate_limit = None
+        yield server
+
+
+@pytest.fixture
+def fresh_server() -> Iterator[MockServer]:
+    """A server of one's own, whose time stands still and whose workers are driven by hand."""
+    with MockServer(speed=0, workers=False) as server:
+        server.rate_limit = None
+        yield server
+    server.check_books()

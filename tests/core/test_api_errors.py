@@ -1,0 +1,273 @@
+"""From an error response of any shape whatever to one of our errors."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import re
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from firsthandapi import errors
+from firsthandapi._core.api_errors import error_from_response
+from firsthandapi._core.response import ApiResponse
+
+NOW = 1_800_000_000.0
+CLASSES: dict[int, type[errors.FirstHandApiError]] = {
+    400: errors.InvalidRequestError,
+    401: errors.AuthenticationError,
+    402: errors.InsufficientCreditsError,
+    403: errors.PermissionDeniedError,
+    404: errors.NotFoundError,
+    409: errors.ConflictError,
+    410: errors.GoneError,
+    422: errors.InvalidRequestError,
+    429: errors.RateLimitError,
+}
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=10,
+)
+FIELDS = ["type", "message", "request_id", "details", "current_balance_cents", "purchase_url", "field"]
+ENVELOPE = st.fixed_dictionaries(
+    {},
+    optional={"error": JSON | st.dictionaries(st.sampled_from(FIELDS), JSON), **dict.fromkeys(FIELDS, JSON)},
+)
+STATUS = st.sampled_from([300, 302, 304, 418, 451, 499, 500, 501, 502, 503, 504, 599, 999, *CLASSES])
+
+
+def make(status: int, content: Any = b"", *headers: tuple[bytes, bytes], attempts: int = 1) -> Any:
+    body = content if isinstance(content, bytes) else json.dumps(content).encode()
+    return error_from_response(ApiResponse(status, headers, attempts=attempts), body, now=NOW)
+
+
+def expected(status: int) -> type[errors.FirstHandApiError]:
+    return CLASSES.get(status, errors.ServerError if status >= 500 else errors.FirstHandApiError)
+
+
+@given(
+    STATUS,
+    st.binary(max_size=200) | JSON.map(json.dumps).map(str.encode) | ENVELOPE.map(json.dumps).map(str.encode),
+)
+def test_any_body_gives_the_right_error(status: int, content: bytes) -> None:
+    """Whatever the body, the status decides the class, and everything an error promises is there."""
+    error = make(status, content)
+    kind = type(error)
+    assert kind is expected(status) or (status == 409 and kind is errors.IdempotencyError)
+    assert error.status == status
+    assert isinstance(error.type, str)
+    assert error.type
+    assert isinstance(error.message, str)
+    assert error.message
+    assert error.request_id is None or isinstance(error.request_id, str)
+    assert all(isinstance(detail, dict) for detail in error.details)
+    assert f"HTTP {status}" in str(error)
+    assert error.retryable is (status in {408, 429, 500, 502, 503, 504})
+    copy = pickle.loads(pickle.dumps(error))
+    assert str(copy) == str(error)
+    assert copy.response.status_code == status
+
+
+@pytest.mark.parametrize("status", range(300, 600))
+def test_every_status(status: int) -> None:
+    """Each status has its class; one without a class of its own has that of its family."""
+    assert type(make(status)) is expected(status)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"<html><h1>Bad Gateway</h1></html>",
+        b"null",
+        b"[]",
+        b'"text"',
+        b"{",
+        b"\xff\xfe\x00",
+        b'{"error": null}',
+        b'{"error": []}',
+        b'{"error": {"type": null, "message": 5, "request_id": [], "details": {}}}',
+        b"[" * 100_000,
+    ],
+)
+def test_bodies_of_no_known_shape(content: bytes) -> None:
+    """A body that is empty, HTML, null or of another shape still gives a typed error with a message."""
+    error = make(503, content)
+    assert type(error) is errors.ServerError
+    assert error.message == "the service gave no message"
+    assert error.type == "unknown"
+    assert error.request_id is None
+    assert error.details == []
+
+
+def test_the_documented_envelope() -> None:
+    """The envelope's fields are the error's attributes, and the message names the bad fields."""
+    details = [{"field": "files_needed", "message": "must be at least 1"}, {"field": None}, "junk", {}]
+    error = make(
+        400,
+        {"error": {"type": "validation_error", "message": "Bad.", "request_id": "req_1", "details": details}},
+        attempts=3,
+    )
+    assert error.type == "validation_error"
+    assert error.request_id == "req_1"
+    assert error.details == [details[0], details[1]]
+    assert error.attempts == 3
+    assert str(error) == (
+        "Bad.; files_needed: must be at least 1 (HTTP 400 validation_error, req_1, after 3 attempts)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ({"error": "text"}, "text"),
+        ({"message": "text"}, "text"),
+        ({"error": {}, "message": "text"}, "text"),
+        ({"error": {"message": ""}}, "the service gave no message"),
+    ],
+)
+def test_messages_of_gateways(content: Any, message: str) -> None:
+    """`{"error": "text"}` and `{"message": "text"}` are read too."""
+    assert make(500, content).message == message
+
+
+def test_request_id_from_the_header() -> None:
+    """Without a request id in the body the header's is taken; the body's goes first."""
+    header = (b"X-Request-Id", b"req_header")
+    assert make(500, b"", header).request_id == "req_header"
+    assert make(500, {"error": {"request_id": "req_body"}}, header).request_id == "req_body"
+
+
+EXTRAS = {
+    "current_balance_cents": 5,
+    "required_cents": 100,
+    "shortfall_cents": 95,
+    "purchase_url": "https://pay.example/x",
+}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"error": {"type": "insufficient_credits", **EXTRAS}},
+        {"error": {"type": "insufficient_credits"}, **EXTRAS},
+        {"error": dict.fromkeys(EXTRAS), **EXTRAS},
+        {"error": None, **EXTRAS},
+        {"error": EXTRAS, **dict.fromkeys(EXTRAS, "junk")},
+        EXTRAS,
+    ],
+)
+def test_the_extras_of_a_402(content: Any) -> None:
+    """What a 402 says of the balance is read in `error` and at the top level."""
+    error = make(402, content)
+    assert {name: getattr(error, name) for name in EXTRAS} == EXTRAS
+
+
+@pytest.mark.parametrize(
+    "content", [b"", {}, {"error": {name: [] for name in EXTRAS}}, {"error": dict.fromkeys(EXTRAS, True)}]
+)
+def test_a_402_without_extras(content: Any) -> None:
+    """A 402 that says nothing, or junk, has None in each."""
+    error = make(402, content)
+    assert {name: getattr(error, name) for name in EXTRAS} == dict.fromkeys(EXTRAS)
+
+
+def test_a_429() -> None:
+    """A 429 carries the pause it asks for and the limit that was hit."""
+    reset = (b"x-ratelimit-reset", b"1800000030")
+    error = make(
+        429,
+        b"",
+        (b"retry-after", b"7"),
+        (b"x-ratelimit-limit", b"100"),
+        (b"x-ratelimit-remaining", b"0"),
+        reset,
+    )
+    assert error.retry_after == 7
+    assert error.rate_limit.limit == 100
+    assert not error.rate_limit
+    bare = make(429)
+    assert bare.retry_after is None
+    assert bare.rate_limit is None
+
+
+@pytest.mark.parametrize(
+    ("kind", "error_class"),
+    [
+        ("idempotency_error", errors.IdempotencyError),
+        ("idempotency_conflict", errors.IdempotencyError),
+        ("conflict", errors.ConflictError),
+        (None, errors.ConflictError),
+    ],
+)
+def test_a_409(kind: str | None, error_class: Any) -> None:
+    """Within 409 the type tells a used key from an object's state; elsewhere it tells nothing."""
+    assert type(make(409, {"error": {"type": kind}})) is error_class
+    assert type(make(400, {"error": {"type": kind}})) is errors.InvalidRequestError
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_redirect_says_so(status: int) -> None:
+    """A redirect is an error that points at base_url."""
+    assert "check base_url" in make(status).message
+
+
+@pytest.mark.parametrize(
+    ("status", "advice"),
+    [
+        (401, "FIRSTHAND_API_KEY"),
+        (403, r"client\.me\(\)"),
+        (404, "environment"),
+        (410, "upgrade"),
+        (429, "wait"),
+    ],
+)
+def test_what_to_do_next(status: int, advice: str) -> None:
+    """Where the service's words do not say what to do next, ours do."""
+    assert re.search(advice, str(make(status, {"error": {"message": "No."}})))
+
+
+SECRET = "fh_live_5ecretPart"
+URL = "https://b.example/x?X-Amz-Signature=5ecretPart"
+
+
+@pytest.mark.parametrize("secret", [SECRET, URL, f"{SECRET}x" * 200, "https://anna:5ecretPart@" + "x" * 2000])
+@pytest.mark.parametrize("place", ["message", "type", "request_id", "details", "header", "top", "text"])
+def test_what_the_service_echoes_is_masked(secret: str, place: str) -> None:
+    """No key or signed URL that an error body echoes is in the error's text, wherever it stands."""
+    envelope: dict[str, Any] = {"message": "m", "details": [{"field": secret, "message": secret}]}
+    content: Any = {"error": envelope}
+    header = []
+    if place in ("message", "type", "request_id"):
+        envelope[place] = secret
+    elif place == "top":
+        content = {"message": secret}
+    elif place == "text":
+        content = {"error": secret}
+    elif place == "header":
+        header = [(b"x-request-id", secret.encode())]
+    error = make(400, content, *header)
+    for text in (str(error), repr(error), error.message, error.type, error.request_id or ""):
+        assert "5ecret" not in text
+        assert len(text) < 5000
+
+
+def test_long_messages_are_cut() -> None:
+    """A megabyte of message does not become a megabyte of log."""
+    details = [{"field": "f" * 10**5, "message": "m" * 10**5}] * 20
+    error = make(
+        400,
+        {
+            "error": {
+                "type": "t" * 10**6,
+                "message": "m" * 10**6,
+                "request_id": "r" * 10**6,
+                "details": details,
+            }
+        },
+    )
+    assert len(str(error)) < 20_000

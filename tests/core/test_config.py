@@ -1,0 +1,266 @@
+"""The client's options, resolved and checked."""
+
+from __future__ import annotations
+
+import ssl
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from firsthandapi._core.config import (
+    Origin,
+    check_config,
+    check_proxy,
+    choose_proxy,
+    is_loopback,
+    resolve_api_key,
+    resolve_base_url,
+)
+from firsthandapi._core.given import NOT_GIVEN, given_or
+from firsthandapi.errors import ConfigurationError
+
+GOOD: dict[str, Any] = {
+    "api_key": "fh_test_x",
+    "base_url": "https://api.firsthandapi.com",
+    "timeout": 30,
+    "deadline": None,
+    "max_retries": 3,
+    "max_spend_cents": None,
+    "proxy": None,
+    "verify": True,
+}
+
+
+def test_the_key_comes_from_the_argument_then_the_environment() -> None:
+    """First match wins: the argument, then the variable."""
+    environ = {"FIRSTHAND_API_KEY": "fh_live_env"}
+    assert resolve_api_key("fh_live_arg", environ) == "fh_live_arg"
+    assert resolve_api_key(None, environ) == "fh_live_env"
+
+
+@pytest.mark.parametrize(
+    ("key", "environ"),
+    [(None, {}), ("", {"FIRSTHAND_API_KEY": "fh_live_env"}), (None, {"FIRSTHAND_API_KEY": ""})],
+)
+def test_no_key(key: str | None, environ: dict[str, str]) -> None:
+    """Without a key the error names both ways to give one; an empty argument is not filled from elsewhere."""
+    with pytest.raises(ConfigurationError, match=r"api_key=.*FIRSTHAND_API_KEY"):
+        resolve_api_key(key, environ)
+
+
+@pytest.mark.parametrize(
+    "key", ["fh_live_a b", "fh_live_a\n", " fh_live_a", "fh_live_é", "fh_live_\x00", 5, b"fh_live_x"]
+)
+def test_keys_that_no_header_takes(key: Any) -> None:
+    """A key with what no key has is refused by the name of its source, and never shown."""
+    with pytest.raises(ConfigurationError, match=r"^api_key is not") as caught:
+        resolve_api_key(key, {})
+    assert "fh_live_a" not in str(caught.value)
+    if isinstance(key, str):
+        with pytest.raises(ConfigurationError, match=r"^FIRSTHAND_API_KEY is not"):
+            resolve_api_key(None, {"FIRSTHAND_API_KEY": key})
+
+
+@pytest.mark.parametrize(
+    ("argument", "environ", "url"),
+    [
+        (None, {}, "https://api.firsthandapi.com"),
+        (None, {"FIRSTHAND_BASE_URL": ""}, "https://api.firsthandapi.com"),
+        (None, {"FIRSTHAND_BASE_URL": "https://env.example"}, "https://env.example"),
+        ("https://arg.example/", {"FIRSTHAND_BASE_URL": "https://env.example"}, "https://arg.example"),
+        ("https://a.example:8443/prefix/", {}, "https://a.example:8443/prefix"),
+        ("http://localhost:8080", {}, "http://localhost:8080"),
+        ("http://127.0.0.1:8080", {}, "http://127.0.0.1:8080"),
+        ("http://127.1.2.3", {}, "http://127.1.2.3"),
+        ("http://[::1]:8080", {}, "http://[::1]:8080"),
+        ("http://LOCALHOST", {}, "http://LOCALHOST"),
+    ],
+)
+def test_base_url(argument: str | None, environ: dict[str, str], url: str) -> None:
+    """The argument, then the variable, then the public service; http for loopback."""
+    assert resolve_base_url(argument, environ) == url
+
+
+@pytest.mark.parametrize(
+    ("url", "why"),
+    [
+        ("", "must be a URL"),
+        ("api.firsthandapi.com", "must be a URL"),
+        ("ftp://api.firsthandapi.com", "must be a URL"),
+        ("https://", "must be a URL"),
+        ("https://a b.example", "must be a URL"),
+        ("https://a.example\\@b.example", "must be a URL"),
+        ("https://a.example:99999", "must be a URL"),
+        ("https://a.example:x", "must be a URL"),
+        ("https://[::1", "must be a URL"),
+        ("https://bücher.example", "must be a URL"),
+        ("https://a.example/\n", "must be a URL"),
+        (5, "must be a URL"),
+        ("https://user:pw@a.example", "credentials"),
+        ("https://user@a.example", "credentials"),
+        ("https://@a.example", "credentials"),
+        ("https://a.example?x=1", "query or a fragment"),
+        ("https://a.example?", "query or a fragment"),
+        ("https://a.example#x", "query or a fragment"),
+        ("https://a.example/#", "query or a fragment"),
+        ("http://api.firsthandapi.com", "must be https"),
+        ("http://127.0.0.1.evil.example", "must be https"),
+        ("http://localhost.evil.example", "must be https"),
+        ("http://10.0.0.1", "must be https"),
+        ("http://0.0.0.0", "must be https"),
+    ],
+)
+def test_bad_base_urls(url: Any, why: str) -> None:
+    """Anything but an https URL, or http to this machine, is refused by the name of its source."""
+    with pytest.raises(ConfigurationError, match=f"^base_url.*{why}") as caught:
+        resolve_base_url(url, {})
+    assert "pw" not in str(caught.value)
+    if isinstance(url, str) and url:
+        with pytest.raises(ConfigurationError, match=r"^FIRSTHAND_BASE_URL"):
+            resolve_base_url(None, {"FIRSTHAND_BASE_URL": url})
+
+
+@given(st.text(max_size=40) | st.from_regex(r"https?://[a-z0-9@:.\[\]/?#\\%]{0,30}", fullmatch=True))
+def test_no_base_url_raises_anything_else(url: str) -> None:
+    """Any text is either a URL that a key may be sent to, or a ConfigurationError."""
+    try:
+        good = resolve_base_url(url, {"FIRSTHAND_BASE_URL": "https://x.example"})
+    except ConfigurationError:
+        return
+    origin = check_config(**{**GOOD, "base_url": good}).origin
+    assert origin.scheme == "https" or is_loopback(origin.host)
+    assert not set("@?# \\") & set(good)
+
+
+@pytest.mark.parametrize(
+    ("url", "origin", "authority"),
+    [
+        ("https://a.example", Origin("https", "a.example", 443, ""), "a.example"),
+        ("https://a.example:443", Origin("https", "a.example", 443, ""), "a.example"),
+        ("https://a.example:8443/p/q", Origin("https", "a.example", 8443, "/p/q"), "a.example:8443"),
+        ("http://127.0.0.1:80", Origin("http", "127.0.0.1", 80, ""), "127.0.0.1"),
+        ("http://[::1]:8080", Origin("http", "::1", 8080, ""), "[::1]:8080"),
+    ],
+)
+def test_origin(url: str, origin: Origin, authority: str) -> None:
+    """A base URL says where to connect, what `Host` is, and what stands before every path."""
+    found = check_config(**{**GOOD, "base_url": url}).origin
+    assert found == origin
+    assert found.authority == authority
+    assert found.url == f"{origin.scheme}://{authority}"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *[("timeout", v) for v in (0, -1, float("nan"), float("inf"), 1e9, "30", None, True)],
+        *[("deadline", v) for v in (0, -1, float("nan"), float("inf"), 1e9, "30", True)],
+        *[("max_retries", v) for v in (-1, 1001, 1.0, "3", None, True)],
+        *[("max_spend_cents", v) for v in (-1, 1.0, "3", True)],
+        *[("proxy", v) for v in ("", "proxy.example:3128", "ftp://p.example", "http://", "http://p:x", 5)],
+        *[("verify", v) for v in ("/no/such/file", 1, None, object(), ssl)],
+    ],
+)
+def test_bad_options(name: str, value: Any) -> None:
+    """A bad option is refused by name."""
+    with pytest.raises(ConfigurationError, match=f"^{name}"):
+        check_config(**{**GOOD, name: value})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("timeout", 0.001),
+        ("deadline", 5),
+        ("max_retries", 0),
+        ("max_retries", 1000),
+        ("max_spend_cents", 0),
+        ("proxy", "http://user:pw@p.example:3128"),
+        ("proxy", "socks5://p.example"),
+        ("verify", False),
+        ("verify", ssl.create_default_context()),
+    ],
+)
+def test_good_options(name: str, value: Any) -> None:
+    """The ends of what is allowed are allowed."""
+    assert getattr(check_config(**{**GOOD, name: value}), name) == value
+
+
+def test_verify_takes_a_subclass_of_a_context_and_a_path(tmp_path: Path) -> None:
+    """`verify` takes what there is, of whatever class."""
+
+    class Context(ssl.SSLContext):
+        pass
+
+    context = Context(ssl.PROTOCOL_TLS_CLIENT)
+    assert check_config(**{**GOOD, "verify": context}).verify is context
+    assert check_config(**{**GOOD, "verify": str(tmp_path)}).verify == str(tmp_path)
+
+
+def test_a_proxy_s_password_is_not_shown() -> None:
+    """The error for a bad proxy does not quote it: it may hold a password."""
+    with pytest.raises(ConfigurationError) as caught:
+        check_proxy("ftp://user:hunter2@p.example", "proxy")
+    assert "hunter2" not in str(caught.value)
+
+
+HTTPS = Origin("https", "api.firsthandapi.com", 443, "")
+HTTP = Origin("http", "127.0.0.1", 8080, "")
+
+
+@pytest.mark.parametrize(
+    ("origin", "argument", "environ", "proxy"),
+    [
+        (HTTPS, None, {}, None),
+        (HTTPS, None, {"HTTPS_PROXY": "http://p:1"}, "http://p:1"),
+        (HTTPS, None, {"HTTP_PROXY": "http://p:1"}, None),
+        (HTTP, None, {"HTTP_PROXY": "http://p:1"}, "http://p:1"),
+        (HTTP, None, {"HTTPS_PROXY": "http://p:1"}, None),
+        (HTTPS, None, {"ALL_PROXY": "socks5://p:1"}, "socks5://p:1"),
+        (HTTPS, None, {"ALL_PROXY": "http://a:1", "HTTPS_PROXY": "http://p:1"}, "http://p:1"),
+        (HTTPS, None, {"HTTPS_PROXY": "p:1"}, "http://p:1"),
+        (HTTPS, None, {"https_proxy": "http://low:1"}, "http://low:1"),
+        (HTTPS, "http://arg:1", {"HTTPS_PROXY": "http://p:1"}, "http://arg:1"),
+        (HTTPS, "http://arg:1", {"NO_PROXY": "*"}, "http://arg:1"),
+        (HTTPS, None, {"HTTPS_PROXY": "http://p:1", "NO_PROXY": "*"}, None),
+        (HTTPS, None, {"HTTPS_PROXY": "http://p:1", "NO_PROXY": "api.firsthandapi.com"}, None),
+        (HTTPS, None, {"HTTPS_PROXY": "http://p:1", "NO_PROXY": ".firsthandapi.com"}, None),
+        (HTTPS, None, {"HTTPS_PROXY": "http://p:1", "NO_PROXY": "x.example, firsthandapi.com"}, None),
+        (HTTPS, None, {"HTTPS_PROXY": "http://p:1", "NO_PROXY": "api.firsthandapi.com:443"}, None),
+        (HTTPS, None, {"HTTPS_PROXY": "http://p:1", "NO_PROXY": "api.firsthandapi.com:80"}, "http://p:1"),
+        (HTTPS, None, {"HTTPS_PROXY": "http://p:1", "NO_PROXY": "handapi.com"}, "http://p:1"),
+        (HTTP, None, {"HTTP_PROXY": "http://p:1", "NO_PROXY": "127.0.0.1"}, None),
+        (HTTP, None, {"HTTP_PROXY": "http://p:1", "NO_PROXY": "127.0.0.1:8080"}, None),
+        (HTTP, None, {"HTTP_PROXY": ""}, None),
+    ],
+)
+def test_which_proxy(
+    origin: Origin,
+    argument: str | None,
+    environ: dict[str, str],
+    proxy: str | None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """First the option, then the variable of the scheme, then ALL_PROXY; NO_PROXY takes hosts out."""
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    assert choose_proxy(origin, argument) == proxy
+
+
+@pytest.mark.parametrize("name", ["HTTPS_PROXY", "ALL_PROXY"])
+def test_a_bad_proxy_variable(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A variable that holds no proxy is named, and its value, which may hold a password, is not shown."""
+    monkeypatch.setenv(name, "ftp://user:hunter2@p.example")
+    with pytest.raises(ConfigurationError, match=f"^{name} must be") as caught:
+        choose_proxy(HTTPS, None)
+    assert "hunter2" not in str(caught.value)
+
+
+def test_not_given() -> None:
+    """An option that was left out differs from one that was set to None."""
+    assert given_or(NOT_GIVEN, 5) == 5
+    assert given_or(None, 5) is None
+    assert repr(NOT_GIVEN) == "NOT_GIVEN"

@@ -1,0 +1,24 @@
+"""Walking a list."""
+
+from __future__ import annotations
+
+import pytest
+
+from firsthandapi._core.pages import follow_cursor
+from firsthandapi.errors import PaginationError
+
+
+def test_new_cursors_are_followed() -> None:
+    """Each cursor is followed once, and where one walk has been does not concern another."""
+    start: frozenset[str] = frozenset()
+    first = follow_cursor(start, "a")
+    assert follow_cursor(first, "b") == {"a", "b"}
+    assert follow_cursor(first, "c") == {"a", "c"}
+    assert start == frozenset()
+
+
+@pytest.mark.parametrize("cursor", ["a", ""])
+def test_a_cursor_seen_before_or_empty_ends_the_walk(cursor: str) -> None:
+    """A cursor seen before, or an empty one, which would start from the top, is an error, not a loop."""
+    with pytest.raises(PaginationError, match="never end"):
+        follow_cursor(frozenset({"a"}), cursor)

@@ -1,0 +1,100 @@
+"""A response as the layers above the wire see it."""
+
+from __future__ import annotations
+
+import pickle
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from firsthandapi import ApiResponse
+from firsthandapi._core.headers import Headers
+from firsthandapi._core.response import not_json
+from firsthandapi.errors import UnexpectedResponseError
+
+
+def test_headers() -> None:
+    """Header names ignore case, and a header that came several times is joined."""
+    headers = Headers([(b"Content-Type", b"a"), (b"X-A", b"1"), (b"x-a", b"2"), (b"X-L", b"\xe9")])
+    assert headers["CONTENT-type"] == "a"
+    assert headers["x-a"] == "1, 2"
+    assert headers["x-l"] == "é"
+    assert list(headers) == ["content-type", "x-a", "x-l"]
+    assert len(headers) == 3
+    assert "X-A" in headers
+    assert "x-b" not in headers
+    assert headers == {"content-type": "a", "x-a": "1, 2", "x-l": "é"}
+    assert pickle.loads(pickle.dumps(headers)) == headers
+
+
+def test_the_repr_of_headers_has_no_values() -> None:
+    """A header may carry anything, and a repr ends up in logs."""
+    assert repr(Headers([(b"Set-Cookie", b"5ecret")])) == "<Headers set-cookie>"
+
+
+def test_what_a_response_tells() -> None:
+    """What the headers say is read; the raw ones are there too."""
+    response = ApiResponse(
+        201,
+        (
+            (b"X-Request-Id", b"req_1"),
+            (b"X-FirstHandAPI-Credits-Remaining", b"950"),
+            (b"Idempotent-Replayed", b"true"),
+            (b"x-ratelimit-limit", b"100"),
+            (b"x-ratelimit-remaining", b"99"),
+            (b"x-ratelimit-reset", b"1800000000"),
+        ),
+        b'{"a":1}',
+        "key",
+        2,
+    )
+    assert response.request_id == "req_1"
+    assert response.credits_remaining_cents == 950
+    assert response.idempotent_replay
+    assert response.rate_limit
+    assert response.rate_limit.remaining == 99
+    assert response.json() == {"a": 1}
+    assert repr(response) == "<ApiResponse [201, request_id=req_1, attempts=2]>"
+    copy = pickle.loads(pickle.dumps(response))
+    assert copy.headers == response.headers
+    assert copy.content == response.content
+
+
+@pytest.mark.parametrize("value", [None, b"", b"many", b"1.5"])
+def test_what_a_response_does_not_tell(value: bytes | None) -> None:
+    """What is missing or junk is None, not an error."""
+    name = b"x-firsthandapi-credits-remaining"
+    response = ApiResponse(200, () if value is None else ((name, value), (b"x-ratelimit-limit", value)))
+    assert response.credits_remaining_cents is None
+    assert response.rate_limit is None
+    assert response.request_id is None
+    assert not response.idempotent_replay
+
+
+def test_an_empty_body_is_no_json() -> None:
+    """A body that is empty parses as None."""
+    assert ApiResponse(204).json() is None
+    assert ApiResponse(200, content=b" \n").json() is None
+
+
+@pytest.mark.parametrize("content", [b"<html>", b"{", b"\xff", b"[" * 100_000])
+def test_a_body_that_is_not_json(content: bytes) -> None:
+    """What is not JSON is an error with its status, type, length and first bytes."""
+    response = ApiResponse(200, ((b"content-type", b"text/html"),), content)
+    with pytest.raises(UnexpectedResponseError, match="where JSON was due") as caught:
+        response.json()
+    assert caught.value.status == 200
+    assert caught.value.content_type == "text/html"
+    assert caught.value.length == len(content)
+    assert len(str(caught.value)) < 1000
+    assert caught.value.__cause__ is None
+
+
+@given(st.binary(max_size=400))
+def test_any_bytes_make_an_error(content: bytes) -> None:
+    """Any bytes whatever can be told of."""
+    error: Any = not_json(ApiResponse(200), content)
+    assert "no content type" in str(error)
+    assert str(len(content)) in str(error)

@@ -1,0 +1,239 @@
+"""Whether to try again, and when."""
+
+from __future__ import annotations
+
+import itertools
+from email.utils import formatdate
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from firsthandapi._core.dates import parse_http_date
+from firsthandapi._core.headers import Headers
+from firsthandapi._core.response import ApiResponse
+from firsthandapi._core.retry import GiveUp, RetryAfter, asked_to_wait, backoff, decide, parse_retry_after
+from firsthandapi.errors import (
+    ConfigurationError,
+    DeadlineExceededError,
+    FirstHandApiError,
+    FirstHandConnectionError,
+    FirstHandTimeoutError,
+    PaginationError,
+    UnexpectedResponseError,
+)
+
+NOW = 1_800_000_000.0
+RETRYABLE = {408, 429, 500, 502, 503, 504}
+
+
+def headers(**values: str) -> Headers:
+    return Headers([(name.replace("_", "-").encode(), value.encode()) for name, value in values.items()])
+
+
+def choose(error: Any, **changes: Any) -> RetryAfter | GiveUp:
+    arguments: dict[str, Any] = {
+        "attempts": 1,
+        "max_retries": 3,
+        "repeatable": True,
+        "retry_after": None,
+        "time_left": None,
+        "jitter": 1.0,
+    }
+    return decide(error, **{**arguments, **changes})
+
+
+@pytest.mark.parametrize("status", range(300, 600))
+@pytest.mark.parametrize("repeatable", [True, False])
+def test_statuses(status: int, repeatable: bool) -> None:
+    """408, 429 and the passing 5xx are tried again, if the request may run twice; nothing else is."""
+    decision = choose(FirstHandApiError("no", status=status), repeatable=repeatable)
+    assert decision == (RetryAfter(0.5) if repeatable and status in RETRYABLE else GiveUp())
+
+
+@pytest.mark.parametrize("kind", [FirstHandConnectionError, FirstHandTimeoutError])
+@pytest.mark.parametrize(
+    ("sent", "repeatable", "again"),
+    [(False, False, True), (False, True, True), (True, True, True), (True, False, False)],
+)
+def test_connection_errors(kind: Any, sent: bool, repeatable: bool, again: bool) -> None:
+    """A connection that was never made is always tried again; a broken one if the request may run twice."""
+    decision = choose(kind("broken", request_sent=sent), repeatable=repeatable)
+    assert decision == (RetryAfter(0.5) if again else GiveUp())
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ConfigurationError("bad"),
+        PaginationError("bad"),
+        UnexpectedResponseError("bad"),
+        DeadlineExceededError("late", deadline=1),
+    ],
+)
+def test_other_errors(error: Any) -> None:
+    """What no second attempt can mend is not tried again."""
+    assert choose(error) == GiveUp()
+
+
+@pytest.mark.parametrize(
+    ("attempts", "max_retries", "again"),
+    [(1, 0, False), (1, 1, True), (2, 1, False), (3, 3, True), (4, 3, False), (1000, 1000, True)],
+)
+def test_the_count(attempts: int, max_retries: int, again: bool) -> None:
+    """`max_retries` counts the attempts after the first."""
+    decision = choose(FirstHandApiError("no", status=503), attempts=attempts, max_retries=max_retries)
+    assert isinstance(decision, RetryAfter) is again
+
+
+@pytest.mark.parametrize(
+    ("failures", "seconds"),
+    [(1, 0.5), (2, 1.0), (3, 2.0), (4, 4.0), (5, 8.0), (6, 8.0), (50, 8.0), (10_000, 8.0)],
+)
+def test_backoff(failures: int, seconds: float) -> None:
+    """0.5 s · 2ⁿ, at most 8 s, × U(0.5, 1)."""
+    assert backoff(failures, jitter=1.0) == seconds
+    assert backoff(failures, jitter=0.0) == seconds / 2
+    assert backoff(failures, jitter=0.5) == seconds * 0.75
+
+
+@pytest.mark.parametrize(
+    ("retry_after", "time_left", "decision"),
+    [
+        (0.0, None, RetryAfter(0.0)),
+        (7.0, None, RetryAfter(7.0)),
+        (60.0, None, RetryAfter(60.0)),
+        (60.1, None, GiveUp()),
+        (7.0, 8.0, RetryAfter(7.0)),
+        (7.0, 7.0, GiveUp()),
+        (7.0, 1.0, GiveUp()),
+        (None, 0.6, RetryAfter(0.5)),
+        (None, 0.5, GiveUp(deadline=True)),
+        (None, -1.0, GiveUp(deadline=True)),
+    ],
+)
+def test_what_the_service_asks_and_the_deadline_leaves(
+    retry_after: float | None, time_left: float | None, decision: Any
+) -> None:
+    """`Retry-After` is obeyed up to 60 s and the deadline; one beyond is the caller's to decide, at once."""
+    error = FirstHandApiError("busy", status=503)
+    assert choose(error, retry_after=retry_after, time_left=time_left) == decision
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("0", 0.0),
+        ("5", 5.0),
+        (" 5 ", 5.0),
+        ("1.5", 1.5),
+        ("-3", 0.0),
+        ("3600", 3600.0),
+        ("", None),
+        ("soon", None),
+        ("nan", None),
+        ("inf", None),
+        ("-inf", None),
+        ("1e999", None),
+        ("5, 5", None),
+        ("Fri, 99 Foo 2026 10:00:00 GMT", None),
+        ("2026", 2026.0),
+    ],
+)
+def test_retry_after_in_seconds_and_junk(text: str, seconds: float | None) -> None:
+    """`Retry-After` in seconds is read, negative is none at all, and junk is as if it were not there."""
+    assert parse_retry_after(headers(retry_after=text), now=NOW) == seconds
+
+
+@pytest.mark.parametrize("local_clock_off_by", [0, -86_400, 3600])
+def test_retry_after_as_a_date_counts_from_the_response_date(local_clock_off_by: float) -> None:
+    """An HTTP-date counts from the response's own `Date`: a wrong local clock does no harm."""
+    found = headers(retry_after=formatdate(NOW + 42, usegmt=True), date=formatdate(NOW, usegmt=True))
+    assert parse_retry_after(found, now=NOW + local_clock_off_by) == 42
+
+
+@pytest.mark.parametrize("date", [{}, {"date": "junk"}])
+def test_retry_after_as_a_date_without_a_date(date: dict[str, str]) -> None:
+    """Without a `Date` that can be read the local clock stands in."""
+    found = headers(retry_after=formatdate(NOW + 42, usegmt=True), **date)
+    assert parse_retry_after(found, now=NOW) == 42
+
+
+def test_retry_after_in_the_past() -> None:
+    """A date that has passed means now."""
+    found = headers(retry_after=formatdate(NOW - 42, usegmt=True), date=formatdate(NOW, usegmt=True))
+    assert parse_retry_after(found, now=NOW) == 0
+
+
+def test_no_retry_after() -> None:
+    """No header, no wish."""
+    assert parse_retry_after(headers(), now=NOW) is None
+
+
+def test_asked_to_wait() -> None:
+    """An error has the wish of the response behind it, if there is one."""
+    response = ApiResponse(503, ((b"Retry-After", b"9"),))
+    assert asked_to_wait(FirstHandApiError("x", status=503, response=response), now=NOW) == 9
+    assert asked_to_wait(FirstHandApiError("x", status=503), now=NOW) is None
+    assert asked_to_wait(FirstHandConnectionError("x"), now=NOW) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "timestamp"),
+    [
+        ("Sun, 06 Nov 1994 08:49:37 GMT", 784111777),
+        ("Sunday, 06-Nov-94 08:49:37 GMT", 784111777),
+        ("Sun Nov  6 08:49:37 1994", 784111777),
+        ("Sun, 06 Nov 1994 08:49:37 -0000", 784111777),
+        ("Sun, 06 Nov 1994 09:49:37 +0100", 784111777),
+        ("", None),
+        ("yesterday", None),
+        ("Sun, 06 Nov 1994 08:49:37 +9999", None),
+        ("Sun, 06 Nov 99999999999999999999 08:49:37 GMT", None),
+    ],
+)
+def test_http_dates(text: str, timestamp: int | None) -> None:
+    """The three forms of RFC 9110 are read; what is none of them is None."""
+    date = parse_http_date(text)
+    assert (None if date is None else date.timestamp()) == timestamp
+
+
+@given(st.text(max_size=60) | st.from_regex(r"[A-Z][a-z]{2}, \d{1,3} [A-Z][a-z]{2} \d+ \d+:\d+:\d+ .{0,6}"))
+def test_no_date_or_wish_raises(text: str) -> None:
+    """Nothing a server writes into `Retry-After` or `Date` raises."""
+    parse_http_date(text)
+    found = {"retry-after": text, "date": text}
+    seconds = parse_retry_after(found, now=NOW)
+    assert seconds is None or seconds >= 0
+
+
+@given(
+    st.integers(1, 2000),
+    st.integers(0, 1000),
+    st.none() | st.floats(0, 1e6),
+    st.none() | st.floats(-10, 1e6),
+    st.floats(0, 1),
+)
+def test_decisions_keep_their_bounds(
+    attempts: int, max_retries: int, retry_after: float | None, time_left: float | None, jitter: float
+) -> None:
+    """No pause is negative, over 60 s, or as long as what is left."""
+    decision = choose(
+        FirstHandApiError("no", status=503),
+        attempts=attempts,
+        max_retries=max_retries,
+        retry_after=retry_after,
+        time_left=time_left,
+        jitter=jitter,
+    )
+    if isinstance(decision, RetryAfter):
+        assert attempts <= max_retries
+        assert 0 <= decision.delay <= 60
+        assert time_left is None or decision.delay < time_left
+
+
+def test_the_longest_pause_of_a_call() -> None:
+    """With the defaults the pauses of one call are at most 3.5 s together."""
+    delays = [backoff(n, jitter=1.0) for n in itertools.islice(itertools.count(1), 3)]
+    assert sum(delays) == 3.5
