@@ -59,11 +59,11 @@ async def finish_blocking(function: Callable[P, T], *args: P.args, **kwargs: P.k
 @asynccontextmanager
 async def calls_from_threads() -> AsyncGenerator[Callable[..., Any], None]:
     """Lets threads call coroutine functions of this loop: `call(function, *args)` blocks its thread until done."""
-    caught: Exception | None = None
+    caught: Exception | KeyboardInterrupt | None = None
     async with anyio.from_thread.BlockingPortal() as portal:
         try:
             yield portal.call
-        except Exception as error:  # the portal's task group would wrap it in a group
+        except (Exception, KeyboardInterrupt) as error:  # the portal's task group would wrap it in a group
             caught = error
         finally:
             with anyio.CancelScope(shield=True):

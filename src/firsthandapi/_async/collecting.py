@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-import queue
+import os
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,20 +25,19 @@ from firsthandapi._core.dataset import (
     JobFile,
     Progress,
     check_same_request,
-    is_mixed,
     next_step,
 )
 from firsthandapi._core.idempotency import check_key, new_key
 from firsthandapi._core.longpoll import Pauses, heals, poll_wait
-from firsthandapi._core.pages import follow_cursor
+from firsthandapi._core.pages import LARGEST_PAGE, follow_cursor
 from firsthandapi._core.request import build_request
 from firsthandapi._core.retry import asked_to_wait
-from firsthandapi._download.engine import Engine
-from firsthandapi._download.fetch import Outcome
 from firsthandapi.datasets import Dataset
+from firsthandapi.datasets._fetching import Fetching
 from firsthandapi.datasets._folder import Folder
 from firsthandapi.errors import (
     ConfigurationError,
+    DeadlineExceededError,
     DownloadError,
     FirstHandApiError,
     FirstHandError,
@@ -58,20 +56,16 @@ if TYPE_CHECKING:
 # While a job is in progress no status change tells of a file, so the head of the list is read this often.
 HEAD_EVERY = 10.0
 _LOCK_EVERY = 0.25
+_TELL_EVERY = 0.1
 # A URL that ends is asked for alone; when many end, a page of the list brings a hundred for the same price.
 _SINGLE_REFRESHES = 3
 _MOST_CONNECTIONS = 64
+# The list is read no further ahead, so that memory stays flat and URLs fresh.
+_MOST_PENDING = 500
+_MOST_METADATA = 20
 # How far a clock of ours may be off when a job is looked for by when it was posted.
 _SKEW = timedelta(days=1)
-
-
-@dataclass(frozen=True)
-class Round:
-    """One look at a job: how it stands, which files are new, and whether these are the last."""
-
-    job: Job
-    files: list[File]
-    last: bool
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 
 class Approved(Resource):
@@ -83,66 +77,53 @@ class Approved(Resource):
         self.job: Job | None = None
         self._ends = ends
         self._patient = patient
-        self._seen: set[str] = set()
-        # The cursor of the page each file stood on: what its fresh URL is asked with.
+        self._pauses = Pauses()
+        # By file: the walk over the list that met it first, and the cursor of the page it was last seen on.
+        self._walks = 0
+        self._seen: dict[str, int] = {}
         self._cursors: dict[str, str | None] = {}
         self._fresh: dict[str, tuple[str, datetime | None]] = {}
         self._refreshes = 0
         self._lock = Lock()
 
-    async def rounds(self) -> AsyncIterator[Round]:
-        """Look until the job is over; the last looks cover the whole list, so that nothing is missed."""
-        clock = self._transport.clock
-        self.job = self.job or await self.first_job()
-        pauses = Pauses()
-        while not self.job.is_terminal:
-            read_at = clock.monotonic()
-            async for files in self._unseen(stop_at_seen=True):
-                yield Round(self.job, files, last=False)
-            while not self.job.is_terminal:
-                rest = read_at + HEAD_EVERY - clock.monotonic()
-                if rest <= 0:
-                    break
-                hold = poll_wait(min(rest, self._left(rest)))
-                if hold is None:
-                    await clock.sleep(rest)
-                    break
-                asked_at, before = clock.monotonic(), self.job
-                self.job = await self._poll(hold) or before
-                if self.job.status != before.status:
-                    pauses.reset()
-                    break
-                if clock.monotonic() - asked_at < hold * 0.9:
-                    # Answered too early: a service without long-poll is not to be hammered.
-                    rest = read_at + HEAD_EVERY - clock.monotonic()
-                    await clock.sleep(max(min(pauses.after_early_answer(), rest, self._left(rest)), 0.0))
-            self._check_time()
-        async for files in self._unseen(stop_at_seen=False):
-            yield Round(self.job, files, last=False)
-        yield Round(self.job, [], last=True)
+    async def rounds(self) -> AsyncIterator[list[File]]:
+        """New files as they come, until the job is over and all have come.
 
-    async def all(self) -> AsyncIterator[list[File]]:
-        """Every file approved so far, a page at a time."""
+        While it is not, each round ends with an empty list: time for whoever has something else to do.
+        """
+        job = self.job or await self.first_job()
+        while not job.is_terminal:
+            due = self._transport.clock.monotonic() + HEAD_EVERY
+            async for files in self._unseen(stop_at_seen=True):
+                yield files
+            yield []
+            job = await self._watch(job, due)
+        # What was approved since, or stood where no look at the head could see it.
         async for files in self._unseen(stop_at_seen=False):
             yield files
 
+    async def all(self, only: frozenset[str] | None) -> AsyncIterator[list[File]]:
+        """Every file approved so far, a page at a time; or these only, with no page read in vain."""
+        left = set(only or ())
+        async for files in self._unseen(stop_at_seen=False):
+            yield files if only is None else [file for file in files if file.id in left]
+            left.difference_update(file.id for file in files)
+            if only is not None and not left:
+                return
+
     async def first_job(self) -> Job:
         """The job as it stands."""
-        job = None
-        while job is None:
-            job = await self._poll(None)
-        return job
+        while self.job is None:
+            self.job = await self._poll(None)
+        return self.job
 
     async def fresh_url(self, file_id: str) -> tuple[str, datetime | None]:
         """A URL for a file whose own has ended."""
         async with self._lock:
             if file_id not in self._fresh:
                 self._refreshes += 1
-                if self._refreshes > _SINGLE_REFRESHES and file_id in self._cursors:
-                    page = await self._page(self._cursors[file_id])
-                    for file in page.data:
-                        if file.download_url is not None:
-                            self._fresh[file.id] = file.download_url, file.download_url_expires_at
+                if self._refreshes > _SINGLE_REFRESHES:
+                    await self._renew(file_id)
             if file_id in self._fresh:
                 return self._fresh.pop(file_id)
             fresh = await self._write(DownloadUrl, "POST", f"/v1/files/{file_id}/refresh_url")
@@ -150,18 +131,69 @@ class Approved(Resource):
             raise DownloadError(f"the service gave no URL for {file_id}")
         return fresh.download_url, fresh.download_url_expires_at
 
+    async def _renew(self, file_id: str) -> None:
+        """Read the list from where the file was, until it is met: every page read renews a hundred URLs."""
+        cursor = self._cursors.get(file_id)
+        cursors: frozenset[str] = frozenset()
+        while True:
+            page = await self._page(cursor)
+            for file in page.data:
+                self._cursors[file.id] = cursor
+                if file.download_url is not None:
+                    self._fresh[file.id] = file.download_url, file.download_url_expires_at
+            if file_id in self._fresh or page.next_cursor is None:
+                return
+            cursors = follow_cursor(cursors, page.next_cursor)
+            cursor = page.next_cursor
+
+    async def _watch(self, job: Job, due: float) -> Job:
+        """The job when its status has changed, or when the head of the list is to be read again."""
+        clock = self._transport.clock
+        ends = due if self._ends is None else min(due, self._ends)
+        looked = False
+        while True:
+            asked_at = clock.monotonic()
+            hold = poll_wait(max(ends - asked_at, 0.0), self._transport.config.deadline)
+            if looked and hold is None:
+                await clock.sleep(max(ends - asked_at, 0.0))
+                break
+            looked = True
+            latest = await self._poll(hold)
+            if latest is None:
+                continue
+            changed = latest.status != job.status
+            self.job = job = latest
+            if changed or (hold is not None and clock.monotonic() - asked_at >= hold * 0.9):
+                self._pauses.reset()
+            else:
+                # Answered too early: a service without long-poll is not to be hammered.
+                pause = min(self._pauses.after_early_answer(), ends - clock.monotonic())
+                await clock.sleep(max(pause, 0.0))
+            if changed:
+                break
+        if not job.is_terminal:
+            self.check_time()
+        return job
+
     async def _unseen(self, *, stop_at_seen: bool) -> AsyncIterator[list[File]]:
         cursor: str | None = None
         cursors: frozenset[str] = frozenset()
+        self._walks += 1
+        walk = self._walks
         while True:
             page = await self._page_patiently(cursor)
-            unseen = [file for file in page.data if file.id not in self._seen]
-            self._seen.update(file.id for file in unseen)
-            self._cursors.update((file.id, cursor) for file in page.data)
+            unseen: list[File] = []
+            met = False
+            for file in page.data:
+                self._cursors[file.id] = cursor
+                if file.id not in self._seen:
+                    self._seen[file.id] = walk
+                    unseen.append(file)
+                met |= self._seen[file.id] < walk
             if unseen:
                 yield unseen
-            # Newest first: behind a file that was seen, all were.
-            if page.next_cursor is None or (stop_at_seen and len(unseen) < len(page.data)):
+            # Newest first: behind a file that an earlier walk met, all were.
+            if page.next_cursor is None or (stop_at_seen and met):
                 return
             cursors = follow_cursor(cursors, page.next_cursor)
             cursor = page.next_cursor
@@ -176,25 +208,28 @@ class Approved(Resource):
 
     async def _page(self, cursor: str | None) -> DecodedPage[File]:
         # Whatever the job's bar was, what was approved comes.
-        params = arguments.check(FileList, {"min_score": 1, "limit": 100, "cursor": cursor})
-        path = f"/v1/jobs/{self.job_id}/files"
-        request = build_request("GET", path, query=arguments.query(params))
+        params = arguments.check(FileList, {"min_score": 1, "limit": LARGEST_PAGE, "cursor": cursor})
+        request = build_request(
+            "GET",
+            f"/v1/jobs/{self.job_id}/files",
+            query=arguments.query(params),
+            time_limit=self._time_limit(),
+        )
         return await self._read_page(File, request)
 
     async def _poll(self, hold: int | None) -> Job | None:
         """The job after at most `hold` seconds, or None if the poll failed in a way that heals."""
-        left = self._left(None)
         request = build_request(
             "GET",
             f"/v1/jobs/{self.job_id}",
             wait=hold,
-            time_limit=None if left is None else max(left, 1.0),
+            time_limit=self._time_limit(),
             retry=not self._patient,
         )
         try:
             return await self._read(Job, request)
         except FirstHandError as error:
-            await self._bear(error, Pauses())
+            await self._bear(error, self._pauses)
             return None
 
     async def _bear(self, error: FirstHandError, pauses: Pauses) -> None:
@@ -203,22 +238,32 @@ class Approved(Resource):
             raise error
         clock = self._transport.clock
         asked = asked_to_wait(error, now=clock.time())
+        left = float("inf") if self._ends is None else self._ends - clock.monotonic()
+        if asked is not None and asked > left:
+            raise error
         pause = pauses.after_early_answer() if asked is None else asked
-        left = self._left(None)
-        if left is not None and pause > left:
-            if asked is not None:
-                raise error
-            pause = max(left, 0.0)
-        await clock.sleep(pause)
-        self._check_time()
+        await clock.sleep(max(min(pause, left), 0.0))
+        self.check_time()
 
-    def _left(self, default: Any) -> Any:
-        return default if self._ends is None else self._ends - self._transport.clock.monotonic()
+    def _time_limit(self) -> float | None:
+        """Seconds for a request; the last of a wait needs a moment too."""
+        return None if self._ends is None else max(self._ends - self._transport.clock.monotonic(), 1.0)
 
-    def _check_time(self) -> None:
-        left = self._left(None)
-        if left is not None and left <= 0:
-            raise out_of_time(self.job_id, self.job)
+    def check_time(self) -> None:
+        """Raises if the time is over.
+
+        Raises:
+            WaitTimeoutError: it is.
+        """
+        if self._ends is None or self._ends > self._transport.clock.monotonic():
+            return
+        job = self.job
+        if job is not None and job.is_terminal:
+            state = f"is {job.status}, but its files were not all here in time"
+        else:
+            seen = "" if job is None else f": it is {job.status}, {job.files_approved} files approved"
+            state = f"was not done in time{seen}; the job goes on"
+        raise WaitTimeoutError(f"{self.job_id} {state}. The same call continues", job=job)
 
 
 class Collecting(Resource):
@@ -226,18 +271,22 @@ class Collecting(Resource):
 
     async def follow(self, job_id: str, *, timeout: float | None) -> AsyncIterator[File]:
         approved = Approved(self._transport, job_id, ends=self._ends(timeout), patient=True)
-        async for round_ in approved.rounds():
-            for file in round_.files:
+        async for files in approved.rounds():
+            for file in files:
                 yield file
 
     async def download_all(
-        self, job_id: str, dest: Path, *, concurrency: int, on_progress: Callback[Progress] | None
+        self,
+        job_id: str,
+        dest: str | os.PathLike[str],
+        *,
+        concurrency: int,
+        on_progress: Callback[Progress] | None,
+        only: frozenset[str] | None = None,
     ) -> Dataset:
-        check_concurrency(concurrency)
-        check_callback(on_progress, "on_progress")
-        folder = Folder(dest)
-        await self._enter(folder, None)
+        folder = self._folder(dest, concurrency, on_progress)
         try:
+            await self._enter(folder, None)
             found = await run_blocking(folder.read_job)
             if found is not None and (found.job or {}).get("id") != job_id:
                 raise InvalidArgumentError("dest belongs to another job; use another folder", field="dest")
@@ -246,24 +295,16 @@ class Collecting(Resource):
             if found is None:
                 found = JobFile(None, None, None, _dump(job))
                 await run_blocking(folder.create_job, found)
-            fetching = Fetching(self._transport, folder, approved, job, concurrency, on_progress)
-            async with calls_from_threads() as call:
-                fetching.start(call)
-                try:
-                    async for files in approved.all():
-                        await fetching.add(files)
-                        await fetching.collect(0.0)
-                    await fetching.finish()
-                finally:
-                    await finish_blocking(fetching.stop)
+            fetching = await self._fetch(folder, approved, approved.all(only), concurrency, on_progress)
             await run_blocking(folder.write_job, _with_job(found, job))
         finally:
             await finish_blocking(folder.close)
-        return await run_blocking(fetching.dataset)
+        fetching.check()
+        return await run_blocking(Dataset.open, dest)
 
     async def collect(
         self,
-        dest: Path,
+        dest: str | os.PathLike[str],
         params: JobCreate,
         *,
         timeout: float | None,
@@ -272,57 +313,31 @@ class Collecting(Resource):
         idempotency_key: str | None,
         extra_body: Any,
     ) -> Dataset:
-        check_concurrency(concurrency)
-        check_callback(on_progress, "on_progress")
         request: dict[str, Any] = json.loads(arguments.body(params, extra_body))
         metadata: dict[str, Any] = request.get("metadata") or {}
-        if KEY_METADATA in metadata or len(metadata) > 19:
+        if KEY_METADATA in metadata or len(metadata) >= _MOST_METADATA:
             raise InvalidArgumentError(
-                f"metadata may have 19 keys here, and not {KEY_METADATA}: collect adds that one, to find the job again",
+                f"metadata may have {_MOST_METADATA - 1} keys here, and not {KEY_METADATA}: collect adds that "
+                "one, to find the job again",
                 field="metadata",
             )
         if idempotency_key is not None:
             check_key(idempotency_key)
         ends = self._ends(timeout)
-        folder = Folder(dest)
-        await self._enter(folder, ends)
+        folder = self._folder(dest, concurrency, on_progress)
         try:
-            found = await run_blocking(folder.read_job)
-            if found is None:
-                now = self._transport.clock.time()
-                found = JobFile(request, idempotency_key or new_key(), now, None)
-                await run_blocking(folder.create_job, found)
-                job = await self._post(folder, found, fresh=True)
-            else:
-                check_same_request(found, request, idempotency_key)
-                step = next_step(found, now=self._transport.clock.time())
-                if step == "post":
-                    job = await self._post(folder, found, fresh=False)
-                elif step == "find":
-                    job = await self._find(found)
-                else:
-                    job = None
-            if job is not None:
-                found = _with_job(found, job)
-                await run_blocking(folder.write_job, found)
-            job_id = str((found.job or {}).get("id"))
+            await self._enter(folder, ends)
+            found, job = await self._order(folder, request, idempotency_key, ends)
+            job_id = (found.job or {})["id"]
             approved = Approved(self._transport, job_id, ends=ends, patient=True)
-            approved.job = job or await approved.first_job()
-            fetching = Fetching(self._transport, folder, approved, approved.job, concurrency, on_progress)
-            async with calls_from_threads() as call:
-                fetching.start(call)
-                try:
-                    async for round_ in approved.rounds():
-                        await fetching.add(round_.files)
-                        await fetching.collect(HEAD_EVERY if not round_.job.is_terminal else 0.0)
-                    await fetching.finish()
-                finally:
-                    await finish_blocking(fetching.stop)
-            await run_blocking(folder.write_job, _with_job(found, approved.job))
+            approved.job = job
+            fetching = await self._fetch(folder, approved, approved.rounds(), concurrency, on_progress)
+            job = await approved.first_job()
+            await run_blocking(folder.write_job, _with_job(found, job))
         finally:
             await finish_blocking(folder.close)
-        dataset = await run_blocking(fetching.dataset)
-        job = approved.job
+        fetching.check()
+        dataset = await run_blocking(Dataset.open, dest)
         if len(dataset) < (job.files_needed or 0):
             raise IncompleteJobError(
                 f"{job.id} is {job.status} with {len(dataset)} of {job.files_needed} files; "
@@ -332,10 +347,23 @@ class Collecting(Resource):
             )
         return dataset
 
+    def _folder(
+        self, dest: str | os.PathLike[str], concurrency: int, on_progress: Callback[Progress] | None
+    ) -> Folder:
+        check_callback(on_progress, "on_progress")
+        if isinstance(concurrency, bool) or not isinstance(concurrency, int):
+            concurrency = 0
+        if not 1 <= concurrency <= _MOST_CONNECTIONS:
+            raise InvalidArgumentError(
+                f"concurrency must be an int from 1 to {_MOST_CONNECTIONS}", field="concurrency"
+            )
+        if "://" in os.fspath(dest):
+            raise InvalidArgumentError("dest must be a local folder, not a URL", field="dest")
+        return Folder(Path(dest))
+
     async def _enter(self, folder: Folder, ends: float | None) -> None:
         """Take the folder, waiting for another writer to be done with it."""
         clock = self._transport.clock
-        await run_blocking(folder.prepare)
         while not await run_blocking(folder.lock):
             if ends is not None and clock.monotonic() >= ends:
                 raise WaitTimeoutError(
@@ -344,187 +372,112 @@ class Collecting(Resource):
                 )
             await clock.sleep(_LOCK_EVERY)
 
-    async def _post(self, folder: Folder, found: JobFile, *, fresh: bool) -> Job:
-        # Always from what job.json holds, so that the bytes are the same after a crash.
-        body: dict[str, Any] = dict(found.request or {})
-        metadata: dict[str, Any] = dict(body.get("metadata") or {})
-        body["metadata"] = {**metadata, KEY_METADATA: found.idempotency_key}
+    async def _order(
+        self, folder: Folder, request: dict[str, Any], key: str | None, ends: float | None
+    ) -> tuple[JobFile, Job | None]:
+        """The job of the folder, bought now if it was not before; the Job itself only if the service gave it."""
+        found = await run_blocking(folder.read_job)
+        fresh = found is None
+        if found is None:
+            found = JobFile(request, key or new_key(), self._transport.clock.time(), None)
+            await run_blocking(folder.create_job, found)
+        else:
+            check_same_request(found, request, key)
+        step = next_step(found, now=self._transport.clock.time())
+        if step == "continue":
+            return found, None
         try:
-            return await self._write(
-                Job, "POST", "/v1/jobs", extra_body=body, idempotency_key=found.idempotency_key
-            )
+            job = await (self._post(found, ends) if step == "post" else self._find(found))
         except FirstHandApiError as error:
             # Refused at the first attempt of all: nothing was bought, and the folder is free for other arguments.
             if fresh and error.attempts == 1 and error.status < 500 and not error.retryable:
                 await finish_blocking(folder.forget_job)
             raise
+        found = _with_job(found, job)
+        await finish_blocking(folder.write_job, found)
+        return found, job
+
+    async def _post(self, found: JobFile, ends: float | None) -> Job:
+        # Always from what job.json holds, so that the bytes are the same after a crash.
+        body: dict[str, Any] = {**(found.request or {})}
+        body["metadata"] = {**(body.get("metadata") or {}), KEY_METADATA: found.idempotency_key}
+        request = build_request(
+            "POST",
+            "/v1/jobs",
+            body=arguments.body(None, body),
+            idempotency_key=found.idempotency_key,
+            time_limit=None if ends is None else max(ends - self._transport.clock.monotonic(), 1.0),
+        )
+        try:
+            return await self._read(Job, request)
+        except DeadlineExceededError as error:
+            if ends is None or self._transport.clock.monotonic() < ends:
+                raise
+            raise WaitTimeoutError(
+                "the service did not take the job in time; the same call tries again, and buys nothing twice"
+            ) from error
 
     async def _find(self, found: JobFile) -> Job:
         """The job that a key was sent for so long ago that it must not be sent again."""
-        since = datetime.fromtimestamp(found.first_sent_at or 0.0, timezone.utc) - _SKEW
-        params = arguments.check(JobList, {"created_after": since})
+        since = _EPOCH + timedelta(seconds=found.first_sent_at or 0.0)
+        params = arguments.check(JobList, {"created_after": since - _SKEW})
         async for job in self._list(Job, "/v1/jobs", params):
             if (job.metadata or {}).get(KEY_METADATA) == found.idempotency_key:
                 return job
         raise ConfigurationError(
-            f"the job of this folder was posted over 23 hours ago with idempotency key {found.idempotency_key}, and no "
-            "job has it in its metadata. Posting it again could buy a second one: if there is none in your "
-            "account, remove job.json and try again"
+            f"the job of this folder was sent with idempotency key {found.idempotency_key} more than 23 hours ago, "
+            "or the clock was set back since, and no job has that key in its metadata. To send it again could buy a "
+            "second one: if there is none in your account, remove job.json and try again"
         )
+
+    async def _fetch(
+        self,
+        folder: Folder,
+        approved: Approved,
+        batches: AsyncIterator[list[File]],
+        concurrency: int,
+        on_progress: Callback[Progress] | None,
+    ) -> Fetching:
+        """Fetch what comes, telling of it in the caller's own thread or loop."""
+        clock = self._transport.clock
+        job = await approved.first_job()
+        told: Progress | None = None
+
+        async def settle(most: int, until: float | None) -> None:
+            """Wait until at most `most` files are under way, or it is `until`."""
+            nonlocal told
+            while True:
+                done = await run_blocking(fetching.wait, most, _TELL_EVERY)
+                progress = fetching.progress()
+                if progress != told:
+                    told = progress
+                    await call_back(on_progress, progress)
+                if done or (until is not None and until <= clock.monotonic()):
+                    return
+                approved.check_time()
+
+        async with calls_from_threads() as call:
+            fetching = Fetching(
+                folder,
+                job,
+                self._transport.config,
+                concurrency=concurrency,
+                refresh=lambda file_id: call(approved.fresh_url, file_id),
+            )
+            try:
+                async for files in batches:
+                    if files:
+                        await run_blocking(fetching.add, files)
+                        await settle(_MOST_PENDING, None)
+                    else:
+                        await settle(0, clock.monotonic() + HEAD_EVERY)
+                await settle(0, None)
+            finally:
+                await finish_blocking(fetching.stop)
+        return fetching
 
     def _ends(self, timeout: float | None) -> float | None:
         return None if timeout is None else self._transport.clock.monotonic() + timeout
-
-
-class Fetching:
-    """The files of one run: handed to the engine, written down as they come."""
-
-    def __init__(
-        self,
-        transport: Transport,
-        folder: Folder,
-        approved: Approved,
-        job: Job,
-        concurrency: int,
-        on_progress: Callback[Progress] | None,
-    ) -> None:
-        self._transport = transport
-        self._folder = folder
-        self._approved = approved
-        self._job = job
-        self._mixed = is_mixed(job.accepted_formats)
-        self._concurrency = concurrency
-        self._on_progress = on_progress
-        self._outcomes: queue.SimpleQueue[Outcome] = queue.SimpleQueue()
-        # A queue too, since it is fed from many threads.
-        self._bytes: queue.SimpleQueue[int] = queue.SimpleQueue()
-        self._pending: dict[str, File] = {}
-        self._failures: list[tuple[str, Exception]] = []
-        self._files_done = self._files_known = self._bytes_done = self._bytes_known = 0
-        self._told: Progress | None = None
-        self._engine: Engine | None = None
-        self._finished = False
-
-    def start(self, call: Any) -> None:
-        config = self._transport.config
-        self._engine = Engine(
-            base_url=config.base_url,
-            proxy=config.proxy,
-            verify=config.verify,
-            timeout=config.timeout,
-            max_retries=config.max_retries,
-            concurrency=self._concurrency,
-            refresh=lambda file_id: call(self._approved.fresh_url, file_id),
-            on_done=self._outcomes.put,
-            on_bytes=self._bytes.put,
-        )
-
-    async def add(self, files: list[File]) -> None:
-        """Fetch what of these is not there."""
-        if not files or self._engine is None:
-            return
-        wanted, there = await run_blocking(
-            self._folder.plan, files, mixed=self._mixed, job_id=self._approved.job_id
-        )
-        by_id = {file.id: file for file in files}
-        self._files_known += len(files)
-        self._bytes_known += sum(file.size_bytes or 0 for file in files)
-        self._files_done += len(there)
-        self._bytes_done += sum(file.size_bytes or 0 for file in there)
-        for one in wanted:
-            self._pending[one.file_id] = by_id[one.file_id]
-            self._engine.submit(one)
-        await self._tell()
-
-    async def collect(self, seconds: float) -> None:
-        """Write down what has come, and wait for what is under way, `seconds` at most."""
-        clock = self._transport.clock
-        ends = clock.monotonic() + seconds
-        while True:
-            outcomes = await run_blocking(self._next_outcomes, 0.1 if seconds and self._pending else 0.0)
-            await self._take(outcomes)
-            if not self._pending or clock.monotonic() >= ends:
-                return
-
-    async def finish(self) -> None:
-        """Wait for all that was handed over."""
-        while self._pending:
-            await self._take(await run_blocking(self._next_outcomes, 0.1))
-        self._finished = True
-        await self._tell()
-
-    def stop(self) -> None:
-        """End the engine; what is under way is given up unless all is done. Blocks, for a second at most."""
-        if self._engine is not None:
-            self._engine.close(cancel=not self._finished)
-            # What came in the meantime is on disk and verified: it gets its row.
-            self._write(list(self._next_outcomes(0.0)))
-
-    def dataset(self) -> Dataset:
-        """What there is, or the error that lists what could not be fetched."""
-        if self._failures:
-            shown = "; ".join(f"{file_id}: {error}" for file_id, error in self._failures[:3])
-            more = f", and {len(self._failures) - 3} more" if len(self._failures) > 3 else ""
-            raise DownloadError(
-                f"{len(self._failures)} of {self._files_known} files could not be fetched ({shown}{more}); "
-                "the same call again tries only these",
-                failures=self._failures,
-            )
-        return Dataset.open(self._folder.path)
-
-    def _next_outcomes(self, seconds: float) -> list[Outcome]:
-        outcomes: list[Outcome] = []
-        try:
-            outcomes.append(self._outcomes.get(timeout=seconds) if seconds else self._outcomes.get_nowait())
-            while len(outcomes) < 100:
-                outcomes.append(self._outcomes.get_nowait())
-        except queue.Empty:
-            pass
-        return outcomes
-
-    async def _take(self, outcomes: list[Outcome]) -> None:
-        if outcomes:
-            # Shielded: a row that belongs to a file on disk must not be lost to a cancelled task.
-            await finish_blocking(self._write, outcomes)
-        await self._tell()
-
-    def _write(self, outcomes: list[Outcome]) -> None:
-        done: list[tuple[File, int, str]] = []
-        for outcome in outcomes:
-            file = self._pending.pop(outcome.wanted.file_id)
-            if outcome.error is not None:
-                self._failures.append((file.id, outcome.error))
-            else:
-                done.append((file, outcome.size_bytes, outcome.sha256))
-                self._files_done += 1
-        self._folder.add(done, mixed=self._mixed, job_id=self._approved.job_id)
-
-    async def _tell(self) -> None:
-        while not self._bytes.empty():
-            self._bytes_done += self._bytes.get_nowait()
-        progress = Progress(
-            files_done=self._files_done,
-            files_total=max(self._files_known, self._job.files_needed or 0),
-            bytes_done=self._bytes_done,
-            bytes_total=self._bytes_known,
-        )
-        if self._on_progress is not None and progress != self._told:
-            self._told = progress
-            await call_back(self._on_progress, progress)
-
-
-def check_concurrency(value: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= _MOST_CONNECTIONS:
-        raise InvalidArgumentError(
-            f"concurrency must be an int from 1 to {_MOST_CONNECTIONS}", field="concurrency"
-        )
-
-
-def out_of_time(job_id: str, job: Job | None) -> WaitTimeoutError:
-    state = f": it is {job.status}, {job.files_approved} files approved" if job is not None else ""
-    return WaitTimeoutError(
-        f"{job_id} was not done in time{state}; the job goes on, and the same call continues it", job=job
-    )
 
 
 def _dump(job: Job) -> dict[str, Any]:

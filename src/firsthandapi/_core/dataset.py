@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, field, fields
 from datetime import datetime
+from math import isfinite
 from typing import Any, Literal, cast
 
 from firsthandapi.errors import ConfigurationError, InvalidArgumentError
 
-from .files import EXTENSIONS, file_name_on_disk
+from .files import file_name_on_disk
+from .idempotency import check_key
 from .masking import mask_secrets
+from .request import check_id
 
 Kind = Literal["image", "audio", "video"]
 KINDS: tuple[Kind, ...] = ("image", "audio", "video")
@@ -29,6 +32,10 @@ KEY_METADATA = "firsthandapi_key"
 
 _SAFE_NAME = re.compile(r"data/[A-Za-z0-9][A-Za-z0-9_\-]{0,127}\.[a-z0-9]{1,5}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+# What a column of whole numbers holds; beyond it no loader reads the manifest.
+_WHOLE = range(-(2**63), 2**63)
+# The end of the year 9999, in Unix seconds.
+_END_OF_TIME = 253_402_300_800.0
 
 
 # ── Layout ───────────────────────────────────────────────────────────────────────────────────────────────
@@ -95,11 +102,16 @@ class Record:
     captured_at: str | None
     worker_region: str | None
     created_at: str | None
-    annotations: dict[str, Any] | None
+    annotations: dict[str, Any] | None = field(hash=False)
     annotations_json: str | None
 
 
-COLUMNS = tuple(field.name for field in fields(Record))
+COLUMNS = tuple(column.name for column in fields(Record))
+_TEXTS = (
+    *("job_id", "submission_id", "content_type", "original_filename", "captured_at", "worker_region"),
+    *("created_at", "annotations_json"),
+)
+_NUMBERS: dict[str, type] = {"ai_star_rating": int, "width": int, "height": int, "duration_seconds": float}
 
 
 def record_of(file: Any, *, size_bytes: int, sha256: str, job_id: str) -> Record:
@@ -114,11 +126,11 @@ def record_of(file: Any, *, size_bytes: int, sha256: str, job_id: str) -> Record
         content_type=file.content_type,
         size_bytes=size_bytes,
         sha256=sha256,
-        ai_star_rating=file.ai_star_rating,
+        ai_star_rating=_fit(file.ai_star_rating, int),
         original_filename=None if file.original_filename is None else mask_secrets(file.original_filename),
-        width=file.width,
-        height=file.height,
-        duration_seconds=file.duration_seconds,
+        width=_fit(file.width, int),
+        height=_fit(file.height, int),
+        duration_seconds=_fit(file.duration_seconds, float),
         captured_at=_iso(file.captured_at),
         worker_region=file.worker_region,
         created_at=_iso(file.created_at),
@@ -181,18 +193,20 @@ def _fit(value: Any, shape: Any) -> Any:
         source: Mapping[str, Any] = cast("dict[str, Any]", value) if isinstance(value, dict) else {}
         return {name: _fit(source.get(name), member) for name, member in members.items()}
     if isinstance(shape, list):
-        only: list[Any] = shape
+        only: Any = cast("Any", shape)[0]
         items: list[Any] = value if isinstance(value, list) else []  # pyright: ignore[reportUnknownVariableType] # JSON
-        fitted = [_fit(item, only[0]) for item in items]
+        fitted = [_fit(item, only) for item in items]
         return [item for item in fitted if item is not None]
-    if shape is float and isinstance(value, int) and not isinstance(value, bool):
+    if shape is float and type(value) is int and value in _WHOLE:
         return float(value)
-    return value if type(value) is shape else None
+    if type(value) is not shape or (shape is int and value not in _WHOLE):
+        return None
+    return value if shape is not float or isfinite(value) else None
 
 
 def manifest_line(record: Record) -> bytes:
     """The row as one line of the manifest."""
-    text = json.dumps(asdict(record), ensure_ascii=False, separators=(",", ":"))
+    text = json.dumps(vars(record), ensure_ascii=False, separators=(",", ":"))
     # A lone surrogate has no UTF-8 form; one odd name must not cost the row.
     return text.encode("utf-8", "replace") + b"\n"
 
@@ -223,13 +237,28 @@ def _parse_row(line: bytes, number: int) -> Record:
         raise ConfigurationError(
             f"{where}: file_name must be data/ and a plain name; this folder was tampered with"
         )
-    if not isinstance(row.get("file_id"), str):
-        raise ConfigurationError(f"{where}: file_id is missing")
+    try:
+        check_id(cast("Any", row.get("file_id")), "file_id")
+    except InvalidArgumentError:
+        raise ConfigurationError(f"{where}: file_id is not an id") from None
     size, sha256 = row.get("size_bytes"), row.get("sha256")
-    if not isinstance(size, int) or isinstance(size, bool) or size < 0:
+    if type(size) is not int or not 0 <= size < _WHOLE.stop:
         raise ConfigurationError(f"{where}: size_bytes must be a whole number")
     if not isinstance(sha256, str) or not _SHA256.fullmatch(sha256):
         raise ConfigurationError(f"{where}: sha256 must be 64 hex digits")
+    for column in _TEXTS:
+        if not isinstance(row.get(column), str | None):
+            raise ConfigurationError(f"{where}: {column} must be text")
+    for column, kind in _NUMBERS.items():
+        fitted = _fit(row.get(column), kind)
+        if fitted is None and row.get(column) is not None:
+            raise ConfigurationError(f"{where}: {column} must be a number")
+        row[column] = fitted
+    annotations = row.get("annotations")
+    if not isinstance(annotations, dict | None):
+        raise ConfigurationError(f"{where}: annotations must be an object")
+    # Our own rows come through unchanged; others get the columns of ours.
+    row["annotations"] = unified(cast("Any", annotations), kind_of(row.get("content_type")))
     return Record(**{column: row.get(column) for column in COLUMNS})  # type: ignore[arg-type]
 
 
@@ -254,9 +283,7 @@ class JobFile:
 
     def encode(self) -> bytes:
         return (
-            json.dumps({"version": 1, **asdict(self)}, ensure_ascii=False, indent=2).encode(
-                "utf-8", "replace"
-            )
+            json.dumps({"version": 1, **vars(self)}, ensure_ascii=False, indent=2).encode("utf-8", "replace")
             + b"\n"
         )
 
@@ -272,19 +299,36 @@ def parse_job_file(content: bytes) -> JobFile:
     except (ValueError, RecursionError):
         loaded = None
     row: dict[str, Any] = cast("dict[str, Any]", loaded) if isinstance(loaded, dict) else {}
-    request, key, sent, job = (row.get(field.name) for field in fields(JobFile))
-    if (
-        row.get("version") != 1
-        or not isinstance(request, dict | None)
-        or not isinstance(key, str | None)
-        or not isinstance(sent, int | float | None)
-        or not isinstance(job, dict | None)
-    ):
+    request, key, sent, job = (row.get(member.name) for member in fields(JobFile))
+    if row.get("version") != 1 or not (_is_ordered(request, key, sent) and _is_job(job)):
         raise ConfigurationError(
             f"{JOB_FILE} is not one that this version of firsthandapi wrote; use another folder, "
             "or restore the file: it says which job was bought for this folder"
         )
-    return JobFile(cast("Any", request), key, sent, cast("Any", job))
+    if request is None and job is None:
+        raise ConfigurationError(f"{JOB_FILE} names neither a request nor a job; use another folder")
+    return JobFile(request, key, sent, job)
+
+
+def _is_ordered(request: Any, key: Any, sent: Any) -> bool:
+    """Whether these are a request with its key and time, or nothing of it."""
+    if request is None:
+        return key is None and sent is None
+    try:
+        check_key(key)
+    except InvalidArgumentError:
+        return False
+    is_time = isinstance(sent, int | float) and not isinstance(sent, bool) and 0 <= sent < _END_OF_TIME
+    return isinstance(request, dict) and is_time
+
+
+def _is_job(job: Any) -> bool:
+    if job is None:
+        return True
+    try:
+        return isinstance(job, dict) and bool(check_id(cast("Any", job).get("id"), "id"))
+    except InvalidArgumentError:
+        return False
 
 
 Step = Literal["post", "find", "continue"]
@@ -293,8 +337,8 @@ Step = Literal["post", "find", "continue"]
 def next_step(found: JobFile, *, now: float) -> Step:
     """What to do about the job of a folder: `post` it (again), `find` it, or `continue` it.
 
-    An old key is never sent again: the service has forgotten it and would sell a second job. A clock that
-    jumped back makes the key's age unknown, which is treated as old.
+    An old key is never sent again: the service may have forgotten it, and would sell a second job. A clock
+    that jumped back makes the key's age unknown, which is treated as old.
     """
     if found.job is not None:
         return "continue"
@@ -368,8 +412,3 @@ class Verification:
 
     def __bool__(self) -> bool:
         return self.ok
-
-
-def known_extension(name: str) -> bool:
-    """Whether a name ends as files of the service do."""
-    return name.rpartition(".")[2] in {*EXTENSIONS.values(), "bin"}

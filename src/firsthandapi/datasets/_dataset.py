@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
 from pathlib import Path
+from secrets import token_hex
 from typing import TYPE_CHECKING, Any
 
-from firsthandapi._core.dataset import COLUMNS, Progress, Record, Verification, known_extension
+from firsthandapi._core.dataset import COLUMNS, Progress, Record, Verification
 from firsthandapi.errors import ConfigurationError, InvalidArgumentError
 
-from ._folder import Manifest, digest, manifests_in, read_job_file, size_of
+from . import _disk
+from ._folder import Manifest, manifests_in, read_job_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,10 +56,7 @@ class Dataset:
         """
         folder = Path(path)
         job_file = read_job_file(folder)
-        raw_job = None if job_file is None else job_file.job
-        job = None
-        if raw_job is not None:
-            job = _job(raw_job)
+        job = None if job_file is None or job_file.job is None else _job(job_file.job)
         manifests = list(manifests_in(folder, None if job is None else job.accepted_formats))
         if job_file is None and not manifests:
             raise ConfigurationError(
@@ -92,22 +91,21 @@ class Dataset:
         missing: list[str] = []
         extra: list[str] = []
         for manifest in self._manifests:
-            prefix = manifest.folder.relative_to(self.path).as_posix()
-            prefix = "" if prefix == "." else f"{prefix}/"
             records = list(manifest.records.values())
-            # hashlib lets other threads run, so two read at once.
+            paths = [manifest.file(record) for record in records]
+            # hashlib lets other threads run, so several are read at once.
             with ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as pool:
-                for record, state in zip(
-                    records, pool.map(_state_of, map(manifest.file, records), records), strict=True
-                ):
-                    if state == "missing":
-                        missing.append(prefix + record.file_name)
-                    elif state == "mismatched":
-                        mismatched.append(prefix + record.file_name)
-            known = {record.file_name for record in records}
-            if manifest.data.is_dir():
-                names = sorted(f"{manifest.data.name}/{entry.name}" for entry in manifest.data.iterdir())
-                extra += [prefix + name for name in names if name not in known and _counts(name)]
+                for path, state in zip(paths, pool.map(_state_of, paths, records), strict=True):
+                    if state != "ok":
+                        (missing if state == "missing" else mismatched).append(self._name_of(path))
+            try:
+                entries = sorted(manifest.data.iterdir()) if manifest.data.is_dir() else []
+            except OSError as error:
+                raise _disk.cannot(manifest.data, "read", error) from None
+            known = set(paths)
+            extra += [
+                self._name_of(path) for path in entries if path not in known and not _in_the_making(path)
+            ]
         return Verification(not mismatched and not missing, tuple(mismatched), tuple(missing), tuple(extra))
 
     def repair(
@@ -140,18 +138,22 @@ class Dataset:
             raise ConfigurationError(f"{self.path} has no job.json, so its files cannot be asked for again")
         state = self.verify()
         if not state:
-            bad = {*state.mismatched, *state.missing}
-            for manifest in self._manifests:
-                for record in manifest.records.values():
-                    if manifest.file(record).relative_to(self.path).as_posix() in bad:
-                        manifest.file(record).unlink(missing_ok=True)
-            client.files.download_all(
-                self.job.id, self.path, concurrency=concurrency, on_progress=on_progress
+            names = {*state.mismatched, *state.missing}
+            bad = {file_id: path for file_id, path in self._places.items() if self._name_of(path) in names}
+            for path in bad.values():
+                try:
+                    path.unlink(missing_ok=True)
+                except OSError as error:
+                    raise _disk.cannot(path, "removed", error) from None
+            client.files._refetch(  # pyright: ignore[reportPrivateUsage] # of one house
+                self.job.id, self.path, frozenset(bad), concurrency=concurrency, on_progress=on_progress
             )
-            fresh = Dataset.open(self.path)
-            self.__dict__.update(fresh.__dict__)
+            self.__dict__.update(Dataset.open(self.path).__dict__)
             state = self.verify()
         return state
+
+    def _name_of(self, path: Path) -> str:
+        return path.relative_to(self.path).as_posix()
 
     def to_pandas(self) -> pd.DataFrame:
         """The manifest as a table: its columns, and `path`, where the file is.
@@ -163,7 +165,7 @@ class Dataset:
             import pandas as pd
         except ImportError:
             raise ConfigurationError("to_pandas needs an extra: pip install 'firsthandapi[pandas]'") from None
-        rows = [{**asdict(record), "path": str(self.path_of(record))} for record in self.records]
+        rows = [{**vars(record), "path": str(self.path_of(record))} for record in self.records]
         table: pd.DataFrame = pd.DataFrame(rows, columns=[*COLUMNS, "path"])
         return table
 
@@ -181,7 +183,7 @@ class Dataset:
         """
         table = self.to_pandas()
         target = Path(path)
-        part = target.with_name(f".{target.name}.part")
+        part = target.with_name(f".{target.name}.{token_hex(8)}.part")
         try:
             table.to_parquet(part, engine="pyarrow", index=False)
             part.replace(target)
@@ -190,15 +192,13 @@ class Dataset:
                 "to_parquet needs an extra: pip install 'firsthandapi[pandas]'"
             ) from None
         except OSError as error:
-            raise ConfigurationError(f"{target} cannot be written: {error.strerror}") from None
+            raise _disk.cannot(target, "written", error) from None
         finally:
-            part.unlink(missing_ok=True)
+            _disk.remove(part)
         return target
 
 
 def _job(raw: dict[str, Any]) -> Job:
-    import json
-
     from firsthandapi._core.decode import decode
     from firsthandapi.errors import UnexpectedResponseError
     from firsthandapi.types.job import Job
@@ -210,19 +210,12 @@ def _job(raw: dict[str, Any]) -> Job:
 
 
 def _state_of(path: Path, record: Record) -> str:
-    size = size_of(path)
+    size = _disk.size_of(path)
     if size is None:
         return "missing"
-    if size != record.size_bytes:
-        return "mismatched"
-    try:
-        return "ok" if digest(path)[1] == record.sha256 else "mismatched"
-    except OSError as error:
-        raise ConfigurationError(f"{path} cannot be read: {error.strerror}") from None
+    same = size == record.size_bytes and _disk.digest(path)[1] == record.sha256
+    return "ok" if same else "mismatched"
 
 
-def _counts(name: str) -> bool:
-    """Whether a file without a row is worth telling of: one in the making is not."""
-    return (
-        not name.rpartition("/")[2].startswith(".") or not name.endswith(".part") or not known_extension(name)
-    )
+def _in_the_making(path: Path) -> bool:
+    return path.name.startswith(".") and path.name.endswith(".part")

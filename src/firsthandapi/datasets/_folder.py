@@ -1,14 +1,11 @@
-"""Reading and writing a dataset's folder. Every step leaves it good for whoever comes next."""
+"""A dataset's folder. Every step leaves it good for whoever comes next."""
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
-import os
+import threading
 from collections.abc import Iterator
 from pathlib import Path
-from secrets import token_hex
-from typing import Any
+from typing import TYPE_CHECKING
 
 from firsthandapi._core.dataset import (
     DATA,
@@ -26,12 +23,16 @@ from firsthandapi._core.dataset import (
 )
 from firsthandapi._core.download import Wanted
 from firsthandapi._core.files import file_name_on_disk
-from firsthandapi._download.place import sync_directory
 from firsthandapi.errors import ConfigurationError
 
+from . import _disk
 from ._lock import FolderLock
 
-_CHUNK = 1024 * 1024
+if TYPE_CHECKING:
+    from firsthandapi.types.file import File
+
+# Where manifests may be: beside job.json, or in a folder for each kind of media.
+_PLACES = ("", *KINDS, "other")
 
 
 class Manifest:
@@ -42,78 +43,79 @@ class Manifest:
         self.path = folder / MANIFEST
         self.data = folder / DATA
         self.records: dict[str, Record] = {}
-        self._fd = -1
+        self._end = _disk.Appender(self.path)
         # Whether the last row has no line break: a crash cut it.
         self._torn = False
 
-    def read(self) -> None:
-        """Read the rows, each checked.
+    def read(self) -> bool:
+        """Read the rows, each checked; False if there is no manifest.
 
         Raises:
             ConfigurationError: a row, or the way to its file, is not one of ours.
         """
-        if self.data.is_symlink():
-            raise ConfigurationError(f"{self.data} is a link, which may lead anywhere; use a real folder")
-        try:
-            content = self.path.read_bytes()
-        except FileNotFoundError:
-            content = b""
-        except OSError as error:
-            raise ConfigurationError(f"{self.path} cannot be read: {error.strerror}") from None
-        self._torn = bool(content) and not content.endswith(b"\n")
+        for folder in (self.folder, self.data):
+            # The folder of the whole dataset is the user's own word, and may be a link.
+            if folder.name in (DATA, *_PLACES) and folder.is_symlink():
+                raise ConfigurationError(f"{folder} is a link, which may lead anywhere; use a real folder")
+        content = _disk.read(self.path)
+        if content is None:
+            return False
+        self._torn = not content.endswith(b"\n")
         self.records = {record.file_id: record for record in parse_manifest(content)}
+        return True
 
     def file(self, record: Record) -> Path:
         """Where the file of a row is."""
         return self.folder / record.file_name
 
     def prepare(self) -> None:
-        """Make the folders, and clear what a process that died has left half-done. The lock is held."""
-        try:
-            self.data.mkdir(parents=True, exist_ok=True)
-            for left_over in self.data.glob(".*.part"):
-                left_over.unlink(missing_ok=True)
-            if self._torn:
-                self.rewrite()
-        except OSError as error:
-            raise ConfigurationError(f"{self.folder} cannot be written to: {error.strerror}") from None
+        """Make the folders, and clear what a process that died has left half-done. The lock is held.
 
-    def has(self, file: Any) -> bool:
+        Raises:
+            ConfigurationError: the folder cannot be written to.
+        """
+        _disk.make_directory(self.data)
+        for left_over in [*self.data.glob(".*.part"), *self.folder.glob(f".{MANIFEST}.*.part")]:
+            _disk.remove(left_over)
+        if self._torn:
+            self.rewrite()
+
+    def has(self, file: File) -> bool:
         """Whether `file` is there as the service describes it; told by its size, since it was verified once."""
         record = self.records.get(file.id)
-        if record is None or (file.content_hash is not None and file.content_hash.lower() != record.sha256):
-            return False
-        if file.size_bytes is not None and file.size_bytes != record.size_bytes:
-            return False
-        return size_of(self.file(record)) == record.size_bytes
+        return (
+            record is not None
+            and file.content_hash in (None, record.sha256, record.sha256.upper())
+            and file.size_bytes in (None, record.size_bytes)
+            and _disk.size_of(self.file(record)) == record.size_bytes
+        )
 
-    def adopt(self, file: Any, job_id: str) -> bool:
+    def adopt(self, file: File, job_id: str) -> bool:
         """Take in a file that a process put in place without living to write its row."""
         path = self.data / file_name_on_disk(file.id, file.content_type)
-        if (
-            file.content_hash is None
-            or size_of(path) is None
-            or size_of(path) != (file.size_bytes or size_of(path))
-        ):
+        there = _disk.size_of(path)
+        if there is None or file.content_hash is None or file.size_bytes not in (None, there):
             return False
-        size, sha256 = digest(path)
+        size, sha256 = _disk.digest(path)
         if sha256 != file.content_hash.lower():
             return False
         self.add(record_of(file, size_bytes=size, sha256=sha256, job_id=job_id))
         return True
 
     def add(self, record: Record) -> None:
-        """Write a row. One write a row: a reader never sees half of it."""
-        if record.file_id in self.records:
-            self.records[record.file_id] = record
-            self.rewrite()
-            return
+        """Write a row.
+
+        Raises:
+            ConfigurationError: it cannot be written.
+        """
+        known = record.file_id in self.records
+        first = not self.records
         self.records[record.file_id] = record
-        if self._fd == -1:
-            self._fd = os.open(
-                self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0), 0o644
-            )
-        os.write(self._fd, manifest_line(record))
+        if known or first:
+            # Loaders refuse an empty manifest, so it comes into being with a row.
+            self.rewrite()
+        else:
+            self._end.add(manifest_line(record))
 
     def drop(self, file_ids: set[str]) -> None:
         """Take out the rows of files that are not there, or not as they were."""
@@ -122,18 +124,20 @@ class Manifest:
             self.rewrite()
 
     def rewrite(self) -> None:
-        """Write all rows anew, in one step."""
-        self.close()
-        replace(self.path, b"".join(manifest_line(record) for record in self.records.values()))
+        """Write all rows anew, in one step.
+
+        Raises:
+            ConfigurationError: they cannot be written.
+        """
+        self._end.close()
+        if self.records:
+            _disk.replace(self.path, b"".join(manifest_line(record) for record in self.records.values()))
+        else:
+            _disk.remove(self.path)
 
     def close(self) -> None:
         """Flush the rows to the disk."""
-        fd, self._fd = self._fd, -1
-        if fd != -1:
-            try:
-                os.fsync(fd)
-            finally:
-                os.close(fd)
+        self._end.close()
 
 
 class Folder:
@@ -143,21 +147,21 @@ class Folder:
         self.path = path
         self._lock = FolderLock(path)
         self._manifests: dict[str, Manifest] = {}
-
-    def prepare(self) -> None:
-        """Make the folder.
-
-        Raises:
-            ConfigurationError: it cannot be made.
-        """
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise ConfigurationError(f"dest: {self.path} cannot be made: {error.strerror}") from None
+        # Rows are written by the threads that fetch.
+        self._rows = threading.Lock()
 
     def lock(self) -> bool:
-        """Take the folder if no other writer has it."""
-        return self._lock.acquire()
+        """Take the folder if no other writer has it; it is made if need be.
+
+        Raises:
+            ConfigurationError: it cannot be made or written to.
+        """
+        _disk.make_directory(self.path)
+        if not self._lock.acquire():
+            return False
+        for left_over in self.path.glob(f".{JOB_FILE}.*.part"):
+            _disk.remove(left_over)
+        return True
 
     def close(self) -> None:
         """Flush, and let the next writer in."""
@@ -170,7 +174,20 @@ class Folder:
     # ── job.json ─────────────────────────────────────────────────────────────────────────────────────────
 
     def read_job(self) -> JobFile | None:
-        return read_job_file(self.path)
+        """What the folder is for; None for a fresh one.
+
+        Raises:
+            ConfigurationError: it holds files of nobody knows what job.
+        """
+        job_file = read_job_file(self.path)
+        if job_file is None:
+            for name in _PLACES:
+                if (self.path / name / MANIFEST).exists():
+                    raise ConfigurationError(
+                        f"{self.path} holds a {MANIFEST} but no {JOB_FILE} that tells of which job; "
+                        "use another folder"
+                    )
+        return job_file
 
     def create_job(self, job_file: JobFile) -> None:
         """Write `job.json`, which must not be there yet, and have it on the disk before anything is bought.
@@ -178,142 +195,91 @@ class Folder:
         Raises:
             ConfigurationError: it is there, or cannot be written.
         """
-        target = self.path / JOB_FILE
-        part = self.path / f".{JOB_FILE}.{token_hex(8)}.part"
-        try:
-            # Whole under another name first: a file that is there is always whole.
-            write_new(part, job_file.encode())
-            try:
-                if hasattr(os, "link"):
-                    os.link(part, target)  # fails if the name is taken, where a rename would not
-                else:  # pragma: no cover # platforms without links; there a rename fails likewise
-                    part.rename(target)
-            finally:
-                part.unlink(missing_ok=True)
-        except FileExistsError:
-            raise ConfigurationError(
-                f"{target} appeared meanwhile: another program writes to this folder"
-            ) from None
-        except OSError as error:
-            raise ConfigurationError(f"{target} cannot be written: {error.strerror}") from None
-        sync_directory(self.path)
+        _disk.create(self.path / JOB_FILE, job_file.encode())
 
     def write_job(self, job_file: JobFile) -> None:
-        replace(self.path / JOB_FILE, job_file.encode())
+        """Write `job.json` anew.
+
+        Raises:
+            ConfigurationError: it cannot be written.
+        """
+        _disk.replace(self.path / JOB_FILE, job_file.encode())
 
     def forget_job(self) -> None:
         """Remove a `job.json` that bought nothing."""
-        (self.path / JOB_FILE).unlink(missing_ok=True)
+        _disk.remove(self.path / JOB_FILE)
 
     # ── Files ────────────────────────────────────────────────────────────────────────────────────────────
 
-    def manifest_for(self, file: Any, *, mixed: bool) -> Manifest:
-        """The manifest that `file` belongs to, read and ready."""
+    def plan(self, files: list[File], *, mixed: bool, job_id: str) -> tuple[list[Wanted], list[File]]:
+        """What of `files` is to be fetched, and what is there already.
+
+        Raises:
+            ConfigurationError: the folder cannot be read or written to, or is not one of ours.
+        """
+        wanted: list[Wanted] = []
+        there: list[File] = []
+        stale: dict[Manifest, set[str]] = {}
+        with self._rows:
+            for file in files:
+                manifest = self._manifest_for(file, mixed=mixed)
+                if manifest.has(file) or manifest.adopt(file, job_id):
+                    there.append(file)
+                    continue
+                stale.setdefault(manifest, set()).add(file.id)
+                wanted.append(
+                    Wanted(
+                        file_id=file.id,
+                        url=file.download_url,
+                        expires_at=file.download_url_expires_at,
+                        size_bytes=file.size_bytes,
+                        sha256=file.content_hash,
+                        target=manifest.data / file_name_on_disk(file.id, file.content_type),
+                    )
+                )
+            # A row must not stand while its file is fetched.
+            for manifest, file_ids in stale.items():
+                manifest.drop(file_ids)
+        return wanted, there
+
+    def add(self, file: File, *, size_bytes: int, sha256: str, mixed: bool, job_id: str) -> None:
+        """Write the row of a file that was fetched and verified. Any thread may.
+
+        Raises:
+            ConfigurationError: it cannot be written.
+        """
+        record = record_of(file, size_bytes=size_bytes, sha256=sha256, job_id=job_id)
+        with self._rows:
+            self._manifest_for(file, mixed=mixed).add(record)
+
+    def _manifest_for(self, file: File, *, mixed: bool) -> Manifest:
         name = folder_of(file.content_type, mixed=mixed)
         manifest = self._manifests.get(name)
         if manifest is None:
-            manifest = Manifest(self.path / name if name else self.path)
-            if manifest.folder.is_symlink():
-                raise ConfigurationError(
-                    f"{manifest.folder} is a link, which may lead anywhere; use a real folder"
-                )
+            manifest = Manifest(self.path / name)
             manifest.read()
             manifest.prepare()
             self._manifests[name] = manifest
         return manifest
 
-    def plan(self, files: list[Any], *, mixed: bool, job_id: str) -> tuple[list[Wanted], list[Any]]:
-        """What of `files` is to be fetched, and what is there already."""
-        wanted: list[Wanted] = []
-        there: list[Any] = []
-        for file in files:
-            manifest = self.manifest_for(file, mixed=mixed)
-            if manifest.has(file) or manifest.adopt(file, job_id):
-                there.append(file)
-                continue
-            # A row without its file must not stand while the file is fetched.
-            manifest.drop({file.id})
-            wanted.append(
-                Wanted(
-                    file_id=file.id,
-                    url=file.download_url,
-                    expires_at=file.download_url_expires_at,
-                    size_bytes=file.size_bytes,
-                    sha256=None if file.content_hash is None else file.content_hash.lower(),
-                    target=manifest.data / file_name_on_disk(file.id, file.content_type),
-                )
-            )
-        return wanted, there
-
-    def add(self, done: list[tuple[Any, int, str]], *, mixed: bool, job_id: str) -> None:
-        """Write the rows of files that were fetched."""
-        for file, size, sha256 in done:
-            record = record_of(file, size_bytes=size, sha256=sha256, job_id=job_id)
-            self.manifest_for(file, mixed=mixed).add(record)
-
 
 def manifests_in(path: Path, formats: list[str] | None) -> Iterator[Manifest]:
-    """The manifests of a finished folder, read."""
-    names = ["", *KINDS, "other"] if is_mixed(formats) or not (path / MANIFEST).exists() else [""]
-    for name in names:
-        manifest = Manifest(path / name if name else path)
-        if manifest.path.exists():
-            if manifest.folder.is_symlink() and name:
-                raise ConfigurationError(f"{manifest.folder} is a link, which may lead anywhere")
-            manifest.read()
+    """The manifests of a folder, read.
+
+    Raises:
+        ConfigurationError: a row, or the way to its file, is not one of ours.
+    """
+    places = _PLACES if formats is None or is_mixed(formats) else ("",)
+    for manifest in (Manifest(path / name) for name in places):
+        if manifest.read():
             yield manifest
 
 
 def read_job_file(path: Path) -> JobFile | None:
-    """`job.json`, checked, or None if there is none."""
-    try:
-        content = (path / JOB_FILE).read_bytes()
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise ConfigurationError(f"{path / JOB_FILE} cannot be read: {error.strerror}") from None
-    return parse_job_file(content)
+    """`job.json`, checked, or None if there is none.
 
-
-def write_new(path: Path, content: bytes) -> None:
-    """Write a file that must not be there, flushed to the disk."""
-    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o644)
-    try:
-        view = memoryview(content)
-        while view:
-            view = view[os.write(fd, view) :]
-        os.fsync(fd)
-    finally:
-        os.close(fd)
-
-
-def replace(path: Path, content: bytes) -> None:
-    """Write a file in one step: a reader sees the old or the new one."""
-    part = path.with_name(f".{path.name}.{token_hex(8)}.part")
-    try:
-        write_new(part, content)
-        part.replace(path)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            part.unlink()
-        raise ConfigurationError(f"{path} cannot be written: {error.strerror}") from None
-    sync_directory(path.parent)
-
-
-def size_of(path: Path) -> int | None:
-    """The size of a plain file; None for anything else, links included."""
-    try:
-        status = path.lstat()
-    except OSError:
-        return None
-    return status.st_size if path.is_file() and not path.is_symlink() else None
-
-
-def digest(path: Path) -> tuple[int, str]:
-    """Size and SHA-256 of a file."""
-    sha256, size = hashlib.sha256(), 0
-    with path.open("rb") as content:
-        while chunk := content.read(_CHUNK):
-            sha256.update(chunk)
-            size += len(chunk)
-    return size, sha256.hexdigest()
+    Raises:
+        ConfigurationError: it is not one of ours, or cannot be read.
+    """
+    content = _disk.read(path / JOB_FILE)
+    return None if content is None else parse_job_file(content)

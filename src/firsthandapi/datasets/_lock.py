@@ -25,7 +25,7 @@ class FolderLock:
             ConfigurationError: the folder cannot be written to.
         """
         try:
-            fd = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
+            fd = os.open(self._path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o644)
         except OSError as error:
             raise ConfigurationError(f"{self._path.parent} cannot be written to: {error.strerror}") from None
         try:
@@ -40,6 +40,7 @@ class FolderLock:
         """Give it back. The file stays: removing it would let two lock two files of one name."""
         fd, self._fd = self._fd, -1
         if fd != -1:
+            _unlock(fd)
             os.close(fd)
 
 
@@ -49,8 +50,15 @@ if sys.platform == "win32":  # pragma: no cover # runs on Windows alone
     def _lock(fd: int) -> None:
         msvcrt.locking(fd, msvcrt.LK_NBLCK, 1)
 
+    def _unlock(fd: int) -> None:
+        msvcrt.locking(fd, msvcrt.LK_UNLCK, 1)
+
 else:
     import fcntl
 
     def _lock(fd: int) -> None:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+    def _unlock(fd: int) -> None:
+        # Closing is not enough where a forked process has a copy of the descriptor.
+        fcntl.flock(fd, fcntl.LOCK_UN)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import date
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from typing_extensions import Required, TypedDict, Unpack
@@ -507,7 +506,7 @@ class Jobs(Resource):
         params = check(JobCreate, fields)
         self._check_spend(params, extra_body, max_spend_cents)
         return await Collecting(self._transport).collect(
-            Path(dest),
+            dest,
             params,
             timeout=timeout,
             concurrency=concurrency,

@@ -167,5 +167,21 @@ class Files(Resource):
 
         check_id(job_id, "job_id")
         return Collecting(self._transport).download_all(
-            job_id, Path(dest), concurrency=concurrency, on_progress=on_progress
+            job_id, dest, concurrency=concurrency, on_progress=on_progress
+        )
+
+    def _refetch(
+        self,
+        job_id: str,
+        dest: str | os.PathLike[str],
+        file_ids: frozenset[str],
+        *,
+        concurrency: int,
+        on_progress: Callback[Progress] | None,
+    ) -> None:
+        """Fetch these files of a job anew: what `Dataset.repair` does."""
+        from firsthandapi._sync.collecting import Collecting
+
+        Collecting(self._transport).download_all(
+            job_id, dest, concurrency=concurrency, on_progress=on_progress, only=file_ids
         )

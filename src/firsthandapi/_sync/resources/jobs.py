@@ -6,7 +6,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from typing_extensions import Required, TypedDict, Unpack
@@ -508,7 +507,7 @@ class Jobs(Resource):
         params = check(JobCreate, fields)
         self._check_spend(params, extra_body, max_spend_cents)
         return Collecting(self._transport).collect(
-            Path(dest),
+            dest,
             params,
             timeout=timeout,
             concurrency=concurrency,
