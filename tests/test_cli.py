@@ -84,7 +84,16 @@ def test_help_and_version() -> None:
 def test_mock_server_serves_until_ctrl_c() -> None:
     """It prints the two variables, serves, and stops cleanly."""
     server = subprocess.Popen(
-        [sys.executable, "-c", "from firsthandapi.cli import main; main()", "mock-server", "--port", "0"],
+        # A shell's background jobs, a CI's among them, start with Ctrl-C switched off.
+        [
+            sys.executable,
+            "-c",
+            "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+            "from firsthandapi.cli import main; main()",
+            "mock-server",
+            "--port",
+            "0",
+        ],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -114,5 +123,5 @@ def test_a_missing_extra_says_how_to_install_it(missing: str) -> None:
         "from firsthandapi.cli import main; main()"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert run.returncode == 1
+    assert run.returncode == 2
     assert run.stderr.strip() == "The command line needs an extra: pip install 'firsthandapi[cli]'"

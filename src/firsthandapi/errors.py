@@ -83,7 +83,10 @@ class FirstHandConnectionError(FirstHandError):
     Attributes:
         attempts: how often the request was tried.
         request_sent: whether the service may have received the request; False if no connection was made.
+        untrusted: whether TLS is what failed: a wait for a job does not sit that out.
     """
+
+    untrusted: bool = False
 
     def __init__(self, message: str, *, attempts: int = 1, request_sent: bool = True) -> None:
         super().__init__(message)

@@ -101,7 +101,7 @@ class Awaited:
     def _wrap(self, value: Any) -> Any:
         if inspect.isawaitable(value):
             return self._wrap(self.loop.run(value))
-        if inspect.isasyncgen(value):
+        if isinstance(value, AsyncIterator):
             return iter(self._collect(value))
         if isinstance(value, (AsyncPage, AsyncResource, AsyncFirstHandClient)):
             return Awaited(value, self.loop)

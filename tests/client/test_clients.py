@@ -413,6 +413,44 @@ print("fine")
 """
 
 
+def test_a_pool_in_a_forked_child(fresh_server: MockServer) -> None:
+    """In a child the inherited connections are closed there, and a new one is made."""
+    with fresh_server.client() as client:
+        client.me()
+        (wire,) = client._shared._wires.values()
+        pool: Any = wire._pool  # type: ignore[attr-defined]
+        (inherited,) = pool._idle
+        pool._pid = -1
+        assert client.me().response.attempts == 1
+        assert not inherited.usable()
+        assert inherited not in pool._idle
+        assert len(pool._idle) == 1
+        assert pool._pid == os.getpid()
+
+
+def test_a_pool_closed_at_the_last_moment(fresh_server: MockServer) -> None:
+    """A connection given back while another thread closes the pool does not stay open."""
+    with fresh_server.client() as client:
+        client.me()
+        (wire,) = client._shared._wires.values()
+        pool: Any = wire._pool  # type: ignore[attr-defined]
+        connection = pool.acquire(1)
+        plain = connection.usable
+
+        class Twin:
+            """The same connection, in whose last check the pool is closed."""
+
+            close = connection.close
+
+            def usable(self) -> bool:
+                pool.close()
+                return bool(plain())
+
+        pool.release(Twin(), reusable=True)
+        assert pool._idle == []
+        assert not connection.usable()
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 def test_a_fork_does_not_share_connections() -> None:
     """After a fork the child makes connections of its own, and the parent's still work."""

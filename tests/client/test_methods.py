@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import inspect
 import json
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -595,6 +597,15 @@ def test_bodies_that_are_not_json(json: Any, field: str, connect: Connect, world
     with pytest.raises(InvalidArgumentError) as caught:
         client.request("POST", "/v1/jobs", json=json)
     assert caught.value.field == field
+
+
+def test_one_file(connect: Connect, world: Any, tmp_path: Path) -> None:
+    """A file is fetched into a folder under its id, without the key, whole."""
+    (file,) = connect(world.server).files.list(world.job)
+    path = connect(world.server).files.download(file, tmp_path)
+    assert path == tmp_path / f"{file.id}.jpg"
+    assert hashlib.sha256(path.read_bytes()).hexdigest() == file.content_hash
+    assert "authorization" not in world.server.requests[-1].headers
 
 
 def test_signup(connect: Connect, world: Any) -> None:

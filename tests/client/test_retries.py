@@ -292,6 +292,17 @@ def test_the_deadline_is_over_before_the_next_attempt(connect: Connect, fresh_se
     assert caught.value.attempts == len(fresh_server.requests) == 1
 
 
+def test_what_is_no_error_of_ours_ends_the_retries(connect: Connect, fresh_server: MockServer) -> None:
+    """A warning that the caller made an error, in a later attempt, reaches the caller and is not retried."""
+    client = connect(fresh_server)
+    connect.clock(client)
+    fresh_server.faults.add(status=503)
+    fresh_server.faults.add(headers={"Deprecation": "true"})
+    with pytest.raises(DeprecationWarning):
+        client.me()
+    assert len(fresh_server.requests) == 2
+
+
 def test_a_402_is_told_whole(connect: Connect, fresh_server: MockServer) -> None:
     """A job that the balance does not cover says what is missing and where to buy it."""
     organization = fresh_server.create_organization(cents=100)

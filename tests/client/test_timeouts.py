@@ -170,6 +170,51 @@ def test_waiting_for_a_free_connection(
     busy.join()
 
 
+def resolving(connect: Connect, monkeypatch: pytest.MonkeyPatch, found: Any) -> None:
+    """Make every name lead to these addresses, or to an error."""
+
+    def addresses(host: str, port: int) -> list[str]:
+        if isinstance(found, OSError):
+            raise found
+        return list(found)
+
+    async def async_addresses(host: str, port: int) -> list[str]:
+        return addresses(host, port)
+
+    kind = "async" if connect.is_async else "sync"
+    resolve = async_addresses if connect.is_async else addresses
+    monkeypatch.setattr(f"firsthandapi._{kind}.wire.addresses", resolve)
+
+
+def test_the_next_address_is_tried(
+    connect: Connect, fresh_server: MockServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the first address of a name is dead the next is tried, within one attempt."""
+    resolving(connect, monkeypatch, ["127.0.0.77", "127.0.0.1"])
+    assert connect(fresh_server, max_retries=0).me().response.attempts == 1
+
+
+@pytest.mark.parametrize("found", [[], OSError("no such name"), ["127.0.0.77", "127.0.0.78"]])
+def test_no_address_answers(
+    found: Any, connect: Connect, fresh_server: MockServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A name without an address that answers is a failed connection."""
+    resolving(connect, monkeypatch, found)
+    with pytest.raises(FirstHandConnectionError, match="could not connect") as caught:
+        connect(fresh_server, max_retries=0).me()
+    assert not caught.value.request_sent
+
+
+def test_one_time_for_all_addresses(connect: Connect, deaf: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Four dead addresses together take no longer than one."""
+    resolving(connect, monkeypatch, ["127.0.0.1"] * 20)
+    client = connect(base_url=deaf, timeout=0.3, max_retries=0)
+    started = time.monotonic()
+    with pytest.raises(FirstHandTimeoutError):
+        client.me()
+    assert time.monotonic() - started < LATE
+
+
 def test_no_wait_for_a_name_that_is_not_there(connect: Connect) -> None:
     """A name that cannot be resolved is a failed connection."""
     client = connect(base_url="https://firsthandapi.invalid", max_retries=0)

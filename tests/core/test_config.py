@@ -77,6 +77,7 @@ def test_keys_that_no_header_takes(key: Any) -> None:
         ("http://127.1.2.3", {}, "http://127.1.2.3"),
         ("http://[::1]:8080", {}, "http://[::1]:8080"),
         ("http://LOCALHOST", {}, "http://LOCALHOST"),
+        ("HTTPS://a.example/@x", {}, "https://a.example/@x"),
     ],
 )
 def test_base_url(argument: str | None, environ: dict[str, str], url: str) -> None:
@@ -132,7 +133,9 @@ def test_no_base_url_raises_anything_else(url: str) -> None:
         return
     origin = check_config(**{**GOOD, "base_url": good}).origin
     assert origin.scheme == "https" or is_loopback(origin.host)
-    assert not set("@?# \\") & set(good)
+    assert not set("?# \\") & set(good)
+    assert "@" not in origin.authority
+    assert good.startswith(f"{origin.scheme}://")
 
 
 @pytest.mark.parametrize(

@@ -102,6 +102,13 @@ def test_the_package_has_each(name: str) -> None:
     assert getattr(firsthandapi, name) is getattr(errors, name)
 
 
+def test_the_package_lists_each() -> None:
+    """`dir` and completion know names that are loaded when first used."""
+    assert set(errors.__all__) <= set(dir(firsthandapi))
+    assert firsthandapi.errors is errors
+    assert firsthandapi.__getattr__("errors") is errors
+
+
 @pytest.mark.parametrize("protocol", range(2, pickle.HIGHEST_PROTOCOL + 1))
 @pytest.mark.parametrize("name", errors.__all__)
 def test_pickling(name: str, protocol: int) -> None:

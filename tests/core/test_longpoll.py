@@ -64,6 +64,13 @@ def test_what_heals(error: Any, again: bool) -> None:
     assert heals(error) is again
 
 
+def test_what_is_untrusted_does_not_heal() -> None:
+    """A certificate that is not trusted now will not be trusted in ten seconds."""
+    error = FirstHandConnectionError("certificate verify failed", request_sent=False)
+    error.untrusted = True
+    assert not heals(error)
+
+
 def test_pauses() -> None:
     """After early answers the pauses are 0.5, 1, 2 … 10 s, and start anew after a change."""
     pauses = Pauses()

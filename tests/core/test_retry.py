@@ -128,7 +128,8 @@ def test_what_the_service_asks_and_the_deadline_leaves(
         ("5", 5.0),
         (" 5 ", 5.0),
         ("1.5", 1.5),
-        ("-3", 0.0),
+        ("-3", None),
+        ("1_0", None),
         ("3600", 3600.0),
         ("", None),
         ("soon", None),
@@ -142,7 +143,7 @@ def test_what_the_service_asks_and_the_deadline_leaves(
     ],
 )
 def test_retry_after_in_seconds_and_junk(text: str, seconds: float | None) -> None:
-    """`Retry-After` in seconds is read, negative is none at all, and junk is as if it were not there."""
+    """`Retry-After` in seconds is read, and junk is as if it were not there."""
     assert parse_retry_after(headers(retry_after=text), now=NOW) == seconds
 
 

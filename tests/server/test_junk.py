@@ -75,7 +75,22 @@ def test_odd_but_good_text(api: Caller) -> None:
     """NUL, emoji and text that looks like markup are text, and come back as they were."""
     title = "\x00 <b>\N{GRINNING FACE}</b> \u202e"
     assert api.create_job(title=title)["title"] == title
-    assert api.create_job(metadata={"\ud800": "\udfff"})["metadata"] == {"\ud800": "\udfff"}
+
+
+@pytest.mark.parametrize("name", ["metadata", "location"])
+def test_free_json_is_json_that_every_reader_takes(api: Caller, name: str) -> None:
+    """Lone surrogates and bottomless nesting are a 400: answered back, they would break a client's whole list."""
+    deep: dict[str, object] = {}
+    for _ in range(200):
+        deep = {"a": deep}
+    for value in ({"a": "\ud800"}, {"\ud800": 1}, deep):
+        assert api("POST", "/v1/jobs", {**JOB, name: value}).error["details"][0]["field"] == name
+
+
+def test_numbers_and_dates_out_of_this_world(api: Caller) -> None:
+    """A date outside the calendar is a 400, a range of a thousand digits is not a range."""
+    bad = {**JOB, "deadline": "9999-12-31T23:59:59-23:59"}
+    assert api("POST", "/v1/jobs", bad).error["details"][0]["field"] == "deadline"
 
 
 @pytest.mark.parametrize(

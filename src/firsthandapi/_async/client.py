@@ -74,7 +74,8 @@ class AsyncFirstHandClient:
             `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY` say.
         verify: True, a path to certificates, an `ssl.SSLContext`, or False to trust anyone; `SSL_CERT_FILE`
             and `SSL_CERT_DIR` are obeyed.
-        http_client: your own httpx client for API calls; never closed here.
+        http_client: your own httpx client for API calls; never closed here. Its transport reads headers by its
+            own clock: in the sync client a server that sends them a byte at a time can outlast `timeout`.
 
     Raises:
         ConfigurationError: there is no key, or an option is bad; the message names it.
@@ -300,7 +301,16 @@ class AsyncFirstHandClient:
 
     @classmethod
     async def signup(
-        cls, *, name: str, email: str, base_url: str | None = None, idempotency_key: str | None = None
+        cls,
+        *,
+        name: str,
+        email: str,
+        base_url: str | None = None,
+        idempotency_key: str | None = None,
+        timeout: float | None = None,
+        extra_headers: Mapping[str, str] | None = None,
+        extra_query: Mapping[str, Any] | None = None,
+        extra_body: Mapping[str, Any] | None = None,
     ) -> Signup:
         """Make an organization. Needs no key and gives one.
 
@@ -308,7 +318,7 @@ class AsyncFirstHandClient:
             name: its name.
             email: whom to write to.
             base_url: as for the client.
-            idempotency_key: 1 to 255 printable ASCII characters; None makes one for the call and its retries.
+            idempotency_key, timeout, extra_headers, extra_query, extra_body: see the class, "Every method".
 
         Returns:
             The organization's id, its first API key, shown this once, and the credits it starts with.
@@ -335,7 +345,13 @@ class AsyncFirstHandClient:
         shared = Shared()
         try:
             return await Account(Transport(config, shared)).signup(
-                name=name, email=email, idempotency_key=idempotency_key
+                name=name,
+                email=email,
+                idempotency_key=idempotency_key,
+                timeout=timeout,
+                extra_headers=extra_headers,
+                extra_query=extra_query,
+                extra_body=extra_body,
             )
         finally:
             await shared.aclose()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Generator
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
 from typing import Any, Generic, TypeVar
 
 from firsthandapi._core.decode import DecodedPage
@@ -45,17 +45,16 @@ class AsyncPage(Generic[T]):
         seen = follow_cursor(self._seen, self.next_cursor)
         return AsyncPage(self._fetch, *await self._fetch(self.next_cursor), seen)
 
-    async def pages(self) -> AsyncIterator[AsyncPage[T]]:
+    def pages(self) -> AsyncIterator[AsyncPage[T]]:
         """This page and every one after it."""
-        page: AsyncPage[T] | None = self
-        while page is not None:
-            yield page
-            page = await page.next_page()
 
-    async def __aiter__(self) -> AsyncIterator[T]:
-        async for page in self.pages():
-            for item in page.data:
-                yield item
+        async def this() -> AsyncPage[T]:
+            return self
+
+        return _Pages(this)
+
+    def __aiter__(self) -> AsyncIterator[T]:
+        return _Items(self.pages())
 
     def __repr__(self) -> str:
         return f"<AsyncPage [{len(self.data)} items, has_more={self.has_more}]>"
@@ -76,12 +75,43 @@ class PageRequest(Generic[T]):
         seen: frozenset[str] = frozenset() if self._cursor is None else frozenset({self._cursor})
         return AsyncPage(self._fetch, *await self._fetch(self._cursor), seen)
 
-    async def pages(self) -> AsyncIterator[AsyncPage[T]]:
+    def pages(self) -> AsyncIterator[AsyncPage[T]]:
         """Every page."""
-        async for page in (await self._first()).pages():
-            yield page
+        return _Pages(self._first)
 
-    async def __aiter__(self) -> AsyncIterator[T]:
-        async for page in self.pages():
-            for item in page.data:
-                yield item
+    def __aiter__(self) -> AsyncIterator[T]:
+        return _Items(self.pages())
+
+
+# Classes rather than async generators: a walk that is left early leaves nothing behind that a loop would
+# have to close, and trio to warn of.
+
+
+class _Pages(Generic[T]):
+    def __init__(self, first: Callable[[], Awaitable[AsyncPage[T]]]) -> None:
+        self._next: Callable[[], Awaitable[AsyncPage[T] | None]] = first
+
+    def __aiter__(self) -> AsyncIterator[AsyncPage[T]]:
+        return self
+
+    async def __anext__(self) -> AsyncPage[T]:
+        page = await self._next()
+        if page is None:
+            raise StopAsyncIteration
+        self._next = page.next_page
+        return page
+
+
+class _Items(Generic[T]):
+    def __init__(self, pages: AsyncIterator[AsyncPage[T]]) -> None:
+        self._pages = pages
+        self._items: Iterator[T] = iter(())
+
+    def __aiter__(self) -> AsyncIterator[T]:
+        return self
+
+    async def __anext__(self) -> T:
+        while True:
+            for item in self._items:
+                return item
+            self._items = iter((await anext(self._pages)).data)

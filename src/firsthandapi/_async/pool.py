@@ -43,9 +43,8 @@ class Pool:
         """
         stack = self._here.get(None)
         if stack is None:
-            stack = _Stack()
-            token = self._here.set(stack)
-            await stack.close_with_loop(lambda: self._here.reset(token))
+            stack = _Stack(self._here)
+            await stack.open()
         # An uncontended semaphore must not cost a turn of the loop.
         if stack.free.value > 0:
             stack.free.acquire_nowait()
@@ -85,28 +84,27 @@ class Pool:
 
 
 class _Stack:
-    def __init__(self) -> None:
+    def __init__(self, here: RunVar[_Stack]) -> None:
         self.idle: list[Connection] = []
         self.free = anyio.Semaphore(MAX_CONNECTIONS)
-        self._end: AsyncGenerator[None, None] | None = None
+        self._life = self._live(here)
 
-    async def close_with_loop(self, forget: Callable[[], None]) -> None:
+    async def open(self) -> None:
+        await anext(self._life)
+
+    async def _live(self, here: RunVar[_Stack]) -> AsyncGenerator[None, None]:
         # asyncio.run and trio.run close every async generator that is still open before they end: the one
         # moment to close connections that needs no __del__ and finds the loop alive.
-        self._end = self._at_end(forget)
-        await anext(self._end)
-
-    async def _at_end(self, forget: Callable[[], None]) -> AsyncGenerator[None, None]:
+        token = here.set(self)
         try:
             yield
         finally:
-            forget()
+            here.reset(token)
             while self.idle:
                 await _close(self.idle.pop())
 
     async def aclose(self) -> None:
-        if self._end is not None:
-            await self._end.aclose()
+        await self._life.aclose()
 
 
 async def _close(connection: Connection) -> None:

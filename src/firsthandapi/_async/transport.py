@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Iterable
 from types import FrameType
 from typing import Any, Protocol
+from weakref import WeakValueDictionary
 
 from firsthandapi._async.clock import Clock
 from firsthandapi._core.api_errors import error_from_response
@@ -57,7 +58,8 @@ class Shared:
         # One note an endpoint is enough, however many clients see it.
         self.deprecations: set[str] = set()
         self._wires: dict[object, Exchange] = {}
-        self._holds: dict[str | None, Hold] = {}
+        # Kept as long as a client with that key is.
+        self._holds: WeakValueDictionary[str | None, Hold] = WeakValueDictionary()
 
     def wire(self, config: Config) -> Exchange:
         """The connections for these options; made when first used."""
@@ -78,7 +80,8 @@ class Shared:
 
     def hold(self, api_key: str | None) -> Hold:
         """The rate limit is counted for each key, so copies with another key do not share it."""
-        return self._holds.setdefault(api_key, Hold())
+        hold = Hold()
+        return self._holds.setdefault(api_key, hold)
 
     async def aclose(self) -> None:
         self.closed = True
@@ -89,8 +92,7 @@ class Shared:
         # No loop and no socket is touched here: at this point either may be gone.
         if not getattr(self, "closed", True):
             warnings.warn(
-                "a firsthandapi client was not closed; use `with FirstHandClient() as client:` "
-                "(`async with` for the async one), or call its close()",
+                "a firsthandapi client was not closed; use it as a context manager, or call its close()",
                 ResourceWarning,
                 source=self,
                 stacklevel=2,
@@ -100,7 +102,7 @@ class Shared:
 class Hold:
     """What the service last said to a key, and when the key's next request may go out."""
 
-    __slots__ = ("credits_remaining_cents", "rate_limit", "until")
+    __slots__ = ("__weakref__", "credits_remaining_cents", "rate_limit", "until")
 
     def __init__(self) -> None:
         self.rate_limit: RateLimit | None = None
@@ -261,7 +263,15 @@ class Transport:
             self.hold.credits_remaining_cents = credits_remaining_cents
         if "deprecation" in headers and call.request.endpoint not in self.shared.deprecations:
             self.shared.deprecations.add(call.request.endpoint)
-            _warn_deprecated(call.request.endpoint, headers.get("sunset"), headers.get("link"))
+            try:
+                _warn_deprecated(call.request.endpoint, headers.get("sunset"), headers.get("link"))
+            except DeprecationWarning as warning:
+                # Where warnings are errors, this one must not cost the answer to what may have been paid for.
+                if call.request.method != "POST":
+                    raise
+                import logging
+
+                logging.getLogger("firsthandapi").warning("%s", warning)
 
     def _time_left(self, call: Call) -> float | None:
         return None if call.ends is None else call.ends - self.clock.monotonic()

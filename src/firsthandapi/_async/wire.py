@@ -16,6 +16,7 @@ from urllib.parse import unquote, urlsplit
 
 import httpcore
 
+from firsthandapi._async.bridge import addresses
 from firsthandapi._async.pool import Pool
 from firsthandapi._core.body import BodyReader, TruncatedBodyError
 from firsthandapi._core.config import CONNECT_TIMEOUT, Origin
@@ -72,6 +73,9 @@ def connection_error(error: Exception, authority: str) -> FirstHandConnectionErr
     """Our error for one of the layers below."""
     kind, sent = look_up(EXCEPTIONS, error)
     reason = mask_secrets(str(error)) or type(error).__name__
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, ssl.SSLError):
+        cause = cause.__cause__ or cause.__context__
     if issubclass(kind, FirstHandTimeoutError):
         what = f"{authority} did not {'answer' if sent else 'accept a connection'} in time; raise timeout="
     elif sent:
@@ -80,7 +84,9 @@ def connection_error(error: Exception, authority: str) -> FirstHandConnectionErr
         what = (
             f"could not connect to {authority}: {reason}; check the network, base_url and the proxy settings"
         )
-    return kind(what, request_sent=sent)
+    result = kind(what, request_sent=sent)
+    result.untrusted = cause is not None
+    return result
 
 
 class Budget:
@@ -138,9 +144,23 @@ class _BoundedBackend(httpcore.AsyncNetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.AsyncNetworkStream:
-        left = self._budget.left(timeout, httpcore.ConnectTimeout)
-        stream = await self._backend.connect_tcp(host, port, left, local_address, socket_options or ())
-        return _BoundedStream(stream, self._budget)
+        # The time is that of all addresses together: each of four dead ones would take it anew.
+        ends = time.monotonic() + self._budget.left(timeout, httpcore.ConnectTimeout)
+        failure: Exception = httpcore.ConnectError(f"{host} has no address")
+        try:
+            found = await addresses(host, port)
+        except OSError as error:
+            raise httpcore.ConnectError(str(error)) from None
+        for address in found:
+            left = max(ends - time.monotonic(), 0.001)
+            try:
+                stream = await self._backend.connect_tcp(
+                    address, port, left, local_address, socket_options or ()
+                )
+                return _BoundedStream(stream, self._budget)
+            except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
+                failure = error
+        raise failure
 
 
 class Connection:
@@ -227,7 +247,8 @@ class Wire:
         except FirstHandError:
             raise
         except Exception as error:  # this is the seam: nothing of the layers below may pass it
-            raise connection_error(error, self._authority) from error
+            # Their own text may quote what the service echoed, so it does not come along.
+            raise connection_error(error, self._authority) from None
         return status, raw_headers, body
 
     async def aclose(self) -> None:

@@ -46,6 +46,10 @@ class BodyReader:
             try:
                 plain = self._inflate.decompress(chunk, MAX_BODY_BYTES - self._length + 1)
             except zlib.error:
+                if self._status >= 300:
+                    # The status says what went wrong; a broken body must not hide it.
+                    self._inflate, chunk = None, b""
+                    break
                 raise self._error("is not the gzip it claims to be") from None
             chunk = self._inflate.unused_data
             self._keep(plain)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, urlsplit
 
@@ -48,13 +48,13 @@ class Origin:
 class Config:
     """Every option of a client but `http_client`, checked."""
 
-    api_key: str | None
+    api_key: str | None = field(repr=False)
     base_url: str
     timeout: float
     deadline: float | None
     max_retries: int
     max_spend_cents: int | None
-    proxy: str | None
+    proxy: str | None = field(repr=False)
     verify: bool | str | ssl.SSLContext
 
     @property
@@ -107,7 +107,8 @@ def resolve_base_url(base_url: str | None, environ: Mapping[str, str]) -> str:
             f"{source} must be https: over http the API key would travel in the clear. "
             "http is for loopback only (localhost, 127.0.0.1, [::1])"
         )
-    return url.rstrip("/")
+    # urlsplit reads HTTPS:// too; what compares schemes later need not.
+    return (parts.scheme + url[len(parts.scheme) :]).rstrip("/")
 
 
 def is_loopback(host: str) -> bool:

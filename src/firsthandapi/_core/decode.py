@@ -135,13 +135,13 @@ def _misfit(
             length=len(content),
             fields=fields,
         )
-    request_id = response.request_id
+    request_id = None if response.request_id is None else mask_secrets(response.request_id)
     quote = f"quote request id {request_id}" if request_id else "quote the time of the request"
     return UnexpectedResponseError(
         f"The HTTP {response.status_code} response {problem}. Upgrading firsthandapi may help; "
         f"if it does not, write to support and {quote}.",
         status=response.status_code,
-        content_type=response.headers.get("content-type"),
+        content_type=mask_secrets(response.headers.get("content-type", "")) or None,
         length=len(content),
         fields=fields,
         request_id=request_id,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from urllib.parse import urljoin, urlsplit
@@ -49,7 +49,7 @@ class Wanted:
     """
 
     file_id: str
-    url: str | None
+    url: str | None = field(repr=False)  # whoever has it has the file
     expires_at: datetime | None
     size_bytes: int | None
     sha256: str | None

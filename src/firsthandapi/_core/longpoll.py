@@ -31,6 +31,8 @@ def heals(error: FirstHandError) -> bool:
     """Whether a poll that failed like this may work later: the network may, a refused key may not."""
     if isinstance(error, FirstHandApiError):
         return error.retryable
+    if isinstance(error, FirstHandConnectionError) and error.untrusted:
+        return False
     return isinstance(error, (FirstHandConnectionError, DeadlineExceededError, UnexpectedResponseError))
 
 

@@ -7,7 +7,7 @@ import re
 # No word boundary stands before any of these: text runs together with what surrounds it. Every repetition
 # begins at a literal, so that a hostile text costs no more than its length.
 _KEY = re.compile(r"(fh_(?:live|test)_|whsec_)[^\s\"'<>\\,;&)\]}]+")
-_BEARER = re.compile(r"(?i)(bearer\s+)[^\s\"',]+")
+_BEARER = re.compile(r"(?i)(bearer\s+)[^\s\"'`,]+")
 # The query of a URL is where pre-signed URLs carry their signature, and user info its password. JSON may
 # write each slash as `\/`; one URL may hold another in its path.
 _URL = re.compile(r"(:\\?/\\?/)(?:[^\s/?#\"'<>]*@)?((?:(?!:\\?/\\?/)[^\s?#\"'<>])*)(?:[?#][^\s\"'<>]*)?")

@@ -76,12 +76,13 @@ class ApiResponse:
             raise not_json(self, self.content) from None
 
     def __repr__(self) -> str:
-        return f"<ApiResponse [{self.status_code}, request_id={self.request_id}, attempts={self.attempts}]>"
+        request_id = None if self.request_id is None else mask_secrets(self.request_id)
+        return f"<ApiResponse [{self.status_code}, request_id={request_id}, attempts={self.attempts}]>"
 
 
 def not_json(response: ApiResponse, content: bytes) -> UnexpectedResponseError:
     """The error for a success whose body is not JSON: it shows the first bytes, masked."""
-    content_type = response.headers.get("content-type")
+    content_type = mask_secrets(response.headers.get("content-type", "")) or None
     start = mask_secrets(content[:200].decode("utf-8", "replace"), cut=len(content) > 200)
     return UnexpectedResponseError(
         f"HTTP {response.status_code} came with {len(content)} bytes of {content_type or 'no content type'} "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -42,9 +43,9 @@ def parse_retry_after(headers: Mapping[str, str], *, now: float) -> float | None
     local clock does no harm, and from `now` (Unix seconds) where there is none.
     """
     text = headers.get("retry-after", "").strip()
-    try:
+    if re.fullmatch(r"[0-9]{1,9}(\.[0-9]*)?", text):
         seconds = float(text)
-    except ValueError:
+    else:
         date = parse_http_date(text)
         if date is None:
             return None

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from firsthandapi._core.config import DEFAULT_MAX_RETRIES, DEFAULT_TIMEOUT
 from firsthandapi._core.download import Wanted, allowed_schemes, failure
+from firsthandapi._core.masking import mask_secrets
 from firsthandapi.errors import ConfigurationError, DownloadError
 
 from .clock import Clock
@@ -32,6 +33,7 @@ CONCURRENCY = 32
 _FIRST_THREADS = 8
 # How long a cancelled run may take to end; a thread that resolves a name or runs `refresh` cannot be ended.
 _ENDS_WITHIN = 0.9
+_NOT_TRIED = "it was not tried, since the disk is full"
 
 
 def _ignore(_: int) -> None:
@@ -93,7 +95,7 @@ class Engine:
         self._threads: list[threading.Thread] = []
         self._idle = 0
         self._closing = False
-        self._full: DownloadError | None = None
+        self._full = False
         self._directories: set[Path] = set()
 
     def submit(self, wanted: Wanted) -> None:
@@ -102,12 +104,12 @@ class Engine:
             if self._closing:
                 raise ConfigurationError("the downloads are closed: nothing can be added")
             full = self._full
-            if full is None:
+            if not full:
                 self._queue.append(wanted)
                 self._grow(min(_FIRST_THREADS, self._concurrency))
                 self._work.notify()
-        if full is not None:
-            self._report(Outcome(wanted, error=failure(wanted.file_id, f"not tried: {full}")))
+        if full:
+            self._report(Outcome(wanted, error=failure(wanted.file_id, _NOT_TRIED)))
 
     def sync(self) -> None:
         """Flush the names of what is done to the disk, so that they outlive a power cut. Files themselves are
@@ -119,8 +121,9 @@ class Engine:
 
     def close(self, *, cancel: bool = False) -> None:
         """Wait for all that was submitted, or cancel it: that takes a second at most, and leaves no temporary
-        file. What is cancelled gets an outcome too. Closing again does no harm, and may cancel a close that
-        was interrupted."""
+        file. What is cancelled gets an outcome too; it comes after the return only from a thread that cannot be
+        ended, since it resolves a name or runs `refresh`. Closing again does no harm, and may cancel a close
+        that was interrupted. Not to be called by a callback."""
         with self._lock:
             self._closing = True
             self._work.notify_all()
@@ -153,8 +156,14 @@ class Engine:
         """Start a thread if there is work for it. The lock is held."""
         if len(self._queue) > self._idle and len(self._threads) < most:
             thread = threading.Thread(target=self._run, name="firsthandapi-download", daemon=True)
-            self._threads.append(thread)
-            thread.start()
+            try:
+                thread.start()
+            except RuntimeError:  # the system has no more threads: those there are must do
+                if not self._threads:
+                    self._queue.pop()
+                    raise DownloadError("no file can be fetched: the system gives no thread") from None
+            else:
+                self._threads.append(thread)
 
     def _waits(self) -> None:
         with self._lock:
@@ -168,6 +177,8 @@ class Engine:
         try:
             while (wanted := self._next()) is not None:
                 self._report(self._fetch(wanted, session))
+                if self._full:
+                    self._refuse_queued(_NOT_TRIED)
         finally:
             session.close()
 
@@ -188,15 +199,15 @@ class Engine:
             return Outcome(wanted, error=failure(wanted.file_id, "the run was cancelled"))
         except DiskFullError as error:
             with self._lock:
-                self._full = error.error
-            self._refuse_queued(f"not tried: {error}")
+                self._full = True
             return Outcome(wanted, error=error.error)
         except Exception as error:  # whatever it is, it must not cost the files after it
-            reported = failure(wanted.file_id, f"unexpectedly, {type(error).__name__}")
-            reported.__cause__ = error
-            return Outcome(wanted, error=reported)
+            # Not chained: a traceback would show its text as it is.
+            reason = mask_secrets(f"{type(error).__name__}: {error}")
+            return Outcome(wanted, error=failure(wanted.file_id, f"unexpectedly, {reason}"))
         if outcome.error is None:
-            self._directories.add(wanted.target.parent)
+            with self._lock:
+                self._directories.add(wanted.target.parent)
         return outcome
 
     def _refuse_queued(self, reason: str) -> None:

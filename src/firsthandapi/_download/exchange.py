@@ -17,7 +17,7 @@ from .head import MOST_HEAD_BYTES, Head, MalformedResponseError, parse_chunk_siz
 from .network import NOTICEABLE, BrokenError, Network, StoppedError, as_broken, proxy_headers
 
 # One a thread, and all the memory a file takes, however large it is.
-BUFFER_BYTES: Final = 256 * 1024
+BUFFER_BYTES: Final = 512 * 1024
 # A small body that is of no use is read, so that its connection stays of use.
 _MOST_DRAINED = 16 * 1024
 # Bytes are handed on at least so often, for the sake of who watches.
@@ -32,11 +32,12 @@ _USER_AGENT = (
 class Connection:
     """A connection, and whether it has carried a request before."""
 
-    __slots__ = ("key", "proxy", "sock", "used")
+    __slots__ = ("key", "proxy", "receive", "sock", "used")
 
     def __init__(self, key: Origin, sock: socket.socket, proxy: str | None) -> None:
         self.key = key
         self.sock = sock
+        self.receive = sock.recv_into
         self.proxy = proxy
         self.used = False
 
@@ -179,7 +180,7 @@ class Response:
         self._left = head.length
         self._chunk = 0  # of the current chunk, what is not handed on yet
         self._begun = False  # whether a chunk came before
-        self._failure: Exception | None = None
+        self._failure: BrokenError | None = None
         self._open = True
         self._surplus = False
         network = session.network
@@ -219,28 +220,9 @@ class Response:
         if end > most:
             # More than was announced. Whatever it is, it is not this file's, nor the next answer.
             end, self._surplus = most, True
-        begun = time.monotonic()
-        while end < most:
-            try:
-                received = self._receive(view[end:most])
-            except (BrokenError, StoppedError) as error:
-                if end == start:
-                    raise
-                self._failure = error  # first what has come
-                self.abandon()
-                break
-            if received == 0:
-                if left is None:
-                    self.abandon()
-                    break
-                self._failure = BrokenError("the connection closed before the body's end")
-                if end == start:
-                    raise self._failure
-                self.abandon()
-                break
-            end += received
-            if time.monotonic() - begun > _HOLD_BACK:
-                break
+        end = self._receive(view, end, most)
+        if self._failure is not None and end == start:
+            raise self._failure
         if left is not None:
             self._left = left - (end - start)
             if self._left == 0:
@@ -290,24 +272,41 @@ class Response:
         if self._start:
             view[:kept] = bytes(view[self._start : self._end])
             self._start, self._end = 0, kept
-        received = self._receive(view[kept:])
-        if received == 0:
-            raise BrokenError("the connection closed before the body's end")
-        self._end += received
+        self._end = self._receive(view, kept, len(view), once=True)
+        if self._failure is not None and self._end == kept:
+            raise self._failure
 
-    def _receive(self, view: memoryview) -> int:
-        network = self._session.network
+    def _receive(self, view: memoryview, end: int, most: int, *, once: bool = False) -> int:
+        """Fill `view` from `end` to `most`; how far it got. What went wrong is in `_failure`: what came before
+        it is handed on first. Over TLS this turns once for 16 KiB, so what can wait is done after the loop."""
+        network, receive, start = self._session.network, self._connection.receive, end
+        begun = time.monotonic()
         try:
-            received = self._connection.sock.recv_into(view)
+            while end < most:
+                received = receive(view[end:most])
+                if not received:
+                    self._end_of_connection()
+                    break
+                end += received
+                if once or time.monotonic() - begun > _HOLD_BACK:
+                    break
         except (OSError, ValueError) as error:
-            if network.stop.is_set():
-                raise StoppedError from None
-            raise as_broken(error, "the connection broke") from None
+            self._fail(as_broken(error, "the connection broke"))
         if network.stop.is_set():
             raise StoppedError
-        if not self._pace.keeps_up(received, now=time.monotonic()):
-            raise BrokenError("it comes too slowly")
-        return received
+        if self._failure is None and not self._pace.keeps_up(end - start, now=time.monotonic()):
+            self._fail(BrokenError("it comes too slowly"))
+        return end
+
+    def _end_of_connection(self) -> None:
+        if self.head.framed:
+            self._fail(BrokenError("the connection closed before the body's end"))
+        else:
+            self.abandon()
+
+    def _fail(self, error: BrokenError) -> None:
+        self._failure = error
+        self.abandon()
 
     def _finish(self) -> None:
         if self._open:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -26,10 +27,10 @@ from firsthandapi._core.download import (
     range_headers,
     strong_etag,
 )
-from firsthandapi.errors import DownloadError, FirstHandError
+from firsthandapi.errors import ConfigurationError, DownloadError, FirstHandError
 
+from .beside import LARGE_BYTES, Beside
 from .clock import Clock
-from .digest import LARGE_BYTES, Beside, Digest
 from .exchange import Response, Session
 from .head import Head
 from .network import BrokenError, HopelessError, StoppedError
@@ -66,7 +67,7 @@ class Rules:
         refresh: where fresh URLs come from; None if there are none.
         on_bytes: told how many bytes were gained, or, if negative, thrown away.
         clock: time.
-        spare_processor: whether a large file may take a second thread.
+        spare_processor: whether a large file may take a second thread; asked once for each.
         parts: the temporary files.
     """
 
@@ -80,7 +81,7 @@ class Rules:
 
 
 class DiskFullError(Exception):
-    """The disk is full, for this file and the next."""
+    """The disk is full, for this file and the next; `error` is what became of this one."""
 
     def __init__(self, error: DownloadError) -> None:
         super().__init__(str(error))
@@ -133,14 +134,22 @@ class _Fetch:
         self._rules = rules
         self._part = part
         self._attempts = Attempts(rules.max_retries)
-        self._digest = Digest()
-        self._offset = 0  # bytes in the part, all of them hashed
+        self._digest = hashlib.sha256()
+        self._offset = 0  # bytes in the part, all of them hashed between two attempts
         self._total: int | None = None
         self._etag: str | None = None
         self._gained = 0  # bytes of this attempt
         self._url, self._expires_at = wanted.url, wanted.expires_at
 
     def run(self) -> Outcome:
+        try:
+            return self._run()
+        except BaseException:
+            # Whoever counts bytes counts those of files that are there.
+            self._rules.on_bytes(-self._offset)
+            raise
+
+    def _run(self) -> Outcome:
         clock = self._rules.clock
         reason = ""
         if is_too_old(self._expires_at, now=clock.time()):
@@ -150,7 +159,7 @@ class _Fetch:
             self._gained = 0
             try:
                 if self._attempt():
-                    sha256 = self._digest.hex()
+                    sha256 = self._digest.hexdigest()
                     mismatch = check_whole(self._offset, sha256, self._wanted)
                     if mismatch is None:
                         self._part.put()
@@ -169,6 +178,8 @@ class _Fetch:
                 clock.pause(pause, self._session.network.stop)
             except (HopelessError, BadUrlError) as error:
                 raise _GiveUpError(str(error)) from None
+            except ConfigurationError as error:  # the environment names a proxy that cannot be used
+                raise _GiveUpError(str(error), cause=error) from None
             if self._session.network.stop.is_set():
                 raise StoppedError
         raise _GiveUpError(f"{reason or 'it never ends'} (after {self._attempts.made - 1} attempts)")
@@ -240,12 +251,11 @@ class _Fetch:
                     self._offset += len(piece)
                     self._rules.on_bytes(len(piece))
                     return
-                self._part.write(piece)
                 self._take(len(piece))
                 if beside is None and self._is_large(response):
-                    beside = Beside(self._digest)
+                    beside = Beside(self._store)
                 if beside is None:
-                    self._digest.update(piece)
+                    self._store(piece)
                 else:
                     response.buffer = beside.exchange(piece, response.buffer)
         except BrokenError:
@@ -255,8 +265,15 @@ class _Fetch:
         finally:
             if beside is not None:
                 beside.close()
-        if self._total is not None and self._offset < self._total:
-            raise BrokenError("the storage sent less than it announced")
+        whole = self._total
+        if whole is None and not response.head.framed:
+            whole = limit  # the end of a body without framing may be that of its connection alone
+        if whole is not None and self._offset < whole:
+            raise BrokenError("the body ended early")
+
+    def _store(self, piece: memoryview) -> None:
+        self._part.write(piece)
+        self._digest.update(piece)
 
     def _take(self, size: int) -> None:
         self._gained += size
@@ -272,7 +289,7 @@ class _Fetch:
             self._rules.on_bytes(-self._offset)
             self._offset = 0
             self._part.empty()
-            self._digest.reset()
+            self._digest = hashlib.sha256()
         self._etag = None
 
     def _mismatched(self, reason: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import os
 import selectors
 import socket
 import threading
@@ -198,7 +199,7 @@ class Network:
         if code:
             if self.stop.is_set():
                 raise StoppedError
-            raise OSError(code, errno.errorcode.get(code, "the connection failed"))
+            raise OSError(code, os.strerror(code))
 
     def _encrypt(self, sock: socket.socket, host: str) -> socket.socket:
         import ssl  # only where TLS is spoken

@@ -17,8 +17,10 @@ _FULL = frozenset({errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)})
 _FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
 
 
-# A large file goes to the disk in portions of this size while it comes in.
-_FLUSHED_AT_ONCE = 16 * 1024 * 1024
+# A file goes to the disk in portions while it comes in: small ones at first, so that one of a few megabytes
+# profits; larger ones later, since a portion costs something by itself.
+_FIRST_PORTION = 1024 * 1024
+_LAST_PORTION = 4 * 1024 * 1024
 
 
 class DiskError(Exception):
@@ -40,6 +42,7 @@ class Part:
         self._placed = False
         self._size = 0
         self._flushing = 0  # up to here the system has begun to write to the disk
+        self._portion = _FIRST_PORTION
         try:
             self._fd = os.open(self.path, _FLAGS, 0o666)
         except OSError as error:
@@ -52,7 +55,7 @@ class Part:
             while written < len(piece):
                 written += os.write(self._fd, piece[written:])
             self._size += len(piece)
-            if self._size - self._flushing >= _FLUSHED_AT_ONCE:
+            if self._size - self._flushing >= self._portion:
                 self._flush_behind()
         except OSError as error:
             raise DiskError(error, f"{self.target.name} cannot be written") from None
@@ -63,13 +66,14 @@ class Part:
         if hasattr(os, "posix_fadvise"):
             os.posix_fadvise(self._fd, self._flushing, self._size - self._flushing, os.POSIX_FADV_DONTNEED)
         self._flushing = self._size
+        self._portion = min(max(self._size // 4, _FIRST_PORTION), _LAST_PORTION)
 
     def empty(self) -> None:
         """Start from byte 0."""
         try:
             os.ftruncate(self._fd, 0)
             os.lseek(self._fd, 0, os.SEEK_SET)
-            self._size = self._flushing = 0
+            self._size, self._flushing, self._portion = 0, 0, _FIRST_PORTION
         except OSError as error:
             raise DiskError(error, f"{self.target.name} cannot be written") from None
 

@@ -105,7 +105,8 @@ class BorrowedWire:
         except FirstHandError:
             raise
         except tuple(EXCEPTIONS) as error:
-            raise self._mapped(error) from error
+            # Their own text may quote what the service echoed, so it does not come along.
+            raise self._mapped(error) from None
         except RuntimeError as error:
             # httpx says so when its client is closed.
             if not self._client.is_closed:
@@ -117,6 +118,8 @@ class BorrowedWire:
     def _mapped(self, error: Exception) -> FirstHandConnectionError:
         kind, sent = look_up(EXCEPTIONS, error)
         reason = mask_secrets(str(error)) or type(error).__name__
+        if issubclass(kind, FirstHandTimeoutError):
+            reason = "it did not answer in time; raise timeout="
         return kind(f"the request to {self._origin.authority} failed: {reason}", request_sent=sent)
 
     def close(self) -> None:

@@ -22,6 +22,7 @@ from firsthandapi._core.config import CONNECT_TIMEOUT, Origin
 from firsthandapi._core.headers import Headers
 from firsthandapi._core.masking import mask_secrets
 from firsthandapi._core.request import Request
+from firsthandapi._sync.bridge import addresses
 from firsthandapi._sync.pool import Pool
 from firsthandapi._tls import ssl_context
 from firsthandapi.errors import (
@@ -73,6 +74,9 @@ def connection_error(error: Exception, authority: str) -> FirstHandConnectionErr
     """Our error for one of the layers below."""
     kind, sent = look_up(EXCEPTIONS, error)
     reason = mask_secrets(str(error)) or type(error).__name__
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, ssl.SSLError):
+        cause = cause.__cause__ or cause.__context__
     if issubclass(kind, FirstHandTimeoutError):
         what = f"{authority} did not {'answer' if sent else 'accept a connection'} in time; raise timeout="
     elif sent:
@@ -81,7 +85,9 @@ def connection_error(error: Exception, authority: str) -> FirstHandConnectionErr
         what = (
             f"could not connect to {authority}: {reason}; check the network, base_url and the proxy settings"
         )
-    return kind(what, request_sent=sent)
+    result = kind(what, request_sent=sent)
+    result.untrusted = cause is not None
+    return result
 
 
 class Budget:
@@ -139,9 +145,21 @@ class _BoundedBackend(httpcore.NetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.NetworkStream:
-        left = self._budget.left(timeout, httpcore.ConnectTimeout)
-        stream = self._backend.connect_tcp(host, port, left, local_address, socket_options or ())
-        return _BoundedStream(stream, self._budget)
+        # The time is that of all addresses together: each of four dead ones would take it anew.
+        ends = time.monotonic() + self._budget.left(timeout, httpcore.ConnectTimeout)
+        failure: Exception = httpcore.ConnectError(f"{host} has no address")
+        try:
+            found = addresses(host, port)
+        except OSError as error:
+            raise httpcore.ConnectError(str(error)) from None
+        for address in found:
+            left = max(ends - time.monotonic(), 0.001)
+            try:
+                stream = self._backend.connect_tcp(address, port, left, local_address, socket_options or ())
+                return _BoundedStream(stream, self._budget)
+            except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
+                failure = error
+        raise failure
 
 
 class Connection:
@@ -228,7 +246,8 @@ class Wire:
         except FirstHandError:
             raise
         except Exception as error:  # this is the seam: nothing of the layers below may pass it
-            raise connection_error(error, self._authority) from error
+            # Their own text may quote what the service echoed, so it does not come along.
+            raise connection_error(error, self._authority) from None
         return status, raw_headers, body
 
     def close(self) -> None:

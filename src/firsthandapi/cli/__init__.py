@@ -13,7 +13,8 @@ def main() -> None:
     from importlib.util import find_spec
 
     if any(find_spec(name) is None for name in _NEEDED):
-        sys.exit("The command line needs an extra: pip install 'firsthandapi[cli]'")
+        print("The command line needs an extra: pip install 'firsthandapi[cli]'", file=sys.stderr)  # noqa: T201
+        sys.exit(2)
     from .app import run
 
     run()

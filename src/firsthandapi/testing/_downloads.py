@@ -14,7 +14,7 @@ from ._model import File
 from ._signing import Signer
 from ._text import new_id
 
-_RANGE = re.compile(r"bytes=([0-9]*)-([0-9]*)")
+_RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})")
 
 
 def xml_error(status: int, code: str, message: str, headers: dict[str, str] | None = None) -> Response:

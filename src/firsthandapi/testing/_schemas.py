@@ -6,6 +6,7 @@ The request models check what comes in; from these and from the response models 
 from __future__ import annotations
 
 import ipaddress
+import json
 import re
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -69,6 +70,22 @@ def _whole(value: object) -> object:
 
 def _time(value: str) -> str:
     parse_iso(value)
+    return value
+
+
+def _plain(value: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Free-form JSON is answered back, so it must be text that every reader takes."""
+    try:
+        text = json.dumps(value, ensure_ascii=False)
+        text.encode()
+    except (RecursionError, UnicodeEncodeError):
+        raise ValueError("must be plain JSON, without lone surrogates") from None
+    depth = deepest = 0
+    for character in text:  # brackets in strings count too: a bound, not a measure
+        depth += (character in "[{") - (character in "]}")
+        deepest = max(deepest, depth)
+    if deepest > 100:
+        raise ValueError("must not be nested deeper than 100 levels")
     return value
 
 
@@ -142,10 +159,10 @@ class JobBody(Body):
     min_width: Annotated[int | None, Field(ge=1, le=100_000), Whole] = None
     min_height: Annotated[int | None, Field(ge=1, le=100_000), Whole] = None
     worker_guidelines: str | None = None
-    location: dict[str, Any] | None = None
+    location: Annotated[dict[str, Any] | None, AfterValidator(_plain)] = None
     deadline: Time | None = None
     max_workers: Annotated[int | None, Field(ge=1, le=1_000_000), Whole] = None
-    metadata: Annotated[dict[str, Any] | None, Field(max_length=20)] = None
+    metadata: Annotated[dict[str, Any] | None, Field(max_length=20), AfterValidator(_plain)] = None
 
 
 class RateBody(Body):

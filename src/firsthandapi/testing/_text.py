@@ -52,7 +52,11 @@ def parse_iso(text: str) -> float:
     day, minutes, seconds, fraction, _, hours_off, minutes_off = match.groups()
     offset = f"{hours_off}:{minutes_off}" if hours_off else "+00:00"
     clock = f"{minutes or '00:00'}:{seconds or '00'}.{(fraction or '').ljust(6, '0')[:6]}"
-    return datetime.fromisoformat(f"{day}T{clock}{offset}").timestamp()
+    moment = datetime.fromisoformat(f"{day}T{clock}{offset}")
+    try:
+        return moment.astimezone(timezone.utc).timestamp()
+    except OverflowError:
+        raise ValueError("must be within the years 1 to 9999 in UTC") from None
 
 
 def floor_ms(at: float) -> float:

@@ -238,10 +238,10 @@ def _wire_time(value: Any) -> str:
     day, minute, second, offset = match.groups()
     try:
         # Only what Python 3.10 reads: no Z, no fraction of any length, no offset without a colon.
-        datetime.fromisoformat(f"{day}T{minute or '00:00'}:{second or '00'}")
-        if offset not in (None, "Z"):
-            datetime.fromisoformat(f"{day}T00:00:00{offset[:3]}:{offset[-2:]}")
-    except ValueError:
+        sign = "+00:00" if offset in (None, "Z") else f"{offset[:3]}:{offset[-2:]}"
+        moment = datetime.fromisoformat(f"{day}T{minute or '00:00'}:{second or '00'}{sign}")
+        moment.astimezone(timezone.utc)  # what is no date there is none to the service
+    except (ValueError, OverflowError):
         raise ValueError("is not a date and time that exists") from None
     return value
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from firsthandapi._async.resources._base import Headers, Query, Resource
+from firsthandapi._async.resources._base import Body, Headers, Query, Resource
 from firsthandapi._core import arguments
 from firsthandapi._core.request import build_request
 from firsthandapi._core.response import ApiResponse
@@ -24,9 +24,28 @@ class Account(Resource):
             Identity, "/v1/me", timeout=timeout, extra_headers=extra_headers, extra_query=extra_query
         )
 
-    async def signup(self, *, name: str, email: str, idempotency_key: str | None) -> Signup:
-        params = arguments.check(SignupCreate, {"name": name, "email": email})
-        return await self._write(Signup, "POST", "/v1/auth/signup", params, idempotency_key=idempotency_key)
+    async def signup(
+        self,
+        *,
+        name: str,
+        email: str,
+        idempotency_key: str | None,
+        timeout: float | None,
+        extra_headers: Headers | None,
+        extra_query: Query | None,
+        extra_body: Body | None,
+    ) -> Signup:
+        return await self._write(
+            Signup,
+            "POST",
+            "/v1/auth/signup",
+            arguments.check(SignupCreate, {"name": name, "email": email}),
+            idempotency_key=idempotency_key,
+            timeout=timeout,
+            extra_headers=extra_headers,
+            extra_query=extra_query,
+            extra_body=extra_body,
+        )
 
     async def request(
         self,

@@ -363,6 +363,7 @@ class Jobs(Resource):
         check_limit_seconds(timeout, "timeout")
         check_callback(on_update, "on_update")
         job = await self.create(**fields)
+        check_id(job.id, "id")  # it becomes part of a path
         return await self._wait(job.id, job, timeout=timeout, on_update=on_update)
 
     async def _wait(

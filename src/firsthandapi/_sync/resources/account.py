@@ -10,7 +10,7 @@ from typing import Any
 from firsthandapi._core import arguments
 from firsthandapi._core.request import build_request
 from firsthandapi._core.response import ApiResponse
-from firsthandapi._sync.resources._base import Headers, Query, Resource
+from firsthandapi._sync.resources._base import Body, Headers, Query, Resource
 from firsthandapi.types.identity import Identity
 from firsthandapi.types.signup import Signup, SignupCreate
 
@@ -25,9 +25,28 @@ class Account(Resource):
             Identity, "/v1/me", timeout=timeout, extra_headers=extra_headers, extra_query=extra_query
         )
 
-    def signup(self, *, name: str, email: str, idempotency_key: str | None) -> Signup:
-        params = arguments.check(SignupCreate, {"name": name, "email": email})
-        return self._write(Signup, "POST", "/v1/auth/signup", params, idempotency_key=idempotency_key)
+    def signup(
+        self,
+        *,
+        name: str,
+        email: str,
+        idempotency_key: str | None,
+        timeout: float | None,
+        extra_headers: Headers | None,
+        extra_query: Query | None,
+        extra_body: Body | None,
+    ) -> Signup:
+        return self._write(
+            Signup,
+            "POST",
+            "/v1/auth/signup",
+            arguments.check(SignupCreate, {"name": name, "email": email}),
+            idempotency_key=idempotency_key,
+            timeout=timeout,
+            extra_headers=extra_headers,
+            extra_query=extra_query,
+            extra_body=extra_body,
+        )
 
     def request(
         self,

@@ -1,0 +1,295 @@
+"""How fast files come, beside curl, aria2c and huggingface_hub.
+
+    apt-get install nginx-light curl aria2 openssl
+    python -m venv /tmp/hub && /tmp/hub/bin/pip install huggingface_hub
+    python benchmarks/download.py --hub /tmp/hub/bin/python [--rounds 5] [--only plain,tls,far] [--directory DIR]
+
+Nginx serves the same random files on loopback to all: plainly, over TLS with a certificate made on the spot,
+and a small server of its own serves them as from far away (30 ms to the first byte, 40 MB/s a connection).
+Each round runs every tool once, in turn, on a folder emptied before; medians are printed. Loopback is noisy
+and machines differ, so only ratios count, and only those of one run. Ours includes SHA-256, fsync and rename,
+which curl and aria2c do not do. C programs are timed whole; Python ones from the first request on, since a
+program that downloads has imported its client before. A tool that is not installed is named and left out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+HERE = Path(__file__).parent
+SETS = {"200 x 100 KB": (200, 100_000), "40 x 5 MB": (40, 5_000_000), "1 x 500 MB": (1, 500_000_000)}
+FAR_SETS = ("200 x 100 KB", "40 x 5 MB")
+# How many times curl's speed, and huggingface_hub's, ours has to be.
+TARGETS = {
+    ("plain", "200 x 100 KB"): (0.4, 2.0),
+    ("plain", "40 x 5 MB"): (1.2, 2.0),
+    ("plain", "1 x 500 MB"): (1.2, 2.0),
+    ("tls", "40 x 5 MB"): (1.0, None),
+    ("tls", "1 x 500 MB"): (1.0, None),
+    ("far", "200 x 100 KB"): (2.5, None),
+    ("far", "40 x 5 MB"): (2.5, None),
+}
+MOST_MEMORY_MB = 60
+
+
+@dataclass
+class Run:
+    """What one run of one tool took."""
+
+    seconds: float
+    cpu: float
+    rss_kb: int
+    rss_before_kb: int = 0
+
+
+@dataclass
+class Setting:
+    """What a tool is given: where the files are, and where they go."""
+
+    urls: list[str]
+    size: int
+    directory: Path
+    certificate: Path | None
+
+    @property
+    def targets(self) -> list[Path]:
+        return [self.directory / url.rpartition("/")[2] for url in self.urls]
+
+    @property
+    def lines(self) -> str:
+        pairs = zip(self.urls, self.targets, strict=True)
+        return "".join(f"{url}\t{self.size}\t{target}\n" for url, target in pairs)
+
+
+Tool = Callable[[Setting], Run]
+
+
+def timed(command: list[str], **options: str) -> Run:
+    started = time.perf_counter()
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **options)
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if status:
+        sys.exit(f"{command[0]} failed with {process.returncode}")
+    return Run(time.perf_counter() - started, usage.ru_utime + usage.ru_stime, usage.ru_maxrss)
+
+
+def curl(setting: Setting) -> Run:
+    with tempfile.NamedTemporaryFile("w", suffix=".curl") as config:
+        for url, target in zip(setting.urls, setting.targets, strict=True):
+            config.write(f'url = "{url}"\noutput = "{target}"\n')
+        config.flush()
+        trust = ["--cacert", str(setting.certificate)] if setting.certificate else []
+        return timed(["curl", "-sS", "--parallel", "--parallel-max", "8", *trust, "-K", config.name])
+
+
+def aria2c(setting: Setting) -> Run:
+    with tempfile.NamedTemporaryFile("w", suffix=".aria2c") as listed:
+        listed.write("".join(f"{url}\n" for url in setting.urls))
+        listed.flush()
+        trust = [f"--ca-certificate={setting.certificate}"] if setting.certificate else []
+        options = ["-q", "-j8", "--file-allocation=none", "--no-conf=true", *trust]
+        return timed(["aria2c", *options, "-d", str(setting.directory), "-i", listed.name])
+
+
+def python_tool(python: str, script: str, *arguments: str) -> Tool:
+    def run(setting: Setting) -> Run:
+        given = list(arguments)
+        environment = {**os.environ, "HF_HUB_DISABLE_PROGRESS_BARS": "1", "HF_HUB_DISABLE_XET": "1"}
+        if setting.certificate:
+            environment["SSL_CERT_FILE"] = str(setting.certificate)
+            if script == "download_ours.py":
+                given += ["--verify", str(setting.certificate)]
+        done = subprocess.run(
+            [python, str(HERE / script), *given],
+            input=setting.lines,
+            capture_output=True,
+            text=True,
+            env=environment,
+            check=False,
+        )
+        if done.returncode:
+            sys.exit(f"{script} failed: {done.stderr.strip()[-500:]}")
+        figures = json.loads(done.stdout)
+        return Run(figures["seconds"], figures["cpu"], figures["rss"], figures["rss_before"])
+
+    return run
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        return int(sock.getsockname()[1])
+
+
+def wait_for(port: int) -> None:
+    for _ in range(100):
+        try:
+            socket.create_connection(("127.0.0.1", port), 1).close()
+        except OSError:
+            time.sleep(0.05)
+        else:
+            return
+    sys.exit(f"nothing listens on port {port}")
+
+
+@contextmanager
+def serving(base: Path, modes: list[str]) -> Iterator[dict[str, str]]:
+    """Where the files are to be had, for each mode."""
+    ports = {mode: free_port() for mode in modes}
+    certificate, key = base / "cert.pem", base / "key.pem"
+    if "tls" in modes:
+        request = [
+            "openssl",
+            "req",
+            "-x509",
+            "-newkey",
+            "rsa:2048",
+            "-nodes",
+            "-days",
+            "2",
+            "-subj",
+            "/CN=localhost",
+        ]
+        names = ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(certificate)]
+        subprocess.run([*request, *names], check=True, capture_output=True)
+    listen = f"listen 127.0.0.1:{ports['plain']};" if "plain" in modes else ""
+    if "tls" in modes:
+        listen += (
+            f"listen 127.0.0.1:{ports['tls']} ssl; ssl_certificate {certificate}; ssl_certificate_key {key};"
+        )
+    config = base / "nginx.conf"
+    config.write_text(
+        f"worker_processes 2; daemon off; pid {base}/nginx.pid; error_log {base}/error.log;"
+        "events { worker_connections 512; }"
+        "http { access_log off; sendfile on; tcp_nopush on; keepalive_requests 100000;"
+        f"client_body_temp_path {base}/body; server {{ {listen} root {base}/files; }} }}"
+    )
+    processes = []
+    if listen:
+        processes.append(subprocess.Popen(["nginx", "-c", str(config)]))
+    if "far" in modes:
+        far = [sys.executable, str(HERE / "download_far.py"), str(ports["far"]), str(base / "files")]
+        processes.append(subprocess.Popen(far))
+    try:
+        for port in ports.values():
+            wait_for(port)
+        yield {
+            mode: f"{'https' if mode == 'tls' else 'http'}://127.0.0.1:{port}" for mode, port in ports.items()
+        }
+    finally:
+        for process in processes:
+            process.terminate()
+            process.wait()
+
+
+def make_files(directory: Path) -> None:
+    directory.mkdir()
+    for number, (count, size) in enumerate(SETS.values()):
+        for each in range(count):
+            with (directory / f"{number}-{each}").open("wb") as file:
+                left = size
+                while left:
+                    left -= file.write(os.urandom(min(left, 1 << 20)))
+
+
+def measure(setting: Setting, tools: dict[str, Tool], rounds: int) -> dict[str, list[Run]]:
+    runs: dict[str, list[Run]] = {name: [] for name in tools}
+    for round_number in range(rounds + 1):
+        for name, tool in tools.items():
+            shutil.rmtree(setting.directory, ignore_errors=True)
+            setting.directory.mkdir()
+            os.sync()
+            run = tool(setting)
+            if round_number:  # the first one warms the caches
+                runs[name].append(run)
+    for target in setting.targets:
+        if target.stat().st_size != setting.size:
+            sys.exit(f"{target.name} is not whole")
+    return runs
+
+
+def report(mode: str, name: str, count: int, size: int, runs: dict[str, list[Run]]) -> None:
+    total = count * size
+    speeds = {
+        tool: statistics.median(total / run.seconds / 1e6 for run in done) for tool, done in runs.items()
+    }
+    print(f"\n{mode}, {name}", flush=True)
+    for tool, done in runs.items():
+        cpu = statistics.median(run.cpu for run in done) / total * 1e9
+        memory = max(run.rss_kb for run in done) / 1024
+        line = f"  {tool:18} {speeds[tool]:6.0f} MB/s {cpu:6.2f} CPU s/GB {memory:5.0f} MB"
+        if tool == "ours":
+            over = max(run.rss_kb - run.rss_before_kb for run in done) / 1024
+            line += f"  ({over:.0f} MB over the client's own; target {MOST_MEMORY_MB})"
+        print(line)
+    for other, target in zip(
+        ("curl", "huggingface_hub"), TARGETS.get((mode, name), (None, None)), strict=True
+    ):
+        if other in runs:
+            # Round by round: what slowed one down slowed the other down as well.
+            pairs = zip(runs["ours"], runs[other], strict=True)
+            ratio = statistics.median(theirs.seconds / mine.seconds for mine, theirs in pairs)
+            goal = "" if target is None else f"  target {target:.1f}  {'ok' if ratio >= target else 'MISSED'}"
+            print(f"  ours / {other:16} {ratio:5.2f}{goal}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--only", default="plain,tls,far", help="plain, tls, far")
+    parser.add_argument("--hub", default=sys.executable, help="a Python that has huggingface_hub")
+    parser.add_argument("--sets", default=",".join(SETS), help="some of: " + ", ".join(SETS))
+    parser.add_argument("--directory", default=None, help="a disk with 3 GB of room")
+    options = parser.parse_args()
+    modes = options.only.split(",")
+
+    tools: dict[str, Tool] = {"ours": python_tool(sys.executable, "download_ours.py")}
+    for name, tool in (("curl", curl), ("aria2c", aria2c)):
+        if shutil.which(name):
+            tools[name] = tool
+        else:
+            print(f"{name} is not installed: left out")
+    hub = subprocess.run([options.hub, "-c", "import huggingface_hub"], capture_output=True, check=False)
+    if hub.returncode == 0:
+        tools["huggingface_hub"] = python_tool(options.hub, "download_hub.py")
+    else:
+        print("huggingface_hub is not installed: left out")
+    if not shutil.which("nginx"):
+        print("nginx is not installed: only the far server is used")
+        modes = [mode for mode in modes if mode == "far"]
+
+    with tempfile.TemporaryDirectory(dir=options.directory) as made:
+        base = Path(made)
+        base.chmod(0o755)  # nginx's workers are another user
+        make_files(base / "files")
+        with serving(base, modes) as origins:
+            for mode, origin in origins.items():
+                for number, (name, (count, size)) in enumerate(SETS.items()):
+                    if name not in options.sets.split(",") or (mode == "far" and name not in FAR_SETS):
+                        continue
+                    setting = Setting(
+                        [f"{origin}/{number}-{each}" for each in range(count)],
+                        size,
+                        base / "out",
+                        base / "cert.pem" if mode == "tls" else None,
+                    )
+                    report(mode, name, count, size, measure(setting, tools, options.rounds))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,335 @@
+"""The async client on its event loops: asyncio and trio, several loops, cancellation, many at once."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import subprocess
+import sys
+import threading
+import time
+import warnings
+from importlib.metadata import version
+from typing import Any
+
+import pytest
+import trio
+
+from firsthandapi import AsyncFirstHandClient
+from firsthandapi._async.bridge import call_back, run_blocking
+from firsthandapi._async.pool import _Stack
+from firsthandapi.errors import FirstHandTimeoutError
+from firsthandapi.testing import MockServer
+
+from .support import JOB
+
+
+def test_trio(fresh_server: MockServer) -> None:
+    """The client works on trio as on asyncio, a long-poll and its cancellation included."""
+
+    async def main() -> None:
+        async with fresh_server.async_client() as client:
+            job = await client.jobs.create(**JOB)
+            assert [each.id async for each in client.jobs.list()] == [job.id]
+            with trio.move_on_after(0.2) as scope:
+                await client.jobs.wait(job.id)
+            assert scope.cancelled_caught
+            assert (await client.jobs.cancel(job.id)).status == "cancelled"
+            async with trio.open_nursery() as nursery:
+                for _ in range(20):
+                    nursery.start_soon(client.me)
+
+    trio.run(main)
+
+
+def test_trio_without_closing(fresh_server: MockServer) -> None:
+    """Connections of a client that outlives its trio run are closed with it."""
+    client = fresh_server.async_client()
+
+    async def main() -> None:
+        await client.me()
+
+    trio.run(main)
+    trio.run(main)
+    trio.run(client.close)
+
+
+def test_one_client_on_two_loops(fresh_server: MockServer) -> None:
+    """A client works in the next `asyncio.run` too; each loop has connections of its own."""
+    client = fresh_server.async_client()
+
+    async def main() -> str:
+        await asyncio.gather(*[client.me() for _ in range(5)])
+        return (await client.me()).organization_id or ""
+
+    assert asyncio.run(main()) == asyncio.run(main())
+    trio.run(client.me)
+    asyncio.run(client.close())
+    gc.collect()
+
+
+TWO_LOOPS = """
+import asyncio, gc
+from firsthandapi.testing import MockServer
+
+with MockServer(speed=0, workers=False) as server:
+    client = server.async_client()
+
+    async def main():
+        await asyncio.gather(*[client.me() for _ in range(10)])
+        await client.me()
+
+    asyncio.run(main())
+    asyncio.run(main())
+    asyncio.run(client.close())
+
+    async def one():
+        async with server.async_client() as other:
+            await other.me()
+
+    asyncio.run(one())
+    gc.collect()
+print("fine")
+"""
+
+UNCLOSED = """
+import asyncio, gc
+from firsthandapi.testing import MockServer
+
+with MockServer(speed=0, workers=False) as server:
+    client = server.async_client()
+    asyncio.run(client.me())
+    # Its loop is gone. The client may go now, in whatever thread, and touches neither loop nor socket.
+    del client
+    gc.collect()
+
+    async def main():
+        other = server.async_client()
+        await other.me()
+        del other
+        gc.collect()
+        await asyncio.sleep(0)
+
+    asyncio.run(main())
+print("fine")
+"""
+
+
+def run(code: str, *options: str) -> tuple[str, str]:
+    finished = subprocess.run(
+        [sys.executable, *options, "-c", code], capture_output=True, text=True, timeout=60
+    )
+    return finished.stdout, finished.stderr
+
+
+def test_no_socket_is_left_behind() -> None:
+    """Two runs and a close leave no socket, no loop and no task: nothing warns."""
+    assert run(TWO_LOOPS, "-W", "error") == ("fine\n", "")
+
+
+def test_an_unclosed_client_touches_nothing() -> None:
+    """A client that goes without being closed says so, and that is all that happens."""
+    output, errors = run(UNCLOSED, "-W", "error", "-W", "always::ResourceWarning")
+    assert output == "fine\n"
+    assert errors.count("ResourceWarning: a firsthandapi client was not closed") == 2
+    assert "unclosed" not in errors
+    assert "Traceback" not in errors
+
+
+def test_a_cancelled_call_ends_promptly(fresh_server: MockServer) -> None:
+    """A task cancelled in a long-poll ends at once, its connection is closed, and the next call works."""
+
+    async def main() -> None:
+        async with fresh_server.async_client() as client:
+            job = await client.jobs.create(**JOB)
+            waiting = asyncio.create_task(client.jobs.wait(job.id))
+            while not any(request.headers.get("prefer") for request in fresh_server.requests):
+                await asyncio.sleep(0.005)
+            started = time.monotonic()
+            waiting.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await waiting
+            assert time.monotonic() - started < 1
+            assert (await client.jobs.get(job.id)).id == job.id
+            (wire,) = client._shared._wires.values()
+            stack: Any = wire._pool._here.get()  # type: ignore[attr-defined]
+            assert len(stack.idle) == 1
+            assert stack.free.value == 100
+
+    asyncio.run(main())
+
+
+# anyio before 4.16 drops a socket that was connected at the very moment of a cancellation. It is closed when it
+# is collected, with a warning that is not ours to mend.
+leaky = tuple(map(int, version("anyio").split(".")[:2])) < (4, 16)
+leaks = pytest.mark.filterwarnings(
+    "ignore::pytest.PytestUnraisableExceptionWarning" if leaky else "error::ResourceWarning"
+)
+
+
+@leaks
+@pytest.mark.parametrize("when", [0, 0.0005, 0.001, 0.002, 0.005])
+def test_cancellation_at_any_moment(when: float, fresh_server: MockServer) -> None:
+    """Calls cancelled while they connect, send or read leave the client whole."""
+
+    async def main() -> None:
+        async with fresh_server.async_client() as client:
+            for _ in range(20):
+                task = asyncio.create_task(client.jobs.list()._first())
+                await asyncio.sleep(when)
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
+            assert (await client.me()).response.attempts == 1
+            (wire,) = client._shared._wires.values()
+            assert wire._pool._here.get().free.value == 100  # type: ignore[attr-defined]
+
+    asyncio.run(main())
+    gc.collect()
+
+
+def test_a_timeout_of_the_caller_s(fresh_server: MockServer) -> None:
+    """`asyncio.wait_for` around a call ends it, retries and pauses included."""
+
+    async def main() -> None:
+        async with fresh_server.async_client() as client:
+            fresh_server.faults.add(status=503, retry_after=30, times=None)
+            with pytest.raises(asyncio.TimeoutError):
+                await asyncio.wait_for(client.me(), 0.2)
+
+    asyncio.run(main())
+
+
+def test_fifty_in_flight(fresh_server: MockServer) -> None:
+    """Fifty long-polls are held at once by one client, and all hear of the change."""
+
+    async def main() -> None:
+        async with fresh_server.async_client() as client:
+            job = await client.jobs.create(**JOB)
+            waits = [asyncio.create_task(client.jobs.get(job.id, wait=30)) for _ in range(50)]
+            while sum(1 for request in fresh_server.requests if request.headers.get("prefer")) < 50:
+                await asyncio.sleep(0.005)
+            await client.jobs.cancel(job.id)
+            assert {each.status for each in await asyncio.gather(*waits)} == {"cancelled"}
+
+    asyncio.run(main())
+
+
+def test_more_than_there_are_connections(fresh_server: MockServer) -> None:
+    """Three hundred calls at once share a hundred connections."""
+
+    async def main() -> None:
+        async with fresh_server.async_client() as client:
+            results = await asyncio.gather(*[client.me() for _ in range(300)])
+            assert len(results) == 300
+            (wire,) = client._shared._wires.values()
+            assert len(wire._pool._here.get().idle) <= 100  # type: ignore[attr-defined]
+
+    asyncio.run(main())
+
+
+def test_one_key_from_twenty_tasks_buys_once(fresh_server: MockServer) -> None:
+    """Twenty calls at once with one key make one job."""
+
+    async def main() -> None:
+        async with fresh_server.async_client() as client:
+            jobs = await asyncio.gather(
+                *[client.jobs.create(**JOB, idempotency_key="race") for _ in range(20)]
+            )
+            assert len({job.id for job in jobs}) == 1
+            assert len([job async for job in client.jobs.list()]) == 1
+
+    asyncio.run(main())
+
+
+def test_closing_while_a_task_is_busy(fresh_server: MockServer) -> None:
+    """A call that is under way when the client closes ends well, and its connection is closed."""
+
+    async def main() -> None:
+        client = fresh_server.async_client()
+        fresh_server.faults.add(delay=0.2)
+        busy = asyncio.create_task(client.me())
+        while not fresh_server.requests:
+            await asyncio.sleep(0.005)
+        await client.close()
+        assert (await busy).response.status_code == 200
+        (wire,) = client._shared._wires.values()
+        assert wire._pool._here.get(None) is None  # type: ignore[attr-defined]
+
+    asyncio.run(main())
+
+
+def test_a_waiting_call_that_is_cancelled(fresh_server: MockServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A call cancelled while it waits for a connection takes none away."""
+    monkeypatch.setattr("firsthandapi._async.pool.MAX_CONNECTIONS", 1)
+
+    async def main() -> None:
+        async with fresh_server.async_client(max_retries=0) as client:
+            fresh_server.faults.add(path="/v1/jobs", delay=0.4)
+            busy = asyncio.create_task(client.jobs.list()._first())
+            while not fresh_server.requests:
+                await asyncio.sleep(0.005)
+            waiting = asyncio.create_task(client.me())
+            await asyncio.sleep(0.01)
+            waiting.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await waiting
+            with pytest.raises(FirstHandTimeoutError):
+                await client.me(timeout=0.01)
+            await busy
+            assert await client.me()
+
+    asyncio.run(main())
+
+
+def test_closed_clients_leave_nothing_in_their_loop(fresh_server: MockServer) -> None:
+    """A program that makes and closes clients for weeks keeps nothing of them."""
+
+    async def main() -> None:
+        for _ in range(20):
+            async with fresh_server.async_client() as client:
+                await client.me()
+            await client.close()
+        gc.collect()
+        assert not [each for each in gc.get_objects() if isinstance(each, _Stack)]
+
+    asyncio.run(main())
+
+
+def test_the_context_manager_closes(fresh_server: MockServer) -> None:
+    """`async with` gives the client and closes it."""
+
+    async def main() -> None:
+        client = fresh_server.async_client()
+        async with client as entered:
+            assert entered is client
+        assert ", closed]" in repr(client)
+
+    asyncio.run(main())
+
+
+def test_a_client_may_be_made_where_no_loop_runs() -> None:
+    """Making and dropping a client needs no loop."""
+    client = AsyncFirstHandClient("fh_test_x")
+    asyncio.run(client.close())
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        del client
+        gc.collect()
+
+
+def test_the_bridge() -> None:
+    """Callbacks may be functions or coroutine functions, and what blocks runs on a thread."""
+    seen: list[Any] = []
+
+    async def note(value: int) -> None:
+        seen.append(value)
+
+    async def main() -> None:
+        await call_back(None, 0)
+        await call_back(seen.append, 1)
+        await call_back(note, 2)
+        assert await run_blocking(threading.get_ident) != threading.get_ident()
+        assert await run_blocking(lambda a, *, b: a + b, 1, b=2) == 3
+
+    asyncio.run(main())
+    assert seen == [1, 2]

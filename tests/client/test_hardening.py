@@ -1,0 +1,160 @@
+"""Things that went wrong once: each of these would tell if they did again."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import socket
+import time
+import warnings
+from collections.abc import Iterator
+from contextlib import closing
+
+import httpx
+import pytest
+import trio
+
+from firsthandapi import (
+    AsyncFirstHandClient,
+    FirstHandClient,
+    FirstHandConnectionError,
+    InvalidArgumentError,
+    ServerError,
+    UnexpectedResponseError,
+)
+from firsthandapi.testing import MockServer
+
+KEY = "fh_live_5ecret5ecret"
+JOB = {
+    "description": "Photos of street signs",
+    "files_needed": 1,
+    "accepted_formats": ["image/jpeg"],
+    "price_per_file_cents": 50,
+}
+
+
+@pytest.fixture
+def server() -> Iterator[MockServer]:
+    with MockServer() as running:
+        yield running
+
+
+def answering(response: httpx.Response, **options: object) -> FirstHandClient:
+    http_client = httpx.Client(transport=httpx.MockTransport(lambda _: response))
+    return FirstHandClient(KEY, http_client=http_client, **options)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def silent() -> Iterator[int]:
+    """A port whose connections are never accepted."""
+    with closing(socket.socket()) as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        port = listener.getsockname()[1]
+        fillers = [socket.socket() for _ in range(4)]
+        for filler in fillers:
+            filler.setblocking(False)
+            filler.connect_ex(("127.0.0.1", port))
+        yield port
+        for filler in fillers:
+            filler.close()
+
+
+def test_dead_addresses_share_the_time_to_connect(silent: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name with many dead addresses takes no longer than one."""
+    place = (socket.AF_INET, socket.SOCK_STREAM, 6, "")
+    names = [(*place, (f"127.0.0.{number}", silent)) for number in range(1, 7)]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: [(*place, ("127.0.0.1", silent)), *names])
+    started = time.monotonic()
+    with (
+        FirstHandClient(KEY, f"http://localhost:{silent}", timeout=0.5, max_retries=0) as client,
+        pytest.raises(FirstHandConnectionError),
+    ):
+        client.me()
+    assert time.monotonic() - started < 2.5
+
+
+@pytest.mark.parametrize(
+    "response",
+    [
+        httpx.Response(200, headers={"content-type": f"text/x; k={KEY}"}, content=b"<html>"),
+        httpx.Response(200, headers={"x-request-id": KEY}, json=[]),
+        httpx.Response(500, headers={"x-request-id": KEY}, json={"error": {"message": KEY, "type": KEY}}),
+    ],
+)
+def test_an_echoed_key_is_in_no_message(response: httpx.Response) -> None:
+    """Whatever a gateway puts the key into, messages and reprs do not pass it on."""
+    with (
+        answering(response, max_retries=0) as client,
+        pytest.raises((UnexpectedResponseError, ServerError)) as caught,
+    ):
+        client.me()
+    shown = f"{caught.value} {caught.value!r} {getattr(caught.value, 'response', '')!r} {client._config!r}"
+    assert "5ecret" not in shown
+
+
+def test_a_deprecation_that_is_an_error_costs_no_paid_answer(
+    server: MockServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Under `-W error` a POST gives its job and logs the warning; a GET raises it."""
+    server.deprecate("/v1/jobs")
+    with server.client() as client, warnings.catch_warnings(), caplog.at_level(logging.WARNING):
+        warnings.simplefilter("error")
+        job = client.jobs.create(**JOB)  # type: ignore[arg-type]
+        assert "deprecated POST /v1/jobs" in caplog.text
+        with pytest.raises(DeprecationWarning):
+            client.jobs.list()
+        assert [each.id for each in client.jobs.list()] == [job.id]
+
+
+def test_a_wait_does_not_sit_out_a_certificate(server: MockServer) -> None:
+    """TLS that fails will fail again: the wait ends at once and says so."""
+    address = server.url.replace("http:", "https:")
+    started = time.monotonic()
+    with (
+        FirstHandClient(KEY, address) as client,
+        pytest.raises(FirstHandConnectionError, match="could not connect"),
+    ):
+        client.jobs.wait("job_1", timeout=60)
+    assert time.monotonic() - started < 30
+
+
+@pytest.mark.parametrize("body", [b"abc", b""])
+def test_a_status_shows_through_a_broken_body(body: bytes) -> None:
+    """A 503 whose gzip is none is a 503."""
+    response = httpx.Response(503, headers={"content-encoding": "gzip"}, stream=httpx.ByteStream(body))
+    with answering(response, max_retries=0) as client, pytest.raises(ServerError) as caught:
+        client.me()
+    assert caught.value.status == 503
+
+
+def test_an_id_of_the_service_steers_no_path() -> None:
+    """A job whose id is a path is not asked for."""
+    response = httpx.Response(201, json={"id": "job_1/cancel", "status": "open"})
+    with answering(response) as client, pytest.raises(InvalidArgumentError):
+        client.jobs.create_and_wait(**JOB)  # type: ignore[arg-type]
+
+
+def test_copies_with_other_keys_are_forgotten() -> None:
+    """A program that serves many customers by copies does not keep their keys."""
+    with FirstHandClient(KEY, "http://127.0.0.1:1") as client:
+        for number in range(100):
+            client.with_options(api_key=f"fh_live_{number}")
+        gc.collect()
+        assert len(client._shared._holds) == 1
+
+
+def test_a_walk_left_early_is_quiet_under_trio(server: MockServer) -> None:
+    """`break` out of `async for` leaves no generator that the loop would have to close."""
+
+    async def walk() -> None:
+        async with AsyncFirstHandClient(server.api_key, server.url) as client:
+            for _ in range(2):
+                await client.jobs.create(**JOB)  # type: ignore[arg-type]
+            async for _job in client.jobs.list(limit=1):
+                break
+            async for _page in client.jobs.list(limit=1).pages():
+                break
+        gc.collect()
+
+    trio.run(walk)

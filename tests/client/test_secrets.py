@@ -1,0 +1,119 @@
+"""No key, secret or signed URL reaches a log record, an error or a repr."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import httpx
+import pytest
+
+from firsthandapi import errors
+from firsthandapi.testing import MockServer
+
+from .support import JOB, Connect
+
+
+def session(client: Any, server: MockServer) -> list[str]:
+    """A day's work, errors included, and every secret it met."""
+    secrets = [server.api_key]
+    endpoint = client.webhooks.create(url=f"{server.url}/hook?token=5ecretToken")
+    secrets += [endpoint.secret, client.webhooks.rotate_secret(endpoint.id).secret, "5ecretToken"]
+    secrets.append(client.api_keys.create(name="CI").secret)
+    client.webhooks.update(endpoint.id, enabled=False)
+    job = client.jobs.create(**{**JOB, "files_needed": 1})
+    work = server.submit(job.id)
+    server.clock.advance(minutes=1)
+    (file,) = client.files.list(job.id)
+    url = client.files.refresh_url(work.file_ids[0]).download_url
+    secrets += [each.partition("X-Amz-Signature=")[2].partition("&")[0] for each in (file.download_url, url)]
+    assert all(secrets)
+    server.faults.add(status=503, times=2)
+    client.jobs.get(job.id)
+    server.faults.add(drop="before")
+    client.me()
+    return secrets
+
+
+def failures(client: Any, server: MockServer) -> list[BaseException]:
+    """Errors of every kind that a call can end in."""
+    found: list[BaseException] = []
+
+    def fails(call: Any) -> None:
+        with pytest.raises(errors.FirstHandError) as caught:
+            call()
+        found.append(caught.value)
+
+    fails(lambda: client.jobs.get("job_0"))
+    fails(lambda: client.with_options(api_key="fh_live_5ecretPart").me())
+    fails(lambda: client.jobs.create(**JOB, idempotency_key="é"))
+    fails(lambda: client.jobs.create(**{**JOB, "description": "fh_live_5ecretPart"[:9]}))
+    server.faults.add(garbage=True)
+    fails(client.me)
+    quick = client.with_options(max_retries=0)
+    server.faults.add(drop="after")
+    fails(quick.me)
+    server.faults.add(delay=5)
+    fails(lambda: quick.me(timeout=0.1))
+    server.faults.add(status=500)
+    fails(quick.me)
+    fails(lambda: client.me(extra_headers={"Authorization": "Bearer fh_live_5ecretPart"}))
+    return found
+
+
+@pytest.mark.parametrize("own", ["pooled", "borrowed"])
+def test_nothing_secret_is_logged(
+    own: str, connect: Connect, fresh_server: MockServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    """With every logger at DEBUG, a session with errors and signed URLs leaves no secret in any record."""
+    caplog.set_level(logging.DEBUG)
+    for name in ("httpx", "httpcore", "firsthandapi", "asyncio", "urllib3"):
+        caplog.set_level(logging.DEBUG, logger=name)
+    http_client: Any = None
+    if own == "borrowed":
+        http_client = (httpx.AsyncClient if connect.is_async else httpx.Client)()
+        connect._made.append(http_client)
+    client = connect(fresh_server, http_client=http_client)
+    connect.clock(client)
+    secrets = session(client, fresh_server)
+    found = failures(client, fresh_server)
+    text = "\n".join(f"{record.getMessage()} {record.__dict__}" for record in caplog.records)
+    for secret in [*secrets, "5ecretPart"]:
+        assert secret not in text
+    for error in found:
+        shown = "\n".join(chain(error))
+        for secret in [*secrets, "5ecretPart"]:
+            assert secret not in shown
+
+
+def chain(error: BaseException | None) -> list[str]:
+    """The texts of an error and of all that led to it: what a traceback shows."""
+    texts: list[str] = []
+    while error is not None:
+        texts += [str(error), repr(error), repr(error.args)]
+        error = error.__cause__ or error.__context__
+    return texts
+
+
+def test_the_key_goes_to_the_service_alone(connect: Connect, fresh_server: MockServer) -> None:
+    """A redirect to another host, an error, a proxy's refusal: the key is in no address and no message."""
+    client = connect(fresh_server)
+    fresh_server.faults.add(status=302, headers={"Location": "https://evil.example/?key=fh_live_5ecretPart"})
+    with pytest.raises(errors.FirstHandApiError) as caught:
+        client.me()
+    assert "5ecret" not in str(caught.value)
+    assert fresh_server.api_key not in repr(client) + repr(client.jobs) + repr(client._transport)
+
+
+def test_a_service_that_echoes_the_key(connect: Connect) -> None:
+    """A service that answers with what it was sent gets no key into an error."""
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(
+            200, text=f"You sent {dict(request.headers)}", headers={"Content-Type": "text/plain"}
+        )
+
+    client = connect(api_key="fh_live_5ecretPart", handler=answer)
+    with pytest.raises(errors.UnexpectedResponseError) as caught:
+        client.me()
+    assert "5ecret" not in "".join(chain(caught.value))

@@ -1,0 +1,471 @@
+"""The seam to the layers below: every exception of theirs surfaces as one of ours, at every stage."""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import inspect
+import socket
+import ssl
+import threading
+import time
+import zlib
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any
+
+import httpcore
+import httpx
+import pytest
+
+import firsthandapi._async.borrowed
+import firsthandapi._async.wire
+import firsthandapi._sync.borrowed
+import firsthandapi._sync.wire
+from firsthandapi._core.body import TruncatedBodyError
+from firsthandapi.errors import (
+    ConfigurationError,
+    FirstHandConnectionError,
+    FirstHandError,
+    FirstHandTimeoutError,
+    UnexpectedResponseError,
+)
+
+from .support import JOB, Connect
+
+
+def exceptions_of(module: Any) -> set[type[Exception]]:
+    """Every exception that a package shows."""
+    found = {
+        value for value in vars(module).values() if inspect.isclass(value) and issubclass(value, Exception)
+    }
+    # And what they derive from, which may be private.
+    return {
+        base
+        for each in found
+        for base in each.__mro__
+        if base.__module__.partition(".")[0] == module.__name__
+    }
+
+
+HTTPCORE = sorted(exceptions_of(httpcore), key=lambda each: each.__name__)
+HTTPX = sorted(exceptions_of(httpx), key=lambda each: each.__name__)
+OTHERS: list[type[Exception]] = [OSError, ConnectionResetError, ssl.SSLError, TimeoutError, UnicodeError]
+
+
+@pytest.mark.parametrize("kind", ["sync", "async"])
+def test_no_exception_is_unnamed(kind: str) -> None:
+    """The tables name every exception that httpcore and httpx have: this fails when either grows one."""
+    wire = getattr(firsthandapi, f"_{kind}").wire
+    borrowed = getattr(firsthandapi, f"_{kind}").borrowed
+    assert set(HTTPCORE) == {each for each in wire.EXCEPTIONS if each.__module__.startswith("httpcore")}
+    assert set(HTTPX) == {each for each in borrowed.EXCEPTIONS if each.__module__.startswith("httpx")}
+    assert set(wire.EXCEPTIONS) <= set(borrowed.EXCEPTIONS)
+    for table in (wire.EXCEPTIONS, borrowed.EXCEPTIONS):
+        for below, (ours, sent) in table.items():
+            late = "Timeout" in below.__name__
+            assert issubclass(ours, FirstHandTimeoutError) is late, below
+            never_sent = "Connect" in below.__name__ or "Pool" in below.__name__
+            assert not (never_sent and sent), below
+
+
+def make(kind: type[Exception]) -> Exception:
+    """An exception of this class, whatever it takes, quoting what nobody should read."""
+    text = "see https://anna:5ecret@a.example/x?sig=5ecret, key fh_live_5ecret"
+    request, response = httpx.Request("GET", "https://a.example"), httpx.Response(500)
+    for arguments in ((text,), ()):
+        for extras in ({}, {"request": request, "response": response}):
+            with contextlib.suppress(TypeError):
+                return kind(*arguments, **extras)
+    raise AssertionError(f"{kind} takes something new")
+
+
+class Broken(httpx.SyncByteStream, httpx.AsyncByteStream):
+    """A body that breaks after its first bytes."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+        self.closed = 0
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield b'{"organ'
+        raise self.error
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        yield b'{"organ'
+        raise self.error
+
+    def close(self) -> None:
+        self.closed += 1
+
+    async def aclose(self) -> None:
+        self.closed += 1
+
+
+@pytest.mark.parametrize("stage", ["before", "body"])
+@pytest.mark.parametrize(
+    "kind", [*HTTPX, *HTTPCORE, *OTHERS], ids=lambda kind: f"{kind.__module__}.{kind.__name__}"
+)
+def test_each_exception_of_an_http_client(kind: type[Exception], stage: str, connect: Connect) -> None:
+    """Each of them, raised by the caller's http client before an answer or in its body, is one of ours."""
+    error = make(kind)
+    stream = Broken(error)
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        if stage == "before":
+            raise error
+        return httpx.Response(200, stream=stream)
+
+    client = connect(handler=answer, max_retries=0)
+    with pytest.raises(FirstHandConnectionError) as caught:
+        client.me()
+    # Its own text may quote a secret, so a traceback does not show it.
+    assert caught.value.__cause__ is None
+    assert caught.value.__suppress_context__
+    assert isinstance(caught.value, FirstHandTimeoutError) is ("Timeout" in kind.__name__)
+    assert caught.value.attempts == 1
+    assert "5ecret" not in str(caught.value) + repr(caught.value)
+    if stage == "body":
+        assert stream.closed
+
+
+@pytest.mark.parametrize(
+    "kind", [*HTTPCORE, *OTHERS, RuntimeError, AttributeError], ids=lambda kind: kind.__name__
+)
+@pytest.mark.parametrize("stage", ["connect", "headers", "body"])
+def test_each_exception_of_the_pooled_wire(kind: type[Exception], stage: str, connect: Connect) -> None:
+    """Each of them, raised while connecting, before headers or in the body, is one of ours; nothing leaks."""
+    error = make(kind)
+    closed: list[int] = []
+
+    class Response:
+        status, headers = 200, [(b"content-type", b"application/json")]
+
+        def iter_stream(self) -> Iterator[bytes]:
+            yield b"{"
+            raise error
+
+        async def aiter_stream(self) -> AsyncIterator[bytes]:
+            yield b"{"
+            raise error
+
+    class Http:
+        def handle_request(self, request: Any) -> Any:
+            if stage == "headers":
+                raise error
+            return Response()
+
+        async def handle_async_request(self, request: Any) -> Any:
+            return self.handle_request(request)
+
+        def is_idle(self) -> bool:
+            return True
+
+        def has_expired(self) -> bool:
+            return False
+
+        def close(self) -> None:
+            closed.append(1)
+
+        async def aclose(self) -> None:
+            closed.append(1)
+
+    client = connect(max_retries=0)
+    module: Any = firsthandapi._async.wire if connect.is_async else firsthandapi._sync.wire
+    wire = client._transport.shared.wire(client._config)
+
+    def dial() -> Any:
+        if stage == "connect":
+            raise error
+        return module.Connection(Http(), module.Budget())
+
+    wire._pool._connect = dial
+    with pytest.raises(FirstHandConnectionError) as caught:
+        client.me()
+    # Its own text may quote a secret, so a traceback does not show it.
+    assert caught.value.__cause__ is None
+    assert caught.value.__suppress_context__
+    assert isinstance(caught.value, FirstHandTimeoutError) is (
+        "Timeout" in kind.__name__ and kind is not TimeoutError
+    )
+    assert "5ecret" not in str(caught.value)
+    # The connection that broke is not used again.
+    assert closed == ([] if stage == "connect" else [1])
+
+
+def test_what_is_no_error_of_the_network_passes(connect: Connect) -> None:
+    """A bug in the caller's own transport is not dressed up as a broken network."""
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        raise RuntimeError("a bug of the caller's")
+
+    with pytest.raises(RuntimeError, match="a bug of the caller's"):
+        connect(handler=answer).me()
+
+
+def test_an_unknown_exception_is_looked_up_by_its_parents() -> None:
+    """A class that is not in the table counts as its nearest parent; one without any as possibly sent."""
+
+    class New(httpcore.ConnectTimeout):
+        pass
+
+    for module in (firsthandapi._async.wire, firsthandapi._sync.wire):
+        assert module.look_up(module.EXCEPTIONS, New()) == (FirstHandTimeoutError, False)
+        assert module.look_up(module.EXCEPTIONS, KeyError()) == (FirstHandConnectionError, True)
+        assert module.look_up(module.EXCEPTIONS, TruncatedBodyError()) == (FirstHandConnectionError, True)
+
+
+# --- real sockets
+
+
+@contextlib.contextmanager
+def raw_server(*answers: bytes | Callable[[socket.socket], None]) -> Iterator[tuple[str, list[bytes]]]:
+    """A socket that answers each connection in turn with these bytes, then hangs up."""
+    received: list[bytes] = []
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            for answer in answers:
+                try:
+                    connection, _ = listener.accept()
+                except OSError:
+                    return
+                with connection:
+                    connection.settimeout(10)
+                    if callable(answer):
+                        answer(connection)
+                        continue
+                    data = b""
+                    while b"\r\n\r\n" not in data:
+                        data += connection.recv(65536)
+                    received.append(data)
+                    connection.sendall(answer)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}", received
+        # Wakes an accept that nobody came for.
+        listener.shutdown(socket.SHUT_RDWR)
+        thread.join()
+
+
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+BODY = b'{"organization_id":"org_1"}'
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"",
+        b"HTTP/1.1 200",
+        HEAD,
+        HEAD + b"Content-Length: 100\r\n\r\n" + BODY,
+        HEAD + b"Transfer-Encoding: chunked\r\n\r\n5\r\n{",
+        HEAD + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n",
+        b"SSH-2.0-OpenSSH_9.6\r\n",
+        b"HTTP/1.1 abc OK\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nBad Header: x\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: -5\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nX: " + b"a" * 200_000 + b"\r\n\r\n",
+        b"\x00" * 1000,
+    ],
+    ids=lambda answer: repr(answer[:40]),
+)
+def test_broken_answers(answer: bytes, connect: Connect) -> None:
+    """An answer that is not HTTP, or ends before its end, is a broken connection, and is tried again."""
+    good = HEAD + b"Content-Length: %d\r\n\r\n" % len(BODY) + BODY
+    with raw_server(answer, good) as (url, received):
+        client = connect(base_url=url)
+        connect.clock(client)
+        assert client.me().response.attempts == 2
+    with raw_server(answer) as (url, received):
+        client = connect(base_url=url, max_retries=0)
+        with pytest.raises(
+            FirstHandConnectionError, match=r"the connection to 127\.0\.0\.1:\d+ broke: \S"
+        ) as caught:
+            client.me()
+        assert caught.value.request_sent
+        assert len(received) == 1
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        HEAD + b"Connection: close\r\n\r\n" + BODY,
+        HEAD + b"Transfer-Encoding: chunked\r\n\r\n1b\r\n" + BODY + b"\r\n0\r\n\r\n",
+        b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\n\r\n"
+        + HEAD
+        + b"Content-Length: 27\r\n\r\n"
+        + BODY,
+        b"HTTP/1.0 200 OK\r\n\r\n" + BODY,
+        HEAD + b"Content-Length: 27\r\n\r\n" + BODY + b"HTTP/1.1 200 OK\r\n\r\n",
+    ],
+    ids=["close", "chunked", "informational", "http-1.0", "too-much"],
+)
+def test_good_answers_of_every_framing(answer: bytes, connect: Connect) -> None:
+    """Every framing of HTTP/1.1 is read, and what is not the answer's is left."""
+    with raw_server(answer) as (url, _):
+        assert connect(base_url=url, max_retries=0).me().organization_id == "org_1"
+
+
+def test_more_than_32_mib(connect: Connect) -> None:
+    """A body over 32 MiB ends the call there, by way of a few kilobytes of gzip too."""
+    pack = zlib.compressobj(9, zlib.DEFLATED, 31)
+    bomb = b"".join(pack.compress(bytes(1 << 20)) for _ in range(40)) + pack.flush()
+    answer = HEAD + b"Content-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(bomb) + bomb
+    with raw_server(answer) as (url, _), pytest.raises(UnexpectedResponseError, match="over 32 MiB"):
+        connect(base_url=url, max_retries=3).me()
+
+
+def test_gzip_over_the_wire(connect: Connect) -> None:
+    """A body with gzip on is read, and one whose gzip is cut is a broken connection."""
+    data = gzip.compress(BODY)
+    head = HEAD + b"Content-Encoding: gzip\r\nConnection: close\r\n\r\n"
+    with raw_server(head + data[:-9], head + data) as (url, received):
+        client = connect(base_url=url)
+        connect.clock(client)
+        assert client.me().response.attempts == 2
+        assert b"accept-encoding: gzip\r\n" in received[0].lower()
+
+
+def test_what_goes_over_the_wire(connect: Connect) -> None:
+    """A request on the wire has a length if it has a body or could have one, and each header once."""
+    answer = HEAD + b"Content-Length: 27\r\n\r\n" + BODY
+    calls = [
+        ("GET", None),
+        ("DELETE", None),
+        ("POST", None),
+        ("PUT", None),
+        ("POST", {"a": "ü"}),
+        ("DELETE", {"a": 1}),
+    ]
+    lengths = [None, None, b"0", b"0", b"10", b"7"]
+    with raw_server(*[answer + b""] * len(calls)) as (url, received):
+        for method, body in calls:
+            connect(base_url=url, max_retries=0).request(method, "/v1/x", json=body, params={"q": "a b/ü"})
+    for data, (method, _), length in zip(received, calls, lengths, strict=True):
+        head, _, _ = data.partition(b"\r\n\r\n")
+        lines = head.split(b"\r\n")
+        assert lines[0] == f"{method} /v1/x?q=a%20b%2F%C3%BC HTTP/1.1".encode()
+        names = [line.partition(b":")[0].lower() for line in lines[1:]]
+        assert len(names) == len(set(names))
+        found = dict(line.split(b": ", 1) for line in lines[1:])
+        assert {name.lower(): value for name, value in found.items()}.get(b"content-length") == length
+        assert names[0] == b"host"
+
+
+# --- the caller's own http client
+
+
+def test_an_http_client_is_used_and_not_closed(connect: Connect, fresh_server: Any) -> None:
+    """Calls go over the caller's http client, with its timeout, headers and hooks, and it stays open."""
+    kind = httpx.AsyncClient if connect.is_async else httpx.Client
+    http_client = kind(headers={"X-Mine": "1", "User-Agent": "theirs"})
+    client = connect(fresh_server, http_client=http_client)
+    job = client.jobs.create(**JOB)
+    assert client.jobs.get(job.id) == job
+    request = fresh_server.requests[-1]
+    assert request.headers["x-mine"] == "1"
+    assert request.headers["user-agent"].startswith("firsthandapi-python/")
+    client.close()
+    assert not http_client.is_closed
+    connect.run(http_client.aclose() if connect.is_async else http_client.close())
+
+
+def test_an_http_client_s_auth_and_redirects_are_not_asked(connect: Connect) -> None:
+    """The caller's http client neither adds its own credentials nor takes the key to another address."""
+    seen: list[httpx.Request] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        seen.append(request)
+        return httpx.Response(302, headers={"Location": "https://evil.example"})
+
+    kind = httpx.AsyncClient if connect.is_async else httpx.Client
+    http_client = kind(transport=httpx.MockTransport(answer), auth=("user", "pw"), follow_redirects=True)
+    connect._made.append(http_client)
+    with pytest.raises(FirstHandError, match="check base_url"):
+        connect(http_client=http_client).me()
+    assert [request.headers["authorization"].partition(" ")[0] for request in seen] == ["Bearer"]
+
+
+def test_the_query_survives_an_http_client(connect: Connect) -> None:
+    """What the query says is not changed on its way through the caller's http client."""
+    seen: list[httpx.Request] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        seen.append(request)
+        return httpx.Response(200, json={})
+
+    client = connect(handler=answer)
+    client.request("GET", "/v1/x", params={"a": "1+1=2 & 100%/ü?#", "b": ["x", "y"]})
+    assert seen[0].url.params.multi_items() == [("a", "1+1=2 & 100%/ü?#"), ("b", "x"), ("b", "y")]
+    client.request("GET", "/v1/x")
+    assert str(seen[1].url) == "https://api.firsthandapi.com/v1/x"
+
+
+def test_more_than_32_mib_over_an_http_client(connect: Connect) -> None:
+    """The limit of 32 MiB holds over the caller's http client too."""
+    pack = zlib.compressobj(9, zlib.DEFLATED, 31)
+    bomb = b"".join(pack.compress(bytes(1 << 20)) for _ in range(40)) + pack.flush()
+    stream = httpx.ByteStream(bomb)
+    headers = {"Content-Encoding": "gzip"}
+    client = connect(handler=lambda request: httpx.Response(200, headers=headers, stream=stream))
+    with pytest.raises(UnexpectedResponseError, match="over 32 MiB"):
+        client.me()
+
+
+@pytest.mark.parametrize("streamed", [True, False])
+def test_answers_that_were_read_already(streamed: bool, connect: Connect) -> None:
+    """A mock's answer, or one that an event hook has read, is as good as one from the wire."""
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        data = gzip.compress(BODY)
+        headers = {"Content-Encoding": "gzip", "X-Request-Id": "req_1"}
+        if streamed:
+            return httpx.Response(200, headers=headers, stream=httpx.ByteStream(data))
+        return httpx.Response(200, headers=headers, content=data)
+
+    identity = connect(handler=answer).me()
+    assert identity.organization_id == "org_1"
+    assert identity.response.request_id == "req_1"
+
+
+def test_an_http_client_that_is_closed(connect: Connect) -> None:
+    """A closed http client is told as what it is: the caller's to mend."""
+    kind = httpx.AsyncClient if connect.is_async else httpx.Client
+    http_client = kind()
+    client = connect(http_client=http_client)
+    connect.run(http_client.aclose() if connect.is_async else http_client.close())
+    with pytest.raises(ConfigurationError, match="http_client is closed"):
+        client.me()
+
+
+def test_a_transport_that_blocks(connect: Connect) -> None:
+    """A chunk that came too late is too late, also where a transport of the caller's let nobody cancel it."""
+
+    class Late(Broken):
+        def __iter__(self) -> Iterator[bytes]:
+            time.sleep(0.05)
+            yield BODY
+
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            for chunk in self.__iter__():
+                yield chunk
+
+    stream = Late(OSError())
+    client = connect(handler=lambda request: httpx.Response(200, stream=stream), timeout=0.01, max_retries=0)
+    with pytest.raises(FirstHandTimeoutError):
+        client.me()
+    assert stream.closed
+
+
+def test_the_timeout_holds_over_an_http_client(connect: Connect, fresh_server: Any) -> None:
+    """An attempt over the caller's http client ends with its timeout, against a body a byte at a time."""
+    kind = httpx.AsyncClient if connect.is_async else httpx.Client
+    http_client = kind()
+    fresh_server.faults.add(dribble=0.002, times=None, headers={"Content-Length": "100000"})
+    client = connect(fresh_server, http_client=http_client, timeout=1.0, max_retries=0)
+    started = time.monotonic()
+    with pytest.raises(FirstHandTimeoutError):
+        client.me()
+    assert time.monotonic() - started < 5
+    connect.run(http_client.aclose() if connect.is_async else http_client.close())

@@ -1,0 +1,151 @@
+"""What the tests of downloading share: a storage, an engine beside it, a clock that does not sleep."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from firsthandapi._core.download import Wanted
+from firsthandapi._download.clock import Clock
+from firsthandapi._download.engine import Engine
+from firsthandapi._download.fetch import Outcome
+
+from .storage import Proxy, Storage
+
+
+class FakeClock(Clock):
+    """Pauses cost nothing, but are remembered."""
+
+    def __init__(self) -> None:
+        self.pauses: list[float] = []
+
+    def random(self) -> float:
+        return 1.0
+
+    def pause(self, seconds: float, stop: threading.Event) -> None:
+        self.pauses.append(seconds)
+
+
+class Bench:
+    """An engine at a storage, and what came of it."""
+
+    def __init__(self, storage: Storage, directory: Path) -> None:
+        self.storage = storage
+        self.directory = directory
+        self.clock = FakeClock()
+        self.refreshed: list[str] = []
+        self.fresh: Callable[[str], tuple[str, datetime | None]] = lambda _: (storage.url("/fresh"), None)
+        self.bytes = 0
+        self._lock = threading.Lock()
+
+    def refresh(self, file_id: str) -> tuple[str, datetime | None]:
+        self.refreshed.append(file_id)
+        return self.fresh(file_id)
+
+    def on_bytes(self, size: int) -> None:
+        with self._lock:
+            self.bytes += size
+
+    def wanted(self, number: int = 1, **changes: Any) -> Wanted:
+        given = {
+            "file_id": f"file_{number}",
+            "url": self.storage.url(),
+            "expires_at": None,
+            "size_bytes": len(self.storage.content),
+            "sha256": self.storage.sha256,
+            "target": self.directory / f"file_{number}.jpg",
+        }
+        return Wanted(**{**given, **changes})
+
+    @contextmanager
+    def engine(self, outcomes: queue.SimpleQueue[Outcome], **options: Any) -> Iterator[Engine]:
+        given = {
+            "base_url": "http://127.0.0.1" if not self.storage.tls else "https://api.firsthandapi.com",
+            "refresh": self.refresh,
+            "on_done": outcomes.put,
+            "on_bytes": self.on_bytes,
+            "timeout": 5.0,
+            "clock": self.clock,
+        }
+        with Engine(**{**given, **options}) as engine:
+            yield engine
+
+    def fetch(self, *wanted: Wanted, **options: Any) -> list[Outcome]:
+        """Fetch and wait; the outcomes in the order of `wanted`."""
+        outcomes: queue.SimpleQueue[Outcome] = queue.SimpleQueue()
+        with self.engine(outcomes, **options) as engine:
+            for each in wanted:
+                engine.submit(each)
+        by_id = {}
+        while not outcomes.empty():
+            outcome = outcomes.get()
+            assert outcome.wanted.file_id not in by_id
+            by_id[outcome.wanted.file_id] = outcome
+        return [by_id[each.file_id] for each in wanted]
+
+    def one(self, wanted: Wanted | None = None, **options: Any) -> Outcome:
+        return self.fetch(wanted or self.wanted(), **options)[0]
+
+    def good(self, wanted: Wanted | None = None, **options: Any) -> Outcome:
+        """Fetch one, which must come out whole."""
+        outcome = self.one(wanted, **options)
+        assert outcome.error is None, outcome.error
+        assert outcome.wanted.target.read_bytes() == self.storage.content
+        assert (outcome.size_bytes, outcome.sha256) == (len(self.storage.content), self.storage.sha256)
+        assert self.left_over() == []
+        return outcome
+
+    def bad(self, wanted: Wanted | None = None, **options: Any) -> str:
+        """Fetch one, which must fail and leave nothing; the error's text."""
+        outcome = self.one(wanted, **options)
+        assert outcome.error is not None
+        assert not outcome.wanted.target.exists()
+        assert self.left_over() == []
+        assert self.bytes == 0
+        text = f"{outcome.error} {outcome.error!r} {outcome.error.failures!r}"
+        assert "verysecret" not in text
+        assert [each for each, _ in outcome.error.failures] == [outcome.wanted.file_id]
+        return str(outcome.error)
+
+    def left_over(self) -> list[str]:
+        return [path.name for path in self.directory.iterdir() if path.name.endswith(".part")]
+
+
+@pytest.fixture
+def storage() -> Iterator[Storage]:
+    storage = Storage()
+    yield storage
+    storage.close()
+
+
+@pytest.fixture
+def tls_storage() -> Iterator[Storage]:
+    storage = Storage(tls=True)
+    yield storage
+    storage.close()
+
+
+@pytest.fixture
+def bench(storage: Storage, tmp_path: Path) -> Bench:
+    return Bench(storage, tmp_path)
+
+
+@pytest.fixture
+def proxy() -> Iterator[Proxy]:
+    proxy = Proxy()
+    yield proxy
+    proxy.close()
+
+
+@pytest.fixture(autouse=True)
+def no_proxy_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)

@@ -1,0 +1,205 @@
+"""Proxies and TLS."""
+
+from __future__ import annotations
+
+import queue
+import socket
+import ssl
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from firsthandapi._core.config import Origin
+from firsthandapi._download.engine import Engine
+from firsthandapi._download.fetch import Outcome
+from firsthandapi._download.network import Network, StoppedError
+from firsthandapi.errors import ConfigurationError
+
+from .conftest import Bench
+from .storage import CERTIFICATE, Proxy, Reply, Request, Storage, response
+
+
+@pytest.fixture
+def tls_bench(tls_storage: Storage, tmp_path: Path) -> Bench:
+    return Bench(tls_storage, tmp_path)
+
+
+def test_tls(tls_bench: Bench) -> None:
+    """https with `verify` as a path: cut bodies are continued, connections kept."""
+    storage = tls_bench.storage
+    storage.content = b"y" * 1_000_000
+    storage.script.append(storage.cut(500_000))
+    outcomes = tls_bench.fetch(
+        *(tls_bench.wanted(n) for n in range(5)), concurrency=1, verify=str(CERTIFICATE)
+    )
+    assert [outcome.error for outcome in outcomes] == [None] * 5
+    assert {request.connection for request in storage.requests} == {1, 2}
+
+
+def test_tls_context(tls_bench: Bench) -> None:
+    """`verify` may be a context."""
+    tls_bench.good(verify=ssl.create_default_context(cafile=str(CERTIFICATE)))
+
+
+def test_tls_unverified(tls_bench: Bench) -> None:
+    """`verify=False` trusts anyone."""
+    tls_bench.good(verify=False)
+
+
+def test_tls_stale_connection(tls_bench: Bench) -> None:
+    """A TLS connection that was closed while idle costs no attempt."""
+    storage = tls_bench.storage
+    storage.script.append(Reply(storage.serve(Request("", {}, 0)).data, "close"))
+    outcomes = tls_bench.fetch(
+        tls_bench.wanted(1), tls_bench.wanted(2), concurrency=1, max_retries=0, verify=str(CERTIFICATE)
+    )
+    assert [outcome.error for outcome in outcomes] == [None, None]
+
+
+def test_untrusted_certificate(tls_bench: Bench) -> None:
+    """A certificate that nobody vouches for is not trusted, and not asked for again."""
+    message = tls_bench.bad()
+    assert "not to be trusted (self-signed certificate); check verify=" in message
+    assert tls_bench.clock.pauses == []
+
+
+def test_certificate_of_another(tls_bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A certificate for another name is not trusted."""
+    real = socket.getaddrinfo("127.0.0.1", tls_bench.storage.port, type=socket.SOCK_STREAM)
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: real)
+    url = tls_bench.storage.url().replace("127.0.0.1", "other.example")
+    assert "not to be trusted" in tls_bench.bad(tls_bench.wanted(url=url), verify=str(CERTIFICATE))
+
+
+def test_no_tls(bench: Bench) -> None:
+    """A server that does not speak TLS is an error of ours."""
+    bench.storage.handler = lambda _: Reply(b"", "close")
+    url = bench.storage.url().replace("http:", "https:")
+    assert "no TLS with 127.0.0.1" in bench.bad(bench.wanted(url=url), max_retries=0, timeout=0.3)
+
+
+def test_no_downgrade(tls_bench: Bench, storage: Storage) -> None:
+    """A redirect from https to http is not followed, also where http is allowed."""
+    tls_bench.storage.script.append(response(status=302, Location=storage.url()))
+    message = tls_bench.bad(verify=str(CERTIFICATE), base_url="http://127.0.0.1")
+    assert "redirected to where it must not" in message
+    assert storage.requests == []
+
+
+@pytest.mark.parametrize("where", ["body", "handshake"])
+def test_cancel_tls(tls_bench: Bench, where: str) -> None:
+    """A thread that waits within TLS ends at once too."""
+    tls_bench.storage.handler = lambda _: response(b"x" * 10, length=1000, then="hang")
+    outcomes: queue.SimpleQueue[Outcome] = queue.SimpleQueue()
+    with (
+        socket.create_server(("127.0.0.1", 0)) as silent,
+        tls_bench.engine(outcomes, timeout=30, verify=str(CERTIFICATE)) as engine,
+    ):
+        silent_url = f"https://127.0.0.1:{silent.getsockname()[1]}/"
+        engine.submit(tls_bench.wanted() if where == "body" else tls_bench.wanted(url=silent_url))
+        time.sleep(0.2)
+        started = time.monotonic()
+        engine.close(cancel=True)
+        assert time.monotonic() - started < 0.8
+    assert "cancelled" in str(outcomes.get(timeout=1).error)
+    assert tls_bench.left_over() == []
+
+
+def test_proxy_for_http(bench: Bench, proxy: Proxy) -> None:
+    """http goes through a proxy by absolute URLs, with the proxy's password for the proxy alone."""
+    bench.good(proxy=f"http://us%65r:p%3Aw@127.0.0.1:{proxy.port}")
+    request = proxy.requests[0]
+    assert request.line == f"GET {bench.storage.url()} HTTP/1.1"
+    assert request.headers["proxy-authorization"] == "Basic dXNlcjpwOnc="
+    assert "proxy-authorization" not in bench.storage.requests[0].headers
+
+
+def test_proxy_for_https(tls_bench: Bench, proxy: Proxy) -> None:
+    """https goes through a tunnel, whose end is verified as ever."""
+    tls_bench.good(proxy=f"http://u:p@127.0.0.1:{proxy.port}", verify=str(CERTIFICATE))
+    request = proxy.requests[0]
+    assert request.line == f"CONNECT 127.0.0.1:{tls_bench.storage.port} HTTP/1.1"
+    assert request.headers["proxy-authorization"] == "Basic dTpw"
+    assert "proxy-authorization" not in tls_bench.storage.requests[0].headers
+
+
+def test_proxy_from_environment(bench: Bench, proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`HTTP_PROXY` is obeyed, and `NO_PROXY`."""
+    monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{proxy.port}")
+    bench.good()
+    assert len(proxy.requests) == 1
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    bench.good()
+    assert len(proxy.requests) == 1
+
+
+@pytest.mark.parametrize(("status", "attempts"), [(407, 1), (403, 1), (502, 4)])
+def test_proxy_refuses(tls_bench: Bench, proxy: Proxy, status: int, attempts: int) -> None:
+    """What a proxy refuses is an error that names its status, not its password."""
+    proxy.refuse = status
+    message = tls_bench.bad(proxy=f"http://u:verysecret@127.0.0.1:{proxy.port}")
+    assert f"the proxy refused to connect to 127.0.0.1: it answered {status}" in message
+    assert len(proxy.requests) == attempts
+
+
+@pytest.mark.parametrize("answer", [b"SSH-2.0-x\r\n\r\n", b"HTTP/1.1\r\n\r\n", b"x" * 20_000, b""])
+def test_not_a_proxy(tls_bench: Bench, storage: Storage, answer: bytes) -> None:
+    """What is no proxy is an error of ours."""
+    storage.handler = lambda _: Reply(answer, "close")
+    message = tls_bench.bad(proxy=f"http://127.0.0.1:{storage.port}", timeout=1, max_retries=0)
+    assert "the proxy" in message
+
+
+def test_silent_proxy(tls_bench: Bench, storage: Storage) -> None:
+    """A proxy that does not answer is left after `timeout`; a cancelled run does not wait for it."""
+    storage.handler = lambda _: Reply(b"HTTP/1.1 200", "hang")
+    proxy = f"http://127.0.0.1:{storage.port}"
+    assert "in time" in tls_bench.bad(proxy=proxy, timeout=0.2, max_retries=0)
+    outcomes: queue.SimpleQueue[Outcome] = queue.SimpleQueue()
+    with tls_bench.engine(outcomes, proxy=proxy, timeout=30) as engine:
+        engine.submit(tls_bench.wanted())
+        time.sleep(0.2)
+        started = time.monotonic()
+        engine.close(cancel=True)
+        assert time.monotonic() - started < 0.8
+    assert "cancelled" in str(outcomes.get(timeout=1).error)
+
+
+def test_https_proxy(bench: Bench, tls_storage: Storage) -> None:
+    """A proxy that is reached by https serves http."""
+    tls_storage.content = bench.storage.content
+    bench.good(proxy=f"https://127.0.0.1:{tls_storage.port}", verify=str(CERTIFICATE))
+    assert tls_storage.requests[0].target == bench.storage.url()
+
+
+def test_https_through_https_proxy(tls_bench: Bench) -> None:
+    """TLS within TLS is not for downloads: the error says what is."""
+    assert "reached by http://" in tls_bench.bad(proxy="https://127.0.0.1:1", verify=str(CERTIFICATE))
+
+
+def test_socks(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A SOCKS proxy is refused before anything is sent: by the engine, or where the environment names it."""
+    with pytest.raises(ConfigurationError, match="need an HTTP proxy"):
+        Engine(base_url="http://x", refresh=None, on_done=print, proxy="socks5://127.0.0.1:1080")
+    monkeypatch.setenv("all_proxy", "socks5://127.0.0.1:1080")
+    outcome = bench.one()
+    assert outcome.error is not None
+    assert "need an HTTP proxy" in str(outcome.error)
+    assert isinstance(outcome.error.failures[0][1], ConfigurationError)
+    assert bench.storage.requests == []
+
+
+def test_stopped_before_it_begins(storage: Storage) -> None:
+    """A socket that comes after the end is closed at once."""
+    stop = threading.Event()
+    network = Network(proxy=None, verify=True, timeout=1, stop=stop)
+    stop.set()
+    with pytest.raises(StoppedError):
+        network.connect(Origin("http", "127.0.0.1", storage.port, ""), lambda: None)
+
+
+def test_tunnel_to_ipv6() -> None:
+    """An IPv6 host has its brackets where it goes into a line."""
+    assert Origin("https", "::1", 8443, "").authority == "[::1]:8443"
