@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 import warnings
+from importlib.metadata import version
 from typing import Any
 
 import pytest
@@ -158,6 +159,15 @@ def test_a_cancelled_call_ends_promptly(fresh_server: MockServer) -> None:
     asyncio.run(main())
 
 
+# anyio before 4.16 drops a socket that was connected at the very moment of a cancellation. It is closed when it
+# is collected, with a warning that is not ours to mend.
+leaky = tuple(map(int, version("anyio").split(".")[:2])) < (4, 16)
+leaks = pytest.mark.filterwarnings(
+    "ignore::pytest.PytestUnraisableExceptionWarning" if leaky else "error::ResourceWarning"
+)
+
+
+@leaks
 @pytest.mark.parametrize("when", [0, 0.0005, 0.001, 0.002, 0.005])
 def test_cancellation_at_any_moment(when: float, fresh_server: MockServer) -> None:
     """Calls cancelled while they connect, send or read leave the client whole."""
@@ -174,6 +184,7 @@ def test_cancellation_at_any_moment(when: float, fresh_server: MockServer) -> No
             assert wire._pool._here.get().free.value == 100  # type: ignore[attr-defined]
 
     asyncio.run(main())
+    gc.collect()
 
 
 def test_a_timeout_of_the_caller_s(fresh_server: MockServer) -> None:

@@ -1,6 +1,6 @@
 """A program that collects, run by tests in a process of its own: `python collector.py <options as JSON>`.
 
-It can be told to die, as by `kill -9`, before a step.
+It can be told to die, as by `kill -9`, before a step, and to believe that it is later than it is.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import json
 import os
 import signal
 import sys
+import time
 from typing import Any
 
 from firsthandapi import FirstHandClient
@@ -56,8 +57,15 @@ def tear_rows() -> None:
     _disk.Appender.add = tear  # type: ignore[method-assign]
 
 
+def set_clock(seconds: float) -> None:
+    """Put the machine's clock forward."""
+    real = time.time
+    time.time = lambda: real() + seconds
+
+
 def main() -> None:
     options = json.loads(sys.argv[1])
+    set_clock(options.get("clock_ahead", 0))
     if options.get("tear"):
         tear_rows()
     elif "die_before" in options:

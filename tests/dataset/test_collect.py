@@ -762,3 +762,16 @@ def test_a_rough_service_is_borne(connect: Connect, quick_server: MockServer, tm
     assert len(dataset) == 8
     assert dataset.verify()
     assert jobs_bought(quick_server) == 1
+
+
+def test_named_files_alone_are_fetched_anew(
+    connect: Connect, fresh_server: MockServer, tmp_path: Path
+) -> None:
+    """What repair stands on: no other file is fetched, and no page is read after the last of them."""
+    job_id = completed_job(fresh_server, 120)
+    client = connect(fresh_server)
+    newest = client.files.list(job_id, limit=1).data[0].id
+    since = len(fresh_server.requests)
+    client.files._refetch(job_id, tmp_path, frozenset({newest}), concurrency=4, on_progress=None)
+    assert downloads(fresh_server, since) == [newest]
+    assert len(api(fresh_server, since)) == 2

@@ -501,3 +501,49 @@ def test_a_folder_is_given_back_even_if_flushing_fails(
     folder = Folder(tmp_path)
     assert folder.lock()
     folder.close()
+
+
+# ── What a run finds ─────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_torn_manifest_is_mended_by_the_next_run(
+    dataset: Dataset, client: FirstHandClient, server: MockServer
+) -> None:
+    """Its last file is taken in again, not fetched."""
+    manifest = dataset.path / MANIFEST
+    manifest.write_bytes(manifest.read_bytes()[:-20])
+    assert len(Dataset.open(dataset.path)) == FILES - 1
+    since = len(server.requests)
+    assert dataset.job is not None
+    assert client.files.download_all(dataset.job.id, dataset.path).verify()
+    assert downloads(server, since) == []
+    assert len(manifest.read_bytes().splitlines()) == FILES
+
+
+def test_a_file_without_a_row_is_held_against_its_hash(
+    dataset: Dataset, client: FirstHandClient, server: MockServer
+) -> None:
+    """Other bytes of the right size are fetched anew, and so is a file of another size."""
+    first, second, third = dataset.records[:3]
+    manifest = dataset.path / MANIFEST
+    manifest.write_bytes(b"".join(manifest.read_bytes().splitlines(keepends=True)[3:]))
+    dataset.path_of(first).write_bytes(b"x" * first.size_bytes)
+    dataset.path_of(second).write_bytes(b"x")
+    since = len(server.requests)
+    assert dataset.job is not None
+    assert client.files.download_all(dataset.job.id, dataset.path).verify()
+    assert sorted(downloads(server, since)) == sorted([first.file_id, second.file_id])
+    assert third.file_id in {record.file_id for record in Dataset.open(dataset.path)}
+
+
+def test_a_row_of_another_hash_is_mended(
+    dataset: Dataset, client: FirstHandClient, server: MockServer
+) -> None:
+    """What the service tells counts: the file was right all along, and is taken in with its true hash."""
+    forge(dataset.path, sha256="0" * 64)
+    since = len(server.requests)
+    assert dataset.job is not None
+    again = client.files.download_all(dataset.job.id, dataset.path)
+    assert again.verify()
+    assert len(again) == FILES
+    assert downloads(server, since) == []

@@ -17,16 +17,16 @@ _NO_LINK = getattr(os, "O_NOFOLLOW", 0)
 _CHUNK = 1024 * 1024
 
 
-def cannot(path: Path, what: str, error: OSError) -> ConfigurationError:
-    """Our word for a failure of the disk."""
-    return ConfigurationError(f"{path} cannot be {what}: {error.strerror or type(error).__name__}")
+def cannot(path: Path, what: str, error: Exception) -> ConfigurationError:
+    """Our word for a failure of the disk, or for a name that none can have."""
+    return ConfigurationError(f"{path} cannot be {what}: {getattr(error, 'strerror', None) or error}")
 
 
 def size_of(path: Path) -> int | None:
     """The size of a plain file; None for anything else, links included."""
     try:
         status = path.lstat()
-    except (OSError, ValueError):
+    except OSError:
         return None
     return status.st_size if stat.S_ISREG(status.st_mode) else None
 
@@ -44,7 +44,7 @@ def read(path: Path) -> bytes | None:
         return path.read_bytes()
     except FileNotFoundError:
         return None
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise cannot(path, "read", error) from None
 
 
@@ -75,7 +75,7 @@ def make_directory(path: Path) -> None:
         if not path.is_dir():
             path.mkdir(parents=True, exist_ok=True)
             sync_directory(path.parent)
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise cannot(path, "made", error) from None
 
 
