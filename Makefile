@@ -9,11 +9,12 @@ endif
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 WORKERS ?= 2
 
-.PHONY: help demo test check generate coverage bench clean
+.PHONY: help demo test soak check generate coverage bench clean
 
 help:
 	@echo "make demo      run the main job on the bundled server"
 	@echo "make test      run the tests"
+	@echo "make soak      collect 2,000 files through everything that goes wrong (minutes)"
 	@echo "make check     lint, types, layers, generated code"
 	@echo "make generate  make src/firsthandapi/_sync from _async"
 	@echo "make coverage  run the tests and measure what they reach"
@@ -33,6 +34,9 @@ demo: $(VENV)/.demo
 
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest -q -n $(WORKERS) -m "not slow"
+
+soak: $(VENV)/.dev
+	$(BIN)/python -m pytest -q -s -m slow
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .

@@ -31,6 +31,7 @@ RULES: list[tuple[str, str]] = [
     (r"\b__aenter__\b", "__enter__"),
     (r"\b__aexit__\b", "__exit__"),
     (r"\baclose\b", "close"),
+    (r"\bAsyncIterator\b", "Iterator"),
     (r"\bAsyncFirstHandClient\b", "FirstHandClient"),
     (r"\bPageRequest\b", "Page"),
     (r"\bfirsthandapi\._async\b", "firsthandapi._sync"),

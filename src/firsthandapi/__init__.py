@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from ._core.response import ApiResponse as ApiResponse
     from ._sync.client import FirstHandClient as FirstHandClient
     from ._sync.pages import Page as Page
+    from .datasets import Dataset as Dataset
+    from .datasets import Progress as Progress
+    from .datasets import Verification as Verification
     from .errors import (
         AuthenticationError as AuthenticationError,
     )
@@ -153,9 +156,12 @@ _HOMES = {
     "ApiResponse": "_core.response",
     "FirstHandClient": "_sync.client",
     "Page": "_sync.pages",
+    "Dataset": "datasets",
+    "Progress": "datasets",
+    "Verification": "datasets",
     "EventRouter": "webhooks",
 }
-_MODULES = ("errors", "testing", "types", "webhooks")
+_MODULES = ("datasets", "errors", "testing", "types", "webhooks")
 
 
 def __getattr__(name: str) -> Any:

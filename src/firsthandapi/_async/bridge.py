@@ -1,14 +1,17 @@
-"""Where async code meets the caller's functions and blocking ones.
+"""Where async code meets the caller's functions, blocking ones, and threads.
 
 The sync twin is written by hand too: it has nothing to await.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from inspect import isawaitable
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
+import anyio
+import anyio.from_thread
 import anyio.to_thread
 
 from firsthandapi.errors import InvalidArgumentError
@@ -18,6 +21,8 @@ T = TypeVar("T")
 
 # What `on_update` and the like may be.
 Callback = Callable[[T], "Awaitable[object] | object"]
+
+Lock = anyio.Lock
 
 
 def check_callback(callback: Callback[T] | None, field: str) -> None:
@@ -46,3 +51,27 @@ async def addresses(host: str, port: int) -> list[str]:  # noqa: ARG001 # the sy
 async def run_blocking(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """Run what blocks on a thread, so that the loop goes on."""
     return await anyio.to_thread.run_sync(lambda: function(*args, **kwargs))
+
+
+async def finish_blocking(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Run what blocks and must be done, also when the task is cancelled."""
+    scope = anyio.CancelScope(shield=True)
+    with scope:
+        return await run_blocking(function, *args, **kwargs)
+    raise AssertionError("a shielded scope is never left early")  # pragma: no cover # for type checkers
+
+
+@asynccontextmanager
+async def calls_from_threads() -> AsyncGenerator[Callable[..., Any], None]:
+    """Lets threads call coroutine functions of this loop: `call(function, *args)` blocks its thread until done."""
+    caught: Exception | KeyboardInterrupt | None = None
+    async with anyio.from_thread.BlockingPortal() as portal:
+        try:
+            yield portal.call
+        except (Exception, KeyboardInterrupt) as error:  # the portal's task group would wrap it in a group
+            caught = error
+        finally:
+            with anyio.CancelScope(shield=True):
+                await portal.stop(cancel_remaining=True)
+    if caught is not None:
+        raise caught

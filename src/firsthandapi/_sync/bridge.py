@@ -1,11 +1,13 @@
-"""The twin of the async bridge, written by hand: here nothing is awaited."""
+"""The twin of the async bridge, written by hand: here nothing is awaited, and any thread may call anything."""
 
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from inspect import iscoroutinefunction
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from firsthandapi.errors import InvalidArgumentError
 
@@ -14,6 +16,8 @@ T = TypeVar("T")
 
 # What `on_update` and the like may be.
 Callback = Callable[[T], object]
+
+Lock = threading.Lock
 
 
 def check_callback(callback: Callback[T] | None, field: str) -> None:
@@ -50,3 +54,16 @@ def addresses(host: str, port: int) -> list[str]:
 def run_blocking(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """Run what blocks right here."""
     return function(*args, **kwargs)
+
+
+finish_blocking = run_blocking
+
+
+@contextmanager
+def calls_from_threads() -> Generator[Callable[..., Any], None, None]:
+    """Lets threads call functions of the client: they may anyway."""
+
+    def call(function: Callable[..., Any], *args: Any) -> Any:
+        return function(*args)
+
+    yield call

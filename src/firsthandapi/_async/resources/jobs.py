@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import date
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from typing_extensions import Required, TypedDict, Unpack
 
@@ -20,12 +21,17 @@ from firsthandapi.errors import FirstHandError, WaitTimeoutError
 from firsthandapi.types.enums import JobStatus, JobType, MediaFormat
 from firsthandapi.types.job import Job, JobCreate, JobGet, JobList, JobRate
 
+if TYPE_CHECKING:
+    from firsthandapi._core.dataset import Progress
+    from firsthandapi.datasets import Dataset
+    from firsthandapi.types.file import File
+
 # A day: longer than nearly every job takes.
 DEFAULT_WAIT = 86_400.0
 
 
-class JobFields(TypedDict, total=False):
-    """What `jobs.create` takes."""
+class CollectFields(TypedDict, total=False):
+    """What describes a job."""
 
     description: Required[str]
     files_needed: Required[int]
@@ -43,11 +49,16 @@ class JobFields(TypedDict, total=False):
     deadline: date | str | None
     max_workers: int | None
     metadata: Mapping[str, Any] | None
-    idempotency_key: str | None
     max_spend_cents: int | None
+    extra_body: Body | None
+
+
+class JobFields(CollectFields, total=False):
+    """What `jobs.create` takes, but `timeout`."""
+
+    idempotency_key: str | None
     extra_headers: Headers | None
     extra_query: Query | None
-    extra_body: Body | None
 
 
 class Jobs(Resource):
@@ -420,6 +431,101 @@ class Jobs(Resource):
             if pause:
                 await clock.sleep(pause)
         return job
+
+    def follow(
+        self,
+        job_id: str,
+        *,
+        timeout: float | None = DEFAULT_WAIT,
+    ) -> AsyncIterator[File]:
+        """Iterate over a job's approved files, each once, as they are approved, until the job is over.
+
+        Args:
+            job_id: its id (`job_…`).
+            timeout: seconds for the whole walk, 0 or more; None waits without limit.
+
+        Returns:
+            An iterator of files, each with a fresh download URL; a file comes within 12 seconds of its approval.
+
+        Raises:
+            WaitTimeoutError: the job was not over in time. What came so far is good.
+            NotFoundError: there is no such job.
+            InvalidArgumentError: an argument is not what the contract allows. Nothing was sent.
+
+        Contract: §2 "Files and submissions", §4 "Job status".
+        """
+        from firsthandapi._async.collecting import Collecting
+
+        check_id(job_id, "job_id")
+        check_limit_seconds(timeout, "timeout")
+        return Collecting(self._transport).follow(job_id, timeout=timeout)
+
+    async def collect(
+        self,
+        dest: str | os.PathLike[str],
+        *,
+        timeout: float | None = DEFAULT_WAIT,
+        concurrency: int = 32,
+        on_progress: Callback[Progress] | None = None,
+        idempotency_key: str | None = None,
+        **fields: Unpack[CollectFields],
+    ) -> Dataset:
+        """Post a job, wait for it and fetch its files while it runs, into a folder that loaders read as it is.
+
+        The same call with the same `dest` continues after a crash at any point: it posts nothing twice and
+        fetches what is missing only. `job.json` in the folder says what was bought.
+
+        Args:
+            dest: the folder; made if it is not there. Two processes in one folder take turns.
+            timeout: seconds for the whole call, 0 or more; None waits without limit.
+            concurrency: connections at once, 1 to 64.
+            on_progress: called with a `Progress`, in your thread or loop.
+            idempotency_key: for a machine whose disk does not last, such as a CI runner: the same key within 24
+                hours continues the same job from an empty folder. None makes one and keeps it in the folder.
+            fields: what `create` takes, but `timeout`; `metadata` may have 19 keys.
+
+        Returns:
+            The dataset: `len`, iteration, `verify`, `to_pandas`.
+
+        Raises:
+            IncompleteJobError: the job ended with fewer files than asked for; `.dataset` has what there is.
+            DownloadError: some files could not be fetched; all others are there, and the same call tries again.
+            WaitTimeoutError: the job was not over in time; the same call continues it.
+            SpendLimitError: it would cost more than allowed. Nothing was sent.
+            InvalidArgumentError: an argument is not what the contract allows, or `dest` belongs to another
+                request.
+            ConfigurationError: `dest` cannot be written to, or its `job.json` is not one of ours.
+            FirstHandError: what `create` raises.
+
+        Contract: §1 "Idempotency", §2 "POST /v1/jobs", "Files and submissions".
+        """
+        from firsthandapi._async.collecting import Collecting
+
+        check_limit_seconds(timeout, "timeout")
+        max_spend_cents, extra_body = fields.pop("max_spend_cents", None), fields.pop("extra_body", None)
+        check_limit(max_spend_cents)
+        params = check(JobCreate, fields)
+        self._check_spend(params, extra_body, max_spend_cents)
+        return await Collecting(self._transport).collect(
+            dest,
+            params,
+            timeout=timeout,
+            concurrency=concurrency,
+            on_progress=on_progress,
+            idempotency_key=idempotency_key,
+            extra_body=extra_body,
+        )
+
+    def _check_spend(self, params: JobCreate, extra_body: Body | None, max_spend_cents: int | None) -> None:
+        # What is sent decides what is paid, and extra_body may have the last word on it.
+        sent = {"files_needed": params.files_needed, "price_per_file_cents": params.price_per_file_cents}
+        sent.update({name: (extra_body or {})[name] for name in sent.keys() & (extra_body or {}).keys()})
+        check_spend(
+            sent["files_needed"],
+            sent["price_per_file_cents"],
+            max_spend_cents,
+            self._transport.config.max_spend_cents,
+        )
 
     # Below `wait` and the rest: in a class body, `list` would hide the built-in from what follows it.
     def list(

@@ -5,14 +5,19 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from firsthandapi._core.arguments import check
 from firsthandapi._core.request import check_id
 from firsthandapi._download.single import download_file
-from firsthandapi._sync.bridge import run_blocking
+from firsthandapi._sync.bridge import Callback, run_blocking
 from firsthandapi._sync.pages import Page
 from firsthandapi._sync.resources._base import Body, Headers, Query, Resource
 from firsthandapi.types.file import DownloadUrl, File, FileList
+
+if TYPE_CHECKING:
+    from firsthandapi._core.dataset import Progress
+    from firsthandapi.datasets import Dataset
 
 
 class Files(Resource):
@@ -126,4 +131,57 @@ class Files(Resource):
             proxy=config.proxy,
             verify=config.verify,
             timeout=config.timeout,
+        )
+
+    def download_all(
+        self,
+        job_id: str,
+        dest: str | os.PathLike[str],
+        *,
+        concurrency: int = 32,
+        on_progress: Callback[Progress] | None = None,
+    ) -> Dataset:
+        """Fetch all approved files of a job into a folder that loaders read as it is.
+
+        Run again, it fetches what is missing only.
+
+        Args:
+            job_id: the job's id (`job_…`). It need not be over; what is approved so far comes.
+            dest: the folder; made if it is not there. Two processes in one folder take turns.
+            concurrency: connections at once, 1 to 64.
+            on_progress: called with a `Progress`, in your thread or loop.
+
+        Returns:
+            The dataset: `len`, iteration, `verify`, `to_pandas`.
+
+        Raises:
+            DownloadError: some files could not be fetched; all others are there, and the same call tries again.
+            NotFoundError: there is no such job.
+            InvalidArgumentError: an argument is not what it may be, or `dest` belongs to another job.
+            ConfigurationError: `dest` cannot be written to, or is not a dataset of ours.
+            FirstHandError: what `list` raises.
+
+        Contract: §2 "Files and submissions".
+        """
+        from firsthandapi._sync.collecting import Collecting
+
+        check_id(job_id, "job_id")
+        return Collecting(self._transport).download_all(
+            job_id, dest, concurrency=concurrency, on_progress=on_progress
+        )
+
+    def _refetch(
+        self,
+        job_id: str,
+        dest: str | os.PathLike[str],
+        file_ids: frozenset[str],
+        *,
+        concurrency: int,
+        on_progress: Callback[Progress] | None,
+    ) -> None:
+        """Fetch these files of a job anew: what `Dataset.repair` does."""
+        from firsthandapi._sync.collecting import Collecting
+
+        Collecting(self._transport).download_all(
+            job_id, dest, concurrency=concurrency, on_progress=on_progress, only=file_ids
         )

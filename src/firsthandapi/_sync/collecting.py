@@ -1,0 +1,489 @@
+# Made from _async/collecting.py by `make generate`. Do not edit.
+"""From a job to a dataset: post it once, follow it, fetch its files, write down what is there."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from firsthandapi._core import arguments
+from firsthandapi._core.dataset import (
+    KEY_METADATA,
+    JobFile,
+    Progress,
+    check_same_request,
+    next_step,
+)
+from firsthandapi._core.idempotency import check_key, new_key
+from firsthandapi._core.longpoll import Pauses, heals, poll_wait
+from firsthandapi._core.pages import LARGEST_PAGE, follow_cursor
+from firsthandapi._core.request import build_request
+from firsthandapi._core.retry import asked_to_wait
+from firsthandapi._sync.bridge import (
+    Callback,
+    Lock,
+    call_back,
+    calls_from_threads,
+    check_callback,
+    finish_blocking,
+    run_blocking,
+)
+from firsthandapi._sync.resources._base import Resource
+from firsthandapi.datasets import Dataset
+from firsthandapi.datasets._fetching import Fetching
+from firsthandapi.datasets._folder import Folder
+from firsthandapi.errors import (
+    ConfigurationError,
+    DeadlineExceededError,
+    DownloadError,
+    FirstHandApiError,
+    FirstHandError,
+    IncompleteJobError,
+    InvalidArgumentError,
+    WaitTimeoutError,
+)
+from firsthandapi.types.file import DownloadUrl, File, FileList
+from firsthandapi.types.job import Job, JobList
+
+if TYPE_CHECKING:
+    from firsthandapi._core.decode import DecodedPage
+    from firsthandapi._sync.transport import Transport
+    from firsthandapi.types.job import JobCreate
+
+# While a job is in progress no status change tells of a file, so the head of the list is read this often.
+HEAD_EVERY = 10.0
+_LOCK_EVERY = 0.25
+_TELL_EVERY = 0.1
+# A URL that ends is asked for alone; when many end, a page of the list brings a hundred for the same price.
+_SINGLE_REFRESHES = 3
+_MOST_CONNECTIONS = 64
+# The list is read no further ahead, so that memory stays flat and URLs fresh.
+_MOST_PENDING = 500
+_MOST_METADATA = 20
+# How far a clock of ours may be off when a job is looked for by when it was posted.
+_SKEW = timedelta(days=1)
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+
+
+class Approved(Resource):
+    """The approved files of one job: each once, newly approved ones as they come."""
+
+    def __init__(self, transport: Transport, job_id: str, *, ends: float | None, patient: bool) -> None:
+        super().__init__(transport)
+        self.job_id = job_id
+        self.job: Job | None = None
+        self._ends = ends
+        self._patient = patient
+        self._pauses = Pauses()
+        # By file: the walk over the list that met it first, and the cursor of the page it was last seen on.
+        self._walks = 0
+        self._seen: dict[str, int] = {}
+        self._cursors: dict[str, str | None] = {}
+        self._fresh: dict[str, tuple[str, datetime | None]] = {}
+        self._refreshes = 0
+        self._lock = Lock()
+
+    def rounds(self) -> Iterator[list[File]]:
+        """New files as they come, until the job is over and all have come.
+
+        While it is not, each round ends with an empty list: time for whoever has something else to do.
+        """
+        job = self.job or self.first_job()
+        while not job.is_terminal:
+            due = self._transport.clock.monotonic() + HEAD_EVERY
+            for files in self._unseen(stop_at_seen=True):
+                yield files
+            yield []
+            job = self._watch(job, due)
+        # What was approved since, or stood where no look at the head could see it.
+        for files in self._unseen(stop_at_seen=False):
+            yield files
+
+    def all(self, only: frozenset[str] | None) -> Iterator[list[File]]:
+        """Every file approved so far, a page at a time; or these only, with no page read in vain."""
+        left = set(only or ())
+        for files in self._unseen(stop_at_seen=False):
+            yield files if only is None else [file for file in files if file.id in left]
+            left.difference_update(file.id for file in files)
+            if only is not None and not left:
+                return
+
+    def first_job(self) -> Job:
+        """The job as it stands."""
+        while self.job is None:
+            self.job = self._poll(None)
+        return self.job
+
+    def fresh_url(self, file_id: str) -> tuple[str, datetime | None]:
+        """A URL for a file whose own has ended."""
+        with self._lock:
+            if file_id not in self._fresh:
+                self._refreshes += 1
+                if self._refreshes > _SINGLE_REFRESHES:
+                    self._renew(file_id)
+            if file_id in self._fresh:
+                return self._fresh.pop(file_id)
+            fresh = self._write(DownloadUrl, "POST", f"/v1/files/{file_id}/refresh_url")
+        if fresh.download_url is None:
+            raise DownloadError(f"the service gave no URL for {file_id}")
+        return fresh.download_url, fresh.download_url_expires_at
+
+    def _renew(self, file_id: str) -> None:
+        """Read the list from where the file was, until it is met: every page read renews a hundred URLs."""
+        cursor = self._cursors.get(file_id)
+        cursors: frozenset[str] = frozenset()
+        while True:
+            page = self._page(cursor)
+            for file in page.data:
+                self._cursors[file.id] = cursor
+                if file.download_url is not None:
+                    self._fresh[file.id] = file.download_url, file.download_url_expires_at
+            if file_id in self._fresh or page.next_cursor is None:
+                return
+            cursors = follow_cursor(cursors, page.next_cursor)
+            cursor = page.next_cursor
+
+    def _watch(self, job: Job, due: float) -> Job:
+        """The job when its status has changed, or when the head of the list is to be read again."""
+        clock = self._transport.clock
+        ends = due if self._ends is None else min(due, self._ends)
+        looked = False
+        while True:
+            asked_at = clock.monotonic()
+            hold = poll_wait(max(ends - asked_at, 0.0), self._transport.config.deadline)
+            if looked and hold is None:
+                clock.sleep(max(ends - asked_at, 0.0))
+                break
+            looked = True
+            latest = self._poll(hold)
+            if latest is None:
+                continue
+            changed = latest.status != job.status
+            self.job = job = latest
+            if changed or (hold is not None and clock.monotonic() - asked_at >= hold * 0.9):
+                self._pauses.reset()
+            else:
+                # Answered too early: a service without long-poll is not to be hammered.
+                pause = min(self._pauses.after_early_answer(), ends - clock.monotonic())
+                clock.sleep(max(pause, 0.0))
+            if changed:
+                break
+        if not job.is_terminal:
+            self.check_time()
+        return job
+
+    def _unseen(self, *, stop_at_seen: bool) -> Iterator[list[File]]:
+        cursor: str | None = None
+        cursors: frozenset[str] = frozenset()
+        self._walks += 1
+        walk = self._walks
+        while True:
+            page = self._page_patiently(cursor)
+            unseen: list[File] = []
+            met = False
+            for file in page.data:
+                self._cursors[file.id] = cursor
+                if file.id not in self._seen:
+                    self._seen[file.id] = walk
+                    unseen.append(file)
+                met |= self._seen[file.id] < walk
+            if unseen:
+                yield unseen
+            # Newest first: behind a file that an earlier walk met, all were.
+            if page.next_cursor is None or (stop_at_seen and met):
+                return
+            cursors = follow_cursor(cursors, page.next_cursor)
+            cursor = page.next_cursor
+
+    def _page_patiently(self, cursor: str | None) -> DecodedPage[File]:
+        pauses = Pauses()
+        while True:
+            try:
+                return self._page(cursor)
+            except FirstHandError as error:
+                self._bear(error, pauses)
+
+    def _page(self, cursor: str | None) -> DecodedPage[File]:
+        # Whatever the job's bar was, what was approved comes.
+        params = arguments.check(FileList, {"min_score": 1, "limit": LARGEST_PAGE, "cursor": cursor})
+        request = build_request(
+            "GET",
+            f"/v1/jobs/{self.job_id}/files",
+            query=arguments.query(params),
+            time_limit=self._time_limit(),
+        )
+        return self._read_page(File, request)
+
+    def _poll(self, hold: int | None) -> Job | None:
+        """The job after at most `hold` seconds, or None if the poll failed in a way that heals."""
+        request = build_request(
+            "GET",
+            f"/v1/jobs/{self.job_id}",
+            wait=hold,
+            time_limit=self._time_limit(),
+            retry=not self._patient,
+        )
+        try:
+            return self._read(Job, request)
+        except FirstHandError as error:
+            self._bear(error, self._pauses)
+            return None
+
+    def _bear(self, error: FirstHandError, pauses: Pauses) -> None:
+        """Pause after a failure that may heal while there is time; raise any other."""
+        if not self._patient or not heals(error):
+            raise error
+        clock = self._transport.clock
+        asked = asked_to_wait(error, now=clock.time())
+        left = float("inf") if self._ends is None else self._ends - clock.monotonic()
+        if asked is not None and asked > left:
+            raise error
+        pause = pauses.after_early_answer() if asked is None else asked
+        clock.sleep(max(min(pause, left), 0.0))
+        self.check_time()
+
+    def _time_limit(self) -> float | None:
+        """Seconds for a request; the last of a wait needs a moment too."""
+        return None if self._ends is None else max(self._ends - self._transport.clock.monotonic(), 1.0)
+
+    def check_time(self) -> None:
+        """Raises if the time is over.
+
+        Raises:
+            WaitTimeoutError: it is.
+        """
+        if self._ends is None or self._ends > self._transport.clock.monotonic():
+            return
+        job = self.job
+        if job is not None and job.is_terminal:
+            state = f"is {job.status}, but its files were not all here in time"
+        else:
+            seen = "" if job is None else f": it is {job.status}, {job.files_approved} files approved"
+            state = f"was not done in time{seen}; the job goes on"
+        raise WaitTimeoutError(f"{self.job_id} {state}. The same call continues", job=job)
+
+
+class Collecting(Resource):
+    """The three ways to files: follow, download_all, collect."""
+
+    def follow(self, job_id: str, *, timeout: float | None) -> Iterator[File]:
+        approved = Approved(self._transport, job_id, ends=self._ends(timeout), patient=True)
+        for files in approved.rounds():
+            for file in files:
+                yield file
+
+    def download_all(
+        self,
+        job_id: str,
+        dest: str | os.PathLike[str],
+        *,
+        concurrency: int,
+        on_progress: Callback[Progress] | None,
+        only: frozenset[str] | None = None,
+    ) -> Dataset:
+        folder = self._folder(dest, concurrency, on_progress)
+        try:
+            self._enter(folder, None)
+            found = run_blocking(folder.read_job)
+            if found is not None and (found.job or {}).get("id") != job_id:
+                raise InvalidArgumentError("dest belongs to another job; use another folder", field="dest")
+            approved = Approved(self._transport, job_id, ends=None, patient=False)
+            job = approved.first_job()
+            if found is None:
+                found = JobFile(None, None, None, _dump(job))
+                run_blocking(folder.create_job, found)
+            fetching = self._fetch(folder, approved, approved.all(only), concurrency, on_progress)
+            run_blocking(folder.write_job, _with_job(found, job))
+        finally:
+            finish_blocking(folder.close)
+        fetching.check()
+        return run_blocking(Dataset.open, dest)
+
+    def collect(
+        self,
+        dest: str | os.PathLike[str],
+        params: JobCreate,
+        *,
+        timeout: float | None,
+        concurrency: int,
+        on_progress: Callback[Progress] | None,
+        idempotency_key: str | None,
+        extra_body: Any,
+    ) -> Dataset:
+        request: dict[str, Any] = json.loads(arguments.body(params, extra_body))
+        metadata: dict[str, Any] = request.get("metadata") or {}
+        if KEY_METADATA in metadata or len(metadata) >= _MOST_METADATA:
+            raise InvalidArgumentError(
+                f"metadata may have {_MOST_METADATA - 1} keys here, and not {KEY_METADATA}: collect adds that "
+                "one, to find the job again",
+                field="metadata",
+            )
+        if idempotency_key is not None:
+            check_key(idempotency_key)
+        ends = self._ends(timeout)
+        folder = self._folder(dest, concurrency, on_progress)
+        try:
+            self._enter(folder, ends)
+            found, job = self._order(folder, request, idempotency_key, ends)
+            job_id = (found.job or {})["id"]
+            approved = Approved(self._transport, job_id, ends=ends, patient=True)
+            approved.job = job
+            fetching = self._fetch(folder, approved, approved.rounds(), concurrency, on_progress)
+            job = approved.first_job()
+            run_blocking(folder.write_job, _with_job(found, job))
+        finally:
+            finish_blocking(folder.close)
+        fetching.check()
+        dataset = run_blocking(Dataset.open, dest)
+        if len(dataset) < (job.files_needed or 0):
+            raise IncompleteJobError(
+                f"{job.id} is {job.status} with {len(dataset)} of {job.files_needed} files; "
+                f"they are in {dest}, and what was not delivered is refunded",
+                job=job,
+                dataset=dataset,
+            )
+        return dataset
+
+    def _folder(
+        self, dest: str | os.PathLike[str], concurrency: int, on_progress: Callback[Progress] | None
+    ) -> Folder:
+        check_callback(on_progress, "on_progress")
+        if isinstance(concurrency, bool) or not isinstance(concurrency, int):
+            concurrency = 0
+        if not 1 <= concurrency <= _MOST_CONNECTIONS:
+            raise InvalidArgumentError(
+                f"concurrency must be an int from 1 to {_MOST_CONNECTIONS}", field="concurrency"
+            )
+        if "://" in os.fspath(dest):
+            raise InvalidArgumentError("dest must be a local folder, not a URL", field="dest")
+        return Folder(Path(dest))
+
+    def _enter(self, folder: Folder, ends: float | None) -> None:
+        """Take the folder, waiting for another writer to be done with it."""
+        clock = self._transport.clock
+        while not run_blocking(folder.lock):
+            if ends is not None and clock.monotonic() >= ends:
+                raise WaitTimeoutError(
+                    f"another process was still writing to {folder.path} when the timeout was over; "
+                    "let it finish, or use another folder"
+                )
+            clock.sleep(_LOCK_EVERY)
+
+    def _order(
+        self, folder: Folder, request: dict[str, Any], key: str | None, ends: float | None
+    ) -> tuple[JobFile, Job | None]:
+        """The job of the folder, bought now if it was not before; the Job itself only if the service gave it."""
+        found = run_blocking(folder.read_job)
+        fresh = found is None
+        if found is None:
+            found = JobFile(request, key or new_key(), self._transport.clock.time(), None)
+            run_blocking(folder.create_job, found)
+        else:
+            check_same_request(found, request, key)
+        step = next_step(found, now=self._transport.clock.time())
+        if step == "continue":
+            return found, None
+        try:
+            job = self._post(found, ends) if step == "post" else self._find(found)
+        except FirstHandApiError as error:
+            # Refused at the first attempt of all: nothing was bought, and the folder is free for other arguments.
+            if fresh and error.attempts == 1 and error.status < 500 and not error.retryable:
+                finish_blocking(folder.forget_job)
+            raise
+        found = _with_job(found, job)
+        finish_blocking(folder.write_job, found)
+        return found, job
+
+    def _post(self, found: JobFile, ends: float | None) -> Job:
+        # Always from what job.json holds, so that the bytes are the same after a crash.
+        body: dict[str, Any] = {**(found.request or {})}
+        body["metadata"] = {**(body.get("metadata") or {}), KEY_METADATA: found.idempotency_key}
+        request = build_request(
+            "POST",
+            "/v1/jobs",
+            body=arguments.body(None, body),
+            idempotency_key=found.idempotency_key,
+            time_limit=None if ends is None else max(ends - self._transport.clock.monotonic(), 1.0),
+        )
+        try:
+            return self._read(Job, request)
+        except DeadlineExceededError as error:
+            if ends is None or self._transport.clock.monotonic() < ends:
+                raise
+            raise WaitTimeoutError(
+                "the service did not take the job in time; the same call tries again, and buys nothing twice"
+            ) from error
+
+    def _find(self, found: JobFile) -> Job:
+        """The job that a key was sent for so long ago that it must not be sent again."""
+        since = _EPOCH + timedelta(seconds=found.first_sent_at or 0.0)
+        params = arguments.check(JobList, {"created_after": since - _SKEW})
+        for job in self._list(Job, "/v1/jobs", params):
+            if (job.metadata or {}).get(KEY_METADATA) == found.idempotency_key:
+                return job
+        raise ConfigurationError(
+            f"the job of this folder was sent with idempotency key {found.idempotency_key} more than 23 hours ago, "
+            "or the clock was set back since, and no job has that key in its metadata. To send it again could buy a "
+            "second one: if there is none in your account, remove job.json and try again"
+        )
+
+    def _fetch(
+        self,
+        folder: Folder,
+        approved: Approved,
+        batches: Iterator[list[File]],
+        concurrency: int,
+        on_progress: Callback[Progress] | None,
+    ) -> Fetching:
+        """Fetch what comes, telling of it in the caller's own thread or loop."""
+        clock = self._transport.clock
+        job = approved.first_job()
+        told: Progress | None = None
+
+        def settle(most: int, until: float | None) -> None:
+            """Wait until at most `most` files are under way, or it is `until`."""
+            nonlocal told
+            while True:
+                done = run_blocking(fetching.wait, most, _TELL_EVERY)
+                progress = fetching.progress()
+                if progress != told:
+                    told = progress
+                    call_back(on_progress, progress)
+                if done or (until is not None and until <= clock.monotonic()):
+                    return
+                approved.check_time()
+
+        with calls_from_threads() as call:
+            fetching = Fetching(
+                folder,
+                job,
+                self._transport.config,
+                concurrency=concurrency,
+                refresh=lambda file_id: call(approved.fresh_url, file_id),
+            )
+            try:
+                for files in batches:
+                    if files:
+                        run_blocking(fetching.add, files)
+                        settle(_MOST_PENDING, None)
+                    else:
+                        settle(0, clock.monotonic() + HEAD_EVERY)
+                settle(0, None)
+            finally:
+                finish_blocking(fetching.stop)
+        return fetching
+
+    def _ends(self, timeout: float | None) -> float | None:
+        return None if timeout is None else self._transport.clock.monotonic() + timeout
+
+
+def _dump(job: Job) -> dict[str, Any]:
+    return job.model_dump(mode="json", exclude_none=True)
+
+
+def _with_job(job_file: JobFile, job: Job) -> JobFile:
+    return JobFile(job_file.request, job_file.idempotency_key, job_file.first_sent_at, _dump(job))

@@ -1,0 +1,16 @@
+"""A collected job on disk: files, a manifest, and what bought them.
+
+from firsthandapi import Dataset
+
+dataset = Dataset.open("signs/")
+for record in dataset:
+    print(dataset.path_of(record), record.ai_star_rating, record.annotations)
+"""
+
+from __future__ import annotations
+
+from firsthandapi._core.dataset import Progress, Record, Verification
+
+from ._dataset import Dataset
+
+__all__ = ["Dataset", "Progress", "Record", "Verification"]

@@ -1,0 +1,221 @@
+"""A dataset as its user sees it."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from secrets import token_hex
+from typing import TYPE_CHECKING, Any
+
+from firsthandapi._core.dataset import COLUMNS, Progress, Record, Verification
+from firsthandapi.errors import ConfigurationError, InvalidArgumentError
+
+from . import _disk
+from ._folder import Manifest, manifests_in, read_job_file
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import pandas as pd
+
+    from firsthandapi import FirstHandClient
+    from firsthandapi.types import Job
+
+
+class Dataset:
+    """A folder of verified files, as `jobs.collect` and `files.download_all` leave it.
+
+    Attributes:
+        path: the folder.
+        job: the job as last seen, or None if the folder does not say.
+        records: a row for each file.
+    """
+
+    def __init__(self, path: Path, job: Job | None, manifests: list[Manifest]) -> None:
+        self.path = path
+        self.job = job
+        self._manifests = manifests
+        self._places = {record.file_id: m.file(record) for m in manifests for record in m.records.values()}
+        self.records: list[Record] = [record for m in manifests for record in m.records.values()]
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str]) -> Dataset:
+        """Open a folder. It may come from a stranger: what it says is checked before a file is touched.
+
+        Args:
+            path: the folder.
+
+        Returns:
+            The dataset; no file is read yet.
+
+        Raises:
+            ConfigurationError: there is no dataset, or a row names a file outside the folder.
+        """
+        folder = Path(path)
+        job_file = read_job_file(folder)
+        job = None if job_file is None or job_file.job is None else _job(job_file.job)
+        manifests = list(manifests_in(folder, None if job is None else job.accepted_formats))
+        if job_file is None and not manifests:
+            raise ConfigurationError(
+                f"{folder} holds no dataset: there is neither a metadata.jsonl nor a job.json"
+            )
+        return cls(folder, job, manifests)
+
+    def path_of(self, record: Record) -> Path:
+        """Where the file of a row is."""
+        return self._places[record.file_id]
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def __iter__(self) -> Iterator[Record]:
+        return iter(self.records)
+
+    def __repr__(self) -> str:
+        state = "no job" if self.job is None else f"{self.job.id} {self.job.status}"
+        return f"<Dataset [{str(self.path)!r}, {len(self)} files, {state}]>"
+
+    def verify(self) -> Verification:
+        """Read every file and hold it against the manifest.
+
+        Returns:
+            What is mismatched, missing or extra, by name relative to the folder; truthy if all is well.
+
+        Raises:
+            ConfigurationError: a file cannot be read.
+        """
+        mismatched: list[str] = []
+        missing: list[str] = []
+        extra: list[str] = []
+        for manifest in self._manifests:
+            records = list(manifest.records.values())
+            paths = [manifest.file(record) for record in records]
+            # hashlib lets other threads run, so several are read at once.
+            with ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as pool:
+                for path, state in zip(paths, pool.map(_state_of, paths, records), strict=True):
+                    if state != "ok":
+                        (missing if state == "missing" else mismatched).append(self._name_of(path))
+            try:
+                entries = sorted(manifest.data.iterdir()) if manifest.data.is_dir() else []
+            except OSError as error:
+                raise _disk.cannot(manifest.data, "read", error) from None
+            known = set(paths)
+            extra += [
+                self._name_of(path) for path in entries if path not in known and not _in_the_making(path)
+            ]
+        return Verification(not mismatched and not missing, tuple(mismatched), tuple(missing), tuple(extra))
+
+    def repair(
+        self,
+        client: FirstHandClient,
+        *,
+        concurrency: int = 32,
+        on_progress: Callable[[Progress], object] | None = None,
+    ) -> Verification:
+        """Fetch what is missing or mismatched anew, and nothing else.
+
+        Args:
+            client: a client whose key may read the job.
+            concurrency: connections at once, 1 to 64.
+            on_progress: called with a `Progress` as files come in.
+
+        Returns:
+            What is true afterwards.
+
+        Raises:
+            DownloadError: some could not be fetched; the rest is repaired.
+            ConfigurationError: the folder does not say which job it is of.
+            FirstHandApiError: the service answered with an error.
+        """
+        import firsthandapi
+
+        if not isinstance(client, firsthandapi.FirstHandClient):
+            raise InvalidArgumentError("repair needs a FirstHandClient, the sync one", field="client")
+        if self.job is None:
+            raise ConfigurationError(f"{self.path} has no job.json, so its files cannot be asked for again")
+        state = self.verify()
+        if not state:
+            names = {*state.mismatched, *state.missing}
+            bad = {file_id: path for file_id, path in self._places.items() if self._name_of(path) in names}
+            for path in bad.values():
+                try:
+                    path.unlink(missing_ok=True)
+                except OSError as error:
+                    raise _disk.cannot(path, "removed", error) from None
+            client.files._refetch(  # pyright: ignore[reportPrivateUsage] # of one house
+                self.job.id, self.path, frozenset(bad), concurrency=concurrency, on_progress=on_progress
+            )
+            self.__dict__.update(Dataset.open(self.path).__dict__)
+            state = self.verify()
+        return state
+
+    def _name_of(self, path: Path) -> str:
+        return path.relative_to(self.path).as_posix()
+
+    def to_pandas(self) -> pd.DataFrame:
+        """The manifest as a table: its columns, and `path`, where the file is.
+
+        Raises:
+            ConfigurationError: pandas is not installed (extra `pandas`).
+        """
+        try:
+            import pandas as pd
+        except ImportError:
+            raise ConfigurationError("to_pandas needs an extra: pip install 'firsthandapi[pandas]'") from None
+        rows = [{**vars(record), "path": str(self.path_of(record))} for record in self.records]
+        table: pd.DataFrame = pd.DataFrame(rows, columns=[*COLUMNS, "path"])
+        return table
+
+    def to_parquet(self, path: str | os.PathLike[str]) -> Path:
+        """Write the manifest as a Parquet file, in one step.
+
+        Args:
+            path: where to.
+
+        Returns:
+            Where it is.
+
+        Raises:
+            ConfigurationError: pandas or pyarrow is not installed (extra `pandas`), or the file cannot be written.
+        """
+        table = self.to_pandas()
+        target = Path(path)
+        part = target.with_name(f".{target.name}.{token_hex(8)}.part")
+        try:
+            table.to_parquet(part, engine="pyarrow", index=False)
+            part.replace(target)
+        except ImportError:
+            raise ConfigurationError(
+                "to_parquet needs an extra: pip install 'firsthandapi[pandas]'"
+            ) from None
+        except OSError as error:
+            raise _disk.cannot(target, "written", error) from None
+        finally:
+            _disk.remove(part)
+        return target
+
+
+def _job(raw: dict[str, Any]) -> Job:
+    from firsthandapi._core.decode import decode
+    from firsthandapi.errors import UnexpectedResponseError
+    from firsthandapi.types.job import Job
+
+    try:
+        return decode(Job, json.dumps(raw).encode(), None)
+    except UnexpectedResponseError:
+        raise ConfigurationError("job.json: its job is not one of FirstHandAPI") from None
+
+
+def _state_of(path: Path, record: Record) -> str:
+    size = _disk.size_of(path)
+    if size is None:
+        return "missing"
+    same = size == record.size_bytes and _disk.digest(path)[1] == record.sha256
+    return "ok" if same else "mismatched"
+
+
+def _in_the_making(path: Path) -> bool:
+    return path.name.startswith(".") and path.name.endswith(".part")

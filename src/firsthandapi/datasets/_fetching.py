@@ -1,0 +1,128 @@
+"""The files of one run: handed to the engine, and written down by the threads that fetched them.
+
+Blocking, and used by both clients: what a caller waits for, and how, is theirs.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+from firsthandapi._core.dataset import Progress, is_mixed
+from firsthandapi._download.engine import Engine
+from firsthandapi.errors import DownloadError, FirstHandError
+
+if TYPE_CHECKING:
+    from firsthandapi._core.config import Config
+    from firsthandapi._download.fetch import Outcome, Refresh
+    from firsthandapi.types.file import File
+    from firsthandapi.types.job import Job
+
+    from ._folder import Folder
+
+
+class Fetching:
+    """Fetches files into a folder. A file's row is there as soon as the file is."""
+
+    def __init__(
+        self, folder: Folder, job: Job, config: Config, *, concurrency: int, refresh: Refresh
+    ) -> None:
+        self._folder = folder
+        self._job_id = job.id
+        self._mixed = is_mixed(job.accepted_formats)
+        self._ordered = job.files_needed or 0
+        # Guards all below, and tells of every file that is done with.
+        self._changed = threading.Condition()
+        self._pending: dict[str, File] = {}
+        self._failures: list[tuple[str, Exception]] = []
+        self._files_done = self._files_known = self._bytes_done = self._bytes_known = 0
+        self._engine = Engine(
+            base_url=config.base_url,
+            proxy=config.proxy,
+            verify=config.verify,
+            timeout=config.timeout,
+            max_retries=config.max_retries,
+            concurrency=concurrency,
+            refresh=refresh,
+            on_done=self._done,
+            on_bytes=self._gained,
+        )
+
+    def add(self, files: list[File]) -> None:
+        """Fetch what of these is not there.
+
+        Raises:
+            ConfigurationError: the folder cannot be written to, or is not one of ours.
+        """
+        wanted, there = self._folder.plan(files, mixed=self._mixed, job_id=self._job_id)
+        by_id = {file.id: file for file in files}
+        with self._changed:
+            self._files_known += len(files)
+            self._bytes_known += sum(file.size_bytes or 0 for file in files)
+            self._files_done += len(there)
+            self._bytes_done += sum(file.size_bytes or 0 for file in there)
+            self._pending.update((one.file_id, by_id[one.file_id]) for one in wanted)
+        for one in wanted:
+            self._engine.submit(one)
+
+    def wait(self, most: int, seconds: float) -> bool:
+        """Wait until at most `most` files are under way; False if they are more after `seconds`."""
+        with self._changed:
+            return self._changed.wait_for(lambda: len(self._pending) <= most, seconds)
+
+    def progress(self) -> Progress:
+        """How far it is."""
+        with self._changed:
+            return Progress(
+                files_done=self._files_done,
+                files_total=max(self._files_known, self._ordered),
+                bytes_done=self._bytes_done,
+                bytes_total=self._bytes_known,
+            )
+
+    def stop(self) -> None:
+        """End it; what is under way is given up. Takes a second at most."""
+        self._engine.close(cancel=bool(self._pending))
+
+    def check(self) -> None:
+        """Tell what could not be fetched.
+
+        Raises:
+            DownloadError: there is such a file.
+        """
+        if self._failures:
+            shown = "; ".join(str(error) for _, error in self._failures[:3])
+            more = f"; and {len(self._failures) - 3} more" if len(self._failures) > 3 else ""
+            raise DownloadError(
+                f"{len(self._failures)} of {self._files_known} files could not be fetched: {shown}{more}. "
+                "All others are there, and the same call again tries only these",
+                failures=self._failures,
+            )
+
+    # ── In the threads of the engine ─────────────────────────────────────────────────────────────────────
+
+    def _done(self, outcome: Outcome) -> None:
+        file_id = outcome.wanted.file_id
+        error: FirstHandError | None = outcome.error
+        if error is None:
+            try:
+                self._folder.add(
+                    self._pending[file_id],
+                    size_bytes=outcome.size_bytes,
+                    sha256=outcome.sha256,
+                    mixed=self._mixed,
+                    job_id=self._job_id,
+                )
+            except FirstHandError as row_error:
+                error = row_error
+        with self._changed:
+            del self._pending[file_id]
+            if error is None:
+                self._files_done += 1
+            else:
+                self._failures.append((file_id, error))
+            self._changed.notify_all()
+
+    def _gained(self, size: int) -> None:
+        with self._changed:
+            self._bytes_done += size

@@ -1,0 +1,285 @@
+"""A dataset's folder. Every step leaves it good for whoever comes next."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from firsthandapi._core.dataset import (
+    DATA,
+    JOB_FILE,
+    KINDS,
+    MANIFEST,
+    JobFile,
+    Record,
+    folder_of,
+    is_mixed,
+    manifest_line,
+    parse_job_file,
+    parse_manifest,
+    record_of,
+)
+from firsthandapi._core.download import Wanted
+from firsthandapi._core.files import file_name_on_disk
+from firsthandapi.errors import ConfigurationError
+
+from . import _disk
+from ._lock import FolderLock
+
+if TYPE_CHECKING:
+    from firsthandapi.types.file import File
+
+# Where manifests may be: beside job.json, or in a folder for each kind of media.
+_PLACES = ("", *KINDS, "other")
+
+
+class Manifest:
+    """`metadata.jsonl` and the `data/` beside it: a row for each file that is there, verified."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.path = folder / MANIFEST
+        self.data = folder / DATA
+        self.records: dict[str, Record] = {}
+        self._end = _disk.Appender(self.path)
+        # Whether the last row has no line break: a crash cut it.
+        self._torn = False
+
+    def read(self) -> bool:
+        """Read the rows, each checked; False if there is no manifest.
+
+        Raises:
+            ConfigurationError: a row, or the way to its file, is not one of ours.
+        """
+        for folder in (self.folder, self.data):
+            # The folder of the whole dataset is the user's own word, and may be a link.
+            if folder.name in (DATA, *_PLACES) and folder.is_symlink():
+                raise ConfigurationError(f"{folder} is a link, which may lead anywhere; use a real folder")
+        content = _disk.read(self.path)
+        if content is None:
+            return False
+        self._torn = not content.endswith(b"\n")
+        self.records = {record.file_id: record for record in parse_manifest(content)}
+        return True
+
+    def file(self, record: Record) -> Path:
+        """Where the file of a row is."""
+        return self.folder / record.file_name
+
+    def prepare(self) -> None:
+        """Make the folders, and clear what a process that died has left half-done. The lock is held.
+
+        Raises:
+            ConfigurationError: the folder cannot be written to.
+        """
+        _disk.make_directory(self.data)
+        for left_over in [*self.data.glob(".*.part"), *self.folder.glob(f".{MANIFEST}.*.part")]:
+            _disk.remove(left_over)
+        if self._torn:
+            self.rewrite()
+
+    def has(self, file: File) -> bool:
+        """Whether `file` is there as the service describes it; told by its size, since it was verified once."""
+        record = self.records.get(file.id)
+        return (
+            record is not None
+            and file.content_hash in (None, record.sha256, record.sha256.upper())
+            and file.size_bytes in (None, record.size_bytes)
+            and _disk.size_of(self.file(record)) == record.size_bytes
+        )
+
+    def adopt(self, file: File, job_id: str) -> bool:
+        """Take in a file that a process put in place without living to write its row."""
+        path = self.data / file_name_on_disk(file.id, file.content_type)
+        there = _disk.size_of(path)
+        if there is None or file.content_hash is None or file.size_bytes not in (None, there):
+            return False
+        size, sha256 = _disk.digest(path)
+        if sha256 != file.content_hash.lower():
+            return False
+        self.add(record_of(file, size_bytes=size, sha256=sha256, job_id=job_id))
+        return True
+
+    def add(self, record: Record) -> None:
+        """Write a row.
+
+        Raises:
+            ConfigurationError: it cannot be written.
+        """
+        known = record.file_id in self.records
+        first = not self.records
+        self.records[record.file_id] = record
+        if known or first:
+            # Loaders refuse an empty manifest, so it comes into being with a row.
+            self.rewrite()
+        else:
+            self._end.add(manifest_line(record))
+
+    def drop(self, file_ids: set[str]) -> None:
+        """Take out the rows of files that are not there, or not as they were."""
+        if file_ids & self.records.keys():
+            self.records = {key: record for key, record in self.records.items() if key not in file_ids}
+            self.rewrite()
+
+    def rewrite(self) -> None:
+        """Write all rows anew, in one step.
+
+        Raises:
+            ConfigurationError: they cannot be written.
+        """
+        self._end.close()
+        if self.records:
+            _disk.replace(self.path, b"".join(manifest_line(record) for record in self.records.values()))
+        else:
+            _disk.remove(self.path)
+
+    def close(self) -> None:
+        """Flush the rows to the disk."""
+        self._end.close()
+
+
+class Folder:
+    """A dataset's folder while it is written to. One writer at a time: `lock` first."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lock = FolderLock(path)
+        self._manifests: dict[str, Manifest] = {}
+        # Rows are written by the threads that fetch.
+        self._rows = threading.Lock()
+
+    def lock(self) -> bool:
+        """Take the folder if no other writer has it; it is made if need be.
+
+        Raises:
+            ConfigurationError: it cannot be made or written to.
+        """
+        _disk.make_directory(self.path)
+        if not self._lock.acquire():
+            return False
+        for left_over in self.path.glob(f".{JOB_FILE}.*.part"):
+            _disk.remove(left_over)
+        return True
+
+    def close(self) -> None:
+        """Flush, and let the next writer in."""
+        try:
+            for manifest in self._manifests.values():
+                manifest.close()
+        finally:
+            self._lock.release()
+
+    # ── job.json ─────────────────────────────────────────────────────────────────────────────────────────
+
+    def read_job(self) -> JobFile | None:
+        """What the folder is for; None for a fresh one.
+
+        Raises:
+            ConfigurationError: it holds files of nobody knows what job.
+        """
+        job_file = read_job_file(self.path)
+        if job_file is None:
+            for name in _PLACES:
+                if (self.path / name / MANIFEST).exists():
+                    raise ConfigurationError(
+                        f"{self.path} holds a {MANIFEST} but no {JOB_FILE} that tells of which job; "
+                        "use another folder"
+                    )
+        return job_file
+
+    def create_job(self, job_file: JobFile) -> None:
+        """Write `job.json`, which must not be there yet, and have it on the disk before anything is bought.
+
+        Raises:
+            ConfigurationError: it is there, or cannot be written.
+        """
+        _disk.create(self.path / JOB_FILE, job_file.encode())
+
+    def write_job(self, job_file: JobFile) -> None:
+        """Write `job.json` anew.
+
+        Raises:
+            ConfigurationError: it cannot be written.
+        """
+        _disk.replace(self.path / JOB_FILE, job_file.encode())
+
+    def forget_job(self) -> None:
+        """Remove a `job.json` that bought nothing."""
+        _disk.remove(self.path / JOB_FILE)
+
+    # ── Files ────────────────────────────────────────────────────────────────────────────────────────────
+
+    def plan(self, files: list[File], *, mixed: bool, job_id: str) -> tuple[list[Wanted], list[File]]:
+        """What of `files` is to be fetched, and what is there already.
+
+        Raises:
+            ConfigurationError: the folder cannot be read or written to, or is not one of ours.
+        """
+        wanted: list[Wanted] = []
+        there: list[File] = []
+        stale: dict[Manifest, set[str]] = {}
+        with self._rows:
+            for file in files:
+                manifest = self._manifest_for(file, mixed=mixed)
+                if manifest.has(file) or manifest.adopt(file, job_id):
+                    there.append(file)
+                    continue
+                stale.setdefault(manifest, set()).add(file.id)
+                wanted.append(
+                    Wanted(
+                        file_id=file.id,
+                        url=file.download_url,
+                        expires_at=file.download_url_expires_at,
+                        size_bytes=file.size_bytes,
+                        sha256=file.content_hash,
+                        target=manifest.data / file_name_on_disk(file.id, file.content_type),
+                    )
+                )
+            # A row must not stand while its file is fetched.
+            for manifest, file_ids in stale.items():
+                manifest.drop(file_ids)
+        return wanted, there
+
+    def add(self, file: File, *, size_bytes: int, sha256: str, mixed: bool, job_id: str) -> None:
+        """Write the row of a file that was fetched and verified. Any thread may.
+
+        Raises:
+            ConfigurationError: it cannot be written.
+        """
+        record = record_of(file, size_bytes=size_bytes, sha256=sha256, job_id=job_id)
+        with self._rows:
+            self._manifest_for(file, mixed=mixed).add(record)
+
+    def _manifest_for(self, file: File, *, mixed: bool) -> Manifest:
+        name = folder_of(file.content_type, mixed=mixed)
+        manifest = self._manifests.get(name)
+        if manifest is None:
+            manifest = Manifest(self.path / name)
+            manifest.read()
+            manifest.prepare()
+            self._manifests[name] = manifest
+        return manifest
+
+
+def manifests_in(path: Path, formats: list[str] | None) -> Iterator[Manifest]:
+    """The manifests of a folder, read.
+
+    Raises:
+        ConfigurationError: a row, or the way to its file, is not one of ours.
+    """
+    places = _PLACES if formats is None or is_mixed(formats) else ("",)
+    for manifest in (Manifest(path / name) for name in places):
+        if manifest.read():
+            yield manifest
+
+
+def read_job_file(path: Path) -> JobFile | None:
+    """`job.json`, checked, or None if there is none.
+
+    Raises:
+        ConfigurationError: it is not one of ours, or cannot be read.
+    """
+    content = _disk.read(path / JOB_FILE)
+    return None if content is None else parse_job_file(content)

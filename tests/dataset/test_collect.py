@@ -1,0 +1,777 @@
+"""`jobs.collect` and `files.download_all` over the bundled server, with both clients."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import trio
+
+from client.support import Connect
+from firsthandapi import Dataset
+from firsthandapi._core.dataset import JOB_FILE, KEY_METADATA, MANIFEST
+from firsthandapi.errors import (
+    AuthenticationError,
+    ConfigurationError,
+    DeadlineExceededError,
+    DownloadError,
+    FirstHandConnectionError,
+    IncompleteJobError,
+    InsufficientCreditsError,
+    IntegrityError,
+    InvalidArgumentError,
+    InvalidRequestError,
+    NotFoundError,
+    ServerError,
+    SpendLimitError,
+    WaitTimeoutError,
+)
+from firsthandapi.testing import MockServer
+
+from .support import (
+    JOB,
+    api,
+    completed_job,
+    downloads,
+    in_background,
+    jobs_bought,
+    our_threads,
+    wait_until,
+    whole,
+)
+
+
+@pytest.fixture
+def quick_server() -> Iterator[MockServer]:
+    """A server whose workers need no patience, without limits."""
+    with MockServer(speed=300) as server:
+        server.rate_limit = server.organization_rate_limit = None
+        yield server
+    server.check_books()
+
+
+@pytest.fixture
+def slow_files(fresh_server: MockServer) -> MockServer:
+    """A server that never answers downloads."""
+    fresh_server.faults.add(path="/files/*", delay=30, times=None)
+    return fresh_server
+
+
+@pytest.fixture(autouse=True)
+def no_thread_is_left() -> Iterator[None]:
+    """Whatever happens, the threads of the downloads end within a second."""
+    yield
+    wait_until(lambda: not our_threads(), 1.5)
+
+
+def wait_for_job(server: MockServer) -> str:
+    """The id of the first job, as soon as it is being waited for."""
+    wait_until(lambda: any("prefer" in r.headers for r in server.requests))
+    (path,) = {r.path for r in server.requests if "prefer" in r.headers}
+    return path.rpartition("/")[2]
+
+
+# ── The whole way ────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_job_becomes_a_folder(connect: Connect, quick_server: MockServer, tmp_path: Path) -> None:
+    """Posted, followed, fetched, verified: the folder holds exactly what was bought."""
+    told: list[Any] = []
+    dataset = connect(quick_server).jobs.collect(
+        tmp_path / "signs", **JOB, files_needed=25, metadata={"mine": 1}, on_progress=told.append
+    )
+    assert len(dataset) == len(list(dataset)) == 25
+    assert dataset.verify()
+    assert dataset.job is not None
+    assert dataset.job.status == "completed"
+    assert whole(tmp_path / "signs")
+    assert (told[-1].files_done, told[-1].files_total) == (25, 25)
+    assert told[-1].bytes_done == told[-1].bytes_total == sum(record.size_bytes for record in dataset)
+    assert [each.files_done for each in told] == sorted(each.files_done for each in told)
+    (post,) = [r for r in quick_server.requests if r.method == "POST"]
+    assert json.loads(post.body)["metadata"] == {"mine": 1, KEY_METADATA: post.headers["idempotency-key"]}
+    assert all(
+        "authorization" not in r.headers for r in quick_server.requests if r.path.startswith("/files/")
+    )
+
+
+def test_the_same_call_again_fetches_nothing(
+    connect: Connect, quick_server: MockServer, tmp_path: Path
+) -> None:
+    """A finished folder costs the job, its list, and not one download."""
+    client = connect(quick_server)
+    first = client.jobs.collect(tmp_path, **JOB, files_needed=5)
+    since = len(quick_server.requests)
+    again = client.jobs.collect(tmp_path, **JOB, files_needed=5)
+    assert [r.file_id for r in again] == [r.file_id for r in first]
+    assert api(quick_server, since) == [f"GET /v1/jobs/{first.job.id}", f"GET /v1/jobs/{first.job.id}/files"]
+    assert downloads(quick_server, since) == []
+
+
+def test_a_mixed_job_gets_a_folder_for_each_kind(
+    connect: Connect, quick_server: MockServer, tmp_path: Path
+) -> None:
+    """`image/`, `audio/`, `video/`, each with its own manifest: loaders take one kind a folder."""
+    formats = ["image/png", "image/gif", "audio/wav", "audio/mp4", "video/mp4", "video/quicktime"]
+    dataset = connect(quick_server).jobs.collect(
+        tmp_path, **{**JOB, "accepted_formats": formats}, files_needed=30
+    )
+    assert len(dataset) == 30
+    assert dataset.verify()
+    assert whole(tmp_path, "image", "audio", "video")
+    assert not (tmp_path / MANIFEST).exists()
+    for record in dataset:
+        assert dataset.path_of(record).parent.parent.name == (record.content_type or "").partition("/")[0]
+        assert dataset.path_of(record).stat().st_size == record.size_bytes
+    assert [r.file_id for r in Dataset.open(tmp_path)] == [r.file_id for r in dataset]
+
+
+def test_a_workers_name_is_never_a_path(connect: Connect, fresh_server: MockServer, tmp_path: Path) -> None:
+    """`../../.ssh/authorized_keys` is a text in the manifest and nothing else."""
+    client = connect(fresh_server)
+    dest = tmp_path / "a" / "b" / "c"
+    job_id = client.jobs.create(**JOB, files_needed=3).id
+    names = {"../../.ssh/authorized_keys", "/etc/passwd", "x\0y\n.jpg"}
+    for name in names:
+        fresh_server.submit(job_id, original_filename=name)
+    fresh_server.clock.advance(minutes=1)
+    dataset = client.files.download_all(job_id, dest)
+    assert {r.original_filename for r in dataset} == names
+    assert {path for path in tmp_path.rglob("*") if path.is_file()} == {
+        dest / JOB_FILE, dest / MANIFEST, dest / ".firsthandapi.lock", *map(dataset.path_of, dataset),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("bar", [1, 2])
+def test_what_was_approved_comes_whatever_the_bar(
+    connect: Connect, fresh_server: MockServer, tmp_path: Path, bar: int
+) -> None:
+    """The list hides files below three stars unless asked for all."""
+    client = connect(fresh_server)
+    with in_background(client.jobs.collect, tmp_path, **JOB, files_needed=2, min_star_rating=bar) as ended:
+        job_id = wait_for_job(fresh_server)
+        fresh_server.submit(job_id, rating=bar)
+        fresh_server.submit(job_id, rating=5)
+        fresh_server.clock.advance(minutes=1)
+    assert sorted(record.ai_star_rating for record in ended[0]) == [bar, 5]
+
+
+def test_files_are_fetched_while_the_job_runs(
+    connect: Connect, fresh_server: MockServer, tmp_path: Path
+) -> None:
+    """A file that was approved is on disk, with its row, long before the job is over."""
+    client = connect(fresh_server)
+    with in_background(client.jobs.collect, tmp_path, **JOB, files_needed=2) as ended:
+        job_id = wait_for_job(fresh_server)
+        fresh_server.submit(job_id)
+        fresh_server.clock.advance(minutes=1)
+        wait_until(lambda: (tmp_path / MANIFEST).exists())
+        assert whole(tmp_path)
+        fresh_server.submit(job_id)
+        fresh_server.clock.advance(minutes=1)
+    assert len(ended[0]) == 2
+
+
+def test_download_all_takes_what_there_is(connect: Connect, fresh_server: MockServer, tmp_path: Path) -> None:
+    """The job need not be over, and a second run fetches the rest only."""
+    client = connect(fresh_server)
+    job_id = client.jobs.create(**JOB, files_needed=5).id
+    for wanted in (2, 4):
+        fresh_server.submit(job_id)
+        fresh_server.submit(job_id)
+        fresh_server.clock.advance(minutes=1)
+        since = len(fresh_server.requests)
+        assert len(client.files.download_all(job_id, tmp_path)) == wanted
+        assert len(downloads(fresh_server, since)) == 2
+    assert whole(tmp_path)
+
+
+def test_callbacks_run_where_the_caller_is(quick_server: MockServer, tmp_path: Path) -> None:
+    """In the caller's thread; with the async client in its loop, awaited if they are coroutine functions."""
+    here = threading.current_thread()
+    told: list[Any] = []
+    with quick_server.client() as client:
+        client.jobs.collect(
+            tmp_path / "a",
+            **JOB,
+            files_needed=3,
+            on_progress=lambda _: told.append(threading.current_thread()),
+        )
+    assert set(told) == {here}
+
+    async def main(kind: str) -> None:
+        async def tell(_: Any) -> None:
+            await (trio.lowlevel.checkpoint() if kind == "trio" else asyncio.sleep(0))
+            told.append(threading.current_thread())
+
+        told.clear()
+        async with quick_server.async_client() as client:
+            dataset = await client.jobs.collect(tmp_path / kind, **JOB, files_needed=3, on_progress=tell)
+        assert dataset.verify()
+        assert set(told) == {here}
+
+    asyncio.run(main("asyncio"))
+    trio.run(main, "trio")
+
+
+def test_a_callback_that_fails_ends_the_run(
+    connect: Connect, quick_server: MockServer, tmp_path: Path
+) -> None:
+    """Its exception comes out as it is, and the folder is free for the next call."""
+    client = connect(quick_server)
+
+    def fail(_: Any) -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        client.jobs.collect(tmp_path, **JOB, files_needed=3, on_progress=fail)
+    assert len(client.jobs.collect(tmp_path, **JOB, files_needed=3)) == 3
+    assert jobs_bought(quick_server) == 1
+
+
+# ── Before anything is bought ────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"concurrency": 0}, "concurrency"),
+        ({"concurrency": 65}, "concurrency"),
+        ({"concurrency": True}, "concurrency"),
+        ({"concurrency": "8"}, "concurrency"),
+        ({"on_progress": 5}, "on_progress"),
+        ({"timeout": -1}, "timeout"),
+        ({"metadata": {KEY_METADATA: "x"}}, "metadata"),
+        ({"metadata": {str(n): n for n in range(20)}}, "metadata"),
+        ({"idempotency_key": ""}, "idempotency_key"),
+        ({"files_needed": 0}, "files_needed"),
+    ],
+)
+def test_bad_arguments_are_refused(
+    connect: Connect, shared_server: MockServer, tmp_path: Path, changes: dict[str, Any], field: str
+) -> None:
+    """Named, before anything is sent or written."""
+    since = len(shared_server.requests)
+    with pytest.raises(InvalidArgumentError) as caught:
+        connect(shared_server).jobs.collect(tmp_path / "x", **{**JOB, "files_needed": 2, **changes})
+    assert caught.value.field == field
+    assert not (tmp_path / "x").exists()
+    assert len(shared_server.requests) == since
+
+
+def test_a_url_is_no_folder(connect: Connect, shared_server: MockServer) -> None:
+    """It would become a folder of that odd name, and its user would look for the files elsewhere."""
+    client = connect(shared_server)
+    with pytest.raises(InvalidArgumentError, match="not a URL"):
+        client.jobs.collect("s3://bucket/signs", **JOB, files_needed=2)
+    with pytest.raises(InvalidArgumentError, match="not a URL"):
+        client.files.download_all("job_1", "s3://bucket/signs")
+
+
+def test_the_spend_limit_holds(connect: Connect, shared_server: MockServer, tmp_path: Path) -> None:
+    """Nothing is sent or written for a job that may not cost so much."""
+    with pytest.raises(SpendLimitError):
+        connect(shared_server).jobs.collect(tmp_path / "x", **JOB, files_needed=2, max_spend_cents=19)
+    assert not (tmp_path / "x").exists()
+
+
+@pytest.mark.parametrize(
+    ("fields", "error"),
+    [
+        ({"files_needed": 10_000, "price_per_file_cents": 50_000}, InsufficientCreditsError),
+        ({"extra_body": {"deadline": "2001-01-01T00:00:00Z"}}, InvalidRequestError),
+    ],
+)
+def test_a_refused_job_frees_the_folder(
+    connect: Connect, quick_server: MockServer, tmp_path: Path, fields: dict[str, Any], error: type[Exception]
+) -> None:
+    """Nothing was bought, so another request may have the folder."""
+    client = connect(quick_server)
+    with pytest.raises(error):
+        client.jobs.collect(tmp_path, **{**JOB, "files_needed": 2, **fields})
+    assert not (tmp_path / JOB_FILE).exists()
+    assert len(client.jobs.collect(tmp_path, **JOB, files_needed=2)) == 2
+    assert jobs_bought(quick_server) == 1
+
+
+def test_a_refusal_after_a_failure_keeps_the_folder(
+    connect: Connect, quick_server: MockServer, tmp_path: Path
+) -> None:
+    """The attempt before it may have bought the job, so the key must not be forgotten."""
+    quick_server.faults.add(path="/v1/jobs", method="POST", drop="after")
+    quick_server.faults.add(path="/v1/jobs", method="POST", status=401)
+    client = connect(quick_server)
+    with pytest.raises(AuthenticationError):
+        client.jobs.collect(tmp_path, **JOB, files_needed=2)
+    assert (tmp_path / JOB_FILE).exists()
+    assert len(client.jobs.collect(tmp_path, **JOB, files_needed=2)) == 2
+    assert jobs_bought(quick_server) == 1
+
+
+def test_a_post_whose_answer_is_lost_is_sent_again(
+    connect: Connect, quick_server: MockServer, tmp_path: Path
+) -> None:
+    """With the same key and bytes, also by the next call when the first gave up."""
+    quick_server.faults.add(path="/v1/jobs", method="POST", drop="after", times=2)
+    quick_server.faults.add(path="/v1/jobs", method="POST", status=503, times=1)
+    client = connect(quick_server, max_retries=1)
+    with pytest.raises((ServerError, FirstHandConnectionError)):
+        client.jobs.collect(tmp_path, **JOB, files_needed=2)
+    assert len(client.jobs.collect(tmp_path, **JOB, files_needed=2)) == 2
+    posts = [r for r in quick_server.requests if r.method == "POST"]
+    assert len(posts) == 4
+    assert len({(r.headers["idempotency-key"], r.body) for r in posts}) == 1
+    assert jobs_bought(quick_server) == 1
+
+
+def test_a_key_of_the_callers_continues_from_an_empty_folder(
+    connect: Connect, quick_server: MockServer, tmp_path: Path
+) -> None:
+    """A CI runner has lost its disk: the same key within a day is the same job."""
+    client = connect(quick_server)
+    first = client.jobs.collect(tmp_path / "a", **JOB, files_needed=3, idempotency_key="nightly")
+    second = client.jobs.collect(tmp_path / "b", **JOB, files_needed=3, idempotency_key="nightly")
+    assert first.job.id == second.job.id
+    assert jobs_bought(quick_server) == 1
+
+
+def test_job_json_is_on_disk_before_the_post(connect: Connect, tmp_path: Path) -> None:
+    """When the request arrives, the folder already says what is being bought, and with which key."""
+    seen: list[Any] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        seen.append((request.headers["idempotency-key"], json.loads((tmp_path / JOB_FILE).read_bytes())))
+        return httpx.Response(500)
+
+    with pytest.raises(ServerError):
+        connect(handler=answer, max_retries=0).jobs.collect(tmp_path, **JOB, files_needed=2)
+    ((key, written),) = seen
+    assert written["idempotency_key"] == key
+    assert written["request"] == {**JOB, "files_needed": 2}
+    assert written["job"] is None
+
+
+# ── Going on ─────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def age(dest: Path, seconds: float, **changes: Any) -> None:
+    """Make `job.json` look as if its key had been sent so long ago, and the answer had never come."""
+    written = json.loads((dest / JOB_FILE).read_bytes())
+    written.update(first_sent_at=written["first_sent_at"] - seconds, job=None, **changes)
+    (dest / JOB_FILE).write_text(json.dumps(written))
+
+
+@pytest.mark.parametrize("seconds", [23 * 3600 + 60, 8 * 86_400, -3600])
+def test_an_old_key_is_never_sent_again(
+    connect: Connect, quick_server: MockServer, tmp_path: Path, seconds: float
+) -> None:
+    """Nor one whose age a clock set back hides: the job is found by its metadata."""
+    client = connect(quick_server)
+    first = client.jobs.collect(tmp_path, **JOB, files_needed=3)
+    for _ in range(2):
+        client.jobs.create(**JOB, files_needed=1)
+    age(tmp_path, seconds)
+    since = len(quick_server.requests)
+    again = client.jobs.collect(tmp_path, **JOB, files_needed=3)
+    assert again.job.id == first.job.id
+    assert not [r for r in quick_server.requests[since:] if r.method == "POST"]
+
+
+def test_an_old_key_without_a_job_is_refused(
+    connect: Connect, quick_server: MockServer, tmp_path: Path
+) -> None:
+    """The message names the key, so that a person can look for its job."""
+    client = connect(quick_server)
+    client.jobs.collect(tmp_path, **JOB, files_needed=1)
+    age(tmp_path, 86_400, idempotency_key="lost-key")
+    since = len(quick_server.requests)
+    with pytest.raises(ConfigurationError, match="lost-key"):
+        client.jobs.collect(tmp_path, **JOB, files_needed=1)
+    assert not [r for r in quick_server.requests[since:] if r.method == "POST"]
+
+
+def test_a_young_key_is_sent_again(connect: Connect, quick_server: MockServer, tmp_path: Path) -> None:
+    """The service gives the job it made the first time."""
+    client = connect(quick_server)
+    first = client.jobs.collect(tmp_path, **JOB, files_needed=3)
+    age(tmp_path, 22 * 3600)
+    assert client.jobs.collect(tmp_path, **JOB, files_needed=3).job.id == first.job.id
+    assert jobs_bought(quick_server) == 1
+
+
+def test_another_request_into_the_folder_is_refused(
+    connect: Connect, quick_server: MockServer, tmp_path: Path
+) -> None:
+    """By collect and download_all alike; nothing is sent for it."""
+    client = connect(quick_server)
+    client.jobs.collect(tmp_path / "a", **JOB, files_needed=1)
+    other = client.jobs.create_and_wait(**JOB, files_needed=1).id
+    client.files.download_all(other, tmp_path / "b")
+    since = len(quick_server.requests)
+    with pytest.raises(InvalidArgumentError, match="files_needed differ"):
+        client.jobs.collect(tmp_path / "a", **JOB, files_needed=2)
+    with pytest.raises(InvalidArgumentError, match="another idempotency_key"):
+        client.jobs.collect(tmp_path / "a", **JOB, files_needed=1, idempotency_key="mine")
+    with pytest.raises(InvalidArgumentError, match="download_all"):
+        client.jobs.collect(tmp_path / "b", **JOB, files_needed=1)
+    with pytest.raises(InvalidArgumentError, match="another job"):
+        client.files.download_all(other, tmp_path / "a")
+    assert len(quick_server.requests) == since
+
+
+def test_files_of_no_known_job_are_refused(
+    connect: Connect, quick_server: MockServer, tmp_path: Path
+) -> None:
+    """A manifest without job.json could be of any job, and two in one folder are a mess."""
+    client = connect(quick_server)
+    job_id = client.jobs.collect(tmp_path, **JOB, files_needed=1).job.id
+    (tmp_path / JOB_FILE).unlink()
+    with pytest.raises(ConfigurationError, match=r"no job\.json"):
+        client.jobs.collect(tmp_path, **JOB, files_needed=1)
+    with pytest.raises(ConfigurationError, match=r"no job\.json"):
+        client.files.download_all(job_id, tmp_path)
+
+
+def test_download_all_into_a_collected_folder_adds_to_it(
+    connect: Connect, quick_server: MockServer, tmp_path: Path
+) -> None:
+    """Of the same job, that is; collect still knows its request afterwards."""
+    client = connect(quick_server)
+    dataset = client.jobs.collect(tmp_path, **JOB, files_needed=2)
+    assert len(client.files.download_all(dataset.job.id, tmp_path)) == 2
+    assert len(client.jobs.collect(tmp_path, **JOB, files_needed=2)) == 2
+    assert jobs_bought(quick_server) == 1
+
+
+# ── Ends that are not the wanted one ─────────────────────────────────────────────────────────────────────
+
+
+def test_a_job_that_is_cancelled_gives_what_there_is(
+    connect: Connect, fresh_server: MockServer, tmp_path: Path
+) -> None:
+    """IncompleteJobError has the job as it ended, and the dataset; the same call says it again."""
+    client = connect(fresh_server)
+    with in_background(client.jobs.collect, tmp_path, **JOB, files_needed=3) as ended:
+        job_id = wait_for_job(fresh_server)
+        fresh_server.submit(job_id)
+        fresh_server.clock.advance(minutes=1)
+        with fresh_server.client() as other:
+            other.jobs.cancel(job_id)
+    (error,) = ended
+    assert isinstance(error, IncompleteJobError)
+    assert error.job.status == "cancelled"
+    assert len(error.dataset) == 1
+    assert error.dataset.verify()
+    with pytest.raises(IncompleteJobError, match="1 of 3 files"):
+        client.jobs.collect(tmp_path, **JOB, files_needed=3)
+    assert jobs_bought(fresh_server) == 1
+
+
+def test_one_bad_file_costs_only_itself(connect: Connect, fresh_server: MockServer, tmp_path: Path) -> None:
+    """All others are there and in the manifest; the error names it, and the same call fetches it alone."""
+    job_id = completed_job(fresh_server, 12)
+    client = connect(fresh_server, max_retries=0)
+    files = list(client.files.list(job_id))
+    bad = [files[4].id, files[7].id]
+    fresh_server.faults.add(path=f"/files/{bad[0]}", status=404, times=None)
+    fresh_server.faults.add(path=f"/files/{bad[1]}", drop="before", times=None)
+    told: list[Any] = []
+    with pytest.raises(DownloadError) as caught:
+        client.files.download_all(job_id, tmp_path, on_progress=told.append)
+    assert {file_id for file_id, _ in caught.value.failures} == set(bad)
+    assert "2 of 12" in str(caught.value)
+    assert told[-1].files_done == 10
+    assert {r.file_id for r in Dataset.open(tmp_path)} == {file.id for file in files} - set(bad)
+    assert whole(tmp_path)
+    fresh_server.faults.clear()
+    since = len(fresh_server.requests)
+    assert client.files.download_all(job_id, tmp_path).verify()
+    assert sorted(downloads(fresh_server, since)) == sorted(bad)
+
+
+def test_many_bad_files_are_told_in_brief(connect: Connect, fresh_server: MockServer, tmp_path: Path) -> None:
+    """The message shows three, `failures` has them all."""
+    job_id = completed_job(fresh_server, 5)
+    fresh_server.faults.add(path="/files/*", status=404, times=None)
+    with pytest.raises(DownloadError, match="and 2 more") as caught:
+        connect(fresh_server).files.download_all(job_id, tmp_path)
+    assert len(caught.value.failures) == 5
+    assert not (tmp_path / MANIFEST).exists()
+    assert len(Dataset.open(tmp_path)) == 0
+
+
+def test_wrong_bytes_are_never_kept(connect: Connect, fresh_server: MockServer, tmp_path: Path) -> None:
+    """A file that is not the promised one is an IntegrityError in the list, and not on disk."""
+    job_id = completed_job(fresh_server, 2)
+    fresh_server.faults.add(path="/files/*", garbage=True, times=None)
+    with pytest.raises(DownloadError) as caught:
+        connect(fresh_server).files.download_all(job_id, tmp_path)
+    assert all(isinstance(error, IntegrityError) for _, error in caught.value.failures)
+    assert list((tmp_path / "data").iterdir()) == []
+
+
+def test_a_wait_that_is_over_can_be_continued(
+    connect: Connect, fresh_server: MockServer, tmp_path: Path
+) -> None:
+    """WaitTimeoutError has the job; the job goes on, and the same call continues it."""
+    client = connect(fresh_server)
+    started = time.monotonic()
+    with pytest.raises(WaitTimeoutError, match="it is open") as caught:
+        client.jobs.collect(tmp_path, **JOB, files_needed=1, timeout=0.3)
+    assert time.monotonic() - started < 2
+    assert caught.value.job is not None
+    fresh_server.submit(caught.value.job.id)
+    fresh_server.clock.advance(minutes=1)
+    assert len(client.jobs.collect(tmp_path, **JOB, files_needed=1, timeout=None)) == 1
+    # All is there, so no time is needed to see it.
+    assert len(client.jobs.collect(tmp_path, **JOB, files_needed=1, timeout=0)) == 1
+    assert jobs_bought(fresh_server) == 1
+
+
+def test_the_timeout_holds_for_the_downloads_too(
+    connect: Connect, slow_files: MockServer, tmp_path: Path
+) -> None:
+    """A job that is over, but whose files do not come, ends in time as well."""
+    client = connect(slow_files)
+    with pytest.raises(WaitTimeoutError, match="it is open") as caught:
+        client.jobs.collect(tmp_path, **JOB, files_needed=1, timeout=0)
+    slow_files.submit(caught.value.job.id)
+    slow_files.clock.advance(minutes=1)
+    started = time.monotonic()
+    with pytest.raises(WaitTimeoutError, match="is completed, but its files"):
+        client.jobs.collect(tmp_path, **JOB, files_needed=1, timeout=0.5)
+    assert time.monotonic() - started < 2
+    assert not list(tmp_path.rglob("*.part"))
+
+
+def test_the_timeout_holds_for_the_post_too(
+    connect: Connect, fresh_server: MockServer, tmp_path: Path
+) -> None:
+    """A service that does not answer is not waited for beyond it; the client's own deadline stays its own."""
+    fresh_server.faults.add(path="/v1/jobs", method="POST", delay=3, times=2)
+    started = time.monotonic()
+    with pytest.raises(WaitTimeoutError, match="did not take the job in time"):
+        connect(fresh_server).jobs.collect(tmp_path / "a", **JOB, files_needed=1, timeout=0.2)
+    with pytest.raises(DeadlineExceededError):
+        connect(fresh_server, deadline=0.3).jobs.collect(tmp_path / "b", **JOB, files_needed=1)
+    assert time.monotonic() - started < 3
+
+
+def test_a_second_writer_waits_for_its_turn(connect: Connect, slow_files: MockServer, tmp_path: Path) -> None:
+    """It waits as long as its timeout says, and then says what is in its way."""
+    client = connect(slow_files, max_retries=0)
+    job_id = completed_job(slow_files, 1)
+    with in_background(client.files.download_all, job_id, tmp_path) as ended:
+        wait_until(lambda: bool(downloads(slow_files)))
+        with pytest.raises(WaitTimeoutError, match="another process"):
+            client.jobs.collect(tmp_path, **JOB, files_needed=1, timeout=0.3)
+        slow_files.stop()
+    assert isinstance(ended[0], DownloadError)
+
+
+def test_two_in_one_folder_buy_one_job(connect: Connect, quick_server: MockServer, tmp_path: Path) -> None:
+    """Threads of one process take turns like processes do."""
+    client = connect(quick_server)
+    with in_background(client.jobs.collect, tmp_path, **JOB, files_needed=5) as ended:
+        dataset = client.jobs.collect(tmp_path, **JOB, files_needed=5)
+    assert ended[0].job.id == dataset.job.id
+    assert jobs_bought(quick_server) == 1
+    assert len(downloads(quick_server)) == 5
+
+
+@pytest.mark.parametrize("kind", ["asyncio", "trio"])
+def test_a_cancelled_task_ends_at_once(fresh_server: MockServer, tmp_path: Path, kind: str) -> None:
+    """Within a second, with no thread or temporary file left, and what had come in the manifest."""
+    job_id = completed_job(fresh_server, 60)
+    fresh_server.faults.add(path="/files/*", delay=30, times=None, after=20)
+    took: list[float] = []
+
+    async def run() -> None:
+        async with fresh_server.async_client() as client:
+            await client.files.download_all(job_id, tmp_path)
+
+    def has_come() -> bool:
+        return len(downloads(fresh_server)) >= 28 and len(list((tmp_path / "data").glob("file_*"))) == 20
+
+    async def in_asyncio() -> None:
+        task = asyncio.create_task(run())
+        while not has_come():
+            await asyncio.sleep(0.01)
+        started = time.monotonic()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        took.append(time.monotonic() - started)
+
+    async def in_trio() -> None:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(run)
+            while not has_come():
+                await trio.sleep(0.01)
+            started = time.monotonic()
+            nursery.cancel_scope.cancel()
+        took.append(time.monotonic() - started)
+
+    if kind == "asyncio":
+        asyncio.run(in_asyncio())
+    else:
+        trio.run(in_trio)
+    assert took[0] < 1.5
+    assert len(Dataset.open(tmp_path)) == 20
+    assert whole(tmp_path)
+
+
+def test_what_cannot_heal_ends_it(connect: Connect, fresh_server: MockServer, tmp_path: Path) -> None:
+    """A job that is not there makes no folder's job; a key that was revoked is not waited with."""
+    client = connect(fresh_server)
+    with pytest.raises(NotFoundError):
+        client.files.download_all("job_01JP3Q6K5Y8ZV4T2N9B7X1C0DE", tmp_path / "a")
+    assert not (tmp_path / "a" / JOB_FILE).exists()
+    fresh_server.faults.add(path="/v1/jobs/*", method="GET", status=401, times=None)
+    with pytest.raises(AuthenticationError):
+        client.jobs.collect(tmp_path / "b", **JOB, files_needed=1)
+
+
+# ── URLs and requests ────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_few_urls_that_ended_are_asked_for_alone(
+    connect: Connect, fresh_server: MockServer, tmp_path: Path
+) -> None:
+    """One request each, and the file is there."""
+    job_id = completed_job(fresh_server, 10)
+    fresh_server.faults.add(path="/files/*", expired_url=True, times=2)
+    dataset = connect(fresh_server).files.download_all(job_id, tmp_path)
+    assert dataset.verify()
+    assert len([line for line in api(fresh_server) if line.endswith("/refresh_url")]) == 2
+
+
+def test_many_urls_that_ended_are_renewed_by_pages(
+    connect: Connect, fresh_server: MockServer, tmp_path: Path
+) -> None:
+    """Eight days pass in mid-run: a page of the list brings a hundred URLs for the price of one."""
+    job_id = completed_job(fresh_server, 450)
+    fresh_server.faults.add(path="/files/*", delay=1.5, times=32)
+    client = connect(fresh_server)
+    since = len(fresh_server.requests)
+    with in_background(client.files.download_all, job_id, tmp_path) as ended:
+        wait_until(lambda: len(downloads(fresh_server, since)) >= 8 and len(api(fresh_server, since)) >= 6)
+        fresh_server.clock.advance(days=8)
+    assert ended[0].verify()
+    assert len(ended[0]) == 450
+    asked = api(fresh_server, since)
+    assert len([line for line in asked if line.endswith("/refresh_url")]) == 3
+    assert len(asked) <= 1 + 5 + 3 + 5
+
+
+def test_urls_are_renewed_where_the_list_has_moved_to(
+    connect: Connect, fresh_server: MockServer, tmp_path: Path
+) -> None:
+    """Files that stood at the head are behind hundreds of others by now; they are still found by pages."""
+    client = connect(fresh_server)
+    job_id = client.jobs.create(**JOB, files_needed=300).id
+    for _ in range(50):
+        fresh_server.submit(job_id)
+    fresh_server.clock.advance(minutes=1)
+    fresh_server.faults.add(path="/files/*", delay=1.0, times=32)
+    since = len(fresh_server.requests)
+    with in_background(client.files.download_all, job_id, tmp_path) as ended:
+        wait_until(lambda: len(downloads(fresh_server, since)) >= 8 and len(api(fresh_server, since)) >= 2)
+        for _ in range(250):
+            fresh_server.submit(job_id)
+        fresh_server.clock.advance(days=8)
+    assert len(ended[0]) == 50
+    assert len(api(fresh_server, since)) <= 2 + 3 + 3
+
+
+def test_a_file_that_is_listed_no_more_is_asked_for_alone(connect: Connect, tmp_path: Path) -> None:
+    """The walk over the list ends; its own URL is asked for, and the lack of one is that file's failure."""
+    files = [{"id": f"file_{n}", "content_type": "image/jpeg"} for n in range(6)]
+    asked: list[str] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        path = request.url.path
+        asked.append(path)
+        if path.endswith("/files"):
+            return httpx.Response(200, json={"data": files, "next_cursor": None})
+        if path.endswith("/refresh_url"):
+            return httpx.Response(200, json={"download_url": None})
+        return httpx.Response(200, json={"id": "job_1", "status": "completed"})
+
+    with pytest.raises(DownloadError, match="no URL") as caught:
+        connect(handler=answer).files.download_all("job_1", tmp_path)
+    assert len(caught.value.failures) == 6
+    assert asked.count("/v1/jobs/job_1/files") == 1 + 3
+    assert len([path for path in asked if path.endswith("/refresh_url")]) == 6
+
+
+@pytest.mark.parametrize("files", [1_000, 10_000])
+def test_a_completed_job_costs_few_requests(
+    shared_server: MockServer, tmp_path: Path, files: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A page a hundred files and ten more at most; the first files are fetched while the list is still read."""
+    # What is counted are requests; flushing ten thousand files would only be slow.
+    monkeypatch.setattr("os.fsync", lambda _: None)
+    organization = shared_server.create_organization(cents=10 * files)
+    with shared_server.client(api_key=organization.api_key) as client:
+        job_id = client.jobs.create(
+            **{**JOB, "accepted_formats": ["audio/mpeg"]}, files_per_submission=5, files_needed=files
+        ).id
+        for _ in range(files // 5):
+            shared_server.submit(job_id, files=5, annotations=None)
+        shared_server.clock.advance(minutes=1)
+        since = len(shared_server.requests)
+        dataset = client.files.download_all(job_id, tmp_path)
+    assert len(dataset) == files
+    paths = [r.path for r in shared_server.requests[since:]]
+    assert len(downloads(shared_server, since)) == files
+    assert len(api(shared_server, since)) <= files // 100 + 10
+    first = next(n for n, path in enumerate(paths) if path.startswith("/files/"))
+    last_page = max(n for n, path in enumerate(paths) if path.startswith("/v1/"))
+    assert first < 5 < last_page
+
+
+def test_the_rate_limit_is_kept(connect: Connect, tmp_path: Path) -> None:
+    """With nothing left the next page waits for the reset: not one request is refused."""
+    with MockServer(speed=60, workers=False) as server:
+        job_id = completed_job(server, 5)
+        server.clock.advance(minutes=2)
+        server.rate_limit = 3
+        client = connect(server)
+        since = len(server.requests)
+        for n in range(3):
+            assert len(client.files.download_all(job_id, tmp_path / str(n))) == 5
+        assert all(r.status == 200 for r in server.requests[since:])
+
+
+def test_a_rough_service_is_borne(connect: Connect, quick_server: MockServer, tmp_path: Path) -> None:
+    """Dropped, cut, refused and garbled answers cost time, and nothing else."""
+    for path in ("/v1/jobs", "/v1/jobs/*", "/files/*"):
+        quick_server.faults.add(path=path, drop="after", times=1)
+        quick_server.faults.add(path=path, cut=20, times=1)
+    quick_server.faults.add(path="/v1/jobs/*", garbage=True, times=1)
+    quick_server.faults.add(path="/files/*", status=503, times=1)
+    dataset = connect(quick_server).jobs.collect(tmp_path, **JOB, files_needed=8)
+    assert len(dataset) == 8
+    assert dataset.verify()
+    assert jobs_bought(quick_server) == 1
+
+
+def test_named_files_alone_are_fetched_anew(
+    connect: Connect, fresh_server: MockServer, tmp_path: Path
+) -> None:
+    """What repair stands on: no other file is fetched, and no page is read after the last of them."""
+    job_id = completed_job(fresh_server, 120)
+    client = connect(fresh_server)
+    newest = client.files.list(job_id, limit=1).data[0].id
+    since = len(fresh_server.requests)
+    client.files._refetch(job_id, tmp_path, frozenset({newest}), concurrency=4, on_progress=None)
+    assert downloads(fresh_server, since) == [newest]
+    assert len(api(fresh_server, since)) == 2

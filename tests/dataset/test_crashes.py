@@ -1,0 +1,168 @@
+"""Processes that die, at every step: the same call continues, and one job is paid once."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from firsthandapi import Dataset
+from firsthandapi._core.dataset import JOB_FILE, MANIFEST
+from firsthandapi.testing import MockServer
+
+from .collector import STEPS
+from .support import JOB, downloads, jobs_bought, wait_until, whole
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="kill -9 and Ctrl-C are POSIX signals")
+
+FILES = 12
+
+
+@pytest.fixture
+def server() -> Iterator[MockServer]:
+    with MockServer(speed=300) as server:
+        server.rate_limit = server.organization_rate_limit = None
+        yield server
+
+
+def start(server: MockServer, dest: Path, files: int = FILES, **options: Any) -> subprocess.Popen[str]:
+    """A process that collects."""
+    options = {
+        "api_key": server.api_key, "base_url": server.url, "dest": str(dest),
+        "job": {**JOB, "files_needed": files}, **options,
+    }  # fmt: skip
+    return subprocess.Popen(
+        [sys.executable, str(Path(__file__).with_name("collector.py")), json.dumps(options)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+    )
+
+
+def run(server: MockServer, dest: Path, files: int = FILES, **options: Any) -> int:
+    """Collect in a process of its own; what it ended with."""
+    process = start(server, dest, files, **options)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode in (0, -signal.SIGKILL), errors
+    return process.returncode
+
+
+def check_finished(server: MockServer, dest: Path) -> None:
+    """The same call continues: one job, paid once, and everything there."""
+    with server.client() as client:
+        dataset = client.jobs.collect(dest, **JOB, files_needed=FILES)
+    assert len(dataset) == FILES
+    assert dataset.verify()
+    assert whole(dest)
+    assert not [*dest.rglob("*.part")]
+    assert jobs_bought(server) == 1
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_a_death_at_any_step_costs_nothing(server: MockServer, tmp_path: Path, step: str) -> None:
+    """Before job.json, before and after the POST, in a file, between a file and its row."""
+    dest = tmp_path / "signs"
+    assert run(server, dest, die_before=step) == -signal.SIGKILL
+    assert (dest / JOB_FILE).exists() == (step != "job.json is written")
+    assert bool(server.requests) == (step not in ("job.json is written", "the job is posted"))
+    if (dest / JOB_FILE).exists():
+        # What the manifest of a folder whose writer died names is there, and as it was verified.
+        assert Dataset.open(dest).verify()
+    check_finished(server, dest)
+
+
+@pytest.mark.parametrize("calls", [2, 7])
+def test_a_file_without_its_row_is_taken_in(server: MockServer, tmp_path: Path, calls: int) -> None:
+    """It is held against the hash that the service tells, not fetched again."""
+    assert run(server, tmp_path, die_before="a row is written", calls=calls) == -signal.SIGKILL
+    there = {path.stem for path in (tmp_path / "data").glob("file_*")}
+    since = len(server.requests)
+    check_finished(server, tmp_path)
+    assert there
+    assert not there & set(downloads(server, since))
+
+
+def test_a_torn_row_is_mended(server: MockServer, tmp_path: Path) -> None:
+    """The rows before it stand, its file is taken in, and the manifest is whole again."""
+    assert run(server, tmp_path, tear=True) == -signal.SIGKILL
+    assert not (tmp_path / MANIFEST).read_bytes().endswith(b"\n")
+    assert len(Dataset.open(tmp_path)) == 1
+    check_finished(server, tmp_path)
+
+
+def test_a_death_with_a_lost_answer_buys_nothing_twice(server: MockServer, tmp_path: Path) -> None:
+    """The job was made, its answer never came, and the process ended: the next one asks with the same key."""
+    server.faults.add(path="/v1/jobs", method="POST", drop="after", times=None)
+    process = start(server, tmp_path, client={"max_retries": 0})
+    process.communicate(timeout=60)
+    assert process.returncode == 1
+    server.faults.clear()
+    check_finished(server, tmp_path)
+    assert len({r.headers["idempotency-key"] for r in server.requests if r.method == "POST"}) == 1
+
+
+def test_what_a_dead_process_left_half_done_is_cleared(server: MockServer, tmp_path: Path) -> None:
+    """Temporary files of ours go; a file of the user's that looks alike stays."""
+    assert run(server, tmp_path, die_before="a file is put in place", calls=3) == -signal.SIGKILL
+    assert [*(tmp_path / "data").glob(".*.part")]
+    for name in (".job.json.0123.part", ".metadata.jsonl.0123.part", ".mine.part"):
+        (tmp_path / name).touch()
+    with server.client() as client:
+        client.jobs.collect(tmp_path, **JOB, files_needed=FILES)
+    assert [path.name for path in tmp_path.rglob("*.part")] == [".mine.part"]
+
+
+def test_two_processes_at_once_buy_one_job(server: MockServer, tmp_path: Path) -> None:
+    """One buys and fetches, the other waits and finds it done."""
+    processes = [start(server, tmp_path / "signs") for _ in range(2)]
+    outputs = [process.communicate(timeout=60) for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], outputs
+    assert outputs[0][0] == outputs[1][0]
+    assert len(downloads(server)) == FILES
+    check_finished(server, tmp_path / "signs")
+
+
+def test_ctrl_c_ends_within_a_second(server: MockServer, tmp_path: Path) -> None:
+    """No temporary file is left, and all that had come is in the manifest."""
+    server.faults.add(path="/files/*", delay=60, times=None, after=5)
+    process = start(server, tmp_path)
+    wait_until(lambda: len(downloads(server)) >= FILES, 30)
+    started = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == 130, errors
+    assert time.monotonic() - started < 2
+    assert len(Dataset.open(tmp_path)) == 5
+    assert whole(tmp_path)
+    server.faults.clear()
+    check_finished(server, tmp_path)
+
+
+def test_a_copy_of_the_process_does_not_keep_the_folder(server: MockServer, tmp_path: Path) -> None:
+    """A forked child has a copy of the lock's descriptor; the folder is free when the parent is done."""
+    child = 0
+
+    def fork(_: Any) -> None:
+        nonlocal child
+        if not child:
+            child = os.fork()
+            if not child:
+                time.sleep(30)
+                os._exit(0)
+
+    with server.client() as client:
+        try:
+            client.jobs.collect(tmp_path, **JOB, files_needed=2, on_progress=fork)
+            client.jobs.collect(tmp_path, **JOB, files_needed=2, timeout=5)
+        finally:
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)

@@ -1,0 +1,331 @@
+"""`jobs.follow`: each approved file once, soon after it is approved, at few requests."""
+
+from __future__ import annotations
+
+import time
+from itertools import pairwise
+from typing import Any
+
+import httpx
+import pytest
+
+from client.support import Connect, FakeClock
+from firsthandapi.errors import (
+    AuthenticationError,
+    InvalidArgumentError,
+    PaginationError,
+    RateLimitError,
+    WaitTimeoutError,
+)
+from firsthandapi.testing import MockServer
+
+from .support import JOB, api, completed_job, in_background, wait_until
+
+JOB_ID = "job_01JP3Q6K5Y8ZV4T2N9B7X1C0DE"
+PAGE = f"/v1/jobs/{JOB_ID}/files"
+
+
+class Service:
+    """A service in the time of a fake clock: files are approved, and the status changes, by a timetable."""
+
+    def __init__(
+        self, *, files: dict[float, int] | None = None, status: dict[float, str] | None = None
+    ) -> None:
+        self.files = files or {}
+        self.statuses = {0.0: "open", **(status or {})}
+        self.clock = FakeClock()
+        self.started = 0.0
+        # When, and `head`, `page`, or for how long a poll was to be held.
+        self.asked: list[tuple[float, str]] = []
+        self.holds = True
+        self.failures: list[Any] = []
+        self.late: dict[float, str] = {}
+
+    @property
+    def now(self) -> float:
+        return round(self.clock.now - self.started, 6)
+
+    def status(self, at: float) -> str:
+        return self.statuses[max(when for when in self.statuses if when <= at)]
+
+    def approved(self) -> list[dict[str, Any]]:
+        """Newest first, but for those that come late."""
+        count = sum(number for when, number in self.files.items() if when <= self.now)
+        names = [f"file_{n}" for n in reversed(range(count))]
+        names += [name for when, name in self.late.items() if when <= self.now]
+        return [{"id": name, "content_type": "image/jpeg"} for name in names]
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        if request.url.path == PAGE:
+            assert request.url.params["min_score"] == "1"
+            cursor = request.url.params.get("cursor")
+            self.asked.append((self.now, "page" if cursor else "head"))
+            if self.failures:
+                return self.fail()
+            files = self.approved()
+            # A cursor names the file it stands behind, so new ones do not move it.
+            start = 0 if cursor is None else 1 + next(n for n, one in enumerate(files) if one["id"] == cursor)
+            page = files[start : start + 100]
+            more = start + 100 < len(files)
+            return httpx.Response(200, json={"data": page, "next_cursor": page[-1]["id"] if more else None})
+        hold = float((request.headers.get("prefer") or "wait=0").partition("=")[2])
+        self.asked.append((self.now, f"poll {hold:g}"))
+        if self.failures:
+            return self.fail()
+        if self.holds:
+            before = self.status(self.now)
+            changes = [when for when in self.statuses if when > self.now and self.status(when) != before]
+            self.clock.pass_(min([self.now + hold, *changes]) - self.now)
+        return httpx.Response(200, json={"id": JOB_ID, "status": self.status(self.now), "files_approved": 0})
+
+    def fail(self) -> httpx.Response:
+        failure = self.failures.pop(0)
+        if isinstance(failure, Exception):
+            raise failure
+        return httpx.Response(failure.status_code, headers=failure.headers, content=failure.content)
+
+    def heads(self) -> list[float]:
+        return [at for at, what in self.asked if what == "head"]
+
+
+def timed(
+    connect: Connect, service: Service, timeout: float | None = None, **options: Any
+) -> list[tuple[float, str]]:
+    """Follow the job to its end: when each file came, and its id."""
+    client = connect(handler=service, **options)
+    service.clock = connect.clock(client)
+    service.started = service.clock.now
+    if connect.loop is None:
+        return [(service.now, file.id) for file in client.jobs.follow(JOB_ID, timeout=timeout)]
+
+    async def collect() -> list[tuple[float, str]]:
+        files = client.target.jobs.follow(JOB_ID, timeout=timeout)
+        return [(service.now, file.id) async for file in files]
+
+    return connect.loop.run(collect())
+
+
+def follow(connect: Connect, service: Service, timeout: float | None = None, **options: Any) -> list[str]:
+    """Follow the job to its end; the ids of the files."""
+    return [file_id for _, file_id in timed(connect, service, timeout, **options)]
+
+
+def test_a_file_comes_within_twelve_seconds(connect: Connect) -> None:
+    """While the job is in progress nothing tells of a file, so the head of the list is read every 10 s."""
+    approved = [15.0, *(40.0 + n for n in range(60))]
+    service = Service(files=dict.fromkeys(approved, 1), status={15.0: "in_progress", 200.0: "completed"})
+    came = timed(connect, service)
+    assert len(came) == 61
+    at_of = {file_id: at for at, file_id in came}
+    assert all(at_of[f"file_{n}"] - at <= 12 for n, at in enumerate(approved))
+    assert all(later - earlier <= 10.5 for earlier, later in pairwise(service.heads()))
+
+
+def test_a_change_of_status_is_looked_at_at_once(connect: Connect) -> None:
+    """The first file changes the status, which wakes the poll."""
+    service = Service(files={4.0: 1}, status={4.0: "in_progress", 6.0: "completed"})
+    assert timed(connect, service) == [(4.0, "file_0")]
+    assert service.now == 6.0
+
+
+def test_only_the_head_is_read_again(connect: Connect) -> None:
+    """Not the whole list each round: with a thousand files there already, a round costs one page."""
+    service = Service(files={0.0: 1_000, 35.0: 1}, status={0.0: "in_progress", 100.0: "completed"})
+    assert len(follow(connect, service)) == 1_001
+    rounds = [what for at, what in service.asked if 0 < at < 100]
+    assert rounds.count("page") == 0
+    assert rounds.count("head") <= 11
+    assert len(service.asked) <= 10 + 2 * 12 + 11
+
+
+def test_many_new_files_are_read_to_the_first_known(connect: Connect) -> None:
+    """More than a page came between two looks: the walk goes on until it meets a known one."""
+    service = Service(files={0.0: 5, 12.0: 250}, status={0.0: "in_progress", 30.0: "completed"})
+    came = timed(connect, service)
+    assert len(came) == len({file_id for _, file_id in came}) == 255
+    assert max(at for at, _ in came) <= 21
+
+
+def test_nothing_is_missed_at_the_end(connect: Connect) -> None:
+    """Files that came with the end, or far behind known ones, are met by one full pass."""
+    service = Service(files={5.0: 150, 25.0: 1}, status={5.0: "in_progress", 25.0: "completed"})
+    service.late = {21.0: "file_late"}
+    assert sorted(follow(connect, service)) == sorted([*(f"file_{n}" for n in range(151)), "file_late"])
+
+
+def test_a_list_that_shifts_gives_nothing_twice(connect: Connect) -> None:
+    """Pages that overlap, one that names a file twice, and an empty one: each file comes once."""
+    pages: dict[str | None, Any] = {
+        None: {"data": [{"id": "file_3"}, {"id": "file_3"}, {"id": "file_2"}], "next_cursor": "a"},
+        "a": {"data": [{"id": "file_2"}, {"id": "file_1"}], "next_cursor": "b"},
+        "b": {"data": [], "next_cursor": "c"},
+        "c": {"data": [{"id": "file_0"}], "next_cursor": None},
+    }
+    polls: list[str] = ["completed", "in_progress"]
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.url.path == PAGE:
+            asked.append(request.url.params.get("cursor"))
+            return httpx.Response(200, json=pages[asked[-1]])
+        return httpx.Response(200, json={"id": JOB_ID, "status": polls.pop()})
+
+    asked: list[str | None] = []
+    client = connect(handler=answer)
+    connect.clock(client)
+    assert [file.id for file in client.jobs.follow(JOB_ID)] == ["file_3", "file_2", "file_1", "file_0"]
+    assert asked == [None, "a", "b", "c"] * 2
+
+
+def test_a_repeated_cursor_is_an_error(connect: Connect, fresh_server: MockServer) -> None:
+    """Following it would never end."""
+    job_id = completed_job(fresh_server, 1)
+    fresh_server.faults.add(path=f"/v1/jobs/{job_id}/files", repeat_cursor=True, times=None)
+    with pytest.raises(PaginationError):
+        list(connect(fresh_server).jobs.follow(job_id))
+
+
+def test_an_unknown_status_keeps_going(connect: Connect) -> None:
+    """Only completed and cancelled end it."""
+    service = Service(files={20.0: 1}, status={5.0: "under_review", 50.0: "cancelled"})
+    assert follow(connect, service) == ["file_0"]
+    assert service.now == 50.0
+
+
+def test_a_job_that_is_over_costs_its_list(connect: Connect) -> None:
+    """One look at the job, and each page once."""
+    service = Service(files={0.0: 250}, status={0.0: "completed"})
+    assert len(follow(connect, service)) == 250
+    assert [what for _, what in service.asked] == ["poll 0", "head", "page", "page"]
+
+
+def test_a_service_without_long_poll_is_not_hammered(connect: Connect) -> None:
+    """Answers that come too early are followed by pauses that grow."""
+    service = Service(files={300.0: 1}, status={0.0: "in_progress", 600.0: "completed"})
+    service.holds = False
+    assert follow(connect, service) == ["file_0"]
+    assert len(service.asked) < 3 * 60 + 20
+    assert all(later - earlier <= 10.5 for earlier, later in pairwise(service.heads()))
+
+
+@pytest.mark.parametrize("deadline", [1.0, 5.0])
+def test_a_short_deadline_of_the_client_does_not_end_the_polls(connect: Connect, deadline: float) -> None:
+    """A poll is a call, so its answer has time to come within it."""
+    service = Service(files={20.0: 1}, status={25.0: "completed"})
+    assert follow(connect, service, deadline=deadline) == ["file_0"]
+    assert all(float(what[5:]) < deadline for _, what in service.asked if what.startswith("poll"))
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        httpx.ConnectError("down"),
+        httpx.ReadError("cut"),
+        httpx.ReadTimeout("slow"),
+        httpx.Response(503),
+        httpx.Response(200, content=b"<html>"),
+        httpx.Response(429, headers={"retry-after": "7"}),
+    ],
+)
+def test_a_failure_that_heals_is_borne(connect: Connect, failure: Any) -> None:
+    """Of a poll or of the list, again and again: the walk goes on where it was."""
+    service = Service(files={0.0: 150, 30.0: 1}, status={0.0: "in_progress", 300.0: "completed"})
+    answer, requests = service.__call__, 0
+
+    def fail_often(request: httpx.Request) -> httpx.Response:
+        nonlocal requests
+        requests += 1
+        if requests in (1, 2, 4, 6, 7, 8, 9, 10, 11, 13, 20, 21):
+            service.failures = [failure]
+        return answer(request)
+
+    client = connect(handler=fail_often)
+    service.clock = connect.clock(client)
+    service.started = service.clock.now
+    seen = [file.id for file in client.jobs.follow(JOB_ID)]
+    assert len(seen) == len(set(seen)) == 151
+
+
+def test_a_service_that_is_down_is_asked_ever_less(connect: Connect) -> None:
+    """The pauses between failed polls grow to 10 s."""
+    service = Service(status={3_600.0: "completed"})
+    service.failures = [httpx.ConnectError("down")] * 1_000
+    with pytest.raises(WaitTimeoutError):
+        follow(connect, service, timeout=600)
+    assert len(service.asked) < 70
+
+
+@pytest.mark.parametrize(("status", "error"), [(401, AuthenticationError), (429, RateLimitError)])
+def test_what_cannot_heal_in_time_is_told(connect: Connect, status: int, error: type[Exception]) -> None:
+    """A revoked key, or a pause longer than the timeout leaves."""
+    service = Service(status={10.0: "in_progress"})
+    service.failures = [httpx.Response(status, headers={"retry-after": "59"})]
+    with pytest.raises(error):
+        follow(connect, service, timeout=50)
+
+
+@pytest.mark.parametrize("timeout", [0.5, 5.0, 12.0, 25.7])
+def test_the_timeout_is_kept(connect: Connect, timeout: float) -> None:
+    """To the moment, whatever the rest of a round is; the error has the job as last seen."""
+    service = Service(files={1.0: 3}, status={1.0: "in_progress", 100.0: "completed"})
+    with pytest.raises(WaitTimeoutError, match="the job goes on") as caught:
+        follow(connect, service, timeout=timeout)
+    assert service.now == pytest.approx(timeout, abs=0.01)
+    assert caught.value.job is not None
+
+
+def test_without_time_a_job_that_is_over_is_given(connect: Connect) -> None:
+    """A timeout of 0 looks once; if even that fails there is no job to tell of."""
+    assert len(follow(connect, Service(files={0.0: 3}, status={0.0: "completed"}), timeout=0)) == 3
+    with pytest.raises(WaitTimeoutError):
+        follow(connect, Service(), timeout=0)
+    down = Service()
+    down.failures = [httpx.ConnectError("down")]
+    with pytest.raises(WaitTimeoutError) as caught:
+        follow(connect, down, timeout=0)
+    assert caught.value.job is None
+
+
+def test_bad_arguments_are_told_at_once(connect: Connect, shared_server: MockServer) -> None:
+    """Not when the walk begins."""
+    with pytest.raises(InvalidArgumentError):
+        connect(shared_server).jobs.follow("../me")
+    with pytest.raises(InvalidArgumentError):
+        connect(shared_server).jobs.follow(JOB_ID, timeout=-1)
+
+
+def test_a_real_job_is_followed(connect: Connect) -> None:
+    """Workers of the bundled server deliver, are rejected and retried; every approved file comes once."""
+    with MockServer(speed=100) as server:
+        server.rate_limit = None
+        client = connect(server)
+        job = client.jobs.create(**JOB, files_needed=20)
+        files = list(client.jobs.follow(job.id))
+        assert len({file.id for file in files}) == len(files) == 20
+        assert all(file.download_url for file in files)
+        server.check_books()
+
+
+def test_a_walk_that_is_left_early_asks_no_more(fresh_server: MockServer) -> None:
+    """`break` is the end of it."""
+    with fresh_server.client() as client:
+        job_id = client.jobs.create(**JOB, files_needed=2).id
+        fresh_server.submit(job_id)
+        fresh_server.clock.advance(minutes=1)
+        for _ in client.jobs.follow(job_id):
+            break
+        since = len(fresh_server.requests)
+        time.sleep(0.05)
+        assert api(fresh_server, since) == []
+
+
+def test_a_held_poll_wakes(connect: Connect, fresh_server: MockServer) -> None:
+    """Over a real socket: the file is there long before its ten seconds."""
+    client = connect(fresh_server)
+    job_id = client.jobs.create(**JOB, files_needed=1).id
+    with in_background(lambda: [file.id for file in client.jobs.follow(job_id)]) as ended:
+        wait_until(lambda: any("prefer" in r.headers for r in fresh_server.requests))
+        work = fresh_server.submit(job_id)
+        started = time.monotonic()
+        fresh_server.clock.advance(minutes=1)
+    assert time.monotonic() - started < 5
+    assert ended[0] == list(work.file_ids)

@@ -1,0 +1,414 @@
+"""What the files of a dataset say and mean: rules without I/O."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import re
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from firsthandapi._core.dataset import (
+    COLUMNS,
+    JobFile,
+    Record,
+    Verification,
+    check_same_request,
+    folder_of,
+    is_mixed,
+    kind_of,
+    manifest_line,
+    next_step,
+    parse_job_file,
+    parse_manifest,
+    record_of,
+    unified,
+)
+from firsthandapi._core.decode import decode
+from firsthandapi.errors import ConfigurationError, InvalidArgumentError
+from firsthandapi.types import File
+
+SHA = "ab" * 32
+ROW: dict[str, Any] = {
+    "file_name": "data/file_1.jpg",
+    "file_id": "file_1",
+    "size_bytes": 3,
+    "sha256": SHA,
+    "content_type": "image/jpeg",
+}
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=12,
+)
+NAMES = st.text() | st.sampled_from(["objects", "scene", "actions", "scenes", "transcript_segments"])
+
+
+def lines(*rows: Any) -> bytes:
+    return b"".join(json.dumps(row).encode() + b"\n" for row in rows)
+
+
+def file(**fields: Any) -> File:
+    return decode(File, json.dumps({"id": "file_1", "content_type": "image/jpeg", **fields}).encode(), None)
+
+
+def row_of(**fields: Any) -> Record:
+    return record_of(file(**fields), size_bytes=3, sha256=SHA, job_id="job_1")
+
+
+# ── Layout ───────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("content_type", "kind"),
+    [
+        ("image/jpeg", "image"),
+        ("AUDIO/wav", "audio"),
+        ("video/mp4; codecs=x", "video"),
+        ("application/pdf", None),
+        ("", None),
+        (None, None),
+    ],
+)
+def test_a_kind_is_the_first_half_of_a_type(content_type: str | None, kind: str | None) -> None:
+    """Only image, audio and video are kinds."""
+    assert kind_of(content_type) == kind
+
+
+@pytest.mark.parametrize(
+    ("formats", "mixed"),
+    [
+        (["image/jpeg", "image/png"], False),
+        (["image/jpeg", "audio/wav"], True),
+        (["image/jpeg", "application/pdf"], False),
+        ([], False),
+        (None, False),
+    ],
+)
+def test_a_job_of_several_kinds_is_mixed(formats: list[str] | None, mixed: bool) -> None:
+    """One folder a kind, but only where there are several."""
+    assert is_mixed(formats) is mixed
+
+
+def test_the_folder_of_a_file() -> None:
+    """None for a job of one kind; else the kind's, and `other` for what is none."""
+    assert folder_of("audio/wav", mixed=False) == ""
+    assert folder_of("audio/wav", mixed=True) == "audio"
+    assert folder_of("application/pdf", mixed=True) == "other"
+
+
+# ── Rows ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_row_says_what_is_known_of_a_file() -> None:
+    """Every column, none of them a URL, and the worker's name only as text."""
+    row = row_of(
+        job_id="job_2",
+        submission_id="sub_1",
+        ai_star_rating=5,
+        original_filename="../../.ssh/authorized_keys",
+        width=640,
+        height=480,
+        captured_at="2026-11-25T01:02:03Z",
+        worker_region="US-CA",
+        created_at="2026-11-25T01:02:03.500Z",
+        download_url="https://storage/x?X-Amz-Signature=5ecret",
+        annotations={"type": "image", "objects": ["cup"], "more": [1]},
+    )
+    assert tuple(vars(row)) == COLUMNS
+    assert row.file_name == "data/file_1.jpg"
+    assert row.original_filename == "../../.ssh/authorized_keys"
+    assert row.job_id == "job_2"
+    assert row.captured_at == "2026-11-25T01:02:03Z"
+    assert row.annotations is not None
+    assert row.annotations["objects"] == [{"label": "cup", "confidence": None}]
+    assert json.loads(row.annotations_json or "") == {"type": "image", "objects": ["cup"], "more": [1]}
+    assert b"5ecret" not in manifest_line(row)
+
+
+def test_a_row_takes_what_the_service_left_out_as_null() -> None:
+    """The job is the one asked for; the rest is null, and in every row there."""
+    row = row_of()
+    assert row.job_id == "job_1"
+    assert [name for name, value in vars(row).items() if value is not None] == [
+        "file_name", "file_id", "job_id", "content_type", "size_bytes", "sha256",
+    ]  # fmt: skip
+
+
+def test_a_secret_in_a_workers_name_is_masked() -> None:
+    """A name may hold anything, an API key too."""
+    assert "5ecret" not in str(row_of(original_filename="fh_live_5ecret5ecret5ecret.jpg"))
+
+
+def test_numbers_that_no_table_holds_are_left_out() -> None:
+    """One odd number must not make the whole folder unreadable."""
+    row = row_of(width=2**63, height=-(2**63))
+    assert (row.width, row.height) == (None, -(2**63))
+    nan = unified({"objects": [{"label": "x", "confidence": math.nan}]}, "image")
+    assert nan is not None
+    assert nan["objects"] == [{"label": "x", "confidence": None}]
+
+
+def test_a_record_can_be_a_key() -> None:
+    """Records go into sets, whatever their annotations are."""
+    row = row_of(annotations={"type": "image"})
+    assert len({row, replace(row), replace(row, file_id="file_2")}) == 2
+
+
+# ── Annotations ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_objects_are_made_one_shape() -> None:
+    """Labels, objects and junk in one list come out as objects."""
+    made = unified({"objects": ["cup", {"label": "tree", "confidence": 1, "box": [1]}, 5]}, "image")
+    assert made is not None
+    assert made["objects"] == [
+        {"label": "cup", "confidence": None},
+        {"label": "tree", "confidence": 1.0},
+        {"label": None, "confidence": None},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("annotations", "kind", "path", "expected"),
+    [
+        ({"color_palette": ["#fff", 3, None]}, "image", ("color_palette",), ["#fff"]),
+        ({"color_palette": "#fff"}, "image", ("color_palette",), []),
+        ({"scene": "kitchen"}, "image", ("scene",), {"setting": None, "indoor": None}),
+        ({"scene": {"indoor": 1}}, "image", ("scene", "indoor"), None),
+        ({"text_extraction": 12}, "image", ("text_extraction",), None),
+        ({"speaker_count": True}, "audio", ("speaker_count",), None),
+        ({"speaker_count": 10**30}, "audio", ("speaker_count",), None),
+        ({"transcript_segments": [{"start": 1, "text": "hi"}]}, "audio", ("transcript_segments",),
+         [{"start": 1.0, "end": None, "text": "hi", "speaker": None}]),
+        ({"transcript_segments": [{"start": 10**400}]}, "video", ("transcript_segments",),
+         [{"start": None, "end": None, "text": None, "speaker": None}]),
+        ({"tracked_objects": ["dog", {"label": "cat", "scenes": [1, "2"]}]}, "video", ("tracked_objects",),
+         [{"label": "dog", "scenes": []}, {"label": "cat", "scenes": [1]}]),
+    ],
+)  # fmt: skip
+def test_what_does_not_fit_is_left_out(
+    annotations: Any, kind: Any, path: tuple[str, ...], expected: Any
+) -> None:
+    """A value of another type is null, in a list it is gone; `annotations_json` has it."""
+    made: Any = unified(annotations, kind)
+    for name in path:
+        made = made[name]
+    assert made == expected
+
+
+def test_no_annotations_and_no_kind_are_null() -> None:
+    """There is no shape for what is of no known kind."""
+    assert unified(None, "image") is None
+    assert unified({"objects": []}, None) is None
+
+
+def shape(value: Any) -> Any:
+    """The keys of a value, all the way down."""
+    return {name: shape(inner) for name, inner in value.items()} if isinstance(value, dict) else None
+
+
+@given(st.dictionaries(NAMES, JSON), st.sampled_from(["image", "audio", "video"]))
+def test_annotations_of_any_shape_give_the_same_keys(annotations: dict[str, Any], kind: Any) -> None:
+    """Whatever the service sends, a table can be made of it, and doing it again changes nothing."""
+    made = unified(annotations, kind)
+    assert shape(made) == shape(unified({}, kind))
+    assert unified(made, kind) == made
+    json.dumps(made, allow_nan=False)
+
+
+@given(JSON)
+def test_annotations_of_any_shape_become_a_row(annotations: Any) -> None:
+    """From the wire to the manifest and back: the row that was written is the row that is read."""
+    row = row_of(annotations=annotations)
+    assert parse_manifest(manifest_line(row)) == [row]
+
+
+# ── The manifest ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_what_was_written_is_read() -> None:
+    """Rows in order; a lone surrogate in a name costs the character, not the row."""
+    rows = [row_of(), row_of(id="file_2", annotations={"type": "image"}, original_filename="ünï\u2028.jpg")]
+    assert parse_manifest(b"".join(map(manifest_line, rows))) == rows
+    (odd,) = parse_manifest(manifest_line(replace(rows[0], original_filename="a\ud800b")))
+    assert odd.original_filename == "a?b"
+
+
+def test_a_torn_last_line_is_left_out() -> None:
+    """A crash cuts the last line; the rest is good. Empty lines say nothing."""
+    whole = lines(ROW) + b"\n"
+    for cut in range(1, len(lines(ROW))):
+        assert len(parse_manifest(whole + lines({**ROW, "file_id": "file_2"})[:cut])) == 1
+    assert parse_manifest(b"") == []
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "/etc/passwd", "../x.jpg", "data/../x.jpg", "data/../../x.jpg", "data//x.jpg", "data/", "data/.x.jpg",
+        "x.jpg", "data/a/b.jpg", "data\\x.jpg", "data/x\0.jpg", "data/x.jpg\n", "data/x", "C:\\x.jpg", "data/x:y.jpg",
+        "DATA/x.jpg", "data/é.jpg", "data/x.jpg/", "data/-x.jpg", " data/x.jpg", "data/" + "x" * 129 + ".jpg", None, 5,
+        ["data/x.jpg"],
+    ],
+)  # fmt: skip
+def test_a_name_outside_data_is_refused(name: Any) -> None:
+    """A folder may come from a stranger: only `data/` and a plain name is a place for a file."""
+    with pytest.raises(ConfigurationError, match=r"line 1: file_name"):
+        parse_manifest(lines({**ROW, "file_name": name}))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"file_id": None}, {"file_id": "../x"}, {"file_id": 5}, {"size_bytes": -1}, {"size_bytes": "3"},
+        {"size_bytes": True}, {"size_bytes": 2**63}, {"size_bytes": None}, {"sha256": SHA.upper()}, {"sha256": None},
+        {"sha256": SHA + "\n"}, {"job_id": 5}, {"original_filename": {}}, {"width": "1"}, {"width": True},
+        {"width": 2**64}, {"duration_seconds": "1"}, {"duration_seconds": math.inf}, {"annotations": []},
+        {"annotations_json": {}},
+    ],
+)  # fmt: skip
+def test_a_row_that_is_not_ours_is_refused(changes: dict[str, Any]) -> None:
+    """Every column is checked, so that whoever reads the records may rely on their types."""
+    with pytest.raises(ConfigurationError, match="line 2"):
+        parse_manifest(lines(ROW, {**ROW, **changes}))
+
+
+@pytest.mark.parametrize(
+    "line", [b"x", b"[]", b"null", b"5", b"\xff\xfe", b"[" * 100_000, b"9" * 10_000, b'{"a":', b"\0" * 100]
+)
+def test_a_line_that_is_no_object_is_refused(line: bytes) -> None:
+    """Junk, however deep or long, is an error of ours."""
+    with pytest.raises(ConfigurationError, match="line 1"):
+        parse_manifest(line + b"\n")
+
+
+def test_a_row_of_a_stranger_gets_our_columns() -> None:
+    """What is missing is null, what is unknown is left out, whole seconds are numbers like others."""
+    (row,) = parse_manifest(
+        lines({**ROW, "duration_seconds": 2, "url": "x", "annotations": {"objects": ["cup"]}})
+    )
+    assert row.duration_seconds == 2.0
+    assert type(row.duration_seconds) is float
+    assert row.width is None
+    assert shape(row.annotations) == shape(unified({}, "image"))
+
+
+@given(st.binary(max_size=300) | st.lists(st.binary(max_size=40)).map(b"\n".join))
+def test_hostile_bytes_are_refused(content: bytes) -> None:
+    """Any bytes give rows or a ConfigurationError."""
+    with contextlib.suppress(ConfigurationError):
+        parse_manifest(content)
+
+
+@given(st.dictionaries(st.sampled_from(COLUMNS), JSON), st.text() | st.from_regex(r"data/.{0,9}\.[a-z]{3}"))
+def test_hostile_rows_never_lead_outside(changes: dict[str, Any], name: str) -> None:
+    """A row that is taken names a plain file in `data/`, and all its columns are what they say."""
+    content = json.dumps({**ROW, **changes, "file_name": name}).encode() + b"\n"
+    with contextlib.suppress(ConfigurationError):
+        (row,) = parse_manifest(content)
+        assert re.fullmatch(r"data/[A-Za-z0-9][A-Za-z0-9_\-]*\.[a-z0-9]{1,5}", row.file_name)
+        assert tuple(vars(row)) == COLUMNS
+
+
+# ── job.json ─────────────────────────────────────────────────────────────────────────────────────────────
+
+ORDERED = JobFile({"files_needed": 2}, "key", 1_000.0, None)
+BOUGHT = replace(ORDERED, job={"id": "job_1", "status": "open"})
+FETCHED = JobFile(None, None, None, {"id": "job_1"})
+
+
+@pytest.mark.parametrize("job_file", [ORDERED, BOUGHT, FETCHED])
+def test_job_json_is_read_as_it_was_written(job_file: JobFile) -> None:
+    """Before the POST, after it, and of a folder that was only downloaded."""
+    assert parse_job_file(job_file.encode()) == job_file
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"version": 2}, {"version": None}, {"request": []}, {"idempotency_key": None}, {"idempotency_key": "ä"},
+        {"idempotency_key": 5}, {"first_sent_at": None}, {"first_sent_at": "now"}, {"first_sent_at": True},
+        {"first_sent_at": math.nan}, {"first_sent_at": math.inf}, {"first_sent_at": -1}, {"first_sent_at": 1e15},
+        {"job": []}, {"job": {}}, {"job": {"id": 5}}, {"job": {"id": "../me"}}, {"job": "job_1"},
+        {"request": None, "job": {"id": "job_1"}},
+        {"request": None, "idempotency_key": None, "first_sent_at": None},
+    ],
+)  # fmt: skip
+def test_a_job_json_that_is_not_ours_is_refused(changes: dict[str, Any]) -> None:
+    """A request without its key would be bought again; a job without an id cannot be continued."""
+    row = {"version": 1, **vars(ORDERED), **changes}
+    with pytest.raises(ConfigurationError, match=r"job\.json"):
+        parse_job_file(json.dumps(row).encode())
+
+
+@given(st.binary(max_size=200) | JSON.map(lambda value: json.dumps(value).encode()))
+def test_junk_in_job_json_is_refused(content: bytes) -> None:
+    """Any bytes that are not ours are a ConfigurationError."""
+    with pytest.raises(ConfigurationError):
+        parse_job_file(content)
+
+
+HOUR = 3600.0
+
+
+@pytest.mark.parametrize(
+    ("after", "step"),
+    [
+        (0.0, "post"),
+        (60.0, "post"),
+        (23 * HOUR, "post"),
+        (23 * HOUR + 1, "find"),
+        (24 * HOUR, "find"),
+        (8 * 24 * HOUR, "find"),
+        (-200.0, "post"),
+        (-400.0, "find"),
+        (-8 * 24 * HOUR, "find"),
+    ],
+)
+def test_what_a_crash_before_the_answer_means(after: float, step: str) -> None:
+    """A young key is sent again; an old one, or one whose age a clock hides, never is."""
+    assert next_step(ORDERED, now=1_000.0 + after) == step
+
+
+@pytest.mark.parametrize("after", [0.0, 1e9, -1e9])
+def test_a_known_job_is_continued(after: float) -> None:
+    """Whatever the clock says."""
+    assert next_step(BOUGHT, now=1_000.0 + after) == "continue"
+    assert next_step(FETCHED, now=after) == "continue"
+
+
+def test_the_same_request_is_let_through() -> None:
+    """With its own key, or with none given."""
+    check_same_request(ORDERED, {"files_needed": 2}, None)
+    check_same_request(ORDERED, {"files_needed": 2}, "key")
+
+
+@pytest.mark.parametrize(
+    ("found", "request_", "key", "field", "says"),
+    [
+        (ORDERED, {"files_needed": 3, "title": "x"}, None, "dest", "files_needed, title differ"),
+        (ORDERED, {}, None, "dest", "files_needed differ"),
+        (ORDERED, {"files_needed": 2}, "other", "idempotency_key", "(key)"),
+        (FETCHED, {"files_needed": 2}, None, "dest", "download_all"),
+    ],
+)
+def test_another_request_is_refused(
+    found: JobFile, request_: Any, key: str | None, field: str, says: str
+) -> None:
+    """The message names what differs, or the key that the folder has."""
+    with pytest.raises(InvalidArgumentError) as caught:
+        check_same_request(found, request_, key)
+    assert caught.value.field == field
+    assert says in str(caught.value)
+
+
+def test_a_verification_is_true_if_all_is_well() -> None:
+    """So that `assert dataset.verify()` says it."""
+    assert Verification(True, (), (), ("data/x",))
+    assert not Verification(False, (), ("data/x",), ())
