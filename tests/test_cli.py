@@ -128,3 +128,27 @@ def test_a_missing_extra_says_how_to_install_it(missing: str) -> None:
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert run.returncode == 2
     assert run.stderr.strip() == "The command line needs an extra: pip install 'firsthandapi[cli]'"
+
+
+def test_a_busy_port_and_a_bad_speed_are_usage_errors() -> None:
+    """One line that names the option, not a traceback."""
+    with MockServer() as server:
+        port = server.url.rpartition(":")[2]
+        busy = firsthandapi("mock-server", "--port", port)
+    slow = firsthandapi("mock-server", "--port", "0", "--speed", "nan")
+    assert (busy.returncode, slow.returncode) == (2, 2)
+    assert f"--port {port} cannot be used" in busy.stderr
+    assert "--speed must be" in slow.stderr
+    assert "Traceback" not in busy.stderr + slow.stderr
+
+
+def test_demo_needs_no_proxy_and_a_folder(tmp_path: Path) -> None:
+    """A proxy in the environment is none of the demo's business; a file in the way is told of."""
+    (tmp_path / "taken").write_bytes(b"")
+    proxied = firsthandapi(
+        "demo", cwd=tmp_path, HTTP_PROXY="http://127.0.0.1:9", http_proxy="http://127.0.0.1:9"
+    )
+    taken = firsthandapi("demo", "--dest", "taken", cwd=tmp_path)
+    assert proxied.returncode == 0, proxied.stderr
+    assert taken.returncode == 2
+    assert "Traceback" not in taken.stderr

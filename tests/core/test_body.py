@@ -72,7 +72,9 @@ def test_no_body(encoding: str | None) -> None:
     assert body.finish() == b""
 
 
-@pytest.mark.parametrize("data", [b"{}", b"not gzip at all", gzip.compress(b"x", mtime=0)[:10] + b"\xff" * 20])
+@pytest.mark.parametrize(
+    "data", [b"{}", b"not gzip at all", gzip.compress(b"x", mtime=0)[:10] + b"\xff" * 20]
+)
 def test_not_gzip(data: bytes) -> None:
     """What is not the gzip it claims to be says so."""
     with pytest.raises(UnexpectedResponseError, match="not the gzip") as caught:

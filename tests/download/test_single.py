@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import queue
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from firsthandapi._core.download import Wanted
 from firsthandapi._download import place
 from firsthandapi._download.engine import Engine
 from firsthandapi._download.fetch import Outcome
+from firsthandapi._download.network import Network
 from firsthandapi._download.single import download_file
 from firsthandapi.errors import DownloadError, IntegrityError, InvalidArgumentError
 from firsthandapi.testing import MockServer
@@ -41,7 +43,10 @@ def download(file: File, path: Path, **options: Any) -> Path:
         "timeout": 5,
         "clock": FakeClock(),
     }
-    return download_file(file, path, **{**given, **options})
+    settings = {**given, **options}
+    names = ("proxy", "verify", "timeout")
+    network = Network(**{name: settings.pop(name) for name in names}, stop=threading.Event())
+    return download_file(file, path, network=network, **settings)
 
 
 def test_single(storage: Storage, tmp_path: Path) -> None:

@@ -53,6 +53,17 @@ async def run_blocking(function: Callable[P, T], *args: P.args, **kwargs: P.kwar
     return await anyio.to_thread.run_sync(lambda: function(*args, **kwargs))
 
 
+async def run_until_cancelled(
+    cancel: Callable[[], None], function: Callable[P, T], *args: P.args, **kwargs: P.kwargs
+) -> T:
+    """Run what blocks on a thread; a cancelled task is told at once, and `cancel` ends the thread."""
+    try:
+        return await anyio.to_thread.run_sync(lambda: function(*args, **kwargs), abandon_on_cancel=True)
+    except BaseException:
+        cancel()
+        raise
+
+
 async def finish_blocking(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """Run what blocks and must be done, also when the task is cancelled."""
     scope = anyio.CancelScope(shield=True)

@@ -100,6 +100,11 @@ class Network:
         with contextlib.suppress(OSError):
             sock.close()
 
+    def cancel(self) -> None:
+        """End the run: whoever waits comes back with StoppedError."""
+        self.stop.set()
+        self.wake_all()
+
     def wake_all(self) -> None:
         """Make every thread that waits on a socket come back from it."""
         with self._lock:

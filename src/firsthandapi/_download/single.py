@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from firsthandapi._core.config import DEFAULT_MAX_RETRIES
-from firsthandapi._core.download import BadUrlError, Wanted, allowed_schemes, parse_url
+from firsthandapi._core.download import BadUrlError, Wanted, allowed_schemes, failure, parse_url
 from firsthandapi._core.files import file_name_on_disk
 from firsthandapi.errors import InvalidArgumentError
 
 from .clock import Clock
 from .exchange import Session
 from .fetch import DiskFullError, Refresh, Rules, fetch
-from .network import Network
+from .network import Network, StoppedError
 from .place import sync_directory
 
 if TYPE_CHECKING:
-    import ssl
-
     from firsthandapi.types.file import File
 
 
@@ -28,9 +25,7 @@ def download_file(
     path: Path,
     *,
     base_url: str,
-    proxy: str | None,
-    verify: bool | str | ssl.SSLContext,
-    timeout: float,
+    network: Network,
     max_retries: int = DEFAULT_MAX_RETRIES,
     refresh: Refresh | None = None,
     clock: Clock | None = None,
@@ -55,11 +50,13 @@ def download_file(
         clock=clock or Clock(),
         spare_processor=lambda: True,
     )
-    session = Session(Network(proxy=proxy, verify=verify, timeout=timeout, stop=threading.Event()))
+    session = Session(network)
     try:
         outcome = fetch(wanted, session, rules)
     except DiskFullError as error:
         raise error.error from None
+    except StoppedError:
+        raise failure(file.id, "the download was cancelled") from None
     finally:
         session.close()
     if outcome.error is not None:

@@ -56,6 +56,16 @@ def run_blocking(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) ->
     return function(*args, **kwargs)
 
 
+def run_until_cancelled(
+    cancel: Callable[[], None],  # noqa: ARG001 # Ctrl-C reaches the function itself
+    function: Callable[P, T],
+    *args: P.args,
+    **kwargs: P.kwargs,
+) -> T:
+    """Run what blocks right here."""
+    return function(*args, **kwargs)
+
+
 finish_blocking = run_blocking
 
 

@@ -141,6 +141,11 @@ class Transport:
     def clock(self) -> Clock:
         return self.shared.clock
 
+    def check_open(self) -> None:
+        """Raises ConfigurationError if the client was closed."""
+        if self.shared.closed:
+            raise ConfigurationError("this client is closed; make a new one, or close it later")
+
     def send(self, request: Request) -> tuple[ApiResponse, bytes]:
         """Send `request` until it is answered, or trying again makes no sense.
 
@@ -149,8 +154,7 @@ class Transport:
             FirstHandConnectionError: the network failed.
             DeadlineExceededError: the client's `deadline` is over, or would be before the next attempt.
         """
-        if self.shared.closed:
-            raise ConfigurationError("this client is closed; make a new one, or close it later")
+        self.check_open()
         limits = [limit for limit in (self.config.deadline, request.time_limit) if limit is not None]
         call = Call(request, self.clock.monotonic() + min(limits) if limits else None)
         try:

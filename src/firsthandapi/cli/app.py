@@ -89,7 +89,15 @@ def mock_server(
 
     from firsthandapi.testing import MockServer
 
-    with MockServer(port=port, speed=speed, seed=seed, workers=workers) as server:
+    if not 0 <= speed < 10**9:  # nan is neither
+        raise ConfigurationError("--speed must be a number of virtual seconds a second, 0 or more")
+    try:
+        started = MockServer(port=port, speed=speed, seed=seed, workers=workers).start()
+    except OSError as error:
+        raise ConfigurationError(
+            f"--port {port} cannot be used: {error.strerror}; 0 takes a free one"
+        ) from None
+    with started as server:
         typer.echo("The bundled FirstHandAPI server is running. In another terminal:\n")
         # `set` in cmd and `$env:` in PowerShell differ; the values are what matters.
         typer.echo(f"  export FIRSTHAND_BASE_URL={server.url}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -32,6 +33,8 @@ def run_demo(dest: Path) -> None:
     )
     say("and the approved ones come back with annotations. This demo runs it all on your own machine.\n")
 
+    # What runs on this machine is not reached through a proxy.
+    os.environ["NO_PROXY"] = os.environ["no_proxy"] = "127.0.0.1"
     with MockServer(speed=_SPEED) as server, server.client() as client, _receiver() as receiver:
         say(f"[bold]1.[/bold] A bundled server stands in for the service, on {server.url}")
         say(f"   Balance: ${_dollars(client.billing.credits().balance_cents)}\n")

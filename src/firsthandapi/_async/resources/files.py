@@ -3,20 +3,36 @@
 from __future__ import annotations
 
 import os
+import threading
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from firsthandapi._async.bridge import Callback, run_blocking
+from firsthandapi._async.bridge import Callback, calls_from_threads, run_until_cancelled
 from firsthandapi._async.pages import PageRequest
 from firsthandapi._async.resources._base import Body, Headers, Query, Resource
 from firsthandapi._core.arguments import check
 from firsthandapi._core.request import check_id
-from firsthandapi._download.single import download_file
+from firsthandapi.errors import InvalidArgumentError
 from firsthandapi.types.file import DownloadUrl, File, FileList
 
 if TYPE_CHECKING:
     from firsthandapi._core.dataset import Progress
     from firsthandapi.datasets import Dataset
+
+
+def target_of(path: str | os.PathLike[str]) -> Path:
+    """`path` as given; a trailing slash means a directory, which is made: `Path` alone would drop it."""
+    text = os.fspath(path)
+    if text.endswith(("/", os.sep)):
+        try:
+            Path(text).mkdir(parents=True, exist_ok=True)
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or str(error)
+            raise InvalidArgumentError(
+                f"path: the directory cannot be made: {reason}", field="path"
+            ) from None
+    return Path(text)
 
 
 class Files(Resource):
@@ -108,29 +124,44 @@ class Files(Resource):
         """Fetch one file. It appears under its name only when every byte is there.
 
         Args:
-            file: a file as `list` gave it.
-            path: where to put it: a file's name, or a directory, where it is named after its id and type.
+            file: a file as `list` gave it. A URL that has ended is asked for anew.
+            path: where to put it: a file's name, or a directory (one that is there, or a name that ends with a
+                slash), where it is named after its id and type.
 
         Returns:
             Where it is.
 
         Raises:
-            IntegrityError: the size is not the one promised.
+            IntegrityError: size or SHA-256 is not the one promised, twice.
             DownloadError: it could not be fetched or written.
-            InvalidArgumentError: `file` has no download URL.
+            FirstHandError: a fresh URL could not be had.
 
         Contract: §2 "Files and submissions".
         """
+        from firsthandapi._download.network import Network
+        from firsthandapi._download.single import download_file
+
+        self._transport.check_open()
         config = self._transport.config
-        return await run_blocking(
-            download_file,
-            file,
-            Path(path),
-            base_url=config.base_url,
-            proxy=config.proxy,
-            verify=config.verify,
-            timeout=config.timeout,
+        network = Network(
+            proxy=config.proxy, verify=config.verify, timeout=config.timeout, stop=threading.Event()
         )
+        async with calls_from_threads() as call:
+            place = await run_until_cancelled(
+                network.cancel,
+                download_file,
+                file,
+                target_of(path),
+                base_url=config.base_url,
+                network=network,
+                max_retries=config.max_retries,
+                refresh=lambda file_id: call(self._fresh_url, file_id),
+            )
+        return place  # noqa: RET504 # to type checkers the context manager might swallow an exception
+
+    async def _fresh_url(self, file_id: str) -> tuple[str, datetime | None]:
+        fresh = await self.refresh_url(file_id)
+        return fresh.download_url or "", fresh.download_url_expires_at
 
     async def download_all(
         self,

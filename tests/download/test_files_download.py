@@ -1,0 +1,86 @@
+"""`files.download`, as a user calls it, over the bundled server."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import anyio
+import pytest
+
+from firsthandapi import ConfigurationError, FirstHandClient, InvalidArgumentError
+from firsthandapi.testing import MockServer
+from firsthandapi.types import File
+
+
+@pytest.fixture
+def server() -> Iterator[MockServer]:
+    with MockServer(workers=False) as running:
+        yield running
+
+
+def a_file(server: MockServer, client: FirstHandClient) -> File:
+    job = client.jobs.create(
+        description="Photos of street signs",
+        files_needed=1,
+        accepted_formats=["image/jpeg"],
+        price_per_file_cents=50,
+    )
+    server.submit(job.id, rating=5)
+    server.clock.advance(minutes=1)
+    (file,) = client.files.list(job.id)
+    return file
+
+
+def test_a_url_that_has_ended_is_asked_for_anew(server: MockServer, tmp_path: Path) -> None:
+    """A file listed a week ago is fetched all the same."""
+    with server.client() as client:
+        file = a_file(server, client)
+        server.clock.advance(days=8)
+        place = client.files.download(file, tmp_path)
+    assert place == tmp_path / f"{file.id}.jpg"
+    assert place.stat().st_size == file.size_bytes
+
+
+def test_a_trailing_slash_means_a_directory(server: MockServer, tmp_path: Path) -> None:
+    """`download(file, "signs/")` never makes a file called signs."""
+    with server.client() as client:
+        file = a_file(server, client)
+        place = client.files.download(file, f"{tmp_path}/signs/")
+        (tmp_path / "taken").write_bytes(b"")
+        with pytest.raises(InvalidArgumentError, match="path: the directory cannot be made"):
+            client.files.download(file, f"{tmp_path}/taken/")
+    assert place == tmp_path / "signs" / f"{file.id}.jpg"
+
+
+def test_a_closed_client_downloads_nothing(server: MockServer, tmp_path: Path) -> None:
+    """As for every other method."""
+    with server.client() as client:
+        file = a_file(server, client)
+    with pytest.raises(ConfigurationError, match="closed"):
+        client.files.download(file, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_a_cancelled_task_is_told_at_once(server: MockServer, tmp_path: Path, backend: str) -> None:
+    """Cancelling does not wait for a silent storage, and leaves neither a thread nor a file."""
+    with server.client() as client:
+        file = a_file(server, client)
+    server.faults.add(path="/files/*", delay=20)
+
+    async def main() -> None:
+        async with server.async_client() as client:
+            with anyio.move_on_after(0.3) as scope:
+                await client.files.download(file, tmp_path)
+            assert scope.cancelled_caught
+
+    started = time.monotonic()
+    anyio.run(main, backend=backend)
+    assert time.monotonic() - started < 10
+    deadline = time.monotonic() + 10
+    while list(tmp_path.iterdir()) and time.monotonic() < deadline:
+        threading.Event().wait(0.01)
+    assert list(tmp_path.iterdir()) == []
