@@ -632,5 +632,6 @@ def test_reprs(connect: Connect, world: Any) -> None:
     about = f"[base_url={world.server.url}, key=fh_live_…, open]"
     assert repr(client) == f"<{connect.client_class.__name__} {about}>"
     assert repr(client.jobs) == f"<Jobs {about}>"
+    world.spare_endpoint()
     page = client.webhooks.list(limit=1)
     assert repr(page) == f"<{'AsyncPage' if connect.is_async else 'Page'} [1 items, has_more=True]>"

@@ -547,3 +547,19 @@ def test_a_row_of_another_hash_is_mended(
     assert again.verify()
     assert len(again) == FILES
     assert downloads(server, since) == []
+
+
+def test_a_manifest_without_rows_is_none(
+    dataset: Dataset, client: FirstHandClient, server: MockServer
+) -> None:
+    """All files are gone and none can be fetched: loaders refuse an empty manifest, so there is none."""
+    for record in dataset:
+        dataset.path_of(record).unlink()
+    server.faults.add(path="/files/*", status=404, times=None)
+    with pytest.raises(DownloadError, match="120 of 120"):
+        dataset.repair(client)
+    assert not (dataset.path / MANIFEST).exists()
+    assert len(Dataset.open(dataset.path)) == 0
+    server.faults.clear()
+    assert dataset.job is not None
+    assert client.files.download_all(dataset.job.id, dataset.path).verify()

@@ -853,10 +853,12 @@ def test_few_files_few_threads(bench: Bench) -> None:
     assert names() == []
 
 
+# Not those of a bundled server that other tests share.
+OURS = ("firsthandapi-download", "firsthandapi-beside")
+
+
 def names() -> list[str]:
-    # A bundled server of another test's has threads of its own.
-    ours = ("firsthandapi-download", "firsthandapi-beside")
-    return [thread.name for thread in threading.enumerate() if thread.name.startswith(ours)]
+    return [thread.name for thread in threading.enumerate() if thread.name.startswith(OURS)]
 
 
 def test_no_more_threads(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
