@@ -6,7 +6,8 @@
 
 Nginx serves the same random files on loopback to all: plainly, over TLS with a certificate made on the spot,
 and a small server of its own serves them as from far away (30 ms to the first byte, 40 MB/s a connection).
-Each round runs every tool once, in turn, on a folder emptied before; medians are printed. Loopback is noisy
+Each round runs every tool once, in turn, on a folder emptied before and a machine that is quiet; medians are
+printed. Loopback is noisy
 and machines differ, so only ratios count, and only those of one run. Ours includes SHA-256, fsync and rename,
 which curl and aria2c do not do. C programs are timed whole; Python ones from the first request on, since a
 program that downloads has imported its client before. A tool that is not installed is named and left out.
@@ -205,6 +206,27 @@ def make_files(directory: Path) -> None:
                     left -= file.write(os.urandom(min(left, 1 << 20)))
 
 
+def wait_for_quiet() -> None:
+    """Wait, for 20 s at most, until other programs leave the processors alone.
+
+    Ours uses two processors where curl uses one, so a busy neighbour slows down ours alone.
+    """
+    for _ in range(100):
+        before = processor_ticks()
+        time.sleep(0.2)
+        busy, idle = (now - then for now, then in zip(processor_ticks(), before, strict=True))
+        if busy <= 0.05 * (busy + idle):
+            return
+
+
+def processor_ticks() -> tuple[int, int]:
+    ticks = [
+        int(each) for each in Path("/proc/stat").read_text(encoding="ascii").splitlines()[0].split()[1:9]
+    ]
+    idle = ticks[3] + ticks[4]
+    return sum(ticks) - idle, idle
+
+
 def measure(setting: Setting, tools: dict[str, Tool], rounds: int) -> dict[str, list[Run]]:
     runs: dict[str, list[Run]] = {name: [] for name in tools}
     for round_number in range(rounds + 1):
@@ -212,6 +234,7 @@ def measure(setting: Setting, tools: dict[str, Tool], rounds: int) -> dict[str, 
             shutil.rmtree(setting.directory, ignore_errors=True)
             setting.directory.mkdir()
             os.sync()
+            wait_for_quiet()
             run = tool(setting)
             if round_number:  # the first one warms the caches
                 runs[name].append(run)
@@ -246,6 +269,15 @@ def report(mode: str, name: str, count: int, size: int, runs: dict[str, list[Run
             print(f"  ours / {other:16} {ratio:5.2f}{goal}")
 
 
+def has_hub(python: str) -> bool:
+    if shutil.which(python) is None:
+        return False
+    return (
+        subprocess.run([python, "-c", "import huggingface_hub"], capture_output=True, check=False).returncode
+        == 0
+    )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -264,8 +296,7 @@ def main() -> None:
             tools[name] = tool
         else:
             print(f"{name} is not installed: left out")
-    hub = subprocess.run([options.hub, "-c", "import huggingface_hub"], capture_output=True, check=False)
-    if hub.returncode == 0:
+    if has_hub(options.hub):
         tools["huggingface_hub"] = python_tool(options.hub, "download_hub.py")
     else:
         print("huggingface_hub is not installed: left out")

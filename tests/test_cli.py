@@ -41,7 +41,10 @@ def test_demo_shows_the_whole_job(tmp_path: Path) -> None:
         "job.completed",
     ):
         assert part in run.stdout
-    assert len(list((tmp_path / "files").iterdir())) == 4
+    (folder,) = (tmp_path / "files").iterdir()
+    assert len(list((folder / "data").iterdir())) == 4
+    again = firsthandapi("demo", "--dest", "files", cwd=tmp_path)
+    assert again.returncode == 0, again.stderr
 
 
 def test_whoami_tells_whose_key_it_is() -> None:

@@ -54,9 +54,9 @@ def test_each_python_block_of_the_readme_runs(number: int, tmp_path: Path) -> No
         arguments = ["readme.py"]
     with MockServer(speed=60) as server:
         output = run(arguments, server, tmp_path)
-    if "jobs.create_and_wait" in block:
+    if "jobs.collect" in block:
         assert output.count(".jpg") == 10
-        assert len(list(tmp_path.glob("file_*.jpg"))) == 10
+        assert len(list((tmp_path / "signs" / "data").iterdir())) == 10
     if "def test_" in block:
         assert "1 passed" in output
 

@@ -307,6 +307,20 @@ def test_extra_body_does_not_get_around_the_limit(
     assert client.jobs.create(**JOB, extra_body={"files_needed": 1}).total_cost_cents == 50
 
 
+def test_a_raw_request_does_not_get_around_the_limit(connect: Connect, fresh_server: MockServer) -> None:
+    """A job posted by `client.request` is held against the client's limit too."""
+    client = connect(fresh_server, max_spend_cents=99)
+    job = {"type": "data_collection", **JOB}
+    with pytest.raises(SpendLimitError):
+        client.request("post", "/v1/jobs", json=job)
+    with pytest.raises(InvalidArgumentError) as caught:
+        client.request("POST", "/v1/jobs", json={**job, "files_needed": None})
+    assert caught.value.field == "json"
+    assert fresh_server.requests == []
+    assert client.request("POST", "/v1/jobs", json={**job, "files_needed": 1}).status_code == 201
+    assert client.request("GET", "/v1/jobs").status_code == 200
+
+
 def test_extra_body_is_a_dict(connect: Connect, fresh_server: MockServer) -> None:
     """Without a limit too, `extra_body` is a dict or an error that says so."""
     client = connect(fresh_server)

@@ -21,6 +21,7 @@ import firsthandapi._async.borrowed
 import firsthandapi._async.wire
 import firsthandapi._sync.borrowed
 import firsthandapi._sync.wire
+from firsthandapi import FirstHandClient
 from firsthandapi._core.body import TruncatedBodyError
 from firsthandapi.errors import (
     ConfigurationError,
@@ -30,7 +31,7 @@ from firsthandapi.errors import (
     UnexpectedResponseError,
 )
 
-from .support import JOB, Connect
+from .support import JOB, KEY, Connect
 
 
 def exceptions_of(module: Any) -> set[type[Exception]]:
@@ -190,6 +191,27 @@ def test_each_exception_of_the_pooled_wire(kind: type[Exception], stage: str, co
     assert "5ecret" not in str(caught.value)
     # The connection that broke is not used again.
     assert closed == ([] if stage == "connect" else [1])
+
+
+def test_ctrl_c_closes_the_connection() -> None:
+    """An interrupt in the middle of a request passes, and its connection is neither kept nor counted as busy."""
+    closed: list[int] = []
+
+    class Http:
+        def handle_request(self, request: Any) -> Any:
+            raise KeyboardInterrupt
+
+        def close(self) -> None:
+            closed.append(1)
+
+    module: Any = firsthandapi._sync.wire
+    with FirstHandClient(KEY) as client:
+        pool: Any = client._shared.wire(client._config)._pool  # type: ignore[attr-defined]
+        pool._connect = lambda: module.Connection(Http(), module.Budget())
+        for _ in range(150):
+            with pytest.raises(KeyboardInterrupt):
+                client.me()
+    assert len(closed) == 150
 
 
 def test_what_is_no_error_of_the_network_passes(connect: Connect) -> None:

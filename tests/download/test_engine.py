@@ -654,6 +654,7 @@ def test_dribble(bench: Bench) -> None:
 def test_dribbled_body(bench: Bench) -> None:
     """A body that comes slower than any real line brings it is not waited for."""
     head = b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n"
+    bench.clock.runs = True
     bench.storage.handler = lambda request: Slow(head, bench.storage.content)
     started = time.monotonic()
     assert "too slowly (after 2 attempts)" in bench.bad(timeout=0.1, max_retries=1)
@@ -852,12 +853,10 @@ def test_few_files_few_threads(bench: Bench) -> None:
     assert names() == []
 
 
-# Not those of a bundled server that other tests share.
-OURS = ("firsthandapi-download", "firsthandapi-beside")
-
-
 def names() -> list[str]:
-    return [thread.name for thread in threading.enumerate() if thread.name.startswith(OURS)]
+    # A bundled server of another test's has threads of its own.
+    ours = ("firsthandapi-download", "firsthandapi-beside")
+    return [thread.name for thread in threading.enumerate() if thread.name.startswith(ours)]
 
 
 def test_no_more_threads(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -200,6 +200,22 @@ def test_stopped_before_it_begins(storage: Storage) -> None:
         network.connect(Origin("http", "127.0.0.1", storage.port, ""), lambda: None)
 
 
+def test_stopped_before_it_is_connected(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run that is cancelled just before a socket connects does not leave it waiting for an answer."""
+    stop = threading.Event()
+    network = Network(proxy=None, verify=True, timeout=1, stop=stop)
+    add = network.add
+
+    def add_then_stop(sock: socket.socket) -> None:
+        add(sock)
+        stop.set()
+        network.wake_all()
+
+    monkeypatch.setattr(network, "add", add_then_stop)
+    with pytest.raises(StoppedError):
+        network.connect(Origin("http", "127.0.0.1", storage.port, ""), lambda: None)
+
+
 def test_tunnel_to_ipv6() -> None:
     """An IPv6 host has its brackets where it goes into a line."""
     assert Origin("https", "::1", 8443, "").authority == "[::1]:8443"

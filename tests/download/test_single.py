@@ -104,7 +104,7 @@ def test_bundled_server(tmp_path: Path) -> None:
         for number in range(30):
             server.submit(job.id, content_type=("image/png", "audio/wav")[number % 2])
         server.clock.advance(minutes=1)
-        server.faults.add(path="/files", expired_url=True, times=4, after=2)
+        server.faults.add(path="/files", expired_url=True, times=2, after=2)
         server.faults.add(path="/files", cut=100, times=5)
         server.faults.add(path="/files", drop="before", times=3)
         server.faults.add(path="/files", status=503, times=3, retry_after=0)
@@ -125,7 +125,12 @@ def run(client: FirstHandClient, server: MockServer, directory: Path, job_id: st
 
     outcomes: queue.SimpleQueue[Outcome] = queue.SimpleQueue()
     with Engine(
-        base_url=server.url, refresh=refresh, on_done=outcomes.put, timeout=5, clock=FakeClock()
+        base_url=server.url,
+        refresh=refresh,
+        on_done=outcomes.put,
+        timeout=5,
+        max_retries=20,
+        clock=FakeClock(),
     ) as engine:
         for file in client.files.list(job_id, min_score=1):
             engine.submit(

@@ -20,7 +20,7 @@ def check_limit(value: int | None, field: str = "max_spend_cents") -> int | None
     return value
 
 
-def check_spend(files: Any, price_cents: Any, *limits: int | None) -> None:
+def check_spend(files: Any, price_cents: Any, *limits: int | None, field: str = "extra_body") -> None:
     """Refuse a job whose files cost more than the smallest of the limits.
 
     Raises:
@@ -32,9 +32,9 @@ def check_spend(files: Any, price_cents: Any, *limits: int | None) -> None:
         return
     if not isinstance(files, int) or not isinstance(price_cents, int):
         raise InvalidArgumentError(
-            "extra_body sets files_needed or price_per_file_cents to what is not an int, so the cost cannot be held "
+            f"{field} sets files_needed or price_per_file_cents to what is not an int, so the cost cannot be held "
             "against max_spend_cents",
-            field="extra_body",
+            field=field,
         )
     cost_cents = files * price_cents
     if cost_cents > limit:

@@ -32,7 +32,7 @@ CONCURRENCY = 32
 # real network that makes 32 within a few milliseconds, while beside a fast server fewer threads are faster.
 _FIRST_THREADS = 8
 # How long a cancelled run may take to end; a thread that resolves a name or runs `refresh` cannot be ended.
-_ENDS_WITHIN = 0.9
+_ENDS_WITHIN = 0.7
 _NOT_TRIED = "it was not tried, since the disk is full"
 
 

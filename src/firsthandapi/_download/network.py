@@ -196,9 +196,9 @@ class Network:
                         raise TimeoutError
                     ready = selector.select(min(left, _LOOK))
             code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if self.stop.is_set():  # also if it is connected: before that it could not be woken
+            raise StoppedError
         if code:
-            if self.stop.is_set():
-                raise StoppedError
             raise OSError(code, os.strerror(code))
 
     def _encrypt(self, sock: socket.socket, host: str) -> socket.socket:

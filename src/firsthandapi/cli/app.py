@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -20,8 +19,9 @@ from firsthandapi.errors import (
     WaitTimeoutError,
 )
 
-if TYPE_CHECKING:
-    from firsthandapi import FirstHandClient
+from .collecting import collect, verify
+from .output import AsJson, client, print_facts, print_json
+from .resources import balance, files, jobs, submissions
 
 # First match wins.
 EXIT_CODES: list[tuple[type[FirstHandError], int]] = [
@@ -43,10 +43,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-AsJson = Annotated[
-    bool, typer.Option("--json", help="Print JSON on standard output, and nothing else there.")
-]
-
 
 def run() -> None:
     """Run the command line. Errors of ours become one line and an exit code."""
@@ -55,23 +51,6 @@ def run() -> None:
     except FirstHandError as error:
         typer.echo(f"firsthandapi: {error}", err=True)
         sys.exit(next(code for kind, code in EXIT_CODES if isinstance(error, kind)))
-
-
-def client() -> FirstHandClient:
-    """A client as the environment describes it."""
-    from firsthandapi import FirstHandClient
-
-    return FirstHandClient()
-
-
-def print_json(value: Any) -> None:
-    typer.echo(json.dumps(value, indent=2, ensure_ascii=False))
-
-
-def print_table(rows: list[tuple[str, str]]) -> None:
-    width = max(len(name) for name, _ in rows)
-    for name, value in rows:
-        typer.echo(f"{name:<{width}}  {value}")
 
 
 def _version(asked: bool) -> None:
@@ -131,10 +110,18 @@ def whoami(as_json: AsJson = False) -> None:
     if as_json:
         print_json(me.model_dump(mode="json"))
         return
-    print_table(
-        [
-            ("organization", me.organization_id or "unknown"),
-            ("environment", me.environment or "unknown"),
+    print_facts(
+        (
+            ("organization", me.organization_id),
+            ("environment", me.environment),
             ("scopes", ", ".join(me.scopes or ["unknown"])),
-        ]
+        )
     )
+
+
+app.command()(collect)
+app.command()(verify)
+app.command()(balance)
+app.add_typer(jobs, name="jobs")
+app.add_typer(files, name="files")
+app.add_typer(submissions, name="submissions")

@@ -12,9 +12,10 @@ from queue import Empty, Queue
 from rich.console import Console
 from rich.markup import escape
 
+from firsthandapi.datasets import Record
 from firsthandapi.errors import FirstHandError
 from firsthandapi.testing import MockServer
-from firsthandapi.types import File, ImageAnnotations, Job, WebhookEvent
+from firsthandapi.types import Job, WebhookEvent
 from firsthandapi.webhooks import unwrap
 
 # Virtual seconds a second: workers need 15 to deliver and 5 to 15 to be scored.
@@ -57,15 +58,16 @@ def run_demo(dest: Path) -> None:
         )
         say(f"   Done. It cost ${_dollars(job.total_cost_cents)}.\n")
 
-        say("[bold]4.[/bold] Download the files; each appears under its name only when every byte is there.")
-        dest.mkdir(parents=True, exist_ok=True)
-        files = list(client.files.list(job.id, min_score=1))
-        for file in files:
-            path = client.files.download(file, dest)
-            say(
-                f"   {path}  {'★' * (file.ai_star_rating or 0):<5}  {file.width}x{file.height}  {_summary(file)}"
-            )
-        say()
+        say(
+            "[bold]4.[/bold] Fetch the files into a folder; each appears only when every byte is there and verified."
+        )
+        # A folder a job: the demo may be run again.
+        dataset = client.files.download_all(job.id, dest / job.id)
+        for record in dataset:
+            place = escape(record.file_name)
+            rating = "★" * (record.ai_star_rating or 0)
+            say(f"   {place}  {rating:<5}  {record.width}x{record.height}  {_summary(record)}")
+        say(f"   SHA-256 of all {len(dataset)} as promised: {'yes' if dataset.verify() else 'no'}\n")
 
         say("[bold]5.[/bold] The webhook arrived, and its signature is good:")
         event = receiver.event()
@@ -76,22 +78,20 @@ def run_demo(dest: Path) -> None:
             f"Balance now: ${_dollars(client.billing.credits().balance_cents)}"
         )
         say(
-            f"Your files are in [bold]{escape(str(dest))}/[/bold]. "
-            "The same code runs against the real service with a real key."
+            f"The folder loads as it is: datasets.load_dataset('imagefolder', data_dir='{escape(str(dataset.path))}')"
         )
+        say("The same code runs against the real service with a real key.")
 
 
 def _dollars(cents: int | None) -> str:
     return f"{(cents or 0) / 100:,.2f}"
 
 
-def _summary(file: File) -> str:
-    notes = file.annotations
-    if not isinstance(notes, ImageAnnotations):
+def _summary(record: Record) -> str:
+    if record.annotations is None:
         return "no annotations"
-    objects = [item if isinstance(item, str) else item.label for item in notes.objects or []]
-    setting = notes.scene.setting if notes.scene else None
-    return f"{escape(', '.join(str(item) for item in objects))} ({escape(str(setting))})"
+    objects = ", ".join(item["label"] for item in record.annotations["objects"])
+    return escape(f"{objects} ({record.annotations['scene']['setting']})")
 
 
 class _Receiver:

@@ -10,6 +10,7 @@ from firsthandapi._async.resources._base import Body, Headers, Query, Resource
 from firsthandapi._core import arguments
 from firsthandapi._core.request import build_request
 from firsthandapi._core.response import ApiResponse
+from firsthandapi._core.spend import check_spend
 from firsthandapi.types.identity import Identity
 from firsthandapi.types.signup import Signup, SignupCreate
 
@@ -67,5 +68,9 @@ class Account(Resource):
             extra_headers=extra_headers,
             extra_query=params,
         )
+        if request.method == "POST" and request.path == "/v1/jobs" and isinstance(json, Mapping):
+            # A job is a job, whichever way it is posted.
+            files, price = json.get("files_needed"), json.get("price_per_file_cents")  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType] # it is JSON
+            check_spend(files, price, self._transport.config.max_spend_cents, field="json")
         response, content = await self._transport.send(request)
         return replace(response, content=content)

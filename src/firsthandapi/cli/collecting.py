@@ -1,0 +1,111 @@
+"""`firsthandapi collect` and `verify`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from .output import AsJson, client, print_json
+from .progress import progress
+from .spec import load_spec
+
+if TYPE_CHECKING:
+    from firsthandapi import Dataset
+
+Dest = Annotated[Path, typer.Option(help="The folder; made if it is not there.")]
+Spec = Annotated[
+    Path, typer.Option(help="The job: a YAML, JSON or TOML file with the arguments of jobs.create.")
+]
+
+
+def collect(
+    spec: Spec,
+    dest: Dest,
+    timeout: Annotated[float, typer.Option(min=0, help="Seconds for the whole run.")] = 86_400,
+    max_spend_cents: Annotated[
+        int | None, typer.Option(min=0, help="Refuse a job that costs more, in US cents.")
+    ] = None,
+    idempotency_key: Annotated[
+        str | None, typer.Option(help="Continue the same job from an empty disk, within 24 hours.")
+    ] = None,
+    concurrency: Annotated[int, typer.Option(min=1, max=64, help="Connections at once.")] = 32,
+    as_json: AsJson = False,
+) -> None:
+    """Post a job, wait for it and fetch its files, into a folder that loaders read as it is.
+
+    Run again after whatever stopped it, it continues: nothing is bought twice.
+    """
+    fields = load_spec(spec)
+    for name, value in (("max_spend_cents", max_spend_cents), ("idempotency_key", idempotency_key)):
+        if value is not None:
+            fields[name] = value
+    price = fields.get("price_per_file_cents")
+    with (
+        client() as api,
+        progress(dest, price if isinstance(price, int) else None, quiet=as_json) as on_progress,
+    ):
+        dataset = _call(api.jobs.collect, dest, timeout, concurrency, on_progress, fields)
+    tell(dataset, as_json=as_json)
+
+
+def verify(
+    folder: Annotated[Path, typer.Argument(help="A folder that collect or files download made.")],
+    as_json: AsJson = False,
+) -> None:
+    """Read every file of a folder and hold it against the manifest. Exits with 1 if one is not as it was."""
+    from firsthandapi import Dataset
+
+    dataset = Dataset.open(folder)
+    state = dataset.verify()
+    if as_json:
+        print_json(
+            {
+                "ok": state.ok,
+                "files": len(dataset),
+                "mismatched": state.mismatched,
+                "missing": state.missing,
+                "extra": state.extra,
+            }
+        )
+    else:
+        for what, names in (
+            ("mismatched", state.mismatched),
+            ("missing", state.missing),
+            ("extra", state.extra),
+        ):
+            for name in names:
+                typer.echo(f"{what:<10}  {name}")
+        typer.echo(f"{len(dataset)} files: {'all as they were' if state.ok else 'not all as they were'}")
+    if not state.ok:
+        raise typer.Exit(1)
+
+
+def tell(dataset: Dataset, *, as_json: bool) -> None:
+    """What came of it."""
+    if as_json:
+        print_json(
+            {
+                "path": str(dataset.path),
+                "job_id": dataset.job.id if dataset.job else None,
+                "status": dataset.job.status if dataset.job else None,
+                "files": len(dataset),
+            }
+        )
+    else:
+        typer.echo(f"{len(dataset)} files in {dataset.path}, each verified")
+
+
+def _call(
+    collect: Any, dest: Path, timeout: float, concurrency: int, on_progress: Any, fields: dict[str, Any]
+) -> Any:
+    # The file's names are the caller's: one that collect does not know is a mistake in the file.
+    from firsthandapi.errors import ConfigurationError
+
+    reserved = {"dest", "timeout", "concurrency", "on_progress"} & fields.keys()
+    if reserved:
+        raise ConfigurationError(
+            f"--spec: {', '.join(sorted(reserved))} is an option of the command, not of the job"
+        )
+    return collect(dest, timeout=timeout, concurrency=concurrency, on_progress=on_progress, **fields)

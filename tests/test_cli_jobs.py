@@ -1,0 +1,194 @@
+"""The command line at the main job: post, follow, fetch, verify, with exit codes and JSON."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from firsthandapi.testing import MockServer
+
+SPEC = {
+    "description": "Photos of street signs in daylight",
+    "files_needed": 3,
+    "accepted_formats": ["image/jpeg"],
+    "price_per_file_cents": 50,
+}
+YAML = """\
+description: Photos of street signs in daylight
+files_needed: 3
+accepted_formats: [image/jpeg]
+price_per_file_cents: 50
+"""
+TOML = """\
+description = "Photos of street signs in daylight"
+files_needed = 3
+accepted_formats = ["image/jpeg"]
+price_per_file_cents = 50
+"""
+
+
+@pytest.fixture
+def server() -> Iterator[MockServer]:
+    with MockServer(speed=60) as running:
+        running.rate_limit = None
+        yield running
+        running.check_books()
+
+
+def firsthandapi(server: MockServer, cwd: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-W", "error", "-c", "from firsthandapi.cli import main; main()", *arguments],
+        cwd=cwd,
+        env={
+            **os.environ,
+            "FIRSTHAND_BASE_URL": server.url,
+            "FIRSTHAND_API_KEY": server.api_key,
+            "PYTHONIOENCODING": "utf-8",
+        },
+        capture_output=True,
+        encoding="utf-8",
+        timeout=60,
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "text"), [("job.yaml", YAML), ("job.json", json.dumps(SPEC)), ("job.toml", TOML)]
+)
+def test_collect_makes_a_verified_folder_from_a_spec(
+    server: MockServer, tmp_path: Path, name: str, text: str
+) -> None:
+    """YAML, JSON and TOML say the same; plain lines go to stderr, the result to stdout; `verify` agrees."""
+    (tmp_path / name).write_text(text, encoding="utf-8")
+    run = firsthandapi(server, tmp_path, "collect", "--spec", name, "--dest", "signs")
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.startswith("3 files in signs, each verified")
+    assert "3 of 3 files" in run.stderr
+    assert "$1.50" in run.stderr
+    check = firsthandapi(server, tmp_path, "verify", "signs")
+    assert (check.returncode, check.stdout) == (0, "3 files: all as they were\n")
+
+
+def test_collect_again_buys_nothing(server: MockServer, tmp_path: Path) -> None:
+    """The same command continues the same job."""
+    (tmp_path / "job.yaml").write_text(YAML, encoding="utf-8")
+    command = ("collect", "--spec", "job.yaml", "--dest", "signs", "--json")
+    first = json.loads(firsthandapi(server, tmp_path, *command).stdout)
+    second = json.loads(firsthandapi(server, tmp_path, *command).stdout)
+    assert first == second
+    assert first["files"] == 3
+    assert [request.method for request in server.requests if request.path == "/v1/jobs"] == ["POST"]
+
+
+def test_verify_exits_with_1_and_names_what_is_wrong(server: MockServer, tmp_path: Path) -> None:
+    """A changed and a missing file are told, in both forms."""
+    (tmp_path / "job.yaml").write_text(YAML, encoding="utf-8")
+    firsthandapi(server, tmp_path, "collect", "--spec", "job.yaml", "--dest", "signs")
+    changed, gone, _ = sorted((tmp_path / "signs" / "data").iterdir())
+    changed.write_bytes(b"other")
+    gone.unlink()
+    run = firsthandapi(server, tmp_path, "verify", "signs")
+    assert run.returncode == 1
+    assert f"mismatched  data/{changed.name}" in run.stdout
+    assert f"missing     data/{gone.name}" in run.stdout
+    as_json = json.loads(firsthandapi(server, tmp_path, "verify", "signs", "--json").stdout)
+    assert as_json["ok"] is False
+    assert as_json["missing"] == [f"data/{gone.name}"]
+
+
+def test_jobs_from_post_to_cancel(server: MockServer, tmp_path: Path) -> None:
+    """create, get, list, wait and cancel print tables, or JSON and nothing else."""
+    (tmp_path / "job.yaml").write_text(YAML, encoding="utf-8")
+    created = firsthandapi(server, tmp_path, "jobs", "create", "--spec", "job.yaml", "--json")
+    job_id = json.loads(created.stdout)["id"]
+    assert "3 approved" in firsthandapi(server, tmp_path, "jobs", "get", job_id).stdout
+    assert job_id in firsthandapi(server, tmp_path, "jobs", "list").stdout
+    waited = firsthandapi(server, tmp_path, "jobs", "wait", job_id, "--json")
+    assert (json.loads(waited.stdout)["status"], waited.stderr) == ("completed", "")
+    refused = firsthandapi(server, tmp_path, "jobs", "cancel", job_id)
+    assert refused.returncode == 1
+    assert "HTTP 409" in refused.stderr
+
+
+def test_files_and_submissions_of_a_job(server: MockServer, tmp_path: Path) -> None:
+    """They are listed and fetched; a signed URL is printed only when asked for."""
+    with server.client() as client:
+        job = client.jobs.create_and_wait(**SPEC)  # type: ignore[arg-type]
+    listed = firsthandapi(server, tmp_path, "files", "list", job.id)
+    assert listed.stdout.count("image/jpeg") == 3
+    plain = firsthandapi(server, tmp_path, "files", "list", job.id, "--json")
+    assert len(json.loads(plain.stdout)) == 3
+    assert "X-Amz" not in listed.stdout + plain.stdout
+    assert "X-Amz" in firsthandapi(server, tmp_path, "files", "list", job.id, "--json", "--urls").stdout
+    fetched = firsthandapi(server, tmp_path, "files", "download", job.id, "--dest", "got", "--json")
+    assert json.loads(fetched.stdout)["files"] == 3
+    assert "approved" in firsthandapi(server, tmp_path, "submissions", "list", job.id).stdout
+    found = json.loads(firsthandapi(server, tmp_path, "submissions", "list", "--json").stdout)
+    assert {one["job_id"] for one in found} == {job.id}
+
+
+def test_balance_shows_dollars(server: MockServer, tmp_path: Path) -> None:
+    """What there is, for people and for programs."""
+    assert "$1,000.00" in firsthandapi(server, tmp_path, "balance").stdout
+    assert json.loads(firsthandapi(server, tmp_path, "balance", "--json").stdout)["balance_cents"] == 100_000
+
+
+def test_out_of_credits_exits_with_4(server: MockServer, tmp_path: Path) -> None:
+    """CI tells a lack of credits from a failure."""
+    (tmp_path / "job.json").write_text(json.dumps({**SPEC, "files_needed": 10_000}), encoding="utf-8")
+    run = firsthandapi(server, tmp_path, "collect", "--spec", "job.json", "--dest", "signs")
+    assert run.returncode == 4
+    assert "Traceback" not in run.stderr
+
+
+def test_a_timeout_exits_with_3(tmp_path: Path) -> None:
+    """CI tells a job that takes longer from a failure; the same command continues it."""
+    (tmp_path / "job.yaml").write_text(YAML, encoding="utf-8")
+    with MockServer(workers=False) as server:
+        run = firsthandapi(
+            server, tmp_path, "collect", "--spec", "job.yaml", "--dest", "signs", "--timeout", "0.5"
+        )
+    assert run.returncode == 3, run.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("files_needed: [", "is not valid yaml"),
+        ("- a list", "must hold names and values"),
+        (YAML + "dest: elsewhere\n", "dest is an option of the command"),
+        (YAML + "colour: red\n", "colour"),
+        (YAML.replace("files_needed: 3", "files_needed: many"), "files_needed must be"),
+    ],
+)
+def test_a_bad_spec_exits_with_2_and_says_why(
+    server: MockServer, tmp_path: Path, text: str, told: str
+) -> None:
+    """One line that names the fix, nothing sent, nothing left."""
+    (tmp_path / "job.yaml").write_text(text, encoding="utf-8")
+    run = firsthandapi(server, tmp_path, "collect", "--spec", "job.yaml", "--dest", "signs")
+    assert run.returncode == 2, run.stderr
+    assert told in run.stderr
+    assert "Traceback" not in run.stderr
+    assert not server.requests
+    assert not (tmp_path / "signs").exists()
+
+
+def test_jobs_create_names_an_unknown_field(server: MockServer, tmp_path: Path) -> None:
+    """A typo in the file is a usage error, with what there is."""
+    (tmp_path / "job.yaml").write_text(YAML + "colour: red\n", encoding="utf-8")
+    run = firsthandapi(server, tmp_path, "jobs", "create", "--spec", "job.yaml")
+    assert run.returncode == 2
+    assert "colour is not an argument; there are: accepted_formats" in run.stderr
+
+
+def test_a_missing_spec_exits_with_2(server: MockServer, tmp_path: Path) -> None:
+    """A wrong path is a usage error."""
+    run = firsthandapi(server, tmp_path, "jobs", "create", "--spec", "nowhere.yaml")
+    assert run.returncode == 2
+    assert "cannot be read" in run.stderr
