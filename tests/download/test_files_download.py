@@ -44,6 +44,19 @@ def test_a_url_that_has_ended_is_asked_for_anew(server: MockServer, tmp_path: Pa
     assert place.stat().st_size == file.size_bytes
 
 
+def test_the_async_client_asks_for_it_too(server: MockServer, tmp_path: Path) -> None:
+    """The engine's thread has the loop ask."""
+    with server.client() as client:
+        file = a_file(server, client)
+    server.clock.advance(days=8)
+
+    async def main() -> Path:
+        async with server.async_client() as client:
+            return await client.files.download(file, tmp_path)
+
+    assert anyio.run(main).stat().st_size == file.size_bytes
+
+
 def test_a_trailing_slash_means_a_directory(server: MockServer, tmp_path: Path) -> None:
     """`download(file, "signs/")` never makes a file called signs."""
     with server.client() as client:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,20 @@ from .place import sync_directory
 
 if TYPE_CHECKING:
     from firsthandapi.types.file import File
+
+
+def target_of(path: str | os.PathLike[str]) -> Path:
+    """`path` as given; a trailing slash means a directory, which is made: `Path` alone would drop it."""
+    text = os.fspath(path)
+    if text.endswith(("/", os.sep)):
+        try:
+            Path(text).mkdir(parents=True, exist_ok=True)
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or str(error)
+            raise InvalidArgumentError(
+                f"path: the directory cannot be made: {reason}", field="path"
+            ) from None
+    return Path(text)
 
 
 def download_file(

@@ -14,26 +14,11 @@ from firsthandapi._core.request import check_id
 from firsthandapi._sync.bridge import Callback, calls_from_threads, run_until_cancelled
 from firsthandapi._sync.pages import Page
 from firsthandapi._sync.resources._base import Body, Headers, Query, Resource
-from firsthandapi.errors import InvalidArgumentError
 from firsthandapi.types.file import DownloadUrl, File, FileList
 
 if TYPE_CHECKING:
     from firsthandapi._core.dataset import Progress
     from firsthandapi.datasets import Dataset
-
-
-def target_of(path: str | os.PathLike[str]) -> Path:
-    """`path` as given; a trailing slash means a directory, which is made: `Path` alone would drop it."""
-    text = os.fspath(path)
-    if text.endswith(("/", os.sep)):
-        try:
-            Path(text).mkdir(parents=True, exist_ok=True)
-        except (OSError, ValueError) as error:
-            reason = getattr(error, "strerror", None) or str(error)
-            raise InvalidArgumentError(
-                f"path: the directory cannot be made: {reason}", field="path"
-            ) from None
-    return Path(text)
 
 
 class Files(Resource):
@@ -140,7 +125,7 @@ class Files(Resource):
         Contract: §2 "Files and submissions".
         """
         from firsthandapi._download.network import Network
-        from firsthandapi._download.single import download_file
+        from firsthandapi._download.single import download_file, target_of
 
         self._transport.check_open()
         config = self._transport.config
