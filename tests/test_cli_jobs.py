@@ -110,6 +110,8 @@ def test_jobs_from_post_to_cancel(server: MockServer, tmp_path: Path) -> None:
     assert job_id in firsthandapi(server, tmp_path, "jobs", "list").stdout
     waited = firsthandapi(server, tmp_path, "jobs", "wait", job_id, "--json")
     assert (json.loads(waited.stdout)["status"], waited.stderr) == ("completed", "")
+    rated = firsthandapi(server, tmp_path, "jobs", "rate", job_id, "--rating", "5", "--json")
+    assert json.loads(rated.stdout)["buyer_rating"] == 5
     refused = firsthandapi(server, tmp_path, "jobs", "cancel", job_id)
     assert refused.returncode == 1
     assert "HTTP 409" in refused.stderr

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +18,10 @@ import pytest
 import trio
 
 from client.support import Connect
-from firsthandapi import Dataset
-from firsthandapi._core.dataset import JOB_FILE, KEY_METADATA, MANIFEST
+from firsthandapi import Dataset, FirstHandClient
+from firsthandapi._core.dataset import JOB_FILE, KEY_METADATA, MANIFEST, parse_job_file
+from firsthandapi._core.decode import decode_items
+from firsthandapi._core.response import ApiResponse
 from firsthandapi.errors import (
     AuthenticationError,
     ConfigurationError,
@@ -31,9 +36,11 @@ from firsthandapi.errors import (
     NotFoundError,
     ServerError,
     SpendLimitError,
+    UnexpectedResponseError,
     WaitTimeoutError,
 )
 from firsthandapi.testing import MockServer
+from firsthandapi.types import File
 
 from .support import (
     JOB,
@@ -315,11 +322,11 @@ def test_a_refusal_after_a_failure_keeps_the_folder(
     assert jobs_bought(quick_server) == 1
 
 
-def test_a_post_whose_answer_is_lost_is_sent_again(
+def test_a_post_that_never_arrived_is_sent_again(
     connect: Connect, quick_server: MockServer, tmp_path: Path
 ) -> None:
     """With the same key and bytes, also by the next call when the first gave up."""
-    quick_server.faults.add(path="/v1/jobs", method="POST", drop="after", times=2)
+    quick_server.faults.add(path="/v1/jobs", method="POST", drop="before", times=2)
     quick_server.faults.add(path="/v1/jobs", method="POST", status=503, times=1)
     client = connect(quick_server, max_retries=1)
     with pytest.raises((ServerError, FirstHandConnectionError)):
@@ -329,6 +336,143 @@ def test_a_post_whose_answer_is_lost_is_sent_again(
     assert len(posts) == 4
     assert len({(r.headers["idempotency-key"], r.body) for r in posts}) == 1
     assert jobs_bought(quick_server) == 1
+
+
+@pytest.mark.parametrize("clock_is_off_by", [timedelta(0), timedelta(days=-2), timedelta(days=9)])
+def test_a_post_whose_answer_is_lost_is_found(
+    connect: Connect, quick_server: MockServer, tmp_path: Path, clock_is_off_by: timedelta
+) -> None:
+    """The job that was bought is found, whatever our clock said when it was sent, and no second one is bought."""
+    quick_server.faults.add(path="/v1/jobs", method="POST", drop="after", times=2)
+    client = connect(quick_server, max_retries=1)
+    with pytest.raises(FirstHandConnectionError):
+        client.jobs.collect(tmp_path, **JOB, files_needed=2)
+    found = parse_job_file((tmp_path / "job.json").read_bytes())
+    sent = (found.first_sent_at or 0.0) + clock_is_off_by.total_seconds()
+    (tmp_path / "job.json").write_bytes(replace(found, first_sent_at=sent).encode())
+    quick_server.clock.advance(hours=30)  # the service has forgotten the key; our clock says it is young
+    assert len(client.jobs.collect(tmp_path, **JOB, files_needed=2)) == 2
+    assert jobs_bought(quick_server) == 1
+    assert len([r for r in quick_server.requests if r.method == "POST" and r.path == "/v1/jobs"]) == 2
+
+
+def test_a_refusal_after_a_retry_frees_the_folder(
+    connect: Connect, quick_server: MockServer, tmp_path: Path
+) -> None:
+    """Nothing was bought, and other arguments may use the folder."""
+    quick_server.faults.add(path="/v1/jobs", method="POST", status=503, retry_after=1, times=1)
+    client = connect(quick_server)
+    with pytest.raises(InsufficientCreditsError):
+        client.jobs.collect(tmp_path, **{**JOB, "price_per_file_cents": 50_000}, files_needed=9)
+    assert len(client.jobs.collect(tmp_path, **JOB, files_needed=2)) == 2
+
+
+def test_a_file_that_nobody_can_use_costs_no_other(
+    connect: Connect, quick_server: MockServer, tmp_path: Path
+) -> None:
+    """A row of a wrong type, or with an id that is a path, is a failure of its own; the others come."""
+    client = connect(quick_server)
+    job = client.jobs.create(**JOB, files_needed=4)
+    quick_server.clock.advance(minutes=5)
+    page = client.request("GET", f"/v1/jobs/{job.id}/files").json()
+    page["data"][0]["size_bytes"] = "abc"
+    page["data"][1]["id"] = "../../x"
+    content, bad = decode_items(File, json.dumps(page).encode(), ApiResponse(200))
+    assert [file.id for file in content.data] == [row["id"] for row in page["data"][2:]]
+    assert sorted(bad) == sorted(["../../x", page["data"][0]["id"]])
+    with pytest.raises(UnexpectedResponseError):
+        decode_items(File, b'{"data": [{"no": "file"}]}', ApiResponse(200))
+    for odd in (b"<html>", b"[]", b'{"data": 1}', b'{"data": [1], "next_cursor": 2}'):
+        with pytest.raises(UnexpectedResponseError):
+            decode_items(File, odd, ApiResponse(200))
+
+
+def odd_service(*pages: Any) -> Callable[[httpx.Request], httpx.Response]:
+    """A completed job whose list of files is one of these after the other, then the last for ever."""
+    left = list(pages)
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        if not request.url.path.endswith("/files"):
+            return httpx.Response(200, json={"id": "job_1", "status": "completed"})
+        return httpx.Response(200, content=left.pop(0) if len(left) > 1 else left[0])
+
+    return answer
+
+
+def test_follow_tells_of_a_file_that_nobody_can_use(connect: Connect) -> None:
+    """After all the others have come."""
+    rows = [{"id": "file_1"}, {"id": "file_2", "size_bytes": "abc"}, {"id": "file_3"}]
+    handler = odd_service(json.dumps({"data": rows}).encode())
+    client = connect(handler=handler)
+    with pytest.raises(UnexpectedResponseError, match="size_bytes"):
+        list(client.jobs.follow("job_1"))
+    with (
+        httpx.Client(transport=httpx.MockTransport(handler)) as http_client,
+        FirstHandClient("fh_test_x", http_client=http_client) as sync_client,
+    ):
+        files = sync_client.jobs.follow("job_1")
+        assert [next(files).id, next(files).id] == ["file_1", "file_3"]
+
+
+def test_an_answer_that_stays_wrong_is_told(connect: Connect) -> None:
+    """A list that is never the documented JSON ends the walk long before its timeout."""
+    client = connect(handler=odd_service(b"<html>"))
+    clock = connect.clock(client)
+    started = clock.now
+    with pytest.raises(UnexpectedResponseError, match="<html>"):
+        list(client.jobs.follow("job_1"))
+    assert clock.now - started < 600
+
+
+def test_every_request_of_a_call_carries_its_extras(
+    connect: Connect, quick_server: MockServer, tmp_path: Path
+) -> None:
+    """`extra_headers` reach the polls, the lists and the POST; a bad one is told before a folder is made."""
+    client = connect(quick_server)
+    extras = {"extra_headers": {"X-Trace": "1"}}
+    dataset = client.jobs.collect(tmp_path / "a", **JOB, files_needed=2, **extras)
+    client.files.download_all(dataset.job.id, tmp_path / "b", timeout=5, **extras)
+    assert len(list(client.jobs.follow(dataset.job.id, **extras))) == 2
+    calls = [r for r in quick_server.requests if r.path.startswith("/v1/")]
+    assert calls
+    assert all(r.headers.get("x-trace") == "1" for r in calls)
+    with pytest.raises(InvalidArgumentError):
+        client.jobs.collect(tmp_path / "c", **JOB, files_needed=2, extra_headers={"Authorization": "x"})
+    assert not (tmp_path / "c").exists()
+
+
+def test_a_dest_that_is_a_link_called_data(
+    connect: Connect, quick_server: MockServer, tmp_path: Path
+) -> None:
+    """The folder itself is the caller's own word, whatever its name."""
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "data").symlink_to(tmp_path / "disk")
+    assert len(connect(quick_server).jobs.collect(tmp_path / "data", **JOB, files_needed=1)) == 1
+
+
+def test_a_file_system_without_locks_is_told_of(
+    connect: Connect, quick_server: MockServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is not taken for a busy folder, which would be waited for."""
+
+    def no_locks(fd: int) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("firsthandapi.datasets._lock._lock", no_locks)
+    with pytest.raises(ConfigurationError, match="without locks"):
+        connect(quick_server).jobs.collect(tmp_path, **JOB, files_needed=1)
+
+
+def test_a_url_just_listed_is_tried_whatever_the_clock_says(
+    connect: Connect, quick_server: MockServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A clock of ours that is days ahead costs no requests for fresh URLs."""
+    monkeypatch.setattr("firsthandapi.datasets._folder.time.time", lambda: 4e9)
+    client = connect(quick_server)
+    job = client.jobs.create(**JOB, files_needed=6)
+    quick_server.clock.advance(minutes=5)
+    assert len(client.files.download_all(job.id, tmp_path)) == 6
+    assert not [r for r in quick_server.requests if r.path.endswith("/refresh_url")]
 
 
 def test_a_key_of_the_callers_continues_from_an_empty_folder(

@@ -9,6 +9,8 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from typing_extensions import TypedDict
+
 from firsthandapi._async.bridge import (
     Callback,
     Lock,
@@ -18,7 +20,7 @@ from firsthandapi._async.bridge import (
     finish_blocking,
     run_blocking,
 )
-from firsthandapi._async.resources._base import Resource
+from firsthandapi._async.resources._base import Headers, Query, Resource
 from firsthandapi._core import arguments
 from firsthandapi._core.dataset import (
     KEY_METADATA,
@@ -27,6 +29,7 @@ from firsthandapi._core.dataset import (
     check_same_request,
     next_step,
 )
+from firsthandapi._core.decode import DecodedPage, decode_items
 from firsthandapi._core.idempotency import check_key, new_key
 from firsthandapi._core.longpoll import Pauses, heals, poll_wait
 from firsthandapi._core.pages import LARGEST_PAGE, follow_cursor
@@ -43,6 +46,7 @@ from firsthandapi.errors import (
     FirstHandError,
     IncompleteJobError,
     InvalidArgumentError,
+    UnexpectedResponseError,
     WaitTimeoutError,
 )
 from firsthandapi.types.file import DownloadUrl, File, FileList
@@ -50,7 +54,6 @@ from firsthandapi.types.job import Job, JobList
 
 if TYPE_CHECKING:
     from firsthandapi._async.transport import Transport
-    from firsthandapi._core.decode import DecodedPage
     from firsthandapi.types.job import JobCreate
 
 # While a job is in progress no status change tells of a file, so the head of the list is read this often.
@@ -63,17 +66,40 @@ _MOST_CONNECTIONS = 64
 # The list is read no further ahead, so that memory stays flat and URLs fresh.
 _MOST_PENDING = 500
 _MOST_METADATA = 20
+# Answers in a row that are not the documented JSON.
+_MOST_GARBLED = 10
 # How far a clock of ours may be off when a job is looked for by when it was posted.
 _SKEW = timedelta(days=1)
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 
+class RequestOptions(TypedDict, total=False):
+    """What every request of a call carries."""
+
+    timeout: float | None
+    extra_headers: Headers | None
+    extra_query: Query | None
+
+
 class Approved(Resource):
     """The approved files of one job: each once, newly approved ones as they come."""
 
-    def __init__(self, transport: Transport, job_id: str, *, ends: float | None, patient: bool) -> None:
+    def __init__(
+        self,
+        transport: Transport,
+        job_id: str,
+        *,
+        ends: float | None,
+        patient: bool,
+        options: RequestOptions | None = None,
+    ) -> None:
         super().__init__(transport)
         self.job_id = job_id
+        # Files that the service described in a way nobody can use, and what is wrong with them.
+        self.failures: dict[str, FirstHandError] = {}
+        self._options: RequestOptions = options or {}
+        self._failure: FirstHandError | None = None
+        self._garbled = 0
         self.job: Job | None = None
         self._ends = ends
         self._patient = patient
@@ -126,7 +152,9 @@ class Approved(Resource):
                     await self._renew(file_id)
             if file_id in self._fresh:
                 return self._fresh.pop(file_id)
-            fresh = await self._write(DownloadUrl, "POST", f"/v1/files/{file_id}/refresh_url")
+            fresh = await self._write(
+                DownloadUrl, "POST", f"/v1/files/{file_id}/refresh_url", **self._options
+            )
         if fresh.download_url is None:
             raise DownloadError(f"the service gave no URL for {file_id}")
         return fresh.download_url, fresh.download_url_expires_at
@@ -202,9 +230,12 @@ class Approved(Resource):
         pauses = Pauses()
         while True:
             try:
-                return await self._page(cursor)
+                page = await self._page(cursor)
             except FirstHandError as error:
                 await self._bear(error, pauses)
+            else:
+                self._garbled, self._failure = 0, None
+                return page
 
     async def _page(self, cursor: str | None) -> DecodedPage[File]:
         # Whatever the job's bar was, what was approved comes.
@@ -214,8 +245,12 @@ class Approved(Resource):
             f"/v1/jobs/{self.job_id}/files",
             query=arguments.query(params),
             time_limit=self._time_limit(),
+            **self._options,
         )
-        return await self._read_page(File, request)
+        response, content = await self._transport.send(request)
+        page, unusable = decode_items(File, content, response)
+        self.failures.update(unusable)
+        return page
 
     async def _poll(self, hold: int | None) -> Job | None:
         """The job after at most `hold` seconds, or None if the poll failed in a way that heals."""
@@ -225,17 +260,26 @@ class Approved(Resource):
             wait=hold,
             time_limit=self._time_limit(),
             retry=not self._patient,
+            **self._options,
         )
         try:
-            return await self._read(Job, request)
+            job = await self._read(Job, request)
         except FirstHandError as error:
             await self._bear(error, self._pauses)
             return None
+        self._garbled, self._failure = 0, None
+        return job
 
     async def _bear(self, error: FirstHandError, pauses: Pauses) -> None:
         """Pause after a failure that may heal while there is time; raise any other."""
         if not self._patient or not heals(error):
             raise error
+        if isinstance(error, UnexpectedResponseError):
+            # A gateway's page may be gone the next time; an answer that stays wrong will not come right.
+            self._garbled += 1
+            if self._garbled > _MOST_GARBLED:
+                raise error
+        self._failure = error
         clock = self._transport.clock
         asked = asked_to_wait(error, now=clock.time())
         left = float("inf") if self._ends is None else self._ends - clock.monotonic()
@@ -263,17 +307,41 @@ class Approved(Resource):
         else:
             seen = "" if job is None else f": it is {job.status}, {job.files_approved} files approved"
             state = f"was not done in time{seen}; the job goes on"
-        raise WaitTimeoutError(f"{self.job_id} {state}. The same call continues", job=job)
+        failure = "" if self._failure is None else f" The last failure on the way: {self._failure}"
+        raise WaitTimeoutError(
+            f"{self.job_id} {state}. The same call continues.{failure}", job=job
+        ) from self._failure
 
 
 class Collecting(Resource):
     """The three ways to files: follow, download_all, collect."""
 
+    def __init__(
+        self,
+        transport: Transport,
+        *,
+        timeout: float | None = None,
+        extra_headers: Headers | None = None,
+        extra_query: Query | None = None,
+    ) -> None:
+        super().__init__(transport)
+        self._options: RequestOptions = {
+            "timeout": timeout,
+            "extra_headers": extra_headers,
+            "extra_query": extra_query,
+        }
+        # Bad ones are told at once, not when a folder was made.
+        build_request("GET", "/v1/jobs", **self._options)
+
     async def follow(self, job_id: str, *, timeout: float | None) -> AsyncIterator[File]:
-        approved = Approved(self._transport, job_id, ends=self._ends(timeout), patient=True)
+        approved = Approved(
+            self._transport, job_id, ends=self._ends(timeout), patient=True, options=self._options
+        )
         async for files in approved.rounds():
             for file in files:
                 yield file
+        for failure in approved.failures.values():
+            raise failure
 
     async def download_all(
         self,
@@ -290,7 +358,7 @@ class Collecting(Resource):
             found = await run_blocking(folder.read_job)
             if found is not None and (found.job or {}).get("id") != job_id:
                 raise InvalidArgumentError("dest belongs to another job; use another folder", field="dest")
-            approved = Approved(self._transport, job_id, ends=None, patient=False)
+            approved = Approved(self._transport, job_id, ends=None, patient=False, options=self._options)
             job = await approved.first_job()
             if found is None:
                 found = JobFile(None, None, None, _dump(job))
@@ -299,7 +367,7 @@ class Collecting(Resource):
             await run_blocking(folder.write_job, _with_job(found, job))
         finally:
             await finish_blocking(folder.close)
-        fetching.check()
+        fetching.check(approved.failures)
         return await run_blocking(Dataset.open, dest)
 
     async def collect(
@@ -329,14 +397,14 @@ class Collecting(Resource):
             await self._enter(folder, ends)
             found, job = await self._order(folder, request, idempotency_key, ends)
             job_id = (found.job or {})["id"]
-            approved = Approved(self._transport, job_id, ends=ends, patient=True)
+            approved = Approved(self._transport, job_id, ends=ends, patient=True, options=self._options)
             approved.job = job
             fetching = await self._fetch(folder, approved, approved.rounds(), concurrency, on_progress)
             job = await approved.first_job()
             await run_blocking(folder.write_job, _with_job(found, job))
         finally:
             await finish_blocking(folder.close)
-        fetching.check()
+        fetching.check(approved.failures)
         dataset = await run_blocking(Dataset.open, dest)
         if len(dataset) < (job.files_needed or 0):
             raise IncompleteJobError(
@@ -386,11 +454,24 @@ class Collecting(Resource):
         step = next_step(found, now=self._transport.clock.time())
         if step == "continue":
             return found, None
+        # What an earlier run sent may have arrived, and how long ago that was, a clock that jumped does not tell.
+        job = None if fresh else await self._find(found, everywhere=step == "find")
+        if job is None and step == "find":
+            raise ConfigurationError(
+                f"the job of this folder was sent with idempotency key {found.idempotency_key} more than 23 hours "
+                "ago, or the clock was set back since, and no job has that key in its metadata. To send it again "
+                "could buy a second one: if there is none in your account, remove job.json and try again"
+            )
         try:
-            job = await (self._post(found, ends) if step == "post" else self._find(found))
+            job = job or await self._post(found, ends)
         except FirstHandApiError as error:
-            # Refused at the first attempt of all: nothing was bought, and the folder is free for other arguments.
-            if fresh and error.attempts == 1 and error.status < 500 and not error.retryable:
+            # Nothing was bought, so the folder is free for other arguments.
+            refused = error.status < 500 and not error.retryable
+            if (
+                refused
+                and fresh
+                and (error.attempts == 1 or await self._find(found, everywhere=False) is None)
+            ):
                 await finish_blocking(folder.forget_job)
             raise
         found = _with_job(found, job)
@@ -407,6 +488,7 @@ class Collecting(Resource):
             body=arguments.body(None, body),
             idempotency_key=found.idempotency_key,
             time_limit=None if ends is None else max(ends - self._transport.clock.monotonic(), 1.0),
+            **self._options,
         )
         try:
             return await self._read(Job, request)
@@ -417,18 +499,16 @@ class Collecting(Resource):
                 "the service did not take the job in time; the same call tries again, and buys nothing twice"
             ) from error
 
-    async def _find(self, found: JobFile) -> Job:
-        """The job that a key was sent for so long ago that it must not be sent again."""
+    async def _find(self, found: JobFile, *, everywhere: bool) -> Job | None:
+        """The job that has the key in its metadata: among those since it was sent, then `everywhere`."""
         since = _EPOCH + timedelta(seconds=found.first_sent_at or 0.0)
-        params = arguments.check(JobList, {"created_after": since - _SKEW})
-        async for job in self._list(Job, "/v1/jobs", params):
-            if (job.metadata or {}).get(KEY_METADATA) == found.idempotency_key:
-                return job
-        raise ConfigurationError(
-            f"the job of this folder was sent with idempotency key {found.idempotency_key} more than 23 hours ago, "
-            "or the clock was set back since, and no job has that key in its metadata. To send it again could buy a "
-            "second one: if there is none in your account, remove job.json and try again"
-        )
+        # Our clock may have been ahead when it was sent.
+        for created_after in (since - _SKEW, None) if everywhere else (since - _SKEW,):
+            params = arguments.check(JobList, {"created_after": created_after})
+            async for job in self._list(Job, "/v1/jobs", params, **self._options):
+                if (job.metadata or {}).get(KEY_METADATA) == found.idempotency_key:
+                    return job
+        return None
 
     async def _fetch(
         self,

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from firsthandapi._core.masking import mask_secrets
+from firsthandapi._core.request import check_id
 from firsthandapi._core.response import not_json
-from firsthandapi.errors import UnexpectedResponseError
+from firsthandapi.errors import FirstHandError, InvalidArgumentError, UnexpectedResponseError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -62,6 +64,54 @@ def decode_page(item_type: type[M], content: bytes, response: ApiResponse) -> De
     attach_all(page.data, response)
     has_more = page.next_cursor is not None if page.has_more is None else page.has_more
     return DecodedPage(page.data, has_more, page.next_cursor)
+
+
+def decode_items(
+    item_type: type[M], content: bytes, response: ApiResponse
+) -> tuple[DecodedPage[M], dict[str, FirstHandError]]:
+    """`content` as a page of what can be used, and what is wrong with the rest, by id.
+
+    One bad item must not cost the others: a page that does not fit as a whole is read item by item.
+
+    Raises:
+        UnexpectedResponseError: it is not JSON, or not a list.
+    """
+    unusable: dict[str, FirstHandError] = {}
+    try:
+        page = decode_page(item_type, content, response)
+    except UnexpectedResponseError as error:
+        envelope = _envelope(content)
+        if envelope is None:
+            raise
+        items: list[M] = []
+        for item in envelope["data"]:
+            try:
+                items.append(decode(item_type, json.dumps(item).encode(), response))
+            except UnexpectedResponseError as misfit:
+                fields = cast("dict[str, Any]", item if isinstance(item, dict) else {})
+                unusable[mask_secrets(str(fields.get("id")))[:128]] = misfit
+        if not items and unusable:
+            raise error from None  # not some bad items, but another thing altogether
+        page = DecodedPage(items, envelope.get("next_cursor") is not None, envelope.get("next_cursor"))
+    usable: list[M] = []
+    for item in page.data:
+        try:
+            check_id(item.id, "id")  # type: ignore[attr-defined]
+        except InvalidArgumentError as error:
+            unusable[mask_secrets(str(item.id))[:128]] = error  # type: ignore[attr-defined]
+        else:
+            usable.append(item)
+    return DecodedPage(usable, page.has_more, page.next_cursor), unusable
+
+
+def _envelope(content: bytes) -> dict[str, Any] | None:
+    try:
+        loaded = json.loads(content)
+    except (ValueError, RecursionError):
+        return None
+    envelope = cast("dict[str, Any]", loaded if isinstance(loaded, dict) else {})
+    cursor = envelope.get("next_cursor")
+    return envelope if isinstance(envelope.get("data"), list) and isinstance(cursor, str | None) else None
 
 
 @cache

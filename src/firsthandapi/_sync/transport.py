@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from types import FrameType
 from typing import Any, Protocol
 from weakref import WeakValueDictionary
@@ -89,10 +89,10 @@ class Shared:
         for wire in list(self._wires.values()):
             wire.close()
 
-    def __del__(self) -> None:
-        # No loop and no socket is touched here: at this point either may be gone.
+    def __del__(self, _warn: Callable[..., None] = warnings.warn) -> None:
+        # No loop and no socket is touched here, and no module: at this point each may be gone.
         if not getattr(self, "closed", True):
-            warnings.warn(
+            _warn(
                 "a firsthandapi client was not closed; use it as a context manager, or call its close()",
                 ResourceWarning,
                 source=self,

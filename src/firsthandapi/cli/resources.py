@@ -108,6 +108,18 @@ def cancel(job_id: JobId, json: AsJson = False) -> None:
         _show(api.jobs.cancel(job_id), json=json)
 
 
+@jobs.command("rate")
+def rate(
+    job_id: JobId,
+    rating: Annotated[int, typer.Option(min=1, max=5, help="Stars.")],
+    feedback: Annotated[str | None, typer.Option(help="Your words on it.")] = None,
+    json: AsJson = False,
+) -> None:
+    """Rate a completed job."""
+    with client() as api:
+        _show(api.jobs.rate(job_id, rating=rating, feedback=feedback), json=json)
+
+
 def _show(job: Job, *, json: bool) -> None:
     if json:
         print_json(as_json(job))

@@ -193,6 +193,8 @@ class Dataset:
             ) from None
         except OSError as error:
             raise _disk.cannot(target, "written", error) from None
+        except ValueError as error:  # pyarrow's own are; a stranger's manifest may hold what Parquet cannot
+            raise ConfigurationError(f"{target} cannot be written: {type(error).__name__}") from None
         finally:
             _disk.remove(part)
         return target

@@ -6,6 +6,7 @@ Blocking, and used by both clients: what a caller waits for, and how, is theirs.
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from firsthandapi._core.dataset import Progress, is_mixed
@@ -84,19 +85,20 @@ class Fetching:
         """End it; what is under way is given up. Takes a second at most."""
         self._engine.close(cancel=bool(self._pending))
 
-    def check(self) -> None:
-        """Tell what could not be fetched.
+    def check(self, unusable: Mapping[str, Exception]) -> None:
+        """Tell what could not be fetched, or was described in a way nobody can use.
 
         Raises:
             DownloadError: there is such a file.
         """
-        if self._failures:
-            shown = "; ".join(str(error) for _, error in self._failures[:3])
-            more = f"; and {len(self._failures) - 3} more" if len(self._failures) > 3 else ""
+        failures = [*self._failures, *unusable.items()]
+        if failures:
+            shown = "; ".join(str(error) for _, error in failures[:3])
+            more = f"; and {len(failures) - 3} more" if len(failures) > 3 else ""
             raise DownloadError(
-                f"{len(self._failures)} of {self._files_known} files could not be fetched: {shown}{more}. "
+                f"{len(failures)} of {self._files_known + len(unusable)} files could not be fetched: {shown}{more}. "
                 "All others are there, and the same call again tries only these",
-                failures=self._failures,
+                failures=failures,
             )
 
     # ── In the threads of the engine ─────────────────────────────────────────────────────────────────────

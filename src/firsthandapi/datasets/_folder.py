@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,8 +40,9 @@ _PLACES = ("", *KINDS, "other")
 class Manifest:
     """`metadata.jsonl` and the `data/` beside it: a row for each file that is there, verified."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, root: Path, place: str) -> None:
+        self.folder = folder = root / place
+        self._inside = bool(place)
         self.path = folder / MANIFEST
         self.data = folder / DATA
         self.records: dict[str, Record] = {}
@@ -53,9 +56,9 @@ class Manifest:
         Raises:
             ConfigurationError: a row, or the way to its file, is not one of ours.
         """
-        for folder in (self.folder, self.data):
-            # The folder of the whole dataset is the user's own word, and may be a link.
-            if folder.name in (DATA, *_PLACES) and folder.is_symlink():
+        # The folder of the whole dataset is the user's own word, and may be a link.
+        for folder in ([self.folder] if self._inside else []) + [self.data]:
+            if folder.is_symlink():
                 raise ConfigurationError(f"{folder} is a link, which may lead anywhere; use a real folder")
         content = _disk.read(self.path)
         if content is None:
@@ -231,7 +234,7 @@ class Folder:
                     Wanted(
                         file_id=file.id,
                         url=file.download_url,
-                        expires_at=file.download_url_expires_at,
+                        expires_at=_believable(file.download_url_expires_at),
                         size_bytes=file.size_bytes,
                         sha256=file.content_hash,
                         target=manifest.data / file_name_on_disk(file.id, file.content_type),
@@ -256,7 +259,7 @@ class Folder:
         name = folder_of(file.content_type, mixed=mixed)
         manifest = self._manifests.get(name)
         if manifest is None:
-            manifest = Manifest(self.path / name)
+            manifest = Manifest(self.path, name)
             manifest.read()
             manifest.prepare()
             self._manifests[name] = manifest
@@ -270,7 +273,7 @@ def manifests_in(path: Path, formats: list[str] | None) -> Iterator[Manifest]:
         ConfigurationError: a row, or the way to its file, is not one of ours.
     """
     places = _PLACES if formats is None or is_mixed(formats) else ("",)
-    for manifest in (Manifest(path / name) for name in places):
+    for manifest in (Manifest(path, name) for name in places):
         if manifest.read():
             yield manifest
 
@@ -283,3 +286,8 @@ def read_job_file(path: Path) -> JobFile | None:
     """
     content = _disk.read(path / JOB_FILE)
     return None if content is None else parse_job_file(content)
+
+
+def _believable(expires_at: datetime | None) -> datetime | None:
+    """When a URL just listed ends; None if our clock says that was before: then it is the clock that is wrong."""
+    return None if expires_at is None or expires_at.timestamp() <= time.time() else expires_at

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from pathlib import Path
@@ -9,6 +10,10 @@ from pathlib import Path
 from firsthandapi.errors import ConfigurationError
 
 NAME = ".firsthandapi.lock"
+
+
+# What a lock that another holds is told by, on each platform.
+_BUSY = frozenset({errno.EAGAIN, errno.EACCES, errno.EDEADLK})
 
 
 class FolderLock:
@@ -30,9 +35,13 @@ class FolderLock:
             raise ConfigurationError(f"{self._path.parent} cannot be written to: {error.strerror}") from None
         try:
             _lock(fd)
-        except OSError:
+        except OSError as error:
             os.close(fd)
-            return False
+            if error.errno in _BUSY:
+                return False
+            raise ConfigurationError(
+                f"{self._path.parent} is on a file system without locks ({error.strerror}); use a local folder"
+            ) from None
         self._fd = fd
         return True
 

@@ -59,10 +59,6 @@ class Resource:
         response, content = await self._transport.send(request)
         return decode(model, content, response)
 
-    async def _read_page(self, model: type[M], request: Request) -> DecodedPage[M]:
-        response, content = await self._transport.send(request)
-        return decode_page(model, content, response)
-
     async def _send(
         self,
         method: str,

@@ -12,7 +12,7 @@ from firsthandapi._async.bridge import Callback, calls_from_threads, run_until_c
 from firsthandapi._async.pages import PageRequest
 from firsthandapi._async.resources._base import Body, Headers, Query, Resource
 from firsthandapi._core.arguments import check
-from firsthandapi._core.request import check_id
+from firsthandapi._core.request import check_id, check_timeout
 from firsthandapi.types.file import DownloadUrl, File, FileList
 
 if TYPE_CHECKING:
@@ -105,13 +105,23 @@ class Files(Resource):
             extra_body=extra_body,
         )
 
-    async def download(self, file: File, path: str | os.PathLike[str]) -> Path:
+    async def download(
+        self,
+        file: File,
+        path: str | os.PathLike[str],
+        *,
+        timeout: float | None = None,
+        extra_headers: Headers | None = None,
+        extra_query: Query | None = None,
+    ) -> Path:
         """Fetch one file. It appears under its name only when every byte is there.
 
         Args:
             file: a file as `list` gave it. A URL that has ended is asked for anew.
             path: where to put it: a file's name, or a directory (one that is there, or a name that ends with a
                 slash), where it is named after its id and type.
+            timeout: seconds without a byte, instead of the client's.
+            extra_headers, extra_query: for the request of a fresh URL; see `AsyncFirstHandClient`, "Every method".
 
         Returns:
             Where it is.
@@ -128,9 +138,20 @@ class Files(Resource):
 
         self._transport.check_open()
         config = self._transport.config
+        check_timeout(timeout, "timeout")
         network = Network(
-            proxy=config.proxy, verify=config.verify, timeout=config.timeout, stop=threading.Event()
+            proxy=config.proxy,
+            verify=config.verify,
+            timeout=timeout or config.timeout,
+            stop=threading.Event(),
         )
+
+        async def fresh_url(file_id: str) -> tuple[str, datetime | None]:
+            fresh = await self.refresh_url(
+                file_id, timeout=timeout, extra_headers=extra_headers, extra_query=extra_query
+            )
+            return fresh.download_url or "", fresh.download_url_expires_at
+
         async with calls_from_threads() as call:
             place = await run_until_cancelled(
                 network.cancel,
@@ -140,13 +161,9 @@ class Files(Resource):
                 base_url=config.base_url,
                 network=network,
                 max_retries=config.max_retries,
-                refresh=lambda file_id: call(self._fresh_url, file_id),
+                refresh=lambda file_id: call(fresh_url, file_id),
             )
         return place  # noqa: RET504 # to type checkers the context manager might swallow an exception
-
-    async def _fresh_url(self, file_id: str) -> tuple[str, datetime | None]:
-        fresh = await self.refresh_url(file_id)
-        return fresh.download_url or "", fresh.download_url_expires_at
 
     async def download_all(
         self,
@@ -155,6 +172,9 @@ class Files(Resource):
         *,
         concurrency: int = 32,
         on_progress: Callback[Progress] | None = None,
+        timeout: float | None = None,
+        extra_headers: Headers | None = None,
+        extra_query: Query | None = None,
     ) -> Dataset:
         """Fetch all approved files of a job into a folder that loaders read as it is.
 
@@ -165,6 +185,7 @@ class Files(Resource):
             dest: the folder; made if it is not there. Two processes in one folder take turns.
             concurrency: connections at once, 1 to 64.
             on_progress: called with a `Progress`, in your thread or loop.
+            timeout, extra_headers, extra_query: see `AsyncFirstHandClient`, "Every method".
 
         Returns:
             The dataset: `len`, iteration, `verify`, `to_pandas`.
@@ -181,9 +202,10 @@ class Files(Resource):
         from firsthandapi._async.collecting import Collecting
 
         check_id(job_id, "job_id")
-        return await Collecting(self._transport).download_all(
-            job_id, dest, concurrency=concurrency, on_progress=on_progress
+        collecting = Collecting(
+            self._transport, timeout=timeout, extra_headers=extra_headers, extra_query=extra_query
         )
+        return await collecting.download_all(job_id, dest, concurrency=concurrency, on_progress=on_progress)
 
     async def _refetch(
         self,

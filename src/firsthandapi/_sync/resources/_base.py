@@ -60,10 +60,6 @@ class Resource:
         response, content = self._transport.send(request)
         return decode(model, content, response)
 
-    def _read_page(self, model: type[M], request: Request) -> DecodedPage[M]:
-        response, content = self._transport.send(request)
-        return decode_page(model, content, response)
-
     def _send(
         self,
         method: str,

@@ -438,12 +438,15 @@ class Jobs(Resource):
         job_id: str,
         *,
         timeout: float | None = DEFAULT_WAIT,
+        extra_headers: Headers | None = None,
+        extra_query: Query | None = None,
     ) -> Iterator[File]:
         """Iterate over a job's approved files, each once, as they are approved, until the job is over.
 
         Args:
             job_id: its id (`job_…`).
             timeout: seconds for the whole walk, 0 or more; None waits without limit.
+            extra_headers, extra_query: see `FirstHandClient`, "Every method".
 
         Returns:
             An iterator of files, each with a fresh download URL; a file comes within 12 seconds of its approval.
@@ -459,7 +462,8 @@ class Jobs(Resource):
 
         check_id(job_id, "job_id")
         check_limit_seconds(timeout, "timeout")
-        return Collecting(self._transport).follow(job_id, timeout=timeout)
+        collecting = Collecting(self._transport, extra_headers=extra_headers, extra_query=extra_query)
+        return collecting.follow(job_id, timeout=timeout)
 
     def collect(
         self,
@@ -469,6 +473,8 @@ class Jobs(Resource):
         concurrency: int = 32,
         on_progress: Callback[Progress] | None = None,
         idempotency_key: str | None = None,
+        extra_headers: Headers | None = None,
+        extra_query: Query | None = None,
         **fields: Unpack[CollectFields],
     ) -> Dataset:
         """Post a job, wait for it and fetch its files while it runs, into a folder that loaders read as it is.
@@ -483,6 +489,7 @@ class Jobs(Resource):
             on_progress: called with a `Progress`, in your thread or loop.
             idempotency_key: for a machine whose disk does not last, such as a CI runner: the same key within 24
                 hours continues the same job from an empty folder. None makes one and keeps it in the folder.
+            extra_headers, extra_query: see `FirstHandClient`, "Every method".
             fields: what `create` takes, but `timeout`; `metadata` may have 19 keys.
 
         Returns:
@@ -507,7 +514,8 @@ class Jobs(Resource):
         check_limit(max_spend_cents)
         params = check(JobCreate, fields)
         self._check_spend(params, extra_body, max_spend_cents)
-        return Collecting(self._transport).collect(
+        collecting = Collecting(self._transport, extra_headers=extra_headers, extra_query=extra_query)
+        return collecting.collect(
             dest,
             params,
             timeout=timeout,
