@@ -152,7 +152,7 @@ def test_a_cancelled_call_ends_promptly(fresh_server: MockServer) -> None:
             assert time.monotonic() - started < 1
             assert (await client.jobs.get(job.id)).id == job.id
             (wire,) = client._shared._wires.values()
-            stack: Any = wire._pool._here.get()  # type: ignore[attr-defined]
+            stack: Any = wire._pool._here.get()
             assert len(stack.idle) == 1
             assert stack.free.value == 100
 
@@ -181,7 +181,7 @@ def test_cancellation_at_any_moment(when: float, fresh_server: MockServer) -> No
                 await asyncio.gather(task, return_exceptions=True)
             assert (await client.me()).response.attempts == 1
             (wire,) = client._shared._wires.values()
-            assert wire._pool._here.get().free.value == 100  # type: ignore[attr-defined]
+            assert wire._pool._here.get().free.value == 100
 
     asyncio.run(main())
     gc.collect()
@@ -222,7 +222,7 @@ def test_more_than_there_are_connections(fresh_server: MockServer) -> None:
             results = await asyncio.gather(*[client.me() for _ in range(300)])
             assert len(results) == 300
             (wire,) = client._shared._wires.values()
-            assert len(wire._pool._here.get().idle) <= 100  # type: ignore[attr-defined]
+            assert len(wire._pool._here.get().idle) <= 100
 
     asyncio.run(main())
 
@@ -253,7 +253,7 @@ def test_closing_while_a_task_is_busy(fresh_server: MockServer) -> None:
         await client.close()
         assert (await busy).response.status_code == 200
         (wire,) = client._shared._wires.values()
-        assert wire._pool._here.get(None) is None  # type: ignore[attr-defined]
+        assert wire._pool._here.get(None) is None
 
     asyncio.run(main())
 

@@ -358,8 +358,8 @@ def test_sixteen_threads(fresh_server: MockServer) -> None:
         assert all(asked == got for asked, got in results)
         assert len({asked for asked, _ in results}) == 160
         (wire,) = client._shared._wires.values()
-        assert 1 <= len(wire._pool._idle) <= 16  # type: ignore[attr-defined]
-    assert wire._pool._idle == []  # type: ignore[attr-defined]
+        assert 1 <= len(wire._pool._idle) <= 16
+    assert wire._pool._idle == []
 
 
 def test_closing_while_a_thread_is_busy(fresh_server: MockServer) -> None:
@@ -375,7 +375,7 @@ def test_closing_while_a_thread_is_busy(fresh_server: MockServer) -> None:
     busy.join()
     assert results[0].response.status_code == 200
     (wire,) = client._shared._wires.values()
-    assert wire._pool._idle == []  # type: ignore[attr-defined]
+    assert wire._pool._idle == []
 
 
 def test_connections_are_kept(connect: Connect, fresh_server: MockServer) -> None:
@@ -432,7 +432,7 @@ def test_a_pool_in_a_forked_child(fresh_server: MockServer) -> None:
     with fresh_server.client() as client:
         client.me()
         (wire,) = client._shared._wires.values()
-        pool: Any = wire._pool  # type: ignore[attr-defined]
+        pool: Any = wire._pool
         (inherited,) = pool._idle
         pool._pid = -1
         assert client.me().response.attempts == 1
@@ -447,7 +447,7 @@ def test_a_pool_closed_at_the_last_moment(fresh_server: MockServer) -> None:
     with fresh_server.client() as client:
         client.me()
         (wire,) = client._shared._wires.values()
-        pool: Any = wire._pool  # type: ignore[attr-defined]
+        pool: Any = wire._pool
         connection = pool.acquire(1)
         plain = connection.usable
 

@@ -206,7 +206,7 @@ def test_ctrl_c_closes_the_connection() -> None:
 
     module: Any = firsthandapi._sync.wire
     with FirstHandClient(KEY) as client:
-        pool: Any = client._shared.wire(client._config)._pool  # type: ignore[attr-defined]
+        pool: Any = client._shared.wire(client._config)._pool
         pool._connect = lambda: module.Connection(Http(), module.Budget())
         for _ in range(150):
             with pytest.raises(KeyboardInterrupt):
