@@ -120,7 +120,7 @@ def test_jobs_from_post_to_cancel(server: MockServer, tmp_path: Path) -> None:
 def test_files_and_submissions_of_a_job(server: MockServer, tmp_path: Path) -> None:
     """They are listed and fetched; a signed URL is printed only when asked for."""
     with server.client() as client:
-        job = client.jobs.create_and_wait(**SPEC)  # type: ignore[arg-type]
+        job = client.jobs.create_and_wait(**SPEC)
     listed = firsthandapi(server, tmp_path, "files", "list", job.id)
     assert listed.stdout.count("image/jpeg") == 3
     plain = firsthandapi(server, tmp_path, "files", "list", job.id, "--json")

@@ -452,7 +452,7 @@ def test_store_without_release(run: Run, caplog: pytest.LogCaptureFixture) -> No
 
 
 class AsyncStore(Store):
-    async def claim(self, event_id: str) -> bool:  # type: ignore[override]
+    async def claim(self, event_id: str) -> bool:
         return True
 
 

@@ -19,7 +19,7 @@ def ssl_context(verify: bool | str | ssl.SSLContext) -> ssl.SSLContext:
     if isinstance(verify, ssl.SSLContext):
         return verify
     if isinstance(verify, str):
-        return _trusting(verify, None) if os.path.isfile(verify) else _trusting(None, verify)  # noqa: PTH113
+        return _trusting(verify, None) if os.path.isfile(verify) else _trusting(None, verify)  # noqa: PTH113 # pathlib would cost its import at start-up
     if not verify:
         return _unverified()
     return _trusting(os.environ.get("SSL_CERT_FILE") or None, os.environ.get("SSL_CERT_DIR") or None)

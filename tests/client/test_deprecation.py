@@ -66,7 +66,7 @@ def test_the_warning_is_the_caller_s(fresh_server: MockServer) -> None:
         (warning,) = caught(lambda: list(client.jobs.list()))
         assert warning.filename == __file__
     with fresh_server.client() as client:
-        client._transport.shared.clock.sleep = lambda seconds: None  # type: ignore[method-assign]
+        client._transport.shared.clock.sleep = lambda seconds: None
         fresh_server.faults.add(status=503, times=2)
         (warning,) = caught(client.me)
         assert warning.filename == __file__

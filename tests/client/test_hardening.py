@@ -41,7 +41,7 @@ def server() -> Iterator[MockServer]:
 
 def answering(response: httpx.Response, **options: object) -> FirstHandClient:
     http_client = httpx.Client(transport=httpx.MockTransport(lambda _: response))
-    return FirstHandClient(KEY, http_client=http_client, **options)  # type: ignore[arg-type]
+    return FirstHandClient(KEY, http_client=http_client, **options)
 
 
 @pytest.fixture
@@ -100,7 +100,7 @@ def test_a_deprecation_that_is_an_error_costs_no_paid_answer(
     server.deprecate("/v1/jobs")
     with server.client() as client, warnings.catch_warnings(), caplog.at_level(logging.WARNING):
         warnings.simplefilter("error")
-        job = client.jobs.create(**JOB)  # type: ignore[arg-type]
+        job = client.jobs.create(**JOB)
         assert "deprecated POST /v1/jobs" in caplog.text
         with pytest.raises(DeprecationWarning):
             client.jobs.list()
@@ -132,7 +132,7 @@ def test_an_id_of_the_service_steers_no_path() -> None:
     """A job whose id is a path is not asked for."""
     response = httpx.Response(201, json={"id": "job_1/cancel", "status": "open"})
     with answering(response) as client, pytest.raises(InvalidArgumentError):
-        client.jobs.create_and_wait(**JOB)  # type: ignore[arg-type]
+        client.jobs.create_and_wait(**JOB)
 
 
 def test_copies_with_other_keys_are_forgotten() -> None:
@@ -150,7 +150,7 @@ def test_a_walk_left_early_is_quiet_under_trio(server: MockServer) -> None:
     async def walk() -> None:
         async with AsyncFirstHandClient(server.api_key, server.url) as client:
             for _ in range(2):
-                await client.jobs.create(**JOB)  # type: ignore[arg-type]
+                await client.jobs.create(**JOB)
             async for _job in client.jobs.list(limit=1):
                 break
             async for _page in client.jobs.list(limit=1).pages():

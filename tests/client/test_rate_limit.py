@@ -131,7 +131,7 @@ def test_the_deadline_is_shorter_than_the_hold(connect: Connect) -> None:
 
     def answer(request: httpx.Request) -> httpx.Response:
         seen.append(request)
-        return said(request)  # type: ignore[no-any-return]
+        return said(request)
 
     client = connect(handler=answer, deadline=20)
     clock = connect.clock(client)
@@ -168,7 +168,7 @@ def test_a_429_then_the_reset(connect: Connect, fresh_server: MockServer) -> Non
         fresh_server.clock.advance(seconds=seconds + 1)
         return plain(seconds)
 
-    clock.sleep = sleep  # type: ignore[method-assign]
+    clock.sleep = sleep
     for _ in range(5):
         client.me()
     assert [request.status for request in fresh_server.requests] == [200] * 5

@@ -285,7 +285,7 @@ def test_the_deadline_is_over_before_the_next_attempt(connect: Connect, fresh_se
         clock.pass_(10)
         return plain(seconds)
 
-    clock.sleep = oversleep  # type: ignore[method-assign]
+    clock.sleep = oversleep
     fresh_server.faults.add(status=503, times=None)
     with pytest.raises(DeadlineExceededError) as caught:
         client.me()

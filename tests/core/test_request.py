@@ -58,7 +58,7 @@ def test_an_object_in_place_of_its_id() -> None:
         id = "job_1"
 
     with pytest.raises(InvalidArgumentError, match=r"pass the object's \.id"):
-        check_id(Job(), "job_id")  # type: ignore[arg-type]
+        check_id(Job(), "job_id")
 
 
 @given(st.text(max_size=30))

@@ -286,7 +286,7 @@ def test_repair_needs_a_job_and_the_sync_client(
 ) -> None:
     """Each says what is missing."""
     with pytest.raises(InvalidArgumentError, match="sync"):
-        dataset.repair(object())  # type: ignore[arg-type]
+        dataset.repair(object())
     (dataset.path / JOB_FILE).unlink()
     with pytest.raises(ConfigurationError, match=r"no job\.json"):
         Dataset.open(dataset.path).repair(client)

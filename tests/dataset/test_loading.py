@@ -170,7 +170,7 @@ def test_rows_of_many_blocks_make_one_table(client: FirstHandClient, tmp_path: P
     """Types are guessed from the rows: thousands of nulls and empty lists before the first value do no harm."""
     folder = tmp_path / "many"
     (folder / "data").mkdir(parents=True)
-    nothing = Record(**{**dict.fromkeys(COLUMNS), "size_bytes": 1, "sha256": "0" * 64})  # type: ignore[arg-type]
+    nothing = Record(**{**dict.fromkeys(COLUMNS), "size_bytes": 1, "sha256": "0" * 64})
     something: dict[str, Any] = {
         "objects": ["cup"], "scene": {"indoor": True}, "text_extraction": "x" * 500, "color_palette": ["#fff"],
     }  # fmt: skip

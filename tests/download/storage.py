@@ -170,14 +170,14 @@ class Storage:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             return False
         if reply.then == "hang":
-            stream.read(1)  # type: ignore[attr-defined]
+            stream.read(1)
         return reply.then == "keep"
 
 
 def read_request(stream: object, number: int = 0) -> Request | None:
     lines: list[str] = []
     while True:
-        line: bytes = stream.readline()  # type: ignore[attr-defined]
+        line: bytes = stream.readline()
         if not line.endswith(b"\r\n"):
             return None
         if line == b"\r\n":

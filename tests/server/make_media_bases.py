@@ -83,7 +83,7 @@ def clip(path: Path, variant: int, width: int, height: int) -> None:
         bare = BitStreamFilterContext("filter_units=remove_types=6", stream)
         for index in range(FRAMES):
             image = picture(variant, width, height, index)
-            frame = av.VideoFrame.from_image(image)  # type: ignore[no-untyped-call]
+            frame = av.VideoFrame.from_image(image)
             for packet in stream.encode(frame):
                 out.mux(bare.filter(packet))
         for packet in stream.encode(None):
