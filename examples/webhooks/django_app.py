@@ -35,7 +35,14 @@ settings.configure(
     ROOT_URLCONF=__name__,
     MIDDLEWARE=["django.middleware.common.CommonMiddleware", "django.middleware.csrf.CsrfViewMiddleware"],
     DATA_UPLOAD_MAX_MEMORY_SIZE=1_000_000,  # bytes; an event has a few thousand; more is refused
-    DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": "receiver.sqlite3"}},
+    DATABASES={
+        "default": {
+            "ENGINE": "django.db.backends.sqlite3",
+            "NAME": "receiver.sqlite3",
+            # SQLite alone: a writer waits for another. Else it fails, and the cache does not say so.
+            "OPTIONS": {"transaction_mode": "IMMEDIATE"},
+        }
+    },
     # A cache that every process sees, and whose `add` is atomic: a database, Redis or Memcached; not a folder,
     # not LocMemCache. A database table is culled to 300 entries unless it is told how many may stay.
     CACHES={
