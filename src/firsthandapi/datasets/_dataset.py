@@ -78,6 +78,12 @@ class Dataset:
         state = "no job" if self.job is None else f"{self.job.id} {self.job.status}"
         return f"<Dataset [{str(self.path)!r}, {len(self)} files, {state}]>"
 
+    def _repr_html_(self) -> str | None:
+        """What a notebook shows: a gallery of the first files, the media in it."""
+        from ._preview import dataset_html
+
+        return dataset_html(self)
+
     def verify(self) -> Verification:
         """Read every file and hold it against the manifest.
 
