@@ -238,11 +238,11 @@ def job_cell(job: Job) -> str:
         facts(
             [
                 ("description", job.description),
-                ("formats", formats),
+                ("accepted formats", formats),
                 ("price per file", _dollars(job.price_per_file_cents)),
-                ("total", _dollars(job.total_cost_cents)),
-                ("least rating", _stars(job.min_star_rating)),
-                ("your rating", _stars(job.buyer_rating)),
+                ("total cost", _dollars(job.total_cost_cents)),
+                ("min star rating", _stars(job.min_star_rating)),
+                ("buyer rating", _stars(job.buyer_rating)),
                 ("created", _time(job.created_at)),
                 ("deadline", _time(job.deadline)),
                 ("completed", _time(job.completed_at)),

@@ -27,7 +27,7 @@ background:rgba(127,127,127,.06)}
 .fh .fh-media{display:flex;align-items:center;justify-content:center;aspect-ratio:4/3;\
 background:rgba(127,127,127,.14)}
 .fh .fh-media img,.fh .fh-media video{display:block;width:100%;height:100%;object-fit:contain;margin:0}
-.fh .fh-media audio{width:94%}
+.fh .fh-media audio{width:100%;min-width:0}
 .fh .fh-none{padding:0 1rem;text-align:center;font-size:12px}
 .fh figcaption{padding:.4rem .6rem .55rem;margin:0;font-style:normal;text-align:start}
 .fh figcaption>div{margin:0 0 .15rem}
@@ -37,14 +37,13 @@ background:rgba(127,127,127,.14)}
 border:1px solid rgba(127,127,127,.5);font-size:12px}
 .fh .fh-id{font:11px/1.4 ui-monospace,Menlo,Consolas,monospace;opacity:.78}
 .fh .fh-facts{display:grid;grid-template-columns:max-content minmax(0,1fr);gap:.1rem 1rem;margin:0}
-.fh .fh-facts dt{margin:0;opacity:.78;font-weight:400}
-.fh .fh-facts dd{margin:0}
+.fh .fh-facts dt,.fh .fh-facts dd{float:none;width:auto;margin:0;padding:0;font-weight:400}
+.fh .fh-facts dt{opacity:.78;white-space:nowrap}
 .fh progress{width:min(16rem,60%);vertical-align:middle;margin-inline-end:.5rem}
 .fh .fh-wide{overflow-x:auto;margin:0 0 .6rem}
-.fh table{border-collapse:collapse;margin:0;font-size:12px;overflow-wrap:break-word}
-.fh th{white-space:nowrap}
-.fh th,.fh td{padding:.25rem .6rem;text-align:start;vertical-align:top;min-width:5rem;max-width:22rem;\
-border-bottom:1px solid rgba(127,127,127,.35)}
+.fh .fh-wide table{border-collapse:collapse;margin:0;font-size:12px;width:max-content;overflow-wrap:break-word}
+.fh .fh-wide th,.fh .fh-wide td{padding:.25rem .6rem;text-align:start;vertical-align:top;max-width:16rem;\
+white-space:normal;border-bottom:1px solid rgba(127,127,127,.35)}
 """
 
 

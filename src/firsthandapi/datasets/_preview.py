@@ -48,6 +48,8 @@ _CONNECTIONS = 8
 
 _UNKNOWN = "no preview of this type"
 _LARGE = "too large to show here"
+_LARGE_WITHOUT = "too large to show without Pillow"
+_NO_SIZE = "not shown: its size is not known"
 _FULL = "not shown: this cell is full"
 _LATE = "not shown: it would take too long"
 _BROKEN = "the file is not what its type says"
@@ -69,25 +71,32 @@ class Budget:
         """The time that is left."""
         return max(self._ends - time.monotonic(), 0.0)
 
-    def largest(self, content_type: str, of_images: int) -> int:
-        """The most bytes of a file of that type that are of use; `of_images`, if they are made smaller."""
-        if not content_type.startswith("image/"):
-            return LARGEST_CLIP
-        return of_images if self._pillow else LARGEST_ORIGINAL
+    def refuse(self, content_type: str | None, size: int, *, largest_image: int) -> str | None:
+        """Why a file of that type and size is not worth getting, or None; an image may have `largest_image` bytes
+        if it is made smaller."""
+        known = media_type(content_type)
+        if known is None:
+            return _UNKNOWN
+        if not known.startswith("image/"):
+            return _LARGE if size > LARGEST_CLIP else None
+        if self._pillow:
+            return _LARGE if size > largest_image else None
+        return _LARGE_WITHOUT if size > LARGEST_ORIGINAL else None
 
-    def preview(self, content: bytes, content_type: str) -> Media:
+    def preview(self, content: bytes, content_type: str | None) -> Media:
         """What is shown of a file."""
-        if not begins_like(content, content_type):
+        known = media_type(content_type)
+        if known is None or not begins_like(content, known):
             return _BROKEN
-        if self._pillow and content_type.startswith("image/"):
-            made = thumbnail(self._pillow, content, content_type)
-            if made is None:
+        if self._pillow and known.startswith("image/"):
+            small = thumbnail(self._pillow, content, known)
+            if small is None:
                 return "broken, or too large to show here"
-            content, content_type = made, "image/jpeg"
+            content, known = small, "image/jpeg"
         if len(content) > self._left:
             return _FULL
         self._left -= len(content)
-        return Embedded(content_type, content)
+        return Embedded(known, content)
 
 
 def page_html(items: Sequence[Any], *, has_more: bool, config: Config) -> str | None:
@@ -125,11 +134,9 @@ def _on_disk(dataset: Dataset, record: Record, budget: Budget) -> Media:
         return _MISSING
     if size != record.size_bytes:
         return _DAMAGED
-    content_type = media_type(record.content_type)
-    if content_type is None:
-        return _UNKNOWN
-    if size > budget.largest(content_type, LARGEST_READ):
-        return _LARGE
+    refused = budget.refuse(record.content_type, size, largest_image=LARGEST_READ)
+    if refused is not None:
+        return refused
     if not budget.seconds:
         return _LATE
     content = _read(path, size)
@@ -138,7 +145,7 @@ def _on_disk(dataset: Dataset, record: Record, budget: Budget) -> Media:
     # Read anyway, so that a picture which is shown is the one that was bought.
     if hashlib.sha256(content).hexdigest() != record.sha256:
         return _DAMAGED
-    return budget.preview(content, content_type)
+    return budget.preview(content, record.content_type)
 
 
 def _read(path: Path, size: int) -> bytes | None:
@@ -177,33 +184,34 @@ def _fetched(files: Sequence[File], config: Config) -> list[Media]:
     """What is shown of each of these files. Nothing of it stays on the disk."""
     budget = Budget()
     media: list[Media] = []
-    to_fetch: dict[int, str] = {}
+    to_fetch: list[int] = []
     total = 0
     for number, file in enumerate(files):
-        content_type, size = media_type(file.content_type), file.size_bytes
-        if content_type is None:
-            media.append(_UNKNOWN)
-        elif size is None or size > budget.largest(content_type, LARGEST_FETCHED):
-            media.append(_LARGE)
-        elif total + size > MOST_FETCHED:
-            media.append(_FULL)
-        elif not file.download_url:
-            media.append(_UNFETCHED)
-        else:
-            total += size
-            to_fetch[number] = content_type
-            media.append(_UNFETCHED)
-    if to_fetch:
-        try:
-            with TemporaryDirectory(prefix="firsthandapi-", ignore_cleanup_errors=True) as folder:
-                wanted = {number: _wanted(files[number], Path(folder, f"{number}")) for number in to_fetch}
-                for number in _fetch(wanted, config, budget):
-                    content = _read(wanted[number].target, LARGEST_FETCHED)
-                    if content is not None:
-                        media[number] = budget.preview(content, to_fetch[number])
-        except Exception:  # a full disk, a proxy that is none: the cards have words all the same
-            return media
+        refused = _refused(file, total, budget)
+        if refused is None:
+            total += file.size_bytes or 0
+            to_fetch.append(number)
+        media.append(refused or _UNFETCHED)
+    if not to_fetch:
+        return media
+    try:
+        with TemporaryDirectory(prefix="firsthandapi-", ignore_cleanup_errors=True) as folder:
+            wanted = {number: _wanted(files[number], Path(folder, f"{number}")) for number in to_fetch}
+            for number in _fetch(wanted, config, budget):
+                content = _read(wanted[number].target, LARGEST_FETCHED)
+                if content is not None:
+                    media[number] = budget.preview(content, files[number].content_type)
+    except Exception:  # a full disk, a proxy that is none: the cards have words all the same
+        return media
     return media
+
+
+def _refused(file: File, total: int, budget: Budget) -> str | None:
+    """Why a file is not fetched, after `total` bytes of others; or None."""
+    if file.size_bytes is None:
+        return _NO_SIZE
+    refused = budget.refuse(file.content_type, file.size_bytes, largest_image=LARGEST_FETCHED)
+    return _FULL if refused is None and total + file.size_bytes > MOST_FETCHED else refused
 
 
 def _wanted(file: File, target: Path) -> Wanted:
