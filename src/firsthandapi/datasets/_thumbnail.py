@@ -15,7 +15,7 @@ _MOST_PIXELS = 60_000_000
 _MOST_DECODED = 30_000_000
 # A scan takes a hundred bytes and draws the whole picture anew: a small file can hold hours of work.
 _SCAN = b"\xff\xda"
-_MOST_SCANS = 64
+_MOST_SCANS = 32
 
 _FORMATS = {"image/jpeg": "JPEG", "image/png": "PNG", "image/webp": "WEBP", "image/gif": "GIF"}
 
