@@ -126,6 +126,14 @@ def test_a_dataset_of_every_kind_is_a_gallery(fresh_server: MockServer, tmp_path
         assert secret not in page
 
 
+def test_no_plain_text_beside_the_gallery_tells_the_way_to_the_folder(tmp_path: Path) -> None:
+    """A notebook keeps both; `repr` in a script still has the whole path."""
+    pretty = pytest.importorskip("IPython.lib.pretty").pretty
+    dataset = dataset_of(tmp_path / "signs", ("image/jpeg", picture()))
+    assert pretty(dataset) == "<Dataset ['signs', 1 files, no job]>"
+    assert str(tmp_path) in repr(dataset)
+
+
 def test_without_pillow_small_images_go_in_as_they_are(tmp_path: Path, without_pillow: None) -> None:
     """It is not a dependency; a large image is a card that says so."""
     small, large = png_of(8, 8), b"\xff\xd8\xff" + bytes(LARGEST_ORIGINAL)
@@ -395,6 +403,7 @@ def test_what_is_large_or_unknown_is_not_fetched(
         one = page.data[0]
         page.data = [
             one.model_copy(update={"size_bytes": None}),
+            one.model_copy(update={"size_bytes": 10**400}),
             one.model_copy(update={"size_bytes": _preview.LARGEST_FETCHED + 1}),
             one.model_copy(update={"content_type": "video/mp4", "size_bytes": LARGEST_CLIP + 1}),
             one.model_copy(update={"content_type": "image/svg+xml"}),
@@ -407,7 +416,7 @@ def test_what_is_large_or_unknown_is_not_fetched(
         monkeypatch.setattr(_preview, "MOST_FETCHED", 4 * (one.size_bytes or 0) + 100)
         assert media_in(shown(page)) == [
             "not shown: its size is not known",
-            *["too large to show here"] * 2,
+            *["too large to show here"] * 3,
             "no preview of this type",
             *["could not be fetched"] * 2,
             *["image/jpeg"] * 2,

@@ -250,7 +250,14 @@ def test_durations_are_said_as_players_say_them(seconds: float, said: str) -> No
 
 @pytest.mark.parametrize(
     ("size", "said"),
-    [(0, "0 B"), (999, "999 B"), (1_500, "2 KB"), (2_340_000, "2.3 MB"), (5 * 10**12, "5,000,000")],
+    [
+        (0, "0 B"),
+        (999, "999 B"),
+        (1_500, "2 KB"),
+        (2_340_000, "2.3 MB"),
+        (5 * 10**12, "5,000,000.0 MB"),
+        (10**400, "10,000"),
+    ],
 )
 def test_sizes_are_said_as_people_say_them(size: int, said: str) -> None:
     """In decimal units, as file managers do."""

@@ -77,10 +77,11 @@ def begins_like(content: bytes, content_type: str) -> bool:
 
 
 def bytes_of(size: int) -> str:
-    """A size as people say it."""
+    """A size as people say it. In whole numbers: no float holds what a service may send."""
     if size < 1000:
         return f"{size} B"
-    return f"{size / 1000:,.0f} KB" if size < 1_000_000 else f"{size / 1_000_000:,.1f} MB"
+    tenths = (size + 50_000) // 100_000
+    return f"{(size + 500) // 1000:,} KB" if size < 1_000_000 else f"{tenths // 10:,}.{tenths % 10} MB"
 
 
 def seconds_of(duration: float) -> str:

@@ -41,9 +41,8 @@ def thumbnail(image_module: Any, content: bytes, content_type: str) -> bytes | N
         return None
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter(
-                "ignore"
-            )  # its own bounds are looser than these, and its other words are no news
+            # Its own bounds are looser than these, and its other words are no news.
+            warnings.simplefilter("ignore")
             with image_module.open(io.BytesIO(content), formats=[_FORMATS[content_type]]) as image:
                 if image.width * image.height > _MOST_PIXELS:
                     return None
