@@ -171,6 +171,13 @@ def test_what_is_not_as_the_manifest_says_is_not_shown(tmp_path: Path) -> None:
     ]
 
 
+def test_a_file_too_large_to_read_is_told_by_its_size(tmp_path: Path) -> None:
+    """One that has grown is damaged, not merely large."""
+    dataset = dataset_of(tmp_path / "d", ("audio/wav", wav(LARGEST_CLIP + 1)))
+    dataset.path_of(dataset.records[0]).write_bytes(wav(LARGEST_CLIP + 2))
+    assert media_in(shown(dataset)) == ["damaged: not the file of the manifest"]
+
+
 def test_a_file_that_cannot_be_read_is_a_card_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A disk that fails costs the picture, not the gallery."""
     dataset = dataset_of(tmp_path / "d", ("image/jpeg", picture()))
@@ -388,8 +395,10 @@ def test_a_storage_that_is_slow_is_given_up(
     job_id = completed_job(fresh_server, 2)
     with fresh_server.client() as client:
         page = client.files.list(job_id)
-        fresh_server.faults.add(path=f"/files/{page.data[0].id}", times=None, dribble=3600)
+        slow = page.data[0].id
+        fresh_server.faults.add(path=f"/files/{slow}", times=None, dribble=3600)
         assert media_in(shown(page)) == ["could not be fetched", "image/jpeg"]
+        assert downloads(fresh_server).count(slow) == 1  # a second attempt would be after the end
     assert our_threads() == []
 
 
