@@ -28,6 +28,7 @@ background:rgba(127,127,127,.06)}
 background:rgba(127,127,127,.14)}
 .fh .fh-media img,.fh .fh-media video{display:block;width:100%;height:100%;object-fit:contain;margin:0}
 .fh .fh-media audio{width:100%;min-width:0}
+.fh audio::-webkit-media-controls-time-remaining-display{display:none}
 .fh .fh-none{padding:0 1rem;text-align:center;font-size:12px}
 .fh figcaption{padding:.4rem .6rem .55rem;margin:0;font-style:normal;text-align:start}
 .fh figcaption>div{margin:0 0 .15rem}
