@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from firsthandapi._core.decode import DecodedPage
 from firsthandapi._core.pages import follow_cursor
 from firsthandapi._core.response import ApiResponse
+
+if TYPE_CHECKING:
+    from firsthandapi._core.config import Config
 
 T = TypeVar("T")
 
@@ -25,9 +28,15 @@ class AsyncPage(Generic[T]):
     """
 
     def __init__(
-        self, fetch: Fetch[T], page: DecodedPage[T], response: ApiResponse, seen: frozenset[str]
+        self,
+        fetch: Fetch[T],
+        page: DecodedPage[T],
+        response: ApiResponse,
+        config: Config,
+        seen: frozenset[str],
     ) -> None:
         self._fetch = fetch
+        self._config = config
         self._seen = seen
         self.response = response
         self.data: list[T] = page.data
@@ -43,7 +52,7 @@ class AsyncPage(Generic[T]):
         if self.next_cursor is None:
             return None
         seen = follow_cursor(self._seen, self.next_cursor)
-        return AsyncPage(self._fetch, *await self._fetch(self.next_cursor), seen)
+        return AsyncPage(self._fetch, *await self._fetch(self.next_cursor), self._config, seen)
 
     def pages(self) -> AsyncIterator[AsyncPage[T]]:
         """This page and every one after it."""
@@ -59,12 +68,21 @@ class AsyncPage(Generic[T]):
     def __repr__(self) -> str:
         return f"<AsyncPage [{len(self.data)} items, has_more={self.has_more}]>"
 
+    def _repr_html_(self) -> str | None:
+        """What a notebook shows: a table, or of files a gallery. For that the first files are fetched, for a
+        few seconds at most; `repr` and `print` fetch nothing. A notebook asks for it
+        in the loop's thread, and not as a coroutine, so the loop stands still for that time."""
+        from firsthandapi.datasets._preview import page_html
+
+        return page_html(self.data, has_more=self.has_more, config=self._config)
+
 
 class PageRequest(Generic[T]):
     """A list that has not been asked for yet: `await` it for the first page, or `async for` over all items."""
 
-    def __init__(self, fetch: Fetch[T], cursor: str | None) -> None:
+    def __init__(self, fetch: Fetch[T], cursor: str | None, config: Config) -> None:
         self._fetch = fetch
+        self._config = config
         self._cursor = cursor
 
     def __await__(self) -> Generator[Any, None, AsyncPage[T]]:
@@ -73,7 +91,7 @@ class PageRequest(Generic[T]):
     async def _first(self) -> AsyncPage[T]:
         # The cursor of the first page was followed to get there.
         seen: frozenset[str] = frozenset() if self._cursor is None else frozenset({self._cursor})
-        return AsyncPage(self._fetch, *await self._fetch(self._cursor), seen)
+        return AsyncPage(self._fetch, *await self._fetch(self._cursor), self._config, seen)
 
     def pages(self) -> AsyncIterator[AsyncPage[T]]:
         """Every page."""

@@ -105,6 +105,13 @@ class Record:
     annotations: dict[str, Any] | None = field(hash=False)
     annotations_json: str | None
 
+    def _repr_html_(self) -> str | None:
+        """What a notebook shows: what is known of the file. Nothing is read."""
+        from .gallery import file_cell
+        from .html import or_none
+
+        return or_none(lambda: file_cell(self, "dataset.path_of(record) is where it is"))
+
 
 COLUMNS = tuple(column.name for column in fields(Record))
 _TEXTS = (

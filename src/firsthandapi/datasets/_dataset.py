@@ -75,8 +75,21 @@ class Dataset:
         return iter(self.records)
 
     def __repr__(self) -> str:
+        return self._described(str(self.path))
+
+    def _described(self, name: str) -> str:
         state = "no job" if self.job is None else f"{self.job.id} {self.job.status}"
-        return f"<Dataset [{str(self.path)!r}, {len(self)} files, {state}]>"
+        return f"<Dataset [{name!r}, {len(self)} files, {state}]>"
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:  # noqa: ARG002 # IPython calls it with both
+        """The plain text that a notebook keeps beside the gallery: without the way to the folder."""
+        printer.text(self._described(self.path.name))
+
+    def _repr_html_(self) -> str | None:
+        """What a notebook shows: a gallery of the first files, the media in it."""
+        from ._preview import dataset_html
+
+        return dataset_html(self)
 
     def verify(self) -> Verification:
         """Read every file and hold it against the manifest.

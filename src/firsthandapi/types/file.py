@@ -268,6 +268,13 @@ class File(Model):
     keyframes: Any = None
     created_at: UtcDatetime | None = None
 
+    def _repr_html_(self) -> str | None:
+        """What a notebook shows: what is known of it. Nothing is fetched."""
+        from firsthandapi._core.gallery import file_cell
+        from firsthandapi._core.html import or_none
+
+        return or_none(lambda: file_cell(self, "files.download(file, path) fetches it"))
+
 
 class DownloadUrl(Model):
     """A fresh download URL (contract §2 "Files and submissions").

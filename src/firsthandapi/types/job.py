@@ -85,6 +85,13 @@ class Job(Model):
         """Whether the job is over: completed or cancelled."""
         return self.status in TERMINAL_JOB_STATUSES
 
+    def _repr_html_(self) -> str | None:
+        """What a notebook shows: how far it is, what it asks for, what it costs."""
+        from firsthandapi._core.gallery import job_cell
+        from firsthandapi._core.html import or_none
+
+        return or_none(lambda: job_cell(self))
+
 
 class JobCreate(Params):
     """The arguments of `jobs.create` (contract §2 "POST /v1/jobs")."""

@@ -143,4 +143,4 @@ class Resource:
             response, content = await self._transport.send(request)
             return decode_page(model, content, response), response
 
-        return PageRequest(fetch, start)
+        return PageRequest(fetch, start, self._transport.config)

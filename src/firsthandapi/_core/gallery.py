@@ -1,0 +1,253 @@
+"""Files, jobs and lists as a notebook shows them. Media stand in the HTML itself: a notebook is saved, committed
+and sent on, so no URL and no path does."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from math import isfinite
+from typing import TYPE_CHECKING, Any, Final
+
+from .dataset import Kind, Record, kind_of, unified
+from .files import EXTENSIONS
+from .html import cell, facts, heading, note, text
+
+if TYPE_CHECKING:
+    from firsthandapi.types.file import File
+    from firsthandapi.types.job import Job
+
+MOST_CARDS: Final = 24
+# Of media, before base64 makes them a third larger: what one cell adds to a notebook.
+MOST_IN_CELL: Final = 2 * 1024 * 1024
+# Of one recording or clip, which goes in whole or not at all; and of an image that is not made smaller.
+LARGEST_CLIP: Final = 1024 * 1024
+LARGEST_ORIGINAL: Final = 256 * 1024
+
+_MOST_LABELS = 8
+_STARS = 5
+_KINDS: dict[Kind, str] = {"image": "Image", "audio": "Recording", "video": "Video"}
+# How a file of a type begins: (offset, bytes), any of them.
+_BEGINNINGS: dict[str, tuple[tuple[int, bytes], ...]] = {
+    "image/jpeg": ((0, b"\xff\xd8\xff"),),
+    "image/png": ((0, b"\x89PNG\r\n\x1a\n"),),
+    "image/webp": ((8, b"WEBP"),),
+    "image/gif": ((0, b"GIF87a"), (0, b"GIF89a")),
+    "audio/mpeg": ((0, b"ID3"), (0, b"\xff\xfb"), (0, b"\xff\xfa"), (0, b"\xff\xf3"), (0, b"\xff\xf2")),
+    "audio/wav": ((8, b"WAVE"),),
+    "audio/mp4": ((4, b"ftyp"),),
+    "video/mp4": ((4, b"ftyp"),),
+    "video/quicktime": ((4, b"ftyp"), (4, b"moov"), (4, b"mdat"), (4, b"wide"), (4, b"free")),
+}
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """Media that go into the cell. The type is one of ours, so that nothing but media can be in it."""
+
+    content_type: str
+    content: bytes
+
+    def __post_init__(self) -> None:
+        if self.content_type not in EXTENSIONS:
+            raise ValueError("only known media types are embedded")
+
+    @property
+    def uri(self) -> str:
+        return f"data:{self.content_type};base64,{base64.b64encode(self.content).decode()}"
+
+
+# What stands in a card: media, or the reason why there are none.
+Media = Embedded | str
+
+
+def media_type(content_type: str | None) -> str | None:
+    """The type as one of the media types that this version knows, or None."""
+    name = (content_type or "").partition(";")[0].strip().lower()
+    return name if name in EXTENSIONS else None
+
+
+def begins_like(content: bytes, content_type: str) -> bool:
+    """Whether `content` begins as a file of that (known) type does."""
+    return any(content.startswith(mark, offset) for offset, mark in _BEGINNINGS[content_type])
+
+
+# ── Words ────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def bytes_of(size: int) -> str:
+    """A size as people say it. In whole numbers: no float holds what a service may send."""
+    if size < 1000:
+        return f"{size} B"
+    tenths = (size + 50_000) // 100_000
+    return f"{(size + 500) // 1000:,} KB" if size < 1_000_000 else f"{tenths // 10:,}.{tenths % 10} MB"
+
+
+def seconds_of(duration: float) -> str:
+    """A duration as players say it; of short ones also the tenths."""
+    return f"{duration:.1f} s" if duration < 60 else f"{int(duration // 60):,}:{int(duration % 60):02}"
+
+
+def count_of(number: int, word: str = "file") -> str:
+    """`1 file`, `2,000 files`."""
+    return f"{number:,} {word}{'' if number == 1 else 's'}"
+
+
+def _dollars(cents: int | None) -> str | None:
+    return None if cents is None else f"${cents / 100:,.2f}"
+
+
+def _time(moment: datetime | None) -> str | None:
+    # No conversion: the years 1 and 9999 have none.
+    return None if moment is None else moment.isoformat(" ", "minutes").replace("+00:00", " UTC")
+
+
+def _stars(rating: int | None) -> str | None:
+    return None if rating is None else count_of(rating, "star")
+
+
+def _labels(kind: Kind | None, annotations: Mapping[str, Any]) -> list[str]:
+    """What was recognized, in a few words."""
+    if kind == "image":
+        found = [seen["label"] for seen in annotations["objects"]]
+    elif kind == "audio":
+        found = [*annotations["topics"], *annotations["keywords"]]
+    else:
+        found = [*annotations["actions"], *(seen["label"] for seen in annotations["tracked_objects"])]
+    return list(dict.fromkeys(label for label in found if label))
+
+
+def _words_in(kind: Kind | None, annotations: Mapping[str, Any]) -> str:
+    """What is written in a picture, or said in a recording."""
+    if kind == "image":
+        return annotations["text_extraction"] or ""
+    return " ".join(segment["text"] for segment in annotations["transcript_segments"] if segment["text"])
+
+
+# ── Cards ────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def card(file: File | Record, media: Media) -> str:
+    """One file: the media or why they are not there, stars, labels, what is known of it."""
+    kind = kind_of(file.content_type)
+    known = _annotations_of(file, kind)
+    labels = [] if known is None else _labels(kind, known)
+    words = "" if known is None else _words_in(kind, known)
+    file_id = file.file_id if isinstance(file, Record) else file.id
+    parts = [
+        _rating(file.ai_star_rating),
+        _details(file),
+        _label_list(labels),
+        f'<div class="fh-dim" dir="auto">“{text(words, 140)}”</div>' if words else "",
+        f'<div class="fh-dim" dir="auto">{text(file.original_filename, 60)}</div>'
+        if file.original_filename
+        else "",
+        f'<div class="fh-id">{text(file_id, 60)}</div>',
+    ]
+    shown = _shown(media, _alternative(kind, labels, file_id))
+    return (
+        f'<figure class="fh-card"><div class="fh-media">{shown}</div>'
+        f"<figcaption>{''.join(parts)}</figcaption></figure>"
+    )
+
+
+def _annotations_of(file: File | Record, kind: Kind | None) -> Mapping[str, Any] | None:
+    raw: Any = file.annotations
+    if raw is not None and not isinstance(file, Record):
+        raw = raw.model_dump()
+    # Rows have this shape already, unless somebody made them by hand.
+    return unified(raw, kind)
+
+
+def _shown(media: Media, alternative: str) -> str:
+    if isinstance(media, str):
+        return f'<div class="fh-none">{text(media)}</div>'
+    kind = kind_of(media.content_type)
+    if kind == "image":
+        # A notebook that is not trusted loses the style, so the width is said here as well.
+        return f'<img src="{media.uri}" alt="{alternative}" width="240">'
+    return f'<{kind} controls preload="metadata" src="{media.uri}" aria-label="{alternative}"></{kind}>'
+
+
+def _alternative(kind: Kind | None, labels: Sequence[str], file_id: str) -> str:
+    what = "File" if kind is None else _KINDS[kind]
+    return text(f"{what} {file_id}" + (f": {', '.join(labels[:_MOST_LABELS])}" if labels else ""), 300)
+
+
+def _rating(rating: int | None) -> str:
+    if rating is None:
+        return '<div class="fh-dim">not rated</div>'
+    full = min(max(rating, 0), _STARS)
+    stars = "★" * full + "☆" * (_STARS - full)
+    label = f"{full} of {_STARS} stars"
+    return f'<div class="fh-stars" role="img" aria-label="{label}" title="{label}">{stars}</div>'
+
+
+def _details(file: File | Record) -> str:
+    known = [
+        file.content_type,
+        f"{file.width} × {file.height}" if file.width and file.height else None,
+        seconds_of(file.duration_seconds)
+        if file.duration_seconds is not None and isfinite(file.duration_seconds)
+        else None,
+        None if file.size_bytes is None else bytes_of(file.size_bytes),
+        file.worker_region,
+    ]
+    return f'<div class="fh-dim">{" · ".join(f"<bdi>{text(each, 60)}</bdi>" for each in known if each)}</div>'
+
+
+def _label_list(labels: Sequence[str]) -> str:
+    if not labels:
+        return ""
+    shown = "".join(f'<span dir="auto">{text(label, 40)}</span>' for label in labels[:_MOST_LABELS])
+    more = f" +{len(labels) - _MOST_LABELS}" if len(labels) > _MOST_LABELS else ""
+    return f'<div class="fh-labels">{shown}{more}</div>'
+
+
+# ── Cells ────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def gallery(head: str, cards: Iterable[tuple[File | Record, Media]], more: str | None) -> str:
+    """Cards in a grid, under a heading; `more` says what is not shown."""
+    grid = "".join(card(file, media) for file, media in cards)
+    return cell(head, f'<div class="fh-grid">{grid}</div>' if grid else "", note(more) if more else "")
+
+
+def file_cell(file: File | Record, hint: str) -> str:
+    """One file by itself; `hint` stands where media would."""
+    return cell(f'<div class="fh-grid">{card(file, hint)}</div>')
+
+
+def dataset_heading(job: Job | None, name: str, records: Sequence[Record]) -> str:
+    """What a dataset is: its job's title, state and size."""
+    size = bytes_of(sum(record.size_bytes for record in records))
+    title = (job.title or job.description if job else None) or name or "Dataset"
+    state = [] if job is None else [job.id, job.status]
+    return heading(title, *state, count_of(len(records)), size)
+
+
+def job_cell(job: Job) -> str:
+    """A job: how far it is, what it asks for, what it costs."""
+    done, needed = job.files_approved or 0, job.files_needed
+    far = "" if needed is None else f"{done:,} of {count_of(needed)} approved"
+    bar = f'<progress value="{done}" max="{needed}" aria-label="{text(far)}"></progress>' if needed else ""
+    formats = ", ".join(job.accepted_formats or ())
+    return cell(
+        heading(job.title or job.type or "Job", job.id, job.status),
+        f"<p>{bar}{text(far)}</p>" if far else "",
+        facts(
+            [
+                ("description", job.description),
+                ("accepted formats", formats),
+                ("price per file", _dollars(job.price_per_file_cents)),
+                ("total cost", _dollars(job.total_cost_cents)),
+                ("min star rating", _stars(job.min_star_rating)),
+                ("buyer rating", _stars(job.buyer_rating)),
+                ("created", _time(job.created_at)),
+                ("deadline", _time(job.deadline)),
+                ("completed", _time(job.completed_at)),
+                ("cancelled", _time(job.cancelled_at)),
+            ]
+        ),
+    )

@@ -1,0 +1,343 @@
+"""What a notebook shows: whatever anybody wrote stays text, and nothing but media stands in a `src`."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from datetime import datetime, timezone
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from firsthandapi._core import gallery, html
+from firsthandapi._core.dataset import Record, unified
+from firsthandapi.types import File, Job
+from markup import Outline, check_harmless
+
+SIGNED = "https://s3.example.com/b/k.jpg?X-Amz-Signature=0123456789abcdef&X-Amz-Expires=604800"
+HOSTILE = [
+    "<script>alert(1)</script>",
+    '"><img src=x onerror=alert(1)>',
+    "' onmouseover='alert(1)",
+    "</style><style>*{display:none}</style>",
+    "<!-- ",
+    "]]>",
+    "&lt;script&gt;",
+    "javascript:alert(1)",
+    "photo\u202egpj.exe",
+    "\x00\x1b[31mred\x07",
+    "\ud800",
+    "$\\href{javascript:alert(1)}{x}$",
+]
+
+
+ANNOTATIONS: dict[str, dict[str, Any]] = {
+    "image": {"objects": ["tree"], "text_extraction": "STOP"},
+    "audio": {"topics": ["travel"], "keywords": ["train"], "transcript_segments": [{"text": "good morning"}]},
+    "video": {"actions": ["walking"], "tracked_objects": [{"label": "dog"}], "transcript_segments": []},
+}
+
+
+def record(content_type: str | None = "image/jpeg", **changes: Any) -> Record:
+    kind = (content_type or "").partition("/")[0]
+    made = Record(
+        file_name="data/file_1.jpg",
+        file_id="file_1",
+        job_id="job_1",
+        submission_id=None,
+        content_type=content_type,
+        size_bytes=1234,
+        sha256="0" * 64,
+        ai_star_rating=4,
+        original_filename="IMG_1.jpg",
+        width=640,
+        height=480,
+        duration_seconds=None,
+        captured_at=None,
+        worker_region="JP-13",
+        created_at=None,
+        annotations=unified(ANNOTATIONS.get(kind), gallery.kind_of(content_type)),
+        annotations_json=None,
+    )
+    return replace(made, **changes)
+
+
+def file(**fields: Any) -> File:
+    return File.model_validate({"id": "file_1", "content_type": "image/jpeg", **fields})
+
+
+# ── Hostile words ────────────────────────────────────────────────────────────────────────────────────────
+
+
+def everything(word: str, media: gallery.Media) -> str:
+    """Cards, a job, a table and headings that hold `word` wherever others choose the words."""
+    annotations: dict[str, dict[str, Any]] = {
+        "image": {"objects": [word], "text_extraction": word},
+        "audio": {"topics": [word], "keywords": [word], "transcript_segments": [{"text": word}]},
+        "video": {"actions": [word], "tracked_objects": [{"label": word}]},
+    }
+    cards = [
+        gallery.card(
+            record(
+                f"{kind}/x{word}",
+                file_id=word,
+                original_filename=word,
+                worker_region=word,
+                annotations=unified(annotations[kind], gallery.kind_of(kind)),
+            ),
+            media,
+        )
+        for kind in ("image", "audio", "video")
+    ]
+    job = Job.model_construct(
+        id=word, status=word, type=word, title=word, description=word, accepted_formats=[word]
+    )
+    return html.cell(
+        *cards,
+        gallery.job_cell(job),
+        gallery.dataset_heading(job, word, []),
+        gallery.file_cell(record(original_filename=word), word),
+        html.table([{"a": word, "b": [word], "c": None}]),
+        html.note(word),
+    )
+
+
+@pytest.mark.parametrize("word", HOSTILE)
+@pytest.mark.parametrize("media", [gallery.Embedded("video/mp4", b"x"), "none"], ids=["media", "none"])
+def test_hostile_words_are_text(word: str, media: gallery.Media) -> None:
+    """Markup, quotes, controls and marks of direction do nothing, in text and in attributes."""
+    outline = check_harmless(everything(word, media))
+    assert outline.tags == Outline(everything("x", media)).tags
+
+
+@given(st.text(min_size=1, max_size=300))
+def test_no_word_changes_the_page(word: str) -> None:
+    """Whatever the words, tags and attributes are those of harmless ones."""
+    outline = check_harmless(everything(word, gallery.Embedded("image/png", b"x")))
+    assert outline.tags == Outline(everything("x", gallery.Embedded("image/png", b"x"))).tags
+
+
+def test_words_that_need_joiners_keep_them() -> None:
+    """A family of four is one sign, and Persian words stay whole."""
+    family = "\U0001f468\u200d\U0001f469\u200d\U0001f467"
+    assert html.text(family) == family
+
+
+def test_long_words_are_cut_and_line_breaks_are_spaces() -> None:
+    """One text cannot fill the page."""
+    assert html.text("a\n\tb\u2028c") == "a b c"
+    assert html.text("x" * 10_000_000, 10) == "x" * 9 + "…"
+
+
+@pytest.mark.parametrize("lead", ["", "y" * 150, "y" * 1_590])
+def test_secrets_in_words_are_masked(lead: str) -> None:
+    """A worker, or the service, may put a key or a signed URL anywhere, at the place of a cut too."""
+    for secret in (SIGNED, "fh_live_5ecretPart", "Bearer 5ecretPart"):
+        shown = everything(f"{lead} {secret}", "none")
+        assert "5ecret" not in shown
+        assert "0123456789abcdef" not in shown
+
+
+def test_mathjax_leaves_the_cell_alone() -> None:
+    """Notebooks run it over outputs: two prices would be a formula, and a formula may hold a link."""
+    assert html.cell("x").startswith('<div class="fh tex2jax_ignore mathjax_ignore">')
+
+
+def test_the_style_takes_the_colours_of_the_notebook() -> None:
+    """Light or dark, text is what the theme makes it: no colour of ours but a shade of grey for lines."""
+    style = html.cell("")
+    assert "color:inherit" in style
+    assert set(re.findall(r"rgba\([0-9]+,[0-9]+,[0-9]+", style)) == {"rgba(127,127,127"}
+    assert not re.search(r"#[0-9a-f]{3,6}\b|@import|url\(", style)
+
+
+# ── Media ────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    "content_type", ["image/svg+xml", "text/html", 'image/png" onload="x', "", "image/*"]
+)
+def test_nothing_but_known_media_is_embedded(content_type: str) -> None:
+    """A data URI carries a type of the closed list, or is not made."""
+    assert gallery.media_type(content_type) is None
+    with pytest.raises(ValueError, match="known media"):
+        gallery.Embedded(content_type, b"x")
+
+
+def test_types_are_read_as_the_names_on_disk_read_them() -> None:
+    """Parameters and capitals do not hide a known type."""
+    assert gallery.media_type("Image/JPEG; q=1") == "image/jpeg"
+    assert gallery.media_type(None) is None
+
+
+@pytest.mark.parametrize("content_type", gallery.EXTENSIONS)
+def test_each_known_type_has_a_beginning(content_type: str) -> None:
+    """What does not begin as its type does is not embedded."""
+    assert not gallery.begins_like(b"<svg xmlns='http://www.w3.org/2000/svg'>", content_type)
+    assert not gallery.begins_like(b"<!doctype html><script>", content_type)
+    assert not gallery.begins_like(b"", content_type)
+
+
+@pytest.mark.parametrize(
+    ("content_type", "tag"), [("image/gif", "img"), ("audio/wav", "audio"), ("video/quicktime", "video")]
+)
+def test_media_have_players_and_words_for_who_does_not_see_them(content_type: str, tag: str) -> None:
+    """An image has an `alt`, a player controls and a label; each says what was recognized."""
+    page = gallery.card(record(content_type), gallery.Embedded(content_type, b"x"))
+    shown = re.search(rf"<{tag} [^>]*>", page)
+    assert shown is not None
+    label = ANNOTATIONS[content_type.partition("/")[0]]
+    first = next(iter(label.values()))[0]
+    assert f"{first}" in shown[0]
+    assert ("alt=" if tag == "img" else "aria-label=") in shown[0]
+    assert "controls" in shown[0] or tag == "img"
+    check_harmless(page)
+
+
+# ── Cards ────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("rating", "said"),
+    [(4, "4 of 5 stars"), (0, "0 of 5 stars"), (-3, "0 of 5 stars"), (10**30, "5 of 5 stars")],
+)
+def test_stars_are_said_as_well_as_drawn(rating: int, said: str) -> None:
+    """A screen reader says how many; any number fits."""
+    page = gallery.card(record(ai_star_rating=rating), "")
+    assert f'role="img" aria-label="{said}"' in page
+    assert page.count("★") == int(said[0])
+    assert page.count("★") + page.count("☆") == 5
+
+
+def test_what_is_not_known_is_left_out() -> None:
+    """A file of which only the id is known is a card too."""
+    bare = gallery.card(File.model_validate({"id": "file_1"}), "x")
+    assert "not rated" in bare
+    assert "None" not in bare
+    assert "“" not in bare
+    check_harmless(bare)
+
+
+def test_a_file_and_its_row_look_alike() -> None:
+    """Annotations of a page's file are shown as those of a row."""
+    fields = {"annotations": {"type": "image", "objects": [{"label": "tree"}, "STOP", None]}}
+    page = gallery.card(file(**fields, duration_seconds=float("nan"), size_bytes=5), "x")
+    assert '<span dir="auto">tree</span><span dir="auto">STOP</span>' in page
+    assert "nan" not in page
+    odd = gallery.card(file(annotations={"type": "new", "objects": 5}), "x")
+    assert "fh-labels" not in odd
+    unknown = gallery.card(file(content_type="model/gltf", annotations={"type": "new"}), "x")
+    assert "model/gltf" in unknown
+
+
+def test_many_labels_are_counted() -> None:
+    """A card stays a card: the first few, and how many more; one that comes twice is one."""
+    labels = [f"label {number}" for number in range(20)]
+    page = gallery.card(record(annotations=unified({"objects": [*labels, *labels]}, "image")), "x")
+    assert page.count('<span dir="auto">') == 8
+    assert "+12" in page
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"), [(1.04, "1.0 s"), (59.9, "59.9 s"), (60, "1:00"), (3725.5, "62:05")]
+)
+def test_durations_are_said_as_players_say_them(seconds: float, said: str) -> None:
+    """Seconds, then minutes."""
+    assert said in gallery.card(record("audio/wav", duration_seconds=seconds), "")
+
+
+@pytest.mark.parametrize(
+    ("size", "said"),
+    [
+        (0, "0 B"),
+        (999, "999 B"),
+        (1_500, "2 KB"),
+        (2_340_000, "2.3 MB"),
+        (5 * 10**12, "5,000,000.0 MB"),
+        (10**400, "10,000"),
+    ],
+)
+def test_sizes_are_said_as_people_say_them(size: int, said: str) -> None:
+    """In decimal units, as file managers do."""
+    assert said in gallery.card(record(size_bytes=size), "")
+
+
+# ── Jobs, headings, tables ───────────────────────────────────────────────────────────────────────────────
+
+
+def job(**fields: Any) -> Job:
+    return Job.model_validate({"id": "job_1", "status": "in_progress", **fields})
+
+
+def test_a_job_shows_how_far_it_is_and_what_it_costs() -> None:
+    """The numbers one looks for, in words as well as in a bar."""
+    page = job(
+        title="Street signs",
+        files_needed=10,
+        files_approved=4,
+        price_per_file_cents=50,
+        total_cost_cents=500,
+        min_star_rating=1,
+        created_at=datetime(2026, 3, 27, 10, 30, tzinfo=timezone.utc),
+        location={"city": "Tokyo"},
+        metadata={"secret": "fh_live_5ecretPart"},
+    )._repr_html_()
+    assert page is not None
+    words = " ".join(check_harmless(page).words)
+    for said in (
+        "Street signs",
+        "job_1",
+        "in_progress",
+        "4 of 10 files approved",
+        "$0.50",
+        "$5.00",
+        "1 star",
+    ):
+        assert said in words
+    assert "2026-03-27 10:30 UTC" in words
+    assert 'value="4" max="10"' in page
+    assert "5ecret" not in page
+
+
+def test_a_bare_job_is_shown() -> None:
+    """Only id and status always come."""
+    page = job()._repr_html_()
+    assert page is not None
+    assert "<progress" not in page
+    assert "<strong" in page
+    assert "0 of 1 file approved" in (job(files_needed=1)._repr_html_() or "")
+    assert "<progress" not in (job(files_needed=0)._repr_html_() or "")
+
+
+def test_a_dataset_is_called_by_its_job_or_its_folder() -> None:
+    """Whatever tells it from others."""
+    assert "signs" in gallery.dataset_heading(job(title="signs", description="x"), "folder", [record()])
+    assert "a description" in gallery.dataset_heading(job(description="a description"), "folder", [])
+    assert "folder" in gallery.dataset_heading(None, "folder", [record(), record()])
+    assert "Dataset" in gallery.dataset_heading(None, "", [])
+
+
+def test_a_gallery_says_what_it_does_not_show() -> None:
+    """The line below is there only if something is left out."""
+    assert "7 more" in gallery.gallery("", [(record(), "x")], "7 more")
+    assert "<p" not in gallery.gallery("", [], None)
+
+
+def test_a_table_has_few_columns_and_says_what_none_is() -> None:
+    """The first columns that any row has; an empty cell for what a row has not."""
+    rows: list[dict[str, object]] = [{"object": "x", "id": 1}, *({f"c{n}": "y"} for n in range(20))]
+    page = html.table(rows)
+    assert page.count('<th scope="col">') == 7
+    assert ">object<" not in page
+    check_harmless(page)
+    assert html.table([{"id": number} for number in range(1000)]).count("<tr>") == 1 + html.MOST_ROWS
+
+
+def test_a_representation_never_raises() -> None:
+    """A notebook shows the plain `repr` instead."""
+    odd = Job.model_construct(id="job_1", status="open", created_at="yesterday")
+    assert odd._repr_html_() is None
+    assert file()._repr_html_() is not None
+    assert record()._repr_html_() is not None

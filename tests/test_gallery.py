@@ -1,0 +1,494 @@
+"""Datasets and pages in a notebook: what is read and fetched for them, within which bounds."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import io
+import os
+import re
+import struct
+import sys
+import tempfile
+import zlib
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from client.support import Connect
+from dataset.support import completed_job, downloads, our_threads
+from firsthandapi import Dataset
+from firsthandapi._core.dataset import COLUMNS, MANIFEST, Record, manifest_line
+from firsthandapi._core.gallery import LARGEST_CLIP, LARGEST_ORIGINAL, MOST_CARDS, MOST_IN_CELL
+from firsthandapi.datasets import _preview
+from firsthandapi.datasets._thumbnail import SIDE, pillow, thumbnail
+from firsthandapi.testing import MockServer
+from markup import check_harmless
+
+ALL_FORMATS = [
+    *("image/jpeg", "image/png", "image/webp", "image/gif"),
+    *("audio/mpeg", "audio/wav", "audio/mp4", "video/mp4", "video/quicktime"),
+]
+SUFFIX = {"image/jpeg": "jpg", "image/png": "png", "audio/wav": "wav", "video/mp4": "mp4", "image/gif": "gif"}
+
+
+@pytest.fixture(autouse=True)
+def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Where temporary directories are made; nothing is left there, nor any thread."""
+    place = tmp_path / "temporary"
+    place.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(place))
+    yield place
+    assert list(place.iterdir()) == []
+
+
+@pytest.fixture
+def without_pillow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where Pillow is not installed."""
+    monkeypatch.setitem(sys.modules, "PIL.Image", None)
+
+
+def picture(
+    kind: str = "JPEG", size: tuple[int, int] = (1200, 900), mode: str = "RGB", **options: Any
+) -> bytes:
+    out = io.BytesIO()
+    Image.new(mode, size, 7).save(out, kind, **options)
+    return out.getvalue()
+
+
+def wav(size: int) -> bytes:
+    return b"RIFF" + struct.pack("<I", size - 8) + b"WAVE" + bytes(size - 12)
+
+
+def dataset_of(folder: Path, *files: tuple[str, bytes], rows: int = 0) -> Dataset:
+    """A dataset of these files, and of `rows` more rows without one."""
+    (folder / "data").mkdir(parents=True)
+    records: list[Record] = []
+    for number, (content_type, content) in enumerate((*files, *((("image/jpeg", b""),) * rows))):
+        name = f"data/file_{number}.{SUFFIX.get(content_type, 'bin')}"
+        if content:
+            (folder / name).write_bytes(content)
+        bare: Any = dict.fromkeys(COLUMNS)
+        bare |= {
+            "ai_star_rating": 4,
+            "file_name": name,
+            "file_id": f"file_{number}",
+            "content_type": content_type,
+            "size_bytes": len(content),
+            "sha256": hashlib.sha256(content).hexdigest(),
+        }
+        records.append(Record(**bare))
+    (folder / MANIFEST).write_bytes(b"".join(manifest_line(record) for record in records))
+    return Dataset.open(folder)
+
+
+def shown(thing: Any) -> str:
+    page = thing._repr_html_()
+    assert isinstance(page, str)
+    check_harmless(page)
+    return page
+
+
+def media_in(page: str) -> list[str]:
+    """The type of what stands in each card, or the words that stand there instead."""
+    found = re.findall(
+        r'<div class="fh-media"><(?:div class="fh-none">([^<]*)<|\w+ [^>]*src="data:([^;]*);)', page
+    )
+    return [words or kind for words, kind in found]
+
+
+# ── Datasets ─────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_dataset_of_every_kind_is_a_gallery(fresh_server: MockServer, tmp_path: Path) -> None:
+    """A small picture for each image, a player for each recording and clip; no path, no URL, no key."""
+    with fresh_server.client() as client:
+        job_id = client.jobs.create(
+            description="Anything at all, in daylight",
+            files_needed=9,
+            accepted_formats=ALL_FORMATS,
+            price_per_file_cents=10,
+        ).id
+        for content_type in ALL_FORMATS:
+            fresh_server.submit(job_id, content_type=content_type, original_filename="<b>x</b>")
+        fresh_server.clock.advance(minutes=1)
+        dataset = client.files.download_all(job_id, tmp_path / "signs")
+    page = shown(dataset)
+    assert sorted(media_in(page)) == sorted(["image/jpeg"] * 4 + ALL_FORMATS[4:])
+    assert "9 files" in page
+    assert page.count("4 of 5 stars") == 2 * 9
+    assert "&lt;b&gt;x&lt;/b&gt;" in page
+    for secret in (str(tmp_path), fresh_server.url, fresh_server.api_key, "X-Amz"):
+        assert secret not in page
+
+
+def test_no_plain_text_beside_the_gallery_tells_the_way_to_the_folder(tmp_path: Path) -> None:
+    """A notebook keeps both; `repr` in a script still has the whole path."""
+    pretty = pytest.importorskip("IPython.lib.pretty").pretty
+    dataset = dataset_of(tmp_path / "signs", ("image/jpeg", picture()))
+    assert pretty(dataset) == "<Dataset ['signs', 1 files, no job]>"
+    assert str(tmp_path) in repr(dataset)
+
+
+def test_without_pillow_small_images_go_in_as_they_are(tmp_path: Path, without_pillow: None) -> None:
+    """It is not a dependency; a large image is a card that says so."""
+    small, large = png_of(8, 8), b"\xff\xd8\xff" + bytes(LARGEST_ORIGINAL)
+    page = shown(dataset_of(tmp_path / "d", ("image/png", small), ("image/jpeg", large)))
+    assert pillow() is None
+    assert media_in(page) == ["image/png", "too large to show without Pillow"]
+
+
+def test_what_is_not_as_the_manifest_says_is_not_shown(tmp_path: Path) -> None:
+    """Missing, grown, changed at the same size, a link, a pipe, a lie about its type: each card says so."""
+    good = picture()
+    files = [("image/jpeg", good + bytes([number])) for number in range(6)]
+    svg = b"<svg xmlns='http://www.w3.org/2000/svg'><script>alert(1)</script></svg>"
+    dataset = dataset_of(
+        tmp_path / "d", *files, ("image/png", svg), ("video/mp4", svg), ("image/svg+xml", svg)
+    )
+    paths = [dataset.path_of(record) for record in dataset]
+    paths[1].unlink()
+    paths[2].write_bytes(good)
+    paths[3].write_bytes(good + b"X")
+    outside = tmp_path / "secret.jpg"
+    outside.write_bytes(good + bytes([4]))
+    paths[4].unlink()
+    paths[5].unlink()
+    linked = hasattr(os, "mkfifo")  # where a link needs no rights, there are pipes too
+    if linked:
+        paths[4].symlink_to(outside)
+        os.mkfifo(paths[5])
+    damaged = "damaged: not the file of the manifest"
+    missing = "the file is missing"
+    lie = "the file is not what its type says"
+    assert media_in(shown(dataset)) == [
+        *("image/jpeg", missing, damaged, damaged, missing, missing),
+        *(lie, lie, "no preview of this type"),
+    ]
+
+
+def test_a_file_too_large_to_read_is_told_by_its_size(tmp_path: Path) -> None:
+    """One that has grown is damaged, not merely large."""
+    dataset = dataset_of(tmp_path / "d", ("audio/wav", wav(LARGEST_CLIP + 1)))
+    dataset.path_of(dataset.records[0]).write_bytes(wav(LARGEST_CLIP + 2))
+    assert media_in(shown(dataset)) == ["damaged: not the file of the manifest"]
+
+
+def test_a_file_that_cannot_be_read_is_a_card_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A disk that fails costs the picture, not the gallery."""
+    dataset = dataset_of(tmp_path / "d", ("image/jpeg", picture()))
+
+    def broken(*_: Any, **__: Any) -> Any:
+        raise PermissionError(13, "denied", str(tmp_path))
+
+    monkeypatch.setattr(Path, "open", broken)
+    assert media_in(shown(dataset)) == ["the file cannot be read"]
+
+
+def test_a_cell_is_bounded(tmp_path: Path) -> None:
+    """Clips go in whole or not at all, and no more than the cell may hold."""
+    size = MOST_IN_CELL // 3
+    clips = [("audio/wav", wav(size - number)) for number in range(5)]
+    page = shown(dataset_of(tmp_path / "d", *clips, ("audio/wav", wav(LARGEST_CLIP + 1))))
+    assert media_in(page) == ["audio/wav"] * 3 + ["not shown: this cell is full"] * 2 + [
+        "too large to show here"
+    ]
+    assert len(page) < MOST_IN_CELL * 1.4
+
+
+def test_a_cell_takes_no_longer_than_it_may(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is not read in time is not shown."""
+    monkeypatch.setattr(_preview, "MOST_SECONDS", 0.0)
+    page = shown(dataset_of(tmp_path / "d", ("image/jpeg", picture())))
+    assert media_in(page) == ["not shown: it would take too long"]
+
+
+def test_a_huge_dataset_is_shown_in_part(tmp_path: Path) -> None:
+    """The first files, how many more there are, and where to find them."""
+    page = shown(dataset_of(tmp_path / "d", ("image/jpeg", picture()), rows=9_999))
+    assert page.count("<figure") == MOST_CARDS
+    assert f"{10_000 - MOST_CARDS:,} more files not shown" in page
+    assert len(page) < 100_000
+
+
+def test_an_empty_dataset_is_shown(fresh_server: MockServer, tmp_path: Path) -> None:
+    """Before the first file there is the job."""
+    with fresh_server.client() as client:
+        job = client.jobs.create(
+            title="Street signs",
+            description="Photos of street signs",
+            files_needed=1,
+            accepted_formats=["image/jpeg"],
+            price_per_file_cents=10,
+        )
+        page = shown(client.files.download_all(job.id, tmp_path / "d"))
+    assert "Street signs" in page
+    assert "0 files" in page
+    assert "<figure" not in page
+
+
+# ── Small pictures ───────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("content_type", "content"),
+    [
+        ("image/jpeg", picture()),
+        ("image/jpeg", picture(mode="L")),
+        ("image/jpeg", picture(mode="CMYK")),
+        ("image/png", picture("PNG", mode="RGBA")),
+        ("image/png", picture("PNG", mode="LA")),
+        ("image/png", picture("PNG", mode="P", transparency=7)),
+        ("image/png", picture("PNG", mode="I;16")),
+        ("image/png", picture("PNG", mode="1")),
+        ("image/gif", picture("GIF", mode="P")),
+        ("image/webp", picture("WEBP", mode="RGBA")),
+    ],
+)
+def test_images_of_every_mode_become_small_ones(content_type: str, content: bytes) -> None:
+    """A JPEG no larger than a card; what is clear is white."""
+    made = thumbnail(pillow(), content, content_type)
+    assert made is not None
+    with Image.open(io.BytesIO(made)) as small:
+        assert (small.format, small.mode, small.size) == ("JPEG", "RGB", (SIDE, SIDE * 3 // 4))
+
+
+def test_a_small_picture_does_not_tell_where_it_was_taken() -> None:
+    """A notebook is passed on: the original's metadata stay out of it."""
+    exif = Image.Exif()
+    exif[0x8825] = {1: "N", 2: (35.0, 40.0, 0.0)}
+    exif[0x010E] = "taken at home"
+    content = picture(exif=exif)
+    assert b"taken at home" in content
+    made = thumbnail(pillow(), content, "image/jpeg")
+    assert made is not None
+    assert b"Exif" not in made
+    assert b"taken at home" not in made
+
+
+def png_chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def png_of(width: int, height: int) -> bytes:
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        png_chunk(kind, data)
+        for kind, data in ((b"IHDR", header), (b"IDAT", zlib.compress(bytes(1000))), (b"IEND", b""))
+    )
+
+
+@pytest.mark.parametrize(
+    ("content_type", "content"),
+    [
+        ("image/png", png_of(100_000, 100_000)),
+        ("image/png", png_of(12_000, 12_000)),
+        ("image/png", png_of(7_000, 7_000)),
+        ("image/png", png_of(0, 0)),
+        ("image/png", picture("PNG")[:-40]),
+        ("image/jpeg", picture()[:400]),
+        ("image/jpeg", picture() + b"\xff\xda" * 100),
+        ("image/jpeg", picture("PNG")),
+        ("image/gif", b"GIF89a" + bytes(20)),
+        ("image/webp", b"RIFF\x10\0\0\0WEBPVP8X" + bytes(30)),
+    ],
+)
+def test_a_bomb_or_a_broken_image_is_no_picture(content_type: str, content: bytes) -> None:
+    """Neither a header that promises gigabytes, nor a thousand scans, nor a torn file raises or takes long."""
+    assert thumbnail(pillow(), content, content_type) is None
+
+
+def test_a_bomb_in_a_dataset_is_a_card(tmp_path: Path) -> None:
+    """The others are shown all the same."""
+    files = [("image/png", png_of(100_000, 100_000)), ("image/jpeg", picture())]
+    page = shown(dataset_of(tmp_path / "d", *files))
+    assert media_in(page) == ["broken, or too large to show here", "image/jpeg"]
+
+
+# ── Pages ────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def page_of(connect: Connect, server: MockServer, job_id: str, **options: Any) -> Any:
+    return connect(server, **options).files.list(job_id)
+
+
+def first(page: Any) -> Any:
+    """The page itself, from behind the face that both clients share."""
+    return getattr(page, "target", page)
+
+
+def test_the_files_of_a_page_are_fetched_when_it_is_shown(connect: Connect, fresh_server: MockServer) -> None:
+    """By a notebook, not by `repr`; with the URLs the page has, which do not go into the cell."""
+    job_id = completed_job(fresh_server, 3)
+    page = first(page_of(connect, fresh_server, job_id))
+    before = len(fresh_server.requests)
+    assert "3 items" in repr(page)
+    assert str(page) == repr(page)
+    assert len(fresh_server.requests) == before
+    html = shown(page)
+    assert media_in(html) == ["image/jpeg"] * 3
+    assert sorted(downloads(fresh_server, before)) == sorted(file.id for file in page.data)
+    assert len(fresh_server.requests) == before + 3
+    for file in page.data:
+        assert file.id in html
+        assert file.download_url not in html
+    for secret in (fresh_server.url, fresh_server.api_key, "Signature", "X-Amz", tempfile.gettempdir()):
+        assert secret not in html
+    assert our_threads() == []
+
+
+def test_a_page_is_shown_inside_a_running_loop(fresh_server: MockServer) -> None:
+    """As a notebook's kernel shows it."""
+    job_id = completed_job(fresh_server, 1)
+
+    async def show() -> str:
+        async with fresh_server.async_client() as client:
+            return shown(await client.files.list(job_id))
+
+    assert media_in(asyncio.run(show())) == ["image/jpeg"]
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"status": 403},
+        {"status": 500},
+        {"drop": "before"},
+        {"drop": "after"},
+        {"cut": 10},
+        {"expired_url": True},
+    ],
+    ids=lambda fault: next(iter(fault)),
+)
+def test_a_storage_that_fails_costs_the_pictures_alone(
+    fresh_server: MockServer, monkeypatch: pytest.MonkeyPatch, fault: Any
+) -> None:
+    """Every card has its words; the rest of the files is tried all the same."""
+    monkeypatch.setattr(_preview, "MOST_SECONDS", 2.0)  # a body that is cut each time goes on for ever
+    job_id = completed_job(fresh_server, 3)
+    with fresh_server.client() as client:
+        page = client.files.list(job_id)
+        broken = page.data[1].id
+        fresh_server.faults.add(path=f"/files/{broken}", times=None, **fault)
+        assert media_in(shown(page)) == ["image/jpeg", "could not be fetched", "image/jpeg"]
+    assert our_threads() == []
+
+
+def test_one_hiccup_is_tried_again(fresh_server: MockServer) -> None:
+    """A dropped connection is no reason for an empty card."""
+    job_id = completed_job(fresh_server, 1)
+    with fresh_server.client() as client:
+        page = client.files.list(job_id)
+        fresh_server.faults.add(path="/files/*", drop="before")
+        assert media_in(shown(page)) == ["image/jpeg"]
+
+
+def test_a_storage_that_is_slow_is_given_up(
+    fresh_server: MockServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What came in time is shown; nobody waits for the rest."""
+    monkeypatch.setattr(_preview, "MOST_SECONDS", 2.0)
+    job_id = completed_job(fresh_server, 2)
+    with fresh_server.client() as client:
+        page = client.files.list(job_id)
+        slow = page.data[0].id
+        fresh_server.faults.add(path=f"/files/{slow}", times=None, dribble=3600)
+        assert media_in(shown(page)) == ["could not be fetched", "image/jpeg"]
+        assert downloads(fresh_server).count(slow) == 1  # a second attempt would be after the end
+    assert our_threads() == []
+
+
+def test_what_is_large_or_unknown_is_not_fetched(
+    fresh_server: MockServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A look at a page does not move gigabytes: each file and all together are bounded, told by their sizes."""
+    job_id = completed_job(fresh_server, 3)
+    with fresh_server.client() as client:
+        page = client.files.list(job_id)
+        one = page.data[0]
+        page.data = [
+            one.model_copy(update={"size_bytes": None}),
+            one.model_copy(update={"size_bytes": 10**400}),
+            one.model_copy(update={"size_bytes": _preview.LARGEST_FETCHED + 1}),
+            one.model_copy(update={"content_type": "video/mp4", "size_bytes": LARGEST_CLIP + 1}),
+            one.model_copy(update={"content_type": "image/svg+xml"}),
+            one.model_copy(update={"download_url": None}),
+            one.model_copy(update={"download_url": "file:///etc/passwd"}),
+            one.model_copy(update={"id": "../../x"}),
+            page.data[1],
+            page.data[2],
+        ]
+        monkeypatch.setattr(_preview, "MOST_FETCHED", 4 * (one.size_bytes or 0) + 100)
+        assert media_in(shown(page)) == [
+            "not shown: its size is not known",
+            *["too large to show here"] * 3,
+            "no preview of this type",
+            *["could not be fetched"] * 2,
+            *["image/jpeg"] * 2,
+            "not shown: this cell is full",
+        ]
+
+
+def test_a_page_that_cannot_be_fetched_at_all_is_shown(
+    fresh_server: MockServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A proxy that is none for downloads, as a full disk, costs the pictures alone."""
+    job_id = completed_job(fresh_server, 1)
+    with fresh_server.client() as client:
+        page = client.files.list(job_id)
+    monkeypatch.setattr(page, "_config", replace(page._config, proxy="socks5://127.0.0.1:9"))
+    assert media_in(shown(page)) == ["could not be fetched"]
+
+
+def test_a_long_page_is_shown_in_part(fresh_server: MockServer) -> None:
+    """The first files, and that there are more here and on other pages."""
+    job_id = completed_job(fresh_server, MOST_CARDS + 3)
+    with fresh_server.client() as client:
+        page = client.files.list(job_id, limit=MOST_CARDS + 1)
+        html = shown(page)
+    assert html.count("<figure") == MOST_CARDS
+    assert "1 more on this page not shown; there are more pages" in html
+
+
+def test_other_pages_are_tables(connect: Connect, fresh_server: MockServer) -> None:
+    """A row for each item, secrets and URLs masked as `repr` masks them."""
+    job_id = completed_job(fresh_server, 2, title="<i>signs</i>")
+    client = connect(fresh_server)
+    client.webhooks.create(url="https://example.com/hook?token=5ecret")
+    jobs, submissions, hooks, keys = (
+        shown(first(page))
+        for page in (
+            client.jobs.list(),
+            client.submissions.list(job_id),
+            client.webhooks.list(),
+            client.api_keys.list(),
+        )
+    )
+    assert "&lt;i&gt;signs&lt;/i&gt;" in jobs
+    assert "Page of Job" in jobs
+    assert submissions.count("<tr>") == 3
+    assert "5ecret" not in hooks
+    assert fresh_server.api_key not in keys
+    empty = shown(first(client.jobs.list(status="open")))
+    assert "Empty page" in empty
+    assert "<table" not in empty
+
+
+def test_a_file_and_a_row_by_themselves_fetch_and_read_nothing(
+    fresh_server: MockServer, tmp_path: Path
+) -> None:
+    """They do not know how; the card says what does."""
+    job_id = completed_job(fresh_server, 1)
+    with fresh_server.client() as client:
+        file = client.files.list(job_id).data[0]
+        before = len(fresh_server.requests)
+        page = shown(file)
+        assert len(fresh_server.requests) == before
+        dataset = client.files.download_all(job_id, tmp_path / "d")
+    assert media_in(page) == ["files.download(file, path) fetches it"]
+    assert file.download_url not in page
+    assert media_in(shown(dataset.records[0])) == ["dataset.path_of(record) is where it is"]

@@ -1,0 +1,99 @@
+"""The example notebook is run as its reader runs it: in a kernel, cell by cell."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+NOTEBOOK = ROOT / "examples" / "notebook.ipynb"
+
+# In a process of its own: Jupyter has loops, sockets and warnings of its own.
+RUN = """
+import sys
+import nbformat
+from nbclient import NotebookClient
+notebook = nbformat.read(sys.argv[1], as_version=4)
+NotebookClient(notebook, timeout=60, kernel_name="python3", resources={"metadata": {"path": sys.argv[2]}}).execute()
+nbformat.write(notebook, sys.argv[3])
+"""
+
+
+@pytest.fixture(scope="module")
+def outputs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """The outputs of each cell that has any, by the cell's id."""
+    if importlib.util.find_spec("nbclient") is None or importlib.util.find_spec("ipykernel") is None:
+        pytest.skip("nbclient and ipykernel are not installed (requirements-dev.txt)")
+    folder = tmp_path_factory.mktemp("notebook")
+    done = folder / "done.ipynb"
+    environment = {
+        **{name: value for name, value in os.environ.items() if not name.startswith("FIRSTHAND_")},
+        "PYTHONPATH": str(ROOT / "src"),
+        "IPYTHONDIR": str(folder / "ipython"),
+        "JUPYTER_CONFIG_DIR": str(folder / "config"),
+        "JUPYTER_DATA_DIR": str(folder / "share"),
+        "JUPYTER_RUNTIME_DIR": str(folder / "runtime"),
+        "JUPYTER_PLATFORM_DIRS": "1",
+    }
+    run = subprocess.run(
+        [sys.executable, "-c", RUN, str(NOTEBOOK), str(folder), str(done)],
+        env=environment,
+        capture_output=True,
+        encoding="utf-8",
+        timeout=180,
+    )
+    assert run.returncode == 0, run.stdout + run.stderr
+    cells = json.loads(done.read_text(encoding="utf-8"))["cells"]
+    found = {cell["id"]: cell["outputs"] for cell in cells if cell.get("outputs")}
+    found["all"] = [output for each in found.values() for output in each]
+    return found
+
+
+def html_of(outputs: list[Any]) -> str:
+    """The HTML of a cell whose last line has a value."""
+    return "".join(outputs[-1]["data"]["text/html"])
+
+
+def test_every_cell_runs_without_an_error(outputs: dict[str, Any]) -> None:
+    """No cell raises, prints to stderr or warns."""
+    assert [output for output in outputs["all"] if output["output_type"] in ("error", "stream")] == []
+
+
+def test_the_dataset_is_shown_with_pictures_and_players(outputs: dict[str, Any]) -> None:
+    """A gallery of all its files, each with stars and labels."""
+    shown = html_of(outputs["dataset"])
+    assert shown.count("<figure") == 12
+    assert shown.count("stars") >= 12
+    assert shown.count('src="data:') == 12
+    assert '<img src="data:image/jpeg;base64,' in shown
+    assert '<audio controls preload="metadata" src="data:audio/mpeg;base64,' in shown
+    assert '<video controls preload="metadata" src="data:video/mp4;base64,' in shown
+
+
+def test_the_job_the_pages_and_the_table_are_shown(outputs: dict[str, Any]) -> None:
+    """Each as what it is: a card, a gallery whose media were fetched, two tables."""
+    assert "12 of 12 files approved" in html_of(outputs["job"])
+    assert html_of(outputs["page"]).count('src="data:') == 6
+    assert "there are more pages" in html_of(outputs["page"])
+    assert "Street corners" in html_of(outputs["jobs"])
+    assert "original_filename" in html_of(outputs["pandas"])
+
+
+def test_no_secret_and_no_path_is_left_in_it(outputs: dict[str, Any]) -> None:
+    """Whoever gets the saved notebook gets no signed URL, no key and no name of a folder of the machine."""
+    saved = json.dumps(outputs["all"])
+    for word in ("X-Amz", "/files/", "fh_live_", "fh_test_", str(ROOT), "notebook0"):
+        assert word not in saved
+
+
+def test_the_notebook_is_kept_without_outputs() -> None:
+    """Outputs in git would be stale, and large."""
+    cells = json.loads(NOTEBOOK.read_text(encoding="utf-8"))["cells"]
+    assert all(not cell.get("outputs") and not cell.get("execution_count") for cell in cells)
