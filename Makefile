@@ -54,6 +54,8 @@ check: $(VENV)/.dev
 	$(BIN)/pyright
 
 docs: $(VENV)/.docs
+	mkdir -p build
+	$(BIN)/typer firsthandapi.cli.app utils docs --name firsthandapi --output build/cli.md
 	$(BIN)/zensical build --strict --clean
 	$(BIN)/python scripts/check_links.py site
 
