@@ -8,9 +8,10 @@ page becomes programs:
 - The ```python blocks of a page under docs/ are one program, in order. A block of README.md stands alone.
 - A block with a `def test_` in it is a pytest file of its own.
 - A block inside an HTML comment counts too: set-up that a reader need not see.
-- A block of any other language with a title="job.yaml" is a file that the programs and commands of its page find.
-- The lines of a ```console block that start with `$ firsthandapi` are its commands; `# exit code 3` at the end of
-  one says what it ends with.
+- A block of any language with a title="job.yaml" is also a file that the page's programs and commands find.
+- The lines of a ```console block that start with `$ ` are commands: those of `firsthandapi` are run after the
+  programs, and `python` on such a file. `# exit code 3` at the end of one says what it ends with, and `job_…` stands
+  for the id of a job.
 
 What cannot run is another language: ```text.
 """
@@ -62,7 +63,8 @@ def read_page(path: Path) -> Page:
     script: list[str] = []
     for number, block in enumerate(FENCE.finditer(path.read_text(encoding="utf-8")), start=1):
         code = textwrap.dedent(block["code"])
-        title = TITLE.search(block["info"])
+        if title := TITLE.search(block["info"]):
+            page.files[title[1]] = code
         if block["language"] == "python":
             if "def test_" in code:
                 page.programs.append(Program(f"test_{page.name}_{number}.py", code))
@@ -73,8 +75,6 @@ def read_page(path: Path) -> Page:
         elif block["language"] == "console":
             lines = code.replace("\\\n", " ").splitlines()
             page.commands += [line[2:] for line in lines if line.startswith("$ ")]
-        elif title:
-            page.files[title[1]] = code
     if script:
         page.programs.insert(0, Program(f"{page.name}.py", "\n".join(script)))
     return page

@@ -26,6 +26,7 @@ ENDLESS = ("mock-server", "webhooks listen")
 
 def run(arguments: list[str], server: MockServer, cwd: Path, expected: int = 0) -> str:
     environment = {**os.environ, "FIRSTHAND_BASE_URL": server.url, "FIRSTHAND_API_KEY": server.api_key}
+    environment["HF_HOME"] = str(cwd / ".huggingface")  # not the cache of whoever runs the tests
     done = subprocess.run(
         [sys.executable, "-W", "error", *arguments],
         cwd=cwd,
@@ -51,6 +52,7 @@ def test_each_example_runs_against_the_bundled_server(example: Path, tmp_path: P
 def test_each_page_works_as_it_stands(page: Page, tmp_path: Path) -> None:
     """What a reader copies from a page runs: its programs, then its commands, in an empty folder."""
     for name, content in page.files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(content, encoding="utf-8")
     with MockServer(speed=60) as server:
         for program in page.programs:
@@ -77,6 +79,8 @@ def run_command(command: str, server: MockServer, folder: Path) -> None:
         assert {name for group in extras for name in group.split(",")} <= set(
             metadata("firsthandapi").get_all("Provides-Extra") or ()
         )
+    elif program == "python":
+        run(arguments, server, folder)
     elif program == "firsthandapi":
         # What stands behind a pipe or a redirection is the shell's.
         ends = [arguments.index(sign) for sign in ("|", ">") if sign in arguments]
