@@ -22,10 +22,9 @@ from firsthandapi._core.dataset import (
 )
 from firsthandapi._core.decode import DecodedPage, decode_items
 from firsthandapi._core.idempotency import check_key, new_key
-from firsthandapi._core.longpoll import Pauses, heals, poll_wait
+from firsthandapi._core.longpoll import Pauses, poll_wait, was_held
 from firsthandapi._core.pages import LARGEST_PAGE, follow_cursor
 from firsthandapi._core.request import build_request
-from firsthandapi._core.retry import asked_to_wait
 from firsthandapi._sync.bridge import (
     Callback,
     Lock,
@@ -47,7 +46,6 @@ from firsthandapi.errors import (
     FirstHandError,
     IncompleteJobError,
     InvalidArgumentError,
-    UnexpectedResponseError,
     WaitTimeoutError,
 )
 from firsthandapi.types.file import DownloadUrl, File, FileList
@@ -67,8 +65,6 @@ _MOST_CONNECTIONS = 64
 # The list is read no further ahead, so that memory stays flat and URLs fresh.
 _MOST_PENDING = 500
 _MOST_METADATA = 20
-# Answers in a row that are not the documented JSON.
-_MOST_GARBLED = 10
 # How far a clock of ours may be off when a job is looked for by when it was posted.
 _SKEW = timedelta(days=1)
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
@@ -100,7 +96,6 @@ class Approved(Resource):
         self.failures: dict[str, FirstHandError] = {}
         self._options: RequestOptions = options or {}
         self._failure: FirstHandError | None = None
-        self._garbled = 0
         self.job: Job | None = None
         self._ends = ends
         self._patient = patient
@@ -190,12 +185,10 @@ class Approved(Resource):
                 continue
             changed = latest.status != job.status
             self.job = job = latest
-            if changed or (hold is not None and clock.monotonic() - asked_at >= hold * 0.9):
-                self._pauses.reset()
-            else:
-                # Answered too early: a service without long-poll is not to be hammered.
-                pause = min(self._pauses.after_early_answer(), ends - clock.monotonic())
-                clock.sleep(max(pause, 0.0))
+            # A service without long-poll, which answers too early, is not to be hammered.
+            held = was_held(hold, clock.monotonic() - asked_at)
+            pause = self._pauses.after_answer(expected=changed or held)
+            clock.sleep(max(min(pause, ends - clock.monotonic()), 0.0))
             if changed:
                 break
         if not job.is_terminal:
@@ -233,7 +226,7 @@ class Approved(Resource):
             except FirstHandError as error:
                 self._bear(error, pauses)
             else:
-                self._garbled, self._failure = 0, None
+                self._failure = None
                 return page
 
     def _page(self, cursor: str | None) -> DecodedPage[File]:
@@ -266,26 +259,18 @@ class Approved(Resource):
         except FirstHandError as error:
             self._bear(error, self._pauses)
             return None
-        self._garbled, self._failure = 0, None
+        self._failure = None
         return job
 
     def _bear(self, error: FirstHandError, pauses: Pauses) -> None:
         """Pause after a failure that may heal while there is time; raise any other."""
-        if not self._patient or not heals(error):
+        if not self._patient:
             raise error
-        if isinstance(error, UnexpectedResponseError):
-            # A gateway's page may be gone the next time; an answer that stays wrong will not come right.
-            self._garbled += 1
-            if self._garbled > _MOST_GARBLED:
-                raise error
         self._failure = error
         clock = self._transport.clock
-        asked = asked_to_wait(error, now=clock.time())
-        left = float("inf") if self._ends is None else self._ends - clock.monotonic()
-        if asked is not None and asked > left:
-            raise error
-        pause = pauses.after_early_answer() if asked is None else asked
-        clock.sleep(max(min(pause, left), 0.0))
+        left = None if self._ends is None else self._ends - clock.monotonic()
+        pause = pauses.after_failure(error, now=clock.time(), left=left)
+        clock.sleep(pause if left is None else max(min(pause, left), 0.0))
         self.check_time()
 
     def _time_limit(self) -> float | None:

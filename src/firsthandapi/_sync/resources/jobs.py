@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Any
 from typing_extensions import Required, TypedDict, Unpack
 
 from firsthandapi._core.arguments import check
-from firsthandapi._core.longpoll import Pauses, heals, poll_wait
+from firsthandapi._core.longpoll import Pauses, poll_wait, was_held
 from firsthandapi._core.request import build_request, check_id, check_limit_seconds, check_mapping
-from firsthandapi._core.retry import asked_to_wait
 from firsthandapi._core.spend import check_limit, check_spend
 from firsthandapi._sync.bridge import Callback, call_back, check_callback
 from firsthandapi._sync.pages import Page
@@ -407,24 +406,17 @@ class Jobs(Resource):
                 extra_headers=extra_headers,
                 extra_query=extra_query,
             )
-            pause = 0.0
             try:
                 latest = self._read(Job, request)
             except FirstHandError as error:
                 failure = error
-                asked = asked_to_wait(error, now=clock.time())
-                if not heals(error) or (asked is not None and left is not None and asked > left):
-                    raise
-                pause = pauses.after_early_answer() if asked is None else asked
+                pause = pauses.after_failure(error, now=clock.time(), left=left)
             else:
                 failure = None
                 if job is None or (latest.status, latest.files_approved) != (job.status, job.files_approved):
                     call_back(on_update, latest)
-                held = hold is not None and clock.monotonic() - started >= hold * 0.9
-                if held or job is None or latest.status != job.status:
-                    pauses.reset()
-                else:
-                    pause = pauses.after_early_answer()
+                held = was_held(hold, clock.monotonic() - started)
+                pause = pauses.after_answer(expected=held or job is None or latest.status != job.status)
                 job = latest
             first = False
             if pause and ends is not None:

@@ -1,0 +1,52 @@
+"""A webhook receiver in FastAPI.
+
+    export FIRSTHAND_WEBHOOK_SECRET=whsec_…
+    uvicorn fastapi_app:app --port 8000
+
+The secret is what `client.webhooks.create(url="https://…/webhooks/firsthand")` answered with. After
+`rotate_secret`, set the new one and the old one with a space between, so that what is under way still counts.
+
+It is for one process. Several (`--workers 4`) need a store that they share: django_app.py has one.
+"""
+
+import os
+
+import anyio
+from fastapi import FastAPI, HTTPException, Request
+
+from firsthandapi import WebhookSignatureError
+from firsthandapi.types import JobEvent
+from firsthandapi.webhooks import EventRouter, unwrap
+
+SECRETS = os.environ["FIRSTHAND_WEBHOOK_SECRET"].split()
+LARGEST_BODY = 1_000_000  # bytes; an event has a few thousand
+
+router = EventRouter()
+app = FastAPI()
+
+
+@router.on("job.completed")
+async def completed(event: JobEvent) -> None:
+    """Write down what is to be done, and leave: the service waits 10 seconds. Your own work goes here."""
+    async with await anyio.open_file("completed.txt", "a", encoding="utf-8") as file:
+        await file.write(f"{event.data.job_id}\n")
+
+
+@app.post("/webhooks/firsthand", status_code=204)
+async def receive(request: Request) -> None:
+    """204: handled, now or before. 400: not from the service. A handler's error makes a 500, and a retry."""
+    try:
+        event = unwrap(await read(request), request.headers, SECRETS)
+    except WebhookSignatureError as error:
+        raise HTTPException(400, str(error)) from None
+    await router.adispatch(event)
+
+
+async def read(request: Request) -> bytes:
+    """The raw body, which the signature covers. A stranger may send any amount: it is cut off while it comes."""
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > LARGEST_BODY:
+            raise HTTPException(413)
+    return bytes(body)
