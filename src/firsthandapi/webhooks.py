@@ -177,7 +177,11 @@ class DeduplicationStore(Protocol):
 
         class RedisStore:
             def claim(self, event_id):
-                return bool(redis.set(f"firsthand:{event_id}", "claimed", nx=True, ex=600))
+                if redis.set(f"firsthand:{event_id}", "claimed", nx=True, ex=300):
+                    return True
+                if redis.get(f"firsthand:{event_id}") == b"done":
+                    return False
+                raise RuntimeError(f"{event_id} is being handled by another process")
 
             def commit(self, event_id):
                 redis.set(f"firsthand:{event_id}", "done", ex=7 * 86_400)
@@ -193,9 +197,12 @@ class DeduplicationStore(Protocol):
     """
 
     def claim(self, event_id: str) -> bool:
-        """True if the event is neither claimed nor committed, and claim it in the same step.
+        """True if the event is neither claimed nor committed, and claim it in the same step; False if it was
+        committed.
 
-        A claim must expire, after about 10 minutes: the process that made it may have died.
+        An event that another process has claimed and not committed is better an exception than a False: you
+        answer 5xx, so the service comes again, should that process die. For the same reason a claim must
+        expire, after 5 minutes or so.
         """
         ...
 
@@ -216,9 +223,8 @@ class MemoryStore:
     """
 
     _DONE_SECONDS = 7 * 86_400
-    # Claims end by themselves, since a handler may hang for ever, or a store like this be kept by a process
-    # that dies. 10 minutes are far over the 10 s in which the service wants its answer, so no working handler
-    # loses its claim, and under the 30 min to its fourth attempt, so that two attempts are left to try again.
+    # Claims end by themselves, since a handler may hang for ever. 10 minutes are far over the 10 s in which the
+    # service wants its answer, so no working handler loses its claim.
     _CLAIM_SECONDS = 600
     _MOST_DONE = 100_000
 
