@@ -9,13 +9,14 @@ endif
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 WORKERS ?= 2
 
-.PHONY: help demo test soak check generate coverage bench clean
+.PHONY: help demo test soak check docs generate coverage bench clean
 
 help:
 	@echo "make demo      run the main job on the bundled server"
 	@echo "make test      run the tests"
 	@echo "make soak      collect 2,000 files through everything that goes wrong (minutes)"
 	@echo "make check     lint, types, layers, generated code"
+	@echo "make docs      build the docs into site/"
 	@echo "make generate  make src/firsthandapi/_sync from _async"
 	@echo "make coverage  run the tests and measure what they reach"
 	@echo "make bench     measure against bare httpx, json and hmac"
@@ -27,6 +28,10 @@ $(VENV)/.demo: pyproject.toml constraints.txt
 
 $(VENV)/.dev: $(VENV)/.demo requirements-dev.txt
 	$(PIP) --requirement requirements-dev.txt
+	touch $@
+
+$(VENV)/.docs: $(VENV)/.demo requirements-docs.txt
+	$(PIP) --requirement requirements-docs.txt
 	touch $@
 
 demo: $(VENV)/.demo
@@ -43,8 +48,16 @@ check: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/python scripts/generate_sync.py --check
 	$(BIN)/lint-imports
+	$(BIN)/python scripts/snippets.py build/snippets
 	$(BIN)/mypy
+	$(BIN)/mypy build/snippets
 	$(BIN)/pyright
+
+docs: $(VENV)/.docs
+	mkdir -p build
+	$(BIN)/typer firsthandapi.cli.app utils docs --name firsthandapi --output build/cli.md
+	$(BIN)/zensical build --strict --clean
+	$(BIN)/python scripts/check_links.py site
 
 generate: $(VENV)/.dev
 	$(BIN)/python scripts/generate_sync.py
@@ -59,4 +72,4 @@ bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks
 
 clean:
-	rm -rf $(VENV) firsthandapi-demo
+	rm -rf $(VENV) firsthandapi-demo build site .cache

@@ -1,26 +1,32 @@
-"""The README and the examples are tests: what they show is run."""
+"""The README, the docs and the examples are tests: what they show is run."""
 
 from __future__ import annotations
 
 import os
 import re
+import shlex
 import subprocess
 import sys
+from collections.abc import Callable
+from importlib.metadata import metadata
 from pathlib import Path
 
 import pytest
+from snippets import Page, read_pages
 
+from firsthandapi import FirstHandClient
 from firsthandapi.testing import MockServer
 
 ROOT = Path(__file__).resolve().parent.parent
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
-README_BLOCKS = re.findall(
-    r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL
-)
+PAGES = [page for page in read_pages() if page.programs or page.commands]
+# They run until Ctrl-C, so only their options are looked at.
+ENDLESS = ("mock-server", "webhooks listen")
 
 
-def run(arguments: list[str], server: MockServer, cwd: Path) -> str:
+def run(arguments: list[str], server: MockServer, cwd: Path, expected: int = 0) -> str:
     environment = {**os.environ, "FIRSTHAND_BASE_URL": server.url, "FIRSTHAND_API_KEY": server.api_key}
+    environment["HF_HOME"] = str(cwd / ".huggingface")  # not the cache of whoever runs the tests
     done = subprocess.run(
         [sys.executable, "-W", "error", *arguments],
         cwd=cwd,
@@ -29,7 +35,7 @@ def run(arguments: list[str], server: MockServer, cwd: Path) -> str:
         encoding="utf-8",
         timeout=60,
     )
-    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.returncode == expected, done.stdout + done.stderr
     return done.stdout
 
 
@@ -42,23 +48,91 @@ def test_each_example_runs_against_the_bundled_server(example: Path, tmp_path: P
     assert "completed" in output
 
 
-@pytest.mark.parametrize("number", range(len(README_BLOCKS)))
-def test_each_python_block_of_the_readme_runs(number: int, tmp_path: Path) -> None:
-    """What a reader copies from the README works as it stands."""
-    block = README_BLOCKS[number]
-    if "def test_" in block:
-        (tmp_path / "test_readme.py").write_text(block, encoding="utf-8")
-        arguments = ["-m", "pytest", "-q", "-p", "no:cacheprovider", "test_readme.py"]
-    else:
-        (tmp_path / "readme.py").write_text(block, encoding="utf-8")
-        arguments = ["readme.py"]
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_each_page_works_as_it_stands(page: Page, tmp_path: Path) -> None:
+    """What a reader copies from a page runs: its programs, then its commands, in an empty folder."""
+    for name, content in page.files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(content, encoding="utf-8")
     with MockServer(speed=60) as server:
-        output = run(arguments, server, tmp_path)
-    if "jobs.collect" in block:
-        assert output.count(".jpg") == 10
-        assert len(list((tmp_path / "signs" / "data").iterdir())) == 10
-    if "def test_" in block:
-        assert "1 passed" in output
+        for program in page.programs:
+            folder = tmp_path / program.name.removesuffix(".py") if page.name == "readme" else tmp_path
+            folder.mkdir(exist_ok=True)
+            (folder / program.name).write_text(program.source, encoding="utf-8")
+            if program.name.startswith("test_"):
+                output = run(["-m", "pytest", "-q", "-p", "no:cacheprovider", program.name], server, folder)
+                assert re.search(r"\d passed", output)
+            else:
+                run([program.name], server, folder)
+        for command in page.commands:
+            run_command(command, server, tmp_path)
+
+
+def run_command(command: str, server: MockServer, folder: Path) -> None:
+    """Run a line of a console block if it is the `firsthandapi` command; look at it if it is another of ours."""
+    expected = re.search(r"# exit code (\d)$", command)
+    program, *arguments = shlex.split(command, comments=True)
+    if program == "make":
+        assert re.search(rf"^{arguments[0]}:", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+    elif program == "pip":
+        extras = re.findall(r"firsthandapi\[([\w,]+)\]", command)
+        assert {name for group in extras for name in group.split(",")} <= set(
+            metadata("firsthandapi").get_all("Provides-Extra") or ()
+        )
+    elif program == "python":
+        run(arguments, server, folder)
+    elif program == "firsthandapi":
+        # What stands behind a pipe or a redirection is the shell's.
+        ends = [arguments.index(sign) for sign in ("|", ">") if sign in arguments]
+        arguments = [with_ids(argument, server) for argument in arguments[: min(ends, default=None)]]
+        if " ".join(arguments).startswith(ENDLESS):
+            arguments.append("--help")  # an unknown option is an error all the same
+        run(
+            ["-c", "from firsthandapi.cli import main; main()", *arguments],
+            server,
+            folder,
+            int(expected[1]) if expected else 0,
+        )
+
+
+def with_ids(argument: str, server: MockServer) -> str:
+    """`job_…` stands for the id of a completed job, and so on."""
+
+    def job(client: FirstHandClient) -> str:
+        for job in client.jobs.list(status="completed"):
+            return job.id
+        made = client.jobs.create_and_wait(
+            description="Photos of street signs in daylight",
+            files_needed=1,
+            accepted_formats=["image/jpeg"],
+            price_per_file_cents=50,
+        )
+        return made.id
+
+    makers: dict[str, Callable[[FirstHandClient], str]] = {
+        "job_…": job,
+        "file_…": lambda client: client.files.list(job(client)).data[0].id,
+        "sub_…": lambda client: client.submissions.list(job(client)).data[0].id,
+        "we_…": lambda client: client.webhooks.create(url="https://example.com/hook").id,
+        "evt_…": lambda client: client.webhooks.events.list().data[0].id,
+        "key_…": lambda client: client.api_keys.create(name="docs").id,
+    }
+    for placeholder, make in makers.items():
+        if placeholder in argument:
+            with server.client() as client:
+                argument = argument.replace(placeholder, make(client))
+    return argument
+
+
+def test_the_ten_lines_of_the_readme_collect_ten_photos(tmp_path: Path) -> None:
+    """The first thing that a newcomer runs leaves what it says on disk, and prints it."""
+    (readme,) = (page for page in PAGES if page.name == "readme")
+    program = next(each for each in readme.programs if "jobs.collect" in each.source)
+    (tmp_path / "ten_lines.py").write_text(program.source, encoding="utf-8")
+    with MockServer(speed=60) as server:
+        output = run(["ten_lines.py"], server, tmp_path)
+    assert output.count(".jpg") == 10
+    assert len(list((tmp_path / "signs" / "data").iterdir())) == 10
 
 
 def test_the_readme_names_the_two_commands_first() -> None:

@@ -117,7 +117,7 @@ def test_the_documented_envelope() -> None:
     assert error.details == [details[0], details[1]]
     assert error.attempts == 3
     assert str(error) == (
-        "Bad.; files_needed: must be at least 1 (HTTP 400 validation_error, req_1, after 3 attempts)"
+        "Bad; files_needed: must be at least 1 (HTTP 400 validation_error, req_1, after 3 attempts)"
     )
 
 

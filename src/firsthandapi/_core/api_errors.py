@@ -136,7 +136,8 @@ def _message(response: ApiResponse, error: dict[str, Any], body: dict[str, Any])
             parts.append(_shown(f"{name}: {text}"))
     if status in _ADVICE:
         parts.append(_ADVICE[status])
-    return "; ".join(parts)
+    # What is followed by more is no whole sentence, whatever the service ended it with.
+    return "; ".join([*(part.removesuffix(".") for part in parts[:-1]), parts[-1]])
 
 
 def _shown(text: str) -> str:

@@ -1,0 +1,99 @@
+"""The code that the docs show, as files that can be run and type-checked.
+
+    python scripts/snippets.py FOLDER
+
+writes them into FOLDER, where `make check` lets mypy and pyright read them; tests/test_documents.py runs them. How a
+page becomes programs:
+
+- The ```python blocks of a page under docs/ are one program, in order. A block of README.md stands alone.
+- A block with a `def test_` in it is a pytest file of its own.
+- A block inside an HTML comment counts too: set-up that a reader need not see.
+- A block of any language with a title="job.yaml" is also a file that the page's programs and commands find.
+- The lines of a ```console block that start with `$ ` are commands: those of `firsthandapi` are run after the
+  programs, and `python` on such a file. `# exit code 3` at the end of one says what it ends with, and `job_…` stands
+  for the id of a job.
+
+What cannot run is another language: ```text.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+import textwrap
+from dataclasses import dataclass, field
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+FENCE = re.compile(
+    r"^(?P<indent> *)(?P<fence>```+)(?P<language>\w+)(?P<info>[^\n`]*)\n(?P<code>.*?)^(?P=indent)(?P=fence) *$",
+    re.DOTALL | re.MULTILINE,
+)
+TITLE = re.compile(r'title="([^"]+)"')
+
+
+@dataclass(frozen=True)
+class Program:
+    """A file of Python: a script, or a test for pytest if its name starts with `test_`."""
+
+    name: str
+    source: str
+
+
+@dataclass
+class Page:
+    """What a page of the docs shows that can be run."""
+
+    path: Path
+    programs: list[Program] = field(default_factory=list[Program])
+    files: dict[str, str] = field(default_factory=dict[str, str])
+    commands: list[str] = field(default_factory=list[str])
+
+    @property
+    def name(self) -> str:
+        """The page's path as an identifier: `guides_rate_limits`."""
+        parts = self.path.relative_to(ROOT).with_suffix("").parts
+        return "_".join(parts[1:] if parts[0] == "docs" else parts).replace("-", "_").lower()
+
+
+def read_page(path: Path) -> Page:
+    """The programs, files and commands of one page."""
+    page = Page(path)
+    alone = path.parent == ROOT
+    script: list[str] = []
+    for number, block in enumerate(FENCE.finditer(path.read_text(encoding="utf-8")), start=1):
+        code = textwrap.dedent(block["code"])
+        if title := TITLE.search(block["info"]):
+            page.files[title[1]] = code
+        if block["language"] == "python":
+            if "def test_" in code:
+                page.programs.append(Program(f"test_{page.name}_{number}.py", code))
+            elif alone:
+                page.programs.append(Program(f"{page.name}_{number}.py", code))
+            else:
+                script.append(code)
+        elif block["language"] == "console":
+            lines = code.replace("\\\n", " ").splitlines()
+            page.commands += [line[2:] for line in lines if line.startswith("$ ")]
+    if script:
+        page.programs.insert(0, Program(f"{page.name}.py", "\n".join(script)))
+    return page
+
+
+def read_pages() -> list[Page]:
+    """README.md and every page of docs/."""
+    return [read_page(path) for path in [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]]
+
+
+def main(folder: Path) -> None:
+    """Write every program into `folder`, and nothing else."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for stale in folder.glob("*.py"):
+        stale.unlink()
+    for page in read_pages():
+        for program in page.programs:
+            (folder / program.name).write_text(program.source, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

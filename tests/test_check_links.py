@@ -1,0 +1,52 @@
+"""The check of the built docs finds what it is there to find."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from check_links import problems
+
+NAVIGATION = '<nav><a href="./">Home</a> <a href="other/">Other</a></nav>'
+
+
+def build(site: Path, home: str = "", other: str = "") -> list[str]:
+    """What is said of a site of two pages with these bodies."""
+    (site / "other").mkdir()
+    (site / "index.html").write_text(f"{NAVIGATION}<h1 id='top'>Home</h1>{home}", encoding="utf-8")
+    (site / "other" / "index.html").write_text(f"<h1 id='names'>Other</h1>{other}", encoding="utf-8")
+    return problems(site)
+
+
+def test_a_sound_site_has_no_problems(tmp_path: Path) -> None:
+    """Pages, anchors, and links to elsewhere that are only followed are fine."""
+    home = (
+        '<a href="other/#names">names</a> <a href="#top">top</a> <a href="https://example.com">elsewhere</a>'
+    )
+    assert build(tmp_path, home, '<a href="../#top">up</a> <img src="data:image/png;base64,AA==">') == []
+
+
+@pytest.mark.parametrize(
+    ("home", "problem"),
+    [
+        ('<a href="gone/">x</a>', "index.html: gone/ leads nowhere"),
+        ('<a href="other/#gone">x</a>', "index.html: other/#gone: no such anchor"),
+        ('<a href="#gone">x</a>', "index.html: #gone: no such anchor"),
+        ('<img src="gone.png">', "index.html: gone.png leads nowhere"),
+        (
+            '<script src="https://cdn.example.com/x.js"></script>',
+            "index.html: fetches https://cdn.example.com/x.js",
+        ),
+        ('<link rel="stylesheet" href="//fonts.example.com/x">', "index.html: fetches //fonts.example.com/x"),
+    ],
+)
+def test_what_leads_nowhere_or_elsewhere_is_found(tmp_path: Path, home: str, problem: str) -> None:
+    """A dead link, a dead anchor, and whatever a browser would fetch from another host."""
+    assert build(tmp_path, home) == [problem]
+
+
+def test_a_page_that_the_navigation_forgets_is_found(tmp_path: Path) -> None:
+    """A page nobody can reach is as good as none."""
+    (tmp_path / "lost").mkdir()
+    (tmp_path / "lost" / "index.html").write_text("<h1>Lost</h1>", encoding="utf-8")
+    assert build(tmp_path) == ["lost: the navigation does not lead there"]

@@ -1,0 +1,35 @@
+"""The guides' tables are whole: what the code grows is missed here."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from pathlib import Path
+from typing import get_args
+
+import pytest
+
+from firsthandapi import errors
+from firsthandapi._core.dataset import _SHAPES, COLUMNS
+from firsthandapi.testing import Faults
+from firsthandapi.types.enums import EventType, Scope
+
+GUIDES = Path(__file__).resolve().parent.parent / "docs" / "guides"
+
+TABLES = {
+    "errors": [name for name in errors.__all__ if name != "FirstHandError"],
+    "datasets": [*COLUMNS, *(key for shape in _SHAPES.values() for key in shape)],
+    "webhooks": [*get_args(EventType)],
+    "security": [*get_args(Scope)],
+    "testing": [
+        name for name in inspect.signature(Faults.add).parameters if name not in ("self", "path", "method")
+    ],
+}
+
+
+@pytest.mark.parametrize("guide", TABLES)
+def test_each_guide_names_all_there_is(guide: str) -> None:
+    """Every error, column, event type, scope and fault is in the guide that lists them."""
+    text = (GUIDES / f"{guide}.md").read_text(encoding="utf-8")
+    code = set(re.findall(r"[\w.:]+", " ".join(re.findall(r"`([^`\n]+)`", text))))
+    assert [name for name in TABLES[guide] if name not in code] == []

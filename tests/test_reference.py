@@ -1,0 +1,85 @@
+"""The reference has a place for every public name, and the migration page for every name of 0.1.0."""
+
+from __future__ import annotations
+
+import importlib
+import re
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import firsthandapi
+from firsthandapi import FirstHandClient
+from firsthandapi._core.successors import CLIENT_METHODS, MODULE_NAMES
+from firsthandapi._sync.resources import webhooks
+
+DOCS = Path(__file__).resolve().parent.parent / "docs"
+# What mkdocstrings shows: the object's path, and the options below it.
+SHOWN = {
+    path: options
+    for page in sorted((DOCS / "reference").glob("*.md"))
+    for path, options in re.findall(
+        r"^::: (\S+)\n((?: +.*\n)*)", page.read_text(encoding="utf-8") + "\n", re.MULTILINE
+    )
+}
+
+
+def resolve(path: str) -> Any:
+    """The object that a dotted path names."""
+    module = path
+    while module:
+        try:
+            found: Any = importlib.import_module(module)
+        except ModuleNotFoundError:
+            module = module.rpartition(".")[0]
+            continue
+        for name in path[len(module) + 1 :].split(".") if path != module else ():
+            found = getattr(found, name)
+        return found
+    raise LookupError(path)
+
+
+@pytest.mark.parametrize(
+    "module",
+    ["firsthandapi", *(f"firsthandapi.{name}" for name in firsthandapi._MODULES)],
+)
+def test_every_public_name_is_in_the_reference(module: str) -> None:
+    """A new name cannot be forgotten."""
+    home = importlib.import_module(module)
+    public = home.__all__ if hasattr(home, "__all__") else [name for name in dir(home) if name[0].isupper()]
+    assert public
+    objects = [resolve(path) for path in SHOWN]
+    missing = [
+        name
+        for name in public
+        if f"{module}.{name}" not in SHOWN and not any(getattr(home, name) is each for each in objects)
+    ]
+    assert not missing
+
+
+def test_every_resource_is_in_the_reference_whole() -> None:
+    """Whatever method a resource gets, it is shown: the pages of resources name no members."""
+    with FirstHandClient("fh_test_x", "http://127.0.0.1:1") as client:
+        resources = [
+            type(getattr(client, name))
+            for name, value in vars(FirstHandClient).items()
+            if isinstance(value, cached_property)
+        ]
+    assert len(resources) == 8
+    for resource in [*resources, webhooks.WebhookEvents]:
+        options = SHOWN[f"{resource.__module__}.{resource.__qualname__}"]
+        assert "members" not in options
+        assert "filters" not in options
+
+
+def test_every_name_of_0_1_0_is_on_the_migration_page() -> None:
+    """Each has a row of its own, with the successor that the error message names too."""
+    rows = re.findall(r"^\| `(\w+).*", (DOCS / "migration.md").read_text(encoding="utf-8"), re.MULTILINE)
+    text = (DOCS / "migration.md").read_text(encoding="utf-8")
+    for name, successor in {**CLIENT_METHODS, **MODULE_NAMES}.items():
+        assert name in rows
+        called = re.match(r"[\w.]+", successor)
+        assert called is not None
+        assert re.search(rf"^\| `{name}\b.*\| .*`{re.escape(called[0])}\b", text, re.MULTILINE), name
