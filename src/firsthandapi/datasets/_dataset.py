@@ -210,8 +210,8 @@ class Dataset:
         The first column is called as its kind, `image`, `audio` or `video`, and decodes when it is read: images
         by Pillow, audio and video by torchcodec, which is to be installed for that. Without it
         `rows.cast_column("audio", datasets.Audio(decode=False))` gives the path and bytes as they are.
-        `annotations` is a column of structs, and `rows.flatten()` makes a column of each of its keys. The types
-        are the same whatever the rows hold, so datasets of several jobs of a kind can be concatenated.
+        `annotations` is a column of structs; `rows.flatten()`, of undecoded media, makes a column of each of its
+        keys. The types are the same whatever the rows hold, so datasets of several jobs of a kind concatenate.
 
         No file is read or copied here: rows refer to the files where they are. The result's `save_to_disk` and
         `push_to_hub` take the bytes in; its `to_parquet` writes the paths alone, as that library does.
