@@ -56,7 +56,7 @@ def summary(city: str) -> tuple[int, str]:
     stars = f"{sum(ratings) / len(ratings):.1f} ★" if ratings else ""
     return cents, (
         f"{city:<10} {job.id if job else '':<30}  {job.status if job else 'unknown':<11}"
-        f" {len(dataset):>3} of {FILES_PER_CITY} files  {stars:>5}  ${cents / 100:>6,.2f}"
+        f" {len(dataset):>3} of {FILES_PER_CITY} files  {stars:>5}  ${cents / 100:,.2f}"
     )
 
 

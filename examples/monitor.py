@@ -62,9 +62,10 @@ class Screen:
 
     def show(self, job: Job, summary: SubmissionSummary, newest: list[Submission]) -> None:
         if self._console.is_terminal:
-            table = Table(
-                *(Column(name, no_wrap=True) for name in ("submission", "status", "stars")), "reason"
-            )
+            names = ("submission", "status", "stars")
+            # One line each, so that the table fits the screen; the reason gives way.
+            columns = [Column(name, no_wrap=True) for name in names]
+            table = Table(*columns, Column("reason", no_wrap=True, ratio=1), expand=True)
             for submission in newest:
                 table.add_row(*cells(submission))
             self._live.update(Group(table, totals(job, summary)), refresh=True)
@@ -74,12 +75,16 @@ class Screen:
         self._line(job.id, totals(job, summary))
 
     def trouble(self, error: Exception) -> None:
-        self._console.print(plain(f"{error}; trying again"), soft_wrap=True)
+        self._print(plain(f"{error}; trying again"))
 
     def _line(self, key: str, line: Text) -> None:
         if self._printed.get(key) != line.plain:
             self._printed[key] = line.plain
-            self._console.print(line, soft_wrap=True)
+            self._print(line)
+
+    def _print(self, line: Text) -> None:
+        # A log has no width.
+        self._console.print(line, soft_wrap=not self._console.is_terminal)
 
 
 def watch(client: FirstHandClient, job_id: str, screen: Screen) -> None:

@@ -121,7 +121,7 @@ def test_campaign(server: MockServer, tmp_path: Path) -> None:
         assert dataset.job.id == job.id
         assert len(dataset) == 3
         assert dataset.verify()
-        assert re.search(rf"{job.id}  completed +3 of 3 files +[345]\.\d ★ +\$  1.50", output)
+        assert re.search(rf"{job.id}  completed +3 of 3 files +[345]\.\d ★ +\$1.50", output)
     assert "$6.00 of $6.00 spent" in output
     assert run(server, tmp_path, script) == output
     assert len(jobs(server)) == posts(server) == 4
@@ -171,7 +171,7 @@ def test_monitor_in_a_log(server: MockServer, tmp_path: Path) -> None:
 
 def test_monitor_on_a_terminal(server: MockServer, tmp_path: Path) -> None:
     """A table that is drawn in place, with every submission and the totals."""
-    terminal = {"TTY_COMPATIBLE": "1", "TERM": "xterm", "COLUMNS": "100", "LINES": "40"}
+    terminal = {"TTY_COMPATIBLE": "1", "TERM": "xterm", "COLUMNS": "72", "LINES": "20"}
     output = run(server, tmp_path, str(EXAMPLES / "monitor.py"), **terminal)
     final = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", output[output.rindex("\x1b[1A") :])
     assert all(name in final for name in ("submission", "status", "stars", "reason"))

@@ -39,8 +39,8 @@ def _libraries() -> tuple[Any, Any]:
         import datasets  # type: ignore[import-untyped] # it has no types of its own
         import pyarrow as pa  # type: ignore[import-untyped] # likewise
 
-        # A folder of that name beside the script imports as an empty module.
-        datasets.Dataset  # noqa: B018
+        # A folder of that name beside the script imports as an empty module; versions before 3.1 know no videos.
+        datasets.Video  # noqa: B018
     except (ImportError, AttributeError):
         raise ConfigurationError(
             "to_huggingface needs an extra: pip install 'firsthandapi[huggingface]'"
