@@ -19,7 +19,7 @@ from ._folder import Manifest, manifests_in, read_job_file
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    import datasets as huggingface  # type: ignore[import-untyped] # it has no types of its own
+    import datasets  # type: ignore[import-untyped] # it has no types of its own
     import pandas as pd
 
     from firsthandapi import FirstHandClient
@@ -200,7 +200,7 @@ class Dataset:
             _disk.remove(part)
         return target
 
-    def to_huggingface(self, *, kind: Kind | None = None) -> huggingface.Dataset:
+    def to_huggingface(self, *, kind: Kind | None = None) -> datasets.Dataset:
         """The dataset as a `datasets.Dataset` of Hugging Face: the media, and the manifest's columns.
 
             rows = dataset.to_huggingface()
@@ -214,7 +214,7 @@ class Dataset:
         keys. The types are the same whatever the rows hold, so datasets of several jobs of a kind concatenate.
 
         No file is read or copied here: rows refer to the files where they are. The result's `save_to_disk` and
-        `push_to_hub` take the bytes in; its `to_parquet` writes the paths alone, as that library does.
+        `push_to_hub` take the bytes in, of videos from `datasets` 4.6 on; its `to_parquet` writes paths alone.
 
         Args:
             kind: which media to take, `image`, `audio` or `video`. May be left out if the job takes only one
