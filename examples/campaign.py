@@ -53,10 +53,10 @@ def summary(city: str) -> tuple[int, str]:
     job = dataset.job
     cents = (job.files_approved or 0) * PRICE_CENTS if job else 0
     ratings = [record.ai_star_rating or 0 for record in dataset]
-    stars = f"{sum(ratings) / len(ratings):.1f} ★" if ratings else ""
+    stars = f"{sum(ratings) / len(ratings):.1f} stars" if ratings else ""
     return cents, (
         f"{city:<10} {job.id if job else '':<30}  {job.status if job else 'unknown':<11}"
-        f" {len(dataset):>3} of {FILES_PER_CITY} files  {stars:>5}  ${cents / 100:,.2f}"
+        f" {len(dataset):>3} of {FILES_PER_CITY} files  {stars:>9}  ${cents / 100:,.2f}"
     )
 
 

@@ -121,7 +121,7 @@ def test_campaign(server: MockServer, tmp_path: Path) -> None:
         assert dataset.job.id == job.id
         assert len(dataset) == 3
         assert dataset.verify()
-        assert re.search(rf"{job.id}  completed +3 of 3 files +[345]\.\d ★ +\$1.50", output)
+        assert re.search(rf"{job.id}  completed +3 of 3 files +[345]\.\d stars +\$1.50", output)
     assert "$6.00 of $6.00 spent" in output
     assert run(server, tmp_path, script) == output
     assert len(jobs(server)) == posts(server) == 4

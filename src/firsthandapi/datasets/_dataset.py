@@ -215,6 +215,7 @@ class Dataset:
 
         No file is read or copied here: rows refer to the files where they are. The result's `save_to_disk` and
         `push_to_hub` take the bytes in, of videos from `datasets` 4.6 on; its `to_parquet` writes paths alone.
+        Files in a bucket are named by their URL, and read with the credentials that the environment gives.
 
         Args:
             kind: which media to take, `image`, `audio` or `video`. May be left out if the job takes only one
