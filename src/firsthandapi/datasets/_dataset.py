@@ -208,8 +208,8 @@ class Dataset:
             rows.filter(lambda row: row["ai_star_rating"] >= 4).push_to_hub("me/signs")
 
         The first column is called as its kind, `image`, `audio` or `video`, and decodes when it is read: images
-        by Pillow, audio and video by torchcodec, which is to be installed for that. Without it
-        `rows.cast_column("audio", datasets.Audio(decode=False))` gives the path and bytes as they are.
+        by Pillow, audio and video by torchcodec, which is to be installed for that. Without it, start with
+        `rows = rows.cast_column("audio", datasets.Audio(decode=False))`: path and bytes come as they are.
         `annotations` is a column of structs; `rows.flatten()`, of undecoded media, makes a column of each of its
         keys. The types are the same whatever the rows hold, so datasets of several jobs of a kind concatenate.
 
