@@ -182,6 +182,40 @@ _SHAPES: dict[Kind, dict[str, Any]] = {
 }
 
 
+def column_types(kind: Kind) -> dict[str, Any]:
+    """The type of each column of the manifest, written as in `_SHAPES`; it does not hang on what the rows hold."""
+    known = {"size_bytes": int, **_NUMBERS, "annotations": _SHAPES[kind]}
+    return {column: known.get(column, str) for column in COLUMNS}
+
+
+def chosen_kind(kinds: Iterable[Kind | None], kind: Kind | None) -> Kind:
+    """The kind of media that a table is to be made of: tables have a column of one kind.
+
+    Args:
+        kinds: those that the dataset holds or may hold, None for files of no kind.
+        kind: the one asked for, or None for the only one.
+
+    Raises:
+        InvalidArgumentError: there is no such kind here, or not just one to take.
+    """
+    here = set(kinds)
+    named: list[Kind] = [name for name in KINDS if name in here]
+    if kind is None:
+        if len(here) == 1 and named:
+            return named[0]
+        holds = f"may hold {' and '.join(named)} files" if len(named) > 1 else "does not say what it holds"
+        if len(named) == 1:
+            holds = f"holds files that are not {named[0]} files, too"
+        raise InvalidArgumentError(
+            f"this dataset {holds}; say which to take: kind={(named or KINDS)[0]!r}", field="kind"
+        )
+    allowed_kinds = named or KINDS
+    if kind not in allowed_kinds:
+        allowed = " or ".join(map(repr, allowed_kinds))
+        raise InvalidArgumentError(f"kind is {allowed} for this dataset, not {kind!r}", field="kind")
+    return kind
+
+
 def unified(annotations: Mapping[str, Any] | None, kind: Kind | None) -> dict[str, Any] | None:
     """Annotations of any version in one shape, so that a table can be made of them.
 

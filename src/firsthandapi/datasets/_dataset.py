@@ -10,7 +10,7 @@ from pathlib import Path
 from secrets import token_hex
 from typing import TYPE_CHECKING, Any
 
-from firsthandapi._core.dataset import COLUMNS, Progress, Record, Verification
+from firsthandapi._core.dataset import COLUMNS, Kind, Progress, Record, Verification, chosen_kind, kind_of
 from firsthandapi.errors import ConfigurationError, InvalidArgumentError
 
 from . import _disk
@@ -19,6 +19,7 @@ from ._folder import Manifest, manifests_in, read_job_file
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    import datasets  # type: ignore[import-untyped] # it has no types of its own
     import pandas as pd
 
     from firsthandapi import FirstHandClient
@@ -211,6 +212,44 @@ class Dataset:
         finally:
             _disk.remove(part)
         return target
+
+    def to_huggingface(self, *, kind: Kind | None = None) -> datasets.Dataset:
+        """The dataset as a `datasets.Dataset` of Hugging Face: the media, and the manifest's columns.
+
+            rows = dataset.to_huggingface()
+            rows[0]["image"].show()
+            rows.filter(lambda row: row["ai_star_rating"] >= 4).push_to_hub("me/signs")
+
+        The first column is called as its kind, `image`, `audio` or `video`, and decodes when it is read: images
+        by Pillow, audio and video by torchcodec, which is to be installed for that. Without it, start with
+        `rows = rows.cast_column("audio", datasets.Audio(decode=False))`: path and bytes come as they are.
+        `annotations` is a column of structs; `rows.flatten()`, of undecoded media, makes a column of each of its
+        keys. The types are the same whatever the rows hold, so datasets of several jobs of a kind concatenate.
+
+        No file is read or copied here: rows refer to the files where they are. The result's `save_to_disk` and
+        `push_to_hub` take the bytes in, of videos from `datasets` 4.6 on; its `to_parquet` writes paths alone.
+        Files in a bucket are named by their URL, and read with the credentials that the environment gives.
+
+        Args:
+            kind: which media to take, `image`, `audio` or `video`. May be left out if the job takes only one
+                kind; of a job of several, each makes a dataset of its own, since their columns differ.
+
+        Returns:
+            A row for each file of that kind, in the order of `records`.
+
+        Raises:
+            InvalidArgumentError: `kind` is needed, or there is no such kind here.
+            ConfigurationError: `datasets` is not installed (extra `huggingface`), a file is not there, or the
+                manifest holds what no table can.
+        """
+        from ._huggingface import rows_with_media
+
+        formats = (self.job.accepted_formats if self.job else None) or []
+        kinds: set[Kind | None] = {kind_of(record.content_type) for record in self.records}
+        kinds.update(map(kind_of, formats))
+        chosen = chosen_kind(kinds, kind)
+        records = [record for record in self.records if kind_of(record.content_type) == chosen]
+        return rows_with_media(chosen, [(record, self.path_of(record)) for record in records])
 
 
 def _job(raw: dict[str, Any]) -> Job:

@@ -1,9 +1,15 @@
-"""Plausible annotations for a file, the same for the same seed."""
+"""Plausible annotations for a file, the same for the same seed.
+
+Of a picture its colours are told as they are, and the dimmer half of all pictures counts as indoors: a
+classifier has something to learn. The rest is made up.
+"""
 
 from __future__ import annotations
 
 import random
 from typing import Any
+
+from ._media import palette
 
 _OBJECTS = [
     "mailbox",
@@ -34,18 +40,20 @@ def annotate(content_type: str, seed: str) -> dict[str, Any]:
     """Annotations of the kind that fits the file's type."""
     chance = random.Random(f"{seed}:annotations")  # noqa: S311 - a seed is the point
     kind = content_type.partition("/")[0]
-    made = {"image": _image, "audio": _audio, "video": _video}[kind](chance)
+    made = {"image": _image, "audio": _audio, "video": _video}[kind](chance, seed)
     return {"type": kind, **made, "annotation_model": _MODEL}
 
 
-def _image(chance: random.Random) -> dict[str, Any]:
+def _image(chance: random.Random, seed: str) -> dict[str, Any]:
     objects = chance.sample(_OBJECTS, 3)
-    setting, indoor = chance.choice(_SETTINGS)
+    colours = palette(seed)
+    indoor = sum(map(sum, colours)) < 3 * len(colours) * 255 / 2
+    setting = chance.choice([name for name, inside in _SETTINGS if inside == indoor])
     return {
         "objects": objects,
         "scene": {"setting": setting, "indoor": indoor},
         "text_extraction": str(chance.randrange(1000, 10000)) if chance.random() < 0.5 else None,
-        "color_palette": [f"#{chance.randrange(1 << 24):06X}" for _ in range(3)],
+        "color_palette": [f"#{red:02X}{green:02X}{blue:02X}" for red, green, blue in colours[:3]],
         "dominant_objects": [
             {
                 "label": objects[0],
@@ -57,7 +65,7 @@ def _image(chance: random.Random) -> dict[str, Any]:
     }
 
 
-def _audio(chance: random.Random) -> dict[str, Any]:
+def _audio(chance: random.Random, _: str) -> dict[str, Any]:
     speakers = chance.randrange(1, 4)
     return {
         "speaker_count": speakers,
@@ -72,7 +80,7 @@ def _audio(chance: random.Random) -> dict[str, Any]:
     }
 
 
-def _video(chance: random.Random) -> dict[str, Any]:
+def _video(chance: random.Random, _: str) -> dict[str, Any]:
     tracked = chance.sample(_OBJECTS, 2)
     return {
         "scenes": [

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-__all__ = ["Media", "make"]
+__all__ = ["Media", "make", "palette"]
 
 _COLUMNS, _ROWS = 4, 3
 _CELLS = _COLUMNS * _ROWS
@@ -75,6 +75,11 @@ def make(
     if not 0 < seconds <= _MAX_SECONDS:
         raise ValueError(f"seconds must be above 0 and at most {_MAX_SECONDS:.0f}, not {seconds}")
     return writer(_Order(hashlib.sha512(unique.encode()).digest(), width, height, seconds))
+
+
+def palette(unique: str) -> list[tuple[int, int, int]]:
+    """The colours of the picture that `make` draws, cell by cell."""
+    return _Order(hashlib.sha512(unique.encode()).digest(), 0, 0, 0).palette
 
 
 # --- images ---------------------------------------------------------------------------------------------

@@ -1,0 +1,136 @@
+"""Watch the submissions of a job come in, live in the terminal.
+
+    pip install firsthandapi rich
+    FIRSTHAND_API_KEY=fh_test_… python examples/monitor.py job_…
+
+or, with no account, against `firsthandapi mock-server`, with the two variables that it prints. Without a job's id it
+posts a small one to watch, for $3; the same one again within a day. It goes on through dropped connections, and ends
+when the job is over or at Ctrl-C, which leaves the job alone. Where there is no terminal it prints plain lines.
+"""
+
+import sys
+import time
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Column, Table
+from rich.text import Text
+
+from firsthandapi import (
+    FirstHandApiError,
+    FirstHandClient,
+    FirstHandConnectionError,
+    FirstHandError,
+    idempotency_key,
+)
+from firsthandapi.types import Job, Submission, SubmissionSummary
+
+EVERY = 5  # seconds
+ROWS = 15  # the newest; totals are of all
+COLOURS = {"approved": "green", "rejected": "red", "retry_pending": "yellow"}
+
+
+def plain(value: object, style: str = "") -> Text:
+    """Text as text: no markup, and no control character that could move the cursor or recolour the screen."""
+    return Text("".join(char for char in str(value) if char.isprintable()), style=style)
+
+
+def cells(submission: Submission) -> tuple[Text, Text, Text, Text]:
+    return (
+        plain(submission.id),
+        plain(submission.status, COLOURS.get(submission.status, "")),
+        plain("★" * (submission.ai_star_rating or 0)),
+        plain(submission.ai_reasoning or ""),
+    )
+
+
+def totals(job: Job, summary: SubmissionSummary) -> Text:
+    parts = [f"{count} {status}" for status, count in sorted((summary.by_status or {}).items()) if count]
+    if summary.average_star_rating is not None:
+        parts.append(f"{summary.average_star_rating:.1f} ★ on average")
+    state = f"{job.id} {job.status}: {job.files_approved} of {job.files_needed} files approved"
+    return plain(" · ".join([state, *parts]))
+
+
+class Screen:
+    """A table that is drawn anew, or lines for what has changed where nobody sees a table."""
+
+    def __init__(self, console: Console, live: Live) -> None:
+        self._console = console
+        self._live = live
+        self._printed: dict[str, str] = {}
+
+    def show(self, job: Job, summary: SubmissionSummary, newest: list[Submission]) -> None:
+        if self._console.is_terminal:
+            names = ("submission", "status", "stars")
+            # One line each, so that the table fits the screen; the reason gives way.
+            columns = [Column(name, no_wrap=True) for name in names]
+            table = Table(*columns, Column("reason", no_wrap=True, ratio=1), expand=True)
+            for submission in newest:
+                table.add_row(*cells(submission))
+            self._live.update(Group(table, totals(job, summary)), refresh=True)
+            return
+        for submission in reversed(newest):
+            self._line(submission.id, Text(" ").join(cell for cell in cells(submission) if cell))
+        self._line(job.id, totals(job, summary))
+
+    def trouble(self, error: Exception) -> None:
+        self._print(plain(f"{error}; trying again"))
+
+    def _line(self, key: str, line: Text) -> None:
+        if self._printed.get(key) != line.plain:
+            self._printed[key] = line.plain
+            self._print(line)
+
+    def _print(self, line: Text) -> None:
+        # A log has no width.
+        self._console.print(line, soft_wrap=not self._console.is_terminal)
+
+
+def watch(client: FirstHandClient, job_id: str, screen: Screen) -> None:
+    wait: int | None = None
+    while True:
+        try:
+            # The long-poll is the pause between two looks, and ends early when the job does.
+            job = client.jobs.get(job_id, wait=wait)
+            summary = client.submissions.summary(job_id=job_id)
+            newest = client.submissions.list(job_id, limit=ROWS).data
+        except (FirstHandConnectionError, FirstHandApiError) as error:
+            if isinstance(error, FirstHandApiError) and not error.retryable:
+                raise  # a wrong key or id does not heal
+            screen.trouble(error)
+            time.sleep(EVERY)
+            continue
+        screen.show(job, summary, newest)
+        if job.is_terminal:
+            return
+        wait = EVERY
+
+
+def post(client: FirstHandClient) -> str:
+    job = client.jobs.create(
+        title="Street signs",
+        description="Photos of street signs in daylight, the sign filling most of the frame",
+        files_needed=6,
+        accepted_formats=["image/jpeg"],
+        price_per_file_cents=50,
+        max_spend_cents=300,
+        idempotency_key=idempotency_key("examples/monitor.py"),
+    )
+    return job.id
+
+
+def main() -> None:
+    console = Console()
+    try:
+        with FirstHandClient() as client, Live(console=console, auto_refresh=False) as live:
+            job_id = sys.argv[1] if len(sys.argv) > 1 else post(client)
+            watch(client, job_id, Screen(console, live))
+    except KeyboardInterrupt:
+        console.print("Stopped watching; the job goes on.")
+    except FirstHandError as error:
+        raise SystemExit(str(error)) from None
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,67 @@
+"""A manifest and its files as a dataset of Hugging Face's `datasets`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, cast
+
+from firsthandapi._core.dataset import MANIFEST, Kind, Record, column_types
+from firsthandapi.errors import ConfigurationError
+
+from . import _disk
+
+_VALUES: dict[type, str] = {str: "string", int: "int64", float: "float64", bool: "bool"}
+
+
+def rows_with_media(kind: Kind, files: Iterable[tuple[Record, Path]]) -> Any:
+    """A `datasets.Dataset`: a column of media, and those of the manifest.
+
+    Raises:
+        ConfigurationError: the library is not installed, a file is not there, or a row fits no table.
+    """
+    hf, pa = _libraries()
+    media = {"image": "Image", "audio": "Audio", "video": "Video"}[kind]
+    types = {name: _feature(hf, shape) for name, shape in column_types(kind).items()}
+    features = hf.Features({kind: getattr(hf, media)(), **types})
+    rows = [{kind: {"bytes": None, "path": _place(path)}, **vars(record)} for record, path in files]
+    try:
+        # Not by `from_list`, which decodes audio to tell what it is.
+        return hf.Dataset(pa.Table.from_pylist(rows, schema=features.arrow_schema))
+    except Exception as error:  # both libraries have many of their own
+        raise ConfigurationError(
+            f"{MANIFEST} holds what no table can ({type(error).__name__}); it may have been tampered with"
+        ) from None
+
+
+def _libraries() -> tuple[Any, Any]:
+    try:
+        import datasets  # type: ignore[import-untyped] # it has no types of its own
+        import pyarrow as pa  # type: ignore[import-untyped] # likewise
+
+        # A folder of that name beside the script imports as an empty module; versions before 3.1 know no videos.
+        datasets.Video  # noqa: B018
+    except (ImportError, AttributeError):
+        raise ConfigurationError(
+            "to_huggingface needs an extra: pip install 'firsthandapi[huggingface]'"
+        ) from None
+    return datasets, pa
+
+
+def _feature(hf: Any, shape: Any) -> Any:
+    if isinstance(shape, dict):
+        return {name: _feature(hf, member) for name, member in cast("dict[str, Any]", shape).items()}
+    if isinstance(shape, list):
+        return [_feature(hf, cast("Any", shape)[0])]
+    return hf.Value(_VALUES[shape])
+
+
+def _place(path: Path) -> str:
+    """Where a file is, for a reader that may run in another directory."""
+    # A link may lead to any file of this machine, which would then be uploaded with the rest. A bucket has no
+    # links, and is not asked about each file: the library reads from it by its URL.
+    if isinstance(path, Path) and _disk.size_of(path) is None:
+        raise ConfigurationError(
+            f"{path} is not there, or is a link; dataset.repair(client) fetches what is missing"
+        )
+    return str(path.absolute())

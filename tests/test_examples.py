@@ -1,0 +1,225 @@
+"""The examples are tests: each runs against the bundled server, and does what its first lines say."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from firsthandapi import Dataset
+from firsthandapi.testing import MockServer
+from firsthandapi.types import Job
+
+ROOT = Path(__file__).resolve().parent.parent
+EXAMPLES = ROOT / "examples"
+
+
+@pytest.fixture
+def server() -> Iterator[MockServer]:
+    """A server that is worked sixty times as fast as the world."""
+    with MockServer(speed=60) as server:
+        yield server
+        server.check_books()
+
+
+def environment(server: MockServer, **more: str) -> dict[str, str]:
+    """The two variables that the server prints, and nothing else that an example needs."""
+    given = {"FIRSTHAND_BASE_URL": server.url, "FIRSTHAND_API_KEY": server.api_key}
+    return {**os.environ, **given, "PYTHONIOENCODING": "utf-8", **more}
+
+
+def run(server: MockServer, cwd: Path, *arguments: str, fails: bool = False, **variables: str) -> str:
+    """What Python prints, given these arguments."""
+    done = subprocess.run(
+        [sys.executable, "-W", "error", *arguments],
+        cwd=cwd,
+        env=environment(server, **variables),
+        capture_output=True,
+        encoding="utf-8",
+        timeout=120,
+    )
+    assert (done.returncode != 0) == fails, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    return done.stdout + done.stderr
+
+
+def changed(example: str, **constants: Any) -> tuple[str, str]:
+    """Arguments that run an example with other constants."""
+    lines = [f"import asyncio, sys; sys.path.insert(0, {str(EXAMPLES)!r}); import {example}"]
+    lines += [f"{example}.{name} = {value!r}" for name, value in constants.items()]
+    lines += [f"result = {example}.main()", "if result is not None: asyncio.run(result)"]
+    return "-c", "\n".join(lines)
+
+
+def jobs(server: MockServer) -> list[Job]:
+    """Every job there is, which is every one that was paid."""
+    with server.client() as client:
+        return list(client.jobs.list())
+
+
+def posts(server: MockServer) -> int:
+    return sum(request.method == "POST" for request in server.requests)
+
+
+def test_each_example_is_tested() -> None:
+    """A new example has a test that names it."""
+    tests = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("test_*.py"))
+    for example in EXAMPLES.rglob("*.py"):
+        assert example.stem in tests, example
+
+
+def test_collect_photos(server: MockServer, tmp_path: Path) -> None:
+    """Five verified photos, each with its line; a re-run has them and buys nothing."""
+    script = str(EXAMPLES / "collect_photos.py")
+    output = run(server, tmp_path, script)
+    dataset = Dataset.open(tmp_path / "signs")
+    assert len(dataset) == 5
+    assert dataset.verify()
+    assert "5 files, job completed" in output
+    assert all(str(Path("signs", record.file_name)) in output for record in dataset)
+    assert run(server, tmp_path, script).endswith(output.partition("5 files, job")[2])
+    assert len(jobs(server)) == posts(server) == 1
+
+
+def test_collect_and_train(server: MockServer, tmp_path: Path) -> None:
+    """What is learnt is better than a guess, and a re-run says the same and buys nothing."""
+    script = str(EXAMPLES / "collect_and_train.py")
+    output = run(server, tmp_path, script)
+    assert "60 photos, job completed" in output
+    indoor, outdoor, unlabelled = map(int, re.findall(r"(\d+) (?:indoor|outdoor|without)", output))
+    assert (indoor + outdoor, unlabelled) == (60, 0)
+    accuracy, baseline = map(float, re.findall(r"[01]\.\d\d", output))
+    assert baseline == pytest.approx(max(indoor, outdoor) / 60, abs=0.01)
+    assert accuracy > baseline + 0.2
+    assert run(server, tmp_path, script) == output
+    assert len(jobs(server)) == posts(server) == 1
+
+
+def test_collect_and_train_on_too_little(server: MockServer, tmp_path: Path) -> None:
+    """A handful of photos ends in a sentence, not in an error of scikit-learn."""
+    output = run(server, tmp_path, *changed("collect_and_train", PHOTOS=3), fails=True)
+    assert "Too few of one kind" in output
+
+
+def test_campaign(server: MockServer, tmp_path: Path) -> None:
+    """A job and a whole folder for each city, the sum in the table; a re-run says the same and buys nothing."""
+    script = str(EXAMPLES / "campaign.py")
+    output = run(server, tmp_path, script)
+    bought = jobs(server)
+    assert {(job.location or {})["city"] for job in bought} == {"Austin", "Boston", "Denver", "Portland"}
+    for job in bought:
+        dataset = Dataset.open(tmp_path / "signs-2026-11" / (job.location or {})["city"].lower())
+        assert dataset.job is not None
+        assert dataset.job.id == job.id
+        assert len(dataset) == 3
+        assert dataset.verify()
+        assert re.search(rf"{job.id}  completed +3 of 3 files +[345]\.\d stars +\$1.50", output)
+    assert "$6.00 of $6.00 spent" in output
+    assert run(server, tmp_path, script) == output
+    assert len(jobs(server)) == posts(server) == 4
+
+
+def test_campaign_over_its_budget(server: MockServer, tmp_path: Path) -> None:
+    """What all cities cost is checked before the first request."""
+    output = run(server, tmp_path, *changed("campaign", BUDGET_CENTS=599), fails=True)
+    assert "600 cents are planned and the budget is 599: nothing was posted" in output
+    assert not server.requests
+    assert not list(tmp_path.iterdir())
+
+
+def test_campaign_with_a_city_that_fails(server: MockServer, tmp_path: Path) -> None:
+    """The others come whole; the next run goes on with that city alone."""
+    server.faults.add(path="/v1/jobs", method="POST", status=400)
+    output = run(server, tmp_path, str(EXAMPLES / "campaign.py"), fails=True)
+    assert "$4.50 of $6.00 spent" in output
+    assert output.count("3 of 3 files") == 3
+    assert output.count("no job") == output.count("is not whole") == 1
+    assert "Run it again" in output
+    assert len(jobs(server)) == 3
+    assert "$6.00 of $6.00 spent" in run(server, tmp_path, str(EXAMPLES / "campaign.py"))
+    assert len(jobs(server)) == 4
+
+
+def submission_ids(server: MockServer) -> list[str]:
+    with server.client() as client:
+        return [submission.id for submission in client.submissions.list()]
+
+
+def test_monitor_in_a_log(server: MockServer, tmp_path: Path) -> None:
+    """Plain lines, one for each change, up to the end of the job; watched again, the same job."""
+    script = str(EXAMPLES / "monitor.py")
+    output = run(server, tmp_path, script)
+    (job,) = jobs(server)
+    *_, last = output.splitlines()
+    assert last.startswith(f"{job.id} completed: 6 of 6 files approved · 6 approved")
+    assert all(re.search(rf"{name} (approved ★|rejected|retry)", output) for name in submission_ids(server))
+    assert len(output.splitlines()) == len(set(output.splitlines()))
+    assert "\x1b" not in output
+    assert run(server, tmp_path, script, job.id).splitlines()[-1] == last
+    assert posts(server) == 1
+    run(server, tmp_path, script)
+    assert [job.id] == [job.id for job in jobs(server)]
+
+
+def test_monitor_on_a_terminal(server: MockServer, tmp_path: Path) -> None:
+    """A table that is drawn in place, with every submission and the totals."""
+    terminal = {"TTY_COMPATIBLE": "1", "TERM": "xterm", "COLUMNS": "72", "LINES": "20"}
+    output = run(server, tmp_path, str(EXAMPLES / "monitor.py"), **terminal)
+    final = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", output[output.rindex("\x1b[1A") :])
+    assert all(name in final for name in ("submission", "status", "stars", "reason"))
+    assert all(name in final for name in submission_ids(server))
+    assert "completed: 6 of 6 files approved" in " ".join(final.split())
+
+
+def test_monitor_goes_on_through_a_dropped_connection(server: MockServer, tmp_path: Path) -> None:
+    """More drops than the client retries are told, and the watch goes on to the end."""
+    server.faults.add(path="/v1/submissions/summary", drop="before", times=5)
+    output = run(server, tmp_path, *changed("monitor", EVERY=1))
+    assert output.count("trying again") == 1
+    assert "completed: 6 of 6 files approved" in output
+
+
+def test_monitor_ends_at_what_does_not_heal(server: MockServer, tmp_path: Path) -> None:
+    """A job that is not there is one line, and nothing is bought."""
+    output = run(server, tmp_path, str(EXAMPLES / "monitor.py"), "job_01M88F05WSCQC57VWA1480K4X5", fails=True)
+    assert len(output.splitlines()) == 1
+    assert not jobs(server)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT to send to another process")
+def test_monitor_stops_at_ctrl_c(tmp_path: Path) -> None:
+    """The watch ends, the job goes on."""
+    with MockServer(speed=0) as server:
+        watching = subprocess.Popen(
+            [sys.executable, "-W", "error", str(EXAMPLES / "monitor.py")],
+            env=environment(server),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            encoding="utf-8",
+        )
+        assert watching.stdout is not None
+        assert "open: 0 of 6" in watching.stdout.readline()
+        watching.send_signal(signal.SIGINT)
+        output, errors = watching.communicate(timeout=60)
+        assert watching.returncode == 0, errors
+        assert "the job goes on" in output
+        assert [job.status for job in jobs(server)] == ["open"]
+
+
+def test_monitor_shows_words_as_words() -> None:
+    """What others wrote neither marks up nor moves the cursor."""
+    spec = importlib.util.spec_from_file_location("monitor", EXAMPLES / "monitor.py")
+    assert spec is not None
+    assert spec.loader is not None
+    monitor = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(monitor)
+    text = monitor.plain("[bold]a\x1b[2J\r\n\u202eb[/bold]")
+    assert (text.plain, text.spans) == ("[bold]a[2Jb[/bold]", [])
