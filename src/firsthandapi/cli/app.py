@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import typer
 
@@ -34,7 +34,7 @@ EXIT_CODES: list[tuple[type[FirstHandError], int]] = [
     (FirstHandError, 1),
 ]
 # What Typer raises for a command line that it cannot read; its module is private.
-_UsageError = typer.BadParameter.__mro__[1]
+_UsageError = cast("type[Exception]", typer.BadParameter.__mro__[1])
 
 _START, _WORK, _ACCOUNT, _TOOLS = "Getting started", "Jobs and files", "Account", "Tools"
 

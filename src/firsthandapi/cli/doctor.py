@@ -239,7 +239,7 @@ def _read(response: ApiResponse | None, seconds: float, *, status: int, problem:
         seconds=seconds,
         date=parse_http_date(response.headers.get("date", "")),
         received=received,
-        remaining=limit and limit.remaining,
-        limit=limit and limit.limit,
+        remaining=None if limit is None else limit.remaining,
+        limit=None if limit is None else limit.limit,
         credits_cents=response.credits_remaining_cents,
     )

@@ -145,7 +145,7 @@ def _break(request: socket.socket) -> None:
 
 
 class _Handler(BaseHTTPRequestHandler):
-    server: _Server
+    server: _Server  # pyright: ignore[reportIncompatibleVariableOverride] # it serves no other
     timeout = _LONGEST_REQUEST
 
     def do_POST(self) -> None:

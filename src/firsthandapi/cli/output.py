@@ -101,7 +101,11 @@ def print_table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> None
     for name in header:
         # An id cut in two can be neither read nor copied.
         table.add_column(name, no_wrap=name == "id")
-    for row in rows:
+    listed = [*rows]
+    if not listed:
+        note("There are none.")
+        return
+    for row in listed:
         # As plain text: a worker's words are not markup.
         table.add_row(*(Text("" if value is None else printable(value)) for value in row))
     console = Console()

@@ -241,6 +241,7 @@ def event_facts(event: WebhookEvent) -> str:
     """What an event is about, in a few words."""
     from firsthandapi.types import CreditsEvent, JobEvent, SubmissionEvent
 
+    facts: tuple[str | None, ...] = ()
     if isinstance(event, SubmissionEvent):
         what = event.data
         facts = (what.job_id, what.submission_id, what.content_type, stars(what.ai_star_rating))
@@ -251,8 +252,6 @@ def event_facts(event: WebhookEvent) -> str:
     elif isinstance(event, CreditsEvent):
         left = dollars(event.data.balance_cents)
         facts = (dollars(event.data.amount_cents), left and f"balance {left}")
-    else:
-        facts = ()
     return "  ".join(str(fact) for fact in facts if fact)
 
 
