@@ -49,6 +49,16 @@ def test_every_help_page_fits_80_columns(
     page = cli(*words, "--help").out
     assert page.strip()
     assert all(len(line) <= 80 for line in page.splitlines())
+    assert not re.search(r"--[a-z-]*…", page)
+    written = typer.main.get_command(app)
+    for word in words:
+        written = written.commands[word]  # type: ignore[attr-defined] # it is a group
+    # Rich would take [words] for markup, and break a longer line where nobody wants it.
+    assert "[" not in (written.help or "")
+    for paragraph in (written.help or "").split("\n\n"):
+        lines = paragraph.splitlines()
+        assert len(lines) == 1 or all(len(line) <= 78 for line in lines)
+        assert len(paragraph) <= 78 or not paragraph.startswith("Example:")
     if "Commands" not in page and words:
         assert "firsthandapi " + " ".join(words) in page.partition("Usage:")[2].partition("\n")[2]
 

@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from cli_support import Cli, start
+from firsthandapi.cli import listen
 from firsthandapi.testing import MockServer
 from firsthandapi.webhooks import sign
 
@@ -295,3 +296,66 @@ def test_listen_makes_no_endpoint_for_a_bad_url(cli: Cli, fresh_server: MockServ
     assert "https" in run.err
     with fresh_server.client() as client:
         assert [*client.webhooks.list()] == []
+
+
+@contextmanager
+def served(monkeypatch: pytest.MonkeyPatch, **limits: float) -> Iterator[tuple[str, int]]:
+    """The listener's server alone, with smaller limits."""
+    for name, value in limits.items():
+        monkeypatch.setattr(listen, name, value)
+    with listen._Server(0) as server:
+        server.receiver = listen.Receiver([SECRET], json=False, ended=threading.Event())
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            yield "127.0.0.1", server.server_address[1]
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def test_a_request_that_comes_byte_by_byte_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each byte restarts a socket's timeout, but not the request's."""
+    with served(monkeypatch, _LONGEST_REQUEST=0.3) as address, socket.create_connection(address) as slow:
+        slow.settimeout(30)
+        slow.sendall(b"POST / HTTP/1.1\r\nContent-Length: 100000\r\n\r\n")
+        cut = threading.Event()
+
+        def dribble() -> None:
+            while not cut.wait(0.02):
+                try:
+                    slow.sendall(b"x")
+                except OSError:
+                    return
+
+        sending = threading.Thread(target=dribble)
+        sending.start()
+        try:
+            assert slow.recv(1) == b""
+        except ConnectionResetError:
+            pass
+        finally:
+            cut.set()
+            sending.join()
+
+
+def test_connections_beyond_the_most_are_closed_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A crowd takes no more threads than there are turns; a turn that ends is free again."""
+    body = b'{"id":"evt_1","type":"job.completed"}'
+    with served(monkeypatch, _MOST_CONNECTIONS=1) as address:
+        with socket.create_connection(address) as first, socket.create_connection(address) as second:
+            second.settimeout(30)
+            assert _ended(second)
+            first.sendall(b"POST / HTTP/1.0\r\nContent-Length: 0\r\n\r\n")
+            assert b"400" in first.recv(100)
+        connection = http.client.HTTPConnection(*address, timeout=30)
+        connection.request("POST", "/", body, {"X-FirstHandAPI-Signature": sign(body, SECRET)})
+        assert connection.getresponse().status == 200
+        connection.close()
+
+
+def _ended(connection: socket.socket) -> bool:
+    try:
+        return connection.recv(1) == b""
+    except ConnectionResetError:
+        return True

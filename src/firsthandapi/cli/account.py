@@ -209,17 +209,17 @@ def update(
         typer.Option(
             "--auto-top-up/--no-auto-top-up",
             help="Whether to buy credits when they run low.",
-            rich_help_panel="Automatic top-up",
         ),
     ] = None,
     auto_top_up_threshold_cents: Annotated[
         int | None,
-        typer.Option(min=0, help='What "low" is, in US cents.', rich_help_panel="Automatic top-up"),
+        typer.Option(metavar="CENTS", help='What "low" is, in US cents.', rich_help_panel="Automatic top-up"),
     ] = None,
     auto_top_up_amount_cents: Annotated[
         int | None,
         typer.Option(
-            help=f"What to buy then, in US cents: {words(enums.PurchaseTier)}.",
+            metavar="CENTS",
+            help=f"What to buy then: {words(enums.PurchaseTier)}.",
             autocompletion=complete_amounts,
             rich_help_panel="Automatic top-up",
         ),
@@ -232,13 +232,15 @@ def update(
     ] = None,
     default_price_per_file_cents: Annotated[
         int | None,
-        typer.Option(min=10, max=50_000, help="In US cents.", rich_help_panel="New jobs on the dashboard"),
+        typer.Option(
+            metavar="CENTS", help="In US cents, 10 to 50,000.", rich_help_panel="New jobs on the dashboard"
+        ),
     ] = None,
     json: AsJson = False,
 ) -> None:
     """Change settings; what is left out stays as it is.
 
-    Example: firsthandapi settings update --auto-top-up --auto-top-up-amount-cents 2500
+    Example: firsthandapi settings update --no-auto-top-up
     """
     changes: dict[str, Any] = {
         "auto_top_up_enabled": auto_top_up,

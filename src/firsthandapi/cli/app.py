@@ -115,9 +115,11 @@ def doctor(
 ) -> None:
     """Check all that a call depends on: a report for a ticket, nothing secret in it.
 
-    Versions, extras, disk, proxy, certificates, the way to the service, clock, key, scopes,
-    rate limit, credits. Keys and proxy passwords are masked, your home directory and user
-    name left out. Works offline and without a key. Exits with 1 if something failed.
+    Versions, extras, disk, proxy, certificates, the way to the service, clock,
+    key, scopes, rate limit, credits. Works offline and without a key.
+
+    Keys and proxy passwords are masked, your home directory and user name left
+    out. Exits with 1 if something failed.
 
     Example: firsthandapi doctor
     """

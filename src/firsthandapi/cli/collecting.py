@@ -35,10 +35,10 @@ def collect(
 ) -> None:
     """Post a job, wait for it, fetch its files: a folder that loaders read as it is.
 
-    Run again after whatever stopped it, it continues: nothing is bought twice. Exits with 3
-    if the time is over, with 4 if the credits do not cover the job.
+    Run again after whatever stopped it, it continues: nothing is bought twice.
+    Exits with 3 if the time is over, with 4 if the credits do not suffice.
 
-    Example: firsthandapi collect --spec job.yaml --dest signs --max-spend-cents 500
+    Example: firsthandapi collect --spec job.yaml --dest signs
     """
     fields = load_spec(spec)
     for name, value in (("max_spend_cents", max_spend_cents), ("idempotency_key", idempotency_key)):

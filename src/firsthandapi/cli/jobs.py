@@ -56,7 +56,8 @@ def create(
 
       description: Photos of street signs in daylight
       files_needed: 10
-      accepted_formats: [image/jpeg]
+      accepted_formats:
+        - image/jpeg
       price_per_file_cents: 50
     """
     fields = load_spec(spec)
@@ -173,7 +174,7 @@ def rate(
 ) -> None:
     """Rate a completed job.
 
-    Example: firsthandapi jobs rate job_01JD… --rating 5 --feedback "Sharp and varied"
+    Example: firsthandapi jobs rate job_01JD… --rating 5 --feedback "Sharp"
     """
     with client() as api:
         _show(api.jobs.rate(job_id, rating=rating, feedback=feedback), json=json)

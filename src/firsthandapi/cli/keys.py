@@ -42,7 +42,7 @@ def create(
 ) -> None:
     """Make a key. It is shown this once, and stored nowhere.
 
-    Example: firsthandapi keys create --name ci --scopes jobs:read --environment test
+    Example: firsthandapi keys create --name ci --scopes jobs:read
 
     A script takes it from the JSON:
 

@@ -215,12 +215,16 @@ def listen(
         ),
     ] = None,
     json: Annotated[
-        bool, typer.Option("--json", help="A line of JSON an event, and nothing else there.")
+        bool,
+        typer.Option(
+            "--json", help="Print a line of JSON an event on standard output, and nothing else there."
+        ),
     ] = False,
 ) -> None:
     """Receive webhooks on this machine and print each verified event once, until Ctrl-C.
 
-    What is not signed with the endpoint's secret is refused, with a line on standard error.
+    What is not signed with the endpoint's secret is refused, with a line on
+    standard error.
 
     Behind a tunnel (ngrok, cloudflared, ssh -R) that leads to the port:
 
