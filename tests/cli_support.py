@@ -57,6 +57,38 @@ class Cli:
         return Ran(int(str(ended.value.code or 0)), captured.out, captured.err)
 
 
+def on_terminal(*arguments: str, cwd: Path, **environment: str) -> str:
+    """What a person sees on a terminal of 80 columns, escape sequences included."""
+    import fcntl
+    import pty
+    import struct
+    import termios
+
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 50, 80, 0, 0))
+    process = subprocess.Popen(
+        [sys.executable, "-c", _START, *arguments],
+        cwd=cwd,
+        env={**os.environ, "TERM": "xterm", "PYTHONIOENCODING": "utf-8", **environment},
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+    )
+    os.close(theirs)
+    seen = b""
+    while True:
+        try:
+            part = os.read(ours, 65536)
+        except OSError:  # how Linux says that the other end is closed
+            break
+        if not part:
+            break
+        seen += part
+    os.close(ours)
+    process.wait(timeout=60)
+    return seen.decode().replace("\r\n", "\n")
+
+
 def start(*arguments: str, cwd: Path | None = None, **environment: str) -> subprocess.Popen[str]:
     """The command as a process of its own, which Ctrl-C reaches."""
     return subprocess.Popen(

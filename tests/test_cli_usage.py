@@ -15,7 +15,7 @@ from typing import get_args
 import pytest
 import typer
 
-from cli_support import Cli
+from cli_support import Cli, on_terminal
 from firsthandapi.cli.app import app
 from firsthandapi.cli.output import json_text, print_facts, print_line, print_table, printable, stars
 from firsthandapi.testing import MockServer
@@ -246,6 +246,54 @@ def test_a_strangers_spec_cannot_write_to_the_terminal(cli: Cli, tmp_path: Path)
     assert "\\u001b[2J" in run.err
     assert "\x1b" not in run.err
     assert run.err.count("\n") == 1
+
+
+needs_a_terminal = pytest.mark.skipif(os.name == "nt", reason="it takes a pseudo-terminal")
+_STYLE = re.compile(r"\x1b\[[0-9;]*m")
+
+
+@needs_a_terminal
+def test_a_terminal_gets_whole_ids_and_wrapped_texts(fresh_server: MockServer, tmp_path: Path) -> None:
+    """At 80 columns nothing is cut; what has no room beside stands below, and a long fact below itself."""
+    with fresh_server.client() as client:
+        job = client.jobs.create(
+            description="Photos of street signs in daylight, " * 5,
+            title="\x1b[2Jred",
+            files_needed=2,
+            accepted_formats=["image/jpeg"],
+            price_per_file_cents=50,
+        )
+    place = {"FIRSTHAND_BASE_URL": fresh_server.url, "FIRSTHAND_API_KEY": fresh_server.api_key}
+    listed = on_terminal("jobs", "list", cwd=tmp_path, **place)
+    assert "\x1b[1mid" in listed
+    plain = _STYLE.sub("", listed).splitlines()
+    assert plain[2].startswith(f"{job.id}  open    0 of 2  $1.00  20")
+    assert plain[3] == "    \\u001b[2Jred"
+    shown = on_terminal("jobs", "get", job.id, cwd=tmp_path, **place).splitlines()
+    assert all(len(line) <= 80 for line in shown)
+    assert shown[-1].startswith("             ")
+    checked = on_terminal("doctor", cwd=tmp_path, **place)
+    assert "\x1b[32mok" in checked
+    assert "\x1b[32mok" not in on_terminal("doctor", cwd=tmp_path, NO_COLOR="1", **place)
+    beside = _STYLE.sub("", on_terminal("webhooks", "list", cwd=tmp_path, **place))
+    assert beside == "There are none.\n"
+
+
+@needs_a_terminal
+def test_a_terminal_gets_a_bar_whatever_the_folder_is_called(tmp_path: Path) -> None:
+    """The live display takes a folder's name for a name, not for markup."""
+    with MockServer(speed=60) as server, server.client() as client:
+        job = client.jobs.create_and_wait(
+            description="Photos of street signs in daylight",
+            files_needed=2,
+            accepted_formats=["image/jpeg"],
+            price_per_file_cents=50,
+        )
+        place = {"FIRSTHAND_BASE_URL": server.url, "FIRSTHAND_API_KEY": server.api_key}
+        seen = on_terminal("files", "download", job.id, "--dest", "signs[/b]", cwd=tmp_path, **place)
+    assert "signs[/b]" in seen
+    assert "2/2" in seen
+    assert "2 files in signs[/b], each verified" in seen
 
 
 def test_stars_end_at_five() -> None:

@@ -41,6 +41,7 @@ def test_an_endpoint_from_create_to_delete(cli: Cli) -> None:
     assert "not shown again" in made.err
     listed = cli("webhooks", "list")
     assert "https://x.example/hook?…" in listed.out
+    assert "  job.completed  " in listed.out
     (endpoint,) = json.loads(cli("webhooks", "list", "--json").out)
     assert endpoint["events"] == ["job.completed"]
     shown = cli("webhooks", "get", endpoint["id"])
@@ -299,7 +300,7 @@ def test_listen_makes_no_endpoint_for_a_bad_url(cli: Cli, fresh_server: MockServ
 
 
 @contextmanager
-def served(monkeypatch: pytest.MonkeyPatch, **limits: float) -> Iterator[tuple[str, int]]:
+def served(monkeypatch: pytest.MonkeyPatch, **limits: float) -> Iterator[listen._Server]:
     """The listener's server alone, with smaller limits."""
     for name, value in limits.items():
         monkeypatch.setattr(listen, name, value)
@@ -308,7 +309,7 @@ def served(monkeypatch: pytest.MonkeyPatch, **limits: float) -> Iterator[tuple[s
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         try:
-            yield "127.0.0.1", server.server_address[1]
+            yield server
         finally:
             server.shutdown()
             thread.join()
@@ -316,7 +317,7 @@ def served(monkeypatch: pytest.MonkeyPatch, **limits: float) -> Iterator[tuple[s
 
 def test_a_request_that_comes_byte_by_byte_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each byte restarts a socket's timeout, but not the request's."""
-    with served(monkeypatch, _LONGEST_REQUEST=0.3) as address, socket.create_connection(address) as slow:
+    with served(monkeypatch, _LONGEST_REQUEST=0.3) as server, _connected(server) as slow:
         slow.settimeout(30)
         slow.sendall(b"POST / HTTP/1.1\r\nContent-Length: 100000\r\n\r\n")
         cut = threading.Event()
@@ -342,16 +343,23 @@ def test_a_request_that_comes_byte_by_byte_is_cut_off(monkeypatch: pytest.Monkey
 def test_connections_beyond_the_most_are_closed_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """A crowd takes no more threads than there are turns; a turn that ends is free again."""
     body = b'{"id":"evt_1","type":"job.completed"}'
-    with served(monkeypatch, _MOST_CONNECTIONS=1) as address:
-        with socket.create_connection(address) as first, socket.create_connection(address) as second:
+    with served(monkeypatch, _MOST_CONNECTIONS=1) as server:
+        with _connected(server) as first, _connected(server) as second:
             second.settimeout(30)
             assert _ended(second)
             first.sendall(b"POST / HTTP/1.0\r\nContent-Length: 0\r\n\r\n")
             assert b"400" in first.recv(100)
-        connection = http.client.HTTPConnection(*address, timeout=30)
+        # The thread of the first gives its turn back a moment after it has answered.
+        assert server._free.acquire(timeout=30)
+        server._free.release()
+        connection = http.client.HTTPConnection(urlsplit(server.url).netloc, timeout=30)
         connection.request("POST", "/", body, {"X-FirstHandAPI-Signature": sign(body, SECRET)})
         assert connection.getresponse().status == 200
         connection.close()
+
+
+def _connected(server: listen._Server) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", server.server_address[1]))
 
 
 def _ended(connection: socket.socket) -> bool:

@@ -17,6 +17,7 @@ from .output import (
     client,
     dollars,
     first,
+    joined,
     json_text,
     moment,
     note,
@@ -130,15 +131,14 @@ def transactions(
         print_json([as_json(one) for one in found])
         return
     print_table(
-        ("id", "type", "amount", "booked", "expires", "what for"),
+        ("id", "type", "amount", "booked", "what for"),
         (
             (
                 one.id,
                 one.type,
                 dollars(one.amount_cents),
                 moment(one.created_at),
-                moment(one.expires_at),
-                one.description,
+                joined(one.description, one.expires_at and f"expires {moment(one.expires_at)}"),
             )
             for one in found
         ),
@@ -169,15 +169,13 @@ def audit(
         print_json([as_json(one) for one in found])
         return
     print_table(
-        ("id", "type", "when", "who", "job", "what"),
+        ("id", "type", "when", "what"),
         (
             (
                 one.id,
                 one.event_type,
                 moment(one.created_at),
-                _plain(one.actor),
-                one.job_id,
-                _plain(one.data),
+                joined(one.job_id, _plain(one.data), one.actor and f"by {_plain(one.actor)}"),
             )
             for one in found
         ),

@@ -39,7 +39,7 @@ from firsthandapi.errors import (
 )
 
 from .diagnosis import Answer, Facts, Finding, anonymous, diagnose, without_credentials
-from .output import print_json, printable
+from .output import print_hanging, print_json
 
 if TYPE_CHECKING:
     from firsthandapi._core.response import ApiResponse
@@ -50,7 +50,7 @@ T = TypeVar("T")
 _ATTEMPT = 10.0
 _PATIENCE = 15.0
 _PROXY_VARIABLES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
-_COLOURS = {"ok": typer.colors.GREEN, "warn": typer.colors.YELLOW, "fail": typer.colors.RED}
+_COLOURS = {"ok": "green", "warn": "yellow", "fail": "bold red"}
 
 
 def examine(dest: Path, *, json: bool) -> None:
@@ -66,10 +66,10 @@ def examine(dest: Path, *, json: bool) -> None:
     else:
         width = max(len(finding.topic) for finding in findings)
         for finding in findings:
-            state = typer.style(f"{finding.state:<4}", fg=_COLOURS[finding.state])
-            typer.echo(f"{state}  {finding.topic:<{width}}  {printable(finding.text)}")
+            start = f"{finding.state:<4}  {finding.topic:<{width}}  "
+            print_hanging(start, finding.text, style=_COLOURS[finding.state])
             if finding.fix:
-                typer.echo(f"{'':<{width + 6}}  → {printable(finding.fix)}")
+                print_hanging(f"{'':<{width + 6}}  → ", finding.fix)
     if not ok:
         raise typer.Exit(1)
 

@@ -14,7 +14,7 @@ from firsthandapi.types import enums
 
 from .choices import Environment, Scope, words
 from .options import Limit
-from .output import AsJson, as_json, client, first, moment, note, print_facts, print_json, print_table
+from .output import AsJson, as_json, client, first, joined, moment, note, print_facts, print_json, print_table
 
 if TYPE_CHECKING:
     from firsthandapi import FirstHandClient
@@ -64,16 +64,17 @@ def list_keys(limit: Limit = 100, json: AsJson = False) -> None:
         print_json([as_json(key) for key in found])
         return
     print_table(
-        ("id", "name", "key", "environment", "scopes", "last used", "ends"),
+        ("id", "name", "key", "last used", "what it may do"),
         (
             (
                 key.id,
                 key.name,
                 key.masked_key,
-                key.environment,
-                ", ".join(key.scopes or ()),
-                moment(key.last_used_at),
-                "revoked" if key.revoked_at else moment(key.expires_at),
+                key.last_used_at and f"{key.last_used_at:%Y-%m-%d}",
+                joined(
+                    "nothing: it is revoked" if key.revoked_at else ", ".join(key.scopes or ()),
+                    key.expires_at and f"until {moment(key.expires_at)}",
+                ),
             )
             for key in found
         ),

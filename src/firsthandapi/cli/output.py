@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import sys
 from collections.abc import Iterable, Sequence
 from datetime import datetime
@@ -23,6 +24,8 @@ AsJson = Annotated[
 ]
 # Terminals and CI logs are kept and shared, so a signed URL is printed only when it is asked for.
 _SIGNED = {"download_url", "file_url"}
+# Columns: less than this for a text is worse than a line of its own.
+_NARROWEST = 20
 # Much of what is printed was written by strangers, and a terminal obeys these: C0 and C1 controls move the
 # cursor and write to the clipboard, bidirectional ones show text in another order. Joiners make emoji.
 _OBEYED = re.compile(
@@ -77,42 +80,71 @@ def note(text: str) -> None:
     typer.echo(printable(text), err=True)
 
 
+def joined(*parts: object) -> str:
+    """Those parts of a line that are known, two spaces apart."""
+    return "  ".join(printable(part) for part in parts if part not in (None, ""))
+
+
 def print_line(parts: Iterable[object]) -> None:
-    """Parts of one line, those that are known, two spaces apart."""
-    typer.echo("  ".join(printable(part) for part in parts if part not in (None, "")))
+    """A line of its own."""
+    typer.echo(joined(*parts))
 
 
 def print_facts(rows: Iterable[tuple[str, object]]) -> None:
     """One thing: a line for each fact that is known."""
-    known = [(name, printable(value)) for name, value in rows if value is not None]
+    known = [(name, str(value)) for name, value in rows if value is not None]
     width = max((len(name) for name, _ in known), default=0)
     for name, value in known:
-        typer.echo(f"{name:<{width}}  {value}")
+        print_hanging(f"{name:<{width}}  ", value)
+
+
+def print_hanging(start: str, text: str, *, style: str = "", indent: int | None = None) -> None:
+    """`text` after `start`; what does not fit a terminal's line stands below it, not below `start`.
+
+    With an `indent` all of it stands below, so far from the edge. `style` is for the first word of `start`.
+    """
+    text, below = printable(text), indent is not None
+    if not sys.stdout.isatty():
+        # Programs and logs read lines: each stays whole.
+        typer.echo((start + text).rstrip())
+        return
+    from rich.cells import cell_len
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console(highlight=False)
+    indent = cell_len(start) if indent is None else indent
+    # As plain text: a worker's words are not markup.
+    lines = [line.plain.rstrip() for line in Text(text).wrap(console, max(console.width - indent, 10))]
+    begun = start.rstrip() if below else start + (lines.pop(0) if lines else "")
+    line = Text(begun.rstrip())
+    line.stylize(style, 0, len(begun.partition(" ")[0]) if style != "bold" else None)
+    console.print(line, soft_wrap=True)
+    for rest in lines:
+        console.print(Text(" " * indent + rest), soft_wrap=True)
 
 
 def print_table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Many things: a line for each, under a header."""
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
+    """Many things: a line for each, under a header.
 
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for name in header:
-        # An id cut in two can be neither read nor copied.
-        table.add_column(name, no_wrap=name == "id")
-    listed = [*rows]
+    An id, a time or a sum cut in two can be neither read nor copied, so only the last column is ever wrapped;
+    on a terminal with no room for it, it stands below the others.
+    """
+    listed = [["" if value is None else printable(value) for value in row] for row in rows]
     if not listed:
         note("There are none.")
         return
-    for row in listed:
-        # As plain text: a worker's words are not markup.
-        table.add_row(*(Text("" if value is None else printable(value)) for value in row))
-    console = Console()
-    if not console.is_terminal:
-        # A pipe has no width; a cut id is of no use to anyone.
-        console = Console(width=1000)
-    console.print(table)
+    from rich.cells import cell_len
+
+    columns = [*zip(header, *listed, strict=True)][:-1]
+    widths = [max(map(cell_len, column)) for column in columns]
+    used = sum(widths) + 2 * len(widths)
+    indent = 4 if shutil.get_terminal_size().columns - used < _NARROWEST else None
+    for number, (*cells, last) in enumerate([header, *listed]):
+        start = "".join(
+            f"{cell}{' ' * (width - cell_len(cell))}  " for cell, width in zip(cells, widths, strict=True)
+        )
+        print_hanging(start, last, style="" if number else "bold", indent=indent)
 
 
 def first(items: Iterable[T], limit: int) -> list[T]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 
@@ -17,6 +18,7 @@ from .output import (
     client,
     dollars,
     first,
+    joined,
     moment,
     note,
     print_facts,
@@ -68,15 +70,14 @@ def list_endpoints(limit: Limit = 20, json: AsJson = False) -> None:
         print_json([as_json(endpoint) for endpoint in found])
         return
     print_table(
-        ("id", "url", "enabled", "events", "description"),
+        ("id", "enabled", "events", "where"),
         (
             (
                 one.id,
-                # Such a URL often carries a token.
-                mask_secrets(one.url or ""),
                 yes_no(one.enabled),
-                ", ".join(one.events or ()),
-                one.description,
+                _which(one.events or ()),
+                # Such a URL often carries a token.
+                joined(mask_secrets(one.url or ""), one.description),
             )
             for one in found
         ),
@@ -256,7 +257,14 @@ def event_facts(event: WebhookEvent) -> str:
     elif isinstance(event, CreditsEvent):
         left = dollars(event.data.balance_cents)
         facts = (dollars(event.data.amount_cents), left and f"balance {left}")
-    return "  ".join(str(fact) for fact in facts if fact)
+    return joined(*facts)
+
+
+def _which(events: Sequence[str]) -> str:
+    """Event types in a word or two; `get` names them all."""
+    if {*get_args(enums.EventType)} <= {*events}:
+        return "all"
+    return events[0] if len(events) == 1 else f"{len(events)} types"
 
 
 def _show(endpoint: WebhookEndpoint, *, json: bool) -> None:
