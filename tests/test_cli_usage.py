@@ -84,7 +84,7 @@ def test_the_root_help_shows_groups_and_exit_codes(cli: Cli) -> None:
         ),
         (("keys", "create", "--name", "ci", "--scopes", "jobs"), get_args(Scope)),
         (("jobs", "lst"), ("No such command", "jobs --help")),
-        (("jobs", "get"), ("job_id", "jobs get --help")),
+        (("jobs", "get"), ("Missing argument", "jobs get --help")),
         (("--nonsense",), ("No such option",)),
         (("jobs", "list", "--limit", "0"), ("--limit",)),
     ],
@@ -236,6 +236,22 @@ def test_a_worker_cannot_write_to_the_terminal(cli: Cli, fresh_server: MockServe
         assert run.code == 0
         assert not re.search("[\x1b\x07\x80-\x9f]", run.out)
         assert "\\u001b" in run.out
+
+
+def test_signed_urls_are_left_out_at_any_depth_but_not_of_metadata(
+    cli: Cli, fresh_server: MockServer
+) -> None:
+    """What the user wrote into a job's metadata comes back as it is."""
+    metadata = {"file_url": "https://mine.example/a", "download_url": "b"}
+    with fresh_server.client() as client:
+        job = client.jobs.create(
+            description="Photos of street signs in daylight",
+            files_needed=1,
+            accepted_formats=["image/jpeg"],
+            price_per_file_cents=50,
+            metadata=metadata,
+        )
+    assert json.loads(cli.at(fresh_server)("jobs", "get", job.id, "--json").out)["metadata"] == metadata
 
 
 def test_a_strangers_spec_cannot_write_to_the_terminal(cli: Cli, tmp_path: Path) -> None:

@@ -169,7 +169,9 @@ def mock_server(
         typer.echo("  firsthandapi whoami\n\nCtrl-C stops it.")
         sys.stdout.flush()
         try:
-            threading.Event().wait()
+            # On Windows Ctrl-C is noticed only between two waits.
+            while not threading.Event().wait(0.5):
+                pass
         except KeyboardInterrupt:
             typer.echo("\nStopped.")
 

@@ -218,7 +218,8 @@ def _ctrl_c() -> Generator[None, None, None]:
     before = {
         each: signal.signal(each, signal.default_int_handler)
         for each in (getattr(signal, name, None) for name in names)
-        if each is not None
+        # What was started to ignore one, by nohup or in the background of a script, goes on ignoring it.
+        if each is not None and signal.getsignal(each) is not signal.SIG_IGN
     }
     try:
         yield

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from itertools import islice
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, cast
 
 import typer
 
@@ -69,10 +69,16 @@ def as_json(model: Model, *, urls: bool = False) -> dict[str, Any]:
 
 
 def _unsigned(value: Any) -> Any:
-    # At any depth: an event's data may hold a whole file.
-    if isinstance(value, dict):
-        return {name: _unsigned(item) for name, item in value.items() if name not in _SIGNED}  # pyright: ignore[reportUnknownVariableType] # it is JSON
-    return [_unsigned(item) for item in value] if isinstance(value, list) else value  # pyright: ignore[reportUnknownVariableType] # it is JSON
+    # At any depth, since an event's data may hold a whole file; but what `metadata` holds is the user's own.
+    if isinstance(value, list):
+        return [_unsigned(item) for item in cast("list[Any]", value)]
+    if not isinstance(value, dict):
+        return value
+    return {
+        name: item if name == "metadata" else _unsigned(item)
+        for name, item in cast("dict[str, Any]", value).items()
+        if name not in _SIGNED
+    }
 
 
 def note(text: str) -> None:
