@@ -8,6 +8,7 @@ import os
 import re
 import signal
 import socket
+import struct
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -222,6 +223,10 @@ def test_listen_survives_connections_that_break_off_or_hang(fresh_server: MockSe
         silent = [socket.create_connection(address) for _ in range(5)]
         with socket.create_connection(address) as half:
             half.sendall(b"POST / HTTP/1.1\r\nContent-Length: 100\r\n\r\nhalf")
+        with socket.create_connection(address) as reset:
+            reset.sendall(b"POST / HTTP/1.1\r\nContent-Length: 100\r\n\r\nhalf")
+            reset.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        assert "broke off" in listener.complaint()
         assert listener.post(body, X_FirstHandAPI_Signature=sign(body, SECRET)) == 200
         assert "evt_1" in listener.line()
         for each in silent:
@@ -249,6 +254,21 @@ def test_a_retry_reaches_a_listener_that_was_away(fresh_server: MockServer) -> N
     assert [attempt.status for attempt in delivery.attempts] == [None, 200]
     with fresh_server.client() as client:
         assert [one.id for one in client.webhooks.list()] == [endpoint.id]
+
+
+@needs_signals
+def test_a_tunnels_endpoint_lives_as_long_as_the_listener(fresh_server: MockServer) -> None:
+    """--url registers that address; its secret and one from the environment both count; it is deleted."""
+    body = json.dumps({"id": "evt_1", "type": "job.completed", "data": {}}).encode()
+    options = ("--url", "https://tunnel.example/hooks", "--events", "job.completed")
+    with listening(*options, FIRSTHAND_WEBHOOK_SECRET=SECRET, **env(fresh_server)) as listener:
+        with fresh_server.client() as client:
+            (endpoint,) = client.webhooks.list()
+            assert (endpoint.url, endpoint.events) == (options[1], ["job.completed"])
+        assert listener.post(body, X_FirstHandAPI_Signature=sign(body, SECRET)) == 200
+        listener.end()
+    with fresh_server.client() as client:
+        assert [*client.webhooks.list()] == []
 
 
 @needs_signals

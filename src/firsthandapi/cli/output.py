@@ -71,7 +71,8 @@ def as_json(model: Model, *, urls: bool = False) -> dict[str, Any]:
 def _unsigned(value: Any) -> Any:
     # At any depth, since an event's data may hold a whole file; but what `metadata` holds is the user's own.
     if isinstance(value, list):
-        return [_unsigned(item) for item in cast("list[Any]", value)]
+        items: list[Any] = value  # pyright: ignore[reportUnknownVariableType] # it is JSON
+        return [_unsigned(item) for item in items]
     if not isinstance(value, dict):
         return value
     return {
