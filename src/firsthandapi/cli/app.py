@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, cast
 
 import typer
 
@@ -19,9 +19,9 @@ from firsthandapi.errors import (
     WaitTimeoutError,
 )
 
+from . import account, files, jobs, keys, submissions, webhooks
 from .collecting import collect, verify
-from .output import AsJson, client, print_facts, print_json
-from .resources import balance, files, jobs, submissions
+from .output import AsJson, printable
 
 # First match wins.
 EXIT_CODES: list[tuple[type[FirstHandError], int]] = [
@@ -33,24 +33,48 @@ EXIT_CODES: list[tuple[type[FirstHandError], int]] = [
     (InsufficientCreditsError, 4),
     (FirstHandError, 1),
 ]
+# What Typer raises for a command line that it cannot read; its module is private.
+_UsageError = cast("type[Exception]", typer.BadParameter.__mro__[1])
+
+_START, _WORK, _ACCOUNT, _TOOLS = "Getting started", "Jobs and files", "Account", "Tools"
 
 app = typer.Typer(
     name="firsthandapi",
     help="FirstHandAPI: post a job, get back a folder of verified, annotated, human-made files.\n\n"
-    "The API key is read from FIRSTHAND_API_KEY, the address from FIRSTHAND_BASE_URL.",
+    "The API key is read from FIRSTHAND_API_KEY, the address from FIRSTHAND_BASE_URL.\n\n"
+    "First steps, on your own machine and without an account: firsthandapi demo\n\n"
+    "Exit codes: 0 done, 1 failed, 2 usage, 3 timed out, 4 out of credits.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
 
 
 def run() -> None:
-    """Run the command line. Errors of ours become one line and an exit code."""
+    """Run the command line. Errors of ours, and of usage, become one line and an exit code."""
     try:
-        app()
+        code = app(prog_name="firsthandapi", standalone_mode=False)
     except FirstHandError as error:
-        typer.echo(f"firsthandapi: {error}", err=True)
-        sys.exit(next(code for kind, code in EXIT_CODES if isinstance(error, kind)))
+        _fail(str(error), next(code for kind, code in EXIT_CODES if isinstance(error, kind)))
+    except typer.Abort:
+        _fail("stopped", 1)
+    except _UsageError as error:
+        _misused(error)
+    else:
+        sys.exit(code if isinstance(code, int) else 0)
+
+
+def _misused(error: Any) -> None:
+    # Typer would draw a box of six lines. Where help was printed instead, the message is empty.
+    message = error.format_message().replace("Value error, ", "").rstrip(".")
+    if not message:
+        sys.exit(2)
+    where = error.ctx.command_path if error.ctx else "firsthandapi"
+    _fail(f"{message}; {where} --help tells more", 2)
+
+
+def _fail(message: str, code: int) -> None:
+    typer.echo(f"firsthandapi: {printable(message)}", err=True)
+    sys.exit(code)
 
 
 def _version(asked: bool) -> None:
@@ -67,24 +91,64 @@ def _root(
 ) -> None: ...
 
 
-@app.command()
+@app.command(rich_help_panel=_START)
 def demo(
     dest: Annotated[Path, typer.Option(help="Where the files go.")] = Path("firsthandapi-demo"),
 ) -> None:
-    """Run the whole main job on a bundled server: no account, no network, a few seconds."""
+    """Run the whole main job on a bundled server: no account, no network, a few seconds.
+
+    Example: firsthandapi demo
+    """
     from .demo import run_demo
 
     run_demo(dest)
 
 
-@app.command("mock-server")
+app.command(rich_help_panel=_START)(account.signup)
+app.command(rich_help_panel=_START)(account.whoami)
+
+
+@app.command(rich_help_panel=_START)
+def doctor(
+    dest: Annotated[Path, typer.Option(help="The folder that files are to go to.")] = Path(),
+    json: AsJson = False,
+) -> None:
+    """Check all that a call depends on: a report for a ticket, nothing secret in it.
+
+    Versions, extras, disk, proxy, certificates, the way to the service, clock,
+    key, scopes, rate limit, credits. Works offline and without a key.
+
+    Keys and proxy passwords are masked, your home directory and user name left
+    out. Exits with 1 if something failed.
+
+    Example: firsthandapi doctor
+    """
+    from .doctor import examine
+
+    examine(dest, json=json)
+
+
+app.command(rich_help_panel=_WORK)(collect)
+app.command(rich_help_panel=_WORK)(verify)
+app.command(rich_help_panel=_ACCOUNT)(account.balance)
+app.command(rich_help_panel=_ACCOUNT)(account.purchase)
+app.command(rich_help_panel=_ACCOUNT)(account.transactions)
+app.command(rich_help_panel=_ACCOUNT)(account.audit)
+
+
+@app.command("mock-server", rich_help_panel=_TOOLS)
 def mock_server(
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes any free port.")] = 8080,
     speed: Annotated[float, typer.Option(help="Virtual seconds a second.")] = 1.0,
     seed: Annotated[int, typer.Option(help="Decides what the simulated workers do.")] = 0,
     workers: Annotated[bool, typer.Option(help="Whether simulated workers work on jobs.")] = True,
 ) -> None:
-    """Serve the API on this machine until Ctrl-C, for trying things out and for tests in any language."""
+    """Serve the API on this machine until Ctrl-C, to try things out and for tests.
+
+    It prints what to set so that every client, of any language, talks to it.
+
+    Example: firsthandapi mock-server --port 0 --speed 10
+    """
     import threading
 
     from firsthandapi.testing import MockServer
@@ -105,31 +169,19 @@ def mock_server(
         typer.echo("  firsthandapi whoami\n\nCtrl-C stops it.")
         sys.stdout.flush()
         try:
-            threading.Event().wait()
+            # On Windows Ctrl-C is noticed only between two waits.
+            while not threading.Event().wait(0.5):
+                pass
         except KeyboardInterrupt:
             typer.echo("\nStopped.")
 
 
-@app.command()
-def whoami(as_json: AsJson = False) -> None:
-    """Show whose key this is, and what it may do."""
-    with client() as api:
-        me = api.me()
-    if as_json:
-        print_json(me.model_dump(mode="json"))
-        return
-    print_facts(
-        (
-            ("organization", me.organization_id),
-            ("environment", me.environment),
-            ("scopes", ", ".join(me.scopes or ["unknown"])),
-        )
-    )
-
-
-app.command()(collect)
-app.command()(verify)
-app.command()(balance)
-app.add_typer(jobs, name="jobs")
-app.add_typer(files, name="files")
-app.add_typer(submissions, name="submissions")
+for _group, _name, _panel in (
+    (jobs.app, "jobs", _WORK),
+    (files.app, "files", _WORK),
+    (submissions.app, "submissions", _WORK),
+    (account.settings, "settings", _ACCOUNT),
+    (keys.app, "keys", _ACCOUNT),
+    (webhooks.app, "webhooks", _TOOLS),
+):
+    app.add_typer(_group, name=_name, rich_help_panel=_panel)

@@ -33,9 +33,12 @@ def collect(
     concurrency: Annotated[int, typer.Option(min=1, max=64, help="Connections at once.")] = 32,
     as_json: AsJson = False,
 ) -> None:
-    """Post a job, wait for it and fetch its files, into a folder that loaders read as it is.
+    """Post a job, wait for it, fetch its files: a folder that loaders read as it is.
 
     Run again after whatever stopped it, it continues: nothing is bought twice.
+    Exits with 3 if the time is over, with 4 if the credits do not suffice.
+
+    Example: firsthandapi collect --spec job.yaml --dest signs
     """
     fields = load_spec(spec)
     for name, value in (("max_spend_cents", max_spend_cents), ("idempotency_key", idempotency_key)):
@@ -54,7 +57,12 @@ def verify(
     folder: Annotated[Path, typer.Argument(help="A folder that collect or files download made.")],
     as_json: AsJson = False,
 ) -> None:
-    """Read every file of a folder and hold it against the manifest. Exits with 1 if one is not as it was."""
+    """Read every file of a folder and hold it against the manifest.
+
+    Exits with 1 if one is not as it was.
+
+    Example: firsthandapi verify signs
+    """
     from firsthandapi import Dataset
 
     dataset = Dataset.open(folder)

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
+import sys
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from datetime import datetime
+from itertools import islice
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, cast
 
 import typer
 
@@ -12,11 +17,20 @@ if TYPE_CHECKING:
     from firsthandapi import FirstHandClient
     from firsthandapi.types import Model
 
+T = TypeVar("T")
+
 AsJson = Annotated[
     bool, typer.Option("--json", help="Print JSON on standard output, and nothing else there.")
 ]
 # Terminals and CI logs are kept and shared, so a signed URL is printed only when it is asked for.
 _SIGNED = {"download_url", "file_url"}
+# Columns: less than this for a text is worse than a line of its own.
+_NARROWEST = 20
+# Much of what is printed was written by strangers, and a terminal obeys these: C0 and C1 controls move the
+# cursor and write to the clipboard, bidirectional ones show text in another order. Joiners make emoji.
+_OBEYED = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]"
+)
 
 
 def client() -> FirstHandClient:
@@ -26,44 +40,140 @@ def client() -> FirstHandClient:
     return FirstHandClient()
 
 
+def printable(value: object) -> str:
+    """Text that a terminal shows and does not obey, on one line."""
+    return _OBEYED.sub(lambda m: " " if m[0] in "\t\n\r" else _escape(m), str(value))
+
+
+def _escape(match: re.Match[str]) -> str:
+    return f"\\u{ord(match[0]):04x}"
+
+
+def json_text(value: Any, *, indent: int | None = 2) -> str:
+    """JSON that a terminal may be shown: the same value, its dangerous characters written as escapes."""
+    # Where standard output is not UTF-8, as in a Windows pipe, escapes carry what it cannot.
+    ascii_only = (sys.stdout.encoding or "").lower().replace("-", "") != "utf8"
+    text = json.dumps(value, indent=indent, ensure_ascii=ascii_only)
+    # Line breaks left over are those of `indent`: json.dumps escapes the ones inside strings.
+    return "\n".join(_OBEYED.sub(_escape, line) for line in text.split("\n"))
+
+
 def print_json(value: Any) -> None:
-    typer.echo(json.dumps(value, indent=2, ensure_ascii=False))
+    typer.echo(json_text(value))
 
 
 def as_json(model: Model, *, urls: bool = False) -> dict[str, Any]:
     """A model as a program reads it; signed URLs only if `urls`."""
-    return model.model_dump(mode="json", exclude_none=True, exclude=None if urls else _SIGNED)
+    value: dict[str, Any] = model.model_dump(mode="json", exclude_none=True)
+    return value if urls else _unsigned(value)
+
+
+def _unsigned(value: Any) -> Any:
+    # At any depth, since an event's data may hold a whole file; but what `metadata` holds is the user's own.
+    if isinstance(value, list):
+        items: list[Any] = value  # pyright: ignore[reportUnknownVariableType] # it is JSON
+        return [_unsigned(item) for item in items]
+    if not isinstance(value, dict):
+        return value
+    return {
+        name: item if name == "metadata" else _unsigned(item)
+        for name, item in cast("dict[str, Any]", value).items()
+        if name not in _SIGNED
+    }
+
+
+def note(text: str) -> None:
+    """A remark to a person, beside the result."""
+    typer.echo(printable(text), err=True)
+
+
+def joined(*parts: object) -> str:
+    """Those parts of a line that are known, two spaces apart."""
+    return "  ".join(printable(part) for part in parts if part not in (None, ""))
+
+
+def print_line(parts: Iterable[object]) -> None:
+    """A line of its own."""
+    typer.echo(joined(*parts))
 
 
 def print_facts(rows: Iterable[tuple[str, object]]) -> None:
     """One thing: a line for each fact that is known."""
     known = [(name, str(value)) for name, value in rows if value is not None]
-    width = max(len(name) for name, _ in known)
+    width = max((len(name) for name, _ in known), default=0)
     for name, value in known:
-        typer.echo(f"{name:<{width}}  {value}")
+        print_hanging(f"{name:<{width}}  ", value)
+
+
+def print_hanging(start: str, text: str, *, style: str = "", indent: int | None = None) -> None:
+    """`text` after `start`; what does not fit a terminal's line stands below it, not below `start`.
+
+    With an `indent` all of it stands below, so far from the edge. `style` is for the first word of `start`.
+    """
+    text, below = printable(text), indent is not None
+    if not sys.stdout.isatty():
+        # Programs and logs read lines: each stays whole.
+        typer.echo((start + text).rstrip())
+        return
+    from rich.cells import cell_len
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console(highlight=False)
+    indent = cell_len(start) if indent is None else indent
+    # As plain text: a worker's words are not markup.
+    lines = [line.plain.rstrip() for line in Text(text).wrap(console, max(console.width - indent, 10))]
+    begun = start.rstrip() if below else start + (lines.pop(0) if lines else "")
+    line = Text(begun.rstrip())
+    line.stylize(style, 0, len(begun.partition(" ")[0]) if style != "bold" else None)
+    console.print(line, soft_wrap=True)
+    for rest in lines:
+        console.print(Text(" " * indent + rest), soft_wrap=True)
 
 
 def print_table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Many things: a line for each, under a header."""
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
+    """Many things: a line for each, under a header.
 
-    table = Table(*header, box=box.SIMPLE_HEAD, pad_edge=False)
-    for row in rows:
-        # As plain text: a worker's words are not markup.
-        table.add_row(*(Text("" if value is None else str(value)) for value in row))
-    console = Console()
-    if not console.is_terminal:
-        # A pipe has no width; a cut id is of no use to anyone.
-        console = Console(width=1000)
-    console.print(table)
+    An id, a time or a sum cut in two can be neither read nor copied, so only the last column is ever wrapped;
+    on a terminal with no room for it, it stands below the others.
+    """
+    listed = [["" if value is None else printable(value) for value in row] for row in rows]
+    if not listed:
+        note("There are none.")
+        return
+    from rich.cells import cell_len
+
+    columns = [*zip(header, *listed, strict=True)][:-1]
+    widths = [max(map(cell_len, column)) for column in columns]
+    used = sum(widths) + 2 * len(widths)
+    indent = 4 if shutil.get_terminal_size().columns - used < _NARROWEST else None
+    for number, (*cells, last) in enumerate([header, *listed]):
+        start = "".join(
+            f"{cell}{' ' * (width - cell_len(cell))}  " for cell, width in zip(cells, widths, strict=True)
+        )
+        print_hanging(start, last, style="" if number else "bold", indent=indent)
+
+
+def first(items: Iterable[T], limit: int) -> list[T]:
+    """The first `limit` of a list that may be long."""
+    return list(islice(items, limit))
 
 
 def dollars(cents: int | None) -> str | None:
-    return None if cents is None else f"${cents / 100:,.2f}"
+    if cents is None:
+        return None
+    return f"{'-' if cents < 0 else ''}${abs(cents) / 100:,.2f}"
 
 
 def stars(rating: int | None) -> str:
-    return "★" * (rating or 0)
+    # A rating comes from the network: no line gets longer than five.
+    return "★" * min(max(rating or 0, 0), 5)
+
+
+def moment(time: datetime | None) -> str | None:
+    """A time as a table shows it; UTC, like all of the service's."""
+    return None if time is None else f"{time:%Y-%m-%d %H:%M}"
+
+
+def yes_no(value: bool | None) -> str | None:
+    return None if value is None else "yes" if value else "no"

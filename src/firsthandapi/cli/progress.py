@@ -69,6 +69,7 @@ def _live(
     console: object, dest: Path, price_cents: int | None
 ) -> Generator[Callable[[Progress], None], None, None]:
     from rich.console import Console
+    from rich.markup import escape
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Display
 
@@ -82,7 +83,7 @@ def _live(
         TimeRemainingColumn(),
     )
     with Display(*columns, console=console) as display:
-        task = display.add_task(str(dest), total=None, facts="waiting for the first file")
+        task = display.add_task(escape(str(dest)), total=None, facts="waiting for the first file")
 
         def show(now: Progress) -> None:
             display.update(

@@ -1,0 +1,245 @@
+"""`firsthandapi doctor`: gather the facts, print what `diagnosis` makes of them."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import shutil
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from datetime import datetime, timezone
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import typer
+
+from firsthandapi._core.config import (
+    API_KEY_VARIABLE,
+    DEFAULT_BASE_URL,
+    Config,
+    check_config,
+    choose_proxy,
+    resolve_api_key,
+    resolve_base_url,
+)
+from firsthandapi._core.dates import parse_http_date
+from firsthandapi._core.masking import mask_key, mask_secrets
+from firsthandapi._version import __version__
+from firsthandapi.errors import (
+    AuthenticationError,
+    ConfigurationError,
+    FirstHandApiError,
+    FirstHandError,
+    UnexpectedResponseError,
+)
+
+from .diagnosis import Answer, Facts, Finding, anonymous, diagnose, without_credentials
+from .output import print_hanging, print_json
+
+if TYPE_CHECKING:
+    from firsthandapi._core.response import ApiResponse
+
+T = TypeVar("T")
+
+# Seconds: one attempt, and all of it, name look-ups that nothing bounds included.
+_ATTEMPT = 10.0
+_PATIENCE = 15.0
+_PROXY_VARIABLES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
+_COLOURS = {"ok": "green", "warn": "yellow", "fail": "bold red"}
+
+
+def examine(dest: Path, *, json: bool) -> None:
+    """Print the report.
+
+    Raises:
+        typer.Exit: with 1, if something failed.
+    """
+    findings = [_without_names(finding) for finding in diagnose(gather(dest))]
+    ok = all(finding.state != "fail" for finding in findings)
+    if json:
+        print_json({"ok": ok, "checks": [asdict(finding) for finding in findings]})
+    else:
+        width = max(len(finding.topic) for finding in findings)
+        for finding in findings:
+            start = f"{finding.state:<4}  {finding.topic:<{width}}  "
+            print_hanging(start, finding.text, style=_COLOURS[finding.state])
+            if finding.fix:
+                print_hanging(f"{'':<{width + 6}}  → ", finding.fix)
+    if not ok:
+        raise typer.Exit(1)
+
+
+def _without_names(finding: Finding) -> Finding:
+    try:
+        home = str(Path.home())
+    except RuntimeError:  # no home at all, as in some containers
+        home = ""
+    user = os.environ.get("USER") or os.environ.get("USERNAME") or Path(home).name
+    fix = None if finding.fix is None else anonymous(finding.fix, home=home, user=user)
+    return Finding(finding.topic, finding.state, anonymous(finding.text, home=home, user=user), fix)
+
+
+def gather(dest: Path) -> Facts:
+    """Look at everything; nothing is raised, and no wait is longer than 15 seconds."""
+    key, key_problem = None, None
+    if os.environ.get(API_KEY_VARIABLE):
+        key, key_problem = _tried(lambda: resolve_api_key(None, os.environ))
+    base_url, base_url_problem = _tried(lambda: resolve_base_url(None, os.environ))
+    config = _config(key, base_url or DEFAULT_BASE_URL)
+    proxy, proxy_problem = _tried(lambda: choose_proxy(config.origin, None))
+    trust, trust_problem = _tried(_trust)
+    folder, free_bytes, folder_problem = _disk(dest)
+    answer = Answer()
+    if base_url is not None and proxy_problem is None and trust_problem is None:
+        answer = _ask(config)
+    dependencies, extras = _packages()
+    return Facts(
+        python=platform.python_version(),
+        system=platform.platform(),
+        version=__version__,
+        dependencies=dependencies,
+        extras=extras,
+        key=None if key is None else mask_key(key),
+        key_problem=key_problem,
+        base_url=None if base_url is None else mask_secrets(base_url),
+        base_url_problem=base_url_problem,
+        proxy=None if proxy is None else without_credentials(proxy),
+        proxy_problem=proxy_problem,
+        proxy_variables=[
+            name for name in _PROXY_VARIABLES if os.environ.get(name) or os.environ.get(name.lower())
+        ],
+        trust=trust or "",
+        trust_problem=trust_problem,
+        folder=folder,
+        free_bytes=free_bytes,
+        folder_problem=folder_problem,
+        answer=answer,
+    )
+
+
+def _tried(look: Callable[[], T]) -> tuple[T | None, str | None]:
+    """What was found, or why not."""
+    try:
+        return look(), None
+    except ConfigurationError as error:
+        return None, str(error)
+
+
+def _config(key: str | None, base_url: str) -> Config:
+    return check_config(
+        api_key=key,
+        base_url=base_url,
+        timeout=_ATTEMPT,
+        deadline=None,
+        max_retries=0,
+        max_spend_cents=None,
+        proxy=None,
+        verify=True,
+    )
+
+
+def _trust() -> str:
+    from firsthandapi._tls import ssl_context
+
+    context = ssl_context(True)
+    named = [name for name in ("SSL_CERT_FILE", "SSL_CERT_DIR") if os.environ.get(name)]
+    if named == ["SSL_CERT_DIR"]:  # read only when a certificate is looked for
+        return f"SSL_CERT_DIR: {os.environ['SSL_CERT_DIR']}"
+    source = ", ".join(f"{name}: {os.environ[name]}" for name in named) or f"certifi {_version('certifi')}"
+    return f"{source}, {context.cert_store_stats()['x509_ca']} authorities"
+
+
+def _disk(dest: Path) -> tuple[str, int | None, str | None]:
+    """Where files would go, how much is free there, and why nothing can be written."""
+    folder = dest
+    try:
+        folder = dest.absolute()
+        # What is not there yet will be made in the nearest folder that is.
+        while not folder.exists() and folder != folder.parent:
+            folder = folder.parent
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+        return str(folder), shutil.disk_usage(folder).free, None
+    except OSError as error:
+        return str(folder), None, error.strerror or type(error).__name__
+
+
+def _packages() -> tuple[dict[str, str | None], dict[str, list[str]]]:
+    """The version of each dependency; for each extra what of it is missing."""
+    try:
+        requirements = metadata.requires("firsthandapi") or []
+    except metadata.PackageNotFoundError:  # run from its sources
+        requirements = []
+    dependencies: dict[str, str | None] = {}
+    extras: dict[str, list[str]] = {}
+    for requirement in requirements:
+        named, _, marker = requirement.partition(";")
+        name = re.split(r"[^\w.\-]", named.strip(), maxsplit=1)[0]
+        extra = re.fullmatch(r"\s*extra\s*==\s*['\"]([\w\-]+)['\"]\s*", marker)
+        if not marker:
+            dependencies[name] = _version(name)
+        elif extra is not None:  # what depends on Python's version besides is left out
+            lacks = extras.setdefault(extra[1], [])
+            if _version(name) is None:
+                lacks.append(name)
+    return dependencies, extras
+
+
+def _version(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _ask(config: Config) -> Answer:
+    """What the service says to `GET /v1/me`; without a key a 401, which tells as much of the way there."""
+    answers: list[Answer] = []
+    asking = threading.Thread(target=lambda: answers.append(_answer(config)), daemon=True)
+    asking.start()
+    asking.join(_PATIENCE)
+    return answers[0] if answers else Answer(problem=f"no answer within {_PATIENCE:g} s")
+
+
+def _answer(config: Config) -> Answer:
+    from firsthandapi._sync.resources.account import Account
+    from firsthandapi._sync.transport import Shared, Transport
+
+    shared = Shared()
+    started = time.monotonic()
+    try:
+        me = Account(Transport(config, shared)).me(timeout=None, extra_headers=None, extra_query=None)
+    except FirstHandApiError as error:
+        problem = None if isinstance(error, AuthenticationError) else str(error)
+        return _read(error.response, time.monotonic() - started, status=error.status, problem=problem)
+    except UnexpectedResponseError as error:
+        return Answer(status=error.status, problem=str(error), seconds=time.monotonic() - started)
+    except FirstHandError as error:
+        return Answer(problem=str(error), untrusted=getattr(error, "untrusted", False))
+    else:
+        answer = _read(me.response, time.monotonic() - started, status=200)
+        return replace(answer, environment=me.environment, scopes=me.scopes)
+    finally:
+        shared.close()
+
+
+def _read(response: ApiResponse | None, seconds: float, *, status: int, problem: str | None = None) -> Answer:
+    received = datetime.now(timezone.utc)
+    if response is None:
+        return Answer(status=status, problem=problem, seconds=seconds)
+    limit = response.rate_limit
+    return Answer(
+        status=status,
+        problem=problem,
+        seconds=seconds,
+        date=parse_http_date(response.headers.get("date", "")),
+        received=received,
+        remaining=None if limit is None else limit.remaining,
+        limit=None if limit is None else limit.limit,
+        credits_cents=response.credits_remaining_cents,
+    )

@@ -1,0 +1,53 @@
+"""`firsthandapi files`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import typer
+
+from .collecting import Dest, tell
+from .options import JobId, Limit, MinScore, Urls
+from .output import AsJson, as_json, client, first, print_json, print_table, stars
+from .progress import progress
+
+if TYPE_CHECKING:
+    from firsthandapi.types import File
+
+app = typer.Typer(no_args_is_help=True, help="List and fetch approved files.")
+
+
+def file_line(file: File) -> tuple[object, ...]:
+    """A file in a line."""
+    return file.id, file.content_type, file.size_bytes, stars(file.ai_star_rating), file.original_filename
+
+
+@app.command("list")
+def list_files(
+    job_id: JobId,
+    min_score: MinScore = None,
+    limit: Limit = 100,
+    urls: Urls = False,
+    json: AsJson = False,
+) -> None:
+    """List a job's approved files, newest first.
+
+    Example: firsthandapi files list job_01JD… --min-score 4
+    """
+    with client() as api:
+        found = first(api.files.list(job_id, min_score=min_score, limit=min(limit, 100)), limit)
+    if json:
+        print_json([as_json(file, urls=urls) for file in found])
+        return
+    print_table(("id", "type", "bytes", "stars", "name"), (file_line(file) for file in found))
+
+
+@app.command()
+def download(job_id: JobId, dest: Dest, json: AsJson = False) -> None:
+    """Fetch all approved files of a job into a folder; run again, it fetches what is missing.
+
+    Example: firsthandapi files download job_01JD… --dest signs
+    """
+    with client() as api, progress(dest, None, quiet=json) as on_progress:
+        dataset = api.files.download_all(job_id, dest, on_progress=on_progress)
+    tell(dataset, as_json=json)

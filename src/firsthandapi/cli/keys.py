@@ -1,0 +1,141 @@
+"""`firsthandapi keys`."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from firsthandapi.errors import ConfigurationError
+from firsthandapi.types import enums
+
+from .choices import Environment, Scope, words
+from .options import Limit
+from .output import AsJson, as_json, client, first, joined, moment, note, print_facts, print_json, print_table
+
+if TYPE_CHECKING:
+    from firsthandapi import FirstHandClient
+    from firsthandapi.types import ApiKey
+
+app = typer.Typer(no_args_is_help=True, help="Make, rotate and revoke API keys.")
+
+KeyId = Annotated[str, typer.Argument(help="The key's id, key_…; not the key itself.")]
+
+
+@app.command()
+def create(
+    name: Annotated[str, typer.Option(help="A label, for people.")],
+    scopes: Annotated[
+        list[Scope] | None,
+        typer.Option(
+            metavar="SCOPE",
+            help=f"What it may do, once for each: {words(enums.Scope)}. Left out: everything.",
+        ),
+    ] = None,
+    environment: Annotated[
+        Environment | None, typer.Option(metavar="ENVIRONMENT", help="live, or test for the sandbox.")
+    ] = None,
+    json: AsJson = False,
+) -> None:
+    """Make a key. It is shown this once, and stored nowhere.
+
+    Example: firsthandapi keys create --name ci --scopes jobs:read
+
+    A script takes it from the JSON:
+
+      firsthandapi keys create --name ci --json | jq -r .secret
+    """
+    with client() as api:
+        _show_new(api.api_keys.create(name=name, scopes=scopes, environment=environment), json=json)
+
+
+@app.command("list")
+def list_keys(limit: Limit = 100, json: AsJson = False) -> None:
+    """List keys, newest first, most of each hidden.
+
+    Example: firsthandapi keys list
+    """
+    with client() as api:
+        found = first(api.api_keys.list(limit=min(limit, 100)), limit)
+    if json:
+        print_json([as_json(key) for key in found])
+        return
+    print_table(
+        ("id", "name", "key", "last used", "what it may do"),
+        (
+            (
+                key.id,
+                key.name,
+                key.masked_key,
+                key.last_used_at and f"{key.last_used_at:%Y-%m-%d}",
+                joined(
+                    "nothing: it is revoked" if key.revoked_at else ", ".join(key.scopes or ()),
+                    key.expires_at and f"until {moment(key.expires_at)}",
+                ),
+            )
+            for key in found
+        ),
+    )
+
+
+@app.command()
+def rotate(key_id: KeyId, json: AsJson = False) -> None:
+    """Replace a key. The new one is shown this once; the old one works for 24 hours more.
+
+    Example: firsthandapi keys rotate key_01JD…
+    """
+    with client() as api:
+        _show_new(api.api_keys.rotate(key_id), json=json)
+
+
+@app.command()
+def revoke(
+    key_id: KeyId,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask, even for the key in use.")] = False,
+) -> None:
+    """Switch a key off, at once and for good.
+
+    If it is, or may be, the key that this command itself uses, it asks first.
+
+    Example: firsthandapi keys revoke key_01JD…
+    """
+    with client() as api:
+        if not yes and _may_be_in_use(api, key_id):
+            question = f"{key_id} is, or may be, the key in FIRSTHAND_API_KEY."
+            if not sys.stdin.isatty():
+                raise ConfigurationError(f"{question} Nothing was revoked; --yes does it all the same")
+            typer.confirm(f"{question} Revoke it?", abort=True, err=True)
+        api.api_keys.revoke(key_id)
+    note(f"{key_id} is revoked.")
+
+
+def _may_be_in_use(api: FirstHandClient, key_id: str) -> bool:
+    """Whether the masked form fits the key in use. The service does not say which key that is."""
+    ours = os.environ.get("FIRSTHAND_API_KEY", "")
+    for key in api.api_keys.list():
+        if key.id == key_id and key.masked_key:
+            # What a mask shows of a key: its start, and with most also its end.
+            shown = re.fullmatch(r"(\w*)\W(?:.*\W)?(\w*)", key.masked_key, re.DOTALL | re.ASCII)
+            return shown is None or (ours.startswith(shown[1]) and ours.endswith(shown[2]))
+        if key.id == key_id:
+            return True
+    return False
+
+
+def _show_new(key: ApiKey, *, json: bool) -> None:
+    if json:
+        print_json(as_json(key))
+        return
+    print_facts(
+        (
+            ("id", key.id),
+            ("name", key.name),
+            ("environment", key.environment),
+            ("scopes", ", ".join(key.scopes or ()) or None),
+            ("secret", key.secret),
+        )
+    )
+    note("Keep the secret now: it is not shown again, nor stored here.")

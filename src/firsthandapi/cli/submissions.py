@@ -1,0 +1,105 @@
+"""`firsthandapi submissions`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from firsthandapi.types import enums
+
+from .choices import SubmissionStatus, words
+from .options import Limit, MinScore, OfJob, Since, Until, Urls
+from .output import AsJson, as_json, client, first, moment, print_facts, print_json, print_table, stars
+
+app = typer.Typer(no_args_is_help=True, help="Everything workers handed in, of every status.")
+
+
+@app.command("list")
+def list_submissions(
+    job_id: Annotated[str | None, typer.Argument(help="Only this job's, job_….")] = None,
+    status: Annotated[
+        SubmissionStatus | None,
+        typer.Option(metavar="STATUS", help=f"Only these: {words(enums.SubmissionStatus)}."),
+    ] = None,
+    min_score: MinScore = None,
+    start_date: Since = None,
+    end_date: Until = None,
+    limit: Limit = 20,
+    urls: Urls = False,
+    json: AsJson = False,
+) -> None:
+    """List submissions, newest first.
+
+    Example: firsthandapi submissions list job_01JD… --status rejected
+    """
+    with client() as api:
+        page = api.submissions.list(
+            job_id,
+            status=status,
+            min_score=min_score,
+            start_date=start_date,
+            end_date=end_date,
+            limit=min(limit, 100),
+        )
+        found = first(page, limit)
+    if json:
+        print_json([as_json(submission, urls=urls) for submission in found])
+        return
+    print_table(
+        ("id", "status", "stars", "why"),
+        ((one.id, one.status, stars(one.ai_star_rating), one.ai_reasoning) for one in found),
+    )
+
+
+@app.command()
+def get(
+    submission_id: Annotated[str, typer.Argument(help="The submission's id, sub_….")],
+    urls: Urls = False,
+    json: AsJson = False,
+) -> None:
+    """Show a submission.
+
+    Example: firsthandapi submissions get sub_01JD…
+    """
+    with client() as api:
+        one = api.submissions.get(submission_id)
+    if json:
+        print_json(as_json(one, urls=urls))
+        return
+    print_facts(
+        (
+            ("id", one.id),
+            ("status", one.status),
+            ("job", one.job_id),
+            ("stars", stars(one.ai_star_rating) or None),
+            ("why", one.ai_reasoning),
+            ("type", one.content_type),
+            ("submitted", moment(one.submitted_at)),
+            ("scored", moment(one.scored_at)),
+        )
+    )
+
+
+@app.command()
+def summary(
+    job_id: OfJob = None, start_date: Since = None, end_date: Until = None, json: AsJson = False
+) -> None:
+    """Show submissions in figures.
+
+    Example: firsthandapi submissions summary --job-id job_01JD…
+    """
+    with client() as api:
+        figures = api.submissions.summary(job_id=job_id, start_date=start_date, end_date=end_date)
+    if json:
+        print_json(as_json(figures))
+        return
+    rating, rate = figures.average_star_rating, figures.approval_rate
+    print_facts(
+        (
+            ("total", figures.total),
+            *(figures.by_status or {}).items(),
+            ("average stars", None if rating is None else f"{rating:.1f}"),
+            ("approved of decided", None if rate is None else f"{rate:.0%}"),
+        )
+    )

@@ -1,0 +1,101 @@
+"""Runs the command line as a user does: in this process where that is the same, else in one of its own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from firsthandapi.testing import MockServer
+
+# A shell's background jobs, a CI's among them, start with Ctrl-C switched off.
+_START = (
+    "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    "from firsthandapi.cli import main; main()"
+)
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What came of it."""
+
+    code: int
+    out: str
+    err: str
+
+
+class Cli:
+    """`cli("jobs", "list")`, with the key and the address of a server in the environment."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+        self._monkeypatch = monkeypatch
+        self._capsys = capsys
+
+    def at(self, server: MockServer, key: str | None = None) -> Cli:
+        self.set(FIRSTHAND_BASE_URL=server.url, FIRSTHAND_API_KEY=key or server.api_key)
+        return self
+
+    def set(self, **variables: str | None) -> None:
+        for name, value in variables.items():
+            if value is None:
+                self._monkeypatch.delenv(name, raising=False)
+            else:
+                self._monkeypatch.setenv(name, value)
+
+    def __call__(self, *arguments: str) -> Ran:
+        from firsthandapi.cli import main
+
+        self._monkeypatch.setattr(sys, "argv", ["firsthandapi", *arguments])
+        self._capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main()
+        captured = self._capsys.readouterr()
+        return Ran(int(str(ended.value.code or 0)), captured.out, captured.err)
+
+
+def on_terminal(*arguments: str, cwd: Path, **environment: str) -> str:
+    """What a person sees on a terminal of 80 columns, escape sequences included."""
+    import fcntl
+    import pty
+    import struct
+    import termios
+
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 50, 80, 0, 0))
+    process = subprocess.Popen(
+        [sys.executable, "-c", _START, *arguments],
+        cwd=cwd,
+        env={**os.environ, "TERM": "xterm", "PYTHONIOENCODING": "utf-8", **environment},
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+    )
+    os.close(theirs)
+    seen = b""
+    while True:
+        try:
+            part = os.read(ours, 65536)
+        except OSError:  # how Linux says that the other end is closed
+            break
+        if not part:
+            break
+        seen += part
+    os.close(ours)
+    process.wait(timeout=60)
+    return seen.decode().replace("\r\n", "\n")
+
+
+def start(*arguments: str, cwd: Path | None = None, **environment: str) -> subprocess.Popen[str]:
+    """The command as a process of its own, which Ctrl-C reaches."""
+    return subprocess.Popen(
+        [sys.executable, "-c", _START, *arguments],
+        cwd=cwd,
+        env={**os.environ, "PYTHONIOENCODING": "utf-8", **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+    )

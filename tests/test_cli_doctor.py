@@ -1,0 +1,334 @@
+"""`firsthandapi doctor`: what it finds, what it makes of it, and that no secret is in the report."""
+
+from __future__ import annotations
+
+import json
+import socket
+from datetime import datetime, timedelta, timezone
+from email.utils import format_datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cli_support import Cli, Ran
+from firsthandapi.cli.diagnosis import Answer, Facts, anonymous, diagnose, without_credentials
+from firsthandapi.testing import MockServer
+
+NOW = datetime(2026, 1, 31, 12, tzinfo=timezone.utc)
+GOOD = Answer(
+    status=200,
+    seconds=0.1,
+    date=NOW,
+    received=NOW,
+    environment="live",
+    scopes=("jobs:read", "jobs:write"),
+    remaining=99,
+    limit=100,
+    credits_cents=2500,
+)
+PASSWORD = "hunter2secret"
+
+
+@pytest.fixture
+def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Cli:
+    return Cli(monkeypatch, capsys)
+
+
+def checks(run: Ran) -> dict[str, dict[str, Any]]:
+    return {check["topic"]: check for check in json.loads(run.out)["checks"]}
+
+
+# --- the whole command --------------------------------------------------------------------------------
+
+
+def test_a_good_key_is_all_ok(cli: Cli, fresh_server: MockServer) -> None:
+    """Each line is ok, the exit code 0, and the key is nowhere."""
+    cli.at(fresh_server)
+    shown = cli("doctor")
+    assert (shown.code, shown.err) == (0, "")
+    assert {line.split()[0] for line in shown.out.splitlines()} == {"ok"}
+    for topic in ("Python", "Packages", "Extras", "Disk", "Proxy", "Certificates", "Service", "Clock"):
+        assert f"ok    {topic}" in shown.out
+    assert "fh_live_… from FIRSTHAND_API_KEY, live, accepted" in shown.out
+    assert "$1,000.00 to spend" in shown.out
+    as_json = cli("doctor", "--json")
+    assert json.loads(as_json.out)["ok"] is True
+    assert fresh_server.api_key not in shown.out + as_json.out
+
+
+def test_the_sandbox_is_named(cli: Cli, fresh_server: MockServer) -> None:
+    """A test key is told from a live one."""
+    cli.at(fresh_server, fresh_server.test_api_key)
+    assert "fh_test_… from FIRSTHAND_API_KEY, test (sandbox), accepted" in cli("doctor").out
+
+
+def test_no_key_still_tells_the_way_to_the_service(cli: Cli, fresh_server: MockServer) -> None:
+    """The key fails, and the rest is checked all the same."""
+    cli.at(fresh_server).set(FIRSTHAND_API_KEY=None)
+    run = cli("doctor", "--json")
+    found = checks(run)
+    assert run.code == 1
+    assert found["API key"]["state"] == "fail"
+    assert "FIRSTHAND_API_KEY" in found["API key"]["fix"]
+    assert found["Service"]["state"] == found["Clock"]["state"] == "ok"
+
+
+@pytest.mark.parametrize("key", ["fh_live_wrong_0123456789", "fh_live_two words", "not-one-of-ours-98765"])
+def test_a_bad_key_fails_and_is_not_shown(cli: Cli, fresh_server: MockServer, key: str) -> None:
+    """Refused or unusable: the report says so without a character of it beyond the prefix."""
+    cli.at(fresh_server, key)
+    shown, as_json = cli("doctor"), cli("doctor", "--json")
+    assert shown.code == as_json.code == 1
+    assert checks(as_json)["API key"]["state"] == "fail"
+    for piece in ("wrong", "0123456789", "words", "98765"):
+        assert piece not in shown.out + as_json.out + shown.err
+
+
+def test_a_skewed_clock_is_found(cli: Cli, fresh_server: MockServer) -> None:
+    """The service's own date, an hour off, is compared with this machine's."""
+    cli.at(fresh_server)
+    for hours, word in ((1, "behind"), (-1, "ahead of")):
+        date = format_datetime(datetime.now(timezone.utc) + timedelta(hours=hours), usegmt=True)
+        fresh_server.faults.add(path="/v1/me", headers={"Date": date})
+        run = cli("doctor", "--json")
+        clock = checks(run)["Clock"]
+        assert (run.code, clock["state"]) == (1, "fail")
+        assert word in clock["text"]
+        assert "NTP" in clock["fix"]
+
+
+def test_a_proxy_in_force_is_shown_without_its_password(cli: Cli) -> None:
+    """Here one that nobody listens to: it is named, its credentials are not, and nothing hangs."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # bound but not listening: refused at once
+        port = taken.getsockname()[1]
+        cli.set(
+            HTTPS_PROXY=f"http://someone:{PASSWORD}@127.0.0.1:{port}",
+            NO_PROXY="intern.example",
+            FIRSTHAND_API_KEY="fh_live_abcdefghijkl",
+        )
+        shown, as_json = cli("doctor"), cli("doctor", "--json")
+    found = checks(as_json)
+    assert found["Proxy"]["text"] == f"http://…@127.0.0.1:{port} (set: HTTPS_PROXY, NO_PROXY)"
+    assert found["Service"]["state"] == "fail"
+    assert found["API key"]["state"] == "warn"
+    assert found["Clock"]["state"] == "warn"
+    for secret in (PASSWORD, "someone", "abcdefghijkl"):
+        assert secret not in shown.out + as_json.out + shown.err + as_json.err
+
+
+def test_bad_variables_are_named_and_not_quoted(cli: Cli) -> None:
+    """An address with credentials, a proxy that is none, certificates that are not there."""
+    cli.set(
+        FIRSTHAND_BASE_URL=f"https://me:{PASSWORD}@api.example.com", FIRSTHAND_API_KEY="fh_live_abcdefghijkl"
+    )
+    service = cli("doctor", "--json")
+    assert checks(service)["Service"]["state"] == "fail"
+    cli.set(FIRSTHAND_BASE_URL=None, HTTPS_PROXY=f"ftp://me:{PASSWORD}@proxy.example")
+    proxy = cli("doctor", "--json")
+    assert checks(proxy)["Proxy"]["state"] == "fail"
+    assert "HTTPS_PROXY" in checks(proxy)["Proxy"]["text"]
+    cli.set(HTTPS_PROXY=None, SSL_CERT_FILE="/nowhere/at-all.pem")
+    trust = cli("doctor", "--json")
+    assert checks(trust)["Certificates"]["state"] == "fail"
+    assert checks(trust)["Service"]["state"] == "fail"
+    assert service.code == proxy.code == trust.code == 1
+    assert PASSWORD not in service.out + proxy.out + trust.out
+
+
+def test_an_unreachable_service_is_told(cli: Cli, fresh_server: MockServer) -> None:
+    """Nobody listens, or what answers is something else: a line with the fix, never a traceback."""
+    cli.at(fresh_server)
+    fresh_server.faults.add(path="/v1/me", status=503)
+    assert checks(cli("doctor", "--json"))["Service"]["state"] == "fail"
+    fresh_server.faults.add(path="/v1/me", garbage=True)
+    strange = cli("doctor", "--json")
+    assert "JSON" in checks(strange)["Service"]["text"]
+    assert checks(strange)["API key"]["state"] == "warn"
+    fresh_server.stop()
+    gone = cli("doctor")
+    assert gone.code == 1
+    assert f"{fresh_server.url} cannot be reached" in gone.out
+    fresh_server.start()
+
+
+def test_a_server_that_never_answers_is_given_up(
+    cli: Cli, fresh_server: MockServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The wait has an end, even where the attempt's own timeout has none."""
+    monkeypatch.setattr("firsthandapi.cli.doctor._PATIENCE", 0.05)
+    cli.at(fresh_server)
+    fresh_server.faults.add(path="/v1/me", delay=1)
+    assert "no answer within" in checks(cli("doctor", "--json"))["Service"]["text"]
+
+
+def test_missing_extras_are_named(
+    cli: Cli, fresh_server: MockServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An extra says what it lacks; a missing dependency fails."""
+    known = metadata.version
+
+    def version(name: str) -> str:
+        if name in ("pyarrow", "tenacity"):
+            raise metadata.PackageNotFoundError(name)
+        return known(name)
+
+    monkeypatch.setattr(metadata, "version", version)
+    cli.at(fresh_server)
+    run = cli("doctor", "--json")
+    found = checks(run)
+    assert "pandas lacks pyarrow" in found["Extras"]["text"]
+    assert found["Extras"]["state"] == "ok"
+    assert found["Packages"]["state"] == "fail"
+    assert "tenacity missing" in found["Packages"]["text"]
+
+
+def test_it_runs_from_sources(cli: Cli, fresh_server: MockServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without its metadata it still reports the rest."""
+
+    def requires(name: str) -> None:
+        raise metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(metadata, "requires", requires)
+    assert cli.at(fresh_server)("doctor").code == 0
+
+
+def test_a_folder_that_takes_no_file_fails(cli: Cli, fresh_server: MockServer, tmp_path: Path) -> None:
+    """A folder that is not there yet is fine; a file in its place is not."""
+    cli.at(fresh_server)
+    assert cli("doctor", "--dest", str(tmp_path / "new" / "deeper")).code == 0
+    assert not (tmp_path / "new").exists()
+    (tmp_path / "taken").write_bytes(b"")
+    run = cli("doctor", "--json", "--dest", str(tmp_path / "taken"))
+    assert (run.code, checks(run)["Disk"]["state"]) == (1, "fail")
+
+
+def test_home_and_user_name_are_left_out(
+    cli: Cli, fresh_server: MockServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Paths in the report begin at `~`."""
+    home = tmp_path / "maria-example"
+    home.mkdir()
+    for name in ("HOME", "USERPROFILE"):
+        monkeypatch.setenv(name, str(home))
+    for name in ("USER", "USERNAME"):
+        monkeypatch.setenv(name, "maria-example")
+    cli.at(fresh_server)
+    run = cli("doctor", "--dest", str(home / "signs"))
+    assert "maria-example" not in run.out
+    assert "~" in run.out
+
+
+def test_certificates_are_named_by_their_source(
+    cli: Cli, fresh_server: MockServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """certifi by default, else what the variables name."""
+    cli.at(fresh_server)
+    assert "certifi" in checks(cli("doctor", "--json"))["Certificates"]["text"]
+    monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path))
+    assert "SSL_CERT_DIR" in checks(cli("doctor", "--json"))["Certificates"]["text"]
+    certificate = Path(__file__).parent / "download" / "localhost.pem"
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    assert "SSL_CERT_FILE" in checks(cli("doctor", "--json"))["Certificates"]["text"]
+
+
+# --- what it makes of facts ---------------------------------------------------------------------------
+
+
+def facts(**changes: Any) -> Facts:
+    usual: dict[str, Any] = {
+        "python": "3.12.1",
+        "system": "Linux",
+        "version": "1.0.0",
+        "base_url": "https://api.firsthandapi.com",
+        "key": "fh_live_…",
+        "trust": "certifi",
+        "free_bytes": 50_000_000_000,
+        "answer": GOOD,
+    }
+    return Facts(**{**usual, **changes})
+
+
+def answer(**changes: Any) -> Answer:
+    return Answer(**{**GOOD.__dict__, **changes})
+
+
+@pytest.mark.parametrize(
+    ("topic", "changes", "state"),
+    [
+        ("Clock", {"answer": answer(received=NOW + timedelta(seconds=20))}, "ok"),
+        ("Clock", {"answer": answer(received=NOW + timedelta(seconds=60))}, "warn"),
+        ("Clock", {"answer": answer(received=NOW - timedelta(seconds=60))}, "warn"),
+        ("Clock", {"answer": answer(received=NOW - timedelta(seconds=300))}, "fail"),
+        ("Clock", {"answer": answer(received=NOW + timedelta(seconds=45), seconds=50.0)}, "ok"),
+        ("Clock", {"answer": answer(date=None)}, "warn"),
+        ("Disk", {"free_bytes": 500_000_000}, "warn"),
+        ("Disk", {"free_bytes": 5_000_000}, "fail"),
+        ("Disk", {"free_bytes": None}, "ok"),
+        ("Disk", {"folder_problem": "Permission denied"}, "fail"),
+        ("Scopes", {"answer": answer(scopes=("jobs:read",))}, "warn"),
+        ("Scopes", {"answer": answer(scopes=())}, "warn"),
+        ("Rate limit", {"answer": answer(remaining=0)}, "warn"),
+        ("Credits", {"answer": answer(credits_cents=0)}, "warn"),
+        ("Credits", {"answer": answer(credits_cents=0, environment="test")}, "ok"),
+        ("API key", {"key": "…"}, "ok"),
+        ("API key", {"key": None, "key_problem": "it holds spaces"}, "fail"),
+        ("API key", {"answer": answer(status=401)}, "fail"),
+        ("API key", {"answer": Answer(problem="refused")}, "warn"),
+        ("Service", {"answer": Answer(problem="TLS failed", untrusted=True)}, "fail"),
+        ("Service", {"answer": answer(status=503, problem="HTTP 503")}, "fail"),
+        ("Service", {"answer": answer(seconds=None)}, "ok"),
+        ("Packages", {"dependencies": {"httpx": "0.28", "pydantic": None}}, "fail"),
+        ("Extras", {"extras": {"cli": (), "pandas": ("pandas", "pyarrow")}}, "ok"),
+        ("Proxy", {"proxy": "http://proxy.example"}, "ok"),
+        ("Proxy", {"proxy_variables": ("NO_PROXY",)}, "ok"),
+    ],
+)
+def test_each_fact_has_its_finding(topic: str, changes: dict[str, Any], state: str) -> None:
+    """What is not ok says what to do."""
+    (finding,) = [each for each in diagnose(facts(**changes)) if each.topic == topic]
+    assert finding.state == state
+    assert (finding.fix is None) == (state == "ok")
+
+
+def test_what_was_not_told_makes_no_line() -> None:
+    """No scopes, limit or credits known: no word on them."""
+    topics = [each.topic for each in diagnose(facts(answer=Answer(status=200)))]
+    assert not {"Scopes", "Rate limit", "Credits"} & {*topics}
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("http://proxy.example:3128", "http://proxy.example:3128"),
+        ("http://me:pass@proxy.example:3128/x?token=1", "http://…@proxy.example:3128"),
+        ("socks5://me:p@ss@proxy.example", "socks5://…@proxy.example"),
+        ("me:pass@proxy.example:3128", "…@proxy.example:3128"),
+    ],
+)
+def test_a_proxy_is_shown_without_credentials(url: str, shown: str) -> None:
+    """Scheme, host and port are what a ticket needs."""
+    assert without_credentials(url) == shown
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("/home/maria/signs", "~/signs"),
+        ("/home/maria", "~"),
+        ("/home/mariana/signs", "/home/mariana/signs"),
+        ("/mnt/maria/signs", "/mnt/<user>/signs"),
+        ("C:\\Users\\maria\\x", "C:\\Users\\<user>\\x"),
+        ("maria wrote this", "maria wrote this"),
+    ],
+)
+def test_names_of_people_are_left_out_of_paths(text: str, shown: str) -> None:
+    """The home directory is `~`; the name goes where it is a part of a path, and nowhere else."""
+    assert anonymous(text, home="/home/maria", user="maria") == shown
+
+
+def test_no_home_hides_nothing() -> None:
+    """A home of `/`, or none, leaves the text as it is."""
+    assert anonymous("/srv/x", home="/", user="") == "/srv/x"
