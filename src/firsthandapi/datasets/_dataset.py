@@ -19,7 +19,7 @@ from ._folder import Manifest, manifests_in, read_job_file
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    import datasets  # type: ignore[import-untyped] # it has no types of its own
+    import datasets  # pyright: ignore[reportMissingTypeStubs] # it ships no types
     import pandas as pd
 
     from firsthandapi import FirstHandClient

@@ -36,8 +36,8 @@ def rows_with_media(kind: Kind, files: Iterable[tuple[Record, Path]]) -> Any:
 
 def _libraries() -> tuple[Any, Any]:
     try:
-        import datasets  # type: ignore[import-untyped] # it has no types of its own
-        import pyarrow as pa  # type: ignore[import-untyped] # likewise
+        import datasets  # pyright: ignore[reportMissingTypeStubs] # it ships no types
+        import pyarrow as pa  # type: ignore[import-untyped] # nor does this
 
         # A folder of that name beside the script imports as an empty module; versions before 3.1 know no videos.
         datasets.Video  # noqa: B018
