@@ -9,9 +9,9 @@ page becomes programs:
 - A block with a `def test_` in it is a pytest file of its own.
 - A block inside an HTML comment counts too: set-up that a reader need not see.
 - A block of any language with a title="job.yaml" is also a file that the page's programs and commands find.
-- The lines of a ```console block that start with `$ ` are commands: those of `firsthandapi` are run after the
-  programs, and `python` on such a file. `# exit code 3` at the end of one says what it ends with, and `job_…` stands
-  for the id of a job.
+- The lines of a ```sh block are commands, as a reader pastes them; what they print is a ```text block below. Those of
+  `firsthandapi` are run after the programs, and `python` on such a file. `# exit code 3` at the end of one says what it
+  ends with, and `job_…` stands for the id of a job.
 
 What cannot run is another language: ```text.
 """
@@ -72,9 +72,8 @@ def read_page(path: Path) -> Page:
                 page.programs.append(Program(f"{page.name}_{number}.py", code))
             else:
                 script.append(code)
-        elif block["language"] == "console":
-            lines = code.replace("\\\n", " ").splitlines()
-            page.commands += [line[2:] for line in lines if line.startswith("$ ")]
+        elif block["language"] == "sh":
+            page.commands += filter(None, code.replace("\\\n", " ").splitlines())
     if script:
         page.programs.insert(0, Program(f"{page.name}.py", "\n".join(script)))
     return page

@@ -59,7 +59,7 @@ def test_each_page_works_as_it_stands(page: Page, tmp_path: Path) -> None:
 
 
 def run_command(command: str, server: MockServer, folder: Path) -> None:
-    """Run a line of a console block if it is the `firsthandapi` command; look at it if it is another of ours."""
+    """Run a line of a `sh` block if it is the `firsthandapi` command; look at it if it is another of ours."""
     expected = re.search(r"# exit code (\d)$", command)
     program, *arguments = shlex.split(command, comments=True)
     if program == "make":
@@ -130,5 +130,5 @@ def test_the_readme_names_the_two_commands_first() -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     for command in ("demo", "test"):
-        assert f"$ make {command}" in readme[:2000]
+        assert f"```sh\nmake {command}\n```" in readme[:2000]
         assert re.search(rf"^{command}:", makefile, re.MULTILINE)
