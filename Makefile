@@ -64,7 +64,7 @@ generate: $(VENV)/.dev
 
 coverage: $(VENV)/.dev
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest -q -m "not slow"
+	$(BIN)/coverage run -m pytest -q -n $(WORKERS) -m "not slow"
 	$(BIN)/coverage combine --quiet
 	$(BIN)/python scripts/check_coverage.py
 

@@ -1,6 +1,6 @@
 """Hold coverage against what the house promises: every branch where a mistake costs money, nearly all elsewhere.
 
-coverage run -m pytest && coverage combine && python scripts/check_coverage.py
+Run by `make coverage`.
 """
 
 from __future__ import annotations
