@@ -14,6 +14,7 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -400,6 +401,25 @@ def test_a_storage_that_is_slow_is_given_up(
         assert media_in(shown(page)) == ["could not be fetched", "image/jpeg"]
         assert downloads(fresh_server).count(slow) == 1  # a second attempt would be after the end
     assert our_threads() == []
+
+
+def test_pictures_that_take_long_to_make_end_with_the_time(
+    fresh_server: MockServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A page of images that are made to hurt costs no more time than any other."""
+    now = 0.0
+
+    def slow(*_: Any) -> bytes:
+        nonlocal now
+        now += 0.6 * _preview.MOST_SECONDS
+        return picture()
+
+    monkeypatch.setattr(_preview, "time", SimpleNamespace(monotonic=lambda: now))
+    monkeypatch.setattr(_preview, "thumbnail", slow)
+    job_id = completed_job(fresh_server, 4)
+    with fresh_server.client() as client:
+        page = client.files.list(job_id)
+        assert media_in(shown(page)) == ["image/jpeg"] * 2 + ["not shown: it would take too long"] * 2
 
 
 def test_what_is_large_or_unknown_is_not_fetched(

@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 
 # A cell is shown within this, whatever the disk and the network do; what is not there by then is not shown.
 MOST_SECONDS: Final = 5.0
+# Of that time, what fetching may take; the rest is for making pictures small, of which a hostile one takes a second.
+_FETCHING: Final = 0.8
 # Of one image on disk that is made smaller.
 LARGEST_READ: Final = 32 * 1024 * 1024
 # Of one file of a page, and of all: a phone's photo has 2 to 4 MB.
@@ -71,6 +73,11 @@ class Budget:
         """The time that is left."""
         return max(self._ends - time.monotonic(), 0.0)
 
+    @property
+    def seconds_to_fetch(self) -> float:
+        """The time that is left for fetching."""
+        return max(self.seconds - (1 - _FETCHING) * MOST_SECONDS, 0.0)
+
     def refuse(self, content_type: str | None, size: int, *, largest_image: int) -> str | None:
         """Why a file of that type and size is not worth getting, or None; an image may have `largest_image` bytes
         if it is made smaller."""
@@ -89,6 +96,8 @@ class Budget:
         if known is None or not begins_like(content, known):
             return _BROKEN
         if self._pillow and known.startswith("image/"):
+            if not self.seconds:
+                return _LATE
             small = thumbnail(self._pillow, content, known)
             if small is None:
                 return "broken, or too large to show here"
@@ -246,7 +255,7 @@ def _fetch(wanted: Mapping[int, Wanted], config: Config, budget: Budget) -> list
         for one in wanted.values():
             engine.submit(one)
         for _ in wanted:
-            outcome = outcomes.get(timeout=budget.seconds)
+            outcome = outcomes.get(timeout=budget.seconds_to_fetch)
             if outcome.error is None:
                 came.append(number_of[outcome.wanted.target])
     except queue.Empty:
