@@ -19,6 +19,8 @@ from firsthandapi.types import JobEvent
 from firsthandapi.webhooks import EventRouter, unwrap
 
 SECRETS = os.environ["FIRSTHAND_WEBHOOK_SECRET"].split()
+if not SECRETS:
+    raise SystemExit("FIRSTHAND_WEBHOOK_SECRET is empty")
 
 router = EventRouter()
 app = Flask(__name__)
