@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import hashlib
 import io
 import os
@@ -133,6 +134,27 @@ def test_no_plain_text_beside_the_gallery_tells_the_way_to_the_folder(tmp_path: 
     dataset = dataset_of(tmp_path / "signs", ("image/jpeg", picture()))
     assert pretty(dataset) == "<Dataset ['signs', 1 files, no job]>"
     assert str(tmp_path) in repr(dataset)
+
+
+def test_ipython_shows_one_at_full_size_as_the_guide_says(tmp_path: Path) -> None:
+    """Each call that the guide names, with the path of a file: the file itself is in the output, its place is not."""
+    display = pytest.importorskip("IPython.display")
+    formatter = pytest.importorskip("IPython.core.formatters").DisplayFormatter()
+    files = {
+        "Image": ("image/jpeg", picture()),
+        "Audio": ("audio/wav", wav(99)),
+        "Video": ("video/mp4", b"x" * 99),
+    }
+    dataset = dataset_of(tmp_path / "d", *files.values())
+    guide = (Path(__file__).parent.parent / "docs" / "guides" / "notebooks.md").read_text(encoding="utf-8")
+    calls = re.findall(r"`((\w+)\(filename=.*?)`", guide)
+    assert {name for _, name in calls} == set(files)
+    for call, name in calls:
+        path = dataset.path_of(dataset.records[list(files).index(name)])
+        shown_by = {"path": path, name: getattr(display, name)}
+        data, _ = formatter.format(eval(call, shown_by))
+        assert base64.b64encode(files[name][1]).decode() in "".join(str(data).split("\\n"))
+        assert str(tmp_path) not in str(data)
 
 
 def test_without_pillow_small_images_go_in_as_they_are(tmp_path: Path, without_pillow: None) -> None:
