@@ -309,7 +309,7 @@ def test_an_app_is_tested_on_the_bundled_server(tmp_path: Path) -> None:
     """The workflow of tests at examples/photo_app, without any secret."""
     run = Runner(tmp_path, EXAMPLES / "photo_app", event="pull_request")
     assert run.run(load(EXAMPLES / "ci" / "tests.yml")), run.output
-    assert "6 passed" in run.output
+    assert "7 passed" in run.output
 
 
 def test_an_app_is_tested_as_its_author_does(tmp_path: Path) -> None:
@@ -324,7 +324,7 @@ def test_an_app_is_tested_as_its_author_does(tmp_path: Path) -> None:
         encoding="utf-8",
         timeout=120,
     )
-    assert (done.returncode, "6 passed" in done.stdout) == (0, True), done.stdout + done.stderr
+    assert (done.returncode, "7 passed" in done.stdout) == (0, True), done.stdout + done.stderr
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
