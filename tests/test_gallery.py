@@ -520,6 +520,15 @@ def test_other_pages_are_tables(connect: Connect, fresh_server: MockServer) -> N
     assert "<table" not in empty
 
 
+def test_a_page_of_several_classes_is_called_by_what_they_have_in_common(fresh_server: MockServer) -> None:
+    """Events of a job and of the credits are not a page of credits' events, whichever came last."""
+    completed_job(fresh_server, 1)
+    fresh_server.emit("credits.low_balance", {"balance_cents": 40})
+    with fresh_server.client() as client:
+        assert "Page of WebhookEvent<" in shown(client.webhooks.events.list())
+        assert "Page of JobEvent<" in shown(client.webhooks.events.list(type="job.completed"))
+
+
 def test_a_file_and_a_row_by_themselves_fetch_and_read_nothing(
     fresh_server: MockServer, tmp_path: Path
 ) -> None:

@@ -181,12 +181,17 @@ def _page(items: Sequence[Any], *, has_more: bool, config: Config) -> str:
         head = heading("Page of files", count_of(len(items)))
         return gallery(head, zip(shown, media, strict=True), "; ".join(notes))
     rows: list[dict[str, object]] = [dict(item.__repr_args__()) for item in items[:MOST_ROWS]]
-    name = type(items[0]).__name__ if items else ""
     return cell(
-        heading(f"Page of {name}" if name else "Empty page", count_of(len(items), "item")),
+        heading(f"Page of {_name_of(items)}" if items else "Empty page", count_of(len(items), "item")),
         table(rows) if rows else "",
         note("; ".join(notes)) if notes else "",
     )
+
+
+def _name_of(items: Sequence[Any]) -> str:
+    """What they all are: events have a class for each kind."""
+    classes: Sequence[type] = type(items[0]).__mro__
+    return next(each.__name__ for each in classes if all(isinstance(item, each) for item in items))
 
 
 def _fetched(files: Sequence[File], config: Config) -> list[Media]:
