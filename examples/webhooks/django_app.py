@@ -1,5 +1,6 @@
 """A webhook receiver in Django, for any number of processes.
 
+    pip install firsthandapi django
     export FIRSTHAND_WEBHOOK_SECRET=whsec_…
     python django_app.py createcachetable && python django_app.py runserver --noreload 8000
 

@@ -1,5 +1,6 @@
 """A webhook receiver in FastAPI.
 
+    pip install firsthandapi fastapi uvicorn
     export FIRSTHAND_WEBHOOK_SECRET=whsec_…
     uvicorn fastapi_app:app --port 8000
 

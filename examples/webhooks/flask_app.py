@@ -1,5 +1,6 @@
 """A webhook receiver in Flask.
 
+    pip install firsthandapi flask
     export FIRSTHAND_WEBHOOK_SECRET=whsec_…
     flask --app flask_app run --port 8000
 
