@@ -37,11 +37,12 @@ needs_bash = pytest.mark.skipif(
 
 
 def load(path: Path, **replaced: str) -> dict[Any, Any]:
-    """A workflow. What is replaced in its text must stand there once."""
+    """A workflow. An option that is replaced must stand in its text with that value once."""
     text = path.read_text(encoding="utf-8")
-    for old, new in replaced.items():
-        assert text.count(f"--{old} 20000") == 1
-        text = text.replace(f"--{old} 20000", f"--{old} {new}")
+    for option, new in replaced.items():
+        old = {"timeout": "20000", "port": "0"}[option]
+        assert text.count(f"--{option} {old} ") == 1
+        text = text.replace(f"--{option} {old} ", f"--{option} {new} ")
     loaded: dict[Any, Any] = yaml.safe_load(text)
     return loaded
 
@@ -53,6 +54,7 @@ class Runner:
     folder: Path
     repository: Path
     event: str = "push"
+    ref: str = "refs/heads/main"
     attempt: int = 1
     secrets: dict[str, str] = field(default_factory=dict)
     environment: dict[str, str] = field(default_factory=dict)
@@ -145,16 +147,16 @@ class Runner:
             shutil.copytree(self.repository, workspace, dirs_exist_ok=True)
         elif action == "actions/setup-python@v6":
             assert isinstance(options["python-version"], str)  # 3.10 without quotes is 3.1
-        elif action == "actions/cache/restore@v4":
+        elif action == "actions/cache/restore@v5":
             prefix = self.resolve(options["restore-keys"])
             for saved in sorted(cache.glob(f"{prefix}*"), reverse=True)[:1]:
                 shutil.copytree(saved, workspace, dirs_exist_ok=True)
-        elif action == "actions/cache/save@v4":
+        elif action == "actions/cache/save@v5":
             saved = cache / self.resolve(options["key"]) / options["path"]
             if (workspace / options["path"]).exists():
                 saved.parent.mkdir(parents=True)
                 shutil.copy(workspace / options["path"], saved)
-        elif action == "actions/upload-artifact@v4":
+        elif action == "actions/upload-artifact@v7":
             self.artifact = workspace / options["path"]
             assert any(self.artifact.iterdir())
         else:
@@ -163,9 +165,9 @@ class Runner:
     def holds(self, condition: str, *, fine: bool) -> bool:
         if condition in ("always()", "success()"):
             return fine or condition == "always()"
-        compared = re.fullmatch(r"github\.event_name (==|!=) '(\w+)'", condition)
+        compared = re.fullmatch(r"github\.(event_name|ref) == '([\w/]+)'", condition)
         assert compared, f"the runner does not know the condition {condition}"
-        return (self.event == compared[2]) is (compared[1] == "==")
+        return {"event_name": self.event, "ref": self.ref}[compared[1]] == compared[2]
 
     def resolve(self, value: object) -> str:
         known = {
@@ -217,7 +219,7 @@ def test_collect_brings_a_verified_artifact(server: MockServer, repository: Path
     """On main: one job, keyed by the run, its files verified and uploaded; the key is in no output and no file."""
     run = runner(server, repository)
     assert run.run(load(EXAMPLES / "ci" / "collect.yml")), run.output
-    assert run.succeeded[-2:] == ["Verify", "actions/upload-artifact@v4"]
+    assert run.succeeded[-2:] == ["Verify", "actions/upload-artifact@v7"]
     assert run.artifact is not None
     dataset = Dataset.open(run.artifact)
     assert (len(dataset), dataset.verify().ok) == (3, True)
@@ -275,10 +277,31 @@ def test_out_of_credits_is_told_and_a_rerun_goes_on(server: MockServer, reposito
 @needs_bash
 def test_a_pull_request_from_a_fork_is_rehearsed(repository: Path) -> None:
     """Without any secret, and without a word to the service: the bundled server does it."""
-    run = Runner(repository.parent, repository, event="pull_request")
+    run = Runner(repository.parent, repository, event="pull_request", ref="refs/pull/7/merge")
     assert run.run(load(EXAMPLES / "ci" / "collect.yml")), run.output
     assert run.succeeded[-3:] == ["Start the bundled server", "Collect", "Verify"]
     assert "3 files: all as they were" in run.output
+
+
+@needs_bash
+def test_a_server_that_does_not_start_says_why(repository: Path) -> None:
+    """The step fails at once, with what the server said, not later with a missing key."""
+    run = Runner(repository.parent, repository, event="pull_request", ref="refs/pull/7/merge")
+    assert not run.run(load(EXAMPLES / "ci" / "collect.yml", port="65536"))
+    assert "Invalid value for '--port'" in run.output
+    assert "Start the bundled server" not in run.succeeded
+
+
+@needs_bash
+def test_money_is_spent_on_main_alone(server: MockServer, repository: Path) -> None:
+    """Started by hand on another branch, where nobody has reviewed its job.yaml, it orders nothing."""
+    run = runner(server, repository)
+    run.event, run.ref = "workflow_dispatch", "refs/heads/an-idea"
+    assert run.run(load(EXAMPLES / "ci" / "collect.yml"))
+    assert (run.succeeded, server.requests) == ([], [])
+    run.ref = "refs/heads/main"
+    assert run.run(load(EXAMPLES / "ci" / "collect.yml")), run.output
+    assert posts(server) == 1
 
 
 @needs_bash
@@ -286,7 +309,7 @@ def test_an_app_is_tested_on_the_bundled_server(tmp_path: Path) -> None:
     """The workflow of tests at examples/photo_app, without any secret."""
     run = Runner(tmp_path, EXAMPLES / "photo_app", event="pull_request")
     assert run.run(load(EXAMPLES / "ci" / "tests.yml")), run.output
-    assert "6 passed" in run.output
+    assert "7 passed" in run.output
 
 
 def test_an_app_is_tested_as_its_author_does(tmp_path: Path) -> None:
@@ -301,7 +324,7 @@ def test_an_app_is_tested_as_its_author_does(tmp_path: Path) -> None:
         encoding="utf-8",
         timeout=120,
     )
-    assert (done.returncode, "6 passed" in done.stdout) == (0, True), done.stdout + done.stderr
+    assert (done.returncode, "7 passed" in done.stdout) == (0, True), done.stdout + done.stderr
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)

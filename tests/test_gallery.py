@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import hashlib
 import io
 import os
@@ -14,6 +15,7 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -132,6 +134,27 @@ def test_no_plain_text_beside_the_gallery_tells_the_way_to_the_folder(tmp_path: 
     dataset = dataset_of(tmp_path / "signs", ("image/jpeg", picture()))
     assert pretty(dataset) == "<Dataset ['signs', 1 files, no job]>"
     assert str(tmp_path) in repr(dataset)
+
+
+def test_ipython_shows_one_at_full_size_as_the_guide_says(tmp_path: Path) -> None:
+    """Each call that the guide names, with the path of a file: the file itself is in the output, its place is not."""
+    display = pytest.importorskip("IPython.display")
+    formatter = pytest.importorskip("IPython.core.formatters").DisplayFormatter()
+    files = {
+        "Image": ("image/jpeg", picture()),
+        "Audio": ("audio/wav", wav(99)),
+        "Video": ("video/mp4", b"x" * 99),
+    }
+    dataset = dataset_of(tmp_path / "d", *files.values())
+    guide = (Path(__file__).parent.parent / "docs" / "guides" / "notebooks.md").read_text(encoding="utf-8")
+    calls = re.findall(r"`((\w+)\(filename=.*?)`", guide)
+    assert {name for _, name in calls} == set(files)
+    for call, name in calls:
+        path = dataset.path_of(dataset.records[list(files).index(name)])
+        shown_by = {"path": path, name: getattr(display, name)}
+        data, _ = formatter.format(eval(call, shown_by))
+        assert base64.b64encode(files[name][1]).decode() in "".join(str(data).split("\\n"))
+        assert str(tmp_path) not in str(data)
 
 
 def test_without_pillow_small_images_go_in_as_they_are(tmp_path: Path, without_pillow: None) -> None:
@@ -402,6 +425,25 @@ def test_a_storage_that_is_slow_is_given_up(
     assert our_threads() == []
 
 
+def test_pictures_that_take_long_to_make_end_with_the_time(
+    fresh_server: MockServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A page of images that are made to hurt costs no more time than any other."""
+    now = 0.0
+
+    def slow(*_: Any) -> bytes:
+        nonlocal now
+        now += 0.6 * _preview.MOST_SECONDS
+        return picture()
+
+    monkeypatch.setattr(_preview, "time", SimpleNamespace(monotonic=lambda: now))
+    monkeypatch.setattr(_preview, "thumbnail", slow)
+    job_id = completed_job(fresh_server, 4)
+    with fresh_server.client() as client:
+        page = client.files.list(job_id)
+        assert media_in(shown(page)) == ["image/jpeg"] * 2 + ["not shown: it would take too long"] * 2
+
+
 def test_what_is_large_or_unknown_is_not_fetched(
     fresh_server: MockServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -476,6 +518,15 @@ def test_other_pages_are_tables(connect: Connect, fresh_server: MockServer) -> N
     empty = shown(first(client.jobs.list(status="open")))
     assert "Empty page" in empty
     assert "<table" not in empty
+
+
+def test_a_page_of_several_classes_is_called_by_what_they_have_in_common(fresh_server: MockServer) -> None:
+    """Events of a job and of the credits are not a page of credits' events, whichever came last."""
+    completed_job(fresh_server, 1)
+    fresh_server.emit("credits.low_balance", {"balance_cents": 40})
+    with fresh_server.client() as client:
+        assert "Page of WebhookEvent<" in shown(client.webhooks.events.list())
+        assert "Page of JobEvent<" in shown(client.webhooks.events.list(type="job.completed"))
 
 
 def test_a_file_and_a_row_by_themselves_fetch_and_read_nothing(

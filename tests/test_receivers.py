@@ -192,6 +192,8 @@ def test_a_failed_handler_gets_the_event_again(receiver: Receiver) -> None:
     receiver.server.clock.advance(minutes=1)
     (delivery,) = receiver.deliveries(job_id)
     assert (delivery.status, statuses(delivery)) == ("pending", [500, 500])
+    # Why it failed is told where the process writes, whatever the framework's defaults are.
+    assert "completed.txt" in (receiver.folder / "receiver.log").read_text(encoding="utf-8")
     receiver.notes.rmdir()
     receiver.server.clock.advance(minutes=5)
     (delivery,) = receiver.deliveries(job_id)
@@ -297,14 +299,18 @@ def test_rotating_the_secret_loses_nothing(name: str, tmp_path: Path) -> None:
         assert receiver.post_signed(JOB_COMPLETED % ("evt_guess", "guess"), "whsec_guessed") == 400
 
 
+@pytest.mark.parametrize("secret", [None, "", " "], ids=["unset", "empty", "blank"])
 @pytest.mark.parametrize("name", ["fastapi", "flask", "django"])
-def test_without_a_secret_it_does_not_start(name: str, tmp_path: Path) -> None:
+def test_without_a_secret_it_does_not_start(name: str, secret: str | None, tmp_path: Path) -> None:
     """A forgotten variable is told at the start, by its name, not by the first delivery."""
+    environment = {key: value for key, value in os.environ.items() if key != "FIRSTHAND_WEBHOOK_SECRET"}
+    if secret is not None:
+        environment["FIRSTHAND_WEBHOOK_SECRET"] = secret
     shutil.copy(WEBHOOKS / f"{name}_app.py", tmp_path)
     done = subprocess.run(
         [sys.executable, "-c", f"import {name}_app"],
         cwd=tmp_path,
-        env={key: value for key, value in os.environ.items() if key != "FIRSTHAND_WEBHOOK_SECRET"},
+        env=environment,
         capture_output=True,
         encoding="utf-8",
         timeout=60,

@@ -38,10 +38,13 @@ def order_photos(client: FirstHandClient, products: dict[str, str]) -> Orders:
 
 
 def fetch_photos(client: FirstHandClient, orders: Orders, folder: Path) -> dict[str, list[Path]]:
-    """The photos of each completed order, in a folder for each article; what is there is not fetched again."""
+    """The photos of each order that has ended, in a folder for each article; what is there is not fetched again.
+
+    Of one that was cancelled, they are those that people had taken by then, and that are paid for.
+    """
     photos: dict[str, list[Path]] = {}
     for number, job_id in orders.jobs.items():
-        if client.jobs.get(job_id).status == "completed":
+        if client.jobs.get(job_id).status in ("completed", "cancelled"):
             dataset = client.files.download_all(job_id, folder / number)
             photos[number] = [dataset.path_of(record) for record in dataset]
     return photos

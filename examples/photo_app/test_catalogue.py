@@ -57,6 +57,16 @@ def test_photos_can_be_fetched_after_the_download_urls_have_expired(
     assert fetch_photos(firsthand_client, orders, tmp_path).keys() == PRODUCTS.keys()
 
 
+def test_what_was_paid_for_before_a_cancellation_is_fetched(tmp_path: Path) -> None:
+    # A worker driven by hand, in a time that stands still.
+    with MockServer(speed=0, workers=False) as server, server.client() as client:
+        orders = order_photos(client, {"A-1": "blue teapot"})
+        server.submit(orders.jobs["A-1"])
+        server.clock.advance(seconds=15)  # scoring
+        client.jobs.cancel(orders.jobs["A-1"])
+        assert len(fetch_photos(client, orders, tmp_path)["A-1"]) == 1
+
+
 def test_what_the_credits_do_not_suffice_for_is_told(firsthand_server: MockServer) -> None:
     poor = firsthand_server.create_organization(cents=PHOTOS * PRICE_CENTS)
     with firsthand_server.client(api_key=poor.api_key) as client:

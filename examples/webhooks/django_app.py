@@ -1,10 +1,12 @@
 """A webhook receiver in Django, for any number of processes.
 
+    pip install firsthandapi django
     export FIRSTHAND_WEBHOOK_SECRET=whsec_…
     python django_app.py createcachetable && python django_app.py runserver --noreload 8000
 
 The secret is what `client.webhooks.create(url="https://…/webhooks/firsthand")` answered with. After
 `rotate_secret`, set the new one and the old one with a space between, so that what is under way still counts.
+DJANGO_ALLOWED_HOSTS holds the host names of the endpoint's URL; a delivery to any other is a 400.
 
 In a project of yours the settings, the store, the view and the URL go to where such things are;
 `django_app:application` is for a WSGI server.
@@ -28,6 +30,8 @@ from firsthandapi.types import JobEvent
 from firsthandapi.webhooks import EventRouter, unwrap
 
 SECRETS = os.environ["FIRSTHAND_WEBHOOK_SECRET"].split()
+if not SECRETS:
+    raise SystemExit("FIRSTHAND_WEBHOOK_SECRET is empty")
 
 settings.configure(
     SECRET_KEY=os.environ.get("DJANGO_SECRET_KEY", "nothing here is signed with it"),
@@ -35,6 +39,13 @@ settings.configure(
     ROOT_URLCONF=__name__,
     MIDDLEWARE=["django.middleware.common.CommonMiddleware", "django.middleware.csrf.CsrfViewMiddleware"],
     DATA_UPLOAD_MAX_MEMORY_SIZE=1_000_000,  # bytes; an event has a few thousand; more is refused
+    # Outside of DEBUG Django mails errors to ADMINS and prints none: why a handler failed would be told nowhere.
+    LOGGING={
+        "version": 1,
+        "disable_existing_loggers": False,
+        "handlers": {"stderr": {"class": "logging.StreamHandler"}},
+        "root": {"handlers": ["stderr"]},
+    },
     DATABASES={
         "default": {
             "ENGINE": "django.db.backends.sqlite3",

@@ -1,5 +1,6 @@
 """A webhook receiver in FastAPI.
 
+    pip install firsthandapi fastapi uvicorn
     export FIRSTHAND_WEBHOOK_SECRET=whsec_…
     uvicorn fastapi_app:app --port 8000
 
@@ -19,6 +20,8 @@ from firsthandapi.types import JobEvent
 from firsthandapi.webhooks import EventRouter, unwrap
 
 SECRETS = os.environ["FIRSTHAND_WEBHOOK_SECRET"].split()
+if not SECRETS:
+    raise SystemExit("FIRSTHAND_WEBHOOK_SECRET is empty")
 LARGEST_BODY = 1_000_000  # bytes; an event has a few thousand
 
 router = EventRouter()

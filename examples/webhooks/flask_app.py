@@ -1,5 +1,6 @@
 """A webhook receiver in Flask.
 
+    pip install firsthandapi flask
     export FIRSTHAND_WEBHOOK_SECRET=whsec_…
     flask --app flask_app run --port 8000
 
@@ -19,6 +20,8 @@ from firsthandapi.types import JobEvent
 from firsthandapi.webhooks import EventRouter, unwrap
 
 SECRETS = os.environ["FIRSTHAND_WEBHOOK_SECRET"].split()
+if not SECRETS:
+    raise SystemExit("FIRSTHAND_WEBHOOK_SECRET is empty")
 
 router = EventRouter()
 app = Flask(__name__)

@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 
 # A cell is shown within this, whatever the disk and the network do; what is not there by then is not shown.
 MOST_SECONDS: Final = 5.0
+# Of that time, what fetching may take; the rest is for making pictures small, of which a hostile one takes a second.
+_FETCHING: Final = 0.8
 # Of one image on disk that is made smaller.
 LARGEST_READ: Final = 32 * 1024 * 1024
 # Of one file of a page, and of all: a phone's photo has 2 to 4 MB.
@@ -71,6 +73,11 @@ class Budget:
         """The time that is left."""
         return max(self._ends - time.monotonic(), 0.0)
 
+    @property
+    def seconds_to_fetch(self) -> float:
+        """The time that is left for fetching."""
+        return max(self.seconds - (1 - _FETCHING) * MOST_SECONDS, 0.0)
+
     def refuse(self, content_type: str | None, size: int, *, largest_image: int) -> str | None:
         """Why a file of that type and size is not worth getting, or None; an image may have `largest_image` bytes
         if it is made smaller."""
@@ -89,6 +96,8 @@ class Budget:
         if known is None or not begins_like(content, known):
             return _BROKEN
         if self._pillow and known.startswith("image/"):
+            if not self.seconds:
+                return _LATE
             small = thumbnail(self._pillow, content, known)
             if small is None:
                 return "broken, or too large to show here"
@@ -172,12 +181,17 @@ def _page(items: Sequence[Any], *, has_more: bool, config: Config) -> str:
         head = heading("Page of files", count_of(len(items)))
         return gallery(head, zip(shown, media, strict=True), "; ".join(notes))
     rows: list[dict[str, object]] = [dict(item.__repr_args__()) for item in items[:MOST_ROWS]]
-    name = type(items[0]).__name__ if items else ""
     return cell(
-        heading(f"Page of {name}" if name else "Empty page", count_of(len(items), "item")),
+        heading(f"Page of {_name_of(items)}" if items else "Empty page", count_of(len(items), "item")),
         table(rows) if rows else "",
         note("; ".join(notes)) if notes else "",
     )
+
+
+def _name_of(items: Sequence[Any]) -> str:
+    """What they all are: events have a class for each kind."""
+    classes: Sequence[type] = type(items[0]).__mro__
+    return next(each.__name__ for each in classes if all(isinstance(item, each) for item in items))
 
 
 def _fetched(files: Sequence[File], config: Config) -> list[Media]:
@@ -246,7 +260,7 @@ def _fetch(wanted: Mapping[int, Wanted], config: Config, budget: Budget) -> list
         for one in wanted.values():
             engine.submit(one)
         for _ in wanted:
-            outcome = outcomes.get(timeout=budget.seconds)
+            outcome = outcomes.get(timeout=budget.seconds_to_fetch)
             if outcome.error is None:
                 came.append(number_of[outcome.wanted.target])
     except queue.Empty:
