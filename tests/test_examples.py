@@ -76,6 +76,18 @@ def test_each_example_is_tested() -> None:
         assert example.stem in tests or f'"{example.parent.name}"' in tests, example
 
 
+def test_each_example_is_in_the_docs() -> None:
+    """The page of examples names each, and includes every script."""
+    page = (ROOT / "docs" / "examples.md").read_text(encoding="utf-8")
+    for example in EXAMPLES.iterdir():
+        if example.name != "__pycache__":
+            assert f"`{example.name}{'/' if example.is_dir() else ''}`" in page
+    included = re.findall(r'^ *--8<-- "examples/(\S+\.py)"$', page, re.MULTILINE)
+    assert sorted(included) == sorted(
+        path.relative_to(EXAMPLES).as_posix() for path in EXAMPLES.rglob("*.py")
+    )
+
+
 def test_collect_photos(server: MockServer, tmp_path: Path) -> None:
     """Five verified photos, each with its line; a re-run has them and buys nothing."""
     script = str(EXAMPLES / "collect_photos.py")
