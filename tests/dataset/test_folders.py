@@ -322,6 +322,32 @@ def test_a_table_of_nothing_is_one(client: FirstHandClient, tmp_path: Path) -> N
     assert list(pd.read_parquet(empty.to_parquet(tmp_path / "x.parquet")).columns) == [*COLUMNS, "path"]
 
 
+@pytest.mark.parametrize(
+    "formats", [["image/png"], ["audio/wav"], ["video/mp4"], ["image/png", "audio/wav", "video/mp4"]]
+)
+def test_parquet_files_of_several_jobs_are_read_together(
+    client: FirstHandClient, server: MockServer, tmp_path: Path, formats: list[str]
+) -> None:
+    """Their types do not hang on the rows: none, without annotations, with an unknown width, or full."""
+    files: list[Path] = []
+    for come, submitted in (
+        ([], {}),
+        (formats, {"annotations": None}),
+        (formats, {"content": b"?"}),
+        (formats, {}),
+    ):
+        job_id = client.jobs.create(**{**JOB, "accepted_formats": formats}, files_needed=8).id
+        for content_type in come:
+            server.submit(job_id, content_type=content_type, **submitted)
+        server.clock.advance(minutes=1)
+        dataset = client.files.download_all(job_id, tmp_path / job_id)
+        files.append(dataset.to_parquet(tmp_path / f"{job_id}.parquet"))
+    schemas = [pq.read_schema(path) for path in files]
+    assert all(schema.equals(schemas[0]) for schema in schemas)
+    assert schemas[0].names == [*COLUMNS, "path"]
+    assert pq.read_table(files).num_rows == 3 * len(formats)
+
+
 @pytest.mark.parametrize("place", ["missing/x.parquet", "file/x.parquet", "folder"])
 def test_parquet_that_cannot_be_written(dataset: Dataset, tmp_path: Path, place: str) -> None:
     """Is an error of ours, and leaves nothing behind."""

@@ -186,6 +186,9 @@ class Dataset:
     def to_parquet(self, path: str | os.PathLike[str]) -> Path:
         """Write the manifest as a Parquet file, in one step.
 
+        The types of its columns are the same whatever the rows hold, so the files of several jobs of a kind are
+        read together.
+
         Args:
             path: where to.
 
@@ -195,11 +198,13 @@ class Dataset:
         Raises:
             ConfigurationError: pandas or pyarrow is not installed (extra `pandas`), or the file cannot be written.
         """
+        from ._parquet import schema_of
+
         table = self.to_pandas()
         target = Path(path)
         part = target.with_name(f".{target.name}.{token_hex(8)}.part")
         try:
-            table.to_parquet(part, engine="pyarrow", index=False)
+            table.to_parquet(part, engine="pyarrow", index=False, schema=schema_of(self._kinds()))
             part.replace(target)
         except ImportError:
             raise ConfigurationError(
@@ -244,12 +249,14 @@ class Dataset:
         """
         from ._huggingface import rows_with_media
 
-        formats = (self.job.accepted_formats if self.job else None) or []
-        kinds: set[Kind | None] = {kind_of(record.content_type) for record in self.records}
-        kinds.update(map(kind_of, formats))
-        chosen = chosen_kind(kinds, kind)
+        chosen = chosen_kind(self._kinds(), kind)
         records = [record for record in self.records if kind_of(record.content_type) == chosen]
         return rows_with_media(chosen, [(record, self.path_of(record)) for record in records])
+
+    def _kinds(self) -> set[Kind | None]:
+        """What it holds, and what may still come; None for files of no kind."""
+        types = {record.content_type for record in self.records}
+        return {kind_of(name) for name in types.union((self.job and self.job.accepted_formats) or ())}
 
 
 def _job(raw: dict[str, Any]) -> Job:
