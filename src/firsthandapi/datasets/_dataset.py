@@ -39,7 +39,7 @@ class Dataset:
         self.path = path
         self.job = job
         self._manifests = manifests
-        self._places = {record.file_id: m.file(record) for m in manifests for record in m.records.values()}
+        self._places = {_key(record): m.file(record) for m in manifests for record in m.records.values()}
         self.records: list[Record] = [record for m in manifests for record in m.records.values()]
 
     @classmethod
@@ -67,7 +67,7 @@ class Dataset:
 
     def path_of(self, record: Record) -> Path:
         """Where the file of a row is."""
-        return self._places[record.file_id]
+        return self._places[_key(record)]
 
     def __len__(self) -> int:
         return len(self.records)
@@ -153,14 +153,18 @@ class Dataset:
         state = self.verify()
         if not state:
             names = {*state.mismatched, *state.missing}
-            bad = {file_id: path for file_id, path in self._places.items() if self._name_of(path) in names}
-            for path in bad.values():
+            bad = [(key, path) for key, path in self._places.items() if self._name_of(path) in names]
+            for _, path in bad:
                 try:
                     path.unlink(missing_ok=True)
                 except OSError as error:
                     raise _disk.cannot(path, "removed", error) from None
             client.files._refetch(  # pyright: ignore[reportPrivateUsage] # of one house
-                self.job.id, self.path, frozenset(bad), concurrency=concurrency, on_progress=on_progress
+                self.job.id,
+                self.path,
+                frozenset(file_id for (file_id, _), _ in bad),
+                concurrency=concurrency,
+                on_progress=on_progress,
             )
             self.__dict__.update(Dataset.open(self.path).__dict__)
             state = self.verify()
@@ -257,6 +261,11 @@ class Dataset:
         """What it holds, and what may still come; None for files of no kind."""
         types = {record.content_type for record in self.records}
         return {kind_of(name) for name in types.union((self.job and self.job.accepted_formats) or ())}
+
+
+def _key(record: Record) -> tuple[str, str]:
+    """What tells rows apart. A file that changed its type between two runs has a row among each kind."""
+    return record.file_id, record.file_name
 
 
 def _job(raw: dict[str, Any]) -> Job:
