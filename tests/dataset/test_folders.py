@@ -295,6 +295,17 @@ def test_repair_needs_a_job_and_the_sync_client(
 # ── Tables ───────────────────────────────────────────────────────────────────────────────────────────────
 
 
+def test_what_a_stranger_wrote_stays_text_in_the_repr(dataset: Dataset) -> None:
+    """No escape code comes through it, and no key."""
+    job_file = json.loads((dataset.path / JOB_FILE).read_bytes())
+    job_file["job"]["status"] = "\x1b[2J\n" + "fh_live_" + "0" * 32
+    (dataset.path / JOB_FILE).write_text(json.dumps(job_file))
+    shown = repr(Dataset.open(dataset.path))
+    assert shown.isprintable()
+    assert "\\x1b[2J" in shown
+    assert "0" * 32 not in shown
+
+
 def test_a_table_has_a_row_for_each_file(dataset: Dataset) -> None:
     """The manifest's columns, and where the file is."""
     table = dataset.to_pandas()

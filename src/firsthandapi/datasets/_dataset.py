@@ -11,6 +11,7 @@ from secrets import token_hex
 from typing import TYPE_CHECKING, Any
 
 from firsthandapi._core.dataset import COLUMNS, Kind, Progress, Record, Verification, chosen_kind, kind_of
+from firsthandapi._core.masking import mask_secrets
 from firsthandapi.errors import ConfigurationError, InvalidArgumentError
 
 from . import _disk
@@ -79,7 +80,9 @@ class Dataset:
         return self._described(str(self.path))
 
     def _described(self, name: str) -> str:
-        state = "no job" if self.job is None else f"{self.job.id} {self.job.status}"
+        state = "no job" if self.job is None else f"{self.job.id} {mask_secrets(self.job.status)}"
+        # What a stranger wrote must not move the cursor.
+        state = state if state.isprintable() else repr(state)
         return f"<Dataset [{name!r}, {len(self)} files, {state}]>"
 
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:  # noqa: ARG002 # IPython calls it with both
