@@ -66,6 +66,7 @@ class Screen:
         self._printed: dict[str, str] = {}
 
     def show(self, job: Job, summary: SubmissionSummary, newest: list[Submission]) -> None:
+        self._printed.pop("trouble", None)
         if self._draws:
             # One line each, so that the table fits the screen; the reason gives way, and then the id.
             columns = [Column("submission"), Column("status", no_wrap=True), Column("stars", no_wrap=True)]
@@ -81,16 +82,13 @@ class Screen:
         self._line(job.id, totals(job, summary))
 
     def trouble(self, error: Exception) -> None:
-        self._print(plain(f"{error}; trying again"))
+        self._line("trouble", plain(f"{error}; trying again"))  # once, however long it lasts
 
     def _line(self, key: str, line: Text) -> None:
         if self._printed.get(key) != line.plain:
             self._printed[key] = line.plain
-            self._print(line)
-
-    def _print(self, line: Text) -> None:
-        # A log has no width.
-        self._console.print(line, soft_wrap=not self._draws)
+            # A log has no width.
+            self._console.print(line, soft_wrap=not self._draws)
 
 
 def watch(client: FirstHandClient, job_id: str, screen: Screen) -> None:
