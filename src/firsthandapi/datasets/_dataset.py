@@ -54,7 +54,7 @@ class Dataset:
             The dataset; no file is read yet.
 
         Raises:
-            ConfigurationError: there is no dataset, or a row names a file outside the folder.
+            ConfigurationError: there is no dataset, or a row names a file outside the folder or one of another row.
         """
         folder = Path(path)
         job_file = read_job_file(folder)
