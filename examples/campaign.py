@@ -80,7 +80,7 @@ async def main() -> None:
     for city, error in failed.items():
         print(f"{city} is not whole: {error}")
     if failed:
-        raise SystemExit("Run it again to go on with what is missing.")
+        raise SystemExit("Run it again to go on with what is missing; a cancelled job stays as it is.")
 
 
 if __name__ == "__main__":
