@@ -3,9 +3,10 @@
     pip install firsthandapi
     FIRSTHAND_API_KEY=fh_test_… python examples/campaign.py
 
-or, with no account, against `firsthandapi mock-server`, with the two variables that it prints. A job and a folder for
-each city, all at once; what all of them may cost is checked before the first is posted. A city that fails leaves the
-others alone. Stop it and run it again: each city continues its own job, and buys nothing twice.
+or, with no account, against `firsthandapi mock-server`, with the two variables that it prints. With a live key it
+costs $6. A job and a folder for each city, all at once; what all of them may cost is checked before the first is
+posted. A city that fails leaves the others alone. Stop it and run it again: each city continues its own job, and buys
+nothing twice.
 """
 
 import asyncio
@@ -46,18 +47,19 @@ async def collect(client: AsyncFirstHandClient, city: str, state: str) -> FirstH
 
 def summary(city: str) -> tuple[int, str]:
     """What a city has cost so far, and a line of the table: its folder tells, however the job went."""
+    unknown = 0, f"{city:<9} no job known"
     try:
         dataset = Dataset.open(folder_of(city))
     except FirstHandError:
-        return 0, f"{city:<10} no job"
+        return unknown
     job = dataset.job
-    cents = (job.files_approved or 0) * PRICE_CENTS if job else 0
+    if job is None:
+        return unknown
+    cents = (job.files_approved or 0) * PRICE_CENTS
     ratings = [record.ai_star_rating or 0 for record in dataset]
     stars = f"{sum(ratings) / len(ratings):.1f} stars" if ratings else ""
-    return cents, (
-        f"{city:<10} {job.id if job else '':<30}  {job.status if job else 'unknown':<11}"
-        f" {len(dataset):>3} of {FILES_PER_CITY} files  {stars:>9}  ${cents / 100:,.2f}"
-    )
+    files = f"{len(dataset)}/{FILES_PER_CITY} files"
+    return cents, f"{city:<9} {job.id:<30} {job.status:<11} {files:>9} {stars:>9} ${cents / 100:,.2f}"
 
 
 async def main() -> None:
@@ -78,8 +80,13 @@ async def main() -> None:
     for city, error in failed.items():
         print(f"{city} is not whole: {error}")
     if failed:
-        raise SystemExit("Run it again to go on with what is missing.")
+        raise SystemExit("Run it again to go on with what is missing; a cancelled job stays as it is.")
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    try:
+        asyncio.run(main())
+    except FirstHandError as error:
+        raise SystemExit(str(error)) from None
+    except KeyboardInterrupt:
+        raise SystemExit("Stopped. Run it again: each city continues its own job.") from None

@@ -10,6 +10,7 @@ when the job is over or at Ctrl-C, which leaves the job alone. Where there is no
 
 import sys
 import time
+from typing import Any
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -36,12 +37,15 @@ def plain(value: object, style: str = "") -> Text:
 
 
 def cells(submission: Submission) -> tuple[Text, Text, Text, Text]:
-    return (
+    texts = (
         plain(submission.id),
         plain(submission.status, COLOURS.get(submission.status, "")),
         plain("★" * (submission.ai_star_rating or 0)),
         plain(submission.ai_reasoning or ""),
     )
+    for text in texts:
+        text.no_wrap, text.overflow = True, "ellipsis"
+    return texts
 
 
 def totals(job: Job, summary: SubmissionSummary) -> Text:
@@ -58,33 +62,33 @@ class Screen:
     def __init__(self, console: Console, live: Live) -> None:
         self._console = console
         self._live = live
+        self._draws = console.is_terminal and not console.is_dumb_terminal
         self._printed: dict[str, str] = {}
 
     def show(self, job: Job, summary: SubmissionSummary, newest: list[Submission]) -> None:
-        if self._console.is_terminal:
-            names = ("submission", "status", "stars")
-            # One line each, so that the table fits the screen; the reason gives way.
-            columns = [Column(name, no_wrap=True) for name in names]
-            table = Table(*columns, Column("reason", no_wrap=True, ratio=1), expand=True)
+        self._printed.pop("trouble", None)
+        if self._draws:
+            # One line each, so that the table fits the screen; the reason gives way, and then the id.
+            columns = [Column("submission"), Column("status", no_wrap=True), Column("stars", no_wrap=True)]
+            columns.append(Column("reason", ratio=1))
+            table = Table(*columns, expand=True)
             for submission in newest:
                 table.add_row(*cells(submission))
-            self._live.update(Group(table, totals(job, summary)), refresh=True)
+            # The totals first: of what is too high for the screen, the end is cut.
+            self._live.update(Group(totals(job, summary), table), refresh=True)
             return
         for submission in reversed(newest):
             self._line(submission.id, Text(" ").join(cell for cell in cells(submission) if cell))
         self._line(job.id, totals(job, summary))
 
     def trouble(self, error: Exception) -> None:
-        self._print(plain(f"{error}; trying again"))
+        self._line("trouble", plain(f"{error}; trying again"))  # once, however long it lasts
 
     def _line(self, key: str, line: Text) -> None:
         if self._printed.get(key) != line.plain:
             self._printed[key] = line.plain
-            self._print(line)
-
-    def _print(self, line: Text) -> None:
-        # A log has no width.
-        self._console.print(line, soft_wrap=not self._console.is_terminal)
+            # A log has no width.
+            self._console.print(line, soft_wrap=not self._draws)
 
 
 def watch(client: FirstHandClient, job_id: str, screen: Screen) -> None:
@@ -121,6 +125,8 @@ def post(client: FirstHandClient) -> str:
 
 
 def main() -> None:
+    stdout: Any = sys.stdout  # a TextIO to type checkers, which cannot be reconfigured
+    stdout.reconfigure(errors="replace")  # a log may be in an encoding that has no ★
     console = Console()
     try:
         with FirstHandClient() as client, Live(console=console, auto_refresh=False) as live:

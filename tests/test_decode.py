@@ -87,6 +87,16 @@ def test_half_an_envelope(envelope: dict[str, Any], has_more: bool, next_cursor:
     assert (page.data, page.has_more, page.next_cursor) == ([], has_more, next_cursor)
 
 
+@given(st.text(st.characters(categories=["Cs"]) | st.sampled_from('\\"u😀d8'), max_size=8))
+def test_half_a_character_costs_nothing_else(text: str) -> None:
+    """Half of an emoji, where text was cut, reads as U+FFFD; all around it is as it was sent."""
+    content = json.dumps({"data": [{**JOB, "title": text}, JOB]}).encode()
+    first, second = decode_page(types.Job, content, RESPONSE).data
+    # As UTF-16 a pair of halves is a whole.
+    assert first.title == text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    assert second.id == "job_1"
+
+
 @pytest.mark.parametrize(
     "content",
     [

@@ -336,6 +336,14 @@ def test_no_annotations() -> None:
     assert read(types.File, id="file_1", annotations=None).annotations is None
 
 
+@pytest.mark.parametrize(
+    ("sent", "read_as"), [("", None), (" ", None), (None, None), (" AB12\n", "ab12"), ("ab12", "ab12")]
+)
+def test_hash_has_one_spelling(sent: str | None, read_as: str | None) -> None:
+    """A hash is compared in several places: it is lower-case, and an empty one is none."""
+    assert read(types.File, id="file_1", content_hash=sent).content_hash == read_as
+
+
 @pytest.mark.parametrize("annotations", [IMAGE, AUDIO, VIDEO, {"type": "hologram"}, [1], None])
 def test_dumped_file_reads_back(annotations: Any) -> None:
     """A file's dump, in Python or JSON, gives the same file again."""

@@ -295,6 +295,17 @@ def test_repair_needs_a_job_and_the_sync_client(
 # ── Tables ───────────────────────────────────────────────────────────────────────────────────────────────
 
 
+def test_what_a_stranger_wrote_stays_text_in_the_repr(dataset: Dataset) -> None:
+    """No escape code comes through it, and no key."""
+    job_file = json.loads((dataset.path / JOB_FILE).read_bytes())
+    job_file["job"]["status"] = "\x1b[2J\n" + "fh_live_" + "0" * 32
+    (dataset.path / JOB_FILE).write_text(json.dumps(job_file))
+    shown = repr(Dataset.open(dataset.path))
+    assert shown.isprintable()
+    assert "\\x1b[2J" in shown
+    assert "0" * 32 not in shown
+
+
 def test_a_table_has_a_row_for_each_file(dataset: Dataset) -> None:
     """The manifest's columns, and where the file is."""
     table = dataset.to_pandas()
@@ -320,6 +331,32 @@ def test_a_table_of_nothing_is_one(client: FirstHandClient, tmp_path: Path) -> N
     empty = client.files.download_all(job_id, tmp_path / "empty")
     assert len(empty.to_pandas()) == 0
     assert list(pd.read_parquet(empty.to_parquet(tmp_path / "x.parquet")).columns) == [*COLUMNS, "path"]
+
+
+@pytest.mark.parametrize(
+    "formats", [["image/png"], ["audio/wav"], ["video/mp4"], ["image/png", "audio/wav", "video/mp4"]]
+)
+def test_parquet_files_of_several_jobs_are_read_together(
+    client: FirstHandClient, server: MockServer, tmp_path: Path, formats: list[str]
+) -> None:
+    """Their types do not hang on the rows: none, without annotations, with an unknown width, or full."""
+    files: list[Path] = []
+    for come, submitted in (
+        ([], {}),
+        (formats, {"annotations": None}),
+        (formats, {"content": b"?"}),
+        (formats, {}),
+    ):
+        job_id = client.jobs.create(**{**JOB, "accepted_formats": formats}, files_needed=8).id
+        for content_type in come:
+            server.submit(job_id, content_type=content_type, **submitted)
+        server.clock.advance(minutes=1)
+        dataset = client.files.download_all(job_id, tmp_path / job_id)
+        files.append(dataset.to_parquet(tmp_path / f"{job_id}.parquet"))
+    schemas = [pq.read_schema(path) for path in files]
+    assert all(schema.equals(schemas[0]) for schema in schemas)
+    assert schemas[0].names == [*COLUMNS, "path"]
+    assert pq.read_table(files).num_rows == 3 * len(formats)
 
 
 @pytest.mark.parametrize("place", ["missing/x.parquet", "file/x.parquet", "folder"])

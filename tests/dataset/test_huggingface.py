@@ -156,6 +156,19 @@ def test_a_mixed_job_gives_a_dataset_for_each_kind(server: MockServer, tmp_path:
             assert len(there) == (1 if kind == "image" or name == "all" else 0)
 
 
+def test_a_file_that_changed_its_kind_keeps_both_places(server: MockServer, tmp_path: Path) -> None:
+    """Of two rows with one id, each among its kind, either has its own file."""
+    dataset = collected(server, tmp_path / "job", ["image/png", "video/mp4"])
+    image, video = sorted(dataset, key=lambda record: record.content_type or "")
+    renamed = {**vars(video), "file_id": image.file_id, "file_name": f"data/{image.file_id}.mp4"}
+    (dataset.path / "video" / renamed["file_name"]).write_bytes(dataset.path_of(video).read_bytes())
+    (dataset.path / "video" / MANIFEST).write_text(json.dumps(renamed) + "\n")
+    dataset = Dataset.open(dataset.path)
+    for kind in ("image", "video"):
+        (row,) = undecoded(dataset.to_huggingface(kind=kind), kind)
+        assert hashlib.sha256(Path(row[kind]["path"]).read_bytes()).hexdigest() == row["sha256"]
+
+
 def test_a_kind_that_the_job_does_not_take_is_refused(server: MockServer, tmp_path: Path) -> None:
     """A slip is an error, not an empty dataset."""
     dataset = collected(server, tmp_path / "job", ["image/png"])

@@ -160,6 +160,21 @@ def test_a_record_can_be_a_key() -> None:
     assert len({row, replace(row), replace(row, file_id="file_2")}) == 2
 
 
+@pytest.mark.parametrize(
+    ("second", "named"),
+    [
+        ({}, "file_id file_1"),
+        ({"file_name": "data/file_2.jpg"}, "file_id file_1"),
+        ({"file_id": "file_2"}, "file_name data/file_1.jpg"),
+    ],
+)
+def test_a_file_has_one_row(second: dict[str, str], named: str) -> None:
+    """Two rows of one file would count it twice, or give it another's labels: the error names it and both lines."""
+    with pytest.raises(ConfigurationError, match=rf"line 3: {named} stands in line 1, too; take one"):
+        parse_manifest(lines(ROW) + b"\n" + lines({**ROW, **second}))
+    assert len(parse_manifest(lines(ROW, {**ROW, "file_id": "file_2", "file_name": "data/file_2.jpg"}))) == 2
+
+
 # ── Annotations ──────────────────────────────────────────────────────────────────────────────────────────
 
 

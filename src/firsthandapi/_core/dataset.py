@@ -258,10 +258,24 @@ def parse_manifest(content: bytes) -> list[Record]:
     A last line without its line break is what a crash leaves: its file will be looked at again.
 
     Raises:
-        ConfigurationError: a row is not one of ours, or names a file outside its folder.
+        ConfigurationError: a row is not one of ours, names a file outside its folder, or one of another row.
     """
-    lines = content.split(b"\n")
-    return [_parse_row(line, number) for number, line in enumerate(lines[:-1], 1) if line.strip()]
+    records: list[Record] = []
+    first_seen: dict[str, int] = {}
+    for number, line in enumerate(content.split(b"\n")[:-1], 1):
+        if not line.strip():
+            continue
+        record = _parse_row(line, number)
+        # An id has no slash, so it is never taken for a name.
+        for column in ("file_id", "file_name"):
+            value: str = getattr(record, column)
+            if (first := first_seen.setdefault(value, number)) != number:
+                raise ConfigurationError(
+                    f"{MANIFEST}, line {number}: {column} {value} stands in line {first}, too; "
+                    "take one of the two lines out"
+                )
+        records.append(record)
+    return records
 
 
 def _parse_row(line: bytes, number: int) -> Record:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
@@ -24,6 +25,8 @@ T = TypeVar("T")
 # Enough to see what is wrong; a page of a hundred bad items has a thousand paths.
 _MOST_FIELDS = 10
 _MOST_ERRORS = 10_000
+# An escape in JSON text: half a character in the group, whole ones and all others to step over.
+_ESCAPE = re.compile(rb"\\(?:u[dD][89abAB]..\\u[dD][c-fC-F]..|(u[dD][89a-fA-F]..)|.)", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -141,8 +144,19 @@ def _validated(model_type: type[Model], as_page: bool, content: bytes, response:
         problems = error.errors(include_url=False, include_context=False, include_input=False) if few else []
     # Out here, so that the pydantic error, which quotes the input, is not chained to ours.
     if problems and problems[0]["type"] == "json_invalid":
+        mended = _without_halves(content)
+        if mended != content:
+            return _validated(model_type, as_page, mended, response)
         raise _not_json(content, response)
     raise _misfit(model_type.__name__, as_page, [problem["loc"] for problem in problems], content, response)
+
+
+def _without_halves(content: bytes) -> bytes:
+    """JSON text with U+FFFD for each half of a character.
+
+    A service that cuts text to a length in UTF-16 leaves one of an emoji; it must not cost the whole list.
+    """
+    return _ESCAPE.sub(lambda found: rb"\ufffd" if found[1] else found[0], content)
 
 
 def _not_json(content: bytes, response: ApiResponse | None) -> UnexpectedResponseError:

@@ -11,6 +11,7 @@ from secrets import token_hex
 from typing import TYPE_CHECKING, Any
 
 from firsthandapi._core.dataset import COLUMNS, Kind, Progress, Record, Verification, chosen_kind, kind_of
+from firsthandapi._core.masking import mask_secrets
 from firsthandapi.errors import ConfigurationError, InvalidArgumentError
 
 from . import _disk
@@ -39,7 +40,7 @@ class Dataset:
         self.path = path
         self.job = job
         self._manifests = manifests
-        self._places = {record.file_id: m.file(record) for m in manifests for record in m.records.values()}
+        self._places = {_key(record): m.file(record) for m in manifests for record in m.records.values()}
         self.records: list[Record] = [record for m in manifests for record in m.records.values()]
 
     @classmethod
@@ -53,7 +54,7 @@ class Dataset:
             The dataset; no file is read yet.
 
         Raises:
-            ConfigurationError: there is no dataset, or a row names a file outside the folder.
+            ConfigurationError: there is no dataset, or a row names a file outside the folder or one of another row.
         """
         folder = Path(path)
         job_file = read_job_file(folder)
@@ -67,7 +68,7 @@ class Dataset:
 
     def path_of(self, record: Record) -> Path:
         """Where the file of a row is."""
-        return self._places[record.file_id]
+        return self._places[_key(record)]
 
     def __len__(self) -> int:
         return len(self.records)
@@ -79,7 +80,9 @@ class Dataset:
         return self._described(str(self.path))
 
     def _described(self, name: str) -> str:
-        state = "no job" if self.job is None else f"{self.job.id} {self.job.status}"
+        state = "no job" if self.job is None else f"{self.job.id} {mask_secrets(self.job.status)}"
+        # What a stranger wrote must not move the cursor.
+        state = state if state.isprintable() else repr(state)
         return f"<Dataset [{name!r}, {len(self)} files, {state}]>"
 
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:  # noqa: ARG002 # IPython calls it with both
@@ -153,14 +156,18 @@ class Dataset:
         state = self.verify()
         if not state:
             names = {*state.mismatched, *state.missing}
-            bad = {file_id: path for file_id, path in self._places.items() if self._name_of(path) in names}
-            for path in bad.values():
+            bad = [(key, path) for key, path in self._places.items() if self._name_of(path) in names]
+            for _, path in bad:
                 try:
                     path.unlink(missing_ok=True)
                 except OSError as error:
                     raise _disk.cannot(path, "removed", error) from None
             client.files._refetch(  # pyright: ignore[reportPrivateUsage] # of one house
-                self.job.id, self.path, frozenset(bad), concurrency=concurrency, on_progress=on_progress
+                self.job.id,
+                self.path,
+                frozenset(file_id for (file_id, _), _ in bad),
+                concurrency=concurrency,
+                on_progress=on_progress,
             )
             self.__dict__.update(Dataset.open(self.path).__dict__)
             state = self.verify()
@@ -186,6 +193,9 @@ class Dataset:
     def to_parquet(self, path: str | os.PathLike[str]) -> Path:
         """Write the manifest as a Parquet file, in one step.
 
+        The types of its columns are the same whatever the rows hold, so the files of several jobs of a kind are
+        read together.
+
         Args:
             path: where to.
 
@@ -195,11 +205,13 @@ class Dataset:
         Raises:
             ConfigurationError: pandas or pyarrow is not installed (extra `pandas`), or the file cannot be written.
         """
+        from ._parquet import schema_of
+
         table = self.to_pandas()
         target = Path(path)
         part = target.with_name(f".{target.name}.{token_hex(8)}.part")
         try:
-            table.to_parquet(part, engine="pyarrow", index=False)
+            table.to_parquet(part, engine="pyarrow", index=False, schema=schema_of(self._kinds()))
             part.replace(target)
         except ImportError:
             raise ConfigurationError(
@@ -244,12 +256,19 @@ class Dataset:
         """
         from ._huggingface import rows_with_media
 
-        formats = (self.job.accepted_formats if self.job else None) or []
-        kinds: set[Kind | None] = {kind_of(record.content_type) for record in self.records}
-        kinds.update(map(kind_of, formats))
-        chosen = chosen_kind(kinds, kind)
+        chosen = chosen_kind(self._kinds(), kind)
         records = [record for record in self.records if kind_of(record.content_type) == chosen]
         return rows_with_media(chosen, [(record, self.path_of(record)) for record in records])
+
+    def _kinds(self) -> set[Kind | None]:
+        """What it holds, and what may still come; None for files of no kind."""
+        types = {record.content_type for record in self.records}
+        return {kind_of(name) for name in types.union((self.job and self.job.accepted_formats) or ())}
+
+
+def _key(record: Record) -> tuple[str, str]:
+    """What tells rows apart. A file that changed its type between two runs has a row among each kind."""
+    return record.file_id, record.file_name
 
 
 def _job(raw: dict[str, Any]) -> Job:

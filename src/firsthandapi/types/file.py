@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, cast
 
-from pydantic import BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from ._base import Items, Model, Tolerant, UtcDatetime
 from .enums import OpenMediaFormat
@@ -221,6 +221,11 @@ Annotations = Annotated[
 ]
 
 
+def _plain_hash(value: str) -> str | None:
+    """One spelling of a hash, so that two can be compared; an empty one says nothing."""
+    return value.strip().lower() or None
+
+
 class File(Model):
     """An approved file (contract §3 "File").
 
@@ -234,7 +239,7 @@ class File(Model):
         duration_seconds: how long it plays, in seconds; audio and video only.
         width: in pixels; image and video only.
         height: in pixels; image and video only.
-        content_hash: its SHA-256, in hex.
+        content_hash: its SHA-256, in lower-case hex.
         original_filename: the worker's name for it. Never use it as a path.
         captured_at: when it was captured.
         ai_star_rating: the score, 1 to 5.
@@ -256,7 +261,7 @@ class File(Model):
     duration_seconds: float | None = None
     width: int | None = None
     height: int | None = None
-    content_hash: str | None = None
+    content_hash: Annotated[str, AfterValidator(_plain_hash)] | None = None
     original_filename: str | None = None
     captured_at: UtcDatetime | None = None
     ai_star_rating: int | None = None

@@ -1,0 +1,34 @@
+"""What the columns of a Parquet file of a manifest are, whatever its rows hold."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, cast
+
+from firsthandapi._core.dataset import KINDS, Kind, column_types
+
+
+def schema_of(kinds: Iterable[Kind | None]) -> Any:
+    """The `pyarrow.Schema` for files of these kinds: the manifest's columns, then `path`.
+
+    Told from the rows, a column that is empty in one file could not be read together with another's.
+    """
+    import pyarrow  # type: ignore[import-untyped] # it has no types of its own
+
+    pa: Any = pyarrow
+    here = set(kinds)
+    # A file of no kind has no annotations, and a column of no keys cannot be written.
+    tables = [column_types(kind) for kind in KINDS if kind in here or not here & set(KINDS)]
+    columns = {**tables[0], "path": str}
+    # Keys that two kinds share are of one type.
+    columns["annotations"] = {key: shape for table in tables for key, shape in table["annotations"].items()}
+    return pa.schema([(name, _arrow(pa, shape)) for name, shape in columns.items()])
+
+
+def _arrow(pa: Any, shape: Any) -> Any:
+    if isinstance(shape, dict):
+        members = cast("dict[str, Any]", shape)
+        return pa.struct([(name, _arrow(pa, member)) for name, member in members.items()])
+    if isinstance(shape, list):
+        return pa.list_(_arrow(pa, cast("Any", shape)[0]))
+    return {str: pa.string, int: pa.int64, float: pa.float64, bool: pa.bool_}[shape]()
