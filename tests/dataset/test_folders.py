@@ -232,6 +232,9 @@ def test_repair_fetches_the_bad_ones_only(
     dataset: Dataset, client: FirstHandClient, server: MockServer
 ) -> None:
     """Each once; the list is read as far as need be; the progress is told."""
+    assert dataset.job is not None
+    listed = {file.id: number for number, file in enumerate(client.files.list(dataset.job.id))}
+    dataset.records.sort(key=lambda record: listed[record.file_id])  # so that one is on the second page
     bad = spoil_three(dataset)
     since = len(server.requests)
     told: list[Progress] = []
