@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from .output import AsJson, client, print_json
 from .progress import progress
-from .spec import load_spec
+from .spec import job_fields
 
 if TYPE_CHECKING:
     from firsthandapi import Dataset
@@ -40,16 +40,15 @@ def collect(
 
     Example: firsthandapi collect --spec job.yaml --dest signs
     """
-    fields = load_spec(spec)
-    for name, value in (("max_spend_cents", max_spend_cents), ("idempotency_key", idempotency_key)):
-        if value is not None:
-            fields[name] = value
+    fields = job_fields(spec, idempotency_key=idempotency_key, max_spend_cents=max_spend_cents)
     price = fields.get("price_per_file_cents")
     with (
         client() as api,
         progress(dest, price if isinstance(price, int) else None, quiet=as_json) as on_progress,
     ):
-        dataset = _call(api.jobs.collect, dest, timeout, concurrency, on_progress, fields)
+        dataset = api.jobs.collect(
+            dest, timeout=timeout, concurrency=concurrency, on_progress=on_progress, **fields
+        )
     tell(dataset, as_json=as_json)
 
 
@@ -103,17 +102,3 @@ def tell(dataset: Dataset, *, as_json: bool) -> None:
         )
     else:
         typer.echo(f"{len(dataset)} files in {dataset.path}, each verified")
-
-
-def _call(
-    collect: Any, dest: Path, timeout: float, concurrency: int, on_progress: Any, fields: dict[str, Any]
-) -> Any:
-    # The file's names are the caller's: one that collect does not know is a mistake in the file.
-    from firsthandapi.errors import ConfigurationError
-
-    reserved = {"dest", "timeout", "concurrency", "on_progress"} & fields.keys()
-    if reserved:
-        raise ConfigurationError(
-            f"--spec: {', '.join(sorted(reserved))} is an option of the command, not of the job"
-        )
-    return collect(dest, timeout=timeout, concurrency=concurrency, on_progress=on_progress, **fields)
