@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -262,6 +263,71 @@ def test_a_strangers_spec_cannot_write_to_the_terminal(cli: Cli, tmp_path: Path)
     assert "\\u001b[2J" in run.err
     assert "\x1b" not in run.err
     assert run.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("collect", "--spec", "job.yaml", "--dest", ""), "it is empty"),
+        (("files", "download", "job_1", "--dest", ""), "it is empty"),
+        (("verify", ""), "it is empty"),
+        (("demo", "--dest", "s3://bucket/signs"), "not a URL"),
+        (("verify", "s3://bucket/signs"), "not a URL"),
+    ],
+)
+def test_a_folder_has_a_name(cli: Cli, arguments: tuple[str, ...], told: str) -> None:
+    """A variable that is not set does not mean the current folder, nor a URL a folder called s3."""
+    run = cli(*arguments)
+    assert (run.code, run.out) == (2, "")
+    assert told in run.err
+
+
+def test_output_that_finds_no_room_is_one_line_and_exit_1(
+    cli: Cli, fresh_server: MockServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A full disk behind `>` is told of, not dumped."""
+
+    def full(*_: object, **__: object) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    class Full:
+        encoding = "utf-8"
+        isatty, flush, write = (lambda _: False), full, full
+
+    cli.at(fresh_server)
+    for arguments in (("whoami",), ("keys", "list"), ("whoami", "--json")):
+        with monkeypatch.context() as here:
+            here.setattr(sys, "stdout", Full())
+            run = cli(*arguments)
+        assert run.code == 1
+        assert run.err == f"firsthandapi: standard output cannot be written: {os.strerror(errno.ENOSPC)}\n"
+
+
+@pytest.mark.parametrize("arguments", [("whoami",), ("whoami", "--json"), ("jobs", "list"), ("--version",)])
+def test_a_closed_output_is_no_error(
+    cli: Cli, fresh_server: MockServer, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...]
+) -> None:
+    """What was started with `>&-` does its work, and an error has its exit code."""
+    cli.at(fresh_server)
+    for name in ("stdout", "stderr"):
+        monkeypatch.setattr(sys, name, None)
+    assert cli(*arguments).code == 0
+    monkeypatch.setattr(sys, "stdout", None)
+    assert cli("jobs", "get", "job_DOESNOTEXIST").code == 1
+
+
+def test_ctrl_c_at_the_very_start_is_no_traceback() -> None:
+    """Also while the command itself is still being loaded it is exit code 130."""
+    code = (
+        "import sys\n"
+        "class Impatient:\n"
+        "    def find_spec(self, name, *_):\n"
+        "        if name == 'firsthandapi.cli.app': raise KeyboardInterrupt\n"
+        "sys.meta_path.insert(0, Impatient())\n"
+        "from firsthandapi.cli import main; main()"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert (run.returncode, run.stdout, run.stderr) == (130, "", "")
 
 
 needs_a_terminal = pytest.mark.skipif(os.name == "nt", reason="it takes a pseudo-terminal")

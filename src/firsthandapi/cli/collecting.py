@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from .options import local_folder
 from .output import AsJson, client, print_json
 from .progress import progress
 from .spec import job_fields
@@ -14,7 +15,9 @@ from .spec import job_fields
 if TYPE_CHECKING:
     from firsthandapi import Dataset
 
-Dest = Annotated[Path, typer.Option(help="The folder; made if it is not there.")]
+Dest = Annotated[
+    Path, typer.Option(parser=local_folder, metavar="DIR", help="The folder; made if it is not there.")
+]
 Spec = Annotated[
     Path, typer.Option(help="The job: a YAML, JSON or TOML file with the arguments of jobs.create.")
 ]
@@ -53,7 +56,12 @@ def collect(
 
 
 def verify(
-    folder: Annotated[Path, typer.Argument(help="A folder that collect or files download made.")],
+    folder: Annotated[
+        Path,
+        typer.Argument(
+            parser=local_folder, metavar="DIR", help="A folder that collect or files download made."
+        ),
+    ],
     as_json: AsJson = False,
 ) -> None:
     """Read every file of a folder and hold it against the manifest.
