@@ -64,6 +64,12 @@ def test_every_help_page_fits_80_columns(
         assert "firsthandapi " + " ".join(words) in page.partition("Usage:")[2].partition("\n")[2]
 
 
+@pytest.mark.parametrize("words", [*commands()], ids=" ".join)
+def test_no_secret_is_an_option(cli: Cli, words: tuple[str, ...]) -> None:
+    """Every user of a machine sees the arguments of its processes, and shells remember them."""
+    assert not re.search(r"--\S*(secret|api-key|token|password)", cli(*words, "--help").out)
+
+
 def test_the_root_help_shows_groups_and_exit_codes(cli: Cli) -> None:
     """A newcomer sees where to start, a CI what the codes mean."""
     page = cli("--help").out
@@ -275,8 +281,11 @@ def test_a_strangers_spec_cannot_write_to_the_terminal(cli: Cli, tmp_path: Path)
         (("verify", "s3://bucket/signs"), "not a URL"),
     ],
 )
-def test_a_folder_has_a_name(cli: Cli, arguments: tuple[str, ...], told: str) -> None:
+def test_a_folder_has_a_name(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], told: str
+) -> None:
     """A variable that is not set does not mean the current folder, nor a URL a folder called s3."""
+    monkeypatch.chdir(tmp_path)
     run = cli(*arguments)
     assert (run.code, run.out) == (2, "")
     assert told in run.err
