@@ -182,12 +182,13 @@ def test_a_429() -> None:
     error = make(
         429,
         b"",
-        (b"retry-after", b"7"),
+        (b"retry-after", b"6.5"),
         (b"x-ratelimit-limit", b"100"),
         (b"x-ratelimit-remaining", b"0"),
         reset,
     )
-    assert error.retry_after == 7
+    assert error.retry_after == 6.5
+    assert "wait 7 s" in error.message
     assert error.rate_limit.limit == 100
     assert not error.rate_limit
     bare = make(429)
@@ -220,7 +221,8 @@ def test_a_redirect_says_so(status: int) -> None:
     ("status", "advice"),
     [
         (401, "FIRSTHAND_API_KEY"),
-        (403, r"client\.me\(\)"),
+        (402, r"client\.billing\.purchase\(\) or `firsthandapi purchase`"),
+        (403, r"client\.me\(\) or `firsthandapi whoami`"),
         (404, "environment"),
         (410, "upgrade"),
         (429, "wait"),
