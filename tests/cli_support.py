@@ -57,15 +57,15 @@ class Cli:
         return Ran(int(str(ended.value.code or 0)), captured.out, captured.err)
 
 
-def on_terminal(*arguments: str, cwd: Path, **environment: str) -> str:
-    """What a person sees on a terminal of 80 columns, escape sequences included."""
+def on_terminal(*arguments: str, cwd: Path, columns: int = 80, **environment: str) -> str:
+    """What a person sees on a terminal, escape sequences included."""
     import fcntl
     import pty
     import struct
     import termios
 
     ours, theirs = pty.openpty()
-    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 50, 80, 0, 0))
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
     process = subprocess.Popen(
         [sys.executable, "-c", _START, *arguments],
         cwd=cwd,

@@ -360,6 +360,11 @@ def test_a_terminal_gets_whole_ids_and_wrapped_texts(fresh_server: MockServer, t
     plain = _STYLE.sub("", listed).splitlines()
     assert plain[2].startswith(f"{job.id}  open    0 of 2  $1.00  20")
     assert plain[3] == "    \\u001b[2Jred"
+    narrow = _STYLE.sub("", on_terminal("jobs", "list", cwd=tmp_path, columns=50, **place)).splitlines()
+    assert narrow[:3] == ["id                              status  files", "    cost   created", "    title"]
+    assert narrow[3] == f"{job.id}  open    0 of 2"
+    assert narrow[4].startswith("    $1.00  20")
+    assert all(len(line) <= 50 for line in narrow)
     shown = on_terminal("jobs", "get", job.id, cwd=tmp_path, **place).splitlines()
     assert all(len(line) <= 80 for line in shown)
     assert shown[-1].startswith("             ")

@@ -135,7 +135,8 @@ def print_table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> None
     """Many things: a line for each, under a header.
 
     An id, a time or a sum cut in two can be neither read nor copied, so only the last column is ever wrapped;
-    on a terminal with no room for it, it stands below the others.
+    on a terminal with no room for it, it stands below the others, which themselves go on below where there is
+    no room for them.
     """
     listed = [["" if value is None else printable(value) for value in row] for row in rows]
     if not listed:
@@ -146,11 +147,16 @@ def print_table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> None
     columns = [*zip(header, *listed, strict=True)][:-1]
     widths = [max(map(cell_len, column)) for column in columns]
     used = sum(widths) + 2 * len(widths)
-    indent = 4 if shutil.get_terminal_size().columns - used < _NARROWEST else None
+    room = shutil.get_terminal_size().columns if sys.stdout.isatty() else 1_000_000
+    indent = 4 if room - used < _NARROWEST else None
     for number, (*cells, last) in enumerate([header, *listed]):
-        start = "".join(
-            f"{cell}{' ' * (width - cell_len(cell))}  " for cell, width in zip(cells, widths, strict=True)
-        )
+        start, place = "", 0
+        for cell, width in zip(cells, widths, strict=True):
+            if place and place + width > room:
+                start = f"{start.rstrip()}\n    "
+                place = 4
+            start += f"{cell}{' ' * (width - cell_len(cell))}  "
+            place += width + 2
         print_hanging(start, last, style="" if number else "bold", indent=indent)
 
 
