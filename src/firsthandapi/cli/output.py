@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar, cast
 import typer
 
 if TYPE_CHECKING:
-    from firsthandapi import FirstHandClient
+    from firsthandapi import FirstHandClient, Page
     from firsthandapi.types import Model
 
 T = TypeVar("T")
@@ -160,9 +160,12 @@ def print_table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> None
         print_hanging(start, last, style="" if number else "bold", indent=indent)
 
 
-def first(items: Iterable[T], limit: int) -> list[T]:
-    """The first `limit` of a list that may be long."""
-    return list(islice(items, limit))
+def first(page: Page[T], limit: int) -> list[T]:
+    """The first `limit` of a list that may be long; who reads them learns that they are not all."""
+    found = list(islice(page, limit))
+    if page.has_more and len(found) == limit:
+        note(f"These are the first {limit}; --limit raises that.")
+    return found
 
 
 def dollars(cents: int | None) -> str | None:
