@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from cli_support import start
 from firsthandapi.testing import MockServer
 
 SPEC = {
@@ -158,6 +160,27 @@ def test_a_timeout_exits_with_3(tmp_path: Path) -> None:
             server, tmp_path, "collect", "--spec", "job.yaml", "--dest", "signs", "--timeout", "0.5"
         )
     assert run.returncode == 3, run.stderr
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows cannot send Ctrl-C to one child")
+@pytest.mark.parametrize(
+    "arguments", [("collect", "--spec", "job.yaml", "--dest", "signs"), ("jobs", "wait")], ids=" ".join
+)
+def test_ctrl_c_exits_with_130_and_the_next_run_continues(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    """In the middle of a wait it is no traceback, and the same command goes on with the same job."""
+    (tmp_path / "job.yaml").write_text(YAML, encoding="utf-8")
+    with MockServer(workers=False) as server, server.client() as client:
+        if arguments[0] == "jobs":
+            arguments = (*arguments, client.jobs.create(**SPEC).id)  # type: ignore[arg-type] # a dict of all fields
+        place = {"FIRSTHAND_BASE_URL": server.url, "FIRSTHAND_API_KEY": server.api_key}
+        for _ in range(2):
+            process = start(*arguments, cwd=tmp_path, **place)
+            assert process.stderr is not None
+            assert "0 of 3 files" in process.stderr.readline()
+            process.send_signal(signal.SIGINT)
+            assert process.communicate(timeout=30) == ("", "")
+            assert process.returncode == 130
+        assert len([*client.jobs.list()]) == 1
 
 
 @pytest.mark.parametrize(

@@ -195,9 +195,10 @@ def test_hostile_text_is_shown_and_not_obeyed(capsys: pytest.CaptureFixture[str]
     print_table(("id", "name"), [("1", HOSTILE)])
     print_facts([("title", HOSTILE)])
     print_line(["1", HOSTILE, None])
+    print_facts([(HOSTILE, "a name may be a stranger's too")])
     shown = capsys.readouterr().out
     assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e]", shown)
-    assert shown.count("\\u001b]0;owned") == 3
+    assert shown.count("\\u001b]0;owned") == 4
     assert not any(line.startswith("status") for line in shown.splitlines())
     assert printable("Straße 東京 👩‍👧 é") == "Straße 東京 👩‍👧 é"
 
@@ -259,6 +260,20 @@ def test_signed_urls_are_left_out_at_any_depth_but_not_of_metadata(
             metadata=metadata,
         )
     assert json.loads(cli.at(fresh_server)("jobs", "get", job.id, "--json").out)["metadata"] == metadata
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere names of files are text")
+def test_a_strangers_folder_cannot_write_to_the_terminal(cli: Cli, tmp_path: Path) -> None:
+    """What lies in a folder that somebody sent has names of their choice, not all of them text."""
+    data = tmp_path / "data"
+    data.mkdir()
+    (tmp_path / "metadata.jsonl").write_bytes(b"")
+    (data / "\x1b]0;owned\x07").write_bytes(b"")
+    Path(os.fsdecode(os.fsencode(data) + b"/\xff")).write_bytes(b"")
+    run = cli("verify", str(tmp_path))
+    assert run.code == 0
+    assert "extra       data/\\u001b]0;owned\\u0007\n" in run.out
+    assert "extra       data/\\udcff\n" in run.out
 
 
 def test_a_strangers_spec_cannot_write_to_the_terminal(cli: Cli, tmp_path: Path) -> None:

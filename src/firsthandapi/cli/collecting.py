@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from .options import local_folder
-from .output import AsJson, client, print_json
+from .output import AsJson, client, print_json, print_line
 from .progress import progress
 from .spec import job_fields
 
@@ -91,7 +91,7 @@ def verify(
             ("extra", state.extra),
         ):
             for name in names:
-                typer.echo(f"{what:<10}  {name}")
+                print_line((f"{what:<10}", name))
         typer.echo(f"{len(dataset)} files: {'all as they were' if state.ok else 'not all as they were'}")
     if not state.ok:
         raise typer.Exit(1)
@@ -109,4 +109,4 @@ def tell(dataset: Dataset, *, as_json: bool) -> None:
             }
         )
     else:
-        typer.echo(f"{len(dataset)} files in {dataset.path}, each verified")
+        print_line((f"{len(dataset)} files in {dataset.path}, each verified",))

@@ -99,7 +99,7 @@ def print_line(parts: Iterable[object]) -> None:
 
 def print_facts(rows: Iterable[tuple[str, object]]) -> None:
     """One thing: a line for each fact that is known."""
-    known = [(name, str(value)) for name, value in rows if value is not None]
+    known = [(printable(name), str(value)) for name, value in rows if value is not None]
     width = max((len(name) for name, _ in known), default=0)
     for name, value in known:
         print_hanging(f"{name:<{width}}  ", value)
