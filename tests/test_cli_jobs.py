@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -160,6 +161,41 @@ def test_a_timeout_exits_with_3(tmp_path: Path) -> None:
             server, tmp_path, "collect", "--spec", "job.yaml", "--dest", "signs", "--timeout", "0.5"
         )
     assert run.returncode == 3, run.stderr
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "ascii"])
+def test_an_output_of_few_characters_is_enough(server: MockServer, tmp_path: Path, encoding: str) -> None:
+    """A Windows pipe has no star and no Japanese: both are shown with what it has."""
+    environment = {
+        **os.environ,
+        "FIRSTHAND_BASE_URL": server.url,
+        "FIRSTHAND_API_KEY": server.api_key,
+        "PYTHONIOENCODING": encoding,
+    }
+
+    def run(*arguments: str) -> str:
+        ended = subprocess.run(
+            [sys.executable, "-c", "from firsthandapi.cli import main; main()", *arguments],
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            encoding=encoding,
+            errors="replace",
+            timeout=60,
+        )
+        assert ended.returncode == 0, ended.stderr
+        return ended.stdout + ended.stderr
+
+    spec = {**SPEC, "title": "東京"}
+    (tmp_path / "job.json").write_text(json.dumps(spec), encoding="utf-8")
+    assert re.search(r"\d \*", run("collect", "--spec", "job.json", "--dest", "signs"))
+    with server.client() as client:
+        (job,) = client.jobs.list()
+    assert "***" in run("files", "list", job.id)
+    assert "***" in run("submissions", "list", job.id)
+    assert json.loads(run("jobs", "get", job.id, "--json"))["title"] == "東京"
+    run("jobs", "list")
+    run("demo")
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows cannot send Ctrl-C to one child")

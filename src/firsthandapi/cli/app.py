@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import io
 import os
 import sys
 from pathlib import Path
@@ -55,9 +56,7 @@ app = typer.Typer(
 
 def run() -> None:
     """Run the command line. Errors of ours, and of usage, become one line and an exit code."""
-    for name in ("stdout", "stderr"):
-        if getattr(sys, name) is None:  # closed by who started this, as with `>&-`
-            setattr(sys, name, _nowhere())
+    _ready_output()
     try:
         code = app(prog_name="firsthandapi", standalone_mode=False)
     except FirstHandError as error:
@@ -73,6 +72,16 @@ def run() -> None:
         _fail(f"{error.filename or 'standard output'} cannot be written: {error.strerror or error}", 1)
     else:
         sys.exit(code if isinstance(code, int) else 0)
+
+
+def _ready_output() -> None:
+    for name in ("stdout", "stderr"):
+        stream: Any = getattr(sys, name)
+        if stream is None:  # closed by who started this, as with `>&-`
+            setattr(sys, name, _nowhere())
+        elif isinstance(stream, io.TextIOWrapper):
+            # A Windows pipe has 255 characters, and a table may be in Japanese.
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _misused(error: Any) -> None:

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from itertools import islice
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Annotated, Any, TextIO, TypeVar, cast
 
 import typer
 
@@ -176,7 +176,16 @@ def dollars(cents: int | None) -> str | None:
 
 def stars(rating: int | None) -> str:
     # A rating comes from the network: no line gets longer than five.
-    return "★" * min(max(rating or 0, 0), 5)
+    return star(sys.stdout) * min(max(rating or 0, 0), 5)
+
+
+def star(stream: TextIO) -> str:
+    """A star as `stream` can show it."""
+    try:
+        "★".encode(stream.encoding or "utf-8")
+    except (UnicodeEncodeError, LookupError):
+        return "*"
+    return "★"
 
 
 def moment(time: datetime | None) -> str | None:
