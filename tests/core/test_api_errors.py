@@ -104,6 +104,13 @@ def test_bodies_of_no_known_shape(content: bytes) -> None:
     assert error.details == []
 
 
+def test_a_detail_that_is_the_message_is_told_once() -> None:
+    """A service whose message is its first detail does not make ours say it twice."""
+    details = [{"field": "a", "message": "is bad"}, {"field": "b", "message": "is worse"}]
+    error = make(400, {"error": {"message": "a: is bad", "details": details}})
+    assert error.message == "a: is bad; b: is worse"
+
+
 def test_the_documented_envelope() -> None:
     """The envelope's fields are the error's attributes, and the message names the bad fields."""
     details = [{"field": "files_needed", "message": "must be at least 1"}, {"field": None}, "junk", {}]

@@ -137,7 +137,8 @@ def _message(
     parts = [_shown(message)]
     for detail in _details(error.get("details"))[:10]:
         name, text = _text(detail.get("field")), _text(detail.get("message"))
-        if name and text:
+        # The message often is the first detail.
+        if name and text and f"{name}: {text}" not in message:
             parts.append(_shown(f"{name}: {text}"))
     if status in _ADVICE:
         parts.append(_ADVICE[status] + (f" {math.ceil(retry_after):,} s" if retry_after is not None else ""))

@@ -162,7 +162,7 @@ def print_table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> None
 
 def first(page: Page[T], limit: int) -> list[T]:
     """The first `limit` of a list that may be long; who reads them learns that they are not all."""
-    found = list(islice(page, limit))
+    found = list(islice(page, min(limit, sys.maxsize)))
     if page.has_more and len(found) == limit:
         note(f"These are the first {limit}; --limit raises that.")
     return found

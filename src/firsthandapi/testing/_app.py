@@ -384,7 +384,10 @@ def _validate(model: type[BaseModel], value: Any) -> Any:
         return model.model_validate(value)
     except ValidationError as error:
         details = [
-            {"field": ".".join(map(str, item["loc"])) or "body", "message": item["msg"]}
+            {
+                "field": ".".join(map(str, item["loc"])) or "body",
+                "message": item["msg"].removeprefix("Value error, "),
+            }
             for item in error.errors(include_url=False, include_context=False, include_input=False)
         ]
     first = details[0]
