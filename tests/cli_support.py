@@ -66,10 +66,12 @@ def on_terminal(*arguments: str, cwd: Path, columns: int = 80, **environment: st
 
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
+    # They would count for more than the terminal, and test runners set them.
+    inherited = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
     process = subprocess.Popen(
         [sys.executable, "-c", _START, *arguments],
         cwd=cwd,
-        env={**os.environ, "TERM": "xterm", "PYTHONIOENCODING": "utf-8", **environment},
+        env={**inherited, "TERM": "xterm", "PYTHONIOENCODING": "utf-8", **environment},
         stdin=theirs,
         stdout=theirs,
         stderr=theirs,
