@@ -223,6 +223,7 @@ def test_ctrl_c_exits_with_130_and_the_next_run_continues(tmp_path: Path, argume
     ("text", "told"),
     [
         ("files_needed: [", "is not valid YAML: line 1, column 16: expected"),
+        ("# nothing\n", "must hold names and values"),
         (YAML + "\ttitle: x\n", "is not valid YAML: line 5, column 1: "),
         (YAML + "title: a\x07b\n", "is not valid YAML: unacceptable character"),
         (YAML + "price_per_file_cents: 5\n", "price_per_file_cents is there twice"),
@@ -281,6 +282,16 @@ def test_a_spec_from_windows_is_as_good(server: MockServer, tmp_path: Path, name
     (tmp_path / name).write_bytes(b"\xef\xbb\xbf" + text.replace("\n", "\r\n").encode())
     run = firsthandapi(server, tmp_path, "jobs", "create", "--spec", name)
     assert run.returncode == 0, run.stderr
+
+
+def test_an_option_has_the_last_word(server: MockServer, tmp_path: Path) -> None:
+    """What the command line allows to spend counts, whatever the file says; nothing is sent."""
+    (tmp_path / "job.yaml").write_text(YAML + "max_spend_cents: 100000\n", encoding="utf-8")
+    for command in (("jobs", "create"), ("collect", "--dest", "signs")):
+        run = firsthandapi(server, tmp_path, *command, "--spec", "job.yaml", "--max-spend-cents", "149")
+        assert run.returncode == 1
+        assert "max_spend_cents is 149" in run.stderr
+    assert not server.requests
 
 
 def test_a_name_twice_in_json_is_told(server: MockServer, tmp_path: Path) -> None:
