@@ -57,19 +57,21 @@ class Cli:
         return Ran(int(str(ended.value.code or 0)), captured.out, captured.err)
 
 
-def on_terminal(*arguments: str, cwd: Path, **environment: str) -> str:
-    """What a person sees on a terminal of 80 columns, escape sequences included."""
+def on_terminal(*arguments: str, cwd: Path, columns: int = 80, **environment: str) -> str:
+    """What a person sees on a terminal, escape sequences included."""
     import fcntl
     import pty
     import struct
     import termios
 
     ours, theirs = pty.openpty()
-    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 50, 80, 0, 0))
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
+    # They would count for more than the terminal, and test runners set them.
+    inherited = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
     process = subprocess.Popen(
         [sys.executable, "-c", _START, *arguments],
         cwd=cwd,
-        env={**os.environ, "TERM": "xterm", "PYTHONIOENCODING": "utf-8", **environment},
+        env={**inherited, "TERM": "xterm", "PYTHONIOENCODING": "utf-8", **environment},
         stdin=theirs,
         stdout=theirs,
         stderr=theirs,

@@ -43,6 +43,28 @@ def test_a_key_is_shown_once_by_create_and_rotate(cli: Cli, fresh_server: MockSe
     assert cli.at(fresh_server, rotated["secret"])("jobs", "list").code == 0
 
 
+def test_a_list_that_is_cut_says_so(cli: Cli) -> None:
+    """Who asks for fewer than there are, by an option or by default, learns it beside the list; JSON stays JSON."""
+    for name in ("a", "b"):
+        cli("keys", "create", "--name", name)
+    for options in ((), ("--json",)):
+        cut = cli("keys", "list", "--limit", "2", *options)
+        assert cut.err == "These are the first 2; --limit raises that.\n"
+        assert cli("keys", "list", "--limit", "3", *options).err == ""
+        assert cli("keys", "list", "--limit", "9" * 20, *options).err == ""
+    assert len(json.loads(cli("keys", "list", "--limit", "2", "--json").out)) == 2
+
+
+def test_a_key_in_the_place_of_its_id_is_not_sent(cli: Cli, fresh_server: MockServer) -> None:
+    """Addresses are logged by whoever they pass, so a key must not become part of one; nor is it quoted."""
+    for arguments in (("keys", "revoke", fresh_server.api_key), ("keys", "rotate", fresh_server.api_key)):
+        run = cli(*arguments)
+        assert run.code == 2
+        assert "not a key" in run.err
+        assert fresh_server.api_key not in run.err
+    assert not any(fresh_server.api_key in request.path for request in fresh_server.requests)
+
+
 def test_revoking_another_key_asks_nothing(cli: Cli) -> None:
     """It is off at once."""
     key = json.loads(cli("keys", "create", "--name", "ci", "--json").out)

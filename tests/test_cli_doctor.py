@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 from datetime import datetime, timedelta, timezone
 from email.utils import format_datetime
@@ -113,6 +114,7 @@ def test_a_proxy_in_force_is_shown_without_its_password(cli: Cli) -> None:
     found = checks(as_json)
     assert found["Proxy"]["text"] == f"http://…@127.0.0.1:{port} (set: HTTPS_PROXY, NO_PROXY)"
     assert found["Service"]["state"] == "fail"
+    assert "cannot be reached through the proxy" in found["Service"]["text"]
     assert found["API key"]["state"] == "warn"
     assert found["Clock"]["state"] == "warn"
     for secret in (PASSWORD, "someone", "abcdefghijkl"):
@@ -133,7 +135,8 @@ def test_bad_variables_are_named_and_not_quoted(cli: Cli) -> None:
     cli.set(HTTPS_PROXY=None, SSL_CERT_FILE="/nowhere/at-all.pem")
     trust = cli("doctor", "--json")
     assert checks(trust)["Certificates"]["state"] == "fail"
-    assert checks(trust)["Service"]["state"] == "fail"
+    assert checks(trust)["Service"]["state"] == "warn"
+    assert "was not asked" in checks(trust)["Service"]["text"]
     assert service.code == proxy.code == trust.code == 1
     assert PASSWORD not in service.out + proxy.out + trust.out
 
@@ -183,6 +186,22 @@ def test_missing_extras_are_named(
     assert found["Extras"]["state"] == "ok"
     assert found["Packages"]["state"] == "fail"
     assert "tenacity missing" in found["Packages"]["text"]
+
+
+def test_versions_that_will_not_do_are_named(
+    cli: Cli, fresh_server: MockServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Too old or too new: a dependency fails, an extra says what it lacks."""
+    known = metadata.version
+    odd = {"httpx": "0.9.1", "pydantic": "3.0", "pyarrow": "3.0.0"}
+    monkeypatch.setattr(metadata, "version", lambda name: odd.get(name) or known(name))
+    run = cli.at(fresh_server)("doctor", "--json")
+    found = checks(run)
+    assert (run.code, found["Packages"]["state"]) == (1, "fail")
+    assert re.search(
+        r"httpx\S+ is needed, not 0\.9\.1; pydantic\S+ is needed, not 3\.0$", found["Packages"]["text"]
+    )
+    assert re.search(r"pandas lacks pyarrow>=\d+", found["Extras"]["text"])
 
 
 def test_it_runs_from_sources(cli: Cli, fresh_server: MockServer, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -280,7 +299,9 @@ def answer(**changes: Any) -> Answer:
         ("Service", {"answer": Answer(problem="TLS failed", untrusted=True)}, "fail"),
         ("Service", {"answer": answer(status=503, problem="HTTP 503")}, "fail"),
         ("Service", {"answer": answer(seconds=None)}, "ok"),
+        ("Service", {"answer": Answer()}, "warn"),
         ("Packages", {"dependencies": {"httpx": "0.28", "pydantic": None}}, "fail"),
+        ("Packages", {"misfits": ("httpx>=0.27 is needed, not 0.9",)}, "fail"),
         ("Extras", {"extras": {"cli": (), "pandas": ("pandas", "pyarrow")}}, "ok"),
         ("Proxy", {"proxy": "http://proxy.example"}, "ok"),
         ("Proxy", {"proxy_variables": ("NO_PROXY",)}, "ok"),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from cli_support import start
 from firsthandapi.testing import MockServer
 
 SPEC = {
@@ -31,6 +34,8 @@ files_needed = 3
 accepted_formats = ["image/jpeg"]
 price_per_file_cents = 50
 """
+# Each list holds the one before twice: a terabyte in forty lines.
+BOMB = "".join(f"  a{n}: &a{n} [*a{n - 1}, *a{n - 1}]\n" for n in range(1, 40))
 
 
 @pytest.fixture
@@ -158,13 +163,83 @@ def test_a_timeout_exits_with_3(tmp_path: Path) -> None:
     assert run.returncode == 3, run.stderr
 
 
+@pytest.mark.parametrize("encoding", ["cp1252", "ascii"])
+def test_an_output_of_few_characters_is_enough(server: MockServer, tmp_path: Path, encoding: str) -> None:
+    """A Windows pipe has no star and no Japanese: both are shown with what it has."""
+    environment = {
+        **os.environ,
+        "FIRSTHAND_BASE_URL": server.url,
+        "FIRSTHAND_API_KEY": server.api_key,
+        "PYTHONIOENCODING": encoding,
+    }
+
+    def run(*arguments: str) -> str:
+        ended = subprocess.run(
+            [sys.executable, "-c", "from firsthandapi.cli import main; main()", *arguments],
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            encoding=encoding,
+            errors="replace",
+            timeout=60,
+        )
+        assert ended.returncode == 0, ended.stderr
+        return ended.stdout + ended.stderr
+
+    spec = {**SPEC, "title": "東京"}
+    (tmp_path / "job.json").write_text(json.dumps(spec), encoding="utf-8")
+    assert re.search(r"\d \*", run("collect", "--spec", "job.json", "--dest", "signs"))
+    with server.client() as client:
+        (job,) = client.jobs.list()
+    assert "***" in run("files", "list", job.id)
+    assert "***" in run("submissions", "list", job.id)
+    assert json.loads(run("jobs", "get", job.id, "--json"))["title"] == "東京"
+    run("jobs", "list")
+    run("demo")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows cannot send Ctrl-C to one child")
+@pytest.mark.parametrize(
+    "arguments", [("collect", "--spec", "job.yaml", "--dest", "signs"), ("jobs", "wait")], ids=" ".join
+)
+def test_ctrl_c_exits_with_130_and_the_next_run_continues(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    """In the middle of a wait it is no traceback, and the same command goes on with the same job."""
+    (tmp_path / "job.yaml").write_text(YAML, encoding="utf-8")
+    with MockServer(workers=False) as server, server.client() as client:
+        if arguments[0] == "jobs":
+            arguments = (*arguments, client.jobs.create(**SPEC).id)  # type: ignore[arg-type] # a dict of all fields
+        place = {"FIRSTHAND_BASE_URL": server.url, "FIRSTHAND_API_KEY": server.api_key}
+        for _ in range(2):
+            process = start(*arguments, cwd=tmp_path, **place)
+            assert process.stderr is not None
+            assert "0 of 3 files" in process.stderr.readline()
+            process.send_signal(signal.SIGINT)
+            assert process.communicate(timeout=30) == ("", "")
+            assert process.returncode == 130
+        assert len([*client.jobs.list()]) == 1
+
+
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("files_needed: [", "is not valid yaml"),
+        ("files_needed: [", "is not valid YAML: line 1, column 16: expected"),
+        ("# nothing\n", "must hold names and values"),
+        (YAML + "\ttitle: x\n", "is not valid YAML: line 5, column 1: "),
+        (YAML + "title: a\x07b\n", "is not valid YAML: unacceptable character"),
+        (YAML + "price_per_file_cents: 5\n", "price_per_file_cents is there twice"),
+        (YAML + "metadata: {a: !!bool maybe}\n", "a value does not fit its tag"),
+        (YAML + "title: !!python/name:os.system\n", "could not determine a constructor"),
+        (YAML + "metadata: &it {a: *it}\n", "more than 100,000 values"),
+        (YAML + "metadata:\n  a0: &a0 [x, x]\n" + BOMB, "more than 100,000 values"),
+        (YAML + "metadata: {code: 01067}\n", "line 5: YAML does not read 01067 as the decimal"),
+        (YAML.replace("files_needed: 3", "files_needed: 1:30"), "line 2: YAML does not read 1:30 as"),
+        (YAML + "extra_body: 3\n", "extra_body must be a dict"),
+        ("x: " + "[" * 5000, "nested too deeply"),
         ("- a list", "must hold names and values"),
+        ("files_needed: 3\n", "description is required: a str of 10"),
         (YAML + "dest: elsewhere\n", "dest is an option of the command"),
-        (YAML + "colour: red\n", "colour"),
+        (YAML + "colour: red\n", "colour is not an argument; there are: accepted_formats"),
+        (YAML + "price_per_file: 5\n", "did you mean price_per_file_cents?"),
         (YAML.replace("files_needed: 3", "files_needed: many"), "files_needed must be"),
     ],
 )
@@ -181,12 +256,50 @@ def test_a_bad_spec_exits_with_2_and_says_why(
     assert not (tmp_path / "signs").exists()
 
 
-def test_jobs_create_names_an_unknown_field(server: MockServer, tmp_path: Path) -> None:
-    """A typo in the file is a usage error, with what there is."""
-    (tmp_path / "job.yaml").write_text(YAML + "colour: red\n", encoding="utf-8")
+def test_jobs_create_reads_the_same_file(server: MockServer, tmp_path: Path) -> None:
+    """A typo is a usage error here too, with the name that was meant; a date and an alias are as in any YAML."""
+    (tmp_path / "job.yaml").write_text(YAML + "min_widht: 100\n", encoding="utf-8")
     run = firsthandapi(server, tmp_path, "jobs", "create", "--spec", "job.yaml")
+    assert run.returncode == 2, run.stderr
+    assert "min_widht is not an argument; did you mean min_width?" in run.stderr
+    (tmp_path / "job.yaml").write_text("files_needed: 3\n", encoding="utf-8")
+    run = firsthandapi(server, tmp_path, "jobs", "create", "--spec", "job.yaml")
+    assert run.returncode == 2, run.stderr
+    assert "--spec: description is required" in run.stderr
+    more = "deadline: 2099-01-31\nmetadata: {city: &city Lyon, also: *city}\n"
+    (tmp_path / "job.yaml").write_text(YAML + more, encoding="utf-8")
+    run = firsthandapi(server, tmp_path, "jobs", "create", "--spec", "job.yaml", "--json")
+    made = json.loads(run.stdout)
+    assert made["deadline"] == "2099-01-31T00:00:00Z"
+    assert made["metadata"] == {"city": "Lyon", "also": "Lyon"}
+
+
+@pytest.mark.parametrize(
+    ("name", "text"), [("job.yaml", YAML), ("job.json", json.dumps(SPEC)), ("job.toml", TOML)]
+)
+def test_a_spec_from_windows_is_as_good(server: MockServer, tmp_path: Path, name: str, text: str) -> None:
+    """A byte order mark and CRLF change nothing."""
+    (tmp_path / name).write_bytes(b"\xef\xbb\xbf" + text.replace("\n", "\r\n").encode())
+    run = firsthandapi(server, tmp_path, "jobs", "create", "--spec", name)
+    assert run.returncode == 0, run.stderr
+
+
+def test_an_option_has_the_last_word(server: MockServer, tmp_path: Path) -> None:
+    """What the command line allows to spend counts, whatever the file says; nothing is sent."""
+    (tmp_path / "job.yaml").write_text(YAML + "max_spend_cents: 100000\n", encoding="utf-8")
+    for command in (("jobs", "create"), ("collect", "--dest", "signs")):
+        run = firsthandapi(server, tmp_path, *command, "--spec", "job.yaml", "--max-spend-cents", "149")
+        assert run.returncode == 1
+        assert "max_spend_cents is 149" in run.stderr
+    assert not server.requests
+
+
+def test_a_name_twice_in_json_is_told(server: MockServer, tmp_path: Path) -> None:
+    """Of two prices neither is taken."""
+    (tmp_path / "job.json").write_text('{"price_per_file_cents": 5, "price_per_file_cents": 50}')
+    run = firsthandapi(server, tmp_path, "jobs", "create", "--spec", "job.json")
     assert run.returncode == 2
-    assert "colour is not an argument; there are: accepted_formats" in run.stderr
+    assert "is not valid JSON: price_per_file_cents is there twice" in run.stderr
 
 
 def test_a_missing_spec_exits_with_2(server: MockServer, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -61,6 +62,12 @@ def test_every_help_page_fits_80_columns(
         assert len(paragraph) <= 78 or not paragraph.startswith("Example:")
     if "Commands" not in page and words:
         assert "firsthandapi " + " ".join(words) in page.partition("Usage:")[2].partition("\n")[2]
+
+
+@pytest.mark.parametrize("words", [*commands()], ids=" ".join)
+def test_no_secret_is_an_option(cli: Cli, words: tuple[str, ...]) -> None:
+    """Every user of a machine sees the arguments of its processes, and shells remember them."""
+    assert not re.search(r"--\S*(secret|api-key|token|password)", cli(*words, "--help").out)
 
 
 def test_the_root_help_shows_groups_and_exit_codes(cli: Cli) -> None:
@@ -188,9 +195,10 @@ def test_hostile_text_is_shown_and_not_obeyed(capsys: pytest.CaptureFixture[str]
     print_table(("id", "name"), [("1", HOSTILE)])
     print_facts([("title", HOSTILE)])
     print_line(["1", HOSTILE, None])
+    print_facts([(HOSTILE, "a name may be a stranger's too")])
     shown = capsys.readouterr().out
     assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e]", shown)
-    assert shown.count("\\u001b]0;owned") == 3
+    assert shown.count("\\u001b]0;owned") == 4
     assert not any(line.startswith("status") for line in shown.splitlines())
     assert printable("Straße 東京 👩‍👧 é") == "Straße 東京 👩‍👧 é"
 
@@ -254,6 +262,20 @@ def test_signed_urls_are_left_out_at_any_depth_but_not_of_metadata(
     assert json.loads(cli.at(fresh_server)("jobs", "get", job.id, "--json").out)["metadata"] == metadata
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere names of files are text")
+def test_a_strangers_folder_cannot_write_to_the_terminal(cli: Cli, tmp_path: Path) -> None:
+    """What lies in a folder that somebody sent has names of their choice, not all of them text."""
+    data = tmp_path / "data"
+    data.mkdir()
+    (tmp_path / "metadata.jsonl").write_bytes(b"")
+    (data / "\x1b]0;owned\x07").write_bytes(b"")
+    Path(os.fsdecode(os.fsencode(data) + b"/\xff")).write_bytes(b"")
+    run = cli("verify", str(tmp_path))
+    assert run.code == 0
+    assert "extra       data/\\u001b]0;owned\\u0007\n" in run.out
+    assert "extra       data/\\udcff\n" in run.out
+
+
 def test_a_strangers_spec_cannot_write_to_the_terminal(cli: Cli, tmp_path: Path) -> None:
     """An error that quotes a file is one line of plain text."""
     (tmp_path / "job.json").write_text('{"\\u001b[2J\\n": 1}')
@@ -262,6 +284,74 @@ def test_a_strangers_spec_cannot_write_to_the_terminal(cli: Cli, tmp_path: Path)
     assert "\\u001b[2J" in run.err
     assert "\x1b" not in run.err
     assert run.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("collect", "--spec", "job.yaml", "--dest", ""), "it is empty"),
+        (("files", "download", "job_1", "--dest", ""), "it is empty"),
+        (("verify", ""), "it is empty"),
+        (("demo", "--dest", "s3://bucket/signs"), "not a URL"),
+        (("verify", "s3://bucket/signs"), "not a URL"),
+    ],
+)
+def test_a_folder_has_a_name(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], told: str
+) -> None:
+    """A variable that is not set does not mean the current folder, nor a URL a folder called s3."""
+    monkeypatch.chdir(tmp_path)
+    run = cli(*arguments)
+    assert (run.code, run.out) == (2, "")
+    assert told in run.err
+
+
+def test_output_that_finds_no_room_is_one_line_and_exit_1(
+    cli: Cli, fresh_server: MockServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A full disk behind `>` is told of, not dumped."""
+
+    def full(*_: object, **__: object) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    class Full:
+        encoding = "utf-8"
+        isatty, flush, write = (lambda _: False), full, full
+
+    cli.at(fresh_server)
+    for arguments in (("whoami",), ("keys", "list"), ("whoami", "--json")):
+        with monkeypatch.context() as here:
+            here.setattr(sys, "stdout", Full())
+            run = cli(*arguments)
+        assert run.code == 1
+        assert run.err == f"firsthandapi: standard output cannot be written: {os.strerror(errno.ENOSPC)}\n"
+
+
+@pytest.mark.parametrize("arguments", [("whoami",), ("whoami", "--json"), ("jobs", "list"), ("--version",)])
+def test_a_closed_output_is_no_error(
+    cli: Cli, fresh_server: MockServer, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...]
+) -> None:
+    """What was started with `>&-` does its work, and an error has its exit code."""
+    cli.at(fresh_server)
+    for name in ("stdout", "stderr"):
+        monkeypatch.setattr(sys, name, None)
+    assert cli(*arguments).code == 0
+    monkeypatch.setattr(sys, "stdout", None)
+    assert cli("jobs", "get", "job_DOESNOTEXIST").code == 1
+
+
+def test_ctrl_c_at_the_very_start_is_no_traceback() -> None:
+    """Also while the command itself is still being loaded it is exit code 130."""
+    code = (
+        "import sys\n"
+        "class Impatient:\n"
+        "    def find_spec(self, name, *_):\n"
+        "        if name == 'firsthandapi.cli.app': raise KeyboardInterrupt\n"
+        "sys.meta_path.insert(0, Impatient())\n"
+        "from firsthandapi.cli import main; main()"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert (run.returncode, run.stdout, run.stderr) == (130, "", "")
 
 
 needs_a_terminal = pytest.mark.skipif(os.name == "nt", reason="it takes a pseudo-terminal")
@@ -285,6 +375,11 @@ def test_a_terminal_gets_whole_ids_and_wrapped_texts(fresh_server: MockServer, t
     plain = _STYLE.sub("", listed).splitlines()
     assert plain[2].startswith(f"{job.id}  open    0 of 2  $1.00  20")
     assert plain[3] == "    \\u001b[2Jred"
+    narrow = _STYLE.sub("", on_terminal("jobs", "list", cwd=tmp_path, columns=50, **place)).splitlines()
+    assert narrow[:3] == ["id                              status  files", "    cost   created", "    title"]
+    assert narrow[3] == f"{job.id}  open    0 of 2"
+    assert narrow[4].startswith("    $1.00  20")
+    assert all(len(line) <= 50 for line in narrow)
     shown = on_terminal("jobs", "get", job.id, cwd=tmp_path, **place).splitlines()
     assert all(len(line) <= 80 for line in shown)
     assert shown[-1].startswith("             ")

@@ -302,10 +302,11 @@ def test_listen_needs_to_know_where_events_come_from(cli: Cli, fresh_server: Moc
     assert nowhere.code == 2
     assert "--url" in nowhere.err
     assert "FIRSTHAND_WEBHOOK_SECRET" in nowhere.err
-    useless = cli("webhooks", "listen", "--port", "0", "--secret", SECRET, "--events", "job.completed")
+    cli.set(FIRSTHAND_WEBHOOK_SECRET=SECRET)
+    useless = cli("webhooks", "listen", "--port", "0", "--events", "job.completed")
     assert (useless.code, SECRET in useless.err) == (2, False)
     port = fresh_server.url.rpartition(":")[2]
-    busy = cli("webhooks", "listen", "--port", port, "--secret", SECRET)
+    busy = cli("webhooks", "listen", "--port", port)
     assert busy.code == 2
     assert f"--port {port} cannot be used" in busy.err
 

@@ -104,6 +104,13 @@ def test_bodies_of_no_known_shape(content: bytes) -> None:
     assert error.details == []
 
 
+def test_a_detail_that_is_the_message_is_told_once() -> None:
+    """A service whose message is its first detail does not make ours say it twice."""
+    details = [{"field": "a", "message": "is bad"}, {"field": "b", "message": "is worse"}]
+    error = make(400, {"error": {"message": "a: is bad", "details": details}})
+    assert error.message == "a: is bad; b: is worse"
+
+
 def test_the_documented_envelope() -> None:
     """The envelope's fields are the error's attributes, and the message names the bad fields."""
     details = [{"field": "files_needed", "message": "must be at least 1"}, {"field": None}, "junk", {}]
@@ -182,12 +189,13 @@ def test_a_429() -> None:
     error = make(
         429,
         b"",
-        (b"retry-after", b"7"),
+        (b"retry-after", b"6.5"),
         (b"x-ratelimit-limit", b"100"),
         (b"x-ratelimit-remaining", b"0"),
         reset,
     )
-    assert error.retry_after == 7
+    assert error.retry_after == 6.5
+    assert "wait 7 s" in error.message
     assert error.rate_limit.limit == 100
     assert not error.rate_limit
     bare = make(429)
@@ -220,7 +228,8 @@ def test_a_redirect_says_so(status: int) -> None:
     ("status", "advice"),
     [
         (401, "FIRSTHAND_API_KEY"),
-        (403, r"client\.me\(\)"),
+        (402, r"client\.billing\.purchase\(\) or `firsthandapi purchase`"),
+        (403, r"client\.me\(\) or `firsthandapi whoami`"),
         (404, "environment"),
         (410, "upgrade"),
         (429, "wait"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -41,10 +42,11 @@ _BY_STATUS: dict[int, type[FirstHandApiError]] = {
 # What to do next, where the service's own words do not say it.
 _ADVICE: dict[int, str] = {
     401: "check the API key (api_key= or FIRSTHAND_API_KEY)",
-    403: "client.me() shows the scopes of this key",
+    402: "client.billing.purchase() or `firsthandapi purchase` gives a page to buy credits on",
+    403: "client.me() or `firsthandapi whoami` shows the scopes of this key",
     404: "a key sees its own organization and environment (live or test) only: check the id and the key",
     410: "upgrade firsthandapi",
-    429: "send fewer requests, or wait for .retry_after",
+    429: "send fewer requests, or wait",
 }
 
 _MAX_MESSAGE = 1000
@@ -61,12 +63,13 @@ def error_from_response(response: ApiResponse, content: bytes, *, now: float) ->
     error = _object(body.get("error"))
     status = response.status_code
     kind = _word(error.get("type")) or "unknown"
+    retry_after = parse_retry_after(response.headers, now=now) if status == 429 else None
     error_type = _BY_STATUS.get(status, ServerError if status >= 500 else FirstHandApiError)
     if status == 409 and kind.startswith("idempotency"):
         error_type = IdempotencyError
 
     result = error_type(
-        _message(response, error, body),
+        _message(response, error, body, retry_after),
         status=status,
         type=kind,
         request_id=_word(error.get("request_id")) or _word(response.request_id),
@@ -80,7 +83,7 @@ def error_from_response(response: ApiResponse, content: bytes, *, now: float) ->
         result.shortfall_cents = _first(_cents, "shortfall_cents", error, body)
         result.purchase_url = _first(_text, "purchase_url", error, body)
     if isinstance(result, RateLimitError):
-        result.retry_after = parse_retry_after(response.headers, now=now)
+        result.retry_after = retry_after
         result.rate_limit = response.rate_limit
     return result
 
@@ -120,7 +123,9 @@ def _details(value: Any) -> list[dict[str, Any]]:
     return [_object(item) for item in items if _object(item)]
 
 
-def _message(response: ApiResponse, error: dict[str, Any], body: dict[str, Any]) -> str:
+def _message(
+    response: ApiResponse, error: dict[str, Any], body: dict[str, Any], retry_after: float | None
+) -> str:
     status = response.status_code
     # Some gateways send {"error": "text"} or {"message": "text"}.
     message = _text(error.get("message")) or _text(body.get("error")) or _text(body.get("message"))
@@ -132,10 +137,11 @@ def _message(response: ApiResponse, error: dict[str, Any], body: dict[str, Any])
     parts = [_shown(message)]
     for detail in _details(error.get("details"))[:10]:
         name, text = _text(detail.get("field")), _text(detail.get("message"))
-        if name and text:
+        # The message often is the first detail.
+        if name and text and f"{name}: {text}" not in message:
             parts.append(_shown(f"{name}: {text}"))
     if status in _ADVICE:
-        parts.append(_ADVICE[status])
+        parts.append(_ADVICE[status] + (f" {math.ceil(retry_after):,} s" if retry_after is not None else ""))
     # What is followed by more is no whole sentence, whatever the service ended it with.
     return "; ".join([*(part.removesuffix(".") for part in parts[:-1]), parts[-1]])
 

@@ -15,6 +15,7 @@ from .idempotency import check_key, new_key
 _IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "PATCH", "DELETE"})
 _METHODS = frozenset({*_IDEMPOTENT, "POST"})
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+_SECRETS = ("fh_live_", "fh_test_", "whsec_")
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_\-]{0,127}")
 # In a path: every id has digits or capitals, no name of a collection does; `v1` is neither.
 _ID_SEGMENT = re.compile(r"/(?!v[0-9]+(?:/|$))[^/]*[A-Z0-9][^/]*")
@@ -70,7 +71,8 @@ def check_id(value: str, field: str) -> str:
     """`value` if it is fit to be a path segment.
 
     Raises:
-        InvalidArgumentError: it is not a str, is empty, or has characters that no id has, such as `/`.
+        InvalidArgumentError: it is not a str, is empty, has characters that no id has, such as `/`, or is a key,
+            which must not stand in a URL.
     """
     if not isinstance(value, str):
         hint = f"; pass the object's .id, not the {type(value).__name__}" if hasattr(value, "id") else ""
@@ -79,6 +81,10 @@ def check_id(value: str, field: str) -> str:
         raise InvalidArgumentError(
             f"{field} must be an id such as job_01JP…: letters, digits, _ and -, at most 128 characters",
             field=field,
+        )
+    if value.startswith(_SECRETS):
+        raise InvalidArgumentError(
+            f"{field} must be an id such as job_01JP…, not a key or a secret", field=field
         )
     return value
 

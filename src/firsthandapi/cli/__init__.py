@@ -15,6 +15,9 @@ def main() -> None:
     if any(find_spec(name) is None for name in _NEEDED):
         print("The command line needs an extra: pip install 'firsthandapi[cli]'", file=sys.stderr)  # noqa: T201 # typer, which prints elsewhere, may be what is missing
         sys.exit(2)
-    from .app import run
+    try:
+        from .app import run
 
-    run()
+        run()
+    except KeyboardInterrupt:  # before Typer, or after it
+        sys.exit(130)

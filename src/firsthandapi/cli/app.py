@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import atexit
+import contextlib
+import io
+import os
 import sys
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import Annotated, Any, TextIO, cast
 
 import typer
 
@@ -21,6 +25,7 @@ from firsthandapi.errors import (
 
 from . import account, files, jobs, keys, submissions, webhooks
 from .collecting import collect, verify
+from .options import local_folder
 from .output import AsJson, printable
 
 # First match wins.
@@ -51,6 +56,7 @@ app = typer.Typer(
 
 def run() -> None:
     """Run the command line. Errors of ours, and of usage, become one line and an exit code."""
+    _ready_output()
     try:
         code = app(prog_name="firsthandapi", standalone_mode=False)
     except FirstHandError as error:
@@ -59,8 +65,23 @@ def run() -> None:
         _fail("stopped", 1)
     except _UsageError as error:
         _misused(error)
+    except OSError as error:
+        # The client's are mapped: what is left is output that finds no room, such as on a full disk.
+        if error.filename is None:
+            sys.stdout = _nowhere()  # or it would be tried again at the end
+        _fail(f"{error.filename or 'standard output'} cannot be written: {error.strerror or error}", 1)
     else:
         sys.exit(code if isinstance(code, int) else 0)
+
+
+def _ready_output() -> None:
+    for name in ("stdout", "stderr"):
+        stream: Any = getattr(sys, name)
+        if stream is None:  # closed by who started this, as with `>&-`
+            setattr(sys, name, _nowhere())
+        elif isinstance(stream, io.TextIOWrapper):
+            # A Windows pipe has 255 characters, and a table may be in Japanese.
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _misused(error: Any) -> None:
@@ -73,8 +94,15 @@ def _misused(error: Any) -> None:
 
 
 def _fail(message: str, code: int) -> None:
-    typer.echo(f"firsthandapi: {printable(message)}", err=True)
+    with contextlib.suppress(OSError):
+        typer.echo(f"firsthandapi: {printable(message)}", err=True)
     sys.exit(code)
+
+
+def _nowhere() -> TextIO:
+    nowhere = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 # closed at the very end
+    atexit.register(nowhere.close)
+    return nowhere
 
 
 def _version(asked: bool) -> None:
@@ -93,7 +121,9 @@ def _root(
 
 @app.command(rich_help_panel=_START)
 def demo(
-    dest: Annotated[Path, typer.Option(help="Where the files go.")] = Path("firsthandapi-demo"),
+    dest: Annotated[
+        Path, typer.Option(parser=local_folder, metavar="DIR", help="Where the files go.")
+    ] = Path("firsthandapi-demo"),
 ) -> None:
     """Run the whole main job on a bundled server: no account, no network, a few seconds.
 
@@ -110,7 +140,9 @@ app.command(rich_help_panel=_START)(account.whoami)
 
 @app.command(rich_help_panel=_START)
 def doctor(
-    dest: Annotated[Path, typer.Option(help="The folder that files are to go to.")] = Path(),
+    dest: Annotated[
+        Path, typer.Option(parser=local_folder, metavar="DIR", help="The folder that files are to go to.")
+    ] = Path(),
     json: AsJson = False,
 ) -> None:
     """Check all that a call depends on: a report for a ticket, nothing secret in it.

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .output import AsJson, client, print_json
+from .options import local_folder
+from .output import AsJson, client, print_json, print_line
 from .progress import progress
-from .spec import load_spec
+from .spec import job_fields
 
 if TYPE_CHECKING:
     from firsthandapi import Dataset
 
-Dest = Annotated[Path, typer.Option(help="The folder; made if it is not there.")]
+Dest = Annotated[
+    Path, typer.Option(parser=local_folder, metavar="DIR", help="The folder; made if it is not there.")
+]
 Spec = Annotated[
     Path, typer.Option(help="The job: a YAML, JSON or TOML file with the arguments of jobs.create.")
 ]
@@ -40,21 +43,25 @@ def collect(
 
     Example: firsthandapi collect --spec job.yaml --dest signs
     """
-    fields = load_spec(spec)
-    for name, value in (("max_spend_cents", max_spend_cents), ("idempotency_key", idempotency_key)):
-        if value is not None:
-            fields[name] = value
+    fields = job_fields(spec, idempotency_key=idempotency_key, max_spend_cents=max_spend_cents)
     price = fields.get("price_per_file_cents")
     with (
         client() as api,
         progress(dest, price if isinstance(price, int) else None, quiet=as_json) as on_progress,
     ):
-        dataset = _call(api.jobs.collect, dest, timeout, concurrency, on_progress, fields)
+        dataset = api.jobs.collect(
+            dest, timeout=timeout, concurrency=concurrency, on_progress=on_progress, **fields
+        )
     tell(dataset, as_json=as_json)
 
 
 def verify(
-    folder: Annotated[Path, typer.Argument(help="A folder that collect or files download made.")],
+    folder: Annotated[
+        Path,
+        typer.Argument(
+            parser=local_folder, metavar="DIR", help="A folder that collect or files download made."
+        ),
+    ],
     as_json: AsJson = False,
 ) -> None:
     """Read every file of a folder and hold it against the manifest.
@@ -84,7 +91,7 @@ def verify(
             ("extra", state.extra),
         ):
             for name in names:
-                typer.echo(f"{what:<10}  {name}")
+                print_line((f"{what:<10}", name))
         typer.echo(f"{len(dataset)} files: {'all as they were' if state.ok else 'not all as they were'}")
     if not state.ok:
         raise typer.Exit(1)
@@ -102,18 +109,4 @@ def tell(dataset: Dataset, *, as_json: bool) -> None:
             }
         )
     else:
-        typer.echo(f"{len(dataset)} files in {dataset.path}, each verified")
-
-
-def _call(
-    collect: Any, dest: Path, timeout: float, concurrency: int, on_progress: Any, fields: dict[str, Any]
-) -> Any:
-    # The file's names are the caller's: one that collect does not know is a mistake in the file.
-    from firsthandapi.errors import ConfigurationError
-
-    reserved = {"dest", "timeout", "concurrency", "on_progress"} & fields.keys()
-    if reserved:
-        raise ConfigurationError(
-            f"--spec: {', '.join(sorted(reserved))} is an option of the command, not of the job"
-        )
-    return collect(dest, timeout=timeout, concurrency=concurrency, on_progress=on_progress, **fields)
+        print_line((f"{len(dataset)} files in {dataset.path}, each verified",))

@@ -19,6 +19,8 @@ from firsthandapi.testing import MockServer
 from firsthandapi.types import Job, WebhookEvent
 from firsthandapi.webhooks import unwrap
 
+from .output import stars
+
 # Virtual seconds a second: workers need 15 to deliver and 5 to 15 to be scored.
 _SPEED = 10.0
 _PATIENCE = 60.0
@@ -68,7 +70,7 @@ def run_demo(dest: Path) -> None:
         dataset = client.files.download_all(job.id, dest / job.id)
         for record in dataset:
             place = escape(record.file_name)
-            rating = "★" * (record.ai_star_rating or 0)
+            rating = stars(record.ai_star_rating)
             say(f"   {place}  {rating:<5}  {record.width}x{record.height}  {_summary(record)}")
         say(f"   SHA-256 of all {len(dataset)} as promised: {'yes' if dataset.verify() else 'no'}\n")
 

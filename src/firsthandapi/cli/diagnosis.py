@@ -66,7 +66,8 @@ class Facts:
         python, system: Python's version and the platform.
         version: of firsthandapi.
         dependencies: name → version, None where one is missing.
-        extras: name → what of it is not installed.
+        misfits: what is installed of them in a version that will not do, and which would.
+        extras: name → what of it is not installed, or not in a version that will do.
         key: the API key, masked; None if there is none.
         key_problem: why there is no usable one.
         base_url: where requests go; None if the variable is bad.
@@ -87,6 +88,7 @@ class Facts:
     version: str
     base_url: str | None
     dependencies: Mapping[str, str | None] = field(default_factory=dict[str, "str | None"])
+    misfits: Sequence[str] = ()
     extras: Mapping[str, Sequence[str]] = field(default_factory=dict[str, "Sequence[str]"])
     key: str | None = None
     key_problem: str | None = None
@@ -128,11 +130,12 @@ def _packages(facts: Facts) -> list[Finding]:
     return [
         Finding(
             "Packages",
-            "fail" if missing else "ok",
+            "fail" if missing or facts.misfits else "ok",
             f"firsthandapi {facts.version}"
             + (f" with {listed}" if listed else "")
-            + (f"; {', '.join(missing)} missing" if missing else ""),
-            "pip install --force-reinstall firsthandapi" if missing else None,
+            + (f"; {', '.join(missing)} missing" if missing else "")
+            + "".join(f"; {misfit}" for misfit in facts.misfits),
+            "pip install --force-reinstall firsthandapi" if missing or facts.misfits else None,
         ),
         # No fault: nobody needs them all.
         Finding("Extras", "ok", extras),
@@ -186,12 +189,17 @@ def _service(facts: Facts) -> Finding:
             facts.base_url_problem or "no address",
             "set FIRSTHAND_BASE_URL right, or unset it for the public service",
         )
+    if answer.status is None and answer.problem is None:
+        return Finding(
+            "Service", "warn", f"{facts.base_url} was not asked", "mend what failed above, and run this again"
+        )
     if answer.status is None:
+        way = " through the proxy" if facts.proxy else ""
         return Finding(
             "Service",
             "fail",
             # What the error advises comes after it; the fix here knows more.
-            f"{facts.base_url} cannot be reached: {(answer.problem or 'it was not asked').partition(';')[0]}",
+            f"{facts.base_url} cannot be reached{way}: {(answer.problem or '').partition(';')[0]}",
             "if a proxy opens TLS, point SSL_CERT_FILE at its certificate"
             if answer.untrusted
             else "check the network, the proxy and FIRSTHAND_BASE_URL",

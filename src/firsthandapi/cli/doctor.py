@@ -97,12 +97,13 @@ def gather(dest: Path) -> Facts:
     answer = Answer()
     if base_url is not None and proxy_problem is None and trust_problem is None:
         answer = _ask(config)
-    dependencies, extras = _packages()
+    dependencies, misfits, extras = _packages()
     return Facts(
         python=platform.python_version(),
         system=platform.platform(),
         version=__version__,
         dependencies=dependencies,
+        misfits=misfits,
         extras=extras,
         key=None if key is None else mask_key(key),
         key_problem=key_problem,
@@ -169,25 +170,42 @@ def _disk(dest: Path) -> tuple[str, int | None, str | None]:
         return str(folder), None, error.strerror or type(error).__name__
 
 
-def _packages() -> tuple[dict[str, str | None], dict[str, list[str]]]:
-    """The version of each dependency; for each extra what of it is missing."""
+def _packages() -> tuple[dict[str, str | None], list[str], dict[str, list[str]]]:
+    """The version of each dependency; those that will not do; for each extra what it lacks."""
     try:
         requirements = metadata.requires("firsthandapi") or []
     except metadata.PackageNotFoundError:  # run from its sources
         requirements = []
     dependencies: dict[str, str | None] = {}
+    misfits: list[str] = []
     extras: dict[str, list[str]] = {}
     for requirement in requirements:
         named, _, marker = requirement.partition(";")
         name = re.split(r"[^\w.\-]", named.strip(), maxsplit=1)[0]
         extra = re.fullmatch(r"\s*extra\s*==\s*['\"]([\w\-]+)['\"]\s*", marker)
+        version = _version(name)
         if not marker:
-            dependencies[name] = _version(name)
+            dependencies[name] = version
+            if version is not None and not _fits(version, named):
+                misfits.append(f"{named.strip()} is needed, not {version}")
         elif extra is not None:  # what depends on Python's version besides is left out
             lacks = extras.setdefault(extra[1], [])
-            if _version(name) is None:
+            if version is None:
                 lacks.append(name)
-    return dependencies, extras
+            elif not _fits(version, named):
+                lacks.append(named.strip())
+    return dependencies, misfits, extras
+
+
+def _fits(version: str, requirement: str) -> bool:
+    """Whether a version is within the bounds of a requirement; what else it may say is not looked at."""
+    bounds = re.findall(r"(>=|<)\s*([\d.]+)", requirement)
+    return all((_numbers(version) < _numbers(bound)) == (sign == "<") for sign, bound in bounds)
+
+
+def _numbers(version: str) -> list[int]:
+    release = re.match(r"[\d.]*", version)
+    return [int(part) for part in (release[0] if release else "").split(".") if part]
 
 
 def _version(name: str) -> str | None:

@@ -27,7 +27,7 @@ from .output import (
     print_table,
     stars,
 )
-from .spec import check_names, load_spec
+from .spec import job_fields
 
 if TYPE_CHECKING:
     from firsthandapi.types import Job
@@ -60,13 +60,7 @@ def create(
         - image/jpeg
       price_per_file_cents: 50
     """
-    fields = load_spec(spec)
-    for name, value in (("max_spend_cents", max_spend_cents), ("idempotency_key", idempotency_key)):
-        if value is not None:
-            fields[name] = value
-    from firsthandapi._sync.resources.jobs import JobFields
-
-    check_names(fields, JobFields.__required_keys__ | JobFields.__optional_keys__)
+    fields = job_fields(spec, idempotency_key=idempotency_key, max_spend_cents=max_spend_cents)
     with client() as api:
         _show(api.jobs.create(**fields), json=json)
 
@@ -191,7 +185,7 @@ def _show(job: Job, *, json: bool) -> None:
             ("title", job.title),
             ("files", f"{job.files_approved} of {job.files_needed} approved"),
             ("cost", dollars(job.total_cost_cents)),
-            ("created", job.created_at),
+            ("created", moment(job.created_at)),
             ("your rating", stars(job.buyer_rating) or None),
             ("your feedback", job.buyer_feedback),
             ("description", job.description),

@@ -32,21 +32,24 @@ if TYPE_CHECKING:
     from firsthandapi.types import WebhookEvent
     from firsthandapi.types.enums import EventType
 
+_VARIABLE = "FIRSTHAND_WEBHOOK_SECRET"
 # Anyone who finds the tunnel may connect. The service itself gives up after 10 seconds.
 _LONGEST_REQUEST = 10.0
 _LARGEST_BODY = 1024 * 1024
 _MOST_CONNECTIONS = 32
 
 
-def run_listener(
-    *, port: int, url: str | None, secret: str | None, events: Sequence[EventType] | None, json: bool
-) -> None:
+def run_listener(*, port: int, url: str | None, events: Sequence[EventType] | None, json: bool) -> None:
     """Listen until Ctrl-C.
+
+    The secret of an endpoint that is there already comes from the environment: no option, since other users
+    see the arguments of a process.
 
     Raises:
         ConfigurationError: the port is taken, or nothing says where events come from.
     """
     ended = threading.Event()
+    secret = os.environ.get(_VARIABLE)
     with _ctrl_c(), _bound(port) as server, _endpoint(server, url, secret, events) as secrets:
         server.receiver = Receiver(secrets, json=json, ended=ended)
         serving = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
@@ -195,7 +198,7 @@ def _endpoint(
         if not is_loopback(urlsplit(resolve_base_url(None, os.environ)).hostname or ""):
             raise ConfigurationError(
                 "the service cannot reach this machine: pass --url with the public address of a tunnel to the "
-                "port, or set FIRSTHAND_WEBHOOK_SECRET to the secret of an endpoint that is there already"
+                f"port, or set {_VARIABLE} to the secret of an endpoint that is there already"
             )
         url = server.url
     with client() as api:

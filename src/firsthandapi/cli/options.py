@@ -2,9 +2,23 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
+
+
+def local_folder(place: str | Path) -> Path:
+    """A folder as it was named on the command line, or by default.
+
+    `--dest "$OUT"` where OUT is not set would mean the current folder, and a URL one called `s3:`.
+    """
+    if not str(place):
+        raise typer.BadParameter("it is empty; the current folder is ./")
+    if "://" in str(place):
+        raise typer.BadParameter("it must be a local folder, not a URL")
+    return Path(place)
+
 
 JobId = Annotated[str, typer.Argument(help="The job's id, job_….")]
 Limit = Annotated[int, typer.Option(min=1, help="At most so many.")]

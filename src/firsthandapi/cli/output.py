@@ -9,12 +9,12 @@ import sys
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from itertools import islice
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Annotated, Any, TextIO, TypeVar, cast
 
 import typer
 
 if TYPE_CHECKING:
-    from firsthandapi import FirstHandClient
+    from firsthandapi import FirstHandClient, Page
     from firsthandapi.types import Model
 
 T = TypeVar("T")
@@ -99,7 +99,7 @@ def print_line(parts: Iterable[object]) -> None:
 
 def print_facts(rows: Iterable[tuple[str, object]]) -> None:
     """One thing: a line for each fact that is known."""
-    known = [(name, str(value)) for name, value in rows if value is not None]
+    known = [(printable(name), str(value)) for name, value in rows if value is not None]
     width = max((len(name) for name, _ in known), default=0)
     for name, value in known:
         print_hanging(f"{name:<{width}}  ", value)
@@ -135,7 +135,8 @@ def print_table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> None
     """Many things: a line for each, under a header.
 
     An id, a time or a sum cut in two can be neither read nor copied, so only the last column is ever wrapped;
-    on a terminal with no room for it, it stands below the others.
+    on a terminal with no room for it, it stands below the others, which themselves go on below where there is
+    no room for them.
     """
     listed = [["" if value is None else printable(value) for value in row] for row in rows]
     if not listed:
@@ -146,17 +147,25 @@ def print_table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> None
     columns = [*zip(header, *listed, strict=True)][:-1]
     widths = [max(map(cell_len, column)) for column in columns]
     used = sum(widths) + 2 * len(widths)
-    indent = 4 if shutil.get_terminal_size().columns - used < _NARROWEST else None
+    room = shutil.get_terminal_size().columns if sys.stdout.isatty() else 1_000_000
+    indent = 4 if room - used < _NARROWEST else None
     for number, (*cells, last) in enumerate([header, *listed]):
-        start = "".join(
-            f"{cell}{' ' * (width - cell_len(cell))}  " for cell, width in zip(cells, widths, strict=True)
-        )
+        start, place = "", 0
+        for cell, width in zip(cells, widths, strict=True):
+            if place and place + width > room:
+                start = f"{start.rstrip()}\n    "
+                place = 4
+            start += f"{cell}{' ' * (width - cell_len(cell))}  "
+            place += width + 2
         print_hanging(start, last, style="" if number else "bold", indent=indent)
 
 
-def first(items: Iterable[T], limit: int) -> list[T]:
-    """The first `limit` of a list that may be long."""
-    return list(islice(items, limit))
+def first(page: Page[T], limit: int) -> list[T]:
+    """The first `limit` of a list that may be long; who reads them learns that they are not all."""
+    found = list(islice(page, min(limit, sys.maxsize)))
+    if page.has_more and len(found) == limit:
+        note(f"These are the first {limit}; --limit raises that.")
+    return found
 
 
 def dollars(cents: int | None) -> str | None:
@@ -167,7 +176,16 @@ def dollars(cents: int | None) -> str | None:
 
 def stars(rating: int | None) -> str:
     # A rating comes from the network: no line gets longer than five.
-    return "★" * min(max(rating or 0, 0), 5)
+    return star(sys.stdout) * min(max(rating or 0, 0), 5)
+
+
+def star(stream: TextIO) -> str:
+    """A star as `stream` can show it."""
+    try:
+        "★".encode(stream.encoding or "utf-8")
+    except (UnicodeEncodeError, LookupError):
+        return "*"
+    return "★"
 
 
 def moment(time: datetime | None) -> str | None:

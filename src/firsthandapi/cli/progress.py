@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
@@ -10,6 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
+
+from .output import star
 
 if TYPE_CHECKING:
     from firsthandapi import Progress
@@ -112,7 +115,7 @@ def _facts(now: Progress, stars: Stars, price_cents: int | None) -> str:
     facts = [f"{now.bytes_done / 1e6:,.1f} MB"]
     average = stars.average()
     if average is not None:
-        facts.append(f"{average:.1f} ★")
+        facts.append(f"{average:.1f} {star(sys.stderr)}")
     if price_cents is not None:
         facts.append(f"${now.files_done * price_cents / 100:,.2f}")
     return "  ".join(facts)

@@ -2,35 +2,58 @@
 
 from __future__ import annotations
 
+import difflib
 import json
+import re
 import sys
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 from firsthandapi.errors import ConfigurationError
 
+# What collect takes beside the job.
+_OPTIONS = {"dest", "timeout", "concurrency"}
+# Aliases can make a few lines into more than a machine can hold.
+_MOST_VALUES = 100_000
+# To YAML 1.1 the price 050 is 40, the postal code 01067 is 567, and 1:30 is 90.
+_OTHER_BASE = re.compile(r"[-+]?0_*[0-7]|.*:")
 
-def load_spec(path: Path) -> dict[str, Any]:
-    """The arguments of `jobs.create` that a file holds.
+
+def job_fields(path: Path, *, idempotency_key: str | None, max_spend_cents: int | None) -> dict[str, Any]:
+    """The arguments of `jobs.create` that a file holds; an option of the command has the last word.
 
     Raises:
-        ConfigurationError: it cannot be read, or is not a mapping of names to values.
+        ConfigurationError: the file cannot be read, is not a mapping of names to values, has a name that is not
+            an argument, or lacks one that is required.
     """
+    fields = _read(path)
+    _check_names(fields)
+    for name, value in (("idempotency_key", idempotency_key), ("max_spend_cents", max_spend_cents)):
+        if value is not None:
+            fields[name] = value
+    return fields
+
+
+def _read(path: Path) -> dict[str, Any]:
     try:
-        text = path.read_text(encoding="utf-8")
+        # Editors on Windows put a byte order mark first.
+        text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
         raise ConfigurationError(f"--spec: {path} cannot be read: {reason}") from None
-    parsers: dict[str, Callable[[str], Any]] = {".json": json.loads, ".toml": _toml}
-    parse = parsers.get(path.suffix.lower(), _yaml)
+    parsers: dict[str, tuple[str, Callable[[str], Any]]] = {
+        ".json": ("JSON", _json),
+        ".toml": ("TOML", _toml),
+    }
+    kind, parse = parsers.get(path.suffix.lower(), ("YAML", _yaml))
     try:
         value = parse(text)
-    except (ValueError, RecursionError) as error:
-        line = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ConfigurationError(
-            f"--spec: {path} is not valid {path.suffix.lstrip('.') or 'YAML'}: {line}"
-        ) from None
+    except RecursionError:
+        raise ConfigurationError(f"--spec: {path} is nested too deeply") from None
+    except ValueError as error:
+        raise ConfigurationError(f"--spec: {path} is not valid {kind}: {error}") from None
     fields: dict[Any, Any] = value if isinstance(value, dict) else {}  # pyright: ignore[reportUnknownVariableType]
     if not fields or not all(isinstance(name, str) for name in fields):
         raise ConfigurationError(
@@ -39,17 +62,30 @@ def load_spec(path: Path) -> dict[str, Any]:
     return fields
 
 
-def check_names(fields: dict[str, Any], known: frozenset[str]) -> None:
-    """Refuse a name that is not an argument.
+def _check_names(fields: dict[str, Any]) -> None:
+    from firsthandapi._sync.resources.jobs import JobFields
+    from firsthandapi.types.job import JobCreate
 
-    Raises:
-        ConfigurationError: there is one.
-    """
-    unknown = sorted(fields.keys() - known)
-    if unknown:
+    known = JobFields.__required_keys__ | JobFields.__optional_keys__
+    for name in sorted(fields.keys() - known):
+        if name in _OPTIONS:
+            raise ConfigurationError(f"--spec: {name} is an option of the command, not of the job")
+        like = difflib.get_close_matches(name[:100], known, n=1)
         raise ConfigurationError(
-            f"--spec: {', '.join(unknown)} is not an argument; there are: {', '.join(sorted(known))}"
+            f"--spec: {name[:100]} is not an argument; "
+            + (f"did you mean {like[0]}?" if like else f"there are: {', '.join(sorted(known))}")
         )
+    for name, field in JobCreate.model_fields.items():
+        if field.is_required() and name not in fields:
+            raise ConfigurationError(f"--spec: {name} is required: {field.description}")
+
+
+def _json(text: str) -> Any:
+    def mapping(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        _refuse_twice(name for name, _ in pairs)
+        return dict(pairs)
+
+    return json.loads(text, object_pairs_hook=mapping)
 
 
 def _toml(text: str) -> Any:
@@ -64,6 +100,48 @@ def _yaml(text: str) -> Any:
     import yaml
 
     try:
-        return yaml.safe_load(text)
+        loader: Any = yaml.SafeLoader(text)
+        try:
+            root = loader.get_single_node()
+            if root is None:
+                return None
+            _check_yaml(root)
+            return loader.construct_document(root)
+        finally:
+            loader.dispose()
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
+        raise ValueError(f"{where}{error.problem or error.context}") from None
     except yaml.YAMLError as error:
-        raise ValueError(str(error)) from None
+        raise ValueError(str(error).partition("\n")[0]) from None
+    except (LookupError, TypeError, AttributeError):  # PyYAML's answer to `!!bool maybe` and the like
+        raise ValueError("a value does not fit its tag") from None
+
+
+def _check_yaml(root: Any) -> None:
+    import yaml
+
+    waiting, seen = [root], 0
+    while waiting:
+        node = waiting.pop()
+        seen += 1
+        if seen > _MOST_VALUES:  # a value that holds itself ends here too
+            raise ValueError(f"with its aliases it has more than {_MOST_VALUES:,} values")
+        if isinstance(node, yaml.MappingNode):
+            _refuse_twice(key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode))
+            waiting.extend(part for pair in node.value for part in pair)
+        elif isinstance(node, yaml.SequenceNode):
+            waiting.extend(node.value)
+        elif node.tag.endswith(":int") and _OTHER_BASE.match(node.value):
+            raise ValueError(
+                f"line {node.start_mark.line + 1}: YAML does not read {node.value[:20]} as the decimal number that it "
+                "looks like; quote it if it is a text"
+            )
+
+
+def _refuse_twice(names: Iterable[str]) -> None:
+    """Parsers let the last one win, unseen: of two prices that may be the wrong one."""
+    twice = [name for name, times in Counter(names).items() if times > 1]
+    if twice:
+        raise ValueError(f"{twice[0]} is there twice")

@@ -197,16 +197,6 @@ def listen(
             rich_help_panel="Where events come from",
         ),
     ] = None,
-    secret: Annotated[
-        str | None,
-        typer.Option(
-            envvar="FIRSTHAND_WEBHOOK_SECRET",
-            metavar="SECRET",
-            help="The secret of an endpoint that is there already. Shells remember what is typed, so "
-            "better by the variable.",
-            rich_help_panel="Where events come from",
-        ),
-    ] = None,
     events: Annotated[
         list[EventType] | None,
         typer.Option(
@@ -231,7 +221,8 @@ def listen(
 
       firsthandapi webhooks listen --url https://something.tunnel.example
 
-    With the secret of an endpoint that you made yourself:
+    With the secret of an endpoint that you made yourself, by a variable, since
+    every user of a machine sees what is typed:
 
       FIRSTHAND_WEBHOOK_SECRET=whsec_… firsthandapi webhooks listen
 
@@ -239,7 +230,7 @@ def listen(
     """
     from .listen import run_listener
 
-    run_listener(port=port, url=url, secret=secret, events=events or None, json=json)
+    run_listener(port=port, url=url, events=events or None, json=json)
 
 
 def event_facts(event: WebhookEvent) -> str:

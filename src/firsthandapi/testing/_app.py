@@ -224,7 +224,9 @@ class App:
         scheme, _, secret = request.headers.get("authorization", "").partition(" ")
         key = self.world.authenticate(secret.strip(), now) if scheme.lower() == "bearer" else None
         if key is None:
-            message = "Send a valid API key as `Authorization: Bearer fh_live_…` or `fh_test_…`."
+            message = (
+                "Send a valid API key in the header `Authorization`, after the word `Bearer` and a space."
+            )
             raise ApiError(401, "authentication_error", message)
         headers["x-firsthandapi-credits-remaining"] = str(key.account.book.available)
         return key
@@ -382,7 +384,10 @@ def _validate(model: type[BaseModel], value: Any) -> Any:
         return model.model_validate(value)
     except ValidationError as error:
         details = [
-            {"field": ".".join(map(str, item["loc"])) or "body", "message": item["msg"]}
+            {
+                "field": ".".join(map(str, item["loc"])) or "body",
+                "message": item["msg"].removeprefix("Value error, "),
+            }
             for item in error.errors(include_url=False, include_context=False, include_input=False)
         ]
     first = details[0]

@@ -520,7 +520,7 @@ class Jobs(Resource):
     def _check_spend(self, params: JobCreate, extra_body: Body | None, max_spend_cents: int | None) -> None:
         # What is sent decides what is paid, and extra_body may have the last word on it.
         sent = {"files_needed": params.files_needed, "price_per_file_cents": params.price_per_file_cents}
-        sent.update({name: (extra_body or {})[name] for name in sent.keys() & (extra_body or {}).keys()})
+        sent |= check_mapping(extra_body, "extra_body")
         check_spend(
             sent["files_needed"],
             sent["price_per_file_cents"],
