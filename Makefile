@@ -55,7 +55,7 @@ check: $(VENV)/.dev
 
 docs: $(VENV)/.docs
 	mkdir -p build
-	$(BIN)/typer firsthandapi.cli.app utils docs --name firsthandapi --output build/cli.md
+	$(BIN)/typer scripts/cli_reference.py utils docs --name firsthandapi --output build/cli.md
 	$(BIN)/zensical build --strict --clean
 	$(BIN)/python scripts/check_links.py site
 
