@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import json
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -781,6 +782,22 @@ def test_what_cannot_heal_ends_it(connect: Connect, fresh_server: MockServer, tm
     fresh_server.faults.add(path="/v1/jobs/*", method="GET", status=401, times=None)
     with pytest.raises(AuthenticationError):
         client.jobs.collect(tmp_path / "b", **JOB, files_needed=1)
+
+
+def test_a_folder_of_another_service_is_told_so(
+    connect: Connect, quick_server: MockServer, shared_server: MockServer, tmp_path: Path
+) -> None:
+    """As where the bundled server was started anew: the error names the folder, which stays as it is."""
+    job = connect(quick_server).jobs.collect(tmp_path, **JOB, files_needed=1).job
+    before = (tmp_path / JOB_FILE).read_bytes()
+    elsewhere = connect(shared_server)
+    said = re.escape(f"{tmp_path} is the folder of {job.id}")
+    with pytest.raises(NotFoundError, match=said):
+        elsewhere.jobs.collect(tmp_path, **JOB, files_needed=1)
+    with pytest.raises(NotFoundError, match=said):
+        elsewhere.files.download_all(job.id, tmp_path)
+    assert (tmp_path / JOB_FILE).read_bytes() == before
+    assert whole(tmp_path)
 
 
 # ── URLs and requests ────────────────────────────────────────────────────────────────────────────────────

@@ -45,6 +45,7 @@ from firsthandapi.errors import (
     FirstHandError,
     IncompleteJobError,
     InvalidArgumentError,
+    NotFoundError,
     WaitTimeoutError,
 )
 from firsthandapi.types.file import DownloadUrl, File, FileList
@@ -344,7 +345,7 @@ class Collecting(Resource):
             if found is not None and (found.job or {}).get("id") != job_id:
                 raise InvalidArgumentError("dest belongs to another job; use another folder", field="dest")
             approved = Approved(self._transport, job_id, ends=None, patient=False, options=self._options)
-            job = await approved.first_job()
+            job = await _job_of(folder, approved) if found else await approved.first_job()
             if found is None:
                 found = JobFile(None, None, None, _dump(job))
                 await run_blocking(folder.create_job, found)
@@ -383,7 +384,7 @@ class Collecting(Resource):
             found, job = await self._order(folder, request, idempotency_key, ends)
             job_id = (found.job or {})["id"]
             approved = Approved(self._transport, job_id, ends=ends, patient=True, options=self._options)
-            approved.job = job
+            approved.job = job or await _job_of(folder, approved)
             fetching = await self._fetch(folder, approved, approved.rounds(), concurrency, on_progress)
             job = await approved.first_job()
             await run_blocking(folder.write_job, _with_job(found, job))
@@ -543,6 +544,19 @@ class Collecting(Resource):
 
     def _ends(self, timeout: float | None) -> float | None:
         return None if timeout is None else self._transport.clock.monotonic() + timeout
+
+
+async def _job_of(folder: Folder, approved: Approved) -> Job:
+    """The job that `folder` was begun for."""
+    try:
+        return await approved.first_job()
+    except NotFoundError as error:
+        # Such as the folder of a bundled server that is gone.
+        error.message += (
+            f"; {folder.path} is the folder of {approved.job_id}: use the key and base_url that it was begun "
+            "with, or another folder"
+        )
+        raise
 
 
 def _dump(job: Job) -> dict[str, Any]:
