@@ -14,7 +14,9 @@ from .spec import load_spec
 if TYPE_CHECKING:
     from firsthandapi import Dataset
 
-Dest = Annotated[Path, typer.Option(help="The folder; made if it is not there.")]
+Dest = Annotated[
+    str, typer.Option(help="The folder, made if it is not there; or a bucket, as in s3://bucket/folder.")
+]
 Spec = Annotated[
     Path, typer.Option(help="The job: a YAML, JSON or TOML file with the arguments of jobs.create.")
 ]
@@ -54,7 +56,10 @@ def collect(
 
 
 def verify(
-    folder: Annotated[Path, typer.Argument(help="A folder that collect or files download made.")],
+    folder: Annotated[
+        str,
+        typer.Argument(help="A folder that collect or files download made, or the URL of one in a bucket."),
+    ],
     as_json: AsJson = False,
 ) -> None:
     """Read every file of a folder and hold it against the manifest.
@@ -106,7 +111,7 @@ def tell(dataset: Dataset, *, as_json: bool) -> None:
 
 
 def _call(
-    collect: Any, dest: Path, timeout: float, concurrency: int, on_progress: Any, fields: dict[str, Any]
+    collect: Any, dest: str, timeout: float, concurrency: int, on_progress: Any, fields: dict[str, Any]
 ) -> Any:
     # The file's names are the caller's: one that collect does not know is a mistake in the file.
     from firsthandapi.errors import ConfigurationError
