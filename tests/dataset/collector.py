@@ -16,6 +16,7 @@ from firsthandapi import FirstHandClient
 from firsthandapi._download.place import Part
 from firsthandapi._sync.transport import Transport
 from firsthandapi.datasets import _disk
+from firsthandapi.datasets._bucket import BucketWriter
 from firsthandapi.datasets._folder import Folder, Manifest
 
 # Each step of a run, and the method whose call begins it.
@@ -30,10 +31,17 @@ STEPS: dict[str, tuple[Any, str]] = {
     "the manifest is flushed": (Manifest, "close"),
 }
 
+# Those of a run into a bucket.
+BUCKET_STEPS: dict[str, tuple[Any, str]] = {
+    "an object is written": (BucketWriter, "put"),
+    "an object is listed": (Manifest, "add"),
+    "a manifest is written": (Manifest, "rewrite"),
+}
+
 
 def die_before(step: str, calls: int) -> None:
     """Die when the step is begun for the `calls`th time."""
-    owner, name = STEPS[step]
+    owner, name = {**STEPS, **BUCKET_STEPS}[step]
     method = getattr(owner, name)
     left = [calls]
 

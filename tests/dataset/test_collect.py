@@ -274,15 +274,6 @@ def test_bad_arguments_are_refused(
     assert len(shared_server.requests) == since
 
 
-def test_a_url_is_no_folder(connect: Connect, shared_server: MockServer) -> None:
-    """It would become a folder of that odd name, and its user would look for the files elsewhere."""
-    client = connect(shared_server)
-    with pytest.raises(InvalidArgumentError, match="not a URL"):
-        client.jobs.collect("s3://bucket/signs", **JOB, files_needed=2)
-    with pytest.raises(InvalidArgumentError, match="not a URL"):
-        client.files.download_all("job_1", "s3://bucket/signs")
-
-
 def test_the_spend_limit_holds(connect: Connect, shared_server: MockServer, tmp_path: Path) -> None:
     """Nothing is sent or written for a job that may not cost so much."""
     with pytest.raises(SpendLimitError):

@@ -6,7 +6,6 @@ import json
 import os
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta, timezone
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from typing_extensions import TypedDict
@@ -411,9 +410,7 @@ class Collecting(Resource):
             raise InvalidArgumentError(
                 f"concurrency must be an int from 1 to {_MOST_CONNECTIONS}", field="concurrency"
             )
-        if "://" in os.fspath(dest):
-            raise InvalidArgumentError("dest must be a local folder, not a URL", field="dest")
-        return Folder(Path(dest))
+        return Folder(dest)
 
     async def _enter(self, folder: Folder, ends: float | None) -> None:
         """Take the folder, waiting for another writer to be done with it."""

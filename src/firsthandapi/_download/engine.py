@@ -53,7 +53,8 @@ class Engine:
         refresh: gives a fresh URL for a file's id, and when it ends. Called in a thread of the engine, where
             it may block.
         on_done: told of each outcome, in a thread of the engine (or of `submit` and `close`, for a file that
-            was never begun). Quick, and thread-safe: a queue's `put`, or a loop's `call_soon_threadsafe`.
+            was never begun). Thread-safe: a queue's `put`, or a loop's `call_soon_threadsafe`. The thread fetches
+            nothing meanwhile; the others do.
         on_bytes: told of bytes gained, and of those thrown away as a negative number; likewise.
         proxy, verify, timeout, max_retries: the client's options.
         concurrency: the most connections at once.

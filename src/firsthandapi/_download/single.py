@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from firsthandapi._core.config import DEFAULT_MAX_RETRIES
 from firsthandapi._core.download import BadUrlError, Wanted, allowed_schemes, failure, parse_url
 from firsthandapi._core.files import file_name_on_disk
+from firsthandapi._core.places import local_path
 from firsthandapi.errors import InvalidArgumentError
 
 from .clock import Clock
@@ -24,15 +25,20 @@ if TYPE_CHECKING:
 def target_of(path: str | os.PathLike[str]) -> Path:
     """`path` as given; a trailing slash means a directory, which is made: `Path` alone would drop it."""
     text = os.fspath(path)
+    place = local_path(text, "path")
+    if place is None:
+        raise InvalidArgumentError(
+            "path must be on this machine, not in a bucket; files.download_all takes a bucket", field="path"
+        )
     if text.endswith(("/", os.sep)):
         try:
-            Path(text).mkdir(parents=True, exist_ok=True)
+            place.mkdir(parents=True, exist_ok=True)
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or str(error)
             raise InvalidArgumentError(
                 f"path: the directory cannot be made: {reason}", field="path"
             ) from None
-    return Path(text)
+    return place
 
 
 def download_file(

@@ -7,7 +7,6 @@ import json
 import os
 from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from typing_extensions import TypedDict
@@ -410,9 +409,7 @@ class Collecting(Resource):
             raise InvalidArgumentError(
                 f"concurrency must be an int from 1 to {_MOST_CONNECTIONS}", field="concurrency"
             )
-        if "://" in os.fspath(dest):
-            raise InvalidArgumentError("dest must be a local folder, not a URL", field="dest")
-        return Folder(Path(dest))
+        return Folder(dest)
 
     def _enter(self, folder: Folder, ends: float | None) -> None:
         """Take the folder, waiting for another writer to be done with it."""

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .options import local_folder
 from .output import AsJson, client, print_json, print_line
 from .progress import progress
 from .spec import job_fields
@@ -16,7 +15,10 @@ if TYPE_CHECKING:
     from firsthandapi import Dataset
 
 Dest = Annotated[
-    Path, typer.Option(parser=local_folder, metavar="DIR", help="The folder; made if it is not there.")
+    str,
+    typer.Option(
+        metavar="DIR", help="The folder, made if it is not there; or a bucket, as in s3://bucket/folder."
+    ),
 ]
 Spec = Annotated[
     Path, typer.Option(help="The job: a YAML, JSON or TOML file with the arguments of jobs.create.")
@@ -57,9 +59,9 @@ def collect(
 
 def verify(
     folder: Annotated[
-        Path,
+        str,
         typer.Argument(
-            parser=local_folder, metavar="DIR", help="A folder that collect or files download made."
+            metavar="DIR", help="A folder that collect or files download made, or its URL in a bucket."
         ),
     ],
     as_json: AsJson = False,

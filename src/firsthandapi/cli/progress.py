@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from firsthandapi._core.places import local_path
+
 from .output import star
 
 if TYPE_CHECKING:
@@ -22,16 +24,17 @@ _LINE_EVERY = 5.0
 
 
 class Stars:
-    """The average rating of what is on disk, read from the manifests as they grow."""
+    """The average rating of what is on disk, read from the manifests as they grow. Of a bucket there is none."""
 
-    def __init__(self, dest: Path) -> None:
-        self._dest = dest
+    def __init__(self, dest: str) -> None:
+        self._dest = local_path(dest, "dest")
         self._read: dict[Path, int] = {}
         self._ratings: list[int] = []
 
     def average(self) -> float | None:
-        for manifest in (self._dest / "metadata.jsonl", *self._dest.glob("*/metadata.jsonl")):
-            self._take(manifest)
+        if self._dest is not None:
+            for manifest in (self._dest / "metadata.jsonl", *self._dest.glob("*/metadata.jsonl")):
+                self._take(manifest)
         return sum(self._ratings) / len(self._ratings) if self._ratings else None
 
     def _take(self, manifest: Path) -> None:
@@ -52,7 +55,7 @@ class Stars:
 
 @contextmanager
 def progress(
-    dest: Path, price_cents: int | None, *, quiet: bool
+    dest: str, price_cents: int | None, *, quiet: bool
 ) -> Generator[Callable[[Progress], None], None, None]:
     """Gives the function to pass as `on_progress`."""
     from rich.console import Console
@@ -69,7 +72,7 @@ def progress(
 
 @contextmanager
 def _live(
-    console: object, dest: Path, price_cents: int | None
+    console: object, dest: str, price_cents: int | None
 ) -> Generator[Callable[[Progress], None], None, None]:
     from rich.console import Console
     from rich.markup import escape
@@ -86,7 +89,7 @@ def _live(
         TimeRemainingColumn(),
     )
     with Display(*columns, console=console) as display:
-        task = display.add_task(escape(str(dest)), total=None, facts="waiting for the first file")
+        task = display.add_task(escape(dest), total=None, facts="waiting for the first file")
 
         def show(now: Progress) -> None:
             display.update(
@@ -96,7 +99,7 @@ def _live(
         yield show
 
 
-def _lines(dest: Path, price_cents: int | None) -> Callable[[Progress], None]:
+def _lines(dest: str, price_cents: int | None) -> Callable[[Progress], None]:
     stars = Stars(dest)
     last = -_LINE_EVERY
 

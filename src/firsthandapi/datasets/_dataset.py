@@ -6,16 +6,16 @@ import json
 import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from io import BytesIO
 from pathlib import Path
-from secrets import token_hex
 from typing import TYPE_CHECKING, Any
 
 from firsthandapi._core.dataset import COLUMNS, Kind, Progress, Record, Verification, chosen_kind, kind_of
 from firsthandapi._core.masking import mask_secrets
 from firsthandapi.errors import ConfigurationError, InvalidArgumentError
 
-from . import _disk
 from ._folder import Manifest, manifests_in, read_job_file
+from ._places import store_at
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,18 +26,21 @@ if TYPE_CHECKING:
     from firsthandapi import FirstHandClient
     from firsthandapi.types import Job
 
+    from ._store import Store
+
 
 class Dataset:
     """A folder of verified files, as `jobs.collect` and `files.download_all` leave it.
 
     Attributes:
-        path: the folder.
+        path: the folder. One in a bucket is a `upath.UPath`, which is used as a `Path` is: `/`, `.name`, `.open()`.
         job: the job as last seen, or None if the folder does not say.
         records: a row for each file.
     """
 
-    def __init__(self, path: Path, job: Job | None, manifests: list[Manifest]) -> None:
-        self.path = path
+    def __init__(self, store: Store, job: Job | None, manifests: list[Manifest]) -> None:
+        self.path = store.root
+        self._store = store
         self.job = job
         self._manifests = manifests
         self._places = {_key(record): m.file(record) for m in manifests for record in m.records.values()}
@@ -48,26 +51,28 @@ class Dataset:
         """Open a folder. It may come from a stranger: what it says is checked before a file is touched.
 
         Args:
-            path: the folder.
+            path: the folder, or the URL of one in a bucket (extra `remote`).
 
         Returns:
             The dataset; no file is read yet.
 
         Raises:
-            ConfigurationError: there is no dataset, or a row names a file outside the folder or one of another row.
+            ConfigurationError: there is no dataset, a row names a file outside the folder or one of another row, or
+                an extra is missing.
+            InvalidArgumentError: `path` is neither a path nor the URL of a bucket.
         """
-        folder = Path(path)
-        job_file = read_job_file(folder)
+        store = store_at(path, "path")
+        job_file = read_job_file(store)
         job = None if job_file is None or job_file.job is None else _job(job_file.job)
-        manifests = list(manifests_in(folder, None if job is None else job.accepted_formats))
+        manifests = list(manifests_in(store, None if job is None else job.accepted_formats))
         if job_file is None and not manifests:
             raise ConfigurationError(
-                f"{folder} holds no dataset: there is neither a metadata.jsonl nor a job.json"
+                f"{store.root} holds no dataset: there is neither a metadata.jsonl nor a job.json"
             )
-        return cls(folder, job, manifests)
+        return cls(store, job, manifests)
 
     def path_of(self, record: Record) -> Path:
-        """Where the file of a row is."""
+        """Where the file of a row is; in a bucket a `upath.UPath`, which opens and reads as a `Path` does."""
         return self._places[_key(record)]
 
     def __len__(self) -> int:
@@ -85,9 +90,14 @@ class Dataset:
         state = state if state.isprintable() else repr(state)
         return f"<Dataset [{name!r}, {len(self)} files, {state}]>"
 
+    @property
+    def _name(self) -> str:
+        """What the folder is called, without the way to it; the root of a bucket has no other name."""
+        return self.path.name or str(self.path)
+
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:  # noqa: ARG002 # IPython calls it with both
         """The plain text that a notebook keeps beside the gallery: without the way to the folder."""
-        printer.text(self._described(self.path.name))
+        printer.text(self._described(self._name))
 
     def _repr_html_(self) -> str | None:
         """What a notebook shows: a gallery of the first files, the media in it."""
@@ -111,17 +121,15 @@ class Dataset:
             records = list(manifest.records.values())
             paths = [manifest.file(record) for record in records]
             # hashlib lets other threads run, so several are read at once.
-            with ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as pool:
-                for path, state in zip(paths, pool.map(_state_of, paths, records), strict=True):
+            with ThreadPoolExecutor(max_workers=self._store.readers) as pool:
+                for path, state in zip(paths, pool.map(self._state_of, paths, records), strict=True):
                     if state != "ok":
                         (missing if state == "missing" else mismatched).append(self._name_of(path))
-            try:
-                entries = sorted(manifest.data.iterdir()) if manifest.data.is_dir() else []
-            except OSError as error:
-                raise _disk.cannot(manifest.data, "read", error) from None
             known = set(paths)
             extra += [
-                self._name_of(path) for path in entries if path not in known and not _in_the_making(path)
+                self._name_of(path)
+                for path in self._store.names(manifest.data)
+                if path not in known and not _in_the_making(path)
             ]
         return Verification(not mismatched and not missing, tuple(mismatched), tuple(missing), tuple(extra))
 
@@ -158,10 +166,7 @@ class Dataset:
             names = {*state.mismatched, *state.missing}
             bad = [(key, path) for key, path in self._places.items() if self._name_of(path) in names]
             for _, path in bad:
-                try:
-                    path.unlink(missing_ok=True)
-                except OSError as error:
-                    raise _disk.cannot(path, "removed", error) from None
+                self._store.delete(path)
             client.files._refetch(  # pyright: ignore[reportPrivateUsage] # of one house
                 self.job.id,
                 self.path,
@@ -175,6 +180,13 @@ class Dataset:
 
     def _name_of(self, path: Path) -> str:
         return path.relative_to(self.path).as_posix()
+
+    def _state_of(self, path: Path, record: Record) -> str:
+        size = self._store.size_of(path)
+        if size is None:
+            return "missing"
+        same = size == record.size_bytes and self._store.sha256_of(path, size) == record.sha256
+        return "ok" if same else "mismatched"
 
     def to_pandas(self) -> pd.DataFrame:
         """The manifest as a table: its columns, and `path`, where the file is.
@@ -197,33 +209,30 @@ class Dataset:
         read together.
 
         Args:
-            path: where to.
+            path: where to: a file's name, or a URL in a bucket (extra `remote`).
 
         Returns:
             Where it is.
 
         Raises:
             ConfigurationError: pandas or pyarrow is not installed (extra `pandas`), or the file cannot be written.
+            InvalidArgumentError: `path` is neither a path nor the URL of a bucket.
         """
         from ._parquet import schema_of
 
+        store = store_at(path, "path")
         table = self.to_pandas()
-        target = Path(path)
-        part = target.with_name(f".{target.name}.{token_hex(8)}.part")
+        content = BytesIO()
         try:
-            table.to_parquet(part, engine="pyarrow", index=False, schema=schema_of(self._kinds()))
-            part.replace(target)
+            table.to_parquet(content, engine="pyarrow", index=False, schema=schema_of(self._kinds()))
         except ImportError:
             raise ConfigurationError(
                 "to_parquet needs an extra: pip install 'firsthandapi[pandas]'"
             ) from None
-        except OSError as error:
-            raise _disk.cannot(target, "written", error) from None
         except ValueError as error:  # pyarrow's own are; a stranger's manifest may hold what Parquet cannot
-            raise ConfigurationError(f"{target} cannot be written: {type(error).__name__}") from None
-        finally:
-            _disk.remove(part)
-        return target
+            raise ConfigurationError(f"{store.root} cannot be written: {type(error).__name__}") from None
+        store.replace(store.root, content.getvalue())
+        return store.root
 
     def to_huggingface(self, *, kind: Kind | None = None) -> datasets.Dataset:
         """The dataset as a `datasets.Dataset` of Hugging Face: the media, and the manifest's columns.
@@ -280,14 +289,6 @@ def _job(raw: dict[str, Any]) -> Job:
         return decode(Job, json.dumps(raw).encode(), None)
     except UnexpectedResponseError:
         raise ConfigurationError("job.json: its job is not one of FirstHandAPI") from None
-
-
-def _state_of(path: Path, record: Record) -> str:
-    size = _disk.size_of(path)
-    if size is None:
-        return "missing"
-    same = size == record.size_bytes and _disk.digest(path)[1] == record.sha256
-    return "ok" if same else "mismatched"
 
 
 def _in_the_making(path: Path) -> bool:

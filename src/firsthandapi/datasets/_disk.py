@@ -48,6 +48,15 @@ def read(path: Path) -> bytes | None:
         raise cannot(path, "read", error) from None
 
 
+def begin_of(path: Path, most: int) -> bytes | None:
+    """The first bytes of a file, `most` at most; None if it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return file.read(most)
+    except OSError:
+        return None
+
+
 def digest(path: Path) -> tuple[int, str]:
     """Size and SHA-256 of a file.
 

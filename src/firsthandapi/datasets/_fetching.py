@@ -67,9 +67,15 @@ class Fetching:
             self._engine.submit(one)
 
     def wait(self, most: int, seconds: float) -> bool:
-        """Wait until at most `most` files are under way; False if they are more after `seconds`."""
+        """Wait until at most `most` files are under way; False if they are more after `seconds`.
+
+        Raises:
+            ConfigurationError: the folder cannot be written to any more.
+        """
         with self._changed:
-            return self._changed.wait_for(lambda: len(self._pending) <= most, seconds)
+            done = self._changed.wait_for(lambda: len(self._pending) <= most, seconds)
+        self._folder.catch_up()
+        return done
 
     def progress(self) -> Progress:
         """How far it is."""
@@ -82,8 +88,11 @@ class Fetching:
             )
 
     def stop(self) -> None:
-        """End it; what is under way is given up. Takes a second at most."""
-        self._engine.close(cancel=bool(self._pending))
+        """End it; what is under way is given up. Takes a few seconds at most."""
+        cancel = bool(self._pending)
+        if cancel:
+            self._folder.stop()
+        self._engine.close(cancel=cancel)
 
     def check(self, unusable: Mapping[str, Exception]) -> None:
         """Tell what could not be fetched, or was described in a way nobody can use.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Iterator
@@ -27,26 +28,34 @@ from firsthandapi._core.download import Wanted
 from firsthandapi._core.files import file_name_on_disk
 from firsthandapi.errors import ConfigurationError
 
-from . import _disk
-from ._lock import FolderLock
+from ._places import store_at
 
 if TYPE_CHECKING:
     from firsthandapi.types.file import File
 
+    from ._store import Store, Writer
+
 # Where manifests may be: beside job.json, or in a folder for each kind of media.
 _PLACES = ("", *KINDS, "other")
+# Where a manifest can only be written anew: once a tenth more files are there than it lists, or after this time.
+_REWRITE_SHARE = 10
+_REWRITE_SECONDS = 300.0
 
 
 class Manifest:
     """`metadata.jsonl` and the `data/` beside it: a row for each file that is there, verified."""
 
-    def __init__(self, root: Path, place: str) -> None:
-        self.folder = folder = root / place
+    def __init__(self, store: Store, place: str) -> None:
+        self.folder = folder = store.root / place if place else store.root
+        self._store = store
         self._inside = bool(place)
         self.path = folder / MANIFEST
         self.data = folder / DATA
         self.records: dict[str, Record] = {}
-        self._end = _disk.Appender(self.path)
+        self._end = store.appender(self.path)
+        # Rows that wait to be written, where nothing can be appended to; and when that was last done.
+        self._waiting = 0
+        self._written_at = time.monotonic()
         # Whether the last row has no line break: a crash cut it.
         self._torn = False
 
@@ -58,9 +67,8 @@ class Manifest:
         """
         # The folder of the whole dataset is the user's own word, and may be a link.
         for folder in ([self.folder] if self._inside else []) + [self.data]:
-            if folder.is_symlink():
-                raise ConfigurationError(f"{folder} is a link, which may lead anywhere; use a real folder")
-        content = _disk.read(self.path)
+            self._store.refuse_link(folder)
+        content = self._store.read(self.path)
         if content is None:
             return False
         self._torn = not content.endswith(b"\n")
@@ -71,42 +79,44 @@ class Manifest:
         """Where the file of a row is."""
         return self.folder / record.file_name
 
-    def prepare(self) -> None:
+    def prepare(self, writer: Writer) -> None:
         """Make the folders, and clear what a process that died has left half-done. The lock is held.
 
         Raises:
             ConfigurationError: the folder cannot be written to.
         """
-        _disk.make_directory(self.data)
-        for left_over in [*self.data.glob(".*.part"), *self.folder.glob(f".{MANIFEST}.*.part")]:
-            _disk.remove(left_over)
+        writer.prepare(self.folder, self.data)
         if self._torn:
             self.rewrite()
 
-    def has(self, file: File) -> bool:
+    def has(self, file: File, writer: Writer) -> bool:
         """Whether `file` is there as the service describes it; told by its size, since it was verified once."""
         record = self.records.get(file.id)
         return (
             record is not None
             and file.content_hash in (None, record.sha256, record.sha256.upper())
             and file.size_bytes in (None, record.size_bytes)
-            and _disk.size_of(self.file(record)) == record.size_bytes
+            and writer.size_of(self.file(record)) == record.size_bytes
         )
 
-    def adopt(self, file: File, job_id: str) -> bool:
+    def adopt(self, file: File, job_id: str, writer: Writer) -> bool:
         """Take in a file that a process put in place without living to write its row."""
-        path = self.data / file_name_on_disk(file.id, file.content_type)
-        there = _disk.size_of(path)
-        if there is None or file.content_hash is None or file.size_bytes not in (None, there):
+        path = self.place_of(file)
+        size = writer.size_of(path)
+        if size is None or file.content_hash is None or file.size_bytes not in (None, size):
             return False
-        size, sha256 = _disk.digest(path)
+        sha256 = self._store.sha256_of(path, size)
         if sha256 != file.content_hash.lower():
             return False
         self.add(record_of(file, size_bytes=size, sha256=sha256, job_id=job_id))
         return True
 
+    def place_of(self, file: File) -> Path:
+        """Where `file` is to be."""
+        return self.data / file_name_on_disk(file.id, file.content_type)
+
     def add(self, record: Record) -> None:
-        """Write a row.
+        """Write a row; where nothing can be appended to, with others after it.
 
         Raises:
             ConfigurationError: it cannot be written.
@@ -117,8 +127,21 @@ class Manifest:
         if known or first:
             # Loaders refuse an empty manifest, so it comes into being with a row.
             self.rewrite()
-        else:
+        elif self._end is not None:
             self._end.add(manifest_line(record))
+        else:
+            self._waiting += 1
+            self.catch_up()
+
+    def catch_up(self) -> None:
+        """Write the rows that wait, if they are many or have waited for long.
+
+        Raises:
+            ConfigurationError: they cannot be written.
+        """
+        many = self._waiting * _REWRITE_SHARE >= len(self.records)
+        if self._waiting and (many or time.monotonic() - self._written_at >= _REWRITE_SECONDS):
+            self.rewrite()
 
     def drop(self, file_ids: set[str]) -> None:
         """Take out the rows of files that are not there, or not as they were."""
@@ -132,26 +155,37 @@ class Manifest:
         Raises:
             ConfigurationError: they cannot be written.
         """
-        self._end.close()
+        if self._end is not None:
+            self._end.close()
         if self.records:
-            _disk.replace(self.path, b"".join(manifest_line(record) for record in self.records.values()))
+            self._store.replace(self.path, b"".join(map(manifest_line, self.records.values())))
         else:
-            _disk.remove(self.path)
+            self._store.remove(self.path)
+        self._waiting, self._written_at = 0, time.monotonic()
 
     def close(self) -> None:
-        """Flush the rows to the disk."""
-        self._end.close()
+        """Write the rows that wait, and flush them to the disk.
+
+        Raises:
+            ConfigurationError: that failed.
+        """
+        if self._waiting:
+            self.rewrite()
+        if self._end is not None:
+            self._end.close()
 
 
 class Folder:
     """A dataset's folder while it is written to. One writer at a time: `lock` first."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._lock = FolderLock(path)
+    def __init__(self, dest: str | os.PathLike[str]) -> None:
+        self._store = store_at(dest, "dest")
+        self._writer = self._store.writer()
+        self.path = self._store.root
         self._manifests: dict[str, Manifest] = {}
         # Rows are written by the threads that fetch.
         self._rows = threading.Lock()
+        self._closed = False
 
     def lock(self) -> bool:
         """Take the folder if no other writer has it; it is made if need be.
@@ -159,20 +193,21 @@ class Folder:
         Raises:
             ConfigurationError: it cannot be made or written to.
         """
-        _disk.make_directory(self.path)
-        if not self._lock.acquire():
-            return False
-        for left_over in self.path.glob(f".{JOB_FILE}.*.part"):
-            _disk.remove(left_over)
-        return True
+        return self._writer.lock()
+
+    def stop(self) -> None:
+        """Give up what is on its way to its place."""
+        self._writer.stop()
 
     def close(self) -> None:
         """Flush, and let the next writer in."""
         try:
-            for manifest in self._manifests.values():
-                manifest.close()
+            with self._rows:
+                self._closed = True
+                for manifest in self._manifests.values():
+                    manifest.close()
         finally:
-            self._lock.release()
+            self._writer.release()
 
     # ── job.json ─────────────────────────────────────────────────────────────────────────────────────────
 
@@ -182,10 +217,10 @@ class Folder:
         Raises:
             ConfigurationError: it holds files of nobody knows what job.
         """
-        job_file = read_job_file(self.path)
+        job_file = read_job_file(self._store)
         if job_file is None:
             for name in _PLACES:
-                if (self.path / name / MANIFEST).exists():
+                if self._store.exists(Manifest(self._store, name).path):
                     raise ConfigurationError(
                         f"{self.path} holds a {MANIFEST} but no {JOB_FILE} that tells of which job; "
                         "use another folder"
@@ -198,7 +233,7 @@ class Folder:
         Raises:
             ConfigurationError: it is there, or cannot be written.
         """
-        _disk.create(self.path / JOB_FILE, job_file.encode())
+        self._store.create(self.path / JOB_FILE, job_file.encode())
 
     def write_job(self, job_file: JobFile) -> None:
         """Write `job.json` anew.
@@ -206,11 +241,11 @@ class Folder:
         Raises:
             ConfigurationError: it cannot be written.
         """
-        _disk.replace(self.path / JOB_FILE, job_file.encode())
+        self._store.replace(self.path / JOB_FILE, job_file.encode())
 
     def forget_job(self) -> None:
         """Remove a `job.json` that bought nothing."""
-        _disk.remove(self.path / JOB_FILE)
+        self._store.remove(self.path / JOB_FILE)
 
     # ── Files ────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -226,7 +261,7 @@ class Folder:
         with self._rows:
             for file in files:
                 manifest = self._manifest_for(file, mixed=mixed)
-                if manifest.has(file) or manifest.adopt(file, job_id):
+                if manifest.has(file, self._writer) or manifest.adopt(file, job_id, self._writer):
                     there.append(file)
                     continue
                 stale.setdefault(manifest, set()).add(file.id)
@@ -237,7 +272,7 @@ class Folder:
                         expires_at=_believable(file.download_url_expires_at),
                         size_bytes=file.size_bytes,
                         sha256=file.content_hash,
-                        target=manifest.data / file_name_on_disk(file.id, file.content_type),
+                        target=self._writer.fetch_to(manifest.place_of(file)),
                     )
                 )
             # A row must not stand while its file is fetched.
@@ -246,45 +281,61 @@ class Folder:
         return wanted, there
 
     def add(self, file: File, *, size_bytes: int, sha256: str, mixed: bool, job_id: str) -> None:
-        """Write the row of a file that was fetched and verified. Any thread may.
+        """Take in a file that was fetched and verified: bring it to its place, write its row. Any thread may.
 
         Raises:
-            ConfigurationError: it cannot be written.
+            FirstHandError: it cannot be brought there, or its row not be written.
         """
         record = record_of(file, size_bytes=size_bytes, sha256=sha256, job_id=job_id)
         with self._rows:
-            self._manifest_for(file, mixed=mixed).add(record)
+            manifest = self._manifest_for(file, mixed=mixed)
+        self._writer.put(manifest.place_of(file))
+        with self._rows:
+            # One that came too late is taken in by the next run: by now this one has another writer.
+            if not self._closed:
+                manifest.add(record)
+
+    def catch_up(self) -> None:
+        """Write the rows that have waited for long.
+
+        Raises:
+            ConfigurationError: they cannot be written, or no file can be brought to its place any more.
+        """
+        self._writer.check()
+        with self._rows:
+            for manifest in self._manifests.values():
+                manifest.catch_up()
 
     def _manifest_for(self, file: File, *, mixed: bool) -> Manifest:
         name = folder_of(file.content_type, mixed=mixed)
         manifest = self._manifests.get(name)
         if manifest is None:
-            manifest = Manifest(self.path, name)
+            manifest = Manifest(self._store, name)
             manifest.read()
-            manifest.prepare()
+            manifest.prepare(self._writer)
             self._manifests[name] = manifest
         return manifest
 
 
-def manifests_in(path: Path, formats: list[str] | None) -> Iterator[Manifest]:
+def manifests_in(store: Store, formats: list[str] | None) -> Iterator[Manifest]:
     """The manifests of a folder, read.
 
     Raises:
         ConfigurationError: a row, or the way to its file, is not one of ours.
     """
     places = _PLACES if formats is None or is_mixed(formats) else ("",)
-    for manifest in (Manifest(path, name) for name in places):
+    for manifest in (Manifest(store, name) for name in places):
         if manifest.read():
             yield manifest
 
 
-def read_job_file(path: Path) -> JobFile | None:
+def read_job_file(store: Store) -> JobFile | None:
     """`job.json`, checked, or None if there is none.
 
     Raises:
         ConfigurationError: it is not one of ours, or cannot be read.
     """
-    content = _disk.read(path / JOB_FILE)
+    content = store.read(store.root / JOB_FILE)
     return None if content is None else parse_job_file(content)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import queue
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -26,8 +27,10 @@ from firsthandapi._core.gallery import (
     media_type,
 )
 from firsthandapi._core.html import MOST_ROWS, cell, heading, note, or_none, table
+from firsthandapi.errors import FirstHandError
 
 from . import _disk
+from ._store import Disk
 from ._thumbnail import pillow, thumbnail
 
 if TYPE_CHECKING:
@@ -36,6 +39,7 @@ if TYPE_CHECKING:
     from firsthandapi.types.file import File
 
     from ._dataset import Dataset
+    from ._store import Store
 
 # A cell is shown within this, whatever the disk and the network do; what is not there by then is not shown.
 MOST_SECONDS: Final = 5.0
@@ -57,6 +61,7 @@ _LATE = "not shown: it would take too long"
 _BROKEN = "the file is not what its type says"
 _DAMAGED = "damaged: not the file of the manifest"
 _MISSING = "the file is missing"
+_UNREADABLE = "the file cannot be read"
 _UNFETCHED = "could not be fetched"
 
 
@@ -124,11 +129,11 @@ def dataset_html(dataset: Dataset) -> str | None:
 def _dataset(dataset: Dataset) -> str:
     budget = Budget()
     records = dataset.records
-    shown = [(record, _on_disk(dataset, record, budget)) for record in records[:MOST_CARDS]]
+    shown = list(zip(records, _kept(dataset, records[:MOST_CARDS], budget), strict=False))
     more = len(records) - len(shown)
     # The folder's own name alone: the way to it is the machine's affair.
     return gallery(
-        dataset_heading(dataset.job, dataset.path.name, records),
+        dataset_heading(dataset.job, dataset._name, records),  # pyright: ignore[reportPrivateUsage] # of one house
         shown,
         f"{count_of(more, 'more file')} not shown; to_pandas() has a row for each of all {len(records):,}"
         if more
@@ -136,9 +141,35 @@ def _dataset(dataset: Dataset) -> str:
     )
 
 
-def _on_disk(dataset: Dataset, record: Record, budget: Budget) -> Media:
-    path = dataset.path_of(record)
-    size = _disk.size_of(path)
+def _kept(dataset: Dataset, records: Sequence[Record], budget: Budget) -> list[Media]:
+    """What is shown of each of these."""
+    store = dataset._store  # pyright: ignore[reportPrivateUsage] # of one house
+    paths = [dataset.path_of(record) for record in records]
+    if isinstance(store, Disk):
+        return [
+            _shown(_found(store, path, record, budget), record, budget)
+            for path, record in zip(paths, records, strict=True)
+        ]
+    found: list[Media | bytes] = [_LATE] * len(records)
+
+    def find(number: int) -> None:
+        found[number] = _found(store, paths[number], records[number], budget)
+
+    # A network may take any time.
+    threads = [threading.Thread(target=find, args=(number,), daemon=True) for number in range(len(records))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(budget.seconds)
+    return [_shown(one, record, budget) for one, record in zip(list(found), records, strict=True)]
+
+
+def _found(store: Store, path: Path, record: Record, budget: Budget) -> Media | bytes:
+    """A file's content, or why it is not shown."""
+    try:
+        size = store.size_of(path)
+    except FirstHandError:
+        return _UNREADABLE
     if size is None:
         return _MISSING
     if size != record.size_bytes:
@@ -148,21 +179,18 @@ def _on_disk(dataset: Dataset, record: Record, budget: Budget) -> Media:
         return refused
     if not budget.seconds:
         return _LATE
-    content = _read(path, size)
-    if content is None:
-        return "the file cannot be read"
+    # No more, should it have grown meanwhile.
+    content = store.begin_of(path, size + 1)
+    return _UNREADABLE if content is None else content
+
+
+def _shown(found: Media | bytes, record: Record, budget: Budget) -> Media:
+    if not isinstance(found, bytes):
+        return found
     # Read anyway, so that a picture which is shown is the one that was bought.
-    if hashlib.sha256(content).hexdigest() != record.sha256:
+    if hashlib.sha256(found).hexdigest() != record.sha256:
         return _DAMAGED
-    return budget.preview(content, record.content_type)
-
-
-def _read(path: Path, size: int) -> bytes | None:
-    try:
-        with path.open("rb") as file:
-            return file.read(size + 1)  # no more, should it have grown meanwhile
-    except OSError:
-        return None
+    return budget.preview(found, record.content_type)
 
 
 # ── Pages ────────────────────────────────────────────────────────────────────────────────────────────────
@@ -212,7 +240,7 @@ def _fetched(files: Sequence[File], config: Config) -> list[Media]:
         with TemporaryDirectory(prefix="firsthandapi-", ignore_cleanup_errors=True) as folder:
             wanted = {number: _wanted(files[number], Path(folder, f"{number}")) for number in to_fetch}
             for number in _fetch(wanted, config, budget):
-                content = _read(wanted[number].target, LARGEST_FETCHED)
+                content = _disk.begin_of(wanted[number].target, LARGEST_FETCHED + 1)
                 if content is not None:
                     media[number] = budget.preview(content, files[number].content_type)
     except Exception:  # a full disk, a proxy that is none: the cards have words all the same

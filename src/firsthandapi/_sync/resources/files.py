@@ -183,7 +183,8 @@ class Files(Resource):
 
         Args:
             job_id: the job's id (`job_…`). It need not be over; what is approved so far comes.
-            dest: the folder; made if it is not there. Two processes in one folder take turns.
+            dest: the folder; made if it is not there. Two processes in one folder take turns. Or a bucket, as a
+                URL such as `s3://bucket/signs` (extra `remote`), which two processes must not write to at once.
             concurrency: connections at once, 1 to 64.
             on_progress: called with a `Progress`, in your thread or loop.
             timeout, extra_headers, extra_query: see `FirstHandClient`, "Every method".
@@ -195,7 +196,7 @@ class Files(Resource):
             DownloadError: some files could not be fetched; all others are there, and the same call tries again.
             NotFoundError: there is no such job.
             InvalidArgumentError: an argument is not what it may be, or `dest` belongs to another job.
-            ConfigurationError: `dest` cannot be written to, or is not a dataset of ours.
+            ConfigurationError: `dest` cannot be written to, or is not a dataset of ours, or its extra is missing.
             FirstHandError: what `list` raises.
 
         Contract: §2 "Files and submissions".

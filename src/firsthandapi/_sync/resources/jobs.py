@@ -475,7 +475,8 @@ class Jobs(Resource):
         fetches what is missing only. `job.json` in the folder says what was bought.
 
         Args:
-            dest: the folder; made if it is not there. Two processes in one folder take turns.
+            dest: the folder; made if it is not there. Two processes in one folder take turns. Or a bucket, as a
+                URL such as `s3://bucket/signs` (extra `remote`), which two processes must not write to at once.
             timeout: seconds for the whole call, 0 or more; None waits without limit.
             concurrency: connections at once, 1 to 64.
             on_progress: called with a `Progress`, in your thread or loop.
@@ -494,7 +495,7 @@ class Jobs(Resource):
             SpendLimitError: it would cost more than allowed. Nothing was sent.
             InvalidArgumentError: an argument is not what the contract allows, or `dest` belongs to another
                 request.
-            ConfigurationError: `dest` cannot be written to, or its `job.json` is not one of ours.
+            ConfigurationError: `dest` cannot be written to, its `job.json` is not one of ours, or its extra is missing.
             FirstHandError: what `create` raises.
 
         Contract: §1 "Idempotency", §2 "POST /v1/jobs", "Files and submissions".

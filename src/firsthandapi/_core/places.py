@@ -1,0 +1,83 @@
+"""What a `dest` names: a folder of this machine, or a bucket by its URL. Nothing is looked at."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from firsthandapi.errors import InvalidArgumentError
+
+# A drive of Windows is one letter, a scheme never is. `::` chains several URLs.
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]+(?:://|::)")
+# What a path made of a URL begins with: one of its slashes is gone.
+_MADE_OF_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]+:")
+# A name such as container@account is Azure's way to say where the container is.
+_AZURE = frozenset({"abfs", "abfss", "az", "wasb", "wasbs"})
+_PORT = re.compile(r"[^:@]+(?::[0-9]{1,5})?")
+_ARN = "arn:"
+
+
+def is_url(text: str) -> bool:
+    """Whether `text` is a URL, and not a path."""
+    return _URL.match(text) is not None
+
+
+def local_path(text: str, field: str) -> Path | None:
+    """The folder that a path or a `file://` URL names; None for any other URL.
+
+    Raises:
+        InvalidArgumentError: it is none of these.
+    """
+    if not text:  # as of `--dest "$OUT"` where OUT is not set
+        raise InvalidArgumentError(f"{field} is empty; the current folder is ./", field=field)
+    if not is_url(text):
+        path = Path(text)
+        if len(path.parts) > 1 and _MADE_OF_URL.fullmatch(path.parts[0]):
+            raise InvalidArgumentError(f"{field} is a path made of a URL; give the URL as a str", field=field)
+        return path
+    if text[:7].lower() != "file://":
+        return None
+    parts = urlsplit(text)
+    if parts.netloc not in ("", "localhost") or not parts.path or parts.query or parts.fragment:
+        raise InvalidArgumentError(f"{field} must be like file:///folder, or a plain path", field=field)
+    name = unquote(parts.path)
+    # A drive of Windows stands behind a slash there.
+    return Path(name[1:] if os.name == "nt" and name[2:3] == ":" else name)
+
+
+def bucket_url(text: str, field: str) -> tuple[str, str]:
+    """The scheme of a bucket's URL, and the URL without what may be left out.
+
+    Raises:
+        InvalidArgumentError: it is not one, or holds what does not belong there. What it holds is not shown.
+    """
+
+    def refuse(why: str) -> InvalidArgumentError:
+        return InvalidArgumentError(f"{field} {why}", field=field)
+
+    scheme, _, rest = text.partition("://")
+    scheme = scheme.lower()
+    if "::" in scheme:
+        raise refuse("must be one URL, not several chained by ::")
+    place, _, below = rest.partition("/")
+    if not _is_plain(scheme, place):
+        raise refuse(
+            "must be a URL without credentials; leave them to the environment, which the store's library reads"
+        )
+    if "?" in rest or "#" in rest:
+        raise refuse("must be a URL without a query or fragment: nothing of ? or #")
+    if not place and not (scheme == "memory" and below.strip("/")):
+        raise refuse(f"must name a bucket, as in {scheme if scheme.isalnum() else 's3'}://bucket/folder")
+    names = [name for name in below.split("/") if name]
+    if not text.isprintable() or {".", ".."} & {*names, place}:
+        raise refuse("must be a URL of plain names: no . or .., nothing that cannot be printed")
+    return scheme, f"{scheme}://{'/'.join(name for name in (place, *names) if name)}"
+
+
+def _is_plain(scheme: str, place: str) -> bool:
+    """Whether the part of a URL that names the bucket is surely no credentials."""
+    if scheme in _AZURE:
+        place = place.replace("@", "", 1)
+    return not place or place.startswith(_ARN) or _PORT.fullmatch(place) is not None

@@ -1,0 +1,316 @@
+"""A dataset in a bucket. Objects are written whole or not at all, and nothing can be appended to or locked."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import threading
+from collections.abc import Generator
+from importlib import import_module
+from pathlib import Path
+from shutil import rmtree
+from tempfile import mkdtemp
+from typing import Any, Final, cast
+
+from firsthandapi._core.masking import mask_secrets
+from firsthandapi.errors import ConfigurationError, DownloadError, FirstHandError, InvalidArgumentError
+
+# A larger file goes up in parts of this many bytes. Stores take at least 5 MiB, and at most 10,000 parts.
+PART: Final = 8 * 1024 * 1024
+_MOST_PARTS: Final = 9_000
+# Each holds a part or two in memory.
+_UPLOADS_AT_ONCE: Final = 8
+_STOPS_WITHIN: Final = 2.0
+_MOST_WORDS: Final = 300
+
+
+class Bucket:
+    """The objects below a URL.
+
+    Args:
+        scheme: the URL's scheme.
+        url: the URL, which holds no credentials.
+        options: what the caller's UPath was made with, for the store's library.
+        field: the argument's name, for errors.
+
+    Raises:
+        ConfigurationError: what it needs is not installed.
+        InvalidArgumentError: no library knows such URLs.
+    """
+
+    readers = 16
+
+    def __init__(self, scheme: str, url: str, options: dict[str, Any], field: str) -> None:
+        self._scheme = scheme
+        # A listing that was kept would not know what another process wrote.
+        self._options: dict[str, Any] = {**options, "use_listings_cache": False}
+        try:
+            from upath import UPath
+        except ImportError:
+            raise _missing("firsthandapi[remote]", scheme) from None
+        _check_scheme(scheme, field)
+        # It is used as a path is, but is none by its type.
+        self.root = cast("Path", UPath(url, **self._options))
+
+    # Made when used: one that was made before a fork, or pickled, would be of no use.
+    @property
+    def _files(self) -> Any:
+        return import_module("fsspec").filesystem(self._scheme, **self._options)
+
+    def writer(self) -> BucketWriter:
+        return BucketWriter(self)
+
+    def appender(self, path: Path) -> None:  # noqa: ARG002 # of no object
+        return None
+
+    def refuse_link(self, folder: Path) -> None:
+        pass
+
+    def exists(self, path: Path) -> bool:
+        return self.size_of(path) is not None
+
+    def size_of(self, path: Path) -> int | None:
+        with self._telling(path, "read"):
+            try:
+                about = self._files.info(_key(path))
+            except FileNotFoundError:
+                return None
+            return int(about["size"]) if about["type"] == "file" else None
+
+    def read(self, path: Path) -> bytes | None:
+        with self._telling(path, "read"):
+            try:
+                return bytes(self._files.cat_file(_key(path)))
+            except FileNotFoundError:
+                return None
+
+    def begin_of(self, path: Path, most: int) -> bytes | None:
+        with contextlib.suppress(Exception):
+            return bytes(self._files.cat_file(_key(path), start=0, end=most))
+        return None
+
+    def sha256_of(self, path: Path, size: int) -> str:
+        sha256 = hashlib.sha256()
+        with self._telling(path, "read"):
+            for start in range(0, size, PART):
+                sha256.update(self._files.cat_file(_key(path), start=start, end=min(start + PART, size)))
+        return sha256.hexdigest()
+
+    def sizes_in(self, folder: Path) -> dict[Path, int | None]:
+        """What is in a folder, and how large each file is, by one listing.
+
+        Raises:
+            ConfigurationError: it cannot be read.
+        """
+        with self._telling(folder, "read"):
+            try:
+                entries = self._files.ls(_key(folder), detail=True)
+            except FileNotFoundError:
+                return {}
+        # A folder that a console made is an object whose name ends with a slash.
+        names = {entry["name"].rstrip("/").rpartition("/")[2]: entry for entry in entries}
+        names.pop(folder.name, None)
+        return {folder / name: e["size"] if e["type"] == "file" else None for name, e in names.items()}
+
+    def names(self, folder: Path) -> list[Path]:
+        return sorted(self.sizes_in(folder), key=str)
+
+    def create(self, path: Path, content: bytes) -> None:
+        with self._telling(path, "written"):
+            try:
+                self._files.pipe_file(_key(path), content, mode="create")
+            except Exception as error:
+                # Stores say in many ways that it is there. It may be ours, if only the answer was lost.
+                there = self.read(path)
+                if there is None and _knows_no_create(error):
+                    self._files.pipe_file(_key(path), content)
+                elif there is None:
+                    raise
+                elif there != content:
+                    raise ConfigurationError(
+                        f"{path} appeared meanwhile: another program writes there"
+                    ) from None
+
+    def replace(self, path: Path, content: bytes) -> None:
+        with self._telling(path, "written"):
+            self._files.pipe_file(_key(path), content)
+
+    def remove(self, path: Path) -> None:
+        with contextlib.suppress(FirstHandError):
+            self.delete(path)
+
+    def delete(self, path: Path) -> None:
+        with self._telling(path, "removed"), contextlib.suppress(FileNotFoundError):
+            self._files.rm_file(_key(path))
+
+    @contextlib.contextmanager
+    def _telling(self, path: Path, what: str) -> Generator[None, None, None]:
+        """Makes whatever the store's library raises an error of ours."""
+        try:
+            yield
+        except FirstHandError:
+            raise
+        except Exception as error:  # libraries raise what they like
+            raise ConfigurationError(f"{path} cannot be {what}: {_words(error)}") from None
+
+
+class BucketWriter:
+    """Files are fetched into a temporary folder of this machine, and go up from there once they are verified."""
+
+    def __init__(self, store: Bucket) -> None:
+        self._store = store
+        self._stage: Path | None = None
+        self._sizes: dict[Path, dict[Path, int | None]] = {}
+        self._refused: ConfigurationError | None = None
+        self._stopped = threading.Event()
+        self._slots = threading.Semaphore(_UPLOADS_AT_ONCE)
+        self._uploads: set[Any] = set()  # add and discard are atomic
+
+    def lock(self) -> bool:
+        """There is no lock in a bucket: this always succeeds."""
+        try:
+            self._stage = Path(mkdtemp(prefix="firsthandapi-"))
+        except OSError as error:
+            raise ConfigurationError(
+                f"no temporary folder can be made here, which files for a bucket pass through: {error.strerror}"
+            ) from None
+        return True
+
+    def prepare(self, folder: Path, data: Path) -> None:  # noqa: ARG002 # a bucket has no folders to make
+        # Once for all: a request for each file would take longer than many a file.
+        self._sizes[data] = self._store.sizes_in(data)
+
+    def size_of(self, path: Path) -> int | None:
+        return self._sizes[path.parent].get(path)
+
+    def fetch_to(self, path: Path) -> Path:
+        if self._stage is None:
+            raise ConfigurationError("the bucket is not open for writing")
+        return self._stage / path.name
+
+    def put(self, path: Path) -> None:
+        fetched = self.fetch_to(path)
+        try:
+            self._wait_for_slot()
+            try:
+                size = fetched.stat().st_size
+                self._upload(fetched, path, size)
+            finally:
+                self._slots.release()
+            self._sizes[path.parent][path] = size
+        except FirstHandError:
+            raise
+        except Exception as error:
+            words = f"{path} cannot be written: {_words(error)}"
+            if isinstance(error, PermissionError):
+                self._refused = ConfigurationError(words)
+            raise DownloadError(words) from None
+        finally:
+            with contextlib.suppress(OSError):
+                fetched.unlink()
+
+    def check(self) -> None:
+        if self._refused is not None:
+            raise self._refused
+
+    def stop(self) -> None:
+        self._stopped.set()
+        # Parts that are there already would stay, unseen and paid for.
+        aborts = [threading.Thread(target=_abort, args=(up,), daemon=True) for up in list(self._uploads)]
+        for thread in aborts:
+            thread.start()
+        for thread in aborts:
+            thread.join(_STOPS_WITHIN / len(aborts))
+
+    def release(self) -> None:
+        self._stopped.set()
+        stage, self._stage = self._stage, None
+        if stage is not None:
+            rmtree(stage, ignore_errors=True)
+
+    # ── In the threads that fetched ──────────────────────────────────────────────────────────────────────
+
+    def _wait_for_slot(self) -> None:
+        while not self._slots.acquire(timeout=0.2):
+            self._check_running()
+
+    def _check_running(self) -> None:
+        if self._stopped.is_set():
+            raise DownloadError("the run was cancelled")
+
+    def _upload(self, fetched: Path, path: Path, size: int) -> None:
+        """Write an object that is seen when it is whole, and never before."""
+        files = self._store._files  # pyright: ignore[reportPrivateUsage] # of one house
+        self._check_running()
+        if size <= PART:
+            files.pipe_file(_key(path), fetched.read_bytes())
+            return
+        part = max(PART, -(-size // _MOST_PARTS))
+        # With autocommit, closing the object, which a destructor does too, would put half a one there.
+        upload = files.open(_key(path), "wb", block_size=part, autocommit=False)
+        self._uploads.add(upload)
+        try:
+            with fetched.open("rb") as content:
+                while piece := content.read(part):
+                    self._check_running()
+                    upload.write(piece)
+            upload.close()
+            self._check_running()
+            upload.commit()
+        except BaseException:
+            _abort(upload)
+            raise
+        finally:
+            self._uploads.discard(upload)
+
+
+def _key(path: Path) -> str:
+    """What the store's library calls an object."""
+    key: str = cast("Any", path).path
+    return key
+
+
+def _knows_no_create(error: Exception) -> bool:
+    """Whether the library or the store cannot refuse to write over what is there."""
+    return isinstance(error, TypeError | NotImplementedError) or getattr(error, "errno", None) == errno.ENOSYS
+
+
+def _abort(upload: Any) -> None:
+    """Throw away the parts of an object; doing so again does no harm."""
+    with contextlib.suppress(Exception):
+        # Else some libraries' destructors would make an object of what there is.
+        upload.closed = True
+    with contextlib.suppress(Exception):
+        upload.discard()
+
+
+def _words(error: Exception) -> str:
+    """What went wrong, and what to do; without secrets, and without the store's library."""
+    said = " ".join(mask_secrets(str(error)).split())[:_MOST_WORDS] or type(error).__name__
+    if isinstance(error, PermissionError):
+        return f"{said}. The credentials that the environment gives must allow to list, read, write and delete there"
+    if isinstance(error, FileNotFoundError):
+        return f"{said}. Make the bucket first: it is not made here"
+    return said
+
+
+def _check_scheme(scheme: str, field: str) -> None:
+    """Make sure that a library for such URLs is installed.
+
+    Raises:
+        InvalidArgumentError: none is known.
+        ConfigurationError: it is not installed.
+    """
+    registry = import_module("fsspec.registry")
+    try:
+        registry.get_filesystem_class(scheme)
+    except ValueError:
+        raise InvalidArgumentError(f"no store is known for {scheme}:// URLs", field=field) from None
+    except ImportError:
+        package = registry.known_implementations[scheme]["class"].partition(".")[0]
+        raise _missing("firsthandapi[remote]" if package == "s3fs" else package, scheme) from None
+
+
+def _missing(package: str, scheme: str) -> ConfigurationError:
+    return ConfigurationError(f"{scheme}:// URLs need what is not installed here: pip install '{package}'")

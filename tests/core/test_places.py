@@ -1,0 +1,117 @@
+"""What a `dest` names, told from its text alone."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from firsthandapi._core.places import bucket_url, is_url, local_path
+from firsthandapi.errors import InvalidArgumentError
+
+SECRET = "wJalrXUtnFEMI5ecret"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["signs", "/data/signs", "./a b", "C:\\signs", "C:/signs", "C://signs", "a:b", "signs:", ".", "~/signs"],
+)
+def test_a_path_is_a_path(text: str) -> None:
+    """As it stands: a drive of Windows is no scheme, and a colon makes no URL."""
+    assert not is_url(text)
+    assert local_path(text, "dest") == Path(text)
+
+
+def test_no_name_is_not_the_current_folder() -> None:
+    """A variable of a script that is not set would fill that."""
+    with pytest.raises(InvalidArgumentError, match=r"dest is empty; the current folder is \./"):
+        local_path("", "dest")
+
+
+@pytest.mark.parametrize(
+    "text", ["file:///data/my%20signs", "FILE:///data/my%20signs", "file://localhost/data/my signs"]
+)
+def test_a_file_url_is_a_path(text: str) -> None:
+    """With everything that a local folder has."""
+    assert local_path(text, "dest") == Path("/data/my signs")
+
+
+def test_a_file_url_of_windows_is_a_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its drive stands behind a slash."""
+    made: list[str] = []
+    monkeypatch.setattr(os, "name", "nt")
+    monkeypatch.setattr("firsthandapi._core.places.Path", made.append)
+    local_path("file:///C:/signs", "dest")
+    local_path("file:///signs", "dest")
+    assert made == ["C:/signs", "/signs"]
+
+
+@pytest.mark.parametrize(
+    "text", ["file://signs", "file://host/signs", "file:///a?b", "file:///a#b", "file://localhost"]
+)
+def test_a_file_url_of_another_machine_is_refused(text: str) -> None:
+    """And so is one with what paths do not have."""
+    with pytest.raises(InvalidArgumentError, match="file:///folder") as caught:
+        local_path(text, "dest")
+    assert caught.value.field == "dest"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no name with a colon")
+def test_a_path_made_of_a_url_is_refused() -> None:
+    """`Path` drops a slash, and the files would be in a folder called `s3:`."""
+    with pytest.raises(InvalidArgumentError, match="as a str"):
+        local_path(str(Path("s3://bucket/signs")), "path")
+
+
+@pytest.mark.parametrize(
+    ("text", "url"),
+    [
+        ("s3://bucket", "s3://bucket"),
+        ("S3://bucket/a//b/", "s3://bucket/a/b"),
+        ("gs://bucket.example/a b/ü", "gs://bucket.example/a b/ü"),
+        ("memory://a/b", "memory://a/b"),
+        ("memory:///a/b", "memory://a/b"),
+        (
+            "abfs://container@account.dfs.core.windows.net/a",
+            "abfs://container@account.dfs.core.windows.net/a",
+        ),
+        ("webhdfs://host:9870/a", "webhdfs://host:9870/a"),
+        ("s3://bucket/mail@example.com", "s3://bucket/mail@example.com"),
+        (
+            "s3://arn:aws:s3:us-east-1:123456789012:accesspoint/mine/a",
+            "s3://arn:aws:s3:us-east-1:123456789012:accesspoint/mine/a",
+        ),
+    ],
+)
+def test_a_bucket_is_named_by_its_url(text: str, url: str) -> None:
+    """Its scheme tells the store; slashes too many make no other place."""
+    assert local_path(text, "dest") is None
+    assert bucket_url(text, "dest") == (url.partition("://")[0], url)
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        (f"s3://AKIAEXAMPLE:{SECRET}@bucket/a", "credentials"),
+        (f"s3://AKIAEXAMPLE:{SECRET}/x+y@bucket/a", "credentials"),
+        (f"s3://{SECRET}@bucket/a", "credentials"),
+        (f"abfs://me:{SECRET}@container/a", "credentials"),
+        (f"s3://bucket/a?X-Amz-Signature={SECRET}", "query"),
+        (f"s3://bucket/a#{SECRET}", "fragment"),
+        ("s3://", "must name a bucket"),
+        ("s3:///a", "must name a bucket"),
+        ("memory://", "must name a bucket"),
+        ("s3://bucket/../a", "plain names"),
+        ("s3://bucket/a/./b", "plain names"),
+        ("s3://../a", "plain names"),
+        ("s3://bucket/a\nb", "plain names"),
+        ("simplecache::s3://bucket/a", "chained"),
+    ],
+)
+def test_any_other_url_is_refused(text: str, why: str) -> None:
+    """By a word on what is wrong, which shows nothing of the URL."""
+    with pytest.raises(InvalidArgumentError, match=why) as caught:
+        bucket_url(text, "dest")
+    assert caught.value.field == "dest"
+    assert SECRET not in str(caught.value)
