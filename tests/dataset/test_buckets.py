@@ -569,6 +569,30 @@ def test_two_runs_at_once_buy_one_job(quick_server: MockServer, s3: S3, dest: st
     assert jobs_bought(quick_server) == 1
 
 
+def test_rows_that_another_run_wrote_over_are_returned(
+    client: FirstHandClient, job_id: str, s3: S3, bucket: str, dest: str
+) -> None:
+    """What this run verified is there, whatever a manifest of another run lists meanwhile."""
+    key = f"jobs/signs/{MANIFEST}"
+
+    def write_over() -> None:
+        first = s3.objects(bucket)[key].splitlines(keepends=True)[0]
+        s3.client.put_object(Bucket=bucket, Key=key, Body=first)
+
+    written: list[Asked] = []
+
+    def at_the_end(asked: Asked) -> bool:
+        written.append(asked)
+        return named(JOB_FILE, "GET")(asked) and any(map(named(MANIFEST), written))
+
+    s3.fault(at_the_end, before=write_over)
+    dataset = client.files.download_all(job_id, dest)
+    assert len(dataset) == FILES
+    assert dataset.verify()
+    assert len(Dataset.open(dest)) == 1
+    assert len(client.files.download_all(job_id, dest)) == len(Dataset.open(dest)) == FILES
+
+
 # ── The manifest ─────────────────────────────────────────────────────────────────────────────────────────
 
 

@@ -353,7 +353,7 @@ class Collecting(Resource):
         finally:
             await finish_blocking(folder.close)
         fetching.check(approved.failures)
-        return await run_blocking(Dataset.open, dest)
+        return await run_blocking(Dataset._of, folder)  # pyright: ignore[reportPrivateUsage] # of one house
 
     async def collect(
         self,
@@ -390,7 +390,7 @@ class Collecting(Resource):
         finally:
             await finish_blocking(folder.close)
         fetching.check(approved.failures)
-        dataset = await run_blocking(Dataset.open, dest)
+        dataset = await run_blocking(Dataset._of, folder)  # pyright: ignore[reportPrivateUsage] # of one house
         if len(dataset) < (job.files_needed or 0):
             raise IncompleteJobError(
                 f"{job.id} is {job.status} with {len(dataset)} of {job.files_needed} files; "

@@ -352,7 +352,7 @@ class Collecting(Resource):
         finally:
             finish_blocking(folder.close)
         fetching.check(approved.failures)
-        return run_blocking(Dataset.open, dest)
+        return run_blocking(Dataset._of, folder)  # pyright: ignore[reportPrivateUsage] # of one house
 
     def collect(
         self,
@@ -389,7 +389,7 @@ class Collecting(Resource):
         finally:
             finish_blocking(folder.close)
         fetching.check(approved.failures)
-        dataset = run_blocking(Dataset.open, dest)
+        dataset = run_blocking(Dataset._of, folder)  # pyright: ignore[reportPrivateUsage] # of one house
         if len(dataset) < (job.files_needed or 0):
             raise IncompleteJobError(
                 f"{job.id} is {job.status} with {len(dataset)} of {job.files_needed} files; "

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from firsthandapi import FirstHandClient
     from firsthandapi.types import Job
 
+    from ._folder import Folder
     from ._store import Store
 
 
@@ -70,6 +71,14 @@ class Dataset:
                 f"{store.root} holds no dataset: there is neither a metadata.jsonl nor a job.json"
             )
         return cls(store, job, manifests)
+
+    @classmethod
+    def _of(cls, folder: Folder) -> Dataset:
+        """What a run has written. In a bucket another run may have written over its rows, and will add them again."""
+        dataset = cls.open(folder.path)
+        if len(dataset) < sum(len(manifest.records) for manifest in folder.manifests):
+            dataset = cls(dataset._store, dataset.job, folder.manifests)
+        return dataset
 
     def path_of(self, record: Record) -> Path:
         """Where the file of a row is; in a bucket a `upath.UPath`, which opens and reads as a `Path` does."""

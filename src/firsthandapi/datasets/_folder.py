@@ -209,6 +209,11 @@ class Folder:
         finally:
             self._writer.release()
 
+    @property
+    def manifests(self) -> list[Manifest]:
+        """Those that this run has written to, in the order in which they are read."""
+        return [self._manifests[name] for name in _PLACES if name in self._manifests]
+
     # ── job.json ─────────────────────────────────────────────────────────────────────────────────────────
 
     def read_job(self) -> JobFile | None:
