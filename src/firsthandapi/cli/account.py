@@ -23,7 +23,7 @@ from .output import (
     note,
     print_facts,
     print_json,
-    print_table,
+    print_list,
     yes_no,
 )
 
@@ -127,21 +127,17 @@ def transactions(
     """
     with client() as api:
         found = first(api.billing.transactions(type=type, limit=min(limit, 100)), limit)
-    if json:
-        print_json([as_json(one) for one in found])
-        return
-    print_table(
+    print_list(
+        found,
         ("id", "type", "amount", "booked", "what for"),
-        (
-            (
-                one.id,
-                one.type,
-                dollars(one.amount_cents),
-                moment(one.created_at),
-                joined(one.description, one.expires_at and f"expires {moment(one.expires_at)}"),
-            )
-            for one in found
+        lambda one: (
+            one.id,
+            one.type,
+            dollars(one.amount_cents),
+            moment(one.created_at),
+            joined(one.description, one.expires_at and f"expires {moment(one.expires_at)}"),
         ),
+        json=json,
     )
 
 
@@ -165,20 +161,16 @@ def audit(
     with client() as api:
         page = api.audit_events.list(job_id=job_id, event_type=event_type, limit=min(limit, 100))
         found = first(page, limit)
-    if json:
-        print_json([as_json(one) for one in found])
-        return
-    print_table(
+    print_list(
+        found,
         ("id", "type", "when", "what"),
-        (
-            (
-                one.id,
-                one.event_type,
-                moment(one.created_at),
-                joined(one.job_id, _plain(one.data), one.actor and f"by {_plain(one.actor)}"),
-            )
-            for one in found
+        lambda one: (
+            one.id,
+            one.event_type,
+            moment(one.created_at),
+            joined(one.job_id, _plain(one.data), one.actor and f"by {_plain(one.actor)}"),
         ),
+        json=json,
     )
 
 

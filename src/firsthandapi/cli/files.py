@@ -8,7 +8,7 @@ import typer
 
 from .collecting import Dest, tell
 from .options import JobId, Limit, MinScore, Urls
-from .output import AsJson, as_json, client, first, print_json, print_table, stars
+from .output import AsJson, client, first, print_list, stars
 from .progress import progress
 
 if TYPE_CHECKING:
@@ -36,10 +36,7 @@ def list_files(
     """
     with client() as api:
         found = first(api.files.list(job_id, min_score=min_score, limit=min(limit, 100)), limit)
-    if json:
-        print_json([as_json(file, urls=urls) for file in found])
-        return
-    print_table(("id", "type", "bytes", "stars", "name"), (file_line(file) for file in found))
+    print_list(found, ("id", "type", "bytes", "stars", "name"), file_line, json=json, urls=urls)
 
 
 @app.command()

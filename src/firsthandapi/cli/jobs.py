@@ -24,7 +24,7 @@ from .output import (
     print_facts,
     print_json,
     print_line,
-    print_table,
+    print_list,
     stars,
 )
 from .spec import job_fields
@@ -96,22 +96,18 @@ def list_jobs(
     with client() as api:
         page = api.jobs.list(status=status, type=type, created_after=created_after, limit=min(limit, 100))
         found = first(page, limit)
-    if json:
-        print_json([as_json(job) for job in found])
-        return
-    print_table(
+    print_list(
+        found,
         ("id", "status", "files", "cost", "created", "title"),
-        (
-            (
-                job.id,
-                job.status,
-                f"{job.files_approved} of {job.files_needed}",
-                dollars(job.total_cost_cents),
-                moment(job.created_at),
-                job.title or job.description,
-            )
-            for job in found
+        lambda job: (
+            job.id,
+            job.status,
+            f"{job.files_approved} of {job.files_needed}",
+            dollars(job.total_cost_cents),
+            moment(job.created_at),
+            job.title or job.description,
         ),
+        json=json,
     )
 
 

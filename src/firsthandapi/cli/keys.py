@@ -14,7 +14,7 @@ from firsthandapi.types import enums
 
 from .choices import Environment, Scope, words
 from .options import Limit
-from .output import AsJson, as_json, client, first, joined, moment, note, print_facts, print_json, print_table
+from .output import AsJson, as_json, client, first, joined, moment, note, print_facts, print_json, print_list
 
 if TYPE_CHECKING:
     from firsthandapi import FirstHandClient
@@ -60,24 +60,20 @@ def list_keys(limit: Limit = 100, json: AsJson = False) -> None:
     """
     with client() as api:
         found = first(api.api_keys.list(limit=min(limit, 100)), limit)
-    if json:
-        print_json([as_json(key) for key in found])
-        return
-    print_table(
+    print_list(
+        found,
         ("id", "name", "key", "last used", "what it may do"),
-        (
-            (
-                key.id,
-                key.name,
-                key.masked_key,
-                key.last_used_at and f"{key.last_used_at:%Y-%m-%d}",
-                joined(
-                    "nothing: it is revoked" if key.revoked_at else ", ".join(key.scopes or ()),
-                    key.expires_at and f"until {moment(key.expires_at)}",
-                ),
-            )
-            for key in found
+        lambda key: (
+            key.id,
+            key.name,
+            key.masked_key,
+            key.last_used_at and f"{key.last_used_at:%Y-%m-%d}",
+            joined(
+                "nothing: it is revoked" if key.revoked_at else ", ".join(key.scopes or ()),
+                key.expires_at and f"until {moment(key.expires_at)}",
+            ),
         ),
+        json=json,
     )
 
 

@@ -6,7 +6,7 @@ import json
 import re
 import shutil
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from itertools import islice
 from typing import TYPE_CHECKING, Annotated, Any, TextIO, TypeVar, cast
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from firsthandapi.types import Model
 
 T = TypeVar("T")
+M = TypeVar("M", bound="Model")
 
 AsJson = Annotated[
     bool, typer.Option("--json", help="Print JSON on standard output, and nothing else there.")
@@ -158,6 +159,21 @@ def print_table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> None
             start += f"{cell}{' ' * (width - cell_len(cell))}  "
             place += width + 2
         print_hanging(start, last, style="" if number else "bold", indent=indent)
+
+
+def print_list(
+    found: Sequence[M],
+    header: Sequence[str],
+    row: Callable[[M], Sequence[object]],
+    *,
+    json: bool,
+    urls: bool = False,
+) -> None:
+    """What a list command found: a table for people, JSON for programs."""
+    if json:
+        print_json([as_json(one, urls=urls) for one in found])
+    else:
+        print_table(header, map(row, found))
 
 
 def first(page: Page[T], limit: int) -> list[T]:

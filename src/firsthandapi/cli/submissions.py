@@ -10,7 +10,7 @@ from firsthandapi.types import enums
 
 from .choices import SubmissionStatus, words
 from .options import Limit, MinScore, OfJob, Since, Until, Urls
-from .output import AsJson, as_json, client, first, moment, print_facts, print_json, print_table, stars
+from .output import AsJson, as_json, client, first, moment, print_facts, print_json, print_list, stars
 
 app = typer.Typer(no_args_is_help=True, help="Everything workers handed in, of every status.")
 
@@ -43,12 +43,12 @@ def list_submissions(
             limit=min(limit, 100),
         )
         found = first(page, limit)
-    if json:
-        print_json([as_json(submission, urls=urls) for submission in found])
-        return
-    print_table(
+    print_list(
+        found,
         ("id", "status", "stars", "why"),
-        ((one.id, one.status, stars(one.ai_star_rating), one.ai_reasoning) for one in found),
+        lambda one: (one.id, one.status, stars(one.ai_star_rating), one.ai_reasoning),
+        json=json,
+        urls=urls,
     )
 
 

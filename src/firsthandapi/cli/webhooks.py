@@ -23,7 +23,7 @@ from .output import (
     note,
     print_facts,
     print_json,
-    print_table,
+    print_list,
     stars,
     yes_no,
 )
@@ -66,21 +66,17 @@ def list_endpoints(limit: Limit = 20, json: AsJson = False) -> None:
 
     with client() as api:
         found = first(api.webhooks.list(limit=min(limit, 100)), limit)
-    if json:
-        print_json([as_json(endpoint) for endpoint in found])
-        return
-    print_table(
+    print_list(
+        found,
         ("id", "enabled", "events", "where"),
-        (
-            (
-                one.id,
-                yes_no(one.enabled),
-                _which(one.events or ()),
-                # Such a URL often carries a token.
-                joined(mask_secrets(one.url or ""), one.description),
-            )
-            for one in found
+        lambda one: (
+            one.id,
+            yes_no(one.enabled),
+            _which(one.events or ()),
+            # Such a URL often carries a token.
+            joined(mask_secrets(one.url or ""), one.description),
         ),
+        json=json,
     )
 
 
@@ -158,12 +154,11 @@ def list_events(
     """
     with client() as api:
         found = first(api.webhooks.events.list(type=type, limit=min(limit, 100)), limit)
-    if json:
-        print_json([as_json(event) for event in found])
-        return
-    print_table(
+    print_list(
+        found,
         ("id", "type", "when", "what"),
-        ((one.id, one.type, moment(one.created_at), event_facts(one)) for one in found),
+        lambda one: (one.id, one.type, moment(one.created_at), event_facts(one)),
+        json=json,
     )
 
 
