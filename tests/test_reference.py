@@ -83,3 +83,22 @@ def test_every_name_of_0_1_0_is_on_the_migration_page() -> None:
         called = re.match(r"[\w.]+", successor)
         assert called is not None
         assert re.search(rf"^\| `{name}\b.*\| .*`{re.escape(called[0])}\b", text, re.MULTILINE), name
+
+
+def test_every_pointer_into_the_contract_leads_somewhere() -> None:
+    """What a docstring quotes of a section is a heading there, or the first cell of a table's row."""
+    contract = re.split(r"^## (\d)\. ", (DOCS / "contract.md").read_text(encoding="utf-8"), flags=re.MULTILINE)
+    sections = dict(zip(contract[1::2], contract[2::2], strict=True))
+    pointers = {
+        (section, name)
+        for file in (DOCS.parent / "src").rglob("*.py")
+        for section, quoted in re.findall(r'§(\d)((?:,? "[^"]+")*)', file.read_text(encoding="utf-8"))
+        for name in re.findall(r'"([^"]+)"', quoted) or [""]
+    }
+    assert len(pointers) > 20
+    astray = [
+        f"§{section} {name}"
+        for section, name in sorted(pointers)
+        if not re.search(rf"^(### {name}$|\| {name} \|)" if name else "", sections[section], re.MULTILINE)
+    ]
+    assert astray == []
