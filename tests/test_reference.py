@@ -87,7 +87,9 @@ def test_every_name_of_0_1_0_is_on_the_migration_page() -> None:
 
 def test_every_pointer_into_the_contract_leads_somewhere() -> None:
     """What a docstring quotes of a section is a heading there, or the first cell of a table's row."""
-    contract = re.split(r"^## (\d)\. ", (DOCS / "contract.md").read_text(encoding="utf-8"), flags=re.MULTILINE)
+    contract = re.split(
+        r"^## (\d)\. ", (DOCS / "contract.md").read_text(encoding="utf-8"), flags=re.MULTILINE
+    )
     sections = dict(zip(contract[1::2], contract[2::2], strict=True))
     pointers = {
         (section, name)
