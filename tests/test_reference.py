@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib
 import re
+import subprocess
+import sys
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -83,6 +85,23 @@ def test_every_name_of_0_1_0_is_on_the_migration_page() -> None:
         called = re.match(r"[\w.]+", successor)
         assert called is not None
         assert re.search(rf"^\| `{name}\b.*\| .*`{re.escape(called[0])}\b", text, re.MULTILINE), name
+
+
+def test_the_commands_of_the_reference_can_be_pasted(tmp_path: Path) -> None:
+    """Usages have no prompt, and an example is a block of its own, with the quotes that a shell needs."""
+    page = tmp_path / "cli.md"
+    page.write_text(
+        "Says hello.\n\nExample: firsthandapi signup --name &quot;Street Signs&quot;\n\n"
+        "With a key:\n\n  FIRSTHAND_API_KEY=… firsthandapi whoami\n\n"
+        "**Usage**:\n\n```console\n$ firsthandapi signup [OPTIONS]\n```\n",
+        encoding="utf-8",
+    )
+    subprocess.run([sys.executable, DOCS.parent / "scripts" / "cli_reference.py", page], check=True)
+    assert page.read_text(encoding="utf-8") == (
+        'Says hello.\n\nExample:\n\n```sh\nfirsthandapi signup --name "Street Signs"\n```\n\n'
+        "With a key:\n\n```sh\nFIRSTHAND_API_KEY=… firsthandapi whoami\n```\n\n"
+        "**Usage**:\n\n```text\nfirsthandapi signup [OPTIONS]\n```\n"
+    )
 
 
 def test_every_pointer_into_the_contract_leads_somewhere() -> None:
