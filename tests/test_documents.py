@@ -84,7 +84,9 @@ def run_command(command: str, server: MockServer, folder: Path) -> None:
             int(expected[1]) if expected else 0,
         )
     else:
-        assert program in ("export", "unset"), f"what no test can run does not go into a `sh` block: {command}"
+        assert program in ("export", "unset"), (
+            f"what no test can run does not go into a `sh` block: {command}"
+        )
 
 
 def with_ids(argument: str, server: MockServer) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import re
 import subprocess
 import sys
@@ -74,6 +75,29 @@ def test_every_resource_is_in_the_reference_whole() -> None:
         options = SHOWN[f"{resource.__module__}.{resource.__qualname__}"]
         assert "members" not in options
         assert "filters" not in options
+
+
+def functions_of(shown: Any) -> list[Any]:
+    """The object if it is a function, or its public methods if it is a class."""
+    if not inspect.isclass(shown):
+        return [shown] if inspect.isfunction(shown) else []
+    members = [
+        value.__func__ if isinstance(value, (classmethod, staticmethod)) else value
+        for name, value in vars(shown).items()
+        if name[0] != "_"
+    ]
+    return [member for member in members if inspect.isfunction(member)]
+
+
+@pytest.mark.parametrize("path", [path for path, options in SHOWN.items() if "members: false" not in options])
+def test_every_parameter_in_the_reference_is_explained(path: str) -> None:
+    """Whoever reads a signature finds each of its names in the text below it."""
+    shown = resolve(path)
+    for function in functions_of(shown):
+        text = inspect.getdoc(function) or ""
+        assert text, function
+        names = [name for name in inspect.signature(function).parameters if name not in ("self", "cls")]
+        assert [name for name in names if not re.search(rf"\b{name}\b", text)] == [], function
 
 
 def test_every_name_of_0_1_0_is_on_the_migration_page() -> None:

@@ -107,7 +107,12 @@ class Faults:
             self._faults.clear()
 
     def strike(self, method: str, path: str) -> Fault | None:
-        """The fault that strikes this request, now used once more."""
+        """The fault that strikes this request, now used once more. The server asks; a test has no need to.
+
+        Args:
+            method: the request's method.
+            path: its path, without the query.
+        """
         with self._lock:
             for fault in self._faults:
                 if (

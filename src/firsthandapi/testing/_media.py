@@ -63,6 +63,15 @@ def make(
     0.288 s. A video is the smallest at hand that has `width` x `height` (the largest, if none has), and it
     and M4A last about a second: the result says what is true of the bytes.
 
+    Args:
+        content_type: one of the nine MIME types of the service.
+        unique: any text; another one makes another file.
+        width, height: pixels, of images and videos.
+        seconds: how long it plays, above 0 and at most 3600.
+
+    Returns:
+        The bytes, and what is true of them.
+
     Raises:
         ValueError: the format is unknown, or cannot be that large or that long.
     """
