@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import inspect
 import re
@@ -11,12 +12,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import pydantic
 import pytest
 
 import firsthandapi
 from firsthandapi import FirstHandClient
 from firsthandapi._core.successors import CLIENT_METHODS, MODULE_NAMES
 from firsthandapi._sync.resources import webhooks
+from firsthandapi.testing import Fault
+from firsthandapi.types import Params
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 # What mkdocstrings shows: the object's path, and the options below it.
@@ -98,6 +102,20 @@ def test_every_parameter_in_the_reference_is_explained(path: str) -> None:
         assert text, function
         names = [name for name in inspect.signature(function).parameters if name not in ("self", "cls")]
         assert [name for name in names if not re.search(rf"\b{name}\b", text)] == [], function
+
+
+@pytest.mark.parametrize("path", SHOWN)
+def test_every_field_in_the_reference_is_explained(path: str) -> None:
+    """The reference shows no field by itself: what the class's docstring does not name, nobody finds."""
+    shown = resolve(path)
+    if not inspect.isclass(shown) or issubclass(shown, Params) or shown is Fault:
+        return  # those two say which method explains them
+    if issubclass(shown, pydantic.BaseModel):
+        names = list(shown.model_fields)
+    else:
+        names = [field.name for field in dataclasses.fields(shown)] if dataclasses.is_dataclass(shown) else []
+    text = "".join(base.__doc__ or "" for base in shown.__mro__)
+    assert [name for name in names if not re.search(rf"^ +{name}\b|, {name}\b", text, re.MULTILINE)] == []
 
 
 def test_every_name_of_0_1_0_is_on_the_migration_page() -> None:

@@ -25,7 +25,14 @@ _MAX_SECONDS = 3600.0
 
 @dataclass(frozen=True, slots=True)
 class Media:
-    """A file, and what is true of it (which for video may differ from what was asked)."""
+    """A file, and what is true of it (which for video may differ from what was asked).
+
+    Attributes:
+        content: the bytes.
+        width: pixels; None of audio.
+        height: pixels; None of audio.
+        duration_seconds: how long it plays; None of images.
+    """
 
     content: bytes
     width: int | None

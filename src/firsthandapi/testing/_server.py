@@ -28,7 +28,12 @@ __all__ = ["MockServer", "NewOrganization", "SubmittedWork", "WebhookDelivery"]
 
 @dataclass(frozen=True, slots=True)
 class SubmittedWork:
-    """What `MockServer.submit` made."""
+    """What `MockServer.submit` made.
+
+    Attributes:
+        submission_id: `sub_…`.
+        file_ids: `file_…` of each file, whether it is approved or not.
+    """
 
     submission_id: str
     file_ids: tuple[str, ...]
@@ -36,7 +41,13 @@ class SubmittedWork:
 
 @dataclass(frozen=True, slots=True)
 class NewOrganization:
-    """What `MockServer.create_organization` made: its id, and a key of each kind with all scopes."""
+    """What `MockServer.create_organization` made.
+
+    Attributes:
+        id: `org_…`.
+        api_key: a live key with all scopes.
+        test_api_key: a key of its sandbox with all scopes.
+    """
 
     id: str
     api_key: str
@@ -45,13 +56,22 @@ class NewOrganization:
 
 @dataclass(frozen=True, slots=True)
 class WebhookDelivery:
-    """How one event fared on its way to one endpoint."""
+    """How one event fared on its way to one endpoint.
+
+    Attributes:
+        event_id: `evt_…`.
+        event_type: such as `job.completed`.
+        endpoint_id: `we_…`.
+        url: where it goes.
+        status: `pending`, `delivered`, `failed`, or `dropped`: the endpoint is gone or disabled.
+        attempts: what was tried so far.
+    """
 
     event_id: str
     event_type: str
     endpoint_id: str
     url: str
-    status: str  # pending, delivered, failed, or dropped: the endpoint is gone or disabled
+    status: str
     attempts: tuple[Attempt, ...]
 
 
