@@ -153,6 +153,9 @@ class MockServer:
 
         Args:
             options: what `FirstHandClient` takes, such as `max_retries=0` or another `api_key`.
+
+        Returns:
+            The client, for a `with` or a `close`.
         """
         from firsthandapi import FirstHandClient
 
@@ -164,6 +167,9 @@ class MockServer:
 
         Args:
             options: what `AsyncFirstHandClient` takes.
+
+        Returns:
+            The client, for an `async with` or a `close`.
         """
         from firsthandapi import AsyncFirstHandClient
 
@@ -246,6 +252,9 @@ class MockServer:
             width, height: measures of given `content`, for the job's `min_width` and `min_height`.
             worker_id: who brings it; a new worker when left out.
             retry_of: the submission with two stars that this is the second attempt of.
+
+        Returns:
+            The ids of the submission and its files.
 
         Raises:
             ValueError: there is no such job, it takes no such file, or has no slot for it.
