@@ -56,6 +56,7 @@ check: $(VENV)/.dev
 docs: $(VENV)/.docs
 	mkdir -p build
 	$(BIN)/typer scripts/cli_reference.py utils docs --name firsthandapi --output build/cli.md
+	$(BIN)/python scripts/cli_reference.py build/cli.md
 	$(BIN)/zensical build --strict --clean
 	$(BIN)/python scripts/check_links.py site
 

@@ -6,6 +6,7 @@ that a browser would fetch from elsewhere: the site is to work with no network.
 
 from __future__ import annotations
 
+import re
 import sys
 from html.parser import HTMLParser
 from pathlib import Path
@@ -19,9 +20,14 @@ FETCHED = {
     ("iframe", "src"),
     ("source", "src"),
     ("video", "src"),
+    ("img", "srcset"),
+    ("source", "srcset"),
+    ("video", "poster"),
 }
 # Links that say something about the page and are not fetched.
 SAID = {"canonical", "alternate", "next", "prev"}
+# What a style sheet fetches: `url(…)`, and a bare string after `@import`.
+STYLED = re.compile(r"""(?:url\(|@import)\s*["']?((?:https?:)?//[^\s"')]+)""")
 
 
 class Page(HTMLParser):
@@ -43,7 +49,7 @@ class Page(HTMLParser):
             if tag == "a" and name == "href":
                 self.links.add(value)
             elif (tag, name) in FETCHED and values.get("rel") not in SAID:
-                self.fetched.add(value)
+                self.fetched.add(value.split()[0])  # in a srcset a size may follow
 
 
 def problems(site: Path) -> list[str]:
@@ -67,6 +73,9 @@ def problems(site: Path) -> list[str]:
                 found.append(f"{where}: {link} leads nowhere")
             elif parts.fragment and target in pages and unquote(parts.fragment) not in pages[target].anchors:
                 found.append(f"{where}: {link}: no such anchor")
+    for sheet in sorted(site.rglob("*.css")):
+        where = sheet.relative_to(site).as_posix()
+        found += [f"{where}: fetches {url}" for url in STYLED.findall(sheet.read_text(encoding="utf-8"))]
     reached = {(site / unquote(urlsplit(link).path)).resolve() for link in pages[site / "index.html"].links}
     for path in pages:
         if path.name == "index.html" and path.parent != site and path.parent not in reached:

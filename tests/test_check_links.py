@@ -37,12 +37,26 @@ def test_a_sound_site_has_no_problems(tmp_path: Path) -> None:
             '<script src="https://cdn.example.com/x.js"></script>',
             "index.html: fetches https://cdn.example.com/x.js",
         ),
+        (
+            '<img srcset="https://cdn.example.com/x.png 2x">',
+            "index.html: fetches https://cdn.example.com/x.png",
+        ),
         ('<link rel="stylesheet" href="//fonts.example.com/x">', "index.html: fetches //fonts.example.com/x"),
     ],
 )
 def test_what_leads_nowhere_or_elsewhere_is_found(tmp_path: Path, home: str, problem: str) -> None:
     """A dead link, a dead anchor, and whatever a browser would fetch from another host."""
     assert build(tmp_path, home) == [problem]
+
+
+@pytest.mark.parametrize(
+    "style",
+    ["@import 'https://fonts.example.com/x';", "a { background: url(https://fonts.example.com/x) }"],
+)
+def test_what_a_style_sheet_fetches_is_found(tmp_path: Path, style: str) -> None:
+    """A font or a picture from elsewhere fails the build too, whichever way the sheet asks for it."""
+    (tmp_path / "extra.css").write_text(style, encoding="utf-8")
+    assert build(tmp_path) == ["extra.css: fetches https://fonts.example.com/x"]
 
 
 def test_a_page_that_the_navigation_forgets_is_found(tmp_path: Path) -> None:

@@ -83,6 +83,10 @@ def run_command(command: str, server: MockServer, folder: Path) -> None:
             folder,
             int(expected[1]) if expected else 0,
         )
+    else:
+        assert program in ("export", "unset"), (
+            f"what no test can run does not go into a `sh` block: {command}"
+        )
 
 
 def with_ids(argument: str, server: MockServer) -> str:
@@ -112,6 +116,20 @@ def with_ids(argument: str, server: MockServer) -> str:
             with server.client() as client:
                 argument = argument.replace(placeholder, make(client))
     return argument
+
+
+def test_no_block_gets_past_the_tests() -> None:
+    """A fence that scripts/snippets.py does not know, such as ```py, would be shown and never run."""
+    known = re.compile(r"```(python|sh|text|yaml|json)( title=\"[^\"]+\")?$|``` \{ \.(python|yaml) \}$")
+    for path in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]:
+        text = path.read_text(encoding="utf-8")
+        fences = re.findall(r"^ *((?:`{3,}|~{3,}).*)$", text, re.MULTILINE)
+        assert [opening for opening in fences[::2] if not known.match(opening)] == [], path
+        assert set(fences[1::2]) <= {"```"}, path
+        shown = re.findall(r"^ *``` \{.*\n *(.*)$", text, re.MULTILINE)
+        assert all(line.startswith("--8<-- ") for line in shown), (
+            path
+        )  # `{ .python }` is for whole files alone
 
 
 def test_the_ten_lines_of_the_readme_collect_ten_photos(tmp_path: Path) -> None:

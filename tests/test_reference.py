@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
+import inspect
 import re
+import subprocess
+import sys
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import pydantic
 import pytest
 
 import firsthandapi
 from firsthandapi import FirstHandClient
 from firsthandapi._core.successors import CLIENT_METHODS, MODULE_NAMES
 from firsthandapi._sync.resources import webhooks
+from firsthandapi.testing import Fault
+from firsthandapi.types import Params
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 # What mkdocstrings shows: the object's path, and the options below it.
@@ -74,6 +81,43 @@ def test_every_resource_is_in_the_reference_whole() -> None:
         assert "filters" not in options
 
 
+def functions_of(shown: Any) -> list[Any]:
+    """The object if it is a function, or its public methods if it is a class."""
+    if not inspect.isclass(shown):
+        return [shown] if inspect.isfunction(shown) else []
+    members = [
+        value.__func__ if isinstance(value, (classmethod, staticmethod)) else value
+        for name, value in vars(shown).items()
+        if name[0] != "_"
+    ]
+    return [member for member in members if inspect.isfunction(member)]
+
+
+@pytest.mark.parametrize("path", [path for path, options in SHOWN.items() if "members: false" not in options])
+def test_every_parameter_in_the_reference_is_explained(path: str) -> None:
+    """Whoever reads a signature finds each of its names in the text below it."""
+    shown = resolve(path)
+    for function in functions_of(shown):
+        text = inspect.getdoc(function) or ""
+        assert text, function
+        names = [name for name in inspect.signature(function).parameters if name not in ("self", "cls")]
+        assert [name for name in names if not re.search(rf"\b{name}\b", text)] == [], function
+
+
+@pytest.mark.parametrize("path", SHOWN)
+def test_every_field_in_the_reference_is_explained(path: str) -> None:
+    """The reference shows no field by itself: what the class's docstring does not name, nobody finds."""
+    shown = resolve(path)
+    if not inspect.isclass(shown) or issubclass(shown, Params) or shown is Fault:
+        return  # those two say which method explains them
+    if issubclass(shown, pydantic.BaseModel):
+        names = list(shown.model_fields)
+    else:
+        names = [field.name for field in dataclasses.fields(shown)] if dataclasses.is_dataclass(shown) else []
+    text = "".join(base.__doc__ or "" for base in shown.__mro__)
+    assert [name for name in names if not re.search(rf"^ +{name}\b|, {name}\b", text, re.MULTILINE)] == []
+
+
 def test_every_name_of_0_1_0_is_on_the_migration_page() -> None:
     """Each has a row of its own, with the successor that the error message names too."""
     rows = re.findall(r"^\| `(\w+).*", (DOCS / "migration.md").read_text(encoding="utf-8"), re.MULTILINE)
@@ -83,3 +127,41 @@ def test_every_name_of_0_1_0_is_on_the_migration_page() -> None:
         called = re.match(r"[\w.]+", successor)
         assert called is not None
         assert re.search(rf"^\| `{name}\b.*\| .*`{re.escape(called[0])}\b", text, re.MULTILINE), name
+
+
+def test_the_commands_of_the_reference_can_be_pasted(tmp_path: Path) -> None:
+    """Usages have no prompt, and an example is a block of its own, with the quotes that a shell needs."""
+    page = tmp_path / "cli.md"
+    page.write_text(
+        "Says hello.\n\nExample: firsthandapi signup --name &quot;Street Signs&quot;\n\n"
+        "With a key:\n\n  FIRSTHAND_API_KEY=… firsthandapi whoami\n\n"
+        "**Usage**:\n\n```console\n$ firsthandapi signup [OPTIONS]\n```\n",
+        encoding="utf-8",
+    )
+    subprocess.run([sys.executable, DOCS.parent / "scripts" / "cli_reference.py", page], check=True)
+    assert page.read_text(encoding="utf-8") == (
+        'Says hello.\n\nExample:\n\n```sh\nfirsthandapi signup --name "Street Signs"\n```\n\n'
+        "With a key:\n\n```sh\nFIRSTHAND_API_KEY=… firsthandapi whoami\n```\n\n"
+        "**Usage**:\n\n```text\nfirsthandapi signup [OPTIONS]\n```\n"
+    )
+
+
+def test_every_pointer_into_the_contract_leads_somewhere() -> None:
+    """What a docstring quotes of a section is a heading there, or the first cell of a table's row."""
+    contract = re.split(
+        r"^## (\d)\. ", (DOCS / "contract.md").read_text(encoding="utf-8"), flags=re.MULTILINE
+    )
+    sections = dict(zip(contract[1::2], contract[2::2], strict=True))
+    pointers = {
+        (section, name)
+        for file in (DOCS.parent / "src").rglob("*.py")
+        for section, quoted in re.findall(r'§(\d)((?:,? "[^"]+")*)', file.read_text(encoding="utf-8"))
+        for name in re.findall(r'"([^"]+)"', quoted) or [""]
+    }
+    assert len(pointers) > 20
+    astray = [
+        f"§{section} {name}"
+        for section, name in sorted(pointers)
+        if not re.search(rf"^(### {name}$|\| {name} \|)" if name else "", sections[section], re.MULTILINE)
+    ]
+    assert astray == []

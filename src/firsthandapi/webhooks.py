@@ -197,7 +197,7 @@ class DeduplicationStore(Protocol):
     """
 
     def claim(self, event_id: str) -> bool:
-        """True if the event is neither claimed nor committed, and claim it in the same step; False if it was
+        """True if `event_id` is neither claimed nor committed, and claim it in the same step; False if it was
         committed.
 
         An event that another process has claimed and not committed is better an exception than a False: you
@@ -207,11 +207,11 @@ class DeduplicationStore(Protocol):
         ...
 
     def commit(self, event_id: str) -> None:
-        """The event was handled: no claim of it may succeed for 7 days."""
+        """The event was handled: no claim of `event_id` may succeed for 7 days."""
         ...
 
     def release(self, event_id: str) -> None:
-        """Handling it failed: the next claim must succeed, unless the event was committed meanwhile."""
+        """Handling failed: the next claim of `event_id` must succeed, unless it was committed meanwhile."""
         ...
 
 
@@ -395,7 +395,7 @@ class EventRouter:
         return True
 
     async def adispatch(self, event: WebhookEvent) -> bool:
-        """The same as `dispatch` for sync and async handlers, on any event loop.
+        """The same as `dispatch(event)` for sync and async handlers, on any event loop.
 
         Handlers run one after the other; a sync one, and the store, run in the loop's thread and hold it up.
         If the task is cancelled, the claim is released.

@@ -251,7 +251,7 @@ class AsyncFirstHandClient:
             AuthenticationError: the key is unknown or revoked.
             FirstHandConnectionError: the service could not be reached.
 
-        Contract: §2 "Endpoints", §3 "Identity".
+        Contract: §2 "Account", §3 "Identity".
         """
         from firsthandapi._async.resources.account import Account
 
@@ -328,7 +328,7 @@ class AsyncFirstHandClient:
             FirstHandApiError: the service answered with an error.
             FirstHandConnectionError: the service could not be reached.
 
-        Contract: §2 "POST /v1/auth/signup".
+        Contract: §2 "Account".
         """
         from firsthandapi._async.resources.account import Account
 

@@ -22,6 +22,7 @@ class ApiResponse:
 
     Attributes:
         status_code: the HTTP status.
+        raw_headers: the headers as they came, pairs of bytes; `headers` reads them.
         idempotency_key: the key the request carried, or None.
         attempts: how often the request was tried, 1 if it worked at once.
         content: the raw body. Kept for `client.request` only; a model's response has `b""`, since the

@@ -252,7 +252,7 @@ class FirstHandClient:
             AuthenticationError: the key is unknown or revoked.
             FirstHandConnectionError: the service could not be reached.
 
-        Contract: §2 "Endpoints", §3 "Identity".
+        Contract: §2 "Account", §3 "Identity".
         """
         from firsthandapi._sync.resources.account import Account
 
@@ -329,7 +329,7 @@ class FirstHandClient:
             FirstHandApiError: the service answered with an error.
             FirstHandConnectionError: the service could not be reached.
 
-        Contract: §2 "POST /v1/auth/signup".
+        Contract: §2 "Account".
         """
         from firsthandapi._sync.resources.account import Account
 

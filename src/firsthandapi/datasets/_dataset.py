@@ -81,7 +81,14 @@ class Dataset:
         return dataset
 
     def path_of(self, record: Record) -> Path:
-        """Where the file of a row is; in a bucket a `upath.UPath`, which opens and reads as a `Path` does."""
+        """Where the file of a row is.
+
+        Args:
+            record: a row of this dataset.
+
+        Returns:
+            Its path; in a bucket a `upath.UPath`, which opens and reads as a `Path` does.
+        """
         return self._places[_key(record)]
 
     def __len__(self) -> int:

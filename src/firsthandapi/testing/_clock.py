@@ -59,6 +59,13 @@ class Clock:
 
         It blocks while receivers handle their deliveries, so call it neither from such a handler nor in the
         event loop of one: there `await asyncio.to_thread(server.clock.advance, days=7)`.
+
+        Args:
+            weeks, days, hours, minutes, seconds, milliseconds: how far, as `timedelta` takes them; 0 or more
+                in sum.
+
+        Raises:
+            ValueError: the sum is below 0.
         """
         step = timedelta(
             weeks=weeks, days=days, hours=hours, minutes=minutes, seconds=seconds, milliseconds=milliseconds

@@ -78,6 +78,9 @@ class Faults:
             expired_url: download URLs in the answer have expired; of a download, refuse it as expired.
             repeat_cursor: every page says that there is more, and gives the cursor it was asked with.
             headers: add or replace these in the answer.
+
+        Returns:
+            The fault; its `times` tells how often it still strikes.
         """
         if status is not None and not 200 <= status <= 599:
             raise ValueError(f"status is 200 to 599, not {status}")
@@ -107,7 +110,12 @@ class Faults:
             self._faults.clear()
 
     def strike(self, method: str, path: str) -> Fault | None:
-        """The fault that strikes this request, now used once more."""
+        """The fault that strikes this request, now used once more. The server asks; a test has no need to.
+
+        Args:
+            method: the request's method.
+            path: its path, without the query.
+        """
         with self._lock:
             for fault in self._faults:
                 if (

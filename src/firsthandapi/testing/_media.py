@@ -25,7 +25,14 @@ _MAX_SECONDS = 3600.0
 
 @dataclass(frozen=True, slots=True)
 class Media:
-    """A file, and what is true of it (which for video may differ from what was asked)."""
+    """A file, and what is true of it (which for video may differ from what was asked).
+
+    Attributes:
+        content: the bytes.
+        width: pixels; None of audio.
+        height: pixels; None of audio.
+        duration_seconds: how long it plays; None of images.
+    """
 
     content: bytes
     width: int | None
@@ -62,6 +69,15 @@ def make(
     Images have exactly the size asked. WAV lasts as long as asked, MP3 to the end of a frame and at least
     0.288 s. A video is the smallest at hand that has `width` x `height` (the largest, if none has), and it
     and M4A last about a second: the result says what is true of the bytes.
+
+    Args:
+        content_type: one of the nine MIME types of the service.
+        unique: any text; another one makes another file.
+        width, height: pixels, of images and videos.
+        seconds: how long it plays, above 0 and at most 3600.
+
+    Returns:
+        The bytes, and what is true of them.
 
     Raises:
         ValueError: the format is unknown, or cannot be that large or that long.

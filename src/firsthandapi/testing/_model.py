@@ -248,7 +248,13 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One HTTP attempt of a delivery: the answer's status, or why there was none."""
+    """One HTTP attempt of a delivery.
+
+    Attributes:
+        at: when it began, in virtual Unix seconds.
+        status: the answer's, or None if there was none.
+        error: why there was none, or None.
+    """
 
     at: float
     status: int | None

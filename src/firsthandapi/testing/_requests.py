@@ -11,15 +11,26 @@ _SECRET = re.compile(r"(fh_(?:live|test)_|whsec_|X-Amz-Signature=)[^&,\s'\"]+")
 
 @dataclass(frozen=True, slots=True, repr=False)
 class ReceivedRequest:
-    """One request as it came. `status` is the answer's: None while it is held, or when it was dropped."""
+    """One request as it came.
+
+    Attributes:
+        method: such as `POST`.
+        path: such as `/v1/jobs`, without the query.
+        query: the query's parameters; of one that came several times, the last.
+        query_string: the query as it came.
+        headers: names in lower case.
+        body: the raw body.
+        time: when it came, in real Unix seconds.
+        status: the answer's; None while the request is held, or when it was dropped.
+    """
 
     method: str
     path: str
     query: Mapping[str, str]
     query_string: str
-    headers: Mapping[str, str]  # names in lower case
+    headers: Mapping[str, str]
     body: bytes
-    time: float  # real, Unix seconds
+    time: float
     status: int | None = None
 
     def __repr__(self) -> str:

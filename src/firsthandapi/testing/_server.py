@@ -28,7 +28,12 @@ __all__ = ["MockServer", "NewOrganization", "SubmittedWork", "WebhookDelivery"]
 
 @dataclass(frozen=True, slots=True)
 class SubmittedWork:
-    """What `MockServer.submit` made."""
+    """What `MockServer.submit` made.
+
+    Attributes:
+        submission_id: `sub_…`.
+        file_ids: `file_…` of each file, whether it is approved or not.
+    """
 
     submission_id: str
     file_ids: tuple[str, ...]
@@ -36,7 +41,13 @@ class SubmittedWork:
 
 @dataclass(frozen=True, slots=True)
 class NewOrganization:
-    """What `MockServer.create_organization` made: its id, and a key of each kind with all scopes."""
+    """What `MockServer.create_organization` made.
+
+    Attributes:
+        id: `org_…`.
+        api_key: a live key with all scopes.
+        test_api_key: a key of its sandbox with all scopes.
+    """
 
     id: str
     api_key: str
@@ -45,13 +56,22 @@ class NewOrganization:
 
 @dataclass(frozen=True, slots=True)
 class WebhookDelivery:
-    """How one event fared on its way to one endpoint."""
+    """How one event fared on its way to one endpoint.
+
+    Attributes:
+        event_id: `evt_…`.
+        event_type: such as `job.completed`.
+        endpoint_id: `we_…`.
+        url: where it goes.
+        status: `pending`, `delivered`, `failed`, or `dropped`: the endpoint is gone or disabled.
+        attempts: what was tried so far.
+    """
 
     event_id: str
     event_type: str
     endpoint_id: str
     url: str
-    status: str  # pending, delivered, failed, or dropped: the endpoint is gone or disabled
+    status: str
     attempts: tuple[Attempt, ...]
 
 
@@ -129,14 +149,28 @@ class MockServer:
         return f"http://127.0.0.1:{self._port}"
 
     def client(self, **options: Any) -> FirstHandClient:
-        """A client of this server with its live key; takes what `FirstHandClient` takes."""
+        """A client of this server with its live key.
+
+        Args:
+            options: what `FirstHandClient` takes, such as `max_retries=0` or another `api_key`.
+
+        Returns:
+            The client, for a `with` or a `close`.
+        """
         from firsthandapi import FirstHandClient
 
         arguments: dict[str, Any] = {"api_key": self.api_key, "base_url": self.url, **options}
         return FirstHandClient(**arguments)
 
     def async_client(self, **options: Any) -> AsyncFirstHandClient:
-        """Like `client`, for asyncio."""
+        """Like `client`, for asyncio and trio.
+
+        Args:
+            options: what `AsyncFirstHandClient` takes.
+
+        Returns:
+            The client, for an `async with` or a `close`.
+        """
         from firsthandapi import AsyncFirstHandClient
 
         arguments: dict[str, Any] = {"api_key": self.api_key, "base_url": self.url, **options}
@@ -152,7 +186,17 @@ class MockServer:
         cents: int = 100_000,
         free_tier: bool = False,
     ) -> NewOrganization:
-        """One more organization: `cents` are purchased, or granted for a year on the free tier."""
+        """One more organization.
+
+        Args:
+            name: its name.
+            email: whom to write to.
+            cents: what it has to spend, in US cents: purchased, or granted for a year on the free tier.
+            free_tier: whether it has the limits of the free tier: one open job at a time.
+
+        Returns:
+            Its id, and a key of each environment.
+        """
         with self._world.lock:
             at = self.clock.now()
             key = self._world.create_organization(name, email, free_tier=free_tier, at=at, cents=cents)
@@ -160,11 +204,23 @@ class MockServer:
         return NewOrganization(organization.id, key.secret, self._new_key(organization.accounts["test"]))
 
     def create_key(self, *scopes: str, environment: str = "live") -> str:
-        """One more key of the server's own organization; without `scopes` it has them all."""
+        """One more key of the server's own organization.
+
+        Args:
+            scopes: what it may do, such as `"jobs:read"`; without any it has them all.
+            environment: `live` or `test`.
+
+        Returns:
+            The key.
+        """
         return self._new_key(self._organization.accounts[environment], *scopes)
 
     def grant_credits(self, cents: int) -> None:
-        """Give the server's own organization bonus credit, good for a year."""
+        """Give the server's own organization bonus credit, good for a year.
+
+        Args:
+            cents: how much, in US cents.
+        """
         with self._world.lock:
             self._world.grant(self._organization.accounts["live"], cents, self.clock.now())
 
@@ -197,6 +253,9 @@ class MockServer:
             worker_id: who brings it; a new worker when left out.
             retry_of: the submission with two stars that this is the second attempt of.
 
+        Returns:
+            The ids of the submission and its files.
+
         Raises:
             ValueError: there is no such job, it takes no such file, or has no slot for it.
         """
@@ -227,7 +286,16 @@ class MockServer:
         return SubmittedWork(submission.id, tuple(file.id for file in made))
 
     def emit(self, event_type: str, data: dict[str, Any], *, environment: str = "live") -> str:
-        """Emit a webhook event of any type to the own organization's endpoints; returns its id."""
+        """Emit a webhook event to the endpoints of the server's own organization.
+
+        Args:
+            event_type: any type, also one that this version does not know.
+            data: the event's `data`, sent as it is.
+            environment: whose endpoints: `live` or `test`.
+
+        Returns:
+            The event's id.
+        """
         with self._world.lock:
             account = self._organization.accounts[environment]
             return self._world.emit(account, event_type, data, self.clock.now()).id
@@ -240,7 +308,17 @@ class MockServer:
         sunset: datetime | None = None,
         link: str | None = None,
     ) -> None:
-        """Deprecate a path (or all below it, or a glob): its answers say so; after `sunset` it is a 410."""
+        """Deprecate an endpoint: its answers say so in their headers.
+
+        Args:
+            path: a path, one above it, or a glob, as for `faults.add`.
+            method: this method alone.
+            sunset: when it ends, with a time zone; after that it answers 410.
+            link: the address of its successor.
+
+        Raises:
+            ValueError: `sunset` has no time zone.
+        """
         if sunset is not None and sunset.tzinfo is None:
             raise ValueError("sunset needs a time zone")
         self._app.deprecations.append(Deprecation(path, method and method.upper(), sunset, link))

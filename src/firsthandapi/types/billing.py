@@ -62,7 +62,7 @@ class CreditTransaction(Model):
 
 
 class Checkout(Model):
-    """Where to pay (contract §2 "API keys, webhooks, billing, organization").
+    """Where to pay (contract §2 "Billing").
 
     Attributes:
         object: not checked.

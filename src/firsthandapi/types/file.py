@@ -282,7 +282,7 @@ class File(Model):
 
 
 class DownloadUrl(Model):
-    """A fresh download URL (contract §2 "Files and submissions").
+    """A fresh download URL (contract §2 "Files").
 
     Attributes:
         object: not checked.
@@ -296,6 +296,6 @@ class DownloadUrl(Model):
 
 
 class FileList(ListParams):
-    """The filters of `files.list` (contract §2 "Files and submissions")."""
+    """The filters of `files.list` (contract §2 "Files")."""
 
     min_score: int | None = Field(default=None, ge=1, le=5, description="an int from 1 to 5")

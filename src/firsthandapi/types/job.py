@@ -1,4 +1,4 @@
-"""Jobs (contract §2 "POST /v1/jobs", §3 "Job")."""
+"""Jobs (contract §2 "Jobs", §3 "Job")."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ class Job(Model):
 
 
 class JobCreate(Params):
-    """The arguments of `jobs.create` (contract §2 "POST /v1/jobs")."""
+    """The arguments of `jobs.create` (contract §2 "Jobs")."""
 
     type: JobType = Field(default="data_collection", description="'data_collection' or 'feedback'")
     description: str = Field(min_length=10, max_length=5000, description="a str of 10 to 5,000 characters")
@@ -131,7 +131,7 @@ class JobGet(Params):
 
 
 class JobList(ListParams):
-    """The filters of `jobs.list` (contract §2 "Jobs, the rest")."""
+    """The filters of `jobs.list` (contract §2 "Jobs")."""
 
     status: JobStatus | None = Field(
         default=None, description="'open', 'filled', 'in_progress', 'completed' or 'cancelled'"
@@ -141,7 +141,7 @@ class JobList(ListParams):
 
 
 class JobRate(Params):
-    """The arguments of `jobs.rate` (contract §2 "Jobs, the rest")."""
+    """The arguments of `jobs.rate` (contract §2 "Jobs")."""
 
     rating: int = Field(ge=1, le=5, description="an int from 1 to 5")
     feedback: str | None = Field(default=None, description="a str")

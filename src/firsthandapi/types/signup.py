@@ -1,4 +1,4 @@
-"""A new organization (contract §2 "POST /v1/auth/signup")."""
+"""A new organization (contract §2 "Account")."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ._base import Model, Params
 
 
 class Signup(Model):
-    """A new organization (contract §2 "POST /v1/auth/signup").
+    """A new organization (contract §2 "Account").
 
     Attributes:
         object: not checked.

@@ -68,7 +68,7 @@ class Submission(Model):
 
 
 class SubmissionSummary(Model):
-    """Submissions in figures (contract §2 "Files and submissions").
+    """Submissions in figures (contract §2 "Submissions").
 
     Attributes:
         object: `submission_summary`; not checked.
@@ -86,7 +86,7 @@ class SubmissionSummary(Model):
 
 
 class SubmissionList(ListParams):
-    """The filters of `submissions.list` (contract §2 "Files and submissions")."""
+    """The filters of `submissions.list` (contract §2 "Submissions")."""
 
     job_id: str | None = Field(default=None, min_length=1, description="a job's id")
     status: SubmissionStatus | None = Field(
@@ -98,7 +98,7 @@ class SubmissionList(ListParams):
 
 
 class SubmissionSummaryGet(Params):
-    """The filters of `submissions.summary` (contract §2 "Files and submissions")."""
+    """The filters of `submissions.summary` (contract §2 "Submissions")."""
 
     job_id: str | None = Field(default=None, min_length=1, description="a job's id")
     start_date: WireTime | None = Field(default=None, description="an aware datetime or an ISO 8601 str")

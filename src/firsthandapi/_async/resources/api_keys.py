@@ -44,7 +44,7 @@ class ApiKeys(Resource):
             FirstHandApiError: the service answered with an error.
             FirstHandConnectionError: the service could not be reached.
 
-        Contract: §2 "API keys, webhooks, billing, organization".
+        Contract: §2 "API keys".
         """
         params = check(ApiKeyCreate, {"name": name, "scopes": scopes, "environment": environment})
         return await self._write(
@@ -84,7 +84,7 @@ class ApiKeys(Resource):
             FirstHandApiError: the service answered with an error.
             FirstHandConnectionError: the service could not be reached.
 
-        Contract: §2 "Endpoints".
+        Contract: §2 "API keys".
         """
         params = check(ApiKeyList, {"limit": limit, "cursor": cursor})
         return self._list(
@@ -122,7 +122,7 @@ class ApiKeys(Resource):
             FirstHandApiError: the service answered with an error.
             FirstHandConnectionError: the service could not be reached.
 
-        Contract: §2 "API keys, webhooks, billing, organization".
+        Contract: §2 "API keys".
         """
         path = f"/v1/api_keys/{check_id(api_key_id, 'api_key_id')}/rotate"
         return await self._write(
@@ -162,7 +162,7 @@ class ApiKeys(Resource):
             FirstHandApiError: the service answered with an error.
             FirstHandConnectionError: the service could not be reached.
 
-        Contract: §2 "API keys, webhooks, billing, organization".
+        Contract: §2 "API keys".
         """
         path = f"/v1/api_keys/{check_id(api_key_id, 'api_key_id')}/revoke"
         await self._send(

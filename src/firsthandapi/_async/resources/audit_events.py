@@ -40,7 +40,7 @@ class AuditEvents(Resource):
             FirstHandApiError: the service answered with an error.
             FirstHandConnectionError: the service could not be reached.
 
-        Contract: §2 "Endpoints", §4 "Audit events".
+        Contract: §2 "Organization and audit", §4 "Events".
         """
         params = check(
             AuditEventList, {"job_id": job_id, "event_type": event_type, "limit": limit, "cursor": cursor}

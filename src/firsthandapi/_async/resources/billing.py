@@ -32,7 +32,7 @@ class Billing(Resource):
             FirstHandApiError: the service answered with an error.
             FirstHandConnectionError: the service could not be reached.
 
-        Contract: §2 "Endpoints", §3 "CreditBalance".
+        Contract: §2 "Billing", §3 "CreditBalance".
         """
         return await self._get(
             CreditBalance,
@@ -67,7 +67,7 @@ class Billing(Resource):
             FirstHandApiError: the service answered with an error.
             FirstHandConnectionError: the service could not be reached.
 
-        Contract: §2 "API keys, webhooks, billing, organization".
+        Contract: §2 "Billing".
         """
         params = check(Purchase, {"amount_cents": amount_cents})
         return await self._write(
@@ -109,7 +109,7 @@ class Billing(Resource):
             FirstHandApiError: the service answered with an error.
             FirstHandConnectionError: the service could not be reached.
 
-        Contract: §2 "API keys, webhooks, billing, organization".
+        Contract: §2 "Billing".
         """
         params = check(TransactionList, {"type": type, "limit": limit, "cursor": cursor})
         return self._list(

@@ -54,7 +54,7 @@ class Files(Resource):
             FirstHandApiError: the service answered with an error.
             FirstHandConnectionError: the service could not be reached.
 
-        Contract: §2 "Files and submissions".
+        Contract: §2 "Files".
         """
         return self._list(
             File,
@@ -91,7 +91,7 @@ class Files(Resource):
             FirstHandApiError: the service answered with an error.
             FirstHandConnectionError: the service could not be reached.
 
-        Contract: §2 "Files and submissions".
+        Contract: §2 "Files".
         """
         path = f"/v1/files/{check_id(file_id, 'file_id')}/refresh_url"
         return await self._write(
@@ -131,7 +131,7 @@ class Files(Resource):
             DownloadError: it could not be fetched or written.
             FirstHandError: a fresh URL could not be had.
 
-        Contract: §2 "Files and submissions".
+        Contract: §2 "Files".
         """
         from firsthandapi._download.network import Network
         from firsthandapi._download.single import download_file, target_of
@@ -198,7 +198,7 @@ class Files(Resource):
             ConfigurationError: `dest` cannot be written to, or is not a dataset of ours, or its extra is missing.
             FirstHandError: what `list` raises.
 
-        Contract: §2 "Files and submissions".
+        Contract: §2 "Files".
         """
         from firsthandapi._async.collecting import Collecting
 

@@ -124,7 +124,7 @@ class Jobs(Resource):
             FirstHandApiError: the service answered with another error.
             FirstHandConnectionError: the service could not be reached.
 
-        Contract: §2 "POST /v1/jobs".
+        Contract: §2 "Jobs".
         """
         check_limit(max_spend_cents)
         params = check(
@@ -194,7 +194,7 @@ class Jobs(Resource):
             FirstHandApiError: the service answered with an error.
             FirstHandConnectionError: the service could not be reached.
 
-        Contract: §1 "Long-poll", §2 "Jobs, the rest".
+        Contract: §1 "Long-poll", §2 "Jobs".
         """
         path = f"/v1/jobs/{check_id(job_id, 'job_id')}"
         return await self._get(
@@ -232,7 +232,7 @@ class Jobs(Resource):
             FirstHandApiError: the service answered with another error.
             FirstHandConnectionError: the service could not be reached.
 
-        Contract: §2 "Jobs, the rest".
+        Contract: §2 "Jobs".
         """
         path = f"/v1/jobs/{check_id(job_id, 'job_id')}/cancel"
         return await self._write(
@@ -277,7 +277,7 @@ class Jobs(Resource):
             FirstHandApiError: the service answered with another error.
             FirstHandConnectionError: the service could not be reached.
 
-        Contract: §2 "Jobs, the rest".
+        Contract: §2 "Jobs".
         """
         path = f"/v1/jobs/{check_id(job_id, 'job_id')}/rate"
         return await self._write(
@@ -321,7 +321,7 @@ class Jobs(Resource):
             RateLimitError: the service asks for a longer pause than the wait has left.
             InvalidArgumentError: an argument is not what the contract allows. Nothing was sent.
 
-        Contract: §1 "Long-poll", §4 "Job status".
+        Contract: §1 "Long-poll", §4 "Status of a job".
         """
         check_id(job_id, "job_id")
         check_limit_seconds(timeout, "timeout")
@@ -357,7 +357,7 @@ class Jobs(Resource):
             WaitTimeoutError: it was not over in time; `.job` is its last state seen. The job goes on.
             FirstHandError: what `create` and `wait` raise.
 
-        Contract: §1 "Long-poll", §2 "POST /v1/jobs".
+        Contract: §1 "Long-poll", §2 "Jobs".
         """
         check_limit_seconds(timeout, "timeout")
         check_callback(on_update, "on_update")
@@ -447,7 +447,7 @@ class Jobs(Resource):
             NotFoundError: there is no such job.
             InvalidArgumentError: an argument is not what the contract allows. Nothing was sent.
 
-        Contract: §2 "Files and submissions", §4 "Job status".
+        Contract: §2 "Files", §4 "Status of a job".
         """
         from firsthandapi._async.collecting import Collecting
 
@@ -497,7 +497,7 @@ class Jobs(Resource):
             ConfigurationError: `dest` cannot be written to, its `job.json` is not one of ours, or its extra is missing.
             FirstHandError: what `create` raises.
 
-        Contract: §1 "Idempotency", §2 "POST /v1/jobs", "Files and submissions".
+        Contract: §1 "Idempotency", §2 "Jobs", "Files".
         """
         from firsthandapi._async.collecting import Collecting
 
@@ -560,7 +560,7 @@ class Jobs(Resource):
             FirstHandApiError: the service answered with an error.
             FirstHandConnectionError: the service could not be reached.
 
-        Contract: §2 "Jobs, the rest".
+        Contract: §2 "Jobs".
         """
         values = {
             "status": status,

@@ -31,7 +31,7 @@ class Organization(Resource):
             FirstHandApiError: the service answered with an error.
             FirstHandConnectionError: the service could not be reached.
 
-        Contract: §2 "Endpoints".
+        Contract: §2 "Organization and audit".
         """
         return await self._get(
             OrganizationSettings,
@@ -73,7 +73,7 @@ class Organization(Resource):
             FirstHandApiError: the service answered with an error.
             FirstHandConnectionError: the service could not be reached.
 
-        Contract: §2 "API keys, webhooks, billing, organization".
+        Contract: §2 "Organization and audit".
         """
         params = check(
             OrganizationUpdate,

@@ -51,7 +51,7 @@ class Submissions(Resource):
             FirstHandApiError: the service answered with an error.
             FirstHandConnectionError: the service could not be reached.
 
-        Contract: §2 "Files and submissions".
+        Contract: §2 "Submissions".
         """
         if job_id is not None:
             check_id(job_id, "job_id")
@@ -103,7 +103,7 @@ class Submissions(Resource):
             FirstHandApiError: the service answered with an error.
             FirstHandConnectionError: the service could not be reached.
 
-        Contract: §2 "Endpoints", §3 "Submission".
+        Contract: §2 "Submissions", §3 "Submission".
         """
         path = f"/v1/submissions/{check_id(submission_id, 'submission_id')}"
         return await self._get(
@@ -140,7 +140,7 @@ class Submissions(Resource):
             FirstHandApiError: the service answered with an error.
             FirstHandConnectionError: the service could not be reached.
 
-        Contract: §2 "Files and submissions".
+        Contract: §2 "Submissions".
         """
         values = {"job_id": job_id, "start_date": start_date, "end_date": end_date}
         return await self._get(

@@ -45,7 +45,7 @@ class WebhookEvents(Resource):
             FirstHandApiError: the service answered with an error.
             FirstHandConnectionError: the service could not be reached.
 
-        Contract: §2 "Endpoints".
+        Contract: §2 "Webhook endpoints and events".
         """
         params = check(WebhookEventList, {"type": type, "limit": limit, "cursor": cursor})
         return self._list(
@@ -83,7 +83,7 @@ class WebhookEvents(Resource):
             FirstHandApiError: the service answered with an error.
             FirstHandConnectionError: the service could not be reached.
 
-        Contract: §2 "API keys, webhooks, billing, organization".
+        Contract: §2 "Webhook endpoints and events".
         """
         path = f"/v1/webhook_events/{check_id(event_id, 'event_id')}/replay"
         return await self._write(
@@ -135,7 +135,7 @@ class Webhooks(Resource):
             FirstHandApiError: the service answered with an error.
             FirstHandConnectionError: the service could not be reached.
 
-        Contract: §2 "API keys, webhooks, billing, organization".
+        Contract: §2 "Webhook endpoints and events".
         """
         params = check(WebhookCreate, {"url": url, "events": events, "description": description})
         return await self._write(
@@ -175,7 +175,7 @@ class Webhooks(Resource):
             FirstHandApiError: the service answered with an error.
             FirstHandConnectionError: the service could not be reached.
 
-        Contract: §2 "Endpoints".
+        Contract: §2 "Webhook endpoints and events".
         """
         params = check(ListParams, {"limit": limit, "cursor": cursor})
         return self._list(
@@ -210,7 +210,7 @@ class Webhooks(Resource):
             FirstHandApiError: the service answered with an error.
             FirstHandConnectionError: the service could not be reached.
 
-        Contract: §2 "Endpoints".
+        Contract: §2 "Webhook endpoints and events".
         """
         path = f"/v1/webhook_endpoints/{check_id(endpoint_id, 'endpoint_id')}"
         return await self._get(
@@ -253,7 +253,7 @@ class Webhooks(Resource):
             FirstHandApiError: the service answered with an error.
             FirstHandConnectionError: the service could not be reached.
 
-        Contract: §2 "API keys, webhooks, billing, organization".
+        Contract: §2 "Webhook endpoints and events".
         """
         path = f"/v1/webhook_endpoints/{check_id(endpoint_id, 'endpoint_id')}"
         values = {"url": url, "events": events, "description": description, "enabled": enabled}
@@ -291,7 +291,7 @@ class Webhooks(Resource):
             FirstHandApiError: the service answered with an error.
             FirstHandConnectionError: the service could not be reached.
 
-        Contract: §2 "Endpoints".
+        Contract: §2 "Webhook endpoints and events".
         """
         path = f"/v1/webhook_endpoints/{check_id(endpoint_id, 'endpoint_id')}"
         await self._send(
@@ -328,7 +328,7 @@ class Webhooks(Resource):
             FirstHandApiError: the service answered with an error.
             FirstHandConnectionError: the service could not be reached.
 
-        Contract: §2 "API keys, webhooks, billing, organization".
+        Contract: §2 "Webhook endpoints and events".
         """
         path = f"/v1/webhook_endpoints/{check_id(endpoint_id, 'endpoint_id')}/rotate_secret"
         return await self._write(

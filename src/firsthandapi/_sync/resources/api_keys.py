@@ -45,7 +45,7 @@ class ApiKeys(Resource):
             FirstHandApiError: the service answered with an error.
             FirstHandConnectionError: the service could not be reached.
 
-        Contract: §2 "API keys, webhooks, billing, organization".
+        Contract: §2 "API keys".
         """
         params = check(ApiKeyCreate, {"name": name, "scopes": scopes, "environment": environment})
         return self._write(
@@ -77,7 +77,7 @@ class ApiKeys(Resource):
             timeout, extra_headers, extra_query: see `FirstHandClient`, "Every method".
 
         Returns:
-            The first page when awaited; `for` walks the items of every page, newest first.
+            The first page; `for` walks the items of every page, newest first.
 
         Raises:
             PaginationError: the service repeats a cursor (while walking).
@@ -85,7 +85,7 @@ class ApiKeys(Resource):
             FirstHandApiError: the service answered with an error.
             FirstHandConnectionError: the service could not be reached.
 
-        Contract: §2 "Endpoints".
+        Contract: §2 "API keys".
         """
         params = check(ApiKeyList, {"limit": limit, "cursor": cursor})
         return self._list(
@@ -123,7 +123,7 @@ class ApiKeys(Resource):
             FirstHandApiError: the service answered with an error.
             FirstHandConnectionError: the service could not be reached.
 
-        Contract: §2 "API keys, webhooks, billing, organization".
+        Contract: §2 "API keys".
         """
         path = f"/v1/api_keys/{check_id(api_key_id, 'api_key_id')}/rotate"
         return self._write(
@@ -163,7 +163,7 @@ class ApiKeys(Resource):
             FirstHandApiError: the service answered with an error.
             FirstHandConnectionError: the service could not be reached.
 
-        Contract: §2 "API keys, webhooks, billing, organization".
+        Contract: §2 "API keys".
         """
         path = f"/v1/api_keys/{check_id(api_key_id, 'api_key_id')}/revoke"
         self._send(

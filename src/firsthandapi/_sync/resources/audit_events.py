@@ -33,7 +33,7 @@ class AuditEvents(Resource):
             timeout, extra_headers, extra_query: see `FirstHandClient`, "Every method".
 
         Returns:
-            The first page when awaited; `for` walks the items of every page, newest first.
+            The first page; `for` walks the items of every page, newest first.
 
         Raises:
             PaginationError: the service repeats a cursor (while walking).
@@ -41,7 +41,7 @@ class AuditEvents(Resource):
             FirstHandApiError: the service answered with an error.
             FirstHandConnectionError: the service could not be reached.
 
-        Contract: §2 "Endpoints", §4 "Audit events".
+        Contract: §2 "Organization and audit", §4 "Events".
         """
         params = check(
             AuditEventList, {"job_id": job_id, "event_type": event_type, "limit": limit, "cursor": cursor}

@@ -33,7 +33,7 @@ class Billing(Resource):
             FirstHandApiError: the service answered with an error.
             FirstHandConnectionError: the service could not be reached.
 
-        Contract: §2 "Endpoints", §3 "CreditBalance".
+        Contract: §2 "Billing", §3 "CreditBalance".
         """
         return self._get(
             CreditBalance,
@@ -68,7 +68,7 @@ class Billing(Resource):
             FirstHandApiError: the service answered with an error.
             FirstHandConnectionError: the service could not be reached.
 
-        Contract: §2 "API keys, webhooks, billing, organization".
+        Contract: §2 "Billing".
         """
         params = check(Purchase, {"amount_cents": amount_cents})
         return self._write(
@@ -102,7 +102,7 @@ class Billing(Resource):
             timeout, extra_headers, extra_query: see `FirstHandClient`, "Every method".
 
         Returns:
-            The first page when awaited; `for` walks the items of every page, newest first.
+            The first page; `for` walks the items of every page, newest first.
 
         Raises:
             PaginationError: the service repeats a cursor (while walking).
@@ -110,7 +110,7 @@ class Billing(Resource):
             FirstHandApiError: the service answered with an error.
             FirstHandConnectionError: the service could not be reached.
 
-        Contract: §2 "API keys, webhooks, billing, organization".
+        Contract: §2 "Billing".
         """
         params = check(TransactionList, {"type": type, "limit": limit, "cursor": cursor})
         return self._list(

@@ -46,7 +46,7 @@ class Files(Resource):
             timeout, extra_headers, extra_query: see `FirstHandClient`, "Every method".
 
         Returns:
-            The first page when awaited; `for` walks the items of every page, newest first.
+            The first page; `for` walks the items of every page, newest first.
 
         Raises:
             NotFoundError: there is no such job.
@@ -55,7 +55,7 @@ class Files(Resource):
             FirstHandApiError: the service answered with an error.
             FirstHandConnectionError: the service could not be reached.
 
-        Contract: §2 "Files and submissions".
+        Contract: §2 "Files".
         """
         return self._list(
             File,
@@ -92,7 +92,7 @@ class Files(Resource):
             FirstHandApiError: the service answered with an error.
             FirstHandConnectionError: the service could not be reached.
 
-        Contract: §2 "Files and submissions".
+        Contract: §2 "Files".
         """
         path = f"/v1/files/{check_id(file_id, 'file_id')}/refresh_url"
         return self._write(
@@ -132,7 +132,7 @@ class Files(Resource):
             DownloadError: it could not be fetched or written.
             FirstHandError: a fresh URL could not be had.
 
-        Contract: §2 "Files and submissions".
+        Contract: §2 "Files".
         """
         from firsthandapi._download.network import Network
         from firsthandapi._download.single import download_file, target_of
@@ -199,7 +199,7 @@ class Files(Resource):
             ConfigurationError: `dest` cannot be written to, or is not a dataset of ours, or its extra is missing.
             FirstHandError: what `list` raises.
 
-        Contract: §2 "Files and submissions".
+        Contract: §2 "Files".
         """
         from firsthandapi._sync.collecting import Collecting
 

@@ -125,7 +125,7 @@ class Jobs(Resource):
             FirstHandApiError: the service answered with another error.
             FirstHandConnectionError: the service could not be reached.
 
-        Contract: §2 "POST /v1/jobs".
+        Contract: §2 "Jobs".
         """
         check_limit(max_spend_cents)
         params = check(
@@ -195,7 +195,7 @@ class Jobs(Resource):
             FirstHandApiError: the service answered with an error.
             FirstHandConnectionError: the service could not be reached.
 
-        Contract: §1 "Long-poll", §2 "Jobs, the rest".
+        Contract: §1 "Long-poll", §2 "Jobs".
         """
         path = f"/v1/jobs/{check_id(job_id, 'job_id')}"
         return self._get(
@@ -233,7 +233,7 @@ class Jobs(Resource):
             FirstHandApiError: the service answered with another error.
             FirstHandConnectionError: the service could not be reached.
 
-        Contract: §2 "Jobs, the rest".
+        Contract: §2 "Jobs".
         """
         path = f"/v1/jobs/{check_id(job_id, 'job_id')}/cancel"
         return self._write(
@@ -278,7 +278,7 @@ class Jobs(Resource):
             FirstHandApiError: the service answered with another error.
             FirstHandConnectionError: the service could not be reached.
 
-        Contract: §2 "Jobs, the rest".
+        Contract: §2 "Jobs".
         """
         path = f"/v1/jobs/{check_id(job_id, 'job_id')}/rate"
         return self._write(
@@ -322,7 +322,7 @@ class Jobs(Resource):
             RateLimitError: the service asks for a longer pause than the wait has left.
             InvalidArgumentError: an argument is not what the contract allows. Nothing was sent.
 
-        Contract: §1 "Long-poll", §4 "Job status".
+        Contract: §1 "Long-poll", §4 "Status of a job".
         """
         check_id(job_id, "job_id")
         check_limit_seconds(timeout, "timeout")
@@ -358,7 +358,7 @@ class Jobs(Resource):
             WaitTimeoutError: it was not over in time; `.job` is its last state seen. The job goes on.
             FirstHandError: what `create` and `wait` raise.
 
-        Contract: §1 "Long-poll", §2 "POST /v1/jobs".
+        Contract: §1 "Long-poll", §2 "Jobs".
         """
         check_limit_seconds(timeout, "timeout")
         check_callback(on_update, "on_update")
@@ -448,7 +448,7 @@ class Jobs(Resource):
             NotFoundError: there is no such job.
             InvalidArgumentError: an argument is not what the contract allows. Nothing was sent.
 
-        Contract: §2 "Files and submissions", §4 "Job status".
+        Contract: §2 "Files", §4 "Status of a job".
         """
         from firsthandapi._sync.collecting import Collecting
 
@@ -498,7 +498,7 @@ class Jobs(Resource):
             ConfigurationError: `dest` cannot be written to, its `job.json` is not one of ours, or its extra is missing.
             FirstHandError: what `create` raises.
 
-        Contract: §1 "Idempotency", §2 "POST /v1/jobs", "Files and submissions".
+        Contract: §1 "Idempotency", §2 "Jobs", "Files".
         """
         from firsthandapi._sync.collecting import Collecting
 
@@ -553,7 +553,7 @@ class Jobs(Resource):
             timeout, extra_headers, extra_query: see `FirstHandClient`, "Every method".
 
         Returns:
-            The first page when awaited; `for` walks the items of every page, newest first.
+            The first page; `for` walks the items of every page, newest first.
 
         Raises:
             PaginationError: the service repeats a cursor (while walking).
@@ -561,7 +561,7 @@ class Jobs(Resource):
             FirstHandApiError: the service answered with an error.
             FirstHandConnectionError: the service could not be reached.
 
-        Contract: §2 "Jobs, the rest".
+        Contract: §2 "Jobs".
         """
         values = {
             "status": status,

@@ -32,7 +32,7 @@ class Organization(Resource):
             FirstHandApiError: the service answered with an error.
             FirstHandConnectionError: the service could not be reached.
 
-        Contract: §2 "Endpoints".
+        Contract: §2 "Organization and audit".
         """
         return self._get(
             OrganizationSettings,
@@ -74,7 +74,7 @@ class Organization(Resource):
             FirstHandApiError: the service answered with an error.
             FirstHandConnectionError: the service could not be reached.
 
-        Contract: §2 "API keys, webhooks, billing, organization".
+        Contract: §2 "Organization and audit".
         """
         params = check(
             OrganizationUpdate,

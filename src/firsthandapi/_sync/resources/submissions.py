@@ -44,7 +44,7 @@ class Submissions(Resource):
             timeout, extra_headers, extra_query: see `FirstHandClient`, "Every method".
 
         Returns:
-            The first page when awaited; `for` walks the items of every page, newest first.
+            The first page; `for` walks the items of every page, newest first.
 
         Raises:
             PaginationError: the service repeats a cursor (while walking).
@@ -52,7 +52,7 @@ class Submissions(Resource):
             FirstHandApiError: the service answered with an error.
             FirstHandConnectionError: the service could not be reached.
 
-        Contract: §2 "Files and submissions".
+        Contract: §2 "Submissions".
         """
         if job_id is not None:
             check_id(job_id, "job_id")
@@ -104,7 +104,7 @@ class Submissions(Resource):
             FirstHandApiError: the service answered with an error.
             FirstHandConnectionError: the service could not be reached.
 
-        Contract: §2 "Endpoints", §3 "Submission".
+        Contract: §2 "Submissions", §3 "Submission".
         """
         path = f"/v1/submissions/{check_id(submission_id, 'submission_id')}"
         return self._get(
@@ -141,7 +141,7 @@ class Submissions(Resource):
             FirstHandApiError: the service answered with an error.
             FirstHandConnectionError: the service could not be reached.
 
-        Contract: §2 "Files and submissions".
+        Contract: §2 "Submissions".
         """
         values = {"job_id": job_id, "start_date": start_date, "end_date": end_date}
         return self._get(

@@ -38,7 +38,7 @@ class WebhookEvents(Resource):
             timeout, extra_headers, extra_query: see `FirstHandClient`, "Every method".
 
         Returns:
-            The first page when awaited; `for` walks the items of every page, newest first.
+            The first page; `for` walks the items of every page, newest first.
 
         Raises:
             PaginationError: the service repeats a cursor (while walking).
@@ -46,7 +46,7 @@ class WebhookEvents(Resource):
             FirstHandApiError: the service answered with an error.
             FirstHandConnectionError: the service could not be reached.
 
-        Contract: §2 "Endpoints".
+        Contract: §2 "Webhook endpoints and events".
         """
         params = check(WebhookEventList, {"type": type, "limit": limit, "cursor": cursor})
         return self._list(
@@ -84,7 +84,7 @@ class WebhookEvents(Resource):
             FirstHandApiError: the service answered with an error.
             FirstHandConnectionError: the service could not be reached.
 
-        Contract: §2 "API keys, webhooks, billing, organization".
+        Contract: §2 "Webhook endpoints and events".
         """
         path = f"/v1/webhook_events/{check_id(event_id, 'event_id')}/replay"
         return self._write(
@@ -136,7 +136,7 @@ class Webhooks(Resource):
             FirstHandApiError: the service answered with an error.
             FirstHandConnectionError: the service could not be reached.
 
-        Contract: §2 "API keys, webhooks, billing, organization".
+        Contract: §2 "Webhook endpoints and events".
         """
         params = check(WebhookCreate, {"url": url, "events": events, "description": description})
         return self._write(
@@ -168,7 +168,7 @@ class Webhooks(Resource):
             timeout, extra_headers, extra_query: see `FirstHandClient`, "Every method".
 
         Returns:
-            The first page when awaited; `for` walks the items of every page, newest first.
+            The first page; `for` walks the items of every page, newest first.
 
         Raises:
             PaginationError: the service repeats a cursor (while walking).
@@ -176,7 +176,7 @@ class Webhooks(Resource):
             FirstHandApiError: the service answered with an error.
             FirstHandConnectionError: the service could not be reached.
 
-        Contract: §2 "Endpoints".
+        Contract: §2 "Webhook endpoints and events".
         """
         params = check(ListParams, {"limit": limit, "cursor": cursor})
         return self._list(
@@ -211,7 +211,7 @@ class Webhooks(Resource):
             FirstHandApiError: the service answered with an error.
             FirstHandConnectionError: the service could not be reached.
 
-        Contract: §2 "Endpoints".
+        Contract: §2 "Webhook endpoints and events".
         """
         path = f"/v1/webhook_endpoints/{check_id(endpoint_id, 'endpoint_id')}"
         return self._get(
@@ -254,7 +254,7 @@ class Webhooks(Resource):
             FirstHandApiError: the service answered with an error.
             FirstHandConnectionError: the service could not be reached.
 
-        Contract: §2 "API keys, webhooks, billing, organization".
+        Contract: §2 "Webhook endpoints and events".
         """
         path = f"/v1/webhook_endpoints/{check_id(endpoint_id, 'endpoint_id')}"
         values = {"url": url, "events": events, "description": description, "enabled": enabled}
@@ -292,7 +292,7 @@ class Webhooks(Resource):
             FirstHandApiError: the service answered with an error.
             FirstHandConnectionError: the service could not be reached.
 
-        Contract: §2 "Endpoints".
+        Contract: §2 "Webhook endpoints and events".
         """
         path = f"/v1/webhook_endpoints/{check_id(endpoint_id, 'endpoint_id')}"
         self._send(
@@ -329,7 +329,7 @@ class Webhooks(Resource):
             FirstHandApiError: the service answered with an error.
             FirstHandConnectionError: the service could not be reached.
 
-        Contract: §2 "API keys, webhooks, billing, organization".
+        Contract: §2 "Webhook endpoints and events".
         """
         path = f"/v1/webhook_endpoints/{check_id(endpoint_id, 'endpoint_id')}/rotate_secret"
         return self._write(
