@@ -6,7 +6,7 @@ import ast
 import re
 import subprocess
 import sys
-from importlib.metadata import requires, version
+from importlib.metadata import metadata, requires, version
 from pathlib import Path
 
 import pytest
@@ -119,3 +119,11 @@ def test_the_generator_fails_on_a_dead_rule(tmp_path: Path) -> None:
     )
     assert run.returncode == 1
     assert "nowhere_at_all" in run.stderr
+
+
+def test_the_page_of_the_package_index_links_to_whole_addresses() -> None:
+    """It shows the README, but has none of the files beside it."""
+    readme = str(metadata("firsthandapi").get_payload())
+    links = re.findall(r"\]\(([^)]+)\)", readme)
+    assert len(links) > 10
+    assert [link for link in links if not link.startswith("https://")] == []
