@@ -107,6 +107,8 @@ def test_a_bucket_is_named_by_its_url(text: str, url: str) -> None:
         ("s3://../a", "plain names"),
         ("s3://bucket/a\nb", "plain names"),
         ("simplecache::s3://bucket/a", "chained"),
+        ("s3://bucket/a::b", "chained"),
+        ("zip://a/b::s3://bucket/c.zip", "chained"),
     ],
 )
 def test_any_other_url_is_refused(text: str, why: str) -> None:

@@ -437,6 +437,13 @@ def test_nothing_is_bought_for_a_bucket_that_is_not_there(
         Dataset.open("s3://no-such-bucket/signs")
 
 
+def test_expired_credentials_are_told(client: FirstHandClient, job_id: str, s3: S3, dest: str) -> None:
+    """Though the answer to a HEAD, which is what is asked first, says no more than that the request is bad."""
+    s3.fault(lambda _: True, status=400, code="ExpiredToken", times=None)
+    with pytest.raises(ConfigurationError, match=r"read: Bad Request.*expired"):
+        client.files.download_all(job_id, dest)
+
+
 def test_a_store_that_dies_on_the_way(
     quick_server: MockServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -497,7 +504,7 @@ def test_job_json_is_not_written_over(
     """One that appears after the look is another run's: nothing is posted, and it stays as it is."""
     key = f"jobs/signs/{JOB_FILE}"
     s3.fault(named(JOB_FILE), before=lambda: s3.client.put_object(Bucket=bucket, Key=key, Body=b"theirs"))
-    with pytest.raises(ConfigurationError, match="appeared meanwhile"):
+    with pytest.raises(ConfigurationError, match=r"appeared meanwhile.*goes on with the same job"):
         connect(fresh_server).jobs.collect(dest, **JOB, files_needed=2)
     assert fresh_server.requests == []
     assert s3.objects(bucket)[key] == b"theirs"
@@ -838,6 +845,13 @@ def test_a_missing_extra_is_named(
     with pytest.raises(ConfigurationError, match=r"pip install 'firsthandapi\[remote\]'"):
         client.files.download_all("job_1", "s3://bucket/signs")
     assert len(shared_server.requests) == since
+
+
+@pytest.mark.parametrize("url", ["data://a/b", "simplecache://a/b", "generic://a/b"])
+def test_a_url_that_is_no_place_is_refused(url: str) -> None:
+    """Also one that the store's library knows, and cannot join a name to."""
+    with pytest.raises(InvalidArgumentError, match="no place that has folders"):
+        Dataset.open(url)
 
 
 @pytest.mark.parametrize("place", [None, 5, b"signs", object()])

@@ -59,7 +59,7 @@ def bucket_url(text: str, field: str) -> tuple[str, str]:
 
     scheme, _, rest = text.partition("://")
     scheme = scheme.lower()
-    if "::" in scheme:
+    if "::" in text:
         raise refuse("must be one URL, not several chained by ::")
     place, _, below = rest.partition("/")
     if not _is_plain(scheme, place):

@@ -50,8 +50,14 @@ class Bucket:
         except ImportError:
             raise _missing("firsthandapi[remote]", scheme) from None
         _check_scheme(scheme, field)
-        # It is used as a path is, but is none by its type.
-        self.root = cast("Path", UPath(url, **self._options))
+        try:
+            # It is used as a path is, but is none by its type.
+            self.root = cast("Path", UPath(url, **self._options))
+            _key(self.root / "name")
+        except Exception:  # libraries raise what they like
+            raise InvalidArgumentError(
+                f"{scheme}:// URLs name no place that has folders", field=field
+            ) from None
 
     # Made when used: one that was made before a fork, or pickled, would be of no use.
     @property
@@ -129,7 +135,8 @@ class Bucket:
                     raise
                 elif there != content:
                     raise ConfigurationError(
-                        f"{path} appeared meanwhile: another program writes there"
+                        f"{path} appeared meanwhile: another program writes there. "
+                        "If that was the same call, make it again: it goes on with the same job"
                     ) from None
 
     def replace(self, path: Path, content: bytes) -> None:
@@ -287,11 +294,14 @@ def _abort(upload: Any) -> None:
 
 def _words(error: Exception) -> str:
     """What went wrong, and what to do; without secrets, and without the store's library."""
-    said = " ".join(mask_secrets(str(error)).split())[:_MOST_WORDS] or type(error).__name__
+    text = getattr(error, "strerror", None) or str(error)
+    said = " ".join(mask_secrets(text).split())[:_MOST_WORDS] or type(error).__name__
     if isinstance(error, PermissionError):
         return f"{said}. The credentials that the environment gives must allow to list, read, write and delete there"
     if isinstance(error, FileNotFoundError):
         return f"{said}. Make the bucket first: it is not made here"
+    if said == "Bad Request":  # all that S3's answer to a HEAD has room for
+        return f"{said}. The credentials have expired, or are for another region than the bucket's"
     return said
 
 
