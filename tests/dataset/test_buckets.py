@@ -30,6 +30,7 @@ from firsthandapi._core.dataset import JOB_FILE, MANIFEST, parse_manifest
 from firsthandapi.datasets import _bucket, _folder, _preview
 from firsthandapi.datasets._bucket import PART, Bucket
 from firsthandapi.datasets._folder import Folder
+from firsthandapi.datasets._lock import FolderLock
 from firsthandapi.errors import ConfigurationError, DownloadError, FirstHandError, InvalidArgumentError
 from firsthandapi.testing import MockServer
 
@@ -695,6 +696,33 @@ def test_a_death_costs_nothing(
     assert len(fetched) == len({*fetched}) == FILES - len(there)
     assert s3.half_done(bucket) == []
     assert jobs_bought(quick_server) == 1
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need a right there")
+def test_what_a_killed_process_has_fetched_is_cleared(
+    client: FirstHandClient, job_id: str, s3: S3, dest: str, tmp_path: Path
+) -> None:
+    """By the next run, whatever bucket that is for; not what lives, is young, or leads elsewhere."""
+    stage, mine = tmp_path / "stage", tmp_path / "mine"
+    others = [stage / f"{_bucket._STAGE}{name}" for name in ("dead", "alive", "young", "link")]
+    dead, alive, young, link = others
+    for folder in (dead, alive, young, mine):
+        folder.mkdir()
+        (folder / "file_1.jpg").write_bytes(b"x")
+    link.symlink_to(mine)
+    lock = FolderLock(alive)
+    assert lock.acquire()
+    for folder in (dead, alive, link):
+        os.utime(folder, (0, 0), follow_symlinks=False)
+    client.files.download_all(job_id, dest)
+    assert [folder for folder in others if folder.exists()] == [alive, young, link]
+    assert [*mine.iterdir()] == [mine / "file_1.jpg"]
+    lock.release()
+    client.files.download_all(job_id, dest)
+    assert not alive.exists()
+    link.unlink()
+    (young / "file_1.jpg").unlink()
+    young.rmdir()
 
 
 # ── What can be done with it ─────────────────────────────────────────────────────────────────────────────
