@@ -99,6 +99,7 @@ def test_a_bucket_is_named_by_its_url(text: str, url: str) -> None:
         (f"abfs://me:{SECRET}@container/a", "credentials"),
         (f"s3://bucket/a?X-Amz-Signature={SECRET}", "query"),
         (f"s3://bucket/a#{SECRET}", "fragment"),
+        (f"https://bucket.s3.amazonaws.com/a?{SECRET}", "web address"),
         ("s3://", "must name a bucket"),
         ("s3:///a", "must name a bucket"),
         ("memory://", "must name a bucket"),
