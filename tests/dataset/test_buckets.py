@@ -648,6 +648,27 @@ def test_rows_are_written_when_a_run_is_cut_short(
     assert len(Dataset.open(dest)) == FILES
 
 
+def test_a_store_that_hangs_is_waited_for_once(
+    client: FirstHandClient, job_id: str, s3: S3, dest: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run that ends does not have each row tried in turn: one write brings all that were verified."""
+    begun, go_on, there = threading.Event(), threading.Event(), list[Path]()
+    put, stop = _bucket.BucketWriter.put, _bucket.BucketWriter.stop
+    monkeypatch.setattr(_bucket.BucketWriter, "put", lambda self, path: (put(self, path), there.append(path)))
+    monkeypatch.setattr(_bucket.BucketWriter, "stop", lambda self: (stop(self), go_on.set()))
+    s3.fault(named(MANIFEST), before=lambda: (begun.set(), go_on.wait(30)))
+
+    def interrupt(_: Any) -> None:
+        wait_until(lambda: begun.is_set() and len(there) == FILES)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        client.files.download_all(job_id, dest, on_progress=interrupt)
+    assert go_on.is_set()
+    assert len([asked for asked in s3.requests if named(MANIFEST)(asked)]) == 2
+    assert len(Dataset.open(dest)) == FILES
+
+
 @pytest.mark.parametrize("name", ["../../secret", "/etc/passwd", "data/../../secret.txt", "s3://other/x"])
 def test_a_bucket_that_leads_outside_is_refused(
     client: FirstHandClient, dataset: Dataset, dest: str, job_id: str, s3: S3, name: str
