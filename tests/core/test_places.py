@@ -99,6 +99,7 @@ def test_a_bucket_is_named_by_its_url(text: str, url: str) -> None:
         (f"abfs://me:{SECRET}@container/a", "credentials"),
         (f"s3://bucket/a?X-Amz-Signature={SECRET}", "query"),
         (f"s3://bucket/a#{SECRET}", "fragment"),
+        (f"https://bucket.s3.amazonaws.com/a?{SECRET}", "web address"),
         ("s3://", "must name a bucket"),
         ("s3:///a", "must name a bucket"),
         ("memory://", "must name a bucket"),
@@ -107,6 +108,8 @@ def test_a_bucket_is_named_by_its_url(text: str, url: str) -> None:
         ("s3://../a", "plain names"),
         ("s3://bucket/a\nb", "plain names"),
         ("simplecache::s3://bucket/a", "chained"),
+        ("s3://bucket/a::b", "chained"),
+        ("zip://a/b::s3://bucket/c.zip", "chained"),
     ],
 )
 def test_any_other_url_is_refused(text: str, why: str) -> None:

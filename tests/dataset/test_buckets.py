@@ -30,6 +30,7 @@ from firsthandapi._core.dataset import JOB_FILE, MANIFEST, parse_manifest
 from firsthandapi.datasets import _bucket, _folder, _preview
 from firsthandapi.datasets._bucket import PART, Bucket
 from firsthandapi.datasets._folder import Folder
+from firsthandapi.datasets._lock import FolderLock
 from firsthandapi.errors import ConfigurationError, DownloadError, FirstHandError, InvalidArgumentError
 from firsthandapi.testing import MockServer
 
@@ -437,6 +438,13 @@ def test_nothing_is_bought_for_a_bucket_that_is_not_there(
         Dataset.open("s3://no-such-bucket/signs")
 
 
+def test_expired_credentials_are_told(client: FirstHandClient, job_id: str, s3: S3, dest: str) -> None:
+    """Though the answer to a HEAD, which is what is asked first, says no more than that the request is bad."""
+    s3.fault(lambda _: True, status=400, code="ExpiredToken", times=None)
+    with pytest.raises(ConfigurationError, match=r"read: Bad Request.*expired"):
+        client.files.download_all(job_id, dest)
+
+
 def test_a_store_that_dies_on_the_way(
     quick_server: MockServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -497,7 +505,7 @@ def test_job_json_is_not_written_over(
     """One that appears after the look is another run's: nothing is posted, and it stays as it is."""
     key = f"jobs/signs/{JOB_FILE}"
     s3.fault(named(JOB_FILE), before=lambda: s3.client.put_object(Bucket=bucket, Key=key, Body=b"theirs"))
-    with pytest.raises(ConfigurationError, match="appeared meanwhile"):
+    with pytest.raises(ConfigurationError, match=r"appeared meanwhile.*goes on with the same job"):
         connect(fresh_server).jobs.collect(dest, **JOB, files_needed=2)
     assert fresh_server.requests == []
     assert s3.objects(bucket)[key] == b"theirs"
@@ -640,6 +648,27 @@ def test_rows_are_written_when_a_run_is_cut_short(
     assert len(Dataset.open(dest)) == FILES
 
 
+def test_a_store_that_hangs_is_waited_for_once(
+    client: FirstHandClient, job_id: str, s3: S3, dest: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run that ends does not have each row tried in turn: one write brings all that were verified."""
+    begun, go_on, there = threading.Event(), threading.Event(), list[Path]()
+    put, stop = _bucket.BucketWriter.put, _bucket.BucketWriter.stop
+    monkeypatch.setattr(_bucket.BucketWriter, "put", lambda self, path: (put(self, path), there.append(path)))
+    monkeypatch.setattr(_bucket.BucketWriter, "stop", lambda self: (stop(self), go_on.set()))
+    s3.fault(named(MANIFEST), before=lambda: (begun.set(), go_on.wait(30)))
+
+    def interrupt(_: Any) -> None:
+        wait_until(lambda: begun.is_set() and len(there) == FILES)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        client.files.download_all(job_id, dest, on_progress=interrupt)
+    assert go_on.is_set()
+    assert len([asked for asked in s3.requests if named(MANIFEST)(asked)]) == 2
+    assert len(Dataset.open(dest)) == FILES
+
+
 @pytest.mark.parametrize("name", ["../../secret", "/etc/passwd", "data/../../secret.txt", "s3://other/x"])
 def test_a_bucket_that_leads_outside_is_refused(
     client: FirstHandClient, dataset: Dataset, dest: str, job_id: str, s3: S3, name: str
@@ -688,6 +717,33 @@ def test_a_death_costs_nothing(
     assert len(fetched) == len({*fetched}) == FILES - len(there)
     assert s3.half_done(bucket) == []
     assert jobs_bought(quick_server) == 1
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need a right there")
+def test_what_a_killed_process_has_fetched_is_cleared(
+    client: FirstHandClient, job_id: str, s3: S3, dest: str, tmp_path: Path
+) -> None:
+    """By the next run, whatever bucket that is for; not what lives, is young, or leads elsewhere."""
+    stage, mine = tmp_path / "stage", tmp_path / "mine"
+    others = [stage / f"{_bucket._STAGE}{name}" for name in ("dead", "alive", "young", "link")]
+    dead, alive, young, link = others
+    for folder in (dead, alive, young, mine):
+        folder.mkdir()
+        (folder / "file_1.jpg").write_bytes(b"x")
+    link.symlink_to(mine)
+    lock = FolderLock(alive)
+    assert lock.acquire()
+    for folder in (dead, alive, link):
+        os.utime(folder, (0, 0), follow_symlinks=False)
+    client.files.download_all(job_id, dest)
+    assert [folder for folder in others if folder.exists()] == [alive, young, link]
+    assert [*mine.iterdir()] == [mine / "file_1.jpg"]
+    lock.release()
+    client.files.download_all(job_id, dest)
+    assert not alive.exists()
+    link.unlink()
+    (young / "file_1.jpg").unlink()
+    young.rmdir()
 
 
 # ── What can be done with it ─────────────────────────────────────────────────────────────────────────────
@@ -838,6 +894,13 @@ def test_a_missing_extra_is_named(
     with pytest.raises(ConfigurationError, match=r"pip install 'firsthandapi\[remote\]'"):
         client.files.download_all("job_1", "s3://bucket/signs")
     assert len(shared_server.requests) == since
+
+
+@pytest.mark.parametrize("url", ["data://a/b", "simplecache://a/b", "generic://a/b"])
+def test_a_url_that_is_no_place_is_refused(url: str) -> None:
+    """Also one that the store's library knows, and cannot join a name to."""
+    with pytest.raises(InvalidArgumentError, match="no place that has folders"):
+        Dataset.open(url)
 
 
 @pytest.mark.parametrize("place", [None, 5, b"signs", object()])

@@ -35,7 +35,9 @@ def local_path(text: str, field: str) -> Path | None:
     if not is_url(text):
         path = Path(text)
         if len(path.parts) > 1 and _MADE_OF_URL.fullmatch(path.parts[0]):
-            raise InvalidArgumentError(f"{field} is a path made of a URL; give the URL as a str", field=field)
+            raise InvalidArgumentError(
+                f"{field} is a URL that lost a slash, as in a Path; give it as a str, with ://", field=field
+            )
         return path
     if text[:7].lower() != "file://":
         return None
@@ -59,8 +61,10 @@ def bucket_url(text: str, field: str) -> tuple[str, str]:
 
     scheme, _, rest = text.partition("://")
     scheme = scheme.lower()
-    if "::" in scheme:
+    if "::" in text:
         raise refuse("must be one URL, not several chained by ::")
+    if scheme in ("http", "https"):  # as a console shows a bucket's address
+        raise refuse("must be the URL of a store, as in s3://bucket/folder; a web address is none")
     place, _, below = rest.partition("/")
     if not _is_plain(scheme, place):
         raise refuse(

@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
+import stat
 import threading
+import time
 from collections.abc import Generator
 from importlib import import_module
 from pathlib import Path
@@ -16,6 +18,8 @@ from typing import Any, Final, cast
 from firsthandapi._core.masking import mask_secrets
 from firsthandapi.errors import ConfigurationError, DownloadError, FirstHandError, InvalidArgumentError
 
+from ._lock import FolderLock
+
 # A larger file goes up in parts of this many bytes. Stores take at least 5 MiB, and at most 10,000 parts.
 PART: Final = 8 * 1024 * 1024
 _MOST_PARTS: Final = 9_000
@@ -23,6 +27,10 @@ _MOST_PARTS: Final = 9_000
 _UPLOADS_AT_ONCE: Final = 8
 _STOPS_WITHIN: Final = 2.0
 _MOST_WORDS: Final = 300
+# What the temporary folders of runs are called: like nothing that people make.
+_STAGE: Final = ".firsthandapi-stage-"
+# One that is younger may not be locked yet.
+_YOUNG_SECONDS: Final = 60.0
 
 
 class Bucket:
@@ -50,8 +58,14 @@ class Bucket:
         except ImportError:
             raise _missing("firsthandapi[remote]", scheme) from None
         _check_scheme(scheme, field)
-        # It is used as a path is, but is none by its type.
-        self.root = cast("Path", UPath(url, **self._options))
+        try:
+            # It is used as a path is, but is none by its type.
+            self.root = cast("Path", UPath(url, **self._options))
+            _key(self.root / "name")
+        except Exception:  # libraries raise what they like
+            raise InvalidArgumentError(
+                f"{scheme}:// URLs name no place that has folders", field=field
+            ) from None
 
     # Made when used: one that was made before a fork, or pickled, would be of no use.
     @property
@@ -129,7 +143,8 @@ class Bucket:
                     raise
                 elif there != content:
                     raise ConfigurationError(
-                        f"{path} appeared meanwhile: another program writes there"
+                        f"{path} appeared meanwhile: another program writes there. "
+                        "If that was the same call, make it again: it goes on with the same job"
                     ) from None
 
     def replace(self, path: Path, content: bytes) -> None:
@@ -161,6 +176,7 @@ class BucketWriter:
     def __init__(self, store: Bucket) -> None:
         self._store = store
         self._stage: Path | None = None
+        self._stage_lock: FolderLock | None = None
         self._sizes: dict[Path, dict[Path, int | None]] = {}
         self._refused: ConfigurationError | None = None
         self._stopped = threading.Event()
@@ -170,11 +186,16 @@ class BucketWriter:
     def lock(self) -> bool:
         """There is no lock in a bucket: this always succeeds."""
         try:
-            self._stage = Path(mkdtemp(prefix="firsthandapi-"))
+            self._stage = Path(mkdtemp(prefix=_STAGE))
         except OSError as error:
             raise ConfigurationError(
                 f"no temporary folder can be made here, which files for a bucket pass through: {error.strerror}"
             ) from None
+        self._stage_lock = FolderLock(self._stage)
+        # Where nothing can be locked, nothing is cleared.
+        with contextlib.suppress(OSError, ConfigurationError):
+            self._stage_lock.acquire()
+            _clear_beside(self._stage)
         return True
 
     def prepare(self, folder: Path, data: Path) -> None:  # noqa: ARG002 # a bucket has no folders to make
@@ -226,6 +247,8 @@ class BucketWriter:
     def release(self) -> None:
         self._stopped.set()
         stage, self._stage = self._stage, None
+        if self._stage_lock is not None:
+            self._stage_lock.release()
         if stage is not None:
             rmtree(stage, ignore_errors=True)
 
@@ -265,6 +288,19 @@ class BucketWriter:
             self._uploads.discard(upload)
 
 
+def _clear_beside(stage: Path) -> None:
+    """Remove the temporary folders of processes that were killed: each may hold many large files."""
+    owner, now = stage.stat().st_uid, time.time()
+    for other in stage.parent.glob(f"{_STAGE}*"):
+        with contextlib.suppress(OSError, ConfigurationError):
+            about = other.lstat()
+            ours = stat.S_ISDIR(about.st_mode) and about.st_uid == owner
+            lock = FolderLock(other)
+            if ours and now - about.st_mtime > _YOUNG_SECONDS and lock.acquire():
+                lock.release()
+                rmtree(other, ignore_errors=True)
+
+
 def _key(path: Path) -> str:
     """What the store's library calls an object."""
     key: str = cast("Any", path).path
@@ -287,11 +323,14 @@ def _abort(upload: Any) -> None:
 
 def _words(error: Exception) -> str:
     """What went wrong, and what to do; without secrets, and without the store's library."""
-    said = " ".join(mask_secrets(str(error)).split())[:_MOST_WORDS] or type(error).__name__
+    text = getattr(error, "strerror", None) or str(error)
+    said = " ".join(mask_secrets(text).split())[:_MOST_WORDS] or type(error).__name__
     if isinstance(error, PermissionError):
         return f"{said}. The credentials that the environment gives must allow to list, read, write and delete there"
     if isinstance(error, FileNotFoundError):
         return f"{said}. Make the bucket first: it is not made here"
+    if said == "Bad Request":  # all that S3's answer to a HEAD has room for
+        return f"{said}. The credentials have expired, or are for another region than the bucket's"
     return said
 
 

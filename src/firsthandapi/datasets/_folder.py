@@ -133,6 +133,11 @@ class Manifest:
             self._waiting += 1
             self.catch_up()
 
+    def keep(self, record: Record) -> None:
+        """Have a row written by `close`, with all others."""
+        self.records[record.file_id] = record
+        self._waiting += 1
+
     def catch_up(self) -> None:
         """Write the rows that wait, if they are many or have waited for long.
 
@@ -185,7 +190,7 @@ class Folder:
         self._manifests: dict[str, Manifest] = {}
         # Rows are written by the threads that fetch.
         self._rows = threading.Lock()
-        self._closed = False
+        self._stopped = self._closed = False
 
     def lock(self) -> bool:
         """Take the folder if no other writer has it; it is made if need be.
@@ -196,7 +201,8 @@ class Folder:
         return self._writer.lock()
 
     def stop(self) -> None:
-        """Give up what is on its way to its place."""
+        """Give up what is on its way to its place. What is there already is written down in one step, by `close`."""
+        self._stopped = True
         self._writer.stop()
 
     def close(self) -> None:
@@ -297,7 +303,9 @@ class Folder:
         self._writer.put(manifest.place_of(file))
         with self._rows:
             # One that came too late is taken in by the next run: by now this one has another writer.
-            if not self._closed:
+            if self._stopped and not self._closed:
+                manifest.keep(record)
+            elif not self._closed:
                 manifest.add(record)
 
     def catch_up(self) -> None:
@@ -307,9 +315,13 @@ class Folder:
             ConfigurationError: they cannot be written, or no file can be brought to its place any more.
         """
         self._writer.check()
-        with self._rows:
-            for manifest in self._manifests.values():
-                manifest.catch_up()
+        # Whoever has it is writing, and in a store that hangs is at it for minutes.
+        if self._rows.acquire(blocking=False):
+            try:
+                for manifest in self._manifests.values():
+                    manifest.catch_up()
+            finally:
+                self._rows.release()
 
     def _manifest_for(self, file: File, *, mixed: bool) -> Manifest:
         name = folder_of(file.content_type, mixed=mixed)
