@@ -64,9 +64,13 @@ def test_key_environments(server: MockServer, api: Caller) -> None:
 
 
 def test_create_key_by_hand(server: MockServer) -> None:
-    """A scope that does not exist is a ValueError."""
+    """A scope or an environment that does not exist is a ValueError."""
     with pytest.raises(ValueError, match="unknown scopes"):
         server.create_key("jobs:everything")
+    with pytest.raises(ValueError, match="'live' or 'test', not 'sandbox'"):
+        server.create_key(environment="sandbox")
+    with pytest.raises(ValueError, match="'live' or 'test', not 'sandbox'"):
+        server.emit("job.completed", {}, environment="sandbox")
     assert server.create_key(environment="test").startswith("fh_test_")
 
 

@@ -212,8 +212,11 @@ class MockServer:
 
         Returns:
             The key.
+
+        Raises:
+            ValueError: there is no such scope or environment.
         """
-        return self._new_key(self._organization.accounts[environment], *scopes)
+        return self._new_key(self._account(environment), *scopes)
 
     def grant_credits(self, cents: int) -> None:
         """Give the server's own organization bonus credit, good for a year.
@@ -295,9 +298,12 @@ class MockServer:
 
         Returns:
             The event's id.
+
+        Raises:
+            ValueError: there is no such environment.
         """
         with self._world.lock:
-            account = self._organization.accounts[environment]
+            account = self._account(environment)
             return self._world.emit(account, event_type, data, self.clock.now()).id
 
     def deprecate(
@@ -387,6 +393,12 @@ class MockServer:
     def _report(self, delivery: Delivery, attempt: Attempt) -> None:
         with self._world.lock:
             self._world.delivered(delivery, attempt)
+
+    def _account(self, environment: str) -> Account:
+        account = self._organization.accounts.get(environment)
+        if account is None:
+            raise ValueError(f"environment is 'live' or 'test', not {environment!r}")
+        return account
 
     def _new_key(self, account: Account, *scopes: str) -> str:
         unknown = set(scopes) - set(SCOPES)
