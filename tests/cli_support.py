@@ -93,10 +93,12 @@ def on_terminal(*arguments: str, cwd: Path, columns: int = 80, **environment: st
 
 def start(*arguments: str, cwd: Path | None = None, **environment: str) -> subprocess.Popen[str]:
     """The command as a process of its own, which Ctrl-C reaches."""
+    # What is not buffered breaks at another place, and users do not set this.
+    inherited = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
     return subprocess.Popen(
         [sys.executable, "-c", _START, *arguments],
         cwd=cwd,
-        env={**os.environ, "PYTHONIOENCODING": "utf-8", **environment},
+        env={**inherited, "PYTHONIOENCODING": "utf-8", **environment},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         encoding="utf-8",

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import atexit
 import contextlib
 import io
-import os
 import sys
 from pathlib import Path
-from typing import Annotated, Any, TextIO, cast
+from typing import Annotated, Any, cast
 
 import typer
 
@@ -26,7 +24,7 @@ from firsthandapi.errors import (
 from . import account, files, jobs, keys, submissions, webhooks
 from .collecting import collect, verify
 from .options import local_folder
-from .output import AsJson, printable
+from .output import AsJson, nowhere, printable
 
 # First match wins.
 EXIT_CODES: list[tuple[type[FirstHandError], int]] = [
@@ -68,7 +66,7 @@ def run() -> None:
     except OSError as error:
         # The client's are mapped: what is left is output that finds no room, such as on a full disk.
         if error.filename is None:
-            sys.stdout = _nowhere()  # or it would be tried again at the end
+            sys.stdout = nowhere()
         _fail(f"{error.filename or 'standard output'} cannot be written: {error.strerror or error}", 1)
     else:
         sys.exit(code if isinstance(code, int) else 0)
@@ -78,7 +76,7 @@ def _ready_output() -> None:
     for name in ("stdout", "stderr"):
         stream: Any = getattr(sys, name)
         if stream is None:  # closed by who started this, as with `>&-`
-            setattr(sys, name, _nowhere())
+            setattr(sys, name, nowhere())
         elif isinstance(stream, io.TextIOWrapper):
             # A Windows pipe has 255 characters, and a table may be in Japanese.
             stream.reconfigure(errors="backslashreplace")
@@ -97,12 +95,6 @@ def _fail(message: str, code: int) -> None:
     with contextlib.suppress(OSError):
         typer.echo(f"firsthandapi: {printable(message)}", err=True)
     sys.exit(code)
-
-
-def _nowhere() -> TextIO:
-    nowhere = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 # closed at the very end
-    atexit.register(nowhere.close)
-    return nowhere
 
 
 def _version(asked: bool) -> None:

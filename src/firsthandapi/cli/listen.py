@@ -6,6 +6,7 @@ import contextlib
 import os
 import signal
 import socket
+import sys
 import threading
 from collections.abc import Generator, Sequence
 from datetime import datetime
@@ -25,7 +26,7 @@ from firsthandapi.errors import (
 )
 from firsthandapi.webhooks import EventRouter, unwrap
 
-from .output import as_json, client, json_text, note, print_line
+from .output import as_json, client, json_text, note, nowhere, print_line
 from .webhooks import event_facts
 
 if TYPE_CHECKING:
@@ -88,16 +89,24 @@ class Receiver:
             if not self._router.dispatch(event):
                 note(f"again: {event.type} {event.id}, which was printed before")
         except OSError:  # nobody reads any more
-            self._ended.set()
             return 503
         return 200
 
     def _print(self, event: WebhookEvent) -> None:
         with self._printing:
-            if self._json:
-                typer.echo(json_text(as_json(event), indent=None))
-            else:
-                print_line((f"{datetime.now():%H:%M:%S}", f"{event.type:<21}", event.id, event_facts(event)))  # noqa: DTZ005 # a person's clock
+            if self._ended.is_set():
+                raise BrokenPipeError
+            try:
+                if self._json:
+                    typer.echo(json_text(as_json(event), indent=None))
+                else:
+                    print_line(
+                        (f"{datetime.now():%H:%M:%S}", f"{event.type:<21}", event.id, event_facts(event))
+                    )  # noqa: DTZ005 # a person's clock
+            except OSError:
+                self._ended.set()
+                sys.stdout = nowhere()
+                raise
 
 
 class _Server(ThreadingHTTPServer):

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import atexit
 import json
+import os
 import re
 import shutil
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TextIO, TypeVar, cast
 
 import typer
@@ -81,6 +84,13 @@ def _unsigned(value: Any) -> Any:
         for name, item in cast("dict[str, Any]", value).items()
         if name not in _SIGNED
     }
+
+
+def nowhere() -> TextIO:
+    """In place of an output that failed: what is left in its buffer would be tried again at the end, and fail."""
+    stream = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 # closed at the very end
+    atexit.register(stream.close)
+    return stream
 
 
 def note(text: str) -> None:
