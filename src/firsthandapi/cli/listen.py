@@ -100,9 +100,8 @@ class Receiver:
                 if self._json:
                     typer.echo(json_text(as_json(event), indent=None))
                 else:
-                    print_line(
-                        (f"{datetime.now():%H:%M:%S}", f"{event.type:<21}", event.id, event_facts(event))
-                    )  # noqa: DTZ005 # a person's clock
+                    clock = f"{datetime.now():%H:%M:%S}"  # noqa: DTZ005 # a person's clock
+                    print_line((clock, f"{event.type:<21}", event.id, event_facts(event)))
             except OSError:
                 self._ended.set()
                 sys.stdout = nowhere()
