@@ -136,6 +136,8 @@ def test_ctrl_c_ends_within_a_second(server: MockServer, tmp_path: Path) -> None
     server.faults.add(path="/files/*", delay=60, times=None, after=5)
     process = start(server, tmp_path)
     wait_until(lambda: len(downloads(server)) >= FILES, 30)
+    # What was sent may still be on its way to its place.
+    wait_until(lambda: len(list((tmp_path / "data").glob("file_*"))) == 5, 30)
     started = time.monotonic()
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=30)
