@@ -657,14 +657,16 @@ def test_a_store_that_hangs_is_waited_for_once(
     client: FirstHandClient, job_id: str, s3: S3, dest: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A run that ends does not have each row tried in turn: one write brings all that were verified."""
-    begun, go_on, there = threading.Event(), threading.Event(), list[Path]()
+    begun, go_on = threading.Event(), threading.Event()
     put, stop = _bucket.BucketWriter.put, _bucket.BucketWriter.stop
-    monkeypatch.setattr(_bucket.BucketWriter, "put", lambda self, path: (put(self, path), there.append(path)))
+    # All are in their place before the first row is written.
+    all_there = threading.Barrier(FILES, timeout=30)
+    monkeypatch.setattr(_bucket.BucketWriter, "put", lambda self, path: (put(self, path), all_there.wait()))
     monkeypatch.setattr(_bucket.BucketWriter, "stop", lambda self: (stop(self), go_on.set()))
     s3.fault(named(MANIFEST), before=lambda: (begun.set(), go_on.wait(30)))
 
     def interrupt(_: Any) -> None:
-        wait_until(lambda: begun.is_set() and len(there) == FILES)
+        begun.wait(30)
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
