@@ -48,6 +48,13 @@ def completed_job(server: MockServer, files: int, **fields: Any) -> str:
     return job_id
 
 
+def server_with_job(files: int) -> Iterator[tuple[MockServer, str]]:
+    """For a fixture: a server without limits that has one job, which is over."""
+    with MockServer(speed=0, workers=False) as server:
+        server.rate_limit = server.organization_rate_limit = None
+        yield server, completed_job(server, files)
+
+
 def whole(dest: Path, *places: str) -> bool:
     """Whether a folder holds exactly the files of its manifests, and nothing half-done."""
     for place in places or ("",):
@@ -63,7 +70,7 @@ def our_threads() -> list[str]:
     return [t.name for t in threading.enumerate() if t.name.startswith("firsthandapi-download")]
 
 
-def wait_until(condition: Callable[[], object], seconds: float = 10) -> None:
+def wait_until(condition: Callable[[], object], seconds: float = 30) -> None:
     """Wait for something to become true."""
     ends = time.monotonic() + seconds
     while not condition():

@@ -35,7 +35,16 @@ from firsthandapi.errors import ConfigurationError, DownloadError, FirstHandErro
 from firsthandapi.testing import MockServer
 
 from .s3 import S3, Asked
-from .support import JOB, completed_job, downloads, in_background, jobs_bought, our_threads, wait_until
+from .support import (
+    JOB,
+    completed_job,
+    downloads,
+    in_background,
+    jobs_bought,
+    our_threads,
+    server_with_job,
+    wait_until,
+)
 
 FILES = 6
 LARGE = 2 * PART + 123
@@ -77,21 +86,10 @@ def dest(bucket: str) -> str:
     return f"s3://{bucket}/jobs/signs"
 
 
-@pytest.fixture
-def quick_server() -> Iterator[MockServer]:
-    """A server whose workers need no patience, without limits."""
-    with MockServer(speed=300) as server:
-        server.rate_limit = server.organization_rate_limit = None
-        yield server
-    server.check_books()
-
-
 @pytest.fixture(scope="module")
 def over() -> Iterator[tuple[MockServer, str]]:
     """A server with a job that is over."""
-    with MockServer(speed=0, workers=False) as server:
-        server.rate_limit = server.organization_rate_limit = None
-        yield server, completed_job(server, FILES)
+    yield from server_with_job(FILES)
 
 
 @pytest.fixture

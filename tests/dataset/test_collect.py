@@ -57,15 +57,6 @@ from .support import (
 
 
 @pytest.fixture
-def quick_server() -> Iterator[MockServer]:
-    """A server whose workers need no patience, without limits."""
-    with MockServer(speed=300) as server:
-        server.rate_limit = server.organization_rate_limit = None
-        yield server
-    server.check_books()
-
-
-@pytest.fixture
 def slow_files(fresh_server: MockServer) -> MockServer:
     """A server that never answers downloads."""
     fresh_server.faults.add(path="/files/*", delay=30, times=None)

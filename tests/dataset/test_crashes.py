@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +26,8 @@ FILES = 12
 
 
 @pytest.fixture
-def server() -> Iterator[MockServer]:
-    with MockServer(speed=300) as server:
-        server.rate_limit = server.organization_rate_limit = None
-        yield server
+def server(quick_server: MockServer) -> MockServer:
+    return quick_server
 
 
 def start(server: MockServer, dest: Path, files: int = FILES, **options: Any) -> subprocess.Popen[str]:

@@ -22,7 +22,7 @@ from firsthandapi.datasets._lock import NAME, FolderLock
 from firsthandapi.errors import ConfigurationError, DownloadError, InvalidArgumentError
 from firsthandapi.testing import MockServer
 
-from .support import JOB, api, completed_job, downloads
+from .support import JOB, api, downloads, server_with_job
 
 posix_only = pytest.mark.skipif(sys.platform == "win32", reason="links and pipes as POSIX has them")
 FILES = 120
@@ -31,9 +31,7 @@ FILES = 120
 @pytest.fixture(scope="module")
 def job() -> Iterator[tuple[MockServer, str]]:
     """A server with a job that is over."""
-    with MockServer(speed=0, workers=False) as server:
-        server.rate_limit = server.organization_rate_limit = None
-        yield server, completed_job(server, FILES)
+    yield from server_with_job(FILES)
 
 
 @pytest.fixture
