@@ -240,6 +240,13 @@ def test_what_to_do_next(status: int, advice: str) -> None:
     assert re.search(advice, str(make(status, {"error": {"message": "No."}})))
 
 
+def test_a_limit_of_the_free_tier_is_no_question_of_scopes() -> None:
+    """What lifts it is credits."""
+    text = str(make(403, {"error": {"type": "free_tier_job_limit", "message": "One job at a time."}}))
+    assert text.startswith("One job at a time; client.billing.purchase()")
+    assert "scopes" not in text
+
+
 SECRET = "fh_live_5ecretPart"
 URL = "https://b.example/x?X-Amz-Signature=5ecretPart"
 

@@ -48,6 +48,8 @@ _ADVICE: dict[int, str] = {
     410: "upgrade firsthandapi",
     429: "send fewer requests, or wait",
 }
+# Where the advice for the status would lead astray.
+_ADVICE_FOR_TYPE = {"free_tier_job_limit": _ADVICE[402]}
 
 _MAX_MESSAGE = 1000
 _MAX_WORD = 100
@@ -69,7 +71,7 @@ def error_from_response(response: ApiResponse, content: bytes, *, now: float) ->
         error_type = IdempotencyError
 
     result = error_type(
-        _message(response, error, body, retry_after),
+        _message(response, error, body, kind, retry_after),
         status=status,
         type=kind,
         request_id=_word(error.get("request_id")) or _word(response.request_id),
@@ -124,7 +126,7 @@ def _details(value: Any) -> list[dict[str, Any]]:
 
 
 def _message(
-    response: ApiResponse, error: dict[str, Any], body: dict[str, Any], retry_after: float | None
+    response: ApiResponse, error: dict[str, Any], body: dict[str, Any], kind: str, retry_after: float | None
 ) -> str:
     status = response.status_code
     # Some gateways send {"error": "text"} or {"message": "text"}.
@@ -140,8 +142,9 @@ def _message(
         # The message often is the first detail.
         if name and text and f"{name}: {text}" not in message:
             parts.append(_shown(f"{name}: {text}"))
-    if status in _ADVICE:
-        parts.append(_ADVICE[status] + (f" {math.ceil(retry_after):,} s" if retry_after is not None else ""))
+    advice = _ADVICE_FOR_TYPE.get(kind) or _ADVICE.get(status)
+    if advice is not None:
+        parts.append(advice + (f" {math.ceil(retry_after):,} s" if retry_after is not None else ""))
     # What is followed by more is no whole sentence, whatever the service ended it with.
     return "; ".join([*(part.removesuffix(".") for part in parts[:-1]), parts[-1]])
 
