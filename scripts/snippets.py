@@ -11,7 +11,8 @@ page becomes programs:
 - A block of any language with a title="job.yaml" is also a file that the page's programs and commands find.
 - The lines of a ```sh block are commands, as a reader pastes them; what they print is a ```text block below. Those of
   `firsthandapi` are run after the programs, and `python` on such a file. `# exit code 3` at the end of one says what it
-  ends with, and `job_…` stands for the id of a job.
+  ends with, and `job_…` stands for the id of a job. What a ```text block right below shows is held against what the
+  last command printed; `…` alone on a line says that there is more.
 
 What cannot run is another language: ```text.
 """
@@ -29,6 +30,8 @@ FENCE = re.compile(
     r"^(?P<indent> *)(?P<fence>```+)(?P<language>\w+)(?P<info>[^\n`]*)\n(?P<code>.*?)^(?P=indent)(?P=fence) *$",
     re.DOTALL | re.MULTILINE,
 )
+# Nothing but an empty line stands between a command and what it prints.
+OUTPUT = re.compile(r"\n*```text\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 TITLE = re.compile(r'title="([^"]+)"')
 
 
@@ -40,6 +43,14 @@ class Program:
     source: str
 
 
+@dataclass(frozen=True)
+class Command:
+    """A line for the shell, and what the page says that it prints."""
+
+    line: str
+    shown: str = ""
+
+
 @dataclass
 class Page:
     """What a page of the docs shows that can be run."""
@@ -47,7 +58,7 @@ class Page:
     path: Path
     programs: list[Program] = field(default_factory=list[Program])
     files: dict[str, str] = field(default_factory=dict[str, str])
-    commands: list[str] = field(default_factory=list[str])
+    commands: list[Command] = field(default_factory=list[Command])
 
     @property
     def name(self) -> str:
@@ -61,7 +72,8 @@ def read_page(path: Path) -> Page:
     page = Page(path)
     alone = path.parent == ROOT
     script: list[str] = []
-    for number, block in enumerate(FENCE.finditer(path.read_text(encoding="utf-8")), start=1):
+    text = path.read_text(encoding="utf-8")
+    for number, block in enumerate(FENCE.finditer(text), start=1):
         code = textwrap.dedent(block["code"])
         if title := TITLE.search(block["info"]):
             page.files[title[1]] = code
@@ -73,7 +85,9 @@ def read_page(path: Path) -> Page:
             else:
                 script.append(code)
         elif block["language"] == "sh":
-            page.commands += filter(None, code.replace("\\\n", " ").splitlines())
+            *others, last = filter(None, code.replace("\\\n", " ").splitlines())
+            output = OUTPUT.match(text, block.end())
+            page.commands += [*map(Command, others), Command(last, output[1] if output else "")]
     if script:
         page.programs.insert(0, Program(f"{page.name}.py", "\n".join(script)))
     return page

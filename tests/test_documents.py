@@ -55,11 +55,25 @@ def test_each_page_works_as_it_stands(page: Page, tmp_path: Path) -> None:
             else:
                 run([program.name], server, folder)
         for command in page.commands:
-            run_command(command, server, tmp_path)
+            printed = run_command(command.line, server, tmp_path)
+            if printed is not None:
+                assert_shows(printed, command.shown)
 
 
-def run_command(command: str, server: MockServer, folder: Path) -> None:
-    """Run a line of a `sh` block if it is the `firsthandapi` command; look at it if it is another of ours."""
+def assert_shows(printed: str, shown: str) -> None:
+    """The lines that a page shows are among those printed, in their order; ids and numbers are others each time."""
+    lines = iter(printed.splitlines())
+    for line in shown.splitlines():
+        pattern = re.sub(r"[0-9A-Z]{26}|\d+", r"\\w+", re.escape(line))
+        assert line == "…" or any(re.fullmatch(pattern, each) for each in lines), line
+
+
+def run_command(command: str, server: MockServer, folder: Path) -> str | None:
+    """Run a line of a `sh` block if it is the `firsthandapi` command; look at it if it is another of ours.
+
+    Returns:
+        What it printed; None if it was looked at only.
+    """
     expected = re.search(r"# exit code (\d)$", command)
     program, *arguments = shlex.split(command, comments=True)
     if program == "make":
@@ -70,23 +84,26 @@ def run_command(command: str, server: MockServer, folder: Path) -> None:
             metadata("firsthandapi").get_all("Provides-Extra") or ()
         )
     elif program == "python":
-        run(arguments, server, folder)
+        return run(arguments, server, folder)
     elif program == "firsthandapi":
         # What stands behind a pipe or a redirection is the shell's.
         ends = [arguments.index(sign) for sign in ("|", ">") if sign in arguments]
         arguments = [with_ids(argument, server) for argument in arguments[: min(ends, default=None)]]
-        if " ".join(arguments).startswith(ENDLESS):
+        endless = " ".join(arguments).startswith(ENDLESS)
+        if endless:
             arguments.append("--help")  # an unknown option is an error all the same
-        run(
+        printed = run(
             ["-c", "from firsthandapi.cli import main; main()", *arguments],
             server,
             folder,
             int(expected[1]) if expected else 0,
         )
+        return None if endless else printed
     else:
         assert program in ("export", "unset"), (
             f"what no test can run does not go into a `sh` block: {command}"
         )
+    return None
 
 
 def with_ids(argument: str, server: MockServer) -> str:
@@ -141,6 +158,17 @@ def test_the_ten_lines_of_the_readme_collect_ten_photos(tmp_path: Path) -> None:
         output = run(["ten_lines.py"], server, tmp_path)
     assert output.count(".jpg") == 10
     assert len(list((tmp_path / "signs" / "data").iterdir())) == 10
+
+
+def test_the_readme_shows_what_the_demo_prints(tmp_path: Path) -> None:
+    """Step by step; what a worker brought is another each time."""
+    (readme,) = (page for page in PAGES if page.name == "readme")
+    (demo,) = (command for command in readme.commands if command.line == "make demo")
+    steps = [line for line in demo.shown.splitlines() if line[:1].isdigit()]
+    assert len(steps) == 5
+    with MockServer() as server:
+        printed = run_command("firsthandapi demo", server, tmp_path)
+    assert_shows(printed or "", "\n".join(steps))
 
 
 def test_the_readme_names_the_two_commands_first() -> None:
