@@ -193,6 +193,18 @@ def test_each_exception_of_the_pooled_wire(kind: type[Exception], stage: str, co
     assert closed == ([] if stage == "connect" else [1])
 
 
+@pytest.mark.parametrize("half", [firsthandapi._async.wire, firsthandapi._sync.wire])
+def test_nothing_is_waited_for_once_the_time_of_an_attempt_is_up(half: Any) -> None:
+    """Also where a step ends right on time, and the next would begin."""
+    budget = half.Budget()
+    budget.start(0)
+    with pytest.raises(httpcore.ReadTimeout, match="time is up"):
+        budget.left(None, httpcore.ReadTimeout)
+    budget.start(60)
+    assert budget.left(0.5, httpcore.ReadTimeout) == 0.5
+    assert 0 < budget.left(None, httpcore.ReadTimeout) <= 60
+
+
 def test_ctrl_c_closes_the_connection() -> None:
     """An interrupt in the middle of a request passes, and its connection is neither kept nor counted as busy."""
     closed: list[int] = []
