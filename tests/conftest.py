@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 
 import pytest
 
 from client.support import Connect
 from firsthandapi.testing import MockServer
+
+
+def pytest_configure() -> None:
+    """A shell that starts us in the background has Ctrl-C ignored; the programs that are tested would inherit that."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
