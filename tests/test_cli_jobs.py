@@ -106,6 +106,20 @@ def test_verify_exits_with_1_and_names_what_is_wrong(server: MockServer, tmp_pat
     assert as_json["missing"] == [f"data/{gone.name}"]
 
 
+def test_verify_says_where_rows_are_lost(server: MockServer, tmp_path: Path) -> None:
+    """What the manifest does not know it cannot miss; the job does."""
+    (tmp_path / "job.yaml").write_text(YAML, encoding="utf-8")
+    firsthandapi(server, tmp_path, "collect", "--spec", "job.yaml", "--dest", "signs")
+    assert firsthandapi(server, tmp_path, "verify", "signs").stderr == ""
+    (tmp_path / "signs" / "metadata.jsonl").unlink()
+    run = firsthandapi(server, tmp_path, "verify", "signs")
+    assert run.returncode == 0
+    assert run.stdout.count("extra       data/") == 3
+    assert run.stderr.startswith("The job has 3 approved files.")
+    firsthandapi(server, tmp_path, "collect", "--spec", "job.yaml", "--dest", "signs")
+    assert "3 files: all as they were" in firsthandapi(server, tmp_path, "verify", "signs").stdout
+
+
 def test_jobs_from_post_to_cancel(server: MockServer, tmp_path: Path) -> None:
     """create, get, list, wait and cancel print tables, or JSON and nothing else."""
     (tmp_path / "job.yaml").write_text(YAML, encoding="utf-8")

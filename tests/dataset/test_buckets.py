@@ -765,7 +765,7 @@ def test_verify_and_repair(
     assert not state
     since = len(over[0].requests)
     assert dataset.repair(client).extra == (extra,)
-    assert sorted(downloads(over[0], since)) == sorted(r.file_id for r in dataset.records[-2:])
+    assert {f"data/{file_id}.jpg" for file_id in downloads(over[0], since)} == {mismatched, missing}
     assert Dataset.open(dataset.path).verify()
 
 
@@ -776,14 +776,14 @@ def test_a_bucket_that_is_emptied_is_told(dataset: Dataset, s3: S3, bucket: str)
     assert len(dataset.verify().missing) == FILES
 
 
-@pytest.mark.parametrize("method", ["HEAD", "GET", "DELETE"])
-def test_what_cannot_be_read_or_removed(
+@pytest.mark.parametrize("method", ["HEAD", "GET"])
+def test_what_cannot_be_read(
     client: FirstHandClient, dataset: Dataset, s3: S3, bucket: str, method: str
 ) -> None:
     """Is an error of ours, not a file that is missing."""
     damage(s3, bucket, dataset)
     s3.fault(lambda asked: asked.method == method, status=403, code="AccessDenied", times=None)
-    with pytest.raises(ConfigurationError, match=r"cannot be (read|removed)"):
+    with pytest.raises(ConfigurationError, match="cannot be read"):
         dataset.repair(client)
 
 

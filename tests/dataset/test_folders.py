@@ -19,7 +19,7 @@ from firsthandapi._core.dataset import COLUMNS, JOB_FILE, MANIFEST
 from firsthandapi.datasets import _disk
 from firsthandapi.datasets._folder import Folder
 from firsthandapi.datasets._lock import NAME, FolderLock
-from firsthandapi.errors import ConfigurationError, DownloadError, InvalidArgumentError
+from firsthandapi.errors import ConfigurationError, DownloadError, FirstHandError, InvalidArgumentError
 from firsthandapi.testing import MockServer
 
 from .support import JOB, api, downloads, server_with_job
@@ -220,6 +220,15 @@ def test_verify_names_what_is_wrong(dataset: Dataset) -> None:
     )
 
 
+@pytest.mark.parametrize("left", [None, b""])
+def test_files_of_a_lost_manifest_are_extra(dataset: Dataset, left: bytes | None) -> None:
+    """All of them are named, though no row is there to miss them."""
+    (dataset.path / MANIFEST).unlink() if left is None else (dataset.path / MANIFEST).write_bytes(left)
+    opened = Dataset.open(dataset.path)
+    assert len(opened) == 0
+    assert set(opened.verify().extra) == {record.file_name for record in dataset}
+
+
 def test_a_folder_without_its_data_is_missing_all(dataset: Dataset) -> None:
     """And no error."""
     (dataset.path / "data").rename(dataset.path / "elsewhere")
@@ -272,14 +281,34 @@ def test_repair_mends_a_row_that_was_forged(dataset: Dataset, client: FirstHandC
 def test_repair_that_fails_keeps_the_rest(
     dataset: Dataset, client: FirstHandClient, server: MockServer
 ) -> None:
-    """What could be fetched is mended, and the manifest is exact."""
+    """What could be fetched is mended, and the manifest is exact. The file that differs is there still."""
     bad = spoil_three(dataset)
     server.faults.add(path=f"/files/{bad[0][5:-4]}", status=404, times=None)
-    with pytest.raises(DownloadError, match="1 of 3"):
+    with pytest.raises(DownloadError, match=r"1 of 3 .* and download_all into the folder tries only these"):
         dataset.repair(client)
     opened = Dataset.open(dataset.path)
-    assert opened.verify()
+    assert opened.verify().ok
+    assert opened.verify().extra == (bad[0],)
     assert len(opened) == FILES - 1
+    server.faults.clear()
+    assert dataset.job is not None
+    assert len(client.files.download_all(dataset.job.id, dataset.path)) == FILES
+    assert Dataset.open(dataset.path).verify() == type(opened.verify())(True, (), (), ())
+
+
+@pytest.mark.parametrize("key", ["fh_live_" + "0" * 32, None])
+def test_repair_takes_nothing_before_it_has_better(
+    dataset: Dataset, server: MockServer, key: str | None
+) -> None:
+    """A wrong key, or a service that is not there: what was changed may be all that there is of it."""
+    record, rows = dataset.records[0], (dataset.path / MANIFEST).read_bytes()
+    path = dataset.path_of(record)
+    path.write_bytes(b"mended by hand")
+    wrong = {"api_key": key} if key else {"base_url": "http://127.0.0.1:1", "max_retries": 0}
+    with server.client(**wrong) as client, pytest.raises(FirstHandError):
+        dataset.repair(client)
+    assert path.read_bytes() == b"mended by hand"
+    assert (dataset.path / MANIFEST).read_bytes() == rows
 
 
 def test_repair_needs_a_job_and_the_sync_client(
@@ -498,19 +527,14 @@ def test_a_file_system_without_links_will_do(tmp_path: Path, monkeypatch: pytest
 
 
 def test_a_folder_that_cannot_be_listed(dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Is an error of ours, and so is a file that cannot be removed."""
+    """Is an error of ours."""
 
     def fail(*_: Any, **__: Any) -> Any:
         raise PermissionError(errno.EACCES, "Permission denied")
 
-    with monkeypatch.context() as patch:
-        patch.setattr(Path, "iterdir", fail)
-        with pytest.raises(ConfigurationError, match="cannot be read"):
-            dataset.verify()
-    spoil_three(dataset)
-    monkeypatch.setattr(Path, "unlink", fail)
-    with FirstHandClient(api_key="fh_test_x") as client, pytest.raises(ConfigurationError, match="removed"):
-        dataset.repair(client)
+    monkeypatch.setattr(Path, "iterdir", fail)
+    with pytest.raises(ConfigurationError, match="cannot be read"):
+        dataset.verify()
 
 
 # ── The lock ─────────────────────────────────────────────────────────────────────────────────────────────

@@ -258,9 +258,23 @@ def test_what_was_written_is_read() -> None:
 def test_a_torn_last_line_is_left_out() -> None:
     """A crash cuts the last line; the rest is good. Empty lines say nothing."""
     whole = lines(ROW) + b"\n"
-    for cut in range(1, len(lines(ROW))):
-        assert len(parse_manifest(whole + lines({**ROW, "file_id": "file_2"})[:cut])) == 1
+    second = json.dumps({**ROW, "file_id": "file_2", "file_name": "data/file_2.jpg"}).encode()
+    for cut in range(len(second)):
+        assert len(parse_manifest(whole + second[:cut])) == 1
     assert parse_manifest(b"") == []
+
+
+def test_a_whole_last_line_needs_no_break() -> None:
+    """An editor takes it away; loaders read that row, so we do. It is checked as every other."""
+    first, second = (
+        {**ROW, "file_id": name, "file_name": f"data/{name}.jpg"} for name in ("file_1", "file_2")
+    )
+    assert [record.file_id for record in parse_manifest(lines(first, second).rstrip(b"\n"))] == [
+        "file_1",
+        "file_2",
+    ]
+    with pytest.raises(ConfigurationError, match="line 2: file_name"):
+        parse_manifest(lines(first, {**second, "file_name": "../x"}).rstrip(b"\n"))
 
 
 @pytest.mark.parametrize(

@@ -348,7 +348,9 @@ class Collecting(Resource):
             if found is None:
                 found = JobFile(None, None, None, _dump(job))
                 await run_blocking(folder.create_job, found)
-            fetching = await self._fetch(folder, approved, approved.all(only), concurrency, on_progress)
+            fetching = await self._fetch(
+                folder, approved, approved.all(only), concurrency, on_progress, anew=only is not None
+            )
             await run_blocking(folder.write_job, _with_job(found, job))
         finally:
             await finish_blocking(folder.close)
@@ -500,6 +502,8 @@ class Collecting(Resource):
         batches: AsyncIterator[list[File]],
         concurrency: int,
         on_progress: Callback[Progress] | None,
+        *,
+        anew: bool = False,
     ) -> Fetching:
         """Fetch what comes, telling of it in the caller's own thread or loop."""
         clock = self._transport.clock
@@ -525,6 +529,7 @@ class Collecting(Resource):
                 job,
                 self._transport.config,
                 concurrency=concurrency,
+                anew=anew,
                 refresh=lambda file_id: call(approved.fresh_url, file_id),
             )
             try:

@@ -255,14 +255,18 @@ def manifest_line(record: Record) -> bytes:
 def parse_manifest(content: bytes) -> list[Record]:
     """The rows of a manifest that may come from a stranger, checked before any file is touched.
 
-    A last line without its line break is what a crash leaves: its file will be looked at again.
+    A last line without its line break counts if it is whole, as an editor leaves it. Half a line is what a crash
+    leaves: its file will be looked at again.
 
     Raises:
         ConfigurationError: a row is not one of ours, names a file outside its folder, or one of another row.
     """
     records: list[Record] = []
     first_seen: dict[str, int] = {}
-    for number, line in enumerate(content.split(b"\n")[:-1], 1):
+    *lines, last = content.split(b"\n")
+    if _is_json(last):
+        lines.append(last)
+    for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
         record = _parse_row(line, number)
@@ -276,6 +280,14 @@ def parse_manifest(content: bytes) -> list[Record]:
                 )
         records.append(record)
     return records
+
+
+def _is_json(line: bytes) -> bool:
+    try:
+        json.loads(line)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def _parse_row(line: bytes, number: int) -> Record:

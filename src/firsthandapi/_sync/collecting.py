@@ -347,7 +347,9 @@ class Collecting(Resource):
             if found is None:
                 found = JobFile(None, None, None, _dump(job))
                 run_blocking(folder.create_job, found)
-            fetching = self._fetch(folder, approved, approved.all(only), concurrency, on_progress)
+            fetching = self._fetch(
+                folder, approved, approved.all(only), concurrency, on_progress, anew=only is not None
+            )
             run_blocking(folder.write_job, _with_job(found, job))
         finally:
             finish_blocking(folder.close)
@@ -495,6 +497,8 @@ class Collecting(Resource):
         batches: Iterator[list[File]],
         concurrency: int,
         on_progress: Callback[Progress] | None,
+        *,
+        anew: bool = False,
     ) -> Fetching:
         """Fetch what comes, telling of it in the caller's own thread or loop."""
         clock = self._transport.clock
@@ -520,6 +524,7 @@ class Collecting(Resource):
                 job,
                 self._transport.config,
                 concurrency=concurrency,
+                anew=anew,
                 refresh=lambda file_id: call(approved.fresh_url, file_id),
             )
             try:

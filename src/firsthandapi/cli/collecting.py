@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .output import AsJson, client, print_json, print_line
+from .output import AsJson, client, note, print_json, print_line
 from .progress import progress
 from .spec import job_fields
 
@@ -95,6 +95,12 @@ def verify(
             for name in names:
                 print_line((f"{what:<10}", name))
         typer.echo(f"{len(dataset)} files: {'all as they were' if state.ok else 'not all as they were'}")
+    job = dataset.job
+    if job is not None and len(dataset) < (job.files_approved or 0):
+        note(
+            f"The job has {job.files_approved:,} approved files. The call that made the folder, made again, brings "
+            "the others."
+        )
     if not state.ok:
         raise typer.Exit(1)
 

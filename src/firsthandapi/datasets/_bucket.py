@@ -152,11 +152,7 @@ class Bucket:
             self._files.pipe_file(_key(path), content)
 
     def remove(self, path: Path) -> None:
-        with contextlib.suppress(FirstHandError):
-            self.delete(path)
-
-    def delete(self, path: Path) -> None:
-        with self._telling(path, "removed"), contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(Exception):  # libraries raise what they like
             self._files.rm_file(_key(path))
 
     @contextlib.contextmanager

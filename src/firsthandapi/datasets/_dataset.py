@@ -14,7 +14,7 @@ from firsthandapi._core.dataset import COLUMNS, Kind, Progress, Record, Verifica
 from firsthandapi._core.masking import mask_secrets
 from firsthandapi.errors import ConfigurationError, InvalidArgumentError
 
-from ._folder import Manifest, manifests_in, read_job_file
+from ._folder import Manifest, manifests_of, read_job_file
 from ._places import store_at
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class Dataset:
         store = store_at(path, "path")
         job_file = read_job_file(store)
         job = None if job_file is None or job_file.job is None else _job(job_file.job)
-        manifests = list(manifests_in(store, None if job is None else job.accepted_formats))
+        manifests = [manifest for manifest in _places_of(store, job) if manifest.read()]
         if job_file is None and not manifests:
             raise ConfigurationError(
                 f"{store.root} holds no dataset: there is neither a metadata.jsonl nor a job.json"
@@ -133,7 +133,10 @@ class Dataset:
         mismatched: list[str] = []
         missing: list[str] = []
         extra: list[str] = []
-        for manifest in self._manifests:
+        listed = {manifest.folder for manifest in self._manifests}
+        # One whose manifest was lost may hold files all the same.
+        others = [each for each in _places_of(self._store, self.job) if each.folder not in listed]
+        for manifest in [*self._manifests, *others]:
             records = list(manifest.records.values())
             paths = [manifest.file(record) for record in records]
             # hashlib lets other threads run, so several are read at once.
@@ -156,7 +159,7 @@ class Dataset:
         concurrency: int = 32,
         on_progress: Callable[[Progress], object] | None = None,
     ) -> Verification:
-        """Fetch what is missing or mismatched anew, and nothing else.
+        """Fetch what is missing or mismatched anew, and nothing else. A file stays until its successor is whole.
 
         Args:
             client: a client whose key may read the job.
@@ -167,7 +170,8 @@ class Dataset:
             What is true afterwards.
 
         Raises:
-            DownloadError: some could not be fetched; the rest is repaired.
+            DownloadError: some could not be fetched. They have no row any more, and the rest is repaired;
+                `files.download_all` into the folder tries them again.
             ConfigurationError: the folder does not say which job it is of.
             FirstHandApiError: the service answered with an error.
         """
@@ -180,13 +184,11 @@ class Dataset:
         state = self.verify()
         if not state:
             names = {*state.mismatched, *state.missing}
-            bad = [(key, path) for key, path in self._places.items() if self._name_of(path) in names]
-            for _, path in bad:
-                self._store.delete(path)
+            bad = [file_id for (file_id, _), path in self._places.items() if self._name_of(path) in names]
             client.files._refetch(  # pyright: ignore[reportPrivateUsage] # of one house
                 self.job.id,
                 self.path,
-                frozenset(file_id for (file_id, _), _ in bad),
+                frozenset(bad),
                 concurrency=concurrency,
                 on_progress=on_progress,
             )
@@ -294,6 +296,10 @@ class Dataset:
 def _key(record: Record) -> tuple[str, str]:
     """What tells rows apart. A file that changed its type between two runs has a row among each kind."""
     return record.file_id, record.file_name
+
+
+def _places_of(store: Store, job: Job | None) -> list[Manifest]:
+    return manifests_of(store, None if job is None else job.accepted_formats)
 
 
 def _job(raw: dict[str, Any]) -> Job:

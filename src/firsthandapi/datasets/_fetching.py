@@ -26,9 +26,10 @@ class Fetching:
     """Fetches files into a folder. A file's row is there as soon as the file is."""
 
     def __init__(
-        self, folder: Folder, job: Job, config: Config, *, concurrency: int, refresh: Refresh
+        self, folder: Folder, job: Job, config: Config, *, concurrency: int, anew: bool, refresh: Refresh
     ) -> None:
         self._folder = folder
+        self._anew = anew
         self._job_id = job.id
         self._mixed = is_mixed(job.accepted_formats)
         self._ordered = job.files_needed or 0
@@ -55,7 +56,7 @@ class Fetching:
         Raises:
             ConfigurationError: the folder cannot be written to, or is not one of ours.
         """
-        wanted, there = self._folder.plan(files, mixed=self._mixed, job_id=self._job_id)
+        wanted, there = self._folder.plan(files, mixed=self._mixed, job_id=self._job_id, anew=self._anew)
         by_id = {file.id: file for file in files}
         with self._changed:
             self._files_known += len(files)
@@ -104,9 +105,10 @@ class Fetching:
         if failures:
             shown = "; ".join(str(error) for _, error in failures[:3])
             more = f"; and {len(failures) - 3} more" if len(failures) > 3 else ""
+            again = "download_all into the folder" if self._anew else "the same call again"
             raise DownloadError(
                 f"{len(failures)} of {self._files_known + len(unusable)} files could not be fetched: {shown}{more}. "
-                "All others are there, and the same call again tries only these",
+                f"All others are there, and {again} tries only these",
                 failures=failures,
             )
 

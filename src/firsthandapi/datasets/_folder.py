@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -260,8 +259,12 @@ class Folder:
 
     # ── Files ────────────────────────────────────────────────────────────────────────────────────────────
 
-    def plan(self, files: list[File], *, mixed: bool, job_id: str) -> tuple[list[Wanted], list[File]]:
+    def plan(
+        self, files: list[File], *, mixed: bool, job_id: str, anew: bool = False
+    ) -> tuple[list[Wanted], list[File]]:
         """What of `files` is to be fetched, and what is there already.
+
+        With `anew`, that is every one whose bytes are not what the service has, whatever its row says.
 
         Raises:
             ConfigurationError: the folder cannot be read or written to, or is not one of ours.
@@ -272,7 +275,8 @@ class Folder:
         with self._rows:
             for file in files:
                 manifest = self._manifest_for(file, mixed=mixed)
-                if manifest.has(file, self._writer) or manifest.adopt(file, job_id, self._writer):
+                there_already = not anew and manifest.has(file, self._writer)
+                if there_already or manifest.adopt(file, job_id, self._writer):
                     there.append(file)
                     continue
                 stale.setdefault(manifest, set()).add(file.id)
@@ -334,16 +338,10 @@ class Folder:
         return manifest
 
 
-def manifests_in(store: Store, formats: list[str] | None) -> Iterator[Manifest]:
-    """The manifests of a folder, read.
-
-    Raises:
-        ConfigurationError: a row, or the way to its file, is not one of ours.
-    """
+def manifests_of(store: Store, formats: list[str] | None) -> list[Manifest]:
+    """The manifests that a folder may have, unread."""
     places = _PLACES if formats is None or is_mixed(formats) else ("",)
-    for manifest in (Manifest(store, name) for name in places):
-        if manifest.read():
-            yield manifest
+    return [Manifest(store, name) for name in places]
 
 
 def read_job_file(store: Store) -> JobFile | None:

@@ -150,14 +150,6 @@ class Store(Protocol):
         """Remove a file if it is there and that can be done."""
         ...
 
-    def delete(self, path: Path) -> None:
-        """Remove a file if it is there.
-
-        Raises:
-            ConfigurationError: it is there still.
-        """
-        ...
-
 
 class Disk:
     """A folder of this machine."""
@@ -205,12 +197,6 @@ class Disk:
 
     def remove(self, path: Path) -> None:
         _disk.remove(path)
-
-    def delete(self, path: Path) -> None:
-        try:
-            path.unlink(missing_ok=True)
-        except OSError as error:
-            raise _disk.cannot(path, "removed", error) from None
 
 
 class _DiskWriter:
