@@ -137,8 +137,22 @@ def test_bad_variables_are_named_and_not_quoted(cli: Cli) -> None:
     assert checks(trust)["Certificates"]["state"] == "fail"
     assert checks(trust)["Service"]["state"] == "warn"
     assert "was not asked" in checks(trust)["Service"]["text"]
-    assert service.code == proxy.code == trust.code == 1
-    assert PASSWORD not in service.out + proxy.out + trust.out
+    cli.set(SSL_CERT_FILE=f"https://me:{PASSWORD}@certs.example/all.pem?sig={PASSWORD}")
+    url = cli("doctor", "--json")
+    assert checks(url)["Certificates"]["state"] == "fail"
+    cli.set(SSL_CERT_FILE=None, SSL_CERT_DIR=f"https://me:{PASSWORD}@certs.example")
+    folder = cli("doctor", "--json")
+    assert "certs.example" in checks(folder)["Certificates"]["text"]
+    assert service.code == proxy.code == trust.code == url.code == 1
+    assert PASSWORD not in service.out + proxy.out + trust.out + url.out + folder.out
+
+
+def test_a_token_in_the_path_of_an_address_is_not_shown(cli: Cli) -> None:
+    """As gateways have it."""
+    cli.set(FIRSTHAND_BASE_URL=f"http://127.0.0.1:9/{PASSWORD}/", FIRSTHAND_API_KEY="fh_live_abcdefghijkl")
+    run = cli("doctor", "--json")
+    assert "http://127.0.0.1:9" in checks(run)["Service"]["text"]
+    assert PASSWORD not in run.out
 
 
 def test_an_unreachable_service_is_told(cli: Cli, fresh_server: MockServer) -> None:

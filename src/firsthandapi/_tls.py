@@ -6,6 +6,7 @@ import os
 import ssl
 from functools import lru_cache
 
+from firsthandapi._core.masking import mask_secrets
 from firsthandapi.errors import ConfigurationError
 
 
@@ -35,7 +36,7 @@ def _trusting(file: str | None, directory: str | None) -> ssl.SSLContext:
         context = ssl.create_default_context(cafile=file, capath=directory)
     except OSError as error:
         raise ConfigurationError(
-            f"the certificates in {file or directory} cannot be read ({error}); "
+            f"the certificates in {mask_secrets(str(file or directory))} cannot be read ({error}); "
             "check verify=, SSL_CERT_FILE and SSL_CERT_DIR"
         ) from error
     context.set_alpn_protocols(["http/1.1"])

@@ -107,7 +107,7 @@ def gather(dest: Path) -> Facts:
         extras=extras,
         key=None if key is None else mask_key(key),
         key_problem=key_problem,
-        base_url=None if base_url is None else mask_secrets(base_url),
+        base_url=None if base_url is None else without_credentials(base_url),
         base_url_problem=base_url_problem,
         proxy=None if proxy is None else without_credentials(proxy),
         proxy_problem=proxy_problem,
@@ -149,9 +149,10 @@ def _trust() -> str:
 
     context = ssl_context(True)
     named = [name for name in ("SSL_CERT_FILE", "SSL_CERT_DIR") if os.environ.get(name)]
+    source = ", ".join(f"{name}: {mask_secrets(os.environ[name])}" for name in named)
     if named == ["SSL_CERT_DIR"]:  # read only when a certificate is looked for
-        return f"SSL_CERT_DIR: {os.environ['SSL_CERT_DIR']}"
-    source = ", ".join(f"{name}: {os.environ[name]}" for name in named) or f"certifi {_version('certifi')}"
+        return source
+    source = source or f"certifi {_version('certifi')}"
     return f"{source}, {context.cert_store_stats()['x509_ca']} authorities"
 
 
