@@ -15,12 +15,31 @@ SECRET = "wJalrXUtnFEMI5ecret"
 
 @pytest.mark.parametrize(
     "text",
-    ["signs", "/data/signs", "./a b", "C:\\signs", "C:/signs", "C://signs", "a:b", "signs:", ".", "~/signs"],
+    [
+        "signs",
+        "/data/signs",
+        "./a b",
+        "C:\\signs",
+        "C:/signs",
+        "C://signs",
+        "a:b",
+        "signs:",
+        ".",
+        "a/~",
+        "a~",
+    ],
 )
 def test_a_path_is_a_path(text: str) -> None:
     """As it stands: a drive of Windows is no scheme, and a colon makes no URL."""
     assert not is_url(text)
     assert local_path(text, "dest") == Path(text)
+
+
+def test_home_is_home_where_no_shell_has_seen_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """As in `--dest=~/signs`, which would make a folder called `~`."""
+    for name in ("HOME", "USERPROFILE"):
+        monkeypatch.setenv(name, str(tmp_path))
+    assert local_path("~/signs", "dest") == tmp_path / "signs"
 
 
 def test_no_name_is_not_the_current_folder() -> None:

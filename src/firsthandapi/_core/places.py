@@ -25,7 +25,8 @@ def is_url(text: str) -> bool:
 
 
 def local_path(text: str, field: str) -> Path | None:
-    """The folder that a path or a `file://` URL names; None for any other URL.
+    """The folder that a path or a `file://` URL names; None for any other URL. `~` is the home directory, also where
+    no shell has seen it, as in `--dest=~/signs`.
 
     Raises:
         InvalidArgumentError: it is none of these.
@@ -33,7 +34,7 @@ def local_path(text: str, field: str) -> Path | None:
     if not text:  # as of `--dest "$OUT"` where OUT is not set
         raise InvalidArgumentError(f"{field} is empty; the current folder is ./", field=field)
     if not is_url(text):
-        path = Path(text)
+        path = Path(os.path.expanduser(text))  # noqa: PTH111 # pathlib's raises where there is no home
         if len(path.parts) > 1 and _MADE_OF_URL.fullmatch(path.parts[0]):
             raise InvalidArgumentError(
                 f"{field} is a URL that lost a slash, as in a Path; give it as a str, with ://", field=field
