@@ -305,6 +305,11 @@ def test_listen_needs_to_know_where_events_come_from(cli: Cli, fresh_server: Moc
     cli.set(FIRSTHAND_WEBHOOK_SECRET=SECRET)
     useless = cli("webhooks", "listen", "--port", "0", "--events", "job.completed")
     assert (useless.code, SECRET in useless.err) == (2, False)
+    cli.set(FIRSTHAND_WEBHOOK_SECRET="   ")
+    blank = cli("webhooks", "listen", "--port", "0")
+    assert blank.code == 2
+    assert "secret is empty" in blank.err
+    cli.set(FIRSTHAND_WEBHOOK_SECRET=SECRET)
     port = fresh_server.url.rpartition(":")[2]
     busy = cli("webhooks", "listen", "--port", port)
     assert busy.code == 2

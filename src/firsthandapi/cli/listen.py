@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 import typer
 
 from firsthandapi._core.config import is_loopback, resolve_base_url
+from firsthandapi._core.signatures import keyed_macs
 from firsthandapi.errors import (
     ConfigurationError,
     FirstHandError,
@@ -200,6 +201,7 @@ def _endpoint(
             raise ConfigurationError(
                 "--events is for an endpoint that --url makes; this one is there already"
             )
+        keyed_macs(secret)  # one that nothing can be signed with is an error now, not at each delivery
         yield [secret]
         return
     if url is None:
