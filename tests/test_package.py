@@ -68,6 +68,7 @@ def test_the_lazy_table_is_what_type_checkers_see() -> None:
         for alias in node.names
     }
     assert static == firsthandapi._HOMES
+    assert {*static, "__version__"} == {*firsthandapi.__all__}
 
 
 @pytest.mark.parametrize("name", sorted(firsthandapi._HOMES))
