@@ -44,6 +44,19 @@ def test_bad_ids(value: str) -> None:
         check_id(value, "job_id")
 
 
+@pytest.mark.parametrize(
+    ("field", "example"),
+    [("job_id", "job_"), ("id", "job_"), ("api_key_id", "key_"), ("endpoint_id", "we_"), ("event_id", "evt_"),
+     ("file_id", "file_"), ("submission_id", "sub_")],
+)  # fmt: skip
+def test_a_bad_id_is_told_by_one_of_its_kind(field: str, example: str) -> None:
+    """A key's id looks like a key's id."""
+    for value in ("", "fh_live_5ecret"):
+        with pytest.raises(InvalidArgumentError, match=f"{field} must be an id such as {example}") as caught:
+            check_id(value, field)
+        assert "5ecret" not in str(caught.value)
+
+
 @pytest.mark.parametrize("value", [None, 5, b"job_1", ["job_1"]])
 def test_ids_are_str(value: Any) -> None:
     """An id of another type is refused by that type's name."""

@@ -7,6 +7,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -320,6 +321,12 @@ def test_repair_needs_a_job_and_the_sync_client(
     (dataset.path / JOB_FILE).unlink()
     with pytest.raises(ConfigurationError, match=r"no job\.json"):
         Dataset.open(dataset.path).repair(client)
+
+
+def test_a_row_of_another_dataset_has_no_path_here(dataset: Dataset) -> None:
+    """It is named as the fault."""
+    with pytest.raises(InvalidArgumentError, match="row of this dataset, signs"):
+        dataset.path_of(replace(dataset.records[0], file_id="file_other"))
 
 
 # ── Tables ───────────────────────────────────────────────────────────────────────────────────────────────

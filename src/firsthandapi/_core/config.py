@@ -75,7 +75,7 @@ def resolve_api_key(api_key: str | None, environ: Mapping[str, str]) -> str:
     key = api_key if api_key is not None else environ.get(API_KEY_VARIABLE)
     if key is None or key == "":
         raise ConfigurationError(
-            f"no API key: pass api_key=… or set {API_KEY_VARIABLE}. "
+            f"no API key: pass api_key=… in code, or set {API_KEY_VARIABLE}. "
             "Keys start with fh_live_ or, for the sandbox, fh_test_"
         )
     if not isinstance(key, str) or not key.isascii() or not key.isprintable() or " " in key:

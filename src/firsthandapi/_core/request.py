@@ -17,6 +17,15 @@ _METHODS = frozenset({*_IDEMPOTENT, "POST"})
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _SECRETS = ("fh_live_", "fh_test_", "whsec_")
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_\-]{0,127}")
+# What an id begins with; any other argument is a job's.
+_BEGINNINGS = {
+    "api_key_id": "key",
+    "endpoint_id": "we",
+    "event_id": "evt",
+    "file_id": "file",
+    "file.id": "file",
+    "submission_id": "sub",
+}
 # In a path: every id has digits or capitals, no name of a collection does; `v1` is neither.
 _ID_SEGMENT = re.compile(r"/(?!v[0-9]+(?:/|$))[^/]*[A-Z0-9][^/]*")
 # A path of the contract: segments of unreserved characters, so that nothing in it can steer a request.
@@ -74,17 +83,18 @@ def check_id(value: str, field: str) -> str:
         InvalidArgumentError: it is not a str, is empty, has characters that no id has, such as `/`, or is a key,
             which must not stand in a URL.
     """
+    example = f"{_BEGINNINGS.get(field, 'job')}_01JP…"
     if not isinstance(value, str):
         hint = f"; pass the object's .id, not the {type(value).__name__}" if hasattr(value, "id") else ""
         raise InvalidArgumentError(f"{field} must be a str, not {type(value).__name__}{hint}", field=field)
     if not _ID.fullmatch(value):
         raise InvalidArgumentError(
-            f"{field} must be an id such as job_01JP…: letters, digits, _ and -, at most 128 characters",
+            f"{field} must be an id such as {example}: letters, digits, _ and -, at most 128 characters",
             field=field,
         )
     if value.startswith(_SECRETS):
         raise InvalidArgumentError(
-            f"{field} must be an id such as job_01JP…, not a key or a secret", field=field
+            f"{field} must be an id such as {example}, not a key or a secret", field=field
         )
     return value
 

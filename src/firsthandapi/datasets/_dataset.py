@@ -88,8 +88,16 @@ class Dataset:
 
         Returns:
             Its path; in a bucket a `upath.UPath`, which opens and reads as a `Path` does.
+
+        Raises:
+            InvalidArgumentError: it is a row of another dataset.
         """
-        return self._places[_key(record)]
+        try:
+            return self._places[_key(record)]
+        except KeyError:
+            raise InvalidArgumentError(
+                f"record must be a row of this dataset, {self._name}", field="record"
+            ) from None
 
     def __len__(self) -> int:
         return len(self.records)
