@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -52,18 +53,23 @@ def run(server: MockServer, cwd: Path, *arguments: str, fails: bool = False, **v
     return done.stdout + done.stderr
 
 
-def started(server: MockServer, cwd: Path, *arguments: str) -> subprocess.Popen[str]:
+@contextmanager
+def started(server: MockServer, cwd: Path, *arguments: str) -> Iterator[subprocess.Popen[str]]:
     """A program that runs beside the test, and has posted its first job."""
-    program = subprocess.Popen(
+    with subprocess.Popen(
         [sys.executable, "-W", "error", *arguments],
         cwd=cwd,
         env=environment(server),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         encoding="utf-8",
-    )
-    wait_until(lambda: posts(server), seconds=60)
-    return program
+    ) as program:
+        try:
+            wait_until(lambda: posts(server), seconds=60)
+            yield program
+        finally:
+            # Left over by a test that fails, it would go on asking at a port that another test gets.
+            program.kill()
 
 
 def changed(example: str, **constants: Any) -> tuple[str, str]:
@@ -129,8 +135,8 @@ def test_without_a_key_an_example_says_what_to_do(example: str, server: MockServ
 @pytest.mark.parametrize("example", ["collect_and_train", "campaign"])
 def test_ctrl_c_ends_an_example_with_a_sentence(example: str, tmp_path: Path) -> None:
     """It says that the next run continues, and no traceback hides it."""
-    with MockServer(speed=0) as server:
-        program = started(server, tmp_path, str(EXAMPLES / f"{example}.py"))
+    script = str(EXAMPLES / f"{example}.py")
+    with MockServer(speed=0) as server, started(server, tmp_path, script) as program:
         program.send_signal(signal.SIGINT)
         output, errors = program.communicate(timeout=60)
     assert program.returncode == 1
@@ -156,8 +162,8 @@ def test_collect_and_train(server: MockServer, tmp_path: Path) -> None:
 
 def test_collect_and_train_with_a_photo_that_is_none(tmp_path: Path) -> None:
     """What no decoder reads costs itself alone, and is told."""
-    with MockServer(speed=60, workers=False) as server:
-        program = started(server, tmp_path, *changed("collect_and_train", PHOTOS=12))
+    script = changed("collect_and_train", PHOTOS=12)
+    with MockServer(speed=60, workers=False) as server, started(server, tmp_path, *script) as program:
         (job,) = jobs(server)
         for number in range(12):
             scene = {"setting": "kitchen", "indoor": number % 2 == 0}
@@ -292,8 +298,8 @@ def test_monitor_ends_at_what_does_not_heal(server: MockServer, tmp_path: Path) 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT to send to another process")
 def test_monitor_stops_at_ctrl_c(tmp_path: Path) -> None:
     """The watch ends, the job goes on."""
-    with MockServer(speed=0) as server:
-        watching = started(server, tmp_path, str(EXAMPLES / "monitor.py"))
+    script = str(EXAMPLES / "monitor.py")
+    with MockServer(speed=0) as server, started(server, tmp_path, script) as watching:
         assert watching.stdout is not None
         assert "open: 0 of 6" in watching.stdout.readline()
         watching.send_signal(signal.SIGINT)
