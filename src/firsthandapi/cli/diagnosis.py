@@ -290,7 +290,7 @@ def _account(answer: Answer) -> list[Finding]:
 
 
 def without_credentials(url: str) -> str:
-    """A proxy's URL without user, password and whatever else may be secret in it."""
+    """A URL's scheme and host: no user, no password, no path, nor whatever else may be secret in it."""
     match = re.match(r"(?i)([a-z][a-z0-9+.\-]*://)?(?:.*@)?([^/?#@\s]*)", url, re.DOTALL)
     return f"{match[1] or ''}{'…@' if '@' in url else ''}{match[2]}" if match else "…"
 
