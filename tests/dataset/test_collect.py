@@ -26,8 +26,10 @@ from firsthandapi._core.response import ApiResponse
 from firsthandapi.errors import (
     AuthenticationError,
     ConfigurationError,
+    ConflictError,
     DeadlineExceededError,
     DownloadError,
+    FirstHandApiError,
     FirstHandConnectionError,
     IncompleteJobError,
     InsufficientCreditsError,
@@ -339,15 +341,28 @@ def test_a_post_whose_answer_is_lost_is_found(
     assert len([r for r in quick_server.requests if r.method == "POST" and r.path == "/v1/jobs"]) == 2
 
 
-def test_a_refusal_after_a_retry_frees_the_folder(
-    connect: Connect, quick_server: MockServer, tmp_path: Path
+@pytest.mark.parametrize("refusal", [{"status": 409}, {"status": 402}, {"status": 400}])
+def test_a_key_that_may_have_arrived_is_never_forgotten(
+    connect: Connect, quick_server: MockServer, tmp_path: Path, refusal: dict[str, Any]
 ) -> None:
-    """Nothing was bought, and other arguments may use the folder."""
-    quick_server.faults.add(path="/v1/jobs", method="POST", status=503, retry_after=1, times=1)
+    """The service may still be at work on the first attempt, and no list shows it yet: the key stays."""
+    quick_server.faults.add(path="/v1/jobs", method="POST", drop="before", times=1)
+    quick_server.faults.add(path="/v1/jobs", method="POST", times=1, **refusal)
     client = connect(quick_server)
-    with pytest.raises(InsufficientCreditsError):
-        client.jobs.collect(tmp_path, **{**JOB, "price_per_file_cents": 50_000}, files_needed=9)
+    with pytest.raises(FirstHandApiError):
+        client.jobs.collect(tmp_path, **JOB, files_needed=2)
     assert len(client.jobs.collect(tmp_path, **JOB, files_needed=2)) == 2
+    keys = {r.headers["idempotency-key"] for r in quick_server.requests if r.method == "POST"}
+    assert len(keys) == 1
+    assert jobs_bought(quick_server) == 1
+
+
+def test_a_key_in_use_is_never_forgotten(connect: Connect, quick_server: MockServer, tmp_path: Path) -> None:
+    """A 409 to the first attempt says that somebody sent this key before."""
+    quick_server.faults.add(path="/v1/jobs", method="POST", status=409, times=1)
+    with pytest.raises(ConflictError):
+        connect(quick_server).jobs.collect(tmp_path, **JOB, files_needed=2, idempotency_key="mine")
+    assert parse_job_file((tmp_path / JOB_FILE).read_bytes()).idempotency_key == "mine"
 
 
 def test_a_file_that_nobody_can_use_costs_no_other(

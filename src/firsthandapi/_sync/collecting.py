@@ -449,9 +449,11 @@ class Collecting(Resource):
         try:
             job = job or self._post(found, ends)
         except FirstHandApiError as error:
-            # Nothing was bought, so the folder is free for other arguments.
-            refused = error.status < 500 and not error.retryable
-            if refused and fresh and (error.attempts == 1 or self._find(found, everywhere=False) is None):
+            # A key that was sent once, and refused, has bought nothing: the folder is free for other arguments.
+            # After a second attempt, or a 409 (the key is in use), the first may yet become a job that no list
+            # shows so far.
+            refused = error.status < 500 and not error.retryable and error.status != 409
+            if refused and fresh and error.attempts == 1:
                 finish_blocking(folder.forget_job)
             raise
         found = _with_job(found, job)
