@@ -17,6 +17,7 @@ import pytest
 import typer
 
 from cli_support import Cli, on_terminal
+from dataset.support import completed_job
 from firsthandapi.cli.app import app
 from firsthandapi.cli.output import json_text, print_facts, print_line, print_table, printable, stars
 from firsthandapi.testing import MockServer
@@ -417,6 +418,24 @@ def test_a_terminal_gets_a_bar_whatever_the_folder_is_called(tmp_path: Path) -> 
     assert "signs[/b]" in seen
     assert "2/2" in seen
     assert "2 files in signs[/b], each verified" in seen
+
+
+@needs_a_terminal
+def test_what_lies_in_the_folder_never_ends_a_run(tmp_path: Path) -> None:
+    """The display reads no file: neither a stranger's manifest, nor one that blocks whoever opens it."""
+    for name, make in (
+        ("text", lambda path: path.write_text("hello\n")),
+        ("list", lambda path: path.write_text("[1]\n")),
+        ("pipe", os.mkfifo),
+    ):
+        (tmp_path / "signs" / name).mkdir(parents=True)
+        make(tmp_path / "signs" / name / "metadata.jsonl")
+    with MockServer(speed=0, workers=False) as server:
+        place = {"FIRSTHAND_BASE_URL": server.url, "FIRSTHAND_API_KEY": server.api_key}
+        job_id = completed_job(server, 2)
+        seen = on_terminal("files", "download", job_id, "--dest", "signs", cwd=tmp_path, **place)
+    assert "2 files in signs, each verified" in seen
+    assert " ★" in seen
 
 
 def test_stars_end_at_five() -> None:

@@ -453,12 +453,14 @@ class Progress:
         files_total: files known so far, or those ordered, whichever is more.
         bytes_done: bytes on disk, those of unfinished files included.
         bytes_total: bytes of the files known so far.
+        average_stars: the average rating of the files on disk; None while there is none.
     """
 
     files_done: int
     files_total: int
     bytes_done: int
     bytes_total: int
+    average_stars: float | None = None
 
 
 @dataclass(frozen=True)

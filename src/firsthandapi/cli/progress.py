@@ -1,18 +1,17 @@
-"""How a collection is going: a live display on a terminal, plain lines anywhere else."""
+"""How a collection is going: a live display on a terminal, plain lines anywhere else.
+
+It shows what `Progress` says and reads no file: what lies in the folder must not end a run that was paid for.
+"""
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
-from pathlib import Path
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 import typer
-
-from firsthandapi._core.places import local_path
 
 from .output import star
 
@@ -21,36 +20,6 @@ if TYPE_CHECKING:
 
 # A CI log is read afterwards: a line now and then tells as much as one a file.
 _LINE_EVERY = 5.0
-
-
-class Stars:
-    """The average rating of what is on disk, read from the manifests as they grow. Of a bucket there is none."""
-
-    def __init__(self, dest: str) -> None:
-        self._dest = local_path(dest, "dest")
-        self._read: dict[Path, int] = {}
-        self._ratings: list[int] = []
-
-    def average(self) -> float | None:
-        if self._dest is not None:
-            for manifest in (self._dest / "metadata.jsonl", *self._dest.glob("*/metadata.jsonl")):
-                self._take(manifest)
-        return sum(self._ratings) / len(self._ratings) if self._ratings else None
-
-    def _take(self, manifest: Path) -> None:
-        start = self._read.get(manifest, 0)
-        try:
-            with manifest.open("rb") as rows:
-                rows.seek(start)
-                new = rows.read()
-        except OSError:
-            return
-        whole = new[: new.rfind(b"\n") + 1]
-        self._read[manifest] = start + len(whole)
-        for line in whole.splitlines():
-            rating = json.loads(line).get("ai_star_rating")
-            if isinstance(rating, int):
-                self._ratings.append(rating)
 
 
 @contextmanager
@@ -67,7 +36,7 @@ def progress(
         with _live(console, dest, price_cents) as show:
             yield show
     else:
-        yield _lines(dest, price_cents)
+        yield _lines(price_cents)
 
 
 @contextmanager
@@ -80,7 +49,6 @@ def _live(
     from rich.progress import Progress as Display
 
     assert isinstance(console, Console)  # noqa: S101 # for type checkers: it was made above
-    stars = Stars(dest)
     columns = (
         TextColumn("[bold]{task.description}"),
         BarColumn(),
@@ -93,32 +61,32 @@ def _live(
 
         def show(now: Progress) -> None:
             display.update(
-                task, completed=now.files_done, total=now.files_total, facts=_facts(now, stars, price_cents)
+                task, completed=now.files_done, total=now.files_total, facts=_facts(now, price_cents)
             )
 
         yield show
 
 
-def _lines(dest: str, price_cents: int | None) -> Callable[[Progress], None]:
-    stars = Stars(dest)
+def _lines(price_cents: int | None) -> Callable[[Progress], None]:
     last = -_LINE_EVERY
 
     def show(now: Progress) -> None:
         nonlocal last
         if time.monotonic() - last >= _LINE_EVERY or now.files_done == now.files_total:
             last = time.monotonic()
-            typer.echo(
-                f"{now.files_done} of {now.files_total} files  {_facts(now, stars, price_cents)}", err=True
-            )
+            # Whoever read the lines may be gone; the files are still wanted.
+            with suppress(OSError, ValueError):
+                typer.echo(
+                    f"{now.files_done} of {now.files_total} files  {_facts(now, price_cents)}", err=True
+                )
 
     return show
 
 
-def _facts(now: Progress, stars: Stars, price_cents: int | None) -> str:
+def _facts(now: Progress, price_cents: int | None) -> str:
     facts = [f"{now.bytes_done / 1e6:,.1f} MB"]
-    average = stars.average()
-    if average is not None:
-        facts.append(f"{average:.1f} {star(sys.stderr)}")
+    if now.average_stars is not None:
+        facts.append(f"{now.average_stars:.1f} {star(sys.stderr)}")
     if price_cents is not None:
         facts.append(f"${now.files_done * price_cents / 100:,.2f}")
     return "  ".join(facts)

@@ -38,6 +38,7 @@ class Fetching:
         self._pending: dict[str, File] = {}
         self._failures: list[tuple[str, Exception]] = []
         self._files_done = self._files_known = self._bytes_done = self._bytes_known = 0
+        self._stars: list[int] = []
         self._engine = Engine(
             base_url=config.base_url,
             proxy=config.proxy,
@@ -63,6 +64,7 @@ class Fetching:
             self._bytes_known += sum(file.size_bytes or 0 for file in files)
             self._files_done += len(there)
             self._bytes_done += sum(file.size_bytes or 0 for file in there)
+            self._stars += [file.ai_star_rating for file in there if file.ai_star_rating is not None]
             self._pending.update((one.file_id, by_id[one.file_id]) for one in wanted)
         for one in wanted:
             self._engine.submit(one)
@@ -86,6 +88,7 @@ class Fetching:
                 files_total=max(self._files_known, self._ordered),
                 bytes_done=self._bytes_done,
                 bytes_total=self._bytes_known,
+                average_stars=sum(self._stars) / len(self._stars) if self._stars else None,
             )
 
     def stop(self) -> None:
@@ -129,9 +132,11 @@ class Fetching:
             except FirstHandError as row_error:
                 error = row_error
         with self._changed:
-            del self._pending[file_id]
+            stars = self._pending.pop(file_id).ai_star_rating
             if error is None:
                 self._files_done += 1
+                if stars is not None:
+                    self._stars.append(stars)
             else:
                 self._failures.append((file_id, error))
             self._changed.notify_all()
