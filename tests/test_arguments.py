@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable
-from datetime import date, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
@@ -231,7 +231,7 @@ def test_huge_number() -> None:
 @pytest.mark.parametrize(
     ("moment", "sent"),
     [
-        (datetime(2026, 3, 27, 10, tzinfo=timezone.utc), "2026-03-27T10:00:00Z"),
+        (datetime(2026, 3, 27, 10, tzinfo=UTC), "2026-03-27T10:00:00Z"),
         (
             datetime(2026, 3, 27, 10, 0, 0, 5, tzinfo=timezone(timedelta(hours=2))),
             "2026-03-27T08:00:00.000005Z",
@@ -335,7 +335,7 @@ NOT_JSON: list[tuple[Any, str]] = [
     (-math.inf, "-inf"),
     ({1, 2}, "set"),
     (b"bytes", "bytes"),
-    (datetime(2026, 1, 1, tzinfo=timezone.utc), "datetime"),
+    (datetime(2026, 1, 1, tzinfo=UTC), "datetime"),
     ({1: 2}, "key of type int"),
     ("\ud800", "surrogate"),
     ({"\ud800": 1}, "surrogate"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import socket
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from importlib import metadata
 from pathlib import Path
@@ -17,7 +17,7 @@ from cli_support import Cli, Ran
 from firsthandapi.cli.diagnosis import Answer, Facts, anonymous, diagnose, without_credentials
 from firsthandapi.testing import MockServer
 
-NOW = datetime(2026, 1, 31, 12, tzinfo=timezone.utc)
+NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
 GOOD = Answer(
     status=200,
     seconds=0.1,
@@ -91,7 +91,7 @@ def test_a_skewed_clock_is_found(cli: Cli, fresh_server: MockServer) -> None:
     """The service's own date, an hour off, is compared with this machine's."""
     cli.at(fresh_server)
     for hours, word in ((1, "behind"), (-1, "ahead of")):
-        date = format_datetime(datetime.now(timezone.utc) + timedelta(hours=hours), usegmt=True)
+        date = format_datetime(datetime.now(UTC) + timedelta(hours=hours), usegmt=True)
         fresh_server.faults.add(path="/v1/me", headers={"Date": date})
         run = cli("doctor", "--json")
         clock = checks(run)["Clock"]

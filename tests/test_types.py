@@ -10,7 +10,7 @@ import pickle
 import re
 import subprocess
 import sys
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, get_args
 
@@ -199,11 +199,11 @@ def test_is_terminal(status: str, terminal: bool) -> None:
 @pytest.mark.parametrize(
     ("sent", "expected"),
     [
-        ("2026-03-27T10:00:00Z", datetime(2026, 3, 27, 10, tzinfo=timezone.utc)),
-        ("2026-03-27T12:00:00+02:00", datetime(2026, 3, 27, 10, tzinfo=timezone.utc)),
-        ("2026-03-27T10:00:00", datetime(2026, 3, 27, 10, tzinfo=timezone.utc)),
-        ("2026-03-27", datetime(2026, 3, 27, tzinfo=timezone.utc)),
-        (1774605600, datetime(2026, 3, 27, 10, tzinfo=timezone.utc)),
+        ("2026-03-27T10:00:00Z", datetime(2026, 3, 27, 10, tzinfo=UTC)),
+        ("2026-03-27T12:00:00+02:00", datetime(2026, 3, 27, 10, tzinfo=UTC)),
+        ("2026-03-27T10:00:00", datetime(2026, 3, 27, 10, tzinfo=UTC)),
+        ("2026-03-27", datetime(2026, 3, 27, tzinfo=UTC)),
+        (1774605600, datetime(2026, 3, 27, 10, tzinfo=UTC)),
     ],
 )
 def test_times_are_aware(sent: Any, expected: datetime) -> None:

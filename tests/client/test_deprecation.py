@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import warnings
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -14,7 +14,7 @@ from firsthandapi.testing import MockServer
 
 from .support import JOB, Connect
 
-SUNSET = datetime(2099, 1, 1, tzinfo=timezone.utc)
+SUNSET = datetime(2099, 1, 1, tzinfo=UTC)
 
 
 def caught(call: Any) -> list[warnings.WarningMessage]:
@@ -117,7 +117,7 @@ def test_a_warning_as_an_error_does_not_cost_a_job(
 
 def test_after_the_sunset(connect: Connect, fresh_server: MockServer) -> None:
     """An endpoint that was switched off is a GoneError that says to upgrade."""
-    fresh_server.deprecate("/v1/me", sunset=datetime(2020, 1, 1, tzinfo=timezone.utc))
+    fresh_server.deprecate("/v1/me", sunset=datetime(2020, 1, 1, tzinfo=UTC))
     client = connect(fresh_server)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

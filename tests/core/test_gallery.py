@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -280,7 +280,7 @@ def test_a_job_shows_how_far_it_is_and_what_it_costs() -> None:
         price_per_file_cents=50,
         total_cost_cents=500,
         min_star_rating=1,
-        created_at=datetime(2026, 3, 27, 10, 30, tzinfo=timezone.utc),
+        created_at=datetime(2026, 3, 27, 10, 30, tzinfo=UTC),
         location={"city": "Tokyo"},
         metadata={"secret": "fh_live_5ecretPart"},
     )._repr_html_()

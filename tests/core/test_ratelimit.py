@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from email.utils import formatdate
 
 import pytest
@@ -17,7 +17,7 @@ GOOD = {"x-ratelimit-limit": "100", "x-ratelimit-remaining": "7", "x-ratelimit-r
 
 
 def limit(remaining: int, reset: float) -> RateLimit:
-    return RateLimit(100, remaining, datetime.fromtimestamp(reset, timezone.utc))
+    return RateLimit(100, remaining, datetime.fromtimestamp(reset, UTC))
 
 
 def test_the_three_headers() -> None:

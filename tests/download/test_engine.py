@@ -12,7 +12,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -438,7 +438,7 @@ def test_identity_encoding(bench: Bench) -> None:
 
 def test_expired_url(bench: Bench) -> None:
     """A URL known to have expired is not tried."""
-    bench.good(bench.wanted(expires_at=datetime.now(timezone.utc) - timedelta(hours=1)))
+    bench.good(bench.wanted(expires_at=datetime.now(UTC) - timedelta(hours=1)))
     assert [request.target for request in bench.storage.requests] == ["/fresh"]
 
 
@@ -450,7 +450,7 @@ def test_no_url(bench: Bench) -> None:
 
 def test_fresh_url_is_tried(bench: Bench) -> None:
     """A fresh URL is tried even if it looks expired: the clock here may be wrong."""
-    bench.fresh = lambda _: (bench.storage.url("/fresh"), datetime(2001, 1, 1, tzinfo=timezone.utc))
+    bench.fresh = lambda _: (bench.storage.url("/fresh"), datetime(2001, 1, 1, tzinfo=UTC))
     bench.good(bench.wanted(url=None))
     assert len(bench.refreshed) == 1
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -126,7 +126,7 @@ def test_follow_from_http() -> None:
 
 def test_is_too_old() -> None:
     """A URL is too old when it has expired, or is about to; one without a date, or with a strange one, is not."""
-    now = datetime(2026, 1, 1, tzinfo=timezone.utc)
+    now = datetime(2026, 1, 1, tzinfo=UTC)
     ages = {-60: True, 0: True, 29: True, 31: False, 3600: False}
     for seconds, too_old in ages.items():
         assert is_too_old(now + timedelta(seconds=seconds), now=now.timestamp()) is too_old

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
 
@@ -317,7 +317,7 @@ def test_cursor_of_another_list(api: Caller) -> None:
 
 def test_deprecation(server: MockServer, api: Caller) -> None:
     """A deprecated endpoint says so, and is a 410 after its sunset."""
-    sunset = datetime.now(timezone.utc) + timedelta(days=10)
+    sunset = datetime.now(UTC) + timedelta(days=10)
     server.deprecate("/v1/me", sunset=sunset, link="https://example.com/v2/me")
     server.deprecate("/v1/jobs", method="post")
     reply = api("GET", "/v1/me")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import AsyncIterator
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from typing_extensions import TypedDict
@@ -66,7 +66,7 @@ _MOST_PENDING = 500
 _MOST_METADATA = 20
 # How far a clock of ours may be off when a job is looked for by when it was posted.
 _SKEW = timedelta(days=1)
-_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class RequestOptions(TypedDict, total=False):

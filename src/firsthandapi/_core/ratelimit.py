@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 
 from .dates import parse_http_date
 
@@ -36,7 +36,7 @@ def parse_rate_limit(headers: Mapping[str, str]) -> RateLimit | None:
         return RateLimit(
             limit=int(headers["x-ratelimit-limit"]),
             remaining=int(headers["x-ratelimit-remaining"]),
-            reset=datetime.fromtimestamp(float(headers["x-ratelimit-reset"]), timezone.utc),
+            reset=datetime.fromtimestamp(float(headers["x-ratelimit-reset"]), UTC),
         )
     except (KeyError, ValueError, OverflowError, OSError):
         return None

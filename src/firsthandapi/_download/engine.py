@@ -24,8 +24,7 @@ from .place import sync_directory
 
 if TYPE_CHECKING:
     import ssl
-
-    from typing_extensions import Self
+    from typing import Self
 
 CONCURRENCY = 32
 # As many start at once. Each one that finds itself waiting for the network makes room for one more: over a

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from enum import Enum
+from enum import StrEnum
 from typing import TYPE_CHECKING, Any, get_args
 
 from firsthandapi.types import enums
@@ -20,11 +20,8 @@ if TYPE_CHECKING:
     )
 else:
 
-    class _Word(str, Enum):
-        __str__ = str.__str__
-
     def _choices(name: str, words: Any) -> Any:
-        return _Word(name, {word: word for word in get_args(words)})
+        return StrEnum(name, {word: word for word in get_args(words)})
 
     # Typer takes no list of Literals, so all of them are enums.
     Environment = _choices("Environment", enums.Environment)

@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import asdict, replace
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -248,7 +248,7 @@ def _answer(config: Config) -> Answer:
 
 
 def _read(response: ApiResponse | None, seconds: float, *, status: int, problem: str | None = None) -> Answer:
-    received = datetime.now(timezone.utc)
+    received = datetime.now(UTC)
     if response is None:
         return Answer(status=status, problem=problem, seconds=seconds)
     limit = response.rate_limit

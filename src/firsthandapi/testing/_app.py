@@ -11,7 +11,7 @@ import re
 import time
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from email.utils import format_datetime
 from functools import partial
 from typing import Any, cast
@@ -54,7 +54,7 @@ class Deprecation:
         """What its answers carry."""
         headers = {"deprecation": "true"}
         if self.sunset is not None:
-            headers["sunset"] = format_datetime(self.sunset.astimezone(timezone.utc), usegmt=True)
+            headers["sunset"] = format_datetime(self.sunset.astimezone(UTC), usegmt=True)
         if self.link is not None:
             headers["link"] = f'<{self.link}>; rel="successor-version"'
         return headers

@@ -19,7 +19,7 @@ from ._requests import ReceivedRequest
 from ._world import World
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
+    from typing import Self
 
     from firsthandapi import AsyncFirstHandClient, FirstHandClient
 

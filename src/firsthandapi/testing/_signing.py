@@ -6,7 +6,7 @@ import hashlib
 import hmac
 import secrets
 from collections.abc import Mapping
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from urllib.parse import urlencode
 
 LIFETIME = 7 * 86400
@@ -22,7 +22,7 @@ class Signer:
 
     def sign(self, path: str, at: float) -> tuple[str, float]:
         """`path` with its signed query, and when it expires (a date in the URL has whole seconds)."""
-        date = datetime.fromtimestamp(int(at), timezone.utc).strftime(_FORMAT)
+        date = datetime.fromtimestamp(int(at), UTC).strftime(_FORMAT)
         values = (
             "AWS4-HMAC-SHA256",
             f"MOCK/{date[:8]}/us-east-1/s3/aws4_request",
@@ -41,7 +41,7 @@ class Signer:
         given = query["X-Amz-Signature"].encode("utf-8", "surrogatepass")
         if method != "GET" or not hmac.compare_digest(self._signature(path, signed).encode(), given):
             return "SignatureDoesNotMatch", "The request signature we calculated does not match yours."
-        made = datetime.strptime(query["X-Amz-Date"], _FORMAT).replace(tzinfo=timezone.utc).timestamp()
+        made = datetime.strptime(query["X-Amz-Date"], _FORMAT).replace(tzinfo=UTC).timestamp()
         if now >= made + int(query["X-Amz-Expires"]):
             return "AccessDenied", "Request has expired"
         return None

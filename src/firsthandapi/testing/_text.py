@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 import secrets
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _ISO = re.compile(
@@ -32,7 +32,7 @@ def mask(secret: str) -> str:
 
 def iso(at: float) -> str:
     """A Unix time as ISO 8601 in UTC, to the millisecond."""
-    return datetime.fromtimestamp(at, timezone.utc).isoformat(timespec="milliseconds")[:-6] + "Z"
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
 
 
 def iso_or_none(at: float | None) -> str | None:
@@ -54,7 +54,7 @@ def parse_iso(text: str) -> float:
     clock = f"{minutes or '00:00'}:{seconds or '00'}.{(fraction or '').ljust(6, '0')[:6]}"
     moment = datetime.fromisoformat(f"{day}T{clock}{offset}")
     try:
-        return moment.astimezone(timezone.utc).timestamp()
+        return moment.astimezone(UTC).timestamp()
     except OverflowError:
         raise ValueError("must be within the years 1 to 9999 in UTC") from None
 

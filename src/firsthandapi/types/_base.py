@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from datetime import date, datetime, timezone
+from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeVar, cast
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, PlainValidator, Strict
@@ -13,7 +13,7 @@ from pydantic_core import CoreSchema, core_schema
 from firsthandapi._core.masking import mask_key, mask_secrets
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
+    from typing import Self
 
     from firsthandapi._core.response import ApiResponse
 
@@ -176,7 +176,7 @@ class Params(BaseModel):
 
 
 def _as_utc(value: datetime) -> datetime:
-    return value if value.tzinfo is not None else value.replace(tzinfo=timezone.utc)
+    return value if value.tzinfo is not None else value.replace(tzinfo=UTC)
 
 
 # Any datetime pydantic reads; one without an offset is UTC, as everything the service sends is.
@@ -223,7 +223,7 @@ def _wire_time(value: Any) -> str:
         if value.utcoffset() is None:
             raise ValueError("has no time zone: use datetime.now(timezone.utc) or .astimezone()")
         try:
-            return value.astimezone(timezone.utc).isoformat().replace("+00:00", "Z")
+            return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
         except OverflowError:
             raise ValueError("is outside the years 1 to 9999 in UTC") from None
     if isinstance(value, date):
@@ -237,10 +237,10 @@ def _wire_time(value: Any) -> str:
         )
     day, minute, second, offset = match.groups()
     try:
-        # Only what Python 3.10 reads: no Z, no fraction of any length, no offset without a colon.
+        # Without what only the standard reads: a fraction of any length, an offset without a colon.
         sign = "+00:00" if offset in (None, "Z") else f"{offset[:3]}:{offset[-2:]}"
         moment = datetime.fromisoformat(f"{day}T{minute or '00:00'}:{second or '00'}{sign}")
-        moment.astimezone(timezone.utc)  # what is no date there is none to the service
+        moment.astimezone(UTC)  # what is no date there is none to the service
     except (ValueError, OverflowError):
         raise ValueError("is not a date and time that exists") from None
     return value

@@ -6,9 +6,9 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Required
 
-from typing_extensions import Required, TypedDict, Unpack
+from typing_extensions import TypedDict, Unpack
 
 from firsthandapi._core.arguments import check
 from firsthandapi._core.longpoll import Pauses, poll_wait, was_held
