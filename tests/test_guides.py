@@ -10,7 +10,8 @@ from typing import get_args
 import pytest
 
 from firsthandapi import errors
-from firsthandapi._core.dataset import _SHAPES, COLUMNS
+from firsthandapi._core.annotations import SHAPES
+from firsthandapi._core.manifest import COLUMNS
 from firsthandapi.testing import Faults
 from firsthandapi.types.enums import EventType, Scope
 
@@ -18,7 +19,7 @@ GUIDES = Path(__file__).resolve().parent.parent / "docs" / "guides"
 
 TABLES = {
     "errors": [name for name in errors.__all__ if name != "FirstHandError"],
-    "datasets": [*COLUMNS, *(key for shape in _SHAPES.values() for key in shape)],
+    "datasets": [*COLUMNS, *(key for shape in SHAPES.values() for key in shape)],
     "webhooks": [*get_args(EventType)],
     "security": [*get_args(Scope)],
     "testing": [

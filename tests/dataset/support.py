@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from firsthandapi._core.dataset import DATA, MANIFEST, parse_manifest
+from firsthandapi._core.manifest import DATA, MANIFEST, parse_manifest
 from firsthandapi.testing import MockServer
 
 JOB: dict[str, Any] = {

@@ -20,8 +20,9 @@ import trio
 
 from client.support import Connect
 from firsthandapi import Dataset, FirstHandClient
-from firsthandapi._core.dataset import JOB_FILE, KEY_METADATA, MANIFEST, parse_job_file
 from firsthandapi._core.decode import decode_items
+from firsthandapi._core.job_file import JOB_FILE, KEY_METADATA, parse_job_file
+from firsthandapi._core.manifest import MANIFEST
 from firsthandapi._core.response import ApiResponse
 from firsthandapi.errors import (
     AuthenticationError,

@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from firsthandapi import Dataset
-from firsthandapi._core.dataset import JOB_FILE, MANIFEST
+from firsthandapi._core.job_file import JOB_FILE
+from firsthandapi._core.manifest import MANIFEST
 from firsthandapi.testing import MockServer
 
 from .collector import STEPS

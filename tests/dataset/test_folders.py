@@ -16,7 +16,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from firsthandapi import Dataset, FirstHandClient, Progress
-from firsthandapi._core.dataset import COLUMNS, JOB_FILE, MANIFEST
+from firsthandapi._core.job_file import JOB_FILE
+from firsthandapi._core.manifest import COLUMNS, MANIFEST
 from firsthandapi.datasets import _disk
 from firsthandapi.datasets._folder import Folder
 from firsthandapi.datasets._lock import NAME, FolderLock

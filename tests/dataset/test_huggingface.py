@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 
 from firsthandapi import Dataset, FirstHandClient
-from firsthandapi._core.dataset import COLUMNS, KINDS, MANIFEST, chosen_kind, column_types, kind_of
+from firsthandapi._core.kinds import KINDS, chosen_kind, kind_of
+from firsthandapi._core.manifest import COLUMNS, MANIFEST, column_types
 from firsthandapi.errors import ConfigurationError, InvalidArgumentError
 from firsthandapi.testing import MockServer
 

@@ -16,7 +16,8 @@ import av
 import pytest
 
 from firsthandapi import Dataset, FirstHandClient
-from firsthandapi._core.dataset import COLUMNS, MANIFEST, Record, manifest_line, unified
+from firsthandapi._core.annotations import unified
+from firsthandapi._core.manifest import COLUMNS, MANIFEST, Record, manifest_line
 from firsthandapi.testing import MockServer
 
 from .support import JOB

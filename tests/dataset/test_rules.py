@@ -13,23 +13,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from firsthandapi._core.dataset import (
-    COLUMNS,
-    JobFile,
-    Record,
-    Verification,
-    check_same_request,
-    folder_of,
-    is_mixed,
-    kind_of,
-    manifest_line,
-    next_step,
-    parse_job_file,
-    parse_manifest,
-    record_of,
-    unified,
-)
+from firsthandapi._core.annotations import unified
 from firsthandapi._core.decode import decode
+from firsthandapi._core.job_file import JobFile, check_same_request, next_step, parse_job_file
+from firsthandapi._core.kinds import folder_of, is_mixed, kind_of
+from firsthandapi._core.manifest import COLUMNS, Record, manifest_line, parse_manifest, record_of
+from firsthandapi._core.reports import Verification
 from firsthandapi.errors import ConfigurationError, InvalidArgumentError
 from firsthandapi.types import File
 

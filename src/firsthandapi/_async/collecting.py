@@ -21,17 +21,12 @@ from firsthandapi._async.bridge import (
 )
 from firsthandapi._async.resources._base import Headers, Query, Resource
 from firsthandapi._core import arguments
-from firsthandapi._core.dataset import (
-    KEY_METADATA,
-    JobFile,
-    Progress,
-    check_same_request,
-    next_step,
-)
 from firsthandapi._core.decode import DecodedPage, decode_items
 from firsthandapi._core.idempotency import check_key, new_key
+from firsthandapi._core.job_file import KEY_METADATA, JobFile, check_same_request, next_step
 from firsthandapi._core.longpoll import Pauses, poll_wait, was_held
 from firsthandapi._core.pages import LARGEST_PAGE, follow_cursor
+from firsthandapi._core.reports import Progress
 from firsthandapi._core.request import build_request
 from firsthandapi.datasets import Dataset
 from firsthandapi.datasets._fetching import Fetching

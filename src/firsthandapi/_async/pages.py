@@ -72,7 +72,7 @@ class AsyncPage(Generic[T]):
         """What a notebook shows: a table, or of files a gallery. For that the first files are fetched, for a
         few seconds at most; `repr` and `print` fetch nothing. A notebook asks for it
         in the loop's thread, and not as a coroutine, so the loop stands still for that time."""
-        from firsthandapi.datasets._preview import page_html
+        from firsthandapi._notebook.preview import page_html
 
         return page_html(self.data, has_more=self.has_more, config=self._config)
 

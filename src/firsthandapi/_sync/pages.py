@@ -69,6 +69,6 @@ class Page(Generic[T]):
     def _repr_html_(self) -> str | None:
         """What a notebook shows: a table, or of files a gallery. For that the first files are fetched, for a
         few seconds at most; `repr` and `print` fetch nothing."""
-        from firsthandapi.datasets._preview import page_html
+        from firsthandapi._notebook.preview import page_html
 
         return page_html(self.data, has_more=self.has_more, config=self._config)

@@ -9,7 +9,8 @@ for record in dataset:
 
 from __future__ import annotations
 
-from firsthandapi._core.dataset import Progress, Record, Verification
+from firsthandapi._core.manifest import Record
+from firsthandapi._core.reports import Progress, Verification
 
 from ._dataset import Dataset
 

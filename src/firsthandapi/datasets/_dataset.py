@@ -10,8 +10,10 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from firsthandapi._core.dataset import COLUMNS, Kind, Progress, Record, Verification, chosen_kind, kind_of
+from firsthandapi._core.kinds import Kind, chosen_kind, kind_of
+from firsthandapi._core.manifest import COLUMNS, Record
 from firsthandapi._core.masking import mask_secrets
+from firsthandapi._core.reports import Progress, Verification
 from firsthandapi.errors import ConfigurationError, InvalidArgumentError
 
 from ._folder import Manifest, manifests_of, read_job_file
@@ -125,7 +127,7 @@ class Dataset:
 
     def _repr_html_(self) -> str | None:
         """What a notebook shows: a gallery of the first files, the media in it."""
-        from ._preview import dataset_html
+        from firsthandapi._notebook.preview import dataset_html
 
         return dataset_html(self)
 

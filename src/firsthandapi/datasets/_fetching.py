@@ -9,7 +9,8 @@ import threading
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from firsthandapi._core.dataset import Progress, is_mixed
+from firsthandapi._core.kinds import is_mixed
+from firsthandapi._core.reports import Progress
 from firsthandapi._download.engine import Engine
 from firsthandapi.errors import DownloadError, FirstHandError
 

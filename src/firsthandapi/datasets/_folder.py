@@ -9,22 +9,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from firsthandapi._core.dataset import (
-    DATA,
-    JOB_FILE,
-    KINDS,
-    MANIFEST,
-    JobFile,
-    Record,
-    folder_of,
-    is_mixed,
-    manifest_line,
-    parse_job_file,
-    parse_manifest,
-    record_of,
-)
 from firsthandapi._core.download import Wanted
 from firsthandapi._core.files import file_name_on_disk
+from firsthandapi._core.job_file import JOB_FILE, JobFile, parse_job_file
+from firsthandapi._core.kinds import KINDS, folder_of, is_mixed
+from firsthandapi._core.manifest import DATA, MANIFEST, Record, manifest_line, parse_manifest, record_of
 from firsthandapi.errors import ConfigurationError
 
 from ._places import store_at

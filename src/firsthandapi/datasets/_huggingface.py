@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, cast
 
-from firsthandapi._core.dataset import MANIFEST, Kind, Record, column_types
+from firsthandapi._core.kinds import Kind
+from firsthandapi._core.manifest import MANIFEST, Record, column_types
 from firsthandapi.errors import ConfigurationError
 
 from . import _disk

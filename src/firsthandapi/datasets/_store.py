@@ -6,7 +6,8 @@ import os
 from pathlib import Path
 from typing import Protocol
 
-from firsthandapi._core.dataset import JOB_FILE, MANIFEST
+from firsthandapi._core.job_file import JOB_FILE
+from firsthandapi._core.manifest import MANIFEST
 from firsthandapi.errors import ConfigurationError
 
 from . import _disk

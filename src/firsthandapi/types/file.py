@@ -275,8 +275,8 @@ class File(Model):
 
     def _repr_html_(self) -> str | None:
         """What a notebook shows: what is known of it. Nothing is fetched."""
-        from firsthandapi._core.gallery import file_cell
-        from firsthandapi._core.html import or_none
+        from firsthandapi._notebook.cards import file_cell
+        from firsthandapi._notebook.html import or_none
 
         return or_none(lambda: file_cell(self, "files.download(file, path) fetches it"))
 

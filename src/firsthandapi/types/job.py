@@ -87,8 +87,8 @@ class Job(Model):
 
     def _repr_html_(self) -> str | None:
         """What a notebook shows: how far it is, what it asks for, what it costs."""
-        from firsthandapi._core.gallery import job_cell
-        from firsthandapi._core.html import or_none
+        from firsthandapi._notebook.cards import job_cell
+        from firsthandapi._notebook.html import or_none
 
         return or_none(lambda: job_cell(self))
 

@@ -16,7 +16,7 @@ from firsthandapi._core.request import check_id, check_timeout
 from firsthandapi.types.file import DownloadUrl, File, FileList
 
 if TYPE_CHECKING:
-    from firsthandapi._core.dataset import Progress
+    from firsthandapi._core.reports import Progress
     from firsthandapi.datasets import Dataset
 
 

@@ -17,7 +17,7 @@ from firsthandapi._sync.resources._base import Body, Headers, Query, Resource
 from firsthandapi.types.file import DownloadUrl, File, FileList
 
 if TYPE_CHECKING:
-    from firsthandapi._core.dataset import Progress
+    from firsthandapi._core.reports import Progress
     from firsthandapi.datasets import Dataset
 
 

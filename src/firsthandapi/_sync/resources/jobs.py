@@ -22,7 +22,7 @@ from firsthandapi.types.enums import JobStatus, JobType, MediaFormat
 from firsthandapi.types.job import Job, JobCreate, JobGet, JobList, JobRate
 
 if TYPE_CHECKING:
-    from firsthandapi._core.dataset import Progress
+    from firsthandapi._core.reports import Progress
     from firsthandapi.datasets import Dataset
     from firsthandapi.types.file import File
 

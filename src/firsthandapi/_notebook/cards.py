@@ -10,8 +10,11 @@ from datetime import datetime
 from math import isfinite
 from typing import TYPE_CHECKING, Any, Final
 
-from .dataset import Kind, Record, kind_of, unified
-from .files import EXTENSIONS
+from firsthandapi._core.annotations import unified
+from firsthandapi._core.files import EXTENSIONS
+from firsthandapi._core.kinds import Kind, kind_of
+from firsthandapi._core.manifest import Record
+
 from .html import cell, facts, heading, note, text
 
 if TYPE_CHECKING:

@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from firsthandapi._core import gallery, html
-from firsthandapi._core.dataset import Record, unified
+from firsthandapi._core.annotations import unified
+from firsthandapi._core.manifest import Record
+from firsthandapi._notebook import cards, html
 from firsthandapi.types import File, Job
 from markup import Outline, check_harmless
 
@@ -58,7 +59,7 @@ def record(content_type: str | None = "image/jpeg", **changes: Any) -> Record:
         captured_at=None,
         worker_region="JP-13",
         created_at=None,
-        annotations=unified(ANNOTATIONS.get(kind), gallery.kind_of(content_type)),
+        annotations=unified(ANNOTATIONS.get(kind), cards.kind_of(content_type)),
         annotations_json=None,
     )
     return replace(made, **changes)
@@ -71,21 +72,21 @@ def file(**fields: Any) -> File:
 # ── Hostile words ────────────────────────────────────────────────────────────────────────────────────────
 
 
-def everything(word: str, media: gallery.Media) -> str:
+def everything(word: str, media: cards.Media) -> str:
     """Cards, a job, a table and headings that hold `word` wherever others choose the words."""
     annotations: dict[str, dict[str, Any]] = {
         "image": {"objects": [word], "text_extraction": word},
         "audio": {"topics": [word], "keywords": [word], "transcript_segments": [{"text": word}]},
         "video": {"actions": [word], "tracked_objects": [{"label": word}]},
     }
-    cards = [
-        gallery.card(
+    shown = [
+        cards.card(
             record(
                 f"{kind}/x{word}",
                 file_id=word,
                 original_filename=word,
                 worker_region=word,
-                annotations=unified(annotations[kind], gallery.kind_of(kind)),
+                annotations=unified(annotations[kind], cards.kind_of(kind)),
             ),
             media,
         )
@@ -95,18 +96,18 @@ def everything(word: str, media: gallery.Media) -> str:
         id=word, status=word, type=word, title=word, description=word, accepted_formats=[word]
     )
     return html.cell(
-        *cards,
-        gallery.job_cell(job),
-        gallery.dataset_heading(job, word, []),
-        gallery.file_cell(record(original_filename=word), word),
+        *shown,
+        cards.job_cell(job),
+        cards.dataset_heading(job, word, []),
+        cards.file_cell(record(original_filename=word), word),
         html.table([{"a": word, "b": [word], "c": None}]),
         html.note(word),
     )
 
 
 @pytest.mark.parametrize("word", HOSTILE)
-@pytest.mark.parametrize("media", [gallery.Embedded("video/mp4", b"x"), "none"], ids=["media", "none"])
-def test_hostile_words_are_text(word: str, media: gallery.Media) -> None:
+@pytest.mark.parametrize("media", [cards.Embedded("video/mp4", b"x"), "none"], ids=["media", "none"])
+def test_hostile_words_are_text(word: str, media: cards.Media) -> None:
     """Markup, quotes, controls and marks of direction do nothing, in text and in attributes."""
     outline = check_harmless(everything(word, media))
     assert outline.tags == Outline(everything("x", media)).tags
@@ -115,8 +116,8 @@ def test_hostile_words_are_text(word: str, media: gallery.Media) -> None:
 @given(st.text(min_size=1, max_size=300))
 def test_no_word_changes_the_page(word: str) -> None:
     """Whatever the words, tags and attributes are those of harmless ones."""
-    outline = check_harmless(everything(word, gallery.Embedded("image/png", b"x")))
-    assert outline.tags == Outline(everything("x", gallery.Embedded("image/png", b"x"))).tags
+    outline = check_harmless(everything(word, cards.Embedded("image/png", b"x")))
+    assert outline.tags == Outline(everything("x", cards.Embedded("image/png", b"x"))).tags
 
 
 def test_words_that_need_joiners_keep_them() -> None:
@@ -161,23 +162,23 @@ def test_the_style_takes_the_colours_of_the_notebook() -> None:
 )
 def test_nothing_but_known_media_is_embedded(content_type: str) -> None:
     """A data URI carries a type of the closed list, or is not made."""
-    assert gallery.media_type(content_type) is None
+    assert cards.media_type(content_type) is None
     with pytest.raises(ValueError, match="known media"):
-        gallery.Embedded(content_type, b"x")
+        cards.Embedded(content_type, b"x")
 
 
 def test_types_are_read_as_the_names_on_disk_read_them() -> None:
     """Parameters and capitals do not hide a known type."""
-    assert gallery.media_type("Image/JPEG; q=1") == "image/jpeg"
-    assert gallery.media_type(None) is None
+    assert cards.media_type("Image/JPEG; q=1") == "image/jpeg"
+    assert cards.media_type(None) is None
 
 
-@pytest.mark.parametrize("content_type", gallery.EXTENSIONS)
+@pytest.mark.parametrize("content_type", cards.EXTENSIONS)
 def test_each_known_type_has_a_beginning(content_type: str) -> None:
     """What does not begin as its type does is not embedded."""
-    assert not gallery.begins_like(b"<svg xmlns='http://www.w3.org/2000/svg'>", content_type)
-    assert not gallery.begins_like(b"<!doctype html><script>", content_type)
-    assert not gallery.begins_like(b"", content_type)
+    assert not cards.begins_like(b"<svg xmlns='http://www.w3.org/2000/svg'>", content_type)
+    assert not cards.begins_like(b"<!doctype html><script>", content_type)
+    assert not cards.begins_like(b"", content_type)
 
 
 @pytest.mark.parametrize(
@@ -185,7 +186,7 @@ def test_each_known_type_has_a_beginning(content_type: str) -> None:
 )
 def test_media_have_players_and_words_for_who_does_not_see_them(content_type: str, tag: str) -> None:
     """An image has an `alt`, a player controls and a label; each says what was recognized."""
-    page = gallery.card(record(content_type), gallery.Embedded(content_type, b"x"))
+    page = cards.card(record(content_type), cards.Embedded(content_type, b"x"))
     shown = re.search(rf"<{tag} [^>]*>", page)
     assert shown is not None
     label = ANNOTATIONS[content_type.partition("/")[0]]
@@ -205,7 +206,7 @@ def test_media_have_players_and_words_for_who_does_not_see_them(content_type: st
 )
 def test_stars_are_said_as_well_as_drawn(rating: int, said: str) -> None:
     """A screen reader says how many; any number fits."""
-    page = gallery.card(record(ai_star_rating=rating), "")
+    page = cards.card(record(ai_star_rating=rating), "")
     assert f'role="img" aria-label="{said}"' in page
     assert page.count("★") == int(said[0])
     assert page.count("★") + page.count("☆") == 5
@@ -213,7 +214,7 @@ def test_stars_are_said_as_well_as_drawn(rating: int, said: str) -> None:
 
 def test_what_is_not_known_is_left_out() -> None:
     """A file of which only the id is known is a card too."""
-    bare = gallery.card(File.model_validate({"id": "file_1"}), "x")
+    bare = cards.card(File.model_validate({"id": "file_1"}), "x")
     assert "not rated" in bare
     assert "None" not in bare
     assert "“" not in bare
@@ -223,19 +224,19 @@ def test_what_is_not_known_is_left_out() -> None:
 def test_a_file_and_its_row_look_alike() -> None:
     """Annotations of a page's file are shown as those of a row."""
     fields = {"annotations": {"type": "image", "objects": [{"label": "tree"}, "STOP", None]}}
-    page = gallery.card(file(**fields, duration_seconds=float("nan"), size_bytes=5), "x")
+    page = cards.card(file(**fields, duration_seconds=float("nan"), size_bytes=5), "x")
     assert '<span dir="auto">tree</span><span dir="auto">STOP</span>' in page
     assert "nan" not in page
-    odd = gallery.card(file(annotations={"type": "new", "objects": 5}), "x")
+    odd = cards.card(file(annotations={"type": "new", "objects": 5}), "x")
     assert "fh-labels" not in odd
-    unknown = gallery.card(file(content_type="model/gltf", annotations={"type": "new"}), "x")
+    unknown = cards.card(file(content_type="model/gltf", annotations={"type": "new"}), "x")
     assert "model/gltf" in unknown
 
 
 def test_many_labels_are_counted() -> None:
     """A card stays a card: the first few, and how many more; one that comes twice is one."""
     labels = [f"label {number}" for number in range(20)]
-    page = gallery.card(record(annotations=unified({"objects": [*labels, *labels]}, "image")), "x")
+    page = cards.card(record(annotations=unified({"objects": [*labels, *labels]}, "image")), "x")
     assert page.count('<span dir="auto">') == 8
     assert "+12" in page
 
@@ -245,7 +246,7 @@ def test_many_labels_are_counted() -> None:
 )
 def test_durations_are_said_as_players_say_them(seconds: float, said: str) -> None:
     """Seconds, then minutes."""
-    assert said in gallery.card(record("audio/wav", duration_seconds=seconds), "")
+    assert said in cards.card(record("audio/wav", duration_seconds=seconds), "")
 
 
 @pytest.mark.parametrize(
@@ -261,7 +262,7 @@ def test_durations_are_said_as_players_say_them(seconds: float, said: str) -> No
 )
 def test_sizes_are_said_as_people_say_them(size: int, said: str) -> None:
     """In decimal units, as file managers do."""
-    assert said in gallery.card(record(size_bytes=size), "")
+    assert said in cards.card(record(size_bytes=size), "")
 
 
 # ── Jobs, headings, tables ───────────────────────────────────────────────────────────────────────────────
@@ -313,16 +314,16 @@ def test_a_bare_job_is_shown() -> None:
 
 def test_a_dataset_is_called_by_its_job_or_its_folder() -> None:
     """Whatever tells it from others."""
-    assert "signs" in gallery.dataset_heading(job(title="signs", description="x"), "folder", [record()])
-    assert "a description" in gallery.dataset_heading(job(description="a description"), "folder", [])
-    assert "folder" in gallery.dataset_heading(None, "folder", [record(), record()])
-    assert "Dataset" in gallery.dataset_heading(None, "", [])
+    assert "signs" in cards.dataset_heading(job(title="signs", description="x"), "folder", [record()])
+    assert "a description" in cards.dataset_heading(job(description="a description"), "folder", [])
+    assert "folder" in cards.dataset_heading(None, "folder", [record(), record()])
+    assert "Dataset" in cards.dataset_heading(None, "", [])
 
 
 def test_a_gallery_says_what_it_does_not_show() -> None:
     """The line below is there only if something is left out."""
-    assert "7 more" in gallery.gallery("", [(record(), "x")], "7 more")
-    assert "<p" not in gallery.gallery("", [], None)
+    assert "7 more" in cards.gallery("", [(record(), "x")], "7 more")
+    assert "<p" not in cards.gallery("", [], None)
 
 
 def test_a_table_has_few_columns_and_says_what_none_is() -> None:

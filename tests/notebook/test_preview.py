@@ -24,10 +24,10 @@ from PIL import Image
 from client.support import Connect
 from dataset.support import completed_job, downloads, our_threads
 from firsthandapi import Dataset
-from firsthandapi._core.dataset import COLUMNS, MANIFEST, Record, manifest_line
-from firsthandapi._core.gallery import LARGEST_CLIP, LARGEST_ORIGINAL, MOST_CARDS, MOST_IN_CELL
-from firsthandapi.datasets import _preview
-from firsthandapi.datasets._thumbnail import SIDE, pillow, thumbnail
+from firsthandapi._core.manifest import COLUMNS, MANIFEST, Record, manifest_line
+from firsthandapi._notebook import preview
+from firsthandapi._notebook.cards import LARGEST_CLIP, LARGEST_ORIGINAL, MOST_CARDS, MOST_IN_CELL
+from firsthandapi._notebook.thumbnail import SIDE, pillow, thumbnail
 from firsthandapi.testing import MockServer
 from markup import check_harmless
 
@@ -146,7 +146,7 @@ def test_ipython_shows_one_at_full_size_as_the_guide_says(tmp_path: Path) -> Non
         "Video": ("video/mp4", b"x" * 99),
     }
     dataset = dataset_of(tmp_path / "d", *files.values())
-    guide = (Path(__file__).parent.parent / "docs" / "guides" / "notebooks.md").read_text(encoding="utf-8")
+    guide = (Path(__file__).parents[2] / "docs" / "guides" / "notebooks.md").read_text(encoding="utf-8")
     calls = re.findall(r"`((\w+)\(filename=.*?)`", guide)
     assert {name for _, name in calls} == set(files)
     for call, name in calls:
@@ -225,7 +225,7 @@ def test_a_cell_is_bounded(tmp_path: Path) -> None:
 
 def test_a_cell_takes_no_longer_than_it_may(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is not read in time is not shown."""
-    monkeypatch.setattr(_preview, "MOST_SECONDS", 0.0)
+    monkeypatch.setattr(preview, "MOST_SECONDS", 0.0)
     page = shown(dataset_of(tmp_path / "d", ("image/jpeg", picture())))
     assert media_in(page) == ["not shown: it would take too long"]
 
@@ -391,7 +391,7 @@ def test_a_storage_that_fails_costs_the_pictures_alone(
     fresh_server: MockServer, monkeypatch: pytest.MonkeyPatch, fault: Any
 ) -> None:
     """Every card has its words; the rest of the files is tried all the same."""
-    monkeypatch.setattr(_preview, "MOST_SECONDS", 2.0)  # a body that is cut each time goes on for ever
+    monkeypatch.setattr(preview, "MOST_SECONDS", 2.0)  # a body that is cut each time goes on for ever
     job_id = completed_job(fresh_server, 3)
     with fresh_server.client() as client:
         page = client.files.list(job_id)
@@ -414,7 +414,7 @@ def test_a_storage_that_is_slow_is_given_up(
     fresh_server: MockServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What came in time is shown; nobody waits for the rest."""
-    monkeypatch.setattr(_preview, "MOST_SECONDS", 2.0)
+    monkeypatch.setattr(preview, "MOST_SECONDS", 2.0)
     job_id = completed_job(fresh_server, 2)
     with fresh_server.client() as client:
         page = client.files.list(job_id)
@@ -433,11 +433,11 @@ def test_pictures_that_take_long_to_make_end_with_the_time(
 
     def slow(*_: Any) -> bytes:
         nonlocal now
-        now += 0.6 * _preview.MOST_SECONDS
+        now += 0.6 * preview.MOST_SECONDS
         return picture()
 
-    monkeypatch.setattr(_preview, "time", SimpleNamespace(monotonic=lambda: now))
-    monkeypatch.setattr(_preview, "thumbnail", slow)
+    monkeypatch.setattr(preview, "time", SimpleNamespace(monotonic=lambda: now))
+    monkeypatch.setattr(preview, "thumbnail", slow)
     job_id = completed_job(fresh_server, 4)
     with fresh_server.client() as client:
         page = client.files.list(job_id)
@@ -455,7 +455,7 @@ def test_what_is_large_or_unknown_is_not_fetched(
         page.data = [
             one.model_copy(update={"size_bytes": None}),
             one.model_copy(update={"size_bytes": 10**400}),
-            one.model_copy(update={"size_bytes": _preview.LARGEST_FETCHED + 1}),
+            one.model_copy(update={"size_bytes": preview.LARGEST_FETCHED + 1}),
             one.model_copy(update={"content_type": "video/mp4", "size_bytes": LARGEST_CLIP + 1}),
             one.model_copy(update={"content_type": "image/svg+xml"}),
             one.model_copy(update={"download_url": None}),
@@ -464,7 +464,7 @@ def test_what_is_large_or_unknown_is_not_fetched(
             page.data[1],
             page.data[2],
         ]
-        monkeypatch.setattr(_preview, "MOST_FETCHED", 4 * (one.size_bytes or 0) + 100)
+        monkeypatch.setattr(preview, "MOST_FETCHED", 4 * (one.size_bytes or 0) + 100)
         assert media_in(shown(page)) == [
             "not shown: its size is not known",
             *["too large to show here"] * 3,

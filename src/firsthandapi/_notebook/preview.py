@@ -11,9 +11,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Final
 
-from firsthandapi._core.dataset import Record
 from firsthandapi._core.download import Wanted
-from firsthandapi._core.gallery import (
+from firsthandapi._core.manifest import Record
+from firsthandapi.datasets import _disk
+from firsthandapi.datasets._store import Disk
+from firsthandapi.errors import FirstHandError
+
+from .cards import (
     LARGEST_CLIP,
     LARGEST_ORIGINAL,
     MOST_CARDS,
@@ -26,20 +30,15 @@ from firsthandapi._core.gallery import (
     gallery,
     media_type,
 )
-from firsthandapi._core.html import MOST_ROWS, cell, heading, note, or_none, table
-from firsthandapi.errors import FirstHandError
-
-from . import _disk
-from ._store import Disk
-from ._thumbnail import pillow, thumbnail
+from .html import MOST_ROWS, cell, heading, note, or_none, table
+from .thumbnail import pillow, thumbnail
 
 if TYPE_CHECKING:
     from firsthandapi._core.config import Config
     from firsthandapi._download.fetch import Outcome
+    from firsthandapi.datasets._dataset import Dataset
+    from firsthandapi.datasets._store import Store
     from firsthandapi.types.file import File
-
-    from ._dataset import Dataset
-    from ._store import Store
 
 # A cell is shown within this, whatever the disk and the network do; what is not there by then is not shown.
 MOST_SECONDS: Final = 5.0

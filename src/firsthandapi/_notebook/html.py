@@ -6,7 +6,7 @@ import html
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from .masking import mask_secrets
+from firsthandapi._core.masking import mask_secrets
 
 MOST_ROWS = 100
 _MOST_COLUMNS = 7

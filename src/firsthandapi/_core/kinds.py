@@ -1,0 +1,58 @@
+"""Kinds of media, and the folders that a dataset has for them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Literal
+
+from firsthandapi.errors import InvalidArgumentError
+
+Kind = Literal["image", "audio", "video"]
+KINDS: tuple[Kind, ...] = ("image", "audio", "video")
+
+
+def kind_of(content_type: str | None) -> Kind | None:
+    """`image`, `audio` or `video`; None for any other type."""
+    prefix = (content_type or "").partition("/")[0].strip().lower()
+    return next((kind for kind in KINDS if kind == prefix), None)
+
+
+def is_mixed(formats: Iterable[str] | None) -> bool:
+    """Whether a job that accepts these formats gets a folder for each kind of media.
+
+    Loaders take one kind a folder; a job of one kind needs no extra level.
+    """
+    return len({kind_of(name) for name in formats or ()} - {None}) > 1
+
+
+def folder_of(content_type: str | None, *, mixed: bool) -> str:
+    """The folder that a file of this type goes to, relative to the dataset's: `` or `image`, `audio`, `video`."""
+    return (kind_of(content_type) or "other") if mixed else ""
+
+
+def chosen_kind(kinds: Iterable[Kind | None], kind: Kind | None) -> Kind:
+    """The kind of media that a table is to be made of: tables have a column of one kind.
+
+    Args:
+        kinds: those that the dataset holds or may hold, None for files of no kind.
+        kind: the one asked for, or None for the only one.
+
+    Raises:
+        InvalidArgumentError: there is no such kind here, or not just one to take.
+    """
+    here = set(kinds)
+    named: list[Kind] = [name for name in KINDS if name in here]
+    if kind is None:
+        if len(here) == 1 and named:
+            return named[0]
+        holds = f"may hold {' and '.join(named)} files" if len(named) > 1 else "does not say what it holds"
+        if len(named) == 1:
+            holds = f"holds files that are not {named[0]} files, too"
+        raise InvalidArgumentError(
+            f"this dataset {holds}; say which to take: kind={(named or KINDS)[0]!r}", field="kind"
+        )
+    allowed_kinds = named or KINDS
+    if kind not in allowed_kinds:
+        allowed = " or ".join(map(repr, allowed_kinds))
+        raise InvalidArgumentError(f"kind is {allowed} for this dataset, not {kind!r}", field="kind")
+    return kind

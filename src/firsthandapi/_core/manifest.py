@@ -1,0 +1,200 @@
+"""The manifest of a dataset: its rows, written and read. Which file they stand in is not known here."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass, field, fields
+from datetime import datetime
+from typing import Any, cast
+
+from firsthandapi.errors import ConfigurationError, InvalidArgumentError
+
+from .annotations import SHAPES, WHOLE, fit, unified
+from .files import file_name_on_disk
+from .kinds import Kind, kind_of
+from .masking import mask_secrets
+from .request import check_id
+
+MANIFEST = "metadata.jsonl"
+DATA = "data"
+
+_SAFE_NAME = re.compile(r"data/[A-Za-z0-9][A-Za-z0-9_\-]{0,127}\.[a-z0-9]{1,5}")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True)
+class Record:
+    """One row of the manifest: a file that is on disk, verified.
+
+    Attributes:
+        file_name: where it is, relative to its manifest: `data/file_….jpg`.
+        file_id: the file's id.
+        job_id: the job it was made for.
+        submission_id: the submission that brought it.
+        content_type: its MIME type.
+        size_bytes: its size, in bytes.
+        sha256: its SHA-256, in hex.
+        ai_star_rating: 1 to 5.
+        original_filename: the worker's name for it. Never use it as a path.
+        width: in pixels.
+        height: in pixels.
+        duration_seconds: how long it plays, in seconds.
+        captured_at: when it was captured, ISO 8601.
+        worker_region: where the worker is.
+        created_at: when it was created, ISO 8601.
+        annotations: what was recognized in it; the same keys in every row of a kind.
+        annotations_json: the annotations as the service sent them, as JSON text.
+    """
+
+    file_name: str
+    file_id: str
+    job_id: str | None
+    submission_id: str | None
+    content_type: str | None
+    size_bytes: int
+    sha256: str
+    ai_star_rating: int | None
+    original_filename: str | None
+    width: int | None
+    height: int | None
+    duration_seconds: float | None
+    captured_at: str | None
+    worker_region: str | None
+    created_at: str | None
+    annotations: dict[str, Any] | None = field(hash=False)
+    annotations_json: str | None
+
+    def _repr_html_(self) -> str | None:
+        """What a notebook shows: what is known of the file. Nothing is read."""
+        from firsthandapi._notebook.cards import file_cell
+        from firsthandapi._notebook.html import or_none
+
+        return or_none(lambda: file_cell(self, "dataset.path_of(record) is where it is"))
+
+
+COLUMNS = tuple(column.name for column in fields(Record))
+_TEXTS = (
+    *("job_id", "submission_id", "content_type", "original_filename", "captured_at", "worker_region"),
+    *("created_at", "annotations_json"),
+)
+_NUMBERS: dict[str, type] = {"ai_star_rating": int, "width": int, "height": int, "duration_seconds": float}
+
+
+def column_types(kind: Kind) -> dict[str, Any]:
+    """The type of each column of the manifest, written as in `SHAPES`; it does not hang on what the rows hold."""
+    known = {"size_bytes": int, **_NUMBERS, "annotations": SHAPES[kind]}
+    return {column: known.get(column, str) for column in COLUMNS}
+
+
+def record_of(file: Any, *, size_bytes: int, sha256: str, job_id: str) -> Record:
+    """The row for a file that was fetched and verified. No URL, no secret goes into it."""
+    # What the service left out is not what it sent as null.
+    raw = None if file.annotations is None else file.annotations.model_dump(mode="json", exclude_unset=True)
+    return Record(
+        file_name=f"{DATA}/{file_name_on_disk(file.id, file.content_type)}",
+        file_id=file.id,
+        job_id=file.job_id or job_id,
+        submission_id=file.submission_id,
+        content_type=file.content_type,
+        size_bytes=size_bytes,
+        sha256=sha256,
+        ai_star_rating=fit(file.ai_star_rating, int),
+        original_filename=None if file.original_filename is None else mask_secrets(file.original_filename),
+        width=fit(file.width, int),
+        height=fit(file.height, int),
+        duration_seconds=fit(file.duration_seconds, float),
+        captured_at=_iso(file.captured_at),
+        worker_region=file.worker_region,
+        created_at=_iso(file.created_at),
+        annotations=unified(raw, kind_of(file.content_type)),
+        annotations_json=None if raw is None else json.dumps(raw, ensure_ascii=False, separators=(",", ":")),
+    )
+
+
+def _iso(value: datetime | None) -> str | None:
+    return None if value is None else value.isoformat().replace("+00:00", "Z")
+
+
+def manifest_line(record: Record) -> bytes:
+    """The row as one line of the manifest."""
+    text = json.dumps(vars(record), ensure_ascii=False, separators=(",", ":"))
+    # A lone surrogate has no UTF-8 form; one odd name must not cost the row.
+    return text.encode("utf-8", "replace") + b"\n"
+
+
+def parse_manifest(content: bytes) -> list[Record]:
+    """The rows of a manifest that may come from a stranger, checked before any file is touched.
+
+    A last line without its line break counts if it is whole, as an editor leaves it. Half a line is what a crash
+    leaves: its file will be looked at again.
+
+    Raises:
+        ConfigurationError: a row is not one of ours, names a file outside its folder, or one of another row.
+    """
+    records: list[Record] = []
+    first_seen: dict[str, int] = {}
+    *lines, last = content.split(b"\n")
+    if _is_json(last):
+        lines.append(last)
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        record = _parse_row(line, number)
+        # An id has no slash, so it is never taken for a name.
+        for column in ("file_id", "file_name"):
+            value: str = getattr(record, column)
+            if (first := first_seen.setdefault(value, number)) != number:
+                raise ConfigurationError(
+                    f"{MANIFEST}, line {number}: {column} {value} stands in line {first}, too; "
+                    "take one of the two lines out"
+                )
+        records.append(record)
+    return records
+
+
+def _is_json(line: bytes) -> bool:
+    try:
+        json.loads(line)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def _parse_row(line: bytes, number: int) -> Record:
+    where = f"{MANIFEST}, line {number}"
+    try:
+        loaded = json.loads(line)
+    except (ValueError, RecursionError):
+        loaded = None
+    if not isinstance(loaded, dict):
+        raise ConfigurationError(f"{where}: not a JSON object")
+    row = cast("dict[str, Any]", loaded)
+    name = row.get("file_name")
+    if not isinstance(name, str) or not _SAFE_NAME.fullmatch(name):
+        raise ConfigurationError(
+            f"{where}: file_name must be data/ and a plain name; this folder was tampered with"
+        )
+    try:
+        check_id(cast("Any", row.get("file_id")), "file_id")
+    except InvalidArgumentError:
+        raise ConfigurationError(f"{where}: file_id is not an id") from None
+    size, sha256 = row.get("size_bytes"), row.get("sha256")
+    if type(size) is not int or not 0 <= size < WHOLE.stop:
+        raise ConfigurationError(f"{where}: size_bytes must be a whole number")
+    if not isinstance(sha256, str) or not _SHA256.fullmatch(sha256):
+        raise ConfigurationError(f"{where}: sha256 must be 64 hex digits")
+    for column in _TEXTS:
+        if not isinstance(row.get(column), str | None):
+            raise ConfigurationError(f"{where}: {column} must be text")
+    for column, kind in _NUMBERS.items():
+        fitted = fit(row.get(column), kind)
+        if fitted is None and row.get(column) is not None:
+            raise ConfigurationError(f"{where}: {column} must be a number")
+        row[column] = fitted
+    annotations = row.get("annotations")
+    if not isinstance(annotations, dict | None):
+        raise ConfigurationError(f"{where}: annotations must be an object")
+    # Our own rows come through unchanged; others get the columns of ours.
+    row["annotations"] = unified(cast("Any", annotations), kind_of(row.get("content_type")))
+    return Record(**{column: row.get(column) for column in COLUMNS})  # type: ignore[arg-type]

@@ -1,0 +1,44 @@
+"""What a run and a check of a dataset report."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a download is.
+
+    Attributes:
+        files_done: files that are on disk, verified.
+        files_total: files known so far, or those ordered, whichever is more.
+        bytes_done: bytes on disk, those of unfinished files included.
+        bytes_total: bytes of the files known so far.
+        average_stars: the average rating of the files on disk; None while there is none.
+    """
+
+    files_done: int
+    files_total: int
+    bytes_done: int
+    bytes_total: int
+    average_stars: float | None = None
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What is true of a dataset's files; truthy if all is well.
+
+    Attributes:
+        ok: whether nothing is mismatched or missing. Extra files do no harm.
+        mismatched: names of files whose size or SHA-256 is not the manifest's.
+        missing: names of files that are not there.
+        extra: names of files that the manifest does not know.
+    """
+
+    ok: bool
+    mismatched: tuple[str, ...]
+    missing: tuple[str, ...]
+    extra: tuple[str, ...]
+
+    def __bool__(self) -> bool:
+        return self.ok
