@@ -23,7 +23,7 @@ import s3fs
 from fsspec.implementations.memory import MemoryFileSystem
 from upath import UPath
 
-from cli_support import Cli
+from cli.support import Cli
 from client.support import Connect
 from firsthandapi import Dataset, FirstHandClient
 from firsthandapi._core.job_file import JOB_FILE

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from cli_support import Cli, Ran
+from cli.support import Cli, Ran
 from firsthandapi.cli.diagnosis import Answer, Facts, anonymous, diagnose, without_credentials
 from firsthandapi.testing import MockServer
 
@@ -262,7 +262,7 @@ def test_certificates_are_named_by_their_source(
     assert "certifi" in checks(cli("doctor", "--json"))["Certificates"]["text"]
     monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path))
     assert "SSL_CERT_DIR" in checks(cli("doctor", "--json"))["Certificates"]["text"]
-    certificate = Path(__file__).parent / "download" / "localhost.pem"
+    certificate = Path(__file__).parents[1] / "download" / "localhost.pem"
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
     assert "SSL_CERT_FILE" in checks(cli("doctor", "--json"))["Certificates"]["text"]
 

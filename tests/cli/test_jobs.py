@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from cli_support import start
+from cli.support import start
 from firsthandapi.testing import MockServer
 
 SPEC = {

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from cli_support import Cli, start
+from cli.support import Cli, start
 from firsthandapi.cli import listen
 from firsthandapi.testing import MockServer
 from firsthandapi.webhooks import sign

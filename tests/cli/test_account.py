@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from cli_support import Cli
+from cli.support import Cli
 from firsthandapi.testing import MockServer
 
 SPEC = {

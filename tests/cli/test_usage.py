@@ -16,7 +16,7 @@ from typing import get_args
 import pytest
 import typer
 
-from cli_support import Cli, on_terminal
+from cli.support import Cli, on_terminal
 from dataset.support import completed_job
 from firsthandapi.cli.app import app
 from firsthandapi.cli.output import json_text, print_facts, print_line, print_table, printable, stars
