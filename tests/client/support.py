@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 
 from firsthandapi import AsyncFirstHandClient, AsyncPage, FirstHandClient
-from firsthandapi._async.resources._base import Resource as AsyncResource
+from firsthandapi._async.calls import Resource as AsyncResource
 from firsthandapi.testing import MockServer
 
 JOB: dict[str, Any] = {

@@ -6,9 +6,7 @@ import json
 import os
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
-
-from typing_extensions import TypedDict
+from typing import TYPE_CHECKING, Any, Unpack
 
 from firsthandapi._async.bridge import (
     Callback,
@@ -19,7 +17,7 @@ from firsthandapi._async.bridge import (
     finish_blocking,
     run_blocking,
 )
-from firsthandapi._async.resources._base import Headers, Query, Resource
+from firsthandapi._async.calls import Resource
 from firsthandapi._core import arguments
 from firsthandapi._core.decode import DecodedPage, decode_items
 from firsthandapi._core.idempotency import check_key, new_key
@@ -48,6 +46,7 @@ from firsthandapi.types.job import Job, JobList
 if TYPE_CHECKING:
     from firsthandapi._async.transport import Transport
     from firsthandapi.types.job import JobCreate
+    from firsthandapi.types.options import RequestOptions
 
 # While a job is in progress no status change tells of a file, so the head of the list is read this often.
 HEAD_EVERY = 10.0
@@ -62,14 +61,6 @@ _MOST_METADATA = 20
 # How far a clock of ours may be off when a job is looked for by when it was posted.
 _SKEW = timedelta(days=1)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-class RequestOptions(TypedDict, total=False):
-    """What every request of a call carries."""
-
-    timeout: float | None
-    extra_headers: Headers | None
-    extra_query: Query | None
 
 
 class Approved(Resource):
@@ -299,17 +290,10 @@ class Collecting(Resource):
     def __init__(
         self,
         transport: Transport,
-        *,
-        timeout: float | None = None,
-        extra_headers: Headers | None = None,
-        extra_query: Query | None = None,
+        **options: Unpack[RequestOptions],
     ) -> None:
         super().__init__(transport)
-        self._options: RequestOptions = {
-            "timeout": timeout,
-            "extra_headers": extra_headers,
-            "extra_query": extra_query,
-        }
+        self._options = options
         # Bad ones are told at once, not when a folder was made.
         build_request("GET", "/v1/jobs", **self._options)
 

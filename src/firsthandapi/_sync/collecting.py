@@ -7,9 +7,7 @@ import json
 import os
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
-
-from typing_extensions import TypedDict
+from typing import TYPE_CHECKING, Any, Unpack
 
 from firsthandapi._core import arguments
 from firsthandapi._core.decode import DecodedPage, decode_items
@@ -28,7 +26,7 @@ from firsthandapi._sync.bridge import (
     finish_blocking,
     run_blocking,
 )
-from firsthandapi._sync.resources._base import Headers, Query, Resource
+from firsthandapi._sync.calls import Resource
 from firsthandapi.datasets import Dataset
 from firsthandapi.datasets._fetching import Fetching
 from firsthandapi.datasets._folder import Folder
@@ -49,6 +47,7 @@ from firsthandapi.types.job import Job, JobList
 if TYPE_CHECKING:
     from firsthandapi._sync.transport import Transport
     from firsthandapi.types.job import JobCreate
+    from firsthandapi.types.options import RequestOptions
 
 # While a job is in progress no status change tells of a file, so the head of the list is read this often.
 HEAD_EVERY = 10.0
@@ -63,14 +62,6 @@ _MOST_METADATA = 20
 # How far a clock of ours may be off when a job is looked for by when it was posted.
 _SKEW = timedelta(days=1)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-class RequestOptions(TypedDict, total=False):
-    """What every request of a call carries."""
-
-    timeout: float | None
-    extra_headers: Headers | None
-    extra_query: Query | None
 
 
 class Approved(Resource):
@@ -298,17 +289,10 @@ class Collecting(Resource):
     def __init__(
         self,
         transport: Transport,
-        *,
-        timeout: float | None = None,
-        extra_headers: Headers | None = None,
-        extra_query: Query | None = None,
+        **options: Unpack[RequestOptions],
     ) -> None:
         super().__init__(transport)
-        self._options: RequestOptions = {
-            "timeout": timeout,
-            "extra_headers": extra_headers,
-            "extra_query": extra_query,
-        }
+        self._options = options
         # Bad ones are told at once, not when a folder was made.
         build_request("GET", "/v1/jobs", **self._options)
 

@@ -70,6 +70,10 @@ if TYPE_CHECKING:
     from .job import JobGet as JobGet
     from .job import JobList as JobList
     from .job import JobRate as JobRate
+    from .options import BodyOptions as BodyOptions
+    from .options import ExtraOptions as ExtraOptions
+    from .options import PostOptions as PostOptions
+    from .options import RequestOptions as RequestOptions
     from .organization import OrganizationSettings as OrganizationSettings
     from .organization import OrganizationUpdate as OrganizationUpdate
     from .page import ListParams as ListParams
@@ -95,6 +99,7 @@ _MODULE_OF = {
     "AuditEvent": "audit",
     "AuditEventList": "audit",
     "AuditEventType": "enums",
+    "BodyOptions": "options",
     "Checkout": "billing",
     "CreditBalance": "billing",
     "CreditTransaction": "billing",
@@ -107,6 +112,7 @@ _MODULE_OF = {
     "DownloadUrl": "file",
     "Environment": "enums",
     "EventType": "enums",
+    "ExtraOptions": "options",
     "File": "file",
     "FileList": "file",
     "Identity": "identity",
@@ -137,8 +143,10 @@ _MODULE_OF = {
     "OrganizationUpdate": "organization",
     "PageEnvelope": "page",
     "Params": "_base",
+    "PostOptions": "options",
     "Purchase": "billing",
     "PurchaseTier": "enums",
+    "RequestOptions": "options",
     "Scene": "file",
     "Scope": "enums",
     "Signup": "signup",

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from firsthandapi._async.resources._base import Body, Headers, Query, Resource
+from firsthandapi._async.calls import Body, Headers, Query, Resource
 from firsthandapi._core import arguments
 from firsthandapi._core.request import build_request
 from firsthandapi._core.response import ApiResponse

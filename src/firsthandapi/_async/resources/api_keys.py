@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from firsthandapi._async.calls import Body, Headers, Query, Resource
 from firsthandapi._async.pages import PageRequest
-from firsthandapi._async.resources._base import Body, Headers, Query, Resource
 from firsthandapi._core.arguments import check
 from firsthandapi._core.request import check_id
 from firsthandapi.types.api_key import ApiKey, ApiKeyCreate, ApiKeyList

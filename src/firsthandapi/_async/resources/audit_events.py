@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from firsthandapi._async.calls import Headers, Query, Resource
 from firsthandapi._async.pages import PageRequest
-from firsthandapi._async.resources._base import Headers, Query, Resource
 from firsthandapi._core.arguments import check
 from firsthandapi.types.audit import AuditEvent, AuditEventList
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from firsthandapi._async.calls import Body, Headers, Query, Resource
 from firsthandapi._async.pages import PageRequest
-from firsthandapi._async.resources._base import Body, Headers, Query, Resource
 from firsthandapi._core.arguments import check
 from firsthandapi.types.billing import Checkout, CreditBalance, CreditTransaction, Purchase, TransactionList
 from firsthandapi.types.enums import PurchaseTier, TransactionType

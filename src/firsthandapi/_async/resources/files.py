@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from firsthandapi._async.bridge import Callback, calls_from_threads, run_until_cancelled
+from firsthandapi._async.calls import Body, Headers, Query, Resource
 from firsthandapi._async.pages import PageRequest
-from firsthandapi._async.resources._base import Body, Headers, Query, Resource
 from firsthandapi._core.arguments import check
 from firsthandapi._core.request import check_id, check_timeout
 from firsthandapi.types.file import DownloadUrl, File, FileList

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Required
 from typing_extensions import TypedDict, Unpack
 
 from firsthandapi._async.bridge import Callback, call_back, check_callback
+from firsthandapi._async.calls import Body, Headers, Query, Resource
 from firsthandapi._async.pages import PageRequest
-from firsthandapi._async.resources._base import Body, Headers, Query, Resource
 from firsthandapi._core.arguments import check
 from firsthandapi._core.longpoll import Pauses, poll_wait, was_held
 from firsthandapi._core.request import build_request, check_id, check_limit_seconds, check_mapping

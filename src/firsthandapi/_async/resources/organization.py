@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from firsthandapi._async.resources._base import Body, Headers, Query, Resource
+from firsthandapi._async.calls import Body, Headers, Query, Resource
 from firsthandapi._core.arguments import check
 from firsthandapi.types.enums import JobType, PurchaseTier
 from firsthandapi.types.organization import OrganizationSettings, OrganizationUpdate

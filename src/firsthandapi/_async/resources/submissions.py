@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import date
 
+from firsthandapi._async.calls import Headers, Query, Resource
 from firsthandapi._async.pages import PageRequest
-from firsthandapi._async.resources._base import Headers, Query, Resource
 from firsthandapi._core.arguments import check
 from firsthandapi._core.request import check_id
 from firsthandapi.types.enums import SubmissionStatus

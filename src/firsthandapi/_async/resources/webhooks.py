@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cached_property
 
+from firsthandapi._async.calls import Body, Headers, Query, Resource
 from firsthandapi._async.pages import PageRequest
-from firsthandapi._async.resources._base import Body, Headers, Query, Resource
 from firsthandapi._core.arguments import check
 from firsthandapi._core.request import check_id
 from firsthandapi.types.enums import EventType

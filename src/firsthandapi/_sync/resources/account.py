@@ -11,7 +11,7 @@ from firsthandapi._core import arguments
 from firsthandapi._core.request import build_request
 from firsthandapi._core.response import ApiResponse
 from firsthandapi._core.spend import check_spend
-from firsthandapi._sync.resources._base import Body, Headers, Query, Resource
+from firsthandapi._sync.calls import Body, Headers, Query, Resource
 from firsthandapi.types.identity import Identity
 from firsthandapi.types.signup import Signup, SignupCreate
 

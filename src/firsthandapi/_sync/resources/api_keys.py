@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 from firsthandapi._core.arguments import check
 from firsthandapi._core.request import check_id
+from firsthandapi._sync.calls import Body, Headers, Query, Resource
 from firsthandapi._sync.pages import Page
-from firsthandapi._sync.resources._base import Body, Headers, Query, Resource
 from firsthandapi.types.api_key import ApiKey, ApiKeyCreate, ApiKeyList
 from firsthandapi.types.enums import Environment, Scope
 

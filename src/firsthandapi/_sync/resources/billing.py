@@ -4,8 +4,8 @@
 from __future__ import annotations
 
 from firsthandapi._core.arguments import check
+from firsthandapi._sync.calls import Body, Headers, Query, Resource
 from firsthandapi._sync.pages import Page
-from firsthandapi._sync.resources._base import Body, Headers, Query, Resource
 from firsthandapi.types.billing import Checkout, CreditBalance, CreditTransaction, Purchase, TransactionList
 from firsthandapi.types.enums import PurchaseTier, TransactionType
 

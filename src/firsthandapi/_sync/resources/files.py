@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 from firsthandapi._core.arguments import check
 from firsthandapi._core.request import check_id, check_timeout
 from firsthandapi._sync.bridge import Callback, calls_from_threads, run_until_cancelled
+from firsthandapi._sync.calls import Body, Headers, Query, Resource
 from firsthandapi._sync.pages import Page
-from firsthandapi._sync.resources._base import Body, Headers, Query, Resource
 from firsthandapi.types.file import DownloadUrl, File, FileList
 
 if TYPE_CHECKING:

@@ -15,8 +15,8 @@ from firsthandapi._core.longpoll import Pauses, poll_wait, was_held
 from firsthandapi._core.request import build_request, check_id, check_limit_seconds, check_mapping
 from firsthandapi._core.spend import check_limit, check_spend
 from firsthandapi._sync.bridge import Callback, call_back, check_callback
+from firsthandapi._sync.calls import Body, Headers, Query, Resource
 from firsthandapi._sync.pages import Page
-from firsthandapi._sync.resources._base import Body, Headers, Query, Resource
 from firsthandapi.errors import FirstHandError, WaitTimeoutError
 from firsthandapi.types.enums import JobStatus, JobType, MediaFormat
 from firsthandapi.types.job import Job, JobCreate, JobGet, JobList, JobRate

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from firsthandapi._core.arguments import check
-from firsthandapi._sync.resources._base import Body, Headers, Query, Resource
+from firsthandapi._sync.calls import Body, Headers, Query, Resource
 from firsthandapi.types.enums import JobType, PurchaseTier
 from firsthandapi.types.organization import OrganizationSettings, OrganizationUpdate
 

@@ -7,8 +7,8 @@ from datetime import date
 
 from firsthandapi._core.arguments import check
 from firsthandapi._core.request import check_id
+from firsthandapi._sync.calls import Headers, Query, Resource
 from firsthandapi._sync.pages import Page
-from firsthandapi._sync.resources._base import Headers, Query, Resource
 from firsthandapi.types.enums import SubmissionStatus
 from firsthandapi.types.submission import Submission, SubmissionList, SubmissionSummary, SubmissionSummaryGet
 

@@ -8,8 +8,8 @@ from functools import cached_property
 
 from firsthandapi._core.arguments import check
 from firsthandapi._core.request import check_id
+from firsthandapi._sync.calls import Body, Headers, Query, Resource
 from firsthandapi._sync.pages import Page
-from firsthandapi._sync.resources._base import Body, Headers, Query, Resource
 from firsthandapi.types.enums import EventType
 from firsthandapi.types.event import WebhookEvent
 from firsthandapi.types.page import ListParams

@@ -1,0 +1,106 @@
+# Made from _async/calls.py by `make generate`. Do not edit.
+"""What all resources share: from checked arguments to a request, from a response to a model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, TypeVar, Unpack
+
+from firsthandapi._core import arguments
+from firsthandapi._core.decode import DecodedPage, decode, decode_page
+from firsthandapi._core.pages import LARGEST_PAGE
+from firsthandapi._core.request import Request, build_request
+from firsthandapi._core.response import ApiResponse
+from firsthandapi._sync.pages import Page
+
+if TYPE_CHECKING:
+    from firsthandapi._sync.transport import Transport
+    from firsthandapi.types._base import Model, Params
+    from firsthandapi.types.options import PostOptions, RequestOptions
+    from firsthandapi.types.page import ListParams
+
+    M = TypeVar("M", bound=Model)
+
+Headers = Mapping[str, str]
+Query = Mapping[str, Any]
+Body = Mapping[str, Any]
+
+
+class Resource:
+    """One group of endpoints."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self._transport!r}>"
+
+    def _get(
+        self,
+        model: type[M],
+        path: str,
+        params: Params | None = None,
+        *,
+        wait: int | None = None,
+        **options: Unpack[RequestOptions],
+    ) -> M:
+        query = () if params is None else arguments.query(params)
+        return self._read(model, build_request("GET", path, query=query, wait=wait, **options))
+
+    def _read(self, model: type[M], request: Request) -> M:
+        response, content = self._transport.send(request)
+        return decode(model, content, response)
+
+    def _write(
+        self,
+        model: type[M],
+        method: str,
+        path: str,
+        params: Params | None = None,
+        **options: Unpack[PostOptions],
+    ) -> M:
+        response, content = self._send(method, path, params, **options)
+        return decode(model, content, response)
+
+    def _send(
+        self,
+        method: str,
+        path: str,
+        params: Params | None = None,
+        *,
+        idempotency_key: str | None = None,
+        extra_body: Body | None = None,
+        **options: Unpack[RequestOptions],
+    ) -> tuple[ApiResponse, bytes]:
+        # A POST without fields has no body: the service takes an empty one.
+        has_body = params is not None or extra_body is not None
+        body = arguments.body(params, extra_body) if has_body else None
+        request = build_request(method, path, body=body, idempotency_key=idempotency_key, **options)
+        return self._transport.send(request)
+
+    def _list(
+        self, model: type[M], path: str, params: ListParams, **options: Unpack[RequestOptions]
+    ) -> Page[M]:
+        # Bad arguments are told at once, not when the list is first walked.
+        build_request("GET", path, **options)
+        extra_query = options.get("extra_query") or {}
+        filters = dict(arguments.query(params))
+        start = filters.pop("cursor", None)
+        if "limit" not in extra_query:
+            filters.setdefault("limit", str(LARGEST_PAGE))
+        # A cursor in extra_query would hold every later page at the same place.
+        later: RequestOptions = {
+            **options,
+            "extra_query": {name: value for name, value in extra_query.items() if name != "cursor"},
+        }
+
+        def fetch(cursor: str | None) -> tuple[DecodedPage[M], ApiResponse]:
+            if cursor is None:
+                request = build_request("GET", path, query=filters.items(), **options)
+            else:
+                query = {**filters, "cursor": cursor}.items()
+                request = build_request("GET", path, query=query, **later)
+            response, content = self._transport.send(request)
+            return decode_page(model, content, response), response
+
+        return Page(fetch, start, self._transport.config)
