@@ -94,7 +94,9 @@ def test_a_job_becomes_a_folder(connect: Connect, quick_server: MockServer, tmp_
     assert dataset.job is not None
     assert dataset.job.status == "completed"
     assert whole(tmp_path / "signs")
+    assert (told[0].job.status, told[0].files_done, told[0].files_total) == ("open", 0, 25)
     assert (told[-1].files_done, told[-1].files_total) == (25, 25)
+    assert {each.job.id for each in told} == {dataset.job.id}
     assert told[-1].bytes_done == told[-1].bytes_total == sum(record.size_bytes for record in dataset)
     assert [each.files_done for each in told] == sorted(each.files_done for each in told)
     (post,) = [r for r in quick_server.requests if r.method == "POST"]

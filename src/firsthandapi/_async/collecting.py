@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Unpack
 
@@ -99,6 +100,7 @@ class Approved(Resource):
         While it is not, each round ends with an empty list: time for whoever has something else to do.
         """
         job = self.job or await self.first_job()
+        yield []  # so that the job is reported before anything is waited for
         while not job.is_terminal:
             due = self._transport.clock.monotonic() + HEAD_EVERY
             async for files in self._unseen(stop_at_seen=True):
@@ -492,7 +494,7 @@ class Collecting(Resource):
             nonlocal told
             while True:
                 done = await run_blocking(fetching.wait, most, _TELL_EVERY)
-                progress = fetching.progress()
+                progress = replace(fetching.progress(), job=approved.job)
                 if progress != told:
                     told = progress
                     await call_back(on_progress, progress)

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from firsthandapi.types.job import Job
 
 
 @dataclass(frozen=True)
@@ -15,6 +19,7 @@ class Progress:
         bytes_done: bytes on disk, those of unfinished files included.
         bytes_total: bytes of the files known so far.
         average_stars: the average rating of the files on disk; None while there is none.
+        job: the job as last seen. `collect` reports it as soon as it is known, before the first file.
     """
 
     files_done: int
@@ -22,6 +27,7 @@ class Progress:
     bytes_done: int
     bytes_total: int
     average_stars: float | None = None
+    job: Job | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)

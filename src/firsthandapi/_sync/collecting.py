@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Unpack
 
@@ -100,6 +101,7 @@ class Approved(Resource):
         While it is not, each round ends with an empty list: time for whoever has something else to do.
         """
         job = self.job or self.first_job()
+        yield []  # so that the job is reported before anything is waited for
         while not job.is_terminal:
             due = self._transport.clock.monotonic() + HEAD_EVERY
             for files in self._unseen(stop_at_seen=True):
@@ -491,7 +493,7 @@ class Collecting(Resource):
             nonlocal told
             while True:
                 done = run_blocking(fetching.wait, most, _TELL_EVERY)
-                progress = fetching.progress()
+                progress = replace(fetching.progress(), job=approved.job)
                 if progress != told:
                     told = progress
                     call_back(on_progress, progress)
