@@ -17,7 +17,7 @@ import pytest
 
 import firsthandapi
 from firsthandapi import FirstHandClient
-from firsthandapi._core.successors import CLIENT_METHODS, MODULE_NAMES
+from firsthandapi._successors import CLIENT_METHODS, MODULE_NAMES
 from firsthandapi._sync.resources import webhooks
 from firsthandapi.testing import Fault
 from firsthandapi.types import Params

@@ -175,7 +175,7 @@ def __getattr__(name: str) -> Any:
     elif name in _MODULES:
         value = import_module(f"{__name__}.{name}")
     else:
-        from ._core.successors import missing
+        from ._successors import missing
 
         raise missing(__name__, name)
     globals()[name] = value

@@ -6,7 +6,7 @@ import os
 import ssl
 from functools import lru_cache
 
-from firsthandapi._core.masking import mask_secrets
+from firsthandapi._masking import mask_secrets
 from firsthandapi.errors import ConfigurationError
 
 

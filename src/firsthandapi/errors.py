@@ -317,7 +317,7 @@ class WebhookSignatureError(FirstHandError):
 
 
 def __getattr__(name: str) -> Any:
-    from ._core.successors import missing
+    from ._successors import missing
 
     raise missing(__name__, name)
 

@@ -453,6 +453,6 @@ def _needs_adispatch(handler: _Registered) -> InvalidArgumentError:
 
 
 def __getattr__(name: str) -> Any:
-    from ._core.successors import missing
+    from ._successors import missing
 
     raise missing(__name__, name)

@@ -28,7 +28,7 @@ from client.support import Connect
 from firsthandapi import Dataset, FirstHandClient
 from firsthandapi._core.job_file import JOB_FILE
 from firsthandapi._core.manifest import MANIFEST, parse_manifest
-from firsthandapi._notebook import preview
+from firsthandapi._notebook import gallery
 from firsthandapi.datasets import _bucket, _folder
 from firsthandapi.datasets._bucket import PART, Bucket
 from firsthandapi.datasets._folder import Folder
@@ -837,7 +837,7 @@ def test_a_gallery_of_a_bucket(
     s3.faults.clear()
     go_on = threading.Event()
     s3.fault(of_data("HEAD"), before=lambda: go_on.wait(30), times=None)
-    monkeypatch.setattr(preview, "MOST_SECONDS", 0.1)
+    monkeypatch.setattr(gallery, "MOST_SECONDS", 0.1)
     assert (dataset._repr_html_() or "").count("it would take too long") == FILES
     go_on.set()
 

@@ -13,8 +13,8 @@ from firsthandapi._async.wire import look_up
 from firsthandapi._core.body import BodyReader
 from firsthandapi._core.config import CONNECT_TIMEOUT, Origin
 from firsthandapi._core.headers import Headers
-from firsthandapi._core.masking import mask_secrets
 from firsthandapi._core.request import Request
+from firsthandapi._masking import mask_secrets
 from firsthandapi.errors import (
     ConfigurationError,
     FirstHandConnectionError,

@@ -102,4 +102,4 @@ class Resource:
             response, content = await self._transport.send(request)
             return decode_page(model, content, response), response
 
-        return PageRequest(fetch, start, self._transport.config)
+        return PageRequest(fetch, start)

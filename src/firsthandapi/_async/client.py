@@ -19,7 +19,7 @@ from firsthandapi._core.config import (
 from firsthandapi._core.given import NOT_GIVEN, NotGiven, given_or
 from firsthandapi._core.ratelimit import RateLimit
 from firsthandapi._core.response import ApiResponse
-from firsthandapi._core.successors import removed_method
+from firsthandapi._successors import removed_method
 from firsthandapi.errors import ConfigurationError
 
 if TYPE_CHECKING:

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from firsthandapi._core.decode import DecodedPage
 from firsthandapi._core.pages import follow_cursor
 from firsthandapi._core.response import ApiResponse
-
-if TYPE_CHECKING:
-    from firsthandapi._core.config import Config
+from firsthandapi._display import Displayed
 
 T = TypeVar("T")
 
 Fetch = Callable[[str | None], Awaitable[tuple[DecodedPage[T], ApiResponse]]]
 
 
-class AsyncPage(Generic[T]):
+class AsyncPage(Displayed, Generic[T]):
     """One page of a list; `async for` walks this page and every one after it.
 
     Attributes:
@@ -32,11 +30,9 @@ class AsyncPage(Generic[T]):
         fetch: Fetch[T],
         page: DecodedPage[T],
         response: ApiResponse,
-        config: Config,
         seen: frozenset[str],
     ) -> None:
         self._fetch = fetch
-        self._config = config
         self._seen = seen
         self.response = response
         self.data: list[T] = page.data
@@ -52,7 +48,7 @@ class AsyncPage(Generic[T]):
         if self.next_cursor is None:
             return None
         seen = follow_cursor(self._seen, self.next_cursor)
-        return AsyncPage(self._fetch, *await self._fetch(self.next_cursor), self._config, seen)
+        return AsyncPage(self._fetch, *await self._fetch(self.next_cursor), seen)
 
     def pages(self) -> AsyncIterator[AsyncPage[T]]:
         """This page and every one after it."""
@@ -68,21 +64,12 @@ class AsyncPage(Generic[T]):
     def __repr__(self) -> str:
         return f"<AsyncPage [{len(self.data)} items, has_more={self.has_more}]>"
 
-    def _repr_html_(self) -> str | None:
-        """What a notebook shows: a table, or of files a gallery. For that the first files are fetched, for a
-        few seconds at most; `repr` and `print` fetch nothing. A notebook asks for it
-        in the loop's thread, and not as a coroutine, so the loop stands still for that time."""
-        from firsthandapi._notebook.preview import page_html
-
-        return page_html(self.data, has_more=self.has_more, config=self._config)
-
 
 class PageRequest(Generic[T]):
     """A list that has not been asked for yet: `await` it for the first page, or `async for` over all items."""
 
-    def __init__(self, fetch: Fetch[T], cursor: str | None, config: Config) -> None:
+    def __init__(self, fetch: Fetch[T], cursor: str | None) -> None:
         self._fetch = fetch
-        self._config = config
         self._cursor = cursor
 
     def __await__(self) -> Generator[Any, None, AsyncPage[T]]:
@@ -91,7 +78,7 @@ class PageRequest(Generic[T]):
     async def _first(self) -> AsyncPage[T]:
         # The cursor of the first page was followed to get there.
         seen: frozenset[str] = frozenset() if self._cursor is None else frozenset({self._cursor})
-        return AsyncPage(self._fetch, *await self._fetch(self._cursor), self._config, seen)
+        return AsyncPage(self._fetch, *await self._fetch(self._cursor), seen)
 
     def pages(self) -> AsyncIterator[AsyncPage[T]]:
         """Every page."""

@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from firsthandapi._masking import mask_secrets
 from firsthandapi.errors import (
     AuthenticationError,
     ConflictError,
@@ -21,7 +22,6 @@ from firsthandapi.errors import (
     ServerError,
 )
 
-from .masking import mask_secrets
 from .response import ApiResponse
 from .retry import parse_retry_after
 

@@ -6,7 +6,7 @@ import json
 from math import isfinite
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from firsthandapi._core.masking import mask_secrets
+from firsthandapi._masking import mask_secrets
 from firsthandapi.errors import InvalidArgumentError
 
 if TYPE_CHECKING:

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
-from firsthandapi._core.masking import mask_secrets
 from firsthandapi._core.request import check_id
 from firsthandapi._core.response import not_json
+from firsthandapi._masking import mask_secrets
 from firsthandapi.errors import FirstHandError, InvalidArgumentError, UnexpectedResponseError
 
 if TYPE_CHECKING:

@@ -8,12 +8,13 @@ from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import Any, cast
 
+from firsthandapi._display import Displayed
+from firsthandapi._masking import mask_secrets
 from firsthandapi.errors import ConfigurationError, InvalidArgumentError
 
 from .annotations import SHAPES, WHOLE, fit, unified
 from .files import file_name_on_disk
 from .kinds import Kind, kind_of
-from .masking import mask_secrets
 from .request import check_id
 
 MANIFEST = "metadata.jsonl"
@@ -24,7 +25,7 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
-class Record:
+class Record(Displayed):
     """One row of the manifest: a file that is on disk, verified.
 
     Attributes:
@@ -64,13 +65,6 @@ class Record:
     created_at: str | None
     annotations: dict[str, Any] | None = field(hash=False)
     annotations_json: str | None
-
-    def _repr_html_(self) -> str | None:
-        """What a notebook shows: what is known of the file. Nothing is read."""
-        from firsthandapi._notebook.cards import file_cell
-        from firsthandapi._notebook.html import or_none
-
-        return or_none(lambda: file_cell(self, "dataset.path_of(record) is where it is"))
 
 
 COLUMNS = tuple(column.name for column in fields(Record))

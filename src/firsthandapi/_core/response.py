@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from firsthandapi._masking import mask_secrets
 from firsthandapi.errors import UnexpectedResponseError
 
 from .headers import Headers
-from .masking import mask_secrets
 from .ratelimit import RateLimit, parse_rate_limit
 
 MAX_BODY_BYTES = 32 * 1024 * 1024

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from firsthandapi._core.config import DEFAULT_MAX_RETRIES, DEFAULT_TIMEOUT
 from firsthandapi._core.download import Wanted, allowed_schemes, failure
-from firsthandapi._core.masking import mask_secrets
+from firsthandapi._masking import mask_secrets
 from firsthandapi.errors import ConfigurationError, DownloadError
 
 from .clock import Clock

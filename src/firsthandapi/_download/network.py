@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from firsthandapi._core.config import CONNECT_TIMEOUT, Origin, choose_proxy
-from firsthandapi._core.masking import mask_secrets
+from firsthandapi._masking import mask_secrets
 from firsthandapi.errors import ConfigurationError
 
 if TYPE_CHECKING:

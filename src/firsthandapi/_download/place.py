@@ -9,7 +9,7 @@ from collections.abc import Generator
 from pathlib import Path
 from secrets import token_hex
 
-from firsthandapi._core.masking import mask_secrets
+from firsthandapi._masking import mask_secrets
 
 # The disk is the same for all files: one that is full is full for the next one too.
 _FULL = frozenset({errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)})

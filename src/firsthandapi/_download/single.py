@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from firsthandapi._core.config import DEFAULT_MAX_RETRIES
 from firsthandapi._core.download import BadUrlError, Wanted, allowed_schemes, failure, parse_url
 from firsthandapi._core.files import file_name_on_disk
-from firsthandapi._core.places import local_path
+from firsthandapi._paths import local_path
 from firsthandapi.errors import InvalidArgumentError
 
 from .clock import Clock

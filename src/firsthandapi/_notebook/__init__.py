@@ -1,0 +1,32 @@
+"""What a notebook shows of jobs, files, lists and datasets. Nothing below knows of it but through `_display`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from firsthandapi._core.manifest import Record
+from firsthandapi.datasets import Dataset
+from firsthandapi.types.file import File
+from firsthandapi.types.job import Job
+
+from .cards import file_cell, job_cell, page_cell
+from .gallery import dataset_cell
+
+
+def html_of(thing: Any) -> str | None:
+    """The HTML of something that is `Displayed`; None if it cannot be made: then a notebook shows the plain `repr`,
+    which is better than a traceback in place of what the cell computed."""
+    try:
+        match thing:
+            case Job():
+                return job_cell(thing)
+            case File():
+                return file_cell(thing, "files.download(file, path) downloads it")
+            case Record():
+                return file_cell(thing, "dataset.path_of(record) is where it is")
+            case Dataset():
+                return dataset_cell(thing)
+            case _:
+                return page_cell(thing.data, has_more=thing.has_more)
+    except Exception:
+        return None

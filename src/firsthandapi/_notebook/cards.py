@@ -14,11 +14,11 @@ from firsthandapi._core.annotations import unified
 from firsthandapi._core.files import EXTENSIONS
 from firsthandapi._core.kinds import Kind, kind_of
 from firsthandapi._core.manifest import Record
+from firsthandapi.types.file import File
 
-from .html import cell, facts, heading, note, text
+from .html import MOST_ROWS, cell, facts, heading, note, table, text
 
 if TYPE_CHECKING:
-    from firsthandapi.types.file import File
     from firsthandapi.types.job import Job
 
 MOST_CARDS: Final = 24
@@ -254,3 +254,27 @@ def job_cell(job: Job) -> str:
             ]
         ),
     )
+
+
+def page_cell(items: Sequence[Any], *, has_more: bool) -> str:
+    """A page of a list: of files a gallery, of anything else a table."""
+    of_files = bool(items) and isinstance(items[0], File)
+    more = len(items) - (MOST_CARDS if of_files else MOST_ROWS)
+    notes = [f"{more:,} more on this page not shown"] if more > 0 else []
+    notes += ["there are more pages: iterate over it for all of them"] if has_more else []
+    if of_files:
+        notes.append("files.download_all(job_id, dest) downloads them, for a gallery with pictures")
+        shown = [(file, "not downloaded") for file in items[:MOST_CARDS]]
+        return gallery(heading("Page of files", count_of(len(items))), shown, "; ".join(notes))
+    rows: list[dict[str, object]] = [dict(item.__repr_args__()) for item in items[:MOST_ROWS]]
+    return cell(
+        heading(f"Page of {_name_of(items)}" if items else "Empty page", count_of(len(items), "item")),
+        table(rows) if rows else "",
+        note("; ".join(notes)) if notes else "",
+    )
+
+
+def _name_of(items: Sequence[Any]) -> str:
+    """What they all are: events have a class for each kind."""
+    classes: Sequence[type] = type(items[0]).__mro__
+    return next(each.__name__ for each in classes if all(isinstance(item, each) for item in items))

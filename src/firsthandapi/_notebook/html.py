@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import html
 import unicodedata
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
-from firsthandapi._core.masking import mask_secrets
+from firsthandapi._masking import mask_secrets
 
 MOST_ROWS = 100
 _MOST_COLUMNS = 7
@@ -66,15 +66,6 @@ def _is_unshown(letter: str) -> bool:
 def cell(*parts: str) -> str:
     """What a notebook puts under a cell: the parts, and how they look."""
     return f'<div class="fh tex2jax_ignore mathjax_ignore"><style>{_STYLE}</style>{"".join(parts)}</div>'
-
-
-def or_none(make: Callable[[], str]) -> str | None:
-    """What `make` gives; None if it fails: then a notebook shows the plain `repr`, which is better than a
-    traceback in place of what the cell computed."""
-    try:
-        return make()
-    except Exception:
-        return None
 
 
 def heading(title: object, *details: object) -> str:

@@ -12,8 +12,8 @@ import httpx
 from firsthandapi._core.body import BodyReader
 from firsthandapi._core.config import CONNECT_TIMEOUT, Origin
 from firsthandapi._core.headers import Headers
-from firsthandapi._core.masking import mask_secrets
 from firsthandapi._core.request import Request
+from firsthandapi._masking import mask_secrets
 from firsthandapi._sync.wire import EXCEPTIONS as HTTPCORE_EXCEPTIONS
 from firsthandapi._sync.wire import look_up
 from firsthandapi.errors import (

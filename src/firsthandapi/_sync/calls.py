@@ -103,4 +103,4 @@ class Resource:
             response, content = self._transport.send(request)
             return decode_page(model, content, response), response
 
-        return Page(fetch, start, self._transport.config)
+        return Page(fetch, start)

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from firsthandapi._core.decode import DecodedPage
 from firsthandapi._core.pages import follow_cursor
 from firsthandapi._core.response import ApiResponse
-
-if TYPE_CHECKING:
-    from firsthandapi._core.config import Config
+from firsthandapi._display import Displayed
 
 T = TypeVar("T")
 
 Fetch = Callable[[str | None], tuple[DecodedPage[T], ApiResponse]]
 
 
-class Page(Generic[T]):
+class Page(Displayed, Generic[T]):
     """One page of a list; iterating walks this page and every one after it.
 
     Attributes:
@@ -27,11 +25,8 @@ class Page(Generic[T]):
         response: the response the page came with.
     """
 
-    def __init__(
-        self, fetch: Fetch[T], cursor: str | None, config: Config, seen: frozenset[str] | None = None
-    ) -> None:
+    def __init__(self, fetch: Fetch[T], cursor: str | None, seen: frozenset[str] | None = None) -> None:
         self._fetch = fetch
-        self._config = config
         if seen is None:
             # The cursor of the first page was followed to get there.
             seen = frozenset() if cursor is None else frozenset({cursor})
@@ -50,7 +45,7 @@ class Page(Generic[T]):
         if self.next_cursor is None:
             return None
         seen = follow_cursor(self._seen, self.next_cursor)
-        return Page(self._fetch, self.next_cursor, self._config, seen)
+        return Page(self._fetch, self.next_cursor, seen)
 
     def pages(self) -> Iterator[Page[T]]:
         """This page and every one after it."""
@@ -65,10 +60,3 @@ class Page(Generic[T]):
 
     def __repr__(self) -> str:
         return f"<Page [{len(self.data)} items, has_more={self.has_more}]>"
-
-    def _repr_html_(self) -> str | None:
-        """What a notebook shows: a table, or of files a gallery. For that the first files are fetched, for a
-        few seconds at most; `repr` and `print` fetch nothing."""
-        from firsthandapi._notebook.preview import page_html
-
-        return page_html(self.data, has_more=self.has_more, config=self._config)

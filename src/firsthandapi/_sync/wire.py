@@ -20,8 +20,8 @@ import httpcore
 from firsthandapi._core.body import BodyReader, TruncatedBodyError
 from firsthandapi._core.config import CONNECT_TIMEOUT, Origin
 from firsthandapi._core.headers import Headers
-from firsthandapi._core.masking import mask_secrets
 from firsthandapi._core.request import Request
+from firsthandapi._masking import mask_secrets
 from firsthandapi._sync.bridge import addresses
 from firsthandapi._sync.pool import Pool
 from firsthandapi._tls import ssl_context

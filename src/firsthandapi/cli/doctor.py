@@ -28,7 +28,7 @@ from firsthandapi._core.config import (
     resolve_base_url,
 )
 from firsthandapi._core.dates import parse_http_date
-from firsthandapi._core.masking import mask_key, mask_secrets
+from firsthandapi._masking import mask_key, mask_secrets
 from firsthandapi._version import __version__
 from firsthandapi.errors import (
     AuthenticationError,

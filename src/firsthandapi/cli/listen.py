@@ -27,8 +27,8 @@ from firsthandapi.errors import (
 )
 from firsthandapi.webhooks import EventRouter, unwrap
 
+from .events import event_facts
 from .output import as_json, client, json_text, note, nowhere, print_line
-from .webhooks import event_facts
 
 if TYPE_CHECKING:
     from firsthandapi.types import WebhookEvent

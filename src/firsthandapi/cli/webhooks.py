@@ -11,12 +11,12 @@ from firsthandapi.types import enums
 
 from .account import check_changes
 from .choices import EventType, words
+from .events import event_facts
 from .options import Limit
 from .output import (
     AsJson,
     as_json,
     client,
-    dollars,
     first,
     joined,
     moment,
@@ -24,12 +24,11 @@ from .output import (
     print_facts,
     print_json,
     print_list,
-    stars,
     yes_no,
 )
 
 if TYPE_CHECKING:
-    from firsthandapi.types import WebhookEndpoint, WebhookEvent
+    from firsthandapi.types import WebhookEndpoint
 
 app = typer.Typer(no_args_is_help=True, help="Receive events: endpoints, what was sent, a local listener.")
 events_app = typer.Typer(no_args_is_help=True, help="What was sent, or should have been.")
@@ -62,7 +61,7 @@ def list_endpoints(limit: Limit = 20, json: AsJson = False) -> None:
 
     Example: firsthandapi webhooks list
     """
-    from firsthandapi._core.masking import mask_secrets
+    from firsthandapi._masking import mask_secrets
 
     with client() as api:
         found = first(api.webhooks.list(limit=min(limit, 100)), limit)
@@ -226,24 +225,6 @@ def listen(
     from .listen import run_listener
 
     run_listener(port=port, url=url, events=events or None, json=json)
-
-
-def event_facts(event: WebhookEvent) -> str:
-    """What an event is about, in a few words."""
-    from firsthandapi.types import CreditsEvent, JobEvent, SubmissionEvent
-
-    facts: tuple[str | None, ...] = ()
-    if isinstance(event, SubmissionEvent):
-        what = event.data
-        facts = (what.job_id, what.submission_id, what.content_type, stars(what.ai_star_rating))
-    elif isinstance(event, JobEvent):
-        job = event.data
-        files = None if job.files_needed is None else f"{job.files_approved or 0} of {job.files_needed} files"
-        facts = (job.job_id, job.status, files)
-    elif isinstance(event, CreditsEvent):
-        left = dollars(event.data.balance_cents)
-        facts = (dollars(event.data.amount_cents), left and f"balance {left}")
-    return joined(*facts)
 
 
 def _which(events: Sequence[str]) -> str:

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 from firsthandapi._core.kinds import Kind, chosen_kind, kind_of
 from firsthandapi._core.manifest import COLUMNS, Record
-from firsthandapi._core.masking import mask_secrets
 from firsthandapi._core.reports import Progress, Verification
+from firsthandapi._display import Displayed
+from firsthandapi._masking import mask_secrets
 from firsthandapi.errors import ConfigurationError, InvalidArgumentError
 
 from ._folder import Manifest, manifests_of, read_job_file
-from ._places import store_at
+from ._store import store_at
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from ._store import Store
 
 
-class Dataset:
+class Dataset(Displayed):
     """A folder of verified files, as `jobs.collect` and `files.download_all` leave it.
 
     Attributes:
@@ -46,7 +47,7 @@ class Dataset:
         self._store = store
         self.job = job
         self._manifests = manifests
-        self._places = {_key(record): m.file(record) for m in manifests for record in m.records.values()}
+        self._paths = {_key(record): m.file(record) for m in manifests for record in m.records.values()}
         self.records: list[Record] = [record for m in manifests for record in m.records.values()]
 
     @classmethod
@@ -67,7 +68,7 @@ class Dataset:
         store = store_at(path, "path")
         job_file = read_job_file(store)
         job = None if job_file is None or job_file.job is None else _job(job_file.job)
-        manifests = [manifest for manifest in _places_of(store, job) if manifest.read()]
+        manifests = [manifest for manifest in _manifests_in(store, job) if manifest.read()]
         if job_file is None and not manifests:
             raise ConfigurationError(
                 f"{store.root} holds no dataset: there is neither a metadata.jsonl nor a job.json"
@@ -95,7 +96,7 @@ class Dataset:
             InvalidArgumentError: it is a row of another dataset.
         """
         try:
-            return self._places[_key(record)]
+            return self._paths[_key(record)]
         except KeyError:
             raise InvalidArgumentError(
                 f"record must be a row of this dataset, {self._name}", field="record"
@@ -125,12 +126,6 @@ class Dataset:
         """The plain text that a notebook keeps beside the gallery: without the way to the folder."""
         printer.text(self._described(self._name))
 
-    def _repr_html_(self) -> str | None:
-        """What a notebook shows: a gallery of the first files, the media in it."""
-        from firsthandapi._notebook.preview import dataset_html
-
-        return dataset_html(self)
-
     def verify(self) -> Verification:
         """Read every file and hold it against the manifest.
 
@@ -145,7 +140,7 @@ class Dataset:
         extra: list[str] = []
         listed = {manifest.folder for manifest in self._manifests}
         # One whose manifest was lost may hold files all the same.
-        others = [each for each in _places_of(self._store, self.job) if each.folder not in listed]
+        others = [each for each in _manifests_in(self._store, self.job) if each.folder not in listed]
         for manifest in [*self._manifests, *others]:
             records = list(manifest.records.values())
             paths = [manifest.file(record) for record in records]
@@ -194,7 +189,7 @@ class Dataset:
         state = self.verify()
         if not state:
             names = {*state.mismatched, *state.missing}
-            bad = [file_id for (file_id, _), path in self._places.items() if self._name_of(path) in names]
+            bad = [file_id for (file_id, _), path in self._paths.items() if self._name_of(path) in names]
             client.files._refetch(  # pyright: ignore[reportPrivateUsage] # of one house
                 self.job.id,
                 self.path,
@@ -308,7 +303,7 @@ def _key(record: Record) -> tuple[str, str]:
     return record.file_id, record.file_name
 
 
-def _places_of(store: Store, job: Job | None) -> list[Manifest]:
+def _manifests_in(store: Store, job: Job | None) -> list[Manifest]:
     return manifests_of(store, None if job is None else job.accepted_formats)
 
 

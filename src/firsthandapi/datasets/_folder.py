@@ -16,7 +16,7 @@ from firsthandapi._core.kinds import KINDS, folder_of, is_mixed
 from firsthandapi._core.manifest import DATA, MANIFEST, Record, manifest_line, parse_manifest, record_of
 from firsthandapi.errors import ConfigurationError
 
-from ._places import store_at
+from ._store import store_at
 
 if TYPE_CHECKING:
     from firsthandapi.types.file import File
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from ._store import Store, Writer
 
 # Where manifests may be: beside job.json, or in a folder for each kind of media.
-_PLACES = ("", *KINDS, "other")
+_FOLDERS = ("", *KINDS, "other")
 # Where a manifest can only be written anew: once a tenth more files are there than it lists, or after this time.
 _REWRITE_SHARE = 10
 _REWRITE_SECONDS = 300.0
@@ -206,7 +206,7 @@ class Folder:
     @property
     def manifests(self) -> list[Manifest]:
         """Those that this run has written to, in the order in which they are read."""
-        return [self._manifests[name] for name in _PLACES if name in self._manifests]
+        return [self._manifests[name] for name in _FOLDERS if name in self._manifests]
 
     # ── job.json ─────────────────────────────────────────────────────────────────────────────────────────
 
@@ -218,7 +218,7 @@ class Folder:
         """
         job_file = read_job_file(self._store)
         if job_file is None:
-            for name in _PLACES:
+            for name in _FOLDERS:
                 if self._store.exists(Manifest(self._store, name).path):
                     raise ConfigurationError(
                         f"{self.path} holds a {MANIFEST} but no {JOB_FILE} that tells of which job; "
@@ -329,8 +329,8 @@ class Folder:
 
 def manifests_of(store: Store, formats: list[str] | None) -> list[Manifest]:
     """The manifests that a folder may have, unread."""
-    places = _PLACES if formats is None or is_mixed(formats) else ("",)
-    return [Manifest(store, name) for name in places]
+    folders = _FOLDERS if formats is None or is_mixed(formats) else ("",)
+    return [Manifest(store, name) for name in folders]
 
 
 def read_job_file(store: Store) -> JobFile | None:

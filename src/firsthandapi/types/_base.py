@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeVar, cast
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, PlainValidator, Strict
 from pydantic_core import CoreSchema, core_schema
 
-from firsthandapi._core.masking import mask_key, mask_secrets
+from firsthandapi._masking import mask_key, mask_secrets
 
 if TYPE_CHECKING:
     from typing import Self

@@ -6,6 +6,8 @@ from typing import Annotated, Any, Literal, cast
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
+from firsthandapi._display import Displayed
+
 from ._base import Items, Model, Tolerant, UtcDatetime
 from .enums import OpenMediaFormat
 from .page import ListParams
@@ -226,7 +228,7 @@ def _plain_hash(value: str) -> str | None:
     return value.strip().lower() or None
 
 
-class File(Model):
+class File(Displayed, Model):
     """An approved file (contract §3 "File").
 
     Attributes:
@@ -272,13 +274,6 @@ class File(Model):
     annotations: Annotations | None = None
     keyframes: Any = None
     created_at: UtcDatetime | None = None
-
-    def _repr_html_(self) -> str | None:
-        """What a notebook shows: what is known of it. Nothing is fetched."""
-        from firsthandapi._notebook.cards import file_cell
-        from firsthandapi._notebook.html import or_none
-
-        return or_none(lambda: file_cell(self, "files.download(file, path) fetches it"))
 
 
 class DownloadUrl(Model):

@@ -6,6 +6,8 @@ from typing import Any
 
 from pydantic import Field
 
+from firsthandapi._display import Displayed
+
 from ._base import Items, Model, Params, UtcDatetime, WireTime
 from .enums import (
     TERMINAL_JOB_STATUSES,
@@ -19,7 +21,7 @@ from .enums import (
 from .page import ListParams
 
 
-class Job(Model):
+class Job(Displayed, Model):
     """A job (contract §3 "Job"). Times are aware datetimes, money is integer US cents.
 
     Attributes:
@@ -84,13 +86,6 @@ class Job(Model):
     def is_terminal(self) -> bool:
         """Whether the job is over: completed or cancelled."""
         return self.status in TERMINAL_JOB_STATUSES
-
-    def _repr_html_(self) -> str | None:
-        """What a notebook shows: how far it is, what it asks for, what it costs."""
-        from firsthandapi._notebook.cards import job_cell
-        from firsthandapi._notebook.html import or_none
-
-        return or_none(lambda: job_cell(self))
 
 
 class JobCreate(Params):

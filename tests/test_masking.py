@@ -10,8 +10,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from firsthandapi._core.masking import mask_key, mask_secrets
 from firsthandapi._core.response import ApiResponse, not_json
+from firsthandapi._masking import mask_key, mask_secrets
 
 # Long enough that no surrounding text holds it by chance.
 PART = st.text(string.ascii_letters + string.digits, min_size=12, max_size=24).map(lambda text: f"Zq{text}qZ")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
+from collections.abc import Callable
+from pathlib import PurePosixPath, PureWindowsPath
 
 import pytest
 
-from firsthandapi._core.places import bucket_url, is_url, local_path
+from firsthandapi._core.dest import bucket_url, is_url, path_in
 from firsthandapi.errors import InvalidArgumentError
 
 SECRET = "wJalrXUtnFEMI5ecret"
@@ -32,20 +32,13 @@ SECRET = "wJalrXUtnFEMI5ecret"
 def test_a_path_is_a_path(text: str) -> None:
     """As it stands: a drive of Windows is no scheme, and a colon makes no URL."""
     assert not is_url(text)
-    assert local_path(text, "dest") == Path(text)
-
-
-def test_home_is_home_where_no_shell_has_seen_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """As in `--dest=~/signs`, which would make a folder called `~`."""
-    for name in ("HOME", "USERPROFILE"):
-        monkeypatch.setenv(name, str(tmp_path))
-    assert local_path("~/signs", "dest") == tmp_path / "signs"
+    assert path_in(text, "dest") == text
 
 
 def test_no_name_is_not_the_current_folder() -> None:
     """A variable of a script that is not set would fill that."""
     with pytest.raises(InvalidArgumentError, match=r"dest is empty; the current folder is \./"):
-        local_path("", "dest")
+        path_in("", "dest")
 
 
 @pytest.mark.parametrize(
@@ -53,17 +46,7 @@ def test_no_name_is_not_the_current_folder() -> None:
 )
 def test_a_file_url_is_a_path(text: str) -> None:
     """With everything that a local folder has."""
-    assert local_path(text, "dest") == Path("/data/my signs")
-
-
-def test_a_file_url_of_windows_is_a_path(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its drive stands behind a slash."""
-    made: list[str] = []
-    monkeypatch.setattr(os, "name", "nt")
-    monkeypatch.setattr("firsthandapi._core.places.Path", made.append)
-    local_path("file:///C:/signs", "dest")
-    local_path("file:///signs", "dest")
-    assert made == ["C:/signs", "/signs"]
+    assert path_in(text, "dest") == "/data/my signs"
 
 
 @pytest.mark.parametrize(
@@ -72,15 +55,16 @@ def test_a_file_url_of_windows_is_a_path(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_a_file_url_of_another_machine_is_refused(text: str) -> None:
     """And so is one with what paths do not have."""
     with pytest.raises(InvalidArgumentError, match="file:///folder") as caught:
-        local_path(text, "dest")
+        path_in(text, "dest")
     assert caught.value.field == "dest"
 
 
-@pytest.mark.skipif(os.name == "nt", reason="Windows has no name with a colon")
-def test_a_path_made_of_a_url_is_refused() -> None:
+@pytest.mark.parametrize("made", [PurePosixPath, PureWindowsPath, "./{}".format])
+def test_a_path_made_of_a_url_is_refused(made: Callable[[str], object]) -> None:
     """`Path` drops a slash, and the files would be in a folder called `s3:`."""
+    text = str(made("s3://bucket/signs")).replace("://", ":/")
     with pytest.raises(InvalidArgumentError, match="as a str"):
-        local_path(str(Path("s3://bucket/signs")), "path")
+        path_in(text, "path")
 
 
 @pytest.mark.parametrize(
@@ -105,7 +89,7 @@ def test_a_path_made_of_a_url_is_refused() -> None:
 )
 def test_a_bucket_is_named_by_its_url(text: str, url: str) -> None:
     """Its scheme tells the store; slashes too many make no other place."""
-    assert local_path(text, "dest") is None
+    assert path_in(text, "dest") is None
     assert bucket_url(text, "dest") == (url.partition("://")[0], url)
 
 

@@ -10,7 +10,7 @@ import pytest
 
 import firsthandapi
 from firsthandapi import AsyncFirstHandClient, FirstHandClient
-from firsthandapi._core.successors import CLIENT_METHODS, MODULE_NAMES
+from firsthandapi._successors import CLIENT_METHODS, MODULE_NAMES
 
 # Read off the published package.
 METHODS = [

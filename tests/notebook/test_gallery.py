@@ -1,8 +1,7 @@
-"""Datasets and pages in a notebook: what is read and fetched for them, within which bounds."""
+"""Datasets in a notebook: what is read for them, within which bounds."""
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import hashlib
 import io
@@ -13,7 +12,6 @@ import sys
 import tempfile
 import zlib
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -21,11 +19,9 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from client.support import Connect
-from dataset.support import completed_job, downloads, our_threads
 from firsthandapi import Dataset
 from firsthandapi._core.manifest import COLUMNS, MANIFEST, Record, manifest_line
-from firsthandapi._notebook import preview
+from firsthandapi._notebook import gallery
 from firsthandapi._notebook.cards import LARGEST_CLIP, LARGEST_ORIGINAL, MOST_CARDS, MOST_IN_CELL
 from firsthandapi._notebook.thumbnail import SIDE, pillow, thumbnail
 from firsthandapi.testing import MockServer
@@ -225,7 +221,7 @@ def test_a_cell_is_bounded(tmp_path: Path) -> None:
 
 def test_a_cell_takes_no_longer_than_it_may(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is not read in time is not shown."""
-    monkeypatch.setattr(preview, "MOST_SECONDS", 0.0)
+    monkeypatch.setattr(gallery, "MOST_SECONDS", 0.0)
     page = shown(dataset_of(tmp_path / "d", ("image/jpeg", picture())))
     assert media_in(page) == ["not shown: it would take too long"]
 
@@ -252,6 +248,23 @@ def test_an_empty_dataset_is_shown(fresh_server: MockServer, tmp_path: Path) -> 
     assert "Street signs" in page
     assert "0 files" in page
     assert "<figure" not in page
+
+
+def test_pictures_that_take_long_to_make_end_with_the_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A dataset of images that are made to hurt costs no more time than any other."""
+    now = 0.0
+
+    def slow(*_: Any) -> bytes:
+        nonlocal now
+        now += 0.6 * gallery.MOST_SECONDS
+        return picture()
+
+    monkeypatch.setattr(gallery, "time", SimpleNamespace(monotonic=lambda: now))
+    monkeypatch.setattr(gallery, "thumbnail", slow)
+    page = shown(dataset_of(tmp_path / "d", *[("image/jpeg", picture())] * 4))
+    assert media_in(page) == ["image/jpeg"] * 2 + ["not shown: it would take too long"] * 2
 
 
 # ── Small pictures ───────────────────────────────────────────────────────────────────────────────────────
@@ -330,216 +343,3 @@ def test_a_bomb_in_a_dataset_is_a_card(tmp_path: Path) -> None:
     files = [("image/png", png_of(100_000, 100_000)), ("image/jpeg", picture())]
     page = shown(dataset_of(tmp_path / "d", *files))
     assert media_in(page) == ["broken, or too large to show here", "image/jpeg"]
-
-
-# ── Pages ────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def page_of(connect: Connect, server: MockServer, job_id: str, **options: Any) -> Any:
-    return connect(server, **options).files.list(job_id)
-
-
-def first(page: Any) -> Any:
-    """The page itself, from behind the face that both clients share."""
-    return getattr(page, "target", page)
-
-
-def test_the_files_of_a_page_are_fetched_when_it_is_shown(connect: Connect, fresh_server: MockServer) -> None:
-    """By a notebook, not by `repr`; with the URLs the page has, which do not go into the cell."""
-    job_id = completed_job(fresh_server, 3)
-    page = first(page_of(connect, fresh_server, job_id))
-    before = len(fresh_server.requests)
-    assert "3 items" in repr(page)
-    assert str(page) == repr(page)
-    assert len(fresh_server.requests) == before
-    html = shown(page)
-    assert media_in(html) == ["image/jpeg"] * 3
-    assert sorted(downloads(fresh_server, before)) == sorted(file.id for file in page.data)
-    assert len(fresh_server.requests) == before + 3
-    for file in page.data:
-        assert file.id in html
-        assert file.download_url not in html
-    for secret in (fresh_server.url, fresh_server.api_key, "Signature", "X-Amz", tempfile.gettempdir()):
-        assert secret not in html
-    assert our_threads() == []
-
-
-def test_a_page_is_shown_inside_a_running_loop(fresh_server: MockServer) -> None:
-    """As a notebook's kernel shows it."""
-    job_id = completed_job(fresh_server, 1)
-
-    async def show() -> str:
-        async with fresh_server.async_client() as client:
-            return shown(await client.files.list(job_id))
-
-    assert media_in(asyncio.run(show())) == ["image/jpeg"]
-
-
-@pytest.mark.parametrize(
-    "fault",
-    [
-        {"status": 403},
-        {"status": 500},
-        {"drop": "before"},
-        {"drop": "after"},
-        {"cut": 10},
-        {"expired_url": True},
-    ],
-    ids=lambda fault: next(iter(fault)),
-)
-def test_a_storage_that_fails_costs_the_pictures_alone(
-    fresh_server: MockServer, monkeypatch: pytest.MonkeyPatch, fault: Any
-) -> None:
-    """Every card has its words; the rest of the files is tried all the same."""
-    monkeypatch.setattr(preview, "MOST_SECONDS", 2.0)  # a body that is cut each time goes on for ever
-    job_id = completed_job(fresh_server, 3)
-    with fresh_server.client() as client:
-        page = client.files.list(job_id)
-        broken = page.data[1].id
-        fresh_server.faults.add(path=f"/files/{broken}", times=None, **fault)
-        assert media_in(shown(page)) == ["image/jpeg", "could not be fetched", "image/jpeg"]
-    assert our_threads() == []
-
-
-def test_one_hiccup_is_tried_again(fresh_server: MockServer) -> None:
-    """A dropped connection is no reason for an empty card."""
-    job_id = completed_job(fresh_server, 1)
-    with fresh_server.client() as client:
-        page = client.files.list(job_id)
-        fresh_server.faults.add(path="/files/*", drop="before")
-        assert media_in(shown(page)) == ["image/jpeg"]
-
-
-def test_a_storage_that_is_slow_is_given_up(
-    fresh_server: MockServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """What came in time is shown; nobody waits for the rest."""
-    monkeypatch.setattr(preview, "MOST_SECONDS", 2.0)
-    job_id = completed_job(fresh_server, 2)
-    with fresh_server.client() as client:
-        page = client.files.list(job_id)
-        slow = page.data[0].id
-        fresh_server.faults.add(path=f"/files/{slow}", times=None, dribble=3600)
-        assert media_in(shown(page)) == ["could not be fetched", "image/jpeg"]
-        assert downloads(fresh_server).count(slow) == 1  # a second attempt would be after the end
-    assert our_threads() == []
-
-
-def test_pictures_that_take_long_to_make_end_with_the_time(
-    fresh_server: MockServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A page of images that are made to hurt costs no more time than any other."""
-    now = 0.0
-
-    def slow(*_: Any) -> bytes:
-        nonlocal now
-        now += 0.6 * preview.MOST_SECONDS
-        return picture()
-
-    monkeypatch.setattr(preview, "time", SimpleNamespace(monotonic=lambda: now))
-    monkeypatch.setattr(preview, "thumbnail", slow)
-    job_id = completed_job(fresh_server, 4)
-    with fresh_server.client() as client:
-        page = client.files.list(job_id)
-        assert media_in(shown(page)) == ["image/jpeg"] * 2 + ["not shown: it would take too long"] * 2
-
-
-def test_what_is_large_or_unknown_is_not_fetched(
-    fresh_server: MockServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A look at a page does not move gigabytes: each file and all together are bounded, told by their sizes."""
-    job_id = completed_job(fresh_server, 3)
-    with fresh_server.client() as client:
-        page = client.files.list(job_id)
-        one = page.data[0]
-        page.data = [
-            one.model_copy(update={"size_bytes": None}),
-            one.model_copy(update={"size_bytes": 10**400}),
-            one.model_copy(update={"size_bytes": preview.LARGEST_FETCHED + 1}),
-            one.model_copy(update={"content_type": "video/mp4", "size_bytes": LARGEST_CLIP + 1}),
-            one.model_copy(update={"content_type": "image/svg+xml"}),
-            one.model_copy(update={"download_url": None}),
-            one.model_copy(update={"download_url": "file:///etc/passwd"}),
-            one.model_copy(update={"id": "../../x"}),
-            page.data[1],
-            page.data[2],
-        ]
-        monkeypatch.setattr(preview, "MOST_FETCHED", 4 * (one.size_bytes or 0) + 100)
-        assert media_in(shown(page)) == [
-            "not shown: its size is not known",
-            *["too large to show here"] * 3,
-            "no preview of this type",
-            *["could not be fetched"] * 2,
-            *["image/jpeg"] * 2,
-            "not shown: this cell is full",
-        ]
-
-
-def test_a_page_that_cannot_be_fetched_at_all_is_shown(
-    fresh_server: MockServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A proxy that is none for downloads, as a full disk, costs the pictures alone."""
-    job_id = completed_job(fresh_server, 1)
-    with fresh_server.client() as client:
-        page = client.files.list(job_id)
-    monkeypatch.setattr(page, "_config", replace(page._config, proxy="socks5://127.0.0.1:9"))
-    assert media_in(shown(page)) == ["could not be fetched"]
-
-
-def test_a_long_page_is_shown_in_part(fresh_server: MockServer) -> None:
-    """The first files, and that there are more here and on other pages."""
-    job_id = completed_job(fresh_server, MOST_CARDS + 3)
-    with fresh_server.client() as client:
-        page = client.files.list(job_id, limit=MOST_CARDS + 1)
-        html = shown(page)
-    assert html.count("<figure") == MOST_CARDS
-    assert "1 more on this page not shown; there are more pages" in html
-
-
-def test_other_pages_are_tables(connect: Connect, fresh_server: MockServer) -> None:
-    """A row for each item, secrets and URLs masked as `repr` masks them."""
-    job_id = completed_job(fresh_server, 2, title="<i>signs</i>")
-    client = connect(fresh_server)
-    client.webhooks.create(url="https://example.com/hook?token=5ecret")
-    jobs, submissions, hooks, keys = (
-        shown(first(page))
-        for page in (
-            client.jobs.list(),
-            client.submissions.list(job_id),
-            client.webhooks.list(),
-            client.api_keys.list(),
-        )
-    )
-    assert "&lt;i&gt;signs&lt;/i&gt;" in jobs
-    assert "Page of Job" in jobs
-    assert submissions.count("<tr>") == 3
-    assert "5ecret" not in hooks
-    assert fresh_server.api_key not in keys
-    empty = shown(first(client.jobs.list(status="open")))
-    assert "Empty page" in empty
-    assert "<table" not in empty
-
-
-def test_a_page_of_several_classes_is_called_by_what_they_have_in_common(fresh_server: MockServer) -> None:
-    """Events of a job and of the credits are not a page of credits' events, whichever came last."""
-    completed_job(fresh_server, 1)
-    fresh_server.emit("credits.low_balance", {"balance_cents": 40})
-    with fresh_server.client() as client:
-        assert "Page of WebhookEvent<" in shown(client.webhooks.events.list())
-        assert "Page of JobEvent<" in shown(client.webhooks.events.list(type="job.completed"))
-
-
-def test_a_file_and_a_row_by_themselves_fetch_and_read_nothing(
-    fresh_server: MockServer, tmp_path: Path
-) -> None:
-    """They do not know how; the card says what does."""
-    job_id = completed_job(fresh_server, 1)
-    with fresh_server.client() as client:
-        file = client.files.list(job_id).data[0]
-        before = len(fresh_server.requests)
-        page = shown(file)
-        assert len(fresh_server.requests) == before
-        dataset = client.files.download_all(job_id, tmp_path / "d")
-    assert media_in(page) == ["files.download(file, path) fetches it"]
-    assert file.download_url not in page
-    assert media_in(shown(dataset.records[0])) == ["dataset.path_of(record) is where it is"]

@@ -1,10 +1,8 @@
-"""What a `dest` names: a folder of this machine, or a bucket by its URL. Nothing is looked at."""
+"""What a `dest` names, told from its text: a path of this machine, or a bucket by its URL."""
 
 from __future__ import annotations
 
-import os
 import re
-from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from firsthandapi.errors import InvalidArgumentError
@@ -12,7 +10,7 @@ from firsthandapi.errors import InvalidArgumentError
 # A drive of Windows is one letter, a scheme never is. `::` chains several URLs.
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]+(?:://|::)")
 # What a path made of a URL begins with: one of its slashes is gone.
-_MADE_OF_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]+:")
+_MADE_OF_URL = re.compile(r"(?:\./)*[A-Za-z][A-Za-z0-9+.\-]+:[/\\]")
 # A name such as container@account is Azure's way to say where the container is.
 _AZURE = frozenset({"abfs", "abfss", "az", "wasb", "wasbs"})
 _PORT = re.compile(r"[^:@]+(?::[0-9]{1,5})?")
@@ -24,9 +22,8 @@ def is_url(text: str) -> bool:
     return _URL.match(text) is not None
 
 
-def local_path(text: str, field: str) -> Path | None:
-    """The folder that a path or a `file://` URL names; None for any other URL. `~` is the home directory, also where
-    no shell has seen it, as in `--dest=~/signs`.
+def path_in(text: str, field: str) -> str | None:
+    """The path that `text` is, or that it names as a `file://` URL; None for any other URL.
 
     Raises:
         InvalidArgumentError: it is none of these.
@@ -34,20 +31,17 @@ def local_path(text: str, field: str) -> Path | None:
     if not text:  # as of `--dest "$OUT"` where OUT is not set
         raise InvalidArgumentError(f"{field} is empty; the current folder is ./", field=field)
     if not is_url(text):
-        path = Path(os.path.expanduser(text))  # noqa: PTH111 # pathlib's raises where there is no home
-        if len(path.parts) > 1 and _MADE_OF_URL.fullmatch(path.parts[0]):
+        if _MADE_OF_URL.match(text):
             raise InvalidArgumentError(
                 f"{field} is a URL that lost a slash, as in a Path; give it as a str, with ://", field=field
             )
-        return path
+        return text
     if text[:7].lower() != "file://":
         return None
     parts = urlsplit(text)
     if parts.netloc not in ("", "localhost") or not parts.path or parts.query or parts.fragment:
         raise InvalidArgumentError(f"{field} must be like file:///folder, or a plain path", field=field)
-    name = unquote(parts.path)
-    # A drive of Windows stands behind a slash there.
-    return Path(name[1:] if os.name == "nt" and name[2:3] == ":" else name)
+    return unquote(parts.path)
 
 
 def bucket_url(text: str, field: str) -> tuple[str, str]:

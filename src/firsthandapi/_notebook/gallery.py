@@ -1,0 +1,158 @@
+"""A dataset as a notebook shows it: its files read from the folder, within bounds of bytes and time."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from firsthandapi._core.manifest import Record
+from firsthandapi.datasets._local import Local
+from firsthandapi.errors import FirstHandError
+
+from .cards import (
+    LARGEST_CLIP,
+    LARGEST_ORIGINAL,
+    MOST_CARDS,
+    MOST_IN_CELL,
+    Embedded,
+    Media,
+    begins_like,
+    count_of,
+    dataset_heading,
+    gallery,
+    media_type,
+)
+from .thumbnail import pillow, thumbnail
+
+if TYPE_CHECKING:
+    from firsthandapi.datasets._dataset import Dataset
+    from firsthandapi.datasets._store import Store
+
+# A cell is shown within this, whatever the disk or the bucket does; what is not there by then is not shown.
+MOST_SECONDS: Final = 5.0
+# Of one image on disk that is made smaller.
+LARGEST_READ: Final = 32 * 1024 * 1024
+
+_UNKNOWN = "no preview of this type"
+_LARGE = "too large to show here"
+_LARGE_WITHOUT = "too large to show without Pillow"
+_FULL = "not shown: this cell is full"
+_LATE = "not shown: it would take too long"
+_BROKEN = "the file is not what its type says"
+_DAMAGED = "damaged: not the file of the manifest"
+_MISSING = "the file is missing"
+_UNREADABLE = "the file cannot be read"
+
+
+class Budget:
+    """What one cell may still take: bytes in it, and time to make it."""
+
+    def __init__(self) -> None:
+        self._pillow = pillow()
+        self._left = MOST_IN_CELL
+        self._ends = time.monotonic() + MOST_SECONDS
+
+    @property
+    def seconds(self) -> float:
+        """The time that is left."""
+        return max(self._ends - time.monotonic(), 0.0)
+
+    def refuse(self, content_type: str | None, size: int) -> str | None:
+        """Why a file of that type and size is not worth reading, or None."""
+        known = media_type(content_type)
+        if known is None:
+            return _UNKNOWN
+        if not known.startswith("image/"):
+            return _LARGE if size > LARGEST_CLIP else None
+        if self._pillow:
+            return _LARGE if size > LARGEST_READ else None
+        return _LARGE_WITHOUT if size > LARGEST_ORIGINAL else None
+
+    def preview(self, content: bytes, content_type: str | None) -> Media:
+        """What is shown of a file."""
+        known = media_type(content_type)
+        if known is None or not begins_like(content, known):
+            return _BROKEN
+        if self._pillow and known.startswith("image/"):
+            if not self.seconds:
+                return _LATE
+            small = thumbnail(self._pillow, content, known)
+            if small is None:
+                return "broken, or too large to show here"
+            content, known = small, "image/jpeg"
+        if len(content) > self._left:
+            return _FULL
+        self._left -= len(content)
+        return Embedded(known, content)
+
+
+def dataset_cell(dataset: Dataset) -> str:
+    """A gallery of the first files, the media in it."""
+    budget = Budget()
+    records = dataset.records
+    shown = list(zip(records, _kept(dataset, records[:MOST_CARDS], budget), strict=False))
+    more = len(records) - len(shown)
+    # The folder's own name alone: the way to it is the machine's affair.
+    return gallery(
+        dataset_heading(dataset.job, dataset._name, records),  # pyright: ignore[reportPrivateUsage] # of one house
+        shown,
+        f"{count_of(more, 'more file')} not shown; to_pandas() has a row for each of all {len(records):,}"
+        if more
+        else None,
+    )
+
+
+def _kept(dataset: Dataset, records: Sequence[Record], budget: Budget) -> list[Media]:
+    """What is shown of each of these."""
+    store = dataset._store  # pyright: ignore[reportPrivateUsage] # of one house
+    paths = [dataset.path_of(record) for record in records]
+    if isinstance(store, Local):
+        return [
+            _shown(_found(store, path, record, budget), record, budget)
+            for path, record in zip(paths, records, strict=True)
+        ]
+    found: list[Media | bytes] = [_LATE] * len(records)
+
+    def find(number: int) -> None:
+        found[number] = _found(store, paths[number], records[number], budget)
+
+    # A network may take any time.
+    threads = [threading.Thread(target=find, args=(number,), daemon=True) for number in range(len(records))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(budget.seconds)
+    return [_shown(one, record, budget) for one, record in zip(list(found), records, strict=True)]
+
+
+def _found(store: Store, path: Path, record: Record, budget: Budget) -> Media | bytes:
+    """A file's content, or why it is not shown."""
+    try:
+        size = store.size_of(path)
+    except FirstHandError:
+        return _UNREADABLE
+    if size is None:
+        return _MISSING
+    if size != record.size_bytes:
+        return _DAMAGED
+    refused = budget.refuse(record.content_type, size)
+    if refused is not None:
+        return refused
+    if not budget.seconds:
+        return _LATE
+    # No more, should it have grown meanwhile.
+    content = store.begin_of(path, size + 1)
+    return _UNREADABLE if content is None else content
+
+
+def _shown(found: Media | bytes, record: Record, budget: Budget) -> Media:
+    if not isinstance(found, bytes):
+        return found
+    # Read anyway, so that a picture which is shown is the one that was bought.
+    if hashlib.sha256(found).hexdigest() != record.sha256:
+        return _DAMAGED
+    return budget.preview(found, record.content_type)

@@ -1,0 +1,24 @@
+"""Paths of this machine, from what a caller writes."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from firsthandapi._core.dest import is_url, path_in
+
+
+def local_path(text: str, field: str) -> Path | None:
+    """The path that `text` is, or that it names as a `file://` URL; None for any other URL. `~` is the home
+    directory, also where no shell has seen it, as in `--dest=~/signs`.
+
+    Raises:
+        InvalidArgumentError: it is none of these.
+    """
+    name = path_in(text, field)
+    if name is None:
+        return None
+    if not is_url(text):
+        return Path(os.path.expanduser(name))  # noqa: PTH111 # that of pathlib raises where there is no home
+    # In a URL, a drive of Windows is behind a slash.
+    return Path(name[1:] if os.name == "nt" and name[2:3] == ":" else name)

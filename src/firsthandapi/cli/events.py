@@ -1,0 +1,28 @@
+"""What an event is about, in a few words."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .output import dollars, joined, stars
+
+if TYPE_CHECKING:
+    from firsthandapi.types import WebhookEvent
+
+
+def event_facts(event: WebhookEvent) -> str:
+    """The ids, states and amounts that tell it from others."""
+    from firsthandapi.types import CreditsEvent, JobEvent, SubmissionEvent
+
+    facts: tuple[str | None, ...] = ()
+    if isinstance(event, SubmissionEvent):
+        what = event.data
+        facts = (what.job_id, what.submission_id, what.content_type, stars(what.ai_star_rating))
+    elif isinstance(event, JobEvent):
+        job = event.data
+        files = None if job.files_needed is None else f"{job.files_approved or 0} of {job.files_needed} files"
+        facts = (job.job_id, job.status, files)
+    elif isinstance(event, CreditsEvent):
+        left = dollars(event.data.balance_cents)
+        facts = (dollars(event.data.amount_cents), left and f"balance {left}")
+    return joined(*facts)

@@ -1,0 +1,104 @@
+"""A dataset on this machine. Files are written beside their place, and a rename puts them there."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from firsthandapi._core.job_file import JOB_FILE
+from firsthandapi._core.manifest import MANIFEST
+from firsthandapi.errors import ConfigurationError
+
+from . import _disk
+from ._lock import FolderLock
+
+if TYPE_CHECKING:
+    from ._store import Writer
+
+
+class Local:
+    """A folder of this machine."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.readers = min(4, os.cpu_count() or 1)
+
+    def writer(self) -> Writer:
+        return LocalWriter(self.root)
+
+    def appender(self, path: Path) -> _disk.Appender | None:
+        return _disk.Appender(path)
+
+    def refuse_link(self, folder: Path) -> None:
+        if folder.is_symlink():
+            raise ConfigurationError(f"{folder} is a link, which may lead anywhere; use a real folder")
+
+    def exists(self, path: Path) -> bool:
+        return path.exists()
+
+    def size_of(self, path: Path) -> int | None:
+        return _disk.size_of(path)
+
+    def read(self, path: Path) -> bytes | None:
+        return _disk.read(path)
+
+    def begin_of(self, path: Path, most: int) -> bytes | None:
+        return _disk.begin_of(path, most)
+
+    def sha256_of(self, path: Path, size: int) -> str:  # noqa: ARG002 # a file has an end of its own
+        return _disk.digest(path)[1]
+
+    def names(self, folder: Path) -> list[Path]:
+        try:
+            return sorted(folder.iterdir()) if folder.is_dir() else []
+        except OSError as error:
+            raise _disk.cannot(folder, "read", error) from None
+
+    def create(self, path: Path, content: bytes) -> None:
+        _disk.create(path, content)
+
+    def replace(self, path: Path, content: bytes) -> None:
+        _disk.replace(path, content)
+
+    def remove(self, path: Path) -> None:
+        _disk.remove(path)
+
+
+class LocalWriter:
+    """Files are fetched beside their place, so that a rename puts them there: all else is done by then."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._lock = FolderLock(root)
+
+    def lock(self) -> bool:
+        _disk.make_directory(self._root)
+        if not self._lock.acquire():
+            return False
+        for left_over in self._root.glob(f".{JOB_FILE}.*.part"):
+            _disk.remove(left_over)
+        return True
+
+    def prepare(self, folder: Path, data: Path) -> None:
+        _disk.make_directory(data)
+        for left_over in [*data.glob(".*.part"), *folder.glob(f".{MANIFEST}.*.part")]:
+            _disk.remove(left_over)
+
+    def size_of(self, path: Path) -> int | None:
+        return _disk.size_of(path)
+
+    def fetch_to(self, path: Path) -> Path:
+        return path
+
+    def put(self, path: Path) -> None:
+        pass
+
+    def check(self) -> None:
+        pass
+
+    def stop(self) -> None:
+        pass
+
+    def release(self) -> None:
+        self._lock.release()

@@ -1,0 +1,34 @@
+"""Paths of this machine: the home directory, and drives of Windows."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from firsthandapi._paths import local_path
+
+
+def test_a_path_is_a_path() -> None:
+    """A bucket is none."""
+    assert local_path("a/~", "dest") == Path("a/~")
+    assert local_path("file:///data/~", "dest") == Path("/data/~")
+    assert local_path("s3://bucket", "dest") is None
+
+
+def test_home_is_home_where_no_shell_has_seen_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """As in `--dest=~/signs`, which would make a folder called `~`."""
+    for name in ("HOME", "USERPROFILE"):
+        monkeypatch.setenv(name, str(tmp_path))
+    assert local_path("~/signs", "dest") == tmp_path / "signs"
+
+
+def test_a_file_url_of_windows_is_a_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its drive stands behind a slash."""
+    made: list[str] = []
+    monkeypatch.setattr(os, "name", "nt")
+    monkeypatch.setattr("firsthandapi._paths.Path", made.append)
+    local_path("file:///C:/signs", "dest")
+    local_path("file:///signs", "dest")
+    assert made == ["C:/signs", "/signs"]
