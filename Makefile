@@ -27,7 +27,7 @@ $(VENV)/.demo: pyproject.toml constraints.txt
 	touch $@
 
 $(VENV)/.dev: $(VENV)/.demo requirements-dev.txt
-	$(PIP) --editable '.[testing,cli,pandas,huggingface,remote]' --requirement requirements-dev.txt
+	$(PIP) --editable '.[testing,cli,pandas,huggingface,remote,mcp]' --requirement requirements-dev.txt
 	touch $@
 
 $(VENV)/.docs: $(VENV)/.demo requirements-docs.txt

@@ -20,7 +20,7 @@ from firsthandapi.testing import MockServer
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [page for page in read_pages() if page.programs or page.commands]
 # They run until Ctrl-C, so only their options are looked at.
-ENDLESS = ("mock-server", "webhooks listen")
+ENDLESS = ("mock-server", "webhooks listen", "mcp")
 
 
 def run(arguments: list[str], server: MockServer, cwd: Path, expected: int = 0) -> str:
@@ -137,7 +137,7 @@ def with_ids(argument: str, server: MockServer) -> str:
 
 def test_no_block_gets_past_the_tests() -> None:
     """A fence that scripts/snippets.py does not know, such as ```py, would be shown and never run."""
-    known = re.compile(r"```(python|sh|text|yaml|json)( title=\"[^\"]+\")?$|``` \{ \.(python|yaml) \}$")
+    known = re.compile(r"```(python|sh|text|yaml|json|toml)( title=\"[^\"]+\")?$|``` \{ \.(python|yaml) \}$")
     for path in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]:
         text = path.read_text(encoding="utf-8")
         fences = re.findall(r"^ *((?:`{3,}|~{3,}).*)$", text, re.MULTILINE)

@@ -21,7 +21,7 @@ from firsthandapi.errors import (
     WaitTimeoutError,
 )
 
-from . import account, files, jobs, keys, submissions, webhooks
+from . import account, agents, files, jobs, keys, submissions, webhooks
 from .collecting import collect, verify
 from .options import local_folder
 from .output import AsJson, nowhere, printable
@@ -199,6 +199,9 @@ def mock_server(
         except KeyboardInterrupt:
             typer.echo("\nStopped.")
 
+
+app.command(rich_help_panel=_TOOLS)(agents.mcp)
+app.command(rich_help_panel=_TOOLS)(agents.skill)
 
 for _group, _name, _panel in (
     (jobs.app, "jobs", _WORK),

@@ -1,0 +1,58 @@
+"""`firsthandapi mcp` and `skill`: what agents are given."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from firsthandapi.errors import ConfigurationError
+
+
+def mcp(
+    http: Annotated[
+        int | None, typer.Option(min=0, max=65535, metavar="PORT", help="Serve HTTP on 127.0.0.1 instead.")
+    ] = None,
+    budget_cents: Annotated[
+        int, typer.Option(min=0, help="Most that all sessions together may spend, in US cents.")
+    ] = 2500,
+    confirm_cents: Annotated[
+        int | None, typer.Option(min=0, help="Ask the person before a job costs more, in US cents.")
+    ] = None,
+    read_only: Annotated[
+        bool, typer.Option("--read-only", help="Offer no tool that changes anything.")
+    ] = False,
+    ledger: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Folder of the ledger; default: one per API key.")
+    ] = None,
+) -> None:
+    """Serve the API to agents over the Model Context Protocol.
+
+    Spending is bounded by a ledger on disk that all sessions share.
+    Without FIRSTHAND_API_KEY the only tool is signup.
+
+    Example: firsthandapi mcp --budget-cents 5000
+    """
+    try:
+        import anyio
+
+        from firsthandapi.mcp import Options, serve
+    except ImportError:
+        raise ConfigurationError("the MCP server needs an extra: pip install 'firsthandapi[mcp]'") from None
+    options = Options(
+        budget_cents=budget_cents,
+        confirm_cents=confirm_cents,
+        read_only=read_only,
+        ledger=None if ledger is None else ledger.expanduser(),
+    )
+    anyio.run(lambda: serve(options, http_port=http))
+
+
+def skill() -> None:
+    """Print SKILL.md: what an agent should know about this SDK.
+
+    Example: firsthandapi skill > SKILL.md
+    """
+    typer.echo((files("firsthandapi") / "SKILL.md").read_text(encoding="utf-8"), nl=False)
