@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from firsthandapi import RateLimitError
 from firsthandapi.testing import MockServer
 
 from .conftest import JOB, Caller, Receiver, send
@@ -63,6 +65,44 @@ def test_key_environments(server: MockServer, api: Caller) -> None:
     assert (reply.status, reply.error["type"]) == (403, "authorization_error")
 
 
+def test_live_key_manages_sandbox_keys(server: MockServer, api: Caller) -> None:
+    """A live key lists, rotates, and revokes the sandbox keys of its organization; a sandbox key no live one."""
+    made = api("POST", "/v1/api_keys", {"name": "test", "environment": "test"}).json
+    listed = api("GET", "/v1/api_keys").json["data"]
+    assert (listed[0]["id"], {key["environment"] for key in listed}) == (made["id"], {"live", "test"})
+    test = Caller(server, made["secret"])
+    assert {key["environment"] for key in test("GET", "/v1/api_keys").json["data"]} == {"test"}
+    live_id = api("GET", "/v1/me").json["api_key_id"]
+    assert test("POST", f"/v1/api_keys/{live_id}/revoke").status == 404
+    fresh = api("POST", f"/v1/api_keys/{made['id']}/rotate").json
+    assert fresh["environment"] == "test"
+    assert api("POST", f"/v1/api_keys/{fresh['id']}/revoke").status == 204
+    assert Caller(server, fresh["secret"])("GET", "/v1/me").status == 401
+    other = Caller(server, server.create_organization().api_key)
+    assert other("POST", f"/v1/api_keys/{made['id']}/revoke").status == 404
+    for trail in (api, Caller(server, server.test_api_key)):
+        types = [event["event_type"] for event in trail("GET", "/v1/audit-events?limit=4").json["data"]]
+        assert types == ["api_key.revoked", "api_key.rotated", "api_key.created", "api_key.created"]
+
+
+def test_idempotency_keys_of_jobs_alone() -> None:
+    """With idempotency_keys="jobs" only POST /v1/jobs needs one, as in 0.1.0; given elsewhere, it still counts."""
+    with MockServer(speed=0, idempotency_keys="jobs") as server:
+        api = Caller(server, server.api_key)
+        assert api("POST", "/v1/jobs", JOB, Idempotency_Key="").status == 400
+        job = api.create_job()["id"]
+        assert api("POST", f"/v1/jobs/{job}/cancel", Idempotency_Key="").status == 200
+        key = api("POST", "/v1/api_keys", {"name": "ci"}, Idempotency_Key="").json["id"]
+        assert api("POST", f"/v1/api_keys/{key}/revoke", Idempotency_Key="").status == 204
+        purchase = {"amount_cents": 1000}
+        urls = [
+            api("POST", "/v1/billing/credits/purchase", purchase, Idempotency_Key="k").body for _ in range(2)
+        ]
+        assert urls[0] == urls[1]
+    with pytest.raises(ValueError, match="idempotency_keys"):
+        MockServer(idempotency_keys="none")  # type: ignore[arg-type]
+
+
 def test_create_key_by_hand(server: MockServer) -> None:
     """A scope or an environment that does not exist is a ValueError."""
     with pytest.raises(ValueError, match="unknown scopes"):
@@ -86,6 +126,23 @@ def test_purchase(server: MockServer, api: Caller) -> None:
     assert send(server.url, "GET", "/checkout/unknown").status == 404
     (purchase, *_) = api("GET", "/v1/billing/transactions?type=purchase").json["data"]
     assert (purchase["amount_cents"], purchase["expires_at"]) == (2500, None)
+
+
+def test_purchase_page(server: MockServer) -> None:
+    """A 402's purchase_url opens a page whose buttons lead to a checkout; then the same call works."""
+    api = Caller(server, server.create_organization(cents=0).api_key)
+    url = api("POST", "/v1/jobs", JOB, Idempotency_Key="k").error["purchase_url"]
+    page = send(server.url, "GET", url)
+    assert (page.status, page.headers["content-type"]) == (200, "text/html; charset=utf-8")
+    (action,) = re.findall(r'action="([^"]+/2500)"', page.body.decode())
+    checkout = send(server.url, "POST", action)
+    assert checkout.status == 303
+    assert api("GET", "/v1/billing/credits").json["balance_cents"] == 0
+    assert b"Paid $25.00" in send(server.url, "GET", checkout.headers["location"]).body
+    assert api("GET", "/v1/billing/credits").json["balance_cents"] == 2500
+    assert api("POST", "/v1/jobs", JOB, Idempotency_Key="k").status == 201
+    assert send(server.url, "POST", action.replace("2500", "2501")).status == 404
+    assert send(server.url, "GET", "/purchase/org_nobody").status == 404
 
 
 def test_low_balance_once(server: MockServer) -> None:
@@ -142,6 +199,7 @@ def test_credit_expires(server: MockServer) -> None:
     assert api("GET", "/v1/billing/credits").json["total_cents"] == 0
     kinds = [item["type"] for item in api("GET", "/v1/billing/transactions").json["data"]]
     assert kinds == ["expiration", "refund", "expiration", "deduction", "free_tier"]
+    assert events(api, "credits.expired")[0] == {"amount_cents": 50, "balance_cents": 0}
 
 
 def test_spent_credit_does_not_expire(hand: MockServer, by_hand: Caller) -> None:
@@ -164,6 +222,16 @@ def test_audit_trail(server: MockServer, api: Caller) -> None:
     key = api("POST", "/v1/api_keys", {"name": "ci"}).json["id"]
     api("POST", f"/v1/api_keys/{key}/rotate")
     api("POST", f"/v1/api_keys/{key}/revoke")
+    webhook = api("POST", "/v1/webhook_endpoints", {"url": "https://example.com/x"}).json["id"]
+    api("PATCH", f"/v1/webhook_endpoints/{webhook}", {"enabled": False})
+    api("POST", f"/v1/webhook_endpoints/{webhook}/rotate_secret")
+    api("DELETE", f"/v1/webhook_endpoints/{webhook}")
+    api("PATCH", "/v1/organization/settings", {"default_type": "feedback"})
+    send(
+        server.url,
+        "GET",
+        api("POST", "/v1/billing/credits/purchase", {"amount_cents": 1000}).json["checkout_url"],
+    )
 
     def types(query: str) -> list[str]:
         return [
@@ -174,6 +242,14 @@ def test_audit_trail(server: MockServer, api: Caller) -> None:
     assert types(f"job_id={job}")[0] == "job.completed"
     assert types("event_type=job.cancelled") == ["job.cancelled"]
     assert {"api_key.created", "api_key.rotated", "api_key.revoked", "submission.approved"} <= set(types(""))
+    assert types("")[:6] == [
+        "credits.purchased",
+        "settings.updated",
+        "webhook_endpoint.deleted",
+        "webhook_endpoint.secret_rotated",
+        "webhook_endpoint.updated",
+        "webhook_endpoint.created",
+    ]
     (created,) = api("GET", f"/v1/audit-events?job_id={other}&event_type=job.created").json["data"]
     assert created["actor"] == api("GET", "/v1/me").json["api_key_id"]
 
@@ -187,10 +263,26 @@ def test_rate_limit(server: MockServer, api: Caller) -> None:
     refused = api("GET", "/v1/me")
     assert (refused.status, refused.error["type"]) == (429, "rate_limit_exceeded")
     assert refused.headers["x-ratelimit-limit"] == "3"
-    assert 1 <= int(refused.headers["retry-after"]) <= 10
     assert Caller(server, server.create_key())("GET", "/v1/me").status == 200
     server.clock.advance(seconds=11)
     assert api("GET", "/v1/me").headers["x-ratelimit-remaining"] == "2"
+
+
+def test_standstill_hangs_nobody() -> None:
+    """At speed 0 a client whose window is spent gets its error without a wait, until the clock is advanced."""
+    with MockServer(speed=0, rate_limit=2) as server, server.client() as client:
+        client.me()
+        client.me()
+        start = time.monotonic()
+        with pytest.raises(RateLimitError, match="time stands still"):
+            client.me()
+        assert time.monotonic() - start < 5
+        assert len(server.requests) == 3
+        server.clock.advance(minutes=1)
+        client.me()
+        server.rate_limit = None
+        for _ in range(3):
+            client.me()
 
 
 def test_rate_limit_times_are_real() -> None:

@@ -65,6 +65,45 @@ def test_given_content(hand: MockServer, file: Any) -> None:
     assert file["original_filename"] == "../../etc/passwd"
 
 
+def test_simulated_annotations(server: MockServer, api: Caller) -> None:
+    """Of the simulated workers' pictures some name objects with a confidence, and few have no annotations."""
+    job = api.create_job(files_needed=60, price_per_file_cents=10)["id"]
+    server.clock.advance(hours=1)
+    shapes: list[str] = []
+    for file in api.files(job):
+        annotations = file["annotations"]
+        objects = annotations and annotations["objects"]
+        shapes.append("null" if objects is None else type(objects[0]).__name__)
+        if shapes[-1] == "dict":
+            assert all(isinstance(item["label"], str) and 0 < item["confidence"] <= 1 for item in objects)
+    assert shapes.count("null") in (2, 3)
+    assert shapes.count("str") > shapes.count("dict") > 10
+
+
+def test_withdraw(hand: MockServer, by_hand: Caller) -> None:
+    """A withdrawn file leaves the list, files_approved falls, its URLs end, and what was paid stays paid."""
+    job = by_hand.create_job(files_needed=3)["id"]
+    for _ in range(3):
+        hand.submit(job)
+        hand.clock.advance(seconds=15)
+    first, second, third = by_hand.files(job)
+    page = by_hand("GET", f"/v1/jobs/{job}/files?limit=1").json
+    hand.withdraw(second["id"])
+    done = by_hand.job(job)
+    assert (done["status"], done["files_approved"]) == ("completed", 2)
+    assert [file["id"] for file in by_hand.files(job)] == [first["id"], third["id"]]
+    rest = by_hand("GET", f"/v1/jobs/{job}/files?cursor={page['next_cursor']}").json["data"]
+    assert [file["id"] for file in rest] == [third["id"]]
+    assert by_hand("POST", f"/v1/files/{second['id']}/refresh_url").status == 404
+    assert download(hand, second["download_url"]).status == 404
+    assert by_hand("GET", f"/v1/submissions/{second['submission_id']}").json["file_url"] is None
+    assert by_hand("GET", "/v1/billing/credits").json["balance_cents"] == 100_000 - 150
+    assert by_hand("GET", "/v1/audit-events").json["data"][0]["event_type"] == "file.withdrawn"
+    for file_id in (second["id"], "file_nobody"):
+        with pytest.raises(ValueError, match="no approved file"):
+            hand.withdraw(file_id)
+
+
 def test_given_annotations(hand: MockServer, by_hand: Caller) -> None:
     """Annotations can be given, or left out."""
     job = by_hand.create_job()["id"]

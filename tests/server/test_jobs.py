@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -188,6 +189,29 @@ def test_too_small_for_simulated_workers(server: MockServer, api: Caller) -> Non
     server.clock.advance(days=1)
     assert api.job(job)["status"] == "open"
     assert set(statuses(api, job)) == {"rejected"}
+
+
+def test_place(hand: MockServer, by_hand: Caller) -> None:
+    """A submission tells where it was made and whether that fits, as set by hand; both are null by default."""
+    job = by_hand.create_job(files_needed=2)["id"]
+    hand.submit(job, latitude=48.1, longitude=11.5, location_verified=False)
+    hand.submit(job)
+    names = ("submission_latitude", "submission_longitude", "location_verified")
+    data = by_hand("GET", f"/v1/jobs/{job}/submissions").json["data"]
+    assert [tuple(item[name] for name in names) for item in data] == [(None,) * 3, (48.1, 11.5, False)]
+
+
+def test_flagged_once(hand: MockServer, by_hand: Caller) -> None:
+    """A job is flagged at its tenth rejected submission, and not again."""
+    job = by_hand.create_job(files_needed=30)["id"]
+    flagged: list[int] = []
+    for _ in range(22):
+        hand.submit(job, rating=1)
+        hand.clock.advance(seconds=15)
+        flagged.append(len(by_hand("GET", "/v1/webhook_events?type=job.flagged").json["data"]))
+    assert flagged == [0] * 9 + [1] * 13
+    (event,) = by_hand("GET", "/v1/webhook_events?type=job.flagged").json["data"]
+    assert (event["data"]["job_id"], event["data"]["status"]) == (job, "open")
 
 
 def test_max_workers(hand: MockServer, by_hand: Caller) -> None:
@@ -382,7 +406,7 @@ def test_list_filters(server: MockServer, api: Caller) -> None:
 
 
 def test_submission_lists(server: MockServer, api: Caller) -> None:
-    """Submissions are filtered by job, status, stars and date, 30 days back by default, and summed up."""
+    """Lists filter submissions by job, status, stars, and date, by default 30 days back; the summary has no default."""
     job = api.create_job(files_needed=10)["id"]
     other = api.create_job(files_needed=1)["id"]
     server.clock.advance(hours=1)
@@ -404,7 +428,11 @@ def test_submission_lists(server: MockServer, api: Caller) -> None:
     assert 0 < summary["approval_rate"] <= 1
     server.clock.advance(days=31)
     assert found("") == []
-    assert api("GET", "/v1/submissions/summary").json["approval_rate"] is None
+    assert api("GET", f"/v1/submissions/summary?job_id={job}").json == summary
+    assert api("GET", "/v1/submissions/summary").json["total"] == len(everything)
+    assert api("GET", f"/v1/submissions/summary?end_date={middle}").json["total"] == len(everything) - 5
+    now = datetime.fromtimestamp(server.clock.now(), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    assert api("GET", f"/v1/submissions/summary?start_date={now}").json["approval_rate"] is None
     assert len(found("start_date=2020-01-01")) == len(everything)
     assert api("GET", "/v1/submissions?job_id=job_nobody").status == 404
     assert api("GET", f"/v1/jobs/{job}/submissions?status=rejected").status == 200

@@ -160,9 +160,15 @@ def test_clock_runs_in_order() -> None:
 
 
 def test_clock_refuses() -> None:
-    """Time does not go back, and a speed is a number from zero on."""
+    """Time does not go back nor beyond the calendar, and a speed is a number from zero on."""
     with pytest.raises(ValueError, match="does not go back"):
         Clock().advance(seconds=-1)
+    with MockServer(speed=0) as server:
+        server.clock.advance(days=365 * 7000)
+        assert Caller(server, server.api_key).create_job()["created_at"].startswith("90")
+        with pytest.raises(ValueError, match="year 9990"):
+            server.clock.advance(days=365 * 1000)
+        assert Caller(server, server.api_key)("GET", "/v1/me").status == 200
     for speed in (-1.0, float("inf"), float("nan")):
         with pytest.raises(ValueError, match="speed"):
             MockServer(speed=speed)

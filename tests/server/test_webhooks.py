@@ -30,6 +30,16 @@ def finish_job(server: MockServer, api: Caller) -> str:
     return str(job)
 
 
+def test_every_type(hand: MockServer, by_hand: Caller, receiver: Receiver) -> None:
+    """An endpoint made without events gets every type, also one that nobody knows; with events, those alone."""
+    subscribe(by_hand, receiver.url)
+    subscribe(by_hand, receiver.url, events=["job.completed"])
+    hand.emit("job.paused", {"job_id": "job_1"})
+    hand.wait_idle()
+    assert [event["type"] for event in receiver.events] == ["job.paused"]
+    assert by_hand("GET", "/v1/webhook_events").json["data"][0]["data"] == {"job_id": "job_1"}
+
+
 def test_deliveries(hand: MockServer, by_hand: Caller, receiver: Receiver) -> None:
     """What happens is delivered in order, signed plainly over the raw body, with its id in a header."""
     endpoint = subscribe(by_hand, receiver.url)

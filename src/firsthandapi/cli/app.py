@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import sys
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, cast
 
@@ -160,12 +161,23 @@ app.command(rich_help_panel=_ACCOUNT)(account.transactions)
 app.command(rich_help_panel=_ACCOUNT)(account.audit)
 
 
+class _IdempotencyKeys(StrEnum):
+    ALL = "all"
+    JOBS = "jobs"
+
+
 @app.command("mock-server", rich_help_panel=_TOOLS)
 def mock_server(
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes any free port.")] = 8080,
     speed: Annotated[float, typer.Option(help="Virtual seconds a second.")] = 1.0,
     seed: Annotated[int, typer.Option(help="Decides what the simulated workers do.")] = 0,
     workers: Annotated[bool, typer.Option(help="Whether simulated workers work on jobs.")] = True,
+    idempotency_keys: Annotated[
+        _IdempotencyKeys,
+        typer.Option(
+            help="Which POSTs need an Idempotency-Key: all that the contract names, or POST /v1/jobs."
+        ),
+    ] = _IdempotencyKeys.ALL,
 ) -> None:
     """Serve the API on this machine until Ctrl-C, to try things out and for tests.
 
@@ -180,7 +192,9 @@ def mock_server(
     if not 0 <= speed < 10**9:  # nan is neither
         raise ConfigurationError("--speed must be a number of virtual seconds a second, 0 or more")
     try:
-        started = MockServer(port=port, speed=speed, seed=seed, workers=workers).start()
+        started = MockServer(
+            port=port, speed=speed, seed=seed, workers=workers, idempotency_keys=idempotency_keys.value
+        ).start()
     except OSError as error:
         raise ConfigurationError(
             f"--port {port} cannot be used: {error.strerror}; 0 takes a free one"

@@ -10,6 +10,7 @@ import random
 from typing import Any
 
 from ._media import palette
+from ._model import MadeUp
 
 _OBJECTS = [
     "mailbox",
@@ -36,11 +37,15 @@ _ACTIONS = ("walking", "talking", "pointing", "opening", "pouring", "turning")
 _MODEL = "firsthand-annotate-1"
 
 
-def annotate(content_type: str, seed: str) -> dict[str, Any]:
-    """Annotations of the kind that fits the file's type."""
+def annotate(content_type: str, seed: str, style: MadeUp = "made up") -> dict[str, Any]:
+    """Annotations of the kind that fits the file's type, a picture's objects with a confidence if asked."""
     chance = random.Random(f"{seed}:annotations")  # noqa: S311 - a seed is the point
     kind = content_type.partition("/")[0]
     made = {"image": _image, "audio": _audio, "video": _video}[kind](chance, seed)
+    if kind == "image" and style == "made up, with confidence":
+        made["objects"] = [
+            {"label": label, "confidence": round(chance.uniform(0.5, 1), 3)} for label in made["objects"]
+        ]
     return {"type": kind, **made, "annotation_model": _MODEL}
 
 

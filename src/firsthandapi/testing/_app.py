@@ -9,19 +9,20 @@ import json
 import math
 import re
 import time
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from functools import partial
-from typing import Any, cast
+from typing import Any, Literal, cast
 from urllib.parse import parse_qsl
 
 from pydantic import BaseModel, ValidationError
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from . import _schemas as schemas
@@ -29,15 +30,21 @@ from ._downloads import serve_file
 from ._endpoints import ANY_SCOPE, NO_KEY, OPERATIONS, Call, Json, Operation
 from ._errors import ApiError, invalid
 from ._faults import path_matches
-from ._model import Key
+from ._model import Account, Key
 from ._signing import Signer
 from ._text import new_id
-from ._world import DAY, World
+from ._world import DAY, PURCHASE_TIERS, World
+
+IdempotencyKeys = Literal["all", "jobs"]
 
 MAX_BODY = 1 << 20
 MAX_KEY = 255
 MAX_WAIT = 60
 _WINDOW = 60.0
+# Retry-After while time stands still: longer than clients wait within a call, so that they give up immediately.
+_STANDSTILL = 61
+MAX_STORED = 20_000
+MAX_STORED_BYTES = 32 << 20
 _PREFER_WAIT = re.compile(r'(?:^|[,;])\s*wait\s*=\s*"?([0-9]{1,9})"?\s*(?=$|[,;])', re.IGNORECASE)
 
 
@@ -84,6 +91,31 @@ def error_response(error: ApiError, request_id: str) -> Response:
     return Response(body, error.status, {"x-request-id": request_id, **error.headers}, "application/json")
 
 
+class Replays:
+    """The responses kept for idempotency keys: for a day, and no more than fit."""
+
+    def __init__(self) -> None:
+        self._stored: OrderedDict[tuple[str, str, str, str], _Stored] = OrderedDict()
+        self._bytes = 0
+
+    def get(self, slot: tuple[str, str, str, str], now: float) -> _Stored | None:
+        """What was answered under this key, if that is still known."""
+        stored = self._stored.get(slot)
+        return stored if stored is not None and now < stored.expires_at else None
+
+    def put(self, slot: tuple[str, str, str, str], stored: _Stored, now: float) -> None:
+        """Keep a response; the expired go, then the oldest."""
+        old = self._stored.pop(slot, None)
+        self._bytes += len(stored.body) - (len(old.body) if old else 0)
+        self._stored[slot] = stored
+        while (
+            len(self._stored) > MAX_STORED
+            or self._bytes > MAX_STORED_BYTES
+            or next(iter(self._stored.values())).expires_at <= now
+        ):
+            self._bytes -= len(self._stored.popitem(last=False)[1].body)
+
+
 class RateLimiter:
     """Fixed windows of virtual time from the first request; refused requests do not count."""
 
@@ -113,7 +145,8 @@ class App:
         self.deprecations: list[Deprecation] = []
         self._per_key = RateLimiter(_WINDOW)
         self._per_organization = RateLimiter(1)
-        self._stored: dict[tuple[str, str, str, str], _Stored] = {}
+        self.idempotency_keys: IdempotencyKeys = "all"
+        self._replays = Replays()
         self._document: bytes | None = None
         self.asgi = Starlette(
             routes=[*self._routes()],
@@ -129,6 +162,8 @@ class App:
             yield Route(path, partial(self._serve, operations), methods=[*operations])
         yield Route("/openapi.json", self._openapi, methods=["GET"])
         yield Route("/checkout/{id}", self._checkout, methods=["GET"])
+        yield Route("/purchase/{id}", self._purchase_page, methods=["GET"])
+        yield Route("/purchase/{id}/{cents}", self._purchase, methods=["POST"])
         yield Route("/files/{id}", self._download, methods=["GET", "HEAD"])
 
     # --- one request ------------------------------------------------------------------------------------
@@ -154,7 +189,7 @@ class App:
         if key is not None:
             self._limit(key, headers, now)
             self._authorize(operation, key)
-        idempotency_key = _idempotency_key(operation, request)
+        idempotency_key = self._idempotency_key(operation, request)
         query = _validate(operation.query, _query(request))
         body, parsed = None, None
         if operation.method in ("POST", "PATCH"):
@@ -196,8 +231,8 @@ class App:
         owner = "" if caller is None else f"{caller.account.organization.id} {caller.account.environment}"
         slot = (owner, operation.method, path, key)
         fingerprint = hashlib.sha256(json.dumps(parsed, sort_keys=True).encode()).hexdigest()
-        stored = self._stored.get(slot)
-        if stored is not None and call.at < stored.expires_at:
+        stored = self._replays.get(slot, call.at)
+        if stored is not None:
             if stored.fingerprint != fingerprint:
                 message = (
                     "This Idempotency-Key was used for another request. Use a new key for a new request."
@@ -207,7 +242,8 @@ class App:
             media_type = "application/json" if stored.body else None
             return Response(stored.body or None, stored.status, media_type=media_type)
         response = self._handle(operation, call)
-        self._stored[slot] = _Stored(fingerprint, response.status_code, bytes(response.body), call.at + DAY)
+        kept = _Stored(fingerprint, response.status_code, bytes(response.body), call.at + DAY)
+        self._replays.put(slot, kept, call.at)
         return response
 
     def _deprecated(self, request: Request, headers: dict[str, str], now: float) -> None:
@@ -243,13 +279,35 @@ class App:
             )
             if not fits:
                 allowed, left, ends, limit = False, 0, organization_ends, organization_limit
-        seconds = self.world.clock.real_seconds(ends - now)
         headers["x-ratelimit-limit"] = str(limit)
         headers["x-ratelimit-remaining"] = str(left)
-        headers["x-ratelimit-reset"] = str(math.ceil(time.time() + seconds))
+        if self.world.clock.speed:
+            seconds = self.world.clock.real_seconds(ends - now)
+            headers["x-ratelimit-reset"] = str(math.ceil(time.time() + seconds))
+            retry_after = max(1, math.ceil(seconds))
+            message = "Too many requests. Wait for Retry-After seconds."
+        else:
+            # The window never ends by itself: a client that waited for it would wait for nothing.
+            headers["x-ratelimit-reset"] = str(int(time.time()))
+            retry_after = _STANDSTILL
+            message = (
+                "Too many requests, and time stands still: advance the clock, or set rate_limit to None."
+            )
         if not allowed:
-            headers["retry-after"] = str(max(1, math.ceil(seconds)))
-            raise ApiError(429, "rate_limit_exceeded", "Too many requests. Wait for Retry-After seconds.")
+            headers["retry-after"] = str(retry_after)
+            raise ApiError(429, "rate_limit_exceeded", message)
+
+    def _idempotency_key(self, operation: Operation, request: Request) -> str | None:
+        if operation.method != "POST":
+            return None
+        key = request.headers.get("idempotency-key")
+        if not key and operation.needs_idempotency_key:
+            if self.idempotency_keys == "all" or operation.path == "/v1/jobs":
+                message = "this header is required here: send a unique string, such as a UUID"
+                raise invalid("Idempotency-Key", message)
+        elif key and len(key) > MAX_KEY:
+            raise invalid("Idempotency-Key", f"must be at most {MAX_KEY} characters")
+        return key or None
 
     def _authorize(self, operation: Operation, key: Key) -> None:
         if operation.scope != ANY_SCOPE and operation.scope not in key.scopes:
@@ -294,7 +352,34 @@ class App:
             cents = self.world.pay_checkout(request.path_params["id"], self.world.clock.now())
         if cents is None:
             raise HTTPException(404)
-        return HTMLResponse(f"<!doctype html><title>Paid</title><p>Paid ${cents / 100:.2f}. Thank you.</p>")
+        return _page("Paid", f"<p>Paid ${cents / 100:.2f}. You can close this page.</p>")
+
+    async def _purchase_page(self, request: Request) -> Response:
+        account = self._buyer(request)
+        with self.world.lock:
+            balance = account.book.available
+        forms = "".join(
+            f'<form method="post" action="/purchase/{account.organization.id}/{cents}">'
+            f"<button>Buy ${cents // 100}</button></form>"
+            for cents in PURCHASE_TIERS
+        )
+        return _page("Buy credits", f"<p>The balance is ${balance / 100:.2f}.</p>{forms}")
+
+    async def _purchase(self, request: Request) -> Response:
+        account = self._buyer(request)
+        cents = next((tier for tier in PURCHASE_TIERS if str(tier) == request.path_params["cents"]), None)
+        if cents is None:
+            raise HTTPException(404)
+        with self.world.lock:
+            checkout = self.world.start_purchase(account, cents, self.world.clock.now())
+        return RedirectResponse(f"/checkout/{checkout}", 303)
+
+    def _buyer(self, request: Request) -> Account:
+        with self.world.lock:
+            for organization in self.world.organizations:
+                if organization.id == request.path_params["id"]:
+                    return organization.accounts["live"]
+        raise HTTPException(404)
 
     async def _download(self, request: Request) -> Response:
         with self.world.lock:
@@ -311,6 +396,11 @@ class App:
         return error_response(refused, new_id("req_", time.time()))
 
 
+def _page(title: str, content: str) -> Response:
+    head = '<!doctype html><html lang="en"><meta charset="utf-8">'
+    return HTMLResponse(f"{head}<title>{title}</title><h1>{title}</h1>{content}")
+
+
 async def _until_gone(request: Request) -> None:
     while (await request.receive())["type"] != "http.disconnect":
         pass
@@ -324,17 +414,6 @@ async def _first_of(seconds: float, *waits: Awaitable[Any]) -> None:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-
-
-def _idempotency_key(operation: Operation, request: Request) -> str | None:
-    if operation.method != "POST":
-        return None
-    key = request.headers.get("idempotency-key")
-    if not key and operation.needs_idempotency_key:
-        raise invalid("Idempotency-Key", "this header is required here: send a unique string, such as a UUID")
-    if key and len(key) > MAX_KEY:
-        raise invalid("Idempotency-Key", f"must be at most {MAX_KEY} characters")
-    return key or None
 
 
 def _query(request: Request) -> dict[str, str]:

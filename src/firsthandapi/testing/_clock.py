@@ -15,6 +15,9 @@ __all__ = ["Clock"]
 
 Callback = Callable[[float], None]
 
+# The year 9991 begins: what happens before that expires within the calendar, which ends with 9999.
+_END = 253_118_390_400.0
+
 
 class Clock:
     """The server's clock. `speed` is virtual seconds a real second; at 0 time moves by `advance` alone."""
@@ -65,7 +68,7 @@ class Clock:
                 in sum.
 
         Raises:
-            ValueError: the sum is below 0.
+            ValueError: the sum is below 0, or leads beyond the year 9990.
         """
         step = timedelta(
             weeks=weeks, days=days, hours=hours, minutes=minutes, seconds=seconds, milliseconds=milliseconds
@@ -75,6 +78,8 @@ class Clock:
         with self._runner:
             start = self._flowing()
             target = start + step
+            if target > _END:
+                raise ValueError("time ends with the year 9990; advance by less")
             self._frozen = start
             try:
                 self._run_until(target)

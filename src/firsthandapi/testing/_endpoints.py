@@ -96,7 +96,7 @@ def create_job(call: Call) -> Json:
         None if deadline is None else parse_iso(deadline),
         call.key.id,
         call.at,
-        f"{call.base_url}/v1/billing/credits/purchase",
+        f"{call.base_url}/purchase/{call.account.organization.id}",
     )
     return show.job(job)
 
@@ -138,7 +138,7 @@ def list_files(call: Call) -> Json:
         f"files {job.id}",
         job.approved,
         lambda file: show.file(file, *call.url(file)),
-        lambda file: file.rating >= call.query.min_score,
+        lambda file: file.rating >= call.query.min_score and not file.withdrawn,
     )
 
 
@@ -165,13 +165,13 @@ def list_job_submissions(call: Call) -> Json:
     )
 
 
-def _in_range(call: Call) -> Callable[[Submission], bool]:
+def _in_range(call: Call, earliest: float) -> Callable[[Submission], bool]:
     query = call.query
     if query.job_id is not None:
         job = call.world.jobs.get(query.job_id)
         if job is None or job.account is not call.account:
             raise not_found("job")
-    start = _time(query.start_date, call.at - _MONTH)
+    start = _time(query.start_date, earliest)
     end = _time(query.end_date, float("inf"))
     return lambda submission: (
         start <= submission.submitted_at <= end and query.job_id in (None, submission.job.id)
@@ -179,7 +179,7 @@ def _in_range(call: Call) -> Callable[[Submission], bool]:
 
 
 def list_submissions(call: Call) -> Json:
-    query, in_range = call.query, _in_range(call)
+    query, in_range = call.query, _in_range(call, call.at - _MONTH)
     return call.page(
         "submissions",
         call.account.submissions,
@@ -193,7 +193,7 @@ def list_submissions(call: Call) -> Json:
 
 
 def summarize_submissions(call: Call) -> Json:
-    in_range = _in_range(call)
+    in_range = _in_range(call, float("-inf"))
     found = [submission for submission in call.account.submissions if in_range(submission)]
     by_status: dict[str, int] = dict.fromkeys(SUBMISSION_STATUSES, 0)
     for submission in found:
@@ -226,16 +226,24 @@ def create_key(call: Call) -> Json:
 
 
 def list_keys(call: Call) -> Json:
-    return call.page("api_keys", call.account.keys, show.key, lambda _key: True)
+    return call.page("api_keys", call.account.organization.keys, show.key, _manages(call))
+
+
+def _manages(call: Call) -> Callable[[Key], bool]:
+    """A live key manages all keys of its organization, a sandbox key those of the sandbox."""
+    return lambda key: not call.account.is_sandbox or key.account is call.account
+
+
+def _key(call: Call) -> Key:
+    return call.find("API key", [*filter(_manages(call), call.account.organization.keys)])
 
 
 def rotate_key(call: Call) -> Json:
-    key = call.find("API key", call.account.keys)
-    return show.key(call.world.rotate_key(key, call.key.id, call.at), secret=True)
+    return show.key(call.world.rotate_key(_key(call), call.key.id, call.at), secret=True)
 
 
 def revoke_key(call: Call) -> None:
-    call.world.revoke_key(call.find("API key", call.account.keys), call.key.id, call.at)
+    call.world.revoke_key(_key(call), call.key.id, call.at)
 
 
 def _check_webhook_url(url: str) -> None:
@@ -248,7 +256,13 @@ def create_webhook(call: Call) -> Json:
     _check_webhook_url(body.url)
     events = tuple(dict.fromkeys(body.events)) if body.events else None
     endpoint = call.world.create_endpoint(call.account, body.url, events, body.description, call.at)
+    _audit_webhook(call, endpoint, "created", {"url": endpoint.url})
     return show.endpoint(endpoint, secret=True)
+
+
+def _audit_webhook(call: Call, endpoint: Endpoint, what: str, data: Json) -> None:
+    data = {"webhook_endpoint_id": endpoint.id, **data}
+    call.world.audit(call.account, f"webhook_endpoint.{what}", call.at, call.key.id, data)
 
 
 def list_webhooks(call: Call) -> Json:
@@ -274,16 +288,20 @@ def update_webhook(call: Call) -> Json:
         changes["events"] = tuple(dict.fromkeys(changes["events"]))
     for name, value in changes.items():
         setattr(endpoint, name, value)
+    _audit_webhook(call, endpoint, "updated", {"changed": [*changes]})
     return show.endpoint(endpoint)
 
 
 def delete_webhook(call: Call) -> None:
-    _webhook(call).deleted = True
+    endpoint = _webhook(call)
+    endpoint.deleted = True
+    _audit_webhook(call, endpoint, "deleted", {})
 
 
 def rotate_webhook_secret(call: Call) -> Json:
     endpoint = _webhook(call)
     endpoint.secret = new_secret("whsec_")
+    _audit_webhook(call, endpoint, "secret_rotated", {})
     return show.endpoint(endpoint, secret=True)
 
 
@@ -327,7 +345,9 @@ def get_settings(call: Call) -> Json:
 
 
 def update_settings(call: Call) -> Json:
-    call.account.settings.update(call.body.model_dump(exclude_unset=True))
+    changes = call.body.model_dump(exclude_unset=True)
+    call.account.settings.update(changes)
+    call.world.audit(call.account, "settings.updated", call.at, call.key.id, {"changes": changes})
     call.world.auto_top_up(call.account, call.at)
     return show.settings(call.account)
 

@@ -97,11 +97,15 @@ class Book:
         self.spent += amount
         self.updated_at = at
 
-    def refund(self, escrow: Escrow, at: float, description: str) -> int:
-        """Give back what is left in escrow, to the lots it came from; what has expired since expires now."""
+    def refund(self, escrow: Escrow, at: float, description: str) -> tuple[int, int]:
+        """Return the rest of an escrow to the lots it came from; a lot past its date expires on arrival.
+
+        The result is the amount refunded, and how much of it expired.
+        """
         amount = rest = escrow.held
+        expired = 0
         if not amount:
-            return 0
+            return 0, 0
         escrow.refunded += amount
         self.held -= amount
         self._move("refund", amount, at, description)
@@ -112,9 +116,9 @@ class Book:
                 self.lots.append(lot)
             lot.remaining += back
             if lot.expires_at is not None and lot.expires_at <= at:
-                self.expire(lot, at)
+                expired += self.expire(lot, at)
         self.lots.sort(key=lambda lot: float("inf") if lot.expires_at is None else lot.expires_at)
-        return amount
+        return amount, expired
 
     def expire(self, lot: Lot, at: float) -> int:
         """Take away what is left of a lot whose time has come."""

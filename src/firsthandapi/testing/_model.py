@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import random
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -35,6 +36,7 @@ WEBHOOK_EVENTS = (
     "credits.expired",
     "credits.expiring_soon",
 )
+MadeUp = Literal["made up", "made up, with confidence"]
 SUBMISSION_STATUSES = ("pending_score", "approved", "rejected", "retry_pending")
 TERMINAL = ("completed", "cancelled")
 
@@ -48,16 +50,16 @@ class Organization:
     email: str
     job_limit: int | None  # open jobs a free-tier organization may have
     accounts: dict[str, Account] = field(default_factory=dict[str, "Account"])
+    keys: list[Key] = field(default_factory=list["Key"])  # of both environments
 
 
 @dataclass(slots=True, eq=False)
 class Account:
-    """An organization in one environment: `live` and `test` see nothing of each other."""
+    """An organization in one environment. Only its keys are known to the other one."""
 
     organization: Organization
     environment: str
     book: Book = field(default_factory=Book)
-    keys: list[Key] = field(default_factory=list["Key"])
     jobs: list[Job] = field(default_factory=list["Job"])
     submissions: list[Submission] = field(default_factory=list["Submission"])
     endpoints: list[Endpoint] = field(default_factory=list["Endpoint"])
@@ -106,7 +108,10 @@ class Job:
     buyer_feedback: str | None = None
     pending: int = 0  # files whose submission is not decided yet: each takes a slot
     arrivals: int = 0
-    workers: list[str] = field(default_factory=list[str])
+    workers: dict[str, None] = field(default_factory=dict[str, None])  # in order of arrival
+    simulated_files: int = 0
+    rejections: int = 0
+    withdrawn: int = 0
     submissions: list[Submission] = field(default_factory=list["Submission"])
     approved: list[File] = field(default_factory=list["File"])
     listeners: list[Callable[[], None]] = field(default_factory=list[Callable[[], None]])
@@ -125,6 +130,11 @@ class Job:
     def free_slots(self) -> int:
         """How many more files workers may bring now."""
         return self.files_needed - len(self.approved) - self.pending
+
+    @property
+    def files_approved(self) -> int:
+        """The approved files that were not withdrawn."""
+        return len(self.approved) - self.withdrawn
 
     @property
     def is_terminal(self) -> bool:
@@ -148,6 +158,16 @@ class Submission:
     reasoning: str | None = None
     dimensions: dict[str, int] | None = None
     scored_at: float | None = None
+    place: Place | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a submission was made, and whether that is inside the job's area."""
+
+    latitude: float | None
+    longitude: float | None
+    verified: bool | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +196,8 @@ class File:
     given_size: tuple[int | None, int | None] = (None, None)
     wanted_rating: int = 4
     rating: int | None = None
-    annotations: dict[str, Any] | Literal["made up"] | None = "made up"
+    annotations: dict[str, Any] | MadeUp | None = "made up"
+    withdrawn: bool = False
     submission: Submission = field(init=False)
     _facts: Facts | None = None
 
@@ -221,7 +242,7 @@ class Endpoint:
     id: str
     account: Account
     url: str
-    events: tuple[str, ...]
+    events: tuple[str, ...] | None  # None: every type, known or not
     description: str | None
     secret: str
     created_at: float
@@ -230,8 +251,12 @@ class Endpoint:
 
     @property
     def is_active(self) -> bool:
-        """It gets what it subscribed to."""
+        """Neither disabled nor deleted."""
         return self.enabled and not self.deleted
+
+    def wants(self, event_type: str) -> bool:
+        """Whether the endpoint gets events of this type now."""
+        return self.is_active and (self.events is None or event_type in self.events)
 
 
 @dataclass(slots=True, eq=False)
@@ -241,9 +266,8 @@ class Event:
     id: str
     account: Account
     type: str
-    envelope: dict[str, Any]
     body: bytes
-    deliveries: list[Delivery] = field(default_factory=list["Delivery"])
+    deliveries: deque[Delivery] = field(default_factory=lambda: deque["Delivery"](maxlen=100))
 
 
 @dataclass(frozen=True, slots=True)

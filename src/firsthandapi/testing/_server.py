@@ -8,13 +8,13 @@ from datetime import datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 
-from ._app import App, Deprecation
+from ._app import App, Deprecation, IdempotencyKeys
 from ._clock import Clock
 from ._deliveries import Sender, SignatureStyle
 from ._faults import Faults
 from ._front import Front
 from ._http import HttpServer
-from ._model import SCOPES, Account, Attempt, Delivery, File, Job, Submission, as_list
+from ._model import SCOPES, Account, Attempt, Delivery, File, Job, Place, Submission, as_list
 from ._requests import ReceivedRequest
 from ._world import World
 
@@ -86,17 +86,34 @@ class MockServer:
         speed: virtual seconds a real second; at 0 time moves by `clock.advance` alone.
         workers: whether simulated workers do the jobs; without them only `submit` does.
         port: the port to listen on; 0 takes a free one.
+        rate_limit: requests per key in 60 virtual seconds; None for no limits at all. At speed 0 a spent window
+            ends only with `clock.advance`, and requests beyond it are refused immediately.
+        idempotency_keys: which POSTs need an Idempotency-Key: `all` that the contract names, or `jobs`, which is
+            POST /v1/jobs alone, as 0.1.0 of this package has it.
 
     Attributes:
         clock: `clock.advance(days=7)` moves time on, `clock.now()` tells it.
         faults: `faults.add(…)` makes things go wrong.
     """
 
-    def __init__(self, *, seed: int = 0, speed: float = 1.0, workers: bool = True, port: int = 0) -> None:
+    def __init__(
+        self,
+        *,
+        seed: int = 0,
+        speed: float = 1.0,
+        workers: bool = True,
+        port: int = 0,
+        rate_limit: int | None = 100,
+        idempotency_keys: IdempotencyKeys = "all",
+    ) -> None:
+        if idempotency_keys not in ("all", "jobs"):
+            raise ValueError(f"idempotency_keys is 'all' or 'jobs', not {idempotency_keys!r}")
         self.clock = Clock(speed)
         self.faults = Faults()
         self._world = World(self.clock, seed=seed, workers=workers)
         self._app = App(self._world, lambda: self.url)
+        self._app.rate_limit = rate_limit
+        self._app.idempotency_keys = idempotency_keys
         self._front = Front(self._app, self.faults)
         self._sender = Sender(self._report)
         self._world.send = self._sender.send
@@ -240,6 +257,9 @@ class MockServer:
         width: int | None = None,
         height: int | None = None,
         worker_id: str | None = None,
+        latitude: float | None = None,
+        longitude: float | None = None,
+        location_verified: bool | None = None,
         retry_of: str | None = None,
     ) -> SubmittedWork:
         """A worker driven by hand brings files to a job; they are scored 5 to 15 virtual seconds later.
@@ -254,6 +274,8 @@ class MockServer:
             annotations: these, or None for none, instead of plausible ones.
             width, height: measures of given `content`, for the job's `min_width` and `min_height`.
             worker_id: who brings it; a new worker when left out.
+            latitude, longitude: where it was captured, in degrees: `submission_latitude` and `_longitude`.
+            location_verified: whether that is inside the job's `location`; nothing is computed.
             retry_of: the submission with two stars that this is the second attempt of.
 
         Returns:
@@ -281,12 +303,31 @@ class MockServer:
                     strict=True,
                 )
             ]
+            place = Place(latitude, longitude, location_verified)
             if retry_of is None:
-                submission = self._world.submit(job, made, at, by_hand=True, worker=worker_id)
+                submission = self._world.submit(job, made, at, by_hand=True, worker=worker_id, place=place)
             else:
                 submission = self._submission(retry_of, job)
-                self._world.resubmit(submission, made, at)
+                self._world.resubmit(submission, made, at, place)
         return SubmittedWork(submission.id, tuple(file.id for file in made))
+
+    def withdraw(self, file_id: str) -> None:
+        """Withdraw an approved file, as a worker who takes back consent does.
+
+        The file list no longer shows it, its URLs end, and the job's `files_approved` falls by one. What was paid
+        for it stays paid, and no other file replaces it.
+
+        Args:
+            file_id: the file.
+
+        Raises:
+            ValueError: no such file is approved, or it was withdrawn before.
+        """
+        with self._world.lock:
+            file = self._world.files.get(file_id)
+            if file is None:
+                raise ValueError(f"no approved file {file_id!r}, or it was withdrawn before")
+            self._world.withdraw(file, self.clock.now())
 
     def emit(self, event_type: str, data: dict[str, Any], *, environment: str = "live") -> str:
         """Emit a webhook event to the endpoints of the server's own organization.

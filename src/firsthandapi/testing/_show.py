@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import random
 from typing import Any
 
 from ._annotations import annotate
 from ._ledger import Book, Transaction
-from ._model import Account, AuditEvent, Endpoint, Event, File, Job, Key, Submission
+from ._model import WEBHOOK_EVENTS, Account, AuditEvent, Endpoint, Event, File, Job, Key, Submission
 from ._text import iso, iso_or_none, mask
 
 _DEVICES = (("iPhone 15", "iOS 18.1"), ("Pixel 8", "Android 15"), ("Galaxy S24", "Android 14"))
@@ -22,7 +23,7 @@ def job(job: Job) -> dict[str, Any]:
         "status": job.status,
         **job.fields,
         "deadline": iso_or_none(job.deadline),
-        "files_approved": len(job.approved),
+        "files_approved": job.files_approved,
         "total_cost_cents": job.files_needed * job.price,
         "buyer_rating": job.buyer_rating,
         "buyer_feedback": job.buyer_feedback,
@@ -40,8 +41,8 @@ def file(file: File, url: str, url_expires_at: float) -> dict[str, Any]:
     chance = random.Random(file.seed)  # noqa: S311 - a seed is the point
     model, system = chance.choice(_DEVICES)
     annotations = file.annotations
-    if annotations == "made up":
-        annotations = annotate(file.content_type, file.seed)
+    if isinstance(annotations, str):
+        annotations = annotate(file.content_type, file.seed, annotations)
     return {
         "object": "file",
         "id": file.id,
@@ -69,6 +70,7 @@ def file(file: File, url: str, url_expires_at: float) -> dict[str, Any]:
 def submission(submission: Submission, url: str | None) -> dict[str, Any]:
     """A Submission; `url` is where its first approved file lies."""
     first = submission.files[0]
+    place = submission.place
     return {
         "object": "submission",
         "id": submission.id,
@@ -85,9 +87,9 @@ def submission(submission: Submission, url: str | None) -> dict[str, Any]:
         "size_bytes": first.facts().size,
         "submitted_at": iso(submission.submitted_at),
         "scored_at": iso_or_none(submission.scored_at),
-        "submission_latitude": None,
-        "submission_longitude": None,
-        "location_verified": None,
+        "submission_latitude": place and place.latitude,
+        "submission_longitude": place and place.longitude,
+        "location_verified": place and place.verified,
     }
 
 
@@ -142,7 +144,7 @@ def endpoint(endpoint: Endpoint, *, secret: bool = False) -> dict[str, Any]:
         "object": "webhook_endpoint",
         "id": endpoint.id,
         "url": endpoint.url,
-        "events": list(endpoint.events),
+        "events": list(WEBHOOK_EVENTS if endpoint.events is None else endpoint.events),
         "description": endpoint.description,
         "enabled": endpoint.enabled,
         "created_at": iso(endpoint.created_at),
@@ -160,7 +162,7 @@ def event(event: Event) -> dict[str, Any]:
         }
         for delivery in event.deliveries
     ]
-    return {**event.envelope, "deliveries": deliveries}
+    return {**json.loads(event.body), "deliveries": deliveries}
 
 
 def key(key: Key, *, secret: bool = False) -> dict[str, Any]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import random
 import threading
+from collections import OrderedDict, deque
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -15,7 +17,6 @@ from ._errors import ApiError, conflict, invalid
 from ._ledger import Escrow, Lot
 from ._model import (
     SCOPES,
-    WEBHOOK_EVENTS,
     Account,
     Attempt,
     AuditEvent,
@@ -26,6 +27,7 @@ from ._model import (
     Job,
     Key,
     Organization,
+    Place,
     Submission,
 )
 from ._text import iso, new_id, new_secret
@@ -38,6 +40,13 @@ OWN_CENTS = 100_000
 YEAR = 365 * 86400.0
 DAY = 86400.0
 RETRY_DELAYS = (60.0, 300.0, 1800.0, 7200.0, 28800.0)
+# How much is kept of what requests alone can pile up.
+MAX_DELIVERIES = 10_000
+MAX_CHECKOUTS = 10_000
+# A job is flagged, once, when this many of its submissions were rejected.
+FLAGGED_AT = 10
+# Of a job's simulated files, every third has objects with a confidence, every twentieth no annotations.
+_WITH_CONFIDENCE, _WITHOUT_ANNOTATIONS = 3, 20
 API_VERSION = "v1"
 _SETTINGS: dict[str, Any] = {
     "auto_top_up_enabled": False,
@@ -55,6 +64,15 @@ _REASONS = {
 }
 
 
+@dataclass(slots=True)
+class Checkout:
+    """A purchase that waits for its page to be opened."""
+
+    account: Account
+    cents: int
+    is_paid: bool = False
+
+
 class World:
     """The whole state of one server."""
 
@@ -70,9 +88,8 @@ class World:
         self.submissions: dict[str, Submission] = {}
         self.files: dict[str, File] = {}
         self.events: dict[str, Event] = {}
-        self.checkouts: dict[str, tuple[Account, int]] = {}
-        self.paid_checkouts: set[str] = set()
-        self.deliveries: list[Delivery] = []
+        self.checkouts: OrderedDict[str, Checkout] = OrderedDict()
+        self.deliveries: deque[Delivery] = deque(maxlen=MAX_DELIVERIES)
 
     def later(self, when: float, action: Callable[[float], object]) -> None:
         """Do `action` at a virtual time, under the lock."""
@@ -104,9 +121,9 @@ class World:
     def create_key(self, account: Account, name: str, scopes: tuple[str, ...], actor: str, at: float) -> Key:
         """A new API key."""
         key = Key(new_id("key_", at), account, new_secret(f"fh_{account.environment}_"), name, scopes, at)
-        account.keys.append(key)
+        account.organization.keys.append(key)
         self.keys[key.secret] = key
-        self.audit(account, "api_key.created", at, actor, {"api_key_id": key.id, "name": name})
+        self._audit_key("api_key.created", key, actor, at, {"name": name})
         return key
 
     def authenticate(self, secret: str, at: float) -> Key | None:
@@ -127,15 +144,20 @@ class World:
             raise conflict("This key is revoked, or has been rotated already.")
         key.expires_at = at + DAY
         fresh = self.create_key(key.account, key.name, key.scopes, actor, at)
-        data = {"api_key_id": fresh.id, "rotated_from": key.id}
-        self.audit(key.account, "api_key.rotated", at, actor, data)
+        self._audit_key("api_key.rotated", fresh, actor, at, {"rotated_from": key.id})
         return fresh
 
     def revoke_key(self, key: Key, actor: str, at: float) -> None:
         """Make a key useless; doing it again changes nothing."""
         if key.revoked_at is None:
             key.revoked_at = at
-            self.audit(key.account, "api_key.revoked", at, actor, {"api_key_id": key.id})
+            self._audit_key("api_key.revoked", key, actor, at, {})
+
+    def _audit_key(self, type: str, key: Key, actor: str, at: float, data: dict[str, Any]) -> None:
+        # A live key manages the sandbox's keys too: both trails show it.
+        acting = next((each for each in key.account.organization.keys if each.id == actor), key)
+        for account in dict.fromkeys((key.account, acting.account)):
+            self.audit(account, type, at, actor, {"api_key_id": key.id, **data})
 
     # --- money ------------------------------------------------------------------------------------------
 
@@ -148,7 +170,9 @@ class World:
     def start_purchase(self, account: Account, cents: int, at: float) -> str:
         """An unpaid checkout."""
         checkout = new_id("cs_", at)
-        self.checkouts[checkout] = (account, cents)
+        self.checkouts[checkout] = Checkout(account, cents)
+        if len(self.checkouts) > MAX_CHECKOUTS:
+            self.checkouts.popitem(last=False)
         return checkout
 
     def pay_checkout(self, checkout: str, at: float) -> int | None:
@@ -156,11 +180,10 @@ class World:
         found = self.checkouts.get(checkout)
         if found is None:
             return None
-        account, cents = found
-        if checkout not in self.paid_checkouts:
-            self.paid_checkouts.add(checkout)
-            self._purchase(account, cents, at, "Credit purchase", "credits.purchased")
-        return cents
+        if not found.is_paid:
+            found.is_paid = True
+            self._purchase(found.account, found.cents, at, "Credit purchase", "credits.purchased")
+        return found.cents
 
     def auto_top_up(self, account: Account, at: float) -> None:
         """Buy credit if the settings say so and the balance asks for it."""
@@ -176,7 +199,9 @@ class World:
         account.book.credit("purchase", cents, at, description, None)
         if not account.is_sandbox:
             account.organization.job_limit = None  # who has paid is not on the free tier
-        self.emit(account, event, {"amount_cents": cents, "balance_cents": account.book.available}, at)
+        data = {"amount_cents": cents, "balance_cents": account.book.available}
+        self.audit(account, event, at, "system", data)
+        self.emit(account, event, data, at)
 
     def _expiring_soon(self, account: Account, lot: Lot, at: float) -> None:
         if lot.remaining:
@@ -186,9 +211,12 @@ class World:
     def _expire(self, account: Account, lot: Lot, at: float) -> None:
         before = account.book.available
         if amount := account.book.expire(lot, at):
-            data = {"amount_cents": amount, "balance_cents": account.book.available}
-            self.emit(account, "credits.expired", data, at)
+            self._expired(account, amount, at)
             self._spent_down(account, before, at)
+
+    def _expired(self, account: Account, amount: int, at: float) -> None:
+        data = {"amount_cents": amount, "balance_cents": account.book.available}
+        self.emit(account, "credits.expired", data, at)
 
     def _spent_down(self, account: Account, before: int, at: float) -> None:
         threshold = account.settings["auto_top_up_threshold_cents"]
@@ -250,11 +278,13 @@ class World:
                 self._reject(submission, "The job was cancelled.", at)
         job.pending = 0
         job.cancelled_at = at
-        refunded = job.account.book.refund(job.escrow, at, f"Refund of {job.id}")
+        refunded, expired = job.account.book.refund(job.escrow, at, f"Refund of {job.id}")
         self.audit(job.account, "job.cancelled", at, actor, {"refunded_cents": refunded}, job)
         self._set_status(job, "cancelled", at)
         data = {**_show.job(job), "job_id": job.id, "refunded_cents": refunded}
         self.emit(job.account, "job.cancelled", data, at)
+        if expired:
+            self._expired(job.account, expired, at)
 
     def rate_job(self, job: Job, rating: int, feedback: str | None, at: float) -> None:
         """The buyer's opinion of a completed job; a later one replaces it."""
@@ -307,7 +337,14 @@ class World:
     # --- submissions ------------------------------------------------------------------------------------
 
     def submit(
-        self, job: Job, files: list[File], at: float, *, by_hand: bool, worker: str | None = None
+        self,
+        job: Job,
+        files: list[File],
+        at: float,
+        *,
+        by_hand: bool,
+        worker: str | None = None,
+        place: Place | None = None,
     ) -> Submission:
         """A worker brings files: they take their slots until they are scored."""
         if job.is_terminal:
@@ -316,7 +353,8 @@ class World:
             raise ValueError(f"{job.id} has {job.free_slots} free slots, not {len(files)}")
         if not 1 <= len(files) <= job.fields["files_per_submission"]:
             raise ValueError(f"{job.id} takes 1 to {job.fields['files_per_submission']} files a submission")
-        submission = Submission(new_id("sub_", at), job, self._worker(job, worker, at), at, files, by_hand)
+        worker = self._worker(job, worker, at)
+        submission = Submission(new_id("sub_", at), job, worker, at, files, by_hand, place=place)
         job.submissions.append(submission)
         job.account.submissions.append(submission)
         self.submissions[submission.id] = submission
@@ -324,7 +362,9 @@ class World:
         self._take_in(submission, at)
         return submission
 
-    def resubmit(self, submission: Submission, files: list[File], at: float) -> None:
+    def resubmit(
+        self, submission: Submission, files: list[File], at: float, place: Place | None = None
+    ) -> None:
         """The one retry after two stars, with better files."""
         if submission.status != "retry_pending":
             raise ValueError(f"{submission.id} is {submission.status}: there is nothing to retry")
@@ -334,6 +374,7 @@ class World:
             job.pending -= len(files) - len(submission.files)
             raise ValueError(f"{job.id} has no slots for {len(files)} files")
         submission.files = files
+        submission.place = place
         submission.attempt = 2
         submission.status = "pending_score"
         submission.submitted_at = at
@@ -400,6 +441,7 @@ class World:
             self.emit(account, "submission.approved", data, at)
         else:
             self._reject(submission, submission.reasoning, at, scored=True)
+            self._flag(job, at)
         self._refresh_status(job, at)
         self._replace(job, len(submission.files) - len(good), at)
 
@@ -410,6 +452,22 @@ class World:
         job.updated_at = at
         if not job.account.is_sandbox:
             job.account.book.pay(job.escrow, job.price, at)
+
+    def withdraw(self, file: File, at: float) -> None:
+        """Take an approved file away from its buyer; what was paid for it stays paid."""
+        job = file.submission.job
+        del self.files[file.id]
+        file.withdrawn = True
+        job.withdrawn += 1
+        job.updated_at = at
+        data = {"file_id": file.id, "submission_id": file.submission.id}
+        self.audit(job.account, "file.withdrawn", at, "system", data, job)
+
+    def _flag(self, job: Job, at: float) -> None:
+        job.rejections += 1
+        if job.rejections == FLAGGED_AT:
+            reason = f"{FLAGGED_AT} submissions were rejected: the description may be unclear."
+            self.emit(job.account, "job.flagged", {**_show.job(job), "job_id": job.id, "reason": reason}, at)
 
     def _take_in(self, submission: Submission, at: float) -> None:
         job = submission.job
@@ -442,12 +500,12 @@ class World:
         limit: int | None = job.fields.get("max_workers")
         if worker is None:
             if limit is not None and len(job.workers) >= limit:
-                return job.workers[len(job.submissions) % limit]
+                return [*job.workers][len(job.submissions) % limit]
             worker = new_id("wkr_", at)
         if worker not in job.workers:
             if limit is not None and len(job.workers) >= limit:
                 raise ValueError(f"{job.id} takes {limit} workers, and has them")
-            job.workers.append(worker)
+            job.workers[worker] = None
         return worker
 
     # --- simulated workers ------------------------------------------------------------------------------
@@ -482,7 +540,13 @@ class World:
 
     def _simulated_file(self, job: Job, at: float, rating: int, content_type: str | None = None) -> File:
         formats = job.fields["accepted_formats"]
-        return self.new_file(job, content_type or job.chance.choice(formats), at, rating, None)
+        file = self.new_file(job, content_type or job.chance.choice(formats), at, rating, None)
+        job.simulated_files += 1
+        if job.simulated_files % _WITHOUT_ANNOTATIONS == 0:
+            file.annotations = None
+        elif job.simulated_files % _WITH_CONFIDENCE == 0:
+            file.annotations = "made up, with confidence"
+        return file
 
     # --- audit trail and webhooks -----------------------------------------------------------------------
 
@@ -496,10 +560,8 @@ class World:
     def create_endpoint(
         self, account: Account, url: str, events: tuple[str, ...] | None, description: str | None, at: float
     ) -> Endpoint:
-        """A new webhook endpoint; without `events` it gets them all."""
-        endpoint = Endpoint(
-            new_id("we_", at), account, url, events or WEBHOOK_EVENTS, description, new_secret("whsec_"), at
-        )
+        """A new webhook endpoint; without `events` it gets them all, unknown types as well."""
+        endpoint = Endpoint(new_id("we_", at), account, url, events, description, new_secret("whsec_"), at)
         account.endpoints.append(endpoint)
         return endpoint
 
@@ -515,7 +577,7 @@ class World:
             "data": data,
         }
         body = json.dumps(envelope, separators=(",", ":")).encode()
-        event = Event(event_id, account, type, envelope, body)
+        event = Event(event_id, account, type, body)
         account.events.append(event)
         self.events[event.id] = event
         self.dispatch(event, at)
@@ -524,7 +586,7 @@ class World:
     def dispatch(self, event: Event, at: float) -> None:
         """Start a delivery of the event to each of its subscribers: the first attempt is at once."""
         for endpoint in event.account.endpoints:
-            if endpoint.is_active and event.type in endpoint.events:
+            if endpoint.wants(event.type):
                 delivery = Delivery(event, endpoint)
                 event.deliveries.append(delivery)
                 self.deliveries.append(delivery)
