@@ -22,6 +22,7 @@ from pydantic import ValidationError
 from firsthandapi import types
 from firsthandapi._core.decode import decode
 from firsthandapi._core.response import ApiResponse
+from firsthandapi._masking import Secret
 from firsthandapi.types import _base
 
 RESPONSE = ApiResponse(200, ((b"x-request-id", b"req_1"),))
@@ -29,7 +30,7 @@ URL = "https://s3.amazonaws.com/bucket/key.jpg?X-Amz-Signature=0123456789abcdef"
 
 
 def read(model: Any, **fields: Any) -> Any:
-    return decode(model, json.dumps(fields).encode(), RESPONSE)
+    return decode(model, Secret(json.dumps(fields).encode()), RESPONSE)
 
 
 def event(type: str, data: Any) -> Any:

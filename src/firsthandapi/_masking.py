@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
 
 # No word boundary stands before any of these: text runs together with what surrounds it. Every repetition
 # begins at a literal, so that a hostile text costs no more than its length.
@@ -35,3 +38,35 @@ def mask_key(key: str) -> str:
     """An API key or webhook secret as shown to people: its meaningful prefix and nothing else."""
     match = _KEY.match(key)
     return f"{match[1]}…" if match else "…"
+
+
+class Secret(Generic[T]):
+    """A key, a signed URL, or a body that may contain one, behind a repr that does not show it.
+
+    Error trackers, `pytest -l`, and rich tracebacks show the local variables of every frame that an exception
+    leaves. So a secret travels as a `Secret`, and `reveal()` is called where the value is used, never assigned.
+    It is no `str`: a tracker would show that as it is.
+    """
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: T) -> None:
+        self._value = value
+
+    def reveal(self) -> T:
+        """The value itself. Do not keep it in a local variable."""
+        return self._value
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and self._value == other._value  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]
+
+    def __hash__(self) -> int:
+        return hash(self._value)
+
+    def __repr__(self) -> str:
+        return mask_key(self._value) if isinstance(self._value, str) else "…"
+
+
+def secret_or_none(value: T | None) -> Secret[T] | None:
+    """`value` as a `Secret`; None stays None."""
+    return None if value is None else Secret(value)

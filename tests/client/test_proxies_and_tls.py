@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from firsthandapi import _tls
+from firsthandapi._masking import Secret
 from firsthandapi.errors import ConfigurationError, FirstHandConnectionError
 from firsthandapi.testing import MockServer
 
@@ -290,7 +291,7 @@ def test_socks_with_its_package(connect: Connect, monkeypatch: pytest.MonkeyPatc
         module.httpcore, name, lambda url, **options: made.append((url, options)), raising=False
     )
     monkeypatch.setattr(module, "find_spec", lambda name: object())
-    module.proxy_pool("socks5://anna:pw@p.example", None, None)
+    module.proxy_pool(Secret("socks5://anna:pw@p.example"), None, None)
     ((url, options),) = made
     assert (url.scheme, url.host, url.port) == (b"socks5", b"p.example", 1080)
     assert options["proxy_auth"] == ("anna", "pw")

@@ -20,6 +20,7 @@ from firsthandapi._core.config import (
     resolve_base_url,
 )
 from firsthandapi._core.given import NOT_GIVEN, given_or
+from firsthandapi._masking import Secret, secret_or_none
 from firsthandapi.errors import ConfigurationError
 
 GOOD: dict[str, Any] = {
@@ -36,19 +37,19 @@ GOOD: dict[str, Any] = {
 
 def test_the_key_comes_from_the_argument_then_the_environment() -> None:
     """First match wins: the argument, then the variable."""
-    environ = {"FIRSTHAND_API_KEY": "fh_live_env"}
-    assert resolve_api_key("fh_live_arg", environ) == "fh_live_arg"
-    assert resolve_api_key(None, environ) == "fh_live_env"
+    variable = Secret("fh_live_env")
+    assert resolve_api_key(Secret("fh_live_arg"), variable).reveal() == "fh_live_arg"
+    assert resolve_api_key(None, variable).reveal() == "fh_live_env"
 
 
 @pytest.mark.parametrize(
-    ("key", "environ"),
-    [(None, {}), ("", {"FIRSTHAND_API_KEY": "fh_live_env"}), (None, {"FIRSTHAND_API_KEY": ""})],
+    ("key", "variable"),
+    [(None, None), (Secret(""), Secret("fh_live_env")), (None, Secret(""))],
 )
-def test_no_key(key: str | None, environ: dict[str, str]) -> None:
+def test_no_key(key: Secret[str] | None, variable: Secret[str] | None) -> None:
     """Without a key the error names both ways to give one; an empty argument is not filled from elsewhere."""
     with pytest.raises(ConfigurationError, match=r"api_key=.*FIRSTHAND_API_KEY"):
-        resolve_api_key(key, environ)
+        resolve_api_key(key, variable)
 
 
 @pytest.mark.parametrize(
@@ -57,11 +58,11 @@ def test_no_key(key: str | None, environ: dict[str, str]) -> None:
 def test_keys_that_no_header_takes(key: Any) -> None:
     """A key with what no key has is refused by the name of its source, and never shown."""
     with pytest.raises(ConfigurationError, match=r"^api_key is not") as caught:
-        resolve_api_key(key, {})
+        resolve_api_key(Secret(key), None)
     assert "fh_live_a" not in str(caught.value)
     if isinstance(key, str):
         with pytest.raises(ConfigurationError, match=r"^FIRSTHAND_API_KEY is not"):
-            resolve_api_key(None, {"FIRSTHAND_API_KEY": key})
+            resolve_api_key(None, Secret(key))
 
 
 @pytest.mark.parametrize(
@@ -82,7 +83,9 @@ def test_keys_that_no_header_takes(key: Any) -> None:
 )
 def test_base_url(argument: str | None, environ: dict[str, str], url: str) -> None:
     """The argument, then the variable, then the public service; http for loopback."""
-    assert resolve_base_url(argument, environ) == url
+    assert (
+        resolve_base_url(secret_or_none(argument), secret_or_none(environ.get("FIRSTHAND_BASE_URL"))) == url
+    )
 
 
 @pytest.mark.parametrize(
@@ -117,18 +120,18 @@ def test_base_url(argument: str | None, environ: dict[str, str], url: str) -> No
 def test_bad_base_urls(url: Any, why: str) -> None:
     """Anything but an https URL, or http to this machine, is refused by the name of its source."""
     with pytest.raises(ConfigurationError, match=f"^base_url.*{why}") as caught:
-        resolve_base_url(url, {})
+        resolve_base_url(Secret(url), None)
     assert "pw" not in str(caught.value)
     if isinstance(url, str) and url:
         with pytest.raises(ConfigurationError, match=r"^FIRSTHAND_BASE_URL"):
-            resolve_base_url(None, {"FIRSTHAND_BASE_URL": url})
+            resolve_base_url(None, Secret(url))
 
 
 @given(st.text(max_size=40) | st.from_regex(r"https?://[a-z0-9@:.\[\]/?#\\%]{0,30}", fullmatch=True))
 def test_no_base_url_raises_anything_else(url: str) -> None:
     """Any text is either a URL that a key may be sent to, or a ConfigurationError."""
     try:
-        good = resolve_base_url(url, {"FIRSTHAND_BASE_URL": "https://x.example"})
+        good = resolve_base_url(Secret(url), Secret("https://x.example"))
     except ConfigurationError:
         return
     origin = check_config(**{**GOOD, "base_url": good}).origin
@@ -163,7 +166,10 @@ def test_origin(url: str, origin: Origin, authority: str) -> None:
         *[("deadline", v) for v in (0, -1, float("nan"), float("inf"), 1e9, "30", True)],
         *[("max_retries", v) for v in (-1, 1001, 1.0, "3", None, True)],
         *[("max_spend_cents", v) for v in (-1, 1.0, "3", True)],
-        *[("proxy", v) for v in ("", "proxy.example:3128", "ftp://p.example", "http://", "http://p:x", 5)],
+        *[
+            ("proxy", Secret(v))
+            for v in ("", "proxy.example:3128", "ftp://p.example", "http://", "http://p:x", 5)
+        ],
         *[("verify", v) for v in ("/no/such/file", 1, None, object(), ssl)],
     ],
 )
@@ -181,8 +187,8 @@ def test_bad_options(name: str, value: Any) -> None:
         ("max_retries", 0),
         ("max_retries", 1000),
         ("max_spend_cents", 0),
-        ("proxy", "http://user:pw@p.example:3128"),
-        ("proxy", "socks5://p.example"),
+        ("proxy", Secret("http://user:pw@p.example:3128")),
+        ("proxy", Secret("socks5://p.example")),
         ("verify", False),
         ("verify", ssl.create_default_context()),
     ],
@@ -206,7 +212,7 @@ def test_verify_takes_a_subclass_of_a_context_and_a_path(tmp_path: Path) -> None
 def test_a_proxy_s_password_is_not_shown() -> None:
     """The error for a bad proxy does not quote it: it may hold a password."""
     with pytest.raises(ConfigurationError) as caught:
-        check_proxy("ftp://user:hunter2@p.example", "proxy")
+        check_proxy(Secret("ftp://user:hunter2@p.example"), "proxy")
     assert "hunter2" not in str(caught.value)
 
 
@@ -250,7 +256,7 @@ def test_which_proxy(
     """First the option, then the variable of the scheme, then ALL_PROXY; NO_PROXY takes hosts out."""
     for name, value in environ.items():
         monkeypatch.setenv(name, value)
-    assert choose_proxy(origin, argument) == proxy
+    assert choose_proxy(origin, secret_or_none(argument)) == secret_or_none(proxy)
 
 
 @pytest.mark.parametrize("name", ["HTTPS_PROXY", "ALL_PROXY"])

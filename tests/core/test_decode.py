@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from firsthandapi import types
-from firsthandapi._core.decode import decode, decode_page
+from firsthandapi._core import decode as decoding
 from firsthandapi._core.response import ApiResponse
+from firsthandapi._masking import Secret
 from firsthandapi.errors import UnexpectedResponseError
 
 RESPONSE = ApiResponse(200, ((b"Content-Type", b"application/json"), (b"X-Request-Id", b"req_1")))
@@ -36,6 +37,14 @@ MODELS = [
     types.WebhookEndpoint,
     types.WebhookEvent,
 ]
+
+
+def decode(model: Any, content: bytes, response: ApiResponse | None) -> Any:
+    return decoding.decode(model, Secret(content), response)
+
+
+def decode_page(model: Any, content: bytes, response: ApiResponse) -> Any:
+    return decoding.decode_page(model, Secret(content), response)
 
 
 def refused(model: Any, content: bytes, response: ApiResponse | None = RESPONSE) -> UnexpectedResponseError:

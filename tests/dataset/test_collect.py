@@ -24,6 +24,7 @@ from firsthandapi._core.decode import decode_items
 from firsthandapi._core.job_file import JOB_FILE, KEY_METADATA, parse_job_file
 from firsthandapi._core.manifest import MANIFEST
 from firsthandapi._core.response import ApiResponse
+from firsthandapi._masking import Secret
 from firsthandapi.errors import (
     AuthenticationError,
     ConfigurationError,
@@ -378,14 +379,14 @@ def test_a_file_that_nobody_can_use_costs_no_other(
     page = client.request("GET", f"/v1/jobs/{job.id}/files").json()
     page["data"][0]["size_bytes"] = "abc"
     page["data"][1]["id"] = "../../x"
-    content, bad = decode_items(File, json.dumps(page).encode(), ApiResponse(200))
+    content, bad = decode_items(File, Secret(json.dumps(page).encode()), ApiResponse(200))
     assert [file.id for file in content.data] == [row["id"] for row in page["data"][2:]]
     assert sorted(bad) == sorted(["../../x", page["data"][0]["id"]])
     with pytest.raises(UnexpectedResponseError):
-        decode_items(File, b'{"data": [{"no": "file"}]}', ApiResponse(200))
+        decode_items(File, Secret(b'{"data": [{"no": "file"}]}'), ApiResponse(200))
     for odd in (b"<html>", b"[]", b'{"data": 1}', b'{"data": [1], "next_cursor": 2}'):
         with pytest.raises(UnexpectedResponseError):
-            decode_items(File, odd, ApiResponse(200))
+            decode_items(File, Secret(odd), ApiResponse(200))
 
 
 def odd_service(*pages: Any) -> Callable[[httpx.Request], httpx.Response]:

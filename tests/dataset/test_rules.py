@@ -19,6 +19,7 @@ from firsthandapi._core.job_file import JobFile, check_same_request, next_step, 
 from firsthandapi._core.kinds import folder_of, is_mixed, kind_of
 from firsthandapi._core.manifest import COLUMNS, Record, manifest_line, parse_manifest, record_of
 from firsthandapi._core.reports import Verification
+from firsthandapi._masking import Secret
 from firsthandapi.errors import ConfigurationError, InvalidArgumentError
 from firsthandapi.types import File
 
@@ -43,7 +44,8 @@ def lines(*rows: Any) -> bytes:
 
 
 def file(**fields: Any) -> File:
-    return decode(File, json.dumps({"id": "file_1", "content_type": "image/jpeg", **fields}).encode(), None)
+    content = json.dumps({"id": "file_1", "content_type": "image/jpeg", **fields}).encode()
+    return decode(File, Secret(content), None)
 
 
 def row_of(**fields: Any) -> Record:

@@ -16,6 +16,7 @@ from firsthandapi._core.download import Wanted
 from firsthandapi._download.clock import Clock
 from firsthandapi._download.engine import Engine
 from firsthandapi._download.fetch import Outcome
+from firsthandapi._masking import Secret
 
 from .storage import Proxy, Storage
 
@@ -79,6 +80,8 @@ class Bench:
             "timeout": 5.0,
             "clock": self.clock,
         }
+        if options.get("proxy") is not None:
+            options["proxy"] = Secret(options["proxy"])
         with Engine(**{**given, **options}) as engine:
             yield engine
 

@@ -15,6 +15,7 @@ from firsthandapi._core.config import Origin
 from firsthandapi._download.engine import Engine
 from firsthandapi._download.fetch import Outcome
 from firsthandapi._download.network import Network, StoppedError
+from firsthandapi._masking import Secret
 from firsthandapi.errors import ConfigurationError
 
 from .conftest import Bench
@@ -182,7 +183,7 @@ def test_https_through_https_proxy(tls_bench: Bench) -> None:
 def test_socks(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """A SOCKS proxy is refused before anything is sent: by the engine, or where the environment names it."""
     with pytest.raises(ConfigurationError, match="need an HTTP proxy"):
-        Engine(base_url="http://x", refresh=None, on_done=print, proxy="socks5://127.0.0.1:1080")
+        Engine(base_url="http://x", refresh=None, on_done=print, proxy=Secret("socks5://127.0.0.1:1080"))
     monkeypatch.setenv("all_proxy", "socks5://127.0.0.1:1080")
     outcome = bench.one()
     assert outcome.error is not None

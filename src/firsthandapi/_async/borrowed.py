@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
 
 import anyio
 import httpx
@@ -12,9 +11,9 @@ from firsthandapi._async.wire import EXCEPTIONS as HTTPCORE_EXCEPTIONS
 from firsthandapi._async.wire import look_up
 from firsthandapi._core.body import BodyReader
 from firsthandapi._core.config import CONNECT_TIMEOUT, Origin
-from firsthandapi._core.headers import Headers
+from firsthandapi._core.headers import Headers, RequestHeaders
 from firsthandapi._core.request import Request
-from firsthandapi._masking import mask_secrets
+from firsthandapi._masking import Secret, mask_secrets
 from firsthandapi.errors import (
     ConfigurationError,
     FirstHandConnectionError,
@@ -67,8 +66,8 @@ class BorrowedWire:
         self._client = http_client
 
     async def exchange(
-        self, request: Request, headers: Iterable[tuple[bytes, bytes]], *, timeout: float
-    ) -> tuple[int, tuple[tuple[bytes, bytes], ...], bytes]:
+        self, request: Request, headers: RequestHeaders, *, timeout: float
+    ) -> tuple[int, tuple[tuple[bytes, bytes], ...], Secret[bytes]]:
         """Send the request once and read the whole response: status, headers, body.
 
         Raises:
@@ -91,15 +90,16 @@ class BorrowedWire:
                     raw_headers = tuple(response.headers.raw)
                     if response.is_stream_consumed:
                         # Read already: by an event hook of the caller's, or a transport that mocks.
-                        return response.status_code, raw_headers, await response.aread()
+                        return response.status_code, raw_headers, Secret(await response.aread())
                     reader = BodyReader(response.status_code, Headers(raw_headers))
                     async for chunk in response.aiter_raw():
                         reader.feed(chunk)
-                        # httpx's own timeout starts anew with every byte.
+                        # httpx's own timeout restarts with every byte.
                         if time.monotonic() > ends:
                             raise TimeoutError
-                    return response.status_code, raw_headers, reader.finish()
+                    return response.status_code, raw_headers, Secret(reader.finish())
                 finally:
+                    chunk = b""  # a body may contain a secret, and tracebacks show local variables
                     await response.aclose()
         except FirstHandError:
             raise

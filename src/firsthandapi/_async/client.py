@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 from firsthandapi._async.transport import Shared, Transport
 from firsthandapi._core.config import (
+    API_KEY_VARIABLE,
+    BASE_URL_VARIABLE,
     DEFAULT_MAX_RETRIES,
     DEFAULT_TIMEOUT,
     Config,
@@ -19,6 +21,7 @@ from firsthandapi._core.config import (
 from firsthandapi._core.given import NOT_GIVEN, NotGiven, given_or
 from firsthandapi._core.ratelimit import RateLimit
 from firsthandapi._core.response import ApiResponse
+from firsthandapi._masking import Secret, secret_or_none
 from firsthandapi._successors import removed_method
 from firsthandapi.errors import ConfigurationError
 
@@ -92,14 +95,17 @@ class AsyncFirstHandClient:
         verify: bool | str | ssl.SSLContext = True,
         http_client: httpx.AsyncClient | None = None,
     ) -> None:
+        # What may be secret is taken out of this frame before anything can fail: tracebacks show local variables.
+        key, url, proxy_url = secret_or_none(api_key), secret_or_none(base_url), secret_or_none(proxy)
+        del api_key, base_url, proxy
         config = check_config(
-            api_key=resolve_api_key(api_key, os.environ),
-            base_url=resolve_base_url(base_url, os.environ),
+            api_key=_resolve_api_key(key),
+            base_url=_resolve_base_url(url),
             timeout=timeout,
             deadline=deadline,
             max_retries=max_retries,
             max_spend_cents=max_spend_cents,
-            proxy=proxy,
+            proxy=proxy_url,
             verify=verify,
         )
         if http_client is not None:
@@ -137,16 +143,16 @@ class AsyncFirstHandClient:
             ConfigurationError: an option is bad; the message names it.
         """
         old = self._config
+        key, url, proxy_url = _secret_if_given(api_key), _secret_if_given(base_url), _secret_if_given(proxy)
+        del api_key, base_url, proxy
         config = check_config(
-            api_key=old.api_key if isinstance(api_key, NotGiven) else resolve_api_key(api_key, os.environ),
-            base_url=old.base_url
-            if isinstance(base_url, NotGiven)
-            else resolve_base_url(base_url, os.environ),
+            api_key=old.api_key if isinstance(key, NotGiven) else _resolve_api_key(key),
+            base_url=old.base_url if isinstance(url, NotGiven) else _resolve_base_url(url),
             timeout=given_or(timeout, old.timeout),
             deadline=given_or(deadline, old.deadline),
             max_retries=given_or(max_retries, old.max_retries),
             max_spend_cents=given_or(max_spend_cents, old.max_spend_cents),
-            proxy=given_or(proxy, old.proxy),
+            proxy=given_or(proxy_url, old.proxy),
             verify=given_or(verify, old.verify),
         )
         copy = object.__new__(type(self))
@@ -332,7 +338,7 @@ class AsyncFirstHandClient:
 
         config = check_config(
             api_key=None,
-            base_url=resolve_base_url(base_url, os.environ),
+            base_url=_resolve_base_url(secret_or_none(base_url)),
             timeout=DEFAULT_TIMEOUT,
             deadline=None,
             max_retries=DEFAULT_MAX_RETRIES,
@@ -366,6 +372,19 @@ class AsyncFirstHandClient:
             f"{type(self).__name__} cannot be pickled: it holds connections and a key. "
             "Make a client in each process; FIRSTHAND_API_KEY reaches them all"
         )
+
+
+# Not the mapping: the repr of `os.environ`, which a traceback would show, has every secret of the process.
+def _resolve_api_key(argument: Secret[str] | None) -> Secret[str]:
+    return resolve_api_key(argument, secret_or_none(os.environ.get(API_KEY_VARIABLE)))
+
+
+def _resolve_base_url(argument: Secret[str] | None) -> str:
+    return resolve_base_url(argument, secret_or_none(os.environ.get(BASE_URL_VARIABLE)))
+
+
+def _secret_if_given(value: str | NotGiven | None) -> Secret[str] | NotGiven | None:
+    return value if isinstance(value, NotGiven) else secret_or_none(value)
 
 
 def _check_http_client(http_client: object) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from types import FrameType
 from typing import Any, Protocol
 from weakref import WeakValueDictionary
@@ -12,11 +12,12 @@ from weakref import WeakValueDictionary
 from firsthandapi._async.clock import Clock
 from firsthandapi._core.api_errors import error_from_response
 from firsthandapi._core.config import Config, choose_proxy
+from firsthandapi._core.headers import RequestHeaders
 from firsthandapi._core.ratelimit import RateLimit, hold_back
 from firsthandapi._core.request import Request
 from firsthandapi._core.response import ApiResponse
 from firsthandapi._core.retry import RetryAfter, asked_to_wait, decide
-from firsthandapi._masking import mask_key, mask_secrets
+from firsthandapi._masking import Secret, mask_secrets
 from firsthandapi._version import __version__
 from firsthandapi.errors import (
     ConfigurationError,
@@ -42,8 +43,8 @@ class Exchange(Protocol):
     """What carries a request over the network: connections of our own, or the caller's httpx client."""
 
     async def exchange(
-        self, request: Request, headers: Iterable[tuple[bytes, bytes]], *, timeout: float
-    ) -> tuple[int, tuple[tuple[bytes, bytes], ...], bytes]: ...
+        self, request: Request, headers: RequestHeaders, *, timeout: float
+    ) -> tuple[int, tuple[tuple[bytes, bytes], ...], Secret[bytes]]: ...
 
     async def aclose(self) -> None: ...
 
@@ -59,7 +60,7 @@ class Shared:
         self.deprecations: set[str] = set()
         self._wires: dict[object, Exchange] = {}
         # Kept as long as a client with that key is.
-        self._holds: WeakValueDictionary[str | None, Hold] = WeakValueDictionary()
+        self._holds: WeakValueDictionary[Secret[str] | None, Hold] = WeakValueDictionary()
 
     def wire(self, config: Config) -> Exchange:
         """The connections for these options; made when first used."""
@@ -78,7 +79,7 @@ class Shared:
 
         return Wire(config.origin, proxy=choose_proxy(config.origin, config.proxy), verify=config.verify)
 
-    def hold(self, api_key: str | None) -> Hold:
+    def hold(self, api_key: Secret[str] | None) -> Hold:
         """The rate limit is counted for each key, so copies with another key do not share it."""
         hold = Hold()
         return self._holds.setdefault(api_key, hold)
@@ -133,8 +134,9 @@ class Transport:
         self.hold = shared.hold(config.api_key)
         headers = [("Accept", "application/json"), ("Accept-Encoding", "gzip"), ("User-Agent", USER_AGENT)]
         if config.api_key is not None:
-            headers.append(("Authorization", f"Bearer {config.api_key}"))
-        self._headers = [(name.encode(), value.encode()) for name, value in headers]
+            self._headers = RequestHeaders((*headers, ("Authorization", f"Bearer {config.api_key.reveal()}")))
+        else:
+            self._headers = RequestHeaders(headers)
 
     @property
     def clock(self) -> Clock:
@@ -145,7 +147,7 @@ class Transport:
         if self.shared.closed:
             raise ConfigurationError("this client is closed; make a new one, or close it later")
 
-    async def send(self, request: Request) -> tuple[ApiResponse, bytes]:
+    async def send(self, request: Request) -> tuple[ApiResponse, Secret[bytes]]:
         """Send `request` until it is answered, or trying again makes no sense.
 
         Raises:
@@ -166,21 +168,21 @@ class Transport:
         except NotFoundError as error:
             # An earlier attempt may have deleted it, and only its answer was lost.
             if request.method == "DELETE" and call.maybe_received and error.response is not None:
-                return error.response, b""
+                return error.response, Secret(b"")
             raise
         except FirstHandError as error:
             if call.out_of_time:
                 raise self._deadline_exceeded(call) from error
             raise
 
-    async def _try_again(self, call: Call, failure: FirstHandError) -> tuple[ApiResponse, bytes]:
+    async def _try_again(self, call: Call, failure: FirstHandError) -> tuple[ApiResponse, Secret[bytes]]:
         if not self._retry(call, failure):
             raise failure
         import tenacity
 
         pending = [failure]
 
-        async def attempt() -> tuple[ApiResponse, bytes]:
+        async def attempt() -> tuple[ApiResponse, Secret[bytes]]:
             if pending:
                 raise pending.pop()
             return await self._attempt(call)
@@ -213,7 +215,7 @@ class Transport:
         call.out_of_time = decision.deadline
         return False
 
-    async def _attempt(self, call: Call) -> tuple[ApiResponse, bytes]:
+    async def _attempt(self, call: Call) -> tuple[ApiResponse, Secret[bytes]]:
         await self._wait_for_rate_limit(call)
         timeout = (call.request.timeout or self.config.timeout) + (call.request.wait or 0)
         left = self._time_left(call)
@@ -222,12 +224,11 @@ class Transport:
                 raise self._deadline_exceeded(call)
             timeout = min(timeout, left)
         call.attempts += 1
-        given = [(n.encode("ascii"), v.encode("latin-1")) for n, v in call.request.headers]
-        names = {name.lower() for name, _ in given}
-        headers = [*(pair for pair in self._headers if pair[0].lower() not in names), *given]
         try:
             status, raw_headers, body = await self.shared.wire(self.config).exchange(
-                call.request, headers, timeout=min(timeout, _LONGEST_ATTEMPT)
+                call.request,
+                self._headers.under(call.request.headers),
+                timeout=min(timeout, _LONGEST_ATTEMPT),
             )
         except FirstHandConnectionError as error:
             error.attempts = call.attempts
@@ -245,7 +246,7 @@ class Transport:
         self._remember(call, response)
         if 200 <= status < 300:
             return response, body
-        raise error_from_response(response, body, now=self.clock.time())
+        raise error_from_response(response, body.reveal(), now=self.clock.time())
 
     async def _wait_for_rate_limit(self, call: Call) -> None:
         pause = self.hold.until - self.clock.monotonic()
@@ -291,7 +292,7 @@ class Transport:
         )
 
     def __repr__(self) -> str:
-        key = "none" if self.config.api_key is None else mask_key(self.config.api_key)
+        key = "none" if self.config.api_key is None else repr(self.config.api_key)
         state = "closed" if self.shared.closed else "open"
         return f"[base_url={self.config.base_url}, key={key}, {state}]"
 

@@ -20,9 +20,9 @@ from firsthandapi._async.bridge import addresses
 from firsthandapi._async.pool import Pool
 from firsthandapi._core.body import BodyReader, TruncatedBodyError
 from firsthandapi._core.config import CONNECT_TIMEOUT, Origin
-from firsthandapi._core.headers import Headers
+from firsthandapi._core.headers import Headers, RequestHeaders
 from firsthandapi._core.request import Request
-from firsthandapi._masking import mask_secrets
+from firsthandapi._masking import Secret, mask_secrets
 from firsthandapi._tls import ssl_context
 from firsthandapi.errors import (
     ConfigurationError,
@@ -183,7 +183,9 @@ class Connection:
 class Wire:
     """Connections to one origin. The transport above owns retries; here one call is one exchange."""
 
-    def __init__(self, origin: Origin, *, proxy: str | None, verify: bool | str | ssl.SSLContext) -> None:
+    def __init__(
+        self, origin: Origin, *, proxy: Secret[str] | None, verify: bool | str | ssl.SSLContext
+    ) -> None:
         self._authority = origin.authority
         self._scheme, self._host = origin.scheme.encode(), origin.host.encode()
         self._port = origin.port
@@ -208,8 +210,8 @@ class Wire:
         )
 
     async def exchange(
-        self, request: Request, headers: Iterable[tuple[bytes, bytes]], *, timeout: float
-    ) -> tuple[int, tuple[tuple[bytes, bytes], ...], bytes]:
+        self, request: Request, headers: RequestHeaders, *, timeout: float
+    ) -> tuple[int, tuple[tuple[bytes, bytes], ...], Secret[bytes]]:
         """Send the request once and read the whole response: status, headers, body.
 
         Raises:
@@ -239,9 +241,10 @@ class Wire:
                 async for chunk in response.aiter_stream():
                     reader.feed(chunk)
                 await response.aclose()
-                body = reader.finish()
+                body = Secret(reader.finish())
                 done = True
             finally:
+                chunk = b""  # a body may contain a secret, and tracebacks show local variables
                 # Whatever went wrong, cancellation too, leaves a connection in mid-response.
                 await self._pool.release(connection, reusable=done)
         except FirstHandError:
@@ -263,9 +266,23 @@ def _framing(request: Request) -> list[tuple[bytes, bytes]]:
 
 
 def proxy_pool(
-    proxy: str, context: ssl.SSLContext | None, backend: httpcore.AsyncNetworkBackend
+    proxy: Secret[str], context: ssl.SSLContext | None, backend: httpcore.AsyncNetworkBackend
 ) -> httpcore.AsyncConnectionPool:
     """What connects through a proxy: forwarding for http, a tunnel for https, or SOCKS 5."""
+    scheme, url, auth = _proxy_parts(proxy.reveal())
+    if scheme in ("http", "https"):
+        return httpcore.AsyncHTTPProxy(
+            url, proxy_auth=auth, ssl_context=context, keepalive_expiry=_KEEP_ALIVE, network_backend=backend
+        )
+    if find_spec("socksio") is None:
+        del auth
+        raise ConfigurationError("a SOCKS proxy needs one more package: pip install 'httpx[socks]'")
+    return httpcore.AsyncSOCKSProxy(
+        url, proxy_auth=auth, ssl_context=context, keepalive_expiry=_KEEP_ALIVE, network_backend=backend
+    )
+
+
+def _proxy_parts(proxy: str) -> tuple[str, httpcore.URL, tuple[str, str] | None]:
     parts = urlsplit(proxy)
     auth = (unquote(parts.username), unquote(parts.password or "")) if parts.username is not None else None
     default_port = {"http": 80, "https": 443}.get(parts.scheme, 1080)
@@ -275,12 +292,4 @@ def proxy_pool(
         port=parts.port or default_port,
         target=b"/",
     )
-    if parts.scheme in ("http", "https"):
-        return httpcore.AsyncHTTPProxy(
-            url, proxy_auth=auth, ssl_context=context, keepalive_expiry=_KEEP_ALIVE, network_backend=backend
-        )
-    if find_spec("socksio") is None:
-        raise ConfigurationError("a SOCKS proxy needs one more package: pip install 'httpx[socks]'")
-    return httpcore.AsyncSOCKSProxy(
-        url, proxy_auth=auth, ssl_context=context, keepalive_expiry=_KEEP_ALIVE, network_backend=backend
-    )
+    return parts.scheme, url, auth

@@ -10,6 +10,7 @@ from firsthandapi.errors import UnexpectedResponseError
 from .response import MAX_BODY_BYTES
 
 _GZIP_OR_ZLIB = zlib.MAX_WBITS | 32
+_TOO_LONG = "is over 32 MiB, more than any response of the service"
 
 
 class TruncatedBodyError(Exception):
@@ -38,6 +39,12 @@ class BodyReader:
         Raises:
             UnexpectedResponseError: the body is over 32 MiB, or is not the gzip it claims to be.
         """
+        problem = self._take(chunk)
+        if problem is not None:
+            del chunk  # it may contain a secret, and tracebacks show local variables
+            raise self._error(problem)
+
+    def _take(self, chunk: bytes) -> str | None:
         self._took = self._took or bool(chunk)
         while self._inflate is not None and chunk:
             if self._inflate.eof:
@@ -50,17 +57,19 @@ class BodyReader:
                     # The status says what went wrong; a broken body must not hide it.
                     self._inflate, chunk = None, b""
                     break
-                raise self._error("is not the gzip it claims to be") from None
+                return "is not the gzip it claims to be"
             chunk = self._inflate.unused_data
-            self._keep(plain)
-        self._keep(chunk)
+            if not self._keep(plain):
+                return _TOO_LONG
+        return None if self._keep(chunk) else _TOO_LONG
 
-    def _keep(self, plain: bytes) -> None:
+    def _keep(self, plain: bytes) -> bool:
         self._length += len(plain)
         if self._length > MAX_BODY_BYTES:
-            raise self._error("is over 32 MiB, more than any answer of the service")
+            return False
         if plain:
             self._chunks.append(plain)
+        return True
 
     def finish(self) -> bytes:
         """The whole body.

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, urlsplit
 
+from firsthandapi._masking import Secret
 from firsthandapi.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -48,13 +48,13 @@ class Origin:
 class Config:
     """Every option of a client but `http_client`, checked."""
 
-    api_key: str | None = field(repr=False)
+    api_key: Secret[str] | None
     base_url: str
     timeout: float
     deadline: float | None
     max_retries: int
     max_spend_cents: int | None
-    proxy: str | None = field(repr=False)
+    proxy: Secret[str] | None
     verify: bool | str | ssl.SSLContext
 
     @property
@@ -65,50 +65,65 @@ class Config:
         return Origin(parts.scheme, host, port, parts.path.rstrip("/"))
 
 
-def resolve_api_key(api_key: str | None, environ: Mapping[str, str]) -> str:
+def resolve_api_key(argument: Secret[str] | None, variable: Secret[str] | None) -> Secret[str]:
     """The key to use: first the argument, then `FIRSTHAND_API_KEY`.
 
     Raises:
         ConfigurationError: there is none, or it cannot be one. The message never shows it.
     """
-    source = "api_key" if api_key is not None else API_KEY_VARIABLE
-    key = api_key if api_key is not None else environ.get(API_KEY_VARIABLE)
-    if key is None or key == "":
+    source = "api_key" if argument is not None else API_KEY_VARIABLE
+    key = argument if argument is not None else variable
+    if key is None or key.reveal() == "":
         raise ConfigurationError(
             f"no API key: pass api_key=… in code, or set {API_KEY_VARIABLE}. "
             "Keys start with fh_live_ or, for the sandbox, fh_test_"
         )
-    if not isinstance(key, str) or not key.isascii() or not key.isprintable() or " " in key:
+    if not _is_one_word(key.reveal()):
         raise ConfigurationError(
-            f"{source} is not an API key: it holds spaces, line breaks or characters that no key has. "
-            "Copy it again, without what surrounds it"
+            f"{source} is not an API key: it contains spaces, line breaks, or characters that no key has. "
+            "Copy only the key itself"
         )
     return key
 
 
-def resolve_base_url(base_url: str | None, environ: Mapping[str, str]) -> str:
+def _is_one_word(value: object) -> bool:
+    return isinstance(value, str) and value.isascii() and value.isprintable() and " " not in value
+
+
+def resolve_base_url(argument: Secret[str] | None, variable: Secret[str] | None) -> str:
     """The service's address: first the argument, then `FIRSTHAND_BASE_URL`, then the public service.
 
     Raises:
         ConfigurationError: it is not an https URL (http only for loopback), or it has credentials, a query
             or a fragment.
     """
-    source = "base_url" if base_url is not None else BASE_URL_VARIABLE
-    url = base_url if base_url is not None else environ.get(BASE_URL_VARIABLE) or DEFAULT_BASE_URL
+    source = "base_url" if argument is not None else BASE_URL_VARIABLE
+    url = argument
+    if url is None:
+        url = variable if variable is not None and variable.reveal() else Secret(DEFAULT_BASE_URL)
+    problem = _problem_of_base_url(url.reveal())
+    if problem is not None:
+        raise ConfigurationError(f"{source} {problem}")
+    # urlsplit reads HTTPS:// too; what compares schemes later need not.
+    scheme, colon, rest = url.reveal().partition(":")
+    return (scheme.lower() + colon + rest).rstrip("/")
+
+
+def _problem_of_base_url(url: str) -> str | None:
+    # It does not raise: the URL may hold a password, and a traceback would show this frame.
     parts = _split(url) if isinstance(url, str) else None
     if parts is None or parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ConfigurationError(f"{source} must be a URL such as {DEFAULT_BASE_URL}")
+        return f"must be a URL such as {DEFAULT_BASE_URL}"
     if parts.username is not None or parts.password is not None or "@" in parts.netloc:
-        raise ConfigurationError(f"{source} must not hold credentials; the key goes into api_key")
+        return "must not contain credentials; pass the key as api_key"
     if parts.query or parts.fragment or "?" in url or "#" in url:
-        raise ConfigurationError(f"{source} must not have a query or a fragment")
+        return "must not have a query or a fragment"
     if parts.scheme == "http" and not is_loopback(parts.hostname):
-        raise ConfigurationError(
-            f"{source} must be https: over http the API key would travel in the clear. "
+        return (
+            "must be https: over http the API key would travel in the clear. "
             "http is for loopback only (localhost, 127.0.0.1, [::1])"
         )
-    # urlsplit reads HTTPS:// too; what compares schemes later need not.
-    return (parts.scheme + url[len(parts.scheme) :]).rstrip("/")
+    return None
 
 
 def is_loopback(host: str) -> bool:
@@ -129,13 +144,13 @@ def _split(url: str) -> SplitResult | None:
 
 def check_config(
     *,
-    api_key: str | None,
+    api_key: Secret[str] | None,
     base_url: str,
     timeout: float,
     deadline: float | None,
     max_retries: int,
     max_spend_cents: int | None,
-    proxy: str | None,
+    proxy: Secret[str] | None,
     verify: bool | str | ssl.SSLContext,
 ) -> Config:
     """The options as a value, each checked.
@@ -179,19 +194,23 @@ def _check_seconds(name: str, value: float) -> None:
         raise ConfigurationError(f"{name} must be a number of seconds above 0")
 
 
-def check_proxy(url: str, source: str) -> str:
+def check_proxy(url: Secret[str], source: str) -> Secret[str]:
     """`url` if it is that of a proxy.
 
     Raises:
         ConfigurationError: it is not. The message does not show it: it may hold a password.
     """
-    parts = _split(url) if isinstance(url, str) else None
-    if parts is None or parts.scheme not in _PROXY_SCHEMES or not parts.hostname:
+    if not _is_proxy(url.reveal()):
         raise ConfigurationError(f"{source} must be a URL such as http://proxy.example:3128 or socks5://…")
     return url
 
 
-def choose_proxy(origin: Origin, proxy: str | None) -> str | None:
+def _is_proxy(url: object) -> bool:
+    parts = _split(url) if isinstance(url, str) else None
+    return parts is not None and parts.scheme in _PROXY_SCHEMES and bool(parts.hostname)
+
+
+def choose_proxy(origin: Origin, proxy: Secret[str] | None) -> Secret[str] | None:
     """The proxy for requests to `origin`: first the option, then what the system says.
 
     The system's word is `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY`, or the settings of macOS
@@ -204,9 +223,12 @@ def choose_proxy(origin: Origin, proxy: str | None) -> str | None:
         return proxy
     from urllib.request import getproxies, proxy_bypass  # 15 ms that only the first request pays
 
-    proxies = getproxies()
-    url = proxies.get(origin.scheme) or proxies.get("all")
-    if not url or proxy_bypass(f"{origin.host}:{origin.port}") or proxy_bypass(origin.host):
+    proxies = {
+        scheme: Secret(url if "://" in url else f"http://{url}")
+        for scheme, url in getproxies().items()
+        if url
+    }
+    found = proxies.get(origin.scheme) or proxies.get("all")
+    if found is None or proxy_bypass(f"{origin.host}:{origin.port}") or proxy_bypass(origin.host):
         return None
-    source = f"{origin.scheme.upper()}_PROXY" if proxies.get(origin.scheme) else "ALL_PROXY"
-    return check_proxy(url if "://" in url else f"http://{url}", source)
+    return check_proxy(found, f"{origin.scheme.upper()}_PROXY" if origin.scheme in proxies else "ALL_PROXY")

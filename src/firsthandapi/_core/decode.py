@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from firsthandapi._core.request import check_id
 from firsthandapi._core.response import not_json
-from firsthandapi._masking import mask_secrets
+from firsthandapi._masking import Secret, mask_secrets
 from firsthandapi.errors import FirstHandError, InvalidArgumentError, UnexpectedResponseError
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class DecodedPage(Generic[T]):
     next_cursor: str | None
 
 
-def decode(model_type: type[M], content: bytes, response: ApiResponse | None) -> M:
+def decode(model_type: type[M], content: Secret[bytes], response: ApiResponse | None) -> M:
     """`content` as a `model_type` that knows its `response`. Without one it is a webhook delivery.
 
     Raises:
@@ -55,7 +55,7 @@ def decode(model_type: type[M], content: bytes, response: ApiResponse | None) ->
     return attach(cast("M", _validated(model_type, False, content, response)), response)
 
 
-def decode_page(item_type: type[M], content: bytes, response: ApiResponse) -> DecodedPage[M]:
+def decode_page(item_type: type[M], content: Secret[bytes], response: ApiResponse) -> DecodedPage[M]:
     """`content` as a page of `item_type`, all of which know their `response`.
 
     Raises:
@@ -70,7 +70,7 @@ def decode_page(item_type: type[M], content: bytes, response: ApiResponse) -> De
 
 
 def decode_items(
-    item_type: type[M], content: bytes, response: ApiResponse
+    item_type: type[M], content: Secret[bytes], response: ApiResponse
 ) -> tuple[DecodedPage[M], dict[str, FirstHandError]]:
     """`content` as a page of what can be used, and what is wrong with the rest, by id.
 
@@ -89,7 +89,7 @@ def decode_items(
         items: list[M] = []
         for item in envelope["data"]:
             try:
-                items.append(decode(item_type, json.dumps(item).encode(), response))
+                items.append(decode(item_type, Secret(json.dumps(item).encode()), response))
             except UnexpectedResponseError as misfit:
                 fields = cast("dict[str, Any]", item if isinstance(item, dict) else {})
                 unusable[mask_secrets(str(fields.get("id")))[:128]] = misfit
@@ -107,9 +107,9 @@ def decode_items(
     return DecodedPage(usable, page.has_more, page.next_cursor), unusable
 
 
-def _envelope(content: bytes) -> dict[str, Any] | None:
+def _envelope(content: Secret[bytes]) -> dict[str, Any] | None:
     try:
-        loaded = json.loads(content)
+        loaded = json.loads(content.reveal())
     except (ValueError, RecursionError):
         return None
     envelope = cast("dict[str, Any]", loaded if isinstance(loaded, dict) else {})
@@ -133,11 +133,13 @@ def _validator(model_type: type[Model], as_page: bool) -> Any:
     return TypeAdapter[Any](target).validator
 
 
-def _validated(model_type: type[Model], as_page: bool, content: bytes, response: ApiResponse | None) -> Any:
+def _validated(
+    model_type: type[Model], as_page: bool, content: Secret[bytes], response: ApiResponse | None
+) -> Any:
     from pydantic import ValidationError
 
     try:
-        return _validator(model_type, as_page).validate_json(content)
+        return _validator(model_type, as_page).validate_json(content.reveal())
     except ValidationError as error:
         # Without input and context, which may hold secrets; and a body of millions of misfits names none.
         few = error.error_count() <= _MOST_ERRORS
@@ -151,21 +153,21 @@ def _validated(model_type: type[Model], as_page: bool, content: bytes, response:
     raise _misfit(model_type.__name__, as_page, [problem["loc"] for problem in problems], content, response)
 
 
-def _without_halves(content: bytes) -> bytes:
+def _without_halves(content: Secret[bytes]) -> Secret[bytes]:
     """JSON text with U+FFFD for each half of a character.
 
     A service that cuts text to a length in UTF-16 leaves one of an emoji; it must not cost the whole list.
     """
-    return _ESCAPE.sub(lambda found: rb"\ufffd" if found[1] else found[0], content)
+    return Secret(_ESCAPE.sub(lambda found: rb"\ufffd" if found[1] else found[0], content.reveal()))
 
 
-def _not_json(content: bytes, response: ApiResponse | None) -> UnexpectedResponseError:
+def _not_json(content: Secret[bytes], response: ApiResponse | None) -> UnexpectedResponseError:
     if response is not None:
-        return not_json(response, content)
+        return not_json(response, content.reveal())
     return UnexpectedResponseError(
-        f"The webhook delivery is signed, but its {len(content)} bytes are not JSON. "
+        f"The webhook delivery is signed, but its {len(content.reveal())} bytes are not JSON. "
         "Pass the raw body exactly as it was received.",
-        length=len(content),
+        length=len(content.reveal()),
     )
 
 
@@ -173,7 +175,7 @@ def _misfit(
     name: str,
     as_page: bool,
     locations: Sequence[tuple[int | str, ...]],
-    content: bytes,
+    content: Secret[bytes],
     response: ApiResponse | None,
 ) -> UnexpectedResponseError:
     from firsthandapi.types._base import PLAIN_BRANCH, TYPED_BRANCH
@@ -196,7 +198,7 @@ def _misfit(
         return UnexpectedResponseError(
             f"The webhook delivery {problem}. A newer version of firsthandapi may know it.",
             content_type="application/json",
-            length=len(content),
+            length=len(content.reveal()),
             fields=fields,
         )
     request_id = None if response.request_id is None else mask_secrets(response.request_id)
@@ -206,7 +208,7 @@ def _misfit(
         f"if it does not, write to support and {quote}.",
         status=response.status_code,
         content_type=mask_secrets(response.headers.get("content-type", "")) or None,
-        length=len(content),
+        length=len(content.reveal()),
         fields=fields,
         request_id=request_id,
     )

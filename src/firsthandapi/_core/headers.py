@@ -1,4 +1,4 @@
-"""Response headers: a read-only mapping that ignores case."""
+"""Headers: those of a response, which ignore case, and those of an attempt, which contain the API key."""
 
 from __future__ import annotations
 
@@ -29,3 +29,28 @@ class Headers(Mapping[str, str]):
     def __repr__(self) -> str:
         # Values stay out: a header may carry anything, a repr ends up in logs.
         return f"<Headers {', '.join(self._items)}>"
+
+
+class RequestHeaders:
+    """What one attempt sends, as pairs of bytes. It is no list: tracebacks show lists, and one value is the key."""
+
+    __slots__ = ("_names", "_pairs")
+
+    def __init__(self, pairs: Iterable[tuple[str, str]]) -> None:
+        self._pairs = tuple((name.encode("ascii"), value.encode("latin-1")) for name, value in pairs)
+        self._names = frozenset(name.lower() for name, _ in self._pairs)
+
+    def under(self, given: Iterable[tuple[str, str]]) -> RequestHeaders:
+        """These headers and those `given`, which win where both have a name."""
+        merged = RequestHeaders(given)
+        merged._pairs = (
+            *(pair for pair in self._pairs if pair[0].lower() not in merged._names),
+            *merged._pairs,
+        )
+        return merged
+
+    def __iter__(self) -> Iterator[tuple[bytes, bytes]]:
+        return iter(self._pairs)
+
+    def __repr__(self) -> str:
+        return f"<RequestHeaders {', '.join(name.decode() for name, _ in self._pairs)}>"

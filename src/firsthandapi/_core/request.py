@@ -46,7 +46,7 @@ _OWN_HEADERS = frozenset(
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Request:
     """One request, whole: what every attempt sends."""
 
@@ -74,6 +74,10 @@ class Request:
     def endpoint(self) -> str:
         """Method and path with the ids taken out: what names the endpoint to a person."""
         return f"{self.method} {_ID_SEGMENT.sub('/:id', self.path)}"
+
+    def __repr__(self) -> str:
+        # Without query, headers, and body: they may contain anything.
+        return f"<Request {self.method} {self.path}>"
 
 
 def check_id(value: str, field: str) -> str:

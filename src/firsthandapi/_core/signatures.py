@@ -71,17 +71,21 @@ def keyed_macs(secret: Any) -> list[hmac.HMAC]:
         InvalidArgumentError: there is none, or one of them is empty or not a str.
     """
     secrets: Any = secret
-    # What is neither a str nor holds any is refused below, by its type.
+    one: Any = None
+    # What is neither a str nor has items is refused below, by its type.
     if isinstance(secret, (str, bytes, bytearray, memoryview)) or not hasattr(secret, "__iter__"):
         secrets = (secret,)
     macs: list[hmac.HMAC] = []
-    for one in secrets:
-        if not isinstance(one, str):
-            hint = ": is the environment variable set?" if one is None else ""
-            raise InvalidArgumentError(
-                f"secret must be a str or several, not {type(one).__name__}{hint}", field="secret"
-            )
-        macs.append(keyed_mac(one))
+    try:
+        for one in secrets:
+            if not isinstance(one, str):
+                hint = ": is the environment variable set?" if one is None else ""
+                raise InvalidArgumentError(
+                    f"secret must be a str or several, not {type(one).__name__}{hint}", field="secret"
+                )
+            macs.append(keyed_mac(one))
+    finally:
+        del secret, secrets, one  # tracebacks show local variables
     if not macs:
         raise InvalidArgumentError("secret holds no secret: pass at least one, whsec_…", field="secret")
     return macs
@@ -106,7 +110,8 @@ def keyed_mac(secret: str) -> hmac.HMAC:
         return hmac.new(secret.encode(), digestmod="sha256")
     except UnicodeEncodeError:
         pass
-    # Outside the except block: the UnicodeEncodeError holds the secret.
+    # Outside the except block, and without the variable: the UnicodeEncodeError contains the secret.
+    del secret
     raise InvalidArgumentError("secret has a lone surrogate, which has no UTF-8 form", field="secret")
 
 
@@ -127,8 +132,11 @@ def check_tolerance(tolerance: object) -> None:
 
 def sign(payload: object, secret: object, timestamp: float | None) -> str:
     """The header value for `payload`; see `firsthandapi.webhooks.sign`."""
+    try:
+        macs = keyed_macs(secret)
+    finally:
+        del secret
     body = check_payload(payload)
-    macs = keyed_macs(secret)
     if timestamp is None:
         if len(macs) > 1:
             raise InvalidArgumentError(

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from firsthandapi._core.config import DEFAULT_MAX_RETRIES, DEFAULT_TIMEOUT
 from firsthandapi._core.download import Wanted, allowed_schemes, failure
-from firsthandapi._masking import mask_secrets
+from firsthandapi._masking import Secret, mask_secrets
 from firsthandapi.errors import ConfigurationError, DownloadError
 
 from .clock import Clock
@@ -70,7 +70,7 @@ class Engine:
         refresh: Refresh | None,
         on_done: Callable[[Outcome], object],
         on_bytes: Callable[[int], None] = _ignore,
-        proxy: str | None = None,
+        proxy: Secret[str] | None = None,
         verify: bool | str | ssl.SSLContext = True,
         timeout: float = DEFAULT_TIMEOUT,
         max_retries: int = DEFAULT_MAX_RETRIES,

@@ -11,6 +11,7 @@ from typing import Final
 
 from firsthandapi._core.config import Origin
 from firsthandapi._core.download import Address, Pace
+from firsthandapi._masking import Secret
 from firsthandapi._version import __version__
 
 from .head import MOST_HEAD_BYTES, Head, MalformedResponseError, parse_chunk_size, parse_head
@@ -34,7 +35,7 @@ class Connection:
 
     __slots__ = ("key", "proxy", "receive", "sock", "used")
 
-    def __init__(self, key: Origin, sock: socket.socket, proxy: str | None) -> None:
+    def __init__(self, key: Origin, sock: socket.socket, proxy: Secret[str] | None) -> None:
         self.key = key
         self.sock = sock
         self.receive = sock.recv_into

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from firsthandapi._core.config import CONNECT_TIMEOUT, Origin, choose_proxy
-from firsthandapi._masking import mask_secrets
+from firsthandapi._masking import Secret, mask_secrets
 from firsthandapi.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ class Network:
     def __init__(
         self,
         *,
-        proxy: str | None,
+        proxy: Secret[str] | None,
         verify: bool | str | ssl.SSLContext,
         timeout: float,
         stop: threading.Event,
@@ -75,7 +75,7 @@ class Network:
         self.stop = stop
         self._proxy = proxy
         self._verify = verify
-        self._proxies: dict[Origin, str | None] = {}
+        self._proxies: dict[Origin, Secret[str] | None] = {}
         self._sockets: set[socket.socket] = set()
         self._lock = threading.Lock()
 
@@ -117,7 +117,7 @@ class Network:
 
     # --- connecting ---------------------------------------------------------------------------------------
 
-    def proxy_for(self, origin: Origin) -> str | None:
+    def proxy_for(self, origin: Origin) -> Secret[str] | None:
         """The proxy for `origin`, looked up once: on some systems that takes long."""
         if origin not in self._proxies:
             proxy = choose_proxy(origin, self._proxy)
@@ -126,7 +126,9 @@ class Network:
             self._proxies[origin] = proxy
         return self._proxies[origin]
 
-    def connect(self, origin: Origin, on_wait: Callable[[], None]) -> tuple[socket.socket, str | None]:
+    def connect(
+        self, origin: Origin, on_wait: Callable[[], None]
+    ) -> tuple[socket.socket, Secret[str] | None]:
         """A connection over which to ask `origin`, and the proxy it leads through, if it does.
 
         Raises:
@@ -140,12 +142,12 @@ class Network:
         if proxy is None:
             sock = self._open(origin.host, origin.port, ends, on_wait)
         else:
-            parts = urlsplit(proxy)
+            parts = urlsplit(proxy.reveal())
             port = parts.port or {"http": 80, "https": 443}[parts.scheme]
             sock = self._open(parts.hostname or "", port, ends, on_wait)
         try:
-            if proxy is not None and proxy.startswith("https:"):
-                sock = self._encrypt(sock, urlsplit(proxy).hostname or "")
+            if proxy is not None and proxy.reveal().startswith("https:"):
+                sock = self._encrypt(sock, urlsplit(proxy.reveal()).hostname or "")
             if origin.scheme == "https":
                 if proxy is not None:
                     self._tunnel(sock, origin, proxy)
@@ -236,7 +238,7 @@ class Network:
             self.drop(sock)
         return encrypted
 
-    def _tunnel(self, sock: socket.socket, origin: Origin, proxy: str) -> None:
+    def _tunnel(self, sock: socket.socket, origin: Origin, proxy: Secret[str]) -> None:
         host = f"[{origin.host}]" if ":" in origin.host else origin.host
         lines = [f"CONNECT {host}:{origin.port} HTTP/1.1", f"Host: {host}:{origin.port}"]
         lines += [f"{name}: {value}" for name, value in proxy_headers(proxy)]
@@ -266,17 +268,17 @@ class Network:
             raise kind(f"the proxy refused to connect to {origin.host}: it answered {shown}")
 
 
-def proxy_headers(proxy: str) -> list[tuple[str, str]]:
+def proxy_headers(proxy: Secret[str]) -> list[tuple[str, str]]:
     """The user and password in a proxy's URL, as the header that carries them."""
-    parts = urlsplit(proxy)
+    parts = urlsplit(proxy.reveal())
     if parts.username is None:
         return []
     pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
     return [("Proxy-Authorization", f"Basic {b64encode(pair.encode()).decode('ascii')}")]
 
 
-def _check_proxy(proxy: str, *, https: bool) -> None:
-    scheme = urlsplit(proxy).scheme
+def _check_proxy(proxy: Secret[str], *, https: bool) -> None:
+    scheme = urlsplit(proxy.reveal()).scheme
     if scheme.startswith("socks"):
         raise ConfigurationError(
             "downloads need an HTTP proxy, and this is a SOCKS one; "

@@ -11,6 +11,7 @@ from firsthandapi._core.decode import DecodedPage, decode, decode_page
 from firsthandapi._core.pages import LARGEST_PAGE
 from firsthandapi._core.request import Request, build_request
 from firsthandapi._core.response import ApiResponse
+from firsthandapi._masking import Secret
 from firsthandapi._sync.pages import Page
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ class Resource:
         idempotency_key: str | None = None,
         extra_body: Body | None = None,
         **options: Unpack[RequestOptions],
-    ) -> tuple[ApiResponse, bytes]:
+    ) -> tuple[ApiResponse, Secret[bytes]]:
         # A POST without fields has no body: the service takes an empty one.
         has_body = params is not None or extra_body is not None
         body = arguments.body(params, extra_body) if has_body else None

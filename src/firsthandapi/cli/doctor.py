@@ -20,6 +20,7 @@ import typer
 
 from firsthandapi._core.config import (
     API_KEY_VARIABLE,
+    BASE_URL_VARIABLE,
     DEFAULT_BASE_URL,
     Config,
     check_config,
@@ -28,7 +29,7 @@ from firsthandapi._core.config import (
     resolve_base_url,
 )
 from firsthandapi._core.dates import parse_http_date
-from firsthandapi._masking import mask_key, mask_secrets
+from firsthandapi._masking import Secret, mask_secrets, secret_or_none
 from firsthandapi._version import __version__
 from firsthandapi.errors import (
     AuthenticationError,
@@ -88,8 +89,12 @@ def gather(dest: Path) -> Facts:
     """Look at everything; nothing is raised, and no wait is longer than 15 seconds."""
     key, key_problem = None, None
     if os.environ.get(API_KEY_VARIABLE):
-        key, key_problem = _tried(lambda: resolve_api_key(None, os.environ))
-    base_url, base_url_problem = _tried(lambda: resolve_base_url(None, os.environ))
+        key, key_problem = _tried(
+            lambda: resolve_api_key(None, secret_or_none(os.environ.get(API_KEY_VARIABLE)))
+        )
+    base_url, base_url_problem = _tried(
+        lambda: resolve_base_url(None, secret_or_none(os.environ.get(BASE_URL_VARIABLE)))
+    )
     config = _config(key, base_url or DEFAULT_BASE_URL)
     proxy, proxy_problem = _tried(lambda: choose_proxy(config.origin, None))
     trust, trust_problem = _tried(_trust)
@@ -105,11 +110,11 @@ def gather(dest: Path) -> Facts:
         dependencies=dependencies,
         misfits=misfits,
         extras=extras,
-        key=None if key is None else mask_key(key),
+        key=None if key is None else repr(key),
         key_problem=key_problem,
         base_url=None if base_url is None else without_credentials(base_url),
         base_url_problem=base_url_problem,
-        proxy=None if proxy is None else without_credentials(proxy),
+        proxy=None if proxy is None else without_credentials(proxy.reveal()),
         proxy_problem=proxy_problem,
         proxy_variables=[
             name for name in _PROXY_VARIABLES if os.environ.get(name) or os.environ.get(name.lower())
@@ -131,7 +136,7 @@ def _tried(look: Callable[[], T]) -> tuple[T | None, str | None]:
         return None, str(error)
 
 
-def _config(key: str | None, base_url: str) -> Config:
+def _config(key: Secret[str] | None, base_url: str) -> Config:
     return check_config(
         api_key=key,
         base_url=base_url,

@@ -17,8 +17,9 @@ from urllib.parse import urlsplit
 
 import typer
 
-from firsthandapi._core.config import is_loopback, resolve_base_url
+from firsthandapi._core.config import BASE_URL_VARIABLE, is_loopback, resolve_base_url
 from firsthandapi._core.signatures import keyed_macs
+from firsthandapi._masking import secret_or_none
 from firsthandapi.errors import (
     ConfigurationError,
     FirstHandError,
@@ -205,7 +206,9 @@ def _endpoint(
         yield [secret]
         return
     if url is None:
-        if not is_loopback(urlsplit(resolve_base_url(None, os.environ)).hostname or ""):
+        if not is_loopback(
+            urlsplit(resolve_base_url(None, secret_or_none(os.environ.get(BASE_URL_VARIABLE)))).hostname or ""
+        ):
             raise ConfigurationError(
                 "the service cannot reach this machine: pass --url with the public address of a tunnel to the "
                 f"port, or set {_VARIABLE} to the secret of an endpoint that is there already"

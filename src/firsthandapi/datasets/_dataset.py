@@ -14,7 +14,7 @@ from firsthandapi._core.kinds import Kind, chosen_kind, kind_of
 from firsthandapi._core.manifest import COLUMNS, Record
 from firsthandapi._core.reports import Progress, Verification
 from firsthandapi._display import Displayed
-from firsthandapi._masking import mask_secrets
+from firsthandapi._masking import Secret, mask_secrets
 from firsthandapi.errors import ConfigurationError, InvalidArgumentError
 
 from ._folder import Manifest, manifests_of, read_job_file
@@ -313,9 +313,9 @@ def _job(raw: dict[str, Any]) -> Job:
     from firsthandapi.types.job import Job
 
     try:
-        return decode(Job, json.dumps(raw).encode(), None)
+        return decode(Job, Secret(json.dumps(raw).encode()), None)
     except UnexpectedResponseError:
-        raise ConfigurationError("job.json: its job is not one of FirstHandAPI") from None
+        raise ConfigurationError("job.json: the job is not a valid FirstHandAPI job") from None
 
 
 def _in_the_making(path: Path) -> bool:

@@ -73,4 +73,4 @@ class Account(Resource):
             files, price = json.get("files_needed"), json.get("price_per_file_cents")  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType] # it is JSON
             check_spend(files, price, self._transport.config.max_spend_cents, field="json")
         response, content = await self._transport.send(request)
-        return replace(response, content=content)
+        return replace(response, content=content.reveal())

@@ -1,0 +1,500 @@
+"""No frame that an exception leaves shows a secret: error trackers, `pytest -l`, and rich print its locals."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import io
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import FrameType, TracebackType
+from typing import Any
+
+import httpx
+import pytest
+import sentry_sdk
+from rich.console import Console
+from rich.traceback import Traceback
+from sentry_sdk.transport import Transport
+
+import firsthandapi
+from firsthandapi import errors, webhooks
+from firsthandapi.testing import MockServer
+
+from .support import JOB, Connect
+
+ROOT = Path(firsthandapi.__file__).parent
+KEY = "fh_live_5ecretPart"
+
+
+def frames(error: BaseException | None) -> Iterator[FrameType]:
+    """Every frame of the package that `error`, or what led to it, has left."""
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        step: TracebackType | None = error.__traceback__
+        while step is not None:
+            path = Path(step.tb_frame.f_code.co_filename)
+            if path.is_relative_to(ROOT) and not path.is_relative_to(ROOT / "testing"):
+                yield step.tb_frame
+            step = step.tb_next
+        error = error.__cause__ or error.__context__
+
+
+def shown(error: BaseException | None) -> str:
+    """What a tool that prints local variables has to say of the package's frames."""
+    lines = []
+    for frame in frames(error):
+        for name, value in frame.f_locals.items():
+            with contextlib.suppress(Exception):  # a half-made `self`
+                lines.append(f"{frame.f_code.co_qualname} {name}={value!r}")
+    return "\n".join(lines)
+
+
+def caught(call: Callable[[], object]) -> BaseException:
+    with pytest.raises(Exception) as raised:  # noqa: PT011 # whatever it is
+        call()
+    return raised.value
+
+
+SECRETS = ("5ecretPart", "5ecretWord", "5ecretSign")
+
+
+def assert_hidden(error: BaseException) -> None:
+    assert list(frames(error)), "no frame of the package: this would prove nothing"
+    text = shown(error)
+    for secret in SECRETS:
+        assert secret not in text, [line for line in text.splitlines() if secret in line]
+
+
+# --- every way in which construction fails
+
+BAD: list[dict[str, Any]] = [
+    {"timeout": 0},
+    {"deadline": -1},
+    {"max_retries": "many"},
+    {"max_spend_cents": -5},
+    {"verify": "/no/such/file"},
+    {"http_client": object()},
+    {"base_url": "ftp://x"},
+    {"base_url": "https://anna:5ecretWord@api.example"},
+    {"base_url": "https://api.example?token=5ecretWord"},
+    {"proxy": "ftp://anna:5ecretWord@proxy.example"},
+    {"proxy": "http://anna:5ecretWord@proxy.example", "timeout": 0},
+    {"api_key": f"{KEY} "},
+    {"api_key": f"{KEY}\n"},
+]
+
+
+@pytest.mark.parametrize("options", BAD, ids=lambda options: " ".join(options))
+def test_construction(options: dict[str, Any], connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bad option shows neither key nor password, whether they came as arguments or from the environment."""
+    given = {"api_key": KEY, **options}
+    assert_hidden(caught(lambda: connect.client_class(**given)))
+    monkeypatch.setenv("FIRSTHAND_API_KEY", given.pop("api_key"))
+    assert_hidden(caught(lambda: connect.client_class(**given)))
+    if "http_client" not in options:
+        parent = connect(api_key="fh_test_parent")
+        assert_hidden(
+            caught(
+                lambda: parent.with_options(**options, **({} if "api_key" in options else {"api_key": KEY}))
+            )
+        )
+
+
+def test_bad_variables(connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bad variable shows neither itself nor the rest of the environment."""
+    monkeypatch.setenv("OTHER", "5ecretWord")
+    assert_hidden(caught(lambda: connect.client_class()))
+    monkeypatch.setenv("FIRSTHAND_API_KEY", f"{KEY} x")
+    assert_hidden(caught(lambda: connect.client_class()))
+    monkeypatch.setenv("FIRSTHAND_API_KEY", KEY)
+    monkeypatch.setenv("FIRSTHAND_BASE_URL", "https://anna:5ecretWord@api.example")
+    assert_hidden(caught(lambda: connect.client_class()))
+    monkeypatch.delenv("FIRSTHAND_BASE_URL")
+    monkeypatch.setenv("HTTPS_PROXY", "ftp://anna:5ecretWord@proxy.example")
+    client = connect(max_retries=0)
+    assert_hidden(caught(client.me))
+
+
+def test_a_socks_proxy_without_its_package(connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error that asks for the missing package does not show the proxy's password."""
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    for half in ("_sync", "_async"):
+        monkeypatch.setattr(f"firsthandapi.{half}.wire.find_spec", lambda name: None)
+    assert_hidden(caught(connect(proxy="socks5://anna:5ecretWord@127.0.0.1:9", max_retries=0).me))
+
+
+# --- every way in which a call fails
+
+
+def answers(**response: Any) -> Callable[[httpx.Request], httpx.Response]:
+    return lambda request: httpx.Response(**{"status_code": 200, **response})
+
+
+@pytest.mark.parametrize(
+    "response",
+    [
+        {"status_code": 404, "json": {"error": {"message": "no", "echo": KEY}}},
+        {"status_code": 500, "content": f"<html>{KEY}</html>"},
+        {"content": f"not JSON {KEY}"},
+        {"json": {"organization_id": 5, "secret": "whsec_5ecretWord"}},
+        {
+            "json": {
+                "data": [{"id": 1, "download_url": "https://x/?X-Amz-Signature=5ecretSign"}],
+                "next_cursor": None,
+            }
+        },
+        {"content": KEY.encode(), "headers": {"Content-Encoding": "gzip"}},
+    ],
+    ids=range(6),
+)
+def test_answers(response: dict[str, Any], connect: Connect) -> None:
+    """A response that ends in an error shows neither the key nor what the body contains."""
+    client = connect(api_key=KEY, handler=answers(**response), max_retries=1)
+    connect.clock(client)
+    if "data" in response.get("json", {}):
+        assert_hidden(caught(lambda: list(client.files.list("job_1A"))))
+        return
+    for call in (
+        client.me,
+        lambda: list(client.files.list("job_1A")),
+        lambda: client.webhooks.rotate_secret("we_1A"),
+    ):
+        assert_hidden(caught(call))
+
+
+@pytest.mark.parametrize("borrowed", [False, True])
+def test_broken_connections(borrowed: bool, connect: Connect, fresh_server: MockServer) -> None:
+    """A connection that is refused, cut, or too slow shows no key; nor does a body that is cut."""
+    options: dict[str, Any] = {"api_key": KEY, "max_retries": 1}
+    if borrowed:
+        http_client: Any = (httpx.AsyncClient if connect.is_async else httpx.Client)()
+        connect._made.append(http_client)
+        options["http_client"] = http_client
+    refused = connect(base_url="http://127.0.0.1:9", **options)
+    connect.clock(refused)
+    assert_hidden(caught(refused.me))
+    client = connect(fresh_server, **{**options, "api_key": fresh_server.api_key, "max_retries": 0})
+    secrets = (fresh_server.api_key, "whsec_")
+    for fault in (
+        {"drop": "before"},
+        {"drop": "after"},
+        {"cut": 200},
+        {"delay": 5},
+        {"status": 503},
+        {"garbage": True},
+    ):
+        fresh_server.faults.add(**fault)
+        error = caught(lambda: client.webhooks.create(url="https://example.com/hook", timeout=0.3))
+        text = shown(error)
+        assert text
+        for secret in secrets:
+            assert secret not in text, (fault, [line for line in text.splitlines() if secret in line])
+
+
+@pytest.mark.parametrize("borrowed", [False, True])
+def test_a_bug_below(borrowed: bool, connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An exception that is nobody's network shows no key either."""
+
+    def broken(request: httpx.Request) -> httpx.Response:
+        raise AssertionError("nobody mocked this")
+
+    if borrowed:
+        client = connect(api_key=KEY, handler=broken, max_retries=0)
+    else:
+        for half in ("_sync", "_async"):
+            monkeypatch.setattr(f"firsthandapi.{half}.pool.Pool.acquire", broken)
+        client = connect(api_key=KEY, max_retries=0)
+    assert_hidden(caught(client.me))
+
+
+def test_signup(connect: Connect, fresh_server: MockServer) -> None:
+    """A signup whose answer is cut or odd does not show the new key."""
+    for fault in ({"cut": 100}, {"garbage": True}):
+        fresh_server.faults.add(**fault, times=9)
+        error = caught(
+            lambda: connect.run(
+                connect.client_class.signup(
+                    name="A", email="a@example.com", base_url=fresh_server.url, timeout=1
+                )
+            )
+        )
+        assert "fh_live_" not in shown(error), fault
+        fresh_server.faults.clear()
+
+
+# --- downloads
+
+
+def test_downloads(connect: Connect, fresh_server: MockServer, tmp_path: Path) -> None:
+    """A file that cannot be downloaded shows neither its signed URL nor the key, alone or among others."""
+    client = connect(fresh_server, max_retries=0, timeout=1)
+    connect.clock(client)
+    job = client.jobs.create(**{**JOB, "files_needed": 1})
+    fresh_server.submit(job.id)
+    fresh_server.clock.advance(minutes=1)
+    (file,) = client.files.list(job.id)
+    signature = file.download_url.partition("X-Amz-Signature=")[2].partition("&")[0]
+    assert signature
+    wrong = file.model_copy(update={"content_hash": "0" * 64})
+    foreign = file.model_copy(update={"download_url": file.download_url.replace("http:", "ftp:")})
+    directory = tmp_path / "taken"
+    directory.mkdir()
+    calls: list[tuple[dict[str, Any], Callable[[], object]]] = [
+        ({"expired_url": True, "times": 99}, lambda: client.files.download(file, tmp_path / "a.jpg")),
+        (
+            {"status": 500, "path": "/files", "times": 99},
+            lambda: client.files.download(file, tmp_path / "b.jpg"),
+        ),
+        ({"drop": "before", "times": 99}, lambda: client.files.download(file, tmp_path / "c.jpg")),
+        ({}, lambda: client.files.download(wrong, tmp_path / "d.jpg")),
+        ({"status": 404, "times": 99}, lambda: client.files.download(foreign, tmp_path / "e.jpg")),
+        ({}, lambda: client.files.download(file, tmp_path / "no" / "such" / "f.jpg")),
+        ({"drop": "before", "times": 99}, lambda: client.files.download_all(job.id, tmp_path / "all")),
+    ]
+    for fault, call in calls:
+        if fault:
+            fresh_server.faults.add(**fault)
+        text = shown(caught(call))
+        fresh_server.faults.clear()
+        assert text
+        for secret in (signature, fresh_server.api_key):
+            assert secret not in text, (fault, [line for line in text.splitlines() if secret in line])
+
+
+# --- every point of a call at which an exception may come
+
+
+class _HereError(Exception):
+    """Thrown at the n-th call of a function of the package."""
+
+
+# Here secrets come in, as arguments of a public function: before its first line nothing can be done about them.
+DOORS = {
+    "FirstHandClient.__init__",
+    "FirstHandClient.with_options",
+    "secret_or_none",
+    "_secret_if_given",
+    "Secret.__init__",
+}
+# Functions that look at a secret from inside, and neither raise nor call what does.
+INSIDE = {
+    *(
+        "_is_one_word",
+        "_problem_of_base_url",
+        "_is_proxy",
+        "_split",
+        "mask_key",
+        "Secret.reveal",
+        "is_loopback",
+    ),
+    *(
+        "RequestHeaders.__init__",
+        "RequestHeaders.__init__.<locals>.<genexpr>",
+        "Secret.__repr__",
+        "Secret.__eq__",
+    ),
+    *("Secret.__hash__", "_proxy_parts"),
+}
+# The bodies of responses: decoders read them as they are.
+BODIES = {
+    "BodyReader.feed",
+    "BodyReader._take",
+    "BodyReader._keep",
+    "error_from_response",
+    "_parse",
+    "not_json",
+}
+
+
+def raising_at(number: int, call: Callable[[], object]) -> tuple[BaseException | None, bool]:
+    """What `call` raises if the n-th call of a function of the package does, and whether there was an n-th."""
+    count = 0
+
+    def profile(frame: FrameType, event: str, _: Any) -> None:
+        nonlocal count
+        if event != "call" or not frame.f_code.co_filename.startswith(str(ROOT)):
+            return
+        if frame.f_code.co_filename.startswith(str(ROOT / "testing")):
+            return
+        if frame.f_code.co_qualname in DOORS | INSIDE | BODIES or frame.f_code.co_name.startswith("<"):
+            return
+        count += 1
+        if count == number:
+            raise _HereError
+
+    sys.setprofile(profile)
+    try:
+        call()
+    except BaseException as error:
+        return error, count >= number
+    finally:
+        sys.setprofile(None)
+    return None, count >= number
+
+
+def test_an_exception_anywhere(fresh_server: MockServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wherever an exception strikes in construction or in a call, the frames it leaves show no key."""
+
+    def work() -> None:
+        client = firsthandapi.FirstHandClient(KEY, fresh_server.url, max_retries=1, timeout=5)
+        try:
+            with contextlib.suppress(errors.AuthenticationError):
+                client.with_options(api_key=KEY + "2", timeout=3).me()
+        finally:
+            client.close()
+
+    # An exception in the middle of closing leaves a socket to the garbage collector, which complains.
+    monkeypatch.setattr(sys, "unraisablehook", lambda _: None)
+    work()  # imports
+    assert strikes(work) > 40
+    gc.collect()
+
+
+def strikes(work: Callable[[], object]) -> int:
+    number, struck = 1, 0
+    while True:
+        error, reached = raising_at(number, work)
+        if not reached:
+            return struck
+        number += 1
+        if error is not None:
+            struck += 1
+            for frame in frames(error):
+                if frame.f_code.co_qualname not in DOORS | INSIDE:
+                    text = "\n".join(
+                        f"{name}={value!r}" for name, value in frame.f_locals.items() if name != "self"
+                    )
+                    assert "5ecretPart" not in text, (number, frame.f_code.co_qualname, text)
+
+
+# --- webhooks
+
+
+@pytest.mark.parametrize(
+    ("secret", "signature", "body"),
+    [
+        ("whsec_5ecretWord", "0" * 64, b"{}"),
+        ("whsec_5ecretWord", None, b"{}"),
+        ("whsec_5ecretWord", "t=1,v1=" + "0" * 64, b"{}"),
+        ("whsec_5ecretWord", "junk", b"{}"),
+        ("whsec_5ecretWord", "0" * 64, {}),
+        ("whsec_5ecretWord\ud800", "0" * 64, b"{}"),
+        (["whsec_5ecretWord", ""], "0" * 64, b"{}"),
+        (["whsec_5ecretWord", None], "0" * 64, b"{}"),
+        ({"whsec_5ecretWord": 1}, "0" * 64, b"{}"),
+        (b"whsec_5ecretWord", "0" * 64, b"{}"),
+    ],
+    ids=range(10),
+)
+def test_webhooks(secret: Any, signature: Any, body: Any) -> None:
+    """A delivery that is refused shows neither the secret nor the signature that would have been right."""
+    right = webhooks.sign(b"{}", "whsec_5ecretWord")
+    expected = repr(bytes.fromhex(right))
+    calls: list[Callable[[], object]] = [
+        lambda: webhooks.verify_signature(body, signature, secret),
+        lambda: webhooks.unwrap(body, {"X-FirstHandAPI-Signature": signature}, secret),
+        lambda: webhooks.sign(body, secret, timestamp=-1),
+    ]
+    for call in calls:
+        error = caught(call)
+        assert_hidden(error)
+        assert expected not in shown(error)
+        assert right not in shown(error)
+
+
+# --- what the tools themselves show
+
+
+class _Kept(Transport):
+    def __init__(self) -> None:
+        super().__init__()
+        self.events: list[Any] = []
+
+    def capture_envelope(self, envelope: Any) -> None:
+        self.events += [item.payload.json for item in envelope.items]
+
+
+def test_sentry(connect: Connect, fresh_server: MockServer) -> None:
+    """A tracker with its default settings gets the frames of a failed call, and no key in them."""
+    kept = _Kept()
+    with sentry_sdk.new_scope() as scope:
+        scope.set_client(
+            sentry_sdk.Client("http://k@127.0.0.1:9/1", transport=kept, default_integrations=False)
+        )
+        client = connect(fresh_server)
+        for call in (
+            lambda: client.jobs.get("job_01JPDOESNOTEXIST"),
+            lambda: connect.client_class(KEY, timeout=0),
+        ):
+            scope.capture_exception(caught(call))
+        scope.set_client(None)
+    functions = {
+        frame["function"]
+        for event in kept.events
+        for value in event["exception"]["values"]
+        for frame in value["stacktrace"]["frames"]
+    }
+    assert {"_attempt", "__init__"} <= functions
+    text = json.dumps([event["exception"] for event in kept.events])
+    assert fresh_server.api_key not in text
+    ours = [
+        frame
+        for event in kept.events
+        for value in event["exception"]["values"]
+        for frame in value["stacktrace"]["frames"]
+        if "src/firsthandapi/" in frame["abs_path"] or "firsthandapi" in (frame.get("module") or "")
+    ]
+    assert ours
+    assert "5ecretPart" not in json.dumps([frame.get("vars") for frame in ours])
+
+
+def test_rich(connect: Connect, fresh_server: MockServer) -> None:
+    """A rich traceback with local variables shows no key."""
+    client = connect(fresh_server)
+    error = caught(lambda: client.jobs.get("job_01JPDOESNOTEXIST"))
+    buffer = io.StringIO()
+    trace = Traceback.from_exception(
+        type(error), error, error.__traceback__, show_locals=True, locals_max_string=None
+    )
+    Console(file=buffer, width=400).print(trace)
+    assert "call.request" in buffer.getvalue() or "_attempt" in buffer.getvalue()
+    assert fresh_server.api_key not in buffer.getvalue()
+
+
+def test_pytest_l(tmp_path: Path, fresh_server: MockServer) -> None:
+    """`pytest -l` on a failed call shows no key that the test itself does not."""
+    (tmp_path / "test_call.py").write_text(
+        "import os\n"
+        "from firsthandapi import FirstHandClient\n"
+        "def test_call():\n"
+        "    FirstHandClient().jobs.get('job_01JPDOESNOTEXIST')\n"
+    )
+    environment = {"FIRSTHAND_API_KEY": fresh_server.api_key, "FIRSTHAND_BASE_URL": fresh_server.url}
+    run = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-l",
+            "--full-trace",
+            "-p",
+            "no:cacheprovider",
+            "-W",
+            "ignore",
+            "test_call.py",
+        ],
+        cwd=tmp_path,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert "NotFoundError" in run.stdout
+    assert "_attempt" in run.stdout
+    assert fresh_server.api_key not in run.stdout
