@@ -81,7 +81,7 @@ def test_stop_with_open_connections(receiver: Receiver) -> None:
     ):
         idle.request("GET", "/openapi.json")
         idle.getresponse().read()
-        half.sendall(b"POST /v1/jobs HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{")
+        half.sendall(b"POST /v1/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{")
         thread = threading.Thread(target=poll)
         thread.start()
         while len(server.requests) < 4 or not receiver.got:
@@ -130,7 +130,7 @@ def test_client_hangs_up_during_a_long_poll(hand: MockServer, by_hand: Caller) -
     """A long-poll whose client has gone is let go."""
     job = hand._world.jobs[by_hand.create_job()["id"]]
     with socket.create_connection(idle_address(hand.url.removeprefix("http://"))) as client:
-        head = f"GET /v1/jobs/{job.id} HTTP/1.1\r\nHost: x\r\nPrefer: wait=60\r\n"
+        head = f"GET /v1/jobs/{job.id} HTTP/1.1\r\nHost: localhost\r\nPrefer: wait=60\r\n"
         request = f"{head}Authorization: Bearer {hand.api_key}\r\n\r\n"
         client.sendall(request.encode())
         while not job.listeners:

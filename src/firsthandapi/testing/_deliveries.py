@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import hmac
 import http.client
+import socket
 import threading
 import time
 from collections import deque
@@ -18,6 +19,7 @@ from ._model import Attempt, Delivery, Endpoint
 from ._schemas import is_loopback
 
 TIMEOUT = 10.0
+MAX_QUEUE = 10_000
 
 SignatureStyle = Literal["plain", "timestamped"]
 Report = Callable[[Delivery, Attempt], None]
@@ -64,11 +66,15 @@ class Sender:
         """Make one attempt soon. An endpoint's deliveries go out one after the other."""
         with self._idle:
             queue = self._queues.get(delivery.endpoint)
-            if queue is not None:
-                queue.append((delivery, at))
-            elif self._pool is not None:
+            is_full = queue is not None and len(queue) >= MAX_QUEUE
+            if queue is None and self._pool is not None:
                 self._queues[delivery.endpoint] = deque([(delivery, at)])
                 self._pool.submit(self._drain, delivery.endpoint)
+            elif queue is not None and not is_full:
+                queue.append((delivery, at))
+        if is_full:
+            error = f"not sent: {MAX_QUEUE} deliveries to this endpoint are waiting"
+            self._report(delivery, Attempt(at, None, error))
 
     def settle(self) -> None:
         """Wait until nothing is under way."""
@@ -102,8 +108,8 @@ class Sender:
         }
         parts = urlsplit(endpoint.url)
         host = parts.hostname or ""
-        if not is_loopback(host):
-            return Attempt(at, None, "not sent: the mock server calls this machine alone")
+        if not _leads_here(host):
+            return Attempt(at, None, "not sent: the bundled server delivers to this machine only")
         make = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
         connection = make(host, parts.port, timeout=TIMEOUT)
         # A receiver that sends one byte at a time would outlive the socket's timeout.
@@ -123,6 +129,17 @@ class Sender:
             connection.close()
             with self._idle:
                 self._connections.discard(connection)
+
+
+def _leads_here(host: str) -> bool:
+    """Whether every address of a host is this machine's: `localhost` is a name, and resolvers differ."""
+    if not is_loopback(host):
+        return False
+    try:
+        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    except OSError:
+        return False
+    return all(is_loopback(str(address[0])) for *_, address in found)
 
 
 def _break(connection: http.client.HTTPConnection) -> None:

@@ -7,12 +7,13 @@ import json
 import logging
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from email.utils import formatdate
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qsl
 
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
@@ -20,8 +21,9 @@ from ._app import MAX_BODY, App, error_response, json_bytes
 from ._downloads import expired
 from ._errors import ApiError
 from ._faults import Fault, Faults
+from ._gate import refusal
 from ._pages import TOP
-from ._requests import ReceivedRequest
+from ._requests import ReceivedRequest, RequestLog
 from ._signing import LIFETIME
 from ._text import new_id
 
@@ -30,6 +32,8 @@ log.addHandler(logging.NullHandler())
 
 _KNOWN = {status.value for status in HTTPStatus}
 _CHUNK = 256 * 1024
+_BODY_SECONDS = 30.0
+_MAX_READ = 8 << 20
 _GARBAGE = b"<html><body>It works!</body></html>"
 _ERROR_TYPES = {
     400: "validation_error",
@@ -68,14 +72,20 @@ class Front:
     def __init__(self, app: App, faults: Faults) -> None:
         self._app = app
         self._faults = faults
-        self.received: list[ReceivedRequest] = []
+        self.log = RequestLog()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        body = await _read(receive)
-        if body is None:
+        refused = refusal(scope["headers"])
+        try:
+            body = await _read(receive, 0 if refused else MAX_BODY + 1)
+            if refused:
+                raise refused
+        except ClientDisconnect:
             return  # gone before it had said all
-        position = len(self.received)
-        self.received.append(_record(scope, body))
+        except ApiError as error:
+            await _send(_refused(error), send)
+            return
+        number = self.log.add(_record(scope, body))
         fault = self._faults.strike(scope["method"], scope["path"])
         reply = await self._reply(scope, body, receive, fault)
         if reply is None or (fault and fault.drop):
@@ -83,7 +93,7 @@ class Front:
             await _until_gone(receive)
             return
         # Known before the first byte leaves, so that a client that has its answer finds it in the log.
-        self.received[position] = replace(self.received[position], status=reply.status)
+        self.log.answered(number, reply.status)
         if fault and fault.dribble:
             await _dribble(scope, reply, receive, fault.dribble)
         elif fault and fault.cut is not None:
@@ -163,6 +173,12 @@ def _failure(status: int) -> Response:
     return error_response(error, new_id("req_", time.time()))
 
 
+def _refused(error: ApiError) -> Reply:
+    reply = _as_reply(error_response(error, new_id("req_", time.time())))
+    reply.set("connection", "close")
+    return reply
+
+
 def _as_reply(response: Response) -> Reply:
     reply = Reply(response.status_code, [*response.raw_headers], bytes(response.body))
     reply.set("date", formatdate(usegmt=True))
@@ -179,17 +195,26 @@ def _record(scope: Scope, body: bytes) -> ReceivedRequest:
     return ReceivedRequest(scope["method"], scope["path"], parsed, query, headers, body, time.time())
 
 
-async def _read(receive: Receive) -> bytes | None:
-    """The body, read to its end so that the answer arrives, but kept no longer than it can be of use."""
+async def _read(receive: Receive, keep: int) -> bytes:
+    """The first `keep` bytes of the body. The rest is read as well, within bounds, so that the response arrives."""
     body = bytearray()
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            return None
-        if len(body) <= MAX_BODY:
-            body += message.get("body", b"")[: MAX_BODY + 1]
-        if not message.get("more_body", False):
-            return bytes(body)
+    read = 0
+    try:
+        async with asyncio.timeout(_BODY_SECONDS):
+            while True:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    raise ClientDisconnect
+                part = message.get("body", b"")
+                read += len(part)
+                body += part[: keep - len(body)]
+                if not message.get("more_body", False):
+                    return bytes(body)
+                if read > _MAX_READ:
+                    raise ApiError(400, "validation_error", f"The body is larger than {MAX_BODY} bytes.")
+    except TimeoutError:
+        late = f"The body did not arrive within {_BODY_SECONDS:.0f} seconds."
+        raise ApiError(408, "request_timeout", late) from None
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:

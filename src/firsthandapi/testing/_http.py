@@ -9,6 +9,7 @@ import socket
 import threading
 from typing import Any
 
+import h11
 from uvicorn.config import Config
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
@@ -16,6 +17,9 @@ from uvicorn.server import ServerState
 from ._app import error_response
 from ._errors import ApiError
 from ._text import new_id
+
+_MAX_CONNECTIONS = 2000
+_HEAD_SECONDS = 30.0
 
 _log = logging.getLogger("firsthandapi.testing.http")
 _log.setLevel(logging.CRITICAL + 1)  # junk on the wire is what a mock server is for: it is no news
@@ -29,6 +33,36 @@ class _Protocol(H11Protocol):
         self.access_log = False
         self.app_state = {"transport": transport}
         super().connection_made(transport)
+        self._head_timer: asyncio.TimerHandle | None = None
+        if len(self.connections) > _MAX_CONNECTIONS:
+            transport.abort()
+        else:
+            self._expect_head()
+
+    def data_received(self, data: bytes) -> None:
+        """A request's head must come within its time: uvicorn limits the time between requests alone."""
+        super().data_received(data)
+        self._expect_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Nothing is expected any more."""
+        super().connection_lost(exc)
+        self._stop_head_timer()
+
+    def _expect_head(self) -> None:
+        if self.conn.their_state is not h11.IDLE:
+            self._stop_head_timer()
+        elif self._head_timer is None:
+            self._head_timer = self.loop.call_later(_HEAD_SECONDS, self._give_up)
+
+    def _stop_head_timer(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+    def _give_up(self) -> None:
+        if self.conn.their_state is h11.IDLE:
+            self.transport.close()
 
     def send_400_response(self, msg: str) -> None:
         """What is not HTTP gets the documented envelope too."""

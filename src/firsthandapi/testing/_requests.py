@@ -1,10 +1,15 @@
-"""The log of what a server received."""
+"""The log of what a server received, bounded in number and in bytes."""
 
 from __future__ import annotations
 
 import re
+import threading
+from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+MAX_REQUESTS = 10_000
+MAX_BYTES = 32 << 20
 
 _SECRET = re.compile(r"(fh_(?:live|test)_|whsec_|X-Amz-Signature=)[^&,\s'\"]+")
 
@@ -39,3 +44,47 @@ class ReceivedRequest:
         about = f"{self.status or 'no answer'}, {key}, {len(self.body)} bytes"
         text = f"<{self.method} {self.path}{query} [{about}]>"
         return _SECRET.sub(r"\1…", text)
+
+    @property
+    def size(self) -> int:
+        """Roughly the bytes that it takes to keep."""
+        headers = sum(len(name) + len(value) for name, value in self.headers.items())
+        return len(self.body) + len(self.path) + 2 * len(self.query_string) + headers + 500
+
+
+class RequestLog:
+    """The latest requests, oldest first."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()  # the server's thread writes, a test's reads
+        self._kept: OrderedDict[int, ReceivedRequest] = OrderedDict()
+        self._bytes = 0
+        self._count = 0
+
+    def add(self, request: ReceivedRequest) -> int:
+        """Keep a request, and give it a number. The oldest go where there is no room."""
+        with self._lock:
+            self._count += 1
+            self._kept[self._count] = request
+            self._bytes += request.size
+            while len(self._kept) > MAX_REQUESTS or (self._bytes > MAX_BYTES and len(self._kept) > 1):
+                self._bytes -= self._kept.popitem(last=False)[1].size
+            return self._count
+
+    def answered(self, number: int, status: int) -> None:
+        """Write down how a request was answered."""
+        with self._lock:
+            request = self._kept.get(number)
+            if request is not None:
+                self._kept[number] = replace(request, status=status)
+
+    def latest(self) -> list[ReceivedRequest]:
+        """All that are kept."""
+        with self._lock:
+            return [*self._kept.values()]
+
+    def clear(self) -> None:
+        """Forget all of them."""
+        with self._lock:
+            self._kept.clear()
+            self._bytes = 0

@@ -403,8 +403,11 @@ class MockServer:
 
     @property
     def requests(self) -> list[ReceivedRequest]:
-        """Everything received, in order."""
-        return [*self._front.received]
+        """What was received, in order: the latest 10,000 requests, or fewer where they fill 32 MiB.
+
+        A request of a web page of another host is refused and not among them.
+        """
+        return self._front.log.latest()
 
     @property
     def webhook_deliveries(self) -> list[WebhookDelivery]:

@@ -1,0 +1,53 @@
+"""Who may call: programs on this machine. A page in a browser that came from elsewhere may not.
+
+Such a page reaches a loopback port in two ways: it sends a request whose response it cannot read (`Origin` names the
+page), or its own host name suddenly resolves to 127.0.0.1 (`Host` names the page).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from urllib.parse import urlsplit
+
+from ._errors import ApiError
+from ._schemas import is_loopback
+
+_HOST = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([^:\[\]]+))(?::[0-9]*)?")
+
+
+def refusal(headers: Iterable[tuple[bytes, bytes]]) -> ApiError | None:
+    """Why a request with these headers is refused, or None."""
+    browser: dict[bytes, str] = {}
+    for name, raw in headers:
+        value = raw.decode("latin-1")
+        if name == b"host" and not _names_this_machine(value):
+            message = "This server takes requests for this machine only: call it as 127.0.0.1 or localhost."
+            return ApiError(421, "misdirected_request", message)
+        if name == b"origin" and not _is_local_page(value):
+            return _foreign_page()
+        if name.startswith(b"sec-fetch-") or name == b"origin":
+            browser[name] = value
+    # A request without an Origin: an image, a script, or a link that someone follows. The last one is welcome.
+    if browser.get(b"sec-fetch-site") == "cross-site" and b"origin" not in browser:
+        followed = (
+            browser.get(b"sec-fetch-mode") == "navigate" and browser.get(b"sec-fetch-dest") == "document"
+        )
+        return None if followed else _foreign_page()
+    return None
+
+
+def _foreign_page() -> ApiError:
+    return ApiError(403, "forbidden", "This server takes no requests from web pages of other hosts.")
+
+
+def _names_this_machine(host: str) -> bool:
+    match = _HOST.fullmatch(host.strip().lower())
+    return match is not None and is_loopback(match[1] or match[2])
+
+
+def _is_local_page(origin: str) -> bool:
+    try:
+        return is_loopback(urlsplit(origin).hostname or "")
+    except ValueError:
+        return False

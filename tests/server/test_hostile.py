@@ -1,0 +1,252 @@
+"""Web pages, floods, and those who send half of something: refused or bounded, and the server goes on."""
+
+from __future__ import annotations
+
+import json
+import socket
+import time
+from contextlib import closing, suppress
+
+import pytest
+
+from firsthandapi.testing import MockServer, _front, _http, _requests
+from firsthandapi.testing._app import MAX_STORED, Replays, _Stored
+from firsthandapi.testing._deliveries import Sender
+from firsthandapi.testing._model import Attempt, Delivery
+
+from .conftest import Caller, Receiver, send
+
+SIGNUP = {"name": "Ada", "email": "ada@example.com"}
+
+
+@pytest.fixture
+def address(server: MockServer) -> tuple[str, int]:
+    """Where the server listens, for raw sockets."""
+    host, _, port = server.url.removeprefix("http://").rpartition(":")
+    return host, int(port)
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "evil.example",
+        "evil.example:8080",
+        "127.0.0.1.evil.example",
+        "localhost.",
+        "x",
+        "10.0.0.1",
+        "[::2]",
+        "",
+    ],
+)
+def test_host(server: MockServer, host: str) -> None:
+    """A host name that is not this machine's, as after DNS rebinding, is a 421, and nothing is kept."""
+    for method, path in (("POST", "/v1/auth/signup"), ("GET", "/openapi.json"), ("GET", "/files/x")):
+        reply = Caller(server, None)(method, path, SIGNUP, Host=host)
+        assert (reply.status, reply.error["type"]) == (421, "misdirected_request")
+    assert server.requests == []
+    assert len(server._world.organizations) == 1
+
+
+@pytest.mark.parametrize(
+    "host", ["127.0.0.1", "localhost:1", "LOCALHOST", "[::1]:8080", "app.localhost", "127.1.2.3"]
+)
+def test_good_host(server: MockServer, host: str) -> None:
+    """Every name of this machine is good, with any port: a tunnel may have another."""
+    assert Caller(server, None)("GET", "/openapi.json", Host=host).status == 200
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Origin": "https://evil.example"},
+        {"Origin": "null"},
+        {"Origin": "http://localhost.evil.example"},
+        {"Origin": "http://["},
+        {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors"},
+        {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "iframe"},
+    ],
+)
+def test_origin(server: MockServer, headers: dict[str, str]) -> None:
+    """A request of a foreign page is a 403, and nothing is kept."""
+    for method in ("GET", "POST"):
+        reply = Caller(server, None)(method, "/v1/auth/signup", SIGNUP, **headers)
+        assert (reply.status, reply.error["type"]) == (403, "forbidden")
+    assert server.requests == []
+    assert len(server._world.organizations) == 1
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Origin": "http://localhost:3000", "Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "none", "Sec-Fetch-Mode": "navigate"},
+        {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"},
+    ],
+)
+def test_good_origin(api: Caller, headers: dict[str, str]) -> None:
+    """A page of this machine may call, and a link may be followed."""
+    assert api("GET", "/v1/me", **headers).status == 200
+
+
+def test_blind_posts_are_not_kept(server: MockServer) -> None:
+    """A megabyte of a foreign page leaves nothing behind."""
+    for _ in range(3):
+        send(server.url, "POST", "/v1/jobs", b"x" * (1 << 20), {"Origin": "https://evil.example"})
+    assert server._front.log._bytes == 0
+
+
+def test_request_log_is_bounded(api: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The log keeps the latest requests, in number and in bytes, and what it counts is what it has."""
+    monkeypatch.setattr(_requests, "MAX_REQUESTS", 5)
+    monkeypatch.setattr(_requests, "MAX_BYTES", 100_000)
+    for number in range(8):
+        api("GET", f"/v1/me?number={number}")
+    kept = api.server.requests
+    assert [request.query["number"] for request in kept] == ["3", "4", "5", "6", "7"]
+    assert all(request.status == 400 for request in kept)
+    for _ in range(3):
+        api("POST", "/v1/jobs", b" " * 60_000)
+    assert [len(request.body) for request in api.server.requests] == [60_000]
+    log = api.server._front.log
+    assert log._bytes == sum(request.size for request in log.latest())
+    log.clear()
+    assert (log.latest(), log._bytes) == ([], 0)
+
+
+def test_replays_are_bounded() -> None:
+    """Responses kept for idempotency keys go after a day, and the oldest where there are too many."""
+    replays = Replays()
+    for number in range(MAX_STORED + 5):
+        replays.put(("", "POST", "/", str(number)), _Stored("", 200, b"body", number + 100_000), number)
+    assert len(replays._stored) == MAX_STORED
+    assert replays.get(("", "POST", "/", "4"), 0) is None
+    assert replays.get(("", "POST", "/", "5"), 100_004) is not None
+    assert replays.get(("", "POST", "/", "5"), 100_005) is None
+    replays.put(("", "POST", "/", "new"), _Stored("", 200, b"body", 10**9), 10**8)
+    assert (len(replays._stored), replays._bytes) == (1, 4)
+
+
+def test_deliveries_are_bounded(by_hand: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An endpoint with a full queue gets no more: the attempt failed, and its schedule goes on."""
+    monkeypatch.setattr("firsthandapi.testing._deliveries.MAX_QUEUE", 0)
+    reports: list[Attempt] = []
+    sender = Sender(lambda _delivery, attempt: reports.append(attempt))
+    api, hand = by_hand, by_hand.server
+    api("POST", "/v1/webhook_endpoints", {"url": "https://example.com/x"})
+    account = hand._organization.accounts["live"]
+    delivery = Delivery(hand._world.emit(account, "job.flagged", {}, 0), account.endpoints[0])
+    sender._queues[delivery.endpoint] = []  # type: ignore[assignment]
+    sender.send(delivery, 5)
+    assert "waiting" in str(reports[0].error)
+
+
+def test_localhost_must_lead_here(
+    hand: MockServer, by_hand: Caller, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A resolver that sends a name under localhost elsewhere gets no delivery."""
+    elsewhere = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("10.0.0.1", 80))]
+    real = socket.getaddrinfo
+    monkeypatch.setattr(
+        socket,
+        "getaddrinfo",
+        lambda host, *args, **more: elsewhere if host == "x.localhost" else real(host, *args, **more),
+    )
+    by_hand("POST", "/v1/webhook_endpoints", {"url": receiver.url.replace("127.0.0.1", "x.localhost")})
+    hand.emit("job.flagged", {})
+    hand.wait_idle()
+    assert "this machine only" in str(hand.webhook_deliveries[0].attempts[0].error)
+    assert receiver.got == []
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The server's patience, shortened."""
+    monkeypatch.setattr(_front, "_BODY_SECONDS", 0.2)
+    monkeypatch.setattr(_http, "_HEAD_SECONDS", 0.2)
+
+
+HEAD = b"POST /v1/jobs HTTP/1.1\r\nHost: localhost\r\n"
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize(
+    ("half", "answer"),
+    [
+        (b"", b""),
+        (HEAD, b""),
+        (HEAD + b"Content-Length: 100\r\n\r\n{", b"HTTP/1.1 408"),
+        (HEAD + b"Transfer-Encoding: chunked\r\n\r\n5\r\nab", b"HTTP/1.1 408"),
+    ],
+    ids=["nothing", "head", "body", "chunk"],
+)
+def test_half_sent(address: tuple[str, int], half: bytes, answer: bytes) -> None:
+    """Who stops in the middle is cut off, with a 408 where a request had begun."""
+    with closing(socket.create_connection(address, timeout=10)) as client:
+        client.sendall(half)
+        got = b""
+        while part := client.recv(65536):
+            got += part
+    assert got.startswith(answer)
+    assert bool(got) == bool(answer)
+
+
+@pytest.mark.usefixtures("impatient")
+def test_half_sent_after_a_whole_one(address: tuple[str, int]) -> None:
+    """A connection that served a request is no excuse for half of the next."""
+    with closing(socket.create_connection(address, timeout=10)) as client:
+        client.sendall(b"HEAD /v1/me HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert client.recv(65536).startswith(b"HTTP/1.1 401")
+        client.sendall(b"GET /v1/me HT")
+        assert client.recv(65536) == b""
+
+
+def test_endless_body(address: tuple[str, int], server: MockServer) -> None:
+    """A body without an end is cut off after some megabytes."""
+    chunk = b"10000\r\n" + b"x" * 0x10000 + b"\r\n"
+    sent = 0
+    with closing(socket.create_connection(address, timeout=10)) as client:
+        client.sendall(HEAD + b"Transfer-Encoding: chunked\r\n\r\n")
+        with suppress(ConnectionError):
+            while sent < 1 << 30:
+                client.sendall(chunk)
+                sent += len(chunk)
+    assert sent < 100 << 20
+    assert server.requests == []
+
+
+def test_endless_head(address: tuple[str, int], server: MockServer) -> None:
+    """Headers without an end are a 400 in the envelope, or cut off."""
+    line = b"X-Header: " + b"x" * 1000 + b"\r\n"
+    with closing(socket.create_connection(address, timeout=10)) as client:
+        client.sendall(HEAD)
+        got = b""
+        with suppress(OSError):
+            for _ in range(1000):
+                client.sendall(line)
+            got = client.recv(65536)
+    assert not got or json.loads(got.partition(b"\r\n\r\n")[2])["error"]["type"] == "validation_error"
+    assert server.requests == []
+
+
+def test_too_many_connections(
+    server: MockServer, address: tuple[str, int], api: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beyond so many connections the next is cut; when one is gone, there is room again."""
+    monkeypatch.setattr(_http, "_MAX_CONNECTIONS", 3)
+    idle = [socket.create_connection(address, timeout=10) for _ in range(3)]
+    try:
+        with closing(socket.create_connection(address, timeout=10)) as extra, suppress(ConnectionResetError):
+            assert extra.recv(1) == b""
+    finally:
+        for client in idle:
+            client.close()
+    end = time.monotonic() + 10
+    while time.monotonic() < end:
+        try:
+            assert api("GET", "/v1/me").status == 200
+            break
+        except OSError:
+            time.sleep(0.01)
+    else:
+        pytest.fail("there was no room again")
