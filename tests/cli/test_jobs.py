@@ -107,15 +107,16 @@ def test_verify_exits_with_1_and_names_what_is_wrong(server: MockServer, tmp_pat
 
 
 def test_verify_says_where_rows_are_lost(server: MockServer, tmp_path: Path) -> None:
-    """What the manifest does not know it cannot miss; the job does."""
+    """What the manifest does not know it cannot miss; the job does, so the folder is not verified."""
     (tmp_path / "job.yaml").write_text(YAML, encoding="utf-8")
     firsthandapi(server, tmp_path, "collect", "--spec", "job.yaml", "--dest", "signs")
     assert firsthandapi(server, tmp_path, "verify", "signs").stderr == ""
     (tmp_path / "signs" / "metadata.jsonl").unlink()
     run = firsthandapi(server, tmp_path, "verify", "signs")
-    assert run.returncode == 0
+    assert run.returncode == 1
     assert run.stdout.count("extra       data/") == 3
     assert run.stderr.startswith("The job has 3 approved files.")
+    assert json.loads(firsthandapi(server, tmp_path, "verify", "signs", "--json").stdout)["short"] == 3
     firsthandapi(server, tmp_path, "collect", "--spec", "job.yaml", "--dest", "signs")
     assert "3 files: all as they were" in firsthandapi(server, tmp_path, "verify", "signs").stdout
 

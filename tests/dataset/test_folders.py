@@ -11,11 +11,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from firsthandapi import Dataset, FirstHandClient, Progress
+from firsthandapi import Dataset, FirstHandClient, Progress, Verification
 from firsthandapi._core.job_file import JOB_FILE
 from firsthandapi._core.manifest import COLUMNS, MANIFEST
 from firsthandapi.datasets import _disk
@@ -209,7 +210,7 @@ def spoil_three(dataset: Dataset) -> tuple[str, str, str]:
 
 def test_verify_names_what_is_wrong(dataset: Dataset) -> None:
     """Mismatched, missing, extra; what is in the making does not count."""
-    assert dataset.verify() == type(dataset.verify())(True, (), (), ())
+    assert dataset.verify() == Verification(True, (), (), ())
     longer, other, gone = spoil_three(dataset)
     (dataset.path / "data" / "mine.txt").touch()
     (dataset.path / "data" / ".file_1.jpg.0123.part").touch()
@@ -280,22 +281,89 @@ def test_repair_mends_a_row_that_was_forged(dataset: Dataset, client: FirstHandC
     assert {record.file_id: record.sha256 for record in opened}[truth.file_id] == truth.sha256
 
 
-def test_repair_that_fails_keeps_the_rest(
+def test_repair_that_fails_keeps_files_and_rows(
     dataset: Dataset, client: FirstHandClient, server: MockServer
 ) -> None:
-    """What could be fetched is mended, and the manifest is exact. The file that differs is there still."""
+    """What could be downloaded is repaired. Rows stay: the folder does not pass for whole, and can be tried again."""
     bad = spoil_three(dataset)
+    rows = (dataset.path / MANIFEST).read_bytes()
     server.faults.add(path=f"/files/{bad[0][5:-4]}", status=404, times=None)
-    with pytest.raises(DownloadError, match=r"1 of 3 .* and download_all into the folder tries only these"):
+    with pytest.raises(DownloadError, match=r"1 of 3 .* the same call again tries only these"):
         dataset.repair(client)
-    opened = Dataset.open(dataset.path)
-    assert opened.verify().ok
-    assert opened.verify().extra == (bad[0],)
-    assert len(opened) == FILES - 1
+    assert (dataset.path / MANIFEST).read_bytes() == rows
+    assert Dataset.open(dataset.path).verify() == Verification(False, (bad[0],), (), ())
     server.faults.clear()
+    assert dataset.repair(client) == Verification(True, (), (), ())
+
+
+def test_a_folder_with_fewer_rows_than_approved_files_is_short(
+    dataset: Dataset, client: FirstHandClient
+) -> None:
+    """As after a row was lost: `verify` is not ok, and `repair` brings the rest."""
+    first, *rest = (dataset.path / MANIFEST).read_bytes().splitlines(keepends=True)
+    (dataset.path / MANIFEST).write_bytes(b"".join(rest[1:]))
+    (dataset.path / json.loads(first)["file_name"]).unlink()
+    opened = Dataset.open(dataset.path)
+    extra = json.loads(rest[0])["file_name"]
+    assert opened.verify() == Verification(False, (), (), (extra,), short=2)
+    assert opened.repair(client) == Verification(True, (), (), ())
+    assert len(opened) == FILES
+
+
+def test_the_next_run_merges_what_two_writers_left(
+    dataset: Dataset, client: FirstHandClient, server: MockServer
+) -> None:
+    """On a mount whose locks are each machine's own: rows that both wrote are one, and rows that one wrote
+    over are back, without a download."""
+    rows = (dataset.path / MANIFEST).read_bytes().splitlines(keepends=True)
+    (dataset.path / MANIFEST).write_bytes(b"".join(rows[:60] + rows[40:50]))
+    since = len(server.requests)
     assert dataset.job is not None
-    assert len(client.files.download_all(dataset.job.id, dataset.path)) == FILES
-    assert Dataset.open(dataset.path).verify() == type(opened.verify())(True, (), (), ())
+    merged = client.files.download_all(dataset.job.id, dataset.path)
+    assert downloads(server, since) == []
+    assert merged.verify() == Verification(True, (), (), ())
+    assert sorted((dataset.path / MANIFEST).read_bytes().splitlines(keepends=True)) == sorted(rows)
+
+
+def test_your_own_columns_survive(dataset: Dataset, client: FirstHandClient) -> None:
+    """A run that writes rows anew, for whatever reason, keeps what you added to them."""
+    rows = [json.loads(line) for line in (dataset.path / MANIFEST).read_bytes().splitlines()]
+    mine = [{**row, "split": "train", "path": number} for number, row in enumerate(rows)]
+    (dataset.path / MANIFEST).write_text(
+        "".join(json.dumps(row) + "\n" for row in mine[:-1]), encoding="utf-8"
+    )
+    spoil_three(dataset)
+    forge(dataset.path, sha256="0" * 64)  # this row is replaced
+    opened = Dataset.open(dataset.path)
+    assert opened.repair(client)
+    kept = [json.loads(line) for line in (dataset.path / MANIFEST).read_bytes().splitlines()]
+    assert kept == [*mine[:-1], rows[-1]]
+    table = opened.to_pandas()
+    assert list(table.columns) == [*COLUMNS, "split", "path"]
+    assert list(table["split"])[:-1] == ["train"] * (FILES - 1)
+    assert Path(table["path"][0]).is_file()
+
+
+def test_the_async_client_repairs_too(dataset: Dataset, server: MockServer) -> None:
+    """By `await dataset.arepair(client)`; each method names the other where it gets the other's client."""
+    spoil_three(dataset)
+    rows = (dataset.path / MANIFEST).read_bytes().splitlines(keepends=True)
+    (dataset.path / MANIFEST).write_bytes(b"".join(rows[1:]))
+
+    async def repair() -> Verification:
+        async with server.async_client() as client:
+            opened = Dataset.open(dataset.path)
+            with pytest.raises(InvalidArgumentError, match=r"await dataset\.arepair\(client\)"):
+                opened.repair(client)  # type: ignore[arg-type]
+            assert not await anyio.to_thread.run_sync(opened.verify)
+            return await opened.arepair(client)
+
+    assert anyio.run(repair) == Verification(True, (), (), ())
+    with (
+        server.client() as client,
+        pytest.raises(InvalidArgumentError, match=r"use dataset\.repair\(client\)"),
+    ):
+        anyio.run(dataset.arepair, client)
 
 
 @pytest.mark.parametrize("key", ["fh_live_" + "0" * 32, None])
@@ -313,14 +381,14 @@ def test_repair_takes_nothing_before_it_has_better(
     assert (dataset.path / MANIFEST).read_bytes() == rows
 
 
-def test_repair_needs_a_job_and_the_sync_client(
+def test_repair_needs_a_job_and_a_client(
     dataset: Dataset, client: FirstHandClient, server: MockServer
 ) -> None:
     """Each says what is missing."""
-    with pytest.raises(InvalidArgumentError, match="sync"):
+    with pytest.raises(InvalidArgumentError, match="FirstHandClient"):
         dataset.repair(object())
     (dataset.path / JOB_FILE).unlink()
-    with pytest.raises(ConfigurationError, match=r"no job\.json"):
+    with pytest.raises(ConfigurationError, match="records no job"):
         Dataset.open(dataset.path).repair(client)
 
 
@@ -617,19 +685,3 @@ def test_a_row_of_another_hash_is_mended(
     assert again.verify()
     assert len(again) == FILES
     assert downloads(server, since) == []
-
-
-def test_a_manifest_without_rows_is_none(
-    dataset: Dataset, client: FirstHandClient, server: MockServer
-) -> None:
-    """All files are gone and none can be fetched: loaders refuse an empty manifest, so there is none."""
-    for record in dataset:
-        dataset.path_of(record).unlink()
-    server.faults.add(path="/files/*", status=404, times=None)
-    with pytest.raises(DownloadError, match="120 of 120"):
-        dataset.repair(client)
-    assert not (dataset.path / MANIFEST).exists()
-    assert len(Dataset.open(dataset.path)) == 0
-    server.faults.clear()
-    assert dataset.job is not None
-    assert client.files.download_all(dataset.job.id, dataset.path).verify()

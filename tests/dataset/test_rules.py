@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import json
 import math
+import pickle
 import re
 from dataclasses import replace
 from typing import Any
@@ -154,16 +156,38 @@ def test_a_record_can_be_a_key() -> None:
 @pytest.mark.parametrize(
     ("second", "named"),
     [
-        ({}, "file_id file_1"),
         ({"file_name": "data/file_2.jpg"}, "file_id file_1"),
         ({"file_id": "file_2"}, "file_name data/file_1.jpg"),
     ],
 )
 def test_a_file_has_one_row(second: dict[str, str], named: str) -> None:
-    """Two rows of one file would count it twice, or give it another's labels: the error names it and both lines."""
-    with pytest.raises(ConfigurationError, match=rf"line 3: {named} stands in line 1, too; take one"):
+    """An id or a name in two rows would give a file another's labels: the error names it and both lines."""
+    with pytest.raises(ConfigurationError, match=rf"line 3: {named} is already on line 1; remove one"):
         parse_manifest(lines(ROW) + b"\n" + lines({**ROW, **second}))
     assert len(parse_manifest(lines(ROW, {**ROW, "file_id": "file_2", "file_name": "data/file_2.jpg"}))) == 2
+
+
+def test_of_several_rows_of_one_file_the_last_counts() -> None:
+    """Two writers leave such rows where nothing can be locked; the folder stays readable."""
+    first, other = {**ROW, "ai_star_rating": 1}, {**ROW, "file_id": "file_2", "file_name": "data/file_2.jpg"}
+    records = parse_manifest(lines(first, other, {**ROW, "ai_star_rating": 2}))
+    assert [(record.file_id, record.ai_star_rating) for record in records] == [
+        ("file_1", 2),
+        ("file_2", None),
+    ]
+
+
+def test_columns_of_the_user_s_own_are_kept() -> None:
+    """In their order, behind ours; they are in no table's schema, and a copy and a pickle have them."""
+    own = {"split": "train", "boxes": [[1, 2.5]], "seen": None, "count": 10**400}
+    (record,) = parse_manifest(lines({"zone": 1, **ROW, **own}))
+    assert record.extra == {"zone": 1, **own}
+    assert tuple(vars(record)) == COLUMNS
+    assert [*json.loads(manifest_line(record))] == [*COLUMNS, "zone", *own]
+    for same in (copy.deepcopy(record), pickle.loads(pickle.dumps(record))):
+        assert same == record
+        assert same.extra == record.extra
+    assert row_of().extra == {}
 
 
 # ── Annotations ──────────────────────────────────────────────────────────────────────────────────────────

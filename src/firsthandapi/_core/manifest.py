@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import Any, cast
@@ -24,8 +25,14 @@ _SAFE_NAME = re.compile(r"data/[A-Za-z0-9][A-Za-z0-9_\-]{0,127}\.[a-z0-9]{1,5}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
+class _Row(Displayed):
+    """Outside the fields of `Record`, which are the columns that every row has."""
+
+    __slots__ = ("_extra",)
+
+
 @dataclass(frozen=True)
-class Record(Displayed):
+class Record(_Row):
     """One row of the manifest: a file that is on disk, verified.
 
     Attributes:
@@ -65,6 +72,31 @@ class Record(Displayed):
     created_at: str | None
     annotations: dict[str, Any] | None = field(hash=False)
     annotations_json: str | None
+
+    @property
+    def extra(self) -> Mapping[str, Any]:
+        """Your own columns: what a row has besides those above, as JSON values. A run that rewrites the manifest
+        keeps them."""
+        return _EXTRA.__get__(self) if hasattr(self, "_extra") else {}
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Of a frozen class, pickle cannot set a slot.
+        return _record, (vars(self), self.extra)
+
+
+_EXTRA: Any = _Row.__dict__["_extra"]
+
+
+def _record(columns: Mapping[str, Any], extra: Mapping[str, Any]) -> Record:
+    record = Record(**columns)
+    if extra:
+        _EXTRA.__set__(record, dict(extra))
+    return record
+
+
+def in_place_of(record: Record, former: Record | None) -> Record:
+    """`record` in place of `former`, whose own columns it takes over."""
+    return record if former is None else _record(vars(record), former.extra)
 
 
 COLUMNS = tuple(column.name for column in fields(Record))
@@ -112,7 +144,7 @@ def _iso(value: datetime | None) -> str | None:
 
 def manifest_line(record: Record) -> bytes:
     """The row as one line of the manifest."""
-    text = json.dumps(vars(record), ensure_ascii=False, separators=(",", ":"))
+    text = json.dumps({**vars(record), **record.extra}, ensure_ascii=False, separators=(",", ":"))
     # A lone surrogate has no UTF-8 form; one odd name must not cost the row.
     return text.encode("utf-8", "replace") + b"\n"
 
@@ -121,12 +153,13 @@ def parse_manifest(content: bytes) -> list[Record]:
     """The rows of a manifest that may come from a stranger, checked before any file is touched.
 
     A last line without its line break counts if it is whole, as an editor leaves it. Half a line is what a crash
-    leaves: its file will be looked at again.
+    leaves: its file will be looked at again. Of several rows of one file, as two writers leave them where nothing can
+    be locked, the last counts.
 
     Raises:
         ConfigurationError: a row is not one of ours, names a file outside its folder, or one of another row.
     """
-    records: list[Record] = []
+    records: dict[str, Record] = {}
     first_seen: dict[str, int] = {}
     *lines, last = content.split(b"\n")
     if _is_json(last):
@@ -135,16 +168,18 @@ def parse_manifest(content: bytes) -> list[Record]:
         if not line.strip():
             continue
         record = _parse_row(line, number)
-        # An id has no slash, so it is never taken for a name.
-        for column in ("file_id", "file_name"):
-            value: str = getattr(record, column)
-            if (first := first_seen.setdefault(value, number)) != number:
-                raise ConfigurationError(
-                    f"{MANIFEST}, line {number}: {column} {value} stands in line {first}, too; "
-                    "take one of the two lines out"
-                )
-        records.append(record)
-    return records
+        known = records.get(record.file_id)
+        if known is None or known.file_name != record.file_name:
+            # An id has no slash, so it is never taken for a name.
+            for column in ("file_id", "file_name"):
+                value: str = getattr(record, column)
+                if (first := first_seen.setdefault(value, number)) != number:
+                    raise ConfigurationError(
+                        f"{MANIFEST}, line {number}: {column} {value} is already on line {first}; "
+                        "remove one of the two lines"
+                    )
+        records[record.file_id] = record
+    return list(records.values())
 
 
 def _is_json(line: bytes) -> bool:
@@ -191,4 +226,5 @@ def _parse_row(line: bytes, number: int) -> Record:
         raise ConfigurationError(f"{where}: annotations must be an object")
     # Our own rows come through unchanged; others get the columns of ours.
     row["annotations"] = unified(cast("Any", annotations), kind_of(row.get("content_type")))
-    return Record(**{column: row.get(column) for column in COLUMNS})  # type: ignore[arg-type]
+    columns = {column: row.pop(column, None) for column in COLUMNS}
+    return _record(columns, row)

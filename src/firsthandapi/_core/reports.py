@@ -35,16 +35,19 @@ class Verification:
     """What is true of a dataset's files; truthy if all is well.
 
     Attributes:
-        ok: whether nothing is mismatched or missing. Extra files do no harm.
+        ok: whether nothing is mismatched, missing or short. Extra files do no harm.
         mismatched: names of files whose size or SHA-256 is not the manifest's.
         missing: names of files that are not there.
         extra: names of files that the manifest does not know.
+        short: how many approved files of the job have no row, by the job as last seen. The call that made the folder
+            downloads them, and so does `repair`.
     """
 
     ok: bool
     mismatched: tuple[str, ...]
     missing: tuple[str, ...]
     extra: tuple[str, ...]
+    short: int = 0
 
     def __bool__(self) -> bool:
         return self.ok

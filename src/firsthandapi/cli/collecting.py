@@ -68,7 +68,7 @@ def verify(
 ) -> None:
     """Read every file of a folder and hold it against the manifest.
 
-    Exits with 1 if one is not as it was.
+    Exits with 1 if a file is missing or differs, or if the job has more approved files than the manifest.
 
     Example: firsthandapi verify signs
     """
@@ -84,6 +84,7 @@ def verify(
                 "mismatched": state.mismatched,
                 "missing": state.missing,
                 "extra": state.extra,
+                "short": state.short,
             }
         )
     else:
@@ -96,10 +97,9 @@ def verify(
                 print_line((f"{what:<10}", name))
         typer.echo(f"{len(dataset)} files: {'all as they were' if state.ok else 'not all as they were'}")
     job = dataset.job
-    if job is not None and len(dataset) < (job.files_approved or 0):
+    if state.short and job is not None:
         note(
-            f"The job has {job.files_approved:,} approved files. The call that made the folder, made again, brings "
-            "the others."
+            f"The job has {job.files_approved:,} approved files. Run the same call again to download the rest."
         )
     if not state.ok:
         raise typer.Exit(1)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import datasets  # pyright: ignore[reportMissingTypeStubs] # it ships no types
     import pandas as pd
 
-    from firsthandapi import FirstHandClient
+    from firsthandapi import AsyncFirstHandClient, FirstHandClient
     from firsthandapi.types import Job
 
     from ._folder import Folder
@@ -127,10 +127,11 @@ class Dataset(Displayed):
         printer.text(self._described(self._name))
 
     def verify(self) -> Verification:
-        """Read every file and hold it against the manifest.
+        """Read every file, and compare it with the manifest; compare the manifest with the job.
 
         Returns:
-            What is mismatched, missing or extra, by name relative to the folder; truthy if all is well.
+            What is mismatched, missing or extra, by name relative to the folder, and how many approved files have no
+            row; truthy if all is well.
 
         Raises:
             ConfigurationError: a file cannot be read.
@@ -155,7 +156,10 @@ class Dataset(Displayed):
                 for path in self._store.names(manifest.data)
                 if path not in known and not _in_the_making(path)
             ]
-        return Verification(not mismatched and not missing, tuple(mismatched), tuple(missing), tuple(extra))
+        approved = (self.job and self.job.files_approved) or 0
+        short = max(approved - len(self.records), 0)
+        ok = not (mismatched or missing or short)
+        return Verification(ok, tuple(mismatched), tuple(missing), tuple(extra), short)
 
     def repair(
         self,
@@ -164,7 +168,8 @@ class Dataset(Displayed):
         concurrency: int = 32,
         on_progress: Callable[[Progress], object] | None = None,
     ) -> Verification:
-        """Fetch what is missing or mismatched anew, and nothing else. A file stays until its successor is whole.
+        """Download the files that are missing, mismatched or without a row, and no others. A file and its row stay
+        until their successors are in place.
 
         Args:
             client: a client whose key may read the job.
@@ -175,31 +180,96 @@ class Dataset(Displayed):
             What is true afterwards.
 
         Raises:
-            DownloadError: some could not be fetched. They have no row any more, and the rest is repaired;
-                `files.download_all` into the folder tries them again.
-            ConfigurationError: the folder does not say which job it is of.
+            DownloadError: some files could not be downloaded. The others are repaired, and another `repair` tries
+                these again.
+            ConfigurationError: the folder does not record its job.
+            InvalidArgumentError: `client` is not a FirstHandClient; with an AsyncFirstHandClient, use `arepair`.
             FirstHandApiError: the service answered with an error.
         """
         import firsthandapi
 
         if not isinstance(client, firsthandapi.FirstHandClient):
-            raise InvalidArgumentError("repair needs a FirstHandClient, the sync one", field="client")
-        if self.job is None:
-            raise ConfigurationError(f"{self.path} has no job.json, so its files cannot be asked for again")
+            raise InvalidArgumentError(
+                "client must be a FirstHandClient; with an AsyncFirstHandClient, use await dataset.arepair(client)",
+                field="client",
+            )
+        job_id = self._job_id()
         state = self.verify()
         if not state:
-            names = {*state.mismatched, *state.missing}
-            bad = [file_id for (file_id, _), path in self._paths.items() if self._name_of(path) in names]
-            client.files._refetch(  # pyright: ignore[reportPrivateUsage] # of one house
-                self.job.id,
-                self.path,
-                frozenset(bad),
-                concurrency=concurrency,
-                on_progress=on_progress,
-            )
-            self.__dict__.update(Dataset.open(self.path).__dict__)
+            files = client.files
+            if bad := self._bad(state):
+                files._refetch(job_id, self.path, bad, concurrency=concurrency, on_progress=on_progress)  # pyright: ignore[reportPrivateUsage] # of one house
+            if state.short:
+                files.download_all(job_id, self.path, concurrency=concurrency, on_progress=on_progress)
+            self._open_again()
             state = self.verify()
         return state
+
+    async def arepair(
+        self,
+        client: AsyncFirstHandClient,
+        *,
+        concurrency: int = 32,
+        on_progress: Callable[[Progress], object] | None = None,
+    ) -> Verification:
+        """`repair` for the async client: `await dataset.arepair(client)`. Files are read in a thread, so the event
+        loop goes on.
+
+        Args:
+            client: a client whose key may read the job.
+            concurrency: connections at once, 1 to 64.
+            on_progress: called with a `Progress` as files come in; a coroutine function is awaited.
+
+        Returns:
+            What is true afterwards.
+
+        Raises:
+            DownloadError: some files could not be downloaded. The others are repaired, and another `arepair` tries
+                these again.
+            ConfigurationError: the folder does not record its job.
+            InvalidArgumentError: `client` is not an AsyncFirstHandClient; with a FirstHandClient, use `repair`.
+            FirstHandApiError: the service answered with an error.
+        """
+        from anyio.to_thread import run_sync
+
+        import firsthandapi
+
+        if not isinstance(client, firsthandapi.AsyncFirstHandClient):
+            raise InvalidArgumentError(
+                "client must be an AsyncFirstHandClient; with a FirstHandClient, use dataset.repair(client)",
+                field="client",
+            )
+        job_id = self._job_id()
+        state = await run_sync(self.verify)
+        if not state:
+            files = client.files
+            if bad := self._bad(state):
+                await files._refetch(  # pyright: ignore[reportPrivateUsage] # of one house
+                    job_id, self.path, bad, concurrency=concurrency, on_progress=on_progress
+                )
+            if state.short:
+                await files.download_all(job_id, self.path, concurrency=concurrency, on_progress=on_progress)
+            await run_sync(self._open_again)
+            state = await run_sync(self.verify)
+        return state
+
+    def _job_id(self) -> str:
+        if self.job is None:
+            raise ConfigurationError(
+                f"{self.path} records no job, so its files cannot be downloaded again; restore its job.json, or use "
+                "files.download_all into an empty folder"
+            )
+        return self.job.id
+
+    def _bad(self, state: Verification) -> frozenset[str]:
+        """The ids of files that are mismatched or missing."""
+        names = {*state.mismatched, *state.missing}
+        return frozenset(
+            file_id for (file_id, _), path in self._paths.items() if self._name_of(path) in names
+        )
+
+    def _open_again(self) -> None:
+        self.__dict__.update(Dataset.open(self.path).__dict__)
 
     def _name_of(self, path: Path) -> str:
         return path.relative_to(self.path).as_posix()
@@ -212,7 +282,7 @@ class Dataset(Displayed):
         return "ok" if same else "mismatched"
 
     def to_pandas(self) -> pd.DataFrame:
-        """The manifest as a table: its columns, and `path`, where the file is.
+        """The manifest as a table: its columns, then your own, and `path`, where the file is.
 
         Raises:
             ConfigurationError: pandas is not installed (extra `pandas`).
@@ -221,15 +291,18 @@ class Dataset(Displayed):
             import pandas as pd
         except ImportError:
             raise ConfigurationError("to_pandas needs an extra: pip install 'firsthandapi[pandas]'") from None
-        rows = [{**vars(record), "path": str(self.path_of(record))} for record in self.records]
-        table: pd.DataFrame = pd.DataFrame(rows, columns=[*COLUMNS, "path"])
+        rows = [
+            {**record.extra, **vars(record), "path": str(self.path_of(record))} for record in self.records
+        ]
+        own = dict.fromkeys(name for record in self.records for name in record.extra if name != "path")
+        table: pd.DataFrame = pd.DataFrame(rows, columns=[*COLUMNS, *own, "path"])
         return table
 
     def to_parquet(self, path: str | os.PathLike[str]) -> Path:
         """Write the manifest as a Parquet file, in one step.
 
         The types of its columns are the same whatever the rows hold, so the files of several jobs of a kind are
-        read together.
+        read together. Your own columns are therefore left out.
 
         Args:
             path: where to: a file's name, or a URL in a bucket (extra `remote`).

@@ -109,10 +109,9 @@ class Fetching:
         if failures:
             shown = "; ".join(str(error) for _, error in failures[:3])
             more = f"; and {len(failures) - 3} more" if len(failures) > 3 else ""
-            again = "download_all into the folder" if self._anew else "the same call again"
             raise DownloadError(
                 f"{len(failures)} of {self._files_known + len(unusable)} files could not be fetched: {shown}{more}. "
-                f"All others are there, and {again} tries only these",
+                "All others are there, and the same call again tries only these",
                 failures=failures,
             )
 

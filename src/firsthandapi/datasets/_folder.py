@@ -13,7 +13,15 @@ from firsthandapi._core.download import Wanted
 from firsthandapi._core.files import file_name_on_disk
 from firsthandapi._core.job_file import JOB_FILE, JobFile, parse_job_file
 from firsthandapi._core.kinds import KINDS, folder_of, is_mixed
-from firsthandapi._core.manifest import DATA, MANIFEST, Record, manifest_line, parse_manifest, record_of
+from firsthandapi._core.manifest import (
+    DATA,
+    MANIFEST,
+    Record,
+    in_place_of,
+    manifest_line,
+    parse_manifest,
+    record_of,
+)
 from firsthandapi.errors import ConfigurationError
 
 from ._store import store_at
@@ -44,8 +52,8 @@ class Manifest:
         # Rows that wait to be written, where nothing can be appended to; and when that was last done.
         self._waiting = 0
         self._written_at = time.monotonic()
-        # Whether the last row has no line break: a crash cut it.
-        self._torn = False
+        # Whether the rows are to be written anew: a crash cut the last one, or two writers wrote some twice.
+        self._untidy = False
 
     def read(self) -> bool:
         """Read the rows, each checked; False if there is no manifest.
@@ -59,8 +67,8 @@ class Manifest:
         content = self._store.read(self.path)
         if content is None:
             return False
-        self._torn = not content.endswith(b"\n")
         self.records = {record.file_id: record for record in parse_manifest(content)}
+        self._untidy = not content.endswith(b"\n") or content.count(b"\n") != len(self.records)
         return True
 
     def file(self, record: Record) -> Path:
@@ -74,7 +82,7 @@ class Manifest:
             ConfigurationError: the folder cannot be written to.
         """
         writer.prepare(self.folder, self.data)
-        if self._torn:
+        if self._untidy:
             self.rewrite()
 
     def has(self, file: File, writer: Writer) -> bool:
@@ -109,21 +117,21 @@ class Manifest:
         Raises:
             ConfigurationError: it cannot be written.
         """
-        known = record.file_id in self.records
+        former = self.records.get(record.file_id)
         first = not self.records
-        self.records[record.file_id] = record
-        if known or first:
+        self.records[record.file_id] = in_place_of(record, former)
+        if first:
             # Loaders refuse an empty manifest, so it comes into being with a row.
             self.rewrite()
-        elif self._end is not None:
+        elif former is None and self._end is not None:
             self._end.add(manifest_line(record))
-        else:
+        elif former != record:
             self._waiting += 1
             self.catch_up()
 
     def keep(self, record: Record) -> None:
         """Have a row written by `close`, with all others."""
-        self.records[record.file_id] = record
+        self.records[record.file_id] = in_place_of(record, self.records.get(record.file_id))
         self._waiting += 1
 
     def catch_up(self) -> None:
@@ -134,12 +142,6 @@ class Manifest:
         """
         many = self._waiting * _REWRITE_SHARE >= len(self.records)
         if self._waiting and (many or time.monotonic() - self._written_at >= _REWRITE_SECONDS):
-            self.rewrite()
-
-    def drop(self, file_ids: set[str]) -> None:
-        """Take out the rows of files that are not there, or not as they were."""
-        if file_ids & self.records.keys():
-            self.records = {key: record for key, record in self.records.items() if key not in file_ids}
             self.rewrite()
 
     def rewrite(self) -> None:
@@ -251,7 +253,7 @@ class Folder:
     def plan(
         self, files: list[File], *, mixed: bool, job_id: str, anew: bool = False
     ) -> tuple[list[Wanted], list[File]]:
-        """What of `files` is to be fetched, and what is there already.
+        """What of `files` is to be fetched, and what is there already. A row stays until its successor is in place.
 
         With `anew`, that is every one whose bytes are not what the service has, whatever its row says.
 
@@ -260,7 +262,6 @@ class Folder:
         """
         wanted: list[Wanted] = []
         there: list[File] = []
-        stale: dict[Manifest, set[str]] = {}
         with self._rows:
             for file in files:
                 manifest = self._manifest_for(file, mixed=mixed)
@@ -268,7 +269,6 @@ class Folder:
                 if there_already or manifest.adopt(file, job_id, self._writer):
                     there.append(file)
                     continue
-                stale.setdefault(manifest, set()).add(file.id)
                 wanted.append(
                     Wanted(
                         file_id=file.id,
@@ -279,9 +279,6 @@ class Folder:
                         target=self._writer.fetch_to(manifest.place_of(file)),
                     )
                 )
-            # A row must not stand while its file is fetched.
-            for manifest, file_ids in stale.items():
-                manifest.drop(file_ids)
         return wanted, there
 
     def add(self, file: File, *, size_bytes: int, sha256: str, mixed: bool, job_id: str) -> None:
