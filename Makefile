@@ -9,12 +9,13 @@ endif
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 WORKERS ?= 2
 
-.PHONY: help demo test soak check docs generate coverage bench clean
+.PHONY: help demo test soak generators check docs generate coverage bench clean
 
 help:
 	@echo "make demo      run the main job on the bundled server"
 	@echo "make test      run the tests"
 	@echo "make soak      collect 2,000 files through everything that goes wrong (minutes)"
+	@echo "make generators  type the bundled server's OpenAPI document with others' generators (needs node)"
 	@echo "make check     lint, types, layers, generated code"
 	@echo "make docs      build the docs into site/"
 	@echo "make generate  make src/firsthandapi/_sync from _async"
@@ -42,6 +43,13 @@ test: $(VENV)/.dev
 
 soak: $(VENV)/.dev
 	$(BIN)/python -m pytest -q -s -m slow
+
+# The types that strangers' generators make of the bundled server's document. Needs node 20: https://nodejs.org
+generators: $(VENV)/.dev
+	npm install --silent --no-audit --no-fund --prefix build/generators openapi-typescript@7 typescript@5
+	$(PYTHON) -m venv build/generators/venv
+	build/generators/venv/bin/python -m pip install --quiet --disable-pip-version-check openapi-python-client==0.29.1
+	FIRSTHAND_GENERATORS=$(CURDIR)/build/generators $(BIN)/python -m pytest -q tests/server/test_generators.py
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .

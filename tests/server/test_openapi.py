@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
+import jsonschema_rs
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, given, settings
@@ -13,6 +15,7 @@ from schemathesis import checks
 
 from firsthandapi.testing import MockServer
 from firsthandapi.testing._endpoints import OPERATIONS
+from firsthandapi.testing._model import WEBHOOK_EVENTS
 
 from .conftest import Caller
 from .test_contract_table import TABLE
@@ -22,6 +25,7 @@ CHECKS = [
     checks.status_code_conformance,
     checks.content_type_conformance,
     checks.response_schema_conformance,
+    checks.response_headers_conformance,
     checks.missing_required_header,
 ]
 # Their rules reach beyond a schema: a deadline is in the future, a webhook's URL is https.
@@ -64,6 +68,38 @@ def test_the_document_has_every_endpoint(busy: MockServer) -> None:
     names = ("job", "done", "file", "submission", "key", "webhook", "event")
     contract = {(method, path.format(**dict.fromkeys(names, "{id}"))) for method, path, *_ in TABLE}
     assert documented == contract
+
+
+def test_the_document_has_every_event(busy: MockServer) -> None:
+    """Each event type is a webhook of the document, and what is delivered has the documented shape."""
+    document = Caller(busy, None)("GET", "/openapi.json").json
+    assert set(document["webhooks"]) == set(WEBHOOK_EVENTS)
+    poor = Caller(busy, busy.create_organization(cents=600).api_key)
+    poor("POST", f"/v1/jobs/{poor.create_job(price_per_file_cents=100)['id']}/cancel")
+    poor("GET", poor("POST", "/v1/billing/credits/purchase", {"amount_cents": 1000}).json["checkout_url"])
+    seen: set[str] = set()
+    for api in (Caller(busy, busy.api_key), poor):
+        for event in api("GET", "/v1/webhook_events?limit=100").json["data"]:
+            described = document["webhooks"][event["type"]]["post"]["requestBody"]["content"]
+            schema = {**described["application/json"]["schema"], "components": document["components"]}
+            jsonschema_rs.Draft202012Validator(schema).validate(event)
+            seen.add(event["type"])
+    assert {"submission.approved", "job.completed", "job.cancelled"} <= seen
+    assert {"credits.low_balance", "credits.purchased"} <= seen
+
+
+def test_nothing_optional_looks_required(busy: MockServer) -> None:
+    """No default stands in the document: generators of TypeScript make such a field required."""
+    text = Caller(busy, None)("GET", "/openapi.json").body.decode()
+    assert '"default"' not in text
+    document = json.loads(text)
+    names = [parameter["name"] for parameter in document["paths"]["/v1/jobs"]["get"]["parameters"]]
+    assert names == ["limit", "cursor", "status", "type", "created_after"]
+    tags = {tag["name"] for tag in document["tags"]}
+    for path in document["paths"].values():
+        for operation in path.values():
+            assert set(operation["tags"]) <= tags
+            assert operation["summary"]
 
 
 @pytest.mark.parametrize("mode", list(schemathesis.GenerationMode), ids=lambda mode: mode.value)

@@ -75,6 +75,7 @@ class Call:
 
 
 def signup(call: Call) -> Json:
+    """Create an organization on the free tier and its first API key."""
     key = call.world.create_organization(call.body.name, call.body.email, free_tier=True, at=call.at)
     return {
         "organization_id": key.account.organization.id,
@@ -84,10 +85,12 @@ def signup(call: Call) -> Json:
 
 
 def me(call: Call) -> Json:
+    """Show whose API key this is and what it may do."""
     return show.identity(call.key)
 
 
 def create_job(call: Call) -> Json:
+    """Post a job and set its cost aside."""
     fields = call.body.model_dump()
     deadline = fields.pop("deadline")
     job = call.world.create_job(
@@ -102,6 +105,7 @@ def create_job(call: Call) -> Json:
 
 
 def list_jobs(call: Call) -> Json:
+    """List jobs, newest first."""
     query = call.query
     after = _time(query.created_after, float("-inf"))
     return call.page(
@@ -117,22 +121,26 @@ def list_jobs(call: Call) -> Json:
 
 
 def get_job(call: Call) -> Json:
+    """Show a job, or hold the request until its status changes."""
     return show.job(call.job())
 
 
 def cancel_job(call: Call) -> Json:
+    """Cancel a job and refund what is left of its escrow."""
     job = call.job()
     call.world.cancel_job(job, call.key.id, call.at)
     return show.job(job)
 
 
 def rate_job(call: Call) -> Json:
+    """Rate a completed job."""
     job = call.job()
     call.world.rate_job(job, call.body.rating, call.body.feedback, call.at)
     return show.job(job)
 
 
 def list_files(call: Call) -> Json:
+    """List the approved files of a job, each with a fresh download URL."""
     job = call.job()
     return call.page(
         f"files {job.id}",
@@ -143,6 +151,7 @@ def list_files(call: Call) -> Json:
 
 
 def refresh_url(call: Call) -> Json:
+    """Get a fresh download URL for a file."""
     file = call.world.files.get(call.id)
     if file is None or file.submission.job.account is not call.account:
         raise not_found("file")
@@ -156,6 +165,7 @@ def _shown_submission(call: Call, submission: Submission) -> Json:
 
 
 def list_job_submissions(call: Call) -> Json:
+    """List the submissions of a job in every status."""
     job = call.job()
     return call.page(
         f"submissions {job.id}",
@@ -179,6 +189,7 @@ def _in_range(call: Call, earliest: float) -> Callable[[Submission], bool]:
 
 
 def list_submissions(call: Call) -> Json:
+    """List submissions of all jobs, by default of the last 30 days."""
     query, in_range = call.query, _in_range(call, call.at - _MONTH)
     return call.page(
         "submissions",
@@ -193,6 +204,7 @@ def list_submissions(call: Call) -> Json:
 
 
 def summarize_submissions(call: Call) -> Json:
+    """Count submissions by status."""
     in_range = _in_range(call, float("-inf"))
     found = [submission for submission in call.account.submissions if in_range(submission)]
     by_status: dict[str, int] = dict.fromkeys(SUBMISSION_STATUSES, 0)
@@ -210,6 +222,7 @@ def summarize_submissions(call: Call) -> Json:
 
 
 def get_submission(call: Call) -> Json:
+    """Show a submission."""
     submission = call.world.submissions.get(call.id)
     if submission is None or submission.job.account is not call.account:
         raise not_found("submission")
@@ -217,6 +230,7 @@ def get_submission(call: Call) -> Json:
 
 
 def create_key(call: Call) -> Json:
+    """Create an API key; its secret is shown only once."""
     environment = call.body.environment or call.account.environment
     if environment == "live" and call.account.is_sandbox:
         raise ApiError(403, "authorization_error", "A sandbox key cannot make a live one.")
@@ -226,6 +240,7 @@ def create_key(call: Call) -> Json:
 
 
 def list_keys(call: Call) -> Json:
+    """List API keys."""
     return call.page("api_keys", call.account.organization.keys, show.key, _manages(call))
 
 
@@ -239,10 +254,12 @@ def _key(call: Call) -> Key:
 
 
 def rotate_key(call: Call) -> Json:
+    """Replace an API key; the old one works for 24 more hours."""
     return show.key(call.world.rotate_key(_key(call), call.key.id, call.at), secret=True)
 
 
 def revoke_key(call: Call) -> None:
+    """Revoke an API key immediately."""
     call.world.revoke_key(_key(call), call.key.id, call.at)
 
 
@@ -252,6 +269,7 @@ def _check_webhook_url(url: str) -> None:
 
 
 def create_webhook(call: Call) -> Json:
+    """Create a webhook endpoint; without `events` it gets every type."""
     body = call.body
     _check_webhook_url(body.url)
     events = tuple(dict.fromkeys(body.events)) if body.events else None
@@ -266,6 +284,7 @@ def _audit_webhook(call: Call, endpoint: Endpoint, what: str, data: Json) -> Non
 
 
 def list_webhooks(call: Call) -> Json:
+    """List webhook endpoints."""
     return call.page(
         "webhook_endpoints", call.account.endpoints, show.endpoint, lambda endpoint: not endpoint.deleted
     )
@@ -276,10 +295,12 @@ def _webhook(call: Call) -> Endpoint:
 
 
 def get_webhook(call: Call) -> Json:
+    """Show a webhook endpoint."""
     return show.endpoint(_webhook(call))
 
 
 def update_webhook(call: Call) -> Json:
+    """Change a webhook endpoint."""
     endpoint = _webhook(call)
     changes = call.body.model_dump(exclude_unset=True)
     if "url" in changes:
@@ -293,12 +314,14 @@ def update_webhook(call: Call) -> Json:
 
 
 def delete_webhook(call: Call) -> None:
+    """Delete a webhook endpoint."""
     endpoint = _webhook(call)
     endpoint.deleted = True
     _audit_webhook(call, endpoint, "deleted", {})
 
 
 def rotate_webhook_secret(call: Call) -> Json:
+    """Replace the secret of a webhook endpoint; the old one ends immediately."""
     endpoint = _webhook(call)
     endpoint.secret = new_secret("whsec_")
     _audit_webhook(call, endpoint, "secret_rotated", {})
@@ -306,6 +329,7 @@ def rotate_webhook_secret(call: Call) -> Json:
 
 
 def list_events(call: Call) -> Json:
+    """List webhook events."""
     return call.page(
         "webhook_events",
         call.account.events,
@@ -315,6 +339,7 @@ def list_events(call: Call) -> Json:
 
 
 def replay_event(call: Call) -> Json:
+    """Deliver an event again to every endpoint subscribed to it."""
     event = call.world.events.get(call.id)
     if event is None or event.account is not call.account:
         raise not_found("webhook event")
@@ -323,10 +348,12 @@ def replay_event(call: Call) -> Json:
 
 
 def get_credits(call: Call) -> Json:
+    """Show the balance."""
     return show.credits(call.account.book)
 
 
 def list_transactions(call: Call) -> Json:
+    """List credit transactions."""
     return call.page(
         "transactions",
         call.account.book.transactions,
@@ -336,15 +363,18 @@ def list_transactions(call: Call) -> Json:
 
 
 def purchase(call: Call) -> Json:
+    """Start a purchase; opening its checkout URL books it."""
     checkout = call.world.start_purchase(call.account, call.body.amount_cents, call.at)
     return {"checkout_url": f"{call.base_url}/checkout/{checkout}"}
 
 
 def get_settings(call: Call) -> Json:
+    """Show the settings of the organization."""
     return show.settings(call.account)
 
 
 def update_settings(call: Call) -> Json:
+    """Change the settings of the organization."""
     changes = call.body.model_dump(exclude_unset=True)
     call.account.settings.update(changes)
     call.world.audit(call.account, "settings.updated", call.at, call.key.id, {"changes": changes})
@@ -353,6 +383,7 @@ def update_settings(call: Call) -> Json:
 
 
 def list_audit_events(call: Call) -> Json:
+    """List audit events."""
     query = call.query
     return call.page(
         "audit_events",
@@ -364,6 +395,21 @@ def list_audit_events(call: Call) -> Json:
 
 def _time(text: str | None, default: float) -> float:
     return default if text is None else parse_iso(text)
+
+
+_TAGS = {
+    "auth": "account",
+    "me": "account",
+    "jobs": "jobs",
+    "files": "files",
+    "submissions": "submissions",
+    "api_keys": "api_keys",
+    "webhook_endpoints": "webhooks",
+    "webhook_events": "webhooks",
+    "billing": "billing",
+    "organization": "account",
+    "audit-events": "account",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -391,6 +437,16 @@ class Operation:
     def name(self) -> str:
         """Its operation id."""
         return self.handle.__name__
+
+    @property
+    def summary(self) -> str:
+        """What it does, in a line."""
+        return (self.handle.__doc__ or "").rstrip(".")
+
+    @property
+    def tag(self) -> str:
+        """The group that it belongs to."""
+        return _TAGS[self.path.split("/")[2]]
 
 
 _S = schemas

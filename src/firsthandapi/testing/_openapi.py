@@ -2,55 +2,192 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast, get_args
 
 from pydantic.json_schema import models_json_schema
 
 from . import _schemas as schemas
 from ._endpoints import ANY_SCOPE, NO_KEY, OPERATIONS, Operation
 
-_REF = "#/components/schemas/{model}"
+Json = dict[str, Any]
+
+_TAGS = {
+    "jobs": "Post jobs and follow them.",
+    "files": "The approved files of jobs.",
+    "submissions": "What workers submitted, in every status.",
+    "billing": "The balance, its transactions, and purchases.",
+    "webhooks": "Endpoints that events are delivered to, and the events.",
+    "api_keys": "Create, rotate, and revoke API keys.",
+    "account": "The organization, its settings, and its audit trail.",
+}
 _MEANINGS = {
     400: "The request is not what the contract says.",
     401: "No API key, or not a good one.",
     402: "The balance does not cover the job.",
     403: "The API key lacks the scope, or the organization the right.",
-    404: "There is no such thing, or it is not yours.",
-    409: "The state does not allow it, or an idempotency key was used for another request.",
+    404: "No such thing exists, or it is not yours.",
+    409: "The state does not allow this, or an idempotency key was used for another request.",
     410: "The endpoint has been shut down.",
     422: "The URL is not allowed.",
     429: "Too many requests; wait for `Retry-After` seconds.",
 }
+_HEADERS = {
+    "x-request-id": ("string", "Identifies the request."),
+    "x-ratelimit-limit": ("integer", "Requests per window."),
+    "x-ratelimit-remaining": ("integer", "Requests left in this window."),
+    "x-ratelimit-reset": ("integer", "When the window ends, in Unix seconds."),
+    "x-firsthandapi-credits-remaining": ("integer", "The balance, in US cents."),
+    "retry-after": ("integer", "Seconds to wait."),
+    "idempotent-replayed": (
+        "string",
+        "`true` where the response is that of an earlier request with the same key.",
+    ),
+    "preference-applied": ("string", "How long the request could be held, such as `wait=30`."),
+    "deprecation": ("string", "`true` where the endpoint is deprecated."),
+    "sunset": ("string", "When a deprecated endpoint ends, as an HTTP-date."),
+    "link": ("string", "The successor of a deprecated endpoint."),
+}
+_KEYED = (
+    "x-ratelimit-limit",
+    "x-ratelimit-remaining",
+    "x-ratelimit-reset",
+    "x-firsthandapi-credits-remaining",
+)
+_DEPRECATED = ("deprecation", "sunset", "link")
 
 
-def document(base_url: str) -> dict[str, Any]:
+def document(base_url: str) -> Json:
     """The whole document."""
-    models: list[Any] = [(schemas.Error, "serialization")]
-    for operation in OPERATIONS:
-        if operation.body is not None:
-            models.append((operation.body, "validation"))
-        if operation.answer is not None:
-            models.append((operation.answer, "serialization"))
-    _, definitions = models_json_schema([*dict.fromkeys(models)], ref_template=_REF)
-    paths: dict[str, dict[str, Any]] = {}
+    paths: Json = {}
     for operation in OPERATIONS:
         paths.setdefault(operation.path, {})[operation.method.lower()] = _operation(operation)
     return {
         "openapi": "3.1.0",
-        "info": {"title": "FirstHandAPI, as the bundled server serves it", "version": "1"},
+        "info": {
+            "title": "FirstHandAPI, as the bundled server serves it",
+            "version": "1",
+            "description": "Responses may have more fields than these, and enums more values.",
+        },
         "servers": [{"url": base_url}],
         "security": [{"apiKey": []}],
+        "tags": [{"name": name, "description": text} for name, text in _TAGS.items()],
         "paths": paths,
+        "webhooks": {event: _webhook(event) for event in schemas.EVENT_DATA},
         "components": {
-            "schemas": definitions["$defs"],
+            "schemas": _schemas(),
+            "headers": {name: _header(name) for name in _HEADERS},
             "securitySchemes": {"apiKey": {"type": "http", "scheme": "bearer"}},
         },
     }
 
 
-def _operation(operation: Operation) -> dict[str, Any]:
-    made: dict[str, Any] = {
+def _schemas() -> Json:
+    models: list[Any] = [
+        (schemas.Error, "serialization"),
+        (schemas.InsufficientCreditsError, "serialization"),
+    ]
+    models += [(data, "serialization") for data in schemas.EVENT_DATA.values()]
+    for operation in OPERATIONS:
+        if operation.body is not None:
+            models.append((operation.body, "validation"))
+        if operation.answer is not None:
+            models.append((operation.answer, "serialization"))
+    _, definitions = models_json_schema([*dict.fromkeys(models)], ref_template="#/components/schemas/{model}")
+    made: Json = {name: _plain(schema) for name, schema in definitions["$defs"].items()}
+    for operation in OPERATIONS:
+        if operation.answer is not None and operation.is_list:
+            made[f"{operation.answer.__name__}List"] = _list_of(operation.answer)
+    for event, data in schemas.EVENT_DATA.items():
+        made[_event_name(event)] = _envelope(event, data)
+    made["EventType"] = {"type": "string", "enum": [*get_args(schemas.EventType.__value__)]}
+    return dict(sorted(made.items()))
+
+
+def _plain(schema: Any) -> Any:
+    """Without what generators take amiss.
+
+    A title becomes the name of a type, a default makes a field required, and `additionalProperties: true`, which
+    nobody needs to say, turns every misspelled field into a known one.
+    """
+    if isinstance(schema, list):
+        return [_plain(item) for item in schema]  # pyright: ignore[reportUnknownVariableType]
+    if not isinstance(schema, dict):
+        return schema
+    found = cast("Json", schema)
+    kept: Json = {}
+    for name, value in found.items():
+        if name == "properties":
+            kept[name] = {key: _plain(item) for key, item in value.items()}
+        elif name not in ("title", "default") and not (
+            name == "additionalProperties" and value is True and "properties" in found
+        ):
+            kept[name] = _plain(value)
+    return kept
+
+
+def _list_of(model: type[Any]) -> Json:
+    return {
+        "type": "object",
+        "required": ["object", "data", "has_more", "next_cursor"],
+        "properties": {
+            "object": {"type": "string", "const": "list"},
+            "data": {"type": "array", "items": _ref(model)},
+            "has_more": {"type": "boolean"},
+            "next_cursor": {"type": ["string", "null"], "description": "`cursor` of the next page."},
+        },
+    }
+
+
+def _event_name(event: str) -> str:
+    return "".join(word.capitalize() for word in event.replace(".", "_").split("_")) + "Event"
+
+
+def _envelope(event: str, data: type[Any]) -> Json:
+    return {
+        "type": "object",
+        "required": ["id", "object", "type", "api_version", "created_at", "data"],
+        "properties": {
+            "id": {"type": "string", "description": "The deduplication key."},
+            "object": {"type": "string", "const": "event"},
+            "type": {"type": "string", "const": event},
+            "api_version": {"type": "string"},
+            "created_at": {"type": "string", "format": "date-time"},
+            "data": _ref(data),
+        },
+    }
+
+
+def _webhook(event: str) -> Json:
+    signature = "HMAC-SHA256 of the raw body under the endpoint's secret, in hex: alone, or as `t=…,v1=…`."
+    names = {"X-FirstHandAPI-Signature": signature, "X-FirstHand-Event-Id": "The `id` of the event."}
+    ref = {"$ref": f"#/components/schemas/{_event_name(event)}"}
+    return {
+        "post": {
+            "operationId": f"on_{event.replace('.', '_')}",
+            "summary": f"The event {event}",
+            "tags": ["webhooks"],
+            "security": [],
+            "parameters": [
+                {
+                    "name": name,
+                    "in": "header",
+                    "required": True,
+                    "description": text,
+                    "schema": {"type": "string"},
+                }
+                for name, text in names.items()
+            ],
+            "requestBody": {"required": True, "content": {"application/json": {"schema": ref}}},
+            "responses": {"200": {"description": "Any 2xx within 10 seconds; otherwise it comes again."}},
+        }
+    }
+
+
+def _operation(operation: Operation) -> Json:
+    made: Json = {
         "operationId": operation.name,
+        "summary": operation.summary,
+        "tags": [operation.tag],
         "parameters": _parameters(operation),
         "responses": _responses(operation),
     }
@@ -67,23 +204,32 @@ def _operation(operation: Operation) -> dict[str, Any]:
     return made
 
 
-def _parameters(operation: Operation) -> list[dict[str, Any]]:
-    made: list[dict[str, Any]] = []
+def _parameters(operation: Operation) -> list[Json]:
+    made: list[Json] = []
     if "{id}" in operation.path:
         made.append(
             {"name": "id", "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
         )
-    for name, schema in operation.query.model_json_schema().get("properties", {}).items():
+    schema = operation.query.model_json_schema(ref_template="#/components/schemas/{model}")
+    for name, found in schema.get("properties", {}).items():
         # In a query null cannot be said: left out is the same.
-        options = [option for option in schema.get("anyOf", []) if option != {"type": "null"}]
-        shown = {key: value for key, value in (options or [schema])[0].items() if key != "title"}
-        made.append({"name": name, "in": "query", "required": False, "schema": shown})
+        options = [option for option in found.get("anyOf", []) if option != {"type": "null"}]
+        parameter = {
+            "name": name,
+            "in": "query",
+            "required": False,
+            "schema": _plain((options or [found])[0]),
+        }
+        if found.get("default") is not None:
+            parameter["description"] = f"Default: {found['default']}."
+        made.append(parameter)
     if operation.method == "POST":
         made.append(
             {
                 "name": "Idempotency-Key",
                 "in": "header",
                 "required": operation.needs_idempotency_key,
+                "description": "Any unique string. The same key and body get the same response for 24 hours.",
                 "schema": {"type": "string", "minLength": 1, "maxLength": 255},
             }
         )
@@ -100,22 +246,11 @@ def _parameters(operation: Operation) -> list[dict[str, Any]]:
     return made
 
 
-def _responses(operation: Operation) -> dict[str, Any]:
-    good: dict[str, Any] = {"description": "Done."}
+def _responses(operation: Operation) -> Json:
+    good: Json = {"description": "Done.", "headers": _response_headers(operation, operation.status)}
     if operation.answer is not None:
-        schema: dict[str, Any] = _ref(operation.answer)
-        if operation.is_list:
-            schema = {
-                "type": "object",
-                "required": ["object", "data", "has_more", "next_cursor"],
-                "properties": {
-                    "object": {"const": "list"},
-                    "data": {"type": "array", "items": schema},
-                    "has_more": {"type": "boolean"},
-                    "next_cursor": {"type": ["string", "null"]},
-                },
-            }
-        good["content"] = {"application/json": {"schema": schema}}
+        name = operation.answer.__name__ + ("List" if operation.is_list else "")
+        good["content"] = {"application/json": {"schema": {"$ref": f"#/components/schemas/{name}"}}}
     statuses = {400, 410, *operation.errors}
     if operation.scope != NO_KEY:
         statuses |= {401, 403, 429}
@@ -123,10 +258,40 @@ def _responses(operation: Operation) -> dict[str, Any]:
         statuses.add(404)
     if operation.method == "POST":
         statuses.add(409)
-    error = {"content": {"application/json": {"schema": _ref(schemas.Error)}}}
-    refused = {str(status): {"description": _MEANINGS[status], **error} for status in sorted(statuses)}
+    refused = {
+        str(status): {
+            "description": _MEANINGS[status],
+            "headers": _response_headers(operation, status),
+            "content": {
+                "application/json": {
+                    "schema": _ref(schemas.InsufficientCreditsError if status == 402 else schemas.Error)
+                }
+            },
+        }
+        for status in sorted(statuses)
+    }
     return {str(operation.status): good, **refused}
 
 
+def _response_headers(operation: Operation, status: int) -> Json:
+    names = ["x-request-id"]
+    if operation.scope != NO_KEY and status not in (401, 410):
+        names += _KEYED
+    if status == 429:
+        names.append("retry-after")
+    if status < 300 and operation.method == "POST":
+        names.append("idempotent-replayed")
+    if status < 300 and operation.waits:
+        names.append("preference-applied")
+    if status < 300 or status == 410:
+        names += _DEPRECATED
+    return {name: {"$ref": f"#/components/headers/{name}"} for name in names}
+
+
+def _header(name: str) -> Json:
+    type_, text = _HEADERS[name]
+    return {"description": text, "required": name == "x-request-id", "schema": {"type": type_}}
+
+
 def _ref(model: type[Any]) -> dict[str, str]:
-    return {"$ref": _REF.format(model=model.__name__)}
+    return {"$ref": f"#/components/schemas/{model.__name__}"}

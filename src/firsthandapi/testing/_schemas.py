@@ -12,48 +12,62 @@ from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from typing_extensions import TypeAliasType
 
 from ._text import parse_iso
 
-JobType = Literal["data_collection", "feedback"]
-JobStatus = Literal["open", "filled", "in_progress", "completed", "cancelled"]
-SubmissionStatus = Literal["pending_score", "approved", "rejected", "retry_pending"]
-Environment = Literal["live", "test"]
-Format = Literal[
-    "image/jpeg",
-    "image/png",
-    "image/webp",
-    "image/gif",
-    "audio/mpeg",
-    "audio/wav",
-    "audio/mp4",
-    "video/mp4",
-    "video/quicktime",
-]
-Scope = Literal[
-    "jobs:read",
-    "jobs:write",
-    "webhooks:read",
-    "webhooks:write",
-    "keys:manage",
-    "audit:read",
-    "usage:read",
-    "billing:write",
-]
-EventType = Literal[
-    "submission.approved",
-    "submission.rejected",
-    "submission.scored",
-    "job.completed",
-    "job.cancelled",
-    "job.flagged",
-    "credits.low_balance",
-    "credits.purchased",
-    "credits.auto_topped_up",
-    "credits.expired",
-    "credits.expiring_soon",
-]
-TransactionType = Literal["purchase", "deduction", "free_tier", "bonus", "expiration", "refund"]
+JobType = TypeAliasType("JobType", Literal["data_collection", "feedback"])
+JobStatus = TypeAliasType("JobStatus", Literal["open", "filled", "in_progress", "completed", "cancelled"])
+SubmissionStatus = TypeAliasType(
+    "SubmissionStatus", Literal["pending_score", "approved", "rejected", "retry_pending"]
+)
+Environment = TypeAliasType("Environment", Literal["live", "test"])
+Format = TypeAliasType(
+    "Format",
+    Literal[
+        "image/jpeg",
+        "image/png",
+        "image/webp",
+        "image/gif",
+        "audio/mpeg",
+        "audio/wav",
+        "audio/mp4",
+        "video/mp4",
+        "video/quicktime",
+    ],
+)
+Scope = TypeAliasType(
+    "Scope",
+    Literal[
+        "jobs:read",
+        "jobs:write",
+        "webhooks:read",
+        "webhooks:write",
+        "keys:manage",
+        "audit:read",
+        "usage:read",
+        "billing:write",
+    ],
+)
+EventType = TypeAliasType(
+    "EventType",
+    Literal[
+        "submission.approved",
+        "submission.rejected",
+        "submission.scored",
+        "job.completed",
+        "job.cancelled",
+        "job.flagged",
+        "credits.low_balance",
+        "credits.purchased",
+        "credits.auto_topped_up",
+        "credits.expired",
+        "credits.expiring_soon",
+    ],
+)
+TransactionType = TypeAliasType(
+    "TransactionType", Literal["purchase", "deduction", "free_tier", "bonus", "expiration", "refund"]
+)
 
 
 def _digits(value: object) -> object:
@@ -147,17 +161,30 @@ class SignupBody(Body):
 
 class JobBody(Body):
     type: JobType
-    description: Annotated[str, Field(min_length=10, max_length=5000)]
-    files_needed: Annotated[int, Field(ge=1, le=10_000), Whole]
+    description: Annotated[
+        str, Field(min_length=10, max_length=5000, description="What workers should capture.")
+    ]
+    files_needed: Annotated[
+        int, Field(ge=1, le=10_000, description="How many approved files complete the job."), Whole
+    ]
     accepted_formats: Annotated[list[Format], Field(min_length=1)]
     # Its bounds are in the document but not checked here: outside them the error is a `pricing_violation`.
-    price_per_file_cents: Annotated[int, Field(json_schema_extra={"minimum": 10, "maximum": 50_000}), Whole]
+    price_per_file_cents: Annotated[
+        int,
+        Field(
+            json_schema_extra={"minimum": 10, "maximum": 50_000},
+            description="US cents per approved file. The job sets aside this times `files_needed`.",
+        ),
+        Whole,
+    ]
     title: Annotated[str | None, Field(max_length=100)] = None
-    min_star_rating: Stars = 3
-    files_per_submission: Stars = 1
+    min_star_rating: Annotated[Stars, Field(description="The lowest rating to approve. Default: 3.")] = 3
+    files_per_submission: Annotated[
+        Stars, Field(description="The most files of one submission. Default: 1.")
+    ] = 1
     scoring_criteria: Annotated[str | None, Field(max_length=1000)] = None
-    min_width: Annotated[int | None, Field(ge=1, le=100_000), Whole] = None
-    min_height: Annotated[int | None, Field(ge=1, le=100_000), Whole] = None
+    min_width: Annotated[int | None, Field(ge=1, le=100_000, description="Pixels."), Whole] = None
+    min_height: Annotated[int | None, Field(ge=1, le=100_000, description="Pixels."), Whole] = None
     worker_guidelines: str | None = None
     location: Annotated[dict[str, Any] | None, AfterValidator(_plain)] = None
     deadline: Time | None = None
@@ -182,18 +209,7 @@ class WebhookBody(Body):
     description: str | None = None
 
 
-def _without_defaults(schema: dict[str, Any]) -> None:
-    for field in schema["properties"].values():
-        field.pop("default", None)
-
-
-class Patch(Body):
-    """A change: what is left out stays as it is, so the defaults are none."""
-
-    model_config = ConfigDict(json_schema_extra=_without_defaults)
-
-
-class WebhookPatch(Patch):
+class WebhookPatch(Body):
     url: str = ""
     events: Annotated[list[EventType], Field(min_length=1)] = []
     description: str | None = None
@@ -204,7 +220,7 @@ class PurchaseBody(Body):
     amount_cents: Tier
 
 
-class SettingsPatch(Patch):
+class SettingsPatch(Body):
     auto_top_up_enabled: bool = False
     auto_top_up_threshold_cents: Annotated[int, Field(ge=0, le=100_000_000), Whole] = 500
     auto_top_up_amount_cents: Tier = 2500
@@ -272,11 +288,11 @@ class Answer(BaseModel):
 
 
 class Resource(Answer):
-    object: str
     id: str
 
 
 class Job(Resource):
+    object: Literal["job"]
     status: JobStatus
     type: JobType
     title: str | None
@@ -304,6 +320,80 @@ class Job(Resource):
     cancelled_at: Time | None
 
 
+class LabeledObject(Answer):
+    label: str
+    confidence: float | None = None
+
+
+class Scene(Answer):
+    setting: str | None = None
+    indoor: bool | None = None
+
+
+class DominantObject(Answer):
+    label: str | None = None
+    position: str | None = None
+    approximate_coverage: str | None = None
+
+
+class TranscriptSegment(Answer):
+    start: float | None = None
+    end: float | None = None
+    text: str | None = None
+    speaker: str | None = None
+
+
+class VideoScene(Answer):
+    start: float | None = None
+    end: float | None = None
+    description: str | None = None
+
+
+class TrackedObject(Answer):
+    label: str | None = None
+    scenes: list[int] | None = None
+
+
+class Keyframe(Answer):
+    timestamp: float | None = None
+    description: str | None = None
+
+
+class ImageAnnotations(Answer):
+    type: Literal["image"]
+    objects: list[str | LabeledObject] | None = None
+    scene: Scene | None = None
+    text_extraction: str | None = None
+    color_palette: list[str] | None = None
+    dominant_objects: list[DominantObject] | None = None
+    composition: str | None = None
+    annotation_model: str | None = None
+
+
+class AudioAnnotations(Answer):
+    type: Literal["audio"]
+    speaker_count: int | None = None
+    language: str | None = None
+    topics: list[str] | None = None
+    keywords: list[str] | None = None
+    noise_level: str | None = None
+    transcript_segments: list[TranscriptSegment] | None = None
+    annotation_model: str | None = None
+
+
+class VideoAnnotations(Answer):
+    type: Literal["video"]
+    scenes: list[VideoScene] | None = None
+    actions: list[str] | None = None
+    tracked_objects: list[TrackedObject] | None = None
+    keyframes: list[Keyframe] | None = None
+    transcript_segments: list[TranscriptSegment] | None = None
+    annotation_model: str | None = None
+
+
+Annotations = Annotated[ImageAnnotations | AudioAnnotations | VideoAnnotations, Field(discriminator="type")]
+
+
 class DeviceInfo(Answer):
     device_model: str
     device_os: str
@@ -311,6 +401,7 @@ class DeviceInfo(Answer):
 
 
 class File(Resource):
+    object: Literal["file"]
     job_id: str
     submission_id: str
     content_type: str
@@ -326,8 +417,8 @@ class File(Resource):
     worker_region: str
     download_url: str
     download_url_expires_at: Time
-    annotations: dict[str, Any] | None
-    keyframes: list[dict[str, Any]] | None
+    annotations: Annotations | None
+    keyframes: list[Keyframe] | None
     created_at: Time
 
 
@@ -338,6 +429,7 @@ class Dimensions(Answer):
 
 
 class Submission(Resource):
+    object: Literal["submission"]
     status: SubmissionStatus
     job_id: str
     worker_id: str
@@ -355,7 +447,7 @@ class Submission(Resource):
 
 
 class SubmissionSummary(Answer):
-    object: str
+    object: Literal["submission_summary"]
     total: int
     by_status: dict[str, int]
     average_star_rating: float | None
@@ -368,7 +460,7 @@ class DownloadUrl(Answer):
 
 
 class CreditBalance(Answer):
-    object: str
+    object: Literal["credit_balance"]
     balance_cents: int
     available_cents: int
     held_cents: int
@@ -378,6 +470,7 @@ class CreditBalance(Answer):
 
 
 class CreditTransaction(Resource):
+    object: Literal["credit_transaction"]
     type: TransactionType
     amount_cents: int
     description: str
@@ -390,6 +483,7 @@ class Checkout(Answer):
 
 
 class WebhookEndpoint(Resource):
+    object: Literal["webhook_endpoint"]
     url: str
     events: list[EventType]
     description: str | None
@@ -397,18 +491,27 @@ class WebhookEndpoint(Resource):
     created_at: Time
 
 
+class WebhookDelivery(Answer):
+    webhook_endpoint_id: str
+    status: Literal["pending", "delivered", "failed", "dropped"]
+    attempts: int
+
+
 class NewWebhookEndpoint(WebhookEndpoint):
     secret: str
 
 
 class WebhookEvent(Resource):
-    type: EventType
+    object: Literal["event"]
+    type: Annotated[str, Field(description="One of `EventType`, or a type that came later.")]
     api_version: str
     created_at: Time
     data: dict[str, Any]
+    deliveries: list[WebhookDelivery]
 
 
 class ApiKey(Resource):
+    object: Literal["api_key"]
     name: str
     scopes: list[Scope]
     environment: Environment
@@ -424,6 +527,7 @@ class NewApiKey(ApiKey):
 
 
 class OrganizationSettings(Resource):
+    object: Literal["organization_settings"]
     auto_top_up_enabled: bool
     auto_top_up_threshold_cents: int
     auto_top_up_amount_cents: int
@@ -432,6 +536,7 @@ class OrganizationSettings(Resource):
 
 
 class AuditEvent(Resource):
+    object: Literal["audit_event"]
     event_type: str
     job_id: str | None
     actor: str
@@ -440,7 +545,7 @@ class AuditEvent(Resource):
 
 
 class Identity(Answer):
-    object: str
+    object: Literal["identity"]
     organization_id: str
     environment: Environment
     scopes: list[Scope]
@@ -461,8 +566,80 @@ class ErrorObject(Answer):
     type: str
     message: str
     request_id: str
-    details: list[ErrorDetail] = []
+    details: list[ErrorDetail] | None = None
 
 
 class Error(Answer):
     error: ErrorObject
+
+
+class InsufficientCreditsObject(ErrorObject):
+    current_balance_cents: int
+    required_cents: int
+    shortfall_cents: int
+    purchase_url: Annotated[str, Field(description="A page where a person buys credits.")]
+
+
+class InsufficientCreditsError(Answer):
+    error: InsufficientCreditsObject
+
+
+# --- what webhooks deliver ------------------------------------------------------------------------------
+
+
+class SubmissionEventData(Answer):
+    object: Literal["submission"]
+    id: str
+    submission_id: Annotated[str, Field(description="The same as `id`.")]
+    job_id: str
+    worker_id: str
+    status: SubmissionStatus
+    ai_star_rating: int | None
+    ai_reasoning: str | None
+    dimensions: Dimensions | None
+    content_type: str
+    file_ids: list[str]
+    submitted_at: Time
+    scored_at: Time | None
+
+
+class JobEventData(Job):
+    job_id: Annotated[str, Field(description="The same as `id`.")]
+
+
+class JobCancelledData(JobEventData):
+    refunded_cents: int
+
+
+class JobFlaggedData(JobEventData):
+    reason: str
+
+
+class LowBalanceData(Answer):
+    balance_cents: int
+    threshold_cents: int
+
+
+class CreditsData(Answer):
+    amount_cents: int
+    balance_cents: int
+
+
+class CreditsExpiringData(Answer):
+    amount_cents: int
+    expires_at: Time
+
+
+EVENT_DATA: dict[str, type[Answer]] = {
+    "submission.approved": SubmissionEventData,
+    "submission.rejected": SubmissionEventData,
+    "submission.scored": SubmissionEventData,
+    "job.completed": JobEventData,
+    "job.cancelled": JobCancelledData,
+    "job.flagged": JobFlaggedData,
+    "credits.low_balance": LowBalanceData,
+    "credits.purchased": CreditsData,
+    "credits.auto_topped_up": CreditsData,
+    "credits.expired": CreditsData,
+    "credits.expiring_soon": CreditsExpiringData,
+}
