@@ -19,7 +19,7 @@ SOURCE = ROOT / "src" / "firsthandapi" / "_async"
 TARGET = ROOT / "src" / "firsthandapi" / "_sync"
 
 # Written by hand on both sides; each says why.
-BY_HAND = {"bridge.py", "pages.py", "pool.py"}
+BY_HAND = {"bridge.py", "pages.py", "pool.py", "streams.py"}
 
 HEADER = "# Made from _async/{name} by `make generate`. Do not edit.\n"
 
@@ -36,7 +36,6 @@ RULES: list[tuple[str, str]] = [
     (r"\bAsyncFirstHandClient\b", "FirstHandClient"),
     (r"\bPageRequest\b", "Page"),
     (r"\bfirsthandapi\._async\b", "firsthandapi._sync"),
-    (r"\bhttpcore\.AnyIOBackend\b", "httpcore.SyncBackend"),
     (r"\bhttpcore\.Async", "httpcore."),
     (r"\bhandle_async_request\b", "handle_request"),
     (r"\baiter_stream\b", "iter_stream"),

@@ -83,10 +83,12 @@ class FirstHandConnectionError(FirstHandError):
     Attributes:
         attempts: how often the request was tried.
         request_sent: whether the service may have received the request; False if no connection was made.
-        untrusted: whether TLS is what failed: a wait for a job does not sit that out.
+        untrusted: whether a certificate was not trusted: waiting for a job does not retry that.
+        errno: the system's error number, such as `errno.ECONNREFUSED`, or None.
     """
 
     untrusted: bool = False
+    errno: int | None = None
 
     def __init__(self, message: str, *, attempts: int = 1, request_sent: bool = True) -> None:
         super().__init__(message)

@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import errno
+import select
 import shutil
 import socket
 import ssl
+import struct
 import subprocess
 import threading
 from collections.abc import Iterator
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from firsthandapi import _tls
-from firsthandapi._masking import Secret
+from firsthandapi._network.certificates import ssl_context
 from firsthandapi.errors import ConfigurationError, FirstHandConnectionError
 from firsthandapi.testing import MockServer
+from network.servers import Socks
 
 from .support import Connect
 
@@ -270,31 +272,90 @@ def test_a_proxy_that_is_not_there(connect: Connect, fresh_server: MockServer) -
     assert fresh_server.requests == []
 
 
-@pytest.mark.skipif(
-    find_spec("socksio") is not None, reason="the package that a SOCKS proxy needs is installed"
-)
-def test_socks_without_its_package(connect: Connect) -> None:
-    """A SOCKS proxy without the package it needs says what to install."""
-    with pytest.raises(ConfigurationError, match="pip install"):
-        connect(proxy="socks5://127.0.0.1:1080", max_retries=0).me()
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_socks(scheme: str, connect: Connect, fresh_server: MockServer, tls: Tls, trust: str) -> None:
+    """A SOCKS 5 proxy leads to http and https alike, needs no further package, and looks up names itself."""
+    port = tls.port if scheme == "https" else int(fresh_server.url.rpartition(":")[2])
+    with Socks(login=(b"anna", b"p@ss")) as socks:
+        client = connect(
+            fresh_server,
+            base_url=f"{scheme}://localhost:{port}",
+            proxy=f"socks5h://anna:p%40ss@127.0.0.1:{socks.port}",
+            verify=trust,
+            max_retries=0,
+        )
+        assert client.me()
+        assert client.me()
+        client.close()
+        assert socks.asked == [("localhost", port)]
 
 
-def test_socks_with_its_package(connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With the package, a SOCKS proxy is asked on its own port, with what its URL says."""
-    from firsthandapi._async import wire as async_wire
-    from firsthandapi._sync import wire as sync_wire
+def test_socks_that_refuses(connect: Connect) -> None:
+    """A SOCKS proxy that refuses is a failed connection: nothing was sent."""
+    with Socks(login=(b"anna", b"other")) as socks:
+        client = connect(proxy=f"socks5://anna:5ecret@127.0.0.1:{socks.port}", max_retries=0)
+        with pytest.raises(FirstHandConnectionError, match="refused the user name or the password") as caught:
+            client.me()
+        assert not caught.value.request_sent
+        assert "5ecret" not in str(caught.value)
+    with Socks(reply=2) as socks:
+        client = connect(proxy=f"socks5://127.0.0.1:{socks.port}", max_retries=0)
+        with pytest.raises(FirstHandConnectionError, match="its rules do not allow that"):
+            client.me()
 
-    module: Any = async_wire if connect.is_async else sync_wire
-    made: list[Any] = []
-    name = "AsyncSOCKSProxy" if connect.is_async else "SOCKSProxy"
-    monkeypatch.setattr(
-        module.httpcore, name, lambda url, **options: made.append((url, options)), raising=False
+
+class TlsProxy(Tls):
+    """A proxy that is itself reached by https."""
+
+    def __init__(self, certificate: Path, target: int) -> None:
+        self.target = target
+        super().__init__(certificate)
+
+    def serve(self, connection: socket.socket) -> None:
+        with self.context.wrap_socket(connection, server_side=True) as secure:
+            head = self.read_head(secure)
+            if not head.startswith(b"CONNECT"):
+                body = b'{"organization_id":"org_proxy"}'
+                secure.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+                return
+            with socket.create_connection(("127.0.0.1", self.target), timeout=10) as onward:
+                self.connections.append(onward)
+                secure.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+                while ready := select.select([secure, onward], [], [])[0]:
+                    source, sink = (secure, onward) if secure in ready else (onward, secure)
+                    if not (data := source.recv(65536)):
+                        return
+                    sink.sendall(data)
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+@pytest.mark.parametrize("trusted", ["path", "context", "False", "nobody"])
+def test_a_proxy_reached_by_https(
+    scheme: str, trusted: str, connect: Connect, certificate: Path, tls: Tls, trust: str
+) -> None:
+    """`verify` holds for the proxy's certificate as for the service's, also with TLS within TLS."""
+    verify: Any = {"path": trust, "False": False, "nobody": True}.get(trusted)
+    if verify is None:
+        verify = ssl.create_default_context(cafile=trust)
+    tunnel = TlsProxy(certificate, tls.port)
+    client = connect(
+        base_url=f"{scheme}://{HOST if scheme == 'https' else '127.0.0.1'}",
+        proxy=f"https://127.0.0.1:{tunnel.port}",
+        verify=verify,
+        max_retries=0,
     )
-    monkeypatch.setattr(module, "find_spec", lambda name: object())
-    module.proxy_pool(Secret("socks5://anna:pw@p.example"), None, None)
-    ((url, options),) = made
-    assert (url.scheme, url.host, url.port) == (b"socks5", b"p.example", 1080)
-    assert options["proxy_auth"] == ("anna", "pw")
+    try:
+        if trusted == "nobody":
+            with pytest.raises(FirstHandConnectionError, match=r"(?i)certificate") as caught:
+                client.me()
+            assert caught.value.untrusted
+            assert tunnel.heads == []
+        else:
+            expected = "org_tls" if scheme == "https" else "org_proxy"
+            assert client.me().organization_id == expected
+    finally:
+        client.close()
+        tunnel.close()
 
 
 # --- certificates
@@ -377,6 +438,45 @@ def test_https_to_a_server_without_tls(connect: Connect, fresh_server: MockServe
         client.me()
 
 
+def test_certificates_that_are_not_there(connect: Connect) -> None:
+    """A path that does not exist is refused when the client is made, and when a copy is."""
+    with pytest.raises(ConfigurationError, match=r"^verify does not exist"):
+        connect(verify="/no/such/file")
+    with pytest.raises(ConfigurationError, match=r"^verify does not exist"):
+        connect().with_options(verify="/no/such/file")
+
+
+@pytest.mark.parametrize("reset", [False, True])
+def test_a_handshake_that_is_cut(reset: bool, connect: Connect, tls: Tls, trust: str) -> None:
+    """A server that hangs up during the TLS handshake is no bad certificate: nothing was sent, a wait goes on."""
+    real, calls = tls.serve, []
+
+    def cut(connection: socket.socket) -> None:
+        calls.append(1)
+        if len(calls) > 2:
+            real(connection)
+        elif reset:
+            connection.recv(10)
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        else:
+            connection.recv(65536)
+
+    tls.serve = cut  # type: ignore[method-assign]
+    client = connect(base_url=f"https://localhost:{tls.port}", verify=trust, max_retries=0)
+    connect.clock(client)
+    with pytest.raises(
+        FirstHandConnectionError, match=r"could not connect to .*: (?!ConnectError)"
+    ) as caught:
+        client.me()
+    assert not caught.value.untrusted
+    assert not caught.value.request_sent
+    if reset:
+        assert caught.value.errno == errno.ECONNRESET
+    client = client.with_options(max_retries=1)
+    assert client.me().organization_id == "org_tls"
+    client.close()
+
+
 def test_certificates_that_cannot_be_read(
     connect: Connect, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -392,9 +492,9 @@ def test_certificates_that_cannot_be_read(
 
 def test_contexts_are_shared(trust: str) -> None:
     """Clients with the same trust share a context: making one costs milliseconds."""
-    assert _tls.ssl_context(trust) is _tls.ssl_context(trust)
-    assert _tls.ssl_context(True) is _tls.ssl_context(True)
-    assert _tls.ssl_context(False) is _tls.ssl_context(False)
-    assert _tls.ssl_context(True) is not _tls.ssl_context(False)
-    assert _tls.ssl_context(True).verify_mode is ssl.CERT_REQUIRED
-    assert _tls.ssl_context(True).check_hostname
+    assert ssl_context(trust) is ssl_context(trust)
+    assert ssl_context(True) is ssl_context(True)
+    assert ssl_context(False) is ssl_context(False)
+    assert ssl_context(True) is not ssl_context(False)
+    assert ssl_context(True).verify_mode is ssl.CERT_REQUIRED
+    assert ssl_context(True).check_hostname

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ import pytest
 
 from firsthandapi.errors import DeadlineExceededError, FirstHandConnectionError, FirstHandTimeoutError
 from firsthandapi.testing import MockServer
+from network.servers import silent_address
 
 from .support import Connect
 
@@ -36,7 +38,7 @@ def test_the_timeout_of_an_attempt(connect: Connect, slow: MockServer) -> None:
     """An attempt ends when its `timeout` does, however steadily bytes come."""
     client = connect(slow, timeout=0.4, max_retries=0)
     started = time.monotonic()
-    with pytest.raises(FirstHandTimeoutError, match="in time; raise timeout=") as caught:
+    with pytest.raises(FirstHandTimeoutError, match="in time; increase timeout=") as caught:
         client.me()
     assert time.monotonic() - started < LATE
     assert caught.value.attempts == 1
@@ -170,28 +172,47 @@ def test_waiting_for_a_free_connection(
     busy.join()
 
 
-def resolving(connect: Connect, monkeypatch: pytest.MonkeyPatch, found: Any) -> None:
-    """Make every name lead to these addresses, or to an error."""
+def resolving(monkeypatch: pytest.MonkeyPatch, found: Any) -> None:
+    """Make the name `localhost` lead to these addresses, or to an error."""
+    real = socket.getaddrinfo
 
-    def addresses(host: str, port: int) -> list[str]:
+    def addresses(host: Any, port: int, *args: Any, **options: Any) -> Any:
+        if host not in ("localhost", b"localhost"):
+            return real(host, port, *args, **options)
         if isinstance(found, OSError):
             raise found
-        return list(found)
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (each, port)) for each in found]
 
-    async def async_addresses(host: str, port: int) -> list[str]:
-        return addresses(host, port)
+    monkeypatch.setattr(socket, "getaddrinfo", addresses)
 
-    kind = "async" if connect.is_async else "sync"
-    resolve = async_addresses if connect.is_async else addresses
-    monkeypatch.setattr(f"firsthandapi._{kind}.wire.addresses", resolve)
+
+def by_name(url: str) -> str:
+    return url.replace("127.0.0.1", "localhost")
 
 
 def test_the_next_address_is_tried(
     connect: Connect, fresh_server: MockServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where the first address of a name is dead the next is tried, within one attempt."""
-    resolving(connect, monkeypatch, ["127.0.0.77", "127.0.0.1"])
-    assert connect(fresh_server, max_retries=0).me().response.attempts == 1
+    """Where the first address of a name refuses, the next is tried, within one attempt."""
+    resolving(monkeypatch, ["127.0.0.77", "127.0.0.1"])
+    assert (
+        connect(fresh_server, base_url=by_name(fresh_server.url), max_retries=0).me().response.attempts == 1
+    )
+
+
+@pytest.mark.skipif(
+    sys.platform != "linux", reason="other systems have one loopback address, and other queues"
+)
+def test_a_silent_address(
+    connect: Connect, fresh_server: MockServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the first address of a name swallows packets, the next gets its share of the time to connect."""
+    resolving(monkeypatch, ["127.0.0.2", "127.0.0.1"])
+    with silent_address("127.0.0.2", int(fresh_server.url.rpartition(":")[2])):
+        started = time.monotonic()
+        client = connect(fresh_server, base_url=by_name(fresh_server.url), max_retries=0)
+        assert client.me().response.attempts == 1
+        assert time.monotonic() - started < 4.5  # less than the time to connect
 
 
 @pytest.mark.parametrize("found", [[], OSError("no such name"), ["127.0.0.77", "127.0.0.78"]])
@@ -199,16 +220,16 @@ def test_no_address_answers(
     found: Any, connect: Connect, fresh_server: MockServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A name without an address that answers is a failed connection."""
-    resolving(connect, monkeypatch, found)
+    resolving(monkeypatch, found)
     with pytest.raises(FirstHandConnectionError, match="could not connect") as caught:
-        connect(fresh_server, max_retries=0).me()
+        connect(fresh_server, base_url=by_name(fresh_server.url), max_retries=0).me()
     assert not caught.value.request_sent
 
 
 def test_one_time_for_all_addresses(connect: Connect, deaf: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Four dead addresses together take no longer than one."""
-    resolving(connect, monkeypatch, ["127.0.0.1"] * 20)
-    client = connect(base_url=deaf, timeout=0.3, max_retries=0)
+    resolving(monkeypatch, ["127.0.0.1"] * 20)
+    client = connect(base_url=by_name(deaf), timeout=0.3, max_retries=0)
     started = time.monotonic()
     with pytest.raises(FirstHandTimeoutError):
         client.me()

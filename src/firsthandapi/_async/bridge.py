@@ -43,11 +43,6 @@ async def call_back(callback: Callback[T] | None, value: T) -> None:
             await result
 
 
-async def addresses(host: str, port: int) -> list[str]:  # noqa: ARG001 # the sync twin needs both
-    """Where to connect: anyio resolves by itself, without blocking, and tries all addresses in one go."""
-    return [host]
-
-
 async def run_blocking(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """Run what blocks on a thread, so that the loop goes on."""
     return await anyio.to_thread.run_sync(lambda: function(*args, **kwargs))

@@ -22,6 +22,7 @@ from firsthandapi._core.given import NOT_GIVEN, NotGiven, given_or
 from firsthandapi._core.ratelimit import RateLimit
 from firsthandapi._core.response import ApiResponse
 from firsthandapi._masking import Secret, secret_or_none
+from firsthandapi._network.certificates import check_path
 from firsthandapi._successors import removed_method
 from firsthandapi.errors import ConfigurationError
 
@@ -108,6 +109,7 @@ class AsyncFirstHandClient:
             proxy=proxy_url,
             verify=verify,
         )
+        check_path(config.verify)
         if http_client is not None:
             _check_http_client(http_client)
         self._start(config, Shared(http_client), owner=True)
@@ -155,6 +157,7 @@ class AsyncFirstHandClient:
             proxy=given_or(proxy_url, old.proxy),
             verify=given_or(verify, old.verify),
         )
+        check_path(config.verify)
         copy = object.__new__(type(self))
         copy._start(config, self._shared, owner=False)
         return copy

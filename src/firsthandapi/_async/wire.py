@@ -9,27 +9,22 @@ from __future__ import annotations
 
 import ssl
 import time
-from collections.abc import Iterable
-from importlib.util import find_spec
-from typing import Any, cast
-from urllib.parse import unquote, urlsplit
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 import httpcore
 
-from firsthandapi._async.bridge import addresses
 from firsthandapi._async.pool import Pool
-from firsthandapi._core.body import BodyReader, TruncatedBodyError
+from firsthandapi._async.streams import close, connect
+from firsthandapi._core.body import BodyReader, Received, TruncatedBodyError
 from firsthandapi._core.config import CONNECT_TIMEOUT, Origin
 from firsthandapi._core.headers import Headers, RequestHeaders
 from firsthandapi._core.request import Request
 from firsthandapi._masking import Secret, mask_secrets
-from firsthandapi._tls import ssl_context
-from firsthandapi.errors import (
-    ConfigurationError,
-    FirstHandConnectionError,
-    FirstHandError,
-    FirstHandTimeoutError,
-)
+from firsthandapi._network.certificates import ssl_context
+from firsthandapi._network.handshakes import Handshake, ProxyError
+from firsthandapi._network.proxies import Route
+from firsthandapi.errors import FirstHandConnectionError, FirstHandTimeoutError
 
 # How long an idle connection is kept. A server that hangs up earlier is noticed before the next use.
 _KEEP_ALIVE = 15.0
@@ -54,9 +49,8 @@ EXCEPTIONS: dict[type[Exception], tuple[type[FirstHandConnectionError], bool]] =
     httpcore.WriteError: (FirstHandConnectionError, True),
     TruncatedBodyError: (FirstHandConnectionError, True),
     OSError: (FirstHandConnectionError, True),
-    # A host name that cannot be encoded.
-    UnicodeError: (FirstHandConnectionError, False),
 }
+_BELOW = tuple(EXCEPTIONS)
 
 
 def look_up(
@@ -72,12 +66,10 @@ def look_up(
 def connection_error(error: Exception, authority: str) -> FirstHandConnectionError:
     """Our error for one of the layers below."""
     kind, sent = look_up(EXCEPTIONS, error)
-    reason = mask_secrets(str(error)) or type(error).__name__
-    cause: BaseException | None = error
-    while cause is not None and not isinstance(cause, ssl.SSLError):
-        cause = cause.__cause__ or cause.__context__
+    causes = list(_causes(error))
+    reason = mask_secrets(next((str(cause) for cause in causes if str(cause)), type(error).__name__))
     if issubclass(kind, FirstHandTimeoutError):
-        what = f"{authority} did not {'answer' if sent else 'accept a connection'} in time; raise timeout="
+        what = f"{authority} did not {'answer' if sent else 'accept a connection'} in time; increase timeout="
     elif sent:
         what = f"the connection to {authority} broke: {reason}"
     else:
@@ -85,12 +77,22 @@ def connection_error(error: Exception, authority: str) -> FirstHandConnectionErr
             f"could not connect to {authority}: {reason}; check the network, base_url and the proxy settings"
         )
     result = kind(what, request_sent=sent)
-    result.untrusted = cause is not None
+    # A handshake that was cut is no verdict on a certificate: it may go well the next time.
+    result.untrusted = any(isinstance(cause, ssl.SSLCertVerificationError) for cause in causes)
+    result.errno = next((cause.errno for cause in causes if isinstance(cause, OSError) and cause.errno), None)
     return result
 
 
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    """An error, and what it was raised from; where several addresses failed, the first of them."""
+    while error is not None:
+        yield error
+        several: tuple[BaseException, ...] = getattr(error, "exceptions", ())
+        error = several[0] if several else error.__cause__ or error.__context__
+
+
 class Budget:
-    """The time that one attempt has left. httpcore's own timeouts start anew with every byte."""
+    """The time that one attempt has left. httpcore's own timeouts restart with every byte."""
 
     __slots__ = ("_ends",)
 
@@ -107,16 +109,23 @@ class Budget:
         return left if most is None else min(left, most)
 
 
-class _BoundedStream(httpcore.AsyncNetworkStream):
-    def __init__(self, stream: httpcore.AsyncNetworkStream, budget: Budget) -> None:
+class _Stream(httpcore.AsyncNetworkStream):
+    """A connection held to the time of its attempt, which counts what comes."""
+
+    def __init__(self, stream: httpcore.AsyncNetworkStream, budget: Budget, received: Received) -> None:
         self._stream = stream
         self._budget = budget
+        self._received = received
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        return await self._stream.read(max_bytes, self._budget.left(timeout, httpcore.ReadTimeout))
+        data = await self._stream.read(max_bytes, self._budget.left(timeout, httpcore.ReadTimeout))
+        self._received.feed(data)
+        return data
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        await self._stream.write(buffer, self._budget.left(timeout, httpcore.WriteTimeout))
+        data = Secret(buffer)
+        del buffer  # it contains the API key, and tracebacks show local variables
+        await self._stream.write(data.reveal(), self._budget.left(timeout, httpcore.WriteTimeout))
 
     async def aclose(self) -> None:
         await self._stream.aclose()
@@ -125,52 +134,82 @@ class _BoundedStream(httpcore.AsyncNetworkStream):
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
     ) -> httpcore.AsyncNetworkStream:
         left = self._budget.left(timeout, httpcore.ConnectTimeout)
-        return _BoundedStream(await self._stream.start_tls(ssl_context, server_hostname, left), self._budget)
+        try:
+            encrypted = await self._stream.start_tls(ssl_context, server_hostname, left)
+        except BaseException:
+            # Cancellation too: nobody else knows this connection yet.
+            await close(self._stream)
+            raise
+        return _Stream(encrypted, self._budget, self._received)
 
     def get_extra_info(self, info: str) -> Any:
         return self._stream.get_extra_info(info)
 
 
-class _BoundedBackend(httpcore.AsyncNetworkBackend):
-    def __init__(self, budget: Budget) -> None:
-        self._backend = cast("httpcore.AsyncNetworkBackend", httpcore.AnyIOBackend())
+class _Backend(httpcore.AsyncNetworkBackend):
+    """Leads to the origin by its route: what httpcore takes for a TCP connection may be a proxy's."""
+
+    def __init__(
+        self, route: Route, context: ssl.SSLContext | None, budget: Budget, received: Received
+    ) -> None:
+        self._route = route
+        self._context = context
         self._budget = budget
+        self._received = received
 
     async def connect_tcp(
         self,
-        host: str,
-        port: int,
+        host: str,  # noqa: ARG002 # the route knows where to connect to
+        port: int,  # noqa: ARG002
         timeout: float | None = None,
-        local_address: str | None = None,
-        socket_options: Iterable[Any] | None = None,
+        local_address: str | None = None,  # noqa: ARG002
+        socket_options: Iterable[Any] | None = None,  # noqa: ARG002
     ) -> httpcore.AsyncNetworkStream:
-        # The time is that of all addresses together: each of four dead ones would take it anew.
-        ends = time.monotonic() + self._budget.left(timeout, httpcore.ConnectTimeout)
-        failure: Exception = httpcore.ConnectError(f"{host} has no address")
-        try:
-            found = await addresses(host, port)
-        except OSError as error:
-            raise httpcore.ConnectError(str(error)) from None
-        for address in found:
-            left = max(ends - time.monotonic(), 0.001)
+        left = self._budget.left(timeout, httpcore.ConnectTimeout)
+        stream: httpcore.AsyncNetworkStream = _Stream(
+            await connect(self._route.host, self._route.port, left), self._budget, self._received
+        )
+        if self._route.proxy_tls and self._context is not None:
+            stream = await stream.start_tls(self._context, self._route.host, timeout)
+        handshake = self._route.handshake()
+        if handshake is not None:
             try:
-                stream = await self._backend.connect_tcp(
-                    address, port, left, local_address, socket_options or ()
-                )
-                return _BoundedStream(stream, self._budget)
-            except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
-                failure = error
-        raise failure
+                await _perform(handshake, stream, timeout)
+            except BaseException:
+                await close(stream)
+                raise
+            self._received.start()  # the proxy's response was not the origin's
+        return stream
+
+
+async def _perform(handshake: Handshake, stream: httpcore.AsyncNetworkStream, timeout: float | None) -> None:
+    try:
+        request, size = next(handshake)
+        while True:
+            await stream.write(request.reveal(), timeout)
+            request, size = handshake.send(await stream.read(size, timeout))
+    except StopIteration:
+        pass
+    except (httpcore.ReadTimeout, httpcore.WriteTimeout) as error:
+        raise httpcore.ConnectTimeout(str(error)) from error
+    except ProxyError as error:
+        raise httpcore.ProxyError(str(error)) from None
 
 
 class Connection:
-    """One connection to the service and the time its current attempt has left."""
+    """One connection to the service, the time its current attempt has left, and what came in it."""
 
-    __slots__ = ("budget", "http")
+    __slots__ = ("budget", "http", "received")
 
-    def __init__(self, http: httpcore.AsyncConnectionInterface, budget: Budget) -> None:
+    def __init__(self, http: httpcore.AsyncConnectionInterface, budget: Budget, received: Received) -> None:
         self.http = http
         self.budget = budget
+        self.received = received
+
+    def begin(self, seconds: float) -> None:
+        """Begin an attempt that may take so long."""
+        self.budget.start(seconds)
+        self.received.start()
 
     def usable(self) -> bool:
         """Whether the next request may go over it: it is idle, young enough, and the server still listens."""
@@ -189,25 +228,22 @@ class Wire:
         self._authority = origin.authority
         self._scheme, self._host = origin.scheme.encode(), origin.host.encode()
         self._port = origin.port
-        self._prefix = origin.prefix
-        self._proxy = proxy
-        self._ssl_context = ssl_context(verify) if origin.scheme == "https" or proxy else None
+        self._route = Route.to(origin, proxy)
+        tls = origin.scheme == "https" or self._route.proxy_tls
+        self._ssl_context = ssl_context(verify) if tls else None
+        self._prefix = (origin.url if self._route.forwarded else "") + origin.prefix
+        self._proxy_headers = RequestHeaders(self._route.proxy_headers() if self._route.forwarded else ())
         self._pool = Pool(self._connect)
 
     def _connect(self) -> Connection:
-        budget = Budget()
-        backend = _BoundedBackend(budget)
-        if self._proxy is None:
-            pool = httpcore.AsyncConnectionPool(
-                ssl_context=self._ssl_context, keepalive_expiry=_KEEP_ALIVE, network_backend=backend
-            )
-        else:
-            pool = proxy_pool(self._proxy, self._ssl_context, backend)
-        # The pool is only asked how to connect. Its own bookkeeping looks at every connection on every
-        # request; for a single origin a stack does the same in no time.
-        return Connection(
-            pool.create_connection(httpcore.Origin(self._scheme, self._host, self._port)), budget
+        budget, received = Budget(), Received()
+        http = httpcore.AsyncHTTPConnection(
+            httpcore.Origin(self._scheme, self._host, self._port),
+            ssl_context=self._ssl_context,
+            keepalive_expiry=_KEEP_ALIVE,
+            network_backend=_Backend(self._route, self._ssl_context, budget, received),
         )
+        return Connection(http, budget, received)
 
     async def exchange(
         self, request: Request, headers: RequestHeaders, *, timeout: float
@@ -225,7 +261,7 @@ class Wire:
         outgoing = httpcore.Request(
             request.method.encode(),
             url,
-            headers=[(b"Host", self._authority.encode()), *_framing(request), *headers],
+            headers=[(b"Host", self._authority.encode()), *_framing(request), *self._proxy_headers, *headers],
             content=request.body,
             extensions={"timeout": {"connect": min(CONNECT_TIMEOUT, timeout)}},
         )
@@ -234,22 +270,21 @@ class Wire:
             connection = await self._pool.acquire(timeout)
             done = False
             try:
-                connection.budget.start(timeout - (time.monotonic() - started))
+                connection.begin(timeout - (time.monotonic() - started))
                 response = await connection.http.handle_async_request(outgoing)
                 status, raw_headers = response.status, tuple(response.headers)
-                reader = BodyReader(status, Headers(raw_headers))
+                headers_of = Headers(raw_headers)
+                reader = BodyReader(status, headers_of)
                 async for chunk in response.aiter_stream():
                     reader.feed(chunk)
                 await response.aclose()
                 body = Secret(reader.finish())
-                done = True
+                done = connection.received.is_all(reader.length, chunked="transfer-encoding" in headers_of)
             finally:
                 chunk = b""  # a body may contain a secret, and tracebacks show local variables
                 # Whatever went wrong, cancellation too, leaves a connection in mid-response.
                 await self._pool.release(connection, reusable=done)
-        except FirstHandError:
-            raise
-        except Exception as error:  # this is the seam: nothing of the layers below may pass it
+        except _BELOW as error:
             # Their own text may quote what the service echoed, so it does not come along.
             raise connection_error(error, self._authority) from None
         return status, raw_headers, body
@@ -263,33 +298,3 @@ def _framing(request: Request) -> list[tuple[bytes, bytes]]:
     if request.body is None and request.method in ("GET", "HEAD", "OPTIONS", "DELETE"):
         return []
     return [(b"Content-Length", b"%d" % len(request.body or b""))]
-
-
-def proxy_pool(
-    proxy: Secret[str], context: ssl.SSLContext | None, backend: httpcore.AsyncNetworkBackend
-) -> httpcore.AsyncConnectionPool:
-    """What connects through a proxy: forwarding for http, a tunnel for https, or SOCKS 5."""
-    scheme, url, auth = _proxy_parts(proxy.reveal())
-    if scheme in ("http", "https"):
-        return httpcore.AsyncHTTPProxy(
-            url, proxy_auth=auth, ssl_context=context, keepalive_expiry=_KEEP_ALIVE, network_backend=backend
-        )
-    if find_spec("socksio") is None:
-        del auth
-        raise ConfigurationError("a SOCKS proxy needs one more package: pip install 'httpx[socks]'")
-    return httpcore.AsyncSOCKSProxy(
-        url, proxy_auth=auth, ssl_context=context, keepalive_expiry=_KEEP_ALIVE, network_backend=backend
-    )
-
-
-def _proxy_parts(proxy: str) -> tuple[str, httpcore.URL, tuple[str, str] | None]:
-    parts = urlsplit(proxy)
-    auth = (unquote(parts.username), unquote(parts.password or "")) if parts.username is not None else None
-    default_port = {"http": 80, "https": 443}.get(parts.scheme, 1080)
-    url = httpcore.URL(
-        scheme=parts.scheme.encode(),
-        host=(parts.hostname or "").encode(),
-        port=parts.port or default_port,
-        target=b"/",
-    )
-    return parts.scheme, url, auth

@@ -1,4 +1,4 @@
-"""Reading a response's body: flat in memory, and never more than the limit."""
+"""Reading a response: flat in memory, never more than the limit, and not a byte beyond its end."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class TruncatedBodyError(Exception):
 class BodyReader:
     """Collects a body's chunks and takes gzip off, without trusting what it would unpack to."""
 
-    __slots__ = ("_chunks", "_content_type", "_inflate", "_length", "_status", "_took")
+    __slots__ = ("_chunks", "_content_type", "_inflate", "_length", "_status", "length")
 
     def __init__(self, status: int, headers: Mapping[str, str]) -> None:
         encoding = headers.get("content-encoding", "").strip().lower()
@@ -29,7 +29,7 @@ class BodyReader:
         )
         self._chunks: list[bytes] = []
         self._length = 0
-        self._took = False
+        self.length = 0  # bytes on the wire
         self._status = status
         self._content_type = headers.get("content-type")
 
@@ -45,7 +45,7 @@ class BodyReader:
             raise self._error(problem)
 
     def _take(self, chunk: bytes) -> str | None:
-        self._took = self._took or bool(chunk)
+        self.length += len(chunk)
         while self._inflate is not None and chunk:
             if self._inflate.eof:
                 # A gzip may have several members. Left to one decompressor they would pile up unread.
@@ -77,8 +77,12 @@ class BodyReader:
         Raises:
             TruncatedBodyError: its gzip has no end.
         """
-        if self._inflate is not None and self._took and not self._inflate.eof:
+        if self._inflate is not None and self.length and not self._inflate.eof:
             raise TruncatedBodyError
+        return self.so_far()
+
+    def so_far(self) -> bytes:
+        """What came of the body."""
         return self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)
 
     def _error(self, what: str) -> UnexpectedResponseError:
@@ -88,3 +92,47 @@ class BodyReader:
             content_type=self._content_type,
             length=self._length,
         )
+
+
+_END_OF_HEAD = b"\r\n\r\n"
+_LAST_CHUNK = b"\r\n0\r\n\r\n"
+_MOST_HEAD_BYTES = 128 * 1024
+
+
+class Received:
+    """Counts the bytes of a response as they come off the wire.
+
+    A server, or a proxy between, may send more than its response: a body with a 204, an error of its own behind
+    the body. The engine below keeps such bytes and would read them as the next response, so a connection is used
+    again only where all that came belongs to the response.
+    """
+
+    __slots__ = ("_end", "_head", "_size", "_start")
+
+    def __init__(self) -> None:
+        self.start()
+
+    def start(self) -> None:
+        """Begin the next response."""
+        self._start: bytes | None = b""  # of the response, until its head is over
+        self._head = 0
+        self._size = 0
+        self._end = b""
+
+    def feed(self, data: bytes) -> None:
+        """Take the next bytes."""
+        self._size += len(data)
+        if self._start is not None:
+            self._start = self._start + data if self._start else data
+            end = self._start.find(_END_OF_HEAD)
+            if end >= 0:
+                self._head, self._start = end + len(_END_OF_HEAD), None
+            elif len(self._start) > _MOST_HEAD_BYTES:
+                self._start = None
+        self._end = self._end[1 - len(_LAST_CHUNK) :] + data
+
+    def is_all(self, length: int, *, chunked: bool) -> bool:
+        """Whether nothing came but a head and a body of `length` bytes. In doubt, as after 1xx, the answer is no."""
+        if chunked:
+            return self._end.find(_LAST_CHUNK) == len(self._end) - len(_LAST_CHUNK) >= 0
+        return self._head > 0 and self._size == self._head + length

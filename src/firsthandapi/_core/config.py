@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, urlsplit
@@ -169,10 +168,7 @@ def check_config(
         raise ConfigurationError("max_spend_cents must be a whole number of US cents, 0 or more, or None")
     if proxy is not None:
         check_proxy(proxy, "proxy")
-    if isinstance(verify, str):
-        if not os.path.exists(verify):  # noqa: PTH110 # pathlib would cost its import at start-up
-            raise ConfigurationError("verify: there is no such file or directory of certificates")
-    elif not isinstance(verify, bool) and not any(
+    if not isinstance(verify, (bool, str)) and not any(
         base.__name__ == "SSLContext" for base in type(verify).__mro__
     ):
         # By name, so that a client which never speaks TLS does not import ssl.
@@ -208,27 +204,3 @@ def check_proxy(url: Secret[str], source: str) -> Secret[str]:
 def _is_proxy(url: object) -> bool:
     parts = _split(url) if isinstance(url, str) else None
     return parts is not None and parts.scheme in _PROXY_SCHEMES and bool(parts.hostname)
-
-
-def choose_proxy(origin: Origin, proxy: Secret[str] | None) -> Secret[str] | None:
-    """The proxy for requests to `origin`: first the option, then what the system says.
-
-    The system's word is `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY`, or the settings of macOS
-    and Windows, as Python's own urllib reads them.
-
-    Raises:
-        ConfigurationError: a variable does not hold a proxy's URL.
-    """
-    if proxy is not None:
-        return proxy
-    from urllib.request import getproxies, proxy_bypass  # 15 ms that only the first request pays
-
-    proxies = {
-        scheme: Secret(url if "://" in url else f"http://{url}")
-        for scheme, url in getproxies().items()
-        if url
-    }
-    found = proxies.get(origin.scheme) or proxies.get("all")
-    if found is None or proxy_bypass(f"{origin.host}:{origin.port}") or proxy_bypass(origin.host):
-        return None
-    return check_proxy(found, f"{origin.scheme.upper()}_PROXY" if origin.scheme in proxies else "ALL_PROXY")

@@ -14,8 +14,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
-from firsthandapi._core.config import CONNECT_TIMEOUT, Origin, choose_proxy
+from firsthandapi._core.config import CONNECT_TIMEOUT, Origin
 from firsthandapi._masking import Secret, mask_secrets
+from firsthandapi._network.proxies import choose_proxy
 from firsthandapi.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -211,7 +212,7 @@ class Network:
     def _encrypt(self, sock: socket.socket, host: str) -> socket.socket:
         import ssl  # only where TLS is spoken
 
-        from firsthandapi._tls import ssl_context
+        from firsthandapi._network.certificates import ssl_context
 
         context = ssl_context(self._verify)
         # The handshake may go on by itself for as long as `timeout`, and has its own socket object.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import threading
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
@@ -40,15 +39,6 @@ def call_back(callback: Callback[T] | None, value: T) -> None:
     """Tell the caller."""
     if callback is not None:
         callback(value)
-
-
-def addresses(host: str, port: int) -> list[str]:
-    """Where to connect: each address of `host`, so that one time can be held over all of them.
-
-    Looking them up is the system's, and takes as long as that lets it.
-    """
-    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return list(dict.fromkeys(str(place[4][0]) for place in found))
 
 
 def run_blocking(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

@@ -11,13 +11,14 @@ from typing import Any, Protocol
 from weakref import WeakValueDictionary
 
 from firsthandapi._core.api_errors import error_from_response
-from firsthandapi._core.config import Config, choose_proxy
+from firsthandapi._core.config import Config
 from firsthandapi._core.headers import RequestHeaders
 from firsthandapi._core.ratelimit import RateLimit, hold_back
 from firsthandapi._core.request import Request
 from firsthandapi._core.response import ApiResponse
 from firsthandapi._core.retry import RetryAfter, asked_to_wait, decide
 from firsthandapi._masking import Secret, mask_secrets
+from firsthandapi._network.proxies import choose_proxy
 from firsthandapi._sync.clock import Clock
 from firsthandapi._version import __version__
 from firsthandapi.errors import (

@@ -24,12 +24,12 @@ from firsthandapi._core.config import (
     DEFAULT_BASE_URL,
     Config,
     check_config,
-    choose_proxy,
     resolve_api_key,
     resolve_base_url,
 )
 from firsthandapi._core.dates import parse_http_date
 from firsthandapi._masking import Secret, mask_secrets, secret_or_none
+from firsthandapi._network.proxies import choose_proxy
 from firsthandapi._version import __version__
 from firsthandapi.errors import (
     AuthenticationError,
@@ -150,7 +150,7 @@ def _config(key: Secret[str] | None, base_url: str) -> Config:
 
 
 def _trust() -> str:
-    from firsthandapi._tls import ssl_context
+    from firsthandapi._network.certificates import ssl_context
 
     context = ssl_context(True)
     named = [name for name in ("SSL_CERT_FILE", "SSL_CERT_DIR") if os.environ.get(name)]

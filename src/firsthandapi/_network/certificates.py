@@ -1,23 +1,39 @@
-"""Certificates: one SSL context for all clients with the same trust, since making one costs milliseconds."""
+"""Which certificates are trusted."""
 
 from __future__ import annotations
 
 import os
-import ssl
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 from firsthandapi._masking import mask_secrets
 from firsthandapi.errors import ConfigurationError
 
+if TYPE_CHECKING:
+    import ssl
+
+
+def check_path(verify: bool | str | ssl.SSLContext) -> None:
+    """Check that `verify`, if it is a path, exists.
+
+    Raises:
+        ConfigurationError: it does not.
+    """
+    if isinstance(verify, str) and not os.path.exists(verify):  # noqa: PTH110 # pathlib would cost its import at start-up
+        raise ConfigurationError(
+            "verify does not exist: it must be a file or directory of certificates; check the path"
+        )
+
 
 def ssl_context(verify: bool | str | ssl.SSLContext) -> ssl.SSLContext:
     """The context for `verify`: first a context of the caller's, then a path, then `SSL_CERT_FILE` and
-    `SSL_CERT_DIR`, then the certificates of certifi.
+    `SSL_CERT_DIR`, then the certificates of certifi. Clients with the same trust share a context, since making
+    one costs milliseconds.
 
     Raises:
         ConfigurationError: the certificates cannot be read.
     """
-    if isinstance(verify, ssl.SSLContext):
+    if not isinstance(verify, (bool, str)):
         return verify
     if isinstance(verify, str):
         return _trusting(verify, None) if os.path.isfile(verify) else _trusting(None, verify)  # noqa: PTH113 # pathlib would cost its import at start-up
@@ -28,6 +44,8 @@ def ssl_context(verify: bool | str | ssl.SSLContext) -> ssl.SSLContext:
 
 @lru_cache(maxsize=8)
 def _trusting(file: str | None, directory: str | None) -> ssl.SSLContext:
+    import ssl  # only where TLS is spoken
+
     if file is None and directory is None:
         import certifi
 
@@ -45,6 +63,8 @@ def _trusting(file: str | None, directory: str | None) -> ssl.SSLContext:
 
 @lru_cache(maxsize=1)
 def _unverified() -> ssl.SSLContext:
+    import ssl
+
     context = ssl.create_default_context()
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE

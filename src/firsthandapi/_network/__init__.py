@@ -1,0 +1,11 @@
+"""The way to a host, the same for API calls and downloads.
+
+- `addresses`: a connection to one of a host's addresses.
+- `proxies`: which proxy leads to a host, and what is asked of it.
+- `handshakes`: CONNECT and SOCKS 5, without I/O.
+- `certificates`: whom to trust.
+- `tls`: TLS over a connection, also over one that speaks TLS already.
+
+No module here knows httpx, httpcore or an event loop. `_download` connects with these alone; the async half of the
+client takes its TCP connections and its TLS from anyio, and shares the rest.
+"""
