@@ -23,6 +23,7 @@ from firsthandapi import types
 from firsthandapi._core.decode import decode
 from firsthandapi._core.response import ApiResponse
 from firsthandapi._masking import Secret
+from firsthandapi._methods import attribute_docs
 from firsthandapi.types import _base
 
 RESPONSE = ApiResponse(200, ((b"x-request-id", b"req_1"),))
@@ -77,6 +78,11 @@ def test_every_model_is_documented() -> None:
         if not isinstance(model, type) or model in (types.Model, types.Params):
             continue
         assert model.__doc__
+        if issubclass(model, dict):  # a TypedDict, whose keys have their text below them
+            assert set(model.__annotations__) <= set(attribute_docs(model.__module__)) | set(
+                attribute_docs("firsthandapi.types.options")
+            )
+            continue
         if issubclass(model, types.Model):
             own = set(model.__annotations__) - set(types.WebhookEvent.model_fields)
             own |= set(model.__annotations__) if types.WebhookEvent not in model.__bases__ else set()

@@ -12,13 +12,14 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from datetime import datetime
 from pathlib import Path
-from typing import Any, assert_type
+from typing import Any, Unpack, assert_type
 
 import firsthandapi
 from firsthandapi import (
     ApiResponse,
     AsyncFirstHandClient,
     AsyncPage,
+    Dataset,
     FirstHandApiError,
     FirstHandClient,
     FirstHandConnectionError,
@@ -41,7 +42,10 @@ from firsthandapi.types import (
     File,
     Identity,
     Job,
+    JobFields,
     OrganizationSettings,
+    PostOptions,
+    RequestOptions,
     Signup,
     Submission,
     SubmissionSummary,
@@ -131,6 +135,37 @@ def fields_by_two_stars(client: FirstHandClient, unknown: dict[str, Any]) -> Non
     assert_type(client.jobs.create(**unknown), Job)
     assert_type(client.jobs.create_and_wait(**unknown), Job)
     assert_type(client.jobs.create_and_wait(timeout=None, **unknown), Job)
+
+
+def shared_fields(client: FirstHandClient) -> None:
+    fields: JobFields = {
+        "description": "Photos of street signs",
+        "files_needed": 10,
+        "accepted_formats": ("image/jpeg", "image/png"),
+        "price_per_file_cents": 50,
+        "max_spend_cents": 500,
+    }
+    assert_type(client.jobs.create(**fields), Job)
+    assert_type(client.jobs.create(**fields, timeout=5, idempotency_key="one"), Job)
+    assert_type(client.jobs.create_and_wait(**fields, timeout=None, extra_body={"new": 1}), Job)
+    assert_type(client.jobs.collect("signs/", **fields, concurrency=8, idempotency_key="one"), Dataset)
+    client.jobs.collect("signs/", **fields, descripton="x")  # type: ignore[call-arg]
+    client.jobs.collect("signs/", **fields, concurrency="8")  # type: ignore[arg-type]
+    client.jobs.collect("signs/", description="x")  # type: ignore[call-arg]
+    wrong: JobFields = {"description": "x", "files": 10}  # type: ignore[typeddict-item, typeddict-unknown-key]
+    assert_type(wrong["description"], str)
+
+
+def options(client: FirstHandClient, job_id: str, **options: Unpack[RequestOptions]) -> Job:
+    client.jobs.get(job_id, timeout="5")  # type: ignore[arg-type]
+    client.jobs.get(job_id, idempotency_key="one")  # type: ignore[call-arg]
+    client.jobs.wait(job_id, extra_headers={"X-A": 1})  # type: ignore[dict-item]
+    client.webhooks.update(job_id, extra_body={"a": 1}, idempotency_key="one")  # type: ignore[call-arg]
+    return client.jobs.get(job_id, **options)
+
+
+def cancel(client: FirstHandClient, job_id: str, **options: Unpack[PostOptions]) -> Job:
+    return client.jobs.cancel(job_id, **options)
 
 
 def waiting(client: FirstHandClient) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from firsthandapi._async.transport import Shared, Transport
 from firsthandapi._core.config import (
@@ -22,9 +22,11 @@ from firsthandapi._core.given import NOT_GIVEN, NotGiven, given_or
 from firsthandapi._core.ratelimit import RateLimit
 from firsthandapi._core.response import ApiResponse
 from firsthandapi._masking import Secret, secret_or_none
+from firsthandapi._methods import public
 from firsthandapi._network.certificates import check_path
 from firsthandapi._successors import removed_method
 from firsthandapi.errors import ConfigurationError
+from firsthandapi.types.options import PostOptions, RequestOptions
 
 if TYPE_CHECKING:
     import ssl
@@ -52,17 +54,9 @@ class AsyncFirstHandClient:
     Every option is looked up in this order, first match wins: the argument, the environment variable, the
     default.
 
-    Every method also takes
-
-    - `timeout`: seconds for one attempt, instead of the client's. Where a method has a `timeout` of its own,
-      as `jobs.wait` has, the client's holds for attempts.
-    - `extra_headers`: headers to add; not Authorization, Idempotency-Key or Content-Type.
-    - `extra_query`: query parameters to add, for what this version does not know yet.
-    - `extra_body`, where it sends a body: fields to add or replace in it, unchecked.
-    - `idempotency_key`, where it is a POST: 1 to 255 printable ASCII characters. None makes one for the call
-      and its retries. `firsthandapi.idempotency_key(…)` makes one that is the same in the next run too.
-
-    and raises `DeadlineExceededError` when the client's `deadline` is over.
+    Every method also takes `timeout`, `extra_headers`, and `extra_query`; with a body, `extra_body`; with a POST,
+    `idempotency_key`. `firsthandapi.types.PostOptions` explains them. Every method raises `DeadlineExceededError` when
+    the client's `deadline` has passed.
 
     Args:
         api_key: else `FIRSTHAND_API_KEY`.
@@ -83,6 +77,7 @@ class AsyncFirstHandClient:
         ConfigurationError: there is no key, or an option is bad; the message names it.
     """
 
+    @public
     def __init__(
         self,
         api_key: str | None = None,
@@ -120,6 +115,7 @@ class AsyncFirstHandClient:
         self._owner = owner
         self._transport = Transport(config, shared)
 
+    @public
     def with_options(
         self,
         api_key: str | NotGiven = NOT_GIVEN,
@@ -239,17 +235,12 @@ class AsyncFirstHandClient:
 
         return AuditEvents(self._transport)
 
-    async def me(
-        self,
-        *,
-        timeout: float | None = None,
-        extra_headers: Mapping[str, str] | None = None,
-        extra_query: Mapping[str, Any] | None = None,
-    ) -> Identity:
+    @public
+    async def me(self, **options: Unpack[RequestOptions]) -> Identity:
         """Whose key this is, and what it may do.
 
         Args:
-            timeout, extra_headers, extra_query: see the class, "Every method".
+            **options: `timeout`, `extra_headers`, `extra_query`.
 
         Returns:
             Organization, environment and scopes.
@@ -262,10 +253,9 @@ class AsyncFirstHandClient:
         """
         from firsthandapi._async.resources.account import Account
 
-        return await Account(self._transport).me(
-            timeout=timeout, extra_headers=extra_headers, extra_query=extra_query
-        )
+        return await Account(self._transport).me(**options)
 
+    @public
     async def request(
         self,
         method: str,
@@ -284,7 +274,10 @@ class AsyncFirstHandClient:
             path: such as `/v1/jobs`, below `base_url`, without a query.
             json: the body, of anything that JSON has; None sends none.
             params: the query; None values are left out.
-            idempotency_key, timeout, extra_headers: see the class, "Every method".
+            idempotency_key: of a POST, 1 to 255 printable ASCII characters; None creates a key for this call and
+                its retries.
+            timeout: seconds for one attempt, above 0; None uses the client's.
+            extra_headers: headers to add; not Authorization, Idempotency-Key, or Content-Type.
 
         Returns:
             The response; `.json()` parses its body.
@@ -307,17 +300,14 @@ class AsyncFirstHandClient:
         )
 
     @classmethod
+    @public
     async def signup(
         cls,
         *,
         name: str,
         email: str,
         base_url: str | None = None,
-        idempotency_key: str | None = None,
-        timeout: float | None = None,
-        extra_headers: Mapping[str, str] | None = None,
-        extra_query: Mapping[str, Any] | None = None,
-        extra_body: Mapping[str, Any] | None = None,
+        **options: Unpack[PostOptions],
     ) -> Signup:
         """Make an organization. Needs no key and gives one.
 
@@ -325,7 +315,7 @@ class AsyncFirstHandClient:
             name: its name.
             email: whom to write to.
             base_url: as for the client.
-            idempotency_key, timeout, extra_headers, extra_query, extra_body: see the class, "Every method".
+            **options: `timeout`, `idempotency_key`, `extra_headers`, `extra_query`, `extra_body`.
 
         Returns:
             The organization's id, its first API key, shown this once, and the credits it starts with.
@@ -351,15 +341,7 @@ class AsyncFirstHandClient:
         )
         shared = Shared()
         try:
-            return await Account(Transport(config, shared)).signup(
-                name=name,
-                email=email,
-                idempotency_key=idempotency_key,
-                timeout=timeout,
-                extra_headers=extra_headers,
-                extra_query=extra_query,
-                extra_body=extra_body,
-            )
+            return await Account(Transport(config, shared)).signup(name=name, email=email, **options)
         finally:
             await shared.aclose()
 

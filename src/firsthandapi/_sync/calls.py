@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from inspect import isfunction
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 
 from firsthandapi._core import arguments
@@ -12,6 +13,7 @@ from firsthandapi._core.pages import LARGEST_PAGE
 from firsthandapi._core.request import Request, build_request
 from firsthandapi._core.response import ApiResponse
 from firsthandapi._masking import Secret
+from firsthandapi._methods import public
 from firsthandapi._sync.pages import Page
 
 if TYPE_CHECKING:
@@ -22,13 +24,14 @@ if TYPE_CHECKING:
 
     M = TypeVar("M", bound=Model)
 
-Headers = Mapping[str, str]
-Query = Mapping[str, Any]
-Body = Mapping[str, Any]
-
 
 class Resource:
-    """One group of endpoints."""
+    """One group of endpoints. Its public methods become what `public` makes of them."""
+
+    def __init_subclass__(cls) -> None:
+        for name, member in list(vars(cls).items()):
+            if isfunction(member) and not name.startswith("_"):
+                setattr(cls, name, public(member))
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
@@ -70,7 +73,7 @@ class Resource:
         params: Params | None = None,
         *,
         idempotency_key: str | None = None,
-        extra_body: Body | None = None,
+        extra_body: Mapping[str, Any] | None = None,
         **options: Unpack[RequestOptions],
     ) -> tuple[ApiResponse, Secret[bytes]]:
         # A POST without fields has no body: the service takes an empty one.

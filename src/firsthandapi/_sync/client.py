@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from firsthandapi._core.config import (
     API_KEY_VARIABLE,
@@ -22,10 +22,12 @@ from firsthandapi._core.given import NOT_GIVEN, NotGiven, given_or
 from firsthandapi._core.ratelimit import RateLimit
 from firsthandapi._core.response import ApiResponse
 from firsthandapi._masking import Secret, secret_or_none
+from firsthandapi._methods import public
 from firsthandapi._network.certificates import check_path
 from firsthandapi._successors import removed_method
 from firsthandapi._sync.transport import Shared, Transport
 from firsthandapi.errors import ConfigurationError
+from firsthandapi.types.options import PostOptions, RequestOptions
 
 if TYPE_CHECKING:
     import ssl
@@ -53,17 +55,9 @@ class FirstHandClient:
     Every option is looked up in this order, first match wins: the argument, the environment variable, the
     default.
 
-    Every method also takes
-
-    - `timeout`: seconds for one attempt, instead of the client's. Where a method has a `timeout` of its own,
-      as `jobs.wait` has, the client's holds for attempts.
-    - `extra_headers`: headers to add; not Authorization, Idempotency-Key or Content-Type.
-    - `extra_query`: query parameters to add, for what this version does not know yet.
-    - `extra_body`, where it sends a body: fields to add or replace in it, unchecked.
-    - `idempotency_key`, where it is a POST: 1 to 255 printable ASCII characters. None makes one for the call
-      and its retries. `firsthandapi.idempotency_key(…)` makes one that is the same in the next run too.
-
-    and raises `DeadlineExceededError` when the client's `deadline` is over.
+    Every method also takes `timeout`, `extra_headers`, and `extra_query`; with a body, `extra_body`; with a POST,
+    `idempotency_key`. `firsthandapi.types.PostOptions` explains them. Every method raises `DeadlineExceededError` when
+    the client's `deadline` has passed.
 
     Args:
         api_key: else `FIRSTHAND_API_KEY`.
@@ -84,6 +78,7 @@ class FirstHandClient:
         ConfigurationError: there is no key, or an option is bad; the message names it.
     """
 
+    @public
     def __init__(
         self,
         api_key: str | None = None,
@@ -121,6 +116,7 @@ class FirstHandClient:
         self._owner = owner
         self._transport = Transport(config, shared)
 
+    @public
     def with_options(
         self,
         api_key: str | NotGiven = NOT_GIVEN,
@@ -240,17 +236,12 @@ class FirstHandClient:
 
         return AuditEvents(self._transport)
 
-    def me(
-        self,
-        *,
-        timeout: float | None = None,
-        extra_headers: Mapping[str, str] | None = None,
-        extra_query: Mapping[str, Any] | None = None,
-    ) -> Identity:
+    @public
+    def me(self, **options: Unpack[RequestOptions]) -> Identity:
         """Whose key this is, and what it may do.
 
         Args:
-            timeout, extra_headers, extra_query: see the class, "Every method".
+            **options: `timeout`, `extra_headers`, `extra_query`.
 
         Returns:
             Organization, environment and scopes.
@@ -263,10 +254,9 @@ class FirstHandClient:
         """
         from firsthandapi._sync.resources.account import Account
 
-        return Account(self._transport).me(
-            timeout=timeout, extra_headers=extra_headers, extra_query=extra_query
-        )
+        return Account(self._transport).me(**options)
 
+    @public
     def request(
         self,
         method: str,
@@ -285,7 +275,10 @@ class FirstHandClient:
             path: such as `/v1/jobs`, below `base_url`, without a query.
             json: the body, of anything that JSON has; None sends none.
             params: the query; None values are left out.
-            idempotency_key, timeout, extra_headers: see the class, "Every method".
+            idempotency_key: of a POST, 1 to 255 printable ASCII characters; None creates a key for this call and
+                its retries.
+            timeout: seconds for one attempt, above 0; None uses the client's.
+            extra_headers: headers to add; not Authorization, Idempotency-Key, or Content-Type.
 
         Returns:
             The response; `.json()` parses its body.
@@ -308,17 +301,14 @@ class FirstHandClient:
         )
 
     @classmethod
+    @public
     def signup(
         cls,
         *,
         name: str,
         email: str,
         base_url: str | None = None,
-        idempotency_key: str | None = None,
-        timeout: float | None = None,
-        extra_headers: Mapping[str, str] | None = None,
-        extra_query: Mapping[str, Any] | None = None,
-        extra_body: Mapping[str, Any] | None = None,
+        **options: Unpack[PostOptions],
     ) -> Signup:
         """Make an organization. Needs no key and gives one.
 
@@ -326,7 +316,7 @@ class FirstHandClient:
             name: its name.
             email: whom to write to.
             base_url: as for the client.
-            idempotency_key, timeout, extra_headers, extra_query, extra_body: see the class, "Every method".
+            **options: `timeout`, `idempotency_key`, `extra_headers`, `extra_query`, `extra_body`.
 
         Returns:
             The organization's id, its first API key, shown this once, and the credits it starts with.
@@ -352,15 +342,7 @@ class FirstHandClient:
         )
         shared = Shared()
         try:
-            return Account(Transport(config, shared)).signup(
-                name=name,
-                email=email,
-                idempotency_key=idempotency_key,
-                timeout=timeout,
-                extra_headers=extra_headers,
-                extra_query=extra_query,
-                extra_body=extra_body,
-            )
+            return Account(Transport(config, shared)).signup(name=name, email=email, **options)
         finally:
             shared.close()
 

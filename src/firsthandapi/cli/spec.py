@@ -62,10 +62,9 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _check_names(fields: dict[str, Any]) -> None:
-    from firsthandapi._sync.resources.jobs import JobFields
-    from firsthandapi.types.job import JobCreate
+    from firsthandapi.types.job import JobArguments, JobCreate
 
-    known = JobFields.__required_keys__ | JobFields.__optional_keys__
+    known = JobArguments.__required_keys__ | JobArguments.__optional_keys__
     for name in sorted(fields.keys() - known):
         if name in _OPTIONS:
             raise ConfigurationError(f"--spec: {name} is an option of the command, not of the job")

@@ -66,12 +66,15 @@ if TYPE_CHECKING:
     from .file import VideoScene as VideoScene
     from .identity import Identity as Identity
     from .job import Job as Job
+    from .job import JobArguments as JobArguments
     from .job import JobCreate as JobCreate
+    from .job import JobFields as JobFields
     from .job import JobGet as JobGet
     from .job import JobList as JobList
     from .job import JobRate as JobRate
     from .options import BodyOptions as BodyOptions
     from .options import ExtraOptions as ExtraOptions
+    from .options import PostExtras as PostExtras
     from .options import PostOptions as PostOptions
     from .options import RequestOptions as RequestOptions
     from .organization import OrganizationSettings as OrganizationSettings
@@ -118,9 +121,11 @@ _MODULE_OF = {
     "Identity": "identity",
     "ImageAnnotations": "file",
     "Job": "job",
+    "JobArguments": "job",
     "JobCreate": "job",
     "JobEvent": "event",
     "JobEventData": "event",
+    "JobFields": "job",
     "JobGet": "job",
     "JobList": "job",
     "JobRate": "job",
@@ -143,6 +148,7 @@ _MODULE_OF = {
     "OrganizationUpdate": "organization",
     "PageEnvelope": "page",
     "Params": "_base",
+    "PostExtras": "options",
     "PostOptions": "options",
     "Purchase": "billing",
     "PurchaseTier": "enums",

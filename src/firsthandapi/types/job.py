@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping, Sequence
+from datetime import date
+from typing import Any, TypedDict
 
 from pydantic import Field
 
@@ -18,6 +20,7 @@ from .enums import (
     OpenJobType,
     OpenMediaFormat,
 )
+from .options import PostExtras
 from .page import ListParams
 
 
@@ -86,6 +89,52 @@ class Job(Displayed, Model):
     def is_terminal(self) -> bool:
         """Whether the job is over: completed or cancelled."""
         return self.status in TERMINAL_JOB_STATUSES
+
+
+class _RequiredJobFields(TypedDict):
+    description: str
+    """what workers are asked for, 10 to 5,000 characters."""
+    files_needed: int
+    """number of files, 1 to 10,000."""
+    accepted_formats: Sequence[MediaFormat]
+    """MIME types, at least one, such as `["image/jpeg"]`."""
+    price_per_file_cents: int
+    """price of one approved file, in US cents, 10 to 50,000."""
+
+
+class JobFields(_RequiredJobFields, total=False):
+    """What describes a job: pass it by `**` to `jobs.create`, `jobs.create_and_wait`, or `jobs.collect`."""
+
+    type: JobType
+    """`data_collection`, or `feedback` on content that the description links to."""
+    title: str | None
+    """a short label, at most 100 characters."""
+    min_star_rating: int | None
+    """lowest rating to approve, 1 to 5; the service's default is 3."""
+    files_per_submission: int | None
+    """number of files that one submission may contain, 1 to 5; the service's default is 1."""
+    scoring_criteria: str | None
+    """what the scorer looks for besides the description, at most 1,000 characters."""
+    min_width: int | None
+    """lowest width, in pixels, at least 1; smaller files are rejected before scoring."""
+    min_height: int | None
+    """lowest height, in pixels, at least 1; smaller files are rejected before scoring."""
+    worker_guidelines: str | None
+    """further instructions to workers."""
+    location: Mapping[str, Any] | None
+    """where workers must be: `{"latitude", "longitude", "radius_km"}` or `{"city", "state"}`."""
+    deadline: date | str | None
+    """when an unfinished job is cancelled and refunded: an aware datetime or an ISO 8601 string."""
+    max_workers: int | None
+    """number of workers who may take part, at least 1; None means any number."""
+    metadata: Mapping[str, Any] | None
+    """your own values, at most 20 keys; `jobs.collect` adds one, so 19 there."""
+    max_spend_cents: int | None
+    """most that the job may cost, in US cents; the smaller of this and the client's applies."""
+
+
+class JobArguments(JobFields, PostExtras, total=False):
+    """What `jobs.create_and_wait` and `jobs.collect` take besides their own arguments."""
 
 
 class JobCreate(Params):

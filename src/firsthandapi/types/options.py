@@ -1,4 +1,7 @@
-"""Per-call options: what every method takes besides its own arguments. Each is explained here, once."""
+"""Per-call options: what every method takes besides its own arguments. Each is explained here, once.
+
+The text below each key is what editors, the reference, and `help()` show.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from typing import Any, TypedDict
 
 
 class ExtraOptions(TypedDict, total=False):
-    """The options of every method; a method with a `timeout` of its own, such as `jobs.wait`, takes no others."""
+    """The options of a method that has a `timeout` of its own, such as `jobs.wait`."""
 
     extra_headers: Mapping[str, str] | None
     """headers to add; not Authorization, Idempotency-Key, or Content-Type."""
@@ -15,23 +18,33 @@ class ExtraOptions(TypedDict, total=False):
     """query parameters to add, for what this version does not know yet."""
 
 
-class RequestOptions(ExtraOptions, total=False):
-    """The options of a method that sends no body."""
-
+class _Timeout(TypedDict, total=False):
     timeout: float | None
     """seconds for one attempt, above 0; None uses the client's."""
 
 
-class BodyOptions(RequestOptions, total=False):
-    """The options of a method that sends a body."""
-
+class _Body(TypedDict, total=False):
     extra_body: Mapping[str, Any] | None
     """fields to add to the body, or to replace in it, unchecked."""
 
 
-class PostOptions(BodyOptions, total=False):
+class _Key(TypedDict, total=False):
+    idempotency_key: str | None
+    """1 to 255 printable ASCII characters; within 24 hours the same key and arguments act once.
+    None creates a key for this call and its retries; `firsthandapi.idempotency_key(…)` creates a lasting one."""
+
+
+class RequestOptions(_Timeout, ExtraOptions, total=False):
+    """The options of a method that sends no body."""
+
+
+class BodyOptions(_Timeout, ExtraOptions, _Body, total=False):
+    """The options of a method that sends a body."""
+
+
+class PostOptions(_Timeout, ExtraOptions, _Body, _Key, total=False):
     """The options of a method that sends a POST."""
 
-    idempotency_key: str | None
-    """1 to 255 printable ASCII characters; within 24 hours the same key and arguments do one thing. None creates a
-    key for the call and its retries; `firsthandapi.idempotency_key(…)` creates one that the next run repeats."""
+
+class PostExtras(ExtraOptions, _Body, _Key, total=False):
+    """The options of a method that sends a POST and has a `timeout` of its own, such as `jobs.create_and_wait`."""

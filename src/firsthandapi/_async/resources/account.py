@@ -4,49 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, Unpack
 
-from firsthandapi._async.calls import Body, Headers, Query, Resource
+from firsthandapi._async.calls import Resource
 from firsthandapi._core import arguments
 from firsthandapi._core.request import build_request
 from firsthandapi._core.response import ApiResponse
 from firsthandapi._core.spend import check_spend
 from firsthandapi.types.identity import Identity
+from firsthandapi.types.options import PostOptions, RequestOptions
 from firsthandapi.types.signup import Signup, SignupCreate
 
 
 class Account(Resource):
-    """The methods of the client itself; they are documented there."""
+    """The methods of the client itself, which documents them."""
 
-    async def me(
-        self, *, timeout: float | None, extra_headers: Headers | None, extra_query: Query | None
-    ) -> Identity:
-        return await self._get(
-            Identity, "/v1/me", timeout=timeout, extra_headers=extra_headers, extra_query=extra_query
-        )
+    async def me(self, **options: Unpack[RequestOptions]) -> Identity:
+        return await self._get(Identity, "/v1/me", **options)
 
-    async def signup(
-        self,
-        *,
-        name: str,
-        email: str,
-        idempotency_key: str | None,
-        timeout: float | None,
-        extra_headers: Headers | None,
-        extra_query: Query | None,
-        extra_body: Body | None,
-    ) -> Signup:
-        return await self._write(
-            Signup,
-            "POST",
-            "/v1/auth/signup",
-            arguments.check(SignupCreate, {"name": name, "email": email}),
-            idempotency_key=idempotency_key,
-            timeout=timeout,
-            extra_headers=extra_headers,
-            extra_query=extra_query,
-            extra_body=extra_body,
-        )
+    async def signup(self, *, name: str, email: str, **options: Unpack[PostOptions]) -> Signup:
+        params = arguments.check(SignupCreate, {"name": name, "email": email})
+        return await self._write(Signup, "POST", "/v1/auth/signup", params, **options)
 
     async def request(
         self,
@@ -57,7 +35,7 @@ class Account(Resource):
         params: Mapping[str, Any] | None,
         idempotency_key: str | None,
         timeout: float | None,
-        extra_headers: Headers | None,
+        extra_headers: Mapping[str, str] | None,
     ) -> ApiResponse:
         request = build_request(
             method.upper() if isinstance(method, str) else method,

@@ -6,14 +6,15 @@ import os
 import threading
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
 from firsthandapi._async.bridge import Callback, calls_from_threads, run_until_cancelled
-from firsthandapi._async.calls import Body, Headers, Query, Resource
+from firsthandapi._async.calls import Resource
 from firsthandapi._async.pages import PageRequest
 from firsthandapi._core.arguments import check
 from firsthandapi._core.request import check_id, check_timeout
 from firsthandapi.types.file import DownloadUrl, File, FileList
+from firsthandapi.types.options import ExtraOptions, PostOptions, RequestOptions
 
 if TYPE_CHECKING:
     from firsthandapi._core.reports import Progress
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class Files(Resource):
-    """Approved files; the key needs the scope `jobs:read`."""
+    """Approved files; the API key needs the scope `jobs:read`."""
 
     def list(
         self,
@@ -30,80 +31,50 @@ class Files(Resource):
         min_score: int | None = None,
         limit: int | None = None,
         cursor: str | None = None,
-        timeout: float | None = None,
-        extra_headers: Headers | None = None,
-        extra_query: Query | None = None,
+        **options: Unpack[RequestOptions],
     ) -> PageRequest[File]:
         """List a job's approved files, with annotations and fresh download URLs.
 
         Args:
             job_id: the job's id (`job_…`).
-            min_score: only those rated so or better, 1 to 5 stars. The service's default is 3, so for a job
-                with a lower `min_star_rating` give 1 to see all that was approved.
-            limit: items a page, 1 to 100; None asks for 100, since requests are what is scarce.
-            cursor: `next_cursor` of an earlier page: start after it.
-            timeout, extra_headers, extra_query: see `AsyncFirstHandClient`, "Every method".
+            min_score: minimum rating, 1 to 5 stars. The service's default is 3, so for a job with a lower
+                `min_star_rating` pass 1 to see every approved file.
+            limit: items per page, 1 to 100; None asks for 100, since requests are limited.
+            cursor: `next_cursor` of an earlier page: start after that page.
+            **options: `timeout`, `extra_headers`, `extra_query`.
 
         Returns:
             The first page when awaited; `async for` walks the items of every page, newest first.
 
         Raises:
-            NotFoundError: there is no such job.
-            PaginationError: the service repeats a cursor (while walking).
-            InvalidArgumentError: an argument is not what the contract allows. Nothing was sent.
-            FirstHandApiError: the service answered with an error.
-            FirstHandConnectionError: the service could not be reached.
+            NotFoundError: no job has this id.
+            PaginationError: the service repeated a cursor (while walking).
+            FirstHandError: what every call raises.
 
         Contract: §2 "Files".
         """
-        return self._list(
-            File,
-            f"/v1/jobs/{check_id(job_id, 'job_id')}/files",
-            check(FileList, {"min_score": min_score, "limit": limit, "cursor": cursor}),
-            timeout=timeout,
-            extra_headers=extra_headers,
-            extra_query=extra_query,
-        )
+        path = f"/v1/jobs/{check_id(job_id, 'job_id')}/files"
+        params = check(FileList, {"min_score": min_score, "limit": limit, "cursor": cursor})
+        return self._list(File, path, params, **options)
 
-    async def refresh_url(
-        self,
-        file_id: str,
-        *,
-        idempotency_key: str | None = None,
-        timeout: float | None = None,
-        extra_headers: Headers | None = None,
-        extra_query: Query | None = None,
-        extra_body: Body | None = None,
-    ) -> DownloadUrl:
-        """Get a fresh download URL: the one in a file lives 7 days.
+    async def refresh_url(self, file_id: str, **options: Unpack[PostOptions]) -> DownloadUrl:
+        """Get a fresh download URL: the one in a file expires after 7 days.
 
         Args:
             file_id: the file's id (`file_…`).
-            idempotency_key, timeout, extra_headers, extra_query, extra_body: see `AsyncFirstHandClient`,
-                "Every method".
+            **options: `timeout`, `idempotency_key`, `extra_headers`, `extra_query`, `extra_body`.
 
         Returns:
-            The URL and when it expires. Whoever has it has the file: `repr` masks it.
+            The URL and when it expires. Whoever has the URL has the file: `repr` masks it.
 
         Raises:
-            NotFoundError: there is no such file.
-            InvalidArgumentError: an argument is not what the contract allows. Nothing was sent.
-            FirstHandApiError: the service answered with an error.
-            FirstHandConnectionError: the service could not be reached.
+            NotFoundError: no file has this id.
+            FirstHandError: what every call raises.
 
         Contract: §2 "Files".
         """
         path = f"/v1/files/{check_id(file_id, 'file_id')}/refresh_url"
-        return await self._write(
-            DownloadUrl,
-            "POST",
-            path,
-            idempotency_key=idempotency_key,
-            timeout=timeout,
-            extra_headers=extra_headers,
-            extra_query=extra_query,
-            extra_body=extra_body,
-        )
+        return await self._write(DownloadUrl, "POST", path, **options)
 
     async def download(
         self,
@@ -111,25 +82,24 @@ class Files(Resource):
         path: str | os.PathLike[str],
         *,
         timeout: float | None = None,
-        extra_headers: Headers | None = None,
-        extra_query: Query | None = None,
+        **options: Unpack[ExtraOptions],
     ) -> Path:
-        """Fetch one file. It appears under its name only when every byte is there.
+        """Download one file. It appears under its name only when it is complete.
 
         Args:
-            file: a file as `list` gave it. A URL that has ended is asked for anew.
-            path: where to put it: a file's name, or a directory (one that is there, or a name that ends with a
-                slash), where it is named after its id and type.
-            timeout: seconds without a byte, instead of the client's.
-            extra_headers, extra_query: for the request of a fresh URL; see `AsyncFirstHandClient`, "Every method".
+            file: a file that `list` returned. An expired URL is refreshed.
+            path: a file name, or a folder (one that exists, or a name that ends with a slash), in which the file is
+                named after its id and type.
+            timeout: seconds without a byte, above 0; None uses the client's.
+            **options: `extra_headers`, `extra_query`, for the request that refreshes a URL.
 
         Returns:
-            Where it is.
+            The path of the downloaded file.
 
         Raises:
-            IntegrityError: size or SHA-256 is not the one promised, twice.
-            DownloadError: it could not be fetched or written.
-            FirstHandError: a fresh URL could not be had.
+            IntegrityError: the size or the SHA-256 was wrong, twice.
+            DownloadError: the file could not be downloaded or written.
+            FirstHandError: what every call raises.
 
         Contract: §2 "Files".
         """
@@ -147,9 +117,7 @@ class Files(Resource):
         )
 
         async def fresh_url(file_id: str) -> tuple[str, datetime | None]:
-            fresh = await self.refresh_url(
-                file_id, timeout=timeout, extra_headers=extra_headers, extra_query=extra_query
-            )
+            fresh = await self.refresh_url(file_id, timeout=timeout, **options)
             return fresh.download_url or "", fresh.download_url_expires_at
 
         async with calls_from_threads() as call:
@@ -172,41 +140,39 @@ class Files(Resource):
         *,
         concurrency: int = 32,
         on_progress: Callback[Progress] | None = None,
-        timeout: float | None = None,
-        extra_headers: Headers | None = None,
-        extra_query: Query | None = None,
+        **options: Unpack[RequestOptions],
     ) -> Dataset:
-        """Fetch all approved files of a job into a folder that loaders read as it is.
+        """Download all approved files of a job into a folder that loaders can read.
 
-        Run again, it fetches what is missing only.
+        Run it again to download only missing files.
 
         Args:
-            job_id: the job's id (`job_…`). It need not be over; what is approved so far comes.
-            dest: the folder; made if it is not there. Two processes in one folder take turns. Or a bucket, as a
-                URL such as `s3://bucket/signs` (extra `remote`), which two processes must not write to at once.
+            job_id: the job's id (`job_…`). The job need not be finished: the files approved so far are downloaded.
+            dest: the folder; created if missing. Two processes in one folder take turns. Or a bucket, as a URL such
+                as `s3://bucket/signs` (extra `remote`), to which only one process may write at a time.
             concurrency: connections at once, 1 to 64.
             on_progress: called with a `Progress`, in your thread or loop.
-            timeout, extra_headers, extra_query: see `AsyncFirstHandClient`, "Every method".
+            **options: `timeout`, `extra_headers`, `extra_query`.
 
         Returns:
             The dataset: `len`, iteration, `verify`, `to_pandas`.
 
         Raises:
-            DownloadError: some files could not be fetched; all others are there, and the same call tries again.
-            NotFoundError: there is no such job.
-            InvalidArgumentError: an argument is not what it may be, or `dest` belongs to another job.
-            ConfigurationError: `dest` cannot be written to, or is not a dataset of ours, or its extra is missing.
-            FirstHandError: what `list` raises.
+            DownloadError: some files could not be downloaded; all others are in the folder, and the same call
+                tries again.
+            NotFoundError: no job has this id.
+            ConfigurationError: `dest` cannot be written to, is not a dataset of ours, or its extra is missing.
+            InvalidArgumentError: `dest` belongs to another job.
+            FirstHandError: what every call raises.
 
         Contract: §2 "Files".
         """
         from firsthandapi._async.collecting import Collecting
 
         check_id(job_id, "job_id")
-        collecting = Collecting(
-            self._transport, timeout=timeout, extra_headers=extra_headers, extra_query=extra_query
+        return await Collecting(self._transport, **options).download_all(
+            job_id, dest, concurrency=concurrency, on_progress=on_progress
         )
-        return await collecting.download_all(job_id, dest, concurrency=concurrency, on_progress=on_progress)
 
     async def _refetch(
         self,
@@ -217,7 +183,7 @@ class Files(Resource):
         concurrency: int,
         on_progress: Callback[Progress] | None,
     ) -> None:
-        """Fetch these files of a job anew: what `Dataset.repair` does."""
+        """Download these files of a job again, for `Dataset.repair`."""
         from firsthandapi._async.collecting import Collecting
 
         await Collecting(self._transport).download_all(

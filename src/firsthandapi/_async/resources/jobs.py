@@ -5,12 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import date
-from typing import TYPE_CHECKING, Any, Required
-
-from typing_extensions import TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
 from firsthandapi._async.bridge import Callback, call_back, check_callback
-from firsthandapi._async.calls import Body, Headers, Query, Resource
+from firsthandapi._async.calls import Resource
 from firsthandapi._async.pages import PageRequest
 from firsthandapi._core.arguments import check
 from firsthandapi._core.longpoll import Pauses, poll_wait, was_held
@@ -18,7 +16,8 @@ from firsthandapi._core.request import build_request, check_id, check_limit_seco
 from firsthandapi._core.spend import check_limit, check_spend
 from firsthandapi.errors import FirstHandError, WaitTimeoutError
 from firsthandapi.types.enums import JobStatus, JobType, MediaFormat
-from firsthandapi.types.job import Job, JobCreate, JobGet, JobList, JobRate
+from firsthandapi.types.job import Job, JobArguments, JobCreate, JobGet, JobList, JobRate
+from firsthandapi.types.options import ExtraOptions, PostOptions, RequestOptions
 
 if TYPE_CHECKING:
     from firsthandapi._core.reports import Progress
@@ -27,37 +26,6 @@ if TYPE_CHECKING:
 
 # A day: longer than nearly every job takes.
 DEFAULT_WAIT = 86_400.0
-
-
-class CollectFields(TypedDict, total=False):
-    """What describes a job."""
-
-    description: Required[str]
-    files_needed: Required[int]
-    accepted_formats: Required[Sequence[MediaFormat]]
-    price_per_file_cents: Required[int]
-    type: JobType
-    title: str | None
-    min_star_rating: int | None
-    files_per_submission: int | None
-    scoring_criteria: str | None
-    min_width: int | None
-    min_height: int | None
-    worker_guidelines: str | None
-    location: Mapping[str, Any] | None
-    deadline: date | str | None
-    max_workers: int | None
-    metadata: Mapping[str, Any] | None
-    max_spend_cents: int | None
-    extra_body: Body | None
-
-
-class JobFields(CollectFields, total=False):
-    """What `jobs.create` takes, but `timeout`."""
-
-    idempotency_key: str | None
-    extra_headers: Headers | None
-    extra_query: Query | None
 
 
 class Jobs(Resource):
@@ -82,47 +50,39 @@ class Jobs(Resource):
         deadline: date | str | None = None,
         max_workers: int | None = None,
         metadata: Mapping[str, Any] | None = None,
-        idempotency_key: str | None = None,
         max_spend_cents: int | None = None,
-        timeout: float | None = None,
-        extra_headers: Headers | None = None,
-        extra_query: Query | None = None,
-        extra_body: Body | None = None,
+        **options: Unpack[PostOptions],
     ) -> Job:
-        """Post a job. It costs `files_needed` × `price_per_file_cents`, held in escrow at once.
+        """Post a job. Its cost, `files_needed` × `price_per_file_cents`, is held in escrow immediately.
 
         Args:
             description: what workers are asked for, 10 to 5,000 characters.
-            files_needed: how many files, 1 to 10,000.
+            files_needed: number of files, 1 to 10,000.
             accepted_formats: MIME types, at least one, such as `["image/jpeg"]`.
-            price_per_file_cents: what one approved file costs, in US cents, 10 to 50,000.
+            price_per_file_cents: price of one approved file, in US cents, 10 to 50,000.
             type: `data_collection`, or `feedback` on content that the description links to.
             title: a short label, at most 100 characters.
-            min_star_rating: approve what is rated so or better, 1 to 5; the service's default is 3.
-            files_per_submission: how many files one submission may bring, 1 to 5; the service's default is 1.
+            min_star_rating: lowest rating to approve, 1 to 5; the service's default is 3.
+            files_per_submission: number of files that one submission may contain, 1 to 5; the service's default is 1.
             scoring_criteria: what the scorer looks for besides the description, at most 1,000 characters.
-            min_width, min_height: pixels, at least 1; smaller files are rejected before scoring.
-            worker_guidelines: further instructions.
+            min_width: lowest width, in pixels, at least 1; smaller files are rejected before scoring.
+            min_height: lowest height, in pixels, at least 1; smaller files are rejected before scoring.
+            worker_guidelines: further instructions to workers.
             location: where workers must be: `{"latitude", "longitude", "radius_km"}` or `{"city", "state"}`.
-            deadline: when the job is cancelled and refunded if it is not done: an aware datetime or an ISO
-                8601 string.
-            max_workers: how many workers may take part; None means any number.
-            metadata: your own values, at most 20 keys.
-            idempotency_key: 1 to 255 printable ASCII characters; within 24 hours the same key and arguments
-                buy one job. None makes one for this call and its retries.
-            max_spend_cents: the most the job may cost, in US cents; with the client's own, the smaller wins.
-            timeout, extra_headers, extra_query, extra_body: see `AsyncFirstHandClient`, "Every method".
+            deadline: when an unfinished job is cancelled and refunded: an aware datetime or an ISO 8601 string.
+            max_workers: number of workers who may take part, at least 1; None means any number.
+            metadata: your own values, at most 20 keys; `jobs.collect` adds one, so 19 there.
+            max_spend_cents: most that the job may cost, in US cents; the smaller of this and the client's applies.
+            **options: `timeout`, `idempotency_key`, `extra_headers`, `extra_query`, `extra_body`.
 
         Returns:
             The job, `open`.
 
         Raises:
-            SpendLimitError: it would cost more than allowed. Nothing was sent.
-            InvalidArgumentError: an argument is not what the contract allows. Nothing was sent.
+            SpendLimitError: the job would cost more than allowed. Nothing was sent.
             InsufficientCreditsError: the balance does not cover the job.
-            IdempotencyError: the key was used with other arguments.
-            FirstHandApiError: the service answered with another error.
-            FirstHandConnectionError: the service could not be reached.
+            IdempotencyError: the idempotency key was used with other arguments.
+            FirstHandError: what every call raises.
 
         Contract: §2 "Jobs".
         """
@@ -148,149 +108,74 @@ class Jobs(Resource):
                 "metadata": metadata,
             },
         )
-        # What is sent decides what is paid, and extra_body may have the last word on it.
-        sent = {
-            "files_needed": params.files_needed,
-            "price_per_file_cents": params.price_per_file_cents,
-            **check_mapping(extra_body, "extra_body"),
-        }
-        limits = (max_spend_cents, self._transport.config.max_spend_cents)
-        check_spend(sent["files_needed"], sent["price_per_file_cents"], *limits)
-        return await self._write(
-            Job,
-            "POST",
-            "/v1/jobs",
-            params,
-            idempotency_key=idempotency_key,
-            timeout=timeout,
-            extra_headers=extra_headers,
-            extra_query=extra_query,
-            extra_body=extra_body,
-        )
+        self._check_spend(params, options.get("extra_body"), max_spend_cents)
+        return await self._write(Job, "POST", "/v1/jobs", params, **options)
 
-    async def get(
-        self,
-        job_id: str,
-        *,
-        wait: int | None = None,
-        timeout: float | None = None,
-        extra_headers: Headers | None = None,
-        extra_query: Query | None = None,
-    ) -> Job:
-        """Read a job, at once or when its status changes.
+    async def get(self, job_id: str, *, wait: int | None = None, **options: Unpack[RequestOptions]) -> Job:
+        """Read a job, immediately or when its status changes.
 
         Args:
-            job_id: its id (`job_…`).
-            wait: seconds, 1 to 60, that the service may hold the answer until the status changes.
-            timeout, extra_headers, extra_query: see `AsyncFirstHandClient`, "Every method". `wait` comes on
-                top of the timeout.
+            job_id: the job's id (`job_…`).
+            wait: seconds, 1 to 60, that the service may hold the response until the status changes; they are
+                added to the timeout.
+            **options: `timeout`, `extra_headers`, `extra_query`.
 
         Returns:
-            The job; after `wait` seconds without a change, as it is.
+            The job; unchanged if its status does not change within `wait` seconds.
 
         Raises:
-            NotFoundError: there is no such job.
-            InvalidArgumentError: an argument is not what the contract allows. Nothing was sent.
-            FirstHandApiError: the service answered with an error.
-            FirstHandConnectionError: the service could not be reached.
+            NotFoundError: no job has this id.
+            FirstHandError: what every call raises.
 
         Contract: §1 "Long-poll", §2 "Jobs".
         """
         path = f"/v1/jobs/{check_id(job_id, 'job_id')}"
-        return await self._get(
-            Job,
-            path,
-            wait=check(JobGet, {"wait": wait}).wait,
-            timeout=timeout,
-            extra_headers=extra_headers,
-            extra_query=extra_query,
-        )
+        return await self._get(Job, path, wait=check(JobGet, {"wait": wait}).wait, **options)
 
-    async def cancel(
-        self,
-        job_id: str,
-        *,
-        idempotency_key: str | None = None,
-        timeout: float | None = None,
-        extra_headers: Headers | None = None,
-        extra_query: Query | None = None,
-        extra_body: Body | None = None,
-    ) -> Job:
-        """Cancel a job that is not done. The unused escrow is refunded at once; approved files stay yours.
+    async def cancel(self, job_id: str, **options: Unpack[PostOptions]) -> Job:
+        """Cancel an unfinished job. Unused escrow is refunded immediately; approved files stay yours.
 
         Args:
-            job_id: its id (`job_…`).
-            idempotency_key, timeout, extra_headers, extra_query, extra_body: see `AsyncFirstHandClient`,
-                "Every method".
+            job_id: the job's id (`job_…`).
+            **options: `timeout`, `idempotency_key`, `extra_headers`, `extra_query`, `extra_body`.
 
         Returns:
             The job, `cancelled`.
 
         Raises:
-            ConflictError: it is over already.
-            NotFoundError: there is no such job.
-            FirstHandApiError: the service answered with another error.
-            FirstHandConnectionError: the service could not be reached.
+            ConflictError: the job is finished.
+            NotFoundError: no job has this id.
+            FirstHandError: what every call raises.
 
         Contract: §2 "Jobs".
         """
         path = f"/v1/jobs/{check_id(job_id, 'job_id')}/cancel"
-        return await self._write(
-            Job,
-            "POST",
-            path,
-            idempotency_key=idempotency_key,
-            timeout=timeout,
-            extra_headers=extra_headers,
-            extra_query=extra_query,
-            extra_body=extra_body,
-        )
+        return await self._write(Job, "POST", path, **options)
 
     async def rate(
-        self,
-        job_id: str,
-        *,
-        rating: int,
-        feedback: str | None = None,
-        idempotency_key: str | None = None,
-        timeout: float | None = None,
-        extra_headers: Headers | None = None,
-        extra_query: Query | None = None,
-        extra_body: Body | None = None,
+        self, job_id: str, *, rating: int, feedback: str | None = None, **options: Unpack[PostOptions]
     ) -> Job:
         """Rate a completed job.
 
         Args:
-            job_id: its id (`job_…`).
+            job_id: the job's id (`job_…`).
             rating: 1 to 5 stars.
-            feedback: your words on it.
-            idempotency_key, timeout, extra_headers, extra_query, extra_body: see `AsyncFirstHandClient`,
-                "Every method".
+            feedback: your words on the job.
+            **options: `timeout`, `idempotency_key`, `extra_headers`, `extra_query`, `extra_body`.
 
         Returns:
             The job, with its `buyer_rating`.
 
         Raises:
-            ConflictError: it is not completed.
-            NotFoundError: there is no such job.
-            InvalidArgumentError: an argument is not what the contract allows. Nothing was sent.
-            FirstHandApiError: the service answered with another error.
-            FirstHandConnectionError: the service could not be reached.
+            ConflictError: the job is not completed.
+            NotFoundError: no job has this id.
+            FirstHandError: what every call raises.
 
         Contract: §2 "Jobs".
         """
         path = f"/v1/jobs/{check_id(job_id, 'job_id')}/rate"
-        return await self._write(
-            Job,
-            "POST",
-            path,
-            check(JobRate, {"rating": rating, "feedback": feedback}),
-            idempotency_key=idempotency_key,
-            timeout=timeout,
-            extra_headers=extra_headers,
-            extra_query=extra_query,
-            extra_body=extra_body,
-        )
+        params = check(JobRate, {"rating": rating, "feedback": feedback})
+        return await self._write(Job, "POST", path, params, **options)
 
     async def wait(
         self,
@@ -298,64 +183,64 @@ class Jobs(Resource):
         *,
         timeout: float | None = DEFAULT_WAIT,
         on_update: Callback[Job] | None = None,
-        extra_headers: Headers | None = None,
-        extra_query: Query | None = None,
+        **options: Unpack[ExtraOptions],
     ) -> Job:
         """Wait until a job is completed or cancelled. The service holds each poll until the status changes.
 
         Args:
-            job_id: its id (`job_…`).
-            timeout: seconds for the whole wait, 0 or more; None waits without limit. The client's own
-                `timeout` holds for each poll.
-            on_update: called with the job as first read, after each change of `status` or `files_approved`,
-                and as it ended.
-            extra_headers, extra_query: see `AsyncFirstHandClient`, "Every method".
+            job_id: the job's id (`job_…`).
+            timeout: seconds for the whole wait, 0 or more; None waits without limit. The client's `timeout`
+                applies to each poll.
+            on_update: called with the job when first read, after each change of `status` or `files_approved`,
+                and when finished.
+            **options: `extra_headers`, `extra_query`.
 
         Returns:
             The job, `completed` or `cancelled`.
 
         Raises:
-            WaitTimeoutError: it was not over in time; `.job` is its last state seen. The job goes on.
-            NotFoundError: there is no such job.
+            WaitTimeoutError: the job did not finish in time; `.job` is its last state seen. The job continues.
+            NotFoundError: no job has this id.
             AuthenticationError: the key was revoked.
             RateLimitError: the service asks for a longer pause than the wait has left.
-            InvalidArgumentError: an argument is not what the contract allows. Nothing was sent.
+            InvalidArgumentError: an argument is not allowed by the contract. Nothing was sent.
 
         Contract: §1 "Long-poll", §4 "Status of a job".
         """
         check_id(job_id, "job_id")
         check_limit_seconds(timeout, "timeout")
         check_callback(on_update, "on_update")
-        return await self._wait(
-            job_id,
-            None,
-            timeout=timeout,
-            on_update=on_update,
-            extra_headers=extra_headers,
-            extra_query=extra_query,
-        )
+        return await self._wait(job_id, None, timeout=timeout, on_update=on_update, **options)
 
     async def create_and_wait(
         self,
         *,
         timeout: float | None = DEFAULT_WAIT,
         on_update: Callback[Job] | None = None,
-        **fields: Unpack[JobFields],
+        **fields: Unpack[JobArguments],
     ) -> Job:
         """Post a job and wait until it is completed or cancelled.
 
         Args:
-            timeout: seconds for the wait, 0 or more; None waits without limit.
-            on_update: called with the job as created, after each change of `status` or `files_approved`, and
-                as it ended.
-            fields: what `create` takes, but `timeout`.
+            timeout: seconds for the wait, 0 or more; None waits without limit. The client's `timeout` applies to
+                each request.
+            on_update: called with the job when posted, after each change of `status` or `files_approved`, and when
+                finished.
+            **fields: what `create` takes: `description`, `files_needed`, `accepted_formats`, and
+                `price_per_file_cents` are required; `type`, `title`, `min_star_rating`, `files_per_submission`,
+                `scoring_criteria`, `min_width`, `min_height`, `worker_guidelines`, `location`, `deadline`,
+                `max_workers`, `metadata`, and `max_spend_cents` are not, nor are `idempotency_key`,
+                `extra_headers`, `extra_query`, and `extra_body`.
 
         Returns:
             The job, `completed` or `cancelled`.
 
         Raises:
-            WaitTimeoutError: it was not over in time; `.job` is its last state seen. The job goes on.
-            FirstHandError: what `create` and `wait` raise.
+            WaitTimeoutError: the job did not finish in time; `.job` is its last state seen. The job continues.
+            SpendLimitError: the job would cost more than allowed. Nothing was sent.
+            InsufficientCreditsError: the balance does not cover the job.
+            IdempotencyError: the idempotency key was used with other arguments.
+            FirstHandError: what every call raises.
 
         Contract: §1 "Long-poll", §2 "Jobs".
         """
@@ -372,8 +257,7 @@ class Jobs(Resource):
         *,
         timeout: float | None,
         on_update: Callback[Job] | None,
-        extra_headers: Headers | None = None,
-        extra_query: Query | None = None,
+        **options: Unpack[ExtraOptions],
     ) -> Job:
         clock = self._transport.clock
         ends = None if timeout is None else clock.monotonic() + timeout
@@ -402,8 +286,7 @@ class Jobs(Resource):
                 # The last poll of a wait needs a moment too.
                 time_limit=None if left is None else max(left, 1.0),
                 retry=False,
-                extra_headers=extra_headers,
-                extra_query=extra_query,
+                **options,
             )
             try:
                 latest = await self._read(Job, request)
@@ -425,27 +308,23 @@ class Jobs(Resource):
         return job
 
     def follow(
-        self,
-        job_id: str,
-        *,
-        timeout: float | None = DEFAULT_WAIT,
-        extra_headers: Headers | None = None,
-        extra_query: Query | None = None,
+        self, job_id: str, *, timeout: float | None = DEFAULT_WAIT, **options: Unpack[ExtraOptions]
     ) -> AsyncIterator[File]:
-        """Iterate over a job's approved files, each once, as they are approved, until the job is over.
+        """Iterate over a job's approved files, each once, as they are approved, until the job is finished.
 
         Args:
-            job_id: its id (`job_…`).
-            timeout: seconds for the whole walk, 0 or more; None waits without limit.
-            extra_headers, extra_query: see `AsyncFirstHandClient`, "Every method".
+            job_id: the job's id (`job_…`).
+            timeout: seconds for the whole walk, 0 or more; None waits without limit. The client's `timeout`
+                applies to each request.
+            **options: `extra_headers`, `extra_query`.
 
         Returns:
-            An iterator of files, each with a fresh download URL; a file comes within 12 seconds of its approval.
+            An iterator of files, each with a fresh download URL, at most 12 seconds after its approval.
 
         Raises:
-            WaitTimeoutError: the job was not over in time. What came so far is good.
-            NotFoundError: there is no such job.
-            InvalidArgumentError: an argument is not what the contract allows. Nothing was sent.
+            WaitTimeoutError: the job did not finish in time. The files returned so far are good.
+            NotFoundError: no job has this id.
+            FirstHandError: what every call raises.
 
         Contract: §2 "Files", §4 "Status of a job".
         """
@@ -453,8 +332,7 @@ class Jobs(Resource):
 
         check_id(job_id, "job_id")
         check_limit_seconds(timeout, "timeout")
-        collecting = Collecting(self._transport, extra_headers=extra_headers, extra_query=extra_query)
-        return collecting.follow(job_id, timeout=timeout)
+        return Collecting(self._transport, **options).follow(job_id, timeout=timeout)
 
     async def collect(
         self,
@@ -463,51 +341,57 @@ class Jobs(Resource):
         timeout: float | None = DEFAULT_WAIT,
         concurrency: int = 32,
         on_progress: Callback[Progress] | None = None,
-        idempotency_key: str | None = None,
-        extra_headers: Headers | None = None,
-        extra_query: Query | None = None,
-        **fields: Unpack[CollectFields],
+        **fields: Unpack[JobArguments],
     ) -> Dataset:
-        """Post a job, wait for it and fetch its files while it runs, into a folder that loaders read as it is.
+        """Post a job, wait for it, and download its files into a folder that loaders can read.
 
-        The same call with the same `dest` continues after a crash at any point: it posts nothing twice and
-        fetches what is missing only. `job.json` in the folder says what was bought.
+        Files are downloaded while the job runs. After a crash at any point, the same call with the same `dest`
+        continues the same job: it posts nothing twice and downloads only missing files. The folder's `job.json`
+        records the job. On a machine whose disk does not last, such as a CI runner, pass an `idempotency_key`:
+        within 24 hours the same key continues the same job from an empty folder.
 
         Args:
-            dest: the folder; made if it is not there. Two processes in one folder take turns. Or a bucket, as a
-                URL such as `s3://bucket/signs` (extra `remote`), which two processes must not write to at once.
-            timeout: seconds for the whole call, 0 or more; None waits without limit.
+            dest: the folder; created if missing. Two processes in one folder take turns. Or a bucket, as a URL such
+                as `s3://bucket/signs` (extra `remote`), to which only one process may write at a time.
+            timeout: seconds for the whole call, 0 or more; None waits without limit. The client's `timeout` applies
+                to each request.
             concurrency: connections at once, 1 to 64.
             on_progress: called with a `Progress`, in your thread or loop.
-            idempotency_key: for a machine whose disk does not last, such as a CI runner: the same key within 24
-                hours continues the same job from an empty folder. None makes one and keeps it in the folder.
-            extra_headers, extra_query: see `AsyncFirstHandClient`, "Every method".
-            fields: what `create` takes, but `timeout`; `metadata` may have 19 keys.
+            **fields: what `create` takes: `description`, `files_needed`, `accepted_formats`, and
+                `price_per_file_cents` are required; `type`, `title`, `min_star_rating`, `files_per_submission`,
+                `scoring_criteria`, `min_width`, `min_height`, `worker_guidelines`, `location`, `deadline`,
+                `max_workers`, `metadata`, and `max_spend_cents` are not, nor are `idempotency_key`,
+                `extra_headers`, `extra_query`, and `extra_body`.
 
         Returns:
             The dataset: `len`, iteration, `verify`, `to_pandas`.
 
         Raises:
-            IncompleteJobError: the job ended with fewer files than asked for; `.dataset` has what there is.
-            DownloadError: some files could not be fetched; all others are there, and the same call tries again.
-            WaitTimeoutError: the job was not over in time; the same call continues it.
-            SpendLimitError: it would cost more than allowed. Nothing was sent.
-            InvalidArgumentError: an argument is not what the contract allows, or `dest` belongs to another
-                request.
-            ConfigurationError: `dest` cannot be written to, its `job.json` is not one of ours, or its extra is missing.
-            FirstHandError: what `create` raises.
+            IncompleteJobError: the job finished with fewer files than requested; `.dataset` contains those.
+            DownloadError: some files could not be downloaded; all others are in the folder, and the same call
+                tries again.
+            WaitTimeoutError: the job did not finish in time; the same call continues it.
+            SpendLimitError: the job would cost more than allowed. Nothing was sent.
+            InsufficientCreditsError: the balance does not cover the job.
+            ConfigurationError: `dest` cannot be written to, its `job.json` is not valid, or its extra is missing.
+            InvalidArgumentError: `dest` belongs to a different request.
+            FirstHandError: what every call raises.
 
         Contract: §1 "Idempotency", §2 "Jobs", "Files".
         """
         from firsthandapi._async.collecting import Collecting
 
         check_limit_seconds(timeout, "timeout")
-        max_spend_cents, extra_body = fields.pop("max_spend_cents", None), fields.pop("extra_body", None)
+        idempotency_key = fields.pop("idempotency_key", None)
+        extra_body, max_spend_cents = fields.pop("extra_body", None), fields.pop("max_spend_cents", None)
+        options: ExtraOptions = {
+            "extra_headers": fields.pop("extra_headers", None),
+            "extra_query": fields.pop("extra_query", None),
+        }
         check_limit(max_spend_cents)
         params = check(JobCreate, fields)
         self._check_spend(params, extra_body, max_spend_cents)
-        collecting = Collecting(self._transport, extra_headers=extra_headers, extra_query=extra_query)
-        return await collecting.collect(
+        return await Collecting(self._transport, **options).collect(
             dest,
             params,
             timeout=timeout,
@@ -517,7 +401,9 @@ class Jobs(Resource):
             extra_body=extra_body,
         )
 
-    def _check_spend(self, params: JobCreate, extra_body: Body | None, max_spend_cents: int | None) -> None:
+    def _check_spend(
+        self, params: JobCreate, extra_body: Mapping[str, Any] | None, max_spend_cents: int | None
+    ) -> None:
         # What is sent decides what is paid, and extra_body may have the last word on it.
         sent = {"files_needed": params.files_needed, "price_per_file_cents": params.price_per_file_cents}
         sent |= check_mapping(extra_body, "extra_body")
@@ -537,28 +423,24 @@ class Jobs(Resource):
         created_after: date | str | None = None,
         limit: int | None = None,
         cursor: str | None = None,
-        timeout: float | None = None,
-        extra_headers: Headers | None = None,
-        extra_query: Query | None = None,
+        **options: Unpack[RequestOptions],
     ) -> PageRequest[Job]:
         """List jobs.
 
         Args:
-            status: only `open`, `filled`, `in_progress`, `completed` or `cancelled` ones.
-            type: only `data_collection` or `feedback` ones.
-            created_after: only those created since: an aware datetime or an ISO 8601 string.
-            limit: items a page, 1 to 100; None asks for 100, since requests are what is scarce.
-            cursor: `next_cursor` of an earlier page: start after it.
-            timeout, extra_headers, extra_query: see `AsyncFirstHandClient`, "Every method".
+            status: only `open`, `filled`, `in_progress`, `completed`, or `cancelled` jobs.
+            type: only `data_collection` or `feedback` jobs.
+            created_after: earliest creation time: an aware datetime or an ISO 8601 string.
+            limit: items per page, 1 to 100; None asks for 100, since requests are limited.
+            cursor: `next_cursor` of an earlier page: start after that page.
+            **options: `timeout`, `extra_headers`, `extra_query`.
 
         Returns:
             The first page when awaited; `async for` walks the items of every page, newest first.
 
         Raises:
-            PaginationError: the service repeats a cursor (while walking).
-            InvalidArgumentError: an argument is not what the contract allows. Nothing was sent.
-            FirstHandApiError: the service answered with an error.
-            FirstHandConnectionError: the service could not be reached.
+            PaginationError: the service repeated a cursor (while walking).
+            FirstHandError: what every call raises.
 
         Contract: §2 "Jobs".
         """
@@ -569,11 +451,4 @@ class Jobs(Resource):
             "limit": limit,
             "cursor": cursor,
         }
-        return self._list(
-            Job,
-            "/v1/jobs",
-            check(JobList, values),
-            timeout=timeout,
-            extra_headers=extra_headers,
-            extra_query=extra_query,
-        )
+        return self._list(Job, "/v1/jobs", check(JobList, values), **options)

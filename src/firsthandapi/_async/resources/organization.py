@@ -2,44 +2,33 @@
 
 from __future__ import annotations
 
-from firsthandapi._async.calls import Body, Headers, Query, Resource
+from typing import Unpack
+
+from firsthandapi._async.calls import Resource
 from firsthandapi._core.arguments import check
 from firsthandapi.types.enums import JobType, PurchaseTier
+from firsthandapi.types.options import BodyOptions, RequestOptions
 from firsthandapi.types.organization import OrganizationSettings, OrganizationUpdate
 
 
 class Organization(Resource):
     """Settings of this organization; changing them needs the scope `billing:write`."""
 
-    async def settings(
-        self,
-        *,
-        timeout: float | None = None,
-        extra_headers: Headers | None = None,
-        extra_query: Query | None = None,
-    ) -> OrganizationSettings:
+    async def settings(self, **options: Unpack[RequestOptions]) -> OrganizationSettings:
         """Read the settings.
 
         Args:
-            timeout, extra_headers, extra_query: see `AsyncFirstHandClient`, "Every method".
+            **options: `timeout`, `extra_headers`, `extra_query`.
 
         Returns:
             The settings.
 
         Raises:
-            InvalidArgumentError: an argument is not what the contract allows. Nothing was sent.
-            FirstHandApiError: the service answered with an error.
-            FirstHandConnectionError: the service could not be reached.
+            FirstHandError: what every call raises.
 
         Contract: §2 "Organization and audit".
         """
-        return await self._get(
-            OrganizationSettings,
-            "/v1/organization/settings",
-            timeout=timeout,
-            extra_headers=extra_headers,
-            extra_query=extra_query,
-        )
+        return await self._get(OrganizationSettings, "/v1/organization/settings", **options)
 
     async def update_settings(
         self,
@@ -49,29 +38,23 @@ class Organization(Resource):
         auto_top_up_amount_cents: PurchaseTier | None = None,
         default_type: JobType | None = None,
         default_price_per_file_cents: int | None = None,
-        timeout: float | None = None,
-        extra_headers: Headers | None = None,
-        extra_query: Query | None = None,
-        extra_body: Body | None = None,
+        **options: Unpack[BodyOptions],
     ) -> OrganizationSettings:
-        """Change settings; what is left out stays as it is.
+        """Change settings; those left out stay unchanged.
 
         Args:
-            auto_top_up_enabled: whether credits are bought when few are left.
-            auto_top_up_threshold_cents: buy below this balance, in US cents.
-            auto_top_up_amount_cents: how much to buy, in US cents: 1000, 2500, 5000, 10000 or 25000.
-            default_type: the type of a job that names none: `data_collection` or `feedback`.
-            default_price_per_file_cents: the price of a file where a job names none, in US cents, 10 to
-                50,000.
-            timeout, extra_headers, extra_query, extra_body: see `AsyncFirstHandClient`, "Every method".
+            auto_top_up_enabled: whether the service buys credits when the balance is low.
+            auto_top_up_threshold_cents: balance below which it buys, in US cents.
+            auto_top_up_amount_cents: amount to buy, in US cents: 1000, 2500, 5000, 10000, or 25000.
+            default_type: type of a job that names none: `data_collection` or `feedback`.
+            default_price_per_file_cents: price per file of a job that names none, in US cents, 10 to 50,000.
+            **options: `timeout`, `extra_headers`, `extra_query`, `extra_body`.
 
         Returns:
-            The settings as they are now.
+            The settings after the change.
 
         Raises:
-            InvalidArgumentError: an argument is not what the contract allows. Nothing was sent.
-            FirstHandApiError: the service answered with an error.
-            FirstHandConnectionError: the service could not be reached.
+            FirstHandError: what every call raises.
 
         Contract: §2 "Organization and audit".
         """
@@ -85,13 +68,5 @@ class Organization(Resource):
                 "default_price_per_file_cents": default_price_per_file_cents,
             },
         )
-        return await self._write(
-            OrganizationSettings,
-            "PATCH",
-            "/v1/organization/settings",
-            params,
-            timeout=timeout,
-            extra_headers=extra_headers,
-            extra_query=extra_query,
-            extra_body=extra_body,
-        )
+        path = "/v1/organization/settings"
+        return await self._write(OrganizationSettings, "PATCH", path, params, **options)

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from datetime import date
+from typing import Unpack
 
-from firsthandapi._async.calls import Headers, Query, Resource
+from firsthandapi._async.calls import Resource
 from firsthandapi._async.pages import PageRequest
 from firsthandapi._core.arguments import check
 from firsthandapi._core.request import check_id
 from firsthandapi.types.enums import SubmissionStatus
+from firsthandapi.types.options import RequestOptions
 from firsthandapi.types.submission import Submission, SubmissionList, SubmissionSummary, SubmissionSummaryGet
 
 
 class Submissions(Resource):
-    """Everything workers handed in, of every status; the key needs the scope `jobs:read`."""
+    """Everything workers submitted, of every status; the API key needs the scope `jobs:read`."""
 
     def list(
         self,
@@ -25,31 +27,27 @@ class Submissions(Resource):
         end_date: date | str | None = None,
         limit: int | None = None,
         cursor: str | None = None,
-        timeout: float | None = None,
-        extra_headers: Headers | None = None,
-        extra_query: Query | None = None,
+        **options: Unpack[RequestOptions],
     ) -> PageRequest[Submission]:
         """List submissions, of one job or of all.
 
         Args:
-            job_id: only this job's.
-            status: only `pending_score`, `approved`, `retry_pending` or `rejected`.
-            min_score: only those rated so or better, 1 to 5 stars.
-            start_date: only from then on: an aware datetime or an ISO 8601 string. The service's default
-                is 30 days ago, except where `job_id` is the only of these filters.
-            end_date: only until then.
-            limit: items a page, 1 to 100; None asks for 100, since requests are what is scarce.
-            cursor: `next_cursor` of an earlier page: start after it.
-            timeout, extra_headers, extra_query: see `AsyncFirstHandClient`, "Every method".
+            job_id: only submissions to this job.
+            status: only `pending_score`, `approved`, `retry_pending`, or `rejected`.
+            min_score: minimum rating, 1 to 5 stars.
+            start_date: earliest time: an aware datetime or an ISO 8601 string. The service's default is 30 days
+                ago, except where `job_id` is the only one of these filters.
+            end_date: latest time.
+            limit: items per page, 1 to 100; None asks for 100, since requests are limited.
+            cursor: `next_cursor` of an earlier page: start after that page.
+            **options: `timeout`, `extra_headers`, `extra_query`.
 
         Returns:
             The first page when awaited; `async for` walks the items of every page, newest first.
 
         Raises:
-            PaginationError: the service repeats a cursor (while walking).
-            InvalidArgumentError: an argument is not what the contract allows. Nothing was sent.
-            FirstHandApiError: the service answered with an error.
-            FirstHandConnectionError: the service could not be reached.
+            PaginationError: the service repeated a cursor (while walking).
+            FirstHandError: what every call raises.
 
         Contract: §2 "Submissions".
         """
@@ -71,48 +69,26 @@ class Submissions(Resource):
                 "cursor": cursor,
             },
         )
-        return self._list(
-            Submission,
-            path,
-            params,
-            timeout=timeout,
-            extra_headers=extra_headers,
-            extra_query=extra_query,
-        )
+        return self._list(Submission, path, params, **options)
 
-    async def get(
-        self,
-        submission_id: str,
-        *,
-        timeout: float | None = None,
-        extra_headers: Headers | None = None,
-        extra_query: Query | None = None,
-    ) -> Submission:
+    async def get(self, submission_id: str, **options: Unpack[RequestOptions]) -> Submission:
         """Read a submission.
 
         Args:
-            submission_id: its id (`sub_…`).
-            timeout, extra_headers, extra_query: see `AsyncFirstHandClient`, "Every method".
+            submission_id: the submission's id (`sub_…`).
+            **options: `timeout`, `extra_headers`, `extra_query`.
 
         Returns:
             The submission.
 
         Raises:
-            NotFoundError: there is no such submission.
-            InvalidArgumentError: an argument is not what the contract allows. Nothing was sent.
-            FirstHandApiError: the service answered with an error.
-            FirstHandConnectionError: the service could not be reached.
+            NotFoundError: no submission has this id.
+            FirstHandError: what every call raises.
 
         Contract: §2 "Submissions", §3 "Submission".
         """
         path = f"/v1/submissions/{check_id(submission_id, 'submission_id')}"
-        return await self._get(
-            Submission,
-            path,
-            timeout=timeout,
-            extra_headers=extra_headers,
-            extra_query=extra_query,
-        )
+        return await self._get(Submission, path, **options)
 
     async def summary(
         self,
@@ -120,34 +96,24 @@ class Submissions(Resource):
         job_id: str | None = None,
         start_date: date | str | None = None,
         end_date: date | str | None = None,
-        timeout: float | None = None,
-        extra_headers: Headers | None = None,
-        extra_query: Query | None = None,
+        **options: Unpack[RequestOptions],
     ) -> SubmissionSummary:
-        """Submissions in figures.
+        """Count submissions.
 
         Args:
-            job_id: only this job's.
-            start_date: only from then on: an aware datetime or an ISO 8601 string.
-            end_date: only until then.
-            timeout, extra_headers, extra_query: see `AsyncFirstHandClient`, "Every method".
+            job_id: only submissions to this job.
+            start_date: earliest time: an aware datetime or an ISO 8601 string.
+            end_date: latest time.
+            **options: `timeout`, `extra_headers`, `extra_query`.
 
         Returns:
-            Counts by status, average rating, approval rate.
+            Counts by status, average rating, and approval rate.
 
         Raises:
-            InvalidArgumentError: an argument is not what the contract allows. Nothing was sent.
-            FirstHandApiError: the service answered with an error.
-            FirstHandConnectionError: the service could not be reached.
+            FirstHandError: what every call raises.
 
         Contract: §2 "Submissions".
         """
         values = {"job_id": job_id, "start_date": start_date, "end_date": end_date}
-        return await self._get(
-            SubmissionSummary,
-            "/v1/submissions/summary",
-            check(SubmissionSummaryGet, values),
-            timeout=timeout,
-            extra_headers=extra_headers,
-            extra_query=extra_query,
-        )
+        params = check(SubmissionSummaryGet, values)
+        return await self._get(SubmissionSummary, "/v1/submissions/summary", params, **options)

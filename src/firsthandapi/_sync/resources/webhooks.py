@@ -5,19 +5,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
+from typing import Unpack
 
 from firsthandapi._core.arguments import check
 from firsthandapi._core.request import check_id
-from firsthandapi._sync.calls import Body, Headers, Query, Resource
+from firsthandapi._sync.calls import Resource
 from firsthandapi._sync.pages import Page
 from firsthandapi.types.enums import EventType
 from firsthandapi.types.event import WebhookEvent
+from firsthandapi.types.options import BodyOptions, PostOptions, RequestOptions
 from firsthandapi.types.page import ListParams
 from firsthandapi.types.webhook import WebhookCreate, WebhookEndpoint, WebhookEventList, WebhookUpdate
 
 
 class WebhookEvents(Resource):
-    """What was sent, or should have been; reading needs the scope `webhooks:read`, replaying `webhooks:write`."""
+    """Webhook events, delivered or not; reading needs the scope `webhooks:read`, replaying `webhooks:write`."""
 
     def list(
         self,
@@ -25,78 +27,46 @@ class WebhookEvents(Resource):
         type: EventType | None = None,
         limit: int | None = None,
         cursor: str | None = None,
-        timeout: float | None = None,
-        extra_headers: Headers | None = None,
-        extra_query: Query | None = None,
+        **options: Unpack[RequestOptions],
     ) -> Page[WebhookEvent]:
         """List events.
 
         Args:
             type: only events of this type, such as `submission.approved`.
-            limit: items a page, 1 to 100; None asks for 100, since requests are what is scarce.
-            cursor: `next_cursor` of an earlier page: start after it.
-            timeout, extra_headers, extra_query: see `FirstHandClient`, "Every method".
+            limit: items per page, 1 to 100; None asks for 100, since requests are limited.
+            cursor: `next_cursor` of an earlier page: start after that page.
+            **options: `timeout`, `extra_headers`, `extra_query`.
 
         Returns:
             The first page; `for` walks the items of every page, newest first.
 
         Raises:
-            PaginationError: the service repeats a cursor (while walking).
-            InvalidArgumentError: an argument is not what the contract allows. Nothing was sent.
-            FirstHandApiError: the service answered with an error.
-            FirstHandConnectionError: the service could not be reached.
+            PaginationError: the service repeated a cursor (while walking).
+            FirstHandError: what every call raises.
 
         Contract: §2 "Webhook endpoints and events".
         """
         params = check(WebhookEventList, {"type": type, "limit": limit, "cursor": cursor})
-        return self._list(
-            WebhookEvent,
-            "/v1/webhook_events",
-            params,
-            timeout=timeout,
-            extra_headers=extra_headers,
-            extra_query=extra_query,
-        )
+        return self._list(WebhookEvent, "/v1/webhook_events", params, **options)
 
-    def replay(
-        self,
-        event_id: str,
-        *,
-        idempotency_key: str | None = None,
-        timeout: float | None = None,
-        extra_headers: Headers | None = None,
-        extra_query: Query | None = None,
-        extra_body: Body | None = None,
-    ) -> WebhookEvent:
-        """Deliver an event again, to every endpoint subscribed to it.
+    def replay(self, event_id: str, **options: Unpack[PostOptions]) -> WebhookEvent:
+        """Deliver an event again, to every endpoint that subscribes to its type.
 
         Args:
-            event_id: its id (`evt_…`).
-            idempotency_key, timeout, extra_headers, extra_query, extra_body: see `FirstHandClient`,
-                "Every method".
+            event_id: the event's id (`evt_…`).
+            **options: `timeout`, `idempotency_key`, `extra_headers`, `extra_query`, `extra_body`.
 
         Returns:
-            The event. Its id is the same, so a receiver that deduplicates will skip it.
+            The event. Its id is the same, so a receiver that deduplicates skips it.
 
         Raises:
-            NotFoundError: there is no such event.
-            InvalidArgumentError: an argument is not what the contract allows. Nothing was sent.
-            FirstHandApiError: the service answered with an error.
-            FirstHandConnectionError: the service could not be reached.
+            NotFoundError: no event has this id.
+            FirstHandError: what every call raises.
 
         Contract: §2 "Webhook endpoints and events".
         """
         path = f"/v1/webhook_events/{check_id(event_id, 'event_id')}/replay"
-        return self._write(
-            WebhookEvent,
-            "POST",
-            path,
-            idempotency_key=idempotency_key,
-            timeout=timeout,
-            extra_headers=extra_headers,
-            extra_query=extra_query,
-            extra_body=extra_body,
-        )
+        return self._write(WebhookEvent, "POST", path, **options)
 
 
 class Webhooks(Resource):
@@ -104,7 +74,7 @@ class Webhooks(Resource):
 
     @cached_property
     def events(self) -> WebhookEvents:
-        """What was sent."""
+        """List and replay events."""
         return WebhookEvents(self._transport)
 
     def create(
@@ -113,114 +83,67 @@ class Webhooks(Resource):
         url: str,
         events: Sequence[EventType] | None = None,
         description: str | None = None,
-        idempotency_key: str | None = None,
-        timeout: float | None = None,
-        extra_headers: Headers | None = None,
-        extra_query: Query | None = None,
-        extra_body: Body | None = None,
+        **options: Unpack[PostOptions],
     ) -> WebhookEndpoint:
-        """Have events sent to a URL.
+        """Create an endpoint: the service sends events to its URL.
 
         Args:
             url: https; http to this machine is for tests against the bundled server.
-            events: which ones; None means all.
+            events: event types to send; None means all.
             description: a note, for people.
-            idempotency_key, timeout, extra_headers, extra_query, extra_body: see `FirstHandClient`,
-                "Every method".
+            **options: `timeout`, `idempotency_key`, `extra_headers`, `extra_query`, `extra_body`.
 
         Returns:
-            The endpoint. Its `secret`, for `firsthandapi.webhooks`, is shown this once.
+            The endpoint. Its `secret`, for `firsthandapi.webhooks`, is shown only once.
 
         Raises:
-            InvalidArgumentError: an argument is not what the contract allows. Nothing was sent.
-            FirstHandApiError: the service answered with an error.
-            FirstHandConnectionError: the service could not be reached.
+            FirstHandError: what every call raises.
 
         Contract: §2 "Webhook endpoints and events".
         """
         params = check(WebhookCreate, {"url": url, "events": events, "description": description})
-        return self._write(
-            WebhookEndpoint,
-            "POST",
-            "/v1/webhook_endpoints",
-            params,
-            idempotency_key=idempotency_key,
-            timeout=timeout,
-            extra_headers=extra_headers,
-            extra_query=extra_query,
-            extra_body=extra_body,
-        )
+        return self._write(WebhookEndpoint, "POST", "/v1/webhook_endpoints", params, **options)
 
     def list(
-        self,
-        *,
-        limit: int | None = None,
-        cursor: str | None = None,
-        timeout: float | None = None,
-        extra_headers: Headers | None = None,
-        extra_query: Query | None = None,
+        self, *, limit: int | None = None, cursor: str | None = None, **options: Unpack[RequestOptions]
     ) -> Page[WebhookEndpoint]:
         """List endpoints, without their secrets.
 
         Args:
-            limit: items a page, 1 to 100; None asks for 100, since requests are what is scarce.
-            cursor: `next_cursor` of an earlier page: start after it.
-            timeout, extra_headers, extra_query: see `FirstHandClient`, "Every method".
+            limit: items per page, 1 to 100; None asks for 100, since requests are limited.
+            cursor: `next_cursor` of an earlier page: start after that page.
+            **options: `timeout`, `extra_headers`, `extra_query`.
 
         Returns:
             The first page; `for` walks the items of every page, newest first.
 
         Raises:
-            PaginationError: the service repeats a cursor (while walking).
-            InvalidArgumentError: an argument is not what the contract allows. Nothing was sent.
-            FirstHandApiError: the service answered with an error.
-            FirstHandConnectionError: the service could not be reached.
+            PaginationError: the service repeated a cursor (while walking).
+            FirstHandError: what every call raises.
 
         Contract: §2 "Webhook endpoints and events".
         """
         params = check(ListParams, {"limit": limit, "cursor": cursor})
-        return self._list(
-            WebhookEndpoint,
-            "/v1/webhook_endpoints",
-            params,
-            timeout=timeout,
-            extra_headers=extra_headers,
-            extra_query=extra_query,
-        )
+        return self._list(WebhookEndpoint, "/v1/webhook_endpoints", params, **options)
 
-    def get(
-        self,
-        endpoint_id: str,
-        *,
-        timeout: float | None = None,
-        extra_headers: Headers | None = None,
-        extra_query: Query | None = None,
-    ) -> WebhookEndpoint:
+    def get(self, endpoint_id: str, **options: Unpack[RequestOptions]) -> WebhookEndpoint:
         """Read an endpoint.
 
         Args:
-            endpoint_id: its id (`we_…`).
-            timeout, extra_headers, extra_query: see `FirstHandClient`, "Every method".
+            endpoint_id: the endpoint's id (`we_…`).
+            **options: `timeout`, `extra_headers`, `extra_query`.
 
         Returns:
             The endpoint, without its secret.
 
         Raises:
-            NotFoundError: there is no such endpoint.
-            InvalidArgumentError: an argument is not what the contract allows. Nothing was sent.
-            FirstHandApiError: the service answered with an error.
-            FirstHandConnectionError: the service could not be reached.
+            NotFoundError: no endpoint has this id.
+            FirstHandError: what every call raises.
 
         Contract: §2 "Webhook endpoints and events".
         """
         path = f"/v1/webhook_endpoints/{check_id(endpoint_id, 'endpoint_id')}"
-        return self._get(
-            WebhookEndpoint,
-            path,
-            timeout=timeout,
-            extra_headers=extra_headers,
-            extra_query=extra_query,
-        )
+        return self._get(WebhookEndpoint, path, **options)
 
     def update(
         self,
@@ -230,115 +153,62 @@ class Webhooks(Resource):
         events: Sequence[EventType] | None = None,
         description: str | None = None,
         enabled: bool | None = None,
-        timeout: float | None = None,
-        extra_headers: Headers | None = None,
-        extra_query: Query | None = None,
-        extra_body: Body | None = None,
+        **options: Unpack[BodyOptions],
     ) -> WebhookEndpoint:
-        """Change an endpoint; what is left out stays as it is.
+        """Change an endpoint; what is left out stays unchanged.
 
         Args:
-            endpoint_id: its id (`we_…`).
+            endpoint_id: the endpoint's id (`we_…`).
             url: https.
-            events: which ones.
+            events: event types to send.
             description: a note, for people.
             enabled: False pauses deliveries.
-            timeout, extra_headers, extra_query, extra_body: see `FirstHandClient`, "Every method".
+            **options: `timeout`, `extra_headers`, `extra_query`, `extra_body`.
 
         Returns:
-            The endpoint as it is now.
+            The endpoint after the change.
 
         Raises:
-            NotFoundError: there is no such endpoint.
-            InvalidArgumentError: an argument is not what the contract allows. Nothing was sent.
-            FirstHandApiError: the service answered with an error.
-            FirstHandConnectionError: the service could not be reached.
+            NotFoundError: no endpoint has this id.
+            FirstHandError: what every call raises.
 
         Contract: §2 "Webhook endpoints and events".
         """
         path = f"/v1/webhook_endpoints/{check_id(endpoint_id, 'endpoint_id')}"
         values = {"url": url, "events": events, "description": description, "enabled": enabled}
-        return self._write(
-            WebhookEndpoint,
-            "PATCH",
-            path,
-            check(WebhookUpdate, values),
-            timeout=timeout,
-            extra_headers=extra_headers,
-            extra_query=extra_query,
-            extra_body=extra_body,
-        )
+        return self._write(WebhookEndpoint, "PATCH", path, check(WebhookUpdate, values), **options)
 
-    def delete(
-        self,
-        endpoint_id: str,
-        *,
-        timeout: float | None = None,
-        extra_headers: Headers | None = None,
-        extra_query: Query | None = None,
-    ) -> None:
-        """Delete an endpoint. One that a retried attempt finds gone is success.
+    def delete(self, endpoint_id: str, **options: Unpack[RequestOptions]) -> None:
+        """Delete an endpoint. It is no error if an earlier attempt of this call deleted it.
 
         Args:
-            endpoint_id: its id (`we_…`).
-            timeout, extra_headers, extra_query: see `FirstHandClient`, "Every method".
-
-        Returns:
-            Nothing.
+            endpoint_id: the endpoint's id (`we_…`).
+            **options: `timeout`, `extra_headers`, `extra_query`.
 
         Raises:
-            NotFoundError: there is no such endpoint.
-            InvalidArgumentError: an argument is not what the contract allows. Nothing was sent.
-            FirstHandApiError: the service answered with an error.
-            FirstHandConnectionError: the service could not be reached.
+            NotFoundError: no endpoint has this id.
+            FirstHandError: what every call raises.
 
         Contract: §2 "Webhook endpoints and events".
         """
         path = f"/v1/webhook_endpoints/{check_id(endpoint_id, 'endpoint_id')}"
-        self._send(
-            "DELETE",
-            path,
-            timeout=timeout,
-            extra_headers=extra_headers,
-            extra_query=extra_query,
-        )
+        self._send("DELETE", path, **options)
 
-    def rotate_secret(
-        self,
-        endpoint_id: str,
-        *,
-        idempotency_key: str | None = None,
-        timeout: float | None = None,
-        extra_headers: Headers | None = None,
-        extra_query: Query | None = None,
-        extra_body: Body | None = None,
-    ) -> WebhookEndpoint:
-        """Replace an endpoint's secret. Receivers may give both to `unwrap` meanwhile.
+    def rotate_secret(self, endpoint_id: str, **options: Unpack[PostOptions]) -> WebhookEndpoint:
+        """Replace an endpoint's secret. Until every receiver has the new one, pass both to `unwrap`.
 
         Args:
-            endpoint_id: its id (`we_…`).
-            idempotency_key, timeout, extra_headers, extra_query, extra_body: see `FirstHandClient`,
-                "Every method".
+            endpoint_id: the endpoint's id (`we_…`).
+            **options: `timeout`, `idempotency_key`, `extra_headers`, `extra_query`, `extra_body`.
 
         Returns:
-            The endpoint with its new `secret`, shown this once.
+            The endpoint with its new `secret`, shown only once.
 
         Raises:
-            NotFoundError: there is no such endpoint.
-            InvalidArgumentError: an argument is not what the contract allows. Nothing was sent.
-            FirstHandApiError: the service answered with an error.
-            FirstHandConnectionError: the service could not be reached.
+            NotFoundError: no endpoint has this id.
+            FirstHandError: what every call raises.
 
         Contract: §2 "Webhook endpoints and events".
         """
         path = f"/v1/webhook_endpoints/{check_id(endpoint_id, 'endpoint_id')}/rotate_secret"
-        return self._write(
-            WebhookEndpoint,
-            "POST",
-            path,
-            idempotency_key=idempotency_key,
-            timeout=timeout,
-            extra_headers=extra_headers,
-            extra_query=extra_query,
-            extra_body=extra_body,
-        )
+        return self._write(WebhookEndpoint, "POST", path, **options)

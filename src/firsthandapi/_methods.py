@@ -1,0 +1,166 @@
+"""Public methods as callers meet them: each argument named and explained, a misspelt one answered, errors short."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import sys
+from functools import cache, wraps
+from types import TracebackType
+from typing import Any, TypeVar, cast
+
+from firsthandapi.errors import FirstHandError, InvalidArgumentError
+
+F = TypeVar("F")
+
+# A TypedDict has no defaults. All but this one are None, which leaves the argument out.
+_DEFAULTS = {"type": "data_collection"}
+# The line of a docstring that stands for the keys of `**options: Unpack[…]`, and the one for every call's errors.
+_KEYS = re.compile(r"^    \*\*\w+: .*\n(?: {5,}.*\n)*", re.MULTILINE)
+_ERRORS = "    FirstHandError: what every call raises."
+_EVERY_ERROR = """\
+    InvalidArgumentError: an argument is not what the contract allows. Nothing was sent.
+    FirstHandApiError: the service responded with an error.
+    FirstHandConnectionError: the service could not be reached.
+    DeadlineExceededError: the call took longer than the client's `deadline`."""
+_ATTRIBUTE = re.compile(r'^    (\w+): .+\n    """((?:.|\n)+?)"""$', re.MULTILINE)
+# Frames of these say nothing that the message of one of our errors does not say.
+_INNER = frozenset(
+    {"firsthandapi", "tenacity", "httpcore", "httpx", "anyio", "asyncio"}
+    | {"concurrent", "contextlib", "threading", "socket", "ssl"}
+)
+
+
+def public(method: F) -> F:
+    """The function `method` as callers meet it.
+
+    - An argument that it does not take is an InvalidArgumentError, which names the nearest that it takes.
+    - Its signature and its docstring contain every key of its `**options: Unpack[…]`.
+    - The traceback of an error of ours has the caller's frames, and none of those inside.
+    """
+    function: Any = method
+    own = inspect.signature(function)
+    keys = _keys(function, own)
+    signature = own if keys is None else _with_keys(own, keys)
+    takes = frozenset(signature.parameters)
+
+    # `del`: while an error leaves this frame, nothing that was passed, such as a key, is in it. And the bare `raise`
+    # adds no line for this frame.
+    @wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        try:
+            if not takes.issuperset(kwargs):
+                raise _unknown(function, kwargs, signature)
+            return function(*args, **kwargs)
+        except FirstHandError as error:
+            _shorten(error)
+            raise
+        finally:
+            del args, kwargs
+
+    @wraps(function)
+    async def call_awaited(*args: Any, **kwargs: Any) -> Any:
+        try:
+            if not takes.issuperset(kwargs):
+                raise _unknown(function, kwargs, signature)
+            return await function(*args, **kwargs)
+        except FirstHandError as error:
+            _shorten(error)
+            raise
+        finally:
+            del args, kwargs
+
+    made: Any = call_awaited if inspect.iscoroutinefunction(function) else call
+    made.__signature__ = signature
+    if function.__doc__:
+        made.__doc__ = _with_docs(inspect.cleandoc(function.__doc__), keys)
+    return cast("F", made)
+
+
+def _keys(function: Any, signature: inspect.Signature) -> Any:
+    """The TypedDict whose keys a function takes, or None."""
+    for parameter in signature.parameters.values():
+        if parameter.kind is parameter.VAR_KEYWORD:
+            name = str(parameter.annotation).removeprefix("Unpack[").removesuffix("]")
+            return function.__globals__[name]
+    return None
+
+
+def _with_keys(signature: inspect.Signature, keys: Any) -> inspect.Signature:
+    """`signature` with the required keys before what may be left out, and the others after it."""
+    by_position: list[inspect.Parameter] = []
+    named: list[inspect.Parameter] = []
+    for parameter in signature.parameters.values():
+        if parameter.kind is parameter.POSITIONAL_OR_KEYWORD:
+            by_position.append(parameter)
+        elif parameter.kind is parameter.KEYWORD_ONLY:
+            named.append(parameter)
+    required: list[inspect.Parameter] = []
+    optional: list[inspect.Parameter] = []
+    for name, annotation in keys.__annotations__.items():
+        is_required = name in keys.__required_keys__
+        parameter = inspect.Parameter(
+            name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=inspect.Parameter.empty if is_required else _DEFAULTS.get(name),
+            annotation=annotation.__forward_arg__,
+        )
+        (required if is_required else optional).append(parameter)
+    return signature.replace(parameters=[*by_position, *required, *named, *optional])
+
+
+def _with_docs(doc: str, keys: Any) -> str:
+    if keys is not None:
+        docs = {**attribute_docs("firsthandapi.types.options"), **attribute_docs(keys.__module__)}
+        lines = [f"    {name}: {docs[name]}\n" for name in keys.__annotations__ if name in docs]
+        if lines:
+            doc = _KEYS.sub(lambda _: "".join(lines), doc + "\n").removesuffix("\n")
+    return doc.replace(_ERRORS, _EVERY_ERROR)
+
+
+@cache
+def attribute_docs(module: str) -> dict[str, str]:
+    """What stands below each key of a module's TypedDicts: editors and the reference read it, Python forgets it."""
+    try:
+        source = inspect.getsource(sys.modules[module])
+    except OSError:  # a frozen program has none
+        return {}
+    return {name: text.replace("\n    ", "\n        ") for name, text in _ATTRIBUTE.findall(source)}
+
+
+def _unknown(function: Any, given: dict[str, Any], signature: inspect.Signature) -> InvalidArgumentError:
+    from difflib import get_close_matches
+
+    from firsthandapi._masking import mask_secrets
+
+    takes = [name for name in signature.parameters if name not in ("self", "cls")]
+    name = next(name for name in given if name not in takes)
+    nearest = get_close_matches(name.lower(), takes, n=1)
+    advice = f"did you mean {nearest[0]}?" if nearest else f"it takes {', '.join(takes)}"
+    owner, _, method = function.__qualname__.rpartition(".")
+    shown = mask_secrets(name)[:60]
+    return InvalidArgumentError(
+        f"{owner if method == '__init__' else method}() takes no argument {shown}: {advice}", field=shown
+    )
+
+
+def _shorten(error: BaseException) -> None:
+    """Leave the callers' frames alone in the traceback of `error`, and in those of its causes."""
+    link: BaseException | None = error
+    seen: list[BaseException] = []
+    while link is not None and link not in seen:
+        seen.append(link)
+        link.__traceback__ = _outer(link.__traceback__)
+        link = link.__cause__
+
+
+def _outer(traceback: TracebackType | None) -> TracebackType | None:
+    kept: list[TracebackType] = []
+    while traceback is not None:
+        if str(traceback.tb_frame.f_globals.get("__name__")).partition(".")[0] not in _INNER:
+            kept.append(traceback)
+        traceback = traceback.tb_next
+    chain: TracebackType | None = None
+    for each in reversed(kept):
+        chain = TracebackType(chain, each.tb_frame, each.tb_lasti, each.tb_lineno)
+    return chain

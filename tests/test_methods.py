@@ -1,0 +1,206 @@
+"""Public methods as callers meet them: what they show, what they answer a misspelt argument, what a traceback has."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import re
+import subprocess
+import sys
+import traceback
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from firsthandapi import AsyncFirstHandClient, FirstHandClient, FirstHandError
+from firsthandapi._methods import attribute_docs, public
+from firsthandapi.errors import InvalidArgumentError, ServerError
+from firsthandapi.types import JobArguments, JobFields
+
+RESOURCES = "jobs files submissions billing webhooks webhooks.events api_keys organization audit_events"
+JOB: dict[str, Any] = {
+    "description": "Photos of street signs in daylight",
+    "files_needed": 2,
+    "accepted_formats": ["image/jpeg"],
+    "price_per_file_cents": 50,
+}
+
+
+@pytest.fixture(params=[FirstHandClient, AsyncFirstHandClient])
+def client(request: pytest.FixtureRequest) -> Iterator[Any]:
+    """A client of each kind that never connects."""
+    client = request.param("fh_test_x", "http://127.0.0.1:9", max_retries=0)
+    yield client
+    client._shared.closed = True
+
+
+def methods_of(client: Any) -> dict[str, Any]:
+    found = {name: getattr(client, name) for name in ("me", "request", "signup", "with_options")}
+    for resource in RESOURCES.split():
+        owner = client
+        for part in resource.split("."):
+            owner = getattr(owner, part)
+        for name, method in inspect.getmembers(owner, inspect.ismethod):
+            if not name.startswith("_"):
+                found[f"{resource}.{name}"] = method
+    return found
+
+
+def run(result: Any) -> Any:
+    """The result of a call of either client."""
+    return asyncio.run(awaited(result)) if inspect.isawaitable(result) else result
+
+
+async def awaited(result: Any) -> Any:
+    return await result
+
+
+def first_step(result: Any) -> None:
+    """Start a coroutine, which needs no loop for that."""
+    if inspect.iscoroutine(result):
+        result.send(None)
+
+
+def entries(doc: str) -> dict[str, str]:
+    """The arguments that a docstring explains, and how."""
+    section = re.search(r"^Args:\n((?: +.*\n)+)", doc, re.MULTILINE)
+    found = re.findall(r"^    (\w+): (.*(?:\n {5,}.*)*)", section[1] if section else "", re.MULTILINE)
+    return {name: " ".join(text.split()) for name, text in found}
+
+
+@pytest.mark.parametrize("name", ["collect", "create_and_wait"])
+def test_every_argument_of_the_main_calls_shows(name: str, client: Any) -> None:
+    """`help()`, a notebook's `?` and Tab name each argument of `create`, the required first, as `create` has it."""
+    create = inspect.signature(client.jobs.create).parameters
+    shown = inspect.signature(getattr(client.jobs, name)).parameters
+    named = [each for each, p in shown.items() if p.kind is p.KEYWORD_ONLY]
+    assert named[:4] == ["description", "files_needed", "accepted_formats", "price_per_file_cents"]
+    assert set(create) - set(shown) == set()
+    for each, parameter in create.items():
+        if each != "timeout":
+            assert str(shown[each]) == str(parameter)
+    described = entries(inspect.getdoc(client.jobs.create) or "")
+    for each, text in entries(inspect.getdoc(getattr(client.jobs, name)) or "").items():
+        assert each not in described or each == "timeout" or text == described[each]
+    assert set(entries(inspect.getdoc(getattr(client.jobs, name)) or "")) == set(shown)
+
+
+def test_the_fields_of_a_job_are_explained_alike() -> None:
+    """An editor shows below a key of `JobFields` what `help(client.jobs.create)` says of the argument."""
+    with FirstHandClient("fh_test_x") as client:
+        described = entries(inspect.getdoc(client.jobs.create) or "")
+    texts = attribute_docs("firsthandapi.types.job")
+    assert list(texts) == list(JobFields.__annotations__)
+    assert {name: " ".join(text.split()) for name, text in texts.items()} == {
+        name: described[name] for name in texts
+    }
+    assert JobFields.__required_keys__ == set(list(JobFields.__annotations__)[:4])
+
+
+def test_every_option_shows(client: Any) -> None:
+    """Each method's signature and text have each option, and its written text names exactly those."""
+    for name, method in methods_of(client).items():
+        shown = inspect.signature(method).parameters
+        assert not any(p.kind is p.VAR_KEYWORD for p in shown.values()), name
+        assert name == "with_options" or set(entries(inspect.getdoc(method) or "")) == set(shown), name
+        written = inspect.cleandoc(method.__wrapped__.__doc__)
+        keys = re.search(r"^    \*\*\w+: (.*(?:\n {5,}.*)*)", written, re.MULTILINE)
+        if keys is not None:
+            # What an editor shows when the name of the method is hovered.
+            options = set(shown) - set(inspect.signature(method.__wrapped__).parameters)
+            assert set(re.findall(r"`(\w+)`", keys[1])) - {"create"} == options, name
+    assert set(JobArguments.__annotations__) <= set(inspect.signature(client.jobs.collect).parameters)
+
+
+def test_a_program_without_its_source_still_works() -> None:
+    """Where Python finds no source, as in a frozen program, only the help is shorter."""
+    code = "import inspect; inspect.getsource = lambda _: (_ for _ in ()).throw(OSError());"
+    code += "from firsthandapi import FirstHandClient as C; print(C('fh_test_x').jobs.get.__doc__)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "**options: `timeout`" in done.stdout
+
+
+def test_a_misspelt_argument_is_answered_by_every_method(client: Any) -> None:
+    """An argument that a method does not take names the nearest of all that it takes, also a required one."""
+    for name, method in methods_of(client).items():
+        for argument in inspect.signature(method).parameters:
+            misspelt = argument[:-1] + "x" + argument[-1:]
+            with pytest.raises(InvalidArgumentError, match=f"did you mean {argument}\\?") as caught:
+                first_step(method(**{misspelt: 1}))
+            assert caught.value.field == misspelt, name
+            assert isinstance(caught.value, ValueError)
+
+
+def test_a_misspelt_argument_of_the_client() -> None:
+    """The client itself answers likewise, and lists what it takes if nothing is near."""
+    for kind in (FirstHandClient, AsyncFirstHandClient):
+        with pytest.raises(
+            InvalidArgumentError, match=rf"{kind.__name__}\(\) takes .* did you mean timeout\?"
+        ):
+            kind("fh_test_x", timout=3)  # type: ignore[call-arg]
+        with pytest.raises(InvalidArgumentError, match="zzz: it takes api_key, base_url, timeout, deadline"):
+            kind("fh_test_x", zzz=3)  # type: ignore[call-arg]
+    assert "max_spend_cents" in inspect.signature(FirstHandClient).parameters
+
+
+def test_a_name_that_is_a_secret_is_not_quoted(client: Any) -> None:
+    """Whatever is passed as a name, no message contains a key."""
+    with pytest.raises(InvalidArgumentError) as caught:
+        run(client.jobs.get("job_1", fh_live_abcdefgh=1))
+    assert "abcdefgh" not in str(caught.value) + caught.value.field
+
+
+def test_arguments_by_position_stay_type_errors(client: Any) -> None:
+    """What Python itself refuses stays its TypeError: too many, too few, twice the same."""
+    for call in (
+        lambda: client.jobs.get(),
+        lambda: client.jobs.get("job_1", "job_2"),
+        lambda: client.jobs.get("job_1", job_id="job_2"),
+        lambda: client.jobs.create("Photos of street signs"),
+    ):
+        with pytest.raises(TypeError):
+            run(call())
+
+
+def test_a_traceback_has_the_callers_frames_alone() -> None:
+    """An error of ours ends at the line that called; its message says the rest. Callbacks are the caller's too."""
+    answers = iter([200, 200, 503])
+
+    def answer(_: httpx.Request) -> httpx.Response:
+        return httpx.Response(next(answers, 503), json={"id": "job_1", "status": "open", "error": {}})
+
+    def on_update(_: Any) -> None:
+        client.jobs.get("job_2")
+        client.jobs.get("job_3")
+
+    with httpx.Client(transport=httpx.MockTransport(answer)) as http:
+        client = FirstHandClient("fh_test_x", http_client=http, max_retries=1)
+        with pytest.raises(ServerError) as caught:
+            client.jobs.wait("job_1", on_update=on_update)
+    frames = [frame.name for frame in traceback.extract_tb(caught.value.__traceback__)]
+    assert frames == ["test_a_traceback_has_the_callers_frames_alone", "on_update"]
+
+
+def test_a_traceback_of_the_network_is_short(client: Any) -> None:
+    """What an error came from is told without the frames of the libraries below."""
+    with pytest.raises(FirstHandError) as caught:
+        run(client.jobs.get("job_1"))
+    link: BaseException | None = caught.value
+    while link is not None:
+        files = {frame.filename for frame in traceback.extract_tb(link.__traceback__)}
+        assert not any("firsthandapi" in file and "tests" not in file for file in files)
+        link = link.__cause__
+
+
+def test_an_error_of_another_kind_keeps_its_frames() -> None:
+    """A bug, ours or of a callback, is told with every frame there is."""
+
+    @public
+    def method(self: Any) -> None:
+        raise KeyError("bug")
+
+    with pytest.raises(KeyError) as caught:
+        method(None)
+    assert [frame.name for frame in traceback.extract_tb(caught.value.__traceback__)][-1] == "method"
