@@ -2,44 +2,70 @@
 PYTHON ?= python3
 VENV ?= .venv
 ifeq ($(OS),Windows_NT)
-BIN := $(VENV)/Scripts
+BIN = $(VENV)/Scripts
 else
-BIN := $(VENV)/bin
+BIN = $(VENV)/bin
 endif
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 WORKERS ?= 2
+EXAMPLES ?= 1000
+RUN ?= $(BIN)/python -m
 
-.PHONY: help demo test soak generators check docs generate coverage bench clean
+.PHONY: help demo test test-core test-lowest soak generators fuzz check docs dist generate coverage bench clean
 
 help:
 	@echo "make demo      run the main job on the bundled server"
 	@echo "make test      run the tests"
+	@echo "make test-core run the tests of the client, the datasets, and the server"
+	@echo "make test-lowest run the tests of the client with the lowest versions declared"
 	@echo "make soak      collect 2,000 files through everything that goes wrong (minutes)"
 	@echo "make generators  type the bundled server's OpenAPI document with others' generators (needs node)"
+	@echo "make fuzz      look for examples that break a rule (minutes)"
 	@echo "make check     lint, types, layers, generated code"
 	@echo "make docs      build the docs into site/"
+	@echo "make dist      build what a release consists of"
 	@echo "make generate  make src/firsthandapi/_sync from _async"
 	@echo "make coverage  run the tests and measure what they reach"
 	@echo "make bench     measure against bare httpx, json and hmac"
 
+# The pip of a new venv is as old as its Python; --group came with 25.1.
 $(VENV)/.demo: pyproject.toml constraints.txt
 	test -d $(VENV) || $(PYTHON) -m venv $(VENV)
+	$(PIP) 'pip>=25.1'
 	$(PIP) --editable '.[testing,cli]'
 	touch $@
 
-$(VENV)/.dev: $(VENV)/.demo requirements-dev.txt
-	$(PIP) --editable '.[testing,cli,pandas,huggingface,remote,mcp]' --requirement requirements-dev.txt
+$(VENV)/.test: $(VENV)/.demo
+	$(PIP) --editable '.[testing,pandas,huggingface,remote]' --group test
 	touch $@
 
-$(VENV)/.docs: $(VENV)/.demo requirements-docs.txt
-	$(PIP) --requirement requirements-docs.txt
+$(VENV)/.dev: $(VENV)/.demo
+	$(PIP) --editable '.[testing,cli,pandas,huggingface,remote,mcp]' --group dev
+	touch $@
+
+$(VENV)/.docs: $(VENV)/.demo
+	$(PIP) --group docs
 	touch $@
 
 demo: $(VENV)/.demo
 	$(BIN)/firsthandapi demo
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest -q -n $(WORKERS) -m "not slow"
+	$(RUN) pytest -q -n $(WORKERS) -m "not slow"
+
+# The client's tests on the lowest versions that pyproject.toml declares.
+test-lowest: VENV := .venv-lowest
+test-lowest:
+	test -d $(VENV) || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'pip>=25.1'
+	mkdir -p build
+	$(BIN)/python scripts/lowest.py testing > build/lowest.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint build/lowest.txt --editable '.[testing]' --group client
+	$(BIN)/python -m pytest -q -n $(WORKERS) -m "not slow" tests/client tests/core tests/download tests/test_webhooks.py tests/test_event_router.py
+
+# What may differ from one Python to the next. The rest starts programs and reads pages: slow, and the same everywhere.
+test-core: $(VENV)/.test
+	$(BIN)/python -m pytest -q -n $(WORKERS) -m "not slow" $(foreach each,cli mcp docs examples,--ignore tests/$(each))
 
 soak: $(VENV)/.dev
 	$(BIN)/python -m pytest -q -s -m slow
@@ -56,10 +82,22 @@ check: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/python scripts/generate_sync.py --check
 	$(BIN)/lint-imports
+	$(BIN)/zizmor --offline --quiet .github
+	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml examples/ci/collect.yml examples/ci/tests.yml
+	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.dependabot .github/dependabot.yml
 	$(BIN)/python scripts/snippets.py build/snippets
 	$(BIN)/mypy
 	$(BIN)/mypy build/snippets
 	$(BIN)/pyright
+
+# Random examples, many of them: for hours if you like, EXAMPLES=100000.
+fuzz: $(VENV)/.dev
+	FUZZ_EXAMPLES=$(EXAMPLES) $(BIN)/python -m pytest -q -n $(WORKERS) -m hypothesis --hypothesis-profile fuzz
+
+# What a release consists of.
+dist: $(VENV)/.dev
+	rm -rf dist
+	$(BIN)/python -m build --outdir dist
 
 docs: $(VENV)/.docs
 	mkdir -p build
@@ -73,7 +111,7 @@ generate: $(VENV)/.dev
 
 coverage: $(VENV)/.dev
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest -q -n $(WORKERS) -m "not slow"
+	$(MAKE) test RUN='$(BIN)/coverage run -m'
 	$(BIN)/coverage combine --quiet
 	$(BIN)/python scripts/check_coverage.py
 
@@ -81,4 +119,4 @@ bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks
 
 clean:
-	rm -rf $(VENV) firsthandapi-demo build site .cache
+	rm -rf $(VENV) dist firsthandapi-demo build site .cache

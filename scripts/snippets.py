@@ -2,8 +2,8 @@
 
     python scripts/snippets.py FOLDER
 
-writes them into FOLDER, where `make check` lets mypy and pyright read them; tests/test_documents.py runs them. How a
-page becomes programs:
+writes them into FOLDER, where `make check` lets mypy and pyright read them; tests/docs/test_documents.py runs them.
+How a page becomes programs:
 
 - The ```python blocks of a page under docs/ are one program, in order. A block of README.md stands alone.
 - A block with a `def test_` in it is a pytest file of its own.

@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from client.support import Connect
 from firsthandapi.testing import MockServer
+
+# The gate sees the same examples each time, and busy cores break no rule. `make fuzz` looks for new ones.
+BUSY = [HealthCheck.too_slow, HealthCheck.data_too_large]
+settings.register_profile("test", derandomize=True, database=None, deadline=None, suppress_health_check=BUSY)
+settings.register_profile(
+    "fuzz",
+    max_examples=int(os.environ.get("FUZZ_EXAMPLES", "1000")),
+    deadline=None,
+    suppress_health_check=BUSY,
+    print_blob=True,
+)
+settings.load_profile("test")
 
 
 def pytest_configure() -> None:

@@ -6,10 +6,13 @@ import ast
 import re
 import subprocess
 import sys
-from importlib.metadata import metadata, requires, version
+import tomllib
+from collections.abc import Iterable
+from importlib.metadata import metadata, packages_distributions, requires, version
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 import firsthandapi
 
@@ -43,12 +46,58 @@ def test_importing_webhooks_loads_no_http_client() -> None:
     assert loaded_by("import firsthandapi.webhooks") & {"httpx", "httpcore", "anyio", "tenacity"} == set()
 
 
-def test_the_core_has_four_dependencies() -> None:
-    """`pip install firsthandapi` brings httpx, pydantic, tenacity and typing-extensions, and nothing else of ours."""
-    core = {
-        re.split(r"[<>=!~ ;\[]", line)[0] for line in requires("firsthandapi") or () if "extra ==" not in line
-    }
-    assert core == {"httpx", "pydantic", "tenacity", "typing-extensions"}
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+
+
+def distributions(lines: Iterable[str]) -> set[str]:
+    """The names in requirements that hold here, as indexes compare them."""
+    wanted = [Requirement(line) for line in lines]
+    held = [each for each in wanted if not each.marker or each.marker.evaluate({"extra": ""})]
+    return {each.name.lower().replace("_", "-") for each in held}
+
+
+def test_the_core_brings_what_four_packages_bring() -> None:
+    """`pip install firsthandapi` brings httpx, pydantic, tenacity, typing-extensions, what they need, and no more."""
+    brought: set[str] = set()
+    due = {"httpx", "pydantic", "tenacity", "typing-extensions"}
+    while due:
+        brought |= due
+        due = distributions(line for package in due for line in requires(package) or ()) - brought
+    assert distributions(PROJECT["dependencies"]) <= brought
+
+
+HOMES = packages_distributions()
+
+
+def imported(module: Path) -> set[str]:
+    """The distributions whose modules a file imports, at its top or where it needs them."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(module.read_text(encoding="utf-8"))):
+        match node:
+            case ast.Import(names=each):
+                names.update(alias.name for alias in each)
+            case ast.ImportFrom(module=str(package), level=0):
+                names.add(package)
+    top = {name.partition(".")[0] for name in names} - sys.stdlib_module_names - {"firsthandapi"}
+    return distributions(HOMES.get(name, [name])[0] for name in top)
+
+
+EXTRAS = {
+    "cli": ["cli"],
+    "datasets": ["pandas", "huggingface", "remote"],
+    "mcp": ["mcp"],
+    "testing": ["testing"],
+}
+
+
+@pytest.mark.parametrize("module", sorted(PACKAGE.rglob("*.py")), ids=lambda path: path.stem)
+def test_what_is_imported_is_declared(module: Path) -> None:
+    """Also where another dependency brings it along, which it may stop doing with any release."""
+    extras = EXTRAS.get(module.relative_to(PACKAGE).parts[0], [])
+    lines = [line for extra in extras for line in PROJECT["optional-dependencies"][extra]]
+    known = distributions(PROJECT["dependencies"] + lines)
+    # pytest loads the plugin, so pytest is there.
+    assert imported(module) - known <= ({"pytest"} if module.stem == "pytest_plugin" else set())
 
 
 def test_the_version_stands_in_one_place() -> None:

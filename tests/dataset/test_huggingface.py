@@ -23,7 +23,7 @@ from firsthandapi.testing import MockServer
 from .support import JOB
 
 pytestmark = pytest.mark.skipif(
-    importlib.util.find_spec("datasets") is None, reason="datasets is not installed (requirements-dev.txt)"
+    importlib.util.find_spec("datasets") is None, reason="datasets is not installed (make test)"
 )
 
 FORMATS = {

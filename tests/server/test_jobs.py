@@ -495,6 +495,7 @@ def test_long_poll_of_a_terminal_job(by_hand: Caller) -> None:
     assert by_hand("GET", "/v1/jobs/job_nobody", Prefer="wait=60").status == 404
 
 
+@pytest.mark.slow
 def test_ten_thousand_files(server: MockServer) -> None:
     """A job of the largest size completes, and its pages hold every file once."""
     api = Caller(server, server.test_api_key)

@@ -27,7 +27,7 @@ from firsthandapi.testing import MockServer, WebhookDelivery
 from firsthandapi.types import WebhookEndpoint
 from firsthandapi.webhooks import sign
 
-WEBHOOKS = Path(__file__).resolve().parent.parent / "examples" / "webhooks"
+WEBHOOKS = Path(__file__).resolve().parents[2] / "examples" / "webhooks"
 PATH = "/webhooks/firsthand"
 JOB_COMPLETED = '{"id":"%s","object":"event","type":"job.completed","data":{"job_id":"job_%s"}}'
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 NOTEBOOK = ROOT / "examples" / "notebook.ipynb"
 
 # In a process of its own: Jupyter has loops, sockets and warnings of its own. Twice, since readers restart the
@@ -34,7 +34,7 @@ nbformat.write(notebook, sys.argv[3])
 def outputs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """The outputs of each cell that has any, by the cell's id."""
     if importlib.util.find_spec("nbclient") is None or importlib.util.find_spec("ipykernel") is None:
-        pytest.skip("nbclient and ipykernel are not installed (requirements-dev.txt)")
+        pytest.skip("nbclient and ipykernel are not installed (make test)")
     folder = tmp_path_factory.mktemp("notebook")
     done = folder / "done.ipynb"
     environment = {

@@ -22,7 +22,7 @@ from firsthandapi._sync.resources import webhooks
 from firsthandapi.testing import Fault
 from firsthandapi.types import Params
 
-DOCS = Path(__file__).resolve().parent.parent / "docs"
+DOCS = Path(__file__).resolve().parents[2] / "docs"
 # What mkdocstrings shows: the object's path, and the options below it.
 SHOWN = {
     path: options

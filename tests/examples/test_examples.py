@@ -20,7 +20,7 @@ from firsthandapi import Dataset
 from firsthandapi.testing import MockServer
 from firsthandapi.types import Job
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = ROOT / "examples"
 
 

@@ -15,7 +15,7 @@ from firsthandapi._core.manifest import COLUMNS
 from firsthandapi.testing import Faults
 from firsthandapi.types.enums import EventType, Scope
 
-GUIDES = Path(__file__).resolve().parent.parent / "docs" / "guides"
+GUIDES = Path(__file__).resolve().parents[2] / "docs" / "guides"
 
 TABLES = {
     "errors": [name for name in errors.__all__ if name != "FirstHandError"],

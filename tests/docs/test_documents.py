@@ -17,8 +17,11 @@ from snippets import Page, read_pages
 from firsthandapi import FirstHandClient
 from firsthandapi.testing import MockServer
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 PAGES = [page for page in read_pages() if page.programs or page.commands]
+# With the plugins that the pages use: to load all those of this environment takes seconds.
+PYTEST = ["-m", "pytest", "-q", "-p", "no:cacheprovider", "--disable-plugin-autoload", "-p", "anyio"]
+PYTEST += ["-p", "firsthandapi.testing.pytest_plugin"]
 # They run until Ctrl-C, so only their options are looked at.
 ENDLESS = ("mock-server", "webhooks listen", "mcp")
 
@@ -50,7 +53,7 @@ def test_each_page_works_as_it_stands(page: Page, tmp_path: Path) -> None:
             folder.mkdir(exist_ok=True)
             (folder / program.name).write_text(program.source, encoding="utf-8")
             if program.name.startswith("test_"):
-                output = run(["-m", "pytest", "-q", "-p", "no:cacheprovider", program.name], server, folder)
+                output = run([*PYTEST, program.name], server, folder)
                 assert re.search(r"\d passed", output)
             else:
                 run([program.name], server, folder)

@@ -1,0 +1,121 @@
+"""What a contributor and a release find at the root: workflows, pins, requirements."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+import firsthandapi
+
+ROOT = Path(__file__).resolve().parent.parent
+WORKFLOWS = {
+    path.stem: yaml.safe_load(path.read_text(encoding="utf-8"))
+    for path in sorted((ROOT / ".github" / "workflows").glob("*.yml"))
+}
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+GATE = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+COMPARE = "Compare the tag with the version"
+
+needs_bash = pytest.mark.skipif(
+    sys.platform == "win32" or shutil.which("bash") is None, reason="the workflows are for bash"
+)
+
+
+def steps(workflow: str) -> list[dict[str, Any]]:
+    return [step for job in WORKFLOWS[workflow]["jobs"].values() for step in job["steps"]]
+
+
+@pytest.mark.parametrize("workflow", WORKFLOWS)
+def test_each_step_of_a_workflow_runs_in_the_gate(workflow: str) -> None:
+    """What GitHub runs is a make target that the gate runs too, or has a test of its own."""
+    ran = [step["run"] for step in steps(workflow) if "run" in step and step.get("name") != COMPARE]
+    assert ran
+    for command in ran:
+        assert re.fullmatch(r"make [a-z-]+", command)
+        # Coverage runs the tests by their own target.
+        assert re.search(rf"^ *(timeout \d+ )?{command}\b", GATE, re.MULTILINE) or command == "make test"
+
+
+@needs_bash
+@pytest.mark.parametrize(("tag", "code"), [("v{}", 0), ("v{}.1", 1), ("v9{}", 1), ("main", 1)])
+def test_a_release_has_the_version_that_its_tag_says(tag: str, code: int) -> None:
+    """A tag that differs from _version.py stops the release before anything is built."""
+    (step,) = (step for step in steps("release") if step.get("name") == COMPARE)
+    done = subprocess.run(
+        ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", step["run"]],
+        cwd=ROOT,
+        env={**os.environ, "GITHUB_REF_NAME": tag.format(firsthandapi.__version__)},
+        capture_output=True,
+        timeout=30,
+    )
+    assert done.returncode == code
+
+
+@pytest.mark.parametrize("workflow", WORKFLOWS)
+def test_a_workflow_may_do_what_it_must_and_no_more(workflow: str) -> None:
+    """Read-only, bounded in time, no token kept; actions are pinned to commits, and only publishing has an identity."""
+    loaded = WORKFLOWS[workflow]
+    assert loaded["permissions"] == {"contents": "read"}
+    for name, job in loaded["jobs"].items():
+        assert 1 <= job["timeout-minutes"] <= 90
+        assert job.get("permissions", {}) == ({"id-token": "write"} if name == "publish" else {})
+    text = (ROOT / ".github" / "workflows" / f"{workflow}.yml").read_text(encoding="utf-8")
+    assert "secrets." not in text
+    used = re.findall(r"uses: (.*)", text)
+    assert used
+    assert [each for each in used if not re.fullmatch(r"[\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", each)] == []
+
+
+def test_a_release_is_attested_and_approved() -> None:
+    """Trusted publishing with attestations, of what the build job made, in an environment that people guard."""
+    build, publish = WORKFLOWS["release"]["jobs"].values()
+    assert (publish["needs"], publish["environment"]) == ("build", "release")
+    assert publish["steps"][-1]["with"] == {"attestations": True}
+    assert [step["uses"].partition("@")[0] for step in publish["steps"]] == [
+        "actions/download-artifact",
+        "pypa/gh-action-pypi-publish",
+    ]
+    assert build["steps"][-1]["with"]["path"] == publish["steps"][0]["with"]["path"] == "dist"
+
+
+def test_each_promised_python_is_tested() -> None:
+    """On every system: the oldest that the package asks for, and all that its classifiers name."""
+    matrix = WORKFLOWS["test"]["jobs"]["test"]["strategy"]["matrix"]
+    named = re.findall(r"Python :: (3\.\d+)", "\n".join(PROJECT["project"]["classifiers"]))
+    assert set(named) <= set(matrix["python"])
+    assert PROJECT["project"]["requires-python"] == f">={matrix['python'][0]}" == f">={named[0]}"
+    assert matrix["system"] == ["ubuntu-latest", "macos-latest", "windows-latest"]
+    assert f"in {' '.join(matrix['python'])};" in GATE
+
+
+def test_ruff_is_the_same_in_a_commit_and_in_the_gate() -> None:
+    """Two versions format differently, and then neither is content."""
+    hooks = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8"))
+    (repository,) = hooks["repos"]
+    pinned = re.search(r"^ruff==(\S+)$", (ROOT / "constraints.txt").read_text(encoding="utf-8"), re.MULTILINE)
+    assert pinned
+    assert repository["rev"] == f"v{pinned[1]}"
+
+
+def test_each_requirement_of_a_group_is_pinned() -> None:
+    """What the gate installs is what it was last green with."""
+    pins = (ROOT / "constraints.txt").read_text(encoding="utf-8")
+    pinned = {line.partition("==")[0].lower().replace("_", "-") for line in pins.splitlines()}
+    groups = PROJECT["dependency-groups"]
+    assert list(groups) == ["client", "test", "dev", "docs"]
+    wanted = {
+        line.partition("[")[0].lower().replace("_", "-")
+        for group in groups.values()
+        for line in group
+        if isinstance(line, str)
+    }
+    assert wanted - pinned == set()
