@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import hashlib
 import json
 import os
 import sys
@@ -25,7 +27,7 @@ from firsthandapi.datasets._lock import NAME, FolderLock
 from firsthandapi.errors import ConfigurationError, DownloadError, FirstHandError, InvalidArgumentError
 from firsthandapi.testing import MockServer
 
-from .support import JOB, api, downloads, server_with_job
+from .support import JOB, api, completed_job, downloads, server_with_job
 
 posix_only = pytest.mark.skipif(sys.platform == "win32", reason="links and pipes as POSIX has them")
 FILES = 120
@@ -176,13 +178,70 @@ def test_a_lock_that_is_a_link_is_refused(client: FirstHandClient, tmp_path: Pat
 def test_a_file_that_is_a_link_is_not_there(
     dataset: Dataset, client: FirstHandClient, tmp_path: Path
 ) -> None:
-    """Even to the right bytes: it is missing, and repair puts a file in its place."""
+    """Even to the right bytes: a folder with it is not opened. One that is open misses the file, and repair puts one in
+    its place."""
     path = dataset.path_of(dataset.records[0])
     path.rename(tmp_path / "outside")
     path.symlink_to(tmp_path / "outside")
+    with pytest.raises(ConfigurationError, match=f"{path.name} is a link"):
+        Dataset.open(dataset.path)
     assert dataset.verify().missing == (dataset.records[0].file_name,)
     assert dataset.repair(client)
     assert not path.is_symlink()
+
+
+@posix_only
+@pytest.mark.parametrize("made", ["link", "pipe"])
+def test_what_takes_a_file_s_place_is_not_followed(dataset: Dataset, tmp_path: Path, made: str) -> None:
+    """Between the look at a file and its opening, another program may put a link there, or a pipe."""
+    path = dataset.path_of(dataset.records[0])
+    path.rename(tmp_path / "outside")
+    path.symlink_to(tmp_path / "outside") if made == "link" else os.mkfifo(path)
+    with pytest.raises(ConfigurationError) if made == "link" else contextlib.nullcontext():
+        assert _disk.digest(path)[0] == 0
+    assert not _disk.begin_of(path, 9)
+
+
+@posix_only
+def test_an_endless_text_is_not_read(dataset: Dataset) -> None:
+    """A stranger's file may have any size; these take no room on the disk, and would fill the memory."""
+    for name, says in (("job.json", "larger than 16 MiB"), (MANIFEST, "larger than 512 MiB")):
+        before = (dataset.path / name).read_bytes()
+        os.truncate(dataset.path / name, 8 << 30)
+        with pytest.raises(ConfigurationError, match=f"{name} cannot be read: it is {says}"):
+            Dataset.open(dataset.path)
+        (dataset.path / name).write_bytes(before)
+
+
+def test_a_folder_of_countless_names_is_refused(dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They would fill the memory, and take hours to name; opening the folder does not list them."""
+    monkeypatch.setattr("firsthandapi.datasets._local.MOST_NAMES", FILES - 1)
+    with pytest.raises(ConfigurationError, match="contains more than 119 files"):
+        Dataset.open(dataset.path).verify()
+
+
+def test_ids_that_are_one_name_on_other_disks_get_two(tmp_path: Path) -> None:
+    """By the case of their letters, or as a device of Windows. The folder can be read again, on any system."""
+    with MockServer(speed=0, workers=False) as server, server.client() as client:
+        job_id = completed_job(server, 3)
+        page = client.files.list(job_id)
+        names = dict(zip(("file_A", "file_a", "CON"), page.data, strict=True))
+        folder = Folder(tmp_path / "signs")
+        assert folder.lock()
+        files = [file.model_copy(update={"id": name}) for name, file in names.items()]
+        wanted, _ = folder.plan(files, mixed=False, job_id=job_id)
+        for one, file in zip(wanted, files, strict=True):
+            one.target.write_bytes(b"x")
+            folder.add(
+                file, size_bytes=1, sha256=hashlib.sha256(b"x").hexdigest(), mixed=False, job_id=job_id
+            )
+        folder.close()
+    opened = Dataset.open(tmp_path / "signs")
+    assert [record.file_id for record in opened] == [*names]
+    assert len({record.file_name.lower() for record in opened}) == 3
+    assert opened.records[0].file_name == "data/file_A.jpg"
+    assert "con." not in opened.records[2].file_name.lower()
+    assert opened.verify()
 
 
 @pytest.mark.parametrize(
@@ -408,7 +467,7 @@ def test_what_a_stranger_wrote_stays_text_in_the_repr(dataset: Dataset) -> None:
     (dataset.path / JOB_FILE).write_text(json.dumps(job_file))
     shown = repr(Dataset.open(dataset.path))
     assert shown.isprintable()
-    assert "\\x1b[2J" in shown
+    assert "\\u001b[2J" in shown
     assert "0" * 32 not in shown
 
 
@@ -574,7 +633,7 @@ def test_every_failure_of_the_disk_is_ours(tmp_path: Path, monkeypatch: pytest.M
     with pytest.raises(ConfigurationError, match="cannot be read"):
         _disk.digest(tmp_path / "missing")
     with pytest.raises(ConfigurationError, match="cannot be read"):
-        _disk.read(path / "below")
+        _disk.read(path / "below", 9)
     with pytest.raises(ConfigurationError, match="cannot be written"):
         _disk.Appender(tmp_path / "missing").add(b"x\n")
     with pytest.raises(ConfigurationError, match="cannot be written"):
@@ -608,7 +667,7 @@ def test_a_folder_that_cannot_be_listed(dataset: Dataset, monkeypatch: pytest.Mo
     def fail(*_: Any, **__: Any) -> Any:
         raise PermissionError(errno.EACCES, "Permission denied")
 
-    monkeypatch.setattr(Path, "iterdir", fail)
+    monkeypatch.setattr(os, "scandir", fail)
     with pytest.raises(ConfigurationError, match="cannot be read"):
         dataset.verify()
 

@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from firsthandapi._core import manifest
 from firsthandapi._core.annotations import unified
 from firsthandapi._core.decode import decode
 from firsthandapi._core.job_file import JobFile, check_same_request, next_step, parse_job_file
@@ -51,7 +52,8 @@ def file(**fields: Any) -> File:
 
 
 def row_of(**fields: Any) -> Record:
-    return record_of(file(**fields), size_bytes=3, sha256=SHA, job_id="job_1")
+    described = file(**fields)
+    return record_of(described, f"{described.id}.jpg", size_bytes=3, sha256=SHA, job_id="job_1")
 
 
 # ── Layout ───────────────────────────────────────────────────────────────────────────────────────────────
@@ -158,6 +160,7 @@ def test_a_record_can_be_a_key() -> None:
     [
         ({"file_name": "data/file_2.jpg"}, "file_id file_1"),
         ({"file_id": "file_2"}, "file_name data/file_1.jpg"),
+        ({"file_id": "file_2", "file_name": "data/FILE_1.jpg"}, "file_name data/FILE_1.jpg"),
     ],
 )
 def test_a_file_has_one_row(second: dict[str, str], named: str) -> None:
@@ -175,6 +178,27 @@ def test_of_several_rows_of_one_file_the_last_counts() -> None:
         ("file_1", 2),
         ("file_2", None),
     ]
+
+
+@pytest.mark.parametrize("end", [b"", b"\n"])
+def test_a_row_has_an_end(monkeypatch: pytest.MonkeyPatch, end: bytes) -> None:
+    """A stranger's may be made to fill the memory: it is not read, and none like it is written."""
+    long = row_of(annotations={"type": "image", "text_extraction": "x" * 3_000})
+    line = manifest_line(long).rstrip(b"\n")
+    monkeypatch.setattr(manifest, "LARGEST_ROW", len(line) + 1)
+    assert parse_manifest(line + end) == [long]
+    monkeypatch.setattr(manifest, "LARGEST_ROW", len(line) - 1)
+    with pytest.raises(ConfigurationError, match="line 1: longer than"):
+        parse_manifest(line + end)
+    assert parse_manifest(manifest_line(long)) == [replace(long, annotations=None, annotations_json=None)]
+
+
+def test_rows_have_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And so have all together."""
+    monkeypatch.setattr(manifest, "MOST_ROWS", 1)
+    assert len(parse_manifest(lines(ROW))) == 1
+    with pytest.raises(ConfigurationError, match="line 2: more than 1 rows"):
+        parse_manifest(lines(ROW, {**ROW, "file_id": "file_2", "file_name": "data/file_2.jpg"}))
 
 
 def test_columns_of_the_user_s_own_are_kept() -> None:
@@ -298,7 +322,7 @@ def test_a_whole_last_line_needs_no_break() -> None:
         "/etc/passwd", "../x.jpg", "data/../x.jpg", "data/../../x.jpg", "data//x.jpg", "data/", "data/.x.jpg",
         "x.jpg", "data/a/b.jpg", "data\\x.jpg", "data/x\0.jpg", "data/x.jpg\n", "data/x", "C:\\x.jpg", "data/x:y.jpg",
         "DATA/x.jpg", "data/é.jpg", "data/x.jpg/", "data/-x.jpg", " data/x.jpg", "data/" + "x" * 129 + ".jpg", None, 5,
-        ["data/x.jpg"],
+        ["data/x.jpg"], "data/CON.jpg", "data/nul.bin", "data/Com1.png",
     ],
 )  # fmt: skip
 def test_a_name_outside_data_is_refused(name: Any) -> None:

@@ -24,6 +24,7 @@ from firsthandapi._core.manifest import COLUMNS, MANIFEST, Record, manifest_line
 from firsthandapi._notebook import gallery
 from firsthandapi._notebook.cards import LARGEST_CLIP, LARGEST_ORIGINAL, MOST_CARDS, MOST_IN_CELL
 from firsthandapi._notebook.thumbnail import SIDE, pillow, thumbnail
+from firsthandapi.datasets import _disk
 from firsthandapi.testing import MockServer
 from markup import check_harmless
 
@@ -204,7 +205,7 @@ def test_a_file_that_cannot_be_read_is_a_card_too(tmp_path: Path, monkeypatch: p
     def broken(*_: Any, **__: Any) -> Any:
         raise PermissionError(13, "denied", str(tmp_path))
 
-    monkeypatch.setattr(Path, "open", broken)
+    monkeypatch.setattr(_disk, "_open", broken)
     assert media_in(shown(dataset)) == ["the file cannot be read"]
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+
 from .request import check_id
 
 EXTENSIONS = {
@@ -17,11 +19,32 @@ EXTENSIONS = {
 }
 
 
-def file_name_on_disk(file_id: str, content_type: str | None) -> str:
+# Names of devices on Windows, whatever their extension.
+_RESERVED = frozenset(
+    {"con", "prn", "aux", "nul", *(f"{port}{number}" for port in ("com", "lpt") for number in range(10))}
+)
+
+
+def file_name_on_disk(file_id: str, content_type: str | None, *, plain: bool = True) -> str:
     """`file_01JP….jpg`; `bin` for a type that this version does not know.
+
+    An id that is reserved on some system gives a name made from its hash, and so does any if not `plain`.
 
     Raises:
         InvalidArgumentError: the id has characters that no id has.
     """
     kind = (content_type or "").partition(";")[0].strip().lower()
-    return f"{check_id(file_id, 'file.id')}.{EXTENSIONS.get(kind, 'bin')}"
+    name = check_id(file_id, "file.id")
+    if not plain or is_reserved(name):
+        name = f"file-{hashlib.sha256(name.encode()).hexdigest()[:32]}"
+    return f"{name}.{EXTENSIONS.get(kind, 'bin')}"
+
+
+def is_reserved(stem: str) -> bool:
+    """Whether a name without its extension is that of a device on some system."""
+    return stem.lower() in _RESERVED
+
+
+def disk_key(name: str) -> str:
+    """What a disk that ignores the case of letters knows `name` by."""
+    return name.lower()

@@ -13,6 +13,9 @@ from .idempotency import check_key
 from .request import check_id
 
 JOB_FILE = "job.json"
+# Of one that comes from a stranger. A job is a few kilobytes, of which only the metadata have no bound; in memory, JSON
+# takes up to 25 times its length.
+LARGEST_JOB_FILE = 16 * 1024 * 1024
 
 # Within this time the service surely still knows an idempotency key (it keeps them for 24 hours).
 KEY_LIFETIME = 23 * 3600.0

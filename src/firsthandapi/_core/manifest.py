@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from typing import Any, cast
 
@@ -14,12 +14,20 @@ from firsthandapi._masking import mask_secrets
 from firsthandapi.errors import ConfigurationError, InvalidArgumentError
 
 from .annotations import SHAPES, WHOLE, fit, unified
-from .files import file_name_on_disk
+from .files import disk_key, is_reserved
 from .kinds import Kind, kind_of
 from .request import check_id
 
 MANIFEST = "metadata.jsonl"
 DATA = "data"
+
+# Of a folder that comes from a stranger. A job has at most 10,000 files; a row is a kilobyte or two, and fifty where an
+# hour is transcribed. In memory, rows take about as much again, and small ones up to eight times their length.
+LARGEST_MANIFEST = 512 * 1024 * 1024
+LARGEST_ROW = 4 * 1024 * 1024
+MOST_ROWS = 1_000_000
+# In a folder of files: as many as there may be rows, and as many again.
+MOST_NAMES = 2 * MOST_ROWS
 
 _SAFE_NAME = re.compile(r"data/[A-Za-z0-9][A-Za-z0-9_\-]{0,127}\.[a-z0-9]{1,5}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -113,12 +121,12 @@ def column_types(kind: Kind) -> dict[str, Any]:
     return {column: known.get(column, str) for column in COLUMNS}
 
 
-def record_of(file: Any, *, size_bytes: int, sha256: str, job_id: str) -> Record:
-    """The row for a file that was fetched and verified. No URL, no secret goes into it."""
+def record_of(file: Any, name: str, *, size_bytes: int, sha256: str, job_id: str) -> Record:
+    """The row for a file that was downloaded as `name`, and verified. No URL, no secret goes into it."""
     # What the service left out is not what it sent as null.
     raw = None if file.annotations is None else file.annotations.model_dump(mode="json", exclude_unset=True)
     return Record(
-        file_name=f"{DATA}/{file_name_on_disk(file.id, file.content_type)}",
+        file_name=f"{DATA}/{name}",
         file_id=file.id,
         job_id=file.job_id or job_id,
         submission_id=file.submission_id,
@@ -146,7 +154,11 @@ def manifest_line(record: Record) -> bytes:
     """The row as one line of the manifest."""
     text = json.dumps({**vars(record), **record.extra}, ensure_ascii=False, separators=(",", ":"))
     # A lone surrogate has no UTF-8 form; one odd name must not cost the row.
-    return text.encode("utf-8", "replace") + b"\n"
+    line = text.encode("utf-8", "replace") + b"\n"
+    if len(line) > LARGEST_ROW and record.annotations_json is not None:
+        # What is not read again must not be written: one odd file would cost the folder.
+        line = manifest_line(in_place_of(replace(record, annotations=None, annotations_json=None), record))
+    return line
 
 
 def parse_manifest(content: bytes) -> list[Record]:
@@ -161,25 +173,38 @@ def parse_manifest(content: bytes) -> list[Record]:
     """
     records: dict[str, Record] = {}
     first_seen: dict[str, int] = {}
-    *lines, last = content.split(b"\n")
-    if _is_json(last):
-        lines.append(last)
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(_lines(content), 1):
+        if len(line) > LARGEST_ROW:
+            raise ConfigurationError(f"{MANIFEST}, line {number}: longer than {LARGEST_ROW >> 20} MiB")
         if not line.strip():
             continue
+        if len(records) == MOST_ROWS:
+            raise ConfigurationError(f"{MANIFEST}, line {number}: more than {MOST_ROWS:,} rows")
         record = _parse_row(line, number)
         known = records.get(record.file_id)
         if known is None or known.file_name != record.file_name:
             # An id has no slash, so it is never taken for a name.
-            for column in ("file_id", "file_name"):
-                value: str = getattr(record, column)
-                if (first := first_seen.setdefault(value, number)) != number:
+            for column, value in (("file_id", record.file_id), ("file_name", record.file_name)):
+                # Names that differ only in case are one file on many disks.
+                key = value if column == "file_id" else disk_key(value)
+                if (first := first_seen.setdefault(key, number)) != number:
                     raise ConfigurationError(
                         f"{MANIFEST}, line {number}: {column} {value} is already on line {first}; "
                         "remove one of the two lines"
                     )
         records[record.file_id] = record
     return list(records.values())
+
+
+def _lines(content: bytes) -> Iterator[bytes]:
+    """Line by line, so that not all of them are in memory twice."""
+    start = 0
+    while (end := content.find(b"\n", start)) != -1:
+        yield content[start:end]
+        start = end + 1
+    last = content[start:]
+    if len(last) > LARGEST_ROW or _is_json(last):
+        yield last
 
 
 def _is_json(line: bytes) -> bool:
@@ -200,9 +225,14 @@ def _parse_row(line: bytes, number: int) -> Record:
         raise ConfigurationError(f"{where}: not a JSON object")
     row = cast("dict[str, Any]", loaded)
     name = row.get("file_name")
-    if not isinstance(name, str) or not _SAFE_NAME.fullmatch(name):
+    if (
+        not isinstance(name, str)
+        or not _SAFE_NAME.fullmatch(name)
+        or is_reserved(name[len(DATA) + 1 :].partition(".")[0])
+    ):
         raise ConfigurationError(
-            f"{where}: file_name must be data/ and a plain name; this folder was tampered with"
+            f"{where}: file_name must be data/ and a plain name, and none that a system reserves; do not use this "
+            "folder: another program changed it"
         )
     try:
         check_id(cast("Any", row.get("file_id")), "file_id")

@@ -98,7 +98,10 @@ def count_of(number: int, word: str = "file") -> str:
 
 
 def _dollars(cents: int | None) -> str | None:
-    return None if cents is None else f"${cents / 100:,.2f}"
+    # In whole numbers: no float holds what a service may send.
+    return (
+        None if cents is None else f"{'-' if cents < 0 else ''}${abs(cents) // 100:,}.{abs(cents) % 100:02}"
+    )
 
 
 def _time(moment: datetime | None) -> str | None:

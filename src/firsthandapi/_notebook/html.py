@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import html
-import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 
 from firsthandapi._masking import mask_secrets
+from firsthandapi._visible import visible
 
 MOST_ROWS = 100
 _MOST_COLUMNS = 7
-_JOINERS = "\u200c\u200d"  # Persian and emoji need them, and they reorder nothing
-# Controls, marks that turn the direction of what follows, lone surrogates, private and unassigned characters.
-_UNSHOWN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn"})
 
 # No colour of its own: text and lines take the notebook's, light or dark. A class on the outermost element
 # tells MathJax, which notebooks run over every output, that a dollar sign is one.
@@ -49,18 +46,14 @@ white-space:normal;border-bottom:1px solid rgba(127,127,127,.35)}
 
 
 def text(value: object, most: int = 200) -> str:
-    """`value` as the text of an element or of a quoted attribute: masked, cut, escaped."""
+    """`value` as the text of an element or of a quoted attribute: masked, cut, visible, escaped."""
     whole = str(value)
     # Far more than is shown, so that no secret is cut before it is known as one.
     start = whole[: most * 8 + 1000]
     start = mask_secrets(start, cut=len(start) < len(whole))
     words = " ".join(start.split())
     shown = words if len(words) <= most else words[: most - 1] + "…"
-    return html.escape("".join("\ufffd" if _is_unshown(letter) else letter for letter in shown))
-
-
-def _is_unshown(letter: str) -> bool:
-    return unicodedata.category(letter) in _UNSHOWN and letter not in _JOINERS
+    return html.escape(visible(shown))
 
 
 def cell(*parts: str) -> str:

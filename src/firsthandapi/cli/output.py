@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Annotated, Any, TextIO, TypeVar, cast
 
 import typer
 
+from firsthandapi._visible import is_hidden, visible
+
 if TYPE_CHECKING:
     from firsthandapi import FirstHandClient, Page
     from firsthandapi.types import Model
@@ -28,13 +30,10 @@ AsJson = Annotated[
 ]
 # Terminals and CI logs are kept and shared, so a signed URL is printed only when it is asked for.
 _SIGNED = {"download_url", "file_url"}
+_SPACES = re.compile("[\t\n\r]")
+_ODD = re.compile(r"[^\n -~]")
 # Columns: less than this for a text is worse than a line of its own.
 _NARROWEST = 20
-# Much of what is printed was written by strangers, and a terminal obeys these: C0 and C1 controls move the
-# cursor and write to the clipboard, bidirectional ones show text in another order. Joiners make emoji.
-_OBEYED = re.compile(
-    "[\x00-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]"
-)
 
 
 def client() -> FirstHandClient:
@@ -46,11 +45,7 @@ def client() -> FirstHandClient:
 
 def printable(value: object) -> str:
     """Text that a terminal shows and does not obey, on one line."""
-    return _OBEYED.sub(lambda m: " " if m[0] in "\t\n\r" else _escape(m), str(value))
-
-
-def _escape(match: re.Match[str]) -> str:
-    return f"\\u{ord(match[0]):04x}"
+    return visible(_SPACES.sub(" ", str(value)))
 
 
 def json_text(value: Any, *, indent: int | None = 2) -> str:
@@ -59,7 +54,7 @@ def json_text(value: Any, *, indent: int | None = 2) -> str:
     ascii_only = (sys.stdout.encoding or "").lower().replace("-", "") != "utf8"
     text = json.dumps(value, indent=indent, ensure_ascii=ascii_only)
     # Line breaks left over are those of `indent`: json.dumps escapes the ones inside strings.
-    return "\n".join(_OBEYED.sub(_escape, line) for line in text.split("\n"))
+    return _ODD.sub(lambda match: json.dumps(match[0])[1:-1] if is_hidden(match[0]) else match[0], text)
 
 
 def print_json(value: Any) -> None:
@@ -197,7 +192,8 @@ def first(page: Page[T], limit: int) -> list[T]:
 def dollars(cents: int | None) -> str | None:
     if cents is None:
         return None
-    return f"{'-' if cents < 0 else ''}${abs(cents) / 100:,.2f}"
+    # In whole numbers: no float holds what a service may send.
+    return f"{'-' if cents < 0 else ''}${abs(cents) // 100:,}.{abs(cents) % 100:02}"
 
 
 def stars(rating: int | None) -> str:

@@ -15,9 +15,11 @@ from shutil import rmtree
 from tempfile import mkdtemp
 from typing import Any, Final, cast
 
+from firsthandapi._core.job_file import LARGEST_JOB_FILE
 from firsthandapi._masking import mask_secrets
 from firsthandapi.errors import ConfigurationError, DownloadError, FirstHandError, InvalidArgumentError
 
+from ._disk import too_large
 from ._lock import FolderLock
 
 # A larger file goes up in parts of this many bytes. Stores take at least 5 MiB, and at most 10,000 parts.
@@ -81,6 +83,9 @@ class Bucket:
     def refuse_link(self, folder: Path) -> None:
         pass
 
+    def refuse_links_in(self, folder: Path) -> None:
+        pass
+
     def exists(self, path: Path) -> bool:
         return self.size_of(path) is not None
 
@@ -92,12 +97,20 @@ class Bucket:
                 return None
             return int(about["size"]) if about["type"] == "file" else None
 
-    def read(self, path: Path) -> bytes | None:
+    def read(self, path: Path, most: int = LARGEST_JOB_FILE) -> bytes | None:
         with self._telling(path, "read"):
             try:
-                return bytes(self._files.cat_file(_key(path)))
+                # A byte more tells whether there is more. The whole object is never asked for: it may have any size.
+                content = bytes(self._files.cat_file(_key(path), start=0, end=most + 1))
             except FileNotFoundError:
                 return None
+            except Exception:
+                if self.size_of(path) == 0:  # stores refuse a range of nothing
+                    return b""
+                raise
+        if len(content) > most:
+            raise too_large(path, most)
+        return content
 
     def begin_of(self, path: Path, most: int) -> bytes | None:
         with contextlib.suppress(Exception):
@@ -127,8 +140,8 @@ class Bucket:
         names.pop(folder.name, None)
         return {folder / name: e["size"] if e["type"] == "file" else None for name, e in names.items()}
 
-    def names(self, folder: Path) -> list[Path]:
-        return sorted(self.sizes_in(folder), key=str)
+    def names(self, folder: Path) -> list[str]:
+        return sorted(path.name for path in self.sizes_in(folder))
 
     def create(self, path: Path, content: bytes) -> None:
         with self._telling(path, "written"):

@@ -15,6 +15,7 @@ from firsthandapi._core.manifest import COLUMNS, Record
 from firsthandapi._core.reports import Progress, Verification
 from firsthandapi._display import Displayed
 from firsthandapi._masking import Secret, mask_secrets
+from firsthandapi._visible import visible
 from firsthandapi.errors import ConfigurationError, InvalidArgumentError
 
 from ._folder import Manifest, manifests_of, read_job_file
@@ -47,7 +48,7 @@ class Dataset(Displayed):
         self._store = store
         self.job = job
         self._manifests = manifests
-        self._paths = {_key(record): m.file(record) for m in manifests for record in m.records.values()}
+        self._manifest_of = {_key(record): m for m in manifests for record in m.records.values()}
         self.records: list[Record] = [record for m in manifests for record in m.records.values()]
 
     @classmethod
@@ -61,11 +62,18 @@ class Dataset(Displayed):
             The dataset; no file is read yet.
 
         Raises:
-            ConfigurationError: there is no dataset, a row names a file outside the folder or one of another row, or
-                an extra is missing.
+            ConfigurationError: there is no dataset, a row names a file outside the folder or one of another row, a
+                file is a link, the manifest or job.json is larger than any that this package writes, or an extra
+                is missing.
             InvalidArgumentError: `path` is neither a path nor the URL of a bucket.
         """
-        store = store_at(path, "path")
+        dataset = cls._read(store_at(path, "path"))
+        for manifest in dataset._manifests:
+            manifest.refuse_links()
+        return dataset
+
+    @classmethod
+    def _read(cls, store: Store) -> Dataset:
         job_file = read_job_file(store)
         job = None if job_file is None or job_file.job is None else _job(job_file.job)
         manifests = [manifest for manifest in _manifests_in(store, job) if manifest.read()]
@@ -78,7 +86,7 @@ class Dataset(Displayed):
     @classmethod
     def _of(cls, folder: Folder) -> Dataset:
         """What a run has written. In a bucket another run may have written over its rows, and will add them again."""
-        dataset = cls.open(folder.path)
+        dataset = cls._read(store_at(folder.path, "path"))
         if len(dataset) < sum(len(manifest.records) for manifest in folder.manifests):
             dataset = cls(dataset._store, dataset.job, folder.manifests)
         return dataset
@@ -96,7 +104,7 @@ class Dataset(Displayed):
             InvalidArgumentError: it is a row of another dataset.
         """
         try:
-            return self._paths[_key(record)]
+            return self._manifest_of[_key(record)].file(record)
         except KeyError:
             raise InvalidArgumentError(
                 f"record must be a row of this dataset, {self._name}", field="record"
@@ -113,9 +121,7 @@ class Dataset(Displayed):
 
     def _described(self, name: str) -> str:
         state = "no job" if self.job is None else f"{self.job.id} {mask_secrets(self.job.status)}"
-        # What a stranger wrote must not move the cursor.
-        state = state if state.isprintable() else repr(state)
-        return f"<Dataset [{name!r}, {len(self)} files, {state}]>"
+        return f"<Dataset [{name!r}, {len(self)} files, {visible(state)}]>"
 
     @property
     def _name(self) -> str:
@@ -150,11 +156,11 @@ class Dataset(Displayed):
                 for path, state in zip(paths, pool.map(self._state_of, paths, records), strict=True):
                     if state != "ok":
                         (missing if state == "missing" else mismatched).append(self._name_of(path))
-            known = set(paths)
+            known = {path.name for path in paths}
             extra += [
-                self._name_of(path)
-                for path in self._store.names(manifest.data)
-                if path not in known and not _in_the_making(path)
+                self._name_of(manifest.data / name)
+                for name in self._store.names(manifest.data)
+                if name not in known and not _in_the_making(name)
             ]
         approved = (self.job and self.job.files_approved) or 0
         short = max(approved - len(self.records), 0)
@@ -264,12 +270,10 @@ class Dataset(Displayed):
     def _bad(self, state: Verification) -> frozenset[str]:
         """The ids of files that are mismatched or missing."""
         names = {*state.mismatched, *state.missing}
-        return frozenset(
-            file_id for (file_id, _), path in self._paths.items() if self._name_of(path) in names
-        )
+        return frozenset(each.file_id for each in self.records if self._name_of(self.path_of(each)) in names)
 
     def _open_again(self) -> None:
-        self.__dict__.update(Dataset.open(self.path).__dict__)
+        self.__dict__.update(Dataset._read(self._store).__dict__)
 
     def _name_of(self, path: Path) -> str:
         return path.relative_to(self.path).as_posix()
@@ -391,5 +395,5 @@ def _job(raw: dict[str, Any]) -> Job:
         raise ConfigurationError("job.json: the job is not a valid FirstHandAPI job") from None
 
 
-def _in_the_making(path: Path) -> bool:
-    return path.name.startswith(".") and path.name.endswith(".part")
+def _in_the_making(name: str) -> bool:
+    return name.startswith(".") and name.endswith(".part")

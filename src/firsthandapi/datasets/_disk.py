@@ -6,14 +6,17 @@ import contextlib
 import hashlib
 import os
 import stat
+from itertools import islice
 from pathlib import Path
 from secrets import token_hex
+from typing import BinaryIO
 
 from firsthandapi._download.place import sync_directory
 from firsthandapi.errors import ConfigurationError
 
 _BINARY = getattr(os, "O_BINARY", 0)
 _NO_LINK = getattr(os, "O_NOFOLLOW", 0)
+_NO_WAIT = getattr(os, "O_NONBLOCK", 0)
 _CHUNK = 1024 * 1024
 
 
@@ -31,30 +34,87 @@ def size_of(path: Path) -> int | None:
     return status.st_size if stat.S_ISREG(status.st_mode) else None
 
 
-def read(path: Path) -> bytes | None:
+def read(path: Path, most: int) -> bytes | None:
     """A plain file's content, or None if there is nothing of that name.
 
     Raises:
-        ConfigurationError: it is a link, which may lead anywhere, or a device, or cannot be read.
+        ConfigurationError: it is a link, which may lead anywhere, or a device, or has more than `most` bytes, or
+            cannot be read.
     """
     try:
         # Looked at first: opening a pipe would wait for ever.
         if not stat.S_ISREG(path.lstat().st_mode):
             raise ConfigurationError(f"{path} is not a plain file")
-        return path.read_bytes()
+        with _open(path) as file:
+            size = os.fstat(file.fileno()).st_size
+            # A byte more tells whether it has grown since.
+            content = file.read(min(size, most) + 1)
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:
         raise cannot(path, "read", error) from None
+    if max(size, len(content)) > most:
+        raise too_large(path, most)
+    return content
+
+
+def too_large(path: Path, most: int) -> ConfigurationError:
+    """Our word for a file that would fill the memory."""
+    return ConfigurationError(
+        f"{path} cannot be read: it is larger than {most >> 20} MiB, the most that firsthandapi writes; open only "
+        "folders that you trust"
+    )
 
 
 def begin_of(path: Path, most: int) -> bytes | None:
     """The first bytes of a file, `most` at most; None if it cannot be read."""
     try:
-        with path.open("rb") as file:
+        with _open(path) as file:
             return file.read(most)
     except OSError:
         return None
+
+
+def names_in(folder: Path, most: int) -> list[str]:
+    """The names in a folder, in order; none if there is no such folder.
+
+    Raises:
+        ConfigurationError: it has more than `most`, or cannot be read.
+    """
+    try:
+        with os.scandir(folder) as entries:
+            names = sorted(entry.name for entry in islice(entries, most + 1))
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        raise cannot(folder, "read", error) from None
+    if len(names) > most:
+        raise ConfigurationError(f"{folder} cannot be read: it contains more than {most:,} files")
+    return names
+
+
+def refuse_links_in(folder: Path) -> None:
+    """Make sure that no file of a folder is a link. The listing itself tells, so no file is touched.
+
+    Raises:
+        ConfigurationError: one is, or the folder cannot be read.
+    """
+    try:
+        with os.scandir(folder) as entries:
+            link = next((entry.name for entry in entries if entry.is_symlink()), None)
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    except OSError as error:
+        raise cannot(folder, "read", error) from None
+    if link is not None:
+        raise link_refused(folder / link)
+
+
+def link_refused(path: Path) -> ConfigurationError:
+    """Our word for a link in a dataset's folder."""
+    return ConfigurationError(
+        f"{path} is a link, which may lead anywhere; replace it with what it links to, or remove it"
+    )
 
 
 def digest(path: Path) -> tuple[int, str]:
@@ -65,7 +125,7 @@ def digest(path: Path) -> tuple[int, str]:
     """
     sha256, size = hashlib.sha256(), 0
     try:
-        with path.open("rb") as content:
+        with _open(path) as content:
             while chunk := content.read(_CHUNK):
                 sha256.update(chunk)
                 size += len(chunk)
@@ -176,6 +236,11 @@ class Appender:
                 raise cannot(self._path, "written", error) from None
             finally:
                 os.close(fd)
+
+
+def _open(path: Path) -> BinaryIO:
+    # A link that took the place of a file since it was looked at is not followed, nor a pipe waited for.
+    return os.fdopen(os.open(path, os.O_RDONLY | _BINARY | _NO_LINK | _NO_WAIT), "rb")
 
 
 def _part_of(path: Path) -> Path:

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from firsthandapi._core.download import Wanted
-from firsthandapi._core.files import file_name_on_disk
-from firsthandapi._core.job_file import JOB_FILE, JobFile, parse_job_file
+from firsthandapi._core.files import disk_key, file_name_on_disk
+from firsthandapi._core.job_file import JOB_FILE, LARGEST_JOB_FILE, JobFile, parse_job_file
 from firsthandapi._core.kinds import KINDS, folder_of, is_mixed
 from firsthandapi._core.manifest import (
     DATA,
+    LARGEST_MANIFEST,
     MANIFEST,
     Record,
     in_place_of,
@@ -22,7 +23,7 @@ from firsthandapi._core.manifest import (
     parse_manifest,
     record_of,
 )
-from firsthandapi.errors import ConfigurationError
+from firsthandapi.errors import ConfigurationError, InvalidArgumentError
 
 from ._store import store_at
 
@@ -48,6 +49,8 @@ class Manifest:
         self.path = folder / MANIFEST
         self.data = folder / DATA
         self.records: dict[str, Record] = {}
+        # The file that has a name, as any disk tells names apart.
+        self._names: dict[str, str] = {}
         self._end = store.appender(self.path)
         # Rows that wait to be written, where nothing can be appended to; and when that was last done.
         self._waiting = 0
@@ -64,12 +67,21 @@ class Manifest:
         # The folder of the whole dataset is the user's own word, and may be a link.
         for folder in ([self.folder] if self._inside else []) + [self.data]:
             self._store.refuse_link(folder)
-        content = self._store.read(self.path)
+        content = self._store.read(self.path, LARGEST_MANIFEST)
         if content is None:
             return False
         self.records = {record.file_id: record for record in parse_manifest(content)}
+        self._names = {disk_key(record.file_name): record.file_id for record in self.records.values()}
         self._untidy = not content.endswith(b"\n") or content.count(b"\n") != len(self.records)
         return True
+
+    def refuse_links(self) -> None:
+        """Make sure that every file is in the folder itself.
+
+        Raises:
+            ConfigurationError: one is a link, which a program that reads the files would follow.
+        """
+        self._store.refuse_links_in(self.data)
 
     def file(self, record: Record) -> Path:
         """Where the file of a row is."""
@@ -104,12 +116,15 @@ class Manifest:
         sha256 = self._store.sha256_of(path, size)
         if sha256 != file.content_hash.lower():
             return False
-        self.add(record_of(file, size_bytes=size, sha256=sha256, job_id=job_id))
+        self.add(record_of(file, path.name, size_bytes=size, sha256=sha256, job_id=job_id))
         return True
 
     def place_of(self, file: File) -> Path:
-        """Where `file` is to be."""
-        return self.data / file_name_on_disk(file.id, file.content_type)
+        """Where `file` is to be: under a name that no other file has, whatever the case of its letters."""
+        name = file_name_on_disk(file.id, file.content_type)
+        if self._names.setdefault(disk_key(f"{DATA}/{name}"), file.id) != file.id:
+            name = file_name_on_disk(file.id, file.content_type, plain=False)
+        return self.data / name
 
     def add(self, record: Record) -> None:
         """Write a row; where nothing can be appended to, with others after it.
@@ -233,8 +248,16 @@ class Folder:
 
         Raises:
             ConfigurationError: it is there, or cannot be written.
+            InvalidArgumentError: it would be too large to be read again.
         """
-        self._store.create(self.path / JOB_FILE, job_file.encode())
+        content = job_file.encode()
+        if len(content) > LARGEST_JOB_FILE:
+            raise InvalidArgumentError(
+                f"metadata is too large: {JOB_FILE} could not be read again; use less than "
+                f"{LARGEST_JOB_FILE >> 20} MiB",
+                field="metadata",
+            )
+        self._store.create(self.path / JOB_FILE, content)
 
     def write_job(self, job_file: JobFile) -> None:
         """Write `job.json` anew.
@@ -287,10 +310,11 @@ class Folder:
         Raises:
             FirstHandError: it cannot be brought there, or its row not be written.
         """
-        record = record_of(file, size_bytes=size_bytes, sha256=sha256, job_id=job_id)
         with self._rows:
             manifest = self._manifest_for(file, mixed=mixed)
-        self._writer.put(manifest.place_of(file))
+        path = manifest.place_of(file)
+        record = record_of(file, path.name, size_bytes=size_bytes, sha256=sha256, job_id=job_id)
+        self._writer.put(path)
         with self._rows:
             # One that came too late is taken in by the next run: by now this one has another writer.
             if self._stopped and not self._closed:

@@ -6,9 +6,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from firsthandapi._core.job_file import JOB_FILE
-from firsthandapi._core.manifest import MANIFEST
-from firsthandapi.errors import ConfigurationError
+from firsthandapi._core.job_file import JOB_FILE, LARGEST_JOB_FILE
+from firsthandapi._core.manifest import MANIFEST, MOST_NAMES
 
 from . import _disk
 from ._lock import FolderLock
@@ -32,7 +31,10 @@ class Local:
 
     def refuse_link(self, folder: Path) -> None:
         if folder.is_symlink():
-            raise ConfigurationError(f"{folder} is a link, which may lead anywhere; use a real folder")
+            raise _disk.link_refused(folder)
+
+    def refuse_links_in(self, folder: Path) -> None:
+        _disk.refuse_links_in(folder)
 
     def exists(self, path: Path) -> bool:
         return path.exists()
@@ -40,8 +42,8 @@ class Local:
     def size_of(self, path: Path) -> int | None:
         return _disk.size_of(path)
 
-    def read(self, path: Path) -> bytes | None:
-        return _disk.read(path)
+    def read(self, path: Path, most: int = LARGEST_JOB_FILE) -> bytes | None:
+        return _disk.read(path, most)
 
     def begin_of(self, path: Path, most: int) -> bytes | None:
         return _disk.begin_of(path, most)
@@ -49,11 +51,8 @@ class Local:
     def sha256_of(self, path: Path, size: int) -> str:  # noqa: ARG002 # a file has an end of its own
         return _disk.digest(path)[1]
 
-    def names(self, folder: Path) -> list[Path]:
-        try:
-            return sorted(folder.iterdir()) if folder.is_dir() else []
-        except OSError as error:
-            raise _disk.cannot(folder, "read", error) from None
+    def names(self, folder: Path) -> list[str]:
+        return _disk.names_in(folder, MOST_NAMES)
 
     def create(self, path: Path, content: bytes) -> None:
         _disk.create(path, content)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from firsthandapi._core.dest import bucket_url
+from firsthandapi._core.job_file import LARGEST_JOB_FILE
 from firsthandapi._paths import local_path
 from firsthandapi.errors import InvalidArgumentError
 
@@ -87,6 +88,14 @@ class Store(Protocol):
         """The end of a file; None where nothing can be appended to."""
         ...
 
+    def refuse_links_in(self, folder: Path) -> None:
+        """Make sure that no file of a folder is elsewhere.
+
+        Raises:
+            ConfigurationError: one is a link.
+        """
+        ...
+
     def refuse_link(self, folder: Path) -> None:
         """Make sure that a folder is not elsewhere.
 
@@ -103,11 +112,11 @@ class Store(Protocol):
         """The size of a plain file; None for anything else."""
         ...
 
-    def read(self, path: Path) -> bytes | None:
+    def read(self, path: Path, most: int = LARGEST_JOB_FILE) -> bytes | None:
         """A file's content, or None if there is nothing of that name.
 
         Raises:
-            ConfigurationError: it cannot be read.
+            ConfigurationError: it has more than `most` bytes, or cannot be read.
         """
         ...
 
@@ -123,11 +132,11 @@ class Store(Protocol):
         """
         ...
 
-    def names(self, folder: Path) -> list[Path]:
-        """What is in a folder, in order.
+    def names(self, folder: Path) -> list[str]:
+        """The names of what is in a folder, in order.
 
         Raises:
-            ConfigurationError: it cannot be read.
+            ConfigurationError: there are more than `MOST_NAMES`, or it cannot be read.
         """
         ...
 
