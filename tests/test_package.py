@@ -86,6 +86,7 @@ EXTRAS = {
     "cli": ["cli"],
     "datasets": ["pandas", "huggingface", "remote"],
     "mcp": ["mcp"],
+    "server": ["testing"],
     "testing": ["testing"],
 }
 

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from firsthandapi import RateLimitError
+from firsthandapi.server.jobs import Nobody
 from firsthandapi.testing import MockServer
 
 from .conftest import JOB, Caller, Receiver, send
@@ -188,7 +189,7 @@ def test_credit_expires(server: MockServer) -> None:
     (grant,) = api("GET", "/v1/billing/transactions").json["data"]
     assert grant["type"] == "free_tier"
     assert grant["expires_at"] is not None
-    server._world.simulate = False
+    server._world.jobs.workforce = Nobody()
     job = api.create_job(files_needed=1, price_per_file_cents=50)["id"]
     server.clock.advance(days=336)
     assert events(api, "credits.expiring_soon")[0]["amount_cents"] == 550

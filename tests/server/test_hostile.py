@@ -9,10 +9,12 @@ from contextlib import closing, suppress
 
 import pytest
 
-from firsthandapi.testing import MockServer, _front, _http, _requests
-from firsthandapi.testing._app import MAX_STORED, Replays, _Stored
-from firsthandapi.testing._deliveries import Sender
-from firsthandapi.testing._model import Attempt, Delivery
+from firsthandapi.server import http as server_http
+from firsthandapi.server import reading, requests
+from firsthandapi.server.deliveries import Sender
+from firsthandapi.server.limits import MAX_STORED, Replays, Stored
+from firsthandapi.server.model import Attempt, Delivery
+from firsthandapi.testing import MockServer
 
 from .conftest import Caller, Receiver, send
 
@@ -45,7 +47,7 @@ def test_host(server: MockServer, host: str) -> None:
         reply = Caller(server, None)(method, path, SIGNUP, Host=host)
         assert (reply.status, reply.error["type"]) == (421, "misdirected_request")
     assert server.requests == []
-    assert len(server._world.organizations) == 1
+    assert len(server._world.state.organizations) == 1
 
 
 @pytest.mark.parametrize(
@@ -73,7 +75,7 @@ def test_origin(server: MockServer, headers: dict[str, str]) -> None:
         reply = Caller(server, None)(method, "/v1/auth/signup", SIGNUP, **headers)
         assert (reply.status, reply.error["type"]) == (403, "forbidden")
     assert server.requests == []
-    assert len(server._world.organizations) == 1
+    assert len(server._world.state.organizations) == 1
 
 
 @pytest.mark.parametrize(
@@ -98,8 +100,8 @@ def test_blind_posts_are_not_kept(server: MockServer) -> None:
 
 def test_request_log_is_bounded(api: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
     """The log keeps the latest requests, in number and in bytes, and what it counts is what it has."""
-    monkeypatch.setattr(_requests, "MAX_REQUESTS", 5)
-    monkeypatch.setattr(_requests, "MAX_BYTES", 100_000)
+    monkeypatch.setattr(requests, "MAX_REQUESTS", 5)
+    monkeypatch.setattr(requests, "MAX_BYTES", 100_000)
     for number in range(8):
         api("GET", f"/v1/me?number={number}")
     kept = api.server.requests
@@ -118,24 +120,24 @@ def test_replays_are_bounded() -> None:
     """Responses kept for idempotency keys go after a day, and the oldest where there are too many."""
     replays = Replays()
     for number in range(MAX_STORED + 5):
-        replays.put(("", "POST", "/", str(number)), _Stored("", 200, b"body", number + 100_000), number)
+        replays.put(("", "POST", "/", str(number)), Stored("", 200, b"body", number + 100_000), number)
     assert len(replays._stored) == MAX_STORED
     assert replays.get(("", "POST", "/", "4"), 0) is None
     assert replays.get(("", "POST", "/", "5"), 100_004) is not None
     assert replays.get(("", "POST", "/", "5"), 100_005) is None
-    replays.put(("", "POST", "/", "new"), _Stored("", 200, b"body", 10**9), 10**8)
+    replays.put(("", "POST", "/", "new"), Stored("", 200, b"body", 10**9), 10**8)
     assert (len(replays._stored), replays._bytes) == (1, 4)
 
 
 def test_deliveries_are_bounded(by_hand: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
     """An endpoint with a full queue gets no more: the attempt failed, and its schedule goes on."""
-    monkeypatch.setattr("firsthandapi.testing._deliveries.MAX_QUEUE", 0)
+    monkeypatch.setattr("firsthandapi.server.deliveries.MAX_QUEUE", 0)
     reports: list[Attempt] = []
     sender = Sender(lambda _delivery, attempt: reports.append(attempt))
     api, hand = by_hand, by_hand.server
     api("POST", "/v1/webhook_endpoints", {"url": "https://example.com/x"})
     account = hand._organization.accounts["live"]
-    delivery = Delivery(hand._world.emit(account, "job.flagged", {}, 0), account.endpoints[0])
+    delivery = Delivery(hand._world.events.emit(account, "job.flagged", {}, 0), account.endpoints[0])
     sender._queues[delivery.endpoint] = []  # type: ignore[assignment]
     sender.send(delivery, 5)
     assert "waiting" in str(reports[0].error)
@@ -162,8 +164,8 @@ def test_localhost_must_lead_here(
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """The server's patience, shortened."""
-    monkeypatch.setattr(_front, "_BODY_SECONDS", 0.2)
-    monkeypatch.setattr(_http, "_HEAD_SECONDS", 0.2)
+    monkeypatch.setattr(reading, "_BODY_SECONDS", 0.2)
+    monkeypatch.setattr(server_http, "_HEAD_SECONDS", 0.2)
 
 
 HEAD = b"POST /v1/jobs HTTP/1.1\r\nHost: localhost\r\n"
@@ -233,7 +235,7 @@ def test_too_many_connections(
     server: MockServer, address: tuple[str, int], api: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Beyond so many connections the next is cut; when one is gone, there is room again."""
-    monkeypatch.setattr(_http, "_MAX_CONNECTIONS", 3)
+    monkeypatch.setattr(server_http, "_MAX_CONNECTIONS", 3)
     idle = [socket.create_connection(address, timeout=10) for _ in range(3)]
     try:
         with closing(socket.create_connection(address, timeout=10)) as extra, suppress(ConnectionResetError):

@@ -128,7 +128,7 @@ def test_port_taken() -> None:
 
 def test_client_hangs_up_during_a_long_poll(hand: MockServer, by_hand: Caller) -> None:
     """A long-poll whose client has gone is let go."""
-    job = hand._world.jobs[by_hand.create_job()["id"]]
+    job = hand._world.state.jobs[by_hand.create_job()["id"]]
     with socket.create_connection(idle_address(hand.url.removeprefix("http://"))) as client:
         head = f"GET /v1/jobs/{job.id} HTTP/1.1\r\nHost: localhost\r\nPrefer: wait=60\r\n"
         request = f"{head}Authorization: Bearer {hand.api_key}\r\n\r\n"
@@ -225,7 +225,7 @@ def test_books_notice() -> None:
     """The check of the books finds money and slots that do not add up."""
     with MockServer(speed=0) as server:
         api = Caller(server, server.api_key)
-        job = server._world.jobs[api.create_job()["id"]]
+        job = server._world.state.jobs[api.create_job()["id"]]
         server.check_books()
         job.account.book.available += 1
         with pytest.raises(AssertionError, match="available = the sum of the lots"):

@@ -13,9 +13,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from schemathesis import checks
 
+from firsthandapi.server.model import WEBHOOK_EVENTS
+from firsthandapi.server.operations import OPERATIONS
 from firsthandapi.testing import MockServer
-from firsthandapi.testing._endpoints import OPERATIONS
-from firsthandapi.testing._model import WEBHOOK_EVENTS
 
 from .conftest import Caller
 from .test_contract_table import TABLE

@@ -125,7 +125,7 @@ def test_slow_receiver(
     hand: MockServer, by_hand: Caller, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An answer that takes too long is a failed attempt."""
-    monkeypatch.setattr("firsthandapi.testing._deliveries.TIMEOUT", 0.05)
+    monkeypatch.setattr("firsthandapi.server.deliveries.TIMEOUT", 0.05)
     receiver.before = lambda: time.sleep(0.2)
     subscribe(by_hand, receiver.url, events=["job.completed"])
     finish_job(hand, by_hand)

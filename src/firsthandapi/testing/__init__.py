@@ -16,12 +16,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from firsthandapi.server.model import Attempt
+    from firsthandapi.server.requests import ReceivedRequest
+
     from ._clock import Clock
     from ._faults import Fault, Faults
     from ._media import Media, make
-    from ._model import Attempt
-    from ._requests import ReceivedRequest
-    from ._server import MockServer, NewOrganization, SubmittedWork, WebhookDelivery
+    from ._mock import MockServer, NewOrganization, SubmittedWork, WebhookDelivery
 
 __all__ = [
     "Attempt",
@@ -39,17 +40,17 @@ __all__ = [
 
 # Loaded when first used: pytest imports this package through its plugin, in every run.
 _HOMES = {
-    "Attempt": "_model",
-    "Clock": "_clock",
-    "Fault": "_faults",
-    "Faults": "_faults",
-    "Media": "_media",
-    "MockServer": "_server",
-    "NewOrganization": "_server",
-    "ReceivedRequest": "_requests",
-    "SubmittedWork": "_server",
-    "WebhookDelivery": "_server",
-    "make": "_media",
+    "Attempt": "firsthandapi.server.model",
+    "Clock": "._clock",
+    "Fault": "._faults",
+    "Faults": "._faults",
+    "Media": "._media",
+    "MockServer": "._mock",
+    "NewOrganization": "._mock",
+    "ReceivedRequest": "firsthandapi.server.requests",
+    "SubmittedWork": "._mock",
+    "WebhookDelivery": "._mock",
+    "make": "._media",
 }
 
 
@@ -58,7 +59,7 @@ def __getattr__(name: str) -> Any:
     if home is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     try:
-        value = getattr(import_module(f".{home}", __name__), name)
+        value = getattr(import_module(home, __name__), name)
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in ("starlette", "uvicorn", "h11"):
             raise

@@ -7,10 +7,11 @@ classifier has something to learn. The rest is made up.
 from __future__ import annotations
 
 import random
-from typing import Any
+from typing import Any, Literal
 
 from ._media import palette
-from ._model import MadeUp
+
+MadeUp = Literal["made up", "made up, with confidence"]
 
 _OBJECTS = [
     "mailbox",

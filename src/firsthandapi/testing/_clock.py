@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from datetime import timedelta
 
-from ._text import floor_ms
+from firsthandapi.server.text import floor_ms
 
 __all__ = ["Clock"]
 

@@ -5,15 +5,11 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
 from typing import Literal
 
-__all__ = ["Fault", "Faults", "path_matches"]
+from firsthandapi.server.deprecation import path_matches
 
-
-def path_matches(pattern: str, path: str) -> bool:
-    """Whether `pattern` is the path, a folder above it, or a glob that fits it."""
-    return path == pattern or path.startswith(pattern.rstrip("/") + "/") or fnmatchcase(path, pattern)
+__all__ = ["Fault", "Faults"]
 
 
 @dataclass(slots=True)

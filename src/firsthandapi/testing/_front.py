@@ -17,23 +17,24 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
-from ._app import MAX_BODY, App, error_response, json_bytes
-from ._downloads import expired
-from ._errors import ApiError
+from firsthandapi.server.app import App
+from firsthandapi.server.downloads import expired
+from firsthandapi.server.errors import ApiError
+from firsthandapi.server.gate import refusal
+from firsthandapi.server.pages import TOP
+from firsthandapi.server.reading import MAX_BODY, read_body
+from firsthandapi.server.requests import ReceivedRequest, RequestLog
+from firsthandapi.server.responses import error_response, json_bytes
+from firsthandapi.server.signing import LIFETIME
+from firsthandapi.server.text import new_id
+
 from ._faults import Fault, Faults
-from ._gate import refusal
-from ._pages import TOP
-from ._requests import ReceivedRequest, RequestLog
-from ._signing import LIFETIME
-from ._text import new_id
 
 log = logging.getLogger("firsthandapi.testing")
 log.addHandler(logging.NullHandler())
 
 _KNOWN = {status.value for status in HTTPStatus}
 _CHUNK = 256 * 1024
-_BODY_SECONDS = 30.0
-_MAX_READ = 8 << 20
 _GARBAGE = b"<html><body>It works!</body></html>"
 _ERROR_TYPES = {
     400: "validation_error",
@@ -77,7 +78,7 @@ class Front:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         refused = refusal(scope["headers"])
         try:
-            body = await _read(receive, 0 if refused else MAX_BODY + 1)
+            body = await read_body(receive, 0 if refused else MAX_BODY + 1)
             if refused:
                 raise refused
         except ClientDisconnect:
@@ -193,28 +194,6 @@ def _record(scope: Scope, body: bytes) -> ReceivedRequest:
     query = scope["query_string"].decode("latin-1")
     parsed = dict(parse_qsl(query, keep_blank_values=True))
     return ReceivedRequest(scope["method"], scope["path"], parsed, query, headers, body, time.time())
-
-
-async def _read(receive: Receive, keep: int) -> bytes:
-    """The first `keep` bytes of the body. The rest is read as well, within bounds, so that the response arrives."""
-    body = bytearray()
-    read = 0
-    try:
-        async with asyncio.timeout(_BODY_SECONDS):
-            while True:
-                message = await receive()
-                if message["type"] == "http.disconnect":
-                    raise ClientDisconnect
-                part = message.get("body", b"")
-                read += len(part)
-                body += part[: keep - len(body)]
-                if not message.get("more_body", False):
-                    return bytes(body)
-                if read > _MAX_READ:
-                    raise ApiError(400, "validation_error", f"The body is larger than {MAX_BODY} bytes.")
-    except TimeoutError:
-        late = f"The body did not arrive within {_BODY_SECONDS:.0f} seconds."
-        raise ApiError(408, "request_timeout", late) from None
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from ._text import new_id
+from .text import new_id
 
 __all__ = ["Book", "Escrow", "Lot", "Transaction"]
 

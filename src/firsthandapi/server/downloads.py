@@ -10,9 +10,9 @@ from xml.sax.saxutils import escape
 from starlette.requests import Request
 from starlette.responses import Response
 
-from ._model import File
-from ._signing import Signer
-from ._text import new_id
+from .model import File
+from .signing import Signer
+from .text import new_id
 
 _RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})")
 

@@ -8,15 +8,18 @@ from datetime import datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 
-from ._app import App, Deprecation, IdempotencyKeys
+from firsthandapi.server.app import App, IdempotencyKeys
+from firsthandapi.server.deliveries import Sender, SignatureStyle
+from firsthandapi.server.deprecation import Deprecation
+from firsthandapi.server.http import HttpServer
+from firsthandapi.server.model import SCOPES, Account, Attempt, Delivery, File, Job, Place, Submission
+from firsthandapi.server.requests import ReceivedRequest
+from firsthandapi.server.world import World
+
 from ._clock import Clock
-from ._deliveries import Sender, SignatureStyle
 from ._faults import Faults
 from ._front import Front
-from ._http import HttpServer
-from ._model import SCOPES, Account, Attempt, Delivery, File, Job, Place, Submission, as_list
-from ._requests import ReceivedRequest
-from ._world import World
+from ._workers import SimulatedWorkers, capture
 
 if TYPE_CHECKING:
     from typing import Self
@@ -110,16 +113,18 @@ class MockServer:
             raise ValueError(f"idempotency_keys is 'all' or 'jobs', not {idempotency_keys!r}")
         self.clock = Clock(speed)
         self.faults = Faults()
-        self._world = World(self.clock, seed=seed, workers=workers)
+        self._world = World(self.clock, seed=seed)
+        if workers:
+            self._world.jobs.workforce = SimulatedWorkers(self._world.state, self._world.jobs)
         self._app = App(self._world, lambda: self.url)
         self._app.rate_limit = rate_limit
         self._app.idempotency_keys = idempotency_keys
         self._front = Front(self._app, self.faults)
         self._sender = Sender(self._report)
-        self._world.send = self._sender.send
+        self._world.events.send = self._sender.send
         self._port = port
         self._http: HttpServer | None = None
-        key = self._world.create_organization(
+        key = self._world.accounts.create_organization(
             "Mock Organization", "owner@example.com", free_tier=False, at=self.clock.now()
         )
         self._organization = key.account.organization
@@ -216,7 +221,9 @@ class MockServer:
         """
         with self._world.lock:
             at = self.clock.now()
-            key = self._world.create_organization(name, email, free_tier=free_tier, at=at, cents=cents)
+            key = self._world.accounts.create_organization(
+                name, email, free_tier=free_tier, at=at, cents=cents
+            )
         organization = key.account.organization
         return NewOrganization(organization.id, key.secret, self._new_key(organization.accounts["test"]))
 
@@ -242,7 +249,7 @@ class MockServer:
             cents: how much, in US cents.
         """
         with self._world.lock:
-            self._world.grant(self._organization.accounts["live"], cents, self.clock.now())
+            self._world.credits.grant(self._organization.accounts["live"], cents, self.clock.now())
 
     def submit(
         self,
@@ -296,19 +303,19 @@ class MockServer:
             made = [
                 self._file(job, at, *parts, annotations, (width, height))
                 for parts in zip(
-                    as_list(content, count),
-                    as_list(content_type, count),
-                    as_list(rating, count),
-                    as_list(original_filename, count),
+                    _as_list(content, count),
+                    _as_list(content_type, count),
+                    _as_list(rating, count),
+                    _as_list(original_filename, count),
                     strict=True,
                 )
             ]
             place = Place(latitude, longitude, location_verified)
             if retry_of is None:
-                submission = self._world.submit(job, made, at, by_hand=True, worker=worker_id, place=place)
+                submission = self._world.jobs.submit(job, made, at, worker=worker_id, place=place)
             else:
                 submission = self._submission(retry_of, job)
-                self._world.resubmit(submission, made, at, place)
+                self._world.jobs.resubmit(submission, made, at, place)
         return SubmittedWork(submission.id, tuple(file.id for file in made))
 
     def withdraw(self, file_id: str) -> None:
@@ -324,10 +331,10 @@ class MockServer:
             ValueError: no such file is approved, or it was withdrawn before.
         """
         with self._world.lock:
-            file = self._world.files.get(file_id)
+            file = self._world.state.files.get(file_id)
             if file is None:
                 raise ValueError(f"no approved file {file_id!r}, or it was withdrawn before")
-            self._world.withdraw(file, self.clock.now())
+            self._world.jobs.withdraw(file, self.clock.now())
 
     def emit(self, event_type: str, data: dict[str, Any], *, environment: str = "live") -> str:
         """Emit a webhook event to the endpoints of the server's own organization.
@@ -345,7 +352,7 @@ class MockServer:
         """
         with self._world.lock:
             account = self._account(environment)
-            return self._world.emit(account, event_type, data, self.clock.now()).id
+            return self._world.events.emit(account, event_type, data, self.clock.now()).id
 
     def deprecate(
         self,
@@ -422,7 +429,7 @@ class MockServer:
                     delivery.status,
                     tuple(delivery.attempts),
                 )
-                for delivery in self._world.deliveries
+                for delivery in self._world.state.deliveries
             ]
 
     def wait_idle(self) -> None:
@@ -436,7 +443,7 @@ class MockServer:
 
     def _report(self, delivery: Delivery, attempt: Attempt) -> None:
         with self._world.lock:
-            self._world.delivered(delivery, attempt)
+            self._world.events.delivered(delivery, attempt)
 
     def _account(self, environment: str) -> Account:
         account = self._organization.accounts.get(environment)
@@ -449,16 +456,18 @@ class MockServer:
         if unknown:
             raise ValueError(f"unknown scopes {sorted(unknown)}; known are {', '.join(SCOPES)}")
         with self._world.lock:
-            return self._world.create_key(account, "Key", scopes or SCOPES, "system", self.clock.now()).secret
+            return self._world.accounts.create_key(
+                account, "Key", scopes or SCOPES, "system", self.clock.now()
+            ).secret
 
     def _job(self, job_id: str) -> Job:
-        job = self._world.jobs.get(job_id)
+        job = self._world.state.jobs.get(job_id)
         if job is None:
             raise ValueError(f"there is no job {job_id!r}")
         return job
 
     def _submission(self, submission_id: str, job: Job) -> Submission:
-        submission = self._world.submissions.get(submission_id)
+        submission = self._world.state.submissions.get(submission_id)
         if submission is None or submission.job is not job:
             raise ValueError(f"{job.id} has no submission {submission_id!r}")
         return submission
@@ -481,6 +490,23 @@ class MockServer:
             raise ValueError(f"{job.id} takes {', '.join(formats)}, not {content_type}")
         if rating not in (1, 2, 3, 4, 5):
             raise ValueError(f"rating is 1 to 5 stars, not {rating!r}")
-        file = self._world.new_file(job, content_type, at, rating, name)
-        file.given, file.given_size, file.annotations = content, measures, annotations
-        return file
+        return capture(
+            job,
+            content_type,
+            at,
+            rating=rating,
+            name=name,
+            given=content,
+            given_size=measures,
+            annotations=annotations,
+        )
+
+
+def _as_list(value: Any, count: int) -> Sequence[Any]:
+    """A value for each of `count` files: one for all, or a list of them."""
+    if isinstance(value, (list, tuple)):
+        values: list[Any] = [*value]
+        if len(values) != count:
+            raise ValueError(f"{count} files need {count} values, not {len(values)}")
+        return values
+    return [value] * count

@@ -15,8 +15,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Literal
 from urllib.parse import urlsplit
 
-from ._model import Attempt, Delivery, Endpoint
-from ._schemas import is_loopback
+from .loopback import is_loopback
+from .model import Attempt, Delivery, Endpoint
 
 TIMEOUT = 10.0
 MAX_QUEUE = 10_000

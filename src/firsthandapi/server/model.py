@@ -5,13 +5,11 @@ from __future__ import annotations
 import hashlib
 import random
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Protocol
 
-from ._ledger import Book, Escrow
-from ._media import Media
-from ._media import make as make_media
+from .ledger import Book, Escrow
 
 SCOPES = (
     "jobs:read",
@@ -36,7 +34,6 @@ WEBHOOK_EVENTS = (
     "credits.expired",
     "credits.expiring_soon",
 )
-MadeUp = Literal["made up", "made up, with confidence"]
 SUBMISSION_STATUSES = ("pending_score", "approved", "rejected", "retry_pending")
 TERMINAL = ("completed", "cancelled")
 
@@ -107,9 +104,7 @@ class Job:
     buyer_rating: int | None = None
     buyer_feedback: str | None = None
     pending: int = 0  # files whose submission is not decided yet: each takes a slot
-    arrivals: int = 0
     workers: dict[str, None] = field(default_factory=dict[str, None])  # in order of arrival
-    simulated_files: int = 0
     rejections: int = 0
     withdrawn: int = 0
     submissions: list[Submission] = field(default_factory=list["Submission"])
@@ -144,14 +139,13 @@ class Job:
 
 @dataclass(slots=True, eq=False)
 class Submission:
-    """What one worker brought at one time."""
+    """The files of one worker at one time."""
 
     id: str
     job: Job
     worker_id: str
     submitted_at: float
     files: list[File]
-    by_hand: bool
     status: str = "pending_score"
     attempt: int = 1
     rating: int | None = None
@@ -171,6 +165,41 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
+class Measures:
+    """Pixels and seconds, as far as a file has them and they are known."""
+
+    width: int | None
+    height: int | None
+    duration: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Details:
+    """What goes with a file besides its bytes."""
+
+    captured_at: float
+    device_info: dict[str, str]
+    worker_region: str
+    annotations: dict[str, Any] | None
+
+
+class Source(Protocol):
+    """Where the bytes of a file come from, and the details that go with them. The same each time it is asked."""
+
+    def content(self) -> bytes:
+        """The bytes."""
+        ...
+
+    def measures(self) -> Measures:
+        """Width, height, and duration."""
+        ...
+
+    def details(self) -> Details:
+        """Device, region, time, and annotations."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
 class Facts:
     """What is true of a file's bytes."""
 
@@ -183,56 +212,35 @@ class Facts:
 
 @dataclass(slots=True, eq=False)
 class File:
-    """A file. Its bytes are made from its seed whenever they are needed, unless they were given."""
+    """A file."""
 
     id: str
     content_type: str
-    seed: str
+    source: Source
     original_filename: str
     created_at: float
-    min_width: int = 0
-    min_height: int = 0
-    given: bytes | None = None
-    given_size: tuple[int | None, int | None] = (None, None)
-    wanted_rating: int = 4
+    wanted_rating: int = 4  # the stars that scoring will give
     rating: int | None = None
-    annotations: dict[str, Any] | MadeUp | None = "made up"
     withdrawn: bool = False
     submission: Submission = field(init=False)
     _facts: Facts | None = None
 
     def content(self) -> bytes:
         """The bytes."""
-        return self._made().content if self.given is None else self.given
+        return self.source.content()
 
     def facts(self) -> Facts:
-        """Size, hash and measures, worked out once."""
+        """Size, hash, and measures, worked out once."""
         if self._facts is None:
-            if self.given is None:
-                made = self._made()
-                content, width, height, duration = (
-                    made.content,
-                    made.width,
-                    made.height,
-                    made.duration_seconds,
-                )
-            else:
-                content, (width, height), duration = self.given, self.given_size, None
+            content, measures = self.source.content(), self.source.measures()
             digest = hashlib.sha256(content).hexdigest()
-            self._facts = Facts(len(content), digest, width, height, duration)
+            self._facts = Facts(len(content), digest, measures.width, measures.height, measures.duration)
         return self._facts
 
     @property
     def etag(self) -> str:
         """A strong entity tag."""
         return f'"{self.facts().sha256[:32]}"'
-
-    def _made(self) -> Media:
-        width, height = max(640, self.min_width), max(480, self.min_height)
-        try:
-            return make_media(self.content_type, self.seed, width=width, height=height)
-        except ValueError:  # the format does not reach what the job asks for: the worker does what it can
-            return make_media(self.content_type, self.seed)
 
 
 @dataclass(slots=True, eq=False)
@@ -310,13 +318,3 @@ class AuditEvent:
     actor: str
     data: dict[str, Any]
     created_at: float
-
-
-def as_list(value: Any, count: int) -> Sequence[Any]:
-    """A value for each of `count` files: one for all, or a list of them."""
-    if isinstance(value, (list, tuple)):
-        values: list[Any] = [*value]
-        if len(values) != count:
-            raise ValueError(f"{count} files need {count} values, not {len(values)}")
-        return values
-    return [value] * count

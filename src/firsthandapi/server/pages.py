@@ -8,7 +8,7 @@ import hashlib
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
-from ._errors import invalid
+from .errors import invalid
 
 T = TypeVar("T")
 

@@ -14,9 +14,9 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
-from ._app import error_response
-from ._errors import ApiError
-from ._text import new_id
+from .errors import ApiError
+from .responses import error_response
+from .text import new_id
 
 _MAX_CONNECTIONS = 2000
 _HEAD_SECONDS = 30.0

@@ -9,128 +9,39 @@ import json
 import math
 import re
 import time
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import format_datetime
 from functools import partial
-from typing import Any, Literal, cast
-from urllib.parse import parse_qsl
+from typing import Any, Literal
 
-from pydantic import BaseModel, ValidationError
 from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
-from . import _schemas as schemas
-from ._downloads import serve_file
-from ._endpoints import ANY_SCOPE, NO_KEY, OPERATIONS, Call, Json, Operation
-from ._errors import ApiError, invalid
-from ._faults import path_matches
-from ._model import Account, Key
-from ._signing import Signer
-from ._text import new_id
-from ._world import DAY, PURCHASE_TIERS, World
+from . import bodies
+from .checkout import Checkout
+from .deprecation import Deprecation, path_matches
+from .downloads import serve_file
+from .errors import ApiError, invalid
+from .handlers import Call
+from .limits import RateLimiter, Replays, Stored
+from .model import Key
+from .operations import ANY_SCOPE, NO_KEY, OPERATIONS, Operation
+from .reading import parse_body, read_query, validate
+from .responses import error_response, json_bytes
+from .signing import Signer
+from .state import DAY
+from .text import new_id
+from .world import World
 
 IdempotencyKeys = Literal["all", "jobs"]
 
-MAX_BODY = 1 << 20
 MAX_KEY = 255
 MAX_WAIT = 60
 _WINDOW = 60.0
 # Retry-After while time stands still: longer than clients wait within a call, so that they give up immediately.
 _STANDSTILL = 61
-MAX_STORED = 20_000
-MAX_STORED_BYTES = 32 << 20
 _PREFER_WAIT = re.compile(r'(?:^|[,;])\s*wait\s*=\s*"?([0-9]{1,9})"?\s*(?=$|[,;])', re.IGNORECASE)
-
-
-@dataclass(frozen=True, slots=True)
-class Deprecation:
-    """An endpoint on its way out."""
-
-    path: str
-    method: str | None
-    sunset: datetime | None
-    link: str | None
-
-    def headers(self) -> dict[str, str]:
-        """What its answers carry."""
-        headers = {"deprecation": "true"}
-        if self.sunset is not None:
-            headers["sunset"] = format_datetime(self.sunset.astimezone(UTC), usegmt=True)
-        if self.link is not None:
-            headers["link"] = f'<{self.link}>; rel="successor-version"'
-        return headers
-
-
-@dataclass(frozen=True, slots=True)
-class _Stored:
-    """The response kept for an idempotency key."""
-
-    fingerprint: str
-    status: int
-    body: bytes
-    expires_at: float
-
-
-def json_bytes(value: Any) -> bytes:
-    """JSON as the server writes it."""
-    return json.dumps(value, separators=(",", ":"), allow_nan=False).encode()
-
-
-def error_response(error: ApiError, request_id: str) -> Response:
-    """The documented envelope."""
-    content: Json = {"type": error.type, "message": error.message, "request_id": request_id, **error.extra}
-    if error.details:
-        content["details"] = error.details
-    body = json_bytes({"error": content})
-    return Response(body, error.status, {"x-request-id": request_id, **error.headers}, "application/json")
-
-
-class Replays:
-    """The responses kept for idempotency keys: for a day, and no more than fit."""
-
-    def __init__(self) -> None:
-        self._stored: OrderedDict[tuple[str, str, str, str], _Stored] = OrderedDict()
-        self._bytes = 0
-
-    def get(self, slot: tuple[str, str, str, str], now: float) -> _Stored | None:
-        """What was answered under this key, if that is still known."""
-        stored = self._stored.get(slot)
-        return stored if stored is not None and now < stored.expires_at else None
-
-    def put(self, slot: tuple[str, str, str, str], stored: _Stored, now: float) -> None:
-        """Keep a response; the expired go, then the oldest."""
-        old = self._stored.pop(slot, None)
-        self._bytes += len(stored.body) - (len(old.body) if old else 0)
-        self._stored[slot] = stored
-        while (
-            len(self._stored) > MAX_STORED
-            or self._bytes > MAX_STORED_BYTES
-            or next(iter(self._stored.values())).expires_at <= now
-        ):
-            self._bytes -= len(self._stored.popitem(last=False)[1].body)
-
-
-class RateLimiter:
-    """Fixed windows of virtual time from the first request; refused requests do not count."""
-
-    def __init__(self, seconds: float) -> None:
-        self._seconds = seconds
-        self._windows: dict[str, tuple[float, int]] = {}
-
-    def take(self, who: str, limit: int, now: float) -> tuple[bool, int, float]:
-        """Whether one more is allowed, how many are left after it, and when the window ends."""
-        start, count = self._windows.get(who, (now, 0))
-        if now >= start + self._seconds:
-            start, count = now, 0
-        allowed = count < limit
-        self._windows[who] = (start, count + allowed)
-        return allowed, max(0, limit - count - allowed), start + self._seconds
 
 
 class App:
@@ -161,9 +72,7 @@ class App:
         for path, operations in by_path.items():
             yield Route(path, partial(self._serve, operations), methods=[*operations])
         yield Route("/openapi.json", self._openapi, methods=["GET"])
-        yield Route("/checkout/{id}", self._checkout, methods=["GET"])
-        yield Route("/purchase/{id}", self._purchase_page, methods=["GET"])
-        yield Route("/purchase/{id}/{cents}", self._purchase, methods=["POST"])
+        yield from Checkout(self.world).routes()
         yield Route("/files/{id}", self._download, methods=["GET", "HEAD"])
 
     # --- one request ------------------------------------------------------------------------------------
@@ -190,11 +99,11 @@ class App:
             self._limit(key, headers, now)
             self._authorize(operation, key)
         idempotency_key = self._idempotency_key(operation, request)
-        query = _validate(operation.query, _query(request))
+        query = validate(operation.query, read_query(request))
         body, parsed = None, None
         if operation.method in ("POST", "PATCH"):
-            parsed = _parse(await request.body(), request.headers.get("content-type"))
-            body = _validate(operation.body or schemas.EmptyBody, parsed)
+            parsed = parse_body(await request.body(), request.headers.get("content-type"))
+            body = validate(operation.body or bodies.EmptyBody, parsed)
         call = Call(
             self.world,
             self.signer,
@@ -242,7 +151,7 @@ class App:
             media_type = "application/json" if stored.body else None
             return Response(stored.body or None, stored.status, media_type=media_type)
         response = self._handle(operation, call)
-        kept = _Stored(fingerprint, response.status_code, bytes(response.body), call.at + DAY)
+        kept = Stored(fingerprint, response.status_code, bytes(response.body), call.at + DAY)
         self._replays.put(slot, kept, call.at)
         return response
 
@@ -258,7 +167,7 @@ class App:
 
     def _authenticate(self, request: Request, headers: dict[str, str], now: float) -> Key:
         scheme, _, secret = request.headers.get("authorization", "").partition(" ")
-        key = self.world.authenticate(secret.strip(), now) if scheme.lower() == "bearer" else None
+        key = self.world.accounts.authenticate(secret.strip(), now) if scheme.lower() == "bearer" else None
         if key is None:
             message = (
                 "Send a valid API key in the header `Authorization`, after the word `Bearer` and a space."
@@ -342,48 +251,14 @@ class App:
 
     async def _openapi(self, _request: Request) -> Response:
         if self._document is None:
-            from ._openapi import document
+            from .openapi import document
 
             self._document = json_bytes(document(self.base_url()))
         return Response(self._document, media_type="application/json")
 
-    async def _checkout(self, request: Request) -> Response:
-        with self.world.lock:
-            cents = self.world.pay_checkout(request.path_params["id"], self.world.clock.now())
-        if cents is None:
-            raise HTTPException(404)
-        return _page("Paid", f"<p>Paid ${cents / 100:.2f}. You can close this page.</p>")
-
-    async def _purchase_page(self, request: Request) -> Response:
-        account = self._buyer(request)
-        with self.world.lock:
-            balance = account.book.available
-        forms = "".join(
-            f'<form method="post" action="/purchase/{account.organization.id}/{cents}">'
-            f"<button>Buy ${cents // 100}</button></form>"
-            for cents in PURCHASE_TIERS
-        )
-        return _page("Buy credits", f"<p>The balance is ${balance / 100:.2f}.</p>{forms}")
-
-    async def _purchase(self, request: Request) -> Response:
-        account = self._buyer(request)
-        cents = next((tier for tier in PURCHASE_TIERS if str(tier) == request.path_params["cents"]), None)
-        if cents is None:
-            raise HTTPException(404)
-        with self.world.lock:
-            checkout = self.world.start_purchase(account, cents, self.world.clock.now())
-        return RedirectResponse(f"/checkout/{checkout}", 303)
-
-    def _buyer(self, request: Request) -> Account:
-        with self.world.lock:
-            for organization in self.world.organizations:
-                if organization.id == request.path_params["id"]:
-                    return organization.accounts["live"]
-        raise HTTPException(404)
-
     async def _download(self, request: Request) -> Response:
         with self.world.lock:
-            file = self.world.files.get(request.path_params["id"])
+            file = self.world.state.files.get(request.path_params["id"])
         return serve_file(request, file, self.signer, self.world.clock.now())
 
     async def _no_path(self, _request: Request, _error: Exception) -> Response:
@@ -394,11 +269,6 @@ class App:
         refused = ApiError(405, "method_not_allowed", "This path does not take this method.")
         refused.headers.update(getattr(error, "headers", None) or {})
         return error_response(refused, new_id("req_", time.time()))
-
-
-def _page(title: str, content: str) -> Response:
-    head = '<!doctype html><html lang="en"><meta charset="utf-8">'
-    return HTMLResponse(f"{head}<title>{title}</title><h1>{title}</h1>{content}")
 
 
 async def _until_gone(request: Request) -> None:
@@ -414,61 +284,3 @@ async def _first_of(seconds: float, *waits: Awaitable[Any]) -> None:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-
-
-def _query(request: Request) -> dict[str, str]:
-    found: dict[str, str] = {}
-    raw: bytes = request.scope["query_string"]
-    for name, value in parse_qsl(raw.decode("latin-1"), keep_blank_values=True):
-        if name in found:
-            raise invalid(name, "was given more than once")
-        found[name] = value
-    return found
-
-
-def _refuse_constant(name: str) -> float:
-    raise ValueError(f"{name} is not JSON")
-
-
-def _finite(text: str) -> float:
-    number = float(text)
-    if not math.isfinite(number):
-        raise ValueError("a number is too large")
-    return number
-
-
-def _parse(raw: bytes, content_type: str | None) -> dict[str, Any]:
-    if len(raw) > MAX_BODY:
-        raise ApiError(400, "validation_error", f"The body is larger than {MAX_BODY} bytes.")
-    if not raw:
-        return {}
-    kind, _, parameters = (content_type or "").partition(";")
-    if kind.strip().lower() != "application/json":
-        raise invalid("Content-Type", "must be application/json")
-    charset = re.search(r"charset\s*=\s*\"?([^\s;\"]+)", parameters, re.IGNORECASE)
-    if charset and charset[1].lower() not in ("utf-8", "utf8", "us-ascii"):
-        raise invalid("Content-Type", "JSON is sent in UTF-8")
-    try:
-        parsed = json.loads(raw.decode("utf-8"), parse_constant=_refuse_constant, parse_float=_finite)
-        json.dumps(parsed)  # what is nested deeper than this cannot be answered with
-    except (ValueError, RecursionError):
-        raise ApiError(400, "validation_error", "The body is not valid JSON in UTF-8.") from None
-    if not isinstance(parsed, dict):
-        raise ApiError(400, "validation_error", "The body must be a JSON object.")
-    return cast("dict[str, Any]", parsed)
-
-
-def _validate(model: type[BaseModel], value: Any) -> Any:
-    try:
-        return model.model_validate(value)
-    except ValidationError as error:
-        details = [
-            {
-                "field": ".".join(map(str, item["loc"])) or "body",
-                "message": item["msg"].removeprefix("Value error, "),
-            }
-            for item in error.errors(include_url=False, include_context=False, include_input=False)
-        ]
-    first = details[0]
-    message = f"{first['field']}: {first['message']}"
-    raise ApiError(400, "validation_error", message, details=details)

@@ -1,4 +1,4 @@
-"""Every endpoint of the contract: the table that is served, and that the OpenAPI document is made from."""
+"""The handlers of the endpoints: each takes a checked call, and answers with JSON."""
 
 from __future__ import annotations
 
@@ -6,17 +6,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from . import _schemas as schemas
-from . import _show as show
-from ._errors import ApiError, invalid, not_found
-from ._model import SCOPES, SUBMISSION_STATUSES, Account, Endpoint, File, Job, Key, Submission
-from ._pages import page
-from ._signing import Signer
-from ._text import iso, new_secret, parse_iso
-from ._world import World
+from . import loopback, show
+from .errors import ApiError, invalid, not_found
+from .model import SCOPES, SUBMISSION_STATUSES, Account, Endpoint, File, Job, Key, Submission
+from .pages import page
+from .signing import Signer
+from .text import iso, new_secret, parse_iso
+from .world import World
 
-ANY_SCOPE = "any"
-NO_KEY = "none"
 _MONTH = 30 * 86400
 
 Json = dict[str, Any]
@@ -50,7 +47,7 @@ class Call:
 
     def job(self) -> Job:
         """The job of the path, if it is the caller's."""
-        job = self.world.jobs.get(self.id)
+        job = self.world.state.jobs.get(self.id)
         if job is None or job.account is not self.account:
             raise not_found("job")
         return job
@@ -76,7 +73,7 @@ class Call:
 
 def signup(call: Call) -> Json:
     """Create an organization on the free tier and its first API key."""
-    key = call.world.create_organization(call.body.name, call.body.email, free_tier=True, at=call.at)
+    key = call.world.accounts.create_organization(call.body.name, call.body.email, free_tier=True, at=call.at)
     return {
         "organization_id": key.account.organization.id,
         "api_key": key.secret,
@@ -93,7 +90,7 @@ def create_job(call: Call) -> Json:
     """Post a job and set its cost aside."""
     fields = call.body.model_dump()
     deadline = fields.pop("deadline")
-    job = call.world.create_job(
+    job = call.world.jobs.create(
         call.account,
         fields,
         None if deadline is None else parse_iso(deadline),
@@ -128,14 +125,14 @@ def get_job(call: Call) -> Json:
 def cancel_job(call: Call) -> Json:
     """Cancel a job and refund what is left of its escrow."""
     job = call.job()
-    call.world.cancel_job(job, call.key.id, call.at)
+    call.world.jobs.cancel(job, call.key.id, call.at)
     return show.job(job)
 
 
 def rate_job(call: Call) -> Json:
     """Rate a completed job."""
     job = call.job()
-    call.world.rate_job(job, call.body.rating, call.body.feedback, call.at)
+    call.world.jobs.rate(job, call.body.rating, call.body.feedback, call.at)
     return show.job(job)
 
 
@@ -152,7 +149,7 @@ def list_files(call: Call) -> Json:
 
 def refresh_url(call: Call) -> Json:
     """Get a fresh download URL for a file."""
-    file = call.world.files.get(call.id)
+    file = call.world.state.files.get(call.id)
     if file is None or file.submission.job.account is not call.account:
         raise not_found("file")
     url, expires_at = call.url(file)
@@ -160,7 +157,7 @@ def refresh_url(call: Call) -> Json:
 
 
 def _shown_submission(call: Call, submission: Submission) -> Json:
-    approved = [file for file in submission.files if file.id in call.world.files]
+    approved = [file for file in submission.files if file.id in call.world.state.files]
     return show.submission(submission, call.url(approved[0])[0] if approved else None)
 
 
@@ -178,7 +175,7 @@ def list_job_submissions(call: Call) -> Json:
 def _in_range(call: Call, earliest: float) -> Callable[[Submission], bool]:
     query = call.query
     if query.job_id is not None:
-        job = call.world.jobs.get(query.job_id)
+        job = call.world.state.jobs.get(query.job_id)
         if job is None or job.account is not call.account:
             raise not_found("job")
     start = _time(query.start_date, earliest)
@@ -223,7 +220,7 @@ def summarize_submissions(call: Call) -> Json:
 
 def get_submission(call: Call) -> Json:
     """Show a submission."""
-    submission = call.world.submissions.get(call.id)
+    submission = call.world.state.submissions.get(call.id)
     if submission is None or submission.job.account is not call.account:
         raise not_found("submission")
     return _shown_submission(call, submission)
@@ -236,7 +233,9 @@ def create_key(call: Call) -> Json:
         raise ApiError(403, "authorization_error", "A sandbox key cannot make a live one.")
     account = call.account.organization.accounts[environment]
     scopes = tuple(dict.fromkeys(call.body.scopes or SCOPES))
-    return show.key(call.world.create_key(account, call.body.name, scopes, call.key.id, call.at), secret=True)
+    return show.key(
+        call.world.accounts.create_key(account, call.body.name, scopes, call.key.id, call.at), secret=True
+    )
 
 
 def list_keys(call: Call) -> Json:
@@ -255,16 +254,16 @@ def _key(call: Call) -> Key:
 
 def rotate_key(call: Call) -> Json:
     """Replace an API key; the old one works for 24 more hours."""
-    return show.key(call.world.rotate_key(_key(call), call.key.id, call.at), secret=True)
+    return show.key(call.world.accounts.rotate_key(_key(call), call.key.id, call.at), secret=True)
 
 
 def revoke_key(call: Call) -> None:
     """Revoke an API key immediately."""
-    call.world.revoke_key(_key(call), call.key.id, call.at)
+    call.world.accounts.revoke_key(_key(call), call.key.id, call.at)
 
 
 def _check_webhook_url(url: str) -> None:
-    if fault := schemas.webhook_url_fault(url):
+    if fault := loopback.webhook_url_fault(url):
         raise invalid("url", fault, status=422)
 
 
@@ -273,14 +272,14 @@ def create_webhook(call: Call) -> Json:
     body = call.body
     _check_webhook_url(body.url)
     events = tuple(dict.fromkeys(body.events)) if body.events else None
-    endpoint = call.world.create_endpoint(call.account, body.url, events, body.description, call.at)
+    endpoint = call.world.events.create_endpoint(call.account, body.url, events, body.description, call.at)
     _audit_webhook(call, endpoint, "created", {"url": endpoint.url})
     return show.endpoint(endpoint, secret=True)
 
 
 def _audit_webhook(call: Call, endpoint: Endpoint, what: str, data: Json) -> None:
     data = {"webhook_endpoint_id": endpoint.id, **data}
-    call.world.audit(call.account, f"webhook_endpoint.{what}", call.at, call.key.id, data)
+    call.world.events.audit(call.account, f"webhook_endpoint.{what}", call.at, call.key.id, data)
 
 
 def list_webhooks(call: Call) -> Json:
@@ -340,10 +339,10 @@ def list_events(call: Call) -> Json:
 
 def replay_event(call: Call) -> Json:
     """Deliver an event again to every endpoint subscribed to it."""
-    event = call.world.events.get(call.id)
+    event = call.world.state.events.get(call.id)
     if event is None or event.account is not call.account:
         raise not_found("webhook event")
-    call.world.dispatch(event, call.at)
+    call.world.events.dispatch(event, call.at)
     return show.event(event)
 
 
@@ -364,7 +363,7 @@ def list_transactions(call: Call) -> Json:
 
 def purchase(call: Call) -> Json:
     """Start a purchase; opening its checkout URL books it."""
-    checkout = call.world.start_purchase(call.account, call.body.amount_cents, call.at)
+    checkout = call.world.credits.start_purchase(call.account, call.body.amount_cents, call.at)
     return {"checkout_url": f"{call.base_url}/checkout/{checkout}"}
 
 
@@ -377,8 +376,8 @@ def update_settings(call: Call) -> Json:
     """Change the settings of the organization."""
     changes = call.body.model_dump(exclude_unset=True)
     call.account.settings.update(changes)
-    call.world.audit(call.account, "settings.updated", call.at, call.key.id, {"changes": changes})
-    call.world.auto_top_up(call.account, call.at)
+    call.world.events.audit(call.account, "settings.updated", call.at, call.key.id, {"changes": changes})
+    call.world.credits.auto_top_up(call.account, call.at)
     return show.settings(call.account)
 
 
@@ -395,189 +394,3 @@ def list_audit_events(call: Call) -> Json:
 
 def _time(text: str | None, default: float) -> float:
     return default if text is None else parse_iso(text)
-
-
-_TAGS = {
-    "auth": "account",
-    "me": "account",
-    "jobs": "jobs",
-    "files": "files",
-    "submissions": "submissions",
-    "api_keys": "api_keys",
-    "webhook_endpoints": "webhooks",
-    "webhook_events": "webhooks",
-    "billing": "billing",
-    "organization": "account",
-    "audit-events": "account",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Operation:
-    """One line of the contract's table of endpoints."""
-
-    method: str
-    path: str
-    scope: str
-    handle: Callable[[Call], Json | None]
-    answer: type[schemas.Answer] | None
-    status: int = 200
-    body: type[schemas.Body] | None = None
-    query: type[schemas.Query] = schemas.NoQuery
-    needs_idempotency_key: bool = False
-    waits: bool = False
-    errors: tuple[int, ...] = ()
-
-    @property
-    def is_list(self) -> bool:
-        """It answers with pages."""
-        return issubclass(self.query, schemas.PageQuery)
-
-    @property
-    def name(self) -> str:
-        """Its operation id."""
-        return self.handle.__name__
-
-    @property
-    def summary(self) -> str:
-        """What it does, in a line."""
-        return (self.handle.__doc__ or "").rstrip(".")
-
-    @property
-    def tag(self) -> str:
-        """The group that it belongs to."""
-        return _TAGS[self.path.split("/")[2]]
-
-
-_S = schemas
-OPERATIONS = (
-    Operation("POST", "/v1/auth/signup", NO_KEY, signup, _S.Signup, body=_S.SignupBody),
-    Operation("GET", "/v1/me", ANY_SCOPE, me, _S.Identity),
-    Operation(
-        "POST",
-        "/v1/jobs",
-        "jobs:write",
-        create_job,
-        _S.Job,
-        status=201,
-        body=_S.JobBody,
-        needs_idempotency_key=True,
-        errors=(402,),
-    ),
-    Operation("GET", "/v1/jobs", "jobs:read", list_jobs, _S.Job, query=_S.JobsQuery),
-    Operation("GET", "/v1/jobs/{id}", "jobs:read", get_job, _S.Job, waits=True),
-    Operation("POST", "/v1/jobs/{id}/cancel", "jobs:write", cancel_job, _S.Job, needs_idempotency_key=True),
-    Operation(
-        "POST",
-        "/v1/jobs/{id}/rate",
-        "jobs:write",
-        rate_job,
-        _S.Job,
-        body=_S.RateBody,
-        needs_idempotency_key=True,
-    ),
-    Operation("GET", "/v1/jobs/{id}/files", "jobs:read", list_files, _S.File, query=_S.FilesQuery),
-    Operation(
-        "GET",
-        "/v1/jobs/{id}/submissions",
-        "jobs:read",
-        list_job_submissions,
-        _S.Submission,
-        query=_S.JobSubmissionsQuery,
-    ),
-    Operation("POST", "/v1/files/{id}/refresh_url", "jobs:read", refresh_url, _S.DownloadUrl),
-    Operation(
-        "GET", "/v1/submissions", "jobs:read", list_submissions, _S.Submission, query=_S.SubmissionsQuery
-    ),
-    Operation(
-        "GET",
-        "/v1/submissions/summary",
-        "jobs:read",
-        summarize_submissions,
-        _S.SubmissionSummary,
-        query=_S.SummaryQuery,
-    ),
-    Operation("GET", "/v1/submissions/{id}", "jobs:read", get_submission, _S.Submission),
-    Operation(
-        "POST",
-        "/v1/api_keys",
-        "keys:manage",
-        create_key,
-        _S.NewApiKey,
-        status=201,
-        body=_S.ApiKeyBody,
-        needs_idempotency_key=True,
-    ),
-    Operation("GET", "/v1/api_keys", "keys:manage", list_keys, _S.ApiKey, query=_S.PageQuery),
-    Operation("POST", "/v1/api_keys/{id}/rotate", "keys:manage", rotate_key, _S.NewApiKey),
-    Operation("POST", "/v1/api_keys/{id}/revoke", "keys:manage", revoke_key, None, status=204),
-    Operation(
-        "POST",
-        "/v1/webhook_endpoints",
-        "webhooks:write",
-        create_webhook,
-        _S.NewWebhookEndpoint,
-        status=201,
-        body=_S.WebhookBody,
-        needs_idempotency_key=True,
-        errors=(422,),
-    ),
-    Operation(
-        "GET",
-        "/v1/webhook_endpoints",
-        "webhooks:read",
-        list_webhooks,
-        _S.WebhookEndpoint,
-        query=_S.PageQuery,
-    ),
-    Operation("GET", "/v1/webhook_endpoints/{id}", "webhooks:read", get_webhook, _S.WebhookEndpoint),
-    Operation(
-        "PATCH",
-        "/v1/webhook_endpoints/{id}",
-        "webhooks:write",
-        update_webhook,
-        _S.WebhookEndpoint,
-        body=_S.WebhookPatch,
-        errors=(422,),
-    ),
-    Operation("DELETE", "/v1/webhook_endpoints/{id}", "webhooks:write", delete_webhook, None, status=204),
-    Operation(
-        "POST",
-        "/v1/webhook_endpoints/{id}/rotate_secret",
-        "webhooks:write",
-        rotate_webhook_secret,
-        _S.NewWebhookEndpoint,
-    ),
-    Operation(
-        "GET", "/v1/webhook_events", "webhooks:read", list_events, _S.WebhookEvent, query=_S.EventsQuery
-    ),
-    Operation("POST", "/v1/webhook_events/{id}/replay", "webhooks:write", replay_event, _S.WebhookEvent),
-    Operation("GET", "/v1/billing/credits", "usage:read", get_credits, _S.CreditBalance),
-    Operation(
-        "GET",
-        "/v1/billing/transactions",
-        "usage:read",
-        list_transactions,
-        _S.CreditTransaction,
-        query=_S.TransactionsQuery,
-    ),
-    Operation(
-        "POST",
-        "/v1/billing/credits/purchase",
-        "billing:write",
-        purchase,
-        _S.Checkout,
-        body=_S.PurchaseBody,
-        needs_idempotency_key=True,
-    ),
-    Operation("GET", "/v1/organization/settings", ANY_SCOPE, get_settings, _S.OrganizationSettings),
-    Operation(
-        "PATCH",
-        "/v1/organization/settings",
-        "billing:write",
-        update_settings,
-        _S.OrganizationSettings,
-        body=_S.SettingsPatch,
-    ),
-    Operation("GET", "/v1/audit-events", "audit:read", list_audit_events, _S.AuditEvent, query=_S.AuditQuery),
-)

@@ -6,8 +6,8 @@ from typing import Any, cast, get_args
 
 from pydantic.json_schema import models_json_schema
 
-from . import _schemas as schemas
-from ._endpoints import ANY_SCOPE, NO_KEY, OPERATIONS, Operation
+from . import answers, words
+from .operations import ANY_SCOPE, NO_KEY, OPERATIONS, Operation
 
 Json = dict[str, Any]
 
@@ -72,7 +72,7 @@ def document(base_url: str) -> Json:
         "security": [{"apiKey": []}],
         "tags": [{"name": name, "description": text} for name, text in _TAGS.items()],
         "paths": paths,
-        "webhooks": {event: _webhook(event) for event in schemas.EVENT_DATA},
+        "webhooks": {event: _webhook(event) for event in answers.EVENT_DATA},
         "components": {
             "schemas": _schemas(),
             "headers": {name: _header(name) for name in _HEADERS},
@@ -83,10 +83,10 @@ def document(base_url: str) -> Json:
 
 def _schemas() -> Json:
     models: list[Any] = [
-        (schemas.Error, "serialization"),
-        (schemas.InsufficientCreditsError, "serialization"),
+        (answers.Error, "serialization"),
+        (answers.InsufficientCreditsError, "serialization"),
     ]
-    models += [(data, "serialization") for data in schemas.EVENT_DATA.values()]
+    models += [(data, "serialization") for data in answers.EVENT_DATA.values()]
     for operation in OPERATIONS:
         if operation.body is not None:
             models.append((operation.body, "validation"))
@@ -97,9 +97,9 @@ def _schemas() -> Json:
     for operation in OPERATIONS:
         if operation.answer is not None and operation.is_list:
             made[f"{operation.answer.__name__}List"] = _list_of(operation.answer)
-    for event, data in schemas.EVENT_DATA.items():
+    for event, data in answers.EVENT_DATA.items():
         made[_event_name(event)] = _envelope(event, data)
-    made["EventType"] = {"type": "string", "enum": [*get_args(schemas.EventType.__value__)]}
+    made["EventType"] = {"type": "string", "enum": [*get_args(words.EventType.__value__)]}
     return dict(sorted(made.items()))
 
 
@@ -264,7 +264,7 @@ def _responses(operation: Operation) -> Json:
             "headers": _response_headers(operation, status),
             "content": {
                 "application/json": {
-                    "schema": _ref(schemas.InsufficientCreditsError if status == 402 else schemas.Error)
+                    "schema": _ref(answers.InsufficientCreditsError if status == 402 else answers.Error)
                 }
             },
         }

@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import json
-import random
 from typing import Any
 
-from ._annotations import annotate
-from ._ledger import Book, Transaction
-from ._model import WEBHOOK_EVENTS, Account, AuditEvent, Endpoint, Event, File, Job, Key, Submission
-from ._text import iso, iso_or_none, mask
-
-_DEVICES = (("iPhone 15", "iOS 18.1"), ("Pixel 8", "Android 15"), ("Galaxy S24", "Android 14"))
-_REGIONS = ("US-CA", "US-TX", "GB-LND", "JP-13", "DE-BE", "IN-KA")
+from .ledger import Book, Transaction
+from .model import WEBHOOK_EVENTS, Account, AuditEvent, Endpoint, Event, File, Job, Key, Submission
+from .text import iso, iso_or_none, mask
 
 
 def job(job: Job) -> dict[str, Any]:
@@ -38,11 +33,7 @@ def file(file: File, url: str, url_expires_at: float) -> dict[str, Any]:
     """An approved File."""
     facts = file.facts()
     submission = file.submission
-    chance = random.Random(file.seed)  # noqa: S311 - a seed is the point
-    model, system = chance.choice(_DEVICES)
-    annotations = file.annotations
-    if isinstance(annotations, str):
-        annotations = annotate(file.content_type, file.seed, annotations)
+    details = file.source.details()
     return {
         "object": "file",
         "id": file.id,
@@ -55,14 +46,14 @@ def file(file: File, url: str, url_expires_at: float) -> dict[str, Any]:
         "height": facts.height,
         "content_hash": facts.sha256,
         "original_filename": file.original_filename,
-        "captured_at": iso(file.created_at - chance.randrange(5, 120)),
+        "captured_at": iso(details.captured_at),
         "ai_star_rating": file.rating,
-        "device_info": {"device_model": model, "device_os": system, "app_version": "4.2.0"},
-        "worker_region": chance.choice(_REGIONS),
+        "device_info": details.device_info,
+        "worker_region": details.worker_region,
         "download_url": url,
         "download_url_expires_at": iso(url_expires_at),
-        "annotations": annotations,
-        "keyframes": (annotations or {}).get("keyframes"),
+        "annotations": details.annotations,
+        "keyframes": (details.annotations or {}).get("keyframes"),
         "created_at": iso(file.created_at),
     }
 

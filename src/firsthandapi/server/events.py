@@ -1,0 +1,82 @@
+"""The audit trail, webhook events, and the schedule of their deliveries."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from .model import Account, Attempt, AuditEvent, Delivery, Endpoint, Event, Job
+from .state import State
+from .text import iso, new_id, new_secret
+
+RETRY_DELAYS = (60.0, 300.0, 1800.0, 7200.0, 28800.0)
+API_VERSION = "v1"
+
+
+class Events:
+    """Records what happened, and tells subscribers."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+        self.send: Callable[[Delivery, float], None] = lambda _delivery, _at: None
+
+    def audit(
+        self, account: Account, type: str, at: float, actor: str, data: dict[str, Any], job: Job | None = None
+    ) -> None:
+        """Add a line to the audit trail."""
+        job_id = None if job is None else job.id
+        account.audit.append(AuditEvent(new_id("aud_", at), type, job_id, actor, data, at))
+
+    def create_endpoint(
+        self, account: Account, url: str, events: tuple[str, ...] | None, description: str | None, at: float
+    ) -> Endpoint:
+        """A new webhook endpoint; without `events` it gets them all, unknown types as well."""
+        endpoint = Endpoint(new_id("we_", at), account, url, events, description, new_secret("whsec_"), at)
+        account.endpoints.append(endpoint)
+        return endpoint
+
+    def emit(self, account: Account, type: str, data: dict[str, Any], at: float) -> Event:
+        """Something happened: keep the event, and send it to every endpoint that subscribed to it."""
+        event_id = new_id("evt_", at)
+        envelope = {
+            "id": event_id,
+            "object": "event",
+            "type": type,
+            "api_version": API_VERSION,
+            "created_at": iso(at),
+            "data": data,
+        }
+        body = json.dumps(envelope, separators=(",", ":")).encode()
+        event = Event(event_id, account, type, body)
+        account.events.append(event)
+        self._state.events[event.id] = event
+        self.dispatch(event, at)
+        return event
+
+    def dispatch(self, event: Event, at: float) -> None:
+        """Start a delivery of the event to each of its subscribers: the first attempt is at once."""
+        for endpoint in event.account.endpoints:
+            if endpoint.wants(event.type):
+                delivery = Delivery(event, endpoint)
+                event.deliveries.append(delivery)
+                self._state.deliveries.append(delivery)
+                self._state.later(at, partial(self._attempt, delivery))
+
+    def delivered(self, delivery: Delivery, attempt: Attempt) -> None:
+        """An attempt is over: done, or again later, or given up."""
+        delivery.attempts.append(attempt)
+        if attempt.ok:
+            delivery.status = "delivered"
+        elif len(delivery.attempts) > len(RETRY_DELAYS):
+            delivery.status = "failed"
+        else:
+            when = attempt.at + RETRY_DELAYS[len(delivery.attempts) - 1]
+            self._state.later(when, partial(self._attempt, delivery))
+
+    def _attempt(self, delivery: Delivery, at: float) -> None:
+        if delivery.endpoint.is_active:
+            self.send(delivery, at)
+        else:
+            delivery.status = "dropped"

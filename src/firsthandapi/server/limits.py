@@ -1,0 +1,61 @@
+"""What is counted and kept of requests: the windows of the rate limit, and responses for idempotency keys."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass
+
+MAX_STORED = 20_000
+MAX_STORED_BYTES = 32 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """The response kept for an idempotency key."""
+
+    fingerprint: str
+    status: int
+    body: bytes
+    expires_at: float
+
+
+class Replays:
+    """The responses kept for idempotency keys: for a day, and no more than fit."""
+
+    def __init__(self) -> None:
+        self._stored: OrderedDict[tuple[str, str, str, str], Stored] = OrderedDict()
+        self._bytes = 0
+
+    def get(self, slot: tuple[str, str, str, str], now: float) -> Stored | None:
+        """What was answered under this key, if that is still known."""
+        stored = self._stored.get(slot)
+        return stored if stored is not None and now < stored.expires_at else None
+
+    def put(self, slot: tuple[str, str, str, str], stored: Stored, now: float) -> None:
+        """Keep a response; the expired go, then the oldest."""
+        old = self._stored.pop(slot, None)
+        self._bytes += len(stored.body) - (len(old.body) if old else 0)
+        self._stored[slot] = stored
+        while (
+            len(self._stored) > MAX_STORED
+            or self._bytes > MAX_STORED_BYTES
+            or next(iter(self._stored.values())).expires_at <= now
+        ):
+            self._bytes -= len(self._stored.popitem(last=False)[1].body)
+
+
+class RateLimiter:
+    """Fixed windows of virtual time from the first request; refused requests do not count."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._windows: dict[str, tuple[float, int]] = {}
+
+    def take(self, who: str, limit: int, now: float) -> tuple[bool, int, float]:
+        """Whether one more is allowed, how many are left after it, and when the window ends."""
+        start, count = self._windows.get(who, (now, 0))
+        if now >= start + self._seconds:
+            start, count = now, 0
+        allowed = count < limit
+        self._windows[who] = (start, count + allowed)
+        return allowed, max(0, limit - count - allowed), start + self._seconds

@@ -1,0 +1,54 @@
+"""The rules of the service, apart from HTTP, over one state."""
+
+from __future__ import annotations
+
+from .accounts import Accounts
+from .credits import Credits
+from .events import Events
+from .jobs import Jobs
+from .model import Job
+from .state import State, Timekeeper
+
+
+class World:
+    """One service. Whoever calls in holds `lock`."""
+
+    def __init__(self, clock: Timekeeper, *, seed: int) -> None:
+        self.state = State(clock, seed)
+        self.clock = clock
+        self.lock = self.state.lock
+        self.events = Events(self.state)
+        self.credits = Credits(self.state, self.events)
+        self.accounts = Accounts(self.state, self.events, self.credits)
+        self.jobs = Jobs(self.state, self.events, self.credits)
+
+    def check_books(self) -> None:
+        """Assert that every ledger adds up, and every job's escrow and slots with it."""
+        for organization in self.state.organizations:
+            for account in organization.accounts.values():
+                account.book.check([job.escrow for job in account.jobs])
+                for job in account.jobs:
+                    _check_job(job)
+
+
+def _check_job(job: Job) -> None:
+    approved = len(job.approved)
+    pending = sum(
+        len(submission.files)
+        for submission in job.submissions
+        if submission.status in ("pending_score", "retry_pending")
+    )
+    total = 0 if job.account.is_sandbox else job.files_needed * job.price
+    paid = 0 if job.account.is_sandbox else approved * job.price
+    held = 0 if job.is_terminal else total - paid
+    rules = {
+        "total": (job.escrow.total, total),
+        "paid": (job.escrow.paid, paid),
+        "held": (job.escrow.held, held),
+        "pending": (job.pending, pending),
+        "completed": (job.status == "completed", approved == job.files_needed),
+        "free slots": (min(job.free_slots, 0), 0),
+    }
+    wrong = [f"{name} {left}, not {right}" for name, (left, right) in rules.items() if left != right]
+    if wrong:
+        raise AssertionError(f"{job.id} does not add up: {'; '.join(wrong)}")

@@ -1,0 +1,153 @@
+"""Workers that nobody pays: they come by themselves, and what they make follows from a seed."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+from firsthandapi.server.jobs import Jobs
+from firsthandapi.server.model import Details, File, Job, Measures, Submission
+from firsthandapi.server.state import State
+from firsthandapi.server.text import new_id
+
+from ._annotations import MadeUp, annotate
+from ._media import Media
+from ._media import make as make_media
+
+FIRST_ARRIVAL = 15.0
+# Of a job's simulated files, every third has objects with a confidence, every twentieth no annotations.
+_WITH_CONFIDENCE, _WITHOUT_ANNOTATIONS = 3, 20
+_STARS = ((5, 4, 3, 2, 1), (30, 40, 20, 7, 3))
+_DEVICES = (("iPhone 15", "iOS 18.1"), ("Pixel 8", "Android 15"), ("Galaxy S24", "Android 14"))
+_REGIONS = ("US-CA", "US-TX", "GB-LND", "JP-13", "DE-BE", "IN-KA")
+
+
+@dataclass(slots=True)
+class Capture:
+    """What a worker captured: bytes made from a seed whenever they are needed, unless they were given."""
+
+    content_type: str
+    seed: str
+    created_at: float
+    min_width: int = 0
+    min_height: int = 0
+    given: bytes | None = None
+    given_size: tuple[int | None, int | None] = (None, None)
+    annotations: dict[str, Any] | MadeUp | None = "made up"
+
+    def content(self) -> bytes:
+        """The bytes."""
+        return self._made().content if self.given is None else self.given
+
+    def measures(self) -> Measures:
+        """Width, height, and duration; of given bytes, those that came with them."""
+        if self.given is not None:
+            return Measures(*self.given_size, None)
+        made = self._made()
+        return Measures(made.width, made.height, made.duration_seconds)
+
+    def details(self) -> Details:
+        """The worker's device and region, the time of the capture, and the annotations."""
+        chance = random.Random(self.seed)  # noqa: S311 - a seed is the point
+        model, system = chance.choice(_DEVICES)
+        annotations = self.annotations
+        if isinstance(annotations, str):
+            annotations = annotate(self.content_type, self.seed, annotations)
+        return Details(
+            captured_at=self.created_at - chance.randrange(5, 120),
+            device_info={"device_model": model, "device_os": system, "app_version": "4.2.0"},
+            worker_region=chance.choice(_REGIONS),
+            annotations=annotations,
+        )
+
+    def _made(self) -> Media:
+        width, height = max(640, self.min_width), max(480, self.min_height)
+        try:
+            return make_media(self.content_type, self.seed, width=width, height=height)
+        except ValueError:  # the format does not reach what the job asks for: the worker does what it can
+            return make_media(self.content_type, self.seed)
+
+
+def capture(
+    job: Job,
+    content_type: str,
+    at: float,
+    *,
+    rating: int,
+    name: str | None = None,
+    given: bytes | None = None,
+    given_size: tuple[int | None, int | None] = (None, None),
+    annotations: dict[str, Any] | MadeUp | None = "made up",
+) -> File:
+    """A file that a worker made for a job."""
+    seed = f"{job.seed}:{job.chance.getrandbits(64):016x}"
+    if name is None:
+        extension = content_type.partition("/")[2].replace("jpeg", "jpg").replace("quicktime", "mov")
+        name = f"capture_{job.chance.randrange(10000):04d}.{extension}"
+    least = (job.fields.get("min_width") or 0, job.fields.get("min_height") or 0)
+    source = Capture(content_type, seed, at, *least, given, given_size, annotations)
+    return File(new_id("file_", at), content_type, source, name, at, wanted_rating=rating)
+
+
+class SimulatedWorkers:
+    """A workforce: the first worker comes 15 seconds after a job was posted, and others as slots are free."""
+
+    def __init__(self, state: State, jobs: Jobs) -> None:
+        self._state = state
+        self._jobs = jobs
+        self._arrivals: Counter[Job] = Counter()
+        self._files: Counter[Job] = Counter()
+
+    def job_posted(self, job: Job, at: float) -> None:
+        """Come, one after the other."""
+        start = at + FIRST_ARRIVAL
+        self._state.later(start, lambda when: self._stream(job, 0, start, when))
+
+    def slots_freed(self, job: Job, count: int, at: float) -> None:
+        """Others come for the slots that were freed. In the sandbox none would do better, so none comes."""
+        if job.account.is_sandbox or self._arrivals[job] > 100 * job.files_needed + 100:
+            return
+        for _ in range(count):
+            self._state.later(at + job.chance.uniform(5, 15), lambda when: self._arrive(job, when))
+
+    def retry_asked(self, submission: Submission, at: float) -> None:
+        """Retry a little later, and do better."""
+        when = at + submission.job.chance.uniform(5, 15)
+        self._state.later(when, lambda due: self._retry(submission, due))
+
+    def _stream(self, job: Job, number: int, start: float, at: float) -> None:
+        """One arrival and the next: a chain, so that a large job does not fill the clock's heap."""
+        if job.is_terminal:
+            return
+        self._arrive(job, at)
+        if number + 1 < job.files_needed:
+            when = start + (number + 1) * min(1.0, 30 / job.files_needed)
+            self._state.later(when, lambda due: self._stream(job, number + 1, start, due))
+
+    def _arrive(self, job: Job, at: float) -> None:
+        count = min(job.fields["files_per_submission"], job.free_slots)
+        if job.is_terminal or count < 1:
+            return
+        self._arrivals[job] += 1
+        files = [self._file(job, at, job.chance.choices(*_STARS)[0]) for _ in range(count)]
+        self._jobs.submit(job, files, at)
+
+    def _retry(self, submission: Submission, at: float) -> None:
+        if submission.status == "retry_pending":
+            job = submission.job
+            files = [
+                self._file(job, at, job.chance.randint(3, 5), file.content_type) for file in submission.files
+            ]
+            self._jobs.resubmit(submission, files, at)
+
+    def _file(self, job: Job, at: float, rating: int, content_type: str | None = None) -> File:
+        content_type = content_type or job.chance.choice(job.fields["accepted_formats"])
+        self._files[job] += 1
+        annotations: MadeUp | None = "made up"
+        if self._files[job] % _WITHOUT_ANNOTATIONS == 0:
+            annotations = None
+        elif self._files[job] % _WITH_CONFIDENCE == 0:
+            annotations = "made up, with confidence"
+        return capture(job, content_type, at, rating=rating, annotations=annotations)
