@@ -34,7 +34,7 @@ RULES: list[tuple[str, str]] = [
     (r"\baclose\b", "close"),
     (r"\bAsyncIterator\b", "Iterator"),
     (r"\bAsyncFirstHandClient\b", "FirstHandClient"),
-    (r"\bPageRequest\b", "Page"),
+    (r"\bAsyncPageRequest\b", "Page"),
     (r"\bfirsthandapi\._async\b", "firsthandapi._sync"),
     (r"\bhttpcore\.Async", "httpcore."),
     (r"\bhandle_async_request\b", "handle_request"),

@@ -175,10 +175,10 @@ def test_a_traceback_has_the_callers_frames_alone() -> None:
         client.jobs.get("job_2")
         client.jobs.get("job_3")
 
-    with httpx.Client(transport=httpx.MockTransport(answer)) as http:
-        client = FirstHandClient("fh_test_x", http_client=http, max_retries=1)
-        with pytest.raises(ServerError) as caught:
-            client.jobs.wait("job_1", on_update=on_update)
+    http = httpx.Client(transport=httpx.MockTransport(answer))
+    client = FirstHandClient("fh_test_x", http_client=http, max_retries=1)
+    with http, client, pytest.raises(ServerError) as caught:
+        client.jobs.wait("job_1", on_update=on_update)
     frames = [frame.name for frame in traceback.extract_tb(caught.value.__traceback__)]
     assert frames == ["test_a_traceback_has_the_callers_frames_alone", "on_update"]
 

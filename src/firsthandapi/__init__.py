@@ -24,6 +24,7 @@ from ._version import __version__ as __version__
 if TYPE_CHECKING:
     from ._async.client import AsyncFirstHandClient as AsyncFirstHandClient
     from ._async.pages import AsyncPage as AsyncPage
+    from ._async.pages import AsyncPageRequest as AsyncPageRequest
     from ._core.idempotency import idempotency_key as idempotency_key
     from ._core.ratelimit import RateLimit as RateLimit
     from ._core.response import ApiResponse as ApiResponse
@@ -113,6 +114,7 @@ __all__ = [
     "ApiResponse",
     "AsyncFirstHandClient",
     "AsyncPage",
+    "AsyncPageRequest",
     "AuthenticationError",
     "ConfigurationError",
     "ConflictError",
@@ -154,6 +156,7 @@ _HOMES = {
     **{name: "errors" for name in __all__ if name.endswith("Error")},
     "AsyncFirstHandClient": "_async.client",
     "AsyncPage": "_async.pages",
+    "AsyncPageRequest": "_async.pages",
     "idempotency_key": "_core.idempotency",
     "RateLimit": "_core.ratelimit",
     "ApiResponse": "_core.response",

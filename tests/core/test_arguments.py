@@ -42,27 +42,27 @@ def outcome(call: Callable[[], bytes]) -> bytes | InvalidArgumentError:
 
 
 BOUNDS = [
-    (types.JobCreate, "files_needed", 1, 10_000),
-    (types.JobCreate, "price_per_file_cents", 10, 50_000),
-    (types.JobCreate, "min_star_rating", 1, 5),
-    (types.JobCreate, "files_per_submission", 1, 5),
-    (types.JobCreate, "min_width", 1, None),
-    (types.JobCreate, "min_height", 1, None),
-    (types.JobCreate, "max_workers", 1, None),
-    (types.JobGet, "wait", 1, 60),
-    (types.JobRate, "rating", 1, 5),
-    (types.JobList, "limit", 1, 100),
-    (types.FileList, "min_score", 1, 5),
-    (types.SubmissionList, "min_score", 1, 5),
-    (types.OrganizationUpdate, "auto_top_up_threshold_cents", 0, None),
-    (types.OrganizationUpdate, "default_price_per_file_cents", 10, 50_000),
+    (types.JobCreateParams, "files_needed", 1, 10_000),
+    (types.JobCreateParams, "price_per_file_cents", 10, 50_000),
+    (types.JobCreateParams, "min_star_rating", 1, 5),
+    (types.JobCreateParams, "files_per_submission", 1, 5),
+    (types.JobCreateParams, "min_width", 1, None),
+    (types.JobCreateParams, "min_height", 1, None),
+    (types.JobCreateParams, "max_workers", 1, None),
+    (types.JobGetParams, "wait", 1, 60),
+    (types.JobRateParams, "rating", 1, 5),
+    (types.JobListParams, "limit", 1, 100),
+    (types.FileListParams, "min_score", 1, 5),
+    (types.SubmissionListParams, "min_score", 1, 5),
+    (types.OrganizationUpdateParams, "auto_top_up_threshold_cents", 0, None),
+    (types.OrganizationUpdateParams, "default_price_per_file_cents", 10, 50_000),
 ]
 
 
 @pytest.mark.parametrize(("params_type", "name", "low", "high"), BOUNDS)
 def test_number_bounds(params_type: Any, name: str, low: int, high: int | None) -> None:
     """A number is taken from its least to its greatest value, both included, and not beyond."""
-    base = JOB if params_type is types.JobCreate else {}
+    base = JOB if params_type is types.JobCreateParams else {}
     assert getattr(check(params_type, {**base, name: low}), name) == low
     error = refused(params_type, {**base, name: low - 1})
     assert error.field == name
@@ -81,23 +81,23 @@ def test_number_bounds(params_type: Any, name: str, low: int, high: int | None) 
 @pytest.mark.parametrize("value", ["5", 5.0, True, [5]], ids=["str", "float", "bool", "list"])
 def test_numbers_are_strict(params_type: Any, name: str, value: Any) -> None:
     """What is not an int is not made one: `True` files would be bought as 1."""
-    base = JOB if params_type is types.JobCreate else {}
+    base = JOB if params_type is types.JobCreateParams else {}
     assert refused(params_type, {**base, name: value}).field == name
 
 
 @pytest.mark.parametrize(
     ("params_type", "base", "name", "low", "high"),
     [
-        (types.JobCreate, JOB, "description", 10, 5000),
-        (types.JobCreate, JOB, "title", 0, 100),
-        (types.JobCreate, JOB, "scoring_criteria", 0, 1000),
-        (types.ApiKeyCreate, {}, "name", 1, None),
-        (types.SignupCreate, {"email": "a@b.example"}, "name", 1, None),
-        (types.SignupCreate, {"name": "A"}, "email", 1, None),
-        (types.AuditEventList, {}, "job_id", 1, None),
-        (types.AuditEventList, {}, "event_type", 1, None),
-        (types.SubmissionList, {}, "job_id", 1, None),
-        (types.SubmissionSummaryGet, {}, "job_id", 1, None),
+        (types.JobCreateParams, JOB, "description", 10, 5000),
+        (types.JobCreateParams, JOB, "title", 0, 100),
+        (types.JobCreateParams, JOB, "scoring_criteria", 0, 1000),
+        (types.ApiKeyCreateParams, {}, "name", 1, None),
+        (types.SignupParams, {"email": "a@b.example"}, "name", 1, None),
+        (types.SignupParams, {"name": "A"}, "email", 1, None),
+        (types.AuditEventListParams, {}, "job_id", 1, None),
+        (types.AuditEventListParams, {}, "event_type", 1, None),
+        (types.SubmissionListParams, {}, "job_id", 1, None),
+        (types.SubmissionSummaryParams, {}, "job_id", 1, None),
     ],
 )
 def test_text_bounds(params_type: Any, base: Any, name: str, low: int, high: int | None) -> None:
@@ -118,14 +118,14 @@ def test_text_bounds(params_type: Any, base: Any, name: str, low: int, high: int
 @pytest.mark.parametrize(
     ("params_type", "base", "name", "good", "bad"),
     [
-        (types.JobCreate, JOB, "type", "feedback", "survey"),
-        (types.JobList, {}, "status", "in_progress", "done"),
-        (types.JobList, {}, "type", "data_collection", "survey"),
-        (types.SubmissionList, {}, "status", "retry_pending", "done"),
-        (types.TransactionList, {}, "type", "refund", "gift"),
-        (types.WebhookEventList, {}, "type", "job.flagged", "job.paused"),
-        (types.ApiKeyCreate, {"name": "ci"}, "environment", "test", "staging"),
-        (types.OrganizationUpdate, {}, "default_type", "feedback", "survey"),
+        (types.JobCreateParams, JOB, "type", "feedback", "survey"),
+        (types.JobListParams, {}, "status", "in_progress", "done"),
+        (types.JobListParams, {}, "type", "data_collection", "survey"),
+        (types.SubmissionListParams, {}, "status", "retry_pending", "done"),
+        (types.TransactionListParams, {}, "type", "refund", "gift"),
+        (types.WebhookEventListParams, {}, "type", "job.flagged", "job.paused"),
+        (types.ApiKeyCreateParams, {"name": "ci"}, "environment", "test", "staging"),
+        (types.OrganizationUpdateParams, {}, "default_type", "feedback", "survey"),
     ],
 )
 def test_words(params_type: Any, base: Any, name: str, good: str, bad: str) -> None:
@@ -143,33 +143,35 @@ def test_words(params_type: Any, base: Any, name: str, good: str, bad: str) -> N
 )
 def test_file_extension(given_format: str, mime_type: str) -> None:
     """Who writes a file extension is told the MIME type to write."""
-    error = refused(types.JobCreate, {**JOB, "accepted_formats": ["image/png", given_format]})
+    error = refused(types.JobCreateParams, {**JOB, "accepted_formats": ["image/png", given_format]})
     assert error.field == "accepted_formats"
     assert str(error).endswith(f"use the MIME type {mime_type}")
 
 
 def test_formats_are_a_list_of_at_least_one() -> None:
     """Formats come as list or tuple, not as one word, not empty, not as numbers, and not as a set without order."""
-    formats = check(types.JobCreate, {**JOB, "accepted_formats": ("image/png", "audio/wav")}).accepted_formats
+    formats = check(
+        types.JobCreateParams, {**JOB, "accepted_formats": ("image/png", "audio/wav")}
+    ).accepted_formats
     assert formats == ["image/png", "audio/wav"]
     for bad in ([], "image/jpeg", [5], {"image/jpeg"}):
-        assert refused(types.JobCreate, {**JOB, "accepted_formats": bad}).field == "accepted_formats"
-    assert "0 items" in str(refused(types.JobCreate, {**JOB, "accepted_formats": []}))
+        assert refused(types.JobCreateParams, {**JOB, "accepted_formats": bad}).field == "accepted_formats"
+    assert "0 items" in str(refused(types.JobCreateParams, {**JOB, "accepted_formats": []}))
 
 
 def test_no_scopes_is_refused() -> None:
     """`scopes=[]` is refused: to the service it would mean a key that may do everything."""
-    error = refused(types.ApiKeyCreate, {"name": "ci", "scopes": []})
+    error = refused(types.ApiKeyCreateParams, {"name": "ci", "scopes": []})
     assert error.field == "scopes"
     assert "left out, it is all of them" in str(error)
-    assert check(types.ApiKeyCreate, {"name": "ci", "scopes": ["jobs:read"]}).scopes == ["jobs:read"]
+    assert check(types.ApiKeyCreateParams, {"name": "ci", "scopes": ["jobs:read"]}).scopes == ["jobs:read"]
 
 
 @pytest.mark.parametrize("tier", [1000, 2500, 5000, 10000, 25000])
 def test_purchase_tiers(tier: int) -> None:
     """Credits are bought in the contract's fixed amounts."""
-    assert check(types.Purchase, {"amount_cents": tier}).amount_cents == tier
-    settings = check(types.OrganizationUpdate, {"auto_top_up_amount_cents": tier})
+    assert check(types.PurchaseParams, {"amount_cents": tier}).amount_cents == tier
+    settings = check(types.OrganizationUpdateParams, {"auto_top_up_amount_cents": tier})
     assert settings.auto_top_up_amount_cents == tier
 
 
@@ -177,8 +179,8 @@ def test_purchase_tiers(tier: int) -> None:
 def test_other_amounts(amount: Any) -> None:
     """No other amount is bought, and 1000.0 is no int."""
     for params_type, name in (
-        (types.Purchase, "amount_cents"),
-        (types.OrganizationUpdate, "auto_top_up_amount_cents"),
+        (types.PurchaseParams, "amount_cents"),
+        (types.OrganizationUpdateParams, "auto_top_up_amount_cents"),
     ):
         error = refused(params_type, {name: amount})
         assert error.field == name
@@ -187,16 +189,16 @@ def test_other_amounts(amount: Any) -> None:
 
 def test_none_is_left_out() -> None:
     """None means "leave out"; for what is required that is an error that says what is wanted."""
-    assert body(check(types.JobRate, {"rating": 5, "feedback": None})) == b'{"rating":5}'
+    assert body(check(types.JobRateParams, {"rating": 5, "feedback": None})) == b'{"rating":5}'
     for name in JOB:
-        error = refused(types.JobCreate, {**JOB, name: None})
+        error = refused(types.JobCreateParams, {**JOB, name: None})
         assert error.field == name
         assert str(error).startswith(f"{name} is required: ")
 
 
 def test_unknown_name() -> None:
     """A name that is not an argument is refused, and the ones that are get named."""
-    error = refused(types.JobRate, {"rating": 5, "comment": "Great"})
+    error = refused(types.JobRateParams, {"rating": 5, "comment": "Great"})
     assert error.field == "comment"
     assert "rating, feedback" in str(error)
 
@@ -204,15 +206,15 @@ def test_unknown_name() -> None:
 @pytest.mark.parametrize(
     ("params_type", "values"),
     [
-        (types.JobCreate, {**JOB, "type": KEY}),
-        (types.JobCreate, {**JOB, "title": KEY * 10}),
-        (types.JobCreate, {**JOB, "files_needed": KEY}),
-        (types.JobCreate, {**JOB, "accepted_formats": [KEY]}),
-        (types.JobCreate, {**JOB, "deadline": KEY}),
-        (types.JobCreate, {**JOB, "metadata": {1: KEY}}),
-        (types.WebhookCreate, {"url": f"http://hooks.example/{KEY}"}),
-        (types.WebhookCreate, {"url": f"https://u:{KEY}@/"}),
-        (types.WebhookCreate, {"url": "https://hooks.example", "events": [KEY]}),
+        (types.JobCreateParams, {**JOB, "type": KEY}),
+        (types.JobCreateParams, {**JOB, "title": KEY * 10}),
+        (types.JobCreateParams, {**JOB, "files_needed": KEY}),
+        (types.JobCreateParams, {**JOB, "accepted_formats": [KEY]}),
+        (types.JobCreateParams, {**JOB, "deadline": KEY}),
+        (types.JobCreateParams, {**JOB, "metadata": {1: KEY}}),
+        (types.WebhookCreateParams, {"url": f"http://hooks.example/{KEY}"}),
+        (types.WebhookCreateParams, {"url": f"https://u:{KEY}@/"}),
+        (types.WebhookCreateParams, {"url": "https://hooks.example", "events": [KEY]}),
     ],
 )
 def test_secrets_stay_out(params_type: Any, values: dict[str, Any]) -> None:
@@ -225,7 +227,7 @@ def test_secrets_stay_out(params_type: Any, values: dict[str, Any]) -> None:
 def test_huge_number() -> None:
     """A number of thousands of digits is refused like any other; Python would not even print it."""
     for value in (10**5000, -(10**5000)):
-        assert "far outside" in str(refused(types.JobCreate, {**JOB, "files_needed": value}))
+        assert "far outside" in str(refused(types.JobCreateParams, {**JOB, "files_needed": value}))
 
 
 @pytest.mark.parametrize(
@@ -247,11 +249,11 @@ def test_huge_number() -> None:
 )
 def test_times(moment: Any, sent: str) -> None:
     """An aware datetime is sent in UTC with Z, an ISO 8601 text as it is; the local clock has no say."""
-    assert check(types.JobCreate, {**JOB, "deadline": moment}).deadline == sent
-    assert query(check(types.JobList, {"created_after": moment})) == [("created_after", sent)]
+    assert check(types.JobCreateParams, {**JOB, "deadline": moment}).deadline == sent
+    assert query(check(types.JobListParams, {"created_after": moment})) == [("created_after", sent)]
     for name in ("start_date", "end_date"):
-        assert query(check(types.SubmissionList, {name: moment})) == [(name, sent)]
-        assert query(check(types.SubmissionSummaryGet, {name: moment})) == [(name, sent)]
+        assert query(check(types.SubmissionListParams, {name: moment})) == [(name, sent)]
+        assert query(check(types.SubmissionSummaryParams, {name: moment})) == [(name, sent)]
 
 
 @pytest.mark.parametrize(
@@ -272,7 +274,7 @@ def test_times(moment: Any, sent: str) -> None:
 )
 def test_bad_times(moment: Any, reason: str) -> None:
     """A time without a zone, and what is no time, is refused with what to do."""
-    error = refused(types.JobCreate, {**JOB, "deadline": moment})
+    error = refused(types.JobCreateParams, {**JOB, "deadline": moment})
     assert error.field == "deadline"
     assert reason in str(error)
 
@@ -289,8 +291,8 @@ def test_bad_times(moment: Any, reason: str) -> None:
 )
 def test_webhook_url(url: str) -> None:
     """Webhooks go to https, or to this machine."""
-    assert check(types.WebhookCreate, {"url": url}).url == url
-    assert check(types.WebhookUpdate, {"url": url}).url == url
+    assert check(types.WebhookCreateParams, {"url": url}).url == url
+    assert check(types.WebhookUpdateParams, {"url": url}).url == url
 
 
 @pytest.mark.parametrize(
@@ -311,7 +313,7 @@ def test_webhook_url(url: str) -> None:
 )
 def test_bad_webhook_url(url: str, reason: str) -> None:
     """Any other URL is refused before the service would answer 422."""
-    for params_type in (types.WebhookCreate, types.WebhookUpdate):
+    for params_type in (types.WebhookCreateParams, types.WebhookUpdateParams):
         error = refused(params_type, {"url": url})
         assert error.field == "url"
         assert reason in str(error)
@@ -321,13 +323,13 @@ def test_metadata_and_location_are_untouched() -> None:
     """Both are sent as they were given, a None inside included; metadata has 20 keys at most."""
     location = {"lat": 35.68, "lng": 139.69, "radius_km": 20, "note": None}
     metadata = {str(n): {"n": [n, None, ("é", True)]} for n in range(20)}
-    sent = json.loads(body(check(types.JobCreate, {**JOB, "location": location, "metadata": metadata})))
+    sent = json.loads(body(check(types.JobCreateParams, {**JOB, "location": location, "metadata": metadata})))
     assert sent["location"] == location
     assert sent["metadata"]["3"] == {"n": [3, None, ["é", True]]}
-    error = refused(types.JobCreate, {**JOB, "metadata": {str(n): n for n in range(21)}})
+    error = refused(types.JobCreateParams, {**JOB, "metadata": {str(n): n for n in range(21)}})
     assert error.field == "metadata"
     assert "21 items" in str(error)
-    assert "a key is not a str" in str(refused(types.JobCreate, {**JOB, "metadata": {1: 2}}))
+    assert "a key is not a str" in str(refused(types.JobCreateParams, {**JOB, "metadata": {1: 2}}))
 
 
 NOT_JSON: list[tuple[Any, str]] = [
@@ -347,7 +349,7 @@ NOT_JSON: list[tuple[Any, str]] = [
 def test_what_is_not_json(value: Any, reason: str) -> None:
     """What JSON cannot say is refused by name, in `metadata`, `location` and `extra_body`, however deep."""
     for name in ("metadata", "location"):
-        params = check(types.JobCreate, {**JOB, name: {"a": [value]}})
+        params = check(types.JobCreateParams, {**JOB, name: {"a": [value]}})
         with pytest.raises(InvalidArgumentError, match=rf"^{name}\.a\.0 ") as caught:
             body(params)
         assert caught.value.field == name
@@ -368,7 +370,7 @@ def test_endless_value() -> None:
 
 def test_extra_body() -> None:
     """`extra_body` is merged over the arguments, its None sent as null; it is a dict with str keys."""
-    params = check(types.JobRate, {"rating": 5, "feedback": "Great"})
+    params = check(types.JobRateParams, {"rating": 5, "feedback": "Great"})
     assert body(params, {"rating": 4, "note": None}) == b'{"rating":4,"feedback":"Great","note":null}'
     for bad in ([], "a", {1: 2}):
         with pytest.raises(InvalidArgumentError) as caught:
@@ -378,7 +380,7 @@ def test_extra_body() -> None:
 
 def test_body_is_compact_utf8() -> None:
     """A body is compact UTF-8, the same bytes each time; without arguments it is an empty object."""
-    params = check(types.JobRate, {"rating": 5, "feedback": "très ☂ bien"})
+    params = check(types.JobRateParams, {"rating": 5, "feedback": "très ☂ bien"})
     assert body(params) == '{"rating":5,"feedback":"très ☂ bien"}'.encode()
     assert body() == b"{}"
 
@@ -394,18 +396,20 @@ def test_json_bytes() -> None:
 def test_surrogate_in_text() -> None:
     """Text that is no Unicode is an InvalidArgumentError, not a UnicodeEncodeError later on."""
     for params_type, values in (
-        (types.JobCreate, {**JOB, "description": "\ud800" * 20}),
-        (types.JobList, {"cursor": "\udcff"}),
-        (types.WebhookUpdate, {"description": "\ud800"}),
+        (types.JobCreateParams, {**JOB, "description": "\ud800" * 20}),
+        (types.JobListParams, {"cursor": "\udcff"}),
+        (types.WebhookUpdateParams, {"description": "\ud800"}),
     ):
         assert "surrogate" in str(refused(params_type, values))
 
 
 def test_query_values() -> None:
     """A query has ints in digits and bools in lower case, in the order of the contract."""
-    params = check(types.SubmissionList, {"min_score": 3, "limit": 100, "cursor": "a\nb&", "job_id": "job_1"})
+    params = check(
+        types.SubmissionListParams, {"min_score": 3, "limit": 100, "cursor": "a\nb&", "job_id": "job_1"}
+    )
     assert query(params) == [("limit", "100"), ("cursor", "a\nb&"), ("job_id", "job_1"), ("min_score", "3")]
-    assert query(check(types.WebhookUpdate, {"enabled": False})) == [("enabled", "false")]
+    assert query(check(types.WebhookUpdateParams, {"enabled": False})) == [("enabled", "false")]
 
 
 json_values = st.recursive(
@@ -418,9 +422,9 @@ json_values = st.recursive(
 @given(st.dictionaries(st.sampled_from([*JOB, "title", "type", "deadline", "metadata", "x"]), json_values))
 def test_check_of_anything(values: dict[str, Any]) -> None:
     """Whatever is given: params that can be sent, or an InvalidArgumentError."""
-    result = outcome(lambda: body(check(types.JobCreate, {**JOB, **values})))
+    result = outcome(lambda: body(check(types.JobCreateParams, {**JOB, **values})))
     if isinstance(result, InvalidArgumentError):
-        assert result.field in {*types.JobCreate.model_fields, "x"}
+        assert result.field in {*types.JobCreateParams.model_fields, "x"}
     else:
         assert json.loads(result)["files_needed"] >= 1
 

@@ -19,6 +19,7 @@ from firsthandapi import (
     ApiResponse,
     AsyncFirstHandClient,
     AsyncPage,
+    AsyncPageRequest,
     Dataset,
     FirstHandApiError,
     FirstHandClient,
@@ -245,7 +246,9 @@ async def async_client() -> None:
         assert_type(await client.jobs.get("job_1"), Job)
         assert_type(await AsyncFirstHandClient.signup(name="Acme", email="a@acme.example"), Signup)
         assert_type(client.rate_limit, RateLimit | None)
-        page = await client.jobs.list()
+        request = client.jobs.list()
+        assert_type(request, AsyncPageRequest[Job])
+        page = await request
         assert_type(page, AsyncPage[Job])
         assert_type(page.data, list[Job])
         assert_type(await page.next_page(), AsyncPage[Job] | None)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from inspect import isfunction
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 
-from firsthandapi._async.pages import PageRequest
+from firsthandapi._async.pages import AsyncPageRequest
 from firsthandapi._core import arguments
 from firsthandapi._core.decode import DecodedPage, decode, decode_page
 from firsthandapi._core.pages import LARGEST_PAGE
@@ -83,7 +83,7 @@ class Resource:
 
     def _list(
         self, model: type[M], path: str, params: ListParams, **options: Unpack[RequestOptions]
-    ) -> PageRequest[M]:
+    ) -> AsyncPageRequest[M]:
         # Bad arguments are told at once, not when the list is first walked.
         build_request("GET", path, **options)
         extra_query = options.get("extra_query") or {}
@@ -106,4 +106,4 @@ class Resource:
             response, content = await self._transport.send(request)
             return decode_page(model, content, response), response
 
-        return PageRequest(fetch, start)
+        return AsyncPageRequest(fetch, start)

@@ -41,12 +41,12 @@ from firsthandapi.errors import (
     NotFoundError,
     WaitTimeoutError,
 )
-from firsthandapi.types.file import DownloadUrl, File, FileList
-from firsthandapi.types.job import Job, JobList
+from firsthandapi.types.file import DownloadUrl, File, FileListParams
+from firsthandapi.types.job import Job, JobListParams
 
 if TYPE_CHECKING:
     from firsthandapi._async.transport import Transport
-    from firsthandapi.types.job import JobCreate
+    from firsthandapi.types.job import JobCreateParams
     from firsthandapi.types.options import RequestOptions
 
 # While a job is in progress no status change tells of a file, so the head of the list is read this often.
@@ -220,7 +220,7 @@ class Approved(Resource):
 
     async def _page(self, cursor: str | None) -> DecodedPage[File]:
         # Whatever the job's bar was, what was approved comes.
-        params = arguments.check(FileList, {"min_score": 1, "limit": LARGEST_PAGE, "cursor": cursor})
+        params = arguments.check(FileListParams, {"min_score": 1, "limit": LARGEST_PAGE, "cursor": cursor})
         request = build_request(
             "GET",
             f"/v1/jobs/{self.job_id}/files",
@@ -341,7 +341,7 @@ class Collecting(Resource):
     async def collect(
         self,
         dest: str | os.PathLike[str],
-        params: JobCreate,
+        params: JobCreateParams,
         *,
         timeout: float | None,
         concurrency: int,
@@ -468,7 +468,7 @@ class Collecting(Resource):
         since = _EPOCH + timedelta(seconds=found.first_sent_at or 0.0)
         # Our clock may have been ahead when it was sent.
         for created_after in (since - _SKEW, None) if everywhere else (since - _SKEW,):
-            params = arguments.check(JobList, {"created_after": created_after})
+            params = arguments.check(JobListParams, {"created_after": created_after})
             async for job in self._list(Job, "/v1/jobs", params, **self._options):
                 if (job.metadata or {}).get(KEY_METADATA) == found.idempotency_key:
                     return job

@@ -16,13 +16,13 @@ Fetch = Callable[[str | None], Awaitable[tuple[DecodedPage[T], ApiResponse]]]
 
 
 class AsyncPage(Displayed, Generic[T]):
-    """One page of a list; `async for` walks this page and every one after it.
+    """One page of a list; `async for` walks the items of this page and of every later page.
 
     Attributes:
         data: the items of this page, newest first.
-        has_more: whether the service says that there are more pages.
+        has_more: whether more pages follow, as the service reported.
         next_cursor: what to pass as `cursor=` for the next page; None on the last.
-        response: the response the page came with.
+        response: the response that contained the page.
     """
 
     def __init__(
@@ -40,10 +40,11 @@ class AsyncPage(Displayed, Generic[T]):
         self.next_cursor: str | None = page.next_cursor
 
     async def next_page(self) -> AsyncPage[T] | None:
-        """The page after this one, or None if this is the last.
+        """Get the page after this one; None if this is the last.
 
         Raises:
-            PaginationError: the service repeats a cursor.
+            PaginationError: the service repeated a cursor.
+            FirstHandError: what every call raises.
         """
         if self.next_cursor is None:
             return None
@@ -51,7 +52,7 @@ class AsyncPage(Displayed, Generic[T]):
         return AsyncPage(self._fetch, *await self._fetch(self.next_cursor), seen)
 
     def pages(self) -> AsyncIterator[AsyncPage[T]]:
-        """This page and every one after it."""
+        """Iterate over this page and every later page."""
 
         async def this() -> AsyncPage[T]:
             return self
@@ -65,8 +66,8 @@ class AsyncPage(Displayed, Generic[T]):
         return f"<AsyncPage [{len(self.data)} items, has_more={self.has_more}]>"
 
 
-class PageRequest(Generic[T]):
-    """A list that has not been asked for yet: `await` it for the first page, or `async for` over all items."""
+class AsyncPageRequest(Generic[T]):
+    """A list that nothing was requested of yet: `await` it for its first page, or walk all items with `async for`."""
 
     def __init__(self, fetch: Fetch[T], cursor: str | None) -> None:
         self._fetch = fetch
@@ -81,11 +82,14 @@ class PageRequest(Generic[T]):
         return AsyncPage(self._fetch, *await self._fetch(self._cursor), seen)
 
     def pages(self) -> AsyncIterator[AsyncPage[T]]:
-        """Every page."""
+        """Iterate over every page."""
         return _Pages(self._first)
 
     def __aiter__(self) -> AsyncIterator[T]:
         return _Items(self.pages())
+
+    def __repr__(self) -> str:
+        return "<AsyncPageRequest: await it, or walk it with async for>"
 
 
 # Classes rather than async generators: a walk that is left early leaves nothing behind that a loop would

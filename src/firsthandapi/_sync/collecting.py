@@ -42,12 +42,12 @@ from firsthandapi.errors import (
     NotFoundError,
     WaitTimeoutError,
 )
-from firsthandapi.types.file import DownloadUrl, File, FileList
-from firsthandapi.types.job import Job, JobList
+from firsthandapi.types.file import DownloadUrl, File, FileListParams
+from firsthandapi.types.job import Job, JobListParams
 
 if TYPE_CHECKING:
     from firsthandapi._sync.transport import Transport
-    from firsthandapi.types.job import JobCreate
+    from firsthandapi.types.job import JobCreateParams
     from firsthandapi.types.options import RequestOptions
 
 # While a job is in progress no status change tells of a file, so the head of the list is read this often.
@@ -219,7 +219,7 @@ class Approved(Resource):
 
     def _page(self, cursor: str | None) -> DecodedPage[File]:
         # Whatever the job's bar was, what was approved comes.
-        params = arguments.check(FileList, {"min_score": 1, "limit": LARGEST_PAGE, "cursor": cursor})
+        params = arguments.check(FileListParams, {"min_score": 1, "limit": LARGEST_PAGE, "cursor": cursor})
         request = build_request(
             "GET",
             f"/v1/jobs/{self.job_id}/files",
@@ -340,7 +340,7 @@ class Collecting(Resource):
     def collect(
         self,
         dest: str | os.PathLike[str],
-        params: JobCreate,
+        params: JobCreateParams,
         *,
         timeout: float | None,
         concurrency: int,
@@ -467,7 +467,7 @@ class Collecting(Resource):
         since = _EPOCH + timedelta(seconds=found.first_sent_at or 0.0)
         # Our clock may have been ahead when it was sent.
         for created_after in (since - _SKEW, None) if everywhere else (since - _SKEW,):
-            params = arguments.check(JobList, {"created_after": created_after})
+            params = arguments.check(JobListParams, {"created_after": created_after})
             for job in self._list(Job, "/v1/jobs", params, **self._options):
                 if (job.metadata or {}).get(KEY_METADATA) == found.idempotency_key:
                     return job

@@ -16,13 +16,13 @@ Fetch = Callable[[str | None], tuple[DecodedPage[T], ApiResponse]]
 
 
 class Page(Displayed, Generic[T]):
-    """One page of a list; iterating walks this page and every one after it.
+    """One page of a list; iterating walks the items of this page and of every later page.
 
     Attributes:
         data: the items of this page, newest first.
-        has_more: whether the service says that there are more pages.
+        has_more: whether more pages follow, as the service reported.
         next_cursor: what to pass as `cursor=` for the next page; None on the last.
-        response: the response the page came with.
+        response: the response that contained the page.
     """
 
     def __init__(self, fetch: Fetch[T], cursor: str | None, seen: frozenset[str] | None = None) -> None:
@@ -37,10 +37,11 @@ class Page(Displayed, Generic[T]):
         self.next_cursor: str | None = page.next_cursor
 
     def next_page(self) -> Page[T] | None:
-        """The page after this one, or None if this is the last.
+        """Get the page after this one; None if this is the last.
 
         Raises:
-            PaginationError: the service repeats a cursor.
+            PaginationError: the service repeated a cursor.
+            FirstHandError: what every call raises.
         """
         if self.next_cursor is None:
             return None
@@ -48,7 +49,7 @@ class Page(Displayed, Generic[T]):
         return Page(self._fetch, self.next_cursor, seen)
 
     def pages(self) -> Iterator[Page[T]]:
-        """This page and every one after it."""
+        """Iterate over this page and every later page."""
         page: Page[T] | None = self
         while page is not None:
             yield page

@@ -62,7 +62,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _check_names(fields: dict[str, Any]) -> None:
-    from firsthandapi.types.job import JobArguments, JobCreate
+    from firsthandapi.types.job import JobArguments, JobCreateParams
 
     known = JobArguments.__required_keys__ | JobArguments.__optional_keys__
     for name in sorted(fields.keys() - known):
@@ -73,7 +73,7 @@ def _check_names(fields: dict[str, Any]) -> None:
             f"--spec: {name[:100]} is not an argument; "
             + (f"did you mean {like[0]}?" if like else f"there are: {', '.join(sorted(known))}")
         )
-    for name, field in JobCreate.model_fields.items():
+    for name, field in JobCreateParams.model_fields.items():
         if field.is_required() and name not in fields:
             raise ConfigurationError(f"--spec: {name} is required: {field.description}")
 

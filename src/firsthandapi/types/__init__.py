@@ -13,15 +13,15 @@ if TYPE_CHECKING:
     from ._base import Model as Model
     from ._base import Params as Params
     from .api_key import ApiKey as ApiKey
-    from .api_key import ApiKeyCreate as ApiKeyCreate
-    from .api_key import ApiKeyList as ApiKeyList
+    from .api_key import ApiKeyCreateParams as ApiKeyCreateParams
+    from .api_key import ApiKeyListParams as ApiKeyListParams
     from .audit import AuditEvent as AuditEvent
-    from .audit import AuditEventList as AuditEventList
+    from .audit import AuditEventListParams as AuditEventListParams
     from .billing import Checkout as Checkout
     from .billing import CreditBalance as CreditBalance
     from .billing import CreditTransaction as CreditTransaction
-    from .billing import Purchase as Purchase
-    from .billing import TransactionList as TransactionList
+    from .billing import PurchaseParams as PurchaseParams
+    from .billing import TransactionListParams as TransactionListParams
     from .enums import AuditEventType as AuditEventType
     from .enums import Environment as Environment
     from .enums import EventType as EventType
@@ -55,7 +55,7 @@ if TYPE_CHECKING:
     from .file import DominantObject as DominantObject
     from .file import DownloadUrl as DownloadUrl
     from .file import File as File
-    from .file import FileList as FileList
+    from .file import FileListParams as FileListParams
     from .file import ImageAnnotations as ImageAnnotations
     from .file import Keyframe as Keyframe
     from .file import Scene as Scene
@@ -67,40 +67,40 @@ if TYPE_CHECKING:
     from .identity import Identity as Identity
     from .job import Job as Job
     from .job import JobArguments as JobArguments
-    from .job import JobCreate as JobCreate
+    from .job import JobCreateParams as JobCreateParams
     from .job import JobFields as JobFields
-    from .job import JobGet as JobGet
-    from .job import JobList as JobList
-    from .job import JobRate as JobRate
+    from .job import JobGetParams as JobGetParams
+    from .job import JobListParams as JobListParams
+    from .job import JobRateParams as JobRateParams
     from .options import BodyOptions as BodyOptions
     from .options import ExtraOptions as ExtraOptions
     from .options import PostExtras as PostExtras
     from .options import PostOptions as PostOptions
     from .options import RequestOptions as RequestOptions
     from .organization import OrganizationSettings as OrganizationSettings
-    from .organization import OrganizationUpdate as OrganizationUpdate
+    from .organization import OrganizationUpdateParams as OrganizationUpdateParams
     from .page import ListParams as ListParams
     from .page import PageEnvelope as PageEnvelope
     from .signup import Signup as Signup
-    from .signup import SignupCreate as SignupCreate
+    from .signup import SignupParams as SignupParams
     from .submission import Dimensions as Dimensions
     from .submission import Submission as Submission
-    from .submission import SubmissionList as SubmissionList
+    from .submission import SubmissionListParams as SubmissionListParams
     from .submission import SubmissionSummary as SubmissionSummary
-    from .submission import SubmissionSummaryGet as SubmissionSummaryGet
-    from .webhook import WebhookCreate as WebhookCreate
+    from .submission import SubmissionSummaryParams as SubmissionSummaryParams
+    from .webhook import WebhookCreateParams as WebhookCreateParams
     from .webhook import WebhookEndpoint as WebhookEndpoint
-    from .webhook import WebhookEventList as WebhookEventList
-    from .webhook import WebhookUpdate as WebhookUpdate
+    from .webhook import WebhookEventListParams as WebhookEventListParams
+    from .webhook import WebhookUpdateParams as WebhookUpdateParams
 
 _MODULE_OF = {
     "Annotations": "file",
     "ApiKey": "api_key",
-    "ApiKeyCreate": "api_key",
-    "ApiKeyList": "api_key",
+    "ApiKeyCreateParams": "api_key",
+    "ApiKeyListParams": "api_key",
     "AudioAnnotations": "file",
     "AuditEvent": "audit",
-    "AuditEventList": "audit",
+    "AuditEventListParams": "audit",
     "AuditEventType": "enums",
     "BodyOptions": "options",
     "Checkout": "billing",
@@ -117,18 +117,18 @@ _MODULE_OF = {
     "EventType": "enums",
     "ExtraOptions": "options",
     "File": "file",
-    "FileList": "file",
+    "FileListParams": "file",
     "Identity": "identity",
     "ImageAnnotations": "file",
     "Job": "job",
     "JobArguments": "job",
-    "JobCreate": "job",
+    "JobCreateParams": "job",
     "JobEvent": "event",
     "JobEventData": "event",
     "JobFields": "job",
-    "JobGet": "job",
-    "JobList": "job",
-    "JobRate": "job",
+    "JobGetParams": "job",
+    "JobListParams": "job",
+    "JobRateParams": "job",
     "JobStatus": "enums",
     "JobType": "enums",
     "Keyframe": "file",
@@ -145,37 +145,37 @@ _MODULE_OF = {
     "OpenSubmissionStatus": "enums",
     "OpenTransactionType": "enums",
     "OrganizationSettings": "organization",
-    "OrganizationUpdate": "organization",
+    "OrganizationUpdateParams": "organization",
     "PageEnvelope": "page",
     "Params": "_base",
     "PostExtras": "options",
     "PostOptions": "options",
-    "Purchase": "billing",
+    "PurchaseParams": "billing",
     "PurchaseTier": "enums",
     "RequestOptions": "options",
     "Scene": "file",
     "Scope": "enums",
     "Signup": "signup",
-    "SignupCreate": "signup",
+    "SignupParams": "signup",
     "Submission": "submission",
     "SubmissionEvent": "event",
     "SubmissionEventData": "event",
-    "SubmissionList": "submission",
+    "SubmissionListParams": "submission",
     "SubmissionStatus": "enums",
     "SubmissionSummary": "submission",
-    "SubmissionSummaryGet": "submission",
+    "SubmissionSummaryParams": "submission",
     "TrackedObject": "file",
-    "TransactionList": "billing",
+    "TransactionListParams": "billing",
     "TransactionType": "enums",
     "TranscriptSegment": "file",
     "UnknownAnnotations": "file",
     "VideoAnnotations": "file",
     "VideoScene": "file",
-    "WebhookCreate": "webhook",
+    "WebhookCreateParams": "webhook",
     "WebhookEndpoint": "webhook",
     "WebhookEvent": "event",
-    "WebhookEventList": "webhook",
-    "WebhookUpdate": "webhook",
+    "WebhookEventListParams": "webhook",
+    "WebhookUpdateParams": "webhook",
 }
 
 if not TYPE_CHECKING:  # pragma: no branch - checkers read the imports above

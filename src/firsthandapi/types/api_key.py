@@ -41,7 +41,7 @@ class ApiKey(Model):
     revoked_at: UtcDatetime | None = None
 
 
-class ApiKeyCreate(Params):
+class ApiKeyCreateParams(Params):
     """The arguments of `api_keys.create`."""
 
     name: str = Field(min_length=1, description="a str that is not empty")
@@ -55,5 +55,5 @@ class ApiKeyCreate(Params):
     environment: Environment | None = Field(default=None, description="'live' or 'test'")
 
 
-class ApiKeyList(ListParams):
+class ApiKeyListParams(ListParams):
     """The arguments of `api_keys.list`."""

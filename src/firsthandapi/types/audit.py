@@ -33,7 +33,7 @@ class AuditEvent(Model):
     created_at: UtcDatetime | None = None
 
 
-class AuditEventList(ListParams):
+class AuditEventListParams(ListParams):
     """The filters of `audit_events.list`."""
 
     job_id: str | None = Field(default=None, min_length=1, description="a job's id")

@@ -73,7 +73,7 @@ class Checkout(Model):
     checkout_url: str | None = None
 
 
-class Purchase(Params):
+class PurchaseParams(Params):
     """The arguments of `billing.purchase`: the amounts are fixed."""
 
     amount_cents: Whole[PurchaseTier] = Field(
@@ -81,7 +81,7 @@ class Purchase(Params):
     )
 
 
-class TransactionList(ListParams):
+class TransactionListParams(ListParams):
     """The filters of `billing.transactions`."""
 
     type: TransactionType | None = Field(

@@ -290,7 +290,7 @@ class DownloadUrl(Model):
     download_url_expires_at: UtcDatetime | None = None
 
 
-class FileList(ListParams):
+class FileListParams(ListParams):
     """The filters of `files.list` (contract §2 "Files")."""
 
     min_score: int | None = Field(default=None, ge=1, le=5, description="an int from 1 to 5")

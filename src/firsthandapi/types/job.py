@@ -137,7 +137,7 @@ class JobArguments(JobFields, PostExtras, total=False):
     """What `jobs.create_and_wait` and `jobs.collect` take besides their own arguments."""
 
 
-class JobCreate(Params):
+class JobCreateParams(Params):
     """The arguments of `jobs.create` (contract §2 "Jobs")."""
 
     type: JobType = Field(default="data_collection", description="'data_collection' or 'feedback'")
@@ -168,13 +168,13 @@ class JobCreate(Params):
     )
 
 
-class JobGet(Params):
+class JobGetParams(Params):
     """The arguments of `jobs.get`: `wait` is sent as `Prefer: wait=N` (contract §1 "Long-poll")."""
 
     wait: int | None = Field(default=None, ge=1, le=60, description="an int from 1 to 60 (seconds)")
 
 
-class JobList(ListParams):
+class JobListParams(ListParams):
     """The filters of `jobs.list` (contract §2 "Jobs")."""
 
     status: JobStatus | None = Field(
@@ -184,7 +184,7 @@ class JobList(ListParams):
     created_after: WireTime | None = Field(default=None, description="an aware datetime or an ISO 8601 str")
 
 
-class JobRate(Params):
+class JobRateParams(Params):
     """The arguments of `jobs.rate` (contract §2 "Jobs")."""
 
     rating: int = Field(ge=1, le=5, description="an int from 1 to 5")

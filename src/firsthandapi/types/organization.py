@@ -38,7 +38,7 @@ class OrganizationSettings(Model):
     default_price_per_file_cents: int | None = None
 
 
-class OrganizationUpdate(Params):
+class OrganizationUpdateParams(Params):
     """The arguments of `organization.update_settings`."""
 
     auto_top_up_enabled: bool | None = Field(default=None, description="True or False")

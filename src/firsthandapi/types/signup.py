@@ -25,7 +25,7 @@ class Signup(Model):
     credits_cents: int | None = None
 
 
-class SignupCreate(Params):
+class SignupParams(Params):
     """The arguments of `FirstHandClient.signup`."""
 
     name: str = Field(min_length=1, description="a str that is not empty")

@@ -85,7 +85,7 @@ class SubmissionSummary(Model):
     approval_rate: float | None = None
 
 
-class SubmissionList(ListParams):
+class SubmissionListParams(ListParams):
     """The filters of `submissions.list` (contract §2 "Submissions")."""
 
     job_id: str | None = Field(default=None, min_length=1, description="a job's id")
@@ -97,7 +97,7 @@ class SubmissionList(ListParams):
     end_date: WireTime | None = Field(default=None, description="an aware datetime or an ISO 8601 str")
 
 
-class SubmissionSummaryGet(Params):
+class SubmissionSummaryParams(Params):
     """The filters of `submissions.summary` (contract §2 "Submissions")."""
 
     job_id: str | None = Field(default=None, min_length=1, description="a job's id")

@@ -72,7 +72,7 @@ _EVENTS = (
 )
 
 
-class WebhookCreate(Params):
+class WebhookCreateParams(Params):
     """The arguments of `webhooks.create`."""
 
     url: WebhookUrl = Field(description=_URL)
@@ -80,7 +80,7 @@ class WebhookCreate(Params):
     description: str | None = Field(default=None, description="a str")
 
 
-class WebhookUpdate(Params):
+class WebhookUpdateParams(Params):
     """The arguments of `webhooks.update`."""
 
     url: WebhookUrl | None = Field(default=None, description=_URL)
@@ -89,7 +89,7 @@ class WebhookUpdate(Params):
     enabled: bool | None = Field(default=None, description="True or False")
 
 
-class WebhookEventList(ListParams):
+class WebhookEventListParams(ListParams):
     """The filters of `webhooks.events.list`."""
 
     type: EventType | None = Field(

@@ -13,7 +13,7 @@ from firsthandapi._core.response import ApiResponse
 from firsthandapi._core.spend import check_spend
 from firsthandapi.types.identity import Identity
 from firsthandapi.types.options import PostOptions, RequestOptions
-from firsthandapi.types.signup import Signup, SignupCreate
+from firsthandapi.types.signup import Signup, SignupParams
 
 
 class Account(Resource):
@@ -23,7 +23,7 @@ class Account(Resource):
         return await self._get(Identity, "/v1/me", **options)
 
     async def signup(self, *, name: str, email: str, **options: Unpack[PostOptions]) -> Signup:
-        params = arguments.check(SignupCreate, {"name": name, "email": email})
+        params = arguments.check(SignupParams, {"name": name, "email": email})
         return await self._write(Signup, "POST", "/v1/auth/signup", params, **options)
 
     async def request(

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from typing import Unpack
 
 from firsthandapi._async.calls import Resource
-from firsthandapi._async.pages import PageRequest
+from firsthandapi._async.pages import AsyncPageRequest
 from firsthandapi._core.arguments import check
 from firsthandapi._core.request import check_id
-from firsthandapi.types.api_key import ApiKey, ApiKeyCreate, ApiKeyList
+from firsthandapi.types.api_key import ApiKey, ApiKeyCreateParams, ApiKeyListParams
 from firsthandapi.types.enums import Environment, Scope
 from firsthandapi.types.options import PostOptions, RequestOptions
 
@@ -41,12 +41,12 @@ class ApiKeys(Resource):
 
         Contract: §2 "API keys".
         """
-        params = check(ApiKeyCreate, {"name": name, "scopes": scopes, "environment": environment})
+        params = check(ApiKeyCreateParams, {"name": name, "scopes": scopes, "environment": environment})
         return await self._write(ApiKey, "POST", "/v1/api_keys", params, **options)
 
     def list(
         self, *, limit: int | None = None, cursor: str | None = None, **options: Unpack[RequestOptions]
-    ) -> PageRequest[ApiKey]:
+    ) -> AsyncPageRequest[ApiKey]:
         """List API keys; their secrets are masked.
 
         Args:
@@ -63,7 +63,7 @@ class ApiKeys(Resource):
 
         Contract: §2 "API keys".
         """
-        params = check(ApiKeyList, {"limit": limit, "cursor": cursor})
+        params = check(ApiKeyListParams, {"limit": limit, "cursor": cursor})
         return self._list(ApiKey, "/v1/api_keys", params, **options)
 
     async def rotate(self, api_key_id: str, **options: Unpack[PostOptions]) -> ApiKey:

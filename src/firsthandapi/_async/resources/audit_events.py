@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Unpack
 
 from firsthandapi._async.calls import Resource
-from firsthandapi._async.pages import PageRequest
+from firsthandapi._async.pages import AsyncPageRequest
 from firsthandapi._core.arguments import check
-from firsthandapi.types.audit import AuditEvent, AuditEventList
+from firsthandapi.types.audit import AuditEvent, AuditEventListParams
 from firsthandapi.types.options import RequestOptions
 
 
@@ -22,7 +22,7 @@ class AuditEvents(Resource):
         limit: int | None = None,
         cursor: str | None = None,
         **options: Unpack[RequestOptions],
-    ) -> PageRequest[AuditEvent]:
+    ) -> AsyncPageRequest[AuditEvent]:
         """List audit events.
 
         Args:
@@ -42,4 +42,4 @@ class AuditEvents(Resource):
         Contract: §2 "Organization and audit", §4 "Events".
         """
         values = {"job_id": job_id, "event_type": event_type, "limit": limit, "cursor": cursor}
-        return self._list(AuditEvent, "/v1/audit-events", check(AuditEventList, values), **options)
+        return self._list(AuditEvent, "/v1/audit-events", check(AuditEventListParams, values), **options)

@@ -5,9 +5,15 @@ from __future__ import annotations
 from typing import Unpack
 
 from firsthandapi._async.calls import Resource
-from firsthandapi._async.pages import PageRequest
+from firsthandapi._async.pages import AsyncPageRequest
 from firsthandapi._core.arguments import check
-from firsthandapi.types.billing import Checkout, CreditBalance, CreditTransaction, Purchase, TransactionList
+from firsthandapi.types.billing import (
+    Checkout,
+    CreditBalance,
+    CreditTransaction,
+    PurchaseParams,
+    TransactionListParams,
+)
 from firsthandapi.types.enums import PurchaseTier, TransactionType
 from firsthandapi.types.options import PostOptions, RequestOptions
 
@@ -46,7 +52,7 @@ class Billing(Resource):
 
         Contract: §2 "Billing".
         """
-        params = check(Purchase, {"amount_cents": amount_cents})
+        params = check(PurchaseParams, {"amount_cents": amount_cents})
         return await self._write(Checkout, "POST", "/v1/billing/credits/purchase", params, **options)
 
     def transactions(
@@ -56,7 +62,7 @@ class Billing(Resource):
         limit: int | None = None,
         cursor: str | None = None,
         **options: Unpack[RequestOptions],
-    ) -> PageRequest[CreditTransaction]:
+    ) -> AsyncPageRequest[CreditTransaction]:
         """List the transactions that changed the balance.
 
         Args:
@@ -74,5 +80,5 @@ class Billing(Resource):
 
         Contract: §2 "Billing".
         """
-        params = check(TransactionList, {"type": type, "limit": limit, "cursor": cursor})
+        params = check(TransactionListParams, {"type": type, "limit": limit, "cursor": cursor})
         return self._list(CreditTransaction, "/v1/billing/transactions", params, **options)

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Unpack
 
 from firsthandapi._async.bridge import Callback, calls_from_threads, run_until_cancelled
 from firsthandapi._async.calls import Resource
-from firsthandapi._async.pages import PageRequest
+from firsthandapi._async.pages import AsyncPageRequest
 from firsthandapi._core.arguments import check
 from firsthandapi._core.request import check_id, check_timeout
-from firsthandapi.types.file import DownloadUrl, File, FileList
+from firsthandapi.types.file import DownloadUrl, File, FileListParams
 from firsthandapi.types.options import ExtraOptions, PostOptions, RequestOptions
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ class Files(Resource):
         limit: int | None = None,
         cursor: str | None = None,
         **options: Unpack[RequestOptions],
-    ) -> PageRequest[File]:
+    ) -> AsyncPageRequest[File]:
         """List a job's approved files, with annotations and fresh download URLs.
 
         Args:
@@ -54,7 +54,7 @@ class Files(Resource):
         Contract: §2 "Files".
         """
         path = f"/v1/jobs/{check_id(job_id, 'job_id')}/files"
-        params = check(FileList, {"min_score": min_score, "limit": limit, "cursor": cursor})
+        params = check(FileListParams, {"min_score": min_score, "limit": limit, "cursor": cursor})
         return self._list(File, path, params, **options)
 
     async def refresh_url(self, file_id: str, **options: Unpack[PostOptions]) -> DownloadUrl:

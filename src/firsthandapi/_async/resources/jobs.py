@@ -9,14 +9,21 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 from firsthandapi._async.bridge import Callback, call_back, check_callback
 from firsthandapi._async.calls import Resource
-from firsthandapi._async.pages import PageRequest
+from firsthandapi._async.pages import AsyncPageRequest
 from firsthandapi._core.arguments import check
 from firsthandapi._core.longpoll import Pauses, poll_wait, was_held
 from firsthandapi._core.request import build_request, check_id, check_limit_seconds, check_mapping
 from firsthandapi._core.spend import check_limit, check_spend
 from firsthandapi.errors import FirstHandError, WaitTimeoutError
 from firsthandapi.types.enums import JobStatus, JobType, MediaFormat
-from firsthandapi.types.job import Job, JobArguments, JobCreate, JobGet, JobList, JobRate
+from firsthandapi.types.job import (
+    Job,
+    JobArguments,
+    JobCreateParams,
+    JobGetParams,
+    JobListParams,
+    JobRateParams,
+)
 from firsthandapi.types.options import ExtraOptions, PostOptions, RequestOptions
 
 if TYPE_CHECKING:
@@ -88,7 +95,7 @@ class Jobs(Resource):
         """
         check_limit(max_spend_cents)
         params = check(
-            JobCreate,
+            JobCreateParams,
             {
                 "type": type,
                 "description": description,
@@ -130,7 +137,7 @@ class Jobs(Resource):
         Contract: §1 "Long-poll", §2 "Jobs".
         """
         path = f"/v1/jobs/{check_id(job_id, 'job_id')}"
-        return await self._get(Job, path, wait=check(JobGet, {"wait": wait}).wait, **options)
+        return await self._get(Job, path, wait=check(JobGetParams, {"wait": wait}).wait, **options)
 
     async def cancel(self, job_id: str, **options: Unpack[PostOptions]) -> Job:
         """Cancel an unfinished job. Unused escrow is refunded immediately; approved files stay yours.
@@ -174,7 +181,7 @@ class Jobs(Resource):
         Contract: §2 "Jobs".
         """
         path = f"/v1/jobs/{check_id(job_id, 'job_id')}/rate"
-        params = check(JobRate, {"rating": rating, "feedback": feedback})
+        params = check(JobRateParams, {"rating": rating, "feedback": feedback})
         return await self._write(Job, "POST", path, params, **options)
 
     async def wait(
@@ -389,7 +396,7 @@ class Jobs(Resource):
             "extra_query": fields.pop("extra_query", None),
         }
         check_limit(max_spend_cents)
-        params = check(JobCreate, fields)
+        params = check(JobCreateParams, fields)
         self._check_spend(params, extra_body, max_spend_cents)
         return await Collecting(self._transport, **options).collect(
             dest,
@@ -402,7 +409,7 @@ class Jobs(Resource):
         )
 
     def _check_spend(
-        self, params: JobCreate, extra_body: Mapping[str, Any] | None, max_spend_cents: int | None
+        self, params: JobCreateParams, extra_body: Mapping[str, Any] | None, max_spend_cents: int | None
     ) -> None:
         # What is sent decides what is paid, and extra_body may have the last word on it.
         sent = {"files_needed": params.files_needed, "price_per_file_cents": params.price_per_file_cents}
@@ -424,7 +431,7 @@ class Jobs(Resource):
         limit: int | None = None,
         cursor: str | None = None,
         **options: Unpack[RequestOptions],
-    ) -> PageRequest[Job]:
+    ) -> AsyncPageRequest[Job]:
         """List jobs.
 
         Args:
@@ -451,4 +458,4 @@ class Jobs(Resource):
             "limit": limit,
             "cursor": cursor,
         }
-        return self._list(Job, "/v1/jobs", check(JobList, values), **options)
+        return self._list(Job, "/v1/jobs", check(JobListParams, values), **options)

@@ -6,12 +6,17 @@ from datetime import date
 from typing import Unpack
 
 from firsthandapi._async.calls import Resource
-from firsthandapi._async.pages import PageRequest
+from firsthandapi._async.pages import AsyncPageRequest
 from firsthandapi._core.arguments import check
 from firsthandapi._core.request import check_id
 from firsthandapi.types.enums import SubmissionStatus
 from firsthandapi.types.options import RequestOptions
-from firsthandapi.types.submission import Submission, SubmissionList, SubmissionSummary, SubmissionSummaryGet
+from firsthandapi.types.submission import (
+    Submission,
+    SubmissionListParams,
+    SubmissionSummary,
+    SubmissionSummaryParams,
+)
 
 
 class Submissions(Resource):
@@ -28,7 +33,7 @@ class Submissions(Resource):
         limit: int | None = None,
         cursor: str | None = None,
         **options: Unpack[RequestOptions],
-    ) -> PageRequest[Submission]:
+    ) -> AsyncPageRequest[Submission]:
         """List submissions, of one job or of all.
 
         Args:
@@ -58,7 +63,7 @@ class Submissions(Resource):
         if job_id is not None and min_score is None and start_date is None and end_date is None:
             path, per_job = f"/v1/jobs/{job_id}/submissions", None
         params = check(
-            SubmissionList,
+            SubmissionListParams,
             {
                 "job_id": per_job,
                 "status": status,
@@ -115,5 +120,5 @@ class Submissions(Resource):
         Contract: §2 "Submissions".
         """
         values = {"job_id": job_id, "start_date": start_date, "end_date": end_date}
-        params = check(SubmissionSummaryGet, values)
+        params = check(SubmissionSummaryParams, values)
         return await self._get(SubmissionSummary, "/v1/submissions/summary", params, **options)

@@ -7,14 +7,19 @@ from functools import cached_property
 from typing import Unpack
 
 from firsthandapi._async.calls import Resource
-from firsthandapi._async.pages import PageRequest
+from firsthandapi._async.pages import AsyncPageRequest
 from firsthandapi._core.arguments import check
 from firsthandapi._core.request import check_id
 from firsthandapi.types.enums import EventType
 from firsthandapi.types.event import WebhookEvent
 from firsthandapi.types.options import BodyOptions, PostOptions, RequestOptions
 from firsthandapi.types.page import ListParams
-from firsthandapi.types.webhook import WebhookCreate, WebhookEndpoint, WebhookEventList, WebhookUpdate
+from firsthandapi.types.webhook import (
+    WebhookCreateParams,
+    WebhookEndpoint,
+    WebhookEventListParams,
+    WebhookUpdateParams,
+)
 
 
 class WebhookEvents(Resource):
@@ -27,7 +32,7 @@ class WebhookEvents(Resource):
         limit: int | None = None,
         cursor: str | None = None,
         **options: Unpack[RequestOptions],
-    ) -> PageRequest[WebhookEvent]:
+    ) -> AsyncPageRequest[WebhookEvent]:
         """List events.
 
         Args:
@@ -45,7 +50,7 @@ class WebhookEvents(Resource):
 
         Contract: §2 "Webhook endpoints and events".
         """
-        params = check(WebhookEventList, {"type": type, "limit": limit, "cursor": cursor})
+        params = check(WebhookEventListParams, {"type": type, "limit": limit, "cursor": cursor})
         return self._list(WebhookEvent, "/v1/webhook_events", params, **options)
 
     async def replay(self, event_id: str, **options: Unpack[PostOptions]) -> WebhookEvent:
@@ -100,12 +105,12 @@ class Webhooks(Resource):
 
         Contract: §2 "Webhook endpoints and events".
         """
-        params = check(WebhookCreate, {"url": url, "events": events, "description": description})
+        params = check(WebhookCreateParams, {"url": url, "events": events, "description": description})
         return await self._write(WebhookEndpoint, "POST", "/v1/webhook_endpoints", params, **options)
 
     def list(
         self, *, limit: int | None = None, cursor: str | None = None, **options: Unpack[RequestOptions]
-    ) -> PageRequest[WebhookEndpoint]:
+    ) -> AsyncPageRequest[WebhookEndpoint]:
         """List endpoints, without their secrets.
 
         Args:
@@ -175,7 +180,9 @@ class Webhooks(Resource):
         """
         path = f"/v1/webhook_endpoints/{check_id(endpoint_id, 'endpoint_id')}"
         values = {"url": url, "events": events, "description": description, "enabled": enabled}
-        return await self._write(WebhookEndpoint, "PATCH", path, check(WebhookUpdate, values), **options)
+        return await self._write(
+            WebhookEndpoint, "PATCH", path, check(WebhookUpdateParams, values), **options
+        )
 
     async def delete(self, endpoint_id: str, **options: Unpack[RequestOptions]) -> None:
         """Delete an endpoint. It is no error if an earlier attempt of this call deleted it.

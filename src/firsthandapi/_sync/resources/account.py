@@ -14,7 +14,7 @@ from firsthandapi._core.spend import check_spend
 from firsthandapi._sync.calls import Resource
 from firsthandapi.types.identity import Identity
 from firsthandapi.types.options import PostOptions, RequestOptions
-from firsthandapi.types.signup import Signup, SignupCreate
+from firsthandapi.types.signup import Signup, SignupParams
 
 
 class Account(Resource):
@@ -24,7 +24,7 @@ class Account(Resource):
         return self._get(Identity, "/v1/me", **options)
 
     def signup(self, *, name: str, email: str, **options: Unpack[PostOptions]) -> Signup:
-        params = arguments.check(SignupCreate, {"name": name, "email": email})
+        params = arguments.check(SignupParams, {"name": name, "email": email})
         return self._write(Signup, "POST", "/v1/auth/signup", params, **options)
 
     def request(

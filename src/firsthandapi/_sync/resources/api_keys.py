@@ -10,7 +10,7 @@ from firsthandapi._core.arguments import check
 from firsthandapi._core.request import check_id
 from firsthandapi._sync.calls import Resource
 from firsthandapi._sync.pages import Page
-from firsthandapi.types.api_key import ApiKey, ApiKeyCreate, ApiKeyList
+from firsthandapi.types.api_key import ApiKey, ApiKeyCreateParams, ApiKeyListParams
 from firsthandapi.types.enums import Environment, Scope
 from firsthandapi.types.options import PostOptions, RequestOptions
 
@@ -42,7 +42,7 @@ class ApiKeys(Resource):
 
         Contract: §2 "API keys".
         """
-        params = check(ApiKeyCreate, {"name": name, "scopes": scopes, "environment": environment})
+        params = check(ApiKeyCreateParams, {"name": name, "scopes": scopes, "environment": environment})
         return self._write(ApiKey, "POST", "/v1/api_keys", params, **options)
 
     def list(
@@ -64,7 +64,7 @@ class ApiKeys(Resource):
 
         Contract: §2 "API keys".
         """
-        params = check(ApiKeyList, {"limit": limit, "cursor": cursor})
+        params = check(ApiKeyListParams, {"limit": limit, "cursor": cursor})
         return self._list(ApiKey, "/v1/api_keys", params, **options)
 
     def rotate(self, api_key_id: str, **options: Unpack[PostOptions]) -> ApiKey:

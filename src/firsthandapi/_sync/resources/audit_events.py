@@ -8,7 +8,7 @@ from typing import Unpack
 from firsthandapi._core.arguments import check
 from firsthandapi._sync.calls import Resource
 from firsthandapi._sync.pages import Page
-from firsthandapi.types.audit import AuditEvent, AuditEventList
+from firsthandapi.types.audit import AuditEvent, AuditEventListParams
 from firsthandapi.types.options import RequestOptions
 
 
@@ -43,4 +43,4 @@ class AuditEvents(Resource):
         Contract: §2 "Organization and audit", §4 "Events".
         """
         values = {"job_id": job_id, "event_type": event_type, "limit": limit, "cursor": cursor}
-        return self._list(AuditEvent, "/v1/audit-events", check(AuditEventList, values), **options)
+        return self._list(AuditEvent, "/v1/audit-events", check(AuditEventListParams, values), **options)

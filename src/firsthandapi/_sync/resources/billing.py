@@ -8,7 +8,13 @@ from typing import Unpack
 from firsthandapi._core.arguments import check
 from firsthandapi._sync.calls import Resource
 from firsthandapi._sync.pages import Page
-from firsthandapi.types.billing import Checkout, CreditBalance, CreditTransaction, Purchase, TransactionList
+from firsthandapi.types.billing import (
+    Checkout,
+    CreditBalance,
+    CreditTransaction,
+    PurchaseParams,
+    TransactionListParams,
+)
 from firsthandapi.types.enums import PurchaseTier, TransactionType
 from firsthandapi.types.options import PostOptions, RequestOptions
 
@@ -47,7 +53,7 @@ class Billing(Resource):
 
         Contract: §2 "Billing".
         """
-        params = check(Purchase, {"amount_cents": amount_cents})
+        params = check(PurchaseParams, {"amount_cents": amount_cents})
         return self._write(Checkout, "POST", "/v1/billing/credits/purchase", params, **options)
 
     def transactions(
@@ -75,5 +81,5 @@ class Billing(Resource):
 
         Contract: §2 "Billing".
         """
-        params = check(TransactionList, {"type": type, "limit": limit, "cursor": cursor})
+        params = check(TransactionListParams, {"type": type, "limit": limit, "cursor": cursor})
         return self._list(CreditTransaction, "/v1/billing/transactions", params, **options)

@@ -14,7 +14,7 @@ from firsthandapi._core.request import check_id, check_timeout
 from firsthandapi._sync.bridge import Callback, calls_from_threads, run_until_cancelled
 from firsthandapi._sync.calls import Resource
 from firsthandapi._sync.pages import Page
-from firsthandapi.types.file import DownloadUrl, File, FileList
+from firsthandapi.types.file import DownloadUrl, File, FileListParams
 from firsthandapi.types.options import ExtraOptions, PostOptions, RequestOptions
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class Files(Resource):
         Contract: §2 "Files".
         """
         path = f"/v1/jobs/{check_id(job_id, 'job_id')}/files"
-        params = check(FileList, {"min_score": min_score, "limit": limit, "cursor": cursor})
+        params = check(FileListParams, {"min_score": min_score, "limit": limit, "cursor": cursor})
         return self._list(File, path, params, **options)
 
     def refresh_url(self, file_id: str, **options: Unpack[PostOptions]) -> DownloadUrl:

@@ -17,7 +17,14 @@ from firsthandapi._sync.calls import Resource
 from firsthandapi._sync.pages import Page
 from firsthandapi.errors import FirstHandError, WaitTimeoutError
 from firsthandapi.types.enums import JobStatus, JobType, MediaFormat
-from firsthandapi.types.job import Job, JobArguments, JobCreate, JobGet, JobList, JobRate
+from firsthandapi.types.job import (
+    Job,
+    JobArguments,
+    JobCreateParams,
+    JobGetParams,
+    JobListParams,
+    JobRateParams,
+)
 from firsthandapi.types.options import ExtraOptions, PostOptions, RequestOptions
 
 if TYPE_CHECKING:
@@ -89,7 +96,7 @@ class Jobs(Resource):
         """
         check_limit(max_spend_cents)
         params = check(
-            JobCreate,
+            JobCreateParams,
             {
                 "type": type,
                 "description": description,
@@ -131,7 +138,7 @@ class Jobs(Resource):
         Contract: §1 "Long-poll", §2 "Jobs".
         """
         path = f"/v1/jobs/{check_id(job_id, 'job_id')}"
-        return self._get(Job, path, wait=check(JobGet, {"wait": wait}).wait, **options)
+        return self._get(Job, path, wait=check(JobGetParams, {"wait": wait}).wait, **options)
 
     def cancel(self, job_id: str, **options: Unpack[PostOptions]) -> Job:
         """Cancel an unfinished job. Unused escrow is refunded immediately; approved files stay yours.
@@ -175,7 +182,7 @@ class Jobs(Resource):
         Contract: §2 "Jobs".
         """
         path = f"/v1/jobs/{check_id(job_id, 'job_id')}/rate"
-        params = check(JobRate, {"rating": rating, "feedback": feedback})
+        params = check(JobRateParams, {"rating": rating, "feedback": feedback})
         return self._write(Job, "POST", path, params, **options)
 
     def wait(
@@ -390,7 +397,7 @@ class Jobs(Resource):
             "extra_query": fields.pop("extra_query", None),
         }
         check_limit(max_spend_cents)
-        params = check(JobCreate, fields)
+        params = check(JobCreateParams, fields)
         self._check_spend(params, extra_body, max_spend_cents)
         return Collecting(self._transport, **options).collect(
             dest,
@@ -403,7 +410,7 @@ class Jobs(Resource):
         )
 
     def _check_spend(
-        self, params: JobCreate, extra_body: Mapping[str, Any] | None, max_spend_cents: int | None
+        self, params: JobCreateParams, extra_body: Mapping[str, Any] | None, max_spend_cents: int | None
     ) -> None:
         # What is sent decides what is paid, and extra_body may have the last word on it.
         sent = {"files_needed": params.files_needed, "price_per_file_cents": params.price_per_file_cents}
@@ -452,4 +459,4 @@ class Jobs(Resource):
             "limit": limit,
             "cursor": cursor,
         }
-        return self._list(Job, "/v1/jobs", check(JobList, values), **options)
+        return self._list(Job, "/v1/jobs", check(JobListParams, values), **options)

@@ -9,7 +9,7 @@ from firsthandapi._core.arguments import check
 from firsthandapi._sync.calls import Resource
 from firsthandapi.types.enums import JobType, PurchaseTier
 from firsthandapi.types.options import BodyOptions, RequestOptions
-from firsthandapi.types.organization import OrganizationSettings, OrganizationUpdate
+from firsthandapi.types.organization import OrganizationSettings, OrganizationUpdateParams
 
 
 class Organization(Resource):
@@ -60,7 +60,7 @@ class Organization(Resource):
         Contract: §2 "Organization and audit".
         """
         params = check(
-            OrganizationUpdate,
+            OrganizationUpdateParams,
             {
                 "auto_top_up_enabled": auto_top_up_enabled,
                 "auto_top_up_threshold_cents": auto_top_up_threshold_cents,

@@ -12,7 +12,12 @@ from firsthandapi._sync.calls import Resource
 from firsthandapi._sync.pages import Page
 from firsthandapi.types.enums import SubmissionStatus
 from firsthandapi.types.options import RequestOptions
-from firsthandapi.types.submission import Submission, SubmissionList, SubmissionSummary, SubmissionSummaryGet
+from firsthandapi.types.submission import (
+    Submission,
+    SubmissionListParams,
+    SubmissionSummary,
+    SubmissionSummaryParams,
+)
 
 
 class Submissions(Resource):
@@ -59,7 +64,7 @@ class Submissions(Resource):
         if job_id is not None and min_score is None and start_date is None and end_date is None:
             path, per_job = f"/v1/jobs/{job_id}/submissions", None
         params = check(
-            SubmissionList,
+            SubmissionListParams,
             {
                 "job_id": per_job,
                 "status": status,
@@ -116,5 +121,5 @@ class Submissions(Resource):
         Contract: §2 "Submissions".
         """
         values = {"job_id": job_id, "start_date": start_date, "end_date": end_date}
-        params = check(SubmissionSummaryGet, values)
+        params = check(SubmissionSummaryParams, values)
         return self._get(SubmissionSummary, "/v1/submissions/summary", params, **options)

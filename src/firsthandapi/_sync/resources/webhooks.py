@@ -15,7 +15,12 @@ from firsthandapi.types.enums import EventType
 from firsthandapi.types.event import WebhookEvent
 from firsthandapi.types.options import BodyOptions, PostOptions, RequestOptions
 from firsthandapi.types.page import ListParams
-from firsthandapi.types.webhook import WebhookCreate, WebhookEndpoint, WebhookEventList, WebhookUpdate
+from firsthandapi.types.webhook import (
+    WebhookCreateParams,
+    WebhookEndpoint,
+    WebhookEventListParams,
+    WebhookUpdateParams,
+)
 
 
 class WebhookEvents(Resource):
@@ -46,7 +51,7 @@ class WebhookEvents(Resource):
 
         Contract: §2 "Webhook endpoints and events".
         """
-        params = check(WebhookEventList, {"type": type, "limit": limit, "cursor": cursor})
+        params = check(WebhookEventListParams, {"type": type, "limit": limit, "cursor": cursor})
         return self._list(WebhookEvent, "/v1/webhook_events", params, **options)
 
     def replay(self, event_id: str, **options: Unpack[PostOptions]) -> WebhookEvent:
@@ -101,7 +106,7 @@ class Webhooks(Resource):
 
         Contract: §2 "Webhook endpoints and events".
         """
-        params = check(WebhookCreate, {"url": url, "events": events, "description": description})
+        params = check(WebhookCreateParams, {"url": url, "events": events, "description": description})
         return self._write(WebhookEndpoint, "POST", "/v1/webhook_endpoints", params, **options)
 
     def list(
@@ -176,7 +181,7 @@ class Webhooks(Resource):
         """
         path = f"/v1/webhook_endpoints/{check_id(endpoint_id, 'endpoint_id')}"
         values = {"url": url, "events": events, "description": description, "enabled": enabled}
-        return self._write(WebhookEndpoint, "PATCH", path, check(WebhookUpdate, values), **options)
+        return self._write(WebhookEndpoint, "PATCH", path, check(WebhookUpdateParams, values), **options)
 
     def delete(self, endpoint_id: str, **options: Unpack[RequestOptions]) -> None:
         """Delete an endpoint. It is no error if an earlier attempt of this call deleted it.
