@@ -34,6 +34,7 @@ RULES: list[tuple[str, str]] = [
     (r"\baclose\b", "close"),
     (r"\bAsyncIterator\b", "Iterator"),
     (r"\bAsyncFirstHandClient\b", "FirstHandClient"),
+    (r"\bAsyncRateLimiter\b", "RateLimiter"),
     (r"\bAsyncPageRequest\b", "Page"),
     (r"\bfirsthandapi\._async\b", "firsthandapi._sync"),
     (r"\bhttpcore\.Async", "httpcore."),

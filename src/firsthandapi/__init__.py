@@ -26,7 +26,9 @@ if TYPE_CHECKING:
     from ._async.pages import AsyncPage as AsyncPage
     from ._async.pages import AsyncPageRequest as AsyncPageRequest
     from ._core.idempotency import idempotency_key as idempotency_key
+    from ._core.ratelimit import AsyncRateLimiter as AsyncRateLimiter
     from ._core.ratelimit import RateLimit as RateLimit
+    from ._core.ratelimit import RateLimiter as RateLimiter
     from ._core.response import ApiResponse as ApiResponse
     from ._sync.client import FirstHandClient as FirstHandClient
     from ._sync.pages import Page as Page
@@ -115,6 +117,7 @@ __all__ = [
     "AsyncFirstHandClient",
     "AsyncPage",
     "AsyncPageRequest",
+    "AsyncRateLimiter",
     "AuthenticationError",
     "ConfigurationError",
     "ConflictError",
@@ -141,6 +144,7 @@ __all__ = [
     "Progress",
     "RateLimit",
     "RateLimitError",
+    "RateLimiter",
     "ServerError",
     "SpendLimitError",
     "UnexpectedResponseError",
@@ -158,7 +162,9 @@ _HOMES = {
     "AsyncPage": "_async.pages",
     "AsyncPageRequest": "_async.pages",
     "idempotency_key": "_core.idempotency",
+    "AsyncRateLimiter": "_core.ratelimit",
     "RateLimit": "_core.ratelimit",
+    "RateLimiter": "_core.ratelimit",
     "ApiResponse": "_core.response",
     "FirstHandClient": "_sync.client",
     "Page": "_sync.pages",

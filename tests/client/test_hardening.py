@@ -141,7 +141,7 @@ def test_copies_with_other_keys_are_forgotten() -> None:
         for number in range(100):
             client.with_options(api_key=f"fh_live_{number}")
         gc.collect()
-        assert len(client._shared._holds) == 1
+        assert len(client._shared._key_states) == 1
 
 
 def test_a_walk_left_early_is_quiet_under_trio(server: MockServer) -> None:

@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
 import pytest
 
-from firsthandapi.errors import DeadlineExceededError
+from firsthandapi import AsyncFirstHandClient
+from firsthandapi._core.ratelimit import fingerprint
+from firsthandapi._masking import Secret
+from firsthandapi.errors import (
+    ConfigurationError,
+    DeadlineExceededError,
+    FirstHandConnectionError,
+    FirstHandError,
+)
 from firsthandapi.testing import MockServer
 
-from .support import Connect
+from .support import KEY, Connect
 
 START = 1_800_000_000
 
@@ -157,20 +169,205 @@ def test_copies_with_the_same_key_share_the_hold(connect: Connect) -> None:
     assert clock.sleeps == [30]
 
 
-def test_a_429_then_the_reset(connect: Connect, fresh_server: MockServer) -> None:
-    """Against a server with a small window, a client never runs into a second 429."""
-    fresh_server.rate_limit = 2
-    client = connect(fresh_server)
-    clock = connect.clock(client)
-    plain = clock.sleep
+def test_small_windows_without_a_429(connect: Connect) -> None:
+    """Against a server with a small window, one call after the other never runs into a 429."""
+    with MockServer(speed=1, workers=False, rate_limit=2) as server:
+        client = connect(server)
+        clock = connect.clock(client)
+        plain = clock.sleep
 
-    def sleep(seconds: float) -> Any:
-        fresh_server.clock.advance(seconds=seconds + 1)
-        return plain(seconds)
+        def sleep(seconds: float) -> Any:
+            server.clock.advance(seconds=seconds + 1)
+            return plain(seconds)
 
-    clock.sleep = sleep
-    for _ in range(5):
+        clock.sleep = sleep
+        for _ in range(5):
+            client.me()
+        assert [request.status for request in server.requests] == [200] * 5
+        assert len(clock.sleeps) == 2
+        assert all(50 < seconds <= 61 for seconds in clock.sleeps)
+
+
+# --- many calls at once
+
+
+class Window:
+    """A service with `limit` requests per window of `seconds`, and what it saw."""
+
+    def __init__(self, limit: int, seconds: float, *, spoken: bool = True) -> None:
+        self.limit, self.seconds, self.spoken = limit, seconds, spoken
+        self.seen: list[tuple[int, str]] = []
+        self._lock = threading.Lock()
+        self._count, self._ends = 0, 0.0
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        with self._lock:
+            now = time.time()
+            if now >= self._ends:
+                self._count, self._ends = 0, now + self.seconds
+            good = self._count < self.limit
+            self._count += good
+            status = 200 if good else 429
+            self.seen.append((status, request.url.path))
+            headers = {
+                "x-ratelimit-limit": str(self.limit),
+                "x-ratelimit-remaining": str(self.limit - self._count),
+                "x-ratelimit-reset": f"{self._ends:.3f}",
+            }
+        if not good:
+            headers["Retry-After"] = "1"
+        return httpx.Response(
+            status,
+            json={"id": "job_1", "object": "job", "status": "open"},
+            headers=headers if self.spoken else {},
+        )
+
+
+def at_once(connect: Connect, client: Any, calls: int) -> list[Any]:
+    """So many `jobs.get` at once, on threads or in one gather: what each ended in."""
+    if not connect.is_async:
+
+        def one(number: int) -> Any:
+            try:
+                return client.jobs.get(f"job_{number}")
+            except FirstHandError as error:
+                return error
+
+        with ThreadPoolExecutor(64) as pool:
+            return list(pool.map(one, range(calls)))
+
+    async def gather() -> list[Any]:
+        tasks = [client.target.jobs.get(f"job_{number}") for number in range(calls)]
+        return await asyncio.gather(*tasks, return_exceptions=True)
+
+    return connect.run(gather())
+
+
+def test_many_calls_at_once(connect: Connect) -> None:
+    """Far more calls than the window has end without a failure and next to without a 429, in order of arrival."""
+    service = Window(20, 0.2)
+    client = connect(handler=service)
+    client.jobs.get("job_0")
+    started = time.monotonic()
+    assert not [found for found in at_once(connect, client, 100) if isinstance(found, Exception)]
+    statuses = [status for status, _ in service.seen]
+    assert statuses.count(429) <= 2
+    assert len(statuses) <= 104
+    # Five windows have to end before the last call may be made; beside busy cores each may take longer.
+    assert 5 * 0.15 < time.monotonic() - started < 5 * 0.2 + 10
+    if connect.is_async:  # threads may be overtaken before they arrive
+        assert [path for status, path in service.seen[1:] if status == 200] == [
+            f"/v1/jobs/job_{n}" for n in range(100)
+        ]
+
+
+def test_many_first_calls_at_once(connect: Connect) -> None:
+    """Before the first answer a few calls go ahead; the others wait for what they learn."""
+    service = Window(10, 0.2)
+    client = connect(handler=service)
+    assert not [found for found in at_once(connect, client, 40) if isinstance(found, Exception)]
+    assert [status for status, _ in service.seen].count(429) <= 1
+
+
+def test_a_service_without_a_limit_takes_all(connect: Connect) -> None:
+    """Where no answer speaks of a limit, nobody waits."""
+    service = Window(10**6, 1, spoken=False)
+    client = connect(handler=service)
+    assert len(at_once(connect, client, 300)) == len(service.seen) == 300
+
+
+def test_the_deadline_bounds_the_wait_in_line(connect: Connect) -> None:
+    """Calls whose turn does not come in time end with their deadline, and say what they waited for."""
+    service = Window(3, 30)
+    client = connect(handler=service, deadline=1.5, max_retries=0)
+    found = at_once(connect, client, 12)
+    failed = [one for one in found if isinstance(one, Exception)]
+    assert len(failed) == 9
+    assert {type(one) for one in failed} == {DeadlineExceededError}
+    assert all("was waiting for the rate limit" in str(one) for one in failed)
+    assert len(service.seen) == 3
+
+
+def test_a_wait_that_is_cancelled_lets_the_next_one_go(fresh_server: MockServer) -> None:
+    """A task that is cancelled in the line leaves it; those behind it get on."""
+    service = Window(1, 0.3)
+
+    async def main() -> list[Any]:
+        http_client = httpx.AsyncClient(transport=httpx.MockTransport(service))
+        async with http_client, AsyncFirstHandClient(KEY, http_client=http_client) as client:
+            await client.me()
+            tasks = [asyncio.create_task(client.jobs.get(f"job_{n}")) for n in range(4)]
+            await asyncio.sleep(0.05)
+            tasks[0].cancel()
+            tasks[2].cancel()
+            return await asyncio.gather(*tasks, return_exceptions=True)
+
+    found = asyncio.run(main())
+    assert [isinstance(one, asyncio.CancelledError) for one in found] == [True, False, True, False]
+
+
+# --- a budget of the caller's own
+
+
+class Redis:
+    """A limiter of the caller's: writes down what it is asked and told."""
+
+    def __init__(self) -> None:
+        self.log: list[Any] = []
+        self.full = False
+
+    def acquire(self, key: str, *, timeout: float | None) -> Any:
+        if self.full:
+            raise TimeoutError
+        self.log.append((key, timeout))
+        return len(self.log)
+
+    def observe(self, key: str, permit: Any, response: Any, *, sent: bool) -> None:
+        self.log.append((key, permit, response and response.status_code, sent))
+
+
+class AsyncRedis(Redis):
+    """The same, awaited."""
+
+    async def acquire(self, key: str, *, timeout: float | None) -> Any:
+        return super().acquire(key, timeout=timeout)
+
+    async def observe(self, key: str, permit: Any, response: Any, *, sent: bool) -> None:
+        super().observe(key, permit, response, sent=sent)
+
+
+def test_a_limiter_of_one_s_own(connect: Connect) -> None:
+    """`rate_limiter` is asked before each attempt and told of its end; it knows a key by its fingerprint."""
+    limiter = (AsyncRedis if connect.is_async else Redis)()
+    client = connect(handler=answers({"status": "503"}, {}), rate_limiter=limiter)
+    connect.clock(client)
+    client.me()
+    asked, told, asked_again, told_again = limiter.log
+    assert asked == asked_again == (fingerprint(Secret(KEY)), None)
+    assert told == (asked[0], 1, 503, True)
+    assert told_again == (asked[0], 3, 200, True)
+    limiter.log.clear()
+    client.with_options(api_key="fh_test_other", deadline=9).me()
+    assert limiter.log[0][0] != asked[0]
+    assert 8 < limiter.log[0][1] <= 9
+    limiter.full = True
+    with pytest.raises(DeadlineExceededError, match="rate limit"):
+        client.with_options(deadline=9).me()
+
+
+def test_a_limiter_is_told_what_was_never_sent(connect: Connect) -> None:
+    """A connection that was refused spent nothing."""
+    limiter = (AsyncRedis if connect.is_async else Redis)()
+    client = connect(base_url="http://127.0.0.1:9", rate_limiter=limiter, max_retries=0)
+    with pytest.raises(FirstHandConnectionError):
         client.me()
-    assert [request.status for request in fresh_server.requests] == [200] * 5
-    assert len(clock.sleeps) == 2
-    assert all(50 < seconds <= 60 for seconds in clock.sleeps)
+    assert limiter.log[1][1:] == (1, None, False)
+
+
+@pytest.mark.parametrize("wrong", [5, object(), "other"])
+def test_a_limiter_that_is_none(wrong: Any, connect: Connect) -> None:
+    """What has no `acquire` and `observe` of the client's kind is refused by name."""
+    if wrong == "other":
+        wrong = (Redis if connect.is_async else AsyncRedis)()
+    with pytest.raises(ConfigurationError, match=r"^rate_limiter must have"):
+        connect.client_class(KEY, rate_limiter=wrong)

@@ -104,7 +104,7 @@ def test_a_storm_of_429(connect: Connect, fresh_server: MockServer) -> None:
         client.jobs.list()
     assert caught.value.attempts == len(fresh_server.requests) == 4
     assert caught.value.response.attempts == 4
-    assert clock.sleeps == [1, 1, 1]
+    assert clock.sleeps == [1, 1, 2]
     assert "after 4 attempts" in str(caught.value)
 
 

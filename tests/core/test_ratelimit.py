@@ -4,13 +4,24 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from email.utils import formatdate
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from firsthandapi import RateLimit
-from firsthandapi._core.ratelimit import hold_back, parse_rate_limit
+from firsthandapi import ApiResponse, RateLimit
+from firsthandapi._core.ratelimit import (
+    FIRST_PROBES,
+    PATIENCE,
+    Permit,
+    RequestBudget,
+    Wait,
+    fingerprint,
+    parse_rate_limit,
+    seconds_to_reset,
+)
+from firsthandapi._masking import Secret
 
 NOW = 1_800_000_000.0
 GOOD = {"x-ratelimit-limit": "100", "x-ratelimit-remaining": "7", "x-ratelimit-reset": "1800000030"}
@@ -43,28 +54,266 @@ def test_truth() -> None:
 
 @pytest.mark.parametrize(
     ("remaining", "reset_in", "seconds"),
-    [(1, 30, 0), (0, 30, 30), (0, 0, 0), (0, -5, 0), (0, 60, 60), (0, 61, 60), (0, 10**6, 60), (-1, 30, 30)],
+    [(1, 30, 30), (0, 30, 30), (0, 0, 0), (0, -5, 0), (0, 60, 60), (0, 61, 60), (0, 10**6, 60), (-1, 30, 30)],
 )
-def test_hold(remaining: int, reset_in: float, seconds: float) -> None:
-    """With nothing left the next request waits for the reset, 0 to 60 s; with something left it does not."""
+def test_the_reset(remaining: int, reset_in: float, seconds: float) -> None:
+    """The window ends at its reset, 0 to 60 s after the response."""
     headers = {"date": formatdate(NOW, usegmt=True)}
     # A local clock a day off changes nothing: the response's own Date counts.
     for now in (NOW, NOW + 86_400, NOW - 86_400):
-        assert hold_back(limit(remaining, NOW + reset_in), headers, now=now) == seconds
+        assert seconds_to_reset(limit(remaining, NOW + reset_in), headers, now=now) == seconds
 
 
 @pytest.mark.parametrize("headers", [{}, {"date": "junk"}])
-def test_hold_without_a_date(headers: dict[str, str]) -> None:
+def test_the_reset_without_a_date(headers: dict[str, str]) -> None:
     """Without a `Date` the local clock stands in."""
-    assert hold_back(limit(0, NOW + 30), headers, now=NOW) == 30
-
-
-def test_no_limit_no_hold() -> None:
-    """A response that says nothing holds nothing back."""
-    assert hold_back(None, {}, now=NOW) == 0
+    assert seconds_to_reset(limit(0, NOW + 30), headers, now=NOW) == 30
 
 
 @given(st.dictionaries(st.sampled_from([*GOOD, "date"]), st.text(max_size=30)))
 def test_nothing_raises(headers: dict[str, str]) -> None:
-    """Whatever stands in these headers, the hold is 0 to 60 s."""
-    assert 0 <= hold_back(parse_rate_limit(headers), headers, now=NOW) <= 60
+    """Whatever stands in these headers, the window ends within 0 to 60 s."""
+    found = parse_rate_limit(headers)
+    assert found is None or 0 <= seconds_to_reset(found, headers, now=NOW) <= 60
+
+
+# --- the count
+
+
+class Key:
+    """A key with a budget, and the service's side of it; time is monotonic and Unix seconds at once."""
+
+    def __init__(self) -> None:
+        self.budget = RequestBudget()
+        self.now = NOW
+
+    def take(self) -> Permit | Wait:
+        return self.budget.take(self.now)
+
+    def permits(self, most: int) -> list[Permit]:
+        """As many permits as there are, up to `most`."""
+        found: list[Permit] = []
+        while len(found) < most and isinstance(one := self.take(), Permit):
+            found.append(one)
+        return found
+
+    def answer(
+        self, permit: Any, remaining: int | None = None, *, reset: float = 60, status: int = 200, **extra: str
+    ) -> None:
+        headers = dict(extra)
+        if remaining is not None:
+            headers |= {
+                "x-ratelimit-limit": "100",
+                "x-ratelimit-remaining": str(remaining),
+                "x-ratelimit-reset": str(NOW + reset),
+            }
+        raw = tuple((name.replace("_", "-").encode(), value.encode()) for name, value in headers.items())
+        self.budget.observe(permit, ApiResponse(status, raw), sent=True, now=self.now, time=self.now)
+
+    def lose(self, permit: Any, *, sent: bool) -> None:
+        self.budget.observe(permit, None, sent=sent, now=self.now, time=self.now)
+
+
+@pytest.fixture
+def key() -> Key:
+    return Key()
+
+
+def test_a_few_go_ahead_while_nothing_is_known(key: Key) -> None:
+    """The first requests are probes: the others wait for a response, and then know what is left."""
+    probes = key.permits(99)
+    assert len(probes) == FIRST_PROBES
+    assert all(probe.probe for probe in probes)
+    assert key.take() == Wait(PATIENCE, for_reset=False)
+    key.answer(probes[0], 20)
+    # Those under way may not have been counted yet.
+    assert len(key.permits(99)) == 20 - (FIRST_PROBES - 1)
+    assert key.take() == Wait(60, for_reset=True)
+
+
+def test_nobody_waits_long_for_a_slow_probe(key: Key) -> None:
+    """After a second without a response, as many go as a key usually has."""
+    probe, *_ = key.permits(99)
+    key.now += PATIENCE
+    assert len(key.permits(500)) == 100 - FIRST_PROBES
+    assert key.take() == Wait(PATIENCE, for_reset=False)
+    key.answer(probe, 90)
+    # All that are under way are taken off: the service may not have counted them yet.
+    assert isinstance(key.take(), Wait)
+
+
+def test_a_service_without_a_limit(key: Key) -> None:
+    """A response without the headers sets everyone free; one with them starts the count."""
+    (probe,) = key.permits(1)
+    key.answer(probe)
+    many = key.permits(1000)
+    assert len(many) == 1000
+    for one in many:
+        key.answer(one)
+    (one,) = key.permits(1)
+    key.answer(one, 2)
+    assert len(key.permits(9)) == 2
+
+
+def test_a_gateway_s_error_says_nothing(key: Key) -> None:
+    """A 502 without the headers neither frees nor blocks: another request goes ahead."""
+    (probe,) = key.permits(1)
+    key.answer(probe, status=502)
+    (probe,) = key.permits(1)
+    assert probe.probe
+
+
+@given(st.permutations(range(20)))
+def test_late_responses_give_nothing_back(order: list[int]) -> None:
+    """In whatever order responses come, no more requests go out than the window has."""
+    key = Key()
+    (probe,) = key.permits(1)
+    key.answer(probe, 20)
+    sent = key.permits(99)
+    assert len(sent) == 20
+    for place in order:
+        key.answer(sent[place], 19 - place)
+        assert key.permits(99) == []
+
+
+def test_others_who_use_the_key(key: Key) -> None:
+    """What other programs spent is taken off too."""
+    (probe,) = key.permits(1)
+    key.answer(probe, 50)
+    first, second = key.permits(2)
+    key.answer(second, 3)
+    key.answer(first, 49)
+    assert len(key.permits(99)) == 3
+
+
+def test_after_the_reset_one_goes_ahead(key: Key) -> None:
+    """A window that has ended is followed by one whose count the next response tells."""
+    (probe,) = key.permits(1)
+    key.answer(probe, 1, reset=30)
+    (last,) = key.permits(9)
+    key.now += 29
+    assert key.take() == Wait(1, for_reset=True)
+    key.now += 1
+    (probe,) = key.permits(9)
+    assert probe.probe
+    # The last of the old window comes late: it knows nothing of the new one.
+    key.answer(last, 0, reset=30)
+    assert isinstance(key.take(), Wait)
+    key.answer(probe, 99, reset=90)
+    assert len(key.permits(500)) == 99
+
+
+def test_a_window_that_is_renewed_before_it_is_spent(key: Key) -> None:
+    """A later reset, or more left than was left before, is another window."""
+    (probe,) = key.permits(1)
+    key.answer(probe, 5)
+    (one,) = key.permits(1)
+    key.answer(one, 99, reset=120)
+    (one,) = key.permits(1)
+    key.answer(one, 98, reset=120)
+    key.now += 1
+    (one,) = key.permits(1)
+    # The reset is the same to the second, in a window of less than one.
+    key.answer(one, 99, reset=120)
+    assert len(key.permits(500)) == 99
+
+
+def test_a_reset_in_the_past_holds_nothing(key: Key) -> None:
+    """With nothing left and a reset that has passed, one request looks again."""
+    (probe,) = key.permits(1)
+    key.answer(probe, 0, reset=-5)
+    assert len(key.permits(9)) == 1
+
+
+def test_a_429_without_the_headers(key: Key) -> None:
+    """`Retry-After` alone holds the whole key, 60 s at most; one of 0 does not."""
+    (probe,) = key.permits(1)
+    key.answer(probe, status=429, retry_after="7")
+    assert key.take() == Wait(7, for_reset=True)
+    key.now += 7
+    (probe,) = key.permits(1)
+    key.answer(probe, status=429, retry_after="3600")
+    assert key.take() == Wait(60, for_reset=True)
+    key.now += 60
+    (probe,) = key.permits(1)
+    key.answer(probe, status=429, retry_after="0")
+    assert isinstance(key.take(), Permit)
+
+
+def test_what_was_never_sent_is_not_counted(key: Key) -> None:
+    """A connection that was refused spends nothing; one that broke may have spent a request."""
+    (probe,) = key.permits(1)
+    key.answer(probe, 2)
+    (one,) = key.permits(1)
+    key.lose(one, sent=False)
+    two = key.permits(9)
+    assert len(two) == 2
+    key.lose(two[0], sent=True)
+    assert key.permits(9) == []
+
+
+def test_a_probe_that_is_lost_is_followed_by_another(key: Key) -> None:
+    """A dead service does not hold anyone: whoever is next tries."""
+    for sent in (True, False, True):
+        (probe,) = key.permits(1)
+        assert probe.probe
+        key.lose(probe, sent=sent)
+
+
+def test_the_earliest_of_the_rounded_ends_counts(key: Key) -> None:
+    """`Date` has whole seconds, so each response puts the end up to one too late; the earliest is closest."""
+    date = formatdate(NOW - 3600, usegmt=True)  # another clock than ours
+    (probe,) = key.permits(1)
+    key.answer(probe, 2, reset=10 - 3600, date=date)
+    first, second = key.permits(9)
+    key.now += 0.9
+    key.answer(first, 1, reset=10 - 3600, date=date)
+    key.answer(second, 0, reset=10 - 3600, date=date)
+    assert key.take() == Wait(pytest.approx(10 - 0.9), for_reset=True)
+
+
+def test_a_clock_that_agrees_is_finer_than_a_date(key: Key) -> None:
+    """Where the local clock is right to the second, its fraction counts too."""
+    (probe,) = key.permits(1)
+    key.now += 0.75
+    key.answer(probe, 0, reset=10, date=formatdate(NOW, usegmt=True))
+    assert key.take() == Wait(9.25, for_reset=True)
+
+
+@given(st.lists(st.tuples(st.integers(0, 6), st.integers(-5, 130), st.integers(-100, 200), st.booleans())))
+def test_whatever_is_said_everyone_gets_on(steps: list[tuple[int, int, int, bool]]) -> None:
+    """No answer, lie, or loss makes anyone wait more than 60 s, or for ever."""
+    key = Key()
+    out: list[Any] = []
+    for what, remaining, reset, sent in steps:
+        found = key.take()
+        if isinstance(found, Permit):
+            out.append(found)
+        else:
+            assert 0 < found.seconds <= 60
+            key.now += found.seconds
+        if out and what < 2:
+            key.answer(out.pop(0), remaining, reset=reset)
+        elif out and what == 2:
+            key.answer(out.pop(), status=429, retry_after=str(reset))
+        elif out and what == 3:
+            key.lose(out.pop(), sent=sent)
+        elif out and what == 4:
+            key.answer(out.pop(), status=502)
+    for one in out:
+        key.lose(one, sent=True)
+    for _ in range(3):
+        found = key.take()
+        if isinstance(found, Permit):
+            return
+        key.now += found.seconds
+    raise AssertionError("nobody gets on")
+
+
+def test_the_fingerprint_of_a_key() -> None:
+    """It is the same in every process, differs from key to key, and shows nothing of the key."""
+    one, other = (fingerprint(Secret(f"fh_live_{name}")) for name in ("anna", "bert"))
+    assert one == fingerprint(Secret("fh_live_anna"))
+    assert one == "acc4486c050460af787f4d6227cacf87"
+    assert len({one, other, fingerprint(None)}) == 3
+    assert "anna" not in one

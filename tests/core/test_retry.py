@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from firsthandapi._core.dates import parse_http_date
 from firsthandapi._core.headers import Headers
 from firsthandapi._core.response import ApiResponse
-from firsthandapi._core.retry import GiveUp, RetryAfter, asked_to_wait, backoff, decide, parse_retry_after
+from firsthandapi._core.retry import NoRetry, RetryIn, asked_to_wait, backoff, decide, parse_retry_after
 from firsthandapi.errors import (
     ConfigurationError,
     DeadlineExceededError,
@@ -32,7 +32,7 @@ def headers(**values: str) -> Headers:
     return Headers([(name.replace("_", "-").encode(), value.encode()) for name, value in values.items()])
 
 
-def choose(error: Any, **changes: Any) -> RetryAfter | GiveUp:
+def choose(error: Any, **changes: Any) -> RetryIn | NoRetry:
     arguments: dict[str, Any] = {
         "attempts": 1,
         "max_retries": 3,
@@ -49,7 +49,7 @@ def choose(error: Any, **changes: Any) -> RetryAfter | GiveUp:
 def test_statuses(status: int, repeatable: bool) -> None:
     """408, 429 and the passing 5xx are tried again, if the request may run twice; nothing else is."""
     decision = choose(FirstHandApiError("no", status=status), repeatable=repeatable)
-    assert decision == (RetryAfter(0.5) if repeatable and status in RETRYABLE else GiveUp())
+    assert decision == (RetryIn(0.5) if repeatable and status in RETRYABLE else NoRetry())
 
 
 @pytest.mark.parametrize("kind", [FirstHandConnectionError, FirstHandTimeoutError])
@@ -60,7 +60,7 @@ def test_statuses(status: int, repeatable: bool) -> None:
 def test_connection_errors(kind: Any, sent: bool, repeatable: bool, again: bool) -> None:
     """A connection that was never made is always tried again; a broken one if the request may run twice."""
     decision = choose(kind("broken", request_sent=sent), repeatable=repeatable)
-    assert decision == (RetryAfter(0.5) if again else GiveUp())
+    assert decision == (RetryIn(0.5) if again else NoRetry())
 
 
 @pytest.mark.parametrize(
@@ -74,7 +74,7 @@ def test_connection_errors(kind: Any, sent: bool, repeatable: bool, again: bool)
 )
 def test_other_errors(error: Any) -> None:
     """What no second attempt can mend is not tried again."""
-    assert choose(error) == GiveUp()
+    assert choose(error) == NoRetry()
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,7 @@ def test_other_errors(error: Any) -> None:
 def test_the_count(attempts: int, max_retries: int, again: bool) -> None:
     """`max_retries` counts the attempts after the first."""
     decision = choose(FirstHandApiError("no", status=503), attempts=attempts, max_retries=max_retries)
-    assert isinstance(decision, RetryAfter) is again
+    assert isinstance(decision, RetryIn) is again
 
 
 @pytest.mark.parametrize(
@@ -101,16 +101,18 @@ def test_backoff(failures: int, seconds: float) -> None:
 @pytest.mark.parametrize(
     ("retry_after", "time_left", "decision"),
     [
-        (0.0, None, RetryAfter(0.0)),
-        (7.0, None, RetryAfter(7.0)),
-        (60.0, None, RetryAfter(60.0)),
-        (60.1, None, GiveUp()),
-        (7.0, 8.0, RetryAfter(7.0)),
-        (7.0, 7.0, GiveUp()),
-        (7.0, 1.0, GiveUp()),
-        (None, 0.6, RetryAfter(0.5)),
-        (None, 0.5, GiveUp(deadline=True)),
-        (None, -1.0, GiveUp(deadline=True)),
+        (0.0, None, RetryIn(0.5)),
+        (0.2, None, RetryIn(0.5)),
+        (0.2, 0.4, NoRetry()),
+        (7.0, None, RetryIn(7.0)),
+        (60.0, None, RetryIn(60.0)),
+        (60.1, None, NoRetry()),
+        (7.0, 8.0, RetryIn(7.0)),
+        (7.0, 7.0, NoRetry()),
+        (7.0, 1.0, NoRetry()),
+        (None, 0.6, RetryIn(0.5)),
+        (None, 0.5, NoRetry(out_of_time=True)),
+        (None, -1.0, NoRetry(out_of_time=True)),
     ],
 )
 def test_what_the_service_asks_and_the_deadline_leaves(
@@ -124,7 +126,8 @@ def test_what_the_service_asks_and_the_deadline_leaves(
 @pytest.mark.parametrize(
     ("text", "seconds"),
     [
-        ("0", 0.0),
+        ("0", None),
+        ("0.0", None),
         ("5", 5.0),
         (" 5 ", 5.0),
         ("1.5", 1.5),
@@ -143,7 +146,7 @@ def test_what_the_service_asks_and_the_deadline_leaves(
     ],
 )
 def test_retry_after_in_seconds_and_junk(text: str, seconds: float | None) -> None:
-    """`Retry-After` in seconds is read, and junk is as if it were not there."""
+    """`Retry-After` in seconds is read; 0 and junk are as if it were not there."""
     assert parse_retry_after(headers(retry_after=text), now=NOW) == seconds
 
 
@@ -162,9 +165,10 @@ def test_retry_after_as_a_date_without_a_date(date: dict[str, str]) -> None:
 
 
 def test_retry_after_in_the_past() -> None:
-    """A date that has passed means now."""
-    found = headers(retry_after=formatdate(NOW - 42, usegmt=True), date=formatdate(NOW, usegmt=True))
-    assert parse_retry_after(found, now=NOW) == 0
+    """A date that has passed, or is now, is as if it were not there: nothing hammers."""
+    for seconds in (-42, 0):
+        found = headers(retry_after=formatdate(NOW + seconds, usegmt=True), date=formatdate(NOW, usegmt=True))
+        assert parse_retry_after(found, now=NOW) is None
 
 
 def test_no_retry_after() -> None:
@@ -206,7 +210,7 @@ def test_no_date_or_wish_raises(text: str) -> None:
     parse_http_date(text)
     found = {"retry-after": text, "date": text}
     seconds = parse_retry_after(found, now=NOW)
-    assert seconds is None or seconds >= 0
+    assert seconds is None or seconds > 0
 
 
 @given(
@@ -228,10 +232,10 @@ def test_decisions_keep_their_bounds(
         time_left=time_left,
         jitter=jitter,
     )
-    if isinstance(decision, RetryAfter):
+    if isinstance(decision, RetryIn):
         assert attempts <= max_retries
-        assert 0 <= decision.delay <= 60
-        assert time_left is None or decision.delay < time_left
+        assert 0 <= decision.seconds <= 60
+        assert time_left is None or decision.seconds < time_left
 
 
 def test_the_longest_pause_of_a_call() -> None:

@@ -5,16 +5,20 @@ The sync twin is written by hand too: it has nothing to await.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from inspect import isawaitable
+import itertools
+from collections import deque
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from contextlib import asynccontextmanager, contextmanager
+from inspect import isawaitable, iscoroutinefunction
 from typing import Any, ParamSpec, TypeVar
 
 import anyio
 import anyio.from_thread
 import anyio.to_thread
+from anyio.lowlevel import RunVar
 
-from firsthandapi.errors import InvalidArgumentError
+from firsthandapi._core.ratelimit import AsyncRateLimiter as RateLimiter
+from firsthandapi.errors import ConfigurationError, InvalidArgumentError
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -23,6 +27,9 @@ T = TypeVar("T")
 Callback = Callable[[T], "Awaitable[object] | object"]
 
 Lock = anyio.Lock
+
+# Some versions of anyio tell run variables apart by their name.
+_numbers = itertools.count()
 
 
 def check_callback(callback: Callback[T] | None, field: str) -> None:
@@ -33,6 +40,21 @@ def check_callback(callback: Callback[T] | None, field: str) -> None:
     """
     if callback is not None and not callable(callback):
         raise InvalidArgumentError(f"{field} must be a function, a coroutine function or None", field=field)
+
+
+def check_rate_limiter(limiter: RateLimiter | None) -> RateLimiter | None:
+    """`limiter` if it is one.
+
+    Raises:
+        ConfigurationError: it is not.
+    """
+    if limiter is not None and not all(
+        iscoroutinefunction(getattr(limiter, name, None)) for name in ("acquire", "observe")
+    ):
+        raise ConfigurationError(
+            "rate_limiter must have coroutine functions acquire and observe: see AsyncRateLimiter"
+        )
+    return limiter
 
 
 async def call_back(callback: Callback[T] | None, value: T) -> None:
@@ -65,6 +87,65 @@ async def finish_blocking(function: Callable[P, T], *args: P.args, **kwargs: P.k
     with scope:
         return await run_blocking(function, *args, **kwargs)
     raise AssertionError("a shielded scope is never left early")  # pragma: no cover # for type checkers
+
+
+class Line:
+    """Where tasks wait in order of arrival: one line for each event loop, since events belong to their loop."""
+
+    def __init__(self) -> None:
+        self._here: RunVar[deque[Place]] = RunVar(f"firsthandapi line {next(_numbers)}")
+
+    @property
+    def empty(self) -> bool:
+        """Whether nobody waits."""
+        return not self._places()
+
+    @contextmanager
+    def join(self) -> Generator[Place, None, None]:
+        """Stand at the end of the line until the block is left."""
+        places = self._places()
+        place = Place(places)
+        places.append(place)
+        try:
+            yield place
+        finally:
+            places.remove(place)
+            self.wake()
+
+    def wake(self) -> None:
+        """Let the first in the line look again."""
+        places = self._places()
+        if places:
+            places[0].wake()
+
+    def _places(self) -> deque[Place]:
+        places = self._here.get(None)
+        if places is None:
+            places = deque[Place]()
+            self._here.set(places)
+        return places
+
+
+class Place:
+    """A place in a line."""
+
+    def __init__(self, places: deque[Place]) -> None:
+        self._places = places
+        self._woken = anyio.Event()
+
+    @property
+    def first(self) -> bool:
+        """Whether all who came earlier are gone."""
+        return self._places[0] is self
+
+    def wake(self) -> None:
+        self._woken.set()
+
+    async def wait(self, seconds: float | None) -> None:
+        """Wait to be woken, at most `seconds`."""
+        with anyio.move_on_after(seconds):
+            await self._woken.wait()
+        self._woken = anyio.Event()
 
 
 @asynccontextmanager

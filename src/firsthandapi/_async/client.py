@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
+from firsthandapi._async.bridge import check_rate_limiter
 from firsthandapi._async.transport import Shared, Transport
 from firsthandapi._core.config import (
     API_KEY_VARIABLE,
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from firsthandapi._async.resources.organization import Organization
     from firsthandapi._async.resources.submissions import Submissions
     from firsthandapi._async.resources.webhooks import Webhooks
+    from firsthandapi._core.ratelimit import AsyncRateLimiter as RateLimiter
     from firsthandapi.types.identity import Identity
     from firsthandapi.types.signup import Signup
 
@@ -72,6 +74,8 @@ class AsyncFirstHandClient:
             and `SSL_CERT_DIR` are obeyed.
         http_client: your own httpx client for API calls; never closed here. Its transport reads headers by its
             own clock: in the sync client a server that sends them a byte at a time can outlast `timeout`.
+        rate_limiter: a budget of requests shared with other processes, an `AsyncRateLimiter`; None counts
+            for this client and its copies.
 
     Raises:
         ConfigurationError: there is no key, or an option is bad; the message names it.
@@ -90,6 +94,7 @@ class AsyncFirstHandClient:
         proxy: str | None = None,
         verify: bool | str | ssl.SSLContext = True,
         http_client: httpx.AsyncClient | None = None,
+        rate_limiter: RateLimiter | None = None,
     ) -> None:
         # What may be secret is taken out of this frame before anything can fail: tracebacks show local variables.
         key, url, proxy_url = secret_or_none(api_key), secret_or_none(base_url), secret_or_none(proxy)
@@ -103,6 +108,7 @@ class AsyncFirstHandClient:
             max_spend_cents=max_spend_cents,
             proxy=proxy_url,
             verify=verify,
+            rate_limiter=check_rate_limiter(rate_limiter),
         )
         check_path(config.verify)
         if http_client is not None:
@@ -127,11 +133,12 @@ class AsyncFirstHandClient:
         max_spend_cents: int | NotGiven | None = NOT_GIVEN,
         proxy: str | NotGiven | None = NOT_GIVEN,
         verify: bool | str | ssl.SSLContext | NotGiven = NOT_GIVEN,
+        rate_limiter: RateLimiter | NotGiven | None = NOT_GIVEN,
     ) -> Self:
         """A copy with other options, over the same connections. Closing a copy does nothing.
 
         Args:
-            api_key, base_url, timeout, deadline, max_retries, max_spend_cents, proxy, verify: as for the
+            api_key, base_url, timeout, deadline, max_retries, max_spend_cents, proxy, verify, rate_limiter: as for the
                 client; what is left out stays as it is.
 
         Returns:
@@ -152,6 +159,7 @@ class AsyncFirstHandClient:
             max_spend_cents=given_or(max_spend_cents, old.max_spend_cents),
             proxy=given_or(proxy_url, old.proxy),
             verify=given_or(verify, old.verify),
+            rate_limiter=check_rate_limiter(given_or(rate_limiter, old.rate_limiter)),
         )
         check_path(config.verify)
         copy = object.__new__(type(self))
@@ -172,12 +180,12 @@ class AsyncFirstHandClient:
     @property
     def rate_limit(self) -> RateLimit | None:
         """The rate limit as the service last told it; None before that. Truthy while a call may be made."""
-        return self._transport.hold.rate_limit
+        return self._transport.key_state.rate_limit
 
     @property
     def credits_remaining_cents(self) -> int | None:
         """The credits left, in US cents, as the service last told it; None before that."""
-        return self._transport.hold.credits_remaining_cents
+        return self._transport.key_state.credits_remaining_cents
 
     @cached_property
     def jobs(self) -> Jobs:

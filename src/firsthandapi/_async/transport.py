@@ -10,13 +10,14 @@ from typing import Any, Protocol
 from weakref import WeakValueDictionary
 
 from firsthandapi._async.clock import Clock
+from firsthandapi._async.limiter import ClientLimiter
 from firsthandapi._core.api_errors import error_from_response
 from firsthandapi._core.config import Config
 from firsthandapi._core.headers import RequestHeaders
-from firsthandapi._core.ratelimit import RateLimit, hold_back
+from firsthandapi._core.ratelimit import AsyncRateLimiter, RateLimit, fingerprint
 from firsthandapi._core.request import Request
 from firsthandapi._core.response import ApiResponse
-from firsthandapi._core.retry import RetryAfter, asked_to_wait, decide
+from firsthandapi._core.retry import RetryIn, asked_to_wait, decide
 from firsthandapi._masking import Secret, mask_secrets
 from firsthandapi._network.proxies import choose_proxy
 from firsthandapi._version import __version__
@@ -61,7 +62,7 @@ class Shared:
         self.deprecations: set[str] = set()
         self._wires: dict[object, Exchange] = {}
         # Kept as long as a client with that key is.
-        self._holds: WeakValueDictionary[Secret[str] | None, Hold] = WeakValueDictionary()
+        self._key_states: WeakValueDictionary[Secret[str] | None, KeyState] = WeakValueDictionary()
 
     def wire(self, config: Config) -> Exchange:
         """The connections for these options; made when first used."""
@@ -80,10 +81,10 @@ class Shared:
 
         return Wire(config.origin, proxy=choose_proxy(config.origin, config.proxy), verify=config.verify)
 
-    def hold(self, api_key: Secret[str] | None) -> Hold:
+    def key_state(self, api_key: Secret[str] | None) -> KeyState:
         """The rate limit is counted for each key, so copies with another key do not share it."""
-        hold = Hold()
-        return self._holds.setdefault(api_key, hold)
+        state = KeyState(ClientLimiter(lambda: self.clock))
+        return self._key_states.setdefault(api_key, state)
 
     async def aclose(self) -> None:
         self.closed = True
@@ -101,15 +102,15 @@ class Shared:
             )
 
 
-class Hold:
-    """What the service last said to a key, and when the key's next request may go out."""
+class KeyState:
+    """What the service last said to a key, and how many requests of it may still be sent."""
 
-    __slots__ = ("__weakref__", "credits_remaining_cents", "rate_limit", "until")
+    __slots__ = ("__weakref__", "credits_remaining_cents", "limiter", "rate_limit")
 
-    def __init__(self) -> None:
+    def __init__(self, limiter: ClientLimiter) -> None:
+        self.limiter = limiter
         self.rate_limit: RateLimit | None = None
         self.credits_remaining_cents: int | None = None
-        self.until = 0.0
 
 
 class Call:
@@ -132,7 +133,10 @@ class Transport:
     def __init__(self, config: Config, shared: Shared) -> None:
         self.config = config
         self.shared = shared
-        self.hold = shared.hold(config.api_key)
+        self.key_state = shared.key_state(config.api_key)
+        self._limiter: AsyncRateLimiter = config.rate_limiter or self.key_state.limiter
+        # The client's own limiter has one key and needs no name for it.
+        self._limiter_key = "" if config.rate_limiter is None else fingerprint(config.api_key)
         headers = [("Accept", "application/json"), ("Accept-Encoding", "gzip"), ("User-Agent", USER_AGENT)]
         if config.api_key is not None:
             self._headers = RequestHeaders((*headers, ("Authorization", f"Bearer {config.api_key.reveal()}")))
@@ -210,14 +214,37 @@ class Transport:
             time_left=self._time_left(call),
             jitter=self.clock.random(),
         )
-        if isinstance(decision, RetryAfter):
-            call.delay = decision.delay
+        if isinstance(decision, RetryIn):
+            call.delay = decision.seconds
             return True
-        call.out_of_time = decision.deadline
+        call.out_of_time = decision.out_of_time
         return False
 
     async def _attempt(self, call: Call) -> tuple[ApiResponse, Secret[bytes]]:
-        await self._wait_for_rate_limit(call)
+        permit = await self._permit(call)
+        seen: ApiResponse | None = None
+        sent = True
+        try:
+            response, body = await self._exchange(call)
+            seen = response
+        except FirstHandConnectionError as error:
+            sent = error.request_sent
+            raise
+        finally:
+            await self._limiter.observe(self._limiter_key, permit, seen, sent=sent)
+        self._remember(call, response)
+        if 200 <= response.status_code < 300:
+            return response, body
+        raise error_from_response(response, body.reveal(), now=self.clock.time())
+
+    async def _permit(self, call: Call) -> Any:
+        try:
+            return await self._limiter.acquire(self._limiter_key, timeout=self._time_left(call))
+        except TimeoutError:
+            pass
+        raise self._deadline_exceeded(call, "was waiting for the rate limit of its key to reset")
+
+    async def _exchange(self, call: Call) -> tuple[ApiResponse, Secret[bytes]]:
         timeout = (call.request.timeout or self.config.timeout) + (call.request.wait or 0)
         left = self._time_left(call)
         if left is not None:
@@ -244,29 +271,16 @@ class Transport:
             idempotency_key=call.request.idempotency_key,
             attempts=call.attempts,
         )
-        self._remember(call, response)
-        if 200 <= status < 300:
-            return response, body
-        raise error_from_response(response, body.reveal(), now=self.clock.time())
-
-    async def _wait_for_rate_limit(self, call: Call) -> None:
-        pause = self.hold.until - self.clock.monotonic()
-        if pause <= 0:
-            return
-        left = self._time_left(call)
-        if left is not None and pause >= left:
-            raise self._deadline_exceeded(call)
-        await self.clock.sleep(pause)
+        return response, body
 
     def _remember(self, call: Call, response: ApiResponse) -> None:
         headers = response.headers
         # A gateway's answer says nothing of either; what is known stays known.
         rate_limit, credits_remaining_cents = response.rate_limit, response.credits_remaining_cents
         if rate_limit is not None:
-            self.hold.rate_limit = rate_limit
-            self.hold.until = self.clock.monotonic() + hold_back(rate_limit, headers, now=self.clock.time())
+            self.key_state.rate_limit = rate_limit
         if credits_remaining_cents is not None:
-            self.hold.credits_remaining_cents = credits_remaining_cents
+            self.key_state.credits_remaining_cents = credits_remaining_cents
         if "deprecation" in headers and call.request.endpoint not in self.shared.deprecations:
             self.shared.deprecations.add(call.request.endpoint)
             try:
@@ -282,12 +296,14 @@ class Transport:
     def _time_left(self, call: Call) -> float | None:
         return None if call.ends is None else call.ends - self.clock.monotonic()
 
-    def _deadline_exceeded(self, call: Call) -> DeadlineExceededError:
+    def _deadline_exceeded(self, call: Call, what: str | None = None) -> DeadlineExceededError:
         limits = [limit for limit in (self.config.deadline, call.request.time_limit) if limit is not None]
         deadline = min(limits)
+        attempts = "1 attempt" if call.attempts == 1 else f"{call.attempts} attempts"
+        reason = f"it {what} after {attempts}" if what else f"it made {attempts}"
         return DeadlineExceededError(
-            f"{call.request.endpoint} was not done within its deadline of {deadline:g} s "
-            f"({call.attempts} attempts); raise deadline=, or try again later",
+            f"{call.request.endpoint} did not finish within its deadline of {deadline:g} s: {reason}; "
+            "increase deadline=, or try again later",
             deadline=deadline,
             attempts=call.attempts,
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import SplitResult, urlsplit
 
 from firsthandapi._masking import Secret
@@ -55,6 +55,8 @@ class Config:
     max_spend_cents: int | None
     proxy: Secret[str] | None
     verify: bool | str | ssl.SSLContext
+    # A `RateLimiter` or an `AsyncRateLimiter`; None for the client's own.
+    rate_limiter: Any = None
 
     @property
     def origin(self) -> Origin:
@@ -151,6 +153,7 @@ def check_config(
     max_spend_cents: int | None,
     proxy: Secret[str] | None,
     verify: bool | str | ssl.SSLContext,
+    rate_limiter: Any = None,
 ) -> Config:
     """The options as a value, each checked.
 
@@ -182,6 +185,7 @@ def check_config(
         max_spend_cents=max_spend_cents,
         proxy=proxy,
         verify=verify,
+        rate_limiter=rate_limiter,
     )
 
 

@@ -45,7 +45,7 @@ class ApiResponse:
         """What to quote to support, if the service sent one."""
         return self.headers.get("x-request-id")
 
-    @property
+    @cached_property
     def rate_limit(self) -> RateLimit | None:
         """The rate limit as of this response, if the service sent it."""
         return parse_rate_limit(self.headers)

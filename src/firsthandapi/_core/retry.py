@@ -23,21 +23,21 @@ LONGEST_RETRY_AFTER = 60.0
 
 
 @dataclass(frozen=True)
-class RetryAfter:
-    """The next attempt, `delay` seconds from now."""
+class RetryIn:
+    """Try again in `seconds`."""
 
-    delay: float
+    seconds: float
 
 
 @dataclass(frozen=True)
-class GiveUp:
-    """No further attempt; `deadline` tells that only the client's deadline is in the way."""
+class NoRetry:
+    """Do not try again. `out_of_time`: only the deadline prevents it."""
 
-    deadline: bool = False
+    out_of_time: bool = False
 
 
 def parse_retry_after(headers: Mapping[str, str], *, now: float) -> float | None:
-    """`Retry-After` in seconds from now, never negative; None if it is missing or junk.
+    """`Retry-After` in seconds from now, above 0; None if it is missing or junk, 0, or a date that has passed.
 
     It comes as seconds or as an HTTP-date; a date counts from the response's own `Date`, so that a wrong
     local clock does no harm, and from `now` (Unix seconds) where there is none.
@@ -51,7 +51,7 @@ def parse_retry_after(headers: Mapping[str, str], *, now: float) -> float | None
             return None
         base = parse_http_date(headers.get("date", ""))
         seconds = date.timestamp() - (now if base is None else base.timestamp())
-    return max(seconds, 0.0) if math.isfinite(seconds) else None
+    return seconds if math.isfinite(seconds) and seconds > 0 else None
 
 
 def asked_to_wait(error: FirstHandError, *, now: float) -> float | None:
@@ -75,7 +75,7 @@ def decide(
     retry_after: float | None,
     time_left: float | None,
     jitter: float,
-) -> RetryAfter | GiveUp:
+) -> RetryIn | NoRetry:
     """What to do after a failed attempt.
 
     Args:
@@ -95,12 +95,11 @@ def decide(
     else:
         may_retry = False
     if not may_retry or attempts > max_retries:
-        return GiveUp()
+        return NoRetry()
     if retry_after is not None and retry_after > LONGEST_RETRY_AFTER:
-        return GiveUp()
-    # A service that asks for less patience than we have would be hit by all its clients at once; one
-    # that asks for more knows why.
-    delay = backoff(attempts, jitter=jitter) if retry_after is None else retry_after
+        return NoRetry()
+    # A service that asks for less patience than the backoff has would be hit by all its clients at once.
+    delay = max(backoff(attempts, jitter=jitter), retry_after or 0.0)
     if time_left is not None and delay >= time_left:
-        return GiveUp(deadline=retry_after is None)
-    return RetryAfter(delay)
+        return NoRetry(out_of_time=retry_after is None)
+    return RetryIn(delay)

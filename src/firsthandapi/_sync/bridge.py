@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from inspect import iscoroutinefunction
 from typing import Any, ParamSpec, TypeVar
 
-from firsthandapi.errors import InvalidArgumentError
+from firsthandapi._core.ratelimit import RateLimiter as RateLimiter
+from firsthandapi.errors import ConfigurationError, InvalidArgumentError
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -17,6 +19,9 @@ T = TypeVar("T")
 Callback = Callable[[T], object]
 
 Lock = threading.Lock
+
+# Callers look again after a wait in any case.
+_LONGEST_WAIT = 1.0
 
 
 def check_callback(callback: Callback[T] | None, field: str) -> None:
@@ -33,6 +38,20 @@ def check_callback(callback: Callback[T] | None, field: str) -> None:
             f"{field} is a coroutine function, which the sync client cannot await; use AsyncFirstHandClient",
             field=field,
         )
+
+
+def check_rate_limiter(limiter: RateLimiter | None) -> RateLimiter | None:
+    """`limiter` if it is one.
+
+    Raises:
+        ConfigurationError: it is not.
+    """
+    if limiter is not None and not all(
+        callable(method := getattr(limiter, name, None)) and not iscoroutinefunction(method)
+        for name in ("acquire", "observe")
+    ):
+        raise ConfigurationError("rate_limiter must have plain methods acquire and observe: see RateLimiter")
+    return limiter
 
 
 def call_back(callback: Callback[T] | None, value: T) -> None:
@@ -57,6 +76,61 @@ def run_until_cancelled(
 
 
 finish_blocking = run_blocking
+
+
+class Line:
+    """Where threads wait in order of arrival."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._places: deque[Place] = deque()
+
+    @property
+    def empty(self) -> bool:
+        """Whether nobody waits."""
+        return not self._places
+
+    @contextmanager
+    def join(self) -> Generator[Place, None, None]:
+        """Stand at the end of the line until the block is left."""
+        place = Place(self._places)
+        with self._lock:
+            self._places.append(place)
+        try:
+            yield place
+        finally:
+            with self._lock:
+                self._places.remove(place)
+            self.wake()
+
+    def wake(self) -> None:
+        """Let the first in the line look again."""
+        if self._places:
+            with self._lock:
+                if self._places:
+                    self._places[0].wake()
+
+
+class Place:
+    """A place in a line."""
+
+    def __init__(self, places: deque[Place]) -> None:
+        self._places = places
+        self._woken = threading.Event()
+
+    @property
+    def first(self) -> bool:
+        """Whether all who came earlier are gone."""
+        return self._places[0] is self
+
+    def wake(self) -> None:
+        self._woken.set()
+
+    def wait(self, seconds: float | None) -> None:
+        """Wait to be woken, at most `seconds`."""
+        # In slices: a wait without end swallows Ctrl-C on Windows.
+        self._woken.wait(_LONGEST_WAIT if seconds is None else min(seconds, _LONGEST_WAIT))
+        self._woken.clear()
 
 
 @contextmanager

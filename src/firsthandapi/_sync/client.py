@@ -25,6 +25,7 @@ from firsthandapi._masking import Secret, secret_or_none
 from firsthandapi._methods import public
 from firsthandapi._network.certificates import check_path
 from firsthandapi._successors import removed_method
+from firsthandapi._sync.bridge import check_rate_limiter
 from firsthandapi._sync.transport import Shared, Transport
 from firsthandapi.errors import ConfigurationError
 from firsthandapi.types.options import PostOptions, RequestOptions
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
     import httpx
 
+    from firsthandapi._core.ratelimit import RateLimiter as RateLimiter
     from firsthandapi._sync.resources.api_keys import ApiKeys
     from firsthandapi._sync.resources.audit_events import AuditEvents
     from firsthandapi._sync.resources.billing import Billing
@@ -73,6 +75,8 @@ class FirstHandClient:
             and `SSL_CERT_DIR` are obeyed.
         http_client: your own httpx client for API calls; never closed here. Its transport reads headers by its
             own clock: in the sync client a server that sends them a byte at a time can outlast `timeout`.
+        rate_limiter: a budget of requests shared with other processes, an `RateLimiter`; None counts
+            for this client and its copies.
 
     Raises:
         ConfigurationError: there is no key, or an option is bad; the message names it.
@@ -91,6 +95,7 @@ class FirstHandClient:
         proxy: str | None = None,
         verify: bool | str | ssl.SSLContext = True,
         http_client: httpx.Client | None = None,
+        rate_limiter: RateLimiter | None = None,
     ) -> None:
         # What may be secret is taken out of this frame before anything can fail: tracebacks show local variables.
         key, url, proxy_url = secret_or_none(api_key), secret_or_none(base_url), secret_or_none(proxy)
@@ -104,6 +109,7 @@ class FirstHandClient:
             max_spend_cents=max_spend_cents,
             proxy=proxy_url,
             verify=verify,
+            rate_limiter=check_rate_limiter(rate_limiter),
         )
         check_path(config.verify)
         if http_client is not None:
@@ -128,11 +134,12 @@ class FirstHandClient:
         max_spend_cents: int | NotGiven | None = NOT_GIVEN,
         proxy: str | NotGiven | None = NOT_GIVEN,
         verify: bool | str | ssl.SSLContext | NotGiven = NOT_GIVEN,
+        rate_limiter: RateLimiter | NotGiven | None = NOT_GIVEN,
     ) -> Self:
         """A copy with other options, over the same connections. Closing a copy does nothing.
 
         Args:
-            api_key, base_url, timeout, deadline, max_retries, max_spend_cents, proxy, verify: as for the
+            api_key, base_url, timeout, deadline, max_retries, max_spend_cents, proxy, verify, rate_limiter: as for the
                 client; what is left out stays as it is.
 
         Returns:
@@ -153,6 +160,7 @@ class FirstHandClient:
             max_spend_cents=given_or(max_spend_cents, old.max_spend_cents),
             proxy=given_or(proxy_url, old.proxy),
             verify=given_or(verify, old.verify),
+            rate_limiter=check_rate_limiter(given_or(rate_limiter, old.rate_limiter)),
         )
         check_path(config.verify)
         copy = object.__new__(type(self))
@@ -173,12 +181,12 @@ class FirstHandClient:
     @property
     def rate_limit(self) -> RateLimit | None:
         """The rate limit as the service last told it; None before that. Truthy while a call may be made."""
-        return self._transport.hold.rate_limit
+        return self._transport.key_state.rate_limit
 
     @property
     def credits_remaining_cents(self) -> int | None:
         """The credits left, in US cents, as the service last told it; None before that."""
-        return self._transport.hold.credits_remaining_cents
+        return self._transport.key_state.credits_remaining_cents
 
     @cached_property
     def jobs(self) -> Jobs:

@@ -1,0 +1,72 @@
+# Made from _async/limiter.py by `make generate`. Do not edit.
+"""One budget of requests for all that use a key through one client: a count, and a line where callers wait."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+from firsthandapi._core.ratelimit import Permit, RequestBudget, Wait
+from firsthandapi._core.response import ApiResponse
+from firsthandapi._sync.bridge import Line
+from firsthandapi._sync.clock import Clock
+
+
+class ClientLimiter:
+    """The `RateLimiter` of a client and its copies. The rules are `RequestBudget`'s; here callers wait.
+
+    Args:
+        clock: gives the client's clock, which tests replace.
+    """
+
+    def __init__(self, clock: Callable[[], Clock]) -> None:
+        self._clock = clock
+        self._budget = RequestBudget()
+        self._lock = threading.Lock()  # never held while waiting
+        self._line = Line()
+
+    def acquire(self, key: str, *, timeout: float | None) -> Permit:  # noqa: ARG002 # it has one key
+        """Wait until a request may be sent, in order of arrival.
+
+        Raises:
+            TimeoutError: it may not be sent within `timeout` seconds.
+        """
+        # Nobody overtakes those who wait; where nobody does, a call costs no more than the count.
+        if self._line.empty:
+            found = self._take()
+            if isinstance(found, Permit):
+                return found
+        clock = self._clock()
+        ends = None if timeout is None else clock.monotonic() + timeout
+        with self._line.join() as place:
+            while not place.first:
+                place.wait(_left(ends, clock))
+            while isinstance(found := self._take(), Wait):
+                left = _left(ends, clock)
+                if left is not None and found.seconds >= left and found.for_reset:
+                    raise TimeoutError
+                if found.for_reset:
+                    clock.sleep(found.seconds)
+                else:
+                    place.wait(found.seconds if left is None else min(left, found.seconds))
+            return found
+
+    def _take(self) -> Permit | Wait:
+        with self._lock:
+            return self._budget.take(self._clock().monotonic())
+
+    def observe(self, key: str, permit: Permit, response: ApiResponse | None, *, sent: bool) -> None:  # noqa: ARG002
+        """Learn what became of a request."""
+        clock = self._clock()
+        with self._lock:
+            self._budget.observe(permit, response, sent=sent, now=clock.monotonic(), time=clock.time())
+        self._line.wake()
+
+
+def _left(ends: float | None, clock: Clock) -> float | None:
+    if ends is None:
+        return None
+    left = ends - clock.monotonic()
+    if left <= 0:
+        raise TimeoutError
+    return left
