@@ -43,14 +43,27 @@ def test_a_key_is_shown_once_by_create_and_rotate(cli: Cli, fresh_server: MockSe
     assert cli.at(fresh_server, rotated["secret"])("jobs", "list").code == 0
 
 
+def test_scopes_may_be_joined_by_commas(cli: Cli) -> None:
+    """Or given one by one, or both; a wrong one is named with all that are allowed."""
+    for options in (
+        ("--scopes", "jobs:read,jobs:write"),
+        ("--scopes", "jobs:read", "--scopes", "jobs:write, jobs:read"),
+    ):
+        made = json.loads(cli("keys", "create", "--name", "ci", *options, "--json").out)
+        assert made["scopes"] == ["jobs:read", "jobs:write"]
+    wrong = cli("keys", "create", "--name", "ci", "--scopes", "jobs:read,jobs")
+    assert wrong.code == 2
+    assert "'jobs' is not one of jobs:read, jobs:write" in wrong.err
+
+
 def test_a_list_that_is_cut_says_so(cli: Cli) -> None:
     """Who asks for fewer than there are, by an option or by default, learns it beside the list; JSON stays JSON."""
     for name in ("a", "b"):
         cli("keys", "create", "--name", name)
     for options in ((), ("--json",)):
         cut = cli("keys", "list", "--limit", "2", *options)
-        assert cut.err == "These are the first 2; --limit raises that.\n"
-        assert cli("keys", "list", "--limit", "3", *options).err == ""
+        assert cut.err == "Showing the first 2; use --limit to show more.\n"
+        assert cli("keys", "list", "--limit", "4", *options).err == ""
         assert cli("keys", "list", "--limit", "9" * 20, *options).err == ""
     assert len(json.loads(cli("keys", "list", "--limit", "2", "--json").out)) == 2
 
@@ -69,7 +82,7 @@ def test_revoking_another_key_asks_nothing(cli: Cli) -> None:
     """It is off at once."""
     key = json.loads(cli("keys", "create", "--name", "ci", "--json").out)
     run = cli("keys", "revoke", key["id"])
-    assert (run.code, run.out, run.err) == (0, "", f"{key['id']} is revoked.\n")
+    assert (run.code, run.out, run.err) == (0, "", f"Revoked {key['id']}.\n")
     assert "revoked" in cli("keys", "list").out
     cli.set(FIRSTHAND_API_KEY=key["secret"])
     assert cli("whoami").code == 1
@@ -147,7 +160,7 @@ def test_transactions_and_audit_are_listed_and_filtered(cli: Cli, fresh_server: 
     assert json.loads(cli("audit", "--event-type", "job.completed", "--json").out) == []
     # The set of types is open: a new one is the service's to know.
     nothing = cli("audit", "--event-type", "job.praised")
-    assert (nothing.code, nothing.out, nothing.err) == (0, "", "There are none.\n")
+    assert (nothing.code, nothing.out, nothing.err) == (0, "", "No results.\n")
 
 
 def test_purchase_prints_where_to_pay(cli: Cli) -> None:

@@ -37,7 +37,7 @@ def test_demo_shows_the_whole_job(tmp_path: Path) -> None:
         "4 of 4 files approved",
         "★",
         "640x480",
-        "its signature is good",
+        "its signature is valid",
         "job.completed",
     ):
         assert part in run.stdout
@@ -137,7 +137,7 @@ def test_a_busy_port_and_a_bad_speed_are_usage_errors() -> None:
         busy = firsthandapi("mock-server", "--port", port)
     slow = firsthandapi("mock-server", "--port", "0", "--speed", "nan")
     assert (busy.returncode, slow.returncode) == (2, 2)
-    assert f"--port {port} cannot be used" in busy.stderr
+    assert f"could not use --port {port}" in busy.stderr
     assert "--speed must be" in slow.stderr
     assert "Traceback" not in busy.stderr + slow.stderr
 

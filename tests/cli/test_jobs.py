@@ -46,7 +46,9 @@ def server() -> Iterator[MockServer]:
         running.check_books()
 
 
-def firsthandapi(server: MockServer, cwd: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def firsthandapi(
+    server: MockServer, cwd: Path, *arguments: str, input: str = ""
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-W", "error", "-c", "from firsthandapi.cli import main; main()", *arguments],
         cwd=cwd,
@@ -56,6 +58,7 @@ def firsthandapi(server: MockServer, cwd: Path, *arguments: str) -> subprocess.C
             "FIRSTHAND_API_KEY": server.api_key,
             "PYTHONIOENCODING": "utf-8",
         },
+        input=input,
         capture_output=True,
         encoding="utf-8",
         timeout=60,
@@ -72,11 +75,11 @@ def test_collect_makes_a_verified_folder_from_a_spec(
     (tmp_path / name).write_text(text, encoding="utf-8")
     run = firsthandapi(server, tmp_path, "collect", "--spec", name, "--dest", "signs")
     assert run.returncode == 0, run.stderr
-    assert run.stdout.startswith("3 files in signs, each verified")
+    assert run.stdout.startswith("3 files in signs, all verified")
     assert "3 of 3 files" in run.stderr
     assert "$1.50" in run.stderr
     check = firsthandapi(server, tmp_path, "verify", "signs")
-    assert (check.returncode, check.stdout) == (0, "3 files: all as they were\n")
+    assert (check.returncode, check.stdout) == (0, "3 files: all verified\n")
 
 
 def test_collect_again_buys_nothing(server: MockServer, tmp_path: Path) -> None:
@@ -118,7 +121,7 @@ def test_verify_says_where_rows_are_lost(server: MockServer, tmp_path: Path) -> 
     assert run.stderr.startswith("The job has 3 approved files.")
     assert json.loads(firsthandapi(server, tmp_path, "verify", "signs", "--json").stdout)["short"] == 3
     firsthandapi(server, tmp_path, "collect", "--spec", "job.yaml", "--dest", "signs")
-    assert "3 files: all as they were" in firsthandapi(server, tmp_path, "verify", "signs").stdout
+    assert "3 files: all verified" in firsthandapi(server, tmp_path, "verify", "signs").stdout
 
 
 def test_jobs_from_post_to_cancel(server: MockServer, tmp_path: Path) -> None:
@@ -218,7 +221,7 @@ def test_an_output_of_few_characters_is_enough(server: MockServer, tmp_path: Pat
     "arguments", [("collect", "--spec", "job.yaml", "--dest", "signs"), ("jobs", "wait")], ids=" ".join
 )
 def test_ctrl_c_exits_with_130_and_the_next_run_continues(tmp_path: Path, arguments: tuple[str, ...]) -> None:
-    """In the middle of a wait it is no traceback, and the same command goes on with the same job."""
+    """In the middle of a wait, one sentence says what happens to the job; the same command continues it."""
     (tmp_path / "job.yaml").write_text(YAML, encoding="utf-8")
     with MockServer(workers=False) as server, server.client() as client:
         if arguments[0] == "jobs":
@@ -227,10 +230,16 @@ def test_ctrl_c_exits_with_130_and_the_next_run_continues(tmp_path: Path, argume
         for _ in range(2):
             process = start(*arguments, cwd=tmp_path, **place)
             assert process.stderr is not None
-            assert "0 of 3 files" in process.stderr.readline()
+            lines = iter(process.stderr.readline, "")
+            assert any("0 of 3 files" in line for line in lines)
             process.send_signal(signal.SIGINT)
-            assert process.communicate(timeout=30) == ("", "")
-            assert process.returncode == 130
+            out, err = process.communicate(timeout=30)
+            (job,) = client.jobs.list()
+            assert (out, process.returncode) == ("", 130)
+            assert err.splitlines() == [
+                f"The job continues: {job.id}. Run the same command again, "
+                f"or cancel with: firsthandapi jobs cancel {job.id}"
+            ]
         assert len([*client.jobs.list()]) == 1
 
 
@@ -238,11 +247,11 @@ def test_ctrl_c_exits_with_130_and_the_next_run_continues(tmp_path: Path, argume
     ("text", "told"),
     [
         ("files_needed: [", "is not valid YAML: line 1, column 16: expected"),
-        ("# nothing\n", "must hold names and values"),
+        ("# nothing\n", "must contain names and values"),
         (YAML + "\ttitle: x\n", "is not valid YAML: line 5, column 1: "),
         (YAML + "title: a\x07b\n", "is not valid YAML: unacceptable character"),
-        (YAML + "price_per_file_cents: 5\n", "price_per_file_cents is there twice"),
-        (YAML + "metadata: {a: !!bool maybe}\n", "a value does not fit its tag"),
+        (YAML + "price_per_file_cents: 5\n", "price_per_file_cents occurs twice"),
+        (YAML + "metadata: {a: !!bool maybe}\n", "a value does not match its tag"),
         (YAML + "title: !!python/name:os.system\n", "could not determine a constructor"),
         (YAML + "metadata: &it {a: *it}\n", "more than 100,000 values"),
         (YAML + "metadata:\n  a0: &a0 [x, x]\n" + BOMB, "more than 100,000 values"),
@@ -250,10 +259,10 @@ def test_ctrl_c_exits_with_130_and_the_next_run_continues(tmp_path: Path, argume
         (YAML.replace("files_needed: 3", "files_needed: 1:30"), "line 2: YAML does not read 1:30 as"),
         (YAML + "extra_body: 3\n", "extra_body must be a dict"),
         ("x: " + "[" * 5000, "nested too deeply"),
-        ("- a list", "must hold names and values"),
+        ("- a list", "must contain names and values"),
         ("files_needed: 3\n", "description is required: a str of 10"),
         (YAML + "dest: elsewhere\n", "dest is an option of the command"),
-        (YAML + "colour: red\n", "colour is not an argument; there are: accepted_formats"),
+        (YAML + "colour: red\n", "colour is not an argument; use one of: accepted_formats"),
         (YAML + "price_per_file: 5\n", "did you mean price_per_file_cents?"),
         (YAML.replace("files_needed: 3", "files_needed: many"), "files_needed must be"),
     ],
@@ -314,11 +323,22 @@ def test_a_name_twice_in_json_is_told(server: MockServer, tmp_path: Path) -> Non
     (tmp_path / "job.json").write_text('{"price_per_file_cents": 5, "price_per_file_cents": 50}')
     run = firsthandapi(server, tmp_path, "jobs", "create", "--spec", "job.json")
     assert run.returncode == 2
-    assert "is not valid JSON: price_per_file_cents is there twice" in run.stderr
+    assert "is not valid JSON: price_per_file_cents occurs twice" in run.stderr
+
+
+@pytest.mark.parametrize("text", [YAML, json.dumps(SPEC), "\ufeff" + YAML])
+def test_a_spec_may_come_from_standard_input(server: MockServer, tmp_path: Path, text: str) -> None:
+    """`--spec -` reads YAML or JSON, so that a script needs no file."""
+    run = firsthandapi(server, tmp_path, "jobs", "create", "--spec", "-", "--json", input=text)
+    assert run.returncode == 0, run.stderr
+    assert json.loads(run.stdout)["files_needed"] == 3
+    empty = firsthandapi(server, tmp_path, "jobs", "create", "--spec", "-", input="")
+    assert empty.returncode == 2
+    assert "standard input must contain names and values" in empty.stderr
 
 
 def test_a_missing_spec_exits_with_2(server: MockServer, tmp_path: Path) -> None:
     """A wrong path is a usage error."""
     run = firsthandapi(server, tmp_path, "jobs", "create", "--spec", "nowhere.yaml")
     assert run.returncode == 2
-    assert "cannot be read" in run.stderr
+    assert "could not read nowhere.yaml" in run.stderr

@@ -23,6 +23,8 @@ from firsthandapi.cli.output import json_text, print_facts, print_line, print_ta
 from firsthandapi.testing import MockServer
 from firsthandapi.types.enums import EventType, JobStatus, Scope, SubmissionStatus, TransactionType
 
+# Zero-width, fillers, soft hyphen, tags, and selectors: nobody sees them, a model may read them.
+HIDDEN = "\u200b\u00ad\u115f\u3164\uffa0\u180e\u2066\ufff9\U000e0041\U000e0101\u034f\ufe01"
 HOSTILE = "a\x1b]0;owned\x07b\x9b2Jc\u202ed\r\nstatus  completed\x7f"
 
 
@@ -66,6 +68,12 @@ def test_every_help_page_fits_80_columns(
 
 
 @pytest.mark.parametrize("words", [*commands()], ids=" ".join)
+def test_h_is_help_everywhere(cli: Cli, words: tuple[str, ...]) -> None:
+    """The short form that people try first."""
+    assert cli(*words, "-h").out == cli(*words, "--help").out
+
+
+@pytest.mark.parametrize("words", [*commands()], ids=" ".join)
 def test_no_secret_is_an_option(cli: Cli, words: tuple[str, ...]) -> None:
     """Every user of a machine sees the arguments of its processes, and shells remember them."""
     assert not re.search(r"--\S*(secret|api-key|token|password)", cli(*words, "--help").out)
@@ -76,7 +84,7 @@ def test_the_root_help_shows_groups_and_exit_codes(cli: Cli) -> None:
     page = cli("--help").out
     places = [page.index(title) for title in ("Getting started", "Jobs and files", "Account", "Tools")]
     assert places == sorted(places)
-    assert "0 done, 1 failed, 2 usage, 3 timed out, 4 out of credits" in page
+    assert "5 failed after a job was posted" in " ".join(page.split())
 
 
 @pytest.mark.parametrize(
@@ -127,6 +135,7 @@ def test_a_group_alone_prints_its_help(cli: Cli) -> None:
         ("firsthandapi submissions list --status re", ["rejected", "retry_pending"]),
         ("firsthandapi webhooks create --events job.", ["job.completed", "job.cancelled", "job.flagged"]),
         ("firsthandapi keys create --scopes usage", ["usage:read"]),
+        ("firsthandapi keys create --scopes jobs:read,usage", ["jobs:read,usage:read"]),
         ("firsthandapi transactions --type ", list(get_args(TransactionType))),
         ("firsthandapi audit --event-type api", ["api_key.created", "api_key.rotated", "api_key.revoked"]),
         ("firsthandapi purchase 2", ["2500", "25000"]),
@@ -202,6 +211,17 @@ def test_hostile_text_is_shown_and_not_obeyed(capsys: pytest.CaptureFixture[str]
     assert shown.count("\\u001b]0;owned") == 4
     assert not any(line.startswith("status") for line in shown.splitlines())
     assert printable("Straße 東京 👩‍👧 é") == "Straße 東京 👩‍👧 é"
+
+
+def test_hidden_text_is_shown_in_every_view(capsys: pytest.CaptureFixture[str]) -> None:
+    """What a reader cannot see is an escape, in a table and in JSON, where it stays the same value."""
+    print_line([HIDDEN])
+    print_table(("a", "b"), [(HIDDEN, HIDDEN)])
+    seen = capsys.readouterr().out + json_text({"name": HIDDEN})
+    assert not set(HIDDEN) & set(seen)
+    assert seen.count("\\U000e0041") == 3
+    assert json.loads(json_text(HIDDEN)) == HIDDEN
+    assert printable("\u2764\ufe0f") == "\u2764\ufe0f"
 
 
 def test_hostile_text_in_json_is_the_same_value(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -337,7 +357,7 @@ def test_output_that_finds_no_room_is_one_line_and_exit_1(
             here.setattr(sys, "stdout", Full())
             run = cli(*arguments)
         assert run.code == 1
-        assert run.err == f"firsthandapi: standard output cannot be written: {os.strerror(errno.ENOSPC)}\n"
+        assert run.err == f"firsthandapi: could not write standard output: {os.strerror(errno.ENOSPC)}\n"
 
 
 @pytest.mark.parametrize("arguments", [("whoami",), ("whoami", "--json"), ("jobs", "list"), ("--version",)])
@@ -400,7 +420,7 @@ def test_a_terminal_gets_whole_ids_and_wrapped_texts(fresh_server: MockServer, t
     assert "\x1b[32mok" in checked
     assert "\x1b[32mok" not in on_terminal("doctor", cwd=tmp_path, NO_COLOR="1", **place)
     beside = _STYLE.sub("", on_terminal("webhooks", "list", cwd=tmp_path, **place))
-    assert beside == "There are none.\n"
+    assert beside == "No results.\n"
 
 
 @needs_a_terminal
@@ -417,7 +437,7 @@ def test_a_terminal_gets_a_bar_whatever_the_folder_is_called(tmp_path: Path) -> 
         seen = on_terminal("files", "download", job.id, "--dest", "signs[/b]", cwd=tmp_path, **place)
     assert "signs[/b]" in seen
     assert "2/2" in seen
-    assert "2 files in signs[/b], each verified" in seen
+    assert "2 files in signs[/b], all verified" in seen
 
 
 @needs_a_terminal
@@ -434,7 +454,7 @@ def test_what_lies_in_the_folder_never_ends_a_run(tmp_path: Path) -> None:
         place = {"FIRSTHAND_BASE_URL": server.url, "FIRSTHAND_API_KEY": server.api_key}
         job_id = completed_job(server, 2)
         seen = on_terminal("files", "download", job_id, "--dest", "signs", cwd=tmp_path, **place)
-    assert "2 files in signs, each verified" in seen
+    assert "2 files in signs, all verified" in seen
     assert " ★" in seen
 
 

@@ -54,7 +54,7 @@ def test_an_endpoint_from_create_to_delete(cli: Cli) -> None:
     assert rotated["secret"].startswith("whsec_")
     assert rotated["secret"] not in made.out
     assert cli("webhooks", "update", endpoint["id"]).code == 2
-    assert cli("webhooks", "delete", endpoint["id"]).err == f"{endpoint['id']} is deleted.\n"
+    assert cli("webhooks", "delete", endpoint["id"]).err == f"Deleted {endpoint['id']}.\n"
     assert cli("webhooks", "get", endpoint["id"]).code == 1
 
 
@@ -165,10 +165,10 @@ def test_listen_registers_prints_once_and_cleans_up(fresh_server: MockServer, st
         assert re.match(r"\d\d:\d\d:\d\d  job\.completed +evt_\w+  job_01JD  completed  3 of 3 files\n", line)
         client.webhooks.events.replay(event)
         fresh_server.wait_idle()
-        assert "printed before" in listener.complaint()
+        assert "already printed" in listener.complaint()
         out, err = listener.end(getattr(signal, how))
         assert (listener.process.returncode, out) == (0, "")
-        assert err.splitlines() == ["Stopped.", f"The endpoint {endpoint.id} is deleted."]
+        assert err.splitlines() == ["Stopped.", f"Deleted the endpoint {endpoint.id}."]
         assert [*client.webhooks.list()] == []
     statuses = [
         [attempt.status for attempt in delivery.attempts] for delivery in fresh_server.webhook_deliveries
@@ -196,19 +196,19 @@ def test_listen_refuses_what_is_not_signed(fresh_server: MockServer) -> None:
     body = json.dumps({"id": "evt_1", "type": "job.completed", "data": JOB_DONE}).encode()
     with listening(FIRSTHAND_WEBHOOK_SECRET=SECRET) as listener:
         assert listener.post(body, X_FirstHandAPI_Signature=sign(body, "whsec_other")) == 400
-        assert listener.complaint().startswith("refused: wrong signature")
+        assert listener.complaint().startswith("rejected: wrong signature")
         assert listener.post(body) == 400
         assert "missing signature" in listener.complaint()
         assert listener.post(b"[]", X_FirstHandAPI_Signature=sign(b"[]", SECRET)) == 400
-        assert listener.complaint().startswith("refused: ")
+        assert listener.complaint().startswith("rejected: ")
         assert listener.post(b"", Content_Length=str(2 * 1024 * 1024)) == 413
         assert "over 1 MiB" in listener.complaint()
         assert listener.post(b"", Content_Length="many") == 411
-        assert "no stated length" in listener.complaint()
+        assert "has no length" in listener.complaint()
         assert listener.post(body, X_FirstHandAPI_Signature=sign(body, SECRET)) == 200
         assert "evt_1" in listener.line()
         assert listener.post(body, X_FirstHandAPI_Signature=sign(body, SECRET)) == 200
-        assert "printed before" in listener.complaint()
+        assert "already printed" in listener.complaint()
         out, err = listener.end()
         assert (out, err) == ("", "Stopped.\n")
         assert SECRET not in err
@@ -226,7 +226,7 @@ def test_listen_survives_connections_that_break_off_or_hang(fresh_server: MockSe
         with socket.create_connection(address) as reset:
             reset.sendall(b"POST / HTTP/1.1\r\nContent-Length: 100\r\n\r\nhalf")
             reset.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        assert "broke off" in listener.complaint()
+        assert "closed early" in listener.complaint()
         assert listener.post(body, X_FirstHandAPI_Signature=sign(body, SECRET)) == 200
         assert "evt_1" in listener.line()
         for each in silent:
@@ -313,7 +313,7 @@ def test_listen_needs_to_know_where_events_come_from(cli: Cli, fresh_server: Moc
     port = fresh_server.url.rpartition(":")[2]
     busy = cli("webhooks", "listen", "--port", port)
     assert busy.code == 2
-    assert f"--port {port} cannot be used" in busy.err
+    assert f"could not use --port {port}" in busy.err
 
 
 def test_listen_makes_no_endpoint_for_a_bad_url(cli: Cli, fresh_server: MockServer) -> None:
@@ -366,22 +366,59 @@ def test_a_request_that_comes_byte_by_byte_is_cut_off(monkeypatch: pytest.Monkey
             sending.join()
 
 
-def test_connections_beyond_the_most_are_closed_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A crowd takes no more threads than there are turns; a turn that ends is free again."""
+def test_half_a_request_gives_way_to_a_delivery(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A crowd of idle strangers takes no more threads than there are turns, and keeps no delivery out."""
     body = b'{"id":"evt_1","type":"job.completed"}'
-    with served(monkeypatch, _MOST_CONNECTIONS=1) as server:
-        with _connected(server) as first, _connected(server) as second:
-            second.settimeout(30)
-            assert _ended(second)
-            first.sendall(b"POST / HTTP/1.0\r\nContent-Length: 0\r\n\r\n")
-            assert b"400" in first.recv(100)
-        # The thread of the first gives its turn back a moment after it has answered.
-        assert server._free.acquire(timeout=30)
-        server._free.release()
+    with served(monkeypatch, _MOST_CONNECTIONS=2, _MAKES_WAY=30.0) as server:
+        idle = [_connected(server) for _ in range(6)]
+        for each in idle[:4]:
+            each.settimeout(30)
+            assert _ended(each)
         connection = http.client.HTTPConnection(urlsplit(server.url).netloc, timeout=30)
         connection.request("POST", "/", body, {"X-FirstHandAPI-Signature": sign(body, SECRET)})
         assert connection.getresponse().status == 200
         connection.close()
+        for each in idle:
+            each.close()
+
+
+def test_a_complete_request_gives_way_to_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    """While every turn handles a delivery, whoever comes then is closed at once."""
+    body = b'{"id":"evt_1","type":"job.completed"}'
+    handling, go_on = threading.Event(), threading.Event()
+    with served(monkeypatch, _MOST_CONNECTIONS=1) as server:
+        take = server.receiver.take
+
+        def slowly(*delivery: Any) -> int:
+            handling.set()
+            go_on.wait(30)
+            return take(*delivery)
+
+        monkeypatch.setattr(server.receiver, "take", slowly)
+        connection = http.client.HTTPConnection(urlsplit(server.url).netloc, timeout=30)
+        connection.request("POST", "/", body, {"X-FirstHandAPI-Signature": sign(body, SECRET)})
+        assert handling.wait(30)
+        with _connected(server) as late:
+            late.settimeout(30)
+            assert _ended(late)
+        go_on.set()
+        assert connection.getresponse().status == 200
+        connection.close()
+
+
+def test_a_flood_of_unsigned_deliveries_is_a_few_lines(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each is rejected; the first are told, the others counted, and the count is told at the end."""
+    monkeypatch.setattr(listen, "_MOST_NOTES", 3)
+    notes = listen.Notes()
+    receiver = listen.Receiver([SECRET], json=False, ended=threading.Event(), notes=notes)
+    for _ in range(500):
+        assert receiver.take(b"{}", [("X-FirstHandAPI-Signature", "0" * 64)]) == 400
+    notes.close()
+    *told, last = capsys.readouterr().err.splitlines()
+    assert len(told) == 3
+    assert last == "497 more lines like these not shown"
 
 
 def _connected(server: listen._Server) -> socket.socket:

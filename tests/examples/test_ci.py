@@ -288,7 +288,7 @@ def test_a_pull_request_from_a_fork_is_rehearsed(repository: Path) -> None:
     run = Runner(repository.parent, repository, event="pull_request", ref="refs/pull/7/merge")
     assert run.run(load(EXAMPLES / "ci" / "collect.yml")), run.output
     assert run.succeeded[-3:] == ["Start the bundled server", "Collect", "Verify"]
-    assert "3 files: all as they were" in run.output
+    assert "3 files: all verified" in run.output
 
 
 @needs_bash

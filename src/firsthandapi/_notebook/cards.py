@@ -11,6 +11,7 @@ from math import isfinite
 from typing import TYPE_CHECKING, Any, Final
 
 from firsthandapi._core.annotations import unified
+from firsthandapi._core.counts import count_of
 from firsthandapi._core.files import EXTENSIONS
 from firsthandapi._core.kinds import Kind, kind_of
 from firsthandapi._core.manifest import Record
@@ -90,11 +91,6 @@ def bytes_of(size: int) -> str:
 def seconds_of(duration: float) -> str:
     """A duration as players say it; of short ones also the tenths."""
     return f"{duration:.1f} s" if duration < 60 else f"{int(duration // 60):,}:{int(duration % 60):02}"
-
-
-def count_of(number: int, word: str = "file") -> str:
-    """`1 file`, `2,000 files`."""
-    return f"{number:,} {word}{'' if number == 1 else 's'}"
 
 
 def _dollars(cents: int | None) -> str | None:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from firsthandapi._core.counts import count_of
 from firsthandapi._core.manifest import Record
 from firsthandapi.datasets._local import Local
 from firsthandapi.errors import FirstHandError
@@ -21,7 +22,6 @@ from .cards import (
     Embedded,
     Media,
     begins_like,
-    count_of,
     dataset_heading,
     gallery,
     media_type,

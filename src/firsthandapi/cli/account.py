@@ -35,10 +35,10 @@ settings = typer.Typer(invoke_without_command=True)
 
 def signup(
     name: Annotated[str, typer.Option(help="The organization's name.")],
-    email: Annotated[str, typer.Option(help="Whom to write to.")],
+    email: Annotated[str, typer.Option(help="Contact email address.")],
     json: AsJson = False,
 ) -> None:
-    """Make an organization and its first API key, which is shown this once.
+    """Create an organization and its first API key, which is shown only once.
 
     Example: firsthandapi signup --name "Street Signs Ltd" --email me@example.com
     """
@@ -55,11 +55,13 @@ def signup(
             ("credits", dollars(made.credits_cents)),
         )
     )
-    note("Keep the key now: it is not shown again, nor stored here. Commands read it from FIRSTHAND_API_KEY.")
+    note(
+        "Save the key now: it is not stored here and not shown again. Commands read it from FIRSTHAND_API_KEY."
+    )
 
 
 def whoami(json: AsJson = False) -> None:
-    """Show whose key this is, and what it may do.
+    """Show the organization and the scopes of your API key.
 
     Example: firsthandapi whoami
     """
@@ -78,7 +80,7 @@ def whoami(json: AsJson = False) -> None:
 
 
 def balance(json: AsJson = False) -> None:
-    """Show what there is to spend.
+    """Show the available credits.
 
     Example: firsthandapi balance
     """
@@ -99,14 +101,14 @@ def purchase(
     ],
     json: AsJson = False,
 ) -> None:
-    """Buy credits: prints the address of a page to pay on.
+    """Purchase credits: print the URL of a page where you pay.
 
-    Nothing is bought before somebody pays there. The address is yours alone.
+    You are charged only when you pay there. Keep the URL private.
 
     Example: firsthandapi purchase 2500
     """
     with client() as api:
-        checkout = api.billing.purchase(amount_cents)  # type: ignore[arg-type] # checked there, with a message that says what is sold
+        checkout = api.billing.purchase(amount_cents)  # type: ignore[arg-type] # the method checks it, and its error lists the amounts
     if json:
         print_json(as_json(checkout))
         return
@@ -116,12 +118,12 @@ def purchase(
 def transactions(
     type: Annotated[
         TransactionType | None,
-        typer.Option(metavar="TYPE", help=f"Only these: {words(enums.TransactionType)}."),
+        typer.Option(metavar="TYPE", help=f"Only this type: {words(enums.TransactionType)}."),
     ] = None,
     limit: Limit = 20,
     json: AsJson = False,
 ) -> None:
-    """List movements of credits, newest first.
+    """List credit transactions, newest first.
 
     Example: firsthandapi transactions --type refund
     """
@@ -129,7 +131,7 @@ def transactions(
         found = first(api.billing.transactions(type=type, limit=min(limit, 100)), limit)
     print_list(
         found,
-        ("id", "type", "amount", "booked", "what for"),
+        ("id", "type", "amount", "date", "description"),
         lambda one: (
             one.id,
             one.type,
@@ -147,7 +149,7 @@ def audit(
         str | None,
         typer.Option(
             metavar="TYPE",
-            help="Only of this type, such as job.created.",
+            help="Only this type, such as job.created.",
             autocompletion=complete_audit_types,
         ),
     ] = None,
@@ -163,7 +165,7 @@ def audit(
         found = first(page, limit)
     print_list(
         found,
-        ("id", "type", "when", "what"),
+        ("id", "type", "date", "details"),
         lambda one: (
             one.id,
             one.event_type,
@@ -175,7 +177,7 @@ def audit(
 
 
 def _plain(value: Any) -> str | None:
-    # Neither shape is documented.
+    # The service documents neither shape.
     if value in (None, {}):
         return None
     return value if isinstance(value, str) else json_text(value, indent=None)
@@ -183,7 +185,7 @@ def _plain(value: Any) -> str | None:
 
 @settings.callback()
 def show(ctx: typer.Context, json: AsJson = False) -> None:
-    """Show the organization's settings, or change them.
+    """Show the settings of the organization, or change them.
 
     Example: firsthandapi settings
     """
@@ -198,18 +200,22 @@ def update(
         bool | None,
         typer.Option(
             "--auto-top-up/--no-auto-top-up",
-            help="Whether to buy credits when they run low.",
+            help="Purchase credits when the balance is low.",
         ),
     ] = None,
     auto_top_up_threshold_cents: Annotated[
         int | None,
-        typer.Option(metavar="CENTS", help='What "low" is, in US cents.', rich_help_panel="Automatic top-up"),
+        typer.Option(
+            metavar="CENTS",
+            help="The balance that counts as low, in US cents.",
+            rich_help_panel="Automatic top-up",
+        ),
     ] = None,
     auto_top_up_amount_cents: Annotated[
         int | None,
         typer.Option(
             metavar="CENTS",
-            help=f"What to buy then: {words(enums.PurchaseTier)}.",
+            help=f"Amount to purchase: {words(enums.PurchaseTier)}.",
             autocompletion=complete_amounts,
             rich_help_panel="Automatic top-up",
         ),
@@ -223,12 +229,12 @@ def update(
     default_price_per_file_cents: Annotated[
         int | None,
         typer.Option(
-            metavar="CENTS", help="In US cents, 10 to 50,000.", rich_help_panel="New jobs on the dashboard"
+            metavar="CENTS", help="US cents, 10 to 50,000.", rich_help_panel="New jobs on the dashboard"
         ),
     ] = None,
     json: AsJson = False,
 ) -> None:
-    """Change settings; what is left out stays as it is.
+    """Change settings; omitted settings stay unchanged.
 
     Example: firsthandapi settings update --no-auto-top-up
     """
@@ -245,13 +251,15 @@ def update(
 
 
 def check_changes(changes: dict[str, Any]) -> None:
-    """Refuse an update of nothing.
+    """Refuse an update without a change.
 
     Raises:
         ConfigurationError: no option was given.
     """
     if all(value is None for value in changes.values()):
-        raise ConfigurationError("nothing to change: give at least one option; --help lists them")
+        raise ConfigurationError(
+            "nothing to change: no option was given; pass at least one of those in --help"
+        )
 
 
 def _show(settings: OrganizationSettings, *, json: bool) -> None:
@@ -264,6 +272,6 @@ def _show(settings: OrganizationSettings, *, json: bool) -> None:
             ("  below", dollars(settings.auto_top_up_threshold_cents)),
             ("  buys", dollars(settings.auto_top_up_amount_cents)),
             ("new jobs' type", settings.default_type),
-            ("new jobs' price a file", dollars(settings.default_price_per_file_cents)),
+            ("new jobs' price per file", dollars(settings.default_price_per_file_cents)),
         )
     )

@@ -1,4 +1,4 @@
-"""`firsthandapi mcp` and `skill`: what agents are given."""
+"""`firsthandapi mcp` and `skill`, for agents."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def mcp(
         int | None, typer.Option(min=0, max=65535, metavar="PORT", help="Serve HTTP on 127.0.0.1 instead.")
     ] = None,
     budget_cents: Annotated[
-        int, typer.Option(min=0, help="Most that all sessions together may spend, in US cents.")
+        int, typer.Option(min=0, help="Budget for all sessions together, in US cents.")
     ] = 2500,
     confirm_cents: Annotated[
         int | None, typer.Option(min=0, help="Ask the person before a job costs more, in US cents.")
@@ -25,7 +25,7 @@ def mcp(
         bool, typer.Option("--read-only", help="Offer no tool that changes anything.")
     ] = False,
     ledger: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Folder of the ledger; default: one per API key.")
+        Path | None, typer.Option(metavar="DIR", help="Folder of the ledger. Default: one per API key.")
     ] = None,
 ) -> None:
     """Serve the API to agents over the Model Context Protocol.
@@ -51,7 +51,7 @@ def mcp(
 
 
 def skill() -> None:
-    """Print SKILL.md: what an agent should know about this SDK.
+    """Print SKILL.md, the instructions for agents that use this SDK.
 
     Example: firsthandapi skill > SKILL.md
     """

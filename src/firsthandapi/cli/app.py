@@ -1,4 +1,4 @@
-"""The commands, and what their failures exit with: 1 failed, 2 usage, 3 timed out, 4 out of credits."""
+"""The commands, and the exit codes of their failures."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ from . import account, agents, files, jobs, keys, submissions, webhooks
 from .collecting import collect, verify
 from .options import local_folder
 from .output import AsJson, nowhere, printable
+from .progress import continues
 
 # First match wins.
 EXIT_CODES: list[tuple[type[FirstHandError], int]] = [
@@ -37,38 +38,54 @@ EXIT_CODES: list[tuple[type[FirstHandError], int]] = [
     (InsufficientCreditsError, 4),
     (FirstHandError, 1),
 ]
-# What Typer raises for a command line that it cannot read; its module is private.
+_AFTER_THE_ORDER = 5
+
+
+def exit_code(error: FirstHandError) -> int:
+    """Which code an error exits with."""
+    code = next(code for kind, code in EXIT_CODES if isinstance(error, kind))
+    return _AFTER_THE_ORDER if code in (1, 2) and getattr(error, "job", None) is not None else code
+
+
+def continues_after(error: FirstHandError) -> str | None:
+    """How to continue, if a job was posted."""
+    job = getattr(error, "job", None)
+    return None if job is None else continues(job)
+
+
+# What Typer raises for an invalid command line; its module is private.
 _UsageError = cast("type[Exception]", typer.BadParameter.__mro__[1])
 
 _START, _WORK, _ACCOUNT, _TOOLS = "Getting started", "Jobs and files", "Account", "Tools"
 
 app = typer.Typer(
     name="firsthandapi",
-    help="FirstHandAPI: post a job, get back a folder of verified, annotated, human-made files.\n\n"
-    "The API key is read from FIRSTHAND_API_KEY, the address from FIRSTHAND_BASE_URL.\n\n"
-    "First steps, on your own machine and without an account: firsthandapi demo\n\n"
-    "Exit codes: 0 done, 1 failed, 2 usage, 3 timed out, 4 out of credits.",
+    help="FirstHandAPI: post a job, and get a folder of verified, annotated, human-made files.\n\n"
+    "Commands read the API key from FIRSTHAND_API_KEY, and the address from FIRSTHAND_BASE_URL.\n\n"
+    "To start without an account, on your own machine: firsthandapi demo\n\n"
+    "Exit codes: 0 done, 1 failed, 2 usage, 3 timed out, 4 out of credits, 5 failed after a job was posted.",
     no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
 )
 
 
 def run() -> None:
-    """Run the command line. Errors of ours, and of usage, become one line and an exit code."""
+    """Run the command line. Turn our errors and usage errors into one line and an exit code."""
     _ready_output()
     try:
         code = app(prog_name="firsthandapi", standalone_mode=False)
     except FirstHandError as error:
-        _fail(str(error), next(code for kind, code in EXIT_CODES if isinstance(error, kind)))
+        _fail(str(error), exit_code(error), continues_after(error))
     except typer.Abort:
         _fail("stopped", 1)
     except _UsageError as error:
         _misused(error)
     except OSError as error:
-        # The client's are mapped: what is left is output that finds no room, such as on a full disk.
+        # The client maps its own: the others come from the output, such as a full disk.
         if error.filename is None:
             sys.stdout = nowhere()
-        _fail(f"{error.filename or 'standard output'} cannot be written: {error.strerror or error}", 1)
+        _fail(f"could not write {error.filename or 'standard output'}: {error.strerror or error}", 1)
     else:
         sys.exit(code if isinstance(code, int) else 0)
 
@@ -76,25 +93,27 @@ def run() -> None:
 def _ready_output() -> None:
     for name in ("stdout", "stderr"):
         stream: Any = getattr(sys, name)
-        if stream is None:  # closed by who started this, as with `>&-`
+        if stream is None:  # the caller closed it, as with `>&-`
             setattr(sys, name, nowhere())
         elif isinstance(stream, io.TextIOWrapper):
-            # A Windows pipe has 255 characters, and a table may be in Japanese.
+            # A Windows pipe has 255 characters, and a table may contain Japanese.
             stream.reconfigure(errors="backslashreplace")
 
 
 def _misused(error: Any) -> None:
-    # Typer would draw a box of six lines. Where help was printed instead, the message is empty.
+    # Typer would draw a box of six lines. If it printed help instead, the message is empty.
     message = error.format_message().replace("Value error, ", "").rstrip(".")
     if not message:
         sys.exit(2)
     where = error.ctx.command_path if error.ctx else "firsthandapi"
-    _fail(f"{message}; {where} --help tells more", 2)
+    _fail(f"{message}; run {where} --help for usage", 2)
 
 
-def _fail(message: str, code: int) -> None:
+def _fail(message: str, code: int, advice: str | None = None) -> None:
     with contextlib.suppress(OSError):
         typer.echo(f"firsthandapi: {printable(message)}", err=True)
+        if advice:
+            typer.echo(printable(advice), err=True)
     sys.exit(code)
 
 
@@ -115,10 +134,10 @@ def _root(
 @app.command(rich_help_panel=_START)
 def demo(
     dest: Annotated[
-        Path, typer.Option(parser=local_folder, metavar="DIR", help="Where the files go.")
+        Path, typer.Option(parser=local_folder, metavar="DIR", help="Folder for the files.")
     ] = Path("firsthandapi-demo"),
 ) -> None:
-    """Run the whole main job on a bundled server: no account, no network, a few seconds.
+    """Run the whole main job on a bundled server, without an account or a network.
 
     Example: firsthandapi demo
     """
@@ -134,17 +153,17 @@ app.command(rich_help_panel=_START)(account.whoami)
 @app.command(rich_help_panel=_START)
 def doctor(
     dest: Annotated[
-        Path, typer.Option(parser=local_folder, metavar="DIR", help="The folder that files are to go to.")
+        Path, typer.Option(parser=local_folder, metavar="DIR", help="Folder where you want to collect files.")
     ] = Path(),
     json: AsJson = False,
 ) -> None:
-    """Check all that a call depends on: a report for a ticket, nothing secret in it.
+    """Check everything that a call depends on, and print a report for a ticket.
 
-    Versions, extras, disk, proxy, certificates, the way to the service, clock,
-    key, scopes, rate limit, credits. Works offline and without a key.
+    It covers versions, extras, disk, proxy, certificates, service, clock, key,
+    scopes, rate limit, and credits. It works offline and without a key.
 
-    Keys and proxy passwords are masked, your home directory and user name left
-    out. Exits with 1 if something failed.
+    The report contains no secret: it masks keys and proxy passwords, your home
+    directory, and your user name. Exits with 1 if a check fails.
 
     Example: firsthandapi doctor
     """
@@ -168,10 +187,10 @@ class _IdempotencyKeys(StrEnum):
 
 @app.command("mock-server", rich_help_panel=_TOOLS)
 def mock_server(
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes any free port.")] = 8080,
-    speed: Annotated[float, typer.Option(help="Virtual seconds a second.")] = 1.0,
-    seed: Annotated[int, typer.Option(help="Decides what the simulated workers do.")] = 0,
-    workers: Annotated[bool, typer.Option(help="Whether simulated workers work on jobs.")] = True,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 uses any free port.")] = 8080,
+    speed: Annotated[float, typer.Option(help="Virtual seconds per real second.")] = 1.0,
+    seed: Annotated[int, typer.Option(help="Seed for the simulated workers.")] = 0,
+    workers: Annotated[bool, typer.Option(help="Let simulated workers do the jobs.")] = True,
     idempotency_keys: Annotated[
         _IdempotencyKeys,
         typer.Option(
@@ -179,9 +198,9 @@ def mock_server(
         ),
     ] = _IdempotencyKeys.ALL,
 ) -> None:
-    """Serve the API on this machine until Ctrl-C, to try things out and for tests.
+    """Serve the API on this machine until Ctrl-C, for tests and experiments.
 
-    It prints what to set so that every client, of any language, talks to it.
+    It prints the variables to set, so that any client can use it.
 
     Example: firsthandapi mock-server --port 0 --speed 10
     """
@@ -190,21 +209,21 @@ def mock_server(
     from firsthandapi.testing import MockServer
 
     if not 0 <= speed < 10**9:  # nan is neither
-        raise ConfigurationError("--speed must be a number of virtual seconds a second, 0 or more")
+        raise ConfigurationError("--speed must be a number of virtual seconds per real second, 0 or more")
     try:
         started = MockServer(
             port=port, speed=speed, seed=seed, workers=workers, idempotency_keys=idempotency_keys.value
         ).start()
     except OSError as error:
         raise ConfigurationError(
-            f"--port {port} cannot be used: {error.strerror}; 0 takes a free one"
+            f"could not use --port {port}: {error.strerror}; pass 0 to use any free port"
         ) from None
     with started as server:
         typer.echo("The bundled FirstHandAPI server is running. In another terminal:\n")
         # `set` in cmd and `$env:` in PowerShell differ; the values are what matters.
         typer.echo(f"  export FIRSTHAND_BASE_URL={server.url}")
         typer.echo(f"  export FIRSTHAND_API_KEY={server.api_key}")
-        typer.echo("  firsthandapi whoami\n\nCtrl-C stops it.")
+        typer.echo("  firsthandapi whoami\n\nPress Ctrl-C to stop it.")
         sys.stdout.flush()
         try:
             # On Windows Ctrl-C is noticed only between two waits.

@@ -1,14 +1,17 @@
-"""The contract's closed sets of words as Typer wants them: checked, listed in errors, completed by shells."""
+"""The closed sets of the contract for Typer: checked, listed in errors, completed by shells."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence  # Typer reads the annotations of callbacks
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, get_args
+
+import typer
 
 from firsthandapi.types import enums
 
 if TYPE_CHECKING:
-    # To type checkers a choice is what the client's methods take.
+    # For type checkers, a choice has the type that the client's methods take.
     from firsthandapi.types.enums import (
         Environment,
         EventType,
@@ -18,7 +21,12 @@ if TYPE_CHECKING:
         SubmissionStatus,
         TransactionType,
     )
+
+    EventTypes = list[EventType]
+    Scopes = list[Scope]
 else:
+    # Typer checks each value as one word; `several` takes them apart at commas, and checks them.
+    EventTypes = Scopes = list[str]
 
     def _choices(name: str, words: Any) -> Any:
         return StrEnum(name, {word: word for word in get_args(words)})
@@ -28,34 +36,59 @@ else:
     EventType = _choices("EventType", enums.EventType)
     JobStatus = _choices("JobStatus", enums.JobStatus)
     JobType = _choices("JobType", enums.JobType)
-    Scope = _choices("Scope", enums.Scope)
     SubmissionStatus = _choices("SubmissionStatus", enums.SubmissionStatus)
     TransactionType = _choices("TransactionType", enums.TransactionType)
 
 __all__ = [
     "Environment",
     "EventType",
+    "EventTypes",
     "JobStatus",
     "JobType",
-    "Scope",
+    "Scopes",
     "SubmissionStatus",
     "TransactionType",
     "complete_amounts",
     "complete_audit_types",
+    "complete_several",
+    "several",
     "words",
 ]
 
 
 def words(literal: Any) -> str:
-    """The words of a closed set, for a help text."""
+    """List the words of a closed set for a help text."""
     return ", ".join(str(word) for word in get_args(literal))
 
 
+def several(literal: Any) -> Callable[[Sequence[str] | None], list[str] | None]:
+    """Check an option that can be given several times, with values that can be joined by commas."""
+
+    def check(values: Sequence[str] | None) -> list[str] | None:
+        found = [word.strip() for value in values or () for word in value.split(",") if word.strip()]
+        for word in found:
+            if word not in get_args(literal):
+                raise typer.BadParameter(f"{word!r} is not one of {words(literal)}.")
+        return list(dict.fromkeys(found)) or None
+
+    return check
+
+
+def complete_several(literal: Any) -> Callable[[str], list[str]]:
+    """Complete the last value of such an option."""
+
+    def complete(incomplete: str) -> list[str]:
+        before, comma, last = incomplete.rpartition(",")
+        return [f"{before}{comma}{word}" for word in get_args(literal) if word.startswith(last)]
+
+    return complete
+
+
 def complete_audit_types() -> list[str]:
-    """The known types of audit events; the set is open, so others are taken too."""
+    """List the known types of audit events; the service may add others."""
     return list(get_args(enums.AuditEventType))
 
 
 def complete_amounts() -> list[str]:
-    """What can be bought at once, in US cents."""
+    """List the amounts that you can purchase, in US cents."""
     return [str(amount) for amount in get_args(enums.PurchaseTier)]

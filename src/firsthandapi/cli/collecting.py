@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from firsthandapi._core.counts import count_of
+from firsthandapi.errors import FirstHandError
+
 from .output import AsJson, client, note, print_json, print_line
-from .progress import progress
+from .progress import Report, continues, progress
 from .spec import job_fields
 
 if TYPE_CHECKING:
@@ -16,13 +21,9 @@ if TYPE_CHECKING:
 
 Dest = Annotated[
     str,
-    typer.Option(
-        metavar="DIR", help="The folder, made if it is not there; or a bucket, as in s3://bucket/folder."
-    ),
+    typer.Option(metavar="DIR", help="Folder, created if missing; or a bucket, such as s3://bucket/folder."),
 ]
-Spec = Annotated[
-    Path, typer.Option(help="The job: a YAML, JSON or TOML file with the arguments of jobs.create.")
-]
+Spec = Annotated[Path, typer.Option(help="YAML, JSON, or TOML file with the arguments of jobs.create.")]
 
 
 def collect(
@@ -33,42 +34,56 @@ def collect(
         int | None, typer.Option(min=0, help="Refuse a job that costs more, in US cents.")
     ] = None,
     idempotency_key: Annotated[
-        str | None, typer.Option(help="Continue the same job from an empty disk, within 24 hours.")
+        str | None, typer.Option(help="Continue the same job from an empty disk, for 24 hours.")
     ] = None,
-    concurrency: Annotated[int, typer.Option(min=1, max=64, help="Connections at once.")] = 32,
+    concurrency: Annotated[int, typer.Option(min=1, max=64, help="Downloads at once.")] = 32,
     as_json: AsJson = False,
 ) -> None:
-    """Post a job, wait for it, fetch its files: a folder that loaders read as it is.
+    """Post a job, wait for it, and download its files into a folder that loaders can read.
 
-    Run again after whatever stopped it, it continues: nothing is bought twice.
-    Exits with 3 if the time is over, with 4 if the credits do not suffice.
+    If it stops, run it again: it continues the same job, and you never pay twice.
+
+    Exits with 3 on timeout, 4 if the balance is too low.
 
     Example: firsthandapi collect --spec job.yaml --dest signs
     """
     fields = job_fields(spec, idempotency_key=idempotency_key, max_spend_cents=max_spend_cents)
-    price = fields.get("price_per_file_cents")
     with (
         client() as api,
-        progress(dest, price if isinstance(price, int) else None, quiet=as_json) as on_progress,
+        progress(dest, quiet=as_json, posting=True) as on_progress,
+        told_how_to_continue(on_progress),
     ):
         dataset = api.jobs.collect(
             dest, timeout=timeout, concurrency=concurrency, on_progress=on_progress, **fields
         )
-    tell(dataset, as_json=as_json)
+    report(dataset, as_json=as_json)
+
+
+@contextmanager
+def told_how_to_continue(on_progress: Report) -> Generator[None]:
+    """At Ctrl-C, say what happens to the job. Give an error the job, which decides its exit code."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if text := continues(on_progress.job):
+            note(text)
+        raise
+    except FirstHandError as error:
+        if getattr(error, "job", None) is None:
+            error.job = on_progress.job  # type: ignore[attr-defined] # most have none of their own
+        raise
 
 
 def verify(
     folder: Annotated[
         str,
-        typer.Argument(
-            metavar="DIR", help="A folder that collect or files download made, or its URL in a bucket."
-        ),
+        typer.Argument(metavar="DIR", help="Folder or bucket URL, created by collect or files download."),
     ],
     as_json: AsJson = False,
 ) -> None:
-    """Read every file of a folder and hold it against the manifest.
+    """Verify every file in a folder against the manifest.
 
-    Exits with 1 if a file is missing or differs, or if the job has more approved files than the manifest.
+    Exits with 1 if a file is mismatched, missing, or without a row in the manifest.
 
     Example: firsthandapi verify signs
     """
@@ -95,18 +110,19 @@ def verify(
         ):
             for name in names:
                 print_line((f"{what:<10}", name))
-        typer.echo(f"{len(dataset)} files: {'all as they were' if state.ok else 'not all as they were'}")
+        typer.echo(f"{count_of(len(dataset))}: {'all verified' if state.ok else 'verification failed'}")
     job = dataset.job
     if state.short and job is not None:
         note(
-            f"The job has {job.files_approved:,} approved files. Run the same call again to download the rest."
+            f"The job has {count_of(job.files_approved or 0, 'approved file')}. "
+            "Run the same call again to download the rest."
         )
     if not state.ok:
         raise typer.Exit(1)
 
 
-def tell(dataset: Dataset, *, as_json: bool) -> None:
-    """What came of it."""
+def report(dataset: Dataset, *, as_json: bool) -> None:
+    """Print the result of a run."""
     if as_json:
         print_json(
             {
@@ -117,4 +133,4 @@ def tell(dataset: Dataset, *, as_json: bool) -> None:
             }
         )
     else:
-        print_line((f"{len(dataset)} files in {dataset.path}, each verified",))
+        print_line((f"{count_of(len(dataset))} in {dataset.path}, all verified",))

@@ -1,4 +1,4 @@
-"""`firsthandapi demo`: the main job from post to files on disk, against a bundled server."""
+"""`firsthandapi demo`: run the main job, from post to files on disk, against a bundled server."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from queue import Empty, Queue
 from rich.console import Console
 from rich.markup import escape
 
+from firsthandapi._core.counts import count_of
 from firsthandapi.datasets import Record
 from firsthandapi.errors import FirstHandError
 from firsthandapi.testing import MockServer
@@ -21,35 +22,37 @@ from firsthandapi.webhooks import unwrap
 
 from .output import stars
 
-# Virtual seconds a second: workers need 15 to deliver and 5 to 15 to be scored.
+# Virtual seconds per real second: workers submit after 15, and scoring takes 5 to 15 more.
 _SPEED = 10.0
 _PATIENCE = 60.0
 
 
 def run_demo(dest: Path) -> None:
-    """Play buyer, service and webhook receiver, and tell what happens."""
+    """Play buyer, service, and webhook receiver, and print each step."""
     console = Console(highlight=False, soft_wrap=True)
     say = console.print
     say(
-        "[bold]FirstHandAPI[/bold]: you post a job, people capture the files, an AI ensemble scores each 1-5 stars,"
+        "[bold]FirstHandAPI[/bold]: you post a job, people capture files, an AI ensemble rates each file 1-5 stars,"
     )
-    say("and the approved ones come back with annotations. This demo runs it all on your own machine.\n")
+    say("and you get the approved files with annotations. This demo runs all of it on your own machine.\n")
 
-    # What runs on this machine is not reached through a proxy.
+    # A proxy cannot reach a server on this machine.
     os.environ["NO_PROXY"] = os.environ["no_proxy"] = "127.0.0.1"
     with MockServer(speed=_SPEED) as server, server.client() as client, _receiver() as receiver:
-        say(f"[bold]1.[/bold] A bundled server stands in for the service, on {server.url}")
+        say(f"[bold]1.[/bold] A bundled server replaces the service, on {server.url}")
         say(f"   Balance: ${_dollars(client.billing.credits().balance_cents)}\n")
 
         endpoint = client.webhooks.create(url=receiver.url, events=["job.completed"])
         receiver.secret = endpoint.secret or ""
-        say("[bold]2.[/bold] A webhook endpoint: the service will tell us when the job is completed.\n")
+        say("[bold]2.[/bold] Create a webhook endpoint: the service will report when the job is completed.\n")
 
-        say("[bold]3.[/bold] Post a job: 4 photos, 50 cents each, held in escrow at once.")
+        say("[bold]3.[/bold] Post a job: 4 photos at 50 cents each, held in escrow.")
         say("   [dim]client.jobs.create_and_wait(description=…, files_needed=4, …)[/dim]")
 
         def on_update(job: Job) -> None:
-            say(f"   {job.id}  {job.status:<11}  {job.files_approved} of {job.files_needed} files approved")
+            say(
+                f"   {job.id}  {job.status:<11}  {job.files_approved} of {count_of(job.files_needed or 0)} approved"
+            )
 
         job = client.jobs.create_and_wait(
             title="Street signs",
@@ -61,20 +64,20 @@ def run_demo(dest: Path) -> None:
             timeout=_PATIENCE,
             on_update=on_update,
         )
-        say(f"   Done. It cost ${_dollars(job.total_cost_cents)}.\n")
+        say(f"   Done. The job cost ${_dollars(job.total_cost_cents)}.\n")
 
         say(
-            "[bold]4.[/bold] Fetch the files into a folder; each appears only when every byte is there and verified."
+            "[bold]4.[/bold] Download the files into a folder; each file appears only when it is complete and verified."
         )
-        # A folder a job: the demo may be run again.
+        # One folder per job, so that you can run the demo again.
         dataset = client.files.download_all(job.id, dest / job.id)
         for record in dataset:
             place = escape(record.file_name)
             rating = stars(record.ai_star_rating)
             say(f"   {place}  {rating:<5}  {record.width}x{record.height}  {_summary(record)}")
-        say(f"   SHA-256 of all {len(dataset)} as promised: {'yes' if dataset.verify() else 'no'}\n")
+        say(f"   SHA-256 of all {len(dataset)} files verified: {'yes' if dataset.verify() else 'no'}\n")
 
-        say("[bold]5.[/bold] The webhook arrived, and its signature is good:")
+        say("[bold]5.[/bold] The webhook arrived, and its signature is valid:")
         event = receiver.event()
         say(f"   {event.id}  {event.type}  {escape(str(event.created_at))}\n")
 
@@ -82,9 +85,7 @@ def run_demo(dest: Path) -> None:
             "[bold green]That is the product.[/bold green] "
             f"Balance now: ${_dollars(client.billing.credits().balance_cents)}"
         )
-        say(
-            f"The folder loads as it is: datasets.load_dataset('imagefolder', data_dir='{escape(str(dataset.path))}')"
-        )
+        say(f"Load the folder: datasets.load_dataset('imagefolder', data_dir='{escape(str(dataset.path))}')")
         say("The same code runs against the real service with a real key.")
 
 
@@ -100,7 +101,7 @@ def _summary(record: Record) -> str:
 
 
 class _Receiver:
-    """A webhook receiver as a buyer would run it: verify the raw body first, then believe it."""
+    """A webhook receiver like a buyer's: it verifies the raw body before it trusts it."""
 
     def __init__(self, url: str) -> None:
         self.url = url
@@ -118,7 +119,7 @@ class _Receiver:
         try:
             return self._events.get(timeout=_PATIENCE)
         except Empty:
-            raise FirstHandError("no webhook arrived; please report this demo as broken") from None
+            raise FirstHandError("the demo received no webhook; report this as a bug") from None
 
 
 @contextmanager

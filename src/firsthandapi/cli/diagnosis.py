@@ -1,4 +1,4 @@
-"""What `firsthandapi doctor` makes of what it found: facts in, findings out, nothing read or asked here."""
+"""The rules of `firsthandapi doctor`: facts in, findings out, no I/O."""
 
 from __future__ import annotations
 
@@ -8,20 +8,22 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
+from firsthandapi._core.counts import count_of
+
 State = Literal["ok", "warn", "fail"]
 
-# A signature with a timestamp counts for 300 seconds; half a minute is more than a kept clock is ever off.
+# A timestamped signature is valid for 300 seconds; a synchronized clock is never off by half a minute.
 _SKEW_WARN = 30.0
 _SKEW_FAIL = 300.0
 _DISK_WARN = 1_000_000_000
 _DISK_FAIL = 100_000_000
-# What the main job needs.
+# The main job needs these.
 _NEEDED_SCOPES = ("jobs:read", "jobs:write")
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One line of the report; `fix` is what to do unless it is ok."""
+    """One line of the report; `fix` says what to do if it is not ok."""
 
     topic: str
     state: State
@@ -31,18 +33,18 @@ class Finding:
 
 @dataclass(frozen=True)
 class Answer:
-    """How the service answered. All None: it was not asked, or did not answer.
+    """The response of the service. If all are None, it was not asked or did not respond.
 
     Attributes:
         status: the HTTP status.
-        problem: what went wrong, in words that hold no secret.
-        untrusted: whether its certificate is what failed.
-        seconds: how long it took.
+        problem: what went wrong, without a secret.
+        untrusted: whether its certificate failed.
+        seconds: how long the response took.
         date: the service's clock.
-        received: this machine's clock at that time.
-        environment, scopes: what it said of the key.
+        received: the clock of this machine at that time.
+        environment, scopes: those of the key.
         remaining, limit: the rate limit.
-        credits_cents: what there is to spend, in US cents.
+        credits_cents: the available credits, in US cents.
     """
 
     status: int | None = None
@@ -60,27 +62,27 @@ class Answer:
 
 @dataclass(frozen=True)
 class Facts:
-    """What was found.
+    """The facts about this machine and the service.
 
     Attributes:
         python, system: Python's version and the platform.
         version: of firsthandapi.
-        dependencies: name → version, None where one is missing.
-        misfits: what is installed of them in a version that will not do, and which would.
-        extras: name → what of it is not installed, or not in a version that will do.
-        key: the API key, masked; None if there is none.
-        key_problem: why there is no usable one.
-        base_url: where requests go; None if the variable is bad.
-        base_url_problem: why.
-        proxy: the proxy for API calls, without credentials; None for none.
-        proxy_problem: why the variable is bad.
-        proxy_variables: those set, whether they apply or not.
-        trust: where certificates come from.
-        trust_problem: why they cannot be read.
-        folder: where files would go.
-        free_bytes: what the disk has left; None if unknown.
-        folder_problem: why nothing can be written there.
-        answer: what the service said.
+        dependencies: name → version, None if missing.
+        misfits: installed dependencies with an unsupported version, and the required version.
+        extras: name → its packages that are missing or have an unsupported version.
+        key: the masked API key; None without one.
+        key_problem: why no key is usable.
+        base_url: the address of the service; None if the variable is invalid.
+        base_url_problem: why the variable is invalid.
+        proxy: the proxy for API calls, without credentials; None without a proxy.
+        proxy_problem: why the variable is invalid.
+        proxy_variables: the variables that are set, even if they do not apply.
+        trust: the source of the certificates.
+        trust_problem: why the certificates cannot be read.
+        folder: the folder for files.
+        free_bytes: free space on its disk; None if unknown.
+        folder_problem: why the folder cannot be written.
+        answer: the response of the service.
     """
 
     python: str
@@ -105,7 +107,7 @@ class Facts:
 
 
 def diagnose(facts: Facts) -> list[Finding]:
-    """The report, in the order in which things depend on one another."""
+    """Build the report; each check depends only on earlier ones."""
     return [
         Finding("Python", "ok", f"{facts.python} on {facts.system}"),
         *_packages(facts),
@@ -137,7 +139,7 @@ def _packages(facts: Facts) -> list[Finding]:
             + "".join(f"; {misfit}" for misfit in facts.misfits),
             "pip install --force-reinstall firsthandapi" if missing or facts.misfits else None,
         ),
-        # No fault: nobody needs them all.
+        # Always ok: nobody needs all extras.
         Finding("Extras", "ok", extras),
     ]
 
@@ -148,21 +150,25 @@ def _disk(facts: Facts) -> Finding:
         return Finding(
             "Disk",
             "fail",
-            f"files cannot be written {where}: {facts.folder_problem}",
-            "use another folder, or change who may write there",
+            f"could not write files {where}: {facts.folder_problem}",
+            "use a different folder, or change its permissions",
         )
     if facts.free_bytes is None:
-        return Finding("Disk", "ok", f"files can be written {where}; how much fits is not known")
+        return Finding("Disk", "ok", f"files can be written {where}; the free space is unknown")
     text = f"{facts.free_bytes / 1e9:,.1f} GB free {where}"
     state: State = (
         "fail" if facts.free_bytes < _DISK_FAIL else "warn" if facts.free_bytes < _DISK_WARN else "ok"
     )
-    return Finding("Disk", state, text, None if state == "ok" else "make room, or use another folder")
+    return Finding(
+        "Disk", state, text, None if state == "ok" else "free disk space, or use a different folder"
+    )
 
 
 def _proxy(facts: Facts) -> Finding:
     if facts.proxy_problem is not None:
-        return Finding("Proxy", "fail", facts.proxy_problem, "set it to a proxy's URL, or unset it")
+        return Finding(
+            "Proxy", "fail", facts.proxy_problem, "set the variable to the URL of a proxy, or unset it"
+        )
     variables = ", ".join(facts.proxy_variables)
     if facts.proxy is not None:
         return Finding("Proxy", "ok", facts.proxy + (f" (set: {variables})" if variables else ""))
@@ -176,7 +182,7 @@ def _trust(facts: Facts) -> Finding:
         "Certificates",
         "fail",
         facts.trust_problem,
-        "point SSL_CERT_FILE at a file of PEM certificates, or unset it",
+        "set SSL_CERT_FILE to a file of PEM certificates, or unset it",
     )
 
 
@@ -187,47 +193,57 @@ def _service(facts: Facts) -> Finding:
             "Service",
             "fail",
             facts.base_url_problem or "no address",
-            "set FIRSTHAND_BASE_URL right, or unset it for the public service",
+            "fix FIRSTHAND_BASE_URL, or unset it to use the public service",
         )
     if answer.status is None and answer.problem is None:
         return Finding(
-            "Service", "warn", f"{facts.base_url} was not asked", "mend what failed above, and run this again"
+            "Service",
+            "warn",
+            f"{facts.base_url} not checked",
+            "fix the failures above, then run doctor again",
         )
     if answer.status is None:
         way = " through the proxy" if facts.proxy else ""
         return Finding(
             "Service",
             "fail",
-            # What the error advises comes after it; the fix here knows more.
-            f"{facts.base_url} cannot be reached{way}: {(answer.problem or '').partition(';')[0]}",
-            "if a proxy opens TLS, point SSL_CERT_FILE at its certificate"
+            # The advice of the error follows the semicolon; the fix below is more specific.
+            f"could not reach {facts.base_url}{way}: {(answer.problem or '').partition(';')[0]}",
+            "if a proxy decrypts TLS, set SSL_CERT_FILE to its certificate"
             if answer.untrusted
-            else "check the network, the proxy and FIRSTHAND_BASE_URL",
+            else "check the network, the proxy, and FIRSTHAND_BASE_URL",
         )
     took = "" if answer.seconds is None else f" in {answer.seconds * 1000:,.0f} ms"
     if answer.problem is not None:
         return Finding(
             "Service",
             "fail",
-            f"{facts.base_url} answered{took}, but: {answer.problem}",
+            f"{facts.base_url} responded{took}, but: {answer.problem}",
             "check FIRSTHAND_BASE_URL; if it is right, try again later",
         )
-    return Finding("Service", "ok", f"{facts.base_url} answered{took}")
+    return Finding("Service", "ok", f"{facts.base_url} responded{took}")
 
 
 def _clock(answer: Answer) -> Finding:
     if answer.date is None or answer.received is None:
-        return Finding("Clock", "warn", "not compared: the service told no time", "set it by NTP if in doubt")
-    # A Date has whole seconds, and the answer was on its way for a while.
+        return Finding(
+            "Clock",
+            "warn",
+            "not checked: the service returned no time",
+            "synchronize the clock by NTP if in doubt",
+        )
+    # A Date has whole seconds, and the response took some time to arrive.
     slack = 1.0 + (answer.seconds or 0.0)
     skew = (answer.received - answer.date).total_seconds()
     if abs(skew) <= max(_SKEW_WARN, slack):
-        return Finding("Clock", "ok", f"within {max(1, round(abs(skew)))} s of the service's")
-    text = f"{abs(skew):,.0f} s {'ahead of' if skew > 0 else 'behind'} the service's"
+        return Finding("Clock", "ok", f"within {max(1, round(abs(skew)))} s of the service clock")
+    text = f"{abs(skew):,.0f} s {'ahead of' if skew > 0 else 'behind'} the service clock"
     late = abs(skew) >= _SKEW_FAIL
     if late:
-        text += ": signed webhooks and download URLs will seem too old or too new"
-    return Finding("Clock", "fail" if late else "warn", text, "set this machine's clock, best by NTP")
+        text += ": signed webhooks and download URLs seem too old or too new"
+    return Finding(
+        "Clock", "fail" if late else "warn", text, "set the clock of this machine, preferably by NTP"
+    )
 
 
 def _key(facts: Facts) -> Finding:
@@ -236,20 +252,22 @@ def _key(facts: Facts) -> Finding:
         return Finding(
             "API key",
             "fail",
-            facts.key_problem or "none is set",
-            "set FIRSTHAND_API_KEY; the dashboard and `firsthandapi signup` give one",
+            facts.key_problem or "not set",
+            "set FIRSTHAND_API_KEY to a key from the dashboard or `firsthandapi signup`",
         )
-    kind = {"fh_live_": "live", "fh_test_": "test (sandbox)"}.get(facts.key.rstrip("…"), "of unknown kind")
+    kind = {"fh_live_": "live", "fh_test_": "test (sandbox)"}.get(facts.key.rstrip("…"), "unknown kind")
     text = f"{facts.key} from FIRSTHAND_API_KEY, {kind}"
     if answer.status == 401:
         return Finding(
             "API key",
             "fail",
             f"{text}: refused",
-            "it is mistyped, revoked or of another service: set FIRSTHAND_API_KEY to a key that is listed as active",
+            "the key is mistyped, revoked, or from another service: set FIRSTHAND_API_KEY to an active key",
         )
     if answer.status is None or answer.problem is not None:
-        return Finding("API key", "warn", f"{text}, not checked", "make the service reachable first")
+        return Finding(
+            "API key", "warn", f"{text}, not checked", "fix the failures above, then run doctor again"
+        )
     return Finding("API key", "ok", f"{text}, accepted")
 
 
@@ -261,8 +279,9 @@ def _account(answer: Answer) -> list[Finding]:
             Finding(
                 "Scopes",
                 "warn" if lacking else "ok",
-                (", ".join(answer.scopes) or "none") + (f"; not {' and '.join(lacking)}" if lacking else ""),
-                "posting and collecting jobs needs them: use a key that has them" if lacking else None,
+                (", ".join(answer.scopes) or "none")
+                + (f"; missing {' and '.join(lacking)}" if lacking else ""),
+                "use a key with these scopes to post and collect jobs" if lacking else None,
             )
         )
     if answer.remaining is not None:
@@ -271,8 +290,8 @@ def _account(answer: Answer) -> list[Finding]:
             Finding(
                 "Rate limit",
                 "warn" if spent else "ok",
-                f"{answer.remaining} of {answer.limit} requests left in this window",
-                "wait a minute; the client does so by itself" if spent else None,
+                f"{answer.remaining:,} of {count_of(answer.limit or 0, 'request')} left in this window",
+                "wait a minute; the client also waits for you" if spent else None,
             )
         )
     if answer.credits_cents is not None:
@@ -282,15 +301,15 @@ def _account(answer: Answer) -> list[Finding]:
             Finding(
                 "Credits",
                 "warn" if broke else "ok",
-                f"${answer.credits_cents / 100:,.2f} to spend",
-                "firsthandapi purchase 2500" if broke else None,
+                f"${answer.credits_cents / 100:,.2f} available",
+                "run firsthandapi purchase 2500" if broke else None,
             )
         )
     return found
 
 
 def without_credentials(url: str) -> str:
-    """A URL's scheme and host: no user, no password, no path, nor whatever else may be secret in it."""
+    """The scheme and host of a URL, without any part that may be secret."""
     match = re.match(r"(?i)([a-z][a-z0-9+.\-]*://)?(?:.*@)?([^/?#@\s]*)", url, re.DOTALL)
     return f"{match[1] or ''}{'…@' if '@' in url else ''}{match[2]}" if match else "…"
 

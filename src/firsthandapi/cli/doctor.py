@@ -1,4 +1,4 @@
-"""`firsthandapi doctor`: gather the facts, print what `diagnosis` makes of them."""
+"""`firsthandapi doctor`: gather the facts, and print the findings of `diagnosis`."""
 
 from __future__ import annotations
 
@@ -47,18 +47,18 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-# Seconds: one attempt, and all of it, name look-ups that nothing bounds included.
+# Seconds for one attempt, and for everything, including name lookups, which have no timeout.
 _ATTEMPT = 10.0
 _PATIENCE = 15.0
 _PROXY_VARIABLES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
-_COLOURS = {"ok": "green", "warn": "yellow", "fail": "bold red"}
+_COLORS = {"ok": "green", "warn": "yellow", "fail": "bold red"}
 
 
 def examine(dest: Path, *, json: bool) -> None:
     """Print the report.
 
     Raises:
-        typer.Exit: with 1, if something failed.
+        typer.Exit: with 1, if a check failed.
     """
     findings = [_without_names(finding) for finding in diagnose(gather(dest))]
     ok = all(finding.state != "fail" for finding in findings)
@@ -68,7 +68,7 @@ def examine(dest: Path, *, json: bool) -> None:
         width = max(len(finding.topic) for finding in findings)
         for finding in findings:
             start = f"{finding.state:<4}  {finding.topic:<{width}}  "
-            print_hanging(start, finding.text, style=_COLOURS[finding.state])
+            print_hanging(start, finding.text, style=_COLORS[finding.state])
             if finding.fix:
                 print_hanging(f"{'':<{width + 6}}  → ", finding.fix)
     if not ok:
@@ -86,7 +86,7 @@ def _without_names(finding: Finding) -> Finding:
 
 
 def gather(dest: Path) -> Facts:
-    """Look at everything; nothing is raised, and no wait is longer than 15 seconds."""
+    """Gather all facts; raise nothing, and wait at most 15 seconds."""
     key, key_problem = None, None
     if os.environ.get(API_KEY_VARIABLE):
         key, key_problem = _tried(
@@ -129,7 +129,7 @@ def gather(dest: Path) -> Facts:
 
 
 def _tried(look: Callable[[], T]) -> tuple[T | None, str | None]:
-    """What was found, or why not."""
+    """The result, or why there is none."""
     try:
         return look(), None
     except ConfigurationError as error:
@@ -155,18 +155,18 @@ def _trust() -> str:
     context = ssl_context(True)
     named = [name for name in ("SSL_CERT_FILE", "SSL_CERT_DIR") if os.environ.get(name)]
     source = ", ".join(f"{name}: {mask_secrets(os.environ[name])}" for name in named)
-    if named == ["SSL_CERT_DIR"]:  # read only when a certificate is looked for
+    if named == ["SSL_CERT_DIR"]:  # OpenSSL reads it only to look up a certificate
         return source
     source = source or f"certifi {_version('certifi')}"
     return f"{source}, {context.cert_store_stats()['x509_ca']} authorities"
 
 
 def _disk(dest: Path) -> tuple[str, int | None, str | None]:
-    """Where files would go, how much is free there, and why nothing can be written."""
+    """The folder for files, its free space, and why it cannot be written."""
     folder = dest
     try:
         folder = dest.absolute()
-        # What is not there yet will be made in the nearest folder that is.
+        # A missing folder will be created in its nearest existing parent.
         while not folder.exists() and folder != folder.parent:
             folder = folder.parent
         with tempfile.TemporaryFile(dir=folder):
@@ -177,7 +177,7 @@ def _disk(dest: Path) -> tuple[str, int | None, str | None]:
 
 
 def _packages() -> tuple[dict[str, str | None], list[str], dict[str, list[str]]]:
-    """The version of each dependency; those that will not do; for each extra what it lacks."""
+    """The version of each dependency, the unsupported versions, and the packages that each extra lacks."""
     try:
         requirements = metadata.requires("firsthandapi") or []
     except metadata.PackageNotFoundError:  # run from its sources
@@ -193,8 +193,8 @@ def _packages() -> tuple[dict[str, str | None], list[str], dict[str, list[str]]]
         if not marker:
             dependencies[name] = version
             if version is not None and not _fits(version, named):
-                misfits.append(f"{named.strip()} is needed, not {version}")
-        elif extra is not None:  # what depends on Python's version besides is left out
+                misfits.append(f"{named.strip()} is required, not {version}")
+        elif extra is not None:  # ignore requirements that also depend on the Python version
             lacks = extras.setdefault(extra[1], [])
             if version is None:
                 lacks.append(name)
@@ -204,7 +204,7 @@ def _packages() -> tuple[dict[str, str | None], list[str], dict[str, list[str]]]
 
 
 def _fits(version: str, requirement: str) -> bool:
-    """Whether a version is within the bounds of a requirement; what else it may say is not looked at."""
+    """Whether a version is within the bounds of a requirement; ignore its other clauses."""
     bounds = re.findall(r"(>=|<)\s*([\d.]+)", requirement)
     return all((_numbers(version) < _numbers(bound)) == (sign == "<") for sign, bound in bounds)
 
@@ -222,12 +222,12 @@ def _version(name: str) -> str | None:
 
 
 def _ask(config: Config) -> Answer:
-    """What the service says to `GET /v1/me`; without a key a 401, which tells as much of the way there."""
+    """Call `GET /v1/me`; without a key, the 401 shows the same facts about the connection."""
     answers: list[Answer] = []
     asking = threading.Thread(target=lambda: answers.append(_answer(config)), daemon=True)
     asking.start()
     asking.join(_PATIENCE)
-    return answers[0] if answers else Answer(problem=f"no answer within {_PATIENCE:g} s")
+    return answers[0] if answers else Answer(problem=f"no response within {_PATIENCE:g} s")
 
 
 def _answer(config: Config) -> Answer:

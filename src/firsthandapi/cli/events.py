@@ -1,8 +1,10 @@
-"""What an event is about, in a few words."""
+"""The facts of an event in a few words."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+
+from firsthandapi._core.counts import count_of
 
 from .output import dollars, joined, stars
 
@@ -11,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def event_facts(event: WebhookEvent) -> str:
-    """The ids, states and amounts that tell it from others."""
+    """List the ids, statuses, and amounts of an event."""
     from firsthandapi.types import CreditsEvent, JobEvent, SubmissionEvent
 
     facts: tuple[str | None, ...] = ()
@@ -20,7 +22,11 @@ def event_facts(event: WebhookEvent) -> str:
         facts = (what.job_id, what.submission_id, what.content_type, stars(what.ai_star_rating))
     elif isinstance(event, JobEvent):
         job = event.data
-        files = None if job.files_needed is None else f"{job.files_approved or 0} of {job.files_needed} files"
+        files = (
+            None
+            if job.files_needed is None
+            else f"{job.files_approved or 0:,} of {count_of(job.files_needed)}"
+        )
         facts = (job.job_id, job.status, files)
     elif isinstance(event, CreditsEvent):
         left = dollars(event.data.balance_cents)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from .collecting import Dest, tell
+from .collecting import Dest, report
 from .options import JobId, Limit, MinScore, Urls
 from .output import AsJson, client, first, print_list, stars
 from .progress import progress
@@ -14,11 +14,11 @@ from .progress import progress
 if TYPE_CHECKING:
     from firsthandapi.types import File
 
-app = typer.Typer(no_args_is_help=True, help="List and fetch approved files.")
+app = typer.Typer(no_args_is_help=True, help="List and download approved files.")
 
 
 def file_line(file: File) -> tuple[object, ...]:
-    """A file in a line."""
+    """Describe a file in one line."""
     return file.id, file.content_type, file.size_bytes, stars(file.ai_star_rating), file.original_filename
 
 
@@ -30,7 +30,7 @@ def list_files(
     urls: Urls = False,
     json: AsJson = False,
 ) -> None:
-    """List a job's approved files, newest first.
+    """List the approved files of a job, newest first.
 
     Example: firsthandapi files list job_01JD… --min-score 4
     """
@@ -41,10 +41,12 @@ def list_files(
 
 @app.command()
 def download(job_id: JobId, dest: Dest, json: AsJson = False) -> None:
-    """Fetch all approved files of a job into a folder; run again, it fetches what is missing.
+    """Download all approved files of a job into a folder.
+
+    Run it again to download only missing files.
 
     Example: firsthandapi files download job_01JD… --dest signs
     """
-    with client() as api, progress(dest, None, quiet=json) as on_progress:
+    with client() as api, progress(dest, quiet=json) as on_progress:
         dataset = api.files.download_all(job_id, dest, on_progress=on_progress)
-    tell(dataset, as_json=json)
+    report(dataset, as_json=json)

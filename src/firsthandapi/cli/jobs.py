@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from firsthandapi._core.counts import count_of
 from firsthandapi.types import enums
 
 from .choices import JobStatus, JobType, words
@@ -32,7 +35,7 @@ from .spec import job_fields
 if TYPE_CHECKING:
     from firsthandapi.types import Job
 
-app = typer.Typer(no_args_is_help=True, help="Post jobs, read them, wait for them.")
+app = typer.Typer(no_args_is_help=True, help="Post jobs, read them, and wait for them.")
 
 
 @app.command()
@@ -40,19 +43,19 @@ def create(
     spec: Spec,
     idempotency_key: Annotated[
         str | None,
-        typer.Option(help="The same key within 24 hours buys one job.", rich_help_panel="Paying"),
+        typer.Option(help="Within 24 hours, the same key posts only one job.", rich_help_panel="Payment"),
     ] = None,
     max_spend_cents: Annotated[
         int | None,
-        typer.Option(min=0, help="Refuse a job that costs more, in US cents.", rich_help_panel="Paying"),
+        typer.Option(min=0, help="Refuse a job that costs more, in US cents.", rich_help_panel="Payment"),
     ] = None,
     json: AsJson = False,
 ) -> None:
-    """Post a job. Its whole cost is held in escrow at once.
+    """Post a job. The service immediately holds its whole cost in escrow.
 
     Example: firsthandapi jobs create --spec job.yaml --max-spend-cents 500
 
-    job.yaml holds the arguments of jobs.create:
+    job.yaml contains the arguments of jobs.create:
 
       description: Photos of street signs in daylight
       files_needed: 10
@@ -78,13 +81,13 @@ def get(job_id: JobId, json: AsJson = False) -> None:
 @app.command("list")
 def list_jobs(
     status: Annotated[
-        JobStatus | None, typer.Option(metavar="STATUS", help=f"Only these: {words(enums.JobStatus)}.")
+        JobStatus | None, typer.Option(metavar="STATUS", help=f"Only this status: {words(enums.JobStatus)}.")
     ] = None,
     type: Annotated[
-        JobType | None, typer.Option(metavar="TYPE", help=f"Only these: {words(enums.JobType)}.")
+        JobType | None, typer.Option(metavar="TYPE", help=f"Only this type: {words(enums.JobType)}.")
     ] = None,
     created_after: Annotated[
-        str | None, typer.Option(metavar="TIME", help="Only newer ones: 2026-01-31T12:00:00Z.")
+        str | None, typer.Option(metavar="TIME", help="Only jobs created after: 2026-01-31T12:00:00Z.")
     ] = None,
     limit: Limit = 20,
     json: AsJson = False,
@@ -115,29 +118,29 @@ def list_jobs(
 def wait(job_id: JobId, timeout: Timeout = 86_400, json: AsJson = False) -> None:
     """Wait until a job is completed or cancelled.
 
-    Exits with 3 if the time is over first; the job goes on, and so may the wait.
+    Exits with 3 on timeout; the job continues, and you can wait again.
 
     Example: firsthandapi jobs wait job_01JD… --timeout 3600
     """
 
     def show(job: Job) -> None:
         if not json:
-            note(f"{job.status}: {job.files_approved} of {job.files_needed} files approved")
+            note(f"{job.status}: {approved(job)}")
 
-    with client() as api:
+    with client() as api, _waiting(job_id):
         job = api.jobs.wait(job_id, timeout=timeout, on_update=show)
     _show(job, json=json)
 
 
 @app.command()
 def follow(job_id: JobId, timeout: Timeout = 86_400, urls: Urls = False, json: AsJson = False) -> None:
-    """Print each approved file as it is approved, until the job is over.
+    """Print each file when it is approved, until the job is finished.
 
-    With --json a line of JSON a file. Exits with 3 if the time is over first.
+    With --json, print one line of JSON per file. Exits with 3 on timeout.
 
     Example: firsthandapi jobs follow job_01JD…
     """
-    with client() as api:
+    with client() as api, _waiting(job_id):
         for file in api.jobs.follow(job_id, timeout=timeout):
             if json:
                 typer.echo(json_text(as_json(file, urls=urls), indent=None))
@@ -147,7 +150,7 @@ def follow(job_id: JobId, timeout: Timeout = 86_400, urls: Urls = False, json: A
 
 @app.command()
 def cancel(job_id: JobId, json: AsJson = False) -> None:
-    """Cancel a job. The unused escrow is refunded at once.
+    """Cancel a job. The service immediately refunds the unused escrow.
 
     Example: firsthandapi jobs cancel job_01JD…
     """
@@ -159,7 +162,7 @@ def cancel(job_id: JobId, json: AsJson = False) -> None:
 def rate(
     job_id: JobId,
     rating: Annotated[int, typer.Option(min=1, max=5, help="Stars.")],
-    feedback: Annotated[str | None, typer.Option(help="Your words on it.")] = None,
+    feedback: Annotated[str | None, typer.Option(help="Your comment on the files.")] = None,
     json: AsJson = False,
 ) -> None:
     """Rate a completed job.
@@ -168,6 +171,26 @@ def rate(
     """
     with client() as api:
         _show(api.jobs.rate(job_id, rating=rating, feedback=feedback), json=json)
+
+
+@contextmanager
+def _waiting(job_id: str) -> Generator[None]:
+    """At Ctrl-C, say that only the wait ended."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        note(
+            f"The job continues: {job_id}. Run the same command again, "
+            f"or cancel with: firsthandapi jobs cancel {job_id}"
+        )
+        raise
+
+
+def approved(job: Job) -> str | None:
+    """How many of the files that a job needs are approved."""
+    if job.files_needed is None:
+        return None
+    return f"{job.files_approved or 0:,} of {count_of(job.files_needed)} approved"
 
 
 def _show(job: Job, *, json: bool) -> None:

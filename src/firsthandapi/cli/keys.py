@@ -12,7 +12,7 @@ import typer
 from firsthandapi.errors import ConfigurationError
 from firsthandapi.types import enums
 
-from .choices import Environment, Scope, words
+from .choices import Environment, Scopes, complete_several, several, words
 from .options import Limit
 from .output import AsJson, as_json, client, first, joined, moment, note, print_facts, print_json, print_list
 
@@ -20,19 +20,21 @@ if TYPE_CHECKING:
     from firsthandapi import FirstHandClient
     from firsthandapi.types import ApiKey
 
-app = typer.Typer(no_args_is_help=True, help="Make, rotate and revoke API keys.")
+app = typer.Typer(no_args_is_help=True, help="Create, rotate, and revoke API keys.")
 
-KeyId = Annotated[str, typer.Argument(help="The key's id, key_…; not the key itself.")]
+KeyId = Annotated[str, typer.Argument(help="Id of the key, key_…; not the key itself.")]
 
 
 @app.command()
 def create(
-    name: Annotated[str, typer.Option(help="A label, for people.")],
+    name: Annotated[str, typer.Option(help="Name of the key.")],
     scopes: Annotated[
-        list[Scope] | None,
+        Scopes | None,
         typer.Option(
-            metavar="SCOPE",
-            help=f"What it may do, once for each: {words(enums.Scope)}. Left out: everything.",
+            metavar="SCOPES",
+            callback=several(enums.Scope),
+            autocompletion=complete_several(enums.Scope),
+            help=f"Scopes, joined by commas: {words(enums.Scope)}. Default: all.",
         ),
     ] = None,
     environment: Annotated[
@@ -40,11 +42,11 @@ def create(
     ] = None,
     json: AsJson = False,
 ) -> None:
-    """Make a key. It is shown this once, and stored nowhere.
+    """Create a key, which is shown only once and not stored here.
 
     Example: firsthandapi keys create --name ci --scopes jobs:read
 
-    A script takes it from the JSON:
+    In a script, read the key from the JSON:
 
       firsthandapi keys create --name ci --json | jq -r .secret
     """
@@ -54,7 +56,7 @@ def create(
 
 @app.command("list")
 def list_keys(limit: Limit = 100, json: AsJson = False) -> None:
-    """List keys, newest first, most of each hidden.
+    """List keys, newest first, with each key masked.
 
     Example: firsthandapi keys list
     """
@@ -62,15 +64,15 @@ def list_keys(limit: Limit = 100, json: AsJson = False) -> None:
         found = first(api.api_keys.list(limit=min(limit, 100)), limit)
     print_list(
         found,
-        ("id", "name", "key", "last used", "what it may do"),
+        ("id", "name", "key", "last used", "scopes"),
         lambda key: (
             key.id,
             key.name,
             key.masked_key,
             key.last_used_at and f"{key.last_used_at:%Y-%m-%d}",
             joined(
-                "nothing: it is revoked" if key.revoked_at else ", ".join(key.scopes or ()),
-                key.expires_at and f"until {moment(key.expires_at)}",
+                "none: revoked" if key.revoked_at else ", ".join(key.scopes or ()),
+                key.expires_at and f"expires {moment(key.expires_at)}",
             ),
         ),
         json=json,
@@ -79,7 +81,7 @@ def list_keys(limit: Limit = 100, json: AsJson = False) -> None:
 
 @app.command()
 def rotate(key_id: KeyId, json: AsJson = False) -> None:
-    """Replace a key. The new one is shown this once; the old one works for 24 hours more.
+    """Replace a key, and show the new one only once. The old one works for 24 more hours.
 
     Example: firsthandapi keys rotate key_01JD…
     """
@@ -92,9 +94,9 @@ def revoke(
     key_id: KeyId,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask, even for the key in use.")] = False,
 ) -> None:
-    """Switch a key off, at once and for good.
+    """Revoke a key: it stops working immediately and permanently.
 
-    If it is, or may be, the key that this command itself uses, it asks first.
+    If this command uses, or may use, the same key, it asks first.
 
     Example: firsthandapi keys revoke key_01JD…
     """
@@ -102,18 +104,18 @@ def revoke(
         if not yes and _may_be_in_use(api, key_id):
             question = f"{key_id} is, or may be, the key in FIRSTHAND_API_KEY."
             if not sys.stdin.isatty():
-                raise ConfigurationError(f"{question} Nothing was revoked; --yes does it all the same")
+                raise ConfigurationError(f"{question} Nothing was revoked; pass --yes to revoke it anyway")
             typer.confirm(f"{question} Revoke it?", abort=True, err=True)
         api.api_keys.revoke(key_id)
-    note(f"{key_id} is revoked.")
+    note(f"Revoked {key_id}.")
 
 
 def _may_be_in_use(api: FirstHandClient, key_id: str) -> bool:
-    """Whether the masked form fits the key in use. The service does not say which key that is."""
+    """Whether the masked key matches the key in use. The service does not say which key is in use."""
     ours = os.environ.get("FIRSTHAND_API_KEY", "")
     for key in api.api_keys.list():
         if key.id == key_id and key.masked_key:
-            # What a mask shows of a key: its start, and with most also its end.
+            # A mask shows the start of a key, and most masks also show its end.
             shown = re.fullmatch(r"(\w*)\W(?:.*\W)?(\w*)", key.masked_key, re.DOTALL | re.ASCII)
             return shown is None or (ours.startswith(shown[1]) and ours.endswith(shown[2]))
         if key.id == key_id:
@@ -134,4 +136,4 @@ def _show_new(key: ApiKey, *, json: bool) -> None:
             ("secret", key.secret),
         )
     )
-    note("Keep the secret now: it is not shown again, nor stored here.")
+    note("Save the secret now: it is not stored here and not shown again.")

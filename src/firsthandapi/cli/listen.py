@@ -8,6 +8,7 @@ import signal
 import socket
 import sys
 import threading
+import time
 from collections.abc import Generator, Sequence
 from datetime import datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -18,6 +19,7 @@ from urllib.parse import urlsplit
 import typer
 
 from firsthandapi._core.config import BASE_URL_VARIABLE, is_loopback, resolve_base_url
+from firsthandapi._core.counts import count_of
 from firsthandapi._core.signatures import keyed_macs
 from firsthandapi._masking import secret_or_none
 from firsthandapi.errors import (
@@ -36,30 +38,35 @@ if TYPE_CHECKING:
     from firsthandapi.types.enums import EventType
 
 _VARIABLE = "FIRSTHAND_WEBHOOK_SECRET"
-# Anyone who finds the tunnel may connect. The service itself gives up after 10 seconds.
+# Anyone who finds the tunnel can connect. The service itself gives up after 10 seconds.
 _LONGEST_REQUEST = 10.0
 _LARGEST_BODY = 1024 * 1024
 _MOST_CONNECTIONS = 32
+# Seconds in which a connection that gives way has ended.
+_MAKES_WAY = 1.0
+# Lines about strangers on standard error in a window of so many seconds; the others are counted.
+_MOST_NOTES = 10
+_NOTES_EVERY = 60.0
 
 
 def run_listener(*, port: int, url: str | None, events: Sequence[EventType] | None, json: bool) -> None:
     """Listen until Ctrl-C.
 
-    The secret of an endpoint that is there already comes from the environment: no option, since other users
-    see the arguments of a process.
+    The secret of an existing endpoint comes from the environment, not from an option, because other users can see
+    the arguments of a process.
 
     Raises:
-        ConfigurationError: the port is taken, or nothing says where events come from.
+        ConfigurationError: the port is in use, or the source of the events is unknown.
     """
     ended = threading.Event()
     secret = os.environ.get(_VARIABLE)
     with _ctrl_c(), _bound(port) as server, _endpoint(server, url, secret, events) as secrets:
-        server.receiver = Receiver(secrets, json=json, ended=ended)
+        server.receiver = Receiver(secrets, json=json, ended=ended, notes=server.notes)
         serving = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
         serving.start()
         try:
-            note(f"Listening on {server.url}; Ctrl-C ends it.")
-            # On Windows Ctrl-C is noticed only between two waits.
+            note(f"Listening on {server.url}; press Ctrl-C to stop.")
+            # On Windows, Python notices Ctrl-C only between two waits.
             while not ended.wait(0.5):
                 pass
         except KeyboardInterrupt:
@@ -67,12 +74,45 @@ def run_listener(*, port: int, url: str | None, events: Sequence[EventType] | No
         finally:
             server.shutdown()
             serving.join()
+            server.notes.close()
+
+
+class Notes:
+    """Notes about what strangers send: a few per minute, and how many more there were."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._window = -_NOTES_EVERY
+        self._printed = self._more = 0
+
+    def add(self, text: str) -> None:
+        with self._lock:
+            if time.monotonic() - self._window >= _NOTES_EVERY:
+                self._summarize()
+                self._window, self._printed = time.monotonic(), 0
+            if self._printed < _MOST_NOTES:
+                self._printed += 1
+                note(text)
+            else:
+                self._more += 1
+
+    def close(self) -> None:
+        with self._lock:
+            self._summarize()
+
+    def _summarize(self) -> None:
+        if self._more:
+            note(f"{count_of(self._more, 'more line')} like these not shown")
+        self._more = 0
 
 
 class Receiver:
-    """Believes a delivery once its signature is verified, and prints each event once."""
+    """Trusts a delivery once its signature is verified, and prints each event once."""
 
-    def __init__(self, secrets: Sequence[str], *, json: bool, ended: threading.Event) -> None:
+    def __init__(
+        self, secrets: Sequence[str], *, json: bool, ended: threading.Event, notes: Notes | None = None
+    ) -> None:
+        self._notes = notes or Notes()
         self._secrets = secrets
         self._json = json
         self._ended = ended
@@ -81,16 +121,16 @@ class Receiver:
         self._router.on("*")(self._print)
 
     def take(self, body: bytes, headers: Sequence[tuple[str, str]]) -> int:
-        """The status to answer with."""
+        """Handle a delivery, and return the status to respond with."""
         try:
             event = unwrap(body, headers, self._secrets)
         except (WebhookSignatureError, UnexpectedResponseError) as error:
-            note(f"refused: {error}")
+            self._notes.add(f"rejected: {error}")
             return 400
         try:
             if not self._router.dispatch(event):
-                note(f"again: {event.type} {event.id}, which was printed before")
-        except OSError:  # nobody reads any more
+                self._notes.add(f"duplicate: {event.type} {event.id} was already printed")
+        except OSError:  # nobody reads the output any more
             return 503
         return 200
 
@@ -113,16 +153,20 @@ class Receiver:
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False
-    # On Windows this would let another process take the port as well.
+    # On Windows this would let another process use the same port.
     allow_reuse_address = not hasattr(socket, "SO_EXCLUSIVEADDRUSE")
     receiver: Receiver
 
     def __init__(self, port: int) -> None:
+        self.notes = Notes()
         self._free = threading.BoundedSemaphore(_MOST_CONNECTIONS)
+        # Connections whose request is not complete, oldest first.
+        self._reading: dict[socket.socket, None] = {}
+        self._reading_lock = threading.Lock()
         super().__init__(("127.0.0.1", port), _Handler)
 
     def server_bind(self) -> None:
-        # The parent's looks its own name up in the DNS, which can take long and is of no use here.
+        # The parent looks up its own name in the DNS, which can take long and is useless here.
         TCPServer.server_bind(self)
         self.server_name, self.server_port = "localhost", self.server_address[1]
 
@@ -131,13 +175,32 @@ class _Server(ThreadingHTTPServer):
         return f"http://127.0.0.1:{self.server_address[1]}"
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        if self._free.acquire(blocking=False):
-            super().process_request(request, client_address)
-        else:
+        # The sender of half a request gives way to whoever comes later: otherwise idle strangers keep deliveries out.
+        if not self._free.acquire(blocking=False) and not (
+            self._break_oldest() and self._free.acquire(timeout=_MAKES_WAY)
+        ):
             self.shutdown_request(request)
+            return
+        with self._reading_lock:
+            self._reading[request] = None
+        super().process_request(request, client_address)
+
+    def _break_oldest(self) -> bool:
+        with self._reading_lock:
+            oldest = next(iter(self._reading), None)
+            if oldest is None:
+                return False
+            del self._reading[oldest]
+        _break(oldest)
+        return True
+
+    def has_read(self, request: socket.socket) -> None:
+        """Let no later connection end this one: its request is complete."""
+        with self._reading_lock:
+            self._reading.pop(request, None)
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
-        # A socket's timeout starts anew with every byte; this does not.
+        # The timeout of a socket restarts with every byte; this alarm does not.
         alarm = threading.Timer(_LONGEST_REQUEST, _break, [request])
         alarm.daemon = True
         alarm.start()
@@ -145,11 +208,12 @@ class _Server(ThreadingHTTPServer):
             super().process_request_thread(request, client_address)
         finally:
             alarm.cancel()
+            self.has_read(request)
             self._free.release()
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002 # the parent's signature
-        # Whoever connects may leave in the middle of it: that is no traceback of ours.
-        note("refused: a connection that broke off")
+        # A stranger can leave in the middle of a request: print no traceback.
+        self.notes.add("rejected: the connection closed early")
 
 
 def _break(request: socket.socket) -> None:
@@ -170,11 +234,14 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             body = self.rfile.read(int(length))
             if len(body) == int(length):
+                self.server.has_read(self.connection)
                 self._answer(self.server.receiver.take(body, list(self.headers.items())))
 
     def _answer(self, status: int) -> None:
         if status in (411, 413):
-            note(f"refused: a body that is {'of no stated length' if status == 411 else 'over 1 MiB'}")
+            self.server.notes.add(
+                f"rejected: the body {'has no length' if status == 411 else 'is over 1 MiB'}"
+            )
         self.send_response(status)
         self.send_header("Content-Length", "0")
         self.end_headers()
@@ -188,7 +255,7 @@ def _bound(port: int) -> _Server:
         return _Server(port)
     except OSError as error:
         raise ConfigurationError(
-            f"--port {port} cannot be used: {error.strerror}; 0 takes a free one"
+            f"could not use --port {port}: {error.strerror}; pass 0 to use any free port"
         ) from None
 
 
@@ -196,13 +263,13 @@ def _bound(port: int) -> _Server:
 def _endpoint(
     server: _Server, url: str | None, secret: str | None, events: Sequence[EventType] | None
 ) -> Generator[list[str], None, None]:
-    """The secrets to believe; an endpoint lives as long as this, where one has to be made."""
+    """The secrets to trust; create an endpoint if needed, and delete it at the end."""
     if url is None and secret:
         if events:
             raise ConfigurationError(
-                "--events is for an endpoint that --url makes; this one is there already"
+                "--events needs --url, which creates an endpoint; this one already exists"
             )
-        keyed_macs(secret)  # one that nothing can be signed with is an error now, not at each delivery
+        keyed_macs(secret)  # raise for an unusable secret now, not at each delivery
         yield [secret]
         return
     if url is None:
@@ -211,7 +278,7 @@ def _endpoint(
         ):
             raise ConfigurationError(
                 "the service cannot reach this machine: pass --url with the public address of a tunnel to the "
-                f"port, or set {_VARIABLE} to the secret of an endpoint that is there already"
+                f"port, or set {_VARIABLE} to the secret of an existing endpoint"
             )
         url = server.url
     with client() as api:
@@ -220,21 +287,21 @@ def _endpoint(
             yield [word for word in (made.secret, secret) if word]
         finally:
             try:
-                # Whoever pressed Ctrl-C does not wait for long.
+                # After Ctrl-C, a person waits only briefly.
                 api.with_options(timeout=10, deadline=15).webhooks.delete(made.id)
-                note(f"The endpoint {made.id} is deleted.")
+                note(f"Deleted the endpoint {made.id}.")
             except FirstHandError as error:
-                note(f"The endpoint {made.id} is left: {error}. firsthandapi webhooks delete {made.id}")
+                note(f"Could not delete {made.id}: {error}. Run firsthandapi webhooks delete {made.id}")
 
 
 @contextlib.contextmanager
 def _ctrl_c() -> Generator[None, None, None]:
-    """Have other polite ways to end a process, a container's or a terminal's, end it as Ctrl-C does."""
+    """Treat other polite signals, from a container or a terminal, like Ctrl-C."""
     names = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
     before = {
         each: signal.signal(each, signal.default_int_handler)
         for each in (getattr(signal, name, None) for name in names)
-        # What was started to ignore one, by nohup or in the background of a script, goes on ignoring it.
+        # A process started to ignore one, by nohup or in the background of a script, continues to ignore it.
         if each is not None and signal.getsignal(each) is not signal.SIG_IGN
     }
     try:

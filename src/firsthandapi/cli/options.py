@@ -1,4 +1,4 @@
-"""Options and arguments that several commands have."""
+"""Options and arguments that several commands share."""
 
 from __future__ import annotations
 
@@ -9,22 +9,24 @@ import typer
 
 
 def local_folder(place: str | Path) -> Path:
-    """A folder as it was named on the command line, or by default.
+    """Check a local folder from the command line.
 
-    `--dest "$OUT"` where OUT is not set would mean the current folder, and a URL one called `s3:`.
+    `--dest "$OUT"` with OUT unset would mean the current folder, and a URL a folder named `s3:`.
     """
     if not str(place):
-        raise typer.BadParameter("it is empty; the current folder is ./")
+        raise typer.BadParameter("the folder is empty; pass ./ for the current folder")
     if "://" in str(place):
         raise typer.BadParameter("it must be a local folder, not a URL")
     return Path(place)
 
 
-JobId = Annotated[str, typer.Argument(help="The job's id, job_….")]
-Limit = Annotated[int, typer.Option(min=1, help="At most so many.")]
+JobId = Annotated[str, typer.Argument(help="Id of the job, job_….")]
+Limit = Annotated[int, typer.Option(min=1, help="Maximum number of results.")]
 Timeout = Annotated[float, typer.Option(min=0, help="Seconds for the whole wait.")]
-MinScore = Annotated[int | None, typer.Option(min=1, max=5, help="Only those rated so or better, in stars.")]
-Since = Annotated[str | None, typer.Option(help="Only from then on: 2026-01-31T12:00:00Z.", metavar="TIME")]
-Until = Annotated[str | None, typer.Option(help="Only until then.", metavar="TIME")]
-Urls = Annotated[bool, typer.Option("--urls", help="With --json: signed download URLs too. They are secret.")]
-OfJob = Annotated[str | None, typer.Option("--job-id", help="Only of this job, job_….")]
+MinScore = Annotated[int | None, typer.Option(min=1, max=5, help="Minimum rating, in stars.")]
+Since = Annotated[str | None, typer.Option(help="Start, such as 2026-01-31T12:00:00Z.", metavar="TIME")]
+Until = Annotated[str | None, typer.Option(help="End, such as 2026-01-31T12:00:00Z.", metavar="TIME")]
+Urls = Annotated[
+    bool, typer.Option("--urls", help="With --json, include signed download URLs, which are secret.")
+]
+OfJob = Annotated[str | None, typer.Option("--job-id", help="Only this job, job_….")]

@@ -1,4 +1,4 @@
-"""What commands print: tables for people, JSON for programs."""
+"""Print tables for people and JSON for programs."""
 
 from __future__ import annotations
 
@@ -25,35 +25,33 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 M = TypeVar("M", bound="Model")
 
-AsJson = Annotated[
-    bool, typer.Option("--json", help="Print JSON on standard output, and nothing else there.")
-]
-# Terminals and CI logs are kept and shared, so a signed URL is printed only when it is asked for.
+AsJson = Annotated[bool, typer.Option("--json", help="Print only JSON on standard output.")]
+# People keep and share terminals and CI logs, so commands print a signed URL only on request.
 _SIGNED = {"download_url", "file_url"}
 _SPACES = re.compile("[\t\n\r]")
 _ODD = re.compile(r"[^\n -~]")
-# Columns: less than this for a text is worse than a line of its own.
+# Columns: a text with less room than this gets its own line.
 _NARROWEST = 20
 
 
 def client() -> FirstHandClient:
-    """A client as the environment describes it."""
+    """Create a client from the environment."""
     from firsthandapi import FirstHandClient
 
     return FirstHandClient()
 
 
 def printable(value: object) -> str:
-    """Text that a terminal shows and does not obey, on one line."""
+    """Text on one line that a terminal shows and does not obey."""
     return visible(_SPACES.sub(" ", str(value)))
 
 
 def json_text(value: Any, *, indent: int | None = 2) -> str:
-    """JSON that a terminal may be shown: the same value, its dangerous characters written as escapes."""
-    # Where standard output is not UTF-8, as in a Windows pipe, escapes carry what it cannot.
+    """JSON with the same value, and dangerous characters escaped, so that a terminal can show it."""
+    # If standard output is not UTF-8, as in a Windows pipe, escapes represent all other characters.
     ascii_only = (sys.stdout.encoding or "").lower().replace("-", "") != "utf8"
     text = json.dumps(value, indent=indent, ensure_ascii=ascii_only)
-    # Line breaks left over are those of `indent`: json.dumps escapes the ones inside strings.
+    # All line breaks come from `indent`: json.dumps escapes those in strings.
     return _ODD.sub(lambda match: json.dumps(match[0])[1:-1] if is_hidden(match[0]) else match[0], text)
 
 
@@ -62,13 +60,13 @@ def print_json(value: Any) -> None:
 
 
 def as_json(model: Model, *, urls: bool = False) -> dict[str, Any]:
-    """A model as a program reads it; signed URLs only if `urls`."""
+    """A model as JSON values, with signed URLs only if `urls`."""
     value: dict[str, Any] = model.model_dump(mode="json", exclude_none=True)
     return value if urls else _unsigned(value)
 
 
 def _unsigned(value: Any) -> Any:
-    # At any depth, since an event's data may hold a whole file; but what `metadata` holds is the user's own.
+    # At any depth, because the data of an event may contain a file; but `metadata` belongs to the user.
     if isinstance(value, list):
         items: list[Any] = value  # pyright: ignore[reportUnknownVariableType] # it is JSON
         return [_unsigned(item) for item in items]
@@ -82,29 +80,29 @@ def _unsigned(value: Any) -> Any:
 
 
 def nowhere() -> TextIO:
-    """In place of an output that failed: what is left in its buffer would be tried again at the end, and fail."""
+    """Replace an output that failed: Python would write its buffer again at exit, and fail."""
     stream = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 # closed at the very end
     atexit.register(stream.close)
     return stream
 
 
 def note(text: str) -> None:
-    """A remark to a person, beside the result."""
+    """Print a note for a person on standard error."""
     typer.echo(printable(text), err=True)
 
 
 def joined(*parts: object) -> str:
-    """Those parts of a line that are known, two spaces apart."""
+    """Join the known parts of a line with two spaces."""
     return "  ".join(printable(part) for part in parts if part not in (None, ""))
 
 
 def print_line(parts: Iterable[object]) -> None:
-    """A line of its own."""
+    """Print one line."""
     typer.echo(joined(*parts))
 
 
 def print_facts(rows: Iterable[tuple[str, object]]) -> None:
-    """One thing: a line for each fact that is known."""
+    """Print one object: a line for each known fact."""
     known = [(printable(name), str(value)) for name, value in rows if value is not None]
     width = max((len(name) for name, _ in known), default=0)
     for name, value in known:
@@ -112,9 +110,9 @@ def print_facts(rows: Iterable[tuple[str, object]]) -> None:
 
 
 def print_hanging(start: str, text: str, *, style: str = "", indent: int | None = None) -> None:
-    """`text` after `start`; what does not fit a terminal's line stands below it, not below `start`.
+    """Print `text` after `start`; on a terminal, wrap it below itself, not below `start`.
 
-    With an `indent` all of it stands below, so far from the edge. `style` is for the first word of `start`.
+    With `indent`, print all of it below, at that column. `style` applies to the first word of `start`.
     """
     text, below = printable(text), indent is not None
     if not sys.stdout.isatty():
@@ -127,7 +125,7 @@ def print_hanging(start: str, text: str, *, style: str = "", indent: int | None 
 
     console = Console(highlight=False)
     indent = cell_len(start) if indent is None else indent
-    # As plain text: a worker's words are not markup.
+    # As plain text: the words of a worker are not markup.
     lines = [line.plain.rstrip() for line in Text(text).wrap(console, max(console.width - indent, 10))]
     begun = start.rstrip() if below else start + (lines.pop(0) if lines else "")
     line = Text(begun.rstrip())
@@ -138,15 +136,14 @@ def print_hanging(start: str, text: str, *, style: str = "", indent: int | None 
 
 
 def print_table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Many things: a line for each, under a header.
+    """Print many objects: a line for each, under a header.
 
-    An id, a time or a sum cut in two can be neither read nor copied, so only the last column is ever wrapped;
-    on a terminal with no room for it, it stands below the others, which themselves go on below where there is
-    no room for them.
+    Only the last column is wrapped, because nobody can read or copy half an id, a time, or an amount. On a narrow
+    terminal, the last column stands below the others, and the others continue on the next line.
     """
     listed = [["" if value is None else printable(value) for value in row] for row in rows]
     if not listed:
-        note("There are none.")
+        note("No results.")
         return
     from rich.cells import cell_len
 
@@ -174,7 +171,7 @@ def print_list(
     json: bool,
     urls: bool = False,
 ) -> None:
-    """What a list command found: a table for people, JSON for programs."""
+    """Print the results of a list command: a table for people, JSON for programs."""
     if json:
         print_json([as_json(one, urls=urls) for one in found])
     else:
@@ -182,10 +179,10 @@ def print_list(
 
 
 def first(page: Page[T], limit: int) -> list[T]:
-    """The first `limit` of a list that may be long; who reads them learns that they are not all."""
+    """The first `limit` items of a list, with a note if the list has more."""
     found = list(islice(page, min(limit, sys.maxsize)))
     if page.has_more and len(found) == limit:
-        note(f"These are the first {limit}; --limit raises that.")
+        note(f"Showing the first {limit:,}; use --limit to show more.")
     return found
 
 
@@ -197,12 +194,12 @@ def dollars(cents: int | None) -> str | None:
 
 
 def stars(rating: int | None) -> str:
-    # A rating comes from the network: no line gets longer than five.
+    # A rating comes from the network: print at most five stars.
     return star(sys.stdout) * min(max(rating or 0, 0), 5)
 
 
 def star(stream: TextIO) -> str:
-    """A star as `stream` can show it."""
+    """A star that `stream` can show."""
     try:
         "★".encode(stream.encoding or "utf-8")
     except (UnicodeEncodeError, LookupError):
@@ -211,7 +208,7 @@ def star(stream: TextIO) -> str:
 
 
 def moment(time: datetime | None) -> str | None:
-    """A time as a table shows it; UTC, like all of the service's."""
+    """A time in a table, in UTC like every time of the service."""
     return None if time is None else f"{time:%Y-%m-%d %H:%M}"
 
 

@@ -1,92 +1,205 @@
-"""How a collection is going: a live display on a terminal, plain lines anywhere else.
+"""How a run is going: a live display on a terminal, plain lines anywhere else.
 
-It shows what `Progress` says and reads no file: what lies in the folder must not end a run that was paid for.
+It shows what `Progress` says and reads no file. Nothing that goes wrong in it ends a run that was paid for.
 """
 
 from __future__ import annotations
 
+import io
 import sys
+import threading
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TextIO, cast
 
 import typer
 
-from .output import star
+from firsthandapi._core.counts import count_of
+
+from .output import dollars, note, printable, star
 
 if TYPE_CHECKING:
     from firsthandapi import Progress
+    from firsthandapi.types import Job
 
-# A CI log is read afterwards: a line now and then tells as much as one a file.
-_LINE_EVERY = 5.0
+# Seconds. A CI log is read afterwards: a line now and then says as much as one per file, and silence looks
+# like a process that hangs.
+_LINE_EVERY = 30.0
+_HEARTBEAT = 60.0
+# Lines, so that a status that flaps floods no log.
+_MOST_CHANGES = 20
+
+
+class Report:
+    """What to pass as `on_progress`, and the job once it is known."""
+
+    def __init__(self, show: Callable[[Progress], None], announce: Callable[[Job], None]) -> None:
+        self._show = show
+        self._announce = announce
+        self.job: Job | None = None
+
+    def __call__(self, now: Progress) -> None:
+        first = self.job is None
+        self.job = now.job or self.job
+        with suppress(Exception):
+            if first and self.job is not None:
+                self._announce(self.job)
+            self._show(now)
 
 
 @contextmanager
-def progress(
-    dest: str, price_cents: int | None, *, quiet: bool
-) -> Generator[Callable[[Progress], None], None, None]:
-    """Gives the function to pass as `on_progress`."""
+def progress(dest: str, *, quiet: bool, posting: bool = False) -> Generator[Report]:
+    """Show a run; with `posting`, first the job, its cost, and how to cancel it."""
     from rich.console import Console
 
-    console = Console(stderr=True)
     if quiet:
-        yield lambda _: None
-    elif console.is_terminal:
-        with _live(console, dest, price_cents) as show:
-            yield show
-    else:
-        yield _lines(price_cents)
+        yield Report(lambda _: None, lambda _: None)
+        return
+    console = Console(file=cast("TextIO", _Forgiving(sys.stderr)))
+    shown = _live(console, dest) if console.is_terminal else _lines()
+    with shown as show:
+        yield Report(show, lambda job: _announce(job) if posting else None)
+
+
+def _announce(job: Job) -> None:
+    cost = dollars(job.total_cost_cents)
+    files = count_of(job.files_needed or 0)
+    note(f"{job.id}: {files}{f' for {cost}' if cost else ''}. To cancel: firsthandapi jobs cancel {job.id}")
+
+
+def continues(job: Job | None) -> str | None:
+    """How to go on after a run that stopped early."""
+    if job is None:
+        return "The job may have been posted. Run the same command again: it cannot post a second job."
+    if job.is_terminal:
+        return None
+    return (
+        f"The job continues: {job.id}. Run the same command again, "
+        f"or cancel with: firsthandapi jobs cancel {job.id}"
+    )
 
 
 @contextmanager
-def _live(
-    console: object, dest: str, price_cents: int | None
-) -> Generator[Callable[[Progress], None], None, None]:
-    from rich.console import Console
+def _live(console: Any, dest: str) -> Generator[Callable[[Progress], None]]:
     from rich.markup import escape
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
     from rich.progress import Progress as Display
 
-    assert isinstance(console, Console)  # noqa: S101 # for type checkers: it was made above
     columns = (
         TextColumn("[bold]{task.description}"),
-        BarColumn(),
+        BarColumn(bar_width=20),
         MofNCompleteColumn(),
-        TextColumn("files  {task.fields[facts]}"),
-        TimeRemainingColumn(),
+        TextColumn("{task.fields[facts]}"),
+        TimeElapsedColumn(),
     )
-    with Display(*columns, console=console) as display:
-        task = display.add_task(escape(dest), total=None, facts="waiting for the first file")
-
-        def show(now: Progress) -> None:
-            display.update(
-                task, completed=now.files_done, total=now.files_total, facts=_facts(now, price_cents)
-            )
-
-        yield show
-
-
-def _lines(price_cents: int | None) -> Callable[[Progress], None]:
-    last = -_LINE_EVERY
+    display = Display(*columns, console=console)
+    task = display.add_task(escape(printable(dest)), total=None, facts="waiting for the job")
 
     def show(now: Progress) -> None:
-        nonlocal last
-        if time.monotonic() - last >= _LINE_EVERY or now.files_done == now.files_total:
-            last = time.monotonic()
-            # Whoever read the lines may be gone; the files are still wanted.
-            with suppress(OSError, ValueError):
-                typer.echo(
-                    f"{now.files_done} of {now.files_total} files  {_facts(now, price_cents)}", err=True
-                )
+        display.update(
+            task, completed=now.files_done, total=now.files_total, facts=escape("  ".join(_facts(now)))
+        )
 
-    return show
+    with suppress(Exception):
+        display.start()
+    try:
+        yield show
+    finally:
+        with suppress(Exception):
+            display.stop()
 
 
-def _facts(now: Progress, price_cents: int | None) -> str:
-    facts = [f"{now.bytes_done / 1e6:,.1f} MB"]
+@contextmanager
+def _lines() -> Generator[Callable[[Progress], None]]:
+    lines = _Lines()
+    beating = threading.Thread(target=lines.beat, daemon=True)
+    beating.start()
+    try:
+        yield lines.show
+    finally:
+        lines.ended.set()
+        beating.join()
+
+
+class _Lines:
+    def __init__(self) -> None:
+        self.ended = threading.Event()
+        self._lock = threading.Lock()
+        self._begun = time.monotonic()
+        self._printed = self._begun
+        self._now: Progress | None = None
+        self._status: str | None = None
+        self._changes = 0
+
+    def show(self, now: Progress) -> None:
+        with self._lock:
+            self._now = now
+            status = now.job.status if now.job else None
+            changed = status != self._status and self._changes < _MOST_CHANGES
+            if changed:
+                self._changes += 1
+                self._status = status
+            if changed or now.files_done == now.files_total or self._silent(_LINE_EVERY):
+                self._print()
+
+    def beat(self) -> None:
+        """Print a line while nothing else does."""
+        while not self.ended.wait(max(self._printed + _HEARTBEAT - time.monotonic(), 0.05)):
+            with self._lock:
+                if self._silent(_HEARTBEAT):
+                    self._print()
+
+    def _silent(self, seconds: float) -> bool:
+        return time.monotonic() - self._printed >= seconds
+
+    def _print(self) -> None:
+        self._printed = time.monotonic()
+        minutes, seconds = divmod(int(self._printed - self._begun), 60)
+        elapsed = f"{minutes // 60}:{minutes % 60:02}:{seconds:02}"
+        now = self._now
+        facts = (
+            [f"{now.files_done:,} of {count_of(now.files_total)}", *_facts(now)]
+            if now
+            else ["waiting for the job"]
+        )
+        with suppress(OSError, ValueError):  # whoever read the lines may be gone; the files are still wanted
+            typer.echo("  ".join([*facts, elapsed]), err=True)
+
+
+def _facts(now: Progress) -> list[str]:
+    facts = [printable(now.job.status)] if now.job else []
+    facts.append(f"{now.bytes_done / 1e6:,.1f} MB")
     if now.average_stars is not None:
         facts.append(f"{now.average_stars:.1f} {star(sys.stderr)}")
-    if price_cents is not None:
-        facts.append(f"${now.files_done * price_cents / 100:,.2f}")
-    return "  ".join(facts)
+    if now.job and now.job.price_per_file_cents is not None:
+        facts.append(f"${now.files_done * now.job.price_per_file_cents / 100:,.2f}")
+    return facts
+
+
+class _Forgiving(io.TextIOBase):
+    """A stream whose failures are nobody's business: a display that cannot be shown is not shown."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override] # read-only, as a stream's is
+        return getattr(self._stream, "encoding", None) or "utf-8"
+
+    def isatty(self) -> bool:
+        with suppress(Exception):
+            return bool(self._stream.isatty())
+        return False
+
+    def fileno(self) -> int:
+        return int(self._stream.fileno())
+
+    def write(self, text: str, /) -> int:
+        with suppress(OSError, ValueError):
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with suppress(OSError, ValueError):
+            self._stream.flush()

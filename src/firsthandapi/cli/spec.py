@@ -1,10 +1,11 @@
-"""A job described in a file: YAML, JSON or TOML, by its ending."""
+"""Read a job from a file: YAML, JSON, or TOML."""
 
 from __future__ import annotations
 
 import difflib
 import json
 import re
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -12,20 +13,20 @@ from typing import Any
 
 from firsthandapi.errors import ConfigurationError
 
-# What collect takes beside the job.
+# Options of collect that do not describe the job.
 _OPTIONS = {"dest", "timeout", "concurrency"}
-# Aliases can make a few lines into more than a machine can hold.
+# Aliases can turn a few lines into more values than fit into memory.
 _MOST_VALUES = 100_000
-# To YAML 1.1 the price 050 is 40, the postal code 01067 is 567, and 1:30 is 90.
+# YAML 1.1 reads the price 050 as 40, the postal code 01067 as 567, and 1:30 as 90.
 _OTHER_BASE = re.compile(r"[-+]?0_*[0-7]|.*:")
 
 
 def job_fields(path: Path, *, idempotency_key: str | None, max_spend_cents: int | None) -> dict[str, Any]:
-    """The arguments of `jobs.create` that a file holds; an option of the command has the last word.
+    """Read the arguments of `jobs.create` from a file; an option of the command overrides the file.
 
     Raises:
-        ConfigurationError: the file cannot be read, is not a mapping of names to values, has a name that is not
-            an argument, or lacks one that is required.
+        ConfigurationError: the file cannot be read, is not a mapping of names to values, contains an unknown
+            name, or lacks a required one.
     """
     fields = _read(path)
     _check_names(fields)
@@ -36,12 +37,7 @@ def job_fields(path: Path, *, idempotency_key: str | None, max_spend_cents: int 
 
 
 def _read(path: Path) -> dict[str, Any]:
-    try:
-        # Editors on Windows put a byte order mark first.
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-        raise ConfigurationError(f"--spec: {path} cannot be read: {reason}") from None
+    path, text = (Path("standard input"), _input()) if str(path) == "-" else (path, _content(path))
     parsers: dict[str, tuple[str, Callable[[str], Any]]] = {
         ".json": ("JSON", _json),
         ".toml": ("TOML", _toml),
@@ -56,9 +52,27 @@ def _read(path: Path) -> dict[str, Any]:
     fields: dict[Any, Any] = value if isinstance(value, dict) else {}  # pyright: ignore[reportUnknownVariableType]
     if not fields or not all(isinstance(name, str) for name in fields):
         raise ConfigurationError(
-            f"--spec: {path} must hold names and values, such as `description: Photos of street signs`"
+            f"--spec: {path} must contain names and values, such as `description: Photos of street signs`"
         )
     return fields
+
+
+def _content(path: Path) -> str:
+    try:
+        # Editors on Windows write a byte order mark first.
+        return path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise ConfigurationError(f"--spec: could not read {path}: {reason}") from None
+
+
+def _input() -> str:
+    """Read `-`: YAML, of which JSON is a part."""
+    try:
+        return sys.stdin.buffer.read().decode("utf-8-sig")
+    except (AttributeError, OSError, UnicodeDecodeError) as error:  # it may be closed, or replaced
+        reason = "it is not UTF-8" if isinstance(error, UnicodeDecodeError) else "it is closed"
+        raise ConfigurationError(f"--spec: could not read standard input: {reason}") from None
 
 
 def _check_names(fields: dict[str, Any]) -> None:
@@ -71,7 +85,7 @@ def _check_names(fields: dict[str, Any]) -> None:
         like = difflib.get_close_matches(name[:100], known, n=1)
         raise ConfigurationError(
             f"--spec: {name[:100]} is not an argument; "
-            + (f"did you mean {like[0]}?" if like else f"there are: {', '.join(sorted(known))}")
+            + (f"did you mean {like[0]}?" if like else f"use one of: {', '.join(sorted(known))}")
         )
     for name, field in JobCreateParams.model_fields.items():
         if field.is_required() and name not in fields:
@@ -111,8 +125,8 @@ def _yaml(text: str) -> Any:
         raise ValueError(f"{where}{error.problem or error.context}") from None
     except yaml.YAMLError as error:
         raise ValueError(str(error).partition("\n")[0]) from None
-    except (LookupError, TypeError, AttributeError):  # PyYAML's answer to `!!bool maybe` and the like
-        raise ValueError("a value does not fit its tag") from None
+    except (LookupError, TypeError, AttributeError):  # PyYAML raises these for `!!bool maybe` and the like
+        raise ValueError("a value does not match its tag") from None
 
 
 def _check_yaml(root: Any) -> None:
@@ -122,8 +136,8 @@ def _check_yaml(root: Any) -> None:
     while waiting:
         node = waiting.pop()
         seen += 1
-        if seen > _MOST_VALUES:  # a value that holds itself ends here too
-            raise ValueError(f"with its aliases it has more than {_MOST_VALUES:,} values")
+        if seen > _MOST_VALUES:  # a value that contains itself also ends here
+            raise ValueError(f"with its aliases, it has more than {_MOST_VALUES:,} values")
         if isinstance(node, yaml.MappingNode):
             _refuse_twice(key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode))
             waiting.extend(part for pair in node.value for part in pair)
@@ -132,12 +146,12 @@ def _check_yaml(root: Any) -> None:
         elif node.tag.endswith(":int") and _OTHER_BASE.match(node.value):
             raise ValueError(
                 f"line {node.start_mark.line + 1}: YAML does not read {node.value[:20]} as the decimal number that it "
-                "looks like; quote it if it is a text"
+                "looks like; quote it if it is text"
             )
 
 
 def _refuse_twice(names: Iterable[str]) -> None:
-    """Parsers let the last one win, unseen: of two prices that may be the wrong one."""
+    """Refuse a name that occurs twice: parsers silently use the last one, which may be the wrong price."""
     twice = [name for name, times in Counter(names).items() if times > 1]
     if twice:
-        raise ValueError(f"{twice[0]} is there twice")
+        raise ValueError(f"{twice[0]} occurs twice")

@@ -12,15 +12,15 @@ from .choices import SubmissionStatus, words
 from .options import Limit, MinScore, OfJob, Since, Until, Urls
 from .output import AsJson, as_json, client, first, moment, print_facts, print_json, print_list, stars
 
-app = typer.Typer(no_args_is_help=True, help="Everything workers handed in, of every status.")
+app = typer.Typer(no_args_is_help=True, help="Read what workers submitted, of every status.")
 
 
 @app.command("list")
 def list_submissions(
-    job_id: Annotated[str | None, typer.Argument(help="Only this job's, job_….")] = None,
+    job_id: Annotated[str | None, typer.Argument(help="Only this job, job_….")] = None,
     status: Annotated[
         SubmissionStatus | None,
-        typer.Option(metavar="STATUS", help=f"Only these: {words(enums.SubmissionStatus)}."),
+        typer.Option(metavar="STATUS", help=f"Only this status: {words(enums.SubmissionStatus)}."),
     ] = None,
     min_score: MinScore = None,
     start_date: Since = None,
@@ -45,7 +45,7 @@ def list_submissions(
         found = first(page, limit)
     print_list(
         found,
-        ("id", "status", "stars", "why"),
+        ("id", "status", "stars", "reason"),
         lambda one: (one.id, one.status, stars(one.ai_star_rating), one.ai_reasoning),
         json=json,
         urls=urls,
@@ -54,7 +54,7 @@ def list_submissions(
 
 @app.command()
 def get(
-    submission_id: Annotated[str, typer.Argument(help="The submission's id, sub_….")],
+    submission_id: Annotated[str, typer.Argument(help="Id of the submission, sub_….")],
     urls: Urls = False,
     json: AsJson = False,
 ) -> None:
@@ -73,7 +73,7 @@ def get(
             ("status", one.status),
             ("job", one.job_id),
             ("stars", stars(one.ai_star_rating) or None),
-            ("why", one.ai_reasoning),
+            ("reason", one.ai_reasoning),
             ("type", one.content_type),
             ("submitted", moment(one.submitted_at)),
             ("scored", moment(one.scored_at)),
@@ -85,7 +85,7 @@ def get(
 def summary(
     job_id: OfJob = None, start_date: Since = None, end_date: Until = None, json: AsJson = False
 ) -> None:
-    """Show submissions in figures.
+    """Count submissions by status, with the average rating.
 
     Example: firsthandapi submissions summary --job-id job_01JD…
     """
@@ -100,6 +100,6 @@ def summary(
             ("total", figures.total),
             *(figures.by_status or {}).items(),
             ("average stars", None if rating is None else f"{rating:.1f}"),
-            ("approved of decided", None if rate is None else f"{rate:.0%}"),
+            ("approval rate", None if rate is None else f"{rate:.0%}"),
         )
     )

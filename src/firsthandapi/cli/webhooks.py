@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 
+from firsthandapi._core.counts import count_of
 from firsthandapi.types import enums
 
 from .account import check_changes
-from .choices import EventType, words
+from .choices import EventType, EventTypes, complete_several, several, words
 from .events import event_facts
 from .options import Limit
 from .output import (
@@ -30,24 +31,39 @@ from .output import (
 if TYPE_CHECKING:
     from firsthandapi.types import WebhookEndpoint
 
-app = typer.Typer(no_args_is_help=True, help="Receive events: endpoints, what was sent, a local listener.")
-events_app = typer.Typer(no_args_is_help=True, help="What was sent, or should have been.")
+app = typer.Typer(
+    no_args_is_help=True, help="Manage webhook endpoints and events, and receive events locally."
+)
+events_app = typer.Typer(no_args_is_help=True, help="List and replay events.")
 app.add_typer(events_app, name="events")
 
-EndpointId = Annotated[str, typer.Argument(help="The endpoint's id, we_….")]
-Url = Annotated[str, typer.Option(metavar="URL", help="Where to deliver: https, or http to this machine.")]
-Events = Annotated[
-    list[EventType] | None,
-    typer.Option(metavar="TYPE", help=f"Which events, once for each: {words(enums.EventType)}."),
-]
-Description = Annotated[str | None, typer.Option(help="A note, for people.")]
+EndpointId = Annotated[str, typer.Argument(help="Id of the endpoint, we_….")]
+Url = Annotated[str, typer.Option(metavar="URL", help="URL for deliveries: https, or http to this machine.")]
+
+
+def _events(which: str, panel: str | None = None) -> Any:
+    return typer.Option(
+        metavar="TYPES",
+        callback=several(enums.EventType),
+        autocompletion=complete_several(enums.EventType),
+        help=f"{which}, joined by commas: {words(enums.EventType)}.",
+        rich_help_panel=panel,
+    )
+
+
+Description = Annotated[str | None, typer.Option(help="Description of the endpoint.")]
 
 
 @app.command()
-def create(url: Url, events: Events = None, description: Description = None, json: AsJson = False) -> None:
-    """Have events sent to a URL; all of them, unless --events says which.
+def create(
+    url: Url,
+    events: Annotated[EventTypes | None, _events("Event types (default: all)")] = None,
+    description: Description = None,
+    json: AsJson = False,
+) -> None:
+    """Create an endpoint: the service sends events to its URL.
 
-    The secret that deliveries are signed with is shown this once.
+    The secret that signs the deliveries is shown only once.
 
     Example: firsthandapi webhooks create --url https://example.com/hooks
     """
@@ -67,12 +83,12 @@ def list_endpoints(limit: Limit = 20, json: AsJson = False) -> None:
         found = first(api.webhooks.list(limit=min(limit, 100)), limit)
     print_list(
         found,
-        ("id", "enabled", "events", "where"),
+        ("id", "enabled", "events", "url"),
         lambda one: (
             one.id,
             yes_no(one.enabled),
             _which(one.events or ()),
-            # Such a URL often carries a token.
+            # Such a URL often contains a token.
             joined(mask_secrets(one.url or ""), one.description),
         ),
         json=json,
@@ -92,15 +108,13 @@ def get(endpoint_id: EndpointId, json: AsJson = False) -> None:
 @app.command()
 def update(
     endpoint_id: EndpointId,
-    url: Annotated[str | None, typer.Option(metavar="URL", help="Where to deliver.")] = None,
-    events: Events = None,
+    url: Annotated[str | None, typer.Option(metavar="URL", help="URL for deliveries.")] = None,
+    events: Annotated[EventTypes | None, _events("New event types")] = None,
     description: Description = None,
-    enabled: Annotated[
-        bool | None, typer.Option("--enable/--disable", help="Whether events are sent.")
-    ] = None,
+    enabled: Annotated[bool | None, typer.Option("--enable/--disable", help="Send events, or stop.")] = None,
     json: AsJson = False,
 ) -> None:
-    """Change an endpoint; what is left out stays as it is.
+    """Change an endpoint; omitted options stay unchanged.
 
     Example: firsthandapi webhooks update we_01JD… --disable
     """
@@ -123,14 +137,14 @@ def delete(endpoint_id: EndpointId) -> None:
     """
     with client() as api:
         api.webhooks.delete(endpoint_id)
-    note(f"{endpoint_id} is deleted.")
+    note(f"Deleted {endpoint_id}.")
 
 
 @app.command("rotate-secret")
 def rotate_secret(endpoint_id: EndpointId, json: AsJson = False) -> None:
-    """Replace an endpoint's secret. The new one is shown this once.
+    """Replace the secret of an endpoint. The new one is shown only once.
 
-    Receivers may know both meanwhile: unwrap() takes several secrets.
+    Let receivers accept both for a day: unwrap() takes several secrets.
 
     Example: firsthandapi webhooks rotate-secret we_01JD…
     """
@@ -142,7 +156,7 @@ def rotate_secret(endpoint_id: EndpointId, json: AsJson = False) -> None:
 def list_events(
     type: Annotated[
         EventType | None,
-        typer.Option(metavar="TYPE", help=f"Only these: {words(enums.EventType)}."),
+        typer.Option(metavar="TYPE", help=f"Only this type: {words(enums.EventType)}."),
     ] = None,
     limit: Limit = 20,
     json: AsJson = False,
@@ -155,7 +169,7 @@ def list_events(
         found = first(api.webhooks.events.list(type=type, limit=min(limit, 100)), limit)
     print_list(
         found,
-        ("id", "type", "when", "what"),
+        ("id", "type", "date", "details"),
         lambda one: (one.id, one.type, moment(one.created_at), event_facts(one)),
         json=json,
     )
@@ -163,9 +177,9 @@ def list_events(
 
 @events_app.command()
 def replay(
-    event_id: Annotated[str, typer.Argument(help="The event's id, evt_….")], json: AsJson = False
+    event_id: Annotated[str, typer.Argument(help="Id of the event, evt_….")], json: AsJson = False
 ) -> None:
-    """Deliver an event again, to every endpoint that is subscribed to it.
+    """Deliver an event again to every endpoint subscribed to it.
 
     Example: firsthandapi webhooks events replay evt_01JD…
     """
@@ -174,53 +188,46 @@ def replay(
     if json:
         print_json(as_json(event))
         return
-    print_facts((("id", event.id), ("type", event.type), ("what", event_facts(event) or None)))
+    print_facts((("id", event.id), ("type", event.type), ("details", event_facts(event) or None)))
 
 
 @app.command()
 def listen(
     port: Annotated[
         int,
-        typer.Option(min=0, max=65535, help="Where to listen, on 127.0.0.1 alone; 0 takes any free port."),
+        typer.Option(min=0, max=65535, help="Port on 127.0.0.1; 0 uses any free port."),
     ] = 8000,
     url: Annotated[
         str | None,
         typer.Option(
             metavar="URL",
-            help="A tunnel's public address. An endpoint is made for it, and deleted at the end.",
+            help="Public address of a tunnel. Create an endpoint for it, and delete it at the end.",
             rich_help_panel="Where events come from",
         ),
     ] = None,
     events: Annotated[
-        list[EventType] | None,
-        typer.Option(
-            metavar="TYPE",
-            help=f"Which events the endpoint gets, once for each: {words(enums.EventType)}. Left out: all.",
-            rich_help_panel="Where events come from",
-        ),
+        EventTypes | None, _events("Event types for the endpoint (default: all)", "Where events come from")
     ] = None,
     json: Annotated[
         bool,
-        typer.Option(
-            "--json", help="Print a line of JSON an event on standard output, and nothing else there."
-        ),
+        typer.Option("--json", help="Print only JSON on standard output, one line per event."),
     ] = False,
 ) -> None:
     """Receive webhooks on this machine and print each verified event once, until Ctrl-C.
 
-    What is not signed with the endpoint's secret is refused, with a line on
-    standard error.
+    It rejects deliveries that are not signed with the secret of the endpoint,
+    and reports them on standard error.
 
-    Behind a tunnel (ngrok, cloudflared, ssh -R) that leads to the port:
+    Behind a tunnel (ngrok, cloudflared, ssh -R) to the port:
 
       firsthandapi webhooks listen --url https://something.tunnel.example
 
-    With the secret of an endpoint that you made yourself, by a variable, since
-    every user of a machine sees what is typed:
+    For an endpoint that you created, pass its secret in a variable, because
+    every user of the machine can see command lines:
 
       FIRSTHAND_WEBHOOK_SECRET=whsec_… firsthandapi webhooks listen
 
-    With FIRSTHAND_BASE_URL at a bundled server, no option is needed.
+    For a bundled server in FIRSTHAND_BASE_URL, pass no option.
     """
     from .listen import run_listener
 
@@ -228,10 +235,10 @@ def listen(
 
 
 def _which(events: Sequence[str]) -> str:
-    """Event types in a word or two; `get` names them all."""
+    """Summarize event types; `get` lists them all."""
     if {*get_args(enums.EventType)} <= {*events}:
         return "all"
-    return events[0] if len(events) == 1 else f"{len(events)} types"
+    return events[0] if len(events) == 1 else count_of(len(events), "type")
 
 
 def _show(endpoint: WebhookEndpoint, *, json: bool) -> None:
@@ -249,4 +256,4 @@ def _show(endpoint: WebhookEndpoint, *, json: bool) -> None:
         )
     )
     if endpoint.secret:
-        note("Keep the secret now: it is not shown again, nor stored here.")
+        note("Save the secret now: it is not stored here and not shown again.")
