@@ -49,7 +49,13 @@ def _rebuild(cls: type[FirstHandError], message: str, state: dict[str, Any]) -> 
 
 
 class FirstHandError(Exception):
-    """The root of every error of this package."""
+    """The root of every error of this package.
+
+    Attributes:
+        job: the job as last seen, where an error ends `jobs.collect` after the job was posted; None elsewhere.
+    """
+
+    job: Job | None = None
 
     def __init__(self, message: str) -> None:
         super().__init__(message)
@@ -259,15 +265,19 @@ class PaginationError(FirstHandError):
 
 
 class WaitTimeoutError(FirstHandError):
-    """The job was not done when the wait's `timeout` was over. The job itself goes on.
+    """The job did not finish before the wait's `timeout` passed. The job itself continues.
 
     Attributes:
         job: its last state seen, or None if it never was.
+        failures: for each file that could not be downloaded so far, its id and why.
     """
 
-    def __init__(self, message: str, *, job: Job | None = None) -> None:
+    def __init__(
+        self, message: str, *, job: Job | None = None, failures: Sequence[tuple[str, Exception]] = ()
+    ) -> None:
         super().__init__(message)
         self.job = job
+        self.failures = tuple(failures)
 
 
 class IncompleteJobError(FirstHandError):
@@ -275,13 +285,22 @@ class IncompleteJobError(FirstHandError):
 
     Attributes:
         job: the job as it ended.
-        dataset: what there is.
+        dataset: the files that came.
+        failures: for each approved file that could not be downloaded, its id and why.
     """
 
-    def __init__(self, message: str, *, job: Job, dataset: Any = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        job: Job,
+        dataset: Any = None,
+        failures: Sequence[tuple[str, Exception]] = (),
+    ) -> None:
         super().__init__(message)
         self.job = job
         self.dataset = dataset
+        self.failures = tuple(failures)
 
 
 class SpendLimitError(FirstHandError):

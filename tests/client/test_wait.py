@@ -189,12 +189,12 @@ def test_a_wish_without_room(connect: Connect) -> None:
 
 
 def test_the_timeout_of_a_wait(connect: Connect) -> None:
-    """When the time is up the error has the last state seen, and says that the job goes on."""
+    """When the time is up the error has the last state seen, and says that the job continues."""
     script = Script("open", ("in_progress", 1), after="in_progress")
     client, clock = play(connect, script)
     began = clock.now
     with pytest.raises(
-        WaitTimeoutError, match=r"was not done after 150 s: it is in_progress, 0 files .* goes on"
+        WaitTimeoutError, match=r"did not finish .*: it is in_progress, 0 files .* continues"
     ) as caught:
         client.jobs.wait(JOB_ID, timeout=150)
     assert caught.value.job.status == "in_progress"
@@ -220,7 +220,7 @@ def test_a_timeout_of_nothing_looks_once(connect: Connect) -> None:
     assert client.jobs.wait(JOB_ID, timeout=0).status == "completed"
     script = Script(after="open")
     client, clock = play(connect, script)
-    with pytest.raises(WaitTimeoutError, match="after 0 s") as caught:
+    with pytest.raises(WaitTimeoutError, match="did not finish") as caught:
         client.jobs.wait(JOB_ID, timeout=0)
     assert caught.value.job.status == "open"
     assert script.waits == [None]

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from firsthandapi._core.longpoll import Pauses, heals, poll_wait, was_held
+from firsthandapi._core.longpoll import End, Pause, Pauses, Poll, Wait, heals, poll_wait
 from firsthandapi._core.response import ApiResponse
 from firsthandapi.errors import (
     AuthenticationError,
@@ -14,6 +17,7 @@ from firsthandapi.errors import (
     DeadlineExceededError,
     FirstHandApiError,
     FirstHandConnectionError,
+    FirstHandError,
     FirstHandTimeoutError,
     NotFoundError,
     RateLimitError,
@@ -72,48 +76,172 @@ def test_what_is_untrusted_does_not_heal() -> None:
     assert not heals(error)
 
 
+def busy(**headers: str) -> ServerError:
+    """A 503 with headers."""
+    raw = tuple((name.replace("_", "-").encode(), value.encode()) for name, value in headers.items())
+    return ServerError("x", status=503, response=ApiResponse(503, raw))
+
+
 def test_pauses() -> None:
-    """After early answers the pauses are 0.5, 1, 2 … 10 s, and start anew after a change."""
+    """They are 0.5, 1, 2 … 10 s, and start again after an advance."""
     pauses = Pauses()
-    assert [pauses.after_answer(expected=False) for _ in range(7)] == [0.5, 1, 2, 4, 8, 10, 10]
-    assert pauses.after_answer(expected=True) == 0
-    assert pauses.after_answer(expected=False) == 0.5
+    assert [pauses.longer() for _ in range(7)] == [0.5, 1, 2, 4, 8, 10, 10]
+    pauses.reset()
+    assert pauses.longer() == 0.5
 
 
 def test_a_pause_after_a_failure_is_what_the_service_asks_for() -> None:
     """Retry-After is obeyed when the wait has room for it, and ends the wait when it has not."""
-    busy = ServerError("x", status=503, response=ApiResponse(503, ((b"retry-after", b"7"),)))
-    assert Pauses().after_failure(busy, now=0, left=None) == 7
-    assert Pauses().after_failure(busy, now=0, left=7) == 7
+    assert Pauses().after_failure(busy(retry_after="7"), wall=0, left=None) == 7
+    assert Pauses().after_failure(busy(retry_after="7"), wall=0, left=7) == 7
     with pytest.raises(ServerError):
-        Pauses().after_failure(busy, now=0, left=6.9)
-    assert Pauses().after_failure(ServerError("x", status=503), now=0, left=0.1) == 0.5
+        Pauses().after_failure(busy(retry_after="7"), wall=0, left=6.9)
+    assert Pauses().after_failure(busy(), wall=0, left=0.1) == 0.5
+
+
+@pytest.mark.parametrize("value", ["0", "-5", "soon", "Wed, 21 Oct 2015 07:28:00 GMT"])
+def test_a_retry_after_never_shortens_a_pause(value: str) -> None:
+    """Zero, a past date and nonsense count as absent."""
+    pauses = Pauses()
+    error = busy(retry_after=value)
+    assert [pauses.after_failure(error, wall=1.8e9, left=None) for _ in range(4)] == [0.5, 1, 2, 4]
 
 
 def test_what_does_not_heal_ends_the_wait() -> None:
     """The error itself is raised, at once."""
     error = NotFoundError("x", status=404)
     with pytest.raises(NotFoundError) as caught:
-        Pauses().after_failure(error, now=0, left=None)
+        Pauses().after_failure(error, wall=0, left=None)
     assert caught.value is error
 
 
-def test_answers_that_stay_garbled_end_the_wait() -> None:
-    """Ten in a row are borne, as a gateway's page may be; a good answer between starts the count anew."""
+def test_responses_that_stay_garbled_end_the_wait() -> None:
+    """Ten in a row are borne, as a gateway's page may be; a good one between starts the count again."""
     pauses = Pauses()
     for _ in range(2):
         for _ in range(10):
-            pauses.after_failure(UnexpectedResponseError("x"), now=0, left=None)
-        pauses.after_answer(expected=True)
+            pauses.after_failure(UnexpectedResponseError("x"), wall=0, left=None)
+        pauses.not_garbled()
     for _ in range(10):
-        pauses.after_failure(UnexpectedResponseError("x"), now=0, left=None)
+        pauses.after_failure(UnexpectedResponseError("x"), wall=0, left=None)
     with pytest.raises(UnexpectedResponseError):
-        pauses.after_failure(UnexpectedResponseError("x"), now=0, left=None)
+        pauses.after_failure(UnexpectedResponseError("x"), wall=0, left=None)
 
 
-@pytest.mark.parametrize(
-    ("hold", "seconds", "held"), [(60, 60, True), (60, 54, True), (60, 53.9, False), (None, 99, False)]
-)
-def test_whether_a_poll_was_held(hold: int | None, seconds: float, held: bool) -> None:
-    """A poll that was answered a little early was held; one that asked for no wait was not."""
-    assert was_held(hold, seconds) is held
+# ── The whole wait ───────────────────────────────────────────────────────────────────────────────────────
+
+DOWN = FirstHandConnectionError("down")
+# What may come back, and the share of the time for which a poll is held before.
+ANSWERS: list[tuple[Any, float]] = [
+    ("open", 0), ("open", 0.5), ("open", 1), ("filled", 0), ("in_progress", 0), ("new", 0), ("newer", 0),
+    (DOWN, 0), (busy(retry_after="0"), 0), (busy(retry_after="3"), 1),
+]  # fmt: skip
+
+
+class Run:
+    """A wait in a time of its own: each poll is answered by the next of `answers`, the last one for ever."""
+
+    def __init__(self, answers: list[tuple[Any, float]], timeout: float | None, heads: bool = False) -> None:
+        self.now = 0.0
+        self.wait = Wait(timeout)
+        self.polls: list[tuple[float, int | None]] = []
+        self.requests: list[float] = []
+        self.slept: list[float] = []
+        self.answers = answers
+        self.heads = heads
+
+    def play(self, most: int = 100_000) -> End | str:
+        """Until the wait ends, or the job does."""
+        due = None
+        for _ in range(most):
+            if self.heads and (due is None or self.now >= due):
+                self.head()
+                due = self.now + 10
+            step = self.wait.next(self.now, due)
+            if isinstance(step, Pause):
+                assert step.seconds > 0, "a pause of nothing"
+                self.slept.append(step.seconds)
+                self.now += step.seconds
+            elif isinstance(step, Poll):
+                answer, held = self.answers[min(len(self.polls), len(self.answers) - 1)]
+                self.wait.polls(step, self.now)
+                self.polls.append((self.now, step.hold))
+                self.requests.append(self.now)
+                self.now += (step.hold or 0) * held
+                if isinstance(answer, FirstHandError):
+                    self.wait.failed(answer, self.now, 1.8e9)
+                    continue
+                self.wait.answered(answer, self.now)
+                if answer == "completed":
+                    return "completed"
+                if self.heads:
+                    self.head()
+            elif step is End.TIMED_OUT:
+                return step
+        raise AssertionError("it never ended")
+
+    def head(self) -> None:
+        """The list is read."""
+        self.wait.count(self.now)
+        self.requests.append(self.now)
+
+
+@pytest.mark.parametrize("deepest", [4, pytest.param(6, marks=pytest.mark.slow)])
+def test_no_wait_hammers(deepest: int) -> None:
+    """Whatever is answered, there are at most 15 requests in the first 10 s, and the timeout holds to the moment."""
+    most = count = 0
+    for answers, heads in itertools.product(itertools.product(ANSWERS, repeat=deepest), (False, True)):
+        count += 1
+        run = Run([*answers], 25, heads)
+        try:
+            assert run.play() is End.TIMED_OUT
+            assert run.now == pytest.approx(25)
+        except ServerError:
+            assert any(isinstance(answer, ServerError) for answer, _ in answers)
+        most = max(most, sum(at < 10 for at in run.requests))
+    print(f"\nsearched: {count:,} waits; at most {most} requests in the first 10 s")  # noqa: T201
+    assert most <= 15
+
+
+@given(st.lists(st.tuples(st.sampled_from(["open", "filled", "in_progress", *map(str, range(40))]), st.just(0)),
+                min_size=1, max_size=60), st.booleans())  # fmt: skip
+def test_not_even_for_news_without_end(answers: list[tuple[Any, float]], heads: bool) -> None:
+    """Statuses of later versions, a new one with each poll, cost no more."""
+    run = Run(answers, 12, heads)
+    assert run.play() is End.TIMED_OUT
+    assert sum(at < 10 for at in run.requests) <= 15
+
+
+def test_only_an_advance_makes_a_wait_quick_again() -> None:
+    """Replicas that disagree bring a status that was there before, which is none."""
+    run = Run([("open", 0), ("filled", 0), ("open", 0), ("filled", 0), ("open", 0), ("in_progress", 0)], 5.5)
+    run.play()
+    assert run.slept == [0.5, 1, 2, 0.5, 1, 0.5]
+
+
+def test_a_held_poll_is_followed_at_once() -> None:
+    """It was held for as long as it was asked to, or nearly."""
+    run = Run([("open", 0), ("open", 0.95), ("open", 1), ("completed", 1)], None)
+    assert run.play() == "completed"
+    assert [hold for _, hold in run.polls] == [None, 60, 60, 60]
+    assert run.slept == []
+
+
+def test_the_last_second_ends_with_a_look() -> None:
+    """No poll can be held for so short a time, so the job is read once more at the very end."""
+    run = Run([("open", 1)], 61.5)
+    assert run.play() is End.TIMED_OUT
+    assert run.polls == [(0.0, None), (0.0, 60), (60.0, 1), (61.5, None)]
+    run = Run([("open", 1)], 0)
+    assert run.play() is End.TIMED_OUT
+    assert run.polls == [(0.0, None)]
+
+
+def test_the_caller_is_given_its_turn() -> None:
+    """At `until`, poll or no poll."""
+    wait = Wait(None)
+    wait.polls(Poll(None), 0)
+    wait.answered("open", 0)
+    assert wait.next(0, 10) == Poll(10)
+    assert wait.next(9.5, 10) == Pause(0.5)
+    assert wait.next(10, 10) is End.DUE

@@ -554,13 +554,14 @@ def test_a_refused_job_frees_the_bucket(
     assert client.jobs.collect(dest, **JOB, files_needed=2).verify()
 
 
-def test_a_bucket_of_nobody_knows_what_job_is_refused(
+def test_a_bucket_whose_job_file_is_lost_is_restored(
     client: FirstHandClient, job_id: str, s3: S3, bucket: str, dataset: Dataset, dest: str
 ) -> None:
-    """As a folder is; and so is one that belongs to another job."""
+    """From its rows, as a folder is; one that belongs to another job is refused."""
     s3.client.delete_object(Bucket=bucket, Key=f"jobs/signs/{JOB_FILE}")
-    with pytest.raises(ConfigurationError, match="use another folder"):
-        client.files.download_all(job_id, dest)
+    with pytest.raises(InvalidArgumentError, match="another job"):
+        client.files.download_all("job_other", dest)
+    assert client.files.download_all(job_id, dest).job.id == job_id
     with pytest.raises(InvalidArgumentError, match="another job"):
         client.files.download_all(
             "job_other", str(client.files.download_all(job_id, f"s3://{bucket}/x").path)

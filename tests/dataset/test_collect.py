@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,7 @@ from firsthandapi.errors import (
     InvalidArgumentError,
     InvalidRequestError,
     NotFoundError,
+    PermissionDeniedError,
     ServerError,
     SpendLimitError,
     UnexpectedResponseError,
@@ -278,6 +279,18 @@ def test_the_spend_limit_holds(connect: Connect, shared_server: MockServer, tmp_
     assert not (tmp_path / "x").exists()
 
 
+def test_a_limit_does_not_part_a_folder_from_its_job(
+    connect: Connect, quick_server: MockServer, tmp_path: Path
+) -> None:
+    """What is paid costs nothing more, so a lower limit lets the call continue; other arguments are still refused."""
+    client = connect(quick_server)
+    client.jobs.collect(tmp_path, **JOB, files_needed=2)
+    assert len(client.jobs.collect(tmp_path, **JOB, files_needed=2, max_spend_cents=1)) == 2
+    with pytest.raises(SpendLimitError):
+        client.jobs.collect(tmp_path, **JOB, files_needed=3, max_spend_cents=1)
+    assert jobs_bought(quick_server) == 1
+
+
 @pytest.mark.parametrize(
     ("fields", "error"),
     [
@@ -493,6 +506,8 @@ def test_job_json_is_on_disk_before_the_post(connect: Connect, tmp_path: Path) -
     seen: list[Any] = []
 
     def answer(request: httpx.Request) -> httpx.Response:
+        if request.method == "GET":
+            return httpx.Response(200, json={"data": []})
         seen.append((request.headers["idempotency-key"], json.loads((tmp_path / JOB_FILE).read_bytes())))
         return httpx.Response(500)
 
@@ -572,17 +587,155 @@ def test_another_request_into_the_folder_is_refused(
     assert len(quick_server.requests) == since
 
 
-def test_files_of_no_known_job_are_refused(
-    connect: Connect, quick_server: MockServer, tmp_path: Path
+def half(content: bytes) -> bytes:
+    """A file whose end is lost."""
+    return content[: len(content) // 2]
+
+
+@pytest.mark.parametrize("left", [None, lambda _: b"", half, lambda content: b"\0" * len(content)])
+@pytest.mark.parametrize("again", ["collect", "download_all"])
+def test_a_lost_job_json_is_restored_from_the_rows(
+    connect: Connect, quick_server: MockServer, tmp_path: Path, left: Any, again: str
 ) -> None:
-    """A manifest without job.json could be of any job, and two in one folder are a mess."""
+    """They name the job, and the service still knows it: nothing is bought, and nothing downloaded twice."""
     client = connect(quick_server)
     job_id = client.jobs.collect(tmp_path, **JOB, files_needed=1).job.id
+    content = (tmp_path / JOB_FILE).read_bytes()
     (tmp_path / JOB_FILE).unlink()
-    with pytest.raises(ConfigurationError, match=r"no job\.json"):
+    if left is not None:
+        (tmp_path / JOB_FILE).write_bytes(left(content))
+    since = len(quick_server.requests)
+    if again == "collect":
+        assert client.jobs.collect(tmp_path, **JOB, files_needed=1).job.id == job_id
+    else:
+        assert client.files.download_all(job_id, tmp_path).job.id == job_id
+    assert client.jobs.collect(tmp_path, **JOB, files_needed=1).job.id == job_id
+    assert downloads(quick_server, since) == []
+    assert jobs_bought(quick_server) == 1
+
+
+@pytest.mark.parametrize("left", [lambda _: b"", half])
+def test_a_damaged_job_json_without_rows(
+    connect: Connect, quick_server: MockServer, tmp_path: Path, left: Any
+) -> None:
+    """The key in it, or the caller's, finds the job in the list; else the error names the job and its key."""
+    quick_server.faults.add(path="/v1/jobs", method="POST", drop="after", times=1)
+    client = connect(quick_server, max_retries=0)
+    with pytest.raises(FirstHandConnectionError):
         client.jobs.collect(tmp_path, **JOB, files_needed=1)
-    with pytest.raises(ConfigurationError, match=r"no job\.json"):
-        client.files.download_all(job_id, tmp_path)
+    content = (tmp_path / JOB_FILE).read_bytes()
+    key = parse_job_file(content).idempotency_key
+    (tmp_path / JOB_FILE).write_bytes(left(content))
+    options = {}
+    if key.encode() not in left(content):
+        with pytest.raises(ConfigurationError, match=f"job_.*{key}"):
+            client.jobs.collect(tmp_path, **JOB, files_needed=1)
+        options = {"idempotency_key": key}
+    assert len(client.jobs.collect(tmp_path, **JOB, files_needed=1, **options)) == 1
+    assert jobs_bought(quick_server) == 1
+
+
+def test_a_job_json_of_a_later_version_stays(
+    connect: Connect, quick_server: MockServer, tmp_path: Path
+) -> None:
+    """The error names the job and asks for an upgrade; the file is not written over."""
+    client = connect(quick_server)
+    job_id = client.jobs.collect(tmp_path, **JOB, files_needed=1).job.id
+    later = (tmp_path / JOB_FILE).read_bytes().replace(b'"version": 1', b'"version": 2')
+    (tmp_path / JOB_FILE).write_bytes(later)
+    for call in (
+        lambda: client.jobs.collect(tmp_path, **JOB, files_needed=1),
+        lambda: client.files.download_all(job_id, tmp_path),
+    ):
+        with pytest.raises(ConfigurationError, match=f"{job_id} was written by a later version.*upgrade"):
+            call()
+    assert (tmp_path / JOB_FILE).read_bytes() == later
+    assert jobs_bought(quick_server) == 1
+
+
+def test_rows_of_another_job_are_not_taken_over(
+    connect: Connect, quick_server: MockServer, tmp_path: Path
+) -> None:
+    """The error names the job and the way to its files; nothing is bought."""
+    client = connect(quick_server)
+    job_id = client.jobs.collect(tmp_path, **JOB, files_needed=1).job.id
+    other = client.jobs.create_and_wait(**JOB, files_needed=1).id
+    (tmp_path / JOB_FILE).unlink()
+    with pytest.raises(ConfigurationError, match=rf"{job_id} \(completed, 1 of 1 .*download_all"):
+        client.jobs.collect(tmp_path, **JOB, files_needed=2)
+    with pytest.raises(InvalidArgumentError, match="another job"):
+        client.files.download_all(other, tmp_path)
+    assert jobs_bought(quick_server) == 2
+
+
+def test_a_corrected_request_after_an_unknown_outcome(
+    connect: Connect, quick_server: MockServer, tmp_path: Path
+) -> None:
+    """It is sent with the same key: if the first has bought, it is named; else the corrected one is bought, once."""
+    client = connect(quick_server, max_retries=0)
+    corrected = {**JOB, "description": "Photos of street signs by night", "files_needed": 1}
+    for n, fault in enumerate(("before", "after")):
+        dest = tmp_path / str(n)
+        quick_server.faults.add(path="/v1/jobs", method="POST", drop=fault, times=1)
+        with pytest.raises(FirstHandConnectionError):
+            client.jobs.collect(dest, **JOB, files_needed=1)
+        if fault == "before":
+            dataset = client.jobs.collect(dest, **corrected)
+            assert dataset.job.description == corrected["description"]
+            continue
+        with pytest.raises(
+            InvalidArgumentError, match=r"dest is the folder of job_.*description differ.*download_all"
+        ):
+            client.jobs.collect(dest, **corrected)
+        assert len(client.jobs.collect(dest, **JOB, files_needed=1)) == 1
+    assert jobs_bought(quick_server) == 2
+
+
+def test_the_order_of_formats_and_a_relative_deadline_make_no_other_request(
+    connect: Connect, quick_server: MockServer, tmp_path: Path
+) -> None:
+    """A script that makes its deadline from the clock continues its job like any other."""
+    client = connect(quick_server)
+    ids = set()
+    for n, formats in enumerate((["image/jpeg", "image/png"], ["image/png", "image/jpeg"])):
+        deadline = datetime.now(UTC) + timedelta(days=7, seconds=n)
+        fields = {**JOB, "accepted_formats": formats, "files_needed": 1, "deadline": deadline}
+        ids.add(client.jobs.collect(tmp_path / "a", **fields).job.id)
+        ids.add(client.jobs.collect(tmp_path / f"b{n}", **fields, idempotency_key="mine").job.id)
+    assert len(ids) == jobs_bought(quick_server) == 2
+
+
+def test_a_key_of_the_callers_finds_its_job_at_any_age(
+    connect: Connect, quick_server: MockServer, tmp_path: Path
+) -> None:
+    """Two days later the service has forgotten the key; the job has it in its metadata. Other arguments are told."""
+    client = connect(quick_server)
+    first = client.jobs.collect(tmp_path / "a", **JOB, files_needed=1, idempotency_key="nightly")
+    quick_server.clock.advance(days=2)
+    again = client.jobs.collect(tmp_path / "b", **JOB, files_needed=1, idempotency_key="nightly")
+    assert again.job.id == first.job.id
+    with pytest.raises(InvalidArgumentError, match=f"nightly has already bought {first.job.id}") as caught:
+        client.jobs.collect(tmp_path / "c", **JOB, files_needed=2, idempotency_key="nightly")
+    assert caught.value.field == "idempotency_key"
+    assert not (tmp_path / "c" / JOB_FILE).exists()
+    assert jobs_bought(quick_server) == 1
+
+
+def test_nothing_is_bought_that_cannot_be_fetched(
+    connect: Connect, fresh_server: MockServer, tmp_path: Path
+) -> None:
+    """A key that may not read jobs, and a folder that cannot take files, end the call before the POST."""
+    with fresh_server.client() as owner:
+        writer = owner.api_keys.create(name="writer", scopes=["jobs:write"], environment="live").secret
+    with pytest.raises(PermissionDeniedError) as caught:
+        connect(fresh_server, api_key=writer).jobs.collect(tmp_path / "a", **JOB, files_needed=1)
+    assert caught.value.job is None
+    assert not (tmp_path / "a" / JOB_FILE).exists()
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "data").write_text("in the way")
+    with pytest.raises(ConfigurationError):
+        connect(fresh_server).jobs.collect(tmp_path / "b", **JOB, files_needed=1)
+    assert jobs_bought(fresh_server) == 0
 
 
 def test_download_all_into_a_collected_folder_adds_to_it(
@@ -703,7 +856,7 @@ def test_the_timeout_holds_for_the_post_too(
     """A service that does not answer is not waited for beyond it; the client's own deadline stays its own."""
     fresh_server.faults.add(path="/v1/jobs", method="POST", delay=3, times=2)
     started = time.monotonic()
-    with pytest.raises(WaitTimeoutError, match="did not take the job in time"):
+    with pytest.raises(WaitTimeoutError, match="before the service confirmed the job"):
         connect(fresh_server).jobs.collect(tmp_path / "a", **JOB, files_needed=1, timeout=0.2)
     with pytest.raises(DeadlineExceededError):
         connect(fresh_server, deadline=0.3).jobs.collect(tmp_path / "b", **JOB, files_needed=1)
@@ -876,25 +1029,25 @@ def test_a_file_that_is_listed_no_more_is_asked_for_alone(connect: Connect, tmp_
 
 @pytest.mark.parametrize("files", [1_000, pytest.param(10_000, marks=pytest.mark.slow)])
 def test_a_completed_job_costs_few_requests(
-    shared_server: MockServer, tmp_path: Path, files: int, monkeypatch: pytest.MonkeyPatch
+    fresh_server: MockServer, tmp_path: Path, files: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A page a hundred files and ten more at most; the first files are fetched while the list is still read."""
-    # What is counted are requests; flushing ten thousand files would only be slow.
+    # What is counted are requests; flushing thousands of files would only be slow.
     monkeypatch.setattr("os.fsync", lambda _: None)
-    organization = shared_server.create_organization(cents=10 * files)
-    with shared_server.client(api_key=organization.api_key) as client:
+    organization = fresh_server.create_organization(cents=10 * files)
+    with fresh_server.client(api_key=organization.api_key) as client:
         job_id = client.jobs.create(
             **{**JOB, "accepted_formats": ["audio/mpeg"]}, files_per_submission=5, files_needed=files
         ).id
         for _ in range(files // 5):
-            shared_server.submit(job_id, files=5, annotations=None)
-        shared_server.clock.advance(minutes=1)
-        since = len(shared_server.requests)
+            fresh_server.submit(job_id, files=5, annotations=None)
+        fresh_server.clock.advance(minutes=1)
+        since = len(fresh_server.requests)
         dataset = client.files.download_all(job_id, tmp_path)
     assert len(dataset) == files
-    paths = [r.path for r in shared_server.requests[since:]]
-    assert len(downloads(shared_server, since)) == files
-    assert len(api(shared_server, since)) <= files // 100 + 10
+    paths = [r.path for r in fresh_server.requests[since:]]
+    assert len(downloads(fresh_server, since)) == files
+    assert len(api(fresh_server, since)) <= files // 100 + 10
     first = next(n for n, path in enumerate(paths) if path.startswith("/files/"))
     last_page = max(n for n, path in enumerate(paths) if path.startswith("/v1/"))
     assert first < 5 < last_page

@@ -267,7 +267,7 @@ def test_what_cannot_heal_in_time_is_told(connect: Connect, status: int, error: 
 def test_the_timeout_is_kept(connect: Connect, timeout: float) -> None:
     """To the moment, whatever the rest of a round is; the error has the job as last seen."""
     service = Service(files={1.0: 3}, status={1.0: "in_progress", 100.0: "completed"})
-    with pytest.raises(WaitTimeoutError, match="the job goes on") as caught:
+    with pytest.raises(WaitTimeoutError, match="the job continues") as caught:
         follow(connect, service, timeout=timeout)
     assert service.now == pytest.approx(timeout, abs=0.01)
     assert caught.value.job is not None

@@ -18,12 +18,11 @@ from hypothesis import strategies as st
 from firsthandapi._core import manifest
 from firsthandapi._core.annotations import unified
 from firsthandapi._core.decode import decode
-from firsthandapi._core.job_file import JobFile, check_same_request, next_step, parse_job_file
 from firsthandapi._core.kinds import folder_of, is_mixed, kind_of
 from firsthandapi._core.manifest import COLUMNS, Record, manifest_line, parse_manifest, record_of
 from firsthandapi._core.reports import Verification
 from firsthandapi._masking import Secret
-from firsthandapi.errors import ConfigurationError, InvalidArgumentError
+from firsthandapi.errors import ConfigurationError
 from firsthandapi.types import File
 
 SHA = "ab" * 32
@@ -384,96 +383,7 @@ def test_hostile_rows_never_lead_outside(changes: dict[str, Any], name: str) -> 
         assert tuple(vars(row)) == COLUMNS
 
 
-# ── job.json ─────────────────────────────────────────────────────────────────────────────────────────────
-
-ORDERED = JobFile({"files_needed": 2}, "key", 1_000.0, None)
-BOUGHT = replace(ORDERED, job={"id": "job_1", "status": "open"})
-FETCHED = JobFile(None, None, None, {"id": "job_1"})
-
-
-@pytest.mark.parametrize("job_file", [ORDERED, BOUGHT, FETCHED])
-def test_job_json_is_read_as_it_was_written(job_file: JobFile) -> None:
-    """Before the POST, after it, and of a folder that was only downloaded."""
-    assert parse_job_file(job_file.encode()) == job_file
-
-
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"version": 2}, {"version": None}, {"request": []}, {"idempotency_key": None}, {"idempotency_key": "ä"},
-        {"idempotency_key": 5}, {"first_sent_at": None}, {"first_sent_at": "now"}, {"first_sent_at": True},
-        {"first_sent_at": math.nan}, {"first_sent_at": math.inf}, {"first_sent_at": -1}, {"first_sent_at": 1e15},
-        {"job": []}, {"job": {}}, {"job": {"id": 5}}, {"job": {"id": "../me"}}, {"job": "job_1"},
-        {"request": None, "job": {"id": "job_1"}},
-        {"request": None, "idempotency_key": None, "first_sent_at": None},
-    ],
-)  # fmt: skip
-def test_a_job_json_that_is_not_ours_is_refused(changes: dict[str, Any]) -> None:
-    """A request without its key would be bought again; a job without an id cannot be continued."""
-    row = {"version": 1, **vars(ORDERED), **changes}
-    with pytest.raises(ConfigurationError, match=r"job\.json"):
-        parse_job_file(json.dumps(row).encode())
-
-
-@given(st.binary(max_size=200) | JSON.map(lambda value: json.dumps(value).encode()))
-def test_junk_in_job_json_is_refused(content: bytes) -> None:
-    """Any bytes that are not ours are a ConfigurationError."""
-    with pytest.raises(ConfigurationError):
-        parse_job_file(content)
-
-
-HOUR = 3600.0
-
-
-@pytest.mark.parametrize(
-    ("after", "step"),
-    [
-        (0.0, "post"),
-        (60.0, "post"),
-        (23 * HOUR, "post"),
-        (23 * HOUR + 1, "find"),
-        (24 * HOUR, "find"),
-        (8 * 24 * HOUR, "find"),
-        (-200.0, "post"),
-        (-400.0, "find"),
-        (-8 * 24 * HOUR, "find"),
-    ],
-)
-def test_what_a_crash_before_the_answer_means(after: float, step: str) -> None:
-    """A young key is sent again; an old one, or one whose age a clock hides, never is."""
-    assert next_step(ORDERED, now=1_000.0 + after) == step
-
-
-@pytest.mark.parametrize("after", [0.0, 1e9, -1e9])
-def test_a_known_job_is_continued(after: float) -> None:
-    """Whatever the clock says."""
-    assert next_step(BOUGHT, now=1_000.0 + after) == "continue"
-    assert next_step(FETCHED, now=after) == "continue"
-
-
-def test_the_same_request_is_let_through() -> None:
-    """With its own key, or with none given."""
-    check_same_request(ORDERED, {"files_needed": 2}, None)
-    check_same_request(ORDERED, {"files_needed": 2}, "key")
-
-
-@pytest.mark.parametrize(
-    ("found", "request_", "key", "field", "says"),
-    [
-        (ORDERED, {"files_needed": 3, "title": "x"}, None, "dest", "files_needed, title differ"),
-        (ORDERED, {}, None, "dest", "files_needed differ"),
-        (ORDERED, {"files_needed": 2}, "other", "idempotency_key", "(key)"),
-        (FETCHED, {"files_needed": 2}, None, "dest", "download_all"),
-    ],
-)
-def test_another_request_is_refused(
-    found: JobFile, request_: Any, key: str | None, field: str, says: str
-) -> None:
-    """The message names what differs, or the key that the folder has."""
-    with pytest.raises(InvalidArgumentError) as caught:
-        check_same_request(found, request_, key)
-    assert caught.value.field == field
-    assert says in str(caught.value)
+# ── Reports ──────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def test_a_verification_is_true_if_all_is_well() -> None:

@@ -1,11 +1,12 @@
-"""`job.json`: what a folder was ordered with, and what is to be done about its job."""
+"""`job.json`: what a folder was ordered with, and the job it got."""
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
-from typing import Any, Literal, cast
+from dataclasses import dataclass, fields, replace
+from typing import Any, cast
 
 from firsthandapi.errors import ConfigurationError, InvalidArgumentError
 
@@ -16,20 +17,33 @@ JOB_FILE = "job.json"
 # Of one that comes from a stranger. A job is a few kilobytes, of which only the metadata have no bound; in memory, JSON
 # takes up to 25 times its length.
 LARGEST_JOB_FILE = 16 * 1024 * 1024
+KEY_METADATA = "firsthandapi_key"
 
 # Within this time the service surely still knows an idempotency key (it keeps them for 24 hours).
 KEY_LIFETIME = 23 * 3600.0
 # A clock that went back by more than this tells nothing about a key's age.
 CLOCK_SLACK = 300.0
-KEY_METADATA = "firsthandapi_key"
 
 # The end of the year 9999, in Unix seconds.
 _END_OF_TIME = 253_402_300_800.0
+_VERSION = 1
+# What can be read of a damaged file: members of the outermost object, as `encode` indents them.
+_KEY = re.compile(rb'\n  "idempotency_key": ("(?:[^"\\\n]|\\.){1,400}")')
+_JOB_ID = re.compile(rb'\n  "job": \{\n(?:    [^\n]*\n)*?    "id": ("[A-Za-z0-9_\-]{1,128}")')
+# The order of formats means nothing. A deadline made from the clock is another at each run: the job's own stands.
+_UNORDERED = "accepted_formats"
+_NOT_COMPARED = frozenset({"deadline"})
+# What a job shows as it was asked for; the service may write a place or a time in another way.
+_SHOWN = (
+    "type", "title", "description", "files_needed", "accepted_formats", "price_per_file_cents",
+    "min_star_rating", "files_per_submission", "scoring_criteria", "min_width", "min_height",
+    "worker_guidelines", "max_workers",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
 class JobFile:
-    """What `job.json` holds: enough to go on after a crash at any point, and to buy nothing twice.
+    """What `job.json` contains: enough to continue after a crash at any point, and to buy nothing twice.
 
     Attributes:
         request: the body of the POST, without the key; None for a folder made by `download_all`.
@@ -45,92 +59,141 @@ class JobFile:
 
     def encode(self) -> bytes:
         return (
-            json.dumps({"version": 1, **vars(self)}, ensure_ascii=False, indent=2).encode("utf-8", "replace")
+            json.dumps({"version": _VERSION, **vars(self)}, ensure_ascii=False, indent=2).encode(
+                "utf-8", "replace"
+            )
             + b"\n"
         )
+
+    def with_job(self, job: dict[str, Any]) -> JobFile:
+        """The same with the job as last seen."""
+        return replace(self, job=job)
+
+    def is_young(self, now: float) -> bool:
+        """Whether the service surely still knows the key. A clock that was set back makes its age unknown."""
+        return -CLOCK_SLACK <= now - (self.first_sent_at or 0.0) <= KEY_LIFETIME
+
+
+@dataclass(frozen=True)
+class UnreadableJobFile:
+    """A `job.json` that a crash, a disk or a later version of this package has left, and what it still shows.
+
+    Attributes:
+        idempotency_key: the key, or None if it cannot be read.
+        job_id: the job's id, or None likewise.
+        newer: whether a later version wrote it, which is to be asked.
+    """
+
+    idempotency_key: str | None = None
+    job_id: str | None = None
+    newer: bool = False
+
+
+def read_job_file(content: bytes) -> JobFile | UnreadableJobFile:
+    """`job.json`, checked, or what can be read of it."""
+    try:
+        loaded = json.loads(content)
+    except (ValueError, RecursionError):
+        loaded = None
+    row: dict[str, Any] = cast("dict[str, Any]", loaded) if isinstance(loaded, dict) else {}
+    version = row.get("version")
+    request, key, sent, job = (row.get(member.name) for member in fields(JobFile))
+    if (
+        version == _VERSION
+        and _is_ordered(request, key, sent)
+        and (job is None or _job_id(job))
+        and (request is not None or job is not None)
+    ):
+        return JobFile(request, key, sent, job)
+    if not row:
+        key, job = _salvaged(_KEY, content), {"id": _salvaged(_JOB_ID, content)}
+    newer = isinstance(version, int) and version > _VERSION
+    return UnreadableJobFile(key if _is_key(key) else None, _job_id(job), newer)
 
 
 def parse_job_file(content: bytes) -> JobFile:
     """`job.json`, checked.
 
     Raises:
-        ConfigurationError: it is not one of ours.
+        ConfigurationError: it cannot be read.
     """
-    try:
-        loaded = json.loads(content)
-    except (ValueError, RecursionError):
-        loaded = None
-    row: dict[str, Any] = cast("dict[str, Any]", loaded) if isinstance(loaded, dict) else {}
-    request, key, sent, job = (row.get(member.name) for member in fields(JobFile))
-    if row.get("version") != 1 or not (_is_ordered(request, key, sent) and _is_job(job)):
-        raise ConfigurationError(
-            f"{JOB_FILE} is not one that this version of firsthandapi wrote; use another folder, "
-            "or restore the file: it says which job was bought for this folder"
+    job_file = read_job_file(content)
+    if isinstance(job_file, UnreadableJobFile):
+        raise unreadable(job_file)
+    return job_file
+
+
+def unreadable(job_file: UnreadableJobFile) -> ConfigurationError:
+    """Our word for a `job.json` that cannot be read."""
+    way = (
+        "" if job_file.job_id is None else f"; files.download_all({job_file.job_id!r}, …) downloads its files"
+    )
+    of = "" if job_file.job_id is None else f" of {job_file.job_id}"
+    if job_file.newer:
+        return ConfigurationError(
+            f"{JOB_FILE}{of} was written by a later version of firsthandapi: upgrade firsthandapi{way}"
         )
-    if request is None and job is None:
-        raise ConfigurationError(f"{JOB_FILE} names neither a request nor a job; use another folder")
-    return JobFile(request, key, sent, job)
+    return ConfigurationError(
+        f"{JOB_FILE}{of} is empty or damaged: run the call again that started the folder, which restores it{way}"
+    )
+
+
+def _salvaged(pattern: re.Pattern[bytes], content: bytes) -> str | None:
+    found = pattern.findall(content)
+    try:
+        return json.loads(found[-1]) if found else None
+    except ValueError:
+        return None
+
+
+def _is_key(key: Any) -> bool:
+    try:
+        return bool(check_key(key))
+    except InvalidArgumentError:
+        return False
 
 
 def _is_ordered(request: Any, key: Any, sent: Any) -> bool:
     """Whether these are a request with its key and time, or nothing of it."""
     if request is None:
         return key is None and sent is None
-    try:
-        check_key(key)
-    except InvalidArgumentError:
-        return False
     is_time = isinstance(sent, int | float) and not isinstance(sent, bool) and 0 <= sent < _END_OF_TIME
-    return isinstance(request, dict) and is_time
+    return isinstance(request, dict) and is_time and _is_key(key)
 
 
-def _is_job(job: Any) -> bool:
-    if job is None:
-        return True
+def _job_id(job: Any) -> str | None:
     try:
-        return isinstance(job, dict) and bool(check_id(cast("Any", job).get("id"), "id"))
+        return check_id(cast("Any", job).get("id"), "id") if isinstance(job, dict) else None
     except InvalidArgumentError:
-        return False
+        return None
 
 
-Step = Literal["post", "find", "continue"]
+# ── Is it the same? ──────────────────────────────────────────────────────────────────────────────────────
 
 
-def next_step(found: JobFile, *, now: float) -> Step:
-    """What to do about the job of a folder: `post` it (again), `find` it, or `continue` it.
-
-    An old key is never sent again: the service may have forgotten it, and would sell a second job. A clock
-    that jumped back makes the key's age unknown, which is treated as old.
-    """
-    if found.job is not None:
-        return "continue"
-    age = now - (found.first_sent_at or 0.0)
-    return "post" if -CLOCK_SLACK <= age <= KEY_LIFETIME else "find"
+def differing(recorded: Mapping[str, Any], request: Mapping[str, Any]) -> list[str]:
+    """The fields in which two requests ask for different things."""
+    names = {*recorded, *request} - _NOT_COMPARED
+    return sorted(name for name in names if not _same(name, recorded.get(name), request.get(name)))
 
 
-def check_same_request(found: JobFile, request: Mapping[str, Any], key: str | None) -> None:
-    """Refuse another request into a folder that has one.
-
-    Raises:
-        InvalidArgumentError: the folder belongs to another job.
-    """
-    if found.request is None:
-        raise InvalidArgumentError(
-            "dest holds the files of a job that download_all fetched; collect into another folder",
-            field="dest",
-        )
-    differing = sorted(
-        name for name in {*found.request, *request} if found.request.get(name) != request.get(name)
+def fits(job: Mapping[str, Any], request: Mapping[str, Any]) -> bool:
+    """Whether `job` is what `request` asks for, as far as it shows that."""
+    return all(
+        _same(name, job[name], request[name])
+        for name in _SHOWN
+        if request.get(name) is not None and job.get(name) is not None
     )
-    if differing:
-        raise InvalidArgumentError(
-            f"dest belongs to another request: {', '.join(differing)} differ from its {JOB_FILE}. "
-            "Use another folder, or the same arguments to continue that job",
-            field="dest",
-        )
-    if key is not None and key != found.idempotency_key:
-        raise InvalidArgumentError(
-            f"dest belongs to a request with another idempotency_key ({found.idempotency_key}); "
-            "leave it out to continue that job",
-            field="idempotency_key",
-        )
+
+
+def key_of(job: Mapping[str, Any]) -> str | None:
+    """The key that `collect` bought a job with; None for any other job."""
+    metadata: Any = job.get("metadata")
+    key = cast("dict[str, Any]", metadata).get(KEY_METADATA) if isinstance(metadata, dict) else None
+    return key if _is_key(key) else None
+
+
+def _same(name: str, one: Any, other: Any) -> bool:
+    if name == _UNORDERED and isinstance(one, list) and isinstance(other, list):
+        return {*map(str, cast("Any", one))} == {*map(str, cast("Any", other))}
+    return bool(one == other)

@@ -1,8 +1,10 @@
-"""Waiting for a job: what to do after each poll. The caller polls and sleeps."""
+"""The one wait: when to ask for a job, for how long, and when to pause. Decisions only: the caller asks and sleeps."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import deque
+from dataclasses import dataclass, field
+from enum import Enum
 
 from firsthandapi.errors import (
     DeadlineExceededError,
@@ -15,16 +17,21 @@ from firsthandapi.errors import (
 from .retry import asked_to_wait
 
 LONGEST_POLL = 60
-_LONGEST_PAUSE = 10.0
 _FIRST_PAUSE = 0.5
-# Answers in a row that are not the documented JSON.
+_LONGEST_PAUSE = 10.0
+# Responses in a row that are not the documented JSON.
 _MOST_GARBLED = 10
+# However lively the service seems, polls and looks at the list together stay below this.
+_MOST_REQUESTS = 12
+_IN_SECONDS = 10.0
+# There are five statuses. Names of a later version count as news too, but not without end.
+_MOST_ADVANCES = 5
 
 
 def poll_wait(time_left: float | None, deadline: float | None = None) -> int | None:
     """Seconds to ask the service to hold the next poll, 1 to 60; None if there is no room for one.
 
-    `deadline` is the client's: a poll is a call, so its answer must have time to come within it.
+    `deadline` is the client's: a poll is a call, so its response must have time to come within it.
     """
     limits = [LONGEST_POLL, time_left, None if deadline is None else deadline * 0.8]
     wait = int(min(limit for limit in limits if limit is not None))
@@ -40,28 +47,30 @@ def heals(error: FirstHandError) -> bool:
     return isinstance(error, (FirstHandConnectionError, DeadlineExceededError, UnexpectedResponseError))
 
 
-def was_held(hold: int | None, seconds: float) -> bool:
-    """Whether the service held a poll of `seconds` for as long as it was asked to."""
-    return hold is not None and seconds >= hold * 0.9
-
-
 @dataclass
 class Pauses:
-    """Pauses between polls, for a service that answers before it should, or fails: 0.5, 1, 2 … 10 s."""
+    """Pauses that grow: 0.5, 1, 2 … 10 s."""
 
     _next: float = _FIRST_PAUSE
     _garbled: int = 0
 
-    def after_answer(self, *, expected: bool) -> float:
-        """The pause after an answer: none if it was `expected`, since the job changed or the poll was held."""
-        self._garbled = 0
-        if expected:
-            self._next = _FIRST_PAUSE
-            return 0.0
-        return self._longer()
+    def longer(self) -> float:
+        """The next pause."""
+        pause, self._next = self._next, min(self._next * 2, _LONGEST_PAUSE)
+        return pause
 
-    def after_failure(self, error: FirstHandError, *, now: float, left: float | None) -> float:
-        """The pause after a failure that may heal in the `left` seconds; any other is raised.
+    def reset(self) -> None:
+        """Start with the shortest."""
+        self._next = _FIRST_PAUSE
+
+    def not_garbled(self) -> None:
+        """A response was the documented JSON."""
+        self._garbled = 0
+
+    def after_failure(self, error: FirstHandError, *, wall: float, left: float | None) -> float:
+        """The pause after a failure from which the service may recover in the `left` seconds; raises any other.
+
+        `Retry-After` lengthens the pause and never shortens it. `wall` is the time in Unix seconds.
 
         Raises:
             FirstHandError: `error` itself.
@@ -69,17 +78,127 @@ class Pauses:
         if not heals(error):
             raise error
         if isinstance(error, UnexpectedResponseError):
-            # A gateway's page may be gone the next time; an answer that stays wrong will not come right.
+            # A gateway's page may be gone the next time; a response that stays wrong does not come right.
             self._garbled += 1
             if self._garbled > _MOST_GARBLED:
                 raise error
-        asked = asked_to_wait(error, now=now)
-        if asked is None:
-            return self._longer()
+        asked = asked_to_wait(error, now=wall) or 0.0
         if left is not None and asked > left:
             raise error
-        return asked
+        return max(asked, _FIRST_PAUSE) if asked else self.longer()
 
-    def _longer(self) -> float:
-        pause, self._next = self._next, min(self._next * 2, _LONGEST_PAUSE)
-        return pause
+
+# ── What comes next ──────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True)
+class Poll:
+    """Read the job, held by the service for at most `hold` seconds; None asks for no hold."""
+
+    hold: int | None
+
+
+@dataclass(frozen=True)
+class Pause:
+    """Sleep."""
+
+    seconds: float
+
+
+class End(Enum):
+    """There is nothing more to do for now."""
+
+    DUE = "the caller has something else to do"
+    TIMED_OUT = "the timeout of the wait has passed"
+
+
+@dataclass
+class Wait:
+    """One wait for a job. Times are of a clock that never jumps.
+
+    Attributes:
+        ends: when its timeout passes; None for a wait without limit.
+        deadline: the client's, in seconds.
+    """
+
+    ends: float | None
+    deadline: float | None = None
+    pauses: Pauses = field(default_factory=Pauses)
+    _requests: deque[float] = field(default_factory=lambda: deque(maxlen=_MOST_REQUESTS))
+    _statuses: set[str] = field(default_factory=set[str])
+    _asked: tuple[float, int | None] | None = None
+    _resume: float = 0.0
+    _last_look: bool = False
+
+    def next(self, now: float, until: float | None = None) -> Poll | Pause | End:
+        """What to do now; `until` is when the caller has something else to do."""
+        limit = min((each for each in (self.ends, until) if each is not None), default=None)
+        if self._asked is None:
+            # The first look is at once, whatever the timeout, and not held: the caller sees the job.
+            return Poll(None)
+        if self._last_look:
+            self._last_look = False
+            return Poll(None)
+        if self.ends is not None and now >= self.ends:
+            return End.TIMED_OUT
+        if until is not None and now >= until:
+            return End.DUE
+        ready = max(self._resume, self._room_at(now))
+        if ready > now:
+            return Pause((ready if limit is None else min(ready, limit)) - now)
+        if not self._statuses:
+            return Poll(None)
+        left = None if limit is None else limit - now
+        if left is not None and left < 1:
+            # No poll can be held for so short a time. At the very end the job is read once more.
+            self._last_look = limit == self.ends
+            return Pause(left)
+        return Poll(poll_wait(left, self.deadline))
+
+    def count(self, now: float) -> None:
+        """Tell of a request that goes out for this wait."""
+        self._requests.append(now)
+
+    def polls(self, poll: Poll, now: float) -> None:
+        """Tell of a poll that goes out."""
+        self._asked = now, poll.hold
+        self.count(now)
+
+    def answered(self, status: str, now: float) -> None:
+        """Tell of a job that came."""
+        self.pauses.not_garbled()
+        if status not in self._statuses and len(self._statuses) < _MOST_ADVANCES:
+            self._statuses.add(status)
+            self.pauses.reset()
+        elif not self._was_held(now):
+            # Too early: a service without long-poll, or replicas that disagree.
+            self._resume = now + self.pauses.longer()
+
+    def failed(self, error: FirstHandError, now: float, wall: float) -> None:
+        """Tell of a poll that failed.
+
+        Raises:
+            FirstHandError: `error` itself, if the service will not recover in time.
+        """
+        self._resume = now + self.pause_after(error, self.pauses, now, wall)
+
+    def pause_after(self, error: FirstHandError, pauses: Pauses, now: float, wall: float) -> float:
+        """The pause after a failure of any request of this wait.
+
+        Raises:
+            FirstHandError: `error` itself, if the service will not recover in time.
+        """
+        return max(pauses.after_failure(error, wall=wall, left=self.left(now)), self._room_at(now) - now)
+
+    def left(self, now: float) -> float | None:
+        """Seconds to the end; None if there is none."""
+        return None if self.ends is None else max(self.ends - now, 0.0)
+
+    def _was_held(self, now: float) -> bool:
+        asked_at, hold = self._asked or (now, None)
+        return hold is not None and now - asked_at >= hold * 0.9
+
+    def _room_at(self, now: float) -> float:
+        """When another request has room."""
+        full = len(self._requests) == _MOST_REQUESTS
+        return self._requests[0] + _IN_SECONDS if full else now

@@ -19,6 +19,7 @@ class Progress:
         bytes_done: bytes on disk, those of unfinished files included.
         bytes_total: bytes of the files known so far.
         average_stars: the average rating of the files on disk; None while there is none.
+        files_failed: files that could not be downloaded so far. `collect` tries them again before it ends.
         job: the job as last seen. `collect` reports it as soon as it is known, before the first file.
     """
 
@@ -27,6 +28,7 @@ class Progress:
     bytes_done: int
     bytes_total: int
     average_stars: float | None = None
+    files_failed: int = 0
     job: Job | None = field(default=None, repr=False)
 
 

@@ -111,6 +111,11 @@ class Engine:
         if full:
             self._report(Outcome(wanted, error=failure(wanted.file_id, _NOT_TRIED)))
 
+    @property
+    def disk_full(self) -> bool:
+        """Whether the disk is full, so that no further file can be written."""
+        return self._full
+
     def sync(self) -> None:
         """Flush the names of what is done to the disk, so that they outlive a power cut. Files themselves are
         flushed before they get their name; their directory, once for many."""

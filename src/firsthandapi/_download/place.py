@@ -28,7 +28,7 @@ class DiskError(Exception):
 
     def __init__(self, error: OSError, what: str) -> None:
         self.full = error.errno in _FULL
-        hint = "; free some space, or choose another directory" if self.full else ""
+        hint = "; free some space" if self.full else ""
         super().__init__(f"{what}: {mask_secrets(error.strerror or type(error).__name__)}{hint}")
 
 

@@ -18,7 +18,7 @@ from firsthandapi._masking import Secret, mask_secrets
 from firsthandapi._visible import visible
 from firsthandapi.errors import ConfigurationError, InvalidArgumentError
 
-from ._folder import Manifest, manifests_of, read_job_file
+from ._folder import Manifest, job_file_of, manifests_of
 from ._store import store_at
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ class Dataset(Displayed):
 
     @classmethod
     def _read(cls, store: Store) -> Dataset:
-        job_file = read_job_file(store)
+        job_file = job_file_of(store)
         job = None if job_file is None or job_file.job is None else _job(job_file.job)
         manifests = [manifest for manifest in _manifests_in(store, job) if manifest.read()]
         if job_file is None and not manifests:

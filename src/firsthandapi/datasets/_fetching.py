@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 from firsthandapi._core.kinds import is_mixed
 from firsthandapi._core.reports import Progress
 from firsthandapi._download.engine import Engine
-from firsthandapi.errors import DownloadError, FirstHandError
+from firsthandapi._download.network import Network
+from firsthandapi.errors import ConfigurationError, DownloadError, FirstHandError
 
 if TYPE_CHECKING:
     from firsthandapi._core.config import Config
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
     from firsthandapi.types.job import Job
 
     from ._folder import Folder
+
+
+# One row that cannot be written is its file's failure; so many in a row are the disk's.
+_MOST_ROWS_FAILED = 3
 
 
 class Fetching:
@@ -37,7 +42,10 @@ class Fetching:
         # Guards all below, and tells of every file that is done with.
         self._changed = threading.Condition()
         self._pending: dict[str, File] = {}
-        self._failures: list[tuple[str, Exception]] = []
+        self._failures: dict[str, FirstHandError] = {}
+        # Why no further file can be kept.
+        self._hopeless: FirstHandError | None = None
+        self._rows_failed = 0
         self._files_done = self._files_known = self._bytes_done = self._bytes_known = 0
         self._stars: list[int] = []
         self._engine = Engine(
@@ -52,6 +60,19 @@ class Fetching:
             on_bytes=self._gained,
         )
 
+    @staticmethod
+    def check_network(config: Config) -> None:
+        """Make sure that files can be downloaded with these options.
+
+        Raises:
+            ConfigurationError: they cannot.
+        """
+        network = Network(
+            proxy=config.proxy, verify=config.verify, timeout=config.timeout, stop=threading.Event()
+        )
+        # Where the storage is, nobody knows yet; a proxy of the environment is for both, as a rule.
+        network.proxy_for(config.origin)
+
     def add(self, files: list[File]) -> None:
         """Fetch what of these is not there.
 
@@ -61,8 +82,10 @@ class Fetching:
         wanted, there = self._folder.plan(files, mixed=self._mixed, job_id=self._job_id, anew=self._anew)
         by_id = {file.id: file for file in files}
         with self._changed:
-            self._files_known += len(files)
-            self._bytes_known += sum(file.size_bytes or 0 for file in files)
+            # One that failed before is known already.
+            new = [file for file in files if self._failures.pop(file.id, None) is None]
+            self._files_known += len(new)
+            self._bytes_known += sum(file.size_bytes or 0 for file in new)
             self._files_done += len(there)
             self._bytes_done += sum(file.size_bytes or 0 for file in there)
             self._stars += [file.ai_star_rating for file in there if file.ai_star_rating is not None]
@@ -74,12 +97,19 @@ class Fetching:
         """Wait until at most `most` files are under way; False if they are more after `seconds`.
 
         Raises:
+            DownloadError: the disk is full.
             ConfigurationError: the folder cannot be written to any more.
         """
         with self._changed:
-            done = self._changed.wait_for(lambda: len(self._pending) <= most, seconds)
+            done = self._changed.wait_for(lambda: self._hopeless or len(self._pending) <= most, seconds)
+        if self._hopeless is not None:
+            raise DownloadError(
+                f"stopped with {self._files_done} files on disk, since no further one can be kept: "
+                f"{self._hopeless}. Fix that, and run the same call again: it downloads the rest",
+                failures=self.failures({}),
+            ) from self._hopeless
         self._folder.catch_up()
-        return done
+        return bool(done)
 
     def progress(self) -> Progress:
         """How far it is."""
@@ -90,6 +120,7 @@ class Fetching:
                 bytes_done=self._bytes_done,
                 bytes_total=self._bytes_known,
                 average_stars=sum(self._stars) / len(self._stars) if self._stars else None,
+                files_failed=len(self._failures),
             )
 
     def stop(self) -> None:
@@ -99,19 +130,29 @@ class Fetching:
             self._folder.stop()
         self._engine.close(cancel=cancel)
 
+    def failed(self) -> frozenset[str]:
+        """The ids of the files that could not be downloaded so far."""
+        with self._changed:
+            return frozenset(self._failures)
+
+    def failures(self, unusable: Mapping[str, Exception]) -> tuple[tuple[str, Exception], ...]:
+        """Every file that is not here, and why; those are `unusable` that were described in a way nobody can use."""
+        with self._changed:
+            return (*self._failures.items(), *unusable.items())
+
     def check(self, unusable: Mapping[str, Exception]) -> None:
-        """Tell what could not be fetched, or was described in a way nobody can use.
+        """Report the files that could not be downloaded.
 
         Raises:
             DownloadError: there is such a file.
         """
-        failures = [*self._failures, *unusable.items()]
+        failures = self.failures(unusable)
         if failures:
             shown = "; ".join(str(error) for _, error in failures[:3])
             more = f"; and {len(failures) - 3} more" if len(failures) > 3 else ""
             raise DownloadError(
-                f"{len(failures)} of {self._files_known + len(unusable)} files could not be fetched: {shown}{more}. "
-                "All others are there, and the same call again tries only these",
+                f"{len(failures)} of {self._files_known + len(unusable)} files could not be downloaded: "
+                f"{shown}{more}. All others are on disk, and the same call again tries only these",
                 failures=failures,
             )
 
@@ -131,14 +172,22 @@ class Fetching:
                 )
             except FirstHandError as row_error:
                 error = row_error
+            except Exception as unexpected:
+                # Whatever it is, the file counts as done with: the run must not wait for it.
+                name = type(unexpected).__name__
+                error = DownloadError(f"{file_id} has no row: writing it failed with {name}")
         with self._changed:
             stars = self._pending.pop(file_id).ai_star_rating
             if error is None:
                 self._files_done += 1
+                self._rows_failed = 0
                 if stars is not None:
                     self._stars.append(stars)
             else:
-                self._failures.append((file_id, error))
+                self._failures[file_id] = error
+                self._rows_failed = self._rows_failed + 1 if isinstance(error, ConfigurationError) else 0
+                if self._engine.disk_full or self._rows_failed >= _MOST_ROWS_FAILED:
+                    self._hopeless = self._hopeless or error
             self._changed.notify_all()
 
     def _gained(self, size: int) -> None:

@@ -5,13 +5,22 @@ from __future__ import annotations
 import os
 import threading
 import time
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from firsthandapi._core.download import Wanted
 from firsthandapi._core.files import disk_key, file_name_on_disk
-from firsthandapi._core.job_file import JOB_FILE, LARGEST_JOB_FILE, JobFile, parse_job_file
+from firsthandapi._core.job_file import (
+    JOB_FILE,
+    LARGEST_JOB_FILE,
+    JobFile,
+    UnreadableJobFile,
+    differing,
+    parse_job_file,
+    read_job_file,
+)
 from firsthandapi._core.kinds import KINDS, folder_of, is_mixed
 from firsthandapi._core.manifest import (
     DATA,
@@ -227,21 +236,39 @@ class Folder:
 
     # ── job.json ─────────────────────────────────────────────────────────────────────────────────────────
 
-    def read_job(self) -> JobFile | None:
-        """What the folder is for; None for a fresh one.
+    def known_jobs(self) -> tuple[JobFile | UnreadableJobFile | None, tuple[str, ...]]:
+        """What `job.json` says, and where it does not, the jobs that the rows name.
 
         Raises:
-            ConfigurationError: it holds files of nobody knows what job.
+            ConfigurationError: it contains files whose job is unknown.
         """
-        job_file = read_job_file(self._store)
-        if job_file is None:
-            for name in _FOLDERS:
-                if self._store.exists(Manifest(self._store, name).path):
+        content = self._store.read(self.path / JOB_FILE)
+        job_file = None if content is None else read_job_file(content)
+        if isinstance(job_file, JobFile):
+            return job_file, ()
+        named = [] if job_file is None or job_file.job_id is None else [job_file.job_id]
+        for manifest in manifests_of(self._store, None):
+            if not manifest.read():
+                continue
+            for record in manifest.records.values():
+                if record.job_id is None:
                     raise ConfigurationError(
-                        f"{self.path} holds a {MANIFEST} but no {JOB_FILE} that tells of which job; "
-                        "use another folder"
+                        f"{self.path} contains {MANIFEST} but no {JOB_FILE}, so its job is unknown; restore "
+                        f"{JOB_FILE}, or use a different folder"
                     )
-        return job_file
+                named.append(record.job_id)
+        return job_file, tuple(dict.fromkeys(named))
+
+    def has_job_for(self, request: Mapping[str, Any]) -> bool:
+        """Whether the job that `request` asks for was bought for this folder. The lock need not be held."""
+        content = self._store.read(self.path / JOB_FILE)
+        found = None if content is None else read_job_file(content)
+        return (
+            isinstance(found, JobFile)
+            and found.request is not None
+            and found.job is not None
+            and not differing(found.request, request)
+        )
 
     def create_job(self, job_file: JobFile) -> None:
         """Write `job.json`, which must not be there yet, and have it on the disk before anything is bought.
@@ -270,6 +297,21 @@ class Folder:
     def forget_job(self) -> None:
         """Remove a `job.json` that bought nothing."""
         self._store.remove(self.path / JOB_FILE)
+
+    def check(self, formats: list[str]) -> None:
+        """Find what would keep the files of a job from coming, before anything is bought.
+
+        Raises:
+            ConfigurationError: a manifest, or what has the name of its folder, is not one of ours.
+        """
+        for name in {folder_of(content_type, mixed=is_mixed(formats)) for content_type in formats}:
+            manifest = Manifest(self._store, name)
+            manifest.read()
+            for folder in (manifest.folder, manifest.data):
+                if self._store.size_of(folder) is not None:
+                    raise ConfigurationError(
+                        f"{folder} is a file, where the dataset needs a folder; move it away"
+                    )
 
     # ── Files ────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -354,7 +396,7 @@ def manifests_of(store: Store, formats: list[str] | None) -> list[Manifest]:
     return [Manifest(store, name) for name in folders]
 
 
-def read_job_file(store: Store) -> JobFile | None:
+def job_file_of(store: Store) -> JobFile | None:
     """`job.json`, checked, or None if there is none.
 
     Raises:

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, Unpack
 from firsthandapi._async.bridge import Callback, call_back, check_callback
 from firsthandapi._async.calls import Resource
 from firsthandapi._async.pages import AsyncPageRequest
+from firsthandapi._async.waiting import Waiting
 from firsthandapi._core.arguments import check
-from firsthandapi._core.longpoll import Pauses, poll_wait, was_held
-from firsthandapi._core.request import build_request, check_id, check_limit_seconds, check_mapping
+from firsthandapi._core.request import check_id, check_limit_seconds, check_mapping
 from firsthandapi._core.spend import check_limit, check_spend
-from firsthandapi.errors import FirstHandError, WaitTimeoutError
+from firsthandapi.errors import SpendLimitError
 from firsthandapi.types.enums import JobStatus, JobType, MediaFormat
 from firsthandapi.types.job import (
     Job,
@@ -208,8 +208,9 @@ class Jobs(Resource):
         Raises:
             WaitTimeoutError: the job did not finish in time; `.job` is its last state seen. The job continues.
             NotFoundError: no job has this id.
-            AuthenticationError: the key was revoked.
-            RateLimitError: the service asks for a longer pause than the wait has left.
+            AuthenticationError: the API key was revoked.
+            RateLimitError, ServerError: when the response came, the service asked for a longer pause than the wait
+                had left.
             InvalidArgumentError: an argument is not allowed by the contract. Nothing was sent.
 
         Contract: §1 "Long-poll", §4 "Status of a job".
@@ -217,7 +218,8 @@ class Jobs(Resource):
         check_id(job_id, "job_id")
         check_limit_seconds(timeout, "timeout")
         check_callback(on_update, "on_update")
-        return await self._wait(job_id, None, timeout=timeout, on_update=on_update, **options)
+        waiting = Waiting(self._transport, job_id, ends=self._ends(timeout), **options)
+        return await self._wait(waiting, on_update)
 
     async def create_and_wait(
         self,
@@ -255,64 +257,20 @@ class Jobs(Resource):
         check_callback(on_update, "on_update")
         job = await self.create(**fields)
         check_id(job.id, "id")  # it becomes part of a path
-        return await self._wait(job.id, job, timeout=timeout, on_update=on_update)
+        waiting = Waiting(self._transport, job.id, ends=self._ends(timeout), job=job)
+        return await self._wait(waiting, on_update)
 
-    async def _wait(
-        self,
-        job_id: str,
-        job: Job | None,
-        *,
-        timeout: float | None,
-        on_update: Callback[Job] | None,
-        **options: Unpack[ExtraOptions],
-    ) -> Job:
-        clock = self._transport.clock
-        ends = None if timeout is None else clock.monotonic() + timeout
-        pauses = Pauses()
-        failure: FirstHandError | None = None
-        first = True
-        if job is not None:
-            first = False
+    async def _wait(self, waiting: Waiting, on_update: Callback[Job] | None) -> Job:
+        job = await waiting.first()
+        await call_back(on_update, job)
+        while not job.is_terminal:
+            await waiting.change()
+            job = await waiting.first()
             await call_back(on_update, job)
-        while job is None or not job.is_terminal:
-            started = clock.monotonic()
-            left = None if ends is None else ends - started
-            # With a timeout of 0 the job is still looked at once.
-            if left is not None and left <= 0 and not first:
-                seen = "" if job is None else f": it is {job.status}, {job.files_approved} files approved"
-                raise WaitTimeoutError(
-                    f"{job_id} was not done after {timeout:g} s{seen}; the job goes on: call jobs.wait again",
-                    job=job,
-                ) from failure
-            # The first read is not held, so that the caller sees the job at once.
-            hold = None if job is None else poll_wait(left, self._transport.config.deadline)
-            request = build_request(
-                "GET",
-                f"/v1/jobs/{job_id}",
-                wait=hold,
-                # The last poll of a wait needs a moment too.
-                time_limit=None if left is None else max(left, 1.0),
-                retry=False,
-                **options,
-            )
-            try:
-                latest = await self._read(Job, request)
-            except FirstHandError as error:
-                failure = error
-                pause = pauses.after_failure(error, now=clock.time(), left=left)
-            else:
-                failure = None
-                if job is None or (latest.status, latest.files_approved) != (job.status, job.files_approved):
-                    await call_back(on_update, latest)
-                held = was_held(hold, clock.monotonic() - started)
-                pause = pauses.after_answer(expected=held or job is None or latest.status != job.status)
-                job = latest
-            first = False
-            if pause and ends is not None:
-                pause = min(pause, max(ends - clock.monotonic(), 0.0))
-            if pause:
-                await clock.sleep(pause)
         return job
+
+    def _ends(self, timeout: float | None) -> float | None:
+        return None if timeout is None else self._transport.clock.monotonic() + timeout
 
     def follow(
         self, job_id: str, *, timeout: float | None = DEFAULT_WAIT, **options: Unpack[ExtraOptions]
@@ -354,8 +312,9 @@ class Jobs(Resource):
 
         Files are downloaded while the job runs. After a crash at any point, the same call with the same `dest`
         continues the same job: it posts nothing twice and downloads only missing files. The folder's `job.json`
-        records the job. On a machine whose disk does not last, such as a CI runner, pass an `idempotency_key`:
-        within 24 hours the same key continues the same job from an empty folder.
+        records the job. A different order of `accepted_formats` or a different `deadline` makes no other call; the
+        job keeps its own deadline. On a machine whose disk does not last, such as a CI runner, pass an
+        `idempotency_key`: the same key continues the same job from an empty folder, at any age.
 
         Args:
             dest: the folder; created if missing. Two processes in one folder take turns. Or a bucket, as a URL such
@@ -375,14 +334,16 @@ class Jobs(Resource):
 
         Raises:
             IncompleteJobError: the job finished with fewer files than requested; `.dataset` contains those.
-            DownloadError: some files could not be downloaded; all others are in the folder, and the same call
-                tries again.
+            DownloadError: some files could not be downloaded, even in a second try at the end, or the disk is full; all
+                others are in the folder, and the same call downloads the rest.
             WaitTimeoutError: the job did not finish in time; the same call continues it.
-            SpendLimitError: the job would cost more than allowed. Nothing was sent.
+            SpendLimitError: the job would cost more than allowed, and was not posted before. Nothing was sent.
             InsufficientCreditsError: the balance does not cover the job.
-            ConfigurationError: `dest` cannot be written to, its `job.json` is not valid, or its extra is missing.
+            PermissionDeniedError: the API key may not read jobs, or not post them. Nothing was posted.
+            ConfigurationError: `dest` cannot be written to, its `job.json` is damaged or of a later version, downloads
+                cannot use the client's `proxy`, or an extra is missing. Nothing was posted.
             InvalidArgumentError: `dest` belongs to a different request.
-            FirstHandError: what every call raises.
+            FirstHandError: what every call raises. If it ends the call after the job was posted, `.job` is the job.
 
         Contract: §1 "Idempotency", §2 "Jobs", "Files".
         """
@@ -397,7 +358,11 @@ class Jobs(Resource):
         }
         check_limit(max_spend_cents)
         params = check(JobCreateParams, fields)
-        self._check_spend(params, extra_body, max_spend_cents)
+        too_costly: SpendLimitError | None = None
+        try:
+            self._check_spend(params, extra_body, max_spend_cents)
+        except SpendLimitError as error:
+            too_costly = error  # unless the folder has its job already
         return await Collecting(self._transport, **options).collect(
             dest,
             params,
@@ -406,6 +371,7 @@ class Jobs(Resource):
             on_progress=on_progress,
             idempotency_key=idempotency_key,
             extra_body=extra_body,
+            too_costly=too_costly,
         )
 
     def _check_spend(

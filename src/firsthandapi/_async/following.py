@@ -1,0 +1,198 @@
+"""The approved files of a job: each once, newly approved ones as they come."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Collection
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from firsthandapi._async.bridge import Lock
+from firsthandapi._async.calls import Resource
+from firsthandapi._core import arguments
+from firsthandapi._core.decode import DecodedPage, decode_items
+from firsthandapi._core.longpoll import Pauses
+from firsthandapi._core.pages import LARGEST_PAGE, follow_cursor
+from firsthandapi._core.request import build_request
+from firsthandapi.errors import DownloadError, FirstHandError
+from firsthandapi.types.file import DownloadUrl, File, FileListParams
+
+if TYPE_CHECKING:
+    from firsthandapi._async.transport import Transport
+    from firsthandapi._async.waiting import Waiting
+
+# While a job is in progress no status change tells of a file, so the head of the list is read this often.
+HEAD_EVERY = 10.0
+# A list may show a file later than the job counts it.
+_LIST_LAGS = 30.0
+# A URL that ends is asked for alone; when many end, a page of the list brings a hundred for the same price.
+_SINGLE_REFRESHES = 3
+
+
+def _none() -> Collection[str]:
+    return ()
+
+
+class Following(Resource):
+    """The walk over a job's list of files, again and again.
+
+    Attributes:
+        failures: files that the service described in a way nobody can use, and what is wrong with them.
+        again: gives the ids of files that the last pass is to bring once more.
+    """
+
+    def __init__(
+        self, transport: Transport, waiting: Waiting, again: Callable[[], Collection[str]] = _none
+    ) -> None:
+        super().__init__(transport)
+        self.failures: dict[str, FirstHandError] = {}
+        self.again = again
+        self._waiting = waiting
+        # By file: the walk over the list that met it first, and the cursor of the page it was last seen on.
+        self._walks = 0
+        self._seen: dict[str, int] = {}
+        self._cursors: dict[str, str | None] = {}
+        self._fresh: dict[str, tuple[str, datetime | None]] = {}
+        self._refreshes = 0
+        self._lock = Lock()
+
+    async def rounds(self) -> AsyncIterator[list[File]]:
+        """New files as they come, until the job has finished and all have come.
+
+        While it has not, each round ends with an empty list: time for whoever has something else to do.
+        """
+        clock = self._transport.clock
+        await self._waiting.first()
+        yield []  # so that the job is reported before anything is waited for
+        while not (await self._waiting.first()).is_terminal:
+            due = clock.monotonic() + HEAD_EVERY
+            async for files in self._walk(to_known=True):
+                yield files
+            yield []
+            await self._waiting.change(due)
+        # What was approved since, or stood where no look at the head could see it.
+        async for files in self._walk(to_known=False):
+            yield files
+        async for files in self._late():
+            yield files
+
+    async def all(self, only: frozenset[str] | None) -> AsyncIterator[list[File]]:
+        """Every file approved so far, a page at a time; or these only, with no page read in vain."""
+        left = set(only or ())
+        async for files in self._walk(to_known=False):
+            yield files if only is None else [file for file in files if file.id in left]
+            left.difference_update(file.id for file in files)
+            if only is not None and not left:
+                return
+
+    @property
+    def unlisted(self) -> int:
+        """How many files the job counts as approved, and the list did not show."""
+        return max(self._counted - len({*self._seen, *self.failures}), 0)
+
+    @property
+    def _counted(self) -> int:
+        job = self._waiting.job
+        return 0 if job is None else job.files_approved or 0
+
+    async def _late(self) -> AsyncIterator[list[File]]:
+        """What the list of a finished job shows late. A file that was withdrawn is no longer counted either."""
+        clock = self._transport.clock
+        pauses, ends = Pauses(), clock.monotonic() + _LIST_LAGS
+        while self.unlisted and clock.monotonic() < ends:
+            await clock.sleep(min(pauses.longer(), ends - clock.monotonic()))
+            self._waiting.check_time()
+            await self._waiting.look()
+            async for files in self._walk(to_known=False):
+                yield files
+
+    async def _walk(self, *, to_known: bool) -> AsyncIterator[list[File]]:
+        """The files that no walk has met; `to_known` stops it behind one that an earlier walk has."""
+        again = set(() if to_known else self.again())
+        cursor: str | None = None
+        cursors: frozenset[str] = frozenset()
+        self._walks += 1
+        walk = self._walks
+        self._waiting.count()
+        while True:
+            page = await self._page_patiently(cursor)
+            unseen: list[File] = []
+            met = False
+            for file in page.data:
+                self._cursors[file.id] = cursor
+                self.failures.pop(file.id, None)
+                if file.id not in self._seen or file.id in again:
+                    unseen.append(file)
+                    again.discard(file.id)
+                met |= self._seen.setdefault(file.id, walk) < walk
+            if unseen:
+                yield unseen
+            # Newest first: behind a file that an earlier walk met, all were.
+            if page.next_cursor is None or (to_known and met):
+                return
+            # When the time is over, only pages with files that the job counts are read to their end.
+            if not unseen or len(self._seen) > self._counted:
+                self._waiting.check_time()
+            cursors = follow_cursor(cursors, page.next_cursor)
+            cursor = page.next_cursor
+
+    async def _page_patiently(self, cursor: str | None) -> DecodedPage[File]:
+        pauses = Pauses()
+        while True:
+            try:
+                page = await self._page(cursor, retry=self._waiting.retry)
+            except FirstHandError as error:
+                await self._waiting.bear(error, pauses)
+                self._waiting.count()
+            else:
+                self._waiting.succeeded()
+                return page
+
+    async def _page(self, cursor: str | None, *, retry: bool = True) -> DecodedPage[File]:
+        # Whatever the job's bar was, what was approved comes.
+        params = arguments.check(FileListParams, {"min_score": 1, "limit": LARGEST_PAGE, "cursor": cursor})
+        request = build_request(
+            "GET",
+            f"/v1/jobs/{self._waiting.job_id}/files",
+            query=arguments.query(params),
+            time_limit=self._waiting.time_limit(),
+            retry=retry,
+            **self._waiting.options,
+        )
+        response, content = await self._transport.send(request)
+        page, unusable = decode_items(File, content, response)
+        self.failures.update(unusable)
+        return page
+
+    # ── URLs ─────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def fresh_url(self, file_id: str) -> tuple[str, datetime | None]:
+        """A URL for a file whose own has expired."""
+        async with self._lock:
+            if file_id not in self._fresh:
+                self._refreshes += 1
+                if self._refreshes > _SINGLE_REFRESHES:
+                    await self._renew(file_id)
+            if file_id in self._fresh:
+                return self._fresh.pop(file_id)
+            fresh = await self._write(
+                DownloadUrl, "POST", f"/v1/files/{file_id}/refresh_url", **self._waiting.options
+            )
+        if fresh.download_url is None:
+            raise DownloadError(f"the service returned no URL for {file_id}")
+        return fresh.download_url, fresh.download_url_expires_at
+
+    async def _renew(self, file_id: str) -> None:
+        """Read the list from where the file was, until it is met: every page read renews a hundred URLs."""
+        cursor = self._cursors.get(file_id)
+        cursors: frozenset[str] = frozenset()
+        while True:
+            page = await self._page(cursor)
+            for file in page.data:
+                self._cursors[file.id] = cursor
+                if file.download_url is not None:
+                    self._fresh[file.id] = file.download_url, file.download_url_expires_at
+            if file_id in self._fresh or page.next_cursor is None:
+                return
+            self._waiting.check_time()
+            cursors = follow_cursor(cursors, page.next_cursor)
+            cursor = page.next_cursor

@@ -1,0 +1,168 @@
+# Made from _async/waiting.py by `make generate`. Do not edit.
+"""The one wait for a job: `jobs.wait`, `follow` and `collect` stand on it. What to do when is decided in `_core`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Unpack
+
+from firsthandapi._core.longpoll import End, Pause, Poll, Wait
+from firsthandapi._core.request import build_request
+from firsthandapi._sync.calls import Resource
+from firsthandapi.errors import FirstHandError, WaitTimeoutError
+from firsthandapi.types.job import Job
+
+if TYPE_CHECKING:
+    from firsthandapi._core.longpoll import Pauses
+    from firsthandapi._sync.transport import Transport
+    from firsthandapi.types.options import RequestOptions
+
+
+class Waiting(Resource):
+    """A job as it changes, until a timeout.
+
+    Attributes:
+        job_id: the job's id.
+        job: the job as last seen.
+    """
+
+    def __init__(
+        self,
+        transport: Transport,
+        job_id: str,
+        *,
+        ends: float | None = None,
+        patient: bool = True,
+        job: Job | None = None,
+        **options: Unpack[RequestOptions],
+    ) -> None:
+        super().__init__(transport)
+        self.job_id = job_id
+        self.job: Job | None = None
+        self.options = options
+        self._patient = patient
+        self._wait = Wait(ends, transport.config.deadline)
+        self._failure: FirstHandError | None = None
+        if job is not None:
+            self._wait.polls(Poll(None), transport.clock.monotonic())
+            self._note(job)
+
+    def first(self) -> Job:
+        """The job as last seen; read now if it never was.
+
+        Raises:
+            WaitTimeoutError: it could not be read in time.
+            FirstHandError: it cannot be read, and waiting does not help.
+        """
+        while self.job is None:
+            self.change()
+        return self.job
+
+    def change(self, until: float | None = None) -> bool:
+        """Wait until the status or the number of approved files changes; False if it is `until` before that.
+
+        Raises:
+            WaitTimeoutError: the timeout has passed.
+            FirstHandError: the job cannot be read, and waiting does not help.
+        """
+        clock = self._transport.clock
+        while True:
+            match self._wait.next(clock.monotonic(), until):
+                case Pause(seconds):
+                    clock.sleep(seconds)
+                case Poll() as poll:
+                    if self._poll(poll):
+                        return True
+                case End.DUE:
+                    return False
+                case End.TIMED_OUT:
+                    raise self._timed_out()
+
+    def look(self) -> Job:
+        """The job as it is now, also if it has finished; as last seen, if it cannot be read for the moment."""
+        self._poll(Poll(None))
+        return self.first()
+
+    def _poll(self, poll: Poll) -> bool:
+        clock = self._transport.clock
+        self._wait.polls(poll, clock.monotonic())
+        request = build_request(
+            "GET",
+            f"/v1/jobs/{self.job_id}",
+            wait=poll.hold,
+            time_limit=self.time_limit(),
+            retry=self.retry,
+            **self.options,
+        )
+        before = self.job
+        try:
+            self._note(self._read(Job, request))
+        except FirstHandError as error:
+            if not self._patient:
+                raise
+            self._failure = error
+            self._wait.failed(error, clock.monotonic(), clock.time())
+        return before is not self.job and (before is None or _news(before) != _news(self.job))
+
+    def _note(self, job: Job) -> None:
+        self._failure, self.job = None, job
+        self._wait.answered(job.status, self._transport.clock.monotonic())
+
+    # ── For the other requests of the same wait ──────────────────────────────────────────────────────────
+
+    @property
+    def retry(self) -> bool:
+        """Whether the transport retries a request: a wait does so by its own rules."""
+        return not self._patient
+
+    def time_limit(self) -> float | None:
+        """Seconds for a request; the last of a wait needs a moment too."""
+        left = self._wait.left(self._transport.clock.monotonic())
+        return None if left is None else max(left, 1.0)
+
+    def count(self) -> None:
+        """Tell of a request that goes out."""
+        self._wait.count(self._transport.clock.monotonic())
+
+    def succeeded(self) -> None:
+        """Tell that one succeeded."""
+        self._failure = None
+
+    def bear(self, error: FirstHandError, pauses: Pauses) -> None:
+        """Pause after a failure from which the service may recover in time; raise any other."""
+        if not self._patient:
+            raise error
+        self._failure = error
+        clock = self._transport.clock
+        now = clock.monotonic()
+        pause, left = self._wait.pause_after(error, pauses, now, clock.time()), self._wait.left(now)
+        clock.sleep(pause if left is None else min(pause, left))
+        self.check_time()
+
+    def check_time(self) -> None:
+        """Make sure that the timeout has not passed.
+
+        Raises:
+            WaitTimeoutError: it has.
+        """
+        if self.is_over():
+            raise self._timed_out()
+
+    def is_over(self) -> bool:
+        """Whether the timeout has passed."""
+        return self._wait.left(self._transport.clock.monotonic()) == 0
+
+    def _timed_out(self) -> WaitTimeoutError:
+        job = self.job
+        if job is not None and job.is_terminal:
+            state = f"is {job.status}, but its files were not all downloaded in time"
+        else:
+            seen = "" if job is None else f": it is {job.status}, {job.files_approved or 0} files approved"
+            state = f"did not finish before timeout= passed{seen}; the job continues"
+        failure = "" if self._failure is None else f". The last failure: {self._failure}"
+        error = WaitTimeoutError(f"{self.job_id} {state}; run the same call again{failure}", job=job)
+        error.__cause__ = self._failure
+        return error
+
+
+def _news(job: Job | None) -> tuple[object, object] | None:
+    return None if job is None else (job.status, job.files_approved)

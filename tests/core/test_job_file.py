@@ -1,0 +1,135 @@
+"""`job.json`: what is read of it, whole or damaged, and what counts as the same request."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from firsthandapi._core.job_file import (
+    KEY_METADATA,
+    JobFile,
+    UnreadableJobFile,
+    differing,
+    fits,
+    key_of,
+    parse_job_file,
+    read_job_file,
+)
+from firsthandapi.errors import ConfigurationError
+
+HOUR = 3600.0
+ORDERED = JobFile(
+    {"files_needed": 2, "metadata": {"idempotency_key": "not it"}}, 'a "key" \\ of mine', 1_000.0, None
+)
+BOUGHT = replace(ORDERED, job={"object": "job", "id": "job_1", "status": "open", "location": {"id": "no"}})
+FETCHED = JobFile(None, None, None, {"id": "job_1"})
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=10),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=10), inner, max_size=3),
+    max_leaves=10,
+)
+
+
+@pytest.mark.parametrize("job_file", [ORDERED, BOUGHT, FETCHED])
+def test_job_json_is_read_as_it_was_written(job_file: JobFile) -> None:
+    """Before the POST, after it, and of a folder that was only downloaded."""
+    assert read_job_file(job_file.encode()) == parse_job_file(job_file.encode()) == job_file
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"version": 2}, {"version": None}, {"request": []}, {"idempotency_key": None}, {"idempotency_key": "ä"},
+        {"idempotency_key": 5}, {"first_sent_at": None}, {"first_sent_at": "now"}, {"first_sent_at": True},
+        {"first_sent_at": math.nan}, {"first_sent_at": math.inf}, {"first_sent_at": -1}, {"first_sent_at": 1e15},
+        {"job": []}, {"job": {}}, {"job": {"id": 5}}, {"job": {"id": "../me"}}, {"job": "job_1"},
+        {"request": None, "job": {"id": "job_1"}},
+        {"request": None, "idempotency_key": None, "first_sent_at": None},
+    ],
+)  # fmt: skip
+def test_a_job_json_that_is_not_ours_is_refused(changes: dict[str, Any]) -> None:
+    """A request without its key would be bought again; a job without an id cannot be continued."""
+    content = json.dumps({"version": 1, **vars(ORDERED), **changes}).encode()
+    assert isinstance(read_job_file(content), UnreadableJobFile)
+    with pytest.raises(ConfigurationError, match=r"job\.json"):
+        parse_job_file(content)
+
+
+@given(st.binary(max_size=200) | JSON.map(lambda value: json.dumps(value).encode()))
+def test_junk_in_job_json_is_refused(content: bytes) -> None:
+    """Any bytes that are not ours are a ConfigurationError."""
+    with pytest.raises(ConfigurationError):
+        parse_job_file(content)
+
+
+def test_what_a_damaged_job_json_still_shows() -> None:
+    """Cut anywhere, it shows the key and the job once they are whole, and never another's."""
+    content = BOUGHT.encode()
+    shown = {(read.idempotency_key, read.job_id) for n in range(len(content) - 1)
+             if isinstance(read := read_job_file(content[:n]), UnreadableJobFile)}  # fmt: skip
+    assert shown == {(None, None), (BOUGHT.idempotency_key, None), (BOUGHT.idempotency_key, "job_1")}
+    assert read_job_file(b"\0" * 500) == UnreadableJobFile()
+
+
+def test_a_later_version_is_told_from_damage() -> None:
+    """It names its job, and an upgrade reads it."""
+    content = json.dumps({"version": 2, **vars(BOUGHT)}).encode()
+    assert read_job_file(content) == UnreadableJobFile(BOUGHT.idempotency_key, "job_1", newer=True)
+    with pytest.raises(
+        ConfigurationError, match="job_1 was written by a later version of firsthandapi: upgrade"
+    ):
+        parse_job_file(content)
+    with pytest.raises(ConfigurationError, match="damaged"):
+        parse_job_file(json.dumps({"version": True, **vars(BOUGHT)}).encode()[:-20])
+
+
+@pytest.mark.parametrize(
+    ("after", "young"),
+    [(0.0, True), (23 * HOUR, True), (23 * HOUR + 1, False), (8 * 24 * HOUR, False), (-200.0, True),
+     (-400.0, False), (-8 * 24 * HOUR, False)],
+)  # fmt: skip
+def test_how_old_a_key_is(after: float, young: bool) -> None:
+    """For 23 hours the service surely knows it; a clock that was set back tells nothing."""
+    assert ORDERED.is_young(1_000.0 + after) is young
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "names"),
+    [
+        ({"a": 1}, {"a": 1}, []),
+        ({"a": 1, "b": 1}, {"a": 2}, ["a", "b"]),
+        ({"accepted_formats": ["x", "y"]}, {"accepted_formats": ["y", "x"]}, []),
+        ({"accepted_formats": ["x", "y"]}, {"accepted_formats": ["x"]}, ["accepted_formats"]),
+        ({"accepted_formats": "x"}, {"accepted_formats": ["x"]}, ["accepted_formats"]),
+        ({"deadline": "2027"}, {"deadline": "2028"}, []),
+        ({"location": {"city": "A"}}, {"location": {"city": "B"}}, ["location"]),
+    ],
+)
+def test_what_makes_another_request(one: Any, other: Any, names: list[str]) -> None:
+    """Not the order of formats, and not a deadline, which a script makes from the clock."""
+    assert differing(one, other) == differing(other, one) == names
+
+
+def test_whether_a_job_is_what_was_asked_for() -> None:
+    """As far as it shows that: the service may leave out fields, and add its defaults."""
+    request = {"description": "signs", "files_needed": 2, "accepted_formats": ["x", "y"], "deadline": "2027"}
+    assert fits(
+        {"id": "job_1", "files_needed": 2, "accepted_formats": ["y", "x"], "min_star_rating": 3}, request
+    )
+    assert fits({"id": "job_1", "description": None, "deadline": "2028"}, request)
+    assert not fits({"id": "job_1", "description": "sings"}, request)
+
+
+@pytest.mark.parametrize(
+    ("metadata", "key"),
+    [({KEY_METADATA: "k"}, "k"), ({}, None), (None, None), ({KEY_METADATA: 5}, None), ([], None)],
+)
+def test_the_key_of_a_job(metadata: Any, key: str | None) -> None:
+    """It is in the metadata, if collect has posted the job."""
+    assert key_of({"id": "job_1", "metadata": metadata}) == key

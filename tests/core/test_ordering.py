@@ -1,0 +1,393 @@
+"""Paid once: every answer, every crash and every jump of the clock, searched without a socket."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pytest
+
+from firsthandapi._core.job_file import KEY_METADATA, JobFile, UnreadableJobFile
+from firsthandapi._core.ordering import (
+    Continue,
+    Known,
+    LookFor,
+    Post,
+    Read,
+    Refuse,
+    TryReading,
+    WriteDown,
+    check_download_into,
+    is_wanted,
+    learn,
+    next_command,
+)
+from firsthandapi.errors import (
+    ConfigurationError,
+    ConflictError,
+    FirstHandConnectionError,
+    FirstHandError,
+    IdempotencyError,
+    InsufficientCreditsError,
+    InvalidArgumentError,
+    PermissionDeniedError,
+    ServerError,
+    UnexpectedResponseError,
+)
+
+HOUR = 3600.0
+NOW = 1_800_000_000.0
+# What the caller asks for, and the same with its typo corrected.
+REQUESTS: tuple[dict[str, Any], ...] = (
+    {"description": "Photos of stret signs", "files_needed": 2},
+    {"description": "Photos of street signs", "files_needed": 2},
+)
+
+# ── A service, its clock in hours, and a disk ────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True)
+class Bought:
+    """A job of the service: `age` hours old, shown by the list after `lag` hours; in flight while `age` is None."""
+
+    key: str
+    request: int
+    age: float | None
+    lag: float
+
+    @property
+    def row(self) -> dict[str, Any]:
+        fields = REQUESTS[self.request]
+        return {"id": "job_1", "status": "open", "metadata": {KEY_METADATA: self.key}, **fields}
+
+
+@dataclass(frozen=True)
+class World:
+    """All that there is between two steps. Hours of the local clock since a file's key was sent are its `sent`."""
+
+    jobs: tuple[Bought, ...] = ()
+    disk: JobFile | UnreadableJobFile | None = None
+    rows_of: tuple[str, ...] = ()
+
+    def committed(self) -> World:
+        """Whatever was in flight has arrived."""
+        return replace(self, jobs=tuple(replace(job, age=job.age or 0.0) for job in self.jobs))
+
+    def later(self, hours: float, clock_jumps: float) -> World:
+        jobs = self.committed().jobs if hours else self.jobs
+        # Beyond these, nothing depends on how old something is.
+        jobs = tuple(job if job.age is None else replace(job, age=min(job.age + hours, 60)) for job in jobs)
+        disk = self.disk
+        if isinstance(disk, JobFile) and disk.first_sent_at is not None:
+            sent = (disk.first_sent_at - NOW) / HOUR - hours - clock_jumps
+            disk = replace(disk, first_sent_at=NOW + max(min(sent, 90), -90) * HOUR)
+        return World(jobs, disk, self.rows_of)
+
+
+def api_error(kind: Any, status: int, attempts: int) -> Any:
+    return kind("no", status=status, attempts=attempts)
+
+
+def right_answer(world: World, command: Any) -> tuple[World, Any]:
+    """What a service does that works, some hours later."""
+    match command:
+        case LookFor():
+            return world, tuple(job.row for job in world.jobs if is_wanted(command, job.row))
+        case Read():
+            return world, world.jobs[0].row if world.jobs else None
+        case Post(request, key):
+            return next(posted(world, REQUESTS.index(request), key, works=True))
+        case _:
+            return world, None
+
+
+def answers(world: World, command: Any, lags: tuple[float, ...]) -> Iterator[tuple[World, Any]]:
+    """Everything that a service and a network may do with a command: what is then, and what comes back."""
+    if any(job.age is None for job in world.jobs):
+        yield from answers(world.committed(), command, lags)
+    match command:
+        case TryReading():
+            yield world, None
+            yield world, api_error(PermissionDeniedError, 403, 1)
+            yield world, FirstHandConnectionError("down")
+        case LookFor():
+            shown = [job.row for job in world.jobs if job.age is not None and job.age >= job.lag]
+            yield world, tuple(row for row in shown if is_wanted(command, row))
+            yield world, api_error(PermissionDeniedError, 403, 1)
+            yield world, api_error(ServerError, 503, 4)
+        case Read():
+            # One job is read at once, though a list may show it later.
+            yield world, next((job.row for job in world.jobs if job.age is not None), None)
+            yield world, api_error(ServerError, 503, 4)
+        case Post(request, key):
+            yield from posted(world, REQUESTS.index(request), key, lags)
+
+
+def posted(
+    world: World, request: int, key: str, lags: tuple[float, ...] = (0.0,), *, works: bool = False
+) -> Iterator[tuple[World, Any]]:
+    known_keys = [job for job in world.jobs if job.key == key and (job.age is None or job.age < 24)]
+    lost = FirstHandConnectionError("cut", attempts=2)
+    if known_keys:
+        (job,) = known_keys
+        if job.age is None:
+            yield world, api_error(ConflictError, 409, 1)
+            yield world, api_error(ConflictError, 409, 2)
+            yield world, api_error(InsufficientCreditsError, 402, 1)
+        elif job.request != request:
+            yield world, api_error(IdempotencyError, 409, 1)
+            yield world, api_error(IdempotencyError, 409, 2)
+        else:
+            yield world, job.row
+            yield world, lost
+            yield world, UnexpectedResponseError("<html>")
+        return
+    if not works:
+        yield world, lost  # it never arrived
+        yield world, api_error(InsufficientCreditsError, 402, 1)
+        yield world, api_error(ServerError, 503, 4)
+    for lag in lags:
+        bought = Bought(key, request, 0.0, lag)
+        after = replace(world, jobs=(*world.jobs, bought))
+        yield after, bought.row
+        yield after, lost
+        yield after, UnexpectedResponseError("<html>")
+        yield after, api_error(PermissionDeniedError, 403, 2)
+        in_flight = replace(world, jobs=(*world.jobs, replace(bought, age=None)))
+        yield in_flight, lost
+        yield in_flight, api_error(ConflictError, 409, 2)
+        yield in_flight, api_error(InsufficientCreditsError, 402, 2)
+
+
+# ── Runs ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Search:
+    """Every way of one call's runs. `steps` counts the commands that were answered."""
+
+    def __init__(
+        self,
+        key: str | None,
+        *,
+        lags: tuple[float, ...] = (0.0, 2.0),
+        jumps: tuple[float, ...] = (0.0, 30.0, -30.0, 50.0, -50.0),
+        disk_lasts: bool = False,
+    ) -> None:
+        self.key = key
+        self.lags = lags
+        self.jumps = jumps
+        self.disk_lasts = disk_lasts
+        self.steps = 0
+        self.runs = 0
+        self._ends: dict[tuple[World, int], frozenset[World]] = {}
+
+    def run(self, world: World, request: int) -> frozenset[World]:
+        """What a run may leave behind."""
+        begun = (_frozen(world), request)
+        if begun not in self._ends:
+            self.runs += 1
+            ends: set[World] = set()
+            known = Known(
+                REQUESTS[request], self.key, f"spare-{len(world.jobs)}", NOW, world.disk, world.rows_of
+            )
+            self._walk(world, known, ends, 0)
+            self._ends[begun] = frozenset(ends)
+        return self._ends[begun]
+
+    def _walk(self, world: World, known: Known, ends: set[Any], depth: int) -> None:
+        self.steps += 1
+        assert len(world.jobs) <= 1, f"bought twice: {world}"
+        assert depth < 12, f"no end: {known}"
+        ends.add(_Hashed(world))  # it may die here, before the next command
+        command = next_command(known)
+        match command:
+            case Continue(job_file):
+                assert job_file.job is not None
+                # Some files came, too.
+                ends.add(_Hashed(replace(world, rows_of=(job_file.job["id"],))))
+            case Refuse(error, forget):
+                assert isinstance(error, FirstHandError)
+                if forget:
+                    ends.add(_Hashed(replace(world, disk=None)))
+            case WriteDown(job_file, create):
+                assert not create or world.disk is None, "an exclusive create over another file"
+                self._walk(replace(world, disk=job_file), learn(known, command, None), ends, depth + 1)
+            case _:
+                for after, answer in answers(world, command, self.lags):
+                    self._walk(after, learn(known, command, answer), ends, depth + 1)
+
+    def search(self, runs: int, requests: tuple[int, ...]) -> int:
+        """Run after run, with everything that may happen between two; how many different worlds there were."""
+        worlds: set[Any] = {_Hashed(World())}
+        every = set(worlds)
+        for _ in range(runs):
+            ended: set[Any] = set()
+            for world, request in itertools.product(worlds, requests):
+                ended |= self.run(world.it, request)
+            worlds = {_Hashed(after) for world in ended for after in self.between(world.it)} - every
+            every |= worlds
+        for world, request in itertools.product(every, requests):
+            self.way_on(world.it.later(3, 0), request)
+        return len(every)
+
+    def way_on(self, world: World, request: int) -> None:
+        """Once the service works, the call gets its job, or a person is told which job or key this is about."""
+        known = Known(REQUESTS[request], self.key, "spare", NOW, world.disk, world.rows_of)
+        for _ in range(12):
+            command = next_command(known)
+            match command:
+                case Continue():
+                    return
+                case Refuse(error):
+                    keys = [job.key for job in world.jobs] or [getattr(world.disk, "idempotency_key", None)]
+                    told = [name for name in ("job_1", *keys) if name]
+                    assert any(name in str(error) for name in told) or not world.jobs, str(error)
+                    return
+                case WriteDown(job_file):
+                    world, answer = replace(world, disk=job_file), None
+                case _:
+                    world, answer = right_answer(world, command)
+            known = learn(known, command, answer)
+        raise AssertionError(f"no end: {known}")
+
+    def between(self, world: World) -> Iterator[World]:
+        """What may happen until the call is run again."""
+        for hours, jump in itertools.product((0.0, 1.0, 25.0), self.jumps):
+            later = world.later(hours, jump)
+            yield later
+            if self.disk_lasts:
+                continue
+            if isinstance(later.disk, JobFile):
+                # A crash of the machine or a bad disk: with the key still to be read, or not.
+                yield replace(later, disk=UnreadableJobFile())
+                yield replace(later, disk=UnreadableJobFile(idempotency_key=later.disk.idempotency_key))
+            if self.key is not None:
+                yield replace(later, disk=None, rows_of=())  # a runner whose disk does not last
+            elif later.rows_of:
+                yield replace(later, disk=None)  # job.json is lost, the files are not
+
+
+class _Hashed:
+    """A world as a member of a set."""
+
+    __slots__ = ("it", "key")
+
+    def __init__(self, world: World) -> None:
+        self.it = world
+        self.key = _frozen(world)
+
+    def __hash__(self) -> int:
+        return hash(self.key)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Hashed) and self.key == other.key
+
+
+def _frozen(world: World) -> Any:
+    disk = world.disk
+    if isinstance(disk, JobFile):
+        job = disk.job and disk.job["id"]
+        described = disk.request and disk.request["description"]
+        return world.jobs, (described, disk.idempotency_key, disk.first_sent_at, job), world.rows_of
+    return world.jobs, disk, world.rows_of
+
+
+def search(runs: int) -> str:
+    total = [0, 0, 0]
+    for key, requests in itertools.product(("mine", None), ((0,), (0, 1))):
+        one = Search(key)
+        worlds = one.search(runs, requests)
+        total = [total[0] + worlds, total[1] + one.runs, total[2] + one.steps]
+    return "{:,} worlds, {:,} different runs, {:,} steps".format(*total)
+
+
+def test_nothing_is_bought_twice() -> None:
+    """Three runs of one call: whatever is answered, lost or late, wherever each dies, whatever the clock does."""
+    print(f"\nsearched: {search(3)}")  # noqa: T201
+
+
+def test_an_old_key_is_not_sent_though_no_list_shows_its_job() -> None:
+    """A list that is two days late costs nothing twice either, where the folder and the clock can be trusted."""
+    for key, requests in itertools.product(("mine", None), ((0,), (0, 1))):
+        Search(key, lags=(48.0,), jumps=(0.0,), disk_lasts=True).search(5, requests)
+
+
+@pytest.mark.slow
+def test_nothing_is_bought_twice_however_often_it_is_run() -> None:
+    """The same until no further run brings a world that was not there before, or ten runs are over."""
+    print(f"\nsearched: {search(10)}")  # noqa: T201
+
+
+# ── Single rules ─────────────────────────────────────────────────────────────────────────────────────────
+
+JOB = {"id": "job_1", "status": "open", "files_approved": 1, "files_needed": 2}
+BOUGHT = JobFile(REQUESTS[0], "key", NOW, JOB)
+
+
+def refusal(request: int = 0, key: str | None = None, **known: Any) -> FirstHandError:
+    """What is raised at once."""
+    command = next_command(Known(REQUESTS[request], key, "spare", NOW, **known))
+    assert isinstance(command, Refuse)
+    assert not command.forget
+    return command.error
+
+
+@pytest.mark.parametrize(
+    ("known", "kind", "words"),
+    [
+        ({"request": 1, "folder": BOUGHT}, InvalidArgumentError, "description differ"),
+        ({"key": "other", "folder": BOUGHT}, InvalidArgumentError, r"another idempotency_key \(key\)"),
+        ({"folder": JobFile(None, None, None, JOB)}, InvalidArgumentError, "downloaded by download_all"),
+        ({"rows_of": ("job_1", "job_2")}, ConfigurationError, "job_1, job_2"),
+        ({"rows_of": ("job_1",), "looked": True}, ConfigurationError, "cannot see"),
+        ({"rows_of": ("job_1",), "looked": True, "found": (JOB,)}, ConfigurationError, "other arguments"),
+        ({"folder": UnreadableJobFile(None, "job_1", newer=True)}, ConfigurationError, "upgrade"),
+    ],
+)
+def test_a_folder_of_another_job_is_refused(known: dict[str, Any], kind: Any, words: str) -> None:
+    """Nothing is asked or written; the message names the job before anything else."""
+    error = refusal(**known)
+    assert type(error) is kind
+    assert "job_1" in str(error)
+    with pytest.raises(kind, match=words):
+        raise error
+
+
+def test_an_old_key_without_a_job_is_named() -> None:
+    """So that a person can look for it; it is not sent."""
+    old = JobFile(REQUESTS[0], "lost-key", NOW - 24 * HOUR, None)
+    with pytest.raises(ConfigurationError, match="lost-key"):
+        raise refusal(folder=old, looked=True)
+
+
+def test_what_a_folder_was_fetched_for_is_taken_over() -> None:
+    """`download_all` of a job that collect has bought, after its job.json was lost, leads back to collect."""
+    job = {**JOB, "metadata": {KEY_METADATA: "key"}}
+    command = next_command(Known(REQUESTS[0], None, "spare", NOW, JobFile(None, None, None, job)))
+    assert command == WriteDown(JobFile(REQUESTS[0], "key", NOW, job))
+
+
+@pytest.mark.parametrize(
+    ("found", "rows_of", "refused"),
+    [
+        (None, (), False),
+        (None, ("job_1",), False),
+        (None, ("job_2",), True),
+        (None, ("job_1", "job_2"), True),
+        (UnreadableJobFile(), ("job_1",), False),
+        (UnreadableJobFile(), ("job_2",), True),
+        (UnreadableJobFile(newer=True), (), True),
+        (BOUGHT, (), False),
+        (replace(BOUGHT, job={"id": "job_2"}), (), True),
+        (replace(BOUGHT, job=None), (), True),
+    ],
+)
+def test_where_a_job_may_be_downloaded_to(found: Any, rows_of: tuple[str, ...], refused: bool) -> None:
+    """Into a folder of its own, whatever has become of its job.json."""
+    if refused:
+        with pytest.raises((InvalidArgumentError, ConfigurationError)):
+            check_download_into("signs", found, rows_of, "job_1")
+    else:
+        check_download_into("signs", found, rows_of, "job_1")
