@@ -69,8 +69,7 @@ def told_how_to_continue(on_progress: Report) -> Generator[None]:
             note(text)
         raise
     except FirstHandError as error:
-        if getattr(error, "job", None) is None:
-            error.job = on_progress.job  # type: ignore[attr-defined] # most have none of their own
+        error.job = error.job or on_progress.job
         raise
 
 
