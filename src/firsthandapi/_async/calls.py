@@ -84,14 +84,14 @@ class Resource:
     def _list(
         self, model: type[M], path: str, params: ListParams, **options: Unpack[RequestOptions]
     ) -> AsyncPageRequest[M]:
-        # Bad arguments are told at once, not when the list is first walked.
+        # Bad arguments are reported immediately, not when the list is first walked.
         build_request("GET", path, **options)
         extra_query = options.get("extra_query") or {}
         filters = dict(arguments.query(params))
         start = filters.pop("cursor", None)
         if "limit" not in extra_query:
             filters.setdefault("limit", str(LARGEST_PAGE))
-        # A cursor in extra_query would hold every later page at the same place.
+        # A cursor in extra_query would return the same page again and again.
         later: RequestOptions = {
             **options,
             "extra_query": {name: value for name, value in extra_query.items() if name != "cursor"},

@@ -1,4 +1,4 @@
-"""Arguments: checked before anything is sent, and made into a query or a body."""
+"""Arguments: checked before anything is sent, then turned into a query or a body."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ def body(params: Params | None = None, extra_body: Any = None) -> bytes:
 
 
 def json_bytes(value: Any, field: str) -> bytes:
-    """Any JSON value as it is sent.
+    """Any JSON value, as bytes to send.
 
     Raises:
         InvalidArgumentError: something in it is not JSON.
@@ -186,5 +186,5 @@ def _surrogate(text: str) -> str | None:
     try:
         text.encode()
     except UnicodeEncodeError:
-        return "holds a lone surrogate, which is not text: decode it with the right encoding"
+        return "contains half of a character (a lone surrogate): decode the text with the right encoding"
     return None

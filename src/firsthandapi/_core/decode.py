@@ -146,9 +146,9 @@ def _validated(
         problems = error.errors(include_url=False, include_context=False, include_input=False) if few else []
     # Out here, so that the pydantic error, which quotes the input, is not chained to ours.
     if problems and problems[0]["type"] == "json_invalid":
-        mended = _without_halves(content)
-        if mended != content:
-            return _validated(model_type, as_page, mended, response)
+        repaired = _without_halves(content)
+        if repaired != content:
+            return _validated(model_type, as_page, repaired, response)
         raise _not_json(content, response)
     raise _misfit(model_type.__name__, as_page, [problem["loc"] for problem in problems], content, response)
 
@@ -166,7 +166,7 @@ def _not_json(content: Secret[bytes], response: ApiResponse | None) -> Unexpecte
         return not_json(response, content.reveal())
     return UnexpectedResponseError(
         f"The webhook delivery is signed, but its {len(content.reveal())} bytes are not JSON. "
-        "Pass the raw body exactly as it was received.",
+        "Pass the raw body exactly as received.",
         length=len(content.reveal()),
     )
 

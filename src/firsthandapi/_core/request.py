@@ -1,4 +1,4 @@
-"""Building a request: everything is checked and serialised before the first attempt."""
+"""Building a request: everything is checked and serialized before the first attempt."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Request:
     idempotency_key: str | None = None
     # Seconds for one attempt; None means the client's own.
     timeout: float | None = None
-    # Seconds the service was asked to hold the answer back; they come on top of the timeout.
+    # Seconds that the service may hold the response; they are added to the timeout.
     wait: int | None = None
     # Seconds for the whole call, besides the client's deadline: what a wait for a job has left.
     time_limit: float | None = None
@@ -217,7 +217,7 @@ def _extra_headers(extra: Mapping[str, str]) -> Iterable[tuple[str, str]]:
         pair = check_header(name, value, "extra_headers")
         if name.lower() in _OWN_HEADERS:
             raise InvalidArgumentError(
-                f"extra_headers must not hold {name}: the SDK sets it "
+                f"extra_headers must not contain {name}: the SDK sets it "
                 "(api_key=, idempotency_key= and the body's arguments decide it)",
                 field="extra_headers",
             )
@@ -241,7 +241,8 @@ def _query(pairs: Iterable[tuple[str, str]], extra: Mapping[str, Any]) -> str:
     except UnicodeEncodeError:
         pass
     raise InvalidArgumentError(
-        "a query value holds a lone surrogate, which has no UTF-8 form", field="extra_query"
+        "extra_query contains half of a character (a lone surrogate): decode the text with the right encoding",
+        field="extra_query",
     )
 
 

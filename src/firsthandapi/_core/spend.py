@@ -25,22 +25,22 @@ def check_spend(files: Any, price_cents: Any, *limits: int | None, field: str = 
 
     Raises:
         SpendLimitError: it does.
-        InvalidArgumentError: the cost cannot be told, and there is a limit to hold.
+        InvalidArgumentError: the cost is unknown, and a limit is set.
     """
     limit = min((limit for limit in limits if limit is not None), default=None)
     if limit is None:
         return
     if not isinstance(files, int) or not isinstance(price_cents, int):
         raise InvalidArgumentError(
-            f"{field} sets files_needed or price_per_file_cents to what is not an int, so the cost cannot be held "
-            "against max_spend_cents",
+            f"{field} sets files_needed or price_per_file_cents to a value that is not an int, so the cost cannot be "
+            "checked against max_spend_cents: pass ints",
             field=field,
         )
     cost_cents = files * price_cents
     if cost_cents > limit:
         raise SpendLimitError(
-            f"this job would cost {cost_cents} cents (files_needed × price_per_file_cents), "
-            f"and max_spend_cents is {limit}: ask for fewer or cheaper files, or raise it. Nothing was sent",
+            f"this job would cost {cost_cents} cents (files_needed × price_per_file_cents), and max_spend_cents is "
+            f"{limit}: request fewer or cheaper files, or increase max_spend_cents. Nothing was sent",
             cost_cents=cost_cents,
             limit_cents=limit,
         )

@@ -1,4 +1,4 @@
-"""The models: what the service answers with, and the arguments it is sent.
+"""The models of what the service sends, and the arguments that it is sent.
 
 Each module is loaded when one of its names is first used: defining them all costs more than the rest of the
 import together.

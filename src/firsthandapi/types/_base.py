@@ -78,10 +78,10 @@ def _masked_dict(entries: dict[Any, Any], depth: int) -> dict[str, Any]:
 
 
 class Model(BaseModel):
-    """Something the service answered with.
+    """Something that the service sent.
 
-    It is frozen, keeps fields this version does not know (as attributes and in `model_extra`), and knows the
-    response it came with. `repr` and `str` mask secrets and signed URLs; attributes, `model_dump` and pickles
+    It is frozen, keeps fields that this version does not know (as attributes and in `model_extra`), and knows the
+    response that contained it. `repr` and `str` mask secrets and signed URLs; attributes, `model_dump` and pickles
     carry them whole. Two are equal if type and fields are; a model hashes by type and `id`.
     """
 
@@ -95,7 +95,7 @@ class Model(BaseModel):
 
     @property
     def response(self) -> ApiResponse:
-        """The response this came with: status, headers, rate limit, attempts. A page's items share one."""
+        """The response that contained this: status, headers, rate limit, attempts. A page's items share one."""
         return cast("ApiResponse", _RESPONSE.__get__(self))
 
     if not TYPE_CHECKING:  # pragma: no branch - to a checker it would mean that every attribute exists
@@ -152,14 +152,14 @@ M = TypeVar("M", bound=Model)
 
 
 def attach(model: M, response: ApiResponse | None) -> M:
-    """Give `model` the response it came with. Returns the model."""
+    """Give `model` the response that contained it. Returns the model."""
     if response is not None:
         _RESPONSE.__set__(model, response)
     return model
 
 
 def attach_all(models: list[M], response: ApiResponse) -> None:
-    """Give each of a page's items the response that the page came with."""
+    """Give each of a page's items the response that contained the page."""
     set_response = _RESPONSE.__set__
     for model in models:
         set_response(model, response)
@@ -197,7 +197,7 @@ Items = Annotated[list[_T], _FirstMisfit()]
 
 
 class Tolerant:
-    """Tries `typed`; what does not fit becomes `plain`: one odd field must not cost the whole answer."""
+    """Tries `typed`; what does not fit becomes `plain`: one odd field must not cost the whole response."""
 
     def __init__(self, typed: Any, plain: Any) -> None:
         self.typed = typed
@@ -218,7 +218,7 @@ _TIME = (
 
 
 def _wire_time(value: Any) -> str:
-    """A date or time argument as it is sent. The clock is not asked: it jumps, and the service decides."""
+    """A date or time argument, checked, as text to send. The clock is not read: it jumps, and the service decides."""
     if isinstance(value, datetime):
         if value.utcoffset() is None:
             raise ValueError("has no time zone: use datetime.now(timezone.utc) or .astimezone()")
@@ -240,13 +240,13 @@ def _wire_time(value: Any) -> str:
         # Without what only the standard reads: a fraction of any length, an offset without a colon.
         sign = "+00:00" if offset in (None, "Z") else f"{offset[:3]}:{offset[-2:]}"
         moment = datetime.fromisoformat(f"{day}T{minute or '00:00'}:{second or '00'}{sign}")
-        moment.astimezone(UTC)  # what is no date there is none to the service
+        moment.astimezone(UTC)  # nor is a date that UTC cannot express one to the service
     except (ValueError, OverflowError):
         raise ValueError("is not a date and time that exists") from None
     return value
 
 
-# A date or time as argument; holds the string to send once it is checked.
+# A date or time as argument: once checked, the string to send.
 WireTime = Annotated[date | str, PlainValidator(_wire_time)]
 
 
@@ -256,5 +256,5 @@ def _whole(value: Any) -> Any:
     return value
 
 
-# A Literal of ints is met by 1000.0 too, since they are equal; this holds it to ints.
+# A Literal of ints also accepts 1000.0, which is equal; this accepts ints only.
 Whole = Annotated[_T, BeforeValidator(_whole)]

@@ -17,13 +17,13 @@ class ApiKey(Model):
     Attributes:
         object: not checked.
         id: `key_` and a ULID.
-        name: your own word for it.
-        scopes: what it may do.
+        name: your label for the key.
+        scopes: the scopes that the key has.
         environment: `live` or `test`.
-        secret: the key itself; on `create` and `rotate` only. Store it at once.
+        secret: the key itself; on `create` and `rotate` only. Store it immediately.
         masked_key: the key, most of it hidden.
         created_at: when it was created.
-        last_used_at: when it was last used.
+        last_used_at: when the key was last used.
         expires_at: when it stops working; 24 hours after a rotation for the old one.
         revoked_at: when it was revoked.
     """

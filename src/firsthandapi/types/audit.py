@@ -12,16 +12,16 @@ from .page import ListParams
 
 
 class AuditEvent(Model):
-    """Something that was done in the organization (contract §3 "AuditEvent").
+    """An action in the organization (contract §3 "AuditEvent").
 
     Attributes:
         object: not checked.
         id: `aud_` and a ULID.
         event_type: such as `job.created`.
-        job_id: the job it is about, if any.
-        actor: who did it; its shape is not documented.
-        data: what was done; its shape is not documented.
-        created_at: when.
+        job_id: the job that the action is about, if any.
+        actor: who acted; its shape is not documented.
+        data: the action; its shape is not documented.
+        created_at: time of the action.
     """
 
     object: Any = None

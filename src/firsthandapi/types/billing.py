@@ -19,7 +19,7 @@ class CreditBalance(Model):
         balance_cents: what can be spent now; read from `available_cents` if the service sends that alone.
         currency: `usd`.
         available_cents: the same as `balance_cents`, under its other name.
-        held_cents: what open jobs hold in escrow.
+        held_cents: credits of open jobs, in escrow.
         total_cents: both together.
         updated_at: when it last changed.
     """

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class _Open:
-    """Checks `Literal[…] | str` as what it comes to: a string. Half the work, and a clean error path."""
+    """Checks `Literal[…] | str` as a plain string. Half the work, and a clean error path."""
 
     def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> CoreSchema:
         from pydantic_core import core_schema

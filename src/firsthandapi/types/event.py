@@ -19,7 +19,7 @@ class WebhookEvent(Model):
 
     Attributes:
         object: `event`; not checked.
-        id: `evt_` and a ULID: the key to tell repeated deliveries by.
+        id: `evt_` and a ULID: the same in repeated deliveries, so deduplicate by it.
         type: such as `submission.approved`.
         api_version: the version of the service's API.
         created_at: when it happened.
@@ -39,7 +39,7 @@ class SubmissionEventData(Model):
 
     Attributes:
         submission_id: which; read from `submission_id` or, in other versions, `id`.
-        job_id: the job it was made for.
+        job_id: the job that it was submitted to.
         status: what became of it.
         ai_star_rating: the score, 1 to 5.
         ai_reasoning: why.
@@ -60,8 +60,8 @@ class JobEventData(Model):
     Attributes:
         job_id: which; read from `job_id` or `id`.
         status: the job's status.
-        files_needed: how many files were ordered.
-        files_approved: how many were approved.
+        files_needed: number of files requested.
+        files_approved: number of files approved.
     """
 
     job_id: str | None = Field(default=None, validation_alias=AliasChoices("job_id", "id"))
@@ -75,7 +75,7 @@ class CreditsEventData(Model):
 
     Attributes:
         balance_cents: what can be spent, in US cents.
-        amount_cents: what was moved, in US cents.
+        amount_cents: amount moved, in US cents.
         expires_at: when the credits end.
     """
 

@@ -31,7 +31,7 @@ class DetectedObject(Model):
     """An object seen in an image.
 
     Attributes:
-        label: what it is.
+        label: the object's name.
         confidence: how sure the annotator is, 0 to 1.
     """
 
@@ -55,7 +55,7 @@ class DominantObject(Model):
     """An object that fills much of an image.
 
     Attributes:
-        label: what it is.
+        label: the object's name.
         position: such as `center`.
         approximate_coverage: the share of the image, such as `25%`.
     """
@@ -71,7 +71,7 @@ class TranscriptSegment(Model):
     Attributes:
         start: seconds from the beginning.
         end: seconds from the beginning.
-        text: what is said.
+        text: the words spoken.
         speaker: who says it.
     """
 
@@ -99,7 +99,7 @@ class TrackedObject(Model):
     """An object followed through a video.
 
     Attributes:
-        label: what it is.
+        label: the object's name.
         scenes: the scenes it is seen in; the contract does not say how they are named.
     """
 
@@ -112,7 +112,7 @@ class Keyframe(Model):
 
     Attributes:
         timestamp: seconds from the beginning.
-        description: what it shows.
+        description: a description of the scene.
     """
 
     timestamp: float | None = None
@@ -127,10 +127,10 @@ class ImageAnnotations(Model):
         objects: labels, or in newer versions objects with `label` and `confidence`.
         scene: where it was taken.
         text_extraction: text seen in the image.
-        color_palette: colours as `#rrggbb`.
+        color_palette: colors as `#rrggbb`.
         dominant_objects: what fills much of the image.
         composition: how the image is composed, in words.
-        annotation_model: what made the annotations.
+        annotation_model: the model that made the annotations.
     """
 
     type: Literal["image"]
@@ -149,13 +149,13 @@ class AudioAnnotations(Model):
 
     Attributes:
         type: `audio`.
-        speaker_count: how many people speak.
+        speaker_count: number of speakers.
         language: ISO 639-1, such as `en`.
-        topics: what is spoken about.
+        topics: topics of the speech.
         keywords: words that stand out.
         noise_level: such as `low`.
-        transcript_segments: what is said, and when.
-        annotation_model: what made the annotations.
+        transcript_segments: the words spoken, with their times.
+        annotation_model: the model that made the annotations.
     """
 
     type: Literal["audio"]
@@ -174,11 +174,11 @@ class VideoAnnotations(Model):
     Attributes:
         type: `video`.
         scenes: its scenes, in order.
-        actions: what is done.
+        actions: actions shown.
         tracked_objects: objects followed through the scenes.
         keyframes: frames that stand for their parts.
-        transcript_segments: what is said, and when.
-        annotation_model: what made the annotations.
+        transcript_segments: the words spoken, with their times.
+        annotation_model: the model that made the annotations.
     """
 
     type: Literal["video"]
@@ -193,12 +193,12 @@ class VideoAnnotations(Model):
 class UnknownAnnotations(Model):
     """Annotations of a type this version does not know, or that do not have their documented shape.
 
-    A file is worth more than its annotations, so these never make it fail. Everything is kept as it came: as
+    A file is worth more than its annotations, so these never make it fail. Everything is kept as received: as
     attributes and in `model_extra`.
 
     Attributes:
-        type: what they say they are.
-        annotation_model: what made the annotations.
+        type: the type that the service named.
+        annotation_model: the model that made the annotations.
         raw: the annotations themselves if they are not a JSON object, else None.
     """
 
@@ -234,7 +234,7 @@ class File(Displayed, Model):
     Attributes:
         object: `file`; not checked.
         id: `file_` and a ULID.
-        job_id: the job it was made for.
+        job_id: the job that it was submitted to.
         submission_id: the submission that brought it.
         content_type: its MIME type.
         size_bytes: its size, in bytes.
@@ -245,11 +245,12 @@ class File(Displayed, Model):
         original_filename: the worker's name for it. Never use it as a path.
         captured_at: when it was captured.
         ai_star_rating: the score, 1 to 5.
-        device_info: what it was captured with.
+        device_info: the device that captured it.
         worker_region: where the worker is.
         download_url: a signed URL, valid for 7 days. Secret: whoever has it has the file.
         download_url_expires_at: when that URL ends.
-        annotations: what was recognized in it; None for policy violations, stock photos and scoring errors.
+        annotations: what the service recognized in the file; None for policy violations, stock photos, and
+            scoring errors.
         keyframes: not documented; whatever the service sends.
         created_at: when it was created.
     """

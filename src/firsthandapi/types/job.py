@@ -34,27 +34,27 @@ class Job(Displayed, Model):
         type: `data_collection` or `feedback`.
         title: a short label, at most 100 characters.
         description: what workers are asked for.
-        files_needed: how many files were ordered.
-        files_approved: how many were approved so far.
-        price_per_file_cents: what one approved file costs, in US cents.
+        files_needed: number of files requested.
+        files_approved: number of files approved so far.
+        price_per_file_cents: price of one approved file, in US cents.
         total_cost_cents: files_needed × price_per_file_cents, held in escrow at creation, in US cents.
-        min_star_rating: the lowest rating that is approved, 1 to 5.
+        min_star_rating: lowest rating to approve, 1 to 5.
         accepted_formats: MIME types.
-        files_per_submission: how many files one submission may bring, 1 to 5.
+        files_per_submission: number of files that one submission may contain, 1 to 5.
         scoring_criteria: what the scorer looks for besides the description.
-        min_width: the least width, in pixels.
-        min_height: the least height, in pixels.
+        min_width: lowest width, in pixels.
+        min_height: lowest height, in pixels.
         worker_guidelines: further instructions to workers.
-        location: where workers must be, as it was sent.
-        deadline: when the job is cancelled if it is not done.
-        max_workers: how many workers may take part; None means any number.
+        location: where workers must be, as sent.
+        deadline: when the job is cancelled if unfinished.
+        max_workers: number of workers who may take part; None means any number.
         metadata: your own values.
         buyer_rating: your rating of the job, 1 to 5.
-        buyer_feedback: your words on it.
-        created_at: when it was created.
-        updated_at: when it last changed.
+        buyer_feedback: your words on the job.
+        created_at: when the job was posted.
+        updated_at: when the job last changed.
         completed_at: when the last file was approved.
-        cancelled_at: when it was cancelled.
+        cancelled_at: when the job was cancelled.
     """
 
     object: Any = None
@@ -87,7 +87,7 @@ class Job(Displayed, Model):
 
     @property
     def is_terminal(self) -> bool:
-        """Whether the job is over: completed or cancelled."""
+        """Whether the job is finished: completed or cancelled."""
         return self.status in TERMINAL_JOB_STATUSES
 
 

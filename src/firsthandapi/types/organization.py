@@ -15,9 +15,9 @@ class OrganizationSettings(Model):
 
     Attributes:
         object: not checked.
-        auto_top_up_enabled: whether credits are bought when they run low.
-        auto_top_up_threshold_cents: what "low" is, in US cents.
-        auto_top_up_amount_cents: what is bought then, in US cents: 1000, 2500, 5000, 10000 or 25000.
+        auto_top_up_enabled: whether the service buys credits when the balance is low.
+        auto_top_up_threshold_cents: balance below which it buys, in US cents.
+        auto_top_up_amount_cents: amount to buy, in US cents: 1000, 2500, 5000, 10000, or 25000.
         default_type: the type of new jobs on the dashboard.
         default_price_per_file_cents: the price of new jobs on the dashboard, in US cents.
     """

@@ -15,7 +15,7 @@ class Signup(Model):
     Attributes:
         object: not checked.
         organization_id: `org_` and a ULID.
-        api_key: a live key, shown this once. Store it at once.
+        api_key: a live API key, shown only once. Store it immediately.
         credits_cents: the free credits, in US cents.
     """
 

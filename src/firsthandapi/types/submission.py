@@ -15,8 +15,8 @@ class Dimensions(Model):
     """The parts of a score, each 1 to 5.
 
     Attributes:
-        relevance: how well it answers the description.
-        quality: how well it is made.
+        relevance: how well the file matches the description.
+        quality: technical quality of the file.
         completeness: whether anything is missing.
     """
 
@@ -26,7 +26,7 @@ class Dimensions(Model):
 
 
 class Submission(Model):
-    """What a worker handed in (contract §3 "Submission").
+    """What a worker submitted (contract §3 "Submission").
 
     Rating, reasoning and `scored_at` are None before scoring.
 
@@ -34,7 +34,7 @@ class Submission(Model):
         object: `submission`; not checked.
         id: `sub_` and a ULID.
         status: `pending_score`, `approved`, `retry_pending` or `rejected`.
-        job_id: the job it was made for.
+        job_id: the job that it was submitted to.
         worker_id: `wkr_` and a ULID.
         ai_star_rating: the score, 1 to 5.
         ai_reasoning: why.
@@ -42,11 +42,11 @@ class Submission(Model):
         file_url: a signed URL. Secret: whoever has it has the file.
         content_type: its MIME type.
         size_bytes: its size, in bytes.
-        submitted_at: when it was handed in.
+        submitted_at: when it was submitted.
         scored_at: when it was scored.
-        submission_latitude: where it was handed in, in degrees.
-        submission_longitude: where it was handed in, in degrees.
-        location_verified: whether that is where the job wants it.
+        submission_latitude: where it was submitted, in degrees.
+        submission_longitude: where it was submitted, in degrees.
+        location_verified: whether that matches the job's location.
     """
 
     object: Any = None
@@ -68,12 +68,12 @@ class Submission(Model):
 
 
 class SubmissionSummary(Model):
-    """Submissions in figures (contract §2 "Submissions").
+    """Submissions counted (contract §2 "Submissions").
 
     Attributes:
         object: `submission_summary`; not checked.
-        total: how many there are.
-        by_status: how many of each status.
+        total: number of submissions.
+        by_status: number of submissions of each status.
         average_star_rating: 1 to 5, over those scored.
         approval_rate: approved ones among those decided, 0 to 1.
     """

@@ -20,10 +20,10 @@ class WebhookEndpoint(Model):
         object: not checked.
         id: `we_` and a ULID.
         url: where events are sent.
-        events: the event types it gets.
+        events: the event types sent to it.
         description: your own words.
         enabled: whether events are sent.
-        secret: what deliveries are signed with; on `create` and `rotate_secret` only. Store it at once.
+        secret: the secret that signs deliveries; on `create` and `rotate_secret` only. Store it immediately.
         created_at: when it was created.
     """
 
@@ -49,7 +49,7 @@ def _is_loopback(host: str) -> bool:
 def _webhook_url(value: str) -> str:
     # The value itself is never quoted: webhook URLs often carry a token.
     if any(char.isspace() or not char.isprintable() for char in value):
-        raise ValueError("holds spaces or control characters")
+        raise ValueError("contains spaces or control characters")
     try:
         parts = urlsplit(value)
         scheme, host, _ = parts.scheme, parts.hostname, parts.port
