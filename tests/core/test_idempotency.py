@@ -5,7 +5,6 @@ from __future__ import annotations
 import enum
 import json
 import sys
-import uuid
 from decimal import Decimal
 from typing import Any
 
@@ -14,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import firsthandapi
-from firsthandapi._core.idempotency import check_key, new_key
+from firsthandapi._core.idempotency import check_key
 from firsthandapi.errors import InvalidArgumentError
 
 # Each made with `printf '…' | sha256sum` from the canonical JSON beside it, not with this package.
@@ -105,13 +104,6 @@ def test_subclasses_of_plain_types() -> None:
     """An IntEnum is the int it is."""
     number = enum.IntEnum("number", {"ONE": 1})
     assert firsthandapi.idempotency_key(number.ONE) == firsthandapi.idempotency_key(1)
-
-
-def test_new_keys_are_random_uuids() -> None:
-    """Without a key of the caller's each call gets a UUIDv4 of its own."""
-    keys = {new_key() for _ in range(100)}
-    assert len(keys) == 100
-    assert all(uuid.UUID(key).version == 4 for key in keys)
 
 
 @pytest.mark.parametrize("key", ["x", "a" * 255, "a b", "~!@#", firsthandapi.idempotency_key("x")])

@@ -16,6 +16,7 @@ from firsthandapi._core.request import (
     check_id,
     check_limit_seconds,
     check_timeout,
+    with_key,
 )
 from firsthandapi.errors import InvalidArgumentError
 
@@ -154,18 +155,20 @@ def test_no_path_leads_elsewhere(path: str) -> None:
     assert not set(path.split("/")) & {".", ".."}
 
 
-def test_a_post_has_a_key_and_the_rest_has_none() -> None:
-    """Every POST carries a key, made once; no other method does."""
+def test_a_post_is_given_a_key_and_the_rest_has_none() -> None:
+    """A POST can be repeated once it has a key, which is its first header; the others always can."""
     for method in ("GET", "PATCH", "PUT", "DELETE", "HEAD", "OPTIONS"):
         request = build_request(method, "/v1/jobs")
         assert request.idempotency_key is None
         assert request.headers == ()
         assert request.repeatable
-    first, second = build_request("POST", "/v1/jobs"), build_request("POST", "/v1/jobs")
-    assert first.idempotency_key != second.idempotency_key
-    assert first.headers == (("Idempotency-Key", first.idempotency_key),)
-    assert first.repeatable
-    assert not Request("POST", "/v1/jobs").repeatable
+    post = build_request("POST", "/v1/jobs", body=b"{}")
+    assert not post.repeatable
+    keyed = with_key(post, "k")
+    assert (keyed.idempotency_key, keyed.body) == ("k", b"{}")
+    assert keyed.headers == (("Idempotency-Key", "k"), ("Content-Type", "application/json"))
+    assert keyed.repeatable
+    assert keyed == build_request("POST", "/v1/jobs", body=b"{}", idempotency_key="k")
 
 
 def test_the_caller_s_key_wins() -> None:

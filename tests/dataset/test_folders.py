@@ -554,7 +554,7 @@ def test_a_dest_that_is_a_file_is_refused(
     """Before anything is sent."""
     (tmp_path / "file").touch()
     since = len(server.requests)
-    with pytest.raises(ConfigurationError, match="cannot be made"):
+    with pytest.raises(ConfigurationError, match="cannot be created"):
         client.jobs.collect(tmp_path / place, **JOB, files_needed=1)
     assert server.requests[since:] == []
 
@@ -638,7 +638,7 @@ def test_every_failure_of_the_disk_is_ours(tmp_path: Path, monkeypatch: pytest.M
         _disk.Appender(tmp_path / "missing").add(b"x\n")
     with pytest.raises(ConfigurationError, match="cannot be written"):
         _disk.replace(tmp_path / "missing" / "x", b"")
-    with pytest.raises(ConfigurationError, match="appeared meanwhile"):
+    with pytest.raises(ConfigurationError, match="was just created"):
         _disk.create(path, b"two\n")
     end = _disk.Appender(path)
     end.add(b"two\n")
@@ -656,7 +656,7 @@ def test_a_file_system_without_links_will_do(tmp_path: Path, monkeypatch: pytest
     failing(monkeypatch, "link", "", errno.EPERM)
     _disk.create(tmp_path / "x", b"one")
     assert (tmp_path / "x").read_bytes() == b"one"
-    with pytest.raises(ConfigurationError, match="appeared meanwhile"):
+    with pytest.raises(ConfigurationError, match="was just created"):
         _disk.create(tmp_path / "x", b"two")
     assert [entry.name for entry in tmp_path.iterdir()] == ["x"]
 

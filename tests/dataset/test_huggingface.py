@@ -175,7 +175,7 @@ def test_a_kind_that_the_job_does_not_take_is_refused(server: MockServer, tmp_pa
     dataset = collected(server, tmp_path / "job", ["image/png"])
     assert len(dataset.to_huggingface(kind="image")) == 1
     for slip in ("audio", "images", None.__class__, ["image"]):
-        with pytest.raises(InvalidArgumentError, match=r"kind is 'image' for this dataset"):
+        with pytest.raises(InvalidArgumentError, match=r"kind must be 'image' for this dataset"):
             dataset.to_huggingface(kind=slip)  # type: ignore[arg-type]
 
 
@@ -187,13 +187,13 @@ def test_a_kind_that_the_job_does_not_take_is_refused(server: MockServer, tmp_pa
         (["image"], "image", "image"),
         (["image", "video"], "video", "video"),
         (["image", None], "image", "image"),
-        (["image", "video"], None, "may hold image and video files.*kind='image'"),
-        (["video", None], None, "holds files that are not video files, too.*kind='video'"),
-        ([None], None, "does not say what it holds.*kind='image'"),
-        ([], None, "does not say what it holds.*kind='image'"),
+        (["image", "video"], None, "may contain image and video files.*kind='image'"),
+        (["video", None], None, "also contains files that are not video files.*kind='video'"),
+        ([None], None, "records no kind of media.*kind='image'"),
+        ([], None, "records no kind of media.*kind='image'"),
         ([], "audio", "audio"),
         ([], "text", "'image' or 'audio' or 'video'"),
-        (["image", "audio"], "video", "kind is 'image' or 'audio' for this dataset, not 'video'"),
+        (["image", "audio"], "video", "kind must be 'image' or 'audio' for this dataset, not 'video'"),
     ],
 )
 def test_the_kind_is_taken_or_asked_for(kinds: list[Any], kind: Any, chosen: str) -> None:
@@ -224,7 +224,7 @@ def test_what_is_not_a_file_of_the_folder_is_refused(
     if is_link:
         (tmp_path / "private").write_text("secret")
         path.symlink_to(tmp_path / "private")
-    with pytest.raises(ConfigurationError, match=r"is not there, or is a link.*repair"):
+    with pytest.raises(ConfigurationError, match=r"is missing or is a link.*repair"):
         dataset.to_huggingface()
 
 
@@ -238,7 +238,7 @@ def test_a_strangers_manifest_costs_an_error_of_ours(server: MockServer, tmp_pat
     assert annotations["objects"] == [{"label": "cup", "confidence": None}]
     assert annotations["scene"] == {"setting": None, "indoor": None}
     (path / MANIFEST).write_text(json.dumps({**row, "worker_region": "\ud800"}) + "\n")
-    with pytest.raises(ConfigurationError, match="holds what no table can") as raised:
+    with pytest.raises(ConfigurationError, match="contains values that fit no table") as raised:
         Dataset.open(path).to_huggingface()
     assert raised.value.__suppress_context__
 

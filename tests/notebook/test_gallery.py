@@ -129,7 +129,7 @@ def test_no_plain_text_beside_the_gallery_tells_the_way_to_the_folder(tmp_path: 
     """A notebook keeps both; `repr` in a script still has the whole path."""
     pretty = pytest.importorskip("IPython.lib.pretty").pretty
     dataset = dataset_of(tmp_path / "signs", ("image/jpeg", picture()))
-    assert pretty(dataset) == "<Dataset ['signs', 1 files, no job]>"
+    assert pretty(dataset) == "<Dataset ['signs', 1 file, no job]>"
     assert str(tmp_path) in repr(dataset)
 
 

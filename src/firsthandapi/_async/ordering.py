@@ -8,7 +8,6 @@ from firsthandapi._async.bridge import finish_blocking, run_blocking
 from firsthandapi._async.calls import Resource
 from firsthandapi._core import arguments
 from firsthandapi._core.decode import decode_items
-from firsthandapi._core.idempotency import new_key
 from firsthandapi._core.job_file import KEY_METADATA, JobFile
 from firsthandapi._core.ordering import (
     Continue,
@@ -25,6 +24,7 @@ from firsthandapi._core.ordering import (
 )
 from firsthandapi._core.pages import LARGEST_PAGE, follow_cursor
 from firsthandapi._core.request import build_request
+from firsthandapi._keys import new_key
 from firsthandapi.errors import DeadlineExceededError, FirstHandError, NotFoundError, WaitTimeoutError
 from firsthandapi.types.job import Job, JobListParams
 

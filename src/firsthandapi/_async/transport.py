@@ -15,9 +15,10 @@ from firsthandapi._core.api_errors import error_from_response
 from firsthandapi._core.config import Config
 from firsthandapi._core.headers import RequestHeaders
 from firsthandapi._core.ratelimit import AsyncRateLimiter, RateLimit, fingerprint
-from firsthandapi._core.request import Request
+from firsthandapi._core.request import Request, with_key
 from firsthandapi._core.response import ApiResponse
 from firsthandapi._core.retry import RetryIn, asked_to_wait, decide
+from firsthandapi._keys import new_key
 from firsthandapi._masking import Secret, mask_secrets
 from firsthandapi._network.proxies import choose_proxy
 from firsthandapi._version import __version__
@@ -161,6 +162,8 @@ class Transport:
             DeadlineExceededError: the client's `deadline` is over, or would be before the next attempt.
         """
         self.check_open()
+        if request.method == "POST" and request.idempotency_key is None:
+            request = with_key(request, new_key())
         limits = [limit for limit in (self.config.deadline, request.time_limit) if limit is not None]
         call = Call(request, self.clock.monotonic() + min(limits) if limits else None)
         try:

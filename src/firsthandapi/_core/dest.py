@@ -59,14 +59,14 @@ def bucket_url(text: str, field: str) -> tuple[str, str]:
     if "::" in text:
         raise refuse("must be one URL, not several chained by ::")
     if scheme in ("http", "https"):  # as a console shows a bucket's address
-        raise refuse("must be the URL of a store, as in s3://bucket/folder; a web address is none")
+        raise refuse("must be the URL of a bucket, as in s3://bucket/folder, not a web address")
     place, _, below = rest.partition("/")
     if not _is_plain(scheme, place):
         raise refuse(
-            "must be a URL without credentials; leave them to the environment, which the store's library reads"
+            "must be a URL without credentials; set them in the environment, where the bucket's library reads them"
         )
     if "?" in rest or "#" in rest:
-        raise refuse("must be a URL without a query or fragment: nothing of ? or #")
+        raise refuse("must be a URL without a query or fragment: remove everything from ? or # on")
     if not place and not (scheme == "memory" and below.strip("/")):
         raise refuse(f"must name a bucket, as in {scheme if scheme.isalnum() else 's3'}://bucket/folder")
     names = [name for name in below.split("/") if name]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import uuid
 from typing import Any
 
 from firsthandapi.errors import InvalidArgumentError
@@ -68,11 +67,6 @@ def _check_parts(value: Any, path: str, *, depth: int) -> None:
         raise InvalidArgumentError(
             f"{path} is of type {type(value).__name__}; use str, int, bool, None, list or dict", field="parts"
         )
-
-
-def new_key() -> str:
-    """A key for one call, kept across its attempts."""
-    return str(uuid.uuid4())
 
 
 def check_key(key: str) -> str:

@@ -45,14 +45,14 @@ def chosen_kind(kinds: Iterable[Kind | None], kind: Kind | None) -> Kind:
     if kind is None:
         if len(here) == 1 and named:
             return named[0]
-        holds = f"may hold {' and '.join(named)} files" if len(named) > 1 else "does not say what it holds"
+        holds = f"may contain {' and '.join(named)} files" if len(named) > 1 else "records no kind of media"
         if len(named) == 1:
-            holds = f"holds files that are not {named[0]} files, too"
+            holds = f"also contains files that are not {named[0]} files"
         raise InvalidArgumentError(
-            f"this dataset {holds}; say which to take: kind={(named or KINDS)[0]!r}", field="kind"
+            f"this dataset {holds}; choose one: kind={(named or KINDS)[0]!r}", field="kind"
         )
     allowed_kinds = named or KINDS
     if kind not in allowed_kinds:
         allowed = " or ".join(map(repr, allowed_kinds))
-        raise InvalidArgumentError(f"kind is {allowed} for this dataset, not {kind!r}", field="kind")
+        raise InvalidArgumentError(f"kind must be {allowed} for this dataset, not {kind!r}", field="kind")
     return kind

@@ -22,7 +22,7 @@ MANIFEST = "metadata.jsonl"
 DATA = "data"
 
 # Of a folder that comes from a stranger. A job has at most 10,000 files; a row is a kilobyte or two, and fifty where an
-# hour is transcribed. In memory, rows take about as much again, and small ones up to eight times their length.
+# hour is transcribed. In memory, ordinary rows take about twice their length, and hostile ones up to 20 times.
 LARGEST_MANIFEST = 512 * 1024 * 1024
 LARGEST_ROW = 4 * 1024 * 1024
 MOST_ROWS = 1_000_000

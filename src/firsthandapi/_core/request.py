@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import quote, urlencode
 
 from firsthandapi.errors import InvalidArgumentError
 
-from .idempotency import check_key, new_key
+from .idempotency import check_key
 
 _IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "PATCH", "DELETE"})
 _METHODS = frozenset({*_IDEMPOTENT, "POST"})
@@ -117,7 +117,7 @@ def build_request(
     extra_headers: Mapping[str, str] | None = None,
     extra_query: Mapping[str, Any] | None = None,
 ) -> Request:
-    """The request value for a call; a POST gets its key here, once.
+    """The request value for a call. A POST without a key is given one before it is sent: `with_key`.
 
     Raises:
         InvalidArgumentError: something cannot be sent as given; the field says what.
@@ -134,9 +134,8 @@ def build_request(
             field="path",
         )
     headers: list[tuple[str, str]] = []
-    if method == "POST":
-        idempotency_key = new_key() if idempotency_key is None else check_key(idempotency_key)
-        headers.append(("Idempotency-Key", idempotency_key))
+    if method == "POST" and idempotency_key is not None:
+        headers.append(_key_header(check_key(idempotency_key)))
     if body is not None:
         headers.append(("Content-Type", "application/json"))
     if wait is not None:
@@ -154,6 +153,15 @@ def build_request(
         time_limit=time_limit,
         retry=retry,
     )
+
+
+def with_key(request: Request, key: str) -> Request:
+    """`request` with its idempotency key, which is the same for all attempts."""
+    return replace(request, idempotency_key=key, headers=(_key_header(key), *request.headers))
+
+
+def _key_header(key: str) -> tuple[str, str]:
+    return "Idempotency-Key", key
 
 
 def check_timeout(value: float | None, field: str) -> float | None:

@@ -66,7 +66,7 @@ class Bucket:
             _key(self.root / "name")
         except Exception:  # libraries raise what they like
             raise InvalidArgumentError(
-                f"{scheme}:// URLs name no place that has folders", field=field
+                f"{field} is a {scheme}:// URL, which names no folder; use the URL of a bucket", field=field
             ) from None
 
     # Made when used: one that was made before a fork, or pickled, would be of no use.
@@ -156,8 +156,8 @@ class Bucket:
                     raise
                 elif there != content:
                     raise ConfigurationError(
-                        f"{path} appeared meanwhile: another program writes there. "
-                        "If that was the same call, make it again: it goes on with the same job"
+                        f"{path} was just created by another program. "
+                        "If that was the same call, run it again: it continues the same job"
                     ) from None
 
     def replace(self, path: Path, content: bytes) -> None:
@@ -198,7 +198,7 @@ class BucketWriter:
             self._stage = Path(mkdtemp(prefix=_STAGE))
         except OSError as error:
             raise ConfigurationError(
-                f"no temporary folder can be made here, which files for a bucket pass through: {error.strerror}"
+                f"could not create a temporary folder, which downloads into a bucket need: {error.strerror}"
             ) from None
         self._stage_lock = FolderLock(self._stage)
         # Where nothing can be locked, nothing is cleared.
@@ -337,7 +337,7 @@ def _words(error: Exception) -> str:
     if isinstance(error, PermissionError):
         return f"{said}. The credentials that the environment gives must allow to list, read, write and delete there"
     if isinstance(error, FileNotFoundError):
-        return f"{said}. Make the bucket first: it is not made here"
+        return f"{said}. Create the bucket first; firsthandapi does not create buckets"
     if said == "Bad Request":  # all that S3's answer to a HEAD has room for
         return f"{said}. The credentials have expired, or are for another region than the bucket's"
     return said
@@ -354,11 +354,16 @@ def _check_scheme(scheme: str, field: str) -> None:
     try:
         registry.get_filesystem_class(scheme)
     except ValueError:
-        raise InvalidArgumentError(f"no store is known for {scheme}:// URLs", field=field) from None
+        raise InvalidArgumentError(
+            f"{field} is a URL of an unknown kind, {scheme}://; use s3://, gs://, or another that fsspec knows",
+            field=field,
+        ) from None
     except ImportError:
         package = registry.known_implementations[scheme]["class"].partition(".")[0]
         raise _missing("firsthandapi[remote]" if package == "s3fs" else package, scheme) from None
 
 
 def _missing(package: str, scheme: str) -> ConfigurationError:
-    return ConfigurationError(f"{scheme}:// URLs need what is not installed here: pip install '{package}'")
+    return ConfigurationError(
+        f"{scheme}:// URLs need a package that is not installed: pip install '{package}'"
+    )

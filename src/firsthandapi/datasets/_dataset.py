@@ -79,7 +79,7 @@ class Dataset(Displayed):
         manifests = [manifest for manifest in _manifests_in(store, job) if manifest.read()]
         if job_file is None and not manifests:
             raise ConfigurationError(
-                f"{store.root} holds no dataset: there is neither a metadata.jsonl nor a job.json"
+                f"{store.root} is not a dataset: it contains neither metadata.jsonl nor job.json"
             )
         return cls(store, job, manifests)
 
@@ -121,7 +121,8 @@ class Dataset(Displayed):
 
     def _described(self, name: str) -> str:
         state = "no job" if self.job is None else f"{self.job.id} {mask_secrets(self.job.status)}"
-        return f"<Dataset [{name!r}, {len(self)} files, {visible(state)}]>"
+        files = "1 file" if len(self) == 1 else f"{len(self)} files"
+        return f"<Dataset [{name!r}, {files}, {visible(state)}]>"
 
     @property
     def _name(self) -> str:
@@ -146,7 +147,7 @@ class Dataset(Displayed):
         missing: list[str] = []
         extra: list[str] = []
         listed = {manifest.folder for manifest in self._manifests}
-        # One whose manifest was lost may hold files all the same.
+        # A folder whose manifest was lost may still contain files.
         others = [each for each in _manifests_in(self._store, self.job) if each.folder not in listed]
         for manifest in [*self._manifests, *others]:
             records = list(manifest.records.values())

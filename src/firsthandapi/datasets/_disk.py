@@ -138,14 +138,14 @@ def make_directory(path: Path) -> None:
     """Make a real directory, on the disk before anything is put into it.
 
     Raises:
-        ConfigurationError: it cannot be made, or is something else.
+        ConfigurationError: it cannot be created, or is not a folder.
     """
     try:
         if not path.is_dir():
             path.mkdir(parents=True, exist_ok=True)
             sync_directory(path.parent)
     except (OSError, ValueError) as error:
-        raise cannot(path, "made", error) from None
+        raise cannot(path, "created", error) from None
 
 
 def create(path: Path, content: bytes) -> None:
@@ -166,7 +166,7 @@ def create(path: Path, content: bytes) -> None:
             _write(path, content)  # a file system without links
     except FileExistsError:
         raise ConfigurationError(
-            f"{path} appeared meanwhile: another program writes to this folder"
+            f"{path} was just created by another program; run the same call again"
         ) from None
     except OSError as error:
         raise cannot(path, "written", error) from None

@@ -31,7 +31,7 @@ def rows_with_media(kind: Kind, files: Iterable[tuple[Record, Path]]) -> Any:
         return hf.Dataset(pa.Table.from_pylist(rows, schema=features.arrow_schema))
     except Exception as error:  # both libraries have many of their own
         raise ConfigurationError(
-            f"{MANIFEST} holds what no table can ({type(error).__name__}); it may have been tampered with"
+            f"{MANIFEST} contains values that fit no table ({type(error).__name__}); restore it from a copy"
         ) from None
 
 
@@ -62,7 +62,5 @@ def _place(path: Path) -> str:
     # A link may lead to any file of this machine, which would then be uploaded with the rest. A bucket has no
     # links, and is not asked about each file: the library reads from it by its URL.
     if isinstance(path, Path) and _disk.size_of(path) is None:
-        raise ConfigurationError(
-            f"{path} is not there, or is a link; dataset.repair(client) fetches what is missing"
-        )
+        raise ConfigurationError(f"{path} is missing or is a link; dataset.repair(client) downloads it again")
     return str(path.absolute())
