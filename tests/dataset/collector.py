@@ -13,7 +13,7 @@ import time
 from typing import Any
 
 from firsthandapi import FirstHandClient
-from firsthandapi._download.place import Part
+from firsthandapi._download.part import Part
 from firsthandapi._sync.transport import Transport
 from firsthandapi.datasets import _disk
 from firsthandapi.datasets._bucket import BucketWriter

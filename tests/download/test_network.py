@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import queue
+import random
+import select
 import socket
 import ssl
 import threading
@@ -12,11 +15,9 @@ from pathlib import Path
 import pytest
 
 from firsthandapi._core.config import Origin
-from firsthandapi._download.engine import Engine
 from firsthandapi._download.fetch import Outcome
 from firsthandapi._download.network import Network, StoppedError
-from firsthandapi._masking import Secret
-from firsthandapi.errors import ConfigurationError
+from network.servers import Socks, silent_address
 
 from .conftest import Bench
 from .storage import CERTIFICATE, Proxy, Reply, Request, Storage, response
@@ -62,7 +63,7 @@ def test_tls_stale_connection(tls_bench: Bench) -> None:
 def test_untrusted_certificate(tls_bench: Bench) -> None:
     """A certificate that nobody vouches for is not trusted, and not asked for again."""
     message = tls_bench.bad()
-    assert "not to be trusted (self-signed certificate); check verify=" in message
+    assert "is not trusted (self-signed certificate); check verify=" in message
     assert tls_bench.clock.pauses == []
 
 
@@ -71,14 +72,16 @@ def test_certificate_of_another(tls_bench: Bench, monkeypatch: pytest.MonkeyPatc
     real = socket.getaddrinfo("127.0.0.1", tls_bench.storage.port, type=socket.SOCK_STREAM)
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: real)
     url = tls_bench.storage.url().replace("127.0.0.1", "other.example")
-    assert "not to be trusted" in tls_bench.bad(tls_bench.wanted(url=url), verify=str(CERTIFICATE))
+    assert "is not trusted" in tls_bench.bad(tls_bench.wanted(url=url), verify=str(CERTIFICATE))
 
 
 def test_no_tls(bench: Bench) -> None:
     """A server that does not speak TLS is an error of ours."""
     bench.storage.handler = lambda _: Reply(b"", "close")
     url = bench.storage.url().replace("http:", "https:")
-    assert "no TLS with 127.0.0.1" in bench.bad(bench.wanted(url=url), max_retries=0, timeout=0.3)
+    assert "TLS handshake with 127.0.0.1 failed" in bench.bad(
+        bench.wanted(url=url), max_retries=0, timeout=0.3
+    )
 
 
 def test_no_downgrade(tls_bench: Bench, storage: Storage) -> None:
@@ -141,7 +144,7 @@ def test_proxy_refuses(tls_bench: Bench, proxy: Proxy, status: int, attempts: in
     """What a proxy refuses is an error that names its status, not its password."""
     proxy.refuse = status
     message = tls_bench.bad(proxy=f"http://u:verysecret@127.0.0.1:{proxy.port}")
-    assert f"the proxy refused to connect to 127.0.0.1: it answered {status}" in message
+    assert f"the proxy refused to connect to 127.0.0.1: HTTP {status}" in message
     assert len(proxy.requests) == attempts
 
 
@@ -175,21 +178,92 @@ def test_https_proxy(bench: Bench, tls_storage: Storage) -> None:
     assert tls_storage.requests[0].target == bench.storage.url()
 
 
+class TlsProxy(Proxy):
+    """A proxy that is itself reached by https."""
+
+    def _talk(self, sock: socket.socket) -> None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(CERTIFICATE)
+        with contextlib.suppress(OSError), context.wrap_socket(sock, server_side=True) as secure:
+            self._sockets.append(secure)
+            head = b""
+            while not head.endswith(b"\r\n\r\n"):
+                head += secure.recv(1) or b"\r\n\r\n"
+            if not head.startswith(b"CONNECT"):
+                return
+            port = int(head.split(b" ")[1].rpartition(b":")[2])
+            with socket.create_connection(("127.0.0.1", port)) as upstream:
+                self._sockets.append(upstream)
+                secure.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+                while ready := select.select([secure, upstream], [], [])[0]:
+                    source, sink = (secure, upstream) if secure in ready else (upstream, secure)
+                    if not (data := source.recv(65536)):
+                        return
+                    sink.sendall(data)
+
+
 def test_https_through_https_proxy(tls_bench: Bench) -> None:
-    """TLS within TLS is not for downloads: the error says what is."""
-    assert "reached by http://" in tls_bench.bad(proxy="https://127.0.0.1:1", verify=str(CERTIFICATE))
+    """TLS within TLS: cut bodies are continued, and both certificates are verified."""
+    storage, proxy = tls_bench.storage, TlsProxy()
+    storage.content = random.Random(1).randbytes(3_000_000)
+    storage.script += [storage.cut(1_000_000), storage.serve, storage.cut(0, "reset")]
+    try:
+        outcomes = tls_bench.fetch(
+            *(tls_bench.wanted(n) for n in range(3)),
+            concurrency=1,
+            proxy=f"https://127.0.0.1:{proxy.port}",
+            verify=str(CERTIFICATE),
+        )
+        assert [outcome.error for outcome in outcomes] == [None] * 3
+        message = tls_bench.one(proxy=f"https://127.0.0.1:{proxy.port}").error
+        assert "the certificate of 127.0.0.1 is not trusted" in str(message)
+    finally:
+        proxy.close()
 
 
-def test_socks(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A SOCKS proxy is refused before anything is sent: by the engine, or where the environment names it."""
-    with pytest.raises(ConfigurationError, match="need an HTTP proxy"):
-        Engine(base_url="http://x", refresh=None, on_done=print, proxy=Secret("socks5://127.0.0.1:1080"))
-    monkeypatch.setenv("all_proxy", "socks5://127.0.0.1:1080")
-    outcome = bench.one()
-    assert outcome.error is not None
-    assert "need an HTTP proxy" in str(outcome.error)
-    assert isinstance(outcome.error.failures[0][1], ConfigurationError)
-    assert bench.storage.requests == []
+@pytest.mark.parametrize("where", ["body", "handshake"])
+def test_cancel_tls_in_tls(tls_bench: Bench, where: str) -> None:
+    """A thread that waits within TLS within TLS ends at once too."""
+    proxy = TlsProxy()
+    tls_bench.storage.handler = lambda _: response(b"x" * 10, length=1000, then="hang")
+    outcomes: queue.SimpleQueue[Outcome] = queue.SimpleQueue()
+    with (
+        socket.create_server(("127.0.0.1", 0)) as silent,
+        tls_bench.engine(
+            outcomes,
+            timeout=30,
+            verify=str(CERTIFICATE),
+            proxy=f"https://127.0.0.1:{proxy.port}",
+        ) as engine,
+    ):
+        silent_url = f"https://127.0.0.1:{silent.getsockname()[1]}/"
+        engine.submit(tls_bench.wanted() if where == "body" else tls_bench.wanted(url=silent_url))
+        time.sleep(0.3)
+        started = time.monotonic()
+        engine.close(cancel=True)
+        assert time.monotonic() - started < 0.8
+    proxy.close()
+    assert "cancelled" in str(outcomes.get(timeout=1).error)
+
+
+@pytest.mark.parametrize("scheme", ["socks5", "socks5h"])
+def test_socks(bench: Bench, tls_bench: Bench, scheme: str) -> None:
+    """A SOCKS 5 proxy leads to http and https alike."""
+    with Socks(login=(b"anna", b"p@ss")) as socks:
+        proxy = f"{scheme}://anna:p%40ss@127.0.0.1:{socks.port}"
+        bench.good(proxy=proxy)
+        (bench.directory / "file_1.jpg").unlink()
+        tls_bench.good(proxy=proxy, verify=str(CERTIFICATE))
+        assert [port for _, port in socks.asked] == [bench.storage.port, tls_bench.storage.port]
+
+
+@pytest.mark.parametrize(("reply", "attempts"), [(2, 1), (5, 4)])
+def test_socks_refuses(bench: Bench, reply: int, attempts: int) -> None:
+    """What a SOCKS proxy refuses is tried again only if that may help."""
+    with Socks(reply=reply) as socks:
+        message = bench.bad(proxy=f"socks5://127.0.0.1:{socks.port}")
+        assert "the proxy refused to connect to 127.0.0.1" in message
+        assert len(socks.asked) == attempts
 
 
 def test_stopped_before_it_begins(storage: Storage) -> None:
@@ -201,20 +275,12 @@ def test_stopped_before_it_begins(storage: Storage) -> None:
         network.connect(Origin("http", "127.0.0.1", storage.port, ""), lambda: None)
 
 
-def test_stopped_before_it_is_connected(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A run that is cancelled just before a socket connects does not leave it waiting for an answer."""
+def test_stopped_while_it_connects(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run that is cancelled while a socket connects does not wait for it."""
     stop = threading.Event()
-    network = Network(proxy=None, verify=True, timeout=1, stop=stop)
-    add = network.add
-
-    def add_then_stop(sock: socket.socket) -> None:
-        add(sock)
-        stop.set()
-        network.wake_all()
-
-    monkeypatch.setattr(network, "add", add_then_stop)
-    with pytest.raises(StoppedError):
-        network.connect(Origin("http", "127.0.0.1", storage.port, ""), lambda: None)
+    network = Network(proxy=None, verify=True, timeout=60, stop=stop)
+    with silent_address("127.0.0.1") as port, pytest.raises(StoppedError):
+        network.connect(Origin("http", "127.0.0.1", port, ""), stop.set)
 
 
 def test_tunnel_to_ipv6() -> None:

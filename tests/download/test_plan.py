@@ -17,7 +17,8 @@ from firsthandapi._core.download import (
     MOST_REDIRECTS,
     Attempts,
     BadUrlError,
-    GiveUp,
+    Hopeless,
+    MalformedResponseError,
     Mismatch,
     Pace,
     ReadBody,
@@ -31,13 +32,14 @@ from firsthandapi._core.download import (
     content_length,
     failure,
     follow,
+    framing,
     is_too_old,
     judge,
+    parse_chunk_size,
     parse_url,
     range_headers,
     strong_etag,
 )
-from firsthandapi._download.head import MalformedResponseError, parse_chunk_size, parse_head
 from firsthandapi.errors import DownloadError, IntegrityError
 
 HTTPS = frozenset({"https"})
@@ -192,14 +194,14 @@ def verdict(status: int, headers: dict[str, str] | None = None, **changes: Any) 
         (200, {}, {"size_bytes": None}, ReadBody(0, 100)),
         (200, {}, {"offset": 40, "etag": '"a"'}, ReadBody(0, 100)),
         (200, {}, {"length": 99}, Mismatch("the storage has 99 bytes, 100 were promised")),
-        (200, {"content-encoding": "gzip"}, {}, GiveUp("the storage encoded the file, though asked not to")),
+        (200, {"content-encoding": "gzip"}, {}, Hopeless("the storage encoded the file, though asked not to")),
         (200, {"content-encoding": ""}, {}, ReadBody(0, 100)),
         (302, {"location": "/x"}, {}, Redirected("/x")),
-        (302, {}, {}, GiveUp("the storage answered 302")),
-        (304, {"location": "/x"}, {}, GiveUp("the storage answered 304")),
+        (302, {}, {}, Hopeless("the storage answered 302")),
+        (304, {"location": "/x"}, {}, Hopeless("the storage answered 304")),
         (403, {}, {}, Refused()),
-        (404, {}, {}, GiveUp("the storage answered 404")),
-        (416, {}, {}, GiveUp("the storage answered 416")),
+        (404, {}, {}, Hopeless("the storage answered 404")),
+        (416, {}, {}, Hopeless("the storage answered 416")),
         (416, {}, {"offset": 5}, TryAgain("the object is shorter than it was", from_start=True)),
         (429, {"retry-after": "3"}, {}, TryAgain("the storage answered 429", 3.0)),
         (408, {}, {}, TryAgain("the storage answered 408")),
@@ -214,7 +216,7 @@ def test_judge(status: int, headers: dict[str, str], changes: dict[str, Any], re
 def test_judge_unframed() -> None:
     """A body without framing needs a promise that tells whether it is whole."""
     loose: dict[str, Any] = {"length": None, "framed": False, "size_bytes": None}
-    assert isinstance(verdict(200, **loose), GiveUp)
+    assert isinstance(verdict(200, **loose), Hopeless)
     assert verdict(200, **{**loose, "size_bytes": 5}) == ReadBody(0, None)
     assert verdict(200, **{**loose, "sha256": "a"}) == ReadBody(0, None)
 
@@ -336,27 +338,29 @@ def test_failure() -> None:
     assert type(failure("file_1", "x", mismatch=True).failures[0][1]) is IntegrityError
 
 
-@given(st.binary(max_size=200))
-def test_any_head(raw: bytes) -> None:
-    """Whatever stands where a head should, it is refused or read; nothing else."""
-    for head in (raw, b"HTTP/1.1 200 OK\r\n" + raw, b"HTTP/1.1 200 OK\r\nContent-Length: " + raw):
-        try:
-            read = parse_head(head)
-        except MalformedResponseError:
-            continue
-        assert 100 <= read.status <= 999
-        assert not (read.chunked and read.length is not None)
-
-
-def test_head() -> None:
-    """HTTP/1.0 closes, HTTP/1.1 keeps; a body without framing cannot keep."""
-    assert not parse_head(b"HTTP/1.0 200 OK\r\nContent-Length: 1").keep_alive
-    assert parse_head(b"HTTP/1.0 200 OK\r\nContent-Length: 1\r\nConnection: keep-alive").keep_alive
-    assert parse_head(b"HTTP/1.1 200\r\nContent-Length: 1").keep_alive
-    assert not parse_head(b"HTTP/1.1 200 OK").keep_alive
-    assert not parse_head(b"HTTP/1.1 200 OK").framed
-    assert parse_head(b"HTTP/1.1 304 X\r\nContent-Length: 7").length == 0
-    assert parse_head(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: Chunked").chunked
+@pytest.mark.parametrize(
+    ("status", "headers", "result"),
+    [
+        (200, {}, (None, False)),
+        (200, {"content-length": "7"}, (7, False)),
+        (200, {"content-length": "7, 7"}, (7, False)),
+        (200, {"transfer-encoding": "Chunked"}, (None, True)),
+        (304, {"content-length": "7"}, (0, False)),
+        (204, {"transfer-encoding": "chunked"}, (0, False)),
+        (101, {}, (0, False)),
+        (200, {"content-length": "7, 8"}, None),
+        (200, {"content-length": "+7"}, None),
+        (200, {"content-length": "7", "transfer-encoding": "chunked"}, None),
+        (200, {"transfer-encoding": "gzip, chunked"}, None),
+    ],
+)
+def test_framing(status: int, headers: dict[str, str], result: tuple[int | None, bool] | None) -> None:
+    """A body has a length, comes in chunks, or ends with its connection; two words on that are one too many."""
+    if result is None:
+        with pytest.raises(MalformedResponseError):
+            framing(status, headers)
+    else:
+        assert framing(status, headers) == result
 
 
 @given(st.integers(min_value=0, max_value=2**40), st.sampled_from(["", ";a=b", " ;x", "\t"]))

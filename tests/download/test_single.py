@@ -11,7 +11,7 @@ import pytest
 
 from firsthandapi import FirstHandClient
 from firsthandapi._core.download import Wanted
-from firsthandapi._download import place
+from firsthandapi._download import part
 from firsthandapi._download.engine import Engine
 from firsthandapi._download.fetch import Outcome
 from firsthandapi._download.network import Network
@@ -89,14 +89,14 @@ def test_single_disk_full(storage: Storage, tmp_path: Path, monkeypatch: pytest.
     def full(fd: int, data: object) -> int:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(place.os, "write", full)
+    monkeypatch.setattr(part.os, "write", full)
     with pytest.raises(DownloadError, match="free some space"):
         download(a_file(storage), tmp_path)
 
 
 def test_directory_that_cannot_be_flushed(tmp_path: Path) -> None:
     """A directory that cannot be flushed does no harm."""
-    place.sync_directory(tmp_path / "gone")
+    part.sync_directory(tmp_path / "gone")
 
 
 def test_bundled_server(tmp_path: Path) -> None:

@@ -33,6 +33,7 @@ _DEFAULT_PORTS = {"http": 80, "https": 443}
 _STRONG_ETAG = re.compile(r'"[\x21\x23-\x7e]*"')
 _CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18}|\*)")
 _DIGITS = re.compile(r"[0-9]{1,18}")
+_CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\x00\r\n]*)?")
 
 
 @dataclass(frozen=True)
@@ -193,13 +194,13 @@ class Mismatch:
 
 
 @dataclass(frozen=True)
-class GiveUp:
+class Hopeless:
     """It makes no sense to ask again."""
 
     reason: str
 
 
-Verdict = ReadBody | Redirected | Refused | TryAgain | Mismatch | GiveUp
+Verdict = ReadBody | Redirected | Refused | TryAgain | Mismatch | Hopeless
 
 
 def judge(
@@ -235,11 +236,11 @@ def judge(
     if status in (408, 429) or status >= 500:
         return TryAgain(f"the storage answered {status}", parse_retry_after(headers, now=now))
     if status not in (200, 206):
-        return GiveUp(f"the storage answered {status}")
+        return Hopeless(f"the storage answered {status}")
     if headers.get("content-encoding", "identity").strip().lower() not in ("identity", ""):
-        return GiveUp("the storage encoded the file, though asked not to")
+        return Hopeless("the storage encoded the file, though asked not to")
     if not framed and size_bytes is None and sha256 is None:
-        return GiveUp("nothing tells whether the body is whole: no length, no size, no SHA-256")
+        return Hopeless("nothing tells whether the body is whole: no length, no size, no SHA-256")
     if status == 206:
         total = _total_of_part(headers, length=length, offset=offset, etag=etag)
         if total is _WRONG_PART:
@@ -278,6 +279,48 @@ def check_whole(size: int, sha256: str, wanted: Wanted) -> Mismatch | None:
     if wanted.sha256 is not None and sha256 != wanted.sha256.strip().lower():
         return Mismatch("its SHA-256 is not the one promised")
     return None
+
+
+# --- how a response is framed -----------------------------------------------------------------------------
+
+
+class MalformedResponseError(Exception):
+    """Not an HTTP/1.1 response, or one whose length cannot be told for sure."""
+
+
+def framing(status: int, headers: Mapping[str, str]) -> tuple[int | None, bool]:
+    """The length of the body of a response to a GET, and whether it comes in chunks; with neither, it ends with its
+    connection.
+
+    Raises:
+        MalformedResponseError: it is given in two ways, or in an unknown one.
+    """
+    if status < 200 or status in (204, 304):
+        return 0, False
+    encoding = headers.get("transfer-encoding")
+    if encoding is not None:
+        # Two framings at once, or one unknown: whatever one believes, a middleman may believe the other.
+        if encoding.lower() != "chunked" or "content-length" in headers:
+            raise MalformedResponseError("the body's length is given in two ways, or in an unknown one")
+        return None, True
+    if "content-length" not in headers:
+        return None, False
+    length = content_length(headers["content-length"])
+    if length is None:
+        raise MalformedResponseError("Content-Length is not a number")
+    return length, False
+
+
+def parse_chunk_size(line: bytes) -> int:
+    """The size in the line before a chunk.
+
+    Raises:
+        MalformedResponseError: there is none.
+    """
+    match = _CHUNK_SIZE.fullmatch(line)
+    if match is None:
+        raise MalformedResponseError("a chunk's size is malformed")
+    return int(match[1], 16)
 
 
 def content_length(text: str) -> int | None:

@@ -20,7 +20,7 @@ from .clock import Clock
 from .exchange import Session
 from .fetch import DiskFullError, Outcome, Refresh, Rules, fetch
 from .network import Network, StoppedError
-from .place import sync_directory
+from .part import sync_directory
 
 if TYPE_CHECKING:
     import ssl
@@ -166,13 +166,16 @@ class Engine:
             except RuntimeError:  # the system has no more threads: those there are must do
                 if not self._threads:
                     self._queue.pop()
-                    raise DownloadError("no file can be fetched: the system gives no thread") from None
+                    raise DownloadError(
+                        "could not start downloading: the system refused a new thread"
+                    ) from None
             else:
                 self._threads.append(thread)
 
-    def _waits(self) -> None:
+    def _waits(self) -> bool:
         with self._lock:
             self._grow(self._concurrency)
+            return len(self._threads) < self._concurrency
 
     def _has_spare_processor(self) -> bool:
         return len(self._threads) - self._idle < (os.cpu_count() or 1)

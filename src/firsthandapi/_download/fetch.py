@@ -10,7 +10,7 @@ from datetime import datetime
 from firsthandapi._core.download import (
     Attempts,
     BadUrlError,
-    GiveUp,
+    Hopeless,
     Mismatch,
     ReadBody,
     Redirected,
@@ -29,12 +29,11 @@ from firsthandapi._core.download import (
 )
 from firsthandapi.errors import ConfigurationError, DownloadError, FirstHandError
 
-from .beside import LARGE_BYTES, Beside
 from .clock import Clock
-from .exchange import Response, Session
-from .head import Head
+from .exchange import Head, Response, Session
 from .network import BrokenError, HopelessError, StoppedError
-from .place import DiskError, Part, Parts
+from .part import DiskError, Part, Parts
+from .storing import LARGE_BYTES, StoringThread
 
 # Given a file's id, a fresh URL and when it ends. Called in the thread that fetches; may block.
 Refresh = Callable[[str], tuple[str, datetime | None]]
@@ -223,7 +222,7 @@ class _Fetch:
             raise _BrokenOffError(verdict.reason, verdict.retry_after)
         elif isinstance(verdict, Mismatch):
             self._mismatched(verdict.reason)
-        elif isinstance(verdict, GiveUp):
+        elif isinstance(verdict, Hopeless):
             raise _GiveUpError(verdict.reason)
         return False
 
@@ -242,7 +241,7 @@ class _Fetch:
 
     def _read(self, response: Response) -> None:
         limit = self._wanted.size_bytes
-        beside: Beside | None = None
+        storing: StoringThread | None = None
         try:
             while piece := response.read():
                 if limit is not None and self._offset + len(piece) > limit:
@@ -252,19 +251,19 @@ class _Fetch:
                     self._rules.on_bytes(len(piece))
                     return
                 self._take(len(piece))
-                if beside is None and self._is_large(response):
-                    beside = Beside(self._store)
-                if beside is None:
+                if storing is None and self._is_large(response):
+                    storing = StoringThread(self._store)
+                if storing is None:
                     self._store(piece)
                 else:
-                    response.buffer = beside.exchange(piece, response.buffer)
+                    response.buffer = storing.exchange(piece, response.buffer)
         except BrokenError:
             # All the bytes are there: what is missing is only the mark of the body's end.
             if limit is None or self._offset != limit:
                 raise
         finally:
-            if beside is not None:
-                beside.close()
+            if storing is not None:
+                storing.close()
         whole = self._total
         if whole is None and not response.head.framed:
             whole = limit  # the end of a body without framing may be that of its connection alone

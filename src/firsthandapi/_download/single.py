@@ -16,7 +16,7 @@ from .clock import Clock
 from .exchange import Session
 from .fetch import DiskFullError, Refresh, Rules, fetch
 from .network import Network, StoppedError
-from .place import sync_directory
+from .part import sync_directory
 
 if TYPE_CHECKING:
     from firsthandapi.types.file import File

@@ -11,7 +11,7 @@ from pathlib import Path
 from secrets import token_hex
 from typing import BinaryIO
 
-from firsthandapi._download.place import sync_directory
+from firsthandapi._download.part import sync_directory
 from firsthandapi.errors import ConfigurationError
 
 _BINARY = getattr(os, "O_BINARY", 0)

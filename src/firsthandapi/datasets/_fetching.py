@@ -71,7 +71,7 @@ class Fetching:
             proxy=config.proxy, verify=config.verify, timeout=config.timeout, stop=threading.Event()
         )
         # Where the storage is, nobody knows yet; a proxy of the environment is for both, as a rule.
-        network.proxy_for(config.origin)
+        network.route_to(config.origin)
 
     def add(self, files: list[File]) -> None:
         """Fetch what of these is not there.

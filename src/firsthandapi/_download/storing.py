@@ -14,7 +14,7 @@ _BUFFERS = 3
 _BUFFER_BYTES = 1024 * 1024
 
 
-class Beside:
+class StoringThread:
     """Gives pieces to `store`, in order, in a thread of its own."""
 
     def __init__(self, store: Callable[[memoryview], None]) -> None:
@@ -24,7 +24,7 @@ class Beside:
         self._free: SimpleQueue[bytearray] = SimpleQueue()
         for _ in range(_BUFFERS):
             self._free.put(bytearray(_BUFFER_BYTES))
-        self._thread = threading.Thread(target=self._run, name="firsthandapi-beside", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="firsthandapi-storing", daemon=True)
         self._thread.start()
 
     def exchange(self, piece: memoryview, buffer: bytearray) -> bytearray:
