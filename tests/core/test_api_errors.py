@@ -15,6 +15,8 @@ from firsthandapi import errors
 from firsthandapi._core.api_errors import error_from_response
 from firsthandapi._core.response import ApiResponse
 
+from .strategies import JSON
+
 NOW = 1_800_000_000.0
 CLASSES: dict[int, type[errors.FirstHandApiError]] = {
     400: errors.InvalidRequestError,
@@ -27,11 +29,6 @@ CLASSES: dict[int, type[errors.FirstHandApiError]] = {
     422: errors.InvalidRequestError,
     429: errors.RateLimitError,
 }
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
-    max_leaves=10,
-)
 FIELDS = ["type", "message", "request_id", "details", "current_balance_cents", "purchase_url", "field"]
 ENVELOPE = st.fixed_dictionaries(
     {},

@@ -23,17 +23,14 @@ from firsthandapi._core.job_file import (
 )
 from firsthandapi.errors import ConfigurationError
 
+from .strategies import JSON
+
 HOUR = 3600.0
 ORDERED = JobFile(
     {"files_needed": 2, "metadata": {"idempotency_key": "not it"}}, 'a "key" \\ of mine', 1_000.0, None
 )
 BOUGHT = replace(ORDERED, job={"object": "job", "id": "job_1", "status": "open", "location": {"id": "no"}})
 FETCHED = JobFile(None, None, None, {"id": "job_1"})
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.text(max_size=10),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=10), inner, max_size=3),
-    max_leaves=10,
-)
 
 
 @pytest.mark.parametrize("job_file", [ORDERED, BOUGHT, FETCHED])

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from firsthandapi import Dataset, FirstHandClient
-from firsthandapi._core.kinds import KINDS, chosen_kind, kind_of
+from firsthandapi._core.kinds import KINDS, kind_of
 from firsthandapi._core.manifest import COLUMNS, MANIFEST, column_types
 from firsthandapi.errors import ConfigurationError, InvalidArgumentError
 from firsthandapi.testing import MockServer
@@ -177,32 +177,6 @@ def test_a_kind_that_the_job_does_not_take_is_refused(server: MockServer, tmp_pa
     for slip in ("audio", "images", None.__class__, ["image"]):
         with pytest.raises(InvalidArgumentError, match=r"kind must be 'image' for this dataset"):
             dataset.to_huggingface(kind=slip)  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize(
-    ("kinds", "kind", "chosen"),
-    [
-        (["image"], None, "image"),
-        (["audio", "audio"], None, "audio"),
-        (["image"], "image", "image"),
-        (["image", "video"], "video", "video"),
-        (["image", None], "image", "image"),
-        (["image", "video"], None, "may contain image and video files.*kind='image'"),
-        (["video", None], None, "also contains files that are not video files.*kind='video'"),
-        ([None], None, "records no kind of media.*kind='image'"),
-        ([], None, "records no kind of media.*kind='image'"),
-        ([], "audio", "audio"),
-        ([], "text", "'image' or 'audio' or 'video'"),
-        (["image", "audio"], "video", "kind must be 'image' or 'audio' for this dataset, not 'video'"),
-    ],
-)
-def test_the_kind_is_taken_or_asked_for(kinds: list[Any], kind: Any, chosen: str) -> None:
-    """The only kind is taken; with more, or none, the error names the argument and a value for it."""
-    if chosen in KINDS:
-        assert chosen_kind(kinds, kind) == chosen
-    else:
-        with pytest.raises(InvalidArgumentError, match=chosen):
-            chosen_kind(kinds, kind)
 
 
 def test_no_media_is_copied(server: MockServer, tmp_path: Path) -> None:

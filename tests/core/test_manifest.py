@@ -1,4 +1,4 @@
-"""What the files of a dataset say and mean: rules without I/O."""
+"""The rows of a manifest, written and read."""
 
 from __future__ import annotations
 
@@ -16,14 +16,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from firsthandapi._core import manifest
-from firsthandapi._core.annotations import unified
+from firsthandapi._core.annotations import SHAPES, unified
 from firsthandapi._core.decode import decode
-from firsthandapi._core.kinds import folder_of, is_mixed, kind_of
-from firsthandapi._core.manifest import COLUMNS, Record, manifest_line, parse_manifest, record_of
-from firsthandapi._core.reports import Verification
+from firsthandapi._core.kinds import KINDS, Kind
+from firsthandapi._core.manifest import (
+    COLUMNS,
+    Record,
+    column_types,
+    in_place_of,
+    manifest_line,
+    parse_manifest,
+    record_of,
+)
 from firsthandapi._masking import Secret
 from firsthandapi.errors import ConfigurationError
 from firsthandapi.types import File
+
+from .strategies import JSON
 
 SHA = "ab" * 32
 ROW: dict[str, Any] = {
@@ -33,12 +42,6 @@ ROW: dict[str, Any] = {
     "sha256": SHA,
     "content_type": "image/jpeg",
 }
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
-    max_leaves=12,
-)
-NAMES = st.text() | st.sampled_from(["objects", "scene", "actions", "scenes", "transcript_segments"])
 
 
 def lines(*rows: Any) -> bytes:
@@ -53,50 +56,6 @@ def file(**fields: Any) -> File:
 def row_of(**fields: Any) -> Record:
     described = file(**fields)
     return record_of(described, f"{described.id}.jpg", size_bytes=3, sha256=SHA, job_id="job_1")
-
-
-# ── Layout ───────────────────────────────────────────────────────────────────────────────────────────────
-
-
-@pytest.mark.parametrize(
-    ("content_type", "kind"),
-    [
-        ("image/jpeg", "image"),
-        ("AUDIO/wav", "audio"),
-        ("video/mp4; codecs=x", "video"),
-        ("application/pdf", None),
-        ("", None),
-        (None, None),
-    ],
-)
-def test_a_kind_is_the_first_half_of_a_type(content_type: str | None, kind: str | None) -> None:
-    """Only image, audio and video are kinds."""
-    assert kind_of(content_type) == kind
-
-
-@pytest.mark.parametrize(
-    ("formats", "mixed"),
-    [
-        (["image/jpeg", "image/png"], False),
-        (["image/jpeg", "audio/wav"], True),
-        (["image/jpeg", "application/pdf"], False),
-        ([], False),
-        (None, False),
-    ],
-)
-def test_a_job_of_several_kinds_is_mixed(formats: list[str] | None, mixed: bool) -> None:
-    """One folder a kind, but only where there are several."""
-    assert is_mixed(formats) is mixed
-
-
-def test_the_folder_of_a_file() -> None:
-    """None for a job of one kind; else the kind's, and `other` for what is none."""
-    assert folder_of("audio/wav", mixed=False) == ""
-    assert folder_of("audio/wav", mixed=True) == "audio"
-    assert folder_of("application/pdf", mixed=True) == "other"
-
-
-# ── Rows ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def test_a_row_says_what_is_known_of_a_file() -> None:
@@ -213,68 +172,6 @@ def test_columns_of_the_user_s_own_are_kept() -> None:
     assert row_of().extra == {}
 
 
-# ── Annotations ──────────────────────────────────────────────────────────────────────────────────────────
-
-
-def test_objects_are_made_one_shape() -> None:
-    """Labels, objects and junk in one list come out as objects."""
-    made = unified({"objects": ["cup", {"label": "tree", "confidence": 1, "box": [1]}, 5]}, "image")
-    assert made is not None
-    assert made["objects"] == [
-        {"label": "cup", "confidence": None},
-        {"label": "tree", "confidence": 1.0},
-        {"label": None, "confidence": None},
-    ]
-
-
-@pytest.mark.parametrize(
-    ("annotations", "kind", "path", "expected"),
-    [
-        ({"color_palette": ["#fff", 3, None]}, "image", ("color_palette",), ["#fff"]),
-        ({"color_palette": "#fff"}, "image", ("color_palette",), []),
-        ({"scene": "kitchen"}, "image", ("scene",), {"setting": None, "indoor": None}),
-        ({"scene": {"indoor": 1}}, "image", ("scene", "indoor"), None),
-        ({"text_extraction": 12}, "image", ("text_extraction",), None),
-        ({"speaker_count": True}, "audio", ("speaker_count",), None),
-        ({"speaker_count": 10**30}, "audio", ("speaker_count",), None),
-        ({"transcript_segments": [{"start": 1, "text": "hi"}]}, "audio", ("transcript_segments",),
-         [{"start": 1.0, "end": None, "text": "hi", "speaker": None}]),
-        ({"transcript_segments": [{"start": 10**400}]}, "video", ("transcript_segments",),
-         [{"start": None, "end": None, "text": None, "speaker": None}]),
-        ({"tracked_objects": ["dog", {"label": "cat", "scenes": [1, "2"]}]}, "video", ("tracked_objects",),
-         [{"label": "dog", "scenes": []}, {"label": "cat", "scenes": [1]}]),
-    ],
-)  # fmt: skip
-def test_what_does_not_fit_is_left_out(
-    annotations: Any, kind: Any, path: tuple[str, ...], expected: Any
-) -> None:
-    """A value of another type is null, in a list it is gone; `annotations_json` has it."""
-    made: Any = unified(annotations, kind)
-    for name in path:
-        made = made[name]
-    assert made == expected
-
-
-def test_no_annotations_and_no_kind_are_null() -> None:
-    """There is no shape for what is of no known kind."""
-    assert unified(None, "image") is None
-    assert unified({"objects": []}, None) is None
-
-
-def shape(value: Any) -> Any:
-    """The keys of a value, all the way down."""
-    return {name: shape(inner) for name, inner in value.items()} if isinstance(value, dict) else None
-
-
-@given(st.dictionaries(NAMES, JSON), st.sampled_from(["image", "audio", "video"]))
-def test_annotations_of_any_shape_give_the_same_keys(annotations: dict[str, Any], kind: Any) -> None:
-    """Whatever the service sends, a table can be made of it, and doing it again changes nothing."""
-    made = unified(annotations, kind)
-    assert shape(made) == shape(unified({}, kind))
-    assert unified(made, kind) == made
-    json.dumps(made, allow_nan=False)
-
-
 @given(JSON)
 def test_annotations_of_any_shape_become_a_row(annotations: Any) -> None:
     """From the wire to the manifest and back: the row that was written is the row that is read."""
@@ -282,7 +179,28 @@ def test_annotations_of_any_shape_become_a_row(annotations: Any) -> None:
     assert parse_manifest(manifest_line(row)) == [row]
 
 
-# ── The manifest ─────────────────────────────────────────────────────────────────────────────────────────
+def test_a_row_takes_over_columns_of_its_predecessor() -> None:
+    """Those that are not ours; a first row has none."""
+    (former,) = parse_manifest(lines({**ROW, "split": "train", "width": 5}))
+    record = in_place_of(row_of(width=7), former)
+    assert (record.width, record.extra) == (7, {"split": "train"})
+    assert in_place_of(record, None) is record
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_column_has_a_type(kind: Kind) -> None:
+    """Whatever the rows contain: numbers where rows have numbers, the shape of the kind, else text."""
+    types = column_types(kind)
+    assert tuple(types) == COLUMNS
+    assert types["annotations"] == SHAPES[kind]
+    assert {name for name, of in types.items() if of is int} == {
+        "size_bytes",
+        "ai_star_rating",
+        "width",
+        "height",
+    }
+    assert types["duration_seconds"] is float
+    assert types["file_name"] is types["created_at"] is str
 
 
 def test_what_was_written_is_read() -> None:
@@ -363,7 +281,7 @@ def test_a_row_of_a_stranger_gets_our_columns() -> None:
     assert row.duration_seconds == 2.0
     assert type(row.duration_seconds) is float
     assert row.width is None
-    assert shape(row.annotations) == shape(unified({}, "image"))
+    assert row.annotations == unified({"objects": ["cup"]}, "image")
 
 
 @given(st.binary(max_size=300) | st.lists(st.binary(max_size=40)).map(b"\n".join))
@@ -381,12 +299,3 @@ def test_hostile_rows_never_lead_outside(changes: dict[str, Any], name: str) -> 
         (row,) = parse_manifest(content)
         assert re.fullmatch(r"data/[A-Za-z0-9][A-Za-z0-9_\-]*\.[a-z0-9]{1,5}", row.file_name)
         assert tuple(vars(row)) == COLUMNS
-
-
-# ── Reports ──────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def test_a_verification_is_true_if_all_is_well() -> None:
-    """So that `assert dataset.verify()` says it."""
-    assert Verification(True, (), (), ("data/x",))
-    assert not Verification(False, (), ("data/x",), ())

@@ -1,0 +1,64 @@
+"""Names on disk."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from firsthandapi._core.files import EXTENSIONS, disk_key, file_name_on_disk, is_reserved
+from firsthandapi.errors import InvalidArgumentError
+
+IDS = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9_\-]{0,127}", fullmatch=True).filter(
+    lambda name: not name.startswith(("fh_live_", "fh_test_", "whsec_"))
+)
+
+
+@pytest.mark.parametrize(
+    ("content_type", "extension"),
+    [
+        ("image/jpeg", "jpg"),
+        ("Image/PNG ; q=1", "png"),
+        ("video/quicktime", "mov"),
+        ("image/svg+xml", "bin"),
+        (None, "bin"),
+    ],
+)
+def test_a_name_is_the_id_and_what_the_type_says(content_type: str | None, extension: str) -> None:
+    """Parameters and capitals do not hide a known type; any other is `bin`."""
+    assert file_name_on_disk("file_01JP", content_type) == f"file_01JP.{extension}"
+
+
+@pytest.mark.parametrize("name", ["../x", "", "a/b", "a.b", "x" * 129])
+def test_what_is_no_id_makes_no_name(name: str) -> None:
+    """It could lead anywhere."""
+    with pytest.raises(InvalidArgumentError):
+        file_name_on_disk(name, "image/jpeg")
+
+
+@pytest.mark.parametrize("name", ["CON", "nul", "Aux", "prn", "COM1", "lpt9", "com0"])
+def test_a_device_makes_no_name(name: str) -> None:
+    """Windows writes to it, whatever the extension."""
+    assert is_reserved(name)
+    made = file_name_on_disk(name, "image/jpeg")
+    assert re.fullmatch(r"file-[0-9a-f]{32}\.jpg", made)
+    assert made != file_name_on_disk(name.swapcase(), "image/jpeg")
+
+
+def test_what_resembles_a_device_is_a_name() -> None:
+    """Only whole names are reserved."""
+    names = ["CONS", "file_CON", "COM10"]
+    assert [file_name_on_disk(name, None) for name in names] == [f"{name}.bin" for name in names]
+
+
+@given(IDS, st.sampled_from([None, *EXTENSIONS]), st.booleans())
+def test_every_name_can_be_in_a_manifest(name: str, content_type: str | None, plain: bool) -> None:
+    """What is written is read again; names that are not plain differ where ids do."""
+    made = file_name_on_disk(name, content_type, plain=plain)
+    assert re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_\-]{0,127}\.[a-z0-9]{1,5}", made)
+    assert not is_reserved(made.partition(".")[0])
+    other = name.swapcase()
+    if other != name and not plain:
+        assert disk_key(made) != disk_key(file_name_on_disk(other, content_type, plain=False))
