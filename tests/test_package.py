@@ -98,7 +98,11 @@ def test_what_is_imported_is_declared(module: Path) -> None:
     lines = [line for extra in extras for line in PROJECT["optional-dependencies"][extra]]
     known = distributions(PROJECT["dependencies"] + lines)
     # pytest loads the plugin, so pytest is there.
-    assert imported(module) - known <= ({"pytest"} if module.stem == "pytest_plugin" else set())
+    found = imported(module) - known
+    if module.stem == "_tracing":
+        # Reached only in a program that has loaded OpenTelemetry itself.
+        found = {name for name in found if not name.startswith("opentelemetry-")}
+    assert found <= ({"pytest"} if module.stem == "pytest_plugin" else set())
 
 
 def test_the_version_stands_in_one_place() -> None:

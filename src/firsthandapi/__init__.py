@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from ._async.client import AsyncFirstHandClient as AsyncFirstHandClient
     from ._async.pages import AsyncPage as AsyncPage
     from ._async.pages import AsyncPageRequest as AsyncPageRequest
+    from ._core.attempt import Attempt as Attempt
     from ._core.idempotency import idempotency_key as idempotency_key
     from ._core.ratelimit import AsyncRateLimiter as AsyncRateLimiter
     from ._core.ratelimit import RateLimit as RateLimit
@@ -118,6 +119,7 @@ __all__ = [
     "AsyncPage",
     "AsyncPageRequest",
     "AsyncRateLimiter",
+    "Attempt",
     "AuthenticationError",
     "ConfigurationError",
     "ConflictError",
@@ -161,6 +163,7 @@ _HOMES = {
     "AsyncFirstHandClient": "_async.client",
     "AsyncPage": "_async.pages",
     "AsyncPageRequest": "_async.pages",
+    "Attempt": "_core.attempt",
     "idempotency_key": "_core.idempotency",
     "AsyncRateLimiter": "_core.ratelimit",
     "RateLimit": "_core.ratelimit",

@@ -58,13 +58,16 @@ class FirstHandError(Exception):
     job: Job | None = None
 
     def __init__(self, message: str) -> None:
-        super().__init__(message)
-        self.message = message
+        # One printable line, whatever the service wrote: no text of its can forge a log line or drive a terminal.
+        from ._visible import visible
+
+        super().__init__(visible(message))
+        self.message: str = self.args[0]
 
     def __reduce__(self) -> tuple[Any, ...]:
         # The default rebuilds an exception from its positional arguments alone, which fails for every
         # class below: Ray, Airflow and multiprocessing would then hide the true failure.
-        return _rebuild, (type(self), str(self), self.__dict__.copy())
+        return _rebuild, (type(self), self.args[0], self.__dict__.copy())
 
 
 class ConfigurationError(FirstHandError):
@@ -91,15 +94,26 @@ class FirstHandConnectionError(FirstHandError):
         request_sent: whether the service may have received the request; False if no connection was made.
         untrusted: whether a certificate was not trusted: waiting for a job does not retry that.
         errno: the system's error number, such as `errno.ECONNREFUSED`, or None.
+        method, path: the request's, or None.
+        seconds: how long the call took, retries and pauses included, or None.
     """
 
     untrusted: bool = False
     errno: int | None = None
+    method: str | None = None
+    path: str | None = None
+    seconds: float | None = None
 
     def __init__(self, message: str, *, attempts: int = 1, request_sent: bool = True) -> None:
         super().__init__(message)
         self.attempts = attempts
         self.request_sent = request_sent
+
+    def __str__(self) -> str:
+        if self.method is None or self.seconds is None:
+            return self.message
+        attempts = "1 attempt" if self.attempts == 1 else f"{self.attempts} attempts"
+        return f"{self.message} ({self.method} {self.path}, {self.seconds:.1f} s, {attempts})"
 
 
 class FirstHandTimeoutError(FirstHandConnectionError):
@@ -157,15 +171,14 @@ class FirstHandApiError(FirstHandError):
         return self.status in RETRYABLE_STATUSES
 
     def __str__(self) -> str:
+        from ._visible import visible
+
         where = f"HTTP {self.status} {self.type}"
         if self.request_id is not None:
             where += f", {self.request_id}"
         if self.attempts > 1:
             where += f", after {self.attempts} attempts"
-        return f"{self.message} ({where})"
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _rebuild, (type(self), self.message, self.__dict__.copy())
+        return f"{self.message} ({visible(where)})"
 
 
 RETRYABLE_STATUSES = frozenset({408, 429, 500, 502, 503, 504})

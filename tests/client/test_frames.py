@@ -32,6 +32,12 @@ ROOT = Path(firsthandapi.__file__).parent
 KEY = "fh_live_5ecretPart"
 
 
+@pytest.fixture(autouse=True)
+def whole_tracebacks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Public methods cut our frames off the errors of ours; here all are looked at, as of any other exception."""
+    monkeypatch.setattr("firsthandapi._methods._shorten", lambda error: None)
+
+
 def frames(error: BaseException | None) -> Iterator[FrameType]:
     """Every frame of the package that `error`, or what led to it, has left."""
     seen: set[int] = set()
@@ -48,12 +54,16 @@ def frames(error: BaseException | None) -> Iterator[FrameType]:
 
 def shown(error: BaseException | None) -> str:
     """What a tool that prints local variables has to say of the package's frames."""
-    lines = []
+    lines: list[str] = []
     for frame in frames(error):
-        for name, value in frame.f_locals.items():
-            with contextlib.suppress(Exception):  # a half-made `self`
-                lines.append(f"{frame.f_code.co_qualname} {name}={value!r}")
+        lines += shown_locals(frame)
     return "\n".join(lines)
+
+
+def shown_locals(frame: FrameType) -> Iterator[str]:
+    for name, value in frame.f_locals.items():
+        with contextlib.suppress(Exception):  # a half-made `self`
+            yield f"{frame.f_code.co_qualname} {name}={value!r}"
 
 
 def caught(call: Callable[[], object]) -> BaseException:
@@ -278,6 +288,7 @@ class _HereError(Exception):
 
 # Here secrets come in, as arguments of a public function: before its first line nothing can be done about them.
 DOORS = {
+    "public.<locals>.call",
     "FirstHandClient.__init__",
     "FirstHandClient.with_options",
     "secret_or_none",
@@ -373,9 +384,7 @@ def strikes(work: Callable[[], object]) -> int:
             struck += 1
             for frame in frames(error):
                 if frame.f_code.co_qualname not in DOORS | INSIDE:
-                    text = "\n".join(
-                        f"{name}={value!r}" for name, value in frame.f_locals.items() if name != "self"
-                    )
+                    text = "\n".join(shown_locals(frame))
                     assert "5ecretPart" not in text, (number, frame.f_code.co_qualname, text)
 
 
@@ -502,5 +511,4 @@ def test_pytest_l(tmp_path: Path, fresh_server: MockServer) -> None:
         timeout=120,
     )
     assert "NotFoundError" in run.stdout
-    assert "_attempt" in run.stdout
     assert fresh_server.api_key not in run.stdout

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property
+from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from firsthandapi._async.bridge import check_rate_limiter
 from firsthandapi._async.transport import Shared, Transport
+from firsthandapi._core.attempt import Attempt
 from firsthandapi._core.config import (
     API_KEY_VARIABLE,
     BASE_URL_VARIABLE,
@@ -26,6 +28,7 @@ from firsthandapi._masking import Secret, secret_or_none
 from firsthandapi._methods import public
 from firsthandapi._network.certificates import check_path
 from firsthandapi._successors import removed_method
+from firsthandapi._watching import LOG_VARIABLE, log_to_stderr
 from firsthandapi.errors import ConfigurationError
 from firsthandapi.types.options import PostOptions, RequestOptions
 
@@ -74,6 +77,8 @@ class AsyncFirstHandClient:
             and `SSL_CERT_DIR` are obeyed.
         http_client: your own httpx client for API calls; never closed here. Its transport reads headers by its
             own clock: in the sync client a server that sends them a byte at a time can outlast `timeout`.
+        on_attempt: a function called with an `Attempt` after each attempt, retries and downloads included, on the
+            thread that made it. What it raises is logged, and changes nothing.
         rate_limiter: a budget of requests shared with other processes, an `AsyncRateLimiter`; None counts
             for this client and its copies.
 
@@ -94,6 +99,7 @@ class AsyncFirstHandClient:
         proxy: str | None = None,
         verify: bool | str | ssl.SSLContext = True,
         http_client: httpx.AsyncClient | None = None,
+        on_attempt: Callable[[Attempt], object] | None = None,
         rate_limiter: RateLimiter | None = None,
     ) -> None:
         # What may be secret is taken out of this frame before anything can fail: tracebacks show local variables.
@@ -109,7 +115,9 @@ class AsyncFirstHandClient:
             proxy=proxy_url,
             verify=verify,
             rate_limiter=check_rate_limiter(rate_limiter),
+            on_attempt=_check_on_attempt(on_attempt),
         )
+        log_to_stderr(os.environ.get(LOG_VARIABLE))
         check_path(config.verify)
         if http_client is not None:
             _check_http_client(http_client)
@@ -133,13 +141,14 @@ class AsyncFirstHandClient:
         max_spend_cents: int | NotGiven | None = NOT_GIVEN,
         proxy: str | NotGiven | None = NOT_GIVEN,
         verify: bool | str | ssl.SSLContext | NotGiven = NOT_GIVEN,
+        on_attempt: Callable[[Attempt], object] | NotGiven | None = NOT_GIVEN,
         rate_limiter: RateLimiter | NotGiven | None = NOT_GIVEN,
     ) -> Self:
         """A copy with other options, over the same connections. Closing a copy does nothing.
 
         Args:
-            api_key, base_url, timeout, deadline, max_retries, max_spend_cents, proxy, verify, rate_limiter: as for the
-                client; what is left out stays as it is.
+            api_key, base_url, timeout, deadline, max_retries, max_spend_cents, proxy, verify,
+                on_attempt, rate_limiter: as for the client; what is left out stays as it is.
 
         Returns:
             The copy.
@@ -160,6 +169,7 @@ class AsyncFirstHandClient:
             proxy=given_or(proxy_url, old.proxy),
             verify=given_or(verify, old.verify),
             rate_limiter=check_rate_limiter(given_or(rate_limiter, old.rate_limiter)),
+            on_attempt=_check_on_attempt(given_or(on_attempt, old.on_attempt)),
         )
         check_path(config.verify)
         copy = object.__new__(type(self))
@@ -378,6 +388,14 @@ def _resolve_base_url(argument: Secret[str] | None) -> str:
 
 def _secret_if_given(value: str | NotGiven | None) -> Secret[str] | NotGiven | None:
     return value if isinstance(value, NotGiven) else secret_or_none(value)
+
+
+def _check_on_attempt(
+    on_attempt: Callable[[Attempt], object] | None,
+) -> Callable[[Attempt], object] | None:
+    if on_attempt is not None and (not callable(on_attempt) or iscoroutinefunction(on_attempt)):
+        raise ConfigurationError("on_attempt must be a function, not a coroutine function")
+    return on_attempt
 
 
 def _check_http_client(http_client: object) -> None:

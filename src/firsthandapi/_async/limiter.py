@@ -9,6 +9,7 @@ from firsthandapi._async.bridge import Line
 from firsthandapi._async.clock import Clock
 from firsthandapi._core.ratelimit import Permit, RequestBudget, Wait
 from firsthandapi._core.response import ApiResponse
+from firsthandapi._watching import logger
 
 
 class ClientLimiter:
@@ -45,6 +46,7 @@ class ClientLimiter:
                 if left is not None and found.seconds >= left and found.for_reset:
                     raise TimeoutError
                 if found.for_reset:
+                    logger().info("waiting %.1f s for the rate limit of the key to reset", found.seconds)
                     await clock.sleep(found.seconds)
                 else:
                     await place.wait(found.seconds if left is None else min(left, found.seconds))

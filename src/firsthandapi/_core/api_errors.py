@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from firsthandapi._masking import mask_secrets
+from firsthandapi._visible import visible
 from firsthandapi.errors import (
     AuthenticationError,
     ConflictError,
@@ -108,7 +109,7 @@ def _text(value: Any) -> str | None:
 def _word(value: Any) -> str | None:
     """A name that the service gave, as every message shows it: short, and without what it may echo."""
     text = _text(value)
-    return None if text is None else mask_secrets(text[:_MAX_WORD])
+    return None if text is None else visible(mask_secrets(text[:_MAX_WORD]))
 
 
 def _cents(value: Any) -> int | None:

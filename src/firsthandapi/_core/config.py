@@ -57,6 +57,8 @@ class Config:
     verify: bool | str | ssl.SSLContext
     # A `RateLimiter` or an `AsyncRateLimiter`; None for the client's own.
     rate_limiter: Any = None
+    # Called with each `Attempt`.
+    on_attempt: Any = None
 
     @property
     def origin(self) -> Origin:
@@ -154,6 +156,7 @@ def check_config(
     proxy: Secret[str] | None,
     verify: bool | str | ssl.SSLContext,
     rate_limiter: Any = None,
+    on_attempt: Any = None,
 ) -> Config:
     """The options as a value, each checked.
 
@@ -186,6 +189,7 @@ def check_config(
         proxy=proxy,
         verify=verify,
         rate_limiter=rate_limiter,
+        on_attempt=on_attempt,
     )
 
 

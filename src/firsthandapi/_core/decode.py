@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 from firsthandapi._core.request import check_id
 from firsthandapi._core.response import not_json
 from firsthandapi._masking import Secret, mask_secrets
+from firsthandapi._visible import visible
 from firsthandapi.errors import FirstHandError, InvalidArgumentError, UnexpectedResponseError
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ def decode_items(
                 items.append(decode(item_type, Secret(json.dumps(item).encode()), response))
             except UnexpectedResponseError as misfit:
                 fields = cast("dict[str, Any]", item if isinstance(item, dict) else {})
-                unusable[mask_secrets(str(fields.get("id")))[:128]] = misfit
+                unusable[visible(mask_secrets(str(fields.get("id")))[:128])] = misfit
         if not items and unusable:
             raise error from None  # not some bad items, but another thing altogether
         page = DecodedPage(items, envelope.get("next_cursor") is not None, envelope.get("next_cursor"))
@@ -101,7 +102,7 @@ def decode_items(
         try:
             check_id(item.id, "id")  # type: ignore[attr-defined]
         except InvalidArgumentError as error:
-            unusable[mask_secrets(str(item.id))[:128]] = error  # type: ignore[attr-defined]
+            unusable[visible(mask_secrets(str(item.id))[:128])] = error  # type: ignore[attr-defined]
         else:
             usable.append(item)
     return DecodedPage(usable, page.has_more, page.next_cursor), unusable

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from weakref import WeakValueDictionary
 
 from firsthandapi._core.api_errors import error_from_response
+from firsthandapi._core.attempt import Attempt, call_name
 from firsthandapi._core.config import Config
 from firsthandapi._core.headers import RequestHeaders
 from firsthandapi._core.ratelimit import RateLimit, RateLimiter, fingerprint
@@ -22,7 +23,9 @@ from firsthandapi._masking import Secret, mask_secrets
 from firsthandapi._network.proxies import choose_proxy
 from firsthandapi._sync.clock import Clock
 from firsthandapi._sync.limiter import ClientLimiter
+from firsthandapi._tracing import ended, http_attributes, propagated, span, tracer
 from firsthandapi._version import __version__
+from firsthandapi._watching import is_watched, logger, report
 from firsthandapi.errors import (
     ConfigurationError,
     DeadlineExceededError,
@@ -118,15 +121,29 @@ class KeyState:
 class Call:
     """One call of the user's: a request and what became of its attempts."""
 
-    __slots__ = ("attempts", "delay", "ends", "maybe_received", "out_of_time", "request")
+    __slots__ = ("attempts", "delay", "ends", "maybe_received", "out_of_time", "request", "seen", "started")
 
-    def __init__(self, request: Request, ends: float | None) -> None:
+    def __init__(self, request: Request, started: float, ends: float | None) -> None:
         self.request = request
+        self.started = started
         self.ends = ends
+        self.seen: Seen | None = None
         self.attempts = 0
         self.delay = 0.0
         self.maybe_received = False
         self.out_of_time = False
+
+
+class Seen:
+    """What is known of an attempt that nobody has been told of yet."""
+
+    __slots__ = ("request_id", "seconds", "started", "status")
+
+    def __init__(self, started: float) -> None:
+        self.started = started
+        self.seconds = 0.0
+        self.status: int | None = None
+        self.request_id: str | None = None
 
 
 class Transport:
@@ -166,7 +183,15 @@ class Transport:
         if request.method == "POST" and request.idempotency_key is None:
             request = with_key(request, new_key())
         limits = [limit for limit in (self.config.deadline, request.time_limit) if limit is not None]
-        call = Call(request, self.clock.monotonic() + min(limits) if limits else None)
+        started = self.clock.monotonic()
+        call = Call(request, started, started + min(limits) if limits else None)
+        found = tracer()
+        if found is None:
+            return self._send(call)
+        with span(found, f"firsthandapi {call_name(request.endpoint)}"):
+            return self._send(call)
+
+    def _send(self, call: Call) -> tuple[ApiResponse, Secret[bytes]]:
         try:
             return self._attempt(call)
         except FirstHandError as error:
@@ -176,12 +201,15 @@ class Transport:
             return self._try_again(call, failure)
         except NotFoundError as error:
             # An earlier attempt may have deleted it, and only its answer was lost.
-            if request.method == "DELETE" and call.maybe_received and error.response is not None:
+            if call.request.method == "DELETE" and call.maybe_received and error.response is not None:
                 return error.response, Secret(b"")
             raise
         except FirstHandError as error:
             if call.out_of_time:
                 raise self._deadline_exceeded(call) from error
+            if isinstance(error, FirstHandConnectionError):
+                error.method, error.path = call.request.method, call.request.path
+                error.seconds = self.clock.monotonic() - call.started
             raise
 
     def _try_again(self, call: Call, failure: FirstHandError) -> tuple[ApiResponse, Secret[bytes]]:
@@ -197,7 +225,8 @@ class Transport:
             return self._attempt(call)
 
         retrying = tenacity.Retrying(
-            retry=tenacity.retry_if_exception(lambda error: self._retry(call, error)),
+            # The first failure has been decided on already.
+            retry=tenacity.retry_if_exception(lambda error: error is failure or self._retry(call, error)),
             wait=lambda _: call.delay,
             sleep=self.clock.sleep,
             reraise=True,
@@ -220,9 +249,30 @@ class Transport:
         )
         if isinstance(decision, RetryIn):
             call.delay = decision.seconds
+            self._report(call, error, retry_in=decision.seconds)
+            request = call.request
+            logger().info("%s %s is retried in %.2f s: %s", request.method, request.path, call.delay, error)
             return True
+        self._report(call, error)
         call.out_of_time = decision.out_of_time
         return False
+
+    def _report(self, call: Call, error: Exception | None, *, retry_in: float | None = None) -> None:
+        seen, call.seen = call.seen, None
+        if seen is not None and is_watched(self.config.on_attempt):
+            attempt = Attempt(
+                method=call.request.method,
+                path=call.request.path,
+                endpoint=call.request.endpoint,
+                number=call.attempts,
+                status=seen.status,
+                error=error,
+                seconds=seen.seconds,
+                request_id=seen.request_id,
+                idempotency_key=call.request.idempotency_key,
+                retry_in=retry_in,
+            )
+            report(attempt, self.config.on_attempt)
 
     def _attempt(self, call: Call) -> tuple[ApiResponse, Secret[bytes]]:
         permit = self._permit(call)
@@ -234,10 +284,16 @@ class Transport:
         except FirstHandConnectionError as error:
             sent = error.request_sent
             raise
+        except Exception as error:
+            # Ours are reported with what is decided on them; any other passes as it is.
+            if not isinstance(error, FirstHandError):
+                self._report(call, error)
+            raise
         finally:
             self._limiter.observe(self._limiter_key, permit, seen, sent=sent)
         self._remember(call, response)
         if 200 <= response.status_code < 300:
+            self._report(call, None)
             return response, body
         raise error_from_response(response, body.reveal(), now=self.clock.time())
 
@@ -256,12 +312,9 @@ class Transport:
                 raise self._deadline_exceeded(call)
             timeout = min(timeout, left)
         call.attempts += 1
+        call.seen = seen = Seen(self.clock.monotonic())
         try:
-            status, raw_headers, body = self.shared.wire(self.config).exchange(
-                call.request,
-                self._headers.under(call.request.headers),
-                timeout=min(timeout, _LONGEST_ATTEMPT),
-            )
+            status, raw_headers, body = self._over_the_wire(call.request, call.attempts, timeout)
         except FirstHandConnectionError as error:
             error.attempts = call.attempts
             # Not every timeout of an attempt cut short is the deadline's: connecting has its own.
@@ -269,13 +322,35 @@ class Transport:
             if isinstance(error, FirstHandTimeoutError) and left is not None and left <= _TIMER_SLACK:
                 raise self._deadline_exceeded(call) from error
             raise
+        finally:
+            seen.seconds = self.clock.monotonic() - seen.started
         response = ApiResponse(
             status_code=status,
             raw_headers=raw_headers,
             idempotency_key=call.request.idempotency_key,
             attempts=call.attempts,
         )
+        seen.status = status
+        if is_watched(self.config.on_attempt):
+            seen.request_id = None if response.request_id is None else mask_secrets(response.request_id[:100])
         return response, body
+
+    def _over_the_wire(
+        self, request: Request, number: int, timeout: float
+    ) -> tuple[int, tuple[tuple[bytes, bytes], ...], Secret[bytes]]:
+        wire, timeout = self.shared.wire(self.config), min(timeout, _LONGEST_ATTEMPT)
+        found = tracer()
+        if found is None:
+            return wire.exchange(request, self._headers.under(request.headers), timeout=timeout)
+        template = request.endpoint.partition(" ")[2].replace(":id", "{id}")
+        attributes = http_attributes(request.method, template, self.config.origin, number - 1)
+        with span(found, f"{request.method} {template}", attributes, client=True) as current:
+            given = {name.lower() for name, _ in request.headers}
+            carried = [pair for pair in propagated().items() if pair[0].lower() not in given]
+            headers = self._headers.under((*carried, *request.headers))
+            answer = wire.exchange(request, headers, timeout=timeout)
+            ended(current, answer[0])
+            return answer
 
     def _remember(self, call: Call, response: ApiResponse) -> None:
         headers = response.headers
@@ -293,9 +368,7 @@ class Transport:
                 # Where warnings are errors, this one must not cost the answer to what may have been paid for.
                 if call.request.method != "POST":
                     raise
-                import logging
-
-                logging.getLogger("firsthandapi").warning("%s", warning)
+                logger().warning("%s", warning)
 
     def _time_left(self, call: Call) -> float | None:
         return None if call.ends is None else call.ends - self.clock.monotonic()

@@ -1,0 +1,297 @@
+"""Log lines, `on_attempt`, and OpenTelemetry spans."""
+
+from __future__ import annotations
+
+import logging
+import pickle
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+from firsthandapi import Attempt
+from firsthandapi.errors import (
+    ConfigurationError,
+    DeadlineExceededError,
+    FirstHandConnectionError,
+    NotFoundError,
+    ServerError,
+)
+from firsthandapi.testing import MockServer
+
+from .support import JOB, KEY, Connect
+
+# --- on_attempt
+
+
+def test_every_attempt_is_told(connect: Connect, fresh_server: MockServer) -> None:
+    """A retry, a success, and a refusal each make one `Attempt`, with what was decided on it."""
+    seen: list[Attempt] = []
+    client = connect(fresh_server, on_attempt=seen.append)
+    clock = connect.clock(client)
+    fresh_server.faults.add(status=503)
+    job = client.jobs.create(**JOB)
+    with pytest.raises(NotFoundError) as caught:
+        client.jobs.get("job_01JPNONE")
+    first, second, third = seen
+    assert (first.method, first.path, first.endpoint, first.kind) == (
+        "POST",
+        "/v1/jobs",
+        "POST /v1/jobs",
+        "api",
+    )
+    assert [one.number for one in seen] == [1, 2, 1]
+    assert [one.status for one in seen] == [503, 201, 404]
+    assert isinstance(first.error, ServerError)
+    assert first.retry_in == clock.sleeps[0] > 0
+    assert (second.error, second.retry_in) == (None, None)
+    assert second.request_id == job.response.request_id
+    assert first.idempotency_key == second.idempotency_key == job.response.idempotency_key
+    assert (third.error, third.retry_in, third.idempotency_key) == (caught.value, None, None)
+    assert third.path == "/v1/jobs/job_01JPNONE"
+    assert third.endpoint == "GET /v1/jobs/:id"
+    assert all(one.seconds >= 0 for one in seen)
+
+
+def test_an_attempt_pickles(connect: Connect) -> None:
+    """An `Attempt` goes to another process, its error included."""
+    seen: list[Attempt] = []
+    client = connect(base_url="http://127.0.0.1:9", max_retries=0, on_attempt=seen.append)
+    with pytest.raises(FirstHandConnectionError):
+        client.me()
+    (one,) = seen
+    copy = pickle.loads(pickle.dumps(one))
+    assert (copy.status, copy.number, str(copy.error)) == (None, 1, str(one.error))
+    assert str(one).startswith("GET /v1/me FirstHandConnectionError ")
+    with pytest.raises(AttributeError):
+        one.status = 200  # type: ignore[misc]
+
+
+def test_what_on_attempt_raises_is_logged(connect: Connect, caplog: pytest.LogCaptureFixture) -> None:
+    """An exception of the hook never reaches the call."""
+
+    def broken(attempt: Attempt) -> None:
+        raise ValueError("mine")
+
+    client = connect(handler=lambda request: httpx.Response(200, json={}), on_attempt=broken)
+    client.me()
+    (record,) = [record for record in caplog.records if record.levelno == logging.WARNING]
+    assert record.name == "firsthandapi"
+    assert "on_attempt raised" in record.getMessage()
+    assert record.exc_info is not None
+
+
+def test_a_foreign_exception_is_told_and_passes(connect: Connect) -> None:
+    """What is not the network's passes unchanged and unretried, and the hook sees it."""
+    calls: list[Any] = []
+    seen: list[Attempt] = []
+    failure = AssertionError("nobody mocked this")
+
+    def handler(request: httpx.Request) -> httpx.Response:
+        calls.append(request)
+        raise failure
+
+    client = connect(handler=handler, on_attempt=seen.append)
+    with pytest.raises(AssertionError) as caught:
+        client.me()
+    assert caught.value is failure
+    assert len(calls) == 1
+    assert [one.error for one in seen] == [failure]
+
+
+def test_no_attempt_no_call_of_the_hook(connect: Connect) -> None:
+    """A call that ends before it sends anything tells nothing."""
+    seen: list[Attempt] = []
+    headers = {"x-ratelimit-limit": "1", "x-ratelimit-remaining": "0", "x-ratelimit-reset": "1800000030"}
+    client = connect(
+        handler=lambda request: httpx.Response(200, json={}, headers=headers),
+        on_attempt=seen.append,
+        deadline=5,
+    )
+    connect.clock(client)
+    client.me()
+    with pytest.raises(DeadlineExceededError):
+        client.me()
+    assert len(seen) == 1
+
+
+@pytest.mark.parametrize("wrong", [5, "async"])
+def test_a_hook_that_cannot_be_called(wrong: Any, connect: Connect) -> None:
+    """A hook must be a plain function: nobody would await it."""
+
+    async def hook(attempt: Attempt) -> None: ...
+
+    with pytest.raises(ConfigurationError, match=r"^on_attempt must be"):
+        connect.client_class(KEY, on_attempt=hook if wrong == "async" else wrong)
+
+
+def test_messages_name_the_call(connect: Connect) -> None:
+    """A connection error names method, path, seconds, and attempts, also after pickling."""
+    client = connect(base_url="http://127.0.0.1:9", max_retries=2)
+    connect.clock(client)
+    with pytest.raises(FirstHandConnectionError, match=r"\(GET /v1/me, 1\.5 s, 3 attempts\)$") as caught:
+        client.me()
+    error = caught.value
+    assert (error.method, error.path, error.seconds, error.attempts) == ("GET", "/v1/me", 1.5, 3)
+    copy = pickle.loads(pickle.dumps(error))
+    assert str(copy) == str(error)
+    assert copy.message == error.message
+
+
+# --- log lines
+
+
+def test_log_lines(connect: Connect, fresh_server: MockServer, caplog: pytest.LogCaptureFixture) -> None:
+    """DEBUG has a line an attempt, INFO one for each retry with its reason; neither has the key."""
+    caplog.set_level(logging.DEBUG, "firsthandapi")
+    client = connect(fresh_server)
+    connect.clock(client)
+    fresh_server.faults.add(status=503)
+    client.me()
+    lines = [
+        (record.levelname, record.getMessage()) for record in caplog.records if record.name == "firsthandapi"
+    ]
+    assert [level for level, _ in lines] == ["DEBUG", "INFO", "DEBUG"]
+    assert lines[0][1].startswith("GET /v1/me 503 ")
+    assert " ms attempt 1 req_" in lines[0][1]
+    assert lines[1][1].startswith("GET /v1/me is retried in 0.50 s: ")
+    assert lines[2][1].startswith("GET /v1/me 200 ")
+    text = "\n".join(line for _, line in lines)
+    assert fresh_server.api_key not in text
+
+
+def test_a_hold_is_a_line(connect: Connect, caplog: pytest.LogCaptureFixture) -> None:
+    """INFO has a line when calls wait for the rate limit."""
+    caplog.set_level(logging.INFO, "firsthandapi")
+    headers = {"x-ratelimit-limit": "1", "x-ratelimit-remaining": "0", "x-ratelimit-reset": "1800000030"}
+    client = connect(handler=lambda request: httpx.Response(200, json={}, headers=headers))
+    connect.clock(client)
+    client.me()
+    client.me()
+    assert "waiting 30.0 s for the rate limit of the key to reset" in caplog.text
+
+
+def run(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        env={"PATH": "", "PYTHONPATH": ":".join(sys.path), **environment},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+CALL = """
+from firsthandapi import FirstHandClient, FirstHandError
+for _ in range(2):
+    try:
+        FirstHandClient("fh_live_5ecretPart", "http://127.0.0.1:9", max_retries=1).me()
+    except FirstHandError as error:
+        pass
+"""
+
+
+@pytest.mark.parametrize(("level", "debug", "info"), [("debug", 4, 2), ("INFO", 0, 2), ("", 0, 0)])
+def test_firsthand_log(level: str, debug: int, info: int) -> None:
+    """`FIRSTHAND_LOG` prints the lines to stderr, once however many clients there are."""
+    done = run(CALL, FIRSTHAND_LOG=level)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == ""
+    assert done.stderr.count(" DEBUG firsthandapi: GET /v1/me") == debug
+    assert done.stderr.count(" INFO firsthandapi: GET /v1/me") == info
+    assert "5ecret" not in done.stderr
+
+
+def test_a_bad_firsthand_log() -> None:
+    """Another level is refused by the variable's name."""
+    assert (
+        "FIRSTHAND_LOG must be debug or info"
+        in run(CALL.replace("except FirstHandError", "except OSError"), FIRSTHAND_LOG="loud").stderr
+    )
+
+
+def test_off_is_free() -> None:
+    """Where nobody watches, importing and constructing load neither logging nor OpenTelemetry."""
+    done = run(
+        "import sys; before = set(sys.modules)\n"
+        "from firsthandapi import FirstHandClient; FirstHandClient('fh_test_x').close()\n"
+        "print({m for m in ('logging', 'opentelemetry') if m in sys.modules and m not in before})"
+    )
+    assert done.stdout.strip() == "set()", done.stderr
+
+
+# --- OpenTelemetry
+
+
+@pytest.fixture
+def spans(monkeypatch: pytest.MonkeyPatch) -> Iterator[InMemorySpanExporter]:
+    """What a program with OpenTelemetry exports."""
+    exporter = InMemorySpanExporter()
+    provider = TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    monkeypatch.setattr("opentelemetry.trace._TRACER_PROVIDER", provider)
+    yield exporter
+    provider.shutdown()
+
+
+def test_spans(connect: Connect, fresh_server: MockServer, spans: InMemorySpanExporter) -> None:
+    """A call is a span, each attempt a CLIENT span under it by the HTTP conventions."""
+    client = connect(fresh_server)
+    connect.clock(client)
+    job = client.jobs.create(**JOB)
+    spans.clear()
+    fresh_server.faults.add(status=503)
+    client.jobs.get(job.id)
+    first, second, call = spans.get_finished_spans()
+    assert call.name == "firsthandapi jobs.get"
+    assert {first.kind.name, second.kind.name} == {"CLIENT"}
+    assert first.parent.span_id == second.parent.span_id == call.context.span_id
+    port = int(fresh_server.url.rpartition(":")[2])
+    common = {
+        "http.request.method": "GET",
+        "url.template": "/v1/jobs/{id}",
+        "server.address": "127.0.0.1",
+        "server.port": port,
+    }
+    assert dict(first.attributes) == {**common, "http.response.status_code": 503, "error.type": "503"}
+    assert dict(second.attributes) == {
+        **common,
+        "http.response.status_code": 200,
+        "http.request.resend_count": 1,
+    }
+    assert not first.status.is_ok
+    assert call.status.status_code.name == "UNSET"
+    sent = [request.headers["traceparent"] for request in fresh_server.requests[-2:]]
+    for attempt, header in zip((first, second), sent, strict=True):
+        assert header.split("-")[1:3] == [
+            f"{attempt.context.trace_id:032x}",
+            f"{attempt.context.span_id:016x}",
+        ]
+
+
+def test_a_failed_call_is_an_error_span(connect: Connect, spans: InMemorySpanExporter) -> None:
+    """The class of the exception is `error.type`, and no span has a secret."""
+    client = connect(base_url="http://127.0.0.1:9", max_retries=0)
+    with pytest.raises(FirstHandConnectionError):
+        client.me()
+    attempt, call = spans.get_finished_spans()
+    assert call.name == "firsthandapi me"
+    for span in (attempt, call):
+        assert span.attributes["error.type"] == "FirstHandConnectionError"
+        assert not span.status.is_ok
+        assert KEY not in span.to_json()
+
+
+def test_a_traceparent_of_one_s_own_wins(
+    connect: Connect, fresh_server: MockServer, spans: InMemorySpanExporter
+) -> None:
+    """What a caller passes as `traceparent` is sent as it is, once."""
+    mine = "00-" + "1" * 32 + "-" + "2" * 16 + "-01"
+    connect(fresh_server).me(extra_headers={"traceparent": mine})
+    assert fresh_server.requests[-1].headers["traceparent"] == mine
