@@ -24,6 +24,7 @@ from firsthandapi._core.decode import decode_items
 from firsthandapi._core.job_file import JOB_FILE, KEY_METADATA, parse_job_file
 from firsthandapi._core.manifest import MANIFEST
 from firsthandapi._core.response import ApiResponse
+from firsthandapi._download.place import DiskError
 from firsthandapi._masking import Secret
 from firsthandapi.errors import (
     AuthenticationError,
@@ -952,6 +953,137 @@ def test_a_folder_of_another_service_is_told_so(
         elsewhere.files.download_all(job.id, tmp_path)
     assert (tmp_path / JOB_FILE).read_bytes() == before
     assert whole(tmp_path)
+
+
+# ── Nothing given up early, nothing untold ───────────────────────────────────────────────────────────────
+
+
+def last_seen(dest: Path) -> dict[str, Any]:
+    """The job in `job.json`."""
+    job = parse_job_file((dest / JOB_FILE).read_bytes()).job
+    assert job is not None
+    return job
+
+
+def test_every_way_out_leaves_the_job_as_last_seen(
+    connect: Connect, fresh_server: MockServer, tmp_path: Path
+) -> None:
+    """In the folder and in the error: a timeout, a key that is revoked, a callback that fails."""
+    client = connect(fresh_server)
+    with pytest.raises(WaitTimeoutError) as timed_out:
+        client.jobs.collect(tmp_path, **JOB, files_needed=2, timeout=0)
+    assert last_seen(tmp_path)["status"] == timed_out.value.job.status == "open"
+    fresh_server.submit(timed_out.value.job.id)
+    fresh_server.clock.advance(minutes=1)
+    with pytest.raises(WaitTimeoutError):
+        client.jobs.collect(tmp_path, **JOB, files_needed=2, timeout=0.5)
+    assert (last_seen(tmp_path)["status"], last_seen(tmp_path)["files_approved"]) == ("in_progress", 1)
+
+    def fail(_: Any) -> None:
+        raise ZeroDivisionError
+
+    fresh_server.submit(timed_out.value.job.id)
+    fresh_server.clock.advance(minutes=1)
+    with pytest.raises(ZeroDivisionError):
+        client.jobs.collect(tmp_path, **JOB, files_needed=2, on_progress=fail)
+    assert last_seen(tmp_path)["status"] == "completed"
+    fresh_server.faults.add(path="/v1/jobs/*/files", status=401)
+    with pytest.raises(AuthenticationError) as revoked:
+        client.jobs.collect(tmp_path, **JOB, files_needed=2)
+    assert revoked.value.job.id == timed_out.value.job.id
+
+
+def test_a_failed_file_is_tried_again_at_the_end(
+    connect: Connect, fresh_server: MockServer, tmp_path: Path
+) -> None:
+    """A storage that is down for the first file, and well when the job finishes, costs nothing."""
+    client = connect(fresh_server, max_retries=0)
+    fresh_server.faults.add(path="/files/*", status=503, times=1)
+    reported: list[Any] = []
+    with in_background(
+        client.jobs.collect, tmp_path, **JOB, files_needed=2, on_progress=reported.append
+    ) as ended:
+        job_id = wait_for_job(fresh_server)
+        for done in (1, 2):
+            fresh_server.submit(job_id)
+            fresh_server.clock.advance(minutes=1)
+            wait_until(lambda done=done: len(downloads(fresh_server)) >= done)
+    assert len(ended[0]) == 2
+    assert whole(tmp_path)
+    assert max(progress.files_failed for progress in reported) == 1
+    assert (reported[-1].files_done, reported[-1].files_total, reported[-1].files_failed) == (2, 2, 0)
+
+
+@pytest.mark.parametrize("ends", ["completed", "cancelled", "timeout"])
+def test_whatever_ends_a_run_names_the_failed_files(
+    connect: Connect, fresh_server: MockServer, tmp_path: Path, ends: str
+) -> None:
+    """DownloadError, IncompleteJobError and WaitTimeoutError all have `failures`, and the job."""
+    client = connect(fresh_server, max_retries=0)
+    fresh_server.faults.add(path="/files/*", status=404, times=None)
+    with pytest.raises(WaitTimeoutError) as begun:
+        client.jobs.collect(tmp_path, **JOB, files_needed=2, timeout=0)
+    job = begun.value.job
+    assert begun.value.failures == ()
+    work = [fresh_server.submit(job.id) for _ in range(2 if ends == "completed" else 1)]
+    fresh_server.clock.advance(minutes=1)
+    if ends == "cancelled":
+        with fresh_server.client() as other:
+            other.jobs.cancel(job.id)
+    kind: type[Exception] = {"completed": DownloadError, "cancelled": IncompleteJobError}.get(
+        ends, WaitTimeoutError
+    )
+    with pytest.raises(kind) as caught:
+        client.jobs.collect(tmp_path, **JOB, files_needed=2, timeout=1 if ends == "timeout" else 60)
+    assert {file_id for file_id, _ in caught.value.failures} == {
+        one for each in work for one in each.file_ids
+    }
+    assert caught.value.job.id == job.id
+    if ends == "cancelled":
+        assert "1 more could not be downloaded" in str(caught.value)
+        assert "the escrow of the 1 not approved was refunded" in str(caught.value)
+
+
+def test_a_full_disk_ends_the_run_at_once(
+    connect: Connect, fresh_server: MockServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The job is not waited for to its end, and the error has it; with room again the same call continues."""
+    client = connect(fresh_server)
+
+    def full(*_: Any) -> None:
+        raise DiskError(OSError(errno.ENOSPC, "No space left on device"), "file.jpg cannot be written")
+
+    with pytest.raises(WaitTimeoutError) as begun:
+        client.jobs.collect(tmp_path, **JOB, files_needed=2, timeout=0)
+    work = fresh_server.submit(begun.value.job.id)
+    fresh_server.clock.advance(minutes=1)
+    with monkeypatch.context() as patched:
+        patched.setattr("firsthandapi._download.place.Part.write", full)
+        with pytest.raises(DownloadError, match="No space left") as caught:
+            client.jobs.collect(tmp_path, **JOB, files_needed=2)
+    assert [file_id for file_id, _ in caught.value.failures] == list(work.file_ids)
+    assert caught.value.job.status == "in_progress"
+    fresh_server.submit(begun.value.job.id)
+    fresh_server.clock.advance(minutes=1)
+    assert len(client.jobs.collect(tmp_path, **JOB, files_needed=2)) == 2
+
+
+def test_a_list_that_never_shows_a_file_is_told_of(connect: Connect, tmp_path: Path) -> None:
+    """After half a minute; nothing is said of a refund, since there was none."""
+    job = {"id": "job_1", "status": "completed", "files_needed": 2, "files_approved": 2}
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.url.path in ("/v1/jobs/job_1/files", "/v1/jobs"):
+            return httpx.Response(200, json={"data": []} if request.method == "GET" else job)
+        return httpx.Response(200, json=job)
+
+    client = connect(handler=answer)
+    clock = connect.clock(client)
+    started = clock.now
+    with pytest.raises(IncompleteJobError, match=r"counts 2 approved files, .* does not show 2") as caught:
+        client.jobs.collect(tmp_path, **JOB, files_needed=2)
+    assert 30 <= clock.now - started < 32
+    assert "refund" not in str(caught.value)
 
 
 # ── URLs and requests ────────────────────────────────────────────────────────────────────────────────────

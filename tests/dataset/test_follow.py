@@ -40,6 +40,7 @@ class Service:
         self.holds = True
         self.failures: list[Any] = []
         self.late: dict[float, str] = {}
+        self.counted = 0
 
     @property
     def now(self) -> float:
@@ -76,7 +77,9 @@ class Service:
             before = self.status(self.now)
             changes = [when for when in self.statuses if when > self.now and self.status(when) != before]
             self.clock.pass_(min([self.now + hold, *changes]) - self.now)
-        return httpx.Response(200, json={"id": JOB_ID, "status": self.status(self.now), "files_approved": 0})
+        return httpx.Response(
+            200, json={"id": JOB_ID, "status": self.status(self.now), "files_approved": self.counted}
+        )
 
     def fail(self) -> httpx.Response:
         failure = self.failures.pop(0)
@@ -174,6 +177,33 @@ def test_a_list_that_shifts_gives_nothing_twice(connect: Connect) -> None:
     connect.clock(client)
     assert [file.id for file in client.jobs.follow(JOB_ID)] == ["file_3", "file_2", "file_1", "file_0"]
     assert asked == [None, "a", "b", "c"] * 2
+
+
+@pytest.mark.parametrize(("lag", "came"), [(7.0, 3), (29.0, 3), (1e9, 2)])
+def test_a_list_that_lags_behind_the_job_is_read_again(connect: Connect, lag: float, came: int) -> None:
+    """A file that the job counts is waited for half a minute, with few requests."""
+    service = Service(files={0.0: 2, lag: 1}, status={0.0: "completed"})
+    service.counted = 3
+    assert len(follow(connect, service)) == came
+    assert service.now <= 30.5
+    assert len(service.asked) <= 20
+
+
+def test_a_list_without_end_is_left_at_the_timeout(connect: Connect) -> None:
+    """A cursor that is always new, on pages that bring nothing: few requests, and an end."""
+    asked: list[str | None] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.url.path == PAGE:
+            asked.append(request.url.params.get("cursor"))
+            return httpx.Response(200, json={"data": [], "next_cursor": f"c{len(asked)}"})
+        return httpx.Response(200, json={"id": JOB_ID, "status": "completed"})
+
+    client = connect(handler=answer)
+    connect.clock(client)
+    with pytest.raises(WaitTimeoutError):
+        list(client.jobs.follow(JOB_ID, timeout=10))
+    assert len(asked) <= 15
 
 
 def test_a_repeated_cursor_is_an_error(connect: Connect, fresh_server: MockServer) -> None:

@@ -48,9 +48,10 @@ class Following(Resource):
         self.failures: dict[str, FirstHandError] = {}
         self.again = again
         self._waiting = waiting
-        # By file: the walk over the list that met it first, and the cursor of the page it was last seen on.
+        # By file: the walks over the list that met it first and last, and the cursor of the page it was last seen on.
         self._walks = 0
         self._seen: dict[str, int] = {}
+        self._seen_last: dict[str, int] = {}
         self._cursors: dict[str, str | None] = {}
         self._fresh: dict[str, tuple[str, datetime | None]] = {}
         self._refreshes = 0
@@ -84,6 +85,9 @@ class Following(Resource):
             left.difference_update(file.id for file in files)
             if only is not None and not left:
                 return
+        if only is None and (self._waiting.first()).is_terminal:
+            for files in self._late():
+                yield files
 
     @property
     def unlisted(self) -> int:
@@ -100,8 +104,7 @@ class Following(Resource):
         clock = self._transport.clock
         pauses, ends = Pauses(), clock.monotonic() + _LIST_LAGS
         while self.unlisted and clock.monotonic() < ends:
-            clock.sleep(min(pauses.longer(), ends - clock.monotonic()))
-            self._waiting.check_time()
+            self._waiting.pause(min(pauses.longer(), ends - clock.monotonic()))
             self._waiting.look()
             for files in self._walk(to_known=False):
                 yield files
@@ -112,13 +115,15 @@ class Following(Resource):
         cursor: str | None = None
         cursors: frozenset[str] = frozenset()
         self._walks += 1
-        walk = self._walks
+        walk, pauses = self._walks, Pauses()
         self._waiting.count()
         while True:
             page = self._page_patiently(cursor)
             unseen: list[File] = []
-            met = False
+            met = moved = False
             for file in page.data:
+                moved |= self._seen_last.get(file.id) != walk
+                self._seen_last[file.id] = walk
                 self._cursors[file.id] = cursor
                 self.failures.pop(file.id, None)
                 if file.id not in self._seen or file.id in again:
@@ -133,6 +138,9 @@ class Following(Resource):
             # When the time is over, only pages with files that the job counts are read to their end.
             if not unseen or len(self._seen) > self._counted:
                 self._waiting.check_time()
+            if not moved:
+                # An empty page does not end a list, but a list may have no end.
+                self._waiting.pause(pauses.longer())
             cursors = follow_cursor(cursors, page.next_cursor)
             cursor = page.next_cursor
 

@@ -134,8 +134,13 @@ class Waiting(Resource):
         self._failure = error
         clock = self._transport.clock
         now = clock.monotonic()
-        pause, left = self._wait.pause_after(error, pauses, now, clock.time()), self._wait.left(now)
-        clock.sleep(pause if left is None else min(pause, left))
+        self.pause(self._wait.pause_after(error, pauses, now, clock.time()))
+
+    def pause(self, seconds: float) -> None:
+        """Sleep, but not beyond the end."""
+        clock = self._transport.clock
+        left = self._wait.left(clock.monotonic())
+        clock.sleep(seconds if left is None else min(seconds, left))
         self.check_time()
 
     def check_time(self) -> None:
