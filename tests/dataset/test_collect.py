@@ -24,7 +24,7 @@ from firsthandapi._core.decode import decode_items
 from firsthandapi._core.job_file import JOB_FILE, KEY_METADATA, parse_job_file
 from firsthandapi._core.manifest import MANIFEST
 from firsthandapi._core.response import ApiResponse
-from firsthandapi._download.place import DiskError
+from firsthandapi._download.part import DiskError
 from firsthandapi._masking import Secret
 from firsthandapi.errors import (
     AuthenticationError,
@@ -1058,7 +1058,7 @@ def test_a_full_disk_ends_the_run_at_once(
     work = fresh_server.submit(begun.value.job.id)
     fresh_server.clock.advance(minutes=1)
     with monkeypatch.context() as patched:
-        patched.setattr("firsthandapi._download.place.Part.write", full)
+        patched.setattr("firsthandapi._download.part.Part.write", full)
         with pytest.raises(DownloadError, match="No space left") as caught:
             client.jobs.collect(tmp_path, **JOB, files_needed=2)
     assert [file_id for file_id, _ in caught.value.failures] == list(work.file_ids)
