@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import io
 import sys
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, cast
 
@@ -27,6 +26,7 @@ from .collecting import collect, verify
 from .options import local_folder
 from .output import AsJson, nowhere, printable
 from .progress import continues
+from .serving import mock_server
 
 # First match wins.
 EXIT_CODES: list[tuple[type[FirstHandError], int]] = [
@@ -180,59 +180,7 @@ app.command(rich_help_panel=_ACCOUNT)(account.transactions)
 app.command(rich_help_panel=_ACCOUNT)(account.audit)
 
 
-class _IdempotencyKeys(StrEnum):
-    ALL = "all"
-    JOBS = "jobs"
-
-
-@app.command("mock-server", rich_help_panel=_TOOLS)
-def mock_server(
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 uses any free port.")] = 8080,
-    speed: Annotated[float, typer.Option(help="Virtual seconds per real second.")] = 1.0,
-    seed: Annotated[int, typer.Option(help="Seed for the simulated workers.")] = 0,
-    workers: Annotated[bool, typer.Option(help="Let simulated workers do the jobs.")] = True,
-    idempotency_keys: Annotated[
-        _IdempotencyKeys,
-        typer.Option(
-            help="Which POSTs need an Idempotency-Key: all that the contract names, or POST /v1/jobs."
-        ),
-    ] = _IdempotencyKeys.ALL,
-) -> None:
-    """Serve the API on this machine until Ctrl-C, for tests and experiments.
-
-    It prints the variables to set, so that any client can use it.
-
-    Example: firsthandapi mock-server --port 0 --speed 10
-    """
-    import threading
-
-    from firsthandapi.testing import MockServer
-
-    if not 0 <= speed < 10**9:  # nan is neither
-        raise ConfigurationError("--speed must be a number of virtual seconds per real second, 0 or more")
-    try:
-        started = MockServer(
-            port=port, speed=speed, seed=seed, workers=workers, idempotency_keys=idempotency_keys.value
-        ).start()
-    except OSError as error:
-        raise ConfigurationError(
-            f"could not use --port {port}: {error.strerror}; pass 0 to use any free port"
-        ) from None
-    with started as server:
-        typer.echo("The bundled FirstHandAPI server is running. In another terminal:\n")
-        # `set` in cmd and `$env:` in PowerShell differ; the values are what matters.
-        typer.echo(f"  export FIRSTHAND_BASE_URL={server.url}")
-        typer.echo(f"  export FIRSTHAND_API_KEY={server.api_key}")
-        typer.echo("  firsthandapi whoami\n\nPress Ctrl-C to stop it.")
-        sys.stdout.flush()
-        try:
-            # On Windows Ctrl-C is noticed only between two waits.
-            while not threading.Event().wait(0.5):
-                pass
-        except KeyboardInterrupt:
-            typer.echo("\nStopped.")
-
-
+app.command("mock-server", rich_help_panel=_TOOLS)(mock_server)
 app.command(rich_help_panel=_TOOLS)(agents.mcp)
 app.command(rich_help_panel=_TOOLS)(agents.skill)
 

@@ -32,7 +32,14 @@ class Accounts:
         self._credits = credits
 
     def create_organization(
-        self, name: str, email: str, *, free_tier: bool, at: float, cents: int | None = None
+        self,
+        name: str,
+        email: str,
+        *,
+        free_tier: bool,
+        at: float,
+        cents: int | None = None,
+        secret: str | None = None,
     ) -> Key:
         """A new organization; returns its live key. Its sandbox account gets as much play money."""
         organization = Organization(new_id("org_", at), name, email, FREE_TIER_JOBS if free_tier else None)
@@ -45,11 +52,20 @@ class Accounts:
             elif cents is None or cents:
                 amount = OWN_CENTS if cents is None else cents
                 account.book.credit("purchase", amount, at, "Credit purchase", None)
-        return self.create_key(organization.accounts["live"], "Default key", SCOPES, "system", at)
+        return self.create_key(organization.accounts["live"], "Default key", SCOPES, "system", at, secret)
 
-    def create_key(self, account: Account, name: str, scopes: tuple[str, ...], actor: str, at: float) -> Key:
-        """A new API key."""
-        key = Key(new_id("key_", at), account, new_secret(f"fh_{account.environment}_"), name, scopes, at)
+    def create_key(
+        self,
+        account: Account,
+        name: str,
+        scopes: tuple[str, ...],
+        actor: str,
+        at: float,
+        secret: str | None = None,
+    ) -> Key:
+        """A new API key, with a secret that nobody can guess unless one is given."""
+        secret = secret or new_secret(f"fh_{account.environment}_")
+        key = Key(new_id("key_", at), account, secret, name, scopes, at)
         account.organization.keys.append(key)
         self._state.keys[key.secret] = key
         self._audit_key("api_key.created", key, actor, at, {"name": name})

@@ -11,7 +11,7 @@ import re
 import time
 from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -34,6 +34,9 @@ from .state import DAY
 from .text import new_id
 from .world import World
 
+if TYPE_CHECKING:
+    from .openapi import Described
+
 IdempotencyKeys = Literal["all", "jobs"]
 
 MAX_KEY = 255
@@ -53,17 +56,22 @@ class App:
         self.signer = Signer()
         self.rate_limit: int | None = 100
         self.organization_rate_limit: int | None = 500
-        self.deprecations: list[Deprecation] = []
-        self._per_key = RateLimiter(_WINDOW)
-        self._per_organization = RateLimiter(1)
+        self.forget()
         self.idempotency_keys: IdempotencyKeys = "all"
-        self._replays = Replays()
+        self.control: Callable[[], Iterable[Described]] = tuple  # for the document
         self._document: bytes | None = None
         self.asgi = Starlette(
             routes=[*self._routes()],
             exception_handlers={404: self._no_path, 405: self._no_method},
         )
         self.asgi.router.redirect_slashes = False
+
+    def forget(self) -> None:
+        """Forget everything that requests left here, and what is deprecated."""
+        self.deprecations: list[Deprecation] = []
+        self._per_key = RateLimiter(_WINDOW)
+        self._per_organization = RateLimiter(1)
+        self._replays = Replays()
 
     def _routes(self) -> Iterable[Route]:
         by_path: dict[str, dict[str, Operation]] = {}
@@ -253,7 +261,7 @@ class App:
         if self._document is None:
             from .openapi import document
 
-            self._document = json_bytes(document(self.base_url()))
+            self._document = json_bytes(document(self.base_url(), self.control()))
         return Response(self._document, media_type="application/json")
 
     async def _download(self, request: Request) -> Response:

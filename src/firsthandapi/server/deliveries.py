@@ -76,6 +76,13 @@ class Sender:
             error = f"not sent: {MAX_QUEUE} deliveries to this endpoint are waiting"
             self._report(delivery, Attempt(at, None, error))
 
+    def forget(self) -> None:
+        """Drop what waits. What is under way goes on."""
+        with self._idle:
+            for queue in self._queues.values():
+                while len(queue) > 1:
+                    queue.pop()
+
     def settle(self) -> None:
         """Wait until nothing is under way."""
         with self._idle:

@@ -66,6 +66,8 @@ class Events:
 
     def delivered(self, delivery: Delivery, attempt: Attempt) -> None:
         """An attempt is over: done, or again later, or given up."""
+        if delivery.event.id not in self._state.events:
+            return  # everything was forgotten meanwhile
         delivery.attempts.append(attempt)
         if attempt.ok:
             delivery.status = "delivered"

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any, cast, get_args
 
 from pydantic.json_schema import models_json_schema
 
-from . import answers, words
+from . import answers, bodies, words
 from .operations import ANY_SCOPE, NO_KEY, OPERATIONS, Operation
 
 Json = dict[str, Any]
 
+CONTROL = "control"
 _TAGS = {
     "jobs": "Post jobs and follow them.",
     "files": "The approved files of jobs.",
@@ -19,6 +22,7 @@ _TAGS = {
     "webhooks": "Endpoints that events are delivered to, and the events.",
     "api_keys": "Create, rotate, and revoke API keys.",
     "account": "The organization, its settings, and its audit trail.",
+    CONTROL: "Not of the service: drives the bundled server in tests, without a key.",
 }
 _MEANINGS = {
     400: "The request is not what the contract says.",
@@ -56,11 +60,27 @@ _KEYED = (
 _DEPRECATED = ("deprecation", "sunset", "link")
 
 
-def document(base_url: str) -> Json:
-    """The whole document."""
+@dataclass(frozen=True, slots=True)
+class Described:
+    """An operation beside the contract: without a key, for tests."""
+
+    method: str
+    path: str
+    name: str
+    summary: str
+    status: int
+    body: type[bodies.Body] | None
+    answer: type[answers.Answer] | None
+
+
+def document(base_url: str, control: Iterable[Described] = ()) -> Json:
+    """The whole document: the contract, and what controls the server."""
+    control = [*control]
     paths: Json = {}
     for operation in OPERATIONS:
         paths.setdefault(operation.path, {})[operation.method.lower()] = _operation(operation)
+    for described in control:
+        paths.setdefault(described.path, {})[described.method.lower()] = _control(described)
     return {
         "openapi": "3.1.0",
         "info": {
@@ -70,24 +90,47 @@ def document(base_url: str) -> Json:
         },
         "servers": [{"url": base_url}],
         "security": [{"apiKey": []}],
-        "tags": [{"name": name, "description": text} for name, text in _TAGS.items()],
+        "tags": [
+            {"name": name, "description": text} for name, text in _TAGS.items() if control or name != CONTROL
+        ],
         "paths": paths,
         "webhooks": {event: _webhook(event) for event in answers.EVENT_DATA},
         "components": {
-            "schemas": _schemas(),
+            "schemas": _schemas(control),
             "headers": {name: _header(name) for name in _HEADERS},
             "securitySchemes": {"apiKey": {"type": "http", "scheme": "bearer"}},
         },
     }
 
 
-def _schemas() -> Json:
+def _control(described: Described) -> Json:
+    good: Json = {"description": "Done."}
+    if described.answer is not None:
+        good["content"] = {"application/json": {"schema": _ref(described.answer)}}
+    statuses = [400] + [409] * described.path.endswith("check_books")
+    error = {"content": {"application/json": {"schema": _ref(answers.Error)}}}
+    refused = {str(status): {"description": _MEANINGS[status], **error} for status in statuses}
+    made: Json = {
+        "operationId": described.name,
+        "summary": described.summary,
+        "tags": [CONTROL],
+        "security": [],
+        "responses": {str(described.status): good, **refused},
+    }
+    if described.body is not None:
+        content = {"application/json": {"schema": _ref(described.body)}}
+        made["requestBody"] = {"required": True, "content": content}
+    return made
+
+
+def _schemas(control: Iterable[Described]) -> Json:
     models: list[Any] = [
         (answers.Error, "serialization"),
         (answers.InsufficientCreditsError, "serialization"),
     ]
     models += [(data, "serialization") for data in answers.EVENT_DATA.values()]
-    for operation in OPERATIONS:
+    described: list[Operation | Described] = [*OPERATIONS, *control]
+    for operation in described:
         if operation.body is not None:
             models.append((operation.body, "validation"))
         if operation.answer is not None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 MAX_REQUESTS = 10_000
 MAX_BYTES = 32 << 20
 
+_UNPRINTABLE = re.compile(r"[^!-~]")
 _SECRET = re.compile(r"(fh_(?:live|test)_|whsec_|X-Amz-Signature=)[^&,\s'\"]+")
 
 
@@ -39,11 +40,14 @@ class ReceivedRequest:
     status: int | None = None
 
     def __repr__(self) -> str:
+        key = _SECRET.sub(r"\1…", self.headers.get("authorization", "no key"))
+        return f"<{self.method} {self.target} [{self.status or 'no answer'}, {key}, {len(self.body)} bytes]>"
+
+    @property
+    def target(self) -> str:
+        """Path and query as one printable line, without secrets."""
         query = f"?{self.query_string}" if self.query_string else ""
-        key = self.headers.get("authorization", "no key")
-        about = f"{self.status or 'no answer'}, {key}, {len(self.body)} bytes"
-        text = f"<{self.method} {self.path}{query} [{about}]>"
-        return _SECRET.sub(r"\1…", text)
+        return _SECRET.sub(r"\1…", _UNPRINTABLE.sub("?", f"{self.path}{query}"))
 
     @property
     def size(self) -> int:

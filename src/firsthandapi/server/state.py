@@ -60,6 +60,23 @@ class State:
         self.checkouts: OrderedDict[str, Checkout] = OrderedDict()
         self.deliveries: deque[Delivery] = deque(maxlen=MAX_DELIVERIES)
 
+    def forget(self) -> None:
+        """Forget everything. Who waits for a job is woken first."""
+        for job in self.jobs.values():
+            for listener in [*job.listeners]:
+                listener()
+        for kept in (
+            self.organizations,
+            self.keys,
+            self.jobs,
+            self.submissions,
+            self.files,
+            self.events,
+            self.checkouts,
+            self.deliveries,
+        ):
+            kept.clear()
+
     def later(self, when: float, action: Callable[[float], object]) -> None:
         """Do `action` at the time `when`, under the lock."""
 

@@ -89,6 +89,19 @@ class Clock:
                     self._frozen = None
                     self._condition.notify_all()
 
+    def restart(self, then: Callable[[], None]) -> None:
+        """Drop all that is due, return to the present, and call `then` before time flows on.
+
+        Args:
+            then: sets up what comes next.
+        """
+        with self._runner:
+            with self._condition:
+                self._due.clear()
+                self._base = (time.time(), time.monotonic())
+                self._frozen = None
+            then()
+
     def start(self, settle: Callable[[], None]) -> None:
         """Let time flow. `settle` waits for work handed to other threads before `advance` goes on."""
         self._settle = settle

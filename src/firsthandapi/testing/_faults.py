@@ -100,6 +100,11 @@ class Faults:
             self._faults.append(fault)
         return fault
 
+    def active(self) -> list[Fault]:
+        """The faults that still strike, in the order in which they were added."""
+        with self._lock:
+            return [fault for fault in self._faults if fault.times != 0]
+
     def clear(self) -> None:
         """Take all faults away."""
         with self._lock:

@@ -6,8 +6,8 @@ import asyncio
 import json
 import logging
 import time
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from email.utils import formatdate
 from http import HTTPStatus
 from typing import Any
@@ -15,7 +15,7 @@ from urllib.parse import parse_qsl
 
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from firsthandapi.server.app import App
 from firsthandapi.server.downloads import expired
@@ -70,9 +70,17 @@ class Reply:
 class Front:
     """The ASGI callable that the server runs."""
 
-    def __init__(self, app: App, faults: Faults) -> None:
+    def __init__(
+        self,
+        app: App,
+        faults: Faults,
+        control: Callable[[], ASGIApp],
+        on_request: Callable[[ReceivedRequest], None] | None,
+    ) -> None:
         self._app = app
         self._faults = faults
+        self._control = control
+        self._on_request = on_request
         self.log = RequestLog()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -86,10 +94,17 @@ class Front:
         except ApiError as error:
             await _send(_refused(error), send)
             return
-        number = self.log.add(_record(scope, body))
+        if (scope["path"] + "/").startswith("/_control/"):
+            await _send(await self._handle(self._control(), scope, body, receive), send)
+            return
+        record = _record(scope, body)
+        number = self.log.add(record)
         fault = self._faults.strike(scope["method"], scope["path"])
         reply = await self._reply(scope, body, receive, fault)
-        if reply is None or (fault and fault.drop):
+        dropped = reply is None or (fault is not None and fault.drop is not None)
+        if self._on_request is not None:
+            self._on_request(replace(record, status=None if reply is None or dropped else reply.status))
+        if reply is None or dropped:
             scope["state"]["transport"].abort()
             await _until_gone(receive)
             return
@@ -106,7 +121,7 @@ class Front:
 
     async def _reply(self, scope: Scope, body: bytes, receive: Receive, fault: Fault | None) -> Reply | None:
         if fault is None:
-            return await self._handle(scope, body, receive)
+            return await self._handle(self._app.asgi, scope, body, receive)
         if fault.delay:
             await asyncio.sleep(fault.delay)
         if fault.drop == "before":
@@ -117,7 +132,7 @@ class Front:
         elif fault.expired_url and is_download:
             reply = _as_reply(expired())
         else:
-            reply = await self._handle(scope, body, receive)
+            reply = await self._handle(self._app.asgi, scope, body, receive)
             self._spoil(reply, fault, scope)
         if fault.retry_after is not None:
             reply.set("retry-after", f"{fault.retry_after}")
@@ -125,7 +140,7 @@ class Front:
             reply.set(name, value)
         return reply
 
-    async def _handle(self, scope: Scope, body: bytes, receive: Receive) -> Reply:
+    async def _handle(self, app: ASGIApp, scope: Scope, body: bytes, receive: Receive) -> Reply:
         reply = Reply(500, [], b"")
 
         async def send(message: Message) -> None:
@@ -136,7 +151,7 @@ class Front:
                 reply.body += message.get("body", b"")
 
         try:
-            await self._app.asgi(scope, _replay(body, receive), send)
+            await app(scope, _replay(body, receive), send)
         except Exception:
             log.exception("the mock server failed on %s %s", scope["method"], scope["path"])
             reply = _as_reply(_failure(500))

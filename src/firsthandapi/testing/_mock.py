@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from types import TracebackType
@@ -14,6 +15,7 @@ from firsthandapi.server.deprecation import Deprecation
 from firsthandapi.server.http import HttpServer
 from firsthandapi.server.model import SCOPES, Account, Attempt, Delivery, File, Job, Place, Submission
 from firsthandapi.server.requests import ReceivedRequest
+from firsthandapi.server.text import new_secret
 from firsthandapi.server.world import World
 
 from ._clock import Clock
@@ -26,7 +28,11 @@ if TYPE_CHECKING:
 
     from firsthandapi import AsyncFirstHandClient, FirstHandClient
 
+    from ._control import Control
+
 __all__ = ["MockServer", "NewOrganization", "SubmittedWork", "WebhookDelivery"]
+
+_LIVE_KEY = re.compile(r"fh_live_[A-Za-z0-9_]{1,100}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +99,8 @@ class MockServer:
             ends only with `clock.advance`, and requests beyond it are refused immediately.
         idempotency_keys: which POSTs need an Idempotency-Key: `all` that the contract names, or `jobs`, which is
             POST /v1/jobs alone, as 0.1.0 of this package has it.
+        api_key: the live key, `fh_live_…`; a new one when left out. The sandbox key is the same after `fh_test_`.
+        on_request: called in the server's thread with each request, once it is answered or dropped.
 
     Attributes:
         clock: `clock.advance(days=7)` moves time on, `clock.now()` tells it.
@@ -108,28 +116,58 @@ class MockServer:
         port: int = 0,
         rate_limit: int | None = 100,
         idempotency_keys: IdempotencyKeys = "all",
+        api_key: str | None = None,
+        on_request: Callable[[ReceivedRequest], None] | None = None,
     ) -> None:
-        if idempotency_keys not in ("all", "jobs"):
-            raise ValueError(f"idempotency_keys is 'all' or 'jobs', not {idempotency_keys!r}")
+        if api_key is None:
+            api_key = new_secret("fh_live_")
+        elif not _LIVE_KEY.fullmatch(api_key):  # not quoted: it may be a real one
+            raise ValueError("api_key is fh_live_ and 1 to 100 letters, digits, or underscores")
+        self.api_key = api_key
+        self.test_api_key = "fh_test_" + api_key.removeprefix("fh_live_")
         self.clock = Clock(speed)
         self.faults = Faults()
         self._world = World(self.clock, seed=seed)
-        if workers:
-            self._world.jobs.workforce = SimulatedWorkers(self._world.state, self._world.jobs)
+        self._workers = workers
         self._app = App(self._world, lambda: self.url)
-        self._app.rate_limit = rate_limit
-        self._app.idempotency_keys = idempotency_keys
-        self._front = Front(self._app, self.faults)
+        self._app.control = lambda: self._control().described()
+        self._front = Front(self._app, self.faults, lambda: self._control().asgi, on_request)
         self._sender = Sender(self._report)
         self._world.events.send = self._sender.send
         self._port = port
         self._http: HttpServer | None = None
+        self._controlled: Control | None = None
+        self._settings = (rate_limit, self._app.organization_rate_limit, idempotency_keys, self._sender.style)
+        self._set_up()
+
+    def _set_up(self) -> None:
+        (
+            self.rate_limit,
+            self.organization_rate_limit,
+            self.idempotency_keys,
+            self.signature_style,
+        ) = self._settings
+        if self._workers:
+            self._world.jobs.workforce = SimulatedWorkers(self._world.state, self._world.jobs)
         key = self._world.accounts.create_organization(
-            "Mock Organization", "owner@example.com", free_tier=False, at=self.clock.now()
+            "Mock Organization",
+            "owner@example.com",
+            free_tier=False,
+            at=self.clock.now(),
+            secret=self.api_key,
         )
         self._organization = key.account.organization
-        self.api_key = key.secret
-        self.test_api_key = self._new_key(self._organization.accounts["test"])
+        sandbox = self._organization.accounts["test"]
+        self._world.accounts.create_key(
+            sandbox, "Default key", SCOPES, "system", self.clock.now(), self.test_api_key
+        )
+
+    def _control(self) -> Control:
+        if self._controlled is None:
+            from ._control import Control  # when first needed: most tests do without
+
+            self._controlled = Control(self)
+        return self._controlled
 
     # --- life -------------------------------------------------------------------------------------------
 
@@ -396,6 +434,17 @@ class MockServer:
         self._app.organization_rate_limit = limit
 
     @property
+    def idempotency_keys(self) -> IdempotencyKeys:
+        """Which POSTs need an Idempotency-Key: `all` that the contract names, or `jobs`."""
+        return self._app.idempotency_keys
+
+    @idempotency_keys.setter
+    def idempotency_keys(self, keys: IdempotencyKeys) -> None:
+        if keys not in ("all", "jobs"):
+            raise ValueError(f"idempotency_keys is 'all' or 'jobs', not {keys!r}")
+        self._app.idempotency_keys = keys
+
+    @property
     def signature_style(self) -> SignatureStyle:
         """How webhooks are signed: `plain` or `timestamped`."""
         return self._sender.style
@@ -431,6 +480,23 @@ class MockServer:
                 )
                 for delivery in self._world.state.deliveries
             ]
+
+    def reset(self) -> None:
+        """Start again, for the next test: nothing was ever posted, received, or set.
+
+        Address and keys stay. Virtual time returns to the present.
+        """
+
+        def forget() -> None:
+            with self._world.lock:
+                self.faults.clear()
+                self._front.log.clear()
+                self._sender.forget()
+                self._app.forget()
+                self._world.state.forget()
+                self._set_up()
+
+        self.clock.restart(forget)
 
     def wait_idle(self) -> None:
         """Return when all that is due now has happened, webhook deliveries included."""

@@ -1,0 +1,120 @@
+"""`firsthandapi mock-server`: the bundled server until Ctrl-C, with a line per request."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import queue
+import sys
+import threading
+import time
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from firsthandapi.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from firsthandapi.testing import ReceivedRequest
+
+
+class _IdempotencyKeys(StrEnum):
+    ALL = "all"
+    JOBS = "jobs"
+
+
+def mock_server(
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 uses any free port.")] = 8080,
+    speed: Annotated[
+        float, typer.Option(help="Virtual seconds per real second; at 0 only /_control/advance moves time.")
+    ] = 1.0,
+    seed: Annotated[int, typer.Option(help="Seed for the simulated workers.")] = 0,
+    workers: Annotated[
+        bool, typer.Option(help="Let simulated workers do the jobs; without them, use /_control/submit.")
+    ] = True,
+    idempotency_keys: Annotated[
+        _IdempotencyKeys,
+        typer.Option(
+            help="Which POSTs need an Idempotency-Key: all that the contract names, or only POST /v1/jobs."
+        ),
+    ] = _IdempotencyKeys.ALL,
+    api_key: Annotated[
+        str | None, typer.Option(help="The live API key, fh_live_…; a new one if left out.")
+    ] = None,
+    log: Annotated[bool, typer.Option(help="Print a line per request to stderr.")] = True,
+) -> None:
+    """Serve the API on this machine until Ctrl-C, for tests and experiments.
+
+    It prints the variables to set, so that any client can use it. Tests control it through /_control, which
+    /openapi.json describes.
+
+    Example: firsthandapi mock-server --port 0 --speed 10
+    """
+    from firsthandapi.testing import MockServer
+
+    if not 0 <= speed < 10**9:  # nan is neither
+        raise ConfigurationError("--speed must be a number of virtual seconds per real second, 0 or more")
+    lines = _Lines() if log else None
+    try:
+        started = MockServer(
+            port=port,
+            speed=speed,
+            seed=seed,
+            workers=workers,
+            idempotency_keys=idempotency_keys.value,
+            api_key=api_key,
+            on_request=None if lines is None else lines.add,
+        ).start()
+    except OSError as error:
+        raise ConfigurationError(
+            f"could not use --port {port}: {error.strerror}; pass 0 to use any free port"
+        ) from None
+    except ValueError as error:
+        raise ConfigurationError(f"could not use --api-key: {error}") from None
+    with started as server:
+        typer.echo("The bundled FirstHandAPI server is running. In another terminal:\n")
+        # `set` in cmd and `$env:` in PowerShell differ; the values are what matters.
+        typer.echo(f"  export FIRSTHAND_BASE_URL={server.url}")
+        typer.echo(f"  export FIRSTHAND_API_KEY={server.api_key}")
+        typer.echo("  firsthandapi whoami\n")
+        typer.echo(f"The API key of its sandbox is {server.test_api_key}.")
+        if not (speed and workers):
+            typer.echo(
+                f"Advance time and submit files through {server.url}/_control: see {server.url}/openapi.json."
+            )
+        typer.echo("Press Ctrl-C to stop it.")
+        sys.stdout.flush()
+        try:
+            # On Windows Ctrl-C is noticed only between two waits.
+            while not threading.Event().wait(0.5):
+                pass
+        except KeyboardInterrupt:
+            typer.echo("\nStopped.")
+
+
+class _Lines:
+    """Prints requests from a thread of its own: a stderr that nobody reads must not stop the server."""
+
+    def __init__(self) -> None:
+        self._queue: queue.Queue[str] = queue.Queue(1000)
+        threading.Thread(target=self._print, name="firsthandapi-log", daemon=True).start()
+
+    def add(self, request: ReceivedRequest) -> None:
+        """Print a line soon. Lines are dropped where they are not read in time."""
+        seconds = time.time() - request.time
+        clock = time.strftime("%H:%M:%S", time.localtime(request.time))
+        outcome = "dropped" if request.status is None else str(request.status)
+        with contextlib.suppress(queue.Full):
+            self._queue.put_nowait(
+                f"{clock} {request.method} {request.target} {outcome} {seconds * 1000:.0f} ms"
+            )
+
+    def _print(self) -> None:
+        while True:
+            line = self._queue.get()
+            try:
+                # Past Python's own buffer: whoever holds its lock at exit, blocked, aborts the interpreter.
+                os.write(sys.stderr.fileno(), f"{line}\n".encode())
+            except (AttributeError, OSError, ValueError):  # closed: nobody reads it
+                return
