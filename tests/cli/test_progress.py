@@ -64,9 +64,10 @@ def test_collect_names_the_job_its_cost_and_how_to_cancel_first(
     run = cli("collect", "--spec", spec, "--dest", str(tmp_path / "signs"), "--timeout", "0")
     with fresh_server.client() as client:
         (posted,) = client.jobs.list()
-    first, second, *_ = run.err.splitlines()
-    assert first == f"{posted.id}: 1 file for $0.50. To cancel: firsthandapi jobs cancel {posted.id}"
-    assert re.fullmatch(r"0 of 1 file  open  0\.0 MB  \$0\.00  0:00:0\d", second)
+    first, second, third, *_ = run.err.splitlines()
+    assert first == f"{posted.id}: 1 file for $0.50"
+    assert second == f"To cancel: firsthandapi jobs cancel {posted.id}"
+    assert re.fullmatch(r"0 of 1 file  open  0\.0 MB  \$0\.00  0:00:0\d", third)
     assert run.code == 3
     assert run.err.splitlines()[-1].startswith(f"The job continues: {posted.id}. Run the same command again")
 

@@ -44,13 +44,7 @@ _AFTER_THE_ORDER = 5
 def exit_code(error: FirstHandError) -> int:
     """Which code an error exits with."""
     code = next(code for kind, code in EXIT_CODES if isinstance(error, kind))
-    return _AFTER_THE_ORDER if code in (1, 2) and getattr(error, "job", None) is not None else code
-
-
-def continues_after(error: FirstHandError) -> str | None:
-    """How to continue, if a job was posted."""
-    job = getattr(error, "job", None)
-    return None if job is None else continues(job)
+    return _AFTER_THE_ORDER if code in (1, 2) and error.job is not None else code
 
 
 # What Typer raises for an invalid command line; its module is private.
@@ -76,7 +70,7 @@ def run() -> None:
     try:
         code = app(prog_name="firsthandapi", standalone_mode=False)
     except FirstHandError as error:
-        _fail(str(error), exit_code(error), continues_after(error))
+        _fail(str(error), exit_code(error), error.job and continues(error.job))
     except typer.Abort:
         _fail("stopped", 1)
     except _UsageError as error:

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from firsthandapi._core.counts import count_of
-from firsthandapi.errors import FirstHandError
 
 from .output import AsJson, client, note, print_json, print_line
-from .progress import Report, continues, progress
+from .progress import continues, progress
 from .spec import job_fields
 
 if TYPE_CHECKING:
@@ -48,29 +45,17 @@ def collect(
     Example: firsthandapi collect --spec job.yaml --dest signs
     """
     fields = job_fields(spec, idempotency_key=idempotency_key, max_spend_cents=max_spend_cents)
-    with (
-        client() as api,
-        progress(dest, quiet=as_json, posting=True) as on_progress,
-        told_how_to_continue(on_progress),
-    ):
-        dataset = api.jobs.collect(
-            dest, timeout=timeout, concurrency=concurrency, on_progress=on_progress, **fields
-        )
-    report(dataset, as_json=as_json)
-
-
-@contextmanager
-def told_how_to_continue(on_progress: Report) -> Generator[None]:
-    """At Ctrl-C, say what happens to the job. Give an error the job, which decides its exit code."""
+    run = None
     try:
-        yield
+        with client() as api, progress(dest, quiet=as_json, posting=True) as run:
+            dataset = api.jobs.collect(
+                dest, timeout=timeout, concurrency=concurrency, on_progress=run, **fields
+            )
     except KeyboardInterrupt:
-        if text := continues(on_progress.job):
+        if run and (text := continues(run.job)):
             note(text)
         raise
-    except FirstHandError as error:
-        error.job = error.job or on_progress.job
-        raise
+    report(dataset, as_json=as_json)
 
 
 def verify(

@@ -57,15 +57,24 @@ def progress(dest: str, *, quiet: bool, posting: bool = False) -> Generator[Repo
         yield Report(lambda _: None, lambda _: None)
         return
     console = Console(file=cast("TextIO", _Forgiving(sys.stderr)))
-    shown = _live(console, dest) if console.is_terminal else _lines()
+    live = console.is_terminal
+    shown = _live(console, dest) if live else _lines()
+
+    def announce(job: Job) -> None:
+        for line in _first_lines(job) if posting else ():
+            if live:  # above the display, which would be in the way of any other
+                console.print(line, markup=False, highlight=False, soft_wrap=True)
+            else:
+                note(line)
+
     with shown as show:
-        yield Report(show, lambda job: _announce(job) if posting else None)
+        yield Report(show, announce)
 
 
-def _announce(job: Job) -> None:
-    cost = dollars(job.total_cost_cents)
-    files = count_of(job.files_needed or 0)
-    note(f"{job.id}: {files}{f' for {cost}' if cost else ''}. To cancel: firsthandapi jobs cancel {job.id}")
+def _first_lines(job: Job) -> tuple[str, str]:
+    files, cost = count_of(job.files_needed or 0), dollars(job.total_cost_cents)
+    first = f"{job.id}: {files}{f' for {cost}' if cost else ''}"
+    return printable(first), printable(f"To cancel: firsthandapi jobs cancel {job.id}")
 
 
 def continues(job: Job | None) -> str | None:
