@@ -51,7 +51,7 @@ def job(status: str = "open") -> Job:
 
 
 def at(files: int, status: str = "open") -> Progress:
-    return Progress(files, 1000, files, 1000, None, job(status))
+    return Progress(files, 1000, files, 1000, job=job(status))
 
 
 # --- the job, first and last --------------------------------------------------------------------------

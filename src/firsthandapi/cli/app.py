@@ -70,7 +70,7 @@ def run() -> None:
     try:
         code = app(prog_name="firsthandapi", standalone_mode=False)
     except FirstHandError as error:
-        _fail(str(error), exit_code(error), error.job and continues(error.job))
+        _fail(str(error), exit_code(error), continues(error.job) if error.job else None)
     except typer.Abort:
         _fail("stopped", 1)
     except _UsageError as error:

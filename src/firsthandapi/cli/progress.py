@@ -183,6 +183,8 @@ def _facts(now: Progress) -> list[str]:
         facts.append(f"{now.average_stars:.1f} {star(sys.stderr)}")
     if now.job and now.job.price_per_file_cents is not None:
         facts.append(f"${now.files_done * now.job.price_per_file_cents / 100:,.2f}")
+    if now.files_failed:
+        facts.append(f"{now.files_failed:,} failed")
     return facts
 
 
