@@ -119,3 +119,55 @@ def test_each_requirement_of_a_group_is_pinned() -> None:
         if isinstance(line, str)
     }
     assert wanted - pinned == set()
+
+
+def drawn() -> set[str]:
+    """The paths of the map in CONTRIBUTING.md."""
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    block = re.search(r"## The map of the house\n\n```\n(.*?)```", text, re.DOTALL)
+    assert block
+    paths: list[str] = []
+    folders: dict[int, str] = {}
+    for line in block[1].splitlines():
+        indent = len(line) - len(line.lstrip())
+        name = line.split()[0]
+        paths.append("".join(folder for depth, folder in folders.items() if depth < indent) + name)
+        folders = {depth: folder for depth, folder in folders.items() if depth < indent} | {indent: name}
+    return set(paths)
+
+
+def test_the_map_is_the_tree() -> None:
+    """Each path of CONTRIBUTING's map exists, and each module at the top of the package and of the client is on it."""
+    paths = drawn()
+    assert {path for path in paths if not (ROOT / path).exists()} == set()
+    package = ROOT / "src" / "firsthandapi"
+    modules = {*package.iterdir(), *(package / "_async").iterdir()}
+    known = {ROOT / path for path in paths} | {package / "py.typed", package / "_async" / "__init__.py"}
+    assert {str(path) for path in modules - known if path.name != "__pycache__"} == set()
+
+
+def test_the_pairs_written_by_hand_are_named() -> None:
+    """CONTRIBUTING names the modules that the generator leaves alone, and no others."""
+    import generate_sync
+
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    named = re.search(r"hand-written pairs\.\*\* (.*?), because", text, re.DOTALL)
+    assert named
+    assert set(re.findall(r"`(\w+\.py)`", named[1])) == generate_sync.BY_HAND
+
+
+def test_each_target_that_is_named_exists() -> None:
+    """Where a page or a comment says `make something`, the Makefile has it, and help lists every target."""
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    targets = set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
+    named: set[str] = set()
+    for path in [
+        *ROOT.glob("*.md"),
+        *ROOT.glob("*.toml"),
+        *(ROOT / "scripts").glob("*.py"),
+        *ROOT.glob(".github/*.md"),
+    ]:
+        for command in re.findall(r"`make ([a-z -]+)`", path.read_text(encoding="utf-8")):
+            named.update(command.split())
+    assert named - targets == set()
+    assert targets - {"help", "clean"} <= set(re.findall(r'echo "make ([a-z-]+)', makefile))

@@ -264,7 +264,7 @@ def test_certificates_are_named_by_their_source(
     assert "certifi" in checks(cli("doctor", "--json"))["Certificates"]["text"]
     monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path))
     assert "SSL_CERT_DIR" in checks(cli("doctor", "--json"))["Certificates"]["text"]
-    certificate = Path(__file__).parents[1] / "download" / "localhost.pem"
+    certificate = Path(__file__).parents[1] / "localhost.pem"
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
     assert "SSL_CERT_FILE" in checks(cli("doctor", "--json"))["Certificates"]["text"]
 

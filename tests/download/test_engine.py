@@ -25,9 +25,10 @@ from firsthandapi._download.clock import Clock
 from firsthandapi._download.engine import Engine
 from firsthandapi._download.fetch import Outcome
 from firsthandapi.errors import ConfigurationError, DownloadError, IntegrityError, NotFoundError
+from raw import Reply, Request, response
 
 from .conftest import Bench
-from .storage import Reply, Request, Storage, response
+from .storage import Storage
 
 # --- the good case ----------------------------------------------------------------------------------------
 

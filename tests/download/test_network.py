@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import queue
 import random
 import select
@@ -18,9 +17,10 @@ from firsthandapi._core.config import Origin
 from firsthandapi._download.fetch import Outcome
 from firsthandapi._download.network import Network, StoppedError
 from network.servers import Socks, silent_address
+from raw import CERTIFICATE, Reply, Request, response
 
 from .conftest import Bench
-from .storage import CERTIFICATE, Proxy, Reply, Request, Storage, response
+from .storage import Proxy, Storage
 
 
 @pytest.fixture
@@ -181,11 +181,11 @@ def test_https_proxy(bench: Bench, tls_storage: Storage) -> None:
 class TlsProxy(Proxy):
     """A proxy that is itself reached by https."""
 
-    def _talk(self, sock: socket.socket) -> None:
+    def talk(self, sock: socket.socket, number: int) -> None:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(CERTIFICATE)
-        with contextlib.suppress(OSError), context.wrap_socket(sock, server_side=True) as secure:
-            self._sockets.append(secure)
+        with context.wrap_socket(sock, server_side=True) as secure:
+            self.adopt(secure)
             head = b""
             while not head.endswith(b"\r\n\r\n"):
                 head += secure.recv(1) or b"\r\n\r\n"
@@ -193,7 +193,7 @@ class TlsProxy(Proxy):
                 return
             port = int(head.split(b" ")[1].rpartition(b":")[2])
             with socket.create_connection(("127.0.0.1", port)) as upstream:
-                self._sockets.append(upstream)
+                self.adopt(upstream)
                 secure.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
                 while ready := select.select([secure, upstream], [], [])[0]:
                     source, sink = (secure, upstream) if secure in ready else (upstream, secure)

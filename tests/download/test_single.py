@@ -19,9 +19,10 @@ from firsthandapi._download.single import download_file
 from firsthandapi.errors import DownloadError, IntegrityError, InvalidArgumentError
 from firsthandapi.testing import MockServer
 from firsthandapi.types import File
+from raw import response
 
 from .conftest import FakeClock
-from .storage import Storage, response
+from .storage import Storage
 
 
 def a_file(storage: Storage, **changes: Any) -> File:

@@ -5,52 +5,22 @@ from __future__ import annotations
 import contextlib
 import socket
 import struct
-import threading
 from collections.abc import Iterator
 
+from raw import Loopback, pump
 
-class Socks:
+
+class Socks(Loopback):
     """A SOCKS 5 proxy that leads every name to this machine."""
 
     def __init__(self, *, login: tuple[bytes, bytes] | None = None, reply: int = 0) -> None:
         self.login = login
         self.reply = reply
         self.asked: list[tuple[str, int]] = []
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self._listener.getsockname()[1]
-        self._sockets: list[socket.socket] = []
-        self._threads: list[threading.Thread] = []
-        self._start(self._accept)
+        super().__init__()
 
-    def __enter__(self) -> Socks:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for sock in [self._listener, *self._sockets]:
-            with contextlib.suppress(OSError):
-                sock.shutdown(socket.SHUT_RDWR)
-        for thread in self._threads:
-            thread.join(5)
-        for sock in [self._listener, *self._sockets]:
-            sock.close()
-
-    def _start(self, target: object, *args: object) -> threading.Thread:
-        thread = threading.Thread(target=target, args=args, daemon=True)
-        self._threads.append(thread)
-        thread.start()
-        return thread
-
-    def _accept(self) -> None:
-        while True:
-            try:
-                sock, _ = self._listener.accept()
-            except OSError:
-                return
-            self._sockets.append(sock)
-            self._start(self._serve, sock)
-
-    def _serve(self, sock: socket.socket) -> None:
-        with contextlib.suppress(OSError), sock.makefile("rb", buffering=0) as stream:
+    def talk(self, sock: socket.socket, number: int) -> None:
+        with sock.makefile("rb", buffering=0) as stream:
             offered = stream.read(stream.read(2)[1])
             method = 0 if self.login is None else 2
             if method not in offered:
@@ -76,20 +46,10 @@ class Socks:
             if self.reply:
                 return
             onward = socket.create_connection(("127.0.0.1", port))
-            self._sockets.append(onward)
-            back = self._start(pump, onward, sock)
+            self.adopt(onward)
+            back = self.start(pump, onward, sock)
             pump(sock, onward)
             back.join(5)
-
-
-def pump(source: socket.socket, sink: socket.socket) -> None:
-    """Pass bytes on until either end is closed."""
-    with contextlib.suppress(OSError):
-        while data := source.recv(65536):
-            sink.sendall(data)
-    for each in (source, sink):
-        with contextlib.suppress(OSError):
-            each.shutdown(socket.SHUT_RDWR)
 
 
 @contextlib.contextmanager

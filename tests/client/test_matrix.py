@@ -1,0 +1,410 @@
+"""Every endpoint under every fault of a network and a server: the right error or the right retry, and nothing left.
+
+A row is a fault, as bytes on a socket; a column is a method of the table in test_methods.py. Each cell has the same
+rules: the call heals by one more attempt, or raises the one error that the fault deserves. All its attempts carry one
+key and one body. It ends in bounded time, and no leftover answers the next call. No message and no traceback shows the
+key, and no socket stays open. `make test` takes a method of each kind, `make soak` all of them.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import socket
+import time
+import traceback
+import tracemalloc
+import zlib
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from email.utils import formatdate
+from typing import Any
+
+import pytest
+
+from dataset.support import wait_until
+from firsthandapi import errors
+from raw import CERTIFICATE, RawServer, Reply, Request, Step, refused, reset, response
+
+from .support import KEY, Connect
+from .test_methods import ANYTHING, CASES, NOWHERE, Case
+
+# Short where a fault is silence: on busy cores a good answer may be late as well, which takes one more attempt.
+PATIENT: dict[str, Any] = {"timeout": 20.0}
+HASTY: dict[str, Any] = {"timeout": 0.2, "max_retries": 50}
+MARK = "whsec_leftover"  # a secret, in what should never be shown
+JSON = {"Content_Type": "application/json"}
+
+
+def answer(request: Request) -> Reply:
+    """What a well-behaved service says to anything."""
+    if "/revoke" in request.target or request.method == "DELETE":
+        return response(status=204, length=None)
+    if "/after" in request.target:
+        return response(b'{"id": "after"}', **JSON)
+    body = {**ANYTHING, "data": {}} if "webhook_events/" in request.target else ANYTHING
+    return response(json.dumps(body).encode(), **JSON)
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What happens to the first attempt, and what must come of the call.
+
+    Args:
+        name: what it is called.
+        step: the bytes.
+        raises: the error; None where the next attempt heals it.
+        attempts: how many there are, where it is not 2 of a call that heals and 1 of one that raises.
+        unread: whether a method without a result succeeds all the same, since it reads no body.
+        silent: whether only the client's own timeout ends it.
+    """
+
+    name: str
+    step: Step | Reply
+    raises: type[Exception] | None = None
+    attempts: int | None = None
+    unread: bool = False
+    silent: bool = False
+
+
+def head(text: str) -> bytes:
+    return text.replace("\n", "\r\n").encode("latin-1")
+
+
+def cut(at: float, then: str, *, chunked: bool = False) -> Step:
+    """The good response, up to a part of its bytes."""
+
+    def step(request: Request) -> Reply:
+        body = json.dumps({**ANYTHING, "secret": MARK}).encode()
+        if chunked:
+            framed = b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body)
+            data = response(framed, length=None, Transfer_Encoding="chunked", **JSON).data
+        else:
+            data = response(body, **JSON).data
+        return Reply(data[: int(len(data) * at)], then)
+
+    return step
+
+
+def error(status: int, body: bytes | None = None, **headers: str) -> Reply:
+    envelope = {"error": {"type": "x", "message": "no", "request_id": "req_1"}}
+    given = json.dumps(envelope).encode() if body is None else body
+    return response(given, status, **{**JSON, **headers})
+
+
+def ok(body: bytes, **headers: str) -> Reply:
+    return response(body, **{**JSON, **headers})
+
+
+BROKEN = errors.FirstHandConnectionError
+LATE = errors.FirstHandTimeoutError
+ODD = errors.UnexpectedResponseError
+API = errors.FirstHandApiError
+
+FAULTS = [
+    # The connection breaks, or says nothing.
+    Fault("closed without a byte", Reply(b"", "close")),
+    Fault("reset without a byte", Reply(b"", "reset")),
+    *(Fault(f"cut in the head, {then}", cut(0.2, then)) for then in ("close", "reset")),
+    *(Fault(f"cut in the body, {then}", cut(0.7, then)) for then in ("close", "reset")),
+    *(Fault(f"cut in the last byte, {then}", cut(0.9999, then)) for then in ("close", "reset")),
+    *(Fault(f"cut in a chunk, {then}", cut(0.7, then, chunked=True)) for then in ("close", "reset")),
+    Fault("cut before the last chunk", cut(0.9999, "close", chunked=True)),
+    Fault("silent", Reply(b"", "hang"), silent=True),
+    Fault("silent after half a head", cut(0.1, "hang"), silent=True),
+    Fault("silent after half a body", cut(0.7, "hang"), silent=True),
+    Fault(
+        "a head a byte at a time",
+        lambda request: Reply(answer(request).data, "hang", pieces=1, pause=0.02),
+        silent=True,
+    ),
+    Fault(
+        "a body a byte at a time",
+        Reply(b"HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n" + b" " * 500, "hang", pieces=38, pause=0.05),
+        silent=True,
+    ),
+    # What comes is not HTTP.
+    Fault("garbage", Reply(b"\x00\xff\x16\x03" * 50 + b"\r\n\r\n", "close")),
+    Fault("another protocol", Reply(b"220 mail.example ESMTP\r\n", "close")),
+    Fault("a head of 200 kB", ok(b"{}", X_Big="x" * 200_000)),
+    Fault("a length below zero", Reply(head("HTTP/1.1 200 OK\nContent-Length: -1\n\n{}"), "close")),
+    Fault("a length that is a word", Reply(head("HTTP/1.1 200 OK\nContent-Length: two\n\n{}"), "close")),
+    Fault("two lengths", Reply(head("HTTP/1.1 200 OK\nContent-Length: 2\nContent-Length: 3\n\n{}"), "close")),
+    Fault(
+        "a chunk size that is a word",
+        Reply(head("HTTP/1.1 200 OK\nTransfer-Encoding: chunked\n\nzz\n{}\n"), "close"),
+    ),
+    Fault("a length beyond the body", response(b'{"id": "x_1"', length=500, then="close", **JSON)),
+    Fault("a gzip cut short", ok(gzip.compress(json.dumps(ANYTHING).encode())[:-9], Content_Encoding="gzip")),
+    # What comes is HTTP, and not the service.
+    Fault(
+        "a length short of the body",
+        response(b'{"id": "x_1"}' + MARK.encode(), length=5, **JSON),
+        ODD,
+        unread=True,
+    ),
+    Fault("a gzip that is none", ok(b'{"id": "x_1"}', Content_Encoding="gzip"), ODD),
+    Fault("an encoding nobody asked for", ok(b"\x8b\x01\x80{}\x03", Content_Encoding="br"), ODD, unread=True),
+    Fault("a gzip bomb", ok(gzip.compress(b" " * 40_000_000), Content_Encoding="gzip"), ODD),
+    Fault("a zlib bomb", ok(zlib.compress(b"[" * 40_000_000), Content_Encoding="deflate"), ODD),
+    *(
+        Fault(name, reply, ODD, unread=True)
+        for name, reply in {
+            "ten thousand headers": Reply(head("HTTP/1.1 200 OK\n" + "A: b\n" * 10_000 + "\n"), "close"),
+            "an empty 200": ok(b""),
+            "a page of a proxy": response(b"<html>Sign in</html>", Content_Type="text/html"),
+            "a list": ok(b"[1, 2]"),
+            "null": ok(b"null"),
+            "a number of 400 digits": ok(b"1" * 400),
+            "no UTF-8": ok(b'{"id": "\xff\xfe"}'),
+            "ten thousand brackets": ok(b"[" * 10_000),
+            "half a JSON": ok(b'{"id": "x_1", "data": ['),
+        }.items()
+    ),
+    # Interim responses, and redirects.
+    Fault("100 first", lambda r: Reply(head("HTTP/1.1 100 Continue\n\n") + answer(r).data), attempts=1),
+    Fault(
+        "103 twice",
+        lambda r: Reply(head("HTTP/1.1 103 Early Hints\nLink: </x>\n\n") * 2 + answer(r).data),
+        attempts=1,
+    ),
+    *(
+        Fault(f"redirected by {status}", error(status, b"", Location="https://evil.example/v1/jobs"), API)
+        for status in (300, 301, 302, 303, 304, 307, 308)
+    ),
+    # Errors of the service, or of what stands before it.
+    *(
+        Fault(f"status {status}", error(status), kind)
+        for status, kind in {
+            400: errors.InvalidRequestError,
+            401: errors.AuthenticationError,
+            402: errors.InsufficientCreditsError,
+            403: errors.PermissionDeniedError,
+            404: errors.NotFoundError,
+            405: API,
+            409: errors.ConflictError,
+            410: errors.GoneError,
+            422: errors.InvalidRequestError,
+            425: API,
+            431: API,
+            451: API,
+            501: errors.ServerError,
+            505: errors.ServerError,
+            599: errors.ServerError,
+        }.items()
+    ),
+    *(Fault(f"status {status}", error(status)) for status in (408, 429, 500, 502, 503, 504)),
+    *(
+        Fault(f"503 with {name}", error(503, body))
+        for name, body in {
+            "nothing": b"",
+            "a page": b"<html>" + b"x" * 100_000,
+            "null": b'{"error": null}',
+            "a list": b"[]",
+            "no UTF-8": b"\xff\xfe\x00",
+            "brackets": b"[" * 10_000,
+        }.items()
+    ),
+    Fault("503 with a gzip that is none", error(503, b"plain", Content_Encoding="gzip")),
+    Fault("503 cut in the body", response(b'{"error": {', 503, length=900, then="close", **JSON)),
+    Fault(
+        "409 idempotency", error(409, b'{"error": {"type": "idempotency_error"}}'), errors.IdempotencyError
+    ),
+    *(
+        Fault(f"429, Retry-After {text[:12]!r}", error(429, Retry_After=text))
+        for text in ("0", "1", "2.5", "60", "soon", "-1", "", "9" * 400, "nan")
+    ),
+    Fault("429, a date that has passed", error(429, Retry_After=formatdate(0, usegmt=True))),
+    Fault(
+        "429, a date to come",
+        lambda _: error(
+            429,
+            Retry_After=formatdate(1_800_000_009, usegmt=True),
+            Date=formatdate(1_800_000_000, usegmt=True),
+        ),
+    ),
+    Fault("429, too long", error(429, Retry_After="61"), errors.RateLimitError),
+    Fault("429 from a proxy", error(429, b"<html>slow down</html>", Content_Type="text/html")),
+]
+
+# A method of each kind: read, list, post with and without a result, change, delete.
+SAMPLE = {"jobs.get", "files.list", "jobs.create", "api_keys.revoke", "webhooks.update", "webhooks.delete"}
+METHODS: list[Case] = [param.values[0] for param in CASES]
+assert {case.name for case in METHODS} >= SAMPLE
+COLUMNS = [
+    pytest.param([case for case in METHODS if case.name in SAMPLE], id="sample"),
+    pytest.param([case for case in METHODS if case.name not in SAMPLE], id="others", marks=pytest.mark.slow),
+]
+
+
+def shown(caught: BaseException) -> str:
+    """All that a log, a tracker of errors or a person sees of an error."""
+    return f"{caught!r} {caught} {vars(caught)} {''.join(traceback.format_exception(caught))}"
+
+
+def problem(case: Case, fault: Fault, client: Any, server: RawServer) -> str:
+    """What is wrong in a cell; nothing if all is as it should be."""
+    server.requests.clear()
+    server.script = deque([fault.step])
+    raises = None if fault.unread and case.result is None else fault.raises
+    wanted = fault.attempts or (1 if fault.raises else 2)
+    started = time.monotonic()
+    try:
+        case.call(client, NOWHERE)
+        caught = None
+    except Exception as error:
+        caught = error
+    seconds = time.monotonic() - started
+    if (type(caught) if caught else None) is not raises:
+        return f"ended with {caught!r}"
+    if caught is not None and (KEY in shown(caught) or MARK in shown(caught)):
+        return f"shows a secret: {shown(caught)}"
+    tried = list(server.requests)
+    if len(tried) < wanted if fault.silent else len(tried) != wanted:
+        return f"took {len(tried)} attempts"
+    if isinstance(caught, (API, BROKEN)) and caught.attempts != len(tried):
+        return f"counts {caught.attempts} attempts"
+    keys = {request.headers.get("idempotency-key") for request in tried}
+    if len(keys) != 1 or (None in keys) is (tried[0].method == "POST"):
+        return f"sent the keys {keys}"
+    if len({(request.line, request.body) for request in tried}) != 1:
+        return "sent something else the second time"
+    if seconds > 10:
+        return f"took {seconds:.1f} s"
+    server.script.clear()
+    if client.request("GET", "/v1/after").json()["id"] != "after":
+        return "left something for the next call"
+    return ""
+
+
+@pytest.mark.parametrize("methods", COLUMNS)
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
+def test_each_method_under_each_fault(fault: Fault, methods: list[Case], connect: Connect) -> None:
+    """One more attempt heals it, or the right error ends it; one key, no leftover, no secret, no socket."""
+    with RawServer(answer) as server:
+        client = connect(base_url=server.base_url, **(HASTY if fault.silent else PATIENT))
+        connect.clock(client)
+        problems = {case.name: problem(case, fault, client, server) for case in methods}
+        assert {name: text for name, text in problems.items() if text} == {}
+        client.close()
+        wait_until(lambda: server.open_connections == 0, seconds=10)
+
+
+@pytest.mark.parametrize("methods", COLUMNS)
+@pytest.mark.parametrize(
+    ("fault", "kind", "timeout"), [("hang", LATE, 0.1), ("close", BROKEN, 20.0), ("reset", BROKEN, 20.0)]
+)
+def test_what_does_not_heal(
+    fault: str, kind: Any, timeout: float, methods: list[Case], connect: Connect
+) -> None:
+    """After `max_retries` the error tells how often it was tried, with one key."""
+    with RawServer(lambda _: Reply(b"", fault)) as server:
+        client = connect(base_url=server.base_url, timeout=timeout, max_retries=2)
+        connect.clock(client)
+        for case in methods:
+            server.requests.clear()
+            with pytest.raises(kind) as caught:
+                case.call(client, NOWHERE)
+            assert type(caught.value) is kind
+            assert caught.value.attempts == 3, case.name
+            assert kind is LATE or len(server.requests) == 3, case.name
+            assert len({request.headers.get("idempotency-key") for request in server.requests}) == 1
+            assert KEY not in shown(caught.value)
+        client.close()
+        wait_until(lambda: server.open_connections == 0, seconds=10)
+
+
+@pytest.mark.parametrize("methods", COLUMNS)
+def test_a_port_that_nobody_listens_on(methods: list[Case], connect: Connect) -> None:
+    """Nothing was sent, and the error says so."""
+    with refused() as port:
+        client = connect(base_url=f"http://127.0.0.1:{port}", timeout=20.0, max_retries=1)
+        connect.clock(client)
+        for case in methods:
+            with pytest.raises(BROKEN, match="could not connect") as caught:
+                case.call(client, NOWHERE)
+            assert (caught.value.attempts, caught.value.request_sent) == (2, False), case.name
+            assert KEY not in shown(caught.value)
+
+
+def closed(sock: socket.socket) -> None:
+    sock.recv(1)
+
+
+def reset_at_once(sock: socket.socket) -> None:
+    sock.recv(1)
+    reset(sock)
+
+
+def plain(sock: socket.socket) -> None:
+    sock.recv(1)
+    sock.sendall(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
+
+
+def silent(sock: socket.socket) -> None:
+    while sock.recv(65536):
+        pass
+
+
+@pytest.mark.parametrize("methods", COLUMNS)
+@pytest.mark.parametrize("first", [closed, reset_at_once, plain, silent], ids=lambda first: first.__name__)
+def test_a_handshake_that_fails(
+    first: Callable[[socket.socket], None], methods: list[Case], connect: Connect
+) -> None:
+    """Cut, answered in plain or never: tried again over a new connection, with the key sent to nobody before."""
+    options = HASTY if first is silent else PATIENT
+    with RawServer(answer, tls=True) as server:
+        for case in methods:
+            broken = [True]
+
+            def once(sock: socket.socket, broken: list[bool] = broken) -> socket.socket | None:
+                if broken:
+                    broken.pop()
+                    first(sock)
+                    return None
+                return sock
+
+            server.first = once
+            server.requests.clear()
+            client = connect(base_url=server.base_url, verify=str(CERTIFICATE), **options)
+            connect.clock(client)
+            case.call(client, NOWHERE)
+            assert not broken
+            assert first is silent or len(server.requests) == 1, case.name
+            client.close()
+        wait_until(lambda: server.open_connections == 0, seconds=10)
+
+
+@pytest.mark.parametrize("methods", COLUMNS)
+def test_a_certificate_that_is_not_trusted(methods: list[Case], connect: Connect) -> None:
+    """The key reaches nobody whom the certificate does not name."""
+    with RawServer(answer, tls=True) as server:
+        client = connect(base_url=server.base_url, timeout=20.0, max_retries=0)
+        connect.clock(client)
+        for case in methods:
+            with pytest.raises(BROKEN, match="certificate") as caught:
+                case.call(client, NOWHERE)
+            assert not caught.value.request_sent
+        assert server.requests == []
+        client.close()
+        wait_until(lambda: server.open_connections == 0, seconds=10)
+
+
+def test_a_flood_takes_bounded_memory(connect: Connect) -> None:
+    """A body without end, in plain or packed, is given up at 32 MiB; what it takes stays near that."""
+    packed = ok(gzip.compress(b" " * 500_000_000, compresslevel=1), Content_Encoding="gzip")
+    with RawServer(lambda _: packed) as server:
+        client = connect(base_url=server.base_url, timeout=30.0)
+        tracemalloc.start()
+        with pytest.raises(ODD, match="32 MiB"):
+            client.me()
+        assert tracemalloc.get_traced_memory()[1] < 120 * 2**20
+        tracemalloc.stop()
+
+
+def test_the_size_of_the_matrix() -> None:
+    """docs/reliability.md tells how many cells there are."""
+    handshakes = 4
+    cells = (len(FAULTS) + 3 + 1 + handshakes + 1) * len(METHODS) * 2
+    assert cells >= 5_000
