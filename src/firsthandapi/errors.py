@@ -1,12 +1,12 @@
 """Every exception that firsthandapi raises.
 
     FirstHandError
-    ├── ConfigurationError            a missing key, a bad option, a missing extra
-    ├── InvalidArgumentError          a bad argument; raised before anything is sent; also a ValueError
+    ├── ConfigurationError            the client, the environment, or the folder cannot be used as asked
+    ├── InvalidArgumentError          an invalid argument; also a ValueError
     ├── FirstHandConnectionError      the network failed
     │   └── FirstHandTimeoutError     one attempt took longer than `timeout`
     ├── DeadlineExceededError         the whole call took longer than the client's `deadline`
-    ├── FirstHandApiError             the service answered with an error
+    ├── FirstHandApiError             the service returned an error
     │   ├── InvalidRequestError       400, 422
     │   ├── AuthenticationError       401
     │   ├── InsufficientCreditsError  402
@@ -17,16 +17,16 @@
     │   ├── GoneError                 410
     │   ├── RateLimitError            429
     │   └── ServerError               5xx
-    ├── UnexpectedResponseError       a success that is not the documented JSON
-    ├── PaginationError               the service repeats a cursor
-    ├── WaitTimeoutError              the job was not done in time
-    ├── IncompleteJobError            the job ended with fewer files than asked for
+    ├── UnexpectedResponseError       a successful response without the documented JSON
+    ├── PaginationError               the service repeated a cursor
+    ├── WaitTimeoutError              the `timeout` of a wait ran out
+    ├── IncompleteJobError            the job finished with fewer files than requested
     ├── SpendLimitError               the job would cost more than allowed
-    ├── DownloadError                 files could not be fetched
-    │   └── IntegrityError            a file is not the one that was promised
-    └── WebhookSignatureError         a delivery is not from FirstHandAPI, or too old
+    ├── DownloadError                 files could not be downloaded
+    │   └── IntegrityError            the size or SHA-256 of a file is wrong
+    └── WebhookSignatureError         a delivery is not from FirstHandAPI, or is too old
 
-All of them survive pickling, and none holds a key, a secret or a signed URL.
+All of them can be pickled, and none contains a key, a secret, or a signed URL.
 """
 
 from __future__ import annotations
@@ -71,11 +71,16 @@ class FirstHandError(Exception):
 
 
 class ConfigurationError(FirstHandError):
-    """The client cannot be built as asked: a key is missing, an option is bad, an extra is not installed."""
+    """The client, the environment, or the folder cannot be used as asked; the message says what to fix.
+
+    Raised when a client is created (a missing key, an invalid option or variable), when it is used after `close`, when
+    an extra is not installed, and when a folder or bucket cannot be read or written, is full, or does not contain what
+    it must. A folder can fail during a run; then `job` names the job that was posted.
+    """
 
 
 class InvalidArgumentError(FirstHandError, ValueError):
-    """An argument is outside what the contract allows. Nothing was sent.
+    """An argument is outside the allowed values. Raised before the client sends anything.
 
     Attributes:
         field: the argument's name, with a dotted path for what is nested (`location.radius_km`).
@@ -90,8 +95,8 @@ class FirstHandConnectionError(FirstHandError):
     """The service could not be reached, or the connection broke.
 
     Attributes:
-        attempts: how often the request was tried.
-        request_sent: whether the service may have received the request; False if no connection was made.
+        attempts: how many attempts were made.
+        request_sent: whether the service may have received the request; False if no connection was established.
         untrusted: whether a certificate was not trusted: waiting for a job does not retry that.
         errno: the system's error number, such as `errno.ECONNREFUSED`, or None.
         method, path: the request's, or None.
@@ -135,14 +140,14 @@ class DeadlineExceededError(FirstHandError):
 
 
 class FirstHandApiError(FirstHandError):
-    """The service answered with an error.
+    """The service returned an error.
 
     Attributes:
         status: the HTTP status.
-        type: the service's word for the error, such as `validation_error`; `unknown` if it gave none.
-        request_id: what to quote to support, or None.
-        details: for each bad field a mapping with `field` and `message`; empty if the service gave none.
-        response: the response itself: status, headers, attempts.
+        type: the type of the error, such as `validation_error`; `unknown` if the service sent none.
+        request_id: the id to send to support, or None.
+        details: a mapping with `field` and `message` for each invalid field; empty if the service sent none.
+        response: the response: status, headers, and attempts.
         attempts: how often the request was tried.
         retryable: whether the same request may succeed later.
     """
@@ -185,7 +190,7 @@ RETRYABLE_STATUSES = frozenset({408, 429, 500, 502, 503, 504})
 
 
 class InvalidRequestError(FirstHandApiError):
-    """400 or 422: the service refuses the request as it stands; `details` names the fields."""
+    """400 or 422: the service refuses the request; `details` names the fields."""
 
 
 class AuthenticationError(FirstHandApiError):
@@ -196,10 +201,10 @@ class InsufficientCreditsError(FirstHandApiError):
     """402: the balance does not cover the job.
 
     Attributes:
-        current_balance_cents: what there is, in US cents, or None if the service did not say.
-        required_cents: what the job costs.
-        shortfall_cents: what is missing.
-        purchase_url: where to buy credits.
+        current_balance_cents: the balance in US cents, or None if the service did not send it.
+        required_cents: the cost of the job.
+        shortfall_cents: the missing amount.
+        purchase_url: the page where you purchase credits.
     """
 
     current_balance_cents: int | None = None
@@ -209,15 +214,15 @@ class InsufficientCreditsError(FirstHandApiError):
 
 
 class PermissionDeniedError(FirstHandApiError):
-    """403: the key lacks the scope, or the organization may not do this."""
+    """403: the key lacks the scope, or the organization is not allowed to do this."""
 
 
 class NotFoundError(FirstHandApiError):
-    """404: there is no such thing in this key's organization and environment."""
+    """404: the organization and environment of this key have no such object."""
 
 
 class ConflictError(FirstHandApiError):
-    """409: the object's state does not allow this."""
+    """409: the state of the object does not allow this."""
 
 
 class IdempotencyError(ConflictError):
@@ -232,8 +237,8 @@ class RateLimitError(FirstHandApiError):
     """429: too many requests.
 
     Attributes:
-        retry_after: seconds until the service accepts requests again, or None if it did not say.
-        rate_limit: the limit that was hit, or None.
+        retry_after: seconds until the service accepts requests again, or None if the service did not say.
+        rate_limit: the limit, or None.
     """
 
     retry_after: float | None = None
@@ -245,14 +250,14 @@ class ServerError(FirstHandApiError):
 
 
 class UnexpectedResponseError(FirstHandError):
-    """A success that is not the documented JSON, or a body over 32 MiB.
+    """A successful response without the documented JSON, or a body over 32 MiB.
 
     Attributes:
         status: the HTTP status; 0 for a webhook delivery.
-        content_type: what the body claims to be, or None.
-        length: the body's length in bytes as far as it was read.
-        fields: paths of the fields that do not fit, without their values.
-        request_id: what to quote to support, or None.
+        content_type: the content type of the body, or None.
+        length: the number of bytes read.
+        fields: paths of the invalid fields, without their values.
+        request_id: the id to send to support, or None.
     """
 
     def __init__(
@@ -274,14 +279,17 @@ class UnexpectedResponseError(FirstHandError):
 
 
 class PaginationError(FirstHandError):
-    """The service gave a cursor it had given before: following it would never end."""
+    """The service repeated a cursor: the list would never end."""
 
 
 class WaitTimeoutError(FirstHandError):
-    """The job did not finish before the wait's `timeout` passed. The job itself continues.
+    """The `timeout` of a wait ran out. A posted job continues; run the same call again.
+
+    `timeout` can run out before the job is finished, and in `collect` also before all files are downloaded, before
+    another process releases the folder, or before the service confirms the job.
 
     Attributes:
-        job: its last state seen, or None if it never was.
+        job: the job as last seen, or None if it was never seen.
         failures: for each file that could not be downloaded so far, its id and why.
     """
 
@@ -294,11 +302,11 @@ class WaitTimeoutError(FirstHandError):
 
 
 class IncompleteJobError(FirstHandError):
-    """The job ended with fewer files than asked for.
+    """The job finished with fewer files than requested.
 
     Attributes:
-        job: the job as it ended.
-        dataset: the files that came.
+        job: the finished job.
+        dataset: the downloaded files.
         failures: for each approved file that could not be downloaded, its id and why.
     """
 
@@ -317,11 +325,11 @@ class IncompleteJobError(FirstHandError):
 
 
 class SpendLimitError(FirstHandError):
-    """The job would cost more than allowed. Nothing was sent.
+    """The job would cost more than the limit. Raised before the client sends anything.
 
     Attributes:
-        cost_cents: what the job would cost, in US cents.
-        limit_cents: the most it may cost.
+        cost_cents: the cost of the job, in US cents.
+        limit_cents: the limit, in US cents.
     """
 
     def __init__(self, message: str, *, cost_cents: int, limit_cents: int) -> None:
@@ -331,10 +339,10 @@ class SpendLimitError(FirstHandError):
 
 
 class DownloadError(FirstHandError):
-    """Files could not be fetched. What could be is on disk.
+    """Files could not be downloaded. All other files are on disk.
 
     Attributes:
-        failures: for each file that is missing, its id and why.
+        failures: the id of each missing file, and why.
     """
 
     def __init__(self, message: str, *, failures: Sequence[tuple[str, Exception]] = ()) -> None:
@@ -343,7 +351,7 @@ class DownloadError(FirstHandError):
 
 
 class IntegrityError(DownloadError):
-    """A file's size or SHA-256 is not what the service promised, also after a second fetch."""
+    """The size or SHA-256 of a file was wrong in two downloads."""
 
 
 class WebhookSignatureError(FirstHandError):
