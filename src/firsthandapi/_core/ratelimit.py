@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from firsthandapi._masking import Secret
 
@@ -140,8 +140,7 @@ def seconds_to_reset(rate_limit: RateLimit, headers: Mapping[str, str], *, now: 
     return min(max(rate_limit.reset.timestamp() - start, 0.0), LONGEST_WINDOW)
 
 
-@dataclass(frozen=True)
-class Permit:
+class Permit(NamedTuple):
     """One request may be sent, and was counted. For the response of a `probe` others wait.
 
     Attributes:
@@ -155,16 +154,14 @@ class Permit:
     probe: bool = False
 
 
-@dataclass(frozen=True)
-class Wait:
+class Wait(NamedTuple):
     """No request may be sent for `seconds`. `for_reset`: nothing but time will change that."""
 
     seconds: float
     for_reset: bool
 
 
-@dataclass(frozen=True)
-class _Said:
+class _Said(NamedTuple):
     rate_limit: RateLimit
     headers: Mapping[str, str]
     monotonic: float

@@ -121,29 +121,24 @@ class KeyState:
 class Call:
     """One call of the user's: a request and what became of its attempts."""
 
-    __slots__ = ("attempts", "delay", "ends", "maybe_received", "out_of_time", "request", "seen", "started")
+    __slots__ = (
+        *("attempts", "delay", "ends", "maybe_received", "out_of_time", "request", "started", "tracer"),
+        *("attempt_began", "attempt_took", "response", "untold"),
+    )
 
     def __init__(self, request: Request, started: float, ends: float | None) -> None:
         self.request = request
         self.started = started
         self.ends = ends
-        self.seen: Seen | None = None
+        self.tracer: Any = None
+        # The latest attempt: when it began, how long it took, what came, and whether those who watch are to be told.
+        self.attempt_began = self.attempt_took = 0.0
+        self.response: ApiResponse | None = None
+        self.untold = False
         self.attempts = 0
         self.delay = 0.0
         self.maybe_received = False
         self.out_of_time = False
-
-
-class Seen:
-    """What is known of an attempt that nobody has been told of yet."""
-
-    __slots__ = ("request_id", "seconds", "started", "status")
-
-    def __init__(self, started: float) -> None:
-        self.started = started
-        self.seconds = 0.0
-        self.status: int | None = None
-        self.request_id: str | None = None
 
 
 class Transport:
@@ -185,10 +180,10 @@ class Transport:
         limits = [limit for limit in (self.config.deadline, request.time_limit) if limit is not None]
         started = self.clock.monotonic()
         call = Call(request, started, started + min(limits) if limits else None)
-        found = tracer()
-        if found is None:
+        call.tracer = tracer()
+        if call.tracer is None:
             return self._send(call)
-        with span(found, f"firsthandapi {call_name(request.endpoint)}"):
+        with span(call.tracer, f"firsthandapi {call_name(request.endpoint)}"):
             return self._send(call)
 
     def _send(self, call: Call) -> tuple[ApiResponse, Secret[bytes]]:
@@ -258,17 +253,19 @@ class Transport:
         return False
 
     def _report(self, call: Call, error: Exception | None, *, retry_in: float | None = None) -> None:
-        seen, call.seen = call.seen, None
-        if seen is not None and is_watched(self.config.on_attempt):
+        told, call.untold = not call.untold, False
+        if not told and is_watched(self.config.on_attempt):
+            response = call.response
+            request_id = None if response is None else response.request_id
             attempt = Attempt(
                 method=call.request.method,
                 path=call.request.path,
                 endpoint=call.request.endpoint,
                 number=call.attempts,
-                status=seen.status,
+                status=None if response is None else response.status_code,
                 error=error,
-                seconds=seen.seconds,
-                request_id=seen.request_id,
+                seconds=call.attempt_took,
+                request_id=None if request_id is None else mask_secrets(request_id[:100]),
                 idempotency_key=call.request.idempotency_key,
                 retry_in=retry_in,
             )
@@ -312,9 +309,15 @@ class Transport:
                 raise self._deadline_exceeded(call)
             timeout = min(timeout, left)
         call.attempts += 1
-        call.seen = seen = Seen(self.clock.monotonic())
+        call.attempt_began, call.response, call.untold = self.clock.monotonic(), None, True
+        timeout = min(timeout, _LONGEST_ATTEMPT)
         try:
-            status, raw_headers, body = self._over_the_wire(call.request, call.attempts, timeout)
+            if call.tracer is None:
+                status, raw_headers, body = self.shared.wire(self.config).exchange(
+                    call.request, self._headers.under(call.request.headers), timeout=timeout
+                )
+            else:
+                status, raw_headers, body = self._traced(call, timeout)
         except FirstHandConnectionError as error:
             error.attempts = call.attempts
             # Not every timeout of an attempt cut short is the deadline's: connecting has its own.
@@ -323,32 +326,26 @@ class Transport:
                 raise self._deadline_exceeded(call) from error
             raise
         finally:
-            seen.seconds = self.clock.monotonic() - seen.started
-        response = ApiResponse(
+            call.attempt_took = self.clock.monotonic() - call.attempt_began
+        call.response = response = ApiResponse(
             status_code=status,
             raw_headers=raw_headers,
             idempotency_key=call.request.idempotency_key,
             attempts=call.attempts,
         )
-        seen.status = status
-        if is_watched(self.config.on_attempt):
-            seen.request_id = None if response.request_id is None else mask_secrets(response.request_id[:100])
         return response, body
 
-    def _over_the_wire(
-        self, request: Request, number: int, timeout: float
+    def _traced(
+        self, call: Call, timeout: float
     ) -> tuple[int, tuple[tuple[bytes, bytes], ...], Secret[bytes]]:
-        wire, timeout = self.shared.wire(self.config), min(timeout, _LONGEST_ATTEMPT)
-        found = tracer()
-        if found is None:
-            return wire.exchange(request, self._headers.under(request.headers), timeout=timeout)
+        request = call.request
         template = request.endpoint.partition(" ")[2].replace(":id", "{id}")
-        attributes = http_attributes(request.method, template, self.config.origin, number - 1)
-        with span(found, f"{request.method} {template}", attributes, client=True) as current:
+        attributes = http_attributes(request.method, template, self.config.origin, call.attempts - 1)
+        with span(call.tracer, f"{request.method} {template}", attributes, client=True) as current:
             given = {name.lower() for name, _ in request.headers}
             carried = [pair for pair in propagated().items() if pair[0].lower() not in given]
             headers = self._headers.under((*carried, *request.headers))
-            answer = wire.exchange(request, headers, timeout=timeout)
+            answer = self.shared.wire(self.config).exchange(request, headers, timeout=timeout)
             ended(current, answer[0])
             return answer
 
