@@ -117,22 +117,20 @@ def test_paths(api: Caller, path: str) -> None:
 @pytest.mark.parametrize(
     "header", ["Authorization", "Idempotency-Key", "Prefer", "Content-Type", "Range", "Cookie", "Host"]
 )
-@pytest.mark.parametrize(
-    "value",
-    [
+def test_headers(api: Caller, header: str) -> None:
+    """A header of junk never makes a 500."""
+    numbers = "9" * 500
+    for value in (
         "\xff\xfe",
         "a" * 20_000,
         ",,,;;;===",
         "Bearer",
         "[::1",
-        "wait=" + "9" * 500,
-        "bytes=" + "9" * 500 + "-",
-    ],
-)
-def test_headers(api: Caller, header: str, value: str) -> None:
-    """A header of junk never makes a 500."""
-    for method, path in (("POST", "/v1/jobs"), ("GET", "/v1/jobs/job_x"), ("GET", "/files/file_x")):
-        assert api(method, path, JOB, **{header: value}).status < 500
+        f"wait={numbers}",
+        f"bytes={numbers}-",
+    ):
+        for method, path in (("POST", "/v1/jobs"), ("GET", "/v1/jobs/job_x"), ("GET", "/files/file_x")):
+            assert api(method, path, JOB, **{header: value}).status < 500
 
 
 @pytest.mark.parametrize(
@@ -203,7 +201,7 @@ def test_random_bodies(api: Caller) -> None:
         ["image/jpeg"],
         2**63,
     ]
-    for _ in range(300):
+    for _ in range(60):
         body = {name: chance.choice([value, chance.choice(values)]) for name, value in JOB.items()}
         body[chance.choice(["title", "location", "deadline", "metadata", "max_workers"])] = chance.choice(
             values

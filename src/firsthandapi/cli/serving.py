@@ -94,7 +94,7 @@ def mock_server(
 
 
 class _Lines:
-    """Prints requests from a thread of its own: a stderr that nobody reads must not stop the server."""
+    """Prints requests from its own thread: a stderr that nobody reads must not stop the server."""
 
     def __init__(self) -> None:
         self._queue: queue.Queue[str] = queue.Queue(1000)

@@ -99,7 +99,7 @@ class Accounts:
             self._audit_key("api_key.revoked", key, actor, at, {})
 
     def _audit_key(self, type: str, key: Key, actor: str, at: float, data: dict[str, Any]) -> None:
-        # A live key manages the sandbox's keys too: both trails show it.
+        # A live key also manages the sandbox's keys: both audit trails show that.
         acting = next((each for each in key.account.organization.keys if each.id == actor), key)
         for account in dict.fromkeys((key.account, acting.account)):
             self._events.audit(account, type, at, actor, {"api_key_id": key.id, **data})

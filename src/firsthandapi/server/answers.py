@@ -1,4 +1,4 @@
-"""What responses and webhook events contain."""
+"""The models of responses and webhook events."""
 
 from __future__ import annotations
 

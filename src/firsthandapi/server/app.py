@@ -1,4 +1,4 @@
-"""The HTTP side: who calls, may they, is the request right, was it made before; then the rules decide."""
+"""The HTTP side: checks the caller, scope, request, and idempotency key, and then lets the rules decide."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ _PREFER_WAIT = re.compile(r'(?:^|[,;])\s*wait\s*=\s*"?([0-9]{1,9})"?\s*(?=$|[,;]
 
 
 class App:
-    """The Starlette application, and what it keeps beside the state of the service."""
+    """The Starlette application, and its own state: limits, replays, and deprecations."""
 
     def __init__(self, world: World, base_url: Callable[[], str]) -> None:
         self.world = world
@@ -67,7 +67,7 @@ class App:
         self.asgi.router.redirect_slashes = False
 
     def forget(self) -> None:
-        """Forget everything that requests left here, and what is deprecated."""
+        """Forget earlier requests and deprecated endpoints."""
         self.deprecations: list[Deprecation] = []
         self._per_key = RateLimiter(_WINDOW)
         self._per_organization = RateLimiter(1)
@@ -231,7 +231,7 @@ class App:
             raise ApiError(403, "authorization_error", f"This API key lacks the scope {operation.scope}.")
 
     async def _hold(self, call: Call, request: Request, headers: dict[str, str]) -> None:
-        """The long-poll: return when the job's status changes, or the time is up, or the client is gone."""
+        """Return when the job's status changes, the time is up, or the client has hung up."""
         match = _PREFER_WAIT.search(",".join(request.headers.getlist("prefer")))
         if match is None:
             return
@@ -255,7 +255,7 @@ class App:
             with self.world.lock:
                 job.listeners.remove(wake)
 
-    # --- what is not in the contract's table ------------------------------------------------------------
+    # --- beside the contract's table --------------------------------------------------------------------
 
     async def _openapi(self, _request: Request) -> Response:
         if self._document is None:
@@ -270,7 +270,7 @@ class App:
         return serve_file(request, file, self.signer, self.world.clock.now())
 
     async def _no_path(self, _request: Request, _error: Exception) -> Response:
-        refused = ApiError(404, "not_found", "There is nothing at this path.")
+        refused = ApiError(404, "not_found", "This path does not exist.")
         return error_response(refused, new_id("req_", time.time()))
 
     async def _no_method(self, _request: Request, error: Exception) -> Response:

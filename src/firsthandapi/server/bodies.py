@@ -1,4 +1,4 @@
-"""What requests may contain: bodies and queries, strict."""
+"""The models of bodies and queries, strict."""
 
 from __future__ import annotations
 
@@ -29,19 +29,19 @@ def _digits(value: object) -> object:
 
 
 def _whole(value: object) -> object:
-    """In JSON 3.0 is a whole number too."""
+    """In JSON, 3.0 is a whole number."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _plain(value: dict[str, Any] | None) -> dict[str, Any] | None:
-    """Free-form JSON is answered back, so it must be text that every reader takes."""
+    """Responses repeat free-form JSON, so every reader must be able to parse it."""
     try:
         text = json.dumps(value, ensure_ascii=False)
         text.encode()
     except (RecursionError, UnicodeEncodeError):
         raise ValueError("must be plain JSON, without lone surrogates") from None
     depth = deepest = 0
-    for character in text:  # brackets in strings count too: a bound, not a measure
+    for character in text:  # counting brackets in strings as well: a bound, not a measure
         depth += (character in "[{") - (character in "]}")
         deepest = max(deepest, depth)
     if deepest > 100:

@@ -20,7 +20,7 @@ class Credits:
         self._events = events
 
     def grant(self, account: Account, cents: int, at: float, kind: str = "bonus") -> None:
-        """Give credit that expires a year on."""
+        """Grant credit that expires after a year."""
         lot = account.book.credit(kind, cents, at, f"{kind.replace('_', ' ').capitalize()} credit", at + YEAR)
         self._state.later(at + YEAR - 30 * DAY, lambda when: self._expiring_soon(account, lot, when))
         self._state.later(at + YEAR, lambda when: self._expire(account, lot, when))

@@ -1,4 +1,4 @@
-"""Sending webhooks: signed, in order for each endpoint, ten seconds for an answer."""
+"""Sending webhooks: signed, in order for each endpoint, with ten seconds for a response."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def signature(body: bytes, secret: str, style: SignatureStyle) -> str:
 
 
 class Sender:
-    """Threads that make the HTTP attempts. It calls no host but this machine."""
+    """Threads that make the HTTP attempts, only to this machine."""
 
     def __init__(self, report: Report) -> None:
         self._report = report
@@ -46,11 +46,11 @@ class Sender:
         self._pool: ThreadPoolExecutor | None = None
 
     def start(self) -> None:
-        """Be ready to send. Threads start when there is something to do."""
+        """Get ready to send. Threads start with the first delivery."""
         self._pool = ThreadPoolExecutor(max_workers=16, thread_name_prefix="firsthandapi-webhooks")
 
     def stop(self) -> None:
-        """Break off what is under way."""
+        """Break off the attempts in progress."""
         with self._idle:
             pool, self._pool = self._pool, None
             self._queues.clear()
@@ -63,7 +63,7 @@ class Sender:
             self._idle.notify_all()
 
     def send(self, delivery: Delivery, at: float) -> None:
-        """Make one attempt soon. An endpoint's deliveries go out one after the other."""
+        """Make one attempt soon. The deliveries of an endpoint follow each other."""
         with self._idle:
             queue = self._queues.get(delivery.endpoint)
             is_full = queue is not None and len(queue) >= MAX_QUEUE
@@ -77,14 +77,14 @@ class Sender:
             self._report(delivery, Attempt(at, None, error))
 
     def forget(self) -> None:
-        """Drop what waits. What is under way goes on."""
+        """Drop the deliveries that wait. Attempts in progress continue."""
         with self._idle:
             for queue in self._queues.values():
                 while len(queue) > 1:
                     queue.pop()
 
     def settle(self) -> None:
-        """Wait until nothing is under way."""
+        """Wait until no attempt is in progress."""
         with self._idle:
             self._idle.wait_for(lambda: not self._queues)
 

@@ -1,4 +1,4 @@
-"""The download host: S3's manners, errors as XML included."""
+"""The download host: it behaves like S3, with errors as XML."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})")
 
 
 def xml_error(status: int, code: str, message: str, headers: dict[str, str] | None = None) -> Response:
-    """An error as S3 tells it."""
+    """An error in the XML of S3."""
     request_id = new_id("req_", time.time())
     body = (
         '<?xml version="1.0" encoding="UTF-8"?>\n'
@@ -29,12 +29,12 @@ def xml_error(status: int, code: str, message: str, headers: dict[str, str] | No
 
 
 def expired() -> Response:
-    """What a URL gets after its time."""
+    """The response to an expired URL."""
     return xml_error(403, "AccessDenied", "Request has expired")
 
 
 def serve_file(request: Request, file: File | None, signer: Signer, now: float) -> Response:
-    """A file, whole or in part, for a URL that is signed and has not expired."""
+    """A file, complete or in part, for a URL that is signed and has not expired."""
     if "authorization" in request.headers:
         message = "Only one auth mechanism allowed: the query string, not the Authorization header"
         return xml_error(400, "InvalidArgument", message)

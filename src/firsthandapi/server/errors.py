@@ -28,16 +28,16 @@ class ApiError(Exception):
 
 
 def invalid(field: str, message: str, *, status: int = 400) -> ApiError:
-    """One field is not what the contract says."""
+    """A field that breaks the contract."""
     details = [{"field": field, "message": message}]
     return ApiError(status, "validation_error", f"{field}: {message}", details=details)
 
 
 def not_found(what: str) -> ApiError:
-    """There is no such thing, or it is not yours: the answer is the same."""
+    """No such thing exists, or it belongs to somebody else: the response is the same."""
     return ApiError(404, "not_found", f"No such {what}.")
 
 
 def conflict(message: str) -> ApiError:
-    """The thing is in a state that does not allow this."""
+    """A state that does not allow the request."""
     return ApiError(409, "conflict", message)

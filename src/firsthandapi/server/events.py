@@ -16,7 +16,7 @@ API_VERSION = "v1"
 
 
 class Events:
-    """Records what happened, and tells subscribers."""
+    """Records events, and starts their deliveries."""
 
     def __init__(self, state: State) -> None:
         self._state = state
@@ -32,13 +32,13 @@ class Events:
     def create_endpoint(
         self, account: Account, url: str, events: tuple[str, ...] | None, description: str | None, at: float
     ) -> Endpoint:
-        """A new webhook endpoint; without `events` it gets them all, unknown types as well."""
+        """Create a webhook endpoint; without `events` it gets every type, known or not."""
         endpoint = Endpoint(new_id("we_", at), account, url, events, description, new_secret("whsec_"), at)
         account.endpoints.append(endpoint)
         return endpoint
 
     def emit(self, account: Account, type: str, data: dict[str, Any], at: float) -> Event:
-        """Something happened: keep the event, and send it to every endpoint that subscribed to it."""
+        """Keep an event, and deliver it to every endpoint that subscribed to it."""
         event_id = new_id("evt_", at)
         envelope = {
             "id": event_id,
@@ -56,7 +56,7 @@ class Events:
         return event
 
     def dispatch(self, event: Event, at: float) -> None:
-        """Start a delivery of the event to each of its subscribers: the first attempt is at once."""
+        """Start a delivery of the event to each subscriber, with the first attempt immediately."""
         for endpoint in event.account.endpoints:
             if endpoint.wants(event.type):
                 delivery = Delivery(event, endpoint)
@@ -65,9 +65,9 @@ class Events:
                 self._state.later(at, partial(self._attempt, delivery))
 
     def delivered(self, delivery: Delivery, attempt: Attempt) -> None:
-        """An attempt is over: done, or again later, or given up."""
+        """Record an attempt: the delivery is done, is retried later, or has failed."""
         if delivery.event.id not in self._state.events:
-            return  # everything was forgotten meanwhile
+            return  # a reset forgot the event while it was delivered
         delivery.attempts.append(attempt)
         if attempt.ok:
             delivery.status = "delivered"

@@ -82,7 +82,7 @@ def signup(call: Call) -> Json:
 
 
 def me(call: Call) -> Json:
-    """Show whose API key this is and what it may do."""
+    """Show the organization, environment, and scopes of the API key."""
     return show.identity(call.key)
 
 
@@ -123,7 +123,7 @@ def get_job(call: Call) -> Json:
 
 
 def cancel_job(call: Call) -> Json:
-    """Cancel a job and refund what is left of its escrow."""
+    """Cancel a job and refund the rest of its escrow."""
     job = call.job()
     call.world.jobs.cancel(job, call.key.id, call.at)
     return show.job(job)
@@ -230,7 +230,7 @@ def create_key(call: Call) -> Json:
     """Create an API key; its secret is shown only once."""
     environment = call.body.environment or call.account.environment
     if environment == "live" and call.account.is_sandbox:
-        raise ApiError(403, "authorization_error", "A sandbox key cannot make a live one.")
+        raise ApiError(403, "authorization_error", "A sandbox key cannot create a live key.")
     account = call.account.organization.accounts[environment]
     scopes = tuple(dict.fromkeys(call.body.scopes or SCOPES))
     return show.key(

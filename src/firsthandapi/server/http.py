@@ -1,4 +1,4 @@
-"""uvicorn in a thread: an event loop of its own, a socket bound at once, a stop that waits for nobody."""
+"""uvicorn in a thread: its own event loop, a socket bound immediately, and a stop that waits for nobody."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _MAX_CONNECTIONS = 2000
 _HEAD_SECONDS = 30.0
 
 _log = logging.getLogger("firsthandapi.testing.http")
-_log.setLevel(logging.CRITICAL + 1)  # junk on the wire is what a mock server is for: it is no news
+_log.setLevel(logging.CRITICAL + 1)  # tests send junk on purpose: it is not worth a line
 
 
 class _Protocol(H11Protocol):
@@ -40,7 +40,7 @@ class _Protocol(H11Protocol):
             self._expect_head()
 
     def data_received(self, data: bytes) -> None:
-        """A request's head must come within its time: uvicorn limits the time between requests alone."""
+        """Limit the time for a request's head: uvicorn limits only the time between requests."""
         super().data_received(data)
         self._expect_head()
 
@@ -65,7 +65,7 @@ class _Protocol(H11Protocol):
             self.transport.close()
 
     def send_400_response(self, msg: str) -> None:
-        """What is not HTTP gets the documented envelope too."""
+        """Answer bytes that are not HTTP with the documented envelope."""
         if not self.transport.is_closing():
             response = error_response(ApiError(400, "validation_error", msg), new_id("req_", 0))
             headers = b"".join(name + b": " + value + b"\r\n" for name, value in response.raw_headers)
@@ -78,7 +78,7 @@ class HttpServer:
     """Serves an ASGI application on a loopback port, from a daemon thread.
 
     uvicorn's own `Server` polls for its end every 0.1 s and waits for clients to hang up. A server that
-    tests start and stop by the hundred must be gone at once: so only its protocol is used, and its
+    tests start and stop by the hundred must stop immediately: so only its protocol is used, and its
     connections are cut.
     """
 
@@ -136,7 +136,7 @@ class HttpServer:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        while state.connections:  # an aborted transport tells its protocol in the next turn of the loop
+        while state.connections:  # an aborted transport reports to its protocol in the next turn of the loop
             await asyncio.sleep(0)
 
 
@@ -148,7 +148,7 @@ def _bind(port: int) -> socket.socket:
         if os.name != "nt":
             bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.bind(("127.0.0.1", port))
-        bound.listen(2048)  # here, so that a port that is taken is the caller's error
+        bound.listen(2048)  # here, so that a port in use is the caller's error
         bound.setblocking(False)
     except OSError:
         bound.close()

@@ -26,7 +26,7 @@ _REASONS = {
 
 
 class Workforce(Protocol):
-    """Who is told that a job has work. Without one, files come only by `submit`."""
+    """Workers that learn when a job has work. Without a workforce, only `submit` adds files."""
 
     def job_posted(self, job: Job, at: float) -> None:
         """A new job is open."""
@@ -72,7 +72,7 @@ class Jobs:
         at: float,
         url: str,
     ) -> Job:
-        """A new job with its escrow set aside."""
+        """Post a job and set its cost aside."""
         low, high = PRICE_BOUNDS
         price = fields["price_per_file_cents"]
         if not low <= price <= high:
@@ -87,7 +87,9 @@ class Jobs:
             and not account.is_sandbox
             and sum(not job.is_terminal for job in account.jobs) >= limit
         ):
-            message = f"The free tier allows {limit} open job at a time. Buy credits, or wait for it to end."
+            message = (
+                f"The free tier allows {limit} open job at a time. Buy credits, or wait until it finishes."
+            )
             raise ApiError(403, "free_tier_job_limit", message)
         job_id = new_id("job_", at)
         seed = f"{self._state.seed}:{len(self._state.jobs)}"
@@ -105,7 +107,7 @@ class Jobs:
         return job
 
     def cancel(self, job: Job, actor: str, at: float) -> None:
-        """End a job: what was in escrow goes back at once."""
+        """Cancel a job and refund the rest of its escrow immediately."""
         if job.is_terminal:
             raise conflict(
                 f"The job is {job.status}; only open, filled and in_progress jobs can be cancelled."
@@ -122,7 +124,7 @@ class Jobs:
         self._events.emit(job.account, "job.cancelled", data, at)
 
     def rate(self, job: Job, rating: int, feedback: str | None, at: float) -> None:
-        """The buyer's opinion of a completed job; a later one replaces it."""
+        """Rate a completed job; a later rating replaces an earlier one."""
         if job.status != "completed":
             raise conflict(f"The job is {job.status}; only completed jobs can be rated.")
         job.buyer_rating, job.buyer_feedback, job.updated_at = rating, feedback, at
@@ -160,13 +162,13 @@ class Jobs:
         worker: str | None = None,
         place: Place | None = None,
     ) -> Submission:
-        """A worker brings files: they take their slots until they are scored."""
+        """Submit files: they take slots until they are scored."""
         if job.is_terminal:
-            raise ValueError(f"{job.id} is {job.status}: it takes no more files")
+            raise ValueError(f"{job.id} is {job.status}: it accepts no more files")
         if len(files) > job.free_slots:
             raise ValueError(f"{job.id} has {job.free_slots} free slots, not {len(files)}")
         if not 1 <= len(files) <= job.fields["files_per_submission"]:
-            raise ValueError(f"{job.id} takes 1 to {job.fields['files_per_submission']} files a submission")
+            raise ValueError(f"{job.id} takes 1 to {job.fields['files_per_submission']} files per submission")
         worker = self._worker(job, worker, at)
         submission = Submission(new_id("sub_", at), job, worker, at, files, place=place)
         job.submissions.append(submission)
@@ -179,9 +181,11 @@ class Jobs:
     def resubmit(
         self, submission: Submission, files: list[File], at: float, place: Place | None = None
     ) -> None:
-        """The one retry after two stars, with better files."""
+        """Retry a submission with two stars, once, with new files."""
         if submission.status != "retry_pending":
-            raise ValueError(f"{submission.id} is {submission.status}: there is nothing to retry")
+            raise ValueError(
+                f"{submission.id} is {submission.status}: only a submission with two stars can be retried"
+            )
         job = submission.job
         job.pending += len(files) - len(submission.files)
         if job.free_slots < 0:
@@ -196,7 +200,7 @@ class Jobs:
         self._take_in(submission, at)
 
     def score(self, submission: Submission, at: float) -> None:
-        """The verdict: approved files are paid and delivered, the slots of the others are free again."""
+        """Score a submission: approved files are paid and listed, and the slots of the others are free again."""
         if submission.status != "pending_score":
             return
         job, account = submission.job, submission.job.account
@@ -240,7 +244,7 @@ class Jobs:
             job.account.book.pay(job.escrow, job.price, at)
 
     def withdraw(self, file: File, at: float) -> None:
-        """Take an approved file away from its buyer; what was paid for it stays paid."""
+        """Withdraw an approved file; its payment stays."""
         job = file.submission.job
         del self._state.files[file.id]
         file.withdrawn = True
@@ -292,7 +296,7 @@ class Jobs:
             worker = new_id("wkr_", at)
         if worker not in job.workers:
             if limit is not None and len(job.workers) >= limit:
-                raise ValueError(f"{job.id} takes {limit} workers, and has them")
+                raise ValueError(f"{job.id} already has its {limit} workers")
             job.workers[worker] = None
         return worker
 

@@ -32,7 +32,7 @@ class Transaction:
 
 @dataclass(slots=True)
 class Escrow:
-    """What is set aside for one job, and the lots it was taken from."""
+    """The credit set aside for one job, and the lots that it came from."""
 
     total: int
     pieces: list[tuple[Lot, int]]
@@ -41,7 +41,7 @@ class Escrow:
 
     @property
     def held(self) -> int:
-        """What is still set aside."""
+        """The part that is still set aside."""
         return self.total - self.paid - self.refunded
 
 
@@ -76,7 +76,7 @@ class Book:
         return lot
 
     def hold(self, amount: int, at: float, description: str) -> Escrow:
-        """Set `amount` aside; the caller has checked that it is there."""
+        """Set `amount` aside; the caller has checked that the balance covers it."""
         pieces: list[tuple[Lot, int]] = []
         rest = amount
         for lot in self.lots:
@@ -121,7 +121,7 @@ class Book:
         return amount, expired
 
     def expire(self, lot: Lot, at: float) -> int:
-        """Take away what is left of a lot whose time has come."""
+        """Remove the rest of a lot whose date has passed."""
         amount, lot.remaining = lot.remaining, 0
         if amount:
             self.lots.remove(lot)
@@ -145,7 +145,7 @@ class Book:
         }
         wrong = [f"{rule}: {left} and {right}" for rule, (left, right) in rules.items() if left != right]
         if min(self.available, self.held, *(escrow.held for escrow in escrows), 0) < 0:
-            wrong.append("something is below zero")
+            wrong.append("an amount is below zero")
         if wrong:
             raise AssertionError("the books do not add up: " + "; ".join(wrong))
 

@@ -1,4 +1,4 @@
-"""What is counted and kept of requests: the windows of the rate limit, and responses for idempotency keys."""
+"""The windows of the rate limit, and the responses kept for idempotency keys."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Replays:
         self._bytes = 0
 
     def get(self, slot: tuple[str, str, str, str], now: float) -> Stored | None:
-        """What was answered under this key, if that is still known."""
+        """The response to the first request with this key, while it is kept."""
         stored = self._stored.get(slot)
         return stored if stored is not None and now < stored.expires_at else None
 

@@ -28,4 +28,4 @@ def webhook_url_fault(url: str) -> str | None:
         return "is not an absolute URL"
     if parts.scheme == "https" or (parts.scheme == "http" and is_loopback(host)):
         return None
-    return "must be an https:// URL (http:// is allowed for this machine alone)"
+    return "must be an https:// URL (http:// is allowed only for this machine)"

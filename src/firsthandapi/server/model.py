@@ -1,4 +1,4 @@
-"""What the server remembers: organizations, keys, jobs, submissions, files, webhooks."""
+"""The objects that the service remembers: organizations, keys, jobs, submissions, files, webhooks."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class Account:
 
     @property
     def is_sandbox(self) -> bool:
-        """Nothing is charged, and scoring always gives four stars."""
+        """Whether nothing is charged and scoring always gives four stars."""
         return self.environment == "test"
 
 
@@ -91,7 +91,7 @@ class Job:
 
     id: str
     account: Account
-    fields: dict[str, Any]  # the request as it was validated, defaults filled in
+    fields: dict[str, Any]  # the validated request, with defaults
     deadline: float | None
     created_at: float
     updated_at: float
@@ -113,17 +113,17 @@ class Job:
 
     @property
     def files_needed(self) -> int:
-        """How many approved files complete it."""
+        """How many approved files complete the job."""
         return int(self.fields["files_needed"])
 
     @property
     def price(self) -> int:
-        """Cents an approved file."""
+        """US cents per approved file."""
         return int(self.fields["price_per_file_cents"])
 
     @property
     def free_slots(self) -> int:
-        """How many more files workers may bring now."""
+        """How many more files workers may submit now."""
         return self.files_needed - len(self.approved) - self.pending
 
     @property
@@ -133,7 +133,7 @@ class Job:
 
     @property
     def is_terminal(self) -> bool:
-        """Nothing more will happen to it."""
+        """Whether the job is completed or cancelled."""
         return self.status in TERMINAL
 
 
@@ -175,7 +175,7 @@ class Measures:
 
 @dataclass(frozen=True, slots=True)
 class Details:
-    """What goes with a file besides its bytes."""
+    """The facts about a file that its bytes do not show."""
 
     captured_at: float
     device_info: dict[str, str]
@@ -201,7 +201,7 @@ class Source(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What is true of a file's bytes."""
+    """The facts that a file's bytes show."""
 
     size: int
     sha256: str
@@ -259,7 +259,7 @@ class Endpoint:
 
     @property
     def is_active(self) -> bool:
-        """Neither disabled nor deleted."""
+        """Whether the endpoint is neither disabled nor deleted."""
         return self.enabled and not self.deleted
 
     def wants(self, event_type: str) -> bool:
@@ -284,8 +284,8 @@ class Attempt:
 
     Attributes:
         at: when it began, in virtual Unix seconds.
-        status: the answer's, or None if there was none.
-        error: why there was none, or None.
+        status: the status of the response, or None if there was none.
+        error: why there was no response, or None.
     """
 
     at: float
@@ -294,7 +294,7 @@ class Attempt:
 
     @property
     def ok(self) -> bool:
-        """A 2xx came in time."""
+        """Whether a 2xx came in time."""
         return self.status is not None and 200 <= self.status < 300
 
 
@@ -305,7 +305,7 @@ class Delivery:
     event: Event
     endpoint: Endpoint
     attempts: list[Attempt] = field(default_factory=list[Attempt])
-    status: str = "pending"  # pending, delivered, failed, dropped (the endpoint is gone or disabled)
+    status: str = "pending"  # pending, delivered, failed, dropped (the endpoint is deleted or disabled)
 
 
 @dataclass(frozen=True, slots=True)

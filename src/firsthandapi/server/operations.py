@@ -47,7 +47,7 @@ class Operation:
 
     @property
     def is_list(self) -> bool:
-        """It answers with pages."""
+        """Whether the response is a page."""
         return issubclass(self.query, bodies.PageQuery)
 
     @property
@@ -57,12 +57,12 @@ class Operation:
 
     @property
     def summary(self) -> str:
-        """What it does, in a line."""
+        """One line for people."""
         return (self.handle.__doc__ or "").rstrip(".")
 
     @property
     def tag(self) -> str:
-        """The group that it belongs to."""
+        """The group of the operation in the document."""
         return _TAGS[self.path.split("/")[2]]
 
 

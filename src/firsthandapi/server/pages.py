@@ -12,7 +12,7 @@ from .errors import invalid
 
 T = TypeVar("T")
 
-# Valid for every list: where it starts. What a fault hands out when a page has no cursor of its own.
+# The start of any list: the cursor that a fault returns when a page has none.
 TOP = "dG9w"
 
 

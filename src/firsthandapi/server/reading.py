@@ -1,4 +1,4 @@
-"""What a request says: its body, read within bounds, parsed, and validated, and its query."""
+"""Reading requests: bodies within bounds, parsed and validated, and queries."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def parse_body(raw: bytes, content_type: str | None) -> dict[str, Any]:
         raise invalid("Content-Type", "JSON is sent in UTF-8")
     try:
         parsed = json.loads(raw.decode("utf-8"), parse_constant=_refuse_constant, parse_float=_finite)
-        json.dumps(parsed)  # what is nested deeper than this cannot be answered with
+        json.dumps(parsed)  # a response could not contain deeper nesting
     except (ValueError, RecursionError):
         raise ApiError(400, "validation_error", "The body is not valid JSON in UTF-8.") from None
     if not isinstance(parsed, dict):

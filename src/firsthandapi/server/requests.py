@@ -22,12 +22,12 @@ class ReceivedRequest:
     Attributes:
         method: such as `POST`.
         path: such as `/v1/jobs`, without the query.
-        query: the query's parameters; of one that came several times, the last.
+        query: the parameters of the query; of a repeated parameter, the last value.
         query_string: the query as it came.
         headers: names in lower case.
         body: the raw body.
-        time: when it came, in real Unix seconds.
-        status: the answer's; None while the request is held, or when it was dropped.
+        time: when it arrived, in real Unix seconds.
+        status: the status of the response; None while the request is held, or when it was dropped.
     """
 
     method: str
@@ -66,7 +66,7 @@ class RequestLog:
         self._count = 0
 
     def add(self, request: ReceivedRequest) -> int:
-        """Keep a request, and give it a number. The oldest go where there is no room."""
+        """Keep a request and return its number. The oldest requests make room."""
         with self._lock:
             self._count += 1
             self._kept[self._count] = request
@@ -76,7 +76,7 @@ class RequestLog:
             return self._count
 
     def answered(self, number: int, status: int) -> None:
-        """Write down how a request was answered."""
+        """Record the status of a response."""
         with self._lock:
             request = self._kept.get(number)
             if request is not None:

@@ -59,7 +59,7 @@ def file(file: File, url: str, url_expires_at: float) -> dict[str, Any]:
 
 
 def submission(submission: Submission, url: str | None) -> dict[str, Any]:
-    """A Submission; `url` is where its first approved file lies."""
+    """A Submission; `url` is the download URL of its first approved file."""
     first = submission.files[0]
     place = submission.place
     return {
@@ -85,7 +85,7 @@ def submission(submission: Submission, url: str | None) -> dict[str, Any]:
 
 
 def submission_event(submission: Submission) -> dict[str, Any]:
-    """What a webhook event tells of a submission: its id under both names."""
+    """The data of a submission's webhook event, with its id under both names."""
     return {
         "object": "submission",
         "id": submission.id,
@@ -144,7 +144,7 @@ def endpoint(endpoint: Endpoint, *, secret: bool = False) -> dict[str, Any]:
 
 
 def event(event: Event) -> dict[str, Any]:
-    """A webhook event: its envelope, and how its deliveries fare."""
+    """A webhook event: its envelope and the state of its deliveries."""
     deliveries = [
         {
             "webhook_endpoint_id": delivery.endpoint.id,
@@ -157,7 +157,7 @@ def event(event: Event) -> dict[str, Any]:
 
 
 def key(key: Key, *, secret: bool = False) -> dict[str, Any]:
-    """An ApiKey; the secret shows once, when it is new."""
+    """An ApiKey; its secret is shown only once, when it is new."""
     shown = {
         "object": "api_key",
         "id": key.id,

@@ -12,7 +12,7 @@ from .model import Account, Delivery, Event, File, Job, Key, Organization, Submi
 
 DAY = 86400.0
 YEAR = 365 * DAY
-# Deliveries and unpaid checkouts pile up by requests alone: only the latest are kept.
+# Requests can create any number of deliveries and unpaid checkouts: only the latest are kept.
 MAX_DELIVERIES = 10_000
 MAX_CHECKOUTS = 10_000
 
@@ -61,7 +61,7 @@ class State:
         self.deliveries: deque[Delivery] = deque(maxlen=MAX_DELIVERIES)
 
     def forget(self) -> None:
-        """Forget everything. Who waits for a job is woken first."""
+        """Forget everything. Held requests wake first."""
         for job in self.jobs.values():
             for listener in [*job.listeners]:
                 listener()

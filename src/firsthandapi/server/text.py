@@ -60,5 +60,5 @@ def parse_iso(text: str) -> float:
 
 
 def floor_ms(at: float) -> float:
-    """`at` as the wire can tell it, so that a time read back compares equal to the one kept."""
+    """`at` with the precision of the wire, so that a time read back equals the time kept."""
     return math.floor(at * 1000) / 1000

@@ -1,4 +1,4 @@
-"""The bundled server: FirstHandAPI on your own machine, for tests and for trying things out.
+"""The bundled server: FirstHandAPI on your own machine, for tests and experiments.
 
     from firsthandapi.testing import MockServer
 
@@ -6,8 +6,8 @@
         job = client.jobs.create(…)
         server.clock.advance(minutes=2)
 
-It needs the extra `testing`: `pip install "firsthandapi[testing]"`. The pytest plugin that comes with it has
-the fixtures `firsthand_server` and `firsthand_client`.
+It needs the extra `testing`: `pip install "firsthandapi[testing]"`. Its pytest plugin has the
+fixtures `firsthand_server` and `firsthand_client`.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Plausible annotations for a file, the same for the same seed.
 
-Of a picture its colours are told as they are, and the dimmer half of all pictures counts as indoors: a
+The colors of a picture are its real ones, and the darker half of all pictures counts as indoors, so that a
 classifier has something to learn. The rest is made up.
 """
 
@@ -52,14 +52,14 @@ def annotate(content_type: str, seed: str, style: MadeUp = "made up") -> dict[st
 
 def _image(chance: random.Random, seed: str) -> dict[str, Any]:
     objects = chance.sample(_OBJECTS, 3)
-    colours = palette(seed)
-    indoor = sum(map(sum, colours)) < 3 * len(colours) * 255 / 2
+    colors = palette(seed)
+    indoor = sum(map(sum, colors)) < 3 * len(colors) * 255 / 2
     setting = chance.choice([name for name, inside in _SETTINGS if inside == indoor])
     return {
         "objects": objects,
         "scene": {"setting": setting, "indoor": indoor},
         "text_extraction": str(chance.randrange(1000, 10000)) if chance.random() < 0.5 else None,
-        "color_palette": [f"#{red:02X}{green:02X}{blue:02X}" for red, green, blue in colours[:3]],
+        "color_palette": [f"#{red:02X}{green:02X}{blue:02X}" for red, green, blue in colors[:3]],
         "dominant_objects": [
             {
                 "label": objects[0],

@@ -1,4 +1,4 @@
-"""Virtual time: it flows at `speed`, it can be advanced by hand, and what is due happens in order."""
+"""Virtual time: it flows at `speed`, tests advance it, and due events happen in order."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _END = 253_118_390_400.0
 
 
 class Clock:
-    """The server's clock. `speed` is virtual seconds a real second; at 0 time moves by `advance` alone."""
+    """The server's clock. `speed` is virtual seconds per real second; at 0 only `advance` moves time."""
 
     def __init__(self, speed: float = 1.0) -> None:
         if not 0 <= speed < float("inf"):
@@ -90,10 +90,10 @@ class Clock:
                     self._condition.notify_all()
 
     def restart(self, then: Callable[[], None]) -> None:
-        """Drop all that is due, return to the present, and call `then` before time flows on.
+        """Drop every scheduled event, return to the present, and call `then` before time flows again.
 
         Args:
-            then: sets up what comes next.
+            then: sets up the new state.
         """
         with self._runner:
             with self._condition:
@@ -103,7 +103,7 @@ class Clock:
             then()
 
     def start(self, settle: Callable[[], None]) -> None:
-        """Let time flow. `settle` waits for work handed to other threads before `advance` goes on."""
+        """Let time flow. `advance` calls `settle` to wait for the work of other threads."""
         self._settle = settle
         self._stopping = False
         self._thread = threading.Thread(target=self._flow, name="firsthandapi-clock", daemon=True)
@@ -130,7 +130,7 @@ class Clock:
         while True:
             due = self._next_due()
             if due is None or due > (self._frozen or 0):
-                self._settle()  # what is under way may add something earlier
+                self._settle()  # attempts in progress may schedule something earlier
                 due = self._next_due()
             if due is None or due > target:
                 self._frozen = target

@@ -1,4 +1,4 @@
-"""`/_control`: what `MockServer` can do, by HTTP, so that a test in any language drives it.
+"""`/_control`: the methods of `MockServer` over HTTP, so that a test in any language can use them.
 
 It takes no API key, and only this machine reaches it. Its requests are not logged, and no fault strikes them.
 """
@@ -40,7 +40,7 @@ PREFIX = "/_control"
 Json = dict[str, Any]
 
 
-# --- what requests and responses contain ----------------------------------------------------------------
+# --- models of requests and responses -------------------------------------------------------------------
 
 
 class SubmitBody(Body):
@@ -87,7 +87,7 @@ class AdvanceBody(Body):
 
 
 class EmitBody(Body):
-    type: Annotated[str, Field(min_length=1, description="Any event type, also an unknown one.")]
+    type: Annotated[str, Field(min_length=1, description="Any event type, known or not.")]
     data: dict[str, Any]
     environment: Environment = "live"
 
@@ -207,7 +207,7 @@ class Delivered(Answer):
     data: list[DeliveryAnswer]
 
 
-# --- what is done ---------------------------------------------------------------------------------------
+# --- the actions ----------------------------------------------------------------------------------------
 
 
 def describe(server: MockServer, _body: Any = None) -> Json:
@@ -265,7 +265,7 @@ def emit(server: MockServer, body: EmitBody) -> Json:
 
 
 def add_fault(server: MockServer, body: FaultBody) -> Json:
-    """Make the next requests go wrong."""
+    """Add a fault to the next requests."""
     return _fault(server.faults.add(**body.model_dump()))
 
 
@@ -296,7 +296,7 @@ def grant_credits(server: MockServer, body: CreditsBody) -> None:
 
 
 def list_requests(server: MockServer, _body: Any = None) -> Json:
-    """List the requests that came, except those to `/_control`."""
+    """List the requests that arrived, except those to `/_control`."""
     return {"data": [_request(request) for request in server.requests[-1000:]]}
 
 
@@ -417,7 +417,7 @@ class Control:
                 answer = await answer
         except ApiError as error:
             return error_response(error, new_id("req_", time.time()))
-        except ValueError as error:  # what the Python object raises, with a message for people
+        except ValueError as error:  # `MockServer` raises it, with a message for people
             refused = ApiError(400, "validation_error", str(error))
             return error_response(refused, new_id("req_", time.time()))
         if answer is None:
@@ -425,7 +425,7 @@ class Control:
         return Response(json_bytes(answer), action.status, media_type="application/json")
 
     async def _no_path(self, _request: Request, _error: Exception) -> Response:
-        refused = ApiError(404, "not_found", f"There is nothing at this path of {PREFIX}.")
+        refused = ApiError(404, "not_found", f"{PREFIX} has no such path.")
         return error_response(refused, new_id("req_", time.time()))
 
     async def _no_method(self, _request: Request, _error: Exception) -> Response:

@@ -1,4 +1,4 @@
-"""Faults on demand: what a network or a bad day does to a client."""
+"""Faults on demand, as networks and services have them."""
 
 from __future__ import annotations
 
@@ -61,22 +61,22 @@ class Faults:
 
         Args:
             path: a path, one above it (`/v1/jobs` strikes all below), or a glob (`/files/*`).
-            method: this method alone.
-            times: how many requests it strikes; None for all.
-            after: let so many pass first.
-            status: answer this, and do not handle the request.
-            retry_after: the `Retry-After` header, in seconds or as it stands.
-            drop: close the connection without an answer, before or after the request was handled.
-            cut: send so many bytes of the body, then close the connection.
+            method: only this method.
+            times: the number of requests it strikes; None for all.
+            after: the number of requests that pass first.
+            status: respond with this status, without handling the request.
+            retry_after: the `Retry-After` header, in seconds or as text.
+            drop: close the connection without a response, before or after handling the request.
+            cut: send this many bytes of the body, then close the connection.
             delay: real seconds to wait before anything else.
-            garbage: handle the request, but answer 200 with something that is not JSON.
+            garbage: handle the request, but respond with a 200 that is not JSON.
             dribble: real seconds before each byte of headers and body.
-            expired_url: download URLs in the answer have expired; of a download, refuse it as expired.
-            repeat_cursor: every page says that there is more, and gives the cursor it was asked with.
-            headers: add or replace these in the answer.
+            expired_url: download URLs in the response are expired; a download is refused as expired.
+            repeat_cursor: every page has `has_more` and the cursor of its own request.
+            headers: headers to add or replace in the response.
 
         Returns:
-            The fault; its `times` tells how often it still strikes.
+            The fault; its `times` counts down as it strikes.
         """
         if status is not None and not 200 <= status <= 599:
             raise ValueError(f"status is 200 to 599, not {status}")
@@ -106,12 +106,12 @@ class Faults:
             return [fault for fault in self._faults if fault.times != 0]
 
     def clear(self) -> None:
-        """Take all faults away."""
+        """Remove all faults."""
         with self._lock:
             self._faults.clear()
 
     def strike(self, method: str, path: str) -> Fault | None:
-        """The fault that strikes this request, now used once more. The server asks; a test has no need to.
+        """The fault that strikes this request, now used once more. Only the server needs it.
 
         Args:
             method: the request's method.

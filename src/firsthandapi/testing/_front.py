@@ -1,4 +1,4 @@
-"""What stands before the application: the request log and the faults, down to the bytes on the wire."""
+"""The layer before the application: request log and faults, down to the bytes on the wire."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ _ERROR_TYPES = {
 
 @dataclass(slots=True)
 class Reply:
-    """A whole response, before it goes on the wire."""
+    """A complete response, before it is sent."""
 
     status: int
     headers: list[tuple[bytes, bytes]]
@@ -90,7 +90,7 @@ class Front:
             if refused:
                 raise refused
         except ClientDisconnect:
-            return  # gone before it had said all
+            return  # the client hung up before the end of its request
         except ApiError as error:
             await _send(_refused(error), send)
             return
@@ -108,7 +108,7 @@ class Front:
             scope["state"]["transport"].abort()
             await _until_gone(receive)
             return
-        # Known before the first byte leaves, so that a client that has its answer finds it in the log.
+        # Before the first byte is sent, so that a client with a response finds it in the log.
         self.log.answered(number, reply.status)
         if fault and fault.dribble:
             await _dribble(scope, reply, receive, fault.dribble)

@@ -1,6 +1,6 @@
-"""Small, valid media of every format, each file unlike every other, from the standard library alone.
+"""Small, valid media of every format, each file unlike every other, made with only the standard library.
 
-Pictures are a mosaic whose colours come from a hash of `unique`, so that two of them look different. Each
+Pictures are a mosaic whose colors come from a hash of `unique`, so that two of them look different. Each
 format is written the cheapest way it allows: a job may have ten thousand files. Video and AAC cannot be
 written in a few lines; their bases lie in `media/`.
 """
@@ -25,7 +25,7 @@ _MAX_SECONDS = 3600.0
 
 @dataclass(frozen=True, slots=True)
 class Media:
-    """A file, and what is true of it (which for video may differ from what was asked).
+    """A file and its properties (which, for video, may differ from the request).
 
     Attributes:
         content: the bytes.
@@ -42,9 +42,9 @@ class Media:
 
 @dataclass(frozen=True, slots=True)
 class _Order:
-    """What a format's writer is given."""
+    """The input of a format's writer."""
 
-    digest: bytes  # 64 bytes: 36 for the colours, and so on
+    digest: bytes  # 64 bytes: 36 for the colors, and so on
     width: int
     height: int
     seconds: float
@@ -56,7 +56,7 @@ class _Order:
 
     @property
     def palette(self) -> list[tuple[int, int, int]]:
-        """A colour for each cell of the mosaic."""
+        """A color for each cell of the mosaic."""
         raw = self.digest[16 : 16 + 3 * _CELLS]
         return [(raw[i], raw[i + 1], raw[i + 2]) for i in range(0, len(raw), 3)]
 
@@ -68,7 +68,7 @@ def make(
 
     Images have exactly the size asked. WAV lasts as long as asked, MP3 to the end of a frame and at least
     0.288 s. A video is the smallest at hand that has `width` x `height` (the largest, if none has), and it
-    and M4A last about a second: the result says what is true of the bytes.
+    and M4A last about a second: the result has the real values.
 
     Args:
         content_type: one of the nine MIME types of the service.
@@ -77,7 +77,7 @@ def make(
         seconds: how long it plays, above 0 and at most 3600.
 
     Returns:
-        The bytes, and what is true of them.
+        The bytes and their properties.
 
     Raises:
         ValueError: the format is unknown, or cannot be that large or that long.
@@ -94,7 +94,7 @@ def make(
 
 
 def palette(unique: str) -> list[tuple[int, int, int]]:
-    """The colours of the picture that `make` draws, cell by cell."""
+    """The colors of the picture that `make` draws, cell by cell."""
     return _Order(hashlib.sha512(unique.encode()).digest(), 0, 0, 0).palette
 
 
@@ -121,7 +121,7 @@ def _png(order: _Order) -> Media:
             b"\x89PNG\r\n\x1a\n",
             _png_chunk(b"IHDR", header),
             _png_chunk(b"tEXt", b"Comment\0" + order.mark),
-            _png_chunk(b"PLTE", bytes(part for colour in order.palette for part in colour)),
+            _png_chunk(b"PLTE", bytes(part for color in order.palette for part in color)),
             _png_pixels(order.width, order.height),
             _png_chunk(b"IEND", b""),
         )
@@ -151,7 +151,7 @@ def _gif(order: _Order) -> Media:
         (
             b"GIF89a",
             struct.pack("<HHBBB", order.width, order.height, 0b1_111_0_011, 0, 0),
-            bytes(part for colour in (*order.palette, *spare) for part in colour),
+            bytes(part for color in (*order.palette, *spare) for part in color),
             b"\x21\xfe",
             bytes((len(order.mark),)),
             order.mark,
@@ -168,7 +168,7 @@ def _gif(order: _Order) -> Media:
 def _gif_pixels(width: int, height: int) -> bytes:
     """The LZW data, shared by all files of one size.
 
-    A decoder does not ask for the longest match, so only runs of one colour are looked for: that takes a
+    A decoder does not ask for the longest match, so only runs of one color are looked for: that takes a
     step a code, not a step a pixel.
     """
     bits, clear = 4, 16
@@ -218,7 +218,7 @@ _JPEG_TABLES = (
     + b"\xff\xc4\x00\x14\x10" + bytes((1, *[0] * 15)) + b"\0"
 )  # fmt: skip
 _JPEG_SCAN = b"\xff\xda\x00\x0c\x03\x01\x00\x02\x00\x03\x00\x00\x3f\x00"
-_JPEG_SAME = "0" * 12  # a unit of 16x16 pixels, six blocks, that has the colour of the one before
+_JPEG_SAME = "0" * 12  # a unit of 16x16 pixels, six blocks, that has the color of the one before
 
 
 def _jpeg(order: _Order) -> Media:
@@ -233,7 +233,7 @@ def _jpeg(order: _Order) -> Media:
     bits: list[str] = []
     last = (0, 0, 0)
     for lines, runs in _bands(-(-order.width // 16), -(-order.height // 16)):
-        # The first line comes from the colour of the line above, the others from their own end.
+        # The first line comes from the color of the line above, the others from their own end.
         for count in (1, lines - 1):
             line: list[str] = []
             for cell, run in runs:
@@ -261,9 +261,9 @@ def _jpeg(order: _Order) -> Media:
     return Media(content, order.width, order.height, None)
 
 
-def _jpeg_unit(last: tuple[int, int, int], colour: tuple[int, int, int]) -> str:
+def _jpeg_unit(last: tuple[int, int, int], color: tuple[int, int, int]) -> str:
     """Four blocks of luma and two of chroma, flat: each a DC difference and "end of block"."""
-    luma, blue, red = (_jpeg_difference(new - old) for old, new in zip(last, colour, strict=True))
+    luma, blue, red = (_jpeg_difference(new - old) for old, new in zip(last, color, strict=True))
     return f"{luma}0000000{blue}0{red}0"
 
 
@@ -292,7 +292,7 @@ def _webp(order: _Order) -> Media:
         put((1, 1), (0, 1), (1, 1), (symbol, 8))
 
     put((0x2F, 8), (order.width - 1, 14), (order.height - 1, 14), (0, 1), (0, 3))
-    put((0, 1), (0, 1), (1, 1), (tile - 2, 3))  # no transform, no colour cache, tiles
+    put((0, 1), (0, 1), (1, 1), (tile - 2, 3))  # no transform, no color cache, tiles
     # The picture that says which tile has which codes, in its green channel; first the code of green: 16
     # symbols of 4 bits each, their lengths told by a code in which 1 stands for 4 and 0 for 0.
     put((0, 1), (0, 1), (3, 4))
@@ -380,7 +380,7 @@ def _m4a(order: _Order) -> Media:
 # Of `tests/server/make_media_bases.py`, which made the files.
 _M4A_SECONDS = 1.024
 _CLIP_SECONDS = 1.0
-_CLIPS = ((640, 480, 4), (1920, 1080, 1), (3840, 2160, 1))  # width, height, number of colourings
+_CLIPS = ((640, 480, 4), (1920, 1080, 1), (3840, 2160, 1))  # width, height, number of colorings
 
 
 def _mp4(order: _Order) -> Media:

@@ -37,7 +37,7 @@ _LIVE_KEY = re.compile(r"fh_live_[A-Za-z0-9_]{1,100}")
 
 @dataclass(frozen=True, slots=True)
 class SubmittedWork:
-    """What `MockServer.submit` made.
+    """The result of `MockServer.submit`.
 
     Attributes:
         submission_id: `sub_…`.
@@ -50,7 +50,7 @@ class SubmittedWork:
 
 @dataclass(frozen=True, slots=True)
 class NewOrganization:
-    """What `MockServer.create_organization` made.
+    """The result of `MockServer.create_organization`.
 
     Attributes:
         id: `org_…`.
@@ -65,15 +65,15 @@ class NewOrganization:
 
 @dataclass(frozen=True, slots=True)
 class WebhookDelivery:
-    """How one event fared on its way to one endpoint.
+    """The delivery of one event to one endpoint.
 
     Attributes:
         event_id: `evt_…`.
         event_type: such as `job.completed`.
         endpoint_id: `we_…`.
-        url: where it goes.
-        status: `pending`, `delivered`, `failed`, or `dropped`: the endpoint is gone or disabled.
-        attempts: what was tried so far.
+        url: the URL of the endpoint.
+        status: `pending`, `delivered`, `failed`, or `dropped`: the endpoint is deleted or disabled.
+        attempts: the attempts so far.
     """
 
     event_id: str
@@ -91,10 +91,10 @@ class MockServer:
             client = server.client()
 
     Args:
-        seed: what the simulated workers bring, and how it is rated, follows from it.
-        speed: virtual seconds a real second; at 0 time moves by `clock.advance` alone.
-        workers: whether simulated workers do the jobs; without them only `submit` does.
-        port: the port to listen on; 0 takes a free one.
+        seed: decides the files and the ratings of the simulated workers.
+        speed: virtual seconds per real second; at 0 only `clock.advance` moves time.
+        workers: whether simulated workers do the jobs; without them, only `submit` adds files.
+        port: the port to listen on; 0 uses any free port.
         rate_limit: requests per key in 60 virtual seconds; None for no limits at all. At speed 0 a spent window
             ends only with `clock.advance`, and requests beyond it are refused immediately.
         idempotency_keys: which POSTs need an Idempotency-Key: `all` that the contract names, or `jobs`, which is
@@ -103,8 +103,8 @@ class MockServer:
         on_request: called in the server's thread with each request, once it is answered or dropped.
 
     Attributes:
-        clock: `clock.advance(days=7)` moves time on, `clock.now()` tells it.
-        faults: `faults.add(…)` makes things go wrong.
+        clock: `clock.advance(days=7)` advances time, `clock.now()` returns it.
+        faults: `faults.add(…)` adds a fault.
     """
 
     def __init__(
@@ -172,7 +172,7 @@ class MockServer:
     # --- life -------------------------------------------------------------------------------------------
 
     def start(self) -> Self:
-        """Listen; connections are taken when this returns. After a `stop`, state and port are as before."""
+        """Start to listen, before this returns. After a `stop`, state and port are unchanged."""
         if self._http is None:
             self._http = HttpServer(self._front, self._port)
             self._port = self._http.port
@@ -182,7 +182,7 @@ class MockServer:
         return self
 
     def stop(self) -> None:
-        """Cut every connection, end every thread. The state can still be read."""
+        """Close every connection and end every thread. The state stays readable."""
         http, self._http = self._http, None
         if http is not None:
             self.clock.stop()
@@ -203,7 +203,7 @@ class MockServer:
 
     @property
     def url(self) -> str:
-        """Where it listens."""
+        """The address of the server."""
         if not self._port:
             raise RuntimeError("the server has no port yet: call start(), or use it in a with statement")
         return f"http://127.0.0.1:{self._port}"
@@ -246,12 +246,12 @@ class MockServer:
         cents: int = 100_000,
         free_tier: bool = False,
     ) -> NewOrganization:
-        """One more organization.
+        """Create one more organization.
 
         Args:
             name: its name.
-            email: whom to write to.
-            cents: what it has to spend, in US cents: purchased, or granted for a year on the free tier.
+            email: its contact address.
+            cents: its balance, in US cents: purchased, or granted for a year on the free tier.
             free_tier: whether it has the limits of the free tier: one open job at a time.
 
         Returns:
@@ -266,25 +266,25 @@ class MockServer:
         return NewOrganization(organization.id, key.secret, self._new_key(organization.accounts["test"]))
 
     def create_key(self, *scopes: str, environment: str = "live") -> str:
-        """One more key of the server's own organization.
+        """Create one more key of the server's own organization.
 
         Args:
-            scopes: what it may do, such as `"jobs:read"`; without any it has them all.
+            scopes: its scopes, such as `"jobs:read"`; all of them if none is given.
             environment: `live` or `test`.
 
         Returns:
             The key.
 
         Raises:
-            ValueError: there is no such scope or environment.
+            ValueError: the scope or environment does not exist.
         """
         return self._new_key(self._account(environment), *scopes)
 
     def grant_credits(self, cents: int) -> None:
-        """Give the server's own organization bonus credit, good for a year.
+        """Grant bonus credit to the server's own organization, good for a year.
 
         Args:
-            cents: how much, in US cents.
+            cents: the amount, in US cents.
         """
         with self._world.lock:
             self._world.credits.grant(self._organization.accounts["live"], cents, self.clock.now())
@@ -307,27 +307,27 @@ class MockServer:
         location_verified: bool | None = None,
         retry_of: str | None = None,
     ) -> SubmittedWork:
-        """A worker driven by hand brings files to a job; they are scored 5 to 15 virtual seconds later.
+        """Submit files to a job, as a worker does; they are scored 5 to 15 virtual seconds later.
 
         Args:
             job_id: the job.
-            content: the bytes; made to fit `content_type` when left out. A list means several files.
+            content: the bytes; created to fit `content_type` if left out. A list means several files.
             content_type: one of the job's `accepted_formats`; the first of them when left out.
-            rating: the stars that scoring will give. In the sandbox it gives 4, whatever is said here.
-            files: how many files, when no list says it.
-            original_filename: the name the worker's device gave, taken as it is.
+            rating: the stars that scoring will give. In the sandbox, scoring always gives 4.
+            files: the number of files, where no list gives it.
+            original_filename: the name from the worker's device, unchanged.
             annotations: these, or None for none, instead of plausible ones.
             width, height: measures of given `content`, for the job's `min_width` and `min_height`.
-            worker_id: who brings it; a new worker when left out.
-            latitude, longitude: where it was captured, in degrees: `submission_latitude` and `_longitude`.
-            location_verified: whether that is inside the job's `location`; nothing is computed.
+            worker_id: the worker; a new one if left out.
+            latitude, longitude: the place of the capture, in degrees: `submission_latitude` and `submission_longitude`.
+            location_verified: whether the place is inside the job's `location`; the server does not compute it.
             retry_of: the submission with two stars that this is the second attempt of.
 
         Returns:
             The ids of the submission and its files.
 
         Raises:
-            ValueError: there is no such job, it takes no such file, or has no slot for it.
+            ValueError: the job does not exist, does not accept the file, or has no slot for it.
         """
         lists = [
             len(each)
@@ -359,8 +359,8 @@ class MockServer:
     def withdraw(self, file_id: str) -> None:
         """Withdraw an approved file, as a worker who takes back consent does.
 
-        The file list no longer shows it, its URLs end, and the job's `files_approved` falls by one. What was paid
-        for it stays paid, and no other file replaces it.
+        The file list no longer shows it, its URLs end, and the job's `files_approved` falls by one. Its
+        payment stays, and no other file replaces it.
 
         Args:
             file_id: the file.
@@ -378,15 +378,15 @@ class MockServer:
         """Emit a webhook event to the endpoints of the server's own organization.
 
         Args:
-            event_type: any type, also one that this version does not know.
-            data: the event's `data`, sent as it is.
+            event_type: any type, known to this version or not.
+            data: the event's `data`, sent unchanged.
             environment: whose endpoints: `live` or `test`.
 
         Returns:
             The event's id.
 
         Raises:
-            ValueError: there is no such environment.
+            ValueError: the environment does not exist.
         """
         with self._world.lock:
             account = self._account(environment)
@@ -400,12 +400,12 @@ class MockServer:
         sunset: datetime | None = None,
         link: str | None = None,
     ) -> None:
-        """Deprecate an endpoint: its answers say so in their headers.
+        """Deprecate an endpoint: the headers of its responses announce it.
 
         Args:
             path: a path, one above it, or a glob, as for `faults.add`.
-            method: this method alone.
-            sunset: when it ends, with a time zone; after that it answers 410.
+            method: only this method.
+            sunset: when the endpoint ends, with a time zone; after that it responds with 410.
             link: the address of its successor.
 
         Raises:
@@ -459,7 +459,7 @@ class MockServer:
 
     @property
     def requests(self) -> list[ReceivedRequest]:
-        """What was received, in order: the latest 10,000 requests, or fewer where they fill 32 MiB.
+        """The requests received, in order: the latest 10,000, or fewer where they fill 32 MiB.
 
         A request of a web page of another host is refused and not among them.
         """
@@ -467,7 +467,7 @@ class MockServer:
 
     @property
     def webhook_deliveries(self) -> list[WebhookDelivery]:
-        """Every delivery, in order, with its attempts so far."""
+        """The latest 10,000 deliveries, in order, with their attempts so far."""
         with self._world.lock:
             return [
                 WebhookDelivery(
@@ -482,7 +482,7 @@ class MockServer:
             ]
 
     def reset(self) -> None:
-        """Start again, for the next test: nothing was ever posted, received, or set.
+        """Forget everything, for the next test: jobs, requests, faults, and settings.
 
         Address and keys stay. Virtual time returns to the present.
         """
@@ -499,11 +499,11 @@ class MockServer:
         self.clock.restart(forget)
 
     def wait_idle(self) -> None:
-        """Return when all that is due now has happened, webhook deliveries included."""
+        """Return when everything due now has happened, webhook deliveries included."""
         self.clock.advance()
 
     def check_books(self) -> None:
-        """Assert that all adds up: purchased + granted - spent - expired = available + held, each escrow."""
+        """Assert that the books and every escrow add up: purchased + granted - spent - expired = available + held."""
         with self._world.lock:
             self._world.check_books()
 
@@ -529,7 +529,7 @@ class MockServer:
     def _job(self, job_id: str) -> Job:
         job = self._world.state.jobs.get(job_id)
         if job is None:
-            raise ValueError(f"there is no job {job_id!r}")
+            raise ValueError(f"no job {job_id!r} exists")
         return job
 
     def _submission(self, submission_id: str, job: Job) -> Submission:
@@ -553,7 +553,7 @@ class MockServer:
         if content_type is None:
             content_type = str(formats[0])
         if content_type not in formats:
-            raise ValueError(f"{job.id} takes {', '.join(formats)}, not {content_type}")
+            raise ValueError(f"{job.id} accepts {', '.join(formats)}, not {content_type}")
         if rating not in (1, 2, 3, 4, 5):
             raise ValueError(f"rating is 1 to 5 stars, not {rating!r}")
         return capture(

@@ -1,4 +1,4 @@
-"""Workers that nobody pays: they come by themselves, and what they make follows from a seed."""
+"""Simulated workers: they come by themselves, and a seed decides what they submit."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _REGIONS = ("US-CA", "US-TX", "GB-LND", "JP-13", "DE-BE", "IN-KA")
 
 @dataclass(slots=True)
 class Capture:
-    """What a worker captured: bytes made from a seed whenever they are needed, unless they were given."""
+    """A captured file: its bytes are made from a seed whenever they are needed, unless they were given."""
 
     content_type: str
     seed: str
@@ -66,7 +66,7 @@ class Capture:
         width, height = max(640, self.min_width), max(480, self.min_height)
         try:
             return make_media(self.content_type, self.seed, width=width, height=height)
-        except ValueError:  # the format does not reach what the job asks for: the worker does what it can
+        except ValueError:  # the format cannot be as large as the job asks: the worker does its best
             return make_media(self.content_type, self.seed)
 
 
@@ -101,12 +101,12 @@ class SimulatedWorkers:
         self._files: Counter[Job] = Counter()
 
     def job_posted(self, job: Job, at: float) -> None:
-        """Come, one after the other."""
+        """Send workers, one after the other."""
         start = at + FIRST_ARRIVAL
         self._state.later(start, lambda when: self._stream(job, 0, start, when))
 
     def slots_freed(self, job: Job, count: int, at: float) -> None:
-        """Others come for the slots that were freed. In the sandbox none would do better, so none comes."""
+        """Send others for the freed slots. In the sandbox nobody would do better, so nobody comes."""
         if job.account.is_sandbox or self._arrivals[job] > 100 * job.files_needed + 100:
             return
         for _ in range(count):
