@@ -9,6 +9,7 @@ import math
 import pickle
 import re
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from hypothesis import strategies as st
 from firsthandapi._core import manifest
 from firsthandapi._core.annotations import SHAPES, unified
 from firsthandapi._core.decode import decode
+from firsthandapi._core.job_file import LARGEST_JOB_FILE
 from firsthandapi._core.kinds import KINDS, Kind
 from firsthandapi._core.manifest import (
     COLUMNS,
@@ -136,6 +138,20 @@ def test_of_several_rows_of_one_file_the_last_counts() -> None:
         ("file_1", 2),
         ("file_2", None),
     ]
+
+
+def test_the_bounds_are_those_of_the_guide() -> None:
+    """A stranger's folder is opened within these; ten thousand rows of an hour's transcript fit."""
+    mib = 1024 * 1024
+    assert (512 * mib, 4 * mib, 16 * mib) == (
+        manifest.LARGEST_MANIFEST,
+        manifest.LARGEST_ROW,
+        LARGEST_JOB_FILE,
+    )
+    assert (manifest.MOST_ROWS, manifest.MOST_NAMES) == (1_000_000, 2_000_000)
+    guide = (Path(__file__).parents[2] / "docs" / "guides" / "security.md").read_text(encoding="utf-8")
+    said = "`job.json` over 16 MiB, and a manifest over 512 MiB, a million rows, or 4 MiB per row"
+    assert said in " ".join(guide.split())
 
 
 @pytest.mark.parametrize("end", [b"", b"\n"])

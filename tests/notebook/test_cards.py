@@ -120,18 +120,6 @@ def test_no_word_changes_the_page(word: str) -> None:
     assert outline.tags == Outline(everything("x", cards.Embedded("image/png", b"x"))).tags
 
 
-def test_words_that_need_joiners_keep_them() -> None:
-    """A family of four is one sign, and Persian words stay whole."""
-    family = "\U0001f468\u200d\U0001f469\u200d\U0001f467"
-    assert html.text(family) == family
-
-
-def test_long_words_are_cut_and_line_breaks_are_spaces() -> None:
-    """One text cannot fill the page."""
-    assert html.text("a\n\tb\u2028c") == "a b c"
-    assert html.text("x" * 10_000_000, 10) == "x" * 9 + "…"
-
-
 @pytest.mark.parametrize("lead", ["", "y" * 150, "y" * 1_590])
 def test_secrets_in_words_are_masked(lead: str) -> None:
     """A worker, or the service, may put a key or a signed URL anywhere, at the place of a cut too."""
@@ -139,19 +127,6 @@ def test_secrets_in_words_are_masked(lead: str) -> None:
         shown = everything(f"{lead} {secret}", "none")
         assert "5ecret" not in shown
         assert "0123456789abcdef" not in shown
-
-
-def test_mathjax_leaves_the_cell_alone() -> None:
-    """Notebooks run it over outputs: two prices would be a formula, and a formula may hold a link."""
-    assert html.cell("x").startswith('<div class="fh tex2jax_ignore mathjax_ignore">')
-
-
-def test_the_style_takes_the_colours_of_the_notebook() -> None:
-    """Light or dark, text is what the theme makes it: no colour of ours but a shade of grey for lines."""
-    style = html.cell("")
-    assert "color:inherit" in style
-    assert set(re.findall(r"rgba\([0-9]+,[0-9]+,[0-9]+", style)) == {"rgba(127,127,127"}
-    assert not re.search(r"#[0-9a-f]{3,6}\b|@import|url\(", style)
 
 
 # ── Media ────────────────────────────────────────────────────────────────────────────────────────────────
@@ -324,21 +299,3 @@ def test_a_gallery_says_what_it_does_not_show() -> None:
     """The line below is there only if something is left out."""
     assert "7 more" in cards.gallery("", [(record(), "x")], "7 more")
     assert "<p" not in cards.gallery("", [], None)
-
-
-def test_a_table_has_few_columns_and_says_what_none_is() -> None:
-    """The first columns that any row has; an empty cell for what a row has not."""
-    rows: list[dict[str, object]] = [{"object": "x", "id": 1}, *({f"c{n}": "y"} for n in range(20))]
-    page = html.table(rows)
-    assert page.count('<th scope="col">') == 7
-    assert ">object<" not in page
-    check_harmless(page)
-    assert html.table([{"id": number} for number in range(1000)]).count("<tr>") == 1 + html.MOST_ROWS
-
-
-def test_a_representation_never_raises() -> None:
-    """A notebook shows the plain `repr` instead."""
-    odd = Job.model_construct(id="job_1", status="open", created_at="yesterday")
-    assert odd._repr_html_() is None
-    assert file()._repr_html_() is not None
-    assert record()._repr_html_() is not None

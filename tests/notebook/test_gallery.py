@@ -4,29 +4,28 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import io
 import os
 import re
 import struct
 import sys
 import tempfile
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from PIL import Image
 
 from firsthandapi import Dataset
 from firsthandapi._core.manifest import COLUMNS, MANIFEST, Record, manifest_line
 from firsthandapi._notebook import gallery
 from firsthandapi._notebook.cards import LARGEST_CLIP, LARGEST_ORIGINAL, MOST_CARDS, MOST_IN_CELL
-from firsthandapi._notebook.thumbnail import SIDE, pillow, thumbnail
+from firsthandapi._notebook.thumbnail import pillow
 from firsthandapi.datasets import _disk
 from firsthandapi.testing import MockServer
 from markup import check_harmless
+
+from .pictures import picture, png_of
 
 ALL_FORMATS = [
     *("image/jpeg", "image/png", "image/webp", "image/gif"),
@@ -49,14 +48,6 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
 def without_pillow(monkeypatch: pytest.MonkeyPatch) -> None:
     """As where Pillow is not installed."""
     monkeypatch.setitem(sys.modules, "PIL.Image", None)
-
-
-def picture(
-    kind: str = "JPEG", size: tuple[int, int] = (1200, 900), mode: str = "RGB", **options: Any
-) -> bytes:
-    out = io.BytesIO()
-    Image.new(mode, size, 7).save(out, kind, **options)
-    return out.getvalue()
 
 
 def wav(size: int) -> bytes:
@@ -266,77 +257,6 @@ def test_pictures_that_take_long_to_make_end_with_the_time(
     monkeypatch.setattr(gallery, "thumbnail", slow)
     page = shown(dataset_of(tmp_path / "d", *[("image/jpeg", picture())] * 4))
     assert media_in(page) == ["image/jpeg"] * 2 + ["not shown: it would take too long"] * 2
-
-
-# ── Small pictures ───────────────────────────────────────────────────────────────────────────────────────
-
-
-@pytest.mark.parametrize(
-    ("content_type", "content"),
-    [
-        ("image/jpeg", picture()),
-        ("image/jpeg", picture(mode="L")),
-        ("image/jpeg", picture(mode="CMYK")),
-        ("image/png", picture("PNG", mode="RGBA")),
-        ("image/png", picture("PNG", mode="LA")),
-        ("image/png", picture("PNG", mode="P", transparency=7)),
-        ("image/png", picture("PNG", mode="I;16")),
-        ("image/png", picture("PNG", mode="1")),
-        ("image/gif", picture("GIF", mode="P")),
-        ("image/webp", picture("WEBP", mode="RGBA")),
-    ],
-)
-def test_images_of_every_mode_become_small_ones(content_type: str, content: bytes) -> None:
-    """A JPEG no larger than a card; what is clear is white."""
-    made = thumbnail(pillow(), content, content_type)
-    assert made is not None
-    with Image.open(io.BytesIO(made)) as small:
-        assert (small.format, small.mode, small.size) == ("JPEG", "RGB", (SIDE, SIDE * 3 // 4))
-
-
-def test_a_small_picture_does_not_tell_where_it_was_taken() -> None:
-    """A notebook is passed on: the original's metadata stay out of it."""
-    exif = Image.Exif()
-    exif[0x8825] = {1: "N", 2: (35.0, 40.0, 0.0)}
-    exif[0x010E] = "taken at home"
-    content = picture(exif=exif)
-    assert b"taken at home" in content
-    made = thumbnail(pillow(), content, "image/jpeg")
-    assert made is not None
-    assert b"Exif" not in made
-    assert b"taken at home" not in made
-
-
-def png_chunk(kind: bytes, data: bytes) -> bytes:
-    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-
-def png_of(width: int, height: int) -> bytes:
-    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + b"".join(
-        png_chunk(kind, data)
-        for kind, data in ((b"IHDR", header), (b"IDAT", zlib.compress(bytes(1000))), (b"IEND", b""))
-    )
-
-
-@pytest.mark.parametrize(
-    ("content_type", "content"),
-    [
-        ("image/png", png_of(100_000, 100_000)),
-        ("image/png", png_of(12_000, 12_000)),
-        ("image/png", png_of(7_000, 7_000)),
-        ("image/png", png_of(0, 0)),
-        ("image/png", picture("PNG")[:-40]),
-        ("image/jpeg", picture()[:400]),
-        ("image/jpeg", picture() + b"\xff\xda" * 100),
-        ("image/jpeg", picture("PNG")),
-        ("image/gif", b"GIF89a" + bytes(20)),
-        ("image/webp", b"RIFF\x10\0\0\0WEBPVP8X" + bytes(30)),
-    ],
-)
-def test_a_bomb_or_a_broken_image_is_no_picture(content_type: str, content: bytes) -> None:
-    """Neither a header that promises gigabytes, nor a thousand scans, nor a torn file raises or takes long."""
-    assert thumbnail(pillow(), content, content_type) is None
 
 
 def test_a_bomb_in_a_dataset_is_a_card(tmp_path: Path) -> None:
