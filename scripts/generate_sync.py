@@ -42,7 +42,7 @@ RULES: list[tuple[str, str]] = [
     (r"\baiter_stream\b", "iter_stream"),
     (r"\baiter_raw\b", "iter_raw"),
     (r"\baread\b", "read"),
-    (r"\bhttpx\.AsyncClient\b", "httpx.Client"),
+    (r"\bAsyncClient\b", "Client"),
     (r"\bimport anyio\b", "import contextlib"),
     (r"\banyio\.fail_after\b", "contextlib.nullcontext"),
     (r"\btenacity\.AsyncRetrying\b", "tenacity.Retrying"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import socket
 import subprocess
 import sys
 import threading
@@ -12,6 +13,7 @@ import warnings
 from importlib.metadata import version
 from typing import Any
 
+import anyio
 import pytest
 import trio
 
@@ -152,7 +154,7 @@ def test_a_cancelled_call_ends_promptly(fresh_server: MockServer) -> None:
             assert time.monotonic() - started < 1
             assert (await client.jobs.get(job.id)).id == job.id
             (wire,) = client._shared._wires.values()
-            stack: Any = wire._pool._here.get()
+            stack: Any = wire._pool.stack()
             assert len(stack.idle) == 1
             assert stack.free.value == 100
 
@@ -181,7 +183,7 @@ def test_cancellation_at_any_moment(when: float, fresh_server: MockServer) -> No
                 await asyncio.gather(task, return_exceptions=True)
             assert (await client.me()).response.attempts == 1
             (wire,) = client._shared._wires.values()
-            assert wire._pool._here.get().free.value == 100
+            assert wire._pool.stack().free.value == 100
 
     asyncio.run(main())
     gc.collect()
@@ -222,7 +224,7 @@ def test_more_than_there_are_connections(fresh_server: MockServer) -> None:
             results = await asyncio.gather(*[client.me() for _ in range(300)])
             assert len(results) == 300
             (wire,) = client._shared._wires.values()
-            assert len(wire._pool._here.get().idle) <= 100
+            assert len(wire._pool.stack().idle) <= 100
 
     asyncio.run(main())
 
@@ -253,7 +255,7 @@ def test_closing_while_a_task_is_busy(fresh_server: MockServer) -> None:
         await client.close()
         assert (await busy).response.status_code == 200
         (wire,) = client._shared._wires.values()
-        assert wire._pool._here.get(None) is None
+        assert wire._pool.stack() is None
 
     asyncio.run(main())
 
@@ -333,3 +335,88 @@ def test_the_bridge() -> None:
 
     asyncio.run(main())
     assert seen == [1, 2]
+
+
+LOOPS = """
+import asyncio, gc, os, sys, warnings
+from firsthandapi import AsyncFirstHandClient
+from firsthandapi.testing import MockServer
+
+warnings.simplefilter("ignore")
+
+def sockets():
+    found = 0
+    for each in os.listdir("/proc/self/fd"):
+        try:
+            found += os.readlink(f"/proc/self/fd/{each}").startswith("socket:")
+        except OSError:
+            pass
+    return found
+
+with MockServer(speed=0, workers=False) as server:
+    server.rate_limit = None
+    asyncio.run(server.async_client().me())
+    gc.collect()
+    before = sockets()
+    client = server.async_client()
+    for _ in range(20):
+        loop = asyncio.new_event_loop()
+        loop.run_until_complete(client.me())
+        loop.close()
+    kept = sockets() - before
+    assert kept <= 6, f"{kept} sockets of 20 loops that were closed without a word"
+
+    async def unclosed():
+        before = sockets()
+        for _ in range(20):
+            await server.async_client().me()
+            gc.collect()
+            await asyncio.sleep(0.01)
+        return sockets() - before
+
+    kept = asyncio.run(unclosed())
+    assert kept <= 6, f"{kept} sockets of 20 clients that were dropped in a living loop"
+print("fine")
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="descriptors are counted in /proc")
+def test_connections_go_with_their_loop_or_their_client() -> None:
+    """A loop that is closed without a word leaves no socket, nor does a client that is dropped unclosed."""
+    run = subprocess.run(
+        [sys.executable, "-c", LOOPS], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert run.stdout.strip() == "fine", run.stderr[-2000:]
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_cancelling_in_a_handshake(backend: str) -> None:
+    """A call that is cancelled during the TLS handshake closes its socket."""
+    closed: list[bytes] = []
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                connection.settimeout(10)
+                while data := connection.recv(65536):  # the ClientHello, then the end
+                    closed.append(data)
+                closed.append(b"")
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+
+        async def main() -> None:
+            url = f"https://127.0.0.1:{listener.getsockname()[1]}"
+            async with AsyncFirstHandClient("fh_test_x", url, verify=False, max_retries=0) as client:
+                with anyio.move_on_after(0.2):
+                    await client.me()
+                await anyio.to_thread.run_sync(thread.join)
+
+        gc.disable()
+        try:
+            anyio.run(main, backend=backend)
+        finally:
+            gc.enable()
+        assert closed[-1] == b""

@@ -72,7 +72,9 @@ def test_an_http_client_of_another_kind(http_client: Any, connect: Connect) -> N
     """An http client of the wrong kind is told at once, not at the first call."""
     if http_client == "other":
         http_client = httpx.Client() if connect.is_async else httpx.AsyncClient()
-    with pytest.raises(ConfigurationError, match=r"must be an httpx\.(Async)?Client$"):
+    with pytest.raises(
+        ConfigurationError, match=r"must be an httpx\.(Async)?Client or httpx2\.(Async)?Client$"
+    ):
         connect.client_class(KEY, http_client=http_client)
 
 
@@ -440,12 +442,11 @@ def test_a_pool_in_a_forked_child(fresh_server: MockServer) -> None:
         (wire,) = client._shared._wires.values()
         pool: Any = wire._pool
         (inherited,) = pool._idle
-        pool._pid = -1
+        pool.start_in_child()
         assert client.me().response.attempts == 1
         assert not inherited.usable()
         assert inherited not in pool._idle
         assert len(pool._idle) == 1
-        assert pool._pid == os.getpid()
 
 
 def test_a_pool_closed_at_the_last_moment(fresh_server: MockServer) -> None:
@@ -469,6 +470,56 @@ def test_a_pool_closed_at_the_last_moment(fresh_server: MockServer) -> None:
         pool.release(Twin(), reusable=True)
         assert pool._idle == []
         assert not connection.usable()
+
+
+def test_idle_connections_that_the_server_closed(
+    connect: Connect, fresh_server: MockServer, monkeypatch: Any
+) -> None:
+    """After a burst a light caller does not keep the connections that the server has closed since."""
+    for half in ("_sync", "_async"):
+        monkeypatch.setattr(f"firsthandapi.{half}.pool.SWEEP", 0.0)
+    client = connect(fresh_server, max_retries=0)
+    fresh_server.faults.add(delay=0.2, times=None)
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(lambda _: client.me(), range(8)))
+    fresh_server.faults.clear()
+    (wire,) = client._shared._wires.values()
+    pool = wire._pool
+
+    def idle() -> list[Any]:
+        if not connect.is_async:
+            return list(pool._idle)
+        (stack,) = pool._stacks.values()
+        return list(stack.idle)
+
+    before = idle()
+    assert len(before) > 1
+    fresh_server.stop()
+    fresh_server.start()
+    client.me()
+    (kept,) = idle()
+    assert kept not in before
+    assert not any(connection.usable() for connection in before)
+
+
+@pytest.mark.parametrize("kind", ["sync", "async"])
+def test_long_polls_leave_connections_for_plain_calls(
+    kind: str, monkeypatch: Any, fresh_server: MockServer
+) -> None:
+    """However many long-polls are held, a plain call has a connection at once."""
+    connect = Connect(kind)
+    for half in ("_sync", "_async"):
+        monkeypatch.setattr(f"firsthandapi.{half}.pool.MAX_CONNECTIONS", 2)
+    client = connect(fresh_server, max_retries=0)
+    job = client.jobs.create(**JOB)
+    with ThreadPoolExecutor(4) as threads:
+        polls = [threads.submit(client.jobs.get, job.id, wait=20) for _ in range(4)]
+        while sum(1 for request in fresh_server.requests if request.headers.get("prefer")) < 2:
+            time.sleep(0.005)
+        assert client.jobs.get(job.id, timeout=5).id == job.id
+        client.jobs.cancel(job.id)
+        assert {poll.result().status for poll in polls} == {"cancelled"}
+    connect.close()
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")

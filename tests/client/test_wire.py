@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import gzip
 import inspect
 import socket
@@ -24,12 +25,15 @@ import firsthandapi._sync.wire
 from firsthandapi import FirstHandClient
 from firsthandapi._core.body import Received, TruncatedBodyError
 from firsthandapi.errors import (
+    AuthenticationError,
     ConfigurationError,
     FirstHandConnectionError,
     FirstHandError,
     FirstHandTimeoutError,
+    InsufficientCreditsError,
     UnexpectedResponseError,
 )
+from firsthandapi.testing import MockServer
 
 from .support import JOB, KEY, Connect
 
@@ -68,13 +72,13 @@ def test_no_exception_is_unnamed(kind: str) -> None:
     wire = getattr(firsthandapi, f"_{kind}").wire
     borrowed = getattr(firsthandapi, f"_{kind}").borrowed
     assert set(HTTPCORE) == {each for each in wire.EXCEPTIONS if each.__module__.startswith("httpcore")}
-    assert set(HTTPX) == {each for each in borrowed.EXCEPTIONS if each.__module__.startswith("httpx")}
-    assert set(wire.EXCEPTIONS) <= set(borrowed.EXCEPTIONS)
-    for table in (wire.EXCEPTIONS, borrowed.EXCEPTIONS):
+    assert {each.__name__ for each in [*HTTPX, *HTTPCORE]} == borrowed.EXCEPTIONS.keys()
+    names = {each.__name__: outcome for each, outcome in wire.EXCEPTIONS.items()}
+    for table in (names, borrowed.EXCEPTIONS):
         for below, (ours, sent) in table.items():
-            late = "Timeout" in below.__name__
+            late = "Timeout" in below
             assert issubclass(ours, FirstHandTimeoutError) is late, below
-            never_sent = "Connect" in below.__name__ or "Pool" in below.__name__
+            never_sent = "Connect" in below or "Pool" in below
             assert not (never_sent and sent), below
 
 
@@ -238,26 +242,62 @@ def test_ctrl_c_closes_the_connection() -> None:
     assert len(closed) == 150
 
 
-def test_what_is_no_error_of_the_network_passes(connect: Connect) -> None:
-    """A bug in the caller's own transport is not dressed up as a broken network."""
+@pytest.mark.parametrize("stage", ["before", "body"])
+@pytest.mark.parametrize("kind", BUGS, ids=lambda kind: kind.__name__)
+def test_what_is_no_error_of_the_network_passes(kind: type[Exception], stage: str, connect: Connect) -> None:
+    """A bug, or what a mock or a hook of the caller's raises, passes as it is and is not tried again."""
+    error, asked = kind("a bug of the caller's"), []
 
     def answer(request: httpx.Request) -> httpx.Response:
-        raise RuntimeError("a bug of the caller's")
+        asked.append(request)
+        if stage == "before":
+            raise error
+        return httpx.Response(500, stream=Broken(error))
 
-    with pytest.raises(RuntimeError, match="a bug of the caller's"):
+    with pytest.raises(kind, match="a bug of the caller's") as caught:
         connect(handler=answer).me()
+    assert caught.value is error
+    assert len(asked) == 1
 
 
 def test_an_unknown_exception_is_looked_up_by_its_parents() -> None:
-    """A class that is not in the table counts as its nearest parent; one without any as possibly sent."""
+    """A class that is not in the table counts as its nearest parent."""
 
     class New(httpcore.ConnectTimeout):
         pass
 
-    for module in (firsthandapi._async.wire, firsthandapi._sync.wire):
-        assert module.look_up(module.EXCEPTIONS, New()) == (FirstHandTimeoutError, False)
-        assert module.look_up(module.EXCEPTIONS, KeyError()) == (FirstHandConnectionError, True)
-        assert module.look_up(module.EXCEPTIONS, TruncatedBodyError()) == (FirstHandConnectionError, True)
+    for half in (firsthandapi._async, firsthandapi._sync):
+        assert half.wire.look_up(New()) == (FirstHandTimeoutError, False)
+        assert half.wire.look_up(TruncatedBodyError()) == (FirstHandConnectionError, True)
+        assert half.borrowed.look_up(New()) == (FirstHandTimeoutError, False)
+        assert half.borrowed.look_up(TruncatedBodyError()) == (FirstHandConnectionError, True)
+        assert half.borrowed.look_up(KeyError()) is None
+
+
+def test_an_http_client_of_httpx2(connect: Connect, fresh_server: MockServer) -> None:
+    """httpx's successor is as good: same calls, same errors, and no class of httpx in between."""
+    httpx2 = pytest.importorskip("httpx2")
+    kind, other = httpx2.AsyncClient, httpx2.Client
+    if not connect.is_async:
+        kind, other = other, kind
+    http_client = kind()
+    client = connect(fresh_server, http_client=http_client, max_retries=0)
+    assert client.jobs.get(client.jobs.create(**JOB).id).response.attempts == 1
+    fresh_server.faults.add(drop="before")
+    with pytest.raises(FirstHandConnectionError) as caught:
+        client.me()
+    assert caught.value.request_sent
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    with pytest.raises(FirstHandConnectionError) as caught:
+        client.with_options(base_url=f"http://127.0.0.1:{port}").me()
+    assert not caught.value.request_sent
+    assert caught.value.errno == errno.ECONNREFUSED
+    connect.run(http_client.aclose() if connect.is_async else http_client.close())
+    with pytest.raises(ConfigurationError, match="http_client is closed"):
+        client.me()
+    with pytest.raises(ConfigurationError, match=r"or httpx2\."):
+        connect(http_client=other())
 
 
 # --- real sockets
@@ -351,6 +391,83 @@ def test_good_answers_of_every_framing(answer: bytes, connect: Connect) -> None:
     """Every framing of HTTP/1.1 is read, and what is not the answer's is left."""
     with raw_server(answer) as (url, _):
         assert connect(base_url=url, max_retries=0).me().organization_id == "org_1"
+
+
+NEXT = b'{"organization_id":"org_2"}'
+STRAY = HEAD + b'Content-Length: 28\r\n\r\n{"organization_id":"org_bad"}'
+
+
+@pytest.mark.parametrize(
+    ("answer", "kept"),
+    [
+        (HEAD + b"Content-Length: 27\r\n\r\n" + BODY, True),
+        (HEAD + b"Transfer-Encoding: chunked\r\n\r\n1b\r\n" + BODY + b"\r\n0\r\n\r\n", True),
+        (b"HTTP/1.1 204 No Content\r\n\r\n", True),
+        (HEAD + b"Content-Length: 27\r\n\r\n" + BODY + STRAY, False),
+        (HEAD + b"Content-Length: 27\r\n\r\n" + BODY + b"\r\n", False),
+        (HEAD + b"Transfer-Encoding: chunked\r\n\r\n1b\r\n" + BODY + b"\r\n0\r\n\r\n" + STRAY, False),
+        (b"HTTP/1.1 204 No Content\r\nContent-Length: 2\r\n\r\n{}", False),
+        (b"HTTP/1.1 304 Not Modified\r\nContent-Length: 2\r\n\r\n{}", False),
+    ],
+)
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_what_comes_after_a_response(answer: bytes, kept: bool, method: str, connect: Connect) -> None:
+    """Bytes beyond a response never answer the next request, and cost it no attempt; without any, the connection is
+    kept."""
+    if method == "HEAD" and BODY in answer:
+        kept = False  # the response to a HEAD has no body, whatever it announces
+    received: list[int] = []
+
+    def serve(number: int) -> Callable[[socket.socket], None]:
+        def talk(connection: socket.socket) -> None:
+            while True:
+                data = b""
+                while b"\r\n\r\n" not in data:
+                    piece = connection.recv(65536)
+                    if not piece:
+                        return
+                    data += piece
+                received.append(number)
+                first = len(received) == 1
+                connection.sendall(answer if first else HEAD + b"Content-Length: 27\r\n\r\n" + NEXT)
+
+        return talk
+
+    with raw_server(serve(1), serve(2)) as (url, _):
+        client = connect(base_url=url, max_retries=0)
+        with contextlib.suppress(FirstHandError):  # a 304 is one
+            client.request(method, "/v1/me")
+        assert client.me().organization_id == "org_2"
+        assert received == ([1, 1] if kept else [1, 2])
+        client.close()
+
+
+@pytest.mark.parametrize(("status", "kind"), [(402, InsufficientCreditsError), (401, AuthenticationError)])
+@pytest.mark.parametrize("own", [False, True])
+def test_an_error_whose_body_is_cut(
+    status: int, kind: type[FirstHandError], own: bool, connect: Connect
+) -> None:
+    """The status says what went wrong; a body that was cut does not hide it, nor make it worth another attempt."""
+    answer = b'HTTP/1.1 %d X\r\nContent-Type: application/json\r\nContent-Length: 99\r\n\r\n{"err' % status
+    with raw_server(answer, answer) as (url, received):
+        http_client = (httpx.AsyncClient if connect.is_async else httpx.Client)() if own else None
+        client = connect(base_url=url, http_client=http_client)
+        connect.clock(client)
+        with pytest.raises(kind):
+            client.jobs.create(**JOB)
+        assert len(received) == 1
+        client.close()
+        if http_client is not None:
+            connect.run(http_client.aclose() if connect.is_async else http_client.close())
+
+
+def test_a_success_whose_body_is_cut(connect: Connect) -> None:
+    """A success without its body is a broken connection, and tried again."""
+    good = HEAD + b"Content-Length: 27\r\n\r\n" + BODY
+    with raw_server(good[:-5], good) as (url, _):
+        client = connect(base_url=url)
+        connect.clock(client)
+        assert client.me().response.attempts == 2
 
 
 def test_more_than_32_mib(connect: Connect) -> None:

@@ -399,8 +399,8 @@ def _check_on_attempt(
 
 
 def _check_http_client(http_client: object) -> None:
-    # A client of the other kind would only fail at the first call, and strangely.
-    import httpx
-
-    if not isinstance(http_client, httpx.AsyncClient):
-        raise ConfigurationError("http_client must be an httpx.AsyncClient")
+    # By name, since httpx and httpx2 share no class. A client of the other kind would only fail at the first call, and
+    # strangely.
+    kinds = [(base.__module__.partition(".")[0], base.__name__) for base in http_client.__class__.__mro__]
+    if not any(package in ("httpx", "httpx2") and name == "AsyncClient" for package, name in kinds):
+        raise ConfigurationError("http_client must be an httpx.AsyncClient or httpx2.AsyncClient")

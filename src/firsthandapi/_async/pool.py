@@ -5,52 +5,57 @@ The sync twin is written by hand too: it has threads where this has event loops.
 
 from __future__ import annotations
 
-import itertools
+import time
 from collections.abc import AsyncGenerator, Callable
 from typing import TYPE_CHECKING
+from weakref import finalize
 
 import anyio
-from anyio.lowlevel import RunVar
+from anyio.lowlevel import current_token
 
 from firsthandapi.errors import FirstHandTimeoutError
 
 if TYPE_CHECKING:
     from firsthandapi._async.wire import Connection
 
-# Enough for a program that gathers thousands of calls; a limit, so that it does not run out of sockets.
+# Enough for a program that gathers thousands of calls; a limit, so that it does not run out of sockets. Long-polls,
+# each of which holds its connection for a minute, have as many of their own: they must not keep a plain call waiting.
 MAX_CONNECTIONS = 100
-
-# Some versions of anyio tell run variables apart by their name.
-_numbers = itertools.count()
+# How often idle connections are looked through for those that the server closed.
+SWEEP = 1.0
 
 
 class Pool:
-    """A stack of idle connections a loop: O(1) however many there are, the most recently used first.
+    """A stack of idle connections per loop: O(1) however many there are, the most recently used first.
 
-    A connection belongs to the loop that made it. It is closed when that loop ends, so the client works in
-    the next `asyncio.run` too, and no socket is left behind.
+    A connection belongs to the loop that made it, and goes with that loop, or with the client if that goes first. So
+    the client works in the next `asyncio.run` too, and no socket is left behind.
     """
 
     def __init__(self, connect: Callable[[], Connection]) -> None:
         self._connect = connect
-        self._here: RunVar[_Stack] = RunVar(f"firsthandapi connections {next(_numbers)}")
+        self._stacks: dict[object, _Stack] = {}
+        # A client that is dropped unclosed must not keep its connections for as long as the loop lives.
+        finalize(self, _let_go, self._stacks).atexit = False
 
-    async def acquire(self, timeout: float) -> Connection:
+    def stack(self) -> _Stack | None:
+        """The connections of the running loop, if it has any."""
+        return self._stacks.get(current_token())
+
+    async def acquire(self, timeout: float, *, long_poll: bool = False) -> Connection:
         """A connection for one request: an idle one that still works, or a new one.
 
         Raises:
             FirstHandTimeoutError: all are busy for `timeout` seconds.
         """
-        stack = self._here.get(None)
-        if stack is None:
-            stack = _Stack(self._here)
-            await stack.open()
+        stack = self.stack() or await self._open()
+        free = stack.free_polls if long_poll else stack.free
         # An uncontended semaphore must not cost a turn of the loop.
-        if stack.free.value > 0:
-            stack.free.acquire_nowait()
+        if free.value > 0:
+            free.acquire_nowait()
         else:
             with anyio.move_on_after(timeout) as scope:
-                await stack.free.acquire()
+                await free.acquire()
             if scope.cancelled_caught:
                 raise FirstHandTimeoutError(
                     f"all {MAX_CONNECTIONS} connections were busy for {timeout:g} s", request_sent=False
@@ -63,51 +68,104 @@ class Pool:
                 await _close(connection)
             return self._connect()
         except BaseException:
-            stack.free.release()
+            free.release()
             raise
 
-    async def release(self, connection: Connection, *, reusable: bool) -> None:
+    async def _open(self) -> _Stack:
+        for token, stack in list(self._stacks.items()):
+            if _is_closed(token):
+                # A loop that was closed without `shutdown_asyncgens`: nothing can be awaited there any more.
+                del self._stacks[token]
+                stack.abandon()
+        stack = _Stack(self._stacks)
+        await stack.open()
+        return stack
+
+    async def release(self, connection: Connection, *, reusable: bool, long_poll: bool = False) -> None:
         """Give the connection back; it is closed unless its exchange ran to the end."""
-        stack = self._here.get(None)
-        if stack is not None:
-            stack.free.release()
-            if reusable and connection.usable():
-                stack.idle.append(connection)
-                return
-        await _close(connection)
+        stack = self.stack()
+        if stack is None:
+            await _close(connection)
+            return
+        (stack.free_polls if long_poll else stack.free).release()
+        if reusable and connection.usable():
+            stack.idle.append(connection)
+        else:
+            await _close(connection)
+        now = time.monotonic()
+        if now >= stack.sweep_at:
+            stack.sweep_at = now + SWEEP
+            await stack.sweep()
 
     async def aclose(self) -> None:
         """Close the idle connections of this loop; busy ones close when their exchange is over."""
-        stack = self._here.get(None)
+        stack = self.stack()
         if stack is not None:
             await stack.aclose()
 
 
 class _Stack:
-    def __init__(self, here: RunVar[_Stack]) -> None:
+    def __init__(self, stacks: dict[object, _Stack]) -> None:
         self.idle: list[Connection] = []
         self.free = anyio.Semaphore(MAX_CONNECTIONS)
-        self._life = self._live(here)
+        self.free_polls = anyio.Semaphore(MAX_CONNECTIONS)
+        self.sweep_at = 0.0
+        self._life: AsyncGenerator[None, None] | None = self._live(stacks)
 
     async def open(self) -> None:
-        await anext(self._life)
+        if self._life is not None:
+            await anext(self._life)
 
-    async def _live(self, here: RunVar[_Stack]) -> AsyncGenerator[None, None]:
-        # asyncio.run and trio.run close every async generator that is still open before they end: the one
-        # moment to close connections that needs no __del__ and finds the loop alive.
-        token = here.set(self)
+    async def _live(self, stacks: dict[object, _Stack]) -> AsyncGenerator[None, None]:
+        # asyncio.run and trio.run close every async generator that is still open before they end, and loops close
+        # those that are collected: the moments to close connections that need no __del__ and find the loop alive.
+        token = current_token()
+        stacks[token] = self
         try:
             yield
         finally:
-            here.reset(token)
+            stacks.pop(token, None)
             while self.idle:
                 await _close(self.idle.pop())
 
+    async def sweep(self) -> None:
+        # A light caller takes the last one each time; those below would wait for ever, closed by the server.
+        usable: list[Connection] = []
+        useless: list[Connection] = []
+        for connection in self.idle[:-1]:
+            (usable if connection.usable() else useless).append(connection)
+        self.idle[:-1] = usable
+        for connection in useless:
+            await _close(connection)
+
+    def abandon(self) -> None:
+        while self.idle:
+            self.idle.pop().abandon()
+
+    def let_go(self) -> None:
+        # The loop closes a generator that nobody holds, in its own time: from here nothing can be awaited.
+        self._life = None
+
     async def aclose(self) -> None:
-        await self._life.aclose()
+        if self._life is not None:
+            await self._life.aclose()
+
+
+def _let_go(stacks: dict[object, _Stack]) -> None:
+    for token, stack in list(stacks.items()):
+        if _is_closed(token):
+            stack.abandon()
+        else:
+            stack.let_go()
 
 
 async def _close(connection: Connection) -> None:
     # Shielded: a cancelled task must not leave its socket open.
     with anyio.CancelScope(shield=True):
         await connection.aclose()
+
+
+def _is_closed(token: object) -> bool:
+    """Whether this loop is over. trio's never is here: it closes its generators whatever happens."""
+    is_closed = getattr(getattr(token, "native_token", token), "is_closed", None)
+    return is_closed is not None and bool(is_closed())

@@ -5,6 +5,7 @@ The sync twin is written by hand too: it has blocking sockets where this has an 
 
 from __future__ import annotations
 
+import socket
 from typing import cast
 
 import anyio
@@ -31,3 +32,12 @@ async def close(stream: httpcore.AsyncNetworkStream) -> None:
     """Close a connection, also when the task is cancelled: its socket must not stay open."""
     with anyio.CancelScope(shield=True):
         await stream.aclose()
+
+
+def abandon(stream: httpcore.AsyncNetworkStream) -> None:
+    """Close a connection whose event loop is closed. asyncio has no way to do that: its transport would ask the loop,
+    and keeps the socket until it is collected."""
+    found = stream.get_extra_info("socket")
+    sock = getattr(found, "_sock", found)  # asyncio's has no `close`
+    if isinstance(sock, socket.socket):
+        sock.close()

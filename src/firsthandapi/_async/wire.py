@@ -15,7 +15,7 @@ from typing import Any
 import httpcore
 
 from firsthandapi._async.pool import Pool
-from firsthandapi._async.streams import close, connect
+from firsthandapi._async.streams import abandon, close, connect
 from firsthandapi._core.body import BodyReader, Received, TruncatedBodyError
 from firsthandapi._core.config import CONNECT_TIMEOUT, Origin
 from firsthandapi._core.headers import Headers, RequestHeaders
@@ -53,19 +53,14 @@ EXCEPTIONS: dict[type[Exception], tuple[type[FirstHandConnectionError], bool]] =
 _BELOW = tuple(EXCEPTIONS)
 
 
-def look_up(
-    exceptions: dict[type[Exception], tuple[type[FirstHandConnectionError], bool]], error: Exception
-) -> tuple[type[FirstHandConnectionError], bool]:
-    """What `exceptions` says of an error's nearest class; for one it does not know, the careful answer."""
-    return next(
-        (exceptions[base] for base in type(error).__mro__ if base in exceptions),
-        (FirstHandConnectionError, True),
-    )
+def look_up(error: Exception) -> tuple[type[FirstHandConnectionError], bool]:
+    """What an error means, by its nearest class in the table."""
+    return next(EXCEPTIONS[base] for base in type(error).__mro__ if base in EXCEPTIONS)
 
 
 def connection_error(error: Exception, authority: str) -> FirstHandConnectionError:
     """Our error for one of the layers below."""
-    kind, sent = look_up(EXCEPTIONS, error)
+    kind, sent = look_up(error)
     causes = list(_causes(error))
     reason = mask_secrets(next((str(cause) for cause in causes if str(cause)), type(error).__name__))
     if issubclass(kind, FirstHandTimeoutError):
@@ -79,8 +74,13 @@ def connection_error(error: Exception, authority: str) -> FirstHandConnectionErr
     result = kind(what, request_sent=sent)
     # A handshake that was cut is no verdict on a certificate: it may go well the next time.
     result.untrusted = any(isinstance(cause, ssl.SSLCertVerificationError) for cause in causes)
-    result.errno = next((cause.errno for cause in causes if isinstance(cause, OSError) and cause.errno), None)
+    result.errno = errno_of(error)
     return result
+
+
+def errno_of(error: BaseException) -> int | None:
+    """The system's number for what went wrong, if it has one."""
+    return next((cause.errno for cause in _causes(error) if isinstance(cause, OSError) and cause.errno), None)
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
@@ -156,6 +156,7 @@ class _Backend(httpcore.AsyncNetworkBackend):
         self._context = context
         self._budget = budget
         self._received = received
+        self.opened: httpcore.AsyncNetworkStream | None = None
 
     async def connect_tcp(
         self,
@@ -166,9 +167,8 @@ class _Backend(httpcore.AsyncNetworkBackend):
         socket_options: Iterable[Any] | None = None,  # noqa: ARG002
     ) -> httpcore.AsyncNetworkStream:
         left = self._budget.left(timeout, httpcore.ConnectTimeout)
-        stream: httpcore.AsyncNetworkStream = _Stream(
-            await connect(self._route.host, self._route.port, left), self._budget, self._received
-        )
+        self.opened = await connect(self._route.host, self._route.port, left)
+        stream: httpcore.AsyncNetworkStream = _Stream(self.opened, self._budget, self._received)
         if self._route.proxy_tls and self._context is not None:
             stream = await stream.start_tls(self._context, self._route.host, timeout)
         handshake = self._route.handshake()
@@ -199,9 +199,16 @@ async def _perform(handshake: Handshake, stream: httpcore.AsyncNetworkStream, ti
 class Connection:
     """One connection to the service, the time its current attempt has left, and what came in it."""
 
-    __slots__ = ("budget", "http", "received")
+    __slots__ = ("_backend", "budget", "http", "received")
 
-    def __init__(self, http: httpcore.AsyncConnectionInterface, budget: Budget, received: Received) -> None:
+    def __init__(
+        self,
+        http: httpcore.AsyncConnectionInterface,
+        budget: Budget,
+        received: Received,
+        backend: _Backend | None = None,
+    ) -> None:
+        self._backend = backend
         self.http = http
         self.budget = budget
         self.received = received
@@ -217,6 +224,11 @@ class Connection:
 
     async def aclose(self) -> None:
         await self.http.aclose()
+
+    def abandon(self) -> None:
+        """Close it where its event loop is closed."""
+        if self._backend is not None and self._backend.opened is not None:
+            abandon(self._backend.opened)
 
 
 class Wire:
@@ -237,13 +249,14 @@ class Wire:
 
     def _connect(self) -> Connection:
         budget, received = Budget(), Received()
+        backend = _Backend(self._route, self._ssl_context, budget, received)
         http = httpcore.AsyncHTTPConnection(
             httpcore.Origin(self._scheme, self._host, self._port),
             ssl_context=self._ssl_context,
             keepalive_expiry=_KEEP_ALIVE,
-            network_backend=_Backend(self._route, self._ssl_context, budget, received),
+            network_backend=backend,
         )
-        return Connection(http, budget, received)
+        return Connection(http, budget, received, backend)
 
     async def exchange(
         self, request: Request, headers: RequestHeaders, *, timeout: float
@@ -267,7 +280,8 @@ class Wire:
         )
         started = time.monotonic()
         try:
-            connection = await self._pool.acquire(timeout)
+            long_poll = request.wait is not None
+            connection = await self._pool.acquire(timeout, long_poll=long_poll)
             done = False
             try:
                 connection.begin(timeout - (time.monotonic() - started))
@@ -275,15 +289,23 @@ class Wire:
                 status, raw_headers = response.status, tuple(response.headers)
                 headers_of = Headers(raw_headers)
                 reader = BodyReader(status, headers_of)
-                async for chunk in response.aiter_stream():
-                    reader.feed(chunk)
-                await response.aclose()
-                body = Secret(reader.finish())
-                done = connection.received.is_all(reader.length, chunked="transfer-encoding" in headers_of)
+                try:
+                    async for chunk in response.aiter_stream():
+                        reader.feed(chunk)
+                    await response.aclose()
+                    body = Secret(reader.finish())
+                    # A response to HEAD announces chunks and has none.
+                    chunked = reader.length > 0 and "transfer-encoding" in headers_of
+                    done = connection.received.is_all(reader.length, chunked=chunked)
+                except _BELOW:
+                    if status < 400:
+                        raise
+                    # The status says what went wrong; a body that was cut must not hide it.
+                    body = Secret(reader.so_far())
             finally:
                 chunk = b""  # a body may contain a secret, and tracebacks show local variables
                 # Whatever went wrong, cancellation too, leaves a connection in mid-response.
-                await self._pool.release(connection, reusable=done)
+                await self._pool.release(connection, reusable=done, long_poll=long_poll)
         except _BELOW as error:
             # Their own text may quote what the service echoed, so it does not come along.
             raise connection_error(error, self._authority) from None

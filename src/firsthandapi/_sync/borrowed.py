@@ -1,20 +1,18 @@
 # Made from _async/borrowed.py by `make generate`. Do not edit.
-"""The same exchange over an httpx client of the user's. Alone here httpx is imported."""
+"""The same exchange over an httpx client of the user's, of httpx2 too: neither is imported."""
 
 from __future__ import annotations
 
 import contextlib
 import time
+from typing import TYPE_CHECKING
 
-import httpx
-
-from firsthandapi._core.body import BodyReader
+from firsthandapi._core.body import BodyReader, TruncatedBodyError
 from firsthandapi._core.config import CONNECT_TIMEOUT, Origin
 from firsthandapi._core.headers import Headers, RequestHeaders
 from firsthandapi._core.request import Request
 from firsthandapi._masking import Secret, mask_secrets
-from firsthandapi._sync.wire import EXCEPTIONS as HTTPCORE_EXCEPTIONS
-from firsthandapi._sync.wire import look_up
+from firsthandapi._sync.wire import errno_of
 from firsthandapi.errors import (
     ConfigurationError,
     FirstHandConnectionError,
@@ -22,41 +20,57 @@ from firsthandapi.errors import (
     FirstHandTimeoutError,
 )
 
-# Every exception of httpx, and whether the request may have reached the service. A test fails when httpx
-# grows one that is not here.
-EXCEPTIONS: dict[type[Exception], tuple[type[FirstHandConnectionError], bool]] = {
-    httpx.HTTPError: (FirstHandConnectionError, True),
-    httpx.RequestError: (FirstHandConnectionError, True),
-    httpx.TransportError: (FirstHandConnectionError, True),
-    httpx.TimeoutException: (FirstHandTimeoutError, True),
-    httpx.ConnectTimeout: (FirstHandTimeoutError, False),
-    httpx.ReadTimeout: (FirstHandTimeoutError, True),
-    httpx.WriteTimeout: (FirstHandTimeoutError, True),
-    httpx.PoolTimeout: (FirstHandTimeoutError, False),
-    httpx.NetworkError: (FirstHandConnectionError, True),
-    httpx.ConnectError: (FirstHandConnectionError, False),
-    httpx.ReadError: (FirstHandConnectionError, True),
-    httpx.WriteError: (FirstHandConnectionError, True),
-    httpx.CloseError: (FirstHandConnectionError, True),
-    httpx.ProtocolError: (FirstHandConnectionError, True),
-    httpx.LocalProtocolError: (FirstHandConnectionError, False),
-    httpx.RemoteProtocolError: (FirstHandConnectionError, True),
-    httpx.ProxyError: (FirstHandConnectionError, False),
-    httpx.UnsupportedProtocol: (FirstHandConnectionError, False),
-    httpx.DecodingError: (FirstHandConnectionError, True),
-    httpx.TooManyRedirects: (FirstHandConnectionError, True),
-    httpx.HTTPStatusError: (FirstHandConnectionError, True),
-    httpx.InvalidURL: (FirstHandConnectionError, False),
-    httpx.CookieConflict: (FirstHandConnectionError, False),
-    httpx.StreamError: (FirstHandConnectionError, True),
-    httpx.StreamConsumed: (FirstHandConnectionError, True),
-    httpx.StreamClosed: (FirstHandConnectionError, True),
-    httpx.ResponseNotRead: (FirstHandConnectionError, True),
-    httpx.RequestNotRead: (FirstHandConnectionError, True),
-    TimeoutError: (FirstHandTimeoutError, True),
-    # What a transport of the user's may let through.
-    **HTTPCORE_EXCEPTIONS,
+if TYPE_CHECKING:
+    import httpx
+
+# Every exception of httpx, by its name, since httpx2 has the same names and classes of its own; and whether the request
+# may have reached the service. A test fails when httpx or httpx2 grows one that is not here.
+EXCEPTIONS: dict[str, tuple[type[FirstHandConnectionError], bool]] = {
+    "HTTPError": (FirstHandConnectionError, True),
+    "RequestError": (FirstHandConnectionError, True),
+    "TransportError": (FirstHandConnectionError, True),
+    "TimeoutException": (FirstHandTimeoutError, True),
+    "ConnectTimeout": (FirstHandTimeoutError, False),
+    "ReadTimeout": (FirstHandTimeoutError, True),
+    "WriteTimeout": (FirstHandTimeoutError, True),
+    "PoolTimeout": (FirstHandTimeoutError, False),
+    "NetworkError": (FirstHandConnectionError, True),
+    "ConnectError": (FirstHandConnectionError, False),
+    "ReadError": (FirstHandConnectionError, True),
+    "WriteError": (FirstHandConnectionError, True),
+    "CloseError": (FirstHandConnectionError, True),
+    "ProtocolError": (FirstHandConnectionError, True),
+    "LocalProtocolError": (FirstHandConnectionError, False),
+    "RemoteProtocolError": (FirstHandConnectionError, True),
+    "ProxyError": (FirstHandConnectionError, False),
+    "UnsupportedProtocol": (FirstHandConnectionError, False),
+    "DecodingError": (FirstHandConnectionError, True),
+    "TooManyRedirects": (FirstHandConnectionError, True),
+    "HTTPStatusError": (FirstHandConnectionError, True),
+    "InvalidURL": (FirstHandConnectionError, False),
+    "CookieConflict": (FirstHandConnectionError, False),
+    "StreamError": (FirstHandConnectionError, True),
+    "StreamConsumed": (FirstHandConnectionError, True),
+    "StreamClosed": (FirstHandConnectionError, True),
+    "ResponseNotRead": (FirstHandConnectionError, True),
+    "RequestNotRead": (FirstHandConnectionError, True),
+    # Of the engines below, which a transport of the user's may let through.
+    "ConnectionNotAvailable": (FirstHandConnectionError, False),
 }
+_PACKAGES = frozenset({"httpx", "httpx2", "httpcore", "httpcore2"})
+
+
+def look_up(error: Exception) -> tuple[type[FirstHandConnectionError], bool] | None:
+    """What an error of the network means; None if it is none, but a bug of ours, or an exception of a mock's or a
+    hook's."""
+    for base in type(error).__mro__:
+        if base.__module__.partition(".")[0] in _PACKAGES and base.__name__ in EXCEPTIONS:
+            return EXCEPTIONS[base.__name__]
+    if isinstance(error, TimeoutError):
+        return FirstHandTimeoutError, True
+    if isinstance(error, (OSError, TruncatedBodyError)):
+        return FirstHandConnectionError, True
+    return None
 
 
 class BorrowedWire:
@@ -83,7 +97,7 @@ class BorrowedWire:
                 f"{url}?{request.query}" if request.query else url,
                 headers=list(headers),
                 content=request.body,
-                timeout=httpx.Timeout(timeout, connect=min(CONNECT_TIMEOUT, timeout)),
+                timeout=(min(CONNECT_TIMEOUT, timeout), timeout, timeout, timeout),
             )
             with contextlib.nullcontext(timeout):
                 response = self._client.send(outgoing, auth=None, follow_redirects=False, stream=True)
@@ -93,34 +107,43 @@ class BorrowedWire:
                         # Read already: by an event hook of the caller's, or a transport that mocks.
                         return response.status_code, raw_headers, Secret(response.read())
                     reader = BodyReader(response.status_code, Headers(raw_headers))
-                    for chunk in response.iter_raw():
-                        reader.feed(chunk)
-                        # httpx's own timeout restarts with every byte.
-                        if time.monotonic() > ends:
-                            raise TimeoutError
-                    return response.status_code, raw_headers, Secret(reader.finish())
+                    try:
+                        for chunk in response.iter_raw():
+                            reader.feed(chunk)
+                            # httpx's own timeout restarts with every byte.
+                            if time.monotonic() > ends:
+                                raise TimeoutError  # noqa: TRY301 # as httpx itself would
+                        body = Secret(reader.finish())
+                    except Exception as error:
+                        if response.status_code < 400 or look_up(error) is None:
+                            raise
+                        # The status says what went wrong; a body that was cut must not hide it.
+                        body = Secret(reader.so_far())
+                    return response.status_code, raw_headers, body
                 finally:
                     chunk = b""  # a body may contain a secret, and tracebacks show local variables
                     response.close()
         except FirstHandError:
             raise
-        except tuple(EXCEPTIONS) as error:
-            # Their own text may quote what the service echoed, so it does not come along.
-            raise self._mapped(error) from None
-        except RuntimeError as error:
+        except Exception as error:
+            found = look_up(error)
+            if found is not None:
+                # Their own text may quote what the service echoed, so it does not come along.
+                raise self._mapped(error, *found) from None
             # httpx says so when its client is closed.
-            if not self._client.is_closed:
-                raise
-            raise ConfigurationError(
-                "http_client is closed; keep it open as long as the client is used"
-            ) from error
+            if isinstance(error, RuntimeError) and self._client.is_closed:
+                raise ConfigurationError(
+                    "http_client is closed; keep it open as long as the client is used"
+                ) from error
+            raise
 
-    def _mapped(self, error: Exception) -> FirstHandConnectionError:
-        kind, sent = look_up(EXCEPTIONS, error)
+    def _mapped(self, error: Exception, kind: type[FirstHandConnectionError], sent: bool) -> Exception:
         reason = mask_secrets(str(error)) or type(error).__name__
         if issubclass(kind, FirstHandTimeoutError):
-            reason = "it did not answer in time; raise timeout="
-        return kind(f"the request to {self._origin.authority} failed: {reason}", request_sent=sent)
+            reason = "it did not answer in time; increase timeout="
+        result = kind(f"the request to {self._origin.authority} failed: {reason}", request_sent=sent)
+        result.errno = errno_of(error)
+        return result
 
     def close(self) -> None:
         """Nothing: the caller closes what the caller opened."""

@@ -400,8 +400,8 @@ def _check_on_attempt(
 
 
 def _check_http_client(http_client: object) -> None:
-    # A client of the other kind would only fail at the first call, and strangely.
-    import httpx
-
-    if not isinstance(http_client, httpx.Client):
-        raise ConfigurationError("http_client must be an httpx.Client")
+    # By name, since httpx and httpx2 share no class. A client of the other kind would only fail at the first call, and
+    # strangely.
+    kinds = [(base.__module__.partition(".")[0], base.__name__) for base in http_client.__class__.__mro__]
+    if not any(package in ("httpx", "httpx2") and name == "Client" for package, name in kinds):
+        raise ConfigurationError("http_client must be an httpx.Client or httpx2.Client")

@@ -100,3 +100,6 @@ def connect(host: str, port: int, timeout: float) -> httpcore.NetworkStream:
 def close(stream: httpcore.NetworkStream) -> None:
     """Close a connection."""
     stream.close()
+
+
+abandon = close
