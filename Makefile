@@ -11,7 +11,7 @@ WORKERS ?= 2
 EXAMPLES ?= 1000
 RUN ?= $(BIN)/python -m
 
-.PHONY: help demo test test-core test-lowest soak generators fuzz check docs dist generate coverage bench clean
+.PHONY: help demo fleet test test-core test-lowest soak generators fuzz check docs dist generate coverage bench clean
 
 help:
 	@echo "make demo      run the main job on the bundled server"
@@ -40,7 +40,7 @@ $(VENV)/.test: $(VENV)/.demo
 	touch $@
 
 $(VENV)/.dev: $(VENV)/.demo
-	$(PIP) --editable '.[testing,cli,pandas,huggingface,remote,mcp]' --group dev
+	$(PIP) --editable '.[testing,cli,pandas,huggingface,remote,mcp,fleet]' --group dev
 	touch $@
 
 $(VENV)/.docs: $(VENV)/.demo
@@ -69,6 +69,11 @@ test-core: $(VENV)/.test
 
 soak: $(VENV)/.dev
 	$(BIN)/python -m pytest -q -s -m slow
+
+# Many processes on one API key. Needs Redis or Valkey, such as `apt-get install redis-server`.
+fleet: $(VENV)/.dev
+	@command -v redis-server valkey-server >/dev/null || { echo "install Redis first: apt-get install redis-server"; exit 1; }
+	$(BIN)/python -m pytest -q tests/fleet
 
 # The types that strangers' generators make of the bundled server's document. Needs node 20: https://nodejs.org
 generators: $(VENV)/.dev

@@ -1,0 +1,107 @@
+"""`RedisRateLimiter`: threads and tasks wait here; what they wait for is in `_budget.py`."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import anyio
+import anyio.to_thread
+
+from firsthandapi._async.bridge import Line as AsyncLine
+from firsthandapi._core.response import ApiResponse
+from firsthandapi._sync.bridge import Line
+
+from ._budget import Permit, SharedBudget
+
+
+class RedisRateLimiter:
+    """One budget of requests per API key, for any number of processes: `FirstHandClient(rate_limiter=…)`.
+
+    The limit, what is left, and the reset come from the service's headers; 100 a minute until the first response.
+    Processes take turns, so that each gets its share. If Redis is gone, requests are sent without it, with a
+    warning in the log, until it returns.
+
+    Args:
+        url: of Redis or Valkey, such as `redis://127.0.0.1:6379/0`; sentinels and clusters as `limits` names them.
+        prefix: what the names of its keys begin with.
+        **options: passed to the client of Redis, such as `socket_timeout`, in seconds, 1 by default.
+
+    Raises:
+        ConfigurationError: the extra `fleet` is missing, or `url` is not that of Redis.
+    """
+
+    def __init__(self, url: str, *, prefix: str = "firsthandapi", **options: Any) -> None:
+        self._budget = SharedBudget(url, prefix, options)
+        self._lines: dict[str, Line] = {}
+
+    def acquire(self, key: str, *, timeout: float | None) -> Permit:
+        """Wait until a request may be sent, in order of arrival.
+
+        Raises:
+            TimeoutError: it may not be sent within `timeout` seconds.
+        """
+        ends = None if timeout is None else time.monotonic() + timeout
+        with self._lines.setdefault(key, Line()).join() as place:
+            while not place.first:
+                place.wait(_left(ends))
+            try:
+                while not isinstance(found := self._budget.take(key), Permit):
+                    left = _left(ends)
+                    time.sleep(found if left is None else min(found, left))
+            except BaseException:
+                self._budget.leave(key)
+                raise
+            return found
+
+    def observe(self, key: str, permit: Permit, response: ApiResponse | None, *, sent: bool) -> None:
+        """Learn what became of a request."""
+        self._budget.learn(key, permit, response, sent=sent)
+
+
+class AsyncRedisRateLimiter:
+    """The same for `AsyncFirstHandClient`.
+
+    Args:
+        url, prefix, **options: as for `RedisRateLimiter`.
+
+    Raises:
+        ConfigurationError: the extra `fleet` is missing, or `url` is not that of Redis.
+    """
+
+    def __init__(self, url: str, *, prefix: str = "firsthandapi", **options: Any) -> None:
+        self._budget = SharedBudget(url, prefix, options)
+        self._lines: dict[str, AsyncLine] = {}
+
+    async def acquire(self, key: str, *, timeout: float | None) -> Permit:
+        """Wait until a request may be sent, in order of arrival.
+
+        Raises:
+            TimeoutError: it may not be sent within `timeout` seconds.
+        """
+        ends = None if timeout is None else time.monotonic() + timeout
+        with self._lines.setdefault(key, AsyncLine()).join() as place:
+            while not place.first:
+                await place.wait(_left(ends))
+            try:
+                while not isinstance(found := await anyio.to_thread.run_sync(self._budget.take, key), Permit):
+                    left = _left(ends)
+                    await anyio.sleep(found if left is None else min(found, left))
+            except BaseException:
+                with anyio.CancelScope(shield=True):
+                    await anyio.to_thread.run_sync(self._budget.leave, key)
+                raise
+            return found
+
+    async def observe(self, key: str, permit: Permit, response: ApiResponse | None, *, sent: bool) -> None:
+        """Learn what became of a request."""
+        await anyio.to_thread.run_sync(lambda: self._budget.learn(key, permit, response, sent=sent))
+
+
+def _left(ends: float | None) -> float | None:
+    if ends is None:
+        return None
+    left = ends - time.monotonic()
+    if left <= 0:
+        raise TimeoutError
+    return left
