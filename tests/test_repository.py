@@ -171,3 +171,17 @@ def test_each_target_that_is_named_exists() -> None:
             named.update(command.split())
     assert named - targets == set()
     assert targets - {"help", "clean"} <= set(re.findall(r'echo "make ([a-z-]+)', makefile))
+
+
+def test_each_promise_has_its_test() -> None:
+    """docs/reliability.md names tests that exist."""
+    page = (ROOT / "docs" / "reliability.md").read_text(encoding="utf-8")
+    named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", page)
+    assert len(named) > 20
+    missing = [
+        f"{path}::{name}"
+        for path, name in named
+        if not (ROOT / path).is_file()
+        or not re.search(rf"^(async )?def {name}\(", (ROOT / path).read_text(encoding="utf-8"), re.MULTILINE)
+    ]
+    assert missing == []

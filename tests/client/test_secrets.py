@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import traceback
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -84,6 +86,49 @@ def test_nothing_secret_is_logged(
         shown = "\n".join(chain(error))
         for secret in [*secrets, "5ecretPart"]:
             assert secret not in shown
+
+
+@pytest.mark.parametrize("own", ["pooled", "borrowed"])
+def test_the_whole_main_job_shows_no_secret(
+    own: str, connect: Connect, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """From the key to the folder, through every fault, every logger at DEBUG: nothing seen or kept has a secret."""
+    caplog.set_level(logging.DEBUG)
+    seen: list[object] = []
+    with MockServer(speed=300) as server:
+        http_client: Any = None
+        if own == "borrowed":
+            http_client = (httpx.AsyncClient if connect.is_async else httpx.Client)()
+            connect._made.append(http_client)
+        client = connect(server, http_client=http_client, on_attempt=seen.append)
+        connect.clock(client)
+        for path in ("/v1/jobs", "/v1/jobs/*", "/files/*"):
+            server.faults.add(path=path, drop="after")
+            server.faults.add(path=path, garbage=True)
+            server.faults.add(path=path, status=503)
+        server.faults.add(path="/files/*", cut=100)
+        server.faults.add(path="/files/*", expired_url=True)
+        server.faults.add(path="/files/*", status=404)
+        dest = tmp_path / "signs"
+        for _ in range(5):
+            try:
+                dataset = client.jobs.collect(dest, **{**JOB, "files_needed": 6}, on_progress=seen.append)
+                break
+            except errors.FirstHandError as error:
+                seen += [*chain(error), vars(error), *traceback.format_exception(error)]
+        (job,) = client.jobs.list()
+        urls = [file.download_url or "" for file in client.files.list(job.id)]
+        seen += [repr(dataset), repr(list(dataset)), repr(client), repr(client.files.list(job.id).data)]
+    assert len(dataset) == len(urls) == 6
+    assert {"httpx" if own == "borrowed" else "firsthandapi"} <= {record.name for record in caplog.records}
+    kept = [path.read_text(encoding="utf-8") for path in dest.iterdir() if path.is_file()]
+    shown = "\n".join(
+        [*map(str, seen), *(f"{each.getMessage()} {vars(each)}" for each in caplog.records), *kept]
+    )
+    signed = [url.partition("X-Amz-Signature=")[2].partition("&")[0] for url in urls]
+    assert all(signed)
+    assert job.id in shown
+    assert [secret for secret in (server.api_key, *signed, "X-Amz-Signature") if secret in shown] == []
 
 
 def chain(error: BaseException | None) -> list[str]:
