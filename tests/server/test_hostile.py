@@ -110,6 +110,15 @@ def test_request_log_is_bounded(api: Caller, monkeypatch: pytest.MonkeyPatch) ->
     for _ in range(3):
         api("POST", "/v1/jobs", b" " * 60_000)
     assert [len(request.body) for request in api.server.requests] == [60_000]
+    everything = api.server.requests
+    assert len(everything) == 11
+    since = len(everything)
+    api("GET", "/v1/me?number=new")
+    (new,) = api.server.requests[since:]
+    assert new == api.server.requests[-1] == api.server.requests[since]
+    assert len(api.server.requests[2:]) == len([*api.server.requests])
+    with pytest.raises(IndexError, match="was dropped"):
+        _ = api.server.requests[0]
     log = api.server._front.log
     assert log._bytes == sum(request.size for request in log.latest())
     log.clear()

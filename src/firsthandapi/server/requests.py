@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import operator
 import re
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any, SupportsIndex, overload
 
 MAX_REQUESTS = 10_000
 MAX_BYTES = 32 << 20
@@ -56,6 +58,35 @@ class ReceivedRequest:
         return len(self.body) + len(self.path) + 2 * len(self.query_string) + headers + 500
 
 
+class ReceivedRequests(list[ReceivedRequest]):
+    """The latest requests, counted from the first one, so that `requests[since:]` holds when the oldest were dropped.
+
+    Length and positions include the dropped requests; iteration does not.
+    """
+
+    def __init__(self, kept: Iterable[ReceivedRequest], dropped: int) -> None:
+        super().__init__(kept)
+        self.dropped = dropped
+
+    def __len__(self) -> int:
+        return super().__len__() + self.dropped
+
+    @overload
+    def __getitem__(self, index: SupportsIndex, /) -> ReceivedRequest: ...
+    @overload
+    def __getitem__(self, index: slice, /) -> list[ReceivedRequest]: ...
+    def __getitem__(self, index: SupportsIndex | slice, /) -> ReceivedRequest | list[ReceivedRequest]:
+        if isinstance(index, slice):
+            return super().__getitem__(slice(self._kept(index.start), self._kept(index.stop), index.step))
+        position = operator.index(index)
+        if 0 <= position < self.dropped:
+            raise IndexError(f"request {position} was dropped: the server keeps the latest requests")
+        return super().__getitem__(position if position < 0 else position - self.dropped)
+
+    def _kept(self, position: Any) -> Any:
+        return position if position is None or position < 0 else max(0, position - self.dropped)
+
+
 class RequestLog:
     """The latest requests, oldest first."""
 
@@ -64,6 +95,7 @@ class RequestLog:
         self._kept: OrderedDict[int, ReceivedRequest] = OrderedDict()
         self._bytes = 0
         self._count = 0
+        self._cleared = 0
 
     def add(self, request: ReceivedRequest) -> int:
         """Keep a request and return its number. The oldest requests make room."""
@@ -82,13 +114,15 @@ class RequestLog:
             if request is not None:
                 self._kept[number] = replace(request, status=status)
 
-    def latest(self) -> list[ReceivedRequest]:
+    def latest(self) -> ReceivedRequests:
         """All that are kept."""
         with self._lock:
-            return [*self._kept.values()]
+            dropped = self._count - self._cleared - len(self._kept)
+            return ReceivedRequests(self._kept.values(), dropped)
 
     def clear(self) -> None:
         """Forget all of them."""
         with self._lock:
             self._kept.clear()
             self._bytes = 0
+            self._cleared = self._count

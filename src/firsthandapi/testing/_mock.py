@@ -461,6 +461,8 @@ class MockServer:
     def requests(self) -> list[ReceivedRequest]:
         """The requests received, in order: the latest 10,000, or fewer where they fill 32 MiB.
 
+        Length and positions count every request, so that `requests[since:]` works after the oldest were dropped.
+
         A request of a web page of another host is refused and not among them.
         """
         return self._front.log.latest()
