@@ -26,7 +26,7 @@ def folder_of(city: str) -> Path:
 
 
 async def collect(client: AsyncFirstHandClient, city: str, state: str) -> FirstHandError | None:
-    """Collect a city's photos; what goes wrong is returned, so that the other cities go on."""
+    """Collect the photos of a city; return an error, so that the other cities continue."""
     try:
         await client.jobs.collect(
             folder_of(city),
@@ -46,7 +46,7 @@ async def collect(client: AsyncFirstHandClient, city: str, state: str) -> FirstH
 
 
 def summary(city: str) -> tuple[int, str]:
-    """What a city has cost so far, and a line of the table: its folder tells, however the job went."""
+    """The cost of a city so far, and its line of the table, from its folder."""
     unknown = 0, f"{city:<9} no job known"
     try:
         dataset = Dataset.open(folder_of(city))
@@ -80,7 +80,7 @@ async def main() -> None:
     for city, error in failed.items():
         print(f"{city} is not whole: {error}")
     if failed:
-        raise SystemExit("Run it again to go on with what is missing; a cancelled job stays as it is.")
+        raise SystemExit("Run it again to download the missing files; a cancelled job stays cancelled.")
 
 
 if __name__ == "__main__":

@@ -3,11 +3,10 @@
     pip install firsthandapi pillow scikit-learn
     FIRSTHAND_API_KEY=fh_test_… python examples/collect_and_train.py
 
-or, with no account, against `firsthandapi mock-server --speed 10`, with the two variables that it prints. With a live
-key it costs $12. The label is the annotation `scene.indoor`, the features are the colours of a tiny thumbnail. The
-bundled server's pictures are coloured squares, of which it calls the dimmer half indoor: the score says that the
-pieces fit together, and nothing about real photos. Stop it and run it again: it continues the same job, and buys
-nothing twice.
+Without an account, run `firsthandapi mock-server --speed 10` and set the two variables that it prints. With a live key,
+this program costs $12. The label is the annotation `scene.indoor`; the features are the colors of a tiny thumbnail. The
+pictures of the bundled server are colored squares, and it labels the dimmer half indoor, so the accuracy shows only
+that the parts work together. Stop the program and run it again: it continues the same job, and you never pay twice.
 """
 
 # scikit-learn has no types:
@@ -27,7 +26,7 @@ from sklearn.preprocessing import StandardScaler
 from firsthandapi import Dataset, FirstHandClient, FirstHandError, Progress
 
 PHOTOS = 60
-SIDE = 2  # pixels of the thumbnail; real photos deserve more, or a pretrained network
+SIDE = 2  # pixels of the thumbnail; real photos need more, or a pretrained network
 FOLDS = 5
 
 
@@ -36,14 +35,14 @@ def show(progress: Progress) -> None:
 
 
 def features(path: Path) -> bytes:
-    """The colours of a thumbnail: red, green and blue of each of its pixels."""
+    """The colors of a thumbnail: red, green, and blue of each pixel."""
     with Image.open(path) as image:
         thumbnail: Image.Image = image.convert("RGB").resize((SIDE, SIDE), Image.Resampling.BOX)
     return thumbnail.tobytes()
 
 
 def labelled(dataset: Dataset) -> tuple[list[list[int]], list[bool]]:
-    """Photos that can be read and whose scene was recognized, in an order that a re-run repeats."""
+    """Readable photos with a recognized scene, in the same order in every run."""
     rows: list[list[int]] = []
     labels: list[bool] = []
     for record in sorted(dataset, key=lambda record: record.file_id):
@@ -52,8 +51,8 @@ def labelled(dataset: Dataset) -> tuple[list[list[int]], list[bool]]:
             continue
         try:
             row = list(features(dataset.path_of(record)))
-        except Exception as error:  # a decoder has many ways to fail, and strangers sent the photos
-            print(f"{record.file_name} is left out: {type(error).__name__}", file=sys.stderr)
+        except Exception as error:  # a decoder can fail in many ways, and strangers sent the photos
+            print(f"{record.file_name} left out: {type(error).__name__}", file=sys.stderr)
             continue
         rows.append(row)
         labels.append(indoor)
@@ -77,14 +76,14 @@ def main() -> None:
     print(f"{len(dataset)} photos, job {dataset.job.status if dataset.job else 'unknown'}")
     print(f"{counts[True]} indoor, {counts[False]} outdoor, {len(dataset) - len(rows)} left out")
     if min(counts[True], counts[False]) < FOLDS:
-        raise SystemExit(f"Too few of one kind to train on: {FOLDS} of each are needed.")
+        raise SystemExit(f"too few photos of one kind: training needs {FOLDS} of each; collect more")
 
-    # Each photo is judged by a model that has not seen it.
+    # A model that has not seen a photo predicts its label.
     folds = StratifiedKFold(FOLDS, shuffle=True, random_state=0)
     model = make_pipeline(StandardScaler(), LogisticRegression())
     accuracy = cross_val_score(model, rows, labels, cv=folds).mean()
     baseline = max(counts.values()) / len(labels)
-    print(f"held-out accuracy {accuracy:.2f}; always giving the commoner answer: {baseline:.2f}")
+    print(f"held-out accuracy {accuracy:.2f}; always the more common answer: {baseline:.2f}")
 
 
 if __name__ == "__main__":

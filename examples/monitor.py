@@ -3,9 +3,9 @@
     pip install firsthandapi rich
     FIRSTHAND_API_KEY=fh_test_… python examples/monitor.py job_…
 
-or, with no account, against `firsthandapi mock-server`, with the two variables that it prints. Without a job's id it
-posts a small one to watch, for $3; the same one again within a day. It goes on through dropped connections, and ends
-when the job is over or at Ctrl-C, which leaves the job alone. Where there is no terminal it prints plain lines.
+Without an account, run `firsthandapi mock-server` and set the two variables that it prints. Without a job id, this
+program posts a small job for $3; within a day, it watches the same job again. It survives dropped connections, and ends
+when the job is finished, or at Ctrl-C, which does not cancel the job. Without a terminal, it prints plain lines.
 """
 
 import sys
@@ -57,7 +57,7 @@ def totals(job: Job, summary: SubmissionSummary) -> Text:
 
 
 class Screen:
-    """A table that is drawn anew, or lines for what has changed where nobody sees a table."""
+    """A live table on a terminal, or a line for each change elsewhere."""
 
     def __init__(self, console: Console, live: Live) -> None:
         self._console = console
@@ -74,7 +74,7 @@ class Screen:
             table = Table(*columns, expand=True)
             for submission in newest:
                 table.add_row(*cells(submission))
-            # The totals first: of what is too high for the screen, the end is cut.
+            # The totals first: a terminal cuts the end of a table that is too high.
             self._live.update(Group(totals(job, summary), table), refresh=True)
             return
         for submission in reversed(newest):
@@ -133,7 +133,7 @@ def main() -> None:
             job_id = sys.argv[1] if len(sys.argv) > 1 else post(client)
             watch(client, job_id, Screen(console, live))
     except KeyboardInterrupt:
-        console.print("Stopped watching; the job goes on.")
+        console.print("Stopped watching; the job continues.")
     except FirstHandError as error:
         raise SystemExit(str(error)) from None
 

@@ -1,4 +1,4 @@
-"""Photos for a product catalogue: order them where there are none, and fetch them once they are there."""
+"""Photos for a product catalog: post jobs for missing photos, and download them when they are approved."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -38,7 +38,7 @@ def order_photos(client: FirstHandClient, products: dict[str, str]) -> Orders:
 
 
 def fetch_photos(client: FirstHandClient, orders: Orders, folder: Path) -> dict[str, list[Path]]:
-    """The photos of each order that has ended, in a folder for each article; what is there is not fetched again.
+    """The photos of each finished job, in a folder for each article; existing files are not downloaded again.
 
     Of one that was cancelled, they are those that people had taken by then, and that are paid for.
     """

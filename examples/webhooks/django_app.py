@@ -5,7 +5,7 @@
     python django_app.py createcachetable && python django_app.py runserver --noreload 8000
 
 The secret is what `client.webhooks.create(url="https://…/webhooks/firsthand")` answered with. After
-`rotate_secret`, set the new one and the old one with a space between, so that what is under way still counts.
+`rotate_secret`, set the new and the old secret with a space between, so that deliveries under way stay valid.
 DJANGO_ALLOWED_HOSTS holds the host names of the endpoint's URL; a delivery to any other is a 400.
 
 In a project of yours the settings, the store, the view and the URL go to where such things are;
@@ -39,7 +39,7 @@ settings.configure(
     ROOT_URLCONF=__name__,
     MIDDLEWARE=["django.middleware.common.CommonMiddleware", "django.middleware.csrf.CsrfViewMiddleware"],
     DATA_UPLOAD_MAX_MEMORY_SIZE=1_000_000,  # bytes; an event has a few thousand; more is refused
-    # Outside of DEBUG Django mails errors to ADMINS and prints none: why a handler failed would be told nowhere.
+    # Outside of DEBUG, Django mails errors to ADMINS and prints none: no log would say why a handler failed.
     LOGGING={
         "version": 1,
         "disable_existing_loggers": False,
@@ -55,7 +55,7 @@ settings.configure(
         }
     },
     # A cache that every process sees, and whose `add` is atomic: a database, Redis or Memcached; not a folder,
-    # not LocMemCache. A database table is culled to 300 entries unless it is told how many may stay.
+    # not LocMemCache. Django culls a database table to 300 entries, unless MAX_ENTRIES allows more.
     CACHES={
         "default": {
             "BACKEND": "django.core.cache.backends.db.DatabaseCache",
@@ -99,7 +99,7 @@ router = EventRouter(CacheStore())
 
 @router.on("job.completed")
 def completed(event: JobEvent) -> None:
-    """Write down what is to be done, and leave: the service waits 10 seconds. Your own work goes here."""
+    """Queue the work and return: the service waits only 10 seconds. Your own code goes here."""
     with Path("completed.txt").open("a", encoding="utf-8") as file:
         file.write(f"{event.data.job_id}\n")
 

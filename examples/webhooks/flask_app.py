@@ -5,7 +5,7 @@
     flask --app flask_app run --port 8000
 
 The secret is what `client.webhooks.create(url="https://…/webhooks/firsthand")` answered with. After
-`rotate_secret`, set the new one and the old one with a space between, so that what is under way still counts.
+`rotate_secret`, set the new and the old secret with a space between, so that deliveries under way stay valid.
 
 It is for one process, with any number of threads. Several need a store that they share: django_app.py has one.
 """
@@ -30,7 +30,7 @@ app.config["MAX_CONTENT_LENGTH"] = 1_000_000  # bytes; an event has a few thousa
 
 @router.on("job.completed")
 def completed(event: JobEvent) -> None:
-    """Write down what is to be done, and leave: the service waits 10 seconds. Your own work goes here."""
+    """Queue the work and return: the service waits only 10 seconds. Your own code goes here."""
     with Path("completed.txt").open("a", encoding="utf-8") as file:
         file.write(f"{event.data.job_id}\n")
 

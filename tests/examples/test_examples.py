@@ -151,9 +151,11 @@ def test_collect_and_train(server: MockServer, tmp_path: Path) -> None:
     output = run(server, tmp_path, script)
     assert "60 photos, job completed" in output
     indoor, outdoor, left_out = map(int, re.findall(r"(\d+) (?:indoor|outdoor|left)", output))
-    assert (indoor + outdoor, left_out) == (60, 0)
+    # The simulated workers also bring photos without annotations.
+    assert indoor + outdoor + left_out == 60
+    assert left_out < 12
     accuracy, baseline = map(float, re.findall(r"[01]\.\d\d", output))
-    assert baseline == pytest.approx(max(indoor, outdoor) / 60, abs=0.005)
+    assert baseline == pytest.approx(max(indoor, outdoor) / (indoor + outdoor), abs=0.005)
     assert accuracy > baseline + 0.2
     said = output.splitlines()[:3]
     assert run(server, tmp_path, script).splitlines()[:3] == said
@@ -171,13 +173,13 @@ def test_collect_and_train_with_a_photo_that_is_none(tmp_path: Path) -> None:
             server.submit(job.id, content=content, annotations={"type": "image", "scene": scene})
         output, errors = program.communicate(timeout=120)
     assert "5 indoor, 6 outdoor, 1 left out" in output
-    assert errors.count("is left out: UnidentifiedImageError") == 1
+    assert errors.count(" left out: UnidentifiedImageError") == 1
 
 
 def test_collect_and_train_on_too_little(server: MockServer, tmp_path: Path) -> None:
     """A handful of photos ends in a sentence, not in an error of scikit-learn."""
     output = run(server, tmp_path, *changed("collect_and_train", PHOTOS=3), fails=True)
-    assert "Too few of one kind" in output
+    assert "too few photos of one kind" in output
 
 
 def test_campaign(server: MockServer, tmp_path: Path) -> None:
@@ -305,7 +307,7 @@ def test_monitor_stops_at_ctrl_c(tmp_path: Path) -> None:
         watching.send_signal(signal.SIGINT)
         output, errors = watching.communicate(timeout=60)
         assert watching.returncode == 0, errors
-        assert "the job goes on" in output
+        assert "the job continues" in output
         assert [job.status for job in jobs(server)] == ["open"]
 
 

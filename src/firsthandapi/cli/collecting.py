@@ -31,7 +31,7 @@ def collect(
         int | None, typer.Option(min=0, help="Refuse a job that costs more, in US cents.")
     ] = None,
     idempotency_key: Annotated[
-        str | None, typer.Option(help="Continue the same job from an empty disk, for 24 hours.")
+        str | None, typer.Option(help="Continue the job of this key, even from an empty folder.")
     ] = None,
     concurrency: Annotated[int, typer.Option(min=1, max=64, help="Downloads at once.")] = 32,
     as_json: AsJson = False,

@@ -75,7 +75,7 @@ def run_demo(dest: Path) -> None:
             place = escape(record.file_name)
             rating = stars(record.ai_star_rating)
             say(f"   {place}  {rating:<5}  {record.width}x{record.height}  {_summary(record)}")
-        say(f"   SHA-256 of all {len(dataset)} files verified: {'yes' if dataset.verify() else 'no'}\n")
+        say(f"   SHA-256 of all {count_of(len(dataset))} verified: {'yes' if dataset.verify() else 'no'}\n")
 
         say("[bold]5.[/bold] The webhook arrived, and its signature is valid:")
         event = receiver.event()
