@@ -160,6 +160,8 @@ def test_a_row_has_an_end(monkeypatch: pytest.MonkeyPatch, end: bytes) -> None:
     long = row_of(annotations={"type": "image", "text_extraction": "x" * 3_000})
     line = manifest_line(long).rstrip(b"\n")
     monkeypatch.setattr(manifest, "LARGEST_ROW", len(line) + 1)
+    assert manifest_line(long) == line + b"\n"
+    monkeypatch.setattr(manifest, "LARGEST_ROW", len(line))
     assert parse_manifest(line + end) == [long]
     monkeypatch.setattr(manifest, "LARGEST_ROW", len(line) - 1)
     with pytest.raises(ConfigurationError, match="line 1: longer than"):

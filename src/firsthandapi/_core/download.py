@@ -9,13 +9,16 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit
 
 from firsthandapi.errors import DownloadError, IntegrityError
 
 from .config import Origin
 from .retry import LONGEST_RETRY_AFTER, backoff, parse_retry_after
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 MOST_REDIRECTS = 5
 # In a row, without a byte gained. A file whose fresh URLs are refused as well is refused for another reason.
