@@ -602,3 +602,22 @@ def test_memory_threads() -> None:
         won = [future.result() for future in [pool.submit(claim_all) for _ in range(8)]]
     assert sum(won) == len(ids)
     assert repr(store) == "<MemoryStore [0 running, 200 done]>"
+
+
+def test_the_memory_of_a_store_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ids of any length cost a hash each, and neither claims nor handled events pile up without end."""
+    monkeypatch.setattr(MemoryStore, "_MOST_DONE", 3)
+    monkeypatch.setattr(MemoryStore, "_MOST_CLAIMED", 3)
+    store = MemoryStore()
+    for number in range(9):
+        assert store.claim(f"{number}" + "x" * 10_000)
+    assert len(store._claimed) == 3
+    assert max(map(len, store._claimed)) <= 128
+    assert not store.claim("8" + "x" * 10_000)
+    store.commit("8" + "x" * 10_000)
+    assert not store.claim("8" + "x" * 10_000)
+    store.release("7" + "x" * 10_000)
+    assert store.claim("7" + "x" * 10_000)
+    for number in range(9):
+        store.commit(f"{number}\ud800")
+    assert len(store._done) == 3

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import string
 import time
+from urllib.parse import quote
 
 import pytest
 from hypothesis import assume, given
@@ -174,3 +175,17 @@ def test_masking_is_linear(text: str) -> None:
 def test_a_key_as_shown_to_people(key: str, shown: str) -> None:
     """A key is shown by its meaningful prefix and nothing else."""
     assert mask_key(key) == shown
+
+
+@given(PART, st.integers(1, 3), st.sampled_from(["X-Amz-Signature", "Signature", "token", "Key-Pair-Id"]))
+def test_no_encoded_url_survives(signature: str, times: int, name: str) -> None:
+    """A signed URL that travels inside another, percent-encoded however often, loses its signature too."""
+    text = f"https://bucket.example/key?X-Amz-Date=1&{name}={signature}&x=1"
+    for _ in range(times):
+        text = quote(text, safe="")
+    assert signature not in mask_secrets(f"redirect to {text}")
+
+
+def test_basic_credentials() -> None:
+    """A header of basic authentication loses its credentials."""
+    assert mask_secrets("Authorization: Basic dXNlcjpwYXNz") == "Authorization: Basic …"

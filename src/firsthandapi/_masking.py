@@ -10,13 +10,15 @@ T = TypeVar("T")
 # No word boundary stands before any of these: text runs together with what surrounds it. Every repetition
 # begins at a literal, so that a hostile text costs no more than its length.
 _KEY = re.compile(r"(fh_(?:live|test)_|whsec_)[^\s\"'<>\\,;&)\]}]+")
-_BEARER = re.compile(r"(?i)(bearer\s+)[^\s\"'`,]+")
+_BEARER = re.compile(r"(?i)((?:bearer|authorization: basic)\s+)[^\s\"'`,]+")
 # The query of a URL is where pre-signed URLs carry their signature, and user info its password. JSON may
 # write each slash as `\/`; one URL may hold another in its path.
 _URL = re.compile(r"(:\\?/\\?/)(?:[^\s/?#\"'<>]*@)?((?:(?!:\\?/\\?/)[^\s?#\"'<>])*)(?:[?#][^\s\"'<>]*)?")
 _CUT_AUTHORITY = re.compile(r"(:\\?/\\?/)[^\s/?#\"'<>]*$")
+# A URL may travel inside another, percent-encoded once or more: its `=` is then `%3D` or `%253D`.
 _PARAMETER = re.compile(
-    r"(?i)((?:x-amz-[a-z\-]{1,40}|signature|sig|token|secret|password|api_?key)=)[^\s&\"'<>]+"
+    r"(?i)((?:x-amz-[a-z\-]{1,40}|signature|sig|key-pair-id|token|secret|password|api[_\-]?key)(?:=|%(?:25){0,3}3D))"
+    r"[^\s&\"'<>]+"
 )
 
 

@@ -229,15 +229,16 @@ class DeduplicationStore(Protocol):
 class MemoryStore:
     """The default store: this process's memory. Thread-safe.
 
-    It remembers handled events for 7 days, the latest 100,000 of them at most (some 20 MB), and forgets them
-    all when the process ends.
+    It remembers handled events for 7 days, the latest 100,000 of them at most (some 20 MB, however long their
+    ids are), and forgets them all when the process ends.
     """
 
     _DONE_SECONDS = 7 * 86_400
     # Claims end by themselves, since a handler may hang for ever. 10 minutes are far over the 10 s in which the
     # service wants its answer, so no working handler loses its claim.
     _CLAIM_SECONDS = 600
-    _MOST_DONE = 100_000
+    _MOST_DONE = _MOST_CLAIMED = 100_000
+    _LONGEST_ID = 128
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -247,7 +248,7 @@ class MemoryStore:
         self._done: OrderedDict[str, float] = OrderedDict()
 
     def claim(self, event_id: str) -> bool:
-        now = time.time()
+        now, event_id = time.time(), self._short(event_id)
         with self._lock:
             for entries in (self._claimed, self._done):
                 while entries and next(iter(entries.values())) <= now:
@@ -257,9 +258,12 @@ class MemoryStore:
                 return False
             self._claimed[event_id] = now + self._CLAIM_SECONDS
             self._claimed.move_to_end(event_id)
+            if len(self._claimed) > self._MOST_CLAIMED:
+                self._claimed.popitem(last=False)
             return True
 
     def commit(self, event_id: str) -> None:
+        event_id = self._short(event_id)
         with self._lock:
             self._claimed.pop(event_id, None)
             self._done[event_id] = time.time() + self._DONE_SECONDS
@@ -268,8 +272,17 @@ class MemoryStore:
                 self._done.popitem(last=False)
 
     def release(self, event_id: str) -> None:
+        event_id = self._short(event_id)
         with self._lock:
             self._claimed.pop(event_id, None)
+
+    def _short(self, event_id: str) -> str:
+        """An id as it is kept: a longer one than any of the service's by its hash."""
+        if len(event_id) <= self._LONGEST_ID:
+            return event_id
+        import hashlib
+
+        return hashlib.sha256(event_id.encode("utf-8", "surrogatepass")).hexdigest()
 
     def __repr__(self) -> str:
         return f"<MemoryStore [{len(self._claimed)} running, {len(self._done)} done]>"

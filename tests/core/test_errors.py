@@ -167,3 +167,25 @@ def test_the_text_of_an_api_error() -> None:
     assert str(errors.ServerError("Boom.", status=500)) == "Boom. (HTTP 500 unknown)"
     text = str(errors.ServerError("Boom.", status=500, type="internal_error", request_id="req_1", attempts=4))
     assert text == "Boom. (HTTP 500 internal_error, req_1, after 4 attempts)"
+
+
+EVIL = "no\x1b]0;pwned\x07\x1b[2J\r\n2026-11-26 ERROR root: payment approved \u202egnp.exe\u2028x"
+
+
+@pytest.mark.parametrize("name", errors.__all__)
+def test_an_error_is_one_printable_line(name: str) -> None:
+    """Whatever a service writes, no text of an error breaks a line or controls a terminal; nor does its copy's."""
+    kind = getattr(errors, name)
+    needed: dict[str, Any] = {
+        "DeadlineExceededError": {"deadline": 1.0},
+        "IncompleteJobError": {"job": None},
+        "InvalidArgumentError": {"field": "x"},
+        "SpendLimitError": {"cost_cents": 2, "limit_cents": 1},
+    }.get(name, {})
+    if issubclass(kind, errors.FirstHandApiError):
+        needed = {"status": 400, "type": EVIL, "request_id": EVIL}
+    error = kind(EVIL, **needed)
+    for text in (str(error), repr(error), error.message, str(pickle.loads(pickle.dumps(error)))):
+        assert text.isprintable(), ascii(text)
+        assert "payment approved" in text
+    assert str(pickle.loads(pickle.dumps(error))) == str(error)
