@@ -7,6 +7,7 @@ import pickle
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -295,3 +296,63 @@ def test_a_traceparent_of_one_s_own_wins(
     mine = "00-" + "1" * 32 + "-" + "2" * 16 + "-01"
     connect(fresh_server).me(extra_headers={"traceparent": mine})
     assert fresh_server.requests[-1].headers["traceparent"] == mine
+
+
+# --- downloads
+
+
+@pytest.fixture
+def job_id(fresh_server: MockServer) -> str:
+    """A job with one approved file."""
+    with fresh_server.client() as client:
+        job = client.jobs.create(**{**JOB, "files_needed": 1})
+    fresh_server.submit(job.id)
+    fresh_server.clock.advance(minutes=1)
+    return job.id
+
+
+def test_downloads_are_told(
+    connect: Connect, fresh_server: MockServer, job_id: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Each attempt of a download is an `Attempt` and a line, one file or all, with the path and no query."""
+    caplog.set_level(logging.DEBUG, "firsthandapi")
+    seen: list[Attempt] = []
+    client = connect(fresh_server, on_attempt=seen.append)
+    (file,) = client.files.list(job_id)
+    seen.clear()
+    caplog.clear()
+    fresh_server.faults.add(path="/files/*", status=503)
+    client.files.download(file, tmp_path / "a.jpg")
+    first, second = (one for one in seen if one.kind == "download")
+    assert (first.method, first.number, first.status) == ("GET", 1, 503)
+    assert first.retry_in is not None
+    assert first.retry_in > 0
+    assert "503" in str(first.error)
+    assert (second.number, second.status, second.error, second.retry_in) == (2, 200, None, None)
+    assert second.path.startswith("/files/")
+    assert second.endpoint == "GET " + fresh_server.url.removeprefix("http://")
+    assert pickle.loads(pickle.dumps(seen))
+    seen.clear()
+    client.files.download_all(job_id, tmp_path / "all")
+    assert [one.status for one in seen if one.kind == "download"] == [200]
+    lines = [record.getMessage() for record in caplog.records if record.name == "firsthandapi.download"]
+    assert [line.split()[2] for line in lines if line.startswith("GET ")] == ["503", "200", "200"]
+    assert sum("is retried in" in line for line in lines) == 1
+    signature = file.download_url.partition("X-Amz-Signature=")[2].partition("&")[0]
+    assert signature not in caplog.text
+    assert signature not in str(seen)
+
+
+def test_a_file_is_a_span(
+    connect: Connect, fresh_server: MockServer, job_id: str, tmp_path: Path, spans: InMemorySpanExporter
+) -> None:
+    """A downloaded file is a span with its bytes under the caller's, and `traceparent` goes to the API only."""
+    client = connect(fresh_server)
+    before = len(fresh_server.requests)
+    dataset = client.files.download_all(job_id, tmp_path / "all")
+    (span,) = [one for one in spans.get_finished_spans() if one.name == "firsthandapi download"]
+    assert span.attributes["http.response.body.size"] == dataset.records[0].size_bytes
+    assert span.attributes["firsthandapi.file.id"] == dataset.records[0].file_id
+    assert "Signature" not in span.to_json()
+    for request in fresh_server.requests[before:]:
+        assert ("traceparent" in request.headers) == request.path.startswith("/v1/"), request.path

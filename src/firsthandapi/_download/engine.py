@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from firsthandapi._core.config import DEFAULT_MAX_RETRIES, DEFAULT_TIMEOUT
 from firsthandapi._core.download import Wanted, allowed_schemes, failure
 from firsthandapi._masking import Secret, mask_secrets
+from firsthandapi._watching import OnAttempt
 from firsthandapi.errors import ConfigurationError, DownloadError
 
 from .clock import Clock
@@ -21,6 +22,7 @@ from .exchange import Session
 from .fetch import DiskFullError, Outcome, Refresh, Rules, fetch
 from .network import Network, StoppedError
 from .part import sync_directory
+from .watching import Watch
 
 if TYPE_CHECKING:
     import ssl
@@ -57,6 +59,7 @@ class Engine:
         on_bytes: told of bytes gained, and of those thrown away as a negative number; likewise.
         proxy, verify, timeout, max_retries: the client's options.
         concurrency: the most connections at once.
+        on_attempt: told of each attempt, in a thread of the engine.
         clock: for tests.
 
     Raises:
@@ -75,6 +78,7 @@ class Engine:
         timeout: float = DEFAULT_TIMEOUT,
         max_retries: int = DEFAULT_MAX_RETRIES,
         concurrency: int = CONCURRENCY,
+        on_attempt: OnAttempt | None = None,
         clock: Clock | None = None,
     ) -> None:
         self._stop = threading.Event()
@@ -86,6 +90,7 @@ class Engine:
             on_bytes=on_bytes,
             clock=clock or Clock(),
             spare_processor=self._has_spare_processor,
+            watch=Watch(on_attempt),
         )
         self._on_done = on_done
         self._concurrency = concurrency

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from firsthandapi._core.download import (
+    Address,
     Attempts,
     BadUrlError,
     Hopeless,
@@ -34,6 +35,7 @@ from .exchange import Head, Response, Session
 from .network import BrokenError, HopelessError, StoppedError
 from .part import DiskError, Part, Parts
 from .storing import LARGE_BYTES, StoringThread
+from .watching import Watch
 
 # Given a file's id, a fresh URL and when it ends. Called in the thread that fetches; may block.
 Refresh = Callable[[str], tuple[str, datetime | None]]
@@ -67,6 +69,7 @@ class Rules:
         on_bytes: told how many bytes were gained, or, if negative, thrown away.
         clock: time.
         spare_processor: whether a large file may take a second thread; asked once for each.
+        watch: told of each attempt and each file.
         parts: the temporary files.
     """
 
@@ -76,6 +79,7 @@ class Rules:
     on_bytes: Callable[[int], None]
     clock: Clock
     spare_processor: Callable[[], bool]
+    watch: Watch = field(default_factory=Watch)
     parts: Parts = field(default_factory=Parts)
 
 
@@ -111,6 +115,15 @@ def fetch(wanted: Wanted, session: Session, rules: Rules) -> Outcome:
         StoppedError: the run was cancelled. Nothing is left behind.
         DiskFullError: the disk is full. Nothing is left behind.
     """
+    with rules.watch.file(wanted.file_id) as traced:
+        outcome = _fetch(wanted, session, rules)
+        traced["http.response.body.size"] = outcome.size_bytes
+        if outcome.error is not None:
+            traced["error.type"] = type(outcome.error).__name__
+        return outcome
+
+
+def _fetch(wanted: Wanted, session: Session, rules: Rules) -> Outcome:
     try:
         with rules.parts.open(wanted.target) as part:
             return _Fetch(wanted, session, rules, part).run()
@@ -138,6 +151,8 @@ class _Fetch:
         self._total: int | None = None
         self._etag: str | None = None
         self._gained = 0  # bytes of this attempt
+        self._asked: Address | None = None  # whom this attempt asked last
+        self._status: int | None = None
         self._url, self._expires_at = wanted.url, wanted.expires_at
 
     def run(self) -> Outcome:
@@ -155,9 +170,11 @@ class _Fetch:
             self._url = None
         while self._attempts.begin():
             started = clock.monotonic()
-            self._gained = 0
+            self._gained, self._asked, self._status = 0, None, None
             try:
-                if self._attempt():
+                here = self._attempt()
+                self._tell(started, None if here else f"the storage answered {self._status}")
+                if here:
                     sha256 = self._digest.hexdigest()
                     mismatch = check_whole(self._offset, sha256, self._wanted)
                     if mismatch is None:
@@ -172,16 +189,33 @@ class _Fetch:
                     retry_after=error.retry_after if isinstance(error, _BrokenOffError) else None,
                     jitter=clock.random(),
                 )
+                self._tell(started, reason, retry_in=pause)
                 if pause is None:
                     raise _GiveUpError(f"{reason} (after {self._attempts.made} attempts)") from None
                 clock.pause(pause, self._session.network.stop)
+            except _GiveUpError as error:
+                self._tell(started, str(error))
+                raise
             except (HopelessError, BadUrlError) as error:
+                self._tell(started, str(error))
                 raise _GiveUpError(str(error)) from None
             except ConfigurationError as error:  # the environment names a proxy that cannot be used
                 raise _GiveUpError(str(error), cause=error) from None
             if self._session.network.stop.is_set():
                 raise StoppedError
         raise _GiveUpError(f"{reason or 'it never ends'} (after {self._attempts.made - 1} attempts)")
+
+    def _tell(self, started: float, problem: str | None, *, retry_in: float | None = None) -> None:
+        if self._asked is not None:
+            self._rules.watch.attempt(
+                self._asked,
+                self._attempts.made,
+                status=self._status,
+                error=None if problem is None else failure(self._wanted.file_id, problem),
+                seconds=self._rules.clock.monotonic() - started,
+                retry_in=retry_in,
+            )
+            self._asked = None
 
     def _attempt(self) -> bool:
         """Whether the file is here, whole by its framing; if not, another attempt follows at once."""
@@ -191,8 +225,10 @@ class _Fetch:
         headers = range_headers(self._offset, self._etag)
         hops = 0
         while True:
+            self._asked, self._status = address, None
             response = self._session.get(address, headers)
             head = response.head
+            self._status = head.status
             verdict = self._judge(head)
             if not isinstance(verdict, Redirected):
                 break

@@ -10,6 +10,7 @@ from firsthandapi._core.config import DEFAULT_MAX_RETRIES
 from firsthandapi._core.download import BadUrlError, Wanted, allowed_schemes, failure, parse_url
 from firsthandapi._core.files import file_name_on_disk
 from firsthandapi._paths import local_path
+from firsthandapi._watching import OnAttempt
 from firsthandapi.errors import InvalidArgumentError
 
 from .clock import Clock
@@ -17,6 +18,7 @@ from .exchange import Session
 from .fetch import DiskFullError, Refresh, Rules, fetch
 from .network import Network, StoppedError
 from .part import sync_directory
+from .watching import Watch
 
 if TYPE_CHECKING:
     from firsthandapi.types.file import File
@@ -49,6 +51,7 @@ def download_file(
     network: Network,
     max_retries: int = DEFAULT_MAX_RETRIES,
     refresh: Refresh | None = None,
+    on_attempt: OnAttempt | None = None,
     clock: Clock | None = None,
 ) -> Path:
     """Fetch `file` to `path`, or into it if it is a directory. See `files.download`."""
@@ -70,6 +73,7 @@ def download_file(
         on_bytes=lambda _: None,
         clock=clock or Clock(),
         spare_processor=lambda: True,
+        watch=Watch(on_attempt),
     )
     session = Session(network)
     try:

@@ -58,6 +58,7 @@ class Fetching:
             refresh=refresh,
             on_done=self._done,
             on_bytes=self._gained,
+            on_attempt=config.on_attempt,
         )
 
     @staticmethod

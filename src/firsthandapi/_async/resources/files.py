@@ -130,6 +130,7 @@ class Files(Resource):
                 network=network,
                 max_retries=config.max_retries,
                 refresh=lambda file_id: call(fresh_url, file_id),
+                on_attempt=config.on_attempt,
             )
         return place  # noqa: RET504 # to type checkers the context manager might swallow an exception
 
