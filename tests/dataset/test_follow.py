@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import time
 from itertools import pairwise
 from typing import Any
@@ -333,6 +335,64 @@ def test_a_real_job_is_followed(connect: Connect) -> None:
         assert len({file.id for file in files}) == len(files) == 20
         assert all(file.download_url for file in files)
         server.check_books()
+
+
+def test_ten_follows_cost_the_requests_of_one(
+    fresh_server: MockServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One list of jobs tells of all; the files are read only of a job whose count has moved. Both clients."""
+    for half in ("_sync", "_async"):
+        monkeypatch.setattr(f"firsthandapi.{half}.following.HEAD_EVERY", 0.25)
+    with fresh_server.client() as owner:
+        job_ids = [owner.jobs.create(**JOB, files_needed=2).id for _ in range(20)]
+
+    def deliver(ids: list[str]) -> None:
+        for job_id in ids:
+            fresh_server.submit(job_id)
+        fresh_server.clock.advance(minutes=1)
+
+    def in_threads() -> None:
+        ids, came = job_ids[:10], dict.fromkeys(job_ids[:10], 0)
+
+        def follow(job_id: str) -> None:
+            for _ in client.jobs.follow(job_id, timeout=60):
+                came[job_id] += 1
+
+        with fresh_server.client() as client, contextlib.ExitStack() as stack:
+            for job_id in ids:
+                stack.enter_context(in_background(follow, job_id))
+            check(ids, came)
+
+    def in_tasks() -> None:
+        ids, came = job_ids[10:], dict.fromkeys(job_ids[10:], 0)
+
+        async def follow(client: Any, job_id: str) -> None:
+            async for _ in client.jobs.follow(job_id, timeout=60):
+                came[job_id] += 1
+
+        async def main() -> None:
+            async with fresh_server.async_client() as client:
+                await asyncio.gather(*(follow(client, job_id) for job_id in ids))
+
+        with in_background(asyncio.run, main()):
+            check(ids, came)
+
+    def check(ids: list[str], came: dict[str, int]) -> None:
+        deliver(ids)
+        wait_until(lambda: all(came.values()))
+        read_lists(4)  # by now all know of it
+        quiet = read_lists(6)
+        assert quiet.count("GET /v1/jobs") >= len(quiet) - 2
+        deliver(ids)
+        wait_until(lambda: sum(came.values()) == 2 * len(ids))
+
+    def read_lists(times: int) -> list[str]:
+        since = len(fresh_server.requests)
+        wait_until(lambda: api(fresh_server, since).count("GET /v1/jobs") >= times)
+        return api(fresh_server, since)
+
+    in_threads()
+    in_tasks()
 
 
 def test_a_walk_that_is_left_early_asks_no_more(fresh_server: MockServer) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from firsthandapi._async.bridge import Lock
 from firsthandapi._async.calls import Resource
+from firsthandapi._async.watching import Watching
 from firsthandapi._core import arguments
 from firsthandapi._core.decode import DecodedPage, decode_items
 from firsthandapi._core.longpoll import Pauses
@@ -62,14 +63,27 @@ class Following(Resource):
         While it has not, each round ends with an empty list: time for whoever has something else to do.
         """
         clock = self._transport.clock
-        await self._waiting.first()
+        job = await self._waiting.first()
         yield []  # so that the job is reported before anything is waited for
-        while not (await self._waiting.first()).is_terminal:
-            due = clock.monotonic() + HEAD_EVERY
-            async for files in self._walk(to_known=True):
-                yield files
-            yield []
-            await self._waiting.change(due)
+        watching = Watching(self._transport, self._waiting)
+        watching.join()
+        try:
+            has_moved = True
+            while not job.is_terminal:
+                due = clock.monotonic() + HEAD_EVERY
+                # The list of jobs counts files; while this one is polled alone, nothing does.
+                if has_moved or self.unlisted or job.files_approved is None:
+                    async for files in self._walk(to_known=True):
+                        yield files
+                yield []
+                if watching.is_alone:
+                    await self._waiting.change(due)
+                    has_moved = True
+                else:
+                    has_moved = await watching.change(HEAD_EVERY)
+                job = await self._waiting.first()
+        finally:
+            watching.leave()
         # What was approved since, or stood where no look at the head could see it.
         async for files in self._walk(to_known=False):
             yield files

@@ -81,6 +81,13 @@ class Waiting(Resource):
         await self._poll(Poll(None))
         return await self.first()
 
+    async def change_to(self, job: Job | None) -> bool:
+        """Take a job that another request has shown, or read it; whether it has changed."""
+        if job is None:
+            return await self._poll(Poll(None))
+        before, self.job, self._failure = self.job, job, None
+        return _news(before) != _news(job)
+
     async def _poll(self, poll: Poll) -> bool:
         clock = self._transport.clock
         self._wait.polls(poll, clock.monotonic())

@@ -14,6 +14,7 @@ from firsthandapi._core.pages import LARGEST_PAGE, follow_cursor
 from firsthandapi._core.request import build_request
 from firsthandapi._sync.bridge import Lock
 from firsthandapi._sync.calls import Resource
+from firsthandapi._sync.watching import Watching
 from firsthandapi.errors import DownloadError, FirstHandError
 from firsthandapi.types.file import DownloadUrl, File, FileListParams
 
@@ -63,14 +64,27 @@ class Following(Resource):
         While it has not, each round ends with an empty list: time for whoever has something else to do.
         """
         clock = self._transport.clock
-        self._waiting.first()
+        job = self._waiting.first()
         yield []  # so that the job is reported before anything is waited for
-        while not (self._waiting.first()).is_terminal:
-            due = clock.monotonic() + HEAD_EVERY
-            for files in self._walk(to_known=True):
-                yield files
-            yield []
-            self._waiting.change(due)
+        watching = Watching(self._transport, self._waiting)
+        watching.join()
+        try:
+            has_moved = True
+            while not job.is_terminal:
+                due = clock.monotonic() + HEAD_EVERY
+                # The list of jobs counts files; while this one is polled alone, nothing does.
+                if has_moved or self.unlisted or job.files_approved is None:
+                    for files in self._walk(to_known=True):
+                        yield files
+                yield []
+                if watching.is_alone:
+                    self._waiting.change(due)
+                    has_moved = True
+                else:
+                    has_moved = watching.change(HEAD_EVERY)
+                job = self._waiting.first()
+        finally:
+            watching.leave()
         # What was approved since, or stood where no look at the head could see it.
         for files in self._walk(to_known=False):
             yield files

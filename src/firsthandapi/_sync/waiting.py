@@ -82,6 +82,13 @@ class Waiting(Resource):
         self._poll(Poll(None))
         return self.first()
 
+    def change_to(self, job: Job | None) -> bool:
+        """Take a job that another request has shown, or read it; whether it has changed."""
+        if job is None:
+            return self._poll(Poll(None))
+        before, self.job, self._failure = self.job, job, None
+        return _news(before) != _news(job)
+
     def _poll(self, poll: Poll) -> bool:
         clock = self._transport.clock
         self._wait.polls(poll, clock.monotonic())

@@ -1,0 +1,122 @@
+# Made from _async/watching.py by `make generate`. Do not edit.
+"""Jobs followed at the same time: one list tells of all of them, so that ten cost the requests of one."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
+
+from firsthandapi._core import arguments
+from firsthandapi._core.decode import decode_items
+from firsthandapi._core.longpoll import Pauses
+from firsthandapi._core.pages import LARGEST_PAGE
+from firsthandapi._core.request import build_request
+from firsthandapi._sync.calls import Resource
+from firsthandapi.errors import FirstHandError
+from firsthandapi.types.job import Job, JobListParams
+
+if TYPE_CHECKING:
+    from firsthandapi._sync.transport import KeyState, Transport
+    from firsthandapi._sync.waiting import Waiting
+
+# How often one who waits looks whether another has read the list by now.
+_LOOK_EVERY = 0.2
+
+
+class Board:
+    """What the list last told of the jobs that are followed with one API key; whoever needs it first reads it."""
+
+    def __init__(self) -> None:
+        self.followed: Counter[str] = Counter()
+        self.jobs: dict[str, Job] = {}
+        self.reads = 0
+        self.due = 0.0
+        self.is_being_read = False
+        # The list is read often after a status has changed, and less and less often while none does.
+        self.pauses = Pauses()
+
+
+_boards: WeakKeyDictionary[KeyState, dict[str, Board]] = WeakKeyDictionary()
+
+
+class Watching(Resource):
+    """One follower among those of its API key."""
+
+    def __init__(self, transport: Transport, waiting: Waiting) -> None:
+        super().__init__(transport)
+        self._waiting = waiting
+        self._board = _boards.setdefault(transport.key_state, {}).setdefault(
+            transport.config.base_url, Board()
+        )
+
+    def join(self) -> None:
+        """Count this follower in."""
+        self._board.followed[self._waiting.job_id] += 1
+
+    def leave(self) -> None:
+        """Count it out."""
+        self._board.followed[self._waiting.job_id] -= 1
+        self._board.followed += Counter()  # those of whom none is left
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether no other job is followed: then a poll, which the service holds, brings news sooner."""
+        return len(self._board.followed) < 2
+
+    def change(self, every: float) -> bool:
+        """Wait until the list is due, and read it unless another does; whether it tells of a change of this job.
+
+        Raises:
+            WaitTimeoutError: the timeout has passed.
+        """
+        clock, board = self._transport.clock, self._board
+        reads, now = board.reads, clock.monotonic()
+        if not now - every < board.due <= now + every:
+            # Nobody has read it for long.
+            board.pauses.reset()
+            board.due = now + min(board.pauses.longer(), every)
+        while board.reads == reads:
+            now = clock.monotonic()
+            if now < board.due:
+                self._waiting.pause(board.due - now)
+            elif board.is_being_read:
+                self._waiting.pause(_LOOK_EVERY)
+            else:
+                board.is_being_read = True
+                try:
+                    self._read_list()
+                finally:
+                    board.is_being_read, board.reads = False, board.reads + 1
+                    board.due = clock.monotonic() + min(board.pauses.longer(), every)
+        return self._waiting.change_to(board.jobs.get(self._waiting.job_id))
+
+    def _read_list(self) -> None:
+        """Read the newest jobs until all that are followed were met, or those that are not there have cost a page."""
+        board = self._board
+        jobs: dict[str, Job] = {}
+        cursor: str | None = None
+        for _ in range(len(board.followed) // LARGEST_PAGE + 2):
+            params = arguments.check(JobListParams, {"limit": LARGEST_PAGE, "cursor": cursor})
+            request = build_request(
+                "GET",
+                "/v1/jobs",
+                query=arguments.query(params),
+                time_limit=self._waiting.time_limit(),
+                retry=False,
+            )
+            try:
+                response, content = self._transport.send(request)
+                page, _ = decode_items(Job, content, response)
+            except FirstHandError:
+                break  # each follower reads its own job, and sees by itself what is wrong
+            jobs.update((job.id, job) for job in page.data if job.id in board.followed)
+            cursor = page.next_cursor
+            if cursor is None or jobs.keys() >= board.followed.keys():
+                break
+        if any(
+            job_id in board.jobs and board.jobs[job_id].status != job.status for job_id, job in jobs.items()
+        ):
+            board.pauses.reset()
+        # In one step: one who was slow to wake still finds what the read before has told.
+        board.jobs = jobs
