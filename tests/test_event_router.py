@@ -124,12 +124,35 @@ def test_unknown_type(run: Run) -> None:
     assert ran == ["evt_1"]
 
 
+@pytest.mark.parametrize("event_type", ["submission.aproved", "submission_approved", "Job.Completed"])
+def test_a_near_miss_warns(event_type: str) -> None:
+    """A type that differs a little from a known one is spelled wrong: its handler would never run."""
+    with pytest.warns(UserWarning, match=r"did you mean '\w+\.\w+'\?") as caught:
+        EventRouter().on(event_type)
+    assert caught[0].filename == __file__
+
+
+@pytest.mark.parametrize("event_type", ["submission.approved", "*", "worker.promoted", "submission"])
+def test_other_types_do_not_warn(event_type: str, recwarn: pytest.WarningsRecorder) -> None:
+    """A known type, every type, and one of a later version are no mistake."""
+    EventRouter().on(event_type)
+    assert not recwarn.list
+
+
 @each_run
-def test_nobody_listens(run: Run) -> None:
-    """An event that nobody listens to counts as handled, and its repetition as a duplicate."""
+def test_nobody_listens(run: Run, caplog: pytest.LogCaptureFixture) -> None:
+    """An event that nobody listens to is logged, and counts as handled; its repetition is a duplicate."""
+    caplog.set_level("INFO", logger="firsthandapi")
     router = EventRouter()
     assert run(router, event()) is True
+    assert [(record.name, record.getMessage()) for record in caplog.records] == [
+        ("firsthandapi", "No handler for evt_1 (submission.approved)")
+    ]
     assert run(router, event()) is False
+    router.on("*")(lambda _: None)
+    caplog.clear()
+    run(router, event("evt_2"))
+    assert not caplog.records
 
 
 @each_run

@@ -25,10 +25,10 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from types import CoroutineType
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, TypeVar, get_args, overload
 
 from ._core import signatures
-from ._masking import Secret
+from ._masking import Secret, mask_secrets
 from .errors import InvalidArgumentError, WebhookSignatureError
 
 # Whoever only verifies, a cold serverless function perhaps, should not wait for the models to load.
@@ -348,8 +348,8 @@ class EventRouter:
         """Register the decorated function for a type of event: `@router.on("submission.approved")`.
 
         Args:
-            event_type: the type (contract §4), also one that this version does not know; `"*"` for every
-                event, those with a handler of their own included.
+            event_type: the type (contract §4); `"*"` for every event, those with a handler of their own included. A
+                type that this version does not know is fine; one that resembles a known type causes a warning.
 
         Returns:
             A decorator that returns the function unchanged, so that decorators can be stacked. The function,
@@ -366,6 +366,7 @@ class EventRouter:
                 'event_type must be a str: @router.on("submission.approved"), or @router.on("*") for all',
                 field="event_type",
             )
+        _warn_of_near_miss(event_type)
 
         def register(handler: Callable[[Any], object]) -> Callable[[Any], object]:
             import inspect
@@ -445,7 +446,12 @@ class EventRouter:
                 f"event must be what unwrap() returned, with an id, not this {type(event).__name__}",
                 field="event",
             )
-        return [handler for handler in self._handlers if handler.event_type in ("*", event_type)]
+        handlers = [handler for handler in self._handlers if handler.event_type in ("*", event_type)]
+        if not handlers:
+            import logging
+
+            logging.getLogger("firsthandapi").info("No handler for %s (%s)", event_id, event_type)
+        return handlers
 
     def _release(self, event_id: str) -> None:
         try:
@@ -461,6 +467,25 @@ class EventRouter:
 
     def __repr__(self) -> str:
         return f"<EventRouter [{len(self._handlers)} handlers, {self._store!r}]>"
+
+
+def _warn_of_near_miss(event_type: str) -> None:
+    """Warn of a type that this version does not know but that resembles one: it is spelled wrong, not new."""
+    from difflib import get_close_matches
+
+    from .types.enums import EventType
+
+    known = get_args(EventType)
+    nearest = get_close_matches(event_type.lower(), known, n=1, cutoff=0.85)
+    if event_type not in known and nearest:
+        import warnings
+
+        shown = mask_secrets(event_type[:100])
+        warnings.warn(
+            f"{shown!r} is no event type that this version knows: did you mean {nearest[0]!r}?",
+            UserWarning,
+            stacklevel=3,
+        )
 
 
 def _is_async(function: object) -> bool:

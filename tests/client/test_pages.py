@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import pickle
 from typing import Any
 
 import httpx
 import pytest
 
 from firsthandapi import AsyncFirstHandClient, AsyncPage, FirstHandClient, Page
-from firsthandapi.errors import PaginationError
+from firsthandapi.errors import ConfigurationError, PaginationError
 from firsthandapi.testing import MockServer
 
 from .support import JOB, KEY, Connect
@@ -179,3 +180,20 @@ def test_a_walk_may_stop_early() -> None:
         assert next(jobs).id == "a"
         assert next(jobs).id == "b"
         assert len(queries) == 1
+
+
+def test_a_page_pickles(connect: Connect) -> None:
+    """A page goes to a worker process with its items and its response; for the next it says how to get it."""
+    answer, _ = pages(top=(["job_1", "job_2"], "two"), two=(["job_3"], None))
+    page = connect(handler=answer).jobs.list()
+    page = page.target if connect.is_async else page
+    copy = pickle.loads(pickle.dumps(page))
+    assert (copy.data, copy.has_more, copy.next_cursor) == (page.data, True, "two")
+    assert copy.response.status_code == copy.data[0].response.status_code == 200
+    with pytest.raises(ConfigurationError, match="list again with cursor='two'"):
+        connect.run(copy.next_page())
+    answer, _ = pages(top=(["job_1"], None))
+    last = connect(handler=answer).jobs.list()
+    assert (
+        connect.run(pickle.loads(pickle.dumps(last.target if connect.is_async else last)).next_page()) is None
+    )

@@ -284,3 +284,12 @@ def test_long_messages_are_cut() -> None:
         },
     )
     assert len(str(error)) < 20_000
+
+
+def test_a_message_that_was_cut_in_an_emoji() -> None:
+    """A service that cuts text in UTF-16 leaves half of a character; message, details, and type still print."""
+    content = rb'{"error":{"type":"bad_\udc00","message":"near \ud83d","details":[{"field":"a","message":"\ud83d"}]}}'
+    error = error_from_response(ApiResponse(400), content, now=0)
+    assert "near \ufffd" in str(error)
+    assert error.details == [{"field": "a", "message": "\ufffd"}]
+    (str(error) + repr(error) + error.type).encode()

@@ -189,3 +189,10 @@ def test_an_error_is_one_printable_line(name: str) -> None:
         assert text.isprintable(), ascii(text)
         assert "payment approved" in text
     assert str(pickle.loads(pickle.dumps(error))) == str(error)
+
+
+def test_every_error_can_be_printed() -> None:
+    """Half of an emoji in a message, which no terminal and no file takes, is written as an escape."""
+    error = errors.InvalidArgumentError("no argument \ud83d: did you mean \U0001f600?", field="x")
+    assert str(error) == error.message == "no argument \\ud83d: did you mean \U0001f600?"
+    str(error).encode()

@@ -68,6 +68,19 @@ def test_a_trailing_slash_means_a_directory(server: MockServer, tmp_path: Path) 
     assert place == tmp_path / "signs" / f"{file.id}.jpg"
 
 
+@pytest.mark.parametrize("file", ["file_1", None, 5])
+def test_only_a_file_can_be_downloaded(file: object, tmp_path: Path) -> None:
+    """An id in place of a File is answered with how to get one; nothing is sent."""
+    with FirstHandClient("fh_test_x", "http://127.0.0.1:9") as client:
+        with pytest.raises(
+            InvalidArgumentError, match=r"file must be a File, not .*client\.files\.list"
+        ) as caught:
+            client.files.download(file, tmp_path)  # type: ignore[arg-type]
+        assert caught.value.field == "file"
+        with pytest.raises(InvalidArgumentError, match="path must be a str or a Path"):
+            client.files.download(File(id="file_1"), 5)  # type: ignore[arg-type]
+
+
 def test_a_closed_client_downloads_nothing(server: MockServer, tmp_path: Path) -> None:
     """As for every other method."""
     with server.client() as client:

@@ -15,7 +15,7 @@ from contextlib import ExitStack, closing
 
 import pytest
 
-from firsthandapi import FirstHandClient
+from firsthandapi import AsyncFirstHandClient, FirstHandClient
 from firsthandapi.testing import Clock, MockServer
 
 from .conftest import Caller, Receiver
@@ -277,6 +277,16 @@ def test_fixtures(firsthand_server: MockServer, firsthand_client: FirstHandClien
     """The plugin's fixtures give a server and a client of it."""
     assert firsthand_client.me().environment == "live"
     assert firsthand_server.requests[0].path == "/v1/me"
+
+
+def test_the_async_fixture(firsthand_async_client: AsyncFirstHandClient) -> None:
+    """The plugin gives an async client of the same server, for whichever loop a test runs."""
+
+    async def environment() -> str | None:
+        return (await firsthand_async_client.me()).environment
+
+    assert asyncio.run(environment()) == "live"
+    assert asyncio.run(environment()) == "live"
 
 
 def test_clients() -> None:

@@ -23,6 +23,7 @@ from firsthandapi._async.ordering import Ordering, dump
 from firsthandapi._async.waiting import Waiting
 from firsthandapi._core import arguments
 from firsthandapi._core.idempotency import check_key
+from firsthandapi._core.integers import as_int
 from firsthandapi._core.job_file import KEY_METADATA, JobFile
 from firsthandapi._core.ordering import check_download_into
 from firsthandapi._core.reports import Progress
@@ -162,6 +163,7 @@ class Collecting(Resource):
         self, dest: str | os.PathLike[str], concurrency: int, on_progress: Callback[Progress] | None
     ) -> Folder:
         check_callback(on_progress, "on_progress")
+        concurrency = as_int(concurrency)
         if isinstance(concurrency, bool) or not isinstance(concurrency, int):
             concurrency = 0
         if not 1 <= concurrency <= _MOST_CONNECTIONS:

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Itera
 from typing import Any, Generic, TypeVar
 
 from firsthandapi._core.decode import DecodedPage
-from firsthandapi._core.pages import follow_cursor
+from firsthandapi._core.pages import check_fetch, follow_cursor
 from firsthandapi._core.response import ApiResponse
 from firsthandapi._display import Displayed
 
@@ -32,7 +32,7 @@ class AsyncPage(Displayed, Generic[T]):
         response: ApiResponse,
         seen: frozenset[str],
     ) -> None:
-        self._fetch = fetch
+        self._fetch: Fetch[T] | None = fetch
         self._seen = seen
         self.response = response
         self.data: list[T] = page.data
@@ -44,12 +44,17 @@ class AsyncPage(Displayed, Generic[T]):
 
         Raises:
             PaginationError: the service repeated a cursor.
+            ConfigurationError: this page was pickled, so it has no client.
             FirstHandError: what every call raises.
         """
         if self.next_cursor is None:
             return None
+        fetch = check_fetch(self._fetch, self.next_cursor)
         seen = follow_cursor(self._seen, self.next_cursor)
-        return AsyncPage(self._fetch, *await self._fetch(self.next_cursor), seen)
+        return AsyncPage(fetch, *await fetch(self.next_cursor), seen)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_fetch": None}  # it is the client's, which does not pickle
 
     def pages(self) -> AsyncIterator[AsyncPage[T]]:
         """Iterate over this page and every later page."""

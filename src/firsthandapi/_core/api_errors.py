@@ -23,7 +23,7 @@ from firsthandapi.errors import (
     ServerError,
 )
 
-from .response import ApiResponse
+from .response import ApiResponse, without_halves
 from .retry import parse_retry_after
 
 T = TypeVar("T")
@@ -93,7 +93,7 @@ def error_from_response(response: ApiResponse, content: bytes, *, now: float) ->
 
 def _parse(content: bytes) -> Any:
     try:
-        return json.loads(content)
+        return json.loads(without_halves(content))
     except (ValueError, RecursionError):
         return None
 

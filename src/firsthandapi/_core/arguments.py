@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from math import isfinite
+from operator import index
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
+from firsthandapi._core.integers import as_int
 from firsthandapi._masking import mask_secrets
 from firsthandapi.errors import InvalidArgumentError
 
@@ -35,14 +37,14 @@ _EXTENSIONS = {
 
 
 def check(params_type: type[P], values: Mapping[str, Any]) -> P:
-    """`values` as a `params_type`. None means "leave out"; a tuple is as good as a list.
+    """`values` as a `params_type`. None means "leave out"; a tuple counts as a list, numpy's ints as ints.
 
     Raises:
         InvalidArgumentError: one is missing, or not what the contract allows.
     """
     from pydantic import ValidationError
 
-    given = {name: _listed(value) for name, value in values.items() if value is not None}
+    given = {name: _plain(value) for name, value in values.items() if value is not None}
     for name, value in given.items():
         # pydantic looks at a str's characters only where it has to count them.
         if isinstance(value, str) and (problem := _surrogate(value)):
@@ -56,8 +58,8 @@ def check(params_type: type[P], values: Mapping[str, Any]) -> P:
     raise _invalid(params_type, misfit, given)
 
 
-def _listed(value: Any) -> Any:
-    return [*value] if isinstance(value, tuple) else value  # pyright: ignore[reportUnknownVariableType]
+def _plain(value: Any) -> Any:
+    return [*value] if isinstance(value, tuple) else as_int(value)  # pyright: ignore[reportUnknownVariableType]
 
 
 def _invalid(params_type: type[Params], problem: Any, given: Mapping[str, Any]) -> InvalidArgumentError:
@@ -131,7 +133,9 @@ def json_bytes(value: Any, field: str) -> bytes:
 
 
 def _dump(value: Any) -> bytes:
-    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+    return json.dumps(
+        value, ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=index
+    ).encode()
 
 
 def query(params: Params) -> list[tuple[str, str]]:
@@ -150,6 +154,7 @@ def _given(params: Params) -> list[tuple[str, Any]]:
 def _check_json(value: Any, path: str, field: str, depth: int = 0) -> None:
     """Raises where `value` is not JSON, naming the place; json.dumps would turn a key 1 into "1" unasked."""
     problem = None
+    value = as_int(value)
     if isinstance(value, str):
         problem = _surrogate(value)
     elif isinstance(value, bool) or value is None:
@@ -177,7 +182,7 @@ def _check_json(value: Any, path: str, field: str, depth: int = 0) -> None:
         for index, item in enumerate(cast("list[Any]", value)):
             _check_json(item, f"{path}.{index}", field, depth + 1)
     else:
-        problem = f"is of type {type(value).__name__}, which JSON does not have"
+        problem = f"is of type {type(value).__name__}, which JSON does not have: convert it first"
     if problem is not None:
         raise InvalidArgumentError(f"{path} {problem}", field=field)
 

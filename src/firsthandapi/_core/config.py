@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import SplitResult, urlsplit
 
+from firsthandapi._core.integers import as_int
 from firsthandapi._masking import Secret
 from firsthandapi.errors import ConfigurationError
 
@@ -166,6 +167,7 @@ def check_config(
     _check_seconds("timeout", timeout)
     if deadline is not None:
         _check_seconds("deadline", deadline)
+    max_retries, max_spend_cents = as_int(max_retries), as_int(max_spend_cents)
     if isinstance(max_retries, bool) or not isinstance(max_retries, int) or not 0 <= max_retries <= 1000:
         raise ConfigurationError("max_retries must be a whole number, 0 to 1000")
     if max_spend_cents is not None and (

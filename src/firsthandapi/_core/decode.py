@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from firsthandapi._core.request import check_id
-from firsthandapi._core.response import not_json
+from firsthandapi._core.response import not_json, without_halves
 from firsthandapi._masking import Secret, mask_secrets
 from firsthandapi._visible import visible
 from firsthandapi.errors import FirstHandError, InvalidArgumentError, UnexpectedResponseError
@@ -26,8 +25,6 @@ T = TypeVar("T")
 # Enough to see what is wrong; a page of a hundred bad items has a thousand paths.
 _MOST_FIELDS = 10
 _MOST_ERRORS = 10_000
-# An escape in JSON text: half a character in the group, whole ones and all others to step over.
-_ESCAPE = re.compile(rb"\\(?:u[dD][89abAB]..\\u[dD][c-fC-F]..|(u[dD][89a-fA-F]..)|.)", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -147,19 +144,11 @@ def _validated(
         problems = error.errors(include_url=False, include_context=False, include_input=False) if few else []
     # Out here, so that the pydantic error, which quotes the input, is not chained to ours.
     if problems and problems[0]["type"] == "json_invalid":
-        repaired = _without_halves(content)
+        repaired = Secret(without_halves(content.reveal()))
         if repaired != content:
             return _validated(model_type, as_page, repaired, response)
         raise _not_json(content, response)
     raise _misfit(model_type.__name__, as_page, [problem["loc"] for problem in problems], content, response)
-
-
-def _without_halves(content: Secret[bytes]) -> Secret[bytes]:
-    """JSON text with U+FFFD for each half of a character.
-
-    A service that cuts text to a length in UTF-16 leaves one of an emoji; it must not cost the whole list.
-    """
-    return Secret(_ESCAPE.sub(lambda found: rb"\ufffd" if found[1] else found[0], content.reveal()))
 
 
 def _not_json(content: Secret[bytes], response: ApiResponse | None) -> UnexpectedResponseError:

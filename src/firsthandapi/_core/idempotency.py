@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+from operator import index
 from typing import Any
 
+from firsthandapi._core.integers import as_int
 from firsthandapi.errors import InvalidArgumentError
 
 MAX_KEY_LENGTH = 255
@@ -36,7 +38,7 @@ def idempotency_key(*parts: Any) -> str:
     _check_parts(parts, "parts", depth=0)
     try:
         data = json.dumps(
-            parts, ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":")
+            parts, ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":"), default=index
         ).encode()
     except ValueError:
         data = None
@@ -63,7 +65,7 @@ def _check_parts(value: Any, path: str, *, depth: int) -> None:
             if not isinstance(key, str):
                 raise InvalidArgumentError(f"{path} has a key that is not a str", field="parts")
             _check_parts(item, f"{path}[{key!r}]", depth=depth + 1)
-    elif value is not None and not isinstance(value, (str, int)):
+    elif value is not None and not isinstance(as_int(value), (str, int)):
         raise InvalidArgumentError(
             f"{path} is of type {type(value).__name__}; use str, int, bool, None, list or dict", field="parts"
         )

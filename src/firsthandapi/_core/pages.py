@@ -2,10 +2,27 @@
 
 from __future__ import annotations
 
-from firsthandapi.errors import PaginationError
+from typing import TypeVar
+
+from firsthandapi.errors import ConfigurationError, PaginationError
+
+F = TypeVar("F")
 
 # Requests are what is scarce (100 a minute): without a `limit` a page is as large as the service allows.
 LARGEST_PAGE = 100
+
+
+def check_fetch(fetch: F | None, cursor: str) -> F:
+    """`fetch`, what a page asks for the next one with, if it has one: a page that was pickled has none.
+
+    Raises:
+        ConfigurationError: it has none.
+    """
+    if fetch is None:
+        raise ConfigurationError(
+            f"this page was pickled, so it has no client for the pages after it: list again with cursor={cursor!r}"
+        )
+    return fetch
 
 
 def follow_cursor(seen: frozenset[str], cursor: str) -> frozenset[str]:

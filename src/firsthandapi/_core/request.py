@@ -11,6 +11,7 @@ from urllib.parse import quote, urlencode
 from firsthandapi.errors import InvalidArgumentError
 
 from .idempotency import check_key
+from .integers import as_int
 
 _IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "PATCH", "DELETE"})
 _METHODS = frozenset({*_IDEMPOTENT, "POST"})
@@ -172,6 +173,7 @@ def check_timeout(value: float | None, field: str) -> float | None:
     """
     if value is None:
         return None
+    value = as_int(value)
     # A bool is an int to Python, but nobody means one second by True.
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < 10**9:
         raise InvalidArgumentError(f"{field} must be a number of seconds above 0, or None", field=field)
@@ -255,6 +257,7 @@ def _query(pairs: Iterable[tuple[str, str]], extra: Mapping[str, Any]) -> str:
 
 
 def _query_value(name: str, value: Any) -> str:
+    value = as_int(value)
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, (str, int, float)):

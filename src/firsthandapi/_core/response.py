@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -13,6 +14,8 @@ from firsthandapi.errors import UnexpectedResponseError
 from .headers import Headers
 from .ratelimit import RateLimit, parse_rate_limit
 
+# An escape in JSON text: half a character in the group, whole ones and all others to step over.
+_ESCAPE = re.compile(rb"\\(?:u[dD][89abAB]..\\u[dD][c-fC-F]..|(u[dD][89a-fA-F]..)|.)", re.DOTALL)
 MAX_BODY_BYTES = 32 * 1024 * 1024
 
 
@@ -93,3 +96,12 @@ def not_json(response: ApiResponse, content: bytes) -> UnexpectedResponseError:
         length=len(content),
         request_id=response.request_id,
     )
+
+
+def without_halves(content: bytes) -> bytes:
+    """JSON text with U+FFFD for each half of a character.
+
+    A service that cuts text to a length in UTF-16 leaves half of an emoji; that must not cost a list, nor the
+    message of an error.
+    """
+    return _ESCAPE.sub(lambda found: rb"\ufffd" if found[1] else found[0], content)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from firsthandapi._core.integers import as_int
 from firsthandapi.errors import InvalidArgumentError, SpendLimitError
 
 
@@ -13,6 +14,7 @@ def check_limit(value: int | None, field: str = "max_spend_cents") -> int | None
     Raises:
         InvalidArgumentError: it is not.
     """
+    value = as_int(value)
     if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 0):
         raise InvalidArgumentError(
             f"{field} must be a whole number of US cents, 0 or more, or None", field=field
@@ -30,6 +32,7 @@ def check_spend(files: Any, price_cents: Any, *limits: int | None, field: str = 
     limit = min((limit for limit in limits if limit is not None), default=None)
     if limit is None:
         return
+    files, price_cents = as_int(files), as_int(price_cents)
     if not isinstance(files, int) or not isinstance(price_cents, int):
         raise InvalidArgumentError(
             f"{field} sets files_needed or price_per_file_cents to a value that is not an int, so the cost cannot be "

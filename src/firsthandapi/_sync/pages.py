@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from firsthandapi._core.decode import DecodedPage
-from firsthandapi._core.pages import follow_cursor
+from firsthandapi._core.pages import check_fetch, follow_cursor
 from firsthandapi._core.response import ApiResponse
 from firsthandapi._display import Displayed
 
@@ -26,7 +26,7 @@ class Page(Displayed, Generic[T]):
     """
 
     def __init__(self, fetch: Fetch[T], cursor: str | None, seen: frozenset[str] | None = None) -> None:
-        self._fetch = fetch
+        self._fetch: Fetch[T] | None = fetch
         if seen is None:
             # The cursor of the first page was followed to get there.
             seen = frozenset() if cursor is None else frozenset({cursor})
@@ -41,12 +41,17 @@ class Page(Displayed, Generic[T]):
 
         Raises:
             PaginationError: the service repeated a cursor.
+            ConfigurationError: this page was pickled, so it has no client.
             FirstHandError: what every call raises.
         """
         if self.next_cursor is None:
             return None
+        fetch = check_fetch(self._fetch, self.next_cursor)
         seen = follow_cursor(self._seen, self.next_cursor)
-        return Page(self._fetch, self.next_cursor, seen)
+        return Page(fetch, self.next_cursor, seen)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_fetch": None}  # it is the client's, which does not pickle
 
     def pages(self) -> Iterator[Page[T]]:
         """Iterate over this page and every later page."""

@@ -1,4 +1,4 @@
-"""The pytest plugin: `firsthand_server` and `firsthand_client`.
+"""The pytest plugin: `firsthand_server`, `firsthand_client`, and `firsthand_async_client`.
 
 It is loaded in every pytest run of an environment that has this package, so it imports nothing until used.
 """
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from firsthandapi import FirstHandClient
+    from firsthandapi import AsyncFirstHandClient, FirstHandClient
     from firsthandapi.testing import MockServer
 
 
@@ -30,3 +30,14 @@ def firsthand_client(firsthand_server: MockServer) -> Iterator[FirstHandClient]:
     """A client of `firsthand_server`, with its live key."""
     with firsthand_server.client() as client:
         yield client
+
+
+@pytest.fixture
+def firsthand_async_client(firsthand_server: MockServer) -> Iterator[AsyncFirstHandClient]:
+    """An async client of `firsthand_server`, with its live key, for tests on any event loop."""
+    import asyncio
+
+    client = firsthand_server.async_client()
+    yield client
+    # The loop of the test has ended, or belongs to a plugin; what is left to close needs none in particular.
+    asyncio.run(client.close())

@@ -14,6 +14,7 @@ from firsthandapi._core.request import check_id, check_timeout
 from firsthandapi._sync.bridge import Callback, calls_from_threads, run_until_cancelled
 from firsthandapi._sync.calls import Resource
 from firsthandapi._sync.pages import Page
+from firsthandapi.errors import InvalidArgumentError
 from firsthandapi.types.file import DownloadUrl, File, FileListParams
 from firsthandapi.types.options import ExtraOptions, PostOptions, RequestOptions
 
@@ -99,6 +100,7 @@ class Files(Resource):
 
         Raises:
             IntegrityError: the size or the SHA-256 was wrong, twice.
+            InvalidArgumentError: `file` is not a File, such as an id, or `path` is not a path.
             DownloadError: the file could not be downloaded or written.
             FirstHandError: what every call raises.
 
@@ -107,6 +109,16 @@ class Files(Resource):
         from firsthandapi._download.network import Network
         from firsthandapi._download.single import download_file, target_of
 
+        if not isinstance(file, File):
+            raise InvalidArgumentError(
+                f"file must be a File, not a value of type {type(file).__name__}: pass one that "
+                "client.files.list(job_id) returned, or call client.files.download_all(job_id, dest)",
+                field="file",
+            )
+        if not isinstance(path, (str, os.PathLike)):
+            raise InvalidArgumentError(
+                f"path must be a str or a Path, not a value of type {type(path).__name__}", field="path"
+            )
         self._transport.check_open()
         config = self._transport.config
         check_timeout(timeout, "timeout")
