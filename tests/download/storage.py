@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import socket
+import threading
 
 from raw import Loopback, RawServer, Reply, Request, Step, pump, read_request, response
 
@@ -84,3 +85,27 @@ class Proxy(Loopback):
                 upstream.sendall(f"GET {path} HTTP/1.1\r\n{fields}Connection: close\r\n\r\n".encode())
             self.start(pump, sock, upstream)
             pump(upstream, sock)
+
+
+def chunked(body: bytes, size: int, tail: bytes = b"0\r\n\r\n") -> bytes:
+    parts = [body[start : start + size] for start in range(0, len(body), size)]
+    return b"".join(b"%x;ext=1\r\n%s\r\n" % (len(part), part) for part in parts) + tail
+
+
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+# Not those of a bundled server that other tests share.
+OURS = ("firsthandapi-download", "firsthandapi-storing")
+
+
+def names() -> list[str]:
+    return [thread.name for thread in threading.enumerate() if thread.name.startswith(OURS)]
+
+
+def full_listener() -> socket.socket:
+    """A listener whose queue is full: connecting to it hangs."""
+    listener = socket.socket()
+    listener.bind(("127.0.0.1", 0))
+    listener.listen(0)
+    return listener

@@ -29,6 +29,9 @@ MOST_ATTEMPTS = 100
 # the silence between two bytes, so a server that sends one byte every 29 s would hold a thread for years.
 # Any link that people really have, a bad mobile one included, brings ten times this.
 LEAST_RATE = 1024
+# Where no size was promised, a body that does not end must not fill the disk. The service promises sizes, so this is
+# for what it left out: 10 GB are 25 minutes of the largest video that a phone records (4K, 400 MB a minute).
+MOST_UNPROMISED_BYTES = 10_000_000_000
 # Clocks differ, and a request takes its time.
 EXPIRY_MARGIN = 30.0
 
@@ -250,6 +253,8 @@ def judge(
             return TryAgain("the storage sent another part than asked for", from_start=True)
     else:
         offset, total = 0, length
+    if size_bytes is None and total is not None and total > MOST_UNPROMISED_BYTES:
+        return Hopeless(too_large())
     if size_bytes is not None and total is not None and total != size_bytes:
         return Mismatch(f"the storage has {total} bytes, {size_bytes} were promised")
     return ReadBody(offset, total)
@@ -271,6 +276,13 @@ def _total_of_part(
         return _WRONG_PART
     # All the rest was asked for; a server may send less, and the next request asks for what is missing then.
     return last + 1 if total is None else total if last < total else _WRONG_PART
+
+
+def too_large() -> str:
+    """Why a file without a promised size is given up."""
+    return (
+        f"the file is over {MOST_UNPROMISED_BYTES // 10**9} GB, and the service did not say how large it is"
+    )
 
 
 def check_whole(size: int, sha256: str, wanted: Wanted) -> Mismatch | None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from firsthandapi._core.download import (
+    MOST_UNPROMISED_BYTES,
     Address,
     Attempts,
     BadUrlError,
@@ -27,6 +28,7 @@ from firsthandapi._core.download import (
     parse_url,
     range_headers,
     strong_etag,
+    too_large,
 )
 from firsthandapi.errors import ConfigurationError, DownloadError, FirstHandError
 
@@ -287,6 +289,8 @@ class _Fetch:
                     self._rules.on_bytes(len(piece))
                     return
                 self._take(len(piece))
+                if limit is None and self._offset > MOST_UNPROMISED_BYTES:
+                    raise _GiveUpError(too_large())
                 if storing is None and self._is_large(response):
                     storing = StoringThread(self._store)
                 if storing is None:

@@ -1,0 +1,244 @@
+"""How responses are framed, and how long they may take."""
+
+from __future__ import annotations
+
+import random
+import socket
+import time
+from typing import Any
+
+import pytest
+
+from raw import Reply, Request, response
+
+from .conftest import Bench
+from .storage import CHUNKED, chunked, full_listener
+
+
+@pytest.mark.parametrize(
+    "junk",
+    [
+        b"",
+        b"SSH-2.0-OpenSSH_9.6\r\n\r\n",
+        b"HTTP/2 200 OK\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nno colon\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length : 5\r\n\r\nhello",
+        b"HTTP/1.1 200 OK\r\nX: 1\r\n folded\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\nContent-Length: 999\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: +5\r\n\r\nhello",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nX: " + b"a" * 70_000,
+        b"HTTP/1.1 200 OK\r\nX: cut",
+        b"HTTP/1.1 101 Switching Protocols\r\n\r\n",
+    ],
+)
+def test_junk(bench: Bench, junk: bytes) -> None:
+    """What is not HTTP/1.1, or leaves the body's length in doubt, is an attempt that failed."""
+    bench.storage.script.append(Reply(junk, "close"))
+    if b"101" in junk:
+        assert "answered 101" in bench.bad()
+    else:
+        bench.good()
+        assert len(bench.clock.pauses) == 1
+
+
+def test_repeated_length(bench: Bench) -> None:
+    """`Content-Length` may come twice if it says the same."""
+    bench.storage.script.append(response(bench.storage.content, Content_Length="1000"))
+    bench.good()
+    assert len(bench.storage.requests) == 1
+
+
+def test_informational(bench: Bench) -> None:
+    """1xx answers are passed over."""
+    good = bench.storage.serve(Request("", {}, 0)).data
+    early = b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n"
+    bench.storage.script.append(Reply(b"HTTP/1.1 100 Continue\r\n\r\n" + early + good))
+    bench.good()
+
+
+@pytest.mark.parametrize("size", [1, 7, 100_000, 10**6])
+@pytest.mark.parametrize("tail", [b"0\r\n\r\n", b"000\r\nTrailer: x\r\n\r\n"])
+def test_chunked(bench: Bench, size: int, tail: bytes) -> None:
+    """Chunks of any size are put together, and the connection is kept."""
+    bench.storage.content = random.Random(1).randbytes(300_000 if size > 10 else 3000)
+    bench.storage.script.append(Reply(CHUNKED + chunked(bench.storage.content, size, tail)))
+    outcomes = bench.fetch(bench.wanted(1, size_bytes=None, sha256=None), bench.wanted(2), concurrency=1)
+    assert [outcome.sha256 for outcome in outcomes] == [bench.storage.sha256] * 2
+    assert {request.connection for request in bench.storage.requests} == {1}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"5\r\nhel",
+        b"5\r\nhello",
+        b"zz\r\nhello",
+        b"-5\r\nhello\r\n0\r\n\r\n",
+        b"5\r\nhello more\r\n0\r\n\r\n",
+        b"5\r\nhello\r\n",
+        b"5" * 5000,
+        b"0\r\n" + b"A: b\r\n" * 200,
+    ],
+)
+def test_bad_chunks(bench: Bench, body: bytes) -> None:
+    """A chunked body that is cut, or no such thing, is not complete."""
+    bench.storage.content = b"hello"
+    bench.storage.script.append(Reply(CHUNKED + body, "close"))
+    bench.good(bench.wanted(size_bytes=None))
+    assert len(bench.storage.requests) == 2
+
+
+def test_end_mark_missing(bench: Bench) -> None:
+    """When all promised bytes are there, a missing mark of the end does no harm."""
+    bench.storage.content = b"hello"
+    bench.storage.script.append(Reply(CHUNKED + b"5\r\nhello\r\n", "close"))
+    bench.good()
+    assert len(bench.storage.requests) == 1
+
+
+@pytest.mark.parametrize("known", ["size_bytes", "sha256"])
+def test_no_framing(bench: Bench, known: str) -> None:
+    """A body that ends with its connection is whole when size or hash say so."""
+    bench.storage.script.append(response(bench.storage.content, length=None, then="close"))
+    other = "sha256" if known == "size_bytes" else "size_bytes"
+    bench.good(bench.wanted(**{other: None}))
+    assert len(bench.storage.requests) == 1
+
+
+def test_no_framing_cut(bench: Bench) -> None:
+    """A body that ends with its connection, and too early, is continued."""
+    cut = response(bench.storage.content[:200], length=None, then="close", ETag=bench.storage.etag)
+    bench.storage.script.append(cut)
+    bench.good(bench.wanted(sha256=None))
+    assert bench.storage.requests[1].headers["range"] == "bytes=200-"
+
+
+def test_nothing_known(bench: Bench) -> None:
+    """With neither size, hash nor framing nothing tells whether a body is whole: it is not taken."""
+    bench.storage.script.append(response(b"x" * 1000, length=None, then="close"))
+    assert "whether the body is whole" in bench.bad(bench.wanted(size_bytes=None, sha256=None))
+
+
+def test_surplus(bench: Bench) -> None:
+    """Bytes after the announced length are not the file's, and end the connection."""
+    data = bench.storage.serve(Request("", {}, 0)).data + b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil"
+    bench.storage.script.append(Reply(data))
+    bench.fetch(bench.wanted(1), bench.wanted(2), concurrency=1)
+    assert [request.connection for request in bench.storage.requests] == [1, 2]
+    assert (bench.directory / "file_2.jpg").read_bytes() == bench.storage.content
+
+
+def test_silence(bench: Bench) -> None:
+    """A server that falls silent is left after `timeout`, and what it sent is kept."""
+    bench.storage.script += [bench.storage.cut(700, "hang"), Reply(b"", "hang")]
+    bench.good(timeout=0.1)
+    assert bench.storage.requests[-1].headers["range"] == "bytes=700-"
+
+
+def test_dribble(bench: Bench) -> None:
+    """A server that sends a few bytes at a time is left, and such attempts count."""
+    bench.storage.content = b"x" * 5000
+
+    def dribble(request: Request) -> Reply:
+        reply = bench.storage.serve(request)
+        return Reply(reply.data, "close", pieces=4, pause=0.02)
+
+    bench.storage.handler = dribble
+    started = time.monotonic()
+    # The head alone must come in time, so it comes in one piece.
+    bench.storage.script.clear()
+    message = bench.bad(timeout=0.12, max_retries=1)
+    assert "in time" in message
+    assert time.monotonic() - started < 2
+
+
+def test_dribbled_body(bench: Bench) -> None:
+    """A body that comes slower than any real line brings it is not waited for."""
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n"
+    bench.clock.runs = True
+    bench.storage.handler = lambda request: Slow(head, bench.storage.content)
+    started = time.monotonic()
+    assert "too slow (after 2 attempts)" in bench.bad(timeout=0.1, max_retries=1)
+    assert time.monotonic() - started < 2
+
+
+class Slow(Reply):
+    """A head at once, then 1 byte every 50 ms."""
+
+    def __init__(self, head: bytes, body: bytes) -> None:
+        super().__init__(body, "close", pieces=1, pause=0.05)
+        self.head = head
+
+    @property
+    def data(self) -> Any:
+        return _HeadFirst(self.head, self._body)
+
+    @data.setter
+    def data(self, value: bytes) -> None:
+        self._body = value
+
+
+class _HeadFirst(bytes):
+    """Slices of one byte, of which the first is the whole head."""
+
+    def __new__(cls, head: bytes, body: bytes) -> _HeadFirst:
+        self = super().__new__(cls, body)
+        self.head = head
+        return self
+
+    def __getitem__(self, key: Any) -> Any:
+        return self.head if key.start == 0 else super().__getitem__(key)
+
+
+def test_unreachable(bench: Bench) -> None:
+    """A port where nobody listens is tried again, then reported without the URL."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    message = bench.bad(bench.wanted(url=f"http://127.0.0.1:{port}/?sig=verysecret"))
+    assert "could not connect to 127.0.0.1" in message
+    assert len(bench.clock.pauses) == 3
+
+
+@pytest.mark.parametrize("host", ["a" * 70 + ".example", "no-such-host.invalid"])
+def test_no_such_host(bench: Bench, host: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name that does not resolve is an error of ours."""
+
+    def fail(name: str, *args: object, **kwargs: object) -> list[Any]:
+        name.encode("idna")
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", fail)
+    assert f"could not connect to {host}" in bench.bad(bench.wanted(url=f"http://{host}/"))
+
+
+def test_second_address(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When a host's first address does not answer, the next one is tried."""
+    real = socket.getaddrinfo(*("127.0.0.1", bench.storage.port), type=socket.SOCK_STREAM)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        dead = socket.getaddrinfo(*listener.getsockname(), type=socket.SOCK_STREAM)
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: dead + real)
+    bench.good()
+    assert bench.clock.pauses == []
+
+
+def test_host_without_address(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A host that has no address is an error."""
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: [])
+    assert "no address" in bench.bad()
+
+
+def test_connect_hangs(bench: Bench) -> None:
+    """Connecting takes `timeout` at most."""
+    with full_listener() as listener:
+        fillers = [socket.socket() for _ in range(4)]
+        for filler in fillers:
+            filler.setblocking(False)
+            filler.connect_ex(listener.getsockname())
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
+        started = time.monotonic()
+        assert "in time" in bench.bad(bench.wanted(url=url), timeout=0.2, max_retries=0)
+        assert time.monotonic() - started < 1
+        for filler in fillers:
+            filler.close()

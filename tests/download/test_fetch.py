@@ -1,0 +1,199 @@
+"""One file: whole, as promised, and under its name."""
+
+from __future__ import annotations
+
+import errno
+import gzip
+import os
+import random
+
+import pytest
+
+from firsthandapi._core import download as rules
+from firsthandapi._download import fetch as fetch_module
+from firsthandapi.errors import IntegrityError
+from raw import Reply, Request, response
+
+from .conftest import Bench
+from .storage import CHUNKED, chunked, names
+
+
+def test_good(bench: Bench) -> None:
+    """A file comes whole, under its name, with its size and hash; its bytes are told."""
+    bench.good()
+    assert bench.bytes == 1000
+
+
+def test_request(bench: Bench) -> None:
+    """A request carries no key, asks for no encoding, and its target is byte for byte the URL's."""
+    bench.good(bench.wanted(url=bench.storage.url("/a%2Fb//c?x=%41&y=a/b+c&z=")))
+    request = bench.storage.requests[0]
+    assert request.line == "GET /a%2Fb//c?x=%41&y=a/b+c&z= HTTP/1.1"
+    assert request.headers["host"] == f"127.0.0.1:{bench.storage.port}"
+    assert request.headers["accept-encoding"] == "identity"
+    assert request.headers["user-agent"].startswith("firsthandapi-python/")
+    assert not {"authorization", "cookie", "range"} & request.headers.keys()
+
+
+def test_unknown_size_and_hash(bench: Bench) -> None:
+    """Without a promise the framing says what is whole, and the hash is computed all the same."""
+    bench.good(bench.wanted(size_bytes=None, sha256=None))
+
+
+def test_empty_file(bench: Bench) -> None:
+    """A file may be empty."""
+    bench.storage.content = b""
+    bench.good()
+
+
+def test_large_file(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A large file is hashed in a thread of its own, to the same end, also when it is cut."""
+    monkeypatch.setattr(fetch_module, "LARGE_BYTES", 1_000_000)
+    bench.storage.content = random.Random(1).randbytes(9_000_000)
+    bench.storage.script += [bench.storage.cut(2_000_000), bench.storage.cut(3_500_001, "reset")]
+    bench.good()
+    assert names() == []
+
+
+def test_large_file_disk_full(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the disk refuses in the thread beside is reported like any other."""
+    monkeypatch.setattr(fetch_module, "LARGE_BYTES", 1_000_000)
+    bench.storage.content = random.Random(1).randbytes(9_000_000)
+    write, written = os.write, []
+
+    def fills_up(fd: int, data: memoryview) -> int:
+        written.append(len(data))
+        if sum(written) > 3_000_000:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write(fd, data)
+
+    monkeypatch.setattr(os, "write", fills_up)
+    assert "No space left on device; free some space" in bench.bad()
+    assert names() == []
+
+
+def test_disk_fails_at_the_last_piece(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also what is refused when nothing more comes."""
+    monkeypatch.setattr(fetch_module, "LARGE_BYTES", 1000)
+
+    def fail(*args: object) -> int:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(os, "write", fail)
+    assert "Input/output error" in bench.bad()
+
+
+def test_flushed_while_it_comes(bench: Bench) -> None:
+    """A file of several portions is flushed as it comes, and again from the start when it starts over."""
+    bench.storage.content = random.Random(1).randbytes(34_000_000)
+    bench.storage.script.append(response(b"y" * 34_000_000))
+    bench.good()
+
+
+def test_connection_is_kept(bench: Bench) -> None:
+    """One connection carries one file after the other."""
+    bench.fetch(*(bench.wanted(n) for n in range(5)), concurrency=1)
+    assert {request.connection for request in bench.storage.requests} == {1}
+
+
+@pytest.mark.parametrize("line", ["Connection: close", "connection: Close"])
+def test_connection_close(bench: Bench, line: str) -> None:
+    """A connection that the server gives up is not used again."""
+    data = f"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n{line}\r\n\r\n".encode() + bench.storage.content
+    bench.storage.script.append(Reply(data, "close"))
+    bench.fetch(bench.wanted(1), bench.wanted(2), concurrency=1)
+    assert [request.connection for request in bench.storage.requests] == [1, 2]
+
+
+def test_stale_connection(bench: Bench) -> None:
+    """A connection that the server closed while it was idle costs no attempt."""
+    bench.storage.script.append(Reply(bench.storage.serve(Request("", {}, 0)).data, "close"))
+    outcomes = bench.fetch(bench.wanted(1), bench.wanted(2), concurrency=1, max_retries=0)
+    assert [outcome.error for outcome in outcomes] == [None, None]
+    assert bench.clock.pauses == []
+
+
+def test_target_is_replaced(bench: Bench) -> None:
+    """What stands at the target is replaced in one step."""
+    bench.wanted().target.write_bytes(b"old")
+    bench.good()
+
+
+def test_wrong_hash(bench: Bench) -> None:
+    """The wrong bytes are fetched once more, from the start; then it is an `IntegrityError`."""
+    outcome = bench.one(bench.wanted(sha256="0" * 64))
+    assert isinstance(outcome.error, IntegrityError)
+    assert isinstance(outcome.error.failures[0][1], IntegrityError)
+    assert ["range" in request.headers for request in bench.storage.requests] == [False, False]
+    assert bench.left_over() == []
+
+
+def test_wrong_hash_once(bench: Bench) -> None:
+    """Bytes that were garbled once come right the second time."""
+    bench.storage.script.append(response(b"y" * 1000))
+    bench.good()
+    assert bench.bytes == 1000
+
+
+def test_hash_in_upper_case(bench: Bench) -> None:
+    """A hash in upper case is the same hash."""
+    bench.good(bench.wanted(sha256=bench.storage.sha256.upper()))
+
+
+@pytest.mark.parametrize("size", [999, 1001, 0])
+def test_wrong_length(bench: Bench, size: int) -> None:
+    """A length that is not the promised size is a mismatch before a byte is written."""
+    outcome = bench.one(bench.wanted(size_bytes=size))
+    assert isinstance(outcome.error, IntegrityError)
+    assert bench.bytes == 0
+    assert len(bench.storage.requests) == 2
+
+
+@pytest.mark.parametrize("framing", ["chunked", "none"])
+def test_too_many_bytes(bench: Bench, framing: str) -> None:
+    """Reading stops soon after the promised size, however much there is."""
+    sent = []
+
+    def endless(_: Request) -> Reply:
+        sent.append(1)
+        body = b"x" * 3_000_000
+        if framing == "chunked":
+            return Reply(CHUNKED + chunked(body, 100_000), "close")
+        return response(body, length=None, then="close")
+
+    bench.storage.handler = endless
+    outcome = bench.one(bench.wanted(sha256=None))
+    assert isinstance(outcome.error, IntegrityError)
+    assert "more than the promised 1000 bytes" in str(outcome.error)
+    assert len(sent) == 2
+    assert bench.left_over() == []
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "br", "GZIP"])
+def test_content_encoding(bench: Bench, encoding: str) -> None:
+    """An encoded body is refused: it was asked not to be."""
+    bench.storage.script.append(response(gzip.compress(b"x"), Content_Encoding=encoding))
+    assert "encoded" in bench.bad()
+
+
+def test_identity_encoding(bench: Bench) -> None:
+    """`identity` is no encoding."""
+    bench.storage.script.append(response(bench.storage.content, Content_Encoding="identity"))
+    bench.good()
+
+
+@pytest.mark.parametrize("announced", [True, False])
+def test_no_promised_size(bench: Bench, announced: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file without a promised size has a limit, so that a body without an end does not fill the disk."""
+    monkeypatch.setattr(fetch_module, "MOST_UNPROMISED_BYTES", 2_000_000)
+    monkeypatch.setattr(rules, "MOST_UNPROMISED_BYTES", 2_000_000)
+    body = b"x" * 4_000_000
+    bench.storage.handler = lambda _: (
+        response(body, then="close") if announced else Reply(CHUNKED + chunked(body, 100_000), "close")
+    )
+    wanted = bench.wanted(size_bytes=None, sha256=None)
+    assert "and the service did not say how large it is" in bench.bad(wanted)
+    assert len(bench.storage.requests) == 1
+    bench.storage.content = body[:2_000_000]
+    bench.storage.handler = bench.storage.serve
+    bench.good(bench.wanted(size_bytes=None, sha256=None))

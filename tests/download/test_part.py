@@ -1,0 +1,96 @@
+"""What the disk refuses, and where a file goes."""
+
+from __future__ import annotations
+
+import errno
+import os
+import queue
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from firsthandapi._download import engine as engine_module
+from firsthandapi._download.fetch import Outcome
+from raw import response
+
+from .conftest import Bench
+
+
+def test_disk_full(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A full disk ends the run: what waits is not tried, what is added is not either."""
+
+    def full(fd: int, data: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "write", full)
+    outcomes: queue.SimpleQueue[Outcome] = queue.SimpleQueue()
+    with bench.engine(outcomes, concurrency=1) as engine:
+        for number in range(20):
+            engine.submit(bench.wanted(number))
+        first = outcomes.get(timeout=5)
+        assert "No space left on device; free some space" in str(first.error)
+        for _ in range(19):
+            assert "not tried, since the disk is full" in str(outcomes.get(timeout=5).error)
+        engine.submit(bench.wanted(20))
+        assert "not tried" in str(outcomes.get(timeout=5).error)
+    assert len(bench.storage.requests) == 1
+    assert list(bench.directory.iterdir()) == []
+
+
+@pytest.mark.parametrize("call", ["write", "fsync", "replace", "ftruncate"])
+def test_disk_fails(bench: Bench, call: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the disk refuses is an error of ours, and nothing is left."""
+
+    def fail(*args: object, **kwargs: object) -> Any:
+        raise OSError(errno.EIO, "Input/output error")
+
+    bench.storage.script.append(response(b"y" * 500, length=1000, then="close"))
+    monkeypatch.setattr(os, call, fail)
+    assert "Input/output error" in bench.bad()
+
+
+def test_short_writes(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A disk that takes less than it was given gets the rest."""
+    write = os.write
+    monkeypatch.setattr(os, "write", lambda fd, data: write(fd, data[:7]))
+    bench.good()
+
+
+def test_directory_missing(bench: Bench) -> None:
+    """The directory must exist."""
+    message = bench.bad(bench.wanted(target=bench.directory / "no" / "file.jpg"))
+    assert "cannot be written to: No such file or directory" in message
+    assert bench.storage.requests == []
+
+
+def test_permission_denied(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A directory that may not be written to is an error of ours."""
+
+    def denied(*args: object, **kwargs: object) -> int:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(os, "open", denied)
+    assert "cannot be written to: Permission denied" in bench.bad()
+
+
+def test_target_is_a_directory(bench: Bench) -> None:
+    """A directory is not replaced."""
+    target = bench.directory / "sub"
+    target.mkdir()
+    outcome = bench.one(bench.wanted(target=target))
+    assert "sub cannot be put in place" in str(outcome.error)
+    assert bench.left_over() == []
+
+
+def test_long_name(bench: Bench) -> None:
+    """A name as long as names can be gets a temporary one that is not longer."""
+    bench.good(bench.wanted(target=bench.directory / ("ä" * 125 + ".jpg")))
+
+
+def test_directory_is_flushed(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The directory is flushed once for many files, and one that cannot be does no harm."""
+    flushed: list[Path] = []
+    monkeypatch.setattr(engine_module, "sync_directory", flushed.append)
+    bench.fetch(*(bench.wanted(n) for n in range(5)))
+    assert flushed == [bench.directory]

@@ -1,0 +1,115 @@
+"""A file whose transfer breaks off is continued, or starts over."""
+
+from __future__ import annotations
+
+import pytest
+
+from firsthandapi._core.download import MOST_ATTEMPTS
+from raw import response
+
+from .conftest import Bench
+
+
+@pytest.mark.parametrize("then", ["close", "reset"])
+def test_resume(bench: Bench, then: str) -> None:
+    """A cut body is continued where it broke off, held to its ETag."""
+    bench.storage.script.append(bench.storage.cut(400, "close"))
+    bench.good()
+    first, second = bench.storage.requests
+    assert "range" not in first.headers
+    assert second.headers["range"] == "bytes=400-"
+    assert second.headers["if-range"] == bench.storage.etag
+    assert bench.bytes == 1000
+
+
+def test_no_strong_etag(bench: Bench) -> None:
+    """Without a strong ETag the file starts again at byte 0."""
+    body = bench.storage.content[:300]
+    bench.storage.script += [
+        response(body, length=1000, ETag='W/"weak"', then="close"),
+        response(body, length=1000, then="close"),
+    ]
+    bench.good()
+    assert all("range" not in request.headers for request in bench.storage.requests)
+    assert bench.bytes == 1000
+
+
+def test_changed_object(bench: Bench) -> None:
+    """An object that changed in between comes anew from byte 0: the answer is a 200, and read as one."""
+    old = response(b"o" * 600, length=1000, ETag='"old"', then="close")
+    bench.storage.script.append(old)
+    bench.good()
+    assert [request.headers.get("if-range") for request in bench.storage.requests] == [None, '"old"']
+    assert bench.bytes == 1000
+
+
+@pytest.mark.parametrize(
+    ("etag", "span"),
+    [
+        ('"other"', "bytes 600-999/1000"),
+        (None, "bytes 599-998/1000"),
+        (None, "bytes 600-998/1000"),
+        (None, "bytes 600-999/999"),
+        (None, "nonsense"),
+        (None, ""),
+    ],
+)
+def test_wrong_part(bench: Bench, etag: str | None, span: str) -> None:
+    """A part that is not the one asked for, or of another object, is not used: all starts over."""
+    storage = bench.storage
+    storage.script += [
+        storage.cut(600),
+        response(b"z" * 400, 206, Content_Range=span, ETag=etag or storage.etag),
+    ]
+    bench.good()
+    assert "range" not in storage.requests[2].headers
+
+
+def test_short_part(bench: Bench) -> None:
+    """A server may send less than was asked for: the rest is asked for next."""
+    storage = bench.storage
+    storage.script += [
+        storage.cut(100),
+        lambda _: response(storage.content[100:300], 206, Content_Range="bytes 100-299/1000"),
+    ]
+    bench.good()
+    assert [request.headers.get("range") for request in storage.requests] == [
+        None,
+        "bytes=100-",
+        "bytes=300-",
+    ]
+
+
+def test_part_nobody_asked_for(bench: Bench) -> None:
+    """A 206 to a request without a range is refused."""
+    bench.storage.script.append(response(b"x" * 1000, 206, Content_Range="bytes 0-999/1000"))
+    bench.good()
+    assert len(bench.storage.requests) == 2
+
+
+def test_object_got_shorter(bench: Bench) -> None:
+    """A 416 to a resumed request starts over."""
+    bench.storage.script += [bench.storage.cut(600), response(status=416)]
+    bench.good()
+
+
+def test_416_at_the_start(bench: Bench) -> None:
+    """A 416 to a request without a range is an error."""
+    bench.storage.script.append(response(status=416))
+    assert "answered 416" in bench.bad()
+
+
+def test_many_drops(bench: Bench) -> None:
+    """Attempts that bring bytes do not count, so a bad line gets the file in the end."""
+    bench.storage.script += [bench.storage.cut(20) for _ in range(40)]
+    bench.good(max_retries=1)
+    assert len(bench.storage.requests) == 41
+
+
+def test_drops_are_bounded(bench: Bench) -> None:
+    """Whatever each attempt brings, their number has an end."""
+    # Enough an attempt to count as progress on the slowest machine.
+    bench.storage.content = b"x" * 4_000_000
+    bench.storage.handler = bench.storage.cut(20_000)
+    assert f"after {MOST_ATTEMPTS} attempts" in bench.bad()
+    assert len(bench.storage.requests) == MOST_ATTEMPTS
