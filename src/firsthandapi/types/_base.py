@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeVar, cast
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, PlainValidator, Strict
+from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainValidator
 from pydantic_core import CoreSchema, core_schema
 
 from firsthandapi._masking import mask_key, mask_secrets
@@ -179,8 +179,16 @@ def _as_utc(value: datetime) -> datetime:
     return value if value.tzinfo is not None else value.replace(tzinfo=UTC)
 
 
+class _Utc:
+    # The schema is made here, not from the class: tools that stop time put a class of their own in its place.
+    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> CoreSchema:
+        return core_schema.no_info_after_validator_function(
+            _as_utc, core_schema.datetime_schema(strict=False)
+        )
+
+
 # Any datetime pydantic reads; one without an offset is UTC, as everything the service sends is.
-UtcDatetime = Annotated[datetime, Strict(False), AfterValidator(_as_utc)]
+UtcDatetime = Annotated[datetime, _Utc()]
 
 
 _T = TypeVar("_T")
