@@ -85,6 +85,7 @@ def imported(module: Path) -> set[str]:
 EXTRAS = {
     "cli": ["cli"],
     "datasets": ["pandas", "huggingface", "remote"],
+    "filesystem.py": ["remote"],
     "fleet": ["fleet"],
     "mcp": ["mcp"],
     "server": ["testing"],

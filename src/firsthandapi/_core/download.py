@@ -285,6 +285,44 @@ def too_large() -> str:
     )
 
 
+def judge_range(
+    status: int,
+    headers: Mapping[str, str],
+    *,
+    length: int | None,
+    start: int,
+    end: int | None,
+    now: float,
+) -> tuple[int, int, int] | Redirected | Refused | TryAgain | Hopeless:
+    """What a response says to a request for the bytes from `start` up to `end`, None for all the rest.
+
+    Returns:
+        Bytes of the body to pass over, bytes of it to read, and the size of the whole file; or why there are none.
+    """
+    if status in (301, 302, 303, 307, 308) and headers.get("location"):
+        return Redirected(headers["location"])
+    if status == 403:
+        return Refused()
+    if status in (408, 429) or status >= 500:
+        return TryAgain(f"the storage answered {status}", parse_retry_after(headers, now=now))
+    if status not in (200, 206):
+        return Hopeless(f"the storage answered {status}")
+    if headers.get("content-encoding", "identity").strip().lower() not in ("identity", ""):
+        return Hopeless("the storage encoded the file, though asked not to")
+    if status == 200:  # a storage without ranges sends all of it
+        if length is None:
+            return Hopeless("the storage does not say how long the file is")
+        return start, max(min(length if end is None else end, length) - start, 0), length
+    match = _CONTENT_RANGE.fullmatch(headers.get("content-range", "").strip().lower())
+    if match is None or match[3] == "*" or int(match[1]) != start or int(match[2]) >= int(match[3]):
+        return TryAgain("the storage sent another part than asked for")
+    size = int(match[3])
+    count = min(size if end is None else end, size) - start
+    if int(match[2]) - start + 1 != count or (length is not None and length != count):
+        return TryAgain("the storage sent another part than asked for")
+    return 0, count, size
+
+
 def check_whole(size: int, sha256: str, wanted: Wanted) -> Mismatch | None:
     """Whether all that came is what was promised."""
     if wanted.size_bytes is not None and size > wanted.size_bytes:

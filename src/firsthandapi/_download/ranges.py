@@ -1,0 +1,139 @@
+"""Some bytes of a file, where it is: for readers that jump around in it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from firsthandapi._core.download import (
+    Address,
+    Attempts,
+    BadUrlError,
+    Redirected,
+    Refused,
+    TryAgain,
+    allowed_schemes,
+    failure,
+    follow,
+    judge_range,
+    parse_url,
+)
+from firsthandapi._core.download import Hopeless as HopelessVerdict
+from firsthandapi.errors import DownloadError
+
+from .clock import Clock
+from .exchange import Session
+from .network import BrokenError, HopelessError, Network
+
+if TYPE_CHECKING:
+    from firsthandapi._core.config import Config
+
+
+class RangeReader:
+    """Reads parts of files by their signed URLs, over connections that it keeps: one reader per thread.
+
+    Args:
+        config: the client's options.
+    """
+
+    def __init__(self, config: Config) -> None:
+        network = Network(
+            proxy=config.proxy, verify=config.verify, timeout=config.timeout, stop=threading.Event()
+        )
+        self._session = Session(network)
+        self._schemes = allowed_schemes(config.base_url)
+        self._max_retries = config.max_retries
+        self._clock = Clock()
+
+    def read(
+        self, file_id: str, url_of: Callable[[bool], str], start: int, end: int | None
+    ) -> tuple[bytes, int]:
+        """The bytes from `start` up to `end`, and the size of the whole file.
+
+        Args:
+            file_id: the file's id, for messages.
+            url_of: gives the file's URL; True asks for a fresh one, since the last was refused.
+            start: the first byte.
+            end: the byte after the last one; None reads to the end.
+
+        Raises:
+            DownloadError: they cannot be had.
+        """
+        attempts = Attempts(self._max_retries)
+        stale = False
+        reason = "it never ends"
+        while attempts.begin():
+            started = self._clock.monotonic()
+            retry_after: float | None = None
+            try:
+                found = self._attempt(parse_url(url_of(stale), self._schemes), start, end)
+            except BrokenError as error:
+                reason = str(error)
+            except (HopelessError, BadUrlError) as error:
+                raise failure(file_id, str(error)) from None
+            else:
+                match found:
+                    case (bytes() as content, int() as size):
+                        return content, size
+                    case Refused():
+                        if not attempts.refused():
+                            break
+                        stale, reason = True, "the storage answered 403, to a fresh URL as well"
+                        continue
+                    case TryAgain():
+                        reason, retry_after = found.reason, found.retry_after
+                    case _:
+                        raise failure(file_id, getattr(found, "reason", "it cannot be read"))
+            pause = attempts.failed(
+                gained=0,
+                seconds=self._clock.monotonic() - started,
+                retry_after=retry_after,
+                jitter=self._clock.random(),
+            )
+            if pause is None:
+                break
+            self._clock.pause(pause, self._session.network.stop)
+        raise failure(file_id, f"{reason} (after {attempts.made} attempts)")
+
+    def _attempt(
+        self, address: Address, start: int, end: int | None
+    ) -> tuple[bytes, int] | Refused | TryAgain | HopelessVerdict:
+        wanted = f"bytes={start}-{'' if end is None else end - 1}"
+        hops = 0
+        while True:
+            response = self._session.get(address, [("Range", wanted)])
+            head = response.head
+            verdict = judge_range(
+                head.status,
+                head.headers,
+                length=head.length,
+                start=start,
+                end=end,
+                now=self._clock.time(),
+            )
+            if isinstance(verdict, Redirected):
+                response.drain()
+                address = follow(address, verdict.location, hops=hops, schemes=self._schemes)
+                hops += 1
+                continue
+            if not isinstance(verdict, tuple):
+                response.drain()
+                return verdict
+            skip, count, size = verdict
+            content = bytearray()
+            try:
+                while len(content) < skip + count and (piece := response.read()):
+                    content += piece
+            finally:
+                response.abandon()
+            if len(content) < skip + count:
+                raise BrokenError("the body ended early")
+            return bytes(memoryview(content)[skip : skip + count]), size
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._session.close()
+
+
+__all__ = ["DownloadError", "RangeReader"]

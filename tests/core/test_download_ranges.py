@@ -1,0 +1,59 @@
+"""What a storage's response says to a request for some bytes of a file."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from firsthandapi._core.download import Hopeless, Redirected, Refused, TryAgain, judge_range
+
+
+def judged(
+    status: int, start: int = 10, end: int | None = 20, length: int | None = 10, **headers: str
+) -> Any:
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return judge_range(status, named, length=length, start=start, end=end, now=0.0)
+
+
+@pytest.mark.parametrize(
+    ("verdict", "wanted"),
+    [
+        (judged(206, content_range="bytes 10-19/100"), (0, 10, 100)),
+        (judged(206, end=200, length=90, content_range="bytes 10-99/100"), (0, 90, 100)),
+        (judged(206, end=None, length=90, content_range="bytes 10-99/100"), (0, 90, 100)),
+        (judged(200, length=100), (10, 10, 100)),
+        (judged(200, length=15), (10, 5, 15)),
+        (judged(200, length=5), (10, 0, 5)),
+        (judged(403), Refused()),
+        (judged(302, location="https://x/y"), Redirected("https://x/y")),
+    ],
+)
+def test_the_right_part(verdict: Any, wanted: Any) -> None:
+    """As asked for, up to the end of the file; a storage without ranges sends all, of which the part is read."""
+    assert verdict == wanted
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"content_range": "bytes 11-20/100"},
+        {"content_range": "bytes 10-18/100"},
+        {"content_range": "bytes 10-19/*"},
+        {"content_range": "bytes 10-19/15"},
+        {"content_range": "items 10-19/100"},
+    ],
+)
+def test_another_part_is_asked_for_again(headers: dict[str, str]) -> None:
+    """Bytes from another place are never taken for those asked for."""
+    assert isinstance(judged(206, **headers), TryAgain)
+    assert isinstance(judged(206, length=9, content_range="bytes 10-19/100"), TryAgain)
+
+
+def test_what_cannot_be_read_is_not_tried_again() -> None:
+    """A missing file, an encoded body, and one of unknown length; a storage that is busy is asked later."""
+    assert isinstance(judged(404), Hopeless)
+    assert isinstance(judged(200, content_encoding="gzip"), Hopeless)
+    assert isinstance(judged(200, length=None), Hopeless)
+    assert judged(503, retry_after="7").retry_after == 7.0
