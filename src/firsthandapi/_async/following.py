@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from firsthandapi._async.bridge import Lock
 from firsthandapi._async.calls import Resource
-from firsthandapi._async.watching import Watching
+from firsthandapi._async.reader import SharedReader
 from firsthandapi._core import arguments
 from firsthandapi._core.decode import DecodedPage, decode_items
 from firsthandapi._core.longpoll import Pauses
@@ -65,8 +65,8 @@ class Following(Resource):
         clock = self._transport.clock
         job = await self._waiting.first()
         yield []  # so that the job is reported before anything is waited for
-        watching = Watching(self._transport, self._waiting)
-        watching.join()
+        reader = SharedReader(self._transport, self._waiting)
+        reader.join()
         try:
             has_moved = True
             while not job.is_terminal:
@@ -76,14 +76,14 @@ class Following(Resource):
                     async for files in self._walk(to_known=True):
                         yield files
                 yield []
-                if watching.is_alone:
+                if reader.is_alone:
                     await self._waiting.change(due)
                     has_moved = True
                 else:
-                    has_moved = await watching.change(HEAD_EVERY)
+                    has_moved = await reader.change(HEAD_EVERY)
                 job = await self._waiting.first()
         finally:
-            watching.leave()
+            reader.leave()
         # What was approved since, or stood where no look at the head could see it.
         async for files in self._walk(to_known=False):
             yield files

@@ -14,7 +14,7 @@ from firsthandapi._core.pages import LARGEST_PAGE, follow_cursor
 from firsthandapi._core.request import build_request
 from firsthandapi._sync.bridge import Lock
 from firsthandapi._sync.calls import Resource
-from firsthandapi._sync.watching import Watching
+from firsthandapi._sync.reader import SharedReader
 from firsthandapi.errors import DownloadError, FirstHandError
 from firsthandapi.types.file import DownloadUrl, File, FileListParams
 
@@ -66,8 +66,8 @@ class Following(Resource):
         clock = self._transport.clock
         job = self._waiting.first()
         yield []  # so that the job is reported before anything is waited for
-        watching = Watching(self._transport, self._waiting)
-        watching.join()
+        reader = SharedReader(self._transport, self._waiting)
+        reader.join()
         try:
             has_moved = True
             while not job.is_terminal:
@@ -77,14 +77,14 @@ class Following(Resource):
                     for files in self._walk(to_known=True):
                         yield files
                 yield []
-                if watching.is_alone:
+                if reader.is_alone:
                     self._waiting.change(due)
                     has_moved = True
                 else:
-                    has_moved = watching.change(HEAD_EVERY)
+                    has_moved = reader.change(HEAD_EVERY)
                 job = self._waiting.first()
         finally:
-            watching.leave()
+            reader.leave()
         # What was approved since, or stood where no look at the head could see it.
         for files in self._walk(to_known=False):
             yield files

@@ -1,4 +1,4 @@
-# Made from _async/watching.py by `make generate`. Do not edit.
+# Made from _async/reader.py by `make generate`. Do not edit.
 """Jobs followed at the same time: one list tells of all of them, so that ten cost the requests of one."""
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Board:
 _boards: WeakKeyDictionary[KeyState, dict[str, Board]] = WeakKeyDictionary()
 
 
-class Watching(Resource):
+class SharedReader(Resource):
     """One follower among those of its API key."""
 
     def __init__(self, transport: Transport, waiting: Waiting) -> None:

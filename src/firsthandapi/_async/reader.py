@@ -39,7 +39,7 @@ class Board:
 _boards: WeakKeyDictionary[KeyState, dict[str, Board]] = WeakKeyDictionary()
 
 
-class Watching(Resource):
+class SharedReader(Resource):
     """One follower among those of its API key."""
 
     def __init__(self, transport: Transport, waiting: Waiting) -> None:
