@@ -634,4 +634,4 @@ def test_reprs(connect: Connect, world: Any) -> None:
     assert repr(client.jobs) == f"<Jobs {about}>"
     world.spare_endpoint()
     page = client.webhooks.list(limit=1)
-    assert repr(page) == f"<{'AsyncPage' if connect.is_async else 'Page'} [1 items, has_more=True]>"
+    assert repr(page) == f"<{'AsyncPage' if connect.is_async else 'Page'} [1 item, has_more=True]>"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
 from typing import Any, Generic, TypeVar
 
+from firsthandapi._core.counts import count_of
 from firsthandapi._core.decode import DecodedPage
 from firsthandapi._core.pages import check_fetch, follow_cursor
 from firsthandapi._core.response import ApiResponse
@@ -68,7 +69,7 @@ class AsyncPage(Displayed, Generic[T]):
         return _Items(self.pages())
 
     def __repr__(self) -> str:
-        return f"<AsyncPage [{len(self.data)} items, has_more={self.has_more}]>"
+        return f"<AsyncPage [{count_of(len(self.data), 'item')}, has_more={self.has_more}]>"
 
 
 class AsyncPageRequest(Generic[T]):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Unpack
 
 from firsthandapi._async.calls import Resource
+from firsthandapi._core.counts import count_of
 from firsthandapi._core.longpoll import End, Pause, Poll, Wait
 from firsthandapi._core.request import build_request
 from firsthandapi.errors import FirstHandError, WaitTimeoutError
@@ -167,7 +168,9 @@ class Waiting(Resource):
         if job is not None and job.is_terminal:
             state = f"is {job.status}, but its files were not all downloaded in time"
         else:
-            seen = "" if job is None else f": it is {job.status}, {job.files_approved or 0} files approved"
+            seen = (
+                "" if job is None else f": it is {job.status}, {count_of(job.files_approved or 0)} approved"
+            )
             state = f"did not finish before timeout= passed{seen}; the job continues"
         failure = "" if self._failure is None else f". The last failure: {self._failure}"
         error = WaitTimeoutError(f"{self.job_id} {state}; run the same call again{failure}", job=job)

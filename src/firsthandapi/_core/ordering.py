@@ -25,6 +25,7 @@ from firsthandapi.errors import (
     InvalidArgumentError,
 )
 
+from .counts import count_of
 from .job_file import JOB_FILE, JobFile, UnreadableJobFile, differing, fits, key_of, unreadable
 
 # A job as the service shows it.
@@ -290,7 +291,7 @@ def _restored(known: Known, job: JobRow) -> JobFile:
 def described(job: Mapping[str, Any]) -> str:
     """A job for a message: `job_… (open, 1 of 3 files approved)`."""
     approved, needed = job.get("files_approved"), job.get("files_needed")
-    count = "" if approved is None or needed is None else f", {approved} of {needed} files approved"
+    count = "" if approved is None or needed is None else f", {approved} of {count_of(needed)} approved"
     return f"{job['id']} ({job.get('status')}{count})"
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from firsthandapi._core.counts import count_of
 from firsthandapi._core.download import (
     MOST_UNPROMISED_BYTES,
     Address,
@@ -193,7 +194,9 @@ class _Fetch:
                 )
                 self._tell(started, reason, retry_in=pause)
                 if pause is None:
-                    raise _GiveUpError(f"{reason} (after {self._attempts.made} attempts)") from None
+                    raise _GiveUpError(
+                        f"{reason} (after {count_of(self._attempts.made, 'attempt')})"
+                    ) from None
                 clock.pause(pause, self._session.network.stop)
             except _GiveUpError as error:
                 self._tell(started, str(error))
@@ -205,7 +208,9 @@ class _Fetch:
                 raise _GiveUpError(str(error), cause=error) from None
             if self._session.network.stop.is_set():
                 raise StoppedError
-        raise _GiveUpError(f"{reason or 'it never ends'} (after {self._attempts.made - 1} attempts)")
+        raise _GiveUpError(
+            f"{reason or 'it never ends'} (after {count_of(self._attempts.made - 1, 'attempt')})"
+        )
 
     def _tell(self, started: float, problem: str | None, *, retry_in: float | None = None) -> None:
         if self._asked is not None:

@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Unpack
 
 from firsthandapi._core import arguments
+from firsthandapi._core.counts import count_of
 from firsthandapi._core.idempotency import check_key
 from firsthandapi._core.integers import as_int
 from firsthandapi._core.job_file import KEY_METADATA, JobFile
@@ -267,7 +268,7 @@ class Collecting(Resource):
                 fetching.check(following.failures)
             if len(dataset) < needed:
                 raise IncompleteJobError(
-                    f"{job.id} is {job.status} with {len(dataset)} of {needed} files, which are in {folder.path}"
+                    f"{job.id} is {job.status} with {len(dataset):,} of {count_of(needed)}, which are in {folder.path}"
                     f"{_why(job, following.unlisted, len(failures))}",
                     job=job,
                     dataset=dataset,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any, Generic, TypeVar
 
+from firsthandapi._core.counts import count_of
 from firsthandapi._core.decode import DecodedPage
 from firsthandapi._core.pages import check_fetch, follow_cursor
 from firsthandapi._core.response import ApiResponse
@@ -65,4 +66,4 @@ class Page(Displayed, Generic[T]):
             yield from page.data
 
     def __repr__(self) -> str:
-        return f"<Page [{len(self.data)} items, has_more={self.has_more}]>"
+        return f"<Page [{count_of(len(self.data), 'item')}, has_more={self.has_more}]>"

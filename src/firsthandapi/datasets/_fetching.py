@@ -9,6 +9,7 @@ import threading
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from firsthandapi._core.counts import count_of
 from firsthandapi._core.kinds import is_mixed
 from firsthandapi._core.reports import Progress
 from firsthandapi._download.engine import Engine
@@ -105,7 +106,7 @@ class Fetching:
             done = self._changed.wait_for(lambda: self._hopeless or len(self._pending) <= most, seconds)
         if self._hopeless is not None:
             raise DownloadError(
-                f"stopped with {self._files_done} files on disk, since no further one can be kept: "
+                f"stopped with {count_of(self._files_done)} on disk, since no further one can be kept: "
                 f"{self._hopeless}. Fix that, and run the same call again: it downloads the rest",
                 failures=self.failures({}),
             ) from self._hopeless
@@ -152,7 +153,7 @@ class Fetching:
             shown = "; ".join(str(error) for _, error in failures[:3])
             more = f"; and {len(failures) - 3} more" if len(failures) > 3 else ""
             raise DownloadError(
-                f"{len(failures)} of {self._files_known + len(unusable)} files could not be downloaded: "
+                f"{len(failures)} of {count_of(self._files_known + len(unusable))} could not be downloaded: "
                 f"{shown}{more}. All others are on disk, and the same call again tries only these",
                 failures=failures,
             )

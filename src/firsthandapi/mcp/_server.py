@@ -21,6 +21,7 @@ from mcp.server.mcpserver.exceptions import ResourceError, ToolError
 from pydantic import BaseModel, Field
 
 from firsthandapi import AsyncFirstHandClient, types
+from firsthandapi._core.counts import count_of
 from firsthandapi._notebook.thumbnail import pillow, thumbnail
 from firsthandapi._version import __version__
 from firsthandapi.errors import (
@@ -329,7 +330,7 @@ def _add_spending(server: MCPServer, client: AsyncFirstHandClient, ledger: Ledge
                 "to restart the server with a larger --confirm-cents"
             )
         return Elicit(
-            f"Post a job for {files_needed} files at ${price_per_file_cents / 100:.2f} each: "
+            f"Post a job for {count_of(files_needed)} at ${price_per_file_cents / 100:.2f} each: "
             f"${cost / 100:,.2f} in all, held at once. Spend it?",
             Approval,
         )
