@@ -164,6 +164,7 @@ def test_a_row_has_an_end(monkeypatch: pytest.MonkeyPatch, end: bytes) -> None:
     monkeypatch.setattr(manifest, "LARGEST_ROW", len(line))
     assert parse_manifest(line + end) == [long]
     monkeypatch.setattr(manifest, "LARGEST_ROW", len(line) - 1)
+    assert parse_manifest(line[:-1]) == []  # torn, and no longer than may be
     with pytest.raises(ConfigurationError, match="line 1: longer than"):
         parse_manifest(line + end)
     assert parse_manifest(manifest_line(long)) == [replace(long, annotations=None, annotations_json=None)]
