@@ -18,7 +18,7 @@ help:
 	@echo "make test      run the tests"
 	@echo "make test-core run the tests of the client, the datasets, and the server"
 	@echo "make test-lowest run the tests of the client with the lowest versions declared"
-	@echo "make soak      collect 2,000 files through everything that goes wrong (minutes)"
+	@echo "make soak      run the slow tests: 2,000 files through everything that goes wrong, the whole matrix of faults"
 	@echo "make generators  type the bundled server's OpenAPI document with others' generators (needs node)"
 	@echo "make fuzz      look for examples that break a rule (minutes)"
 	@echo "make check     lint, types, layers, generated code"
@@ -68,7 +68,7 @@ test-core: $(VENV)/.test
 	$(BIN)/python -m pytest -q -n $(WORKERS) -m "not slow" $(foreach each,cli mcp docs examples,--ignore tests/$(each))
 
 soak: $(VENV)/.dev
-	$(BIN)/python -m pytest -q -s -m slow
+	$(BIN)/python -m pytest -q -n $(WORKERS) -m slow
 
 # Many processes on one API key. Needs Redis or Valkey, such as `apt-get install redis-server`.
 fleet: $(VENV)/.dev
