@@ -18,6 +18,7 @@ help:
 	@echo "make test      run the tests"
 	@echo "make test-core run the tests of the client, the datasets, and the server"
 	@echo "make test-lowest run the tests of the client with the lowest versions declared"
+	@echo "make fleet     run the tests against a real Redis"
 	@echo "make soak      run the slow tests: 2,000 files through everything that goes wrong, the whole matrix of faults"
 	@echo "make generators  type the bundled server's OpenAPI document with others' generators (needs node)"
 	@echo "make fuzz      look for examples that break a rule (minutes)"
