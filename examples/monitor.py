@@ -82,7 +82,8 @@ class Screen:
         self._line(job.id, totals(job, summary))
 
     def trouble(self, error: Exception) -> None:
-        self._line("trouble", plain(f"{error}; trying again"))  # once, however long it lasts
+        if "trouble" not in self._printed:  # once, however long it lasts
+            self._line("trouble", plain(f"{error}; trying again"))
 
     def _line(self, key: str, line: Text) -> None:
         if self._printed.get(key) != line.plain:
