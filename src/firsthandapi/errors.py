@@ -97,7 +97,8 @@ class FirstHandConnectionError(FirstHandError):
     Attributes:
         attempts: how many attempts were made.
         request_sent: whether the service may have received the request; False if no connection was established.
-        untrusted: whether a certificate was not trusted: waiting for a job does not retry that.
+        untrusted: whether a certificate was not trusted, or the server speaks no TLS: waiting for a job does not
+            retry that.
         errno: the system's error number, such as `errno.ECONNREFUSED`, or None.
         method, path: the request's, or None.
         seconds: how long the call took, retries and pauses included, or None.

@@ -865,7 +865,7 @@ def test_the_command_line(
     spec.write_text(json.dumps({**JOB, "files_needed": 3}))
     ran = cli("collect", "--spec", str(spec), "--dest", dest)
     assert ran.code == 0, ran.err
-    assert f"3 files in {dest}, each verified" in ran.out
+    assert f"3 files in {dest}, all verified" in ran.out
     dataset = Dataset.open(dest)
     assert dataset.job is not None
     ran = cli("files", "download", dataset.job.id, "--dest", f"s3://{bucket}/again", "--json")

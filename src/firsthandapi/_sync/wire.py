@@ -54,6 +54,10 @@ EXCEPTIONS: dict[type[Exception], tuple[type[FirstHandConnectionError], bool]] =
 _BELOW = tuple(EXCEPTIONS)
 
 
+# What OpenSSL says of a server that speaks no TLS at all, or none that we do.
+_NO_TLS = frozenset({"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "UNSUPPORTED_PROTOCOL"})
+
+
 def look_up(error: Exception) -> tuple[type[FirstHandConnectionError], bool]:
     """What an error means, by its nearest class in the table."""
     return next(EXCEPTIONS[base] for base in type(error).__mro__ if base in EXCEPTIONS)
@@ -73,8 +77,12 @@ def connection_error(error: Exception, authority: str) -> FirstHandConnectionErr
             f"could not connect to {authority}: {reason}; check the network, base_url and the proxy settings"
         )
     result = kind(what, request_sent=sent)
-    # A handshake that was cut is no verdict on a certificate: it may go well the next time.
-    result.untrusted = any(isinstance(cause, ssl.SSLCertVerificationError) for cause in causes)
+    # A handshake that was cut says nothing: it may go well the next time.
+    result.untrusted = any(
+        isinstance(cause, ssl.SSLCertVerificationError)
+        or (isinstance(cause, ssl.SSLError) and cause.reason in _NO_TLS)
+        for cause in causes
+    )
     result.errno = errno_of(error)
     return result
 
