@@ -107,18 +107,22 @@ def test_ruff_is_the_same_in_a_commit_and_in_the_gate() -> None:
 
 
 def test_each_requirement_of_a_group_is_pinned() -> None:
-    """What the gate installs is what it was last green with."""
+    """What the gate installs is what it was last green with; each package has one pin, and no group names one twice."""
     pins = (ROOT / "constraints.txt").read_text(encoding="utf-8")
-    pinned = {line.partition("==")[0].lower().replace("_", "-") for line in pins.splitlines()}
+    names = [name(line) for line in pins.splitlines() if "==" in line]
+    assert len(names) == len(set(names))
     groups = PROJECT["dependency-groups"]
     assert list(groups) == ["client", "compat", "test", "dev", "docs"]
-    wanted = {
-        re.split(r"[\[; ]", line)[0].lower().replace("_", "-")
-        for group in groups.values()
-        for line in group
-        if isinstance(line, str)
-    }
-    assert wanted - pinned == set()
+    wanted = {name(line) for group in groups.values() for line in group if isinstance(line, str)}
+    assert wanted - {*names} == set()
+    for group in groups.values():
+        lines = [str(line) for line in group]
+        assert len(lines) == len(set(lines))
+
+
+def name(requirement: str) -> str:
+    """The name of a package in a requirement or a pin, as the index writes it."""
+    return re.split(r"[\[=; ]", requirement)[0].lower().replace("_", "-")
 
 
 def drawn() -> set[str]:
@@ -133,6 +137,7 @@ def drawn() -> set[str]:
         name = line.split()[0]
         paths.append("".join(folder for depth, folder in folders.items() if depth < indent) + name)
         folders = {depth: folder for depth, folder in folders.items() if depth < indent} | {indent: name}
+    assert len(paths) == len(set(paths))
     return set(paths)
 
 

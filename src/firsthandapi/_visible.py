@@ -9,8 +9,9 @@ import unicodedata
 _HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 # Letters, marks, and signs by their category that nobody sees: fillers of Hangul, a blank of Braille, and so on; and
 # the selectors of variants, which can spell out hidden text, but for those of emoji.
-_BLANK = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u2800\u3164\uffa0")
-_BLANK |= frozenset(map(chr, [*range(0xFE00, 0xFE0E), *range(0xE0100, 0xE01F0)]))
+_BLANK = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u2800\u3164\uffa0").union(
+    map(chr, [*range(0xFE00, 0xFE0E), *range(0xE0100, 0xE01F0)])
+)
 # Persian and emoji need them, and they reorder nothing.
 _JOINERS = "\u200c\u200d"
 _ODD = re.compile(r"[^ -~]")

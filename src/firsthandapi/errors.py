@@ -320,7 +320,8 @@ class IncompleteJobError(FirstHandError):
         failures: Sequence[tuple[str, Exception]] = (),
     ) -> None:
         super().__init__(message)
-        self.job = job
+        # This error always has a job.
+        self.job: Job = job  # pyright: ignore[reportIncompatibleVariableOverride]
         self.dataset = dataset
         self.failures = tuple(failures)
 

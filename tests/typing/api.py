@@ -25,6 +25,7 @@ from firsthandapi import (
     FirstHandClient,
     FirstHandConnectionError,
     FirstHandError,
+    IncompleteJobError,
     InsufficientCreditsError,
     InvalidArgumentError,
     Page,
@@ -302,6 +303,8 @@ def errors(client: FirstHandClient) -> None:
         assert_type(error.attempts, int)
     except WaitTimeoutError as error:
         assert_type(error.job, Job | None)
+    except IncompleteJobError as error:
+        assert_type(error.job, Job)
     except InvalidArgumentError as error:
         assert_type(error.field, str)
     except UnexpectedResponseError as error:
