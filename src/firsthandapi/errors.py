@@ -53,9 +53,12 @@ class FirstHandError(Exception):
 
     Attributes:
         job: the job as last seen, where an error ends `jobs.collect` after the job was posted; None elsewhere.
+        failures: where an error ends a download, the id of each file that could not be downloaded so far, and why;
+            empty elsewhere.
     """
 
     job: Job | None = None
+    failures: tuple[tuple[str, Exception], ...] = ()
 
     def __init__(self, message: str) -> None:
         # One printable line, whatever the service wrote: no text of its can forge a log line or drive a terminal.

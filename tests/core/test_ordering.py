@@ -86,8 +86,8 @@ class World:
         return World(jobs, disk, self.rows_of)
 
 
-def api_error(kind: Any, status: int, attempts: int) -> Any:
-    return kind("no", status=status, attempts=attempts)
+def api_error(kind: Any, status: int, attempts: int, type: str = "refused") -> Any:
+    return kind("no", status=status, attempts=attempts, type=type)
 
 
 def right_answer(world: World, command: Any) -> tuple[World, Any]:
@@ -154,7 +154,11 @@ def posted(
         yield after, bought.row
         yield after, lost
         yield after, UnexpectedResponseError("<html>")
+        yield after, {**bought.row, "id": "job_2", "metadata": {KEY_METADATA: "another"}}
+        yield after, {**bought.row, "id": "../me"}
         yield after, api_error(PermissionDeniedError, 403, 2)
+        # A gateway keeps the answer back.
+        yield after, api_error(PermissionDeniedError, 403, 1, "unknown")
         in_flight = replace(world, jobs=(*world.jobs, replace(bought, age=None)))
         yield in_flight, lost
         yield in_flight, api_error(ConflictError, 409, 2)
@@ -205,6 +209,7 @@ class Search:
         match command:
             case Continue(job_file):
                 assert job_file.job is not None
+                assert job_file.job["id"] == "job_1"
                 # Some files came, too.
                 ends.add(_Hashed(replace(world, rows_of=(job_file.job["id"],))))
             case Refuse(error, forget):

@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from inspect import isawaitable, iscoroutinefunction
 from typing import Any, ParamSpec, TypeVar
 
@@ -18,7 +18,7 @@ import anyio.to_thread
 from anyio.lowlevel import RunVar
 
 from firsthandapi._core.ratelimit import AsyncRateLimiter as RateLimiter
-from firsthandapi.errors import ConfigurationError, InvalidArgumentError
+from firsthandapi.errors import ConfigurationError, FirstHandError, InvalidArgumentError
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -87,6 +87,18 @@ async def finish_blocking(function: Callable[P, T], *args: P.args, **kwargs: P.k
     with scope:
         return await run_blocking(function, *args, **kwargs)
     raise AssertionError("a shielded scope is never left early")  # pragma: no cover # for type checkers
+
+
+@asynccontextmanager
+async def ending_with(function: Callable[[], object]) -> AsyncGenerator[None, None]:
+    """Run what blocks at the end of the block. What ended the block early is told, not that this failed too."""
+    try:
+        yield
+    except BaseException:
+        with suppress(FirstHandError):
+            await finish_blocking(function)
+        raise
+    await finish_blocking(function)
 
 
 class Line:

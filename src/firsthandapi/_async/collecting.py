@@ -14,6 +14,7 @@ from firsthandapi._async.bridge import (
     call_back,
     calls_from_threads,
     check_callback,
+    ending_with,
     finish_blocking,
     run_blocking,
 )
@@ -89,7 +90,7 @@ class Collecting(Resource):
     ) -> Dataset:
         folder = self._folder(dest, concurrency, on_progress)
         waiting = Waiting(self._transport, job_id, patient=False, **self._options)
-        try:
+        async with ending_with(folder.close):
             await self._enter(folder, None)
             found, rows_of = await run_blocking(folder.known_jobs)
             check_download_into(folder.path, found, rows_of, job_id)
@@ -98,19 +99,19 @@ class Collecting(Resource):
                 write = folder.create_job if found is None else folder.write_job
                 found = JobFile(None, None, None, dump(job))
                 await run_blocking(write, found)
-            following = Following(self._transport, waiting)
-            fetching = await self._fetch(
-                folder,
-                waiting,
-                following,
-                following.all(only),
-                concurrency,
-                on_progress,
-                anew=only is not None,
-            )
-            await run_blocking(folder.write_job, found.with_job(dump(job)))
-        finally:
-            await finish_blocking(folder.close)
+            try:
+                following = Following(self._transport, waiting)
+                fetching = await self._fetch(
+                    folder,
+                    waiting,
+                    following,
+                    following.all(only),
+                    concurrency,
+                    on_progress,
+                    anew=only is not None,
+                )
+            finally:
+                await self._write_last_seen(folder, found, waiting.job)
         fetching.check(following.failures)
         return await run_blocking(Dataset._of, folder)  # pyright: ignore[reportPrivateUsage] # of one house
 
@@ -135,30 +136,29 @@ class Collecting(Resource):
         if too_costly is not None and not await run_blocking(folder.has_job_for, request):
             raise too_costly
         try:
-            # What could keep the files from coming is found here, before money moves.
-            Fetching.check_network(self._transport.config)
-            await self._enter(folder, ends)
-            await run_blocking(folder.check, request["accepted_formats"])
-            # Paid once.
-            ordering = Ordering(self._transport, folder, ends=ends, **self._options)
-            job_file = await ordering.order(request, idempotency_key)
-            # From here on, whatever happens, the folder and the error know the job.
-            job_id = (job_file.job or {})["id"]
-            waiting = Waiting(self._transport, job_id, ends=ends, job=ordering.job, **self._options)
-            try:
-                await self._job_of(folder, waiting, known=True)
-                following = Following(self._transport, waiting)
-                fetching = await self._fetch(
-                    folder, waiting, following, following.rounds(), concurrency, on_progress
-                )
-            finally:
-                await self._write_last_seen(folder, job_file, waiting.job)
+            async with ending_with(folder.close):
+                # What could keep the files from coming is found here, before money moves.
+                Fetching.check_network(self._transport.config)
+                await self._enter(folder, ends)
+                await run_blocking(folder.check, request["accepted_formats"])
+                # Paid once.
+                ordering = Ordering(self._transport, folder, ends=ends, **self._options)
+                job_file = await ordering.order(request, idempotency_key)
+                # From here on, whatever happens, the folder and the error know the job.
+                job_id = (job_file.job or {})["id"]
+                waiting = Waiting(self._transport, job_id, ends=ends, job=ordering.job, **self._options)
+                try:
+                    await self._job_of(folder, waiting, known=True)
+                    following = Following(self._transport, waiting)
+                    fetching = await self._fetch(
+                        folder, waiting, following, following.rounds(), concurrency, on_progress
+                    )
+                finally:
+                    await self._write_last_seen(folder, job_file, waiting.job)
         except FirstHandError as error:
             error.job = error.job or (waiting.job if waiting is not None else None)
             raise
-        finally:
-            await finish_blocking(folder.close)
-        return await self._dataset(folder, await waiting.first(), fetching, following)
+        return await self._dataset(folder, await waiting.first(), request, fetching, following)
 
     def _folder(
         self, dest: str | os.PathLike[str], concurrency: int, on_progress: Callback[Progress] | None
@@ -250,25 +250,28 @@ class Collecting(Resource):
                     else:
                         await settle(0, clock.monotonic() + HEAD_EVERY)
                 await settle(0, None)
-            except WaitTimeoutError as error:
+            except FirstHandError as error:
                 error.failures = fetching.failures(following.failures)
                 raise
             finally:
                 await finish_blocking(fetching.stop)
         return fetching
 
-    async def _dataset(self, folder: Folder, job: Job, fetching: Fetching, following: Following) -> Dataset:
+    async def _dataset(
+        self, folder: Folder, job: Job, request: dict[str, Any], fetching: Fetching, following: Following
+    ) -> Dataset:
         """What a run that has come to its end returns, or raises."""
-        dataset = await run_blocking(Dataset._of, folder)  # pyright: ignore[reportPrivateUsage] # of one house
-        needed, approved = job.files_needed or 0, job.files_approved
+        # A service need not say how many it was asked for.
+        needed, approved = job.files_needed or request["files_needed"], job.files_approved
         failures = fetching.failures(following.failures)
         try:
+            dataset = await run_blocking(Dataset._of, folder)  # pyright: ignore[reportPrivateUsage] # of one house
             if failures and (approved is None or approved >= needed):
                 fetching.check(following.failures)
             if len(dataset) < needed:
                 raise IncompleteJobError(
                     f"{job.id} is {job.status} with {len(dataset):,} of {count_of(needed)}, which are in {folder.path}"
-                    f"{_why(job, following.unlisted, len(failures))}",
+                    f"{_why(job, needed, following.unlisted, len(failures))}",
                     job=job,
                     dataset=dataset,
                     failures=failures,
@@ -294,9 +297,9 @@ def _request_of(params: JobCreateParams, extra_body: Any) -> dict[str, Any]:
     return request
 
 
-def _why(job: Job, unlisted: int, failed: int) -> str:
+def _why(job: Job, needed: int, unlisted: int, failed: int) -> str:
     """What became of the files that are not in the folder."""
-    needed, approved = job.files_needed or 0, job.files_approved or 0
+    approved = job.files_approved
     reasons = ""
     if failed:
         reasons += f"; {failed} more could not be downloaded: run the same call again to retry them"
@@ -305,6 +308,6 @@ def _why(job: Job, unlisted: int, failed: int) -> str:
             f"; the service counts {approved} approved files, but its list does not show {unlisted} of them "
         )
         reasons += "yet: run the same call again later"
-    if job.status == "cancelled" and approved < needed:
+    if job.status == "cancelled" and approved is not None and approved < needed:
         reasons += f"; the escrow of the {needed - approved} not approved was refunded"
     return reasons

@@ -8,7 +8,7 @@ from firsthandapi._async.calls import Resource
 from firsthandapi._core.counts import count_of
 from firsthandapi._core.longpoll import End, Pause, Poll, Wait
 from firsthandapi._core.request import build_request
-from firsthandapi.errors import FirstHandError, WaitTimeoutError
+from firsthandapi.errors import FirstHandError, UnexpectedResponseError, WaitTimeoutError
 from firsthandapi.types.job import Job
 
 if TYPE_CHECKING:
@@ -79,7 +79,11 @@ class Waiting(Resource):
 
     async def look(self) -> Job:
         """The job as it is now, also if it has finished; as last seen, if it cannot be read for the moment."""
+        before = await self.first()
         await self._poll(Poll(None))
+        if before.is_terminal and not (await self.first()).is_terminal:
+            # No job starts again: a replica that is late has answered.
+            self.job = before
         return await self.first()
 
     async def change_to(self, job: Job | None) -> bool:
@@ -102,7 +106,10 @@ class Waiting(Resource):
         )
         before = self.job
         try:
-            self._note(await self._read(Job, request))
+            job = await self._read(Job, request)
+            if job.id.lower() != self.job_id.lower():
+                raise UnexpectedResponseError(f"the service answered with another job than {self.job_id}")
+            self._note(job)
         except FirstHandError as error:
             if not self._patient:
                 raise

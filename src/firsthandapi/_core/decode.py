@@ -105,6 +105,12 @@ def decode_items(
     return DecodedPage(usable, page.has_more, page.next_cursor), unusable
 
 
+def rows_of(content: Secret[bytes]) -> list[dict[str, Any]]:
+    """The items of a page as they came, whether they can be used or not."""
+    envelope = _envelope(content)
+    return [] if envelope is None else [row for row in envelope["data"] if isinstance(row, dict)]
+
+
 def _envelope(content: Secret[bytes]) -> dict[str, Any] | None:
     try:
         loaded = json.loads(content.reveal())

@@ -101,14 +101,14 @@ def read_job_file(content: bytes) -> JobFile | UnreadableJobFile:
     if (
         version == _VERSION
         and _is_ordered(request, key, sent)
-        and (job is None or _job_id(job))
+        and (job is None or job_id_of(job))
         and (request is not None or job is not None)
     ):
         return JobFile(request, key, sent, job)
     if not row:
         key, job = _salvaged(_KEY, content), {"id": _salvaged(_JOB_ID, content)}
     newer = isinstance(version, int) and version > _VERSION
-    return UnreadableJobFile(key if _is_key(key) else None, _job_id(job), newer)
+    return UnreadableJobFile(key if _is_key(key) else None, job_id_of(job), newer)
 
 
 def parse_job_file(content: bytes) -> JobFile:
@@ -161,7 +161,8 @@ def _is_ordered(request: Any, key: Any, sent: Any) -> bool:
     return isinstance(request, dict) and is_time and _is_key(key)
 
 
-def _job_id(job: Any) -> str | None:
+def job_id_of(job: Any) -> str | None:
+    """The id of a job, if it is one that can be asked for."""
     try:
         return check_id(cast("Any", job).get("id"), "id") if isinstance(job, dict) else None
     except InvalidArgumentError:

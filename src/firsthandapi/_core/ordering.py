@@ -8,7 +8,7 @@ What is known goes into `next_command`, the next command comes out, and `learn` 
 Three rules hold it together. Nothing is posted before the folder has written down its key, and the API key has shown
 that it may read jobs. A key that may have arrived is looked for in the metadata of the jobs before it is sent
 again, and it alone is sent: one key buys one job. And a key is forgotten only if it was never sent, or if the
-service refused it clearly at its first and only attempt.
+service itself refused it clearly at its first and only attempt.
 """
 
 from __future__ import annotations
@@ -23,10 +23,11 @@ from firsthandapi.errors import (
     FirstHandApiError,
     FirstHandError,
     InvalidArgumentError,
+    UnexpectedResponseError,
 )
 
 from .counts import count_of
-from .job_file import JOB_FILE, JobFile, UnreadableJobFile, differing, fits, key_of, unreadable
+from .job_file import JOB_FILE, JobFile, UnreadableJobFile, differing, fits, job_id_of, key_of, unreadable
 
 # A job as the service shows it.
 JobRow = dict[str, Any]
@@ -215,17 +216,22 @@ def _with_a_key(known: Known, folder: JobFile, request: JobRow, key: str) -> Com
 
 def _after_a_failure(known: Known, failure: FirstHandError) -> Command:
     key = known.folder.idempotency_key if known.folder is not None else None
-    if known.sent and isinstance(failure, ConflictError) and not known.looked and key is not None:
-        # Somebody has sent this key: what it bought may be there by now.
+    may_be_there = isinstance(failure, ConflictError | UnexpectedResponseError)
+    if known.sent and may_be_there and not known.looked and key is not None:
+        # This key was sent before, or the answer tells nothing: what it bought may be there by now.
         return LookFor(key)
     never_bought = not known.sent or _is_clear_refusal(failure)
     return Refuse(failure, forget=known.fresh and never_bought)
 
 
 def _is_clear_refusal(error: FirstHandError) -> bool:
-    """Whether the service refused a key that it cannot have seen before. A 409 says that it may have."""
+    """Whether the service refused a key that it cannot have seen before. A 409 says that it may have.
+
+    A refusal in another form than the service's may come from a gateway that has let the request through.
+    """
     return (
         isinstance(error, FirstHandApiError)
+        and error.type != "unknown"
         and 400 <= error.status < 500
         and error.status != 409
         and not error.retryable
@@ -250,6 +256,8 @@ def learn(
     if isinstance(command, Post):
         # Whatever was looked for, was so before this.
         known = replace(known, sent=True, looked=False)
+        if isinstance(answer, dict) and not _can_be_of(answer, command.key):
+            answer = _of_another(answer, command.key)
     if isinstance(command, LookFor | Read):
         known = replace(known, looked=True, may_read=True)
     if isinstance(answer, FirstHandError):
@@ -273,6 +281,11 @@ def is_wanted(command: LookFor, job: Mapping[str, Any]) -> bool:
     """Whether `job` is one that the search is for."""
     key = key_of(job)
     return key is not None and command.key in (None, key)
+
+
+def _can_be_of(job: JobRow, key: str) -> bool:
+    """Whether `job` can be what `key` has bought: the service may not show the key, but it shows no other."""
+    return job_id_of(job) is not None and key_of(job) in (None, key)
 
 
 def _is_this_order(known: Known, job: JobRow) -> bool:
@@ -313,6 +326,14 @@ def _other_key(job: JobRow | None, key: str | None) -> InvalidArgumentError:
     return InvalidArgumentError(
         f"dest is the folder of {of}, sent with another idempotency_key ({key}); leave idempotency_key out to continue",
         field="idempotency_key",
+    )
+
+
+def _of_another(job: JobRow, key: str) -> UnexpectedResponseError:
+    shown = job_id_of(job) or "a job without a usable id"
+    return UnexpectedResponseError(
+        f"the service answered the order with {shown}, which is not the job of idempotency key {key}; run the same "
+        "call again: it looks for that job, and cannot post a second one"
     )
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from inspect import iscoroutinefunction
 from typing import Any, ParamSpec, TypeVar
 
 from firsthandapi._core.ratelimit import RateLimiter as RateLimiter
-from firsthandapi.errors import ConfigurationError, InvalidArgumentError
+from firsthandapi.errors import ConfigurationError, FirstHandError, InvalidArgumentError
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -76,6 +76,18 @@ def run_until_cancelled(
 
 
 finish_blocking = run_blocking
+
+
+@contextmanager
+def ending_with(function: Callable[[], object]) -> Generator[None, None, None]:
+    """Run something at the end of the block. What ended the block early is told, not that this failed too."""
+    try:
+        yield
+    except BaseException:
+        with suppress(FirstHandError):
+            function()
+        raise
+    function()
 
 
 class Line:

@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Unpack
 
 from firsthandapi._core import arguments
-from firsthandapi._core.decode import decode_items
+from firsthandapi._core.decode import decode_items, rows_of
 from firsthandapi._core.job_file import KEY_METADATA, JobFile
 from firsthandapi._core.ordering import (
     Continue,
@@ -123,13 +123,15 @@ class Ordering(Resource):
         cursors: frozenset[str] = frozenset()
         while True:
             response, content = self._transport.send(self._list_request(cursor, limit=LARGEST_PAGE))
-            page, _ = decode_items(Job, content, response)
+            page, unusable = decode_items(Job, content, response)
             for job in page.data:
                 if job.metadata and is_wanted(command, row := dump(job)):
                     if command.key is not None:
                         self.job = job
                         return (row,)
                     found.append(row)
+            if unusable and any(is_wanted(command, row) for row in rows_of(content)):
+                raise next(iter(unusable.values()))
             if page.next_cursor is None:
                 return tuple(found)
             cursors = follow_cursor(cursors, page.next_cursor)
@@ -140,7 +142,12 @@ class Ordering(Resource):
     def _list_request(self, cursor: str | None, *, limit: int) -> Any:
         params = arguments.check(JobListParams, {"limit": limit, "cursor": cursor})
         return build_request(
-            "GET", "/v1/jobs", query=arguments.query(params), time_limit=self._time_limit(), **self._options
+            "GET",
+            "/v1/jobs",
+            query=arguments.query(params),
+            time_limit=self._time_limit(),
+            # The caller's query is for the order: here it could hide what was bought.
+            extra_headers=self._options.get("extra_headers"),
         )
 
     def _note(self, job: Job) -> JobRow:

@@ -9,7 +9,7 @@ from firsthandapi._core.counts import count_of
 from firsthandapi._core.longpoll import End, Pause, Poll, Wait
 from firsthandapi._core.request import build_request
 from firsthandapi._sync.calls import Resource
-from firsthandapi.errors import FirstHandError, WaitTimeoutError
+from firsthandapi.errors import FirstHandError, UnexpectedResponseError, WaitTimeoutError
 from firsthandapi.types.job import Job
 
 if TYPE_CHECKING:
@@ -80,7 +80,11 @@ class Waiting(Resource):
 
     def look(self) -> Job:
         """The job as it is now, also if it has finished; as last seen, if it cannot be read for the moment."""
+        before = self.first()
         self._poll(Poll(None))
+        if before.is_terminal and not (self.first()).is_terminal:
+            # No job starts again: a replica that is late has answered.
+            self.job = before
         return self.first()
 
     def change_to(self, job: Job | None) -> bool:
@@ -103,7 +107,10 @@ class Waiting(Resource):
         )
         before = self.job
         try:
-            self._note(self._read(Job, request))
+            job = self._read(Job, request)
+            if job.id.lower() != self.job_id.lower():
+                raise UnexpectedResponseError(f"the service answered with another job than {self.job_id}")
+            self._note(job)
         except FirstHandError as error:
             if not self._patient:
                 raise

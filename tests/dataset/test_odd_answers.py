@@ -1,0 +1,297 @@
+"""`collect` against a service that says what ours never does: paid once, nobody else's files, nothing untold."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from client.support import Connect
+from firsthandapi import Dataset
+from firsthandapi._core.job_file import JOB_FILE, KEY_METADATA, parse_job_file
+from firsthandapi.errors import (
+    AuthenticationError,
+    ConfigurationError,
+    DownloadError,
+    FirstHandApiError,
+    FirstHandConnectionError,
+    IncompleteJobError,
+    UnexpectedResponseError,
+)
+from raw import RawServer, Reply, Request, response
+
+from .support import JOB
+
+
+def in_json(value: Any, status: int = 200) -> Reply:
+    """A response with a JSON body."""
+    return response(json.dumps(value).encode(), status, Content_Type="application/json")
+
+
+class Shop:
+    """A service whose jobs are finished when they are posted; `says` may answer in its place."""
+
+    def __init__(self) -> None:
+        self.jobs: list[dict[str, Any]] = []
+        self.files: dict[str, int] = {}
+        self.keys: dict[str, dict[str, Any]] = {}
+        self.posted = "completed"
+        # After the service has done what was asked: None lets its own answer stand.
+        self.says: Callable[[Request, Any], Reply | None] = lambda _request, _answer: None
+        self.server = RawServer(self.answer)
+
+    def answer(self, request: Request) -> Reply:
+        path, _, _query = request.target.partition("?")
+        if path.startswith("/files/"):
+            return self.says(request, None) or response(path.encode())
+        answer = self.handle(request.method, path, request)
+        return self.says(request, answer) or in_json(answer)
+
+    def handle(self, method: str, path: str, request: Request) -> Any:
+        if method == "POST":
+            key = request.headers["idempotency-key"]
+            if key not in self.keys:
+                self.keys[key] = self.post(json.loads(request.body))
+            return {**self.keys[key], "status": self.posted}
+        if path == "/v1/jobs":
+            return {"data": self.jobs[::-1]}
+        if not path.endswith("/files"):
+            return next(job for job in self.jobs if job["id"] == path.rpartition("/")[2])
+        job_id = path.split("/")[3]
+        return {"data": [self.file(job_id, n) for n in range(self.files[job_id])]}
+
+    def post(self, fields: dict[str, Any]) -> dict[str, Any]:
+        job = {"id": f"job_{len(self.jobs) + 1}", "status": "completed", "files_approved": 2, **fields}
+        self.jobs.append(job)
+        self.files[job["id"]] = 2
+        return job
+
+    def file(self, job_id: str, number: int) -> dict[str, Any]:
+        path = f"/files/file_{job_id[4:]}_{number}"
+        return {
+            "id": path.rpartition("/")[2],
+            "content_type": "image/jpeg",
+            "size_bytes": len(path),
+            "content_hash": hashlib.sha256(path.encode()).hexdigest(),
+            "download_url": self.server.base_url + path,
+        }
+
+    def once(self, method: str, ends: str, reply: Reply | Callable[[Any], Reply]) -> None:
+        """Answer the first such request with this."""
+        left = [reply]
+
+        def says(request: Request, answer: Any) -> Reply | None:
+            path = request.target.partition("?")[0]
+            if not left or request.method != method or not path.endswith(ends):
+                return None
+            last = left.pop()
+            return last if isinstance(last, Reply) else last(answer)
+
+        self.says = says
+
+
+@pytest.fixture
+def shop() -> Iterator[Shop]:
+    """A service of one's own."""
+    shop = Shop()
+    with shop.server:
+        yield shop
+
+
+def collect(connect: Connect, shop: Shop, dest: Path, **options: Any) -> Any:
+    """One run."""
+    client = connect(base_url=shop.server.base_url, max_retries=0)
+    return client.jobs.collect(dest, **{**JOB, "files_needed": 2, "timeout": 60, **options})
+
+
+# ── Never twice ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("status", [400, 403, 404, 413, 425, 499])
+def test_a_refusal_that_is_not_the_services_keeps_the_key(
+    connect: Connect, shop: Shop, tmp_path: Path, status: int
+) -> None:
+    """A gateway may block the answer to an order that went through: it is looked for, not bought again."""
+    shop.once("POST", "/jobs", response(b"<html>blocked by policy</html>", status))
+    with pytest.raises(FirstHandApiError):
+        collect(connect, shop, tmp_path / "signs")
+    assert len(collect(connect, shop, tmp_path / "signs")) == 2
+    assert len(shop.jobs) == 1
+
+
+@pytest.mark.parametrize("body", [b"", b"null", b"{}", b"<html>", b'{"id": "../me", "status": "open"}'])
+def test_an_answer_that_names_no_job_is_looked_up(
+    connect: Connect, shop: Shop, tmp_path: Path, body: bytes
+) -> None:
+    """The order was taken, so its job is found at once."""
+    shop.once("POST", "/jobs", response(body, 201))
+    assert collect(connect, shop, tmp_path / "signs").job.id == "job_1"
+    assert len(shop.jobs) == 1
+
+
+@pytest.mark.parametrize(("method", "ends"), [("POST", "/jobs"), ("GET", "/job_2")])
+def test_another_job_is_never_taken_for_ones_own(
+    connect: Connect, shop: Shop, tmp_path: Path, method: str, ends: str
+) -> None:
+    """An answer that was meant for somebody else gives the folder neither that job nor its files."""
+    other = shop.post({**JOB, "files_needed": 2, "metadata": {KEY_METADATA: "somebody-else"}})
+    shop.posted = "open"
+    shop.once(method, ends, in_json(other))
+    dataset = collect(connect, shop, tmp_path / "signs")
+    assert dataset.job.id == "job_2"
+    assert {record.file_id for record in dataset} == {"file_2_0", "file_2_1"}
+    assert (parse_job_file((tmp_path / "signs" / JOB_FILE).read_bytes()).job or {})["id"] == "job_2"
+    assert len(shop.jobs) == 2
+
+
+def test_the_callers_query_hides_no_job(connect: Connect, shop: Shop, tmp_path: Path) -> None:
+    """`extra_query` goes with the order; the search for what was bought lists every job."""
+
+    def says(request: Request, answer: Any) -> Reply | None:
+        if request.method == "POST" and len(shop.keys) == 1:
+            return Reply(b"", "close")
+        return (
+            in_json({"data": []})
+            if request.target.startswith("/v1/jobs?") and "status=" in request.target
+            else None
+        )
+
+    shop.says = says
+    for key in (None, "mine"):
+        shop.jobs.clear()
+        shop.keys.clear()
+        query = {"idempotency_key": key, "extra_query": {"status": "open"}}
+        with pytest.raises(FirstHandConnectionError):
+            collect(connect, shop, tmp_path / f"a{key}", **query)
+        shop.keys["forgotten"] = shop.keys.popitem()[1]
+        assert len(collect(connect, shop, tmp_path / f"{'a' if key is None else 'b'}{key}", **query)) == 2
+        assert len(shop.jobs) == 1
+
+
+def test_a_job_that_nobody_can_read_is_not_bought_again(connect: Connect, shop: Shop, tmp_path: Path) -> None:
+    """The key in its metadata says whose it is, though a field of it is of a type that no version knows."""
+    collect(connect, shop, tmp_path / "a", idempotency_key="mine")
+    shop.keys.clear()
+    rows = [{"id": "job_0", "status": "open"}, {**shop.jobs[0], "max_workers": "any"}]
+    shop.once("GET", "/jobs", in_json({"data": rows}))
+    with pytest.raises(UnexpectedResponseError, match="max_workers"):
+        collect(connect, shop, tmp_path / "b", idempotency_key="mine")
+    assert len(shop.jobs) == 1
+
+
+# ── Nothing untold ───────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("status", ["completed", "cancelled"])
+def test_a_job_that_tells_no_numbers_is_held_to_the_order(
+    connect: Connect, shop: Shop, tmp_path: Path, status: str
+) -> None:
+    """What was asked for is known from the order; a refund is not known of, and not spoken of."""
+
+    def says(request: Request, answer: Any) -> Reply | None:
+        if not isinstance(answer, dict) or "id" not in answer:
+            return None
+        shop.files[answer["id"]] = 1
+        hidden = ("files_needed", "files_approved")
+        return in_json({**{k: v for k, v in answer.items() if k not in hidden}, "status": status})
+
+    shop.says = says
+    with pytest.raises(IncompleteJobError, match="1 of 2 files") as caught:
+        collect(connect, shop, tmp_path / "signs")
+    assert len(caught.value.dataset) == 1
+    assert "refund" not in str(caught.value)
+
+
+def test_a_late_replica_does_not_start_a_job_again(connect: Connect, shop: Shop, tmp_path: Path) -> None:
+    """While a late list is read again, an older state of the job ends neither the reading nor the run."""
+    polls: list[Request] = []
+
+    def says(request: Request, answer: Any) -> Reply | None:
+        if request.target.startswith("/v1/jobs/job_1/files") and len(polls) < 2:
+            return in_json({"data": answer["data"][:1]})
+        if request.method == "GET" and request.target == "/v1/jobs/job_1":
+            polls.append(request)
+            return in_json({**answer, "status": "open", "files_approved": 1})
+        return None
+
+    shop.says = says
+    dataset = collect(connect, shop, tmp_path / "signs")
+    assert (len(dataset), dataset.job.status) == (2, "completed")
+
+
+def test_an_error_about_something_else_names_the_failed_files(
+    connect: Connect, shop: Shop, tmp_path: Path
+) -> None:
+    """Also an error that has nothing to do with them."""
+    lists: list[Request] = []
+
+    def says(request: Request, answer: Any) -> Reply | None:
+        if request.target.startswith("/files/"):
+            return response(b"gone", 404)
+        if "/files?" in request.target:
+            lists.append(request)
+            error = {"error": {"type": "authentication_error", "message": "revoked"}}
+            return in_json(error, 401) if len(lists) > 1 else None
+        if isinstance(answer, dict) and "id" in answer:
+            return in_json({**answer, "status": "completed" if lists else "open"})
+        return None
+
+    shop.says = says
+    with pytest.raises(AuthenticationError) as caught:
+        collect(connect, shop, tmp_path / "signs")
+    assert {file_id for file_id, _ in caught.value.failures} == {"file_1_0", "file_1_1"}
+    assert all(isinstance(why, DownloadError) for _, why in caught.value.failures)
+    assert caught.value.job.id == "job_1"
+
+
+def test_a_folder_that_cannot_be_closed_hides_nothing(
+    connect: Connect, shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk that is full at the last flush: the error names the job, and does not stand in for the first one."""
+
+    def full(_: Any) -> None:
+        raise ConfigurationError("metadata.jsonl cannot be written: No space left on device")
+
+    monkeypatch.setattr("firsthandapi.datasets._folder.Manifest.close", full)
+    with pytest.raises(ConfigurationError, match="No space left") as caught:
+        collect(connect, shop, tmp_path / "a")
+    assert caught.value.job.id == "job_1"
+    shop.once("GET", "/files", in_json({"error": {"type": "authentication_error"}}, 401))
+    with pytest.raises(AuthenticationError):
+        collect(connect, shop, tmp_path / "b")
+
+
+def test_a_folder_that_is_moved_away_is_told_with_its_job(
+    connect: Connect, shop: Shop, tmp_path: Path
+) -> None:
+    """Somebody takes the folder while the run writes to it: the error names the job that was paid for."""
+
+    def move(progress: Any) -> None:
+        if progress.files_done == 2:
+            (tmp_path / "signs").rename(tmp_path / "elsewhere")
+
+    with pytest.raises(ConfigurationError) as caught:
+        collect(connect, shop, tmp_path / "signs", on_progress=move)
+    assert caught.value.job.id == "job_1"
+
+
+def test_a_download_that_fails_leaves_the_job_as_last_seen(
+    connect: Connect, shop: Shop, tmp_path: Path
+) -> None:
+    """A folder of which more is known to be approved than it has is not called whole."""
+    shop.once("GET", "/files", in_json({"error": {"type": "authentication_error"}}, 401))
+    job = shop.post({**JOB, "files_needed": 2, "files_approved": 1})
+    shop.files[job["id"]] = 1
+    client = connect(base_url=shop.server.base_url, max_retries=0)
+    shop.says = lambda _request, _answer: None
+    client.files.download_all("job_1", tmp_path)
+    assert Dataset.open(tmp_path).verify().ok
+    job["files_approved"] = shop.files["job_1"] = 2
+    shop.once("GET", "/files", in_json({"error": {"type": "authentication_error"}}, 401))
+    with pytest.raises(AuthenticationError):
+        client.files.download_all("job_1", tmp_path)
+    assert not Dataset.open(tmp_path).verify().ok
