@@ -479,7 +479,7 @@ class AsyncStore(Store):
         return True
 
 
-@pytest.mark.parametrize("store", [AsyncStore(), object(), {}, "redis://"])
+@pytest.mark.parametrize("store", [AsyncStore(), object(), {}, "redis://", MemoryStore])
 def test_bad_store(store: Any) -> None:
     """A store that lacks a method, or has an async one, is refused: it would never find a duplicate."""
     with pytest.raises(InvalidArgumentError, match="DeduplicationStore") as caught:

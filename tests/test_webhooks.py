@@ -348,6 +348,14 @@ def test_tolerance(monkeypatch: pytest.MonkeyPatch) -> None:
     assert refusal(STAMPED).startswith("signature too far in the future: dated 301 s ahead")
 
 
+def test_integers_of_numpy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What has `__index__` is an int, as a tolerance and as a timestamp."""
+    np = pytest.importorskip("numpy")
+    set_now(monkeypatch, NOW + 2)
+    verify_signature(BODY, STAMPED, SECRET, tolerance=np.int64(2))
+    assert sign(BODY, SECRET, timestamp=np.int64(3)) == sign(BODY, SECRET, timestamp=3)
+
+
 def test_own_tolerance(monkeypatch: pytest.MonkeyPatch) -> None:
     """The tolerance is the caller's, in seconds, from 0 up."""
     verify_signature(BODY, STAMPED, SECRET, tolerance=0)

@@ -318,7 +318,7 @@ class EventRouter:
         for name in ("claim", "commit", "release"):
             method = getattr(self._store, name, None)
             # The coroutine that an async claim returns is truthy: every duplicate would run.
-            if not callable(method) or _is_async(method):
+            if isinstance(self._store, type) or not callable(method) or _is_async(method):
                 raise InvalidArgumentError(
                     f"store must have a plain method {name}(event_id): see DeduplicationStore", field="store"
                 )

@@ -51,6 +51,8 @@ def test_scopes_may_be_joined_by_commas(cli: Cli) -> None:
     ):
         made = json.loads(cli("keys", "create", "--name", "ci", *options, "--json").out)
         assert made["scopes"] == ["jobs:read", "jobs:write"]
+    for nothing in ("", " , "):  # a variable that is not set must not make a key with all scopes
+        assert cli("keys", "create", "--name", "ci", "--scopes", nothing).code == 2
     wrong = cli("keys", "create", "--name", "ci", "--scopes", "jobs:read,jobs")
     assert wrong.code == 2
     assert "'jobs' is not one of jobs:read, jobs:write" in wrong.err

@@ -114,6 +114,8 @@ def test_base_url(argument: str | None, environ: dict[str, str], url: str) -> No
         ("http://localhost.evil.example", "must be https"),
         ("http://10.0.0.1", "must be https"),
         ("http://0.0.0.0", "must be https"),
+        ("https://api.firsthandapi.com/v1", r"must not end in /v1: .*; use https://api\.firsthandapi\.com$"),
+        ("HTTPS://a.example/x/V1/", r"must not end in /v1: .*; use https://a\.example/x$"),
     ],
 )
 def test_bad_base_urls(url: Any, why: str) -> None:

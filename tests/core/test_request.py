@@ -223,6 +223,9 @@ def test_bad_extra_queries(extra: Any) -> None:
     with pytest.raises(InvalidArgumentError) as caught:
         build_request("GET", "/v1/jobs", extra_query=extra)
     assert caught.value.field == "extra_query"
+    with pytest.raises(InvalidArgumentError, match=r"^params") as caught:
+        build_request("GET", "/v1/jobs", extra_query=extra, query_field="params")
+    assert caught.value.field == "params"
 
 
 @pytest.mark.parametrize("name", ["extra_query", "extra_headers"])
@@ -243,6 +246,26 @@ def test_bad_timeouts(value: Any) -> None:
     if value != 0 or value is False:
         with pytest.raises(InvalidArgumentError):
             check_limit_seconds(value, "timeout")
+
+
+def test_values_without_a_truth_are_no_timeouts() -> None:
+    """What cannot be compared, such as an array, is refused by name."""
+
+    class Array:
+        def __eq__(self, other: object) -> bool:
+            raise ValueError("the truth value of an array is ambiguous")
+
+        __hash__ = None  # type: ignore[assignment]
+
+    with pytest.raises(InvalidArgumentError, match=r"^timeout must be a number"):
+        check_limit_seconds(Array(), "timeout")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("method", ["GET", "POST", "PATCH"])
+def test_a_bad_key_is_refused_for_every_method(method: str) -> None:
+    """An idempotency key that cannot be one is refused, also where none is sent."""
+    with pytest.raises(InvalidArgumentError, match=r"^idempotency_key"):
+        build_request(method, "/v1/jobs", idempotency_key=5)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("value", [None, 0.001, 5, 86_400])

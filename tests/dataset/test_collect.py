@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import json
+import os
 import re
 import threading
 import time
@@ -953,6 +954,12 @@ def test_a_folder_of_another_service_is_told_so(
         elsewhere.files.download_all(job.id, tmp_path)
     assert (tmp_path / JOB_FILE).read_bytes() == before
     assert whole(tmp_path)
+    if os.name != "nt":  # which has no such names
+        odd = tmp_path.rename(f"{tmp_path}\nb\x1b[2J")
+        with pytest.raises(NotFoundError) as caught:
+            elsewhere.files.download_all(job.id, odd)
+        assert str(caught.value).isprintable()
+        assert r"\u000ab\u001b[2J is the folder of" in str(caught.value)
 
 
 # ── Nothing given up early, nothing untold ───────────────────────────────────────────────────────────────

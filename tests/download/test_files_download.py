@@ -10,7 +10,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from firsthandapi import ConfigurationError, FirstHandClient, InvalidArgumentError
+from firsthandapi import ConfigurationError, DownloadError, FirstHandClient, InvalidArgumentError
 from firsthandapi.testing import MockServer
 from firsthandapi.types import File
 
@@ -79,6 +79,18 @@ def test_only_a_file_can_be_downloaded(file: object, tmp_path: Path) -> None:
         assert caught.value.field == "file"
         with pytest.raises(InvalidArgumentError, match="path must be a str or a Path"):
             client.files.download(File(id="file_1"), 5)  # type: ignore[arg-type]
+
+
+def test_paths_that_no_system_has(tmp_path: Path) -> None:
+    """A path with a NUL or half of a character is refused by name; a name that is too long is a DownloadError."""
+    with FirstHandClient("fh_test_x", "http://127.0.0.1:9") as client:
+        file = File(id="file_1", download_url="http://127.0.0.1:9/files/file_1")
+        for path in (f"{tmp_path}/a\0b", f"{tmp_path}/\ud83d"):
+            with pytest.raises(InvalidArgumentError, match=r"^path contains") as caught:
+                client.files.download(file, path)
+            assert caught.value.field == "path"
+        with pytest.raises(DownloadError):
+            client.with_options(max_retries=0).files.download(file, tmp_path / ("x" * 5_000))
 
 
 def test_a_closed_client_downloads_nothing(server: MockServer, tmp_path: Path) -> None:

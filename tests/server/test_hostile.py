@@ -91,6 +91,12 @@ def test_good_origin(api: Caller, headers: dict[str, str]) -> None:
     assert api("GET", "/v1/me", **headers).status == 200
 
 
+def test_a_link_only_reads(server: MockServer) -> None:
+    """A link of a foreign page is followed by a GET; anything else that says it is one is refused."""
+    link = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
+    assert Caller(server, None)("POST", "/_control/reset", **link).status == 403
+
+
 def test_blind_posts_are_not_kept(server: MockServer) -> None:
     """A megabyte of a foreign page leaves nothing behind."""
     for _ in range(3):

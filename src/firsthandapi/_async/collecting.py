@@ -30,6 +30,7 @@ from firsthandapi._core.job_file import KEY_METADATA, JobFile
 from firsthandapi._core.ordering import check_download_into
 from firsthandapi._core.reports import Progress
 from firsthandapi._core.request import build_request
+from firsthandapi._visible import visible
 from firsthandapi.datasets import Dataset
 from firsthandapi.datasets._fetching import Fetching
 from firsthandapi.datasets._folder import Folder
@@ -191,7 +192,7 @@ class Collecting(Resource):
         except NotFoundError as error:
             if known:
                 # Such as the folder of a bundled server that is gone.
-                error.message += (
+                error.message += visible(
                     f"; {folder.path} is the folder of {waiting.job_id}: use the API key and base_url that it was "
                     "started with"
                 )

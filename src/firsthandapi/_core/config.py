@@ -77,7 +77,7 @@ def resolve_api_key(argument: Secret[str] | None, variable: Secret[str] | None) 
     """
     source = "api_key" if argument is not None else API_KEY_VARIABLE
     key = argument if argument is not None else variable
-    if key is None or key.reveal() == "":
+    if key is None or (isinstance(key.reveal(), str) and not key.reveal()):
         raise ConfigurationError(
             f"no API key: pass api_key=… in code, or set {API_KEY_VARIABLE}. "
             "Keys start with fh_live_ or, for the sandbox, fh_test_"
@@ -110,7 +110,12 @@ def resolve_base_url(argument: Secret[str] | None, variable: Secret[str] | None)
         raise ConfigurationError(f"{source} {problem}")
     # urlsplit reads HTTPS:// too; what compares schemes later need not.
     scheme, colon, rest = url.reveal().partition(":")
-    return (scheme.lower() + colon + rest).rstrip("/")
+    address = (scheme.lower() + colon + rest).rstrip("/")
+    if address.lower().endswith("/v1"):  # as other SDKs have it
+        raise ConfigurationError(
+            f"{source} must not end in /v1: the SDK adds it to each path; use {address[:-3].rstrip('/')}"
+        )
+    return address
 
 
 def _problem_of_base_url(url: str) -> str | None:

@@ -117,8 +117,11 @@ def build_request(
     retry: bool = True,
     extra_headers: Mapping[str, str] | None = None,
     extra_query: Mapping[str, Any] | None = None,
+    query_field: str = "extra_query",
 ) -> Request:
     """The request value for a call. A POST without a key is given one before it is sent: `with_key`.
+
+    `query_field` is what the caller's argument for `extra_query` is called.
 
     Raises:
         InvalidArgumentError: something cannot be sent as given; the field says what.
@@ -135,8 +138,10 @@ def build_request(
             field="path",
         )
     headers: list[tuple[str, str]] = []
-    if method == "POST" and idempotency_key is not None:
-        headers.append(_key_header(check_key(idempotency_key)))
+    if idempotency_key is not None:
+        check_key(idempotency_key)
+        if method == "POST":
+            headers.append(_key_header(idempotency_key))
     if body is not None:
         headers.append(("Content-Type", "application/json"))
     if wait is not None:
@@ -145,7 +150,7 @@ def build_request(
     return Request(
         method=method,
         path=path,
-        query=_query(query, check_mapping(extra_query, "extra_query")),
+        query=_query(query, check_mapping(extra_query, query_field), query_field),
         headers=tuple(headers),
         body=body,
         idempotency_key=idempotency_key,
@@ -186,7 +191,9 @@ def check_limit_seconds(value: float | None, field: str) -> float | None:
     Raises:
         InvalidArgumentError: it is not.
     """
-    return value if value == 0 and not isinstance(value, bool) else check_timeout(value, field)
+    value = as_int(value)
+    is_zero = isinstance(value, (int, float)) and not isinstance(value, bool) and value == 0
+    return value if is_zero else check_timeout(value, field)
 
 
 def check_header(name: str, value: str, field: str) -> tuple[str, str]:
@@ -234,16 +241,16 @@ def _extra_headers(extra: Mapping[str, str]) -> Iterable[tuple[str, str]]:
         yield pair
 
 
-def _query(pairs: Iterable[tuple[str, str]], extra: Mapping[str, Any]) -> str:
+def _query(pairs: Iterable[tuple[str, str]], extra: Mapping[str, Any], field: str) -> str:
     merged: dict[str, list[str]] = {}
     for name, value in pairs:
         merged.setdefault(name, []).append(value)
     for name, value in extra.items():
         if not isinstance(name, str) or not name:
-            raise InvalidArgumentError("extra_query: names must be non-empty str", field="extra_query")
+            raise InvalidArgumentError(f"{field}: names must be non-empty str", field=field)
         if value is not None:
             values: list[Any] = list(value) if isinstance(value, (list, tuple)) else [value]  # pyright: ignore[reportUnknownArgumentType] # each is checked
-            merged[name] = [_query_value(name, item) for item in values]
+            merged[name] = [_query_value(name, item, field) for item in values]
     try:
         return urlencode(
             [(name, value) for name, values in merged.items() for value in values], quote_via=quote
@@ -251,18 +258,18 @@ def _query(pairs: Iterable[tuple[str, str]], extra: Mapping[str, Any]) -> str:
     except UnicodeEncodeError:
         pass
     raise InvalidArgumentError(
-        "extra_query contains half of a character (a lone surrogate): decode the text with the right encoding",
-        field="extra_query",
+        f"{field} contains half of a character (a lone surrogate): decode the text with the right encoding",
+        field=field,
     )
 
 
-def _query_value(name: str, value: Any) -> str:
+def _query_value(name: str, value: Any, field: str) -> str:
     value = as_int(value)
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, (str, int, float)):
         return str(value)
     raise InvalidArgumentError(
-        f"extra_query: {name} must be a str, a number or a bool, not {type(value).__name__}",
-        field="extra_query",
+        f"{field}: {name} must be a str, a number or a bool, not {type(value).__name__}",
+        field=field,
     )

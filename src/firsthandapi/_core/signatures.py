@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from typing import Any, Protocol, cast
 
+from firsthandapi._core.integers import as_int
 from firsthandapi.errors import InvalidArgumentError, WebhookSignatureError
 
 # First match wins: the older name counts only where the newer one is absent.
@@ -121,6 +122,7 @@ def check_tolerance(tolerance: object) -> None:
     Raises:
         InvalidArgumentError: it is not.
     """
+    tolerance = as_int(tolerance)
     # Written so that a NaN, for which every comparison is false, is refused too.
     if isinstance(tolerance, bool) or not isinstance(tolerance, (int, float)) or not tolerance >= 0:
         raise InvalidArgumentError(
@@ -144,6 +146,7 @@ def sign(payload: object, secret: object, timestamp: float | None) -> str:
                 field="secret",
             )
         return digest(macs[0], None, body).hex()
+    timestamp = as_int(timestamp)
     if (
         isinstance(timestamp, bool)
         or not isinstance(timestamp, (int, float))

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 def target_of(path: str | os.PathLike[str]) -> Path:
     """`path` as given; a trailing slash means a directory, which is made: `Path` alone would drop it."""
     text = os.fspath(path)
+    if not _can_be_a_path(text):
+        raise InvalidArgumentError("path contains characters that no path of this system has", field="path")
     place = local_path(text, "path")
     if place is None:
         raise InvalidArgumentError(
@@ -41,6 +43,13 @@ def target_of(path: str | os.PathLike[str]) -> Path:
                 f"path: the directory cannot be made: {reason}", field="path"
             ) from None
     return place
+
+
+def _can_be_a_path(text: str) -> bool:
+    try:
+        return b"\0" not in os.fsencode(text)
+    except UnicodeEncodeError:  # half of a character
+        return False
 
 
 def download_file(
@@ -61,7 +70,8 @@ def download_file(
         expires_at=file.download_url_expires_at,
         size_bytes=file.size_bytes,
         sha256=file.content_hash,
-        target=path / file_name_on_disk(file.id, file.content_type) if path.is_dir() else path,
+        # Unlike `Path.is_dir`, it does not raise for a name that is too long: the write reports that.
+        target=path / file_name_on_disk(file.id, file.content_type) if os.path.isdir(path) else path,  # noqa: PTH112
     )
     schemes = allowed_schemes(base_url)
     if refresh is None:

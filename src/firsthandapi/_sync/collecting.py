@@ -31,6 +31,7 @@ from firsthandapi._sync.calls import Resource
 from firsthandapi._sync.following import HEAD_EVERY, Following
 from firsthandapi._sync.ordering import Ordering, dump
 from firsthandapi._sync.waiting import Waiting
+from firsthandapi._visible import visible
 from firsthandapi.datasets import Dataset
 from firsthandapi.datasets._fetching import Fetching
 from firsthandapi.datasets._folder import Folder
@@ -192,7 +193,7 @@ class Collecting(Resource):
         except NotFoundError as error:
             if known:
                 # Such as the folder of a bundled server that is gone.
-                error.message += (
+                error.message += visible(
                     f"; {folder.path} is the folder of {waiting.job_id}: use the API key and base_url that it was "
                     "started with"
                 )

@@ -69,6 +69,8 @@ def several(literal: Any) -> Callable[[Sequence[str] | None], list[str] | None]:
         for word in found:
             if word not in get_args(literal):
                 raise typer.BadParameter(f"{word!r} is not one of {words(literal)}.")
+        if values and not found:  # as of `--scopes "$SCOPES"` where it is not set: all is not what was meant
+            raise typer.BadParameter(f"empty; choose from {words(literal)}.")
         return list(dict.fromkeys(found)) or None
 
     return check

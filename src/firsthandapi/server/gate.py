@@ -16,8 +16,8 @@ from .loopback import is_loopback
 _HOST = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([^:\[\]]+))(?::[0-9]*)?")
 
 
-def refusal(headers: Iterable[tuple[bytes, bytes]]) -> ApiError | None:
-    """Why a request with these headers is refused, or None."""
+def refusal(method: str, headers: Iterable[tuple[bytes, bytes]]) -> ApiError | None:
+    """Why a request with this method and these headers is refused, or None."""
     browser: dict[bytes, str] = {}
     for name, raw in headers:
         value = raw.decode("latin-1")
@@ -31,7 +31,9 @@ def refusal(headers: Iterable[tuple[bytes, bytes]]) -> ApiError | None:
     # A request without an Origin: an image, a script, or a link that someone follows. The last one is welcome.
     if browser.get(b"sec-fetch-site") == "cross-site" and b"origin" not in browser:
         followed = (
-            browser.get(b"sec-fetch-mode") == "navigate" and browser.get(b"sec-fetch-dest") == "document"
+            method in ("GET", "HEAD")
+            and browser.get(b"sec-fetch-mode") == "navigate"
+            and browser.get(b"sec-fetch-dest") == "document"
         )
         return None if followed else _foreign_page()
     return None

@@ -84,7 +84,7 @@ class Front:
         self.log = RequestLog()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        refused = refusal(scope["headers"])
+        refused = refusal(scope["method"], scope["headers"])
         try:
             body = await read_body(receive, 0 if refused else MAX_BODY + 1)
             if refused:

@@ -45,6 +45,7 @@ class Account(Resource):
             timeout=timeout,
             extra_headers=extra_headers,
             extra_query=params,
+            query_field="params",
         )
         if request.method == "POST" and request.path == "/v1/jobs" and isinstance(json, Mapping):
             # A job is a job, whichever way it is posted.
