@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from firsthandapi._core.config import Origin
+from firsthandapi._masking import mask_secrets
 from firsthandapi._version import __version__
 
 
@@ -45,7 +46,7 @@ def span(
         except BaseException as error:
             # Not the exception itself: its traceback has the lines of the program that was called.
             current.set_attribute("error.type", type(error).__name__)
-            current.set_status(Status(StatusCode.ERROR, str(error)[:500] or None))
+            current.set_status(Status(StatusCode.ERROR, mask_secrets(str(error)[:500]) or None))
             raise
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from inspect import iscoroutine
 from typing import TYPE_CHECKING, Any
 
 from firsthandapi._core.attempt import Attempt
@@ -42,9 +43,13 @@ def report(attempt: Attempt, on_attempt: OnAttempt | None) -> None:
     log.debug("%s", attempt)
     if on_attempt is not None:
         try:
-            on_attempt(attempt)
+            result = on_attempt(attempt)
         except Exception:
             log.warning("on_attempt raised an exception; the call continues", exc_info=True)
+        else:
+            if iscoroutine(result):
+                result.close()
+                log.warning("on_attempt returned a coroutine, which is not awaited; pass a plain function")
 
 
 def log_to_stderr(level: str | None) -> None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import subprocess
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -22,7 +25,7 @@ from firsthandapi.errors import (
 )
 from firsthandapi.testing import MockServer
 
-from .support import KEY, Connect
+from .support import JOB, KEY, Connect
 
 START = 1_800_000_000
 
@@ -353,6 +356,110 @@ def test_a_limiter_of_one_s_own(connect: Connect) -> None:
     limiter.full = True
     with pytest.raises(DeadlineExceededError, match="rate limit"):
         client.with_options(deadline=9).me()
+
+
+class Broken(Redis):
+    """A limiter whose server has gone."""
+
+    def __init__(self, method: str, error: Exception) -> None:
+        super().__init__()
+        self.method, self.error = method, error
+
+    def acquire(self, key: str, *, timeout: float | None) -> Any:
+        if self.method == "acquire":
+            raise self.error
+        return super().acquire(key, timeout=timeout)
+
+    def observe(self, key: str, permit: Any, response: Any, *, sent: bool) -> None:
+        if self.method == "observe":
+            raise self.error
+
+
+class AsyncBroken(Broken):
+    """The same, awaited."""
+
+    async def acquire(self, key: str, *, timeout: float | None) -> Any:
+        return super().acquire(key, timeout=timeout)
+
+    async def observe(self, key: str, permit: Any, response: Any, *, sent: bool) -> None:
+        super().observe(key, permit, response, sent=sent)
+
+
+@pytest.mark.parametrize("error", [RuntimeError("gone"), TimeoutError("gone")], ids=["error", "timeout"])
+def test_an_observe_that_raises_costs_no_response(
+    error: Exception, connect: Connect, fresh_server: MockServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What `observe` raises is logged: the response of a paid POST comes back all the same."""
+    limiter = (AsyncBroken if connect.is_async else Broken)("observe", error)
+    assert connect(fresh_server, rate_limiter=limiter).jobs.create(**JOB).id
+    (record,) = [record for record in caplog.records if record.name == "firsthandapi"]
+    assert record.getMessage().startswith("rate_limiter.observe raised")
+    assert record.exc_info is not None
+
+
+@pytest.mark.parametrize("error", [RuntimeError("gone"), TimeoutError("gone")], ids=["error", "timeout"])
+def test_an_acquire_that_raises(error: Exception, connect: Connect) -> None:
+    """What `acquire` raises passes unchanged; without a deadline, a TimeoutError is no end of one."""
+    limiter = (AsyncBroken if connect.is_async else Broken)("acquire", error)
+    with pytest.raises(type(error)) as caught:
+        connect(handler=answers({}), rate_limiter=limiter).me()
+    assert (type(caught.value), str(caught.value)) == (type(error), "gone")
+
+
+def test_a_clock_that_stands_still(connect: Connect) -> None:
+    """A hold ends after its sleep, also where a test has frozen the clock."""
+    client = connect(handler=answers(limited(0), limited(99)))
+    clock = connect.clock(client)
+    clock.pass_ = lambda seconds: None  # type: ignore[method-assign]
+    client.me()
+    client.me()
+    assert clock.sleeps == [30]
+
+
+FORK = """
+import asyncio, os, sys, threading, time
+import httpx
+from firsthandapi import AsyncFirstHandClient, FirstHandClient
+
+headers = {"x-ratelimit-limit": "1", "x-ratelimit-remaining": "0", "x-ratelimit-reset": str(time.time() + 50)}
+mock = httpx.MockTransport(lambda request: httpx.Response(200, json={}, headers=headers))
+is_async = sys.argv[1] == "async"
+if is_async:
+    client = AsyncFirstHandClient("fh_test_x", http_client=httpx.AsyncClient(transport=mock))
+    call = lambda: asyncio.run(client.me())
+else:
+    client = FirstHandClient("fh_test_x", http_client=httpx.Client(transport=mock))
+    call = client.me
+call()
+limiter = client._transport.key_state.limiter
+threading.Thread(target=call, daemon=True).start()
+while is_async is False and limiter._line.empty:
+    time.sleep(0.01)
+with limiter._lock:  # as another thread of the parent may
+    child = os.fork()
+    if child == 0:
+        call()
+        os._exit(7)
+deadline = time.monotonic() + 30
+while time.monotonic() < deadline:
+    done, status = os.waitpid(child, os.WNOHANG)
+    if done:
+        print(os.waitstatus_to_exitcode(status))
+        break
+    time.sleep(0.05)
+else:
+    os.kill(child, 9)
+sys.stdout.flush()
+os._exit(0)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+@pytest.mark.parametrize("kind", ["sync", "async"])
+def test_a_forked_child_waits_for_none_of_its_parent(kind: str) -> None:
+    """A child has neither its parent's line nor the thread that holds the lock: its first call goes."""
+    done = subprocess.run([sys.executable, "-c", FORK, kind], capture_output=True, text=True, timeout=60)
+    assert done.stdout == "7\n", done.stderr
 
 
 def test_a_limiter_is_told_what_was_never_sent(connect: Connect) -> None:

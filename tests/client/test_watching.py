@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import pickle
 import subprocess
@@ -122,14 +123,51 @@ def test_no_attempt_no_call_of_the_hook(connect: Connect) -> None:
     assert len(seen) == 1
 
 
-@pytest.mark.parametrize("wrong", [5, "async"])
+async def async_hook(attempt: Attempt) -> None:
+    """A hook that nobody would await."""
+
+
+class AsyncHook:
+    """An object that is one."""
+
+    async def __call__(self, attempt: Attempt) -> None: ...
+
+
+@pytest.mark.parametrize("wrong", [5, async_hook, AsyncHook(), functools.partial(async_hook)])
 def test_a_hook_that_cannot_be_called(wrong: Any, connect: Connect) -> None:
     """A hook must be a plain function: nobody would await it."""
-
-    async def hook(attempt: Attempt) -> None: ...
-
     with pytest.raises(ConfigurationError, match=r"^on_attempt must be"):
-        connect.client_class(KEY, on_attempt=hook if wrong == "async" else wrong)
+        connect.client_class(KEY, on_attempt=wrong)
+
+
+def test_a_coroutine_of_a_hook_is_logged(connect: Connect, caplog: pytest.LogCaptureFixture) -> None:
+    """A plain function that returns a coroutine does nothing: a line says so, once an attempt."""
+    client = connect(
+        handler=lambda request: httpx.Response(200, json={}), on_attempt=lambda attempt: async_hook(attempt)
+    )
+    client.me()
+    (record,) = [record for record in caplog.records if record.levelno == logging.WARNING]
+    assert record.getMessage().startswith("on_attempt returned a coroutine")
+
+
+def test_lines_have_no_secret_and_no_control(connect: Connect, caplog: pytest.LogCaptureFixture) -> None:
+    """A key in a path is masked, and what drives a terminal is escaped, wherever an attempt is shown."""
+    caplog.set_level(logging.DEBUG, "firsthandapi")
+    seen: list[Attempt] = []
+    headers = [(b"x-request-id", b"req_\x9b31m\x85forged")]
+    client = connect(
+        handler=lambda request: httpx.Response(503, json={}, headers=headers),
+        on_attempt=seen.append,
+        max_retries=1,
+    )
+    connect.clock(client)
+    with pytest.raises(ServerError) as caught:
+        client.request("GET", "/v1/fh_live_5ecretPart")
+    for text in (caplog.text, str(seen[0]), str(caught.value), repr(caught.value.response)):
+        assert "5ecret" not in text
+        assert "\x9b" not in text
+        assert "\x85" not in text
+    assert "req_\\u009b31m" in caplog.text
 
 
 def test_messages_name_the_call(connect: Connect) -> None:
@@ -287,6 +325,18 @@ def test_a_failed_call_is_an_error_span(connect: Connect, spans: InMemorySpanExp
         assert span.attributes["error.type"] == "FirstHandConnectionError"
         assert not span.status.is_ok
         assert KEY not in span.to_json()
+
+
+def test_a_foreign_exception_s_text_is_masked(connect: Connect, spans: InMemorySpanExporter) -> None:
+    """What a mock or a hook says of a request is no way for the key into a span."""
+
+    def handler(request: httpx.Request) -> httpx.Response:
+        raise AssertionError(f"nobody mocked {request.headers['authorization']}")
+
+    with pytest.raises(AssertionError):
+        connect(handler=handler).me()
+    assert [span.attributes["error.type"] for span in spans.get_finished_spans()] == ["AssertionError"] * 2
+    assert all("5ecret" not in span.to_json() for span in spans.get_finished_spans())
 
 
 def test_a_traceparent_of_one_s_own_wins(

@@ -94,6 +94,9 @@ def test_a_pause_after_a_failure_is_what_the_service_asks_for() -> None:
     """Retry-After is obeyed when the wait has room for it, and ends the wait when it has not."""
     assert Pauses().after_failure(busy(retry_after="7"), wall=0, left=None) == 7
     assert Pauses().after_failure(busy(retry_after="7"), wall=0, left=7) == 7
+    # No system can sleep until the year 9999.
+    forever = busy(retry_after="Fri, 31 Dec 9999 23:59:59 GMT")
+    assert Pauses().after_failure(forever, wall=0, left=None) == 86_400
     with pytest.raises(ServerError):
         Pauses().after_failure(busy(retry_after="7"), wall=0, left=6.9)
     assert Pauses().after_failure(busy(), wall=0, left=0.1) == 0.5

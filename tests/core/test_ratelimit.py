@@ -186,6 +186,17 @@ def test_others_who_use_the_key(key: Key) -> None:
     assert len(key.permits(99)) == 3
 
 
+def test_long_polls_do_not_use_up_the_next_window(key: Key) -> None:
+    """A request that was sent long ago has been counted: a held long-poll takes nothing from the next window."""
+    (probe,) = key.permits(1)
+    key.answer(probe, 100)
+    assert len(key.permits(100)) == 100
+    key.now += 60
+    (probe,) = key.permits(1)
+    key.answer(probe, 99, reset=120)
+    assert len(key.permits(999)) == 99
+
+
 def test_after_the_reset_one_goes_ahead(key: Key) -> None:
     """A window that has ended is followed by one whose count the next response tells."""
     (probe,) = key.permits(1)

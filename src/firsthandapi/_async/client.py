@@ -393,7 +393,11 @@ def _secret_if_given(value: str | NotGiven | None) -> Secret[str] | NotGiven | N
 def _check_on_attempt(
     on_attempt: Callable[[Attempt], object] | None,
 ) -> Callable[[Attempt], object] | None:
-    if on_attempt is not None and (not callable(on_attempt) or iscoroutinefunction(on_attempt)):
+    if on_attempt is not None and (
+        not callable(on_attempt)
+        or iscoroutinefunction(on_attempt)
+        or iscoroutinefunction(type(on_attempt).__call__)  # what an object is called by
+    ):
         raise ConfigurationError("on_attempt must be a function, not a coroutine function")
     return on_attempt
 

@@ -24,6 +24,7 @@ from firsthandapi._masking import Secret, mask_secrets
 from firsthandapi._network.proxies import choose_proxy
 from firsthandapi._tracing import ended, http_attributes, propagated, span, tracer
 from firsthandapi._version import __version__
+from firsthandapi._visible import visible
 from firsthandapi._watching import is_watched, logger, report
 from firsthandapi.errors import (
     ConfigurationError,
@@ -202,7 +203,7 @@ class Transport:
             if call.out_of_time:
                 raise self._deadline_exceeded(call) from error
             if isinstance(error, FirstHandConnectionError):
-                error.method, error.path = call.request.method, call.request.path
+                error.method, error.path = call.request.method, mask_secrets(call.request.path)
                 error.seconds = self.clock.monotonic() - call.started
             raise
 
@@ -245,7 +246,8 @@ class Transport:
             call.delay = decision.seconds
             self._report(call, error, retry_in=decision.seconds)
             request = call.request
-            logger().info("%s %s is retried in %.2f s: %s", request.method, request.path, call.delay, error)
+            path = mask_secrets(request.path)
+            logger().info("%s %s is retried in %.2f s: %s", request.method, path, call.delay, error)
             return True
         self._report(call, error)
         call.out_of_time = decision.out_of_time
@@ -258,13 +260,13 @@ class Transport:
             request_id = None if response is None else response.request_id
             attempt = Attempt(
                 method=call.request.method,
-                path=call.request.path,
+                path=mask_secrets(call.request.path),
                 endpoint=call.request.endpoint,
                 number=call.attempts,
                 status=None if response is None else response.status_code,
                 error=error,
                 seconds=call.attempt_took,
-                request_id=None if request_id is None else mask_secrets(request_id[:100]),
+                request_id=None if request_id is None else visible(mask_secrets(request_id[:100])),
                 idempotency_key=call.request.idempotency_key,
                 retry_in=retry_in,
             )
@@ -286,7 +288,7 @@ class Transport:
                 self._report(call, error)
             raise
         finally:
-            await self._limiter.observe(self._limiter_key, permit, seen, sent=sent)
+            await self._observe(permit, seen, sent=sent)
         self._remember(call, response)
         if 200 <= response.status_code < 300:
             self._report(call, None)
@@ -297,8 +299,16 @@ class Transport:
         try:
             return await self._limiter.acquire(self._limiter_key, timeout=self._time_left(call))
         except TimeoutError:
-            pass
+            if call.ends is None:
+                raise  # a failure of the caller's limiter: it was given all the time there is
         raise self._deadline_exceeded(call, "was waiting for the rate limit of its key to reset")
+
+    async def _observe(self, permit: Any, response: ApiResponse | None, *, sent: bool) -> None:
+        try:
+            await self._limiter.observe(self._limiter_key, permit, response, sent=sent)
+        except Exception:
+            # A limiter of the caller's may fail; that must not cost a response which may have been paid for.
+            logger().warning("rate_limiter.observe raised an exception; the call continues", exc_info=True)
 
     async def _exchange(self, call: Call) -> tuple[ApiResponse, Secret[bytes]]:
         timeout = (call.request.timeout or self.config.timeout) + (call.request.wait or 0)

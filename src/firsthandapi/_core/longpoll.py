@@ -19,6 +19,8 @@ from .retry import asked_to_wait
 LONGEST_POLL = 60
 _FIRST_PAUSE = 0.5
 _LONGEST_PAUSE = 10.0
+# A service that asks for more patience than a day is asked again after one: a system cannot sleep for millennia.
+_LONGEST_RETRY_AFTER = 86_400.0
 # Responses in a row that are not the documented JSON.
 _MOST_GARBLED = 10
 # However lively the service seems, polls and looks at the list together stay below this.
@@ -85,7 +87,7 @@ class Pauses:
         asked = asked_to_wait(error, now=wall) or 0.0
         if left is not None and asked > left:
             raise error
-        return max(asked, _FIRST_PAUSE) if asked else self.longer()
+        return min(max(asked, _FIRST_PAUSE), _LONGEST_RETRY_AFTER) if asked else self.longer()
 
 
 # ── What comes next ──────────────────────────────────────────────────────────────────────────────────────

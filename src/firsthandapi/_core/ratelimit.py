@@ -25,6 +25,9 @@ USUAL_LIMIT = 100
 # `PATIENCE` seconds. After a reset one is enough to learn the new window.
 FIRST_PROBES = 8
 PATIENCE = 1.0
+# A service counts a request when it arrives, and responds to a long-poll a minute later. So long after it was sent,
+# a request has arrived.
+_ARRIVED = 5.0
 # Services round the reset to whole seconds.
 _SAME_RESET = 1.0
 
@@ -179,7 +182,8 @@ class RequestBudget:
     def __init__(self) -> None:
         self._limit: int | None = None
         self._left = USUAL_LIMIT
-        self._in_flight = self._order = 0
+        self._order = 0
+        self._in_flight: dict[int, float] = {}  # when each was sent, by its order
         # Whether the count is that of a window the service has described. `_unlimited`: it describes none.
         self._known = self._unlimited = False
         self._reset = self._begun = -math.inf  # the reset in the service's words; monotonic seconds
@@ -215,7 +219,7 @@ class RequestBudget:
         if probe:
             self._probes.add(permit)
         self._left -= 1
-        self._in_flight += 1
+        self._in_flight[permit.order] = now
         return permit
 
     def observe(
@@ -228,7 +232,7 @@ class RequestBudget:
         time: float,
     ) -> None:
         """Learn what became of a request; `now` is in monotonic seconds, `time` in Unix seconds."""
-        self._in_flight -= 1
+        self._in_flight.pop(permit.order, None)
         self._order += 1
         self._probes.discard(permit)
         if response is None or (response.rate_limit is None and response.status_code >= 500):
@@ -260,7 +264,8 @@ class RequestBudget:
             new = permit.time >= self._begun or reset > self._reset + _SAME_RESET
         if new:
             self._known, self._limit, self._reset = True, said.rate_limit.limit, reset
-            self._left = said.rate_limit.remaining - self._in_flight
+            on_their_way = sum(said.monotonic - sent < _ARRIVED for sent in self._in_flight.values())
+            self._left = said.rate_limit.remaining - on_their_way
             self._said, self._ends = said, math.inf
             self._probes.clear()
         elif self._known and reset >= self._reset - _SAME_RESET:

@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Any
 
 from firsthandapi._masking import mask_secrets
+from firsthandapi._visible import visible
 from firsthandapi.errors import UnexpectedResponseError
 
 from .headers import Headers
@@ -80,7 +81,7 @@ class ApiResponse:
             raise not_json(self, self.content) from None
 
     def __repr__(self) -> str:
-        request_id = None if self.request_id is None else mask_secrets(self.request_id)
+        request_id = None if self.request_id is None else visible(mask_secrets(self.request_id))
         return f"<ApiResponse [{self.status_code}, request_id={request_id}, attempts={self.attempts}]>"
 
 

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from firsthandapi._core.attempt import Attempt
+from firsthandapi._masking import mask_secrets
 from firsthandapi._tracing import current_context, span, tracer
 from firsthandapi._watching import DOWNLOADS, OnAttempt, is_watched, logger, report
 
@@ -51,7 +52,7 @@ class Watch:
         if is_watched(self._on_attempt, DOWNLOADS):
             attempt = Attempt(
                 method="GET",
-                path=address.target.partition("?")[0],
+                path=mask_secrets(address.target.partition("?")[0]),
                 endpoint=f"GET {address.origin.authority}",
                 number=number,
                 status=status,

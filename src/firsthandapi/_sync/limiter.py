@@ -3,14 +3,18 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable
+from weakref import WeakSet
 
 from firsthandapi._core.ratelimit import Permit, RequestBudget, Wait
 from firsthandapi._core.response import ApiResponse
 from firsthandapi._sync.bridge import Line
 from firsthandapi._sync.clock import Clock
 from firsthandapi._watching import logger
+
+_limiters: WeakSet[ClientLimiter] = WeakSet()
 
 
 class ClientLimiter:
@@ -22,6 +26,12 @@ class ClientLimiter:
 
     def __init__(self, clock: Callable[[], Clock]) -> None:
         self._clock = clock
+        self.start()
+        _limiters.add(self)
+
+    def start(self) -> None:
+        """Start with an empty line and an unknown window; a forked child has neither the callers nor the responses
+        that its parent waits for, and the lock may be held by a thread that it does not have."""
         self._budget = RequestBudget()
         self._lock = threading.Lock()  # never held while waiting
         self._line = Line()
@@ -42,20 +52,23 @@ class ClientLimiter:
         with self._line.join() as place:
             while not place.first:
                 place.wait(_left(ends, clock))
-            while isinstance(found := self._take(), Wait):
+            woken = 0.0
+            while isinstance(found := self._take(woken), Wait):
                 left = _left(ends, clock)
                 if left is not None and found.seconds >= left and found.for_reset:
                     raise TimeoutError
                 if found.for_reset:
                     logger().info("waiting %.1f s for the rate limit of the key to reset", found.seconds)
+                    # The time has passed, also where tests freeze the clock.
+                    woken = max(clock.monotonic(), woken) + found.seconds
                     clock.sleep(found.seconds)
                 else:
                     place.wait(found.seconds if left is None else min(left, found.seconds))
             return found
 
-    def _take(self) -> Permit | Wait:
+    def _take(self, woken: float = 0.0) -> Permit | Wait:
         with self._lock:
-            return self._budget.take(self._clock().monotonic())
+            return self._budget.take(max(self._clock().monotonic(), woken))
 
     def observe(self, key: str, permit: Permit, response: ApiResponse | None, *, sent: bool) -> None:  # noqa: ARG002
         """Learn what became of a request."""
@@ -72,3 +85,13 @@ def _left(ends: float | None, clock: Clock) -> float | None:
     if left <= 0:
         raise TimeoutError
     return left
+
+
+def _start_in_child() -> None:
+    for limiter in list(_limiters):
+        limiter.start()
+
+
+if hasattr(os, "register_at_fork"):
+    # Before any thread of the child can make a call.
+    os.register_at_fork(after_in_child=_start_in_child)
