@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
 
 class Headers(Mapping[str, str]):
@@ -11,10 +11,12 @@ class Headers(Mapping[str, str]):
     __slots__ = ("_items",)
 
     def __init__(self, raw: Iterable[tuple[bytes, bytes]] = ()) -> None:
-        items: dict[str, str] = {}
-        for raw_name, raw_value in raw:
-            name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
-            items[name] = f"{items[name]}, {value}" if name in items else value
+        pairs = [(name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in raw]
+        items = dict(pairs)
+        if len(items) < len(pairs):
+            items = {}
+            for name, value in pairs:
+                items[name] = f"{items[name]}, {value}" if name in items else value
         self._items = items
 
     def __getitem__(self, name: str) -> str:
@@ -40,8 +42,10 @@ class RequestHeaders:
         self._pairs = tuple((name.encode("ascii"), value.encode("latin-1")) for name, value in pairs)
         self._names = frozenset(name.lower() for name, _ in self._pairs)
 
-    def under(self, given: Iterable[tuple[str, str]]) -> RequestHeaders:
+    def under(self, given: Collection[tuple[str, str]]) -> RequestHeaders:
         """These headers and those `given`, which win where both have a name."""
+        if not given:
+            return self
         merged = RequestHeaders(given)
         merged._pairs = (
             *(pair for pair in self._pairs if pair[0].lower() not in merged._names),

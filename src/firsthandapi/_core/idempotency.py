@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from operator import index
 from typing import Any
@@ -48,6 +47,8 @@ def idempotency_key(*parts: Any) -> str:
             "parts: one has no JSON form: a str with a lone surrogate, or an int of thousands of digits",
             field="parts",
         )
+    import hashlib  # it loads OpenSSL
+
     return f"fh-{hashlib.sha256(data).hexdigest()}"
 
 

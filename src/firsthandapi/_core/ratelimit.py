@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -116,8 +115,11 @@ class AsyncRateLimiter(Protocol):
 
 def fingerprint(api_key: Secret[str] | None) -> str:
     """What names a key to a `RateLimiter`: 32 hex digits that do not lead back to it."""
-    text = "" if api_key is None else api_key.reveal()
-    return hashlib.sha256(f"firsthandapi rate limit {text}".encode()).hexdigest()[:32]
+    import hashlib  # it loads OpenSSL
+
+    return hashlib.sha256(
+        f"firsthandapi rate limit {'' if api_key is None else api_key.reveal()}".encode()
+    ).hexdigest()[:32]
 
 
 def parse_rate_limit(headers: Mapping[str, str]) -> RateLimit | None:

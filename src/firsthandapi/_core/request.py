@@ -131,7 +131,7 @@ def build_request(
     if (
         not isinstance(path, str)
         or not _PATH.fullmatch(path)
-        or any(set(segment) <= {"."} for segment in path.split("/")[1:])
+        or ("." in path and any(set(segment) == {"."} for segment in path.split("/")))
     ):
         raise InvalidArgumentError(
             "path must look like /v1/jobs: no host, no query (use params=), no '..', no empty segment",
@@ -251,6 +251,8 @@ def _query(pairs: Iterable[tuple[str, str]], extra: Mapping[str, Any], field: st
         if value is not None:
             values: list[Any] = list(value) if isinstance(value, (list, tuple)) else [value]  # pyright: ignore[reportUnknownArgumentType] # each is checked
             merged[name] = [_query_value(name, item, field) for item in values]
+    if not merged:
+        return ""
     try:
         return urlencode(
             [(name, value) for name, values in merged.items() for value in values], quote_via=quote

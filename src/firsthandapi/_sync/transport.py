@@ -178,9 +178,9 @@ class Transport:
         self.check_open()
         if request.method == "POST" and request.idempotency_key is None:
             request = with_key(request, new_key())
-        limits = [limit for limit in (self.config.deadline, request.time_limit) if limit is not None]
         started = self.clock.monotonic()
-        call = Call(request, started, started + min(limits) if limits else None)
+        limit = self._time_limit(request)
+        call = Call(request, started, None if limit is None else started + limit)
         call.tracer = tracer()
         if call.tracer is None:
             return self._send(call)
@@ -377,12 +377,17 @@ class Transport:
                     raise
                 logger().warning("%s", warning)
 
+    def _time_limit(self, request: Request) -> float | None:
+        deadline, limit = self.config.deadline, request.time_limit
+        if deadline is None or limit is None:
+            return limit if deadline is None else deadline
+        return min(deadline, limit)
+
     def _time_left(self, call: Call) -> float | None:
         return None if call.ends is None else call.ends - self.clock.monotonic()
 
     def _deadline_exceeded(self, call: Call, what: str | None = None) -> DeadlineExceededError:
-        limits = [limit for limit in (self.config.deadline, call.request.time_limit) if limit is not None]
-        deadline = min(limits)
+        deadline = self._time_limit(call.request) or 0.0
         attempts = "1 attempt" if call.attempts == 1 else f"{call.attempts} attempts"
         reason = f"it {what} after {attempts}" if what else f"it made {attempts}"
         return DeadlineExceededError(
