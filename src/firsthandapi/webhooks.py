@@ -98,7 +98,7 @@ def verify_signature(
     if not matched:
         raise WebhookSignatureError(
             "wrong signature: do not process the delivery. If it is genuine, check that payload is the raw "
-            "body exactly as received (not parsed and serialised again), and that secret is this endpoint's, "
+            "body exactly as received (not parsed and serialized again), and that secret is this endpoint's, "
             "whole (whsec_ included) and with no newline at its end"
         )
     if stamp is None:

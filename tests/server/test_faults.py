@@ -6,6 +6,7 @@ import http.client
 import json
 import time
 from contextlib import closing
+from typing import Any
 
 import pytest
 
@@ -139,6 +140,15 @@ def test_headers(server: MockServer, api: Caller) -> None:
     server.faults.add(headers={"X-RateLimit-Remaining": "0", "X-More": "yes"})
     reply = api("GET", "/v1/me")
     assert (reply.headers["x-ratelimit-remaining"], reply.headers["x-more"]) == ("0", "yes")
+
+
+@pytest.mark.parametrize(
+    "fault", [{"headers": {"X\r\nY": "1"}}, {"headers": {"X": "1\r\nY: 2"}}, {"retry_after": "1\r\nY: 2"}]
+)
+def test_headers_that_cannot_be_sent(api: Caller, fault: dict[str, Any]) -> None:
+    """They are a 400, and no later request breaks on them."""
+    assert api("POST", "/_control/faults", fault).status == 400
+    assert api("GET", "/v1/me").status == 200
 
 
 def test_request_log(server: MockServer, api: Caller) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from firsthandapi._core.request import check_header
 from firsthandapi.server.deprecation import path_matches
 
 __all__ = ["Fault", "Faults"]
@@ -80,6 +81,10 @@ class Faults:
         """
         if status is not None and not 200 <= status <= 599:
             raise ValueError(f"status is 200 to 599, not {status}")
+        # The server could not send any other: the connection would just break.
+        sent = dict(check_header(name, value, "headers") for name, value in (headers or {}).items())
+        if isinstance(retry_after, str):
+            check_header("Retry-After", retry_after, "retry_after")
         fault = Fault(
             path,
             method.upper() if method else None,
@@ -94,7 +99,7 @@ class Faults:
             dribble,
             expired_url,
             repeat_cursor,
-            dict(headers or {}),
+            sent,
         )
         with self._lock:
             self._faults.append(fault)
