@@ -10,7 +10,7 @@ from firsthandapi._core.dest import is_url, path_in
 
 def local_path(text: str, field: str) -> Path | None:
     """The path that `text` is, or that it names as a `file://` URL; None for any other URL. `~` is the home
-    directory, also where no shell has seen it, as in `--dest=~/signs`.
+    directory, even where no shell has expanded it, as in `--dest=~/signs`.
 
     Raises:
         InvalidArgumentError: it is none of these.

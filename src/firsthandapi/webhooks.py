@@ -391,7 +391,7 @@ class EventRouter:
             event: what `unwrap` returned.
 
         Returns:
-            True if it is handled now, also if nothing listens to its type; False if it is a duplicate of an
+            True if it is handled now, even if nothing listens to its type; False if it is a duplicate of an
             event handled within 7 days, or running at this moment. Answer 2xx to both.
 
         Raises:

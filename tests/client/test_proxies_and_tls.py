@@ -300,7 +300,7 @@ def test_socks_that_refuses(connect: Connect) -> None:
         assert "5ecret" not in str(caught.value)
     with Socks(reply=2) as socks:
         client = connect(proxy=f"socks5://127.0.0.1:{socks.port}", max_retries=0)
-        with pytest.raises(FirstHandConnectionError, match="its rules do not allow that"):
+        with pytest.raises(FirstHandConnectionError, match="its rules forbid the connection"):
             client.me()
 
 
@@ -440,9 +440,9 @@ def test_https_to_a_server_without_tls(connect: Connect, fresh_server: MockServe
 
 def test_certificates_that_are_not_there(connect: Connect) -> None:
     """A path that does not exist is refused when the client is made, and when a copy is."""
-    with pytest.raises(ConfigurationError, match=r"^verify does not exist"):
+    with pytest.raises(ConfigurationError, match=r"^the path in verify= does not exist"):
         connect(verify="/no/such/file")
-    with pytest.raises(ConfigurationError, match=r"^verify does not exist"):
+    with pytest.raises(ConfigurationError, match=r"^the path in verify= does not exist"):
         connect().with_options(verify="/no/such/file")
 
 

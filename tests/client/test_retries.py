@@ -200,7 +200,7 @@ def test_garbage_instead_of_json(connect: Connect, fresh_server: MockServer) -> 
     client = connect(fresh_server)
     fresh_server.faults.add(garbage=True, times=None)
     with pytest.raises(
-        UnexpectedResponseError, match=r"Is base_url that of the FirstHandAPI service\?"
+        UnexpectedResponseError, match=r"check that base_url is the address of the FirstHandAPI service"
     ) as caught:
         client.me()
     assert caught.value.status == 200

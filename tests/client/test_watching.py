@@ -387,7 +387,7 @@ def test_downloads_are_told(
     assert [one.status for one in seen if one.kind == "download"] == [200]
     lines = [record.getMessage() for record in caplog.records if record.name == "firsthandapi.download"]
     assert [line.split()[2] for line in lines if line.startswith("GET ")] == ["503", "200", "200"]
-    assert sum("is retried in" in line for line in lines) == 1
+    assert sum("retrying in" in line for line in lines) == 1
     signature = file.download_url.partition("X-Amz-Signature=")[2].partition("&")[0]
     assert signature not in caplog.text
     assert signature not in str(seen)

@@ -227,7 +227,7 @@ def test_secrets_stay_out(params_type: Any, values: dict[str, Any]) -> None:
 def test_huge_number() -> None:
     """A number of thousands of digits is refused like any other; Python would not even print it."""
     for value in (10**5000, -(10**5000)):
-        assert "far outside" in str(refused(types.JobCreateParams, {**JOB, "files_needed": value}))
+        assert "far out of range" in str(refused(types.JobCreateParams, {**JOB, "files_needed": value}))
 
 
 @pytest.mark.parametrize(
@@ -329,7 +329,7 @@ def test_metadata_and_location_are_untouched() -> None:
     error = refused(types.JobCreateParams, {**JOB, "metadata": {str(n): n for n in range(21)}})
     assert error.field == "metadata"
     assert "21 items" in str(error)
-    assert "a key is not a str" in str(refused(types.JobCreateParams, {**JOB, "metadata": {1: 2}}))
+    assert "its keys must be str" in str(refused(types.JobCreateParams, {**JOB, "metadata": {1: 2}}))
 
 
 NOT_JSON: list[tuple[Any, str]] = [

@@ -77,7 +77,7 @@ def test_no_body(encoding: str | None) -> None:
 )
 def test_not_gzip(data: bytes) -> None:
     """What is not the gzip it claims to be says so."""
-    with pytest.raises(UnexpectedResponseError, match="not the gzip") as caught:
+    with pytest.raises(UnexpectedResponseError, match="not valid gzip") as caught:
         read(data, "gzip", 100)
     assert caught.value.status == 200
     assert caught.value.content_type == "application/json"
@@ -96,7 +96,7 @@ def test_junk_after_gzip() -> None:
     """What follows the end of a gzip is not kept without bound: it is another member or an error."""
     body = reader("gzip")
     body.feed(gzip.compress(b"{}", mtime=0))
-    with pytest.raises(UnexpectedResponseError, match="not the gzip"):
+    with pytest.raises(UnexpectedResponseError, match="not valid gzip"):
         body.feed(b"junk" * 1000)
 
 
@@ -107,7 +107,7 @@ def test_32_mib() -> None:
     for _ in range(32):
         body.feed(chunk)
     assert len(body.finish()) == MAX_BODY_BYTES
-    with pytest.raises(UnexpectedResponseError, match="over 32 MiB") as caught:
+    with pytest.raises(UnexpectedResponseError, match="larger than 32 MiB") as caught:
         body.feed(b"x")
     assert caught.value.length == MAX_BODY_BYTES + 1
 
@@ -124,7 +124,7 @@ def test_a_gzip_bomb_costs_no_more_than_the_limit() -> None:
     assert len(data) < MAX_BODY_BYTES // 100
     tracemalloc.start()
     try:
-        with pytest.raises(UnexpectedResponseError, match="over 32 MiB"):
+        with pytest.raises(UnexpectedResponseError, match="larger than 32 MiB"):
             reader("gzip").feed(data)
         peak = tracemalloc.get_traced_memory()[1]
     finally:
@@ -134,5 +134,5 @@ def test_a_gzip_bomb_costs_no_more_than_the_limit() -> None:
 
 def test_a_bomb_of_many_members() -> None:
     """Members that are small each count together."""
-    with pytest.raises(UnexpectedResponseError, match="over 32 MiB"):
+    with pytest.raises(UnexpectedResponseError, match="larger than 32 MiB"):
         reader("gzip").feed(bomb(1) * 40)

@@ -158,7 +158,7 @@ def test_wrong_types_are_named() -> None:
     assert "0123456789abcdef" not in text
     assert "files_needed" in text
     assert "req_1" in text
-    assert "pgrading firsthandapi" in text
+    assert "upgrade firsthandapi" in text
 
 
 def test_a_bad_item_is_named() -> None:

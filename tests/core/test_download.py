@@ -193,19 +193,19 @@ def verdict(status: int, headers: dict[str, str] | None = None, **changes: Any) 
         (200, {}, {"length": None}, ReadBody(0, None)),
         (200, {}, {"size_bytes": None}, ReadBody(0, 100)),
         (200, {}, {"offset": 40, "etag": '"a"'}, ReadBody(0, 100)),
-        (200, {}, {"length": 99}, Mismatch("the storage has 99 bytes, 100 were promised")),
-        (200, {"content-encoding": "gzip"}, {}, Hopeless("the storage encoded the file, though asked not to")),
+        (200, {}, {"length": 99}, Mismatch("the storage has 99 bytes, but 100 were promised")),
+        (200, {"content-encoding": "gzip"}, {}, Hopeless("the storage encoded the file against the request")),
         (200, {"content-encoding": ""}, {}, ReadBody(0, 100)),
         (302, {"location": "/x"}, {}, Redirected("/x")),
-        (302, {}, {}, Hopeless("the storage answered 302")),
-        (304, {"location": "/x"}, {}, Hopeless("the storage answered 304")),
+        (302, {}, {}, Hopeless("the storage responded with 302")),
+        (304, {"location": "/x"}, {}, Hopeless("the storage responded with 304")),
         (403, {}, {}, Refused()),
-        (404, {}, {}, Hopeless("the storage answered 404")),
-        (416, {}, {}, Hopeless("the storage answered 416")),
-        (416, {}, {"offset": 5}, TryAgain("the object is shorter than it was", from_start=True)),
-        (429, {"retry-after": "3"}, {}, TryAgain("the storage answered 429", 3.0)),
-        (408, {}, {}, TryAgain("the storage answered 408")),
-        (503, {"retry-after": "junk"}, {}, TryAgain("the storage answered 503")),
+        (404, {}, {}, Hopeless("the storage responded with 404")),
+        (416, {}, {}, Hopeless("the storage responded with 416")),
+        (416, {}, {"offset": 5}, TryAgain("the object became shorter", from_start=True)),
+        (429, {"retry-after": "3"}, {}, TryAgain("the storage responded with 429", 3.0)),
+        (408, {}, {}, TryAgain("the storage responded with 408")),
+        (503, {"retry-after": "junk"}, {}, TryAgain("the storage responded with 503")),
     ],
 )  # fmt: skip
 def test_judge(status: int, headers: dict[str, str], changes: dict[str, Any], result: Verdict) -> None:
@@ -246,7 +246,7 @@ def test_judge_part(span: str, etag: str | None, changes: dict[str, Any], good: 
     if good:
         assert result == ReadBody(40, 100)
     else:
-        assert result == TryAgain("the storage sent another part than asked for", from_start=True)
+        assert result == TryAgain("the storage sent a different part than requested", from_start=True)
 
 
 def test_check_whole() -> None:
@@ -255,9 +255,9 @@ def test_check_whole() -> None:
     assert check_whole(5, "ab", wanted) is None
     assert check_whole(5, "ab", replace(wanted, sha256=" AB ")) is None
     assert check_whole(9, "cd", replace(wanted, size_bytes=None, sha256=None)) is None
-    assert check_whole(4, "ab", wanted) == Mismatch("4 bytes came, 5 were promised")
-    assert check_whole(6, "ab", wanted) == Mismatch("more than the promised 5 bytes came")
-    assert check_whole(5, "cd", wanted) == Mismatch("its SHA-256 is not the one promised")
+    assert check_whole(4, "ab", wanted) == Mismatch("received 4 bytes, but 5 were promised")
+    assert check_whole(6, "ab", wanted) == Mismatch("received more than the promised 5 bytes")
+    assert check_whole(5, "cd", wanted) == Mismatch("its SHA-256 differs from the promised one")
 
 
 @pytest.mark.parametrize(

@@ -409,7 +409,9 @@ def test_a_store_that_refuses_all_ends_the_run(
 ) -> None:
     """An error that names the bucket and what to do; not one failure for each file that is fetched in vain."""
     s3.fault(of_data(), status=403, code="AccessDenied", times=None)
-    with pytest.raises(ConfigurationError, match="must allow to list, read, write and delete") as caught:
+    with pytest.raises(
+        ConfigurationError, match="must allow listing, reading, writing, and deleting"
+    ) as caught:
         connect(over[0]).files.download_all(over[1], dest)
     assert dest in str(caught.value)
     assert caught.value.__cause__ is None
@@ -435,7 +437,7 @@ def test_nothing_is_bought_for_a_bucket_that_is_not_there(
 ) -> None:
     """It is named, and not made."""
     with pytest.raises(
-        ConfigurationError, match=r"s3://no-such-bucket/signs/job.json.*Create the bucket first"
+        ConfigurationError, match=r"s3://no-such-bucket/signs/job.json.*create the bucket first"
     ):
         connect(fresh_server).jobs.collect("s3://no-such-bucket/signs", **JOB, files_needed=2)
     assert fresh_server.requests == []

@@ -347,7 +347,7 @@ def test_repair_that_fails_keeps_files_and_rows(
     bad = spoil_three(dataset)
     rows = (dataset.path / MANIFEST).read_bytes()
     server.faults.add(path=f"/files/{bad[0][5:-4]}", status=404, times=None)
-    with pytest.raises(DownloadError, match=r"1 of 3 .* the same call again tries only these"):
+    with pytest.raises(DownloadError, match=r"1 of 3 .* run the same call again to retry only these"):
         dataset.repair(client)
     assert (dataset.path / MANIFEST).read_bytes() == rows
     assert Dataset.open(dataset.path).verify() == Verification(False, (bad[0],), (), ())

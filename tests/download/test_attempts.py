@@ -104,14 +104,14 @@ def test_try_again(bench: Bench, status: int) -> None:
 def test_give_up(bench: Bench) -> None:
     """After `max_retries` failures in a row it is over."""
     bench.storage.handler = lambda _: response(status=503)
-    assert "answered 503 (after 4 attempts)" in bench.bad()
+    assert "responded with 503 (after 4 attempts)" in bench.bad()
 
 
 @pytest.mark.parametrize("status", [400, 401, 404, 410, 204, 300, 304])
 def test_hopeless_status(bench: Bench, status: int) -> None:
     """What does not heal is not tried again."""
     bench.storage.handler = lambda _: response(status=status, length=None if status in (204, 304) else 0)
-    assert f"answered {status}" in bench.bad()
+    assert f"responded with {status}" in bench.bad()
     assert len(bench.storage.requests) == 1
 
 

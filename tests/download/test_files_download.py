@@ -63,7 +63,7 @@ def test_a_trailing_slash_means_a_directory(server: MockServer, tmp_path: Path) 
         file = a_file(server, client)
         place = client.files.download(file, f"{tmp_path}/signs/")
         (tmp_path / "taken").write_bytes(b"")
-        with pytest.raises(InvalidArgumentError, match="path: the directory cannot be made"):
+        with pytest.raises(InvalidArgumentError, match="path: could not create the directory"):
             client.files.download(file, f"{tmp_path}/taken/")
     assert place == tmp_path / "signs" / f"{file.id}.jpg"
 

@@ -88,7 +88,7 @@ def test_no_downgrade(tls_bench: Bench, storage: Storage) -> None:
     """A redirect from https to http is not followed, also where http is allowed."""
     tls_bench.storage.script.append(response(status=302, Location=storage.url()))
     message = tls_bench.bad(verify=str(CERTIFICATE), base_url="http://127.0.0.1")
-    assert "redirected to where it must not" in message
+    assert "redirected to a forbidden URL" in message
     assert storage.requests == []
 
 

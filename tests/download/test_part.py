@@ -31,7 +31,7 @@ def test_disk_full(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
         first = outcomes.get(timeout=5)
         assert "No space left on device; free some space" in str(first.error)
         for _ in range(19):
-            assert "not tried, since the disk is full" in str(outcomes.get(timeout=5).error)
+            assert "not tried, because the disk is full" in str(outcomes.get(timeout=5).error)
         engine.submit(bench.wanted(20))
         assert "not tried" in str(outcomes.get(timeout=5).error)
     assert len(bench.storage.requests) == 1

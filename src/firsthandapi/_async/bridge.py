@@ -66,14 +66,14 @@ async def call_back(callback: Callback[T] | None, value: T) -> None:
 
 
 async def run_blocking(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Run what blocks on a thread, so that the loop goes on."""
+    """Run what blocks on a thread, so that the loop keeps running."""
     return await anyio.to_thread.run_sync(lambda: function(*args, **kwargs))
 
 
 async def run_until_cancelled(
     cancel: Callable[[], None], function: Callable[P, T], *args: P.args, **kwargs: P.kwargs
 ) -> T:
-    """Run what blocks on a thread; a cancelled task is told at once, and `cancel` ends the thread."""
+    """Run what blocks on a thread; a cancelled task learns of it immediately, and `cancel` ends the thread."""
     try:
         return await anyio.to_thread.run_sync(lambda: function(*args, **kwargs), abandon_on_cancel=True)
     except BaseException:
@@ -82,7 +82,7 @@ async def run_until_cancelled(
 
 
 async def finish_blocking(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Run what blocks and must be done, also when the task is cancelled."""
+    """Run what blocks and must finish, even when the task is cancelled."""
     scope = anyio.CancelScope(shield=True)
     with scope:
         return await run_blocking(function, *args, **kwargs)

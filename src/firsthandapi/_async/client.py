@@ -148,7 +148,7 @@ class AsyncFirstHandClient:
 
         Args:
             api_key, base_url, timeout, deadline, max_retries, max_spend_cents, proxy, verify,
-                on_attempt, rate_limiter: as for the client; what is left out stays as it is.
+                on_attempt, rate_limiter: as for the client; omitted ones stay unchanged.
 
         Returns:
             The copy.
@@ -189,12 +189,12 @@ class AsyncFirstHandClient:
 
     @property
     def rate_limit(self) -> RateLimit | None:
-        """The rate limit as the service last told it; None before that. Truthy while a call may be made."""
+        """The rate limit as the service last reported it; None before that. Truthy while a call may be made."""
         return self._transport.key_state.rate_limit
 
     @property
     def credits_remaining_cents(self) -> int | None:
-        """The credits left, in US cents, as the service last told it; None before that."""
+        """The credits left, in US cents, as the service last reported them; None before that."""
         return self._transport.key_state.credits_remaining_cents
 
     @cached_property
@@ -213,7 +213,7 @@ class AsyncFirstHandClient:
 
     @cached_property
     def submissions(self) -> Submissions:
-        """Everything workers handed in."""
+        """Everything that workers submitted."""
         from firsthandapi._async.resources.submissions import Submissions
 
         return Submissions(self._transport)
@@ -255,7 +255,7 @@ class AsyncFirstHandClient:
 
     @public
     async def me(self, **options: Unpack[RequestOptions]) -> Identity:
-        """Whose key this is, and what it may do.
+        """Show whose API key this is, and its permissions.
 
         Args:
             **options: `timeout`, `extra_headers`, `extra_query`.

@@ -116,7 +116,7 @@ class Ordering(Resource):
         return await self._read(Job, request)
 
     async def _look_for(self, command: LookFor) -> tuple[JobRow, ...]:
-        """The jobs that were looked for. Every page is read: no clock tells when one was posted."""
+        """The jobs that were looked for. Every page is read: no clock knows when a job was posted."""
         found: list[JobRow] = []
         cursor: str | None = None
         cursors: frozenset[str] = frozenset()

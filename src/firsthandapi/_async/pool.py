@@ -98,7 +98,7 @@ class Pool:
             await stack.sweep()
 
     async def aclose(self) -> None:
-        """Close the idle connections of this loop; busy ones close when their exchange is over."""
+        """Close the idle connections of this loop; busy ones close after their exchange."""
         stack = self.stack()
         if stack is not None:
             await stack.aclose()
@@ -166,6 +166,6 @@ async def _close(connection: Connection) -> None:
 
 
 def _is_closed(token: object) -> bool:
-    """Whether this loop is over. trio's never is here: it closes its generators whatever happens."""
+    """Whether this loop has ended. trio's never is here: it closes its generators whatever happens."""
     is_closed = getattr(getattr(token, "native_token", token), "is_closed", None)
     return is_closed is not None and bool(is_closed())

@@ -29,7 +29,7 @@ async def connect(host: str, port: int, timeout: float) -> httpcore.AsyncNetwork
 
 
 async def close(stream: httpcore.AsyncNetworkStream) -> None:
-    """Close a connection, also when the task is cancelled: its socket must not stay open."""
+    """Close a connection, even when the task is cancelled: its socket must not stay open."""
     with anyio.CancelScope(shield=True):
         await stream.aclose()
 

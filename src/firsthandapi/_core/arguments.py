@@ -67,7 +67,9 @@ def _invalid(params_type: type[Params], problem: Any, given: Mapping[str, Any]) 
     field = params_type.model_fields.get(name)
     if field is None:
         allowed = ", ".join(params_type.model_fields)
-        return InvalidArgumentError(f"{name} is not an argument here; there are: {allowed}", field=name)
+        return InvalidArgumentError(
+            f"{name} is not an argument of this method; use one of: {allowed}", field=name
+        )
     if problem["type"] == "missing":
         return InvalidArgumentError(f"{name} is required: {field.description}", field=name)
     message = f"{name} must be {field.description}"
@@ -79,12 +81,12 @@ def _invalid(params_type: type[Params], problem: Any, given: Mapping[str, Any]) 
 
 
 def _what_it_is(kind: str, value: Any, rest: list[int | str]) -> str:
-    """What is wrong with `value`, without quoting what could be a secret."""
+    """The problem with `value`, without quoting what could be a secret."""
     if rest and rest[-1] == "[key]":
-        return "; a key is not a str"
+        return "; its keys must be str"
     if rest:
         value = value[rest[0]]
-    # Types are asked by name, which leaves `value` what it is to a checker: anything.
+    # Types are compared by name, so that `value` stays Any to a type checker.
     type_name = type(value).__name__
     if kind == "literal_error" and type_name == "str":
         hint = _EXTENSIONS.get(value.lower().lstrip("."))
@@ -92,7 +94,7 @@ def _what_it_is(kind: str, value: Any, rest: list[int | str]) -> str:
     if type_name in ("bool", "float") or (type_name == "int" and value.bit_length() <= 64):
         return f", not {value}"
     if type_name == "int":
-        return "; it is far outside"
+        return "; it is far out of range"
     if kind in ("string_too_short", "string_too_long"):
         return f"; it has {len(value):,} characters"
     if kind in ("too_short", "too_long"):
@@ -101,7 +103,7 @@ def _what_it_is(kind: str, value: Any, rest: list[int | str]) -> str:
 
 
 def body(params: Params | None = None, extra_body: Any = None) -> bytes:
-    """The JSON to send: compact UTF-8, without what was left out, `extra_body` merged over.
+    """The JSON to send: compact UTF-8, without omitted arguments, `extra_body` merged over.
 
     Raises:
         InvalidArgumentError: something in it is not JSON.
@@ -139,7 +141,7 @@ def _dump(value: Any) -> bytes:
 
 
 def query(params: Params) -> list[tuple[str, str]]:
-    """The query to send, without what was left out. Percent-encoding is the transport's."""
+    """The query to send, without omitted arguments. The transport percent-encodes it."""
     return [
         (name, str(value).lower() if isinstance(value, bool) else str(value))
         for name, value in _given(params)
@@ -164,14 +166,14 @@ def _check_json(value: Any, path: str, field: str, depth: int = 0) -> None:
             problem = "is too large a number"
     elif isinstance(value, float):
         if not isfinite(value):
-            problem = f"is {value}, which JSON does not have"
+            problem = f"is {value}, which JSON cannot represent"
     elif depth == _DEEPEST:
         problem = "is nested too deeply"
     elif isinstance(value, dict):
         entries: dict[Any, Any] = value  # pyright: ignore[reportUnknownVariableType]
         for key, item in entries.items():
             if not isinstance(key, str):
-                problem = f"has a key of type {type(key).__name__}: JSON has str keys alone"
+                problem = f"has a key of type {type(key).__name__}: JSON allows only str keys"
                 break
             problem = _surrogate(key)
             if problem is not None:
@@ -182,7 +184,7 @@ def _check_json(value: Any, path: str, field: str, depth: int = 0) -> None:
         for index, item in enumerate(cast("list[Any]", value)):
             _check_json(item, f"{path}.{index}", field, depth + 1)
     else:
-        problem = f"is of type {type(value).__name__}, which JSON does not have: convert it first"
+        problem = f"is of type {type(value).__name__}, which JSON cannot represent: convert it first"
     if problem is not None:
         raise InvalidArgumentError(f"{path} {problem}", field=field)
 

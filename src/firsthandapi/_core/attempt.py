@@ -79,5 +79,5 @@ _CALLS = {
 
 
 def call_name(endpoint: str) -> str:
-    """The client's method that calls an endpoint, such as `jobs.create`; an unknown endpoint stays as it is."""
+    """The client's method that calls an endpoint, such as `jobs.create`; an unknown endpoint stays unchanged."""
     return _CALLS.get(endpoint, endpoint)

@@ -10,7 +10,7 @@ from firsthandapi.errors import UnexpectedResponseError
 from .response import MAX_BODY_BYTES
 
 _GZIP_OR_ZLIB = zlib.MAX_WBITS | 32
-_TOO_LONG = "is over 32 MiB, more than any response of the service"
+_TOO_LONG = "is larger than 32 MiB, the limit for a response"
 
 
 class TruncatedBodyError(Exception):
@@ -18,7 +18,7 @@ class TruncatedBodyError(Exception):
 
 
 class BodyReader:
-    """Collects a body's chunks and takes gzip off, without trusting what it would unpack to."""
+    """Collects a body's chunks and decompresses gzip, without trusting its size."""
 
     __slots__ = ("_chunks", "_content_type", "_inflate", "_length", "_status", "length")
 
@@ -37,7 +37,7 @@ class BodyReader:
         """Take the next chunk as it came off the wire.
 
         Raises:
-            UnexpectedResponseError: the body is over 32 MiB, or is not the gzip it claims to be.
+            UnexpectedResponseError: the body is larger than 32 MiB, or is not valid gzip.
         """
         problem = self._take(chunk)
         if problem is not None:
@@ -57,7 +57,7 @@ class BodyReader:
                     # The status says what went wrong; a broken body must not hide it.
                     self._inflate, chunk = None, b""
                     break
-                return "is not the gzip it claims to be"
+                return "is not valid gzip"
             chunk = self._inflate.unused_data
             if not self._keep(plain):
                 return _TOO_LONG
@@ -87,7 +87,7 @@ class BodyReader:
 
     def _error(self, what: str) -> UnexpectedResponseError:
         return UnexpectedResponseError(
-            f"HTTP {self._status}: the body {what}. Is base_url that of the FirstHandAPI service?",
+            f"HTTP {self._status}: the body {what}; check that base_url is the address of the FirstHandAPI service",
             status=self._status,
             content_type=self._content_type,
             length=self._length,
@@ -114,7 +114,7 @@ class Received:
 
     def start(self) -> None:
         """Begin the next response."""
-        self._start: bytes | None = b""  # of the response, until its head is over
+        self._start: bytes | None = b""  # of the response, until its head ends
         self._head = 0
         self._size = 0
         self._end = b""

@@ -129,7 +129,7 @@ def _problem_of_base_url(url: str) -> str | None:
         return "must not have a query or a fragment"
     if parts.scheme == "http" and not is_loopback(parts.hostname):
         return (
-            "must be https: over http the API key would travel in the clear. "
+            "must be https: over http the API key would travel unencrypted. "
             "http is for loopback only (localhost, 127.0.0.1, [::1])"
         )
     return None

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     M = TypeVar("M", bound=Model)
 T = TypeVar("T")
 
-# Enough to see what is wrong; a page of a hundred bad items has a thousand paths.
+# Enough to see the problem; a page of a hundred bad items has a thousand paths.
 _MOST_FIELDS = 10
 _MOST_ERRORS = 10_000
 
@@ -70,7 +70,7 @@ def decode_page(item_type: type[M], content: Secret[bytes], response: ApiRespons
 def decode_items(
     item_type: type[M], content: Secret[bytes], response: ApiResponse
 ) -> tuple[DecodedPage[M], dict[str, FirstHandError]]:
-    """`content` as a page of what can be used, and what is wrong with the rest, by id.
+    """`content` as a page of usable items, and the errors of the others, by id.
 
     One bad item must not cost the others: a page that does not fit as a whole is read item by item.
 
@@ -161,8 +161,8 @@ def _not_json(content: Secret[bytes], response: ApiResponse | None) -> Unexpecte
     if response is not None:
         return not_json(response, content.reveal())
     return UnexpectedResponseError(
-        f"The webhook delivery is signed, but its {len(content.reveal())} bytes are not JSON. "
-        "Pass the raw body exactly as received.",
+        f"the webhook delivery is signed, but its {len(content.reveal())} bytes are not JSON; "
+        "pass the raw body exactly as received",
         length=len(content.reveal()),
     )
 
@@ -187,12 +187,12 @@ def _misfit(
     what = f"page of {name} objects" if as_page else f"{name} object"
     if fields:
         shown = ", ".join(fields[:_MOST_FIELDS]) + (", …" if len(fields) > _MOST_FIELDS else "")
-        problem = f"is not the documented {what}: missing or of another type: {shown}"
+        problem = f"is not the documented {what}: missing or of a different type: {shown}"
     else:
         problem = f"is JSON, but not the documented {what}"
     if response is None:
         return UnexpectedResponseError(
-            f"The webhook delivery {problem}. A newer version of firsthandapi may know it.",
+            f"the webhook delivery {problem}; upgrade firsthandapi, which may support it",
             content_type="application/json",
             length=len(content.reveal()),
             fields=fields,
@@ -200,8 +200,8 @@ def _misfit(
     request_id = None if response.request_id is None else mask_secrets(response.request_id)
     quote = f"quote request id {request_id}" if request_id else "quote the time of the request"
     return UnexpectedResponseError(
-        f"The HTTP {response.status_code} response {problem}. Upgrading firsthandapi may help; "
-        f"if it does not, write to support and {quote}.",
+        f"the HTTP {response.status_code} response {problem}; upgrade firsthandapi, "
+        f"and if that does not help, write to support and {quote}",
         status=response.status_code,
         content_type=mask_secrets(response.headers.get("content-type", "")) or None,
         length=len(content.reveal()),

@@ -1,4 +1,4 @@
-"""What a `dest` names, told from its text: a path of this machine, or a bucket by its URL."""
+"""What a `dest` names, by its text: a path of this machine, or a bucket by its URL."""
 
 from __future__ import annotations
 

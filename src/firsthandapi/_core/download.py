@@ -30,7 +30,7 @@ MOST_ATTEMPTS = 100
 # Any link that people really have, a bad mobile one included, brings ten times this.
 LEAST_RATE = 1024
 # Where no size was promised, a body that does not end must not fill the disk. The service promises sizes, so this is
-# for what it left out: 10 GB are 25 minutes of the largest video that a phone records (4K, 400 MB a minute).
+# for files without one: 10 GB are 25 minutes of the largest video that a phone records (4K, 400 MB a minute).
 MOST_UNPROMISED_BYTES = 10_000_000_000
 # Clocks differ, and a request takes its time.
 EXPIRY_MARGIN = 30.0
@@ -44,15 +44,15 @@ _CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\x00\r\n]*)?")
 
 @dataclass(frozen=True)
 class Wanted:
-    """One file to fetch.
+    """One file to download.
 
     Attributes:
         file_id: its id.
-        url: its signed URL, or None: then a fresh one is fetched first.
-        expires_at: when that URL ends; None if nobody said.
+        url: its signed URL, or None: then a fresh one is requested first.
+        expires_at: when that URL expires; None if unknown.
         size_bytes: the promised size, or None.
         sha256: the promised SHA-256 in hex, or None.
-        target: where it goes. Its directory must exist; what stands there is replaced.
+        target: where it goes. Its directory must exist; a file of that name is replaced.
     """
 
     file_id: str
@@ -65,7 +65,7 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Address:
-    """A checked URL, in the parts that a request needs. `target` holds the signature: never show it."""
+    """A checked URL, in the parts that a request needs. `target` contains the signature: never show it."""
 
     origin: Origin
     target: str
@@ -75,7 +75,7 @@ class Address:
 
 
 class BadUrlError(Exception):
-    """A URL that must not be fetched. The text says why, without the URL."""
+    """A URL that must not be requested. The text says why, without the URL."""
 
 
 # --- URLs -------------------------------------------------------------------------------------------------
@@ -87,14 +87,14 @@ def allowed_schemes(base_url: str) -> frozenset[str]:
 
 
 def parse_url(url: str, schemes: frozenset[str]) -> Address:
-    """`url` in parts, if it is one to fetch from.
+    """`url` in parts, if it may be requested.
 
     Raises:
         BadUrlError: it is not.
     """
     # urlsplit drops line breaks and tabs silently, so these are looked for first.
     if not url.isascii() or not url.isprintable() or " " in url or "\\" in url:
-        raise BadUrlError("the download URL holds characters that no URL has")
+        raise BadUrlError("the download URL contains characters that no URL has")
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port
@@ -105,7 +105,7 @@ def parse_url(url: str, schemes: frozenset[str]) -> Address:
     if not host or port == 0:
         raise BadUrlError("the download URL has no host")
     if "@" in parts.netloc:
-        raise BadUrlError("the download URL holds credentials")
+        raise BadUrlError("the download URL contains credentials")
     origin = Origin(parts.scheme, host, port or _DEFAULT_PORTS[parts.scheme], "")
     # A signature covers path and query byte for byte: they go out as they came.
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
@@ -128,7 +128,7 @@ def follow(address: Address, location: str, *, hops: int, schemes: frozenset[str
     except ValueError:
         raise BadUrlError("the storage redirected to a malformed URL") from None
     except BadUrlError as error:
-        raise BadUrlError(f"the storage redirected to where it must not: {error}") from None
+        raise BadUrlError(f"the storage redirected to a forbidden URL: {error}") from None
 
 
 def is_too_old(expires_at: datetime | None, *, now: float) -> bool:
@@ -185,7 +185,7 @@ class Refused:
 
 @dataclass(frozen=True)
 class TryAgain:
-    """Not now. `from_start` tells that what there is already is of no use."""
+    """Not now. `from_start`: the bytes received so far are of no use."""
 
     reason: str
     retry_after: float | None = None
@@ -227,7 +227,7 @@ def judge(
         status: its status.
         headers: its headers, names in lower case.
         length: the body's length by its framing, or None.
-        framed: whether the body's end can be told from a broken connection.
+        framed: whether the end of the body differs from a broken connection.
         offset: the first byte asked for.
         etag: the ETag of the bytes before it.
         size_bytes, sha256: what the file should be.
@@ -238,25 +238,25 @@ def judge(
     if status == 403:
         return Refused()
     if status == 416 and offset:
-        return TryAgain("the object is shorter than it was", from_start=True)
+        return TryAgain("the object became shorter", from_start=True)
     if status in (408, 429) or status >= 500:
-        return TryAgain(f"the storage answered {status}", parse_retry_after(headers, now=now))
+        return TryAgain(f"the storage responded with {status}", parse_retry_after(headers, now=now))
     if status not in (200, 206):
-        return Hopeless(f"the storage answered {status}")
+        return Hopeless(f"the storage responded with {status}")
     if headers.get("content-encoding", "identity").strip().lower() not in ("identity", ""):
-        return Hopeless("the storage encoded the file, though asked not to")
+        return Hopeless("the storage encoded the file against the request")
     if not framed and size_bytes is None and sha256 is None:
-        return Hopeless("nothing tells whether the body is whole: no length, no size, no SHA-256")
+        return Hopeless("the body cannot be verified: it has no length, no size, and no SHA-256")
     if status == 206:
         total = _total_of_part(headers, length=length, offset=offset, etag=etag)
         if total is _WRONG_PART:
-            return TryAgain("the storage sent another part than asked for", from_start=True)
+            return TryAgain("the storage sent a different part than requested", from_start=True)
     else:
         offset, total = 0, length
     if size_bytes is None and total is not None and total > MOST_UNPROMISED_BYTES:
         return Hopeless(too_large())
     if size_bytes is not None and total is not None and total != size_bytes:
-        return Mismatch(f"the storage has {total} bytes, {size_bytes} were promised")
+        return Mismatch(f"the storage has {total} bytes, but {size_bytes} were promised")
     return ReadBody(offset, total)
 
 
@@ -274,15 +274,13 @@ def _total_of_part(
     total = None if match[3] == "*" else int(match[3])
     if first != offset or (length is not None and length != last - first + 1):
         return _WRONG_PART
-    # All the rest was asked for; a server may send less, and the next request asks for what is missing then.
+    # All the rest was asked for; a server may send less, and the next request asks for the rest.
     return last + 1 if total is None else total if last < total else _WRONG_PART
 
 
 def too_large() -> str:
     """Why a file without a promised size is given up."""
-    return (
-        f"the file is over {MOST_UNPROMISED_BYTES // 10**9} GB, and the service did not say how large it is"
-    )
+    return f"the file is over {MOST_UNPROMISED_BYTES // 10**9} GB, and the service promised no size"
 
 
 def judge_range(
@@ -304,33 +302,33 @@ def judge_range(
     if status == 403:
         return Refused()
     if status in (408, 429) or status >= 500:
-        return TryAgain(f"the storage answered {status}", parse_retry_after(headers, now=now))
+        return TryAgain(f"the storage responded with {status}", parse_retry_after(headers, now=now))
     if status not in (200, 206):
-        return Hopeless(f"the storage answered {status}")
+        return Hopeless(f"the storage responded with {status}")
     if headers.get("content-encoding", "identity").strip().lower() not in ("identity", ""):
-        return Hopeless("the storage encoded the file, though asked not to")
+        return Hopeless("the storage encoded the file against the request")
     if status == 200:  # a storage without ranges sends all of it
         if length is None:
             return Hopeless("the storage does not say how long the file is")
         return start, max(min(length if end is None else end, length) - start, 0), length
     match = _CONTENT_RANGE.fullmatch(headers.get("content-range", "").strip().lower())
     if match is None or match[3] == "*" or int(match[1]) != start or int(match[2]) >= int(match[3]):
-        return TryAgain("the storage sent another part than asked for")
+        return TryAgain("the storage sent a different part than requested")
     size = int(match[3])
     count = min(size if end is None else end, size) - start
     if int(match[2]) - start + 1 != count or (length is not None and length != count):
-        return TryAgain("the storage sent another part than asked for")
+        return TryAgain("the storage sent a different part than requested")
     return 0, count, size
 
 
 def check_whole(size: int, sha256: str, wanted: Wanted) -> Mismatch | None:
-    """Whether all that came is what was promised."""
+    """Whether the received bytes are the promised ones."""
     if wanted.size_bytes is not None and size > wanted.size_bytes:
-        return Mismatch(f"more than the promised {wanted.size_bytes} bytes came")
+        return Mismatch(f"received more than the promised {wanted.size_bytes} bytes")
     if wanted.size_bytes is not None and size != wanted.size_bytes:
-        return Mismatch(f"{size} bytes came, {wanted.size_bytes} were promised")
+        return Mismatch(f"received {size} bytes, but {wanted.size_bytes} were promised")
     if wanted.sha256 is not None and sha256 != wanted.sha256.strip().lower():
-        return Mismatch("its SHA-256 is not the one promised")
+        return Mismatch("its SHA-256 differs from the promised one")
     return None
 
 
@@ -338,7 +336,7 @@ def check_whole(size: int, sha256: str, wanted: Wanted) -> Mismatch | None:
 
 
 class MalformedResponseError(Exception):
-    """Not an HTTP/1.1 response, or one whose length cannot be told for sure."""
+    """Not an HTTP/1.1 response, or one of uncertain length."""
 
 
 def framing(status: int, headers: Mapping[str, str]) -> tuple[int | None, bool]:
@@ -407,7 +405,7 @@ class Attempts:
         return self._refusals <= MOST_REFRESHES
 
     def mismatched(self) -> bool:
-        """After the wrong bytes: whether to fetch them once more."""
+        """After the wrong bytes: whether to download them once more."""
         self._mismatches += 1
         return self._mismatches <= 1
 
@@ -416,8 +414,8 @@ class Attempts:
     ) -> float | None:
         """After a failure: seconds to pause before the next attempt, or None to give up.
 
-        An attempt that brought bytes at a fair rate starts the count anew: a large file over a bad line needs
-        many. One that only dribbled does not, or it could go on for ever.
+        An attempt that brought bytes at a fair rate restarts the count: a large file over a bad line needs
+        many. One that only dribbled does not, or it could continue forever.
         """
         if gained:
             self._refusals = 0
@@ -431,7 +429,7 @@ class Attempts:
 
 
 class Pace:
-    """Whether a transfer is fast enough to go on (see `LEAST_RATE`)."""
+    """Whether a transfer is fast enough to continue (see `LEAST_RATE`)."""
 
     __slots__ = ("_bytes", "_ends", "_least", "_window")
 

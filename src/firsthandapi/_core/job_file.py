@@ -21,7 +21,7 @@ KEY_METADATA = "firsthandapi_key"
 
 # Within this time the service surely still knows an idempotency key (it keeps them for 24 hours).
 KEY_LIFETIME = 23 * 3600.0
-# A clock that went back by more than this tells nothing about a key's age.
+# A clock set back by more than this says nothing about the age of a key.
 CLOCK_SLACK = 300.0
 
 # The end of the year 9999, in Unix seconds.
@@ -33,7 +33,7 @@ _JOB_ID = re.compile(rb'\n  "job": \{\n(?:    [^\n]*\n)*?    "id": ("[A-Za-z0-9_
 # The order of formats means nothing. A deadline made from the clock is another at each run: the job's own stands.
 _UNORDERED = "accepted_formats"
 _NOT_COMPARED = frozenset({"deadline"})
-# What a job shows as it was asked for; the service may write a place or a time in another way.
+# The fields that a job shows unchanged; the service may write a location or a time differently.
 _SHOWN = (
     "type", "title", "description", "files_needed", "accepted_formats", "price_per_file_cents",
     "min_star_rating", "files_per_submission", "scoring_criteria", "min_width", "min_height",
@@ -76,12 +76,12 @@ class JobFile:
 
 @dataclass(frozen=True)
 class UnreadableJobFile:
-    """A `job.json` that a crash, a disk or a later version of this package has left, and what it still shows.
+    """A `job.json` that a crash, a disk or a later version of this package has left, and what can still be read of it.
 
     Attributes:
         idempotency_key: the key, or None if it cannot be read.
         job_id: the job's id, or None likewise.
-        newer: whether a later version wrote it, which is to be asked.
+        newer: whether a later version wrote it.
     """
 
     idempotency_key: str | None = None
@@ -124,7 +124,7 @@ def parse_job_file(content: bytes) -> JobFile:
 
 
 def unreadable(job_file: UnreadableJobFile) -> ConfigurationError:
-    """Our word for a `job.json` that cannot be read."""
+    """The error for a `job.json` that cannot be read."""
     way = (
         "" if job_file.job_id is None else f"; files.download_all({job_file.job_id!r}, …) downloads its files"
     )
@@ -134,7 +134,7 @@ def unreadable(job_file: UnreadableJobFile) -> ConfigurationError:
             f"{JOB_FILE}{of} was written by a later version of firsthandapi: upgrade firsthandapi{way}"
         )
     return ConfigurationError(
-        f"{JOB_FILE}{of} is empty or damaged: run the call again that started the folder, which restores it{way}"
+        f"{JOB_FILE}{of} is empty or damaged: run the call that started the folder again to restore it{way}"
     )
 
 

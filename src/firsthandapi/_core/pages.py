@@ -1,4 +1,4 @@
-"""Walking a list: which cursor comes next, and when the walk is over."""
+"""Walking a list: which cursor comes next, and when the walk ends."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from firsthandapi.errors import ConfigurationError, PaginationError
 
 F = TypeVar("F")
 
-# Requests are what is scarce (100 a minute): without a `limit` a page is as large as the service allows.
+# Requests are scarce (100 per minute): without a `limit` a page is as large as the service allows.
 LARGEST_PAGE = 100
 
 
 def check_fetch(fetch: F | None, cursor: str) -> F:
-    """`fetch`, what a page asks for the next one with, if it has one: a page that was pickled has none.
+    """`fetch`, which gets the next page, if it has one: a pickled page has none.
 
     Raises:
         ConfigurationError: it has none.

@@ -150,7 +150,7 @@ class Permit(NamedTuple):
 
     Attributes:
         time: when it was counted, in monotonic seconds.
-        order: its place among all that the budget was asked and told; clocks may stand still.
+        order: its place among all requests and responses of the budget; clocks may stand still.
         probe: whether the window was unknown, and it goes ahead.
     """
 
@@ -271,7 +271,7 @@ class RequestBudget:
             self._said, self._ends = said, math.inf
             self._probes.clear()
         elif self._known and reset >= self._reset - _SAME_RESET:
-            # Responses come in any order: what was spent since this one does not come back.
+            # Responses come in any order: requests spent since this one do not come back.
             self._left = min(self._left, said.rate_limit.remaining)
             self._end_of_window()
             self._said = said

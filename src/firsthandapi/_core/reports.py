@@ -39,7 +39,7 @@ class Verification:
     Attributes:
         ok: whether nothing is mismatched, missing or short. Extra files do no harm.
         mismatched: names of files whose size or SHA-256 is not the manifest's.
-        missing: names of files that are not there.
+        missing: names of files that do not exist.
         extra: names of files that the manifest does not know.
         short: how many approved files of the job have no row, by the job as last seen. The call that made the folder
             downloads them, and so does `repair`.

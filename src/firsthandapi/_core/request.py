@@ -32,7 +32,7 @@ _ID_SEGMENT = re.compile(r"/(?!v[0-9]+(?:/|$))[^/]*[A-Z0-9][^/]*")
 # A path of the contract: segments of unreserved characters, so that nothing in it can steer a request.
 _PATH = re.compile(r"(?:/[A-Za-z0-9_\-~.:@]+)+")
 
-# The SDK sets these from what it was given elsewhere; a second word on them would be a contradiction.
+# The SDK sets these from other arguments; a second value would be a contradiction.
 _OWN_HEADERS = frozenset(
     {
         "authorization",
@@ -197,7 +197,7 @@ def check_limit_seconds(value: float | None, field: str) -> float | None:
 
 
 def check_header(name: str, value: str, field: str) -> tuple[str, str]:
-    """The pair if both can be sent as they are.
+    """The pair if both can be sent unchanged.
 
     Raises:
         InvalidArgumentError: the name is not a token, or the value has a control or non-Latin-1 character.
@@ -234,8 +234,8 @@ def _extra_headers(extra: Mapping[str, str]) -> Iterable[tuple[str, str]]:
         pair = check_header(name, value, "extra_headers")
         if name.lower() in _OWN_HEADERS:
             raise InvalidArgumentError(
-                f"extra_headers must not contain {name}: the SDK sets it "
-                "(api_key=, idempotency_key= and the body's arguments decide it)",
+                f"extra_headers must not contain {name}: the SDK sets it; "
+                "use api_key=, idempotency_key=, and the arguments of the method",
                 field="extra_headers",
             )
         yield pair

@@ -91,7 +91,7 @@ def not_json(response: ApiResponse, content: bytes) -> UnexpectedResponseError:
     start = mask_secrets(content[:200].decode("utf-8", "replace"), cut=len(content) > 200)
     return UnexpectedResponseError(
         f"HTTP {response.status_code} came with {len(content)} bytes of {content_type or 'no content type'} "
-        f"where JSON was due; it starts with {start!r}. Is base_url that of the FirstHandAPI service?",
+        f"where JSON was due; it starts with {start!r}; check that base_url is the address of the FirstHandAPI service",
         status=response.status_code,
         content_type=content_type,
         length=len(content),

@@ -3,7 +3,7 @@
     plain          64 hex digits                       HMAC-SHA256(secret, body)
     timestamped    t=<Unix seconds>,v1=<64 hex digits> HMAC-SHA256(secret, "<t>." + body)
 
-The two are told apart by their form. The key is the secret's UTF-8 bytes, `whsec_` included.
+Their form shows which is which. The key is the secret's UTF-8 bytes, `whsec_` included.
 """
 
 from __future__ import annotations
@@ -212,12 +212,12 @@ def _pairs(headers: Any) -> Iterator[tuple[object, object]]:
 
 
 def parse(signature: object) -> tuple[str | None, Sequence[bytes]]:
-    """The timestamp as it is written, None for a plain signature; and the signatures, at least one.
+    """The timestamp as written, None for a plain signature; and the signatures, at least one.
 
     Raises:
         WebhookSignatureError: it is missing or malformed.
     """
-    # The two forms as they are sent all the time. A regular expression takes twice as long.
+    # The two usual forms. A regular expression takes twice as long.
     if isinstance(signature, str):
         head, comma, digits = signature.partition(",v1=")
         stamp = head[2:] if comma else None
@@ -291,7 +291,7 @@ def _malformed(problem: str) -> WebhookSignatureError:
 
 
 def digest(keyed: hmac.HMAC, stamp: str | None, body: bytes | bytearray | memoryview) -> bytes:
-    """The HMAC-SHA256 of a body, after the timestamp as it is written if there is one."""
+    """The HMAC-SHA256 of a body, after the timestamp as written, if there is one."""
     mac = keyed.copy()
     if stamp is not None:
         # In two steps, since to put them together would be to copy the body: 6 % more at 1 MB.

@@ -1,4 +1,4 @@
-"""Fetching files: a blocking engine, the same one for both clients.
+"""Downloading files: a blocking engine, the same one for both clients.
 
 - `engine`: threads, a queue, cancelling.
 - `fetch`: one file; attempts, resuming, checks. Every decision is made in `_core/download.py`.

@@ -34,7 +34,7 @@ CONCURRENCY = 32
 _FIRST_THREADS = 8
 # How long a cancelled run may take to end; a thread that resolves a name or runs `refresh` cannot be ended.
 _ENDS_WITHIN = 0.7
-_NOT_TRIED = "it was not tried, since the disk is full"
+_NOT_TRIED = "it was not tried, because the disk is full"
 
 
 def _ignore(_: int) -> None:
@@ -42,7 +42,7 @@ def _ignore(_: int) -> None:
 
 
 class Engine:
-    """Fetches the files it is given. Each gets exactly one `Outcome`, in the order in which they are done.
+    """Downloads the files it is given. Each gets exactly one `Outcome`, in the order in which they are done.
 
         with Engine(base_url=…, refresh=…, on_done=outcomes.put) as engine:
             engine.submit(wanted)
@@ -51,15 +51,15 @@ class Engine:
 
     Args:
         base_url: the API's address: plain http is for a service that is itself plain http.
-        refresh: gives a fresh URL for a file's id, and when it ends. Called in a thread of the engine, where
+        refresh: gives a fresh URL for a file's id, and when it expires. Called in a thread of the engine, where
             it may block.
-        on_done: told of each outcome, in a thread of the engine (or of `submit` and `close`, for a file that
-            was never begun). Thread-safe: a queue's `put`, or a loop's `call_soon_threadsafe`. The thread fetches
-            nothing meanwhile; the others do.
-        on_bytes: told of bytes gained, and of those thrown away as a negative number; likewise.
+        on_done: called with each outcome, in a thread of the engine (or of `submit` and `close`, for a file that
+            was never begun). Thread-safe: a queue's `put`, or a loop's `call_soon_threadsafe`. This thread
+            downloads nothing meanwhile; the others do.
+        on_bytes: called with the number of bytes received, negative for bytes thrown away; likewise.
         proxy, verify, timeout, max_retries: the client's options.
         concurrency: the most connections at once.
-        on_attempt: told of each attempt, in a thread of the engine.
+        on_attempt: called with each attempt, in a thread of the engine.
         clock: for tests.
 
     Raises:
@@ -104,10 +104,10 @@ class Engine:
         self._directories: set[Path] = set()
 
     def submit(self, wanted: Wanted) -> None:
-        """Fetch `wanted` as soon as a connection is free. Never blocks."""
+        """Download `wanted` as soon as a connection is free. Never blocks."""
         with self._lock:
             if self._closing:
-                raise ConfigurationError("the downloads are closed: nothing can be added")
+                raise ConfigurationError("the engine is closed: no file can be added")
             full = self._full
             if not full:
                 self._queue.append(wanted)
@@ -122,7 +122,7 @@ class Engine:
         return self._full
 
     def sync(self) -> None:
-        """Flush the names of what is done to the disk, so that they outlive a power cut. Files themselves are
+        """Flush the names of finished files to the disk, so that they outlive a power cut. Files themselves are
         flushed before they get their name; their directory, once for many."""
         with self._lock:
             directories, self._directories = self._directories, set()
@@ -215,9 +215,9 @@ class Engine:
                 self._full = True
             return Outcome(wanted, error=error.error)
         except Exception as error:  # whatever it is, it must not cost the files after it
-            # Not chained: a traceback would show its text as it is.
+            # Not chained: a traceback would show its text unmasked.
             reason = mask_secrets(f"{type(error).__name__}: {error}")
-            return Outcome(wanted, error=failure(wanted.file_id, f"unexpectedly, {reason}"))
+            return Outcome(wanted, error=failure(wanted.file_id, f"unexpected error: {reason}"))
         if outcome.error is None:
             with self._lock:
                 self._directories.add(wanted.target.parent)
@@ -230,6 +230,6 @@ class Engine:
             self._report(Outcome(wanted, error=failure(wanted.file_id, reason)))
 
     def _report(self, outcome: Outcome) -> None:
-        # A loop that is closed by now has nobody left to tell.
+        # A loop that is closed by now has nobody left to notify.
         with contextlib.suppress(Exception):
             self._on_done(outcome)

@@ -65,7 +65,7 @@ class Head(NamedTuple):
 
     @property
     def framed(self) -> bool:
-        """Whether the body's end can be told from a broken connection."""
+        """Whether the end of the body differs from a broken connection."""
         return self.chunked or self.length is not None
 
 
@@ -115,7 +115,7 @@ class _Response(http.client.HTTPResponse):
 
 
 class Connection(io.RawIOBase):
-    """A connection, as `http.client` takes it for a socket: what it may wait for is decided here.
+    """A connection, as `http.client` takes it for a socket: its timeouts are decided here.
 
     Args:
         link: the socket, connected.
@@ -138,7 +138,7 @@ class Connection(io.RawIOBase):
         self._receive = link.recv_into
         self._timeout = timeout
         self._waits = waits
-        self._seconds = timeout  # what the socket waits for: `timeout`, or only what is noticeable
+        self._seconds = timeout  # the socket's timeout: `timeout`, or only until a wait is noticeable
         self._tell = True
         self._ends = 0.0  # when the head must have come; 0 in a body
         self._piece_ends = 0.0
@@ -159,7 +159,7 @@ class Connection(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any, /) -> int | None:
-        """Receive once. Called over and over until a whole piece is there, so it is kept short.
+        """Receive once. Called again and again until a piece is complete, so it is kept short.
 
         In a body None ends the piece early: after a quarter of a second, and when the connection broke. So what came
         before is handed on.
@@ -184,7 +184,7 @@ class Connection(io.RawIOBase):
 
     def _receive_head(self, buffer: Any) -> int:
         if self.came:
-            # Each byte must not have the whole time anew.
+            # A byte must not restart the whole time.
             left = self._ends - time.monotonic()
             if left <= 0:
                 raise TimeoutError
@@ -213,7 +213,7 @@ class Connection(io.RawIOBase):
         """Send a request, and read the head of its response.
 
         Raises:
-            MalformedResponseError: it is not HTTP/1.1, or its body's length cannot be told for sure.
+            MalformedResponseError: it is not HTTP/1.1, or the length of its body is uncertain.
             http.client.HTTPException: the same, in other words.
             OSError: the connection broke.
         """
@@ -253,7 +253,7 @@ class Connection(io.RawIOBase):
         self._piece_ends = time.monotonic() + seconds
 
     def hurry(self, seconds: float) -> None:
-        """Wait no longer than this for what is left of a body."""
+        """Wait no longer than this for the rest of a body."""
         self._wait_up_to(min(seconds, self._timeout))
 
     def has_surplus(self) -> bool:
@@ -304,7 +304,7 @@ class Session:
         connection = Connection(link, route, self.network.timeout, self._waits)
         response = self._ask(connection, address, fields)
         if response is None:
-            raise BrokenError(f"no response from {address.origin.host}: it closed the connection")
+            raise BrokenError(f"no response from {address.origin.host}: the server closed the connection")
         return response
 
     def _ask(
@@ -337,13 +337,13 @@ class Session:
         self._idle[connection.route.origin] = connection
 
     def close(self) -> None:
-        """Close what is idle."""
+        """Close the idle connections."""
         while self._idle:
             self.network.drop(self._idle.popitem()[1].link)
 
 
 def _said(error: Exception) -> str:
-    # What http.client says quotes the response; which of its classes it is tells as much.
+    # The text of http.client quotes the response; the name of its class says as much.
     return (
         str(error) if isinstance(error, MalformedResponseError) else f"not HTTP/1.1 ({type(error).__name__})"
     )
@@ -367,7 +367,7 @@ class Response:
         self._connection = connection
         self._response = response
         self._left = head.length
-        self._chunk = 0  # of the current chunk, what is not read yet
+        self._chunk = 0  # the unread bytes of the current chunk
         self._begun = False  # whether a chunk came before
         self._failure: BrokenError | None = None
         self._open = True

@@ -40,7 +40,7 @@ from .part import DiskError, Part, Parts
 from .storing import LARGE_BYTES, StoringThread
 from .watching import Watch
 
-# Given a file's id, a fresh URL and when it ends. Called in the thread that fetches; may block.
+# Given a file's id, a fresh URL and when it expires. Called in the thread that downloads; may block.
 Refresh = Callable[[str], tuple[str, datetime | None]]
 
 
@@ -49,10 +49,10 @@ class Outcome:
     """What became of one file.
 
     Attributes:
-        wanted: what was asked for.
+        wanted: the requested file.
         size_bytes: its size; 0 if it failed.
         sha256: its SHA-256 in hex; empty if it failed.
-        error: why it is not there, or None: then it is whole, checked and under its name.
+        error: why it is missing, or None: then it is complete, verified, and under its name.
     """
 
     wanted: Wanted
@@ -67,12 +67,12 @@ class Rules:
 
     Attributes:
         schemes: the schemes a URL may have.
-        max_retries: failures in a row that are tried again.
+        max_retries: failures in a row that are retried.
         refresh: where fresh URLs come from; None if there are none.
-        on_bytes: told how many bytes were gained, or, if negative, thrown away.
+        on_bytes: called with the number of bytes received, or, if negative, thrown away.
         clock: time.
         spare_processor: whether a large file may take a second thread; asked once for each.
-        watch: told of each attempt and each file.
+        watch: reports each attempt and each file.
         parts: the temporary files.
     """
 
@@ -112,7 +112,7 @@ class _BrokenOffError(Exception):
 
 
 def fetch(wanted: Wanted, session: Session, rules: Rules) -> Outcome:
-    """Fetch one file. Everything that can go wrong with it is in the outcome.
+    """Download one file. Everything that can go wrong with it is in the outcome.
 
     Raises:
         StoppedError: the run was cancelled. Nothing is left behind.
@@ -162,7 +162,7 @@ class _Fetch:
         try:
             return self._run()
         except BaseException:
-            # Whoever counts bytes counts those of files that are there.
+            # Whoever counts bytes counts only those of complete files.
             self._rules.on_bytes(-self._offset)
             raise
 
@@ -176,7 +176,7 @@ class _Fetch:
             self._gained, self._asked, self._status = 0, None, None
             try:
                 here = self._attempt()
-                self._tell(started, None if here else f"the storage answered {self._status}")
+                self._tell(started, None if here else f"the storage responded with {self._status}")
                 if here:
                     sha256 = self._digest.hexdigest()
                     mismatch = check_whole(self._offset, sha256, self._wanted)
@@ -209,7 +209,7 @@ class _Fetch:
             if self._session.network.stop.is_set():
                 raise StoppedError
         raise _GiveUpError(
-            f"{reason or 'it never ends'} (after {count_of(self._attempts.made - 1, 'attempt')})"
+            f"{reason or 'the download does not end'} (after {count_of(self._attempts.made - 1, 'attempt')})"
         )
 
     def _tell(self, started: float, problem: str | None, *, retry_in: float | None = None) -> None:
@@ -225,7 +225,7 @@ class _Fetch:
             self._asked = None
 
     def _attempt(self) -> bool:
-        """Whether the file is here, whole by its framing; if not, another attempt follows at once."""
+        """Whether the file is complete by its framing; if not, another attempt follows immediately."""
         address = parse_url(self._url or self._fresh_url(), self._rules.schemes)
         if self._etag is None:
             self._start_over()
@@ -255,9 +255,9 @@ class _Fetch:
         response.drain()
         if isinstance(verdict, Refused):
             if self._rules.refresh is None:
-                raise _GiveUpError("the storage answered 403; the URL may have expired")
+                raise _GiveUpError("the storage responded with 403; the URL may have expired")
             if not self._attempts.refused():
-                raise _GiveUpError("the storage answered 403, to a fresh URL as well")
+                raise _GiveUpError("the storage responded with 403, even to a fresh URL")
             self._url = None
         elif isinstance(verdict, TryAgain):
             if verdict.from_start:
@@ -288,7 +288,7 @@ class _Fetch:
         try:
             while piece := response.read():
                 if limit is not None and self._offset + len(piece) > limit:
-                    # One byte too many tells as much as all of them.
+                    # One byte too many proves as much as all of them.
                     self._gained += len(piece)
                     self._offset += len(piece)
                     self._rules.on_bytes(len(piece))
@@ -303,7 +303,7 @@ class _Fetch:
                 else:
                     response.buffer = storing.exchange(piece, response.buffer)
         except BrokenError:
-            # All the bytes are there: what is missing is only the mark of the body's end.
+            # All bytes came; only the mark of the body's end is missing.
             if limit is None or self._offset != limit:
                 raise
         finally:
@@ -338,12 +338,12 @@ class _Fetch:
 
     def _mismatched(self, reason: str) -> None:
         if not self._attempts.mismatched():
-            raise _GiveUpError(f"{reason}; fetched twice", mismatch=True)
+            raise _GiveUpError(f"{reason}; downloaded twice", mismatch=True)
         self._start_over()
 
     def _fresh_url(self) -> str:
         if self._rules.refresh is None:
-            raise _GiveUpError("its URL has expired, or it has none; read the file again for a fresh one")
+            raise _GiveUpError("its URL has expired, or it has none; read the file again to get a fresh one")
         try:
             self._url, self._expires_at = self._rules.refresh(self._wanted.file_id)
         except FirstHandError as error:

@@ -30,7 +30,7 @@ class BrokenError(Exception):
 
 
 class HopelessError(Exception):
-    """The network failed in a way that another attempt does not heal."""
+    """The network failed in a way that another attempt does not fix."""
 
 
 def as_broken(error: Exception, what: str) -> BrokenError:

@@ -24,7 +24,7 @@ _LAST_PORTION = 4 * 1024 * 1024
 
 
 class DiskError(Exception):
-    """The file cannot be written. `full` tells that no other can be either."""
+    """The file cannot be written. `full`: the disk is full, so no other file can be written."""
 
     def __init__(self, error: OSError, what: str) -> None:
         self.full = error.errno in _FULL
@@ -84,14 +84,14 @@ class Part:
         try:
             os.fsync(self._fd)
             fd, self._fd = self._fd, -1
-            os.close(fd)  # before the rename: Windows does not rename what is open
+            os.close(fd)  # before the rename: Windows does not rename open files
             os.replace(self.path, self._target)  # noqa: PTH105
             self._placed = True
         except OSError as error:
             raise DiskError(error, f"{self._name} cannot be put in place") from None
 
     def discard(self) -> None:
-        """Remove what is left of it; after `put` that is nothing."""
+        """Remove the rest of it; after `put` nothing is left."""
         fd, self._fd = self._fd, -1
         if fd != -1:
             with contextlib.suppress(OSError):

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from firsthandapi._core.counts import count_of
 from firsthandapi._core.download import (
     Address,
     Attempts,
@@ -20,7 +21,6 @@ from firsthandapi._core.download import (
     parse_url,
 )
 from firsthandapi._core.download import Hopeless as HopelessVerdict
-from firsthandapi.errors import DownloadError
 
 from .clock import Clock
 from .exchange import Session
@@ -62,7 +62,7 @@ class RangeReader:
         """
         attempts = Attempts(self._max_retries)
         stale = False
-        reason = "it never ends"
+        reason = "the download does not end"
         while attempts.begin():
             started = self._clock.monotonic()
             retry_after: float | None = None
@@ -79,7 +79,7 @@ class RangeReader:
                     case Refused():
                         if not attempts.refused():
                             break
-                        stale, reason = True, "the storage answered 403, to a fresh URL as well"
+                        stale, reason = True, "the storage responded with 403, even to a fresh URL"
                         continue
                     case TryAgain():
                         reason, retry_after = found.reason, found.retry_after
@@ -94,7 +94,7 @@ class RangeReader:
             if pause is None:
                 break
             self._clock.pause(pause, self._session.network.stop)
-        raise failure(file_id, f"{reason} (after {attempts.made} attempts)")
+        raise failure(file_id, f"{reason} (after {count_of(attempts.made, 'attempt')})")
 
     def _attempt(
         self, address: Address, start: int, end: int | None
@@ -134,6 +134,3 @@ class RangeReader:
     def close(self) -> None:
         """Close the connections."""
         self._session.close()
-
-
-__all__ = ["DownloadError", "RangeReader"]

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 def target_of(path: str | os.PathLike[str]) -> Path:
-    """`path` as given; a trailing slash means a directory, which is made: `Path` alone would drop it."""
+    """`path` as given; a trailing slash means a directory, which is created: `Path` alone would drop it."""
     text = os.fspath(path)
     if not _can_be_a_path(text):
         raise InvalidArgumentError("path contains characters that no path of this system has", field="path")
@@ -40,7 +40,7 @@ def target_of(path: str | os.PathLike[str]) -> Path:
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or str(error)
             raise InvalidArgumentError(
-                f"path: the directory cannot be made: {reason}", field="path"
+                f"path: could not create the directory: {reason}", field="path"
             ) from None
     return place
 
@@ -63,7 +63,7 @@ def download_file(
     on_attempt: OnAttempt | None = None,
     clock: Clock | None = None,
 ) -> Path:
-    """Fetch `file` to `path`, or into it if it is a directory. See `files.download`."""
+    """Download `file` to `path`, or into it if it is a directory. See `files.download`."""
     wanted = Wanted(
         file_id=file.id,
         url=file.download_url,

@@ -48,7 +48,7 @@ class Watch:
         seconds: float,
         retry_in: float | None,
     ) -> None:
-        """Tell of an attempt that is over."""
+        """Report a finished attempt."""
         if is_watched(self._on_attempt, DOWNLOADS):
             attempt = Attempt(
                 method="GET",
@@ -65,4 +65,4 @@ class Watch:
             )
             report(attempt, self._on_attempt)
         if retry_in is not None:
-            logger(DOWNLOADS).info("%s; it is retried in %.2f s", error, retry_in)
+            logger(DOWNLOADS).info("%s; retrying in %.2f s", error, retry_in)

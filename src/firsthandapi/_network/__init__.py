@@ -1,10 +1,10 @@
 """The way to a host, the same for API calls and downloads.
 
 - `addresses`: a connection to one of a host's addresses.
-- `proxies`: which proxy leads to a host, and what is asked of it.
+- `proxies`: which proxy leads to a host, and the request to it.
 - `handshakes`: CONNECT and SOCKS 5, without I/O.
 - `certificates`: whom to trust.
-- `tls`: TLS over a connection, also over one that speaks TLS already.
+- `tls`: TLS over a connection, even over one that already speaks TLS.
 
 No module here knows httpx, httpcore or an event loop. `_download` connects with these alone; the async half of the
 client takes its TCP connections and its TLS from anyio, and shares the rest.

@@ -21,7 +21,7 @@ def check_path(verify: bool | str | ssl.SSLContext) -> None:
     """
     if isinstance(verify, str) and not os.path.exists(verify):  # noqa: PTH110 # pathlib would cost its import at start-up
         raise ConfigurationError(
-            "verify does not exist: it must be a file or directory of certificates; check the path"
+            "the path in verify= does not exist: it must be a file or directory of certificates; check the path"
         )
 
 

@@ -20,8 +20,8 @@ _NOTHING = Secret(b"")
 _MOST_HEAD_BYTES = 16 * 1024
 _STATUS_LINE = re.compile(rb"HTTP/1\.[01] ([0-9]{3})(?: [^\r\n]*)?\r?\n")
 _SOCKS_REPLIES = {
-    1: "it failed",
-    2: "its rules do not allow that",
+    1: "general failure",
+    2: "its rules forbid the connection",
     3: "the network is unreachable",
     4: "the host is unreachable",
     5: "the connection was refused",
@@ -87,8 +87,8 @@ def socks5(host: str, port: int, login: Secret[tuple[str, str]] | None) -> Hands
         if (yield from _exactly(2, request))[1] != 0:
             raise ProxyError("the proxy refused the user name or the password")
     elif answer[1] != 0:
-        wanted = "a user name and a password" if login is None else "another way to log in"
-        raise ProxyError(f"the proxy wants {wanted}")
+        wanted = "a user name and a password" if login is None else "a different way to log in"
+        raise ProxyError(f"the proxy requires {wanted}")
     if len(host) > 255:
         raise ProxyError("a host name must be at most 255 bytes long")
     answer = yield from _exactly(4, Secret(b"\5\1\0" + _address(host) + port.to_bytes(2, "big")))

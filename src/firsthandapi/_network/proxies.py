@@ -1,4 +1,4 @@
-"""Which proxy leads to a host, and what is asked of it."""
+"""Which proxy leads to a host, and the request to it."""
 
 from __future__ import annotations
 

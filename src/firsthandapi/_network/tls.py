@@ -1,4 +1,4 @@
-"""TLS over a connection, also over one that speaks TLS already."""
+"""TLS over a connection, even over one that already speaks TLS."""
 
 from __future__ import annotations
 

@@ -87,7 +87,7 @@ class BorrowedWire:
 
         Raises:
             FirstHandConnectionError: the network failed, or `timeout` seconds were not enough.
-            UnexpectedResponseError: the body is over 32 MiB.
+            UnexpectedResponseError: the body is larger than 32 MiB.
         """
         ends = time.monotonic() + timeout
         url = f"{self._origin.url}{self._origin.prefix}{request.path}"

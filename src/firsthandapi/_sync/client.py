@@ -149,7 +149,7 @@ class FirstHandClient:
 
         Args:
             api_key, base_url, timeout, deadline, max_retries, max_spend_cents, proxy, verify,
-                on_attempt, rate_limiter: as for the client; what is left out stays as it is.
+                on_attempt, rate_limiter: as for the client; omitted ones stay unchanged.
 
         Returns:
             The copy.
@@ -190,12 +190,12 @@ class FirstHandClient:
 
     @property
     def rate_limit(self) -> RateLimit | None:
-        """The rate limit as the service last told it; None before that. Truthy while a call may be made."""
+        """The rate limit as the service last reported it; None before that. Truthy while a call may be made."""
         return self._transport.key_state.rate_limit
 
     @property
     def credits_remaining_cents(self) -> int | None:
-        """The credits left, in US cents, as the service last told it; None before that."""
+        """The credits left, in US cents, as the service last reported them; None before that."""
         return self._transport.key_state.credits_remaining_cents
 
     @cached_property
@@ -214,7 +214,7 @@ class FirstHandClient:
 
     @cached_property
     def submissions(self) -> Submissions:
-        """Everything workers handed in."""
+        """Everything that workers submitted."""
         from firsthandapi._sync.resources.submissions import Submissions
 
         return Submissions(self._transport)
@@ -256,7 +256,7 @@ class FirstHandClient:
 
     @public
     def me(self, **options: Unpack[RequestOptions]) -> Identity:
-        """Whose key this is, and what it may do.
+        """Show whose API key this is, and its permissions.
 
         Args:
             **options: `timeout`, `extra_headers`, `extra_query`.

@@ -187,7 +187,7 @@ class Collecting(Resource):
             clock.sleep(_LOCK_EVERY)
 
     def _job_of(self, folder: Folder, waiting: Waiting, *, known: bool) -> Job:
-        """The job; `known` tells that the folder was started for it."""
+        """The job; `known` says that the folder was started for it."""
         try:
             return waiting.first()
         except NotFoundError as error:
@@ -201,7 +201,7 @@ class Collecting(Resource):
 
     def _write_last_seen(self, folder: Folder, job_file: JobFile, job: Job | None) -> None:
         if job is not None and dump(job) != job_file.job:
-            # On a full disk the job stays as it was written before; the error that is on its way says more.
+            # On a full disk the job stays unchanged; the error that follows says more.
             with contextlib.suppress(FirstHandError):
                 finish_blocking(folder.write_job, job_file.with_job(dump(job)))
 

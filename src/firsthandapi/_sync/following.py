@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from firsthandapi._sync.transport import Transport
     from firsthandapi._sync.waiting import Waiting
 
-# While a job is in progress no status change tells of a file, so the head of the list is read this often.
+# While a job is in progress no status change reports a file, so the head of the list is read this often.
 HEAD_EVERY = 10.0
 # A list may show a file later than the job counts it.
 _LIST_LAGS = 30.0
@@ -149,7 +149,7 @@ class Following(Resource):
             # Newest first: behind a file that an earlier walk met, all were.
             if page.next_cursor is None or (to_known and met):
                 return
-            # When the time is over, only pages with files that the job counts are read to their end.
+            # After the timeout, only pages with files that the job counts are read to their end.
             if not unseen or len(self._seen) > self._counted:
                 self._waiting.check_time()
             if not moved:

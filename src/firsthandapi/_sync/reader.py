@@ -1,5 +1,5 @@
 # Made from _async/reader.py by `make generate`. Do not edit.
-"""Jobs followed at the same time: one list tells of all of them, so that ten cost the requests of one."""
+"""Jobs followed at the same time: one list reports all of them, so that ten jobs cost the requests of one."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _LOOK_EVERY = 0.2
 
 
 class Board:
-    """What the list last told of the jobs that are followed with one API key; whoever needs it first reads it."""
+    """What the list last reported about the jobs followed with one API key; the first that needs it reads it."""
 
     def __init__(self) -> None:
         self.followed: Counter[str] = Counter()
@@ -65,7 +65,7 @@ class SharedReader(Resource):
         return len(self._board.followed) < 2
 
     def change(self, every: float) -> bool:
-        """Wait until the list is due, and read it unless another does; whether it tells of a change of this job.
+        """Wait until the list is due, and read it unless another does; whether it reports a change of this job.
 
         Raises:
             WaitTimeoutError: the timeout has passed.
@@ -118,5 +118,5 @@ class SharedReader(Resource):
             job_id in board.jobs and board.jobs[job_id].status != job.status for job_id, job in jobs.items()
         ):
             board.pauses.reset()
-        # In one step: one who was slow to wake still finds what the read before has told.
+        # In one step: a follower that woke late still finds what the previous read reported.
         board.jobs = jobs

@@ -37,7 +37,7 @@ from firsthandapi.errors import (
     NotFoundError,
 )
 
-# What a socket can be told to wait; beyond it the system refuses, and nobody waits for 11 days.
+# The longest wait that a socket accepts; beyond it the system refuses, and nobody waits for 11 days.
 _LONGEST_ATTEMPT = 1_000_000.0
 # A timer may go off a little before the clock says so.
 _TIMER_SLACK = 0.05
@@ -132,7 +132,7 @@ class Call:
         self.started = started
         self.ends = ends
         self.tracer: Any = None
-        # The latest attempt: when it began, how long it took, what came, and whether those who watch are to be told.
+        # The latest attempt: when it began, how long it took, what came, and whether to report it to those who watch.
         self.attempt_began = self.attempt_took = 0.0
         self.response: ApiResponse | None = None
         self.untold = False
@@ -173,7 +173,7 @@ class Transport:
         Raises:
             FirstHandApiError: the service answered with an error.
             FirstHandConnectionError: the network failed.
-            DeadlineExceededError: the client's `deadline` is over, or would be before the next attempt.
+            DeadlineExceededError: the client's `deadline` has passed, or would pass before the next attempt.
         """
         self.check_open()
         if request.method == "POST" and request.idempotency_key is None:
@@ -284,7 +284,7 @@ class Transport:
             sent = error.request_sent
             raise
         except Exception as error:
-            # Ours are reported with what is decided on them; any other passes as it is.
+            # Ours are reported with the decision about them; any other passes unchanged.
             if not isinstance(error, FirstHandError):
                 self._report(call, error)
             raise

@@ -274,7 +274,7 @@ class Wire:
 
         Raises:
             FirstHandConnectionError: the network failed, or `timeout` seconds were not enough.
-            UnexpectedResponseError: the body is over 32 MiB.
+            UnexpectedResponseError: the body is larger than 32 MiB.
         """
         target = self._prefix + request.path + (f"?{request.query}" if request.query else "")
         url = httpcore.URL(

@@ -45,7 +45,7 @@ class Bucket:
         field: the argument's name, for errors.
 
     Raises:
-        ConfigurationError: what it needs is not installed.
+        ConfigurationError: a package that it needs is not installed.
         InvalidArgumentError: no library knows such URLs.
     """
 
@@ -64,7 +64,7 @@ class Bucket:
             # It is used as a path is, but is none by its type.
             self.root = cast("Path", UPath(url, **self._options))
             _key(self.root / "name")
-        except Exception:  # libraries raise what they like
+        except Exception:  # libraries raise anything
             raise InvalidArgumentError(
                 f"{field} is a {scheme}:// URL, which names no folder; use the URL of a bucket", field=field
             ) from None
@@ -100,7 +100,7 @@ class Bucket:
     def read(self, path: Path, most: int = LARGEST_JOB_FILE) -> bytes | None:
         with self._telling(path, "read"):
             try:
-                # A byte more tells whether there is more. The whole object is never asked for: it may have any size.
+                # One more byte shows whether there is more. The whole object is never requested: it may have any size.
                 content = bytes(self._files.cat_file(_key(path), start=0, end=most + 1))
             except FileNotFoundError:
                 return None
@@ -148,7 +148,7 @@ class Bucket:
             try:
                 self._files.pipe_file(_key(path), content, mode="create")
             except Exception as error:
-                # Stores say in many ways that it is there. It may be ours, if only the answer was lost.
+                # Stores say in many ways that it exists. It may be ours, if only the response was lost.
                 there = self.read(path)
                 if there is None and _knows_no_create(error):
                     self._files.pipe_file(_key(path), content)
@@ -165,7 +165,7 @@ class Bucket:
             self._files.pipe_file(_key(path), content)
 
     def remove(self, path: Path) -> None:
-        with contextlib.suppress(Exception):  # libraries raise what they like
+        with contextlib.suppress(Exception):  # libraries raise anything
             self._files.rm_file(_key(path))
 
     @contextlib.contextmanager
@@ -175,12 +175,12 @@ class Bucket:
             yield
         except FirstHandError:
             raise
-        except Exception as error:  # libraries raise what they like
+        except Exception as error:  # libraries raise anything
             raise ConfigurationError(f"{path} cannot be {what}: {_words(error)}") from None
 
 
 class BucketWriter:
-    """Files are fetched into a temporary folder of this machine, and go up from there once they are verified."""
+    """Files are downloaded into a temporary folder of this machine, and uploaded once they are verified."""
 
     def __init__(self, store: Bucket) -> None:
         self._store = store
@@ -246,7 +246,7 @@ class BucketWriter:
 
     def stop(self) -> None:
         self._stopped.set()
-        # Parts that are there already would stay, unseen and paid for.
+        # Parts already uploaded would stay, unseen and paid for.
         aborts = [threading.Thread(target=_abort, args=(up,), daemon=True) for up in list(self._uploads)]
         for thread in aborts:
             thread.start()
@@ -261,7 +261,7 @@ class BucketWriter:
         if stage is not None:
             rmtree(stage, ignore_errors=True)
 
-    # ── In the threads that fetched ──────────────────────────────────────────────────────────────────────
+    # ── In the threads that downloaded ──────────────────────────────────────────────────────────────────────
 
     def _wait_for_slot(self) -> None:
         while not self._slots.acquire(timeout=0.2):
@@ -317,7 +317,7 @@ def _key(path: Path) -> str:
 
 
 def _knows_no_create(error: Exception) -> bool:
-    """Whether the library or the store cannot refuse to write over what is there."""
+    """Whether the library or the store cannot refuse to overwrite."""
     return isinstance(error, TypeError | NotImplementedError) or getattr(error, "errno", None) == errno.ENOSYS
 
 
@@ -335,11 +335,11 @@ def _words(error: Exception) -> str:
     text = getattr(error, "strerror", None) or str(error)
     said = " ".join(mask_secrets(text).split())[:_MOST_WORDS] or type(error).__name__
     if isinstance(error, PermissionError):
-        return f"{said}. The credentials that the environment gives must allow to list, read, write and delete there"
+        return f"{said}; the credentials must allow listing, reading, writing, and deleting in the bucket"
     if isinstance(error, FileNotFoundError):
-        return f"{said}. Create the bucket first; firsthandapi does not create buckets"
+        return f"{said}: create the bucket first; firsthandapi does not create buckets"
     if said == "Bad Request":  # all that S3's answer to a HEAD has room for
-        return f"{said}. The credentials have expired, or are for another region than the bucket's"
+        return f"{said}: the credentials have expired, or are for a different region than the bucket"
     return said
 
 

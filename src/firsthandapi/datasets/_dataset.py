@@ -10,6 +10,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from firsthandapi._core.counts import count_of
 from firsthandapi._core.kinds import Kind, chosen_kind, kind_of
 from firsthandapi._core.manifest import COLUMNS, Record
 from firsthandapi._core.reports import Progress, Verification
@@ -53,7 +54,7 @@ class Dataset(Displayed):
 
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> Dataset:
-        """Open a folder. It may come from a stranger: what it says is checked before a file is touched.
+        """Open a folder. It may come from a stranger: its contents are checked before a file is touched.
 
         Args:
             path: the folder, or the URL of one in a bucket (extra `remote`).
@@ -121,8 +122,7 @@ class Dataset(Displayed):
 
     def _described(self, name: str) -> str:
         state = "no job" if self.job is None else f"{self.job.id} {mask_secrets(self.job.status)}"
-        files = "1 file" if len(self) == 1 else f"{len(self)} files"
-        return f"<Dataset [{name!r}, {files}, {visible(state)}]>"
+        return f"<Dataset [{name!r}, {count_of(len(self))}, {visible(state)}]>"
 
     @property
     def _name(self) -> str:
@@ -220,7 +220,7 @@ class Dataset(Displayed):
         on_progress: Callable[[Progress], object] | None = None,
     ) -> Verification:
         """`repair` for the async client: `await dataset.arepair(client)`. Files are read in a thread, so the event
-        loop goes on.
+        loop keeps running.
 
         Args:
             client: a client whose key may read the job.
@@ -343,8 +343,8 @@ class Dataset(Displayed):
             rows.filter(lambda row: row["ai_star_rating"] >= 4).push_to_hub("me/signs")
 
         The first column is called as its kind, `image`, `audio` or `video`, and decodes when it is read: images
-        by Pillow, audio and video by torchcodec, which is to be installed for that. Without it, start with
-        `rows = rows.cast_column("audio", datasets.Audio(decode=False))`: path and bytes come as they are.
+        by Pillow, audio and video by torchcodec, which you install for that. Without it, start with
+        `rows = rows.cast_column("audio", datasets.Audio(decode=False))`: path and bytes come unchanged.
         `annotations` is a column of structs; `rows.flatten()`, of undecoded media, makes a column of each of its
         keys. The types are the same whatever the rows hold, so datasets of several jobs of a kind concatenate.
 
@@ -361,7 +361,7 @@ class Dataset(Displayed):
 
         Raises:
             InvalidArgumentError: `kind` is needed, or there is no such kind here.
-            ConfigurationError: `datasets` is not installed (extra `huggingface`), a file is not there, or the
+            ConfigurationError: `datasets` is not installed (extra `huggingface`), a file is missing, or the
                 manifest holds what no table can.
         """
         from ._huggingface import rows_with_media
@@ -377,7 +377,7 @@ class Dataset(Displayed):
 
 
 def _key(record: Record) -> tuple[str, str]:
-    """What tells rows apart. A file that changed its type between two runs has a row among each kind."""
+    """What distinguishes rows. A file that changed its type between two runs has a row among each kind."""
     return record.file_id, record.file_name
 
 

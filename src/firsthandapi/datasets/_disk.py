@@ -47,7 +47,7 @@ def read(path: Path, most: int) -> bytes | None:
             raise ConfigurationError(f"{path} is not a plain file")
         with _open(path) as file:
             size = os.fstat(file.fileno()).st_size
-            # A byte more tells whether it has grown since.
+            # One more byte shows whether it has grown since.
             content = file.read(min(size, most) + 1)
     except FileNotFoundError:
         return None
@@ -94,7 +94,7 @@ def names_in(folder: Path, most: int) -> list[str]:
 
 
 def refuse_links_in(folder: Path) -> None:
-    """Make sure that no file of a folder is a link. The listing itself tells, so no file is touched.
+    """Make sure that no file of a folder is a link. The listing shows that, so no file is touched.
 
     Raises:
         ConfigurationError: one is, or the folder cannot be read.
@@ -111,7 +111,7 @@ def refuse_links_in(folder: Path) -> None:
 
 
 def link_refused(path: Path) -> ConfigurationError:
-    """Our word for a link in a dataset's folder."""
+    """The error for a link in the folder of a dataset."""
     return ConfigurationError(
         f"{path} is a link, which may lead anywhere; replace it with what it links to, or remove it"
     )
@@ -149,14 +149,14 @@ def make_directory(path: Path) -> None:
 
 
 def create(path: Path, content: bytes) -> None:
-    """Write a file that must not be there, whole or not at all.
+    """Write a file that must not exist, completely or not at all.
 
     Raises:
-        ConfigurationError: it is there, or cannot be written.
+        ConfigurationError: it exists, or cannot be written.
     """
     part = _part_of(path)
     try:
-        # Whole under another name first: a file that is there is always whole.
+        # Complete under another name first: a file that exists is always complete.
         _write(part, content)
         try:
             os.link(part, path)  # fails if the name is taken, where a rename would not
@@ -193,7 +193,7 @@ def replace(path: Path, content: bytes) -> None:
 
 
 def remove(path: Path) -> None:
-    """Remove a file if it is there and that can be done."""
+    """Remove a file if it exists and can be removed."""
     with contextlib.suppress(OSError):
         path.unlink()
 
@@ -223,7 +223,7 @@ class Appender:
             raise cannot(self._path, "written", error) from None
 
     def close(self) -> None:
-        """Flush what was added to the disk.
+        """Flush the added lines to the disk.
 
         Raises:
             ConfigurationError: that failed.

@@ -1,4 +1,4 @@
-"""The files of one run: handed to the engine, and written down by the threads that fetched them.
+"""The files of one run: passed to the engine, and recorded by the threads that downloaded them.
 
 Blocking, and used by both clients: what a caller waits for, and how, is theirs.
 """
@@ -25,12 +25,12 @@ if TYPE_CHECKING:
     from ._folder import Folder
 
 
-# One row that cannot be written is its file's failure; so many in a row are the disk's.
+# One row that cannot be written is a failure of its file; this many in a row are a failure of the disk.
 _MOST_ROWS_FAILED = 3
 
 
 class Fetching:
-    """Fetches files into a folder. A file's row is there as soon as the file is."""
+    """Downloads files into a folder. A file gets its row as soon as it is complete."""
 
     def __init__(
         self, folder: Folder, job: Job, config: Config, *, concurrency: int, anew: bool, refresh: Refresh
@@ -40,7 +40,7 @@ class Fetching:
         self._job_id = job.id
         self._mixed = is_mixed(job.accepted_formats)
         self._ordered = job.files_needed or 0
-        # Guards all below, and tells of every file that is done with.
+        # Guards all below, and is notified of every finished file.
         self._changed = threading.Condition()
         self._pending: dict[str, File] = {}
         self._failures: dict[str, FirstHandError] = {}
@@ -76,7 +76,7 @@ class Fetching:
         network.route_to(config.origin)
 
     def add(self, files: list[File]) -> None:
-        """Fetch what of these is not there.
+        """Download those of these files that the folder does not have.
 
         Raises:
             ConfigurationError: the folder cannot be written to, or is not one of ours.
@@ -106,15 +106,15 @@ class Fetching:
             done = self._changed.wait_for(lambda: self._hopeless or len(self._pending) <= most, seconds)
         if self._hopeless is not None:
             raise DownloadError(
-                f"stopped with {count_of(self._files_done)} on disk, since no further one can be kept: "
-                f"{self._hopeless}. Fix that, and run the same call again: it downloads the rest",
+                f"stopped with {count_of(self._files_done)} on disk, because no more can be written: "
+                f"{self._hopeless}; fix that, then run the same call again to download the rest",
                 failures=self.failures({}),
             ) from self._hopeless
         self._folder.catch_up()
         return bool(done)
 
     def progress(self) -> Progress:
-        """How far it is."""
+        """The progress so far."""
         with self._changed:
             return Progress(
                 files_done=self._files_done,
@@ -126,7 +126,7 @@ class Fetching:
             )
 
     def stop(self) -> None:
-        """End it; what is under way is given up. Takes a few seconds at most."""
+        """Stop; running downloads are given up. Takes a few seconds at most."""
         cancel = bool(self._pending)
         if cancel:
             self._folder.stop()
@@ -138,7 +138,7 @@ class Fetching:
             return frozenset(self._failures)
 
     def failures(self, unusable: Mapping[str, Exception]) -> tuple[tuple[str, Exception], ...]:
-        """Every file that is not here, and why; those are `unusable` that were described in a way nobody can use."""
+        """Every missing file, and why; the service described those in `unusable` in a way nobody can use."""
         with self._changed:
             return (*self._failures.items(), *unusable.items())
 
@@ -154,7 +154,7 @@ class Fetching:
             more = f"; and {len(failures) - 3} more" if len(failures) > 3 else ""
             raise DownloadError(
                 f"{len(failures)} of {count_of(self._files_known + len(unusable))} could not be downloaded: "
-                f"{shown}{more}. All others are on disk, and the same call again tries only these",
+                f"{shown}{more}; all others are on disk: run the same call again to retry only these",
                 failures=failures,
             )
 

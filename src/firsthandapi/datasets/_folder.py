@@ -43,13 +43,13 @@ if TYPE_CHECKING:
 
 # Where manifests may be: beside job.json, or in a folder for each kind of media.
 _FOLDERS = ("", *KINDS, "other")
-# Where a manifest can only be written anew: once a tenth more files are there than it lists, or after this time.
+# Where a manifest can only be rewritten: once it lists a tenth of the files too few, or after this time.
 _REWRITE_SHARE = 10
 _REWRITE_SECONDS = 300.0
 
 
 class Manifest:
-    """`metadata.jsonl` and the `data/` beside it: a row for each file that is there, verified."""
+    """`metadata.jsonl` and the `data/` beside it: a row for each verified file."""
 
     def __init__(self, store: Store, place: str) -> None:
         self.folder = folder = store.root / place if place else store.root
@@ -58,13 +58,13 @@ class Manifest:
         self.path = folder / MANIFEST
         self.data = folder / DATA
         self.records: dict[str, Record] = {}
-        # The file that has a name, as any disk tells names apart.
+        # The file that has a name, by the names that any disk distinguishes.
         self._names: dict[str, str] = {}
         self._end = store.appender(self.path)
         # Rows that wait to be written, where nothing can be appended to; and when that was last done.
         self._waiting = 0
         self._written_at = time.monotonic()
-        # Whether the rows are to be written anew: a crash cut the last one, or two writers wrote some twice.
+        # Whether the rows must be rewritten: a crash cut the last one, or two writers wrote some twice.
         self._untidy = False
 
     def read(self) -> bool:
@@ -107,7 +107,7 @@ class Manifest:
             self.rewrite()
 
     def has(self, file: File, writer: Writer) -> bool:
-        """Whether `file` is there as the service describes it; told by its size, since it was verified once."""
+        """Whether the folder has `file` as the service describes it; the size is enough, since it was verified once."""
         record = self.records.get(file.id)
         return (
             record is not None
@@ -169,7 +169,7 @@ class Manifest:
             self.rewrite()
 
     def rewrite(self) -> None:
-        """Write all rows anew, in one step.
+        """Rewrite all rows, in one step.
 
         Raises:
             ConfigurationError: they cannot be written.
@@ -202,20 +202,20 @@ class Folder:
         self._writer = self._store.writer()
         self.path = self._store.root
         self._manifests: dict[str, Manifest] = {}
-        # Rows are written by the threads that fetch.
+        # Rows are written by the threads that download.
         self._rows = threading.Lock()
         self._stopped = self._closed = False
 
     def lock(self) -> bool:
-        """Take the folder if no other writer has it; it is made if need be.
+        """Lock the folder if no other writer has it; create it if necessary.
 
         Raises:
-            ConfigurationError: it cannot be made or written to.
+            ConfigurationError: it cannot be created or written to.
         """
         return self._writer.lock()
 
     def stop(self) -> None:
-        """Give up what is on its way to its place. What is there already is written down in one step, by `close`."""
+        """Give up the files that are not yet in the folder. `close` writes the rows of the others in one step."""
         self._stopped = True
         self._writer.stop()
 
@@ -271,10 +271,10 @@ class Folder:
         )
 
     def create_job(self, job_file: JobFile) -> None:
-        """Write `job.json`, which must not be there yet, and have it on the disk before anything is bought.
+        """Write `job.json`, which must not exist yet, and have it on the disk before anything is bought.
 
         Raises:
-            ConfigurationError: it is there, or cannot be written.
+            ConfigurationError: it exists, or cannot be written.
             InvalidArgumentError: it would be too large to be read again.
         """
         content = job_file.encode()
@@ -287,7 +287,7 @@ class Folder:
         self._store.create(self.path / JOB_FILE, content)
 
     def write_job(self, job_file: JobFile) -> None:
-        """Write `job.json` anew.
+        """Replace `job.json`.
 
         Raises:
             ConfigurationError: it cannot be written.
@@ -318,9 +318,9 @@ class Folder:
     def plan(
         self, files: list[File], *, mixed: bool, job_id: str, anew: bool = False
     ) -> tuple[list[Wanted], list[File]]:
-        """What of `files` is to be fetched, and what is there already. A row stays until its successor is in place.
+        """The files to download, and those that the folder has. A row stays until its successor is in place.
 
-        With `anew`, that is every one whose bytes are not what the service has, whatever its row says.
+        With `anew`, download every file whose bytes differ from those of the service, whatever its row says.
 
         Raises:
             ConfigurationError: the folder cannot be read or written to, or is not one of ours.
@@ -347,10 +347,10 @@ class Folder:
         return wanted, there
 
     def add(self, file: File, *, size_bytes: int, sha256: str, mixed: bool, job_id: str) -> None:
-        """Take in a file that was fetched and verified: bring it to its place, write its row. Any thread may.
+        """Take in a downloaded and verified file: put it into the folder, write its row. Any thread may call this.
 
         Raises:
-            FirstHandError: it cannot be brought there, or its row not be written.
+            FirstHandError: the file or its row could not be written.
         """
         with self._rows:
             manifest = self._manifest_for(file, mixed=mixed)
@@ -368,7 +368,7 @@ class Folder:
         """Write the rows that have waited for long.
 
         Raises:
-            ConfigurationError: they cannot be written, or no file can be brought to its place any more.
+            ConfigurationError: they cannot be written, or no file can be written any more.
         """
         self._writer.check()
         # Whoever has it is writing, and in a store that hangs is at it for minutes.

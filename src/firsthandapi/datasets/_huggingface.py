@@ -19,7 +19,7 @@ def rows_with_media(kind: Kind, files: Iterable[tuple[Record, Path]]) -> Any:
     """A `datasets.Dataset`: a column of media, and those of the manifest.
 
     Raises:
-        ConfigurationError: the library is not installed, a file is not there, or a row fits no table.
+        ConfigurationError: the library is not installed, a file is missing, or a row fits no table.
     """
     hf, pa = _libraries()
     media = {"image": "Image", "audio": "Audio", "video": "Video"}[kind]
@@ -27,7 +27,7 @@ def rows_with_media(kind: Kind, files: Iterable[tuple[Record, Path]]) -> Any:
     features = hf.Features({kind: getattr(hf, media)(), **types})
     rows = [{kind: {"bytes": None, "path": _place(path)}, **vars(record)} for record, path in files]
     try:
-        # Not by `from_list`, which decodes audio to tell what it is.
+        # Not by `from_list`, which decodes audio to find its type.
         return hf.Dataset(pa.Table.from_pylist(rows, schema=features.arrow_schema))
     except Exception as error:  # both libraries have many of their own
         raise ConfigurationError(

@@ -1,4 +1,4 @@
-"""A dataset on this machine. Files are written beside their place, and a rename puts them there."""
+"""A dataset on this machine. Files are written beside their final name, and renamed."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class Local:
 
 
 class LocalWriter:
-    """Files are fetched beside their place, so that a rename puts them there: all else is done by then."""
+    """Files are downloaded beside their final name, so that a rename is all that is left."""
 
     def __init__(self, root: Path) -> None:
         self._root = root

@@ -12,7 +12,7 @@ from firsthandapi.errors import ConfigurationError
 NAME = ".firsthandapi.lock"
 
 
-# What a lock that another holds is told by, on each platform.
+# The errors for a lock that another process holds, on each platform.
 _BUSY = frozenset({errno.EAGAIN, errno.EACCES, errno.EDEADLK})
 
 

@@ -1,4 +1,4 @@
-"""Where a dataset is kept, behind one seam: a folder of this machine, or a bucket."""
+"""Where a dataset is kept: a folder of this machine, or a bucket."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
 
 class Writer(Protocol):
-    """One run's hand on the place. `lock` first, `release` last."""
+    """What one run writes with. `lock` first, `release` last."""
 
     def lock(self) -> bool:
-        """Take the place if no other writer has it; it is made if need be.
+        """Lock the folder if no other writer has it; create it if necessary.
 
         Raises:
-            ConfigurationError: it cannot be made or written to.
+            ConfigurationError: it cannot be created or written to.
         """
         ...
 
@@ -35,31 +35,31 @@ class Writer(Protocol):
         ...
 
     def size_of(self, path: Path) -> int | None:
-        """The size of a file, as `Store.size_of` tells it; quick enough to be asked of each."""
+        """The size of a file, as `Store.size_of` returns it; fast enough to call for each file."""
         ...
 
     def fetch_to(self, path: Path) -> Path:
-        """The name under which a file is fetched that is to be at `path`."""
+        """The name under which a file for `path` is downloaded."""
         ...
 
     def put(self, path: Path) -> None:
-        """Bring a file that was fetched and verified to `path`. Any thread may.
+        """Bring a downloaded and verified file to `path`. Any thread may call this.
 
         Raises:
-            FirstHandError: it is not there.
+            FirstHandError: the file could not be put there.
         """
         ...
 
     def check(self) -> None:
-        """Tell of what makes going on useless.
+        """Report what makes continuing useless.
 
         Raises:
-            ConfigurationError: no file can be brought to its place any more.
+            ConfigurationError: no file can be written any more.
         """
         ...
 
     def stop(self) -> None:
-        """Give up what is on its way to its place."""
+        """Give up the files that are not yet in the folder."""
         ...
 
     def release(self) -> None:
@@ -68,7 +68,7 @@ class Writer(Protocol):
 
 
 class Store(Protocol):
-    """A place, read and written; every failure is an error of ours. It has no state, and can be pickled."""
+    """A folder or bucket to read and write; every failure is an error of ours. It has no state, and can be pickled."""
 
     @property
     def root(self) -> Path:
@@ -89,7 +89,7 @@ class Store(Protocol):
         ...
 
     def refuse_links_in(self, folder: Path) -> None:
-        """Make sure that no file of a folder is elsewhere.
+        """Make sure that no file of a folder is a link.
 
         Raises:
             ConfigurationError: one is a link.
@@ -97,7 +97,7 @@ class Store(Protocol):
         ...
 
     def refuse_link(self, folder: Path) -> None:
-        """Make sure that a folder is not elsewhere.
+        """Make sure that a folder is not a link.
 
         Raises:
             ConfigurationError: it is a link.
@@ -133,7 +133,7 @@ class Store(Protocol):
         ...
 
     def names(self, folder: Path) -> list[str]:
-        """The names of what is in a folder, in order.
+        """The names in a folder, in order.
 
         Raises:
             ConfigurationError: there are more than `MOST_NAMES`, or it cannot be read.
@@ -141,10 +141,10 @@ class Store(Protocol):
         ...
 
     def create(self, path: Path, content: bytes) -> None:
-        """Write a file that must not be there, whole or not at all.
+        """Write a file that must not exist, completely or not at all.
 
         Raises:
-            ConfigurationError: it is there, or cannot be written.
+            ConfigurationError: it exists, or cannot be written.
         """
         ...
 
@@ -157,7 +157,7 @@ class Store(Protocol):
         ...
 
     def remove(self, path: Path) -> None:
-        """Remove a file if it is there and that can be done."""
+        """Remove a file if it exists and can be removed."""
         ...
 
 

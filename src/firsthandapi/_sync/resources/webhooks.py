@@ -160,7 +160,7 @@ class Webhooks(Resource):
         enabled: bool | None = None,
         **options: Unpack[BodyOptions],
     ) -> WebhookEndpoint:
-        """Change an endpoint; what is left out stays unchanged.
+        """Change an endpoint; omitted arguments stay unchanged.
 
         Args:
             endpoint_id: the endpoint's id (`we_…`).
