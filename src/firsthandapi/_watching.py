@@ -7,13 +7,14 @@ from collections.abc import Callable
 from inspect import iscoroutine
 from typing import TYPE_CHECKING, Any
 
-from firsthandapi._core.attempt import Attempt
 from firsthandapi.errors import ConfigurationError
 
 if TYPE_CHECKING:
     import logging
 
-OnAttempt = Callable[[Attempt], object]
+    from firsthandapi._core.attempt import Attempt
+
+OnAttempt = Callable[["Attempt"], object]
 
 LOG_VARIABLE = "FIRSTHAND_LOG"
 CALLS, DOWNLOADS = "firsthandapi", "firsthandapi.download"

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from firsthandapi._async.bridge import check_rate_limiter
 from firsthandapi._async.transport import Shared, Transport
-from firsthandapi._core.attempt import Attempt
 from firsthandapi._core.config import (
     API_KEY_VARIABLE,
     BASE_URL_VARIABLE,
@@ -45,6 +44,7 @@ if TYPE_CHECKING:
     from firsthandapi._async.resources.organization import Organization
     from firsthandapi._async.resources.submissions import Submissions
     from firsthandapi._async.resources.webhooks import Webhooks
+    from firsthandapi._core.attempt import Attempt
     from firsthandapi._core.ratelimit import AsyncRateLimiter as RateLimiter
     from firsthandapi.types.identity import Identity
     from firsthandapi.types.signup import Signup

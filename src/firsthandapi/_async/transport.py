@@ -12,7 +12,6 @@ from weakref import WeakValueDictionary
 from firsthandapi._async.clock import Clock
 from firsthandapi._async.limiter import ClientLimiter
 from firsthandapi._core.api_errors import error_from_response
-from firsthandapi._core.attempt import Attempt, call_name
 from firsthandapi._core.config import Config
 from firsthandapi._core.headers import RequestHeaders
 from firsthandapi._core.ratelimit import AsyncRateLimiter, RateLimit, fingerprint
@@ -21,7 +20,6 @@ from firsthandapi._core.response import ApiResponse
 from firsthandapi._core.retry import RetryIn, asked_to_wait, decide
 from firsthandapi._keys import new_key
 from firsthandapi._masking import Secret, mask_secrets
-from firsthandapi._network.proxies import choose_proxy
 from firsthandapi._tracing import ended, http_attributes, propagated, span, tracer
 from firsthandapi._version import __version__
 from firsthandapi._visible import visible
@@ -83,6 +81,7 @@ class Shared:
 
             return BorrowedWire(config.origin, self.http_client)
         from firsthandapi._async.wire import Wire
+        from firsthandapi._network.proxies import choose_proxy
 
         return Wire(config.origin, proxy=choose_proxy(config.origin, config.proxy), verify=config.verify)
 
@@ -183,6 +182,8 @@ class Transport:
         call.tracer = tracer()
         if call.tracer is None:
             return await self._send(call)
+        from firsthandapi._core.attempt import call_name
+
         with span(call.tracer, f"firsthandapi {call_name(request.endpoint)}"):
             return await self._send(call)
 
@@ -256,6 +257,8 @@ class Transport:
     def _report(self, call: Call, error: Exception | None, *, retry_in: float | None = None) -> None:
         told, call.untold = not call.untold, False
         if not told and is_watched(self.config.on_attempt):
+            from firsthandapi._core.attempt import Attempt
+
             response = call.response
             request_id = None if response is None else response.request_id
             attempt = Attempt(

@@ -9,7 +9,6 @@ from functools import cached_property
 from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
-from firsthandapi._core.attempt import Attempt
 from firsthandapi._core.config import (
     API_KEY_VARIABLE,
     BASE_URL_VARIABLE,
@@ -38,6 +37,7 @@ if TYPE_CHECKING:
 
     import httpx
 
+    from firsthandapi._core.attempt import Attempt
     from firsthandapi._core.ratelimit import RateLimiter as RateLimiter
     from firsthandapi._sync.resources.api_keys import ApiKeys
     from firsthandapi._sync.resources.audit_events import AuditEvents

@@ -11,7 +11,6 @@ from typing import Any, Protocol
 from weakref import WeakValueDictionary
 
 from firsthandapi._core.api_errors import error_from_response
-from firsthandapi._core.attempt import Attempt, call_name
 from firsthandapi._core.config import Config
 from firsthandapi._core.headers import RequestHeaders
 from firsthandapi._core.ratelimit import RateLimit, RateLimiter, fingerprint
@@ -20,7 +19,6 @@ from firsthandapi._core.response import ApiResponse
 from firsthandapi._core.retry import RetryIn, asked_to_wait, decide
 from firsthandapi._keys import new_key
 from firsthandapi._masking import Secret, mask_secrets
-from firsthandapi._network.proxies import choose_proxy
 from firsthandapi._sync.clock import Clock
 from firsthandapi._sync.limiter import ClientLimiter
 from firsthandapi._tracing import ended, http_attributes, propagated, span, tracer
@@ -83,6 +81,7 @@ class Shared:
             from firsthandapi._sync.borrowed import BorrowedWire
 
             return BorrowedWire(config.origin, self.http_client)
+        from firsthandapi._network.proxies import choose_proxy
         from firsthandapi._sync.wire import Wire
 
         return Wire(config.origin, proxy=choose_proxy(config.origin, config.proxy), verify=config.verify)
@@ -184,6 +183,8 @@ class Transport:
         call.tracer = tracer()
         if call.tracer is None:
             return self._send(call)
+        from firsthandapi._core.attempt import call_name
+
         with span(call.tracer, f"firsthandapi {call_name(request.endpoint)}"):
             return self._send(call)
 
@@ -257,6 +258,8 @@ class Transport:
     def _report(self, call: Call, error: Exception | None, *, retry_in: float | None = None) -> None:
         told, call.untold = not call.untold, False
         if not told and is_watched(self.config.on_attempt):
+            from firsthandapi._core.attempt import Attempt
+
             response = call.response
             request_id = None if response is None else response.request_id
             attempt = Attempt(
