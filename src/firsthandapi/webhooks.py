@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, TypeVar, g
 
 from ._core import signatures
 from ._masking import Secret, mask_secrets
+from ._visible import visible
 from .errors import InvalidArgumentError, WebhookSignatureError
 
 # Whoever only verifies, a cold serverless function perhaps, should not wait for the models to load.
@@ -57,9 +58,9 @@ def verify_signature(
         payload: the raw request body exactly as received; a str counts as its UTF-8 bytes. FastAPI and
             Starlette: `await request.body()`; Flask: `request.get_data()`; Django: `request.body`.
         signature: the value of the header `X-FirstHandAPI-Signature` (older: `X-FirstHand-Signature`): 64 hex
-            digits of either case, or `t=<Unix seconds>,v1=<64 hex digits>` with up to 16 `v1=`; which of
-            the two is told by its form. None counts as missing. At most 4,096 characters.
-        secret: the endpoint's secret `whsec_…`, used as it is; or several, of which one must match, while
+            digits of either case, or `t=<Unix seconds>,v1=<64 hex digits>` with up to 16 `v1=`. None counts
+            as missing. At most 4,096 characters.
+        secret: the endpoint's secret `whsec_…`, unchanged; or several, of which one must match, while
             the secret is being rotated. None may be empty.
         tolerance: how old, or how far in the future, a timestamped signature may be: seconds, 0 or more.
             Both clocks are read in whole seconds. A plain signature has no time, so no tolerance either.
@@ -69,10 +70,10 @@ def verify_signature(
     Raises:
         WebhookSignatureError: the signature is missing, malformed, wrong, too old, too far in the future, or
             plain where that is refused: the message says which. Do not trust the body.
-        InvalidArgumentError: another argument is not as said above, such as a `payload` that was parsed.
+        InvalidArgumentError: another argument is invalid, such as a parsed `payload`.
     """
-    # The caller's own mistakes come first: they must not hide behind a stranger's. What is usual goes past
-    # the full checks: on a 1 KB body each call of a function costs 3 % of the hash.
+    # The caller's own mistakes come first: they must not hide behind a stranger's. The usual types skip the
+    # full checks: on a 1 KB body each call of a function costs 3 % of the hash.
     try:
         macs = (signatures.keyed_mac(secret),) if isinstance(secret, str) else signatures.keyed_macs(secret)
     finally:
@@ -127,20 +128,20 @@ def unwrap(
     Args:
         payload: see `verify_signature`.
         headers: the request's headers: a mapping, or pairs of name and value. Names may have any case, names
-            and values may be bytes, and WSGI's `HTTP_X_FIRSTHANDAPI_SIGNATURE` (Django's `request.META`)
-            counts too. `X-FirstHandAPI-Signature` is read; `X-FirstHand-Signature` only if that is not there.
+            and values may be bytes; WSGI's `HTTP_X_FIRSTHANDAPI_SIGNATURE` (Django's `request.META`) also
+            counts. `X-FirstHand-Signature` is read only if `X-FirstHandAPI-Signature` is missing.
         secret: see `verify_signature`.
         tolerance: seconds, see `verify_signature`.
         allow_plain: see `verify_signature`.
 
     Returns:
-        A `SubmissionEvent`, `JobEvent` or `CreditsEvent`; a `WebhookEvent` with `data` as plain JSON if the
+        A `SubmissionEvent`, `JobEvent`, or `CreditsEvent`; a `WebhookEvent` with `data` as plain JSON if the
         type is unknown to this version, or the data is not as documented. Unknown fields are kept.
 
     Raises:
         WebhookSignatureError: see `verify_signature`; also if the header came twice with different values.
-        UnexpectedResponseError: it is signed, but not the documented JSON; its `status` is 0.
-        InvalidArgumentError: an argument is not as said above.
+        UnexpectedResponseError: the body is signed, but is not the documented JSON; `status` is 0.
+        InvalidArgumentError: an argument is invalid.
     """
     try:
         # A copy only of what could change between check and use.
@@ -173,7 +174,7 @@ def sign(
         64 lower-case hex digits if `timestamp` is None, else `t=<seconds>,v1=<64 hex digits>`.
 
     Raises:
-        InvalidArgumentError: an argument is not as said above.
+        InvalidArgumentError: an argument is invalid.
     """
     try:
         return signatures.sign(payload, secret, timestamp)
@@ -201,9 +202,9 @@ class DeduplicationStore(Protocol):
                 if redis.get(f"firsthand:{event_id}") == b"claimed":
                     redis.delete(f"firsthand:{event_id}")
 
-    The methods are plain functions, `adispatch` calls them too, and they may be called by many threads at
-    once. Where only an async client of the store is at hand, run it in a loop of its own thread and wait with
-    `asyncio.run_coroutine_threadsafe(…).result()`. Where the store is slow, keep it out of the event loop:
+    The methods are plain functions, which `adispatch` also calls; many threads may call them at once. If your
+    store has only an async client, run its loop in a thread of its own and wait with
+    `asyncio.run_coroutine_threadsafe(…).result()`. If the store is slow, keep it out of the event loop:
     `await asyncio.to_thread(router.dispatch, event)`, with sync handlers.
     """
 
@@ -211,9 +212,9 @@ class DeduplicationStore(Protocol):
         """True if `event_id` is neither claimed nor committed, and claim it in the same step; False if it was
         committed.
 
-        An event that another process has claimed and not committed is better an exception than a False: you
-        answer 5xx, so the service comes again, should that process die. For the same reason a claim must
-        expire, after 5 minutes or so.
+        For an event that another process has claimed and not committed, raise an exception rather than return
+        False: you respond with 5xx, so the service delivers it again if that process dies. For the same reason
+        a claim must expire, after about 5 minutes.
         """
         ...
 
@@ -222,7 +223,7 @@ class DeduplicationStore(Protocol):
         ...
 
     def release(self, event_id: str) -> None:
-        """Handling failed: the next claim of `event_id` must succeed, unless it was committed meanwhile."""
+        """Handling failed: the next claim of `event_id` must succeed, unless it was just committed."""
         ...
 
 
@@ -234,8 +235,8 @@ class MemoryStore:
     """
 
     _DONE_SECONDS = 7 * 86_400
-    # Claims end by themselves, since a handler may hang for ever. 10 minutes are far over the 10 s in which the
-    # service wants its answer, so no working handler loses its claim.
+    # Claims expire, since a handler may hang forever. 10 minutes are far more than the 10 s in which the service
+    # expects a response, so no working handler loses its claim.
     _CLAIM_SECONDS = 600
     _MOST_DONE = _MOST_CLAIMED = 100_000
     _LONGEST_ID = 128
@@ -391,8 +392,8 @@ class EventRouter:
             event: what `unwrap` returned.
 
         Returns:
-            True if it is handled now, even if nothing listens to its type; False if it is a duplicate of an
-            event handled within 7 days, or running at this moment. Answer 2xx to both.
+            True if the event was handled now, even if its type has no handler; False if it is a duplicate of
+            an event that was handled within 7 days or is being handled. Respond with 2xx to both.
 
         Raises:
             InvalidArgumentError: a handler of this event is async (use `adispatch`), or `event` is not an
@@ -412,7 +413,7 @@ class EventRouter:
                     if isinstance(result, CoroutineType):
                         result.close()  # else Python warns that it was never awaited
                     raise _needs_adispatch(handler)  # noqa: TRY301 - the claim is to be released
-        except BaseException:  # a KeyboardInterrupt too must leave the event to the next delivery
+        except BaseException:  # after a KeyboardInterrupt, the next delivery must also be handled
             self._release(event.id)
             raise
         # Outside the try: the handlers have run, so if this fails the claim had better stay than be released.
@@ -422,7 +423,7 @@ class EventRouter:
     async def adispatch(self, event: WebhookEvent) -> bool:
         """The same as `dispatch(event)` for sync and async handlers, on any event loop.
 
-        Handlers run one after the other; a sync one, and the store, run in the loop's thread and hold it up.
+        Handlers run one after the other; a sync handler, and the store, run in the loop's thread and block it.
         If the task is cancelled, the claim is released.
         """
         handlers = self._handlers_of(event)
@@ -450,7 +451,9 @@ class EventRouter:
         if not handlers:
             import logging
 
-            logging.getLogger("firsthandapi").info("No handler for %s (%s)", event_id, event_type)
+            logging.getLogger("firsthandapi").info(
+                "No handler for %s (%s)", visible(event_id), visible(event_type)
+            )
         return handlers
 
     def _release(self, event_id: str) -> None:
@@ -461,7 +464,7 @@ class EventRouter:
 
             logging.getLogger(__name__).warning(
                 "The claim of %s was not released: deliveries of it count as duplicates until it expires",
-                event_id,
+                visible(event_id),
                 exc_info=True,
             )
 

@@ -256,7 +256,7 @@ def test_pickling_is_refused(connect: Connect) -> None:
     client = connect()
     client = client.target if connect.is_async else client
     for attempt in (pickle.dumps, copy.copy, copy.deepcopy):
-        with pytest.raises(ConfigurationError, match="Make a client in each process") as caught:
+        with pytest.raises(ConfigurationError, match="create a client in each process") as caught:
             attempt(client)
         assert KEY not in str(caught.value)
 

@@ -56,7 +56,7 @@ class AsyncFirstHandClient:
         async with AsyncFirstHandClient() as client:
             job = await client.jobs.get("job_…")
 
-    Every option is looked up in this order, first match wins: the argument, the environment variable, the
+    Every option is looked up in this order, and the first match wins: the argument, the environment variable, the
     default.
 
     Every method also takes `timeout`, `extra_headers`, and `extra_query`; with a body, `extra_body`; with a POST,
@@ -66,24 +66,24 @@ class AsyncFirstHandClient:
     Args:
         api_key: else `FIRSTHAND_API_KEY`.
         base_url: else `FIRSTHAND_BASE_URL`, else https://api.firsthandapi.com. http only for loopback.
-        timeout: seconds for one attempt, above 0; connecting takes 5 of them at most. A long-poll's wait
-            comes on top.
+        timeout: seconds for one attempt, above 0; at most 5 of them for connecting. A long-poll's wait is
+            added.
         deadline: seconds for a whole call with its attempts and pauses, above 0; None for no limit.
         max_retries: attempts after the first, 0 to 1000.
         max_spend_cents: the most one job may cost, in US cents; checked before anything is sent.
-        proxy: the URL of an HTTP or SOCKS 5 proxy, for API calls and downloads; else what `HTTP_PROXY`,
-            `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY` say.
-        verify: True, a path to certificates, an `ssl.SSLContext`, or False to trust anyone; `SSL_CERT_FILE`
+        proxy: the URL of an HTTP or SOCKS 5 proxy, for API calls and downloads; else `HTTP_PROXY`,
+            `HTTPS_PROXY`, `ALL_PROXY`, and `NO_PROXY` decide.
+        verify: True, a path to certificates, an `ssl.SSLContext`, or False to trust any server; `SSL_CERT_FILE`
             and `SSL_CERT_DIR` are obeyed.
-        http_client: your own httpx client for API calls; never closed here. Its transport reads headers by its
-            own clock: in the sync client a server that sends them a byte at a time can outlast `timeout`.
+        http_client: your own httpx client for API calls; the SDK never closes it. Its transport limits the time
+            for headers by itself: in the sync client a server that sends them byte by byte can exceed `timeout`.
         on_attempt: a function called with an `Attempt` after each attempt, retries and downloads included, on the
             thread that made it. What it raises is logged, and changes nothing.
-        rate_limiter: a budget of requests shared with other processes, an `AsyncRateLimiter`; None counts
-            for this client and its copies.
+        rate_limiter: a request budget shared with other processes, an `AsyncRateLimiter`; None counts the
+            requests of this client and its copies.
 
     Raises:
-        ConfigurationError: there is no key, or an option is bad; the message names it.
+        ConfigurationError: the API key is missing, or an option is invalid; the message names it.
     """
 
     @public
@@ -154,7 +154,7 @@ class AsyncFirstHandClient:
             The copy.
 
         Raises:
-            ConfigurationError: an option is bad; the message names it.
+            ConfigurationError: an option is invalid; the message names it.
         """
         old = self._config
         key, url, proxy_url = _secret_if_given(api_key), _secret_if_given(base_url), _secret_if_given(proxy)
@@ -285,13 +285,13 @@ class AsyncFirstHandClient:
         timeout: float | None = None,
         extra_headers: Mapping[str, str] | None = None,
     ) -> ApiResponse:
-        """Call an endpoint that this version does not know, with retries, keys and errors as everywhere.
+        """Call an endpoint that this version does not know, with the same retries, keys, and errors.
 
         Args:
-            method: `GET`, `POST`, `PUT`, `PATCH`, `DELETE`, `HEAD` or `OPTIONS`.
+            method: `GET`, `POST`, `PUT`, `PATCH`, `DELETE`, `HEAD`, or `OPTIONS`.
             path: such as `/v1/jobs`, below `base_url`, without a query.
-            json: the body, of anything that JSON has; None sends none.
-            params: the query; None values are left out.
+            json: the body, any JSON value; None sends none.
+            params: the query; None values are omitted.
             idempotency_key: of a POST, 1 to 255 printable ASCII characters; None creates a key for this call and
                 its retries.
             timeout: seconds for one attempt, above 0; None uses the client's.
@@ -301,8 +301,8 @@ class AsyncFirstHandClient:
             The response; `.json()` parses its body.
 
         Raises:
-            InvalidArgumentError: something cannot be sent as given; the field says what.
-            FirstHandApiError: the service answered with an error.
+            InvalidArgumentError: an argument cannot be sent; `.field` names it.
+            FirstHandApiError: the service responded with an error.
             FirstHandConnectionError: the service could not be reached.
         """
         from firsthandapi._async.resources.account import Account
@@ -327,20 +327,20 @@ class AsyncFirstHandClient:
         base_url: str | None = None,
         **options: Unpack[PostOptions],
     ) -> Signup:
-        """Make an organization. Needs no key and gives one.
+        """Create an organization. Needs no API key and returns one.
 
         Args:
-            name: its name.
-            email: whom to write to.
+            name: the organization's name.
+            email: contact email address.
             base_url: as for the client.
             **options: `timeout`, `idempotency_key`, `extra_headers`, `extra_query`, `extra_body`.
 
         Returns:
-            The organization's id, its first API key, shown this once, and the credits it starts with.
+            The organization's id, its first API key, shown only once, and its first credits.
 
         Raises:
             InvalidArgumentError: an argument is not what the contract allows. Nothing was sent.
-            FirstHandApiError: the service answered with an error.
+            FirstHandApiError: the service responded with an error.
             FirstHandConnectionError: the service could not be reached.
 
         Contract: §2 "Account".
@@ -372,8 +372,8 @@ class AsyncFirstHandClient:
 
     def __reduce__(self) -> Any:
         raise ConfigurationError(
-            f"{type(self).__name__} cannot be pickled: it holds connections and a key. "
-            "Make a client in each process; FIRSTHAND_API_KEY reaches them all"
+            f"{type(self).__name__} cannot be pickled: it holds connections and an API key; "
+            "create a client in each process, with the key in FIRSTHAND_API_KEY"
         )
 
 

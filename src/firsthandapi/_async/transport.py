@@ -1,4 +1,4 @@
-"""The way of a request: options, pauses, attempts, retries, deadline. Decisions are made in `_core`."""
+"""Sends a request: options, pauses, attempts, retries, deadline. The decisions are made in `_core`."""
 
 from __future__ import annotations
 
@@ -61,14 +61,14 @@ class Shared:
         self.http_client = http_client
         self.closed = False
         self.clock = Clock()
-        # One note an endpoint is enough, however many clients see it.
+        # One note per endpoint is enough, however many clients see it.
         self.deprecations: set[str] = set()
         self._wires: dict[object, Exchange] = {}
         # Kept as long as a client with that key is.
         self._key_states: WeakValueDictionary[Secret[str] | None, KeyState] = WeakValueDictionary()
 
     def wire(self, config: Config) -> Exchange:
-        """The connections for these options; made when first used."""
+        """The connections for these options, created when first used."""
         key = (config.base_url, config.proxy, config.verify)
         wire = self._wires.get(key)
         if wire is None:
@@ -107,7 +107,7 @@ class Shared:
 
 
 class KeyState:
-    """What the service last said to a key, and how many requests of it may still be sent."""
+    """What the service last reported to an API key, and how many requests it may still send."""
 
     __slots__ = ("__weakref__", "credits_remaining_cents", "limiter", "rate_limit")
 
@@ -118,7 +118,7 @@ class KeyState:
 
 
 class Call:
-    """One call of the user's: a request and what became of its attempts."""
+    """One call of the user's: a request and the results of its attempts."""
 
     __slots__ = (
         *("attempts", "delay", "ends", "maybe_received", "out_of_time", "request", "started", "tracer"),
@@ -163,7 +163,7 @@ class Transport:
     def check_open(self) -> None:
         """Raises ConfigurationError if the client was closed."""
         if self.shared.closed:
-            raise ConfigurationError("this client is closed; make a new one, or close it later")
+            raise ConfigurationError("this client is closed; create a new one, or close it later")
 
     async def send(self, request: Request) -> tuple[ApiResponse, Secret[bytes]]:
         """Send `request` until it is answered, or trying again makes no sense.
@@ -196,7 +196,7 @@ class Transport:
         try:
             return await self._try_again(call, failure)
         except NotFoundError as error:
-            # An earlier attempt may have deleted it, and only its answer was lost.
+            # An earlier attempt may have deleted it, and only its response was lost.
             if call.request.method == "DELETE" and call.maybe_received and error.response is not None:
                 return error.response, Secret(b"")
             raise
@@ -363,7 +363,7 @@ class Transport:
 
     def _remember(self, call: Call, response: ApiResponse) -> None:
         headers = response.headers
-        # A gateway's answer says nothing of either; what is known stays known.
+        # A gateway's response reports neither; what is known stays known.
         rate_limit, credits_remaining_cents = response.rate_limit, response.credits_remaining_cents
         if rate_limit is not None:
             self.key_state.rate_limit = rate_limit
@@ -374,7 +374,7 @@ class Transport:
             try:
                 _warn_deprecated(call.request.endpoint, headers.get("sunset"), headers.get("link"))
             except DeprecationWarning as warning:
-                # Where warnings are errors, this one must not cost the answer to what may have been paid for.
+                # Where warnings are errors, this one must not cost the response to a request that may have cost money.
                 if call.request.method != "POST":
                     raise
                 logger().warning("%s", warning)
@@ -414,7 +414,7 @@ def _warn_deprecated(endpoint: str, sunset: str | None, link: str | None) -> Non
     message += ". A newer firsthandapi may use its successor"
     import inspect
 
-    # The warning belongs to the user's line, not to one of ours or of what runs our retries.
+    # The warning belongs to the user's line, not to one of ours or of tenacity's.
     frame, level = inspect.currentframe(), 1
     while frame is not None and _module(frame).startswith(("firsthandapi.", "tenacity.")):
         frame, level = frame.f_back, level + 1

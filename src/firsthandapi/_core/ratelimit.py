@@ -1,4 +1,4 @@
-"""The rate limit of an API key: what the service says about it, and how many requests may still go out."""
+"""The rate limit of an API key: what the service reports, and how many requests may still be sent."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 # A window is a minute long; a reset further away than that is a broken clock, not a limit.
 LONGEST_WINDOW = 60.0
-# The limit of a key (contract §1, "Rate limits"), until a response says otherwise.
+# The limit of an API key (contract §1, "Rate limits"), until a response reports another.
 USUAL_LIMIT = 100
 # While the window is unknown, so many requests go ahead, and the others wait for a response, but no longer than
 # `PATIENCE` seconds. After a reset one is enough to learn the new window.
@@ -72,7 +72,7 @@ class RateLimiter(Protocol):
         ...
 
     def observe(self, key: str, permit: Any, response: ApiResponse | None, *, sent: bool) -> None:
-        """Learn what became of a request.
+        """Learn the result of a request. What this raises is logged; the call continues.
 
         Args:
             key: as for `acquire`.
@@ -102,7 +102,7 @@ class AsyncRateLimiter(Protocol):
         ...
 
     async def observe(self, key: str, permit: Any, response: ApiResponse | None, *, sent: bool) -> None:
-        """Learn what became of a request.
+        """Learn the result of a request. What this raises is logged; the call continues.
 
         Args:
             key: see `RateLimiter`.
@@ -177,8 +177,8 @@ class _Said(NamedTuple):
 class RequestBudget:
     """How many requests of a key may still be sent in its window.
 
-    The service says what is left as of each response. Between two responses this counts down, as requests go
-    out. When nothing is left it waits for the reset, and then for one request's response to the new window.
+    Each response reports the number left. Between two responses this counts down, as requests are sent. When
+    none is left it waits for the reset, and then for the first response of the new window.
     """
 
     def __init__(self) -> None:
@@ -233,12 +233,12 @@ class RequestBudget:
         now: float,
         time: float,
     ) -> None:
-        """Learn what became of a request; `now` is in monotonic seconds, `time` in Unix seconds."""
+        """Learn the result of a request; `now` is in monotonic seconds, `time` in Unix seconds."""
         self._in_flight.pop(permit.order, None)
         self._order += 1
         self._probes.discard(permit)
         if response is None or (response.rate_limit is None and response.status_code >= 500):
-            # A gateway, or nobody, has answered. In a known window it may have been counted all the same.
+            # A gateway responded, or nobody. In a known window the service may still have counted the request.
             if not sent or not self._known:
                 self._left = min(self._left + 1, self._most())
         elif response.rate_limit is not None:

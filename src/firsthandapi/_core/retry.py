@@ -1,4 +1,4 @@
-"""Whether to try again, and when. Decisions only: the transport sleeps."""
+"""Whether to retry, and when. Decisions only: the transport sleeps."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ LONGEST_RETRY_AFTER = 60.0
 
 @dataclass(frozen=True)
 class RetryIn:
-    """Try again in `seconds`."""
+    """Retry in `seconds`."""
 
     seconds: float
 
 
 @dataclass(frozen=True)
 class NoRetry:
-    """Do not try again. `out_of_time`: only the deadline prevents it."""
+    """Do not retry. `out_of_time`: only the deadline prevents it."""
 
     out_of_time: bool = False
 
@@ -62,7 +62,7 @@ def asked_to_wait(error: FirstHandError, *, now: float) -> float | None:
 
 def backoff(failures: int, *, jitter: float) -> float:
     """Seconds to pause after the n-th failure: 0.5 s · 2ⁿ⁻¹, at most 8 s, × U(0.5, 1); `jitter` is 0 to 1."""
-    # The exponent is capped too: a caller with thousands of retries must not overflow a float.
+    # The exponent is also capped: a caller with thousands of retries must not overflow a float.
     return float(min(FIRST_DELAY * 2 ** min(failures - 1, 10), LONGEST_DELAY) * (0.5 + jitter / 2))
 
 
@@ -83,7 +83,7 @@ def decide(
         attempts: attempts made so far, this one included.
         max_retries: the client's option.
         repeatable: whether the request may run twice: its verb is idempotent, or it carries a key.
-        retry_after: what the response asked for, in seconds, or None.
+        retry_after: the pause that the response asked for, in seconds, or None.
         time_left: seconds to the client's deadline, or None.
         jitter: a random number, 0 to 1.
     """
@@ -98,7 +98,7 @@ def decide(
         return NoRetry()
     if retry_after is not None and retry_after > LONGEST_RETRY_AFTER:
         return NoRetry()
-    # A service that asks for less patience than the backoff has would be hit by all its clients at once.
+    # All clients of a service that asks for a shorter pause than the backoff would return at once.
     delay = max(backoff(attempts, jitter=jitter), retry_after or 0.0)
     if time_left is not None and delay >= time_left:
         return NoRetry(out_of_time=retry_after is None)

@@ -71,7 +71,7 @@ class ClientLimiter:
             return self._budget.take(max(self._clock().monotonic(), woken))
 
     def observe(self, key: str, permit: Permit, response: ApiResponse | None, *, sent: bool) -> None:  # noqa: ARG002
-        """Learn what became of a request."""
+        """Learn the result of a request."""
         clock = self._clock()
         with self._lock:
             self._budget.observe(permit, response, sent=sent, now=clock.monotonic(), time=clock.time())
