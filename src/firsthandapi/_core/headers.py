@@ -22,6 +22,10 @@ class Headers(Mapping[str, str]):
     def __getitem__(self, name: str) -> str:
         return self._items[name.lower()]
 
+    def __contains__(self, name: object) -> bool:
+        # Mapping's own raises an exception for each header that is missing, in every call.
+        return isinstance(name, str) and name.lower() in self._items
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._items)
 
