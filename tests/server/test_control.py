@@ -249,3 +249,9 @@ def test_node() -> None:
         assert done.returncode == 0, done.stdout + done.stderr
         assert "# pass 3" in done.stdout
         server.check_books()
+
+
+def test_a_wrong_method_names_the_right_ones(api: Caller) -> None:
+    """A 405 has an Allow header, as RFC 9110 wants it."""
+    reply = api("PUT", "/_control/reset", {})
+    assert (reply.status, reply.headers["allow"]) == (405, "POST")

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 # like a process that hangs.
 _LINE_EVERY = 30.0
 _HEARTBEAT = 60.0
+# Columns of a terminal: the display shows less below each.
+_WIDE, _NO_BAR = 100, 70
 # Lines, so that a status that flaps floods no log.
 _MOST_CHANGES = 20
 
@@ -92,23 +94,31 @@ def continues(job: Job | None) -> str | None:
 @contextmanager
 def _live(console: Any, dest: str) -> Generator[Callable[[Progress], None]]:
     from rich.markup import escape
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        ProgressColumn,
+        TextColumn,
+        TimeElapsedColumn,
+    )
     from rich.progress import Progress as Display
 
-    columns = (
+    # Where there is little room, the counts, the status, and the time matter more than the rest.
+    width = console.width
+    columns: list[ProgressColumn] = [
         TextColumn("[bold]{task.description}"),
-        BarColumn(bar_width=20),
         MofNCompleteColumn(),
         TextColumn("{task.fields[facts]}"),
         TimeElapsedColumn(),
-    )
+    ]
+    if width >= _NO_BAR:
+        columns.insert(1, BarColumn(bar_width=20 if width >= _WIDE else 8))
     display = Display(*columns, console=console)
-    task = display.add_task(escape(printable(dest)), total=None, facts="waiting for the job")
+    task = display.add_task(_end_of(printable(dest), width // 5), total=None, facts="waiting for the job")
 
     def show(now: Progress) -> None:
-        display.update(
-            task, completed=now.files_done, total=now.files_total, facts=escape("  ".join(_facts(now)))
-        )
+        facts = escape("  ".join(_facts(now, width)))
+        display.update(task, completed=now.files_done, total=now.files_total, facts=facts)
 
     with suppress(Exception):
         display.start()
@@ -176,10 +186,23 @@ class _Lines:
             typer.echo("  ".join([*facts, elapsed]), err=True)
 
 
-def _facts(now: Progress) -> list[str]:
+def _end_of(text: str, most: int) -> str:
+    """The last cells of a path, as markup: its end says more than its beginning."""
+    from rich.cells import cell_len
+    from rich.markup import escape
+
+    if cell_len(text) > most:
+        while text and cell_len(text) > most - 3:
+            text = text[1:]
+        text = f"...{text}"
+    return escape(text)
+
+
+def _facts(now: Progress, width: int = _WIDE) -> list[str]:
     facts = [printable(now.job.status)] if now.job else []
-    facts.append(f"{now.bytes_done / 1e6:,.1f} MB")
-    if now.average_stars is not None:
+    if width >= _WIDE:
+        facts.append(f"{now.bytes_done / 1e6:,.1f} MB")
+    if now.average_stars is not None and width >= _NO_BAR:
         facts.append(f"{now.average_stars:.1f} {star(sys.stderr)}")
     if now.job and now.job.price_per_file_cents is not None:
         facts.append(f"${now.files_done * now.job.price_per_file_cents / 100:,.2f}")

@@ -428,6 +428,7 @@ class Control:
         refused = ApiError(404, "not_found", f"{PREFIX} has no such path.")
         return error_response(refused, new_id("req_", time.time()))
 
-    async def _no_method(self, _request: Request, _error: Exception) -> Response:
+    async def _no_method(self, _request: Request, error: Exception) -> Response:
         refused = ApiError(405, "method_not_allowed", "This path does not take this method.")
+        refused.headers.update(getattr(error, "headers", None) or {})  # Allow
         return error_response(refused, new_id("req_", time.time()))
