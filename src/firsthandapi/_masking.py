@@ -25,7 +25,7 @@ _PARAMETER = re.compile(
 def mask_secrets(text: str, *, cut: bool = False) -> str:
     """`text` with API keys, webhook secrets, bearer tokens and the queries of URLs replaced by `…`.
 
-    `cut` tells that it is the start of a longer text: an `@` that was cut off would have told a password
+    `cut`: it is the start of a longer text. An `@` that was cut off would have shown a password
     from a host.
     """
     text = _URL.sub(lambda m: m[1] + m[2] + ("?…" if len(m[0]) > len(m[1] + m[2]) else ""), text)
@@ -47,7 +47,7 @@ class Secret(Generic[T]):
 
     Error trackers, `pytest -l`, and rich tracebacks show the local variables of every frame that an exception
     leaves. So a secret travels as a `Secret`, and `reveal()` is called where the value is used, never assigned.
-    It is no `str`: a tracker would show that as it is.
+    It is no `str`: a tracker would show that in plain.
     """
 
     __slots__ = ("_value",)

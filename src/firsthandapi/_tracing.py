@@ -15,7 +15,7 @@ from firsthandapi._version import __version__
 def tracer() -> Any:
     """The tracer of this package, or None if the program has not loaded `opentelemetry.trace`."""
     trace = sys.modules.get("opentelemetry.trace")
-    # While it is being imported, its names are not there yet.
+    # While it is being imported, its names do not exist yet.
     get_tracer = getattr(trace, "get_tracer", None)
     return None if get_tracer is None else get_tracer("firsthandapi", __version__)
 

@@ -3,7 +3,7 @@
     pandas.read_json("firsthand://job_01JP…/…")
     datasets.load_dataset("imagefolder", data_files="firsthand://job_01JP…/*.jpg", streaming=True)
 
-Nothing is copied: bytes are read where they are, as they are asked for.
+Nothing is copied: bytes are downloaded when they are read.
 """
 
 # fsspec ships no types.
@@ -116,7 +116,7 @@ class FirstHandFileSystem(AbstractFileSystem):  # type: ignore[misc] # fsspec sh
             if file is None:
                 raise FileNotFoundError(path)
             return _entry(job_id, name, file)
-        # One file needs no list: its URL tells its size.
+        # One file needs no list: the response to its URL contains its size.
         size = self._range(path, 0, 1)[1]
         return {"name": f"{job_id}/{name}", "size": size, "type": "file"}
 
@@ -150,11 +150,11 @@ class FirstHandFileSystem(AbstractFileSystem):  # type: ignore[misc] # fsspec sh
         return created
 
     def ukey(self, path: str) -> str:
-        """What changes when a file's bytes do: its SHA-256, if the service tells it."""
+        """What changes when a file's bytes do: its SHA-256, if the service reports it."""
         return str(self.info(path).get("sha256") or _plain(path))
 
     def invalidate_cache(self, path: str | None = None) -> None:
-        """Forget what was listed."""
+        """Forget the listings."""
         job_id = _parts(_plain(path))[0] if path else ""
         for each in [job_id] if job_id else [*self._files]:
             self._files.pop(each, None)
@@ -232,7 +232,7 @@ class FirstHandFileSystem(AbstractFileSystem):  # type: ignore[misc] # fsspec sh
 
 
 class FirstHandFile(AbstractBufferedFile):  # type: ignore[misc] # fsspec ships no types
-    """A file that is read in parts, as they are asked for."""
+    """A file that is downloaded in parts, when they are read."""
 
     def _fetch_range(self, start: int, end: int) -> bytes:
         content: bytes = self.fs.cat_file(self.path, start, end)

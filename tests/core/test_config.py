@@ -18,7 +18,6 @@ from firsthandapi._core.config import (
     resolve_api_key,
     resolve_base_url,
 )
-from firsthandapi._core.given import NOT_GIVEN, given_or
 from firsthandapi._masking import Secret, secret_or_none
 from firsthandapi.errors import ConfigurationError
 
@@ -215,10 +214,3 @@ def test_a_proxy_s_password_is_not_shown() -> None:
     with pytest.raises(ConfigurationError) as caught:
         check_proxy(Secret("ftp://user:hunter2@p.example"), "proxy")
     assert "hunter2" not in str(caught.value)
-
-
-def test_not_given() -> None:
-    """An option that was left out differs from one that was set to None."""
-    assert given_or(NOT_GIVEN, 5) == 5
-    assert given_or(None, 5) is None
-    assert repr(NOT_GIVEN) == "NOT_GIVEN"

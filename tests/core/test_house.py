@@ -32,3 +32,11 @@ def used(module: Path) -> set[str]:
 def test_a_rule_reads_nothing_but_its_arguments(module: Path) -> None:
     """No network, disk, terminal or clock: what a rule says depends on what it is given."""
     assert not used(module) & IO
+
+
+@pytest.mark.parametrize("module", sorted((SOURCE / "_core").glob("[a-z]*.py")), ids=lambda path: path.stem)
+def test_the_tests_of_a_rule_are_found_by_its_name(module: Path) -> None:
+    """`_core/retry.py` is tested in `tests/core/test_retry.py`."""
+    elsewhere = {"signatures": "test_webhooks.py"}  # the public module is made of these rules
+    tests = Path(__file__).parent
+    assert (tests / f"test_{module.stem}.py").is_file() or (tests.parent / elsewhere[module.stem]).is_file()

@@ -10,28 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from firsthandapi import ApiResponse
-from firsthandapi._core.headers import Headers
 from firsthandapi._core.response import not_json
 from firsthandapi.errors import UnexpectedResponseError
-
-
-def test_headers() -> None:
-    """Header names ignore case, and a header that came several times is joined."""
-    headers = Headers([(b"Content-Type", b"a"), (b"X-A", b"1"), (b"x-a", b"2"), (b"X-L", b"\xe9")])
-    assert headers["CONTENT-type"] == "a"
-    assert headers["x-a"] == "1, 2"
-    assert headers["x-l"] == "é"
-    assert list(headers) == ["content-type", "x-a", "x-l"]
-    assert len(headers) == 3
-    assert "X-A" in headers
-    assert "x-b" not in headers
-    assert headers == {"content-type": "a", "x-a": "1, 2", "x-l": "é"}
-    assert pickle.loads(pickle.dumps(headers)) == headers
-
-
-def test_the_repr_of_headers_has_no_values() -> None:
-    """A header may carry anything, and a repr ends up in logs."""
-    assert repr(Headers([(b"Set-Cookie", b"5ecret")])) == "<Headers set-cookie>"
 
 
 def test_what_a_response_tells() -> None:

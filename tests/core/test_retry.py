@@ -187,26 +187,6 @@ def test_asked_to_wait() -> None:
     assert asked_to_wait(FirstHandConnectionError("x"), now=NOW) is None
 
 
-@pytest.mark.parametrize(
-    ("text", "timestamp"),
-    [
-        ("Sun, 06 Nov 1994 08:49:37 GMT", 784111777),
-        ("Sunday, 06-Nov-94 08:49:37 GMT", 784111777),
-        ("Sun Nov  6 08:49:37 1994", 784111777),
-        ("Sun, 06 Nov 1994 08:49:37 -0000", 784111777),
-        ("Sun, 06 Nov 1994 09:49:37 +0100", 784111777),
-        ("", None),
-        ("yesterday", None),
-        ("Sun, 06 Nov 1994 08:49:37 +9999", None),
-        ("Sun, 06 Nov 99999999999999999999 08:49:37 GMT", None),
-    ],
-)
-def test_http_dates(text: str, timestamp: int | None) -> None:
-    """The three forms of RFC 9110 are read; what is none of them is None."""
-    date = parse_http_date(text)
-    assert (None if date is None else date.timestamp()) == timestamp
-
-
 @given(st.text(max_size=60) | st.from_regex(r"[A-Z][a-z]{2}, \d{1,3} [A-Z][a-z]{2} \d+ \d+:\d+:\d+ .{0,6}"))
 def test_no_date_or_wish_raises(text: str) -> None:
     """Nothing a server writes into `Retry-After` or `Date` raises."""

@@ -91,7 +91,7 @@ async def finish_blocking(function: Callable[P, T], *args: P.args, **kwargs: P.k
 
 @asynccontextmanager
 async def ending_with(function: Callable[[], object]) -> AsyncGenerator[None, None]:
-    """Run what blocks at the end of the block. What ended the block early is told, not that this failed too."""
+    """Run what blocks at the end of the block. An error that ends the block early is the one raised."""
     try:
         yield
     except BaseException:

@@ -58,7 +58,7 @@ class ClientLimiter:
                     raise TimeoutError
                 if found.for_reset:
                     logger().info("waiting %.1f s for the rate limit of the key to reset", found.seconds)
-                    # The time has passed, also where tests freeze the clock.
+                    # The time has passed, even where tests freeze the clock.
                     woken = max(clock.monotonic(), woken) + found.seconds
                     await clock.sleep(found.seconds)
                 else:

@@ -78,7 +78,7 @@ class Waiting(Resource):
                     raise self._timed_out()
 
     async def look(self) -> Job:
-        """The job as it is now, also if it has finished; as last seen, if it cannot be read for the moment."""
+        """The current job, even if it has finished; the job as last seen if it cannot be read now."""
         before = await self.first()
         await self._poll(Poll(None))
         if before.is_terminal and not (await self.first()).is_terminal:

@@ -32,7 +32,7 @@ def idempotency_key(*parts: Any) -> str:
     """
     if not parts:
         raise InvalidArgumentError(
-            "idempotency_key needs at least one part to tell one request from another", field="parts"
+            "idempotency_key needs at least one part, to distinguish requests", field="parts"
         )
     _check_parts(parts, "parts", depth=0)
     try:

@@ -43,7 +43,7 @@ class Known:
         spare_key: a fresh one, for a folder that has none.
         now: Unix seconds.
         folder: `job.json`; None if there is none.
-        rows_of: the jobs that the folder's rows name, if `job.json` does not tell.
+        rows_of: the jobs that the rows of the folder name, if `job.json` does not name one.
         fresh: whether this call created `job.json`, with a key of which the folder knew nothing before.
         may_read: whether the API key has shown that it may read jobs.
         looked: whether the jobs were searched for what this folder may have bought.
@@ -73,7 +73,7 @@ class Known:
 
 @dataclass(frozen=True)
 class WriteDown:
-    """Write `job.json`; `create` tells that there must be none so far."""
+    """Write `job.json`; `create`: it must not exist yet."""
 
     job_file: JobFile
     create: bool = False
@@ -218,7 +218,7 @@ def _after_a_failure(known: Known, failure: FirstHandError) -> Command:
     key = known.folder.idempotency_key if known.folder is not None else None
     may_be_there = isinstance(failure, ConflictError | UnexpectedResponseError)
     if known.sent and may_be_there and not known.looked and key is not None:
-        # This key was sent before, or the answer tells nothing: what it bought may be there by now.
+        # This key was sent before, or the response says nothing: the job may exist by now.
         return LookFor(key)
     never_bought = not known.sent or _is_clear_refusal(failure)
     return Refuse(failure, forget=known.fresh and never_bought)

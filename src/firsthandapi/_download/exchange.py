@@ -248,7 +248,7 @@ class Connection(io.RawIOBase):
             self.http.putheader(name, value)
 
     def start_piece(self, seconds: float = _HOLD_BACK) -> None:
-        """Begin to read the next piece of a body; it ends after so many seconds, if any byte came."""
+        """Begin to read the next piece of a body; it ends after that many seconds, if any byte came."""
         self.came = 0
         self._piece_ends = time.monotonic() + seconds
 

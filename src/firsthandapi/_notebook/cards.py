@@ -131,7 +131,7 @@ def _words_in(kind: Kind | None, annotations: Mapping[str, Any]) -> str:
 
 
 def card(file: File | Record, media: Media) -> str:
-    """One file: the media or why they are not there, stars, labels, what is known of it."""
+    """One file: the media or why they are missing, stars, labels, and facts."""
     kind = kind_of(file.content_type)
     known = _annotations_of(file, kind)
     labels = [] if known is None else _labels(kind, known)
@@ -211,7 +211,7 @@ def _label_list(labels: Sequence[str]) -> str:
 
 
 def gallery(head: str, cards: Iterable[tuple[File | Record, Media]], more: str | None) -> str:
-    """Cards in a grid, under a heading; `more` says what is not shown."""
+    """Cards in a grid, under a heading; `more` names the files that are not shown."""
     grid = "".join(card(file, media) for file, media in cards)
     return cell(head, f'<div class="fh-grid">{grid}</div>' if grid else "", note(more) if more else "")
 
@@ -230,7 +230,7 @@ def dataset_heading(job: Job | None, name: str, records: Sequence[Record]) -> st
 
 
 def job_cell(job: Job) -> str:
-    """A job: how far it is, what it asks for, what it costs."""
+    """A job: its progress, request, and cost."""
     done, needed = job.files_approved or 0, job.files_needed
     far = "" if needed is None else f"{done:,} of {count_of(needed)} approved"
     bar = f'<progress value="{done}" max="{needed}" aria-label="{text(far)}"></progress>' if needed else ""

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from firsthandapi.datasets._dataset import Dataset
     from firsthandapi.datasets._store import Store
 
-# A cell is shown within this, whatever the disk or the bucket does; what is not there by then is not shown.
+# A cell is shown within this, whatever the disk or the bucket does; a picture that is late is not shown.
 MOST_SECONDS: Final = 5.0
 # Of one image on disk that is made smaller.
 LARGEST_READ: Final = 32 * 1024 * 1024

@@ -13,7 +13,7 @@ _QUALITY = 75
 # What a phone makes today; and what is decoded at full size, as all but JPEG are: 4 bytes a pixel.
 _MOST_PIXELS = 60_000_000
 _MOST_DECODED = 30_000_000
-# A scan takes a hundred bytes and draws the whole picture anew: a small file can hold hours of work.
+# A scan takes a hundred bytes and draws the whole picture again: a small file can hold hours of work.
 _SCAN = b"\xff\xda"
 _MOST_SCANS = 32
 

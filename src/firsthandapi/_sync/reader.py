@@ -92,7 +92,7 @@ class SharedReader(Resource):
         return self._waiting.change_to(board.jobs.get(self._waiting.job_id))
 
     def _read_list(self) -> None:
-        """Read the newest jobs until all that are followed were met, or those that are not there have cost a page."""
+        """Read the newest jobs until all that are followed were found, or a page in vain."""
         board = self._board
         jobs: dict[str, Job] = {}
         cursor: str | None = None

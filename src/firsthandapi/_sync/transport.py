@@ -12,6 +12,7 @@ from weakref import WeakValueDictionary
 
 from firsthandapi._core.api_errors import error_from_response
 from firsthandapi._core.config import Config
+from firsthandapi._core.counts import count_of
 from firsthandapi._core.headers import RequestHeaders
 from firsthandapi._core.ratelimit import RateLimit, RateLimiter, fingerprint
 from firsthandapi._core.request import Request, with_key
@@ -391,7 +392,7 @@ class Transport:
 
     def _deadline_exceeded(self, call: Call, what: str | None = None) -> DeadlineExceededError:
         deadline = self._time_limit(call.request) or 0.0
-        attempts = "1 attempt" if call.attempts == 1 else f"{call.attempts} attempts"
+        attempts = count_of(call.attempts, "attempt")
         reason = f"it {what} after {attempts}" if what else f"it made {attempts}"
         return DeadlineExceededError(
             f"{call.request.endpoint} did not finish within its deadline of {deadline:g} s: {reason}; "

@@ -79,7 +79,7 @@ class Waiting(Resource):
                     raise self._timed_out()
 
     def look(self) -> Job:
-        """The job as it is now, also if it has finished; as last seen, if it cannot be read for the moment."""
+        """The current job, even if it has finished; the job as last seen if it cannot be read now."""
         before = self.first()
         self._poll(Poll(None))
         if before.is_terminal and not (self.first()).is_terminal:

@@ -44,7 +44,7 @@ _LARGEST_BODY = 1024 * 1024
 _MOST_CONNECTIONS = 32
 # Seconds in which a connection that gives way has ended.
 _MAKES_WAY = 1.0
-# Lines about strangers on standard error in a window of so many seconds; the others are counted.
+# Lines about strangers on standard error in a window of that many seconds; the others are counted.
 _MOST_NOTES = 10
 _NOTES_EVERY = 60.0
 

@@ -80,7 +80,7 @@ def _first_lines(job: Job) -> tuple[str, str]:
 
 
 def continues(job: Job | None) -> str | None:
-    """How to go on after a run that stopped early."""
+    """How to continue after a run that stopped early."""
     if job is None:
         return "The job may have been posted. Run the same command again: it cannot post a second job."
     if job.is_terminal:

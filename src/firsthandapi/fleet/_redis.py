@@ -1,4 +1,4 @@
-"""The connection to Redis, and what is done when it is gone."""
+"""The connection to Redis, and the fallback when it is gone."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def connect(url: str, options: dict[str, Any]) -> Any:
 
 
 def failures() -> tuple[type[Exception], ...]:
-    """What the client raises when Redis is gone, or says what it should not."""
+    """The exceptions of the client when Redis is gone, or its response is wrong."""
     from redis.exceptions import RedisError
 
     return (RedisError, OSError)

@@ -345,7 +345,7 @@ def _add_spending(server: MCPServer, client: AsyncFirstHandClient, ledger: Ledge
         key, fresh = await _on_thread(ledger.reserve, fields, cost)
         job = await _answered(_post(client, ledger, key, fields))
         if not fresh:
-            # A replay shows the job as it was.
+            # A replay shows the job in its first state.
             job = await _answered(client.jobs.get(job.id))
         return job, not fresh
 

@@ -226,7 +226,7 @@ def describe(server: MockServer, _body: Any = None) -> Json:
 
 
 def change_settings(server: MockServer, body: SettingsBody) -> Json:
-    """Change settings; those left out stay as they are."""
+    """Change settings; omitted ones stay unchanged."""
     for name in body.model_fields_set:
         setattr(server, name, getattr(body, name))
     return describe(server)
