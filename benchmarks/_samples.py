@@ -103,8 +103,8 @@ def http_response(body: bytes) -> bytes:
         "Connection: keep-alive\r\n"
         "X-Request-Id: req_01M885MG90VK9CTWNXKQKRD1ZD\r\n"
         "X-FirstHandAPI-Credits-Remaining: 99800\r\n"
-        "X-RateLimit-Limit: 100\r\n"
-        "X-RateLimit-Remaining: 99\r\n"
+        "X-RateLimit-Limit: 1000000\r\n"
+        "X-RateLimit-Remaining: 999999\r\n"
         "X-RateLimit-Reset: 1774605660\r\n"
         "\r\n"
     )
