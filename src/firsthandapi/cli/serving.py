@@ -46,8 +46,8 @@ def mock_server(
 ) -> None:
     """Serve the API on this machine until Ctrl-C, for tests and experiments.
 
-    It prints the variables to set, so that any client can use it. Tests control it through /_control, which
-    /openapi.json describes.
+    It prints the variables to set, so that any client can use it. Tests control
+    it through /_control, which /openapi.json describes.
 
     Example: firsthandapi mock-server --port 0 --speed 10
     """
