@@ -43,6 +43,12 @@ def test_junk(bench: Bench, junk: bytes) -> None:
         assert len(bench.clock.pauses) == 1
 
 
+def test_other_protocol(bench: Bench) -> None:
+    """A server that speaks first, and no HTTP, is left at once: it waits for us as we would for it."""
+    bench.storage.script.append(Reply(b"SSH-2.0-OpenSSH_9.6\r\n", "hang"))
+    assert "is not HTTP" in bench.bad(timeout=2, max_retries=0)
+
+
 def test_repeated_length(bench: Bench) -> None:
     """`Content-Length` may come twice if it says the same."""
     bench.storage.script.append(response(bench.storage.content, Content_Length="1000"))

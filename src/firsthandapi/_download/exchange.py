@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import http.client
 import io
-import math
 import re
 import sys
 import time
@@ -39,9 +38,9 @@ _MOST_DRAINED = 16 * 1024
 _HOLD_BACK = 0.25
 _MOST_IDLE = 4
 
-_LINE = re.compile(rb"(?:[^\0\r\n \t][^\0\r\n]*)?\r\n")
-# A whole head, but for those of informational responses, which others follow.
-_HEAD = re.compile(rb"HTTP/1\.[01] [2-9][0-9][0-9](?: [^\0\r\n]*)?\r\n(?:[^\0\r\n \t][^\0\r\n]*\r\n)*\r\n")
+# A head that is HTTP and nothing else.
+_HEAD = re.compile(rb"HTTP/1\.[01] ([1-9][0-9][0-9])(?: [^\0\r\n]*)?\r\n(?:[^\0\r\n \t][^\0\r\n]*\r\n)*\r\n")
+_NOT_HTTP = "the response's head is not HTTP"
 
 _USER_AGENT = (
     f"firsthandapi-python/{__version__} (Python {sys.version_info[0]}.{sys.version_info[1]}; {sys.platform})"
@@ -69,159 +68,47 @@ class Head(NamedTuple):
         return self.chunked or self.length is not None
 
 
-class _Reader(io.BufferedReader):
-    """What `http.client` reads a response through: one for all responses of a connection, so that bytes beyond a
-    response are found and not lost."""
-
-    def chunk_line(self) -> bytes:
-        """A line between chunks, without its end."""
-        line = self.readline(_MOST_CHUNK_LINE)
-        if not line.endswith(b"\r\n"):
-            raise MalformedResponseError("the chunked body is cut or malformed")
-        return line[:-2]
-
-    def close(self) -> None:
-        """Nothing: `http.client` closes this after each response."""
-
-
-class _StrictReader:
-    """The same, for a head that did not come as one piece of HTTP. `http.client` takes heads for e-mails, with folded
-    lines, bare line feeds, and an end wherever the connection ends; but what follows is framed by the head."""
-
-    def __init__(self, reader: _Reader) -> None:
-        self._size = 0
-        self._reader = reader
-        self.readinto = reader.readinto
-        self.close = self.flush = reader.close
-
-    def readline(self, _: int) -> bytes:
-        line = self._reader.readline(_MOST_HEAD_BYTES)
-        if line == b"" and self._size == 0:
-            return line  # `http.client` says what this means
-        self._size += len(line)
-        if self._size > _MOST_HEAD_BYTES or not _LINE.fullmatch(line):
-            raise MalformedResponseError("the response's head is not HTTP")
-        return line
-
-
-class _Response(http.client.HTTPResponse):
-    """Passes over every informational response: `http.client` does so for 100 alone."""
-
-    def begin(self) -> None:
-        super().begin()
-        while 100 < self.status < 200 and self.status != 101:
-            self.headers = self.msg = None  # type: ignore[assignment] # as before the first response
-            super().begin()
-
-
-class Connection(io.RawIOBase):
-    """A connection, as `http.client` takes it for a socket: its timeouts are decided here.
+class Connection:
+    """A connection, as `http.client` takes it for a socket: requests go through, but heads are received here, whole.
 
     Args:
         link: the socket, connected.
         route: where it leads.
+        buffer: where heads go, with what comes after them.
         timeout: seconds for a head, and between two bytes of a body.
         waits: called when the thread begins to wait for the network; whether to call it the next time.
     """
 
-    def __init__(self, link: Link, route: Route, timeout: float, waits: Callable[[], bool]) -> None:
-        super().__init__()
+    def __init__(
+        self, link: Link, route: Route, buffer: bytearray, timeout: float, waits: Callable[[], bool]
+    ) -> None:
         self.link = link
         self.route = route
         self.used = False
-        self.reader = _Reader(self)
-        self.http = http.client.HTTPConnection(route.origin.host, route.origin.port)
-        self.http.sock = self
-        self.http.auto_open = 0  # it never connects by itself
-        self.http.response_class = _Response
+        self.receive = link.recv_into
         self.sendall = link.sendall
-        self._receive = link.recv_into
+        self.start = self.end = 0  # the bytes in the buffer that came after the head
+        self._http = http.client.HTTPConnection(route.origin.host, route.origin.port)
+        self._http.sock = self
+        self._http.auto_open = 0  # it never connects by itself
+        self._buffer = buffer
         self._timeout = timeout
         self._waits = waits
-        self._seconds = timeout  # the socket's timeout: `timeout`, or only until a wait is noticeable
-        self._tell = True
-        self._ends = 0.0  # when the head must have come; 0 in a body
-        self._piece_ends = 0.0
-        self._quiet = False
-        self.came = 0  # bytes of the head, or of the current piece of the body
-        self.failure: OSError | None = None
+        self._tell = timeout > NOTICEABLE
+        self._seconds = timeout  # the socket's timeout
         link.settimeout(timeout)
 
-    # --- for http.client ----------------------------------------------------------------------------------
-
-    def makefile(self, *_: Any) -> _Reader | _StrictReader:
-        return self.reader if _HEAD.match(self.reader.peek(1)) else _StrictReader(self.reader)
-
-    def close(self) -> None:
-        """Nothing: whoever opened the connection closes it."""
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any, /) -> int | None:
-        """Receive once. Called again and again until a piece is complete, so it is kept short.
-
-        In a body None ends the piece early: after a quarter of a second, and when the connection broke. So what came
-        before is handed on.
-        """
-        if self._ends:
-            return self._receive_head(buffer)
-        if self._quiet or self.failure is not None or (self.came and time.monotonic() > self._piece_ends):
-            return None
-        try:
-            size = self._receive(buffer)
-        except TimeoutError as error:
-            if self._seconds != NOTICEABLE:
-                self.failure = error
-                return None
-            self._wait_up_to(self._timeout)
-            return self.readinto(buffer)
-        except OSError as error:
-            self.failure = error
-            return None
-        self.came += size
-        return size
-
-    def _receive_head(self, buffer: Any) -> int:
-        if self.came:
-            # A byte must not restart the whole time.
-            left = self._ends - time.monotonic()
-            if left <= 0:
-                raise TimeoutError
-            self._wait_up_to(left)
-        try:
-            size = self._receive(buffer)
-        except TimeoutError:
-            if self._seconds != NOTICEABLE:
-                raise
-            self._tell = self._waits()
-            self._wait_up_to(self._timeout)
-            size = self._receive(buffer)
-        self.came += size
-        return size
-
-    def _wait_up_to(self, seconds: float) -> None:
-        if seconds != self._seconds:
-            self._seconds = seconds
-            self.link.settimeout(seconds)
-
-    # --- for the session ----------------------------------------------------------------------------------
-
-    def ask(
-        self, address: Address, headers: Iterable[tuple[str, str]]
-    ) -> tuple[http.client.HTTPResponse, Head]:
-        """Send a request, and read the head of its response.
+    def ask(self, address: Address, headers: Iterable[tuple[str, str]]) -> tuple[Head, bool]:
+        """Send a request, and read the head of its response; whether the connection may be used again after it.
 
         Raises:
             MalformedResponseError: it is not HTTP/1.1, or the length of its body is uncertain.
             http.client.HTTPException: the same, in other words.
             OSError: the connection broke.
         """
-        self._wait_up_to(NOTICEABLE if self._tell and self._timeout > NOTICEABLE else self._timeout)
-        self._ends = time.monotonic() + self._timeout
-        self.came = 0
         forwarded = self.route.forwarded
-        self.http.putrequest(
+        self.start = self.end = 0
+        self._http.putrequest(
             "GET",
             address.origin.url + address.target if forwarded else address.target,
             skip_host=True,
@@ -230,39 +117,69 @@ class Connection(io.RawIOBase):
         self._put(headers)
         if forwarded:
             self._put(self.route.proxy_headers())
-        self.http.endheaders()
-        response = self.http.getresponse()
-        self._ends = 0.0
-        if self._seconds != NOTICEABLE:
-            self._wait_up_to(self._timeout)
+        self._http.endheaders()
+        response = self._http.getresponse()
+        response.close()
+        self.wait_up_to(self._timeout)
         if response.msg.defects:
             raise MalformedResponseError("a header is malformed")
         found: dict[str, str] = {}
         for name, value in response.msg.raw_items():
             key = name.lower()
             found[key] = f"{found[key]}, {value}" if key in found else value
-        return response, Head(response.status, found, *framing(response.status, found))
+        return Head(response.status, found, *framing(response.status, found)), not response.will_close
 
     def _put(self, headers: Iterable[tuple[str, str]]) -> None:
         for name, value in headers:
-            self.http.putheader(name, value)
+            self._http.putheader(name, value)
 
-    def start_piece(self, seconds: float = _HOLD_BACK) -> None:
-        """Begin to read the next piece of a body; it ends after that many seconds, if any byte came."""
-        self.came = 0
-        self._piece_ends = time.monotonic() + seconds
+    def makefile(self, *_: Any) -> io.BytesIO:
+        """The response's head, for `http.client`. By itself that takes heads for e-mails, with folded lines, bare line
+        feeds, and an end wherever the connection ends; but what follows is framed by the head."""
+        ends = time.monotonic() + self._timeout
+        buffer, view, start = self._buffer, memoryview(self._buffer), 0
+        self.end = end = self._receive_first(view)
+        while end:
+            stop = buffer.find(b"\r\n\r\n", start, end) + 4
+            if stop >= 4:
+                head = _HEAD.fullmatch(buffer, start, stop)
+                if head is None or stop > _MOST_HEAD_BYTES:
+                    raise MalformedResponseError(_NOT_HTTP)
+                if head[1] >= b"200" or head[1] == b"101":
+                    self.start, self.end = stop, end
+                    return io.BytesIO(view[start:stop])
+                start = stop  # an informational response, which others follow
+                continue
+            if end > _MOST_HEAD_BYTES or not b"HTTP/1.".startswith(buffer[start:end][:7]):
+                raise MalformedResponseError(_NOT_HTTP)
+            left = ends - time.monotonic()  # a byte must not restart the whole time
+            if left <= 0:
+                raise TimeoutError
+            self.wait_up_to(left)
+            size = self.receive(view[end:])
+            if size == 0:
+                raise MalformedResponseError("the response's head is cut")
+            end += size
+        return io.BytesIO()  # `http.client` says what this means
 
-    def hurry(self, seconds: float) -> None:
-        """Wait no longer than this for the rest of a body."""
-        self._wait_up_to(min(seconds, self._timeout))
+    def _receive_first(self, view: memoryview) -> int:
+        if self._tell:
+            self.wait_up_to(NOTICEABLE)
+            try:
+                return self.receive(view)
+            except TimeoutError:
+                self._tell = self._waits()
+        self.wait_up_to(self._timeout)
+        return self.receive(view)
 
-    def has_surplus(self) -> bool:
-        """Whether bytes came that belong to no response."""
-        self._quiet = True
-        try:
-            return bool(self.reader.peek(1))
-        finally:
-            self._quiet = False
+    def wait_up_to(self, seconds: float) -> None:
+        """Wait no longer than this for the next byte."""
+        if seconds != self._seconds:
+            self._seconds = seconds
+            self.link.settimeout(seconds)
+
+    def close(self) -> None:
+        """Nothing: whoever opened the connection closes it."""
 
 
 class Session:
@@ -301,7 +218,7 @@ class Session:
             else:  # the server hung up, or sent what nobody asked for
                 self.network.drop(connection.link)
         link, route = self.network.connect(address.origin, self._waits)
-        connection = Connection(link, route, self.network.timeout, self._waits)
+        connection = Connection(link, route, self.buffer, self.network.timeout, self._waits)
         response = self._ask(connection, address, fields)
         if response is None:
             raise BrokenError(f"no response from {address.origin.host}: the server closed the connection")
@@ -312,7 +229,7 @@ class Session:
     ) -> Response | None:
         """The response; None if the connection was closed before any of it came, as happens to idle ones."""
         try:
-            response, head = connection.ask(address, headers)
+            head, reusable = connection.ask(address, headers)
         except BaseException as error:
             self.network.drop(connection.link)
             if self.network.stop.is_set():
@@ -323,12 +240,12 @@ class Session:
                     return None
                 raise BrokenError(f"{host}: {_said(error)}") from None
             if isinstance(error, OSError):
-                if connection.used and connection.came == 0 and not isinstance(error, TimeoutError):
+                if connection.used and connection.end == 0 and not isinstance(error, TimeoutError):
                     return None
                 raise as_broken(error, f"no response from {host}") from None
             raise
         connection.used = True
-        return Response(self, connection, response, head)
+        return Response(self, connection, head, reusable=reusable)
 
     def keep(self, connection: Connection) -> None:
         """Keep a connection for the next request to its origin."""
@@ -349,31 +266,24 @@ def _said(error: Exception) -> str:
     )
 
 
-def _received(size: int | None, connection: Connection) -> int:
-    if size is None:  # nothing but a failure
-        raise connection.failure or ConnectionResetError
-    return size
-
-
 class Response:
     """A response whose head is read. Read its body to the end, or `abandon` it."""
 
-    def __init__(
-        self, session: Session, connection: Connection, response: http.client.HTTPResponse, head: Head
-    ) -> None:
+    def __init__(self, session: Session, connection: Connection, head: Head, *, reusable: bool) -> None:
         self.head = head
         self.buffer = session.buffer
         self._session = session
         self._connection = connection
-        self._response = response
+        self._reusable = reusable
+        self._start, self._end = connection.start, connection.end  # in the buffer, what is not handed on yet
         self._left = head.length
-        self._chunk = 0  # the unread bytes of the current chunk
+        self._chunk = 0  # the bytes of the current chunk that are not handed on yet
         self._begun = False  # whether a chunk came before
         self._failure: BrokenError | None = None
         self._open = True
         self._pace = Pace(session.network.timeout, now=time.monotonic())
         if head.length == 0:
-            self._finish()
+            self._finish(surplus=self._start != self._end)
 
     @property
     def swappable(self) -> bool:
@@ -392,74 +302,102 @@ class Response:
         if not self._open:
             return memoryview(b"")
         try:
-            size = self._read()
-        except (OSError, MalformedResponseError, http.client.HTTPException) as error:
+            return self._read_chunk() if self.head.chunked else self._read_plain()
+        except MalformedResponseError as error:
             self.abandon()
-            if self._session.network.stop.is_set():
-                raise StoppedError from None
-            if isinstance(error, OSError):
-                raise as_broken(error, "the connection broke") from None
-            raise BrokenError(_said(error)) from None
+            raise BrokenError(str(error)) from None
         except BaseException:
             self.abandon()
             raise
-        return memoryview(self.buffer)[:size]
 
-    def _read(self) -> int:
-        network, connection = self._session.network, self._connection
-        if self.head.chunked:
-            size = self._read_chunk()
-        else:
-            connection.start_piece()
-            size = _received(self._response.readinto(self.buffer), connection)
-            if self._left is not None:
-                self._left -= size
-        if network.stop.is_set():
-            raise StoppedError
-        if size and not self._pace.keeps_up(size, now=time.monotonic()):
-            self._fail(BrokenError("the download is too slow"))
-        elif self._left == 0 or (size == 0 and self.head.chunked):
-            self._finish()
-        elif size == 0:
-            self.abandon()
-            if self.head.framed:
-                raise BrokenError("the connection closed before the body's end")
-        return size
+    def _read_plain(self) -> memoryview:
+        view, start, came = memoryview(self.buffer), self._start, self._end
+        most = len(view) if self._left is None else min(len(view), start + self._left)
+        self._start = self._end = 0
+        end = self._receive(view, min(came, most), most)
+        if self._failure is not None and end == start:
+            raise self._failure
+        if self._left is not None:
+            self._left -= end - start
+            if self._left == 0:
+                # More than was announced, whatever it is, is neither this file's nor the next response.
+                self._finish(surplus=came > most)
+        return view[start:end]
 
     # `http.client` takes "-5" for a chunk's size, whatever follows a chunk for its end, and trailers without end. So
     # this part of a reader is ours; storages seldom send chunks.
 
-    def _read_chunk(self) -> int:
-        connection, reader = self._connection, self._connection.reader
+    def _read_chunk(self) -> memoryview:
         if self._chunk == 0:
-            connection.start_piece(math.inf)  # half a line is of no use
-            if self._begun and reader.chunk_line():
+            if self._begun and self._line():
                 raise MalformedResponseError("a chunk is longer than it says")
             self._begun = True
-            self._chunk = parse_chunk_size(reader.chunk_line())
+            self._chunk = parse_chunk_size(self._line())
             if self._chunk == 0:
                 for _ in range(_MOST_TRAILERS):
-                    if not reader.chunk_line():  # trailers, of which none is of use
-                        return 0
+                    if not self._line():  # trailers, of which none is of use
+                        self._finish(surplus=self._start != self._end)
+                        return memoryview(b"")
                 raise MalformedResponseError("the body's trailers do not end")
-        connection.start_piece()
-        size = _received(reader.readinto(memoryview(self.buffer)[: self._chunk]), connection)
-        if size == 0:
-            raise MalformedResponseError("the chunked body is cut or malformed")
-        self._chunk -= size
-        return size
+        if self._start == self._end:
+            self._fill()
+        start = self._start
+        self._start = min(self._end, start + self._chunk)
+        self._chunk -= self._start - start
+        return memoryview(self.buffer)[start : self._start]
+
+    def _line(self) -> bytes:
+        """A line between chunks, without its end."""
+        while (stop := self.buffer.find(b"\r\n", self._start, self._end)) < 0:
+            if self._end - self._start > _MOST_CHUNK_LINE:
+                raise MalformedResponseError("the chunked body is malformed")
+            self._fill()
+        line = bytes(memoryview(self.buffer)[self._start : stop])
+        self._start = stop + 2
+        return line
+
+    def _fill(self) -> None:
+        """Receive once, after the part of a line that is not handed on yet."""
+        view, kept = memoryview(self.buffer), self._end - self._start
+        view[:kept] = bytes(view[self._start : self._end])
+        self._start, self._end = 0, self._receive(view, kept, len(view), once=True)
+        if self._failure is not None and self._end == kept:
+            raise self._failure
+
+    def _receive(self, view: memoryview, start: int, most: int, *, once: bool = False) -> int:
+        """Fill `view` from `start` to `most`; how far it got. What went wrong is in `_failure`: what came before it is
+        handed on first. Over TLS this turns once for 16 KiB, so what can wait is done after the loop."""
+        receive, end, size = self._connection.receive, start, -1
+        held_until = time.monotonic() + _HOLD_BACK
+        try:
+            while end < most and (size := receive(view[end:most])):
+                end += size
+                if once or time.monotonic() > held_until:
+                    break
+        except OSError as error:
+            self._fail(as_broken(error, "the connection broke"))
+        if self._session.network.stop.is_set():
+            raise StoppedError
+        if size == 0 and not self.head.framed:
+            self.abandon()  # its end is that of its connection
+        elif size == 0:
+            self._fail(BrokenError("the connection closed before the body's end"))
+        elif not self._pace.keeps_up(end - start, now=time.monotonic()):
+            self._fail(BrokenError("the download is too slow"))
+        return end
 
     def _fail(self, error: BrokenError) -> None:
-        self._failure = error
+        if self._failure is None:
+            self._failure = error
         self.abandon()
 
-    def _finish(self) -> None:
-        self._open = False
-        self._response.close()
-        if self._response.will_close or self._connection.has_surplus():
-            self._session.network.drop(self._connection.link)
-        else:
-            self._session.keep(self._connection)
+    def _finish(self, *, surplus: bool) -> None:
+        if self._open:
+            self._open = False
+            if self._reusable and not surplus:
+                self._session.keep(self._connection)
+            else:
+                self._session.network.drop(self._connection.link)
 
     def abandon(self) -> None:
         """Close the connection: the rest is not wanted."""
@@ -474,7 +412,7 @@ class Response:
         if not self._open:
             return
         # Waiting for it longer than for a new connection would be no gain.
-        self._connection.hurry(0.5)
+        self._connection.wait_up_to(min(0.5, self._session.network.timeout))
         with contextlib.suppress(BrokenError):
             while self.read():
                 pass

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 # A thread that has waited so long waits for the network, not for its turn on the processor.
-NOTICEABLE = 0.004
+NOTICEABLE = 0.008
 # How long an address has for itself before the next one is tried beside it, as in RFC 8305 and anyio.
 _HEAD_START = 0.25
 # How often `look` is called at least.
