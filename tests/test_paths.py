@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from firsthandapi._paths import local_path
+from firsthandapi._paths import check_path, local_path
+from firsthandapi.errors import InvalidArgumentError
 
 
 def test_a_path_is_a_path() -> None:
@@ -15,6 +16,14 @@ def test_a_path_is_a_path() -> None:
     assert local_path("a/~", "dest") == Path("a/~")
     assert local_path("file:///data/~", "dest") == Path("/data/~")
     assert local_path("s3://bucket", "dest") is None
+
+
+@pytest.mark.parametrize("text", ["a\0b", "a\ud83d"])
+def test_no_system_has_such_a_path(text: str) -> None:
+    """A NUL or half of a character is refused by the name of the argument, before anything is opened."""
+    with pytest.raises(InvalidArgumentError, match=r"^dest contains") as caught:
+        check_path(text, "dest")
+    assert caught.value.field == "dest"
 
 
 def test_home_is_home_where_no_shell_has_seen_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from firsthandapi._core.dest import is_url, path_in
+from firsthandapi.errors import InvalidArgumentError
 
 
 def local_path(text: str, field: str) -> Path | None:
@@ -22,3 +23,19 @@ def local_path(text: str, field: str) -> Path | None:
         return Path(os.path.expanduser(name))  # noqa: PTH111 # that of pathlib raises where there is no home
     # In a URL, a drive of Windows is behind a slash.
     return Path(name[1:] if os.name == "nt" and name[2:3] == ":" else name)
+
+
+def check_path(path: str | os.PathLike[str], field: str) -> None:
+    """Refuse what no system can open.
+
+    Raises:
+        InvalidArgumentError: `path` has a NUL, or half of a character.
+    """
+    try:
+        possible = b"\0" not in os.fsencode(path)
+    except UnicodeEncodeError:
+        possible = False
+    if not possible:
+        raise InvalidArgumentError(
+            f"{field} contains characters that no path of this system has", field=field
+        )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from firsthandapi._core.config import DEFAULT_MAX_RETRIES
 from firsthandapi._core.download import BadUrlError, Wanted, allowed_schemes, failure, parse_url
 from firsthandapi._core.files import file_name_on_disk
-from firsthandapi._paths import local_path
+from firsthandapi._paths import check_path, local_path
 from firsthandapi._watching import OnAttempt
 from firsthandapi.errors import InvalidArgumentError
 
@@ -27,8 +27,7 @@ if TYPE_CHECKING:
 def target_of(path: str | os.PathLike[str]) -> Path:
     """`path` as given; a trailing slash means a directory, which is created: `Path` alone would drop it."""
     text = os.fspath(path)
-    if not _can_be_a_path(text):
-        raise InvalidArgumentError("path contains characters that no path of this system has", field="path")
+    check_path(text, "path")
     place = local_path(text, "path")
     if place is None:
         raise InvalidArgumentError(
@@ -43,13 +42,6 @@ def target_of(path: str | os.PathLike[str]) -> Path:
                 f"path: could not create the directory: {reason}", field="path"
             ) from None
     return place
-
-
-def _can_be_a_path(text: str) -> bool:
-    try:
-        return b"\0" not in os.fsencode(text)
-    except UnicodeEncodeError:  # half of a character
-        return False
 
 
 def download_file(

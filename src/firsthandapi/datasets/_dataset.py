@@ -16,6 +16,7 @@ from firsthandapi._core.manifest import COLUMNS, Record
 from firsthandapi._core.reports import Progress, Verification
 from firsthandapi._display import Displayed
 from firsthandapi._masking import Secret, mask_secrets
+from firsthandapi._paths import check_path
 from firsthandapi._visible import visible
 from firsthandapi.errors import ConfigurationError, InvalidArgumentError
 
@@ -322,6 +323,7 @@ class Dataset(Displayed):
         from ._parquet import schema_of
 
         store = store_at(path, "path")
+        check_path(path, "path")
         table = self.to_pandas()
         content = BytesIO()
         try:
