@@ -89,7 +89,7 @@ def verify_signature(
             "allow_plain is False. Do not process the delivery; if the service signs this endpoint's "
             "deliveries plain, pass allow_plain=True and deduplicate by event.id"
         )
-    # All are compared, whichever matches: the time taken must not tell which secret or signature it was.
+    # All are compared, whichever matches: the time taken must not reveal which secret or signature it was.
     matched = False
     for mac in macs:
         expected = signatures.digest(mac, stamp, body)
@@ -278,7 +278,7 @@ class MemoryStore:
             self._claimed.pop(event_id, None)
 
     def _short(self, event_id: str) -> str:
-        """An id as it is kept: a longer one than any of the service's by its hash."""
+        """The form in which an id is kept: an id longer than any of the service as its hash."""
         if len(event_id) <= self._LONGEST_ID:
             return event_id
         import hashlib
