@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import sys
+import threading
 import time
 from itertools import pairwise
 from typing import Any
@@ -12,6 +14,9 @@ import httpx
 import pytest
 
 from client.support import Connect, FakeClock
+from firsthandapi import FirstHandClient
+from firsthandapi._sync.reader import SharedReader
+from firsthandapi._sync.waiting import Waiting
 from firsthandapi.errors import (
     AuthenticationError,
     InvalidArgumentError,
@@ -393,6 +398,58 @@ def test_ten_follows_cost_the_requests_of_one(
 
     in_threads()
     in_tasks()
+
+
+def test_threads_come_and_go_without_an_error(shared_server: MockServer) -> None:
+    """Those who follow are counted by many threads at once; an error there would end a run that was paid for."""
+    errors: list[BaseException] = []
+
+    def come_and_go(reader: SharedReader) -> None:
+        try:
+            for _ in range(30_000):
+                reader.join()
+                assert not reader.is_alone
+                reader.leave()
+        except BaseException as error:
+            errors.append(error)
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with shared_server.client() as client:
+            readers = [
+                SharedReader(client._transport, Waiting(client._transport, f"job_{n}")) for n in range(10)
+            ]
+            for stays in readers[:2]:
+                stays.join()
+            threads = [threading.Thread(target=come_and_go, args=(reader,)) for reader in readers[2:]]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+    finally:
+        sys.setswitchinterval(interval)
+    assert errors == []
+
+
+def test_the_shared_list_passes_a_gateway() -> None:
+    """It carries a follower's `extra_headers`, and not its `extra_query`, which could hide the jobs of others."""
+    asked: list[httpx.Request] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(request)
+        return httpx.Response(200, json={"data": []})
+
+    with (
+        httpx.Client(transport=httpx.MockTransport(answer)) as http_client,
+        FirstHandClient("fh_test_x", http_client=http_client) as client,
+    ):
+        extras: Any = {"extra_headers": {"X-Gate": "open"}, "extra_query": {"status": "open"}}
+        waiting = Waiting(client._transport, JOB_ID, **extras)
+        SharedReader(client._transport, waiting)._read_list()
+    (request,) = asked
+    assert request.headers["x-gate"] == "open"
+    assert dict(request.url.params) == {"limit": "100"}
 
 
 def test_a_walk_that_is_left_early_asks_no_more(fresh_server: MockServer) -> None:

@@ -183,6 +183,15 @@ def test_a_job_that_nobody_can_read_is_not_bought_again(connect: Connect, shop: 
     assert len(shop.jobs) == 1
 
 
+def test_white_space_makes_no_other_order(connect: Connect, shop: Shop, tmp_path: Path) -> None:
+    """A service may strip the line break that ends a block of YAML: the job is still the one that was asked for."""
+    fields = {"description": JOB["description"] + "\n", "idempotency_key": "mine"}
+    collect(connect, shop, tmp_path / "a", **fields)
+    shop.jobs[0]["description"] = JOB["description"]
+    assert collect(connect, shop, tmp_path / "b", **fields).job.id == "job_1"
+    assert len(shop.jobs) == 1
+
+
 # ── Nothing untold ───────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -294,4 +303,17 @@ def test_a_download_that_fails_leaves_the_job_as_last_seen(
     shop.once("GET", "/files", in_json({"error": {"type": "authentication_error"}}, 401))
     with pytest.raises(AuthenticationError):
         client.files.download_all("job_1", tmp_path)
+    assert not Dataset.open(tmp_path).verify().ok
+
+
+def test_download_all_tells_of_files_that_no_list_shows(
+    connect: Connect, shop: Shop, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It brings what there is, and a warning says that this is not everything; `verify` says so too."""
+    shop.post({**JOB, "files_needed": 3, "files_approved": 3})
+    client = connect(base_url=shop.server.base_url)
+    connect.clock(client)
+    assert len(client.files.download_all("job_1", tmp_path)) == 2
+    (record,) = [each for each in caplog.records if each.levelname == "WARNING"]
+    assert "counts 3 approved files, but its list does not show 1 of them" in record.getMessage()
     assert not Dataset.open(tmp_path).verify().ok

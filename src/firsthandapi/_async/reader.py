@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
@@ -27,13 +26,19 @@ class Board:
     """What the list last reported about the jobs followed with one API key; the first that needs it reads it."""
 
     def __init__(self) -> None:
-        self.followed: Counter[str] = Counter()
+        # By follower, its job. Threads change it, each in one step.
+        self.followers: dict[SharedReader, str] = {}
         self.jobs: dict[str, Job] = {}
         self.reads = 0
         self.due = 0.0
         self.is_being_read = False
         # The list is read often after a status has changed, and less and less often while none does.
         self.pauses = Pauses()
+
+    @property
+    def followed(self) -> set[str]:
+        """The ids of the jobs that are followed."""
+        return set(self.followers.values())
 
 
 _boards: WeakKeyDictionary[KeyState, dict[str, Board]] = WeakKeyDictionary()
@@ -51,12 +56,11 @@ class SharedReader(Resource):
 
     def join(self) -> None:
         """Count this follower in."""
-        self._board.followed[self._waiting.job_id] += 1
+        self._board.followers[self] = self._waiting.job_id
 
     def leave(self) -> None:
         """Count it out."""
-        self._board.followed[self._waiting.job_id] -= 1
-        self._board.followed += Counter()  # those of whom none is left
+        del self._board.followers[self]
 
     @property
     def is_alone(self) -> bool:
@@ -92,10 +96,10 @@ class SharedReader(Resource):
 
     async def _read_list(self) -> None:
         """Read the newest jobs until all that are followed were found, or a page in vain."""
-        board = self._board
+        board, followed = self._board, self._board.followed
         jobs: dict[str, Job] = {}
         cursor: str | None = None
-        for _ in range(len(board.followed) // LARGEST_PAGE + 2):
+        for _ in range(len(followed) // LARGEST_PAGE + 2):
             params = arguments.check(JobListParams, {"limit": LARGEST_PAGE, "cursor": cursor})
             request = build_request(
                 "GET",
@@ -103,15 +107,17 @@ class SharedReader(Resource):
                 query=arguments.query(params),
                 time_limit=self._waiting.time_limit(),
                 retry=False,
+                # One of a gateway's, say; the query of one follower may hide the jobs of others.
+                extra_headers=self._waiting.options.get("extra_headers"),
             )
             try:
                 response, content = await self._transport.send(request)
                 page, _ = decode_items(Job, content, response)
             except FirstHandError:
                 break  # each follower reads its own job, and sees by itself what is wrong
-            jobs.update((job.id, job) for job in page.data if job.id in board.followed)
+            jobs.update((job.id, job) for job in page.data if job.id in followed)
             cursor = page.next_cursor
-            if cursor is None or jobs.keys() >= board.followed.keys():
+            if cursor is None or jobs.keys() >= followed:
                 break
         if any(
             job_id in board.jobs and board.jobs[job_id].status != job.status for job_id, job in jobs.items()

@@ -32,6 +32,7 @@ from firsthandapi._sync.following import HEAD_EVERY, Following
 from firsthandapi._sync.ordering import Ordering, dump
 from firsthandapi._sync.waiting import Waiting
 from firsthandapi._visible import visible
+from firsthandapi._watching import DOWNLOADS, logger
 from firsthandapi.datasets import Dataset
 from firsthandapi.datasets._fetching import Fetching
 from firsthandapi.datasets._folder import Folder
@@ -115,6 +116,10 @@ class Collecting(Resource):
             finally:
                 self._write_last_seen(folder, found, waiting.job)
         fetching.check(following.failures)
+        if only is None and following.unlisted:
+            logger(DOWNLOADS).warning(
+                "%s", f"{job_id} is not complete here{_unlisted(job, following.unlisted)}"
+            )
         return run_blocking(Dataset._of, folder)  # pyright: ignore[reportPrivateUsage] # of one house
 
     def collect(
@@ -306,10 +311,14 @@ def _why(job: Job, needed: int, unlisted: int, failed: int) -> str:
     if failed:
         reasons += f"; {failed} more could not be downloaded: run the same call again to retry them"
     if unlisted:
-        reasons += (
-            f"; the service counts {approved} approved files, but its list does not show {unlisted} of them "
-        )
-        reasons += "yet: run the same call again later"
+        reasons += _unlisted(job, unlisted)
     if job.status == "cancelled" and approved is not None and approved < needed:
         reasons += f"; the escrow of the {needed - approved} not approved was refunded"
     return reasons
+
+
+def _unlisted(job: Job, unlisted: int) -> str:
+    return (
+        f"; the service counts {job.files_approved} approved files, but its list does not show {unlisted} of them yet: "
+        "run the same call again later"
+    )
