@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import random
 import socket
 import time
@@ -54,6 +55,14 @@ def test_repeated_length(bench: Bench) -> None:
     bench.storage.script.append(response(bench.storage.content, Content_Length="1000"))
     bench.good()
     assert len(bench.storage.requests) == 1
+
+
+def test_no_instrument_sees_the_url(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tracers and error trackers patch `http.client.HTTPConnection` and record URLs: this one is a secret."""
+    seen: list[object] = []
+    monkeypatch.setattr(http.client.HTTPConnection, "putrequest", lambda *values, **_: seen.append(values))
+    bench.good()
+    assert seen == []
 
 
 def test_informational(bench: Bench) -> None:
