@@ -66,7 +66,7 @@ test-lowest:
 
 # What may differ from one Python to the next. The rest starts programs and reads pages: slow, and the same everywhere.
 test-core: $(VENV)/.test
-	$(BIN)/python -m pytest -q -n $(WORKERS) -m "not slow" $(foreach each,cli mcp docs examples,--ignore tests/$(each))
+	$(BIN)/python -m pytest -q -n $(WORKERS) -m "not slow" $(foreach each,cli mcp docs examples fleet,--ignore tests/$(each))
 
 soak: $(VENV)/.dev
 	$(BIN)/python -m pytest -q -n $(WORKERS) -m slow
