@@ -1166,7 +1166,7 @@ def test_a_file_that_is_listed_no_more_is_asked_for_alone(connect: Connect, tmp_
     assert len([path for path in asked if path.endswith("/refresh_url")]) == 6
 
 
-@pytest.mark.parametrize("files", [1_000, pytest.param(10_000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("files", [1_000, pytest.param(9_000, marks=pytest.mark.slow)])
 def test_a_completed_job_costs_few_requests(
     fresh_server: MockServer, tmp_path: Path, files: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

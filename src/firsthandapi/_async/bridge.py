@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 from collections import deque
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from inspect import isawaitable, iscoroutinefunction
 from typing import Any, ParamSpec, TypeVar
@@ -99,6 +99,16 @@ async def ending_with(function: Callable[[], object]) -> AsyncGenerator[None, No
             await finish_blocking(function)
         raise
     await finish_blocking(function)
+
+
+@asynccontextmanager
+async def ended(generator: AsyncIterator[T]) -> AsyncGenerator[AsyncIterator[T], None]:
+    """`generator`, closed when the block is left: the event loop may find it too late."""
+    try:
+        yield generator
+    finally:
+        if isinstance(generator, AsyncGenerator):
+            await generator.aclose()
 
 
 class Line:

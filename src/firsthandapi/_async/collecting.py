@@ -14,6 +14,7 @@ from firsthandapi._async.bridge import (
     call_back,
     calls_from_threads,
     check_callback,
+    ended,
     ending_with,
     finish_blocking,
     run_blocking,
@@ -72,9 +73,10 @@ class Collecting(Resource):
         waiting = Waiting(self._transport, job_id, ends=self._ends(timeout), **self._options)
         following = Following(self._transport, waiting)
         try:
-            async for files in following.rounds():
-                for file in files:
-                    yield file
+            async with ended(following.rounds()) as rounds:
+                async for files in rounds:
+                    for file in files:
+                        yield file
         except WaitTimeoutError as error:
             error.failures = tuple(following.failures.items())
             raise
@@ -249,12 +251,13 @@ class Collecting(Resource):
             )
             following.again = fetching.failed
             try:
-                async for files in batches:
-                    if files:
-                        await run_blocking(fetching.add, files)
-                        await settle(_MOST_PENDING, None)
-                    else:
-                        await settle(0, clock.monotonic() + HEAD_EVERY)
+                async with ended(batches) as rounds:
+                    async for files in rounds:
+                        if files:
+                            await run_blocking(fetching.add, files)
+                            await settle(_MOST_PENDING, None)
+                        else:
+                            await settle(0, clock.monotonic() + HEAD_EVERY)
                 await settle(0, None)
             except FirstHandError as error:
                 error.failures = fetching.failures(following.failures)

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable, Collection
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from firsthandapi._async.bridge import Lock
+from firsthandapi._async.bridge import Lock, ended
 from firsthandapi._async.calls import Resource
 from firsthandapi._async.reader import SharedReader
 from firsthandapi._core import arguments
@@ -73,8 +73,9 @@ class Following(Resource):
                 due = clock.monotonic() + HEAD_EVERY
                 # The list of jobs counts files; while this one is polled alone, nothing does.
                 if has_moved or self.unlisted or job.files_approved is None:
-                    async for files in self._walk(to_known=True):
-                        yield files
+                    async with ended(self._walk(to_known=True)) as found:
+                        async for files in found:
+                            yield files
                 yield []
                 if reader.is_alone:
                     await self._waiting.change(due)
@@ -85,22 +86,26 @@ class Following(Resource):
         finally:
             reader.leave()
         # What was approved since, or stood where no look at the head could see it.
-        async for files in self._walk(to_known=False):
-            yield files
-        async for files in self._late():
-            yield files
+        async with ended(self._walk(to_known=False)) as found:
+            async for files in found:
+                yield files
+        async with ended(self._late()) as found:
+            async for files in found:
+                yield files
 
     async def all(self, only: frozenset[str] | None) -> AsyncIterator[list[File]]:
         """Every file approved so far, a page at a time; or these only, with no page read in vain."""
         left = set(only or ())
-        async for files in self._walk(to_known=False):
-            yield files if only is None else [file for file in files if file.id in left]
-            left.difference_update(file.id for file in files)
-            if only is not None and not left:
-                return
+        async with ended(self._walk(to_known=False)) as found:
+            async for files in found:
+                yield files if only is None else [file for file in files if file.id in left]
+                left.difference_update(file.id for file in files)
+                if only is not None and not left:
+                    return
         if only is None and (await self._waiting.first()).is_terminal:
-            async for files in self._late():
-                yield files
+            async with ended(self._late()) as found:
+                async for files in found:
+                    yield files
 
     @property
     def unlisted(self) -> int:
@@ -119,8 +124,9 @@ class Following(Resource):
         while self.unlisted and clock.monotonic() < ends:
             await self._waiting.pause(min(pauses.longer(), ends - clock.monotonic()))
             await self._waiting.look()
-            async for files in self._walk(to_known=False):
-                yield files
+            async with ended(self._walk(to_known=False)) as found:
+                async for files in found:
+                    yield files
 
     async def _walk(self, *, to_known: bool) -> AsyncIterator[list[File]]:
         """The files that no walk has met; `to_known` stops it behind one that an earlier walk has."""

@@ -79,7 +79,7 @@ def connection_error(error: Exception, authority: str) -> FirstHandConnectionErr
     # A handshake that was cut says nothing: it may go well the next time.
     result.untrusted = any(
         isinstance(cause, ssl.SSLCertVerificationError)
-        or (isinstance(cause, ssl.SSLError) and cause.reason in _NO_TLS)
+        or (isinstance(cause, ssl.SSLError) and getattr(cause, "reason", None) in _NO_TLS)
         for cause in causes
     )
     result.errno = errno_of(error)

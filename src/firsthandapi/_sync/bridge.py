@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager, suppress
 from inspect import iscoroutinefunction
 from typing import Any, ParamSpec, TypeVar
@@ -88,6 +88,16 @@ def ending_with(function: Callable[[], object]) -> Generator[None, None, None]:
             function()
         raise
     function()
+
+
+@contextmanager
+def ended(generator: Iterator[T]) -> Generator[Iterator[T], None, None]:
+    """`generator`, closed when the block is left."""
+    try:
+        yield generator
+    finally:
+        if isinstance(generator, Generator):
+            generator.close()
 
 
 class Line:

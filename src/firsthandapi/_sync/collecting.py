@@ -23,6 +23,7 @@ from firsthandapi._sync.bridge import (
     call_back,
     calls_from_threads,
     check_callback,
+    ended,
     ending_with,
     finish_blocking,
     run_blocking,
@@ -73,9 +74,10 @@ class Collecting(Resource):
         waiting = Waiting(self._transport, job_id, ends=self._ends(timeout), **self._options)
         following = Following(self._transport, waiting)
         try:
-            for files in following.rounds():
-                for file in files:
-                    yield file
+            with ended(following.rounds()) as rounds:
+                for files in rounds:
+                    for file in files:
+                        yield file
         except WaitTimeoutError as error:
             error.failures = tuple(following.failures.items())
             raise
@@ -250,12 +252,13 @@ class Collecting(Resource):
             )
             following.again = fetching.failed
             try:
-                for files in batches:
-                    if files:
-                        run_blocking(fetching.add, files)
-                        settle(_MOST_PENDING, None)
-                    else:
-                        settle(0, clock.monotonic() + HEAD_EVERY)
+                with ended(batches) as rounds:
+                    for files in rounds:
+                        if files:
+                            run_blocking(fetching.add, files)
+                            settle(_MOST_PENDING, None)
+                        else:
+                            settle(0, clock.monotonic() + HEAD_EVERY)
                 settle(0, None)
             except FirstHandError as error:
                 error.failures = fetching.failures(following.failures)

@@ -12,7 +12,7 @@ from firsthandapi._core.decode import DecodedPage, decode_items
 from firsthandapi._core.longpoll import Pauses
 from firsthandapi._core.pages import LARGEST_PAGE, follow_cursor
 from firsthandapi._core.request import build_request
-from firsthandapi._sync.bridge import Lock
+from firsthandapi._sync.bridge import Lock, ended
 from firsthandapi._sync.calls import Resource
 from firsthandapi._sync.reader import SharedReader
 from firsthandapi.errors import DownloadError, FirstHandError
@@ -74,8 +74,9 @@ class Following(Resource):
                 due = clock.monotonic() + HEAD_EVERY
                 # The list of jobs counts files; while this one is polled alone, nothing does.
                 if has_moved or self.unlisted or job.files_approved is None:
-                    for files in self._walk(to_known=True):
-                        yield files
+                    with ended(self._walk(to_known=True)) as found:
+                        for files in found:
+                            yield files
                 yield []
                 if reader.is_alone:
                     self._waiting.change(due)
@@ -86,22 +87,26 @@ class Following(Resource):
         finally:
             reader.leave()
         # What was approved since, or stood where no look at the head could see it.
-        for files in self._walk(to_known=False):
-            yield files
-        for files in self._late():
-            yield files
+        with ended(self._walk(to_known=False)) as found:
+            for files in found:
+                yield files
+        with ended(self._late()) as found:
+            for files in found:
+                yield files
 
     def all(self, only: frozenset[str] | None) -> Iterator[list[File]]:
         """Every file approved so far, a page at a time; or these only, with no page read in vain."""
         left = set(only or ())
-        for files in self._walk(to_known=False):
-            yield files if only is None else [file for file in files if file.id in left]
-            left.difference_update(file.id for file in files)
-            if only is not None and not left:
-                return
+        with ended(self._walk(to_known=False)) as found:
+            for files in found:
+                yield files if only is None else [file for file in files if file.id in left]
+                left.difference_update(file.id for file in files)
+                if only is not None and not left:
+                    return
         if only is None and (self._waiting.first()).is_terminal:
-            for files in self._late():
-                yield files
+            with ended(self._late()) as found:
+                for files in found:
+                    yield files
 
     @property
     def unlisted(self) -> int:
@@ -120,8 +125,9 @@ class Following(Resource):
         while self.unlisted and clock.monotonic() < ends:
             self._waiting.pause(min(pauses.longer(), ends - clock.monotonic()))
             self._waiting.look()
-            for files in self._walk(to_known=False):
-                yield files
+            with ended(self._walk(to_known=False)) as found:
+                for files in found:
+                    yield files
 
     def _walk(self, *, to_known: bool) -> Iterator[list[File]]:
         """The files that no walk has met; `to_known` stops it behind one that an earlier walk has."""
