@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 from typing import Any
 
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from firsthandapi import ApiResponse
-from firsthandapi._core.response import not_json
+from firsthandapi._core.response import not_json, without_halves
 from firsthandapi.errors import UnexpectedResponseError
 
 
@@ -78,3 +79,17 @@ def test_any_bytes_make_an_error(content: bytes) -> None:
     error: Any = not_json(ApiResponse(200), content)
     assert "no content type" in str(error)
     assert str(len(content)) in str(error)
+
+
+@given(
+    st.lists(
+        st.sampled_from(
+            ["\\\\", "\\n", "\\ud83d", "\\ude00", "\\uD83D\\uDE00", "\\u00e9", "u", "d8", "a", "é"]
+        )
+    )
+)
+def test_halves_of_characters_are_replaced(pieces: list[str]) -> None:
+    """Each half alone becomes U+FFFD; whole characters, other escapes, and text that looks like one stay."""
+    text = '"' + "".join(pieces) + '"'
+    wanted = json.loads(text).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    assert json.loads(without_halves(text.encode())) == wanted

@@ -15,8 +15,12 @@ from firsthandapi.errors import UnexpectedResponseError
 from .headers import Headers
 from .ratelimit import RateLimit, parse_rate_limit
 
-# An escape in JSON text: half a character in the group, whole ones and all others to step over.
-_ESCAPE = re.compile(rb"\\(?:u[dD][89abAB]..\\u[dD][c-fC-F]..|(u[dD][89a-fA-F]..)|.)", re.DOTALL)
+# Half a character in JSON text, in the group; or a run of whole ones and other escapes, with what stands between them,
+# to step over in one go: 32 MB may be nothing else.
+_ESCAPE = re.compile(
+    rb"(?:\\(?:[^u]|u[dD][89abAB]..\\u[dD][c-fC-F]..|u(?![dD][89a-fA-F]))[^\\]*+)++|\\(u[dD][89a-fA-F]..)",
+    re.DOTALL,
+)
 MAX_BODY_BYTES = 32 * 1024 * 1024
 
 
