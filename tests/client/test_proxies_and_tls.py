@@ -471,7 +471,8 @@ def test_a_handshake_that_is_cut(reset: bool, connect: Connect, tls: Tls, trust:
     assert not caught.value.untrusted
     assert not caught.value.request_sent
     if reset:
-        assert caught.value.errno == errno.ECONNRESET
+        # The lowest anyio does not pass the number on.
+        assert caught.value.errno in (errno.ECONNRESET, None if connect.is_async else errno.ECONNRESET)
     assert client.with_options(max_retries=1).me().organization_id == "org_tls"
     client.close()
 

@@ -66,7 +66,9 @@ def connection_error(error: Exception, authority: str) -> FirstHandConnectionErr
     """Our error for one of the layers below."""
     kind, sent = look_up(error)
     causes = list(_causes(error))
-    reason = mask_secrets(next((str(cause) for cause in causes if str(cause)), type(error).__name__))
+    # What a library looked up in vain on the way says nothing.
+    texts = (str(cause) for cause in causes if not isinstance(cause, LookupError))
+    reason = mask_secrets(next(filter(None, texts), type(error).__name__))
     if issubclass(kind, FirstHandTimeoutError):
         what = f"{authority} did not {'answer' if sent else 'accept a connection'} in time; increase timeout="
     elif sent:
@@ -88,7 +90,13 @@ def connection_error(error: Exception, authority: str) -> FirstHandConnectionErr
 
 def errno_of(error: BaseException) -> int | None:
     """The system's number for what went wrong, if it has one."""
-    return next((cause.errno for cause in _causes(error) if isinstance(cause, OSError) and cause.errno), None)
+    # OpenSSL numbers its errors by itself.
+    system = (
+        cause
+        for cause in _causes(error)
+        if isinstance(cause, OSError) and not isinstance(cause, ssl.SSLError)
+    )
+    return next((cause.errno for cause in system if cause.errno), None)
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
