@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from firsthandapi._core.body import BodyReader, TruncatedBodyError
+from firsthandapi._core.body import BodyReader, Received, TruncatedBodyError
 from firsthandapi._core.headers import Headers
 from firsthandapi._core.response import MAX_BODY_BYTES
 from firsthandapi.errors import UnexpectedResponseError
@@ -136,3 +136,12 @@ def test_a_bomb_of_many_members() -> None:
     """Members that are small each count together."""
     with pytest.raises(UnexpectedResponseError, match="larger than 32 MiB"):
         reader("gzip").feed(bomb(1) * 40)
+
+
+def test_a_head_without_end_is_not_kept() -> None:
+    """What comes before a body is looked at up to a bound."""
+    received = Received()
+    received.start()
+    for _ in range(100):
+        received.feed(b"x" * 10_000)
+    assert received._start is None

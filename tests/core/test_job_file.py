@@ -130,3 +130,10 @@ def test_whether_a_job_is_what_was_asked_for() -> None:
 def test_the_key_of_a_job(metadata: Any, key: str | None) -> None:
     """It is in the metadata, if collect has posted the job."""
     assert key_of({"id": "job_1", "metadata": metadata}) == key
+
+
+def test_a_key_that_is_torn_is_no_key() -> None:
+    """What is left of a damaged file is read as JSON, or not at all."""
+    found = read_job_file(b'{"idempotency_key": "a\\q", "id": "job_')
+    assert isinstance(found, UnreadableJobFile)
+    assert found.idempotency_key is None

@@ -396,3 +396,20 @@ def test_where_a_job_may_be_downloaded_to(found: Any, rows_of: tuple[str, ...], 
             check_download_into("signs", found, rows_of, "job_1")
     else:
         check_download_into("signs", found, rows_of, "job_1")
+
+
+def test_the_corrected_request_is_written_down_with_its_job() -> None:
+    """The first one was refused, the corrected one bought, and only its answer was lost."""
+    first, corrected = {"files_needed": 1}, {"files_needed": 2}
+    folder = JobFile(first, "k", 0.0, None)
+    job = {"id": "job_1", "status": "open", "files_needed": 2, "metadata": {KEY_METADATA: "k"}}
+    known = Known(corrected, None, "spare", 0.0, folder, looked=True, found=(job,))
+    command = next_command(known)
+    assert isinstance(command, WriteDown)
+    assert command.job_file.request == corrected
+
+
+def test_an_answer_without_a_job_teaches_nothing_but_that_it_was_sent() -> None:
+    """The job is looked for then."""
+    known = Known({}, None, "spare", 0.0, JobFile({}, "k", 0.0, None))
+    assert learn(known, Post({}, "k"), None) == replace(known, sent=True)

@@ -299,3 +299,10 @@ def test_good_timeouts(value: Any) -> None:
 def test_the_name_of_an_endpoint(method: str, path: str, endpoint: str) -> None:
     """An endpoint's name has no ids in it, and two endpoints never share one."""
     assert Request(method, path).endpoint == endpoint
+
+
+def test_only_a_post_carries_a_key() -> None:
+    """Of another verb it is checked, and not sent."""
+    assert build_request("GET", "/v1/jobs", idempotency_key="mine").headers == ()
+    with pytest.raises(InvalidArgumentError):
+        build_request("GET", "/v1/jobs", idempotency_key="")

@@ -20,8 +20,12 @@ from firsthandapi.errors import (
     FirstHandApiError,
     FirstHandConnectionError,
     IncompleteJobError,
+    InvalidArgumentError,
     UnexpectedResponseError,
+    WaitTimeoutError,
 )
+from firsthandapi.testing import MockServer
+from firsthandapi.types import File
 from raw import RawServer, Reply, Request, response
 
 from .support import JOB
@@ -317,3 +321,41 @@ def test_download_all_tells_of_files_that_no_list_shows(
     (record,) = [each for each in caplog.records if each.levelname == "WARNING"]
     assert "counts 3 approved files, but its list does not show 1 of them" in record.getMessage()
     assert not Dataset.open(tmp_path).verify().ok
+
+
+def test_a_key_is_looked_for_on_every_page(
+    connect: Connect, fresh_server: MockServer, tmp_path: Path
+) -> None:
+    """A caller's key may have bought a job long ago; a call without time ends, and buys nothing."""
+    fresh_server.rate_limit = fresh_server.organization_rate_limit = None
+    client = connect(fresh_server)
+    for _ in range(101):
+        client.jobs.create(**JOB, files_needed=1)
+    with pytest.raises(WaitTimeoutError):
+        client.jobs.collect(tmp_path / "one", **JOB, files_needed=1, idempotency_key="mine", timeout=0)
+    assert len([*client.jobs.list()]) == 101
+    with pytest.raises(WaitTimeoutError):
+        client.jobs.collect(tmp_path / "two", **JOB, files_needed=1, idempotency_key="mine", timeout=3)
+    assert len([*client.jobs.list()]) == 102
+
+
+def test_rows_of_a_job_that_the_key_cannot_see(
+    connect: Connect, quick_server: MockServer, tmp_path: Path
+) -> None:
+    """`job.json` is lost, and the rows name a job of another account: nothing is bought."""
+    connect(quick_server).jobs.collect(tmp_path, **JOB, files_needed=1)
+    (tmp_path / JOB_FILE).unlink()
+    other = quick_server.create_organization(cents=1000)
+    client = connect(quick_server, api_key=other.api_key)
+    with pytest.raises(ConfigurationError, match="cannot see"):
+        client.jobs.collect(tmp_path, **JOB, files_needed=1)
+    assert [*client.jobs.list()] == []
+
+
+@pytest.mark.parametrize("arguments", [("file_1", "x"), (File(id="file_1"), 5)])
+def test_what_is_no_file_or_no_path(
+    connect: Connect, quick_server: MockServer, arguments: tuple[Any, Any]
+) -> None:
+    """An id is not downloaded, nor anything to a number."""
+    with pytest.raises(InvalidArgumentError):
+        connect(quick_server).files.download(*arguments)

@@ -39,5 +39,5 @@ def abandon(stream: httpcore.AsyncNetworkStream) -> None:
     and keeps the socket until it is collected."""
     found = stream.get_extra_info("socket")
     sock = getattr(found, "_sock", found)  # asyncio's has no `close`
-    if isinstance(sock, socket.socket):
+    if isinstance(sock, socket.socket):  # pragma: no branch # of another library it is left alone
         sock.close()

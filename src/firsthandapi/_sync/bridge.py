@@ -129,7 +129,7 @@ class Line:
         """Let the first in the line look again."""
         if self._places:
             with self._lock:
-                if self._places:
+                if self._places:  # pragma: no branch # the last one left in this very moment
                     self._places[0].wake()
 
 

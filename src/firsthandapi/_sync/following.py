@@ -87,26 +87,20 @@ class Following(Resource):
         finally:
             reader.leave()
         # What was approved since, or stood where no look at the head could see it.
-        with ended(self._walk(to_known=False)) as found:
-            for files in found:
-                yield files
-        with ended(self._late()) as found:
+        with ended(self._rest()) as found:
             for files in found:
                 yield files
 
     def all(self, only: frozenset[str] | None) -> Iterator[list[File]]:
         """Every file approved so far, a page at a time; or these only, with no page read in vain."""
         left = set(only or ())
-        with ended(self._walk(to_known=False)) as found:
+        complete = only is None and (self._waiting.first()).is_terminal
+        with ended(self._rest() if complete else self._walk(to_known=False)) as found:
             for files in found:
                 yield files if only is None else [file for file in files if file.id in left]
                 left.difference_update(file.id for file in files)
                 if only is not None and not left:
                     return
-        if only is None and (self._waiting.first()).is_terminal:
-            with ended(self._late()) as found:
-                for files in found:
-                    yield files
 
     @property
     def unlisted(self) -> int:
@@ -117,6 +111,15 @@ class Following(Resource):
     def _counted(self) -> int:
         job = self._waiting.job
         return 0 if job is None else job.files_approved or 0
+
+    def _rest(self) -> Iterator[list[File]]:
+        """What is left of a finished job: what no walk has met, and what the list shows late."""
+        with ended(self._walk(to_known=False)) as found:
+            for files in found:
+                yield files
+        with ended(self._late()) as found:
+            for files in found:
+                yield files
 
     def _late(self) -> Iterator[list[File]]:
         """What the list of a finished job shows late. A file that was withdrawn is no longer counted either."""

@@ -87,11 +87,11 @@ def _left(ends: float | None, clock: Clock) -> float | None:
     return left
 
 
-def _start_in_child() -> None:
+def _start_in_child() -> None:  # pragma: no cover # it runs in a forked child, which is not measured
     for limiter in list(_limiters):
         limiter.start()
 
 
-if hasattr(os, "register_at_fork"):
+if hasattr(os, "register_at_fork"):  # pragma: no branch # Windows has no fork
     # Before any thread of the child can make a call.
     os.register_at_fork(after_in_child=_start_in_child)

@@ -93,7 +93,7 @@ class Pool:
         for _ in range(len(self._idle) - 1):
             try:
                 connection = self._idle.pop(0)
-            except IndexError:
+            except IndexError:  # pragma: no cover # another thread took the last one in this very moment
                 return
             if connection.usable():
                 # Below the one used last, which stays the first to be taken.
@@ -108,11 +108,11 @@ class Pool:
             self._idle.pop().close()
 
 
-def _start_in_child() -> None:
+def _start_in_child() -> None:  # pragma: no cover # it runs in a forked child, which is not measured
     for pool in list(_pools):
         pool.start_in_child()
 
 
-if hasattr(os, "register_at_fork"):
+if hasattr(os, "register_at_fork"):  # pragma: no branch # Windows has no fork
     # Before any thread of the child can come along, so two first calls at once cannot both begin anew.
     os.register_at_fork(after_in_child=_start_in_child)

@@ -75,7 +75,7 @@ class Waiting(Resource):
                         return True
                 case End.DUE:
                     return False
-                case End.TIMED_OUT:
+                case End.TIMED_OUT:  # pragma: no branch # there is no other end
                     raise self._timed_out()
 
     def look(self) -> Job:
