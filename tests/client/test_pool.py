@@ -4,17 +4,25 @@ from __future__ import annotations
 
 import socket
 import ssl
+from types import SimpleNamespace
 from typing import Any
 
 import anyio
 import httpcore
 import pytest
 
+from firsthandapi import ApiResponse, errors
 from firsthandapi._async import limiter as async_limiter
 from firsthandapi._async import pool as async_pool
+from firsthandapi._async import reader as async_reader
+from firsthandapi._async import waiting as async_waiting
 from firsthandapi._async.wire import _perform
 from firsthandapi._masking import Secret
 from firsthandapi._sync import limiter, streams
+from firsthandapi._sync import pool as sync_pool
+from firsthandapi._sync import reader as sync_reader
+from firsthandapi._sync import waiting as sync_waiting
+from firsthandapi._sync import wire as sync_wire
 
 from .support import FakeClock
 
@@ -44,6 +52,57 @@ def test_a_sweep_closes_what_no_longer_works() -> None:
     anyio.run(stack.sweep)
     assert stack.idle == [good, last]
     assert (useless.closed, good.closed, last.closed) == (True, False, False)
+
+
+def test_a_sweep_of_threads_does_the_same() -> None:
+    """The sync twin."""
+    pool: Any = sync_pool.Pool(lambda: None)  # type: ignore[arg-type, return-value] # nothing is connected
+    useless, good, last = Resting(False), Resting(True), Resting(False)
+    for one in (useless, good, last):
+        one.close = lambda one=one: setattr(one, "closed", True)  # type: ignore[attr-defined, misc]
+    pool._idle = [useless, good, last]
+    pool._sweep()
+    assert (useless.closed, good.closed, last.closed) == (True, False, False)
+    pool._idle = []
+
+
+def test_a_list_that_cannot_be_read_ends_the_look() -> None:
+    """Each follower reads its own job then; a list that never shows the job is left after a few pages."""
+    page = Secret(b'{"data": [{"id": "job_2", "status": "open"}], "has_more": true, "next_cursor": "c"}')
+    for module, awaited in ((sync_reader, False), (async_reader, True)):
+        for answer, asked in ((errors.ConfigurationError("closed"), 1), (page, 2)):
+            calls: list[object] = []
+
+            def send(request: object, answer: Any = answer, calls: list[object] = calls) -> Any:
+                calls.append(request)
+                if isinstance(answer, Exception):
+                    raise answer
+                return ApiResponse(200), answer
+
+            async def asend(request: object, send: Any = send) -> Any:
+                return send(request)
+
+            reader: Any = object.__new__(module.SharedReader)
+            reader._board = SimpleNamespace(followed={"job_1"}, jobs={}, pauses=None)
+            reader._waiting = SimpleNamespace(time_limit=lambda: None, options={})
+            reader._transport = SimpleNamespace(send=asend if awaited else send)
+            anyio.run(reader._read_list) if awaited else reader._read_list()
+            assert len(calls) == asked
+            assert reader._board.jobs == {}
+
+
+def test_a_job_that_no_list_shows_is_read() -> None:
+    """The reader found nothing, so the job itself is asked for."""
+
+    async def poll(_: object) -> bool:
+        return True
+
+    waiting: Any = object.__new__(sync_waiting.Waiting)
+    waiting._poll = lambda _: True
+    assert waiting.change_to(None)
+    waiting = object.__new__(async_waiting.Waiting)
+    waiting._poll = poll
+    assert anyio.run(waiting.change_to, None)
 
 
 @pytest.mark.parametrize("closed", [True, False])
@@ -108,5 +167,11 @@ def test_a_proxy_that_does_not_take_the_request_is_not_reached() -> None:
     def handshake() -> Any:
         yield Secret(b"CONNECT"), 1
 
+    class StuckThread(httpcore.MockStream):
+        def write(self, buffer: bytes, timeout: float | None = None) -> None:
+            raise httpcore.WriteTimeout
+
     with pytest.raises(httpcore.ConnectTimeout):
         anyio.run(_perform, handshake(), Stuck([]), 1.0)
+    with pytest.raises(httpcore.ConnectTimeout):
+        sync_wire._perform(handshake(), StuckThread([]), 1.0)

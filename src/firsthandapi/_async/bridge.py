@@ -107,7 +107,7 @@ async def ended(generator: AsyncIterator[T]) -> AsyncGenerator[AsyncIterator[T],
     try:
         yield generator
     finally:
-        if isinstance(generator, AsyncGenerator):
+        if isinstance(generator, AsyncGenerator):  # pragma: no branch # to type checkers it need not be one
             await generator.aclose()
 
 

@@ -96,7 +96,7 @@ def ended(generator: Iterator[T]) -> Generator[Iterator[T], None, None]:
     try:
         yield generator
     finally:
-        if isinstance(generator, Generator):
+        if isinstance(generator, Generator):  # pragma: no branch # to type checkers it need not be one
             generator.close()
 
 

@@ -186,7 +186,8 @@ class _Backend(httpcore.NetworkBackend):
         left = self._budget.left(timeout, httpcore.ConnectTimeout)
         self.opened = connect(self._route.host, self._route.port, left)
         stream: httpcore.NetworkStream = _Stream(self.opened, self._budget, self._received)
-        if self._route.proxy_tls and self._context is not None:
+        # Where that is awaited, coverage does not see the way from here to there.
+        if self._route.proxy_tls and self._context is not None:  # pragma: no branch
             stream = stream.start_tls(self._context, self._route.host, timeout)
         handshake = self._route.handshake()
         if handshake is not None:
@@ -242,7 +243,9 @@ class Connection:
     def close(self) -> None:
         self.http.close()
 
-    def abandon(self) -> None:
+    def abandon(
+        self,
+    ) -> None:  # pragma: no cover # threads have no loop that could be closed; see tests of loops
         """Close it where its event loop is closed."""
         if self._backend is not None and self._backend.opened is not None:
             abandon(self._backend.opened)
