@@ -206,7 +206,10 @@ def _with_a_key(known: Known, folder: JobFile, request: JobRow, key: str) -> Com
             # The request was corrected, and it was the corrected one that bought.
             folder = replace(folder, request=known.request)
         return WriteDown(folder.with_job(job))
-    if known.key not in (None, key):
+    if known.key not in (
+        None,
+        key,
+    ):  # pragma: no cover # a caller with another key has found nothing, and is refused
         return Refuse(_other_key(None, key))
     if not known.fresh and not folder.is_young(known.now):
         return Refuse(_key_too_old(key))
