@@ -59,7 +59,7 @@ def test_a_sweep_of_threads_does_the_same() -> None:
     pool: Any = sync_pool.Pool(lambda: None)  # type: ignore[arg-type, return-value] # nothing is connected
     useless, good, last = Resting(False), Resting(True), Resting(False)
     for one in (useless, good, last):
-        one.close = lambda one=one: setattr(one, "closed", True)  # type: ignore[attr-defined, misc]
+        one.close = lambda one=one: setattr(one, "closed", True)  # type: ignore[attr-defined, misc] # the sync twin closes so
     pool._idle = [useless, good, last]
     pool._sweep()
     assert (useless.closed, good.closed, last.closed) == (True, False, False)

@@ -134,6 +134,6 @@ def test_the_key_of_a_job(metadata: Any, key: str | None) -> None:
 
 def test_a_key_that_is_torn_is_no_key() -> None:
     """What is left of a damaged file is read as JSON, or not at all."""
-    found = read_job_file(b'{"idempotency_key": "a\\q", "id": "job_')
+    found = read_job_file(b'{\n  "idempotency_key": "a\\q",\n  "job')
     assert isinstance(found, UnreadableJobFile)
     assert found.idempotency_key is None

@@ -413,3 +413,11 @@ def test_an_answer_without_a_job_teaches_nothing_but_that_it_was_sent() -> None:
     """The job is looked for then."""
     known = Known({}, None, "spare", 0.0, JobFile({}, "k", 0.0, None))
     assert learn(known, Post({}, "k"), None) == replace(known, sent=True)
+
+
+def test_another_key_for_an_order_that_found_nothing_is_refused() -> None:
+    """The folder's own key may still buy, so no second one is sent."""
+    known = Known({}, "another", "spare", 0.0, JobFile({}, "k", 0.0, None), looked=True)
+    command = next_command(known)
+    assert isinstance(command, Refuse)
+    assert "(k)" in str(command.error)

@@ -209,7 +209,7 @@ def _with_a_key(known: Known, folder: JobFile, request: JobRow, key: str) -> Com
     if known.key not in (
         None,
         key,
-    ):  # pragma: no cover # a caller with another key has found nothing, and is refused
+    ):
         return Refuse(_other_key(None, key))
     if not known.fresh and not folder.is_young(known.now):
         return Refuse(_key_too_old(key))
