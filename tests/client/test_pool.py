@@ -151,6 +151,10 @@ def test_a_stream_says_how_it_broke() -> None:
     assert stream.get_extra_info("nothing of the kind") is None
     stream.close()
     theirs.close()
+    with pytest.raises(httpcore.WriteError):
+        stream.write(b"x", timeout=1)
+    with pytest.raises(httpcore.ReadError):
+        stream.read(1, timeout=1)
     with pytest.raises(httpcore.ConnectError):
         stream.start_tls(ssl.create_default_context(), "localhost", timeout=1)
     with pytest.raises(httpcore.ConnectError):
