@@ -11,6 +11,7 @@ from benchmarks._measure import Row, cpu_seconds, in_turns, ratio
 from benchmarks._samples import file, job, page
 from firsthandapi._core.decode import decode_page
 from firsthandapi._core.response import ApiResponse
+from firsthandapi._masking import Secret
 from firsthandapi.types import File, Job
 from firsthandapi.types._base import Model
 
@@ -31,7 +32,7 @@ def rows(quick: bool) -> Iterator[Row]:
 
 
 def _ratio(model: type[Model], content: bytes, *, calls: int, rounds: int, collect: bool = False) -> float:
-    ours = partial(decode_page, model, content, ApiResponse(status_code=200))
+    ours = partial(decode_page, model, Secret(content), ApiResponse(status_code=200))
     cases = {
         "ours": partial(cpu_seconds, ours, calls, collect),
         "json": partial(cpu_seconds, partial(json.loads, content), calls, collect),

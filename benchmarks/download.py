@@ -71,9 +71,9 @@ class Setting:
 Tool = Callable[[Setting], Run]
 
 
-def timed(command: list[str], **options: str) -> Run:
+def timed(command: list[str]) -> Run:
     started = time.perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **options)
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     if status:
