@@ -14,6 +14,7 @@ import zlib
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
+import anyio
 import httpcore
 import httpx
 import pytest
@@ -24,6 +25,7 @@ import firsthandapi._sync.borrowed
 import firsthandapi._sync.wire
 from firsthandapi import FirstHandClient
 from firsthandapi._core.body import Received, TruncatedBodyError
+from firsthandapi._masking import Secret
 from firsthandapi.errors import (
     AuthenticationError,
     ConfigurationError,
@@ -632,3 +634,23 @@ def test_the_timeout_holds_over_an_http_client(connect: Connect, fresh_server: A
         client.me()
     assert time.monotonic() - started < 5
     connect.run(http_client.aclose() if connect.is_async else http_client.close())
+
+
+def test_a_proxy_that_does_not_take_the_request_is_not_reached() -> None:
+    """Time that runs out in the handshake with a proxy is time for connecting."""
+
+    class Stuck(httpcore.AsyncMockStream):
+        async def write(self, buffer: bytes, timeout: float | None = None) -> None:
+            raise httpcore.WriteTimeout
+
+    def handshake() -> Any:
+        yield Secret(b"CONNECT"), 1
+
+    class StuckThread(httpcore.MockStream):
+        def write(self, buffer: bytes, timeout: float | None = None) -> None:
+            raise httpcore.WriteTimeout
+
+    with pytest.raises(httpcore.ConnectTimeout):
+        anyio.run(firsthandapi._async.wire._perform, handshake(), Stuck([]), 1.0)
+    with pytest.raises(httpcore.ConnectTimeout):
+        firsthandapi._sync.wire._perform(handshake(), StuckThread([]), 1.0)

@@ -15,8 +15,10 @@ import httpx
 import pytest
 
 from firsthandapi import AsyncFirstHandClient
+from firsthandapi._async import limiter as async_limiter
 from firsthandapi._core.ratelimit import fingerprint
 from firsthandapi._masking import Secret
+from firsthandapi._sync import limiter as sync_limiter
 from firsthandapi.errors import (
     ConfigurationError,
     DeadlineExceededError,
@@ -25,7 +27,7 @@ from firsthandapi.errors import (
 )
 from firsthandapi.testing import MockServer
 
-from .support import JOB, KEY, Connect
+from .support import JOB, KEY, Connect, FakeClock
 
 START = 1_800_000_000
 
@@ -478,3 +480,13 @@ def test_a_limiter_that_is_none(wrong: Any, connect: Connect) -> None:
         wrong = (Redis if connect.is_async else AsyncRedis)()
     with pytest.raises(ConfigurationError, match=r"^rate_limiter must have"):
         connect.client_class(KEY, rate_limiter=wrong)
+
+
+def test_a_place_in_the_line_is_given_up_in_time() -> None:
+    """Whoever has no time left is told so."""
+    clock: Any = FakeClock()
+    for module in (sync_limiter, async_limiter):
+        assert module._left(None, clock) is None
+        assert module._left(clock.now + 2, clock) == 2
+        with pytest.raises(TimeoutError):
+            module._left(clock.now, clock)

@@ -8,9 +8,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import anyio
 import httpx
 import pytest
 
+from firsthandapi._async import waiting as async_waiting
+from firsthandapi._sync import waiting as sync_waiting
 from firsthandapi.errors import (
     AuthenticationError,
     FirstHandConnectionError,
@@ -405,3 +408,17 @@ def test_create_and_wait_buys_once(connect: Connect, fresh_server: MockServer) -
             client.jobs.create_and_wait(**JOB, idempotency_key="once", timeout=0)
         assert caught.value.job.status == "open"
     assert len(list(client.jobs.list())) == 1
+
+
+def test_a_job_that_no_list_shows_is_read() -> None:
+    """The reader found nothing, so the job itself is asked for."""
+
+    async def poll(_: object) -> bool:
+        return True
+
+    waiting: Any = object.__new__(sync_waiting.Waiting)
+    waiting._poll = lambda _: True
+    assert waiting.change_to(None)
+    waiting = object.__new__(async_waiting.Waiting)
+    waiting._poll = poll
+    assert anyio.run(waiting.change_to, None)

@@ -17,6 +17,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
+from client.support import JOB, KEY, Connect
 from firsthandapi import Attempt
 from firsthandapi.errors import (
     ConfigurationError,
@@ -26,8 +27,6 @@ from firsthandapi.errors import (
     ServerError,
 )
 from firsthandapi.testing import MockServer
-
-from .support import JOB, KEY, Connect
 
 # --- on_attempt
 

@@ -1,0 +1,38 @@
+"""The reader that all followers share."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import anyio
+
+from firsthandapi import ApiResponse, errors
+from firsthandapi._async import reader as async_reader
+from firsthandapi._masking import Secret
+from firsthandapi._sync import reader as sync_reader
+
+
+def test_a_list_that_cannot_be_read_ends_the_look() -> None:
+    """Each follower reads its own job then; a list that never shows the job is left after a few pages."""
+    page = Secret(b'{"data": [{"id": "job_2", "status": "open"}], "has_more": true, "next_cursor": "c"}')
+    for module, awaited in ((sync_reader, False), (async_reader, True)):
+        for answer, asked in ((errors.ConfigurationError("closed"), 1), (page, 2)):
+            calls: list[object] = []
+
+            def send(request: object, answer: Any = answer, calls: list[object] = calls) -> Any:
+                calls.append(request)
+                if isinstance(answer, Exception):
+                    raise answer
+                return ApiResponse(200), answer
+
+            async def asend(request: object, send: Any = send) -> Any:
+                return send(request)
+
+            reader: Any = object.__new__(module.SharedReader)
+            reader._board = SimpleNamespace(followed={"job_1"}, jobs={}, pauses=None)
+            reader._waiting = SimpleNamespace(time_limit=lambda: None, options={})
+            reader._transport = SimpleNamespace(send=asend if awaited else send)
+            anyio.run(reader._read_list) if awaited else reader._read_list()
+            assert len(calls) == asked
+            assert reader._board.jobs == {}
