@@ -203,6 +203,9 @@ class Money(RuleBasedStateMachine):
 
 
 @pytest.mark.hypothesis
+@pytest.mark.filterwarnings(
+    "ignore::pytest.PytestUnhandledThreadExceptionWarning"
+)  # deaths that met a download
 def test_one_call_pays_once_whatever_happens() -> None:
     """However often it is run, and whatever is lost in between."""
     Money.runs = Money.deaths = 0

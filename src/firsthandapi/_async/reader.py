@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
@@ -26,6 +27,10 @@ class Board:
     """What the list last reported about the jobs followed with one API key; the first that needs it reads it."""
 
     def __init__(self) -> None:
+        self.start()
+
+    def start(self) -> None:
+        """Start with nobody; a forked child has none of the threads that follow, nor the one that reads the list."""
         # By follower, its job. Threads change it, each in one step.
         self.followers: dict[SharedReader, str] = {}
         self.jobs: dict[str, Job] = {}
@@ -60,7 +65,7 @@ class SharedReader(Resource):
 
     def leave(self) -> None:
         """Count it out."""
-        del self._board.followers[self]
+        self._board.followers.pop(self, None)  # a fork may have done so
 
     @property
     def is_alone(self) -> bool:
@@ -125,3 +130,13 @@ class SharedReader(Resource):
             board.pauses.reset()
         # In one step: a follower that woke late still finds what the previous read reported.
         board.jobs = jobs
+
+
+def _start_in_child() -> None:  # pragma: no cover # it runs in a forked child, which is not measured
+    for boards in list(_boards.values()):
+        for board in boards.values():
+            board.start()
+
+
+if hasattr(os, "register_at_fork"):  # pragma: no branch # Windows has no fork
+    os.register_at_fork(after_in_child=_start_in_child)

@@ -19,6 +19,7 @@ from firsthandapi._core.ratelimit import AsyncRateLimiter, RateLimit, fingerprin
 from firsthandapi._core.request import Request, with_key
 from firsthandapi._core.response import ApiResponse
 from firsthandapi._core.retry import RetryIn, asked_to_wait, decide
+from firsthandapi._forks import importing
 from firsthandapi._keys import new_key
 from firsthandapi._masking import Secret, mask_secrets
 from firsthandapi._tracing import ended, http_attributes, propagated, span, tracer
@@ -73,7 +74,8 @@ class Shared:
         key = (config.base_url, config.proxy, config.verify)
         wire = self._wires.get(key)
         if wire is None:
-            wire = self._wires.setdefault(key, self._connect(config))
+            with importing():
+                wire = self._wires.setdefault(key, self._connect(config))
         return wire
 
     def _connect(self, config: Config) -> Exchange:
@@ -212,7 +214,8 @@ class Transport:
     async def _try_again(self, call: Call, failure: FirstHandError) -> tuple[ApiResponse, Secret[bytes]]:
         if not self._retry(call, failure):
             raise failure
-        import tenacity
+        with importing():
+            import tenacity
 
         pending = [failure]
 

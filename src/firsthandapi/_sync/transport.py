@@ -18,6 +18,7 @@ from firsthandapi._core.ratelimit import RateLimit, RateLimiter, fingerprint
 from firsthandapi._core.request import Request, with_key
 from firsthandapi._core.response import ApiResponse
 from firsthandapi._core.retry import RetryIn, asked_to_wait, decide
+from firsthandapi._forks import importing
 from firsthandapi._keys import new_key
 from firsthandapi._masking import Secret, mask_secrets
 from firsthandapi._sync.clock import Clock
@@ -74,7 +75,8 @@ class Shared:
         key = (config.base_url, config.proxy, config.verify)
         wire = self._wires.get(key)
         if wire is None:
-            wire = self._wires.setdefault(key, self._connect(config))
+            with importing():
+                wire = self._wires.setdefault(key, self._connect(config))
         return wire
 
     def _connect(self, config: Config) -> Exchange:
@@ -213,7 +215,8 @@ class Transport:
     def _try_again(self, call: Call, failure: FirstHandError) -> tuple[ApiResponse, Secret[bytes]]:
         if not self._retry(call, failure):
             raise failure
-        import tenacity
+        with importing():
+            import tenacity
 
         pending = [failure]
 

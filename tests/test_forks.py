@@ -1,0 +1,95 @@
+"""Forks beside imports of other threads."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+FORK = """
+import os, sys, threading, time
+from firsthandapi import FirstHandClient, FirstHandConnectionError
+
+client = FirstHandClient("fh_test_x", base_url="http://127.0.0.1:9", max_retries=0)
+slow, call = sys.argv[1:]
+begun = threading.Event()
+
+class Slow:
+    def find_spec(self, name, path=None, target=None):
+        if name == slow and os.getpid() == parent:
+            begun.set()
+            time.sleep(0.3)
+
+def first_call():
+    try:
+        client.me() if call == "me" else client.jobs
+    except FirstHandConnectionError:
+        pass
+
+parent = os.getpid()
+sys.meta_path.insert(0, Slow())
+threading.Thread(target=first_call).start()
+begun.wait()
+child = os.fork()
+if child == 0:
+    first_call()
+    os._exit(7)
+deadline = time.monotonic() + 30
+while time.monotonic() < deadline:
+    done, status = os.waitpid(child, os.WNOHANG)
+    if done:
+        print(os.waitstatus_to_exitcode(status))
+        break
+    time.sleep(0.02)
+else:
+    os.kill(child, 9)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+@pytest.mark.parametrize(
+    ("slow", "call"),
+    [
+        ("firsthandapi._sync.wire", "me"),
+        ("firsthandapi._sync.streams", "me"),
+        ("urllib.request", "me"),
+        ("firsthandapi._sync.waiting", "jobs"),
+    ],
+    ids=["just-begun", "half-done", "at-the-end", "of-no-call"],
+)
+def test_a_fork_in_the_middle_of_an_import(slow: str, call: str) -> None:
+    """A child forked while another thread imports what a first call loads makes that call all the same."""
+    arguments = [sys.executable, "-W", "ignore::DeprecationWarning", "-c", FORK, slow, call]
+    done = subprocess.run(arguments, capture_output=True, text=True, timeout=60)
+    assert done.stdout == "7\n", done.stderr
+
+
+FOLLOWED = """
+import os
+from firsthandapi import FirstHandClient
+from firsthandapi._sync.reader import SharedReader
+from firsthandapi._sync.waiting import Waiting
+
+client = FirstHandClient("fh_test_x")
+readers = [SharedReader(client._transport, Waiting(client._transport, f"job_{n}")) for n in range(2)]
+for reader in readers:
+    reader.join()
+board = readers[0]._board
+board.is_being_read = True  # by a thread that the child does not have
+child = os.fork()
+if child == 0:
+    readers[0].leave()  # as a walk does that the child does not go on with
+    os._exit(7 if readers[0].is_alone and not board.is_being_read else 1)
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), len(board.followers), board.is_being_read)
+client.close()
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_a_child_follows_without_its_parent() -> None:
+    """A child waits for no list that a thread of its parent reads, and counts none of its parent's followers."""
+    arguments = [sys.executable, "-W", "ignore::DeprecationWarning", "-c", FOLLOWED]
+    done = subprocess.run(arguments, capture_output=True, text=True, timeout=60)
+    assert done.stdout == "7 2 True\n", done.stderr
