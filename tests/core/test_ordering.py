@@ -17,6 +17,7 @@ from firsthandapi._core.ordering import (
     Post,
     Read,
     Refuse,
+    Shown,
     TryReading,
     WriteDown,
     check_download_into,
@@ -32,6 +33,7 @@ from firsthandapi.errors import (
     IdempotencyError,
     InsufficientCreditsError,
     InvalidArgumentError,
+    NotFoundError,
     PermissionDeniedError,
     ServerError,
     UnexpectedResponseError,
@@ -90,17 +92,20 @@ def api_error(kind: Any, status: int, attempts: int, type: str = "refused") -> A
     return kind("no", status=status, attempts=attempts, type=type)
 
 
+NOT_FOUND = api_error(NotFoundError, 404, 1)
+
+
 def right_answer(world: World, command: Any) -> tuple[World, Any]:
     """What a service does that works, some hours later."""
     match command:
         case LookFor():
-            return world, tuple(job.row for job in world.jobs if is_wanted(command, job.row))
+            return world, Shown(tuple(job.row for job in world.jobs if is_wanted(command, job.row)))
         case Read():
-            return world, world.jobs[0].row if world.jobs else None
-        case Post(request, key):
-            return next(posted(world, REQUESTS.index(request), key, works=True))
+            return world, Shown((world.jobs[0].row,)) if world.jobs else NOT_FOUND
+        case Post(order):
+            return next(posted(world, order, works=True))
         case _:
-            return world, None
+            return world, Shown()
 
 
 def answers(world: World, command: Any, lags: tuple[float, ...]) -> Iterator[tuple[World, Any]]:
@@ -109,25 +114,29 @@ def answers(world: World, command: Any, lags: tuple[float, ...]) -> Iterator[tup
         yield from answers(world.committed(), command, lags)
     match command:
         case TryReading():
-            yield world, None
+            yield world, Shown()
             yield world, api_error(PermissionDeniedError, 403, 1)
             yield world, FirstHandConnectionError("down")
         case LookFor():
             shown = [job.row for job in world.jobs if job.age is not None and job.age >= job.lag]
-            yield world, tuple(row for row in shown if is_wanted(command, row))
+            wanted = tuple(row for row in shown if is_wanted(command, row))
+            yield world, Shown(wanted)
+            if command.cursor is None:
+                yield world, Shown((), replace(command, cursor="page 2"))
             yield world, api_error(PermissionDeniedError, 403, 1)
             yield world, api_error(ServerError, 503, 4)
         case Read():
             # One job is read at once, though a list may show it later.
-            yield world, next((job.row for job in world.jobs if job.age is not None), None)
+            yield world, next((Shown((job.row,)) for job in world.jobs if job.age is not None), NOT_FOUND)
             yield world, api_error(ServerError, 503, 4)
-        case Post(request, key):
-            yield from posted(world, REQUESTS.index(request), key, lags)
+        case Post(order):
+            yield from posted(world, order, lags)
 
 
 def posted(
-    world: World, request: int, key: str, lags: tuple[float, ...] = (0.0,), *, works: bool = False
+    world: World, order: JobFile, lags: tuple[float, ...] = (0.0,), *, works: bool = False
 ) -> Iterator[tuple[World, Any]]:
+    request, key = REQUESTS.index(order.request or {}), order.idempotency_key or ""
     known_keys = [job for job in world.jobs if job.key == key and (job.age is None or job.age < 24)]
     lost = FirstHandConnectionError("cut", attempts=2)
     if known_keys:
@@ -140,7 +149,7 @@ def posted(
             yield world, api_error(IdempotencyError, 409, 1)
             yield world, api_error(IdempotencyError, 409, 2)
         else:
-            yield world, job.row
+            yield world, Shown((job.row,))
             yield world, lost
             yield world, UnexpectedResponseError("<html>")
         return
@@ -151,11 +160,11 @@ def posted(
     for lag in lags:
         bought = Bought(key, request, 0.0, lag)
         after = replace(world, jobs=(*world.jobs, bought))
-        yield after, bought.row
+        yield after, Shown((bought.row,))
         yield after, lost
         yield after, UnexpectedResponseError("<html>")
-        yield after, {**bought.row, "id": "job_2", "metadata": {KEY_METADATA: "another"}}
-        yield after, {**bought.row, "id": "../me"}
+        yield after, Shown(({**bought.row, "id": "job_2", "metadata": {KEY_METADATA: "another"}},))
+        yield after, Shown(({**bought.row, "id": "../me"},))
         yield after, api_error(PermissionDeniedError, 403, 2)
         # A gateway keeps the answer back.
         yield after, api_error(PermissionDeniedError, 403, 1, "unknown")
@@ -218,7 +227,7 @@ class Search:
                     ends.add(_Hashed(replace(world, disk=None)))
             case WriteDown(job_file, create):
                 assert not create or world.disk is None, "an exclusive create over another file"
-                self._walk(replace(world, disk=job_file), learn(known, command, None), ends, depth + 1)
+                self._walk(replace(world, disk=job_file), learn(known, command, Shown()), ends, depth + 1)
             case _:
                 for after, answer in answers(world, command, self.lags):
                     self._walk(after, learn(known, command, answer), ends, depth + 1)
@@ -251,7 +260,7 @@ class Search:
                     assert any(name in str(error) for name in told) or not world.jobs, str(error)
                     return
                 case WriteDown(job_file):
-                    world, answer = replace(world, disk=job_file), None
+                    world, answer = replace(world, disk=job_file), Shown()
                 case _:
                     world, answer = right_answer(world, command)
             known = learn(known, command, answer)
@@ -409,15 +418,35 @@ def test_the_corrected_request_is_written_down_with_its_job() -> None:
     assert command.job_file.request == corrected
 
 
-def test_an_answer_without_a_job_teaches_nothing_but_that_it_was_sent() -> None:
-    """The job is looked for then."""
-    known = Known({}, None, "spare", 0.0, JobFile({}, "k", 0.0, None))
-    assert learn(known, Post({}, "k"), None) == replace(known, sent=True)
-
-
 def test_another_key_for_an_order_that_found_nothing_is_refused() -> None:
     """The folder's own key may still buy, so no second one is sent."""
     known = Known({}, "another", "spare", 0.0, JobFile({}, "k", 0.0, None), looked=True)
     command = next_command(known)
     assert isinstance(command, Refuse)
     assert "(k)" in str(command.error)
+
+
+def test_a_refusal_of_the_second_page_does_not_forget_a_key() -> None:
+    """The refusal of a search is no refusal of the order, whatever its first page has shown."""
+    known = Known({}, None, "spare", 0.0, JobFile({}, "k", 0.0, None), fresh=True, may_read=True)
+    post = next_command(known)
+    assert isinstance(post, Post)
+    known = learn(known, post, api_error(ConflictError, 409, 1))
+    search = next_command(known)
+    assert search == LookFor("k")
+    page = replace(search, cursor="2")
+    for job in (), ({"id": "job_1", "metadata": {KEY_METADATA: "k"}},):
+        more = learn(known, search, Shown(job, page))
+        assert next_command(more) == page
+        command = next_command(learn(more, page, api_error(PermissionDeniedError, 403, 1)))
+        assert isinstance(command, Refuse)
+        assert isinstance(command.error, ConflictError)
+        assert not command.forget
+
+
+def test_a_job_that_the_api_key_cannot_see_is_not_there() -> None:
+    """Its rows are those of a stranger, which is a decision and no failure."""
+    known = Known({}, None, "spare", 0.0, rows_of=("job_9",))
+    known = learn(known, Read("job_9"), NOT_FOUND)
+    assert known.failure is None
+    assert "job_9, which this API key cannot see" in str(refusal(rows_of=("job_9",), looked=True))

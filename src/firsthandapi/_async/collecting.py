@@ -21,13 +21,14 @@ from firsthandapi._async.bridge import (
 )
 from firsthandapi._async.calls import Resource
 from firsthandapi._async.following import HEAD_EVERY, Following
-from firsthandapi._async.ordering import Ordering, dump
+from firsthandapi._async.ordering import Ordering
 from firsthandapi._async.waiting import Waiting
 from firsthandapi._core import arguments
 from firsthandapi._core.counts import count_of
 from firsthandapi._core.idempotency import check_key
 from firsthandapi._core.integers import as_int
 from firsthandapi._core.job_file import KEY_METADATA, JobFile
+from firsthandapi._core.order_requests import dump
 from firsthandapi._core.ordering import check_download_into
 from firsthandapi._core.reports import Progress
 from firsthandapi._core.request import build_request

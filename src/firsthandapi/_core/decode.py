@@ -107,10 +107,10 @@ def decode_items(
     return DecodedPage(usable, page.has_more, page.next_cursor), unusable
 
 
-def rows_of(content: Secret[bytes]) -> list[dict[str, Any]]:
+def raw_items(content: Secret[bytes]) -> list[dict[str, Any]]:
     """The items of a page as they came, whether they can be used or not."""
     envelope = _envelope(content)
-    return [] if envelope is None else [row for row in envelope["data"] if isinstance(row, dict)]
+    return [] if envelope is None else [item for item in envelope["data"] if isinstance(item, dict)]
 
 
 def _envelope(content: Secret[bytes]) -> dict[str, Any] | None:

@@ -15,6 +15,7 @@ from firsthandapi._core.counts import count_of
 from firsthandapi._core.idempotency import check_key
 from firsthandapi._core.integers import as_int
 from firsthandapi._core.job_file import KEY_METADATA, JobFile
+from firsthandapi._core.order_requests import dump
 from firsthandapi._core.ordering import check_download_into
 from firsthandapi._core.reports import Progress
 from firsthandapi._core.request import build_request
@@ -30,7 +31,7 @@ from firsthandapi._sync.bridge import (
 )
 from firsthandapi._sync.calls import Resource
 from firsthandapi._sync.following import HEAD_EVERY, Following
-from firsthandapi._sync.ordering import Ordering, dump
+from firsthandapi._sync.ordering import Ordering
 from firsthandapi._sync.waiting import Waiting
 from firsthandapi._visible import visible
 from firsthandapi._watching import DOWNLOADS, logger

@@ -1,0 +1,83 @@
+"""What `collect` asks of the service until its folder has a job: each question as a request, each response as jobs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Unpack
+
+from . import arguments
+from .decode import decode, decode_items, raw_items
+from .job_file import KEY_METADATA
+from .ordering import LookFor, Post, Question, Read, Shown, TryReading, is_wanted
+from .pages import LARGEST_PAGE, follow_cursor
+from .request import Request, build_request
+
+if TYPE_CHECKING:
+    from firsthandapi._masking import Secret
+    from firsthandapi.types.job import Job
+    from firsthandapi.types.options import RequestOptions
+
+    from .response import ApiResponse
+
+_JOBS = "/v1/jobs"
+
+
+def request_for(
+    question: Question, *, time_limit: float | None, **options: Unpack[RequestOptions]
+) -> Request:
+    """The request that asks `question`."""
+    match question:
+        case Post(order):
+            fields: Mapping[str, Any] = order.request or {}
+            metadata: dict[str, Any] = {**(fields.get("metadata") or {}), KEY_METADATA: order.idempotency_key}
+            body = arguments.body(None, {**fields, "metadata": metadata})
+            key = order.idempotency_key
+            return build_request(
+                "POST", _JOBS, body=body, idempotency_key=key, time_limit=time_limit, **options
+            )
+        case Read(job_id):
+            return build_request("GET", f"{_JOBS}/{job_id}", time_limit=time_limit, **options)
+        case TryReading():
+            query = [("limit", "1")]
+        case LookFor(_, cursor):  # pragma: no branch # there is no other question
+            query = [("limit", str(LARGEST_PAGE))] + ([] if cursor is None else [("cursor", cursor)])
+    # The caller's query is for the order: here it could hide what was bought.
+    headers = options.get("extra_headers")
+    return build_request("GET", _JOBS, query=query, time_limit=time_limit, extra_headers=headers)
+
+
+def read_jobs(question: Question, content: Secret[bytes], response: ApiResponse) -> tuple[Shown, Job | None]:
+    """What a response shows of what `question` is about, and the first of these jobs.
+
+    Raises:
+        UnexpectedResponseError: the response is not what the contract says, or describes a job that is wanted so
+            that nobody can use it.
+        PaginationError: the list would never end.
+    """
+    from firsthandapi.types.job import Job
+
+    match question:
+        case TryReading():
+            # Whatever it brings: an API key that may not read is refused.
+            return Shown(), None
+        case Read() | Post():
+            job = decode(Job, content, response)
+            return Shown((dump(job),)), job
+        case LookFor(key):  # pragma: no branch # there is no other question
+            page, unusable = decode_items(Job, content, response)
+            jobs = [job for job in page.data if is_wanted(question, {"metadata": job.metadata})]
+            if jobs and key:
+                return Shown((dump(jobs[0]),)), jobs[0]  # one key buys one job
+            if unusable and any(is_wanted(question, item) for item in raw_items(content)):
+                raise next(iter(unusable.values()))
+            unread = None
+            if page.next_cursor is not None:
+                seen = follow_cursor(question.seen, page.next_cursor)
+                unread = replace(question, cursor=page.next_cursor, seen=seen)
+            return Shown(tuple(map(dump, jobs)), unread), next(iter(jobs), None)
+
+
+def dump(job: Job) -> dict[str, Any]:
+    """A job as `job.json` contains it."""
+    return job.model_dump(mode="json", exclude_none=True)

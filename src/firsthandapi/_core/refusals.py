@@ -1,0 +1,128 @@
+"""What a person is told when a folder cannot have its job: which job or key it is about, and the way on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from firsthandapi.errors import (
+    ConfigurationError,
+    FirstHandError,
+    InvalidArgumentError,
+    UnexpectedResponseError,
+    WaitTimeoutError,
+)
+
+from .counts import count_of
+from .job_file import JOB_FILE, fits, job_id_of, key_of
+
+JobFields = dict[str, Any]
+
+
+def described(job: Mapping[str, Any]) -> str:
+    """A job for a message: `job_… (open, 1 of 3 files approved)`."""
+    approved, needed = job.get("files_approved"), job.get("files_needed")
+    count = "" if approved is None or needed is None else f", {approved} of {count_of(needed)} approved"
+    return f"{job['id']} ({job.get('status')}{count})"
+
+
+def _way_to(job_id: str) -> str:
+    return f"files.download_all({job_id!r}, …) downloads its files"
+
+
+def other_request(job: JobFields, names: list[str]) -> InvalidArgumentError:
+    return InvalidArgumentError(
+        f"dest is the folder of {described(job)}, and belongs to another request: {', '.join(names)} "
+        f"{'differs' if len(names) == 1 else 'differ'} from its {JOB_FILE}. To continue that job, pass its arguments; "
+        f"{_way_to(job['id'])}. For a further job, use a different folder",
+        field="dest",
+    )
+
+
+def other_key(job: JobFields | None, key: str | None) -> InvalidArgumentError:
+    of = "a request whose response was lost" if job is None else described(job)
+    return InvalidArgumentError(
+        f"dest is the folder of {of}, sent with another idempotency_key ({key}); leave idempotency_key out to continue",
+        field="idempotency_key",
+    )
+
+
+def of_another(job: JobFields, key: str | None) -> UnexpectedResponseError:
+    shown = job_id_of(job) or "a job without a usable id"
+    return UnexpectedResponseError(
+        f"the service answered the order with {shown}, which is not the job of idempotency key {key}; run the same "
+        "call again: it looks for that job, and cannot post a second one"
+    )
+
+
+def key_of_another(job: JobFields, key: str) -> InvalidArgumentError:
+    return InvalidArgumentError(
+        f"idempotency_key {key} has already bought {described(job)}, with other arguments. To continue that job, pass "
+        f"its arguments; {_way_to(job['id'])}. For a further job, use a different idempotency_key",
+        field="idempotency_key",
+    )
+
+
+def fetched_by_download_all(job: JobFields) -> InvalidArgumentError:
+    return InvalidArgumentError(
+        f"dest contains files of {described(job)}, downloaded by download_all, and the arguments describe another job; "
+        "to download the rest, run download_all again. For a further job, use a different folder",
+        field="dest",
+    )
+
+
+def rows_of_several(job_ids: tuple[str, ...]) -> ConfigurationError:
+    return ConfigurationError(
+        f"dest has no {JOB_FILE}, and its rows name several jobs: {', '.join(job_ids[:3])}; "
+        "files.download_all(job_id, …) downloads the files of each into a folder of its own"
+    )
+
+
+def rows_of_a_stranger(job_id: str) -> ConfigurationError:
+    return ConfigurationError(
+        f"dest has no {JOB_FILE} that can be read, and its rows name {job_id}, which this API key cannot see; "
+        "use the API key and base_url that the folder was started with"
+    )
+
+
+def rows_of_another(job: JobFields) -> ConfigurationError:
+    return ConfigurationError(
+        f"dest has no {JOB_FILE} that can be read, and it is the folder of {described(job)}, which was posted with "
+        f"other arguments. To continue that job, pass its arguments; {_way_to(job['id'])} here. For a further job, "
+        "use a different folder"
+    )
+
+
+def damaged(key: str | None, found: tuple[JobFields, ...], request: JobFields) -> ConfigurationError:
+    alike = [job for job in found if fits(job, request)]
+    shown = "; ".join(
+        f"{described(job)} with idempotency_key={key_of(job)!r}" for job in (alike or found)[:3]
+    )
+    if alike:
+        return ConfigurationError(
+            f"{JOB_FILE} of dest is empty or damaged, and these jobs were posted with the same arguments: {shown}. "
+            f"To continue one of them here, pass its idempotency_key; {_way_to(alike[0]['id'])}"
+        )
+    with_what = "with these arguments" if key is None else f"with its idempotency key {key}"
+    others = f" The latest jobs that collect has posted are: {shown}." if shown else ""
+    return ConfigurationError(
+        f"{JOB_FILE} of dest is empty or damaged, and no job {with_what} is in your account so far.{others} If none is "
+        "this folder's, wait a minute, so that a job that was just posted can show; then pass "
+        f"idempotency_key={key or 'a name for this purchase'!r}, which buys one job at most"
+    )
+
+
+def key_too_old(key: str) -> ConfigurationError:
+    return ConfigurationError(
+        f"the job of this folder was sent with idempotency key {key} more than 23 hours ago, or the clock was set "
+        "back since, and no job in your account has that key in its metadata. To send it again could buy a second job: "
+        f"if there is no such job, remove {JOB_FILE} and try again"
+    )
+
+
+def timed_out(error: FirstHandError | None = None) -> WaitTimeoutError:
+    timed_out = WaitTimeoutError(
+        "timed out before the service confirmed the job; run the same call again: it cannot post a second job"
+    )
+    timed_out.__cause__ = error
+    return timed_out
