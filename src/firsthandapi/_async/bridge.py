@@ -115,50 +115,50 @@ class Line:
     """Where tasks wait in order of arrival: one line for each event loop, since events belong to their loop."""
 
     def __init__(self) -> None:
-        self._here: RunVar[deque[Place]] = RunVar(f"firsthandapi line {next(_numbers)}")
+        self._here: RunVar[deque[Waiter]] = RunVar(f"firsthandapi line {next(_numbers)}")
 
     @property
     def empty(self) -> bool:
         """Whether nobody waits."""
-        return not self._places()
+        return not self._waiters()
 
     @contextmanager
-    def join(self) -> Generator[Place, None, None]:
+    def join(self) -> Generator[Waiter, None, None]:
         """Stand at the end of the line until the block is left."""
-        places = self._places()
-        place = Place(places)
-        places.append(place)
+        waiters = self._waiters()
+        waiter = Waiter(waiters)
+        waiters.append(waiter)
         try:
-            yield place
+            yield waiter
         finally:
-            places.remove(place)
+            waiters.remove(waiter)
             self.wake()
 
     def wake(self) -> None:
         """Let the first in the line look again."""
-        places = self._places()
-        if places:
-            places[0].wake()
+        waiters = self._waiters()
+        if waiters:
+            waiters[0].wake()
 
-    def _places(self) -> deque[Place]:
-        places = self._here.get(None)
-        if places is None:
-            places = deque[Place]()
-            self._here.set(places)
-        return places
+    def _waiters(self) -> deque[Waiter]:
+        waiters = self._here.get(None)
+        if waiters is None:
+            waiters = deque[Waiter]()
+            self._here.set(waiters)
+        return waiters
 
 
-class Place:
-    """A place in a line."""
+class Waiter:
+    """One who waits in a line."""
 
-    def __init__(self, places: deque[Place]) -> None:
-        self._places = places
+    def __init__(self, waiters: deque[Waiter]) -> None:
+        self._waiters = waiters
         self._woken = anyio.Event()
 
     @property
     def first(self) -> bool:
         """Whether all who came earlier are gone."""
-        return self._places[0] is self
+        return self._waiters[0] is self
 
     def wake(self) -> None:
         self._woken.set()

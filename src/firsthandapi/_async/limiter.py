@@ -48,9 +48,9 @@ class ClientLimiter:
                 return found
         clock = self._clock()
         ends = None if timeout is None else clock.monotonic() + timeout
-        with self._line.join() as place:
-            while not place.first:
-                await place.wait(_left(ends, clock))
+        with self._line.join() as waiter:
+            while not waiter.first:
+                await waiter.wait(_left(ends, clock))
             woken = 0.0
             while isinstance(found := self._take(woken), Wait):
                 left = _left(ends, clock)
@@ -62,7 +62,7 @@ class ClientLimiter:
                     woken = max(clock.monotonic(), woken) + found.seconds
                     await clock.sleep(found.seconds)
                 else:
-                    await place.wait(found.seconds if left is None else min(left, found.seconds))
+                    await waiter.wait(found.seconds if left is None else min(left, found.seconds))
             return found
 
     def _take(self, woken: float = 0.0) -> Permit | Wait:

@@ -116,8 +116,8 @@ def _cents(value: Any) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
-def _first(read: Callable[[Any], T | None], name: str, *places: dict[str, Any]) -> T | None:
-    values = (read(place.get(name)) for place in places)
+def _first(read: Callable[[Any], T | None], name: str, *objects: dict[str, Any]) -> T | None:
+    values = (read(each.get(name)) for each in objects)
     return next((value for value in values if value is not None), None)
 
 

@@ -60,23 +60,23 @@ def bucket_url(text: str, field: str) -> tuple[str, str]:
         raise refuse("must be one URL, not several chained by ::")
     if scheme in ("http", "https"):  # as a console shows a bucket's address
         raise refuse("must be the URL of a bucket, as in s3://bucket/folder, not a web address")
-    place, _, below = rest.partition("/")
-    if not _is_plain(scheme, place):
+    bucket, _, below = rest.partition("/")
+    if not _is_plain(scheme, bucket):
         raise refuse(
             "must be a URL without credentials; set them in the environment, where the bucket's library reads them"
         )
     if "?" in rest or "#" in rest:
         raise refuse("must be a URL without a query or fragment: remove everything from ? or # on")
-    if not place and not (scheme == "memory" and below.strip("/")):
+    if not bucket and not (scheme == "memory" and below.strip("/")):
         raise refuse(f"must name a bucket, as in {scheme if scheme.isalnum() else 's3'}://bucket/folder")
     names = [name for name in below.split("/") if name]
-    if not text.isprintable() or {".", ".."} & {*names, place}:
+    if not text.isprintable() or {".", ".."} & {*names, bucket}:
         raise refuse("must be a URL of plain names: no . or .., nothing that cannot be printed")
-    return scheme, f"{scheme}://{'/'.join(name for name in (place, *names) if name)}"
+    return scheme, f"{scheme}://{'/'.join(name for name in (bucket, *names) if name)}"
 
 
-def _is_plain(scheme: str, place: str) -> bool:
+def _is_plain(scheme: str, bucket: str) -> bool:
     """Whether the part of a URL that names the bucket is surely no credentials."""
     if scheme in _AZURE:
-        place = place.replace("@", "", 1)
-    return not place or place.startswith(_ARN) or _PORT.fullmatch(place) is not None
+        bucket = bucket.replace("@", "", 1)
+    return not bucket or bucket.startswith(_ARN) or _PORT.fullmatch(bucket) is not None

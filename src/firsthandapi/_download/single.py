@@ -28,20 +28,20 @@ def target_of(path: str | os.PathLike[str]) -> Path:
     """`path` as given; a trailing slash means a directory, which is created: `Path` alone would drop it."""
     text = os.fspath(path)
     check_path(text, "path")
-    place = local_path(text, "path")
-    if place is None:
+    target = local_path(text, "path")
+    if target is None:
         raise InvalidArgumentError(
             "path must be on this machine, not in a bucket; files.download_all takes a bucket", field="path"
         )
     if text.endswith(("/", os.sep)):
         try:
-            place.mkdir(parents=True, exist_ok=True)
+            target.mkdir(parents=True, exist_ok=True)
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or str(error)
             raise InvalidArgumentError(
                 f"path: could not create the directory: {reason}", field="path"
             ) from None
-    return place
+    return target
 
 
 def download_file(

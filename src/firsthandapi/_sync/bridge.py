@@ -105,45 +105,45 @@ class Line:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._places: deque[Place] = deque()
+        self._waiters: deque[Waiter] = deque()
 
     @property
     def empty(self) -> bool:
         """Whether nobody waits."""
-        return not self._places
+        return not self._waiters
 
     @contextmanager
-    def join(self) -> Generator[Place, None, None]:
+    def join(self) -> Generator[Waiter, None, None]:
         """Stand at the end of the line until the block is left."""
-        place = Place(self._places)
+        waiter = Waiter(self._waiters)
         with self._lock:
-            self._places.append(place)
+            self._waiters.append(waiter)
         try:
-            yield place
+            yield waiter
         finally:
             with self._lock:
-                self._places.remove(place)
+                self._waiters.remove(waiter)
             self.wake()
 
     def wake(self) -> None:
         """Let the first in the line look again."""
-        if self._places:
+        if self._waiters:
             with self._lock:
-                if self._places:  # pragma: no branch # the last one left in this very moment
-                    self._places[0].wake()
+                if self._waiters:  # pragma: no branch # the last one left in this very moment
+                    self._waiters[0].wake()
 
 
-class Place:
-    """A place in a line."""
+class Waiter:
+    """One who waits in a line."""
 
-    def __init__(self, places: deque[Place]) -> None:
-        self._places = places
+    def __init__(self, waiters: deque[Waiter]) -> None:
+        self._waiters = waiters
         self._woken = threading.Event()
 
     @property
     def first(self) -> bool:
         """Whether all who came earlier are gone."""
-        return self._places[0] is self
+        return self._waiters[0] is self
 
     def wake(self) -> None:
         self._woken.set()

@@ -49,9 +49,9 @@ class ClientLimiter:
                 return found
         clock = self._clock()
         ends = None if timeout is None else clock.monotonic() + timeout
-        with self._line.join() as place:
-            while not place.first:
-                place.wait(_left(ends, clock))
+        with self._line.join() as waiter:
+            while not waiter.first:
+                waiter.wait(_left(ends, clock))
             woken = 0.0
             while isinstance(found := self._take(woken), Wait):
                 left = _left(ends, clock)
@@ -63,7 +63,7 @@ class ClientLimiter:
                     woken = max(clock.monotonic(), woken) + found.seconds
                     clock.sleep(found.seconds)
                 else:
-                    place.wait(found.seconds if left is None else min(left, found.seconds))
+                    waiter.wait(found.seconds if left is None else min(left, found.seconds))
             return found
 
     def _take(self, woken: float = 0.0) -> Permit | Wait:

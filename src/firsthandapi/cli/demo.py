@@ -72,9 +72,9 @@ def run_demo(dest: Path) -> None:
         # One folder per job, so that you can run the demo again.
         dataset = client.files.download_all(job.id, dest / job.id)
         for record in dataset:
-            place = escape(record.file_name)
+            name = escape(record.file_name)
             rating = stars(record.ai_star_rating)
-            say(f"   {place}  {rating:<5}  {record.width}x{record.height}  {_summary(record)}")
+            say(f"   {name}  {rating:<5}  {record.width}x{record.height}  {_summary(record)}")
         say(f"   SHA-256 of all {count_of(len(dataset))} verified: {'yes' if dataset.verify() else 'no'}\n")
 
         say("[bold]5.[/bold] The webhook arrived, and its signature is valid:")

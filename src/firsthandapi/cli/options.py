@@ -8,16 +8,16 @@ from typing import Annotated
 import typer
 
 
-def local_folder(place: str | Path) -> Path:
+def local_folder(path: str | Path) -> Path:
     """Check a local folder from the command line.
 
     `--dest "$OUT"` with OUT unset would mean the current folder, and a URL a folder named `s3:`.
     """
-    if not str(place):
+    if not str(path):
         raise typer.BadParameter("the folder is empty; pass ./ for the current folder")
-    if "://" in str(place):
+    if "://" in str(path):
         raise typer.BadParameter("it must be a local folder, not a URL")
-    return Path(place)
+    return Path(path)
 
 
 JobId = Annotated[str, typer.Argument(help="Id of the job, job_….")]

@@ -153,13 +153,13 @@ def print_table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> None
     room = shutil.get_terminal_size().columns if sys.stdout.isatty() else 1_000_000
     indent = 4 if room - used < _NARROWEST else None
     for number, (*cells, last) in enumerate([header, *listed]):
-        start, place = "", 0
+        start, column = "", 0
         for cell, width in zip(cells, widths, strict=True):
-            if place and place + width > room:
+            if column and column + width > room:
                 start = f"{start.rstrip()}\n    "
-                place = 4
+                column = 4
             start += f"{cell}{' ' * (width - cell_len(cell))}  "
-            place += width + 2
+            column += width + 2
         print_hanging(start, last, style="" if number else "bold", indent=indent)
 
 

@@ -25,7 +25,7 @@ def rows_with_media(kind: Kind, files: Iterable[tuple[Record, Path]]) -> Any:
     media = {"image": "Image", "audio": "Audio", "video": "Video"}[kind]
     types = {name: _feature(hf, shape) for name, shape in column_types(kind).items()}
     features = hf.Features({kind: getattr(hf, media)(), **types})
-    rows = [{kind: {"bytes": None, "path": _place(path)}, **vars(record)} for record, path in files]
+    rows = [{kind: {"bytes": None, "path": _location(path)}, **vars(record)} for record, path in files]
     try:
         # Not by `from_list`, which decodes audio to find its type.
         return hf.Dataset(pa.Table.from_pylist(rows, schema=features.arrow_schema))
@@ -57,7 +57,7 @@ def _feature(hf: Any, shape: Any) -> Any:
     return hf.Value(_VALUES[shape])
 
 
-def _place(path: Path) -> str:
+def _location(path: Path) -> str:
     """Where a file is, for a reader that may run in another directory."""
     # A link may lead to any file of this machine, which would then be uploaded with the rest. A bucket has no
     # links, and is not asked about each file: the library reads from it by its URL.

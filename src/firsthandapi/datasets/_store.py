@@ -161,18 +161,18 @@ class Store(Protocol):
         ...
 
 
-def store_at(place: str | os.PathLike[str], field: str) -> Store:
+def store_at(folder: str | os.PathLike[str], field: str) -> Store:
     """The store of a folder, given as a path, a URL, or the `UPath` of a bucket. Nothing is looked at.
 
     Args:
-        place: which.
+        folder: which.
         field: the argument's name, for errors.
 
     Raises:
         InvalidArgumentError: it is none of these.
         ConfigurationError: it is in a bucket, and what that needs is not installed.
     """
-    text, options = _text_of(place)
+    text, options = _text_of(folder)
     if not isinstance(text, str):
         raise InvalidArgumentError(f"{field} must be a path or a URL, as a str or a Path", field=field)
     path = local_path(text, field)
@@ -186,12 +186,12 @@ def store_at(place: str | os.PathLike[str], field: str) -> Store:
     return Bucket(scheme, url, options, field)
 
 
-def _text_of(place: Any) -> tuple[object, dict[str, Any]]:
+def _text_of(folder: Any) -> tuple[object, dict[str, Any]]:
     try:
-        text = cast("object", os.fspath(place))
+        text = cast("object", os.fspath(folder))
     except TypeError:
-        options: Any = getattr(place, "storage_options", None)
+        options: Any = getattr(folder, "storage_options", None)
     else:
         return text, {}
     # A UPath, such as Dataset.path of a bucket; it may have been given options by its user.
-    return (str(place), dict(options)) if hasattr(place, "protocol") and options is not None else (None, {})
+    return (str(folder), dict(options)) if hasattr(folder, "protocol") and options is not None else (None, {})

@@ -42,9 +42,9 @@ class RedisRateLimiter:
             TimeoutError: it may not be sent within `timeout` seconds.
         """
         ends = None if timeout is None else time.monotonic() + timeout
-        with self._lines.setdefault(key, Line()).join() as place:
-            while not place.first:
-                place.wait(_left(ends))
+        with self._lines.setdefault(key, Line()).join() as waiter:
+            while not waiter.first:
+                waiter.wait(_left(ends))
             try:
                 while not isinstance(found := self._budget.take(key), Permit):
                     left = _left(ends)
@@ -80,9 +80,9 @@ class AsyncRedisRateLimiter:
             TimeoutError: it may not be sent within `timeout` seconds.
         """
         ends = None if timeout is None else time.monotonic() + timeout
-        with self._lines.setdefault(key, AsyncLine()).join() as place:
-            while not place.first:
-                await place.wait(_left(ends))
+        with self._lines.setdefault(key, AsyncLine()).join() as waiter:
+            while not waiter.first:
+                await waiter.wait(_left(ends))
             try:
                 while not isinstance(found := await anyio.to_thread.run_sync(self._budget.take, key), Permit):
                     left = _left(ends)

@@ -9,7 +9,7 @@ from . import show
 from .credits import Credits
 from .errors import ApiError, conflict, invalid
 from .events import Events
-from .model import Account, File, Job, Place, Submission
+from .model import Account, File, Job, Location, Submission
 from .state import State
 from .text import new_id
 
@@ -160,7 +160,7 @@ class Jobs:
         at: float,
         *,
         worker: str | None = None,
-        place: Place | None = None,
+        location: Location | None = None,
     ) -> Submission:
         """Submit files: they take slots until they are scored."""
         if job.is_terminal:
@@ -170,7 +170,7 @@ class Jobs:
         if not 1 <= len(files) <= job.fields["files_per_submission"]:
             raise ValueError(f"{job.id} takes 1 to {job.fields['files_per_submission']} files per submission")
         worker = self._worker(job, worker, at)
-        submission = Submission(new_id("sub_", at), job, worker, at, files, place=place)
+        submission = Submission(new_id("sub_", at), job, worker, at, files, location=location)
         job.submissions.append(submission)
         job.account.submissions.append(submission)
         self._state.submissions[submission.id] = submission
@@ -179,7 +179,7 @@ class Jobs:
         return submission
 
     def resubmit(
-        self, submission: Submission, files: list[File], at: float, place: Place | None = None
+        self, submission: Submission, files: list[File], at: float, location: Location | None = None
     ) -> None:
         """Retry a submission with two stars, once, with new files."""
         if submission.status != "retry_pending":
@@ -192,7 +192,7 @@ class Jobs:
             job.pending -= len(files) - len(submission.files)
             raise ValueError(f"{job.id} has no slots for {len(files)} files")
         submission.files = files
-        submission.place = place
+        submission.location = location
         submission.attempt = 2
         submission.status = "pending_score"
         submission.submitted_at = at

@@ -152,11 +152,11 @@ class Submission:
     reasoning: str | None = None
     dimensions: dict[str, int] | None = None
     scored_at: float | None = None
-    place: Place | None = None
+    location: Location | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Location:
     """Where a submission was made, and whether that is inside the job's area."""
 
     latitude: float | None

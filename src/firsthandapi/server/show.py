@@ -61,7 +61,7 @@ def file(file: File, url: str, url_expires_at: float) -> dict[str, Any]:
 def submission(submission: Submission, url: str | None) -> dict[str, Any]:
     """A Submission; `url` is the download URL of its first approved file."""
     first = submission.files[0]
-    place = submission.place
+    location = submission.location
     return {
         "object": "submission",
         "id": submission.id,
@@ -78,9 +78,9 @@ def submission(submission: Submission, url: str | None) -> dict[str, Any]:
         "size_bytes": first.facts().size,
         "submitted_at": iso(submission.submitted_at),
         "scored_at": iso_or_none(submission.scored_at),
-        "submission_latitude": place and place.latitude,
-        "submission_longitude": place and place.longitude,
-        "location_verified": place and place.verified,
+        "submission_latitude": location and location.latitude,
+        "submission_longitude": location and location.longitude,
+        "location_verified": location and location.verified,
     }
 
 

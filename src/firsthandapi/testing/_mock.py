@@ -13,7 +13,7 @@ from firsthandapi.server.app import App, IdempotencyKeys
 from firsthandapi.server.deliveries import Sender, SignatureStyle
 from firsthandapi.server.deprecation import Deprecation
 from firsthandapi.server.http import HttpServer
-from firsthandapi.server.model import SCOPES, Account, Attempt, Delivery, File, Job, Place, Submission
+from firsthandapi.server.model import SCOPES, Account, Attempt, Delivery, File, Job, Location, Submission
 from firsthandapi.server.requests import ReceivedRequest
 from firsthandapi.server.text import new_secret
 from firsthandapi.server.world import World
@@ -319,8 +319,8 @@ class MockServer:
             annotations: these, or None for none, instead of plausible ones.
             width, height: measures of given `content`, for the job's `min_width` and `min_height`.
             worker_id: the worker; a new one if left out.
-            latitude, longitude: the place of the capture, in degrees: `submission_latitude` and `submission_longitude`.
-            location_verified: whether the place is inside the job's `location`; the server does not compute it.
+            latitude, longitude: where the capture was made, in degrees; they become `submission_latitude` and the like.
+            location_verified: whether that is inside the job's `location`; the server does not compute it.
             retry_of: the submission with two stars that this is the second attempt of.
 
         Returns:
@@ -348,12 +348,12 @@ class MockServer:
                     strict=True,
                 )
             ]
-            place = Place(latitude, longitude, location_verified)
+            location = Location(latitude, longitude, location_verified)
             if retry_of is None:
-                submission = self._world.jobs.submit(job, made, at, worker=worker_id, place=place)
+                submission = self._world.jobs.submit(job, made, at, worker=worker_id, location=location)
             else:
                 submission = self._submission(retry_of, job)
-                self._world.jobs.resubmit(submission, made, at, place)
+                self._world.jobs.resubmit(submission, made, at, location)
         return SubmittedWork(submission.id, tuple(file.id for file in made))
 
     def withdraw(self, file_id: str) -> None:

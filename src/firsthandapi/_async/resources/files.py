@@ -133,7 +133,7 @@ class Files(Resource):
             return fresh.download_url or "", fresh.download_url_expires_at
 
         async with calls_from_threads() as call:
-            place = await run_until_cancelled(
+            written = await run_until_cancelled(
                 network.cancel,
                 download_file,
                 file,
@@ -144,7 +144,7 @@ class Files(Resource):
                 refresh=lambda file_id: call(fresh_url, file_id),
                 on_attempt=config.on_attempt,
             )
-        return place  # noqa: RET504 # to type checkers the context manager might swallow an exception
+        return written  # noqa: RET504 # to type checkers the context manager might swallow an exception
 
     async def download_all(
         self,

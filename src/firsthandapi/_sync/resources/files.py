@@ -134,7 +134,7 @@ class Files(Resource):
             return fresh.download_url or "", fresh.download_url_expires_at
 
         with calls_from_threads() as call:
-            place = run_until_cancelled(
+            written = run_until_cancelled(
                 network.cancel,
                 download_file,
                 file,
@@ -145,7 +145,7 @@ class Files(Resource):
                 refresh=lambda file_id: call(fresh_url, file_id),
                 on_attempt=config.on_attempt,
             )
-        return place  # noqa: RET504 # to type checkers the context manager might swallow an exception
+        return written  # noqa: RET504 # to type checkers the context manager might swallow an exception
 
     def download_all(
         self,
