@@ -42,6 +42,7 @@ def test_demo_shows_the_whole_job(tmp_path: Path) -> None:
         "640x480",
         "its signature is valid",
         "job.completed",
+        "firsthandapi mock-server --speed 10 and open the console",
     ):
         assert part in run.stdout
     (folder,) = (tmp_path / "files").iterdir()
@@ -102,6 +103,8 @@ def test_mock_server_serves_until_ctrl_c() -> None:
             "--api-key",
             "fh_live_fixed",
             "--no-workers",
+            "--speed",
+            "0",
         ],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -126,7 +129,10 @@ def test_mock_server_serves_until_ctrl_c() -> None:
     assert "Stopped." in output
     assert variables["FIRSTHAND_API_KEY"] == "fh_live_fixed"
     assert "fh_test_fixed" in said
-    assert "/_control" in said
+    url = variables["FIRSTHAND_BASE_URL"]
+    assert f"{url}/console\n" in said
+    for action in ("submit", "advance", "reset"):
+        assert f"curl {url}/_control/{action}" in said
 
 
 @pytest.mark.parametrize("missing", ["typer", "rich", "yaml"])

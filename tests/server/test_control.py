@@ -59,6 +59,47 @@ def test_a_whole_job(hand: MockServer, by_hand: Caller) -> None:
     assert control(hand, "POST", "/check_books").status == 204
 
 
+def test_several_files_and_a_score_by_hand(hand: MockServer, by_hand: Caller) -> None:
+    """A submission of several files, each with its own bytes and stars, and one that is scored when asked."""
+    job = by_hand.create_job(files_needed=4, files_per_submission=3, accepted_formats=["image/png"])["id"]
+    photos = [base64.b64encode(name.encode()).decode() for name in ("one", "two", "three" * 400_000)]
+    given = {
+        "job_id": job,
+        "content_base64": photos,
+        "rating": [5, 1, 3],
+        "original_filename": ["a", "b", "c"],
+    }
+    made = control(hand, "POST", "/submit", given)
+    assert (made.status, len(made.json["file_ids"])) == (201, 3)
+    hand.clock.advance(minutes=1)
+    assert {file["original_filename"] for file in by_hand.files(job)} == {"a", "c"}
+    second = control(hand, "POST", "/submit", {"job_id": job}).json["submission_id"]
+    score = {"submission_id": second, "rating": 2}
+    assert control(hand, "POST", "/score", score).status == 204
+    assert by_hand("GET", f"/v1/submissions/{second}").json["status"] == "retry_pending"
+    hand.clock.advance(seconds=4)
+    retry = {"job_id": job, "retry_of": second, "rating": 5}
+    assert control(hand, "POST", "/submit", retry).status == 201
+    # The score of the first attempt, which was due 5 to 15 seconds after it came, is none of the second's.
+    job_of = hand._world.state.submissions[second]
+    hand._world.jobs._score_due(job_of, 1, hand.clock.now())
+    assert by_hand("GET", f"/v1/submissions/{second}").json["status"] == "pending_score"
+    hand.clock.advance(seconds=15)
+    assert by_hand("GET", f"/v1/submissions/{second}").json["status"] == "approved"
+    for wrong in ({**score, "rating": 6}, score, {"submission_id": "sub_x", "rating": 1}):
+        assert control(hand, "POST", "/score", wrong).status == 400
+    with pytest.raises(ValueError, match="1 to 5"):
+        hand.score(second, 0)
+
+
+def test_deprecations(hand: MockServer, by_hand: Caller) -> None:
+    """An endpoint is deprecated as by the Python object, and gone when its time has come."""
+    given = {"path": "/v1/me", "method": "get", "sunset": "2020-01-01", "link": "https://example.com/next"}
+    assert control(hand, "POST", "/deprecate", given).status == 204
+    reply = by_hand("GET", "/v1/me")
+    assert (reply.status, reply.headers["deprecation"]) == (410, "true")
+
+
 def test_faults(hand: MockServer, by_hand: Caller) -> None:
     """A fault strikes the API, is listed until it is used up, and can be removed; /_control itself is spared."""
     added = control(hand, "POST", "/faults", {"path": "/v1/me", "status": 503, "times": 2, "retry_after": 1})
@@ -67,6 +108,10 @@ def test_faults(hand: MockServer, by_hand: Caller) -> None:
     assert by_hand("GET", "/v1/me").status == 503
     listed = control(hand, "GET", "/faults").json["data"]
     assert [(fault["path"], fault["times"]) for fault in listed] == [("/v1/me", 1), ("*", None)]
+    assert [fault["does"] for fault in listed] == ["responds with 503; Retry-After: 1", "responds with 500"]
+    third = control(hand, "POST", "/faults", {"path": "/none", "delay": 1}).json["id"]
+    assert control(hand, "POST", "/faults/remove", {"id": third}).status == 204
+    assert control(hand, "POST", "/faults/remove", {"id": third}).status == 400
     assert [by_hand("GET", "/v1/me").status for _ in range(2)] == [503, 500]
     assert len(control(hand, "GET", "/faults").json["data"]) == 1
     assert control(hand, "DELETE", "/faults").status == 204

@@ -87,6 +87,10 @@ def run_demo(dest: Path) -> None:
         )
         say(f"Load the folder: datasets.load_dataset('imagefolder', data_dir='{escape(str(dataset.path))}')")
         say("The same code runs against the real service with a real key.")
+        say(
+            "\nTo watch jobs, requests, webhooks, and money in a browser, run "
+            "[bold]firsthandapi mock-server --speed 10[/bold] and open the console that it prints."
+        )
 
 
 def _dollars(cents: int | None) -> str:

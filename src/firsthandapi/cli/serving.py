@@ -8,6 +8,7 @@ import queue
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
@@ -46,8 +47,9 @@ def mock_server(
 ) -> None:
     """Serve the API on this machine until Ctrl-C, for tests and experiments.
 
-    It prints the variables to set, so that any client can use it. Tests control
-    it through /_control, which /openapi.json describes.
+    It prints the variables to set, so that any client can use it, and the
+    address of its console: pages that show jobs, requests, webhooks, and money.
+    Tests control it through /_control, which /openapi.json describes.
 
     Example: firsthandapi mock-server --port 0 --speed 10
     """
@@ -79,10 +81,9 @@ def mock_server(
         typer.echo(f"  export FIRSTHAND_API_KEY={server.api_key}")
         typer.echo("  firsthandapi whoami\n")
         typer.echo(f"The API key of its sandbox is {server.test_api_key}.")
-        if not (speed and workers):
-            typer.echo(
-                f"Advance time and submit files through {server.url}/_control: see {server.url}/openapi.json."
-            )
+        typer.echo(f"Watch and drive it in a browser: {server.url}/console")
+        for line in _by_hand(server.url, speed, workers):
+            typer.echo(line)
         typer.echo("Press Ctrl-C to stop it.")
         sys.stdout.flush()
         try:
@@ -91,6 +92,25 @@ def mock_server(
                 pass
         except KeyboardInterrupt:
             typer.echo("\nStopped.")
+
+
+def _by_hand(url: str, speed: float, workers: bool) -> Iterator[str]:
+    """How to do by hand what this server does not do by itself."""
+    if speed and workers:
+        return
+    yield "\nBy hand, in the console or over HTTP:\n"
+    if not workers:
+        yield "  # Nobody works on jobs: submit a file, and choose its stars."
+        yield _curl(url, "submit", '{"job_id": "job_…", "rating": 5}')
+    if not speed:
+        yield "  # Time stands still: advance it, so that files are scored and webhooks sent."
+        yield _curl(url, "advance", '{"seconds": 15}')
+    yield "  # Start again, for the next test."
+    yield _curl(url, "reset", "{}") + "\n"
+
+
+def _curl(url: str, action: str, body: str) -> str:
+    return f"  curl {url}/_control/{action} -H 'Content-Type: application/json' -d '{body}'"
 
 
 class _Lines:

@@ -107,10 +107,11 @@ class Sender:
 
     def _attempt(self, delivery: Delivery, at: float) -> Attempt:
         endpoint, event = delivery.endpoint, delivery.event
+        signed = signature(event.body, endpoint.secret, self.style)
         headers = {
             "Content-Type": "application/json",
             "User-Agent": "FirstHandAPI-Webhooks/1.0",
-            "X-FirstHandAPI-Signature": signature(event.body, endpoint.secret, self.style),
+            "X-FirstHandAPI-Signature": signed,
             "X-FirstHand-Event-Id": event.id,
         }
         parts = urlsplit(endpoint.url)
@@ -128,9 +129,9 @@ class Sender:
             alarm.start()
             target = f"{parts.path or '/'}?{parts.query}" if parts.query else parts.path or "/"
             connection.request("POST", target, event.body, headers)
-            return Attempt(at, connection.getresponse().status, None)
+            return Attempt(at, connection.getresponse().status, None, signed)
         except (OSError, http.client.HTTPException, ValueError) as error:
-            return Attempt(at, None, f"{type(error).__name__}: {error}")
+            return Attempt(at, None, f"{type(error).__name__}: {error}", signed)
         finally:
             alarm.cancel()
             connection.close()

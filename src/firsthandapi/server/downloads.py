@@ -46,10 +46,11 @@ def serve_file(request: Request, file: File | None, signer: Signer, now: float) 
         return xml_error(403, *refusal)
     if file is None:
         return xml_error(404, "NoSuchKey", "The specified key does not exist.")
-    return _content(request, file)
+    return file_response(request, file)
 
 
-def _content(request: Request, file: File) -> Response:
+def file_response(request: Request, file: File) -> Response:
+    """A file, complete or in part, as its headers ask."""
     content, etag = file.content(), file.etag
     modified = formatdate(file.created_at, usegmt=True)
     headers = {"etag": etag, "last-modified": modified, "accept-ranges": "bytes"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from functools import partial
 from typing import Any, Protocol
 
 from . import show
@@ -199,6 +200,10 @@ class Jobs:
         submission.rating = submission.reasoning = submission.dimensions = submission.scored_at = None
         self._take_in(submission, at)
 
+    def _score_due(self, submission: Submission, attempt: int, at: float) -> None:
+        if submission.attempt == attempt:  # else it was scored by hand, and retried
+            self.score(submission, at)
+
     def score(self, submission: Submission, at: float) -> None:
         """Score a submission: approved files are paid and listed, and the slots of the others are free again."""
         if submission.status != "pending_score":
@@ -276,7 +281,9 @@ class Jobs:
             self.workforce.slots_freed(job, len(submission.files), at)
             return
         self._refresh_status(job, at)
-        self._state.later(at + job.chance.uniform(5, 15), lambda when: self.score(submission, when))
+        self._state.later(
+            at + job.chance.uniform(5, 15), partial(self._score_due, submission, submission.attempt)
+        )
 
     def _reject(self, submission: Submission, reason: str, at: float, *, scored: bool = False) -> None:
         submission.status = "rejected"

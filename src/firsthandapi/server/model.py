@@ -286,11 +286,13 @@ class Attempt:
         at: when it began, in virtual Unix seconds.
         status: the status of the response, or None if there was none.
         error: why there was no response, or None.
+        signature: the `X-FirstHandAPI-Signature` that was sent, or None where nothing was.
     """
 
     at: float
     status: int | None
     error: str | None
+    signature: str | None = None
 
     @property
     def ok(self) -> bool:

@@ -16,8 +16,8 @@ from starlette.types import Receive
 from .errors import ApiError, invalid
 
 MAX_BODY = 1 << 20
+MAX_UPLOAD = 8 << 20  # of `/_control`, where a photo comes as Base64
 _BODY_SECONDS = 30.0
-_MAX_READ = 8 << 20
 
 
 async def read_body(receive: Receive, keep: int) -> bytes:
@@ -35,7 +35,7 @@ async def read_body(receive: Receive, keep: int) -> bytes:
                 body += part[: keep - len(body)]
                 if not message.get("more_body", False):
                     return bytes(body)
-                if read > _MAX_READ:
+                if read > MAX_UPLOAD:
                     raise ApiError(400, "validation_error", f"The body is larger than {MAX_BODY} bytes.")
     except TimeoutError:
         late = f"The body did not arrive within {_BODY_SECONDS:.0f} seconds."
@@ -63,9 +63,9 @@ def _finite(text: str) -> float:
     return number
 
 
-def parse_body(raw: bytes, content_type: str | None) -> dict[str, Any]:
-    if len(raw) > MAX_BODY:
-        raise ApiError(400, "validation_error", f"The body is larger than {MAX_BODY} bytes.")
+def parse_body(raw: bytes, content_type: str | None, most: int = MAX_BODY) -> dict[str, Any]:
+    if len(raw) > most:
+        raise ApiError(400, "validation_error", f"The body is larger than {most} bytes.")
     if not raw:
         return {}
     kind, _, parameters = (content_type or "").partition(";")

@@ -7,8 +7,8 @@ import re
 import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
-from typing import Any, SupportsIndex, overload
+from dataclasses import dataclass
+from typing import Any, Literal, SupportsIndex, overload
 
 MAX_REQUESTS = 10_000
 MAX_BYTES = 32 << 20
@@ -30,6 +30,9 @@ class ReceivedRequest:
         body: the raw body.
         time: when it arrived, in real Unix seconds.
         status: the status of the response; None while the request is held, or when it was dropped.
+        seconds: real seconds until the response or the drop; None while the request is held.
+        replayed: whether the response is that of an earlier request with the same idempotency key.
+        dropped: whether a fault closed the connection `before` or `after` the request was handled.
     """
 
     method: str
@@ -40,6 +43,9 @@ class ReceivedRequest:
     body: bytes
     time: float
     status: int | None = None
+    seconds: float | None = None
+    replayed: bool = False
+    dropped: Literal["before", "after"] | None = None
 
     def __repr__(self) -> str:
         key = _SECRET.sub(r"\1…", self.headers.get("authorization", "no key"))
@@ -96,23 +102,30 @@ class RequestLog:
         self._bytes = 0
         self._count = 0
         self._cleared = 0
+        self.changes = 0  # grows with every request and response
 
     def add(self, request: ReceivedRequest) -> int:
         """Keep a request and return its number. The oldest requests make room."""
         with self._lock:
             self._count += 1
+            self.changes += 1
             self._kept[self._count] = request
             self._bytes += request.size
             while len(self._kept) > MAX_REQUESTS or (self._bytes > MAX_BYTES and len(self._kept) > 1):
                 self._bytes -= self._kept.popitem(last=False)[1].size
             return self._count
 
-    def answered(self, number: int, status: int) -> None:
-        """Record the status of a response."""
+    def ended(self, number: int, request: ReceivedRequest) -> None:
+        """Keep a request as it is now that it has ended."""
         with self._lock:
-            request = self._kept.get(number)
-            if request is not None:
-                self._kept[number] = replace(request, status=status)
+            self.changes += 1
+            if number in self._kept:
+                self._kept[number] = request
+
+    def numbered(self) -> list[tuple[int, ReceivedRequest]]:
+        """All that are kept, each with its number."""
+        with self._lock:
+            return [*self._kept.items()]
 
     def latest(self) -> ReceivedRequests:
         """All that are kept."""
@@ -124,5 +137,6 @@ class RequestLog:
         """Forget all of them."""
         with self._lock:
             self._kept.clear()
+            self.changes += 1
             self._bytes = 0
             self._cleared = self._count

@@ -12,6 +12,7 @@ import inspect
 import time
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -25,9 +26,9 @@ from firsthandapi.server.answers import Answer
 from firsthandapi.server.bodies import Body, EmptyBody
 from firsthandapi.server.errors import ApiError, invalid
 from firsthandapi.server.openapi import Described
-from firsthandapi.server.reading import parse_body, validate
+from firsthandapi.server.reading import MAX_UPLOAD, parse_body, validate
 from firsthandapi.server.responses import error_response, json_bytes
-from firsthandapi.server.text import iso, new_id
+from firsthandapi.server.text import iso, new_id, parse_iso
 from firsthandapi.server.words import Environment, Scope, Time
 
 if TYPE_CHECKING:
@@ -43,17 +44,28 @@ Json = dict[str, Any]
 # --- models of requests and responses -------------------------------------------------------------------
 
 
+Stars = Annotated[int, Field(ge=1, le=5)]
+# One value for all files of a submission, or one for each.
+Text = str | Annotated[list[str], Field(min_length=1, max_length=5)]
+
+
 class SubmitBody(Body):
     job_id: str
     content_base64: Annotated[
-        str | None, Field(description="The bytes; a small valid file is made where they are left out.")
+        Text | None,
+        Field(
+            description="The bytes; small valid files are made where they are left out. A list: several files."
+        ),
     ] = None
     content_type: Annotated[
-        str | None, Field(description="One of the job's formats. Default: the first.")
+        Text | None, Field(description="One of the job's formats, or a list. Default: the first.")
     ] = None
-    rating: Annotated[int, Field(ge=1, le=5, description="The stars that scoring will give. Default: 4.")] = 4
+    rating: Annotated[
+        Stars | Annotated[list[Stars], Field(min_length=1, max_length=5)],
+        Field(description="The stars that scoring will give, or a list of them. Default: 4."),
+    ] = 4
     files: Annotated[int | None, Field(ge=1, le=5, description="How many files. Default: 1.")] = None
-    original_filename: str | None = None
+    original_filename: Text | None = None
     annotations: Annotated[
         dict[str, Any] | None, Field(description="Plausible ones are made up where this is left out.")
     ] = None
@@ -71,6 +83,22 @@ class SubmitBody(Body):
 class Submitted(Answer):
     submission_id: str
     file_ids: list[str]
+
+
+class ScoreBody(Body):
+    submission_id: str
+    rating: Stars
+
+
+class DeprecateBody(Body):
+    path: Annotated[str, Field(description="A path, one above it, or a glob.")]
+    method: str | None = None
+    sunset: Annotated[Time | None, Field(description="When the endpoint ends: from then on a 410.")] = None
+    link: Annotated[str | None, Field(description="The address of its successor.")] = None
+
+
+class RemoveFaultBody(Body):
+    id: str
 
 
 class WithdrawBody(Body):
@@ -104,7 +132,7 @@ class FaultBody(Body):
     ] = 1
     after: Annotated[int, Field(ge=0, description="How many requests pass first.")] = 0
     status: Annotated[int | None, Field(ge=200, le=599)] = None
-    retry_after: float | str | None = None
+    retry_after: int | float | str | None = None
     drop: Literal["before", "after"] | None = None
     cut: Annotated[int | None, Field(ge=0, description="Bytes of the body to send before closing.")] = None
     delay: Annotated[float, Field(ge=0, le=600, description="Real seconds to wait first.")] = 0
@@ -116,6 +144,8 @@ class FaultBody(Body):
 
 
 class FaultAnswer(Answer):
+    id: str
+    does: Annotated[str, Field(description="In words, what it does to a request.")]
     path: str
     method: str | None
     times: Annotated[int | None, Field(description="How many requests it still strikes.")]
@@ -182,6 +212,9 @@ class RequestAnswer(Answer):
     body: Annotated[str, Field(description="As UTF-8 text.")]
     time: Annotated[float, Field(description="Real Unix seconds.")]
     status: int | None
+    seconds: Annotated[float | None, Field(description="Real seconds until the response.")]
+    replayed: Annotated[bool, Field(description="The first response again, for the same idempotency key.")]
+    dropped: Literal["before", "after"] | None
 
 
 class Received(Answer):
@@ -192,6 +225,7 @@ class AttemptAnswer(Answer):
     at: Time
     status: int | None
     error: str | None
+    signature: str | None
 
 
 class DeliveryAnswer(Answer):
@@ -238,11 +272,20 @@ def submit(server: MockServer, body: SubmitBody) -> Json:
     encoded = given.pop("content_base64", None)
     if encoded is not None:
         try:
-            given["content"] = base64.b64decode(encoded, validate=True)
+            each = [
+                base64.b64decode(one, validate=True)
+                for one in ([encoded] if isinstance(encoded, str) else encoded)
+            ]
         except (binascii.Error, ValueError):
             raise invalid("content_base64", "must be Base64") from None
+        given["content"] = each[0] if isinstance(encoded, str) else each
     work = server.submit(**given)
     return {"submission_id": work.submission_id, "file_ids": [*work.file_ids]}
+
+
+def score(server: MockServer, body: ScoreBody) -> None:
+    """Score a submission now, instead of 5 to 15 virtual seconds after it was submitted."""
+    server.score(body.submission_id, body.rating)
 
 
 def withdraw(server: MockServer, body: WithdrawBody) -> None:
@@ -269,6 +312,11 @@ def add_fault(server: MockServer, body: FaultBody) -> Json:
     return _fault(server.faults.add(**body.model_dump()))
 
 
+def remove_fault(server: MockServer, body: RemoveFaultBody) -> None:
+    """Remove one fault."""
+    server.faults.remove(body.id)
+
+
 def list_faults(server: MockServer, _body: Any = None) -> Json:
     """List the faults that still strike."""
     return {"data": [_fault(fault) for fault in server.faults.active()]}
@@ -277,6 +325,12 @@ def list_faults(server: MockServer, _body: Any = None) -> Json:
 def clear_faults(server: MockServer, _body: Any = None) -> None:
     """Remove all faults."""
     server.faults.clear()
+
+
+def deprecate(server: MockServer, body: DeprecateBody) -> None:
+    """Deprecate an endpoint: the headers of its responses announce it."""
+    sunset = None if body.sunset is None else datetime.fromtimestamp(parse_iso(body.sunset), UTC)
+    server.deprecate(body.path, method=body.method, sunset=sunset, link=body.link)
 
 
 def create_organization(server: MockServer, body: OrganizationBody) -> Json:
@@ -311,7 +365,12 @@ def list_deliveries(server: MockServer, _body: Any = None) -> Json:
                 "url": delivery.url,
                 "status": delivery.status,
                 "attempts": [
-                    {"at": iso(attempt.at), "status": attempt.status, "error": attempt.error}
+                    {
+                        "at": iso(attempt.at),
+                        "status": attempt.status,
+                        "error": attempt.error,
+                        "signature": attempt.signature,
+                    }
                     for attempt in delivery.attempts
                 ],
             }
@@ -334,12 +393,16 @@ async def reset(server: MockServer, _body: Any = None) -> Json:
     return describe(server)
 
 
+_SHOWN_OF_REQUEST = ("method", "path", "time", "status", "seconds", "replayed", "dropped")
+
+
 def _fault(fault: Fault) -> Json:
-    return {name: getattr(fault, name) for name in ("path", "method", "times", "after", "status")}
+    shown = {name: getattr(fault, name) for name in ("id", "path", "method", "times", "after", "status")}
+    return {**shown, "does": fault.describe()}
 
 
 def _request(request: ReceivedRequest) -> Json:
-    shown = {name: getattr(request, name) for name in ("method", "path", "time", "status")}
+    shown = {name: getattr(request, name) for name in _SHOWN_OF_REQUEST}
     text = request.body.decode("utf-8", "replace")
     return {**shown, "query": dict(request.query), "headers": dict(request.headers), "body": text}
 
@@ -369,12 +432,15 @@ ACTIONS = (
     Action("GET", "", describe, answer=ServerAnswer),
     Action("PATCH", "/settings", change_settings, SettingsBody, ServerAnswer),
     Action("POST", "/submit", submit, SubmitBody, Submitted, 201),
+    Action("POST", "/score", score, ScoreBody, status=204),
     Action("POST", "/withdraw", withdraw, WithdrawBody, status=204),
     Action("POST", "/advance", advance, AdvanceBody, ServerAnswer),
     Action("POST", "/emit", emit, EmitBody, Emitted, 201),
     Action("POST", "/faults", add_fault, FaultBody, FaultAnswer, 201),
     Action("GET", "/faults", list_faults, answer=Faulty),
+    Action("POST", "/faults/remove", remove_fault, RemoveFaultBody, status=204),
     Action("DELETE", "/faults", clear_faults, status=204),
+    Action("POST", "/deprecate", deprecate, DeprecateBody, status=204),
     Action("POST", "/organizations", create_organization, OrganizationBody, OrganizationAnswer, 201),
     Action("POST", "/keys", create_key, KeyBody, KeyAnswer, 201),
     Action("POST", "/credits", grant_credits, CreditsBody, status=204),
@@ -410,7 +476,7 @@ class Control:
         try:
             body = None
             if action.method in ("POST", "PATCH"):
-                parsed = parse_body(await request.body(), request.headers.get("content-type"))
+                parsed = parse_body(await request.body(), request.headers.get("content-type"), MAX_UPLOAD)
                 body = validate(action.body or EmptyBody, parsed)
             answer = action.do(self._server, body)
             if inspect.isawaitable(answer):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ __all__ = ["Fault", "Faults"]
 class Fault:
     """One fault, and how often it still strikes. `Faults.add` says what each field does."""
 
+    id: str
     path: str
     method: str | None
     times: int | None
@@ -32,6 +34,22 @@ class Fault:
     repeat_cursor: bool
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
 
+    def describe(self) -> str:
+        """What it does to a request, in words."""
+        said: list[tuple[object, str]] = [
+            (self.delay, f"waits {self.delay:g} s"),
+            (self.drop, f"drops the connection {self.drop} the request is handled"),
+            (self.status, f"responds with {self.status}"),
+            (self.retry_after is not None, f"Retry-After: {self.retry_after}"),
+            (self.garbage, "responds with a page instead of JSON"),
+            (self.expired_url, "download URLs are expired"),
+            (self.repeat_cursor, "every page has the cursor of its request"),
+            (self.cut is not None, f"closes the connection after {self.cut} bytes of the body"),
+            (self.dribble, f"waits {self.dribble:g} s before each byte"),
+            (self.headers, f"sets {', '.join(self.headers)}"),
+        ]
+        return "; ".join(words for holds, words in said if holds) or "changes nothing"
+
 
 class Faults:
     """The faults of one server. The first one that fits a request and is not used up strikes it."""
@@ -39,6 +57,7 @@ class Faults:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._faults: list[Fault] = []
+        self._numbers = itertools.count(1)
 
     def add(
         self,
@@ -86,6 +105,7 @@ class Faults:
         if isinstance(retry_after, str):
             check_header("Retry-After", retry_after, "retry_after")
         fault = Fault(
+            f"fault_{next(self._numbers)}",
             path,
             method.upper() if method else None,
             times,
@@ -109,6 +129,21 @@ class Faults:
         """The faults that still strike, in the order in which they were added."""
         with self._lock:
             return [fault for fault in self._faults if fault.times != 0]
+
+    def remove(self, fault_id: str) -> None:
+        """Remove one fault.
+
+        Args:
+            fault_id: its `id`.
+
+        Raises:
+            ValueError: no such fault strikes.
+        """
+        with self._lock:
+            left = [fault for fault in self._faults if fault.id != fault_id]
+            if len(left) == len(self._faults):
+                raise ValueError(f"no fault {fault_id!r} exists")
+            self._faults = left
 
     def clear(self) -> None:
         """Remove all faults."""

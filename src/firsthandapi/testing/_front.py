@@ -22,7 +22,7 @@ from firsthandapi.server.downloads import expired
 from firsthandapi.server.errors import ApiError
 from firsthandapi.server.gate import refusal
 from firsthandapi.server.pages import TOP
-from firsthandapi.server.reading import MAX_BODY, read_body
+from firsthandapi.server.reading import MAX_BODY, MAX_UPLOAD, read_body
 from firsthandapi.server.requests import ReceivedRequest, RequestLog
 from firsthandapi.server.responses import error_response, json_bytes
 from firsthandapi.server.signing import LIFETIME
@@ -75,18 +75,21 @@ class Front:
         app: App,
         faults: Faults,
         control: Callable[[], ASGIApp],
+        console: Callable[[], ASGIApp],
         on_request: Callable[[ReceivedRequest], None] | None,
     ) -> None:
         self._app = app
         self._faults = faults
         self._control = control
+        self._console = console
         self._on_request = on_request
         self.log = RequestLog()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         refused = refusal(scope["method"], scope["headers"])
+        is_control = (scope["path"] + "/").startswith("/_control/")
         try:
-            body = await read_body(receive, 0 if refused else MAX_BODY + 1)
+            body = await read_body(receive, 0 if refused else MAX_UPLOAD if is_control else MAX_BODY + 1)
             if refused:
                 raise refused
         except ClientDisconnect:
@@ -94,22 +97,33 @@ class Front:
         except ApiError as error:
             await _send(_refused(error), send)
             return
-        if (scope["path"] + "/").startswith("/_control/"):
+        if is_control:
             await _send(await self._handle(self._control(), scope, body, receive), send)
+            return
+        if (scope["path"] + "/").startswith("/console/"):
+            # Not collected first: a page that is open stays connected, to learn of changes.
+            await self._show(scope, _replay(body, receive), send)
             return
         record = _record(scope, body)
         number = self.log.add(record)
         fault = self._faults.strike(scope["method"], scope["path"])
         reply = await self._reply(scope, body, receive, fault)
-        dropped = reply is None or (fault is not None and fault.drop is not None)
+        drop = None if fault is None else fault.drop
+        record = replace(
+            record,
+            status=None if reply is None or drop else reply.status,
+            seconds=time.time() - record.time,
+            replayed=reply is not None and any(name == b"idempotent-replayed" for name, _ in reply.headers),
+            dropped=drop,
+        )
+        # Before the first byte is sent, so that a client with a response finds it in the log.
+        self.log.ended(number, record)
         if self._on_request is not None:
-            self._on_request(replace(record, status=None if reply is None or dropped else reply.status))
-        if reply is None or dropped:
+            self._on_request(record)
+        if reply is None or drop:
             scope["state"]["transport"].abort()
             await _until_gone(receive)
             return
-        # Before the first byte is sent, so that a client with a response finds it in the log.
-        self.log.answered(number, reply.status)
         if fault and fault.dribble:
             await _dribble(scope, reply, receive, fault.dribble)
         elif fault and fault.cut is not None:
@@ -118,6 +132,18 @@ class Front:
             await _until_gone(receive)
         else:
             await _send(reply, send)
+
+    async def _show(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await self._console()(scope, receive, send)
+        except ModuleNotFoundError as error:
+            if error.name != "jinja2":
+                raise
+            words = 'The console needs Jinja2: pip install "firsthandapi[testing]".'
+            await _send(_as_reply(Response(words, 503, media_type="text/plain")), send)
+        except Exception:
+            log.exception("the console failed on %s %s", scope["method"], scope["path"])
+            raise
 
     async def _reply(self, scope: Scope, body: bytes, receive: Receive, fault: Fault | None) -> Reply | None:
         if fault is None:

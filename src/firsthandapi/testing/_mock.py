@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from firsthandapi import AsyncFirstHandClient, FirstHandClient
+    from firsthandapi.server.console import Console
 
     from ._control import Control
 
@@ -131,12 +132,15 @@ class MockServer:
         self._workers = workers
         self._app = App(self._world, lambda: self.url)
         self._app.control = lambda: self._control().described()
-        self._front = Front(self._app, self.faults, lambda: self._control().asgi, on_request)
+        self._front = Front(
+            self._app, self.faults, lambda: self._control().asgi, lambda: self._console().asgi, on_request
+        )
         self._sender = Sender(self._report)
         self._world.events.send = self._sender.send
         self._port = port
         self._http: HttpServer | None = None
         self._controlled: Control | None = None
+        self._shown: Console | None = None
         self._settings = (rate_limit, self._app.organization_rate_limit, idempotency_keys, self._sender.style)
         self._set_up()
 
@@ -168,6 +172,20 @@ class MockServer:
 
             self._controlled = Control(self)
         return self._controlled
+
+    def _console(self) -> Console:
+        if self._shown is None:
+            from firsthandapi.server.console import Console  # loads Jinja2
+
+            self._shown = Console(
+                self._world,
+                requests=self._front.log.numbered,
+                changes=lambda: self._front.log.changes,
+                address=lambda: self.url,
+                style=lambda: self.signature_style,
+                tools=self,
+            )
+        return self._shown
 
     # --- life -------------------------------------------------------------------------------------------
 
@@ -355,6 +373,28 @@ class MockServer:
                 submission = self._submission(retry_of, job)
                 self._world.jobs.resubmit(submission, made, at, location)
         return SubmittedWork(submission.id, tuple(file.id for file in made))
+
+    def score(self, submission_id: str, rating: int) -> None:
+        """Score a submission now, instead of 5 to 15 virtual seconds after it was submitted.
+
+        Args:
+            submission_id: the submission, which waits for its score.
+            rating: the stars of each of its files. In the sandbox, scoring always gives 4.
+
+        Raises:
+            ValueError: the submission does not exist, or is scored already.
+        """
+        if rating not in (1, 2, 3, 4, 5):
+            raise ValueError(f"rating is 1 to 5 stars, not {rating!r}")
+        with self._world.lock:
+            submission = self._world.state.submissions.get(submission_id)
+            if submission is None:
+                raise ValueError(f"no submission {submission_id!r} exists")
+            if submission.status != "pending_score":
+                raise ValueError(f"{submission_id} is {submission.status}: it does not wait for a score")
+            for file in submission.files:
+                file.wanted_rating = rating
+            self._world.jobs.score(submission, self.clock.now())
 
     def withdraw(self, file_id: str) -> None:
         """Withdraw an approved file, as a worker who takes back consent does.
