@@ -28,7 +28,7 @@ def pillow() -> Any:
         return None
 
 
-def thumbnail(image_module: Any, content: bytes, content_type: str) -> bytes | None:
+def thumbnail(image_module: Any, content: bytes, content_type: str, *, side: int = SIDE) -> bytes | None:
     """The first frame as a small JPEG, without the metadata of the original (which may say where it was taken);
     None if it is broken, or so large that decoding it would take too much.
 
@@ -36,6 +36,7 @@ def thumbnail(image_module: Any, content: bytes, content_type: str) -> bytes | N
         image_module: what `pillow` gave.
         content: the file.
         content_type: what it is said to be; no other decoder is tried.
+        side: its longer side will have at most so many pixels.
     """
     if content_type == "image/jpeg" and content.count(_SCAN) > _MOST_SCANS:
         return None
@@ -46,12 +47,12 @@ def thumbnail(image_module: Any, content: bytes, content_type: str) -> bytes | N
             with image_module.open(io.BytesIO(content), formats=[_FORMATS[content_type]]) as image:
                 if image.width * image.height > _MOST_PIXELS:
                     return None
-                image.draft("RGB", (SIDE, SIDE))  # a JPEG is decoded at an eighth of its size
+                image.draft("RGB", (side, side))  # a JPEG is decoded at an eighth of its size
                 if image.width * image.height > _MOST_DECODED:
                     return None
                 clear = image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info
                 small = image.convert("RGBA" if clear else "RGB")
-                small.thumbnail((SIDE, SIDE))
+                small.thumbnail((side, side))
                 if clear:
                     paper = image_module.new("RGB", small.size, "white")
                     paper.paste(small, mask=small.getchannel("A"))

@@ -47,7 +47,11 @@ def mcp(
         read_only=read_only,
         ledger=None if ledger is None else ledger.expanduser(),
     )
-    anyio.run(lambda: serve(options, http_port=http))
+
+    def listening(url: str) -> None:
+        typer.echo(f"Serving {url} until Ctrl-C.", err=True)
+
+    anyio.run(lambda: serve(options, http_port=http, on_listening=listening))
 
 
 def skill() -> None:

@@ -7,10 +7,10 @@ import json
 import os
 import tempfile
 import time
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from pydantic import NonNegativeInt, TypeAdapter, ValidationError
 from typing_extensions import TypedDict
@@ -18,11 +18,12 @@ from typing_extensions import TypedDict
 from firsthandapi._core.idempotency import idempotency_key
 from firsthandapi._core.job_file import CLOCK_SLACK, KEY_LIFETIME
 from firsthandapi.datasets._lock import FolderLock
-from firsthandapi.errors import ConfigurationError, FirstHandError
+from firsthandapi.errors import ConfigurationError, FirstHandError, InvalidArgumentError
 
 _NAME = "ledger.json"
+_VERSION = 1
 # A process holds the lock for milliseconds.
-_LOCK_SECONDS = 10.0
+_LOCK_SECONDS = 5.0
 _LOCK_EVERY = 0.02
 
 
@@ -40,13 +41,18 @@ class BudgetError(FirstHandError):
         self.left_cents = left_cents
 
 
+def account_of(api_key: str, base_url: str) -> str:
+    """What tells accounts apart in a ledger: a digest that does not lead back to the key."""
+    return hashlib.sha256(f"{api_key} {base_url}".encode()).hexdigest()[:16]
+
+
 def default_folder(api_key: str) -> Path:
-    """The folder of a key's ledger, named after the key without telling it."""
+    """The folder of a key's ledger, named after the key without revealing it."""
     return Path.home() / ".firsthandapi" / "mcp" / hashlib.sha256(api_key.encode()).hexdigest()[:16]
 
 
 class Order(TypedDict):
-    """One order in the ledger: its cost, when it was written down (Unix seconds), and the calls that sent it."""
+    """One order in the ledger: its cost, when it was written (Unix seconds), and how many calls sent it."""
 
     cost_cents: NonNegativeInt
     at: float
@@ -62,61 +68,82 @@ _ORDERS = TypeAdapter(_File)
 
 
 class Ledger:
-    """The orders of one API key, each by its idempotency key.
+    """The orders of an API key, each by its idempotency key.
 
-    An order is written down, on disk, before it is posted. It is taken out again only if the service surely
-    refused it: a cost that may have been paid counts.
+    An order is written to disk before it is posted. It is removed only if the service surely refused it: a cost
+    that may have been paid counts.
 
     Args:
         folder: where the ledger is kept; created if it does not exist.
         budget_cents: the most that all orders of the ledger may cost, in US cents.
         clock: gives Unix seconds; for tests.
+        account: whose orders these are. Several accounts may share a ledger: the same order of two accounts is two.
     """
 
-    def __init__(self, folder: Path, budget_cents: int, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, folder: Path, budget_cents: int, clock: Callable[[], float] = time.time, *, account: str = ""
+    ) -> None:
         self.path = folder / _NAME
         self.budget_cents = budget_cents
         self._folder = folder
         self._clock = clock
+        self._account = account
 
-    def reserve(self, arguments: dict[str, Any], cost_cents: int) -> tuple[str, bool]:
+    def look(self, order: Mapping[str, Any]) -> tuple[bool, int]:
+        """Whether `order` is in the ledger, so that it costs nothing more; and what is left, in US cents.
+
+        Raises:
+            InvalidArgumentError: a value has no JSON form.
+            ConfigurationError: the ledger cannot be read.
+        """
+        text = _canonical(order)
+        with self._locked() as orders:
+            return self._find(orders, text)[0], self._left(orders)
+
+    def reserve(self, order: Mapping[str, Any], cost_cents: int, *, new: bool = True) -> tuple[str, bool]:
         """Write an order down, before it is posted.
 
-        The same arguments are the same order while the service surely knows its key, and cost nothing more.
+        The same order is one order while the service surely knows its key, and costs nothing more.
+
+        Args:
+            order: its fields.
+            cost_cents: what it costs, in US cents.
+            new: whether it may be one that the ledger does not know.
 
         Returns:
             The idempotency key to post it with, and whether the order is new.
 
         Raises:
             BudgetError: it would exceed the budget.
-            InvalidArgumentError: an argument is not JSON.
+            InvalidArgumentError: a value has no JSON form.
             ConfigurationError: the ledger cannot be read or written. Nothing may be spent then.
         """
+        text = _canonical(order)
         with self._locked() as orders:
-            now = self._clock()
-            number = 0
-            while (key := idempotency_key("mcp", number, arguments)) in orders:
-                if -CLOCK_SLACK <= now - orders[key]["at"] <= KEY_LIFETIME:
-                    orders[key]["calls"] += 1
-                    self._write(orders)
-                    return key, False
-                # The service may have forgotten this key and would sell the job again, so it counts again.
-                number += 1
+            known, key = self._find(orders, text)
+            if known:
+                orders[key]["calls"] += 1
+                self._write(orders)
+                return key, False
             left = self._left(orders)
             if cost_cents > left:
                 raise BudgetError(
-                    f"this job costs {cost_cents} cents and the budget of this server has {left} of "
+                    f"this costs {cost_cents} cents, but the budget of this server has {left} of "
                     f"{self.budget_cents} cents left: nothing was ordered; ask for fewer files or a lower price, "
                     "or ask the person to restart the server with a larger --budget-cents",
                     cost_cents=cost_cents,
                     left_cents=left,
                 )
-            orders[key] = {"cost_cents": cost_cents, "at": now, "calls": 1}
+            if not new:
+                raise FirstHandError(
+                    "another session changed the budget at the same time: nothing was ordered; call again"
+                )
+            orders[key] = {"cost_cents": cost_cents, "at": self._clock(), "calls": 1}
             self._write(orders)
             return key, True
 
     def refused(self, key: str) -> None:
-        """Take out one call of an order that the service refused, and the order with the last of them."""
+        """Take back one call of an order that the service refused; the order is removed with the last of them."""
         with self._locked() as orders:
             if key in orders:
                 orders[key]["calls"] -= 1
@@ -129,6 +156,16 @@ class Ledger:
         with self._locked() as orders:
             return self._left(orders)
 
+    def _find(self, orders: dict[str, Order], text: str) -> tuple[bool, str]:
+        now = self._clock()
+        number = 0
+        while (key := idempotency_key("mcp", self._account, number, text)) in orders:
+            if -CLOCK_SLACK <= now - orders[key]["at"] <= KEY_LIFETIME:
+                return True, key
+            # The service may have forgotten this key and would sell the job again, so it counts again.
+            number += 1
+        return False, key
+
     def _left(self, orders: dict[str, Order]) -> int:
         return max(self.budget_cents - sum(order["cost_cents"] for order in orders.values()), 0)
 
@@ -138,13 +175,16 @@ class Ledger:
             self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         except OSError as error:
             raise ConfigurationError(
-                f"the ledger folder {self._folder} cannot be created: {error.strerror}; choose another with --ledger"
+                f"could not create the ledger folder {self._folder}: {error.strerror}; nothing was ordered; choose "
+                "another folder with --ledger"
             ) from None
         lock = FolderLock(self._folder)
         ends = time.monotonic() + _LOCK_SECONDS
         while not lock.acquire():
             if time.monotonic() > ends:
-                raise ConfigurationError(f"the ledger {self.path} is locked by another process: try again")
+                raise ConfigurationError(
+                    f"the ledger {self.path} is locked by another process: nothing was ordered; call again"
+                )
             time.sleep(_LOCK_EVERY)
         try:
             yield self._read()
@@ -157,7 +197,7 @@ class Ledger:
         except FileNotFoundError:
             return {}
         except OSError as error:
-            raise ConfigurationError(f"the ledger {self.path} cannot be read: {error.strerror}") from None
+            raise ConfigurationError(f"could not read the ledger {self.path}: {error.strerror}") from None
         try:
             loaded: Any = json.loads(content)
         except (ValueError, RecursionError):
@@ -166,21 +206,62 @@ class Ledger:
             return _ORDERS.validate_python(loaded, strict=True)["orders"]
         except ValidationError:
             # What was spent is unknown, so nothing more may be.
+            pass
+        if _is_newer(loaded):
             raise ConfigurationError(
-                f"the ledger {self.path} is damaged: nothing can be ordered; restore the file, or delete it to "
-                "start again with the full budget"
-            ) from None
+                f"the ledger {self.path} was written by a newer version: nothing can be ordered; update firsthandapi"
+            )
+        raise ConfigurationError(
+            f"the ledger {self.path} is damaged: nothing can be ordered; restore the file, or delete it to "
+            "start again with the full budget"
+        )
 
     def _write(self, orders: dict[str, Order]) -> None:
-        content = json.dumps({"version": 1, "orders": orders}, indent=1).encode()
+        content = json.dumps({"version": _VERSION, "orders": orders}, indent=1).encode()
         try:
-            handle, name = tempfile.mkstemp(dir=self._folder)
-            with os.fdopen(handle, "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            Path(name).replace(self.path)
+            handle, name = tempfile.mkstemp(dir=self._folder, prefix=f".{_NAME}.")
+            try:
+                with os.fdopen(handle, "wb") as file:
+                    file.write(content)
+                    file.flush()
+                    os.fsync(file.fileno())
+                Path(name).replace(self.path)
+            except BaseException:
+                Path(name).unlink(missing_ok=True)
+                raise
         except OSError as error:
             raise ConfigurationError(
-                f"the ledger {self.path} cannot be written: {error.strerror}; nothing was ordered"
+                f"could not write the ledger {self.path}: {error.strerror}; nothing was ordered; free disk space, or "
+                "choose another folder with --ledger"
             ) from None
+        _sync_folder(self._folder)
+
+
+def _canonical(order: Mapping[str, Any]) -> str:
+    """An order as text: the same for the same fields. Unlike `idempotency_key`, it takes floats: coordinates."""
+    try:
+        return json.dumps(order, allow_nan=False, sort_keys=True, separators=(",", ":"))
+    except (ValueError, TypeError, RecursionError):
+        pass
+    raise InvalidArgumentError(
+        "location or metadata has a value without a JSON form: a number that is not finite, one of thousands of "
+        "digits, or too many levels",
+        field="metadata",
+    )
+
+
+def _is_newer(loaded: Any) -> bool:
+    if not isinstance(loaded, dict):
+        return False
+    version: Any = cast("dict[str, Any]", loaded).get("version")
+    return type(version) is int and version > _VERSION
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the new name of a file last through a power cut, where the system can."""
+    with suppress(OSError):  # Windows opens no folders
+        fd = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)

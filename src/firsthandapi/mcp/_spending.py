@@ -1,0 +1,240 @@
+"""Tools that spend, or that end a job.
+
+Annotations are evaluated here, since the tools' schemas are made from them.
+"""
+
+from typing import Annotated, Any
+
+import anyio
+import mcp_types
+from mcp.server import MCPServer
+from mcp.server.elicitation import AcceptedElicitation, ElicitationResult
+from mcp.server.mcpserver import Context, Elicit, Resolve
+from mcp.server.mcpserver.exceptions import ToolError
+from pydantic import BaseModel, Field
+
+from firsthandapi import AsyncFirstHandClient, types
+from firsthandapi._core.counts import count_of
+from firsthandapi._visible import visible
+from firsthandapi.errors import (
+    FirstHandApiError,
+    FirstHandConnectionError,
+    FirstHandError,
+    InvalidArgumentError,
+    SpendLimitError,
+    WaitTimeoutError,
+)
+
+from ._errors import answered, on_thread
+from ._ledger import Ledger
+from ._progress import Progress
+from ._reading import JobId
+from ._results import CreatedJob, JobResult, WaitedJob
+
+_MOST_WAIT = 300
+
+SPENDS = mcp_types.ToolAnnotations(
+    read_only_hint=False, destructive_hint=True, idempotent_hint=True, open_world_hint=True
+)
+
+_Description = Annotated[str, Field(description="what workers are asked for", min_length=10, max_length=5000)]
+_FilesNeeded = Annotated[int, Field(ge=1, le=10_000, strict=True)]
+_Formats = Annotated[
+    list[types.MediaFormat], Field(description="MIME types, not extensions", min_length=1, max_length=9)
+]
+_Price = Annotated[int, Field(description="for each approved file, US cents", ge=10, le=50_000, strict=True)]
+_MinStars = Annotated[
+    int | None, Field(description="lowest rating to approve; the service's default is 3", ge=1, le=5)
+]
+_Location = Annotated[
+    dict[str, Any] | None, Field(description="{latitude, longitude, radius_km} or {city, state}")
+]
+_PerSubmission = Annotated[int | None, Field(description="files that one submission may have", ge=1, le=5)]
+_Metadata = Annotated[
+    dict[str, Any] | None,
+    Field(
+        description="your own values, at most 20 keys; different values make a different job of the same words"
+    ),
+]
+
+
+class Approval(BaseModel):
+    """The person's answer."""
+
+    approve: bool = Field(description="Spend this amount?")
+
+
+class NotAsked(Approval):
+    """Nobody needed to be asked: the cost is within the bound, or the order exists and costs nothing more."""
+
+    approve: bool = True
+
+
+def add_spending(
+    server: MCPServer, client: AsyncFirstHandClient, ledger: Ledger, confirm_cents: int | None
+) -> None:
+    """Add the tools that spend, or that end a job.
+
+    Args:
+        server: where to add them.
+        client: the client that they use.
+        ledger: what bounds them.
+        confirm_cents: above this cost of a job, in US cents, the person is asked; None never asks.
+    """
+
+    async def may_spend(
+        ctx: Context,
+        type: types.JobType,
+        description: str,
+        files_needed: int,
+        accepted_formats: list[types.MediaFormat],
+        price_per_file_cents: int,
+        min_star_rating: int | None,
+        location: dict[str, Any] | None,
+        files_per_submission: int | None,
+        metadata: dict[str, Any] | None,
+    ) -> Approval | Elicit[Approval]:
+        cost = files_needed * price_per_file_cents
+        if confirm_cents is None or cost <= confirm_cents:
+            return NotAsked()
+        known, left = await answered(on_thread(ledger.look, _fields(locals())))
+        if known or cost > left:
+            return NotAsked()  # an order that costs too much is refused below, without a question
+        check_can_ask(ctx, cost, confirm_cents)
+        return Elicit(
+            f"Post a job for {count_of(files_needed)} at ${price_per_file_cents / 100:.2f} each: "
+            f"${cost / 100:,.2f} in all, held immediately. Its description: “{visible(description[:200])}”. "
+            "Spend it?",
+            Approval,
+        )
+
+    async def order(answer: ElicitationResult[Approval], fields: dict[str, Any]) -> tuple[types.Job, bool]:
+        asked = check_approved(answer)
+        cost = fields["files_needed"] * fields["price_per_file_cents"]
+        new = asked or confirm_cents is None or cost <= confirm_cents
+        key, fresh = await on_thread(ledger.reserve, fields, cost, new=new)
+        job = await _post(client, ledger, key, fields)
+        # A replay shows the job in its first state.
+        return (job if fresh else await client.jobs.get(job.id)), not fresh
+
+    @server.tool(annotations=SPENDS)
+    async def create_job(
+        type: types.JobType,
+        description: _Description,
+        files_needed: _FilesNeeded,
+        accepted_formats: _Formats,
+        price_per_file_cents: _Price,
+        approved: Annotated[ElicitationResult[Approval], Resolve(may_spend)],
+        min_star_rating: _MinStars = None,
+        location: _Location = None,
+        files_per_submission: _PerSubmission = None,
+        metadata: _Metadata = None,
+    ) -> CreatedJob:
+        """Post a job that real people are paid for. It costs files_needed x price_per_file_cents, held immediately.
+
+        Tell the person the cost first. Repeating the same call within 23 hours returns the same job and costs nothing.
+        """
+        job, before = await answered(order(approved, _fields(locals())))
+        left = await answered(on_thread(ledger.left_cents))
+        return CreatedJob.of(job, created_before=before, budget_left_cents=left)
+
+    @server.tool(annotations=SPENDS)
+    async def create_job_and_wait(
+        type: types.JobType,
+        description: _Description,
+        files_needed: _FilesNeeded,
+        accepted_formats: _Formats,
+        price_per_file_cents: _Price,
+        approved: Annotated[ElicitationResult[Approval], Resolve(may_spend)],
+        ctx: Context,
+        min_star_rating: _MinStars = None,
+        location: _Location = None,
+        files_per_submission: _PerSubmission = None,
+        metadata: _Metadata = None,
+        max_wait_seconds: Annotated[int, Field(ge=1, le=_MOST_WAIT)] = 120,
+    ) -> WaitedJob:
+        """Post a job as create_job does, and wait for it to finish, for at most max_wait_seconds.
+
+        If it takes longer, timed_out_waiting is true and the job continues: read it later with get_job.
+        """
+        job, before = await answered(order(approved, _fields(locals())))
+        late = False
+        try:
+            async with Progress(ctx, job) as progress:
+                job = await client.jobs.wait(job.id, timeout=max_wait_seconds, on_update=progress.update)
+        except WaitTimeoutError as error:
+            job, late = error.job or job, True
+        except FirstHandError as error:
+            raise ToolError(f"{job.id} was created, and then: {error}. Read it with get_job.") from None
+        left = await answered(on_thread(ledger.left_cents))
+        return WaitedJob.of(job, created_before=before, budget_left_cents=left, timed_out_waiting=late)
+
+    @server.tool(annotations=SPENDS)
+    async def cancel_job(job_id: JobId) -> JobResult:
+        """Cancel a job that is not finished. Unused escrow is refunded to the organization; approved files stay.
+
+        The refund does not come back into this server's budget.
+        """
+        return JobResult.of(await answered(client.jobs.cancel(job_id)))
+
+
+def check_can_ask(ctx: Context, cost_cents: int, confirm_cents: int) -> None:
+    """Refuse what a person must approve where no person can be asked.
+
+    Raises:
+        ToolError: the program cannot ask.
+    """
+    capabilities = ctx.client_capabilities
+    if capabilities is None or capabilities.elicitation is None:
+        raise ToolError(
+            f"this costs {cost_cents} cents, and above {confirm_cents} cents this server asks the person, "
+            "which this program does not support: nothing was ordered; ask for fewer files, or ask the person "
+            "to restart the server with a larger --confirm-cents"
+        )
+
+
+def check_approved(answer: ElicitationResult[Approval]) -> bool:
+    """Whether a person said yes; False if none was asked.
+
+    Raises:
+        ToolError: the person said no.
+    """
+    if not (isinstance(answer, AcceptedElicitation) and answer.data.approve):
+        raise ToolError(
+            "the person declined: nothing was ordered. Do not ask again unless the person wants to."
+        )
+    return not isinstance(answer.data, NotAsked)
+
+
+_FIELDS = (
+    *("type", "description", "files_needed", "accepted_formats", "price_per_file_cents", "min_star_rating"),
+    *("location", "files_per_submission", "metadata"),
+)
+
+
+def _fields(arguments: dict[str, Any]) -> dict[str, Any]:
+    """The fields of the job among the local names of a tool."""
+    return {name: value for name in _FIELDS if (value := arguments[name]) is not None}
+
+
+async def _post(client: AsyncFirstHandClient, ledger: Ledger, key: str, fields: dict[str, Any]) -> types.Job:
+    try:
+        return await client.jobs.create(**fields, idempotency_key=key)
+    except FirstHandError as error:
+        # What may have been paid stays in the ledger.
+        if _bought_nothing(error):
+            with anyio.CancelScope(shield=True):
+                await on_thread(ledger.refused, key)
+        raise
+
+
+def _bought_nothing(error: FirstHandError) -> bool:
+    if isinstance(error, InvalidArgumentError | SpendLimitError):
+        return True
+    if isinstance(error, FirstHandConnectionError):
+        return not error.request_sent and error.attempts == 1
+    return (
+        isinstance(error, FirstHandApiError)
+        and error.status in (400, 401, 402, 403, 404, 422)
+        and error.attempts == 1
+    )

@@ -1,0 +1,77 @@
+"""Clients of the MCP server: in this process, or of a process of its own over a real pipe.
+
+This folder is no package: it would hide the `mcp` that it tests.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from mcp_types import CallToolResult
+
+from firsthandapi import AsyncFirstHandClient
+from firsthandapi.mcp import Ledger, Options, make_server
+from firsthandapi.mcp._ledger import account_of
+from firsthandapi.testing import MockServer
+from mcp import Client, StdioServerParameters, stdio_client
+
+JOB: dict[str, Any] = {
+    "type": "data_collection",
+    "description": "Photos of street signs in daylight",
+    "files_needed": 2,
+    "accepted_formats": ["image/jpeg"],
+    "price_per_file_cents": 50,
+}
+COMMAND = "from firsthandapi.cli import main; main()"
+
+
+def environment(server: MockServer, **more: str) -> dict[str, str]:
+    """What an agent's configuration sets."""
+    return {"FIRSTHAND_BASE_URL": server.url, "FIRSTHAND_API_KEY": server.api_key, **more}
+
+
+@asynccontextmanager
+async def over_pipe(
+    env: dict[str, str], *options: str, code: str = COMMAND, errors: Any = sys.stderr, **client_options: Any
+) -> AsyncIterator[Client]:
+    """A client of a server process of its own, over stdin and stdout."""
+    parameters = StdioServerParameters(command=sys.executable, args=["-c", code, "mcp", *options], env=env)
+    async with Client(stdio_client(parameters, errlog=errors), **client_options) as client:
+        yield client
+
+
+@asynccontextmanager
+async def in_memory(server: MockServer, options: Options, **client_options: Any) -> AsyncIterator[Client]:
+    """A client of a server in this process: all but the transport is the same."""
+    async with (
+        AsyncFirstHandClient(server.api_key, server.url, deadline=50, max_retries=1) as api,
+        Client(make_server(api, server.api_key, options), **client_options) as client,
+    ):
+        yield client
+
+
+def ledger_of(server: MockServer, folder: Path, budget_cents: int = 2500) -> Ledger:
+    """The ledger that the servers of a key share."""
+    return Ledger(folder, budget_cents, account=account_of(server.api_key, server.url))
+
+
+def found(result: CallToolResult) -> dict[str, Any]:
+    """The structured output of a call that succeeded."""
+    assert not result.is_error, text_of(result)
+    assert result.structured_content is not None
+    return result.structured_content
+
+
+def text_of(result: CallToolResult) -> str:
+    """All text that a model reads."""
+    return "".join(getattr(part, "text", "") for part in result.content)
+
+
+def spent(server: MockServer) -> int:
+    """What all jobs cost."""
+    with server.client() as client:
+        return sum(job.total_cost_cents or 0 for job in client.jobs.list())
