@@ -1,4 +1,4 @@
-"""The one door to what a notebook shows. Whoever has something to show stands here; `_notebook` knows how."""
+"""The one door to `_notebook`: a class that a notebook shows derives from `Displayed`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from importlib import import_module
 
 
 class Displayed:
-    """What IPython shows as HTML. Nothing of that is loaded before a notebook asks for it."""
+    """An object that IPython shows as HTML. No code for that is loaded before a notebook asks for it."""
 
     __slots__ = ()
 

@@ -1,4 +1,4 @@
-"""Secrets must not reach a log, a repr or an error. This is where they are taken out of text."""
+"""Remove secrets from text: no log, repr, or error may show one."""
 
 from __future__ import annotations
 

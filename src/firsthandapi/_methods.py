@@ -1,4 +1,4 @@
-"""Public methods as callers meet them: each argument named and explained, a misspelt one answered, errors short."""
+"""Public methods as callers see them: every argument in their help, misspelled ones corrected, tracebacks short."""
 
 from __future__ import annotations
 

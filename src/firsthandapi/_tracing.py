@@ -1,4 +1,4 @@
-"""OpenTelemetry spans, for programs that have loaded it. If none has, nothing is loaded, and nothing paid."""
+"""OpenTelemetry spans, for programs that have loaded it; to all others they cost nothing."""
 
 from __future__ import annotations
 

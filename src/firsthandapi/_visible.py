@@ -1,4 +1,4 @@
-"""Text of strangers, made visible: what a terminal obeys, or an eye does not see, becomes an escape."""
+"""Make the text of strangers visible: control characters and invisible ones become escapes."""
 
 from __future__ import annotations
 

@@ -33,13 +33,13 @@ def logger(name: str = CALLS) -> logging.Logger:
 
 
 def is_watched(on_attempt: OnAttempt | None, name: str = CALLS) -> bool:
-    """Whether anyone wants to know of attempts."""
+    """Whether anyone watches attempts."""
     # A program that has not loaded logging has not asked for lines.
     return on_attempt is not None or ("logging" in sys.modules and logger(name).isEnabledFor(_DEBUG))
 
 
 def report(attempt: Attempt, on_attempt: OnAttempt | None) -> None:
-    """Tell those who watch. What `on_attempt` raises is logged."""
+    """Report an attempt to whoever watches. What `on_attempt` raises is logged."""
     log = logger(CALLS if attempt.kind == "api" else DOWNLOADS)
     log.debug("%s", attempt)
     if on_attempt is not None:

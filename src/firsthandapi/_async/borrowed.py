@@ -1,4 +1,4 @@
-"""The same exchange over an httpx client of the user's, of httpx2 too: neither is imported."""
+"""The same exchange over the caller's httpx or httpx2 client; neither library is imported."""
 
 from __future__ import annotations
 

@@ -58,7 +58,7 @@ def check_rate_limiter(limiter: RateLimiter | None) -> RateLimiter | None:
 
 
 async def call_back(callback: Callback[T] | None, value: T) -> None:
-    """Tell the caller, who may have given a function or a coroutine function."""
+    """Call the caller's function, which may be a coroutine function."""
     if callback is not None:
         result = callback(value)
         if isawaitable(result):

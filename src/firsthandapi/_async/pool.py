@@ -129,7 +129,8 @@ class _Stack:
                 await _close(self.idle.pop())
 
     async def sweep(self) -> None:
-        # A light caller takes the last one each time; those below would wait for ever, closed by the server.
+        # A caller with few requests takes the top one each time; those below would stay forever, closed by the
+        # server.
         usable: list[Connection] = []
         useless: list[Connection] = []
         for connection in self.idle[:-1]:

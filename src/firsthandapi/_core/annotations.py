@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from .kinds import Kind
 
-# What a column of whole numbers holds; beyond it no loader reads the manifest.
+# The largest integer of a column; no loader reads a manifest with a larger one.
 WHOLE = range(-(2**63), 2**63)
 
 # What `annotations` holds for each kind: the type of each key, a list of one for lists. Loaders build a table

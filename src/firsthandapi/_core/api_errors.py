@@ -1,4 +1,4 @@
-"""From an error response of any shape whatever to one of our errors."""
+"""Turn an error response of any shape into one of our errors."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _BY_STATUS: dict[int, type[FirstHandApiError]] = {
     429: RateLimitError,
 }
 
-# What to do next, where the service's own words do not say it.
+# What to do next, where the service's message does not say.
 _ADVICE: dict[int, str] = {
     401: "check the API key (api_key= or FIRSTHAND_API_KEY)",
     402: "client.billing.purchase() or `firsthandapi purchase` gives a page to buy credits on",
@@ -49,7 +49,7 @@ _ADVICE: dict[int, str] = {
     410: "upgrade firsthandapi",
     429: "send fewer requests, or wait",
 }
-# Where the advice for the status would lead astray.
+# Types for which the advice of their status would mislead.
 _ADVICE_FOR_TYPE = {"free_tier_job_limit": _ADVICE[402]}
 
 _MAX_MESSAGE = 1000
@@ -107,7 +107,7 @@ def _text(value: Any) -> str | None:
 
 
 def _word(value: Any) -> str | None:
-    """A name that the service gave, as every message shows it: short, and without what it may echo."""
+    """A name from the service, as messages show it: short, and masked, because it may echo a secret."""
     text = _text(value)
     return None if text is None else visible(mask_secrets(text[:_MAX_WORD]))
 
@@ -146,7 +146,7 @@ def _message(
     advice = _ADVICE_FOR_TYPE.get(kind) or _ADVICE.get(status)
     if advice is not None:
         parts.append(advice + (f" {math.ceil(retry_after):,} s" if retry_after is not None else ""))
-    # What is followed by more is no whole sentence, whatever the service ended it with.
+    # Only the last part may end with the service's period.
     return "; ".join([*(part.removesuffix(".") for part in parts[:-1]), parts[-1]])
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     P = TypeVar("P", bound=Params)
 
-# Far below what the json module can write, far above what anyone means.
+# Far below the limit of the json module, far above any real use.
 _DEEPEST = 100
 _EXTENSIONS = {
     "jpg": "image/jpeg",
@@ -154,7 +154,7 @@ def _given(params: Params) -> list[tuple[str, Any]]:
 
 
 def _check_json(value: Any, path: str, field: str, depth: int = 0) -> None:
-    """Raises where `value` is not JSON, naming the place; json.dumps would turn a key 1 into "1" unasked."""
+    """Raise if `value` is not JSON, and name the path; json.dumps would silently turn a key 1 into "1"."""
     problem = None
     value = as_int(value)
     if isinstance(value, str):

@@ -1,4 +1,4 @@
-"""One attempt, as those who watch see it, and the names that traces give to calls."""
+"""One attempt, as watchers see it, and the names of calls in traces."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class Attempt:
-    """One attempt of a call or a download, over: what `on_attempt` is called with. It pickles.
+    """A finished attempt of a call or a download, as `on_attempt` receives it. It can be pickled.
 
     Attributes:
         method: the HTTP method.

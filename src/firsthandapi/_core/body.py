@@ -14,7 +14,7 @@ _TOO_LONG = "is larger than 32 MiB, the limit for a response"
 
 
 class TruncatedBodyError(Exception):
-    """The compressed body ends before its end: the connection broke, though its framing did not show it."""
+    """The compressed body is cut: the connection broke, although the framing did not show it."""
 
 
 class BodyReader:
@@ -82,7 +82,7 @@ class BodyReader:
         return self.so_far()
 
     def so_far(self) -> bytes:
-        """What came of the body."""
+        """The bytes received so far."""
         return self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)
 
     def _error(self, what: str) -> UnexpectedResponseError:
@@ -132,7 +132,7 @@ class Received:
         self._end = self._end[1 - len(_LAST_CHUNK) :] + data
 
     def is_all(self, length: int, *, chunked: bool) -> bool:
-        """Whether nothing came but a head and a body of `length` bytes. In doubt, as after 1xx, the answer is no."""
+        """Whether only a head and a body of `length` bytes came; False in doubt, such as after a 1xx."""
         if chunked:
             return self._end.find(_LAST_CHUNK) == len(self._end) - len(_LAST_CHUNK) >= 0
         return self._head > 0 and self._size == self._head + length

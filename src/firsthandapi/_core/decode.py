@@ -94,7 +94,7 @@ def decode_items(
                 fields = cast("dict[str, Any]", item if isinstance(item, dict) else {})
                 unusable[visible(mask_secrets(str(fields.get("id")))[:128])] = misfit
         if not items and unusable:
-            raise error from None  # not some bad items, but another thing altogether
+            raise error from None  # every item is bad, so the service sent something else
         page = DecodedPage(items, envelope.get("next_cursor") is not None, envelope.get("next_cursor"))
     usable: list[M] = []
     for item in page.data:
@@ -187,7 +187,7 @@ def _misfit(
         # A path may hold keys that the service chose, so it is masked like a value.
         mask_secrets(".".join(str(part) for part in location if part != PLAIN_BRANCH))
         for location in locations
-        # What a tolerant union rejects is no news: its plain branch decides.
+        # A misfit of the typed branch does not matter: the plain branch decides.
         if TYPED_BRANCH not in location
     ]
     fields = list(dict.fromkeys(field for field in fields if field))

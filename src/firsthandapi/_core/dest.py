@@ -48,7 +48,8 @@ def bucket_url(text: str, field: str) -> tuple[str, str]:
     """The scheme of a bucket's URL, and the URL without what may be left out.
 
     Raises:
-        InvalidArgumentError: it is not one, or holds what does not belong there. What it holds is not shown.
+        InvalidArgumentError: it is not such a URL, or contains a part that is not allowed. The message does not show
+            the URL.
     """
 
     def refuse(why: str) -> InvalidArgumentError:
@@ -76,7 +77,7 @@ def bucket_url(text: str, field: str) -> tuple[str, str]:
 
 
 def _is_plain(scheme: str, bucket: str) -> bool:
-    """Whether the part of a URL that names the bucket is surely no credentials."""
+    """Whether the part of a URL that names the bucket surely contains no credentials."""
     if scheme in _AZURE:
         bucket = bucket.replace("@", "", 1)
     return not bucket or bucket.startswith(_ARN) or _PORT.fullmatch(bucket) is not None

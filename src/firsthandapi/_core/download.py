@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 MOST_REDIRECTS = 5
 # In a row, without a byte gained. A file whose fresh URLs are refused as well is refused for another reason.
 MOST_REFRESHES = 2
-# Whatever else holds: a server that drops every connection after a few bytes must not keep us for ever.
+# In all: a server that drops every connection after a few bytes must not keep us busy forever.
 MOST_ATTEMPTS = 100
 # What a transfer must bring, in bytes a second over a window of twice the `timeout`. `timeout` alone bounds
 # the silence between two bytes, so a server that sends one byte every 29 s would hold a thread for years.
@@ -145,15 +145,15 @@ def is_too_old(expires_at: datetime | None, *, now: float) -> bool:
 
 
 def strong_etag(headers: Mapping[str, str]) -> str | None:
-    """The ETag, if it names exactly these bytes; a weak one cannot vouch for a half of them."""
+    """The ETag, if it is strong; a weak one does not identify the exact bytes."""
     etag = headers.get("etag", "")
     return etag if _STRONG_ETAG.fullmatch(etag) else None
 
 
 def range_headers(offset: int, etag: str | None) -> list[tuple[str, str]]:
-    """The headers that ask for the bytes from `offset` on, or for all if the object is another by now.
+    """The headers that request the bytes from `offset` on, or all bytes if the object has changed.
 
-    Only what an ETag vouches for is continued.
+    A download continues only under a strong ETag.
     """
     if offset == 0 or etag is None:
         return []
@@ -180,12 +180,12 @@ class Redirected:
 
 @dataclass(frozen=True)
 class Refused:
-    """403: the URL has expired, or is not good at all."""
+    """403: the URL has expired, or was never valid."""
 
 
 @dataclass(frozen=True)
 class TryAgain:
-    """Not now. `from_start`: the bytes received so far are of no use."""
+    """Retry later. `from_start`: the bytes received so far are useless."""
 
     reason: str
     retry_after: float | None = None
@@ -194,14 +194,14 @@ class TryAgain:
 
 @dataclass(frozen=True)
 class Mismatch:
-    """Whole, but not the file that was promised."""
+    """The file is complete, but not the promised one."""
 
     reason: str
 
 
 @dataclass(frozen=True)
 class Hopeless:
-    """It makes no sense to ask again."""
+    """No retry can help."""
 
     reason: str
 
@@ -350,7 +350,7 @@ def framing(status: int, headers: Mapping[str, str]) -> tuple[int | None, bool]:
         return 0, False
     encoding = headers.get("transfer-encoding")
     if encoding is not None:
-        # Two framings at once, or one unknown: whatever one believes, a middleman may believe the other.
+        # With two framings, or an unknown one, a proxy on the way may read the response differently.
         if encoding.lower() != "chunked" or "content-length" in headers:
             raise MalformedResponseError("the body's length is given in two ways, or in an unknown one")
         return None, True

@@ -23,7 +23,7 @@ _LONGEST_PAUSE = 10.0
 _LONGEST_RETRY_AFTER = 86_400.0
 # Responses in a row that are not the documented JSON.
 _MOST_GARBLED = 10
-# However lively the service seems, polls and looks at the list together stay below this.
+# However many changes the service reports, polls and reads of the list together stay below this.
 _MOST_REQUESTS = 12
 _IN_SECONDS = 10.0
 # There are five statuses. Names of a later version count as news too, but not without end.
@@ -80,7 +80,7 @@ class Pauses:
         if not heals(error):
             raise error
         if isinstance(error, UnexpectedResponseError):
-            # A gateway's page may be gone the next time; a response that stays wrong does not come right.
+            # A gateway's page may be gone next time; a response that stays malformed will not improve.
             self._garbled += 1
             if self._garbled > _MOST_GARBLED:
                 raise error
@@ -158,16 +158,16 @@ class Wait:
         return Poll(poll_wait(left, self.deadline))
 
     def count(self, now: float) -> None:
-        """Tell of a request that goes out for this wait."""
+        """Count a request of this wait."""
         self._requests.append(now)
 
     def polls(self, poll: Poll, now: float) -> None:
-        """Tell of a poll that goes out."""
+        """Record that a poll is sent."""
         self._asked = now, poll.hold
         self.count(now)
 
     def answered(self, status: str, now: float) -> None:
-        """Tell of a job that came."""
+        """Record a job that came."""
         self.pauses.not_garbled()
         if status not in self._statuses and len(self._statuses) < _MOST_ADVANCES:
             self._statuses.add(status)

@@ -1,4 +1,4 @@
-"""The manifest of a dataset: its rows, written and read. Which file they stand in is not known here."""
+"""The manifest of a dataset: its rows, written and read. This module does not know the file that contains them."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ _NUMBERS: dict[str, type] = {"ai_star_rating": int, "width": int, "height": int,
 
 
 def column_types(kind: Kind) -> dict[str, Any]:
-    """The type of each column of the manifest, written as in `SHAPES`; it does not hang on what the rows hold."""
+    """The type of each column of the manifest, written as in `SHAPES`; the same whatever the rows contain."""
     known = {"size_bytes": int, **_NUMBERS, "annotations": SHAPES[kind]}
     return {column: known.get(column, str) for column in COLUMNS}
 
@@ -156,7 +156,7 @@ def manifest_line(record: Record) -> bytes:
     # A lone surrogate has no UTF-8 form; one odd name must not cost the row.
     line = text.encode("utf-8", "replace") + b"\n"
     if len(line) > LARGEST_ROW and record.annotations_json is not None:
-        # What is not read again must not be written: one odd file would cost the folder.
+        # A row that cannot be read again must not be written: it would make the folder unreadable.
         line = manifest_line(in_place_of(replace(record, annotations=None, annotations_json=None), record))
     return line
 

@@ -1,4 +1,4 @@
-"""What `collect` asks of the service until its folder has a job: each question as a request, each response as jobs."""
+"""The requests of `collect` until its folder has a job, and the jobs in their responses."""
 
 from __future__ import annotations
 

@@ -6,9 +6,9 @@ What is known goes into `next_command`, the next command comes out, and `learn` 
         known = learn(known, command, …)
 
 Three rules hold it together. Nothing is posted before the folder has written down its key, and the API key has shown
-that it may read jobs. A key that may have arrived is looked for in the metadata of the jobs before it is sent
-again, and it alone is sent: one key buys one job. And a key is forgotten only if it was never sent, or if the
-service itself refused it clearly at its first and only attempt.
+that it may read jobs. Before a key that may have arrived is sent again, the metadata of the jobs are searched for it,
+and no other key is sent: one key buys one job. And a key is forgotten only if it was never sent, or if the service
+itself clearly refused its first and only attempt.
 """
 
 from __future__ import annotations
@@ -46,11 +46,11 @@ class Known:
         rows_of: the jobs that the rows of the folder name, if `job.json` does not name one.
         fresh: whether this call created `job.json`, with a key of which the folder knew nothing before.
         may_read: whether the API key has shown that it may read jobs.
-        looked: whether the jobs were searched for what this folder may have bought.
+        looked: whether the jobs were searched for the one of this folder.
         unread: the next page of a search that has not ended.
-        found: what that search brought.
+        found: the jobs that this search has found.
         sent: whether this call has sent the POST.
-        bought: the folder's `job.json` with the job that the POST brought.
+        bought: the folder's `job.json` with the job that the POST returned.
         failure: how the last command failed.
     """
 
@@ -83,7 +83,7 @@ class WriteDown:
 
 @dataclass(frozen=True)
 class TryReading:
-    """Read something of the jobs: a key that may not must not buy."""
+    """Read the list of jobs: an API key that may not read must not buy."""
 
 
 @dataclass(frozen=True)
@@ -133,7 +133,7 @@ Command = Question | WriteDown | Continue | Refuse
 
 @dataclass(frozen=True)
 class Shown:
-    """What a question brings: the jobs that it is about, and for a search the page to read next."""
+    """The answer to a question: the jobs in question, and for a search the next page."""
 
     jobs: tuple[JobFields, ...] = ()
     unread: LookFor | None = None
@@ -166,7 +166,7 @@ def next_command(known: Known) -> Command:
 
 
 def _with_a_job(known: Known, folder: JobFile, job: JobFields) -> Command:
-    """The folder has a job: this call's, or another."""
+    """The folder has a job: that of this call, or another."""
     if folder.request is None:
         if _is_this_order(known, job):
             return WriteDown(_restored(known, job))
@@ -179,7 +179,7 @@ def _with_a_job(known: Known, folder: JobFile, job: JobFields) -> Command:
 
 
 def _of_the_rows(known: Known, job_id: str) -> Command:
-    """`job.json` is lost or damaged, but there are files: their job is this call's, or the folder is another's."""
+    """`job.json` is lost or damaged, but the folder has files: of the job of this call, or of another."""
     if len(known.rows_of) > 1:
         return Refuse(refusals.rows_of_several(known.rows_of))
     if not known.looked:
@@ -193,7 +193,7 @@ def _of_the_rows(known: Known, job_id: str) -> Command:
 
 
 def _without_a_record(known: Known, folder: UnreadableJobFile) -> Command:
-    """`job.json` is damaged and there are no files: what was bought has a key in its metadata, if anything was."""
+    """`job.json` is damaged, and the folder has no files: if a job was bought, its metadata contain a key."""
     if not known.looked:
         return LookFor(folder.idempotency_key or known.key)
     key = folder.idempotency_key or known.key
@@ -204,7 +204,7 @@ def _without_a_record(known: Known, folder: UnreadableJobFile) -> Command:
         return Refuse(refusals.rows_of_another(job))
     if known.key is None or known.key != key:
         return Refuse(refusals.damaged(folder.idempotency_key, known.found, known.request))
-    # The caller's own key has bought nothing that shows, and will buy one job at most.
+    # The list shows no job of the caller's key, which can buy only one.
     return WriteDown(JobFile(known.request, known.key, known.now, None))
 
 
@@ -265,7 +265,7 @@ def learn(known: Known, command: Question | WriteDown, answer: Shown | FirstHand
     if isinstance(command, Read) and isinstance(answer, NotFoundError):
         answer = Shown()
     if isinstance(command, Post):
-        # Whatever was looked for, was so before this.
+        # A search before this POST does not count.
         known = replace(known, sent=True, looked=False)
         key = command.order.idempotency_key
         if isinstance(answer, Shown) and not _can_be_of(answer.jobs[0], key):
@@ -297,12 +297,12 @@ def is_wanted(command: LookFor, job: Mapping[str, Any]) -> bool:
 
 
 def _can_be_of(job: JobFields, key: str | None) -> bool:
-    """Whether `job` can be what `key` has bought: the service may not show the key, but it shows no other."""
+    """Whether `key` may have bought `job`: the service need not show the key, but it shows no other."""
     return job_id_of(job) is not None and key_of(job) in (None, key)
 
 
 def _is_this_order(known: Known, job: JobFields) -> bool:
-    """Whether `job` is what this call bought at an earlier time."""
+    """Whether this call bought `job` in an earlier run."""
     key = key_of(job)
     return key is not None and known.key in (None, key) and fits(job, known.request)
 

@@ -1,4 +1,4 @@
-"""What a person is told when a folder cannot have its job: which job or key it is about, and the way on."""
+"""The errors of a folder that cannot have its job. Each names the job or the key, and says how to continue."""
 
 from __future__ import annotations
 

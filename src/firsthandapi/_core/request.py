@@ -49,7 +49,7 @@ _OWN_HEADERS = frozenset(
 
 @dataclass(frozen=True, repr=False)
 class Request:
-    """One request, whole: what every attempt sends."""
+    """One complete request: what every attempt sends."""
 
     method: str
     path: str
@@ -68,7 +68,7 @@ class Request:
 
     @property
     def repeatable(self) -> bool:
-        """Whether running it twice does what running it once does."""
+        """Whether sending it twice has the same effect as sending it once."""
         return self.method in _IDEMPOTENT or self.idempotency_key is not None
 
     @property

@@ -15,8 +15,8 @@ from firsthandapi.errors import UnexpectedResponseError
 from .headers import Headers
 from .ratelimit import RateLimit, parse_rate_limit
 
-# Half a character in JSON text, in the group; or a run of whole ones and other escapes, with what stands between them,
-# to step over in one go: 32 MB may be nothing else.
+# The group is half a character in JSON text. The other branch steps over a run of complete characters and other
+# escapes, with all that is between them, in one go: a body of 32 MB may contain nothing else.
 _ESCAPE = re.compile(
     rb"(?:\\(?:[^u]|u[dD][89abAB]..\\u[dD][c-fC-F]..|u(?![dD][89a-fA-F]))[^\\]*+)++|\\(u[dD][89a-fA-F]..)",
     re.DOTALL,

@@ -18,7 +18,7 @@ from .dates import parse_http_date
 
 FIRST_DELAY = 0.5
 LONGEST_DELAY = 8.0
-# A service that asks for more patience than this gets an error at once: the caller decides.
+# If the service asks for a longer pause, the call fails immediately: the caller decides.
 LONGEST_RETRY_AFTER = 60.0
 
 

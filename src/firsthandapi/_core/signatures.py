@@ -33,7 +33,7 @@ _BLANK = " \t"
 
 
 class SupportsItems(Protocol):
-    """Any mapping, and what is like one without being one: `email.message.Message`, Werkzeug's `Headers`."""
+    """Any mapping, and classes that only resemble one: `email.message.Message`, Werkzeug's `Headers`."""
 
     def items(self) -> Iterable[tuple[Any, Any]]: ...
 

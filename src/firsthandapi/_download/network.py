@@ -34,7 +34,7 @@ class HopelessError(Exception):
 
 
 def as_broken(error: Exception, what: str) -> BrokenError:
-    """Our word for an error of a socket."""
+    """Our error for an error of a socket."""
     if isinstance(error, TimeoutError):
         return BrokenError(f"{what}: nothing came in time")
     reason = mask_secrets(str(error)) or type(error).__name__

@@ -1,4 +1,4 @@
-"""Putting a file in its place: written under another name, flushed, renamed."""
+"""Write a file under a temporary name, flush it, and rename it."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class DiskError(Exception):
 
 
 class Part:
-    """The file in the making, `.<name>.<random>.part` beside its target."""
+    """An unfinished file, `.<name>.<random>.part` beside its target."""
 
     def __init__(self, target: Path) -> None:
         # Strings: a path's own methods cost a twentieth of a small file's time.
@@ -102,7 +102,7 @@ class Part:
 
 
 class Parts:
-    """The files in the making of a run, so that one who cancels it can remove those of a thread that is stuck."""
+    """The unfinished files of a run, so that whoever cancels it can remove those of a thread that is stuck."""
 
     def __init__(self) -> None:
         self._parts: set[Part] = set()  # add and discard are atomic

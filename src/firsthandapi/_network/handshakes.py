@@ -1,4 +1,4 @@
-"""What is said to a proxy before it leads on: CONNECT and SOCKS 5, without I/O.
+"""The handshake with a proxy: CONNECT and SOCKS 5, without I/O.
 
 A handshake is a generator. It yields bytes to send, which may contain a password, and how many to receive at most, and
 is sent the bytes that came: none if the proxy closed the connection. When it returns, the connection leads to the

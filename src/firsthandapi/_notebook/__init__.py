@@ -1,4 +1,4 @@
-"""What a notebook shows of jobs, files, lists and datasets. Nothing below knows of it but through `_display`."""
+"""Jobs, files, lists, and datasets as a notebook shows them. The modules below reach this only through `_display`."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""Files, jobs and lists as a notebook shows them. Media stand in the HTML itself: a notebook is saved, committed
-and sent on, so no URL and no path does."""
+"""Files, jobs, and lists as a notebook shows them. The HTML contains the media, but no URL and no path: people save,
+commit, and share notebooks."""
 
 from __future__ import annotations
 
@@ -23,9 +23,10 @@ if TYPE_CHECKING:
     from firsthandapi.types.job import Job
 
 MOST_CARDS: Final = 24
-# Of media, before base64 makes them a third larger: what one cell adds to a notebook.
+# Bytes of media in one cell, before base64 makes them a third larger.
 MOST_IN_CELL: Final = 2 * 1024 * 1024
-# Of one recording or clip, which goes in whole or not at all; and of an image that is not made smaller.
+# Bytes of one recording or clip, which a cell contains completely or not at all, and of an image that is not scaled
+# down.
 LARGEST_CLIP: Final = 1024 * 1024
 LARGEST_ORIGINAL: Final = 256 * 1024
 
@@ -48,7 +49,7 @@ _BEGINNINGS: dict[str, tuple[tuple[int, bytes], ...]] = {
 
 @dataclass(frozen=True)
 class Embedded:
-    """Media that go into the cell. The type is one of ours, so that nothing but media can be in it."""
+    """Media to embed. The type is one that we know, so that the cell contains nothing but media."""
 
     content_type: str
     content: bytes
@@ -62,7 +63,7 @@ class Embedded:
         return f"data:{self.content_type};base64,{base64.b64encode(self.content).decode()}"
 
 
-# What stands in a card: media, or the reason why there are none.
+# The content of a card: media, or the reason why there are none.
 Media = Embedded | str
 
 
@@ -81,7 +82,7 @@ def begins_like(content: bytes, content_type: str) -> bool:
 
 
 def bytes_of(size: int) -> str:
-    """A size as people say it. In whole numbers: no float holds what a service may send."""
+    """A size for people. In integers: the service may send a number that no float can represent."""
     if size < 1000:
         return f"{size} B"
     tenths = (size + 50_000) // 100_000
@@ -89,12 +90,12 @@ def bytes_of(size: int) -> str:
 
 
 def seconds_of(duration: float) -> str:
-    """A duration as players say it; of short ones also the tenths."""
+    """A duration as players show it; a short one with its tenths."""
     return f"{duration:.1f} s" if duration < 60 else f"{int(duration // 60):,}:{int(duration % 60):02}"
 
 
 def _dollars(cents: int | None) -> str | None:
-    # In whole numbers: no float holds what a service may send.
+    # In integers: the service may send a number that no float can represent.
     return (
         None if cents is None else f"{'-' if cents < 0 else ''}${abs(cents) // 100:,}.{abs(cents) % 100:02}"
     )
@@ -167,7 +168,7 @@ def _shown(media: Media, alternative: str) -> str:
         return f'<div class="fh-none">{text(media)}</div>'
     kind = kind_of(media.content_type)
     if kind == "image":
-        # A notebook that is not trusted loses the style, so the width is said here as well.
+        # An untrusted notebook loses the style, so the width is repeated here.
         return f'<img src="{media.uri}" alt="{alternative}" width="240">'
     return f'<{kind} controls preload="metadata" src="{media.uri}" aria-label="{alternative}"></{kind}>'
 
@@ -217,12 +218,12 @@ def gallery(head: str, cards: Iterable[tuple[File | Record, Media]], more: str |
 
 
 def file_cell(file: File | Record, hint: str) -> str:
-    """One file by itself; `hint` stands where media would."""
+    """One file alone, with `hint` in place of its media."""
     return cell(f'<div class="fh-grid">{card(file, hint)}</div>')
 
 
 def dataset_heading(job: Job | None, name: str, records: Sequence[Record]) -> str:
-    """What a dataset is: its job's title, state and size."""
+    """The heading of a dataset: the title of its job, its state, and its size."""
     size = bytes_of(sum(record.size_bytes for record in records))
     title = (job.title or job.description if job else None) or name or "Dataset"
     state = [] if job is None else [job.id, job.status]
@@ -274,6 +275,6 @@ def page_cell(items: Sequence[Any], *, has_more: bool) -> str:
 
 
 def _name_of(items: Sequence[Any]) -> str:
-    """What they all are: events have a class for each kind."""
+    """The name of the class that all items share: events have a class per type."""
     classes: Sequence[type] = type(items[0]).__mro__
     return next(each.__name__ for each in classes if all(isinstance(item, each) for item in items))

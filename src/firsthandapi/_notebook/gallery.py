@@ -1,4 +1,4 @@
-"""A dataset as a notebook shows it: its files read from the folder, within bounds of bytes and time."""
+"""A dataset as a notebook shows it: files from its folder, within limits of size and time."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ if TYPE_CHECKING:
     from firsthandapi.datasets._dataset import Dataset
     from firsthandapi.datasets._store import Store
 
-# A cell is shown within this, whatever the disk or the bucket does; a picture that is late is not shown.
+# Seconds until a cell is shown, however slow the disk or the bucket is; a picture that is late is left out.
 MOST_SECONDS: Final = 5.0
-# Of one image on disk that is made smaller.
+# Bytes of one image on disk that is scaled down.
 LARGEST_READ: Final = 32 * 1024 * 1024
 
 _UNKNOWN = "no preview of this type"
@@ -49,7 +49,7 @@ _UNREADABLE = "the file cannot be read"
 
 
 class Budget:
-    """What one cell may still take: bytes in it, and time to make it."""
+    """The budget of one cell: bytes and time that are left."""
 
     def __init__(self) -> None:
         self._pillow = pillow()
@@ -62,7 +62,7 @@ class Budget:
         return max(self._ends - time.monotonic(), 0.0)
 
     def refuse(self, content_type: str | None, size: int) -> str | None:
-        """Why a file of that type and size is not worth reading, or None."""
+        """Why a file of this type and size is not read, or None."""
         known = media_type(content_type)
         if known is None:
             return _UNKNOWN
@@ -73,7 +73,7 @@ class Budget:
         return _LARGE_WITHOUT if size > LARGEST_ORIGINAL else None
 
     def preview(self, content: bytes, content_type: str | None) -> Media:
-        """What is shown of a file."""
+        """The card of a file."""
         known = media_type(content_type)
         if known is None or not begins_like(content, known):
             return _BROKEN
@@ -91,12 +91,12 @@ class Budget:
 
 
 def dataset_cell(dataset: Dataset) -> str:
-    """A gallery of the first files, the media in it."""
+    """A gallery of the first files, with their media."""
     budget = Budget()
     records = dataset.records
     shown = list(zip(records, _kept(dataset, records[:MOST_CARDS], budget), strict=False))
     more = len(records) - len(shown)
-    # The folder's own name alone: the way to it is the machine's affair.
+    # Only the name of the folder: its path is private to the machine.
     return gallery(
         dataset_heading(dataset.job, dataset._name, records),  # pyright: ignore[reportPrivateUsage] # of one house
         shown,
@@ -107,7 +107,7 @@ def dataset_cell(dataset: Dataset) -> str:
 
 
 def _kept(dataset: Dataset, records: Sequence[Record], budget: Budget) -> list[Media]:
-    """What is shown of each of these."""
+    """The content of each card."""
     store = dataset._store  # pyright: ignore[reportPrivateUsage] # of one house
     paths = [dataset.path_of(record) for record in records]
     if isinstance(store, Local):
@@ -144,7 +144,7 @@ def _found(store: Store, path: Path, record: Record, budget: Budget) -> Media | 
         return refused
     if not budget.seconds:
         return _LATE
-    # No more, should it have grown meanwhile.
+    # Not more, in case the file has grown since.
     content = store.begin_of(path, size + 1)
     return _UNREADABLE if content is None else content
 

@@ -1,4 +1,4 @@
-"""HTML for a notebook's cell. Whatever a worker wrote comes out as text, and does nothing but be read."""
+"""HTML for a notebook cell. Text from workers is escaped, so that it can only be read."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from firsthandapi._visible import visible
 MOST_ROWS = 100
 _MOST_COLUMNS = 7
 
-# No colour of its own: text and lines take the notebook's, light or dark. A class on the outermost element
-# tells MathJax, which notebooks run over every output, that a dollar sign is one.
+# No colors of its own: text and lines take those of the notebook, light or dark. A class on the outermost element
+# keeps MathJax, which notebooks run over every output, from reading a dollar sign as math.
 _STYLE = """
 .fh{font:13px/1.5 system-ui,-apple-system,"Segoe UI",sans-serif;color:inherit;max-width:66rem;\
 overflow-wrap:anywhere;text-align:start}
@@ -48,7 +48,7 @@ white-space:normal;border-bottom:1px solid rgba(127,127,127,.35)}
 def text(value: object, most: int = 200) -> str:
     """`value` as the text of an element or of a quoted attribute: masked, cut, visible, escaped."""
     whole = str(value)
-    # Far more than is shown, so that no secret is cut before it is known as one.
+    # Far more than is shown, so that no secret is cut before it is recognized.
     start = whole[: most * 8 + 1000]
     start = mask_secrets(start, cut=len(start) < len(whole))
     words = " ".join(start.split())
@@ -57,23 +57,23 @@ def text(value: object, most: int = 200) -> str:
 
 
 def cell(*parts: str) -> str:
-    """What a notebook puts under a cell: the parts, and how they look."""
+    """The output of a cell: the parts, and their style."""
     return f'<div class="fh tex2jax_ignore mathjax_ignore"><style>{_STYLE}</style>{"".join(parts)}</div>'
 
 
 def heading(title: object, *details: object) -> str:
-    """A line that says what this is."""
+    """A heading."""
     more = " · ".join(text(detail) for detail in details)
     return f'<p><strong dir="auto">{text(title, 120)}</strong> <span class="fh-dim">{more}</span></p>'
 
 
 def note(words: str) -> str:
-    """A line of our own below."""
+    """A note below the content."""
     return f'<p class="fh-dim">{text(words)}</p>'
 
 
 def facts(pairs: Iterable[tuple[str, object]]) -> str:
-    """Names and values, of those that have one."""
+    """Names and their values; a name without a value is left out."""
     rows = (
         f'<dt>{text(name)}</dt><dd dir="auto">{text(value, 400)}</dd>'
         for name, value in pairs

@@ -1,4 +1,4 @@
-"""A small picture of a large one, with Pillow, where that is installed. What comes in may be made to hurt."""
+"""Thumbnails, with Pillow if it is installed. The input may be hostile."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from typing import Any, Final
 # Twice the width of a card, for screens with two pixels to one.
 SIDE: Final = 400
 _QUALITY = 75
-# What a phone makes today; and what is decoded at full size, as all but JPEG are: 4 bytes a pixel.
+# The pixels of a large photo from a phone; and of a picture that is decoded at full size, as every format but JPEG
+# is, at 4 bytes per pixel.
 _MOST_PIXELS = 60_000_000
 _MOST_DECODED = 30_000_000
 # A scan takes a hundred bytes and draws the whole picture again: a small file can hold hours of work.
@@ -42,7 +43,7 @@ def thumbnail(image_module: Any, content: bytes, content_type: str, *, side: int
         return None
     try:
         with warnings.catch_warnings():
-            # Its own bounds are looser than these, and its other words are no news.
+            # Its own limits are looser than ours, and its other warnings do not matter here.
             warnings.simplefilter("ignore")
             with image_module.open(io.BytesIO(content), formats=[_FORMATS[content_type]]) as image:
                 if image.width * image.height > _MOST_PIXELS:

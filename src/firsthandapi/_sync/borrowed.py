@@ -1,5 +1,5 @@
 # Made from _async/borrowed.py by `make generate`. Do not edit.
-"""The same exchange over an httpx client of the user's, of httpx2 too: neither is imported."""
+"""The same exchange over the caller's httpx or httpx2 client; neither library is imported."""
 
 from __future__ import annotations
 

@@ -68,7 +68,7 @@ class Collecting(Resource):
     def __init__(self, transport: Transport, **options: Unpack[RequestOptions]) -> None:
         super().__init__(transport)
         self._options = options
-        # Bad ones are refused at once, not when a folder was created.
+        # Bad options are refused now, before a folder is created.
         build_request("GET", "/v1/jobs", **self._options)
 
     def follow(self, job_id: str, *, timeout: float | None) -> Iterator[File]:
@@ -147,7 +147,7 @@ class Collecting(Resource):
             raise too_costly
         try:
             with ending_with(folder.close):
-                # What could keep the files from coming is found here, before money moves.
+                # Before money moves: whatever could prevent the downloads is found here.
                 Fetching.check_network(self._transport.config)
                 self._enter(folder, ends)
                 run_blocking(folder.check, request["accepted_formats"])
@@ -271,7 +271,7 @@ class Collecting(Resource):
     def _dataset(
         self, folder: Folder, job: Job, request: dict[str, Any], fetching: Fetching, following: Following
     ) -> Dataset:
-        """What a run that has come to its end returns, or raises."""
+        """The result of a finished run, or its error."""
         # A service need not say how many it was asked for.
         needed, approved = job.files_needed or request["files_needed"], job.files_approved
         failures = fetching.failures(following.failures)
@@ -309,7 +309,7 @@ def _request_of(params: JobCreateParams, extra_body: Any) -> dict[str, Any]:
 
 
 def _why(job: Job, needed: int, unlisted: int, failed: int) -> str:
-    """What became of the files that are not in the folder."""
+    """Why files are missing from the folder."""
     approved = job.files_approved
     reasons = ""
     if failed:

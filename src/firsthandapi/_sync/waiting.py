@@ -135,11 +135,11 @@ class Waiting(Resource):
         return None if left is None else max(left, 1.0)
 
     def count(self) -> None:
-        """Tell of a request that goes out."""
+        """Count a request that is sent."""
         self._wait.count(self._transport.clock.monotonic())
 
     def succeeded(self) -> None:
-        """Tell that one succeeded."""
+        """Record that a request succeeded."""
         self._failure = None
 
     def bear(self, error: FirstHandError, pauses: Pauses) -> None:

@@ -29,7 +29,7 @@ _MOST_PARTS: Final = 9_000
 _UPLOADS_AT_ONCE: Final = 8
 _STOPS_WITHIN: Final = 2.0
 _MOST_WORDS: Final = 300
-# What the temporary folders of runs are called: like nothing that people make.
+# The prefix of the temporary folders of runs: no person uses such a name.
 _STAGE: Final = ".firsthandapi-stage-"
 # One that is younger may not be locked yet.
 _YOUNG_SECONDS: Final = 60.0

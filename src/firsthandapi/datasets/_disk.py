@@ -21,7 +21,7 @@ _CHUNK = 1024 * 1024
 
 
 def cannot(path: Path, what: str, error: Exception) -> ConfigurationError:
-    """Our word for a failure of the disk, or for a name that none can have."""
+    """Our error for a failure of the disk, or for a name that no file can have."""
     return ConfigurationError(f"{path} cannot be {what}: {getattr(error, 'strerror', None) or error}")
 
 
@@ -42,7 +42,7 @@ def read(path: Path, most: int) -> bytes | None:
             cannot be read.
     """
     try:
-        # Looked at first: opening a pipe would wait for ever.
+        # Checked first: opening a pipe would block forever.
         if not stat.S_ISREG(path.lstat().st_mode):
             raise ConfigurationError(f"{path} is not a plain file")
         with _open(path) as file:
@@ -59,7 +59,7 @@ def read(path: Path, most: int) -> bytes | None:
 
 
 def too_large(path: Path, most: int) -> ConfigurationError:
-    """Our word for a file that would fill the memory."""
+    """Our error for a file that would fill the memory."""
     return ConfigurationError(
         f"{path} cannot be read: it is larger than {most >> 20} MiB, the most that firsthandapi writes; open only "
         "folders that you trust"

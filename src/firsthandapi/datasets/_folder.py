@@ -1,4 +1,4 @@
-"""A dataset's folder. Every step leaves it good for whoever comes next."""
+"""A dataset's folder. Every step leaves it in order for the next reader or writer."""
 
 from __future__ import annotations
 
@@ -299,7 +299,7 @@ class Folder:
         self._store.remove(self.path / JOB_FILE)
 
     def check(self, formats: list[str]) -> None:
-        """Find what would keep the files of a job from coming, before anything is bought.
+        """Find whatever would prevent the downloads of a job, before it is posted.
 
         Raises:
             ConfigurationError: a manifest, or what has the name of its folder, is not one of ours.

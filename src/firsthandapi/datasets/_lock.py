@@ -1,4 +1,4 @@
-"""One writer a folder. The lock goes with its process, however that ends."""
+"""One writer per folder. The lock ends with its process, however that ends."""
 
 from __future__ import annotations
 

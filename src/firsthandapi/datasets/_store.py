@@ -81,7 +81,7 @@ class Store(Protocol):
         ...
 
     def writer(self) -> Writer:
-        """A hand to write with."""
+        """The writer of one run."""
         ...
 
     def appender(self, path: Path) -> _disk.Appender | None:

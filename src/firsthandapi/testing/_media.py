@@ -358,7 +358,7 @@ def _period(samples: int) -> bytes:
 def _mp3(order: _Order) -> Media:
     """Frames that stand alone, as often as needed, and one before them that says how many there are."""
     base = _base(f"tone-{order.digest[16] % 4}.mp3")
-    # Fewer than a handful of frames are not recognised as MP3.
+    # Fewer than a handful of frames are not recognized as MP3.
     count = max(8, math.ceil(order.seconds * _MP3_RATE / _MP3_SAMPLES))
     size = count * _MP3_FRAME
     frames = (base * (size // len(base) + 1))[:size]

@@ -1,4 +1,4 @@
-"""Simulated workers: they come by themselves, and a seed decides what they submit."""
+"""Simulated workers: they take jobs by themselves, and a seed decides what they submit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who one is, and calls that this version has no method for. Reached through the client."""
+"""The identity of the API key, and calls that this version has no method for. Reached through the client."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Account(Resource):
             query_field="params",
         )
         if request.method == "POST" and request.path == "/v1/jobs" and isinstance(json, Mapping):
-            # A job is a job, whichever way it is posted.
+            # The spend limit applies however a job is posted.
             files, price = json.get("files_needed"), json.get("price_per_file_cents")  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType] # it is JSON
             check_spend(files, price, self._transport.config.max_spend_cents, field="json")
         response, content = await self._transport.send(request)
