@@ -31,9 +31,10 @@ ORDERED = JobFile(
 )
 BOUGHT = replace(ORDERED, job={"object": "job", "id": "job_1", "status": "open", "location": {"id": "no"}})
 FETCHED = JobFile(None, None, None, {"id": "job_1"})
+LABELED = replace(BOUGHT, label="stop")
 
 
-@pytest.mark.parametrize("job_file", [ORDERED, BOUGHT, FETCHED])
+@pytest.mark.parametrize("job_file", [ORDERED, BOUGHT, FETCHED, LABELED])
 def test_job_json_is_read_as_it_was_written(job_file: JobFile) -> None:
     """Before the POST, after it, and of a folder that was only downloaded."""
     assert read_job_file(job_file.encode()) == parse_job_file(job_file.encode()) == job_file
@@ -137,3 +138,10 @@ def test_a_key_that_is_torn_is_no_key() -> None:
     found = read_job_file(b'{\n  "idempotency_key": "a\\q",\n  "job')
     assert isinstance(found, UnreadableJobFile)
     assert found.idempotency_key is None
+
+
+def test_a_label_that_names_no_folder_is_refused() -> None:
+    """A record may come from a stranger; one without a label does not mention it."""
+    assert b"label" not in BOUGHT.encode()
+    odd = LABELED.encode().replace(b'"stop"', b'"../stop"')
+    assert read_job_file(odd) == UnreadableJobFile(LABELED.idempotency_key, "job_1")

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from firsthandapi._core.kinds import KINDS, chosen_kind, folder_of, is_mixed, kind_of
-from firsthandapi.errors import InvalidArgumentError
+from firsthandapi._core.kinds import KINDS, chosen_kind, folder_of, is_mixed, is_mixed_with, kind_of
+from firsthandapi.errors import ConfigurationError, InvalidArgumentError
 
 
 @pytest.mark.parametrize(
@@ -72,3 +72,27 @@ def test_the_kind_is_taken_or_asked_for(kinds: list[Any], kind: Any, chosen: str
     else:
         with pytest.raises(InvalidArgumentError, match=chosen):
             chosen_kind(kinds, kind)
+
+
+@pytest.mark.parametrize(
+    ("formats", "there", "mixed"),
+    [
+        (["image/png"], {}, False),
+        (["image/png", "audio/wav"], {}, True),
+        (["image/png"], {"": {"image"}}, False),
+        (["image/png"], {"": {"image", None}}, False),
+        (["image/png"], {"image": {"image"}}, True),
+        (["video/mp4"], {"image": {"image"}, "audio": {"audio"}}, True),
+        (None, {}, False),
+    ],
+)
+def test_a_job_fits_in_with_what_is_there(formats: Any, there: Any, mixed: bool) -> None:
+    """A folder of one kind stays so, and one with a folder for each kind keeps them."""
+    assert is_mixed_with(formats, there, "signs") is mixed
+
+
+@pytest.mark.parametrize("formats", [["audio/wav"], ["image/png", "audio/wav"]])
+def test_kinds_that_no_loader_reads_together_are_refused(formats: list[str]) -> None:
+    """Beside files of one kind there is no place for another."""
+    with pytest.raises(ConfigurationError, match="signs contains image files, and the job takes audio files"):
+        is_mixed_with(formats, {"": {"image"}}, "signs")

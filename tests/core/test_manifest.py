@@ -26,6 +26,7 @@ from firsthandapi._core.manifest import (
     Record,
     column_types,
     in_place_of,
+    label_of,
     manifest_line,
     parse_manifest,
     record_of,
@@ -318,3 +319,61 @@ def test_hostile_rows_never_lead_outside(changes: dict[str, Any], name: str) -> 
         (row,) = parse_manifest(content)
         assert re.fullmatch(r"data/[A-Za-z0-9][A-Za-z0-9_\-]*\.[a-z0-9]{1,5}", row.file_name)
         assert tuple(vars(row)) == COLUMNS
+
+
+# ── Labels ───────────────────────────────────────────────────────────────────────────────────────────────
+
+LABELED = {**ROW, "file_name": "data/stop/file_1.jpg", "label": "stop", "worker_id": "wkr_1"}
+
+
+def test_a_row_with_a_label_lies_in_its_folder() -> None:
+    """It is read as it was written; `label_of` tells the folder, not what a user's own column says."""
+    (record,) = parse_manifest(lines(LABELED))
+    assert (record.label, record.worker_id, label_of(record)) == ("stop", "wkr_1", "stop")
+    assert parse_manifest(manifest_line(record)) == [record]
+    (flat,) = parse_manifest(lines({**ROW, "label": "stop"}))
+    assert (flat.label, label_of(flat)) == ("stop", None)
+
+
+@pytest.mark.parametrize(
+    "label", ["..", "stop\u202egnis", "a\\b", ".x", "con", "", "x" * 65, "e\u0301", "a "]
+)
+def test_the_folder_of_a_label_must_be_a_label(label: str) -> None:
+    """A stranger's may be no path, no device, and must show what it is."""
+    with pytest.raises(ConfigurationError, match="line 1: file_name"):
+        parse_manifest(lines({**LABELED, "file_name": f"data/{label}/file_1.jpg", "label": label}))
+
+
+@pytest.mark.parametrize("label", [None, "yield", 5])
+def test_the_label_of_a_row_must_be_its_folder(label: Any) -> None:
+    """Loaders read either of them."""
+    with pytest.raises(ConfigurationError, match="line 1: file_name is in the folder 'stop'"):
+        parse_manifest(lines({**LABELED, "label": label}))
+
+
+def test_labels_that_differ_in_case_are_refused() -> None:
+    """On many disks both are one folder."""
+    other = {**LABELED, "file_id": "file_2", "file_name": "data/Stop/file_2.jpg", "label": "Stop"}
+    with pytest.raises(ConfigurationError, match="line 2: label 'Stop'"):
+        parse_manifest(lines(LABELED, other))
+    assert (
+        len(parse_manifest(lines(LABELED, {**other, "file_name": "data/stop/file_2.jpg", "label": "stop"})))
+        == 2
+    )
+
+
+@pytest.mark.parametrize(("column", "value"), [("label", 3), ("label", "a/b"), ("worker_id", 7)])
+def test_a_column_of_the_user_s_own_of_that_name_stays(column: str, value: Any) -> None:
+    """Folders of earlier versions may have one, with values that are none of ours."""
+    (record,) = parse_manifest(lines({**ROW, column: value}))
+    assert getattr(record, column) is None
+    assert record.extra == {column: value}
+    assert json.loads(manifest_line(record))[column] == value
+
+
+def test_a_row_takes_over_label_and_worker() -> None:
+    """A file that is downloaded again is not asked who made it."""
+    (former,) = parse_manifest(lines({**ROW, "label": "mine", "worker_id": "wkr_1"}))
+    record = in_place_of(row_of(), former)
+    assert (record.label, record.worker_id) == ("mine", "wkr_1")
+    assert in_place_of(replace(record, worker_id="wkr_2"), former).worker_id == "wkr_2"

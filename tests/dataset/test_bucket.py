@@ -31,7 +31,7 @@ from firsthandapi._core.manifest import MANIFEST, parse_manifest
 from firsthandapi._notebook import gallery
 from firsthandapi.datasets import _bucket, _folder
 from firsthandapi.datasets._bucket import PART, Bucket
-from firsthandapi.datasets._folder import Folder
+from firsthandapi.datasets._folder import Folder, Source
 from firsthandapi.datasets._lock import FolderLock
 from firsthandapi.errors import ConfigurationError, DownloadError, FirstHandError, InvalidArgumentError
 from firsthandapi.testing import MockServer
@@ -375,7 +375,7 @@ def test_a_file_that_comes_after_the_end_has_no_row(over: tuple[MockServer, str]
         file = next(iter(client.files.list(over[1])))
     folder = Folder(f"memory://{bucket}/late")
     assert folder.lock()
-    (wanted,), _ = folder.plan([file], mixed=False, job_id=over[1])
+    (wanted,), _ = folder.plan([file], Source(over[1], mixed=False))
     wanted.target.write_bytes(b"x")
     put = folder._writer.put
 
@@ -384,10 +384,10 @@ def test_a_file_that_comes_after_the_end_has_no_row(over: tuple[MockServer, str]
         folder.close()
 
     folder._writer.put = put_as_the_run_ends  # type: ignore[method-assign] # no other way to meet that moment
-    folder.add(file, size_bytes=1, sha256="0" * 64, mixed=False, job_id=over[1])
+    folder.add(file, Source(over[1], mixed=False), size_bytes=1, sha256="0" * 64)
     assert [Path(name).parent.name for name in MemoryFileSystem().find(f"{bucket}/late")] == ["data"]
     with pytest.raises(ConfigurationError, match="not open"):
-        folder.plan([file], mixed=False, job_id=over[1])
+        folder.plan([file], Source(over[1], mixed=False))
 
 
 # ── Stores that fail ─────────────────────────────────────────────────────────────────────────────────────
@@ -630,10 +630,10 @@ def test_rows_do_not_wait_for_ever(
     dest = f"memory://{bucket}/slow"
     folder = Folder(dest)
     folder.lock()
-    wanted, _ = folder.plan(files, mixed=False, job_id=over[1])
+    wanted, _ = folder.plan(files, Source(over[1], mixed=False))
     for file, one in zip(files, wanted, strict=True):
         one.target.write_bytes(b"x")
-        folder.add(file, size_bytes=1, sha256="0" * 64, mixed=False, job_id=over[1])
+        folder.add(file, Source(over[1], mixed=False), size_bytes=1, sha256="0" * 64)
     folder.catch_up()
     assert len(Dataset.open(dest)) == 1
     monkeypatch.setattr(_folder, "_REWRITE_SECONDS", 0.0)

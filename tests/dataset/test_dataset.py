@@ -22,7 +22,7 @@ from firsthandapi import Dataset, FirstHandClient, Progress, Verification
 from firsthandapi._core.job_file import JOB_FILE
 from firsthandapi._core.manifest import COLUMNS, MANIFEST
 from firsthandapi.datasets import _disk
-from firsthandapi.datasets._folder import Folder
+from firsthandapi.datasets._folder import Folder, Source
 from firsthandapi.datasets._lock import NAME, FolderLock
 from firsthandapi.errors import ConfigurationError, DownloadError, FirstHandError, InvalidArgumentError
 from firsthandapi.testing import MockServer
@@ -229,12 +229,11 @@ def test_ids_that_are_one_name_on_other_disks_get_two(tmp_path: Path) -> None:
         folder = Folder(tmp_path / "signs")
         assert folder.lock()
         files = [file.model_copy(update={"id": name}) for name, file in names.items()]
-        wanted, _ = folder.plan(files, mixed=False, job_id=job_id)
+        wanted, _ = folder.plan(files, Source(job_id, mixed=False))
         for one, file in zip(wanted, files, strict=True):
             one.target.write_bytes(b"x")
-            folder.add(
-                file, size_bytes=1, sha256=hashlib.sha256(b"x").hexdigest(), mixed=False, job_id=job_id
-            )
+            sha256 = hashlib.sha256(b"x").hexdigest()
+            folder.add(file, Source(job_id, mixed=False), size_bytes=1, sha256=sha256)
         folder.close()
     opened = Dataset.open(tmp_path / "signs")
     assert [record.file_id for record in opened] == [*names]

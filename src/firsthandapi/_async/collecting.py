@@ -23,6 +23,7 @@ from firsthandapi._async.calls import Resource
 from firsthandapi._async.following import HEAD_EVERY, Following
 from firsthandapi._async.ordering import Ordering
 from firsthandapi._async.waiting import Waiting
+from firsthandapi._async.workers import Workers
 from firsthandapi._core import arguments
 from firsthandapi._core.counts import count_of
 from firsthandapi._core.idempotency import check_key
@@ -36,7 +37,7 @@ from firsthandapi._visible import visible
 from firsthandapi._watching import DOWNLOADS, logger
 from firsthandapi.datasets import Dataset
 from firsthandapi.datasets._fetching import Fetching
-from firsthandapi.datasets._folder import Folder
+from firsthandapi.datasets._folder import Folder, Source
 from firsthandapi.errors import (
     FirstHandError,
     IncompleteJobError,
@@ -91,13 +92,14 @@ class Collecting(Resource):
         *,
         concurrency: int,
         on_progress: Callback[Progress] | None,
+        label: str | None = None,
         only: frozenset[str] | None = None,
     ) -> Dataset:
-        folder = self._folder(dest, concurrency, on_progress)
+        folder = self._folder(dest, concurrency, on_progress, label)
         waiting = Waiting(self._transport, job_id, patient=False, **self._options)
         async with ending_with(folder.close):
             await self._enter(folder, None)
-            found, rows_of = await run_blocking(folder.known_jobs)
+            found, rows_of = await run_blocking(folder.known_jobs, job_id)
             check_download_into(folder.path, found, rows_of, job_id)
             job = await self._job_of(folder, waiting, known=found is not None)
             if not isinstance(found, JobFile):
@@ -115,6 +117,7 @@ class Collecting(Resource):
                     on_progress,
                     anew=only is not None,
                 )
+                await Workers(self._transport, waiting).note(folder)
             finally:
                 await self._write_last_seen(folder, found, waiting.job)
         fetching.check(following.failures)
@@ -134,13 +137,14 @@ class Collecting(Resource):
         on_progress: Callback[Progress] | None,
         idempotency_key: str | None,
         extra_body: Any,
+        label: str | None = None,
         too_costly: SpendLimitError | None = None,
     ) -> Dataset:
         request = _request_of(params, extra_body)
         if idempotency_key is not None:
             check_key(idempotency_key)
         ends = self._ends(timeout)
-        folder = self._folder(dest, concurrency, on_progress)
+        folder = self._folder(dest, concurrency, on_progress, label)
         waiting: Waiting | None = None
         if too_costly is not None and not await run_blocking(folder.has_job_for, request):
             raise too_costly
@@ -162,6 +166,7 @@ class Collecting(Resource):
                     fetching = await self._fetch(
                         folder, waiting, following, following.rounds(), concurrency, on_progress
                     )
+                    await Workers(self._transport, waiting).note(folder)
                 finally:
                     await self._write_last_seen(folder, job_file, waiting.job)
         except FirstHandError as error:
@@ -170,7 +175,11 @@ class Collecting(Resource):
         return await self._dataset(folder, await waiting.first(), request, fetching, following)
 
     def _folder(
-        self, dest: str | os.PathLike[str], concurrency: int, on_progress: Callback[Progress] | None
+        self,
+        dest: str | os.PathLike[str],
+        concurrency: int,
+        on_progress: Callback[Progress] | None,
+        label: str | None,
     ) -> Folder:
         check_callback(on_progress, "on_progress")
         concurrency = as_int(concurrency)
@@ -180,7 +189,7 @@ class Collecting(Resource):
             raise InvalidArgumentError(
                 f"concurrency must be an int from 1 to {_MOST_CONNECTIONS}", field="concurrency"
             )
-        return Folder(dest)
+        return Folder(dest, label)
 
     async def _enter(self, folder: Folder, ends: float | None) -> None:
         """Take the folder, waiting for another writer to finish with it."""
@@ -226,6 +235,8 @@ class Collecting(Resource):
         """Download what comes, reporting progress in the caller's own thread or loop."""
         clock = self._transport.clock
         job = await waiting.first()
+        mixed = await run_blocking(folder.is_mixed, job.accepted_formats)
+        source = Source(job.id, mixed, folder.label)
         reported: Progress | None = None
 
         async def settle(most: int, until: float | None) -> None:
@@ -244,8 +255,8 @@ class Collecting(Resource):
         async with calls_from_threads() as call:
             fetching = Fetching(
                 folder,
-                job,
                 self._transport.config,
+                ordered=job.files_needed or 0,
                 concurrency=concurrency,
                 anew=anew,
                 refresh=lambda file_id: call(following.fresh_url, file_id),
@@ -255,7 +266,7 @@ class Collecting(Resource):
                 async with ended(batches) as rounds:
                     async for files in rounds:
                         if files:
-                            await run_blocking(fetching.add, files)
+                            await run_blocking(fetching.add, files, source)
                             await settle(_MOST_PENDING, None)
                         else:
                             await settle(0, clock.monotonic() + HEAD_EVERY)
@@ -278,9 +289,11 @@ class Collecting(Resource):
             dataset = await run_blocking(Dataset._of, folder)  # pyright: ignore[reportPrivateUsage] # of one house
             if failures and (approved is None or approved >= needed):
                 fetching.check(following.failures)
-            if len(dataset) < needed:
+            # With labels, the folder has files of other jobs too.
+            here = len(dataset) if folder.label is None else len(dataset.records_of(job.id))
+            if here < needed:
                 raise IncompleteJobError(
-                    f"{job.id} is {job.status} with {len(dataset):,} of {count_of(needed)}, which are in {folder.path}"
+                    f"{job.id} is {job.status} with {here:,} of {count_of(needed)}, which are in {folder.path}"
                     f"{_why(job, needed, following.unlisted, len(failures))}",
                     job=job,
                     dataset=dataset,

@@ -11,9 +11,15 @@ from typing import Any, cast
 from firsthandapi.errors import ConfigurationError, InvalidArgumentError
 
 from .idempotency import check_key
+from .labels import is_label
 from .request import check_id
 
 JOB_FILE = "job.json"
+# Of a folder with labels: a file for each job, as job.json is, named by the label or the job's id.
+JOBS = "jobs"
+# Of a folder that comes from a stranger: files in `jobs/`, and the bytes of all of them.
+MOST_JOBS = 10_000
+LARGEST_JOBS = 64 * 1024 * 1024
 # Of one that comes from a stranger. A job is a few kilobytes, of which only the metadata have no bound; in memory, JSON
 # takes up to 25 times its length.
 LARGEST_JOB_FILE = 16 * 1024 * 1024
@@ -50,20 +56,25 @@ class JobFile:
         idempotency_key: the key it is sent with; None likewise.
         first_sent_at: Unix seconds of the moment before the first POST.
         job: the job as last seen; None until the service has answered.
+        label: what its files are labelled; None for a folder without labels.
     """
 
     request: dict[str, Any] | None
     idempotency_key: str | None
     first_sent_at: float | None
     job: dict[str, Any] | None
+    label: str | None = None
 
     def encode(self) -> bytes:
-        return (
-            json.dumps({"version": _VERSION, **vars(self)}, ensure_ascii=False, indent=2).encode(
-                "utf-8", "replace"
-            )
-            + b"\n"
-        )
+        members = {"version": _VERSION, **vars(self)}
+        if self.label is None:
+            del members["label"]
+        return json.dumps(members, ensure_ascii=False, indent=2).encode("utf-8", "replace") + b"\n"
+
+    @property
+    def job_id(self) -> str | None:
+        """The job's id; None until the service has answered."""
+        return job_id_of(self.job)
 
     def with_job(self, job: dict[str, Any]) -> JobFile:
         """The same with the job as last seen."""
@@ -97,14 +108,15 @@ def read_job_file(content: bytes) -> JobFile | UnreadableJobFile:
         loaded = None
     row: dict[str, Any] = cast("dict[str, Any]", loaded) if isinstance(loaded, dict) else {}
     version = row.get("version")
-    request, key, sent, job = (row.get(member.name) for member in fields(JobFile))
+    request, key, sent, job, label = (row.get(member.name) for member in fields(JobFile))
     if (
         version == _VERSION
         and _is_ordered(request, key, sent)
         and (job is None or job_id_of(job))
         and (request is not None or job is not None)
+        and (label is None or is_label(label))
     ):
-        return JobFile(request, key, sent, job)
+        return JobFile(request, key, sent, job, label)
     if not row:
         key, job = _salvaged(_KEY, content), {"id": _salvaged(_JOB_ID, content)}
     newer = isinstance(version, int) and version > _VERSION

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Literal
 
-from firsthandapi.errors import InvalidArgumentError
+from firsthandapi.errors import ConfigurationError, InvalidArgumentError
 
 Kind = Literal["image", "audio", "video"]
 KINDS: tuple[Kind, ...] = ("image", "audio", "video")
@@ -23,6 +23,33 @@ def is_mixed(formats: Iterable[str] | None) -> bool:
     Loaders take one kind a folder; a job of one kind needs no extra level.
     """
     return len({kind_of(name) for name in formats or ()} - {None}) > 1
+
+
+def is_mixed_with(
+    formats: Iterable[str] | None, there: Mapping[str, Iterable[Kind | None]], folder: str
+) -> bool:
+    """Whether a job that accepts these formats gets a folder for each kind, in a folder that has files already.
+
+    Args:
+        formats: the job's.
+        there: the kinds of media by the folder that they are in, relative to the dataset's: ``, or that of a kind.
+        folder: what errors call the dataset's folder.
+
+    Raises:
+        ConfigurationError: loaders could not read these formats beside those files.
+    """
+    kinds = {kind_of(name) for name in formats or ()}
+    beside = set(there.get("", ())) - {None}
+    if any(there.keys()) and not beside:
+        return True
+    if beside and kinds - {None, *beside}:
+        new = " and ".join(str(name) for name in KINDS if name in kinds - beside)
+        old = " and ".join(str(name) for name in KINDS if name in beside)
+        raise ConfigurationError(
+            f"{folder} contains {old} files, and the job takes {new} files: loaders could not read them together; use "
+            "a different folder"
+        )
+    return not beside and is_mixed(formats)
 
 
 def folder_of(content_type: str | None, *, mixed: bool) -> str:

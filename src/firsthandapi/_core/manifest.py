@@ -16,6 +16,7 @@ from firsthandapi.errors import ConfigurationError, InvalidArgumentError
 from .annotations import SHAPES, WHOLE, fit, unified
 from .files import disk_key, is_reserved
 from .kinds import Kind, kind_of
+from .labels import is_label, label_key
 from .request import check_id
 
 MANIFEST = "metadata.jsonl"
@@ -29,7 +30,7 @@ MOST_ROWS = 1_000_000
 # In a folder of files: as many as there may be rows, and as many again.
 MOST_NAMES = 2 * MOST_ROWS
 
-_SAFE_NAME = re.compile(r"data/[A-Za-z0-9][A-Za-z0-9_\-]{0,127}\.[a-z0-9]{1,5}")
+_SAFE_NAME = re.compile(r"data/(?:([^/]+)/)?([A-Za-z0-9][A-Za-z0-9_\-]{0,127})\.[a-z0-9]{1,5}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -44,7 +45,7 @@ class Record(_Row):
     """One row of the manifest: a file that is on disk, verified.
 
     Attributes:
-        file_name: where it is, relative to its manifest: `data/file_….jpg`.
+        file_name: where it is, relative to its manifest: `data/file_….jpg`, or `data/<label>/file_….jpg`.
         file_id: the file's id.
         job_id: the job it was made for.
         submission_id: the submission that brought it.
@@ -61,6 +62,8 @@ class Record(_Row):
         created_at: when it was created, ISO 8601.
         annotations: what was recognized in it; the same keys in every row of a kind.
         annotations_json: the annotations as the service sent them, as JSON text.
+        label: the class that it was collected for, which is also the name of its folder; None if it has none.
+        worker_id: who made it, as the service names them; None where unknown, as in a folder without labels.
     """
 
     file_name: str
@@ -80,6 +83,8 @@ class Record(_Row):
     created_at: str | None
     annotations: dict[str, Any] | None = field(hash=False)
     annotations_json: str | None
+    label: str | None = None
+    worker_id: str | None = None
 
     @property
     def extra(self) -> Mapping[str, Any]:
@@ -104,7 +109,10 @@ def _record(columns: Mapping[str, Any], extra: Mapping[str, Any]) -> Record:
 
 def in_place_of(record: Record, former: Record | None) -> Record:
     """`record` in place of `former`, whose own columns it takes over."""
-    return record if former is None else _record(vars(record), former.extra)
+    if former is None:
+        return record
+    kept = {column: getattr(former, column) for column in _ADDED if getattr(record, column) is None}
+    return _record({**vars(record), **kept}, former.extra)
 
 
 COLUMNS = tuple(column.name for column in fields(Record))
@@ -112,6 +120,8 @@ _TEXTS = (
     *("job_id", "submission_id", "content_type", "original_filename", "captured_at", "worker_region"),
     *("created_at", "annotations_json"),
 )
+# Columns that manifests of earlier versions lack, where a user may have one of that name, with values of any type.
+_ADDED = ("label", "worker_id")
 _NUMBERS: dict[str, type] = {"ai_star_rating": int, "width": int, "height": int, "duration_seconds": float}
 
 
@@ -121,12 +131,24 @@ def column_types(kind: Kind) -> dict[str, Any]:
     return {column: known.get(column, str) for column in COLUMNS}
 
 
-def record_of(file: Any, name: str, *, size_bytes: int, sha256: str, job_id: str) -> Record:
+def data_folder(label: str | None) -> str:
+    """Where the files of a label are, relative to their manifest."""
+    return DATA if label is None else f"{DATA}/{label}"
+
+
+def label_of(record: Record) -> str | None:
+    """The label whose folder the file of a row is in; None for one that lies beside those folders."""
+    return record.label if record.file_name.count("/") > 1 else None
+
+
+def record_of(
+    file: Any, name: str, *, size_bytes: int, sha256: str, job_id: str, label: str | None = None
+) -> Record:
     """The row for a file that was downloaded as `name`, and verified. No URL, no secret goes into it."""
     # What the service left out is not what it sent as null.
     raw = None if file.annotations is None else file.annotations.model_dump(mode="json", exclude_unset=True)
     return Record(
-        file_name=f"{DATA}/{name}",
+        file_name=f"{data_folder(label)}/{name}",
         file_id=file.id,
         job_id=file.job_id or job_id,
         submission_id=file.submission_id,
@@ -143,6 +165,7 @@ def record_of(file: Any, name: str, *, size_bytes: int, sha256: str, job_id: str
         created_at=_iso(file.created_at),
         annotations=unified(raw, kind_of(file.content_type)),
         annotations_json=None if raw is None else json.dumps(raw, ensure_ascii=False, separators=(",", ":")),
+        label=label,
     )
 
 
@@ -173,6 +196,7 @@ def parse_manifest(content: bytes) -> list[Record]:
     """
     records: dict[str, Record] = {}
     first_seen: dict[str, int] = {}
+    labels: dict[str, str] = {}
     for number, line in enumerate(_lines(content), 1):
         if len(line) > LARGEST_ROW:
             raise ConfigurationError(f"{MANIFEST}, line {number}: longer than {LARGEST_ROW >> 20} MiB")
@@ -181,6 +205,11 @@ def parse_manifest(content: bytes) -> list[Record]:
         if len(records) == MOST_ROWS:
             raise ConfigurationError(f"{MANIFEST}, line {number}: more than {MOST_ROWS:,} rows")
         record = _parse_row(line, number)
+        if (label := label_of(record)) is not None and labels.setdefault(label_key(label), label) != label:
+            raise ConfigurationError(
+                f"{MANIFEST}, line {number}: label {label!r} is the folder of an earlier line in other letters; "
+                "rename one of the two folders, and its rows"
+            )
         known = records.get(record.file_id)
         if known is None or known.file_name != record.file_name:
             # An id has no slash, so it is never taken for a name.
@@ -225,14 +254,15 @@ def _parse_row(line: bytes, number: int) -> Record:
         raise ConfigurationError(f"{where}: not a JSON object")
     row = cast("dict[str, Any]", loaded)
     name = row.get("file_name")
-    if (
-        not isinstance(name, str)
-        or not _SAFE_NAME.fullmatch(name)
-        or is_reserved(name[len(DATA) + 1 :].partition(".")[0])
-    ):
+    safe = _SAFE_NAME.fullmatch(name) if isinstance(name, str) else None
+    if safe is None or is_reserved(safe[2]) or not (safe[1] is None or is_label(safe[1])):
         raise ConfigurationError(
-            f"{where}: file_name must be data/ and a plain name, and none that a system reserves; do not use this "
-            "folder: another program changed it"
+            f"{where}: file_name must be data/ and a plain name, or data/, a label, and a plain name, and none that a "
+            "system reserves; do not use this folder: another program changed it"
+        )
+    if safe[1] is not None and row.get("label") != safe[1]:
+        raise ConfigurationError(
+            f"{where}: file_name is in the folder {safe[1]!r}, and label differs; restore the row from a copy"
         )
     try:
         check_id(cast("Any", row.get("file_id")), "file_id")
@@ -257,4 +287,11 @@ def _parse_row(line: bytes, number: int) -> Record:
     # Our own rows come through unchanged; others get the columns of ours.
     row["annotations"] = unified(cast("Any", annotations), kind_of(row.get("content_type")))
     columns = {column: row.pop(column, None) for column in COLUMNS}
+    for column, is_ours in (("label", is_label), ("worker_id", _is_text)):
+        if columns[column] is not None and not is_ours(columns[column]):
+            row[column], columns[column] = columns[column], None
     return _record(columns, row)
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)

@@ -33,11 +33,12 @@ from firsthandapi._sync.calls import Resource
 from firsthandapi._sync.following import HEAD_EVERY, Following
 from firsthandapi._sync.ordering import Ordering
 from firsthandapi._sync.waiting import Waiting
+from firsthandapi._sync.workers import Workers
 from firsthandapi._visible import visible
 from firsthandapi._watching import DOWNLOADS, logger
 from firsthandapi.datasets import Dataset
 from firsthandapi.datasets._fetching import Fetching
-from firsthandapi.datasets._folder import Folder
+from firsthandapi.datasets._folder import Folder, Source
 from firsthandapi.errors import (
     FirstHandError,
     IncompleteJobError,
@@ -92,13 +93,14 @@ class Collecting(Resource):
         *,
         concurrency: int,
         on_progress: Callback[Progress] | None,
+        label: str | None = None,
         only: frozenset[str] | None = None,
     ) -> Dataset:
-        folder = self._folder(dest, concurrency, on_progress)
+        folder = self._folder(dest, concurrency, on_progress, label)
         waiting = Waiting(self._transport, job_id, patient=False, **self._options)
         with ending_with(folder.close):
             self._enter(folder, None)
-            found, rows_of = run_blocking(folder.known_jobs)
+            found, rows_of = run_blocking(folder.known_jobs, job_id)
             check_download_into(folder.path, found, rows_of, job_id)
             job = self._job_of(folder, waiting, known=found is not None)
             if not isinstance(found, JobFile):
@@ -116,6 +118,7 @@ class Collecting(Resource):
                     on_progress,
                     anew=only is not None,
                 )
+                Workers(self._transport, waiting).note(folder)
             finally:
                 self._write_last_seen(folder, found, waiting.job)
         fetching.check(following.failures)
@@ -135,13 +138,14 @@ class Collecting(Resource):
         on_progress: Callback[Progress] | None,
         idempotency_key: str | None,
         extra_body: Any,
+        label: str | None = None,
         too_costly: SpendLimitError | None = None,
     ) -> Dataset:
         request = _request_of(params, extra_body)
         if idempotency_key is not None:
             check_key(idempotency_key)
         ends = self._ends(timeout)
-        folder = self._folder(dest, concurrency, on_progress)
+        folder = self._folder(dest, concurrency, on_progress, label)
         waiting: Waiting | None = None
         if too_costly is not None and not run_blocking(folder.has_job_for, request):
             raise too_costly
@@ -163,6 +167,7 @@ class Collecting(Resource):
                     fetching = self._fetch(
                         folder, waiting, following, following.rounds(), concurrency, on_progress
                     )
+                    Workers(self._transport, waiting).note(folder)
                 finally:
                     self._write_last_seen(folder, job_file, waiting.job)
         except FirstHandError as error:
@@ -171,7 +176,11 @@ class Collecting(Resource):
         return self._dataset(folder, waiting.first(), request, fetching, following)
 
     def _folder(
-        self, dest: str | os.PathLike[str], concurrency: int, on_progress: Callback[Progress] | None
+        self,
+        dest: str | os.PathLike[str],
+        concurrency: int,
+        on_progress: Callback[Progress] | None,
+        label: str | None,
     ) -> Folder:
         check_callback(on_progress, "on_progress")
         concurrency = as_int(concurrency)
@@ -181,7 +190,7 @@ class Collecting(Resource):
             raise InvalidArgumentError(
                 f"concurrency must be an int from 1 to {_MOST_CONNECTIONS}", field="concurrency"
             )
-        return Folder(dest)
+        return Folder(dest, label)
 
     def _enter(self, folder: Folder, ends: float | None) -> None:
         """Take the folder, waiting for another writer to finish with it."""
@@ -227,6 +236,8 @@ class Collecting(Resource):
         """Download what comes, reporting progress in the caller's own thread or loop."""
         clock = self._transport.clock
         job = waiting.first()
+        mixed = run_blocking(folder.is_mixed, job.accepted_formats)
+        source = Source(job.id, mixed, folder.label)
         reported: Progress | None = None
 
         def settle(most: int, until: float | None) -> None:
@@ -245,8 +256,8 @@ class Collecting(Resource):
         with calls_from_threads() as call:
             fetching = Fetching(
                 folder,
-                job,
                 self._transport.config,
+                ordered=job.files_needed or 0,
                 concurrency=concurrency,
                 anew=anew,
                 refresh=lambda file_id: call(following.fresh_url, file_id),
@@ -256,7 +267,7 @@ class Collecting(Resource):
                 with ended(batches) as rounds:
                     for files in rounds:
                         if files:
-                            run_blocking(fetching.add, files)
+                            run_blocking(fetching.add, files, source)
                             settle(_MOST_PENDING, None)
                         else:
                             settle(0, clock.monotonic() + HEAD_EVERY)
@@ -279,9 +290,11 @@ class Collecting(Resource):
             dataset = run_blocking(Dataset._of, folder)  # pyright: ignore[reportPrivateUsage] # of one house
             if failures and (approved is None or approved >= needed):
                 fetching.check(following.failures)
-            if len(dataset) < needed:
+            # With labels, the folder has files of other jobs too.
+            here = len(dataset) if folder.label is None else len(dataset.records_of(job.id))
+            if here < needed:
                 raise IncompleteJobError(
-                    f"{job.id} is {job.status} with {len(dataset):,} of {count_of(needed)}, which are in {folder.path}"
+                    f"{job.id} is {job.status} with {here:,} of {count_of(needed)}, which are in {folder.path}"
                     f"{_why(job, needed, following.unlisted, len(failures))}",
                     job=job,
                     dataset=dataset,

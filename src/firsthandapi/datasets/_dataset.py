@@ -20,7 +20,8 @@ from firsthandapi._paths import check_path
 from firsthandapi._visible import visible
 from firsthandapi.errors import ConfigurationError, InvalidArgumentError
 
-from ._folder import Manifest, job_file_of, manifests_of
+from ._folder import Manifest, manifests_of
+from ._job_files import JobFiles
 from ._store import store_at
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from firsthandapi import AsyncFirstHandClient, FirstHandClient
+    from firsthandapi._core.job_file import JobFile
     from firsthandapi.types import Job
 
     from ._folder import Folder
@@ -41,14 +43,18 @@ class Dataset(Displayed):
 
     Attributes:
         path: the folder. One in a bucket is a `upath.UPath`, which is used as a `Path` is: `/`, `.name`, `.open()`.
-        job: the job as last seen, or None if the folder does not say.
+        job: the job as last seen; None if the folder does not say, or has files of several.
+        jobs: all jobs of the folder, as last seen.
         records: a row for each file.
     """
 
-    def __init__(self, store: Store, job: Job | None, manifests: list[Manifest]) -> None:
+    def __init__(self, store: Store, job_files: list[JobFile], manifests: list[Manifest]) -> None:
         self.path = store.root
         self._store = store
-        self.job = job
+        self._job_files = job_files
+        jobs = (_job(each.job) for each in job_files if each.job is not None)
+        self.jobs: tuple[Job, ...] = tuple({job.id: job for job in jobs}.values())
+        self.job = self.jobs[0] if len(self.jobs) == 1 else None
         self._manifests = manifests
         self._manifest_of = {_key(record): m for m in manifests for record in m.records.values()}
         self.records: list[Record] = [record for m in manifests for record in m.records.values()]
@@ -76,21 +82,20 @@ class Dataset(Displayed):
 
     @classmethod
     def _read(cls, store: Store) -> Dataset:
-        job_file = job_file_of(store)
-        job = None if job_file is None or job_file.job is None else _job(job_file.job)
-        manifests = [manifest for manifest in _manifests_in(store, job) if manifest.read()]
-        if job_file is None and not manifests:
+        job_files = JobFiles(store).all()
+        manifests = [manifest for manifest in _manifests_in(store, job_files) if manifest.read()]
+        if not job_files and not manifests:
             raise ConfigurationError(
                 f"{store.root} is not a dataset: it contains neither metadata.jsonl nor job.json"
             )
-        return cls(store, job, manifests)
+        return cls(store, job_files, manifests)
 
     @classmethod
     def _of(cls, folder: Folder) -> Dataset:
         """What a run has written. In a bucket another run may have written over its rows, and will add them again."""
         dataset = cls._read(store_at(folder.path, "path"))
         if len(dataset) < sum(len(manifest.records) for manifest in folder.manifests):
-            dataset = cls(dataset._store, dataset.job, folder.manifests)
+            dataset = cls(dataset._store, dataset._job_files, folder.manifests)
         return dataset
 
     def path_of(self, record: Record) -> Path:
@@ -112,6 +117,22 @@ class Dataset(Displayed):
                 f"record must be a row of this dataset, {self._name}", field="record"
             ) from None
 
+    @property
+    def labels(self) -> list[str]:
+        """The labels of the rows, each once, in alphabetical order."""
+        return sorted({record.label for record in self.records if record.label is not None})
+
+    def records_of(self, job_id: str) -> list[Record]:
+        """The rows of one job.
+
+        Args:
+            job_id: the job's id (`job_…`).
+
+        Returns:
+            Its rows, in the order of `records`; none if the folder has no file of it.
+        """
+        return [record for record in self.records if record.job_id == job_id]
+
     def __len__(self) -> int:
         return len(self.records)
 
@@ -123,6 +144,8 @@ class Dataset(Displayed):
 
     def _described(self, name: str) -> str:
         state = "no job" if self.job is None else f"{self.job.id} {mask_secrets(self.job.status)}"
+        if len(self.jobs) > 1:
+            state = count_of(len(self.jobs), "job")
         return f"<Dataset [{name!r}, {count_of(len(self))}, {visible(state)}]>"
 
     @property
@@ -149,7 +172,7 @@ class Dataset(Displayed):
         extra: list[str] = []
         listed = {manifest.folder for manifest in self._manifests}
         # A folder whose manifest was lost may still contain files.
-        others = [each for each in _manifests_in(self._store, self.job) if each.folder not in listed]
+        others = [each for each in _manifests_in(self._store, self._job_files) if each.folder not in listed]
         for manifest in [*self._manifests, *others]:
             records = list(manifest.records.values())
             paths = [manifest.file(record) for record in records]
@@ -158,16 +181,22 @@ class Dataset(Displayed):
                 for path, state in zip(paths, pool.map(self._state_of, paths, records), strict=True):
                     if state != "ok":
                         (missing if state == "missing" else mismatched).append(self._name_of(path))
-            known = {path.name for path in paths}
+            folders = manifest.folders()
+            known = {*paths, *folders}
             extra += [
-                self._name_of(manifest.data / name)
-                for name in self._store.names(manifest.data)
-                if name not in known and not _in_the_making(name)
+                self._name_of(folder / name)
+                for folder in folders
+                for name in self._store.names(folder)
+                if folder / name not in known and not _in_the_making(name)
             ]
-        approved = (self.job and self.job.files_approved) or 0
-        short = max(approved - len(self.records), 0)
+        short = sum(self._short_of(job) for job in self.jobs)
         ok = not (mismatched or missing or short)
         return Verification(ok, tuple(mismatched), tuple(missing), tuple(extra), short)
+
+    def _short_of(self, job: Job) -> int:
+        """How many approved files of a job have no row."""
+        rows = self.records if job is self.job else self.records_of(job.id)
+        return max((job.files_approved or 0) - len(rows), 0)
 
     def repair(
         self,
@@ -201,14 +230,19 @@ class Dataset(Displayed):
                 "client must be a FirstHandClient; with an AsyncFirstHandClient, use await dataset.arepair(client)",
                 field="client",
             )
-        job_id = self._job_id()
+        self._check_job()
         state = self.verify()
         if not state:
             files = client.files
-            if bad := self._bad(state):
-                files._refetch(job_id, self.path, bad, concurrency=concurrency, on_progress=on_progress)  # pyright: ignore[reportPrivateUsage] # of one house
-            if state.short:
-                files.download_all(job_id, self.path, concurrency=concurrency, on_progress=on_progress)
+            for job_id, label, bad, short in self._to_repair(state):
+                if bad:
+                    files._refetch(  # pyright: ignore[reportPrivateUsage] # of one house
+                        job_id, self.path, bad, label=label, concurrency=concurrency, on_progress=on_progress
+                    )
+                if short:
+                    files.download_all(
+                        job_id, self.path, label=label, concurrency=concurrency, on_progress=on_progress
+                    )
             self._open_again()
             state = self.verify()
         return state
@@ -247,32 +281,45 @@ class Dataset(Displayed):
                 "client must be an AsyncFirstHandClient; with a FirstHandClient, use dataset.repair(client)",
                 field="client",
             )
-        job_id = self._job_id()
+        self._check_job()
         state = await run_sync(self.verify)
         if not state:
             files = client.files
-            if bad := self._bad(state):
-                await files._refetch(  # pyright: ignore[reportPrivateUsage] # of one house
-                    job_id, self.path, bad, concurrency=concurrency, on_progress=on_progress
-                )
-            if state.short:
-                await files.download_all(job_id, self.path, concurrency=concurrency, on_progress=on_progress)
+            for job_id, label, bad, short in self._to_repair(state):
+                if bad:
+                    await files._refetch(  # pyright: ignore[reportPrivateUsage] # of one house
+                        job_id, self.path, bad, label=label, concurrency=concurrency, on_progress=on_progress
+                    )
+                if short:
+                    await files.download_all(
+                        job_id, self.path, label=label, concurrency=concurrency, on_progress=on_progress
+                    )
             await run_sync(self._open_again)
             state = await run_sync(self.verify)
         return state
 
-    def _job_id(self) -> str:
-        if self.job is None:
+    def _check_job(self) -> None:
+        if not self.jobs:
             raise ConfigurationError(
                 f"{self.path} records no job, so its files cannot be downloaded again; restore its job.json, or use "
                 "files.download_all into an empty folder"
             )
-        return self.job.id
 
-    def _bad(self, state: Verification) -> frozenset[str]:
-        """The ids of files that are mismatched or missing."""
+    def _to_repair(self, state: Verification) -> list[tuple[str, str | None, frozenset[str], int]]:
+        """For each job what is to be downloaded: its id, its label, the ids of its files that are mismatched or
+        missing, and how many have no row."""
         names = {*state.mismatched, *state.missing}
-        return frozenset(each.file_id for each in self.records if self._name_of(self.path_of(each)) in names)
+        bad = [record for record in self.records if self._name_of(self.path_of(record)) in names]
+        labels = {each.job_id: each.label for each in self._job_files}
+        return [
+            (
+                job.id,
+                labels[job.id],
+                frozenset(row.file_id for row in bad if job is self.job or row.job_id == job.id),
+                self._short_of(job),
+            )
+            for job in self.jobs
+        ]
 
     def _open_again(self) -> None:
         self.__dict__.update(Dataset._read(self._store).__dict__)
@@ -347,8 +394,10 @@ class Dataset(Displayed):
         The first column is called as its kind, `image`, `audio` or `video`, and decodes when it is read: images
         by Pillow, audio and video by torchcodec, which you install for that. Without it, start with
         `rows = rows.cast_column("audio", datasets.Audio(decode=False))`: path and bytes come unchanged.
+        `label` is a `ClassLabel` if the dataset has labels; a row without one is None.
         `annotations` is a column of structs; `rows.flatten()`, of undecoded media, makes a column of each of its
-        keys. The types are the same whatever the rows hold, so datasets of several jobs of a kind concatenate.
+        keys. Apart from `label`, the types are the same whatever the rows hold, so datasets of several jobs of a kind
+        concatenate; `merge` those with labels instead.
 
         No file is read or copied here: rows refer to the files where they are. The result's `save_to_disk` and
         `push_to_hub` take the bytes in, of videos from `datasets` 4.6 on; its `to_parquet` writes paths alone.
@@ -370,12 +419,12 @@ class Dataset(Displayed):
 
         chosen = chosen_kind(self._kinds(), kind)
         records = [record for record in self.records if kind_of(record.content_type) == chosen]
-        return rows_with_media(chosen, [(record, self.path_of(record)) for record in records])
+        return rows_with_media(chosen, [(record, self.path_of(record)) for record in records], self.labels)
 
     def _kinds(self) -> set[Kind | None]:
         """What it holds, and what may still come; None for files of no kind."""
         types = {record.content_type for record in self.records}
-        return {kind_of(name) for name in types.union((self.job and self.job.accepted_formats) or ())}
+        return {kind_of(name) for name in types.union(*(job.accepted_formats or () for job in self.jobs))}
 
 
 def _key(record: Record) -> tuple[str, str]:
@@ -383,8 +432,9 @@ def _key(record: Record) -> tuple[str, str]:
     return record.file_id, record.file_name
 
 
-def _manifests_in(store: Store, job: Job | None) -> list[Manifest]:
-    return manifests_of(store, None if job is None else job.accepted_formats)
+def _manifests_in(store: Store, job_files: list[JobFile]) -> list[Manifest]:
+    only = job_files[0].job if len(job_files) == 1 and job_files[0].label is None else None
+    return manifests_of(store, None if only is None else _job(only).accepted_formats)
 
 
 def _job(raw: dict[str, Any]) -> Job:

@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from firsthandapi._core.counts import count_of
-from firsthandapi._core.kinds import is_mixed
 from firsthandapi._core.reports import Progress
 from firsthandapi._download.engine import Engine
 from firsthandapi._download.network import Network
@@ -20,9 +19,8 @@ if TYPE_CHECKING:
     from firsthandapi._core.config import Config
     from firsthandapi._download.fetch import Outcome, Refresh
     from firsthandapi.types.file import File
-    from firsthandapi.types.job import Job
 
-    from ._folder import Folder
+    from ._folder import Folder, Source
 
 
 # One row that cannot be written is a failure of its file; this many in a row are a failure of the disk.
@@ -33,16 +31,21 @@ class Fetching:
     """Downloads files into a folder. A file gets its row as soon as it is complete."""
 
     def __init__(
-        self, folder: Folder, job: Job, config: Config, *, concurrency: int, anew: bool, refresh: Refresh
+        self,
+        folder: Folder,
+        config: Config,
+        *,
+        ordered: int,
+        concurrency: int,
+        refresh: Refresh,
+        anew: bool = False,
     ) -> None:
         self._folder = folder
         self._anew = anew
-        self._job_id = job.id
-        self._mixed = is_mixed(job.accepted_formats)
-        self._ordered = job.files_needed or 0
+        self._ordered = ordered
         # Guards all below, and is notified of every finished file.
         self._changed = threading.Condition()
-        self._pending: dict[str, File] = {}
+        self._pending: dict[str, tuple[File, Source]] = {}
         self._failures: dict[str, FirstHandError] = {}
         # Why no further file can be kept.
         self._hopeless: FirstHandError | None = None
@@ -75,13 +78,13 @@ class Fetching:
         # Where the storage is, nobody knows yet; a proxy of the environment is for both, as a rule.
         network.route_to(config.origin)
 
-    def add(self, files: list[File]) -> None:
-        """Download those of these files that the folder does not have.
+    def add(self, files: list[File], source: Source) -> None:
+        """Download those of these files of a job that the folder does not have.
 
         Raises:
             ConfigurationError: the folder cannot be written to, or is not one of ours.
         """
-        wanted, there = self._folder.plan(files, mixed=self._mixed, job_id=self._job_id, anew=self._anew)
+        wanted, there = self._folder.plan(files, source, anew=self._anew)
         by_id = {file.id: file for file in files}
         with self._changed:
             # One that failed before is known already.
@@ -91,7 +94,7 @@ class Fetching:
             self._files_done += len(there)
             self._bytes_done += sum(file.size_bytes or 0 for file in there)
             self._stars += [file.ai_star_rating for file in there if file.ai_star_rating is not None]
-            self._pending.update((one.file_id, by_id[one.file_id]) for one in wanted)
+            self._pending.update((one.file_id, (by_id[one.file_id], source)) for one in wanted)
         for one in wanted:
             self._engine.submit(one)
 
@@ -165,13 +168,8 @@ class Fetching:
         error: FirstHandError | None = outcome.error
         if error is None:
             try:
-                self._folder.add(
-                    self._pending[file_id],
-                    size_bytes=outcome.size_bytes,
-                    sha256=outcome.sha256,
-                    mixed=self._mixed,
-                    job_id=self._job_id,
-                )
+                file, source = self._pending[file_id]
+                self._folder.add(file, source, size_bytes=outcome.size_bytes, sha256=outcome.sha256)
             except FirstHandError as row_error:
                 error = row_error
             except Exception as unexpected:
@@ -179,7 +177,7 @@ class Fetching:
                 name = type(unexpected).__name__
                 error = DownloadError(f"{file_id} has no row: writing it failed with {name}")
         with self._changed:
-            stars = self._pending.pop(file_id).ai_star_rating
+            stars = self._pending.pop(file_id)[0].ai_star_rating
             if error is None:
                 self._files_done += 1
                 self._rows_failed = 0

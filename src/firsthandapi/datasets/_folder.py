@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,29 +15,31 @@ from firsthandapi._core.download import Wanted
 from firsthandapi._core.files import disk_key, file_name_on_disk
 from firsthandapi._core.job_file import (
     JOB_FILE,
-    LARGEST_JOB_FILE,
     JobFile,
     UnreadableJobFile,
     differing,
-    parse_job_file,
-    read_job_file,
 )
-from firsthandapi._core.kinds import KINDS, folder_of, is_mixed
+from firsthandapi._core.kinds import KINDS, folder_of, is_mixed, is_mixed_with, kind_of
+from firsthandapi._core.labels import check_label, check_spelling
 from firsthandapi._core.manifest import (
     DATA,
     LARGEST_MANIFEST,
     MANIFEST,
     Record,
+    data_folder,
     in_place_of,
+    label_of,
     manifest_line,
     parse_manifest,
     record_of,
 )
 from firsthandapi.errors import ConfigurationError, InvalidArgumentError
 
+from ._job_files import JobFiles, with_label
 from ._store import store_at
 
 if TYPE_CHECKING:
+    from firsthandapi._core.kinds import Kind
     from firsthandapi.types.file import File
 
     from ._store import Store, Writer
@@ -48,13 +51,28 @@ _REWRITE_SHARE = 10
 _REWRITE_SECONDS = 300.0
 
 
+@dataclass(frozen=True)
+class Source:
+    """Where files come from, and where they go.
+
+    Attributes:
+        job_id: the job that they are of.
+        mixed: whether the folder has a folder for each kind of media.
+        label: what they are labeled, or None.
+    """
+
+    job_id: str
+    mixed: bool
+    label: str | None = None
+
+
 class Manifest:
     """`metadata.jsonl` and the `data/` beside it: a row for each verified file."""
 
     def __init__(self, store: Store, place: str) -> None:
+        self.place = place
         self.folder = folder = store.root / place if place else store.root
         self._store = store
-        self._inside = bool(place)
         self.path = folder / MANIFEST
         self.data = folder / DATA
         self.records: dict[str, Record] = {}
@@ -66,6 +84,8 @@ class Manifest:
         self._written_at = time.monotonic()
         # Whether the rows must be rewritten: a crash cut the last one, or two writers wrote some twice.
         self._untidy = False
+        # The folders of files that can be written to.
+        self._ready: set[Path] = set()
 
     def read(self) -> bool:
         """Read the rows, each checked; False if there is no manifest.
@@ -74,12 +94,14 @@ class Manifest:
             ConfigurationError: a row, or the way to its file, is not one of ours.
         """
         # The folder of the whole dataset is the user's own word, and may be a link.
-        for folder in ([self.folder] if self._inside else []) + [self.data]:
+        for folder in ([self.folder] if self.place else []) + [self.data]:
             self._store.refuse_link(folder)
         content = self._store.read(self.path, LARGEST_MANIFEST)
         if content is None:
             return False
         self.records = {record.file_id: record for record in parse_manifest(content)}
+        for folder in self.folders()[1:]:
+            self._store.refuse_link(folder)
         self._names = {disk_key(record.file_name): record.file_id for record in self.records.values()}
         self._untidy = not content.endswith(b"\n") or content.count(b"\n") != len(self.records)
         return True
@@ -90,7 +112,13 @@ class Manifest:
         Raises:
             ConfigurationError: one is a link, which a program that reads the files would follow.
         """
-        self._store.refuse_links_in(self.data)
+        for folder in self.folders():
+            self._store.refuse_links_in(folder)
+
+    def folders(self) -> list[Path]:
+        """Where files may be: `data/`, then the folder of each label in it."""
+        labels = {label_of(record) for record in self.records.values()} - {None}
+        return [self.data, *(self.folder / data_folder(label) for label in sorted(map(str, labels)))]
 
     def file(self, record: Record) -> Path:
         """Where the file of a row is."""
@@ -102,9 +130,20 @@ class Manifest:
         Raises:
             ConfigurationError: the folder cannot be written to.
         """
-        writer.prepare(self.folder, self.data)
+        self.open_folder(self.data, writer)
         if self._untidy:
             self.rewrite()
+
+    def open_folder(self, data: Path, writer: Writer) -> None:
+        """Make a folder of files ready to be written to: `data/`, or that of a label in it.
+
+        Raises:
+            ConfigurationError: it is a link, or cannot be made.
+        """
+        if data not in self._ready:
+            self._store.refuse_link(data)
+            writer.prepare(self.folder, data)
+            self._ready.add(data)
 
     def has(self, file: File, writer: Writer) -> bool:
         """Whether the folder has `file` as the service describes it; the size is enough, since it was verified once."""
@@ -113,27 +152,41 @@ class Manifest:
             record is not None
             and file.content_hash in (None, record.sha256, record.sha256.upper())
             and file.size_bytes in (None, record.size_bytes)
-            and writer.size_of(self.file(record)) == record.size_bytes
+            and self._size_of(self.file(record), writer) == record.size_bytes
         )
 
-    def adopt(self, file: File, job_id: str, writer: Writer) -> bool:
+    def adopt(self, file: File, source: Source, writer: Writer) -> bool:
         """Take in a file that a process put in place without living to write its row."""
-        path = self.place_of(file)
-        size = writer.size_of(path)
+        path = self.place_of(file, source.label)
+        size = self._size_of(path, writer)
         if size is None or file.content_hash is None or file.size_bytes not in (None, size):
             return False
         sha256 = self._store.sha256_of(path, size)
         if sha256 != file.content_hash.lower():
             return False
-        self.add(record_of(file, path.name, size_bytes=size, sha256=sha256, job_id=job_id))
+        self.add(self.row(file, path, source, size_bytes=size, sha256=sha256))
         return True
 
-    def place_of(self, file: File) -> Path:
-        """Where `file` is to be: under a name that no other file has, whatever the case of its letters."""
+    def _size_of(self, path: Path, writer: Writer) -> int | None:
+        self.open_folder(path.parent, writer)
+        return writer.size_of(path)
+
+    def row(self, file: File, path: Path, source: Source, *, size_bytes: int, sha256: str) -> Record:
+        """The row for `file`, which is at `path`."""
+        label = None if path.parent == self.data else path.parent.name
+        return record_of(
+            file, path.name, size_bytes=size_bytes, sha256=sha256, job_id=source.job_id, label=label
+        )
+
+    def place_of(self, file: File, label: str | None) -> Path:
+        """Where `file` is to be: beside the file it replaces, under a name that no other file has, whatever the case of
+        its letters."""
+        former = self.records.get(file.id)
+        folder = data_folder(label if former is None else label_of(former))
         name = file_name_on_disk(file.id, file.content_type)
-        if self._names.setdefault(disk_key(f"{DATA}/{name}"), file.id) != file.id:
+        if self._names.setdefault(disk_key(f"{folder}/{name}"), file.id) != file.id:
             name = file_name_on_disk(file.id, file.content_type, plain=False)
-        return self.data / name
+        return self.folder / folder / name
 
     def add(self, record: Record) -> None:
         """Write a row; where nothing can be appended to, with others after it.
@@ -157,6 +210,18 @@ class Manifest:
         """Have a row written by `close`, with all others."""
         self.records[record.file_id] = in_place_of(record, self.records.get(record.file_id))
         self._waiting += 1
+
+    def without_worker(self, job_id: str) -> set[str]:
+        """The submissions of a job whose rows do not know their worker."""
+        rows = (row for row in self.records.values() if row.job_id == job_id and row.worker_id is None)
+        return {row.submission_id for row in rows if row.submission_id is not None}
+
+    def set_workers(self, workers: Mapping[str, str]) -> None:
+        """Write down who made what, by submission; `close` writes the rows."""
+        for row in list(self.records.values()):
+            worker = workers.get(row.submission_id or "")
+            if worker is not None and row.worker_id is None and "worker_id" not in row.extra:
+                self.keep(replace(row, worker_id=worker))
 
     def catch_up(self) -> None:
         """Write the rows that wait, if they are many or have waited for long.
@@ -195,12 +260,22 @@ class Manifest:
 
 
 class Folder:
-    """A dataset's folder while it is written to. One writer at a time: `lock` first."""
+    """A dataset's folder while it is written to. One writer at a time: `lock` first.
 
-    def __init__(self, dest: str | os.PathLike[str]) -> None:
+    Args:
+        dest: where it is.
+        label: what the files of this run are labeled; None for a folder of one job, without labels.
+    """
+
+    def __init__(self, dest: str | os.PathLike[str], label: str | None = None) -> None:
         self._store = store_at(dest, "dest")
         self._writer = self._store.writer()
         self.path = self._store.root
+        self.label = None if label is None else check_label(label)
+        self._job_files = JobFiles(self._store)
+        self._record = self._job_files.place_of(self.label)
+        # The labels of the other jobs here.
+        self._others: dict[str, str | None] = {}
         self._manifests: dict[str, Manifest] = {}
         # Rows are written by the threads that download.
         self._rows = threading.Lock()
@@ -236,33 +311,90 @@ class Folder:
 
     # ── job.json ─────────────────────────────────────────────────────────────────────────────────────────
 
-    def known_jobs(self) -> tuple[JobFile | UnreadableJobFile | None, tuple[str, ...]]:
-        """What `job.json` says, and where it does not, the jobs that the rows name.
+    def known_jobs(
+        self, job_id: str | None = None
+    ) -> tuple[JobFile | UnreadableJobFile | None, tuple[str, ...]]:
+        """What the folder records of its job, and where it does not, the jobs that the rows name.
+
+        Args:
+            job_id: the job, where it is known; else the one of the folder, or of the label.
 
         Raises:
             ConfigurationError: it contains files whose job is unknown.
+            InvalidArgumentError: the label is another's of this folder, or the job has another label.
         """
-        content = self._store.read(self.path / JOB_FILE)
-        job_file = None if content is None else read_job_file(content)
+        if self.label is not None:
+            return self._known_of_label(self.label, job_id)
+        job_file = self._job_files.read(self._record)
         if isinstance(job_file, JobFile):
             return job_file, ()
+        if recorded := self._labeled():
+            merged = None if job_id is None else recorded.get(self._job_files.place_of(job_id))
+            if merged is None or merged.label is not None:
+                raise InvalidArgumentError(
+                    "dest is a folder of several jobs, with labels; pass label=, or use a different folder",
+                    field="label",
+                )
+            self._record = self._job_files.place_of(job_id)
+            return merged, ()
         named = [] if job_file is None or job_file.job_id is None else [job_file.job_id]
-        for manifest in manifests_of(self._store, None):
-            if not manifest.read():
-                continue
-            for record in manifest.records.values():
-                if record.job_id is None:
-                    raise ConfigurationError(
-                        f"{self.path} contains {MANIFEST} but no {JOB_FILE}, so its job is unknown; restore "
-                        f"{JOB_FILE}, or use a different folder"
-                    )
-                named.append(record.job_id)
+        for record in self._rows_here():
+            if record.job_id is None:
+                raise ConfigurationError(
+                    f"{self.path} contains {MANIFEST} but no {JOB_FILE}, so its job is unknown; restore "
+                    f"{JOB_FILE}, or use a different folder"
+                )
+            named.append(record.job_id)
         return job_file, tuple(dict.fromkeys(named))
+
+    def _known_of_label(
+        self, label: str, job_id: str | None
+    ) -> tuple[JobFile | UnreadableJobFile | None, tuple[str, ...]]:
+        recorded = self._labeled()
+        rows = list(self._rows_here())
+        labels = {each.label for each in recorded.values()} | {label_of(row) for row in rows}
+        check_spelling(label, [name for name in labels if name is not None])
+        main = self._job_files.read(self._job_files.place_of(None))
+        if isinstance(main, JobFile) and main.job_id is not None:
+            self._others[main.job_id] = None
+        own = self._job_files.read(self._record)
+        self._others.update(
+            (each.job_id, each.label)
+            for path, each in recorded.items()
+            if path != self._record and each.job_id is not None
+        )
+        if job_id is None:
+            named = {row.job_id: None for row in rows if label_of(row) == label and row.job_id is not None}
+            return own, () if isinstance(own, JobFile) else tuple(named.keys() - self._others.keys())
+        if isinstance(own, JobFile) and own.job_id == job_id:
+            return own, ()
+        self._record = self._job_files.place_of(job_id)
+        self._check_label_of(job_id)
+        self._others.pop(job_id, None)
+        own = recorded.get(self._record)
+        return own if isinstance(own, JobFile) else None, ()
+
+    def _labeled(self) -> dict[Path, JobFile]:
+        return {path: each for path, each in self._job_files.labeled().items() if isinstance(each, JobFile)}
+
+    def _rows_here(self) -> Iterator[Record]:
+        for manifest in manifests_of(self._store, None):
+            if manifest.read():
+                yield from manifest.records.values()
+
+    def _check_label_of(self, job_id: str) -> None:
+        if self._others.get(job_id, self.label) != self.label:
+            other = self._others[job_id]
+            there = "without a label" if other is None else f"labeled {other!r}"
+            raise InvalidArgumentError(
+                f"{job_id} is in this folder already, {there}; use that label, or merge it into a different folder: "
+                "Dataset.merge({label: dataset}, folder)",
+                field="label",
+            )
 
     def has_job_for(self, request: Mapping[str, Any]) -> bool:
         """Whether the job that `request` asks for was bought for this folder. The lock need not be held."""
-        content = self._store.read(self.path / JOB_FILE)
-        found = None if content is None else read_job_file(content)
+        found = self._job_files.read(self._record)
         return (
             isinstance(found, JobFile)
             and found.request is not None
@@ -271,32 +403,54 @@ class Folder:
         )
 
     def create_job(self, job_file: JobFile) -> None:
-        """Write `job.json`, which must not exist yet, and have it on the disk before anything is bought.
+        """Record a job, of which there must be no record yet, and have it on the disk before anything is bought.
 
         Raises:
-            ConfigurationError: it exists, or cannot be written.
+            ConfigurationError: there is one, or it cannot be written.
             InvalidArgumentError: it would be too large to be read again.
         """
-        content = job_file.encode()
-        if len(content) > LARGEST_JOB_FILE:
-            raise InvalidArgumentError(
-                f"metadata is too large: {JOB_FILE} could not be read again; use less than "
-                f"{LARGEST_JOB_FILE >> 20} MiB",
-                field="metadata",
-            )
-        self._store.create(self.path / JOB_FILE, content)
+        self._job_files.create(self._record, with_label(job_file, self.label), self._writer)
 
     def write_job(self, job_file: JobFile) -> None:
-        """Replace `job.json`.
+        """Replace the record of the job.
+
+        Raises:
+            ConfigurationError: it cannot be written.
+            InvalidArgumentError: the job is here with another label.
+        """
+        if job_file.job_id in self._others:
+            # Found by the caller's idempotency key: nothing was bought.
+            self.forget_job()
+            self._check_label_of(job_file.job_id)
+        self._job_files.write(self._record, with_label(job_file, self.label), self._writer)
+
+    def forget_job(self) -> None:
+        """Remove the record of a job that bought nothing."""
+        self._job_files.remove(self._record)
+
+    def note_job(self, job_id: str, job: dict[str, Any], label: str) -> None:
+        """Record a job as last seen beside others, so that `Dataset` knows it.
 
         Raises:
             ConfigurationError: it cannot be written.
         """
-        self._store.replace(self.path / JOB_FILE, job_file.encode())
+        self._job_files.write(
+            self._job_files.place_of(job_id), JobFile(None, None, None, job, label), self._writer
+        )
 
-    def forget_job(self) -> None:
-        """Remove a `job.json` that bought nothing."""
-        self._store.remove(self.path / JOB_FILE)
+    def is_mixed(self, formats: list[str] | None) -> bool:
+        """Whether the files of a job that takes these formats go to a folder for each kind of media.
+
+        Raises:
+            ConfigurationError: loaders could not read these formats beside what is in the folder already.
+        """
+        if self._record == self._job_files.place_of(None):
+            return is_mixed(formats)
+        kinds: dict[str, set[Kind | None]] = {}
+        for manifest in manifests_of(self._store, None):
+            if manifest.read():
+                kinds[manifest.place] = {kind_of(row.content_type) for row in manifest.records.values()}
+        return is_mixed_with(formats, kinds, str(self.path))
 
     def check(self, formats: list[str]) -> None:
         """Find whatever would prevent the downloads of a job, before it is posted.
@@ -304,10 +458,11 @@ class Folder:
         Raises:
             ConfigurationError: a manifest, or what has the name of its folder, is not one of ours.
         """
-        for name in {folder_of(content_type, mixed=is_mixed(formats)) for content_type in formats}:
+        mixed = self.is_mixed(formats)
+        for name in {folder_of(content_type, mixed=mixed) for content_type in formats}:
             manifest = Manifest(self._store, name)
             manifest.read()
-            for folder in (manifest.folder, manifest.data):
+            for folder in (manifest.folder, manifest.data, manifest.folder / data_folder(self.label)):
                 if self._store.size_of(folder) is not None:
                     raise ConfigurationError(
                         f"{folder} is a file, where the dataset needs a folder; move it away"
@@ -316,7 +471,7 @@ class Folder:
     # ── Files ────────────────────────────────────────────────────────────────────────────────────────────
 
     def plan(
-        self, files: list[File], *, mixed: bool, job_id: str, anew: bool = False
+        self, files: list[File], source: Source, *, anew: bool = False
     ) -> tuple[list[Wanted], list[File]]:
         """The files to download, and those that the folder has. A row stays until its successor is in place.
 
@@ -329,9 +484,9 @@ class Folder:
         there: list[File] = []
         with self._rows:
             for file in files:
-                manifest = self._manifest_for(file, mixed=mixed)
+                manifest = self._manifest_for(file, source)
                 there_already = not anew and manifest.has(file, self._writer)
-                if there_already or manifest.adopt(file, job_id, self._writer):
+                if there_already or manifest.adopt(file, source, self._writer):
                     there.append(file)
                     continue
                 wanted.append(
@@ -341,21 +496,21 @@ class Folder:
                         expires_at=_believable(file.download_url_expires_at),
                         size_bytes=file.size_bytes,
                         sha256=file.content_hash,
-                        target=self._writer.fetch_to(manifest.place_of(file)),
+                        target=self._writer.fetch_to(manifest.place_of(file, source.label)),
                     )
                 )
         return wanted, there
 
-    def add(self, file: File, *, size_bytes: int, sha256: str, mixed: bool, job_id: str) -> None:
+    def add(self, file: File, source: Source, *, size_bytes: int, sha256: str) -> None:
         """Take in a downloaded and verified file: put it into the folder, write its row. Any thread may call this.
 
         Raises:
             FirstHandError: the file or its row could not be written.
         """
         with self._rows:
-            manifest = self._manifest_for(file, mixed=mixed)
-        path = manifest.place_of(file)
-        record = record_of(file, path.name, size_bytes=size_bytes, sha256=sha256, job_id=job_id)
+            manifest = self._manifest_for(file, source)
+            path = manifest.place_of(file, source.label)
+        record = manifest.row(file, path, source, size_bytes=size_bytes, sha256=sha256)
         self._writer.put(path)
         with self._rows:
             # One that came too late is taken in by the next run: by now this one has another writer.
@@ -363,6 +518,17 @@ class Folder:
                 manifest.keep(record)
             elif not self._closed:
                 manifest.add(record)
+
+    def without_worker(self, job_id: str) -> frozenset[str]:
+        """The submissions of a job whose rows do not know their worker."""
+        with self._rows:
+            return frozenset().union(*(each.without_worker(job_id) for each in self._manifests.values()))
+
+    def set_workers(self, workers: Mapping[str, str]) -> None:
+        """Write down who made what, by submission; `close` writes the rows."""
+        with self._rows:
+            for manifest in self._manifests.values():
+                manifest.set_workers(workers)
 
     def catch_up(self) -> None:
         """Write the rows that have waited for long.
@@ -379,14 +545,16 @@ class Folder:
             finally:
                 self._rows.release()
 
-    def _manifest_for(self, file: File, *, mixed: bool) -> Manifest:
-        name = folder_of(file.content_type, mixed=mixed)
+    def _manifest_for(self, file: File, source: Source) -> Manifest:
+        name = folder_of(file.content_type, mixed=source.mixed)
         manifest = self._manifests.get(name)
         if manifest is None:
             manifest = Manifest(self._store, name)
             manifest.read()
             manifest.prepare(self._writer)
             self._manifests[name] = manifest
+        if source.label is not None:
+            manifest.open_folder(manifest.folder / data_folder(source.label), self._writer)
         return manifest
 
 
@@ -394,16 +562,6 @@ def manifests_of(store: Store, formats: list[str] | None) -> list[Manifest]:
     """The manifests that a folder may have, unread."""
     folders = _FOLDERS if formats is None or is_mixed(formats) else ("",)
     return [Manifest(store, name) for name in folders]
-
-
-def job_file_of(store: Store) -> JobFile | None:
-    """`job.json`, checked, or None if there is none.
-
-    Raises:
-        ConfigurationError: it is not one of ours, or cannot be read.
-    """
-    content = store.read(store.root / JOB_FILE)
-    return None if content is None else parse_job_file(content)
 
 
 def _believable(expires_at: datetime | None) -> datetime | None:

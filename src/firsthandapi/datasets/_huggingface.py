@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -15,8 +15,8 @@ from . import _disk
 _VALUES: dict[type, str] = {str: "string", int: "int64", float: "float64", bool: "bool"}
 
 
-def rows_with_media(kind: Kind, files: Iterable[tuple[Record, Path]]) -> Any:
-    """A `datasets.Dataset`: a column of media, and those of the manifest.
+def rows_with_media(kind: Kind, files: Iterable[tuple[Record, Path]], labels: Sequence[str] = ()) -> Any:
+    """A `datasets.Dataset`: a column of media, and those of the manifest; of `labels`, if any, a ClassLabel.
 
     Raises:
         ConfigurationError: the library is not installed, a file is missing, or a row fits no table.
@@ -24,8 +24,18 @@ def rows_with_media(kind: Kind, files: Iterable[tuple[Record, Path]]) -> Any:
     hf, pa = _libraries()
     media = {"image": "Image", "audio": "Audio", "video": "Video"}[kind]
     types = {name: _feature(hf, shape) for name, shape in column_types(kind).items()}
+    if labels:
+        types["label"] = hf.ClassLabel(names=labels)
+    numbers = {label: number for number, label in enumerate(labels)}
     features = hf.Features({kind: getattr(hf, media)(), **types})
-    rows = [{kind: {"bytes": None, "path": _location(path)}, **vars(record)} for record, path in files]
+    rows = [
+        {
+            kind: {"bytes": None, "path": _location(path)},
+            **vars(record),
+            "label": None if record.label is None else numbers[record.label],
+        }
+        for record, path in files
+    ]
     try:
         # Not by `from_list`, which decodes audio to find its type.
         return hf.Dataset(pa.Table.from_pylist(rows, schema=features.arrow_schema))

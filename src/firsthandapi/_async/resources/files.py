@@ -153,6 +153,7 @@ class Files(Resource):
         *,
         concurrency: int = 32,
         on_progress: Callback[Progress] | None = None,
+        label: str | None = None,
         **options: Unpack[RequestOptions],
     ) -> Dataset:
         """Download all approved files of a job into a folder that loaders can read.
@@ -165,6 +166,9 @@ class Files(Resource):
                 as `s3://bucket/signs` (extra `remote`), to which only one process may write at a time.
             concurrency: connections at once, 1 to 64.
             on_progress: called with a `Progress`, in your thread or loop.
+            label: the class of the files: they go to `data/<label>/`, and their rows contain it and the worker. Calls
+                with labels fill one folder from several jobs. 1 to 64 letters, digits, spaces, and `_ - .`, and no word
+                that loaders take for a split, such as `test`.
             **options: `timeout`, `extra_headers`, `extra_query`.
 
         Returns:
@@ -175,7 +179,8 @@ class Files(Resource):
                 tries again.
             NotFoundError: no job has this id.
             ConfigurationError: `dest` cannot be written to, is not a dataset of ours, or its extra is missing.
-            InvalidArgumentError: `dest` belongs to another job.
+            InvalidArgumentError: `dest` belongs to another job, has labels and none was given, or `label` is not
+                allowed.
             FirstHandError: what every call raises.
 
         Contract: §2 "Files".
@@ -184,7 +189,7 @@ class Files(Resource):
 
         check_id(job_id, "job_id")
         return await Collecting(self._transport, **options).download_all(
-            job_id, dest, concurrency=concurrency, on_progress=on_progress
+            job_id, dest, concurrency=concurrency, on_progress=on_progress, label=label
         )
 
     async def _refetch(
@@ -195,10 +200,11 @@ class Files(Resource):
         *,
         concurrency: int,
         on_progress: Callback[Progress] | None,
+        label: str | None = None,
     ) -> None:
         """Download these files of a job again, for `Dataset.repair`."""
         from firsthandapi._async.collecting import Collecting
 
         await Collecting(self._transport).download_all(
-            job_id, dest, concurrency=concurrency, on_progress=on_progress, only=file_ids
+            job_id, dest, concurrency=concurrency, on_progress=on_progress, label=label, only=file_ids
         )

@@ -307,6 +307,7 @@ class Jobs(Resource):
         timeout: float | None = DEFAULT_WAIT,
         concurrency: int = 32,
         on_progress: Callback[Progress] | None = None,
+        label: str | None = None,
         **fields: Unpack[JobArguments],
     ) -> Dataset:
         """Post a job, wait for it, and download its files into a folder that loaders can read.
@@ -324,6 +325,9 @@ class Jobs(Resource):
                 to each request.
             concurrency: connections at once, 1 to 64.
             on_progress: called with a `Progress`, in your thread or loop.
+            label: the class of the files: they go to `data/<label>/`, and their rows contain it and the worker. Calls
+                with different labels fill one folder, each with a job of its own. 1 to 64 letters, digits, spaces, and
+                `_ - .`, and no word that loaders take for a split, such as `test`.
             **fields: what `create` takes: `description`, `files_needed`, `accepted_formats`, and
                 `price_per_file_cents` are required; `type`, `title`, `min_star_rating`, `files_per_submission`,
                 `scoring_criteria`, `min_width`, `min_height`, `worker_guidelines`, `location`, `deadline`,
@@ -343,7 +347,8 @@ class Jobs(Resource):
             PermissionDeniedError: the API key may not read jobs, or not post them. Nothing was posted.
             ConfigurationError: `dest` cannot be written to, its `job.json` is damaged or of a later version, downloads
                 cannot use the client's `proxy`, or an extra is missing. Nothing was posted.
-            InvalidArgumentError: `dest` belongs to a different request.
+            InvalidArgumentError: `dest` belongs to a different request, has labels and none was given, or `label` is
+                not allowed.
             FirstHandError: what every call raises. If it ends the call after the job was posted, `.job` is the job.
 
         Contract: §1 "Idempotency", §2 "Jobs", "Files".
@@ -372,6 +377,7 @@ class Jobs(Resource):
             on_progress=on_progress,
             idempotency_key=idempotency_key,
             extra_body=extra_body,
+            label=label,
             too_costly=too_costly,
         )
 

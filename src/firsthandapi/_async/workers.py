@@ -1,0 +1,69 @@
+"""Who made what: the workers of a job's files, which only its submissions name."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from firsthandapi._async.bridge import run_blocking
+from firsthandapi._async.calls import Resource
+from firsthandapi._core import arguments
+from firsthandapi._core.decode import decode_items
+from firsthandapi._core.pages import LARGEST_PAGE, follow_cursor
+from firsthandapi._core.request import build_request
+from firsthandapi._watching import DOWNLOADS, logger
+from firsthandapi.errors import FirstHandError
+from firsthandapi.types.submission import Submission, SubmissionListParams
+
+if TYPE_CHECKING:
+    from firsthandapi._async.transport import Transport
+    from firsthandapi._async.waiting import Waiting
+    from firsthandapi.datasets._folder import Folder
+
+
+class Workers(Resource):
+    """Fills in the `worker_id` of the rows of a job, at one request per 100 submissions."""
+
+    def __init__(self, transport: Transport, waiting: Waiting) -> None:
+        super().__init__(transport)
+        self._waiting = waiting
+
+    async def note(self, folder: Folder) -> None:
+        """Write down the workers of the rows that do not know theirs, in a folder with labels: there they are worth
+        the requests. No failure of the service ends the run: the next one asks again."""
+        if folder.label is None:
+            return
+        job_id = self._waiting.job_id
+        submissions = await run_blocking(folder.without_worker, job_id)
+        if not submissions:
+            return
+        workers: dict[str, str] = {}
+        try:
+            await self._walk(submissions, workers)
+        except FirstHandError as error:
+            logger(DOWNLOADS).warning(
+                "%s", f"the workers of {job_id} are unknown so far: {error}; run the same call again"
+            )
+        await run_blocking(folder.set_workers, workers)
+
+    async def _walk(self, submissions: frozenset[str], workers: dict[str, str]) -> None:
+        left = set(submissions)
+        cursor: str | None = None
+        cursors: frozenset[str] = frozenset()
+        while True:
+            values = {"status": "approved", "limit": LARGEST_PAGE, "cursor": cursor}
+            request = build_request(
+                "GET",
+                f"/v1/jobs/{self._waiting.job_id}/submissions",
+                query=arguments.query(arguments.check(SubmissionListParams, values)),
+                time_limit=self._waiting.time_limit(),
+                # The caller's query is for the files.
+                extra_headers=self._waiting.options.get("extra_headers"),
+            )
+            response, content = await self._transport.send(request)
+            page, _ = decode_items(Submission, content, response)
+            workers.update((each.id, each.worker_id) for each in page.data if each.worker_id is not None)
+            left.difference_update(each.id for each in page.data)
+            if not left or page.next_cursor is None:
+                return
+            cursors = follow_cursor(cursors, page.next_cursor)
+            cursor = page.next_cursor

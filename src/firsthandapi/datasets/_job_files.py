@@ -1,0 +1,126 @@
+"""What a folder records of its jobs: `job.json`, or with labels a file for each job in `jobs/`."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from firsthandapi._core.job_file import (
+    JOB_FILE,
+    JOBS,
+    LARGEST_JOB_FILE,
+    LARGEST_JOBS,
+    MOST_JOBS,
+    JobFile,
+    UnreadableJobFile,
+    parse_job_file,
+    read_job_file,
+)
+from firsthandapi.errors import ConfigurationError, InvalidArgumentError
+
+if TYPE_CHECKING:
+    from ._store import Store, Writer
+
+_ENDING = ".json"
+
+
+class JobFiles:
+    """The records of a folder's jobs."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._main = store.root / JOB_FILE
+        self._folder = store.root / JOBS
+
+    def place_of(self, name: str | None) -> Path:
+        """Where the record of a label or of a job is; `job.json` without a name."""
+        return self._main if name is None else self._folder / f"{name}{_ENDING}"
+
+    def read(self, path: Path) -> JobFile | UnreadableJobFile | None:
+        """One record, or what can be read of it; None if there is none.
+
+        Raises:
+            ConfigurationError: it is too large or no plain file.
+        """
+        content = self._store.read(path)
+        return None if content is None else read_job_file(content)
+
+    def labeled(self) -> dict[Path, JobFile | UnreadableJobFile]:
+        """The records of the jobs with labels, in the order of their names.
+
+        Raises:
+            ConfigurationError: they are more than this package writes, or no plain files.
+        """
+        return {path: read_job_file(content) for path, content in self._contents().items()}
+
+    def all(self) -> list[JobFile]:
+        """The records of all jobs, each checked.
+
+        Raises:
+            ConfigurationError: one is not ours, or cannot be read.
+        """
+        content = self._store.read(self._main)
+        contents = [*([] if content is None else [content]), *self._contents().values()]
+        return [parse_job_file(each) for each in contents]
+
+    def _contents(self) -> dict[Path, bytes]:
+        self._store.refuse_link(self._folder)
+        names = [name for name in self._store.names(self._folder) if is_record(name)]
+        if len(names) > MOST_JOBS:
+            raise ConfigurationError(
+                f"{self._folder} cannot be read: it contains more than {MOST_JOBS:,} files"
+            )
+        contents: dict[Path, bytes] = {}
+        left = LARGEST_JOBS
+        for name in names:
+            content = self._store.read(self._folder / name, min(left, LARGEST_JOB_FILE))
+            if content is not None:
+                left -= len(content)
+                contents[self._folder / name] = content
+        return contents
+
+    def create(self, path: Path, job_file: JobFile, writer: Writer) -> None:
+        """Write a record that must not exist yet.
+
+        Raises:
+            ConfigurationError: it exists, or cannot be written.
+            InvalidArgumentError: it would be too large to be read again.
+        """
+        content = job_file.encode()
+        if len(content) > LARGEST_JOB_FILE:
+            raise InvalidArgumentError(
+                f"metadata is too large: {JOB_FILE} could not be read again; use less than "
+                f"{LARGEST_JOB_FILE >> 20} MiB",
+                field="metadata",
+            )
+        self._make_room(path, writer)
+        self._store.create(path, content)
+
+    def write(self, path: Path, job_file: JobFile, writer: Writer) -> None:
+        """Replace a record.
+
+        Raises:
+            ConfigurationError: it cannot be written.
+        """
+        self._make_room(path, writer)
+        self._store.replace(path, job_file.encode())
+
+    def remove(self, path: Path) -> None:
+        """Remove a record that bought nothing."""
+        self._store.remove(path)
+
+    def _make_room(self, path: Path, writer: Writer) -> None:
+        if path.parent == self._folder:
+            self._store.refuse_link(self._folder)
+            writer.prepare(self._store.root, self._folder)
+
+
+def is_record(name: str) -> bool:
+    """Whether a file in `jobs/` is a record, and not one in the making."""
+    return name.endswith(_ENDING) and not name.startswith(".")
+
+
+def with_label(job_file: JobFile, label: str | None) -> JobFile:
+    """The record with the label that its files have."""
+    return job_file if label is None else replace(job_file, label=label)

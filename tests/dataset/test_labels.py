@@ -1,0 +1,350 @@
+"""Several jobs in one folder, each with a label: `data/<label>/`."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from client.support import Connect
+from firsthandapi import Dataset, FirstHandClient, InvalidArgumentError
+from firsthandapi._core.job_file import JOBS
+from firsthandapi._core.manifest import MANIFEST
+from firsthandapi.errors import ConfigurationError, IncompleteJobError
+from firsthandapi.testing import MockServer
+
+from .support import JOB, api, completed_job, downloads, jobs_bought
+from .test_loading import run
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[MockServer]:
+    with MockServer(speed=0, workers=False) as server:
+        server.rate_limit = server.organization_rate_limit = None
+        yield server
+
+
+@pytest.fixture
+def client(server: MockServer) -> Iterator[FirstHandClient]:
+    with server.client() as client:
+        yield client
+
+
+@pytest.fixture
+def signs(server: MockServer, client: FirstHandClient, tmp_path: Path) -> Dataset:
+    """Two files of `stop`, and one of `yield`."""
+    client.files.download_all(completed_job(server, 2), tmp_path / "signs", label="stop")
+    return client.files.download_all(completed_job(server, 1), tmp_path / "signs", label="yield")
+
+
+def files_of(dataset: Dataset) -> list[str]:
+    return sorted(record.file_name for record in dataset)
+
+
+@pytest.mark.parametrize("at", ["folder", "bucket"])
+def test_calls_with_labels_fill_one_folder(
+    connect: Connect, quick_server: MockServer, tmp_path: Path, at: str
+) -> None:
+    """Each has a job of its own, files in `data/<label>/`, and rows that name the label and the worker."""
+    dest = str(tmp_path / "signs") if at == "folder" else f"memory://{tmp_path.name}/signs"
+    client = connect(quick_server)
+    client.jobs.collect(dest, **JOB, files_needed=2, label="stop")
+    dataset = client.jobs.collect(dest, **JOB, files_needed=1, label="give way")
+    assert jobs_bought(quick_server) == 2
+    assert [Path(name).parts[:2] for name in files_of(dataset)] == [("data", "give way")] + 2 * [
+        ("data", "stop")
+    ]
+    assert dataset.labels == ["give way", "stop"]
+    assert all(Path(record.file_name).parts[1] == record.label for record in dataset)
+    assert all((record.worker_id or "").startswith("wkr_") for record in dataset)
+    assert dataset.verify()
+    assert (dataset.job, len(dataset.jobs)) == (None, 2)
+    assert "3 files, 2 jobs" in repr(dataset)
+
+
+def test_the_same_call_continues_its_job(connect: Connect, quick_server: MockServer, tmp_path: Path) -> None:
+    """As without a label: it posts nothing, and downloads only missing files."""
+    client = connect(quick_server)
+    first = client.jobs.collect(tmp_path, **JOB, files_needed=2, label="stop")
+    client.jobs.collect(tmp_path, **JOB, files_needed=1, label="yield")
+    first.path_of(first.records[0]).unlink()
+    since = len(quick_server.requests)
+    again = client.jobs.collect(tmp_path, **JOB, files_needed=2, label="stop")
+    assert downloads(quick_server, since) == [first.records[0].file_id]
+    assert len(again) == 3
+    assert jobs_bought(quick_server) == 2
+
+
+def test_a_lost_record_is_restored_from_the_rows(quick_server: MockServer, tmp_path: Path) -> None:
+    """Of this label alone: the jobs of others, and those that `download_all` brought, are not taken for it."""
+    with quick_server.client() as client:
+        client.jobs.collect(tmp_path, **JOB, files_needed=2, label="stop")
+        other = client.jobs.create_and_wait(**JOB, files_needed=1)
+        client.files.download_all(other.id, tmp_path, label="stop")
+        (tmp_path / JOBS / "stop.json").unlink()
+        again = client.jobs.collect(tmp_path, **JOB, files_needed=2, label="stop")
+    assert len(again) == 3
+    assert jobs_bought(quick_server) == 2
+
+
+def test_a_job_that_ends_early_counts_its_own_files(
+    server: MockServer, client: FirstHandClient, tmp_path: Path
+) -> None:
+    """Those of other labels do not make it whole."""
+    client.files.download_all(completed_job(server, 3), tmp_path, label="stop")
+    job = client.jobs.create(
+        **JOB, files_needed=2, idempotency_key="few", metadata={"firsthandapi_key": "few"}
+    )
+    server.submit(job.id)
+    server.clock.advance(minutes=1)
+    client.jobs.cancel(job.id)
+    with pytest.raises(IncompleteJobError, match="with 1 of 2 files"):
+        client.jobs.collect(tmp_path, **JOB, files_needed=2, label="yield", idempotency_key="few")
+
+
+# ── What is refused ──────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    "label",
+    [
+        "",
+        "a/b",
+        "..",
+        "a\\b",
+        ".hidden",
+        "stop\u202egnis",
+        "nul",
+        "stop ",
+        "test signs",
+        "train",
+        5,
+        "x" * 65,
+    ],
+)
+def test_a_label_must_name_a_folder(
+    client: FirstHandClient, server: MockServer, tmp_path: Path, label: Any
+) -> None:
+    """On every system, and for every loader; nothing was sent, and nothing was created."""
+    since = len(server.requests)
+    with pytest.raises(InvalidArgumentError) as caught:
+        client.jobs.collect(tmp_path / "signs", **JOB, files_needed=1, label=label)
+    assert caught.value.field == "label"
+    assert len(server.requests) == since
+    assert not (tmp_path / "signs").exists()
+
+
+def test_labels_that_differ_in_case_only_are_refused(
+    signs: Dataset, server: MockServer, client: FirstHandClient
+) -> None:
+    """On many disks both would be one folder."""
+    with pytest.raises(InvalidArgumentError, match="use 'stop'"):
+        client.files.download_all(completed_job(server, 1), signs.path, label="Stop")
+
+
+def test_a_folder_with_labels_takes_no_job_without(
+    signs: Dataset, server: MockServer, client: FirstHandClient
+) -> None:
+    """A forgotten `label=` would mix the files of several classes."""
+    with pytest.raises(InvalidArgumentError, match="pass label="):
+        client.files.download_all(completed_job(server, 1), signs.path)
+    since = len(server.requests)
+    with pytest.raises(InvalidArgumentError, match="pass label="):
+        client.jobs.collect(signs.path, **JOB, files_needed=1)
+    assert api(server, since) == []
+
+
+def test_a_job_has_one_label(
+    signs: Dataset, server: MockServer, client: FirstHandClient, tmp_path: Path
+) -> None:
+    """Its files lie in one folder: another label is refused, also for a folder without labels."""
+    job_id = signs.records[0].job_id or ""
+    with pytest.raises(InvalidArgumentError, match="labeled 'stop'"):
+        client.files.download_all(job_id, signs.path, label="yield")
+    plain = client.files.download_all(completed_job(server, 1), tmp_path / "plain")
+    assert plain.job is not None
+    with pytest.raises(InvalidArgumentError, match="without a label"):
+        client.files.download_all(plain.job.id, plain.path, label="stop")
+
+
+def test_a_key_that_bought_another_label_s_job_is_refused(quick_server: MockServer, tmp_path: Path) -> None:
+    """The files of that job have their label; no record of a purchase that never was stays behind."""
+    with quick_server.client() as client:
+        client.jobs.collect(tmp_path, **JOB, files_needed=1, label="stop", idempotency_key="mine")
+        with pytest.raises(InvalidArgumentError, match="labeled 'stop'"):
+            client.jobs.collect(tmp_path, **JOB, files_needed=1, label="yield", idempotency_key="mine")
+    assert [path.name for path in (tmp_path / JOBS).iterdir()] == ["stop.json"]
+    assert jobs_bought(quick_server) == 1
+
+
+def test_kinds_that_no_loader_reads_together_are_refused(
+    signs: Dataset, server: MockServer, client: FirstHandClient
+) -> None:
+    """Before a job is posted."""
+    since = len(server.requests)
+    with pytest.raises(ConfigurationError, match="contains image files, and the job takes audio files"):
+        client.jobs.collect(
+            signs.path, **{**JOB, "accepted_formats": ["audio/wav"]}, files_needed=1, label="hello"
+        )
+    assert [line for line in api(server, since) if line.startswith("POST")] == []
+
+
+def test_mixed_media_keep_their_folders(server: MockServer, client: FirstHandClient, tmp_path: Path) -> None:
+    """`image/data/<label>/`; a later job of one kind goes to the folder of that kind."""
+    formats = ["image/jpeg", "audio/wav"]
+    job_id = client.jobs.create(**{**JOB, "accepted_formats": formats}, files_needed=2).id
+    for content_type in formats:
+        server.submit(job_id, content_type=content_type)
+    server.clock.advance(minutes=1)
+    client.files.download_all(job_id, tmp_path, label="bell")
+    both = client.files.download_all(completed_job(server, 1), tmp_path, label="horn")
+    places = sorted(str(both.path_of(each).parent.relative_to(tmp_path).as_posix()) for each in both)
+    assert places == ["audio/data/bell", "image/data/bell", "image/data/horn"]
+    assert both.verify()
+
+
+# ── A folder as it is found ──────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_folder_with_labels_is_verified_and_repaired(
+    connect: Connect, server: MockServer, signs: Dataset
+) -> None:
+    """What is mismatched, missing, or extra, by its name; each job's files come back to their label."""
+    stop, yields = signs.records[0], signs.records[2]
+    signs.path_of(stop).write_bytes(b"x")
+    signs.path_of(yields).unlink()
+    (signs.path / "data" / "stop" / "mine.jpg").write_bytes(b"x")
+    (signs.path / "data" / "other").mkdir()
+    state = signs.verify()
+    assert (state.mismatched, state.missing) == ((stop.file_name,), (yields.file_name,))
+    assert sorted(state.extra) == ["data/other", "data/stop/mine.jpg"]
+    since = len(server.requests)
+    client = connect(server)
+    assert connect.run(signs.arepair(client.target)) if connect.is_async else signs.repair(client)
+    assert sorted(downloads(server, since)) == sorted([stop.file_id, yields.file_id])
+
+
+def test_a_label_s_missing_rows_are_repaired(signs: Dataset, client: FirstHandClient) -> None:
+    """By the counts of each job: the files of one do not stand for those of another."""
+    manifest = signs.path / MANIFEST
+    manifest.write_bytes(b"".join(manifest.read_bytes().splitlines(keepends=True)[1:]))
+    damaged = Dataset.open(signs.path)
+    assert damaged.verify().short == 1
+    assert damaged.repair(client)
+    assert files_of(damaged) == files_of(signs)
+
+
+def test_links_in_the_folder_of_a_label_are_refused(signs: Dataset, tmp_path: Path) -> None:
+    """A file or a folder that leads elsewhere, before it is read."""
+    path = signs.path_of(signs.records[0])
+    path.rename(tmp_path / "elsewhere.jpg")
+    path.symlink_to(tmp_path / "elsewhere.jpg")
+    with pytest.raises(ConfigurationError, match="is a link"):
+        Dataset.open(signs.path)
+    folder = path.parent
+    path.unlink()
+    folder.rename(tmp_path / "stop")
+    folder.symlink_to(tmp_path / "stop")
+    with pytest.raises(ConfigurationError, match="is a link"):
+        Dataset.open(signs.path)
+
+
+def test_junk_in_jobs_is_refused(signs: Dataset) -> None:
+    """As junk in job.json is."""
+    (signs.path / JOBS / "other.json").write_bytes(b"{")
+    with pytest.raises(ConfigurationError, match=r"job\.json"):
+        Dataset.open(signs.path)
+
+
+def test_more_jobs_than_we_write_are_refused(signs: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stranger's folder must not fill the memory."""
+    monkeypatch.setattr("firsthandapi.datasets._job_files.MOST_JOBS", 1)
+    with pytest.raises(ConfigurationError, match="more than 1 files"):
+        Dataset.open(signs.path)
+    monkeypatch.undo()
+    monkeypatch.setattr("firsthandapi.datasets._job_files.LARGEST_JOBS", 100)
+    with pytest.raises(ConfigurationError, match="larger than"):
+        Dataset.open(signs.path)
+
+
+def test_an_old_folder_stays_as_it_was(server: MockServer, client: FirstHandClient, tmp_path: Path) -> None:
+    """It opens, and a run that brings nothing new neither rewrites its manifest nor asks for its workers."""
+    dataset = client.files.download_all(completed_job(server, 2), tmp_path)
+    assert dataset.job is not None
+    manifest = tmp_path / MANIFEST
+    rows = [json.loads(line) for line in manifest.read_bytes().splitlines()]
+    for row in rows:
+        del row["label"], row["worker_id"]
+    manifest.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    before, since = manifest.read_bytes(), len(server.requests)
+    again = client.files.download_all(dataset.job.id, tmp_path)
+    assert manifest.read_bytes() == before
+    assert not [line for line in api(server, since) if line.endswith("/submissions")]
+    assert {(record.label, record.worker_id) for record in again} == {(None, None)}
+    assert again.verify()
+
+
+# ── Workers ──────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_workers_that_cannot_be_read_cost_no_file(
+    connect: Connect, server: MockServer, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Their rows are null, a log line says why, and the same call fills them in, downloading nothing."""
+    job_id = completed_job(server, 2)
+    server.faults.add(path=f"/v1/jobs/{job_id}/submissions", status=403, times=1)
+    client = connect(server)
+    with caplog.at_level(logging.WARNING, "firsthandapi.download"):
+        dataset = client.files.download_all(job_id, tmp_path, label="stop")
+        assert {record.worker_id for record in dataset} == {None}
+        assert f"the workers of {job_id} are unknown so far" in caplog.text
+        since = len(server.requests)
+        again = client.files.download_all(job_id, tmp_path, label="stop")
+    assert downloads(server, since) == []
+    assert None not in {record.worker_id for record in again}
+
+
+def test_workers_of_many_files_are_read_page_by_page(
+    connect: Connect, server: MockServer, tmp_path: Path
+) -> None:
+    """One request per 100 submissions, and none once all are known, nor without a label."""
+    job_id = completed_job(server, 101)
+    since = len(server.requests)
+    client = connect(server)
+    dataset = client.files.download_all(job_id, tmp_path, label="stop")
+    assert len([line for line in api(server, since) if line.endswith("/submissions")]) == 2
+    assert None not in {record.worker_id for record in dataset}
+    since = len(server.requests)
+    client.files.download_all(job_id, tmp_path, label="stop")
+    assert client.files.download_all(job_id, tmp_path / "plain").records[0].worker_id is None
+    assert not [line for line in api(server, since) if line.endswith("/submissions")]
+
+
+# ── Loaders ──────────────────────────────────────────────────────────────────────────────────────────────
+
+LOAD = """
+import json, sys
+import datasets
+folder, cache = sys.argv[1:]
+train = datasets.load_dataset("imagefolder", data_dir=folder, cache_dir=cache)["train"]
+from firsthandapi import Dataset
+own = Dataset.open(folder).to_huggingface()
+print(json.dumps({"loaded": train["label"][:], "own": own["label"][:], "names": own.features["label"].names}))
+"""
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec("datasets") is None, reason="datasets is not installed (make test)"
+)
+def test_labels_load(signs: Dataset, tmp_path: Path) -> None:
+    """`imagefolder` gives them as text; `to_huggingface` as a ClassLabel."""
+    loaded = run(LOAD, str(signs.path), str(tmp_path / "cache"))
+    labels = [record.label for record in signs]
+    assert loaded["loaded"] == labels
+    assert loaded["names"] == ["stop", "yield"]
+    assert [loaded["names"][number] for number in loaded["own"]] == labels
