@@ -88,6 +88,7 @@ EXTRAS = {
     "filesystem.py": ["remote"],
     "fleet": ["fleet"],
     "mcp": ["mcp"],
+    "ray": ["ray"],
     "server": ["testing"],
     "testing": ["testing"],
 }

@@ -558,6 +558,19 @@ class Folder:
         return manifest
 
 
+def place_named(name: str) -> str:
+    """`name` if a manifest may be there: beside job.json, or in the folder of a kind of media.
+
+    Raises:
+        ConfigurationError: no manifest is there.
+    """
+    if name not in _FOLDERS:
+        raise ConfigurationError(
+            f"file_name: must begin with {DATA}/ or with a kind of media, as image/{DATA}/"
+        )
+    return name
+
+
 def manifests_of(store: Store, formats: list[str] | None) -> list[Manifest]:
     """The manifests that a folder may have, unread."""
     folders = _FOLDERS if formats is None or is_mixed(formats) else ("",)

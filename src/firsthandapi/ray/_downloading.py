@@ -1,0 +1,118 @@
+"""The read tasks of a dataset, and what each does on its worker: download files, and verify them."""
+
+# Ray is an extra, so type checkers may not find it.
+# pyright: reportMissingImports=false, reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false, reportUnknownParameterType=false, reportMissingTypeStubs=false
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from firsthandapi._core.download import Wanted
+from firsthandapi._core.kinds import kind_of
+from firsthandapi._core.manifest import manifest_line
+from firsthandapi._masking import Secret
+
+from ._urls import Keeper, Planned, Url
+
+if TYPE_CHECKING:
+    from firsthandapi._download.memory import FileReader
+
+# What a worker that is killed has to download again: at most this.
+_FILES_PER_TASK = 16
+_BYTES_PER_TASK = 64 * 1024 * 1024
+
+# Readers that no thread uses at the moment, with their connections, by the dataset that they read: a process runs
+# many tasks of one.
+_idle: dict[bytes, list[FileReader]] = {}
+
+
+def tasks_of(files: list[Planned], parallelism: int) -> list[list[Planned]]:
+    """The files in tasks: as many as asked for, and more if they would be too large."""
+    most = max(1, min(_FILES_PER_TASK, len(files) // max(parallelism, 1)))
+    tasks: list[list[Planned]] = [[]]
+    size = 0
+    for file in files:
+        expected = file.size_bytes or 0
+        if tasks[-1] and (len(tasks[-1]) == most or size + expected > _BYTES_PER_TASK):
+            tasks.append([])
+            size = 0
+        tasks[-1].append(file)
+        size += expected
+    return tasks
+
+
+def schema_of(files: list[Planned]) -> Any:
+    """The columns of every block, whatever its rows contain."""
+    import pyarrow  # type: ignore[import-untyped] # it has no types of its own
+
+    from firsthandapi.datasets._parquet import schema_of as manifest_schema
+
+    manifest: Any = manifest_schema({kind_of(file.row.content_type) for file in files})
+    columns = [column for column in manifest if column.name != "path"]
+    return pyarrow.schema([("bytes", pyarrow.large_binary()), *columns])
+
+
+def blocks_of(files: list[Planned], keeper: Keeper, schema: Any) -> Iterator[Any]:
+    """Download the files of a task: a table of one row for each, in order.
+
+    Raises:
+        DownloadError: one could not be downloaded, or its bytes are not the promised ones.
+    """
+    import pyarrow
+
+    if not files:
+        yield schema.empty_table()
+        return
+    wanted = [(file.job_id, file.row.file_id) for file in files]
+    urls = keeper.urls(wanted)
+    readers = _readers_for(keeper)
+
+    def read(file: Planned, url: Secret[Url]) -> dict[str, Any]:
+        try:
+            reader = readers.pop()
+        except IndexError:
+            reader = _reader(keeper)
+        try:
+            return _row(file, url, reader)
+        finally:
+            readers.append(reader)
+
+    with ThreadPoolExecutor(len(files)) as pool:
+        try:
+            for row in pool.map(read, files, urls):
+                yield pyarrow.Table.from_pylist([row], schema=schema)
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _row(file: Planned, url: Secret[Url], reader: FileReader) -> dict[str, Any]:
+    wanted = Wanted(
+        file_id=file.row.file_id,
+        url=url.reveal()[0],
+        expires_at=url.reveal()[1],
+        size_bytes=file.size_bytes,
+        sha256=file.sha256,
+        target=Path(),
+    )
+    content, outcome = reader.read(wanted)
+    row = replace(file.row, size_bytes=outcome.size_bytes, sha256=outcome.sha256)
+    # Through the manifest's own text: what it cannot say, such as half a character, no table can.
+    return {"bytes": content, **json.loads(manifest_line(row))}
+
+
+def _readers_for(keeper: Keeper) -> list[FileReader]:
+    for other in [each for each in _idle if each != keeper.half]:
+        for reader in _idle.pop(other):
+            reader.close()
+    return _idle.setdefault(keeper.half, [])
+
+
+def _reader(keeper: Keeper) -> FileReader:
+    from firsthandapi._download.memory import FileReader
+
+    return FileReader(base_url=keeper.base_url, refresh=keeper.fresh)

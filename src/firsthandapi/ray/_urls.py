@@ -1,0 +1,172 @@
+"""The actor that alone holds the API key and the request budget: it lists files, and gives workers their URLs."""
+
+# Ray is an extra, so type checkers may not find it.
+# pyright: reportMissingImports=false, reportUnknownMemberType=false, reportUnknownVariableType=false
+from __future__ import annotations
+
+import secrets
+import threading
+import time
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any, cast
+
+from firsthandapi._core.download import is_too_old
+from firsthandapi._core.files import disk_key, file_name_on_disk
+from firsthandapi._core.kinds import folder_of, is_mixed
+from firsthandapi._core.manifest import Record, record_of
+from firsthandapi._masking import Secret
+from firsthandapi._sync.client import FirstHandClient
+from firsthandapi.types import File
+
+from ._cluster import result_of
+
+# A page of a list brings so many URLs for one request; to refresh one by itself costs a request too.
+_PAGE = 100
+
+# The client in the actor sends the requests of so many calls within its budget.
+_CALLS_AT_ONCE = 16
+
+Url = tuple[str, datetime | None]
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A file to read, without its URL.
+
+    Attributes:
+        job_id: the job that was listed.
+        row: the row that it will have, with the promised size and SHA-256, as far as they are known.
+        size_bytes: the promised size, or None.
+        sha256: the promised SHA-256, or None.
+    """
+
+    job_id: str
+    row: Record
+    size_bytes: int | None
+    sha256: str | None
+
+
+@dataclass(frozen=True)
+class Keeper:
+    """The way to the actor, for the driver and the workers.
+
+    The API key is in two halves, neither of which says anything about it: the actor was started with one, and each
+    call brings the other. So no argument, object, log, or dump of a cluster contains the key.
+
+    Attributes:
+        actor: the handle of a `Urls`.
+        half: what each call brings.
+        base_url: the service's address.
+    """
+
+    actor: Any
+    half: bytes = field(repr=False)
+    base_url: str
+
+    @classmethod
+    def start(cls, key: Secret[str], base_url: str) -> Keeper:
+        """Start the actor."""
+        import ray
+
+        half, other = _split(key)
+        remote: Any = ray.remote
+        # It is idle most of the time. If it dies, calls wait for the next.
+        options = {"num_cpus": 0, "max_restarts": -1, "max_task_retries": -1}
+        actor = remote(max_concurrency=_CALLS_AT_ONCE, **options)(Urls)
+        return cls(actor.remote(other, base_url), half, base_url)
+
+    def files(self, job_ids: list[str], min_score: int) -> list[Planned]:
+        """The approved files of some jobs, each once. A request per hundred."""
+        return cast("list[Planned]", result_of(self.actor.files.remote(self.half, job_ids, min_score)))
+
+    def urls(self, files: list[tuple[str, str]]) -> list[Secret[Url]]:
+        """The URLs of some files, each given as its job's id and its own, none of them expired."""
+        return cast("list[Secret[Url]]", result_of(self.actor.urls.remote(self.half, files)))
+
+    def fresh(self, file_id: str) -> Url:
+        """A new URL for a file whose URL was refused."""
+        return cast("Url", result_of(self.actor.fresh.remote(self.half, file_id)))
+
+
+def _split(key: Secret[str]) -> tuple[bytes, bytes]:
+    pad = secrets.token_bytes(len(key.reveal().encode()))
+    return pad, _xor(key.reveal().encode(), pad)
+
+
+def _xor(one: bytes, other: bytes) -> bytes:
+    return bytes(a ^ b for a, b in zip(one, other, strict=True))
+
+
+class Urls:
+    """Runs as an actor, in a process of its own; `Keeper` has its methods. A new one after a crash knows nothing.
+
+    Args:
+        half: one half of the API key.
+        base_url: the service's address.
+    """
+
+    def __init__(self, half: bytes, base_url: str) -> None:
+        self._half = half
+        self._base_url = base_url
+        self._made: FirstHandClient | None = None
+        self._urls: dict[str, Url] = {}
+        self._files: dict[str, set[str]] = {}
+        self._lock = threading.RLock()
+
+    def _client(self, half: bytes) -> FirstHandClient:
+        with self._lock:
+            if self._made is None:
+                self._made = FirstHandClient(_xor(self._half, half).decode(), self._base_url)
+            return self._made
+
+    def files(self, half: bytes, job_ids: list[str], min_score: int) -> list[Planned]:
+        client = self._client(half)
+        files = {
+            file.id: (job_id, file) for job_id in job_ids for file in self._list(client, job_id, min_score)
+        }
+        mixed = is_mixed(file.content_type for _, file in files.values() if file.content_type)
+        taken: set[str] = set()
+        return [_planned(job_id, file, mixed=mixed, taken=taken) for job_id, file in files.values()]
+
+    def urls(self, half: bytes, files: list[tuple[str, str]]) -> list[Secret[Url]]:
+        client = self._client(half)
+        for job_id in {job_id for job_id, file_id in files if self._is_old(file_id)}:
+            with self._lock:
+                known = self._files.get(job_id, set())
+                old = sum(map(self._is_old, known))
+                # Those of a job expire together: then a list is cheaper than a request for each.
+                if not known or old > -(-len(known) // _PAGE):
+                    self._list(client, job_id, 1)
+        return [
+            Secret(self.fresh(half, file) if self._is_old(file) else self._urls[file]) for _, file in files
+        ]
+
+    def fresh(self, half: bytes, file_id: str) -> Url:
+        found = self._client(half).files.refresh_url(file_id)
+        self._urls[file_id] = found.download_url or "", found.download_url_expires_at
+        return self._urls[file_id]
+
+    def _list(self, client: FirstHandClient, job_id: str, min_score: int) -> list[File]:
+        files = [*client.files.list(job_id, min_score=min_score)]
+        self._urls |= {f.id: (f.download_url, f.download_url_expires_at) for f in files if f.download_url}
+        self._files[job_id] = {file.id for file in files}
+        return files
+
+    def _is_old(self, file_id: str) -> bool:
+        url, expires_at = self._urls.get(file_id, ("", None))
+        return not url or is_too_old(expires_at, now=time.time())
+
+
+def _planned(job_id: str, file: File, *, mixed: bool, taken: set[str]) -> Planned:
+    place = folder_of(file.content_type, mixed=mixed)
+    name = file_name_on_disk(file.id, file.content_type)
+    if disk_key(name) in taken:  # ids that differ only in case are one file on many disks
+        name = file_name_on_disk(file.id, file.content_type, plain=False)
+    taken.add(disk_key(name))
+    row = record_of(
+        file, name, size_bytes=file.size_bytes or 0, sha256=file.content_hash or "", job_id=job_id
+    )
+    if place:
+        row = replace(row, file_name=f"{place}/{row.file_name}")
+    return Planned(job_id, row, file.size_bytes, file.content_hash)
