@@ -18,13 +18,14 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from client.support import JOB, KEY, Connect
-from firsthandapi import Attempt
+from firsthandapi import Attempt, Progress
 from firsthandapi.errors import (
     ConfigurationError,
     DeadlineExceededError,
     FirstHandConnectionError,
     NotFoundError,
     ServerError,
+    WaitTimeoutError,
 )
 from firsthandapi.testing import MockServer
 
@@ -345,6 +346,43 @@ def test_a_traceparent_of_one_s_own_wins(
     mine = "00-" + "1" * 32 + "-" + "2" * 16 + "-01"
     connect(fresh_server).me(extra_headers={"traceparent": mine})
     assert fresh_server.requests[-1].headers["traceparent"] == mine
+
+
+def test_a_call_of_many_requests_is_one_span(
+    connect: Connect, fresh_server: MockServer, tmp_path: Path, spans: InMemorySpanExporter
+) -> None:
+    """All that `collect` and the like do hangs under a span of theirs, downloads included."""
+    client = connect(fresh_server)
+    job = client.jobs.create(**JOB)
+    spans.clear()
+    with pytest.raises(WaitTimeoutError):
+        client.jobs.wait(job.id, timeout=0)
+    client.jobs.cancel(job.id)
+    client.jobs.wait(job.id)
+    client.files.download_all(job.id, tmp_path / "all")
+
+    submitted: list[Any] = []
+
+    def progress(now: Progress) -> None:
+        if now.job is not None and not submitted:
+            submitted.append(fresh_server.submit(now.job.id))
+            fresh_server.clock.advance(minutes=1)
+
+    client.jobs.collect(tmp_path / "one", **{**JOB, "files_needed": 1}, on_progress=progress)
+    with pytest.raises(WaitTimeoutError):
+        client.jobs.create_and_wait(**JOB, timeout=0)
+    found = spans.get_finished_spans()
+    roots = {span.name: span for span in found if span.parent is None}
+    assert [*roots] == [
+        "firsthandapi jobs.wait",
+        "firsthandapi jobs.cancel",
+        "firsthandapi files.download_all",
+        "firsthandapi jobs.collect",
+        "firsthandapi jobs.create_and_wait",
+    ]
+    collect = roots["firsthandapi jobs.collect"]
+    names = [span.name for span in found if span.parent and span.parent.span_id == collect.context.span_id]
+    assert {"firsthandapi jobs.create", "firsthandapi jobs.get", "firsthandapi download"} <= {*names}
 
 
 # --- downloads

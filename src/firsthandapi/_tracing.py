@@ -50,6 +50,17 @@ def span(
             raise
 
 
+@contextmanager
+def call_span(name: str) -> Generator[None, None, None]:
+    """A span around a call that makes several requests, if the program has loaded `opentelemetry.trace`."""
+    found = tracer()
+    if found is None:
+        yield
+    else:
+        with span(found, f"firsthandapi {name}"):
+            yield
+
+
 def http_attributes(method: str, template: str, origin: Origin, resends: int) -> dict[str, Any]:
     """What the HTTP conventions ask of a client's span."""
     found: dict[str, Any] = {

@@ -102,12 +102,15 @@ class FirstHandConnectionError(FirstHandError):
         request_sent: whether the service may have received the request; False if no connection was established.
         untrusted: whether a certificate was not trusted, or the server speaks no TLS: waiting for a job does not
             retry that.
+        proxy_refused: whether a proxy refused to connect, such as for a wrong password: waiting for a job does not
+            retry that either.
         errno: the system's error number, such as `errno.ECONNREFUSED`, or None.
         method, path: the request's, or None.
         seconds: how long the call took, retries and pauses included, or None.
     """
 
     untrusted: bool = False
+    proxy_refused: bool = False
     errno: int | None = None
     method: str | None = None
     path: str | None = None

@@ -88,7 +88,8 @@ def test_help_and_version() -> None:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows cannot send Ctrl-C to one child")
-def test_mock_server_serves_until_ctrl_c() -> None:
+@pytest.mark.parametrize("how", ["SIGINT", "SIGTERM"])
+def test_mock_server_serves_until_it_is_stopped(how: str) -> None:
     """It prints the two variables, serves, and stops cleanly."""
     server = subprocess.Popen(
         # A shell's background jobs, a CI's among them, start with Ctrl-C switched off.
@@ -121,7 +122,7 @@ def test_mock_server_serves_until_ctrl_c() -> None:
         if "Ctrl-C" in line:
             break
     run = firsthandapi("whoami", **variables)
-    server.send_signal(signal.SIGINT)
+    server.send_signal(getattr(signal, how))
     output, errors = server.communicate(timeout=30)
     assert run.returncode == 0
     assert server.returncode == 0

@@ -217,11 +217,14 @@ def test_an_output_of_few_characters_is_enough(server: MockServer, tmp_path: Pat
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows cannot send Ctrl-C to one child")
+@pytest.mark.parametrize(("how", "code"), [("SIGINT", 130), ("SIGTERM", 143)])
 @pytest.mark.parametrize(
     "arguments", [("collect", "--spec", "job.yaml", "--dest", "signs"), ("jobs", "wait")], ids=" ".join
 )
-def test_ctrl_c_exits_with_130_and_the_next_run_continues(tmp_path: Path, arguments: tuple[str, ...]) -> None:
-    """In the middle of a wait, one sentence says what happens to the job; the same command continues it."""
+def test_who_stops_a_wait_learns_how_to_continue(
+    tmp_path: Path, arguments: tuple[str, ...], how: str, code: int
+) -> None:
+    """At Ctrl-C, and at SIGTERM, one sentence says what happens to the job; the same command continues it."""
     (tmp_path / "job.yaml").write_text(YAML, encoding="utf-8")
     with MockServer(workers=False) as server, server.client() as client:
         if arguments[0] == "jobs":
@@ -232,10 +235,10 @@ def test_ctrl_c_exits_with_130_and_the_next_run_continues(tmp_path: Path, argume
             assert process.stderr is not None
             lines = iter(process.stderr.readline, "")
             assert any("0 of 3 files" in line for line in lines)
-            process.send_signal(signal.SIGINT)
+            process.send_signal(getattr(signal, how))
             out, err = process.communicate(timeout=30)
             (job,) = client.jobs.list()
-            assert (out, process.returncode) == ("", 130)
+            assert (out, process.returncode) == ("", code)
             assert err.splitlines() == [
                 f"The job continues: {job.id}. Run the same command again, "
                 f"or cancel with: firsthandapi jobs cancel {job.id}"

@@ -16,10 +16,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from firsthandapi._network.certificates import ssl_context
-from firsthandapi.errors import ConfigurationError, FirstHandConnectionError
+from firsthandapi.errors import ConfigurationError, FirstHandConnectionError, WaitTimeoutError
 from firsthandapi.testing import MockServer
 from network.servers import Socks
 
@@ -258,8 +259,26 @@ def test_a_proxy_that_refuses(status: bytes, connect: Connect) -> None:
         assert caught.value.attempts == 2
         assert not caught.value.request_sent
         assert "5ecret" not in str(caught.value)
+        # What the proxy will say again ends a wait; what may heal does not.
+        lasting = status[:3] != b"502"
+        assert caught.value.proxy_refused is lasting
+        with pytest.raises(FirstHandConnectionError if lasting else WaitTimeoutError, match="HTTP"):
+            client.jobs.wait("job_1", timeout=60)
     finally:
         tunnel.close()
+
+
+@pytest.mark.parametrize(("text", "lasting"), [("407 Proxy Authentication Required", True), ("502 x", False)])
+def test_a_proxy_of_ones_own_client_that_refuses(text: str, lasting: bool, connect: Connect) -> None:
+    """The words of httpx say what a proxy answered."""
+
+    def refuse(_: httpx.Request) -> httpx.Response:
+        raise httpx.ProxyError(text)
+
+    client = connect(handler=refuse, max_retries=0)
+    with pytest.raises(FirstHandConnectionError, match=text) as caught:
+        client.me()
+    assert caught.value.proxy_refused is lasting
 
 
 def test_a_proxy_that_is_not_there(connect: Connect, fresh_server: MockServer) -> None:

@@ -23,6 +23,7 @@ from firsthandapi._core.download import (
     Pace,
     ReadBody,
     Redirected,
+    Refusals,
     Refused,
     TryAgain,
     Verdict,
@@ -38,7 +39,6 @@ from firsthandapi._core.download import (
     parse_chunk_size,
     parse_url,
     range_headers,
-    strong_etag,
 )
 from firsthandapi.errors import DownloadError, IntegrityError
 
@@ -150,27 +150,23 @@ def test_is_too_old_unspeakable() -> None:
 
 
 @pytest.mark.parametrize(
-    ("etag", "result"),
+    ("etag", "is_strong"),
     [
-        ('"a"', '"a"'),
-        ('""', '""'),
-        ('W/"a"', None),
-        ("a", None),
-        ('"a", "b"', None),
-        ('"a\nb"', None),
-        (None, None),
+        ('"a"', True),
+        ('""', True),
+        ('W/"a"', False),
+        ("a", False),
+        ('"a", "b"', False),
+        ('"a\nb"', False),
+        (None, False),
     ],
 )
-def test_strong_etag(etag: str | None, result: str | None) -> None:
-    """Only a strong ETag can vouch for a part."""
-    assert strong_etag({} if etag is None else {"etag": etag}) == result
-
-
-def test_range_headers() -> None:
-    """A part is asked for only with an ETag to hold it to."""
-    assert range_headers(0, '"a"') == []
-    assert range_headers(5, None) == []
-    assert range_headers(5, '"a"') == [("Range", "bytes=5-"), ("If-Range", '"a"')]
+def test_range_headers(etag: str | None, is_strong: bool) -> None:
+    """A part is asked for only with a strong ETag to hold it to, or if the whole file is held to a promised hash."""
+    assert range_headers(0, etag, promised=True) == []
+    held = [("Range", "bytes=5-"), ("If-Range", etag)]
+    assert range_headers(5, etag, promised=False) == (held if is_strong else [])
+    assert range_headers(5, etag, promised=True) == (held if is_strong else [("Range", "bytes=5-")])
 
 
 def verdict(status: int, headers: dict[str, str] | None = None, **changes: Any) -> Verdict:
@@ -313,6 +309,18 @@ def test_refusals() -> None:
     assert not attempts.refused()
     failed(attempts, gained=1)
     assert attempts.refused()
+
+
+def test_refusals_of_many_files() -> None:
+    """Ten files in a row whose fresh URLs were refused are enough; a file that comes starts the count anew."""
+    refusals = Refusals()
+    seen = []
+    for _ in range(10):
+        seen.append(refusals.hopeless)
+        refusals.refused()
+    assert (seen, refusals.hopeless) == ([False] * 10, True)
+    refusals.received()
+    assert not refusals.hopeless
 
 
 def test_mismatches() -> None:

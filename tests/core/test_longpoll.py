@@ -76,6 +76,14 @@ def test_what_is_untrusted_does_not_heal() -> None:
     assert not heals(error)
 
 
+def test_a_proxy_that_refuses_does_not_heal() -> None:
+    """A password that is wrong now will be wrong in ten seconds."""
+    error = FirstHandConnectionError("HTTP 407", request_sent=False)
+    assert heals(error)
+    error.proxy_refused = True
+    assert not heals(error)
+
+
 def busy(**headers: str) -> ServerError:
     """A 503 with headers."""
     raw = tuple((name.replace("_", "-").encode(), value.encode()) for name, value in headers.items())

@@ -377,3 +377,13 @@ def test_a_row_takes_over_label_and_worker() -> None:
     record = in_place_of(row_of(), former)
     assert (record.label, record.worker_id) == ("mine", "wkr_1")
     assert in_place_of(replace(record, worker_id="wkr_2"), former).worker_id == "wkr_2"
+
+
+def test_blank_lines_count_and_cost_nothing() -> None:
+    """A folder of a stranger's may have millions of them: an error still names the right line."""
+    blank = b"\n \t\r\n" * 2 + b"\n" * 1_000_000
+    assert parse_manifest(blank) == []
+    with pytest.raises(ConfigurationError, match=r"line 1000005: not a JSON object"):
+        parse_manifest(blank + b"  x\n\n")
+    with pytest.raises(ConfigurationError, match=r"line 1000007: file_name must be"):
+        parse_manifest(blank + b"\n \n{}")

@@ -72,7 +72,9 @@ def test_only_jobs_of_the_key_are_shown() -> None:
     """Without a key, all that `collect` has bought."""
     assert read(LookFor("mine"), page(PLAIN, OTHERS, MINE)).jobs == (MINE,)
     assert read(LookFor(None), page(PLAIN, OTHERS, MINE)).jobs == (OTHERS, MINE)
-    assert read(LookFor("mine"), page(PLAIN, OTHERS)) == Shown()
+    assert read(LookFor("mine"), page(PLAIN, OTHERS)) == Shown(unmarked=(PLAIN,), keeps_metadata=True)
+    assert read(LookFor("mine"), page(PLAIN)) == Shown(unmarked=(PLAIN,))
+    assert read(LookFor("mine"), page()) == Shown()
     assert read(Read("job_1"), MINE) == read(Post(JobFile({}, "mine", 0.0, None)), MINE) == Shown((MINE,))
     assert read(TryReading(), "whatever it brings") == Shown()
 
@@ -80,7 +82,7 @@ def test_only_jobs_of_the_key_are_shown() -> None:
 def test_a_search_reads_on_until_it_has_found() -> None:
     """One key buys one job; without a key every page is read, and none twice."""
     second = LookFor("mine", "2", frozenset({"2"}))
-    assert read(LookFor("mine"), page(OTHERS, cursor="2")) == Shown((), second)
+    assert read(LookFor("mine"), page(OTHERS, cursor="2")) == Shown((), second, keeps_metadata=True)
     assert read(LookFor("mine"), page(MINE, cursor="2")) == Shown((MINE,))
     assert read(second, page(cursor="3")).unread == LookFor("mine", "3", frozenset({"2", "3"}))
     assert read(LookFor(None), page(MINE, cursor="2")).unread == LookFor(None, "2", frozenset({"2"}))

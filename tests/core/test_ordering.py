@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -407,6 +408,12 @@ def test_where_a_job_may_be_downloaded_to(found: Any, rows_of: tuple[str, ...], 
         check_download_into("signs", found, rows_of, "job_1")
 
 
+def test_a_folder_whose_order_lost_its_response() -> None:
+    """It says which call continues it."""
+    with pytest.raises(InvalidArgumentError, match="run that collect call again"):
+        check_download_into("signs", replace(BOUGHT, job=None), (), "job_1")
+
+
 def test_the_corrected_request_is_written_down_with_its_job() -> None:
     """The first one was refused, the corrected one bought, and only its answer was lost."""
     first, corrected = {"files_needed": 1}, {"files_needed": 2}
@@ -450,3 +457,36 @@ def test_a_job_that_the_api_key_cannot_see_is_not_there() -> None:
     known = learn(known, Read("job_9"), NOT_FOUND)
     assert known.failure is None
     assert "job_9, which this API key cannot see" in str(refusal(rows_of=("job_9",), looked=True))
+
+
+@pytest.mark.parametrize(
+    ("created", "others", "is_refused"),
+    [
+        ("2026-01-01T00:00:00Z", {}, True),
+        (None, {}, True),
+        ("junk", {}, True),
+        (datetime.fromtimestamp(NOW - HOUR, UTC).isoformat(), {}, False),  # the service still knows the key
+        ("2026-01-01T00:00:00Z", {"title": "another"}, False),
+        ("2026-01-01T00:00:00Z", {"metadata": {"team": "signs"}}, False),  # it would show the key
+    ],
+    ids=["old", "of-unknown-age", "of-any-age", "young", "another-job", "with-metadata"],
+)
+@pytest.mark.parametrize("folder", [None, UnreadableJobFile("k")], ids=["fresh", "damaged"])
+def test_a_service_that_keeps_no_metadata(
+    created: str | None, others: dict[str, Any], is_refused: bool, folder: UnreadableJobFile | None
+) -> None:
+    """Where no key shows, and an old job has the same arguments, the caller's key is not sent again in silence."""
+    request = {"title": "signs", "files_needed": 2}
+    job = {"id": "job_1", "status": "open", "created_at": created, **request, **others}
+    known = Known(request, "k", "spare", NOW, folder)
+    while not isinstance(command := next_command(known), Post | Refuse):
+        answer = Shown()
+        if isinstance(command, LookFor):
+            marked = "metadata" in job
+            answer = Shown(unmarked=() if marked else (job,), keeps_metadata=marked)
+        known = learn(known, command, answer)
+    assert isinstance(command, Refuse) is is_refused
+    if isinstance(command, Refuse):
+        assert command.forget is (folder is None)
+        assert "may have bought job_1 (open) already" in str(command.error)
+        assert "files.download_all('job_1', …)" in str(command.error)

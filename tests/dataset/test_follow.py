@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import sys
 import threading
 import time
@@ -211,6 +212,31 @@ def test_a_list_without_end_is_left_at_the_timeout(connect: Connect) -> None:
     with pytest.raises(WaitTimeoutError):
         list(client.jobs.follow(JOB_ID, timeout=10))
     assert len(asked) <= 15
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["empty-head", "no-end"])
+@pytest.mark.parametrize("status", ["in_progress", "completed"])
+def test_pages_that_bring_nothing_count(connect: Connect, status: str, known: bool) -> None:
+    """Polls and pages together stay below 15 requests in the first 10 s, whatever the list is like."""
+    asked: list[float] = []
+    names = itertools.count()
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(clock.now - started)
+        if request.url.path == PAGE:
+            if known and "cursor" in request.url.params:
+                return httpx.Response(200, json={"data": [{"id": "file_1"}], "next_cursor": None})
+            return httpx.Response(200, json={"data": [], "next_cursor": f"c{next(names)}"})
+        flapping = {"id": JOB_ID, "status": status, "files_approved": len(asked)}
+        return httpx.Response(200, json=flapping)
+
+    client = connect(handler=answer)
+    clock = connect.clock(client)
+    started = clock.now
+    with contextlib.suppress(WaitTimeoutError):
+        list(client.jobs.follow(JOB_ID, timeout=60))
+    assert sum(at <= 10 for at in asked) <= 15
+    assert len(asked) <= 60
 
 
 def test_a_repeated_cursor_is_an_error(connect: Connect, fresh_server: MockServer) -> None:

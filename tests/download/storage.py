@@ -31,7 +31,7 @@ class Storage(RawServer):
     def serve(self, request: Request) -> Reply:
         """The file, as a good storage would."""
         match = re.fullmatch(r"bytes=(\d+)-", request.headers.get("range", ""))
-        if match and request.headers.get("if-range") == self.etag:
+        if match and request.headers.get("if-range", self.etag) == self.etag:
             start, size = int(match[1]), len(self.content)
             if start >= size:
                 return response(status=416)

@@ -106,6 +106,27 @@ def test_random_faults(bench: Bench) -> None:
     assert names() == []
 
 
+def test_a_storage_that_refuses_everything(bench: Bench) -> None:
+    """Fresh URLs are asked for until ten files in a row were refused by them; once a file comes, they are again."""
+    storage = bench.storage
+    storage.handler = lambda _: response(status=403)
+    outcomes = bench.fetch(*(bench.wanted(n) for n in range(30)), concurrency=1)
+    assert len(bench.refreshed) == 20
+    assert len(storage.requests) == 10 * 3 + 20
+    assert "even to a fresh URL" in str(outcomes[9].error)
+    assert "as it did to fresh URLs of the files before" in str(outcomes[10].error)
+    bench.refreshed.clear()
+    good = {"/file_11", "/fresh"}
+    storage.handler = lambda request: (
+        storage.serve(request) if request.target in good else response(status=403)
+    )
+    wanted = [bench.wanted(n, url=storage.url(f"/file_{n}")) for n in range(13)]
+    bench.fresh = lambda file_id: (storage.url("/fresh" if file_id == "file_12" else "/no"), None)
+    outcomes = bench.fetch(*wanted, concurrency=1)
+    assert [outcome.error is None for outcome in outcomes] == [False] * 11 + [True, True]
+    assert bench.refreshed == [f"file_{n}" for n in range(10) for _ in range(2)] + ["file_12"]
+
+
 def test_one_bad_file(bench: Bench) -> None:
     """One bad file never costs the others."""
     bench.storage.handler = lambda request: (

@@ -23,14 +23,46 @@ def test_resume(bench: Bench, then: str) -> None:
 
 
 def test_no_strong_etag(bench: Bench) -> None:
-    """Without a strong ETag the file starts again at byte 0."""
+    """Without a strong ETag, and without a promised hash, the file starts again at byte 0."""
     body = bench.storage.content[:300]
     bench.storage.script += [
         response(body, length=1000, ETag='W/"weak"', then="close"),
         response(body, length=1000, then="close"),
     ]
-    bench.good()
+    bench.good(bench.wanted(sha256=None))
     assert all("range" not in request.headers for request in bench.storage.requests)
+    assert bench.bytes == 1000
+
+
+@pytest.mark.parametrize("etag", ['W/"weak"', None])
+def test_promises_vouch_for_a_part(bench: Bench, etag: str | None) -> None:
+    """Where size and hash are promised, a cut file is continued without a strong ETag as well."""
+    body, fields = bench.storage.content, {} if etag is None else {"ETag": etag}
+    bench.storage.script += [
+        response(body[:300], length=1000, then="close", **fields),
+        response(body[300:], 206, Content_Range="bytes 300-999/1000", **fields),
+    ]
+    bench.good()
+    assert [request.headers.get("range") for request in bench.storage.requests] == [None, "bytes=300-"]
+    assert all("if-range" not in request.headers for request in bench.storage.requests)
+    assert bench.bytes == 1000
+
+
+@pytest.mark.parametrize("etag", ['W/"new"', 'W/"old"'], ids=["shown", "hidden"])
+def test_halves_that_do_not_match(bench: Bench, etag: str) -> None:
+    """An object that changed in between is noticed by its weak ETag or by its hash, and comes anew from byte 0."""
+    body = bench.storage.content
+    bench.storage.script += [
+        response(b"o" * 600, length=1000, ETag='W/"old"', then="close"),
+        response(body[600:], 206, Content_Range="bytes 600-999/1000", ETag=etag),
+        response(body[:100], length=1000, ETag='W/"new"', then="close"),
+    ]
+    if etag == 'W/"new"':
+        bench.storage.script.append(response(body[100:], 206, Content_Range="bytes 100-999/1000", ETag=etag))
+    bench.good()
+    ranges = [request.headers.get("range") for request in bench.storage.requests]
+    # What was joined in vain once is not joined again.
+    assert ranges == [None, "bytes=600-", None, "bytes=100-" if etag == 'W/"new"' else None]
     assert bench.bytes == 1000
 
 

@@ -49,6 +49,8 @@ def test_connect(answer: bytes, most: int) -> None:
         (b"HTTP/1.1 20", "closed the connection", True),
         (b"HTTP/1.1 407 No\r\n\r\n", "refused to connect to files.example: HTTP 407", False),
         (b"HTTP/1.1 403 No\r\nContent-Length: 2\r\n\r\nNo", "HTTP 403", False),
+        (b"HTTP/1.1 429 No\r\n\r\n", "HTTP 429", True),
+        (b"HTTP/1.1 500 No\r\n\r\n", "HTTP 500", True),
         (b"HTTP/1.1 502 No\r\n\r\n", "HTTP 502", True),
         (b"HTTP/1.1 503 No\r\n\r\n", "HTTP 503", True),
         (b"HTTP/1.1\r\n\r\n", "not HTTP", False),

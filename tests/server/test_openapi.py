@@ -93,6 +93,32 @@ def test_the_document_has_every_event(busy: MockServer) -> None:
     assert {"credits.low_balance", "credits.purchased"} <= seen
 
 
+def test_what_the_document_allows_is_not_refused(busy: MockServer) -> None:
+    """A body is required where one of its fields is; what only the state can refuse says so in words."""
+    api = Caller(busy, None)
+    paths = api("GET", "/openapi.json").json
+    for path, method, required in (
+        ("/_control/faults", "post", False),
+        ("/_control/reset", "post", None),
+        ("/_control/submit", "post", True),
+        ("/_control/settings", "patch", False),
+        ("/v1/jobs", "post", True),
+        ("/v1/webhook_endpoints/{id}", "patch", False),
+    ):
+        body = paths["paths"][path][method].get("requestBody")
+        assert (body and body["required"]) is required, path
+    (cursor,) = (one for one in paths["paths"]["/v1/jobs"]["get"]["parameters"] if one["name"] == "cursor")
+    assert "next_cursor" in cursor["schema"]["description"]
+    valid = jsonschema_rs.validator_for(cursor["schema"]).is_valid
+    assert (valid(""), valid("a b"), valid("MS5hYg")) == (False, False, True)
+    schemas = paths["components"]["schemas"]
+    for name in ("WebhookBody", "WebhookPatch"):
+        schema = {**schemas[name], "components": paths["components"]}
+        valid = jsonschema_rs.validator_for(schema).is_valid
+        assert (valid({"url": ""}), valid({"url": "https://example.com/x"})) == (False, True)
+    assert schemas["JobBody"]["properties"]["deadline"]["description"] == "In the future."
+
+
 def test_nothing_optional_looks_required(busy: MockServer) -> None:
     """No default stands in the document: generators of TypeScript make such a field required."""
     text = Caller(busy, None)("GET", "/openapi.json").body.decode()

@@ -142,6 +142,8 @@ class BorrowedWire:
         if issubclass(kind, FirstHandTimeoutError):
             reason = "it did not answer in time; increase timeout="
         result = kind(f"the request to {self._origin.authority} failed: {reason}", request_sent=sent)
+        # httpx has only these words for it.
+        result.proxy_refused = type(error).__name__ == "ProxyError" and reason.startswith(("403 ", "407 "))
         result.errno = errno_of(error)
         return result
 

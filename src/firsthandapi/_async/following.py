@@ -162,7 +162,8 @@ class Following(Resource):
                 self._waiting.check_time()
             if not moved:
                 # An empty page does not end a list, but a list may have no end.
-                await self._waiting.pause(pauses.longer())
+                await self._waiting.rest(pauses)
+                self._waiting.count()
             cursors = follow_cursor(cursors, page.next_cursor)
             cursor = page.next_cursor
 

@@ -150,6 +150,10 @@ class Waiting(Resource):
         now = clock.monotonic()
         await self.pause(self._wait.pause_after(error, pauses, now, clock.time()))
 
+    async def rest(self, pauses: Pauses) -> None:
+        """Pause before a request that brings no more than the one before, perhaps."""
+        await self.pause(self._wait.rest(pauses, self._transport.clock.monotonic()))
+
     async def pause(self, seconds: float) -> None:
         """Sleep, but not beyond the end."""
         clock = self._transport.clock

@@ -53,6 +53,10 @@ EXCEPTIONS: dict[type[Exception], tuple[type[FirstHandConnectionError], bool]] =
 _BELOW = tuple(EXCEPTIONS)
 
 
+class _RefusedByProxyError(httpcore.ProxyError):
+    """The proxy answered, and its answer will be the same the next time."""
+
+
 # What OpenSSL says of a server that speaks no TLS at all, or none that we do.
 _NO_TLS = frozenset({"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "UNSUPPORTED_PROTOCOL"})
 
@@ -84,6 +88,7 @@ def connection_error(error: Exception, authority: str) -> FirstHandConnectionErr
         or (isinstance(cause, ssl.SSLError) and getattr(cause, "reason", None) in _NO_TLS)
         for cause in causes
     )
+    result.proxy_refused = isinstance(error, _RefusedByProxyError)
     result.errno = errno_of(error)
     return result
 
@@ -210,7 +215,8 @@ async def _perform(handshake: Handshake, stream: httpcore.AsyncNetworkStream, ti
     except (httpcore.ReadTimeout, httpcore.WriteTimeout) as error:
         raise httpcore.ConnectTimeout(str(error)) from error
     except ProxyError as error:
-        raise httpcore.ProxyError(str(error)) from None
+        kind = httpcore.ProxyError if error.transient else _RefusedByProxyError
+        raise kind(str(error)) from None
 
 
 class Connection:

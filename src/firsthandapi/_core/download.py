@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 MOST_REDIRECTS = 5
 # In a row, without a byte gained. A file whose fresh URLs are refused as well is refused for another reason.
 MOST_REFRESHES = 2
+# Files in a row whose fresh URLs were refused as well. From then on fresh URLs cost requests and help nobody.
+MOST_REFUSED_FILES = 10
 # In all: a server that drops every connection after a few bytes must not keep us busy forever.
 MOST_ATTEMPTS = 100
 # What a transfer must bring, in bytes a second over a window of twice the `timeout`. `timeout` alone bounds
@@ -144,20 +146,22 @@ def is_too_old(expires_at: datetime | None, *, now: float) -> bool:
 # --- what to ask for --------------------------------------------------------------------------------------
 
 
-def strong_etag(headers: Mapping[str, str]) -> str | None:
-    """The ETag, if it is strong; a weak one does not identify the exact bytes."""
-    etag = headers.get("etag", "")
-    return etag if _STRONG_ETAG.fullmatch(etag) else None
+def range_headers(offset: int, etag: str | None, *, promised: bool) -> list[tuple[str, str]]:
+    """The headers that ask for the bytes from `offset` on, or for all.
 
-
-def range_headers(offset: int, etag: str | None) -> list[tuple[str, str]]:
-    """The headers that request the bytes from `offset` on, or all bytes if the object has changed.
-
-    A download continues only under a strong ETag.
+    Args:
+        offset: the bytes received so far.
+        etag: the ETag of the object that they are of. If it is a strong one, the storage itself sends all bytes of an
+            object that is another by now; a weak one cannot vouch for a half.
+        promised: whether the size and the SHA-256 are known: then two halves that do not match are noticed, and the
+            file is downloaded once more.
     """
-    if offset == 0 or etag is None:
+    if offset == 0:
         return []
-    return [("Range", f"bytes={offset}-"), ("If-Range", etag)]
+    wanted = ("Range", f"bytes={offset}-")
+    if etag is not None and _STRONG_ETAG.fullmatch(etag):
+        return [wanted, ("If-Range", etag)]
+    return [wanted] if promised else []
 
 
 # --- what an answer means ---------------------------------------------------------------------------------
@@ -267,8 +271,8 @@ def _total_of_part(
     headers: Mapping[str, str], *, length: int | None, offset: int, etag: str | None
 ) -> int | None:
     match = _CONTENT_RANGE.fullmatch(headers.get("content-range", "").strip().lower())
-    # A part that nobody asked for is wrong too: then offset is 0, and there is no ETag to hold it to.
-    if match is None or offset == 0 or headers.get("etag", etag) != etag:
+    # A part that nobody asked for is wrong too: then offset is 0.
+    if match is None or offset == 0 or (etag is not None and headers.get("etag", etag) != etag):
         return _WRONG_PART
     first, last = int(match[1]), int(match[2])
     total = None if match[3] == "*" else int(match[3])
@@ -426,6 +430,26 @@ class Attempts:
         if retry_after is not None:
             return retry_after if retry_after <= LONGEST_RETRY_AFTER else None
         return backoff(max(self._failures, 1), jitter=jitter)
+
+
+class Refusals:
+    """Whether fresh URLs still help, over all files of a run. Threads change it, each in one step."""
+
+    def __init__(self) -> None:
+        self._in_a_row = 0
+
+    def received(self) -> None:
+        """A file came, so URLs are good."""
+        self._in_a_row = 0
+
+    def refused(self) -> None:
+        """A file was refused, even by a fresh URL."""
+        self._in_a_row += 1
+
+    @property
+    def hopeless(self) -> bool:
+        """Whether a fresh URL is refused as well."""
+        return self._in_a_row >= MOST_REFUSED_FILES
 
 
 class Pace:

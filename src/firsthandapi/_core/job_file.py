@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
+from datetime import datetime
 from typing import Any, cast
 
 from firsthandapi.errors import ConfigurationError, InvalidArgumentError
@@ -179,6 +180,15 @@ def job_id_of(job: Any) -> str | None:
         return check_id(cast("Any", job).get("id"), "id") if isinstance(job, dict) else None
     except InvalidArgumentError:
         return None
+
+
+def is_young(job: Mapping[str, Any], now: float) -> bool:
+    """Whether the service surely still knows the key that bought `job`."""
+    try:
+        created = datetime.fromisoformat(str(job.get("created_at"))).timestamp()
+    except (ValueError, OverflowError):
+        return False
+    return now - created <= KEY_LIFETIME
 
 
 # ── Is it the same? ──────────────────────────────────────────────────────────────────────────────────────

@@ -44,7 +44,7 @@ def heals(error: FirstHandError) -> bool:
     """Whether a poll that failed like this may work later: the network may, a refused key may not."""
     if isinstance(error, FirstHandApiError):
         return error.retryable
-    if isinstance(error, FirstHandConnectionError) and error.untrusted:
+    if isinstance(error, FirstHandConnectionError) and (error.untrusted or error.proxy_refused):
         return False
     return isinstance(error, (FirstHandConnectionError, DeadlineExceededError, UnexpectedResponseError))
 
@@ -191,6 +191,10 @@ class Wait:
             FirstHandError: `error` itself, if the service will not recover in time.
         """
         return max(pauses.after_failure(error, wall=wall, left=self.left(now)), self._room_at(now) - now)
+
+    def rest(self, pauses: Pauses, now: float) -> float:
+        """The pause before a request that may bring nothing new."""
+        return max(pauses.longer(), self._room_at(now) - now)
 
     def left(self, now: float) -> float | None:
         """Seconds to the end; None if there is none."""

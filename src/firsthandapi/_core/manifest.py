@@ -31,6 +31,7 @@ MOST_ROWS = 1_000_000
 MOST_NAMES = 2 * MOST_ROWS
 
 _SAFE_NAME = re.compile(r"data/(?:([^/]+)/)?([A-Za-z0-9][A-Za-z0-9_\-]{0,127})\.[a-z0-9]{1,5}")
+_BLANK_LINES = re.compile(rb"\s*\n")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -197,11 +198,9 @@ def parse_manifest(content: bytes) -> list[Record]:
     records: dict[str, Record] = {}
     first_seen: dict[str, int] = {}
     labels: dict[str, str] = {}
-    for number, line in enumerate(_lines(content), 1):
+    for number, line in _lines(content):
         if len(line) > LARGEST_ROW:
             raise ConfigurationError(f"{MANIFEST}, line {number}: longer than {LARGEST_ROW >> 20} MiB")
-        if not line.strip():
-            continue
         if len(records) == MOST_ROWS:
             raise ConfigurationError(f"{MANIFEST}, line {number}: more than {MOST_ROWS:,} rows")
         record = _parse_row(line, number)
@@ -225,15 +224,23 @@ def parse_manifest(content: bytes) -> list[Record]:
     return list(records.values())
 
 
-def _lines(content: bytes) -> Iterator[bytes]:
-    """Line by line, so that not all of them are in memory twice."""
-    start = 0
-    while (end := content.find(b"\n", start)) != -1:
-        yield content[start:end]
-        start = end + 1
+def _lines(content: bytes) -> Iterator[tuple[int, bytes]]:
+    """The lines that are not blank, with their numbers: one by one, so that not all of them are in memory twice."""
+    start, number = 0, 1
+    while True:
+        # Millions of blank lines are stepped over at once.
+        blank = _BLANK_LINES.match(content, start)
+        if blank is not None:
+            number += content.count(b"\n", start, blank.end())
+            start = blank.end()
+        end = content.find(b"\n", start)
+        if end == -1:
+            break
+        yield number, content[start:end]
+        start, number = end + 1, number + 1
     last = content[start:]
     if len(last) > LARGEST_ROW or _is_json(last):
-        yield last
+        yield number, last
 
 
 def _is_json(line: bytes) -> bool:

@@ -75,7 +75,9 @@ def read_jobs(question: Question, content: Secret[bytes], response: ApiResponse)
             if page.next_cursor is not None:
                 seen = follow_cursor(question.seen, page.next_cursor)
                 unread = replace(question, cursor=page.next_cursor, seen=seen)
-            return Shown(tuple(map(dump, jobs)), unread), next(iter(jobs), None)
+            unmarked = tuple(dump(job) for job in page.data if not job.metadata) if key else ()
+            shown = Shown(tuple(map(dump, jobs)), unread, unmarked, len(unmarked) < len(page.data))
+            return shown, next(iter(jobs), None)
 
 
 def dump(job: Job) -> dict[str, Any]:

@@ -27,7 +27,7 @@ from firsthandapi.errors import (
 )
 
 from . import refusals
-from .job_file import JobFile, UnreadableJobFile, differing, fits, job_id_of, key_of, unreadable
+from .job_file import JobFile, UnreadableJobFile, differing, fits, is_young, job_id_of, key_of, unreadable
 
 # A job as the service shows it.
 JobFields = dict[str, Any]
@@ -49,6 +49,8 @@ class Known:
         looked: whether the jobs were searched for the one of this folder.
         unread: the next page of a search that has not ended.
         found: the jobs that this search has found.
+        alike: jobs that the search met without metadata, and that are what this call asks for.
+        keeps_metadata: whether any job that the search met has metadata, as what `collect` buys has.
         sent: whether this call has sent the POST.
         bought: the folder's `job.json` with the job that the POST returned.
         failure: how the last command failed.
@@ -65,6 +67,8 @@ class Known:
     looked: bool = False
     unread: LookFor | None = None
     found: tuple[JobFields, ...] = ()
+    alike: tuple[JobFields, ...] = ()
+    keeps_metadata: bool = False
     sent: bool = False
     bought: JobFile | None = None
     failure: FirstHandError | None = None
@@ -133,10 +137,13 @@ Command = Question | WriteDown | Continue | Refuse
 
 @dataclass(frozen=True)
 class Shown:
-    """The answer to a question: the jobs in question, and for a search the next page."""
+    """The answer to a question: the jobs in question; for a search also the next page, the jobs without metadata, and
+    whether there are jobs with metadata."""
 
     jobs: tuple[JobFields, ...] = ()
     unread: LookFor | None = None
+    unmarked: tuple[JobFields, ...] = ()
+    keeps_metadata: bool = False
 
 
 # ── From what is known to a command ──────────────────────────────────────────────────────────────────────
@@ -204,6 +211,8 @@ def _without_a_record(known: Known, folder: UnreadableJobFile) -> Command:
         return Refuse(refusals.rows_of_another(job))
     if known.key is None or known.key != key:
         return Refuse(refusals.damaged(folder.idempotency_key, known.found, known.request))
+    if alike := _may_have_bought(known):
+        return Refuse(refusals.may_have_bought(alike, known.key))
     # The list shows no job of the caller's key, which can buy only one.
     return WriteDown(JobFile(known.request, known.key, known.now, None))
 
@@ -228,8 +237,16 @@ def _with_a_key(known: Known, folder: JobFile, key: str) -> Command:
         return Refuse(refusals.other_key(None, key))
     if not known.fresh and not folder.is_young(known.now):
         return Refuse(refusals.key_too_old(key))
+    if known.fresh and known.key is not None and (alike := _may_have_bought(known)):
+        return Refuse(refusals.may_have_bought(alike, known.key), forget=True)
     # The same bytes again; or corrected ones with the same key: if the first ones bought, the service refuses these.
     return Post(corrected)
+
+
+def _may_have_bought(known: Known) -> JobFields | None:
+    """A job that the caller's key may have bought, on a service that keeps no metadata and has forgotten the key."""
+    old = [job for job in known.alike if not is_young(job, known.now)]
+    return old[0] if old and not known.keeps_metadata else None
 
 
 def _after_a_failure(known: Known, failure: FirstHandError) -> Command:
@@ -286,7 +303,12 @@ def learn(known: Known, command: Question | WriteDown, answer: Shown | FirstHand
             found = known.found + answer.jobs
             has_it = found and answer.unread is None
             return replace(
-                known, found=found, unread=answer.unread, failure=None if has_it else known.failure
+                known,
+                found=found,
+                unread=answer.unread,
+                failure=None if has_it else known.failure,
+                alike=known.alike + tuple(job for job in answer.unmarked if fits(job, known.request)),
+                keeps_metadata=known.keeps_metadata or answer.keeps_metadata,
             )
 
 
@@ -326,7 +348,13 @@ def check_download_into(
     if isinstance(found, UnreadableJobFile) and found.newer:
         raise unreadable(found)
     if isinstance(found, JobFile):
-        rows_of = (found.job["id"],) if found.job is not None else ("a request whose response was lost",)
+        if found.job is None:
+            raise InvalidArgumentError(
+                f"dest belongs to another request: {path} was started by collect, and the response to its POST was lost"
+                f"; run that collect call again to continue its job there, or use a different folder for {job_id}",
+                field="dest",
+            )
+        rows_of = (found.job["id"],)
     others = [other for other in rows_of if other != job_id]
     if others:
         raise InvalidArgumentError(

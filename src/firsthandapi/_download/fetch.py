@@ -17,6 +17,7 @@ from firsthandapi._core.download import (
     Mismatch,
     ReadBody,
     Redirected,
+    Refusals,
     Refused,
     TryAgain,
     Verdict,
@@ -28,7 +29,6 @@ from firsthandapi._core.download import (
     judge,
     parse_url,
     range_headers,
-    strong_etag,
     too_large,
 )
 from firsthandapi.errors import ConfigurationError, DownloadError, FirstHandError
@@ -74,6 +74,7 @@ class Rules:
         spare_processor: whether a large file may take a second thread; asked once for each.
         watch: reports each attempt and each file.
         parts: the temporary files.
+        refusals: whether fresh URLs still help.
     """
 
     schemes: frozenset[str]
@@ -84,6 +85,7 @@ class Rules:
     spare_processor: Callable[[], bool]
     watch: Watch = field(default_factory=Watch)
     parts: Parts = field(default_factory=Parts)
+    refusals: Refusals = field(default_factory=Refusals)
 
 
 class DiskFullError(Exception):
@@ -153,6 +155,7 @@ class _Fetch:
         self._offset = 0  # bytes in the part, all of them hashed between two attempts
         self._total: int | None = None
         self._etag: str | None = None
+        self._promised = None not in (wanted.size_bytes, wanted.sha256)
         self._gained = 0  # bytes of this attempt
         self._asked: Address | None = None  # whom this attempt asked last
         self._status: int | None = None
@@ -182,6 +185,7 @@ class _Fetch:
                     mismatch = check_whole(self._offset, sha256, self._wanted)
                     if mismatch is None:
                         self._part.put()
+                        self._rules.refusals.received()
                         return Outcome(self._wanted, self._offset, sha256)
                     self._mismatched(mismatch.reason)
             except (BrokenError, _BrokenOffError) as error:
@@ -227,9 +231,9 @@ class _Fetch:
     def _attempt(self) -> bool:
         """Whether the file is complete by its framing; if not, another attempt follows immediately."""
         address = parse_url(self._url or self._fresh_url(), self._rules.schemes)
-        if self._etag is None:
+        headers = range_headers(self._offset, self._etag, promised=self._promised)
+        if not headers:
             self._start_over()
-        headers = range_headers(self._offset, self._etag)
         hops = 0
         while True:
             self._asked, self._status = address, None
@@ -245,7 +249,7 @@ class _Fetch:
         if isinstance(verdict, ReadBody):
             if verdict.offset != self._offset:
                 self._start_over()
-            self._etag = strong_etag(head.headers) if self._offset == 0 else self._etag
+            self._etag = head.headers.get("etag") if self._offset == 0 else self._etag
             self._total = verdict.total
             try:
                 self._read(response)
@@ -256,7 +260,12 @@ class _Fetch:
         if isinstance(verdict, Refused):
             if self._rules.refresh is None:
                 raise _GiveUpError("the storage responded with 403; the URL may have expired")
+            if self._rules.refusals.hopeless:
+                raise _GiveUpError(
+                    "the storage responded with 403, as it did to fresh URLs of the files before"
+                )
             if not self._attempts.refused():
+                self._rules.refusals.refused()
                 raise _GiveUpError("the storage responded with 403, even to a fresh URL")
             self._url = None
         elif isinstance(verdict, TryAgain):
@@ -339,6 +348,7 @@ class _Fetch:
     def _mismatched(self, reason: str) -> None:
         if not self._attempts.mismatched():
             raise _GiveUpError(f"{reason}; downloaded twice", mismatch=True)
+        self._promised = False  # perhaps its halves did not match: now only an ETag may join two
         self._start_over()
 
     def _fresh_url(self) -> str:

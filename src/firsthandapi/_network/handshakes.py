@@ -57,7 +57,7 @@ def connect_tunnel(host: str, port: int, headers: Secret[list[tuple[str, str]]])
         status = match[1].decode("ascii")
         raise ProxyError(
             f"the proxy refused to connect to {host}: HTTP {status}",
-            transient=status in ("502", "503", "504"),
+            transient=status in ("408", "429") or status.startswith("5"),
         )
     # TLS is spoken next, and there the client speaks first.
     if not head.endswith(b"\r\n\r\n"):

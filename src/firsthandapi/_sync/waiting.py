@@ -151,6 +151,10 @@ class Waiting(Resource):
         now = clock.monotonic()
         self.pause(self._wait.pause_after(error, pauses, now, clock.time()))
 
+    def rest(self, pauses: Pauses) -> None:
+        """Pause before a request that brings no more than the one before, perhaps."""
+        self.pause(self._wait.rest(pauses, self._transport.clock.monotonic()))
+
     def pause(self, seconds: float) -> None:
         """Sleep, but not beyond the end."""
         clock = self._transport.clock

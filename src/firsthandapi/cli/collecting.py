@@ -12,6 +12,7 @@ from firsthandapi._core.counts import count_of
 from .output import AsJson, client, note, print_json, print_line
 from .progress import continues, progress
 from .spec import job_fields
+from .stopping import stoppable
 
 if TYPE_CHECKING:
     from firsthandapi import Dataset
@@ -46,15 +47,16 @@ def collect(
     """
     fields = job_fields(spec, idempotency_key=idempotency_key, max_spend_cents=max_spend_cents)
     run = None
-    try:
-        with client() as api, progress(dest, quiet=as_json, posting=True) as run:
-            dataset = api.jobs.collect(
-                dest, timeout=timeout, concurrency=concurrency, on_progress=run, **fields
-            )
-    except KeyboardInterrupt:
-        if run and (text := continues(run.job)):
-            note(text)
-        raise
+    with stoppable():
+        try:
+            with client() as api, progress(dest, quiet=as_json, posting=True) as run:
+                dataset = api.jobs.collect(
+                    dest, timeout=timeout, concurrency=concurrency, on_progress=run, **fields
+                )
+        except KeyboardInterrupt:
+            if run and (text := continues(run.job)):
+                note(text)
+            raise
     report(dataset, as_json=as_json)
 
 

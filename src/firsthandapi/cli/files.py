@@ -10,6 +10,7 @@ from .collecting import Dest, report
 from .options import JobId, Limit, MinScore, Urls
 from .output import AsJson, client, first, print_list, stars
 from .progress import progress
+from .stopping import stoppable
 
 if TYPE_CHECKING:
     from firsthandapi.types import File
@@ -47,6 +48,6 @@ def download(job_id: JobId, dest: Dest, json: AsJson = False) -> None:
 
     Example: firsthandapi files download job_01JD… --dest signs
     """
-    with client() as api, progress(dest, quiet=json) as on_progress:
+    with stoppable(), client() as api, progress(dest, quiet=json) as on_progress:
         dataset = api.files.download_all(job_id, dest, on_progress=on_progress)
     report(dataset, as_json=json)

@@ -31,6 +31,7 @@ from .output import (
     stars,
 )
 from .spec import job_fields
+from .stopping import stoppable
 
 if TYPE_CHECKING:
     from firsthandapi.types import Job
@@ -176,14 +177,15 @@ def rate(
 @contextmanager
 def _waiting(job_id: str) -> Generator[None]:
     """At Ctrl-C, say that only the wait ended."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        note(
-            f"The job continues: {job_id}. Run the same command again, "
-            f"or cancel with: firsthandapi jobs cancel {job_id}"
-        )
-        raise
+    with stoppable():
+        try:
+            yield
+        except KeyboardInterrupt:
+            note(
+                f"The job continues: {job_id}. Run the same command again, "
+                f"or cancel with: firsthandapi jobs cancel {job_id}"
+            )
+            raise
 
 
 def approved(job: Job) -> str | None:

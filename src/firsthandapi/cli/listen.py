@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
 import socket
 import sys
 import threading
@@ -32,6 +31,7 @@ from firsthandapi.webhooks import EventRouter, unwrap
 
 from .events import event_facts
 from .output import as_json, client, json_text, note, nowhere, print_line
+from .stopping import stoppable
 
 if TYPE_CHECKING:
     from firsthandapi.types import WebhookEvent
@@ -60,7 +60,7 @@ def run_listener(*, port: int, url: str | None, events: Sequence[EventType] | No
     """
     ended = threading.Event()
     secret = os.environ.get(_VARIABLE)
-    with _ctrl_c(), _bound(port) as server, _endpoint(server, url, secret, events) as secrets:
+    with stoppable(), _bound(port) as server, _endpoint(server, url, secret, events) as secrets:
         server.receiver = Receiver(secrets, json=json, ended=ended, notes=server.notes)
         serving = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
         serving.start()
@@ -292,20 +292,3 @@ def _endpoint(
                 note(f"Deleted the endpoint {made.id}.")
             except FirstHandError as error:
                 note(f"Could not delete {made.id}: {error}. Run firsthandapi webhooks delete {made.id}")
-
-
-@contextlib.contextmanager
-def _ctrl_c() -> Generator[None, None, None]:
-    """Treat other polite signals, from a container or a terminal, like Ctrl-C."""
-    names = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
-    before = {
-        each: signal.signal(each, signal.default_int_handler)
-        for each in (getattr(signal, name, None) for name in names)
-        # A process started to ignore one, by nohup or in the background of a script, continues to ignore it.
-        if each is not None and signal.getsignal(each) is not signal.SIG_IGN
-    }
-    try:
-        yield
-    finally:
-        for each, handler in before.items():
-            signal.signal(each, handler)

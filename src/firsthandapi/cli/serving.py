@@ -16,6 +16,8 @@ import typer
 
 from firsthandapi.errors import ConfigurationError
 
+from .stopping import stoppable
+
 if TYPE_CHECKING:
     from firsthandapi.testing import ReceivedRequest
 
@@ -74,7 +76,7 @@ def mock_server(
         ) from None
     except ValueError as error:
         raise ConfigurationError(f"could not use --api-key: {error}") from None
-    with started as server:
+    with stoppable(), started as server:
         typer.echo("The bundled FirstHandAPI server is running. In another terminal:\n")
         # `set` in cmd and `$env:` in PowerShell differ; the values are what matters.
         typer.echo(f"  export FIRSTHAND_BASE_URL={server.url}")

@@ -56,6 +56,21 @@ def _email(value: str) -> str:
 
 
 Email = Annotated[str, AfterValidator(_email), WithJsonSchema({"type": "string", "format": "email"})]
+# What is wrong with them is told by the handlers; the document says what can be said there.
+WebhookUrl = Annotated[
+    str, WithJsonSchema({"type": "string", "format": "uri", "pattern": "^https?://[^\\s]"})
+]
+Cursor = Annotated[
+    str,
+    Field(max_length=500),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "pattern": "^[A-Za-z0-9_-]{1,500}$",
+            "description": "`next_cursor` of the page before; any other text is refused.",
+        }
+    ),
+]
 # Stand behind the bounds: a validator before them would hide them from the document.
 Whole = BeforeValidator(_whole)
 Digits = BeforeValidator(_digits)
@@ -107,7 +122,7 @@ class JobBody(Body):
     min_height: Annotated[int | None, Field(ge=1, le=100_000, description="Pixels."), Whole] = None
     worker_guidelines: str | None = None
     location: Annotated[dict[str, Any] | None, AfterValidator(_plain)] = None
-    deadline: Time | None = None
+    deadline: Annotated[Time | None, Field(description="In the future.")] = None
     max_workers: Annotated[int | None, Field(ge=1, le=1_000_000), Whole] = None
     metadata: Annotated[dict[str, Any] | None, Field(max_length=20), AfterValidator(_plain)] = None
 
@@ -124,13 +139,13 @@ class ApiKeyBody(Body):
 
 
 class WebhookBody(Body):
-    url: str
+    url: WebhookUrl
     events: Annotated[list[EventType] | None, Field(min_length=1)] = None
     description: str | None = None
 
 
 class WebhookPatch(Body):
-    url: str = ""
+    url: WebhookUrl = ""
     events: Annotated[list[EventType], Field(min_length=1)] = []
     description: str | None = None
     enabled: bool = True
@@ -160,7 +175,7 @@ class NoQuery(Query):
 
 class PageQuery(Query):
     limit: Annotated[int, Field(ge=1, le=100), Digits] = 20
-    cursor: Annotated[str | None, Field(max_length=500)] = None
+    cursor: Cursor | None = None
 
 
 class JobsQuery(PageQuery):

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, cast, get_args
 
+from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from . import answers, bodies, words
@@ -119,8 +120,13 @@ def _control(described: Described) -> Json:
     }
     if described.body is not None:
         content = {"application/json": {"schema": _ref(described.body)}}
-        made["requestBody"] = {"required": True, "content": content}
+        made["requestBody"] = {"required": _needs_body(described.body), "content": content}
     return made
+
+
+def _needs_body(model: type[BaseModel] | None) -> bool:
+    """Whether a request without a body, which counts as an empty one, lacks something."""
+    return model is not None and any(field.is_required() for field in model.model_fields.values())
 
 
 def _schemas(control: Iterable[Described]) -> Json:
@@ -241,7 +247,7 @@ def _operation(operation: Operation) -> Json:
     if operation.method in ("POST", "PATCH"):
         schema = _ref(operation.body) if operation.body else {"type": "object", "additionalProperties": False}
         made["requestBody"] = {
-            "required": operation.method == "POST" and operation.body is not None,
+            "required": _needs_body(operation.body),
             "content": {"application/json": {"schema": schema}},
         }
     return made

@@ -13,6 +13,7 @@ from firsthandapi._async.calls import Resource
 from firsthandapi._async.pages import AsyncPageRequest
 from firsthandapi._core.arguments import check
 from firsthandapi._core.request import check_id, check_timeout
+from firsthandapi._tracing import call_span
 from firsthandapi.errors import InvalidArgumentError
 from firsthandapi.types.file import DownloadUrl, File, FileListParams
 from firsthandapi.types.options import ExtraOptions, PostOptions, RequestOptions
@@ -188,9 +189,10 @@ class Files(Resource):
         from firsthandapi._async.collecting import Collecting
 
         check_id(job_id, "job_id")
-        return await Collecting(self._transport, **options).download_all(
-            job_id, dest, concurrency=concurrency, on_progress=on_progress, label=label
-        )
+        with call_span("files.download_all"):
+            return await Collecting(self._transport, **options).download_all(
+                job_id, dest, concurrency=concurrency, on_progress=on_progress, label=label
+            )
 
     async def _refetch(
         self,

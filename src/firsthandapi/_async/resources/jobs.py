@@ -14,6 +14,7 @@ from firsthandapi._async.waiting import Waiting
 from firsthandapi._core.arguments import check
 from firsthandapi._core.request import check_id, check_limit_seconds, check_mapping
 from firsthandapi._core.spend import check_limit, check_spend
+from firsthandapi._tracing import call_span
 from firsthandapi.errors import SpendLimitError
 from firsthandapi.types.enums import JobStatus, JobType, MediaFormat
 from firsthandapi.types.job import (
@@ -219,7 +220,8 @@ class Jobs(Resource):
         check_limit_seconds(timeout, "timeout")
         check_callback(on_update, "on_update")
         waiting = Waiting(self._transport, job_id, ends=self._ends(timeout), **options)
-        return await self._wait(waiting, on_update)
+        with call_span("jobs.wait"):
+            return await self._wait(waiting, on_update)
 
     async def create_and_wait(
         self,
@@ -255,10 +257,11 @@ class Jobs(Resource):
         """
         check_limit_seconds(timeout, "timeout")
         check_callback(on_update, "on_update")
-        job = await self.create(**fields)
-        check_id(job.id, "id")  # it becomes part of a path
-        waiting = Waiting(self._transport, job.id, ends=self._ends(timeout), job=job)
-        return await self._wait(waiting, on_update)
+        with call_span("jobs.create_and_wait"):
+            job = await self.create(**fields)
+            check_id(job.id, "id")  # it becomes part of a path
+            waiting = Waiting(self._transport, job.id, ends=self._ends(timeout), job=job)
+            return await self._wait(waiting, on_update)
 
     async def _wait(self, waiting: Waiting, on_update: Callback[Job] | None) -> Job:
         job = await waiting.first()
@@ -368,17 +371,18 @@ class Jobs(Resource):
             self._check_spend(params, extra_body, max_spend_cents)
         except SpendLimitError as error:
             too_costly = error  # unless the folder has its job already
-        return await Collecting(self._transport, **options).collect(
-            dest,
-            params,
-            timeout=timeout,
-            concurrency=concurrency,
-            on_progress=on_progress,
-            idempotency_key=idempotency_key,
-            extra_body=extra_body,
-            label=label,
-            too_costly=too_costly,
-        )
+        with call_span("jobs.collect"):
+            return await Collecting(self._transport, **options).collect(
+                dest,
+                params,
+                timeout=timeout,
+                concurrency=concurrency,
+                on_progress=on_progress,
+                idempotency_key=idempotency_key,
+                extra_body=extra_body,
+                label=label,
+                too_costly=too_costly,
+            )
 
     def _check_spend(
         self, params: JobCreateParams, extra_body: Mapping[str, Any] | None, max_spend_cents: int | None

@@ -14,6 +14,7 @@ from firsthandapi._core.request import check_id, check_timeout
 from firsthandapi._sync.bridge import Callback, calls_from_threads, run_until_cancelled
 from firsthandapi._sync.calls import Resource
 from firsthandapi._sync.pages import Page
+from firsthandapi._tracing import call_span
 from firsthandapi.errors import InvalidArgumentError
 from firsthandapi.types.file import DownloadUrl, File, FileListParams
 from firsthandapi.types.options import ExtraOptions, PostOptions, RequestOptions
@@ -189,9 +190,10 @@ class Files(Resource):
         from firsthandapi._sync.collecting import Collecting
 
         check_id(job_id, "job_id")
-        return Collecting(self._transport, **options).download_all(
-            job_id, dest, concurrency=concurrency, on_progress=on_progress, label=label
-        )
+        with call_span("files.download_all"):
+            return Collecting(self._transport, **options).download_all(
+                job_id, dest, concurrency=concurrency, on_progress=on_progress, label=label
+            )
 
     def _refetch(
         self,

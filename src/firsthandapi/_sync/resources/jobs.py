@@ -15,6 +15,7 @@ from firsthandapi._sync.bridge import Callback, call_back, check_callback
 from firsthandapi._sync.calls import Resource
 from firsthandapi._sync.pages import Page
 from firsthandapi._sync.waiting import Waiting
+from firsthandapi._tracing import call_span
 from firsthandapi.errors import SpendLimitError
 from firsthandapi.types.enums import JobStatus, JobType, MediaFormat
 from firsthandapi.types.job import (
@@ -220,7 +221,8 @@ class Jobs(Resource):
         check_limit_seconds(timeout, "timeout")
         check_callback(on_update, "on_update")
         waiting = Waiting(self._transport, job_id, ends=self._ends(timeout), **options)
-        return self._wait(waiting, on_update)
+        with call_span("jobs.wait"):
+            return self._wait(waiting, on_update)
 
     def create_and_wait(
         self,
@@ -256,10 +258,11 @@ class Jobs(Resource):
         """
         check_limit_seconds(timeout, "timeout")
         check_callback(on_update, "on_update")
-        job = self.create(**fields)
-        check_id(job.id, "id")  # it becomes part of a path
-        waiting = Waiting(self._transport, job.id, ends=self._ends(timeout), job=job)
-        return self._wait(waiting, on_update)
+        with call_span("jobs.create_and_wait"):
+            job = self.create(**fields)
+            check_id(job.id, "id")  # it becomes part of a path
+            waiting = Waiting(self._transport, job.id, ends=self._ends(timeout), job=job)
+            return self._wait(waiting, on_update)
 
     def _wait(self, waiting: Waiting, on_update: Callback[Job] | None) -> Job:
         job = waiting.first()
@@ -369,17 +372,18 @@ class Jobs(Resource):
             self._check_spend(params, extra_body, max_spend_cents)
         except SpendLimitError as error:
             too_costly = error  # unless the folder has its job already
-        return Collecting(self._transport, **options).collect(
-            dest,
-            params,
-            timeout=timeout,
-            concurrency=concurrency,
-            on_progress=on_progress,
-            idempotency_key=idempotency_key,
-            extra_body=extra_body,
-            label=label,
-            too_costly=too_costly,
-        )
+        with call_span("jobs.collect"):
+            return Collecting(self._transport, **options).collect(
+                dest,
+                params,
+                timeout=timeout,
+                concurrency=concurrency,
+                on_progress=on_progress,
+                idempotency_key=idempotency_key,
+                extra_body=extra_body,
+                label=label,
+                too_costly=too_costly,
+            )
 
     def _check_spend(
         self, params: JobCreateParams, extra_body: Mapping[str, Any] | None, max_spend_cents: int | None
