@@ -57,18 +57,54 @@ def test_no_more_threads(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_threads_grow_with_latency(bench: Bench) -> None:
-    """Over a network that takes its time as many connections are opened as are allowed, and no more."""
+    """While most threads wait for the network, more are started: as many as are allowed, and no more."""
+    together = threading.Barrier(20)
     most = []
 
     def late(request: Request) -> Reply:
         most.append(bench.storage.open_connections)
-        time.sleep(0.03)
+        together.wait(timeout=5)
         return bench.storage.serve(request)
 
     bench.storage.handler = late
-    outcomes = bench.fetch(*(bench.wanted(n) for n in range(80)), concurrency=20)
-    assert [outcome.error for outcome in outcomes] == [None] * 80
+    outcomes = bench.fetch(*(bench.wanted(n) for n in range(40)), concurrency=20)
+    assert [outcome.error for outcome in outcomes] == [None] * 40
     assert max(most) == 20
+
+
+def test_one_slow_response(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One thread that waits for the network while the others do not makes room for none."""
+    busy, noticed, release = threading.Semaphore(0), threading.Event(), threading.Event()
+    waits = Engine._waits
+
+    def notice(self: Engine) -> bool:
+        more = waits(self)
+        noticed.set()
+        return more
+
+    def late(request: Request) -> Reply:
+        assert release.wait(timeout=5)
+        return bench.storage.serve(request)
+
+    def fresh(_: str) -> tuple[str, None]:
+        busy.release()
+        assert release.wait(timeout=5)
+        return bench.storage.url(), None
+
+    monkeypatch.setattr(Engine, "_waits", notice)
+    bench.storage.handler, bench.fresh = late, fresh
+    outcomes: queue.SimpleQueue[Outcome] = queue.SimpleQueue()
+    with bench.engine(outcomes) as engine:
+        for number in range(7):
+            engine.submit(bench.wanted(number, url=None))
+        for _ in range(7):
+            assert busy.acquire(timeout=5)
+        for number in range(7, 12):
+            engine.submit(bench.wanted(number))
+        assert noticed.wait(timeout=5)
+        assert len(names()) == 8
+        release.set()
+    assert [outcomes.get().error for _ in range(12)] == [None] * 12
 
 
 def test_random_faults(bench: Bench) -> None:

@@ -9,8 +9,9 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import SplitResult, urljoin, urlsplit
 
 from firsthandapi.errors import DownloadError, IntegrityError
 
@@ -99,19 +100,27 @@ def parse_url(url: str, schemes: frozenset[str]) -> Address:
         raise BadUrlError("the download URL contains characters that no URL has")
     try:
         parts = urlsplit(url)
-        host, port = parts.hostname, parts.port
     except ValueError:
         raise BadUrlError("the download URL is malformed") from None
     if parts.scheme not in schemes:
         raise BadUrlError(f"the download URL is not {' or '.join(sorted(schemes, reverse=True))}")
-    if not host or port == 0:
-        raise BadUrlError("the download URL has no host")
     if "@" in parts.netloc:
         raise BadUrlError("the download URL contains credentials")
-    origin = Origin(parts.scheme, host, port or _DEFAULT_PORTS[parts.scheme], "")
     # A signature covers path and query byte for byte: they go out as they came.
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    return Address(origin, target)
+    return Address(_origin(parts.scheme, parts.netloc), target)
+
+
+@lru_cache(maxsize=32)  # the files of a job have one or two
+def _origin(scheme: str, netloc: str) -> Origin:
+    parts = SplitResult(scheme, netloc, "", "", "")
+    try:
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        raise BadUrlError("the download URL is malformed") from None
+    if not host or port == 0:
+        raise BadUrlError("the download URL has no host")
+    return Origin(scheme, host, port or _DEFAULT_PORTS[scheme], "")
 
 
 def follow(address: Address, location: str, *, hops: int, schemes: frozenset[str]) -> Address:

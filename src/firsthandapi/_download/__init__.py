@@ -2,7 +2,7 @@
 
 - `engine`: threads, a queue, cancelling.
 - `fetch`: one file; attempts, resuming, checks. Every decision is made in `_core/download.py`.
-- `exchange`: requests and responses over kept connections, by `http.client`.
+- `exchange`: requests and responses over kept connections.
 - `network`: sockets that are known, so that a run can be ended.
 - `storing`: a second thread for a large file.
 - `part`: the file on disk.

@@ -5,9 +5,9 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import random
 from collections.abc import Generator
 from pathlib import Path
-from secrets import token_hex
 
 from firsthandapi._masking import mask_secrets
 
@@ -39,8 +39,10 @@ class Part:
         # Strings: a path's own methods cost a twentieth of a small file's time.
         self._target = os.fspath(target)
         self.directory, self._name = os.path.split(self._target)
-        # A name of the caller's may be as long as names can be, and this one is longer.
-        self.path = os.path.join(self.directory, f".{self._name[:50]}.{token_hex(8)}.part")  # noqa: PTH118
+        # A name of the caller's may be as long as names can be, and this one is longer. It need not be secret: a file
+        # that exists is refused, not replaced.
+        name = f".{self._name[:50]}.{random.getrandbits(64):016x}.part"
+        self.path = os.path.join(self.directory, name)  # noqa: PTH118
         self._placed = False
         self._size = 0
         self._flushing = 0  # up to here the system has begun to write to the disk
@@ -125,7 +127,7 @@ class Parts:
                 os.unlink(part.path)  # noqa: PTH108
 
 
-def sync_directory(directory: Path) -> None:
+def sync_directory(directory: str | Path) -> None:
     """Flush the names in `directory` to the disk, where the platform has that: a rename alone may be lost
     with the power. A file system that refuses has nothing better to offer."""
     if not hasattr(os, "O_DIRECTORY"):  # pragma: no cover # Windows
