@@ -27,6 +27,7 @@ from .options import local_folder
 from .output import AsJson, nowhere, printable
 from .progress import continues
 from .serving import mock_server
+from .summary import summary
 
 # First match wins.
 EXIT_CODES: list[tuple[type[FirstHandError], int]] = [
@@ -168,6 +169,7 @@ def doctor(
 
 app.command(rich_help_panel=_WORK)(collect)
 app.command(rich_help_panel=_WORK)(verify)
+app.command(rich_help_panel=_WORK)(summary)
 app.command(rich_help_panel=_ACCOUNT)(account.balance)
 app.command(rich_help_panel=_ACCOUNT)(account.purchase)
 app.command(rich_help_panel=_ACCOUNT)(account.transactions)

@@ -34,6 +34,10 @@ def collect(
     idempotency_key: Annotated[
         str | None, typer.Option(help="Continue the job of this key, even from an empty folder.")
     ] = None,
+    name: Annotated[
+        str | None,
+        typer.Option(help="Continue the job of this name and spec, even from an empty folder."),
+    ] = None,
     concurrency: Annotated[int, typer.Option(min=1, max=64, help="Downloads at once.")] = 32,
     as_json: AsJson = False,
 ) -> None:
@@ -45,7 +49,7 @@ def collect(
 
     Example: firsthandapi collect --spec job.yaml --dest signs
     """
-    fields = job_fields(spec, idempotency_key=idempotency_key, max_spend_cents=max_spend_cents)
+    fields = job_fields(spec, idempotency_key=idempotency_key, max_spend_cents=max_spend_cents, name=name)
     run = None
     with stoppable():
         try:

@@ -21,19 +21,36 @@ _MOST_VALUES = 100_000
 _OTHER_BASE = re.compile(r"[-+]?0_*[0-7]|.*:")
 
 
-def job_fields(path: Path, *, idempotency_key: str | None, max_spend_cents: int | None) -> dict[str, Any]:
+def job_fields(
+    path: Path, *, idempotency_key: str | None, max_spend_cents: int | None, name: str | None = None
+) -> dict[str, Any]:
     """Read the arguments of `jobs.create` from a file; an option of the command overrides the file.
 
     Raises:
         ConfigurationError: the file cannot be read, is not a mapping of names to values, contains an unknown
-            name, or lacks a required one.
+            name, or lacks a required one; or `name` is one key too many.
     """
     fields = _read(path)
     _check_names(fields)
+    if name is not None:
+        if not name.strip():
+            raise ConfigurationError("--name is empty; use a name such as signs")
+        if idempotency_key is not None or "idempotency_key" in fields:
+            raise ConfigurationError("--name makes an idempotency key: remove the other one, or --name")
+        idempotency_key = _key_of(name, fields)
     for name, value in (("idempotency_key", idempotency_key), ("max_spend_cents", max_spend_cents)):
         if value is not None:
             fields[name] = value
     return fields
+
+
+def _key_of(name: str, fields: dict[str, Any]) -> str:
+    """The key of a name and a job, whatever the file calls, orders, or comments on."""
+    from firsthandapi._core.idempotency import idempotency_key
+
+    # A limit says nothing about the job. Floats and dates, of which keys are not made, as text.
+    job = {field: value for field, value in fields.items() if field != "max_spend_cents"}
+    return idempotency_key("collect", name, json.dumps(job, sort_keys=True, default=str))
 
 
 def _read(path: Path) -> dict[str, Any]:

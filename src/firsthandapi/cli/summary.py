@@ -1,0 +1,97 @@
+"""`firsthandapi summary`: a collected folder in a few lines, and as a page with its first files."""
+
+from __future__ import annotations
+
+import html
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from firsthandapi._core.counts import count_of
+from firsthandapi._visible import visible
+
+from .output import AsJson, dollars, print_json
+
+if TYPE_CHECKING:
+    from firsthandapi import Dataset
+
+_MOST_TITLE = 100
+
+
+def summary(
+    folder: Annotated[
+        str, typer.Argument(metavar="DIR", help="Folder or bucket URL, created by collect or files download.")
+    ],
+    gallery: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write an HTML page that shows the first files."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show the job, stars, and cost of a folder as Markdown, for a CI's page.
+
+    It reads the manifest only; to read every file, use verify.
+
+    Example: firsthandapi summary signs --gallery signs.html
+    """
+    from firsthandapi import Dataset
+
+    dataset = Dataset.open(folder)
+    about = _about(dataset)
+    if gallery is not None:
+        gallery.write_text(_page(dataset), encoding="utf-8")
+    if as_json:
+        print_json(about)
+    else:
+        typer.echo(_markdown(about))
+
+
+def _about(dataset: Dataset) -> dict[str, Any]:
+    job = dataset.job
+    stars = Counter(str(record.ai_star_rating or "none") for record in dataset)
+    approved, price = (job.files_approved, job.price_per_file_cents) if job else (None, None)
+    return {
+        "path": str(dataset.path),
+        "title": (job and (job.title or job.description)) or dataset.path.name,
+        "job_id": job.id if job else None,
+        "status": job.status if job else None,
+        "files": len(dataset),
+        "files_needed": job.files_needed if job else None,
+        # What was not approved is refunded.
+        "cost_cents": None if approved is None or price is None else approved * price,
+        "stars": {number: stars[number] for number in sorted(stars, reverse=True)},
+    }
+
+
+def _markdown(about: dict[str, Any]) -> str:
+    title = " ".join(about["title"].split())
+    needed = about["files_needed"]
+    rows = [
+        ("Job", about["job_id"] and f"`{visible(about['job_id'])}`, {_plain(about['status'])}"),
+        ("Files", f"{about['files']:,}" + ("" if needed is None else f" of {needed:,}")),
+        ("Stars", " · ".join(f"{_stars(number)} {count:,}" for number, count in about["stars"].items())),
+        ("Cost", dollars(about["cost_cents"])),
+    ]
+    cut = title[:_MOST_TITLE] + ("…" if len(title) > _MOST_TITLE else "")
+    lines = [f"### {_plain(cut)}", "", "| | |", "|---|---|"]
+    return "\n".join([*lines, *(f"| {name} | {value} |" for name, value in rows if value)])
+
+
+def _stars(number: str) -> str:
+    return "★" * int(number) if number.isdigit() and int(number) <= 5 else number
+
+
+def _plain(text: str) -> str:
+    """The text of strangers, which must not become a link, a picture, or a column."""
+    escaped = html.escape(visible(text), quote=False)
+    return "".join(f"\\{sign}" if sign in "\\`*_[]()#!|~@" else sign for sign in escaped)
+
+
+def _page(dataset: Dataset) -> str:
+    title = html.escape(count_of(len(dataset)))
+    return (
+        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title>'
+        f'<meta name="viewport" content="width=device-width">{dataset._repr_html_() or ""}</html>\n'
+    )
