@@ -11,7 +11,7 @@ WORKERS ?= 2
 EXAMPLES ?= 1000
 RUN ?= $(BIN)/python -m
 
-.PHONY: help demo fleet ray test test-core test-lowest soak generators fuzz check docs dist generate coverage bench clean
+.PHONY: help demo filesystem fleet ray test test-core test-lowest soak generators fuzz check docs dist generate coverage bench clean
 
 help:
 	@echo "make demo      run the main job on the bundled server"
@@ -19,6 +19,7 @@ help:
 	@echo "make test-core run the tests of the client, the datasets, and the server"
 	@echo "make test-lowest run the tests of the client with the lowest versions declared"
 	@echo "make fleet     run the tests against a real Redis"
+	@echo "make filesystem run the tests of firsthand:// with PyTorch, Dask, and DuckDB"
 	@echo "make ray       run the tests on a real local Ray"
 	@echo "make soak      run the slow tests: 2,000 files through everything that goes wrong, the whole matrix of faults"
 	@echo "make generators  type the bundled server's OpenAPI document with others' generators (needs node)"
@@ -43,6 +44,10 @@ $(VENV)/.test: $(VENV)/.demo
 
 $(VENV)/.dev: $(VENV)/.demo
 	$(PIP) --editable '.[testing,cli,pandas,huggingface,remote,mcp,fleet]' --group dev
+	touch $@
+
+$(VENV)/.filesystem: $(VENV)/.dev
+	$(PIP) --group filesystem
 	touch $@
 
 $(VENV)/.ray: $(VENV)/.dev
@@ -71,7 +76,7 @@ test-lowest:
 
 # What may differ from one Python to the next. The rest starts programs and reads pages: slow, and the same everywhere.
 test-core: $(VENV)/.test
-	$(BIN)/python -m pytest -q -n $(WORKERS) -m "not slow" $(foreach each,cli mcp docs examples fleet ray,--ignore tests/$(each))
+	$(BIN)/python -m pytest -q -n $(WORKERS) -m "not slow" $(foreach each,cli mcp docs examples filesystem fleet ray,--ignore tests/$(each))
 
 soak: $(VENV)/.dev
 	$(BIN)/python -m pytest -q -n $(WORKERS) -m slow
@@ -82,6 +87,10 @@ fleet: $(VENV)/.dev
 	$(BIN)/python -m pytest -q tests/fleet
 
 # A Ray of two workers on this machine. Ray is 240 MB on disk, and no other target installs it.
+# Libraries that read a job where it is. PyTorch is large: 200 MB, and more where it brings CUDA.
+filesystem: $(VENV)/.filesystem
+	$(BIN)/python -m pytest -q tests/filesystem
+
 ray: $(VENV)/.ray
 	$(BIN)/python -m pytest -q tests/ray
 

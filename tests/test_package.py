@@ -85,7 +85,7 @@ def imported(module: Path) -> set[str]:
 EXTRAS = {
     "cli": ["cli"],
     "datasets": ["pandas", "huggingface", "remote"],
-    "filesystem.py": ["remote"],
+    "filesystem": ["remote"],
     "fleet": ["fleet"],
     "mcp": ["mcp"],
     "ray": ["ray"],

@@ -25,12 +25,15 @@ def judged(
         (judged(200, length=100), (10, 10, 100)),
         (judged(200, length=15), (10, 5, 15)),
         (judged(200, length=5), (10, 0, 5)),
+        (judged(416, start=0, content_range="bytes */0"), (0, 0, 0)),
+        (judged(416, content_range="bytes */10"), (0, 0, 10)),
         (judged(403), Refused()),
         (judged(302, location="https://x/y"), Redirected("https://x/y")),
     ],
 )
 def test_the_right_part(verdict: Any, wanted: Any) -> None:
-    """As asked for, up to the end of the file; a storage without ranges sends all, of which the part is read."""
+    """As asked for, up to the end of the file; a storage without ranges sends all, of which the part is read. Beyond
+    the end of a file there is nothing."""
     assert verdict == wanted
 
 
@@ -49,11 +52,13 @@ def test_another_part_is_asked_for_again(headers: dict[str, str]) -> None:
     """Bytes from another place are never taken for those asked for."""
     assert isinstance(judged(206, **headers), TryAgain)
     assert isinstance(judged(206, length=9, content_range="bytes 10-19/100"), TryAgain)
+    assert isinstance(judged(416, content_range="bytes */100"), TryAgain)
 
 
 def test_what_cannot_be_read_is_not_tried_again() -> None:
     """A missing file, an encoded body, and one of unknown length; a storage that is busy is asked later."""
     assert isinstance(judged(404), Hopeless)
+    assert isinstance(judged(416), Hopeless)
     assert isinstance(judged(200, content_encoding="gzip"), Hopeless)
     assert isinstance(judged(200, length=None), Hopeless)
     assert judged(503, retry_after="7").retry_after == 7.0

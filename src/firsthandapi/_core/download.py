@@ -41,6 +41,8 @@ EXPIRY_MARGIN = 30.0
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _STRONG_ETAG = re.compile(r'"[\x21\x23-\x7e]*"')
 _CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18}|\*)")
+# What comes with a 416: a file that is empty, or shorter than the first byte wanted.
+_BEYOND = re.compile(r"bytes \*/([0-9]{1,18})")
 _DIGITS = re.compile(r"[0-9]{1,18}")
 _CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\x00\r\n]*)?")
 
@@ -316,6 +318,9 @@ def judge_range(
         return Refused()
     if status in (408, 429) or status >= 500:
         return TryAgain(f"the storage responded with {status}", parse_retry_after(headers, now=now))
+    if status == 416 and (beyond := _BEYOND.fullmatch(headers.get("content-range", "").strip().lower())):
+        size = int(beyond[1])
+        return (0, 0, size) if start >= size else TryAgain("the storage refused a part that it has")
     if status not in (200, 206):
         return Hopeless(f"the storage responded with {status}")
     if headers.get("content-encoding", "identity").strip().lower() not in ("identity", ""):

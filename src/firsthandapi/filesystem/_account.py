@@ -1,0 +1,203 @@
+"""What is known of the jobs of an API key: files, URLs, connections. All file systems of a process share it."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+import time
+import weakref
+from collections import Counter
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from firsthandapi._core.download import is_too_old
+from firsthandapi._core.files import file_name_on_disk
+from firsthandapi._core.manifest import MANIFEST, record_of
+from firsthandapi._core.ratelimit import fingerprint
+from firsthandapi._core.request import check_id
+from firsthandapi._sync.client import FirstHandClient
+from firsthandapi.errors import InvalidArgumentError, NotFoundError
+
+if TYPE_CHECKING:
+    from firsthandapi._download.ranges import RangeReader
+    from firsthandapi.types import File
+
+# A file alone costs a request for its URL, a list one per 100 files: from so many files on, the list is cheaper.
+_MOST_ALONE = 8
+
+# fsspec makes a file system per thread. Apart, each would list each job, and spend the key's requests by itself.
+_accounts: weakref.WeakValueDictionary[tuple[str, str], Account] = weakref.WeakValueDictionary()
+
+
+def account_of(client: FirstHandClient) -> Account:
+    """The account that `client` reaches, with the client of the first that reached it."""
+    config = client._config  # pyright: ignore[reportPrivateUsage] # of one house
+    # An account that is not taken closes its client as it goes.
+    return _accounts.setdefault((fingerprint(config.api_key), config.base_url), Account(client))
+
+
+class Account:
+    """The jobs and files of an API key. Any thread may call it.
+
+    Args:
+        client: how to reach them.
+    """
+
+    def __init__(self, client: FirstHandClient) -> None:
+        self.client = client
+        self.readers = Readers(client)
+        self._files: dict[str, dict[str, File]] = {}
+        self._manifests: dict[str, bytes] = {}
+        self._urls: dict[str, tuple[str, datetime | None]] = {}
+        self._alone: Counter[str] = Counter()
+        self._listing: dict[str, threading.Lock] = {}
+        # fsspec keeps its file systems for as long as the program runs.
+        weakref.finalize(self, _close, client, self.readers)
+
+    def start_in_child(self) -> None:
+        """Begin anew in a forked child: the threads that held these locks do not exist there."""
+        self._listing = {}
+        self.readers.start_in_child()
+
+    def known(self, job_id: str) -> dict[str, File] | None:
+        """A job's files by their names, if they were listed."""
+        return self._files.get(job_id)
+
+    def forget(self, job_id: str) -> None:
+        """Forget the list of a job; of all, if it is empty."""
+        for each in [job_id] if job_id else [*self._files]:
+            self._files.pop(each, None)
+            self._manifests.pop(each, None)
+
+    def files(self, job_id: str, *, refresh: bool = False) -> dict[str, File]:
+        """A job's files by their names, listed once.
+
+        Raises:
+            FileNotFoundError: there is no such job.
+        """
+        with self._listing.setdefault(job_id, threading.Lock()):
+            known = self._files.get(job_id)
+            if known is not None and not refresh:
+                return known
+            files: dict[str, File] = {}
+            try:
+                for file in self.client.files.list(id_in(job_id, job_id), min_score=1):
+                    files[file_name_on_disk(file.id, file.content_type)] = file
+                    if file.download_url is not None:
+                        self._urls[file.id] = file.download_url, file.download_url_expires_at
+            except NotFoundError:
+                raise FileNotFoundError(job_id) from None
+            self._manifests.pop(job_id, None)
+            self._files[job_id] = files
+            return files
+
+    def manifest(self, job_id: str) -> bytes:
+        """A job's files as the rows of a dataset."""
+        files = self.files(job_id)
+        found = self._manifests.get(job_id)
+        if found is None:
+            found = b"".join(_row(job_id, name, file) for name, file in files.items())
+            self._manifests[job_id] = found
+        return found
+
+    def read(self, job_id: str, name: str, start: int, end: int | None) -> tuple[bytes, int]:
+        """The bytes of a file from `start` up to `end`, None for its end, and its size.
+
+        Raises:
+            FileNotFoundError: there is no such file.
+            DownloadError: it cannot be downloaded.
+        """
+        path = f"{job_id}/{name}"
+        if name == MANIFEST:
+            content = self.manifest(job_id)
+            return content[start:end], len(content)
+        if self._alone[job_id] >= _MOST_ALONE:
+            self.files(job_id)
+        files = self.known(job_id)
+        if not name or (files is not None and name not in files):
+            raise FileNotFoundError(path)
+        file_id = id_in(name.partition(".")[0], path)
+        if file_id not in self._urls:
+            self._alone[job_id] += 1
+        reader = self.readers.take()
+        try:
+            return reader.read(file_id, lambda stale: self._url(file_id, stale), start, end)
+        except NotFoundError:
+            raise FileNotFoundError(path) from None
+        finally:
+            self.readers.give_back(reader)
+
+    def _url(self, file_id: str, stale: bool) -> str:
+        url, expires_at = self._urls.get(file_id, ("", None))
+        if stale or not url or is_too_old(expires_at, now=time.time()):
+            fresh = self.client.files.refresh_url(file_id)
+            url = fresh.download_url or ""
+            self._urls[file_id] = url, fresh.download_url_expires_at
+        return url
+
+
+class Readers:
+    """The readers that no thread uses at the moment, with their connections."""
+
+    def __init__(self, client: FirstHandClient) -> None:
+        self._client = client
+        self._idle: list[RangeReader] = []
+        self._inherited: list[RangeReader] = []
+
+    def start_in_child(self) -> None:
+        """Begin anew in a forked child, which must not read from its parent's sockets, nor say farewell on them."""
+        self._inherited, self._idle = self._idle, []
+
+    def take(self) -> RangeReader:
+        """A reader for this thread alone."""
+        try:
+            return self._idle.pop()
+        except IndexError:
+            from firsthandapi._download.ranges import RangeReader
+
+            return RangeReader(self._client._config)  # pyright: ignore[reportPrivateUsage] # of one house
+
+    def give_back(self, reader: RangeReader) -> None:
+        """Let another thread use it."""
+        self._idle.append(reader)
+
+    def close(self) -> None:
+        """Close the idle connections."""
+        while self._idle:
+            self._idle.pop().close()
+
+
+def id_in(value: str, path: str) -> str:
+    """An id that stands in a path.
+
+    Raises:
+        FileNotFoundError: it is none.
+    """
+    try:
+        return check_id(value, "path")
+    except InvalidArgumentError:
+        raise FileNotFoundError(path) from None
+
+
+def _row(job_id: str, name: str, file: File) -> bytes:
+    """A row of the manifest. Size and SHA-256 are the service's: nothing was downloaded, nothing verified."""
+    record = record_of(file, name, size_bytes=file.size_bytes or 0, sha256="", job_id=job_id)
+    columns = {**vars(record), "file_name": name, "size_bytes": file.size_bytes, "sha256": file.content_hash}
+    text = json.dumps(columns, ensure_ascii=False, separators=(",", ":"))
+    return text.encode("utf-8", "replace") + b"\n"
+
+
+def _close(client: FirstHandClient, readers: Readers) -> None:
+    client.close()
+    readers.close()
+
+
+def _start_in_child() -> None:  # pragma: no cover # it runs in a forked child, which is not measured
+    for account in list(_accounts.values()):
+        account.start_in_child()
+
+
+if hasattr(os, "register_at_fork"):  # pragma: no branch # Windows has no fork
+    # Before any thread of the child can read.
+    os.register_at_fork(after_in_child=_start_in_child)

@@ -1,0 +1,373 @@
+"""`firsthand://`: other people's tools read a job's files where they are."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import io
+import json
+import os
+import pickle
+import re
+import warnings
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import fsspec
+import pytest
+
+from dataset.support import JOB, api, completed_job, downloads
+from firsthandapi import ConfigurationError
+from firsthandapi.filesystem import FirstHandFileSystem
+from firsthandapi.testing import MockServer
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[MockServer]:
+    with MockServer(speed=0, workers=False) as server:
+        server.rate_limit = server.organization_rate_limit = None
+        monkeypatch.setenv("FIRSTHAND_API_KEY", server.api_key)
+        monkeypatch.setenv("FIRSTHAND_BASE_URL", server.url)
+        yield server
+
+
+@pytest.fixture
+def files(server: MockServer) -> FirstHandFileSystem:
+    """By the name that other tools know it by."""
+    found = fsspec.filesystem("firsthand", skip_instance_cache=True)
+    assert isinstance(found, FirstHandFileSystem)
+    return found
+
+
+def test_a_job_is_a_folder_of_its_files(server: MockServer, files: FirstHandFileSystem) -> None:
+    """Names are those of a dataset's folder; sizes, hashes and stars come along; every byte is the right one."""
+    job_id = completed_job(server, 3)
+    assert files.ls("firsthand://", detail=False) == [job_id]
+    listed = files.ls(f"firsthand://{job_id}")
+    assert len(listed) == 3
+    for entry in listed:
+        content = files.cat(f"firsthand://{entry['name']}")
+        assert (len(content), hashlib.sha256(content).hexdigest()) == (entry["size"], entry["sha256"])
+        assert files.isfile(entry["name"])
+    assert files.isdir(job_id)
+    assert not files.exists(f"{job_id}/file_01JP0.jpg")
+    assert not files.exists("job_01JPNONE")
+    assert [*files.glob(f"{job_id}/*.jpg")] == sorted(entry["name"] for entry in listed)
+    for missing in (f"{job_id}/file_01JP0.jpg", "job_01JPNONE/x.jpg", "../x/y.jpg", f"{job_id}/a/b"):
+        with pytest.raises(FileNotFoundError):
+            files.cat_file(missing)
+
+
+def test_the_first_byte_costs_five_requests_at_most(server: MockServer, files: FirstHandFileSystem) -> None:
+    """However many files the job has; all of them cost a request per hundred and ten more."""
+    job_id = completed_job(server, 120)
+    with server.client() as client:
+        name = f"{job_id}/{client.files.list(job_id).data[-1].id}.jpg"
+    before = len(server.requests)
+    with fsspec.open(f"firsthand://{name}") as file:
+        file.read(1)
+    assert len(server.requests) - before <= 5
+    before = len(server.requests)
+    for path in files.ls(job_id, detail=False):
+        files.cat_file(path, 0, 10)
+    assert len(api(server, before)) <= 2 + 10
+
+
+def test_ranges_and_seeks(server: MockServer, files: FirstHandFileSystem) -> None:
+    """A reader that jumps around gets what is there, and no more is downloaded than it asks for."""
+    job_id = completed_job(server, 1)
+    (path,) = files.ls(job_id, detail=False)
+    whole = files.cat_file(path)
+    for start, end in ((0, 1), (5, 50), (-10, None), (None, -5), (7, 7), (len(whole) - 1, None), (3, 10**9)):
+        assert files.cat_file(path, start, end) == whole[start:end]
+    with files.open(path, block_size=64) as file:
+        file.seek(-8, io.SEEK_END)
+        assert file.read() == whole[-8:]
+        file.seek(10)
+        assert file.read(20) == whole[10:30]
+    with ThreadPoolExecutor(8) as pool:
+        assert {*pool.map(lambda _: files.cat_file(path), range(16))} == {whole}
+
+
+def test_an_expired_url_is_refreshed_in_mid_read(server: MockServer, files: FirstHandFileSystem) -> None:
+    """A week passes between two reads of an open file; a storage that refuses for another reason is named."""
+    job_id = completed_job(server, 1)
+    (path,) = files.ls(job_id, detail=False)
+    with files.open(path, cache_type="none") as file:
+        first = file.read(10)
+        server.clock.advance(days=8)
+        rest = file.read()
+    assert first + rest == files.cat_file(path)
+    assert any("refresh_url" in call for call in api(server))
+    assert len(downloads(server)) >= 2
+
+
+def test_faults_of_the_storage_cost_time_alone(server: MockServer, files: FirstHandFileSystem) -> None:
+    """A dropped connection, a cut body and a 503 are tried again."""
+    job_id = completed_job(server, 1)
+    (path,) = files.ls(job_id, detail=False)
+    whole = files.cat_file(path)
+    for fault in ({"drop": "before"}, {"cut": 100}, {"status": 503}):
+        server.faults.add(path="/files/*", times=1, **fault)  # type: ignore[arg-type] # of several types
+        assert files.cat_file(path) == whole
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda files, path, local: files.open(path, "wb"),
+        lambda files, path, local: files.open(path, "ab"),
+        lambda files, path, local: files.open(path, "xb"),
+        lambda files, path, local: files.open(path, "r+b"),
+        lambda files, path, local: files.open(path, "w"),
+        lambda files, path, local: fsspec.open(f"firsthand://{path}", "w").open(),
+        lambda files, path, local: files.rm(path),
+        lambda files, path, local: files.rm(path, recursive=True),
+        lambda files, path, local: files.rm_file(path),
+        lambda files, path, local: files.delete(path),
+        lambda files, path, local: files.rmdir("x"),
+        lambda files, path, local: files.mkdir("x"),
+        lambda files, path, local: files.makedir("x"),
+        lambda files, path, local: files.makedirs("x/y", exist_ok=True),
+        lambda files, path, local: files.mkdirs("x/y"),
+        lambda files, path, local: files.touch(path),
+        lambda files, path, local: files.pipe(path, b"x"),
+        lambda files, path, local: files.pipe({path: b"x"}),
+        lambda files, path, local: files.pipe_file(path, b"x"),
+        lambda files, path, local: files.write_bytes(path, b"x"),
+        lambda files, path, local: files.write_text(path, "x"),
+        lambda files, path, local: files.put(local, path),
+        lambda files, path, local: files.put_file(local, path),
+        lambda files, path, local: files.upload(local, path),
+        lambda files, path, local: files.mv(path, "x/y"),
+        lambda files, path, local: files.move(path, "x/y"),
+        lambda files, path, local: files.rename(path, "x/y"),
+        lambda files, path, local: files.copy(path, "x/y"),
+        lambda files, path, local: files.cp(path, "x/y"),
+        lambda files, path, local: files.cp_file(path, "x/y"),
+        lambda files, path, local: files.get_mapper("x").__setitem__("y", b"x"),
+    ],
+)
+def test_nothing_can_be_written(
+    server: MockServer, files: FirstHandFileSystem, tmp_path: Path, change: object
+) -> None:
+    """Each way says that files can only be read, and what to do instead."""
+    assert callable(change)
+    (path,) = files.ls(completed_job(server, 1), detail=False)
+    (tmp_path / "x").write_text("x")
+    before = len(server.requests)
+    with pytest.raises(io.UnsupportedOperation, match="download_all"):
+        change(files, path, str(tmp_path / "x"))
+    assert not [r for r in server.requests[before:] if r.method not in ("GET", "POST") or "/jobs" in r.path]
+
+
+def test_no_key_leaves_with_it(
+    server: MockServer, files: FirstHandFileSystem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither in a pickle, a JSON, nor a repr; a worker process makes its own client from the environment."""
+    job_id = completed_job(server, 1)
+    (path,) = files.ls(job_id, detail=False)
+    again = pickle.loads(pickle.dumps(files))
+    assert again.ls(job_id, detail=False) == [path]
+    own = FirstHandFileSystem(server.api_key, base_url=server.url)
+    for each in (own, own.open(path), fsspec.core.OpenFile(own, path)):
+        pickled = pickle.dumps(each)
+        assert server.api_key.encode() not in pickled
+    assert pickle.loads(pickle.dumps(own)).cat_file(path) == pickle.loads(pickle.dumps(own.open(path))).read()
+    assert server.api_key not in own.to_json() + repr(own) + str(own._fs_token)
+    monkeypatch.setenv("FIRSTHAND_API_KEY", "fh_test_another")
+    for key in ({"api_key": server.api_key}, {}):
+        other = FirstHandFileSystem(*key.values(), base_url=server.url)
+        if key:
+            with pytest.raises(ConfigurationError, match="FIRSTHAND_API_KEY"):
+                pickle.dumps(other)
+        else:
+            pickle.dumps(other)
+
+
+def test_a_forked_child_reads_over_connections_of_its_own(
+    server: MockServer, files: FirstHandFileSystem
+) -> None:
+    """Data loaders fork: parent and children read at the same time, and each gets its own bytes."""
+    if not hasattr(os, "fork"):
+        pytest.skip("this system does not fork")
+    wanted = {entry["name"]: entry["sha256"] for entry in files.ls(completed_job(server, 4))}
+
+    def wrong() -> int:
+        return sum(
+            hashlib.sha256(files.cat_file(path)).hexdigest() != sha256
+            for _ in range(10)
+            for path, sha256 in wanted.items()
+        )
+
+    assert wrong() == 0
+    children = []
+    for _ in range(2):
+        with warnings.catch_warnings():
+            warnings.simplefilter(
+                "ignore", DeprecationWarning
+            )  # of Python 3.12: the server here has a thread
+            child = os.fork()
+        if child == 0:
+            try:
+                os._exit(min(wrong(), 99))
+            except BaseException:
+                os._exit(100)
+        children.append(child)
+    try:
+        assert wrong() == 0
+    finally:
+        assert [os.waitpid(child, 0)[1] for child in children] == [0, 0]
+
+
+def test_many_files_without_a_list_cost_a_list(server: MockServer) -> None:
+    """A worker process knows paths only: from the ninth file on it lists the job, so 150 files cost ten requests."""
+    job_id = completed_job(server, 150)
+    with server.client() as client:
+        paths = [f"{job_id}/{file.id}.jpg" for file in client.files.list(job_id)]
+    files = FirstHandFileSystem(skip_instance_cache=True)
+    before = len(server.requests)
+    for path in paths:
+        files.cat_file(path, 0, 1)
+    assert len(api(server, before)) <= 2 + 10
+
+
+def test_a_large_job_costs_a_request_per_hundred_files(
+    server: MockServer, files: FirstHandFileSystem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Listing, globbing, and asking for each file costs no more than the list."""
+    job_id = completed_job(server, 450)
+    before = len(server.requests)
+    assert len(files.glob(f"{job_id}/*.jpg")) == 450
+    assert len(files.find(job_id)) == 450
+    assert files.du(job_id) == sum(entry["size"] for entry in files.ls(job_id))
+    assert all(files.isfile(path) for path in files.ls(job_id, detail=False))
+    assert len(api(server, before)) <= 5 + 10
+
+
+def test_a_job_has_a_manifest(server: MockServer, files: FirstHandFileSystem) -> None:
+    """The rows of a downloaded dataset, with names relative to the job, at the price of the list."""
+    job_id = completed_job(server, 3)
+    before = len(server.requests)
+    with fsspec.open(f"firsthand://{job_id}/metadata.jsonl", "rt", encoding="utf-8") as file:
+        rows = [json.loads(line) for line in file]
+    assert len(api(server, before)) == 1
+    listed = {entry["name"]: entry for entry in files.ls(job_id)}
+    assert {f"{job_id}/{row['file_name']}" for row in rows} == set(listed)
+    for row in rows:
+        assert row["sha256"] == listed[f"{job_id}/{row['file_name']}"]["sha256"]
+        assert row["annotations"]["objects"]
+        assert "http" not in json.dumps(row)
+    content = files.cat_file(f"{job_id}/metadata.jsonl")
+    assert files.cat_file(f"{job_id}/metadata.jsonl", -5) == content[-5:]
+    assert files.size(f"{job_id}/metadata.jsonl") == len(content)
+    assert files.created(f"{job_id}/metadata.jsonl") is None
+    assert files.created(f"{job_id}/{rows[0]['file_name']}").isoformat()[:19] == rows[0]["created_at"][:19]  # type: ignore[union-attr]
+    with pytest.raises(FileNotFoundError):
+        files.cat_file("job_01JPNONE/metadata.jsonl")
+    files.invalidate_cache()
+    assert files.cat_file(f"{job_id}/metadata.jsonl") == content
+    assert files.ukey(f"{job_id}/metadata.jsonl") == f"{job_id}/metadata.jsonl {len(content)}"
+
+
+def test_a_file_whose_size_the_service_left_out_opens(
+    server: MockServer, files: FirstHandFileSystem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One byte of it tells its size; an empty file reads as empty, and beyond the end there is nothing."""
+    with server.client() as client:
+        job_id = client.jobs.create(**{**JOB, "files_needed": 1}).id
+    server.submit(job_id, content=b"", content_type="image/jpeg")
+    server.clock.advance(minutes=1)
+    (entry,) = files.ls(job_id)
+    with files.open(entry["name"]) as file:
+        assert file.read() == b""
+    assert files.cat_file(entry["name"]) == b""
+    (other,) = files.ls(completed_job(server, 1), detail=False)
+    whole = files.cat_file(other)
+    assert files.cat_file(other, len(whole) + 5) == b""
+    known = files._account.files(other.partition("/")[0])
+    for name, found in known.items():
+        known[name] = found.model_copy(update={"size_bytes": None})
+    with files.open(other) as file:
+        assert file.read() == whole
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "..",
+        "../../v1/me",
+        "file_..%2f..%2fme.jpg",
+        "file_1\x00.jpg",
+        "file_1\r\nX: y.jpg",
+        "file_1?x=1.jpg",
+        "\u202efile_1.jpg",
+        "f" * 100_000,
+        "file_1/../file_2.jpg",
+        "{}",
+        "[",
+    ],
+)
+def test_a_hostile_path_is_a_file_that_does_not_exist(
+    server: MockServer, files: FirstHandFileSystem, name: str
+) -> None:
+    """Whatever stands in a path, it reaches no other endpoint."""
+    job_id = completed_job(server, 1)
+    for listed in (False, True):
+        if listed:
+            files.ls(job_id)
+        before = len(server.requests)
+        for path in (f"firsthand://{job_id}/{name}", f"firsthand://{name}/x.jpg"):
+            with pytest.raises(FileNotFoundError):
+                files.cat_file(path)
+            assert not files.exists(path)
+            assert not files.isfile(path)
+        for request in server.requests[before:]:
+            assert re.fullmatch(r"/v1/(files/\w+/refresh_url|jobs/\w+(/files)?)", request.path)
+
+
+def test_copies_and_caches_of_fsspec(server: MockServer, files: FirstHandFileSystem, tmp_path: Path) -> None:
+    """Globs of open_files, get, and each caching layer; what they leave on disk has no key and no signed URL."""
+    job_id = completed_job(server, 3)
+    wanted = {path: files.cat_file(path) for path in files.ls(job_id, detail=False)}
+    with fsspec.open_files(f"firsthand://{job_id}/*.jpg") as opened:
+        assert sorted(file.read() for file in opened) == sorted(wanted.values())
+    files.get(job_id, str(tmp_path / "copy"), recursive=True)
+    assert sorted(path.read_bytes() for path in (tmp_path / "copy").iterdir()) == sorted(wanted.values())
+    for layer in ("simplecache", "filecache"):
+        cache = {"cache_storage": str(tmp_path / layer)}
+        for _ in range(2):
+            for path, content in wanted.items():
+                before = len(server.requests)
+                with fsspec.open(f"{layer}::firsthand://{path}", **{layer: cache}) as file:
+                    assert file.read() == content
+        assert not downloads(server, before), layer
+    assert files.cat(list(wanted)) == wanted
+    assert files.cat_ranges([*wanted], 0, 5) == [content[:5] for content in wanted.values()]
+    assert files.head(path, 5) + files.tail(path, 5) == wanted[path][:5] + wanted[path][-5:]
+    for path in tmp_path.rglob("*"):
+        if path.is_file():
+            content = path.read_bytes()
+            assert server.api_key.encode() not in content
+            assert b"X-Amz" not in content
+            assert server.url.encode() not in content
+
+
+def test_async_code_reads_through_the_wrapper_of_fsspec(
+    server: MockServer, files: FirstHandFileSystem
+) -> None:
+    """Many files at once, on threads."""
+    from fsspec.implementations.asyn_wrapper import AsyncFileSystemWrapper
+
+    job_id = completed_job(server, 3)
+    wanted = {path: files.cat_file(path) for path in files.ls(job_id, detail=False)}
+
+    async def main() -> None:
+        wrapped = AsyncFileSystemWrapper(files, asynchronous=True)
+        assert await wrapped._cat([*wanted]) == wanted
+        assert sorted(await wrapped._ls(job_id, detail=False)) == sorted(wanted)
+        with pytest.raises(io.UnsupportedOperation):
+            await wrapped._rm_file(next(iter(wanted)))
+
+    asyncio.run(main())
