@@ -84,7 +84,7 @@ def imported(module: Path) -> set[str]:
 
 EXTRAS = {
     "cli": ["cli"],
-    "datasets": ["pandas", "huggingface", "remote"],
+    "datasets": ["pandas", "huggingface", "remote", "images"],
     "filesystem": ["remote"],
     "fleet": ["fleet"],
     "mcp": ["mcp"],

@@ -43,6 +43,7 @@ class Verification:
         extra: names of files that the manifest does not know.
         short: how many approved files of the job have no row, by the job as last seen. The call that made the folder
             downloads them, and so does `repair`.
+        duplicates: groups of names whose files have the same bytes, by the manifest. They do no harm to `ok`.
     """
 
     ok: bool
@@ -50,6 +51,7 @@ class Verification:
     missing: tuple[str, ...]
     extra: tuple[str, ...]
     short: int = 0
+    duplicates: tuple[tuple[str, ...], ...] = ()
 
     def __bool__(self) -> bool:
         return self.ok

@@ -12,6 +12,6 @@ from __future__ import annotations
 from firsthandapi._core.manifest import Record
 from firsthandapi._core.reports import Progress, Verification
 
-from ._dataset import Dataset
+from ._dataset import Dataset, DatasetView
 
-__all__ = ["Dataset", "Progress", "Record", "Verification"]
+__all__ = ["Dataset", "DatasetView", "Progress", "Record", "Verification"]

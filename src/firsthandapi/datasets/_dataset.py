@@ -4,31 +4,27 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from firsthandapi._core.counts import count_of
-from firsthandapi._core.kinds import Kind, chosen_kind, kind_of
-from firsthandapi._core.manifest import COLUMNS, Record
+from firsthandapi._core.duplicates import groups, same_bytes
+from firsthandapi._core.kinds import Kind, kind_of
+from firsthandapi._core.manifest import Record
 from firsthandapi._core.reports import Progress, Verification
-from firsthandapi._display import Displayed
+from firsthandapi._core.splits import check_parts, check_seed, split_rows
 from firsthandapi._masking import Secret, mask_secrets
-from firsthandapi._paths import check_path
 from firsthandapi._visible import visible
 from firsthandapi.errors import ConfigurationError, InvalidArgumentError
 
 from ._folder import Manifest, manifests_of
 from ._job_files import JobFiles
+from ._rows import Rows
 from ._store import store_at
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    import datasets  # pyright: ignore[reportMissingTypeStubs] # it ships no types
-    import pandas as pd
 
     from firsthandapi import AsyncFirstHandClient, FirstHandClient
     from firsthandapi._core.job_file import JobFile
@@ -38,7 +34,7 @@ if TYPE_CHECKING:
     from ._store import Store
 
 
-class Dataset(Displayed):
+class Dataset(Rows):
     """A folder of verified files, as `jobs.collect` and `files.download_all` leave it.
 
     Attributes:
@@ -99,17 +95,6 @@ class Dataset(Displayed):
         return dataset
 
     def path_of(self, record: Record) -> Path:
-        """Where the file of a row is.
-
-        Args:
-            record: a row of this dataset.
-
-        Returns:
-            Its path; in a bucket a `upath.UPath`, which opens and reads as a `Path` does.
-
-        Raises:
-            InvalidArgumentError: it is a row of another dataset.
-        """
         try:
             return self._manifest_of[_key(record)].file(record)
         except KeyError:
@@ -117,27 +102,50 @@ class Dataset(Displayed):
                 f"record must be a row of this dataset, {self._name}", field="record"
             ) from None
 
-    @property
-    def labels(self) -> list[str]:
-        """The labels of the rows, each once, in alphabetical order."""
-        return sorted({record.label for record in self.records if record.label is not None})
+    def _all_labels(self) -> list[str]:
+        return self.labels
 
-    def records_of(self, job_id: str) -> list[Record]:
-        """The rows of one job.
+    def _kinds(self) -> set[Kind | None]:
+        types = {record.content_type for record in self.records}
+        return {kind_of(name) for name in types.union(*(job.accepted_formats or () for job in self.jobs))}
+
+    def split(
+        self,
+        train: float = 0.8,
+        test: float = 0.2,
+        seed: int = 0,
+        *,
+        near: int | bool | None = None,
+        **more: float,
+    ) -> dict[str, DatasetView]:
+        """Split the rows so that nothing leaks: no worker and no duplicate is in two splits.
+
+            parts = dataset.split(train=0.8, test=0.2)
+            parts["train"].to_huggingface()
+
+        The hash of the worker's id chooses the split, so the same rows give the same splits on every machine, and
+        rows that come later move no row. The shares are of workers, and those of rows come close where there are many.
+        A row whose duplicate by another worker came earlier, and is in a different split, is in no split.
+
+        Rows without a `worker_id`, as in a folder without labels, count as one worker per submission.
 
         Args:
-            job_id: the job's id (`job_…`).
+            train: the share of the training split, 0 to 1.
+            test: the share of the test split, 0 to 1.
+            seed: any int; another one gives other splits.
+            near: what counts as a duplicate, as for `duplicates`.
+            **more: the shares of further splits, such as `validation=0.1`. All shares add up to 1.
 
         Returns:
-            Its rows, in the order of `records`; none if the folder has no file of it.
+            A view for each split by name, which iterates its rows and goes to pandas and Hugging Face.
+
+        Raises:
+            ConfigurationError: `near` needs the extra `images`.
+            InvalidArgumentError: the shares do not add up to 1, or an argument is not allowed.
         """
-        return [record for record in self.records if record.job_id == job_id]
-
-    def __len__(self) -> int:
-        return len(self.records)
-
-    def __iter__(self) -> Iterator[Record]:
-        return iter(self.records)
+        parts = check_parts({"train": train, "test": test, **more})
+        rows = split_rows(self.records, parts, check_seed(seed), self._near_pairs(near))
+        return {name: DatasetView(self, name, records) for name, records in rows.items()}
 
     def __repr__(self) -> str:
         return self._described(str(self.path))
@@ -191,7 +199,9 @@ class Dataset(Displayed):
             ]
         short = sum(self._short_of(job) for job in self.jobs)
         ok = not (mismatched or missing or short)
-        return Verification(ok, tuple(mismatched), tuple(missing), tuple(extra), short)
+        alike = groups(self.records, same_bytes(self.records))
+        duplicates = tuple(tuple(self._name_of(self.path_of(each)) for each in group) for group in alike)
+        return Verification(ok, tuple(mismatched), tuple(missing), tuple(extra), short, duplicates)
 
     def _short_of(self, job: Job) -> int:
         """How many approved files of a job have no row."""
@@ -334,97 +344,34 @@ class Dataset(Displayed):
         same = size == record.size_bytes and self._store.sha256_of(path, size) == record.sha256
         return "ok" if same else "mismatched"
 
-    def to_pandas(self) -> pd.DataFrame:
-        """The manifest as a table: its columns, then your own, and `path`, where the file is.
 
-        Raises:
-            ConfigurationError: pandas is not installed (extra `pandas`).
-        """
-        try:
-            import pandas as pd
-        except ImportError:
-            raise ConfigurationError("to_pandas needs an extra: pip install 'firsthandapi[pandas]'") from None
-        rows = [
-            {**record.extra, **vars(record), "path": str(self.path_of(record))} for record in self.records
-        ]
-        own = dict.fromkeys(name for record in self.records for name in record.extra if name != "path")
-        table: pd.DataFrame = pd.DataFrame(rows, columns=[*COLUMNS, *own, "path"])
-        return table
+class DatasetView(Rows):
+    """Some rows of a dataset, such as those of a split. Files stay where they are.
 
-    def to_parquet(self, path: str | os.PathLike[str]) -> Path:
-        """Write the manifest as a Parquet file, in one step.
+    Attributes:
+        name: what it is called, such as `train`.
+        dataset: the dataset that the rows are of.
+        records: its rows, in the order of the dataset's.
+    """
 
-        The types of its columns are the same whatever the rows hold, so the files of several jobs of a kind are
-        read together. Your own columns are therefore left out.
+    def __init__(self, dataset: Dataset, name: str, records: list[Record]) -> None:
+        self.name = name
+        self.dataset = dataset
+        self.records = records
+        self._store = dataset._store
 
-        Args:
-            path: where to: a file's name, or a URL in a bucket (extra `remote`).
+    def path_of(self, record: Record) -> Path:
+        return self.dataset.path_of(record)
 
-        Returns:
-            Where it is.
-
-        Raises:
-            ConfigurationError: pandas or pyarrow is not installed (extra `pandas`), or the file cannot be written.
-            InvalidArgumentError: `path` is neither a path nor the URL of a bucket.
-        """
-        from ._parquet import schema_of
-
-        store = store_at(path, "path")
-        check_path(path, "path")
-        table = self.to_pandas()
-        content = BytesIO()
-        try:
-            table.to_parquet(content, engine="pyarrow", index=False, schema=schema_of(self._kinds()))
-        except ImportError:
-            raise ConfigurationError(
-                "to_parquet needs an extra: pip install 'firsthandapi[pandas]'"
-            ) from None
-        except ValueError as error:  # pyarrow's own are; a stranger's manifest may hold what Parquet cannot
-            raise ConfigurationError(f"{store.root} cannot be written: {type(error).__name__}") from None
-        store.replace(store.root, content.getvalue())
-        return store.root
-
-    def to_huggingface(self, *, kind: Kind | None = None) -> datasets.Dataset:
-        """The dataset as a `datasets.Dataset` of Hugging Face: the media, and the manifest's columns.
-
-            rows = dataset.to_huggingface()
-            rows[0]["image"].show()
-            rows.filter(lambda row: row["ai_star_rating"] >= 4).push_to_hub("me/signs")
-
-        The first column is called as its kind, `image`, `audio` or `video`, and decodes when it is read: images
-        by Pillow, audio and video by torchcodec, which you install for that. Without it, start with
-        `rows = rows.cast_column("audio", datasets.Audio(decode=False))`: path and bytes come unchanged.
-        `label` is a `ClassLabel` if the dataset has labels; a row without one is None.
-        `annotations` is a column of structs; `rows.flatten()`, of undecoded media, makes a column of each of its
-        keys. Apart from `label`, the types are the same whatever the rows hold, so datasets of several jobs of a kind
-        concatenate; `merge` those with labels instead.
-
-        No file is read or copied here: rows refer to the files where they are. The result's `save_to_disk` and
-        `push_to_hub` take the bytes in, of videos from `datasets` 4.6 on; its `to_parquet` writes paths alone.
-        Files in a bucket are named by their URL, and read with the credentials that the environment gives.
-
-        Args:
-            kind: which media to take, `image`, `audio` or `video`. May be left out if the job takes only one
-                kind; of a job of several, each makes a dataset of its own, since their columns differ.
-
-        Returns:
-            A row for each file of that kind, in the order of `records`.
-
-        Raises:
-            InvalidArgumentError: `kind` is needed, or there is no such kind here.
-            ConfigurationError: `datasets` is not installed (extra `huggingface`), a file is missing, or the
-                manifest holds what no table can.
-        """
-        from ._huggingface import rows_with_media
-
-        chosen = chosen_kind(self._kinds(), kind)
-        records = [record for record in self.records if kind_of(record.content_type) == chosen]
-        return rows_with_media(chosen, [(record, self.path_of(record)) for record in records], self.labels)
+    def _all_labels(self) -> list[str]:
+        # All splits number the labels in one way.
+        return self.dataset.labels
 
     def _kinds(self) -> set[Kind | None]:
-        """What it holds, and what may still come; None for files of no kind."""
-        types = {record.content_type for record in self.records}
-        return {kind_of(name) for name in types.union(*(job.accepted_formats or () for job in self.jobs))}
+        return self.dataset._kinds()  # pyright: ignore[reportPrivateUsage] # of one house
+
+    def __repr__(self) -> str:
+        return f"<DatasetView [{self.name!r}, {count_of(len(self))}]>"
 
 
 def _key(record: Record) -> tuple[str, str]:

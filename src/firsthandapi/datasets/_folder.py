@@ -522,7 +522,7 @@ class Folder:
     def without_worker(self, job_id: str) -> frozenset[str]:
         """The submissions of a job whose rows do not know their worker."""
         with self._rows:
-            return frozenset().union(*(each.without_worker(job_id) for each in self._manifests.values()))
+            return frozenset[str]().union(*(each.without_worker(job_id) for each in self._manifests.values()))
 
     def set_workers(self, workers: Mapping[str, str]) -> None:
         """Write down who made what, by submission; `close` writes the rows."""

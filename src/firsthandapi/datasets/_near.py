@@ -1,0 +1,119 @@
+"""Near duplicates among images: crops, other sizes, and recompressions, by perceptual hashes (extra `images`)."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from firsthandapi._core.kinds import kind_of
+from firsthandapi._core.manifest import Record
+from firsthandapi.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from ._store import Store
+
+# A crop has another hash than the whole. So besides the whole of each image, these parts of it are hashed: three sizes,
+# each at nine positions. One that cuts up to 15 % off each side is close to one of them.
+_SIZES = (0.95, 0.89, 0.83)
+_STEPS = (0.0, 0.5, 1.0)
+PARTS = [
+    (left * (1 - size), top * (1 - size), left * (1 - size) + size, top * (1 - size) + size)
+    for size in _SIZES
+    for left in _STEPS
+    for top in _STEPS
+]
+# Of a decoded image, and of the side that hashes are made from. A stranger's image may claim any size.
+_MOST_PIXELS = 100_000_000
+_SIDE = 256
+# What the hash is made from.
+_INPUT = (32, 32)
+# How many images are compared at a time with all others: memory stays flat.
+_ROWS_AT_ONCE = 64
+
+
+def near_pairs(
+    store: Store, records: Sequence[Record], paths: Sequence[Path], bits: int
+) -> list[tuple[int, int]]:
+    """The pairs of rows, by position, whose images differ in at most `bits` bits of their hashes.
+
+    Files that are no images, or that cannot be decoded, are in no pair.
+
+    Raises:
+        ConfigurationError: the extra `images` is not installed.
+    """
+    np, imagehash, pil = libraries()
+    images = [number for number, record in enumerate(records) if kind_of(record.content_type) == "image"]
+
+    def hashes(number: int) -> Any:
+        content = store.begin_of(paths[number], records[number].size_bytes + 1)
+        return None if content is None else hashes_of(content, np, imagehash, pil)
+
+    with ThreadPoolExecutor(max_workers=store.readers) as pool:
+        found = [
+            (number, each)
+            for number, each in zip(images, pool.map(hashes, images), strict=True)
+            if each is not None
+        ]
+    if not found:
+        return []
+    numbers, table = [number for number, _ in found], np.array([each for _, each in found])
+    return [(numbers[one], numbers[other]) for one, other in close(table, bits, np)]
+
+
+def hashes_of(content: bytes, np: Any, imagehash: Any, pil: Any) -> Any:
+    """The hashes of an image, whole and in parts, each an unsigned 64-bit int; None if it cannot be decoded."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with pil.open(io.BytesIO(content)) as image:
+                if image.width * image.height > _MOST_PIXELS:
+                    return None
+                image.draft("L", (_SIDE, _SIDE))
+                small = image.convert("L")
+        small.thumbnail((_SIDE, _SIDE))
+        width, height = small.size
+        boxes = [(0, 0, width, height)]
+        boxes += [
+            (left * width, top * height, right * width, low * height) for left, top, right, low in PARTS
+        ]
+        # `resize` takes a part without copying it; the hash's own resize then has nothing to do.
+        parts = [small.resize(_INPUT, pil.Resampling.LANCZOS, box=box) for box in boxes]
+        return [int.from_bytes(np.packbits(imagehash.phash(part).hash.ravel()).tobytes()) for part in parts]
+    except Exception:  # decoders raise anything
+        return None
+
+
+def close(table: Any, bits: int, np: Any) -> list[tuple[int, int]]:
+    """The pairs of rows of a table of hashes whose whole is near the other's whole, or near a part of it."""
+    table = table.astype(np.uint64)
+    whole = table[:, 0]
+    pairs: list[tuple[int, int]] = []
+    for start in range(0, len(table), _ROWS_AT_ONCE):
+        rows = table[start : start + _ROWS_AT_ONCE]
+        least = np.full((len(rows), len(table)), 255, np.uint8)
+        for part in range(table.shape[1]):
+            np.minimum(least, np.bitwise_count(rows[:, part, None] ^ whole[None, :]), out=least)
+            np.minimum(least, np.bitwise_count(rows[:, 0, None] ^ table[None, :, part]), out=least)
+        for one, other in np.argwhere(least <= bits):
+            if start + one < other:
+                pairs.append((int(start + one), int(other)))
+    return pairs
+
+
+def libraries() -> tuple[Any, Any, Any]:
+    """numpy, ImageHash, and Pillow.
+
+    Raises:
+        ConfigurationError: they are not installed.
+    """
+    try:
+        return import_module("numpy"), import_module("imagehash"), import_module("PIL.Image")
+    except ImportError:
+        raise ConfigurationError(
+            "near duplicates need an extra: pip install 'firsthandapi[images]'"
+        ) from None

@@ -1,0 +1,198 @@
+"""Rows of a dataset, all or some of them, and the tables that are made of them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from firsthandapi._core.duplicates import check_near, groups, same_bytes
+from firsthandapi._core.kinds import Kind, chosen_kind, kind_of
+from firsthandapi._core.manifest import COLUMNS, Record
+from firsthandapi._display import Displayed
+from firsthandapi._paths import check_path
+from firsthandapi.errors import ConfigurationError
+
+from ._store import store_at
+
+if TYPE_CHECKING:
+    import datasets  # pyright: ignore[reportMissingTypeStubs] # it ships no types
+    import pandas as pd
+
+    from ._store import Store
+
+
+class Rows(Displayed):
+    """Rows of a dataset, with their files.
+
+    Attributes:
+        records: a row for each file.
+    """
+
+    records: list[Record]
+    _store: Store
+
+    def path_of(self, record: Record) -> Path:
+        """Where the file of a row is.
+
+        Args:
+            record: a row of this dataset.
+
+        Returns:
+            Its path; in a bucket a `upath.UPath`, which opens and reads as a `Path` does.
+
+        Raises:
+            InvalidArgumentError: it is a row of another dataset.
+        """
+        raise NotImplementedError
+
+    def _kinds(self) -> set[Kind | None]:
+        """What kinds of media the dataset contains or may come to contain; None for files of no kind."""
+        raise NotImplementedError
+
+    def _all_labels(self) -> list[str]:
+        """The labels of the whole dataset."""
+        raise NotImplementedError
+
+    @property
+    def labels(self) -> list[str]:
+        """The labels of the rows, each once, in alphabetical order."""
+        return sorted({record.label for record in self.records if record.label is not None})
+
+    def records_of(self, job_id: str) -> list[Record]:
+        """The rows of one job.
+
+        Args:
+            job_id: the job's id (`job_…`).
+
+        Returns:
+            Its rows, in the order of `records`; none if the folder has no file of it.
+        """
+        return [record for record in self.records if record.job_id == job_id]
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def __iter__(self) -> Iterator[Record]:
+        return iter(self.records)
+
+    def duplicates(self, *, near: int | bool | None = None) -> list[tuple[Record, ...]]:
+        """Find files with the same content.
+
+            for first, *others in dataset.duplicates():
+                print(first.file_name, "is also", [record.file_name for record in others])
+
+        Args:
+            near: None for files of the same bytes, by their SHA-256; no file is read. True also finds images that are
+                crops, other sizes, or recompressions of each other (extra `images`), by a perceptual hash of 64 bits
+                of which 10 may differ. Or the number of bits, 0 to 20.
+
+        Returns:
+            The groups of duplicates, each with two rows or more, in the order of `records`. In a group of near
+            duplicates each row is near another one of it.
+
+        Raises:
+            ConfigurationError: `near` needs the extra `images`.
+            InvalidArgumentError: `near` is not allowed.
+        """
+        return groups(self.records, [*same_bytes(self.records), *self._near_pairs(near)])
+
+    def _near_pairs(self, near: int | bool | None) -> list[tuple[int, int]]:
+        """All pairs of near duplicates, by position in `records`; none where only the same bytes count."""
+        bits = check_near(near)
+        if bits is None:
+            return []
+        from ._near import near_pairs
+
+        return near_pairs(self._store, self.records, [self.path_of(record) for record in self.records], bits)
+
+    def to_pandas(self) -> pd.DataFrame:
+        """The manifest as a table: its columns, then your own, and `path`, where the file is.
+
+        Raises:
+            ConfigurationError: pandas is not installed (extra `pandas`).
+        """
+        try:
+            import pandas as pd
+        except ImportError:
+            raise ConfigurationError("to_pandas needs an extra: pip install 'firsthandapi[pandas]'") from None
+        rows = [
+            {**record.extra, **vars(record), "path": str(self.path_of(record))} for record in self.records
+        ]
+        own = dict.fromkeys(name for record in self.records for name in record.extra if name != "path")
+        table: pd.DataFrame = pd.DataFrame(rows, columns=[*COLUMNS, *own, "path"])
+        return table
+
+    def to_parquet(self, path: str | os.PathLike[str]) -> Path:
+        """Write the manifest as a Parquet file, in one step.
+
+        The types of its columns are the same whatever the rows hold, so the files of several jobs of a kind are
+        read together. Your own columns are therefore left out.
+
+        Args:
+            path: where to: a file's name, or a URL in a bucket (extra `remote`).
+
+        Returns:
+            Where it is.
+
+        Raises:
+            ConfigurationError: pandas or pyarrow is not installed (extra `pandas`), or the file cannot be written.
+            InvalidArgumentError: `path` is neither a path nor the URL of a bucket.
+        """
+        from ._parquet import schema_of
+
+        store = store_at(path, "path")
+        check_path(path, "path")
+        table = self.to_pandas()
+        content = BytesIO()
+        try:
+            table.to_parquet(content, engine="pyarrow", index=False, schema=schema_of(self._kinds()))
+        except ImportError:
+            raise ConfigurationError(
+                "to_parquet needs an extra: pip install 'firsthandapi[pandas]'"
+            ) from None
+        except ValueError as error:  # pyarrow's own are; a stranger's manifest may hold what Parquet cannot
+            raise ConfigurationError(f"{store.root} cannot be written: {type(error).__name__}") from None
+        store.replace(store.root, content.getvalue())
+        return store.root
+
+    def to_huggingface(self, *, kind: Kind | None = None) -> datasets.Dataset:
+        """The dataset as a `datasets.Dataset` of Hugging Face: the media, and the manifest's columns.
+
+            rows = dataset.to_huggingface()
+            rows[0]["image"].show()
+            rows.filter(lambda row: row["ai_star_rating"] >= 4).push_to_hub("me/signs")
+
+        The first column is called as its kind, `image`, `audio` or `video`, and decodes when it is read: images
+        by Pillow, audio and video by torchcodec, which you install for that. Without it, start with
+        `rows = rows.cast_column("audio", datasets.Audio(decode=False))`: path and bytes come unchanged.
+        `label` is a `ClassLabel` if the dataset has labels; a row without one is None.
+        `annotations` is a column of structs; `rows.flatten()`, of undecoded media, makes a column of each of its
+        keys. Apart from `label`, the types are the same whatever the rows hold, so datasets of several jobs of a kind
+        concatenate; `merge` those with labels instead.
+
+        No file is read or copied here: rows refer to the files where they are. The result's `save_to_disk` and
+        `push_to_hub` take the bytes in, of videos from `datasets` 4.6 on; its `to_parquet` writes paths alone.
+        Files in a bucket are named by their URL, and read with the credentials that the environment gives.
+
+        Args:
+            kind: which media to take, `image`, `audio` or `video`. May be left out if the job takes only one
+                kind; of a job of several, each makes a dataset of its own, since their columns differ.
+
+        Returns:
+            A row for each file of that kind, in the order of `records`.
+
+        Raises:
+            InvalidArgumentError: `kind` is needed, or there is no such kind here.
+            ConfigurationError: `datasets` is not installed (extra `huggingface`), a file is missing, or the
+                manifest holds what no table can.
+        """
+        from ._huggingface import rows_with_media
+
+        chosen = chosen_kind(self._kinds(), kind)
+        records = [record for record in self.records if kind_of(record.content_type) == chosen]
+        return rows_with_media(
+            chosen, [(record, self.path_of(record)) for record in records], self._all_labels()
+        )
