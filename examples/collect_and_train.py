@@ -5,7 +5,7 @@
 
 Without an account, run `firsthandapi mock-server --speed 10` and set the two variables that it prints. With a live key,
 this program costs $12. The label is the annotation `scene.indoor`; the features are the colors of a tiny thumbnail. The
-pictures of the bundled server are colored squares, and it labels the dimmer half indoor, so the accuracy shows only
+pictures of the bundled server are drawings, those of rooms dimmer than those of streets, so the accuracy shows only
 that the parts work together. Stop the program and run it again: it continues the same job, and you never pay twice.
 """
 

@@ -4,13 +4,17 @@ import hashlib
 import io
 import logging
 from collections.abc import Iterator
+from typing import Any
 
 import av
 import av.logging
 import pytest
-from PIL import Image
+from PIL import Image, ImageChops, ImageStat
 
+from firsthandapi.testing._annotations import annotate
 from firsthandapi.testing._media import Media, make
+from firsthandapi.testing._scenes import SUBJECTS, scene, subjects_of
+from firsthandapi.testing._scenes import pixels as draw
 
 IMAGES = ("image/jpeg", "image/png", "image/webp", "image/gif")
 SOUNDS = ("audio/mpeg", "audio/wav", "audio/mp4")
@@ -70,21 +74,78 @@ def test_images_decode_to_the_size_asked(content_type: str, unique: str) -> None
 
 @pytest.mark.parametrize("content_type", IMAGES)
 def test_pictures_look_different(content_type: str) -> None:
-    """Two pictures differ by far in colour, and one picture has many colours."""
-    first, second = (pixels(make(content_type, unique)) for unique in ("a", "b"))
+    """Two subjects differ by far in color, and two pictures of one drawing still in their tiles."""
+    first, second = (pixels(make(content_type, "a", subject=subject)) for subject in ("cup", "stop sign"))
     pairs = zip(first.resize((4, 3)).tobytes(), second.resize((4, 3)).tobytes(), strict=True)
     assert sum(abs(a - b) for a, b in pairs) / 36 > 30
     assert len(first.getcolors(1 << 20) or ()) >= 12
+    alike: dict[str, list[str]] = {}
+    for unique in map(str, range(60)):
+        drawn = scene(unique, "cup")
+        alike.setdefault(f"{drawn.place} {drawn.scheme}", []).append(unique)
+    one, other = next(each[:2] for each in alike.values() if len(each) > 1)
+    tiles = [
+        pixels(make(content_type, unique, subject="cup")).crop((0, 448, 640, 480)) for unique in (one, other)
+    ]
+    assert tiles[0].tobytes() != tiles[1].tobytes()
 
 
 def test_formats_show_the_same_picture() -> None:
-    """The same `unique` gives the same mosaic in PNG, GIF and, but for rounding, JPEG."""
-    centres = [(80 + 160 * column, 80 + 160 * row) for row in range(3) for column in range(4)]
-    png, gif, jpeg = (pixels(make(kind, "a")) for kind in ("image/png", "image/gif", "image/jpeg"))
-    for centre in centres:
-        assert png.getpixel(centre) == gif.getpixel(centre)
-        pairs = zip(png.getpixel(centre), jpeg.getpixel(centre), strict=True)
-        assert all(abs(a - b) <= 3 for a, b in pairs)
+    """The same `unique` gives the same picture in PNG, GIF, WebP and, but for rounding and edges, JPEG."""
+    for subject in SUBJECTS:
+        png, gif, webp, jpeg = (
+            pixels(make(kind, "a", subject=subject))
+            for kind in ("image/png", "image/gif", "image/webp", "image/jpeg")
+        )
+        assert png.tobytes() == gif.tobytes() == webp.tobytes()
+        off = ImageChops.difference(png, jpeg).convert("L").histogram()
+        assert sum(off[:4]) > 0.8 * sum(off)
+        assert ImageStat.Stat(ImageChops.difference(png, jpeg)).mean < [4, 4, 4]
+
+
+@pytest.mark.parametrize("subject", [*SUBJECTS])
+def test_annotations_are_true_of_the_picture(subject: str) -> None:
+    """The annotated colors are in the picture, the main one where the subject is said to be, and indoors is darker."""
+    for unique in map(str, range(6)):
+        said = annotate("image/png", unique, subject=subject)
+        image = pixels(make("image/png", unique, subject=subject))
+        shown = {
+            f"#{red:02X}{green:02X}{blue:02X}": count
+            for count, (red, green, blue) in image.getcolors(100) or ()
+        }
+        assert all(color in shown for color in said["color_palette"][:2])
+        where = {"left": 0, "center": 1, "right": 2}[said["dominant_objects"][0]["position"]]
+        assert where == scene(unique, subject).place
+        assert said["objects"][0] == subject
+        light = sum(image.resize((1, 1)).tobytes()) / 3
+        assert (light < 140) == said["scene"]["indoor"], light
+
+
+def test_text_can_be_read() -> None:
+    """The text of the annotations is the one that is drawn: another text is another picture."""
+    assert annotate("image/png", "a", subject="stop sign")["text_extraction"] == "STOP"
+    texts = {str(annotate("image/png", str(each), subject="house")["text_extraction"]) for each in range(40)}
+    assert texts == set(SUBJECTS["house"].text)
+    drawn = {draw("house", 1, text, 640, 480) for text in texts}
+    assert len(drawn) == len(texts)
+
+
+@pytest.mark.parametrize(
+    ("words", "subjects"),
+    [
+        (
+            "Photos of street signs in daylight",
+            ("stop sign", "yield sign", "speed limit sign", "warning sign"),
+        ),
+        ("Coffee mugs, please", ("cup",)),
+        ("MAILBOXES and house numbers", ("house", "mailbox")),
+        ("Everyday places, about half of them indoors", ()),
+        ("A carpet", ()),
+    ],
+)
+def test_subjects_of_a_job(words: str, subjects: tuple[str, ...]) -> None:
+    """Whole words of a job decide what workers photograph; without one they photograph anything."""
+    assert set(subjects_of(words)) == set(subjects)
 
 
 @pytest.mark.parametrize("unique", ["a", "b"])
@@ -145,7 +206,7 @@ def test_the_same_arguments_give_the_same_bytes(content_type: str) -> None:
     """Media are a function of the arguments, and small."""
     media = make(content_type, "same")
     assert make(content_type, "same") == media
-    assert len(media.content) < 20_000
+    assert len(media.content) < 25_000
 
 
 @pytest.mark.parametrize("size", [(640, 480), (1, 1)])
@@ -153,7 +214,9 @@ def test_the_same_arguments_give_the_same_bytes(content_type: str) -> None:
 def test_every_file_is_unique(content_type: str, size: tuple[int, int]) -> None:
     """A thousand names give a thousand files, of whatever size."""
     hashes = {
-        hashlib.sha256(make(content_type, f"file_{index}", width=size[0], height=size[1]).content).digest()
+        hashlib.sha256(
+            make(content_type, f"file_{index}", width=size[0], height=size[1], subject="cup").content
+        ).digest()
         for index in range(1000)
     }
     assert len(hashes) == 1000
@@ -164,7 +227,7 @@ def test_large_images_decode(content_type: str) -> None:
     """An image as large as a phone's camera takes decodes too, and stays small."""
     media = make(content_type, "large", width=4032, height=3024)
     assert pixels(media).size == (4032, 3024)
-    assert len(media.content) < 100_000
+    assert len(media.content) < 200_000
 
 
 @pytest.mark.parametrize(
@@ -176,12 +239,13 @@ def test_large_images_decode(content_type: str) -> None:
         ("image/png", {"height": -1}),
         ("image/webp", {"width": 16_385}),
         ("image/jpeg", {"height": 65_536}),
+        ("image/png", {"subject": "unicorn"}),
         ("audio/wav", {"seconds": 0}),
         ("audio/wav", {"seconds": float("nan")}),
         ("audio/mpeg", {"seconds": float("inf")}),
     ],
 )
-def test_what_cannot_be_made_is_refused(content_type: str, options: dict[str, int]) -> None:
+def test_what_cannot_be_made_is_refused(content_type: str, options: dict[str, Any]) -> None:
     """An unknown format, or a size the format cannot have, raises ValueError."""
-    with pytest.raises(ValueError, match=r"unknown content type|pixels a side|seconds"):
+    with pytest.raises(ValueError, match=r"unknown content type|unknown subject|pixels a side|seconds"):
         make(content_type, "x", **options)

@@ -1,7 +1,6 @@
-"""Plausible annotations for a file, the same for the same seed.
+"""Annotations for a file, the same for the same seed: true of a picture, made up of sound and video.
 
-The colors of a picture are its real ones, and the darker half of all pictures counts as indoors, so that a
-classifier has something to learn. The rest is made up.
+A picture's objects, text, colors, and scene are those of its drawing, so that a classifier has something to learn.
 """
 
 from __future__ import annotations
@@ -9,7 +8,7 @@ from __future__ import annotations
 import random
 from typing import Any, Literal
 
-from ._media import palette
+from ._scenes import GROUND, MAIN, SKY, scene
 
 MadeUp = Literal["made up", "made up, with confidence"]
 
@@ -30,7 +29,6 @@ _OBJECTS = [
     "cup",
     "table",
 ]
-_SETTINGS = (("outdoor residential", False), ("city street", False), ("kitchen", True), ("office", True))
 _TOPICS = ("travel", "cooking", "weather", "sports", "work", "family")
 _WORDS = ["market", "train", "window", "summer", "dinner", "garden", "morning", "music", "river", "coffee"]
 _LANGUAGES = ("en", "es", "ja", "de", "fr", "hi")
@@ -38,11 +36,13 @@ _ACTIONS = ("walking", "talking", "pointing", "opening", "pouring", "turning")
 _MODEL = "firsthand-annotate-1"
 
 
-def annotate(content_type: str, seed: str, style: MadeUp = "made up") -> dict[str, Any]:
+def annotate(
+    content_type: str, seed: str, style: MadeUp = "made up", subject: str | None = None
+) -> dict[str, Any]:
     """Annotations of the kind that fits the file's type, a picture's objects with a confidence if asked."""
     chance = random.Random(f"{seed}:annotations")  # noqa: S311 - a seed is the point
     kind = content_type.partition("/")[0]
-    made = {"image": _image, "audio": _audio, "video": _video}[kind](chance, seed)
+    made = _image(seed, subject) if kind == "image" else {"audio": _audio, "video": _video}[kind](chance)
     if kind == "image" and style == "made up, with confidence":
         made["objects"] = [
             {"label": label, "confidence": round(chance.uniform(0.5, 1), 3)} for label in made["objects"]
@@ -50,28 +50,31 @@ def annotate(content_type: str, seed: str, style: MadeUp = "made up") -> dict[st
     return {"type": kind, **made, "annotation_model": _MODEL}
 
 
-def _image(chance: random.Random, seed: str) -> dict[str, Any]:
-    objects = chance.sample(_OBJECTS, 3)
-    colors = palette(seed)
-    indoor = sum(map(sum, colors)) < 3 * len(colors) * 255 / 2
-    setting = chance.choice([name for name, inside in _SETTINGS if inside == indoor])
+def _image(seed: str, name: str | None) -> dict[str, Any]:
+    drawn = scene(seed, name)
+    subject, colors = drawn.subject, drawn.palette
     return {
-        "objects": objects,
-        "scene": {"setting": setting, "indoor": indoor},
-        "text_extraction": str(chance.randrange(1000, 10000)) if chance.random() < 0.5 else None,
-        "color_palette": [f"#{red:02X}{green:02X}{blue:02X}" for red, green, blue in colors[:3]],
+        "objects": [*subject.objects],
+        "scene": {"setting": subject.setting, "indoor": subject.indoor},
+        "text_extraction": drawn.text,
+        "color_palette": [
+            f"#{red:02X}{green:02X}{blue:02X}"
+            for red, green, blue in (colors[use] for use in (SKY, GROUND, MAIN))
+        ],
         "dominant_objects": [
             {
-                "label": objects[0],
-                "position": chance.choice(("center", "left", "right")),
-                "approximate_coverage": f"{chance.randrange(10, 61)}%",
+                "label": subject.objects[0],
+                "position": drawn.position,
+                "approximate_coverage": f"{subject.coverage}%",
             }
         ],
-        "composition": "centered subject, " + ("indoor light" if indoor else "natural daylight"),
+        "composition": ("centered" if drawn.position == "center" else "off-center")
+        + " subject, "
+        + ("indoor light" if subject.indoor else "natural daylight"),
     }
 
 
-def _audio(chance: random.Random, _: str) -> dict[str, Any]:
+def _audio(chance: random.Random) -> dict[str, Any]:
     speakers = chance.randrange(1, 4)
     return {
         "speaker_count": speakers,
@@ -86,7 +89,7 @@ def _audio(chance: random.Random, _: str) -> dict[str, Any]:
     }
 
 
-def _video(chance: random.Random, _: str) -> dict[str, Any]:
+def _video(chance: random.Random) -> dict[str, Any]:
     tracked = chance.sample(_OBJECTS, 2)
     return {
         "scenes": [

@@ -1,25 +1,27 @@
 """Small, valid media of every format, each file unlike every other, made with only the standard library.
 
-Pictures are a mosaic whose colors come from a hash of `unique`, so that two of them look different. Each
-format is written the cheapest way it allows: a job may have ten thousand files. Video and AAC cannot be
-written in a few lines; their bases lie in `media/`.
+Pictures are drawings (`_scenes.py`) with a row of tiles whose colors come from a hash of `unique`. A job may have ten
+thousand files, so what files of one drawing share is made once: in each format, the pixels; a file adds its palette, or
+the rows with its tiles. Video and AAC cannot be written in a few lines; their bases lie in `media/`.
 """
 
 from __future__ import annotations
 
 import hashlib
 import math
+import re
 import struct
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-__all__ = ["Media", "make", "palette"]
+from ._jpeg import JPEG_TABLES, jpeg_row
+from ._scenes import COLORS, FIRST_TILE, SUBJECTS, Scene, pixels, scene
 
-_COLUMNS, _ROWS = 4, 3
-_CELLS = _COLUMNS * _ROWS
+__all__ = ["Media", "make"]
+
 _MAX_SECONDS = 3600.0
 
 
@@ -44,10 +46,11 @@ class Media:
 class _Order:
     """The input of a format's writer."""
 
-    digest: bytes  # 64 bytes: 36 for the colors, and so on
+    digest: bytes  # 64 bytes
     width: int
     height: int
     seconds: float
+    scene: Scene
 
     @property
     def mark(self) -> bytes:
@@ -55,14 +58,19 @@ class _Order:
         return self.digest[:16].hex().encode()
 
     @property
-    def palette(self) -> list[tuple[int, int, int]]:
-        """A color for each cell of the mosaic."""
-        raw = self.digest[16 : 16 + 3 * _CELLS]
-        return [(raw[i], raw[i + 1], raw[i + 2]) for i in range(0, len(raw), 3)]
+    def drawing(self) -> tuple[str, int, str | None, int, int]:
+        """What decides the pixels, as indexes into the palette."""
+        return self.scene.subject.name, self.scene.place, self.scene.text, self.width, self.height
 
 
 def make(
-    content_type: str, unique: str, *, width: int = 640, height: int = 480, seconds: float = 1.0
+    content_type: str,
+    unique: str,
+    *,
+    width: int = 640,
+    height: int = 480,
+    seconds: float = 1.0,
+    subject: str | None = None,
 ) -> Media:
     """A file of the format `content_type`; the same arguments give the same bytes.
 
@@ -75,12 +83,13 @@ def make(
         unique: any text; another one makes another file.
         width, height: pixels, of images and videos.
         seconds: how long it plays, above 0 and at most 3600.
+        subject: what an image shows, such as `stop sign` or `cup`; chosen by `unique` when left out.
 
     Returns:
         The bytes and their properties.
 
     Raises:
-        ValueError: the format is unknown, or cannot be that large or that long.
+        ValueError: the format or the subject is unknown, or the file cannot be that large or that long.
     """
     writer = _WRITERS.get(content_type)
     if writer is None:
@@ -90,28 +99,21 @@ def make(
         raise ValueError(f"{content_type} has 1 to {largest} pixels a side, not {width}x{height}")
     if not 0 < seconds <= _MAX_SECONDS:
         raise ValueError(f"seconds must be above 0 and at most {_MAX_SECONDS:.0f}, not {seconds}")
-    return writer(_Order(hashlib.sha512(unique.encode()).digest(), width, height, seconds))
-
-
-def palette(unique: str) -> list[tuple[int, int, int]]:
-    """The colors of the picture that `make` draws, cell by cell."""
-    return _Order(hashlib.sha512(unique.encode()).digest(), 0, 0, 0).palette
+    if subject is not None and subject not in SUBJECTS:
+        raise ValueError(f"unknown subject {subject!r}; known are {', '.join(SUBJECTS)}")
+    digest = hashlib.sha512(unique.encode()).digest()
+    return writer(_Order(digest, width, height, seconds, scene(unique, subject)))
 
 
 # --- images ---------------------------------------------------------------------------------------------
 
 
-def _split(total: int, parts: int) -> list[int]:
-    """`total` in `parts` near-equal shares, some of them 0 when there is not enough."""
-    return [total * (i + 1) // parts - total * i // parts for i in range(parts)]
+def _runs(line: bytes) -> list[tuple[int, int]]:
+    """A line as (color, length) of its runs of one color."""
+    return [(match[0][0], len(match[0])) for match in _RUN.finditer(line)]
 
 
-def _bands(width: int, height: int) -> Iterator[tuple[int, list[tuple[int, int]]]]:
-    """The mosaic as (number of equal lines, the runs (cell, length) that each line has)."""
-    runs = _split(width, _COLUMNS)
-    for row, lines in enumerate(_split(height, _ROWS)):
-        if lines:
-            yield lines, [(row * _COLUMNS + column, run) for column, run in enumerate(runs) if run]
+_RUN = re.compile(rb"(.)\1*", re.DOTALL)
 
 
 def _png(order: _Order) -> Media:
@@ -121,8 +123,8 @@ def _png(order: _Order) -> Media:
             b"\x89PNG\r\n\x1a\n",
             _png_chunk(b"IHDR", header),
             _png_chunk(b"tEXt", b"Comment\0" + order.mark),
-            _png_chunk(b"PLTE", bytes(part for color in order.palette for part in color)),
-            _png_pixels(order.width, order.height),
+            _png_chunk(b"PLTE", bytes(part for color in order.scene.palette for part in color)),
+            _png_pixels(*order.drawing),
             _png_chunk(b"IEND", b""),
         )
     )
@@ -133,47 +135,48 @@ def _png_chunk(kind: bytes, data: bytes) -> bytes:
     return b"".join((struct.pack(">I", len(data)), kind, data, struct.pack(">I", zlib.crc32(kind + data))))
 
 
-@lru_cache(maxsize=16)
-def _png_pixels(width: int, height: int) -> bytes:
-    """The pixels are indexes into the palette, so files of one size share them."""
-    packer = zlib.compressobj(9)
+@lru_cache(maxsize=64)
+def _png_pixels(subject: str, place: int, text: str | None, width: int, height: int) -> bytes:
+    """The pixels are indexes into the palette, so files of one drawing share them."""
+    packer = zlib.compressobj(6)
     packed: list[bytes] = []
     same = b"\2" + bytes(width)  # filter "up": as the line above
-    for lines, runs in _bands(width, height):
-        packed.append(packer.compress(b"\0" + b"".join(bytes((cell,)) * run for cell, run in runs)))
-        packed.extend(packer.compress(same) for _ in range(lines - 1))
+    last = None
+    for line in pixels(subject, place, text, width, height):
+        packed.append(packer.compress(same if line is last else b"\0" + line))
+        last = line
     return _png_chunk(b"IDAT", b"".join(packed) + packer.flush())
 
 
 def _gif(order: _Order) -> Media:
-    spare = ((0, 0, 0),) * (16 - _CELLS)
+    spare = ((0, 0, 0),) * (32 - COLORS)
     content = b"".join(
         (
             b"GIF89a",
-            struct.pack("<HHBBB", order.width, order.height, 0b1_111_0_011, 0, 0),
-            bytes(part for color in (*order.palette, *spare) for part in color),
+            struct.pack("<HHBBB", order.width, order.height, 0b1_111_0_100, 0, 0),
+            bytes(part for color in (*order.scene.palette, *spare) for part in color),
             b"\x21\xfe",
             bytes((len(order.mark),)),
             order.mark,
             b"\0",
             struct.pack("<BHHHHB", 0x2C, 0, 0, order.width, order.height, 0),
-            _gif_pixels(order.width, order.height),
+            _gif_pixels(*order.drawing),
             b"\x3b",
         )
     )
     return Media(content, order.width, order.height, None)
 
 
-@lru_cache(maxsize=16)
-def _gif_pixels(width: int, height: int) -> bytes:
-    """The LZW data, shared by all files of one size.
+@lru_cache(maxsize=64)
+def _gif_pixels(subject: str, place: int, text: str | None, width: int, height: int) -> bytes:
+    """The LZW data, shared by all files of one drawing.
 
     A decoder does not ask for the longest match, so only runs of one color are looked for: that takes a
     step a code, not a step a pixel.
     """
-    bits, clear = 4, 16
+    bits, clear = 5, 32
     codes = 0  # since the last clear
-    known: dict[int, list[int]] = {}  # per cell, the codes of runs of 1, 2, 3... pixels
+    known: dict[int, list[int]] = {}  # per color, the codes of runs of 1, 2, 3... pixels
     stream = filled = 0
     packed = bytearray()
 
@@ -188,61 +191,61 @@ def _gif_pixels(width: int, height: int) -> bytes:
             filled -= 8
 
     emit(clear)
-    for lines, runs in _bands(width, height):
-        for cell, run in runs * lines:
-            left = run
-            while left:
-                if codes == 4096 - clear - 3:  # the table is full
-                    emit(clear)
-                    codes = 0
-                    known.clear()
-                phrases = known.setdefault(cell, [cell])
-                length = min(left, len(phrases))
-                emit(phrases[length - 1])
-                left -= length
-                # The entry the decoder now makes is this phrase and the first pixel of the next one.
-                if left and length == len(phrases):
-                    phrases.append(clear + 2 + codes)
-                codes += 1
+    for color, run in _joined(pixels(subject, place, text, width, height)):
+        left = run
+        while left:
+            if codes == 4096 - clear - 3:  # the table is full
+                emit(clear)
+                codes = 0
+                known.clear()
+            phrases = known.setdefault(color, [color])
+            length = min(left, len(phrases))
+            emit(phrases[length - 1])
+            left -= length
+            # The entry the decoder now makes is this phrase and the first pixel of the next one.
+            if left and length == len(phrases):
+                phrases.append(clear + 2 + codes)
+            codes += 1
     emit(clear + 1)
     packed.append(stream & 0xFF)
     blocks = (packed[at : at + 255] for at in range(0, len(packed), 255))
     return bytes((bits,)) + b"".join(bytes((len(block),)) + block for block in blocks) + b"\0"
 
 
-# One quantizer for all (8: a block's DC is then its mean), one Huffman table for DC (a difference of 0 takes
-# one bit, others five and their digits) and one for AC (nothing but "end of block", one bit).
-_JPEG_TABLES = (
-    b"\xff\xdb\x00\x43\x00" + b"\x08" * 64
-    + b"\xff\xc4\x00\x1c\x00" + bytes((1, 0, 0, 0, 8, *[0] * 11)) + bytes(range(9))
-    + b"\xff\xc4\x00\x14\x10" + bytes((1, *[0] * 15)) + b"\0"
-)  # fmt: skip
-_JPEG_SCAN = b"\xff\xda\x00\x0c\x03\x01\x00\x02\x00\x03\x00\x00\x3f\x00"
-_JPEG_SAME = "0" * 12  # a unit of 16x16 pixels, six blocks, that has the color of the one before
+def _joined(lines: Sequence[bytes]) -> Iterator[tuple[int, int]]:
+    """The runs of all lines as one sequence of pixels: runs may lead over the end of a line."""
+    color, length = -1, 0
+    for line in lines:
+        for next_color, run in _runs(line):
+            if next_color == color:
+                length += run
+                continue
+            if length:
+                yield color, length
+            color, length = next_color, run
+    yield color, length
 
 
 def _jpeg(order: _Order) -> Media:
-    ycc = [
+    ycc = tuple(
         (
             round(0.299 * r + 0.587 * g + 0.114 * b) - 128,
             round(-0.168736 * r - 0.331264 * g + 0.5 * b),
             round(0.5 * r - 0.418688 * g - 0.081312 * b),
         )
-        for r, g, b in order.palette
-    ]
-    bits: list[str] = []
-    last = (0, 0, 0)
-    for lines, runs in _bands(-(-order.width // 16), -(-order.height // 16)):
-        # The first line comes from the color of the line above, the others from their own end.
-        for count in (1, lines - 1):
-            line: list[str] = []
-            for cell, run in runs:
-                line += _jpeg_unit(last, ycc[cell]), _JPEG_SAME * (run - 1)
-                last = ycc[cell]
-            bits.append("".join(line) * count)
-    text = "".join(bits)
-    text += "1" * (-len(text) % 8)
-    scan = int(text, 2).to_bytes(len(text) // 8, "big").replace(b"\xff", b"\xff\0")
+        for r, g, b in order.scene.palette
+    )
+    # The rows with the tiles are this picture's own. Each row begins anew after a marker, so that they can be joined.
+    own: dict[tuple[bytes, ...], bytes] = {}
+    rows: list[bytes] = []
+    for number, row in enumerate(_jpeg_rows(order.drawing, ycc[:FIRST_TILE])):
+        if isinstance(row, bytes):
+            rows.append(row)
+        else:
+            if row not in own:
+                own[row] = jpeg_row(row, ycc)
+            rows.append(own[row])
+        rows.append(bytes((0xFF, 0xD0 + number % 8)))
     content = b"".join(
         (
             b"\xff\xd8\xff\xe0\x00\x10JFIF\x00\x01\x01\x00\x00\x01\x00\x01\x00\x00",
@@ -252,59 +255,68 @@ def _jpeg(order: _Order) -> Media:
             b"\xff\xc0\x00\x11\x08",
             struct.pack(">HH", order.height, order.width),
             b"\x03\x01\x22\x00\x02\x11\x00\x03\x11\x00",
-            _JPEG_TABLES,
-            _JPEG_SCAN,
-            scan,
+            JPEG_TABLES,
+            b"\xff\xdd\x00\x04",
+            struct.pack(">H", -(-order.width // 16)),
+            b"\xff\xda\x00\x0c\x03\x01\x00\x02\x00\x03\x00\x00\x3f\x00",
+            *rows[:-1],
             b"\xff\xd9",
         )
     )
     return Media(content, order.width, order.height, None)
 
 
-def _jpeg_unit(last: tuple[int, int, int], color: tuple[int, int, int]) -> str:
-    """Four blocks of luma and two of chroma, flat: each a DC difference and "end of block"."""
-    luma, blue, red = (_jpeg_difference(new - old) for old, new in zip(last, color, strict=True))
-    return f"{luma}0000000{blue}0{red}0"
+@lru_cache(maxsize=512)
+def _jpeg_rows(
+    drawing: tuple[str, int, str | None, int, int], colors: tuple[tuple[int, int, int], ...]
+) -> list[bytes | tuple[bytes, ...]]:
+    """Each row of units as its bytes, or as its lines where it has tiles."""
+    lines = pixels(*drawing)
+    made: dict[tuple[bytes, ...], bytes | tuple[bytes, ...]] = {}
+    rows: list[bytes | tuple[bytes, ...]] = []
+    for number in range(-(-len(lines) // 16)):
+        cut = _jpeg_lines(lines, number)
+        if cut not in made:
+            has_tiles = any(max(line) >= FIRST_TILE for line in set(cut))
+            made[cut] = cut if has_tiles else jpeg_row(cut, colors)
+        rows.append(made[cut])
+    return rows
 
 
-def _jpeg_difference(value: int) -> str:
-    if not value:
-        return "0"
-    size = abs(value).bit_length()
-    digits = value if value > 0 else value + (1 << size) - 1
-    return f"1{size - 1:04b}{digits:0{size}b}"
+def _jpeg_lines(lines: tuple[bytes, ...], number: int) -> tuple[bytes, ...]:
+    """The 16 lines of a row of units; the last line again where there are fewer."""
+    cut = lines[16 * number : 16 * number + 16]
+    return (*cut, *cut[-1:] * (16 - len(cut)))
 
 
 def _webp(order: _Order) -> Media:
-    """Lossless: each tile of the picture has prefix codes of one symbol each, so a pixel takes no bits."""
-    tile = min(9, max(2, (max(order.width, order.height) - 1).bit_length() - 3))  # 5 to 8 tiles, if it can be
-    across, down = (-(-side >> tile) for side in (order.width, order.height))
-    tiles = [index % _CELLS for index in range(across * down)]
-    value = filled = 0
-
-    def put(*fields: tuple[int, int]) -> None:
-        nonlocal value, filled
-        for number, bits in fields:
-            value |= number << filled
-            filled += bits
-
-    def put_symbol(symbol: int) -> None:  # a code of this one symbol
-        put((1, 1), (0, 1), (1, 1), (symbol, 8))
-
-    put((0x2F, 8), (order.width - 1, 14), (order.height - 1, 14), (0, 1), (0, 3))
-    put((0, 1), (0, 1), (1, 1), (tile - 2, 3))  # no transform, no color cache, tiles
-    # The picture that says which tile has which codes, in its green channel; first the code of green: 16
-    # symbols of 4 bits each, their lengths told by a code in which 1 stands for 4 and 0 for 0.
-    put((0, 1), (0, 1), (3, 4))
-    put(*((int(length in (0, 4)), 3) for length in (17, 18, 0, 1, 2, 3, 4)))
-    put((1, 1), (1, 3), (16 - 2, 4), (0xFFFF, 16))
-    for _ in ("red", "blue", "alpha", "distance"):
-        put_symbol(0)
-    for index in tiles:
-        put((int(f"{index:04b}"[::-1], 2), 4))
-    for red, green, blue in order.palette[: max(tiles) + 1]:
-        for symbol in (green, red, blue, 255, 0):
-            put_symbol(symbol)
+    """Lossless: a palette of its own, and the indexes into it, which all pictures of one drawing share."""
+    head, bits = Bits(), _webp_pixels(*order.drawing)
+    head.put(0x2F, 8)
+    for side in (order.width, order.height):
+        head.put(side - 1, 14)
+    head.put(0, 1 + 3)  # no alpha, version 0
+    head.put(1, 1)  # a transform,
+    head.put(3, 2)  # by a palette
+    colors = [*order.scene.palette, *[(0, 0, 0)] * (_WEBP_COLORS - COLORS)]
+    head.put(len(colors) - 1, 8)
+    head.put(0, 1)  # no cache of colors
+    for symbols in (280, 256, 256):  # green, red, and blue take 8 bits each
+        head.fixed(range(256), symbols, 8)
+    head.put(0b11_1, 3)  # alpha is one of two symbols, of 8 bits
+    head.put(0, 8)
+    head.put(255, 8)
+    head.one(0)  # distance
+    last = (0, 0, 0)
+    for number, color in enumerate(colors):
+        red, green, blue = ((new - old) & 0xFF for new, old in zip(color, last, strict=True))
+        for part in (green, red, blue):
+            head.put(int(f"{part:08b}"[::-1], 2), 8)
+        head.put(number == 0, 1)  # 255, then no difference
+        last = color
+    head.put(0, 1)  # no other transform
+    value = head.value | bits.value << head.filled
+    data = value.to_bytes(-(-(head.filled + bits.filled) // 8), "little")
 
     # An EXIF block of one entry, ImageDescription; it asks for the extended header.
     exif = struct.pack("<2sHIHHHIII", b"II", 42, 8, 1, 0x010E, 2, len(order.mark) + 1, 26, 0)
@@ -314,11 +326,93 @@ def _webp(order: _Order) -> Media:
         (
             b"WEBP",
             _riff_chunk(b"VP8X", extended),
-            _riff_chunk(b"VP8L", value.to_bytes(-(-filled // 8), "little")),
+            _riff_chunk(b"VP8L", data),
             _riff_chunk(b"EXIF", exif + order.mark + b"\0"),
         )
     )
     return Media(_riff_chunk(b"RIFF", body), order.width, order.height, None)
+
+
+# More than 16, since fewer are packed several to a byte.
+_WEBP_COLORS = 32
+# Of the 64 codes of 6 bits: indexes of colors, and lengths of copies.
+_WEBP_SYMBOLS = (*range(40), *range(256, 280))
+
+
+class Bits:
+    """Numbers, the lowest bit first, in one long number."""
+
+    def __init__(self) -> None:
+        self.value = self.filled = 0
+
+    def put(self, number: int, bits: int) -> None:
+        """Add a number of that many bits."""
+        self.value |= number << self.filled
+        self.filled += bits
+
+    def one(self, symbol: int) -> None:
+        """A code of this one symbol, which then takes no bits."""
+        self.put(0b1_0_1, 3)
+        self.put(symbol, 8)
+
+    def fixed(self, used: Iterable[int], symbols: int, length: int) -> None:
+        """A code in which each used symbol takes `length` bits, 6 or 8."""
+        order = (17, 18, 0, 1, 2, 3, 4, 5, 16, 6, 7, 8)
+        count = order.index(length) + 1
+        self.put(0, 1)
+        self.put(count - 4, 4)
+        for each in order[:count]:
+            self.put(each in (0, length), 3)  # each of the two lengths takes one bit
+        self.put(0, 1)  # a length for every symbol
+        self.put(sum(1 << symbol for symbol in used), symbols)
+
+
+@lru_cache(maxsize=64)
+def _webp_pixels(subject: str, place: int, text: str | None, width: int, height: int) -> Bits:
+    """The indexes as literals and copies: of the pixel to the left, or of the line above."""
+    bits = Bits()
+    bits.put(0, 1)  # no cache of colors
+    bits.put(0, 1)  # one set of codes for all
+    bits.fixed(_WEBP_SYMBOLS, 280, 6)
+    for symbol in (0, 0, 255):  # red, blue, alpha
+        bits.one(symbol)
+    bits.put(0b01_1, 3)  # distance is one of two symbols: 0, of one bit,
+    bits.put(0, 1)
+    bits.put(1, 8)  # and 1
+    codes = {symbol: int(f"{code:06b}"[::-1], 2) for code, symbol in enumerate(_WEBP_SYMBOLS)}
+    text_of: list[str] = []  # 0 and 1, the last written first
+
+    def put(number: int, count: int) -> None:
+        if count:
+            text_of.append(f"{number:0{count}b}")
+
+    def copy(length: int, left: int) -> None:
+        while length:
+            step = min(length, 4096)
+            number = step - 1
+            if number < 4:
+                put(codes[256 + number], 6)
+            else:
+                extra = number.bit_length() - 2
+                put(codes[256 + 2 * (extra + 1) + (number >> extra & 1)], 6)
+                put(number & (1 << extra) - 1, extra)
+            put(left, 1)
+            length -= step
+
+    last, same = None, 0
+    for line in pixels(subject, place, text, width, height):
+        if line is last:
+            same += 1
+            continue
+        copy(same * width, 0)
+        last, same = line, 0
+        for color, run in _runs(line):
+            put(codes[color], 6)
+            copy(run - 1, 1)
+    copy(same * width, 0)
+    joined = "".join(reversed(text_of))
+    bits.put(int(joined, 2), len(joined))
+    return bits
 
 
 def _riff_chunk(kind: bytes, data: bytes) -> bytes:
@@ -347,6 +441,11 @@ def _wav(order: _Order) -> Media:
         )
     )
     return Media(_riff_chunk(b"RIFF", body), None, None, samples / _WAV_RATE)
+
+
+def _split(total: int, parts: int) -> list[int]:
+    """`total` in `parts` near-equal shares, some of them 0 when there is not enough."""
+    return [total * (i + 1) // parts - total * i // parts for i in range(parts)]
 
 
 @lru_cache(maxsize=32)

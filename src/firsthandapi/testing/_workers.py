@@ -15,6 +15,7 @@ from firsthandapi.server.text import new_id
 from ._annotations import MadeUp, annotate
 from ._media import Media
 from ._media import make as make_media
+from ._scenes import SUBJECTS, subjects_of
 
 FIRST_ARRIVAL = 15.0
 # Of a job's simulated files, every third has objects with a confidence, every twentieth no annotations.
@@ -36,6 +37,7 @@ class Capture:
     given: bytes | None = None
     given_size: tuple[int | None, int | None] = (None, None)
     annotations: dict[str, Any] | MadeUp | None = "made up"
+    subject: str | None = None  # what a picture shows
 
     def content(self) -> bytes:
         """The bytes."""
@@ -54,7 +56,7 @@ class Capture:
         model, system = chance.choice(_DEVICES)
         annotations = self.annotations
         if isinstance(annotations, str):
-            annotations = annotate(self.content_type, self.seed, annotations)
+            annotations = annotate(self.content_type, self.seed, annotations, self.subject)
         return Details(
             captured_at=self.created_at - chance.randrange(5, 120),
             device_info={"device_model": model, "device_os": system, "app_version": "4.2.0"},
@@ -65,9 +67,9 @@ class Capture:
     def _made(self) -> Media:
         width, height = max(640, self.min_width), max(480, self.min_height)
         try:
-            return make_media(self.content_type, self.seed, width=width, height=height)
+            return make_media(self.content_type, self.seed, width=width, height=height, subject=self.subject)
         except ValueError:  # the format cannot be as large as the job asks: the worker does its best
-            return make_media(self.content_type, self.seed)
+            return make_media(self.content_type, self.seed, subject=self.subject)
 
 
 def capture(
@@ -87,8 +89,20 @@ def capture(
         extension = content_type.partition("/")[2].replace("jpeg", "jpg").replace("quicktime", "mov")
         name = f"capture_{job.chance.randrange(10000):04d}.{extension}"
     least = (job.fields.get("min_width") or 0, job.fields.get("min_height") or 0)
-    source = Capture(content_type, seed, at, *least, given, given_size, annotations)
+    subject = _subject(job, seed, rating) if content_type.startswith("image/") else None
+    source = Capture(content_type, seed, at, *least, given, given_size, annotations, subject)
     return File(new_id("file_", at), content_type, source, name, at, wanted_rating=rating)
+
+
+def _subject(job: Job, seed: str, rating: int) -> str | None:
+    """What a picture shows: what the job asks for, or, where its file is off topic, something else."""
+    asked = subjects_of(f"{job.fields.get('title') or ''} {job.fields['description']}")
+    if not asked:
+        return None
+    chance = random.Random(f"{seed}:subject")  # noqa: S311 - a seed is the point
+    if rating == 1:
+        return chance.choice([name for name in SUBJECTS if name not in asked] or asked)
+    return chance.choice(asked)
 
 
 class SimulatedWorkers:
