@@ -37,13 +37,15 @@ class Verification:
     """What is true of a dataset's files; truthy if all is well.
 
     Attributes:
-        ok: whether nothing is mismatched, missing or short. Extra files do no harm.
+        ok: whether nothing is mismatched, missing, short, or altered. Extra files do no harm.
         mismatched: names of files whose size or SHA-256 is not the manifest's.
         missing: names of files that do not exist.
         extra: names of files that the manifest does not know.
         short: how many approved files of the job have no row, by the job as last seen. The call that made the folder
             downloads them, and so does `repair`.
         duplicates: groups of names whose files have the same bytes, by the manifest. They do no harm to `ok`.
+        altered: what is not as the card of `write_card` says: `metadata.jsonl` for its rows, `prices` for those of the
+            jobs. After a run that added files, write the card again.
     """
 
     ok: bool
@@ -52,6 +54,7 @@ class Verification:
     extra: tuple[str, ...]
     short: int = 0
     duplicates: tuple[tuple[str, ...], ...] = ()
+    altered: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:
         return self.ok

@@ -90,6 +90,8 @@ def verify(
                 "missing": state.missing,
                 "extra": state.extra,
                 "short": state.short,
+                "duplicates": state.duplicates,
+                "altered": state.altered,
             }
         )
     else:
@@ -97,6 +99,7 @@ def verify(
             ("mismatched", state.mismatched),
             ("missing", state.missing),
             ("extra", state.extra),
+            ("altered", state.altered),
         ):
             for name in names:
                 print_line((f"{what:<10}", name))

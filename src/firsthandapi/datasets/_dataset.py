@@ -8,10 +8,23 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from firsthandapi._core.card import (
+    CARD,
+    CROISSANT,
+    LARGEST_CARD,
+    Facts,
+    card_of,
+    check_text,
+    croissant_of,
+    hash_of_prices,
+    hash_of_rows,
+    is_unchanged,
+    read_marker,
+)
 from firsthandapi._core.counts import count_of
 from firsthandapi._core.duplicates import groups, same_bytes
 from firsthandapi._core.kinds import Kind, kind_of
-from firsthandapi._core.manifest import Record
+from firsthandapi._core.manifest import MANIFEST, Record
 from firsthandapi._core.reports import Progress, Verification
 from firsthandapi._core.splits import check_parts, check_seed, split_rows
 from firsthandapi._masking import Secret, mask_secrets
@@ -147,6 +160,79 @@ class Dataset(Rows):
         rows = split_rows(self.records, parts, check_seed(seed), self._near_pairs(near))
         return {name: DatasetView(self, name, records) for name, records in rows.items()}
 
+    def write_card(
+        self, *, license: str | None = None, name: str | None = None, overwrite: bool = False
+    ) -> Path:
+        """Write the papers of the dataset: a dataset card, README.md, as Hugging Face shows it, and Croissant metadata,
+        croissant.json, which mlcroissant loads.
+
+        They tell the jobs with their dates and prices, the ratings, the counts, and the number of workers, and are made
+        from the folder alone. The card keeps a hash of all rows and prices, so `verify` finds any change of them; after
+        a run that adds files, write the card again.
+
+        Args:
+            license: the license of the files, such as `cc-by-4.0`, as you name it; None names none.
+            name: what the dataset is called; None takes the folder's name.
+            overwrite: whether to replace a README.md or croissant.json that another program or a person wrote or
+                edited.
+
+        Returns:
+            Where the card is.
+
+        Raises:
+            ConfigurationError: there is a README.md or croissant.json that is not ours or was edited, or one cannot be
+                written.
+            InvalidArgumentError: `license` or `name` is not text on one line.
+        """
+        facts = Facts(
+            name=check_text(name, "name") or visible(self._name),
+            license=check_text(license, "license"),
+            places=self._places(),
+            jobs=[(_job(each.job), each.label) for each in self._job_files if each.job is not None],
+            manifests={
+                m.place: self._store.sha256_of(m.path, self._store.size_of(m.path) or 0)
+                for m in self._manifests
+            },
+        )
+        card, croissant = self.path / CARD, self.path / CROISSANT
+        if not overwrite:
+            self._check_ours(card, croissant)
+        metadata = croissant_of(facts)
+        # The card last: it knows the other's hash.
+        self._store.replace(croissant, metadata)
+        self._store.replace(card, card_of(facts, metadata))
+        return card
+
+    def _check_ours(self, card: Path, croissant: Path) -> None:
+        """Make sure that nobody else's papers are overwritten."""
+        content = self._store.begin_of(card, LARGEST_CARD)
+        marker = None if content is None else read_marker(content)
+        for path, ours in (
+            (card, content is not None and is_unchanged(content)),
+            (croissant, marker is not None and self._hash_of(croissant) == marker.croissant),
+        ):
+            if self._store.exists(path) and not ours:
+                raise ConfigurationError(
+                    f"{path} was not written by firsthandapi, or was edited since; move it away, or pass overwrite=True"
+                )
+
+    def _hash_of(self, path: Path) -> str | None:
+        size = self._store.size_of(path)
+        return None if size is None else self._store.sha256_of(path, size)
+
+    def _places(self) -> dict[str, list[Record]]:
+        return {manifest.place: list(manifest.records.values()) for manifest in self._manifests}
+
+    def _altered(self) -> tuple[str, ...]:
+        """What is not as the card says, if there is a card of ours."""
+        content = self._store.begin_of(self.path / CARD, LARGEST_CARD)
+        marker = None if content is None else read_marker(content)
+        if marker is None:
+            return ()
+        altered = [MANIFEST] if marker.rows != hash_of_rows(self._places()) else []
+        altered += ["prices"] if marker.prices != hash_of_prices(self.jobs) else []
+        return tuple(altered)
+
     def __repr__(self) -> str:
         return self._described(str(self.path))
 
@@ -198,10 +284,11 @@ class Dataset(Rows):
                 if folder / name not in known and not _in_the_making(name)
             ]
         short = sum(self._short_of(job) for job in self.jobs)
-        ok = not (mismatched or missing or short)
+        altered = self._altered()
+        ok = not (mismatched or missing or short or altered)
         alike = groups(self.records, same_bytes(self.records))
         duplicates = tuple(tuple(self._name_of(self.path_of(each)) for each in group) for group in alike)
-        return Verification(ok, tuple(mismatched), tuple(missing), tuple(extra), short, duplicates)
+        return Verification(ok, tuple(mismatched), tuple(missing), tuple(extra), short, duplicates, altered)
 
     def _short_of(self, job: Job) -> int:
         """How many approved files of a job have no row."""
