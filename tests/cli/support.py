@@ -18,6 +18,25 @@ _START = (
     "from firsthandapi.cli import main; main()"
 )
 
+SPEC = {
+    "description": "Photos of street signs in daylight",
+    "files_needed": 3,
+    "accepted_formats": ["image/jpeg"],
+    "price_per_file_cents": 50,
+}
+YAML = """\
+description: Photos of street signs in daylight
+files_needed: 3
+accepted_formats: [image/jpeg]
+price_per_file_cents: 50
+"""
+TOML = """\
+description = "Photos of street signs in daylight"
+files_needed = 3
+accepted_formats = ["image/jpeg"]
+price_per_file_cents = 50
+"""
+
 
 @dataclass(frozen=True)
 class Ran:
@@ -102,4 +121,23 @@ def start(*arguments: str, cwd: Path | None = None, **environment: str) -> subpr
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         encoding="utf-8",
+    )
+
+
+def firsthandapi(
+    server: MockServer, cwd: Path, *arguments: str, input: str = ""
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-W", "error", "-c", "from firsthandapi.cli import main; main()", *arguments],
+        cwd=cwd,
+        env={
+            **os.environ,
+            "FIRSTHAND_BASE_URL": server.url,
+            "FIRSTHAND_API_KEY": server.api_key,
+            "PYTHONIOENCODING": "utf-8",
+        },
+        input=input,
+        capture_output=True,
+        encoding="utf-8",
+        timeout=60,
     )

@@ -8,61 +8,12 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from cli.support import start
+from cli.support import SPEC, TOML, YAML, firsthandapi, start
 from firsthandapi.testing import MockServer
-
-SPEC = {
-    "description": "Photos of street signs in daylight",
-    "files_needed": 3,
-    "accepted_formats": ["image/jpeg"],
-    "price_per_file_cents": 50,
-}
-YAML = """\
-description: Photos of street signs in daylight
-files_needed: 3
-accepted_formats: [image/jpeg]
-price_per_file_cents: 50
-"""
-TOML = """\
-description = "Photos of street signs in daylight"
-files_needed = 3
-accepted_formats = ["image/jpeg"]
-price_per_file_cents = 50
-"""
-# Each list holds the one before twice: a terabyte in forty lines.
-BOMB = "".join(f"  a{n}: &a{n} [*a{n - 1}, *a{n - 1}]\n" for n in range(1, 40))
-
-
-@pytest.fixture
-def server() -> Iterator[MockServer]:
-    with MockServer(speed=60) as running:
-        running.rate_limit = None
-        yield running
-        running.check_books()
-
-
-def firsthandapi(
-    server: MockServer, cwd: Path, *arguments: str, input: str = ""
-) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-W", "error", "-c", "from firsthandapi.cli import main; main()", *arguments],
-        cwd=cwd,
-        env={
-            **os.environ,
-            "FIRSTHAND_BASE_URL": server.url,
-            "FIRSTHAND_API_KEY": server.api_key,
-            "PYTHONIOENCODING": "utf-8",
-        },
-        input=input,
-        capture_output=True,
-        encoding="utf-8",
-        timeout=60,
-    )
 
 
 @pytest.mark.parametrize(
@@ -244,104 +195,3 @@ def test_who_stops_a_wait_learns_how_to_continue(
                 f"or cancel with: firsthandapi jobs cancel {job.id}"
             ]
         assert len([*client.jobs.list()]) == 1
-
-
-@pytest.mark.parametrize(
-    ("text", "told"),
-    [
-        ("files_needed: [", "is not valid YAML: line 1, column 16: expected"),
-        ("# nothing\n", "must contain names and values"),
-        (YAML + "\ttitle: x\n", "is not valid YAML: line 5, column 1: "),
-        (YAML + "title: a\x07b\n", "is not valid YAML: unacceptable character"),
-        (YAML + "price_per_file_cents: 5\n", "price_per_file_cents occurs twice"),
-        (YAML + "metadata: {a: !!bool maybe}\n", "a value does not match its tag"),
-        (YAML + "title: !!python/name:os.system\n", "could not determine a constructor"),
-        (YAML + "metadata: &it {a: *it}\n", "more than 100,000 values"),
-        (YAML + "metadata:\n  a0: &a0 [x, x]\n" + BOMB, "more than 100,000 values"),
-        (YAML + "metadata: {code: 01067}\n", "line 5: YAML does not read 01067 as the decimal"),
-        (YAML.replace("files_needed: 3", "files_needed: 1:30"), "line 2: YAML does not read 1:30 as"),
-        (YAML + "extra_body: 3\n", "extra_body must be a dict"),
-        ("x: " + "[" * 5000, "nested too deeply"),
-        ("- a list", "must contain names and values"),
-        ("files_needed: 3\n", "description is required: a str of 10"),
-        (YAML + "dest: elsewhere\n", "dest is an option of the command"),
-        (YAML + "colour: red\n", "colour is not an argument; use one of: accepted_formats"),
-        (YAML + "price_per_file: 5\n", "did you mean price_per_file_cents?"),
-        (YAML.replace("files_needed: 3", "files_needed: many"), "files_needed must be"),
-    ],
-)
-def test_a_bad_spec_exits_with_2_and_says_why(
-    server: MockServer, tmp_path: Path, text: str, told: str
-) -> None:
-    """One line that names the fix, nothing sent, nothing left."""
-    (tmp_path / "job.yaml").write_text(text, encoding="utf-8")
-    run = firsthandapi(server, tmp_path, "collect", "--spec", "job.yaml", "--dest", "signs")
-    assert run.returncode == 2, run.stderr
-    assert told in run.stderr
-    assert "Traceback" not in run.stderr
-    assert not server.requests
-    assert not (tmp_path / "signs").exists()
-
-
-def test_jobs_create_reads_the_same_file(server: MockServer, tmp_path: Path) -> None:
-    """A typo is a usage error here too, with the name that was meant; a date and an alias are as in any YAML."""
-    (tmp_path / "job.yaml").write_text(YAML + "min_widht: 100\n", encoding="utf-8")
-    run = firsthandapi(server, tmp_path, "jobs", "create", "--spec", "job.yaml")
-    assert run.returncode == 2, run.stderr
-    assert "min_widht is not an argument; did you mean min_width?" in run.stderr
-    (tmp_path / "job.yaml").write_text("files_needed: 3\n", encoding="utf-8")
-    run = firsthandapi(server, tmp_path, "jobs", "create", "--spec", "job.yaml")
-    assert run.returncode == 2, run.stderr
-    assert "--spec: description is required" in run.stderr
-    more = "deadline: 2099-01-31\nmetadata: {city: &city Lyon, also: *city}\n"
-    (tmp_path / "job.yaml").write_text(YAML + more, encoding="utf-8")
-    run = firsthandapi(server, tmp_path, "jobs", "create", "--spec", "job.yaml", "--json")
-    made = json.loads(run.stdout)
-    assert made["deadline"] == "2099-01-31T00:00:00Z"
-    assert made["metadata"] == {"city": "Lyon", "also": "Lyon"}
-
-
-@pytest.mark.parametrize(
-    ("name", "text"), [("job.yaml", YAML), ("job.json", json.dumps(SPEC)), ("job.toml", TOML)]
-)
-def test_a_spec_from_windows_is_as_good(server: MockServer, tmp_path: Path, name: str, text: str) -> None:
-    """A byte order mark and CRLF change nothing."""
-    (tmp_path / name).write_bytes(b"\xef\xbb\xbf" + text.replace("\n", "\r\n").encode())
-    run = firsthandapi(server, tmp_path, "jobs", "create", "--spec", name)
-    assert run.returncode == 0, run.stderr
-
-
-def test_an_option_has_the_last_word(server: MockServer, tmp_path: Path) -> None:
-    """What the command line allows to spend counts, whatever the file says; nothing is sent."""
-    (tmp_path / "job.yaml").write_text(YAML + "max_spend_cents: 100000\n", encoding="utf-8")
-    for command in (("jobs", "create"), ("collect", "--dest", "signs")):
-        run = firsthandapi(server, tmp_path, *command, "--spec", "job.yaml", "--max-spend-cents", "149")
-        assert run.returncode == 1
-        assert "max_spend_cents is 149" in run.stderr
-    assert not server.requests
-
-
-def test_a_name_twice_in_json_is_told(server: MockServer, tmp_path: Path) -> None:
-    """Of two prices neither is taken."""
-    (tmp_path / "job.json").write_text('{"price_per_file_cents": 5, "price_per_file_cents": 50}')
-    run = firsthandapi(server, tmp_path, "jobs", "create", "--spec", "job.json")
-    assert run.returncode == 2
-    assert "is not valid JSON: price_per_file_cents occurs twice" in run.stderr
-
-
-@pytest.mark.parametrize("text", [YAML, json.dumps(SPEC), "\ufeff" + YAML])
-def test_a_spec_may_come_from_standard_input(server: MockServer, tmp_path: Path, text: str) -> None:
-    """`--spec -` reads YAML or JSON, so that a script needs no file."""
-    run = firsthandapi(server, tmp_path, "jobs", "create", "--spec", "-", "--json", input=text)
-    assert run.returncode == 0, run.stderr
-    assert json.loads(run.stdout)["files_needed"] == 3
-    empty = firsthandapi(server, tmp_path, "jobs", "create", "--spec", "-", input="")
-    assert empty.returncode == 2
-    assert "standard input must contain names and values" in empty.stderr
-
-
-def test_a_missing_spec_exits_with_2(server: MockServer, tmp_path: Path) -> None:
-    """A wrong path is a usage error."""
-    run = firsthandapi(server, tmp_path, "jobs", "create", "--spec", "nowhere.yaml")
-    assert run.returncode == 2
-    assert "could not read nowhere.yaml" in run.stderr

@@ -1,0 +1,377 @@
+"""`firsthandapi webhooks listen` as a process of its own, with deliveries of the bundled server."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import re
+import signal
+import socket
+import struct
+import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from cli.support import Cli, start
+from firsthandapi.cli import listen
+from firsthandapi.testing import MockServer
+from firsthandapi.webhooks import sign
+
+JOB_DONE = {"job_id": "job_01JD", "status": "completed", "files_needed": 3, "files_approved": 3}
+SECRET = "whsec_0123456789abcdef"
+
+
+@pytest.fixture
+def cli(fresh_server: MockServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Cli:
+    return Cli(monkeypatch, capsys).at(fresh_server)
+
+
+# --- listen -------------------------------------------------------------------------------------------
+
+
+class Listener:
+    """A running `firsthandapi webhooks listen`."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self.process = process
+        assert process.stderr is not None
+        first = process.stderr.readline()
+        found = re.search(r"http://127\.0\.0\.1:\d+", first)
+        assert found is not None, first
+        self.url = found[0]
+
+    def line(self) -> str:
+        assert self.process.stdout is not None
+        return self.process.stdout.readline()
+
+    def complaint(self) -> str:
+        assert self.process.stderr is not None
+        return self.process.stderr.readline()
+
+    def post(self, body: bytes, **headers: str) -> int:
+        connection = http.client.HTTPConnection(urlsplit(self.url).netloc, timeout=30)
+        try:
+            named = {name.replace("_", "-"): value for name, value in headers.items()}
+            connection.request("POST", "/any/path", body, named)
+            return connection.getresponse().status
+        finally:
+            connection.close()
+
+    def end(self, how: signal.Signals = signal.SIGINT) -> tuple[str, str]:
+        self.process.send_signal(how)
+        return self.process.communicate(timeout=30)
+
+
+@contextmanager
+def listening(*options: str, **environment: str) -> Iterator[Listener]:
+    process = start("webhooks", "listen", "--port", "0", *options, **environment)
+    # A test that waits for a line which never comes ends with an empty one.
+    watchdog = threading.Timer(45, process.kill)
+    watchdog.start()
+    try:
+        yield Listener(process)
+    finally:
+        watchdog.cancel()
+        process.kill()
+        process.communicate()
+
+
+def happen(server: MockServer, type: str, data: dict[str, Any]) -> str:
+    """Emit an event; it is delivered, or was tried, when this returns."""
+    event = server.emit(type, data)
+    server.wait_idle()
+    return event
+
+
+def env(server: MockServer) -> dict[str, str]:
+    return {"FIRSTHAND_BASE_URL": server.url, "FIRSTHAND_API_KEY": server.api_key}
+
+
+needs_signals = pytest.mark.skipif(os.name == "nt", reason="Windows cannot send Ctrl-C to one child")
+
+
+@needs_signals
+@pytest.mark.parametrize("style", ["plain", "timestamped"])
+@pytest.mark.parametrize("how", ["SIGINT", "SIGTERM"])
+def test_listen_registers_prints_once_and_cleans_up(fresh_server: MockServer, style: str, how: str) -> None:
+    """With a bundled server it needs no option: verified events are printed, a replay is not, the endpoint goes."""
+    fresh_server.signature_style = style  # type: ignore[assignment] # parametrized
+    with listening(**env(fresh_server)) as listener, fresh_server.client() as client:
+        (endpoint,) = client.webhooks.list()
+        assert endpoint.url == listener.url
+        event = happen(fresh_server, "job.completed", JOB_DONE)
+        line = listener.line()
+        assert re.match(r"\d\d:\d\d:\d\d  job\.completed +evt_\w+  job_01JD  completed  3 of 3 files\n", line)
+        client.webhooks.events.replay(event)
+        fresh_server.wait_idle()
+        assert "already printed" in listener.complaint()
+        out, err = listener.end(getattr(signal, how))
+        assert (listener.process.returncode, out) == (0, "")
+        assert err.splitlines() == ["Stopped.", f"Deleted the endpoint {endpoint.id}."]
+        assert [*client.webhooks.list()] == []
+    statuses = [
+        [attempt.status for attempt in delivery.attempts] for delivery in fresh_server.webhook_deliveries
+    ]
+    assert statuses == [[200], [200]]
+
+
+@needs_signals
+def test_listen_prints_json_lines_and_only_chosen_events(fresh_server: MockServer) -> None:
+    """--events reaches the endpoint; each line is the event, stdout has nothing else."""
+    with listening("--json", "--events", "job.cancelled", **env(fresh_server)) as listener:
+        happen(fresh_server, "job.completed", JOB_DONE)
+        wanted = happen(fresh_server, "job.cancelled", {**JOB_DONE, "reason": "\x1b[2J"})
+        line = listener.line()
+        assert "\x1b" not in line
+        event = json.loads(line)
+        assert (event["id"], event["data"]["reason"]) == (wanted, "\x1b[2J")
+        out, _ = listener.end()
+        assert out == ""
+
+
+@needs_signals
+def test_listen_refuses_what_is_not_signed(fresh_server: MockServer) -> None:
+    """A forged, an unsigned, an oversized and a lengthless body get no 2xx and no line; a genuine one still does."""
+    body = json.dumps({"id": "evt_1", "type": "job.completed", "data": JOB_DONE}).encode()
+    with listening(FIRSTHAND_WEBHOOK_SECRET=SECRET) as listener:
+        assert listener.post(body, X_FirstHandAPI_Signature=sign(body, "whsec_other")) == 400
+        assert listener.complaint().startswith("rejected: wrong signature")
+        assert listener.post(body) == 400
+        assert "missing signature" in listener.complaint()
+        assert listener.post(b"[]", X_FirstHandAPI_Signature=sign(b"[]", SECRET)) == 400
+        assert listener.complaint().startswith("rejected: ")
+        assert listener.post(b"", Content_Length=str(2 * 1024 * 1024)) == 413
+        assert "over 1 MiB" in listener.complaint()
+        assert listener.post(b"", Content_Length="many") == 411
+        assert "has no length" in listener.complaint()
+        assert listener.post(body, X_FirstHandAPI_Signature=sign(body, SECRET)) == 200
+        assert "evt_1" in listener.line()
+        assert listener.post(body, X_FirstHandAPI_Signature=sign(body, SECRET)) == 200
+        assert "already printed" in listener.complaint()
+        out, err = listener.end()
+        assert (out, err) == ("", "Stopped.\n")
+        assert SECRET not in err
+
+
+@needs_signals
+def test_listen_survives_connections_that_break_off_or_hang(fresh_server: MockServer) -> None:
+    """Whoever connects and says nothing, or half of it, takes no turn from the next."""
+    body = json.dumps({"id": "evt_1", "type": "job.completed", "data": {}}).encode()
+    with listening(FIRSTHAND_WEBHOOK_SECRET=SECRET) as listener:
+        address = ("127.0.0.1", urlsplit(listener.url).port or 0)
+        silent = [socket.create_connection(address) for _ in range(5)]
+        with socket.create_connection(address) as half:
+            half.sendall(b"POST / HTTP/1.1\r\nContent-Length: 100\r\n\r\nhalf")
+        with socket.create_connection(address) as reset:
+            reset.sendall(b"POST / HTTP/1.1\r\nContent-Length: 100\r\n\r\nhalf")
+            reset.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        assert "closed early" in listener.complaint()
+        assert listener.post(body, X_FirstHandAPI_Signature=sign(body, SECRET)) == 200
+        assert "evt_1" in listener.line()
+        for each in silent:
+            each.close()
+        _, err = listener.end()
+        assert "Traceback" not in err
+
+
+@needs_signals
+def test_a_retry_reaches_a_listener_that_was_away(fresh_server: MockServer) -> None:
+    """A delivery that found nobody comes again after a minute, to a listener that knows the secret."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    with fresh_server.client() as client:
+        endpoint = client.webhooks.create(url=f"http://127.0.0.1:{port}/")
+    event = happen(fresh_server, "job.completed", JOB_DONE)
+    with listening(
+        "--port", str(port), FIRSTHAND_WEBHOOK_SECRET=endpoint.secret or "", **env(fresh_server)
+    ) as listener:
+        fresh_server.clock.advance(minutes=1)
+        assert event in listener.line()
+        listener.end()
+    (delivery,) = fresh_server.webhook_deliveries
+    assert [attempt.status for attempt in delivery.attempts] == [None, 200]
+    with fresh_server.client() as client:
+        assert [one.id for one in client.webhooks.list()] == [endpoint.id]
+
+
+@needs_signals
+def test_a_tunnels_endpoint_lives_as_long_as_the_listener(fresh_server: MockServer) -> None:
+    """--url registers that address; its secret and one from the environment both count; it is deleted."""
+    body = json.dumps({"id": "evt_1", "type": "job.completed", "data": {}}).encode()
+    options = ("--url", "https://tunnel.example/hooks", "--events", "job.completed")
+    with listening(*options, FIRSTHAND_WEBHOOK_SECRET=SECRET, **env(fresh_server)) as listener:
+        with fresh_server.client() as client:
+            (endpoint,) = client.webhooks.list()
+            assert (endpoint.url, endpoint.events) == (options[1], ["job.completed"])
+        assert listener.post(body, X_FirstHandAPI_Signature=sign(body, SECRET)) == 200
+        listener.end()
+    with fresh_server.client() as client:
+        assert [*client.webhooks.list()] == []
+
+
+@needs_signals
+def test_listen_tells_of_an_endpoint_that_it_could_not_delete() -> None:
+    """With the service gone at the end, it says what is left and how to delete it."""
+    with MockServer(speed=0, workers=False) as server, listening(**env(server)) as listener:
+        with server.client() as client:
+            (endpoint,) = client.webhooks.list()
+        server.stop()
+        _, err = listener.end()
+    assert f"firsthandapi webhooks delete {endpoint.id}" in err
+    assert "Traceback" not in err
+
+
+@needs_signals
+def test_listen_ends_when_nobody_reads(fresh_server: MockServer) -> None:
+    """`| head -1` ends it, and the event that was not printed stays undelivered."""
+    with listening(**env(fresh_server)) as listener:
+        assert listener.process.stdout is not None
+        listener.process.stdout.close()
+        happen(fresh_server, "job.completed", JOB_DONE)
+        assert listener.process.wait(timeout=30) == 0
+    with fresh_server.client() as client:
+        assert [*client.webhooks.list()] == []
+
+
+def test_listen_needs_to_know_where_events_come_from(cli: Cli, fresh_server: MockServer) -> None:
+    """At the public service a tunnel or a secret is needed; a busy port and misplaced options are told."""
+    cli.set(FIRSTHAND_BASE_URL=None)
+    nowhere = cli("webhooks", "listen", "--port", "0")
+    assert nowhere.code == 2
+    assert "--url" in nowhere.err
+    assert "FIRSTHAND_WEBHOOK_SECRET" in nowhere.err
+    cli.set(FIRSTHAND_WEBHOOK_SECRET=SECRET)
+    useless = cli("webhooks", "listen", "--port", "0", "--events", "job.completed")
+    assert (useless.code, SECRET in useless.err) == (2, False)
+    cli.set(FIRSTHAND_WEBHOOK_SECRET="   ")
+    blank = cli("webhooks", "listen", "--port", "0")
+    assert blank.code == 2
+    assert "secret is empty" in blank.err
+    cli.set(FIRSTHAND_WEBHOOK_SECRET=SECRET)
+    port = fresh_server.url.rpartition(":")[2]
+    busy = cli("webhooks", "listen", "--port", port)
+    assert busy.code == 2
+    assert f"could not use --port {port}" in busy.err
+
+
+def test_listen_makes_no_endpoint_for_a_bad_url(cli: Cli, fresh_server: MockServer) -> None:
+    """A tunnel's address must be https; nothing is left behind."""
+    run = cli("webhooks", "listen", "--port", "0", "--url", "http://tunnel.example")
+    assert run.code == 2
+    assert "https" in run.err
+    with fresh_server.client() as client:
+        assert [*client.webhooks.list()] == []
+
+
+@contextmanager
+def served(monkeypatch: pytest.MonkeyPatch, **limits: float) -> Iterator[listen._Server]:
+    """The listener's server alone, with smaller limits."""
+    for name, value in limits.items():
+        monkeypatch.setattr(listen, name, value)
+    with listen._Server(0) as server:
+        server.receiver = listen.Receiver([SECRET], json=False, ended=threading.Event())
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            yield server
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def test_a_request_that_comes_byte_by_byte_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each byte restarts a socket's timeout, but not the request's."""
+    with served(monkeypatch, _LONGEST_REQUEST=0.3) as server, _connected(server) as slow:
+        slow.settimeout(30)
+        slow.sendall(b"POST / HTTP/1.1\r\nContent-Length: 100000\r\n\r\n")
+        cut = threading.Event()
+
+        def dribble() -> None:
+            while not cut.wait(0.02):
+                try:
+                    slow.sendall(b"x")
+                except OSError:
+                    return
+
+        sending = threading.Thread(target=dribble)
+        sending.start()
+        try:
+            assert slow.recv(1) == b""
+        except ConnectionResetError:
+            pass
+        finally:
+            cut.set()
+            sending.join()
+
+
+def test_half_a_request_gives_way_to_a_delivery(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A crowd of idle strangers takes no more threads than there are turns, and keeps no delivery out."""
+    body = b'{"id":"evt_1","type":"job.completed"}'
+    with served(monkeypatch, _MOST_CONNECTIONS=2, _MAKES_WAY=30.0) as server:
+        idle = [_connected(server) for _ in range(6)]
+        for each in idle[:4]:
+            each.settimeout(30)
+            assert _ended(each)
+        connection = http.client.HTTPConnection(urlsplit(server.url).netloc, timeout=30)
+        connection.request("POST", "/", body, {"X-FirstHandAPI-Signature": sign(body, SECRET)})
+        assert connection.getresponse().status == 200
+        connection.close()
+        for each in idle:
+            each.close()
+
+
+def test_a_complete_request_gives_way_to_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    """While every turn handles a delivery, whoever comes then is closed at once."""
+    body = b'{"id":"evt_1","type":"job.completed"}'
+    handling, go_on = threading.Event(), threading.Event()
+    with served(monkeypatch, _MOST_CONNECTIONS=1) as server:
+        take = server.receiver.take
+
+        def slowly(*delivery: Any) -> int:
+            handling.set()
+            go_on.wait(30)
+            return take(*delivery)
+
+        monkeypatch.setattr(server.receiver, "take", slowly)
+        connection = http.client.HTTPConnection(urlsplit(server.url).netloc, timeout=30)
+        connection.request("POST", "/", body, {"X-FirstHandAPI-Signature": sign(body, SECRET)})
+        assert handling.wait(30)
+        with _connected(server) as late:
+            late.settimeout(30)
+            assert _ended(late)
+        go_on.set()
+        assert connection.getresponse().status == 200
+        connection.close()
+
+
+def test_a_flood_of_unsigned_deliveries_is_a_few_lines(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each is rejected; the first are told, the others counted, and the count is told at the end."""
+    monkeypatch.setattr(listen, "_MOST_NOTES", 3)
+    notes = listen.Notes()
+    receiver = listen.Receiver([SECRET], json=False, ended=threading.Event(), notes=notes)
+    for _ in range(500):
+        assert receiver.take(b"{}", [("X-FirstHandAPI-Signature", "0" * 64)]) == 400
+    notes.close()
+    *told, last = capsys.readouterr().err.splitlines()
+    assert len(told) == 3
+    assert last == "497 more lines like these not shown"
+
+
+def _connected(server: listen._Server) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", server.server_address[1]))
+
+
+def _ended(connection: socket.socket) -> bool:
+    try:
+        return connection.recv(1) == b""
+    except ConnectionResetError:
+        return True
