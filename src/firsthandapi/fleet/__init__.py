@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from ._limiter import AsyncRedisRateLimiter, RedisRateLimiter
-from ._store import RedisStore
+from ._store import EventClaimedError, RedisStore, StoreError
 
-__all__ = ["AsyncRedisRateLimiter", "RedisRateLimiter", "RedisStore"]
+__all__ = ["AsyncRedisRateLimiter", "EventClaimedError", "RedisRateLimiter", "RedisStore", "StoreError"]

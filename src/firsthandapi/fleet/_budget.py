@@ -8,10 +8,11 @@ import os
 import threading
 import time
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from firsthandapi._core.ratelimit import LONGEST_WINDOW, USUAL_LIMIT, seconds_to_reset
+from firsthandapi._core.ratelimit import LONGEST_WINDOW, USUAL_LIMIT, RequestBudget, Wait, seconds_to_reset
+from firsthandapi._core.ratelimit import Permit as AlonePermit
 from firsthandapi._core.retry import parse_retry_after
 
 from ._redis import connect, failures, said
@@ -28,9 +29,13 @@ _GONE = 2.0
 _TURN = 0.01
 # After a failure of Redis, calls go ahead without it for so long.
 _PAUSE = 1.0
+# Without Redis a process knows what a response said, but not what other processes have sent since: so much less is
+# left, or a tenth of the limit if that is smaller.
+_UNSURE = 8
 
 # KEYS: budget, line (a sorted set: process → place), seen (a hash: process → when)
-# ARGV: process, usual limit, milliseconds of a window, milliseconds after which a process is gone
+# ARGV: process, usual limit, milliseconds of a window, milliseconds after which a process is gone; for a Redis that has
+#   lost the budget, what this process knows of it: how many are left and milliseconds to the reset, or ''
 # Returns {1, number of the window}, or {0, milliseconds to wait}.
 _TAKE = """
 local time = redis.call('TIME')
@@ -38,11 +43,18 @@ local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local budget, line, seen = KEYS[1], KEYS[2], KEYS[3]
 local left, ends, limit, window = unpack(redis.call('HMGET', budget, 'left', 'ends', 'limit', 'window'))
 limit = tonumber(limit) or tonumber(ARGV[2])
-if not ends or now >= tonumber(ends) then
-  left, ends, window = limit, now + tonumber(ARGV[3]), (tonumber(window) or 0) + 1
+local known = ends
+left, ends, window = tonumber(left), tonumber(ends), tonumber(window)
+-- Beyond this, numbers of Lua are no longer exact.
+if window and not (window < 9007199254740992) then window = nil end
+-- An end that is too far away comes from a clock that was set back, or from nonsense.
+if not (left and ends and window) or now >= ends or ends - now > 2 * tonumber(ARGV[3]) then
+  left, ends, window = limit, now + tonumber(ARGV[3]), (window or 0) + 1
+  if not known and ARGV[5] ~= '' then
+    left, ends = tonumber(ARGV[5]), now + tonumber(ARGV[6])
+  end
   redis.call('HSET', budget, 'left', left, 'ends', ends, 'limit', limit, 'window', window)
 end
-left, ends = tonumber(left), tonumber(ends)
 local first
 while true do
   first = redis.call('ZRANGE', line, 0, 0)[1]
@@ -58,7 +70,7 @@ if left > 0 and (not first or first == ARGV[1]) then
   redis.call('ZREM', line, ARGV[1])
   redis.call('HDEL', seen, ARGV[1])
   redis.call('PEXPIRE', budget, keep)
-  return {1, tonumber(window)}
+  return {1, window}
 end
 if not redis.call('ZSCORE', line, ARGV[1]) then
   redis.call('ZADD', line, redis.call('HINCRBY', budget, 'places', 1), ARGV[1])
@@ -89,7 +101,7 @@ return 1
 _GIVE_BACK = """
 local left, window, limit = unpack(redis.call('HMGET', KEYS[1], 'left', 'window', 'limit'))
 if window and tonumber(window) == tonumber(ARGV[1]) then
-  redis.call('HSET', KEYS[1], 'left', math.min(tonumber(left) + 1, tonumber(limit)))
+  redis.call('HSET', KEYS[1], 'left', math.min(tonumber(left) + 1, tonumber(limit) or 0))
 end
 return 1
 """
@@ -99,9 +111,15 @@ _LEAVE = "redis.call('ZREM', KEYS[1], ARGV[1]) redis.call('HDEL', KEYS[2], ARGV[
 
 @dataclass(frozen=True)
 class Permit:
-    """A request may be sent. `window` is None where Redis did not say so, but was gone."""
+    """A request may be sent.
+
+    Attributes:
+        window: the number of the window that it counts in; None if Redis was gone.
+        alone: then, the permit of the process's own count.
+    """
 
     window: int | None
+    alone: AlonePermit | None = None
 
 
 class SharedBudget:
@@ -115,23 +133,47 @@ class SharedBudget:
         self._prefix = prefix
         self._lock = threading.Lock()
         self._gone_until = -math.inf
+        self._warned = False
+        # While Redis is gone, each process counts by itself.
+        self._alone: dict[str, RequestBudget] = {}
+        # What the latest response said: how many are left, and when the window ends, in monotonic seconds.
+        self._last: dict[str, tuple[int, float]] = {}
         self._member = ""
         self._pid = 0
 
     def take(self, key: str) -> Permit | float:
         """A permit, or the seconds after which to ask again."""
-        if time.monotonic() < self._gone_until:
-            return Permit(None)
-        arguments = [self._me(), USUAL_LIMIT, int(LONGEST_WINDOW * 1000), int(_GONE * 1000)]
-        try:
-            granted, value = self._take(keys=self._keys(key), args=arguments)
-        except self._failures as error:
-            self._warn(error)
-            return Permit(None)
-        if granted:
-            return Permit(int(value))
-        # A process that waits shows that it lives.
-        return min(int(value) / 1000, _SHOW_UP) if value else _TURN
+        if time.monotonic() >= self._gone_until:
+            arguments = [
+                self._me(),
+                USUAL_LIMIT,
+                int(LONGEST_WINDOW * 1000),
+                int(_GONE * 1000),
+                *self._known(key),
+            ]
+            try:
+                granted, value = _checked(self._take(keys=self._keys(key), args=arguments))
+            except self._failures as error:
+                self._warn(error)
+            else:
+                self._returned(key)
+                if granted:
+                    return Permit(value)
+                # A process that waits shows that it lives.
+                return min(value / 1000, _SHOW_UP) if value > 0 else _TURN
+        return self._take_alone(key)
+
+    def _take_alone(self, key: str) -> Permit | float:
+        with self._lock:
+            found = self._alone.setdefault(key, RequestBudget()).take(time.monotonic())
+        if isinstance(found, Wait):
+            return min(found.seconds, _SHOW_UP) if found.for_reset else _TURN
+        return Permit(None, found)
+
+    def _known(self, key: str) -> list[Any]:
+        remaining, ends = self._last.get(key, (0, -math.inf))
+        seconds = ends - time.monotonic()
+        return [remaining, math.ceil(seconds * 1000)] if seconds > 0 else ["", ""]
 
     def leave(self, key: str) -> None:
         """Give up the place in the line of processes."""
@@ -143,16 +185,31 @@ class SharedBudget:
 
     def learn(self, key: str, permit: Permit, response: ApiResponse | None, *, sent: bool) -> None:
         """What became of a request."""
-        if permit.window is None or time.monotonic() < self._gone_until:
-            return
-        try:
-            if response is None:
-                if not sent:
+        values = None if response is None else _described(response, time.time())
+        if values is not None:
+            self._last[key] = values.unsure, time.monotonic() + values.milliseconds / 1000
+        if permit.alone is not None:
+            self._learn_alone(key, permit.alone, response, sent=sent)
+        elif time.monotonic() >= self._gone_until:
+            try:
+                if values is not None:
+                    self._learn(keys=self._keys(key)[:1], args=[permit.window, *values.arguments])
+                elif response is None and not sent:
                     self._back(keys=self._keys(key)[:1], args=[permit.window])
-            elif (values := _described(response, time.time())) is not None:
-                self._learn(keys=self._keys(key)[:1], args=[permit.window, *values])
-        except self._failures as error:
-            self._warn(error)
+            except self._failures as error:
+                self._warn(error)
+
+    def _learn_alone(
+        self, key: str, permit: AlonePermit, response: ApiResponse | None, *, sent: bool
+    ) -> None:
+        if response is not None and response.rate_limit is not None:
+            said = response.rate_limit
+            response = replace(response)
+            # Others may have sent some since.
+            vars(response)["rate_limit"] = replace(said, remaining=_unsure(said.remaining, said.limit))
+        with self._lock:
+            if (budget := self._alone.get(key)) is not None:
+                budget.observe(permit, response, sent=sent, now=time.monotonic(), time=time.time())
 
     def _keys(self, key: str) -> list[str]:
         # In braces, so that a cluster keeps the three on one server.
@@ -166,7 +223,7 @@ class SharedBudget:
 
     def _warn(self, error: Exception) -> None:
         with self._lock:
-            first = time.monotonic() >= self._gone_until + _PAUSE
+            first, self._warned = not self._warned, True
             self._gone_until = time.monotonic() + _PAUSE
         if first:
             _log.warning(
@@ -174,15 +231,52 @@ class SharedBudget:
                 said(error),
             )
 
+    def _returned(self, key: str) -> None:
+        if self._warned:
+            with self._lock:
+                self._warned = False
+                self._alone.pop(key, None)
+            _log.info("the rate limiter has Redis again")
 
-def _described(response: ApiResponse, now: float) -> list[Any] | None:
+
+def _checked(answer: Any) -> tuple[bool, int]:
+    match answer:
+        case [0 | 1 as granted, int() as value]:
+            return bool(granted), value
+        case _:
+            raise TypeError("the response of Redis is not that of the script")
+
+
+@dataclass(frozen=True)
+class _Described:
+    limit: int | None
+    remaining: int
+    milliseconds: int
+
+    @property
+    def arguments(self) -> list[Any]:
+        """For the script."""
+        return ["" if self.limit is None else self.limit, self.remaining, self.milliseconds]
+
+    @property
+    def unsure(self) -> int:
+        return _unsure(self.remaining, self.limit or USUAL_LIMIT)
+
+
+def _unsure(remaining: int, limit: int) -> int:
+    return max(remaining - min(_UNSURE, limit // 10), 0)
+
+
+def _described(response: ApiResponse, now: float) -> _Described | None:
     """Limit, remainder, and milliseconds to the reset, as a response describes them; None if it does not."""
     found = response.rate_limit
     asked = parse_retry_after(response.headers, now=now) if response.status_code == 429 else None
     if found is not None:
         seconds = seconds_to_reset(found, response.headers, now=now)
         remaining = 0 if response.status_code == 429 else max(found.remaining, 0)
-        return [max(found.limit, 1), remaining, math.ceil(max(seconds, asked or 0.0) * 1000)]
+        # Of a minute and no more: a window that never ends would stop every process.
+        wanted = min(max(seconds, asked or 0.0), LONGEST_WINDOW)
+        return _Described(max(found.limit, 1), remaining, math.ceil(wanted * 1000))
     if asked is not None:
-        return ["", 0, math.ceil(min(asked, LONGEST_WINDOW) * 1000)]
+        return _Described(None, 0, math.ceil(min(asked, LONGEST_WINDOW) * 1000))
     return None

@@ -36,7 +36,11 @@ class RedisRateLimiter:
         self._lines: dict[str, Line] = {}
 
     def acquire(self, key: str, *, timeout: float | None) -> Permit:
-        """Wait until a request may be sent, in order of arrival.
+        """Wait until a request may be sent, in order of arrival: see `RateLimiter`.
+
+        Args:
+            key: a fingerprint of the API key.
+            timeout: the most seconds to wait; None for no limit.
 
         Raises:
             TimeoutError: it may not be sent within `timeout` seconds.
@@ -55,7 +59,14 @@ class RedisRateLimiter:
             return found
 
     def observe(self, key: str, permit: Permit, response: ApiResponse | None, *, sent: bool) -> None:
-        """Learn what became of a request."""
+        """Learn the result of a request: see `RateLimiter`.
+
+        Args:
+            key: as for `acquire`.
+            permit: what `acquire` returned.
+            response: its response; None if none came.
+            sent: whether the service may have counted the request.
+        """
         self._budget.learn(key, permit, response, sent=sent)
 
 
@@ -74,7 +85,11 @@ class AsyncRedisRateLimiter:
         self._lines: dict[str, AsyncLine] = {}
 
     async def acquire(self, key: str, *, timeout: float | None) -> Permit:
-        """Wait until a request may be sent, in order of arrival.
+        """Wait until a request may be sent, in order of arrival: see `RateLimiter`.
+
+        Args:
+            key: a fingerprint of the API key.
+            timeout: the most seconds to wait; None for no limit.
 
         Raises:
             TimeoutError: it may not be sent within `timeout` seconds.
@@ -94,7 +109,14 @@ class AsyncRedisRateLimiter:
             return found
 
     async def observe(self, key: str, permit: Permit, response: ApiResponse | None, *, sent: bool) -> None:
-        """Learn what became of a request."""
+        """Learn the result of a request: see `RateLimiter`.
+
+        Args:
+            key: as for `acquire`.
+            permit: what `acquire` returned.
+            response: its response; None if none came.
+            sent: whether the service may have counted the request.
+        """
         await anyio.to_thread.run_sync(lambda: self._budget.learn(key, permit, response, sent=sent))
 
 

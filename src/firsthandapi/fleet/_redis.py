@@ -23,8 +23,16 @@ def connect(url: str, options: dict[str, Any]) -> Any:
     except ImportError:
         raise ConfigurationError("fleets need an extra: pip install 'firsthandapi[fleet]'") from None
     try:
-        timeouts = {"socket_timeout": SECONDS, "socket_connect_timeout": SECONDS}
-        storage: Any = storage_from_string(url, **{**timeouts, **options})
+        from redis.backoff import NoBackoff
+        from redis.retry import Retry
+
+        # Once more, over a new connection: Redis may have closed the idle one. redis-py itself would retry for 10 s.
+        habits: dict[str, Any] = {
+            "socket_timeout": SECONDS,
+            "socket_connect_timeout": SECONDS,
+            "retry": Retry(NoBackoff(), 1),
+        }
+        storage: Any = storage_from_string(url, **{**habits, **options})
         client: Any = storage.storage
     except (UnknownScheme, ValueError, AttributeError, TypeError) as error:
         # The URL may contain a password.
@@ -37,10 +45,10 @@ def connect(url: str, options: dict[str, Any]) -> Any:
 
 
 def failures() -> tuple[type[Exception], ...]:
-    """The exceptions of the client when Redis is gone, or its response is wrong."""
+    """The exceptions of the client, and of reading what it returned, when Redis is gone or its response is wrong."""
     from redis.exceptions import RedisError
 
-    return (RedisError, OSError)
+    return (RedisError, OSError, ValueError, TypeError)
 
 
 def said(error: Exception) -> str:

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import uuid
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
-from ._redis import connect
+from firsthandapi.errors import FirstHandError
+
+from ._redis import connect, failures, said
+
+T = TypeVar("T")
 
 _DONE_SECONDS = 7 * 86_400
 # Far over the 10 s in which the service wants its response, so no working handler loses its claim.
@@ -21,16 +26,20 @@ return -1
 _RELEASE = "if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end return 1"
 
 
-class EventClaimedError(RuntimeError):
-    """Another process is handling the event. Answer 5xx: the service sends it again, should that process die."""
+class EventClaimedError(FirstHandError, RuntimeError):
+    """Another process is handling the event. Respond with 5xx: the service sends it again, should that process die."""
+
+
+class StoreError(FirstHandError):
+    """Redis is gone, or its response is wrong. Respond with 5xx: the service sends the event again."""
 
 
 class RedisStore:
     """Remembers handled events in Redis: `EventRouter(store=RedisStore(url))` in each of several receivers.
 
     An event is handled once: by the first that claims it. A claim ends after 10 minutes, a handled event is
-    remembered for 7 days. If Redis is gone, `dispatch` raises its error, so your receiver answers 5xx and the
-    service sends the event again.
+    remembered for 7 days. If Redis is gone, `dispatch` raises a `StoreError`, so your receiver responds with 5xx and
+    the service sends the event again.
 
     Args:
         url: of Redis or Valkey, such as `redis://127.0.0.1:6379/0`.
@@ -45,27 +54,51 @@ class RedisStore:
         self._redis = connect(url, options)
         self._claim = self._redis.register_script(_CLAIM)
         self._release = self._redis.register_script(_RELEASE)
+        self._failures = failures()
         self._prefix = prefix
         self._me = uuid.uuid4().hex
 
     def claim(self, event_id: str) -> bool:
-        """True if the event is neither claimed nor handled, and claim it; False if it was handled.
+        """True if the event `event_id` is neither claimed nor handled, and claim it; False if it was handled.
 
         Raises:
             EventClaimedError: another process has claimed it.
+            StoreError: Redis is gone, or its response is wrong.
         """
-        answer = int(self._claim(keys=[self._key(event_id)], args=[self._me, _CLAIM_SECONDS]))
+        answer = self._asked(
+            lambda key: int(self._claim(keys=[key], args=[self._me, _CLAIM_SECONDS])), event_id
+        )
         if answer < 0:
-            raise EventClaimedError(f"{event_id} is being handled by another process: answer 5xx")
+            raise EventClaimedError(f"{event_id} is being handled by another process: respond with 5xx")
         return bool(answer)
 
     def commit(self, event_id: str) -> None:
-        """The event was handled."""
-        self._redis.set(self._key(event_id), "done", ex=_DONE_SECONDS)
+        """The event `event_id` was handled.
+
+        Raises:
+            StoreError: Redis is gone, or its response is wrong.
+        """
+        self._asked(lambda key: self._redis.set(key, "done", ex=_DONE_SECONDS), event_id)
 
     def release(self, event_id: str) -> None:
-        """Handling failed: let the next claim succeed."""
-        self._release(keys=[self._key(event_id)], args=[self._me])
+        """Handling failed: let the next claim of `event_id` succeed.
 
-    def _key(self, event_id: str) -> str:
-        return f"{self._prefix}:event:{event_id}"
+        Raises:
+            StoreError: Redis is gone, or its response is wrong.
+        """
+        self._asked(lambda key: self._release(keys=[key], args=[self._me]), event_id)
+
+    def _asked(self, ask: Callable[[str], T], event_id: str) -> T:
+        try:
+            return ask(f"{self._prefix}:event:{event_id}")
+        except self._failures as error:
+            raise StoreError(
+                f"could not reach {event_id} in Redis: {said(error)}; respond with 5xx, so that the service sends "
+                "the event again"
+            ) from None
+
+
+def _checked(answer: Any) -> int:
+    if type(answer) is int and answer in (1, 0, -1):
+        return answer
+    raise TypeError("the response is not that of the script")
