@@ -33,6 +33,12 @@ if TYPE_CHECKING:
     from ._core.response import ApiResponse as ApiResponse
     from ._sync.client import FirstHandClient as FirstHandClient
     from ._sync.pages import Page as Page
+    from .campaigns import Campaign as Campaign
+    from .campaigns import CampaignPlan as CampaignPlan
+    from .campaigns import CampaignProgress as CampaignProgress
+    from .campaigns import LabelPlan as LabelPlan
+    from .campaigns import LabelProgress as LabelProgress
+    from .campaigns import PlannedOrder as PlannedOrder
     from .datasets import Dataset as Dataset
     from .datasets import Progress as Progress
     from .datasets import Verification as Verification
@@ -121,6 +127,9 @@ __all__ = [
     "AsyncRateLimiter",
     "Attempt",
     "AuthenticationError",
+    "Campaign",
+    "CampaignPlan",
+    "CampaignProgress",
     "ConfigurationError",
     "ConflictError",
     "Dataset",
@@ -139,10 +148,13 @@ __all__ = [
     "IntegrityError",
     "InvalidArgumentError",
     "InvalidRequestError",
+    "LabelPlan",
+    "LabelProgress",
     "NotFoundError",
     "Page",
     "PaginationError",
     "PermissionDeniedError",
+    "PlannedOrder",
     "Progress",
     "RateLimit",
     "RateLimitError",
@@ -171,6 +183,10 @@ _HOMES = {
     "ApiResponse": "_core.response",
     "FirstHandClient": "_sync.client",
     "Page": "_sync.pages",
+    **dict.fromkeys(
+        ("Campaign", "CampaignPlan", "CampaignProgress", "LabelPlan", "LabelProgress", "PlannedOrder"),
+        "campaigns",
+    ),
     "Dataset": "datasets",
     "Progress": "datasets",
     "Verification": "datasets",

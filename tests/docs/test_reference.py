@@ -74,7 +74,7 @@ def test_every_resource_is_in_the_reference_whole() -> None:
             for name, value in vars(FirstHandClient).items()
             if isinstance(value, cached_property)
         ]
-    assert len(resources) == 8
+    assert len(resources) == 9
     for resource in [*resources, webhooks.WebhookEvents]:
         options = SHOWN[f"{resource.__module__}.{resource.__qualname__}"]
         assert "members" not in options

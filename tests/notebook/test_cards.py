@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from firsthandapi import CampaignPlan, LabelPlan, PlannedOrder
 from firsthandapi._core.annotations import unified
 from firsthandapi._core.manifest import Record
 from firsthandapi._notebook import cards, html
@@ -299,3 +300,26 @@ def test_a_gallery_says_what_it_does_not_show() -> None:
     """The line below is there only if something is left out."""
     assert "7 more" in cards.gallery("", [(record(), "x")], "7 more")
     assert "<p" not in cards.gallery("", [], None)
+
+
+def test_a_plan_is_a_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A row for each label and a total, which long plans keep too; and what it does to the budget."""
+    labels = tuple(LabelPlan(f"label{n}", 2, 1, 0, 1, 50) for n in range(3))
+    orders = tuple(PlannedOrder(label.label, 1, 50) for label in labels)
+    plan = CampaignPlan(orders, labels, 150, 1_000)
+    shown = str(plan._repr_html_())
+    for word in (
+        "label0",
+        "label2",
+        "total",
+        "$1.50",
+        "3 orders",
+        "$1.50 of $10.00 spent; $3.00 after this plan",
+    ):
+        assert word in shown
+    check_harmless(shown)
+    monkeypatch.setattr(cards, "MOST_ROWS", 3)
+    short = str(plan._repr_html_())
+    assert "label2" not in short
+    assert "total" in short
+    assert "1 more label not shown" in short

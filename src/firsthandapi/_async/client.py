@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from firsthandapi._async.resources.api_keys import ApiKeys
     from firsthandapi._async.resources.audit_events import AuditEvents
     from firsthandapi._async.resources.billing import Billing
+    from firsthandapi._async.resources.campaigns import Campaigns
     from firsthandapi._async.resources.files import Files
     from firsthandapi._async.resources.jobs import Jobs
     from firsthandapi._async.resources.organization import Organization
@@ -210,6 +211,13 @@ class AsyncFirstHandClient:
         from firsthandapi._async.resources.files import Files
 
         return Files(self._transport)
+
+    @cached_property
+    def campaigns(self) -> Campaigns:
+        """Many jobs, one dataset, one budget."""
+        from firsthandapi._async.resources.campaigns import Campaigns
+
+        return Campaigns(self._transport)
 
     @cached_property
     def submissions(self) -> Submissions:

@@ -55,10 +55,10 @@ if TYPE_CHECKING:
     from firsthandapi.types.options import RequestOptions
 
 _LOCK_EVERY = 0.25
-_REPORT_EVERY = 0.1
+REPORT_EVERY = 0.1
 _MOST_CONNECTIONS = 64
 # The list is read no further ahead, so that memory stays flat and URLs fresh.
-_MOST_PENDING = 500
+MOST_PENDING = 500
 _MOST_METADATA = 20
 
 
@@ -117,7 +117,8 @@ class Collecting(Resource):
                     on_progress,
                     anew=only is not None,
                 )
-                await Workers(self._transport, waiting).note(folder)
+                if folder.label is not None:  # elsewhere they are not worth the requests
+                    await Workers(self._transport, waiting).note(folder)
             finally:
                 await self._write_last_seen(folder, found, waiting.job)
         fetching.check(following.failures)
@@ -166,7 +167,8 @@ class Collecting(Resource):
                     fetching = await self._fetch(
                         folder, waiting, following, following.rounds(), concurrency, on_progress
                     )
-                    await Workers(self._transport, waiting).note(folder)
+                    if folder.label is not None:  # elsewhere they are not worth the requests
+                        await Workers(self._transport, waiting).note(folder)
                 finally:
                     await self._write_last_seen(folder, job_file, waiting.job)
         except FirstHandError as error:
@@ -178,7 +180,7 @@ class Collecting(Resource):
         self,
         dest: str | os.PathLike[str],
         concurrency: int,
-        on_progress: Callback[Progress] | None,
+        on_progress: Callback[Any] | None,
         label: str | None,
     ) -> Folder:
         check_callback(on_progress, "on_progress")
@@ -243,7 +245,7 @@ class Collecting(Resource):
             """Wait until at most `most` files are under way, or it is `until`."""
             nonlocal reported
             while True:
-                done = await run_blocking(fetching.wait, most, _REPORT_EVERY)
+                done = await run_blocking(fetching.wait, most, REPORT_EVERY)
                 progress = replace(fetching.progress(), job=waiting.job)
                 if progress != reported:
                     reported = progress
@@ -267,7 +269,7 @@ class Collecting(Resource):
                     async for files in rounds:
                         if files:
                             await run_blocking(fetching.add, files, source)
-                            await settle(_MOST_PENDING, None)
+                            await settle(MOST_PENDING, None)
                         else:
                             await settle(0, clock.monotonic() + HEAD_EVERY)
                 await settle(0, None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Any, Protocol, Unpack
 
 from firsthandapi._async.bridge import finish_blocking, run_blocking
 from firsthandapi._core import refusals
@@ -23,10 +23,21 @@ from firsthandapi.errors import DeadlineExceededError, FirstHandError
 
 if TYPE_CHECKING:
     from firsthandapi._async.transport import Transport
-    from firsthandapi._core.job_file import JobFile
-    from firsthandapi.datasets._folder import Folder
+    from firsthandapi._core.job_file import JobFile, UnreadableJobFile
     from firsthandapi.types.job import Job
     from firsthandapi.types.options import RequestOptions
+
+
+class Record(Protocol):
+    """Where an order is written down: the folder of its job, or the ledger of a campaign."""
+
+    def known_jobs(self) -> tuple[JobFile | UnreadableJobFile | None, tuple[str, ...]]: ...
+
+    def create_job(self, job_file: JobFile) -> None: ...
+
+    def write_job(self, job_file: JobFile) -> None: ...
+
+    def forget_job(self) -> None: ...
 
 
 class Ordering:
@@ -37,12 +48,21 @@ class Ordering:
     """
 
     def __init__(
-        self, transport: Transport, folder: Folder, *, ends: float | None, **options: Unpack[RequestOptions]
+        self,
+        transport: Transport,
+        record: Record,
+        *,
+        ends: float | None,
+        may_read: bool = False,
+        way_out: str = Known.way_out,
+        **options: Unpack[RequestOptions],
     ) -> None:
         self.job: Job | None = None
         self._transport = transport
-        self._folder = folder
+        self._record = record
         self._ends = ends
+        self._may_read = may_read
+        self._way_out = way_out
         self._options = options
 
     async def order(self, request: dict[str, Any], key: str | None) -> JobFile:
@@ -51,8 +71,17 @@ class Ordering:
         Raises:
             FirstHandError: the job was not bought, or the folder belongs to another job.
         """
-        job_file, rows_of = await run_blocking(self._folder.known_jobs)
-        known = Known(request, key, new_key(), self._transport.clock.time(), job_file, rows_of)
+        job_file, rows_of = await run_blocking(self._record.known_jobs)
+        known = Known(
+            request,
+            key,
+            new_key(),
+            self._transport.clock.time(),
+            job_file,
+            rows_of,
+            may_read=self._may_read,
+            way_out=self._way_out,
+        )
         while True:
             answer: Shown | FirstHandError = Shown()
             match command := next_command(known):
@@ -60,7 +89,7 @@ class Ordering:
                     return job_file
                 case Refuse(error, forget):
                     if forget:
-                        await finish_blocking(self._folder.forget_job)
+                        await finish_blocking(self._record.forget_job)
                     raise error
                 case WriteDown(job_file, create):
                     await self._write(job_file, create)
@@ -69,7 +98,7 @@ class Ordering:
             known = learn(known, command, answer)
 
     async def _write(self, job_file: JobFile, create: bool) -> None:
-        write = self._folder.create_job if create else self._folder.write_job
+        write = self._record.create_job if create else self._record.write_job
         try:
             await finish_blocking(write, job_file)
         except FirstHandError as error:

@@ -109,19 +109,26 @@ def read_job_file(content: bytes) -> JobFile | UnreadableJobFile:
         loaded = None
     row: dict[str, Any] = cast("dict[str, Any]", loaded) if isinstance(loaded, dict) else {}
     version = row.get("version")
-    request, key, sent, job, label = (row.get(member.name) for member in fields(JobFile))
-    if (
-        version == _VERSION
-        and _is_ordered(request, key, sent)
-        and (job is None or job_id_of(job))
-        and (request is not None or job is not None)
-        and (label is None or is_label(label))
-    ):
-        return JobFile(request, key, sent, job, label)
+    job_file = job_file_in(row) if version == _VERSION else None
+    if job_file is not None:
+        return job_file
+    key, job = row.get("idempotency_key"), row.get("job")
     if not row:
         key, job = _salvaged(_KEY, content), {"id": _salvaged(_JOB_ID, content)}
     newer = isinstance(version, int) and version > _VERSION
     return UnreadableJobFile(key if _is_key(key) else None, job_id_of(job), newer)
+
+
+def job_file_in(row: Mapping[str, Any]) -> JobFile | None:
+    """The request, key, time, job and label of an object of JSON; None if they do not make sense."""
+    request, key, sent, job, label = (row.get(member.name) for member in fields(JobFile))
+    is_whole = (
+        _is_ordered(request, key, sent)
+        and (job is None or job_id_of(job))
+        and (request is not None or job is not None)
+        and (label is None or is_label(label))
+    )
+    return JobFile(request, key, sent, job, label) if is_whole else None
 
 
 def parse_job_file(content: bytes) -> JobFile:

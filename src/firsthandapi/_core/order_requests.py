@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Unpack
@@ -83,3 +84,15 @@ def read_jobs(question: Question, content: Secret[bytes], response: ApiResponse)
 def dump(job: Job) -> dict[str, Any]:
     """A job as `job.json` contains it."""
     return job.model_dump(mode="json", exclude_none=True)
+
+
+def load(fields: Mapping[str, Any]) -> Job:
+    """A job as `dump` has left it.
+
+    Raises:
+        UnexpectedResponseError: it is not one.
+    """
+    from firsthandapi._masking import Secret
+    from firsthandapi.types.job import Job
+
+    return decode(Job, Secret(json.dumps(fields).encode()), None)

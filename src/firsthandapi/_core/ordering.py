@@ -27,7 +27,17 @@ from firsthandapi.errors import (
 )
 
 from . import refusals
-from .job_file import JobFile, UnreadableJobFile, differing, fits, is_young, job_id_of, key_of, unreadable
+from .job_file import (
+    JOB_FILE,
+    JobFile,
+    UnreadableJobFile,
+    differing,
+    fits,
+    is_young,
+    job_id_of,
+    key_of,
+    unreadable,
+)
 
 # A job as the service shows it.
 JobFields = dict[str, Any]
@@ -54,6 +64,7 @@ class Known:
         sent: whether this call has sent the POST.
         bought: the folder's `job.json` with the job that the POST returned.
         failure: how the last command failed.
+        way_out: how to give up an order whose key is too old to be sent again.
     """
 
     request: dict[str, Any]
@@ -72,6 +83,7 @@ class Known:
     sent: bool = False
     bought: JobFile | None = None
     failure: FirstHandError | None = None
+    way_out: str = f"remove {JOB_FILE}"
 
 
 # ── Commands ─────────────────────────────────────────────────────────────────────────────────────────────
@@ -236,7 +248,7 @@ def _with_a_key(known: Known, folder: JobFile, key: str) -> Command:
     if known.key not in (None, key):
         return Refuse(refusals.other_key(None, key))
     if not known.fresh and not folder.is_young(known.now):
-        return Refuse(refusals.key_too_old(key))
+        return Refuse(refusals.key_too_old(key, known.way_out))
     if known.fresh and known.key is not None and (alike := _may_have_bought(known)):
         return Refuse(refusals.may_have_bought(alike, known.key), forget=True)
     # The same bytes again; or corrected ones with the same key: if the first ones bought, the service refuses these.

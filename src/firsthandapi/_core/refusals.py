@@ -112,11 +112,11 @@ def damaged(key: str | None, found: tuple[JobFields, ...], request: JobFields) -
     )
 
 
-def key_too_old(key: str) -> ConfigurationError:
+def key_too_old(key: str, way_out: str) -> ConfigurationError:
     return ConfigurationError(
         f"the job of this folder was sent with idempotency key {key} more than 23 hours ago, or the clock was set "
         "back since, and no job in your account has that key in its metadata. To send it again could buy a second job: "
-        f"if there is no such job, remove {JOB_FILE} and try again"
+        f"if there is no such job, {way_out} and try again"
     )
 
 

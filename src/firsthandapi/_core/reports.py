@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -58,3 +59,69 @@ class Verification:
 
     def __bool__(self) -> bool:
         return self.ok
+
+
+@dataclass(frozen=True)
+class Tally:
+    """Files that are on disk, counted.
+
+    Attributes:
+        files: how many.
+        rated: how many of them have a rating.
+        stars: the sum of these.
+    """
+
+    files: int = 0
+    rated: int = 0
+    stars: int = 0
+
+    @classmethod
+    def of(cls, tallies: Iterable[Tally]) -> Tally:
+        """Several together."""
+        each = list(tallies)
+        return cls(
+            sum(one.files for one in each), sum(one.rated for one in each), sum(one.stars for one in each)
+        )
+
+    @property
+    def average_stars(self) -> float | None:
+        """The average rating; None while there is none."""
+        return self.stars / self.rated if self.rated else None
+
+    def plus(self, stars: int | None) -> Tally:
+        """The same with one more file."""
+        return Tally(self.files + 1, self.rated + (stars is not None), self.stars + (stars or 0))
+
+
+@dataclass(frozen=True)
+class LabelProgress:
+    """How far a label of a campaign is.
+
+    Attributes:
+        label: the label.
+        files_done: its files on disk, verified.
+        files_total: those that it should have, or those that are on disk, whichever is more.
+        average_stars: the average rating of its files on disk; None while there is none.
+        spent_cents: what its orders cost so far, less refunds, in US cents.
+    """
+
+    label: str
+    files_done: int
+    files_total: int
+    average_stars: float | None
+    spent_cents: int
+
+
+@dataclass(frozen=True)
+class CampaignProgress(Progress):
+    """How far a campaign is: of all labels together what `Progress` says of a job, and each label by itself.
+
+    Attributes:
+        labels: each label.
+        spent_cents: what all orders cost so far, less refunds, in US cents.
+        budget_cents: what they may cost, in US cents.
+    """
+
+    labels: tuple[LabelProgress, ...] = ()
+    spent_cents: int = 0
+    budget_cents: int = 0

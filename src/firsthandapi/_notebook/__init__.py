@@ -1,15 +1,16 @@
-"""Jobs, files, lists, and datasets as a notebook shows them. The modules below reach this only through `_display`."""
+"""What a notebook shows of jobs, files, lists, datasets, and plans. Other modules reach it only through `_display`."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from firsthandapi._core.campaign_plan import CampaignPlan
 from firsthandapi._core.manifest import Record
 from firsthandapi.datasets import Dataset
 from firsthandapi.types.file import File
 from firsthandapi.types.job import Job
 
-from .cards import file_cell, job_cell, page_cell
+from .cards import file_cell, job_cell, page_cell, plan_cell
 from .gallery import dataset_cell
 
 
@@ -26,6 +27,8 @@ def html_of(thing: Any) -> str | None:
                 return file_cell(thing, "dataset.path_of(record) is where it is")
             case Dataset():
                 return dataset_cell(thing)
+            case CampaignPlan():
+                return plan_cell(thing)
             case _:
                 return page_cell(thing.data, has_more=thing.has_more)
     except Exception:

@@ -11,7 +11,8 @@ from math import isfinite
 from typing import TYPE_CHECKING, Any, Final
 
 from firsthandapi._core.annotations import unified
-from firsthandapi._core.counts import count_of
+from firsthandapi._core.campaign_plan import COLUMNS, rows_of, summary_of
+from firsthandapi._core.counts import count_of, dollars
 from firsthandapi._core.files import EXTENSIONS
 from firsthandapi._core.kinds import Kind, kind_of
 from firsthandapi._core.manifest import Record
@@ -20,6 +21,7 @@ from firsthandapi.types.file import File
 from .html import MOST_ROWS, cell, facts, heading, note, table, text
 
 if TYPE_CHECKING:
+    from firsthandapi._core.campaign_plan import CampaignPlan
     from firsthandapi.types.job import Job
 
 MOST_CARDS: Final = 24
@@ -95,10 +97,7 @@ def seconds_of(duration: float) -> str:
 
 
 def _dollars(cents: int | None) -> str | None:
-    # In integers: the service may send a number that no float can represent.
-    return (
-        None if cents is None else f"{'-' if cents < 0 else ''}${abs(cents) // 100:,}.{abs(cents) % 100:02}"
-    )
+    return None if cents is None else dollars(cents)
 
 
 def _time(moment: datetime | None) -> str | None:
@@ -253,6 +252,19 @@ def job_cell(job: Job) -> str:
                 ("cancelled", _time(job.cancelled_at)),
             ]
         ),
+    )
+
+
+def plan_cell(plan: CampaignPlan) -> str:
+    """The plan of a campaign: a row for each label, and what it does to the budget."""
+    rows: list[dict[str, object]] = [dict(zip(COLUMNS, row, strict=True)) for row in rows_of(plan)]
+    # Of a campaign with more labels than a table shows, the total is what matters.
+    shown = [*rows[: MOST_ROWS - 1], rows[-1]] if len(rows) > MOST_ROWS else rows
+    hidden = len(rows) - len(shown)
+    return cell(
+        heading("Campaign plan", count_of(len(plan.orders), "order"), dollars(plan.cost_cents)),
+        table(shown),
+        note(summary_of(plan) + (f"; {count_of(hidden, 'more label')} not shown" if hidden else "")),
     )
 
 

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from firsthandapi._sync.resources.api_keys import ApiKeys
     from firsthandapi._sync.resources.audit_events import AuditEvents
     from firsthandapi._sync.resources.billing import Billing
+    from firsthandapi._sync.resources.campaigns import Campaigns
     from firsthandapi._sync.resources.files import Files
     from firsthandapi._sync.resources.jobs import Jobs
     from firsthandapi._sync.resources.organization import Organization
@@ -211,6 +212,13 @@ class FirstHandClient:
         from firsthandapi._sync.resources.files import Files
 
         return Files(self._transport)
+
+    @cached_property
+    def campaigns(self) -> Campaigns:
+        """Many jobs, one dataset, one budget."""
+        from firsthandapi._sync.resources.campaigns import Campaigns
+
+        return Campaigns(self._transport)
 
     @cached_property
     def submissions(self) -> Submissions:

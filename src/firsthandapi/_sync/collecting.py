@@ -56,10 +56,10 @@ if TYPE_CHECKING:
     from firsthandapi.types.options import RequestOptions
 
 _LOCK_EVERY = 0.25
-_REPORT_EVERY = 0.1
+REPORT_EVERY = 0.1
 _MOST_CONNECTIONS = 64
 # The list is read no further ahead, so that memory stays flat and URLs fresh.
-_MOST_PENDING = 500
+MOST_PENDING = 500
 _MOST_METADATA = 20
 
 
@@ -118,7 +118,8 @@ class Collecting(Resource):
                     on_progress,
                     anew=only is not None,
                 )
-                Workers(self._transport, waiting).note(folder)
+                if folder.label is not None:  # elsewhere they are not worth the requests
+                    Workers(self._transport, waiting).note(folder)
             finally:
                 self._write_last_seen(folder, found, waiting.job)
         fetching.check(following.failures)
@@ -167,7 +168,8 @@ class Collecting(Resource):
                     fetching = self._fetch(
                         folder, waiting, following, following.rounds(), concurrency, on_progress
                     )
-                    Workers(self._transport, waiting).note(folder)
+                    if folder.label is not None:  # elsewhere they are not worth the requests
+                        Workers(self._transport, waiting).note(folder)
                 finally:
                     self._write_last_seen(folder, job_file, waiting.job)
         except FirstHandError as error:
@@ -179,7 +181,7 @@ class Collecting(Resource):
         self,
         dest: str | os.PathLike[str],
         concurrency: int,
-        on_progress: Callback[Progress] | None,
+        on_progress: Callback[Any] | None,
         label: str | None,
     ) -> Folder:
         check_callback(on_progress, "on_progress")
@@ -244,7 +246,7 @@ class Collecting(Resource):
             """Wait until at most `most` files are under way, or it is `until`."""
             nonlocal reported
             while True:
-                done = run_blocking(fetching.wait, most, _REPORT_EVERY)
+                done = run_blocking(fetching.wait, most, REPORT_EVERY)
                 progress = replace(fetching.progress(), job=waiting.job)
                 if progress != reported:
                     reported = progress
@@ -268,7 +270,7 @@ class Collecting(Resource):
                     for files in rounds:
                         if files:
                             run_blocking(fetching.add, files, source)
-                            settle(_MOST_PENDING, None)
+                            settle(MOST_PENDING, None)
                         else:
                             settle(0, clock.monotonic() + HEAD_EVERY)
                 settle(0, None)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 # While a job is in progress no status change reports a file, so the head of the list is read this often.
 HEAD_EVERY = 10.0
 # A list may show a file later than the job counts it.
-_LIST_LAGS = 30.0
+LIST_LAGS = 30.0
 # A URL that ends is asked for alone; when many end, a page of the list brings a hundred for the same price.
 _SINGLE_REFRESHES = 3
 
@@ -74,7 +74,7 @@ class Following(Resource):
                 due = clock.monotonic() + HEAD_EVERY
                 # The list of jobs counts files; while this one is polled alone, nothing does.
                 if has_moved or self.unlisted or job.files_approved is None:
-                    with ended(self._walk(to_known=True)) as found:
+                    with ended(self.walk(to_known=True)) as found:
                         for files in found:
                             yield files
                 yield []
@@ -95,7 +95,7 @@ class Following(Resource):
         """Every file approved so far, a page at a time; or these only, with no page read in vain."""
         left = set(only or ())
         complete = only is None and (self._waiting.first()).is_terminal
-        with ended(self._rest() if complete else self._walk(to_known=False)) as found:
+        with ended(self._rest() if complete else self.walk(to_known=False)) as found:
             for files in found:
                 yield files if only is None else [file for file in files if file.id in left]
                 left.difference_update(file.id for file in files)
@@ -108,13 +108,22 @@ class Following(Resource):
         return max(self._counted - len({*self._seen, *self.failures}), 0)
 
     @property
+    def met(self) -> int:
+        """How many files the list has shown so far."""
+        return len(self._seen)
+
+    def has_met(self, file_ids: Collection[str]) -> bool:
+        """Whether the list has shown one of these files."""
+        return not self._seen.keys().isdisjoint(file_ids)
+
+    @property
     def _counted(self) -> int:
         job = self._waiting.job
         return 0 if job is None else job.files_approved or 0
 
     def _rest(self) -> Iterator[list[File]]:
         """What is left of a finished job: what no walk has met, and what the list shows late."""
-        with ended(self._walk(to_known=False)) as found:
+        with ended(self.walk(to_known=False)) as found:
             for files in found:
                 yield files
         with ended(self._late()) as found:
@@ -124,15 +133,15 @@ class Following(Resource):
     def _late(self) -> Iterator[list[File]]:
         """What the list of a finished job shows late. A file that was withdrawn is no longer counted either."""
         clock = self._transport.clock
-        pauses, ends = Pauses(), clock.monotonic() + _LIST_LAGS
+        pauses, ends = Pauses(), clock.monotonic() + LIST_LAGS
         while self.unlisted and clock.monotonic() < ends:
             self._waiting.pause(min(pauses.longer(), ends - clock.monotonic()))
             self._waiting.look()
-            with ended(self._walk(to_known=False)) as found:
+            with ended(self.walk(to_known=False)) as found:
                 for files in found:
                     yield files
 
-    def _walk(self, *, to_known: bool) -> Iterator[list[File]]:
+    def walk(self, *, to_known: bool) -> Iterator[list[File]]:
         """The files that no walk has met; `to_known` stops it behind one that an earlier walk has."""
         again = set(() if to_known else self.again())
         cursor: str | None = None

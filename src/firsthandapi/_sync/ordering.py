@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Any, Protocol, Unpack
 
 from firsthandapi._core import refusals
 from firsthandapi._core.order_requests import read_jobs, request_for
@@ -23,11 +23,22 @@ from firsthandapi._sync.bridge import finish_blocking, run_blocking
 from firsthandapi.errors import DeadlineExceededError, FirstHandError
 
 if TYPE_CHECKING:
-    from firsthandapi._core.job_file import JobFile
+    from firsthandapi._core.job_file import JobFile, UnreadableJobFile
     from firsthandapi._sync.transport import Transport
-    from firsthandapi.datasets._folder import Folder
     from firsthandapi.types.job import Job
     from firsthandapi.types.options import RequestOptions
+
+
+class Record(Protocol):
+    """Where an order is written down: the folder of its job, or the ledger of a campaign."""
+
+    def known_jobs(self) -> tuple[JobFile | UnreadableJobFile | None, tuple[str, ...]]: ...
+
+    def create_job(self, job_file: JobFile) -> None: ...
+
+    def write_job(self, job_file: JobFile) -> None: ...
+
+    def forget_job(self) -> None: ...
 
 
 class Ordering:
@@ -38,12 +49,21 @@ class Ordering:
     """
 
     def __init__(
-        self, transport: Transport, folder: Folder, *, ends: float | None, **options: Unpack[RequestOptions]
+        self,
+        transport: Transport,
+        record: Record,
+        *,
+        ends: float | None,
+        may_read: bool = False,
+        way_out: str = Known.way_out,
+        **options: Unpack[RequestOptions],
     ) -> None:
         self.job: Job | None = None
         self._transport = transport
-        self._folder = folder
+        self._record = record
         self._ends = ends
+        self._may_read = may_read
+        self._way_out = way_out
         self._options = options
 
     def order(self, request: dict[str, Any], key: str | None) -> JobFile:
@@ -52,8 +72,17 @@ class Ordering:
         Raises:
             FirstHandError: the job was not bought, or the folder belongs to another job.
         """
-        job_file, rows_of = run_blocking(self._folder.known_jobs)
-        known = Known(request, key, new_key(), self._transport.clock.time(), job_file, rows_of)
+        job_file, rows_of = run_blocking(self._record.known_jobs)
+        known = Known(
+            request,
+            key,
+            new_key(),
+            self._transport.clock.time(),
+            job_file,
+            rows_of,
+            may_read=self._may_read,
+            way_out=self._way_out,
+        )
         while True:
             answer: Shown | FirstHandError = Shown()
             match command := next_command(known):
@@ -61,7 +90,7 @@ class Ordering:
                     return job_file
                 case Refuse(error, forget):
                     if forget:
-                        finish_blocking(self._folder.forget_job)
+                        finish_blocking(self._record.forget_job)
                     raise error
                 case WriteDown(job_file, create):
                     self._write(job_file, create)
@@ -70,7 +99,7 @@ class Ordering:
             known = learn(known, command, answer)
 
     def _write(self, job_file: JobFile, create: bool) -> None:
-        write = self._folder.create_job if create else self._folder.write_job
+        write = self._record.create_job if create else self._record.write_job
         try:
             finish_blocking(write, job_file)
         except FirstHandError as error:

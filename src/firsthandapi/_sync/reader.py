@@ -20,8 +20,13 @@ if TYPE_CHECKING:
     from firsthandapi._sync.transport import KeyState, Transport
     from firsthandapi._sync.waiting import Waiting
 
-# How often one who waits looks whether another has read the list by now.
+# How often one who waits looks whether another has read the list by now, or a webhook has come.
 _LOOK_EVERY = 0.2
+_LISTEN_EVERY = 0.5
+# One read shows the news of all jobs: the more there are, the fewer reads a job needs.
+_SECONDS_A_JOB = 0.1
+# News come in swarms, and one read shows all of them.
+_SOONEST = 3.0
 
 
 class Board:
@@ -35,8 +40,10 @@ class Board:
         # By follower, its job. Threads change it, each in one step.
         self.followers: dict[SharedReader, str] = {}
         self.jobs: dict[str, Job] = {}
+        # How the last read failed; None if it did not.
+        self.failure: FirstHandError | None = None
         self.reads = 0
-        self.due = 0.0
+        self.read_at = self.due = 0.0
         self.is_being_read = False
         # The list is read often after a status has changed, and less and less often while none does.
         self.pauses = Pauses()
@@ -46,8 +53,18 @@ class Board:
         """The ids of the jobs that are followed."""
         return set(self.followers.values())
 
+    def wake(self, job_id: str) -> None:
+        """Have the list read soon: something has happened to a job."""
+        if job_id in self.followed:
+            self.due = min(self.due, self.read_at + _SOONEST)
+
 
 _boards: WeakKeyDictionary[KeyState, dict[str, Board]] = WeakKeyDictionary()
+
+
+def board_of(transport: Transport) -> Board:
+    """The board of an API key and a service."""
+    return _boards.setdefault(transport.key_state, {}).setdefault(transport.config.base_url, Board())
 
 
 class SharedReader(Resource):
@@ -56,9 +73,7 @@ class SharedReader(Resource):
     def __init__(self, transport: Transport, waiting: Waiting) -> None:
         super().__init__(transport)
         self._waiting = waiting
-        self._board = _boards.setdefault(transport.key_state, {}).setdefault(
-            transport.config.base_url, Board()
-        )
+        self._board = board_of(transport)
 
     def join(self) -> None:
         """Count this follower in."""
@@ -73,8 +88,36 @@ class SharedReader(Resource):
         """Whether no other job is followed: then a poll, which the service holds, brings news sooner."""
         return len(self._board.followed) < 2
 
+    @property
+    def is_listed(self) -> bool:
+        """Whether the list showed this job when it was last read."""
+        return self._waiting.job_id in self._board.jobs
+
+    @property
+    def failure(self) -> FirstHandError | None:
+        """How the list could not be read the last time; None if it could."""
+        return self._board.failure
+
+    @property
+    def due(self) -> float:
+        """When the list is read next."""
+        return self._board.due
+
     def change(self, every: float) -> bool:
         """Wait until the list is due, and read it unless another does; whether it reports a change of this job.
+
+        Raises:
+            WaitTimeoutError: the timeout has passed.
+        """
+        self.next_read(every)
+        return self.take()
+
+    def take(self) -> bool:
+        """Take what the list reports of this job, or read the job by itself; whether it has changed."""
+        return self._waiting.change_to(self._board.jobs.get(self._waiting.job_id))
+
+    def next_read(self, every: float) -> None:
+        """Wait until the list is due, and read it unless another does.
 
         Raises:
             WaitTimeoutError: the timeout has passed.
@@ -88,7 +131,7 @@ class SharedReader(Resource):
         while board.reads == reads:
             now = clock.monotonic()
             if now < board.due:
-                self._waiting.pause(board.due - now)
+                self._waiting.pause(min(board.due - now, _LISTEN_EVERY))
             elif board.is_being_read:
                 self._waiting.pause(_LOOK_EVERY)
             else:
@@ -97,12 +140,14 @@ class SharedReader(Resource):
                     self._read_list()
                 finally:
                     board.is_being_read, board.reads = False, board.reads + 1
-                    board.due = clock.monotonic() + min(board.pauses.longer(), every)
-        return self._waiting.change_to(board.jobs.get(self._waiting.job_id))
+                    board.read_at = clock.monotonic()
+                    pause = max(board.pauses.longer(), _SOONEST, _SECONDS_A_JOB * len(board.followed))
+                    board.due = board.read_at + min(pause, every)
 
     def _read_list(self) -> None:
         """Read the newest jobs until all that are followed were found, or a page in vain."""
         board, followed = self._board, self._board.followed
+        board.failure = None
         jobs: dict[str, Job] = {}
         cursor: str | None = None
         for _ in range(len(followed) // LARGEST_PAGE + 2):
@@ -119,7 +164,8 @@ class SharedReader(Resource):
             try:
                 response, content = self._transport.send(request)
                 page, _ = decode_items(Job, content, response)
-            except FirstHandError:
+            except FirstHandError as error:
+                board.failure = error
                 break  # each follower reads its own job, and sees by itself what is wrong
             jobs.update((job.id, job) for job in page.data if job.id in followed)
             cursor = page.next_cursor

@@ -29,10 +29,8 @@ class Workers(Resource):
         self._waiting = waiting
 
     def note(self, folder: Folder) -> None:
-        """Write down the workers of the rows that do not know theirs, in a folder with labels: there they are worth
-        the requests. No failure of the service ends the run: the next one asks again."""
-        if folder.label is None:
-            return
+        """Write down the workers of the rows that do not know theirs. No failure of the service ends the run: the next
+        one asks again."""
         job_id = self._waiting.job_id
         submissions = run_blocking(folder.without_worker, job_id)
         if not submissions:

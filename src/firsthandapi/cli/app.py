@@ -21,7 +21,7 @@ from firsthandapi.errors import (
     WaitTimeoutError,
 )
 
-from . import account, agents, files, jobs, keys, submissions, webhooks
+from . import account, agents, campaign, files, jobs, keys, submissions, webhooks
 from .collecting import collect, verify
 from .options import local_folder
 from .output import AsJson, nowhere, printable
@@ -181,6 +181,7 @@ app.command(rich_help_panel=_TOOLS)(agents.mcp)
 app.command(rich_help_panel=_TOOLS)(agents.skill)
 
 for _group, _name, _panel in (
+    (campaign.app, "campaign", _WORK),
     (jobs.app, "jobs", _WORK),
     (files.app, "files", _WORK),
     (submissions.app, "submissions", _WORK),

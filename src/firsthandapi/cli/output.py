@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TextIO, TypeVar, cast
 
 import typer
 
+from firsthandapi._core import counts
 from firsthandapi._visible import is_hidden, visible
 
 if TYPE_CHECKING:
@@ -187,10 +188,7 @@ def first(page: Page[T], limit: int) -> list[T]:
 
 
 def dollars(cents: int | None) -> str | None:
-    if cents is None:
-        return None
-    # In whole numbers: no float holds what a service may send.
-    return f"{'-' if cents < 0 else ''}${abs(cents) // 100:,}.{abs(cents) % 100:02}"
+    return None if cents is None else counts.dollars(cents)
 
 
 def stars(rating: int | None) -> str:

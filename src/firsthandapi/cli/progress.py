@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Generator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
 import typer
@@ -50,21 +50,26 @@ class Report:
             self._show(now)
 
 
+Display = Callable[[Any, str], AbstractContextManager[Callable[["Progress"], None]]]
+
+
 @contextmanager
-def progress(dest: str, *, quiet: bool, posting: bool = False) -> Generator[Report]:
-    """Show a run; with `posting`, first the job, its cost, and how to cancel it."""
+def progress(
+    dest: str, *, quiet: bool, posting: bool = False, live: Display | None = None
+) -> Generator[Report]:
+    """Show a run; with `posting`, first the job, its cost, and how to cancel it. `live` is what a terminal shows."""
     from rich.console import Console
 
     if quiet:
         yield Report(lambda _: None, lambda _: None)
         return
     console = Console(file=cast("TextIO", _Forgiving(sys.stderr)))
-    live = console.is_terminal
-    shown = _live(console, dest) if live else _lines()
+    on_terminal = console.is_terminal
+    shown = (live or _live)(console, dest) if on_terminal else _lines()
 
     def announce(job: Job) -> None:
         for line in _first_lines(job) if posting else ():
-            if live:  # above the display, which would be in the way of any other
+            if on_terminal:  # above the display, which would be in the way of any other
                 console.print(line, markup=False, highlight=False, soft_wrap=True)
             else:
                 note(line)
@@ -101,7 +106,7 @@ def _live(console: Any, dest: str) -> Generator[Callable[[Progress], None]]:
         TextColumn,
         TimeElapsedColumn,
     )
-    from rich.progress import Progress as Display
+    from rich.progress import Progress as Bar
 
     # Where there is little room, the counts, the status, and the time matter more than the rest.
     width = console.width
@@ -113,7 +118,7 @@ def _live(console: Any, dest: str) -> Generator[Callable[[Progress], None]]:
     ]
     if width >= _NO_BAR:
         columns.insert(1, BarColumn(bar_width=20 if width >= _WIDE else 8))
-    display = Display(*columns, console=console)
+    display = Bar(*columns, console=console)
     task = display.add_task(_end_of(printable(dest), width // 5), total=None, facts="waiting for the job")
 
     def show(now: Progress) -> None:
@@ -206,6 +211,8 @@ def _facts(now: Progress, width: int = _WIDE) -> list[str]:
         facts.append(f"{now.average_stars:.1f} {star(sys.stderr)}")
     if now.job and now.job.price_per_file_cents is not None:
         facts.append(f"${now.files_done * now.job.price_per_file_cents / 100:,.2f}")
+    if (spent := getattr(now, "spent_cents", None)) is not None:  # of a campaign
+        facts.append(f"{dollars(spent)} spent")
     if now.files_failed:
         facts.append(f"{now.files_failed:,} failed")
     return facts

@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import difflib
 import json
-import re
 import sys
-from collections import Counter
-from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+from firsthandapi._specs import parse_spec, read_spec
 from firsthandapi.errors import ConfigurationError
 
 # Options of collect that do not describe the job.
 _OPTIONS = {"dest", "timeout", "concurrency"}
-# Aliases can turn a few lines into more values than fit into memory.
-_MOST_VALUES = 100_000
-# YAML 1.1 reads the price 050 as 40, the postal code 01067 as 567, and 1:30 as 90.
-_OTHER_BASE = re.compile(r"[-+]?0_*[0-7]|.*:")
+_PREFIX = "--spec: "
+_EXAMPLE = "description: Photos of street signs"
 
 
 def job_fields(
@@ -54,33 +50,9 @@ def _key_of(name: str, fields: dict[str, Any]) -> str:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    path, text = (Path("standard input"), _input()) if str(path) == "-" else (path, _content(path))
-    parsers: dict[str, tuple[str, Callable[[str], Any]]] = {
-        ".json": ("JSON", _json),
-        ".toml": ("TOML", _toml),
-    }
-    kind, parse = parsers.get(path.suffix.lower(), ("YAML", _yaml))
-    try:
-        value = parse(text)
-    except RecursionError:
-        raise ConfigurationError(f"--spec: {path} is nested too deeply") from None
-    except ValueError as error:
-        raise ConfigurationError(f"--spec: {path} is not valid {kind}: {error}") from None
-    fields: dict[Any, Any] = value if isinstance(value, dict) else {}  # pyright: ignore[reportUnknownVariableType]
-    if not fields or not all(isinstance(name, str) for name in fields):
-        raise ConfigurationError(
-            f"--spec: {path} must contain names and values, such as `description: Photos of street signs`"
-        )
-    return fields
-
-
-def _content(path: Path) -> str:
-    try:
-        # Editors on Windows write a byte order mark first.
-        return path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-        raise ConfigurationError(f"--spec: could not read {path}: {reason}") from None
+    if str(path) == "-":
+        return parse_spec(_input(), Path("standard input"), _EXAMPLE, _PREFIX)
+    return read_spec(path, _EXAMPLE, _PREFIX)
 
 
 def _input() -> str:
@@ -107,68 +79,3 @@ def _check_names(fields: dict[str, Any]) -> None:
     for name, field in JobCreateParams.model_fields.items():
         if field.is_required() and name not in fields:
             raise ConfigurationError(f"--spec: {name} is required: {field.description}")
-
-
-def _json(text: str) -> Any:
-    def mapping(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        _refuse_twice(name for name, _ in pairs)
-        return dict(pairs)
-
-    return json.loads(text, object_pairs_hook=mapping)
-
-
-def _toml(text: str) -> Any:
-    import tomllib
-
-    return tomllib.loads(text)
-
-
-def _yaml(text: str) -> Any:
-    import yaml
-
-    try:
-        loader: Any = yaml.SafeLoader(text)
-        try:
-            root = loader.get_single_node()
-            if root is None:
-                return None
-            _check_yaml(root)
-            return loader.construct_document(root)
-        finally:
-            loader.dispose()
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
-        raise ValueError(f"{where}{error.problem or error.context}") from None
-    except yaml.YAMLError as error:
-        raise ValueError(str(error).partition("\n")[0]) from None
-    except (LookupError, TypeError, AttributeError):  # PyYAML raises these for `!!bool maybe` and the like
-        raise ValueError("a value does not match its tag") from None
-
-
-def _check_yaml(root: Any) -> None:
-    import yaml
-
-    waiting, seen = [root], 0
-    while waiting:
-        node = waiting.pop()
-        seen += 1
-        if seen > _MOST_VALUES:  # a value that contains itself also ends here
-            raise ValueError(f"with its aliases, it has more than {_MOST_VALUES:,} values")
-        if isinstance(node, yaml.MappingNode):
-            _refuse_twice(key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode))
-            waiting.extend(part for pair in node.value for part in pair)
-        elif isinstance(node, yaml.SequenceNode):
-            waiting.extend(node.value)
-        elif node.tag.endswith(":int") and _OTHER_BASE.match(node.value):
-            raise ValueError(
-                f"line {node.start_mark.line + 1}: YAML does not read {node.value[:20]} as the decimal number that it "
-                "looks like; quote it if it is text"
-            )
-
-
-def _refuse_twice(names: Iterable[str]) -> None:
-    """Refuse a name that occurs twice: parsers silently use the last one, which may be the wrong price."""
-    twice = [name for name, times in Counter(names).items() if times > 1]
-    if twice:
-        raise ValueError(f"{twice[0]} occurs twice")

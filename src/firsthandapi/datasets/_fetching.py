@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from firsthandapi._core.counts import count_of
-from firsthandapi._core.reports import Progress
+from firsthandapi._core.reports import Progress, Tally
 from firsthandapi._download.engine import Engine
 from firsthandapi._download.network import Network
 from firsthandapi.errors import ConfigurationError, DownloadError, FirstHandError
@@ -50,8 +50,9 @@ class Fetching:
         # Why no further file can be kept.
         self._hopeless: FirstHandError | None = None
         self._rows_failed = 0
-        self._files_done = self._files_known = self._bytes_done = self._bytes_known = 0
-        self._stars: list[int] = []
+        self._files_known = self._bytes_done = self._bytes_known = 0
+        # By label, the files on disk.
+        self._tallies: dict[str | None, Tally] = {}
         self._engine = Engine(
             base_url=config.base_url,
             proxy=config.proxy,
@@ -91,9 +92,9 @@ class Fetching:
             new = [file for file in files if self._failures.pop(file.id, None) is None]
             self._files_known += len(new)
             self._bytes_known += sum(file.size_bytes or 0 for file in new)
-            self._files_done += len(there)
             self._bytes_done += sum(file.size_bytes or 0 for file in there)
-            self._stars += [file.ai_star_rating for file in there if file.ai_star_rating is not None]
+            for file in there:
+                self._count(file, source)
             self._pending.update((one.file_id, (by_id[one.file_id], source)) for one in wanted)
         for one in wanted:
             self._engine.submit(one)
@@ -109,7 +110,7 @@ class Fetching:
             done = self._changed.wait_for(lambda: self._hopeless or len(self._pending) <= most, seconds)
         if self._hopeless is not None:
             raise DownloadError(
-                f"stopped with {count_of(self._files_done)} on disk, because no more can be written: "
+                f"stopped with {count_of(self.progress().files_done)} on disk, because no more can be written: "
                 f"{self._hopeless}; fix that, then run the same call again to download the rest",
                 failures=self.failures({}),
             ) from self._hopeless
@@ -119,14 +120,25 @@ class Fetching:
     def progress(self) -> Progress:
         """The progress so far."""
         with self._changed:
+            tally = Tally.of(self._tallies.values())
             return Progress(
-                files_done=self._files_done,
+                files_done=tally.files,
                 files_total=max(self._files_known, self._ordered),
                 bytes_done=self._bytes_done,
                 bytes_total=self._bytes_known,
-                average_stars=sum(self._stars) / len(self._stars) if self._stars else None,
+                average_stars=tally.average_stars,
                 files_failed=len(self._failures),
             )
+
+    def tallies(self) -> dict[str | None, Tally]:
+        """By label, the files on disk so far."""
+        with self._changed:
+            return dict(self._tallies)
+
+    def pending_of(self, job_id: str) -> int:
+        """How many files of a job are under way."""
+        with self._changed:
+            return sum(source.job_id == job_id for _, source in self._pending.values())
 
     def stop(self) -> None:
         """Stop; running downloads are given up. Takes a few seconds at most."""
@@ -177,18 +189,21 @@ class Fetching:
                 name = type(unexpected).__name__
                 error = DownloadError(f"{file_id} has no row: writing it failed with {name}")
         with self._changed:
-            stars = self._pending.pop(file_id)[0].ai_star_rating
+            file, source = self._pending.pop(file_id)
             if error is None:
-                self._files_done += 1
+                self._count(file, source)
                 self._rows_failed = 0
-                if stars is not None:
-                    self._stars.append(stars)
             else:
                 self._failures[file_id] = error
                 self._rows_failed = self._rows_failed + 1 if isinstance(error, ConfigurationError) else 0
                 if self._engine.disk_full or self._rows_failed >= _MOST_ROWS_FAILED:
                     self._hopeless = self._hopeless or error
             self._changed.notify_all()
+
+    def _count(self, file: File, source: Source) -> None:
+        """Count a file that is on disk. The lock is held."""
+        tally = self._tallies.get(source.label, Tally())
+        self._tallies[source.label] = tally.plus(file.ai_star_rating)
 
     def _gained(self, size: int) -> None:
         with self._changed:

@@ -519,6 +519,26 @@ class Folder:
             elif not self._closed:
                 manifest.add(record)
 
+    def rows_in_place(self) -> list[Record]:
+        """The rows whose files are in the folder, by their size. The lock is held.
+
+        Raises:
+            ConfigurationError: a manifest cannot be read.
+        """
+        manifests = [manifest for manifest in manifests_of(self._store, None) if manifest.read()]
+        return [
+            record
+            for manifest in manifests
+            for record in manifest.records.values()
+            if self._writer.size_of(manifest.file(record)) == record.size_bytes
+        ]
+
+    def hashes_of(self, job_id: str) -> dict[str, str]:
+        """The SHA-256 of each file of a job that this run has written, by its id."""
+        with self._rows:
+            rows = [row for manifest in self._manifests.values() for row in manifest.records.values()]
+        return {row.file_id: row.sha256 for row in rows if row.job_id == job_id}
+
     def without_worker(self, job_id: str) -> frozenset[str]:
         """The submissions of a job whose rows do not know their worker."""
         with self._rows:
@@ -529,6 +549,16 @@ class Folder:
         with self._rows:
             for manifest in self._manifests.values():
                 manifest.set_workers(workers)
+
+    def write_rows(self) -> None:
+        """Write the rows that wait.
+
+        Raises:
+            ConfigurationError: they cannot be written.
+        """
+        with self._rows:
+            for manifest in self._manifests.values():
+                manifest.close()
 
     def catch_up(self) -> None:
         """Write the rows that have waited for long.

@@ -1,0 +1,449 @@
+"""Campaigns: order what is missing, watch all jobs by one reader, and bring every file into one folder."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Unpack
+
+from firsthandapi._async.bridge import (
+    Callback,
+    call_back,
+    calls_from_threads,
+    ended,
+    ending_with,
+    finish_blocking,
+    run_blocking,
+)
+from firsthandapi._async.collecting import MOST_PENDING, REPORT_EVERY, Collecting
+from firsthandapi._async.following import HEAD_EVERY, LIST_LAGS, Following
+from firsthandapi._async.looking import Looking
+from firsthandapi._async.ordering import Ordering
+from firsthandapi._async.reader import SharedReader
+from firsthandapi._async.waiting import Waiting
+from firsthandapi._async.workers import Workers
+from firsthandapi._core.campaign import metadata_of
+from firsthandapi._core.campaign_ledger import LEDGER_FILE
+from firsthandapi._core.campaign_plan import (
+    check_kinds,
+    in_vain,
+    make_plan,
+    next_order,
+    over_budget,
+    request_of,
+)
+from firsthandapi._core.counts import count_of
+from firsthandapi._core.kinds import is_mixed
+from firsthandapi._core.longpoll import Pauses
+from firsthandapi._core.order_requests import dump, load
+from firsthandapi._core.reports import CampaignProgress, LabelProgress, Tally
+from firsthandapi._core.spend import check_spend
+from firsthandapi.datasets import Dataset
+from firsthandapi.datasets._fetching import Fetching
+from firsthandapi.datasets._folder import Source
+from firsthandapi.datasets._ledger import LedgerFile, OrderRecord
+from firsthandapi.errors import (
+    ConfigurationError,
+    FirstHandError,
+    IncompleteJobError,
+    InvalidArgumentError,
+    WaitTimeoutError,
+)
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from firsthandapi._async.transport import Transport
+    from firsthandapi._core.campaign_ledger import Ledger
+    from firsthandapi._core.campaign_plan import CampaignPlan
+    from firsthandapi._core.manifest import Record
+    from firsthandapi.campaigns import Campaign
+    from firsthandapi.datasets._folder import Folder
+    from firsthandapi.types.file import File
+    from firsthandapi.types.job import Job
+    from firsthandapi.types.options import RequestOptions
+
+# Jobs that the list of jobs does not show, read by themselves after each look at it.
+_MOST_SINGLE = 5
+_WAY_OUT = f"remove the order with that key from {LEDGER_FILE}"
+
+
+class Followed:
+    """One job of the campaign, while its files come.
+
+    Attributes:
+        number: its place in the ledger.
+        looks: how often it was read by itself.
+        over_at: when it was first seen to be finished.
+        is_read: whether its whole list was read after that.
+        retried: whether the files that failed were tried again.
+    """
+
+    def __init__(self, transport: Transport, number: int, waiting: Waiting, source: Source) -> None:
+        self.number = number
+        self.waiting = waiting
+        self.source = source
+        self.following = Following(transport, waiting)
+        self.reader = SharedReader(transport, waiting)
+        self.looks = 0
+        self.over_at: float | None = None
+        self.is_read = self.retried = False
+
+
+class Campaigning(Collecting):
+    """One run of a campaign."""
+
+    def __init__(self, transport: Transport, campaign: Campaign, **options: Unpack[RequestOptions]) -> None:
+        super().__init__(transport, **options)
+        self._campaign = campaign
+        self._spec = campaign._spec  # pyright: ignore[reportPrivateUsage] # of one house
+        self._file = LedgerFile(campaign.dest)
+        self._pauses = Pauses()
+        self._followed: dict[int, Followed] = {}
+        # Every job that this run has followed, and what it has shown for the others.
+        self._all: list[Followed] = []
+        self._done: set[int] = set()
+        # By job, the SHA-256 of its files, by their id.
+        self._hashes: dict[str, dict[str, str]] = {}
+        # What labels have from jobs that need not be followed.
+        self._before: dict[str | None, Tally] = {}
+        self._bytes_before = 0
+        self._reported: CampaignProgress | None = None
+
+    async def plan(self) -> CampaignPlan:
+        """What `run` would order now."""
+        looking = Looking(self._transport, self._file, ends=None, **self._options)
+        return make_plan(self._spec, await looking.ledger(self._campaign.name))
+
+    async def run(
+        self, *, timeout: float | None, concurrency: int, on_progress: Callback[CampaignProgress] | None
+    ) -> Dataset:
+        """Order, watch, and download, until there is nothing left to do."""
+        self._until = self._ends(timeout)
+        self._on_progress = on_progress
+        self._in = folder = self._folder(self._campaign.dest, concurrency, on_progress, None)
+        looking = Looking(self._transport, self._file, ends=self._until, **self._options)
+        try:
+            async with ending_with(folder.close):
+                # What could keep the files from coming is found here, before money moves.
+                Fetching.check_network(self._transport.config)
+                await self._enter(folder, self._until)
+                await run_blocking(self._check_folder, folder)
+                ledger = await looking.ledger(self._campaign.name)
+                self._may_read = looking.may_read
+                self._check_orders(ledger)
+                if ledger != self._file.ledger:
+                    await finish_blocking(self._file.write, ledger)
+                await run_blocking(self._note_rows, folder)
+                fetching = await self._bring(folder, concurrency)
+        except WaitTimeoutError as error:
+            raise self._timed_out(error) from error.__cause__
+        except FirstHandError as error:
+            error.job = error.job or self._last_job()
+            raise
+        return await self._result(folder, fetching)
+
+    # ── Before anything is ordered ───────────────────────────────────────────────────────────────────────
+
+    def _check_folder(self, folder: Folder) -> None:
+        if self._file.is_of_one_job():
+            raise InvalidArgumentError(
+                f"dest is the folder of a job without a label: {folder.path}; use a different folder",
+                field="dest",
+            )
+        for request in self._spec.jobs.values():
+            folder.check(request["accepted_formats"])
+
+    def _check_orders(self, ledger: Ledger) -> None:
+        """Refuse orders that may not all be made, before the first is."""
+        spec = self._spec
+        if problem := check_kinds(spec, ledger):
+            raise ConfigurationError(
+                f"{problem}: loaders could not read them together; use a different folder"
+            )
+        for order in make_plan(spec, ledger).orders:
+            price = spec.jobs[order.label]["price_per_file_cents"]
+            check_spend(order.files, price, self._transport.config.max_spend_cents)
+        next_order(spec, ledger)
+
+    def _note_rows(self, folder: Folder) -> None:
+        """What the folder has of each order; one that is closed and has all of its files need not be followed."""
+        rows: dict[str | None, list[Record]] = {}
+        for record in folder.rows_in_place():
+            rows.setdefault(record.job_id, []).append(record)
+        self._hashes = {
+            str(job_id): {row.file_id: row.sha256 for row in each} for job_id, each in rows.items()
+        }
+        for number, order in enumerate(self._file.ledger.orders):
+            here = rows.get((order.job or {}).get("id"), [])
+            if order.closed and len(here) >= order.approved:
+                self._done.add(number)
+                for row in here:
+                    self._bytes_before += row.size_bytes
+                    self._before[order.label] = self._before.get(order.label, Tally()).plus(
+                        row.ai_star_rating
+                    )
+
+    # ── Until all is there ───────────────────────────────────────────────────────────────────────────────
+
+    async def _bring(self, folder: Folder, concurrency: int) -> Fetching:
+        async with calls_from_threads() as call:
+            self._fetching = fetching = Fetching(
+                folder,
+                self._transport.config,
+                ordered=0,
+                concurrency=concurrency,
+                refresh=lambda file_id: call(self._fresh_url, file_id),
+            )
+            try:
+                await self._report()
+                while True:
+                    await self._order()
+                    if not self._followed:
+                        break
+                    await self._beat()
+            except FirstHandError as error:
+                error.failures = fetching.failures(self._unusable())
+                raise
+            finally:
+                for each in self._followed.values():
+                    each.reader.leave()
+                await finish_blocking(fetching.stop)
+                await self._write_last_seen_of_all()
+        return fetching
+
+    async def _order(self) -> None:
+        """Make every order that may be made now, and follow what is not followed yet."""
+        file = self._file
+        for number, order in enumerate(file.ledger.orders):
+            if order.job is None:  # its response was lost
+                await self._buy(number, order.label, order.sent.request or {})
+            elif number not in self._followed and number not in self._done:
+                self._follow(number, None)
+        while (planned := next_order(self._spec, file.ledger)) is not None:
+            request = request_of(self._spec, planned)
+            request["metadata"] = metadata_of(request, file.ledger.campaign, planned.label)
+            await self._buy(len(file.ledger.orders), planned.label, request)
+
+    async def _buy(self, number: int, label: str, request: dict[str, Any]) -> None:
+        ordering = Ordering(
+            self._transport,
+            OrderRecord(self._file, number, label),
+            ends=self._until,
+            may_read=self._may_read,
+            way_out=_WAY_OUT,
+            **self._options,
+        )
+        await ordering.order(request, None)
+        self._may_read = True
+        self._follow(number, ordering.job)
+        await self._note_job(number)
+        await self._report()
+
+    def _follow(self, number: int, job: Job | None) -> None:
+        order = self._file.ledger.orders[number]
+        waiting = Waiting(
+            self._transport, (order.job or {})["id"], ends=self._until, job=job, **self._options
+        )
+        source = Source(waiting.job_id, is_mixed((order.sent.request or {})["accepted_formats"]), order.label)
+        each = Followed(self._transport, number, waiting, source)
+        each.following.again = self._failed
+        each.reader.join()
+        self._followed[number] = each
+        self._all.append(each)
+
+    async def _beat(self) -> None:
+        """Look at the list of jobs when it is due, and read the files of those that it shows more files of."""
+        pacer = next(iter(self._followed.values()))
+        await self._settle(0, lambda: pacer.reader.due)
+        if await self._finish():
+            return
+        await pacer.reader.next_read(HEAD_EVERY)
+        if (failure := pacer.reader.failure) is not None:
+            await pacer.waiting.bear(failure, self._pauses)
+            return
+        self._pauses.reset()
+        single = sorted(
+            (each for each in self._followed.values() if not each.reader.is_listed),
+            key=lambda each: each.looks,
+        )[:_MOST_SINGLE]
+        for each in list(self._followed.values()):
+            if each.reader.is_listed or each in single:
+                each.looks += not each.reader.is_listed
+                await each.reader.take()
+                await self._read_files(each)
+
+    async def _read_files(self, each: Followed) -> None:
+        job, following = each.waiting.job, each.following
+        if job is None:
+            return  # it could not be read; the next beat tries again
+        if job.is_terminal:
+            now = self._transport.clock.monotonic()
+            each.over_at = now if each.over_at is None else each.over_at
+            if not each.is_read:
+                await self._fetch_from(each, following.walk(to_known=False))
+                each.is_read = not following.unlisted or now - each.over_at >= LIST_LAGS
+        elif following.unlisted or job.files_approved is None:
+            await self._fetch_from(each, following.walk(to_known=True))
+
+    async def _fetch_from(self, each: Followed, batches: AsyncIterator[list[File]]) -> None:
+        async with ended(batches) as pages:
+            async for files in pages:
+                await run_blocking(self._fetching.add, files, each.source)
+                await self._settle(MOST_PENDING, None)
+
+    async def _settle(self, most: int, until: Callable[[], float] | None) -> None:
+        """Wait until at most `most` files are under way, or it is `until`."""
+        clock = self._transport.clock
+        while True:
+            done = await run_blocking(self._fetching.wait, most, REPORT_EVERY)
+            await self._report()
+            if done:
+                return
+            now = clock.monotonic()
+            if self._until is not None and self._until <= now:
+                raise WaitTimeoutError("timed out")
+            if until is not None and until() <= now:
+                return
+
+    async def _finish(self) -> bool:
+        """Write down what became of the jobs whose files are all there or failed; whether there were any."""
+        failed = self._failed()
+        over = [
+            each
+            for each in self._followed.values()
+            if each.is_read and not self._fetching.pending_of(each.source.job_id)
+        ]
+        for each in over:
+            if not each.retried and each.following.has_met(failed):
+                # Each file is tried twice.
+                each.retried, each.is_read = True, False
+            else:
+                await self._close(each)
+        return any(each.is_read for each in over)
+
+    async def _close(self, each: Followed) -> None:
+        await Workers(self._transport, each.waiting).note(self._in)
+        await finish_blocking(self._in.write_rows)
+        job_id, ledger = each.source.job_id, self._file.ledger
+        self._hashes[job_id] = await run_blocking(self._in.hashes_of, job_id)
+        job = dump(await each.waiting.first())
+        order = ledger.orders[each.number].seen(job, each.following.met)
+        ledger = ledger.with_order(each.number, replace(order, closed=True)).with_duplicates(
+            {job_id: list(hashes.values()) for job_id, hashes in self._hashes.items()}
+        )
+        await finish_blocking(self._file.write, ledger)
+        await self._note_job(each.number)
+        each.reader.leave()
+        del self._followed[each.number]
+        self._done.add(each.number)
+
+    async def _note_job(self, number: int) -> None:
+        order = self._file.ledger.orders[number]
+        job = order.job or {}
+        await finish_blocking(self._in.note_job, job["id"], job, order.label)
+
+    async def _write_last_seen_of_all(self) -> None:
+        seen = [dump(each.waiting.job) for each in self._followed.values() if each.waiting.job is not None]
+        ledger = self._file.ledger.with_jobs(seen)
+        if ledger != self._file.ledger:
+            # On a full disk the ledger stays unchanged; the error that follows says more.
+            with contextlib.suppress(FirstHandError):
+                await finish_blocking(self._file.write, ledger)
+
+    async def _fresh_url(self, file_id: str) -> tuple[str, datetime | None]:
+        each = next(each for each in self._all if each.following.has_met({file_id}))
+        return await each.following.fresh_url(file_id)
+
+    def _failed(self) -> frozenset[str]:
+        return self._fetching.failed()
+
+    def _unusable(self) -> dict[str, FirstHandError]:
+        """The files that the service described in a way nobody can use."""
+        return {file_id: error for each in self._all for file_id, error in each.following.failures.items()}
+
+    # ── What a caller gets ───────────────────────────────────────────────────────────────────────────────
+
+    async def _report(self) -> None:
+        progress = self._progress()
+        if progress != self._reported:
+            self._reported = progress
+            await call_back(self._on_progress, progress)
+
+    def _progress(self) -> CampaignProgress:
+        now, plan = self._fetching.progress(), make_plan(self._spec, self._file.ledger)
+        tallies = self._fetching.tallies()
+        counted = {
+            each.label: Tally.of(
+                tally
+                for tally in (self._before.get(each.label), tallies.get(each.label))
+                if tally is not None
+            )
+            for each in plan.labels
+        }
+        labels = [
+            LabelProgress(
+                each.label,
+                counted[each.label].files,
+                max(each.wanted, counted[each.label].files),
+                counted[each.label].average_stars,
+                each.spent_cents,
+            )
+            for each in plan.labels
+        ]
+        return CampaignProgress(
+            files_done=now.files_done + sum(tally.files for tally in self._before.values()),
+            files_total=sum(label.files_total for label in labels),
+            bytes_done=now.bytes_done + self._bytes_before,
+            bytes_total=now.bytes_total + self._bytes_before,
+            average_stars=Tally.of(counted.values()).average_stars,
+            files_failed=now.files_failed,
+            labels=tuple(labels),
+            spent_cents=plan.spent_cents,
+            budget_cents=plan.budget_cents,
+        )
+
+    def _last_job(self) -> Job | None:
+        """The latest job that this run has seen."""
+        return next((each.waiting.job for each in reversed(self._all) if each.waiting.job is not None), None)
+
+    def _timed_out(self, error: WaitTimeoutError) -> WaitTimeoutError:
+        plan = make_plan(self._spec, self._file.ledger)
+        approved, wanted = (
+            sum(each.approved for each in plan.labels),
+            sum(each.wanted for each in plan.labels),
+        )
+        return WaitTimeoutError(
+            f"the campaign did not finish before timeout= passed: {approved:,} of {count_of(wanted)} approved; its "
+            "jobs continue; run the same call again",
+            job=error.job or self._last_job(),
+            failures=error.failures,
+        )
+
+    async def _result(self, folder: Folder, fetching: Fetching) -> Dataset:
+        """What a run that has come to its end returns, or raises."""
+        job = self._last_job()
+        try:
+            dataset = await run_blocking(Dataset._of, folder)  # pyright: ignore[reportPrivateUsage] # of one house
+            fetching.check(self._unusable())
+            plan = make_plan(self._spec, self._file.ledger)
+            unlisted = [each for each in self._all if each.following.unlisted]
+            why = in_vain(plan)
+            if unlisted and why is None:
+                count = sum(each.following.unlisted for each in unlisted)
+                why = (
+                    f"the service counts {count_of(count, 'approved file')} more than its lists show, of "
+                    f"{', '.join(each.source.job_id for each in unlisted[:3])}: run the same call again later"
+                )
+            if why is not None:
+                job = job or load(
+                    next(order.job for order in reversed(self._file.ledger.orders) if order.job)
+                )
+                raise IncompleteJobError(f"the campaign is incomplete: {why}", job=job, dataset=dataset)
+            if plan.orders:
+                raise over_budget(plan, begun=True)
+        except FirstHandError as error:
+            error.job = error.job or job
+            raise
+        return dataset

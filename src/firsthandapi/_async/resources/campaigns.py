@@ -1,0 +1,121 @@
+"""Campaigns: many jobs, one dataset, one budget."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Unpack
+
+from firsthandapi._async.bridge import Callback
+from firsthandapi._async.calls import Resource
+from firsthandapi._async.reader import board_of
+from firsthandapi._core.request import check_limit_seconds
+from firsthandapi.campaigns import Campaign
+from firsthandapi.errors import InvalidArgumentError
+from firsthandapi.types.options import ExtraOptions
+
+if TYPE_CHECKING:
+    from firsthandapi._core.campaign_plan import CampaignPlan
+    from firsthandapi._core.reports import CampaignProgress
+    from firsthandapi.datasets import Dataset
+    from firsthandapi.types.event import WebhookEvent
+
+# A day: longer than nearly every job takes.
+DEFAULT_WAIT = 86_400.0
+
+
+class Campaigns(Resource):
+    """Campaigns; planning needs the scope `jobs:read`, running also `jobs:write`."""
+
+    async def plan(self, campaign: Campaign, **options: Unpack[ExtraOptions]) -> CampaignPlan:
+        """Show what `run` would order now. Nothing is written or ordered.
+
+        A campaign that has all of its files costs no request; otherwise the list of jobs is read.
+
+        Args:
+            campaign: the campaign.
+            **options: `extra_headers`, `extra_query`.
+
+        Returns:
+            The plan: `orders`, `cost_cents`, `spent_cents`, `budget_cents`; printed, it is a table.
+
+        Raises:
+            ConfigurationError: `campaign.json` is damaged or of a later version.
+            FirstHandError: what every call raises.
+        """
+        from firsthandapi._async.campaigns import Campaigning
+
+        return await Campaigning(self._transport, _checked(campaign), **options).plan()
+
+    async def run(
+        self,
+        campaign: Campaign,
+        *,
+        timeout: float | None = DEFAULT_WAIT,
+        concurrency: int = 32,
+        on_progress: Callback[CampaignProgress] | None = None,
+        **options: Unpack[ExtraOptions],
+    ) -> Dataset:
+        """Order what the campaign lacks, wait for all of its jobs, and download their files into `data/<label>/`.
+
+        After a crash at any point, the same call continues: it orders nothing twice. What is there or coming is not
+        ordered; if you raise `files_needed`, the difference is. Files that no order has covered yet are ordered for
+        all labels or, if they do not fit into the budget, for none. Files of a cancelled job, and with `unique` those
+        with the bytes of another file, are replaced as far as the budget goes; a label whose last three orders
+        brought nothing is not ordered again until its fields change.
+
+        Args:
+            campaign: the campaign.
+            timeout: seconds for the whole call, 0 or more; None waits without limit. The client's `timeout` applies
+                to each request.
+            concurrency: connections at once, 1 to 64.
+            on_progress: called with a `CampaignProgress`, in your thread or loop.
+            **options: `extra_headers`, `extra_query`.
+
+        Returns:
+            The dataset, with the labels of its files.
+
+        Raises:
+            SpendLimitError: the budget does not suffice. If files were never ordered, nothing is ordered; if
+                replacements are, everything else was done.
+            IncompleteJobError: the last three orders of a label brought nothing, or the service does not list all
+                files that it counts; `.dataset` contains what came.
+            DownloadError: some files could not be downloaded; the same call downloads the rest.
+            WaitTimeoutError: the jobs did not finish in time; the same call continues them.
+            InsufficientCreditsError: the balance does not cover the next order; purchase credits, and run it again.
+            ConfigurationError: `dest` cannot be written to, its `campaign.json` is damaged or of a later version, or
+                labels accept other media than before. Nothing was ordered.
+            InvalidArgumentError: `dest` is the folder of a job without a label.
+            FirstHandError: what every call raises. If it ends the call after an order, `.job` is a job of the campaign.
+
+        Contract: §1 "Idempotency", §2 "Jobs", "Files".
+        """
+        from firsthandapi._async.campaigns import Campaigning
+
+        check_limit_seconds(timeout, "timeout")
+        return await Campaigning(self._transport, _checked(campaign), **options).run(
+            timeout=timeout, concurrency=concurrency, on_progress=on_progress
+        )
+
+    def wake(self, event: WebhookEvent) -> None:
+        """Have running campaigns and `jobs.follow` look at a job now, because a webhook has told of it.
+
+        They look by themselves every 10 seconds or sooner; with webhooks a file comes seconds earlier. Without one of
+        them running in this process, nothing happens.
+
+            router.on("*")(client.campaigns.wake)
+
+        Args:
+            event: what `webhooks.unwrap` returns, or an `EventRouter` passes.
+        """
+        job_id = getattr(event.data, "job_id", None)
+        if isinstance(job_id, str):
+            board_of(self._transport).wake(job_id)
+
+
+def _checked(campaign: Campaign) -> Campaign:
+    if not isinstance(campaign, Campaign):
+        raise InvalidArgumentError(
+            f"campaign must be a Campaign, not a value of type {type(campaign).__name__}: pass Campaign.load(path) or "
+            "Campaign(dest=…, budget_cents=…, jobs={…})",
+            field="campaign",
+        )
+    return campaign

@@ -1,0 +1,209 @@
+"""A campaign, checked: what each label needs, and what all of them may cost."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any
+
+from firsthandapi._masking import mask_secrets
+from firsthandapi._visible import visible
+from firsthandapi.errors import InvalidArgumentError
+from firsthandapi.types.job import JobCreateParams
+
+from . import arguments
+from .idempotency import idempotency_key
+from .integers import as_int
+from .job_file import KEY_METADATA
+from .kinds import kind_of
+from .labels import check_label, check_spelling
+
+# What a job of a campaign has in its metadata, beside its key: which campaign it is of, and for which label. With them
+# a campaign is found again whose folder is lost.
+CAMPAIGN_METADATA = "firsthandapi_campaign"
+LABEL_METADATA = "firsthandapi_label"
+_OURS = (KEY_METADATA, CAMPAIGN_METADATA, LABEL_METADATA)
+_MOST_METADATA = 20 - len(_OURS)
+_MOST_NAME = 100
+# What people try, since it limits or identifies a single job.
+_NOT_HERE = {
+    "max_spend_cents": "budget_cents limits all jobs together",
+    "idempotency_key": "each order gets a key of its own",
+    "dest": "all labels share the folder of the campaign",
+    "label": "each job is under its label",
+}
+
+
+@dataclass(frozen=True)
+class Spec:
+    """What a campaign is to become.
+
+    Attributes:
+        budget_cents: what all orders may ever cost, less refunds.
+        unique: whether the same bytes count once.
+        jobs: by label, the body of the POST of a job that orders all of its files at once.
+    """
+
+    budget_cents: int
+    unique: bool
+    jobs: dict[str, dict[str, Any]]
+
+
+def check_spec(budget_cents: Any, defaults: Any, jobs: Any, unique: Any) -> Spec:
+    """A campaign from what its user wrote.
+
+    Raises:
+        InvalidArgumentError: something in it is not allowed; the message names it as the user wrote it.
+    """
+    budget_cents = as_int(budget_cents)
+    if isinstance(budget_cents, bool) or not isinstance(budget_cents, int) or budget_cents < 1:
+        raise InvalidArgumentError(
+            "budget_cents must be a whole number of US cents, 1 or more: what all orders of the campaign may cost",
+            field="budget_cents",
+        )
+    if not isinstance(unique, bool):
+        raise InvalidArgumentError("unique must be True or False", field="unique")
+    shared = _mapping(defaults, "defaults")
+    _check_names(shared, "defaults")
+    labels = _mapping(jobs, "jobs")
+    if not labels:
+        raise InvalidArgumentError(
+            "jobs must have at least one label, each with the fields of its job", field="jobs"
+        )
+    requests: dict[str, dict[str, Any]] = {}
+    for label, fields in labels.items():
+        name = check_label(label, f"jobs: the label {_shown(label)}")
+        _check_spelling(name, requests)
+        own = _mapping(fields, f"jobs.{name}")
+        _check_names(own, f"jobs.{name}")
+        requests[name] = _request(name, {**shared, **own}, own)
+    _check_kinds(requests)
+    return Spec(budget_cents, unique, requests)
+
+
+def check_name(name: Any) -> str | None:
+    """The name of a campaign, by which an account finds it again.
+
+    Raises:
+        InvalidArgumentError: it is not one.
+    """
+    if name is not None and (not isinstance(name, str) or not 1 <= len(name.strip()) <= _MOST_NAME):
+        raise InvalidArgumentError(f"name must be a str of 1 to {_MOST_NAME} characters", field="name")
+    return name
+
+
+def campaign_key(name: str | None, place: str) -> str:
+    """What all jobs of a campaign have in their metadata, wherever and whenever it is run.
+
+    Args:
+        name: its name, or None.
+        place: the whole path or URL of its folder, which takes the place of a name.
+    """
+    return idempotency_key("campaign", place) if name is None else idempotency_key("campaign", None, name)
+
+
+def metadata_of(request: Mapping[str, Any], campaign: str, label: str) -> dict[str, Any]:
+    """The metadata that an order carries; the key of the order is added when it is sent."""
+    return {**(request.get("metadata") or {}), CAMPAIGN_METADATA: campaign, LABEL_METADATA: label}
+
+
+def kinds_in(requests: Mapping[str, Mapping[str, Any]]) -> dict[str, frozenset[str]]:
+    """By label, the kinds of media that its job accepts."""
+    return {
+        label: frozenset(str(kind_of(each)) for each in request["accepted_formats"])
+        for label, request in requests.items()
+    }
+
+
+def _mapping(value: Any, field: str) -> dict[str, Any]:
+    """`value` as a dict whose keys are all text. YAML reads `stop:` with nothing below it as None."""
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        raise InvalidArgumentError(
+            f"{field} must be a mapping of names to values, not a value of type {type(value).__name__}",
+            field=field,
+        )
+    entries: dict[Any, Any] = dict(value)  # pyright: ignore[reportUnknownArgumentType]
+    for key in entries:
+        if not isinstance(key, str):
+            # YAML reads no, off, and 1 as something else than text.
+            raise InvalidArgumentError(
+                f"{field} has {_shown(key)}, which is not text; put it in quotes", field=field
+            )
+    return entries
+
+
+def _check_names(fields: Mapping[str, Any], where: str) -> None:
+    known = JobCreateParams.model_fields
+    for name in fields:
+        if name in known:
+            continue
+        like = get_close_matches(name[:100].lower(), known, n=1)
+        if name in _NOT_HERE:
+            advice = f"leave it out: {_NOT_HERE[name]}"
+        elif like:
+            advice = f"did you mean {like[0]}?"
+        else:
+            advice = f"use one of: {', '.join(known)}"
+        raise InvalidArgumentError(
+            f"{where}.{_shown(name, quoted=False)} is not a field of a job; {advice}",
+            field=f"{where}.{_shown(name, quoted=False)}",
+        )
+
+
+def _check_spelling(label: str, others: Mapping[str, Any]) -> None:
+    problem = None
+    if label in others:
+        problem = f"jobs: the label {label!r} occurs twice; remove one"
+    try:
+        check_spelling(label, others)
+    except InvalidArgumentError as error:
+        problem = f"jobs: {error.message}"
+    if problem is not None:
+        raise InvalidArgumentError(problem, field=f"jobs.{label}")
+
+
+def _request(label: str, fields: dict[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    """The body of a job, with defaults that the service would add left to the service."""
+    try:
+        request: dict[str, Any] = json.loads(arguments.body(arguments.check(JobCreateParams, fields)))
+    except InvalidArgumentError as error:
+        where = f"jobs.{label}" if error.field in own or error.field not in fields else "defaults"
+        # Out of here, so that the user sees one error, which names the place.
+        problem = InvalidArgumentError(f"{where}.{error.message}", field=f"{where}.{error.field}")
+    else:
+        metadata: dict[str, Any] = request.get("metadata") or {}
+        if len(metadata) <= _MOST_METADATA and not metadata.keys() & _OURS:
+            return request
+        problem = InvalidArgumentError(
+            f"jobs.{label}.metadata may have {_MOST_METADATA} keys, and none of {', '.join(_OURS)}: campaigns add "
+            "these, to find their jobs again",
+            field=f"jobs.{label}.metadata",
+        )
+    raise problem
+
+
+def _check_kinds(requests: Mapping[str, Mapping[str, Any]]) -> None:
+    """Refuse labels of different media: no loader reads them from one folder."""
+    kinds = kinds_in(requests)
+    first = next(iter(kinds))
+    for label, own in kinds.items():
+        if own != kinds[first]:
+            raise InvalidArgumentError(
+                f"jobs.{label}.accepted_formats has {_words(own)} and jobs.{first}.accepted_formats has "
+                f"{_words(kinds[first])}: a loader reads one kind of media; make a campaign of its own for {label!r}",
+                field=f"jobs.{label}.accepted_formats",
+            )
+
+
+def _words(kinds: frozenset[str]) -> str:
+    return " and ".join(sorted(kinds))
+
+
+def _shown(value: Any, *, quoted: bool = True) -> str:
+    """What somebody wrote, fit for a message."""
+    text = mask_secrets(repr(value) if quoted else str(value))
+    return visible(text[:60] + "…" if len(text) > 60 else text)

@@ -1,0 +1,294 @@
+"""`campaign.json`: every order of a campaign, written before it is sent. What is spent is read from here alone."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, cast
+
+from firsthandapi.errors import ConfigurationError
+from firsthandapi.types.enums import TERMINAL_JOB_STATUSES
+from firsthandapi.types.job import JobCreateParams
+
+from .campaign import CAMPAIGN_METADATA, LABEL_METADATA
+from .job_file import JobFile, fits, job_file_in, key_of
+from .labels import is_label
+from .ordering import JobFields
+
+LEDGER_FILE = "campaign.json"
+# Of one that comes from a stranger: an order is a few kilobytes.
+LARGEST_LEDGER = 64 * 1024 * 1024
+_VERSION = 1
+_KEY = re.compile(rb'"idempotency_key": ("(?:[^"\\\n]|\\.){1,400}")')
+# What differs between two orders of the same words.
+_NOT_WORDS = frozenset({"files_needed", "metadata"})
+
+
+@dataclass(frozen=True)
+class Order:
+    """One order: what was sent, with which key, and what became of it.
+
+    Attributes:
+        label: the label that it is for.
+        sent: the request, its key, when it was first sent, and the job as last seen.
+        approved: how many of its files were approved.
+        duplicates: how many of these have the bytes of a file that the campaign had before.
+        refund_cents: what was refunded.
+        closed: whether all of its files were brought or given up once its job was finished.
+    """
+
+    label: str
+    sent: JobFile
+    approved: int = 0
+    duplicates: int = 0
+    refund_cents: int = 0
+    closed: bool = False
+
+    @property
+    def job(self) -> JobFields | None:
+        """The job as last seen; None until the service has confirmed it."""
+        return self.sent.job
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the job is finished."""
+        return self.job is not None and self.job.get("status") in TERMINAL_JOB_STATUSES
+
+    @property
+    def state(self) -> str:
+        """The status of the job; `sent` until the service has confirmed it."""
+        return "sent" if self.job is None else str(self.job.get("status"))
+
+    @property
+    def files(self) -> int:
+        """How many files it orders."""
+        return int((self.sent.request or {})["files_needed"])
+
+    @property
+    def price_cents(self) -> int:
+        """The price of one of them."""
+        return int((self.sent.request or {})["price_per_file_cents"])
+
+    @property
+    def spent_cents(self) -> int:
+        """What it costs, less what was refunded. One whose response was lost costs too: it may have been posted."""
+        return self.files * self.price_cents - self.refund_cents
+
+    def counted(self, *, unique: bool) -> int:
+        """How many of its files count."""
+        return self.approved - (self.duplicates if unique else 0)
+
+    def held(self, *, unique: bool) -> int:
+        """How many files it has brought or may bring, as far as that is known."""
+        return self.counted(unique=unique) if self.is_over else max(self.files, self.approved)
+
+    def has_words_of(self, request: Mapping[str, Any]) -> bool:
+        """Whether it asks for what `request` asks for, whatever the number of files."""
+        own = {name: value for name, value in (self.sent.request or {}).items() if name not in _NOT_WORDS}
+        return fits(own, request)
+
+    def seen(self, job: JobFields, listed: int = 0) -> Order:
+        """The same with its job as the service shows it now, and the number of files that its list shows.
+
+        A refund is believed of a cancelled job that counts its files, and a later look never finds more of it.
+        """
+        count = job.get("files_approved")
+        approved = max(self.approved, listed) if count is None else int(count)
+        after = replace(
+            self,
+            sent=self.sent.with_job(job),
+            approved=approved,
+            duplicates=min(self.duplicates, approved),
+        )
+        refund = 0
+        if after.is_over and after.state == "cancelled" and count is not None:
+            refund = max(self.files - approved, 0) * self.price_cents
+        return replace(after, refund_cents=min(self.refund_cents, refund) if self.is_over else refund)
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """All orders of a campaign, in the order in which they were made.
+
+    Attributes:
+        campaign: what every job of the campaign has in its metadata.
+        orders: the orders.
+    """
+
+    campaign: str
+    orders: tuple[Order, ...] = ()
+
+    @property
+    def spent_cents(self) -> int:
+        """What all orders cost, less refunds."""
+        return sum(order.spent_cents for order in self.orders)
+
+    def of(self, label: str) -> list[Order]:
+        """The orders of a label."""
+        return [order for order in self.orders if order.label == label]
+
+    def with_jobs(self, jobs: Sequence[JobFields]) -> Ledger:
+        """The same with the jobs that the service shows now, each at the order that bought it."""
+        by_id, by_key = {str(job["id"]): job for job in jobs}, {key_of(job): job for job in jobs}
+        orders: list[Order] = []
+        for order in self.orders:
+            key = order.sent.idempotency_key
+            job = by_key.get(key) if order.job is None else by_id.get(str(order.job["id"]))
+            orders.append(order if job is None else order.seen(job))
+        return replace(self, orders=tuple(orders))
+
+    def with_duplicates(self, hashes: Mapping[str, Iterable[str]]) -> Ledger:
+        """The same with the duplicates counted: `hashes` is the SHA-256 of each file, by job. The first one counts."""
+        met: set[str] = set()
+        orders: list[Order] = []
+        for order in self.orders:
+            again = 0
+            for each in hashes.get(str((order.job or {}).get("id")), ()):
+                again += each in met
+                met.add(each)
+            orders.append(replace(order, duplicates=min(again, order.approved)))
+        return replace(self, orders=tuple(orders))
+
+    def with_order(self, number: int, order: Order | None) -> Ledger:
+        """The same with an order in its place, at the end, or without the one that was there."""
+        new = () if order is None else (order,)
+        return replace(self, orders=(*self.orders[:number], *new, *self.orders[number + 1 :]))
+
+    def encode(self) -> bytes:
+        """The file, fit to be read by people."""
+        orders = [
+            {
+                **vars(order.sent),
+                "label": order.label,
+                "state": order.state,
+                "files": order.files,
+                "price_per_file_cents": order.price_cents,
+                "approved": order.approved,
+                "duplicates": order.duplicates,
+                "refund_cents": order.refund_cents,
+                "closed": order.closed,
+            }
+            for order in self.orders
+        ]
+        content = {
+            "version": _VERSION,
+            "campaign": self.campaign,
+            "spent_cents": self.spent_cents,
+            "orders": orders,
+        }
+        return json.dumps(content, ensure_ascii=False, indent=2).encode("utf-8", "replace") + b"\n"
+
+
+@dataclass(frozen=True)
+class UnreadableLedger:
+    """A `campaign.json` that a disk or a later version has left.
+
+    Attributes:
+        keys: the idempotency keys that can still be read of it: each may have bought a job.
+        newer: whether a later version wrote it.
+    """
+
+    keys: tuple[str, ...] = ()
+    newer: bool = False
+
+
+def read_ledger(content: bytes) -> Ledger | UnreadableLedger:
+    """`campaign.json`, checked, or what can be read of it."""
+    try:
+        loaded = json.loads(content)
+    except (ValueError, RecursionError):
+        loaded = None
+    ledger: dict[str, Any] = cast("dict[str, Any]", loaded) if isinstance(loaded, dict) else {}
+    version, campaign, rows = ledger.get("version"), ledger.get("campaign"), ledger.get("orders")
+    if isinstance(version, int) and version > _VERSION:
+        return UnreadableLedger(newer=True)
+    if version == _VERSION and isinstance(campaign, str) and isinstance(rows, list):
+        orders = [_order(row) for row in rows]  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
+        if all(orders):
+            return Ledger(campaign, tuple(order for order in orders if order is not None))
+    keys = [json.loads(key) for key in _KEY.findall(content)]
+    return UnreadableLedger(tuple(dict.fromkeys(keys)))
+
+
+def _order(row: Any) -> Order | None:
+    """An order, or None if it is not one."""
+    if not isinstance(row, dict):
+        return None
+    values = cast("dict[str, Any]", row)
+    sent = job_file_in(values)
+    counts = [values.get(name) for name in ("approved", "duplicates", "refund_cents")]
+    if (
+        not is_label(values.get("label"))
+        or sent is None
+        or not _is_order(sent.request)
+        or not all(type(count) is int and count >= 0 for count in counts)
+    ):
+        return None
+    approved, duplicates, refund = cast("list[int]", counts)
+    closed = values.get("closed") is True
+    return Order(values["label"], sent, approved, duplicates, refund, closed)
+
+
+def _is_order(request: Mapping[str, Any] | None) -> bool:
+    names = ("files_needed", "price_per_file_cents")
+    return request is not None and all(type(request.get(name)) is int and request[name] > 0 for name in names)
+
+
+# ── What is lost, found again ────────────────────────────────────────────────────────────────────────────
+
+
+def campaign_of(job: Mapping[str, Any]) -> str | None:
+    """The campaign that a job was ordered for; None for any other job."""
+    return _metadata(job, CAMPAIGN_METADATA)
+
+
+def campaign_in(derived: str, rows_of: Collection[str], jobs: Iterable[JobFields]) -> str:
+    """The campaign of a folder whose ledger is lost: that of the jobs that its rows name, else the derived one."""
+    named = {str(campaign_of(job)) for job in jobs if job["id"] in rows_of and campaign_of(job) is not None}
+    return derived if derived in named or not named else min(named)
+
+
+def recovered(campaign: str, jobs: Iterable[JobFields], keys: Iterable[str] = ()) -> Ledger:
+    """The ledger of a campaign, from the jobs of the account, newest first.
+
+    Args:
+        campaign: what its jobs have in their metadata.
+        jobs: jobs of the account.
+        keys: keys that the damaged ledger names.
+
+    Raises:
+        ConfigurationError: no job shows one of these keys: it may have bought one that does not show yet.
+    """
+    orders = [order for job in jobs if campaign_of(job) == campaign and (order := _found(job)) is not None]
+    missing = set(keys) - {order.sent.idempotency_key for order in orders}
+    if missing:
+        raise ConfigurationError(
+            f"{LEDGER_FILE} of dest is damaged, and no job with its idempotency key {min(missing)} is in your account "
+            "so far: wait a minute, so that a job that was just posted can show, then run the same call again; if "
+            f"there is still none, remove {LEDGER_FILE} to continue without that order"
+        )
+    return Ledger(campaign, tuple(reversed(orders)))
+
+
+def _found(job: JobFields) -> Order | None:
+    """The order that bought a job; None if the job does not say."""
+    label, key = _metadata(job, LABEL_METADATA), key_of(job)
+    request = {name: job[name] for name in JobCreateParams.model_fields if job.get(name) is not None}
+    if not is_label(label) or key is None or not _is_order(request):
+        return None
+    return Order(str(label), JobFile(request, key, 0.0, None)).seen(job)
+
+
+def _metadata(job: Mapping[str, Any], name: str) -> str | None:
+    metadata: Any = job.get("metadata")
+    value = cast("dict[str, Any]", metadata).get(name) if isinstance(metadata, dict) else None
+    return value if isinstance(value, str) else None
+
+
+def newer_ledger() -> ConfigurationError:
+    """The error for a ledger of a later version."""
+    return ConfigurationError(
+        f"{LEDGER_FILE} of dest was written by a later version of firsthandapi: upgrade firsthandapi"
+    )

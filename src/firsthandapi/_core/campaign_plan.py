@@ -1,0 +1,270 @@
+"""What a campaign orders next: decided by its spec, its ledger, and nothing else.
+
+Three rules hold it together. Orders never cost more than the budget has left. Files that were never ordered are
+ordered for all labels or for none, so that a budget that is too small is found out before anything is spent;
+replacements of what was cancelled or came twice are ordered as far as the budget goes. And a label whose last three
+orders brought nothing is not ordered again until its words change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from unicodedata import combining, east_asian_width
+
+from firsthandapi._display import Displayed
+from firsthandapi.errors import SpendLimitError
+
+from .campaign import Spec, kinds_in
+from .campaign_ledger import Ledger
+from .counts import count_of, dollars
+
+# Orders in a row that brought nothing.
+_MOST_IN_VAIN = 3
+
+
+@dataclass(frozen=True)
+class PlannedOrder:
+    """Files that `campaigns.run` would order.
+
+    Attributes:
+        label: the label they are for.
+        files: how many.
+        cost_cents: what they cost, in US cents.
+    """
+
+    label: str
+    files: int
+    cost_cents: int
+
+
+@dataclass(frozen=True)
+class LabelPlan:
+    """How far a label is.
+
+    Attributes:
+        label: the label.
+        wanted: how many files the campaign asks for; 0 for a label that was taken out.
+        approved: how many it has that count.
+        coming: how many more its unfinished jobs may bring.
+        missing: how many are neither there nor coming.
+        spent_cents: what its orders cost so far, less refunds, in US cents.
+        in_vain: whether its last three orders brought nothing: it is not ordered again until its words change.
+    """
+
+    label: str
+    wanted: int
+    approved: int
+    coming: int
+    missing: int
+    spent_cents: int
+    in_vain: bool = False
+
+
+@dataclass(frozen=True)
+class CampaignPlan(Displayed):
+    """What `campaigns.run` would order now. Printed, it is a table.
+
+    Attributes:
+        orders: the orders; empty if the campaign has or awaits all of its files.
+        labels: how far each label is.
+        spent_cents: what all orders cost so far, less refunds, in US cents.
+        budget_cents: what they may cost, in US cents.
+    """
+
+    orders: tuple[PlannedOrder, ...]
+    labels: tuple[LabelPlan, ...]
+    spent_cents: int
+    budget_cents: int
+
+    @property
+    def cost_cents(self) -> int:
+        """What the orders cost together, in US cents."""
+        return sum(order.cost_cents for order in self.orders)
+
+    @property
+    def left_cents(self) -> int:
+        """What the budget has left before these orders, in US cents."""
+        return max(self.budget_cents - self.spent_cents, 0)
+
+    @property
+    def fits(self) -> bool:
+        """Whether the budget has room for all of the orders."""
+        return self.cost_cents <= self.left_cents
+
+    def __repr__(self) -> str:
+        orders = count_of(len(self.orders), "order")
+        files = count_of(sum(order.files for order in self.orders))
+        return f"<CampaignPlan [{orders}, {files}, {dollars(self.cost_cents)} of {dollars(self.left_cents)} left]>"
+
+    def __str__(self) -> str:
+        return text_of(self)
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:  # noqa: ARG002 # IPython calls it with both
+        """The plain text that IPython shows."""
+        printer.text(str(self))
+
+
+def make_plan(spec: Spec, ledger: Ledger) -> CampaignPlan:
+    """The plan of a campaign."""
+    removed = [order.label for order in ledger.orders if order.label not in spec.jobs]
+    labels = [_label(label, spec, ledger) for label in dict.fromkeys([*spec.jobs, *removed])]
+    orders = [
+        PlannedOrder(each.label, each.missing, each.missing * _price(spec, each.label))
+        for each in labels
+        if each.missing and not each.in_vain
+    ]
+    return CampaignPlan(tuple(orders), tuple(labels), ledger.spent_cents, spec.budget_cents)
+
+
+def next_order(spec: Spec, ledger: Ledger) -> PlannedOrder | None:
+    """What to order now; None if there is nothing more that the budget has room for.
+
+    Raises:
+        SpendLimitError: files that were never ordered do not fit into the budget. Nothing may be ordered.
+    """
+    plan = make_plan(spec, ledger)
+    if plan.fits:
+        return plan.orders[0] if plan.orders else None
+    new = {order.label: _never_ordered(spec, ledger, order) for order in plan.orders}
+    new_cents = sum(files * _price(spec, label) for label, files in new.items())
+    if new_cents > plan.left_cents:
+        raise over_budget(plan)
+    for order in plan.orders:
+        if files := new[order.label]:
+            return PlannedOrder(order.label, files, files * _price(spec, order.label))
+    for order in plan.orders:
+        price = _price(spec, order.label)
+        if files := min(order.files, plan.left_cents // price):
+            return PlannedOrder(order.label, files, files * price)
+    return None
+
+
+def request_of(spec: Spec, order: PlannedOrder) -> dict[str, Any]:
+    """The body of the POST for an order, without what the ledger adds to its metadata."""
+    return {**spec.jobs[order.label], "files_needed": order.files}
+
+
+def check_kinds(spec: Spec, ledger: Ledger) -> str | None:
+    """What is wrong if the media of the spec are not those that the campaign has ordered; None if they are."""
+    ordered = {order.label: order.sent.request or {} for order in ledger.orders}
+    known = {label: each for label, each in ordered.items() if each.get("accepted_formats")}
+    if not known:
+        return None
+    had = set(kinds_in(known).values())
+    wants = set(kinds_in(spec.jobs).values())
+    if wants <= had:
+        return None
+    (before, *_), (now, *_) = (sorted(" and ".join(sorted(each)) for each in kinds) for kinds in (had, wants))
+    return f"the campaign in dest has ordered {before} files, and accepted_formats now has {now}"
+
+
+def over_budget(plan: CampaignPlan, *, begun: bool = False) -> SpendLimitError:
+    """The error for orders that the budget has no room for."""
+    orders = ", ".join(f"{order.label} ({count_of(order.files)})" for order in plan.orders)
+    costs = f"{dollars(plan.cost_cents)} more, and budget_cents has {dollars(plan.left_cents)} left"
+    what = "the campaign is incomplete" if begun else "nothing was ordered"
+    return SpendLimitError(
+        f"{what}: {orders} would cost {costs} of {dollars(plan.budget_cents)}; increase budget_cents, or request "
+        "fewer or cheaper files",
+        cost_cents=plan.spent_cents + plan.cost_cents,
+        limit_cents=plan.budget_cents,
+    )
+
+
+def in_vain(plan: CampaignPlan) -> str | None:
+    """What to say of labels that are not ordered again; None if there are none."""
+    stuck = [
+        f"{each.label} has {each.approved:,} of {count_of(each.wanted)}"
+        for each in plan.labels
+        if each.in_vain and each.missing
+    ]
+    if not stuck:
+        return None
+    return (
+        f"{'; '.join(stuck)}, and its last {_MOST_IN_VAIN} orders brought no file that counts: change its description, "
+        "price, or other fields, and run the campaign again"
+    )
+
+
+def _label(label: str, spec: Spec, ledger: Ledger) -> LabelPlan:
+    request = spec.jobs.get(label)
+    wanted = 0 if request is None else int(request["files_needed"])
+    orders = ledger.of(label)
+    counted = sum(order.counted(unique=spec.unique) for order in orders)
+    held = sum(order.held(unique=spec.unique) for order in orders)
+    last = orders[-_MOST_IN_VAIN:]
+    return LabelPlan(
+        label=label,
+        wanted=wanted,
+        approved=counted,
+        coming=max(held - counted, 0),
+        missing=max(wanted - held, 0),
+        spent_cents=sum(order.spent_cents for order in orders),
+        in_vain=request is not None
+        and len(last) == _MOST_IN_VAIN
+        and all(
+            order.is_over and not order.counted(unique=spec.unique) and order.has_words_of(request)
+            for order in last
+        ),
+    )
+
+
+def _never_ordered(spec: Spec, ledger: Ledger, order: PlannedOrder) -> int:
+    """How many files of a planned order replace nothing."""
+    ordered = sum(each.files for each in ledger.of(order.label))
+    return min(max(int(spec.jobs[order.label]["files_needed"]) - ordered, 0), order.files)
+
+
+def _price(spec: Spec, label: str) -> int:
+    return int(spec.jobs[label]["price_per_file_cents"])
+
+
+# ── The table ────────────────────────────────────────────────────────────────────────────────────────────
+
+COLUMNS = ("label", "wanted", "approved", "coming", "to order", "cost")
+
+
+def rows_of(plan: CampaignPlan) -> list[tuple[str, ...]]:
+    """The rows of the table, a total last."""
+    orders: Mapping[str, PlannedOrder] = {order.label: order for order in plan.orders}
+    rows: list[tuple[str, ...]] = []
+    for each in plan.labels:
+        order = orders.get(each.label)
+        files, cost = (order.files, order.cost_cents) if order else (0, 0)
+        counts = (each.wanted, each.approved, each.coming, files)
+        rows.append((each.label, *(f"{count:,}" for count in counts), dollars(cost)))
+    totals = (
+        sum(each.wanted for each in plan.labels),
+        sum(each.approved for each in plan.labels),
+        sum(each.coming for each in plan.labels),
+        sum(order.files for order in plan.orders),
+    )
+    return [*rows, ("total", *(f"{count:,}" for count in totals), dollars(plan.cost_cents))]
+
+
+def summary_of(plan: CampaignPlan) -> str:
+    """The line below the table."""
+    spent = f"{dollars(plan.spent_cents)} of {dollars(plan.budget_cents)} spent"
+    if not plan.fits:
+        return f"{spent}; the plan is {dollars(plan.cost_cents - plan.left_cents)} over the budget"
+    if plan.orders:
+        return f"{spent}; {dollars(plan.spent_cents + plan.cost_cents)} after this plan"
+    return f"{spent}; nothing to order"
+
+
+def text_of(plan: CampaignPlan) -> str:
+    """The plan as a table in plain text."""
+    rows = [COLUMNS, *rows_of(plan)]
+    widths = [max(map(_cells, column)) for column in zip(*rows, strict=True)]
+    lines: list[str] = []
+    for label, *cells in rows:
+        numbers = [cell.rjust(width) for cell, width in zip(cells, widths[1:], strict=True)]
+        lines.append("  ".join([label + " " * (widths[0] - _cells(label)), *numbers]))
+    return "\n".join([*lines, summary_of(plan)])
+
+
+def _cells(text: str) -> int:
+    """The columns of a terminal that `text` takes."""
+    return sum(2 if east_asian_width(char) in "WF" else not combining(char) for char in text)

@@ -1,0 +1,102 @@
+# Made from _async/looking.py by `make generate`. Do not edit.
+"""What a campaign is now: its ledger, with what the service says of its jobs. Nothing is written."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Unpack
+
+from firsthandapi._core.campaign import campaign_key
+from firsthandapi._core.campaign_ledger import Ledger, UnreadableLedger, campaign_in, newer_ledger, recovered
+from firsthandapi._core.order_requests import read_jobs, request_for
+from firsthandapi._core.ordering import LookFor, Read
+from firsthandapi._sync.bridge import run_blocking
+from firsthandapi.errors import NotFoundError, WaitTimeoutError
+
+if TYPE_CHECKING:
+    from firsthandapi._core.ordering import JobFields
+    from firsthandapi._sync.transport import Transport
+    from firsthandapi.datasets._ledger import LedgerFile
+    from firsthandapi.types.options import RequestOptions
+
+# Pages of the account's jobs that are read to find unfinished ones; each that is older is read by itself.
+_MOST_PAGES = 10
+
+
+class Looking:
+    """One look at a campaign.
+
+    Attributes:
+        may_read: whether the API key has shown that it may read jobs.
+    """
+
+    def __init__(
+        self, transport: Transport, file: LedgerFile, *, ends: float | None, **options: Unpack[RequestOptions]
+    ) -> None:
+        self.may_read = False
+        self._transport = transport
+        self._file = file
+        self._ends = ends
+        self._options = options
+
+    def ledger(self, name: str | None) -> Ledger:
+        """The ledger of a campaign of that name; made from the jobs of the account if it is lost.
+
+        Raises:
+            FirstHandError: it cannot be read, or the jobs cannot.
+        """
+        found = run_blocking(self._file.read)
+        if isinstance(found, Ledger):
+            return found.with_jobs(self._unfinished(found))
+        keys: tuple[str, ...] = ()
+        if isinstance(found, UnreadableLedger):
+            if found.newer:
+                raise newer_ledger()
+            keys = found.keys
+        jobs = self._jobs()
+        rows_of, place = run_blocking(self._file.rows_of), run_blocking(self._file.place)
+        return recovered(campaign_in(campaign_key(name, place), rows_of, jobs), jobs, keys)
+
+    def _unfinished(self, ledger: Ledger) -> list[JobFields]:
+        """The jobs of unfinished orders, as they are now."""
+        unfinished = [order for order in ledger.orders if not order.is_over]
+        if not unfinished:
+            return []
+        left = {str(order.job["id"]) for order in unfinished if order.job is not None}
+        jobs = self._jobs(left)
+        for job_id in sorted(left):
+            try:
+                found, _ = self._ask(Read(job_id))
+            except NotFoundError as error:
+                error.message += (
+                    f"; {job_id} is a job of the campaign in {self._file.path}: use the API key and base_url that it "
+                    "was started with"
+                )
+                raise
+            jobs += found
+        return jobs
+
+    def _jobs(self, left: set[str] | None = None) -> list[JobFields]:
+        """The jobs of the account that have a key; with `left`, until all of these are found, which are taken out."""
+        jobs: list[JobFields] = []
+        question: LookFor | None = LookFor(None)
+        pages = 0
+        while question is not None and (left is None or not pages or (left and pages < _MOST_PAGES)):
+            found, question = self._ask(question)
+            jobs += found
+            pages += 1
+            if left is not None:
+                left.difference_update(str(job["id"]) for job in found)
+            if question is not None and self._is_over():
+                raise WaitTimeoutError("the jobs of the account could not be read before timeout= passed")
+        return jobs
+
+    def _ask(self, question: LookFor | Read) -> tuple[tuple[JobFields, ...], LookFor | None]:
+        clock = self._transport.clock
+        left = None if self._ends is None else max(self._ends - clock.monotonic(), 1.0)
+        response, content = self._transport.send(request_for(question, time_limit=left, **self._options))
+        shown, _ = read_jobs(question, content, response)
+        self.may_read = True
+        return shown.jobs, shown.unread
+
+    def _is_over(self) -> bool:
+        return self._ends is not None and self._transport.clock.monotonic() >= self._ends

@@ -1,0 +1,100 @@
+"""How a campaign is going, on a terminal: a row for each label, and below them how fast it goes."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Generator
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any
+
+from firsthandapi._core.counts import count_of, dollars
+
+from .output import printable, star
+
+if TYPE_CHECKING:
+    from firsthandapi import Progress
+
+# Columns of a terminal: the table shows less below it.
+_WIDE = 80
+# Lines: of more labels, those that still lack files are shown.
+_MOST_LABELS = 30
+# The rate is that of the last minutes: a night without workers says little about the morning.
+_SECONDS = 600.0
+
+
+class Pace:
+    """How fast files come."""
+
+    def __init__(self) -> None:
+        self._seen: deque[tuple[float, int]] = deque()
+
+    def words(self, now: float, done: int, total: int) -> str:
+        """The rate and the time left; empty while neither is known."""
+        self._seen.append((now, done))
+        while now - self._seen[0][0] > _SECONDS:
+            self._seen.popleft()
+        begun, before = self._seen[0]
+        if done == before or now == begun:
+            return ""
+        rate = (done - before) / (now - begun)
+        minutes, seconds = divmod(int((total - done) / rate), 60)
+        left = f"{minutes // 60}:{minutes % 60:02}:{seconds:02}"
+        return f"{rate * 60:,.0f} files per minute, {left} left"
+
+
+@contextmanager
+def live_table(console: Any, dest: str) -> Generator[Callable[[Progress], None]]:
+    """Show each `CampaignProgress` as a table that replaces the last."""
+    from rich.live import Live
+
+    pace = Pace()
+    live = Live(f"{printable(dest)}: looking at the campaign", console=console, auto_refresh=False)
+
+    def show(now: Any) -> None:
+        live.update(
+            table_of(now, pace.words(time.monotonic(), now.files_done, now.files_total), console.width)
+        )
+        live.refresh()
+
+    with suppress(Exception):
+        live.start()
+    try:
+        yield show
+    finally:
+        with suppress(Exception):
+            live.stop()
+
+
+def table_of(now: Any, pace: str, width: int) -> Any:
+    """The table: label, bar, files, stars, and spent."""
+    from rich.console import Group
+    from rich.progress_bar import ProgressBar
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, show_header=False)
+    labels = now.labels
+    if len(labels) > _MOST_LABELS:
+        labels = [each for each in labels if each.files_done < each.files_total][:_MOST_LABELS]
+    sign = star(sys.stderr)
+    for each in labels:
+        stars = "" if each.average_stars is None else f"{each.average_stars:.1f} {sign}"
+        cells: list[Any] = [
+            Text(printable(each.label), style="bold", overflow="ellipsis", no_wrap=True),
+            Text(f"{each.files_done:,}/{each.files_total:,}", justify="right"),
+            Text(stars, justify="right"),
+            Text(dollars(each.spent_cents), justify="right"),
+        ]
+        if width >= _WIDE:
+            cells.insert(1, ProgressBar(total=max(each.files_total, 1), completed=each.files_done, width=20))
+        table.add_row(*cells)
+    facts = [
+        f"{now.files_done:,} of {count_of(now.files_total)}",
+        f"{dollars(now.spent_cents)} of {dollars(now.budget_cents)} spent",
+        *([f"{len(now.labels) - len(labels):,} more labels"] if len(labels) < len(now.labels) else []),
+        *([f"{now.files_failed:,} failed"] if now.files_failed else []),
+        *([pace] if pace else []),
+    ]
+    return Group(table, Text("  ".join(facts)))

@@ -1,0 +1,117 @@
+"""`campaign.json` in the folder of a campaign, and what its orders write there."""
+
+from __future__ import annotations
+
+import os
+
+from firsthandapi._core.campaign_ledger import (
+    LARGEST_LEDGER,
+    LEDGER_FILE,
+    Ledger,
+    Order,
+    UnreadableLedger,
+    read_ledger,
+)
+from firsthandapi._core.job_file import JOB_FILE, JobFile
+from firsthandapi.errors import ConfigurationError
+
+from ._folder import manifests_of
+from ._local import Local
+from ._store import store_at
+
+
+class LedgerFile:
+    """The ledger of a campaign. Whoever writes has the lock of the folder.
+
+    Attributes:
+        path: the folder.
+        ledger: the ledger as last read or written.
+    """
+
+    def __init__(self, dest: str | os.PathLike[str]) -> None:
+        self._store = store_at(dest, "dest")
+        self.path = self._store.root
+        self.ledger = Ledger("")
+        self._exists = False
+
+    def read(self) -> Ledger | UnreadableLedger | None:
+        """What the file says, or what can be read of it; None if there is none.
+
+        Raises:
+            ConfigurationError: it is too large, or no plain file.
+        """
+        content = self._store.read(self.path / LEDGER_FILE, LARGEST_LEDGER)
+        self._exists = content is not None
+        found = None if content is None else read_ledger(content)
+        self.ledger = found if isinstance(found, Ledger) else Ledger("")
+        return found
+
+    def place(self) -> str:
+        """The whole path or URL of the folder: the campaign's name, if it has no other."""
+        return str(self.path.resolve() if isinstance(self._store, Local) else self.path)
+
+    def rows_of(self) -> frozenset[str]:
+        """The jobs that the rows of the folder name.
+
+        Raises:
+            ConfigurationError: a manifest cannot be read.
+        """
+        manifests = [manifest for manifest in manifests_of(self._store, None) if manifest.read()]
+        return frozenset(str(record.job_id) for each in manifests for record in each.records.values())
+
+    def is_of_one_job(self) -> bool:
+        """Whether the folder was made for one job, without labels."""
+        return self._store.exists(self.path / JOB_FILE)
+
+    def write(self, ledger: Ledger) -> None:
+        """Write the ledger in one step, and have it on the disk before anything is bought.
+
+        Raises:
+            ConfigurationError: it cannot be written, or another program has created it.
+        """
+        content = ledger.encode()
+        if len(content) > LARGEST_LEDGER:
+            raise ConfigurationError(
+                f"{LEDGER_FILE} is full: it would be larger than {LARGEST_LEDGER >> 20} MiB; continue in another folder"
+            )
+        path = self.path / LEDGER_FILE
+        (self._store.replace if self._exists else self._store.create)(path, content)
+        self._exists, self.ledger = True, ledger
+
+
+class OrderRecord:
+    """The place of one order in the ledger: what `job.json` is to a folder of one job."""
+
+    def __init__(self, file: LedgerFile, number: int, label: str) -> None:
+        self._file = file
+        self._number = number
+        self._label = label
+
+    def known_jobs(self) -> tuple[JobFile | None, tuple[str, ...]]:
+        """The order as it was written down, if it was."""
+        orders = self._file.ledger.orders
+        return (orders[self._number].sent if self._number < len(orders) else None), ()
+
+    def create_job(self, job_file: JobFile) -> None:
+        """Write down a new order.
+
+        Raises:
+            ConfigurationError: it cannot be written.
+        """
+        self._put(Order(self._label, job_file))
+
+    def write_job(self, job_file: JobFile) -> None:
+        """Write down what became of it.
+
+        Raises:
+            ConfigurationError: it cannot be written.
+        """
+        order = Order(self._label, job_file)
+        self._put(order if job_file.job is None else order.seen(job_file.job))
+
+    def forget_job(self) -> None:
+        """Take out an order that bought nothing."""
+        self._put(None)
+
+    def _put(self, order: Order | None) -> None:
+        self._file.write(self._file.ledger.with_order(self._number, order))

@@ -1,0 +1,186 @@
+"""`campaign.json`: what every order cost, and how it is found again."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from firsthandapi._core.campaign_ledger import (
+    Ledger,
+    Order,
+    UnreadableLedger,
+    campaign_of,
+    newer_ledger,
+    read_ledger,
+    recovered,
+)
+from firsthandapi._core.job_file import JobFile
+from firsthandapi.errors import ConfigurationError
+
+REQUEST: dict[str, Any] = {
+    "description": "Photos of street signs",
+    "accepted_formats": ["image/jpeg"],
+    "files_needed": 10,
+    "price_per_file_cents": 50,
+}
+
+
+def job(number: int = 1, status: str = "open", approved: int | None = 0, **fields: Any) -> dict[str, Any]:
+    """A job as the service shows it."""
+    metadata = {
+        "firsthandapi_key": f"key-{number}",
+        "firsthandapi_campaign": "fh-1",
+        "firsthandapi_label": "stop",
+    }
+    row = {"id": f"job_{number}", "status": status, "metadata": metadata, **REQUEST, **fields}
+    return row if approved is None else {**row, "files_approved": approved}
+
+
+def order(number: int = 1, label: str = "stop", shown: dict[str, Any] | None = None, **changed: Any) -> Order:
+    """An order of 10 files for 50 cents each."""
+    made = Order(label, JobFile({**REQUEST, **changed}, f"key-{number}", 1_800_000_000.0, None))
+    return made if shown is None else made.seen(shown)
+
+
+def test_an_order_costs_all_of_its_files_until_something_is_refunded() -> None:
+    """Also one whose response was lost: it may have been posted."""
+    assert order().spent_cents == 500
+    assert order(shown=job(status="in_progress", approved=3)).spent_cents == 500
+    assert order(shown=job(status="completed", approved=10)).spent_cents == 500
+    cancelled = order(shown=job(status="cancelled", approved=3))
+    assert (cancelled.spent_cents, cancelled.refund_cents, cancelled.state) == (150, 350, "cancelled")
+
+
+def test_a_refund_never_grows() -> None:
+    """A file that was withdrawn after the end is not refunded; one that was approved late is paid."""
+    cancelled = order(shown=job(status="cancelled", approved=3))
+    assert cancelled.seen(job(status="cancelled", approved=2)).refund_cents == 350
+    assert cancelled.seen(job(status="cancelled", approved=4)).refund_cents == 300
+    assert order(shown=job(status="completed", approved=9)).refund_cents == 0
+
+
+def test_a_job_that_does_not_count_its_files_refunds_nothing() -> None:
+    """What nobody counted may have been paid; the list says how many files there are."""
+    shown = order(shown=job(status="cancelled", approved=None))
+    assert (shown.approved, shown.refund_cents) == (0, 0)
+    assert shown.seen(job(status="cancelled", approved=None), listed=4).approved == 4
+
+
+def test_what_is_on_its_way_is_held() -> None:
+    """An unfinished job may bring all of its files; a finished one has brought what was approved."""
+    assert order().held(unique=True) == 10
+    assert order(shown=job(approved=3)).held(unique=True) == 10
+    assert order(shown=job(status="cancelled", approved=3)).held(unique=True) == 3
+
+
+def test_the_same_bytes_count_once() -> None:
+    """The first file counts, whichever job it is of."""
+    ledger = Ledger(
+        "fh-1", (order(1, shown=job(1, "completed", 3)), order(2, shown=job(2, "completed", 2)), order(3))
+    )
+    counted = ledger.with_duplicates({"job_1": ["a", "b", "a"], "job_2": ["b", "c"]})
+    assert [each.duplicates for each in counted.orders] == [1, 1, 0]
+    assert [each.counted(unique=True) for each in counted.orders] == [2, 1, 0]
+    assert [each.counted(unique=False) for each in counted.orders] == [3, 2, 0]
+
+
+def test_the_ledger_is_read_as_it_was_written() -> None:
+    """Orders, jobs, refunds, and what was spent."""
+    ledger = Ledger("fh-1", (order(1, shown=job(1, "cancelled", 3)), order(2, "yield")))
+    content = ledger.encode()
+    again = read_ledger(content)
+    assert isinstance(again, Ledger)
+    assert again.encode() == content
+    assert again.spent_cents == ledger.spent_cents == 650
+    first = json.loads(content)["orders"][0]
+    assert {name: first[name] for name in ("label", "state", "files", "price_per_file_cents", "refund_cents")} == {
+        "label": "stop", "state": "cancelled", "files": 10, "price_per_file_cents": 50, "refund_cents": 350,
+    }  # fmt: skip
+    assert first["idempotency_key"] == "key-1"
+    assert [each.label for each in again.of("yield")] == ["yield"]
+
+
+def test_an_order_is_put_in_place_added_or_taken_out() -> None:
+    """Each step of an order rewrites the ledger."""
+    ledger = Ledger("fh-1").with_order(0, order(1)).with_order(1, order(2))
+    assert [each.sent.idempotency_key for each in ledger.orders] == ["key-1", "key-2"]
+    assert ledger.with_order(0, order(3)).orders[0].sent.idempotency_key == "key-3"
+    assert ledger.with_order(1, None).orders == ledger.orders[:1]
+
+
+def test_jobs_are_found_by_their_key_and_then_by_their_id() -> None:
+    """An order whose response was lost learns its job; others learn the news."""
+    ledger = Ledger("fh-1", (order(1), order(2, shown=job(2)), order(3)))
+    seen = ledger.with_jobs([job(2, "completed", 10), job(1, "in_progress", 4)])
+    assert [each.state for each in seen.orders] == ["in_progress", "completed", "sent"]
+    assert [each.approved for each in seen.orders] == [4, 10, 0]
+
+
+def _rows(**changed: Any) -> bytes:
+    row = {**json.loads(Ledger("fh-1", (order(),)).encode())["orders"][0], **changed}
+    return json.dumps({"version": 1, "campaign": "fh-1", "orders": [row]}).encode()
+
+
+@pytest.mark.parametrize(
+    ("content", "keys"),
+    [
+        (b"", ()),
+        (b"[]", ()),
+        (Ledger("fh-1", (order(1), order(2), order(1))).encode()[:-40], ("key-1", "key-2")),
+        (b'{"version": 1, "campaign": "fh-1", "orders": [3]}', ()),
+        (b'{"version": 1, "campaign": 1, "orders": []}', ()),
+        (b'{"version": 1, "campaign": "fh-1", "orders": null}', ()),
+        (b"[" * 100_000, ()),
+        (_rows(label="../up"), ("key-1",)),
+        (_rows(approved=-1), ("key-1",)),
+        (_rows(refund_cents="1"), ("key-1",)),
+        (_rows(request={"files_needed": "x", "price_per_file_cents": 1}), ("key-1",)),
+        (_rows(request=None, job=None), ("key-1",)),
+        (_rows(request=None, idempotency_key=None, first_sent_at=None, job={"id": "job_1"}), ()),
+    ],
+)
+def test_of_a_damaged_ledger_the_keys_are_read(content: bytes, keys: tuple[str, ...]) -> None:
+    """Each of them may have bought a job."""
+    assert read_ledger(content) == UnreadableLedger(keys)
+
+
+def test_a_ledger_of_a_later_version_is_left_alone() -> None:
+    """Its orders cannot be counted."""
+    assert read_ledger(b'{"version": 2}') == UnreadableLedger(newer=True)
+    assert "upgrade firsthandapi" in str(newer_ledger())
+
+
+def test_a_lost_ledger_is_made_from_the_jobs() -> None:
+    """Those of the campaign, oldest first; no other job is taken for one of its orders."""
+    other = {**job(9), "metadata": {"firsthandapi_key": "key-9"}}
+    no_label = {**job(8), "metadata": {**job(8)["metadata"], "firsthandapi_label": "../up"}}
+    no_key = {**job(7), "metadata": {"firsthandapi_campaign": "fh-1", "firsthandapi_label": "stop"}}
+    no_price = {**job(6), "price_per_file_cents": None}
+    jobs = [
+        job(2, "in_progress", 1),
+        other,
+        no_label,
+        no_key,
+        no_price,
+        job(1, "cancelled", 4),
+        {"id": "job_0"},
+    ]
+    ledger = recovered("fh-1", jobs)
+    assert [(each.label, each.state, each.approved, each.spent_cents) for each in ledger.orders] == [
+        ("stop", "cancelled", 4, 200),
+        ("stop", "in_progress", 1, 500),
+    ]
+    assert ledger.orders[0].has_words_of({**REQUEST, "files_needed": 99})
+    assert not ledger.orders[0].has_words_of({**REQUEST, "description": "Photos of other signs"})
+    assert isinstance(read_ledger(ledger.encode()), Ledger)
+    assert campaign_of(jobs[0]) == "fh-1"
+    assert campaign_of(other) is None
+
+
+def test_a_key_of_a_damaged_ledger_is_not_given_up() -> None:
+    """It may have bought a job that does not show yet."""
+    with pytest.raises(ConfigurationError, match="key-3"):
+        recovered("fh-1", [job(1)], ["key-1", "key-3"])
+    assert len(recovered("fh-1", [job(1)], ["key-1"]).orders) == 1

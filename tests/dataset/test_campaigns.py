@@ -1,0 +1,682 @@
+"""Campaigns: what is ordered, what it costs, and that it becomes so. Time passes where the client sleeps."""
+
+from __future__ import annotations
+
+import bisect
+import contextlib
+import importlib
+import json
+import math
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from client.support import Connect, FakeClock
+from firsthandapi import Campaign, CampaignProgress, Dataset, InvalidArgumentError
+from firsthandapi._core.campaign_ledger import LEDGER_FILE
+from firsthandapi.errors import (
+    AuthenticationError,
+    ConfigurationError,
+    DownloadError,
+    FirstHandConnectionError,
+    IncompleteJobError,
+    InsufficientCreditsError,
+    NotFoundError,
+    SpendLimitError,
+    WaitTimeoutError,
+)
+from firsthandapi.testing import MockServer
+from firsthandapi.types import Job, SubmissionEvent
+
+from .support import JOB, api, downloads, whole
+
+DEFAULTS = {name: value for name, value in JOB.items() if name != "type"}
+POST = "POST /v1/jobs"
+LIST = "GET /v1/jobs"
+
+
+class World:
+    """A server, a client of one kind, and a clock that both share."""
+
+    def __init__(self, connect: Connect, server: MockServer, dest: Path) -> None:
+        self.connect = connect
+        self.server = server
+        self.dest = dest
+        self.client = self.new_client()
+        # Called after every pause of the client.
+        self.after_pause: Callable[[], object] = lambda: None
+
+    def new_client(self, **options: Any) -> Any:
+        client = self.connect(self.server, **options)
+        self.clock: FakeClock = self.connect.clock(client)
+        pass_ = self.clock.pass_
+
+        def pass_both(seconds: float) -> None:
+            pass_(seconds)
+            self.server.clock.advance(seconds=seconds)
+            self.after_pause()
+
+        self.clock.pass_ = pass_both
+        return client
+
+    def campaign(self, budget_cents: int = 10_000, dest: Path | None = None, **options: Any) -> Campaign:
+        """A campaign that wants so many files of each label."""
+        names = ("unique", "name", "defaults")
+        known = {name: options.pop(name) for name in names if name in options}
+        jobs = {label: {"files_needed": wanted} for label, wanted in options.items()}
+        known["defaults"] = {**DEFAULTS, **known.get("defaults", {})}
+        return Campaign(dest=dest or self.dest, budget_cents=budget_cents, jobs=jobs, **known)
+
+    def run(self, campaign: Campaign, **options: Any) -> Dataset:
+        dataset = self.client.campaigns.run(campaign, **options)
+        assert isinstance(dataset, Dataset)
+        return dataset
+
+    def jobs(self) -> list[Job]:
+        """Every job that was paid, oldest first."""
+        self.server.check_books()
+        with self.server.client() as client:
+            return list(client.jobs.list())[::-1]
+
+    def ordered(self) -> list[int]:
+        return [job.files_needed or 0 for job in self.jobs()]
+
+    def ledger(self) -> dict[str, Any]:
+        loaded: dict[str, Any] = json.loads((self.dest / LEDGER_FILE).read_bytes())
+        return loaded
+
+    def spent(self) -> int:
+        """By the service's own books."""
+        with self.server.client() as client:
+            lines = list(client.billing.transactions())
+        return -sum(line.amount_cents or 0 for line in lines if line.type in ("deduction", "refund"))
+
+
+@pytest.fixture
+def world(connect: Connect, tmp_path: Path) -> Iterator[World]:
+    """Simulated workers deliver 15 s after an order."""
+    with MockServer(speed=0) as server:
+        yield World(connect, server, tmp_path / "signs")
+
+
+@pytest.fixture
+def by_hand(connect: Connect, tmp_path: Path) -> Iterator[World]:
+    """Workers are driven by hand."""
+    with MockServer(speed=0, workers=False) as server:
+        yield World(connect, server, tmp_path / "signs")
+
+
+def labels(dataset: Dataset) -> list[str | None]:
+    return sorted(str(record.label) for record in dataset)
+
+
+# ── What is ordered ──────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_campaign_becomes_a_labeled_folder(world: World) -> None:
+    """An order for each label, written down; files in `data/<label>/`, with their workers; a plan before and after."""
+    campaign = world.campaign(stop=3, give_way=2)
+    plan = world.client.campaigns.plan(campaign)
+    assert [(order.label, order.files, order.cost_cents) for order in plan.orders] == [
+        ("stop", 3, 30),
+        ("give_way", 2, 20),
+    ]
+    assert not world.dest.exists()
+    seen: list[CampaignProgress] = []
+    dataset = world.run(campaign, on_progress=seen.append)
+    assert labels(dataset) == ["give_way"] * 2 + ["stop"] * 3
+    assert {record.file_name.split("/")[1] for record in dataset} == {"give_way", "stop"}
+    assert all(record.worker_id for record in dataset)
+    assert dataset.verify()
+    assert world.ordered() == [3, 2]
+    assert world.spent() == 50
+    ledger = world.ledger()
+    assert ledger["spent_cents"] == 50
+    assert [(order["label"], order["state"], order["approved"]) for order in ledger["orders"]] == [
+        ("stop", "completed", 3),
+        ("give_way", "completed", 2),
+    ]
+    assert (seen[0].files_done, seen[0].files_total, seen[0].spent_cents) == (0, 5, 0)
+    last = seen[-1]
+    assert (last.files_done, last.files_total, last.spent_cents, last.budget_cents) == (5, 5, 50, 10_000)
+    assert [(label.label, label.files_done, label.spent_cents) for label in last.labels] == [
+        ("stop", 3, 30),
+        ("give_way", 2, 20),
+    ]
+    assert last.average_stars == pytest.approx(sum(r.ai_star_rating or 0 for r in dataset) / 5)
+    after = world.client.campaigns.plan(campaign)
+    assert (after.orders, after.spent_cents) == ((), 50)
+
+
+def test_run_again_it_asks_nothing(world: World) -> None:
+    """Neither POST nor GET, and the same dataset and progress."""
+    campaign = world.campaign(stop=3, give_way=2)
+    first = world.run(campaign)
+    since = len(world.server.requests)
+    seen: list[CampaignProgress] = []
+    again = world.run(campaign, on_progress=seen.append)
+    assert world.server.requests[since:] == []
+    assert again.records == first.records
+    assert (seen[-1].files_done, seen[-1].files_total) == (5, 5)
+    assert seen[-1].bytes_done == sum(record.size_bytes for record in again)
+
+
+def test_only_the_difference_is_ordered(world: World) -> None:
+    """Raised, lowered, a label removed and one added; new words hold for new orders."""
+    world.run(world.campaign(stop=5, give_way=2))
+    world.run(world.campaign(stop=8, give_way=1))
+    assert world.ordered() == [5, 2, 3]
+    dataset = world.run(world.campaign(stop=9, defaults={"description": "Photos of stop signs at night"}))
+    assert world.ordered() == [5, 2, 3, 1]
+    assert [job.description for job in world.jobs()][-2:] == [
+        "Photos of street signs in daylight",
+        "Photos of stop signs at night",
+    ]
+    assert labels(dataset) == ["give_way"] * 2 + ["stop"] * 9
+    assert world.ledger()["spent_cents"] == world.spent() == 110
+
+
+def test_a_running_job_of_a_removed_label_is_still_brought(world: World) -> None:
+    """It is paid."""
+    with pytest.raises(WaitTimeoutError):
+        world.run(world.campaign(stop=2, give_way=2), timeout=5)
+    dataset = world.run(world.campaign(stop=2))
+    assert labels(dataset) == ["give_way"] * 2 + ["stop"] * 2
+    assert world.ordered() == [2, 2]
+
+
+def test_files_of_two_kinds_have_a_folder_each(world: World) -> None:
+    """Where every label takes both."""
+    formats = {"accepted_formats": ["image/jpeg", "audio/wav"]}
+    dataset = world.run(world.campaign(bell=8, defaults=formats))
+    assert {path.name for path in world.dest.iterdir() if path.is_dir()} == {"audio", "image", "jobs"}
+    assert len(dataset) == 8
+
+
+# ── What goes wrong with an order ────────────────────────────────────────────────────────────────────────
+
+
+def cancel_once(world: World) -> None:
+    """Cancel the first job at the next pause."""
+
+    def cancel() -> None:
+        jobs = list(world.server._world.state.jobs.values())
+        if jobs:
+            world.after_pause = lambda: None
+            with world.server.client() as client:
+                client.jobs.cancel(jobs[0].id)
+
+    world.after_pause = cancel
+
+
+def test_a_cancelled_job_is_replaced(world: World) -> None:
+    """Its refund pays for the new one."""
+    cancel_once(world)
+    dataset = world.run(world.campaign(30, stop=3))
+    assert world.ordered() == [3, 3]
+    assert labels(dataset) == ["stop"] * 3
+    assert world.ledger()["spent_cents"] == world.spent() == 30
+    assert [order["refund_cents"] for order in world.ledger()["orders"]] == [30, 0]
+
+
+def deliver(world: World, contents: list[bytes]) -> None:
+    """Let a worker submit the next of these files that nobody has submitted, if a job has room."""
+    state = world.server._world.state
+    left = contents[len(state.submissions) :]
+    for job in state.jobs.values():
+        if left and job.status in ("open", "in_progress"):
+            with contextlib.suppress(ValueError):  # all of its slots are taken
+                world.server.submit(job.id, content=left.pop(0), content_type="image/jpeg")
+
+
+def test_the_same_bytes_are_not_counted_twice(by_hand: World) -> None:
+    """A replacement is ordered, in the same run; the file that came twice is kept."""
+    world = by_hand
+    world.after_pause = lambda: deliver(world, [b"first", b"first", b"second"])
+    dataset = world.run(world.campaign(stop=2))
+    assert world.ordered() == [2, 1]
+    assert len(dataset) == 3
+    assert [order["duplicates"] for order in world.ledger()["orders"]] == [1, 0]
+    since = len(world.server.requests)
+    world.run(world.campaign(stop=2))
+    assert len(world.server.requests) == since
+    # Counted or not, they were paid: without `unique` one more file is there than was asked for.
+    assert world.client.campaigns.plan(world.campaign(stop=3, unique=False)).orders == ()
+
+
+def test_a_campaign_that_does_not_fit_is_not_begun(world: World) -> None:
+    """Nothing is ordered, and the plan says what it would cost."""
+    campaign = world.campaign(49, stop=3, give_way=2)
+    assert not world.client.campaigns.plan(campaign).fits
+    with pytest.raises(SpendLimitError, match="nothing was ordered") as refused:
+        world.run(campaign)
+    assert (refused.value.cost_cents, refused.value.limit_cents, refused.value.job) == (50, 49, None)
+    assert POST not in api(world.server)
+    assert not (world.dest / LEDGER_FILE).exists()
+
+
+def test_replacements_that_do_not_fit_are_told_at_the_end(by_hand: World) -> None:
+    """After all else was brought."""
+    world = by_hand
+    world.after_pause = lambda: deliver(world, [b"same"] * 2)
+    with pytest.raises(SpendLimitError, match=r"the campaign is incomplete: stop .1 file.") as refused:
+        world.run(world.campaign(25, stop=2))
+    assert refused.value.job is not None
+    assert len(Dataset.open(world.dest)) == 2
+    assert world.ordered() == [2]
+
+
+def test_a_label_is_not_ordered_in_vain_without_end(world: World) -> None:
+    """Three orders, all cancelled: then the run ends, and so does the next."""
+
+    def cancel() -> None:
+        with world.server.client() as client:
+            for job in world.server._world.state.jobs.values():
+                if job.status == "open":
+                    client.jobs.cancel(job.id)
+
+    world.after_pause = cancel
+    with pytest.raises(IncompleteJobError, match="its last 3 orders brought no file that counts") as ended:
+        world.run(world.campaign(stop=2))
+    assert world.ordered() == [2, 2, 2]
+    assert world.spent() == world.ledger()["spent_cents"] == 0
+    assert len(ended.value.dataset) == 0
+    world.after_pause = lambda: None
+    with pytest.raises(IncompleteJobError) as ended:
+        world.run(world.campaign(stop=2))
+    assert ended.value.job.status == "cancelled"
+    assert len(world.run(world.campaign(stop=2, defaults={"price_per_file_cents": 20}))) == 2
+
+
+def test_an_order_whose_response_is_lost_is_made_once(world: World) -> None:
+    """The next run finds its job by its key, and the plan counts it until then."""
+    world.client = world.new_client(max_retries=0)
+    world.server.faults.add(path="/v1/jobs", method="POST", drop="after")
+    with pytest.raises(FirstHandConnectionError):
+        world.run(world.campaign(stop=2))
+    assert world.ledger()["orders"][0]["state"] == "sent"
+    assert world.ledger()["spent_cents"] == 20
+    assert world.client.campaigns.plan(world.campaign(stop=2)).orders == ()
+    assert len(world.run(world.campaign(stop=2))) == 2
+    assert world.ordered() == [2]
+
+
+def test_an_order_that_never_arrived_is_made_with_its_key(world: World) -> None:
+    """And with its words, whatever the campaign says now."""
+    world.client = world.new_client(max_retries=0)
+    world.server.faults.add(path="/v1/jobs", method="POST", drop="before")
+    with pytest.raises(FirstHandConnectionError):
+        world.run(world.campaign(stop=2))
+    world.run(world.campaign(stop=2, defaults={"price_per_file_cents": 20}))
+    posts = [r for r in world.server.requests if f"{r.method} {r.path}" == POST]
+    assert len({request.headers["idempotency-key"] for request in posts}) == 1
+    assert [job.price_per_file_cents for job in world.jobs()] == [10]
+
+
+def test_a_key_that_is_too_old_is_not_sent_again(world: World) -> None:
+    """The message says how to give the order up."""
+    world.client = world.new_client(max_retries=0)
+    world.server.faults.add(path="/v1/jobs", method="POST", drop="before")
+    with pytest.raises(FirstHandConnectionError):
+        world.run(world.campaign(stop=2))
+    world.clock.wall += 100_000
+    with pytest.raises(ConfigurationError, match=r"remove the order with that key from campaign\.json"):
+        world.run(world.campaign(stop=2))
+    assert world.ordered() == []
+
+
+def test_out_of_credits_the_run_ends_and_the_next_continues(world: World) -> None:
+    """What was ordered is not ordered again, and what was refused is forgotten."""
+    world.server.faults.add(path="/v1/jobs", method="POST", status=402, after=1)
+    with pytest.raises(InsufficientCreditsError) as refused:
+        world.run(world.campaign(stop=2, give_way=2))
+    assert refused.value.job is not None
+    assert [order["label"] for order in world.ledger()["orders"]] == ["stop"]
+    assert len(world.run(world.campaign(stop=2, give_way=2))) == 4
+    assert world.ordered() == [2, 2]
+
+
+def test_one_job_costs_no_more_than_the_client_allows(world: World) -> None:
+    """Found before the first order."""
+    world.client = world.new_client(max_spend_cents=25)
+    with pytest.raises(SpendLimitError, match="max_spend_cents is 25"):
+        world.run(world.campaign(stop=2, give_way=3))
+    assert POST not in api(world.server)
+
+
+# ── What is lost ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("damage", ["lost", "torn", "empty"])
+def test_a_lost_ledger_is_found_by_the_jobs(world: World, damage: str) -> None:
+    """Nothing is ordered twice, and what was spent is known."""
+    campaign = world.campaign(stop=3, give_way=2)
+    world.run(campaign)
+    path = world.dest / LEDGER_FILE
+    content = path.read_bytes()
+    path.unlink()
+    if damage != "lost":
+        path.write_bytes(content[: len(content) - 60 if damage == "torn" else 0])
+    assert world.client.campaigns.plan(campaign).spent_cents == 50
+    world.run(campaign)
+    assert world.ordered() == [3, 2]
+    assert world.ledger()["spent_cents"] == 50
+    assert world.ledger()["campaign"] == json.loads(content)["campaign"]
+
+
+def test_a_moved_folder_knows_its_campaign_by_its_rows(world: World, tmp_path: Path) -> None:
+    """Its path is another, and its ledger is lost."""
+    world.run(world.campaign(stop=3))
+    (world.dest / LEDGER_FILE).unlink()
+    world.dest.rename(tmp_path / "moved")
+    world.dest = tmp_path / "moved"
+    world.run(world.campaign(stop=4))
+    assert world.ordered() == [3, 1]
+
+
+def test_a_name_finds_the_campaign_from_an_empty_folder(world: World, tmp_path: Path) -> None:
+    """As on a runner whose disk does not last; another campaign of the account is left alone."""
+    world.run(world.campaign(stop=3, name="signs"))
+    world.dest = tmp_path / "runner"
+    dataset = world.run(world.campaign(stop=3, name="signs"))
+    assert len(dataset) == 3
+    assert dataset.verify()
+    assert world.ordered() == [3]
+    world.dest = tmp_path / "another"
+    world.run(world.campaign(stop=1))
+    assert world.ordered() == [3, 1]
+
+
+def test_a_key_of_a_torn_ledger_is_not_given_up(world: World) -> None:
+    """Its job may show later."""
+    world.client = world.new_client(max_retries=0)
+    world.server.faults.add(path="/v1/jobs", method="POST", drop="before")
+    with pytest.raises(FirstHandConnectionError):
+        world.run(world.campaign(stop=2))
+    path = world.dest / LEDGER_FILE
+    path.write_bytes(path.read_bytes()[:-30])
+    with pytest.raises(ConfigurationError, match=r"campaign\.json of dest is damaged, and no job"):
+        world.run(world.campaign(stop=2))
+    path.unlink()
+    assert len(world.run(world.campaign(stop=2))) == 2
+
+
+def test_a_ledger_of_a_later_version_is_left_alone(world: World) -> None:
+    """Upgrade."""
+    world.dest.mkdir()
+    (world.dest / LEDGER_FILE).write_text('{"version": 9}')
+    for call in (world.run, world.client.campaigns.plan):
+        with pytest.raises(ConfigurationError, match="upgrade firsthandapi"):
+            call(world.campaign(stop=2))
+
+
+def test_a_removed_file_is_downloaded_again(world: World) -> None:
+    """And no other."""
+    dataset = world.run(world.campaign(stop=3, give_way=1))
+    (record, *_) = dataset
+    dataset.path_of(record).unlink()
+    since = len(world.server.requests)
+    assert world.run(world.campaign(stop=3, give_way=1)).verify()
+    assert downloads(world.server, since) == [record.file_id]
+
+
+def test_a_withdrawn_file_is_replaced(world: World) -> None:
+    """Once its row is gone: the service lists it no more, and counts it no more."""
+    dataset = world.run(world.campaign(stop=3))
+    (record, *_) = dataset
+    world.server.withdraw(record.file_id)
+    dataset.path_of(record).unlink()
+    world.run(world.campaign(stop=3))
+    assert world.ordered() == [3, 1]
+
+
+# ── What is refused ──────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_folder_of_one_job_is_no_campaign(world: World) -> None:
+    """Its files have no label."""
+    world.dest.mkdir()
+    (world.dest / "job.json").touch()
+    with pytest.raises(InvalidArgumentError, match="a job without a label"):
+        world.run(world.campaign(stop=1))
+
+
+def test_other_media_need_another_folder(world: World) -> None:
+    """No loader reads both from one."""
+    world.run(world.campaign(stop=1))
+    with pytest.raises(ConfigurationError, match="has ordered image files"):
+        world.run(world.campaign(stop=2, defaults={"accepted_formats": ["audio/wav"]}))
+
+
+def test_a_path_is_no_campaign(world: World) -> None:
+    """The message says how to make one of it."""
+    for call in (world.client.campaigns.run, world.client.campaigns.plan):
+        with pytest.raises(InvalidArgumentError, match=r"pass Campaign\.load"):
+            call("signs.yaml")
+
+
+def test_a_ledger_that_would_not_be_read_again_is_not_written(world: World, monkeypatch: Any) -> None:
+    """Before the order is sent."""
+    monkeypatch.setattr("firsthandapi.datasets._ledger.LARGEST_LEDGER", 10)
+    with pytest.raises(ConfigurationError, match="continue in another folder"):
+        world.run(world.campaign(stop=2))
+    assert POST not in api(world.server)
+
+
+# ── Watching ─────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_on_timeout_the_jobs_continue(world: World) -> None:
+    """The message says how far all labels are; the ledger has the jobs as last seen."""
+    with pytest.raises(WaitTimeoutError, match="0 of 4 files approved; its jobs continue") as timed_out:
+        world.run(world.campaign(stop=2, give_way=2), timeout=4)
+    assert timed_out.value.job is not None
+    world.server.clock.advance(minutes=5)
+    with pytest.raises(WaitTimeoutError, match="4 of 4 files approved"):
+        world.run(world.campaign(stop=2, give_way=2), timeout=0)
+    assert len(world.run(world.campaign(stop=2, give_way=2))) == 4
+    assert world.ordered() == [2, 2]
+
+
+def test_a_download_that_takes_too_long_is_given_up_at_the_timeout(world: World) -> None:
+    """The file comes with the next run."""
+    world.server.faults.add(path="/files/*", delay=30)
+
+    def pass_time(progress: CampaignProgress) -> None:
+        if progress.bytes_total:
+            world.clock.now += 1_000
+
+    with pytest.raises(WaitTimeoutError):
+        world.run(world.campaign(stop=1), timeout=900, on_progress=pass_time)
+    world.server.faults.clear()
+    assert len(world.run(world.campaign(stop=1))) == 1
+
+
+def test_the_list_is_read_while_downloads_are_under_way(world: World) -> None:
+    """A large file does not keep others from being found."""
+    world.server.faults.add(path="/files/*", delay=0.5)
+
+    def pass_time(progress: CampaignProgress) -> None:
+        if progress.bytes_total:
+            world.clock.now += 20
+
+    assert len(world.run(world.campaign(stop=1), on_progress=pass_time)) == 1
+
+
+def test_a_file_that_fails_is_tried_twice(world: World) -> None:
+    """Then it is told of; all others are there, and the next run brings it."""
+    world.client = world.new_client(max_retries=0)
+    fault = {"path": "/files/*", "status": 404}
+    world.server.faults.add(**fault)
+    assert len(world.run(world.campaign(stop=2))) == 2
+    world.server.faults.add(**fault, times=2)
+    with pytest.raises(DownloadError, match="1 of 1 file could not be downloaded"):
+        world.run(world.campaign(stop=3))
+    assert whole(world.dest, "") or len(Dataset.open(world.dest)) == 2
+    assert len(world.run(world.campaign(stop=3))) == 3
+
+
+def test_an_expired_url_is_refreshed(world: World) -> None:
+    """Of whichever job it is."""
+    world.server.faults.add(path="/files/*", expired_url=True)
+    assert len(world.run(world.campaign(stop=2, give_way=1))) == 3
+    assert sum("/refresh_url" in each for each in api(world.server)) == 1
+
+
+def test_a_service_that_fails_for_a_while_is_borne(world: World) -> None:
+    """The list is asked for again; its jobs are not asked for one by one."""
+    world.client = world.new_client(max_retries=0)
+    world.server.faults.add(path="/v1/jobs", method="GET", status=503, times=3, after=2)
+    assert len(world.run(world.campaign(stop=2, give_way=2))) == 4
+    assert not [
+        each for each in api(world.server) if each.startswith("GET /v1/jobs/") and each.count("/") == 3
+    ]
+
+
+def test_a_revoked_key_ends_the_run(world: World) -> None:
+    """No waiting helps."""
+    world.server.faults.add(path="/v1/jobs", method="GET", status=401, times=None, after=2)
+    with pytest.raises(AuthenticationError):
+        world.run(world.campaign(stop=2))
+
+
+def internals(world: World, module: str) -> Any:
+    """A module of the half that is tested."""
+    return importlib.import_module(f"firsthandapi._{world.connect.kind}.{module}")
+
+
+def test_a_job_that_the_list_does_not_show_is_read_by_itself(world: World, monkeypatch: Any) -> None:
+    """A few at a time; one that cannot be read now is read at the next beat."""
+    reader = internals(world, "reader")
+    none = property(lambda self: {}, lambda self, jobs: None)
+    monkeypatch.setattr(reader.Board, "jobs", none, raising=False)
+    monkeypatch.setattr(internals(world, "campaigns"), "_MOST_SINGLE", 2)
+    world.client = world.new_client(max_retries=0)
+    campaign = world.campaign(stop=1, give_way=1, merge=1)
+    with pytest.raises(WaitTimeoutError):
+        world.run(campaign, timeout=3)
+    world.server.faults.add(path="/v1/jobs/*", status=503)
+    since = len(world.server.requests)
+    assert len(world.run(campaign)) == 3
+    asked = [each for each in api(world.server, since) if each == LIST or each.count("/") == 3]
+    beats = " ".join("list" if each == LIST else "job" for each in asked).split("list")
+    assert max(beat.count("job") for beat in beats) == 2
+
+
+def test_an_old_unfinished_job_is_found_behind_many_others(world: World, monkeypatch: Any) -> None:
+    """After some pages of the list it is read by itself; and it must be the account's."""
+    with pytest.raises(WaitTimeoutError):
+        world.run(world.campaign(stop=1), timeout=3)
+    monkeypatch.setattr(internals(world, "looking"), "_MOST_PAGES", 1)
+    monkeypatch.setattr("firsthandapi._core.order_requests.LARGEST_PAGE", 1)
+    with world.server.client() as client:
+        client.jobs.create(**JOB, files_needed=1)
+    since = len(world.server.requests)
+    plan = world.client.campaigns.plan(world.campaign(stop=1))
+    assert plan.labels[0].coming == 1
+    job_id = world.ledger()["orders"][0]["job"]["id"]
+    assert api(world.server, since) == [LIST, f"GET /v1/jobs/{job_id}"]
+    stranger = world.new_client(api_key=world.server.create_organization().api_key)
+    with pytest.raises(NotFoundError, match="use the API key and base_url that it was started with"):
+        stranger.campaigns.plan(world.campaign(stop=1))
+
+
+def test_a_list_without_end_ends_at_the_timeout(world: World, monkeypatch: Any) -> None:
+    """Also while a lost ledger is looked for."""
+    monkeypatch.setattr("firsthandapi._core.order_requests.LARGEST_PAGE", 1)
+    with world.server.client() as client:
+        for _ in range(3):
+            client.jobs.create(**JOB, files_needed=1)
+    with pytest.raises(WaitTimeoutError):
+        world.run(world.campaign(stop=1), timeout=0)
+    assert api(world.server).count(LIST) == 1
+    assert len(world.run(world.campaign(stop=1))) == 1
+
+
+def test_files_that_no_list_shows_are_told_of(world: World, monkeypatch: Any) -> None:
+    """The service counts them: the list is read for a while, and the message names the job."""
+    following = internals(world, "following").Following
+    counted = following._counted
+    monkeypatch.setattr(following, "_counted", property(lambda self: counted.fget(self) + 1))
+    with pytest.raises(IncompleteJobError, match="counts 1 approved file more than its lists show") as ended:
+        world.run(world.campaign(stop=2))
+    assert len(ended.value.dataset) == 2
+    assert world.clock.now > 5_030
+
+
+def test_a_webhook_wakes_the_reader(by_hand: World) -> None:
+    """Its job is looked at within seconds; an event of another job, or of no job, wakes nobody."""
+    world = by_hand
+    event = SubmissionEvent.model_validate(
+        {"id": "evt_1", "type": "submission.approved", "data": {"job_id": "job_1"}}
+    )
+    world.client.campaigns.wake(event)
+    woken: list[float] = []
+
+    def work() -> None:
+        for job in world.server._world.state.jobs.values():
+            if world.clock.now > 5_100 and not woken:
+                woken.append(world.clock.now)
+                world.server.submit(job.id)
+                world.server.clock.advance(seconds=30)
+                mine = event.model_copy(update={"data": event.data.model_copy(update={"job_id": job.id})})
+                world.client.campaigns.wake(mine)
+
+    world.after_pause = work
+    world.client.campaigns.wake(event.model_copy(update={"data": {}}))
+    world.run(world.campaign(stop=1))
+    assert woken
+    assert world.clock.now - woken[0] <= 4
+
+
+@pytest.mark.parametrize("count", [20, pytest.param(100, marks=pytest.mark.slow)])
+def test_many_jobs_cost_few_requests_and_bring_files_soon(by_hand: World, count: int) -> None:
+    """At most 20 requests a minute beside those for files, every approved file on disk within 12 s, no 429."""
+    world = by_hand
+    world.server.rate_limit = world.server.organization_rate_limit = None
+    sent: list[tuple[float, int]] = []
+    approved: dict[str, float] = {}
+    on_disk: dict[str, float] = {}
+    data = world.dest / "data"
+    turn = iter(range(10_000))
+    begun: list[tuple[float, int]] = []
+
+    def look() -> None:
+        for path in data.glob("*/file_*"):
+            on_disk.setdefault(path.stem, world.clock.now)
+
+    def work() -> None:
+        jobs = list(world.server._world.state.jobs.values())
+        look()
+        sent.append((world.clock.now, len(world.server.requests)))
+        if len(jobs) < count:
+            return
+        if not begun:
+            begun.append((world.clock.now, len(world.server.requests)))
+        # A file every five seconds, each of another job.
+        if world.clock.now - begun[0][0] > 5 * len(approved):
+            number = next(turn) % count
+            if jobs[number].status in ("open", "in_progress"):
+                (file_id,) = world.server.submit(jobs[number].id).file_ids
+                world.server.clock.advance(seconds=15)
+                approved[file_id] = world.clock.now
+
+    world.after_pause = work
+    jobs = {f"label{n}": 1 for n in range(count)}
+    dataset = world.run(world.campaign(**jobs, defaults={"price_per_file_cents": 10}))
+    look()
+    assert len(dataset) == count
+    late = {file_id: on_disk[file_id] - at for file_id, at in approved.items()}
+    assert max(late.values()) <= 12
+    (at, requests) = begun[0]
+    minutes = (world.clock.now - at) / 60
+    asked = [r for r in world.server.requests[requests:] if r.path.startswith("/v1/")]
+    # Beside the list, a page of files and one of submissions for each of the hundred files.
+    assert len(asked) - 2 * count <= 20 * math.ceil(minutes)
+    # In no minute are there more than the service allows.
+    times = [when for when, _ in sent]
+    for number, (when, before) in enumerate(sent):
+        last = bisect.bisect_right(times, when + 60) - 1
+        assert when < at or sent[last][1] - before <= 100, number
