@@ -21,6 +21,9 @@ from firsthandapi._visible import is_hidden, visible
         ("\u3164\u2800\u115f", "\\u3164\\u2800\\u115f"),
         ("\ud800", "\\ud800"),
         ("\U000e0041\ue000", "\\U000e0041\\ue000"),
+        ("\ufe00\ufe0d", "\\ufe00\\ufe0d"),
+        ("\U000e0100\U000e01ef", "\\U000e0100\\U000e01ef"),
+        ("\uffff\U000f0000", "\\uffff\\U000f0000"),
     ],
 )
 def test_what_nobody_sees_is_an_escape(text: str, shown: str) -> None:
@@ -34,7 +37,7 @@ def test_what_nobody_sees_is_an_escape(text: str, shown: str) -> None:
         "plain ~",
         "Straße 東京\u3000駅",
         "\U0001f468\u200d\U0001f469\u200d\U0001f467",
-        "❤\ufe0f",
+        "❤\ufe0e\ufe0f",
         "می\u200cخواهم",
     ],
 )

@@ -100,6 +100,7 @@ def test_a_bucket_is_named_by_its_url(text: str, url: str) -> None:
         (f"s3://AKIAEXAMPLE:{SECRET}/x+y@bucket/a", "credentials"),
         (f"s3://{SECRET}@bucket/a", "credentials"),
         (f"abfs://me:{SECRET}@container/a", "credentials"),
+        (f"abfs://me@{SECRET}@container/a", "credentials"),
         (f"s3://bucket/a?X-Amz-Signature={SECRET}", "query"),
         (f"s3://bucket/a#{SECRET}", "fragment"),
         (f"https://bucket.s3.amazonaws.com/a?{SECRET}", "web address"),

@@ -85,7 +85,8 @@ def nested(depth: int) -> Any:
         ({1, 2},),
         ("\ud800",),
         ({"\ud800": 1},),
-        (nested(60),),
+        (nested(50),),
+        ({"a": nested(49)},),
         (10**5000,),
     ],
     ids=lambda parts: f"{len(parts)}-{type(parts[0]).__name__ if parts else 'none'}",
@@ -98,6 +99,11 @@ def test_what_makes_no_key(parts: tuple[Any, ...]) -> None:
         firsthandapi.idempotency_key(*parts)
     assert caught.value.field == "parts"
     assert caught.value.__cause__ is None
+
+
+def test_values_fifty_levels_deep_make_a_key() -> None:
+    """Lists and dicts count alike."""
+    assert firsthandapi.idempotency_key(nested(49)) != firsthandapi.idempotency_key({"a": nested(48)})
 
 
 def test_subclasses_of_plain_types() -> None:

@@ -46,6 +46,7 @@ def test_job_json_is_read_as_it_was_written(job_file: JobFile) -> None:
         {"version": 2}, {"version": None}, {"request": []}, {"idempotency_key": None}, {"idempotency_key": "ä"},
         {"idempotency_key": 5}, {"first_sent_at": None}, {"first_sent_at": "now"}, {"first_sent_at": True},
         {"first_sent_at": math.nan}, {"first_sent_at": math.inf}, {"first_sent_at": -1}, {"first_sent_at": 1e15},
+        {"first_sent_at": 253_402_300_800.0},
         {"job": []}, {"job": {}}, {"job": {"id": 5}}, {"job": {"id": "../me"}}, {"job": "job_1"},
         {"request": None, "job": {"id": "job_1"}},
         {"request": None, "idempotency_key": None, "first_sent_at": None},
@@ -57,6 +58,16 @@ def test_a_job_json_that_is_not_ours_is_refused(changes: dict[str, Any]) -> None
     assert isinstance(read_job_file(content), UnreadableJobFile)
     with pytest.raises(ConfigurationError, match=r"job\.json"):
         parse_job_file(content)
+
+
+def test_a_damaged_job_json_names_its_job_as_far_as_it_is_known() -> None:
+    """With its id comes the way to its files; without, there is none."""
+    with pytest.raises(ConfigurationError, match=r"^job\.json is empty or damaged: [^;]*$"):
+        parse_job_file(b"")
+    with pytest.raises(
+        ConfigurationError, match=r"^job\.json of job_1 is .*; files\.download_all\('job_1', …\)"
+    ):
+        parse_job_file(BOUGHT.encode()[:-3])
 
 
 @given(st.binary(max_size=200) | JSON.map(lambda value: json.dumps(value).encode()))

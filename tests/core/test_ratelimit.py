@@ -64,6 +64,13 @@ def test_the_reset(remaining: int, reset_in: float, seconds: float) -> None:
         assert seconds_to_reset(limit(remaining, NOW + reset_in), headers, now=now) == seconds
 
 
+def test_a_clock_a_second_off_does_not_agree() -> None:
+    """Then the response's own `Date` counts."""
+    headers = {"date": formatdate(NOW, usegmt=True)}
+    assert seconds_to_reset(limit(0, NOW + 30), headers, now=NOW + 1) == 30
+    assert seconds_to_reset(limit(0, NOW + 30), headers, now=NOW + 0.5) == 29.5
+
+
 @pytest.mark.parametrize("headers", [{}, {"date": "junk"}])
 def test_the_reset_without_a_date(headers: dict[str, str]) -> None:
     """Without a `Date` the local clock stands in."""
@@ -122,9 +129,9 @@ def key() -> Key:
 def test_a_few_go_ahead_while_nothing_is_known(key: Key) -> None:
     """The first requests are probes: the others wait for a response, and then know what is left."""
     probes = key.permits(99)
-    assert len(probes) == FIRST_PROBES
+    assert len(probes) == FIRST_PROBES == 8
     assert all(probe.probe for probe in probes)
-    assert key.take() == Wait(PATIENCE, for_reset=False)
+    assert key.take() == Wait(PATIENCE, for_reset=False) == Wait(1.0, for_reset=False)
     key.answer(probes[0], 20)
     # Those under way may not have been counted yet.
     assert len(key.permits(99)) == 20 - (FIRST_PROBES - 1)
@@ -155,10 +162,11 @@ def test_a_service_without_a_limit(key: Key) -> None:
     assert len(key.permits(9)) == 2
 
 
-def test_a_gateway_s_error_says_nothing(key: Key) -> None:
-    """A 502 without the headers neither frees nor blocks: another request goes ahead."""
+@pytest.mark.parametrize("status", [500, 502])
+def test_a_gateway_s_error_says_nothing(key: Key, status: int) -> None:
+    """A 5xx without the headers neither frees nor blocks: another request goes ahead."""
     (probe,) = key.permits(1)
-    key.answer(probe, status=502)
+    key.answer(probe, status=status)
     (probe,) = key.permits(1)
     assert probe.probe
 
@@ -210,6 +218,9 @@ def test_after_the_reset_one_goes_ahead(key: Key) -> None:
     # The last of the old window comes late: it knows nothing of the new one.
     key.answer(last, 0, reset=30)
     assert isinstance(key.take(), Wait)
+    key.now += PATIENCE
+    assert isinstance(key.take(), Permit)
+    key.now += 5
     key.answer(probe, 99, reset=90)
     assert len(key.permits(500)) == 99
 
@@ -227,6 +238,44 @@ def test_a_window_that_is_renewed_before_it_is_spent(key: Key) -> None:
     # The reset is the same to the second, in a window of less than one.
     key.answer(one, 99, reset=120)
     assert len(key.permits(500)) == 99
+
+
+def test_a_window_may_end_at_the_same_reset(key: Key) -> None:
+    """After the wait the window is a new one, even if the service names the old reset once more."""
+    (probe,) = key.permits(1)
+    key.answer(probe, 1, reset=30)
+    (late,) = key.permits(9)
+    key.now += 30
+    (probe,) = key.permits(9)
+    # Rounded to the next second, the old reset is still the old one.
+    key.answer(late, 50, reset=31)
+    assert isinstance(key.take(), Wait)
+    key.answer(probe, 5, reset=30)
+    assert sum(not permit.probe for permit in key.permits(9)) == 5
+
+
+@pytest.mark.parametrize(("reset", "remaining", "left"), [(59, 3, 3), (61, 9, 7), (60, 10, 7), (62, 9, 9)])
+def test_a_reset_within_a_second_is_the_same(key: Key, reset: float, remaining: int, left: int) -> None:
+    """Services round: a response of the same window takes requests away, and gives none back; a later one does."""
+    (probe,) = key.permits(1)
+    key.answer(probe, 10)
+    *_, last = key.permits(3)
+    key.now += 6
+    key.answer(last, remaining, reset=reset)
+    assert len(key.permits(99)) == left
+
+
+def test_a_request_has_arrived_after_five_seconds(key: Key) -> None:
+    """The count of a new window contains it; a younger one may still be on its way."""
+    (probe,) = key.permits(1)
+    key.answer(probe, 10)
+    key.permits(1)
+    key.now += 1
+    key.permits(1)
+    key.now += 4
+    (one,) = key.permits(1)
+    key.answer(one, 50, reset=120)
+    assert len(key.permits(99)) == 50 - 1
 
 
 def test_a_reset_in_the_past_holds_nothing(key: Key) -> None:
