@@ -66,7 +66,7 @@ class RedisStore:
             StoreError: Redis is gone, or its response is wrong.
         """
         answer = self._asked(
-            lambda key: int(self._claim(keys=[key], args=[self._me, _CLAIM_SECONDS])), event_id
+            lambda key: _checked(self._claim(keys=[key], args=[self._me, _CLAIM_SECONDS])), event_id
         )
         if answer < 0:
             raise EventClaimedError(f"{event_id} is being handled by another process: respond with 5xx")
