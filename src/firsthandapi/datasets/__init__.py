@@ -11,7 +11,8 @@ from __future__ import annotations
 
 from firsthandapi._core.manifest import Record
 from firsthandapi._core.reports import Progress, Verification
+from firsthandapi._core.withdrawal import Reconciliation
 
 from ._dataset import Dataset, DatasetView
 
-__all__ = ["Dataset", "DatasetView", "Progress", "Record", "Verification"]
+__all__ = ["Dataset", "DatasetView", "Progress", "Reconciliation", "Record", "Verification"]

@@ -8,7 +8,7 @@ import hashlib
 import stat
 import threading
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from importlib import import_module
 from pathlib import Path
 from shutil import rmtree
@@ -119,10 +119,15 @@ class Bucket:
 
     def sha256_of(self, path: Path, size: int) -> str:
         sha256 = hashlib.sha256()
-        with self._telling(path, "read"):
-            for start in range(0, size, PART):
-                sha256.update(self._files.cat_file(_key(path), start=start, end=min(start + PART, size)))
+        for piece in self.pieces(path, size):
+            sha256.update(piece)
         return sha256.hexdigest()
+
+    def pieces(self, path: Path, size: int) -> Iterator[bytes]:
+        for start in range(0, size, PART):
+            with self._telling(path, "read"):
+                piece = bytes(self._files.cat_file(_key(path), start=start, end=min(start + PART, size)))
+            yield piece
 
     def sizes_in(self, folder: Path) -> dict[Path, int | None]:
         """What is in a folder, and how large each file is, by one listing.

@@ -6,7 +6,7 @@ import json
 import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from firsthandapi._core.card import (
     CARD,
@@ -33,14 +33,17 @@ from firsthandapi.errors import ConfigurationError, InvalidArgumentError
 
 from ._folder import Manifest, manifests_of
 from ._job_files import JobFiles
+from ._reconciling import Reconciling
 from ._rows import Rows
 from ._store import store_at
+from ._withdrawing import note_export
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Mapping
 
     from firsthandapi import AsyncFirstHandClient, FirstHandClient
     from firsthandapi._core.job_file import JobFile
+    from firsthandapi._core.withdrawal import Reconciliation
     from firsthandapi.types import Job
 
     from ._folder import Folder
@@ -88,6 +91,52 @@ class Dataset(Rows):
         for manifest in dataset._manifests:
             manifest.refuse_links()
         return dataset
+
+    @classmethod
+    def merge(
+        cls,
+        datasets: Mapping[str, Dataset | str | os.PathLike[str]] | Iterable[Dataset | str | os.PathLike[str]],
+        dest: str | os.PathLike[str],
+    ) -> Dataset:
+        """Copy several datasets into one folder, each file verified.
+
+            signs = Dataset.merge({"stop": "stop/", "yield": "yield/"}, "signs/")
+
+        Run it again, also with more datasets, to copy what is missing. The sources stay as they are.
+
+        Args:
+            datasets: datasets or their folders. A dict gives each a label; in a list each keeps its own.
+            dest: the folder or bucket; created if missing.
+
+        Returns:
+            The merged dataset, which knows the jobs of all.
+
+        Raises:
+            ConfigurationError: a source is not a dataset, a file of it is missing or mismatched, their media cannot be
+                loaded together, another process is writing to `dest`, or `dest` cannot be written to. Files copied so
+                far are good, and the same call copies the rest.
+            InvalidArgumentError: `dest` is the folder of a job, a label is not allowed, or a file would have two
+                labels.
+        """
+        from ._folder import Folder
+        from ._merging import merge_into, sources_of
+
+        sources = [
+            (each if isinstance(each, Dataset) else cls.open(cast("str", each)), label)
+            for each, label in sources_of(datasets)
+        ]
+        folder = Folder(dest)
+        if not folder.lock():
+            raise ConfigurationError(
+                f"another process is writing to {folder.path}; run merge again when it has finished"
+            )
+        try:
+            merge_into(folder, sources)
+        finally:
+            folder.close()
+        for source, _ in sources:
+            note_export(source._store, str(folder.path.absolute()), source.records)
+        return cls._read(store_at(dest, "dest"))
 
     @classmethod
     def _read(cls, store: Store) -> Dataset:
@@ -394,6 +443,80 @@ class Dataset(Rows):
             await run_sync(self._open_again)
             state = await run_sync(self.verify)
         return state
+
+    def reconcile(self, client: FirstHandClient) -> Reconciliation:
+        """Remove the files that the service has withdrawn, with their rows. No run brings them back.
+
+        A file is withdrawn if the list of its job no longer shows it, and the job counts fewer approved files than
+        before. Rows of splits and tables that you made earlier still name it.
+
+        Args:
+            client: a client whose key may read the jobs.
+
+        Returns:
+            What was removed, and the exports that contain it.
+
+        Raises:
+            ConfigurationError: the folder records no job, another process is writing to it, or a file cannot be
+                removed; the same call removes the rest.
+            NotFoundError: the key may not see a job of the folder. Nothing of that job was removed.
+            InvalidArgumentError: `client` is not a FirstHandClient; with an AsyncFirstHandClient, use `areconcile`.
+            FirstHandApiError: the service responded with an error.
+
+        Contract: §10 "Withdrawn files".
+        """
+        import firsthandapi
+
+        if not isinstance(client, firsthandapi.FirstHandClient):
+            raise InvalidArgumentError(
+                "client must be a FirstHandClient; with an AsyncFirstHandClient, use await dataset.areconcile(client)",
+                field="client",
+            )
+        self._check_job()
+        with Reconciling(self) as reconciling:
+            for job in self.jobs:
+                listed = client.files._listed(job.id)  # pyright: ignore[reportPrivateUsage] # of one house
+                reconciling.note(*listed)
+            return reconciling.done()
+
+    async def areconcile(self, client: AsyncFirstHandClient) -> Reconciliation:
+        """`reconcile` for the async client: `await dataset.areconcile(client)`. Files are removed in a thread, so the
+        event loop keeps running.
+
+        Args:
+            client: a client whose key may read the jobs.
+
+        Returns:
+            What was removed, and the exports that contain it.
+
+        Raises:
+            ConfigurationError: the folder records no job, another process is writing to it, or a file cannot be
+                removed; the same call removes the rest.
+            NotFoundError: the key may not see a job of the folder. Nothing of that job was removed.
+            InvalidArgumentError: `client` is not an AsyncFirstHandClient; with a FirstHandClient, use `reconcile`.
+            FirstHandApiError: the service responded with an error.
+
+        Contract: §10 "Withdrawn files".
+        """
+        from anyio.to_thread import run_sync
+
+        import firsthandapi
+
+        if not isinstance(client, firsthandapi.AsyncFirstHandClient):
+            raise InvalidArgumentError(
+                "client must be an AsyncFirstHandClient; with a FirstHandClient, use dataset.reconcile(client)",
+                field="client",
+            )
+        self._check_job()
+        reconciling = Reconciling(self)
+        await run_sync(reconciling.__enter__)
+        try:
+            for job in self.jobs:
+                listed = await client.files._listed(job.id)  # pyright: ignore[reportPrivateUsage] # of one house
+                await run_sync(reconciling.note, *listed)
+            return await run_sync(reconciling.done)
+        finally:
+            reconciling.__exit__()
 
     def _check_job(self) -> None:
         if not self.jobs:

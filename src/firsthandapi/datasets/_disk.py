@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import os
 import stat
+from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 from secrets import token_hex
@@ -124,14 +125,24 @@ def digest(path: Path) -> tuple[int, str]:
         ConfigurationError: it cannot be read.
     """
     sha256, size = hashlib.sha256(), 0
+    for chunk in pieces(path):
+        sha256.update(chunk)
+        size += len(chunk)
+    return size, sha256.hexdigest()
+
+
+def pieces(path: Path) -> Iterator[bytes]:
+    """A file's content, piece by piece.
+
+    Raises:
+        ConfigurationError: it cannot be read.
+    """
     try:
         with _open(path) as content:
             while chunk := content.read(_CHUNK):
-                sha256.update(chunk)
-                size += len(chunk)
+                yield chunk
     except OSError as error:
         raise cannot(path, "read", error) from None
-    return size, sha256.hexdigest()
 
 
 def make_directory(path: Path) -> None:
@@ -189,6 +200,35 @@ def replace(path: Path, content: bytes) -> None:
         raise cannot(path, "written", error) from None
     finally:
         remove(part)
+    sync_directory(path.parent)
+
+
+def write_pieces(path: Path, content: Iterator[bytes]) -> None:
+    """Write a file that must not exist, piece by piece, and flush it to the disk.
+
+    Raises:
+        ConfigurationError: it cannot be written.
+    """
+    try:
+        with path.open("xb") as file:
+            for piece in content:
+                file.write(piece)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise cannot(path, "written", error) from None
+
+
+def put(part: Path, path: Path) -> None:
+    """Give a complete file its name, in one step.
+
+    Raises:
+        ConfigurationError: that failed.
+    """
+    try:
+        part.replace(path)
+    except OSError as error:
+        raise cannot(path, "written", error) from None
     sync_directory(path.parent)
 
 

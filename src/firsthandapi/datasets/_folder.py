@@ -35,8 +35,10 @@ from firsthandapi._core.manifest import (
 )
 from firsthandapi.errors import ConfigurationError, InvalidArgumentError
 
+from ._copying import copied, copied_row
 from ._job_files import JobFiles, with_label
 from ._store import store_at
+from ._withdrawing import withdrawn_ids
 
 if TYPE_CHECKING:
     from firsthandapi._core.kinds import Kind
@@ -179,13 +181,17 @@ class Manifest:
         )
 
     def place_of(self, file: File, label: str | None) -> Path:
-        """Where `file` is to be: beside the file it replaces, under a name that no other file has, whatever the case of
-        its letters."""
-        former = self.records.get(file.id)
+        """Where `file` is to be."""
+        return self.location_of(file.id, file.content_type, label)
+
+    def location_of(self, file_id: str, content_type: str | None, label: str | None) -> Path:
+        """Where a file is to be: beside the one that it replaces, under a name that no other file has, whatever the
+        case of its letters."""
+        former = self.records.get(file_id)
         folder = data_folder(label if former is None else label_of(former))
-        name = file_name_on_disk(file.id, file.content_type)
-        if self._names.setdefault(disk_key(f"{folder}/{name}"), file.id) != file.id:
-            name = file_name_on_disk(file.id, file.content_type, plain=False)
+        name = file_name_on_disk(file_id, content_type)
+        if self._names.setdefault(disk_key(f"{folder}/{name}"), file_id) != file_id:
+            name = file_name_on_disk(file_id, content_type, plain=False)
         return self.folder / folder / name
 
     def add(self, record: Record) -> None:
@@ -280,6 +286,8 @@ class Folder:
         # Rows are written by the threads that download.
         self._rows = threading.Lock()
         self._stopped = self._closed = False
+        # The ids of files that must not come back; read when they are first needed.
+        self._withdrawn: frozenset[str] | None = None
 
     def lock(self) -> bool:
         """Lock the folder if no other writer has it; create it if necessary.
@@ -428,7 +436,7 @@ class Folder:
         """Remove the record of a job that bought nothing."""
         self._job_files.remove(self._record)
 
-    def note_job(self, job_id: str, job: dict[str, Any], label: str) -> None:
+    def note_job(self, job_id: str, job: dict[str, Any], label: str | None) -> None:
         """Record a job as last seen beside others, so that `Dataset` knows it.
 
         Raises:
@@ -446,11 +454,14 @@ class Folder:
         """
         if self._record == self._job_files.place_of(None):
             return is_mixed(formats)
+        return is_mixed_with(formats, self._kinds_here(), str(self.path))
+
+    def _kinds_here(self) -> dict[str, set[Kind | None]]:
         kinds: dict[str, set[Kind | None]] = {}
         for manifest in manifests_of(self._store, None):
             if manifest.read():
                 kinds[manifest.place] = {kind_of(row.content_type) for row in manifest.records.values()}
-        return is_mixed_with(formats, kinds, str(self.path))
+        return kinds
 
     def check(self, formats: list[str]) -> None:
         """Find whatever would prevent the downloads of a job, before it is posted.
@@ -468,12 +479,52 @@ class Folder:
                         f"{folder} is a file, where the dataset needs a folder; move it away"
                     )
 
+    # ── Merging ─────────────────────────────────────────────────────────────────────────────────────────
+
+    def start_merging(self, formats: list[str]) -> bool:
+        """Whether files of these types go to a folder for each kind of media.
+
+        Raises:
+            ConfigurationError: loaders could not read them beside what is in the folder already.
+            InvalidArgumentError: it is the folder of a job, which its own call would no longer continue.
+        """
+        if self._job_files.read(self._job_files.place_of(None)) is not None:
+            raise InvalidArgumentError(
+                f"dest is the folder of a job: {self.path} contains {JOB_FILE}; merge into a different folder",
+                field="dest",
+            )
+        return is_mixed_with(formats, self._kinds_here(), str(self.path))
+
+    def take(self, store: Store, path: Path, record: Record, label: str | None, *, mixed: bool) -> None:
+        """Copy a file of another dataset, verified, and write its row; not one that is here, or was withdrawn.
+
+        Raises:
+            ConfigurationError: it is missing or mismatched, or the folder cannot be written to.
+            InvalidArgumentError: it is here with another label.
+        """
+        if record.file_id in self._withdrawn_ids():
+            return
+        manifest = self._manifest_named(folder_of(record.content_type, mixed=mixed), label)
+        there = manifest.records.get(record.file_id)
+        if there is not None and label_of(there) != label:
+            raise InvalidArgumentError(
+                f"{record.file_id} would have two labels, {label_of(there)!r} and {label!r}; take it out of one source",
+                field="datasets",
+            )
+        target = manifest.location_of(record.file_id, record.content_type, label)
+        if there is not None and self._writer.size_of(target) == record.size_bytes:
+            return
+        copied(store, path, record, self._writer.fetch_to(target))
+        self._writer.put(target)
+        manifest.add(copied_row(record, f"{data_folder(label)}/{target.name}", label))
+
     # ── Files ────────────────────────────────────────────────────────────────────────────────────────────
 
     def plan(
         self, files: list[File], source: Source, *, anew: bool = False
     ) -> tuple[list[Wanted], list[File]]:
-        """The files to download, and those that the folder has. A row stays until its successor is in place.
+        """The files to download, and those that the folder has, or had until they were withdrawn. A row stays until
+        its successor is in place.
 
         With `anew`, download every file whose bytes differ from those of the service, whatever its row says.
 
@@ -483,7 +534,11 @@ class Folder:
         wanted: list[Wanted] = []
         there: list[File] = []
         with self._rows:
+            withdrawn = self._withdrawn_ids()
             for file in files:
+                if file.id in withdrawn:
+                    there.append(file)
+                    continue
                 manifest = self._manifest_for(file, source)
                 there_already = not anew and manifest.has(file, self._writer)
                 if there_already or manifest.adopt(file, source, self._writer):
@@ -575,16 +630,23 @@ class Folder:
             finally:
                 self._rows.release()
 
+    def _withdrawn_ids(self) -> frozenset[str]:
+        if self._withdrawn is None:
+            self._withdrawn = withdrawn_ids(self._store)
+        return self._withdrawn
+
     def _manifest_for(self, file: File, source: Source) -> Manifest:
-        name = folder_of(file.content_type, mixed=source.mixed)
+        return self._manifest_named(folder_of(file.content_type, mixed=source.mixed), source.label)
+
+    def _manifest_named(self, name: str, label: str | None) -> Manifest:
         manifest = self._manifests.get(name)
         if manifest is None:
             manifest = Manifest(self._store, name)
             manifest.read()
             manifest.prepare(self._writer)
             self._manifests[name] = manifest
-        if source.label is not None:
-            manifest.open_folder(manifest.folder / data_folder(source.label), self._writer)
+        if label is not None:
+            manifest.open_folder(manifest.folder / data_folder(label), self._writer)
         return manifest
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from firsthandapi._core.job_file import (
     JOB_FILE,
@@ -53,6 +53,17 @@ class JobFiles:
             ConfigurationError: they are more than this package writes, or no plain files.
         """
         return {path: read_job_file(content) for path, content in self._contents().items()}
+
+    def note(self, job_id: str, job: dict[str, Any], writer: Writer) -> None:
+        """Replace the job of each record of it by the job as last seen.
+
+        Raises:
+            ConfigurationError: it cannot be written.
+        """
+        for path in (self._main, *self._contents()):
+            record = self.read(path)
+            if isinstance(record, JobFile) and record.job_id == job_id and record.job != job:
+                self.write(path, record.with_job(job), writer)
 
     def all(self) -> list[JobFile]:
         """The records of all jobs, each checked.

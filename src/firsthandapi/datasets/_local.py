@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -50,6 +51,9 @@ class Local:
 
     def sha256_of(self, path: Path, size: int) -> str:  # noqa: ARG002 # a file has an end of its own
         return _disk.digest(path)[1]
+
+    def pieces(self, path: Path, size: int) -> Iterator[bytes]:  # noqa: ARG002 # a file has an end of its own
+        return _disk.pieces(path)
 
     def names(self, folder: Path) -> list[str]:
         return _disk.names_in(folder, MOST_NAMES)

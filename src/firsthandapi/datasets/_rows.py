@@ -16,6 +16,7 @@ from firsthandapi._paths import check_path
 from firsthandapi.errors import ConfigurationError
 
 from ._store import store_at
+from ._withdrawing import note_export
 
 if TYPE_CHECKING:
     import datasets  # pyright: ignore[reportMissingTypeStubs] # it ships no types
@@ -156,6 +157,7 @@ class Rows(Displayed):
         except ValueError as error:  # pyarrow's own are; a stranger's manifest may hold what Parquet cannot
             raise ConfigurationError(f"{store.root} cannot be written: {type(error).__name__}") from None
         store.replace(store.root, content.getvalue())
+        note_export(self._store, str(store.root.absolute()), self.records)
         return store.root
 
     def to_huggingface(self, *, kind: Kind | None = None) -> datasets.Dataset:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
@@ -126,6 +127,14 @@ class Store(Protocol):
 
     def sha256_of(self, path: Path, size: int) -> str:
         """The SHA-256 of a file of `size` bytes, in hex.
+
+        Raises:
+            ConfigurationError: it cannot be read.
+        """
+        ...
+
+    def pieces(self, path: Path, size: int) -> Iterator[bytes]:
+        """The content of a file of `size` bytes, piece by piece.
 
         Raises:
             ConfigurationError: it cannot be read.

@@ -31,8 +31,8 @@ def write_rows(dest: str, table: Any) -> list[Written]:
     store = store_at(dest, "dest")
     rows = [_checked(row) for row in table.to_pylist()]
     if isinstance(store, Local):
-        for place in {place for place, _, _ in rows}:
-            disk.make_directory(Manifest(store, place).data)
+        for folder in {Manifest(store, place).file(record).parent for place, record, _ in rows}:
+            disk.make_directory(folder)
 
     def write(row: tuple[str, Record, bytes]) -> Written:
         place, record, content = row

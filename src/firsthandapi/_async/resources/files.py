@@ -16,6 +16,7 @@ from firsthandapi._core.request import check_id, check_timeout
 from firsthandapi._tracing import call_span
 from firsthandapi.errors import InvalidArgumentError
 from firsthandapi.types.file import DownloadUrl, File, FileListParams
+from firsthandapi.types.job import Job
 from firsthandapi.types.options import ExtraOptions, PostOptions, RequestOptions
 
 if TYPE_CHECKING:
@@ -193,6 +194,11 @@ class Files(Resource):
             return await Collecting(self._transport, **options).download_all(
                 job_id, dest, concurrency=concurrency, on_progress=on_progress, label=label
             )
+
+    async def _listed(self, job_id: str) -> tuple[Job, frozenset[str]]:
+        """A job, and the ids of all files that its list shows before that, for `Dataset.reconcile`."""
+        listed = frozenset([file.id async for file in self.list(job_id, min_score=1)])
+        return await self._get(Job, f"/v1/jobs/{job_id}"), listed
 
     async def _refetch(
         self,

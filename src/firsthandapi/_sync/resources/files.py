@@ -17,6 +17,7 @@ from firsthandapi._sync.pages import Page
 from firsthandapi._tracing import call_span
 from firsthandapi.errors import InvalidArgumentError
 from firsthandapi.types.file import DownloadUrl, File, FileListParams
+from firsthandapi.types.job import Job
 from firsthandapi.types.options import ExtraOptions, PostOptions, RequestOptions
 
 if TYPE_CHECKING:
@@ -194,6 +195,11 @@ class Files(Resource):
             return Collecting(self._transport, **options).download_all(
                 job_id, dest, concurrency=concurrency, on_progress=on_progress, label=label
             )
+
+    def _listed(self, job_id: str) -> tuple[Job, frozenset[str]]:
+        """A job, and the ids of all files that its list shows before that, for `Dataset.reconcile`."""
+        listed = frozenset([file.id for file in self.list(job_id, min_score=1)])
+        return self._get(Job, f"/v1/jobs/{job_id}"), listed
 
     def _refetch(
         self,

@@ -1,0 +1,54 @@
+"""Several folders, copied into one."""
+# pyright: reportPrivateUsage=false # a part of Dataset
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, cast
+
+from firsthandapi._core.labels import check_label
+from firsthandapi._core.manifest import label_of
+from firsthandapi.errors import InvalidArgumentError
+
+if TYPE_CHECKING:
+    from ._dataset import Dataset
+    from ._folder import Folder
+
+
+def sources_of(datasets: object) -> list[tuple[object, str | None]]:
+    """What is to be merged, each with the label that it gets.
+
+    Raises:
+        InvalidArgumentError: it is neither a mapping nor a list of datasets, or a label is not allowed.
+    """
+    if isinstance(datasets, Mapping):
+        named = cast("Mapping[Any, object]", datasets)
+        return [(dataset, check_label(label, "datasets")) for label, dataset in named.items()]
+    if not isinstance(datasets, Iterable) or isinstance(datasets, str | bytes | os.PathLike):
+        raise InvalidArgumentError(
+            "datasets must be a list of datasets, or a dict of them by label", field="datasets"
+        )
+    return [(dataset, None) for dataset in cast("Iterable[object]", datasets)]
+
+
+def merge_into(folder: Folder, sources: list[tuple[Dataset, str | None]]) -> None:
+    """Copy the files of datasets, each verified, with their rows and jobs. The folder is locked.
+
+    Raises:
+        ConfigurationError: a file is missing or mismatched, or the folder cannot be written to.
+        InvalidArgumentError: the folder is that of a job, or a file would have two labels.
+    """
+    formats = [record.content_type or "" for dataset, _ in sources for record in dataset]
+    mixed = folder.start_merging(formats)
+    for dataset, label in sources:
+        labels = {each.job_id: each.label for each in dataset._job_files}
+        for job in dataset.jobs:
+            folder.note_job(
+                job.id,
+                job.model_dump(mode="json", exclude_none=True),
+                labels[job.id] if label is None else label,
+            )
+        for record in dataset:
+            own = label_of(record) if label is None else label
+            folder.take(dataset._store, dataset.path_of(record), record, own, mixed=mixed)

@@ -1,0 +1,68 @@
+"""One `Dataset.reconcile`: what the service says, applied to the folder."""
+# pyright: reportPrivateUsage=false # a part of Dataset
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from firsthandapi._core.withdrawal import Reconciliation, withdrawn_of
+from firsthandapi.errors import ConfigurationError
+
+from ._job_files import JobFiles
+from ._withdrawing import exports_of, remove, withdrawn_ids
+
+if TYPE_CHECKING:
+    from firsthandapi.types.job import Job
+
+    from ._dataset import Dataset
+
+
+class Reconciling:
+    """One `reconcile`, between the lists of the service and the folder, which it locks."""
+
+    def __init__(self, dataset: Dataset) -> None:
+        self._dataset = dataset
+        self._writer = dataset._store.writer()
+        self._removed: list[str] = []
+        self._ids: list[str] = []
+        self._unsure: list[str] = []
+
+    def __enter__(self) -> Reconciling:
+        if not self._writer.lock():
+            raise ConfigurationError(
+                f"another process is writing to {self._dataset.path}; run reconcile again when it has finished"
+            )
+        try:
+            # What was written since.
+            self._dataset._open_again()
+        except BaseException:
+            self._writer.release()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._writer.release()
+
+    def note(self, job: Job, listed: frozenset[str]) -> None:
+        """Remove what the service no longer lists of a job."""
+        dataset = self._dataset
+        rows = [row for row in dataset.records if len(dataset.jobs) == 1 or row.job_id == job.id]
+        withdrawn = withdrawn_of({row.file_id for row in rows}, listed, job.files_approved)
+        # With those of an earlier call that was cut short.
+        gone = withdrawn_ids(dataset._store).union(withdrawn or ())
+        removed = [row for row in rows if row.file_id in gone]
+        self._removed += [dataset._name_of(dataset.path_of(row)) for row in removed]
+        self._ids += [row.file_id for row in removed]
+        remove(dataset._store, dataset._manifests, removed)
+        if withdrawn is None:
+            self._unsure.append(job.id)
+        else:
+            JobFiles(dataset._store).note(
+                job.id, job.model_dump(mode="json", exclude_none=True), self._writer
+            )
+
+    def done(self) -> Reconciliation:
+        """What was done; the dataset is as the folder is."""
+        exports = exports_of(self._dataset._store, self._ids)
+        self._dataset._open_again()
+        return Reconciliation(tuple(self._removed), tuple(self._ids), exports, tuple(self._unsure))

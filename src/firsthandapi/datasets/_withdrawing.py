@@ -1,0 +1,77 @@
+"""What a folder remembers of withdrawn files and of exports."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Collection
+from typing import TYPE_CHECKING
+
+from firsthandapi._core.withdrawal import (
+    EXPORTS,
+    LARGEST,
+    WITHDRAWN,
+    encode_exports,
+    encode_ids,
+    parse_exports,
+    parse_ids,
+)
+from firsthandapi.errors import ConfigurationError, FirstHandError
+
+if TYPE_CHECKING:
+    from firsthandapi._core.manifest import Record
+
+    from ._folder import Manifest
+    from ._store import Store
+
+
+def withdrawn_ids(store: Store) -> frozenset[str]:
+    """The ids of the files that must not come back.
+
+    Raises:
+        ConfigurationError: they cannot be read.
+    """
+    return parse_ids(store.read(store.root / WITHDRAWN, LARGEST))
+
+
+def remove(store: Store, manifests: list[Manifest], rows: list[Record]) -> None:
+    """Remove files with their rows. A crash at any point leaves what the next call removes: the ids are remembered
+    first, then the files go, and their rows last.
+
+    Raises:
+        ConfigurationError: a file cannot be removed, or the folder cannot be written to.
+    """
+    ids = {row.file_id for row in rows}
+    if not ids:
+        return
+    store.replace(store.root / WITHDRAWN, encode_ids(withdrawn_ids(store) | ids))
+    for manifest in manifests:
+        gone = [row for row in manifest.records.values() if row.file_id in ids]
+        for row in gone:
+            path = manifest.file(row)
+            store.remove(path)
+            if store.exists(path):
+                raise ConfigurationError(f"{path} cannot be removed; remove it, then run reconcile again")
+        for row in gone:
+            del manifest.records[row.file_id]
+        if gone:
+            manifest.rewrite()
+
+
+def note_export(store: Store, path: str, rows: Collection[Record]) -> None:
+    """Remember what was exported, as far as the folder can be written to."""
+    with contextlib.suppress(FirstHandError):
+        place = store.root / EXPORTS
+        exports = {**parse_exports(store.read(place, LARGEST)), path: [row.file_id for row in rows]}
+        content = encode_exports(exports)
+        if len(content) <= LARGEST:
+            store.replace(place, content)
+
+
+def exports_of(store: Store, ids: Collection[str]) -> tuple[str, ...]:
+    """The exports that contain one of these files, or any that was withdrawn before."""
+    gone = withdrawn_ids(store).union(ids)
+    try:
+        exports = parse_exports(store.read(store.root / EXPORTS, LARGEST))
+    except ConfigurationError:
+        return ()
+    return tuple(path for path, held in exports.items() if not gone.isdisjoint(held))

@@ -1,0 +1,129 @@
+"""Several folders, merged into one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from firsthandapi import ConfigurationError, Dataset, InvalidArgumentError
+from firsthandapi._core.job_file import JOBS
+from firsthandapi.datasets import _withdrawing
+from firsthandapi.datasets._lock import FolderLock
+from firsthandapi.testing import MockServer
+
+from .support import completed_job
+from .test_duplicates import folder_of
+
+
+@pytest.fixture
+def sources(shared_server: MockServer, tmp_path: Path) -> list[Dataset]:
+    """Two folders of a job each, without labels."""
+    with shared_server.client() as client:
+        return [
+            client.files.download_all(completed_job(shared_server, files), tmp_path / name)
+            for name, files in (("stop", 2), ("yield", 1))
+        ]
+
+
+@pytest.mark.parametrize("at", ["folder", "bucket"])
+def test_a_dict_gives_labels(
+    sources: list[Dataset], shared_server: MockServer, tmp_path: Path, at: str
+) -> None:
+    """Old folders become one with labels, which knows all jobs and can be repaired; the sources stay as they were."""
+    dest = str(tmp_path / "signs") if at == "folder" else f"memory://{tmp_path.name}/signs"
+    merged = Dataset.merge({"stop": sources[0], "yield": sources[1].path}, dest)
+    assert merged.labels == ["stop", "yield"]
+    assert {record.file_name for record in merged} == {
+        f"data/{label}/{Path(record.file_name).name}"
+        for label, source in zip(("stop", "yield"), sources, strict=True)
+        for record in source
+    }
+    assert len(merged.jobs) == 2
+    assert merged.verify()
+    assert all(source.verify() for source in sources)
+    if at == "folder":
+        merged.path_of(merged.records[0]).unlink()
+        with shared_server.client() as client:
+            assert merged.repair(client)
+
+
+def test_a_list_keeps_what_each_has(
+    sources: list[Dataset], shared_server: MockServer, tmp_path: Path
+) -> None:
+    """Also the own columns of a row; and the result can be merged, and repaired without labels."""
+    own = folder_of(tmp_path / "own", [b"x"], label=["a"])
+    manifest = own.path / "metadata.jsonl"
+    manifest.write_bytes(manifest.read_bytes().replace(b'"label"', b'"zone":7,"label"'))
+    merged = Dataset.merge([*sources, own.path], tmp_path / "all")
+    assert len(merged) == 4
+    assert {record.label for record in merged} == {None, "a"}
+    assert [record.extra for record in merged.records_of("job_1")] == [{"zone": 7}]
+    assert len(Dataset.merge([merged], tmp_path / "again")) == 4
+    merged.path_of(merged.records[0]).unlink()
+    with shared_server.client() as client:
+        assert merged.repair(client)
+
+
+def test_run_again_it_copies_what_is_missing(sources: list[Dataset], tmp_path: Path) -> None:
+    """Files that are there stay, and those that were withdrawn stay away."""
+    Dataset.merge(sources[:1], tmp_path / "all")
+    merged = Dataset.merge(sources, tmp_path / "all")
+    kept, gone = merged.records[0], merged.records[2]
+    before = merged.path_of(kept).stat().st_mtime_ns
+    _withdrawing.remove(merged._store, merged._manifests, [gone])
+    again = Dataset.merge(sources, tmp_path / "all")
+    assert again.path_of(kept).stat().st_mtime_ns == before
+    assert gone.file_id not in {record.file_id for record in again}
+    assert _withdrawing.exports_of(sources[0]._store, [sources[0].records[0].file_id]) == (str(again.path),)
+
+
+def test_kinds_go_to_their_folders(sources: list[Dataset], tmp_path: Path) -> None:
+    """As those of a job of mixed media."""
+    audio = folder_of(tmp_path / "audio", [b"x"], content_type=["audio/wav"])
+    merged = Dataset.merge([*sources, audio], tmp_path / "all")
+    assert {str(merged.path_of(each).relative_to(merged.path).parts[0]) for each in merged} == {
+        "image",
+        "audio",
+    }
+    assert merged.verify()
+
+
+def test_a_damaged_source_is_refused(sources: list[Dataset], tmp_path: Path) -> None:
+    """A file that is missing or mismatched is not passed on, and nothing half-done stays."""
+    path = sources[0].path_of(sources[0].records[1])
+    path.write_bytes(b"x" * path.stat().st_size)
+    with pytest.raises(ConfigurationError, match="missing or mismatched; run repair"):
+        Dataset.merge(sources, tmp_path / "all")
+    path.unlink()
+    with pytest.raises(ConfigurationError, match="missing or mismatched; run repair"):
+        Dataset.merge(sources, tmp_path / "all")
+    assert [*(tmp_path / "all").rglob("*.part")] == []
+    assert len(Dataset.open(tmp_path / "all")) == 1
+
+
+def test_a_file_has_one_label(sources: list[Dataset], tmp_path: Path) -> None:
+    """Two would be two classes for one picture."""
+    with pytest.raises(InvalidArgumentError, match="would have two labels"):
+        Dataset.merge({"stop": sources[0], "yield": sources[0]}, tmp_path / "all")
+
+
+def test_a_folder_of_a_job_takes_no_other(sources: list[Dataset], tmp_path: Path) -> None:
+    """Its own call would no longer continue it; nor does one that is written to."""
+    with pytest.raises(InvalidArgumentError, match="dest is the folder of a job"):
+        Dataset.merge(sources[:1], sources[1].path)
+    (tmp_path / "all").mkdir()
+    lock = FolderLock(tmp_path / "all")
+    assert lock.acquire()
+    with pytest.raises(ConfigurationError, match="another process is writing"):
+        Dataset.merge(sources, tmp_path / "all")
+    lock.release()
+    assert not (tmp_path / "all" / JOBS).exists()
+
+
+@pytest.mark.parametrize("datasets", ["signs/", Path(), 5, {"a/b": "x"}])
+def test_what_is_no_list_of_datasets_is_refused(datasets: Any, tmp_path: Path) -> None:
+    """A path alone is not one."""
+    with pytest.raises(InvalidArgumentError, match="datasets"):
+        Dataset.merge(datasets, tmp_path / "all")
