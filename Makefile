@@ -11,7 +11,7 @@ WORKERS ?= 2
 EXAMPLES ?= 1000
 RUN ?= $(BIN)/python -m
 
-.PHONY: help demo filesystem fleet ray test test-core test-lowest soak generators fuzz check docs dist generate coverage bench clean
+.PHONY: help demo console pictures filesystem fleet ray test test-core test-lowest soak generators fuzz check docs dist generate coverage bench clean
 
 help:
 	@echo "make demo      run the main job on the bundled server"
@@ -20,6 +20,8 @@ help:
 	@echo "make test-lowest run the tests of the client with the lowest versions declared"
 	@echo "make fleet     run the tests against a real Redis"
 	@echo "make filesystem run the tests of firsthand:// with PyTorch, Dask, and DuckDB"
+	@echo "make console   run the tests of the console in Chromium; screenshots go to build/console/"
+	@echo "make pictures  make the pictures of the README and the docs again"
 	@echo "make ray       run the tests on a real local Ray"
 	@echo "make soak      run the slow tests: 2,000 files through everything that goes wrong, the whole matrix of faults"
 	@echo "make generators  type the bundled server's OpenAPI document with others' generators (needs node)"
@@ -76,7 +78,7 @@ test-lowest:
 
 # What may differ from one Python to the next. The rest starts programs and reads pages: slow, and the same everywhere.
 test-core: $(VENV)/.test
-	$(BIN)/python -m pytest -q -n $(WORKERS) -m "not slow" $(foreach each,cli mcp docs examples filesystem fleet ray,--ignore tests/$(each))
+	$(BIN)/python -m pytest -q -n $(WORKERS) -m "not slow" $(foreach each,cli console mcp docs examples filesystem fleet ray,--ignore tests/$(each))
 
 soak: $(VENV)/.dev
 	$(BIN)/python -m pytest -q -n $(WORKERS) -m slow
@@ -93,6 +95,18 @@ filesystem: $(VENV)/.filesystem
 
 ray: $(VENV)/.ray
 	$(BIN)/python -m pytest -q tests/ray
+
+# The pages of the bundled server in a real browser. Needs Chromium, such as `apt-get install chromium`.
+console: $(VENV)/.dev
+	@command -v chromium chromium-browser google-chrome >/dev/null || { echo "install Chromium first: apt-get install chromium"; exit 1; }
+	$(PIP) --group console
+	FIRSTHAND_CONSOLE=$(CURDIR)/build/console $(BIN)/python -m pytest -q tests/console
+
+# The pictures of the README and the docs, and the outputs of the example notebook.
+pictures: $(VENV)/.dev
+	@command -v chromium chromium-browser google-chrome >/dev/null || { echo "install Chromium first: apt-get install chromium"; exit 1; }
+	$(PIP) --group console
+	$(BIN)/python scripts/pictures.py
 
 # The types that strangers' generators make of the bundled server's document. Needs node 20: https://nodejs.org
 generators: $(VENV)/.dev

@@ -7,6 +7,7 @@ import re
 import shlex
 import subprocess
 import sys
+import tomllib
 from collections.abc import Callable
 from importlib.metadata import metadata
 from pathlib import Path
@@ -14,6 +15,7 @@ from pathlib import Path
 import pytest
 from snippets import Page, read_pages
 
+import firsthandapi
 from firsthandapi import FirstHandClient
 from firsthandapi.testing import MockServer
 
@@ -181,3 +183,18 @@ def test_the_readme_names_the_two_commands_first() -> None:
     for command in ("demo", "test"):
         assert f"```sh\nmake {command}\n```" in readme[:2000]
         assert re.search(rf"^{command}:", makefile, re.MULTILINE)
+
+
+def test_pages_name_the_version_and_the_repository() -> None:
+    """The footer of every page, and the metadata of the package, agree."""
+    footer = tomllib.loads((ROOT / "zensical.toml").read_text(encoding="utf-8"))["project"]["copyright"]
+    urls = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["urls"]
+    assert f"Version {firsthandapi.__version__} " in footer
+    assert urls["Repository"] in footer
+
+
+def test_pictures_are_small() -> None:
+    """A page loads within a moment: no picture of the docs takes more than 150 kB."""
+    sizes = {path.name: path.stat().st_size for path in (ROOT / "docs" / "assets").iterdir()}
+    assert len(sizes) >= 5
+    assert max(sizes.values()) < 150_000, sizes

@@ -98,7 +98,14 @@ def test_no_secret_and_no_path_is_left_in_it(outputs: dict[str, Any]) -> None:
         assert word not in saved
 
 
-def test_the_notebook_is_kept_without_outputs() -> None:
-    """Outputs in git would be stale, and large."""
-    cells = json.loads(NOTEBOOK.read_text(encoding="utf-8"))["cells"]
-    assert all(not cell.get("outputs") and not cell.get("execution_count") for cell in cells)
+def test_the_notebook_is_kept_with_its_outputs(outputs: dict[str, Any]) -> None:
+    """It shows its pictures on the web: the kinds of outputs that a run has, small, and without a secret."""
+    text = NOTEBOOK.read_text(encoding="utf-8")
+    kept = {cell["id"]: cell["outputs"] for cell in json.loads(text)["cells"] if cell.get("outputs")}
+    assert kept.keys() == outputs.keys() - {"all"}, "run: make pictures"
+    for name, saved in kept.items():
+        assert [sorted(each["data"]) for each in saved] == [sorted(each["data"]) for each in outputs[name]]
+    assert html_of(kept["dataset"]).count("<figure") == 12
+    assert len(text) < 600_000
+    for word in ("X-Amz", "/files/", "fh_live_", "fh_test_", "/home/", "/tmp/", "/work/"):
+        assert word not in text

@@ -141,6 +141,8 @@ def test_text_can_be_read() -> None:
         ("MAILBOXES and house numbers", ("house", "mailbox")),
         ("Everyday places, about half of them indoors", ()),
         ("A carpet", ()),
+        ("Street corners", ("stop sign", "yield sign", "speed limit sign", "warning sign", "car", "bicycle")),
+        ("Cups in the kitchen", ("cup",)),
     ],
 )
 def test_subjects_of_a_job(words: str, subjects: tuple[str, ...]) -> None:

@@ -117,8 +117,13 @@ def scene(unique: str, subject: str | None = None) -> Scene:
 def subjects_of(text: str) -> tuple[str, ...]:
     """The subjects that a job asks for, by the words of its title and description; none where it names none."""
     words = set(re.findall(r"[a-z]+", text.lower()))
-    found = [name for word, names in _WORDS.items() if word in words or f"{word}s" in words for name in names]
-    return tuple(dict.fromkeys(found))
+    for table in (_WORDS, _AREAS):
+        found = [
+            name for word, names in table.items() if word in words or f"{word}s" in words for name in names
+        ]
+        if found:
+            return tuple(dict.fromkeys(found))
+    return ()
 
 
 @lru_cache(maxsize=256)
@@ -450,6 +455,16 @@ _WORDS: dict[str, tuple[str, ...]] = {
     "door": ("door",),
     "plant": ("plant",),
     "clock": ("clock",),
+}
+
+# Where a job names no thing, a place says as much.
+_AREAS: dict[str, tuple[str, ...]] = {
+    "street": (*_SIGNS, "car", "bicycle"),
+    "park": ("tree", "bench"),
+    "garden": ("tree", "bench", "mailbox"),
+    "kitchen": ("cup", "clock"),
+    "office": ("door", "plant"),
+    "room": ("lamp", "window"),
 }
 
 _OUTDOOR: tuple[tuple[Color, ...], ...] = (
