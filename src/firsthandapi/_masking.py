@@ -60,7 +60,7 @@ class Secret(Generic[T]):
         return self._value
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Secret) and self._value == other._value  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]
+        return isinstance(other, Secret) and self._value == other._value  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType] # of any type
 
     def __hash__(self) -> int:
         return hash(self._value)

@@ -56,7 +56,7 @@ def parse_spec(text: str, path: Path, example: str, prefix: str = "") -> dict[st
         raise ConfigurationError(
             f"{prefix}{path} is YAML, which needs an extra: pip install 'firsthandapi[cli]'"
         ) from None
-    fields: dict[Any, Any] = value if isinstance(value, dict) else {}  # pyright: ignore[reportUnknownVariableType]
+    fields: dict[Any, Any] = value if isinstance(value, dict) else {}  # pyright: ignore[reportUnknownVariableType] # checked below
     if not fields or not all(isinstance(name, str) for name in fields):
         raise ConfigurationError(f"{prefix}{path} must contain names and values, such as `{example}`")
     return fields

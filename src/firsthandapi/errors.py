@@ -327,7 +327,7 @@ class IncompleteJobError(FirstHandError):
     ) -> None:
         super().__init__(message)
         # This error always has a job.
-        self.job: Job = job  # pyright: ignore[reportIncompatibleVariableOverride]
+        self.job: Job = job  # pyright: ignore[reportIncompatibleVariableOverride] # always a job
         self.dataset = dataset
         self.failures = tuple(failures)
 

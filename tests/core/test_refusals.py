@@ -56,3 +56,14 @@ def test_a_time_out_keeps_its_cause() -> None:
     """So that the deadline that ended it is seen."""
     cause = DeadlineExceededError("late", deadline=1.0, attempts=1)
     assert refusals.timed_out(cause).__cause__ is cause
+
+
+def test_another_key_is_told_what_the_folder_waits_for() -> None:
+    """Its job, if the service has shown it; else a response that was lost."""
+    assert "of job_1 (open, 1 of 2 files approved), sent with" in str(refusals.other_key(JOB, "k"))
+    assert "of a request whose response was lost, sent with" in str(refusals.other_key(None, "k"))
+
+
+def test_rows_of_many_jobs_name_three() -> None:
+    """A message stays short."""
+    assert "job_1, job_2, job_3; " in str(refusals.rows_of_several(("job_1", "job_2", "job_3", "job_4")))

@@ -59,7 +59,7 @@ def check(params_type: type[P], values: Mapping[str, Any]) -> P:
 
 
 def _plain(value: Any) -> Any:
-    return [*value] if isinstance(value, tuple) else as_int(value)  # pyright: ignore[reportUnknownVariableType]
+    return [*value] if isinstance(value, tuple) else as_int(value)  # pyright: ignore[reportUnknownVariableType] # of any type
 
 
 def _invalid(params_type: type[Params], problem: Any, given: Mapping[str, Any]) -> InvalidArgumentError:
@@ -170,7 +170,7 @@ def _check_json(value: Any, path: str, field: str, depth: int = 0) -> None:
     elif depth == _DEEPEST:
         problem = "is nested too deeply"
     elif isinstance(value, dict):
-        entries: dict[Any, Any] = value  # pyright: ignore[reportUnknownVariableType]
+        entries: dict[Any, Any] = value  # pyright: ignore[reportUnknownVariableType] # of any type
         for key, item in entries.items():
             if not isinstance(key, str):
                 problem = f"has a key of type {type(key).__name__}: JSON allows only str keys"

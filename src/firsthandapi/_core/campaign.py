@@ -126,7 +126,7 @@ def _mapping(value: Any, field: str) -> dict[str, Any]:
             f"{field} must be a mapping of names to values, not a value of type {type(value).__name__}",
             field=field,
         )
-    entries: dict[Any, Any] = dict(value)  # pyright: ignore[reportUnknownArgumentType]
+    entries: dict[Any, Any] = dict(value)  # pyright: ignore[reportUnknownArgumentType] # checked below
     for key in entries:
         if not isinstance(key, str):
             # YAML reads no, off, and 1 as something else than text.

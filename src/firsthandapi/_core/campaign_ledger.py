@@ -205,7 +205,7 @@ def read_ledger(content: bytes) -> Ledger | UnreadableLedger:
     if isinstance(version, int) and version > _VERSION:
         return UnreadableLedger(newer=True)
     if version == _VERSION and isinstance(campaign, str) and isinstance(rows, list):
-        orders = [_order(row) for row in rows]  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
+        orders = [_order(row) for row in rows]  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType] # it is JSON
         if all(orders):
             return Ledger(campaign, tuple(order for order in orders if order is not None))
     keys = [json.loads(key) for key in _KEY.findall(content)]

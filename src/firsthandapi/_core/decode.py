@@ -99,9 +99,9 @@ def decode_items(
     usable: list[M] = []
     for item in page.data:
         try:
-            check_id(item.id, "id")  # type: ignore[attr-defined]
+            check_id(item.id, "id")  # type: ignore[attr-defined] # every item has an id
         except InvalidArgumentError as error:
-            unusable[visible(mask_secrets(str(item.id))[:128])] = error  # type: ignore[attr-defined]
+            unusable[visible(mask_secrets(str(item.id))[:128])] = error  # type: ignore[attr-defined] # every item has an id
         else:
             usable.append(item)
     return DecodedPage(usable, page.has_more, page.next_cursor), unusable

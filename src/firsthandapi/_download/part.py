@@ -42,7 +42,7 @@ class Part:
         # A name of the caller's may be as long as names can be, and this one is longer. It need not be secret: a file
         # that exists is refused, not replaced.
         name = f".{self._name[:50]}.{random.getrandbits(64):016x}.part"
-        self.path = os.path.join(self.directory, name)  # noqa: PTH118
+        self.path = os.path.join(self.directory, name)  # noqa: PTH118 # see above
         self._placed = False
         self._size = 0
         self._flushing = 0  # up to here the system has begun to write to the disk
@@ -87,7 +87,7 @@ class Part:
             os.fsync(self._fd)
             fd, self._fd = self._fd, -1
             os.close(fd)  # before the rename: Windows does not rename open files
-            os.replace(self.path, self._target)  # noqa: PTH105
+            os.replace(self.path, self._target)  # noqa: PTH105 # see __init__
             self._placed = True
         except OSError as error:
             raise DiskError(error, f"{self._name} cannot be put in place") from None
@@ -100,7 +100,7 @@ class Part:
                 os.close(fd)
         if not self._placed:
             with contextlib.suppress(OSError):
-                os.unlink(self.path)  # noqa: PTH108
+                os.unlink(self.path)  # noqa: PTH108 # see __init__
 
 
 class Parts:
@@ -124,7 +124,7 @@ class Parts:
         """Remove them by name. They are left open: their descriptors belong to their threads."""
         for part in list(self._parts):
             with contextlib.suppress(OSError):
-                os.unlink(part.path)  # noqa: PTH108
+                os.unlink(part.path)  # noqa: PTH108 # see __init__
 
 
 def sync_directory(directory: str | Path) -> None:

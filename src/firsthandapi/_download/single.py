@@ -63,7 +63,7 @@ def download_file(
         size_bytes=file.size_bytes,
         sha256=file.content_hash,
         # Unlike `Path.is_dir`, it does not raise for a name that is too long: the write reports that.
-        target=path / file_name_on_disk(file.id, file.content_type) if os.path.isdir(path) else path,  # noqa: PTH112
+        target=path / file_name_on_disk(file.id, file.content_type) if os.path.isdir(path) else path,  # noqa: PTH112 # see above
     )
     schemes = allowed_schemes(base_url)
     if refresh is None:

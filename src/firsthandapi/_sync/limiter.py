@@ -70,7 +70,7 @@ class ClientLimiter:
         with self._lock:
             return self._budget.take(max(self._clock().monotonic(), woken))
 
-    def observe(self, key: str, permit: Permit, response: ApiResponse | None, *, sent: bool) -> None:  # noqa: ARG002
+    def observe(self, key: str, permit: Permit, response: ApiResponse | None, *, sent: bool) -> None:  # noqa: ARG002 # it has one key
         """Learn the result of a request."""
         clock = self._clock()
         with self._lock:

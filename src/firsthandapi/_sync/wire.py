@@ -183,16 +183,16 @@ class _Backend(httpcore.NetworkBackend):
     def connect_tcp(
         self,
         host: str,  # noqa: ARG002 # the route knows where to connect to
-        port: int,  # noqa: ARG002
+        port: int,  # noqa: ARG002 # as above
         timeout: float | None = None,
-        local_address: str | None = None,  # noqa: ARG002
-        socket_options: Iterable[Any] | None = None,  # noqa: ARG002
+        local_address: str | None = None,  # noqa: ARG002 # it is never given
+        socket_options: Iterable[Any] | None = None,  # noqa: ARG002 # nor is this
     ) -> httpcore.NetworkStream:
         left = self._budget.left(timeout, httpcore.ConnectTimeout)
         self.opened = connect(self._route.host, self._route.port, left)
         stream: httpcore.NetworkStream = _Stream(self.opened, self._budget, self._received)
         # Where that is awaited, coverage does not see the way from here to there.
-        if self._route.proxy_tls and self._context is not None:  # pragma: no branch
+        if self._route.proxy_tls and self._context is not None:  # pragma: no branch # see above
             stream = stream.start_tls(self._context, self._route.host, timeout)
         handshake = self._route.handshake()
         if handshake is not None:

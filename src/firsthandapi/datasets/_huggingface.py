@@ -51,7 +51,7 @@ def _libraries() -> tuple[Any, Any]:
         import pyarrow as pa  # type: ignore[import-untyped] # nor does this
 
         # A folder of that name beside the script imports as an empty module; versions before 3.1 know no videos.
-        datasets.Video  # noqa: B018
+        datasets.Video  # noqa: B018 # it raises
     except (ImportError, AttributeError):
         raise ConfigurationError(
             "to_huggingface needs an extra: pip install 'firsthandapi[huggingface]'"

@@ -36,7 +36,7 @@ class FilesDatasource(Datasource):  # type: ignore[misc] # without Ray it is of 
         self,
         parallelism: int,
         per_task_row_limit: int | None = None,
-        data_context: Any = None,  # noqa: ARG002
+        data_context: Any = None,  # noqa: ARG002 # Ray passes it
     ) -> list[ReadTask]:
         schema = schema_of(self._files)
         return [

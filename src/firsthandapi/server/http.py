@@ -28,7 +28,7 @@ _log.setLevel(logging.CRITICAL + 1)  # tests send junk on purpose: it is not wor
 class _Protocol(H11Protocol):
     """uvicorn's protocol, silent, with its transport within reach of the faults."""
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # uvicorn gives this one
         self.logger = _log
         self.access_log = False
         self.app_state = {"transport": transport}

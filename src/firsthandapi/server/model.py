@@ -7,34 +7,14 @@ import random
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, get_args
 
 from .ledger import Book, Escrow
+from .words import EventType, Scope, SubmissionStatus
 
-SCOPES = (
-    "jobs:read",
-    "jobs:write",
-    "webhooks:read",
-    "webhooks:write",
-    "keys:manage",
-    "audit:read",
-    "usage:read",
-    "billing:write",
-)
-WEBHOOK_EVENTS = (
-    "submission.approved",
-    "submission.rejected",
-    "submission.scored",
-    "job.completed",
-    "job.cancelled",
-    "job.flagged",
-    "credits.low_balance",
-    "credits.purchased",
-    "credits.auto_topped_up",
-    "credits.expired",
-    "credits.expiring_soon",
-)
-SUBMISSION_STATUSES = ("pending_score", "approved", "rejected", "retry_pending")
+SCOPES: tuple[str, ...] = get_args(Scope.__value__)
+WEBHOOK_EVENTS: tuple[str, ...] = get_args(EventType.__value__)
+SUBMISSION_STATUSES: tuple[str, ...] = get_args(SubmissionStatus.__value__)
 TERMINAL = ("completed", "cancelled")
 
 

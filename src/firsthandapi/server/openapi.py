@@ -159,7 +159,7 @@ def _plain(schema: Any) -> Any:
     nobody needs to say, turns every misspelled field into a known one.
     """
     if isinstance(schema, list):
-        return [_plain(item) for item in schema]  # pyright: ignore[reportUnknownVariableType]
+        return [_plain(item) for item in schema]  # pyright: ignore[reportUnknownVariableType] # it is JSON
     if not isinstance(schema, dict):
         return schema
     found = cast("Json", schema)

@@ -62,9 +62,9 @@ def _masked(name: str, value: Any, depth: int = 0) -> Any:
     if isinstance(value, datetime):
         return _Bare(value.isoformat().replace("+00:00", "Z"))
     if isinstance(value, list):
-        return _masked_list(name, value, depth + 1)  # pyright: ignore[reportUnknownArgumentType]
+        return _masked_list(name, value, depth + 1)  # pyright: ignore[reportUnknownArgumentType] # its items may be anything
     if isinstance(value, dict):
-        return _masked_dict(value, depth + 1)  # pyright: ignore[reportUnknownArgumentType]
+        return _masked_dict(value, depth + 1)  # pyright: ignore[reportUnknownArgumentType] # its items may be anything
     return value
 
 

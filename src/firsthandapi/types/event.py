@@ -94,14 +94,14 @@ class SubmissionEvent(WebhookEvent):
 class JobEvent(WebhookEvent):
     """A job was completed, cancelled or flagged."""
 
-    type: Literal["job.completed", "job.cancelled", "job.flagged"]  # pyright: ignore[reportIncompatibleVariableOverride]
+    type: Literal["job.completed", "job.cancelled", "job.flagged"]  # pyright: ignore[reportIncompatibleVariableOverride] # each class narrows it
     data: JobEventData = Field(default_factory=JobEventData)
 
 
 class CreditsEvent(WebhookEvent):
     """Credits are low, were bought, or end."""
 
-    type: Literal[  # pyright: ignore[reportIncompatibleVariableOverride]
+    type: Literal[  # pyright: ignore[reportIncompatibleVariableOverride] # each class narrows it
         "credits.low_balance",
         "credits.purchased",
         "credits.auto_topped_up",
