@@ -281,7 +281,10 @@ def test_a_folder_that_cannot_be_closed_hides_nothing(
 def test_a_folder_that_is_moved_away_is_told_with_its_job(
     connect: Connect, shop: Shop, tmp_path: Path
 ) -> None:
-    """Somebody takes the folder while the run writes to it: the error names the job that was paid for."""
+    """Somebody takes the folder while the run writes to it: the error names the job that was paid for.
+
+    The same call then downloads its files, and posts nothing.
+    """
 
     def move(progress: Any) -> None:
         if progress.files_done == 2:
@@ -290,6 +293,8 @@ def test_a_folder_that_is_moved_away_is_told_with_its_job(
     with pytest.raises(ConfigurationError) as caught:
         collect(connect, shop, tmp_path / "signs", on_progress=move)
     assert caught.value.job.id == "job_1"
+    assert len(collect(connect, shop, tmp_path / "signs")) == 2
+    assert len(shop.jobs) == 1
 
 
 def test_a_download_that_fails_leaves_the_job_as_last_seen(

@@ -147,6 +147,7 @@ class Collecting(Resource):
             check_key(idempotency_key)
         ends = self._ends(timeout)
         folder = self._folder(dest, concurrency, on_progress, label)
+        job_file: JobFile | None = None
         waiting: Waiting | None = None
         if too_costly is not None and not run_blocking(folder.has_job_for, request):
             raise too_costly
@@ -172,10 +173,14 @@ class Collecting(Resource):
                         Workers(self._transport, waiting).note(folder)
                 finally:
                     self._write_last_seen(folder, job_file, waiting.job)
+            return self._dataset(folder, waiting.first(), request, fetching, following)
         except FirstHandError as error:
-            error.job = error.job or (waiting.job if waiting is not None else None)
+            if job_file is not None and waiting is not None and waiting.job is not None:
+                error.job = error.job or waiting.job
+                # Whoever follows the advice to run the same call again must not buy again.
+                with contextlib.suppress(FirstHandError):
+                    finish_blocking(folder.restore_job, job_file.with_job(dump(waiting.job)))
             raise
-        return self._dataset(folder, waiting.first(), request, fetching, following)
 
     def _folder(
         self,
@@ -288,23 +293,19 @@ class Collecting(Resource):
         # A service need not say how many it was asked for.
         needed, approved = job.files_needed or request["files_needed"], job.files_approved
         failures = fetching.failures(following.failures)
-        try:
-            dataset = run_blocking(Dataset._of, folder)  # pyright: ignore[reportPrivateUsage] # of one house
-            if failures and (approved is None or approved >= needed):
-                fetching.check(following.failures)
-            # With labels, the folder has files of other jobs too.
-            here = len(dataset) if folder.label is None else len(dataset.records_of(job.id))
-            if here < needed:
-                raise IncompleteJobError(
-                    f"{job.id} is {job.status} with {here:,} of {count_of(needed)}, which are in {folder.path}"
-                    f"{_why(job, needed, following.unlisted, len(failures))}",
-                    job=job,
-                    dataset=dataset,
-                    failures=failures,
-                )
-        except FirstHandError as error:
-            error.job = job
-            raise
+        dataset = run_blocking(Dataset._of, folder)  # pyright: ignore[reportPrivateUsage] # of one house
+        if failures and (approved is None or approved >= needed):
+            fetching.check(following.failures)
+        # With labels, the folder has files of other jobs too.
+        here = len(dataset) if folder.label is None else len(dataset.records_of(job.id))
+        if here < needed:
+            raise IncompleteJobError(
+                f"{job.id} is {job.status} with {here:,} of {count_of(needed)}, which are in {folder.path}"
+                f"{_why(job, needed, following.unlisted, len(failures))}",
+                job=job,
+                dataset=dataset,
+                failures=failures,
+            )
         return dataset
 
     def _ends(self, timeout: float | None) -> float | None:

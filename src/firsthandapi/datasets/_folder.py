@@ -432,6 +432,15 @@ class Folder:
             self._check_label_of(job_file.job_id)
         self._job_files.write(self._record, with_label(job_file, self.label), self._writer)
 
+    def restore_job(self, job_file: JobFile) -> None:
+        """Write `job.json` again if somebody has removed it: without it the same call would post another job.
+
+        Raises:
+            ConfigurationError: it cannot be written.
+        """
+        if not self._store.exists(self.path / JOB_FILE):
+            self._store.create(self.path / JOB_FILE, job_file.encode())
+
     def forget_job(self) -> None:
         """Remove the record of a job that bought nothing."""
         self._job_files.remove(self._record)

@@ -59,6 +59,7 @@ class Local:
         return _disk.names_in(folder, MOST_NAMES)
 
     def create(self, path: Path, content: bytes) -> None:
+        _disk.make_directory(path.parent)
         _disk.create(path, content)
 
     def replace(self, path: Path, content: bytes) -> None:
