@@ -11,7 +11,7 @@ from .campaign_table import live_table
 from .collecting import report
 from .options import Timeout
 from .output import AsJson, client, dollars, note, print_json, print_table
-from .progress import progress
+from .progress import CAMPAIGN_CONTINUES, progress
 
 if TYPE_CHECKING:
     from firsthandapi.campaigns import Campaign, CampaignPlan
@@ -62,7 +62,7 @@ def run(
         with client() as api, progress(str(campaign.dest), quiet=as_json, live=live_table) as shown:
             dataset = api.campaigns.run(campaign, timeout=timeout, concurrency=concurrency, on_progress=shown)
     except KeyboardInterrupt:
-        note("The jobs of the campaign continue. Run the same command again: it orders nothing twice.")
+        note(CAMPAIGN_CONTINUES)
         raise
     report(dataset, as_json=as_json)
 

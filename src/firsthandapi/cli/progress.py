@@ -29,6 +29,7 @@ _LINE_EVERY = 30.0
 _HEARTBEAT = 60.0
 # Columns of a terminal: the display shows less below each.
 _WIDE, _NO_BAR = 100, 70
+CAMPAIGN_CONTINUES = "The jobs of the campaign continue. Run the same command again: it orders nothing twice."
 # Lines, so that a status that flaps floods no log.
 _MOST_CHANGES = 20
 
@@ -90,6 +91,10 @@ def continues(job: Job | None) -> str | None:
         return "The job may have been posted. Run the same command again: it cannot post a second job."
     if job.is_terminal:
         return None
+    from firsthandapi._core.campaign import CAMPAIGN_METADATA
+
+    if job.metadata and CAMPAIGN_METADATA in job.metadata:
+        return CAMPAIGN_CONTINUES
     return (
         f"The job continues: {job.id}. Run the same command again, "
         f"or cancel with: firsthandapi jobs cancel {job.id}"
@@ -158,13 +163,13 @@ class _Lines:
 
     def show(self, now: Progress) -> None:
         with self._lock:
-            self._now = now
+            first, self._now = self._now is None, now
             status = now.job.status if now.job else None
             changed = status != self._status and self._changes < _MOST_CHANGES
             if changed:
                 self._changes += 1
                 self._status = status
-            if changed or now.files_done == now.files_total or self._silent(_LINE_EVERY):
+            if first or changed or now.files_done == now.files_total or self._silent(_LINE_EVERY):
                 self._print()
 
     def beat(self) -> None:

@@ -1,0 +1,205 @@
+"""`firsthandapi campaign`: plan, run, and status, for people, programs, and logs."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cli.support import _START, Cli, on_terminal
+from firsthandapi import CampaignProgress, Dataset, LabelProgress
+from firsthandapi.cli.campaign_table import Pace, table_of
+from firsthandapi.testing import MockServer
+
+YAML = """\
+dest: signs
+budget_cents: 100
+defaults:
+  description: Photos of street signs in daylight
+  accepted_formats: [image/jpeg]
+  price_per_file_cents: 10
+jobs:
+  stop: {files_needed: 2}
+  give way: {files_needed: 1}
+"""
+
+
+@pytest.fixture
+def server() -> Iterator[MockServer]:
+    with MockServer(speed=300) as server:
+        yield server
+
+
+@pytest.fixture
+def cli(server: MockServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Cli:
+    return Cli(monkeypatch, capsys).at(server)
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> str:
+    (tmp_path / "signs.yaml").write_text(YAML, encoding="utf-8")
+    return str(tmp_path / "signs.yaml")
+
+
+def test_plan_run_and_status(cli: Cli, file: str, tmp_path: Path) -> None:
+    """A table before, plain lines meanwhile, and the result after; run again, nothing is ordered."""
+    plan = cli("campaign", "plan", file)
+    assert plan.code == 0
+    assert plan.out.splitlines()[-2:] == [
+        "total          3         0       0         3  $0.30",
+        "$0.00 of $1.00 spent; $0.30 after this plan",
+    ]
+    run = cli("campaign", "run", file)
+    assert (run.code, run.out) == (0, f"3 files in {tmp_path / 'signs'}, all verified\n")
+    assert re.search(r"3 of 3 files  .*  \$0\.30 spent  0:00:\d\d$", run.err.strip())
+    assert Dataset.open(tmp_path / "signs").verify()
+    status = cli("campaign", "status", file)
+    assert status.out.splitlines() == [
+        "label     approved  coming  missing  spent",
+        "stop      2 of 2    0       0        $0.20",
+        "give way  1 of 1    0       0        $0.10",
+        "$0.30 of $1.00 spent",
+    ]
+
+
+def test_json_is_all_that_a_program_gets(cli: Cli, file: str) -> None:
+    """On standard output; and nothing on the other."""
+    plan = json.loads(cli("campaign", "plan", file, "--json").out)
+    assert plan["orders"] == [
+        {"label": "stop", "files": 2, "cost_cents": 20},
+        {"label": "give way", "files": 1, "cost_cents": 10},
+    ]
+    assert (plan["cost_cents"], plan["spent_cents"], plan["budget_cents"], plan["fits"]) == (30, 0, 100, True)
+    run = cli("campaign", "run", file, "--json")
+    assert (json.loads(run.out)["files"], run.err) == (3, "")
+    status = json.loads(cli("campaign", "status", file, "--json").out)
+    assert [(label["label"], label["approved"]) for label in status["labels"]] == [
+        ("stop", 2),
+        ("give way", 1),
+    ]
+
+
+def test_a_budget_that_does_not_suffice_exits_with_1(cli: Cli, server: MockServer, file: str) -> None:
+    """The plan shows it, and run orders nothing."""
+    Path(file).write_text(YAML.replace("budget_cents: 100", "budget_cents: 29"))
+    plan = cli("campaign", "plan", file)
+    assert plan.code == 1
+    assert "the plan is $0.01 over the budget" in plan.out
+    run = cli("campaign", "run", file)
+    assert run.code == 1
+    assert "nothing was ordered" in run.err
+    assert not [request for request in server.requests if request.method == "POST"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ("files_needed: 2", "files_neded: 2", "jobs.stop.files_neded is not a field of a job; did you mean"),
+        (
+            "budget_cents: 100",
+            "budget_cents: 0",
+            "budget_cents must be a whole number of US cents, 1 or more",
+        ),
+        ("  give way: ", "  no: ", "jobs has False, which is not text; put it in quotes"),
+        ("  give way: ", "  STOP: ", "only in the case of its letters"),
+    ],
+)
+def test_a_mistake_in_the_file_exits_with_2(cli: Cli, file: str, old: str, new: str, says: str) -> None:
+    """In one line, which names the file and the place."""
+    Path(file).write_text(YAML.replace(old, new))
+    run = cli("campaign", "plan", file)
+    assert run.code == 2
+    (line,) = run.err.splitlines()
+    assert line.startswith(f"firsthandapi: {file}: ")
+    assert says in line
+
+
+def test_on_timeout_it_exits_with_3_and_says_how_to_continue(cli: Cli, server: MockServer, file: str) -> None:
+    """The jobs of the campaign, not one of them."""
+    server.faults.add(path="/v1/jobs/*/files", delay=30, times=None)
+    run = cli("campaign", "run", file, "--timeout", "1")
+    server.faults.clear()
+    assert run.code == 3
+    message = run.err.strip().splitlines()
+    assert "the campaign did not finish before timeout= passed" in " ".join(message)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT to send to another process")
+def test_ctrl_c_says_that_the_jobs_continue(file: str, tmp_path: Path) -> None:
+    """And how to continue."""
+    with MockServer(speed=0) as server:
+        process = subprocess.Popen(
+            [sys.executable, "-c", _START, "campaign", "run", file],
+            env={"FIRSTHAND_API_KEY": server.api_key, "FIRSTHAND_BASE_URL": server.url},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert process.stderr is not None
+        seen = ""
+        while "spent" not in seen and process.poll() is None:
+            seen += process.stderr.readline()
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=60)
+    assert "The jobs of the campaign continue. Run the same command again: it orders nothing twice." in errors
+    assert "Traceback" not in errors
+
+
+# ── The table of a terminal ──────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pty")
+def test_a_terminal_shows_a_table(server: MockServer, file: str, tmp_path: Path) -> None:
+    """A row for each label, which the next one replaces."""
+    seen = on_terminal(
+        "campaign", "run", file, cwd=tmp_path, columns=100,
+        FIRSTHAND_API_KEY=server.api_key, FIRSTHAND_BASE_URL=server.url,
+    )  # fmt: skip
+    assert re.search(r"give way.*1/1.*\$0\.10", seen)
+    assert "$0.30 of $1.00 spent" in seen
+    assert f"3 files in {tmp_path / 'signs'}, all verified" in seen.replace("\n", "")
+
+
+def progress(*labels: LabelProgress, **changed: Any) -> CampaignProgress:
+    done, total = sum(label.files_done for label in labels), sum(label.files_total for label in labels)
+    values = {"labels": labels, "spent_cents": 50, "budget_cents": 100, **changed}
+    return CampaignProgress(done, total, 0, 0, **values)
+
+
+def drawn(now: CampaignProgress, pace: str = "", width: int = 100) -> str:
+    from rich.console import Console
+
+    console = Console(width=width, file=None, color_system=None)
+    with console.capture() as captured:
+        console.print(table_of(now, pace, width))
+    return captured.get()
+
+
+def test_the_table_has_what_a_buyer_asks_first() -> None:
+    """How far, how good, how expensive; of many labels, those that lack files."""
+    stop = LabelProgress("stop", 1, 2, 4.5, 30)
+    shown = drawn(progress(stop, LabelProgress("give [way]", 0, 3, None, 20), files_failed=1), "a pace")
+    assert re.search(r"stop +━+.* +1/2 +4\.5 ★ +\$0\.30", shown)
+    assert re.search(r"give \[way\] +.* +0/3 +\$0\.20", shown)
+    assert "1 of 5 files  $0.50 of $1.00 spent  1 failed  a pace" in shown
+    assert "━" not in drawn(progress(stop), width=60)
+    many = [LabelProgress(f"done{n}", 1, 1, 4.0, 10) for n in range(40)]
+    shown = drawn(progress(*many, stop))
+    assert "done0" not in shown
+    assert "stop" in shown
+    assert "40 more labels" in shown
+
+
+def test_the_pace_is_that_of_the_last_minutes() -> None:
+    """A night without workers says little about the morning."""
+    pace = Pace()
+    assert pace.words(0.0, 0, 100) == ""
+    assert pace.words(60.0, 10, 100) == "10 files per minute, 0:09:00 left"
+    assert pace.words(5_000.0, 10, 100) == ""
+    assert pace.words(5_060.0, 40, 100) == "30 files per minute, 0:02:00 left"

@@ -1,0 +1,63 @@
+"""A program that runs a campaign, for tests in a process of its own: `python campaigner.py <options as JSON>`.
+
+It can be told to die, as by `kill -9`, when it begins a step for the n-th time: whatever is written or sent.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from typing import Any
+
+from firsthandapi import Campaign, FirstHandClient
+from firsthandapi._download.part import Part
+from firsthandapi._sync.transport import Transport
+from firsthandapi.datasets._folder import Folder
+from firsthandapi.datasets._ledger import LedgerFile
+
+STEPS: list[tuple[Any, str]] = [
+    (LedgerFile, "write"),
+    (Transport, "send"),
+    (Folder, "note_job"),
+    (Folder, "add"),
+    (Folder, "set_workers"),
+    (Folder, "write_rows"),
+    (Part, "put"),
+]
+
+
+def die_at(calls: int) -> None:
+    """Die before or after the `calls`th half step of any kind."""
+    left = [calls]
+
+    def step() -> None:
+        left[0] -= 1
+        if left[0] == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def mortal(method: Any) -> Any:
+        def call(*args: Any, **kwargs: Any) -> Any:
+            step()
+            result = method(*args, **kwargs)
+            step()
+            return result
+
+        return call
+
+    for owner, name in STEPS:
+        setattr(owner, name, mortal(getattr(owner, name)))
+
+
+def main() -> None:
+    options = json.loads(sys.argv[1])
+    if "die_at" in options:
+        die_at(options["die_at"])
+    with FirstHandClient(api_key=options["api_key"], base_url=options["base_url"]) as client:
+        dataset = client.campaigns.run(Campaign(**options["campaign"]))
+    sys.stdout.write(f"{len(dataset)}\n")
+
+
+if __name__ == "__main__":
+    main()
