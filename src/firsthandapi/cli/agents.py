@@ -27,6 +27,10 @@ def mcp(
     ledger: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Folder of the ledger. Default: one per API key.")
     ] = None,
+    campaigns: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Where campaigns put their folders. Default: beside the ledger."),
+    ] = None,
 ) -> None:
     """Serve the API to agents over the Model Context Protocol.
 
@@ -46,6 +50,7 @@ def mcp(
         confirm_cents=confirm_cents,
         read_only=read_only,
         ledger=None if ledger is None else ledger.expanduser(),
+        campaigns=None if campaigns is None else campaigns.expanduser().absolute(),
     )
 
     def listening(url: str) -> None:

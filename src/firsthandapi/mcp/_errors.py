@@ -45,7 +45,7 @@ async def answered(work: Awaitable[T]) -> T:
         with anyio.fail_after(CALL_SECONDS):
             return await work
     except FirstHandError as error:
-        raise ToolError(f"{error}. {_advice(error)}".rstrip()) from None
+        raise told(error) from None
     except TimeoutError:
         raise ToolError(
             f"the service did not respond within {CALL_SECONDS:g} s. Call this tool again with the same arguments: "
@@ -55,6 +55,11 @@ async def answered(work: Awaitable[T]) -> T:
         raise ToolError(
             f"this computer failed: {error.strerror or type(error).__name__}. Tell the person."
         ) from None
+
+
+def told(error: FirstHandError) -> ToolError:
+    """An error of ours, for a model: what happened, and what to do next."""
+    return ToolError(f"{error}. {_advice(error)}".rstrip())
 
 
 async def on_thread(function: Callable[..., T], *args: Any, **named: Any) -> T:

@@ -25,6 +25,7 @@ _VERSION = 1
 # A process holds the lock for milliseconds.
 _LOCK_SECONDS = 5.0
 _LOCK_EVERY = 0.02
+_CHANGED = "another session changed the budget at the same time: nothing was ordered; call again"
 
 
 class BudgetError(FirstHandError):
@@ -125,22 +126,45 @@ class Ledger:
                 orders[key]["calls"] += 1
                 self._write(orders)
                 return key, False
-            left = self._left(orders)
-            if cost_cents > left:
-                raise BudgetError(
-                    f"this costs {cost_cents} cents, but the budget of this server has {left} of "
-                    f"{self.budget_cents} cents left: nothing was ordered; ask for fewer files or a lower price, "
-                    "or ask the person to restart the server with a larger --budget-cents",
-                    cost_cents=cost_cents,
-                    left_cents=left,
-                )
+            self._check(cost_cents, orders)
             if not new:
-                raise FirstHandError(
-                    "another session changed the budget at the same time: nothing was ordered; call again"
-                )
+                raise FirstHandError(_CHANGED)
             orders[key] = {"cost_cents": cost_cents, "at": self._clock(), "calls": 1}
             self._write(orders)
             return key, True
+
+    def allotted(self, campaign: str) -> tuple[int, int]:
+        """What is set aside for a campaign, and what is left besides, in US cents."""
+        with self._locked() as orders:
+            entry = orders.get(self._campaign_key(campaign))
+            return (0 if entry is None else entry["cost_cents"]), self._left(orders)
+
+    def allot(self, campaign: str, budget_cents: int, *, most_more: int | None = None) -> None:
+        """Set aside what a campaign may cost, before it orders anything. What was set aside stays so.
+
+        Args:
+            campaign: its folder. All sessions that run it share what is set aside.
+            budget_cents: what all its orders may cost, in US cents.
+            most_more: how much more may be set aside than was before, in US cents; None for no limit but the budget.
+
+        Raises:
+            BudgetError: it would exceed the budget.
+            ConfigurationError: the ledger cannot be read or written. Nothing may be spent then.
+        """
+        key = self._campaign_key(campaign)
+        with self._locked() as orders:
+            entry = orders.get(key)
+            more = budget_cents - (0 if entry is None else entry["cost_cents"])
+            if more <= 0:
+                return
+            self._check(more, orders)
+            if most_more is not None and more > most_more:
+                raise FirstHandError(_CHANGED)
+            orders[key] = {"cost_cents": budget_cents, "at": self._clock(), "calls": 1}
+            self._write(orders)
+
+    def _campaign_key(self, campaign: str) -> str:
+        return idempotency_key("mcp campaign", self._account, campaign)
 
     def refused(self, key: str) -> None:
         """Take back one call of an order that the service refused; the order is removed with the last of them."""
@@ -165,6 +189,17 @@ class Ledger:
             # The service may have forgotten this key and would sell the job again, so it counts again.
             number += 1
         return False, key
+
+    def _check(self, cost_cents: int, orders: dict[str, Order]) -> None:
+        left = self._left(orders)
+        if cost_cents > left:
+            raise BudgetError(
+                f"this costs {cost_cents} cents, but the budget of this server has {left} of "
+                f"{self.budget_cents} cents left: nothing was ordered; ask for fewer files or a lower price, "
+                "or ask the person to restart the server with a larger --budget-cents",
+                cost_cents=cost_cents,
+                left_cents=left,
+            )
 
     def _left(self, orders: dict[str, Order]) -> int:
         return max(self.budget_cents - sum(order["cost_cents"] for order in orders.values()), 0)

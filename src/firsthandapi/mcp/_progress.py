@@ -13,21 +13,21 @@ from firsthandapi import types
 # Programs give up after a minute; a few of these may be lost.
 _EVERY = 10.0
 _TICK = 0.001
-_FINAL = ("completed", "cancelled")
 
 
-class Progress:
-    """Reports each change of a job, and every ten seconds that it is still waited for.
+class Steps:
+    """Reports each step, and every ten seconds that the call still waits.
 
     Args:
         context: of the call.
-        job: the job, as it is at first.
+        total: how many steps there are; None if nobody knows.
     """
 
-    def __init__(self, context: Context[Any, Any], job: types.Job) -> None:
+    def __init__(self, context: Context[Any, Any], total: int | None) -> None:
         self._context = context
-        self._job = job
+        self._total = total
         self._last = 0.0
+        self._message = ""
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
@@ -40,19 +40,26 @@ class Progress:
         # Without what was raised, so that it leaves as it is rather than in a group.
         await self._stack.aclose()
 
-    async def update(self, job: types.Job) -> None:
-        """Report `job`."""
-        self._job = job
-        approved = job.files_approved or 0
-        # The protocol wants a number that grows each time. The last half step is the end of the job.
-        self._last = max(self._last + _TICK, approved if job.status in _FINAL else approved - 0.5)
+    async def report(self, done: float, message: str) -> None:
+        """Report that `done` steps are done."""
+        # The protocol wants a number that grows each time.
+        self._last, self._message = max(self._last + _TICK, done), message
         # A program that is gone cannot be told; the call ends by itself.
         with suppress(anyio.ClosedResourceError, anyio.BrokenResourceError):
-            await self._context.report_progress(
-                self._last, job.files_needed, f"{job.id} is {job.status}, {approved} approved"
-            )
+            await self._context.report_progress(self._last, self._total, message)
 
     async def _beat(self) -> None:
         while True:
             await anyio.sleep(_EVERY)
-            await self.update(self._job)
+            await self.report(self._last, self._message)
+
+
+class JobSteps(Steps):
+    """Reports a job, file by file."""
+
+    async def update(self, job: types.Job) -> None:
+        """Report `job`."""
+        approved = job.files_approved or 0
+        # The last half step is the end of the job.
+        done = approved if job.is_terminal else approved - 0.5
+        await self.report(done, f"{job.id} is {job.status}, {approved} approved")

@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field
 
 from firsthandapi import types
 from firsthandapi._visible import visible
+from firsthandapi.campaigns import CampaignPlan
 
 # What strangers wrote has no bound, and a model pays for every word: a transcript of an hour is 50,000 letters.
 _LONGEST_TEXT = 2_000
@@ -152,6 +153,60 @@ class CreditsResult(BaseModel):
     currency: str | None = None
     budget_cents: int = Field(description="what this server may spend in all sessions together, US cents")
     budget_left_cents: int
+
+
+class LabelResult(BaseModel):
+    """How far a label of a campaign is."""
+
+    label: str
+    wanted: int
+    approved: int
+    coming: int = Field(description="more that its unfinished jobs may bring")
+    missing: int = Field(description="neither approved nor coming: run_campaign orders these")
+    spent_cents: int
+
+
+class CampaignResult(BaseModel):
+    """A campaign."""
+
+    labels: list[LabelResult]
+    cost_cents: int = Field(description="what run_campaign would order now, US cents")
+    spent_cents: int = Field(description="what its orders cost so far, less refunds, US cents")
+    budget_cents: int = Field(description="what all its orders may cost, US cents")
+    fits: bool = Field(
+        description="false: its budget_cents does not suffice; run_campaign would order nothing"
+    )
+    budget_left_cents: int = Field(
+        description="what this server may still spend, US cents; a campaign counts with its whole budget_cents"
+    )
+
+    @classmethod
+    def of(cls, plan: CampaignPlan, **more: Any) -> Self:
+        """The result for `plan`."""
+        labels = [
+            LabelResult(**{name: getattr(each, name) for name in LabelResult.model_fields})
+            for each in plan.labels
+        ]
+        return cls(
+            labels=labels,
+            cost_cents=plan.cost_cents,
+            spent_cents=plan.spent_cents,
+            budget_cents=plan.budget_cents,
+            fits=plan.fits,
+            **more,
+        )
+
+
+class RunCampaign(CampaignResult):
+    """A campaign after a run."""
+
+    folder: str = Field(
+        description="where its files are, on the computer of this server: data/<label>/ and metadata.jsonl"
+    )
+    finished: bool = Field(description="true: every file is in the folder, verified")
+    timed_out_waiting: bool = Field(
+        description="true: its jobs continue; call run_campaign again with the same arguments: it orders nothing twice"
+    )
 
 
 class SignedUp(BaseModel):

@@ -17,6 +17,7 @@ from firsthandapi import AsyncFirstHandClient
 from firsthandapi._version import __version__
 from firsthandapi.errors import ConfigurationError
 
+from ._campaigns import Campaigns, add_campaigns, add_planning
 from ._errors import CALL_SECONDS, answered, check_names, for_model
 from ._ledger import Ledger, account_of, default_folder
 from ._reading import add_reading, add_resources
@@ -43,12 +44,14 @@ class Options:
         confirm_cents: above this cost of a job, in US cents, the person is asked; None never asks.
         read_only: whether to offer only tools that read.
         ledger: the folder of the ledger; None is one per API key.
+        campaigns: where campaigns put their folders; None is beside the ledger.
     """
 
     budget_cents: int = DEFAULT_BUDGET_CENTS
     confirm_cents: int | None = None
     read_only: bool = False
     ledger: Path | None = None
+    campaigns: Path | None = None
 
 
 class _Server(MCPServer):
@@ -85,9 +88,12 @@ def make_server(client: AsyncFirstHandClient | None, api_key: str | None, option
         return server
     account = account_of(api_key, client._config.base_url)  # pyright: ignore[reportPrivateUsage] # of one house
     ledger = Ledger(options.ledger or default_folder(api_key), options.budget_cents, account=account)
+    campaigns = Campaigns(client, ledger, options.campaigns or ledger.path.parent / "campaigns")
     add_reading(server, client, ledger)
+    add_planning(server, campaigns, ledger)
     if not options.read_only:
         add_spending(server, client, ledger, options.confirm_cents)
+        add_campaigns(server, campaigns, ledger, options.confirm_cents)
     add_resources(server, client)
     return server
 

@@ -27,11 +27,11 @@ from firsthandapi.errors import (
 
 from ._errors import answered, on_thread
 from ._ledger import Ledger
-from ._progress import Progress
+from ._progress import JobSteps
 from ._reading import JobId
 from ._results import CreatedJob, JobResult, WaitedJob
 
-_MOST_WAIT = 300
+MOST_WAIT = 300
 
 SPENDS = mcp_types.ToolAnnotations(
     read_only_hint=False, destructive_hint=True, idempotent_hint=True, open_world_hint=True
@@ -151,7 +151,7 @@ def add_spending(
         location: _Location = None,
         files_per_submission: _PerSubmission = None,
         metadata: _Metadata = None,
-        max_wait_seconds: Annotated[int, Field(ge=1, le=_MOST_WAIT)] = 120,
+        max_wait_seconds: Annotated[int, Field(ge=1, le=MOST_WAIT)] = 120,
     ) -> WaitedJob:
         """Post a job as create_job does, and wait for it to finish, for at most max_wait_seconds.
 
@@ -160,8 +160,8 @@ def add_spending(
         job, before = await answered(order(approved, _fields(locals())))
         late = False
         try:
-            async with Progress(ctx, job) as progress:
-                job = await client.jobs.wait(job.id, timeout=max_wait_seconds, on_update=progress.update)
+            async with JobSteps(ctx, job.files_needed) as steps:
+                job = await client.jobs.wait(job.id, timeout=max_wait_seconds, on_update=steps.update)
         except WaitTimeoutError as error:
             job, late = error.job or job, True
         except FirstHandError as error:

@@ -1,0 +1,191 @@
+"""Tools for campaigns: many jobs, one dataset, one budget, which counts against the budget of the server.
+
+Annotations are evaluated here, since the tools' schemas are made from them.
+"""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+from mcp.server import MCPServer
+from mcp.server.elicitation import ElicitationResult
+from mcp.server.mcpserver import Context, Elicit, Resolve
+from pydantic import Field
+
+from firsthandapi import AsyncFirstHandClient, Campaign
+from firsthandapi._core.campaign_plan import over_budget
+from firsthandapi._core.counts import count_of
+from firsthandapi.campaigns import CampaignPlan, CampaignProgress
+from firsthandapi.errors import FirstHandError, WaitTimeoutError
+
+from ._errors import answered, on_thread, told
+from ._ledger import Ledger
+from ._progress import Steps
+from ._reading import READS
+from ._results import CampaignResult, RunCampaign
+from ._spending import MOST_WAIT, SPENDS, Approval, NotAsked, check_approved, check_can_ask
+
+_Name = Annotated[
+    str,
+    Field(
+        description="names the campaign and its folder; the same name continues the same campaign",
+        pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$",
+    ),
+]
+_Jobs = Annotated[
+    dict[str, dict[str, Any]],
+    Field(
+        description="by label, the fields of its job, as create_job takes them: "
+        '{"stop": {"description": "…", "files_needed": 300}}',
+        min_length=1,
+        max_length=100,
+    ),
+]
+_Budget = Annotated[
+    int,
+    Field(
+        description="the most that all orders of the campaign may cost, US cents", ge=1, le=10**9, strict=True
+    ),
+]
+_Defaults = Annotated[dict[str, Any] | None, Field(description="fields for all labels")]
+_Unique = Annotated[bool, Field(description="count files with the same bytes once, and order replacements")]
+_MaxWait = Annotated[int, Field(ge=1, le=MOST_WAIT)]
+
+
+class Campaigns:
+    """The campaigns of a server, each in a folder of its own.
+
+    Args:
+        client: the client that runs them.
+        ledger: what bounds them.
+        folder: where their folders are.
+    """
+
+    def __init__(self, client: AsyncFirstHandClient, ledger: Ledger, folder: Path) -> None:
+        self._client = client
+        self._ledger = ledger
+        self._folder = folder
+
+    def dest(self, name: str) -> Path:
+        """The folder of a campaign."""
+        return self._folder / name
+
+    def make(
+        self,
+        name: str,
+        jobs: dict[str, Any],
+        budget_cents: int,
+        defaults: dict[str, Any] | None,
+        unique: bool,
+    ) -> Campaign:
+        """A campaign, checked."""
+        return Campaign(
+            dest=self.dest(name),
+            budget_cents=budget_cents,
+            jobs=jobs,
+            defaults=defaults,
+            unique=unique,
+            name=f"mcp {name}",
+        )
+
+    async def plan(self, *fields: Any) -> CampaignPlan:
+        """What a run would order now."""
+        return await self._client.campaigns.plan(self.make(*fields))
+
+    async def allot(self, approved: bool, confirm_cents: int | None, *fields: Any) -> CampaignPlan:
+        """Set the budget of a campaign aside, unless it does not even suffice for what the campaign needs now."""
+        campaign = self.make(*fields)
+        plan = await self._client.campaigns.plan(campaign)
+        place = str(campaign.dest)
+        if not plan.fits and (await on_thread(self._ledger.allotted, place))[0] < campaign.budget_cents:
+            raise over_budget(plan)
+        most_more = None if approved else confirm_cents
+        await on_thread(self._ledger.allot, place, campaign.budget_cents, most_more=most_more)
+        return plan
+
+    async def run(
+        self, context: Context, plan: CampaignPlan, max_wait_seconds: int, *fields: Any
+    ) -> RunCampaign:
+        """Run a campaign whose budget is set aside."""
+        campaign = self.make(*fields)
+        late = False
+        async with Steps(context, sum(label.wanted for label in plan.labels)) as steps:
+
+            async def report(now: CampaignProgress) -> None:
+                spent = f"${now.spent_cents / 100:,.2f} of ${now.budget_cents / 100:,.2f} spent"
+                await steps.report(
+                    now.files_done, f"{now.files_done} of {count_of(now.files_total)}, {spent}"
+                )
+
+            try:
+                await self._client.campaigns.run(campaign, timeout=max_wait_seconds, on_progress=report)
+            except WaitTimeoutError:
+                late = True
+            except FirstHandError as error:
+                raise told(error) from None
+        return RunCampaign.of(
+            await answered(self._client.campaigns.plan(campaign)),
+            budget_left_cents=await answered(on_thread(self._ledger.left_cents)),
+            folder=str(campaign.dest),
+            finished=not late,
+            timed_out_waiting=late,
+        )
+
+
+def add_planning(server: MCPServer, campaigns: Campaigns, ledger: Ledger) -> None:
+    """Add the tool that plans."""
+
+    @server.tool(annotations=READS)
+    async def plan_campaign(
+        name: _Name, jobs: _Jobs, budget_cents: _Budget, defaults: _Defaults = None, unique: _Unique = True
+    ) -> CampaignResult:
+        """Show what run_campaign would order now, what it would cost, and how far each label is. Orders nothing."""
+        plan = await answered(campaigns.plan(name, jobs, budget_cents, defaults, unique))
+        return CampaignResult.of(plan, budget_left_cents=await answered(on_thread(ledger.left_cents)))
+
+
+def add_campaigns(server: MCPServer, campaigns: Campaigns, ledger: Ledger, confirm_cents: int | None) -> None:
+    """Add the tools that run a campaign."""
+
+    async def may_run(
+        ctx: Context, name: str, jobs: dict[str, dict[str, Any]], budget_cents: int
+    ) -> Approval | Elicit[Approval]:
+        if confirm_cents is None:
+            return NotAsked()
+        allotted, left = await answered(on_thread(ledger.allotted, str(campaigns.dest(name))))
+        more = budget_cents - allotted
+        if more <= confirm_cents or more > left:
+            return NotAsked()  # what costs too much is refused below, without a question
+        check_can_ask(ctx, more, confirm_cents)
+        return Elicit(
+            f"Run the campaign “{name}” of {count_of(len(jobs), 'label')} for at most "
+            f"${budget_cents / 100:,.2f} in all, ${more / 100:,.2f} more than before. Spend it?",
+            Approval,
+        )
+
+    @server.tool(annotations=SPENDS)
+    async def run_campaign(
+        name: _Name,
+        jobs: _Jobs,
+        budget_cents: _Budget,
+        approved: Annotated[ElicitationResult[Approval], Resolve(may_run)],
+        ctx: Context,
+        defaults: _Defaults = None,
+        unique: _Unique = True,
+        max_wait_seconds: _MaxWait = 120,
+    ) -> RunCampaign:
+        """Order what a dataset of several labels lacks, wait, and download its files into one folder.
+
+        Call plan_campaign first, and tell the person the cost. Repeating the call continues the campaign and orders
+        nothing twice. More files_needed orders the difference. If timed_out_waiting is true, call it again later.
+        """
+        fields = (name, jobs, budget_cents, defaults, unique)
+        plan = await answered(campaigns.allot(check_approved(approved), confirm_cents, *fields))
+        return await campaigns.run(ctx, plan, max_wait_seconds, *fields)
+
+    # The name of the call that collects one job.
+    server.add_tool(
+        run_campaign,
+        name="collect_campaign",
+        description="The same as run_campaign.",
+        annotations=SPENDS,
+    )

@@ -1,0 +1,157 @@
+"""Campaigns for agents: their whole budget counts against that of the server, before anything is ordered."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import anyio
+import mcp_types
+import pytest
+from mcp_support import found, in_memory, ledger_of, spent, text_of
+
+from firsthandapi import Dataset, FirstHandError
+from firsthandapi.mcp import BudgetError, Ledger, Options
+from firsthandapi.testing import MockServer
+
+CAMPAIGN: dict[str, Any] = {
+    "name": "signs",
+    "budget_cents": 500,
+    "defaults": {"accepted_formats": ["image/jpeg"], "price_per_file_cents": 50},
+    "jobs": {
+        "stop": {"description": "Photos of stop signs in daylight", "files_needed": 2},
+        "yield": {"description": "Photos of yield signs in daylight", "files_needed": 1},
+    },
+}
+
+
+@pytest.fixture
+def server() -> Iterator[MockServer]:
+    with MockServer(speed=300) as server:
+        server.rate_limit = server.organization_rate_limit = None
+        yield server
+    server.check_books()
+
+
+def larger(label: str, files: int, **more: Any) -> dict[str, Any]:
+    jobs = {**CAMPAIGN["jobs"], label: {**CAMPAIGN["jobs"][label], "files_needed": files}}
+    return {**CAMPAIGN, "jobs": jobs, **more}
+
+
+def test_a_campaign_from_plan_to_folder(server: MockServer, tmp_path: Path) -> None:
+    """The plan orders nothing; the run fills a folder, reports, and orders nothing twice, by either of its names."""
+    told: list[float] = []
+
+    async def progress(done: float, total: float | None, message: str | None) -> None:
+        told.append(done)
+
+    async def main() -> None:
+        async with in_memory(server, Options(ledger=tmp_path)) as client:
+            plan = found(await client.call_tool("plan_campaign", CAMPAIGN))
+            assert (plan["cost_cents"], plan["spent_cents"], plan["fits"]) == (150, 0, True)
+            assert plan["budget_left_cents"] == 2500
+            ran = found(await client.call_tool("run_campaign", CAMPAIGN, progress_callback=progress))
+            assert (ran["finished"], ran["timed_out_waiting"], ran["spent_cents"]) == (True, False, 150)
+            assert ran["budget_left_cents"] == 2000
+            dataset = Dataset.open(ran["folder"])
+            assert sorted(record.label or "" for record in dataset) == ["stop", "stop", "yield"]
+            assert dataset.verify().ok
+            again = found(await client.call_tool("collect_campaign", CAMPAIGN))
+            assert (again["finished"], again["spent_cents"], again["budget_left_cents"]) == (True, 150, 2000)
+            more = found(await client.call_tool("run_campaign", larger("yield", 2)))
+            assert [label["approved"] for label in more["labels"]] == [2, 2]
+            assert (more["spent_cents"], more["budget_left_cents"]) == (200, 2000)
+
+    anyio.run(main)
+    assert spent(server) == 200
+    assert told == sorted(set(told))
+    assert told[-1] == pytest.approx(3, abs=0.1)
+
+
+def test_a_campaign_waits_no_longer_than_told(tmp_path: Path) -> None:
+    """Its jobs continue, and the same call goes on with them."""
+
+    async def main() -> None:
+        with MockServer(speed=0, workers=False) as server:
+            async with in_memory(server, Options(ledger=tmp_path)) as client:
+                late = found(await client.call_tool("run_campaign", {**CAMPAIGN, "max_wait_seconds": 1}))
+                assert (late["finished"], late["timed_out_waiting"]) == (False, True)
+                assert [label["coming"] for label in late["labels"]] == [2, 1]
+                with server.client() as api:
+                    for job in api.jobs.list():
+                        for _ in range(job.files_needed or 0):
+                            server.submit(job.id)
+                server.clock.advance(minutes=1)
+                assert found(await client.call_tool("run_campaign", CAMPAIGN))["finished"]
+            assert spent(server) == 150
+
+    anyio.run(main)
+
+
+def test_a_campaign_stays_within_both_budgets(server: MockServer, tmp_path: Path) -> None:
+    """One that does not fit into the server's, or its own, orders nothing; nor does a name that leaves the folder."""
+
+    async def main() -> None:
+        async with in_memory(server, Options(ledger=tmp_path, budget_cents=450)) as client:
+            for arguments, said in (
+                (CAMPAIGN, "--budget-cents"),
+                (
+                    {**CAMPAIGN, "budget_cents": 100},
+                    "nothing was ordered: stop (2 files), yield (1 file) would cost",
+                ),
+                ({**CAMPAIGN, "name": "../signs"}, "name: string should match pattern"),
+                ({**CAMPAIGN, "jobs": {"../x": CAMPAIGN["jobs"]["stop"]}}, "the label '../x'"),
+                ({**CAMPAIGN, "jobs": {"stop": {"file_needed": 5}}}, "did you mean files_needed?"),
+                ({**CAMPAIGN, "jobs": {}}, "jobs: dictionary should have at least 1 item"),
+                ({**CAMPAIGN, "dest": "/tmp/x"}, "takes no argument dest"),
+                ({**CAMPAIGN, "max_wait_seconds": 10**6}, "max_wait_seconds: input should be"),
+            ):
+                refused = await client.call_tool("run_campaign", arguments)
+                assert refused.is_error
+                assert said in text_of(refused), text_of(refused)
+            assert ledger_of(server, tmp_path).left_cents() == 2500
+
+    anyio.run(main)
+    assert spent(server) == 0
+
+
+@pytest.mark.parametrize("mode", ["auto", "legacy"])
+@pytest.mark.parametrize("yes", [True, False])
+def test_a_person_is_asked_for_what_a_campaign_adds(tmp_path: Path, yes: bool, mode: str) -> None:
+    """Above the bound, with the amount; a campaign that continues is not asked for again."""
+    asked: list[str] = []
+
+    async def ask(_: object, question: Any) -> mcp_types.ElicitResult:
+        asked.append(question.message)
+        return mcp_types.ElicitResult(action="accept", content={"approve": yes})
+
+    async def main() -> None:
+        options = Options(ledger=tmp_path, confirm_cents=100)
+        with MockServer(speed=0, workers=False) as server:
+            async with in_memory(server, options, elicitation_callback=ask, mode=mode) as client:
+                first = await client.call_tool("run_campaign", {**CAMPAIGN, "max_wait_seconds": 1})
+                assert first.is_error is not yes
+                if yes:  # a little more is within the bound
+                    more = larger("stop", 3, budget_cents=600, max_wait_seconds=1)
+                    found(await client.call_tool("run_campaign", more))
+            assert spent(server) == 200 * yes
+
+    anyio.run(main)
+    assert len(asked) == 1
+    assert "$5.00" in asked[0]
+
+
+def test_what_is_set_aside_only_grows(tmp_path: Path) -> None:
+    """A smaller budget gives nothing back: what was spent of the larger one is not known here."""
+    ledger = Ledger(tmp_path, 1000)
+    ledger.allot("a", 300)
+    ledger.allot("a", 200)
+    assert ledger.allotted("a") == (300, 700)
+    ledger.allot("a", 400, most_more=100)
+    with pytest.raises(FirstHandError, match="call again"):
+        ledger.allot("a", 501, most_more=100)
+    with pytest.raises(BudgetError):
+        ledger.allot("b", 601)
+    assert ledger.allotted("b") == (0, 600)
+    assert Ledger(tmp_path, 1000, account="other").allotted("a") == (0, 600)
