@@ -166,7 +166,7 @@ def test_dribble(bench: Bench) -> None:
     bench.storage.script.clear()
     message = bench.bad(timeout=0.12, max_retries=1)
     assert "in time" in message
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < 10
 
 
 def test_dribbled_body(bench: Bench) -> None:
@@ -175,8 +175,9 @@ def test_dribbled_body(bench: Bench) -> None:
     bench.clock.runs = True
     bench.storage.handler = lambda request: Slow(head, bench.storage.content)
     started = time.monotonic()
-    assert "too slow (after 2 attempts)" in bench.bad(timeout=0.1, max_retries=1)
-    assert time.monotonic() - started < 2
+    # Eight times the pause between two bytes: busy processors must not make a slow body a silent one.
+    assert "too slow (after 1 attempt)" in bench.bad(timeout=0.4, max_retries=0)
+    assert time.monotonic() - started < 10
 
 
 class Slow(Reply):

@@ -1,4 +1,4 @@
-"""The rules of downloading: what to ask for, what an answer means, whether to try again. No I/O.
+"""The rules of downloading: what to ask for, what a response means, whether to try again. No I/O.
 
 The engine in `_download` asks here after every step, so that each rule is a function call in a test.
 """
@@ -28,8 +28,8 @@ MOST_REFRESHES = 2
 MOST_REFUSED_FILES = 10
 # In all: a server that drops every connection after a few bytes must not keep us busy forever.
 MOST_ATTEMPTS = 100
-# What a transfer must bring, in bytes a second over a window of twice the `timeout`. `timeout` alone bounds
-# the silence between two bytes, so a server that sends one byte every 29 s would hold a thread for years.
+# What a transfer must bring, in bytes per second over a window of twice the `timeout`. `timeout` alone bounds
+# the silence between two bytes, so a server that sends one byte every 29 s would occupy a thread for years.
 # Any link that people really have, a bad mobile one included, brings ten times this.
 LEAST_RATE = 1024
 # Where no size was promised, a body that does not end must not fill the disk. The service promises sizes, so this is
@@ -175,7 +175,7 @@ def range_headers(offset: int, etag: str | None, *, promised: bool) -> list[tupl
     return [wanted] if promised else []
 
 
-# --- what an answer means ---------------------------------------------------------------------------------
+# --- what a response means --------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -491,6 +491,6 @@ class Pace:
 
 
 def failure(file_id: str, reason: str, *, mismatch: bool = False) -> DownloadError:
-    """The error for one file; `reason` holds no secret."""
+    """The error for one file; `reason` contains no secret."""
     kind = IntegrityError if mismatch else DownloadError
     return kind(f"{file_id} could not be downloaded: {reason}", failures=((file_id, kind(reason)),))

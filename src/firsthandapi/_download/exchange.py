@@ -28,13 +28,13 @@ from .network import BrokenError, Network, StoppedError, as_broken
 
 # One per thread, and all the memory a file takes, however large it is.
 BUFFER_BYTES: Final = 512 * 1024
-# Far above what any server sends, and all that one may make us hold.
+# Far above what any server sends, and the most that one may make us keep.
 _MOST_HEAD_BYTES = 64 * 1024
 _MOST_CHUNK_LINE = 4096
 _MOST_TRAILERS = 100
 # A small body that is of no use is read, so that its connection stays of use.
 _MOST_DRAINED = 16 * 1024
-# Bytes are handed on at least so often, for the sake of who watches.
+# The longest that received bytes wait for more: whoever watches sees progress.
 _HOLD_BACK = 0.25
 _MOST_IDLE = 4
 
@@ -112,7 +112,7 @@ class Connection:
         self._buffer = buffer
         self._timeout = timeout
         self._waits = waits
-        self._tell = timeout > NOTICEABLE
+        self._reports = timeout > NOTICEABLE  # whether a noticeable wait is reported
         self._seconds = timeout  # the socket's timeout
         link.settimeout(timeout)
 
@@ -170,12 +170,12 @@ class Connection:
         return None
 
     def _receive_first(self, view: memoryview) -> int:
-        if self._tell:
+        if self._reports:
             self.wait_up_to(NOTICEABLE)
             try:
                 return self.link.recv_into(view)
             except TimeoutError:
-                self._tell = self._waits()
+                self._reports = self._waits()
         self.wait_up_to(self._timeout)
         return self.link.recv_into(view)
 
@@ -290,9 +290,12 @@ class Response:
         self.buffer = session.buffer
         self._session = session
         self._connection = connection
-        self._start, self._end = connection.start, connection.end  # in the buffer, what is not handed on yet
+        self._start, self._end = (
+            connection.start,
+            connection.end,
+        )  # in the buffer: the bytes that `read` has not returned yet
         self._left = head.length
-        self._chunk = 0  # the bytes of the current chunk that are not handed on yet
+        self._chunk = 0  # the bytes of the current chunk that `read` has not returned yet
         self._begun = False  # whether a chunk came before
         self._failure: BrokenError | None = None
         self._open = True
@@ -372,7 +375,7 @@ class Response:
         return line
 
     def _fill(self) -> None:
-        """Receive once, after the part of a line that is not handed on yet."""
+        """Receive once, after the part of a line that is in the buffer already."""
         view, kept = memoryview(self.buffer), self._end - self._start
         view[:kept] = bytes(view[self._start : self._end])
         self._start, self._end = 0, self._receive(view, kept, len(view), once=True)
@@ -380,8 +383,8 @@ class Response:
             raise self._failure
 
     def _receive(self, view: memoryview, start: int, most: int, *, once: bool = False) -> int:
-        """Fill `view` from `start` to `most`; how far it got. What went wrong is in `_failure`: what came before it is
-        handed on first. Over TLS this turns once for 16 KiB, so what can wait is done after the loop."""
+        """Fill `view` from `start` to `most`; how far it got. An error goes to `_failure`: the bytes before it are
+        returned first. Over TLS this turns once per 16 KiB, so the checks that can wait come after the loop."""
         receive, end, size = self._connection.receive, start, -1
         held_until = time.monotonic() + _HOLD_BACK
         try:

@@ -179,7 +179,7 @@ class _Fetch:
             self._gained, self._asked, self._status = 0, None, None
             try:
                 here = self._attempt()
-                self._tell(started, None if here else f"the storage responded with {self._status}")
+                self._report(started, None if here else f"the storage responded with {self._status}")
                 if here:
                     sha256 = self._digest.hexdigest()
                     mismatch = check_whole(self._offset, sha256, self._wanted)
@@ -196,17 +196,17 @@ class _Fetch:
                     retry_after=error.retry_after if isinstance(error, _BrokenOffError) else None,
                     jitter=clock.random(),
                 )
-                self._tell(started, reason, retry_in=pause)
+                self._report(started, reason, retry_in=pause)
                 if pause is None:
                     raise _GiveUpError(
                         f"{reason} (after {count_of(self._attempts.made, 'attempt')})"
                     ) from None
                 clock.pause(pause, self._session.network.stop)
             except _GiveUpError as error:
-                self._tell(started, str(error))
+                self._report(started, str(error))
                 raise
             except (HopelessError, BadUrlError) as error:
-                self._tell(started, str(error))
+                self._report(started, str(error))
                 raise _GiveUpError(str(error)) from None
             except ConfigurationError as error:  # the environment names a proxy that cannot be used
                 raise _GiveUpError(str(error), cause=error) from None
@@ -216,7 +216,7 @@ class _Fetch:
             f"{reason or 'the download does not end'} (after {count_of(self._attempts.made - 1, 'attempt')})"
         )
 
-    def _tell(self, started: float, problem: str | None, *, retry_in: float | None = None) -> None:
+    def _report(self, started: float, problem: str | None, *, retry_in: float | None = None) -> None:
         if self._asked is not None:
             self._rules.watch.attempt(
                 self._asked,

@@ -47,7 +47,7 @@ class Network:
     Args:
         proxy: the proxy's URL; else what the environment says.
         verify: as for the client.
-        timeout: seconds for an answer, and between two bytes.
+        timeout: seconds for a response's head, and between two bytes.
         stop: set when the run is cancelled.
     """
 
@@ -136,12 +136,12 @@ class Network:
         return link, route
 
     def _open(self, route: Route, waits: Callable[[], object]) -> socket.socket:
-        told = False
+        noticed = False
 
         def look() -> None:
-            nonlocal told
-            if not told:
-                told = True
+            nonlocal noticed
+            if not noticed:
+                noticed = True
                 waits()
             if self.stop.is_set():
                 raise StoppedError
