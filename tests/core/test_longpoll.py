@@ -256,3 +256,41 @@ def test_the_caller_is_given_its_turn() -> None:
     assert wait.next(0, 10) == Poll(10)
     assert wait.next(9.5, 10) == Pause(0.5)
     assert wait.next(10, 10) is End.DUE
+
+
+def test_twelve_requests_in_ten_seconds_are_the_most() -> None:
+    """Whatever the reason for the next one, it waits until the first is ten seconds old."""
+    wait, error = Wait(None), FirstHandConnectionError("down")
+    for number in range(11):
+        wait.count(number / 2)
+    assert wait.rest(Pauses(), 6.0) == wait.pause_after(error, Pauses(), 6.0, 0.0) == 0.5
+    wait.count(5.5)
+    assert wait.rest(Pauses(), 6.0) == wait.pause_after(error, Pauses(), 6.0, 0.0) == 4.0
+    assert wait.rest(Pauses(), 9.75) == wait.pause_after(error, Pauses(), 9.75, 0.0) == 0.5
+
+
+def test_how_much_of_a_wait_is_left() -> None:
+    """Never less than nothing; a wait without limit has no end."""
+    assert (Wait(10.0).left(4.0), Wait(10.0).left(12.0), Wait(None).left(4.0)) == (6.0, 0.0, None)
+
+
+def test_five_statuses_are_news() -> None:
+    """The sixth is answered too early, like any response that brings none."""
+    wait = Wait(None)
+    for number in range(5):
+        wait.polls(Poll(60), number * 5.0)
+        wait.answered(f"status {number}", number * 5.0)
+        assert isinstance(wait.next(number * 5.0), Poll)
+    wait.polls(Poll(60), 30.0)
+    wait.answered("status 5", 30.0)
+    assert isinstance(wait.next(30.0), Pause)
+
+
+def test_a_poll_is_held_if_it_took_nine_tenths_of_its_time() -> None:
+    """Then the next one follows immediately, to the last second."""
+    wait = Wait(30.0)
+    wait.polls(Poll(None), 0.0)
+    wait.answered("open", 0.0)
+    wait.polls(Poll(10), 20.0)
+    wait.answered("open", 29.0)
+    assert wait.next(29.0) == Poll(1)

@@ -306,3 +306,8 @@ def test_only_a_post_carries_a_key() -> None:
     assert build_request("GET", "/v1/jobs", idempotency_key="mine").headers == ()
     with pytest.raises(InvalidArgumentError):
         build_request("GET", "/v1/jobs", idempotency_key="")
+
+
+def test_a_dot_within_a_segment_is_a_character() -> None:
+    """Only a segment of dots could lead elsewhere."""
+    assert build_request("GET", "/v1/files/a.b").path == "/v1/files/a.b"

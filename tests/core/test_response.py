@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from firsthandapi import ApiResponse
-from firsthandapi._core.response import not_json, without_halves
+from firsthandapi._core.response import MAX_BODY_BYTES, not_json, without_halves
 from firsthandapi.errors import UnexpectedResponseError
 
 
@@ -93,3 +93,14 @@ def test_halves_of_characters_are_replaced(pieces: list[str]) -> None:
     text = '"' + "".join(pieces) + '"'
     wanted = json.loads(text).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     assert json.loads(without_halves(text.encode())) == wanted
+
+
+def test_a_response_counts_its_attempts_from_one() -> None:
+    """One that worked immediately was tried once."""
+    assert ApiResponse(200).attempts == 1
+
+
+def test_an_error_shows_two_hundred_bytes_of_a_body() -> None:
+    """And no more; a body of 32 MiB is the largest that is read."""
+    assert f"starts with '{'x' * 200}';" in str(not_json(ApiResponse(200), b"x" * 200 + b"y"))
+    assert MAX_BODY_BYTES == 32 * 1024 * 1024
