@@ -52,7 +52,7 @@ def facts(**changes: Any) -> Facts:
         Facts(
             name="signs",
             license="cc-by-4.0",
-            places={"": ROWS},
+            subfolders={"": ROWS},
             jobs=[(JOB, "stop")],
             manifests={"": "0" * 64},
         ),
@@ -82,14 +82,14 @@ def test_a_card_of_what_is_unknown() -> None:
     bare = replace(
         ROWS[0], label=None, worker_id=None, ai_star_rating=None, created_at=None, content_type=None
     )
-    text = card(places={"": [bare]}, jobs=[(Job(id="job_2", status="open"), None)], license=None)
+    text = card(subfolders={"": [bare]}, jobs=[(Job(id="job_2", status="open"), None)], license=None)
     assert "1 file, made by people in 1 job of FirstHandAPI." in text
     assert "| none | 1 | unknown |" in text
     assert "| unrated | 1 |" in text
     assert "| job_2 |  |  |  | open | 0 |  |" in text
     assert "No license is named." in text
     assert "license:" not in text
-    assert "## Files" not in card(places={}, jobs=[])
+    assert "## Files" not in card(subfolders={}, jobs=[])
 
 
 def test_a_license_of_another_name_is_other() -> None:
@@ -167,7 +167,9 @@ def test_croissant_names_every_manifest() -> None:
     audio = replace(ROWS[0], content_type="audio/wav")
     made = json.loads(
         croissant_of(
-            facts(places={"image": ROWS, "audio": [audio]}, manifests={"image": "1" * 64, "audio": "2" * 64})
+            facts(
+                subfolders={"image": ROWS, "audio": [audio]}, manifests={"image": "1" * 64, "audio": "2" * 64}
+            )
         )
     )
     assert [(each["contentUrl"], each["sha256"][0]) for each in made["distribution"]] == [
@@ -179,7 +181,7 @@ def test_croissant_names_every_manifest() -> None:
     assert types["ai_star_rating"] == "sc:Integer"
     assert types["label"] == "sc:Text"
     assert (made["license"], made["datePublished"]) == ("cc-by-4.0", "2026-01-05")
-    bare = json.loads(croissant_of(facts(license=None, places={"": []}, jobs=[])))
+    bare = json.loads(croissant_of(facts(license=None, subfolders={"": []}, jobs=[])))
     assert not {"license", "datePublished"} & bare.keys()
 
 

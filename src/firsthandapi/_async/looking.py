@@ -52,8 +52,8 @@ class Looking:
                 raise newer_ledger()
             keys = found.keys
         jobs = await self._jobs()
-        rows_of, place = await run_blocking(self._file.rows_of), await run_blocking(self._file.place)
-        return recovered(campaign_in(campaign_key(name, place), rows_of, jobs), jobs, keys)
+        rows_of, location = await run_blocking(self._file.rows_of), await run_blocking(self._file.location)
+        return recovered(campaign_in(campaign_key(name, location), rows_of, jobs), jobs, keys)
 
     async def _unfinished(self, ledger: Ledger) -> list[JobFields]:
         """The jobs of unfinished orders, as they are now."""

@@ -94,14 +94,14 @@ def check_name(name: Any) -> str | None:
     return name
 
 
-def campaign_key(name: str | None, place: str) -> str:
+def campaign_key(name: str | None, location: str) -> str:
     """What all jobs of a campaign have in their metadata, wherever and whenever it is run.
 
     Args:
         name: its name, or None.
-        place: the whole path or URL of its folder, which takes the place of a name.
+        location: the whole path or URL of its folder, which stands in for a name.
     """
-    return idempotency_key("campaign", place) if name is None else idempotency_key("campaign", None, name)
+    return idempotency_key("campaign", location) if name is None else idempotency_key("campaign", None, name)
 
 
 def metadata_of(request: Mapping[str, Any], campaign: str, label: str) -> dict[str, Any]:
@@ -172,7 +172,7 @@ def _request(label: str, fields: dict[str, Any], own: Mapping[str, Any]) -> dict
         request: dict[str, Any] = json.loads(arguments.body(arguments.check(JobCreateParams, fields)))
     except InvalidArgumentError as error:
         where = f"jobs.{label}" if error.field in own or error.field not in fields else "defaults"
-        # Out of here, so that the user sees one error, which names the place.
+        # Out of here, so that the user sees one error, which names the field.
         problem = InvalidArgumentError(f"{where}.{error.message}", field=f"{where}.{error.field}")
     else:
         metadata: dict[str, Any] = request.get("metadata") or {}

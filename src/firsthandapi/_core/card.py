@@ -81,20 +81,20 @@ class Facts:
     Attributes:
         name: what the dataset is called.
         license: as the user names it, or None.
-        places: the folders of the manifests, relative to the dataset's, with their rows.
+        subfolders: the folders of the manifests, relative to the dataset's, with their rows.
         jobs: the jobs, each with its label.
         manifests: the SHA-256 of each manifest, by its folder.
     """
 
     name: str
     license: str | None
-    places: Mapping[str, Sequence[Record]]
+    subfolders: Mapping[str, Sequence[Record]]
     jobs: Sequence[tuple[Job, str | None]]
     manifests: Mapping[str, str]
 
     @property
     def records(self) -> list[Record]:
-        return [record for records in self.places.values() for record in records]
+        return [record for records in self.subfolders.values() for record in records]
 
 
 def check_text(value: object, field: str) -> str | None:
@@ -115,11 +115,11 @@ def check_text(value: object, field: str) -> str | None:
 # ── Hashes ───────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def hash_of_rows(places: Mapping[str, Sequence[Record]]) -> str:
+def hash_of_rows(subfolders: Mapping[str, Sequence[Record]]) -> str:
     """The hash of all rows, whatever their order: with the files' own hashes in them, of every byte."""
     lines = sorted(
-        place.encode() + b"\0" + manifest_line(record)
-        for place, records in places.items()
+        subfolder.encode() + b"\0" + manifest_line(record)
+        for subfolder, records in subfolders.items()
         for record in records
     )
     return hashlib.sha256(b"".join(lines)).hexdigest()
@@ -152,7 +152,7 @@ def card_of(facts: Facts, croissant: bytes) -> bytes:
     # Where the marker's line stands, empty.
     bare = f"{head}\n\n{body}".encode("utf-8", "replace")
     marker = (
-        f"<!-- firsthandapi card rows={hash_of_rows(facts.places)} "
+        f"<!-- firsthandapi card rows={hash_of_rows(facts.subfolders)} "
         f"prices={hash_of_prices(job for job, _ in facts.jobs)} "
         f"card={hashlib.sha256(bare).hexdigest()} croissant={hashlib.sha256(croissant).hexdigest()} -->"
     )
@@ -200,7 +200,7 @@ def _body(facts: Facts) -> str:
     )
     if len(facts.jobs) > _MOST_JOBS:
         parts += [f"And {count_of(len(facts.jobs) - _MOST_JOBS, 'more job')}.", ""]
-    loaders = "\n".join(_loader(place, rows) for place, rows in facts.places.items())
+    loaders = "\n".join(_loader(subfolder, rows) for subfolder, rows in facts.subfolders.items())
     parts += ["## Use", "", "```python", "from firsthandapi import Dataset", ""]
     parts += ['dataset = Dataset.open(".")', "assert dataset.verify()", loaders, "```", ""]
     license_ = "No license is named." if facts.license is None else f"License: {_text(facts.license)}."
@@ -253,8 +253,8 @@ def _job_row(job: Job, label: str | None, records: Sequence[Record]) -> tuple[ob
     )
 
 
-def _loader(place: str, rows: Sequence[Record]) -> str:
-    return f'# datasets.load_dataset("{_kind_of(rows)}folder", data_dir="{place or "."}")'
+def _loader(subfolder: str, rows: Sequence[Record]) -> str:
+    return f'# datasets.load_dataset("{_kind_of(rows)}folder", data_dir="{subfolder or "."}")'
 
 
 def _kind_of(rows: Sequence[Record]) -> Kind:
@@ -350,14 +350,14 @@ def croissant_of(facts: Facts) -> bytes:
         "version": "1.0.0",
         **({"license": facts.license} if facts.license is not None else {}),
         **({"datePublished": days[-1]} if days else {}),
-        "distribution": [_file_object(place, sha256) for place, sha256 in facts.manifests.items()],
-        "recordSet": [_record_set(place, facts.places[place]) for place in facts.manifests],
+        "distribution": [_file_object(subfolder, sha256) for subfolder, sha256 in facts.manifests.items()],
+        "recordSet": [_record_set(subfolder, facts.subfolders[subfolder]) for subfolder in facts.manifests],
     }
     return json.dumps(document, ensure_ascii=True, indent=2).encode() + b"\n"
 
 
-def _file_object(place: str, sha256: str) -> dict[str, Any]:
-    path = _manifest_at(place)
+def _file_object(subfolder: str, sha256: str) -> dict[str, Any]:
+    path = _manifest_at(subfolder)
     return {
         "@type": "cr:FileObject",
         "@id": path,
@@ -368,8 +368,8 @@ def _file_object(place: str, sha256: str) -> dict[str, Any]:
     }
 
 
-def _record_set(place: str, rows: Sequence[Record]) -> dict[str, Any]:
-    name = f"{place}_rows" if place else "rows"
+def _record_set(subfolder: str, rows: Sequence[Record]) -> dict[str, Any]:
+    name = f"{subfolder}_rows" if subfolder else "rows"
     types = column_types(_kind_of(rows))
     fields = [
         {
@@ -377,7 +377,7 @@ def _record_set(place: str, rows: Sequence[Record]) -> dict[str, Any]:
             "@id": f"{name}/{column}",
             "name": column,
             "dataType": _TYPES[types[column]],
-            "source": {"fileObject": {"@id": _manifest_at(place)}, "extract": {"column": column}},
+            "source": {"fileObject": {"@id": _manifest_at(subfolder)}, "extract": {"column": column}},
         }
         for column in COLUMNS
         if column != "annotations"  # of many shapes; `annotations_json` is the same as text
@@ -391,5 +391,5 @@ def _record_set(place: str, rows: Sequence[Record]) -> dict[str, Any]:
     }
 
 
-def _manifest_at(place: str) -> str:
-    return f"{place}/{MANIFEST}" if place else MANIFEST
+def _manifest_at(subfolder: str) -> str:
+    return f"{subfolder}/{MANIFEST}" if subfolder else MANIFEST

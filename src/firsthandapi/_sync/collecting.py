@@ -116,7 +116,7 @@ class Collecting(Resource):
                     following.all(only),
                     concurrency,
                     on_progress,
-                    anew=only is not None,
+                    again=only is not None,
                 )
                 if folder.label is not None:  # elsewhere they are not worth the requests
                     Workers(self._transport, waiting).note(folder)
@@ -238,7 +238,7 @@ class Collecting(Resource):
         concurrency: int,
         on_progress: Callback[Progress] | None,
         *,
-        anew: bool = False,
+        again: bool = False,
     ) -> Fetching:
         """Download what comes, reporting progress in the caller's own thread or loop."""
         clock = self._transport.clock
@@ -266,7 +266,7 @@ class Collecting(Resource):
                 self._transport.config,
                 ordered=job.files_needed or 0,
                 concurrency=concurrency,
-                anew=anew,
+                again=again,
                 refresh=lambda file_id: call(following.fresh_url, file_id),
             )
             following.again = fetching.failed

@@ -236,10 +236,10 @@ class Dataset(Rows):
         facts = Facts(
             name=check_text(name, "name") or visible(self._name),
             license=check_text(license, "license"),
-            places=self._places(),
+            subfolders=self._subfolders(),
             jobs=[(_job(each.job), each.label) for each in self._job_files if each.job is not None],
             manifests={
-                m.place: self._store.sha256_of(m.path, self._store.size_of(m.path) or 0)
+                m.subfolder: self._store.sha256_of(m.path, self._store.size_of(m.path) or 0)
                 for m in self._manifests
             },
         )
@@ -269,8 +269,8 @@ class Dataset(Rows):
         size = self._store.size_of(path)
         return None if size is None else self._store.sha256_of(path, size)
 
-    def _places(self) -> dict[str, list[Record]]:
-        return {manifest.place: list(manifest.records.values()) for manifest in self._manifests}
+    def _subfolders(self) -> dict[str, list[Record]]:
+        return {manifest.subfolder: list(manifest.records.values()) for manifest in self._manifests}
 
     def _altered(self) -> tuple[str, ...]:
         """What is not as the card says, if there is a card of ours."""
@@ -278,7 +278,7 @@ class Dataset(Rows):
         marker = None if content is None else read_marker(content)
         if marker is None:
             return ()
-        altered = [MANIFEST] if marker.rows != hash_of_rows(self._places()) else []
+        altered = [MANIFEST] if marker.rows != hash_of_rows(self._subfolders()) else []
         altered += ["prices"] if marker.prices != hash_of_prices(self.jobs) else []
         return tuple(altered)
 

@@ -38,10 +38,10 @@ class Fetching:
         ordered: int,
         concurrency: int,
         refresh: Refresh,
-        anew: bool = False,
+        again: bool = False,
     ) -> None:
         self._folder = folder
-        self._anew = anew
+        self._again = again
         self._ordered = ordered
         # Guards all below, and is notified of every finished file.
         self._changed = threading.Condition()
@@ -85,7 +85,7 @@ class Fetching:
         Raises:
             ConfigurationError: the folder cannot be written to, or is not one of ours.
         """
-        wanted, there = self._folder.plan(files, source, anew=self._anew)
+        wanted, there = self._folder.plan(files, source, again=self._again)
         by_id = {file.id: file for file in files}
         with self._changed:
             # One that failed before is known already.

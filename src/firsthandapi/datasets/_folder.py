@@ -71,9 +71,9 @@ class Source:
 class Manifest:
     """`metadata.jsonl` and the `data/` beside it: a row for each verified file."""
 
-    def __init__(self, store: Store, place: str) -> None:
-        self.place = place
-        self.folder = folder = store.root / place if place else store.root
+    def __init__(self, store: Store, subfolder: str) -> None:
+        self.subfolder = subfolder
+        self.folder = folder = store.root / subfolder if subfolder else store.root
         self._store = store
         self.path = folder / MANIFEST
         self.data = folder / DATA
@@ -96,7 +96,7 @@ class Manifest:
             ConfigurationError: a row, or the way to its file, is not one of ours.
         """
         # The folder of the whole dataset is the user's own word, and may be a link.
-        for folder in ([self.folder] if self.place else []) + [self.data]:
+        for folder in ([self.folder] if self.subfolder else []) + [self.data]:
             self._store.refuse_link(folder)
         content = self._store.read(self.path, LARGEST_MANIFEST)
         if content is None:
@@ -159,7 +159,7 @@ class Manifest:
 
     def adopt(self, file: File, source: Source, writer: Writer) -> bool:
         """Take in a file that a process put in place without living to write its row."""
-        path = self.place_of(file, source.label)
+        path = self.path_of(file, source.label)
         size = self._size_of(path, writer)
         if size is None or file.content_hash is None or file.size_bytes not in (None, size):
             return False
@@ -180,7 +180,7 @@ class Manifest:
             file, path.name, size_bytes=size_bytes, sha256=sha256, job_id=source.job_id, label=label
         )
 
-    def place_of(self, file: File, label: str | None) -> Path:
+    def path_of(self, file: File, label: str | None) -> Path:
         """Where `file` is to be."""
         return self.location_of(file.id, file.content_type, label)
 
@@ -279,7 +279,7 @@ class Folder:
         self.path = self._store.root
         self.label = None if label is None else check_label(label)
         self._job_files = JobFiles(self._store)
-        self._record = self._job_files.place_of(self.label)
+        self._record = self._job_files.path_of(self.label)
         # The labels of the other jobs here.
         self._others: dict[str, str | None] = {}
         self._manifests: dict[str, Manifest] = {}
@@ -337,13 +337,13 @@ class Folder:
         if isinstance(job_file, JobFile):
             return job_file, ()
         if recorded := self._labeled():
-            merged = None if job_id is None else recorded.get(self._job_files.place_of(job_id))
+            merged = None if job_id is None else recorded.get(self._job_files.path_of(job_id))
             if merged is None or merged.label is not None:
                 raise InvalidArgumentError(
                     "dest is a folder of several jobs, with labels; pass label=, or use a different folder",
                     field="label",
                 )
-            self._record = self._job_files.place_of(job_id)
+            self._record = self._job_files.path_of(job_id)
             return merged, ()
         named = [] if job_file is None or job_file.job_id is None else [job_file.job_id]
         for record in self._rows_here():
@@ -362,7 +362,7 @@ class Folder:
         rows = list(self._rows_here())
         labels = {each.label for each in recorded.values()} | {label_of(row) for row in rows}
         check_spelling(label, [name for name in labels if name is not None])
-        main = self._job_files.read(self._job_files.place_of(None))
+        main = self._job_files.read(self._job_files.path_of(None))
         if isinstance(main, JobFile) and main.job_id is not None:
             self._others[main.job_id] = None
         own = self._job_files.read(self._record)
@@ -376,7 +376,7 @@ class Folder:
             return own, () if isinstance(own, JobFile) else tuple(named.keys() - self._others.keys())
         if isinstance(own, JobFile) and own.job_id == job_id:
             return own, ()
-        self._record = self._job_files.place_of(job_id)
+        self._record = self._job_files.path_of(job_id)
         self._check_label_of(job_id)
         self._others.pop(job_id, None)
         own = recorded.get(self._record)
@@ -452,7 +452,7 @@ class Folder:
             ConfigurationError: it cannot be written.
         """
         self._job_files.write(
-            self._job_files.place_of(job_id), JobFile(None, None, None, job, label), self._writer
+            self._job_files.path_of(job_id), JobFile(None, None, None, job, label), self._writer
         )
 
     def is_mixed(self, formats: list[str] | None) -> bool:
@@ -461,7 +461,7 @@ class Folder:
         Raises:
             ConfigurationError: loaders could not read these formats beside what is in the folder already.
         """
-        if self._record == self._job_files.place_of(None):
+        if self._record == self._job_files.path_of(None):
             return is_mixed(formats)
         return is_mixed_with(formats, self._kinds_here(), str(self.path))
 
@@ -469,7 +469,7 @@ class Folder:
         kinds: dict[str, set[Kind | None]] = {}
         for manifest in manifests_of(self._store, None):
             if manifest.read():
-                kinds[manifest.place] = {kind_of(row.content_type) for row in manifest.records.values()}
+                kinds[manifest.subfolder] = {kind_of(row.content_type) for row in manifest.records.values()}
         return kinds
 
     def check(self, formats: list[str]) -> None:
@@ -497,7 +497,7 @@ class Folder:
             ConfigurationError: loaders could not read them beside what is in the folder already.
             InvalidArgumentError: it is the folder of a job, which its own call would no longer continue.
         """
-        if self._job_files.read(self._job_files.place_of(None)) is not None:
+        if self._job_files.read(self._job_files.path_of(None)) is not None:
             raise InvalidArgumentError(
                 f"dest is the folder of a job: {self.path} contains {JOB_FILE}; merge into a different folder",
                 field="dest",
@@ -530,12 +530,12 @@ class Folder:
     # ── Files ────────────────────────────────────────────────────────────────────────────────────────────
 
     def plan(
-        self, files: list[File], source: Source, *, anew: bool = False
+        self, files: list[File], source: Source, *, again: bool = False
     ) -> tuple[list[Wanted], list[File]]:
         """The files to download, and those that the folder has, or had until they were withdrawn. A row stays until
         its successor is in place.
 
-        With `anew`, download every file whose bytes differ from those of the service, whatever its row says.
+        With `again`, download every file whose bytes differ from those of the service, whatever its row says.
 
         Raises:
             ConfigurationError: the folder cannot be read or written to, or is not one of ours.
@@ -549,7 +549,7 @@ class Folder:
                     there.append(file)
                     continue
                 manifest = self._manifest_for(file, source)
-                there_already = not anew and manifest.has(file, self._writer)
+                there_already = not again and manifest.has(file, self._writer)
                 if there_already or manifest.adopt(file, source, self._writer):
                     there.append(file)
                     continue
@@ -560,7 +560,7 @@ class Folder:
                         expires_at=_believable(file.download_url_expires_at),
                         size_bytes=file.size_bytes,
                         sha256=file.content_hash,
-                        target=self._writer.fetch_to(manifest.place_of(file, source.label)),
+                        target=self._writer.fetch_to(manifest.path_of(file, source.label)),
                     )
                 )
         return wanted, there
@@ -573,7 +573,7 @@ class Folder:
         """
         with self._rows:
             manifest = self._manifest_for(file, source)
-            path = manifest.place_of(file, source.label)
+            path = manifest.path_of(file, source.label)
         record = manifest.row(file, path, source, size_bytes=size_bytes, sha256=sha256)
         self._writer.put(path)
         with self._rows:

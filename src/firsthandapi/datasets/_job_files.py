@@ -33,7 +33,7 @@ class JobFiles:
         self._main = store.root / JOB_FILE
         self._folder = store.root / JOBS
 
-    def place_of(self, name: str | None) -> Path:
+    def path_of(self, name: str | None) -> Path:
         """Where the record of a label or of a job is; `job.json` without a name."""
         return self._main if name is None else self._folder / f"{name}{_ENDING}"
 

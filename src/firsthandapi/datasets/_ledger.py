@@ -46,7 +46,7 @@ class LedgerFile:
         self.ledger = found if isinstance(found, Ledger) else Ledger("")
         return found
 
-    def place(self) -> str:
+    def location(self) -> str:
         """The whole path or URL of the folder: the campaign's name, if it has no other."""
         return str(self.path.resolve() if isinstance(self._store, Local) else self.path)
 
@@ -80,7 +80,7 @@ class LedgerFile:
 
 
 class OrderRecord:
-    """The place of one order in the ledger: what `job.json` is to a folder of one job."""
+    """The record of one order in the ledger: what `job.json` is to a folder of one job."""
 
     def __init__(self, file: LedgerFile, number: int, label: str) -> None:
         self._file = file

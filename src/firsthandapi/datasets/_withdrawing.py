@@ -60,11 +60,11 @@ def remove(store: Store, manifests: list[Manifest], rows: list[Record]) -> None:
 def note_export(store: Store, path: str, rows: Collection[Record]) -> None:
     """Remember what was exported, as far as the folder can be written to."""
     with contextlib.suppress(FirstHandError):
-        place = store.root / EXPORTS
-        exports = {**parse_exports(store.read(place, LARGEST)), path: [row.file_id for row in rows]}
+        exported = store.root / EXPORTS
+        exports = {**parse_exports(store.read(exported, LARGEST)), path: [row.file_id for row in rows]}
         content = encode_exports(exports)
         if len(content) <= LARGEST:
-            store.replace(place, content)
+            store.replace(exported, content)
 
 
 def exports_of(store: Store, ids: Collection[str]) -> tuple[str, ...]:

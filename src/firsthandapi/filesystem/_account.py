@@ -56,7 +56,7 @@ class Account:
         weakref.finalize(self, _close, client, self.readers)
 
     def start_in_child(self) -> None:
-        """Begin anew in a forked child: the threads that held these locks do not exist there."""
+        """Start over in a forked child: the threads that held these locks do not exist there."""
         self._listing = {}
         self.readers.start_in_child()
 
@@ -146,7 +146,7 @@ class Readers:
         self._inherited: list[RangeReader] = []
 
     def start_in_child(self) -> None:
-        """Begin anew in a forked child, which must not read from its parent's sockets, nor say farewell on them."""
+        """Start over in a forked child, which must not read from its parent's sockets, nor say farewell on them."""
         self._inherited, self._idle = self._idle, []
 
     def take(self) -> RangeReader:

@@ -159,7 +159,7 @@ class Urls:
 
 
 def _planned(job_id: str, file: File, *, mixed: bool, taken: set[str]) -> Planned:
-    place = folder_of(file.content_type, mixed=mixed)
+    subfolder = folder_of(file.content_type, mixed=mixed)
     name = file_name_on_disk(file.id, file.content_type)
     if disk_key(name) in taken:  # ids that differ only in case are one file on many disks
         name = file_name_on_disk(file.id, file.content_type, plain=False)
@@ -167,6 +167,6 @@ def _planned(job_id: str, file: File, *, mixed: bool, taken: set[str]) -> Planne
     row = record_of(
         file, name, size_bytes=file.size_bytes or 0, sha256=file.content_hash or "", job_id=job_id
     )
-    if place:
-        row = replace(row, file_name=f"{place}/{row.file_name}")
+    if subfolder:
+        row = replace(row, file_name=f"{subfolder}/{row.file_name}")
     return Planned(job_id, row, file.size_bytes, file.content_hash)

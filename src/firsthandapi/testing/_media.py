@@ -235,7 +235,7 @@ def _jpeg(order: _Order) -> Media:
         )
         for r, g, b in order.scene.palette
     )
-    # The rows with the tiles are this picture's own. Each row begins anew after a marker, so that they can be joined.
+    # The rows with the tiles are this picture's own. Each row starts over after a marker, so that they can be joined.
     own: dict[tuple[bytes, ...], bytes] = {}
     rows: list[bytes] = []
     for number, row in enumerate(_jpeg_rows(order.drawing, ycc[:FIRST_TILE])):

@@ -19,7 +19,7 @@ from firsthandapi.server.requests import ReceivedRequest
 # No page shows more of one text than this.
 MOST_TEXT = 20_000
 _COLOR = re.compile(r"#[0-9A-Fa-f]{6}")
-# A program sets these anew with each request, so that a copied command need not.
+# A program sets these again with each request, so that a copied command need not.
 _OWN_HEADERS = frozenset({"host", "content-length", "connection", "accept-encoding", "authorization"})
 
 
