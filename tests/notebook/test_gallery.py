@@ -10,6 +10,7 @@ import struct
 import sys
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -264,3 +265,47 @@ def test_a_bomb_in_a_dataset_is_a_card(tmp_path: Path) -> None:
     files = [("image/png", png_of(100_000, 100_000)), ("image/jpeg", picture())]
     page = shown(dataset_of(tmp_path / "d", *files))
     assert media_in(page) == ["broken, or too large to show here", "image/jpeg"]
+
+
+# ── By label ─────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def with_labels(dataset: Dataset, *labels: str | None) -> Dataset:
+    """The dataset with these labels, in its rows alone."""
+    records = [replace(record, label=label) for record, label in zip(dataset, labels, strict=True)]
+    (dataset.path / MANIFEST).write_bytes(b"".join(map(manifest_line, records)))
+    return Dataset.open(dataset.path)
+
+
+def test_a_gallery_has_a_part_for_each_label(tmp_path: Path) -> None:
+    """With its title, its number of files, and its stars; those without a label come last."""
+    files = [("image/jpeg", picture(size=(40 + n, 30))) for n in range(4)]
+    dataset = with_labels(dataset_of(tmp_path / "signs", *files), "yield", None, "stop", "yield")
+    page = dataset._repr_html_() or ""
+    check_harmless(page)
+    titles = re.findall(r'<strong dir="auto">([^<]+)</strong>', page)
+    assert [title.split(" · ")[:2] for title in titles[1:]] == [
+        ["stop", "1 file"],
+        ["yield", "2 files"],
+        ["no label", "1 file"],
+    ]
+    assert page.count("<figure") == 4
+
+
+def test_every_label_is_seen(tmp_path: Path) -> None:
+    """However many files another one has; each gets an equal share."""
+    many = MOST_CARDS + 10
+    dataset = with_labels(dataset_of(tmp_path / "signs", rows=many), *["a"] * (many - 1), "b")
+    page = dataset._repr_html_() or ""
+    assert page.count("<figure") == MOST_CARDS // 2 + 1
+    assert f"{many - MOST_CARDS // 2 - 1} more files not shown" in page
+
+
+def test_a_split_is_shown_as_its_dataset_is(tmp_path: Path) -> None:
+    """Under its own name."""
+    files = [("image/jpeg", picture(size=(40 + n, 30))) for n in range(3)]
+    view = dataset_of(tmp_path / "signs", *files).split(train=1, test=0)["train"]
+    page = view._repr_html_() or ""
+    check_harmless(page)
+    assert '<strong dir="auto">train</strong>' in page
+    assert page.count("data:image/") == 3

@@ -6,7 +6,7 @@ from typing import Any
 
 from firsthandapi._core.campaign_plan import CampaignPlan
 from firsthandapi._core.manifest import Record
-from firsthandapi.datasets import Dataset
+from firsthandapi.datasets import Dataset, DatasetView
 from firsthandapi.types.file import File
 from firsthandapi.types.job import Job
 
@@ -25,7 +25,7 @@ def html_of(thing: Any) -> str | None:
                 return file_cell(thing, "files.download(file, path) downloads it")
             case Record():
                 return file_cell(thing, "dataset.path_of(record) is where it is")
-            case Dataset():
+            case Dataset() | DatasetView():
                 return dataset_cell(thing)
             case CampaignPlan():
                 return plan_cell(thing)

@@ -212,8 +212,19 @@ def _label_list(labels: Sequence[str]) -> str:
 
 def gallery(head: str, cards: Iterable[tuple[File | Record, Media]], more: str | None) -> str:
     """Cards in a grid, under a heading; `more` names the files that are not shown."""
-    grid = "".join(card(file, media) for file, media in cards)
-    return cell(head, f'<div class="fh-grid">{grid}</div>' if grid else "", note(more) if more else "")
+    return galleries(head, [(None, cards)], more)
+
+
+def galleries(
+    head: str, groups: Iterable[tuple[str | None, Iterable[tuple[File | Record, Media]]]], more: str | None
+) -> str:
+    """Grids of cards, each under its own title if it has one."""
+    parts: list[str] = []
+    for title, cards in groups:
+        grid = "".join(card(file, media) for file, media in cards)
+        parts += [heading(title)] if title is not None else []
+        parts += [f'<div class="fh-grid">{grid}</div>'] if grid else []
+    return cell(head, *parts, note(more) if more else "")
 
 
 def file_cell(file: File | Record, hint: str) -> str:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from firsthandapi._core.counts import count_of
 from firsthandapi._core.manifest import Record
+from firsthandapi.datasets import DatasetView
 from firsthandapi.datasets._local import Local
 from firsthandapi.errors import FirstHandError
 
@@ -23,7 +24,7 @@ from .cards import (
     Media,
     begins_like,
     dataset_heading,
-    gallery,
+    galleries,
     media_type,
 )
 from .thumbnail import pillow, thumbnail
@@ -90,23 +91,45 @@ class Budget:
         return Embedded(known, content)
 
 
-def dataset_cell(dataset: Dataset) -> str:
-    """A gallery of the first files, with their media."""
+def dataset_cell(rows: Dataset | DatasetView) -> str:
+    """A gallery of the first files, the media in it; of each label, if there are labels."""
     budget = Budget()
-    records = dataset.records
-    shown = list(zip(records, _kept(dataset, records[:MOST_CARDS], budget), strict=False))
-    more = len(records) - len(shown)
-    # Only the name of the folder: its path is private to the machine.
-    return gallery(
-        dataset_heading(dataset.job, dataset._name, records),  # pyright: ignore[reportPrivateUsage] # of one house
-        shown,
-        f"{count_of(more, 'more file')} not shown; to_pandas() has a row for each of all {len(records):,}"
+    groups = _groups(rows.records)
+    chosen = [record for _, records in groups for record in records]
+    media = iter(_kept(rows, chosen, budget))
+    more = len(rows) - len(chosen)
+    name = rows.name if isinstance(rows, DatasetView) else rows._name  # pyright: ignore[reportPrivateUsage] # of one house
+    # The folder's own name alone: the way to it is the machine's affair.
+    head = dataset_heading(None if isinstance(rows, DatasetView) else rows.job, name, rows.records)
+    return galleries(
+        head,
+        [(title, [(record, next(media)) for record in records]) for title, records in groups],
+        f"{count_of(more, 'more file')} not shown; to_pandas() has a row for each of all {len(rows):,}"
         if more
         else None,
     )
 
 
-def _kept(dataset: Dataset, records: Sequence[Record], budget: Budget) -> list[Media]:
+def _groups(records: Sequence[Record]) -> list[tuple[str | None, list[Record]]]:
+    """The files that are shown, by label; a group without labels has no title. Each label gets an equal share, so that
+    every class is seen."""
+    by_label: dict[str | None, list[Record]] = {}
+    for record in records:
+        by_label.setdefault(record.label, []).append(record)
+    if by_label.keys() <= {None}:
+        return [(None, list(records[:MOST_CARDS]))]
+    labels = sorted(by_label, key=lambda label: (label is None, label or ""))[:MOST_CARDS]
+    share = MOST_CARDS // len(labels)
+    return [(_title(label, by_label[label]), by_label[label][:share]) for label in labels]
+
+
+def _title(label: str | None, records: Sequence[Record]) -> str:
+    stars = [record.ai_star_rating for record in records if record.ai_star_rating is not None]
+    average = f" · {sum(stars) / len(stars):.1f} stars on average" if stars else ""
+    return f"{'no label' if label is None else label} · {count_of(len(records))}{average}"
+
+
+def _kept(dataset: Dataset | DatasetView, records: Sequence[Record], budget: Budget) -> list[Media]:
     """The content of each card."""
     store = dataset._store  # pyright: ignore[reportPrivateUsage] # of one house
     paths = [dataset.path_of(record) for record in records]
