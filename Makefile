@@ -91,7 +91,7 @@ fleet: $(VENV)/.dev
 # A Ray of two workers on this machine. Ray is 240 MB on disk, and no other target installs it.
 # Libraries that read a job where it is. PyTorch is large: 200 MB, and more where it brings CUDA.
 filesystem: $(VENV)/.filesystem
-	$(BIN)/python -m pytest -q tests/filesystem
+	$(BIN)/python -m pytest -q tests/filesystem tests/dataset/test_training.py
 
 ray: $(VENV)/.ray
 	$(BIN)/python -m pytest -q tests/ray

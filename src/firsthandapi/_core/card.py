@@ -260,7 +260,8 @@ def _loader(subfolder: str, rows: Sequence[Record]) -> str:
 def _kind_of(rows: Sequence[Record]) -> Kind:
     """The kind of media that a manifest is of."""
     here = {kind_of(row.content_type) for row in rows}
-    return next((kind for kind in KINDS if kind in here), KINDS[0])
+    kinds: list[Kind] = [kind for kind in KINDS if kind in here]
+    return kinds[0] if kinds else KINDS[0]
 
 
 def _table(title: str, names: Sequence[str], rows: Sequence[Sequence[object]]) -> list[str]:

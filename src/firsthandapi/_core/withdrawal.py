@@ -58,12 +58,12 @@ def parse_ids(content: bytes | None) -> frozenset[str]:
         ConfigurationError: it is damaged.
     """
     loaded = _loaded(content)
-    ids: Any = loaded.get("file_ids", []) if isinstance(loaded, dict) else None
-    if not isinstance(ids, list) or not all(isinstance(each, str) for each in ids):
+    ids = None if loaded is None else _ids(loaded.get("file_ids", []))
+    if ids is None:
         raise ConfigurationError(
             f"{WITHDRAWN} is damaged: restore it from a copy, or withdrawn files could come back"
         )
-    return frozenset(cast("list[str]", ids))
+    return ids
 
 
 def encode_ids(ids: Iterable[str]) -> bytes:
@@ -74,13 +74,8 @@ def encode_ids(ids: Iterable[str]) -> bytes:
 def parse_exports(content: bytes | None) -> dict[str, frozenset[str]]:
     """What `exports.json` contains: by path or URL, the ids of the files in it. What is damaged counts as empty: it
     must not keep a file from being removed."""
-    loaded = _loaded(content)
-    exports: dict[str, frozenset[str]] = {}
-    if isinstance(loaded, dict):
-        for path, ids in cast("dict[str, Any]", loaded).items():
-            if isinstance(ids, list) and all(isinstance(each, str) for each in ids):
-                exports[path] = frozenset(cast("list[str]", ids))
-    return exports
+    exports = {path: _ids(ids) for path, ids in (_loaded(content) or {}).items()}
+    return {path: ids for path, ids in exports.items() if ids is not None}
 
 
 def encode_exports(exports: Mapping[str, Collection[str]]) -> bytes:
@@ -90,8 +85,17 @@ def encode_exports(exports: Mapping[str, Collection[str]]) -> bytes:
     )
 
 
-def _loaded(content: bytes | None) -> Any:
+def _ids(value: Any) -> frozenset[str] | None:
+    """A list of ids; None if it is none."""
+    items = cast("list[object]", value) if isinstance(value, list) else [None]
+    ids = frozenset(item for item in items if isinstance(item, str))
+    return ids if all(isinstance(item, str) for item in items) else None
+
+
+def _loaded(content: bytes | None) -> dict[str, Any] | None:
+    """A JSON object; None if it is damaged, and empty if there is none."""
     try:
-        return {} if content is None else json.loads(content)
+        loaded = {} if content is None else json.loads(content)
     except (ValueError, RecursionError):
         return None
+    return cast("dict[str, Any]", loaded) if isinstance(loaded, dict) else None

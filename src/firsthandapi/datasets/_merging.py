@@ -1,5 +1,6 @@
 """Several folders, copied into one."""
-# pyright: reportPrivateUsage=false # a part of Dataset
+# A part of Dataset:
+# pyright: reportPrivateUsage=false
 
 from __future__ import annotations
 

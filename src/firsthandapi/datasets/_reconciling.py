@@ -1,5 +1,6 @@
 """One `Dataset.reconcile`: what the service says, applied to the folder."""
-# pyright: reportPrivateUsage=false # a part of Dataset
+# A part of Dataset:
+# pyright: reportPrivateUsage=false
 
 from __future__ import annotations
 
