@@ -22,8 +22,11 @@ import httpx
 import mcp_types
 import pytest
 from mcp.client.streamable_http import streamable_http_client
-from mcp_support import COMMAND, JOB, environment, found, ledger_of, over_pipe, spent
+from mcp_support import COMMAND, JOB, environment, found, in_memory, ledger_of, over_pipe, spent
 
+from firsthandapi import ConfigurationError
+from firsthandapi.mcp import Options, make_server, serve
+from firsthandapi.mcp._server import _client, _timeout
 from firsthandapi.testing import MockServer
 from mcp import Client
 
@@ -77,11 +80,12 @@ def test_the_main_job_with_the_configuration_of_the_guide(server: MockServer, tm
     assert told[-1] == 2
 
 
-def test_without_a_key_there_is_signup_alone(server: MockServer) -> None:
+def test_without_a_key_there_is_signup_alone(server: MockServer, monkeypatch: pytest.MonkeyPatch) -> None:
     """It gives the key once, and asks to save it."""
+    monkeypatch.setenv("FIRSTHAND_BASE_URL", server.url)
 
     async def main() -> None:
-        async with over_pipe({"FIRSTHAND_BASE_URL": server.url, "FIRSTHAND_API_KEY": ""}) as client:
+        async with _client() as (api, key), Client(make_server(api, key, Options())) as client:
             (tool,) = (await client.list_tools()).tools
             assert tool.name == "signup"
             assert set(tool.input_schema["required"]) == {"org_name", "email"}
@@ -112,7 +116,7 @@ def test_a_killed_server_leaves_its_order_counted(tmp_path: Path) -> None:
                         await client.call_tool("create_job", JOB)
             assert killed.is_set()
             assert ledger_of(server, tmp_path / "ledger").left_cents() == 2400
-            async with over_pipe(environment(server), *options) as client:
+            async with in_memory(server, Options(ledger=tmp_path / "ledger")) as client:
                 made = found(await client.call_tool("create_job", JOB))
                 assert (made["created_before"], made["budget_left_cents"]) == (True, 2400)
 
@@ -223,30 +227,17 @@ def test_two_clients_at_once_over_http(server: MockServer, tmp_path: Path) -> No
             )
             assert 400 <= answer.status_code < 500
             assert "Traceback" not in answer.text
-        # A port in use is an error of ours.
-        port = url.rpartition(":")[2].partition("/")[0]
-        run = subprocess.run(
-            [sys.executable, "-c", COMMAND, "mcp", "--http", port, "--ledger", str(tmp_path)],
-            env={**os.environ, **environment(server)},
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-        assert run.returncode == 2
-        assert f"could not use --http {port}" in run.stderr
-        assert "Traceback" not in run.stderr
+        port = int(url.rpartition(":")[2].partition("/")[0])
+        with pytest.raises(ConfigurationError, match=f"could not use --http {port}"):
+            anyio.run(lambda: serve(Options(ledger=tmp_path), http_port=port))
     with socket.socket() as probe:
-        assert probe.connect_ex(("127.0.0.1", int(port))) != 0
+        assert probe.connect_ex(("127.0.0.1", port)) != 0
     assert spent(server) == 100
 
 
 @pytest.mark.parametrize("value", ["", "0", "-1", "nan", "inf", "soon"])
 def test_a_bad_timeout_is_named(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
     """FIRSTHAND_TIMEOUT_MS, as the service's own server had it; empty is the default."""
-    from firsthandapi import ConfigurationError
-    from firsthandapi.mcp._server import _timeout
-
     monkeypatch.setenv("FIRSTHAND_TIMEOUT_MS", value)
     if value:
         with pytest.raises(ConfigurationError, match="FIRSTHAND_TIMEOUT_MS"):
@@ -269,3 +260,23 @@ def test_the_skill_is_in_the_package() -> None:
     assert text.startswith("---\nname: firsthandapi\n")
     run = CliRunner().invoke(app, ["skill"])
     assert (run.exit_code, run.stdout) == (0, text)
+
+
+def test_the_programs_of_the_skill_run(
+    server: MockServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Agents copy them as they stand."""
+    from importlib.resources import files
+
+    monkeypatch.chdir(tmp_path)
+    for name, value in environment(server).items():
+        monkeypatch.setenv(name, value)
+    text = (files("firsthandapi") / "SKILL.md").read_text(encoding="utf-8")
+    programs = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    assert len(programs) == 2
+    for number, program in enumerate(programs):
+        (tmp_path / str(number)).mkdir()
+        monkeypatch.chdir(tmp_path / str(number))
+        exec(program, {"__name__": "__main__"})
+    assert "10 True" in capsys.readouterr().out
+    assert spent(server) == 500 + 3000
