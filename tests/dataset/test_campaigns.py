@@ -16,6 +16,7 @@ import pytest
 from client.support import Connect, FakeClock
 from firsthandapi import Campaign, CampaignProgress, Dataset, InvalidArgumentError
 from firsthandapi._core.campaign_ledger import LEDGER_FILE
+from firsthandapi.datasets._folder import Folder
 from firsthandapi.errors import (
     AuthenticationError,
     ConfigurationError,
@@ -563,6 +564,48 @@ def test_a_job_that_the_list_does_not_show_is_read_by_itself(world: World, monke
     asked = [each for each in api(world.server, since) if each == LIST or each.count("/") == 3]
     beats = " ".join("list" if each == LIST else "job" for each in asked).split("list")
     assert max(beat.count("job") for beat in beats) == 2
+
+
+def test_a_job_behind_many_newer_ones_is_read_by_itself(world: World, monkeypatch: Any) -> None:
+    """No more pages of the list are read than the jobs of the campaign could fill, and one."""
+    with pytest.raises(WaitTimeoutError):
+        world.run(world.campaign(stop=1), timeout=3)
+    job_id = world.ledger()["orders"][0]["job"]["id"]
+    with world.server.client() as client:
+        for _ in range(4):
+            client.jobs.create(**JOB, files_needed=1)
+    monkeypatch.setattr(internals(world, "reader"), "LARGEST_PAGE", 1)
+    since = len(world.server.requests)
+    assert len(world.run(world.campaign(stop=1))) == 1
+    asked = api(world.server, since)
+    first = asked.index(f"GET /v1/jobs/{job_id}")
+    assert asked[first - 3 : first] == [LIST] * 3
+
+
+def test_a_campaign_in_a_bucket(world: World, tmp_path: Path) -> None:
+    """The ledger, the records, and the files are there, and the next run asks nothing."""
+    campaign = Campaign(
+        dest=f"memory://{tmp_path.name}-{world.connect.kind}/signs",
+        budget_cents=100,
+        defaults=DEFAULTS,
+        jobs={"stop": {"files_needed": 2}},
+    )
+    dataset = world.run(campaign)
+    assert dataset.verify()
+    assert labels(dataset) == ["stop"] * 2
+    since = len(world.server.requests)
+    assert len(world.run(campaign)) == 2
+    assert world.server.requests[since:] == []
+
+
+def test_a_campaign_that_another_process_runs_is_waited_for(world: World) -> None:
+    """Until the timeout."""
+    folder = Folder(world.dest)
+    assert folder.lock()
+    with pytest.raises(WaitTimeoutError, match="the campaign did not finish before timeout= passed"):
+        world.run(world.campaign(stop=1), timeout=5)
+    folder.close()
+    assert world.ordered() == []
 
 
 def test_an_old_unfinished_job_is_found_behind_many_others(world: World, monkeypatch: Any) -> None:

@@ -17,7 +17,7 @@ from firsthandapi._display import Displayed
 from firsthandapi.errors import SpendLimitError
 
 from .campaign import Spec, kinds_in
-from .campaign_ledger import Ledger
+from .campaign_ledger import Ledger, Order
 from .counts import count_of, dollars
 
 # Orders in a row that brought nothing.
@@ -108,8 +108,10 @@ class CampaignPlan(Displayed):
 
 def make_plan(spec: Spec, ledger: Ledger) -> CampaignPlan:
     """The plan of a campaign."""
-    removed = [order.label for order in ledger.orders if order.label not in spec.jobs]
-    labels = [_label(label, spec, ledger) for label in dict.fromkeys([*spec.jobs, *removed])]
+    ordered: dict[str, list[Order]] = {label: [] for label in spec.jobs}
+    for order in ledger.orders:
+        ordered.setdefault(order.label, []).append(order)
+    labels = [_label(label, spec, of_label) for label, of_label in ordered.items()]
     orders = [
         PlannedOrder(each.label, each.missing, each.missing * _price(spec, each.label))
         for each in labels
@@ -188,10 +190,9 @@ def in_vain(plan: CampaignPlan) -> str | None:
     )
 
 
-def _label(label: str, spec: Spec, ledger: Ledger) -> LabelPlan:
+def _label(label: str, spec: Spec, orders: list[Order]) -> LabelPlan:
     request = spec.jobs.get(label)
     wanted = 0 if request is None else int(request["files_needed"])
-    orders = ledger.of(label)
     counted = sum(order.counted(unique=spec.unique) for order in orders)
     held = sum(order.held(unique=spec.unique) for order in orders)
     last = orders[-_MOST_IN_VAIN:]

@@ -154,13 +154,13 @@ class Manifest:
             record is not None
             and file.content_hash in (None, record.sha256, record.sha256.upper())
             and file.size_bytes in (None, record.size_bytes)
-            and self._size_of(self.file(record), writer) == record.size_bytes
+            and self.size_of(self.file(record), writer) == record.size_bytes
         )
 
     def adopt(self, file: File, source: Source, writer: Writer) -> bool:
         """Take in a file that a process put in place without living to write its row."""
         path = self.path_of(file, source.label)
-        size = self._size_of(path, writer)
+        size = self.size_of(path, writer)
         if size is None or file.content_hash is None or file.size_bytes not in (None, size):
             return False
         sha256 = self._store.sha256_of(path, size)
@@ -169,7 +169,8 @@ class Manifest:
         self.add(self.row(file, path, source, size_bytes=size, sha256=sha256))
         return True
 
-    def _size_of(self, path: Path, writer: Writer) -> int | None:
+    def size_of(self, path: Path, writer: Writer) -> int | None:
+        """The size of a file of the manifest; None if it is not there. The lock is held."""
         self.open_folder(path.parent, writer)
         return writer.size_of(path)
 
@@ -594,7 +595,7 @@ class Folder:
             record
             for manifest in manifests
             for record in manifest.records.values()
-            if self._writer.size_of(manifest.file(record)) == record.size_bytes
+            if manifest.size_of(manifest.file(record), self._writer) == record.size_bytes
         ]
 
     def hashes_of(self, job_id: str) -> dict[str, str]:

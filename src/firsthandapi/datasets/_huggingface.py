@@ -48,7 +48,7 @@ def rows_with_media(kind: Kind, files: Iterable[tuple[Record, Path]], labels: Se
 def _libraries() -> tuple[Any, Any]:
     try:
         import datasets  # pyright: ignore[reportMissingTypeStubs] # it ships no types
-        import pyarrow as pa  # type: ignore[import-untyped] # nor does this
+        import pyarrow as pa  # pyright: ignore[reportMissingTypeStubs] # nor does this
 
         # A folder of that name beside the script imports as an empty module; versions before 3.1 know no videos.
         datasets.Video  # noqa: B018 # it raises

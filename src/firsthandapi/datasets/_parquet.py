@@ -14,7 +14,7 @@ def schema_of(kinds: Iterable[Kind | None]) -> Any:
 
     Told from the rows, a column that is empty in one file could not be read together with another's.
     """
-    import pyarrow  # type: ignore[import-untyped] # it has no types of its own
+    import pyarrow  # pyright: ignore[reportMissingTypeStubs] # it ships none
 
     pa: Any = pyarrow
     here = set(kinds)

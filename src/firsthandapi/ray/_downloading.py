@@ -48,7 +48,7 @@ def tasks_of(files: list[Planned], parallelism: int) -> list[list[Planned]]:
 
 def schema_of(files: list[Planned]) -> Any:
     """The columns of every block, whatever its rows contain."""
-    import pyarrow  # type: ignore[import-untyped] # it has no types of its own
+    import pyarrow
 
     from firsthandapi.datasets._parquet import schema_of as manifest_schema
 

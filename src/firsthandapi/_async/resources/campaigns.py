@@ -10,7 +10,7 @@ from firsthandapi._async.reader import board_of
 from firsthandapi._core.request import check_limit_seconds
 from firsthandapi.campaigns import Campaign
 from firsthandapi.errors import InvalidArgumentError
-from firsthandapi.types.options import ExtraOptions
+from firsthandapi.types.options import ExtraOptions, RequestOptions
 
 if TYPE_CHECKING:
     from firsthandapi._core.campaign_plan import CampaignPlan
@@ -25,14 +25,14 @@ DEFAULT_WAIT = 86_400.0
 class Campaigns(Resource):
     """Campaigns; planning needs the scope `jobs:read`, running also `jobs:write`."""
 
-    async def plan(self, campaign: Campaign, **options: Unpack[ExtraOptions]) -> CampaignPlan:
+    async def plan(self, campaign: Campaign, **options: Unpack[RequestOptions]) -> CampaignPlan:
         """Show what `run` would order now. Nothing is written or ordered.
 
         A campaign that has all of its files costs no request; otherwise the list of jobs is read.
 
         Args:
             campaign: the campaign.
-            **options: `extra_headers`, `extra_query`.
+            **options: `timeout`, `extra_headers`, `extra_query`.
 
         Returns:
             The plan: `orders`, `cost_cents`, `spent_cents`, `budget_cents`; printed, it is a table.

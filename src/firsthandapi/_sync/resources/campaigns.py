@@ -11,7 +11,7 @@ from firsthandapi._sync.calls import Resource
 from firsthandapi._sync.reader import board_of
 from firsthandapi.campaigns import Campaign
 from firsthandapi.errors import InvalidArgumentError
-from firsthandapi.types.options import ExtraOptions
+from firsthandapi.types.options import ExtraOptions, RequestOptions
 
 if TYPE_CHECKING:
     from firsthandapi._core.campaign_plan import CampaignPlan
@@ -26,14 +26,14 @@ DEFAULT_WAIT = 86_400.0
 class Campaigns(Resource):
     """Campaigns; planning needs the scope `jobs:read`, running also `jobs:write`."""
 
-    def plan(self, campaign: Campaign, **options: Unpack[ExtraOptions]) -> CampaignPlan:
+    def plan(self, campaign: Campaign, **options: Unpack[RequestOptions]) -> CampaignPlan:
         """Show what `run` would order now. Nothing is written or ordered.
 
         A campaign that has all of its files costs no request; otherwise the list of jobs is read.
 
         Args:
             campaign: the campaign.
-            **options: `extra_headers`, `extra_query`.
+            **options: `timeout`, `extra_headers`, `extra_query`.
 
         Returns:
             The plan: `orders`, `cost_cents`, `spent_cents`, `budget_cents`; printed, it is a table.
