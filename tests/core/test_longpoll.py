@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from firsthandapi._core.longpoll import End, Pause, Pauses, Poll, Wait, heals, poll_wait
+from firsthandapi._core.longpoll import End, Pause, Pauses, Poll, Wait, is_transient, poll_wait
 from firsthandapi._core.response import ApiResponse
 from firsthandapi.errors import (
     AuthenticationError,
@@ -66,22 +66,22 @@ def test_how_long_a_poll_is_held(time_left: float | None, deadline: float | None
 )
 def test_what_heals(error: Any, again: bool) -> None:
     """A broken network or a busy service may heal; a refused key or a missing job does not."""
-    assert heals(error) is again
+    assert is_transient(error) is again
 
 
 def test_what_is_untrusted_does_not_heal() -> None:
     """A certificate that is not trusted now will not be trusted in ten seconds."""
     error = FirstHandConnectionError("certificate verify failed", request_sent=False)
     error.untrusted = True
-    assert not heals(error)
+    assert not is_transient(error)
 
 
 def test_a_proxy_that_refuses_does_not_heal() -> None:
     """A password that is wrong now will be wrong in ten seconds."""
     error = FirstHandConnectionError("HTTP 407", request_sent=False)
-    assert heals(error)
+    assert is_transient(error)
     error.proxy_refused = True
-    assert not heals(error)
+    assert not is_transient(error)
 
 
 def busy(**headers: str) -> ServerError:

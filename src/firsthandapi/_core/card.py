@@ -76,7 +76,7 @@ class Marker:
 
 @dataclass(frozen=True)
 class Facts:
-    """What the papers tell.
+    """What the card and the Croissant metadata say.
 
     Attributes:
         name: what the dataset is called.

@@ -40,7 +40,7 @@ def poll_wait(time_left: float | None, deadline: float | None = None) -> int | N
     return wait if wait >= 1 else None
 
 
-def heals(error: FirstHandError) -> bool:
+def is_transient(error: FirstHandError) -> bool:
     """Whether a poll that failed like this may work later: the network may, a refused key may not."""
     if isinstance(error, FirstHandApiError):
         return error.retryable
@@ -77,7 +77,7 @@ class Pauses:
         Raises:
             FirstHandError: `error` itself.
         """
-        if not heals(error):
+        if not is_transient(error):
             raise error
         if isinstance(error, UnexpectedResponseError):
             # A gateway's page may be gone next time; a response that stays malformed will not improve.

@@ -37,7 +37,7 @@ def thumbnail(image_module: Any, content: bytes, content_type: str, *, side: int
         image_module: what `pillow` gave.
         content: the file.
         content_type: what it is said to be; no other decoder is tried.
-        side: its longer side will have at most so many pixels.
+        side: the length of its longer side, in pixels, at most.
     """
     if content_type == "image/jpeg" and content.count(_SCAN) > _MOST_SCANS:
         return None

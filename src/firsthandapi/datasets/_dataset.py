@@ -102,7 +102,7 @@ class Dataset(Rows):
 
             signs = Dataset.merge({"stop": "stop/", "yield": "yield/"}, "signs/")
 
-        Run it again, also with more datasets, to copy what is missing. The sources stay as they are.
+        Run it again, even with more datasets, to copy missing files. The sources stay unchanged.
 
         Args:
             datasets: datasets or their folders. A dict gives each a label; in a list each keeps its own.
@@ -215,7 +215,7 @@ class Dataset(Rows):
         """Write the papers of the dataset: a dataset card, README.md, as Hugging Face shows it, and Croissant metadata,
         croissant.json, which mlcroissant loads.
 
-        They tell the jobs with their dates and prices, the ratings, the counts, and the number of workers, and are made
+        They list the jobs with their dates and prices, the ratings, the counts, and the number of workers, and are made
         from the folder alone. The card keeps a hash of all rows and prices, so `verify` finds any change of them; after
         a run that adds files, write the card again.
 

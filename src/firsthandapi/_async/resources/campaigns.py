@@ -56,8 +56,8 @@ class Campaigns(Resource):
     ) -> Dataset:
         """Order what the campaign lacks, wait for all of its jobs, and download their files into `data/<label>/`.
 
-        After a crash at any point, the same call continues: it orders nothing twice. What is there or coming is not
-        ordered; if you raise `files_needed`, the difference is. Files that no order has covered yet are ordered for
+        After a crash at any point, the same call continues: it orders nothing twice. Files that exist or
+        are on their way are not ordered; if you increase `files_needed`, the difference is. Files that no order has covered yet are ordered for
         all labels or, if they do not fit into the budget, for none. Files of a cancelled job, and with `unique` those
         with the bytes of another file, are replaced as far as the budget goes; a label whose last three orders
         brought nothing is not ordered again until its fields change.
@@ -96,7 +96,7 @@ class Campaigns(Resource):
         )
 
     def wake(self, event: WebhookEvent) -> None:
-        """Have running campaigns and `jobs.follow` look at a job now, because a webhook has told of it.
+        """Have running campaigns and `jobs.follow` look at a job now, because a webhook has reported it.
 
         They look by themselves every 10 seconds or sooner; with webhooks a file comes seconds earlier. Without one of
         them running in this process, nothing happens.
