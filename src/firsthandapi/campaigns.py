@@ -47,7 +47,7 @@ class Campaign:
         jobs: by label, the fields of `jobs.create`; `files_needed` is the number of files that the label should have.
         defaults: fields for all labels.
         unique: whether files with the same bytes count once, so that replacements are ordered.
-        name: 1 to 100 characters that distinguish the campaign from your others, for a folder that may be lost: with it an
+        name: 1 to 100 characters that distinguish this campaign, for a folder that may be lost: with it an
             empty folder continues the campaign. None uses the path of the folder.
 
     Raises:

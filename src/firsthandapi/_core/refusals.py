@@ -123,8 +123,8 @@ def key_too_old(key: str, way_out: str) -> ConfigurationError:
 def may_have_bought(job: JobFields, key: str | None) -> InvalidArgumentError:
     return InvalidArgumentError(
         f"idempotency_key {key} may have bought {described(job)} already: that job has the same arguments and is over "
-        "23 hours old, and the service returns no metadata that could identify it. To send the key again could buy a second "
-        f"job: {_way_to(job['id'])}. For a further job, pass a title= of its own",
+        "23 hours old, and the service returns no metadata that could identify it. To send the key again could buy a "
+        f"second job: {_way_to(job['id'])}. For a further job, pass a title= of its own",
         field="idempotency_key",
     )
 

@@ -56,11 +56,11 @@ class Campaigns(Resource):
     ) -> Dataset:
         """Order what the campaign lacks, wait for all of its jobs, and download their files into `data/<label>/`.
 
-        After a crash at any point, the same call continues: it orders nothing twice. Files that exist or
-        are on their way are not ordered; if you increase `files_needed`, the difference is. Files that no order has covered yet are ordered for
-        all labels or, if they do not fit into the budget, for none. Files of a cancelled job, and with `unique` those
-        with the bytes of another file, are replaced as far as the budget goes; a label whose last three orders
-        brought nothing is not ordered again until its fields change.
+        After a crash at any point, the same call continues: it orders nothing twice. Files that exist or are on their
+        way are not ordered; if you increase `files_needed`, the difference is. Files that no order has covered yet
+        are ordered for all labels or, if they do not fit into the budget, for none. Files of a cancelled job, and
+        with `unique` those with the bytes of another file, are replaced as far as the budget goes; a label whose last
+        three orders brought nothing is not ordered again until its fields change.
 
         Args:
             campaign: the campaign.
