@@ -108,6 +108,21 @@ def test_files_and_submissions_of_a_job(server: MockServer, tmp_path: Path) -> N
     assert {one["job_id"] for one in found} == {job.id}
 
 
+def test_a_label_names_the_folder_of_the_files(server: MockServer, tmp_path: Path) -> None:
+    """Of `collect`, and of `files download`: both fill one folder."""
+    (tmp_path / "job.yaml").write_text(json.dumps({**SPEC, "files_needed": 1}))
+    firsthandapi(server, tmp_path, "collect", "--spec", "job.yaml", "--dest", "signs", "--label", "stop")
+    with server.client() as client:
+        job = client.jobs.create_and_wait(**{**SPEC, "files_needed": 2})
+    firsthandapi(server, tmp_path, "files", "download", job.id, "--dest", "signs", "--label", "yield")
+    assert sorted(path.parent.name for path in (tmp_path / "signs" / "data").glob("*/*.*")) == [
+        "stop",
+        "yield",
+        "yield",
+    ]
+    assert firsthandapi(server, tmp_path, "verify", "signs").stdout.endswith("3 files: all verified\n")
+
+
 def test_balance_shows_dollars(server: MockServer, tmp_path: Path) -> None:
     """What there is, for people and for programs."""
     assert "$1,000.00" in firsthandapi(server, tmp_path, "balance").stdout

@@ -19,6 +19,7 @@ from firsthandapi.errors import ConfigurationError, IncompleteJobError
 from firsthandapi.testing import MockServer
 
 from .support import JOB, api, completed_job, downloads, jobs_bought
+from .test_duplicates import folder_of
 from .test_loading import run
 
 
@@ -348,3 +349,20 @@ def test_labels_load(signs: Dataset, tmp_path: Path) -> None:
     assert loaded["loaded"] == labels
     assert loaded["names"] == ["stop", "yield"]
     assert [loaded["names"][number] for number in loaded["own"]] == labels
+
+
+def test_a_label_of_the_user_s_own_stays_in_tables(tmp_path: Path) -> None:
+    """An old folder may have a column of that name, with numbers: they are what a table shows."""
+    pandas = pytest.importorskip("pandas")
+    pytest.importorskip("pyarrow")
+    dataset = folder_of(tmp_path, [b"x", b"y"])
+    manifest = tmp_path / MANIFEST
+    rows = [{**json.loads(line), "label": n} for n, line in enumerate(manifest.read_bytes().splitlines())]
+    manifest.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    dataset = Dataset.open(tmp_path)
+    assert dataset.labels == []
+    table = dataset.to_pandas()
+    assert list(table["label"]) == [0, 1]
+    assert list(table.columns).count("label") == 1
+    # The types of a Parquet file do not hang on the rows, so it has none of the user's.
+    assert len(pandas.read_parquet(dataset.to_parquet(tmp_path / "x.parquet"))["label"].dropna()) == 0

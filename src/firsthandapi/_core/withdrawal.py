@@ -95,7 +95,7 @@ def _ids(value: Any) -> frozenset[str] | None:
 def _loaded(content: bytes | None) -> dict[str, Any] | None:
     """A JSON object; None if it is damaged, and empty if there is none."""
     try:
-        loaded = {} if content is None else json.loads(content)
+        loaded: object = {} if content is None else json.loads(content)
     except (ValueError, RecursionError):
         return None
     return cast("dict[str, Any]", loaded) if isinstance(loaded, dict) else None

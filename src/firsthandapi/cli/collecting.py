@@ -21,6 +21,9 @@ Dest = Annotated[
     str,
     typer.Option(metavar="DIR", help="Folder, created if missing; or a bucket, such as s3://bucket/folder."),
 ]
+Label = Annotated[
+    str | None, typer.Option(help="Class of the files: they go to data/LABEL/, beside those of other labels.")
+]
 Spec = Annotated[Path, typer.Option(help="YAML, JSON, or TOML file with the arguments of jobs.create.")]
 
 
@@ -38,6 +41,7 @@ def collect(
         str | None,
         typer.Option(help="Continue the job of this name and spec, even from an empty folder."),
     ] = None,
+    label: Label = None,
     concurrency: Annotated[int, typer.Option(min=1, max=64, help="Downloads at once.")] = 32,
     as_json: AsJson = False,
 ) -> None:
@@ -55,7 +59,7 @@ def collect(
         try:
             with client() as api, progress(dest, quiet=as_json, posting=True) as run:
                 dataset = api.jobs.collect(
-                    dest, timeout=timeout, concurrency=concurrency, on_progress=run, **fields
+                    dest, timeout=timeout, concurrency=concurrency, on_progress=run, label=label, **fields
                 )
         except KeyboardInterrupt:
             if run and (text := continues(run.job)):

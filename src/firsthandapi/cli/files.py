@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from .collecting import Dest, report
+from .collecting import Dest, Label, report
 from .options import JobId, Limit, MinScore, Urls
 from .output import AsJson, client, first, print_list, stars
 from .progress import progress
@@ -41,7 +41,7 @@ def list_files(
 
 
 @app.command()
-def download(job_id: JobId, dest: Dest, json: AsJson = False) -> None:
+def download(job_id: JobId, dest: Dest, label: Label = None, json: AsJson = False) -> None:
     """Download all approved files of a job into a folder.
 
     Run it again to download only missing files.
@@ -49,5 +49,5 @@ def download(job_id: JobId, dest: Dest, json: AsJson = False) -> None:
     Example: firsthandapi files download job_01JD… --dest signs
     """
     with stoppable(), client() as api, progress(dest, quiet=json) as on_progress:
-        dataset = api.files.download_all(job_id, dest, on_progress=on_progress)
+        dataset = api.files.download_all(job_id, dest, on_progress=on_progress, label=label)
     report(dataset, as_json=json)

@@ -115,15 +115,23 @@ class Rows(Displayed):
         Raises:
             ConfigurationError: pandas is not installed (extra `pandas`).
         """
+        return self._table(own=True)
+
+    def _table(self, *, own: bool) -> pd.DataFrame:
+        """The manifest as a table; `own`: with the columns of the user, whose values win over ours of that name."""
         try:
             import pandas as pd
         except ImportError:
             raise ConfigurationError("to_pandas needs an extra: pip install 'firsthandapi[pandas]'") from None
         rows = [
-            {**record.extra, **vars(record), "path": str(self.path_of(record))} for record in self.records
+            {**vars(record), **(record.extra if own else {}), "path": str(self.path_of(record))}
+            for record in self.records
         ]
-        own = dict.fromkeys(name for record in self.records for name in record.extra if name != "path")
-        table: pd.DataFrame = pd.DataFrame(rows, columns=[*COLUMNS, *own, "path"])
+        names = [
+            *dict.fromkeys([*COLUMNS, *(name for row in rows for name in row if name != "path")]),
+            "path",
+        ]
+        table: pd.DataFrame = pd.DataFrame(rows, columns=names)
         return table
 
     def to_parquet(self, path: str | os.PathLike[str]) -> Path:
@@ -146,7 +154,7 @@ class Rows(Displayed):
 
         store = store_at(path, "path")
         check_path(path, "path")
-        table = self.to_pandas()
+        table = self._table(own=False)
         content = BytesIO()
         try:
             table.to_parquet(content, engine="pyarrow", index=False, schema=schema_of(self._kinds()))
