@@ -16,12 +16,12 @@ from firsthandapi._core.request import check_id, check_timeout
 from firsthandapi._tracing import call_span
 from firsthandapi.errors import InvalidArgumentError
 from firsthandapi.types.file import DownloadUrl, File, FileListParams
-from firsthandapi.types.job import Job
 from firsthandapi.types.options import ExtraOptions, PostOptions, RequestOptions
 
 if TYPE_CHECKING:
     from firsthandapi._core.reports import Progress
     from firsthandapi.datasets import Dataset
+    from firsthandapi.types.job import Job
 
 
 class Files(Resource):
@@ -197,6 +197,8 @@ class Files(Resource):
 
     async def _listed(self, job_id: str) -> tuple[Job, frozenset[str]]:
         """A job, and the ids of all files that its list shows before that, for `Dataset.reconcile`."""
+        from firsthandapi.types.job import Job
+
         listed = frozenset([file.id async for file in self.list(job_id, min_score=1)])
         return await self._get(Job, f"/v1/jobs/{job_id}"), listed
 
