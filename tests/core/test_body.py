@@ -145,3 +145,48 @@ def test_a_head_without_end_is_not_kept() -> None:
     for _ in range(100):
         received.feed(b"x" * 10_000)
     assert received._start is None
+
+
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("data", "length", "complete"),
+    [
+        (HEAD + b"body", 4, True),
+        (HEAD + b"bod", 4, False),
+        (HEAD + b"body" + b"HTTP/1.1 400 ", 4, False),
+        (HEAD, 0, True),
+        (b"body", 4, False),
+        (b"\r\n\r\n", 0, True),
+        (b"", 0, False),
+    ],
+)
+@pytest.mark.parametrize("size", [1, 7, 1_000_000])
+def test_a_connection_is_kept_after_its_response_alone(
+    data: bytes, length: int, complete: bool, size: int
+) -> None:
+    """Not a byte more, not one less, however the bytes come; without a head nothing is certain."""
+    received = Received()
+    for start in range(0, len(data), size):
+        received.feed(data[start : start + size])
+    assert received.is_all(length, chunked=False) is complete
+
+
+def test_the_end_of_a_head_is_looked_for_in_128_kib() -> None:
+    """What has none by then is no head, whatever comes after it."""
+    for size, found in ((128 * 1024, True), (128 * 1024 + 1, False)):
+        received = Received()
+        received.feed(b"x" * size)
+        received.feed(b"\r\n\r\n")
+        assert received.is_all(0, chunked=False) is found
+
+
+def test_an_error_from_300_on_outlives_its_broken_body() -> None:
+    """A success does not."""
+    reader = BodyReader(300, Headers([(b"content-encoding", b"gzip")]))
+    reader.feed(b"junk")
+    assert reader.finish() == b""
+    reader = BodyReader(299, Headers([(b"content-encoding", b"gzip")]))
+    with pytest.raises(UnexpectedResponseError):
+        reader.feed(b"junk")

@@ -303,3 +303,51 @@ def test_a_huge_number_costs_no_other_item(digits: int) -> None:
     )
     assert {file.id for file in page.data} | {*unusable} == {"file_1", "file_2"}
     assert "file_1" in {file.id for file in page.data}
+
+
+def decode_items(value: Any) -> tuple[Any, dict[str, Any]]:
+    return decoding.decode_items(types.Job, Secret(json.dumps(value).encode()), RESPONSE)
+
+
+def test_a_bad_item_costs_no_other() -> None:
+    """The page is read item by item; the error of each bad one stands under its id, and the cursor stays."""
+    page, unusable = decode_items({"data": [JOB, {"id": "job_2"}, 5], "has_more": True, "next_cursor": "c"})
+    assert [job.id for job in page.data] == ["job_1"]
+    assert (page.has_more, page.next_cursor) == (True, "c")
+    assert set(unusable) == {"job_2", "None"}
+    page, unusable = decode_items({"data": [JOB, {"id": "../me", "status": "open"}, {"id": "job_2"}]})
+    assert (page.has_more, page.next_cursor, set(unusable)) == (False, None, {"../me", "job_2"})
+    page, unusable = decode_items({"data": [JOB, {**JOB, "id": "x" * 200}]})
+    assert set(unusable) == {"x" * 128}
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"data": [{"id": "job_2"}]},
+        {"data": {}},
+        {"data": [JOB, 5], "next_cursor": 7},
+        [JOB],
+        {"data": [5, 6]},
+    ],
+)
+def test_a_page_of_bad_items_alone_is_no_page(value: Any) -> None:
+    """The service sent something else: the error is that of the page."""
+    with pytest.raises(UnexpectedResponseError, match="page of Job objects"):
+        decode_items(value)
+
+
+def test_the_items_of_a_page_as_they_came() -> None:
+    """Bad ones too; of what is no page, none."""
+    assert decoding.raw_items(Secret(b'{"data": [{"id": 5}, 7]}')) == [{"id": 5}]
+    assert decoding.raw_items(Secret(b'{"data": 5}')) == decoding.raw_items(Secret(b"<html>")) == []
+
+
+@pytest.mark.parametrize(("bad", "more"), [(10, False), (11, True)])
+def test_ten_misfits_are_named(bad: int, more: bool) -> None:
+    """With more of them the list ends with an ellipsis."""
+    error = refused(types.Job, json.dumps({**JOB, "metadata": 5, "location": 5, "title": 5, "files_needed": "x",
+        "min_width": "x", "min_height": "x", "max_workers": "x", "description": 5, "price_per_file_cents": "x",
+        "total_cost_cents": "x", **({"files_approved": "x"} if more else {})}).encode())  # fmt: skip
+    assert len(error.fields) == bad
+    assert (", …;" in str(error)) is more
