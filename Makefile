@@ -126,7 +126,7 @@ check: $(VENV)/.dev
 	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.dependabot .github/dependabot.yml
 	$(BIN)/python scripts/snippets.py build/snippets
 	$(BIN)/mypy
-	$(BIN)/mypy --ignore-missing-imports build/snippets
+	$(BIN)/mypy build/snippets
 	$(BIN)/pyright
 
 # Random examples, many of them: for hours if you like, EXAMPLES=100000.
