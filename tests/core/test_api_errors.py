@@ -228,6 +228,7 @@ def test_a_redirect_says_so(status: int) -> None:
         (402, r"client\.billing\.purchase\(\) or `firsthandapi purchase`"),
         (403, r"client\.me\(\) or `firsthandapi whoami`"),
         (404, "environment"),
+        (407, "check proxy="),
         (410, "upgrade"),
         (429, "wait"),
     ],

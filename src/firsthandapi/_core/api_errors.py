@@ -46,6 +46,7 @@ _ADVICE: dict[int, str] = {
     402: "client.billing.purchase() or `firsthandapi purchase` gives a page to buy credits on",
     403: "client.me() or `firsthandapi whoami` shows the scopes of this key",
     404: "a key sees its own organization and environment (live or test) only: check the id and the key",
+    407: "a proxy on the way needs a user name and a password: check proxy= and HTTP_PROXY",
     410: "upgrade firsthandapi",
     429: "send fewer requests, or wait",
 }
