@@ -9,6 +9,7 @@ import json
 import os
 import pickle
 import re
+import signal
 import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -210,6 +211,7 @@ def test_a_forked_child_reads_over_connections_of_its_own(
             )  # of Python 3.12: the server here has a thread
             child = os.fork()
         if child == 0:
+            signal.alarm(60)  # a child that hangs must not hang the test
             try:
                 os._exit(min(wrong(), 99))
             except BaseException:

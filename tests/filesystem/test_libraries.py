@@ -190,6 +190,7 @@ def test_pytorch(server: MockServer, job: str, hashes: set[str], start: str) -> 
             num_workers=2,
             shuffle=True,
             multiprocessing_context=start,
+            timeout=120,
         )
         read = [*loader]
     assert len(read) == FILES
