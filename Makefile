@@ -11,7 +11,7 @@ WORKERS ?= 2
 EXAMPLES ?= 1000
 RUN ?= $(BIN)/python -m
 
-.PHONY: help demo console pictures filesystem fleet ray test test-core test-lowest soak generators fuzz check docs dist generate coverage bench clean
+.PHONY: help demo console pictures filesystem fleet ray pipelines test test-core test-lowest soak generators fuzz check docs dist generate coverage bench clean
 
 help:
 	@echo "make demo      run the main job on the bundled server"
@@ -23,6 +23,7 @@ help:
 	@echo "make console   run the tests of the console in Chromium; screenshots go to build/console/"
 	@echo "make pictures  make the pictures of the README and the docs again"
 	@echo "make ray       run the tests on a real local Ray"
+	@echo "make pipelines run the examples for Airflow and Prefect"
 	@echo "make soak      run the slow tests: 2,000 files through everything that goes wrong, the whole matrix of faults"
 	@echo "make generators  type the bundled server's OpenAPI document with others' generators (needs node)"
 	@echo "make fuzz      look for examples that break a rule (minutes)"
@@ -78,7 +79,7 @@ test-lowest:
 
 # What may differ from one Python to the next. The rest starts programs and reads pages: slow, and the same everywhere.
 test-core: $(VENV)/.test
-	$(BIN)/python -m pytest -q -n $(WORKERS) -m "not slow" $(foreach each,cli console mcp docs examples filesystem fleet ray,--ignore tests/$(each))
+	$(BIN)/python -m pytest -q -n $(WORKERS) -m "not slow" $(foreach each,cli console mcp docs examples filesystem fleet pipelines ray,--ignore tests/$(each))
 
 soak: $(VENV)/.dev
 	$(BIN)/python -m pytest -q -n $(WORKERS) -m slow
@@ -107,6 +108,18 @@ pictures: $(VENV)/.dev
 	@command -v chromium chromium-browser google-chrome >/dev/null || { echo "install Chromium first: apt-get install chromium"; exit 1; }
 	$(PIP) --group console
 	$(BIN)/python scripts/pictures.py
+
+# The examples for orchestrators, each with its own: they want different versions of what both need. 600 MB on disk.
+pipelines: build/pipelines/airflow.done build/pipelines/prefect.done
+	build/pipelines/airflow/bin/python -m pytest -q -p no:cacheprovider --noconftest tests/pipelines -k airflow
+	build/pipelines/prefect/bin/python -m pytest -q -p no:cacheprovider --noconftest tests/pipelines -k prefect
+
+build/pipelines/%.done: tests/pipelines/%.txt
+	mkdir -p build/pipelines
+	$(PYTHON) -m venv build/pipelines/$*
+	build/pipelines/$*/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r $<
+	build/pipelines/$*/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	touch $@
 
 # The types that strangers' generators make of the bundled server's document. Needs node 20: https://nodejs.org
 generators: $(VENV)/.dev

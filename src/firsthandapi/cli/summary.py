@@ -90,8 +90,8 @@ def _plain(text: str) -> str:
 
 
 def _page(dataset: Dataset) -> str:
-    title = html.escape(count_of(len(dataset)))
+    shown = dataset._repr_html_() or ""  # pyright: ignore[reportPrivateUsage] # of one house
     return (
-        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title>'
-        f'<meta name="viewport" content="width=device-width">{dataset._repr_html_() or ""}</html>\n'
+        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{count_of(len(dataset))}</title>'
+        f'<meta name="viewport" content="width=device-width">{shown}</html>\n'
     )
