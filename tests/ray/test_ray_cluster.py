@@ -233,18 +233,27 @@ def test_a_folder_is_the_one_that_download_all_leaves(server: MockServer, tmp_pa
 
 
 def test_a_folder_in_a_bucket_is_written_in_shards(server: MockServer, s3: S3) -> None:
-    """Of jobs of mixed media, each kind has its folder and manifest; own columns stay."""
+    """Of jobs of mixed media, each kind has its folder and manifest; labels and own columns stay."""
     photos = completed_job(server, 6)
     sounds = completed_job(server, 3, accepted_formats=["audio/wav"])
     bucket = s3.bucket()
     files = files_of(server, photos, sounds, override_num_blocks=4)
-    dataset = write_dataset(files.map(lambda row: {**row, "split": "train"}), f"s3://{bucket}/signs")
+
+    def labeled(row: dict[str, Any]) -> dict[str, Any]:
+        return {
+            **row,
+            "split": "train",
+            "label": "a",
+            "file_name": row["file_name"].replace("data/", "data/a/"),
+        }
+
+    dataset = write_dataset(files.map(labeled), f"s3://{bucket}/signs")
     assert dataset.verify().ok
     objects = s3.objects(bucket)
     manifests = {name for name in objects if name.endswith(MANIFEST)}
     assert manifests == {f"signs/image/{MANIFEST}", f"signs/audio/{MANIFEST}"}
     assert len(objects) == 9 + 2
-    assert {record.extra["split"] for record in dataset} == {"train"}
+    assert {(record.label, record.extra["split"]) for record in dataset} == {("a", "train")}
 
 
 def test_what_cannot_be_written_is_said(server: MockServer, tmp_path: Path) -> None:

@@ -183,11 +183,24 @@ def test_a_block_is_written_file_by_file(server: MockServer, keeper: NoActor, tm
     assert Dataset.open(tmp_path).verify().ok
 
 
+def test_a_label_is_a_folder(server: MockServer, keeper: NoActor, tmp_path: Path) -> None:
+    """As in the folder of a campaign; also a label that is called as the folder of all files."""
+    rows = rows_of(keeper.files([completed_job(server, 2)]), keeper)
+    for row, label in zip(rows, ("stop", "data"), strict=True):
+        name = row["file_name"].rpartition("/")[2]
+        table = pyarrow.Table.from_pylist([{**row, "label": label, "file_name": f"data/{label}/{name}"}])
+        ((place, record),) = write_rows(str(tmp_path), table)
+        assert (place, record.label) == ("", label)
+        assert (tmp_path / "data" / label / name).stat().st_size == row["size_bytes"]
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
         ({"bytes": None}, "column bytes"),
         ({"file_name": "../../x.jpg"}, "not one of a file"),
+        ({"file_name": "../data/x.jpg"}, "begin with data/"),
+        ({"file_name": "data/../../x.jpg"}, "not one of a file"),
         ({"file_name": "elsewhere/data/x.jpg"}, "begin with data/"),
         ({"file_name": None}, "not one of a file"),
         ({"size_bytes": -1}, "size_bytes must be a whole number"),

@@ -32,6 +32,7 @@ def write_rows(dest: str, table: Any) -> list[Written]:
     rows = [_checked(row) for row in table.to_pylist()]
     if isinstance(store, Local):
         for folder in {Manifest(store, place).file(record).parent for place, record, _ in rows}:
+            store.refuse_link(folder)
             disk.make_directory(folder)
 
     def write(row: tuple[str, Record, bytes]) -> Written:
@@ -50,8 +51,11 @@ def _checked(row: dict[str, Any]) -> tuple[str, Record, bytes]:
             "ds must have a column bytes with the bytes of a file, as read_files gives it", field="ds"
         )
     # `image/data/file_….jpg` of jobs of mixed media, else `data/file_….jpg`.
-    folder, found, name = str(row.get("file_name")).rpartition(f"{DATA}/")
-    row["file_name"] = found + name
+    folder, _, name = str(row.get("file_name")).partition("/")
+    if name.startswith(f"{DATA}/") and folder != DATA:  # a label may be called data as well
+        row["file_name"] = name
+    else:
+        folder = ""
     try:
         line = json.dumps(row, allow_nan=False).encode() + b"\n"
     except (TypeError, ValueError) as error:
@@ -59,7 +63,7 @@ def _checked(row: dict[str, Any]) -> tuple[str, Record, bytes]:
         raise InvalidArgumentError(f"ds has a column that JSON cannot say: {reason}", field="ds") from None
     try:
         (record,) = parse_manifest(line)
-        place = place_named(folder.rstrip("/"))
+        place = place_named(folder)
     except ConfigurationError as error:
         reason = str(error).partition(": ")[2]
         raise InvalidArgumentError(f"ds has a row that is not one of a file: {reason}", field="ds") from None

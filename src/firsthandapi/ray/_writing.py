@@ -101,6 +101,7 @@ def _store_for_workers(dest: str | os.PathLike[str]) -> Store:
 def _write_rows(manifest: Manifest, writer: Any, records: list[Record]) -> None:
     for record in records:
         path = manifest.file(record)
+        manifest.open_folder(path.parent, writer)
         if writer.size_of(path) != record.size_bytes:
             raise ConfigurationError(
                 f"{path} is not what a worker wrote: dest must be the same folder for every worker; use a bucket or "
