@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import deque
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
@@ -24,8 +25,10 @@ _LOOK_EVERY = 0.2
 _LISTEN_EVERY = 0.5
 # One read shows the news of all jobs: the more there are, the fewer reads a job needs.
 _SECONDS_A_JOB = 0.1
-# News come in swarms, and one read shows all of them.
-_SOONEST = 3.0
+# News come in swarms, and one read shows all of them: after a few reads in a minute, the others keep a distance, so
+# that no minute has more than 20.
+_FREE = 4
+_SOONEST = 3.5
 
 
 class Board:
@@ -43,6 +46,7 @@ class Board:
         self.failure: FirstHandError | None = None
         self.reads = 0
         self.read_at = self.due = 0.0
+        self.latest: deque[float] = deque(maxlen=_FREE)
         self.is_being_read = False
         # The list is read often after a status has changed, and less and less often while none does.
         self.pauses = Pauses()
@@ -140,7 +144,10 @@ class SharedReader(Resource):
                 finally:
                     board.is_being_read, board.reads = False, board.reads + 1
                     board.read_at = clock.monotonic()
-                    pause = max(board.pauses.longer(), _SOONEST, _SECONDS_A_JOB * len(board.followed))
+                    pause = max(board.pauses.longer(), _SECONDS_A_JOB * len(board.followed))
+                    if len(board.latest) == _FREE and board.read_at - board.latest[0] < 60:
+                        pause = max(pause, _SOONEST)
+                    board.latest.append(board.read_at)
                     board.due = board.read_at + min(pause, every)
 
     async def _read_list(self) -> None:
