@@ -112,7 +112,7 @@ def test_each_requirement_of_a_group_is_pinned() -> None:
     names = [name(line) for line in pins.splitlines() if "==" in line]
     assert len(names) == len(set(names))
     groups = PROJECT["dependency-groups"]
-    assert list(groups) == ["client", "compat", "test", "dev", "docs"]
+    assert {"client", "compat", "test", "dev", "docs"} <= groups.keys()
     wanted = {name(line) for group in groups.values() for line in group if isinstance(line, str)}
     assert wanted - {*names} == set()
     for group in groups.values():
