@@ -75,6 +75,7 @@ def test_a_card_tells_what_is_there() -> None:
     assert 'license: "cc-by-4.0"' in text
     assert "wkr_" not in text
     assert card() == text
+    assert "made by people on 2026-01-03 in 1 job" in card(subfolders={"": ROWS[:1]})
 
 
 def test_a_card_of_what_is_unknown() -> None:

@@ -214,6 +214,8 @@ def _summary(facts: Facts) -> str:
     by = f" by {count_of(len(workers), 'worker')}" if workers else ""
     days = sorted(record.created_at[:10] for record in records if record.created_at)
     when = f" from {_text(days[0])} to {_text(days[-1])}" if days else ""
+    if days and days[0] == days[-1]:
+        when = f" on {_text(days[0])}"
     cents = sum(
         (job.price_per_file_cents or 0) * sum(record.job_id == job.id for record in records)
         for job, _ in facts.jobs

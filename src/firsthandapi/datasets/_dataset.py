@@ -8,23 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from firsthandapi._core.card import (
-    CARD,
-    CROISSANT,
-    LARGEST_CARD,
-    Facts,
-    card_of,
-    check_text,
-    croissant_of,
-    hash_of_prices,
-    hash_of_rows,
-    is_unchanged,
-    read_marker,
-)
 from firsthandapi._core.counts import count_of
 from firsthandapi._core.duplicates import groups, same_bytes
 from firsthandapi._core.kinds import Kind, kind_of
-from firsthandapi._core.manifest import MANIFEST, Record
+from firsthandapi._core.manifest import Record
 from firsthandapi._core.reports import Progress, Verification
 from firsthandapi._core.splits import check_parts, check_seed, split_rows
 from firsthandapi._masking import Secret, mask_secrets
@@ -233,54 +220,9 @@ class Dataset(Rows):
                 written.
             InvalidArgumentError: `license` or `name` is not text on one line.
         """
-        facts = Facts(
-            name=check_text(name, "name") or visible(self._name),
-            license=check_text(license, "license"),
-            subfolders=self._subfolders(),
-            jobs=[(_job(each.job), each.label) for each in self._job_files if each.job is not None],
-            manifests={
-                m.subfolder: self._store.sha256_of(m.path, self._store.size_of(m.path) or 0)
-                for m in self._manifests
-            },
-        )
-        card, croissant = self.path / CARD, self.path / CROISSANT
-        if not overwrite:
-            self._check_ours(card, croissant)
-        metadata = croissant_of(facts)
-        # The card last: it knows the other's hash.
-        self._store.replace(croissant, metadata)
-        self._store.replace(card, card_of(facts, metadata))
-        return card
+        from ._papers import write_papers
 
-    def _check_ours(self, card: Path, croissant: Path) -> None:
-        """Make sure that nobody else's papers are overwritten."""
-        content = self._store.begin_of(card, LARGEST_CARD)
-        marker = None if content is None else read_marker(content)
-        for path, ours in (
-            (card, content is not None and is_unchanged(content)),
-            (croissant, marker is not None and self._hash_of(croissant) == marker.croissant),
-        ):
-            if self._store.exists(path) and not ours:
-                raise ConfigurationError(
-                    f"{path} was not written by firsthandapi, or was edited since; move it away, or pass overwrite=True"
-                )
-
-    def _hash_of(self, path: Path) -> str | None:
-        size = self._store.size_of(path)
-        return None if size is None else self._store.sha256_of(path, size)
-
-    def _subfolders(self) -> dict[str, list[Record]]:
-        return {manifest.subfolder: list(manifest.records.values()) for manifest in self._manifests}
-
-    def _altered(self) -> tuple[str, ...]:
-        """What is not as the card says, if there is a card of ours."""
-        content = self._store.begin_of(self.path / CARD, LARGEST_CARD)
-        marker = None if content is None else read_marker(content)
-        if marker is None:
-            return ()
-        altered = [MANIFEST] if marker.rows != hash_of_rows(self._subfolders()) else []
-        altered += ["prices"] if marker.prices != hash_of_prices(self.jobs) else []
-        return tuple(altered)
+        return write_papers(self, license=license, name=name, overwrite=overwrite)
 
     def __repr__(self) -> str:
         return self._described(str(self.path))
@@ -333,7 +275,9 @@ class Dataset(Rows):
                 if folder / name not in known and not _in_the_making(name)
             ]
         short = sum(self._short_of(job) for job in self.jobs)
-        altered = self._altered()
+        from ._papers import altered_in
+
+        altered = altered_in(self)
         ok = not (mismatched or missing or short or altered)
         alike = groups(self.records, same_bytes(self.records))
         duplicates = tuple(tuple(self._name_of(self.path_of(each)) for each in group) for group in alike)
