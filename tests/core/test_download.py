@@ -382,3 +382,9 @@ def test_bad_chunk_size(line: bytes) -> None:
     """What is no hex number is no size."""
     with pytest.raises(MalformedResponseError):
         parse_chunk_size(line)
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_every_redirect_of_a_file_is_followed(status: int) -> None:
+    """Whatever its number, it says where the file is."""
+    assert verdict(status, {"location": "/x"}) == Redirected("/x")
