@@ -82,18 +82,19 @@ test-core: $(VENV)/.test
 	$(BIN)/python -m pytest -q -n $(WORKERS) -m "not slow" $(foreach each,cli console mcp docs examples filesystem fleet pipelines ray,--ignore tests/$(each))
 
 soak: $(VENV)/.dev
-	$(BIN)/python -m pytest -q -n $(WORKERS) -m slow
+	$(BIN)/python -m pytest -q -n $(WORKERS) -m slow --ignore tests/fleet
 
-# Many processes on one API key. Needs Redis or Valkey, such as `apt-get install redis-server`.
+# Many processes on one API key, slow tests too, which `soak` leaves out. Needs Redis or Valkey, such as
+# `apt-get install redis-server`.
 fleet: $(VENV)/.dev
 	@command -v redis-server valkey-server >/dev/null || { echo "install Redis first: apt-get install redis-server"; exit 1; }
 	$(BIN)/python -m pytest -q tests/fleet
 
-# A Ray of two workers on this machine. Ray is 240 MB on disk, and no other target installs it.
 # Libraries that read a job where it is. PyTorch is large: 200 MB, and more where it brings CUDA.
 filesystem: $(VENV)/.filesystem
 	$(BIN)/python -m pytest -q tests/filesystem tests/dataset/test_training.py
 
+# A Ray of two workers on this machine. Ray is 240 MB on disk, and no other target installs it.
 ray: $(VENV)/.ray
 	$(BIN)/python -m pytest -q tests/ray
 
