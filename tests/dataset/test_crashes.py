@@ -65,6 +65,25 @@ def check_finished(server: MockServer, dest: Path) -> None:
     assert jobs_bought(server) == 1
 
 
+@pytest.mark.parametrize(
+    "step", ["job.json is written", "the job is posted", "the job is written down", "a row is written"]
+)
+def test_a_death_in_a_folder_with_labels_costs_nothing(server: MockServer, tmp_path: Path, step: str) -> None:
+    """The same call continues the job of its label, and another label's call leaves it alone."""
+    assert (
+        run(server, tmp_path, die_before=step, job={**JOB, "files_needed": FILES, "label": "stop"})
+        == -signal.SIGKILL
+    )
+    with server.client() as client:
+        client.jobs.collect(tmp_path, **JOB, files_needed=1, label="yield")
+        dataset = client.jobs.collect(tmp_path, **JOB, files_needed=FILES, label="stop")
+    assert sorted(record.label or "" for record in dataset) == ["stop"] * FILES + ["yield"]
+    assert None not in {record.worker_id for record in dataset}
+    assert dataset.verify()
+    assert not [*tmp_path.rglob("*.part")]
+    assert jobs_bought(server) == 2
+
+
 @pytest.mark.parametrize("step", STEPS)
 def test_a_death_at_any_step_costs_nothing(server: MockServer, tmp_path: Path, step: str) -> None:
     """Before job.json, before and after the POST, in a file, between a file and its row."""
