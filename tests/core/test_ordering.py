@@ -490,3 +490,21 @@ def test_a_service_that_keeps_no_metadata(
         assert command.forget is (folder is None)
         assert "may have bought job_1 (open) already" in str(command.error)
         assert "files.download_all('job_1', …)" in str(command.error)
+
+
+def test_a_key_that_was_sent_stays_though_its_job_looks_different() -> None:
+    """The folder was started with this key, so the job that has it is the folder's; only a new folder is refused."""
+    job = {**JOB, "description": "Photos of cats", "metadata": {KEY_METADATA: "mine"}}
+    folder = JobFile(REQUESTS[0], "mine", NOW, None)
+    known = Known(REQUESTS[0], "mine", "spare", NOW, folder, looked=True, found=(job,))
+    assert next_command(known) == WriteDown(folder.with_job(job))
+    command = next_command(replace(known, fresh=True))
+    assert isinstance(command, Refuse)
+    assert command.forget
+
+
+def test_the_callers_key_restores_a_damaged_folder() -> None:
+    """Where the damage has taken the folder's own key."""
+    job = {**JOB, "metadata": {KEY_METADATA: "mine"}}
+    known = Known(REQUESTS[0], "mine", "spare", NOW, UnreadableJobFile(), looked=True, found=(job,))
+    assert next_command(known) == WriteDown(JobFile(REQUESTS[0], "mine", NOW, job))
