@@ -34,8 +34,10 @@ from firsthandapi.errors import (
     IdempotencyError,
     InsufficientCreditsError,
     InvalidArgumentError,
+    InvalidRequestError,
     NotFoundError,
     PermissionDeniedError,
+    RateLimitError,
     ServerError,
     UnexpectedResponseError,
 )
@@ -508,3 +510,25 @@ def test_the_callers_key_restores_a_damaged_folder() -> None:
     job = {**JOB, "metadata": {KEY_METADATA: "mine"}}
     known = Known(REQUESTS[0], "mine", "spare", NOW, UnreadableJobFile(), looked=True, found=(job,))
     assert next_command(known) == WriteDown(JobFile(REQUESTS[0], "mine", NOW, job))
+
+
+@pytest.mark.parametrize(
+    ("kind", "status", "attempts", "forgotten"),
+    [
+        (InvalidRequestError, 400, 1, True),
+        (InvalidRequestError, 422, 1, True),
+        (InvalidRequestError, 400, 2, False),
+        (RateLimitError, 429, 1, False),
+        (ServerError, 500, 1, False),
+    ],
+)
+def test_a_key_is_forgotten_after_a_clear_refusal_alone(
+    kind: Any, status: int, attempts: int, forgotten: bool
+) -> None:
+    """One that may work later, or that followed another attempt, does not say that nothing was bought."""
+    known = Known({}, None, "spare", 0.0, JobFile({}, "k", 0.0, None), fresh=True, may_read=True)
+    post = next_command(known)
+    assert isinstance(post, Post)
+    command = next_command(learn(known, post, api_error(kind, status, attempts)))
+    assert isinstance(command, Refuse)
+    assert command.forget is forgotten
