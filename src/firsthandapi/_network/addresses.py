@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import encodings.idna  # noqa: F401 # the first name lookup would load it, and a child forked just then would hang
 import os
 import selectors
 import socket
