@@ -68,14 +68,17 @@ def test_a_name_that_makes_no_key_is_refused(
 
 def test_a_folder_in_a_few_lines(cli: Cli, fresh_server: MockServer, tmp_path: Path) -> None:
     """Markdown in which the text of strangers is only text; the page shows the files; JSON says the same."""
-    title = "Signs | [here](https://evil.example) <img src=x> @all"
+    title = "Signs | [here](https://evil.example) <img src=x> @all www.evil.example"
     job_id = completed_job(fresh_server, 2, title=title)
     with fresh_server.client() as client:
         client.files.download_all(job_id, tmp_path / "signs")
     ran = cli("summary", str(tmp_path / "signs"), "--gallery", str(tmp_path / "signs.html"))
     assert ran.code == 0
     lines = ran.out.splitlines()
-    assert lines[0] == r"### Signs \| \[here\]\(https://evil.example\) &lt;img src=x&gt; \@all"
+    assert (
+        lines[0]
+        == r"### Signs \| \[here\]\(https\://evil\.example\) &lt;img src=x&gt; \@all www\.evil\.example"
+    )
     assert f"| Job | `{job_id}`, completed |" in lines
     assert "| Files | 2 of 2 |" in lines
     assert "| Cost | $0.20 |" in lines

@@ -8,6 +8,7 @@ import io
 import json
 import logging
 import os
+import pickle
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -116,6 +117,16 @@ def test_construction(options: dict[str, Any], connect: Connect, monkeypatch: py
                 lambda: parent.with_options(**options, **({} if "api_key" in options else {"api_key": KEY}))
             )
         )
+
+
+def test_file_system() -> None:
+    """Nor does one for fsspec that cannot be made, or pickled."""
+    from firsthandapi.filesystem import FirstHandFileSystem
+
+    for given in ({"base_url": "ftp://x"}, {"api_key": f"{KEY} "}):
+        assert_hidden(caught(lambda given=given: FirstHandFileSystem(**{"api_key": KEY, **given})))
+    own = FirstHandFileSystem(KEY, base_url="http://127.0.0.1:9")
+    assert_hidden(caught(lambda: pickle.dumps(own)))
 
 
 def test_bad_variables(connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -88,7 +88,7 @@ class Run:
                 **{name: value for name, value in os.environ.items() if not name.startswith("FIRSTHAND")},
                 "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
                 "PIP_NO_INDEX": "1",
-                "PYTHONIOENCODING": "utf-8",
+                "PYTHONIOENCODING": "cp1252",  # as on Windows
                 "CI": "true",
                 "GITHUB_OUTPUT": str(outputs),
                 "GITHUB_STEP_SUMMARY": str(self.summary),
@@ -98,6 +98,7 @@ class Run:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             encoding="utf-8",
+            errors="replace",
             timeout=120,
         )
         self.output += done.stdout + done.stderr

@@ -291,6 +291,10 @@ def test_a_redis_that_fails_is_done_without(
         {"left": "nan", "ends": "x", "window": "y", "limit": "z"},
         {"left": "9" * 30, "ends": "9" * 30, "window": "9" * 30, "limit": "1"},
         {"left": "5"},
+        {"left": "nan", "ends": "nan", "window": "1", "limit": "100"},
+        {"left": "0", "ends": "nan", "window": "1", "limit": "nan"},
+        {"left": "5", "ends": "1", "window": "1", "limit": "0"},
+        {"left": "5", "ends": "1", "window": "1", "limit": "-3"},
     ],
 )
 def test_a_budget_of_nonsense_is_begun_anew(

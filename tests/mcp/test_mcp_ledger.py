@@ -132,6 +132,32 @@ def test_a_ledger_that_cannot_be_kept_spends_nothing(tmp_path: Path, monkeypatch
     assert {path.name for path in (tmp_path / "b").iterdir()} == {"ledger.json", ".firsthandapi.lock"}
 
 
+def test_a_ledger_behind_a_link_is_one_ledger(tmp_path: Path) -> None:
+    """The link stays a link, and whoever comes by another way counts the same orders."""
+    here, there = Ledger(tmp_path / "here", 250), tmp_path / "there"
+    here.reserve({"n": 1}, 100)
+    there.mkdir()
+    try:
+        (there / "ledger.json").symlink_to(here.path)
+    except OSError:
+        pytest.skip("this system makes no links")
+    linked = Ledger(there, 250)
+    linked.reserve({"n": 2}, 100)
+    assert (there / "ledger.json").is_symlink()
+    assert here.left_cents() == linked.left_cents() == 50
+
+
+def test_without_a_home_directory_the_ledger_needs_a_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a container whose user has no name: it is said, and nothing is spent."""
+
+    def homeless() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "home", homeless)
+    with pytest.raises(ConfigurationError, match="--ledger"):
+        ledger_module.default_folder("fh_test_x")
+
+
 def test_a_ledger_that_stays_locked_spends_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A process that was stopped in the wrong moment costs a call, not an answer."""
     monkeypatch.setattr(ledger_module, "_LOCK_SECONDS", 0.05)

@@ -15,8 +15,9 @@ import pytest
 from mcp_support import JOB, found, in_memory, text_of
 
 from dataset.support import completed_job
+from firsthandapi import types
 from firsthandapi.mcp import Options
-from firsthandapi.mcp._results import tamed
+from firsthandapi.mcp._results import JobResult, tamed
 from firsthandapi.testing import MockServer
 from mcp import MCPError
 
@@ -153,6 +154,28 @@ def test_what_strangers_wrote_is_bounded_and_visible(server: MockServer, tmp_pat
 
     anyio.run(main)
     assert tamed({"a": [1, None, True, 1.5]}) == {"a": [1, None, True, 1.5]}
+
+
+@pytest.mark.parametrize(
+    "hostile",
+    [
+        [{str(key): "x" * 3000 for key in range(100)}] * 100,
+        [[[[0] * 100] * 100] * 100] * 100,
+        [{"\u202e" * 1000: "\u202e" * 1000}] * 100,
+    ],
+    ids=["text", "lists", "escapes"],
+)
+def test_many_long_parts_are_bounded_together(hostile: list[Any]) -> None:
+    """Each part may be long, but not all of them: one file of a worker must not fill a model's memory."""
+    text = json.dumps(tamed({"objects": hostile}))
+    assert "(cut)" in text
+    assert len(text) < 50_000
+
+
+def test_half_a_character_in_a_job_is_no_bug_of_ours() -> None:
+    """A program that cuts a title in the middle of an emoji would hide all jobs of the page."""
+    job = types.Job.model_validate({"id": "job_1", "status": "open", "title": "Signs \ud83d"})
+    assert json.loads(JobResult.of(job).model_dump_json())["title"] == "Signs ?"
 
 
 def test_pages_follow_their_cursor(server: MockServer, tmp_path: Path) -> None:

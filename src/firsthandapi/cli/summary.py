@@ -86,7 +86,7 @@ def _stars(number: str) -> str:
 def _plain(text: str) -> str:
     """The text of strangers, which must not become a link, a picture, or a column."""
     escaped = html.escape(visible(text), quote=False)
-    return "".join(f"\\{sign}" if sign in "\\`*_[]()#!|~@" else sign for sign in escaped)
+    return "".join(f"\\{sign}" if sign in "\\`*_[]()#!|~@:." else sign for sign in escaped)
 
 
 def _page(dataset: Dataset) -> str:

@@ -129,12 +129,14 @@ class Account:
             self.readers.give_back(reader)
 
     def _url(self, file_id: str, stale: bool) -> str:
-        url, expires_at = self._urls.get(file_id, ("", None))
-        if stale or not url or is_too_old(expires_at, now=time.time()):
+        if stale or self._is_old(file_id):
             fresh = self.client.files.refresh_url(file_id)
-            url = fresh.download_url or ""
-            self._urls[file_id] = url, fresh.download_url_expires_at
-        return url
+            self._urls[file_id] = fresh.download_url or "", fresh.download_url_expires_at
+        return self._urls[file_id][0]
+
+    def _is_old(self, file_id: str) -> bool:
+        url, expires_at = self._urls.get(file_id, ("", None))
+        return not url or is_too_old(expires_at, now=time.time())
 
 
 class Readers:

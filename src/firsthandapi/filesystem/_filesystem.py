@@ -15,6 +15,7 @@ from fsspec.spec import AbstractBufferedFile, AbstractFileSystem, make_instance
 
 from firsthandapi._core.config import API_KEY_VARIABLE, BASE_URL_VARIABLE
 from firsthandapi._core.manifest import MANIFEST
+from firsthandapi._masking import secret_or_none
 from firsthandapi._sync.client import FirstHandClient
 from firsthandapi.errors import ConfigurationError, NotFoundError
 
@@ -59,8 +60,12 @@ class FirstHandFileSystem(AbstractFileSystem):  # type: ignore[misc] # fsspec sh
     def __init__(
         self, api_key: str | None = None, base_url: str | None = None, **storage_options: Any
     ) -> None:
+        key, url = secret_or_none(api_key), secret_or_none(base_url)
+        del api_key, base_url
         super().__init__(**storage_options)
-        self._account = account_of(FirstHandClient(api_key, base_url))
+        self._account = account_of(
+            FirstHandClient(None if key is None else key.reveal(), None if url is None else url.reveal())
+        )
 
     # ── Reading ──────────────────────────────────────────────────────────────────────────────────────────
 
@@ -189,9 +194,9 @@ class FirstHandFileSystem(AbstractFileSystem):  # type: ignore[misc] # fsspec sh
     def __reduce__(self) -> Any:
         # A DataLoader's workers make their own client. fsspec would put the key into the pickle.
         arguments = self._arguments()
-        api_key = arguments.pop("api_key", None)
+        key = secret_or_none(arguments.pop("api_key", None))
         # Workers find it in the environment, which they inherit.
-        if api_key is not None and api_key != os.environ.get(API_KEY_VARIABLE):
+        if key is not None and key != secret_or_none(os.environ.get(API_KEY_VARIABLE)):
             raise ConfigurationError(
                 "a file system with api_key= cannot be pickled: it would carry the key; set FIRSTHAND_API_KEY instead"
             )

@@ -42,11 +42,14 @@ local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local budget, line, seen = KEYS[1], KEYS[2], KEYS[3]
 local left, ends, limit, window = unpack(redis.call('HMGET', budget, 'left', 'ends', 'limit', 'window'))
-limit = tonumber(limit) or tonumber(ARGV[2])
+-- Beyond this, numbers of Lua are no longer exact. What is no number ("nan") is neither smaller nor larger.
+local function number(text, least)
+  local found = tonumber(text)
+  return found and found >= least and found < 9007199254740992 and found or nil
+end
 local known = ends
-left, ends, window = tonumber(left), tonumber(ends), tonumber(window)
--- Beyond this, numbers of Lua are no longer exact.
-if window and not (window < 9007199254740992) then window = nil end
+left, ends, window = number(left, 0), number(ends, 0), number(window, 0)
+limit = number(limit, 1) or tonumber(ARGV[2])
 -- An end that is too far away comes from a clock that was set back, or from nonsense.
 if not (left and ends and window) or now >= ends or ends - now > 2 * tonumber(ARGV[3]) then
   left, ends, window = limit, now + tonumber(ARGV[3]), (window or 0) + 1

@@ -48,8 +48,18 @@ def account_of(api_key: str, base_url: str) -> str:
 
 
 def default_folder(api_key: str) -> Path:
-    """The folder of a key's ledger, named after the key without revealing it."""
-    return Path.home() / ".firsthandapi" / "mcp" / hashlib.sha256(api_key.encode()).hexdigest()[:16]
+    """The folder of a key's ledger, named after the key without revealing it.
+
+    Raises:
+        ConfigurationError: there is no home directory to put it in.
+    """
+    try:
+        home = Path.home()
+    except RuntimeError:  # as in some containers
+        raise ConfigurationError(
+            "there is no home directory for the ledger; pass a folder with --ledger"
+        ) from None
+    return home / ".firsthandapi" / "mcp" / hashlib.sha256(api_key.encode()).hexdigest()[:16]
 
 
 class Order(TypedDict):
@@ -84,9 +94,10 @@ class Ledger:
     def __init__(
         self, folder: Path, budget_cents: int, clock: Callable[[], float] = time.time, *, account: str = ""
     ) -> None:
-        self.path = folder / _NAME
+        # Behind links: to replace one would split what is spent over two files.
+        self.path = Path(os.path.realpath(folder / _NAME))
         self.budget_cents = budget_cents
-        self._folder = folder
+        self._folder = self.path.parent
         self._clock = clock
         self._account = account
 

@@ -15,6 +15,8 @@ from firsthandapi.campaigns import CampaignPlan
 _LONGEST_TEXT = 2_000
 _LONGEST_LIST = 100
 _DEEPEST = 8
+# Of one value in all, about: each part may be long, but not all of them.
+_MOST = 10_000
 _CUT = " … (cut)"
 
 
@@ -37,7 +39,7 @@ class JobResult(BaseModel):
     @classmethod
     def of(cls, job: types.Job, **more: Any) -> Self:
         """The result for `job`."""
-        return cls(**{name: getattr(job, name) for name in JobResult.model_fields}, **more)
+        return cls(**{name: _whole(getattr(job, name)) for name in JobResult.model_fields}, **more)
 
 
 class CreatedJob(JobResult):
@@ -217,17 +219,32 @@ class SignedUp(BaseModel):
     credits_cents: int | None = None
 
 
-def tamed(value: Any, depth: int = 0) -> Any:
+def tamed(value: Any) -> Any:
     """What strangers wrote, for a model: bounded, and without letters that people do not see but models read."""
-    if isinstance(value, str):
-        return visible(value[:_LONGEST_TEXT]) + (_CUT if len(value) > _LONGEST_TEXT else "")
-    if isinstance(value, list | dict) and depth == _DEEPEST:
-        return _CUT
-    if isinstance(value, list):
-        items = cast("list[Any]", value)  # type: ignore[redundant-cast] # pyright needs it
-        kept = [tamed(item, depth + 1) for item in items[:_LONGEST_LIST]]
-        return [*kept, _CUT] if len(items) > _LONGEST_LIST else kept
-    if isinstance(value, dict):
-        pairs = [*cast("dict[str, Any]", value).items()][:_LONGEST_LIST]
-        return {tamed(name): tamed(item, depth + 1) for name, item in pairs}
-    return value
+    left = _MOST
+
+    def tame(value: Any, depth: int) -> Any:
+        nonlocal left
+        left -= 1
+        if isinstance(value, str):
+            shown = visible(value[:_LONGEST_TEXT])
+            kept = shown[: max(left, 0)]
+            left -= len(kept)
+            return kept + (_CUT if len(value) > _LONGEST_TEXT or len(kept) < len(shown) else "")
+        if isinstance(value, list | dict) and depth == _DEEPEST:
+            return _CUT
+        if isinstance(value, list):
+            items = cast("list[Any]", value)  # type: ignore[redundant-cast] # pyright needs it
+            some = [tame(item, depth + 1) for item in items[:_LONGEST_LIST] if left > 0]
+            return [*some, _CUT] if len(some) < len(items) else some
+        if isinstance(value, dict):
+            pairs = [*cast("dict[str, Any]", value).items()][:_LONGEST_LIST]
+            return {tame(name, depth): tame(item, depth + 1) for name, item in pairs if left > 0}
+        return value
+
+    return tame(value, 0)
+
+
+def _whole(value: Any) -> Any:
+    """Without half a character, which JSON cannot say: programs that cut a text in the middle of an emoji leave one."""
+    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else value
