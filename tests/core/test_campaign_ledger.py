@@ -118,6 +118,22 @@ def test_jobs_are_found_by_their_key_and_then_by_their_id() -> None:
     assert [each.approved for each in seen.orders] == [4, 10, 0]
 
 
+def test_a_job_of_the_campaign_that_no_order_bought_is_one_more() -> None:
+    """A ledger restored from a copy does not know it. A list may show a job twice, and jobs of other campaigns."""
+    ledger = Ledger("fh-1", (order(1, shown=job(1)), order(2)))
+    other = job(9)
+    other["metadata"] = {**other["metadata"], "firsthandapi_campaign": "fh-2"}
+    seen = ledger.with_jobs([job(4), other, job(3, "cancelled", 4), job(3, "cancelled", 4), job(2), job(1)])
+    assert [(each.sent.idempotency_key, each.state) for each in seen.orders] == [
+        ("key-1", "open"),
+        ("key-2", "open"),
+        ("key-3", "cancelled"),
+        ("key-4", "open"),
+    ]
+    assert seen.spent_cents == 1_700
+    assert seen.with_jobs([job(4), job(3, "cancelled", 4)]) == seen
+
+
 def _rows(**changed: Any) -> bytes:
     row = {**json.loads(Ledger("fh-1", (order(),)).encode())["orders"][0], **changed}
     return json.dumps({"version": 1, "campaign": "fh-1", "orders": [row]}).encode()
@@ -136,6 +152,8 @@ def _rows(**changed: Any) -> bytes:
         (_rows(label="../up"), ("key-1",)),
         (_rows(approved=-1), ("key-1",)),
         (_rows(refund_cents="1"), ("key-1",)),
+        (_rows(refund_cents=501), ("key-1",)),
+        (_rows(duplicates=1), ("key-1",)),
         (_rows(request={"files_needed": "x", "price_per_file_cents": 1}), ("key-1",)),
         (_rows(request=None, job=None), ("key-1",)),
         (_rows(request=None, idempotency_key=None, first_sent_at=None, job={"id": "job_1"}), ()),

@@ -7,6 +7,7 @@ import contextlib
 import importlib
 import json
 import math
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,7 @@ from firsthandapi.errors import (
 from firsthandapi.testing import MockServer
 from firsthandapi.types import Job, SubmissionEvent
 
-from .support import JOB, api, downloads, whole
+from .support import JOB, api, completed_job, downloads, whole
 
 DEFAULTS = {name: value for name, value in JOB.items() if name != "type"}
 POST = "POST /v1/jobs"
@@ -390,6 +391,48 @@ def test_a_name_finds_the_campaign_from_an_empty_folder(world: World, tmp_path: 
     assert world.ordered() == [3, 1]
 
 
+@pytest.mark.parametrize("lost", ["all", "its_last_job"])
+def test_a_restored_folder_learns_what_was_ordered_since(world: World, tmp_path: Path, lost: str) -> None:
+    """Its ledger is a copy: what was ordered later is neither ordered again nor spent again."""
+    world.client = world.new_client(max_retries=0)
+    if lost == "its_last_job":
+        world.server.faults.add(path="/v1/jobs", method="POST", drop="after")
+        with pytest.raises(FirstHandConnectionError):
+            world.run(world.campaign(stop=2))
+    else:
+        world.run(world.campaign(stop=2))
+    shutil.copytree(world.dest, tmp_path / "copy")
+    world.run(world.campaign(stop=5))
+    world.dest = tmp_path / "copy"
+    assert world.client.campaigns.plan(world.campaign(stop=5)).orders == ()
+    assert len(world.run(world.campaign(stop=5))) == 5
+    assert world.ordered() == [2, 3]
+    assert world.ledger()["spent_cents"] == world.spent() == 50
+
+
+def test_copies_of_a_folder_share_the_budget(world: World, tmp_path: Path) -> None:
+    """They are one campaign."""
+    world.run(world.campaign(stop=2))
+    shutil.copytree(world.dest, tmp_path / "copy")
+    world.run(world.campaign(stop=5))
+    world.dest = tmp_path / "copy"
+    with pytest.raises(SpendLimitError):
+        world.run(world.campaign(stop=2, give_way=1, budget_cents=50))
+    assert world.ordered() == [2, 3]
+
+
+def test_a_name_that_would_not_find_the_jobs_is_refused(world: World) -> None:
+    """One that was added later is in the metadata of no job: an empty folder would order all files again."""
+    with pytest.raises(SpendLimitError):
+        world.run(world.campaign(stop=3, budget_cents=1))
+    world.run(world.campaign(stop=3, name="signs"))
+    for name in ("Signs", "signs-2"):
+        with pytest.raises(InvalidArgumentError, match="name is not the one") as refused:
+            world.client.campaigns.plan(world.campaign(stop=3, name=name))
+        assert refused.value.field == "name"
+    assert world.client.campaigns.plan(world.campaign(stop=3)).orders == ()
+
+
 def test_a_key_of_a_torn_ledger_is_not_given_up(world: World) -> None:
     """Its job may show later."""
     world.client = world.new_client(max_retries=0)
@@ -423,6 +466,18 @@ def test_a_removed_file_is_downloaded_again(world: World) -> None:
     assert downloads(world.server, since) == [record.file_id]
 
 
+def test_what_was_reconciled_is_planned(world: World) -> None:
+    """As `run` will order it: the ledger knows what was withdrawn."""
+    dataset = world.run(world.campaign(stop=3))
+    world.server.withdraw(dataset.records[0].file_id)
+    with world.server.client() as client:
+        dataset.reconcile(client)
+    (order,) = world.client.campaigns.plan(world.campaign(stop=3)).orders
+    assert order.files == 1
+    world.run(world.campaign(stop=3))
+    assert world.ordered() == [3, 1]
+
+
 def test_a_withdrawn_file_is_replaced(world: World) -> None:
     """Once its row is gone: the service lists it no more, and counts it no more."""
     dataset = world.run(world.campaign(stop=3))
@@ -442,6 +497,24 @@ def test_a_folder_of_one_job_is_no_campaign(world: World) -> None:
     (world.dest / "job.json").touch()
     with pytest.raises(InvalidArgumentError, match="a job without a label"):
         world.run(world.campaign(stop=1))
+
+
+def test_a_label_in_other_letters_is_refused_before_it_is_ordered(world: World) -> None:
+    """On many disks both are one folder, and no manifest may have both."""
+    world.run(world.campaign(stop=1))
+    for call in (world.run, world.client.campaigns.plan):
+        with pytest.raises(InvalidArgumentError, match="label 'Stop' differs from 'stop'"):
+            call(world.campaign(Stop=1))
+    assert world.ordered() == [1]
+
+
+def test_a_label_of_files_from_elsewhere_in_other_letters_is_refused(world: World) -> None:
+    """Of a job that no campaign has ordered."""
+    job_id = completed_job(world.server, 1)
+    world.client.files.download_all(job_id, world.dest, label="stop")
+    with pytest.raises(InvalidArgumentError, match="label 'Stop' differs from 'stop'"):
+        world.run(world.campaign(Stop=1))
+    assert len(world.ordered()) == 1
 
 
 def test_other_media_need_another_folder(world: World) -> None:

@@ -75,6 +75,24 @@ def test_a_withdrawn_file_that_is_listed_again_is_left_alone(
     assert gone.file_id not in {row.file_id for row in again}
 
 
+def test_files_of_a_job_without_a_record_are_left_alone(
+    connect: Connect, server: MockServer, client: FirstHandClient, tmp_path: Path
+) -> None:
+    """A list of the other job does not name them, and says nothing of them."""
+    first = completed_job(server, 1)
+    client.files.download_all(first, tmp_path, label="stop")
+    client.files.download_all(completed_job(server, 2), tmp_path, label="yield")
+    (tmp_path / "jobs" / f"{first}.json").unlink()
+    dataset = Dataset.open(tmp_path)
+    assert reconcile(connect, server, dataset) == Reconciliation()
+    assert len(Dataset.open(tmp_path)) == 3
+    # Nor do they stand in for a row that the recorded job lacks.
+    first_row, *rows = (tmp_path / MANIFEST).read_bytes().splitlines(keepends=True)
+    assert first.encode() in first_row
+    (tmp_path / MANIFEST).write_bytes(b"".join([first_row, *rows[1:]]))
+    assert Dataset.open(tmp_path).verify().short == 1
+
+
 def test_a_list_that_lags_removes_nothing(
     connect: Connect, server: MockServer, client: FirstHandClient, tmp_path: Path
 ) -> None:

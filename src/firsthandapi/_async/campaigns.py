@@ -23,7 +23,7 @@ from firsthandapi._async.ordering import Ordering
 from firsthandapi._async.reader import SharedReader
 from firsthandapi._async.waiting import Waiting
 from firsthandapi._async.workers import Workers
-from firsthandapi._core.campaign import metadata_of
+from firsthandapi._core.campaign import check_labels, metadata_of
 from firsthandapi._core.campaign_ledger import LEDGER_FILE
 from firsthandapi._core.campaign_plan import (
     check_kinds,
@@ -114,7 +114,9 @@ class Campaigning(Collecting):
     async def plan(self) -> CampaignPlan:
         """What `run` would order now."""
         looking = Looking(self._transport, self._file, ends=None, **self._options)
-        return make_plan(self._spec, await looking.ledger(self._campaign.name))
+        ledger = await looking.ledger(self._spec, self._campaign.name)
+        check_labels(self._spec, (order.label for order in ledger.orders))
+        return make_plan(self._spec, ledger)
 
     async def run(
         self, *, timeout: float | None, concurrency: int, on_progress: Callback[CampaignProgress] | None
@@ -130,8 +132,10 @@ class Campaigning(Collecting):
                 Fetching.check_network(self._transport.config)
                 await self._enter(folder, self._until)
                 await run_blocking(self._check_folder, folder)
-                ledger = await looking.ledger(self._campaign.name)
+                ledger = await looking.ledger(self._spec, self._campaign.name)
                 self._may_read = looking.may_read
+                labels_here = await run_blocking(folder.labels)
+                check_labels(self._spec, labels_here.union(order.label for order in ledger.orders))
                 self._check_orders(ledger)
                 if ledger != self._file.ledger:
                     await finish_blocking(self._file.write, ledger)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
@@ -81,6 +81,17 @@ def check_spec(budget_cents: Any, defaults: Any, jobs: Any, unique: Any) -> Spec
         requests[name] = _request(name, {**shared, **own}, own)
     _check_kinds(requests)
     return Spec(budget_cents, unique, requests)
+
+
+def check_labels(spec: Spec, others: Iterable[str]) -> None:
+    """Refuse a label that is one of the folder's but for the case of its letters.
+
+    Raises:
+        InvalidArgumentError: on many disks both would be one folder.
+    """
+    known = frozenset(others)
+    for label in spec.jobs:
+        check_spelling(label, known)
 
 
 def check_name(name: Any) -> str | None:

@@ -130,14 +130,25 @@ class Ledger:
         return [order for order in self.orders if order.label == label]
 
     def with_jobs(self, jobs: Sequence[JobFields]) -> Ledger:
-        """The same with the jobs that the service shows now, each at the order that bought it."""
+        """The same with the jobs that the service shows now, newest first, each at the order that bought it.
+
+        A job of the campaign that no order has bought is one more: a ledger restored from a copy does not know it.
+        """
         by_id, by_key = {str(job["id"]): job for job in jobs}, {key_of(job): job for job in jobs}
         orders: list[Order] = []
         for order in self.orders:
             key = order.sent.idempotency_key
             job = by_key.get(key) if order.job is None else by_id.get(str(order.job["id"]))
             orders.append(order if job is None else order.seen(job))
-        return replace(self, orders=tuple(orders))
+        known = {str(order.job["id"]) for order in orders if order.job is not None}
+        unknown = [
+            found
+            for job_id, job in reversed(by_id.items())
+            if job_id not in known
+            and campaign_of(job) == self.campaign
+            and (found := _found(job)) is not None
+        ]
+        return replace(self, orders=(*orders, *unknown))
 
     def with_duplicates(self, hashes: Mapping[str, Iterable[str]]) -> Ledger:
         """The same with the duplicates counted: `hashes` is the SHA-256 of each file, by job. The first one counts."""
@@ -228,7 +239,9 @@ def _order(row: Any) -> Order | None:
         return None
     approved, duplicates, refund = cast("list[int]", counts)
     closed = values.get("closed") is True
-    return Order(values["label"], sent, approved, duplicates, refund, closed)
+    order = Order(values["label"], sent, approved, duplicates, refund, closed)
+    # Nothing comes back that was not paid.
+    return order if duplicates <= approved and order.spent_cents >= 0 else None
 
 
 def _is_order(request: Mapping[str, Any] | None) -> bool:
@@ -261,15 +274,15 @@ def recovered(campaign: str, jobs: Iterable[JobFields], keys: Iterable[str] = ()
     Raises:
         ConfigurationError: no job shows one of these keys: it may have bought one that does not show yet.
     """
-    orders = [order for job in jobs if campaign_of(job) == campaign and (order := _found(job)) is not None]
-    missing = set(keys) - {order.sent.idempotency_key for order in orders}
+    ledger = Ledger(campaign).with_jobs(list(jobs))
+    missing = set(keys) - {order.sent.idempotency_key for order in ledger.orders}
     if missing:
         raise ConfigurationError(
             f"{LEDGER_FILE} of dest is damaged, and no job with its idempotency key {min(missing)} is in your account "
             "so far: wait a minute, so that a job that was just posted can show, then run the same call again; if "
             f"there is still none, remove {LEDGER_FILE} to continue without that order"
         )
-    return Ledger(campaign, tuple(reversed(orders)))
+    return ledger
 
 
 def _found(job: JobFields) -> Order | None:

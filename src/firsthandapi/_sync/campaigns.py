@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Unpack
 
-from firsthandapi._core.campaign import metadata_of
+from firsthandapi._core.campaign import check_labels, metadata_of
 from firsthandapi._core.campaign_ledger import LEDGER_FILE
 from firsthandapi._core.campaign_plan import (
     check_kinds,
@@ -115,7 +115,9 @@ class Campaigning(Collecting):
     def plan(self) -> CampaignPlan:
         """What `run` would order now."""
         looking = Looking(self._transport, self._file, ends=None, **self._options)
-        return make_plan(self._spec, looking.ledger(self._campaign.name))
+        ledger = looking.ledger(self._spec, self._campaign.name)
+        check_labels(self._spec, (order.label for order in ledger.orders))
+        return make_plan(self._spec, ledger)
 
     def run(
         self, *, timeout: float | None, concurrency: int, on_progress: Callback[CampaignProgress] | None
@@ -131,8 +133,10 @@ class Campaigning(Collecting):
                 Fetching.check_network(self._transport.config)
                 self._enter(folder, self._until)
                 run_blocking(self._check_folder, folder)
-                ledger = looking.ledger(self._campaign.name)
+                ledger = looking.ledger(self._spec, self._campaign.name)
                 self._may_read = looking.may_read
+                labels_here = run_blocking(folder.labels)
+                check_labels(self._spec, labels_here.union(order.label for order in ledger.orders))
                 self._check_orders(ledger)
                 if ledger != self._file.ledger:
                     finish_blocking(self._file.write, ledger)

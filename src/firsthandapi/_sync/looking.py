@@ -3,16 +3,19 @@
 
 from __future__ import annotations
 
+from math import inf
 from typing import TYPE_CHECKING, Unpack
 
 from firsthandapi._core.campaign import campaign_key
 from firsthandapi._core.campaign_ledger import Ledger, UnreadableLedger, campaign_in, newer_ledger, recovered
+from firsthandapi._core.campaign_plan import make_plan
 from firsthandapi._core.order_requests import read_jobs, request_for
 from firsthandapi._core.ordering import LookFor, Read
 from firsthandapi._sync.bridge import run_blocking
-from firsthandapi.errors import NotFoundError, WaitTimeoutError
+from firsthandapi.errors import InvalidArgumentError, NotFoundError, WaitTimeoutError
 
 if TYPE_CHECKING:
+    from firsthandapi._core.campaign import Spec
     from firsthandapi._core.ordering import JobFields
     from firsthandapi._sync.transport import Transport
     from firsthandapi.datasets._ledger import LedgerFile
@@ -20,6 +23,8 @@ if TYPE_CHECKING:
 
 # Pages of the account's jobs that are read to find unfinished ones; each that is older is read by itself.
 _MOST_PAGES = 10
+# And to find orders that a ledger restored from a copy does not know.
+_MOST_PAGES_OF_ORDERS = 100
 
 
 class Looking:
@@ -38,15 +43,24 @@ class Looking:
         self._ends = ends
         self._options = options
 
-    def ledger(self, name: str | None) -> Ledger:
+    def ledger(self, spec: Spec, name: str | None) -> Ledger:
         """The ledger of a campaign of that name; made from the jobs of the account if it is lost.
 
         Raises:
+            InvalidArgumentError: the campaign has another name.
             FirstHandError: it cannot be read, or the jobs cannot.
         """
         found = run_blocking(self._file.read)
-        if isinstance(found, Ledger):
-            return found.with_jobs(self._unfinished(found))
+        if isinstance(found, Ledger) and found.orders:
+            if name is not None and found.campaign != campaign_key(name, ""):
+                raise InvalidArgumentError(
+                    f"name is not the one that the campaign in {self._file.path} was started with, so an empty folder "
+                    "would not find its jobs, and would order all files again: pass the name that it was started "
+                    "with, or none",
+                    field="name",
+                )
+            ledger = found.with_jobs(self._unfinished(found))
+            return self._whole(ledger) if make_plan(spec, ledger).orders else ledger
         keys: tuple[str, ...] = ()
         if isinstance(found, UnreadableLedger):
             if found.newer:
@@ -56,13 +70,18 @@ class Looking:
         rows_of, location = run_blocking(self._file.rows_of), run_blocking(self._file.location)
         return recovered(campaign_in(campaign_key(name, location), rows_of, jobs), jobs, keys)
 
+    def _whole(self, ledger: Ledger) -> Ledger:
+        """The ledger with the orders that it does not know, if it is a copy: they are newer than its first one."""
+        left = {str(order.job["id"]) for order in ledger.orders if order.job is not None}
+        return ledger.with_jobs(self._jobs(left or None, _MOST_PAGES_OF_ORDERS))
+
     def _unfinished(self, ledger: Ledger) -> list[JobFields]:
         """The jobs of unfinished orders, as they are now."""
         unfinished = [order for order in ledger.orders if not order.is_over]
         if not unfinished:
             return []
         left = {str(order.job["id"]) for order in unfinished if order.job is not None}
-        jobs = self._jobs(left)
+        jobs = self._jobs(left, _MOST_PAGES)
         for job_id in sorted(left):
             try:
                 found, _ = self._ask(Read(job_id))
@@ -75,12 +94,12 @@ class Looking:
             jobs += found
         return jobs
 
-    def _jobs(self, left: set[str] | None = None) -> list[JobFields]:
+    def _jobs(self, left: set[str] | None = None, most_pages: float = inf) -> list[JobFields]:
         """The jobs of the account that have a key; with `left`, until all of these are found, which are taken out."""
         jobs: list[JobFields] = []
         question: LookFor | None = LookFor(None)
         pages = 0
-        while question is not None and (left is None or not pages or (left and pages < _MOST_PAGES)):
+        while question is not None and pages < most_pages and (left is None or left or not pages):
             found, question = self._ask(question)
             jobs += found
             pages += 1

@@ -285,8 +285,13 @@ class Dataset(Rows):
 
     def _short_of(self, job: Job) -> int:
         """How many approved files of a job have no row."""
-        rows = self.records if job is self.job else self.records_of(job.id)
-        return max((job.files_approved or 0) - len(rows), 0)
+        return max((job.files_approved or 0) - len(self._rows_of(job)), 0)
+
+    def _rows_of(self, job: Job) -> list[Record]:
+        """The rows of a job; one that names no job is of the only one."""
+        return [
+            row for row in self.records if row.job_id == job.id or (row.job_id is None and job is self.job)
+        ]
 
     def repair(
         self,
@@ -473,13 +478,14 @@ class Dataset(Rows):
         """For each job what is to be downloaded: its id, its label, the ids of its files that are mismatched or
         missing, and how many have no row."""
         names = {*state.mismatched, *state.missing}
-        bad = [record for record in self.records if self._name_of(self.path_of(record)) in names]
         labels = {each.job_id: each.label for each in self._job_files}
         return [
             (
                 job.id,
                 labels[job.id],
-                frozenset(row.file_id for row in bad if job is self.job or row.job_id == job.id),
+                frozenset(
+                    row.file_id for row in self._rows_of(job) if self._name_of(self.path_of(row)) in names
+                ),
                 self._short_of(job),
             )
             for job in self.jobs

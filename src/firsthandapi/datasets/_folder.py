@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -361,8 +361,7 @@ class Folder:
     ) -> tuple[JobFile | UnreadableJobFile | None, tuple[str, ...]]:
         recorded = self._labeled()
         rows = list(self._rows_here())
-        labels = {each.label for each in recorded.values()} | {label_of(row) for row in rows}
-        check_spelling(label, [name for name in labels if name is not None])
+        check_spelling(label, _labels_of(recorded, rows))
         main = self._job_files.read(self._job_files.path_of(None))
         if isinstance(main, JobFile) and main.job_id is not None:
             self._others[main.job_id] = None
@@ -382,6 +381,14 @@ class Folder:
         self._others.pop(job_id, None)
         own = recorded.get(self._record)
         return own if isinstance(own, JobFile) else None, ()
+
+    def labels(self) -> frozenset[str]:
+        """The labels of the folder's jobs and files.
+
+        Raises:
+            ConfigurationError: they cannot be read.
+        """
+        return _labels_of(self._labeled(), self._rows_here())
 
     def _labeled(self) -> dict[Path, JobFile]:
         return {path: each for path, each in self._job_files.labeled().items() if isinstance(each, JobFile)}
@@ -658,6 +665,11 @@ class Folder:
         if label is not None:
             manifest.open_folder(manifest.folder / data_folder(label), self._writer)
         return manifest
+
+
+def _labels_of(recorded: Mapping[Path, JobFile], rows: Iterable[Record]) -> frozenset[str]:
+    labels = {each.label for each in recorded.values()} | {label_of(row) for row in rows}
+    return frozenset(label for label in labels if label is not None)
 
 
 def place_named(name: str) -> str:

@@ -13,6 +13,7 @@ from firsthandapi._core.campaign_ledger import (
     read_ledger,
 )
 from firsthandapi._core.job_file import JOB_FILE, JobFile
+from firsthandapi._core.ordering import JobFields
 from firsthandapi.errors import ConfigurationError
 
 from ._folder import manifests_of
@@ -77,6 +78,18 @@ class LedgerFile:
         path = self.path / LEDGER_FILE
         (self._store.replace if self._exists else self._store.create)(path, content)
         self._exists, self.ledger = True, ledger
+
+
+def note_in_ledger(path: str | os.PathLike[str], job: JobFields) -> None:
+    """Write down a job of a campaign as last seen, if the folder is that of a campaign. The lock is held.
+
+    Raises:
+        ConfigurationError: it cannot be written.
+    """
+    file = LedgerFile(path)
+    file.read()
+    if file.ledger.orders and (ledger := file.ledger.with_jobs([job])) != file.ledger:
+        file.write(ledger)
 
 
 class OrderRecord:

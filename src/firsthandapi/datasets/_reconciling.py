@@ -10,6 +10,7 @@ from firsthandapi._core.withdrawal import Reconciliation, withdrawn_of
 from firsthandapi.errors import ConfigurationError
 
 from ._job_files import JobFiles
+from ._ledger import note_in_ledger
 from ._withdrawing import exports_of, remove, withdrawn_ids
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ class Reconciling:
     def note(self, job: Job, listed: frozenset[str]) -> None:
         """Remove what the service no longer lists of a job."""
         dataset = self._dataset
-        rows = [row for row in dataset.records if len(dataset.jobs) == 1 or row.job_id == job.id]
+        rows = dataset._rows_of(job)
         withdrawn = withdrawn_of({row.file_id for row in rows}, listed, job.files_approved)
         # With those of an earlier call that was cut short.
         gone = withdrawn_ids(dataset._store).union(withdrawn or ())
@@ -58,9 +59,9 @@ class Reconciling:
         if withdrawn is None:
             self._unsure.append(job.id)
         else:
-            JobFiles(dataset._store).note(
-                job.id, job.model_dump(mode="json", exclude_none=True), self._writer
-            )
+            seen = job.model_dump(mode="json", exclude_none=True)
+            JobFiles(dataset._store).note(job.id, seen, self._writer)
+            note_in_ledger(dataset.path, seen)
 
     def done(self) -> Reconciliation:
         """What was done; the dataset is as the folder is."""
