@@ -12,7 +12,7 @@ import sys
 
 import redis
 
-from firsthandapi import DownloadError, FirstHandClient
+from firsthandapi import DownloadError, FirstHandClient, NotFoundError
 from firsthandapi.fleet import RedisRateLimiter
 
 
@@ -25,9 +25,9 @@ def main(dest: str) -> None:
             job_id = str(taken)
             try:
                 dataset = client.files.download_all(job_id, f"{dest}/{job_id}")
-            except DownloadError as error:
-                print(f"{job_id}: {len(error.failures)} files failed; back into the list")
-                work.rpush("jobs", job_id)
+            except (DownloadError, NotFoundError) as error:
+                print(f"{job_id}: {error}")
+                work.rpush("jobs:failed", job_id)
             else:
                 print(f"{job_id}: {len(dataset)} files")
             work.lrem("jobs:taken", 1, job_id)

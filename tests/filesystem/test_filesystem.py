@@ -104,6 +104,28 @@ def test_an_expired_url_is_refreshed_in_mid_read(server: MockServer, files: Firs
     assert len(downloads(server)) >= 2
 
 
+def test_urls_that_expired_together_cost_another_list(server: MockServer, files: FirstHandFileSystem) -> None:
+    """A program that runs for weeks: a request per hundred files and ten more, not one for each file."""
+    job_id = completed_job(server, 120)
+    paths = files.ls(job_id, detail=False)
+    for _ in range(2):
+        server.clock.advance(days=8)
+        before = len(server.requests)
+        for path in paths:
+            files.cat_file(path, 0, 10)
+        assert len(api(server, before)) <= 2 + 10
+
+
+def test_a_path_without_a_job_has_no_file(server: MockServer, files: FirstHandFileSystem) -> None:
+    """Though the service finds a file by its id alone; and of a job nobody knows when it was approved."""
+    (path,) = files.ls(completed_job(server, 1), detail=False)
+    job_id, _, name = path.partition("/")
+    with pytest.raises(FileNotFoundError):
+        files.info(f"../{name}")
+    assert files.created(job_id) is None
+    assert files.created(path) is not None
+
+
 def test_faults_of_the_storage_cost_time_alone(server: MockServer, files: FirstHandFileSystem) -> None:
     """A dropped connection, a cut body and a 503 are tried again."""
     job_id = completed_job(server, 1)

@@ -431,7 +431,7 @@ def test_a_worker_fleet_downloads_every_job_once(redis: Redis, tmp_path: Path) -
         server.rate_limit = None
         work = redis_py.Redis.from_url(redis.url)
         jobs = [completed_job(server, 3) for _ in range(6)]
-        work.rpush("jobs", *jobs)
+        work.rpush("jobs", "job_unknown", *jobs)
         environment = {**os.environ, "REDIS_URL": redis.url}
         environment |= {"FIRSTHAND_API_KEY": server.api_key, "FIRSTHAND_BASE_URL": server.url}
         example = Path(__file__).parents[2] / "examples" / "fleet_worker.py"
@@ -443,6 +443,7 @@ def test_a_worker_fleet_downloads_every_job_once(redis: Redis, tmp_path: Path) -
         for job_id in jobs:
             assert Dataset.open(tmp_path / "jobs" / job_id).verify()
         assert work.llen("jobs:taken") == 0
+        assert work.lrange("jobs:failed", 0, -1) == [b"job_unknown"]
         assert client.me()
 
 

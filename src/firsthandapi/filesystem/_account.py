@@ -23,8 +23,10 @@ if TYPE_CHECKING:
     from firsthandapi._download.ranges import RangeReader
     from firsthandapi.types import File
 
-# A file alone costs a request for its URL, a list one per 100 files: from so many files on, the list is cheaper.
+# A URL alone costs a request, a list one per page: after so many alone, or as many as the list has pages, the list is
+# cheaper.
 _MOST_ALONE = 8
+_PAGE = 100
 
 # fsspec makes a file system per thread. Apart, each would list each job, and spend the key's requests by itself.
 _accounts: weakref.WeakValueDictionary[tuple[str, str], Account] = weakref.WeakValueDictionary()
@@ -51,7 +53,7 @@ class Account:
         self._manifests: dict[str, bytes] = {}
         self._urls: dict[str, tuple[str, datetime | None]] = {}
         self._alone: Counter[str] = Counter()
-        self._listing: dict[str, threading.Lock] = {}
+        self._listing: dict[str, threading.RLock] = {}
         # fsspec keeps its file systems for as long as the program runs.
         weakref.finalize(self, _close, client, self.readers)
 
@@ -76,7 +78,7 @@ class Account:
         Raises:
             FileNotFoundError: there is no such job.
         """
-        with self._listing.setdefault(job_id, threading.Lock()):
+        with self._lock(job_id):
             known = self._files.get(job_id)
             if known is not None and not refresh:
                 return known
@@ -112,24 +114,37 @@ class Account:
         if name == MANIFEST:
             content = self.manifest(job_id)
             return content[start:end], len(content)
-        if self._alone[job_id] >= _MOST_ALONE:
-            self.files(job_id)
+        self._list_if_cheaper(id_in(job_id, path))
         files = self.known(job_id)
         if not name or (files is not None and name not in files):
             raise FileNotFoundError(path)
         file_id = id_in(name.partition(".")[0], path)
-        if file_id not in self._urls:
-            self._alone[job_id] += 1
         reader = self.readers.take()
         try:
-            return reader.read(file_id, lambda stale: self._url(file_id, stale), start, end)
+            return reader.read(file_id, lambda stale: self._url(job_id, file_id, stale), start, end)
         except NotFoundError:
             raise FileNotFoundError(path) from None
         finally:
             self.readers.give_back(reader)
 
-    def _url(self, file_id: str, stale: bool) -> str:
+    def _lock(self, job_id: str) -> threading.RLock:
+        return self._listing.setdefault(job_id, threading.RLock())
+
+    def _list_if_cheaper(self, job_id: str) -> None:
+        """List a job of which many URLs were asked for alone: it was not listed, or its URLs have expired together."""
+        if self._many_alone(job_id):
+            with self._lock(job_id):
+                if self._many_alone(job_id):  # and no other thread has listed it meanwhile
+                    self.files(job_id, refresh=True)
+                    self._alone[job_id] = 0
+
+    def _many_alone(self, job_id: str) -> bool:
+        pages = -(-len(self.known(job_id) or ()) // _PAGE)
+        return self._alone[job_id] >= max(_MOST_ALONE, pages)
+
+    def _url(self, job_id: str, file_id: str, stale: bool) -> str:
         if stale or self._is_old(file_id):
+            self._alone[job_id] += 1
             fresh = self.client.files.refresh_url(file_id)
             self._urls[file_id] = fresh.download_url or "", fresh.download_url_expires_at
         return self._urls[file_id][0]

@@ -151,8 +151,8 @@ class FirstHandFileSystem(AbstractFileSystem):  # type: ignore[misc] # fsspec sh
         return FirstHandFile(self, path, mode, block_size, **options)  # pyright: ignore[reportArgumentType] # None is its default
 
     def created(self, path: str) -> datetime | None:
-        """When a file was approved and created."""
-        created: datetime | None = self.info(path)["created"]
+        """When a file was approved and created; None if it is not known."""
+        created: datetime | None = self.info(path).get("created")
         return created
 
     modified = created  # a file never changes
