@@ -109,6 +109,21 @@ def test_a_file_has_one_label(sources: list[Dataset], tmp_path: Path) -> None:
         Dataset.merge({"stop": sources[0], "yield": sources[0]}, tmp_path / "all")
 
 
+def test_labels_in_other_letters_are_refused_before_anything_is_copied(
+    sources: list[Dataset], tmp_path: Path
+) -> None:
+    """No manifest may have both: the folder could not be opened again."""
+    one, other, *_ = sources
+    with pytest.raises(InvalidArgumentError, match="label 'Cat' differs from 'cat'"):
+        Dataset.merge({"cat": one, "Cat": other}, tmp_path / "new")
+    Dataset.merge({"cat": one}, tmp_path / "pets")
+    labeled = Dataset.merge({"Cat": other}, tmp_path / "others")
+    for more in ({"Cat": other}, [labeled]):
+        with pytest.raises(InvalidArgumentError, match="label 'Cat' differs from 'cat'"):
+            Dataset.merge(more, tmp_path / "pets")
+    assert Dataset.open(tmp_path / "pets").verify()
+
+
 def test_a_folder_of_a_job_takes_no_other(sources: list[Dataset], tmp_path: Path) -> None:
     """Its own call would no longer continue it; nor does one that is written to."""
     with pytest.raises(InvalidArgumentError, match="dest is the folder of a job"):

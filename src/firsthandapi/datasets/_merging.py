@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
-from firsthandapi._core.labels import check_label
+from firsthandapi._core.labels import check_label, check_spelling
 from firsthandapi._core.manifest import label_of
 from firsthandapi.errors import InvalidArgumentError
 
@@ -38,10 +38,16 @@ def merge_into(folder: Folder, sources: list[tuple[Dataset, str | None]]) -> Non
 
     Raises:
         ConfigurationError: a file is missing or mismatched, or the folder cannot be written to.
-        InvalidArgumentError: the folder is that of a job, or a file would have two labels.
+        InvalidArgumentError: the folder is that of a job, a file would have two labels, or two labels would be one
+            folder.
     """
     formats = [record.content_type or "" for dataset, _ in sources for record in dataset]
     mixed = folder.start_merging(formats)
+    known = set(folder.labels())
+    for dataset, label in sources:
+        for name in dataset.labels if label is None else [label]:
+            check_spelling(name, known)
+            known.add(name)
     for dataset, label in sources:
         labels = {each.job_id: each.label for each in dataset._job_files}
         for job in dataset.jobs:
