@@ -147,6 +147,7 @@ def test_a_label_is_not_ordered_in_vain_for_ever() -> None:
     plan = make_plan(of, Ledger("fh-1", tuple(nothing)))
     assert in_vain(plan) is not None
     assert "stop has 0 of 2 files" in str(in_vain(plan))
+    assert f"spent; nothing to order; {in_vain(plan)}" in str(plan)
     assert in_vain(make_plan(of, Ledger("fh-1"))) is None
 
 

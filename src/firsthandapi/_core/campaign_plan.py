@@ -250,9 +250,13 @@ def summary_of(plan: CampaignPlan) -> str:
     spent = f"{dollars(plan.spent_cents)} of {dollars(plan.budget_cents)} spent"
     if not plan.fits:
         return f"{spent}; the plan is {dollars(plan.cost_cents - plan.left_cents)} over the budget"
-    if plan.orders:
-        return f"{spent}; {dollars(plan.spent_cents + plan.cost_cents)} after this plan"
-    return f"{spent}; nothing to order"
+    after = (
+        f"{dollars(plan.spent_cents + plan.cost_cents)} after this plan"
+        if plan.orders
+        else "nothing to order"
+    )
+    # What is missing and not ordered needs its user's word.
+    return "; ".join([spent, after, *filter(None, [in_vain(plan)])])
 
 
 def text_of(plan: CampaignPlan) -> str:
