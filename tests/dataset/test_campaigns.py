@@ -499,6 +499,15 @@ def test_a_folder_of_one_job_is_no_campaign(world: World) -> None:
         world.run(world.campaign(stop=1))
 
 
+def test_a_folder_that_takes_no_files_is_found_out_before_an_order(world: World) -> None:
+    """As one that no longer knows which files were withdrawn."""
+    world.run(world.campaign(stop=1))
+    (world.dest / "withdrawn.json").write_text("{")
+    with pytest.raises(ConfigurationError, match=r"withdrawn\.json is damaged"):
+        world.run(world.campaign(stop=2))
+    assert world.ordered() == [1]
+
+
 def test_a_label_in_other_letters_is_refused_before_it_is_ordered(world: World) -> None:
     """On many disks both are one folder, and no manifest may have both."""
     world.run(world.campaign(stop=1))

@@ -484,8 +484,10 @@ class Folder:
         """Find whatever would prevent the downloads of a job, before it is posted.
 
         Raises:
-            ConfigurationError: a manifest, or what has the name of its folder, is not one of ours.
+            ConfigurationError: a manifest, or what has the name of its folder, is not one of ours, or the list of
+                withdrawn files is damaged.
         """
+        self._withdrawn_ids()
         mixed = self.is_mixed(formats)
         for name in {folder_of(content_type, mixed=mixed) for content_type in formats}:
             manifest = Manifest(self._store, name)
