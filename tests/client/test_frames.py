@@ -121,6 +121,7 @@ def test_construction(options: dict[str, Any], connect: Connect, monkeypatch: py
 
 def test_file_system() -> None:
     """Nor does one for fsspec that cannot be made, or pickled."""
+    pytest.importorskip("fsspec")
     from firsthandapi.filesystem import FirstHandFileSystem
 
     for given in ({"base_url": "ftp://x"}, {"api_key": f"{KEY} "}):
