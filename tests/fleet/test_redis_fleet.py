@@ -29,6 +29,7 @@ from firsthandapi import (
     DeadlineExceededError,
     FirstHandClient,
 )
+from firsthandapi._core.response import ApiResponse
 from firsthandapi.fleet import (
     AsyncRedisRateLimiter,
     EventClaimedError,
@@ -312,6 +313,22 @@ def test_a_budget_of_nonsense_is_begun_anew(
         for _ in range(20):
             client.me()
     assert refused(server) == 0
+
+
+@needs_redis
+def test_a_request_counts_in_the_window_in_which_it_arrives(redis: Redis) -> None:
+    """Sent at the end of one window, it takes one from the next; the response to an older one takes none."""
+    limiter = RedisRateLimiter(redis.url)
+    late, older = (limiter.acquire("a-key", timeout=1) for _ in range(2))
+    (budget,) = redis.admin().keys()
+    redis.admin().hset(budget, "ends", 1)
+    limiter.acquire("a-key", timeout=1)
+    assert redis.admin().hget(budget, "left") == "99"
+    for permit, seconds, left in ((older, 1, "99"), (late, 50, "98")):
+        headers = ((b"x-ratelimit-limit", b"100"), (b"x-ratelimit-remaining", b"0"))
+        reset = (b"x-ratelimit-reset", b"%d" % (time.time() + seconds))
+        limiter.observe("a-key", permit, ApiResponse(200, (*headers, reset)), sent=True)
+        assert redis.admin().hget(budget, "left") == left
 
 
 @pytest.mark.parametrize(

@@ -32,6 +32,8 @@ _PAUSE = 1.0
 # Without Redis a process knows what a response said, but not what other processes have sent since: so much less is
 # left, or a tenth of the limit if that is smaller.
 _UNSURE = 8
+# Headers have whole seconds, so a window that has just ended may seem to have some left.
+_ROUNDING = 1.5
 
 # KEYS: budget, line (a sorted set: process → place), seen (a hash: process → when)
 # ARGV: process, usual limit, milliseconds of a window, milliseconds after which a process is gone; for a Redis that has
@@ -84,12 +86,20 @@ if left > 0 then return {0, 0} end
 return {0, ends - now}
 """
 
-# KEYS: budget. ARGV: window of the request, limit or '', remaining or '', milliseconds to the reset or ''
+# KEYS: budget. ARGV: window of the request, limit or '', remaining or '', milliseconds to the reset or '', and how many
+#   of those a window that has ended may seem to have
 _LEARN = """
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local left, ends, window, described = unpack(redis.call('HMGET', KEYS[1], 'left', 'ends', 'window', 'described'))
-if not window or tonumber(window) ~= tonumber(ARGV[1]) then return 0 end
+if not window then return 0 end
+if tonumber(window) ~= tonumber(ARGV[1]) then
+  -- Sent at the end of one window, it has arrived in the next, and counts there.
+  if ARGV[4] ~= '' and tonumber(ARGV[4]) > tonumber(ARGV[5]) then
+    redis.call('HSET', KEYS[1], 'left', math.max((tonumber(left) or 0) - 1, 0))
+  end
+  return 0
+end
 if ARGV[2] ~= '' then redis.call('HSET', KEYS[1], 'limit', ARGV[2]) end
 if ARGV[3] ~= '' then redis.call('HSET', KEYS[1], 'left', math.min(tonumber(left), tonumber(ARGV[3]))) end
 if ARGV[4] ~= '' then
@@ -196,7 +206,8 @@ class SharedBudget:
         elif time.monotonic() >= self._gone_until:
             try:
                 if values is not None:
-                    self._learn(keys=self._keys(key)[:1], args=[permit.window, *values.arguments])
+                    arguments = [permit.window, *values.arguments, int(_ROUNDING * 1000)]
+                    self._learn(keys=self._keys(key)[:1], args=arguments)
                 elif response is None and not sent:
                     self._back(keys=self._keys(key)[:1], args=[permit.window])
             except self._failures as error:
