@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import encodings.idna  # noqa: F401 # the first name lookup would load it, and a child forked just then would hang
+
+# The first name lookup would load it, and a child forked just then would hang.
+import encodings.idna  # noqa: F401 # pyright: ignore[reportUnusedImport]
 import os
 import selectors
 import socket
