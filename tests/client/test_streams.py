@@ -28,3 +28,66 @@ def test_a_stream_says_how_it_broke() -> None:
         stream.start_tls(ssl.create_default_context(), "localhost", timeout=1)
     with pytest.raises(httpcore.ConnectError):
         streams.connect("x" * 70 + ".example", 80, timeout=1)
+
+
+class Handshake:
+    """A link whose handshake fails."""
+
+    def __init__(self, failure: BaseException) -> None:
+        self.failure = failure
+        self.closed = False
+
+    def do_handshake(self) -> None:
+        raise self.failure
+
+    def close(self) -> None:
+        self.closed = True
+
+
+@pytest.mark.parametrize(
+    ("failure", "expected"),
+    [
+        (TimeoutError(), httpcore.ConnectTimeout),
+        (ConnectionResetError(), httpcore.ConnectError),
+        (KeyboardInterrupt(), KeyboardInterrupt),
+    ],
+)
+def test_a_handshake_that_fails_closes_its_connection(
+    monkeypatch: pytest.MonkeyPatch, failure: BaseException, expected: type[BaseException]
+) -> None:
+    """Whatever ends it: no socket stays open."""
+    link = Handshake(failure)
+    monkeypatch.setattr(streams, "encrypt", lambda *_: link)
+    ours, theirs = socket.socketpair()
+    with ours, theirs, pytest.raises(expected):
+        streams.SocketStream(ours).start_tls(ssl.create_default_context(), "localhost", timeout=1)
+    assert link.closed
+
+
+def test_silence_is_a_timeout() -> None:
+    """A peer that sends nothing is waited for as long as was said."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        stream = streams.SocketStream(ours)
+        stream.write(b"", timeout=1)
+        assert stream.get_extra_info("is_readable") is False
+        assert stream.get_extra_info("ssl_object") is None
+        with pytest.raises(httpcore.ReadTimeout):
+            stream.read(1, timeout=0.01)
+
+
+@pytest.mark.parametrize(
+    ("failure", "expected"),
+    [(TimeoutError(), httpcore.ConnectTimeout), (ConnectionRefusedError(), httpcore.ConnectError)],
+)
+def test_an_address_that_cannot_be_reached(
+    monkeypatch: pytest.MonkeyPatch, failure: OSError, expected: type[Exception]
+) -> None:
+    """The failure of the last address is httpcore's."""
+
+    def fail(*_: object, **__: object) -> None:
+        raise failure
+
+    monkeypatch.setattr(streams.addresses, "connect", fail)
+    with pytest.raises(expected):
+        streams.connect("localhost", 80, timeout=1)
