@@ -178,7 +178,7 @@ def receiver(one_of_each: Receiver) -> Receiver:
 @pytest.mark.parametrize("style", ["plain", "timestamped"])
 def test_a_delivery_is_verified_and_dispatched(receiver: Receiver, style: str) -> None:
     """Every event is answered with 204, whichever way it is signed; the handler runs for the one it wants."""
-    receiver.server.signature_style = style  # type: ignore[assignment]
+    receiver.server.signature_style = style  # type: ignore[assignment] # parametrized
     before = len(receiver.server.webhook_deliveries)
     job_id = receiver.finish_job()
     assert [statuses(each) for each in receiver.server.webhook_deliveries[before:]] == [[204]] * 3
