@@ -9,7 +9,7 @@ from typing import Any
 import jsonschema_rs
 import pytest
 import schemathesis
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from schemathesis import checks
 
@@ -30,6 +30,7 @@ CHECKS = [
 ]
 # Their rules reach beyond a schema: a deadline is in the future, a webhook's URL is https.
 BEYOND = {"create_job", "create_webhook", "update_webhook"}
+PATHS = {operation.path for operation in OPERATIONS}
 
 
 @pytest.fixture(scope="module")
@@ -153,6 +154,8 @@ def test_schemathesis(busy: MockServer, operation: Any, mode: Any) -> None:
     def check(case: Any, real: bool) -> None:
         if real and existing:
             case.path_parameters = {"id": existing}
+        # Made up, an id can be the last word of another operation's path, as "summary" is.
+        assume(operation.path.format(**case.path_parameters or {}) not in PATHS - {operation.path})
         if positive and case.query:
             case.query.pop("cursor", None)  # a made-up one is refused, as it should be
         response = case.call(base_url=busy.url, headers={"Authorization": f"Bearer {busy.api_key}"})
