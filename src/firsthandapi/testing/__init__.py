@@ -16,11 +16,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from firsthandapi.server.faults import Fault, Faults
     from firsthandapi.server.model import Attempt
     from firsthandapi.server.requests import ReceivedRequest
 
     from ._clock import Clock
-    from ._faults import Fault, Faults
     from ._media import Media, make
     from ._mock import MockServer, NewOrganization, SubmittedWork, WebhookDelivery
 
@@ -42,8 +42,8 @@ __all__ = [
 _HOMES = {
     "Attempt": "firsthandapi.server.model",
     "Clock": "._clock",
-    "Fault": "._faults",
-    "Faults": "._faults",
+    "Fault": "firsthandapi.server.faults",
+    "Faults": "firsthandapi.server.faults",
     "Media": "._media",
     "MockServer": "._mock",
     "NewOrganization": "._mock",

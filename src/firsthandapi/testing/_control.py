@@ -32,9 +32,9 @@ from firsthandapi.server.text import iso, new_id, parse_iso
 from firsthandapi.server.words import Environment, Scope, Time
 
 if TYPE_CHECKING:
+    from firsthandapi.server.faults import Fault
     from firsthandapi.server.requests import ReceivedRequest
 
-    from ._faults import Fault
     from ._mock import MockServer
 
 PREFIX = "/_control"

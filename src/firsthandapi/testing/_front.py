@@ -20,6 +20,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from firsthandapi.server.app import App
 from firsthandapi.server.downloads import expired
 from firsthandapi.server.errors import ApiError
+from firsthandapi.server.faults import Fault, Faults
 from firsthandapi.server.gate import refusal
 from firsthandapi.server.pages import TOP
 from firsthandapi.server.reading import MAX_BODY, MAX_UPLOAD, read_body
@@ -27,8 +28,6 @@ from firsthandapi.server.requests import ReceivedRequest, RequestLog
 from firsthandapi.server.responses import error_response, json_bytes
 from firsthandapi.server.signing import LIFETIME
 from firsthandapi.server.text import new_id
-
-from ._faults import Fault, Faults
 
 log = logging.getLogger("firsthandapi.testing")
 log.addHandler(logging.NullHandler())

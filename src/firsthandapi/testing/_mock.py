@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from firsthandapi.server.app import App, IdempotencyKeys
 from firsthandapi.server.deliveries import Sender, SignatureStyle
 from firsthandapi.server.deprecation import Deprecation
+from firsthandapi.server.faults import Faults
 from firsthandapi.server.http import HttpServer
 from firsthandapi.server.model import SCOPES, Account, Attempt, Delivery, File, Job, Location, Submission
 from firsthandapi.server.requests import ReceivedRequest
@@ -19,7 +20,6 @@ from firsthandapi.server.text import new_secret
 from firsthandapi.server.world import World
 
 from ._clock import Clock
-from ._faults import Faults
 from ._front import Front
 from ._workers import SimulatedWorkers, capture
 

@@ -22,6 +22,7 @@ from firsthandapi.server.bodies import JobBody
 from firsthandapi.server.deliveries import SignatureStyle
 from firsthandapi.server.downloads import file_response
 from firsthandapi.server.errors import ApiError
+from firsthandapi.server.faults import Fault
 from firsthandapi.server.model import Account, Job, Submission
 from firsthandapi.server.reading import validate
 from firsthandapi.server.requests import ReceivedRequest
@@ -32,7 +33,7 @@ from firsthandapi.server.world import World
 from . import shown
 from .forms import read_form, whole
 from .pulse import pulse
-from .tools import Fault, Tools
+from .tools import Tools
 
 PREFIX = "/console"
 T = TypeVar("T")

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from firsthandapi._core.request import check_header
-from firsthandapi.server.deprecation import path_matches
+
+from .deprecation import path_matches
 
 __all__ = ["Fault", "Faults"]
 
