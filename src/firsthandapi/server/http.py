@@ -75,14 +75,14 @@ class _Protocol(H11Protocol):
 
 
 class HttpServer:
-    """Serves an ASGI application on a loopback port, from a daemon thread.
+    """Serves an ASGI application on a port, of this machine only unless told, from a daemon thread.
 
     uvicorn's own `Server` polls for its end every 0.1 s and waits for clients to hang up. A server that
     tests start and stop by the hundred must stop immediately: so only its protocol is used, and its
     connections are cut.
     """
 
-    def __init__(self, app: Any, port: int) -> None:
+    def __init__(self, app: Any, port: int, host: str = "127.0.0.1") -> None:
         self._config = Config(
             app,
             interface="asgi3",
@@ -93,7 +93,7 @@ class HttpServer:
             proxy_headers=False,
             timeout_keep_alive=75,
         )
-        self._socket = _bind(port)
+        self._socket = _bind(host, port)
         self.port: int = self._socket.getsockname()[1]
         self._loop = asyncio.new_event_loop()
         self._stopping = asyncio.Event()
@@ -140,14 +140,15 @@ class HttpServer:
             await asyncio.sleep(0)
 
 
-def _bind(port: int) -> socket.socket:
+def _bind(host: str, port: int) -> socket.socket:
     # With the protocol named, asyncio sets TCP_NODELAY on every connection.
-    bound = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    bound = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         # On Windows SO_REUSEADDR would let two servers share a port; there it is not needed.
         if os.name != "nt":
             bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        bound.bind(("127.0.0.1", port))
+        bound.bind((host, port))
         bound.listen(2048)  # here, so that a port in use is the caller's error
         bound.setblocking(False)
     except OSError:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
 
@@ -55,6 +57,31 @@ class Nobody:
         """Stay away."""
 
 
+class Jury(Protocol):
+    """Whoever has submissions scored. Without one, files get the stars that they came with, 5 to 15 seconds later."""
+
+    def submitted(self, submission: Submission, at: float) -> bool:
+        """A submission waits for its score. Whether the jury sees to it."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a jury says of a submission.
+
+    Attributes:
+        stars: 1 to 5, for each of its files.
+        reasoning: why, in words; the rule's own words if left out.
+        dimensions: `relevance`, `quality`, and `completeness`, 1 to 5 each, where somebody rated them.
+        annotations: for each of its files; None for none.
+    """
+
+    stars: Sequence[int]
+    reasoning: str | None = None
+    dimensions: dict[str, int] | None = None
+    annotations: Sequence[dict[str, Any] | None] = ()
+
+
 class Jobs:
     """Posts, scores, and ends jobs."""
 
@@ -63,6 +90,7 @@ class Jobs:
         self._events = events
         self._credits = credits
         self.workforce: Workforce = Nobody()
+        self.jury: Jury | None = None
 
     def create(
         self,
@@ -204,21 +232,24 @@ class Jobs:
         if submission.attempt == attempt:  # else it was scored by hand, and retried
             self.score(submission, at)
 
-    def score(self, submission: Submission, at: float) -> None:
-        """Score a submission: approved files are paid and listed, and the slots of the others are free again."""
+    def score(self, submission: Submission, at: float, verdict: Verdict | None = None) -> None:
+        """Score a submission: approved files are paid and listed, and the slots of the others are free again.
+
+        Without a verdict, its files get the stars that they came with.
+        """
         if submission.status != "pending_score":
             return
         job, account = submission.job, submission.job.account
         bar = job.fields["min_star_rating"]
-        for file in submission.files:
-            file.rating = 4 if account.is_sandbox else file.wanted_rating
+        stars = [file.wanted_rating for file in submission.files] if verdict is None else verdict.stars
+        for file, rating in zip(submission.files, stars, strict=True):
+            file.rating = 4 if account.is_sandbox else rating
+        for file, given in zip(submission.files, verdict.annotations if verdict else (), strict=False):
+            file.annotations = given
         good = [file for file in submission.files if (file.rating or 0) >= bar]
         submission.rating = max(file.rating or 0 for file in submission.files)
-        submission.reasoning = _REASONS[submission.rating]
-        submission.dimensions = {
-            name: min(5, max(1, submission.rating + job.chance.choice((-1, 0, 0, 1))))
-            for name in ("relevance", "quality", "completeness")
-        }
+        submission.reasoning = (verdict and verdict.reasoning) or _REASONS[submission.rating]
+        submission.dimensions = _dimensions(job, submission.rating) if verdict is None else verdict.dimensions
         submission.scored_at = at
         if not good and submission.rating == 2 and submission.attempt == 1:
             submission.status = "retry_pending"
@@ -281,9 +312,10 @@ class Jobs:
             self.workforce.slots_freed(job, len(submission.files), at)
             return
         self._refresh_status(job, at)
-        self._state.later(
-            at + job.chance.uniform(5, 15), partial(self._score_due, submission, submission.attempt)
-        )
+        if self.jury is None or not self.jury.submitted(submission, at):
+            self._state.later(
+                at + job.chance.uniform(5, 15), partial(self._score_due, submission, submission.attempt)
+            )
 
     def _reject(self, submission: Submission, reason: str, at: float, *, scored: bool = False) -> None:
         submission.status = "rejected"
@@ -306,6 +338,14 @@ class Jobs:
                 raise ValueError(f"{job.id} already has its {limit} workers")
             job.workers[worker] = None
         return worker
+
+
+def _dimensions(job: Job, rating: int) -> dict[str, int]:
+    """Made up around the stars."""
+    return {
+        name: min(5, max(1, rating + job.chance.choice((-1, 0, 0, 1))))
+        for name in ("relevance", "quality", "completeness")
+    }
 
 
 def _verdict(submission: Submission) -> dict[str, Any]:

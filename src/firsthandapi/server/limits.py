@@ -44,6 +44,9 @@ class Replays:
             self._bytes -= len(self._stored.popitem(last=False)[1].body)
 
 
+MAX_WINDOWS = 10_000
+
+
 class RateLimiter:
     """Fixed windows of virtual time from the first request; refused requests do not count."""
 
@@ -53,9 +56,20 @@ class RateLimiter:
 
     def take(self, who: str, limit: int, now: float) -> tuple[bool, int, float]:
         """Whether one more is allowed, how many are left after it, and when the window ends."""
-        start, count = self._windows.get(who, (now, 0))
-        if now >= start + self._seconds:
-            start, count = now, 0
+        start, count = self._window(who, now)
         allowed = count < limit
+        if who not in self._windows and len(self._windows) >= MAX_WINDOWS:
+            self._windows = {
+                each: window for each, window in self._windows.items() if now < window[0] + self._seconds
+            }
         self._windows[who] = (start, count + allowed)
         return allowed, max(0, limit - count - allowed), start + self._seconds
+
+    def look(self, who: str, limit: int, now: float) -> tuple[int, float]:
+        """How many are left, and when the window ends, without taking one."""
+        start, count = self._window(who, now)
+        return max(0, limit - count), start + self._seconds
+
+    def _window(self, who: str, now: float) -> tuple[float, int]:
+        start, count = self._windows.get(who, (now, 0))
+        return (now, 0) if now >= start + self._seconds else (start, count)

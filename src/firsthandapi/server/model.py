@@ -199,7 +199,8 @@ class File:
     source: Source
     original_filename: str
     created_at: float
-    wanted_rating: int = 4  # the stars that scoring will give
+    wanted_rating: int = 4  # the stars that scoring will give, where no jury does
+    annotations: dict[str, Any] | None = None  # of whoever scored it; else those of its source
     rating: int | None = None
     withdrawn: bool = False
     submission: Submission = field(init=False)
@@ -216,6 +217,10 @@ class File:
             digest = hashlib.sha256(content).hexdigest()
             self._facts = Facts(len(content), digest, measures.width, measures.height, measures.duration)
         return self._facts
+
+    def shown_annotations(self) -> dict[str, Any] | None:
+        """The annotations: of whoever scored it, else those that it came with."""
+        return self.source.details().annotations if self.annotations is None else self.annotations
 
     @property
     def etag(self) -> str:

@@ -34,6 +34,7 @@ def file(file: File, url: str, url_expires_at: float) -> dict[str, Any]:
     facts = file.facts()
     submission = file.submission
     details = file.source.details()
+    annotations = file.shown_annotations()
     return {
         "object": "file",
         "id": file.id,
@@ -52,8 +53,8 @@ def file(file: File, url: str, url_expires_at: float) -> dict[str, Any]:
         "worker_region": details.worker_region,
         "download_url": url,
         "download_url_expires_at": iso(url_expires_at),
-        "annotations": details.annotations,
-        "keyframes": (details.annotations or {}).get("keyframes"),
+        "annotations": annotations,
+        "keyframes": (annotations or {}).get("keyframes"),
         "created_at": iso(file.created_at),
     }
 

@@ -19,6 +19,7 @@ from starlette.responses import RedirectResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from firsthandapi.server.bodies import JobBody
+from firsthandapi.server.browsers import HEADERS, MEDIA_HEADERS
 from firsthandapi.server.deliveries import SignatureStyle
 from firsthandapi.server.downloads import file_response
 from firsthandapi.server.errors import ApiError
@@ -44,22 +45,6 @@ _MAX_STREAMS = 50
 _LOOK_SECONDS = 0.4
 _BEAT_SECONDS = 15.0
 _FORMATS: tuple[str, ...] = Format.__value__.__args__
-# No style and no script but the console's own files, nothing from elsewhere, no frame, no form that leads away.
-_POLICY = (
-    "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; media-src 'self'; connect-src 'self'; "
-    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-)
-# A worker's bytes are shown as what they are said to be, or not at all, and may do nothing.
-_MEDIA_POLICY = "default-src 'none'; sandbox; frame-ancestors 'none'"
-_HEADERS = {
-    "content-security-policy": _POLICY,
-    "x-content-type-options": "nosniff",
-    # Not `no-referrer`: with it, browsers send `Origin: null` with a form.
-    "referrer-policy": "same-origin",
-    "cross-origin-opener-policy": "same-origin",
-    "cross-origin-resource-policy": "same-origin",
-    "cache-control": "no-store",
-}
 _STATIC = {
     "console.css": "text/css; charset=utf-8",
     "console.js": "text/javascript; charset=utf-8",
@@ -215,7 +200,7 @@ class Console:
     ) -> Response:
         fields = await read_form(request)
         where = form(request, fields)
-        return RedirectResponse(where if isinstance(where, str) else await where, 303, _HEADERS)
+        return RedirectResponse(where if isinstance(where, str) else await where, 303, HEADERS)
 
     def _page(self, request: Request, name: str, *, status: int = 200, **values: Any) -> Response:
         tools = self._tools
@@ -248,7 +233,7 @@ class Console:
             link=link,
             **values,
         )
-        return Response(text, status, _HEADERS, "text/html; charset=utf-8")
+        return Response(text, status, HEADERS, "text/html; charset=utf-8")
 
     async def _no_page(self, request: Request, error: Exception) -> Response:
         status = getattr(error, "status_code", 404)
@@ -489,12 +474,7 @@ class Console:
         if file is None or file.content_type not in _FORMATS:
             raise HTTPException(404)
         response = file_response(request, file)
-        for name, value in _HEADERS.items():
-            response.headers[name] = value
-        response.headers["content-security-policy"] = _MEDIA_POLICY
-        response.headers["content-disposition"] = "inline"
-        # The bytes of an id never change.
-        response.headers["cache-control"] = "private, max-age=3600, immutable"
+        response.headers.update(MEDIA_HEADERS)
         return response
 
     async def _asset(self, request: Request) -> Response:
@@ -502,12 +482,12 @@ class Console:
         if kind is None:
             raise HTTPException(404)
         content = _HERE.joinpath("static", request.path_params["name"]).read_bytes()
-        return Response(content, 200, {**_HEADERS, "cache-control": "no-cache"}, kind)
+        return Response(content, 200, {**HEADERS, "cache-control": "no-cache"}, kind)
 
     async def _live(self, _request: Request) -> Response:
         if self._streams >= _MAX_STREAMS:
             raise ApiError(503, "service_unavailable", "Too many pages are open.")
-        headers = {**_HEADERS, "x-accel-buffering": "no"}
+        headers = {**HEADERS, "x-accel-buffering": "no"}
         return StreamingResponse(self._stream(), 200, headers, "text/event-stream")
 
     async def _stream(self) -> AsyncIterator[bytes]:

@@ -127,7 +127,7 @@ def _labels(items: object) -> Iterable[str]:
 
 def described(file: File) -> str:
     """A picture in words, for those who do not see it."""
-    found = annotated(file.source.details().annotations)
+    found = annotated(file.shown_annotations())
     labels = ", ".join(found.labels) if found else ""
     return f"{file.content_type}: {labels}" if labels else file.content_type
 

@@ -1,0 +1,263 @@
+"""One server of one's own as an ASGI application: which part of it takes a request, and within which bounds."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from email.utils import formatdate
+from pathlib import Path
+from urllib.parse import parse_qsl
+
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import Route, Router
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from firsthandapi.server.app import App
+from firsthandapi.server.browsers import HEADERS
+from firsthandapi.server.console import Console
+from firsthandapi.server.console import app as console
+from firsthandapi.server.deliveries import SignatureStyle
+from firsthandapi.server.errors import ApiError
+from firsthandapi.server.gate import refusal
+from firsthandapi.server.reading import MAX_BODY, read_body
+from firsthandapi.server.requests import ReceivedRequest, RequestLog
+from firsthandapi.server.responses import error_response
+from firsthandapi.server.text import new_id
+from firsthandapi.server.world import World
+
+from .access import Access
+from .limits import Limits
+from .operating import Operating
+from .reception import HERE, MAX_FORM, PageError, Reception, SignInNeeded, no_page
+from .reviewing import Reviewing
+from .signing_in import SigningIn
+
+_log = logging.getLogger("firsthandapi.serve")
+
+_API = ("/v1/", "/openapi.json/", "/files/")
+# The largest file that a worker may send, and how long that may take.
+MAX_UPLOAD = 256 << 20
+UPLOAD_SECONDS = 600.0
+_STATIC = {
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml",
+}
+
+
+class Site:
+    """The ASGI callable that the server runs.
+
+    Args:
+        world: the rules and the state.
+        access: the tokens.
+        url: the address by which people reach the server, without a slash at the end.
+        public: the same, if that is not only this machine; None if it is.
+        style: how webhooks are signed.
+        on_request: called with each request of the API, once it is answered.
+    """
+
+    def __init__(
+        self,
+        world: World,
+        access: Access,
+        *,
+        url: Callable[[], str],
+        public: str | None,
+        style: Callable[[], SignatureStyle] = lambda: "plain",
+        on_request: Callable[[ReceivedRequest], None] | None = None,
+    ) -> None:
+        self.world = world
+        self.api = App(world, url)
+        self.reception = Reception(world, access, url, is_open=public is None)
+        self.limits = Limits(self.reception, is_behind_proxy=lambda: public is not None)
+        self.log = RequestLog()
+        self._public = public
+        self._on_request = on_request
+        self._console = Console(
+            world,
+            requests=self.log.numbered,
+            changes=lambda: self.log.changes,
+            address=url,
+            style=style,
+            tools=None,
+        )
+        # Not an application: what a page raises comes out, and becomes a page.
+        self._pages = Router([*self._routes()], redirect_slashes=False, default=_nothing)
+
+    def _routes(self) -> Iterable[Route]:
+        """Every page but the console's."""
+        yield from SigningIn(self.reception, self.limits).routes()
+        yield from Reviewing(self.reception).routes()
+        yield from Operating(self.reception).routes()
+        yield Route("/static/{name}", self._asset, methods=["GET"])
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        send = _dated(send)
+        path = scope["path"] + "/"
+        refused = refusal(scope["method"], scope["headers"], self._public)
+        try:
+            if refused:
+                await read_body(receive, 0)
+                raise refused
+            if path.startswith(_API):
+                await self._call(scope, receive, send)
+            elif scope["method"] == "POST" and path.startswith("/w/"):
+                # Not collected: an upload goes to disk as it comes.
+                await self._visit(scope, _bounded(receive), send)
+            else:
+                body = await read_body(receive, MAX_FORM + 1)
+                await self._visit(scope, _replay(body, receive), send)
+        except ClientDisconnect:
+            return  # the client hung up before the end of its request
+        except ApiError as error:
+            response = error_response(error, new_id("req_", time.time()))
+            response.headers["connection"] = "close"
+            await response(scope, receive, send)
+
+    # --- the API ----------------------------------------------------------------------------------------
+
+    async def _call(self, scope: Scope, receive: Receive, send: Send) -> None:
+        body = await read_body(receive, MAX_BODY + 1)
+        if scope["path"] == "/v1/auth/signup" and scope["method"] == "POST":
+            self._check_signup(Request(scope))
+        record = _record(scope, body)
+        number = self.log.add(record)
+        status: int | None = None
+        is_replayed = False
+
+        async def noted(message: Message) -> None:
+            nonlocal status, is_replayed
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                is_replayed = any(name == b"idempotent-replayed" for name, _ in message["headers"])
+            await send(message)
+
+        try:
+            await self.api.asgi(scope, _replay(body, receive), noted)
+        except Exception:
+            _log.exception("the server failed on %s %s", scope["method"], scope["path"])
+            if status is None:
+                raise ApiError(500, "internal_error", "The server failed.") from None
+            raise
+        finally:
+            record = replace(record, status=status, seconds=time.time() - record.time, replayed=is_replayed)
+            self.log.ended(number, record)
+            if self._on_request is not None:
+                self._on_request(record)
+
+    def _check_signup(self, request: Request) -> None:
+        """Strangers may not post jobs to a team's own people."""
+        if self._public is not None:
+            message = "This server takes no signups: ask its operator for an API key."
+            raise ApiError(403, "authorization_error", message)
+        if not self.limits.take_signup(request):
+            raise ApiError(429, "rate_limit_exceeded", "Too many signups.", headers={"retry-after": "3600"})
+
+    # --- pages ------------------------------------------------------------------------------------------
+
+    async def _visit(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope.setdefault("state", {})
+        request = Request(scope, receive)
+        started = False
+
+        async def noted(message: Message) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
+        try:
+            await self._page(request)(scope, receive, noted)
+            return
+        except SignInNeeded:
+            response = self.reception.sign_in_first(request)
+        except PageError as error:
+            response = self.reception.refused(request, error)
+        except (ClientDisconnect, ApiError):
+            raise
+        except Exception:
+            _log.exception("a page failed on %s %s", scope["method"], scope["path"])
+            if started:
+                raise
+            words = "The server failed, and wrote down why. Try again."
+            response = self.reception.refused(request, PageError(500, words))
+        await response(scope, receive, noted)
+
+    def _page(self, request: Request) -> ASGIApp:
+        path: str = request.scope["path"]
+        if path == console.PREFIX or path.startswith(f"{console.PREFIX}/"):
+            self.reception.need(request, "operator")
+            return self._console.asgi
+        return self._pages
+
+    async def _asset(self, request: Request) -> Response:
+        name: str = request.path_params["name"]
+        kind = _STATIC.get(Path(name).suffix)
+        for folder in (HERE, Path(console.__file__).parent):
+            path = folder / "static" / name
+            # The name has no slash, by its route; and a name of a drive or a device is no file here.
+            if kind is not None and path.name == name and path.is_file():
+                return Response(path.read_bytes(), 200, {**HEADERS, "cache-control": "no-cache"}, kind)
+        raise no_page()
+
+
+async def _nothing(_scope: Scope, _receive: Receive, _send: Send) -> None:
+    raise no_page()
+
+
+def _record(scope: Scope, body: bytes) -> ReceivedRequest:
+    headers: dict[str, str] = {}
+    for raw_name, raw_value in scope["headers"]:
+        name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
+        headers[name] = f"{headers[name]}, {value}" if name in headers else value
+    query = scope["query_string"].decode("latin-1")
+    parsed = dict(parse_qsl(query, keep_blank_values=True))
+    return ReceivedRequest(scope["method"], scope["path"], parsed, query, headers, body, time.time())
+
+
+def _replay(body: bytes, receive: Receive) -> Receive:
+    messages: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def again() -> Message:
+        return messages.pop() if messages else await receive()
+
+    return again
+
+
+def _bounded(receive: Receive) -> Receive:
+    """The body as it comes, until it is too large or too slow."""
+    read = 0
+    ends = time.monotonic() + UPLOAD_SECONDS
+    is_whole = False
+
+    async def part() -> Message:
+        nonlocal read, is_whole
+        if is_whole:
+            return await receive()
+        try:
+            async with asyncio.timeout(max(0.0, ends - time.monotonic())):
+                message = await receive()
+        except TimeoutError:
+            words = f"The upload took more than {UPLOAD_SECONDS / 60:.0f} minutes: try again with a better connection."
+            raise PageError(408, words, "Too slow") from None
+        read += len(message.get("body", b""))
+        is_whole = not message.get("more_body", False)
+        if read > MAX_UPLOAD:
+            raise PageError(413, f"The upload is larger than {MAX_UPLOAD >> 20} MB.", "Too large")
+        return message
+
+    return part
+
+
+def _dated(send: Send) -> Send:
+    async def dated(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers = [pair for pair in message.get("headers", ()) if pair[0] != b"date"]
+            message = {**message, "headers": [*headers, (b"date", formatdate(usegmt=True).encode())]}
+        await send(message)
+
+    return dated

@@ -1,0 +1,199 @@
+"""A server of one's own, from its first start to its end: state, clock, webhooks, and pages on one port."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from firsthandapi.errors import ConfigurationError
+from firsthandapi.server.deliveries import Sender
+from firsthandapi.server.http import HttpServer
+from firsthandapi.server.loopback import is_loopback
+from firsthandapi.server.model import SCOPES, Attempt, Delivery
+from firsthandapi.server.requests import ReceivedRequest
+from firsthandapi.server.world import World
+
+from .access import FILE, Access
+from .app import Site
+from .clock import RealClock
+
+if TYPE_CHECKING:
+    from typing import Self
+
+
+@dataclass(frozen=True, slots=True)
+class FirstKeys:
+    """What the first start creates, and shows only once.
+
+    Attributes:
+        live: the buyer's API key.
+        sandbox: the key of the sandbox.
+        operator: the operator's token.
+    """
+
+    live: str
+    sandbox: str
+    operator: str
+
+
+class Service:
+    """One server over one folder.
+
+        with Service(Path("photos"), port=8080) as service:
+            print(service.url)
+
+    Args:
+        folder: where everything is kept; created if it does not exist.
+        host: the address to listen on. Beyond this machine, it needs a token for workers and one for operators.
+        port: the port; 0 uses any free port.
+        public_url: the address by which people reach the server, such as that of a proxy with TLS in front of it.
+        credit_cents: the balance that the organization of a new folder starts with, in US cents.
+        on_request: called in the server's thread with each request of the API, once it is answered.
+
+    Attributes:
+        first: what the first start created; None at later starts.
+
+    Raises:
+        ConfigurationError: the folder is in use, or the options do not go together.
+        OSError: the port is in use.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        public_url: str | None = None,
+        credit_cents: int = 100_000,
+        on_request: Callable[[ReceivedRequest], None] | None = None,
+    ) -> None:
+        self._host = host
+        self._given_url = None if public_url is None else _checked(public_url)
+        public = self._public()
+        folder.mkdir(parents=True, exist_ok=True)
+        self.access = Access(folder / FILE)
+        try:
+            if public is not None:
+                self._check_tokens(folder)
+            self.clock = RealClock()
+            self.world = World(self.clock, seed=0)
+            self.first = self._first_start(credit_cents)
+            self._http: HttpServer | None = None
+            self.site = Site(
+                self.world,
+                self.access,
+                url=lambda: self.url,
+                public=public,
+                on_request=on_request,
+            )
+            self._sender = Sender(self._report)
+            self.world.events.send = self._sender.send
+            self._http = HttpServer(self.site, port, host)
+        except BaseException:
+            self.access.close()
+            raise
+
+    def _public(self) -> str | None:
+        """The address, if more than this machine reaches it."""
+        if self._given_url is not None:
+            return None if is_loopback(urlsplit(self._given_url).hostname or "") else self._given_url
+        if is_loopback(self._host):
+            return None
+        raise ConfigurationError(
+            f"listening on {self._host} needs --public-url: the server must know its address for links and downloads; "
+            "pass the address by which people reach it, such as --public-url https://photos.example.org"
+        )
+
+    def _check_tokens(self, folder: Path) -> None:
+        missing = [role for role in ("worker", "operator") if not self.access.has_token(role, good=True)]
+        if missing:
+            raise ConfigurationError(
+                f"not served beyond this machine: {folder} has no token for a {' and for an '.join(missing)}; create "
+                + " and ".join(
+                    f"one with: firsthandapi tokens create {folder} --role {role}" for role in missing
+                )
+            )
+
+    def _first_start(self, credit_cents: int) -> FirstKeys | None:
+        with self.world.lock:
+            if self.world.state.organizations:
+                return None
+            at = self.clock.now()
+            accounts = self.world.accounts
+            key = accounts.create_organization(
+                "My organization", "owner@example.com", free_tier=False, at=at, cents=credit_cents
+            )
+            sandbox = accounts.create_key(
+                key.account.organization.accounts["test"], "Default key", SCOPES, "system", at
+            )
+        _, operator = self.access.create("operator", "First operator", at)
+        return FirstKeys(key.secret, sandbox.secret, operator)
+
+    # --- life -------------------------------------------------------------------------------------------
+
+    def start(self) -> Self:
+        """Take requests."""
+        if self._http is not None:
+            self._http.start()
+            self._sender.start()
+            self.clock.start()
+        return self
+
+    def stop(self) -> None:
+        """Close every connection, end every thread, and close the folder."""
+        http, self._http = self._http, None
+        if http is not None:
+            self.clock.stop()
+            self._sender.stop()
+            http.stop()
+            self.access.close()
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    @property
+    def port(self) -> int:
+        """The port that it listens on."""
+        return self._http.port if self._http is not None else 0
+
+    @property
+    def url(self) -> str:
+        """The address by which people reach it."""
+        if self._given_url is not None:
+            return self._given_url
+        host = f"[{self._host}]" if ":" in self._host else self._host
+        return f"http://{host}:{self.port}"
+
+    def _report(self, delivery: Delivery, attempt: Attempt) -> None:
+        with self.world.lock:
+            self.world.events.delivered(delivery, attempt)
+
+
+def _checked(url: str) -> str:
+    parts = urlsplit(url)
+    try:
+        port_is_good = parts.port != 0
+    except ValueError:
+        port_is_good = False
+    is_good = (
+        parts.scheme in ("http", "https")
+        and parts.hostname
+        and port_is_good
+        and parts.path in ("", "/")
+        and not (parts.query or parts.fragment or parts.username or parts.password)
+    )
+    if not is_good:
+        raise ConfigurationError(
+            "--public-url is not the address of a host: pass scheme, host, and port alone, such as https://photos.example.org"
+        )
+    return f"{parts.scheme}://{parts.netloc.lower()}"

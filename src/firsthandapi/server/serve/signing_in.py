@@ -1,0 +1,63 @@
+"""Signing in and out: a token is sent once, by form, and a cookie stands for it from then on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from .access import SESSION_SECONDS
+from .limits import Limits
+from .reception import PageError, Reception, local_path
+
+_UNKNOWN = (
+    "This token is not known, or was revoked: copy it again, or ask whoever gave it to you for a new one."
+)
+
+
+class SigningIn:
+    """The pages `/sign-in` and `/sign-out`."""
+
+    def __init__(self, reception: Reception, limits: Limits) -> None:
+        self._reception = reception
+        self._limits = limits
+
+    def routes(self) -> Iterable[Route]:
+        """Where the pages are."""
+        yield Route("/sign-in", self._ask, methods=["GET"])
+        yield Route("/sign-in", self._sign_in, methods=["POST"])
+        yield Route("/sign-out", self._sign_out, methods=["POST"])
+
+    async def _ask(self, request: Request) -> Response:
+        # A link with a token has it behind `#`, which browsers do not send: a script puts it into the form.
+        target = local_path(request.query_params.get("next"))
+        return self._reception.page(request, "sign_in.html", target=target, fault=None)
+
+    async def _sign_in(self, request: Request) -> Response:
+        reception = self._reception
+        fields = await reception.form(request)
+        self._limits.check_sign_in(request)
+        target = local_path(fields.get("next"))
+        signed_in = reception.access.sign_in(fields.get("token", ""), reception.world.clock.now())
+        if signed_in is None:
+            self._limits.failed_sign_in(request)
+            return reception.page(request, "sign_in.html", status=403, target=target, fault=_UNKNOWN)
+        visitor, session = signed_in
+        if target == "/" and visitor.role == "reviewer":
+            target = "/review"
+        response = reception.go(target)
+        reception.set_cookie(response, reception.cookies[0], session, SESSION_SECONDS)
+        return response
+
+    async def _sign_out(self, request: Request) -> Response:
+        reception = self._reception
+        await reception.form(request)
+        session = reception.session(request)
+        if session is None:
+            raise PageError(400, "You are not signed in.")
+        reception.access.sign_out(session)
+        response = reception.go("/")
+        reception.set_cookie(response, reception.cookies[0], "", 0)
+        return response

@@ -1,0 +1,9 @@
+// A link with a token has it behind `#`, which no browser sends and no log shows. It goes into the form, once.
+"use strict";
+
+const signIn = document.getElementById("sign-in");
+if (signIn && location.hash.startsWith("#fh_")) {
+  document.getElementById("token").value = decodeURIComponent(location.hash.slice(1));
+  history.replaceState(null, "", location.pathname + location.search);
+  signIn.requestSubmit();
+}
