@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from firsthandapi._core import refusals
-from firsthandapi.errors import DeadlineExceededError
 
 JOB = {"id": "job_1", "status": "open", "files_approved": 1, "files_needed": 2}
 
@@ -50,12 +49,6 @@ def test_a_damaged_folder_names_the_jobs_that_could_be_its() -> None:
     assert "job_3" not in others
     assert "idempotency_key='k'" in others
     assert "latest jobs" not in str(refusals.damaged(None, (), {}))
-
-
-def test_a_time_out_keeps_its_cause() -> None:
-    """So that the deadline that ended it is seen."""
-    cause = DeadlineExceededError("late", deadline=1.0, attempts=1)
-    assert refusals.timed_out(cause).__cause__ is cause
 
 
 def test_another_key_is_told_what_the_folder_waits_for() -> None:

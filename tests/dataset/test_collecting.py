@@ -858,8 +858,9 @@ def test_the_timeout_holds_for_the_post_too(
     """A service that does not answer is not waited for beyond it; the client's own deadline stays its own."""
     fresh_server.faults.add(path="/v1/jobs", method="POST", delay=3, times=2)
     started = time.monotonic()
-    with pytest.raises(WaitTimeoutError, match="before the service confirmed the job"):
+    with pytest.raises(WaitTimeoutError, match="before the service confirmed the job") as late:
         connect(fresh_server).jobs.collect(tmp_path / "a", **JOB, files_needed=1, timeout=0.2)
+    assert isinstance(late.value.__cause__, DeadlineExceededError)
     with pytest.raises(DeadlineExceededError):
         connect(fresh_server, deadline=0.3).jobs.collect(tmp_path / "b", **JOB, files_needed=1)
     assert time.monotonic() - started < 3

@@ -19,7 +19,7 @@ from firsthandapi._async.bridge import (
 from firsthandapi._async.collecting import MOST_PENDING, REPORT_EVERY, Collecting
 from firsthandapi._async.following import HEAD_EVERY, LIST_LAGS, Following
 from firsthandapi._async.looking import Looking
-from firsthandapi._async.ordering import Ordering
+from firsthandapi._async.ordering import order_once
 from firsthandapi._async.reader import SharedReader
 from firsthandapi._async.waiting import Waiting
 from firsthandapi._async.workers import Workers
@@ -231,17 +231,18 @@ class Campaigning(Collecting):
             await self._buy(len(file.ledger.orders), planned.label, request)
 
     async def _buy(self, number: int, label: str, request: dict[str, Any]) -> None:
-        ordering = Ordering(
+        _, job = await order_once(
             self._transport,
             OrderRecord(self._file, number, label),
+            request,
+            None,
             ends=self._until,
             may_read=self._may_read,
             way_out=_WAY_OUT,
             **self._options,
         )
-        await ordering.order(request, None)
         self._may_read = True
-        self._follow(number, ordering.job)
+        self._follow(number, job)
         await self._note_job(number)
         await self._report()
 

@@ -21,7 +21,7 @@ from firsthandapi._async.bridge import (
 )
 from firsthandapi._async.calls import Resource
 from firsthandapi._async.following import HEAD_EVERY, Following
-from firsthandapi._async.ordering import Ordering
+from firsthandapi._async.ordering import order_once
 from firsthandapi._async.waiting import Waiting
 from firsthandapi._async.workers import Workers
 from firsthandapi._core import arguments
@@ -157,11 +157,12 @@ class Collecting(Resource):
                 await self._enter(folder, ends)
                 await run_blocking(folder.check, request["accepted_formats"])
                 # Paid once.
-                ordering = Ordering(self._transport, folder, ends=ends, **self._options)
-                job_file = await ordering.order(request, idempotency_key)
+                job_file, job = await order_once(
+                    self._transport, folder, request, idempotency_key, ends=ends, **self._options
+                )
                 # From here on, whatever happens, the folder and the error know the job.
                 job_id = (job_file.job or {})["id"]
-                waiting = Waiting(self._transport, job_id, ends=ends, job=ordering.job, **self._options)
+                waiting = Waiting(self._transport, job_id, ends=ends, job=job, **self._options)
                 try:
                     await self._job_of(folder, waiting, known=True)
                     following = Following(self._transport, waiting)

@@ -7,7 +7,6 @@ from typing import Any
 
 from firsthandapi.errors import (
     ConfigurationError,
-    FirstHandError,
     InvalidArgumentError,
     UnexpectedResponseError,
     WaitTimeoutError,
@@ -129,9 +128,7 @@ def may_have_bought(job: JobFields, key: str | None) -> InvalidArgumentError:
     )
 
 
-def timed_out(error: FirstHandError | None = None) -> WaitTimeoutError:
-    timed_out = WaitTimeoutError(
+def timed_out() -> WaitTimeoutError:
+    return WaitTimeoutError(
         "timed out before the service confirmed the job; run the same call again: it cannot post a second job"
     )
-    timed_out.__cause__ = error
-    return timed_out

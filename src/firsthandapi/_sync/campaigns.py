@@ -36,7 +36,7 @@ from firsthandapi._sync.bridge import (
 from firsthandapi._sync.collecting import MOST_PENDING, REPORT_EVERY, Collecting
 from firsthandapi._sync.following import HEAD_EVERY, LIST_LAGS, Following
 from firsthandapi._sync.looking import Looking
-from firsthandapi._sync.ordering import Ordering
+from firsthandapi._sync.ordering import order_once
 from firsthandapi._sync.reader import SharedReader
 from firsthandapi._sync.waiting import Waiting
 from firsthandapi._sync.workers import Workers
@@ -232,17 +232,18 @@ class Campaigning(Collecting):
             self._buy(len(file.ledger.orders), planned.label, request)
 
     def _buy(self, number: int, label: str, request: dict[str, Any]) -> None:
-        ordering = Ordering(
+        _, job = order_once(
             self._transport,
             OrderRecord(self._file, number, label),
+            request,
+            None,
             ends=self._until,
             may_read=self._may_read,
             way_out=_WAY_OUT,
             **self._options,
         )
-        ordering.order(request, None)
         self._may_read = True
-        self._follow(number, ordering.job)
+        self._follow(number, job)
         self._note_job(number)
         self._report()
 

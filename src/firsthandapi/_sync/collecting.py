@@ -31,7 +31,7 @@ from firsthandapi._sync.bridge import (
 )
 from firsthandapi._sync.calls import Resource
 from firsthandapi._sync.following import HEAD_EVERY, Following
-from firsthandapi._sync.ordering import Ordering
+from firsthandapi._sync.ordering import order_once
 from firsthandapi._sync.waiting import Waiting
 from firsthandapi._sync.workers import Workers
 from firsthandapi._visible import visible
@@ -158,11 +158,12 @@ class Collecting(Resource):
                 self._enter(folder, ends)
                 run_blocking(folder.check, request["accepted_formats"])
                 # Paid once.
-                ordering = Ordering(self._transport, folder, ends=ends, **self._options)
-                job_file = ordering.order(request, idempotency_key)
+                job_file, job = order_once(
+                    self._transport, folder, request, idempotency_key, ends=ends, **self._options
+                )
                 # From here on, whatever happens, the folder and the error know the job.
                 job_id = (job_file.job or {})["id"]
-                waiting = Waiting(self._transport, job_id, ends=ends, job=ordering.job, **self._options)
+                waiting = Waiting(self._transport, job_id, ends=ends, job=job, **self._options)
                 try:
                     self._job_of(folder, waiting, known=True)
                     following = Following(self._transport, waiting)
