@@ -45,7 +45,7 @@ OTHERS = [
     "tests/download",
 ]
 OTHERS += [f"tests/client/test_{each}.py" for each in ("limiter", "pages", "transport", "waiting")]
-OTHERS += [f"tests/dataset/test_{each}.py" for each in ("bucket", "collecting", "dataset", "follow")]
+OTHERS += [f"tests/dataset/test_{each}.py" for each in ("bucket", "collecting", "dataset", "following")]
 # The public module is made of these rules.
 ELSEWHERE = {"signatures": "webhooks"}
 SWAPPED: dict[type[ast.cmpop], type[ast.cmpop]] = {

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-
 import pytest
+
+from forks import WAIT_FOR_CHILD, check_output, needs_fork
 
 FORK = """
 import os, sys, threading, time
@@ -36,19 +34,10 @@ child = os.fork()
 if child == 0:
     first_call()
     os._exit(7)
-deadline = time.monotonic() + 30
-while time.monotonic() < deadline:
-    done, status = os.waitpid(child, os.WNOHANG)
-    if done:
-        print(os.waitstatus_to_exitcode(status))
-        break
-    time.sleep(0.02)
-else:
-    os.kill(child, 9)
 """
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+@needs_fork
 @pytest.mark.parametrize(
     ("slow", "call"),
     [
@@ -61,9 +50,7 @@ else:
 )
 def test_a_fork_in_the_middle_of_an_import(slow: str, call: str) -> None:
     """A child forked while another thread imports what a first call loads makes that call all the same."""
-    arguments = [sys.executable, "-W", "ignore::DeprecationWarning", "-c", FORK, slow, call]
-    done = subprocess.run(arguments, capture_output=True, text=True, timeout=60)
-    assert done.stdout == "7\n", done.stderr
+    check_output(FORK + WAIT_FOR_CHILD, slow, call)
 
 
 FOLLOWED = """
@@ -87,9 +74,7 @@ client.close()
 """
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+@needs_fork
 def test_a_child_follows_without_its_parent() -> None:
     """A child waits for no list that a thread of its parent reads, and counts none of its parent's followers."""
-    arguments = [sys.executable, "-W", "ignore::DeprecationWarning", "-c", FOLLOWED]
-    done = subprocess.run(arguments, capture_output=True, text=True, timeout=60)
-    assert done.stdout == "7 2 True\n", done.stderr
+    check_output(FOLLOWED, expected="7 2 True\n")

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import subprocess
-import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -26,6 +23,7 @@ from firsthandapi.errors import (
     FirstHandError,
 )
 from firsthandapi.testing import MockServer
+from forks import WAIT_FOR_CHILD, check_output, needs_fork
 
 from .support import JOB, KEY, Connect, FakeClock
 
@@ -442,26 +440,14 @@ with limiter._lock:  # as another thread of the parent may
     if child == 0:
         call()
         os._exit(7)
-deadline = time.monotonic() + 30
-while time.monotonic() < deadline:
-    done, status = os.waitpid(child, os.WNOHANG)
-    if done:
-        print(os.waitstatus_to_exitcode(status))
-        break
-    time.sleep(0.05)
-else:
-    os.kill(child, 9)
-sys.stdout.flush()
-os._exit(0)
 """
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+@needs_fork
 @pytest.mark.parametrize("kind", ["sync", "async"])
 def test_a_forked_child_waits_for_none_of_its_parent(kind: str) -> None:
     """A child has neither its parent's line nor the thread that holds the lock: its first call goes."""
-    done = subprocess.run([sys.executable, "-c", FORK, kind], capture_output=True, text=True, timeout=60)
-    assert done.stdout == "7\n", done.stderr
+    check_output(FORK + WAIT_FOR_CHILD + "os._exit(0)", kind)
 
 
 def test_a_limiter_is_told_what_was_never_sent(connect: Connect) -> None:

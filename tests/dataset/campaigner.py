@@ -9,6 +9,7 @@ import json
 import os
 import signal
 import sys
+from collections.abc import Callable
 from typing import Any
 
 from firsthandapi import Campaign, FirstHandClient
@@ -28,14 +29,28 @@ STEPS: list[tuple[Any, str]] = [
 ]
 
 
-def die_at(calls: int) -> None:
-    """Die before or after the `calls`th half step of any kind."""
-    left = [calls]
+class Death(BaseException):
+    """The process is gone: nothing is written or sent any more."""
+
+
+def die() -> None:
+    """For a test that plays a death in its own process."""
+    raise Death
+
+
+def make_mortal(
+    steps: list[tuple[Any, str]],
+    half_steps: int | None,
+    patch: Callable[..., object],
+    end: Callable[[], object],
+) -> None:
+    """Patch `steps` so that `end` is called before or after one of them, when so many halves are done."""
+    left = [half_steps or 1_000_000]
 
     def step() -> None:
         left[0] -= 1
-        if left[0] == 0:
-            os.kill(os.getpid(), signal.SIGKILL)
+        if left[0] <= 0:
+            end()
 
     def mortal(method: Any) -> Any:
         def call(*args: Any, **kwargs: Any) -> Any:
@@ -46,14 +61,14 @@ def die_at(calls: int) -> None:
 
         return call
 
-    for owner, name in STEPS:
-        setattr(owner, name, mortal(getattr(owner, name)))
+    for owner, name in steps:
+        patch(owner, name, mortal(getattr(owner, name)))
 
 
 def main() -> None:
     options = json.loads(sys.argv[1])
     if "die_at" in options:
-        die_at(options["die_at"])
+        make_mortal(STEPS, options["die_at"], setattr, lambda: os.kill(os.getpid(), signal.SIGKILL))
     with FirstHandClient(api_key=options["api_key"], base_url=options["base_url"]) as client:
         dataset = client.campaigns.run(Campaign(**options["campaign"]))
     sys.stdout.write(f"{len(dataset)}\n")

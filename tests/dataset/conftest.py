@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from firsthandapi import FirstHandClient
 from firsthandapi.testing import MockServer
 
 
@@ -16,3 +17,18 @@ def quick_server() -> Iterator[MockServer]:
         server.rate_limit = server.organization_rate_limit = None
         yield server
     server.check_books()
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[MockServer]:
+    """A server for the tests of one file, whose workers are driven by hand, without limits."""
+    with MockServer(speed=0, workers=False) as server:
+        server.rate_limit = server.organization_rate_limit = None
+        yield server
+
+
+@pytest.fixture
+def client(server: MockServer) -> Iterator[FirstHandClient]:
+    """A client of `server`."""
+    with server.client() as client:
+        yield client

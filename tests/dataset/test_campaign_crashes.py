@@ -21,6 +21,7 @@ from firsthandapi._sync.clock import Clock
 from firsthandapi.testing import MockServer
 
 from . import campaigner
+from .campaigner import Death, die, make_mortal
 from .support import JOB
 
 DEFAULTS = {name: value for name, value in JOB.items() if name != "type"}
@@ -56,10 +57,6 @@ def check_once(server: MockServer, dest: Path, **wanted: int) -> None:
     assert all(order["closed"] for order in ledger["orders"])
 
 
-class Death(BaseException):
-    """The process is gone: nothing is written or sent any more."""
-
-
 class QuickClock(Clock):
     """A clock that moves the server's time, and never makes a test wait."""
 
@@ -81,26 +78,9 @@ STEPS = [(owner, name) for owner, name in campaigner.STEPS if name not in ("put"
 
 def run(server: MockServer, dest: Path, dies_at: int | None, **wanted: int) -> bool:
     """Run the campaign, in a process that dies at a half step; whether it came to its end."""
-    left = [dies_at or 1_000_000]
-
-    def step() -> None:
-        left[0] -= 1
-        if left[0] <= 0:
-            raise Death
-
-    def mortal(method: Any) -> Any:
-        def call(*args: Any, **kwargs: Any) -> Any:
-            step()
-            result = method(*args, **kwargs)
-            step()
-            return result
-
-        return call
-
     with pytest.MonkeyPatch.context() as patched, FirstHandClient(server.api_key, server.url) as client:
         client._transport.shared.clock = QuickClock(server)
-        for owner, name in STEPS:
-            patched.setattr(owner, name, mortal(getattr(owner, name)))
+        make_mortal(STEPS, dies_at, patched.setattr, die)
         try:
             client.campaigns.run(Campaign(**fields_of(dest, **wanted)))
         except Death:

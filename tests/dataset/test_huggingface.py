@@ -7,14 +7,13 @@ import importlib.util
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
 
-from firsthandapi import Dataset, FirstHandClient
+from firsthandapi import Dataset
 from firsthandapi._core.kinds import KINDS, kind_of
 from firsthandapi._core.manifest import COLUMNS, MANIFEST, column_types
 from firsthandapi.errors import ConfigurationError, InvalidArgumentError
@@ -40,19 +39,6 @@ def hf() -> Any:
 
     datasets.disable_progress_bars()
     return datasets
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[MockServer]:
-    with MockServer(speed=0, workers=False) as server:
-        server.rate_limit = server.organization_rate_limit = None
-        yield server
-
-
-@pytest.fixture
-def client(server: MockServer) -> Iterator[FirstHandClient]:
-    with server.client() as client:
-        yield client
 
 
 def collected(

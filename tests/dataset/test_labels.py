@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import json
 import logging
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,19 +20,6 @@ from firsthandapi.testing import MockServer
 from .support import JOB, api, completed_job, downloads, jobs_bought
 from .test_duplicates import folder_of
 from .test_loading import run
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[MockServer]:
-    with MockServer(speed=0, workers=False) as server:
-        server.rate_limit = server.organization_rate_limit = None
-        yield server
-
-
-@pytest.fixture
-def client(server: MockServer) -> Iterator[FirstHandClient]:
-    with server.client() as client:
-        yield client
 
 
 @pytest.fixture

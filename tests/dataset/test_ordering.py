@@ -22,6 +22,8 @@ from firsthandapi.datasets._folder import Folder
 from firsthandapi.errors import IncompleteJobError, WaitTimeoutError
 from firsthandapi.testing import MockServer
 
+from .campaigner import Death, die, make_mortal
+
 FIELDS: list[dict[str, Any]] = [
     {
         "description": text,
@@ -39,10 +41,6 @@ STEPS = [
     (Folder, "add"),
     (Transport, "send"),
 ]
-
-
-class Death(BaseException):
-    """The process is gone: nothing is written or sent any more."""
 
 
 class JumpyClock(Clock):
@@ -174,25 +172,8 @@ class Money(RuleBasedStateMachine):
     def run(self, request: int, dies_at: int | None) -> FirstHandError | None:
         """Run the call, in a process that dies before or after its n-th step; what it ended with."""
         Money.runs += 1
-        left = [dies_at or 1_000_000]
-
-        def step() -> None:
-            left[0] -= 1
-            if left[0] <= 0:
-                raise Death
-
-        def mortal(method: Any) -> Any:
-            def call(*args: Any, **kwargs: Any) -> Any:
-                step()
-                result = method(*args, **kwargs)
-                step()
-                return result
-
-            return call
-
         with pytest.MonkeyPatch.context() as patched, self.client() as client:
-            for owner, name in STEPS:
-                patched.setattr(owner, name, mortal(getattr(owner, name)))
+            make_mortal(STEPS, dies_at, patched.setattr, die)
             try:
                 client.jobs.collect(self.folder, **FIELDS[request], timeout=0, idempotency_key=self.key)
             except Death:

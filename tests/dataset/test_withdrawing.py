@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,19 +17,6 @@ from firsthandapi.datasets._lock import FolderLock
 from firsthandapi.testing import MockServer
 
 from .support import completed_job, downloads
-
-
-@pytest.fixture
-def server() -> Iterator[MockServer]:
-    with MockServer(speed=0, workers=False) as server:
-        server.rate_limit = server.organization_rate_limit = None
-        yield server
-
-
-@pytest.fixture
-def client(server: MockServer) -> Iterator[FirstHandClient]:
-    with server.client() as client:
-        yield client
 
 
 def reconcile(connect: Connect, server: MockServer, dataset: Dataset) -> Reconciliation:
