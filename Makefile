@@ -42,11 +42,11 @@ $(VENV)/.demo: pyproject.toml constraints.txt
 	touch $@
 
 $(VENV)/.test: $(VENV)/.demo
-	$(PIP) --editable '.[testing,pandas,huggingface,remote,images]' --group test
+	$(PIP) --editable '.[testing,serve,pandas,huggingface,remote,images]' --group test
 	touch $@
 
 $(VENV)/.dev: $(VENV)/.demo
-	$(PIP) --editable '.[testing,cli,pandas,huggingface,remote,images,mcp,fleet]' --group dev
+	$(PIP) --editable '.[testing,serve,cli,pandas,huggingface,remote,images,mcp,fleet]' --group dev
 	touch $@
 
 $(VENV)/.filesystem: $(VENV)/.dev

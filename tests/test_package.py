@@ -90,7 +90,7 @@ EXTRAS = {
     "fleet": ["fleet"],
     "mcp": ["mcp"],
     "ray": ["ray"],
-    "server": ["testing"],
+    "server": ["testing", "serve"],
     "testing": ["testing"],
 }
 

@@ -1,0 +1,11 @@
+"""Files of workers: what they are, and what must not be kept of them.
+
+Nothing a worker sends is kept as it came. `clean` writes a new file that contains only the parts a decoder needs: no
+place, no name, no comment, and nothing behind the end of the picture.
+"""
+
+from .cleaning import Cleaned, clean
+from .parts import MediaError
+from .sniffing import LIMITS, NAMES, name_of
+
+__all__ = ["LIMITS", "NAMES", "Cleaned", "MediaError", "clean", "name_of"]

@@ -1,0 +1,89 @@
+"""One file of a worker: what it is, what it says, and a copy that is fit to be kept."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from .boxes import clean_boxes
+from .parts import Facts, MediaError, Target, read_exactly
+from .pictures import READERS
+from .sniffing import check_accepted, check_size, sniff
+from .sounds import clean_mp3, clean_wav
+from .upright import upright
+
+_EARLIEST = 946_684_800  # 2000-01-01: clocks that were never set start before
+_LONGEST = 86_400.0  # seconds; what claims more is wrong
+
+
+@dataclass(frozen=True, slots=True)
+class Cleaned:
+    """A cleaned file.
+
+    Attributes:
+        content_type: one of the formats of the contract, by its bytes.
+        width, height: pixels as shown; None of sounds.
+        duration: seconds; None of pictures.
+        captured_at: Unix seconds, as the file says it; None if it says nothing plausible.
+        device: the model of the camera or phone, or None.
+    """
+
+    content_type: str
+    width: int | None
+    height: int | None
+    duration: float | None
+    captured_at: float | None
+    device: str | None
+
+
+def clean(
+    source: BinaryIO, target: Target, accepted: Collection[str], *, now: float, utc_offset: float = 0
+) -> Cleaned:
+    """Write what may be kept of a file.
+
+    Args:
+        source: the file as it came, which can seek.
+        target: where the cleaned file goes. After a refusal it may contain a part.
+        accepted: the formats of the job.
+        now: Unix seconds; what was captured later was captured with a wrong clock.
+        utc_offset: seconds east of UTC where the worker is, for times without a zone.
+
+    Returns:
+        What the file is and says.
+
+    Raises:
+        MediaError: the file is of no accepted format, too large, damaged, or incomplete. Its text is for the worker.
+    """
+    size = source.seek(0, os.SEEK_END)
+    source.seek(0)
+    content_type = sniff(source.read(16))
+    if content_type != "video/mp4":
+        check_accepted(content_type, accepted)
+    check_size(content_type, size)
+    source.seek(0)
+    if content_type in READERS:
+        picture = READERS[content_type](read_exactly(source, size), utc_offset)
+        content, width, height = upright(content_type, picture)
+        target.write(content)
+        facts = Facts(width, height, None, picture.exif.taken_at, picture.exif.device)
+    elif content_type == "audio/wav":
+        facts = clean_wav(source, size, target)
+    elif content_type == "audio/mpeg":
+        facts = clean_mp3(source, size, target)
+    else:
+        kind, facts = clean_boxes(source, size, target)
+        if kind == "audio":
+            if content_type == "video/quicktime":
+                raise MediaError("This is a MOV file without pictures. Record the sound as M4A, MP3, or WAV.")
+            content_type = "audio/mp4"
+            check_size(content_type, size)
+        check_accepted(content_type, accepted)
+    taken = facts.captured_at
+    if taken is not None and not _EARLIEST <= taken <= now:
+        taken = None
+    duration = facts.duration
+    if duration is not None and duration > _LONGEST:
+        duration = None
+    return Cleaned(content_type, facts.width, facts.height, duration, taken, facts.device)

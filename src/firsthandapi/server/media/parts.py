@@ -1,0 +1,78 @@
+"""Reading numbers and parts from files that may be damaged, or made to do harm."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from typing import BinaryIO, Protocol
+
+CHUNK = 1 << 16
+INCOMPLETE = "The file is incomplete or damaged. Open it once to check, and send it again."
+
+
+class MediaError(ValueError):
+    """A file that is not kept. Its text is for the worker who sent it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What a file says about itself.
+
+    Attributes:
+        width, height: pixels as shown, turned where the file says so; None of sounds.
+        duration: seconds, or None.
+        captured_at: Unix seconds, or None.
+        device: the model of the camera or phone, or None.
+    """
+
+    width: int | None = None
+    height: int | None = None
+    duration: float | None = None
+    captured_at: float | None = None
+    device: str | None = None
+
+
+class Target(Protocol):
+    """Where a cleaned file goes, from its start to its end."""
+
+    def write(self, part: bytes, /) -> object:
+        """Add bytes."""
+        ...
+
+
+def damaged() -> MediaError:
+    """The refusal of a file that ends early or contradicts itself."""
+    return MediaError(INCOMPLETE)
+
+
+def number(data: bytes, at: int, kind: str) -> int:
+    """The integer of the struct format `kind` at `at`."""
+    try:
+        (value,) = struct.unpack_from(kind, data, at)
+    except struct.error:
+        raise damaged() from None
+    return int(value)
+
+
+def take(data: bytes, at: int, size: int) -> bytes:
+    """`size` bytes from `at`, all of them."""
+    part = data[at : at + size]
+    if len(part) != size:
+        raise damaged()
+    return part
+
+
+def read_exactly(source: BinaryIO, size: int) -> bytes:
+    """`size` bytes from where `source` is, all of them."""
+    part = source.read(size)
+    if len(part) != size:
+        raise damaged()
+    return part
+
+
+def copy(source: BinaryIO, target: Target, size: int) -> None:
+    """Copy `size` bytes, a chunk at a time."""
+    while size:
+        part = read_exactly(source, min(size, CHUNK))
+        target.write(part)
+        size -= len(part)

@@ -1,0 +1,117 @@
+"""What a file is, by its first bytes. Its name and the type that a browser gives it prove nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from .parts import MediaError
+
+# What people call the formats of the contract.
+NAMES = {
+    "image/jpeg": "JPEG",
+    "image/png": "PNG",
+    "image/webp": "WebP",
+    "image/gif": "GIF",
+    "audio/mpeg": "MP3",
+    "audio/wav": "WAV",
+    "audio/mp4": "M4A",
+    "video/mp4": "MP4",
+    "video/quicktime": "MOV",
+}
+# Bytes that one file may have.
+LIMITS = {"image": 50 << 20, "audio": 200 << 20, "video": 1 << 30}
+# The first bytes of files that people send by mistake, with what to call them.
+_OTHERS = (
+    (b"%PDF-", "a PDF document"),
+    (b"PK\x03\x04", "a ZIP archive or an Office document"),
+    (b"BM", "a BMP picture"),
+    (b"II*\x00", "a TIFF or raw picture"),
+    (b"MM\x00*", "a TIFF or raw picture"),
+    (b"\x1aE\xdf\xa3", "a WebM or Matroska video"),
+    (b"OggS", "an Ogg file"),
+    (b"fLaC", "a FLAC file"),
+    (b"#!AMR", "an AMR recording"),
+    (b"caff", "a CAF recording"),
+    (b"FORM", "an AIFF file"),
+)
+_HEIC = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"})
+_QUICKTIME = frozenset({b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot"})  # before there was `ftyp`
+
+
+def sniff(head: bytes) -> str:
+    """The format of a file with these first bytes, at least 16 of them where there are as many.
+
+    `video/mp4` may turn out to be `audio/mp4`: their tracks decide.
+
+    Raises:
+        MediaError: it is none that the contract has.
+    """
+    if not head:
+        raise MediaError("The file is empty. Take it again, and send it again.")
+    if head.startswith(b"\xff\xd8\xff"):
+        return "image/jpeg"
+    if head.startswith(b"\x89PNG\r\n\x1a\n"):
+        return "image/png"
+    if head.startswith((b"GIF87a", b"GIF89a")):
+        return "image/gif"
+    if head.startswith(b"RIFF"):
+        if head[8:12] == b"WEBP":
+            return "image/webp"
+        if head[8:12] == b"WAVE":
+            return "audio/wav"
+    if head[4:8] == b"ftyp":
+        brand = head[8:12]
+        if brand in _HEIC:
+            raise MediaError(
+                "This is a HEIC picture, which cannot be taken here. Take the picture with the button of this page, "
+                "or on an iPhone choose Settings > Camera > Formats > Most Compatible."
+            )
+        if brand in (b"avif", b"avis"):
+            raise MediaError("This is an AVIF picture, which cannot be taken here. Save it as JPEG.")
+        if brand.startswith(b"3g"):
+            raise MediaError(
+                "This is a 3GP recording, which cannot be taken here. Choose MP4 in the camera or recorder."
+            )
+        return "video/quicktime" if brand == b"qt  " else "video/mp4"
+    if head[4:8] in _QUICKTIME:
+        return "video/quicktime"
+    if head.startswith(b"ID3") or _is_mp3_frame(head):
+        return "audio/mpeg"
+    for start, words in _OTHERS:
+        if head.startswith(start):
+            raise MediaError(f"This is {words}, which cannot be taken here.")
+    raise MediaError("This is neither a picture, a recording, nor a video that can be taken here.")
+
+
+def _is_mp3_frame(head: bytes) -> bool:
+    """Whether a frame of MPEG Layer III starts here; AAC looks alike, but for the layer."""
+    return len(head) >= 4 and head[0] == 0xFF and head[1] & 0xE6 == 0xE2
+
+
+def check_accepted(content_type: str, accepted: Collection[str]) -> None:
+    """Refuse a format that a job does not accept."""
+    if content_type not in accepted:
+        raise MediaError(f"This is {_article(content_type)} file, and this job takes {name_of(accepted)}.")
+
+
+def _article(content_type: str) -> str:
+    name = NAMES[content_type]
+    return f"an {name}" if name.startswith("M") else f"a {name}"
+
+
+def name_of(formats: Collection[str]) -> str:
+    """Formats in words, such as `JPEG, PNG, or WebP`."""
+    names = [NAMES[each] for each in NAMES if each in formats]
+    if len(names) < 3:
+        return " or ".join(names)
+    return f"{', '.join(names[:-1])}, or {names[-1]}"
+
+
+def check_size(content_type: str, size: int) -> None:
+    """Refuse a file that is larger than one of its kind may be."""
+    kind = content_type.partition("/")[0]
+    if size > LIMITS[kind]:
+        raise MediaError(
+            f"The file has {size / (1 << 20):,.0f} MB, and at most {LIMITS[kind] >> 20:,} MB can be taken. "
+            "Choose a lower resolution or a shorter recording."
+        )

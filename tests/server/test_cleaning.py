@@ -1,0 +1,620 @@
+"""What is kept of the files of workers, and what is not. Pillow and PyAV make the files, and we their secrets."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import struct
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import av
+import av.logging
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image, ImageOps
+
+from firsthandapi.server.media import LIMITS, NAMES, Cleaned, MediaError, clean, name_of
+from firsthandapi.server.media.exif import Exif, printable, read_exif
+from firsthandapi.server.media.pictures import MOST_PIXELS
+from firsthandapi.testing._media import make
+
+NOW = 1_800_000_000.0
+SECRET = b"48.8584N-secret"
+ALL = tuple(NAMES)
+
+
+@pytest.fixture(autouse=True)
+def _decoder_complaints(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    """A decoder that complains of a cleaned file fails its test."""
+    before = av.logging.get_level()
+    av.logging.set_level(av.logging.ERROR)
+    with caplog.at_level(logging.ERROR):
+        yield
+    av.logging.set_level(before)
+    assert [record.getMessage() for record in caplog.get_records("call")] == []
+
+
+def cleaned(content: bytes, accepted: Any = ALL, **options: Any) -> tuple[bytes, Cleaned]:
+    """The cleaned file, and what it says."""
+    target = io.BytesIO()
+    found = clean(io.BytesIO(content), target, accepted, now=NOW, **options)
+    return target.getvalue(), found
+
+
+def picture(size: tuple[int, int] = (48, 32), mode: str = "RGB") -> Image.Image:
+    """A picture that looks different from each side."""
+    image = Image.new("RGB", size)
+    image.putdata(
+        [(x * 5 % 256, y * 7 % 256, (x + 2 * y) % 256) for y in range(size[1]) for x in range(size[0])]
+    )
+    return image.convert(mode)
+
+
+def saved(image: Image.Image, format: str, **options: Any) -> bytes:
+    """A picture as bytes."""
+    out = io.BytesIO()
+    image.save(out, format, **options)
+    return out.getvalue()
+
+
+def exif(
+    orientation: int = 1,
+    *,
+    order: str = "<",
+    taken: bytes = b"2026:11:20 10:00:00",
+    zone: bytes | None = None,
+) -> bytes:
+    """An EXIF block as phones write it: make, model, orientation, time, a place, and a name."""
+    texts = bytearray()
+    base = 8 + 2 + 12 * 6 + 4
+
+    def entry(tag: int, kind: int, value: bytes, count: int) -> bytes:
+        if len(value) > 4:
+            at = base + len(texts)
+            texts.extend(value)
+            value = struct.pack(f"{order}I", at)
+        return struct.pack(f"{order}HHI", tag, kind, count) + value.ljust(4, b"\0")
+
+    def directory(entries: list[bytes]) -> bytes:
+        return struct.pack(f"{order}H", len(entries)) + b"".join(entries) + bytes(4)
+
+    def text(tag: int, value: bytes) -> bytes:
+        return entry(tag, 2, value + b"\0", len(value) + 1)
+
+    inner = [text(0x9003, taken)] + ([] if zone is None else [text(0x9011, zone)])
+    block = directory(inner)
+    inner_at = base + len(texts)
+    texts.extend(block)
+    place = directory([text(1, SECRET)])
+    place_at = base + len(texts)
+    texts.extend(place)
+    main = [
+        text(0x010F, b"Apple"),
+        text(0x0110, b"iPhone 15"),
+        entry(0x0112, 3, struct.pack(f"{order}H", orientation), 1),
+        text(0x013B, SECRET + b" artist"),
+        entry(0x8769, 4, struct.pack(f"{order}I", inner_at), 1),
+        entry(0x8825, 4, struct.pack(f"{order}I", place_at), 1),
+    ]
+    return (
+        (b"II*\0" if order == "<" else b"MM\0*")
+        + struct.pack(f"{order}I", 8)
+        + directory(main)
+        + bytes(texts)
+    )
+
+
+def png_chunk(kind: bytes, body: bytes) -> bytes:
+    """A chunk of a PNG."""
+    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+
+XMP = b"<x:xmpmeta><exif:GPSLatitude>" + SECRET + b"</exif:GPSLatitude></x:xmpmeta>"
+
+
+def spoiled_jpeg(content: bytes, block: bytes | None = None) -> bytes:
+    """A JPEG with everything that must go: EXIF, XMP, IPTC, a comment, a second picture, and a ZIP behind its end."""
+    parts = [
+        (0xE1, b"Exif\0\0" + (block or exif())),
+        (0xE1, b"http://ns.adobe.com/xap/1.0/\0" + XMP),
+        (0xED, b"Photoshop 3.0\x008BIM\x04\x04" + SECRET),
+        (0xE2, b"MPF\0" + SECRET),
+        (0xE0, b"JFXX\0\x10" + SECRET),
+        (0xFE, b"<html><script>" + SECRET),
+    ]
+    made = b"".join(struct.pack(">BBH", 0xFF, marker, len(body) + 2) + body for marker, body in parts)
+    return content[:2] + made + content[2:] + content + b"PK\x03\x04" + SECRET
+
+
+def spoiled(content_type: str) -> bytes:
+    """A file of each format that holds a place, a name, or a page."""
+    content = make(content_type, "a").content
+    if content_type == "image/jpeg":
+        return spoiled_jpeg(content)
+    if content_type == "image/png":
+        extra = [
+            (b"tEXt", b"Comment\0" + SECRET),
+            (b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + XMP),
+            (b"eXIf", exif()),
+            (b"prVt", SECRET),
+        ]
+        return (
+            content[:33] + b"".join(png_chunk(*each) for each in extra) + content[33:] + b"<script>" + SECRET
+        )
+    if content_type == "image/webp":
+        body = content[8:] + b"XMP " + struct.pack("<I", len(XMP)) + XMP + b"\0" * (len(XMP) % 2)
+        return b"RIFF" + struct.pack("<I", len(body)) + body + SECRET
+    if content_type == "image/gif":
+        extra = b"\x21\xfe" + bytes((len(SECRET),)) + SECRET + b"\0"
+        extra += b"\x21\xff\x0bXMP DataXMP" + bytes((len(SECRET),)) + SECRET + b"\0"
+        extra += b"\x21\xff\x0bNETSCAPE2.0" + b"\x03\x01\0\0" + bytes((len(SECRET),)) + SECRET + b"\0"
+        at = 13 + 3 * 32
+        return content[:at] + extra + content[at:] + SECRET
+    if content_type == "audio/wav":
+        listed = b"INFOIART" + struct.pack("<I", len(SECRET)) + SECRET + b"\0" * (len(SECRET) % 2)
+        extra = b"LIST" + struct.pack("<I", len(listed)) + listed
+        bext = b"bext" + struct.pack("<I", 602) + SECRET.ljust(602, b"\0")
+        body = content[8:12] + extra + content[12:] + bext
+        return b"RIFF" + struct.pack("<I", len(body)) + body
+    if content_type == "audio/mpeg":
+        text = b"TXXX" + struct.pack(">I", len(SECRET) + 1) + b"\0\0\0" + SECRET
+        tag = b"ID3\x04\0\0" + bytes((0, 0, 0, len(text))) + text
+        return tag + content + b"APETAGEX" + SECRET + (b"TAG" + SECRET).ljust(128, b"\0")
+    return tagged(content)
+
+
+def box(kind: bytes, body: bytes) -> bytes:
+    """A box of an MP4."""
+    return struct.pack(">I", len(body) + 8) + kind + body
+
+
+def tagged(content: bytes) -> bytes:
+    """An MP4 with places where phones put them, behind its samples, so that no offset moves."""
+    udta = box(b"udta", box(b"\xa9xyz", SECRET) + box(b"loci", SECRET))
+    meta = box(b"meta", box(b"keys", b"com.apple.quicktime.location.ISO6709" + SECRET))
+    at = content.index(b"moov") - 4
+    (size,) = struct.unpack_from(">I", content, at)
+    moov = content[at + 8 : at + size] + udta + meta + box(b"uuid", SECRET * 2)
+    # The old index becomes a hole, and the new one goes to the end.
+    hole = struct.pack(">I", size) + b"skip" + content[at + 8 : at + size]
+    return (
+        content[:at]
+        + hole
+        + content[at + size :]
+        + box(b"moov", moov)
+        + box(b"free", SECRET)
+        + box(b"uuid", XMP)
+    )
+
+
+def frames(content: bytes, kind: str) -> list[bytes]:
+    """All that a container decodes to."""
+    with av.open(io.BytesIO(content)) as container:
+        if kind == "audio":
+            return [bytes(frame.planes[0]) for frame in container.decode(audio=0)]
+        return [frame.to_image().tobytes() for frame in container.decode(video=0)]
+
+
+def pixels(content: bytes) -> bytes:
+    """The decoded picture."""
+    with Image.open(io.BytesIO(content)) as image:
+        return image.convert("RGB").tobytes()
+
+
+@pytest.mark.parametrize("content_type", ALL)
+def test_places_and_names_go_and_the_rest_stays(content_type: str) -> None:
+    """Of a file with a place, a name, a page, and bytes behind its end only what is seen and heard is kept."""
+    made = make(content_type, "a")
+    given = spoiled(content_type)
+    assert SECRET in given
+    kept, found = cleaned(given)
+    assert SECRET not in kept
+    assert b"script" not in kept
+    assert found.content_type == content_type
+    assert (found.width, found.height) == (made.width, made.height)
+    if content_type.startswith("image/"):
+        assert pixels(kept) == pixels(made.content)
+        assert found.duration is None
+    else:
+        assert frames(kept, content_type[:5]) == frames(made.content, content_type[:5])
+        assert found.duration == pytest.approx(made.duration_seconds, abs=0.04)
+    again, same = cleaned(kept)
+    assert again == kept  # nothing is left to be cleaned
+    assert same.content_type == content_type
+
+
+@pytest.mark.parametrize("content_type", ALL)
+def test_a_plain_file_keeps_its_pixels_and_samples(content_type: str) -> None:
+    """A file without anything to remove is not encoded again."""
+    content = make(content_type, "b").content
+    kept, _ = cleaned(content)
+    assert len(content) - 200 <= len(kept) <= len(content)
+
+
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_pictures_stand_upright(format: str, orientation: int) -> None:
+    """A picture that its EXIF block turns is turned for good, with the width and height of what is seen."""
+    options = {"JPEG": {"quality": 92}, "PNG": {}, "WEBP": {"lossless": True}}[format]
+    given = saved(picture(), format, exif=b"Exif\0\0" + exif(orientation), **options)
+    with Image.open(io.BytesIO(given)) as image:
+        seen = ImageOps.exif_transpose(image).convert("RGB")
+    kept, found = cleaned(given)
+    with Image.open(io.BytesIO(kept)) as image:
+        assert image.size == seen.size == (found.width, found.height)
+        assert dict(image.getexif()) == {}
+        pairs = zip(image.convert("RGB").tobytes(), seen.tobytes(), strict=True)
+        assert max(abs(a - b) for a, b in pairs) <= (12 if format == "JPEG" else 0)
+    assert SECRET not in kept
+    assert found.device == "Apple iPhone 15"
+    if orientation == 1:
+        assert len(kept) < len(given)
+
+
+@pytest.mark.parametrize("mode", ["L", "CMYK"])
+def test_other_colors_are_turned(mode: str) -> None:
+    """Gray and printed pictures are turned as well."""
+    given = saved(picture(mode=mode), "JPEG", exif=b"Exif\0\0" + exif(6))
+    kept, found = cleaned(given)
+    assert (found.width, found.height) == (32, 48)
+    assert Image.open(io.BytesIO(kept)).size == (32, 48)
+
+
+def test_the_color_profile_stays() -> None:
+    """Colors are right only with their profile, which stays, turned or not."""
+    profile = b"profile" * 20
+    for orientation in (1, 6):
+        given = saved(picture(), "JPEG", exif=b"Exif\0\0" + exif(orientation), icc_profile=profile)
+        kept, _ = cleaned(given)
+        assert Image.open(io.BytesIO(kept)).info["icc_profile"] == profile
+
+
+def test_a_progressive_jpeg_keeps_every_scan() -> None:
+    """A picture of many scans is kept byte by byte but for what goes."""
+    plain = saved(picture((200, 100)), "JPEG", progressive=True)
+    kept, _ = cleaned(spoiled_jpeg(plain))
+    assert pixels(kept) == pixels(plain)
+
+
+@pytest.mark.parametrize("lossless", [True, False])
+def test_a_webp_without_an_extended_header(lossless: bool) -> None:
+    """The plain kinds of WebP, as encoders write them, stay byte by byte."""
+    given = saved(picture(), "WEBP", lossless=lossless)
+    kept, found = cleaned(given)
+    assert kept == given
+    assert (found.width, found.height) == (48, 32)
+
+
+def test_an_impossible_duration_is_not_believed() -> None:
+    """A recording of years is none."""
+    given = bytearray(make("audio/mp4", "a").content)
+    at = given.index(b"mvhd") + 4 + 16
+    given[at : at + 4] = b"\xff\xff\xff\xfe"
+    assert cleaned(bytes(given))[1].duration is None
+
+
+def test_an_animation_keeps_its_frames() -> None:
+    """GIF, PNG, and WebP animations keep frames and loops; one that lies on its side is refused."""
+    steps = [picture((20, 10)).rotate(90 * each) for each in range(3)]
+    for format in ("GIF", "PNG", "WEBP"):
+        given = saved(steps[0], format, save_all=True, append_images=steps[1:], loop=0, duration=50)
+        kept, found = cleaned(given)
+        with Image.open(io.BytesIO(kept)) as image:
+            assert getattr(image, "n_frames", 1) == 3
+            assert image.info["loop"] == 0
+        assert (found.width, found.height) == (20, 10)
+    turned = saved(steps[0], "WEBP", save_all=True, append_images=steps[1:], exif=b"Exif\0\0" + exif(6))
+    with pytest.raises(MediaError, match="lies on its side"):
+        cleaned(turned)
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_facts_of_exif(order: str) -> None:
+    """Orientation, time, and device are read in both byte orders, and the time in the zone that holds."""
+    assert read_exif(exif(6, order=order), 0) == Exif(6, 1_795_168_800.0, "Apple iPhone 15")
+    assert read_exif(exif(order=order), 3600).taken_at == 1_795_168_800.0 - 3600
+    assert read_exif(exif(order=order, zone=b"-05:30"), 3600).taken_at == 1_795_168_800.0 + 5.5 * 3600
+    assert read_exif(exif(order=order, taken=b"0000:00:00 00:00:00"), 0).taken_at is None
+    assert read_exif(exif(9, order=order), 0).orientation == 1
+    assert read_exif(b"nothing", 0) == Exif()
+    assert printable("  a\u202eb \x00c ") == "ab c"
+
+
+@pytest.mark.parametrize(
+    ("taken", "captured"),
+    [
+        (b"2026:11:20 10:00:00", 1_795_168_800.0),
+        (b"1980:01:01 00:00:00", None),
+        (b"2099:01:01 00:00:00", None),
+    ],
+)
+def test_an_implausible_time_is_not_believed(taken: bytes, captured: float | None) -> None:
+    """A camera whose clock was never set, or is ahead, tells no time."""
+    given = saved(picture(), "JPEG", exif=b"Exif\0\0" + exif(taken=taken))
+    assert cleaned(given)[1].captured_at == captured
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "empty"),
+        (b"<svg xmlns='http://www.w3.org/2000/svg' onload='alert(1)'/>", "neither a picture"),
+        (b"<!doctype html><script>alert(1)</script>", "neither a picture"),
+        (b"%PDF-1.7", "a PDF document"),
+        (b"PK\x03\x04rest", "a ZIP archive"),
+        (b"\x1aE\xdf\xa3webm", "a WebM"),
+        (b"OggS", "an Ogg"),
+        (b"II*\x00raw", "TIFF or raw"),
+        (box(b"ftyp", b"heic\0\0\0\0mif1heic"), "HEIC .*Most Compatible"),
+        (box(b"ftyp", b"avif\0\0\0\0"), "AVIF"),
+        (box(b"ftyp", b"3gp5\0\0\0\0"), "3GP"),
+        (b"RIFF\x10\0\0\0AVI LIST", "neither a picture"),
+        (b"\xff\xf1\x50\x80aac data", "neither a picture"),
+        (b"\xff\xd8\xff", "incomplete"),
+        (b"\x89PNG\r\n\x1a\n", "incomplete"),
+        (b"GIF89a", "incomplete"),
+        (b"GIF89a\1\0\1\0\0\0\0;", "incomplete"),
+        (b"GIF89a/*<svg onload=alert(1)>*/=1;", "incomplete"),
+        (b"RIFF\x04\0\0\0WEBP", "incomplete"),
+        (b"RIFF\x04\0\0\0WAVE", "incomplete"),
+        (b"ID3\x04\0\0\0\0\0\x01x", "incomplete"),
+        (box(b"ftyp", b"isom"), "incomplete"),
+    ],
+)
+def test_what_cannot_be_taken_is_refused_in_words(content: bytes, words: str) -> None:
+    """What is no picture, sound, or video of the contract is refused, and the worker reads why."""
+    with pytest.raises(MediaError, match=words):
+        cleaned(content)
+
+
+def test_the_job_decides_which_formats_are_taken() -> None:
+    """The bytes are held against the job's formats, whatever name the file has."""
+    for content_type in ALL:
+        content = make(content_type, "a").content
+        others = [each for each in ALL if each != content_type]
+        with pytest.raises(MediaError, match=f"{NAMES[content_type]} file, and this job takes .*, or "):
+            cleaned(content, others)
+        assert cleaned(content, [content_type])[1].content_type == content_type
+    assert name_of(["image/png", "image/jpeg"]) == "JPEG or PNG"
+    assert name_of(["audio/wav"]) == "WAV"
+
+
+@pytest.mark.parametrize("content_type", ALL)
+@pytest.mark.parametrize("share", [0.3, 0.9])
+def test_a_file_that_ends_early_is_refused(content_type: str, share: float) -> None:
+    """Half a file is none. A sound of bare MP3 frames has no end that could be missing."""
+    content = make(content_type, "a").content
+    if content_type == "audio/mpeg":
+        content = xing_mp3()
+    with pytest.raises(MediaError, match="incomplete or damaged"):
+        cleaned(content[: int(len(content) * share)])
+
+
+def xing_mp3() -> bytes:
+    """An MP3 as encoders write it, with the count of its frames at the start."""
+    out = io.BytesIO()
+    with av.open(out, "w", format="mp3") as container:
+        stream = container.add_stream("libmp3lame", rate=16_000)
+        stream.layout = "mono"
+        frame = av.AudioFrame(format="s16p", layout="mono", samples=16_000)
+        frame.planes[0].update(bytes(range(250)) * 128)
+        frame.sample_rate = 16_000
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return out.getvalue()
+
+
+def test_an_mp3_of_an_encoder() -> None:
+    """The frame with the counts stays, is not counted itself, and false frames in a picture of a tag are not kept."""
+    given = xing_mp3()
+    fake = b"APETAGEX" + b"\xff\xfb\x90\x64" + bytes(500) + b"\xff\xf3\x18\xc4" + bytes(90)
+    kept, found = cleaned(given + fake)
+    assert frames(kept, "audio") == frames(given, "audio")
+    assert b"APETAG" not in kept
+    assert found.duration == pytest.approx(1.1, abs=0.1)
+    with pytest.raises(MediaError, match="incomplete"):
+        cleaned(given[:200] + bytes(2 << 20))
+
+
+def clip(format: str, *, fragmented: bool = False, extra: bool = False) -> bytes:
+    """A video as an encoder writes it, with sound; in fragments as browsers record it, or with a track of places."""
+    out = io.BytesIO()
+    flags = "+frag_keyframe+empty_moov" if fragmented else "+disable_chpl"
+    with av.open(out, "w", format=format, container_options={"movflags": flags}) as container:
+        video = container.add_stream("mpeg4", rate=10)
+        video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"
+        video.gop_size = 5
+        audio = container.add_stream("pcm_s16le" if extra else "aac", rate=16_000)
+        audio.layout = "mono"
+        for index in range(10):
+            frame = av.VideoFrame.from_image(picture((64, 48)).rotate(index * 3))
+            frame.pts = index
+            container.mux(video.encode(frame))
+        container.mux(video.encode(None))
+        sound = av.AudioFrame(format="s16" if extra else "fltp", layout="mono", samples=16_000)
+        sound.planes[0].update((SECRET * 4_000)[: sound.planes[0].buffer_size] if extra else bytes(64_000))
+        sound.sample_rate, sound.pts = 16_000, 0
+        container.mux(audio.encode(sound))
+        container.mux(audio.encode(None))
+    content = out.getvalue()
+    if extra:
+        head, _, rest = content.partition(b"soun")
+        content = head + b"meta" + rest
+    return content
+
+
+@pytest.mark.parametrize("format", ["mp4", "mov"])
+def test_tracks_that_are_neither_seen_nor_heard_go_with_their_samples(format: str) -> None:
+    """A track of places or texts goes, and its bytes between the others become zeros."""
+    given = clip(format, extra=True)
+    assert SECRET in given
+    kept, found = cleaned(given)
+    assert SECRET not in kept
+    assert len(kept) == len(given)
+    assert frames(kept, "video") == frames(given, "video")
+    with av.open(io.BytesIO(kept)) as container:
+        assert [stream.type for stream in container.streams] == ["video"]
+    assert (found.width, found.height) == (64, 48)
+    assert found.duration == pytest.approx(1.0, abs=0.1)
+
+
+def test_a_recording_of_a_browser() -> None:
+    """Fragments, as MediaRecorder writes them, are kept, and their seconds counted."""
+    given = clip("mp4", fragmented=True)
+    assert b"moof" in given
+    kept, found = cleaned(given + box(b"uuid", SECRET))
+    assert SECRET not in kept
+    assert frames(kept, "video") == frames(given, "video")
+    assert found.duration == pytest.approx(1.0, abs=0.1)
+    with pytest.raises(MediaError, match="neither picture nor sound"):
+        cleaned(clip("mp4", fragmented=True, extra=True))
+
+
+def test_a_turned_video_is_as_wide_as_it_is_seen() -> None:
+    """A phone held upright writes a matrix, and the size is the one that people see."""
+    given = bytearray(make("video/mp4", "a").content)
+    at = given.index(b"tkhd") + 4 + 40
+    given[at : at + 36] = struct.pack(">9i", 0, 1 << 16, 0, -(1 << 16), 0, 0, 0, 0, 1 << 30)
+    _, found = cleaned(bytes(given))
+    assert (found.width, found.height) == (480, 640)
+
+
+def test_containers_that_point_elsewhere_are_refused() -> None:
+    """A video whose samples lie in another file, or nowhere, is refused; so is a MOV without pictures."""
+    given = make("video/quicktime", "a").content
+    at = given.index(b"dref") + 12
+    elsewhere = given[: at + 11] + b"\0" + given[at + 12 :]
+    with pytest.raises(MediaError, match="points to another file"):
+        cleaned(elsewhere)
+    moved = bytearray(given)
+    table = moved.index(b"stco") + 12
+    moved[table : table + 4] = b"\x7f\xff\xff\xff"
+    with pytest.raises(MediaError, match="incomplete"):
+        cleaned(bytes(moved))
+    sound = bytearray(make("audio/mp4", "a").content)
+    sound[8:12] = b"qt  "
+    with pytest.raises(MediaError, match="MOV file without pictures"):
+        cleaned(bytes(sound))
+
+
+def test_sizes_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that is too large for its kind is refused, and so is a picture that would fill the memory."""
+    monkeypatch.setitem(LIMITS, "image", 1 << 20)
+    with pytest.raises(MediaError, match=r"has 2 MB, and at most 1 MB .* lower resolution"):
+        cleaned(b"\xff\xd8\xff".ljust(2 << 20, b"\0"))
+    side = int(MOST_PIXELS**0.5) + 100
+    bomb = b"\x89PNG\r\n\x1a\n" + png_chunk(b"IHDR", struct.pack(">IIBBBBB", side, side, 8, 0, 0, 0, 0))
+    bomb += png_chunk(b"IDAT", zlib.compress(bytes(1 << 20))) + png_chunk(b"IEND", b"")
+    with pytest.raises(MediaError, match="at most 64 million can be taken"):
+        cleaned(bomb)
+    none = b"\x89PNG\r\n\x1a\n" + png_chunk(b"IHDR", bytes(8) + b"\x08\0\0\0\0") + png_chunk(b"IEND", b"")
+    with pytest.raises(MediaError, match="incomplete"):
+        cleaned(none)
+
+
+def test_a_jpeg_of_a_thousand_scans_is_refused() -> None:
+    """Each scan passes over the whole picture, so that a small file could keep a decoder busy for hours."""
+    plain = saved(picture(), "JPEG", progressive=True)
+    at = plain.index(b"\xff\xda")
+    scan = plain[at : plain.index(b"\xff", at + 16)]
+    with pytest.raises(MediaError, match="incomplete or damaged"):
+        cleaned(plain[:-2] + scan * 1000 + b"\xff\xd9")
+
+
+def test_a_picture_that_claims_another_size_is_refused() -> None:
+    """The size that is told must be the size that decodes."""
+    given = make("image/gif", "a").content
+    with pytest.raises(MediaError, match="incomplete"):
+        cleaned(given[:6] + b"\xff\x00\xff\x00" + given[10:])
+
+
+SEEDS = {content_type: spoiled(content_type) for content_type in ALL}
+SEEDS["fragments"] = clip("mp4", fragmented=True)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@settings(max_examples=40)
+@given(data=st.data())
+def test_hostile_bytes_are_cleaned_or_refused(seed: str, data: st.DataObject) -> None:
+    """Whatever bytes are changed, cut out, or repeated, the file is refused in words, or cleaned."""
+    content = bytearray(SEEDS[seed])
+    for _ in range(data.draw(st.integers(1, 4))):
+        at = data.draw(st.integers(0, min(len(content), 2000) - 1))
+        kind = data.draw(st.sampled_from(["set", "cut", "repeat", "high"]))
+        length = data.draw(st.integers(1, 40))
+        if kind == "set":
+            content[at : at + length] = data.draw(st.binary(min_size=length, max_size=length))
+        elif kind == "cut":
+            del content[at : at + length]
+        elif kind == "repeat":
+            content[at:at] = content[at : at + length] * 3
+        else:
+            content[at : at + 4] = b"\xff\xff\xff\xff"
+        if not content:
+            break
+    quiet(lambda: cleaned(bytes(content)))
+
+
+@given(
+    head=st.sampled_from(
+        [
+            b"\xff\xd8\xff",
+            b"\x89PNG\r\n\x1a\n",
+            b"GIF89a",
+            b"RIFF\xff\0\0\0WEBP",
+            b"RIFF\xff\0\0\0WAVE",
+            b"\0\0\0\x08ftypisom",
+            b"ID3",
+            b"",
+        ]
+    ),
+    rest=st.binary(max_size=300),
+)
+def test_any_bytes_are_refused_or_cleaned(head: bytes, rest: bytes) -> None:
+    """Bytes that are no file at all are refused."""
+    quiet(lambda: cleaned(head + rest))
+
+
+def quiet(act: Callable[[], object]) -> None:
+    """Do it; a refusal is fine."""
+    with contextlib.suppress(MediaError):
+        act()
+
+
+def test_memory_stays_flat(tmp_path: Path) -> None:
+    """A long recording is copied in small pieces."""
+    import tracemalloc
+
+    path, target = tmp_path / "long.wav", tmp_path / "clean.wav"
+    size = 64 << 20
+    head = struct.pack(
+        "<4sI4s4sIHHIIHH4sI",
+        b"RIFF",
+        size + 36,
+        b"WAVE",
+        b"fmt ",
+        16,
+        1,
+        1,
+        48_000,
+        96_000,
+        2,
+        16,
+        b"data",
+        size,
+    )
+    with path.open("wb") as out:
+        out.write(head)
+        out.truncate(size + 44)
+    tracemalloc.start()
+    with path.open("rb") as source, target.open("wb") as out:
+        found = clean(source, out, ALL, now=NOW)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert found.duration == pytest.approx(size / 96_000)
+    assert peak < 1 << 20
