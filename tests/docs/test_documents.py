@@ -25,7 +25,7 @@ PAGES = [page for page in read_pages() if page.programs or page.commands]
 PYTEST = ["-m", "pytest", "-q", "-p", "no:cacheprovider", "--disable-plugin-autoload", "-p", "anyio"]
 PYTEST += ["-p", "firsthandapi.testing.pytest_plugin"]
 # They run until Ctrl-C, so only their options are looked at.
-ENDLESS = ("mock-server", "webhooks listen", "mcp")
+ENDLESS = ("mock-server", "serve", "webhooks listen", "mcp")
 
 
 def run(arguments: list[str], server: MockServer, cwd: Path, expected: int = 0) -> str:

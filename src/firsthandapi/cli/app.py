@@ -21,11 +21,12 @@ from firsthandapi.errors import (
     WaitTimeoutError,
 )
 
-from . import account, agents, campaign, files, jobs, keys, submissions, webhooks
+from . import account, agents, campaign, files, jobs, keys, submissions, tokens, webhooks
 from .collecting import collect, verify
 from .options import local_folder
 from .output import AsJson, nowhere, printable
 from .progress import continues
+from .serve import serve
 from .serving import mock_server
 from .summary import summary
 
@@ -177,6 +178,7 @@ app.command(rich_help_panel=_ACCOUNT)(account.audit)
 
 
 app.command("mock-server", rich_help_panel=_TOOLS)(mock_server)
+app.command(rich_help_panel=_TOOLS)(serve)
 app.command(rich_help_panel=_TOOLS)(agents.mcp)
 app.command(rich_help_panel=_TOOLS)(agents.skill)
 
@@ -188,5 +190,6 @@ for _group, _name, _panel in (
     (account.settings, "settings", _ACCOUNT),
     (keys.app, "keys", _ACCOUNT),
     (webhooks.app, "webhooks", _TOOLS),
+    (tokens.app, "tokens", _TOOLS),
 ):
     app.add_typer(_group, name=_name, rich_help_panel=_panel)

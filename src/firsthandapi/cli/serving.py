@@ -59,7 +59,7 @@ def mock_server(
 
     if not 0 <= speed < 10**9:  # nan is neither
         raise ConfigurationError("--speed must be a number of virtual seconds per real second, 0 or more")
-    lines = _Lines() if log else None
+    lines = Lines() if log else None
     try:
         started = MockServer(
             port=port,
@@ -115,7 +115,7 @@ def _curl(url: str, action: str, body: str) -> str:
     return f"  curl {url}/_control/{action} -H 'Content-Type: application/json' -d '{body}'"
 
 
-class _Lines:
+class Lines:
     """Prints requests from its own thread: a stderr that nobody reads must not stop the server."""
 
     def __init__(self) -> None:

@@ -6,7 +6,6 @@ import contextlib
 import hashlib
 import hmac
 import http.client
-import socket
 import threading
 import time
 from collections import deque
@@ -15,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Literal
 from urllib.parse import urlsplit
 
-from .loopback import is_loopback
+from . import reach
 from .model import Attempt, Delivery, Endpoint
 
 TIMEOUT = 10.0
@@ -35,10 +34,11 @@ def signature(body: bytes, secret: str, style: SignatureStyle) -> str:
 
 
 class Sender:
-    """Threads that make the HTTP attempts, only to this machine."""
+    """Threads that make the HTTP attempts, to where they may reach: this machine only, unless told."""
 
-    def __init__(self, report: Report) -> None:
+    def __init__(self, report: Report, may_reach: reach.Reach = reach.this_machine) -> None:
         self._report = report
+        self._reach = may_reach
         self.style: SignatureStyle = "plain"
         self._idle = threading.Condition()
         self._queues: dict[Endpoint, deque[tuple[Delivery, float]]] = {}
@@ -115,11 +115,12 @@ class Sender:
             "X-FirstHand-Event-Id": event.id,
         }
         parts = urlsplit(endpoint.url)
-        host = parts.hostname or ""
-        if not _leads_here(host):
-            return Attempt(at, None, "not sent: the bundled server delivers to this machine only")
-        make = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-        connection = make(host, parts.port, timeout=TIMEOUT)
+        try:
+            connection = reach.connection(
+                parts.scheme, parts.hostname or "", parts.port, self._reach, TIMEOUT
+            )
+        except reach.OutOfReachError as error:
+            return Attempt(at, None, str(error))
         # A receiver that sends one byte at a time would outlive the socket's timeout.
         alarm = threading.Timer(TIMEOUT, _break, [connection])
         alarm.daemon = True
@@ -137,17 +138,6 @@ class Sender:
             connection.close()
             with self._idle:
                 self._connections.discard(connection)
-
-
-def _leads_here(host: str) -> bool:
-    """Whether every address of a host is this machine's: `localhost` is a name, and resolvers differ."""
-    if not is_loopback(host):
-        return False
-    try:
-        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
-    except OSError:
-        return False
-    return all(is_loopback(str(address[0])) for *_, address in found)
 
 
 def _break(connection: http.client.HTTPConnection) -> None:

@@ -9,7 +9,10 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from starlette.types import Receive, Scope, Send
+
 from firsthandapi.errors import ConfigurationError
+from firsthandapi.server import reach
 from firsthandapi.server.deliveries import Sender
 from firsthandapi.server.http import HttpServer
 from firsthandapi.server.loopback import is_loopback
@@ -52,6 +55,7 @@ class Service:
         port: the port; 0 uses any free port.
         public_url: the address by which people reach the server, such as that of a proxy with TLS in front of it.
         credit_cents: the balance that the organization of a new folder starts with, in US cents.
+        private_webhooks: whether webhooks may be sent to private addresses as well.
         on_request: called in the server's thread with each request of the API, once it is answered.
 
     Attributes:
@@ -70,6 +74,7 @@ class Service:
         port: int = 0,
         public_url: str | None = None,
         credit_cents: int = 100_000,
+        private_webhooks: bool = False,
         on_request: Callable[[ReceivedRequest], None] | None = None,
     ) -> None:
         self._host = host
@@ -80,10 +85,11 @@ class Service:
         try:
             if public is not None:
                 self._check_tokens(folder)
+            # First the port: were it in use, nobody would see the keys of a first start.
+            self._http: HttpServer | None = HttpServer(self._serve, port, host)
             self.clock = RealClock()
             self.world = World(self.clock, seed=0)
             self.first = self._first_start(credit_cents)
-            self._http: HttpServer | None = None
             self.site = Site(
                 self.world,
                 self.access,
@@ -91,12 +97,14 @@ class Service:
                 public=public,
                 on_request=on_request,
             )
-            self._sender = Sender(self._report)
+            self._sender = Sender(self._report, self._reach(private_webhooks))
             self.world.events.send = self._sender.send
-            self._http = HttpServer(self.site, port, host)
         except BaseException:
             self.access.close()
             raise
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self.site(scope, receive, send)
 
     def _public(self) -> str | None:
         """The address, if more than this machine reaches it."""
@@ -108,6 +116,16 @@ class Service:
             f"listening on {self._host} needs --public-url: the server must know its address for links and downloads; "
             "pass the address by which people reach it, such as --public-url https://photos.example.org"
         )
+
+    @property
+    def is_local(self) -> bool:
+        """Whether only this machine reaches the server."""
+        return self._public() is None
+
+    def _reach(self, private_webhooks: bool) -> reach.Reach:
+        if private_webhooks:
+            return reach.anywhere
+        return reach.the_internet_or_this_machine if self.is_local else reach.the_internet
 
     def _check_tokens(self, folder: Path) -> None:
         missing = [role for role in ("worker", "operator") if not self.access.has_token(role, good=True)]

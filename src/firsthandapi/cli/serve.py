@@ -1,0 +1,114 @@
+"""`firsthandapi serve`: a server of one's own until Ctrl-C."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from firsthandapi.errors import ConfigurationError
+
+from .options import local_folder
+from .serving import Lines
+from .stopping import stoppable
+
+if TYPE_CHECKING:
+    from firsthandapi.server.serve.service import Service
+
+Folder = Annotated[
+    Path, typer.Argument(parser=local_folder, metavar="DIR", help="Folder that keeps everything.")
+]
+
+
+def serve(
+    folder: Folder,
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; beyond this machine only with tokens.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 uses any free port.")] = 8080,
+    public_url: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL", help="Address by which people reach the server, such as that of a proxy."
+        ),
+    ] = None,
+    credit_cents: Annotated[
+        int, typer.Option(min=0, max=10**12, help="Balance of a new folder's organization, in US cents.")
+    ] = 100_000,
+    private_webhooks: Annotated[
+        bool, typer.Option("--private-webhooks", help="Send webhooks to private addresses, too.")
+    ] = False,
+    log: Annotated[bool, typer.Option(help="Print a line per request to stderr.")] = True,
+) -> None:
+    """Serve the API for your own people, in real time, and keep everything in DIR.
+
+    Post a job with any client, give its link to your people, and rate what they
+    send. The first start creates an organization and prints its API key.
+
+    Beyond this machine, people and operators need tokens, and a proxy adds TLS.
+    See: firsthandapi tokens --help
+
+    Example: firsthandapi serve photos
+    """
+    try:
+        from firsthandapi.server.serve.service import Service
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in ("starlette", "uvicorn", "h11", "jinja2"):
+            raise
+        message = 'a server of your own needs an extra: pip install "firsthandapi[serve]"'
+        raise ConfigurationError(message) from None
+
+    lines = Lines() if log else None
+    try:
+        started = Service(
+            folder,
+            host=host,
+            port=port,
+            public_url=public_url,
+            credit_cents=credit_cents,
+            private_webhooks=private_webhooks,
+            on_request=None if lines is None else lines.add,
+        )
+    except OSError as error:
+        where = f"--port {port}" if error.filename is None else error.filename
+        advice = (
+            "pass another one, or 0 to use any free port" if error.filename is None else "use another DIR"
+        )
+        raise ConfigurationError(f"could not use {where}: {error.strerror or error}; {advice}") from None
+    with stoppable(), started as service:
+        _introduce(service, folder)
+        sys.stdout.flush()
+        try:
+            # On Windows Ctrl-C is noticed only between two waits.
+            while not threading.Event().wait(0.5):
+                pass
+        except KeyboardInterrupt:
+            typer.echo("\nStopped.")
+
+
+def _introduce(service: Service, folder: Path) -> None:
+    url = service.url
+    typer.echo(f"Serving {folder} at {url}\n")
+    if service.first is not None:
+        typer.echo("This is the first start. Save these now: they are not shown again.\n")
+        typer.echo(f"  Buyer's API key    {service.first.live}")
+        typer.echo(f"  Key of the sandbox {service.first.sandbox}")
+        typer.echo(f"  Operator's token   {service.first.operator}\n")
+        typer.echo(f"Sign in as the operator: {url}/sign-in#{service.first.operator}")
+        typer.echo("Post a job from another terminal:\n")
+        typer.echo(f"  export FIRSTHAND_BASE_URL={url}")
+        typer.echo(f"  export FIRSTHAND_API_KEY={service.first.live}")
+        typer.echo("  firsthandapi jobs create --help\n")
+    typer.echo(f"Links of the jobs, tokens, credits: {url}/operator")
+    typer.echo(f"Review what people send: {url}/review")
+    typer.echo(f"Jobs, webhooks, requests, ledger: {url}/console")
+    if not service.is_local and url.startswith("http:"):
+        typer.echo(
+            "\nThere is no TLS: whoever is on the network between can read tokens and files. Put a proxy with TLS in "
+            "front, and pass its address as --public-url.",
+            err=True,
+        )
+    typer.echo("Press Ctrl-C to stop it.")

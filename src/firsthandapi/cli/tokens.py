@@ -1,0 +1,141 @@
+"""`firsthandapi tokens`: who may use the pages of a server of one's own."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from firsthandapi.errors import ConfigurationError
+
+from .options import local_folder
+from .output import AsJson, moment, print_json, print_table
+
+if TYPE_CHECKING:
+    from firsthandapi.server.serve.access import Access, Token
+
+app = typer.Typer(no_args_is_help=True, help="Create and revoke tokens for the people of your own server.")
+
+Folder = Annotated[
+    Path, typer.Argument(parser=local_folder, metavar="DIR", help="Folder of the server, as in: serve DIR.")
+]
+
+
+class _Role(StrEnum):
+    WORKER = "worker"
+    REVIEWER = "reviewer"
+    OPERATOR = "operator"
+
+
+@contextmanager
+def _access(folder: Path, *, is_new: bool = False) -> Generator[Access, None, None]:
+    from firsthandapi.server.serve.access import FILE, Access
+
+    if not is_new and not (folder / FILE).is_file():
+        raise ConfigurationError(
+            f"{folder} is not the folder of a server; pass the DIR of firsthandapi serve DIR"
+        )
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        access = Access(folder / FILE)
+    except OSError as error:
+        raise ConfigurationError(
+            f"could not use {folder}: {error.strerror or error}; use another DIR"
+        ) from None
+    try:
+        yield access
+    finally:
+        access.close()
+
+
+@app.command()
+def create(
+    folder: Folder,
+    role: Annotated[
+        _Role, typer.Option(help="worker: work on jobs; reviewer: rate files; operator: everything.")
+    ],
+    name: Annotated[str, typer.Option(help="Whose token it is; a worker's files carry its id.")] = "unnamed",
+    json: AsJson = False,
+) -> None:
+    """Create a token, which is shown only once. The server may be running.
+
+    Whoever has it opens /sign-in on the server and pastes it, or follows a link
+    that ends in /sign-in#TOKEN.
+
+    Example: firsthandapi tokens create photos --role worker --name Ana
+    """
+    with _access(folder, is_new=True) as access:
+        try:
+            token, secret = access.create(role.value, name, time.time())
+        except ValueError as error:
+            raise ConfigurationError(f"could not use --name: {error}") from None
+    if json:
+        print_json({**_as_json(token), "token": secret})
+        return
+    typer.echo(f"{secret}\n")
+    typer.echo(f"This is the token of {token.name}, a {token.role} ({token.id}).")
+    typer.echo("Save it now: it is not stored here and not shown again.")
+    typer.echo(f"As a link, after the address of your server: /sign-in#{secret}")
+
+
+@app.command("list")
+def list_tokens(folder: Folder, json: AsJson = False) -> None:
+    """List the tokens of a server, without their secrets.
+
+    Example: firsthandapi tokens list photos
+    """
+    with _access(folder) as access:
+        found = access.tokens()
+    if json:
+        print_json([_as_json(token) for token in found])
+        return
+    print_table(
+        ("id", "role", "last used", "state", "name"),
+        [
+            (
+                token.id,
+                token.role,
+                "never" if token.used_at is None else moment(datetime.fromtimestamp(token.used_at, UTC)),
+                "revoked" if token.revoked_at else "good",
+                token.name,
+            )
+            for token in found
+        ],
+    )
+
+
+@app.command()
+def revoke(
+    folder: Folder, token_id: Annotated[str, typer.Argument(help="Id of the token; not the token itself.")]
+) -> None:
+    """Revoke a token immediately, and sign out everybody who used it.
+
+    Example: firsthandapi tokens revoke photos tok_…
+    """
+    with _access(folder) as access:
+        if not access.revoke(token_id, time.time()):
+            raise ConfigurationError(
+                f"no token with this id exists in {folder}; list them with: firsthandapi tokens list {folder}"
+            )
+    typer.echo("Revoked.")
+
+
+def _as_json(token: Token) -> dict[str, object]:
+    return {
+        "id": token.id,
+        "role": token.role,
+        "name": token.name,
+        "created_at": _iso(token.created_at),
+        "last_used_at": _iso(token.used_at),
+        "revoked_at": _iso(token.revoked_at),
+    }
+
+
+def _iso(at: float | None) -> str | None:
+    return None if at is None else datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds")
