@@ -12,7 +12,7 @@ import pytest
 from firsthandapi.server import http as server_http
 from firsthandapi.server import reading, requests
 from firsthandapi.server.deliveries import Sender
-from firsthandapi.server.limits import MAX_STORED, Replays, Stored
+from firsthandapi.server.limits import MAX_STORED, MemoryReplies, Stored
 from firsthandapi.server.model import Attempt, Delivery
 from firsthandapi.testing import MockServer
 
@@ -133,7 +133,7 @@ def test_request_log_is_bounded(api: Caller, monkeypatch: pytest.MonkeyPatch) ->
 
 def test_replays_are_bounded() -> None:
     """Responses kept for idempotency keys go after a day, and the oldest where there are too many."""
-    replays = Replays()
+    replays = MemoryReplies()
     for number in range(MAX_STORED + 5):
         replays.put(("", "POST", "/", str(number)), Stored("", 200, b"body", number + 100_000), number)
     assert len(replays._stored) == MAX_STORED
@@ -152,7 +152,7 @@ def test_deliveries_are_bounded(by_hand: Caller, monkeypatch: pytest.MonkeyPatch
     api, hand = by_hand, by_hand.server
     api("POST", "/v1/webhook_endpoints", {"url": "https://example.com/x"})
     account = hand._organization.accounts["live"]
-    delivery = Delivery(hand._world.events.emit(account, "job.flagged", {}, 0), account.endpoints[0])
+    delivery = Delivery("dlv_1", hand._world.events.emit(account, "job.flagged", {}, 0), account.endpoints[0])
     sender._queues[delivery.endpoint] = []  # type: ignore[assignment]
     sender.send(delivery, 5)
     assert "waiting" in str(reports[0].error)

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from firsthandapi.server.jobs import Verdict
+from firsthandapi.server.model import Submission
 from firsthandapi.testing import MockServer
 
 from .conftest import JOB, Caller
@@ -511,3 +513,32 @@ def test_ten_thousand_files(server: MockServer) -> None:
         seen.update(file["id"] for file in page["data"])
         query = f"?limit=100&cursor={page['next_cursor']}" if page["has_more"] else ""
     assert len(seen) == 10_000
+
+
+def test_scored_by_a_jury(hand: MockServer, by_hand: Caller) -> None:
+    """A jury learns of each submission that waits, and gives stars, a reason, and a name."""
+
+    class Person:
+        def __init__(self) -> None:
+            self.waiting: list[Submission] = []
+
+        def submitted(self, submission: Submission, at: float) -> bool:
+            self.waiting.append(submission)
+            return True
+
+    hand._world.jobs.jury = person = Person()
+    job = by_hand.create_job(files_needed=3, files_per_submission=2)["id"]
+    work = hand.submit(job, files=2)
+    hand.clock.advance(hours=1)
+    assert by_hand("GET", f"/v1/submissions/{work.submission_id}").json["status"] == "pending_score"
+    assert [*hand._world.state.waiting()] == person.waiting
+    verdict = Verdict((5, 1), "Sharp, and one blurred.", {"quality": 5}, actor="reviewer_1")
+    with hand._world.lock:
+        hand._world.jobs.score(person.waiting[0], hand.clock.now(), verdict)
+    shown = by_hand("GET", f"/v1/submissions/{work.submission_id}").json
+    assert (shown["status"], shown["ai_star_rating"]) == ("approved", 5)
+    assert (shown["ai_reasoning"], shown["dimensions"]) == ("Sharp, and one blurred.", {"quality": 5})
+    assert [file["id"] for file in by_hand.files(job)] == [work.file_ids[0]]
+    audit = by_hand("GET", "/v1/audit-events?event_type=submission.approved").json["data"][0]
+    assert audit["actor"] == "reviewer_1"
+    assert [*hand._world.state.waiting()] == []

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+from dataclasses import dataclass
 from typing import Any
 
 from .credits import Credits
@@ -9,7 +11,7 @@ from .errors import conflict
 from .events import Events
 from .model import SCOPES, Account, Key, Organization
 from .state import DAY, State
-from .text import new_id, new_secret
+from .text import mask, new_id, new_secret
 
 FREE_TIER_JOBS = 1
 FREE_TIER_CENTS = 250
@@ -21,6 +23,19 @@ _SETTINGS: dict[str, Any] = {
     "default_type": None,
     "default_price_per_file_cents": None,
 }
+
+
+@dataclass(frozen=True, slots=True)
+class NewKey:
+    """A key that was created now, and its secret, which only its creator ever sees."""
+
+    key: Key
+    secret: str
+
+
+def digest(secret: str) -> str:
+    """What is kept of a secret that nobody can guess: enough to know it again."""
+    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 class Accounts:
@@ -40,7 +55,7 @@ class Accounts:
         at: float,
         cents: int | None = None,
         secret: str | None = None,
-    ) -> Key:
+    ) -> NewKey:
         """A new organization; returns its live key. Its sandbox account gets as much play money."""
         organization = Organization(new_id("org_", at), name, email, FREE_TIER_JOBS if free_tier else None)
         self._state.organizations.append(organization)
@@ -62,18 +77,18 @@ class Accounts:
         actor: str,
         at: float,
         secret: str | None = None,
-    ) -> Key:
+    ) -> NewKey:
         """A new API key, with a secret that nobody can guess unless one is given."""
         secret = secret or new_secret(f"fh_{account.environment}_")
-        key = Key(new_id("key_", at), account, secret, name, scopes, at)
+        key = Key(new_id("key_", at), account, digest(secret), mask(secret), name, scopes, at)
         account.organization.keys.append(key)
-        self._state.keys[key.secret] = key
+        self._state.keys[key.digest] = key
         self._audit_key("api_key.created", key, actor, at, {"name": name})
-        return key
+        return NewKey(key, secret)
 
     def authenticate(self, secret: str, at: float) -> Key | None:
         """The key behind a bearer token, if it is good now."""
-        key = self._state.keys.get(secret)
+        key = self._state.keys.get(digest(secret))
         if key is None or not self.is_good(key, at):
             return None
         key.last_used_at = at
@@ -83,13 +98,13 @@ class Accounts:
         """Neither revoked nor past the overlap of a rotation."""
         return key.revoked_at is None and (key.expires_at is None or at < key.expires_at)
 
-    def rotate_key(self, key: Key, actor: str, at: float) -> Key:
+    def rotate_key(self, key: Key, actor: str, at: float) -> NewKey:
         """A new key in place of `key`, which works for a day more."""
         if key.expires_at is not None or not self.is_good(key, at):
             raise conflict("This key is revoked, or has been rotated already.")
         key.expires_at = at + DAY
         fresh = self.create_key(key.account, key.name, key.scopes, actor, at)
-        self._audit_key("api_key.rotated", fresh, actor, at, {"rotated_from": key.id})
+        self._audit_key("api_key.rotated", fresh.key, actor, at, {"rotated_from": key.id})
         return fresh
 
     def revoke_key(self, key: Key, actor: str, at: float) -> None:

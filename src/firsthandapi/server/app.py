@@ -24,7 +24,7 @@ from .deprecation import Deprecation, path_matches
 from .downloads import serve_file
 from .errors import ApiError, invalid
 from .handlers import Call
-from .limits import RateLimiter, Replays, Stored
+from .limits import RateLimiter, Stored
 from .model import Key
 from .operations import ANY_SCOPE, NO_KEY, OPERATIONS, Operation
 from .reading import parse_body, read_query, validate
@@ -53,7 +53,7 @@ class App:
     def __init__(self, world: World, base_url: Callable[[], str]) -> None:
         self.world = world
         self.base_url = base_url
-        self.signer = Signer()
+        self.signer = Signer(world.state.url_secret)
         self.rate_limit: int | None = 100
         self.organization_rate_limit: int | None = 500
         self.forget()
@@ -71,7 +71,6 @@ class App:
         self.deprecations: list[Deprecation] = []
         self._per_key = RateLimiter(_WINDOW)
         self._per_organization = RateLimiter(1)
-        self._replays = Replays()
 
     def _routes(self) -> Iterable[Route]:
         by_path: dict[str, dict[str, Operation]] = {}
@@ -148,7 +147,7 @@ class App:
         owner = "" if caller is None else f"{caller.account.organization.id} {caller.account.environment}"
         slot = (owner, operation.method, path, key)
         fingerprint = hashlib.sha256(json.dumps(parsed, sort_keys=True).encode()).hexdigest()
-        stored = self._replays.get(slot, call.at)
+        stored = self.world.state.replies.get(slot, call.at)
         if stored is not None:
             if stored.fingerprint != fingerprint:
                 message = (
@@ -160,7 +159,7 @@ class App:
             return Response(stored.body or None, stored.status, media_type=media_type)
         response = self._handle(operation, call)
         kept = Stored(fingerprint, response.status_code, bytes(response.body), call.at + DAY)
-        self._replays.put(slot, kept, call.at)
+        self.world.state.replies.put(slot, kept, call.at)
         return response
 
     def _deprecated(self, request: Request, headers: dict[str, str], now: float) -> None:

@@ -6,7 +6,7 @@ from .errors import ApiError
 from .events import Events
 from .ledger import Escrow, Lot
 from .model import Account, Job
-from .state import DAY, MAX_CHECKOUTS, YEAR, Checkout, State
+from .state import DAY, YEAR, Checkout, State
 from .text import iso, new_id
 
 PURCHASE_TIERS = (1000, 2500, 5000, 10000, 25000)
@@ -22,15 +22,23 @@ class Credits:
     def grant(self, account: Account, cents: int, at: float, kind: str = "bonus") -> None:
         """Grant credit that expires after a year."""
         lot = account.book.credit(kind, cents, at, f"{kind.replace('_', ' ').capitalize()} credit", at + YEAR)
-        self._state.later(at + YEAR - 30 * DAY, lambda when: self._expiring_soon(account, lot, when))
-        self._state.later(at + YEAR, lambda when: self._expire(account, lot, when))
+        self._watch(account, lot)
+
+    def resume(self) -> None:
+        """Expire credit in time, after a restart."""
+        for account, lot in self._state.expiring_lots():
+            self._watch(account, lot)
+
+    def _watch(self, account: Account, lot: Lot) -> None:
+        expires_at = lot.expires_at
+        if expires_at is not None:
+            self._state.later(expires_at - 30 * DAY, lambda when: self._expiring_soon(account, lot, when))
+            self._state.later(expires_at, lambda when: self._expire(account, lot, when))
 
     def start_purchase(self, account: Account, cents: int, at: float) -> str:
         """An unpaid checkout."""
         checkout = new_id("cs_", at)
-        self._state.checkouts[checkout] = Checkout(account, cents)
-        if len(self._state.checkouts) > MAX_CHECKOUTS:
-            self._state.checkouts.popitem(last=False)
+        self._state.checkouts[checkout] = Checkout(checkout, account, cents)
         return checkout
 
     def pay_checkout(self, checkout: str, at: float) -> int | None:
@@ -56,7 +64,7 @@ class Credits:
     def escrow(self, account: Account, total: int, job_id: str, at: float, url: str) -> Escrow:
         """Set the cost of a job aside; `url` is where credits can be bought."""
         if account.is_sandbox:
-            return Escrow(0, [])  # no charges
+            return Escrow(0, ())  # no charges
         before = account.book.available
         if before < total:
             raise ApiError(
@@ -76,7 +84,8 @@ class Credits:
 
     def release(self, job: Job, at: float) -> int:
         """Refund the rest of a job's escrow, and return how much that is."""
-        refunded, expired = job.account.book.refund(job.escrow, at, f"Refund of {job.id}")
+        refunded = job.escrow.held
+        job.escrow, expired = job.account.book.refund(job.escrow, at, f"Refund of {job.id}")
         if expired:
             self._expired(job.account, expired, at)
         return refunded
@@ -90,7 +99,8 @@ class Credits:
         self._events.emit(account, event, data, at)
 
     def _expiring_soon(self, account: Account, lot: Lot, at: float) -> None:
-        if lot.remaining:
+        if lot.remaining and not lot.is_announced:
+            lot.is_announced = True
             data = {"amount_cents": lot.remaining, "expires_at": iso(lot.expires_at or at)}
             self._events.emit(account, "credits.expiring_soon", data, at)
 

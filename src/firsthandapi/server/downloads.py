@@ -8,10 +8,11 @@ from email.utils import formatdate
 from xml.sax.saxutils import escape
 
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 
 from .model import File
 from .signing import Signer
+from .storage import CHUNK
 from .text import new_id
 
 _RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})")
@@ -51,7 +52,7 @@ def serve_file(request: Request, file: File | None, signer: Signer, now: float) 
 
 def file_response(request: Request, file: File) -> Response:
     """A file, complete or in part, as its headers ask."""
-    content, etag = file.content(), file.etag
+    size, etag = file.facts().size, file.etag
     modified = formatdate(file.created_at, usegmt=True)
     headers = {"etag": etag, "last-modified": modified, "accept-ranges": "bytes"}
     wanted = request.headers
@@ -62,13 +63,12 @@ def file_response(request: Request, file: File) -> Response:
     match = _RANGE.fullmatch(wanted.get("range", "").strip())
     unchanged = wanted.get("if-range", etag) in (etag, modified)
     if match is None or match.group(0) == "bytes=-" or not unchanged:
-        return Response(content, 200, headers, file.content_type)
-    size = len(content)
+        return _part(file, 0, size, 200, headers)
     first, last = match.groups()
     if first:
         start, end = int(first), min(int(last), size - 1) if last else size - 1
         if last and int(last) < int(first):
-            return Response(content, 200, headers, file.content_type)  # not a range at all: ignored
+            return _part(file, 0, size, 200, headers)  # not a range at all: ignored
     else:
         start, end = max(0, size - int(last)), size - 1
     if start > end:
@@ -79,7 +79,16 @@ def file_response(request: Request, file: File) -> Response:
             {"content-range": f"bytes */{size}"},
         )
     headers["content-range"] = f"bytes {start}-{end}/{size}"
-    return Response(content[start : end + 1], 206, headers, file.content_type)
+    return _part(file, start, end + 1, 206, headers)
+
+
+def _part(file: File, start: int, stop: int, status: int, headers: dict[str, str]) -> Response:
+    pieces = file.source.read(start, stop)
+    if stop - start <= CHUNK:
+        return Response(b"".join(pieces), status, headers, file.content_type)
+    # Piece by piece, read in a thread, so that memory stays flat and other requests are not held up.
+    headers["content-length"] = str(stop - start)
+    return StreamingResponse(pieces, status, headers, file.content_type)
 
 
 def _names(header: str, etag: str) -> bool:

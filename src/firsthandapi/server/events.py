@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -13,6 +13,11 @@ from .text import iso, new_id, new_secret
 
 RETRY_DELAYS = (60.0, 300.0, 1800.0, 7200.0, 28800.0)
 API_VERSION = "v1"
+
+
+def next_attempt(attempts: Sequence[Attempt]) -> float:
+    """When a delivery is tried again after these attempts, all of which failed."""
+    return attempts[-1].at + RETRY_DELAYS[len(attempts) - 1]
 
 
 class Events:
@@ -59,7 +64,7 @@ class Events:
         """Start a delivery of the event to each subscriber, with the first attempt immediately."""
         for endpoint in event.account.endpoints:
             if endpoint.wants(event.type):
-                delivery = Delivery(event, endpoint)
+                delivery = Delivery(new_id("dlv_", at), event, endpoint)
                 event.deliveries.append(delivery)
                 self._state.deliveries.append(delivery)
                 self._state.later(at, partial(self._attempt, delivery))
@@ -68,13 +73,18 @@ class Events:
         """Record an attempt: the delivery is done, is retried later, or has failed."""
         if delivery.event.id not in self._state.events:
             return  # a reset forgot the event while it was delivered
-        delivery.attempts.append(attempt)
+        delivery.attempts = (*delivery.attempts, attempt)
         if attempt.ok:
             delivery.status = "delivered"
         elif len(delivery.attempts) > len(RETRY_DELAYS):
             delivery.status = "failed"
         else:
-            when = attempt.at + RETRY_DELAYS[len(delivery.attempts) - 1]
+            self._state.later(next_attempt(delivery.attempts), partial(self._attempt, delivery))
+
+    def resume(self) -> None:
+        """Continue the deliveries that are pending, after a restart. One attempt may come twice."""
+        for delivery in self._state.pending_deliveries():
+            when = next_attempt(delivery.attempts) if delivery.attempts else self._state.clock.now()
             self._state.later(when, partial(self._attempt, delivery))
 
     def _attempt(self, delivery: Delivery, at: float) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from . import loopback, show
+from .accounts import NewKey
 from .errors import ApiError, invalid, not_found
+from .keeping import Growing
 from .model import SCOPES, SUBMISSION_STATUSES, Account, Endpoint, File, Job, Key, Submission
 from .pages import page
 from .signing import Signer
@@ -57,7 +59,7 @@ class Call:
         path, expires_at = self.signer.sign(f"/files/{file.id}", self.at)
         return self.base_url + path, expires_at
 
-    def find(self, what: str, items: list[Owned]) -> Owned:
+    def find(self, what: str, items: Iterable[Owned]) -> Owned:
         """The item of the path among the caller's."""
         for item in items:
             if item.id == self.id and not getattr(item, "deleted", False):
@@ -65,7 +67,7 @@ class Call:
         raise not_found(what)
 
     def page(
-        self, name: str, items: list[Any], shown: Callable[[Any], Json], keep: Callable[[Any], bool]
+        self, name: str, items: Growing[Any], shown: Callable[[Any], Json], keep: Callable[[Any], bool]
     ) -> Json:
         """The page that the query asks for."""
         return page(name, items, self.query.limit, self.query.cursor, shown, keep)
@@ -73,11 +75,13 @@ class Call:
 
 def signup(call: Call) -> Json:
     """Create an organization on the free tier and its first API key."""
-    key = call.world.accounts.create_organization(call.body.name, call.body.email, free_tier=True, at=call.at)
+    made = call.world.accounts.create_organization(
+        call.body.name, call.body.email, free_tier=True, at=call.at
+    )
     return {
-        "organization_id": key.account.organization.id,
-        "api_key": key.secret,
-        "credits_cents": key.account.book.available,
+        "organization_id": made.key.account.organization.id,
+        "api_key": made.secret,
+        "credits_cents": made.key.account.book.available,
     }
 
 
@@ -233,9 +237,11 @@ def create_key(call: Call) -> Json:
         raise ApiError(403, "authorization_error", "A sandbox key cannot create a live key.")
     account = call.account.organization.accounts[environment]
     scopes = tuple(dict.fromkeys(call.body.scopes or SCOPES))
-    return show.key(
-        call.world.accounts.create_key(account, call.body.name, scopes, call.key.id, call.at), secret=True
-    )
+    return _new_key(call.world.accounts.create_key(account, call.body.name, scopes, call.key.id, call.at))
+
+
+def _new_key(made: NewKey) -> Json:
+    return {**show.key(made.key), "secret": made.secret}
 
 
 def list_keys(call: Call) -> Json:
@@ -249,12 +255,12 @@ def _manages(call: Call) -> Callable[[Key], bool]:
 
 
 def _key(call: Call) -> Key:
-    return call.find("API key", [*filter(_manages(call), call.account.organization.keys)])
+    return call.find("API key", filter(_manages(call), call.account.organization.keys))
 
 
 def rotate_key(call: Call) -> Json:
     """Replace an API key; the old one works for 24 more hours."""
-    return show.key(call.world.accounts.rotate_key(_key(call), call.key.id, call.at), secret=True)
+    return _new_key(call.world.accounts.rotate_key(_key(call), call.key.id, call.at))
 
 
 def revoke_key(call: Call) -> None:
@@ -375,7 +381,7 @@ def get_settings(call: Call) -> Json:
 def update_settings(call: Call) -> Json:
     """Change the settings of the organization."""
     changes = call.body.model_dump(exclude_unset=True)
-    call.account.settings.update(changes)
+    call.account.settings = {**call.account.settings, **changes}
     call.world.events.audit(call.account, "settings.updated", call.at, call.key.id, {"changes": changes})
     call.world.credits.auto_top_up(call.account, call.at)
     return show.settings(call.account)

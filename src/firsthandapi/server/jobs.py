@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
@@ -74,12 +74,14 @@ class Verdict:
         reasoning: why, in words; the rule's own words if left out.
         dimensions: `relevance`, `quality`, and `completeness`, 1 to 5 each, where somebody rated them.
         annotations: for each of its files; None for none.
+        actor: who it is, for the audit trail.
     """
 
     stars: Sequence[int]
     reasoning: str | None = None
-    dimensions: dict[str, int] | None = None
-    annotations: Sequence[dict[str, Any] | None] = ()
+    dimensions: Mapping[str, int] | None = None
+    annotations: Sequence[Mapping[str, Any] | None] = ()
+    actor: str = "system"
 
 
 class Jobs:
@@ -131,9 +133,16 @@ class Jobs:
             account, "job.created", at, actor, {"total_cost_cents": job.files_needed * price}, job
         )
         if deadline is not None:
-            self._state.later(deadline, lambda when: self._deadline(job, when))
+            self._state.later(deadline, partial(self._deadline, job_id))
         self.workforce.job_posted(job, at)
         return job
+
+    def resume(self) -> None:
+        """Watch deadlines, and have submissions scored, after a restart."""
+        for job_id, deadline in self._state.deadlines():
+            self._state.later(deadline, partial(self._deadline, job_id))
+        for submission in self._state.waiting():
+            self._have_scored(submission, self._state.clock.now())
 
     def cancel(self, job: Job, actor: str, at: float) -> None:
         """Cancel a job and refund the rest of its escrow immediately."""
@@ -158,8 +167,9 @@ class Jobs:
             raise conflict(f"The job is {job.status}; only completed jobs can be rated.")
         job.buyer_rating, job.buyer_feedback, job.updated_at = rating, feedback, at
 
-    def _deadline(self, job: Job, at: float) -> None:
-        if not job.is_terminal:
+    def _deadline(self, job_id: str, at: float) -> None:
+        job = self._state.jobs.get(job_id)
+        if job is not None and not job.is_terminal:
             self.cancel(job, "system", at)
 
     def _set_status(self, job: Job, status: str, at: float) -> None:
@@ -185,7 +195,7 @@ class Jobs:
     def submit(
         self,
         job: Job,
-        files: list[File],
+        files: Sequence[File],
         at: float,
         *,
         worker: str | None = None,
@@ -199,7 +209,7 @@ class Jobs:
         if not 1 <= len(files) <= job.fields["files_per_submission"]:
             raise ValueError(f"{job.id} takes 1 to {job.fields['files_per_submission']} files per submission")
         worker = self._worker(job, worker, at)
-        submission = Submission(new_id("sub_", at), job, worker, at, files, location=location)
+        submission = Submission(new_id("sub_", at), job, worker, at, tuple(files), location=location)
         job.submissions.append(submission)
         job.account.submissions.append(submission)
         self._state.submissions[submission.id] = submission
@@ -208,7 +218,7 @@ class Jobs:
         return submission
 
     def resubmit(
-        self, submission: Submission, files: list[File], at: float, location: Location | None = None
+        self, submission: Submission, files: Sequence[File], at: float, location: Location | None = None
     ) -> None:
         """Retry a submission with two stars, once, with new files."""
         if submission.status != "retry_pending":
@@ -216,17 +226,23 @@ class Jobs:
                 f"{submission.id} is {submission.status}: only a submission with two stars can be retried"
             )
         job = submission.job
-        job.pending += len(files) - len(submission.files)
-        if job.free_slots < 0:
-            job.pending -= len(files) - len(submission.files)
+        more = len(files) - len(submission.files)
+        if job.free_slots < more:
             raise ValueError(f"{job.id} has no slots for {len(files)} files")
-        submission.files = files
+        job.pending += more
+        self._state.drop(submission.files)
+        submission.files = tuple(files)
         submission.location = location
         submission.attempt = 2
         submission.status = "pending_score"
         submission.submitted_at = at
         submission.rating = submission.reasoning = submission.dimensions = submission.scored_at = None
         self._take_in(submission, at)
+
+    def _have_scored(self, submission: Submission, at: float) -> None:
+        if self.jury is None or not self.jury.submitted(submission, at):
+            due = at + submission.job.chance.uniform(5, 15)
+            self._state.later(due, partial(self._score_due, submission, submission.attempt))
 
     def _score_due(self, submission: Submission, attempt: int, at: float) -> None:
         if submission.attempt == attempt:  # else it was scored by hand, and retried
@@ -250,6 +266,7 @@ class Jobs:
         submission.rating = max(file.rating or 0 for file in submission.files)
         submission.reasoning = (verdict and verdict.reasoning) or _REASONS[submission.rating]
         submission.dimensions = _dimensions(job, submission.rating) if verdict is None else verdict.dimensions
+        actor = "system" if verdict is None else verdict.actor
         submission.scored_at = at
         if not good and submission.rating == 2 and submission.attempt == 1:
             submission.status = "retry_pending"
@@ -261,23 +278,24 @@ class Jobs:
             for file in good:
                 self._deliver(file, at)
             submission.status = "approved"
-            self._events.audit(account, "submission.approved", at, "system", _verdict(submission), job)
+            self._events.audit(account, "submission.approved", at, actor, _verdict(submission), job)
             data = show.submission_event(submission)
             self._events.emit(account, "submission.scored", data, at)
             self._events.emit(account, "submission.approved", data, at)
         else:
-            self._reject(submission, submission.reasoning, at, scored=True)
+            self._reject(submission, submission.reasoning, at, actor, scored=True)
             self._flag(job, at)
         self._refresh_status(job, at)
         self.workforce.slots_freed(job, len(submission.files) - len(good), at)
 
     def _deliver(self, file: File, at: float) -> None:
         job = file.submission.job
+        file.approved = True
         job.approved.append(file)
         self._state.files[file.id] = file
         job.updated_at = at
         if not job.account.is_sandbox:
-            job.account.book.pay(job.escrow, job.price, at)
+            job.escrow = job.account.book.pay(job.escrow, job.price, at)
 
     def withdraw(self, file: File, at: float) -> None:
         """Withdraw an approved file; its payment stays."""
@@ -312,16 +330,15 @@ class Jobs:
             self.workforce.slots_freed(job, len(submission.files), at)
             return
         self._refresh_status(job, at)
-        if self.jury is None or not self.jury.submitted(submission, at):
-            self._state.later(
-                at + job.chance.uniform(5, 15), partial(self._score_due, submission, submission.attempt)
-            )
+        self._have_scored(submission, at)
 
-    def _reject(self, submission: Submission, reason: str, at: float, *, scored: bool = False) -> None:
+    def _reject(
+        self, submission: Submission, reason: str, at: float, actor: str = "system", *, scored: bool = False
+    ) -> None:
         submission.status = "rejected"
         submission.reasoning = reason
         account = submission.job.account
-        self._events.audit(account, "submission.rejected", at, "system", _verdict(submission), submission.job)
+        self._events.audit(account, "submission.rejected", at, actor, _verdict(submission), submission.job)
         data = show.submission_event(submission)
         if scored:
             self._events.emit(account, "submission.scored", data, at)
@@ -331,7 +348,8 @@ class Jobs:
         limit: int | None = job.fields.get("max_workers")
         if worker is None:
             if limit is not None and len(job.workers) >= limit:
-                return [*job.workers][len(job.submissions) % limit]
+                known: list[str] = [*job.workers]
+                return known[len(job.submissions) % limit]
             worker = new_id("wkr_", at)
         if worker not in job.workers:
             if limit is not None and len(job.workers) >= limit:

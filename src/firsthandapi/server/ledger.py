@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from .keeping import Growing
 from .text import new_id
 
 __all__ = ["Book", "Escrow", "Lot", "Transaction"]
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, weakref_slot=True)
 class Lot:
     """Credit that came at one time; free and bonus credit expires, a purchase does not."""
 
+    id: str
+    number: int  # how many came before
     kind: str
     remaining: int
     expires_at: float | None
+    is_announced: bool = False  # that it expires soon
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +34,12 @@ class Transaction:
     created_at: float
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Escrow:
     """The credit set aside for one job, and the lots that it came from."""
 
     total: int
-    pieces: list[tuple[Lot, int]]
+    pieces: tuple[tuple[Lot, int], ...]
     paid: int = 0
     refunded: int = 0
 
@@ -45,7 +49,12 @@ class Escrow:
         return self.total - self.paid - self.refunded
 
 
-@dataclass(slots=True)
+def _order(lot: Lot) -> tuple[float, int]:
+    """Soonest to expire is spent first, and of equals the first to come."""
+    return float("inf") if lot.expires_at is None else lot.expires_at, lot.number
+
+
+@dataclass(slots=True, eq=False, weakref_slot=True)
 class Book:
     """The ledger of one organization in one environment.
 
@@ -59,15 +68,15 @@ class Book:
     spent: int = 0
     expired: int = 0
     updated_at: float = 0
-    lots: list[Lot] = field(default_factory=list[Lot])
-    transactions: list[Transaction] = field(default_factory=list[Transaction])
+    lots: tuple[Lot, ...] = ()  # with something left, in the order in which they are spent
+    all_lots: Growing[Lot] = field(default_factory=list[Lot])
+    transactions: Growing[Transaction] = field(default_factory=list[Transaction])
 
     def credit(self, kind: str, amount: int, at: float, description: str, expires: float | None) -> Lot:
         """Add a lot of credit: `purchase`, `free_tier` or `bonus`."""
-        lot = Lot(kind, amount, expires)
-        self.lots.append(lot)
-        # Soonest to expire is spent first; sorting is stable, so equals are spent in order of arrival.
-        self.lots.sort(key=lambda lot: float("inf") if lot.expires_at is None else lot.expires_at)
+        lot = Lot(new_id("lot_", at), len(self.all_lots), kind, amount, expires)
+        self.all_lots.append(lot)
+        self._keep_lots(lot)
         if kind == "purchase":
             self.purchased += amount
         else:
@@ -85,46 +94,43 @@ class Book:
                 lot.remaining -= piece
                 rest -= piece
                 pieces.append((lot, piece))
-        self.lots = [lot for lot in self.lots if lot.remaining]
+        self._keep_lots()
         self.held += amount
         self._move("deduction", -amount, at, description)
-        return Escrow(amount, pieces)
+        return Escrow(amount, tuple(pieces))
 
-    def pay(self, escrow: Escrow, amount: int, at: float) -> None:
-        """Pay a worker out of escrow. The deduction was booked when it was set aside."""
-        escrow.paid += amount
+    def pay(self, escrow: Escrow, amount: int, at: float) -> Escrow:
+        """Pay a worker out of escrow, and return what it is then. The deduction was booked when it was set aside."""
         self.held -= amount
         self.spent += amount
         self.updated_at = at
+        return replace(escrow, paid=escrow.paid + amount)
 
-    def refund(self, escrow: Escrow, at: float, description: str) -> tuple[int, int]:
+    def refund(self, escrow: Escrow, at: float, description: str) -> tuple[Escrow, int]:
         """Return the rest of an escrow to the lots it came from; a lot past its date expires on arrival.
 
-        The result is the amount refunded, and how much of it expired.
+        The result is the escrow then, and how much of the refund expired.
         """
         amount = rest = escrow.held
         expired = 0
         if not amount:
-            return 0, 0
-        escrow.refunded += amount
+            return escrow, 0
         self.held -= amount
         self._move("refund", amount, at, description)
         for lot, piece in reversed(escrow.pieces):
             back = min(piece, rest)
             rest -= back
-            if not lot.remaining and back:
-                self.lots.append(lot)
             lot.remaining += back
+            self._keep_lots(lot)
             if lot.expires_at is not None and lot.expires_at <= at:
                 expired += self.expire(lot, at)
-        self.lots.sort(key=lambda lot: float("inf") if lot.expires_at is None else lot.expires_at)
-        return amount, expired
+        return replace(escrow, refunded=escrow.refunded + amount), expired
 
     def expire(self, lot: Lot, at: float) -> int:
         """Remove the rest of a lot whose date has passed."""
         amount, lot.remaining = lot.remaining, 0
         if amount:
-            self.lots.remove(lot)
+            self._keep_lots()
             self.expired += amount
             self._move("expiration", -amount, at, f"Expired {lot.kind} credit")
         return amount
@@ -148,6 +154,9 @@ class Book:
             wrong.append("an amount is below zero")
         if wrong:
             raise AssertionError("the books do not add up: " + "; ".join(wrong))
+
+    def _keep_lots(self, *more: Lot) -> None:
+        self.lots = tuple(sorted({lot for lot in (*self.lots, *more) if lot.remaining}, key=_order))
 
     def _move(
         self, type: str, amount: int, at: float, description: str, expires: float | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass
+from typing import Protocol
 
 MAX_STORED = 20_000
 MAX_STORED_BYTES = 32 << 20
@@ -19,19 +20,34 @@ class Stored:
     expires_at: float
 
 
-class Replays:
+Slot = tuple[str, str, str, str]  # account, method, path, idempotency key
+
+
+class Replies(Protocol):
+    """The responses kept for idempotency keys, for a day."""
+
+    def get(self, slot: Slot, now: float) -> Stored | None:
+        """The response to the first request with this key, while it is kept."""
+        ...
+
+    def put(self, slot: Slot, stored: Stored, now: float) -> None:
+        """Keep a response."""
+        ...
+
+
+class MemoryReplies:
     """The responses kept for idempotency keys: for a day, and no more than fit."""
 
     def __init__(self) -> None:
-        self._stored: OrderedDict[tuple[str, str, str, str], Stored] = OrderedDict()
+        self._stored: OrderedDict[Slot, Stored] = OrderedDict()
         self._bytes = 0
 
-    def get(self, slot: tuple[str, str, str, str], now: float) -> Stored | None:
+    def get(self, slot: Slot, now: float) -> Stored | None:
         """The response to the first request with this key, while it is kept."""
         stored = self._stored.get(slot)
         return stored if stored is not None and now < stored.expires_at else None
 
-    def put(self, slot: tuple[str, str, str, str], stored: Stored, now: float) -> None:
+    def put(self, slot: Slot, stored: Stored, now: float) -> None:
         """Keep a response; the expired go, then the oldest."""
         old = self._stored.pop(slot, None)
         self._bytes += len(stored.body) - (len(old.body) if old else 0)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import random
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol, get_args
 
+from .keeping import Growing, Log, Names
 from .ledger import Book, Escrow
 from .words import EventType, Scope, SubmissionStatus
 
@@ -18,7 +18,7 @@ SUBMISSION_STATUSES: tuple[str, ...] = get_args(SubmissionStatus.__value__)
 TERMINAL = ("completed", "cancelled")
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, weakref_slot=True)
 class Organization:
     """A customer. Everything else belongs to one of its two accounts."""
 
@@ -27,22 +27,22 @@ class Organization:
     email: str
     job_limit: int | None  # open jobs a free-tier organization may have
     accounts: dict[str, Account] = field(default_factory=dict[str, "Account"])
-    keys: list[Key] = field(default_factory=list["Key"])  # of both environments
+    keys: Growing[Key] = field(default_factory=list["Key"])  # of both environments
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, weakref_slot=True)
 class Account:
     """An organization in one environment. Only its keys are known to the other one."""
 
     organization: Organization
     environment: str
     book: Book = field(default_factory=Book)
-    jobs: list[Job] = field(default_factory=list["Job"])
-    submissions: list[Submission] = field(default_factory=list["Submission"])
-    endpoints: list[Endpoint] = field(default_factory=list["Endpoint"])
-    events: list[Event] = field(default_factory=list["Event"])
-    audit: list[AuditEvent] = field(default_factory=list["AuditEvent"])
-    settings: dict[str, Any] = field(default_factory=dict[str, Any])
+    jobs: Growing[Job] = field(default_factory=list["Job"])
+    submissions: Growing[Submission] = field(default_factory=list["Submission"])
+    endpoints: Growing[Endpoint] = field(default_factory=list["Endpoint"])
+    events: Growing[Event] = field(default_factory=list["Event"])
+    audit: Growing[AuditEvent] = field(default_factory=list["AuditEvent"])
+    settings: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
     @property
     def is_sandbox(self) -> bool:
@@ -50,13 +50,17 @@ class Account:
         return self.environment == "test"
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, weakref_slot=True)
 class Key:
-    """An API key."""
+    """An API key. Its secret is kept nowhere: only the response that creates it shows it.
+
+    One round of SHA-256 is enough to hide it: nobody can guess 128 random bits, however fast they try.
+    """
 
     id: str
     account: Account
-    secret: str
+    digest: str
+    masked: str  # what lists show
     name: str
     scopes: tuple[str, ...]
     created_at: float
@@ -65,13 +69,13 @@ class Key:
     revoked_at: float | None = None
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, weakref_slot=True)
 class Job:
     """A job, its slots and its escrow."""
 
     id: str
     account: Account
-    fields: dict[str, Any]  # the validated request, with defaults
+    fields: Mapping[str, Any]  # the validated request, with defaults
     deadline: float | None
     created_at: float
     updated_at: float
@@ -84,11 +88,11 @@ class Job:
     buyer_rating: int | None = None
     buyer_feedback: str | None = None
     pending: int = 0  # files whose submission is not decided yet: each takes a slot
-    workers: dict[str, None] = field(default_factory=dict[str, None])  # in order of arrival
+    workers: Names = field(default_factory=dict[str, None])  # in order of arrival
     rejections: int = 0
     withdrawn: int = 0
-    submissions: list[Submission] = field(default_factory=list["Submission"])
-    approved: list[File] = field(default_factory=list["File"])
+    submissions: Growing[Submission] = field(default_factory=list["Submission"])
+    approved: Growing[File] = field(default_factory=list["File"])
     listeners: list[Callable[[], None]] = field(default_factory=list[Callable[[], None]])
 
     @property
@@ -117,7 +121,7 @@ class Job:
         return self.status in TERMINAL
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, weakref_slot=True)
 class Submission:
     """The files of one worker at one time."""
 
@@ -125,12 +129,12 @@ class Submission:
     job: Job
     worker_id: str
     submitted_at: float
-    files: list[File]
+    files: tuple[File, ...]
     status: str = "pending_score"
     attempt: int = 1
     rating: int | None = None
     reasoning: str | None = None
-    dimensions: dict[str, int] | None = None
+    dimensions: Mapping[str, int] | None = None
     scored_at: float | None = None
     location: Location | None = None
 
@@ -145,9 +149,11 @@ class Location:
 
 
 @dataclass(frozen=True, slots=True)
-class Measures:
-    """Pixels and seconds, as far as a file has them and they are known."""
+class Facts:
+    """The facts that a file's bytes show: pixels and seconds as far as it has them and they are known."""
 
+    size: int
+    sha256: str
     width: int | None
     height: int | None
     duration: float | None
@@ -158,20 +164,20 @@ class Details:
     """The facts about a file that its bytes do not show."""
 
     captured_at: float
-    device_info: dict[str, str]
+    device_info: Mapping[str, str]
     worker_region: str
-    annotations: dict[str, Any] | None
+    annotations: Mapping[str, Any] | None
 
 
 class Source(Protocol):
-    """Where the bytes of a file come from, and the details that go with them. The same each time it is asked."""
+    """Where the bytes of a file come from, and the facts that go with them. The same each time it is asked."""
 
-    def content(self) -> bytes:
-        """The bytes."""
+    def read(self, start: int, stop: int) -> Iterable[bytes]:
+        """The bytes from `start` up to `stop`, in pieces."""
         ...
 
-    def measures(self) -> Measures:
-        """Width, height, and duration."""
+    def facts(self) -> Facts:
+        """Size, hash, width, height, and duration."""
         ...
 
     def details(self) -> Details:
@@ -179,18 +185,7 @@ class Source(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
-    """The facts that a file's bytes show."""
-
-    size: int
-    sha256: str
-    width: int | None
-    height: int | None
-    duration: float | None
-
-
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, weakref_slot=True)
 class File:
     """A file."""
 
@@ -200,25 +195,24 @@ class File:
     original_filename: str
     created_at: float
     wanted_rating: int = 4  # the stars that scoring will give, where no jury does
-    annotations: dict[str, Any] | None = None  # of whoever scored it; else those of its source
+    annotations: Mapping[str, Any] | None = None  # of whoever scored it; else those of its source
     rating: int | None = None
+    approved: bool = False
     withdrawn: bool = False
     submission: Submission = field(init=False)
     _facts: Facts | None = None
 
     def content(self) -> bytes:
-        """The bytes."""
-        return self.source.content()
+        """All bytes."""
+        return b"".join(self.source.read(0, self.facts().size))
 
     def facts(self) -> Facts:
         """Size, hash, and measures, worked out once."""
         if self._facts is None:
-            content, measures = self.source.content(), self.source.measures()
-            digest = hashlib.sha256(content).hexdigest()
-            self._facts = Facts(len(content), digest, measures.width, measures.height, measures.duration)
+            self._facts = self.source.facts()
         return self._facts
 
-    def shown_annotations(self) -> dict[str, Any] | None:
+    def shown_annotations(self) -> Mapping[str, Any] | None:
         """The annotations: of whoever scored it, else those that it came with."""
         return self.source.details().annotations if self.annotations is None else self.annotations
 
@@ -228,7 +222,7 @@ class File:
         return f'"{self.facts().sha256[:32]}"'
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, weakref_slot=True)
 class Endpoint:
     """A webhook endpoint."""
 
@@ -252,7 +246,7 @@ class Endpoint:
         return self.is_active and (self.events is None or event_type in self.events)
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, weakref_slot=True)
 class Event:
     """A webhook event; `body` is what every delivery of it sends, byte for byte."""
 
@@ -260,7 +254,7 @@ class Event:
     account: Account
     type: str
     body: bytes
-    deliveries: deque[Delivery] = field(default_factory=lambda: deque["Delivery"](maxlen=100))
+    deliveries: Log[Delivery] = field(default_factory=lambda: deque["Delivery"](maxlen=100))
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,13 +279,14 @@ class Attempt:
         return self.status is not None and 200 <= self.status < 300
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, weakref_slot=True)
 class Delivery:
     """One event on its way to one endpoint."""
 
+    id: str
     event: Event
     endpoint: Endpoint
-    attempts: list[Attempt] = field(default_factory=list[Attempt])
+    attempts: tuple[Attempt, ...] = ()
     status: str = "pending"  # pending, delivered, failed, dropped (the endpoint is deleted or disabled)
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 from .errors import invalid
+from .keeping import Growing
 
 T = TypeVar("T")
 
@@ -40,7 +41,7 @@ def _decode(name: str, cursor: str, length: int) -> int:
 
 def page(
     name: str,
-    items: Sequence[T],
+    items: Growing[T],
     limit: int,
     cursor: str | None,
     show: Callable[[T], dict[str, Any]],

@@ -7,7 +7,7 @@ from typing import Any
 
 from .ledger import Book, Transaction
 from .model import WEBHOOK_EVENTS, Account, AuditEvent, Endpoint, Event, File, Job, Key, Submission
-from .text import iso, iso_or_none, mask
+from .text import iso, iso_or_none
 
 
 def job(job: Job) -> dict[str, Any]:
@@ -157,21 +157,20 @@ def event(event: Event) -> dict[str, Any]:
     return {**json.loads(event.body), "deliveries": deliveries}
 
 
-def key(key: Key, *, secret: bool = False) -> dict[str, Any]:
-    """An ApiKey; its secret is shown only once, when it is new."""
-    shown = {
+def key(key: Key) -> dict[str, Any]:
+    """An ApiKey, without its secret."""
+    return {
         "object": "api_key",
         "id": key.id,
         "name": key.name,
         "scopes": list(key.scopes),
         "environment": key.account.environment,
-        "masked_key": mask(key.secret),
+        "masked_key": key.masked,
         "created_at": iso(key.created_at),
         "last_used_at": iso_or_none(key.last_used_at),
         "expires_at": iso_or_none(key.expires_at),
         "revoked_at": iso_or_none(key.revoked_at),
     }
-    return {**shown, "secret": key.secret} if secret else shown
 
 
 def settings(account: Account) -> dict[str, Any]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import secrets
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from urllib.parse import urlencode
@@ -15,10 +14,10 @@ _NAMES = ("X-Amz-Algorithm", "X-Amz-Credential", "X-Amz-Date", "X-Amz-Expires", 
 
 
 class Signer:
-    """Signs and checks download paths with a secret of its own."""
+    """Signs and checks download paths with a secret."""
 
-    def __init__(self) -> None:
-        self._secret = secrets.token_bytes(32)
+    def __init__(self, secret: bytes) -> None:
+        self._secret = secret
 
     def sign(self, path: str, at: float) -> tuple[str, float]:
         """`path` with its signed query, and when it expires (a date in the URL has whole seconds)."""

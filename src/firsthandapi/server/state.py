@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import secrets
 import threading
-from collections import OrderedDict, deque
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
+from .keeping import Growing, Index, Latest, Lock, Log
+from .ledger import Lot
+from .limits import MemoryReplies, Replies
 from .model import Account, Delivery, Event, File, Job, Key, Organization, Submission
+from .storage import MemoryStorage, Storage, Upload
+from .text import new_id
 
 DAY = 86400.0
 YEAR = 365 * DAY
@@ -35,46 +41,44 @@ class Timekeeper(Protocol):
         ...
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, weakref_slot=True)
 class Checkout:
     """A purchase that waits for its page to be opened."""
 
+    id: str
     account: Account
     cents: int
     is_paid: bool = False
 
 
 class State:
-    """The state of one service, in memory."""
+    """The state of one service, in memory. Other ways to keep it are classes above this one: see `keeping`."""
 
     def __init__(self, clock: Timekeeper, seed: int) -> None:
         self.clock = clock
         self.seed = seed
-        self.lock = threading.RLock()
-        self.organizations: list[Organization] = []
-        self.keys: dict[str, Key] = {}  # by secret
-        self.jobs: dict[str, Job] = {}
-        self.submissions: dict[str, Submission] = {}
-        self.files: dict[str, File] = {}  # approved and not withdrawn
-        self.events: dict[str, Event] = {}
-        self.checkouts: OrderedDict[str, Checkout] = OrderedDict()
-        self.deliveries: deque[Delivery] = deque(maxlen=MAX_DELIVERIES)
+        self.url_secret = secrets.token_bytes(32)  # signs download URLs
+        self.lock: Lock = threading.RLock()
+        self.organizations: Growing[Organization] = []
+        self.keys: Index[Key] = {}  # by digest
+        self.jobs: Index[Job] = {}
+        self.submissions: Index[Submission] = {}
+        self.files: Index[File] = {}  # approved and not withdrawn
+        self.events: Index[Event] = {}
+        self.checkouts: Index[Checkout] = Latest(MAX_CHECKOUTS)
+        self.deliveries: Log[Delivery] = deque(maxlen=MAX_DELIVERIES)
+        self.replies: Replies = MemoryReplies()
+        self.storage: Storage = MemoryStorage()
 
     def forget(self) -> None:
         """Forget everything. Held requests wake first."""
         for job in self.jobs.values():
             for listener in [*job.listeners]:
                 listener()
-        for kept in (
-            self.organizations,
-            self.keys,
-            self.jobs,
-            self.submissions,
-            self.files,
-            self.events,
-            self.checkouts,
-            self.deliveries,
-        ):
+        self.organizations = []
+        self.deliveries = deque(maxlen=MAX_DELIVERIES)
+        self.replies = MemoryReplies()
+        for kept in (self.keys, self.jobs, self.submissions, self.files, self.events, self.checkouts):
             kept.clear()
 
     def later(self, when: float, action: Callable[[float], object]) -> None:
@@ -85,3 +89,36 @@ class State:
                 action(at)
 
         self.clock.at(when, run)
+
+    def upload(self, most: int) -> Upload:
+        """Take in a file of at most `most` bytes. The lock is not held."""
+        return Upload(self.storage, new_id("blob_", self.clock.now()), most)
+
+    def drop(self, files: Iterable[File]) -> None:
+        """Forget files that were replaced."""
+
+    # --- what remains to be done ------------------------------------------------------------------------
+
+    def waiting(self) -> Iterable[Submission]:
+        """The submissions that wait for their score, the oldest first."""
+        return [each for each in self.submissions.values() if each.status == "pending_score"]
+
+    def deadlines(self) -> Iterable[tuple[str, float]]:
+        """The jobs that are not finished and have a deadline, by id."""
+        return ()
+
+    def expiring_lots(self) -> Iterable[tuple[Account, Lot]]:
+        """The credit that may expire."""
+        return ()
+
+    def pending_deliveries(self) -> Iterable[Delivery]:
+        """The deliveries that are not done."""
+        return ()
+
+    # --- the end ----------------------------------------------------------------------------------------
+
+    def checkpoint(self) -> None:
+        """Write everything where a copy of the files finds it."""
+
+    def close(self) -> None:
+        """Let go of what keeps the state."""

@@ -11,16 +11,40 @@ from .state import State, Timekeeper
 
 
 class World:
-    """One service. Whoever calls in holds `lock`."""
+    """One service. Whoever calls in holds `lock`.
 
-    def __init__(self, clock: Timekeeper, *, seed: int) -> None:
-        self.state = State(clock, seed)
+    Args:
+        clock: the time.
+        seed: decides what is left to chance.
+        state: one that is kept somewhere; a new one in memory if left out.
+    """
+
+    def __init__(self, clock: Timekeeper, *, seed: int = 0, state: State | None = None) -> None:
+        self.state = state or State(clock, seed)
         self.clock = clock
         self.lock = self.state.lock
         self.events = Events(self.state)
         self.credits = Credits(self.state, self.events)
         self.accounts = Accounts(self.state, self.events, self.credits)
         self.jobs = Jobs(self.state, self.events, self.credits)
+
+    def resume(self) -> None:
+        """Continue what was in progress when the state was last kept: call it once, before the first request.
+
+        Set `events.send`, `jobs.workforce`, and `jobs.jury` first.
+        """
+        with self.lock:
+            self.jobs.resume()
+            self.credits.resume()
+            self.events.resume()
+
+    def checkpoint(self) -> None:
+        """Write everything where a copy of the files finds it."""
+        self.state.checkpoint()
+
+    def close(self) -> None:
+        """Let go of what keeps the state. Nobody may call in any more."""
+        self.state.close()
 
     def check_books(self) -> None:
         """Assert that every ledger adds up, and every job's escrow and slots with it."""

@@ -153,14 +153,14 @@ class MockServer:
         ) = self._settings
         if self._workers:
             self._world.jobs.workforce = SimulatedWorkers(self._world.state, self._world.jobs)
-        key = self._world.accounts.create_organization(
+        made = self._world.accounts.create_organization(
             "Mock Organization",
             "owner@example.com",
             free_tier=False,
             at=self.clock.now(),
             secret=self.api_key,
         )
-        self._organization = key.account.organization
+        self._organization = made.key.account.organization
         sandbox = self._organization.accounts["test"]
         self._world.accounts.create_key(
             sandbox, "Default key", SCOPES, "system", self.clock.now(), self.test_api_key
@@ -277,11 +277,11 @@ class MockServer:
         """
         with self._world.lock:
             at = self.clock.now()
-            key = self._world.accounts.create_organization(
+            made = self._world.accounts.create_organization(
                 name, email, free_tier=free_tier, at=at, cents=cents
             )
-        organization = key.account.organization
-        return NewOrganization(organization.id, key.secret, self._new_key(organization.accounts["test"]))
+        organization = made.key.account.organization
+        return NewOrganization(organization.id, made.secret, self._new_key(organization.accounts["test"]))
 
     def create_key(self, *scopes: str, environment: str = "live") -> str:
         """Create one more key of the server's own organization.

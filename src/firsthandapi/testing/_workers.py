@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import random
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from firsthandapi.server.jobs import Jobs
-from firsthandapi.server.model import Details, File, Job, Measures, Submission
+from firsthandapi.server.model import Details, Facts, File, Job, Submission
 from firsthandapi.server.state import State
 from firsthandapi.server.text import new_id
 
@@ -39,16 +41,16 @@ class Capture:
     annotations: dict[str, Any] | MadeUp | None = "made up"
     subject: str | None = None  # what a picture shows
 
-    def content(self) -> bytes:
-        """The bytes."""
-        return self._made().content if self.given is None else self.given
+    def read(self, start: int, stop: int) -> Iterable[bytes]:
+        """The bytes, in one piece."""
+        return (self._content()[start:stop],)
 
-    def measures(self) -> Measures:
-        """Width, height, and duration; of given bytes, those that came with them."""
+    def facts(self) -> Facts:
+        """Size, hash, width, height, and duration; of given bytes, those measures that came with them."""
         if self.given is not None:
-            return Measures(*self.given_size, None)
+            return _facts(self.given, *self.given_size, None)
         made = self._made()
-        return Measures(made.width, made.height, made.duration_seconds)
+        return _facts(made.content, made.width, made.height, made.duration_seconds)
 
     def details(self) -> Details:
         """The worker's device and region, the time of the capture, and the annotations."""
@@ -64,12 +66,19 @@ class Capture:
             annotations=annotations,
         )
 
+    def _content(self) -> bytes:
+        return self._made().content if self.given is None else self.given
+
     def _made(self) -> Media:
         width, height = max(640, self.min_width), max(480, self.min_height)
         try:
             return make_media(self.content_type, self.seed, width=width, height=height, subject=self.subject)
         except ValueError:  # the format cannot be as large as the job asks: the worker does its best
             return make_media(self.content_type, self.seed, subject=self.subject)
+
+
+def _facts(content: bytes, width: int | None, height: int | None, duration: float | None) -> Facts:
+    return Facts(len(content), hashlib.sha256(content).hexdigest(), width, height, duration)
 
 
 def capture(

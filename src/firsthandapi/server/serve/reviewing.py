@@ -34,7 +34,7 @@ class Reviewing:
         world = self._reception.world
         with world.lock:
             submission = world.state.submissions.get(request.path_params["submission"])
-            files = [] if submission is None else submission.files
+            files = () if submission is None else submission.files
             file = next((file for file in files if file.id == request.path_params["file"]), None)
         if file is None:
             raise no_page()

@@ -143,14 +143,14 @@ class Service:
                 return None
             at = self.clock.now()
             accounts = self.world.accounts
-            key = accounts.create_organization(
+            made = accounts.create_organization(
                 "My organization", "owner@example.com", free_tier=False, at=at, cents=credit_cents
             )
             sandbox = accounts.create_key(
-                key.account.organization.accounts["test"], "Default key", SCOPES, "system", at
+                made.key.account.organization.accounts["test"], "Default key", SCOPES, "system", at
             )
         _, operator = self.access.create("operator", "First operator", at)
-        return FirstKeys(key.secret, sandbox.secret, operator)
+        return FirstKeys(made.secret, sandbox.secret, operator)
 
     # --- life -------------------------------------------------------------------------------------------
 

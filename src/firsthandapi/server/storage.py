@@ -1,0 +1,267 @@
+"""Where the bytes of submitted files are: in memory, in a folder, or in a bucket.
+
+A file is written once, hashed and bounded on the way, and has its place only when all of it is there. Its name is an id
+of ours: nothing that a stranger says becomes part of a path.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, BinaryIO, Protocol
+
+from .errors import ApiError
+from .model import Details, Facts
+
+if TYPE_CHECKING:
+    from typing import Self
+
+CHUNK = 256 << 10
+_NAME = re.compile(r"blob_[0-9A-Z]{26}")
+
+
+class TooLargeError(ApiError):
+    """More bytes came than were allowed."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__(413, "payload_too_large", f"The file is larger than {most} bytes.")
+
+
+class Writer(Protocol):
+    """One file on its way. It ends with `close` or `abort`."""
+
+    def write(self, chunk: bytes, /) -> object:
+        """Add bytes."""
+        ...
+
+    def close(self) -> None:
+        """Put the file in its place, where it outlives a crash of the machine."""
+        ...
+
+    def abort(self) -> None:
+        """Leave nothing."""
+        ...
+
+
+class Storage(Protocol):
+    """Files by name. Any thread may call in, without the lock of the state."""
+
+    def create(self, name: str) -> Writer:
+        """Start a file."""
+        ...
+
+    def read(self, name: str, start: int, stop: int) -> Iterable[bytes]:
+        """The bytes from `start` up to `stop`, in pieces."""
+        ...
+
+    def remove(self, name: str) -> None:
+        """Remove a file, or what an interrupted `create` left of it; one that does not exist is no error."""
+        ...
+
+
+class Upload:
+    """A file that is taken in. As a context manager, it leaves nothing unless `finish` was called and all went well.
+
+        with world.state.upload(most=50_000_000) as upload:
+            for chunk in chunks:
+                upload.write(chunk)
+            stored = upload.finish(details, width=4032, height=3024)
+            with world.lock:
+                world.jobs.submit(job, [File(…, source=stored)], at)
+
+    Args:
+        storage: where to.
+        name: an id.
+        most: how many bytes it may have.
+    """
+
+    def __init__(self, storage: Storage, name: str, most: int) -> None:
+        self.name = name
+        self._storage = storage
+        self._most = most
+        self._writer: Writer | None = storage.create(name)
+        self._hash = hashlib.sha256()
+        self.size = 0
+
+    def write(self, chunk: bytes) -> None:
+        """Add bytes.
+
+        Raises:
+            TooLargeError: these would be too many. The file is gone then.
+        """
+        if self._writer is None:
+            raise ValueError("the upload has ended")
+        if self.size + len(chunk) > self._most:
+            self.abort()
+            raise TooLargeError(self._most)
+        self._writer.write(chunk)
+        self._hash.update(chunk)
+        self.size += len(chunk)
+
+    def finish(
+        self,
+        details: Details,
+        *,
+        width: int | None = None,
+        height: int | None = None,
+        duration: float | None = None,
+    ) -> Stored:
+        """Put the file in its place, and return it as the source of a `File`."""
+        if self._writer is None:
+            raise ValueError("the upload has ended")
+        self._writer.close()
+        self._writer = None
+        facts = Facts(self.size, self._hash.hexdigest(), width, height, duration)
+        return Stored(self._storage, self.name, facts, details)
+
+    def abort(self) -> None:
+        """Leave nothing."""
+        writer, self._writer = self._writer, None
+        if writer is None:
+            self._storage.remove(self.name)
+        else:
+            writer.abort()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._writer is not None or error is not None:
+            self.abort()
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """The source of a file whose bytes are in a storage."""
+
+    storage: Storage = field(repr=False, compare=False)
+    name: str
+    _facts: Facts
+    _details: Details
+
+    def read(self, start: int, stop: int) -> Iterable[bytes]:
+        """The bytes from `start` up to `stop`, in pieces."""
+        return self.storage.read(self.name, start, stop)
+
+    def facts(self) -> Facts:
+        """Size, hash, width, height, and duration."""
+        return self._facts
+
+    def details(self) -> Details:
+        """Device, region, time, and annotations."""
+        return self._details
+
+
+class MemoryStorage:
+    """Files in memory."""
+
+    def __init__(self) -> None:
+        self._files: dict[str, bytes] = {}
+
+    def create(self, name: str) -> Writer:
+        """Start a file."""
+        return _MemoryWriter(self._files, name)
+
+    def read(self, name: str, start: int, stop: int) -> Iterable[bytes]:
+        """The bytes, in one piece."""
+        return (self._files[name][start:stop],)
+
+    def remove(self, name: str) -> None:
+        """Remove a file if it exists."""
+        self._files.pop(name, None)
+
+
+class _MemoryWriter:
+    def __init__(self, files: dict[str, bytes], name: str) -> None:
+        self._files = files
+        self._name = name
+        self._content = bytearray()
+
+    def write(self, chunk: bytes, /) -> None:
+        self._content += chunk
+
+    def close(self) -> None:
+        self._files[self._name] = bytes(self._content)
+
+    def abort(self) -> None:
+        self._content.clear()
+
+
+class LocalStorage:
+    """Files in a folder. What is in its place is complete and on the disk.
+
+    Args:
+        folder: where; created if it does not exist.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    def create(self, name: str) -> Writer:
+        """Start a file."""
+        return _LocalWriter(self._path(name))
+
+    def read(self, name: str, start: int, stop: int) -> Iterator[bytes]:
+        """The bytes from `start` up to `stop`, in pieces."""
+        with self._path(name).open("rb") as file:
+            file.seek(start)
+            while start < stop and (chunk := file.read(min(CHUNK, stop - start))):
+                start += len(chunk)
+                yield chunk
+
+    def remove(self, name: str) -> None:
+        """Remove a file, or what is there of it."""
+        path = self._path(name)
+        for each in (path, _unfinished(path)):
+            each.unlink(missing_ok=True)
+
+    def _path(self, name: str) -> Path:
+        if not _NAME.fullmatch(name):
+            raise ValueError("a name in the storage is an id")
+        return self._folder / name[-2:] / name  # no folder gets too many files
+
+
+class _LocalWriter:
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        path.parent.mkdir(mode=0o700, exist_ok=True)
+        self._unfinished = _unfinished(path)
+        self._file: BinaryIO = self._unfinished.open("xb")
+
+    def write(self, chunk: bytes, /) -> object:
+        return self._file.write(chunk)
+
+    def close(self) -> None:
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._file.close()
+        self._unfinished.replace(self._path)
+        _sync_folder(self._path.parent)
+        _sync_folder(self._path.parent.parent)
+
+    def abort(self) -> None:
+        self._file.close()
+        self._unfinished.unlink(missing_ok=True)
+
+
+def _unfinished(path: Path) -> Path:
+    return path.with_name(path.name + ".part")
+
+
+def _sync_folder(folder: Path) -> None:
+    """Have the names of a folder on the disk, where the system can do that for a folder."""
+    with contextlib.suppress(OSError):
+        fd = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)

@@ -1,0 +1,101 @@
+"""Where the bytes of files are, and how they get there."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from firsthandapi.server.model import Details
+from firsthandapi.server.storage import (
+    CHUNK,
+    LocalStorage,
+    MemoryStorage,
+    Storage,
+    Stored,
+    TooLargeError,
+    Upload,
+)
+
+DETAILS = Details(1.0, {}, "US-CA", None)
+NAME = "blob_01JABCDEFGHJKMNPQRSTVWXYZ0"
+
+
+@pytest.fixture(params=["memory", "local"])
+def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Storage:
+    """Each kind of storage."""
+    makers: dict[str, Callable[[], Storage]] = {
+        "memory": MemoryStorage,
+        "local": lambda: LocalStorage(tmp_path / "files"),
+    }
+    return makers[request.param]()
+
+
+def left(tmp_path: Path) -> list[str]:
+    """The names of the files that a folder contains."""
+    return [path.name for path in tmp_path.rglob("*") if path.is_file()]
+
+
+def test_upload(storage: Storage) -> None:
+    """What was written is read again, also in part; size and hash come from the bytes."""
+    content = bytes(range(256)) * 2000
+    with Upload(storage, NAME, len(content)) as upload:
+        for start in range(0, len(content), 100_000):
+            upload.write(content[start : start + 100_000])
+        stored = upload.finish(DETAILS, width=640, height=480)
+    facts = stored.facts()
+    assert (facts.size, facts.sha256) == (len(content), hashlib.sha256(content).hexdigest())
+    assert (facts.width, facts.height, facts.duration) == (640, 480, None)
+    assert stored.details() is DETAILS
+    assert b"".join(stored.read(0, len(content))) == content
+    assert b"".join(stored.read(300_000, 300_010)) == content[300_000:300_010]
+    if isinstance(storage, LocalStorage):
+        assert max(map(len, stored.read(0, len(content)))) == CHUNK
+    with pytest.raises(ValueError, match="has ended"):
+        upload.write(b"more")
+    with pytest.raises(ValueError, match="has ended"):
+        upload.finish(DETAILS)
+
+
+def test_too_large(storage: Storage, tmp_path: Path) -> None:
+    """One byte more than allowed ends the upload, and leaves nothing."""
+    with Upload(storage, NAME, 10) as upload:
+        upload.write(b"0123456789")
+        with pytest.raises(TooLargeError, match="larger than 10 bytes"):
+            upload.write(b"x")
+    assert left(tmp_path) == []
+
+
+def test_given_up(storage: Storage, tmp_path: Path) -> None:
+    """An upload that was not finished, or whose submission was refused, leaves nothing."""
+    with Upload(storage, NAME, 10) as upload:
+        upload.write(b"half")
+    assert left(tmp_path) == []
+    upload = Upload(storage, NAME, 10)
+
+    def refuse() -> Stored:
+        with upload:
+            refused.append(upload.finish(DETAILS))
+            raise ValueError("refused")
+
+    refused: list[Stored] = []
+    with pytest.raises(ValueError, match="refused"):
+        refuse()
+    assert left(tmp_path) == []
+    with pytest.raises((KeyError, FileNotFoundError)):
+        [*refused[0].read(0, 1)]
+    storage.remove(NAME)
+
+
+@pytest.mark.parametrize("name", ["../blob", "blob_1", NAME.lower(), NAME + "/x", "/etc/passwd"])
+def test_names_are_ids(tmp_path: Path, name: str) -> None:
+    """No name but an id becomes a path."""
+    storage = LocalStorage(tmp_path)
+    with pytest.raises(ValueError, match="is an id"):
+        storage.create(name)
+    with pytest.raises(ValueError, match="is an id"):
+        storage.remove(name)
+    with pytest.raises(ValueError, match="is an id"):
+        [*storage.read(name, 0, 1)]
