@@ -56,7 +56,13 @@ def serve(
     try:
         from firsthandapi.server.serve.service import Service
     except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] not in ("starlette", "uvicorn", "h11", "jinja2"):
+        if (error.name or "").partition(".")[0] not in (
+            "starlette",
+            "uvicorn",
+            "h11",
+            "jinja2",
+            "python_multipart",
+        ):
             raise
         message = 'a server of your own needs an extra: pip install "firsthandapi[serve]"'
         raise ConfigurationError(message) from None

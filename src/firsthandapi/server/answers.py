@@ -152,7 +152,7 @@ class File(Resource):
     captured_at: Time
     ai_star_rating: int
     device_info: DeviceInfo
-    worker_region: str
+    worker_region: str | None
     download_url: str
     download_url_expires_at: Time
     annotations: Annotations | None

@@ -165,7 +165,7 @@ class Details:
 
     captured_at: float
     device_info: Mapping[str, str]
-    worker_region: str
+    worker_region: str | None
     annotations: Mapping[str, Any] | None
 
 

@@ -15,7 +15,11 @@ _ISO = re.compile(
 
 def new_id(prefix: str, at: float) -> str:
     """`prefix` and a ULID whose time is `at`."""
-    number = (int(at * 1000) & (1 << 48) - 1) << 80 | secrets.randbits(80)
+    return id_of(prefix, (int(at * 1000) & (1 << 48) - 1) << 80 | secrets.randbits(80))
+
+
+def id_of(prefix: str, number: int) -> str:
+    """`prefix` and 128 bits, written like a ULID."""
     return prefix + "".join(_CROCKFORD[number >> shift & 31] for shift in range(125, -1, -5))
 
 

@@ -19,7 +19,7 @@ NAMES = {
     "video/quicktime": "MOV",
 }
 # Bytes that one file may have.
-LIMITS = {"image": 50 << 20, "audio": 200 << 20, "video": 1 << 30}
+LIMITS = {"image": 50 << 20, "audio": 200 << 20, "video": 500 << 20}
 # The first bytes of files that people send by mistake, with what to call them.
 _OTHERS = (
     (b"%PDF-", "a PDF document"),

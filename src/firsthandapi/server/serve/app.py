@@ -31,16 +31,18 @@ from firsthandapi.server.world import World
 
 from .access import Access
 from .limits import Limits
+from .links import Links
 from .operating import Operating
 from .reception import HERE, MAX_FORM, PageError, Reception, SignInNeeded, no_page
 from .reviewing import Reviewing
 from .signing_in import SigningIn
+from .working import Working
 
 _log = logging.getLogger("firsthandapi.serve")
 
 _API = ("/v1/", "/openapi.json/", "/files/")
-# The largest file that a worker may send, and how long that may take.
-MAX_UPLOAD = 256 << 20
+# The largest upload of a worker, all files of it together, and how long that may take.
+MAX_UPLOAD = 512 << 20
 UPLOAD_SECONDS = 600.0
 _STATIC = {
     ".css": "text/css; charset=utf-8",
@@ -59,6 +61,7 @@ class Site:
         public: the same, if that is not only this machine; None if it is.
         style: how webhooks are signed.
         on_request: called with each request of the API, once it is answered.
+        folder: where uploads are while they come; None for the system's folder.
     """
 
     def __init__(
@@ -70,12 +73,15 @@ class Site:
         public: str | None,
         style: Callable[[], SignatureStyle] = lambda: "plain",
         on_request: Callable[[ReceivedRequest], None] | None = None,
+        folder: Path | None = None,
     ) -> None:
         self.world = world
         self.api = App(world, url)
         self.reception = Reception(world, access, url, is_open=public is None)
         self.limits = Limits(self.reception, is_behind_proxy=lambda: public is not None)
+        self.links = Links(self.reception)
         self.log = RequestLog()
+        self._folder = folder
         self._public = public
         self._on_request = on_request
         self._console = Console(
@@ -94,6 +100,7 @@ class Site:
         yield from SigningIn(self.reception, self.limits).routes()
         yield from Reviewing(self.reception).routes()
         yield from Operating(self.reception).routes()
+        yield from Working(self.reception, self.limits, self.links, self._folder).routes()
         yield Route("/static/{name}", self._asset, methods=["GET"])
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -96,6 +96,7 @@ class Service:
                 url=lambda: self.url,
                 public=public,
                 on_request=on_request,
+                folder=folder,
             )
             self._sender = Sender(self._report, self._reach(private_webhooks))
             self.world.events.send = self._sender.send

@@ -1,0 +1,279 @@
+// Previews, recordings, and uploads that survive a bad connection. Without it, the form works all the same.
+"use strict";
+
+const form = document.getElementById("send");
+const mine = document.getElementById("mine");
+const LOOK_AGAIN = 5000;
+const PAUSES = [1000, 3000, 8000, 20000];
+
+// --- what is sent ----------------------------------------------------------------------------------------
+
+let files = [];
+let recorder = null;
+let busy = false;
+
+function show(id, words) {
+  const element = document.getElementById(id);
+  element.hidden = !words;
+  if (id === "fault") element.textContent = words ?? "";
+  return element;
+}
+
+function kindOf(type) { return type.split("/")[0]; }
+
+function accepts(type) { return form.dataset.formats.split(",").includes(type); }
+
+function size(bytes) { return bytes < 1e6 ? `${Math.ceil(bytes / 1024)} KB` : `${(bytes / (1 << 20)).toFixed(1)} MB`; }
+
+function add(file) {
+  const most = Number(form.dataset.most);
+  const limit = Number(form.dataset[kindOf(file.type)] ?? Infinity);
+  if (file.size > limit) {
+    show("fault", `${file.name} has ${size(file.size)}, and at most ${size(limit)} can be sent. Choose a lower resolution or a shorter recording.`);
+    return;
+  }
+  if (most === 1) files = [];
+  if (files.length >= most) {
+    show("fault", `Send at most ${most} files at a time. Remove one first.`);
+    return;
+  }
+  show("fault", "");
+  files.push(file);
+  draw();
+}
+
+function draw() {
+  const list = document.getElementById("chosen");
+  for (const old of list.querySelectorAll("[src]")) URL.revokeObjectURL(old.src);
+  list.replaceChildren(...files.map((file, index) => {
+    const item = document.createElement("li");
+    const kind = kindOf(file.type);
+    if (["image", "audio", "video"].includes(kind)) {
+      const media = document.createElement({ image: "img", audio: "audio", video: "video" }[kind]);
+      media.src = URL.createObjectURL(file);
+      if (kind === "image") media.alt = "";
+      else { media.controls = true; media.setAttribute("aria-label", file.name); }
+      item.append(media);
+    }
+    const words = document.createElement("span");
+    words.textContent = `${file.name}, ${size(file.size)}`;
+    const remove = document.createElement("button");
+    remove.type = "button";
+    remove.textContent = "Remove";
+    remove.setAttribute("aria-label", `Remove ${file.name}`);
+    remove.addEventListener("click", () => {
+      files.splice(index, 1);
+      draw();
+      document.getElementById("submit").focus();
+    });
+    item.append(words, remove);
+    return item;
+  }));
+  list.hidden = files.length === 0;
+}
+
+// --- the upload ------------------------------------------------------------------------------------------
+
+// One request for all files. The same upload id with every attempt, so that nothing is submitted twice.
+function attempt(data) {
+  return new Promise((resolve) => {
+    const request = new XMLHttpRequest();
+    request.open("POST", form.action);
+    request.setRequestHeader("accept", "application/json");
+    request.responseType = "json";
+    request.upload.addEventListener("progress", (event) => {
+      if (event.lengthComputable) progress(event.loaded / event.total);
+    });
+    request.addEventListener("load", () => resolve({ status: request.status, answer: request.response }));
+    request.addEventListener("error", () => resolve({ status: 0 }));
+    request.addEventListener("abort", () => resolve({ status: 0 }));
+    request.send(data);
+  });
+}
+
+function progress(share) {
+  const part = document.getElementById("progress");
+  part.hidden = share === null;
+  part.querySelector("progress").value = Math.round((share ?? 0) * 100);
+  part.querySelector("span").textContent = share === null ? "" : share < 1 ? `${Math.round(share * 100)}%` : "Checking…";
+}
+
+async function send(event) {
+  event.preventDefault();
+  if (busy) return;
+  if (!files.length) {
+    show("fault", "Take a picture or choose a file first.");
+    return;
+  }
+  const data = new FormData();
+  for (const [name, value] of new FormData(form)) if (typeof value === "string") data.append(name, value);
+  for (const file of files) data.append("file", file, file.name);
+  show("fault", "");
+  busy = true;
+  const button = document.getElementById("submit");
+  button.setAttribute("aria-disabled", "true");
+  for (let tries = 0; ; tries += 1) {
+    progress(0);
+    const { status, answer } = await attempt(data);
+    if (status === 200 && answer?.next) {
+      location.assign(answer.next);
+      return;
+    }
+    const lost = status === 0 || status === 502 || status === 503 || status === 504;
+    if (!lost || tries === PAUSES.length) {
+      show("fault", answer?.words ?? (lost ? "No connection. Your files are still here: send them again when you are online." : "The server failed. Try again."));
+      break;
+    }
+    show("fault", "The connection was lost. Trying again…");
+    await Promise.race([
+      new Promise((resolve) => { setTimeout(resolve, PAUSES[tries]); }),
+      new Promise((resolve) => { addEventListener("online", resolve, { once: true }); }),
+    ]);
+  }
+  progress(null);
+  busy = false;
+  button.removeAttribute("aria-disabled");
+}
+
+// --- recordings ------------------------------------------------------------------------------------------
+
+const RECORDED = {
+  audio: ["audio/mp4;codecs=mp4a.40.2", "audio/mp4", "audio/webm", "audio/ogg"],
+  video: ["video/mp4;codecs=avc1.42E01E,mp4a.40.2", "video/mp4;codecs=avc1.42E01E,opus", "video/mp4;codecs=avc1", "video/mp4;codecs=vp9,opus", "video/mp4;codecs=vp9", "video/mp4"],
+};
+
+// What this browser records and this job takes. Sound that it records otherwise becomes WAV.
+function recorded(kind) {
+  if (!window.MediaRecorder || !navigator.mediaDevices) return null;
+  return RECORDED[kind].find((type) => MediaRecorder.isTypeSupported(type)
+    && (accepts(type.split(";")[0]) || (kind === "audio" && accepts("audio/wav")))) ?? null;
+}
+
+async function record(how) {
+  if (recorder || busy) return;
+  const kind = how === "audio" ? "audio" : "video";
+  const type = recorded(kind);
+  let stream;
+  try {
+    stream = how === "screen"
+      ? await navigator.mediaDevices.getDisplayMedia({ video: true, audio: true })
+      : await navigator.mediaDevices.getUserMedia({ audio: true, video: how === "video" && { facingMode: "environment", width: { ideal: 1920 }, height: { ideal: 1080 } } });
+  } catch (error) {
+    show("fault", error.name === "NotAllowedError"
+      ? "The browser did not allow it. Allow it in the settings of the browser for this page, or choose a file."
+      : "Nothing to record with was found. Choose a file instead.");
+    return;
+  }
+  show("fault", "");
+  const live = document.getElementById("live");
+  live.hidden = kind === "audio";
+  if (kind === "video") { live.srcObject = stream; live.play(); }
+  const parts = [];
+  recorder = new MediaRecorder(stream, { mimeType: type });
+  const started = Date.now();
+  const elapsed = document.getElementById("elapsed");
+  const clock = setInterval(() => {
+    const seconds = Math.floor((Date.now() - started) / 1000);
+    elapsed.textContent = `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")}`;
+  }, 250);
+  recorder.addEventListener("dataavailable", (event) => { if (event.data.size) parts.push(event.data); });
+  recorder.addEventListener("stop", async () => {
+    clearInterval(clock);
+    for (const track of stream.getTracks()) track.stop();
+    live.srcObject = null;
+    show("recorder", "");
+    recorder = null;
+    const plain = type.split(";")[0];
+    const blob = new Blob(parts, { type: plain });
+    try {
+      if (accepts(plain)) add(new File([blob], `recording.${kind === "audio" ? "m4a" : "mp4"}`, { type: plain }));
+      else add(new File([await wav(blob)], "recording.wav", { type: "audio/wav" }));
+    } catch {
+      show("fault", "The recording cannot be read. Record it again, or choose a file.");
+    }
+  });
+  stream.getVideoTracks()[0]?.addEventListener("ended", () => recorder?.stop());
+  show("recorder", "yes");
+  recorder.start(1000);
+  document.getElementById("stop").focus();
+}
+
+async function wav(blob) {
+  const context = new AudioContext();
+  const sound = await context.decodeAudioData(await blob.arrayBuffer());
+  context.close();
+  const channels = Math.min(2, sound.numberOfChannels);
+  const view = new DataView(new ArrayBuffer(44 + sound.length * channels * 2));
+  const text = (at, words) => { for (let i = 0; i < words.length; i += 1) view.setUint8(at + i, words.charCodeAt(i)); };
+  const bytes = view.byteLength - 44;
+  text(0, "RIFF"); view.setUint32(4, 36 + bytes, true); text(8, "WAVEfmt "); view.setUint32(16, 16, true);
+  view.setUint16(20, 1, true); view.setUint16(22, channels, true); view.setUint32(24, sound.sampleRate, true);
+  view.setUint32(28, sound.sampleRate * channels * 2, true); view.setUint16(32, channels * 2, true); view.setUint16(34, 16, true);
+  text(36, "data"); view.setUint32(40, bytes, true);
+  const data = Array.from({ length: channels }, (_, channel) => sound.getChannelData(channel));
+  let at = 44;
+  for (let i = 0; i < sound.length; i += 1) {
+    for (const samples of data) {
+      view.setInt16(at, Math.max(-1, Math.min(1, samples[i])) * 0x7fff, true);
+      at += 2;
+    }
+  }
+  return view.buffer;
+}
+
+// --- where -----------------------------------------------------------------------------------------------
+
+function locate(box) {
+  const [latitude, longitude] = [form.elements.latitude, form.elements.longitude];
+  latitude.value = longitude.value = "";
+  if (!box.checked) return;
+  navigator.geolocation.getCurrentPosition(
+    ({ coords }) => { latitude.value = coords.latitude.toFixed(6); longitude.value = coords.longitude.toFixed(6); },
+    () => {
+      box.checked = false;
+      show("fault", "The place is not known: the browser did not allow it, or found none. You can send without it.");
+    },
+    { enableHighAccuracy: true, timeout: 20000, maximumAge: 60000 },
+  );
+}
+
+// --- what became of it -----------------------------------------------------------------------------------
+
+async function look() {
+  if (document.hidden || busy || recorder) return;
+  try {
+    const response = await fetch(location.href, { headers: { accept: "text/html" } });
+    if (!response.ok || response.redirected) return;
+    const fresh = new DOMParser().parseFromString(await response.text(), "text/html");
+    for (const part of document.querySelectorAll("[data-part]")) {
+      const other = fresh.getElementById(part.id);
+      const used = part.contains(document.activeElement) || [...part.querySelectorAll("audio, video")].some((clip) => !clip.paused);
+      if (other && part.innerHTML !== other.innerHTML && !used) part.replaceChildren(...other.childNodes);
+    }
+  } catch { /* offline: the next look may succeed */ }
+}
+
+if (form) {
+  form.classList.add("is-scripted");
+  form.elements.utc_offset.value = String(-new Date().getTimezoneOffset());
+  form.addEventListener("submit", send);
+  for (const input of form.querySelectorAll("input[type=file]")) {
+    input.addEventListener("change", () => {
+      for (const file of input.files) add(file);
+      input.value = "";
+    });
+  }
+  for (const button of form.querySelectorAll("[data-record]")) {
+    const how = button.dataset.record;
+    button.hidden = !recorded(how === "audio" ? "audio" : "video") || (how === "screen" && !navigator.mediaDevices.getDisplayMedia);
+    button.addEventListener("click", () => record(how));
+  }
+  document.getElementById("stop").addEventListener("click", () => recorder?.stop());
+  const here = document.getElementById("here");
+  if (here && navigator.geolocation && window.isSecureContext) {
+    here.closest("label").hidden = false;
+    here.addEventListener("change", () => locate(here));
+  }
+  addEventListener("beforeunload", (event) => { if (busy || recorder) event.preventDefault(); });
+}
+if (mine) setInterval(look, LOOK_AGAIN);

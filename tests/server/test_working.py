@@ -1,0 +1,698 @@
+"""The page behind a job's link: uploads by plain forms over a real socket. The browser is in `tests/console`."""
+
+from __future__ import annotations
+
+import hashlib
+import http.client
+import io
+import json
+import re
+import socket
+import struct
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import pytest
+from PIL import Image
+
+from firsthandapi import FirstHandClient
+from firsthandapi.server.jobs import Verdict
+from firsthandapi.server.model import Job, Location, Submission
+from firsthandapi.server.serve import app, working
+from firsthandapi.server.serve.links import qr_code
+from firsthandapi.server.serve.service import Service
+from firsthandapi.testing._media import make
+
+from .test_cleaning import SECRET, exif
+
+EVIL = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>{{7*7}}"
+JPEG = make("image/jpeg", "a").content
+
+
+class Nobody:
+    """A jury that sees to everything, and says nothing by itself."""
+
+    def submitted(self, submission: Submission, at: float) -> bool:
+        return True
+
+
+@dataclass
+class Server:
+    """A server of one's own, and how its owner drives it."""
+
+    service: Service
+    client: FirstHandClient
+
+    def job(self, **fields: Any) -> Job:
+        """A new job."""
+        given = {
+            "description": "Photos of street signs in daylight",
+            "files_needed": 2,
+            "accepted_formats": ["image/jpeg"],
+            "price_per_file_cents": 50,
+            **fields,
+        }
+        return self.service.world.state.jobs[self.client.jobs.create(**given).id]
+
+    def path(self, job: Job) -> str:
+        """The path of its page."""
+        return self.service.site.links.path(job)
+
+    def score(self, submission: Submission, stars: int, reasoning: str | None = None) -> None:
+        """What a reviewer does."""
+        world = self.service.world
+        with world.lock:
+            verdict = Verdict([stars] * len(submission.files), reasoning)
+            world.jobs.score(submission, world.clock.now(), verdict)
+
+    def phone(self, job: Job) -> Phone:
+        """A browser that has opened the page of a job."""
+        phone = Phone(self.service.port, self.path(job))
+        phone.open()
+        return phone
+
+
+@dataclass
+class Answer:
+    """A response."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def text(self) -> str:
+        return self.body.decode()
+
+    @property
+    def words(self) -> str:
+        """What a script shows to the worker."""
+        return str(json.loads(self.body)["words"])
+
+
+@dataclass
+class Phone:
+    """A browser without scripts: it keeps cookies, and sends the hidden fields of the page."""
+
+    port: int
+    path: str
+    cookies: dict[str, str] = field(default_factory=dict[str, str])
+    hidden: dict[str, str] = field(default_factory=dict[str, str])
+
+    def send(self, method: str, path: str, body: Any = None, **headers: str) -> Answer:
+        """One request."""
+        with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)) as connection:
+            sent = {"cookie": "; ".join(f"{name}={value}" for name, value in self.cookies.items())}
+            sent |= {name.replace("_", "-"): value for name, value in headers.items()}
+            connection.request(method, path, body, sent)
+            response = connection.getresponse()
+            for each in response.headers.get_all("set-cookie") or ():
+                name, _, value = each.partition(";")[0].partition("=")
+                self.cookies[name] = value
+            names = {name.lower(): value for name, value in response.getheaders()}
+            return Answer(response.status, names, response.read())
+
+    def open(self, path: str | None = None) -> str:
+        """The page, whose hidden fields are kept."""
+        answer = self.send("GET", path or self.path)
+        assert answer.status == 200, answer.text
+        found = re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)">', answer.text)
+        self.hidden = dict(found)
+        return answer.text
+
+    def upload(self, *files: tuple[str, bytes], script: bool = True, **fields: str) -> Answer:
+        """Send the form with files."""
+        body, kind = form({**self.hidden, **fields}, files)
+        accept = "application/json" if script else "text/html"
+        return self.send("POST", self.path, body, content_type=kind, accept=accept, user_agent=ANDROID)
+
+    def shot(self, content: bytes = JPEG, **fields: str) -> Answer:
+        """Send one picture."""
+        return self.upload(("shot.jpg", content), **fields)
+
+
+ANDROID = "Mozilla/5.0 (Linux; Android 15; Pixel 8) AppleWebKit/537.36 Chrome/130.0.0.0 Mobile Safari/537.36"
+
+
+def form(fields: dict[str, str], files: Any = (), boundary: str = "----a1b2") -> tuple[bytes, str]:
+    """A form as browsers send it."""
+    parts = [
+        f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'.encode()
+        for name, value in fields.items()
+    ]
+    for name, content in files:
+        head = f'--{boundary}\r\nContent-Disposition: form-data; name="file"; filename="{name}"\r\n'
+        head += "Content-Type: image/jpeg\r\n\r\n"
+        parts.append(head.encode() + content + b"\r\n")
+    parts.append(f"--{boundary}--\r\n".encode())
+    return b"".join(parts), f"multipart/form-data; boundary={boundary}"
+
+
+@contextmanager
+def served(folder: Path, **options: Any) -> Iterator[Server]:
+    """A server over a folder, whose submissions wait for the test to score them."""
+    with Service(folder, **options) as service:
+        service.world.jobs.jury = Nobody()
+        assert service.first is not None
+        with FirstHandClient(service.first.live, base_url=service.url) as client:
+            yield Server(service, client)
+        with service.world.lock:
+            service.world.check_books()
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """One server; each test makes a job of its own."""
+    with mock.patch.object(working, "_SPARE_BYTES", 0), served(tmp_path_factory.mktemp("served")) as made:
+        made.service.site.api.rate_limit = None
+        made.service.site.limits.take_upload = lambda request: None  # type: ignore[method-assign] # one address for all
+        yield made
+
+
+# --- the link -------------------------------------------------------------------------------------------
+
+
+def test_a_link_opens_one_job(server: Server) -> None:
+    """The link of a job opens its page, and no other link does."""
+    job, other = server.job(title="Signs"), server.job(title="Lamps")
+    path = server.path(job)
+    assert len(path.rpartition("/")[2]) == 26 + 22  # the job, and 128 bits of base64
+    phone = server.phone(job)
+    assert '<h1 dir="auto">Signs</h1>' in phone.open()
+    mixed = server.path(other)[:-22] + path[-22:]
+    for wrong in (
+        path[:-1],
+        path + "A",
+        path[:-22],
+        mixed,
+        "/w/",
+        "/w/x",
+        f"/w/{job.id}",
+        "/w/" + "%ff" * 40,
+    ):
+        assert phone.send("GET", wrong).status == 404, wrong
+        assert phone.send("POST", wrong).status == 404, wrong
+
+
+def test_a_link_stays_the_same(tmp_path: Path) -> None:
+    """Links are signed with a secret that outlives the process: printed QR codes keep working."""
+    with served(tmp_path) as server:
+        job = server.job()
+        path = server.path(job)
+        assert server.service.site.links.url(job) == server.service.url + path
+    with Service(tmp_path) as again:
+        assert again.site.links.path(job) == path
+
+
+def test_the_qr_code_is_the_link(server: Server) -> None:
+    """What a phone reads from the picture is the link."""
+    zxingcpp = pytest.importorskip(
+        "zxingcpp", reason="zxing-cpp reads QR codes, and comes with the group dev"
+    )
+    url = server.service.site.links.url(server.job())
+    made = qr_code(url)
+    assert "style=" not in made  # which the policy of the pages would stop
+    size = int(re.search(r'viewBox="0 0 (\d+) \1"', made)[1]) // 4  # type: ignore[index] # it must be there
+    picture = Image.new("L", (size, size), 255)
+    row = -1
+    x = 0
+    path = re.search(r'stroke="#000" d="([^"]+)"', made)[1]  # type: ignore[index] # it must be there
+    for command, first, second in re.findall(r"([Mmh])(-?[\d.]+)(?: (-?[\d.]+))?", path):
+        if command == "h":
+            for _ in range(int(first)):
+                picture.putpixel((x, row), 0)
+                x += 1
+        else:
+            x, row = (
+                (int(first), int(float(second)))
+                if command == "M"
+                else (x + int(first), row + int(second or 0))
+            )
+    assert zxingcpp.read_barcode(picture.resize((size * 6, size * 6))).text == url
+
+
+def test_the_page_says_what_is_asked(server: Server) -> None:
+    """Description, guidelines, formats, size, place, pay, and what is still wanted; no text of a buyer is markup."""
+    job = server.job(
+        title=EVIL[:90],
+        description=EVIL,
+        worker_guidelines=EVIL,
+        scoring_criteria=EVIL,
+        files_needed=3,
+        accepted_formats=["image/jpeg", "image/png", "video/mp4"],
+        min_width=800,
+        files_per_submission=2,
+        price_per_file_cents=75,
+        location={"city": EVIL, "state": "BE"},
+    )
+    page = server.phone(job).open()
+    assert "<script>alert" not in page
+    assert "&lt;script&gt;alert(1)" in page
+    assert "JPEG, PNG, or MP4, at least 800 × 1 pixels" in page
+    assert "$0.75 for each approved file" in page
+    assert "<strong>3 of 3</strong> files are still wanted." in page
+    assert 'accept="image/jpeg,image/png" capture="environment"' in page
+    assert 'accept="image/jpeg,image/png,video/mp4" multiple' in page
+    assert 'name="latitude"' in page
+    place = server.job(location={"latitude": 52.5, "longitude": 13.4, "radius_km": 5})
+    assert "within 5 km of 52.5, 13.4" in server.phone(place).open()
+    headers = server.phone(job).send("GET", server.path(job)).headers
+    assert "default-src 'none'" in headers["content-security-policy"]
+    assert "blob:" in headers["content-security-policy"]
+    assert "unsafe" not in headers["content-security-policy"]
+
+
+# --- an upload ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("script", [True, False])
+def test_a_picture_is_submitted_without_its_secrets(server: Server, script: bool) -> None:
+    """A picture of a phone becomes a submission: upright, without its place, with its time and device."""
+    job = server.job()
+    phone = server.phone(job)
+    given = io.BytesIO()
+    Image.new("RGB", (400, 300), "red").save(
+        given, "JPEG", exif=b"Exif\0\0" + exif(6, taken=b"2026:01:02 12:00:00")
+    )
+    answer = phone.upload(("../../étage 1.jpg", given.getvalue()), script=script, utc_offset="60")
+    where = json.loads(answer.body)["next"] if script else answer.headers["location"]
+    assert (answer.status, where) == (200 if script else 303, f"{phone.path}?sent=1")
+    page = phone.open(where)
+    assert "Submitted. You see below what becomes of it." in page
+    assert "Waiting for review" in page
+    (submission,) = job.submissions
+    assert submission.worker_id.startswith("wkr_")
+    assert submission.location is None
+    (file,) = submission.files
+    content = file.content()
+    assert SECRET not in content
+    facts, details = file.facts(), file.source.details()
+    assert (facts.width, facts.height, facts.size) == (300, 400, len(content))
+    assert facts.sha256 == hashlib.sha256(content).hexdigest()
+    assert details.captured_at == 1_767_351_600.0
+    assert details.device_info == {
+        "device_model": "Apple iPhone 15",
+        "device_os": "Android 15",
+        "app_version": "web",
+    }
+    assert (details.annotations, details.worker_region) == (None, None)
+    assert file.original_filename == "étage 1.jpg"
+    source = re.search(r'<img src="([^"]+)" alt="étage 1.jpg"', page)
+    assert source is not None
+    shown = phone.send("GET", source[1])
+    assert (shown.status, shown.body, shown.headers["content-type"]) == (200, content, "image/jpeg")
+    assert "sandbox" in shown.headers["content-security-policy"]
+    assert server.phone(job).send("GET", source[1]).status == 404  # another phone
+    server.score(submission, 5)
+    (bought,) = server.client.files.list(job.id).data
+    assert bought.submission_id == submission.id
+    assert bought.worker_region is None
+
+
+def test_what_became_of_it(server: Server) -> None:
+    """The page shows stars and reason, offers a retry after two stars, and takes one, from that worker alone."""
+    job = server.job(files_needed=3)
+    phone, stranger = server.phone(job), server.phone(job)
+    phone.shot()
+    (submission,) = job.submissions
+    server.score(submission, 2, f"Too dark. {EVIL}")
+    page = phone.open()
+    assert "2 of 5 stars" in page
+    assert "Too dark. &lt;script&gt;" in page
+    assert "Try once more" in page
+    retried = phone.open(f"{phone.path}?retry={submission.id}")
+    assert phone.hidden["retry"] == submission.id
+    assert "Your first attempt got" in retried
+    assert stranger.shot(retry=submission.id).status == 404
+    assert phone.shot(make("image/jpeg", "better").content).status == 200
+    assert (submission.attempt, submission.status, len(job.submissions)) == (2, "pending_score", 1)
+    again = phone.shot(upload="0" * 32)
+    assert (again.status, "can no longer be tried again" in again.words) == (409, True)
+    server.score(submission, 4, "Good now.")
+    page = phone.open()
+    assert "4 of 5 stars" in page
+    assert "Good now." in page
+    assert "second attempt" in page
+    phone.shot()
+    server.score(job.submissions[1], 1, "Not a sign.")
+    assert "Not a sign." in phone.open()
+    assert "Rejected" in phone.open()
+    assert "Your submissions" not in stranger.open()
+
+
+def test_a_filled_job_takes_a_retry(server: Server) -> None:
+    """A submission with two stars keeps its place, so that its retry finds one; others read that none is free."""
+    job = server.job(files_needed=1)
+    phone = server.phone(job)
+    phone.shot()
+    server.score(job.submissions[0], 2)
+    other = server.phone(job)
+    assert "All files are submitted." in other.open()
+    assert 'id="send"' not in other.open()
+    assert 'id="send"' in phone.open(f"{phone.path}?retry={job.submissions[0].id}")
+    assert phone.shot().status == 200
+
+
+def test_the_same_upload_is_submitted_once(server: Server) -> None:
+    """An upload that is sent again, after a lost response or by the back button, submits nothing twice."""
+    job = server.job(files_needed=5)
+    phone = server.phone(job)
+    first = phone.shot()
+    assert [phone.shot().body for _ in range(2)] == [first.body] * 2
+    assert len(job.submissions) == 1
+    with ThreadPoolExecutor(4) as pool:
+        answers = [*pool.map(lambda _: phone.shot(upload="ab" * 16).status, range(4))]
+    assert answers == [200] * 4
+    assert len(job.submissions) == 2
+    assert stored(server) >= {file.source.name for each in job.submissions for file in each.files}  # type: ignore[attr-defined] # a Stored
+
+
+def stored(server: Server) -> set[str]:
+    """The names of all files that the server keeps."""
+    storage: Any = server.service.world.state.storage
+    if hasattr(storage, "_files"):
+        return {*storage._files}
+    return {path.name for path in storage._folder.rglob("blob_*")}
+
+
+def test_two_phones_and_one_place(server: Server) -> None:
+    """Of two uploads for the last place one is submitted, and the other worker reads a friendly word."""
+    job = server.job(files_needed=1)
+    phones = [server.phone(job), server.phone(job)]
+    before = stored(server)
+    meet = threading.Barrier(2)
+    real = working.clean
+
+    def together(*args: Any, **options: Any) -> Any:
+        found = real(*args, **options)
+        meet.wait(10)
+        return found
+
+    with mock.patch.object(working, "clean", together), ThreadPoolExecutor(2) as pool:
+        answers = sorted(pool.map(lambda phone: phone.shot(), phones), key=lambda answer: answer.status)
+    assert [answer.status for answer in answers] == [200, 409]
+    assert "Somebody else has just submitted the last file" in answers[1].words
+    assert len(job.submissions) == 1
+    assert len(stored(server) - before) == 1
+
+
+def test_several_files_are_one_submission(server: Server) -> None:
+    """A submission takes as many files as the job says, no more than are wanted, and all of them or none."""
+    job = server.job(files_needed=4, files_per_submission=3, accepted_formats=["image/jpeg", "image/png"])
+    phone = server.phone(job)
+    png = make("image/png", "a").content
+    before = stored(server)
+    refused = phone.upload(("a.jpg", JPEG), ("b.png", png), ("c.jpg", b"<svg onload=alert(1)>"))
+    assert (refused.status, len(job.submissions)) == (422, 0)
+    assert refused.words.startswith("c.jpg: This is neither a picture")
+    assert stored(server) == before
+    assert phone.upload(("a.jpg", JPEG), ("b.png", png), ("c.jpg", JPEG)).status == 200
+    assert [file.content_type for file in job.submissions[0].files] == [
+        "image/jpeg",
+        "image/png",
+        "image/jpeg",
+    ]
+    phone.open()
+    few = phone.upload(("a.jpg", JPEG), ("b.jpg", JPEG))
+    assert (few.status, "send 1 at most" in few.words) == (409, True)
+    many = phone.upload(*[("a.jpg", JPEG)] * 4)
+    assert (many.status, many.words) == (400, "Send at most 3 files at a time.")
+
+
+def test_a_place_comes_with_consent(server: Server) -> None:
+    """What a browser says of its place is kept for a job that names one, and held against its area."""
+    near = {"latitude": "52.53", "longitude": "13.41"}
+    area = {"latitude": 52.52, "longitude": 13.4, "radius_km": 5}
+    for place, sent, kept in (
+        (area, near, Location(52.53, 13.41, True)),
+        ({"lat": 48.8, "lng": 2.3, "radius_km": 100}, near, Location(52.53, 13.41, False)),
+        ({"city": "Berlin", "state": "BE"}, near, Location(52.53, 13.41, None)),
+        ({"latitude": True, "longitude": 1, "radius_km": 1}, near, Location(52.53, 13.41, None)),
+        (None, near, None),
+        (area, {"latitude": "nan", "longitude": "1"}, None),
+        (area, {"latitude": "91", "longitude": "1"}, None),
+        (area, {"latitude": "", "longitude": ""}, None),
+    ):
+        job = server.job(location=place)
+        assert server.phone(job).shot(**sent).status == 200
+        assert job.submissions[0].location == kept, (place, sent)
+
+
+def test_an_ended_job_is_closed(server: Server) -> None:
+    """The link of a job that has ended takes nothing more; workers still see what became of theirs."""
+    job = server.job(files_needed=1)
+    phone, late = server.phone(job), server.phone(job)
+    phone.shot()
+    server.score(job.submissions[0], 5)
+    page = phone.open()
+    assert "This job has ended." in page
+    assert 'id="send"' not in page
+    assert "5 of 5 stars" in page
+    answer = late.shot()
+    assert (answer.status, answer.words.startswith("This job has ended")) == (410, True)
+    page = late.upload(("a.jpg", JPEG), script=False).text
+    assert "The job has ended" in page
+    assert len(job.submissions) == 1
+
+
+def test_only_so_many_workers(server: Server) -> None:
+    """A job for one worker tells the second one so."""
+    job = server.job(max_workers=1)
+    first, second = server.phone(job), server.phone(job)
+    assert first.shot().status == 200
+    answer = second.shot()
+    assert (answer.status, "for 1 person" in answer.words) == (409, True)
+    first.open()
+    assert first.shot(make("image/jpeg", "b").content).status == 200
+
+
+def test_a_small_picture_is_rejected_with_the_reason(server: Server) -> None:
+    """What the job's own bounds reject is a submission like any other, with its reason on the page."""
+    job = server.job(min_width=5000)
+    phone = server.phone(job)
+    assert phone.shot().status == 200
+    assert "640x480 is too small" in phone.open()
+
+
+def test_a_token_names_the_worker(tmp_path: Path) -> None:
+    """Where a worker's token was made, the page needs one, and the buyer sees the token's id, from any browser."""
+    with served(tmp_path) as server:
+        token, secret = server.service.access.create("worker", "Ada", 1.0)
+        job = server.job()
+        phone = Phone(server.service.port, server.path(job))
+        answer = phone.send("GET", phone.path)
+        assert (answer.status, answer.headers["location"]) == (303, f"/sign-in?next={phone.path}")
+        assert phone.send("POST", phone.path, accept="application/json").status == 401
+        assert phone.send("POST", phone.path).status == 303
+        phone.open("/sign-in")
+        body = f"form_token={phone.hidden['form_token']}&token={secret}&next={phone.path}"
+        signed_in = phone.send("POST", "/sign-in", body, content_type="application/x-www-form-urlencoded")
+        assert signed_in.headers["location"] == phone.path
+        phone.open()
+        assert phone.shot().status == 200
+        assert job.submissions[0].worker_id == token.id
+        server.service.access.revoke(token.id, 2.0)
+        phone_again = phone.send("GET", phone.path)
+        assert phone_again.status == 303
+
+
+# --- an attacker ----------------------------------------------------------------------------------------
+
+
+def test_only_the_page_itself_can_send(server: Server) -> None:
+    """Without the page's token, with another browser's, or from another site nothing is submitted."""
+    job = server.job()
+    phone, other = server.phone(job), server.phone(job)
+    for wrong in ("", "0" * 64, other.hidden["form_token"], "é"):
+        answer = phone.shot(form_token=wrong)
+        assert (answer.status, "does not come from a page" in answer.words) == (403, True)
+    body, kind = form(phone.hidden, [("a.jpg", JPEG)])
+    for header in (
+        {"origin": "https://evil.example"},
+        {"sec_fetch_site": "cross-site"},
+        {"origin": "null"},
+        {"sec_fetch_site": "same-site"},
+    ):
+        assert phone.send("POST", phone.path, body, content_type=kind, **header).status == 403, header
+    own = f"http://127.0.0.1:{phone.port}"
+    assert (
+        phone.send("POST", phone.path, body, content_type=kind, origin=own, accept="application/json").status
+        == 200
+    )
+    assert len(job.submissions) == 1
+
+
+NAMES = {
+    "../../etc/passwd": "passwd",
+    "C:\\\\Users\\\\a\\\\b.jpg": "b.jpg",
+    "a\x00b.jpg": "ab.jpg",
+    "x" * 4000 + ".jpg": "x" * 60,
+    "\u202egpj.exe": "gpj.exe",
+    "<img src=x onerror=alert(1)>.jpg": "<img src=x onerror=alert(1)>.jpg",
+    "{{7*7}}.jpg": "{{7*7}}.jpg",
+    "..": "..",
+    "/": "file",
+    "\u200b\u2800": "file",
+}
+
+
+@pytest.mark.parametrize("given", NAMES)
+def test_names_of_files_do_nothing(server: Server, given: str) -> None:
+    """The name of a file is a short line in the manifest and on pages, and never a path."""
+    job = server.job()
+    phone = server.phone(job)
+    answer = phone.upload((given, JPEG))
+    if len(given) > 4000:  # more than a header may have
+        assert answer.status in (200, 400)
+    if answer.status == 400:
+        assert len(job.submissions) == 0
+        return
+    assert answer.status == 200
+    (file,) = job.submissions[0].files
+    assert file.original_filename == NAMES[given]
+    assert "<img src=x" not in phone.open()
+
+
+def test_a_file_that_is_none_is_refused_in_words(server: Server) -> None:
+    """What claims to be a picture and is none is refused; the worker reads why, and nothing of it is kept."""
+    job = server.job()
+    phone = server.phone(job)
+    before = stored(server)
+    for content, words in (
+        (b"<svg xmlns='http://www.w3.org/2000/svg' onload='alert(1)'/>", "neither a picture"),
+        (make("image/png", "a").content, "This is a PNG file, and this job takes JPEG."),
+        (JPEG[:500], "incomplete or damaged"),
+        (b"", "empty"),
+    ):
+        answer = phone.shot(content)
+        assert (answer.status, words in answer.words) == (422, True), answer.words
+        page = phone.upload(("<b>a.jpg", content), script=False)
+        assert page.status == 422
+        assert "&lt;b&gt;a.jpg" in page.text
+    assert phone.upload().words.startswith("No file was chosen")
+    body, kind = form(phone.hidden, [("", b"")])
+    assert phone.send("POST", phone.path, body, content_type=kind).status == 400
+    assert len(job.submissions) == 0
+    assert stored(server) == before
+
+
+def test_forms_that_are_none(server: Server) -> None:
+    """Another kind of body, a broken one, too many fields, and too long ones are refused."""
+    job = server.job()
+    phone = server.phone(job)
+    body, kind = form(phone.hidden, [("a.jpg", JPEG)])
+    boundary = kind.partition("=")[2]
+
+    def status(body: bytes, kind: str = kind) -> int:
+        return phone.send("POST", phone.path, body, content_type=kind, accept="application/json").status
+
+    assert status(body, "application/json") == 415
+    assert status(body, "multipart/form-data") == 415
+    assert status(body, "multipart/form-data; boundary=" + "x" * 5000) in (400, 415)
+    assert status(body[:-20]) == 400
+    assert status(b"junk") == 400
+    assert status(b"") == 400
+    assert status(form({**phone.hidden, **{f"more{n}": "" for n in range(30)}})[0]) == 400
+    assert status(form({**phone.hidden, "more": "x" * 600})[0]) == 413
+    assert status(form({**phone.hidden, "upload": "../../x"}, [("a.jpg", JPEG)])[0]) == 400
+    long_head = (
+        f'--{boundary}\r\nContent-Disposition: form-data; name="a"\r\nX: {"x" * 10_000}\r\n\r\n1\r\n'.encode()
+    )
+    assert status(long_head + body) == 400
+    assert status(b"".join(f"--{boundary}\r\n".encode() + b"a: b\r\n" * 50 for _ in range(1)) + body) == 400
+    assert len(job.submissions) == 0
+
+
+def test_a_body_that_is_too_large_or_too_slow(server: Server) -> None:
+    """An upload ends at its bound of bytes and of time, and with the connection; nothing of it is kept."""
+    job = server.job()
+    phone = server.phone(job)
+    before = stored(server)
+    body, kind = form(phone.hidden, [("a.jpg", JPEG)])
+    with mock.patch.object(app, "MAX_UPLOAD", 5000):
+        answer = phone.send("POST", phone.path, body, content_type=kind, accept="application/json")
+        assert answer.status == 413
+
+    def half(length: int, pause: bool) -> bytes:
+        with socket.create_connection(("127.0.0.1", phone.port), timeout=10) as connection:
+            cookie = "; ".join(f"{name}={value}" for name, value in phone.cookies.items())
+            head = f"POST {phone.path} HTTP/1.1\r\nHost: 127.0.0.1\r\nCookie: {cookie}\r\n"
+            head += f"Content-Type: {kind}\r\nContent-Length: {length}\r\n\r\n"
+            connection.sendall(head.encode() + body[: len(body) // 2])
+            return connection.recv(1000) if pause else b""
+
+    with mock.patch.object(app, "UPLOAD_SECONDS", 0.05):
+        assert b" 408 " in half(len(body), True)
+    half(len(body), False)  # hangs up
+    half(3, False)  # more than it said
+    connection = socket.create_connection(("127.0.0.1", phone.port), timeout=10)
+    with connection:  # a reset in the middle
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        connection.sendall(
+            f"POST {phone.path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 10\r\n\r\n1".encode()
+        )
+    assert phone.shot().status == 200  # and the server lives
+    assert len(job.submissions) == 1
+    assert len(stored(server) - before) == 1
+
+
+def test_uploads_are_limited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One worker sends a few files at a time and not too many per minute, and the disk keeps some room."""
+    with served(tmp_path) as server:
+        job = server.job()
+        phone = server.phone(job)
+        monkeypatch.setattr(working, "_SPARE_BYTES", 1 << 60)
+        full = phone.shot()
+        assert (full.status, "no space left" in full.words) == (507, True)
+        monkeypatch.setattr(working, "_SPARE_BYTES", 0)
+        monkeypatch.setattr(working, "_MOST_OF_ONE", 0)
+        assert phone.shot().status == 429
+        monkeypatch.setattr(working, "_MOST_OF_ONE", 4)
+        for _ in range(80):
+            answer = phone.shot(b"no picture")
+            if answer.status == 429:
+                break
+        assert (answer.status, "Too many uploads" in answer.words) == (429, True)
+
+
+def test_a_failure_in_the_middle_leaves_nothing(server: Server) -> None:
+    """When the rules fail after a file was stored, the file goes, and the worker reads that it did not work."""
+    job = server.job()
+    phone = server.phone(job)
+    before = stored(server)
+    with mock.patch.object(server.service.world.jobs, "submit", side_effect=RuntimeError("disk")):
+        answer = phone.upload(("a.jpg", JPEG), script=False)
+    assert answer.status == 500
+    assert stored(server) == before
+    assert len(job.submissions) == 0
+    assert phone.shot().status == 200
+
+
+# --- who sent it ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("agent", "device"),
+    [
+        (ANDROID, {"device_model": "Pixel 8", "device_os": "Android 15"}),
+        ("Mozilla/5.0 (Linux; Android 10; K) Chrome/130", {"device_os": "Android 10"}),
+        (
+            "Mozilla/5.0 (iPhone; CPU iPhone OS 18_1 like Mac OS X)",
+            {"device_model": "iPhone", "device_os": "iOS 18.1"},
+        ),
+        ("Mozilla/5.0 (iPad; CPU OS 17_5 like Mac OS X)", {"device_model": "iPad", "device_os": "iOS 17.5"}),
+        ("Mozilla/5.0 (X11; Linux x86_64)", {"device_os": "Linux"}),
+        ("Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7)", {"device_os": "macOS"}),
+        ("curl/8", {}),
+        ("x" * 10_000, {}),
+    ],
+)
+def test_devices(agent: str, device: dict[str, str]) -> None:
+    """The device is what the browser says of itself, where it says something."""
+    assert working.device_of(agent) == {**device, "app_version": "web"}
