@@ -38,6 +38,15 @@ def serve(
     credit_cents: Annotated[
         int, typer.Option(min=0, max=10**12, help="Balance of a new folder's organization, in US cents.")
     ] = 100_000,
+    scorer: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="Entry point of a scorer that rates files before the reviewers do."
+        ),
+    ] = None,
+    scorer_seconds: Annotated[
+        float, typer.Option(min=0.1, max=3600, help="Seconds that the scorer may take for a file.")
+    ] = 60.0,
     private_webhooks: Annotated[
         bool, typer.Option("--private-webhooks", help="Send webhooks to private addresses, too.")
     ] = False,
@@ -75,6 +84,8 @@ def serve(
             port=port,
             public_url=public_url,
             credit_cents=credit_cents,
+            scorer=scorer,
+            scorer_seconds=scorer_seconds,
             private_webhooks=private_webhooks,
             on_request=None if lines is None else lines.add,
         )

@@ -35,6 +35,7 @@ from .links import Links
 from .operating import Operating
 from .reception import HERE, MAX_FORM, PageError, Reception, SignInNeeded, no_page
 from .reviewing import Reviewing
+from .scoring import Jury
 from .signing_in import SigningIn
 from .working import Working
 
@@ -57,6 +58,7 @@ class Site:
     Args:
         world: the rules and the state.
         access: the tokens.
+        jury: who scores.
         url: the address by which people reach the server, without a slash at the end.
         public: the same, if that is not only this machine; None if it is.
         style: how webhooks are signed.
@@ -68,6 +70,7 @@ class Site:
         self,
         world: World,
         access: Access,
+        jury: Jury,
         *,
         url: Callable[[], str],
         public: str | None,
@@ -82,6 +85,7 @@ class Site:
         self.links = Links(self.reception)
         self.log = RequestLog()
         self._folder = folder
+        self._jury = jury
         self._public = public
         self._on_request = on_request
         self._console = Console(
@@ -98,8 +102,8 @@ class Site:
     def _routes(self) -> Iterable[Route]:
         """Every page but the console's."""
         yield from SigningIn(self.reception, self.limits).routes()
-        yield from Reviewing(self.reception).routes()
-        yield from Operating(self.reception).routes()
+        yield from Reviewing(self.reception, self._jury.is_taken).routes()
+        yield from Operating(self.reception, self.links).routes()
         yield from Working(self.reception, self.limits, self.links, self._folder).routes()
         yield Route("/static/{name}", self._asset, methods=["GET"])
 
@@ -187,7 +191,8 @@ class Site:
         except (ClientDisconnect, ApiError):
             raise
         except Exception:
-            _log.exception("a page failed on %s %s", scope["method"], scope["path"])
+            # Of the link of a job, only that it was one.
+            _log.exception("a page failed on %s %s", scope["method"], "/".join(scope["path"].split("/")[:2]))
             if started:
                 raise
             words = "The server failed, and wrote down why. Try again."

@@ -78,6 +78,7 @@ class Reception:
             clean=shown.clean,
             described=shown.described,
             annotated=shown.annotated,
+            size=_size,
         )
 
     # --- who --------------------------------------------------------------------------------------------
@@ -232,6 +233,13 @@ class Reception:
             target = local_path(_target(request))
             return self.page(request, "onward.html", target=target)
         return self.go(f"/sign-in?next={quote(_target(request), safe='/')}")
+
+
+def _size(count: int) -> str:
+    """A number of bytes for people."""
+    if count < 1000:
+        return f"{count} bytes"
+    return f"{count / 1e3:,.1f} kB" if count < 1e6 else f"{count / 1e6:,.1f} MB"
 
 
 def no_page() -> PageError:

@@ -23,6 +23,7 @@ from firsthandapi.server.world import World
 from .access import FILE, Access
 from .app import Site
 from .clock import RealClock
+from .scoring import Jury, check_scorer
 
 if TYPE_CHECKING:
     from typing import Self
@@ -55,6 +56,8 @@ class Service:
         port: the port; 0 uses any free port.
         public_url: the address by which people reach the server, such as that of a proxy with TLS in front of it.
         credit_cents: the balance that the organization of a new folder starts with, in US cents.
+        scorer: the entry point of a scorer that rates files before the reviewers do.
+        scorer_seconds: how long it may take for a file.
         private_webhooks: whether webhooks may be sent to private addresses as well.
         on_request: called in the server's thread with each request of the API, once it is answered.
 
@@ -74,12 +77,16 @@ class Service:
         port: int = 0,
         public_url: str | None = None,
         credit_cents: int = 100_000,
+        scorer: str | None = None,
+        scorer_seconds: float = 60.0,
         private_webhooks: bool = False,
         on_request: Callable[[ReceivedRequest], None] | None = None,
     ) -> None:
         self._host = host
         self._given_url = None if public_url is None else _checked(public_url)
         public = self._public()
+        if scorer is not None:
+            check_scorer(scorer)
         folder.mkdir(parents=True, exist_ok=True)
         self.access = Access(folder / FILE)
         try:
@@ -90,9 +97,12 @@ class Service:
             self.clock = RealClock()
             self.world = World(self.clock, seed=0)
             self.first = self._first_start(credit_cents)
+            self.jury = Jury(self.world, scorer, scorer_seconds)
+            self.world.jobs.jury = self.jury
             self.site = Site(
                 self.world,
                 self.access,
+                self.jury,
                 url=lambda: self.url,
                 public=public,
                 on_request=on_request,
@@ -100,6 +110,7 @@ class Service:
             )
             self._sender = Sender(self._report, self._reach(private_webhooks))
             self.world.events.send = self._sender.send
+            self.world.resume()
         except BaseException:
             self.access.close()
             raise
@@ -160,6 +171,7 @@ class Service:
         if self._http is not None:
             self._http.start()
             self._sender.start()
+            self.jury.start()
             self.clock.start()
         return self
 
@@ -168,8 +180,10 @@ class Service:
         http, self._http = self._http, None
         if http is not None:
             self.clock.stop()
+            self.jury.stop()
             self._sender.stop()
             http.stop()
+            self.world.close()
             self.access.close()
 
     def __enter__(self) -> Self:

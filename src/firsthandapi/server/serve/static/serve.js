@@ -2,8 +2,22 @@
 "use strict";
 
 const signIn = document.getElementById("sign-in");
-if (signIn && location.hash.startsWith("#fh_")) {
-  document.getElementById("token").value = decodeURIComponent(location.hash.slice(1));
+
+function takeToken() {
+  if (!signIn || !location.hash.startsWith("#fh_")) return;
+  document.getElementById("token").value = location.hash.slice(1);
   history.replaceState(null, "", location.pathname + location.search);
   signIn.requestSubmit();
+}
+
+addEventListener("hashchange", takeToken);
+takeToken();
+
+for (const button of document.querySelectorAll("[data-copy]")) {
+  button.hidden = !navigator.clipboard;
+  button.addEventListener("click", async () => {
+    await navigator.clipboard.writeText(document.getElementById(button.dataset.copy).textContent);
+    button.textContent = "Copied";
+    setTimeout(() => { button.textContent = "Copy"; }, 1500);
+  });
 }

@@ -1,0 +1,231 @@
+"""Who scores what people send: a scorer first, if there is one, and the reviewers.
+
+A scorer is a function of the operator's own, named by an entry point of the group `firsthandapi.scorers`. It runs in a
+process of its own: it may load a model, crash, or hang, and the server serves on.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import queue
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Sequence
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import IO, Any, cast
+
+from firsthandapi.errors import ConfigurationError
+from firsthandapi.server import show
+from firsthandapi.server.jobs import Verdict
+from firsthandapi.server.model import File, Submission
+from firsthandapi.server.world import World
+
+GROUP = "firsthandapi.scorers"
+MAX_REASON = 1000
+MAX_ANNOTATIONS = 256 << 10
+# A model may take long to load.
+_START_SECONDS = 300.0
+_SUFFIXES = {
+    "image/jpeg": ".jpg",
+    "image/png": ".png",
+    "image/webp": ".webp",
+    "image/gif": ".gif",
+    "audio/mpeg": ".mp3",
+    "audio/wav": ".wav",
+    "audio/mp4": ".m4a",
+    "video/mp4": ".mp4",
+    "video/quicktime": ".mov",
+}
+_log = logging.getLogger("firsthandapi.serve")
+
+
+class ScorerError(Exception):
+    """A scorer that failed, and how."""
+
+
+def check_scorer(name: str) -> None:
+    """Check that a scorer is installed.
+
+    Raises:
+        ConfigurationError: it is not.
+    """
+    found = sorted({each.name for each in entry_points(group=GROUP)})
+    if name not in found:
+        known = ", ".join(found) or "none"
+        raise ConfigurationError(
+            f"--scorer {name} is not installed: the entry points of {GROUP} are: {known}; install its package"
+        )
+
+
+class Jury:
+    """Sees to it that each submission gets its stars.
+
+    Args:
+        world: the rules and the state.
+        scorer: the name of a scorer; None to leave everything to the reviewers.
+        seconds: how long the scorer may take for a file.
+    """
+
+    def __init__(self, world: World, scorer: str | None, seconds: float) -> None:
+        self._world = world
+        self._process = None if scorer is None else ScorerProcess(scorer, seconds)
+        self._work: queue.SimpleQueue[tuple[str, int] | None] = queue.SimpleQueue()
+        self._taken: set[str] = set()
+        self._thread: threading.Thread | None = None
+
+    def submitted(self, submission: Submission, at: float) -> bool:  # noqa: ARG002 - the protocol's
+        """Leave the sandbox to the clock, and the rest to the scorer and the reviewers."""
+        if submission.job.account.is_sandbox:
+            return False
+        if self._process is not None:
+            self._taken.add(submission.id)
+            self._work.put((submission.id, submission.attempt))
+        return True
+
+    def is_taken(self, submission: Submission) -> bool:
+        """Whether the scorer has yet to look at it: the reviewers need not."""
+        return submission.id in self._taken
+
+    def start(self) -> None:
+        """Let the scorer work."""
+        if self._process is not None:
+            self._thread = threading.Thread(target=self._run, name="firsthandapi-scorer", daemon=True)
+            self._thread.start()
+
+    def stop(self) -> None:
+        """End the scorer, even in the midst of a file."""
+        if self._process is not None and self._thread is not None:
+            self._work.put(None)
+            self._process.end()
+            self._thread.join()
+            self._thread = None
+
+    def _run(self) -> None:
+        while (item := self._work.get()) is not None:
+            try:
+                self._score(*item)
+            except ScorerError as error:
+                _log.warning("the scorer left %s to the reviewers: %s", item[0], error)
+            except Exception:
+                _log.exception("the scorer left %s to the reviewers", item[0])
+            finally:
+                self._taken.discard(item[0])
+
+    def _score(self, submission_id: str, attempt: int) -> None:
+        world, process = self._world, self._process
+        with world.lock:
+            submission = world.state.submissions.get(submission_id)
+            if process is None or submission is None or not _waits(submission, attempt):
+                return
+            files, job = [*submission.files], show.job(submission.job)
+        scores = [_ask(process, file, job) for file in files]
+        if None in scores:
+            return
+        verdict = _verdict([score for score in scores if score is not None])
+        with world.lock:
+            if _waits(submission, attempt):
+                world.jobs.score(submission, world.clock.now(), verdict)
+
+
+def _waits(submission: Submission, attempt: int) -> bool:
+    return submission.status == "pending_score" and submission.attempt == attempt
+
+
+def _ask(process: ScorerProcess, file: File, job: dict[str, Any]) -> dict[str, Any] | None:
+    with tempfile.TemporaryDirectory(prefix="firsthandapi-") as folder:
+        path = Path(folder, f"{file.id}{_SUFFIXES.get(file.content_type, '')}")
+        with path.open("wb") as copy:
+            for piece in file.source.read(0, file.facts().size):
+                copy.write(piece)
+        return process.ask({"path": str(path), "content_type": file.content_type, "job": job})
+
+
+def _verdict(scores: Sequence[dict[str, Any]]) -> Verdict:
+    reasons = dict.fromkeys(score["reason"] for score in scores if score["reason"])
+    return Verdict(
+        [score["stars"] for score in scores],
+        " ".join(reasons)[:MAX_REASON] or None,
+        annotations=[score["annotations"] for score in scores],
+        actor="scorer",
+    )
+
+
+class ScorerProcess:
+    """The process in which a scorer runs: started when it is needed, and again after it failed.
+
+    Args:
+        name: the scorer's entry point.
+        seconds: how long it may take for a file.
+    """
+
+    def __init__(self, name: str, seconds: float) -> None:
+        self._command = [sys.executable, "-m", "firsthandapi.server.serve.scorer", name]
+        self._seconds = seconds
+        self._process: subprocess.Popen[bytes] | None = None
+        self._is_over = False
+
+    def ask(self, request: dict[str, Any]) -> dict[str, Any] | None:
+        """What the scorer says of a file: stars, reason, annotations; None if it leaves it to the reviewers.
+
+        Raises:
+            ScorerError: it failed, or took too long.
+        """
+        process = self._started()
+        answer = self._exchange(process, json.dumps(request).encode() + b"\n", self._seconds)
+        if "error" in answer:
+            raise ScorerError(answer["error"])
+        score: dict[str, Any] | None = answer["score"]
+        return score
+
+    def end(self) -> None:
+        """End the process."""
+        self._is_over = True
+        if self._process is not None:
+            self._process.kill()
+
+    def _started(self) -> subprocess.Popen[bytes]:
+        if self._process is None:
+            self._process = subprocess.Popen(  # noqa: S603 - our own module
+                self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env={**os.environ}
+            )
+            answer = self._exchange(self._process, b"", _START_SECONDS)
+            if "error" in answer:
+                self._give_up()
+                raise ScorerError(answer["error"])
+        return self._process
+
+    def _exchange(self, process: subprocess.Popen[bytes], line: bytes, seconds: float) -> dict[str, Any]:
+        alarm = threading.Timer(seconds, process.kill)
+        alarm.daemon = True
+        alarm.start()
+        try:
+            stdin, stdout = cast("IO[bytes]", process.stdin), cast("IO[bytes]", process.stdout)
+            stdin.write(line)
+            stdin.flush()
+            answer = stdout.readline()
+        except OSError:
+            answer = b""
+        finally:
+            was_slow = not alarm.is_alive()
+            alarm.cancel()
+        if not answer:
+            self._give_up()
+            if self._is_over:
+                raise ScorerError("the server stops")
+            raise ScorerError(f"it took more than {seconds:g} seconds" if was_slow else "its process ended")
+        return cast("dict[str, Any]", json.loads(answer))
+
+    def _give_up(self) -> None:
+        process, self._process = self._process, None
+        if process is not None:
+            process.kill()
+            with contextlib.suppress(OSError):
+                cast("IO[bytes]", process.stdin).close()
+            cast("IO[bytes]", process.stdout).close()
+            process.wait()

@@ -1,0 +1,113 @@
+"""The operators' page."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+import pytest
+
+from firsthandapi import AuthenticationError, FirstHandClient
+from firsthandapi.server.serve.service import Service
+
+from .conftest import JOB, Visitor, submit
+
+
+def test_a_token_is_created_shown_once_and_revoked(service: Service, visit: Callable[..., Visitor]) -> None:
+    """The response to the form shows the token and a link; no later page does."""
+    visitor = visit("operator")
+    page = visitor.send("/operator/tokens", name="Ben", role="reviewer").text
+    (secret,) = set(re.findall(r"fh_reviewer_\w+", page))
+    assert f"{service.url}/sign-in#{secret}" in page
+    assert secret not in visitor.get("/operator").text
+    ben = visit()
+    assert ben.send("/sign-in", token=secret).headers["location"] == "/review"
+    (token,) = (each for each in service.access.tokens() if each.name == "Ben")
+    assert visitor.send(f"/operator/tokens/{token.id}/revoke").status_code == 303
+    assert ben.get("/review").status_code == 303
+    assert visitor.send("/operator/tokens/tok_1/revoke").status_code == 404
+    assert ben.send("/sign-in", token=secret).status_code == 403
+
+
+def test_an_api_key_is_created_shown_once_and_revoked(
+    service: Service, visit: Callable[..., Visitor]
+) -> None:
+    """A lost key is no lost server."""
+    visitor = visit("operator")
+    page = visitor.send("/operator/keys", name="ci", environment="live").text
+    (secret,) = set(re.findall(r"fh_live_\w+", page))
+    with FirstHandClient(secret, service.url, max_retries=0) as client:
+        (key,) = (each for each in client.api_keys.list() if each.name == "ci")
+        assert visitor.send(f"/operator/keys/{key.id}/revoke").status_code == 303
+        with pytest.raises(AuthenticationError):
+            client.me()
+    assert visitor.send("/operator/keys/key_1/revoke").status_code == 404
+
+
+def test_credits_are_booked_once(
+    service: Service, buyer: FirstHandClient, visit: Callable[..., Visitor]
+) -> None:
+    """An operator adds credits, and confirms what a program asked for; the buyer alone books nothing."""
+    visitor = visit("operator")
+    assert visitor.send("/operator/credits", dollars="12.50").status_code == 303
+    assert buyer.billing.credits().balance_cents == 101_250
+    path = buyer.billing.purchase(1000).checkout_url.removeprefix(service.url)
+    assert visit().get(path).status_code == 303
+    assert "Book $10.00" in visitor.get(path).text
+    for _ in range(2):
+        assert visitor.send(path).headers["location"] == path
+        assert buyer.billing.credits().balance_cents == 102_250
+    assert "Booked: $10.00." in visitor.get(path).text
+    assert visitor.get("/purchase/org_1").headers["location"] == "/operator#credits"
+    for method in (visitor.get, visitor.send):
+        assert method("/checkout/cs_1").status_code == 404
+
+
+@pytest.mark.parametrize("dollars", ["", "0", "-5", "1.234", "1e3", "ten", "9" * 12, "٥", "."])
+def test_amounts_are_dollars(visit: Callable[..., Visitor], buyer: FirstHandClient, dollars: str) -> None:
+    """What is no amount books nothing."""
+    assert visit("operator").send("/operator/credits", dollars=dollars).status_code == 400
+    assert buyer.billing.credits().balance_cents == 100_000
+
+
+@pytest.mark.parametrize(
+    ("path", "fields"),
+    [
+        ("/operator/tokens", {"name": "Ben", "role": "owner"}),
+        ("/operator/tokens", {"name": "", "role": "worker"}),
+        ("/operator/tokens", {"name": "n" * 81, "role": "worker"}),
+        ("/operator/keys", {"name": "n", "environment": "prod"}),
+        ("/operator/keys", {"name": "", "environment": "live"}),
+    ],
+)
+def test_forms_are_checked(visit: Callable[..., Visitor], path: str, fields: dict[str, str]) -> None:
+    """A wrong form is refused in words."""
+    assert visit("operator").send(path, **fields).status_code == 400
+
+
+def test_the_page_shows_where_things_stand(
+    service: Service, buyer: FirstHandClient, visit: Callable[..., Visitor]
+) -> None:
+    """Open jobs, what waits for review, and money."""
+    job = buyer.jobs.create(**JOB)
+    submit(service, job.id)
+    visitor = visit("operator")
+    page = visitor.get("/operator").text
+    assert "Street signs" in page
+    assert "0 of 3 approved, 1 in review" in page
+    assert "$998.50" in page
+    link = service.site.links.url(service.world.state.jobs[job.id])
+    assert link in page
+    sheet = visitor.get(f"/operator/jobs/{job.id}").text
+    assert link in sheet
+    assert "<svg" in sheet
+    assert visitor.get("/operator/jobs/job_1").status_code == 404
+
+
+def test_home_leads_to_what_one_may_do(service: Service, visit: Callable[..., Visitor]) -> None:
+    """An operator operates, a reviewer reviews, and a worker is told to open a link."""
+    assert visit().get("/").headers["location"] == "/review"
+    service.access.create("reviewer", "Another", 0)
+    assert visit("operator").get("/").headers["location"] == "/operator"
+    assert visit("reviewer").get("/").headers["location"] == "/review"
+    assert "open the link" in visit("worker").get("/").text

@@ -1,0 +1,187 @@
+"""The reviewers' page."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+import pytest
+
+from firsthandapi import FirstHandClient
+from firsthandapi.server.serve.service import Service
+
+from .conftest import EVIL, JOB, Visitor, submit
+
+
+def rate(visitor: Visitor, submission: str, *stars: int, attempt: int = 1, reason: str = "") -> object:
+    """Give stars; the response."""
+    fields = {f"stars-{number}": str(each) for number, each in enumerate(stars)}
+    return visitor.send("/review", submission=submission, attempt=str(attempt), reason=reason, **fields)
+
+
+@pytest.mark.parametrize(
+    ("stars", "status"), [(1, "rejected"), (2, "retry_pending"), (3, "approved"), (5, "approved")]
+)
+def test_stars_decide_as_the_contract_says(
+    service: Service, buyer: FirstHandClient, visit: Callable[..., Visitor], stars: int, status: str
+) -> None:
+    """Approved from the bar on, one retry at two stars, else rejected; the buyer reads stars and reason."""
+    submission = submit(service, buyer.jobs.create(**JOB).id)
+    visitor = visit("reviewer")
+    reply = visitor.send(
+        "/review", submission=submission, attempt="1", reason="Blurred", **{"stars-0": str(stars)}
+    )
+    assert reply.status_code == 303
+    assert reply.headers["location"] == f"/review?done={status}"
+    assert 'role="status"' in visitor.get(reply.headers["location"]).text
+    seen = buyer.submissions.get(submission)
+    assert (seen.status, seen.ai_star_rating, seen.ai_reasoning, seen.dimensions) == (
+        status,
+        stars,
+        "Blurred",
+        None,
+    )
+    entries = [entry for entry in buyer.audit_events.list() if entry.event_type.startswith("submission.")]
+    assert all(str(entry.actor).startswith("tok_") for entry in entries)
+    assert len(entries) == (0 if status == "retry_pending" else 1)
+
+
+def test_nobody_scores_but_the_reviewers(service: Service, buyer: FirstHandClient) -> None:
+    """A live submission waits as long as it takes; the sandbox is scored by the clock."""
+    assert service.first is not None
+    live = submit(service, buyer.jobs.create(**JOB).id)
+    with FirstHandClient(service.first.sandbox, service.url) as sandbox:
+        tested = submit(service, sandbox.jobs.create(**JOB).id)
+    due = [when for when, _, _ in service.clock._due]
+    assert len(due) == 1
+    assert {each.id for each in service.world.state.waiting()} == {live, tested}
+
+
+def test_each_file_has_its_own_stars(
+    service: Service, buyer: FirstHandClient, visit: Callable[..., Visitor]
+) -> None:
+    """Of several files in one submission, the good ones are approved and paid."""
+    job = buyer.jobs.create(**{**JOB, "files_per_submission": 2})
+    submission = submit(service, job.id, files=2)
+    visitor = visit("reviewer")
+    page = visitor.get("/review").text
+    assert "File 2 of 2" in page
+    assert visitor.send("/review", submission=submission, attempt="1", **{"stars-0": "5"}).status_code == 400
+    rate(visitor, submission, 5, 1)
+    assert [file.ai_star_rating for file in buyer.files.list(job.id)] == [5]
+    assert buyer.jobs.get(job.id).files_approved == 1
+
+
+def test_a_second_rating_changes_nothing(
+    service: Service, buyer: FirstHandClient, visit: Callable[..., Visitor]
+) -> None:
+    """Of two reviewers, the first one counts, and the second one learns it."""
+    submission = submit(service, buyer.jobs.create(**JOB).id)
+    first, second = visit("reviewer"), visit("reviewer")
+    rate(first, submission, 5)
+    reply = second.send("/review", submission=submission, attempt="1", **{"stars-0": "1"})
+    assert reply.status_code == 409
+    assert "This submission is approved with 5 of 5 stars already. Your stars changed nothing." in reply.text
+    assert buyer.submissions.get(submission).ai_star_rating == 5
+
+
+def test_a_page_of_the_first_attempt_does_not_rate_the_second(
+    service: Service, buyer: FirstHandClient, visit: Callable[..., Visitor]
+) -> None:
+    """What a reviewer rates is what they have seen."""
+    job = buyer.jobs.create(**JOB)
+    submission = submit(service, job.id)
+    visitor = visit("reviewer")
+    rate(visitor, submission, 2)
+    world = service.world
+    with world.lock:
+        found = world.state.submissions[submission]
+        world.jobs.resubmit(found, [*found.files], world.clock.now())
+    reply = visitor.send("/review", submission=submission, attempt="1", **{"stars-0": "5"})
+    assert reply.status_code == 409
+    assert "The worker sent something else meanwhile" in reply.text
+    assert "This is the second attempt." in visitor.get("/review").text
+    rate(visitor, submission, 2, attempt=2)
+    assert buyer.submissions.get(submission).status == "rejected"
+
+
+def test_the_queue(service: Service, buyer: FirstHandClient, visit: Callable[..., Visitor]) -> None:
+    """The oldest comes first, links lead to the others, and after a rating the next one shows."""
+    job = buyer.jobs.create(**JOB)
+    visitor = visit("reviewer")
+    assert "Nothing waits for you" in visitor.get("/review").text
+    ids = [submit(service, job.id) for _ in range(3)]
+    assert visitor.get("/review/waiting").json() == {"waiting": 3}
+
+    def shown(path: str) -> tuple[str, str | None, str | None]:
+        page = visitor.get(path).text
+        links = [re.search(rf'rel="{rel}" href="([^"]+)"', page) for rel in ("prev", "next")]
+        return (
+            re.findall(r'name="submission" value="(\w+)"', page)[0],
+            *(link and link[1] for link in links),  # type: ignore[return-value] # two of them
+        )
+
+    assert shown("/review") == (ids[0], None, f"/review?at={ids[1]}")
+    assert shown(f"/review?at={ids[1]}") == (ids[1], f"/review?at={ids[0]}", f"/review?at={ids[2]}")
+    assert shown("/review?at=nonsense")[0] == ids[0]
+    reply = visitor.send("/review", submission=ids[1], attempt="1", **{"stars-0": "4"})
+    assert reply.headers["location"] == f"/review?done=approved&at={ids[2]}"
+    reply = visitor.send("/review", submission=ids[2], attempt="1", **{"stars-0": "4"})
+    assert reply.headers["location"] == f"/review?done=approved&at={ids[0]}"
+
+
+@pytest.mark.parametrize("stars", ["0", "6", "", "4.5", "٤"])
+def test_only_stars_are_stars(
+    service: Service, buyer: FirstHandClient, visit: Callable[..., Visitor], stars: str
+) -> None:
+    """1 to 5, or nothing happens, and what was written stays."""
+    submission = submit(service, buyer.jobs.create(**JOB).id)
+    reply = visit("reviewer").send(
+        "/review", submission=submission, attempt="1", reason="My long reason", **{"stars-0": stars}
+    )
+    assert reply.status_code == 400
+    assert "My long reason</textarea>" in reply.text
+    assert buyer.submissions.get(submission).status == "pending_score"
+
+
+def test_what_does_not_exist_cannot_be_rated(
+    service: Service, buyer: FirstHandClient, visit: Callable[..., Visitor]
+) -> None:
+    """An unknown submission, one of the sandbox, and a file of another one are no pages."""
+    assert service.first is not None
+    visitor = visit("reviewer")
+    with FirstHandClient(service.first.sandbox, service.url) as sandbox:
+        tested = submit(service, sandbox.jobs.create(**JOB).id)
+    for submission in ("sub_1", tested):
+        assert (
+            visitor.send("/review", submission=submission, attempt="1", **{"stars-0": "4"}).status_code == 404
+        )
+    job = buyer.jobs.create(**JOB)
+    one, two = submit(service, job.id), submit(service, job.id)
+    file = service.world.state.submissions[one].files[0]
+    assert visitor.get(f"/review/media/{two}/{file.id}").status_code == 404
+    media = visitor.get(f"/review/media/{one}/{file.id}", headers={"range": "bytes=0-9"})
+    assert media.status_code == 206
+    assert media.headers["content-security-policy"].startswith("default-src 'none'; sandbox")
+    assert media.headers["x-content-type-options"] == "nosniff"
+
+
+def test_what_strangers_wrote_is_inert(
+    service: Service, buyer: FirstHandClient, visit: Callable[..., Visitor]
+) -> None:
+    """Names, titles, and reasons are text on every page, hidden characters show, and no script may run."""
+    job = buyer.jobs.create(**{**JOB, "title": EVIL, "description": EVIL * 2, "scoring_criteria": EVIL})
+    submission = submit(service, job.id, name=EVIL, worker=EVIL)
+    visitor = visit()
+    visitor.sign_in("operator", EVIL)
+    pages = [visitor.get(path) for path in ("/review", "/operator", f"/console/jobs/{job.id}")]
+    rate(visitor, submission, 2, reason=EVIL)
+    pages.append(visitor.get(f"/console/jobs/{job.id}"))
+    for page in pages:
+        assert page.status_code == 200
+        assert "<script>alert" not in page.text
+        assert "<img src=x" not in page.text
+        assert "{{7*7}}" in page.text
+        assert "\u202e" not in page.text
+        assert "script-src 'self'" in page.headers["content-security-policy"]
+        assert "unsafe" not in page.headers["content-security-policy"]

@@ -1,0 +1,171 @@
+"""Who may see which page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+import pytest
+
+from firsthandapi.server.serve import limits
+from firsthandapi.server.serve.service import Service
+
+from .conftest import Visitor
+
+
+def test_pages_are_open_on_this_machine_until_a_token_of_their_role_exists(
+    service: Service, visit: Callable[..., Visitor]
+) -> None:
+    """The person at the machine needs no token to review; the operator has one from the first start on."""
+    guest = visit()
+    assert guest.get("/review").status_code == 200
+    assert guest.get("/operator").headers["location"] == "/sign-in?next=/operator"
+    token, _ = service.access.create("reviewer", "Ana", 0)
+    assert guest.get("/review").headers["location"] == "/sign-in?next=/review"
+    service.access.revoke(token.id, 1)
+    assert guest.get("/review").status_code == 303  # to revoke a token opens nothing
+
+
+@pytest.mark.parametrize(
+    ("role", "open_to", "closed_to"),
+    [
+        ("worker", (), ("/review", "/operator", "/console", "/console/ledger", "/checkout/x", "/purchase/x")),
+        ("reviewer", ("/review",), ("/operator", "/console", "/console/static/console.js")),
+        ("operator", ("/review", "/operator", "/console", "/console/ledger"), ()),
+    ],
+)
+def test_roles(
+    service: Service,
+    visit: Callable[..., Visitor],
+    role: str,
+    open_to: tuple[str, ...],
+    closed_to: tuple[str, ...],
+) -> None:
+    """An operator sees all, a reviewer rates, and a worker does neither."""
+    service.access.create("reviewer", "Another", 0)
+    visitor = visit(role)
+    for path in open_to:
+        assert visitor.get(path).status_code == 200, path
+    for path in closed_to:
+        reply = visitor.get(path)
+        assert reply.status_code == 403, path
+        assert f"you signed in as a {role}" in reply.text
+
+
+def test_the_cookie_stands_for_the_token_and_nothing_shows_either(
+    service: Service, visit: Callable[..., Visitor]
+) -> None:
+    """The cookie is HttpOnly and SameSite=Strict, is not the token, and ends with the token."""
+    visitor = visit()
+    token, secret = service.access.create("operator", "Ana", 0)
+    reply = visitor.send("/sign-in", token=secret, next="/console")
+    assert reply.headers["location"] == "/console"
+    (cookie,) = (each for each in reply.headers.get_list("set-cookie") if "session" in each)
+    assert "HttpOnly" in cookie
+    assert "SameSite=strict" in cookie
+    assert "Secure" not in cookie
+    assert secret not in cookie
+    assert visitor.get("/operator").status_code == 200
+    assert secret not in visitor.get("/operator").text
+    service.access.revoke(token.id, 1)
+    assert visitor.get("/operator").status_code == 303
+
+
+def test_only_hashes_are_on_disk(service: Service, visit: Callable[..., Visitor], tmp_path: Path) -> None:
+    """Neither tokens, nor sessions, nor API keys can be read from the folder."""
+    assert service.first is not None
+    visitor = visit("reviewer")
+    secrets = [service.first.live, service.first.operator, visitor.http.cookies["firsthand_session"]]
+    service.stop()
+    for path in (tmp_path / "data").rglob("*"):
+        if path.is_file():
+            content = path.read_bytes()
+            assert not any(secret.encode() in content for secret in secrets), path
+
+
+def test_signing_out_ends_the_session(visit: Callable[..., Visitor]) -> None:
+    """Who signs out is out, also with the old cookie."""
+    visitor = visit("operator")
+    session = visitor.http.cookies["firsthand_session"]
+    assert visitor.send("/sign-out", "/operator").status_code == 303
+    visitor.http.cookies.set("firsthand_session", session, domain="127.0.0.1")
+    assert visitor.get("/operator").status_code == 303
+    assert visitor.send("/sign-out").status_code == 303
+    visitor.http.cookies.delete("firsthand_session")
+    assert visitor.send("/sign-out").status_code == 400
+
+
+def test_wrong_tokens_are_counted(service: Service, visit: Callable[..., Visitor]) -> None:
+    """After ten wrong tokens in five minutes, an address waits, even with a good one."""
+    visitor = visit()
+    assert service.first is not None
+    for _ in range(limits.SIGN_IN_FAILURES):
+        reply = visitor.send("/sign-in", token="fh_operator_wrong")
+        assert reply.status_code == 403
+        assert "This token is not known" in reply.text
+    reply = visitor.send("/sign-in", token=service.first.operator)
+    assert reply.status_code == 429
+    assert "Too many wrong tokens: wait" in reply.text
+
+
+@pytest.mark.parametrize(
+    "target",
+    ["//evil.example", "https://evil.example", "/\\evil.example", "javascript:alert(1)", "/a\nb", ""],
+)
+def test_signing_in_never_leads_away(service: Service, visit: Callable[..., Visitor], target: str) -> None:
+    """The page to go to is one of this server."""
+    assert service.first is not None
+    visitor = visit()
+    reply = visitor.send("/sign-in", token=service.first.operator, next=target)
+    assert reply.headers["location"] == "/"
+
+
+def test_a_link_from_elsewhere_arrives(visit: Callable[..., Visitor]) -> None:
+    """Browsers send no strict cookie with a link in a mail; so our own page asks once more, and only once."""
+    visitor = visit("operator")
+    signed_in = {"cookie": f"firsthand_session={visitor.http.cookies['firsthand_session']}"}
+    followed = {
+        "sec-fetch-site": "cross-site",
+        "sec-fetch-mode": "navigate",
+        "sec-fetch-dest": "document",
+    }
+    ours = {**followed, "sec-fetch-site": "same-origin"}
+    with httpx.Client(base_url=visitor.http.base_url) as stranger:
+        reply = stranger.get("/operator?done=added", headers=followed)
+        assert reply.status_code == 200
+        assert 'content="0;url=/operator?done=added"' in reply.text
+        assert "Open jobs" in stranger.get("/operator", headers={**ours, **signed_in}).text
+        assert stranger.get("/operator", headers=ours).status_code == 303
+
+
+FORMS = (
+    "/sign-in",
+    "/sign-out",
+    "/review",
+    "/operator/tokens",
+    "/operator/keys",
+    "/operator/credits",
+    "/checkout/x",
+)
+
+
+@pytest.mark.parametrize(
+    "how", ["no token", "another's token", "another origin", "another site", "no cookie"]
+)
+def test_forms_come_from_our_own_pages_only(visit: Callable[..., Visitor], how: str) -> None:
+    """A form without the token of this browser's page is refused, whatever else it sends."""
+    visitor, other = visit("operator"), visit()
+    token = visitor.get("/sign-in").text.partition('name="form_token" value="')[2].partition('"')[0]
+    foreign = other.get("/sign-in").text.partition('name="form_token" value="')[2].partition('"')[0]
+    headers = {
+        "another origin": {"origin": "http://127.0.0.1:1"},
+        "another site": {"sec-fetch-site": "same-site"},
+        "no cookie": {"cookie": f"firsthand_session={visitor.http.cookies['firsthand_session']}"},
+    }.get(how, {})
+    given = {"no token": "", "another's token": foreign}.get(how, token)
+    fields = {"form_token": given, "name": "x", "role": "operator", "environment": "live", "dollars": "1"}
+    for path in FORMS:
+        reply = visitor.http.post(path, data=fields, headers=headers)
+        assert reply.status_code == 403, path
+        assert "does not come from a page of this server" in reply.text
