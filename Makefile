@@ -7,9 +7,16 @@ else
 BIN = $(VENV)/bin
 endif
 PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
-WORKERS ?= 2
+# Twice the cores that CI has: tests wait for sockets and processes much of the time.
+WORKERS ?= 4
+PYTEST = pytest -q -n $(WORKERS) --dist worksteal
 EXAMPLES ?= 1000
 RUN ?= $(BIN)/python -m
+# A registry that does not answer ends it, and a second one may. node knows no certificate of the machine by itself.
+NPM = NODE_EXTRA_CA_CERTS=$${NODE_EXTRA_CA_CERTS:-/etc/ssl/certs/ca-certificates.crt} npm install --silent --no-audit --no-fund --fetch-timeout 30000 --fetch-retries 1 --prefix build/generators openapi-typescript@7 typescript@5
+
+# Where it is set, each process that a test starts would compile what it imports.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help demo console pictures filesystem fleet ray pipelines test test-core test-lowest soak generators fuzz check docs dist generate coverage bench clean
 
@@ -25,7 +32,7 @@ help:
 	@echo "make ray       run the tests on a real local Ray"
 	@echo "make pipelines run the examples for Airflow and Prefect"
 	@echo "make soak      run the slow tests: 2,000 files through everything that goes wrong, the whole matrix of faults"
-	@echo "make generators  type the bundled server's OpenAPI document with others' generators (needs node)"
+	@echo "make generators  type the bundled server's OpenAPI document with others' generators (needs Node)"
 	@echo "make fuzz      look for examples that break a rule (minutes)"
 	@echo "make check     lint, types, layers, generated code"
 	@echo "make docs      build the docs into site/"
@@ -65,7 +72,7 @@ demo: $(VENV)/.demo
 	$(BIN)/firsthandapi demo
 
 test: $(VENV)/.dev
-	$(RUN) pytest -q -n $(WORKERS) -m "not slow"
+	$(RUN) $(PYTEST) -m "not slow"
 
 # The client's tests on the lowest versions that pyproject.toml declares.
 test-lowest: VENV := .venv-lowest
@@ -75,14 +82,14 @@ test-lowest:
 	mkdir -p build
 	$(BIN)/python scripts/lowest.py testing > build/lowest.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint build/lowest.txt --editable '.[testing]' --group client
-	$(BIN)/python -m pytest -q -n $(WORKERS) -m "not slow" tests/client tests/core tests/download tests/test_webhooks.py tests/test_event_router.py tests/test_watching.py
+	$(BIN)/python -m $(PYTEST) -m "not slow" tests/client tests/core tests/download tests/test_webhooks.py tests/test_event_router.py tests/test_watching.py
 
 # What may differ from one Python to the next. The rest starts programs and reads pages: slow, and the same everywhere.
 test-core: $(VENV)/.test
-	$(BIN)/python -m pytest -q -n $(WORKERS) -m "not slow" $(foreach each,cli console mcp docs examples filesystem fleet pipelines ray,--ignore tests/$(each))
+	$(BIN)/python -m $(PYTEST) -m "not slow" $(foreach each,cli console mcp docs examples filesystem fleet pipelines ray,--ignore tests/$(each))
 
 soak: $(VENV)/.dev
-	$(BIN)/python -m pytest -q -n $(WORKERS) -m slow --ignore tests/fleet
+	$(BIN)/python -m $(PYTEST) -m slow --ignore tests/fleet
 
 # Many processes on one API key, slow tests too, which `soak` leaves out. Needs Redis or Valkey, such as
 # `apt-get install redis-server`.
@@ -124,10 +131,11 @@ build/pipelines/%.done: tests/pipelines/%.txt
 
 # The types that strangers' generators make of the bundled server's document. Needs node 20: https://nodejs.org
 generators: $(VENV)/.dev
-	npm install --silent --no-audit --no-fund --prefix build/generators openapi-typescript@7 typescript@5
-	$(PYTHON) -m venv build/generators/venv
+	@command -v npm >/dev/null || { echo "install Node first: apt-get install nodejs npm"; exit 1; }
+	$(NPM) || $(NPM)
+	test -d build/generators/venv || $(BIN)/python -m venv build/generators/venv
 	build/generators/venv/bin/python -m pip install --quiet --disable-pip-version-check openapi-python-client==0.29.1
-	FIRSTHAND_GENERATORS=$(CURDIR)/build/generators $(BIN)/python -m pytest -q tests/server/test_generators.py
+	FIRSTHAND_GENERATORS=$(CURDIR)/build/generators $(BIN)/python -m pytest -q tests/server/test_generators.py tests/server/test_control.py
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .
@@ -145,7 +153,7 @@ check: $(VENV)/.dev
 
 # Random examples, many of them: for hours if you like, EXAMPLES=100000.
 fuzz: $(VENV)/.dev
-	FUZZ_EXAMPLES=$(EXAMPLES) $(BIN)/python -m pytest -q -n $(WORKERS) -m hypothesis --hypothesis-profile fuzz
+	FUZZ_EXAMPLES=$(EXAMPLES) $(BIN)/python -m $(PYTEST) -m hypothesis --hypothesis-profile fuzz
 
 # What a release consists of.
 dist: $(VENV)/.dev

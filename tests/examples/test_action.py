@@ -172,6 +172,7 @@ def test_a_spec_becomes_a_verified_artifact(server: MockServer, tmp_path: Path) 
     assert not any(server.api_key.encode() in content for content in [run.output.encode(), *kept])
 
 
+@pytest.mark.slow
 @needs_bash
 def test_another_run_of_the_same_spec_and_name_buys_nothing(server: MockServer, tmp_path: Path) -> None:
     """On a fresh disk, with one more comment in the spec."""
@@ -185,6 +186,7 @@ def test_another_run_of_the_same_spec_and_name_buys_nothing(server: MockServer, 
     assert jobs_bought(server) == 1
 
 
+@pytest.mark.slow
 @needs_bash
 def test_a_bucket_gets_the_files(server: MockServer, tmp_path: Path) -> None:
     """No folder is uploaded then, and the gallery still is."""

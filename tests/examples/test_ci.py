@@ -237,6 +237,7 @@ def test_collect_brings_a_verified_artifact(server: MockServer, repository: Path
     assert not any(server.api_key.encode() in content for content in [run.output.encode(), *kept])
 
 
+@pytest.mark.slow
 @needs_bash
 def test_a_rerun_buys_nothing_with_nothing_but_the_key(server: MockServer, repository: Path) -> None:
     """The runner died before anything could be cached: the idempotency key, in the job's metadata, finds the job."""
@@ -252,6 +253,7 @@ def test_a_rerun_buys_nothing_with_nothing_but_the_key(server: MockServer, repos
     assert posts(server) == 1
 
 
+@pytest.mark.slow
 @needs_bash
 def test_a_rerun_days_after_a_timeout_continues_the_same_job(repository: Path) -> None:
     """People take their time: exit code 3 is told as such, job.json is kept, and a re-run orders nothing."""
@@ -268,6 +270,7 @@ def test_a_rerun_days_after_a_timeout_continues_the_same_job(repository: Path) -
         assert posts(server) == 1
 
 
+@pytest.mark.slow
 @needs_bash
 def test_out_of_credits_is_told_and_a_rerun_goes_on(server: MockServer, repository: Path) -> None:
     """Exit code 4 has its own message; once there are credits, the same run can be run again."""
@@ -282,6 +285,7 @@ def test_out_of_credits_is_told_and_a_rerun_goes_on(server: MockServer, reposito
     assert second.run(load(EXAMPLES / "ci" / "collect.yml")), second.output
 
 
+@pytest.mark.slow
 @needs_bash
 def test_a_pull_request_from_a_fork_is_rehearsed(repository: Path) -> None:
     """Without any secret, and without a word to the service: the bundled server does it."""
@@ -291,6 +295,7 @@ def test_a_pull_request_from_a_fork_is_rehearsed(repository: Path) -> None:
     assert "3 files: all verified" in run.output
 
 
+@pytest.mark.slow
 @needs_bash
 def test_a_server_that_does_not_start_says_why(repository: Path) -> None:
     """The step fails at once, with what the server said, not later with a missing key."""
@@ -300,6 +305,7 @@ def test_a_server_that_does_not_start_says_why(repository: Path) -> None:
     assert "Start the bundled server" not in run.succeeded
 
 
+@pytest.mark.slow
 @needs_bash
 def test_money_is_spent_on_main_alone(server: MockServer, repository: Path) -> None:
     """Started by hand on another branch, where nobody has reviewed its job.yaml, it orders nothing."""
@@ -320,6 +326,7 @@ def test_an_app_is_tested_on_the_bundled_server(tmp_path: Path) -> None:
     assert "7 passed" in run.output
 
 
+@pytest.mark.slow
 def test_an_app_is_tested_as_its_author_does(tmp_path: Path) -> None:
     """`python -m pytest` in a folder of its own, warnings being errors."""
     app = shutil.copytree(

@@ -169,6 +169,7 @@ def test_collect_and_train(server: MockServer, tmp_path: Path) -> None:
     assert len(jobs(server)) == posts(server) == 1
 
 
+@pytest.mark.slow
 def test_collect_and_train_with_a_photo_that_is_none(tmp_path: Path) -> None:
     """What no decoder reads costs itself alone, and is told."""
     script = changed("collect_and_train", PHOTOS=12)
@@ -183,6 +184,7 @@ def test_collect_and_train_with_a_photo_that_is_none(tmp_path: Path) -> None:
     assert errors.count(" left out: UnidentifiedImageError") == 1
 
 
+@pytest.mark.slow
 def test_collect_and_train_on_too_little(server: MockServer, tmp_path: Path) -> None:
     """A handful of photos ends in a sentence, not in an error of scikit-learn."""
     output = run(server, tmp_path, *changed("collect_and_train", PHOTOS=3), fails=True)
