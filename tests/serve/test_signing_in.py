@@ -147,6 +147,7 @@ FORMS = (
     "/operator/keys",
     "/operator/credits",
     "/checkout/x",
+    "/console/jobs/job_1/cancel",
 )
 
 

@@ -64,6 +64,7 @@ def serve(
     """
     try:
         from firsthandapi.server.serve.service import Service
+        from firsthandapi.testing._sandbox import SandboxWorkers
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in (
             "starlette",
@@ -87,6 +88,7 @@ def serve(
             scorer=scorer,
             scorer_seconds=scorer_seconds,
             private_webhooks=private_webhooks,
+            sandbox=SandboxWorkers,
             on_request=None if lines is None else lines.add,
         )
     except OSError as error:

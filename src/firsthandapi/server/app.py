@@ -62,7 +62,7 @@ class App:
         self._document: bytes | None = None
         self.asgi = Starlette(
             routes=[*self._routes()],
-            exception_handlers={404: self._no_path, 405: self._no_method},
+            exception_handlers={404: self._no_path, 405: self._no_method, 500: self._failed},
         )
         self.asgi.router.redirect_slashes = False
 
@@ -276,6 +276,11 @@ class App:
         refused = ApiError(405, "method_not_allowed", "This path does not take this method.")
         refused.headers.update(getattr(error, "headers", None) or {})
         return error_response(refused, new_id("req_", time.time()))
+
+    async def _failed(self, _request: Request, _error: Exception) -> Response:
+        """The response to an error of ours, which Starlette raises again afterwards, so that it is logged."""
+        failed = ApiError(500, "internal_error", "The server failed.")
+        return error_response(failed, new_id("req_", time.time()))
 
 
 async def _until_gone(request: Request) -> None:

@@ -98,6 +98,7 @@ class Console:
         address: the address of the server.
         style: how webhooks are signed.
         tools: what only a server for tests can do; None for one that serves people.
+        form_token: what forms of a page send, where somebody checks it before they come here.
     """
 
     def __init__(
@@ -109,6 +110,7 @@ class Console:
         address: Callable[[], str],
         style: Callable[[], SignatureStyle],
         tools: Tools | None,
+        form_token: Callable[[Request], str] = lambda _request: "",
     ) -> None:
         self._world = world
         self._requests = requests
@@ -116,6 +118,7 @@ class Console:
         self._address = address
         self._style = style
         self._tools = tools
+        self._form_token = form_token
         self._streams = 0
         self._templates = Environment(
             loader=FileSystemLoader(_HERE / "templates"),
@@ -159,7 +162,6 @@ class Console:
             "/ledger": self._ledger,
         }
         forms: dict[str, Callable[[Request, dict[str, str]], Awaitable[str] | str]] = {
-            "/jobs": self._post_example,
             "/jobs/{id}/cancel": self._cancel,
             "/events/{id}/replay": self._replay,
         }
@@ -167,6 +169,7 @@ class Console:
             pages |= {"/faults": self._faults, "/clock": self._clock}
             tools = self._tools
             forms |= {
+                "/jobs": self._post_example,
                 "/jobs/{id}/submit": partial(self._submit, tools),
                 "/submissions/{id}/score": partial(self._score, tools),
                 "/files/{id}/withdraw": partial(self._withdraw, tools),
@@ -229,6 +232,7 @@ class Console:
             speed=self._world.clock.speed,
             faults_active=0 if tools is None else len(tools.faults.active()),
             has_tools=tools is not None,
+            form_token=self._form_token(request),
             done=_DONE.get(request.query_params.get("done", "")),
             link=link,
             **values,

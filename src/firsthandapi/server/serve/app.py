@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route, Router
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from firsthandapi.server.app import App
 from firsthandapi.server.browsers import HEADERS
@@ -95,6 +95,7 @@ class Site:
             address=url,
             style=style,
             tools=None,
+            form_token=self.reception.form_token,
         )
         # Not an application: what a page raises comes out, and becomes a page.
         self._pages = Router([*self._routes()], redirect_slashes=False, default=_nothing)
@@ -122,7 +123,7 @@ class Site:
                 await self._visit(scope, _bounded(receive), send)
             else:
                 body = await read_body(receive, MAX_FORM + 1)
-                await self._visit(scope, _replay(body, receive), send)
+                await self._visit(scope, _replay(body, receive), send, body)
         except ClientDisconnect:
             return  # the client hung up before the end of its request
         except ApiError as error:
@@ -150,11 +151,11 @@ class Site:
 
         try:
             await self.api.asgi(scope, _replay(body, receive), noted)
+        except ClientDisconnect:
+            pass  # in the midst of a download, for example
         except Exception:
+            # The client has a response by now, or a connection that is cut in the midst of one.
             _log.exception("the server failed on %s %s", scope["method"], scope["path"])
-            if status is None:
-                raise ApiError(500, "internal_error", "The server failed.") from None
-            raise
         finally:
             record = replace(record, status=status, seconds=time.time() - record.time, replayed=is_replayed)
             self.log.ended(number, record)
@@ -171,7 +172,7 @@ class Site:
 
     # --- pages ------------------------------------------------------------------------------------------
 
-    async def _visit(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _visit(self, scope: Scope, receive: Receive, send: Send, body: bytes = b"") -> None:
         scope.setdefault("state", {})
         request = Request(scope, receive)
         started = False
@@ -182,7 +183,13 @@ class Site:
             await send(message)
 
         try:
-            await self._page(request)(scope, receive, noted)
+            if self._is_console(request):
+                self.reception.need(request, "operator")
+                if request.method == "POST":
+                    await self.reception.form(Request(scope, _replay(body, receive)))
+                await self._console.asgi(scope, receive, noted)
+            else:
+                await self._pages(scope, receive, noted)
             return
         except SignInNeeded:
             response = self.reception.sign_in_first(request)
@@ -199,12 +206,9 @@ class Site:
             response = self.reception.refused(request, PageError(500, words))
         await response(scope, receive, noted)
 
-    def _page(self, request: Request) -> ASGIApp:
+    def _is_console(self, request: Request) -> bool:
         path: str = request.scope["path"]
-        if path == console.PREFIX or path.startswith(f"{console.PREFIX}/"):
-            self.reception.need(request, "operator")
-            return self._console.asgi
-        return self._pages
+        return path == console.PREFIX or path.startswith(f"{console.PREFIX}/")
 
     async def _asset(self, request: Request) -> Response:
         name: str = request.path_params["name"]

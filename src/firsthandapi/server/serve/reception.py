@@ -145,6 +145,10 @@ class Reception:
 
     # --- what they send ---------------------------------------------------------------------------------
 
+    def form_token(self, request: Request) -> str:
+        """What the forms of a page for this browser must send."""
+        return self.access.form_token(self.browser(request))
+
     def check_form(self, request: Request, token: str | None) -> None:
         """Check that a form, or a script's request with the same token, comes from a page of this server.
 
@@ -203,7 +207,7 @@ class Reception:
             values: what the template needs beside `form_token`, `visitor`, `may_review`, `may_operate`, `now`, `url`.
         """
         text = self.templates.get_template(template).render(
-            form_token=self.access.form_token(self.browser(request)),
+            form_token=self.form_token(request),
             visitor=self.visitor(request),
             may_review=self.may(request, "reviewer"),
             may_operate=self.may(request, "operator"),
@@ -213,6 +217,8 @@ class Reception:
             **values,
         )
         response = Response(text, status, browsers.HEADERS, "text/html; charset=utf-8")
+        if self.is_secure:
+            response.headers["strict-transport-security"] = "max-age=31536000"
         if camera:
             response.headers["content-security-policy"] = browsers.CAMERA_POLICY
         self.set_cookie(response, self.cookies[1], self.browser(request), _BROWSER_SECONDS)

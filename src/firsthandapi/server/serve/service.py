@@ -15,6 +15,7 @@ from firsthandapi.errors import ConfigurationError
 from firsthandapi.server import reach
 from firsthandapi.server.deliveries import Sender
 from firsthandapi.server.http import HttpServer
+from firsthandapi.server.jobs import Workforce
 from firsthandapi.server.loopback import is_loopback
 from firsthandapi.server.model import SCOPES, Attempt, Delivery
 from firsthandapi.server.requests import ReceivedRequest
@@ -59,6 +60,8 @@ class Service:
         scorer: the entry point of a scorer that rates files before the reviewers do.
         scorer_seconds: how long it may take for a file.
         private_webhooks: whether webhooks may be sent to private addresses as well.
+        clock: the time; that of the machine if left out.
+        sandbox: makes the simulated workers of the sandbox; None for none.
         on_request: called in the server's thread with each request of the API, once it is answered.
 
     Attributes:
@@ -80,6 +83,8 @@ class Service:
         scorer: str | None = None,
         scorer_seconds: float = 60.0,
         private_webhooks: bool = False,
+        clock: RealClock | None = None,
+        sandbox: Callable[[World], Workforce] | None = None,
         on_request: Callable[[ReceivedRequest], None] | None = None,
     ) -> None:
         self._host = host
@@ -94,7 +99,7 @@ class Service:
                 self._check_tokens(folder)
             # First the port: were it in use, nobody would see the keys of a first start.
             self._http: HttpServer | None = HttpServer(self._serve, port, host)
-            self.clock = RealClock()
+            self.clock = clock or RealClock()
             self.world = World(self.clock, seed=0)
             self.first = self._first_start(credit_cents)
             self.jury = Jury(self.world, scorer, scorer_seconds)
@@ -110,7 +115,9 @@ class Service:
             )
             self._sender = Sender(self._report, self._reach(private_webhooks))
             self.world.events.send = self._sender.send
-            self.world.resume()
+            if sandbox is not None:
+                self.world.jobs.workforce = sandbox(self.world)
+            self._resume()
         except BaseException:
             self.access.close()
             raise
@@ -138,6 +145,15 @@ class Service:
         if private_webhooks:
             return reach.anywhere
         return reach.the_internet_or_this_machine if self.is_local else reach.the_internet
+
+    def _resume(self) -> None:
+        """Continue where the server stopped, the simulated workers too."""
+        self.world.resume()
+        with self.world.lock:
+            for organization in self.world.state.organizations:
+                for job in organization.accounts["test"].jobs:
+                    if not job.is_terminal:
+                        self.world.jobs.workforce.job_posted(job, self.clock.now())
 
     def _check_tokens(self, folder: Path) -> None:
         missing = [role for role in ("worker", "operator") if not self.access.has_token(role, good=True)]

@@ -1,0 +1,225 @@
+"""Bounds of all pages: who may call, how much, and how fast."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+import pytest
+
+from firsthandapi import FirstHandClient
+from firsthandapi.server.serve import app, limits, signing_in
+from firsthandapi.server.serve.service import Service
+
+from .conftest import Visitor
+
+PAGES = (
+    "/",
+    "/sign-in",
+    "/review",
+    "/static/serve.css",
+    "/static/icon.svg",
+    "/nothing",
+    "/w/nothing",
+    "/v1/me",
+)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"host": "evil.example"},
+        {"origin": "https://evil.example"},
+        {"origin": "null"},
+        {"sec-fetch-site": "cross-site", "sec-fetch-mode": "no-cors", "sec-fetch-dest": "image"},
+    ],
+)
+def test_pages_of_other_hosts_may_not_call(visit: Callable[..., Visitor], headers: dict[str, str]) -> None:
+    """Neither by another name for this machine, nor by a request from elsewhere."""
+    visitor = visit()
+    for path in PAGES:
+        assert visitor.get(path, headers=headers).status_code in (403, 421), path
+
+
+def test_every_page_is_closed_to_what_comes_from_elsewhere(visit: Callable[..., Visitor]) -> None:
+    """No page loads, embeds, or is embedded by anything else, nor tells others its address."""
+    visitor = visit("operator")
+    for path in (*PAGES[:-1], "/operator", "/console"):
+        headers = visitor.get(path).headers
+        assert headers["content-security-policy"].startswith("default-src 'none'"), path
+        assert "frame-ancestors 'none'" in headers["content-security-policy"]
+        assert "unsafe" not in headers["content-security-policy"]
+        assert headers["referrer-policy"] == "same-origin"
+        assert headers["x-content-type-options"] == "nosniff"
+        assert headers["cache-control"] in ("no-store", "no-cache")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/static/..%2fapp.py",
+        "/static/%2e%2e%2f%2e%2e%2faccess.py",
+        "/static/%2fetc%2fpasswd",
+        "/static/..\\app.py",
+        "/static/serve.css%00.svg",
+        "/static/templates",
+        "/static/",
+        "/review/media/../../access.db",
+        "/files/../access.db",
+        "/access.db",
+        "//evil.example",
+        "/%2e%2e/access.db",
+        "/w/%00",
+    ],
+)
+def test_no_path_leads_to_another_file(visit: Callable[..., Visitor], path: str) -> None:
+    """There is nothing behind a path but pages."""
+    visitor = visit()
+    # Past httpx, which would tidy the path.
+    with socket.create_connection(("127.0.0.1", visitor.http.base_url.port or 0), 20) as raw:
+        raw.sendall(f"GET {path} HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\n\r\n".encode())
+        answer = b"".join(iter(lambda: raw.recv(65536), b""))
+    assert answer.startswith((b"HTTP/1.1 404", b"HTTP/1.1 400", b"HTTP/1.1 403"))
+    assert b"Traceback" not in answer
+
+
+def test_bodies_are_bounded(visit: Callable[..., Visitor]) -> None:
+    """A form takes 64 kB, and the API 1 MB."""
+    visitor = visit()
+    large = visitor.send("/sign-in", token="x" * 70_000)
+    assert large.status_code == 413
+    assert visitor.http.post("/sign-in", content=b"x" * (9 << 20)).status_code == 400
+    assert visitor.http.post("/v1/jobs", content=b"x" * (2 << 20)).status_code in (400, 401)
+    assert (
+        visitor.http.post("/sign-in", content=b"x", headers={"content-type": "text/plain"}).status_code == 415
+    )
+    form = {"content-type": "application/x-www-form-urlencoded"}
+    assert visitor.http.post("/sign-in", content=b"\xff", headers=form).status_code == 400
+    many = "&".join(f"f{number}=1" for number in range(200))
+    assert visitor.http.post("/sign-in", content=many, headers=form).status_code == 400
+
+
+def test_headers_are_bounded(visit: Callable[..., Visitor]) -> None:
+    """A head that does not end is cut off."""
+    visitor = visit()
+    with socket.create_connection(("127.0.0.1", visitor.http.base_url.port or 0), 20) as raw:
+        with contextlib.suppress(OSError):
+            raw.sendall(b"GET / HTTP/1.1\r\nhost: 127.0.0.1\r\n" + b"x-a: " + b"a" * 200_000)
+        with contextlib.suppress(ConnectionError):
+            assert raw.recv(100).startswith(b"HTTP/1.1 400")
+
+
+def test_a_slow_upload_ends(visit: Callable[..., Visitor], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A connection that sends a body byte by byte is let go."""
+    monkeypatch.setattr(app, "UPLOAD_SECONDS", 0.05)
+    visitor = visit()
+    with socket.create_connection(("127.0.0.1", visitor.http.base_url.port or 0), 20) as raw:
+        raw.sendall(
+            b"POST /w/nothing HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: 1000\r\n"
+            b"content-type: multipart/form-data; boundary=x\r\n\r\n"
+        )
+        assert raw.recv(100).startswith((b"HTTP/1.1 404", b"HTTP/1.1 408"))
+
+
+def test_signups_are_for_this_machine_and_few(
+    service: Service, visit: Callable[..., Visitor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Strangers may not post jobs to a team's own people."""
+    monkeypatch.setattr(limits, "SIGNUPS", 1)
+    FirstHandClient.signup(name="Ana", email="ana@example.com", base_url=service.url)
+    visitor = visit()
+    reply = visitor.http.post("/v1/auth/signup", json={"name": "Ben", "email": "ben@example.com"})
+    assert reply.status_code == 429
+    assert reply.headers["retry-after"] == "3600"
+
+
+def test_a_public_server(tmp_path: Path) -> None:
+    """Beyond this machine all pages need a token, cookies are secure, signups closed, and the proxy is believed."""
+    folder = tmp_path / "data"
+    with Service(folder) as service:
+        service.access.create("worker", "Ana", 0)
+    with Service(folder, public_url="https://Photos.example.org/") as service:
+        assert service.url == "https://photos.example.org"
+        assert not service.is_local
+        public = {"host": "photos.example.org", "x-forwarded-for": "9.9.9.9, 203.0.113.7"}
+        visitor = Visitor(service, headers=public)
+        assert visitor.get("/review").headers["location"] == "/sign-in?next=/review"
+        assert visitor.get("/w/nothing").status_code == 404
+        reply = visitor.get("/sign-in")
+        (cookie,) = reply.headers.get_list("set-cookie")
+        assert cookie.startswith("__Host-firsthand_browser=")
+        assert "Secure" in cookie
+        assert reply.headers["strict-transport-security"].startswith("max-age=")
+        signup = visitor.http.post("/v1/auth/signup", json={"name": "Ben", "email": "ben@example.com"})
+        assert signup.status_code == 403
+        assert visitor.get("/sign-in", headers={"origin": "https://photos.example.org"}).status_code == 200
+        assert visitor.get("/sign-in", headers={"origin": "https://evil.example"}).status_code == 403
+        # httpx keeps no secure cookie of a plain connection: so by hand.
+        name, value = cookie.partition(";")[0].split("=", 1)
+        token = service.access.form_token(value)
+        sent = {"headers": {"cookie": f"{name}={value}"}, "data": {"form_token": token, "token": "fh_x"}}
+        for _ in range(limits.SIGN_IN_FAILURES):
+            assert visitor.http.post("/sign-in", **sent).status_code == 403  # type: ignore[arg-type] # both are
+        assert visitor.http.post("/sign-in", **sent).status_code == 429  # type: ignore[arg-type] # both are
+        other = {"cookie": f"{name}={value}", "x-forwarded-for": "203.0.113.8"}
+        assert visitor.http.post("/sign-in", headers=other, data=sent["data"]).status_code == 403
+        visitor.http.close()
+
+
+def test_a_page_that_fails_says_so(
+    visit: Callable[..., Visitor], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An error of ours is logged, and the visitor gets a page in words."""
+
+    def fail(*_arguments: object) -> str:
+        raise RuntimeError("no")
+
+    visitor = visit()
+    monkeypatch.setattr(signing_in, "local_path", fail)
+    reply = visitor.get("/sign-in")
+    assert reply.status_code == 500
+    assert "The server failed, and wrote down why." in reply.text
+    assert "a page failed on GET /sign-in" in caplog.text
+
+
+def test_a_call_that_fails_says_so(
+    service: Service,
+    buyer: FirstHandClient,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """An error of ours in the API is a 500 in the documented envelope, and is logged."""
+
+    def fail(*_arguments: object) -> None:
+        raise RuntimeError("no")
+
+    monkeypatch.setattr(service.world.accounts, "authenticate", fail)
+    reply = httpx.get(f"{service.url}/v1/me", headers={"authorization": "Bearer x"})
+    assert reply.status_code == 500
+    assert reply.json()["error"]["type"] == "internal_error"
+    assert "the server failed on GET /v1/me" in caplog.text
+
+
+def test_the_console_shows_calls_and_takes_forms(
+    service: Service, buyer: FirstHandClient, visit: Callable[..., Visitor]
+) -> None:
+    """Requests are logged there, and the console has no test powers."""
+    buyer.me()
+    visitor = visit("operator")
+    assert "/v1/me" in visitor.get("/console/requests").text
+    page = visitor.get("/console").text
+    assert "Post an example job" not in page
+    assert "Faults" not in page
+    for path in ("/console/jobs", "/console/clock", "/console/reset", "/console/faults"):
+        assert visitor.send(path, "/operator").status_code in (404, 405)
+    job = buyer.jobs.create(
+        description="Photos of street signs",
+        files_needed=1,
+        accepted_formats=["image/png"],
+        price_per_file_cents=50,
+    )
+    assert visitor.send(f"/console/jobs/{job.id}/cancel", f"/console/jobs/{job.id}").status_code == 303
+    assert buyer.jobs.get(job.id).status == "cancelled"
