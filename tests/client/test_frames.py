@@ -25,6 +25,7 @@ from sentry_sdk.transport import Transport
 
 import firsthandapi
 from firsthandapi import errors, webhooks
+from firsthandapi._masking import Secret
 from firsthandapi.testing import MockServer
 from network.servers import Socks
 
@@ -82,6 +83,14 @@ def assert_hidden(error: BaseException) -> None:
     text = shown(error)
     for secret in SECRETS:
         assert secret not in text, [line for line in text.splitlines() if secret in line]
+
+
+def test_a_planted_secret_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The look at the frames can fail: it sees a secret that a local variable shows."""
+    monkeypatch.setattr(Secret, "__repr__", lambda self: str(self._value))
+    error = caught(lambda: firsthandapi.FirstHandClient(api_key=KEY, timeout=0))
+    with pytest.raises(AssertionError, match="5ecretPart"):
+        assert_hidden(error)
 
 
 # --- every way in which construction fails

@@ -9,6 +9,7 @@ key, and no socket stays open. `make test` takes a method of each kind, `make so
 from __future__ import annotations
 
 import gzip
+import itertools
 import json
 import socket
 import time
@@ -26,6 +27,10 @@ import pytest
 
 from dataset.support import wait_until
 from firsthandapi import errors
+from firsthandapi._core.retry import NoRetry, RetryIn
+from firsthandapi._sync import transport
+from firsthandapi._sync.pool import Pool
+from firsthandapi._sync.wire import Connection, Wire
 from raw import CERTIFICATE, RawServer, Reply, Request, Step, refused, reset, response
 
 from .support import KEY, Connect
@@ -283,13 +288,80 @@ def problem(case: Case, fault: Fault, client: Any, server: RawServer) -> str:
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
 def test_each_method_under_each_fault(fault: Fault, methods: list[Case], connect: Connect) -> None:
     """One more attempt heals it, or the right error ends it; one key, no leftover, no secret, no socket."""
+    check_cells(fault, methods, connect)
+
+
+def check_cells(fault: Fault, methods: list[Case], connect: Connect, *, seconds: float = 10) -> None:
+    """Check the cells of a row; `seconds` is how long a socket may take to close."""
     with RawServer(answer) as server:
         client = connect(base_url=server.base_url, **(HASTY if fault.silent else PATIENT))
         connect.clock(client)
         problems = {case.name: problem(case, fault, client, server) for case in methods}
         assert {name: text for name, text in problems.items() if text} == {}
         client.close()
-        wait_until(lambda: server.open_connections == 0, seconds=10)
+        wait_until(lambda: server.open_connections == 0, seconds=seconds)
+
+
+def keep_every_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    release = Pool.release
+    monkeypatch.setattr(Connection, "usable", lambda self: True)
+    monkeypatch.setattr(Pool, "release", lambda self, used, **_: release(self, used, reusable=True))
+
+
+def key_for_each_attempt(monkeypatch: pytest.MonkeyPatch) -> None:
+    number = itertools.count()
+    exchange = Wire.exchange
+
+    def with_another(self: Any, request: Any, headers: Any, **options: Any) -> Any:
+        others = [each for each in headers if each[0].lower() != b"idempotency-key"]
+        return exchange(self, request, [*others, (b"Idempotency-Key", b"k%d" % next(number))], **options)
+
+    monkeypatch.setattr(Wire, "exchange", with_another)
+
+
+# What a change could break, the row that must show it, and what the row says then.
+PLANTED: dict[str, tuple[Callable[[pytest.MonkeyPatch], None], str, str]] = {
+    "no retry": (
+        lambda patch: patch.setattr(transport, "decide", lambda *_, **__: NoRetry()),
+        "status 503",
+        "ended with",
+    ),
+    "a retry too many": (
+        lambda patch: patch.setattr(
+            transport, "decide", lambda *_, attempts, **__: NoRetry() if attempts > 1 else RetryIn(0)
+        ),
+        "status 400",
+        "ended with None",
+    ),
+    "a key for each attempt": (key_for_each_attempt, "status 503", "sent the keys"),
+    "a leftover": (keep_every_connection, "a length short of the body", "ConnectionNotAvailable"),
+    "a secret": (
+        lambda patch: patch.setattr(API, "__str__", lambda self: f"refused {KEY}"),
+        "status 403",
+        "shows a secret",
+    ),
+    "an open socket": (
+        lambda patch: patch.setattr(Pool, "close", lambda self: None),
+        "status 400",
+        "never became true",
+    ),
+}
+
+
+@pytest.mark.parametrize("bug", PLANTED)
+def test_the_matrix_finds_a_planted_bug(bug: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each of its rules can fail: the cells that should show a bug do."""
+    plant, row, said = PLANTED[bug]
+    (fault,) = (each for each in FAULTS if each.name == row)
+    methods = [case for case in METHODS if case.name == "jobs.create"]
+    connect = Connect("sync")
+    plant(monkeypatch)
+    try:
+        with pytest.raises((AssertionError, BROKEN), match=said):
+            check_cells(fault, methods, connect, seconds=0.1)
+    finally:
+        monkeypatch.undo()
+        connect.close()
 
 
 @pytest.mark.parametrize("methods", COLUMNS)

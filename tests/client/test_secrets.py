@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ import httpx
 import pytest
 
 from firsthandapi import errors
+from firsthandapi._core.job_file import JobFile
+from firsthandapi._masking import Secret
 from firsthandapi.testing import MockServer
 
 from .support import JOB, Connect
@@ -93,13 +96,21 @@ def test_the_whole_main_job_shows_no_secret(
     own: str, connect: Connect, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """From the key to the folder, through every fault, every logger at DEBUG: nothing seen or kept has a secret."""
+    http_client: Any = None
+    if own == "borrowed":
+        http_client = (httpx.AsyncClient if connect.is_async else httpx.Client)()
+        connect._made.append(http_client)
+    assert secrets_shown(connect, tmp_path, caplog, http_client) == []
+    assert {"httpx" if own == "borrowed" else "firsthandapi"} <= {record.name for record in caplog.records}
+
+
+def secrets_shown(
+    connect: Connect, folder: Path, caplog: pytest.LogCaptureFixture, http_client: Any = None
+) -> list[str]:
+    """The secrets that the whole main job shows in logs, callbacks, errors, and reprs, or keeps in its folder."""
     caplog.set_level(logging.DEBUG)
     seen: list[object] = []
     with MockServer(speed=300) as server:
-        http_client: Any = None
-        if own == "borrowed":
-            http_client = (httpx.AsyncClient if connect.is_async else httpx.Client)()
-            connect._made.append(http_client)
         client = connect(server, http_client=http_client, on_attempt=seen.append)
         connect.clock(client)
         for path in ("/v1/jobs", "/v1/jobs/*", "/files/*"):
@@ -109,7 +120,7 @@ def test_the_whole_main_job_shows_no_secret(
         server.faults.add(path="/files/*", cut=100)
         server.faults.add(path="/files/*", expired_url=True)
         server.faults.add(path="/files/*", status=404)
-        dest = tmp_path / "signs"
+        dest = folder / "signs"
         for _ in range(5):
             try:
                 dataset = client.jobs.collect(dest, **{**JOB, "files_needed": 6}, on_progress=seen.append)
@@ -120,7 +131,6 @@ def test_the_whole_main_job_shows_no_secret(
         urls = [file.download_url or "" for file in client.files.list(job.id)]
         seen += [repr(dataset), repr(list(dataset)), repr(client), repr(client.files.list(job.id).data)]
     assert len(dataset) == len(urls) == 6
-    assert {"httpx" if own == "borrowed" else "firsthandapi"} <= {record.name for record in caplog.records}
     kept = [path.read_text(encoding="utf-8") for path in dest.iterdir() if path.is_file()]
     shown = "\n".join(
         [*map(str, seen), *(f"{each.getMessage()} {vars(each)}" for each in caplog.records), *kept]
@@ -128,7 +138,57 @@ def test_the_whole_main_job_shows_no_secret(
     signed = [url.partition("X-Amz-Signature=")[2].partition("&")[0] for url in urls]
     assert all(signed)
     assert job.id in shown
-    assert [secret for secret in (server.api_key, *signed, "X-Amz-Signature") if secret in shown] == []
+    return [secret for secret in (server.api_key, *signed, "X-Amz-Signature") if secret in shown]
+
+
+def log_each_use(patch: pytest.MonkeyPatch) -> None:
+    """As in a line that somebody adds to see what goes wrong."""
+    reveal = Secret.reveal
+
+    def logged(self: Secret[Any]) -> Any:
+        logging.getLogger("firsthandapi").debug("sends %s", reveal(self))
+        return reveal(self)
+
+    patch.setattr(Secret, "reveal", logged)
+
+
+def name_the_url_in_errors(patch: pytest.MonkeyPatch) -> None:
+    init = errors.FirstHandError.__init__
+
+    def told(self: errors.FirstHandError, message: str) -> None:
+        init(self, f"{message}: https://files.example/x.jpg?X-Amz-Signature=1")
+
+    patch.setattr(errors.FirstHandError, "__init__", told)
+
+
+def keep_the_url_in_the_folder(patch: pytest.MonkeyPatch) -> None:
+    encode = JobFile.encode
+    more = b', "url": "https://files.example/x.jpg?X-Amz-Signature=1"}\n'
+    patch.setattr(JobFile, "encode", lambda self: encode(self).rstrip(b"}\n") + b"}" + more)
+
+
+LEAKS: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
+    "a log line": log_each_use,
+    "a repr": lambda patch: patch.setattr("firsthandapi.types._base._masked", lambda _name, value, *_: value),
+    "an error": name_the_url_in_errors,
+    "a callback": lambda patch: patch.setattr(
+        "firsthandapi._core.attempt.Attempt.__str__", lambda self: "?X-Amz-Signature=1"
+    ),
+    "a file": keep_the_url_in_the_folder,
+}
+
+
+@pytest.mark.parametrize("leak", LEAKS)
+def test_the_scan_finds_a_planted_secret(
+    leak: str, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Wherever the main job may leak one, the scan above sees it."""
+    LEAKS[leak](monkeypatch)
+    connect = Connect("sync")
+    try:
+        assert secrets_shown(connect, tmp_path, caplog) != []
+    finally:
+        connect.close()
 
 
 def chain(error: BaseException | None) -> list[str]:
