@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +17,7 @@ from .text import mask, new_id, new_secret
 FREE_TIER_JOBS = 1
 FREE_TIER_CENTS = 250
 OWN_CENTS = 100_000
-_SETTINGS: dict[str, Any] = {
+_SETTINGS: Mapping[str, Any] = {
     "auto_top_up_enabled": False,
     "auto_top_up_threshold_cents": 500,
     "auto_top_up_amount_cents": 2500,
@@ -58,10 +59,12 @@ class Accounts:
     ) -> NewKey:
         """A new organization; returns its live key. Its sandbox account gets as much play money."""
         organization = Organization(new_id("org_", at), name, email, FREE_TIER_JOBS if free_tier else None)
+        organization.accounts = {
+            environment: Account(organization, environment, settings=_SETTINGS)
+            for environment in ("live", "test")
+        }
         self._state.organizations.append(organization)
-        for environment in ("live", "test"):
-            account = Account(organization, environment, settings=dict(_SETTINGS))
-            organization.accounts[environment] = account
+        for account in organization.accounts.values():
             if free_tier:
                 self._credits.grant(account, FREE_TIER_CENTS if cents is None else cents, at, "free_tier")
             elif cents is None or cents:

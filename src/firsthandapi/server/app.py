@@ -144,7 +144,7 @@ class App:
         self, operation: Operation, call: Call, path: str, key: str, parsed: Any, headers: dict[str, str]
     ) -> Response:
         caller = call.caller
-        owner = "" if caller is None else f"{caller.account.organization.id} {caller.account.environment}"
+        owner = "" if caller is None else caller.account.id
         slot = (owner, operation.method, path, key)
         fingerprint = hashlib.sha256(json.dumps(parsed, sort_keys=True).encode()).hexdigest()
         stored = self.world.state.replies.get(slot, call.at)

@@ -67,7 +67,7 @@ class Events:
                 delivery = Delivery(new_id("dlv_", at), event, endpoint)
                 event.deliveries.append(delivery)
                 self._state.deliveries.append(delivery)
-                self._state.later(at, partial(self._attempt, delivery))
+                self.repeat(delivery, at)
 
     def delivered(self, delivery: Delivery, attempt: Attempt) -> None:
         """Record an attempt: the delivery is done, is retried later, or has failed."""
@@ -79,13 +79,17 @@ class Events:
         elif len(delivery.attempts) > len(RETRY_DELAYS):
             delivery.status = "failed"
         else:
-            self._state.later(next_attempt(delivery.attempts), partial(self._attempt, delivery))
+            self.repeat(delivery, next_attempt(delivery.attempts))
+
+    def repeat(self, delivery: Delivery, when: float) -> None:
+        """Make an attempt at the time `when`."""
+        self._state.later(when, partial(self._attempt, delivery))
 
     def resume(self) -> None:
         """Continue the deliveries that are pending, after a restart. One attempt may come twice."""
         for delivery in self._state.pending_deliveries():
             when = next_attempt(delivery.attempts) if delivery.attempts else self._state.clock.now()
-            self._state.later(when, partial(self._attempt, delivery))
+            self.repeat(delivery, when)
 
     def _attempt(self, delivery: Delivery, at: float) -> None:
         if delivery.endpoint.is_active:

@@ -22,7 +22,7 @@ class Lot:
     is_announced: bool = False  # that it expires soon
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Transaction:
     """One line of the books."""
 
@@ -61,6 +61,7 @@ class Book:
     At every moment purchased + granted - spent - expired = available + held.
     """
 
+    id: str  # that of its account
     available: int = 0
     held: int = 0
     purchased: int = 0

@@ -26,7 +26,7 @@ class Organization:
     name: str
     email: str
     job_limit: int | None  # open jobs a free-tier organization may have
-    accounts: dict[str, Account] = field(default_factory=dict[str, "Account"])
+    accounts: Mapping[str, Account] = field(default_factory=dict[str, "Account"])  # by environment
     keys: Growing[Key] = field(default_factory=list["Key"])  # of both environments
 
 
@@ -36,13 +36,18 @@ class Account:
 
     organization: Organization
     environment: str
-    book: Book = field(default_factory=Book)
+    id: str = field(init=False)
+    book: Book = field(init=False)
     jobs: Growing[Job] = field(default_factory=list["Job"])
     submissions: Growing[Submission] = field(default_factory=list["Submission"])
     endpoints: Growing[Endpoint] = field(default_factory=list["Endpoint"])
     events: Growing[Event] = field(default_factory=list["Event"])
     audit: Growing[AuditEvent] = field(default_factory=list["AuditEvent"])
     settings: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+    def __post_init__(self) -> None:
+        self.id = f"{self.organization.id} {self.environment}"
+        self.book = Book(self.id)
 
     @property
     def is_sandbox(self) -> bool:
@@ -59,7 +64,7 @@ class Key:
 
     id: str
     account: Account
-    digest: str
+    digest: str = field(repr=False)
     masked: str  # what lists show
     name: str
     scopes: tuple[str, ...]
@@ -231,7 +236,7 @@ class Endpoint:
     url: str
     events: tuple[str, ...] | None  # None: every type, known or not
     description: str | None
-    secret: str
+    secret: str = field(repr=False)
     created_at: float
     enabled: bool = True
     deleted: bool = False
@@ -290,7 +295,7 @@ class Delivery:
     status: str = "pending"  # pending, delivered, failed, dropped (the endpoint is deleted or disabled)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class AuditEvent:
     """One line of the audit trail."""
 

@@ -90,6 +90,24 @@ class State:
 
         self.clock.at(when, run)
 
+    def changes(self) -> tuple[float, ...]:
+        """Numbers of which one differs when something has changed."""
+        return (
+            len(self.jobs),
+            sum(job.updated_at for job in self.jobs.values()),
+            len(self.submissions),
+            len(self.files),
+            len(self.events),
+            len(self.deliveries),
+            sum(len(delivery.attempts) for delivery in self.deliveries),
+            sum(delivery.status == "pending" for delivery in self.deliveries),
+            sum(
+                account.book.updated_at
+                for organization in self.organizations
+                for account in organization.accounts.values()
+            ),
+        )
+
     def upload(self, most: int) -> Upload:
         """Take in a file of at most `most` bytes. The lock is not held."""
         return Upload(self.storage, new_id("blob_", self.clock.now()), most)

@@ -10,7 +10,7 @@ import contextlib
 import hashlib
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -79,10 +79,14 @@ class Upload:
         storage: where to.
         name: an id.
         most: how many bytes it may have.
+        discard: removes it, after it was finished; by default, the storage does.
     """
 
-    def __init__(self, storage: Storage, name: str, most: int) -> None:
+    def __init__(
+        self, storage: Storage, name: str, most: int, discard: Callable[[str], None] | None = None
+    ) -> None:
         self.name = name
+        self._discard = discard or storage.remove
         self._storage = storage
         self._most = most
         self._writer: Writer | None = storage.create(name)
@@ -123,10 +127,9 @@ class Upload:
     def abort(self) -> None:
         """Leave nothing."""
         writer, self._writer = self._writer, None
-        if writer is None:
-            self._storage.remove(self.name)
-        else:
+        if writer is not None:
             writer.abort()
+        self._discard(self.name)
 
     def __enter__(self) -> Self:
         return self

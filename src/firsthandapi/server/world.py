@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from .accounts import Accounts
 from .credits import Credits
-from .events import Events
+from .events import RETRY_DELAYS, Events
 from .jobs import Jobs
-from .model import Job
+from .keeping import NotKeptError
+from .model import Attempt, Delivery, Job
 from .state import State, Timekeeper
 
 
@@ -37,6 +38,15 @@ class World:
             self.jobs.resume()
             self.credits.resume()
             self.events.resume()
+
+    def delivered(self, delivery: Delivery, attempt: Attempt) -> None:
+        """Record an attempt to deliver a webhook. If that cannot be kept, the delivery is tried again later."""
+        try:
+            with self.lock:
+                self.events.delivered(delivery, attempt)
+        except NotKeptError:
+            with self.lock:
+                self.events.repeat(delivery, attempt.at + RETRY_DELAYS[0])
 
     def checkpoint(self) -> None:
         """Write everything where a copy of the files finds it."""

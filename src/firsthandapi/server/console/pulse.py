@@ -11,23 +11,8 @@ from .tools import Tools
 
 def pulse(world: World, requests: int, tools: Tools | None) -> tuple[object, ...]:
     """A value that changes when anything does that a page shows."""
-    state = world.state
     with world.lock:
-        counts = (
-            len(state.jobs),
-            sum(job.updated_at for job in state.jobs.values()),
-            len(state.submissions),
-            len(state.files),
-            len(state.events),
-            len(state.deliveries),
-            sum(len(delivery.attempts) for delivery in state.deliveries),
-            sum(delivery.status == "pending" for delivery in state.deliveries),
-            sum(
-                account.book.updated_at
-                for organization in state.organizations
-                for account in organization.accounts.values()
-            ),
-        )
+        counts = world.state.changes()
         # Time that flows changes nothing; time that jumped does.
         jumped = round(world.clock.now() - time.time() * world.clock.speed)
     faults = () if tools is None else tuple((fault.id, fault.times) for fault in tools.faults.active())

@@ -1,0 +1,540 @@
+"""A state in SQLite: every act is one transaction, on the disk before anybody hears of it."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import random
+import secrets
+import sqlite3
+import threading
+import weakref
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, cast
+
+from firsthandapi.server.keeping import NotKeptError
+from firsthandapi.server.limits import Slot, Stored
+from firsthandapi.server.model import Account, Delivery, File, Job, Organization, Submission
+from firsthandapi.server.state import MAX_DELIVERIES, State, Timekeeper
+from firsthandapi.server.storage import Storage, Upload
+from firsthandapi.server.storage import Stored as StoredFile
+from firsthandapi.server.text import new_id
+
+from .rows import ById, KeysByDigest, Rows, WorkerNames
+from .tables import TABLES, Owned, Table
+
+if TYPE_CHECKING:
+    from firsthandapi.server.ledger import Book, Lot
+
+_log = logging.getLogger("firsthandapi.serve")
+_RETRY_SECONDS = 10.0
+_set: Callable[[Any, str, Any], None] = object.__setattr__
+
+
+class Acts:
+    """The lock of a state that is kept. Whoever lets go of it last has ended an act, which is kept or undone."""
+
+    def __init__(self, keep: Callable[[], None], undo: Callable[[], None]) -> None:
+        self._lock = threading.RLock()
+        self._depth = 0
+        self._keep = keep
+        self._undo = undo
+
+    def __enter__(self) -> None:
+        self._lock.acquire()
+        self._depth += 1
+
+    def __exit__(self, kind: Any, error: Any, trace: Any, /) -> None:
+        try:
+            if self._depth == 1:
+                if error is None:
+                    self._keep()
+                else:
+                    self._undo()
+        finally:
+            self._depth -= 1
+            self._lock.release()
+
+
+class KeptState(State):
+    """The state of one service, in rows. Objects are loaded when someone asks for them, and exist only once.
+
+    An object that is kept has a class of its own, which notes every attribute that is set. So no rule can forget to
+    write what it changed, and the same objects cost nothing where they stay in memory.
+
+    Args:
+        clock: the time.
+        connection: to a database with the newest tables; this state closes it.
+        storage: where the bytes of files are.
+        release: called at the end.
+    """
+
+    def __init__(
+        self, clock: Timekeeper, connection: sqlite3.Connection, storage: Storage, release: Callable[[], None]
+    ) -> None:
+        self._rows = connection
+        self._release = release
+        self._broken: str | None = None
+        self._tables = {table.kind: table for table in TABLES.values()}
+        self._classes: dict[type, type] = {}
+        for table in TABLES.values():
+            tracked = self._tracked(table)
+            self._tables[tracked] = table
+            self._classes[table.kind] = tracked
+        self._kept_classes = frozenset(self._classes.values())
+        self._known: dict[str, weakref.WeakValueDictionary[str, Any]] = {
+            name: weakref.WeakValueDictionary() for name in TABLES
+        }
+        self._pinned: dict[Any, None] = {}
+        # Of the current act, all in order:
+        self._fresh: dict[Any, None] = {}  # objects without a row
+        self._changed: dict[Any, set[str]] = {}  # attributes to write
+        self._places: dict[Any, dict[str, Any]] = {}  # columns that say where in a list an object is
+        self._grown: dict[Rows[Any], None] = {}
+        self._names: dict[WorkerNames, None] = {}
+        self._replied: list[tuple[bytes, Stored, float]] = []
+        self._dropped: list[File] = []
+        self._due: list[tuple[float, Callable[[float], object]]] = []
+        self._soft: dict[Any, set[str]] = {}  # to be written with the next act
+        self._settled: list[str] = []  # uploads that came to nothing, likewise
+        self._acts = 0
+        super().__init__(clock, self._meta_int("seed"))
+        self.url_secret = self._meta("url_secret")
+        self.storage = storage
+        self.lock = Acts(self._keep, self._undo)
+        self.organizations = Rows(self, TABLES["organizations"], Owned("organizations", None, "number"))
+        self.keys = KeysByDigest(self, TABLES["keys"])
+        self.jobs = ById(self, TABLES["jobs"])
+        self.submissions = ById(self, TABLES["submissions"])
+        self.files = ById(self, TABLES["files"], lambda file: file.approved and not file.withdrawn)
+        self.events = ById(self, TABLES["events"])
+        self.checkouts = ById(self, TABLES["checkouts"])
+        owned = Owned("deliveries", None, "number", most=MAX_DELIVERIES)
+        self.deliveries = Rows(self, TABLES["deliveries"], owned)
+        self.replies = self
+
+    # --- what the state does --------------------------------------------------------------------------------
+
+    def changes(self) -> tuple[float, ...]:
+        """How many acts were kept."""
+        return (self._acts,)
+
+    def forget(self) -> None:
+        """Not for a state that is kept."""
+        raise TypeError("a state that is kept is not reset: remove its folder")
+
+    def later(self, when: float, action: Callable[[float], object]) -> None:
+        """Do `action` at the time `when`, if the current act is kept."""
+        self._due.append((when, action))
+
+    def upload(self, most: int) -> Upload:
+        """Take in a file. A start after a crash removes it if no row owns it then."""
+        name = new_id("blob_", self.clock.now())
+        with self.lock:
+            self._safely(lambda: self._rows.execute("INSERT INTO loose VALUES (?)", (name,)))
+        return Upload(self.storage, name, most, self._discard)
+
+    def drop(self, files: Iterable[File]) -> None:
+        """Forget files that were replaced, and remove their bytes."""
+        self._dropped += files
+
+    def get(self, slot: Slot, now: float) -> Stored | None:
+        """The response to the first request with this idempotency key, while it is kept."""
+        sql = "SELECT fingerprint, status, body, expires_at FROM replies WHERE slot = ? AND expires_at > ?"
+        rows = self.query(sql, _digest(slot), now)
+        if not rows:
+            return None
+        fingerprint, status, body, expires_at = rows[0]
+        return Stored(fingerprint, status, _unsealed(slot, body), expires_at)
+
+    def put(self, slot: Slot, stored: Stored, now: float) -> None:
+        """Keep a response, together with what the request has changed."""
+        sealed = Stored(stored.fingerprint, stored.status, _sealed(slot, stored.body), stored.expires_at)
+        self._replied.append((_digest(slot), sealed, now))
+
+    def waiting(self) -> Iterable[Submission]:
+        """The submissions that wait for their score, the oldest first."""
+        sql = "SELECT id FROM submissions WHERE status = 'pending_score' ORDER BY position"
+        return self._each("submissions", sql)
+
+    def deadlines(self) -> Iterable[tuple[str, float]]:
+        """The jobs that are not finished and have a deadline, by id."""
+        sql = (
+            "SELECT id, deadline FROM jobs "
+            "WHERE deadline IS NOT NULL AND status NOT IN ('completed', 'cancelled') ORDER BY deadline"
+        )
+        return [(id, deadline) for id, deadline in self.query(sql)]
+
+    def expiring_lots(self) -> Iterable[tuple[Account, Lot]]:
+        """The credit that may expire: a refund may return to a lot that is empty now."""
+        sql = (
+            "SELECT book, id FROM lots WHERE expires_at IS NOT NULL AND (remaining > 0 OR expires_at > ?) "
+            "ORDER BY expires_at"
+        )
+        return [
+            (self.load(TABLES["accounts"], book), self.load(TABLES["lots"], id))
+            for book, id in self.query(sql, self.clock.now())
+        ]
+
+    def pending_deliveries(self) -> Iterable[Delivery]:
+        """The deliveries that are not done."""
+        return self._each(
+            "deliveries", "SELECT id FROM deliveries WHERE status = 'pending' ORDER BY position"
+        )
+
+    def checkpoint(self) -> None:
+        """Write everything into the database file itself."""
+        with self.lock:
+            self.query("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    def close(self) -> None:
+        """Write what is left, and close the database."""
+        with self.lock:
+            if self._broken is None:
+                self._keep(even_soft=True)
+                self._broken = "the server has stopped"
+                self._rows.close()
+                self._release()
+
+    # --- loading --------------------------------------------------------------------------------------------
+
+    def query(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
+        """Rows of the database."""
+        found: list[tuple[Any, ...]] = self._safely(lambda: self._rows.execute(sql, values).fetchall())
+        return found
+
+    def find(self, table: Table, id: str) -> Any | None:
+        """The object with this id, or None."""
+        found = self._known[table.name].get(id)
+        if found is None:
+            rows = self.query(f"SELECT {table.selected} FROM {table.name} WHERE id = ?", id)
+            found = self.made(table, rows[0]) if rows else None
+        return found
+
+    def load(self, table: Table, id: str) -> Any:
+        """The object with this id, which must exist."""
+        found = self.find(table, id)
+        if found is None:
+            raise NotKeptError(f"the database is damaged: {table.name} has no {id}")
+        return found
+
+    def made(self, table: Table, row: tuple[Any, ...]) -> Any:
+        """The object of a row; the one in memory if there is one."""
+        if table.is_fixed:
+            return table.kind(**self._values(table, row))
+        known = self._known[table.name]
+        found = known.get(row[0])
+        if found is None:
+            found = cast("Any", object.__new__(self._classes[table.kind]))
+            known[row[0]] = found  # first, since what it refers to may refer to it
+            try:
+                self._fill(table, found, row)
+            except BaseException:
+                del known[row[0]]
+                raise
+            if table.is_pinned:
+                self._pinned[found] = None
+        return found
+
+    def _values(self, table: Table, row: tuple[Any, ...]) -> dict[str, Any]:
+        return {
+            name: column.read(self, value)
+            for (name, column), value in zip(table.columns.items(), row, strict=True)
+        }
+
+    def _fill(self, table: Table, item: Any, row: tuple[Any, ...]) -> None:
+        _set(item, "id", row[0])
+        for (name, column), value in zip(table.columns.items(), row, strict=True):
+            _set(item, name, column.read(self, value))
+        for name, owned in table.lists.items():
+            _set(item, name, Rows(self, TABLES[owned.table], owned, item))
+        if table.name == "organizations":
+            sql = "SELECT environment, id FROM accounts WHERE organization = ? ORDER BY position"
+            rows = self.query(sql, item.id)
+            _set(item, "accounts", {name: self.load(TABLES["accounts"], id) for name, id in rows})
+        elif table.name == "accounts":
+            _set(item, "book", self.load(TABLES["books"], item.id))
+        elif table.name == "books":
+            _set(item, "lots", self._open_lots(item))
+        elif table.name == "jobs":
+            seed = f"{item.seed}:{item.updated_at}"
+            _set(item, "chance", random.Random(seed))  # noqa: S311 - a seed is the point
+            _set(item, "workers", WorkerNames(self, item))
+            _set(item, "listeners", [])
+        elif table.name == "files":
+            _set(item, "_facts", None)
+
+    def _open_lots(self, book: Book) -> tuple[Lot, ...]:
+        sql = "SELECT id FROM lots WHERE book = ? AND remaining > 0 ORDER BY expires_at IS NULL, expires_at, number"
+        return tuple(self.load(TABLES["lots"], id) for (id,) in self.query(sql, book.id))
+
+    def _each(self, name: str, sql: str) -> list[Any]:
+        return [self.load(TABLES[name], id) for (id,) in self.query(sql)]
+
+    # --- noticing changes -----------------------------------------------------------------------------------
+
+    def _tracked(self, table: Table) -> type:
+        """The class of the objects of a table: it notes each attribute that is set and is kept."""
+        columns, soft = table.columns, table.soft
+        changed, softly = self._note, self._note_softly
+
+        def set_attribute(item: Any, name: str, value: Any) -> None:
+            _set(item, name, value)
+            if name in soft:
+                softly(item, name)
+            elif name in columns:
+                changed(item, name)
+
+        if table.is_fixed:
+            return table.kind
+        return type(table.kind.__name__, (table.kind,), {"__slots__": (), "__setattr__": set_attribute})
+
+    def _note(self, item: Any, name: str) -> None:
+        self._changed.setdefault(item, set()).add(name)
+
+    def _note_softly(self, item: Any, name: str) -> None:
+        self._soft.setdefault(item, set()).add(name)
+
+    def adopt(self, item: Any) -> None:
+        """Keep an object from now on, with everything that belongs to it."""
+        table = self._tables[type(item)]
+        if table.is_fixed:
+            self._fresh[item] = None
+            return
+        if type(item) in self._kept_classes:
+            return
+        item.__class__ = self._classes[table.kind]
+        self._known[table.name][item.id] = item
+        if table.is_pinned:
+            self._pinned[item] = None
+        self._fresh[item] = None
+        for name, owned in table.lists.items():
+            given = getattr(item, name)
+            rows: Rows[Any] = Rows(self, TABLES[owned.table], owned, item)
+            _set(item, name, rows)
+            for each in given:
+                rows.append(each)
+        if isinstance(item, Organization):
+            for account in item.accounts.values():
+                self.adopt(account)
+        elif isinstance(item, Account):
+            self.adopt(item.book)
+        elif isinstance(item, Job):
+            names = WorkerNames(self, item)
+            given, item.workers = item.workers, names
+            for name in given:
+                names[name] = None
+
+    def appended(self, rows: Rows[Any], item: Any, number: int) -> None:
+        """Note the place of an object in a list."""
+        self.adopt(item)
+        self._places.setdefault(item, {}).update({**rows.position, rows.number: number})
+        self._grown[rows] = None
+
+    def fresh(self, table: Table) -> list[Any]:
+        """The objects of the current act that have no row yet."""
+        return [item for item in self._fresh if self._tables[type(item)] is table]
+
+    def named(self, names: WorkerNames) -> None:
+        """Note that a job has a new worker."""
+        self._names[names] = None
+
+    # --- the end of an act ----------------------------------------------------------------------------------
+
+    def _safely(self, do: Callable[[], Any]) -> Any:
+        if self._broken is not None:
+            raise NotKeptError(self._broken)
+        try:
+            return do()
+        except (sqlite3.Error, OSError) as error:
+            raise NotKeptError(str(error)) from error
+
+    def _keep(self, *, even_soft: bool = False) -> None:
+        is_changed = (
+            self._fresh or self._changed or self._places or self._names or self._replied or self._dropped
+        )
+        if not is_changed and not (even_soft and self._soft):
+            self._schedule()
+            return
+        try:
+            self._safely(self._transaction)
+        except BaseException:
+            self._undo()
+            raise
+        for rows in self._grown:
+            rows.settle()
+        for names in self._names:
+            names.settle()
+        gone = [file.source for file in self._dropped]
+        for file in self._dropped:
+            self._known["files"].pop(file.id, None)
+        self._clear()
+        self._soft.clear()
+        self._settled.clear()
+        self._acts += 1
+        self._schedule()
+        for source in gone:
+            if isinstance(source, StoredFile):
+                self._discard(source.name)
+
+    def _schedule(self) -> None:
+        due, self._due = self._due, []
+        for when, action in due:
+            self.clock.at(when, self._runner(action))
+
+    def _runner(self, action: Callable[[float], object]) -> Callable[[float], None]:
+        def run(at: float) -> None:
+            try:
+                with self.lock:
+                    action(at)
+            except NotKeptError as error:
+                if self._broken is None:
+                    _log.error("%s", error)
+                    self.clock.at(self.clock.now() + _RETRY_SECONDS, run)
+
+        return run
+
+    def _transaction(self) -> None:
+        self._store_contents()
+        rows = self._rows
+        rows.execute("BEGIN IMMEDIATE")
+        try:
+            for item, names in self._soft.items():
+                if item not in self._fresh:
+                    self._changed.setdefault(item, set()).update(names)
+            written: set[Any] = set()
+            # Writing an object may adopt others, such as the files of a submission.
+            while todo := [
+                item for item in (*self._fresh, *self._changed, *self._places) if item not in written
+            ]:
+                for item in dict.fromkeys(todo):
+                    written.add(item)
+                    self._write_row(item)
+            for workers in self._names:
+                values = [(workers.job.id, name) for name in workers.new]
+                rows.executemany("INSERT INTO workers (job, worker) VALUES (?, ?)", values)
+            for slot, stored, now in self._replied:
+                rows.execute("DELETE FROM replies WHERE expires_at <= ?", (now,))
+                rows.execute(
+                    "REPLACE INTO replies VALUES (?, ?, ?, ?, ?)",
+                    (slot, stored.fingerprint, stored.status, stored.body, stored.expires_at),
+                )
+            for file in self._dropped:
+                rows.execute("DELETE FROM files WHERE id = ?", (file.id,))
+                if isinstance(file.source, StoredFile):
+                    rows.execute("INSERT OR IGNORE INTO loose VALUES (?)", (file.source.name,))
+            rows.executemany("DELETE FROM loose WHERE name = ?", [(name,) for name in self._settled])
+            rows.execute("COMMIT")
+        except BaseException:
+            if rows.in_transaction:
+                rows.execute("ROLLBACK")
+            raise
+
+    def _write_row(self, item: Any) -> None:
+        table = self._tables[type(item)]
+        is_fresh = item in self._fresh
+        names = table.columns if is_fresh else self._changed.get(item, ())
+        values = {name: table.columns[name].write(self, getattr(item, name)) for name in names}
+        values.update(self._places.get(item, {}))
+        if is_fresh:
+            marks = ", ".join("?" * len(values))
+            sql = f"INSERT INTO {table.name} ({', '.join(values)}) VALUES ({marks})"
+            self._rows.execute(sql, tuple(values.values()))
+        elif values:
+            sets = ", ".join(f"{name} = ?" for name in values)
+            self._rows.execute(f"UPDATE {table.name} SET {sets} WHERE id = ?", (*values.values(), item.id))
+        if isinstance(item, File) and "source" in values:
+            name = cast("StoredFile", item.source).name
+            self._rows.execute("DELETE FROM loose WHERE name = ?", (name,))
+
+    def _store_contents(self) -> None:
+        """Store the bytes of files that are not in the storage yet, such as those of simulated workers."""
+        for item in {**self._fresh, **self._changed}:
+            if isinstance(item, Submission):
+                for file in item.files:
+                    self._store_content(file)
+
+    def _store_content(self, file: File) -> None:
+        if not isinstance(file.source, StoredFile):
+            facts = file.facts()
+            with self.upload(facts.size) as upload:
+                for chunk in file.source.read(0, facts.size):
+                    upload.write(chunk)
+                file.source = upload.finish(
+                    file.source.details(), width=facts.width, height=facts.height, duration=facts.duration
+                )
+
+    def _undo(self) -> None:
+        """Put everything in memory back as the rows say it is."""
+        for rows in self._grown:
+            rows.shrink()
+        for names in self._names:
+            names.settle()
+        fresh, changed = self._fresh, self._changed
+        self._clear()
+        self._due.clear()
+        for item in fresh:
+            table = self._tables[type(item)]
+            if not table.is_fixed:
+                self._known[table.name].pop(item.id, None)
+                self._pinned.pop(item, None)
+        try:
+            for item in changed:
+                if item not in fresh:
+                    self._read_again(item)
+        except NotKeptError as error:
+            self._broken = f"it could not be read after a failure ({error}); restart the server"
+
+    def _read_again(self, item: Any) -> None:
+        table = self._tables[type(item)]
+        (row,) = self.query(f"SELECT {table.selected} FROM {table.name} WHERE id = ?", item.id)
+        for name, value in self._values(table, row).items():
+            _set(item, name, value)
+        if table.name == "books":
+            _set(item, "lots", self._open_lots(item))
+
+    def _clear(self) -> None:
+        self._fresh = {}
+        self._changed = {}
+        self._places = {}
+        self._grown = {}
+        self._names = {}
+        self._replied = []
+        self._dropped = []
+
+    def _discard(self, name: str) -> None:
+        try:
+            self.storage.remove(name)
+        except Exception:  # the next start tries again
+            _log.exception("could not remove %s from the storage", name)
+        else:
+            self._settled.append(name)
+
+    # --- small things that stay -----------------------------------------------------------------------------
+
+    def _meta(self, name: str) -> Any:
+        return self.query("SELECT value FROM meta WHERE name = ?", name)[0][0]
+
+    def _meta_int(self, name: str) -> int:
+        return int(self._meta(name))
+
+
+def _digest(slot: Slot) -> bytes:
+    return hashlib.sha256("\n".join(slot).encode("utf-8", "surrogatepass")).digest()
+
+
+# A response may contain a new API key, of which only the hash may be kept, and must be repeated for a day. So it is
+# kept in a way that only the idempotency key opens, and of that, too, only a hash is kept.
+def _sealed(slot: Slot, body: bytes) -> bytes:
+    nonce = secrets.token_bytes(16)
+    return nonce + _mixed(slot, nonce, body)
+
+
+def _unsealed(slot: Slot, sealed: bytes) -> bytes:
+    return _mixed(slot, sealed[:16], sealed[16:])
+
+
+def _mixed(slot: Slot, nonce: bytes, body: bytes) -> bytes:
+    secret = nonce + "\n".join(slot).encode("utf-8", "surrogatepass")
+    stream = hashlib.shake_256(b"reply\n" + secret).digest(len(body))
+    return (int.from_bytes(body) ^ int.from_bytes(stream)).to_bytes(len(body))

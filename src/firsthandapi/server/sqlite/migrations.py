@@ -1,0 +1,155 @@
+"""The tables, from the first version of the database on. Steps are only ever added: any older version is opened."""
+
+from __future__ import annotations
+
+import sqlite3
+
+from firsthandapi.errors import ConfigurationError
+
+# `position` is the order of arrival in a table. A `…_number` is the place of an item in a list of its owner, for ever.
+_FIRST = """
+CREATE TABLE meta (name TEXT PRIMARY KEY, value NOT NULL) WITHOUT ROWID;
+
+CREATE TABLE organizations (
+    position INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, number INTEGER UNIQUE,
+    name TEXT NOT NULL, email TEXT NOT NULL, job_limit INTEGER
+);
+CREATE TABLE accounts (
+    position INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE,
+    organization TEXT NOT NULL REFERENCES organizations (id) DEFERRABLE INITIALLY DEFERRED,
+    environment TEXT NOT NULL, settings TEXT NOT NULL,
+    UNIQUE (organization, environment)
+);
+CREATE TABLE keys (
+    position INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE,
+    account TEXT NOT NULL REFERENCES accounts (id) DEFERRABLE INITIALLY DEFERRED,
+    organization TEXT, organization_number INTEGER,
+    digest TEXT NOT NULL UNIQUE, masked TEXT NOT NULL, name TEXT NOT NULL, scopes TEXT NOT NULL,
+    created_at REAL NOT NULL, last_used_at REAL, expires_at REAL, revoked_at REAL,
+    UNIQUE (organization, organization_number)
+);
+
+CREATE TABLE books (
+    position INTEGER PRIMARY KEY,
+    id TEXT NOT NULL UNIQUE REFERENCES accounts (id) DEFERRABLE INITIALLY DEFERRED,
+    available INTEGER NOT NULL, held INTEGER NOT NULL, purchased INTEGER NOT NULL, granted INTEGER NOT NULL,
+    spent INTEGER NOT NULL, expired INTEGER NOT NULL, updated_at REAL NOT NULL
+);
+CREATE TABLE lots (
+    position INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE,
+    book TEXT REFERENCES books (id) DEFERRABLE INITIALLY DEFERRED, book_number INTEGER,
+    number INTEGER NOT NULL, kind TEXT NOT NULL, remaining INTEGER NOT NULL, expires_at REAL,
+    is_announced INTEGER NOT NULL,
+    UNIQUE (book, book_number)
+);
+CREATE INDEX open_lots ON lots (book) WHERE remaining > 0;
+CREATE INDEX expiring_lots ON lots (expires_at) WHERE expires_at IS NOT NULL;
+CREATE TABLE transactions (
+    position INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE,
+    book TEXT REFERENCES books (id) DEFERRABLE INITIALLY DEFERRED, book_number INTEGER,
+    type TEXT NOT NULL, amount_cents INTEGER NOT NULL, description TEXT NOT NULL, expires_at REAL,
+    created_at REAL NOT NULL,
+    UNIQUE (book, book_number)
+);
+CREATE TABLE checkouts (
+    position INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE,
+    account TEXT NOT NULL REFERENCES accounts (id) DEFERRABLE INITIALLY DEFERRED,
+    cents INTEGER NOT NULL, is_paid INTEGER NOT NULL
+);
+
+CREATE TABLE jobs (
+    position INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE,
+    account TEXT NOT NULL REFERENCES accounts (id) DEFERRABLE INITIALLY DEFERRED, account_number INTEGER,
+    fields TEXT NOT NULL, deadline REAL, created_at REAL NOT NULL, updated_at REAL NOT NULL, seed TEXT NOT NULL,
+    escrow TEXT NOT NULL, status TEXT NOT NULL, completed_at REAL, cancelled_at REAL,
+    buyer_rating INTEGER, buyer_feedback TEXT,
+    pending INTEGER NOT NULL, rejections INTEGER NOT NULL, withdrawn INTEGER NOT NULL,
+    UNIQUE (account, account_number)
+);
+CREATE INDEX deadlines ON jobs (deadline) WHERE deadline IS NOT NULL AND status NOT IN ('completed', 'cancelled');
+CREATE TABLE workers (
+    position INTEGER PRIMARY KEY,
+    job TEXT NOT NULL REFERENCES jobs (id) DEFERRABLE INITIALLY DEFERRED, worker TEXT NOT NULL,
+    UNIQUE (job, worker)
+);
+CREATE TABLE submissions (
+    position INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE,
+    job TEXT NOT NULL REFERENCES jobs (id) DEFERRABLE INITIALLY DEFERRED, job_number INTEGER,
+    account TEXT REFERENCES accounts (id) DEFERRABLE INITIALLY DEFERRED, account_number INTEGER,
+    worker_id TEXT NOT NULL, submitted_at REAL NOT NULL, files TEXT NOT NULL, status TEXT NOT NULL,
+    attempt INTEGER NOT NULL, rating INTEGER, reasoning TEXT, dimensions TEXT, scored_at REAL, location TEXT,
+    UNIQUE (job, job_number), UNIQUE (account, account_number)
+);
+CREATE INDEX waiting ON submissions (position) WHERE status = 'pending_score';
+CREATE TABLE files (
+    position INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE,
+    submission TEXT NOT NULL REFERENCES submissions (id) DEFERRABLE INITIALLY DEFERRED,
+    job TEXT REFERENCES jobs (id) DEFERRABLE INITIALLY DEFERRED, approved_number INTEGER,
+    content_type TEXT NOT NULL, source TEXT NOT NULL, original_filename TEXT NOT NULL, created_at REAL NOT NULL,
+    wanted_rating INTEGER NOT NULL, annotations TEXT, rating INTEGER,
+    approved INTEGER NOT NULL, withdrawn INTEGER NOT NULL,
+    UNIQUE (job, approved_number)
+);
+-- Uploads that no row owns yet, and files that no row owns any more: what a start removes.
+CREATE TABLE loose (name TEXT PRIMARY KEY) WITHOUT ROWID;
+
+CREATE TABLE endpoints (
+    position INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE,
+    account TEXT NOT NULL REFERENCES accounts (id) DEFERRABLE INITIALLY DEFERRED, account_number INTEGER,
+    url TEXT NOT NULL, events TEXT, description TEXT, secret TEXT NOT NULL, created_at REAL NOT NULL,
+    enabled INTEGER NOT NULL, deleted INTEGER NOT NULL,
+    UNIQUE (account, account_number)
+);
+CREATE TABLE events (
+    position INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE,
+    account TEXT NOT NULL REFERENCES accounts (id) DEFERRABLE INITIALLY DEFERRED, account_number INTEGER,
+    type TEXT NOT NULL, body BLOB NOT NULL,
+    UNIQUE (account, account_number)
+);
+CREATE TABLE deliveries (
+    position INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, number INTEGER UNIQUE,
+    event TEXT NOT NULL REFERENCES events (id) DEFERRABLE INITIALLY DEFERRED, event_number INTEGER,
+    endpoint TEXT NOT NULL REFERENCES endpoints (id) DEFERRABLE INITIALLY DEFERRED,
+    attempts TEXT NOT NULL, status TEXT NOT NULL,
+    UNIQUE (event, event_number)
+);
+CREATE INDEX pending ON deliveries (position) WHERE status = 'pending';
+CREATE TABLE audit (
+    position INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE,
+    account TEXT REFERENCES accounts (id) DEFERRABLE INITIALLY DEFERRED, account_number INTEGER,
+    event_type TEXT NOT NULL, job_id TEXT, actor TEXT NOT NULL, data TEXT NOT NULL, created_at REAL NOT NULL,
+    UNIQUE (account, account_number)
+);
+
+CREATE TABLE replies (
+    slot BLOB PRIMARY KEY, fingerprint TEXT NOT NULL, status INTEGER NOT NULL, body BLOB NOT NULL,
+    expires_at REAL NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX expiring_replies ON replies (expires_at);
+"""
+
+STEPS: tuple[str, ...] = (_FIRST,)
+
+
+def migrate(connection: sqlite3.Connection, where: object) -> None:
+    """Bring a database to the newest version, in one transaction.
+
+    Raises:
+        ConfigurationError: a newer version of firsthandapi has written it.
+    """
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    newest = len(STEPS)
+    if version > newest:
+        raise ConfigurationError(
+            f"{where} has version {version}, and this firsthandapi knows version {newest} at most: a newer one has "
+            "written it; upgrade firsthandapi"
+        )
+    if version < newest:
+        script = "".join(STEPS[version:])
+        # `executescript` commits what is open and begins nothing: so the transaction is part of the script.
+        try:
+            connection.executescript(f"BEGIN IMMEDIATE; {script} PRAGMA user_version = {newest}; COMMIT;")
+        except BaseException:
+            if connection.in_transaction:
+                connection.rollback()
+            raise

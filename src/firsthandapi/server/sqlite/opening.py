@@ -1,0 +1,133 @@
+"""Opens a folder that keeps a service, for one process at a time."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+from firsthandapi.datasets._lock import FolderLock
+from firsthandapi.errors import ConfigurationError
+from firsthandapi.server.state import Timekeeper
+from firsthandapi.server.storage import LocalStorage, Storage
+from firsthandapi.server.world import World
+
+from .kept import KeptState
+from .migrations import migrate
+
+DATABASE = "state.db"
+FILES = "files"
+
+
+def open_world(directory: Path, clock: Timekeeper, *, seed: int = 0, storage: Storage | None = None) -> World:
+    """Open a service that is kept in a folder; create it if necessary.
+
+    Set `events.send`, `jobs.workforce`, and `jobs.jury`, then call `resume`, and in the end `close`.
+
+    Args:
+        directory: the folder. Only its owner may enter it: the secrets of webhooks are in it.
+        clock: the time.
+        seed: decides what is left to chance, where the folder is new.
+        storage: where the bytes of files are; by default in the folder.
+
+    Returns:
+        The service.
+
+    Raises:
+        ConfigurationError: another process has opened the folder, a newer version has written it, it is damaged, or it
+            cannot be written to.
+    """
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigurationError(f"{directory} cannot be created: {error.strerror}") from None
+    lock = FolderLock(directory)
+    if not lock.acquire():
+        raise ConfigurationError(
+            f"{directory} is in use by another process: stop that server first, or use another folder"
+        )
+    path = directory / DATABASE
+    connection: sqlite3.Connection | None = None
+    try:
+        connection = _connected(path)
+        migrate(connection, path)
+        _found(connection, seed)
+        storage = storage or LocalStorage(directory / FILES)
+        _tidy(connection, storage)
+        world = World(clock, state=KeptState(clock, connection, storage, lock.release))
+    except BaseException as error:
+        if connection is not None:
+            connection.close()
+        lock.release()
+        if isinstance(error, (sqlite3.Error, OSError)):
+            raise _explained(path, error) from None
+        raise
+    return world
+
+
+def checkpoint(directory: Path) -> None:
+    """Write everything that a service has kept into the database file itself, so that a copy of the folder is complete.
+
+    A server may be running.
+
+    Args:
+        directory: the folder.
+
+    Raises:
+        ConfigurationError: the folder keeps no service, or the database is busy or damaged.
+    """
+    path = directory / DATABASE
+    if not path.is_file():
+        raise ConfigurationError(f"{directory} keeps no service: it contains no {DATABASE}; check the path")
+    try:
+        with contextlib.closing(_connected(path)) as connection:
+            (is_busy, _, _) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    except sqlite3.Error as error:
+        raise _explained(path, error) from None
+    if is_busy:
+        raise ConfigurationError(f"{path} is busy: another program reads it; try again")
+
+
+def _connected(path: Path) -> sqlite3.Connection:
+    # SQLite would create it with the permissions of any file. The files beside it get those of this one.
+    os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+    connection = sqlite3.connect(
+        path, timeout=10, isolation_level=None, check_same_thread=False, cached_statements=500
+    )
+    try:
+        connection.execute("PRAGMA journal_mode = WAL")
+        # Money: a transaction is on the disk before anybody hears of it, even if the power fails.
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA foreign_keys = ON")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _found(connection: sqlite3.Connection, seed: int) -> None:
+    """What is decided once."""
+    values: dict[str, Any] = {"seed": seed, "url_secret": secrets.token_bytes(32)}
+    connection.execute("BEGIN IMMEDIATE")
+    connection.executemany("INSERT OR IGNORE INTO meta VALUES (?, ?)", [*values.items()])
+    connection.execute("COMMIT")
+
+
+def _tidy(connection: sqlite3.Connection, storage: Storage) -> None:
+    """Remove the bytes that no row owns: uploads in which a process died, and files that were replaced."""
+    names = [name for (name,) in connection.execute("SELECT name FROM loose")]
+    for name in names:
+        storage.remove(name)
+    if names:
+        connection.execute("DELETE FROM loose")
+
+
+def _explained(path: Path, error: Exception) -> ConfigurationError:
+    if isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.OperationalError):
+        return ConfigurationError(f"{path} is damaged ({error}): restore the folder from a backup")
+    return ConfigurationError(
+        f"{path} cannot be opened ({error}): check the permissions of the folder and the free disk space"
+    )

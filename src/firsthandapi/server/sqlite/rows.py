@@ -1,0 +1,280 @@
+"""Lists and indexes over rows: they look like lists and dicts, and hold only what was asked for last."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Generic, Protocol, SupportsIndex, TypeVar, cast, overload
+
+from .tables import Owned, Table
+
+T = TypeVar("T")
+
+# How many rows are loaded at the same time: a page of a list shows 100 at most.
+CHUNK = 128
+
+
+class Store(Protocol):
+    """What lists and indexes need of the state that keeps them."""
+
+    def query(self, sql: str, *values: Any) -> list[tuple[Any, ...]]: ...
+
+    def made(self, table: Table, row: tuple[Any, ...]) -> Any: ...
+
+    def find(self, table: Table, id: str) -> Any | None: ...
+
+    def adopt(self, item: Any) -> None: ...
+
+    def appended(self, rows: Rows[Any], item: Any, number: int) -> None: ...
+
+    def fresh(self, table: Table) -> list[Any]: ...
+
+    def named(self, names: WorkerNames) -> None: ...
+
+
+class Rows(Generic[T]):
+    """A list of rows, by their number. Those that a current act has appended come last."""
+
+    __slots__ = (
+        "_chunk",
+        "_count",
+        "_most",
+        "_new",
+        "_owned",
+        "_start",
+        "_store",
+        "_where",
+        "owner",
+        "table",
+    )
+
+    def __init__(self, store: Store, table: Table, owned: Owned, owner: Any = None) -> None:
+        self._store = store
+        self.table = table
+        self._owned = owned
+        self.owner = owner  # stays in memory as long as this list, so that there are never two of it
+        self._where = f"{owned.owner} = ?" if owned.owner else "TRUE"
+        self._most = owned.most
+        self._count: int | None = None  # of what is kept
+        self._new: list[T] = []
+        self._chunk: list[T] = []
+        self._start = 0
+
+    @property
+    def position(self) -> dict[str, Any]:
+        """The columns of an item that is appended now, but for its number."""
+        return {self._owned.owner: self.owner.id} if self._owned.owner else {}
+
+    @property
+    def number(self) -> str:
+        """The column with the number of an item."""
+        return self._owned.number
+
+    def append(self, item: T, /) -> None:
+        """Add an item."""
+        number = self._all()
+        self._store.appended(self, item, number)
+        self._new.append(item)
+
+    def settle(self) -> None:
+        """What was appended is kept now."""
+        self._count = self._kept() + len(self._new)
+        self._new.clear()
+
+    def shrink(self) -> None:
+        """What was appended is not kept."""
+        self._new.clear()
+
+    def __len__(self) -> int:
+        return self._all() - self._first()
+
+    def __iter__(self) -> Iterator[T]:
+        at = self._first()
+        while at < self._all():
+            yield self._at(at)
+            at += 1
+
+    def __reversed__(self) -> Iterator[T]:
+        for at in range(self._all() - 1, self._first() - 1, -1):
+            yield self._at(at)
+
+    @overload
+    def __getitem__(self, at: SupportsIndex, /) -> T: ...
+    @overload
+    def __getitem__(self, at: slice, /) -> Sequence[T]: ...
+    def __getitem__(self, at: SupportsIndex | slice, /) -> T | Sequence[T]:
+        if isinstance(at, slice):
+            return [self._at(each + self._first()) for each in range(*at.indices(len(self)))]
+        index = operator.index(at)
+        if not -len(self) <= index < len(self):
+            raise IndexError("no such item")
+        return self._at(index + (self._all() if index < 0 else self._first()))
+
+    def _kept(self) -> int:
+        if self._count is None:
+            sql = f"SELECT max({self.number}) FROM {self.table.name} WHERE {self._where}"
+            last: int | None = self._store.query(sql, *self._whose())[0][0]
+            self._count = 0 if last is None else last + 1
+        return self._count
+
+    def _all(self) -> int:
+        return self._kept() + len(self._new)
+
+    def _first(self) -> int:
+        return 0 if self._most is None else max(0, self._all() - self._most)
+
+    def _at(self, at: int) -> T:
+        kept = self._kept()
+        if at >= kept:
+            return self._new[at - kept]
+        if not self._start <= at < self._start + len(self._chunk):
+            self._start = at - at % CHUNK
+            number = self.number
+            sql = (
+                f"SELECT {self.table.selected} FROM {self.table.name} "
+                f"WHERE {self._where} AND {number} >= ? AND {number} < ? ORDER BY {number}"
+            )
+            found = self._store.query(sql, *self._whose(), self._start, self._start + CHUNK)
+            self._chunk = [self._store.made(self.table, row) for row in found]
+        return self._chunk[at - self._start]
+
+    def _whose(self) -> tuple[Any, ...]:
+        return (self.owner.id,) if self._owned.owner else ()
+
+
+class All(Generic[T]):
+    """Every object of a table in order of arrival."""
+
+    def __init__(self, store: Store, table: Table, keep: Callable[[T], bool] | None) -> None:
+        self._store = store
+        self._table = table
+        self._keep = keep  # None: all
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def __iter__(self) -> Iterator[T]:
+        yield from filter(self._keep, self._kept(">", "", -1))
+        yield from filter(self._keep, cast("list[T]", self._store.fresh(self._table)))
+
+    def __reversed__(self) -> Iterator[T]:
+        yield from filter(self._keep, reversed(cast("list[T]", self._store.fresh(self._table))))
+        yield from filter(self._keep, self._kept("<", "DESC", 1 << 62))
+
+    def _kept(self, after: str, order: str, start: int) -> Iterator[T]:
+        while True:
+            sql = (
+                f"SELECT position, {self._table.selected} FROM {self._table.name} "
+                f"WHERE position {after} ? ORDER BY position {order} LIMIT {CHUNK}"
+            )
+            found = self._store.query(sql, start)
+            for position, *row in found:
+                start = position
+                yield self._store.made(self._table, tuple(row))
+            if len(found) < CHUNK:
+                return
+
+
+class ById(Generic[T]):
+    """The objects of a table by their id.
+
+    Args:
+        keep: which of them the index has; the rows themselves say it, so adding to the index and removing from it
+            only confirms what an attribute says.
+    """
+
+    def __init__(self, store: Store, table: Table, keep: Callable[[T], bool] | None = None) -> None:
+        self._store = store
+        self._table = table
+        self._keep = keep
+
+    def get(self, key: str, /) -> T | None:
+        """The object with this id."""
+        found: T | None = self._store.find(self._table, key)
+        return found if found is not None and (self._keep is None or self._keep(found)) else None
+
+    def __getitem__(self, key: str, /) -> T:
+        found = self.get(key)
+        if found is None:
+            raise KeyError(key)
+        return found
+
+    def __contains__(self, key: object, /) -> bool:
+        return isinstance(key, str) and self.get(key) is not None
+
+    def __setitem__(self, key: str, item: T, /) -> None:
+        self._store.adopt(item)
+
+    def __delitem__(self, key: str, /) -> None:
+        self[key]
+
+    def __len__(self) -> int:
+        if self._keep is not None:
+            return len(self.values())
+        count: int = self._store.query(f"SELECT count(*) FROM {self._table.name}")[0][0]
+        return count + len(self._store.fresh(self._table))
+
+    def values(self) -> All[T]:
+        """All of them, in order of arrival."""
+        return All(self._store, self._table, self._keep)
+
+    def clear(self) -> None:
+        """Not how rows are removed."""
+        raise TypeError("a state that is kept is not cleared: remove its folder")
+
+
+class KeysByDigest(ById[T]):
+    """The API keys, by the hash of their secret."""
+
+    def __init__(self, store: Store, table: Table) -> None:
+        super().__init__(store, table)
+        self._known: dict[str, T] = {}  # of those that are in use: each request asks for one
+
+    def get(self, key: str, /) -> T | None:
+        """The key whose secret has this hash."""
+        if key not in self._known:
+            fresh: list[Any] = self._store.fresh(self._table)
+            found = next((each for each in fresh if each.digest == key), None)
+            if found is not None:
+                return cast("T", found)
+            rows = self._store.query("SELECT id FROM keys WHERE digest = ?", key)
+            if not rows:
+                return None
+            self._known[key] = cast("T", self._store.find(self._table, rows[0][0]))
+        return self._known[key]
+
+
+class WorkerNames:
+    """The workers of a job."""
+
+    __slots__ = ("_count", "_store", "job", "new")
+
+    def __init__(self, store: Store, job: Any) -> None:
+        self._store = store
+        self.job = job
+        self._count: int | None = None
+        self.new: list[str] = []
+
+    def __len__(self) -> int:
+        if self._count is None:
+            sql = "SELECT count(*) FROM workers WHERE job = ?"
+            self._count = int(self._store.query(sql, self.job.id)[0][0])
+        return self._count + len(self.new)
+
+    def __iter__(self) -> Iterator[str]:
+        sql = "SELECT worker FROM workers WHERE job = ? ORDER BY position"
+        return iter([*(name for (name,) in self._store.query(sql, self.job.id)), *self.new])
+
+    def __contains__(self, name: object, /) -> bool:
+        sql = "SELECT 1 FROM workers WHERE job = ? AND worker = ?"
+        return name in self.new or bool(self._store.query(sql, self.job.id, name))
+
+    def __setitem__(self, name: str, nothing: None, /) -> None:
+        if name not in self:
+            self.new.append(name)
+            self._store.named(self)
+
+    def settle(self) -> None:
+        """New names are kept now, or will never be: count again."""
+        self._count = None
+        self.new.clear()

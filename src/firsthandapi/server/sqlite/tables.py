@@ -1,0 +1,372 @@
+"""Which attribute of an object is which column, and how its value is written."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Protocol, cast
+
+from firsthandapi.server import ledger, model, state
+from firsthandapi.server.storage import Storage, Stored
+
+
+class Loader(Protocol):
+    """Loads other objects while one is loaded, and stores those that are new."""
+
+    @property
+    def storage(self) -> Storage: ...
+
+    def load(self, table: Table, id: str) -> Any: ...
+
+    def adopt(self, item: Any) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """How the value of an attribute becomes one of SQLite, and that a value again."""
+
+    write: Callable[[Loader, Any], Any]
+    read: Callable[[Loader, Any], Any]
+
+
+def _text(_loader: Loader, value: str | None) -> str | bytes | None:
+    """Text of strangers may contain half of a surrogate pair, which SQLite takes as bytes only."""
+    if value is None or value.isascii():
+        return value
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return value.encode("utf-8", "surrogatepass")
+    return value
+
+
+def _text_again(_loader: Loader, value: str | bytes | None) -> str | None:
+    return value.decode("utf-8", "surrogatepass") if isinstance(value, bytes) else value
+
+
+PLAIN = Column(lambda _loader, value: value, lambda _loader, value: value)
+TEXT = Column(_text, _text_again)
+BOOL = Column(lambda _loader, value: int(value), lambda _loader, value: bool(value))
+
+
+def _json(make: Callable[[Loader, Any], Any], again: Callable[[Loader, Any], Any]) -> Column:
+    return Column(
+        lambda loader, value: (
+            None if value is None else json.dumps(make(loader, value), separators=(",", ":"))
+        ),
+        lambda loader, value: None if value is None else again(loader, json.loads(value)),
+    )
+
+
+JSON = _json(lambda _loader, value: value, lambda _loader, value: value)
+TUPLE = _json(lambda _loader, value: [*value], lambda _loader, value: tuple(value))
+
+
+def _ref(table: str) -> Column:
+    return Column(lambda _loader, item: item.id, lambda loader, key: loader.load(TABLES[table], key))
+
+
+def _file_ids(loader: Loader, files: Iterable[model.File]) -> list[str]:
+    ids: list[str] = []
+    for file in files:
+        loader.adopt(file)
+        ids.append(file.id)
+    return ids
+
+
+def _location(_loader: Loader, location: model.Location) -> list[Any]:
+    return [location.latitude, location.longitude, location.verified]
+
+
+def _escrow(_loader: Loader, escrow: ledger.Escrow) -> dict[str, Any]:
+    pieces = [[lot.id, amount] for lot, amount in escrow.pieces]
+    return {"total": escrow.total, "paid": escrow.paid, "refunded": escrow.refunded, "pieces": pieces}
+
+
+def _escrow_again(loader: Loader, kept: dict[str, Any]) -> ledger.Escrow:
+    pieces = tuple((loader.load(TABLES["lots"], lot), amount) for lot, amount in kept["pieces"])
+    return ledger.Escrow(kept["total"], pieces, kept["paid"], kept["refunded"])
+
+
+def _attempts(_loader: Loader, attempts: Iterable[model.Attempt]) -> list[Any]:
+    return [[each.at, each.status, each.error, each.signature] for each in attempts]
+
+
+def _source(_loader: Loader, source: model.Source) -> dict[str, Any]:
+    stored = cast("Stored", source)
+    facts, details = stored.facts(), stored.details()
+    return {
+        "name": stored.name,
+        "size": facts.size,
+        "sha256": facts.sha256,
+        "width": facts.width,
+        "height": facts.height,
+        "duration": facts.duration,
+        "captured_at": details.captured_at,
+        "device_info": details.device_info,
+        "worker_region": details.worker_region,
+        "annotations": details.annotations,
+    }
+
+
+def _source_again(loader: Loader, kept: dict[str, Any]) -> Stored:
+    facts = model.Facts(kept["size"], kept["sha256"], kept["width"], kept["height"], kept["duration"])
+    details = model.Details(
+        kept["captured_at"], kept["device_info"], kept["worker_region"], kept["annotations"]
+    )
+    return Stored(loader.storage, kept["name"], facts, details)
+
+
+@dataclass(frozen=True, slots=True)
+class Owned:
+    """A list of rows: whose they are, and where each is in it."""
+
+    table: str
+    owner: str | None  # the column with the id of the owner; None for a list of the state
+    number: str
+    most: int | None = None  # how many of the latest are shown
+
+
+class Table:
+    """A class of objects, and the table of its rows.
+
+    Args:
+        name: the table.
+        kind: the class.
+        columns: every attribute that is kept, in the order of the class.
+        lists: attributes that are lists of other rows.
+        left_out: attributes that are worked out again, or that nobody needs after a restart.
+        soft: attributes whose change alone is not worth a transaction: they are kept with the next one.
+        is_pinned: whether objects stay in memory once they are loaded. These are few, and everything refers to them.
+        is_fixed: whether they never change.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        kind: type,
+        columns: Mapping[str, Column],
+        *,
+        lists: Mapping[str, Owned] | None = None,
+        left_out: Iterable[str] = (),
+        soft: Iterable[str] = (),
+        is_pinned: bool = False,
+        is_fixed: bool = False,
+    ) -> None:
+        self.name = name
+        self.kind = kind
+        self.columns = columns
+        self.lists: Mapping[str, Owned] = lists or {}
+        self.soft = frozenset(soft)
+        self.is_pinned = is_pinned
+        self.is_fixed = is_fixed
+        kept = {*columns, *self.lists, *left_out}
+        if kept != {each.name for each in fields(kind)}:
+            raise TypeError(f"{name} forgets an attribute of {kind.__name__}, or has one of none: {kept}")
+        self.selected = ", ".join(columns)
+
+
+TABLES: dict[str, Table] = {
+    table.name: table
+    for table in (
+        Table(
+            "organizations",
+            model.Organization,
+            {"id": PLAIN, "name": TEXT, "email": TEXT, "job_limit": PLAIN},
+            lists={"keys": Owned("keys", "organization", "organization_number")},
+            left_out=["accounts"],
+            is_pinned=True,
+        ),
+        Table(
+            "accounts",
+            model.Account,
+            {"id": PLAIN, "organization": _ref("organizations"), "environment": PLAIN, "settings": JSON},
+            lists={
+                each: Owned(each, "account", "account_number")
+                for each in ("jobs", "submissions", "endpoints", "events", "audit")
+            },
+            left_out=["book"],
+            is_pinned=True,
+        ),
+        Table(
+            "keys",
+            model.Key,
+            {
+                "id": PLAIN,
+                "account": _ref("accounts"),
+                "digest": PLAIN,
+                "masked": TEXT,
+                "name": TEXT,
+                "scopes": TUPLE,
+                "created_at": PLAIN,
+                "last_used_at": PLAIN,
+                "expires_at": PLAIN,
+                "revoked_at": PLAIN,
+            },
+            soft=["last_used_at"],
+            is_pinned=True,
+        ),
+        Table(
+            "books",
+            ledger.Book,
+            dict.fromkeys(
+                (
+                    "id",
+                    "available",
+                    "held",
+                    "purchased",
+                    "granted",
+                    "spent",
+                    "expired",
+                    "updated_at",
+                ),
+                PLAIN,
+            ),
+            lists={
+                "all_lots": Owned("lots", "book", "book_number"),
+                "transactions": Owned("transactions", "book", "book_number"),
+            },
+            left_out=["lots"],
+            is_pinned=True,
+        ),
+        Table(
+            "lots",
+            ledger.Lot,
+            {
+                "id": PLAIN,
+                "number": PLAIN,
+                "kind": PLAIN,
+                "remaining": PLAIN,
+                "expires_at": PLAIN,
+                "is_announced": BOOL,
+            },
+            is_pinned=True,
+        ),
+        Table(
+            "transactions",
+            ledger.Transaction,
+            dict.fromkeys(("id", "type", "amount_cents", "description", "expires_at", "created_at"), PLAIN),
+            is_fixed=True,
+        ),
+        Table(
+            "checkouts",
+            state.Checkout,
+            {"id": PLAIN, "account": _ref("accounts"), "cents": PLAIN, "is_paid": BOOL},
+        ),
+        Table(
+            "jobs",
+            model.Job,
+            {
+                "id": PLAIN,
+                "account": _ref("accounts"),
+                "fields": JSON,
+                "deadline": PLAIN,
+                "created_at": PLAIN,
+                "updated_at": PLAIN,
+                "seed": PLAIN,
+                "escrow": _json(_escrow, _escrow_again),
+                "status": PLAIN,
+                "completed_at": PLAIN,
+                "cancelled_at": PLAIN,
+                "buyer_rating": PLAIN,
+                "buyer_feedback": TEXT,
+                "pending": PLAIN,
+                "rejections": PLAIN,
+                "withdrawn": PLAIN,
+            },
+            lists={
+                "submissions": Owned("submissions", "job", "job_number"),
+                "approved": Owned("files", "job", "approved_number"),
+            },
+            # Chance starts again from the seed and the time: what it decides need not be the same after a restart.
+            left_out=["chance", "workers", "listeners"],
+        ),
+        Table(
+            "submissions",
+            model.Submission,
+            {
+                "id": PLAIN,
+                "job": _ref("jobs"),
+                "worker_id": TEXT,
+                "submitted_at": PLAIN,
+                "files": _json(
+                    _file_ids, lambda loader, ids: tuple(loader.load(TABLES["files"], id) for id in ids)
+                ),
+                "status": PLAIN,
+                "attempt": PLAIN,
+                "rating": PLAIN,
+                "reasoning": TEXT,
+                "dimensions": JSON,
+                "scored_at": PLAIN,
+                "location": _json(_location, lambda _loader, kept: model.Location(*kept)),
+            },
+        ),
+        Table(
+            "files",
+            model.File,
+            {
+                "id": PLAIN,
+                "content_type": PLAIN,
+                "source": _json(_source, _source_again),
+                "original_filename": TEXT,
+                "created_at": PLAIN,
+                "wanted_rating": PLAIN,
+                "annotations": JSON,
+                "rating": PLAIN,
+                "approved": BOOL,
+                "withdrawn": BOOL,
+                "submission": _ref("submissions"),
+            },
+            left_out=["_facts"],
+        ),
+        Table(
+            "endpoints",
+            model.Endpoint,
+            {
+                "id": PLAIN,
+                "account": _ref("accounts"),
+                "url": TEXT,
+                "events": TUPLE,
+                "description": TEXT,
+                "secret": PLAIN,  # the server signs with it, so a hash would not do
+                "created_at": PLAIN,
+                "enabled": BOOL,
+                "deleted": BOOL,
+            },
+            is_pinned=True,
+        ),
+        Table(
+            "events",
+            model.Event,
+            {"id": PLAIN, "account": _ref("accounts"), "type": TEXT, "body": PLAIN},
+            lists={"deliveries": Owned("deliveries", "event", "event_number", most=100)},
+        ),
+        Table(
+            "deliveries",
+            model.Delivery,
+            {
+                "id": PLAIN,
+                "event": _ref("events"),
+                "endpoint": _ref("endpoints"),
+                "attempts": _json(
+                    _attempts, lambda _loader, kept: tuple(model.Attempt(*each) for each in kept)
+                ),
+                "status": PLAIN,
+            },
+        ),
+        Table(
+            "audit",
+            model.AuditEvent,
+            {
+                "id": PLAIN,
+                "event_type": PLAIN,
+                "job_id": PLAIN,
+                "actor": TEXT,
+                "data": JSON,
+                "created_at": PLAIN,
+            },
+            is_fixed=True,
+        ),
+    )
+}

@@ -1,0 +1,172 @@
+"""What the tests of a state that is kept share: a clock, a comparison, and worlds to compare."""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import random
+import sqlite3
+from collections.abc import Callable, Mapping
+from contextlib import closing
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from firsthandapi.server import model
+from firsthandapi.server.bodies import JobBody
+from firsthandapi.server.sqlite import FILES
+from firsthandapi.server.sqlite.kept import KeptState
+from firsthandapi.server.sqlite.tables import TABLES, Table
+from firsthandapi.server.state import State
+from firsthandapi.server.storage import LocalStorage
+from firsthandapi.server.world import World
+
+START = 1_790_000_000.0
+JOB = {
+    "type": "data_collection",
+    "description": "Photos of street signs in daylight",
+    "files_needed": 2,
+    "accepted_formats": ["image/jpeg"],
+    "price_per_file_cents": 50,
+}
+
+
+class HandClock:
+    """Time that moves by hand."""
+
+    speed = 1.0
+
+    def __init__(self, now: float = START) -> None:
+        self._now = now
+        self._order = itertools.count()
+        self.due: list[tuple[float, int, Callable[[float], None]]] = []
+
+    def now(self) -> float:
+        """The time."""
+        return self._now
+
+    def at(self, when: float, callback: Callable[[float], None]) -> None:
+        """Call back at a time."""
+        heapq.heappush(self.due, (when, next(self._order), callback))
+
+    def real_seconds(self, virtual: float) -> float:
+        """As long."""
+        return virtual
+
+    def advance(self, seconds: float) -> None:
+        """Move on, with all that falls due."""
+        target = self._now + seconds
+        while self.due and self.due[0][0] <= target:
+            when, _, callback = heapq.heappop(self.due)
+            self._now = max(self._now, when)
+            callback(self._now)
+        self._now = target
+
+
+class Dice:
+    """The random numbers of ids, the same for two worlds."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.roll("start")
+        monkeypatch.setattr("firsthandapi.server.text.secrets", self)
+
+    def roll(self, seed: object) -> None:
+        """Start again from a seed."""
+        self._random = random.Random(str(seed))
+
+    def randbits(self, bits: int) -> int:
+        """As `secrets` has it."""
+        return self._random.getrandbits(bits)
+
+    def token_hex(self, count: int) -> str:
+        """As `secrets` has it."""
+        return f"{self.randbits(8 * count):0{2 * count}x}"
+
+
+def fields_of(**given: Any) -> dict[str, Any]:
+    """The fields of a job, as a request brings them."""
+    made = JobBody.model_validate({**JOB, **given}).model_dump()
+    made.pop("deadline")
+    return made
+
+
+def _table_of(item: object) -> Table | None:
+    return next((table for table in TABLES.values() if isinstance(item, table.kind)), None)
+
+
+def picture(state: State, alive: list[Any] | None = None) -> dict[str, Any]:
+    """Everything in a state, as plain values: equal for two states that are the same.
+
+    Args:
+        state: the state.
+        alive: takes every object, so that none is loaded a second time.
+    """
+    found: dict[str, Any] = {}
+
+    def value(item: Any) -> Any:
+        table = _table_of(item)
+        if table is not None:
+            key = f"{table.name} {item.id}"
+            if key not in found:
+                found[key] = row = {}
+                if alive is not None:
+                    alive.append(item)
+                for name in table.columns:
+                    row[name] = value(getattr(item, name))
+                for name in table.lists:
+                    row[name] = [value(each) for each in getattr(item, name)]
+                if isinstance(item, model.Job):
+                    row["workers"] = [*item.workers]
+                if isinstance(item, model.Organization):
+                    row["accounts"] = {name: value(each) for name, each in item.accounts.items()}
+                if isinstance(item, model.Account):
+                    row["book"] = value(item.book)
+                    row["lots"] = [value(each) for each in item.book.lots]
+                if isinstance(item, model.File):
+                    row["source"] = (value(item.facts()), value(item.source.details()))
+            return key
+        if isinstance(item, Mapping):
+            return {name: value(each) for name, each in item.items()}
+        if isinstance(item, (tuple, list)):
+            return [value(each) for each in item]
+        if is_dataclass(item) and not hasattr(item, "read"):
+            return {each.name: value(getattr(item, each.name)) for each in fields(item)}
+        return None if hasattr(item, "read") else item
+
+    for name in ("keys", "jobs", "submissions", "events", "checkouts"):
+        found[name] = [value(each) for each in getattr(state, name).values()]
+    # In memory they are in order of approval, in rows in order of arrival: nothing asks for the order.
+    found["files"] = sorted(value(each) for each in state.files.values())
+    found["organizations"] = [value(each) for each in state.organizations]
+    found["deliveries"] = [value(each) for each in state.deliveries]
+    return found
+
+
+def differences(left: dict[str, Any], right: dict[str, Any]) -> list[str]:
+    """Where two pictures differ, in few words."""
+    said: list[str] = []
+    for key in {**left, **right}:
+        if left.get(key) != right.get(key):
+            one, other = left.get(key), right.get(key)
+            if isinstance(one, dict) and isinstance(other, dict):
+                said += [
+                    f"{key} {name}: {one.get(name)!r}, {other.get(name)!r}"
+                    for name in {**one, **other}
+                    if one.get(name) != other.get(name)
+                ]
+            else:
+                said.append(f"{key}: {one!r}, {other!r}")
+    return said
+
+
+def copied(world: World, folder: Path) -> World:
+    """A world of its own over a copy of the rows, as a start after `kill -9` would find them."""
+    state = world.state
+    assert isinstance(state, KeptState)
+    copy = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+    with closing(sqlite3.connect(folder / "state.db")) as rows:
+        rows.backup(copy)
+    clock = HandClock(world.clock.now())
+    return World(clock, state=KeptState(clock, copy, LocalStorage(folder / FILES), lambda: None))
