@@ -456,18 +456,16 @@ def test_a_pool_closed_at_the_last_moment(fresh_server: MockServer) -> None:
         (wire,) = client._shared._wires.values()
         pool: Any = wire._pool
         connection = pool.acquire(1)
-        plain = connection.usable
 
-        class Twin:
-            """The same connection, in whose last check the pool is closed."""
+        class Idle(list[Any]):
+            """The idle connections; while one comes back, the pool is closed."""
 
-            close = connection.close
-
-            def usable(self) -> bool:
+            def append(self, item: Any) -> None:
                 pool.close()
-                return bool(plain())
+                super().append(item)
 
-        pool.release(Twin(), reusable=True)
+        pool._idle = Idle()
+        pool.release(connection, reusable=True)
         assert pool._idle == []
         assert not connection.usable()
 

@@ -82,7 +82,7 @@ class BorrowedWire:
 
     async def exchange(
         self, request: Request, headers: RequestHeaders, *, timeout: float
-    ) -> tuple[int, tuple[tuple[bytes, bytes], ...], Secret[bytes]]:
+    ) -> tuple[int, Headers, Secret[bytes]]:
         """Send the request once and read the whole response: status, headers, body.
 
         Raises:
@@ -102,11 +102,11 @@ class BorrowedWire:
             with anyio.fail_after(timeout):
                 response = await self._client.send(outgoing, auth=None, follow_redirects=False, stream=True)
                 try:
-                    raw_headers = tuple(response.headers.raw)
+                    received_headers = Headers(response.headers.raw)
                     if response.is_stream_consumed:
                         # Read already: by an event hook of the caller's, or a transport that mocks.
-                        return response.status_code, raw_headers, Secret(await response.aread())
-                    reader = BodyReader(response.status_code, Headers(raw_headers))
+                        return response.status_code, received_headers, Secret(await response.aread())
+                    reader = BodyReader(response.status_code, received_headers)
                     try:
                         async for chunk in response.aiter_raw():
                             reader.feed(chunk)
@@ -119,7 +119,7 @@ class BorrowedWire:
                             raise
                         # The status says what went wrong; a body that was cut must not hide it.
                         body = Secret(reader.so_far())
-                    return response.status_code, raw_headers, body
+                    return response.status_code, received_headers, body
                 finally:
                     chunk = b""  # a body may contain a secret, and tracebacks show local variables
                     await response.aclose()

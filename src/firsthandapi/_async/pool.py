@@ -88,7 +88,7 @@ class Pool:
             await _close(connection)
             return
         (stack.free_polls if long_poll else stack.free).release()
-        if reusable and connection.usable():
+        if reusable:
             stack.idle.append(connection)
         else:
             await _close(connection)

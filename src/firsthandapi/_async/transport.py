@@ -14,7 +14,7 @@ from firsthandapi._async.limiter import ClientLimiter
 from firsthandapi._core.api_errors import error_from_response
 from firsthandapi._core.config import Config
 from firsthandapi._core.counts import count_of
-from firsthandapi._core.headers import RequestHeaders
+from firsthandapi._core.headers import Headers, RequestHeaders
 from firsthandapi._core.ratelimit import AsyncRateLimiter, RateLimit, fingerprint
 from firsthandapi._core.request import Request, with_key
 from firsthandapi._core.response import ApiResponse
@@ -51,7 +51,7 @@ class Exchange(Protocol):
 
     async def exchange(
         self, request: Request, headers: RequestHeaders, *, timeout: float
-    ) -> tuple[int, tuple[tuple[bytes, bytes], ...], Secret[bytes]]: ...
+    ) -> tuple[int, Headers, Secret[bytes]]: ...
 
     async def aclose(self) -> None: ...
 
@@ -329,11 +329,11 @@ class Transport:
         timeout = min(timeout, _LONGEST_ATTEMPT)
         try:
             if call.tracer is None:
-                status, raw_headers, body = await self.shared.wire(self.config).exchange(
+                status, headers, body = await self.shared.wire(self.config).exchange(
                     call.request, self._headers.under(call.request.headers), timeout=timeout
                 )
             else:
-                status, raw_headers, body = await self._traced(call, timeout)
+                status, headers, body = await self._traced(call, timeout)
         except FirstHandConnectionError as error:
             error.attempts = call.attempts
             # Not every timeout of an attempt cut short is the deadline's: connecting has its own.
@@ -345,15 +345,14 @@ class Transport:
             call.attempt_took = self.clock.monotonic() - call.attempt_began
         call.response = response = ApiResponse(
             status_code=status,
-            raw_headers=raw_headers,
+            raw_headers=headers.raw,
             idempotency_key=call.request.idempotency_key,
             attempts=call.attempts,
         )
+        vars(response)["headers"] = headers  # else the response would read them a second time
         return response, body
 
-    async def _traced(
-        self, call: Call, timeout: float
-    ) -> tuple[int, tuple[tuple[bytes, bytes], ...], Secret[bytes]]:
+    async def _traced(self, call: Call, timeout: float) -> tuple[int, Headers, Secret[bytes]]:
         request = call.request
         template = request.endpoint.partition(" ")[2].replace(":id", "{id}")
         attributes = http_attributes(request.method, template, self.config.origin, call.attempts - 1)

@@ -285,7 +285,7 @@ class Wire:
 
     async def exchange(
         self, request: Request, headers: RequestHeaders, *, timeout: float
-    ) -> tuple[int, tuple[tuple[bytes, bytes], ...], Secret[bytes]]:
+    ) -> tuple[int, Headers, Secret[bytes]]:
         """Send the request once and read the whole response: status, headers, body.
 
         Raises:
@@ -311,17 +311,18 @@ class Wire:
             try:
                 connection.begin(timeout - (time.monotonic() - started))
                 response = await connection.http.handle_async_request(outgoing)
-                status, raw_headers = response.status, tuple(response.headers)
-                headers_of = Headers(raw_headers)
-                reader = BodyReader(status, headers_of)
+                status, received_headers = response.status, Headers(response.headers)
+                reader = BodyReader(status, received_headers)
                 try:
                     async for chunk in response.aiter_stream():
                         reader.feed(chunk)
                     await response.aclose()
                     body = Secret(reader.finish())
                     # A response to HEAD announces chunks and has none.
-                    chunked = reader.length > 0 and "transfer-encoding" in headers_of
-                    done = connection.received.is_all(reader.length, chunked=chunked)
+                    chunked = reader.length > 0 and "transfer-encoding" in received_headers
+                    done = connection.http.is_idle() and connection.received.is_all(
+                        reader.length, chunked=chunked
+                    )
                 except _BELOW:
                     if status < 400:
                         raise
@@ -334,7 +335,7 @@ class Wire:
         except _BELOW as error:
             # Their own text may quote what the service echoed, so it does not come along.
             raise connection_error(error, self._authority) from None
-        return status, raw_headers, body
+        return status, received_headers, body
 
     async def aclose(self) -> None:
         """Close every connection."""

@@ -14,6 +14,8 @@ from firsthandapi.errors import InvalidArgumentError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from pydantic import ValidationError
+
     from firsthandapi.types._base import Params
 
     P = TypeVar("P", bound=Params)
@@ -42,8 +44,6 @@ def check(params_type: type[P], values: Mapping[str, Any]) -> P:
     Raises:
         InvalidArgumentError: one is missing, or not what the contract allows.
     """
-    from pydantic import ValidationError
-
     given = {name: _plain(value) for name, value in values.items() if value is not None}
     for name, value in given.items():
         # pydantic looks at a str's characters only where it has to count them.
@@ -51,11 +51,19 @@ def check(params_type: type[P], values: Mapping[str, Any]) -> P:
             raise InvalidArgumentError(f"{name} {problem}", field=name)
     try:
         return params_type.model_validate(given)
-    except ValidationError as error:
+    except validation_error() as error:
         # Without input, which may be a secret.
         misfit: Any = error.errors(include_url=False, include_input=False)[0]
     # Out here, so that the pydantic error, which quotes the input, is not chained to ours.
     raise _invalid(params_type, misfit, given)
+
+
+def validation_error() -> type[ValidationError]:
+    """What pydantic raises, for an `except`, which asks for it only when something was raised: an import takes time in
+    each call, even of what is loaded."""
+    from pydantic import ValidationError
+
+    return ValidationError
 
 
 def _plain(value: Any) -> Any:

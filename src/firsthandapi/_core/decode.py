@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
+from firsthandapi._core.arguments import validation_error
 from firsthandapi._core.request import check_id
 from firsthandapi._core.response import not_json, without_halves
 from firsthandapi._masking import Secret, mask_secrets
@@ -147,11 +148,9 @@ def _validator(model_type: type[Model], as_page: bool) -> Any:
 def _validated(
     model_type: type[Model], as_page: bool, content: Secret[bytes], response: ApiResponse | None
 ) -> Any:
-    from pydantic import ValidationError
-
     try:
         return _validator(model_type, as_page).validate_json(content.reveal())
-    except ValidationError as error:
+    except validation_error() as error:
         # Without input and context, which may hold secrets; and a body of millions of misfits names none.
         few = error.error_count() <= _MOST_ERRORS
         problems = error.errors(include_url=False, include_context=False, include_input=False) if few else []

@@ -8,10 +8,11 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 class Headers(Mapping[str, str]):
     """Names are compared without case; a header that came several times is joined by `, `."""
 
-    __slots__ = ("_items",)
+    __slots__ = ("_items", "raw")
 
     def __init__(self, raw: Iterable[tuple[bytes, bytes]] = ()) -> None:
-        pairs = [(name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in raw]
+        self.raw = tuple(raw)
+        pairs = [(name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in self.raw]
         items = dict(pairs)
         if len(items) < len(pairs):
             items = {}

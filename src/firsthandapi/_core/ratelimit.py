@@ -221,7 +221,7 @@ class RequestBudget:
         if probe:
             self._probes.add(permit)
         self._left -= 1
-        self._in_flight[permit.order] = now
+        self._in_flight[self._order] = now
         return permit
 
     def observe(
@@ -236,7 +236,8 @@ class RequestBudget:
         """Learn the result of a request; `now` is in monotonic seconds, `time` in Unix seconds."""
         self._in_flight.pop(permit.order, None)
         self._order += 1
-        self._probes.discard(permit)
+        if permit.probe:
+            self._probes.discard(permit)
         if response is None or (response.rate_limit is None and response.status_code >= 500):
             # A gateway responded, or nobody. In a known window the service may still have counted the request.
             if not sent or not self._known:

@@ -76,10 +76,9 @@ class Pool:
     def release(self, connection: Connection, *, reusable: bool, long_poll: bool = False) -> None:
         """Give the connection back; it is closed unless its exchange ran to the end."""
         (self._free_polls if long_poll else self._free).release()
-        if reusable and not self._closed and connection.usable():
+        if reusable:
             self._idle.append(connection)
-            if self._closed:
-                # It was closed by another thread just now, which may have missed this one.
+            if self._closed:  # perhaps by another thread just now, which may have missed this one
                 self.close()
         else:
             connection.close()

@@ -286,7 +286,7 @@ class Wire:
 
     def exchange(
         self, request: Request, headers: RequestHeaders, *, timeout: float
-    ) -> tuple[int, tuple[tuple[bytes, bytes], ...], Secret[bytes]]:
+    ) -> tuple[int, Headers, Secret[bytes]]:
         """Send the request once and read the whole response: status, headers, body.
 
         Raises:
@@ -312,17 +312,18 @@ class Wire:
             try:
                 connection.begin(timeout - (time.monotonic() - started))
                 response = connection.http.handle_request(outgoing)
-                status, raw_headers = response.status, tuple(response.headers)
-                headers_of = Headers(raw_headers)
-                reader = BodyReader(status, headers_of)
+                status, received_headers = response.status, Headers(response.headers)
+                reader = BodyReader(status, received_headers)
                 try:
                     for chunk in response.iter_stream():
                         reader.feed(chunk)
                     response.close()
                     body = Secret(reader.finish())
                     # A response to HEAD announces chunks and has none.
-                    chunked = reader.length > 0 and "transfer-encoding" in headers_of
-                    done = connection.received.is_all(reader.length, chunked=chunked)
+                    chunked = reader.length > 0 and "transfer-encoding" in received_headers
+                    done = connection.http.is_idle() and connection.received.is_all(
+                        reader.length, chunked=chunked
+                    )
                 except _BELOW:
                     if status < 400:
                         raise
@@ -335,7 +336,7 @@ class Wire:
         except _BELOW as error:
             # Their own text may quote what the service echoed, so it does not come along.
             raise connection_error(error, self._authority) from None
-        return status, raw_headers, body
+        return status, received_headers, body
 
     def close(self) -> None:
         """Close every connection."""
