@@ -2,64 +2,20 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import threading
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from firsthandapi.testing import MockServer
 
-if not os.environ.get("FIRSTHAND_CONSOLE"):
-    pytest.skip("run: make console", allow_module_level=True)
-
-from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import sync_playwright
+from .harness import EVIL, look_at, page_of
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
-
-SHOTS = Path(os.environ["FIRSTHAND_CONSOLE"])
-EVIL = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>{{7*7}}\u202eevil"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """Chromium of the system."""
-    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    with sync_playwright() as playwright:
-        # In a container there is often no sandbox to be had; the pages are our own.
-        made = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        yield made
-        made.close()
-
-
-@contextmanager
-def page_of(browser: Browser, **options: Any) -> Iterator[Page]:
-    """A page that must stay on this machine, open no dialog, and complain of nothing."""
-    complaints: list[str] = []
-    with closing(browser.new_context(**options)) as context:
-        page = context.new_page()
-        page.set_default_timeout(20_000)
-        page.on(
-            "console",
-            lambda said: complaints.append(said.text) if said.type in ("error", "warning") else None,
-        )
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("dialog", lambda dialog: complaints.append(f"dialog: {dialog.message}"))
-        page.on(
-            "request",
-            lambda sent: (
-                complaints.append(sent.url) if not sent.url.startswith("http://127.0.0.1:") else None
-            ),
-        )
-        yield page
-        assert complaints == []
+    from playwright.sync_api import Browser
 
 
 @pytest.fixture(scope="module")
@@ -163,14 +119,7 @@ def test_every_page_fits_and_is_accessible(
             page.goto(f"{server.url}/console{paths[name]}")
             for details in page.locator("details").all():
                 details.evaluate("each => each.open = true")
-            page.wait_for_function(
-                "[...document.images].every(each => each.complete || each.loading == 'lazy')"
-            )
-            assert page.evaluate("document.documentElement.scrollWidth") <= width, name
-            found = Axe().run(page).response["violations"]
-            assert [each for each in found if each["impact"] in ("serious", "critical")] == [], name
-            SHOTS.mkdir(parents=True, exist_ok=True)
-            page.screenshot(path=SHOTS / f"{name}-{width}-{scheme}.png", full_page=name != "job-clips")
+            look_at(page, name, width, scheme, full_page=name != "job-clips")
             if name == "job-hostile":  # a picture that is none is a broken picture, and no more
                 assert page.evaluate("document.images[1].naturalWidth") == 0
 

@@ -127,6 +127,7 @@ class Working:
                 formats=name_of(job.fields["accepted_formats"]),
                 kinds=sorted({each.partition("/")[0] for each in job.fields["accepted_formats"]}),
                 limits=LIMITS,
+                size=_size_in_words(job.fields.get("min_width"), job.fields.get("min_height")),
                 place=_place_in_words(job.fields.get("location")),
                 qr=qr_code(self._links.url(job)),
                 address=self._links.url(job),
@@ -355,6 +356,14 @@ def _kilometers(latitude: float, longitude: float, to_latitude: float, to_longit
     part = math.sin((to_north - north) / 2) ** 2
     part += math.cos(north) * math.cos(to_north) * math.sin(east / 2) ** 2
     return 2 * _EARTH_KM * math.asin(math.sqrt(min(1.0, max(0.0, part))))
+
+
+def _size_in_words(width: int | None, height: int | None) -> str | None:
+    if width and height:
+        return f"at least {width} × {height} pixels"
+    if width or height:
+        return f"at least {width or height} pixels {'wide' if width else 'high'}"
+    return None
 
 
 def _place_in_words(place: object) -> str | None:

@@ -42,15 +42,22 @@ function add(file) {
   draw();
 }
 
+// One address for each file, however often the list is drawn.
+const addresses = new Map();
+
+function address(file) {
+  if (!addresses.has(file)) addresses.set(file, URL.createObjectURL(file));
+  return addresses.get(file);
+}
+
 function draw() {
   const list = document.getElementById("chosen");
-  for (const old of list.querySelectorAll("[src]")) URL.revokeObjectURL(old.src);
   list.replaceChildren(...files.map((file, index) => {
     const item = document.createElement("li");
     const kind = kindOf(file.type);
     if (["image", "audio", "video"].includes(kind)) {
       const media = document.createElement({ image: "img", audio: "audio", video: "video" }[kind]);
-      media.src = URL.createObjectURL(file);
+      media.src = address(file);
       if (kind === "image") media.alt = "";
       else { media.controls = true; media.setAttribute("aria-label", file.name); }
       item.append(media);
@@ -116,6 +123,7 @@ async function send(event) {
     progress(0);
     const { status, answer } = await attempt(data);
     if (status === 200 && answer?.next) {
+      busy = false; // else the browser asks whether to leave
       location.assign(answer.next);
       return;
     }
@@ -276,4 +284,7 @@ if (form) {
   }
   addEventListener("beforeunload", (event) => { if (busy || recorder) event.preventDefault(); });
 }
-if (mine) setInterval(look, LOOK_AGAIN);
+if (mine) {
+  setInterval(look, LOOK_AGAIN);
+  document.addEventListener("visibilitychange", look);
+}

@@ -1,0 +1,309 @@
+"""The page behind a job's link in a real browser: `make console`. What needs none is in `test_working.py`."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import av
+import pytest
+from PIL import Image
+
+from serve.phones import Server, served
+from server.test_cleaning import SECRET, exif, picture
+
+from .harness import EVIL, look_at, page_of
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page, Route
+
+PHONE = {
+    "viewport": {"width": 390, "height": 844},
+    "has_touch": True,
+    "is_mobile": True,
+    "user_agent": "Mozilla/5.0 (iPhone; CPU iPhone OS 18_1 like Mac OS X) AppleWebKit/605.1.15 Mobile/15E148",
+}
+NOW = "document.dispatchEvent(new Event('visibilitychange'))"  # as when the phone is taken up again
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Server]:
+    """A server whose submissions wait for the test to score them."""
+    with served(tmp_path) as made:
+        yield made
+
+
+def photo(name: str = "IMG_0001.JPG", orientation: int = 6) -> Any:
+    """What a phone's camera hands to a page: on its side, with a place."""
+    out = io.BytesIO()
+    picture((400, 300)).save(out, "JPEG", exif=b"Exif\0\0" + exif(orientation))
+    assert SECRET in out.getvalue()
+    return {"name": name, "mimeType": "image/jpeg", "buffer": out.getvalue()}
+
+
+def camera(page: Page) -> Any:
+    """The input that opens a phone's camera."""
+    return page.get_by_label("Take a picture")
+
+
+def test_a_phone_sends_a_picture_and_sees_what_becomes_of_it(browser: Browser, server: Server) -> None:
+    """Picture, preview, upload, waiting, stars: and the picture that the buyer gets is upright, without its place."""
+    job = server.job(title="Street signs")
+    with page_of(browser, **PHONE) as page:
+        page.goto(server.service.url + server.path(job))
+        page.get_by_role("button", name="Send").click()
+        page.get_by_text("Take a picture or choose a file first.").wait_for()
+        camera(page).set_input_files(photo())
+        page.get_by_text("IMG_0001.JPG, ").wait_for()
+        page.get_by_role("button", name="Send").click()
+        page.get_by_text("Submitted. You see below").wait_for()
+        page.get_by_text("Waiting for review").wait_for()
+        page.get_by_text("1 of 2").wait_for()
+        server.score(job.submissions[0], 4, "A good sign.")
+        page.evaluate(NOW)
+        page.get_by_text("A good sign.").wait_for()
+        page.get_by_role("img", name="4 of 5 stars").wait_for()
+    (file,) = server.client.files.list(job.id).data
+    assert (file.width, file.height, file.original_filename) == (300, 400, "IMG_0001.JPG")
+    content = job.submissions[0].files[0].content()
+    assert SECRET not in content
+    assert Image.open(io.BytesIO(content)).size == (300, 400)
+
+
+def test_a_retry_after_two_stars(browser: Browser, server: Server) -> None:
+    """Two stars come with their reason and one more try."""
+    job = server.job(files_needed=1)
+    with page_of(browser, **PHONE) as page:
+        page.goto(server.service.url + server.path(job))
+        camera(page).set_input_files(photo())
+        page.get_by_role("button", name="Send").click()
+        page.get_by_text("Waiting for review").wait_for()
+        server.score(job.submissions[0], 2, f"Too dark: {EVIL}")
+        page.evaluate(NOW)
+        page.get_by_text("Too dark").wait_for()
+        page.get_by_role("link", name="Try once more").click()
+        page.get_by_role("heading", name="Try again").wait_for()
+        camera(page).set_input_files(photo("better.jpg"))
+        page.get_by_role("button", name="Send").click()
+        page.get_by_text("second attempt").wait_for()
+        server.score(job.submissions[0], 5)
+        page.evaluate(NOW)
+        page.get_by_role("img", name="5 of 5 stars").wait_for()
+        page.get_by_text("This job has ended.").wait_for()
+    assert len(job.submissions) == 1
+
+
+def test_a_lost_connection_submits_once(browser: Browser, server: Server) -> None:
+    """Attempts go out again by themselves, one of which had reached the server: there is one submission."""
+    job = server.job(files_needed=3)
+    seen: list[str] = []
+    with page_of(browser, expected="status of 50", **PHONE) as page:
+
+        def flaky(route: Route) -> None:
+            if route.request.method != "POST":
+                route.continue_()
+                return
+            seen.append(route.request.method)
+            if len(seen) == 1:
+                route.fulfill(status=503, body="the proxy is down")
+            elif len(seen) == 2:
+                route.fetch()  # handled, but the response is lost
+                route.fulfill(status=502, body="the proxy lost it")
+            else:
+                route.continue_()
+
+        page.route(f"**{server.path(job)}", flaky)
+        page.clock.install()
+        page.goto(server.service.url + server.path(job))
+        camera(page).set_input_files(photo())
+        page.get_by_role("button", name="Send").click()
+        page.get_by_text("The connection was lost. Trying again").wait_for()
+        page.clock.run_for(1000)
+        while len(seen) < 2:
+            page.wait_for_timeout(20)
+        page.get_by_text("The connection was lost. Trying again").wait_for()
+        page.clock.run_for(3000)
+        page.get_by_text("Waiting for review").wait_for()
+    assert len(seen) == 3
+    assert len(job.submissions) == 1
+
+
+def test_several_files_with_previews(browser: Browser, server: Server) -> None:
+    """Files can be removed before they are sent, and no more are taken than the job wants."""
+    job = server.job(files_per_submission=2, files_needed=5, accepted_formats=["image/jpeg", "image/png"])
+    with page_of(browser, **PHONE) as page:
+        page.goto(server.service.url + server.path(job))
+        page.get_by_label("Choose files").set_input_files([photo("a.jpg"), photo("b.jpg"), photo("c.jpg")])
+        page.get_by_text("Send at most 2 files at a time.").wait_for()
+        page.get_by_role("button", name="Remove a.jpg").click()
+        camera(page).set_input_files(photo("d.jpg"))
+        assert page.locator("#chosen li span").all_inner_texts()[1].startswith("d.jpg")
+        page.evaluate("document.getElementById('send').dataset.image = '100'")
+        page.get_by_role("button", name="Remove b.jpg").click()
+        camera(page).set_input_files(photo("large.jpg"))
+        page.get_by_text("large.jpg has ").wait_for()
+        page.get_by_role("button", name="Send").click()
+        page.get_by_text("Waiting for review").wait_for()
+    assert [file.original_filename for file in job.submissions[0].files] == ["d.jpg"]
+
+
+def test_what_the_server_refuses_is_said(browser: Browser, server: Server) -> None:
+    """A file that is no picture is refused in words on the page, and the worker can send another one."""
+    job = server.job()
+    with page_of(browser, expected="status of 422", **PHONE) as page:
+        page.goto(server.service.url + server.path(job))
+        camera(page).set_input_files(
+            {"name": EVIL.replace("/", ""), "mimeType": "image/jpeg", "buffer": b"<svg onload=alert(3)>"}
+        )
+        page.get_by_role("button", name="Send").click()
+        page.get_by_text("This is neither a picture").wait_for()
+        page.get_by_role("button", name="Remove").click()
+        camera(page).set_input_files(photo())
+        page.get_by_role("button", name="Send").click()
+        page.get_by_text("Waiting for review").wait_for()
+    assert len(job.submissions) == 1
+
+
+def decoded(content: bytes) -> tuple[list[str], float]:
+    """The kinds of streams, and how long the longest lasts, decoded to the end."""
+    with av.open(io.BytesIO(content)) as container:
+        kinds = [stream.type for stream in container.streams]
+        last = max(
+            float((frame.pts or 0) * frame.time_base) for frame in container.decode(*container.streams)
+        )
+    return sorted(kinds), last
+
+
+@pytest.mark.parametrize(
+    ("button", "formats", "kinds"),
+    [
+        ("Record sound here", ["audio/wav"], ["audio"]),
+        ("Record sound here", ["audio/mp4", "audio/wav"], ["audio"]),
+        ("Record video here", ["video/mp4"], ["audio", "video"]),
+        ("Record the screen", ["video/mp4"], ["audio", "video"]),
+    ],
+)
+def test_a_recording(
+    browser: Browser, server: Server, button: str, formats: list[str], kinds: list[str]
+) -> None:
+    """Sound, video, and the screen are recorded in the page, in a format that the job takes."""
+    job = server.job(accepted_formats=formats, description="Sounds or clips of a market")
+    with page_of(browser, permissions=["microphone", "camera"]) as page:
+        page.goto(server.service.url + server.path(job))
+        page.get_by_role("button", name=button).click()
+        page.get_by_text("0:02").wait_for()
+        page.get_by_role("button", name="Stop").click()
+        page.locator("#chosen li").wait_for()
+        page.get_by_role("button", name="Send").click()
+        page.get_by_text("Waiting for review").wait_for()
+    (file,) = job.submissions[0].files
+    assert file.content_type in formats
+    found, seconds = decoded(file.content())
+    assert found == kinds
+    assert 1 < seconds < 30
+    assert file.facts().duration == pytest.approx(seconds, abs=1)
+
+
+@pytest.mark.parametrize("allowed", [True, False])
+def test_a_place_is_sent_with_consent(browser: Browser, server: Server, allowed: bool) -> None:
+    """The place is asked for only when the worker ticks the box, and a refusal is no hindrance."""
+    job = server.job(location={"latitude": 52.5, "longitude": 13.4, "radius_km": 10})
+    options: dict[str, Any] = {"geolocation": {"latitude": 52.51, "longitude": 13.41}}
+    if allowed:
+        options["permissions"] = ["geolocation"]
+    with page_of(browser, **PHONE, **options) as page:
+        page.goto(server.service.url + server.path(job))
+        box = page.get_by_label("Send where I am")
+        if allowed:
+            box.check()
+            page.wait_for_function("document.getElementById('send').elements.latitude.value !== ''")
+        else:
+            box.click()
+            page.get_by_text("The place is not known").wait_for()
+            assert not box.is_checked()
+        camera(page).set_input_files(photo())
+        page.get_by_role("button", name="Send").click()
+        page.get_by_text("Waiting for review").wait_for()
+    where = job.submissions[0].location
+    assert (where is not None and where.verified) == allowed
+
+
+def test_without_javascript(browser: Browser, server: Server) -> None:
+    """The form, its errors, and the retry work without scripts."""
+    job = server.job(files_needed=1)
+    with page_of(browser, java_script_enabled=False) as page:
+        page.goto(server.service.url + server.path(job))
+        page.get_by_label("Choose a file").set_input_files(photo())
+        page.get_by_role("button", name="Send").click()
+        page.get_by_text("Submitted. You see below").wait_for()
+        server.score(job.submissions[0], 2, "Too dark.")
+        page.reload()
+        page.get_by_role("link", name="Try once more").click()
+        camera(page).set_input_files(photo())
+        page.get_by_role("button", name="Send").click()
+        page.get_by_text("second attempt").wait_for()
+
+
+def test_by_keyboard(browser: Browser, server: Server) -> None:
+    """Every input and button is reached with Tab, visibly."""
+    job = server.job(accepted_formats=["image/jpeg", "video/mp4"])
+    with page_of(browser) as page:
+        page.goto(server.service.url + server.path(job))
+        seen: list[str] = []
+        for _ in range(14):
+            page.keyboard.press("Tab")
+            seen.append(
+                page.evaluate(
+                    """() => { const it = document.activeElement, box = it.closest('.source') ?? it;
+                    return `${(it.labels?.[0] ?? it).textContent.trim()} ${getComputedStyle(box).outlineWidth}`; }"""
+                )
+            )
+        for words in ("Take a picture", "Record a video", "Choose a file", "Send"):
+            assert f"{words} 3px" in seen, seen
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 1280])
+def test_the_page_fits_and_is_accessible(browser: Browser, server: Server, width: int, scheme: Any) -> None:
+    """Each state of the page fits a phone and a desk, in light and dark, and axe finds nothing serious."""
+    job = server.job(
+        title="Street signs in your town",
+        description="Photos of street signs in daylight, the sign filling most of the frame, no people in the picture",
+        worker_guidelines="1. Stand in front of the sign.\n2. Hold the phone upright.\n3. Keep faces out.",
+        scoring_criteria="Sharpness, light, and how much of the frame the sign fills",
+        files_needed=12,
+        files_per_submission=3,
+        accepted_formats=["image/jpeg", "image/png", "video/mp4", "audio/mp4", "audio/wav"],
+        min_width=200,
+        location={"city": "Berlin", "state": "BE"},
+    )
+    url = server.service.url + server.path(job)
+    with page_of(browser, viewport={"width": width, "height": 844}, color_scheme=scheme) as page:
+        page.goto(url)
+        look_at(page, "work", width, scheme)
+        page.get_by_label("Choose files").set_input_files(
+            [photo("a.jpg"), photo("a sign with a long name.jpg", 1)]
+        )
+        page.evaluate("document.getElementById('share').open = true")
+        look_at(page, "work-chosen", width, scheme)
+        for stars, reason in (
+            (5, "A clear sign."),
+            (2, "Too dark: wait for daylight."),
+            (1, f"No sign. {EVIL}"),
+            (None, ""),
+        ):
+            if stars != 5:
+                page.get_by_label("Choose files").set_input_files([photo("c.jpg")])
+            page.get_by_role("button", name="Send").click()
+            page.get_by_text("Submitted. You see below").wait_for()
+            if stars is not None:
+                server.score(job.submissions[-1], stars, reason)
+            page.goto(url)
+        look_at(page, "work-own", width, scheme)
+        page.get_by_role("link", name="Try once more").click()
+        look_at(page, "work-retry", width, scheme)
+        server.client.jobs.cancel(job.id)
+        page.goto(url)
+        look_at(page, "work-ended", width, scheme)

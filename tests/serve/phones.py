@@ -1,0 +1,152 @@
+"""Phones that work on the jobs of a server of one's own: plain forms over a real socket."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import re
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from firsthandapi import FirstHandClient
+from firsthandapi.server.jobs import Verdict
+from firsthandapi.server.model import Job, Submission
+from firsthandapi.server.serve.service import Service
+from firsthandapi.testing._media import make
+
+EVIL = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>{{7*7}}"
+JPEG = make("image/jpeg", "a").content
+
+
+class Nobody:
+    """A jury that sees to everything, and says nothing by itself."""
+
+    def submitted(self, submission: Submission, at: float) -> bool:
+        return True
+
+
+@dataclass
+class Server:
+    """A server of one's own, and how its owner drives it."""
+
+    service: Service
+    client: FirstHandClient
+
+    def job(self, **fields: Any) -> Job:
+        """A new job."""
+        given = {
+            "description": "Photos of street signs in daylight",
+            "files_needed": 2,
+            "accepted_formats": ["image/jpeg"],
+            "price_per_file_cents": 50,
+            **fields,
+        }
+        return self.service.world.state.jobs[self.client.jobs.create(**given).id]
+
+    def path(self, job: Job) -> str:
+        """The path of its page."""
+        return self.service.site.links.path(job)
+
+    def score(self, submission: Submission, stars: int, reasoning: str | None = None) -> None:
+        """What a reviewer does."""
+        world = self.service.world
+        with world.lock:
+            verdict = Verdict([stars] * len(submission.files), reasoning)
+            world.jobs.score(submission, world.clock.now(), verdict)
+
+    def phone(self, job: Job) -> Phone:
+        """A browser that has opened the page of a job."""
+        phone = Phone(self.service.port, self.path(job))
+        phone.open()
+        return phone
+
+
+@dataclass
+class Answer:
+    """A response."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def text(self) -> str:
+        return self.body.decode()
+
+    @property
+    def words(self) -> str:
+        """What a script shows to the worker."""
+        return str(json.loads(self.body)["words"])
+
+
+@dataclass
+class Phone:
+    """A browser without scripts: it keeps cookies, and sends the hidden fields of the page."""
+
+    port: int
+    path: str
+    cookies: dict[str, str] = field(default_factory=dict[str, str])
+    hidden: dict[str, str] = field(default_factory=dict[str, str])
+
+    def send(self, method: str, path: str, body: Any = None, **headers: str) -> Answer:
+        """One request."""
+        with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)) as connection:
+            sent = {"cookie": "; ".join(f"{name}={value}" for name, value in self.cookies.items())}
+            sent |= {name.replace("_", "-"): value for name, value in headers.items()}
+            connection.request(method, path, body, sent)
+            response = connection.getresponse()
+            for each in response.headers.get_all("set-cookie") or ():
+                name, _, value = each.partition(";")[0].partition("=")
+                self.cookies[name] = value
+            names = {name.lower(): value for name, value in response.getheaders()}
+            return Answer(response.status, names, response.read())
+
+    def open(self, path: str | None = None) -> str:
+        """The page, whose hidden fields are kept."""
+        answer = self.send("GET", path or self.path)
+        assert answer.status == 200, answer.text
+        found = re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)">', answer.text)
+        self.hidden = dict(found)
+        return answer.text
+
+    def upload(self, *files: tuple[str, bytes], script: bool = True, **fields: str) -> Answer:
+        """Send the form with files."""
+        body, kind = form({**self.hidden, **fields}, files)
+        accept = "application/json" if script else "text/html"
+        return self.send("POST", self.path, body, content_type=kind, accept=accept, user_agent=ANDROID)
+
+    def shot(self, content: bytes = JPEG, **fields: str) -> Answer:
+        """Send one picture."""
+        return self.upload(("shot.jpg", content), **fields)
+
+
+ANDROID = "Mozilla/5.0 (Linux; Android 15; Pixel 8) AppleWebKit/537.36 Chrome/130.0.0.0 Mobile Safari/537.36"
+
+
+def form(fields: dict[str, str], files: Any = (), boundary: str = "----a1b2") -> tuple[bytes, str]:
+    """A form as browsers send it."""
+    parts = [
+        f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'.encode()
+        for name, value in fields.items()
+    ]
+    for name, content in files:
+        head = f'--{boundary}\r\nContent-Disposition: form-data; name="file"; filename="{name}"\r\n'
+        head += "Content-Type: image/jpeg\r\n\r\n"
+        parts.append(head.encode() + content + b"\r\n")
+    parts.append(f"--{boundary}--\r\n".encode())
+    return b"".join(parts), f"multipart/form-data; boundary={boundary}"
+
+
+@contextmanager
+def served(folder: Path, **options: Any) -> Iterator[Server]:
+    """A server over a folder, whose submissions wait for the test to score them."""
+    with Service(folder, **options) as service:
+        service.world.jobs.jury = Nobody()
+        assert service.first is not None
+        with FirstHandClient(service.first.live, base_url=service.url) as client:
+            yield Server(service, client)
+        with service.world.lock:
+            service.world.check_books()
