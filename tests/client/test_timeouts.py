@@ -18,7 +18,7 @@ from network.servers import silent_address
 from .support import Connect
 
 # Far above what is due, for machines under load; far below what an unbounded call would take.
-LATE = 5.0
+LATE = 20.0
 
 
 @pytest.fixture(params=["headers", "body", "delay"])
@@ -77,7 +77,7 @@ def test_the_deadline_holds_over_attempts(connect: Connect, slow: MockServer) ->
 
 def test_an_attempt_that_timed_out_is_tried_again(connect: Connect, fresh_server: MockServer) -> None:
     """One slow answer costs one attempt."""
-    client = connect(fresh_server, timeout=0.3)
+    client = connect(fresh_server, timeout=1)
     connect.clock(client)
     fresh_server.faults.add(delay=30)
     assert client.me().response.attempts == 2
@@ -85,7 +85,7 @@ def test_an_attempt_that_timed_out_is_tried_again(connect: Connect, fresh_server
 
 def test_a_long_poll_may_take_longer_than_the_timeout(connect: Connect, fresh_server: MockServer) -> None:
     """The wait of a long-poll comes on top of the timeout of its attempt."""
-    client = connect(fresh_server, timeout=0.5, max_retries=0)
+    client = connect(fresh_server, timeout=1.5, max_retries=0)
     job = client.jobs.create(
         description="Photos of street signs",
         files_needed=1,
@@ -93,8 +93,8 @@ def test_a_long_poll_may_take_longer_than_the_timeout(connect: Connect, fresh_se
         price_per_file_cents=10,
     )
     started = time.monotonic()
-    assert client.jobs.get(job.id, wait=1).status == "open"
-    assert time.monotonic() - started > 0.9
+    assert client.jobs.get(job.id, wait=2).status == "open"
+    assert time.monotonic() - started > 1.9
 
 
 def test_timeouts_of_many_days(connect: Connect, fresh_server: MockServer) -> None:
@@ -158,7 +158,7 @@ def test_waiting_for_a_free_connection(
         monkeypatch.setattr(f"firsthandapi._{kind}.pool.MAX_CONNECTIONS", 1)
     client = connect(fresh_server, max_retries=0)
     assert client.me()
-    fresh_server.faults.add(path="/v1/jobs", delay=1.0)
+    fresh_server.faults.add(path="/v1/jobs", delay=2.0 if full else 0.5)
     busy = threading.Thread(target=client.jobs.list)
     busy.start()
     while not any(request.path == "/v1/jobs" for request in fresh_server.requests):

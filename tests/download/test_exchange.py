@@ -255,6 +255,6 @@ def test_connect_hangs(bench: Bench) -> None:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
         started = time.monotonic()
         assert "in time" in bench.bad(bench.wanted(url=url), timeout=0.2, max_retries=0)
-        assert time.monotonic() - started < 1
+        assert time.monotonic() - started < 4  # less than the time to connect
         for filler in fillers:
             filler.close()

@@ -106,8 +106,8 @@ def test_cancel_tls(tls_bench: Bench, where: str) -> None:
         time.sleep(0.2)
         started = time.monotonic()
         engine.close(cancel=True)
-        assert time.monotonic() - started < 0.8
-    assert "cancelled" in str(outcomes.get(timeout=1).error)
+        assert time.monotonic() - started < 10
+    assert "cancelled" in str(outcomes.get(timeout=10).error)
     assert tls_bench.left_over() == []
 
 
@@ -167,8 +167,8 @@ def test_silent_proxy(tls_bench: Bench, storage: Storage) -> None:
         time.sleep(0.2)
         started = time.monotonic()
         engine.close(cancel=True)
-        assert time.monotonic() - started < 0.8
-    assert "cancelled" in str(outcomes.get(timeout=1).error)
+        assert time.monotonic() - started < 10
+    assert "cancelled" in str(outcomes.get(timeout=10).error)
 
 
 def test_https_proxy(bench: Bench, tls_storage: Storage) -> None:
@@ -241,9 +241,9 @@ def test_cancel_tls_in_tls(tls_bench: Bench, where: str) -> None:
         time.sleep(0.3)
         started = time.monotonic()
         engine.close(cancel=True)
-        assert time.monotonic() - started < 0.8
+        assert time.monotonic() - started < 10
     proxy.close()
-    assert "cancelled" in str(outcomes.get(timeout=1).error)
+    assert "cancelled" in str(outcomes.get(timeout=10).error)
 
 
 @pytest.mark.parametrize("scheme", ["socks5", "socks5h"])

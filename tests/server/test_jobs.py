@@ -485,7 +485,7 @@ def test_prefer(by_hand: Caller, prefer: str, applied: str | None) -> None:
     took = time.monotonic() - start
     assert reply.json["status"] == "open"
     assert reply.headers.get("preference-applied") == applied
-    assert took >= 0.99 if applied == "wait=1" else took < 0.9
+    assert took >= 0.99 if applied == "wait=1" else took < 4
 
 
 def test_long_poll_of_a_terminal_job(by_hand: Caller) -> None:

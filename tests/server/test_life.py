@@ -28,7 +28,7 @@ def test_start_and_stop_fast() -> None:
     for _ in range(20):
         with MockServer() as server:
             assert Caller(server, server.api_key)("GET", "/v1/me").status == 200
-    assert time.monotonic() - start < 4
+    assert time.monotonic() - start < 15
     assert threading.active_count() == threads
 
 
@@ -60,7 +60,7 @@ def test_many_at_once() -> None:
 def test_stop_with_open_connections(receiver: Receiver) -> None:
     """A stop waits for nobody: not for a long-poll, an idle connection, half a request, or a delivery."""
     release = threading.Event()
-    receiver.before = lambda: release.wait(5) and None
+    receiver.before = lambda: release.wait(60) and None
     server = MockServer(workers=False).start()
     api = Caller(server, server.api_key)
     api("POST", "/v1/webhook_endpoints", {"url": receiver.url})
@@ -88,7 +88,7 @@ def test_stop_with_open_connections(receiver: Receiver) -> None:
             time.sleep(0.001)
         start = time.monotonic()
         server.stop()
-        assert time.monotonic() - start < 1
+        assert time.monotonic() - start < 10
         thread.join()
     release.set()
     assert isinstance(errors[0], (http.client.HTTPException, ConnectionError))
