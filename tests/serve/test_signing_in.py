@@ -10,6 +10,7 @@ import pytest
 
 from firsthandapi.server.serve import limits
 from firsthandapi.server.serve.service import Service
+from firsthandapi.server.sqlite import checkpoint
 
 from .conftest import Visitor
 
@@ -73,11 +74,16 @@ def test_the_cookie_stands_for_the_token_and_nothing_shows_either(
 
 
 def test_only_hashes_are_on_disk(service: Service, visit: Callable[..., Visitor], tmp_path: Path) -> None:
-    """Neither tokens, nor sessions, nor API keys can be read from the folder."""
+    """Neither tokens, nor sessions, nor API keys can be read from the folder, nor from a response that is kept."""
     assert service.first is not None
     visitor = visit("reviewer")
     secrets = [service.first.live, service.first.operator, visitor.http.cookies["firsthand_session"]]
-    service.stop()
+    headers = {"Authorization": f"Bearer {service.first.live}", "Idempotency-Key": "one"}
+    for _ in range(2):  # the response is kept, and repeated
+        made = visitor.http.post("/v1/api_keys", json={"name": "x"}, headers=headers).json()
+        secrets.append(made["secret"])
+    assert secrets[-1] == secrets[-2]
+    checkpoint(tmp_path / "data")
     for path in (tmp_path / "data").rglob("*"):
         if path.is_file():
             content = path.read_bytes()

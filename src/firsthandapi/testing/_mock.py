@@ -14,7 +14,7 @@ from firsthandapi.server.deliveries import Sender, SignatureStyle
 from firsthandapi.server.deprecation import Deprecation
 from firsthandapi.server.faults import Faults
 from firsthandapi.server.http import HttpServer
-from firsthandapi.server.model import SCOPES, Account, Attempt, Delivery, File, Job, Location, Submission
+from firsthandapi.server.model import SCOPES, Account, Attempt, File, Job, Location, Submission
 from firsthandapi.server.requests import ReceivedRequest
 from firsthandapi.server.text import new_secret
 from firsthandapi.server.world import World
@@ -135,7 +135,7 @@ class MockServer:
         self._front = Front(
             self._app, self.faults, lambda: self._control().asgi, lambda: self._console().asgi, on_request
         )
-        self._sender = Sender(self._report)
+        self._sender = Sender(self._world.delivered)
         self._world.events.send = self._sender.send
         self._port = port
         self._http: HttpServer | None = None
@@ -548,10 +548,6 @@ class MockServer:
         """Assert that the books and every escrow add up: purchased + granted - spent - expired = available + held."""
         with self._world.lock:
             self._world.check_books()
-
-    def _report(self, delivery: Delivery, attempt: Attempt) -> None:
-        with self._world.lock:
-            self._world.events.delivered(delivery, attempt)
 
     def _account(self, environment: str) -> Account:
         account = self._organization.accounts.get(environment)

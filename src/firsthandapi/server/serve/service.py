@@ -17,8 +17,9 @@ from firsthandapi.server.deliveries import Sender
 from firsthandapi.server.http import HttpServer
 from firsthandapi.server.jobs import Workforce
 from firsthandapi.server.loopback import is_loopback
-from firsthandapi.server.model import SCOPES, Attempt, Delivery
+from firsthandapi.server.model import SCOPES
 from firsthandapi.server.requests import ReceivedRequest
+from firsthandapi.server.sqlite import open_world
 from firsthandapi.server.world import World
 
 from .access import FILE, Access
@@ -92,15 +93,16 @@ class Service:
         public = self._public()
         if scorer is not None:
             check_scorer(scorer)
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.access = Access(folder / FILE)
+        world: World | None = None
         try:
             if public is not None:
                 self._check_tokens(folder)
             # First the port: were it in use, nobody would see the keys of a first start.
             self._http: HttpServer | None = HttpServer(self._serve, port, host)
             self.clock = clock or RealClock()
-            self.world = World(self.clock, seed=0)
+            self.world = world = open_world(folder, self.clock)
             self.first = self._first_start(credit_cents)
             self.jury = Jury(self.world, scorer, scorer_seconds)
             self.world.jobs.jury = self.jury
@@ -113,13 +115,15 @@ class Service:
                 on_request=on_request,
                 folder=folder,
             )
-            self._sender = Sender(self._report, self._reach(private_webhooks))
+            self._sender = Sender(self.world.delivered, self._reach(private_webhooks))
             self.world.events.send = self._sender.send
             if sandbox is not None:
                 self.world.jobs.workforce = sandbox(self.world)
             self._resume()
         except BaseException:
             self.access.close()
+            if world is not None:
+                world.close()
             raise
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -222,10 +226,6 @@ class Service:
             return self._given_url
         host = f"[{self._host}]" if ":" in self._host else self._host
         return f"http://{host}:{self.port}"
-
-    def _report(self, delivery: Delivery, attempt: Attempt) -> None:
-        with self.world.lock:
-            self.world.events.delivered(delivery, attempt)
 
 
 def _checked(url: str) -> str:

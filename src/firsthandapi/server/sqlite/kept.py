@@ -106,7 +106,12 @@ class KeptState(State):
         self.keys = KeysByDigest(self, TABLES["keys"])
         self.jobs = ById(self, TABLES["jobs"])
         self.submissions = ById(self, TABLES["submissions"])
-        self.files = ById(self, TABLES["files"], lambda file: file.approved and not file.withdrawn)
+        self.files = ById(
+            self,
+            TABLES["files"],
+            lambda file: file.approved and not file.withdrawn,
+            "approved AND NOT withdrawn",
+        )
         self.events = ById(self, TABLES["events"])
         self.checkouts = ById(self, TABLES["checkouts"])
         owned = Owned("deliveries", None, "number", most=MAX_DELIVERIES)

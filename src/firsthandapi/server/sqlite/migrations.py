@@ -90,6 +90,7 @@ CREATE TABLE files (
     approved INTEGER NOT NULL, withdrawn INTEGER NOT NULL,
     UNIQUE (job, approved_number)
 );
+CREATE INDEX listed ON files (position) WHERE approved AND NOT withdrawn;
 -- Uploads that no row owns yet, and files that no row owns any more: what a start removes.
 CREATE TABLE loose (name TEXT PRIMARY KEY) WITHOUT ROWID;
 
@@ -114,6 +115,7 @@ CREATE TABLE deliveries (
     UNIQUE (event, event_number)
 );
 CREATE INDEX pending ON deliveries (position) WHERE status = 'pending';
+CREATE INDEX undelivered ON deliveries (position) WHERE status IN ('pending', 'failed');
 CREATE TABLE audit (
     position INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE,
     account TEXT REFERENCES accounts (id) DEFERRABLE INITIALLY DEFERRED, account_number INTEGER,

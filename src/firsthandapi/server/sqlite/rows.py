@@ -145,10 +145,11 @@ class Rows(Generic[T]):
 class All(Generic[T]):
     """Every object of a table in order of arrival."""
 
-    def __init__(self, store: Store, table: Table, keep: Callable[[T], bool] | None) -> None:
+    def __init__(self, store: Store, table: Table, keep: Callable[[T], bool], where: str) -> None:
         self._store = store
         self._table = table
-        self._keep = keep  # None: all
+        self._keep = keep
+        self._where = where
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
@@ -165,7 +166,7 @@ class All(Generic[T]):
         while True:
             sql = (
                 f"SELECT position, {self._table.selected} FROM {self._table.name} "
-                f"WHERE position {after} ? ORDER BY position {order} LIMIT {CHUNK}"
+                f"WHERE {self._where} AND position {after} ? ORDER BY position {order} LIMIT {CHUNK}"
             )
             found = self._store.query(sql, start)
             for position, *row in found:
@@ -181,17 +182,25 @@ class ById(Generic[T]):
     Args:
         keep: which of them the index has; the rows themselves say it, so adding to the index and removing from it
             only confirms what an attribute says.
+        where: the same for the rows.
     """
 
-    def __init__(self, store: Store, table: Table, keep: Callable[[T], bool] | None = None) -> None:
+    def __init__(
+        self,
+        store: Store,
+        table: Table,
+        keep: Callable[[T], bool] = lambda _item: True,
+        where: str = "TRUE",
+    ) -> None:
         self._store = store
         self._table = table
         self._keep = keep
+        self._where = where
 
     def get(self, key: str, /) -> T | None:
         """The object with this id."""
         found: T | None = self._store.find(self._table, key)
-        return found if found is not None and (self._keep is None or self._keep(found)) else None
+        return found if found is not None and self._keep(found) else None
 
     def __getitem__(self, key: str, /) -> T:
         found = self.get(key)
@@ -209,14 +218,14 @@ class ById(Generic[T]):
         self[key]
 
     def __len__(self) -> int:
-        if self._keep is not None:
-            return len(self.values())
-        count: int = self._store.query(f"SELECT count(*) FROM {self._table.name}")[0][0]
-        return count + len(self._store.fresh(self._table))
+        sql = f"SELECT count(*) FROM {self._table.name} WHERE {self._where}"
+        count: int = self._store.query(sql)[0][0]
+        # Objects that the current act has changed count as they were.
+        return count + sum(map(self._keep, self._store.fresh(self._table)))
 
     def values(self) -> All[T]:
         """All of them, in order of arrival."""
-        return All(self._store, self._table, self._keep)
+        return All(self._store, self._table, self._keep, self._where)
 
     def clear(self) -> None:
         """Not how rows are removed."""
