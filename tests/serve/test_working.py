@@ -18,14 +18,21 @@ from unittest import mock
 import pytest
 from PIL import Image
 
-from firsthandapi.server.model import Location
+from firsthandapi.server.bodies import JobBody
+from firsthandapi.server.model import Details, File, Location
+from firsthandapi.server.reading import validate
 from firsthandapi.server.serve import app, working
+from firsthandapi.server.serve.clock import RealClock
 from firsthandapi.server.serve.links import qr_code
 from firsthandapi.server.serve.service import Service
+from firsthandapi.server.sqlite import open_world
+from firsthandapi.server.text import new_id
+from firsthandapi.server.world import World
 from firsthandapi.testing._media import make
+from server.conftest import JOB
 from server.test_cleaning import SECRET, exif
 
-from .phones import ANDROID, EVIL, JPEG, Phone, Server, form, served
+from .phones import ANDROID, EVIL, JPEG, Nobody, Phone, Server, form, served
 
 
 @pytest.fixture(scope="module")
@@ -559,3 +566,33 @@ def test_a_failure_in_the_middle_leaves_nothing(server: Server) -> None:
 def test_devices(agent: str, device: dict[str, str]) -> None:
     """The device is what the browser says of itself, where it says something."""
     assert working.device_of(agent) == {**device, "app_version": "web"}
+
+
+@pytest.mark.parametrize("kept", [False, True])
+def test_the_submissions_of_one_worker(tmp_path: Path, kept: bool) -> None:
+    """A worker's own submissions to a job come latest first, no more than asked, in memory and on disk."""
+    clock = RealClock()
+    world = open_world(tmp_path, clock) if kept else World(clock, seed=0)
+    try:
+        with world.lock:
+            account = world.accounts.create_organization(
+                "A", "a@example.com", free_tier=False, at=1.0, cents=10_000
+            ).key.account
+            fields = validate(JobBody, {**JOB, "files_needed": 9}).model_dump()
+            deadline = fields.pop("deadline")
+            job, other = (world.jobs.create(account, fields, deadline, "me", 1.0, "") for _ in range(2))
+            world.jobs.jury = Nobody()
+        for of, worker in ((job, "wkr_a"), (job, "wkr_b"), (job, "wkr_a"), (other, "wkr_a"), (job, "wkr_a")):
+            with world.state.upload(100) as upload:
+                upload.write(b"x")
+                source = upload.finish(Details(1.0, {}, None, None))
+                with world.lock:
+                    world.jobs.submit(
+                        of, [File(new_id("file_", 1.0), "image/jpeg", source, "x", 1.0)], 2.0, worker=worker
+                    )
+        with world.lock:
+            found = [*world.state.submissions_of(job, "wkr_a", 2)]
+            assert found == [job.submissions[3], job.submissions[2]]
+            assert [*world.state.submissions_of(other, "wkr_b", 2)] == []
+    finally:
+        world.close()

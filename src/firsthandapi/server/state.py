@@ -7,6 +7,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import islice
 from typing import Protocol
 
 from .keeping import Growing, Index, Latest, Lock, Log
@@ -114,6 +115,10 @@ class State:
 
     def drop(self, files: Iterable[File]) -> None:
         """Forget files that were replaced."""
+
+    def submissions_of(self, job: Job, worker: str, most: int) -> Iterable[Submission]:
+        """The submissions of one worker to a job, the latest first."""
+        return islice((each for each in reversed(job.submissions) if each.worker_id == worker), most)
 
     # --- what remains to be done ------------------------------------------------------------------------
 

@@ -39,7 +39,6 @@ _MOST_UPLOADS, _MOST_OF_ONE = 40, 4
 _SPARE_BYTES = 1 << 30  # of the disk, which stay free
 _MOST_BYTES = max(LIMITS.values()) + 4096
 _SHOWN = 30
-_LOOKED_AT = 5000
 _EARTH_KM = 6371.0
 _ANDROID = re.compile(r"Android ([0-9.]{1,10})(?:; ([^;)]{1,60}))?")
 _IPHONE = re.compile(r"(iPhone|iPad)\b.{0,40}? OS ([0-9]{1,3})_([0-9]{1,3})")
@@ -96,13 +95,7 @@ class Working:
 
     def _own(self, job: Job, worker: str) -> list[Submission]:
         """The latest submissions of a worker."""
-        found: list[Submission] = []
-        for looked, submission in enumerate(reversed(job.submissions)):
-            if looked == _LOOKED_AT or len(found) == _SHOWN:
-                break
-            if submission.worker_id == worker:
-                found.append(submission)
-        return found
+        return [*self._world.state.submissions_of(job, worker, _SHOWN)]
 
     # --- the page ---------------------------------------------------------------------------------------
 

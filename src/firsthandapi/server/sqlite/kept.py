@@ -157,6 +157,11 @@ class KeptState(State):
         sealed = Stored(stored.fingerprint, stored.status, _sealed(slot, stored.body), stored.expires_at)
         self._replied.append((_digest(slot), sealed, now))
 
+    def submissions_of(self, job: Job, worker: str, most: int) -> Iterable[Submission]:
+        """The submissions of one worker to a job, the latest first."""
+        sql = "SELECT id FROM submissions WHERE job = ? AND worker_id = ? ORDER BY position DESC LIMIT ?"
+        return self._each("submissions", sql, job.id, worker, most)
+
     def waiting(self) -> Iterable[Submission]:
         """The submissions that wait for their score, the oldest first."""
         sql = "SELECT id FROM submissions WHERE status = 'pending_score' ORDER BY position"
@@ -273,8 +278,8 @@ class KeptState(State):
         sql = "SELECT id FROM lots WHERE book = ? AND remaining > 0 ORDER BY expires_at IS NULL, expires_at, number"
         return tuple(self.load(TABLES["lots"], id) for (id,) in self.query(sql, book.id))
 
-    def _each(self, name: str, sql: str) -> list[Any]:
-        return [self.load(TABLES[name], id) for (id,) in self.query(sql)]
+    def _each(self, name: str, sql: str, *values: Any) -> list[Any]:
+        return [self.load(TABLES[name], id) for (id,) in self.query(sql, *values)]
 
     # --- noticing changes -----------------------------------------------------------------------------------
 

@@ -80,6 +80,7 @@ CREATE TABLE submissions (
     attempt INTEGER NOT NULL, rating INTEGER, reasoning TEXT, dimensions TEXT, scored_at REAL, location TEXT,
     UNIQUE (job, job_number), UNIQUE (account, account_number)
 );
+CREATE INDEX by_worker ON submissions (job, worker_id);
 CREATE INDEX waiting ON submissions (position) WHERE status = 'pending_score';
 CREATE TABLE files (
     position INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE,
