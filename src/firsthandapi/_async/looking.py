@@ -6,17 +6,17 @@ from math import inf
 from typing import TYPE_CHECKING, Unpack
 
 from firsthandapi._async.bridge import run_blocking
+from firsthandapi._async.ordering import ask
 from firsthandapi._core.campaign import campaign_key
 from firsthandapi._core.campaign_ledger import Ledger, UnreadableLedger, campaign_in, newer_ledger, recovered
 from firsthandapi._core.campaign_plan import make_plan
-from firsthandapi._core.order_requests import read_jobs, request_for
 from firsthandapi._core.ordering import LookFor, Read
-from firsthandapi.errors import InvalidArgumentError, NotFoundError, WaitTimeoutError
+from firsthandapi.errors import InvalidArgumentError, NotFoundError
 
 if TYPE_CHECKING:
     from firsthandapi._async.transport import Transport
     from firsthandapi._core.campaign import Spec
-    from firsthandapi._core.ordering import JobFields
+    from firsthandapi._core.ordering import JobFields, Shown
     from firsthandapi.datasets._ledger import LedgerFile
     from firsthandapi.types.options import RequestOptions
 
@@ -83,14 +83,14 @@ class Looking:
         jobs = await self._jobs(left, _MOST_PAGES)
         for job_id in sorted(left):
             try:
-                found, _ = await self._ask(Read(job_id))
+                shown = await self._ask(Read(job_id))
             except NotFoundError as error:
                 error.message += (
                     f"; {job_id} is a job of the campaign in {self._file.path}: use the API key and base_url that it "
                     "was started with"
                 )
                 raise
-            jobs += found
+            jobs += shown.jobs
         return jobs
 
     async def _jobs(self, left: set[str] | None = None, most_pages: float = inf) -> list[JobFields]:
@@ -99,24 +99,15 @@ class Looking:
         question: LookFor | None = LookFor(None)
         pages = 0
         while question is not None and pages < most_pages and (left is None or left or not pages):
-            found, question = await self._ask(question)
-            jobs += found
+            shown = await self._ask(question)
+            question = shown.unread
+            jobs += shown.jobs
             pages += 1
             if left is not None:
-                left.difference_update(str(job["id"]) for job in found)
-            if question is not None and self._is_over():
-                raise WaitTimeoutError("the jobs of the account could not be read before timeout= passed")
+                left.difference_update(str(job["id"]) for job in shown.jobs)
         return jobs
 
-    async def _ask(self, question: LookFor | Read) -> tuple[tuple[JobFields, ...], LookFor | None]:
-        clock = self._transport.clock
-        left = None if self._ends is None else max(self._ends - clock.monotonic(), 1.0)
-        response, content = await self._transport.send(
-            request_for(question, time_limit=left, **self._options)
-        )
-        shown, _ = read_jobs(question, content, response)
+    async def _ask(self, question: LookFor | Read) -> Shown:
+        shown, _ = await ask(self._transport, question, self._ends, **self._options)
         self.may_read = True
-        return shown.jobs, shown.unread
-
-    def _is_over(self) -> bool:
-        return self._ends is not None and self._transport.clock.monotonic() >= self._ends
+        return shown

@@ -70,16 +70,22 @@ async def order_once(
                     raise
             case _:
                 try:
-                    answer, shown = await _ask(transport, command, ends, **options)
+                    answer, shown = await ask(transport, command, ends, **options)
                     job = shown or job
                 except FirstHandError as error:
                     answer = error
         known = learn(known, command, answer)
 
 
-async def _ask(
+async def ask(
     transport: Transport, question: Question, ends: float | None, **options: Unpack[RequestOptions]
 ) -> tuple[Shown, Job | None]:
+    """What the service answers, and the first job that it shows.
+
+    Raises:
+        WaitTimeoutError: it is later than `ends`.
+        FirstHandError: the question failed.
+    """
     left = None if ends is None else ends - transport.clock.monotonic()
     if left is not None and left <= 0 and isinstance(question, LookFor) and question.cursor:
         raise refusals.timed_out()  # a list may have no end; a first request gets a moment

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Unpack
 from firsthandapi._core.campaign import campaign_key
 from firsthandapi._core.campaign_ledger import Ledger, UnreadableLedger, campaign_in, newer_ledger, recovered
 from firsthandapi._core.campaign_plan import make_plan
-from firsthandapi._core.order_requests import read_jobs, request_for
 from firsthandapi._core.ordering import LookFor, Read
 from firsthandapi._sync.bridge import run_blocking
-from firsthandapi.errors import InvalidArgumentError, NotFoundError, WaitTimeoutError
+from firsthandapi._sync.ordering import ask
+from firsthandapi.errors import InvalidArgumentError, NotFoundError
 
 if TYPE_CHECKING:
     from firsthandapi._core.campaign import Spec
-    from firsthandapi._core.ordering import JobFields
+    from firsthandapi._core.ordering import JobFields, Shown
     from firsthandapi._sync.transport import Transport
     from firsthandapi.datasets._ledger import LedgerFile
     from firsthandapi.types.options import RequestOptions
@@ -84,14 +84,14 @@ class Looking:
         jobs = self._jobs(left, _MOST_PAGES)
         for job_id in sorted(left):
             try:
-                found, _ = self._ask(Read(job_id))
+                shown = self._ask(Read(job_id))
             except NotFoundError as error:
                 error.message += (
                     f"; {job_id} is a job of the campaign in {self._file.path}: use the API key and base_url that it "
                     "was started with"
                 )
                 raise
-            jobs += found
+            jobs += shown.jobs
         return jobs
 
     def _jobs(self, left: set[str] | None = None, most_pages: float = inf) -> list[JobFields]:
@@ -100,22 +100,15 @@ class Looking:
         question: LookFor | None = LookFor(None)
         pages = 0
         while question is not None and pages < most_pages and (left is None or left or not pages):
-            found, question = self._ask(question)
-            jobs += found
+            shown = self._ask(question)
+            question = shown.unread
+            jobs += shown.jobs
             pages += 1
             if left is not None:
-                left.difference_update(str(job["id"]) for job in found)
-            if question is not None and self._is_over():
-                raise WaitTimeoutError("the jobs of the account could not be read before timeout= passed")
+                left.difference_update(str(job["id"]) for job in shown.jobs)
         return jobs
 
-    def _ask(self, question: LookFor | Read) -> tuple[tuple[JobFields, ...], LookFor | None]:
-        clock = self._transport.clock
-        left = None if self._ends is None else max(self._ends - clock.monotonic(), 1.0)
-        response, content = self._transport.send(request_for(question, time_limit=left, **self._options))
-        shown, _ = read_jobs(question, content, response)
+    def _ask(self, question: LookFor | Read) -> Shown:
+        shown, _ = ask(self._transport, question, self._ends, **self._options)
         self.may_read = True
-        return shown.jobs, shown.unread
-
-    def _is_over(self) -> bool:
-        return self._ends is not None and self._transport.clock.monotonic() >= self._ends
+        return shown

@@ -71,16 +71,22 @@ def order_once(
                     raise
             case _:
                 try:
-                    answer, shown = _ask(transport, command, ends, **options)
+                    answer, shown = ask(transport, command, ends, **options)
                     job = shown or job
                 except FirstHandError as error:
                     answer = error
         known = learn(known, command, answer)
 
 
-def _ask(
+def ask(
     transport: Transport, question: Question, ends: float | None, **options: Unpack[RequestOptions]
 ) -> tuple[Shown, Job | None]:
+    """What the service answers, and the first job that it shows.
+
+    Raises:
+        WaitTimeoutError: it is later than `ends`.
+        FirstHandError: the question failed.
+    """
     left = None if ends is None else ends - transport.clock.monotonic()
     if left is not None and left <= 0 and isinstance(question, LookFor) and question.cursor:
         raise refusals.timed_out()  # a list may have no end; a first request gets a moment
