@@ -359,6 +359,7 @@ def test_integers_of_numpy(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_own_tolerance(monkeypatch: pytest.MonkeyPatch) -> None:
     """The tolerance is the caller's, in seconds, from 0 up."""
     verify_signature(BODY, STAMPED, SECRET, tolerance=0)
+    verify_signature(BODY, STAMPED, SECRET, tolerance=0.0)
     set_now(monkeypatch, NOW + 2)
     verify_signature(BODY, STAMPED, SECRET, tolerance=2.5)
     refusal(STAMPED, tolerance=1)
@@ -366,6 +367,13 @@ def test_own_tolerance(monkeypatch: pytest.MonkeyPatch) -> None:
     set_now(monkeypatch, NOW + 10**9)
     verify_signature(BODY, STAMPED, SECRET, tolerance=float("inf"))
     verify_signature(BODY, PLAIN, SECRET, tolerance=0)
+
+
+def test_longest_signature() -> None:
+    """A header may have 4,096 characters."""
+    padding = 4096 - len(f"{STAMPED},x=")
+    verify_signature(BODY, f"{STAMPED},x={'y' * padding}", SECRET, tolerance=10**9)
+    assert "longer than 4096" in refusal(f"{STAMPED},x={'y' * (padding + 1)}")
 
 
 def test_far_future() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from firsthandapi._core.campaign import check_name, check_spec, metadata_of
+from firsthandapi._core.campaign import campaign_key, check_name, check_spec, metadata_of
 from firsthandapi.errors import InvalidArgumentError
 
 DEFAULTS: dict[str, Any] = {
@@ -108,8 +108,22 @@ def test_a_name_is_short_text(name: Any) -> None:
     """It must identify the campaign."""
     with pytest.raises(InvalidArgumentError, match="name must be"):
         check_name(name)
-    assert check_name("signs") == "signs"
+    assert check_name("x") == "x"
     assert check_name(None) is None
+
+
+def test_a_name_identifies_a_campaign_wherever_its_folder_is() -> None:
+    """Without a name, the folder does."""
+    assert campaign_key("signs", "/a") == campaign_key("signs", "/b") != campaign_key("cats", "/a")
+    assert campaign_key(None, "/a") == campaign_key(None, "/a") != campaign_key(None, "/b")
+
+
+def test_the_metadata_of_a_label_may_have_17_keys() -> None:
+    """The service takes 20, and a campaign adds three."""
+    spec = check(defaults={**DEFAULTS, "metadata": {f"key{n}": "x" for n in range(17)}})
+    assert len(metadata_of(spec.jobs["stop"], "fh-1", "stop")) == 19
+    with pytest.raises(InvalidArgumentError, match=r"^jobs\.stop\.metadata may have 17 keys"):
+        check(defaults={**DEFAULTS, "metadata": {f"key{n}": "x" for n in range(18)}})
 
 
 def test_an_order_says_whose_it_is() -> None:

@@ -11,6 +11,7 @@ from firsthandapi._core.campaign_ledger import (
     Ledger,
     Order,
     UnreadableLedger,
+    campaign_in,
     campaign_of,
     newer_ledger,
     read_ledger,
@@ -108,6 +109,7 @@ def test_an_order_is_put_in_place_added_or_taken_out() -> None:
     assert [each.sent.idempotency_key for each in ledger.orders] == ["key-1", "key-2"]
     assert ledger.with_order(0, order(3)).orders[0].sent.idempotency_key == "key-3"
     assert ledger.with_order(1, None).orders == ledger.orders[:1]
+    assert ledger.with_order(0, None).orders == ledger.orders[1:]
 
 
 def test_jobs_are_found_by_their_key_and_then_by_their_id() -> None:
@@ -154,6 +156,7 @@ def _rows(**changed: Any) -> bytes:
         (_rows(refund_cents="1"), ("key-1",)),
         (_rows(refund_cents=501), ("key-1",)),
         (_rows(duplicates=1), ("key-1",)),
+        (_rows(request={**REQUEST, "files_needed": 0}), ("key-1",)),
         (_rows(request={"files_needed": "x", "price_per_file_cents": 1}), ("key-1",)),
         (_rows(request=None, job=None), ("key-1",)),
         (_rows(request=None, idempotency_key=None, first_sent_at=None, job={"id": "job_1"}), ()),
@@ -162,6 +165,13 @@ def _rows(**changed: Any) -> bytes:
 def test_of_a_damaged_ledger_the_keys_are_read(content: bytes, keys: tuple[str, ...]) -> None:
     """Each of them may have bought a job."""
     assert read_ledger(content) == UnreadableLedger(keys)
+
+
+def test_an_order_that_was_refunded_whole_is_an_order() -> None:
+    """It cost nothing in the end."""
+    ledger = read_ledger(_rows(refund_cents=500))
+    assert isinstance(ledger, Ledger)
+    assert ledger.spent_cents == 0
 
 
 def test_a_ledger_of_a_later_version_is_left_alone() -> None:
@@ -197,8 +207,20 @@ def test_a_lost_ledger_is_made_from_the_jobs() -> None:
     assert campaign_of(other) is None
 
 
+def test_a_lost_ledger_is_of_the_campaign_that_ordered_the_rows() -> None:
+    """Of its own where that is one of them; jobs that no row names, or of no campaign, say nothing."""
+    jobs = [job(n) for n in range(5)]
+    for each, campaign in zip(jobs, ("fh-3", "fh-2", None, "fh-4", "fh-0"), strict=True):
+        each["metadata"] = {"firsthandapi_campaign": campaign}
+    rows_of = ["job_0", "job_1", "job_2", "job_3", "job_9"]
+    assert campaign_in("fh-3", rows_of, jobs) == "fh-3"
+    assert campaign_in("fh-1", rows_of, jobs) == "fh-2"
+    assert campaign_in("fh-1", ["job_2"], jobs) == "fh-1"
+    assert campaign_in("fh-1", [], jobs) == "fh-1"
+
+
 def test_a_key_of_a_damaged_ledger_is_not_given_up() -> None:
     """It may have bought a job that does not show yet."""
     with pytest.raises(ConfigurationError, match="key-3"):
-        recovered("fh-1", [job(1)], ["key-1", "key-3"])
+        recovered("fh-1", [job(1)], ["key-4", "key-1", "key-3"])
     assert len(recovered("fh-1", [job(1)], ["key-1"]).orders) == 1

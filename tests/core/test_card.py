@@ -102,7 +102,14 @@ def test_a_license_of_another_name_is_other() -> None:
 
 @pytest.mark.parametrize(
     ("files", "size"),
-    [(0, "n<1K"), (1_000, "1K<n<10K"), (10_000, "10K<n<100K"), (999_999, "100K<n<1M"), (10**6, "n>1M")],
+    [
+        (0, "n<1K"),
+        (1_000, "1K<n<10K"),
+        (10_000, "10K<n<100K"),
+        (100_000, "100K<n<1M"),
+        (999_999, "100K<n<1M"),
+        (10**6, "n>1M"),
+    ],
 )
 def test_a_size_is_a_category(files: int, size: str) -> None:
     """As Hugging Face has them."""
@@ -114,6 +121,30 @@ def test_many_jobs_are_counted() -> None:
     """A card stays readable: behind the first 500 stands their number."""
     jobs = [(JOB.model_copy(update={"id": f"job_{n}"}), None) for n in range(502)]
     assert "And 2 more jobs." in card(jobs=jobs)
+    assert "more job" not in card(jobs=jobs[:500])
+
+
+def test_a_card_says_which_media_it_is_of() -> None:
+    """As tags, and in the line that loads them; a folder without rows is loaded as images."""
+    audio = [replace(ROWS[0], content_type="audio/wav")]
+    text = card(subfolders={"image": ROWS, "audio": audio, "empty": []})
+    assert 'tags: ["firsthandapi", "croissant", "image", "audio"]' in text
+    assert 'load_dataset("imagefolder", data_dir="image")' in text
+    assert 'load_dataset("audiofolder", data_dir="audio")' in text
+    assert 'load_dataset("imagefolder", data_dir="empty")' in text
+
+
+def test_labels_are_in_order_and_files_without_one_come_last() -> None:
+    """Whatever the order of the rows."""
+    rows = [replace(row, label=label) for row, label in zip(ROWS, (None, "yield", "stop"), strict=True)]
+    text = card(subfolders={"": rows})
+    assert text.index("| stop | 1 |") < text.index("| yield | 1 |") < text.index("| none | 1 |")
+
+
+def test_a_long_text_is_cut_at_500_characters() -> None:
+    """The last of them says so."""
+    for title, shown in (("x" * 500, "x" * 500), ("x" * 501, "x" * 499 + "…")):
+        assert f"| {shown} |" in card(jobs=[(JOB.model_copy(update={"title": title}), None)])
 
 
 def test_what_strangers_wrote_is_plain_text() -> None:
@@ -196,4 +227,5 @@ def test_a_name_is_text_on_one_line(value: Any) -> None:
 def test_a_name_is_trimmed() -> None:
     """None stays None."""
     assert check_text(" signs ", "name") == "signs"
+    assert check_text("x" * 500, "name") == "x" * 500
     assert check_text(None, "name") is None

@@ -39,7 +39,9 @@ from firsthandapi._core.download import (
     parse_chunk_size,
     parse_url,
     range_headers,
+    too_large,
 )
+from firsthandapi._core.download import MOST_UNPROMISED_BYTES as LARGEST
 from firsthandapi.errors import DownloadError, IntegrityError
 
 HTTPS = frozenset({"https"})
@@ -129,7 +131,7 @@ def test_follow_from_http() -> None:
 def test_is_too_old() -> None:
     """A URL is too old when it has expired, or is about to; one without a date, or with a strange one, is not."""
     now = datetime(2026, 1, 1, tzinfo=UTC)
-    ages = {-60: True, 0: True, 29: True, 31: False, 3600: False}
+    ages = {-60: True, 0: True, 30: True, 31: False, 3600: False}
     for seconds, too_old in ages.items():
         assert is_too_old(now + timedelta(seconds=seconds), now=now.timestamp()) is too_old
     assert not is_too_old(None, now=now.timestamp())
@@ -201,7 +203,11 @@ def verdict(status: int, headers: dict[str, str] | None = None, **changes: Any) 
         (416, {}, {"offset": 5}, TryAgain("the object became shorter", from_start=True)),
         (429, {"retry-after": "3"}, {}, TryAgain("the storage responded with 429", 3.0)),
         (408, {}, {}, TryAgain("the storage responded with 408")),
+        (500, {}, {}, TryAgain("the storage responded with 500")),
         (503, {"retry-after": "junk"}, {}, TryAgain("the storage responded with 503")),
+        (200, {}, {"length": LARGEST, "size_bytes": None}, ReadBody(0, LARGEST)),
+        (200, {}, {"length": LARGEST + 1, "size_bytes": None}, Hopeless(too_large())),
+        (200, {}, {"length": LARGEST + 1, "size_bytes": LARGEST + 1}, ReadBody(0, LARGEST + 1)),
     ],
 )  # fmt: skip
 def test_judge(status: int, headers: dict[str, str], changes: dict[str, Any], result: Verdict) -> None:
@@ -336,6 +342,7 @@ def test_pace() -> None:
     assert pace.keeps_up(20 * LEAST_RATE, now=20.0)
     assert pace.keeps_up(0, now=39.9)
     assert not pace.keeps_up(20 * LEAST_RATE - 1, now=40.0)
+    assert pace.keeps_up(20 * LEAST_RATE, now=60.0)
 
 
 def test_failure() -> None:

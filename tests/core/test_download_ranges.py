@@ -45,6 +45,7 @@ def test_the_right_part(verdict: Any, wanted: Any) -> None:
         {"content_range": "bytes 10-18/100"},
         {"content_range": "bytes 10-19/*"},
         {"content_range": "bytes 10-19/15"},
+        {"content_range": "bytes 10-19/19"},
         {"content_range": "items 10-19/100"},
     ],
 )

@@ -456,6 +456,9 @@ def test_a_refusal_of_the_second_page_does_not_forget_a_key() -> None:
 def test_a_job_that_the_api_key_cannot_see_is_not_there() -> None:
     """Its rows are those of a stranger, which is a decision and no failure."""
     known = Known({}, None, "spare", 0.0, rows_of=("job_9",))
+    denied = api_error(PermissionDeniedError, 403, 1)
+    assert learn(known, Read("job_9"), denied).failure is denied
+    assert learn(known, LookFor("k"), NOT_FOUND).failure is NOT_FOUND
     known = learn(known, Read("job_9"), NOT_FOUND)
     assert known.failure is None
     assert "job_9, which this API key cannot see" in str(refusal(rows_of=("job_9",), looked=True))
@@ -510,6 +513,45 @@ def test_the_callers_key_restores_a_damaged_folder() -> None:
     job = {**JOB, "metadata": {KEY_METADATA: "mine"}}
     known = Known(REQUESTS[0], "mine", "spare", NOW, UnreadableJobFile(), looked=True, found=(job,))
     assert next_command(known) == WriteDown(JobFile(REQUESTS[0], "mine", NOW, job))
+
+
+@pytest.mark.parametrize(
+    ("own", "callers", "wanted"),
+    [("mine", None, "mine"), (None, "yours", "yours"), ("mine", "yours", "mine")],
+)
+def test_a_damaged_folder_is_searched_for_by_its_key(
+    own: str | None, callers: str | None, wanted: str
+) -> None:
+    """By the caller's where its own is lost."""
+    known = Known({}, callers, "spare", NOW, UnreadableJobFile(own))
+    assert next_command(known) == LookFor(wanted)
+
+
+def test_a_search_for_all_jobs_of_collect_wants_those_with_a_key() -> None:
+    """Other jobs of the account are none of it."""
+    assert is_wanted(LookFor(None), {"metadata": {KEY_METADATA: "any"}})
+    assert not is_wanted(LookFor(None), {"metadata": {}})
+    assert not is_wanted(LookFor("k"), {"metadata": {KEY_METADATA: "any"}})
+
+
+def test_metadata_on_any_page_says_that_the_service_keeps_them() -> None:
+    """Whichever page it is."""
+    known = Known({}, "k", "spare", NOW, JobFile({}, "k", NOW, None))
+    for pages in ((True, False), (False, True)):
+        seen = known
+        for keeps_metadata in pages:
+            seen = learn(seen, LookFor("k"), Shown(keeps_metadata=keeps_metadata))
+        assert seen.keeps_metadata
+
+
+def test_the_same_order_is_sent_again_in_the_same_words() -> None:
+    """The service compares bytes, and another order of formats is no other order."""
+    sent = {"accepted_formats": ["image/png", "image/jpeg"], "files_needed": 2}
+    folder = JobFile(sent, "k", NOW, None)
+    said = {"accepted_formats": ["image/jpeg", "image/png"], "files_needed": 2}
+    command = next_command(Known(said, None, "spare", NOW, folder, looked=True))
+    assert isinstance(command, Post)
+    assert command.order.request == sent
 
 
 @pytest.mark.parametrize(
