@@ -82,7 +82,7 @@ test-lowest:
 	mkdir -p build
 	$(BIN)/python scripts/lowest.py testing > build/lowest.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint build/lowest.txt --editable '.[testing]' --group client
-	$(BIN)/python -m $(PYTEST) -m "not slow" tests/client tests/core tests/download tests/test_webhooks.py tests/test_event_router.py tests/test_watching.py
+	$(BIN)/python -m $(PYTEST) -m "not slow" tests/client tests/core tests/download tests/network tests/test_webhooks.py tests/test_event_router.py tests/test_watching.py
 
 # What may differ from one Python to the next. The rest starts programs and reads pages: slow, and the same everywhere.
 test-core: $(VENV)/.test

@@ -190,23 +190,3 @@ def test_each_promise_has_its_test() -> None:
         or not re.search(rf"^(async )?def {name}\(", (ROOT / path).read_text(encoding="utf-8"), re.MULTILINE)
     ]
     assert missing == []
-
-
-def test_the_map_of_the_house_is_so() -> None:
-    """CONTRIBUTING.md maps files that exist, among them every module and package at the top."""
-    (drawn,) = re.findall(
-        r"^```\n(src/.*?)^```", (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8"), re.M | re.S
-    )
-    way: list[Path] = [ROOT]
-    found: set[Path] = set()
-    for line in drawn.splitlines():
-        name = line.split()[0]
-        depth = (len(line) - len(line.lstrip())) // 2
-        way[depth + 1 :] = [way[depth] / name]
-        assert way[-1].exists(), line
-        found.add(way[-1])
-    source = ROOT / "src" / "firsthandapi"
-    assert (
-        not {path for path in source.iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()}
-        - found
-    )

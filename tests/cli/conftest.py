@@ -8,6 +8,8 @@ import pytest
 
 from firsthandapi.testing import MockServer
 
+from .support import Cli
+
 
 @pytest.fixture
 def server() -> Iterator[MockServer]:
@@ -15,3 +17,9 @@ def server() -> Iterator[MockServer]:
         running.rate_limit = None
         yield running
         running.check_books()
+
+
+@pytest.fixture
+def cli(fresh_server: MockServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Cli:
+    """The command line, with a key of a server of its own."""
+    return Cli(monkeypatch, capsys).at(fresh_server)

@@ -141,3 +141,6 @@ def firsthandapi(
         encoding="utf-8",
         timeout=60,
     )
+
+
+needs_a_terminal = pytest.mark.skipif(os.name == "nt", reason="it takes a pseudo-terminal")

@@ -27,11 +27,6 @@ JOB_DONE = {"job_id": "job_01JD", "status": "completed", "files_needed": 3, "fil
 SECRET = "whsec_0123456789abcdef"
 
 
-@pytest.fixture
-def cli(fresh_server: MockServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Cli:
-    return Cli(monkeypatch, capsys).at(fresh_server)
-
-
 # --- listen -------------------------------------------------------------------------------------------
 
 

@@ -35,11 +35,6 @@ price_per_file_cents: 50
 
 
 @pytest.fixture
-def cli(fresh_server: MockServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Cli:
-    return Cli(monkeypatch, capsys).at(fresh_server)
-
-
-@pytest.fixture
 def spec(tmp_path: Path) -> str:
     path = tmp_path / "job.yaml"
     path.write_text(YAML, encoding="utf-8")

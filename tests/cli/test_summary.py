@@ -22,11 +22,6 @@ JOB: dict[str, Any] = {
 }
 
 
-@pytest.fixture
-def cli(fresh_server: MockServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Cli:
-    return Cli(monkeypatch, capsys).at(fresh_server)
-
-
 def key_of(folder: Path, name: str, **changed: Any) -> str:
     """The key that `--name` makes of a spec."""
     (folder / "job.json").write_text(json.dumps({**JOB, **changed}), encoding="utf-8")

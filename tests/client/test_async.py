@@ -18,7 +18,6 @@ import pytest
 import trio
 
 from firsthandapi import AsyncFirstHandClient
-from firsthandapi._async.bridge import call_back, run_blocking
 from firsthandapi._async.pool import _Stack
 from firsthandapi.errors import FirstHandTimeoutError
 from firsthandapi.testing import MockServer
@@ -292,7 +291,7 @@ def test_closed_clients_leave_nothing_in_their_loop(fresh_server: MockServer) ->
                 await client.me()
             await client.close()
         gc.collect()
-        assert not [each for each in gc.get_objects() if isinstance(each, _Stack)]
+        assert not [each for each in gc.get_objects() if type(each) is _Stack]
 
     asyncio.run(main())
 
@@ -317,24 +316,6 @@ def test_a_client_may_be_made_where_no_loop_runs() -> None:
         warnings.simplefilter("error")
         del client
         gc.collect()
-
-
-def test_the_bridge() -> None:
-    """Callbacks may be functions or coroutine functions, and what blocks runs on a thread."""
-    seen: list[Any] = []
-
-    async def note(value: int) -> None:
-        seen.append(value)
-
-    async def main() -> None:
-        await call_back(None, 0)
-        await call_back(seen.append, 1)
-        await call_back(note, 2)
-        assert await run_blocking(threading.get_ident) != threading.get_ident()
-        assert await run_blocking(lambda a, *, b: a + b, 1, b=2) == 3
-
-    asyncio.run(main())
-    assert seen == [1, 2]
 
 
 LOOPS = """

@@ -34,9 +34,46 @@ def test_a_rule_reads_nothing_but_its_arguments(module: Path) -> None:
     assert not used(module) & IO
 
 
-@pytest.mark.parametrize("module", sorted((SOURCE / "_core").glob("[a-z]*.py")), ids=lambda path: path.stem)
-def test_the_tests_of_a_rule_are_found_by_its_name(module: Path) -> None:
-    """`_core/retry.py` is tested in `tests/core/test_retry.py`."""
-    elsewhere = {"signatures": "test_webhooks.py"}  # the public module is made of these rules
-    tests = Path(__file__).parent
-    assert (tests / f"test_{module.stem}.py").is_file() or (tests.parent / elsewhere[module.stem]).is_file()
+# Where a module is tested that has no file of its name.
+ELSEWHERE = {
+    "_core/signatures": "test_webhooks.py",  # the public module is made of these rules
+    "_async/calls": "client/test_methods.py",
+    "_async/clock": "client/test_transport.py",
+    "_download/clock": "download/test_engine.py",
+    "_download/watching": "test_watching.py",
+    "datasets/_copying": "dataset/test_merging.py",
+    "cli/agents": "mcp/test_mcp_server.py",
+    "client": "test_successors.py",
+    "errors": "core/test_errors.py",
+    "_specs": "cli/test_spec.py",
+    "_tracing": "test_watching.py",
+    "_version": "test_package.py",
+}
+# The folders of the tests of a package. Those of the servers, and of what stands on the client, go by subject.
+TESTS = {
+    "_core": ["core"],
+    "_async": ["client", "dataset"],
+    "_download": ["download"],
+    "_network": ["network"],
+    "_notebook": ["notebook"],
+    "datasets": ["dataset"],
+    "cli": ["cli"],
+    ".": ["."],
+}
+MODULES = sorted(
+    path.relative_to(SOURCE)
+    for package in TESTS
+    for path in (SOURCE / package).glob("*.py")
+    if path.stem != "__init__"
+)
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda path: path.with_suffix("").as_posix())
+def test_the_tests_of_a_module_are_found_by_its_name(module: Path) -> None:
+    """`_async/waiting.py` is tested in `tests/client/test_waiting.py`."""
+    tests = Path(__file__).parent.parent
+    name = f"test_{module.stem.lstrip('_')}.py"
+    homes = [tests / folder / name for folder in TESTS[str(module.parent)]]
+    elsewhere = ELSEWHERE.get(module.with_suffix("").as_posix())
+    found = [home for home in homes if home.is_file()]
+    assert found if elsewhere is None else not found and (tests / elsewhere).is_file()

@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from firsthandapi import FirstHandClient
+from client.support import Connect
+from firsthandapi import Dataset, FirstHandClient
 from firsthandapi.testing import MockServer
+
+from .support import (
+    FILES,
+    completed_job,
+)
+from .world import World
 
 
 @pytest.fixture
@@ -20,7 +28,7 @@ def quick_server() -> Iterator[MockServer]:
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[MockServer]:
+def module_server() -> Iterator[MockServer]:
     """A server for the tests of one file, whose workers are driven by hand, without limits."""
     with MockServer(speed=0, workers=False) as server:
         server.rate_limit = server.organization_rate_limit = None
@@ -28,7 +36,54 @@ def server() -> Iterator[MockServer]:
 
 
 @pytest.fixture
+def server(module_server: MockServer) -> Iterator[MockServer]:
+    """That server; a test leaves no fault to the next."""
+    yield module_server
+    module_server.faults.clear()
+
+
+@pytest.fixture
 def client(server: MockServer) -> Iterator[FirstHandClient]:
-    """A client of `server`."""
-    with server.client() as client:
+    """A client of `server`, which retries nothing."""
+    with server.client(max_retries=0) as client:
         yield client
+
+
+@pytest.fixture(scope="module")
+def job_id(module_server: MockServer) -> str:
+    """A completed job of `FILES` files on that server."""
+    return completed_job(module_server, FILES)
+
+
+@pytest.fixture
+def dataset(client: FirstHandClient, job_id: str, tmp_path: Path) -> Dataset:
+    """A whole folder of that job."""
+    return client.files.download_all(job_id, tmp_path / "signs")
+
+
+@pytest.fixture
+def world(connect: Connect, tmp_path: Path) -> Iterator[World]:
+    """Simulated workers deliver 15 s after an order."""
+    with MockServer(speed=0) as server:
+        yield World(connect, server, tmp_path / "signs")
+
+
+@pytest.fixture
+def by_hand(connect: Connect, tmp_path: Path) -> Iterator[World]:
+    """Workers are driven by hand."""
+    with MockServer(speed=0, workers=False) as server:
+        yield World(connect, server, tmp_path / "signs")
+
+
+@pytest.fixture
+def slow_files(fresh_server: MockServer) -> MockServer:
+    """A server that never answers downloads."""
+    fresh_server.faults.add(path="/files/*", delay=30, times=None)
+    return fresh_server
+
+
+@pytest.fixture
+def signs(server: MockServer, client: FirstHandClient, tmp_path: Path) -> Dataset:
+    """Two files of `stop`, and one of `yield`."""
+    client.files.download_all(completed_job(server, 2), tmp_path / "signs", label="stop")
+    return client.files.download_all(completed_job(server, 1), tmp_path / "signs", label="yield")

@@ -3,13 +3,27 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import hashlib
+import json
+import os
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from firsthandapi._core.manifest import DATA, MANIFEST, parse_manifest
+import pytest
+
+from client.support import Connect
+from firsthandapi import (
+    Dataset,
+)
+from firsthandapi._core.job_file import JobFile
+from firsthandapi._core.manifest import DATA, MANIFEST, Record, manifest_line, parse_manifest
+from firsthandapi.datasets import Reconciliation
 from firsthandapi.testing import MockServer
 
 JOB: dict[str, Any] = {
@@ -18,6 +32,9 @@ JOB: dict[str, Any] = {
     "accepted_formats": ["image/jpeg"],
     "price_per_file_cents": 10,
 }
+
+# How many files the job of the fixture `job_id` has.
+FILES = 120
 
 
 def api(server: MockServer, since: int = 0) -> list[str]:
@@ -94,3 +111,85 @@ def in_background(function: Any, *args: Any, **kwargs: Any) -> Iterator[list[Any
     yield ended
     thread.join(60)
     assert not thread.is_alive()
+
+
+def forge(dest: Path, **changes: Any) -> None:
+    """Change the first row of a manifest."""
+    first, *rest = (dest / MANIFEST).read_bytes().splitlines(keepends=True)
+    row = {**json.loads(first), **changes}
+    (dest / MANIFEST).write_bytes(b"".join([json.dumps(row).encode() + b"\n", *rest]))
+
+
+def failing(monkeypatch: pytest.MonkeyPatch, function: str, ending: str, code: int = errno.ENOSPC) -> None:
+    """Make a function of os fail for paths with this ending (or for all descriptors)."""
+    real = getattr(os, function)
+
+    def fail(first: Any, *args: Any, **kwargs: Any) -> Any:
+        if not ending or str(first).endswith(ending):
+            raise OSError(code, os.strerror(code))
+        return real(first, *args, **kwargs)
+
+    monkeypatch.setattr(os, function, fail)
+
+
+def folder_of(path: Path, contents: list[bytes], **columns: list[Any]) -> Dataset:
+    """A folder of these files, as a run leaves it, each by a worker of its own unless `worker_id` says otherwise."""
+    (path / "data").mkdir(parents=True)
+    rows = b""
+    for n, content in enumerate(contents):
+        (path / "data" / f"file_{n}.jpg").write_bytes(content)
+        record = Record(
+            file_name=f"data/file_{n}.jpg",
+            file_id=f"file_{n}",
+            job_id="job_1",
+            submission_id=f"sub_{n}",
+            content_type="image/jpeg",
+            size_bytes=len(content),
+            sha256=hashlib.sha256(content).hexdigest(),
+            worker_id=f"wkr_{n}",
+            **dict.fromkeys(EMPTY),
+        )
+        rows += manifest_line(replace(record, **{name: values[n] for name, values in columns.items()}))
+    (path / MANIFEST).write_bytes(rows)
+    (path / "job.json").write_bytes(
+        JobFile(None, None, None, {"id": "job_1", "status": "completed"}).encode()
+    )
+    return Dataset.open(path)
+
+
+def reconcile(connect: Connect, server: MockServer, dataset: Dataset) -> Reconciliation:
+    """By the client of either kind."""
+    client = connect(server)
+    result: Reconciliation = (
+        connect.run(dataset.areconcile(client.target)) if connect.is_async else dataset.reconcile(client)
+    )
+    return result
+
+
+posix_only = pytest.mark.skipif(sys.platform == "win32", reason="links and pipes as POSIX has them")
+
+
+def spoil_three(dataset: Dataset) -> tuple[str, str, str]:
+    """One file longer, one with other bytes, one gone."""
+    longer, other, gone = (dataset.path_of(dataset.records[n]) for n in (3, 50, 110))
+    longer.write_bytes(longer.read_bytes() + b"x")
+    other.write_bytes(b"x" * other.stat().st_size)
+    gone.unlink()
+    return f"data/{longer.name}", f"data/{other.name}", f"data/{gone.name}"
+
+
+EMPTY = (
+    *("ai_star_rating", "original_filename", "width", "height", "duration_seconds", "captured_at"),
+    *("worker_region", "created_at", "annotations", "annotations_json"),
+)
+
+
+def differ(dataset: Dataset, seed: int) -> bool:
+    return all(len(part) for part in dataset.split(train=0.5, test=0.5, seed=seed).values())
+
+
+def wait_for_job(server: MockServer) -> str:
+    """The id of the first job, as soon as it is being waited for."""
+    wait_until(lambda: any("prefer" in r.headers for r in server.requests))
+    (path,) = {r.path for r in server.requests if "prefer" in r.headers}
+    return path.rpartition("/")[2]

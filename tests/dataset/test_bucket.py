@@ -232,14 +232,6 @@ def test_one_process_may_run_several_loops(over: tuple[MockServer, str], s3: S3,
         assert len(asyncio.run(download(f"s3://{bucket}/{number}"))) == FILES
 
 
-def test_a_url_of_a_folder_is_that_folder(client: FirstHandClient, job_id: str, tmp_path: Path) -> None:
-    """`file://` has all that a local folder has."""
-    dataset = client.files.download_all(job_id, (tmp_path / "my signs").as_uri())
-    assert dataset.path == tmp_path / "my signs"
-    assert isinstance(dataset.path, Path)
-    assert Dataset.open((tmp_path / "my signs").as_uri()).verify()
-
-
 def test_options_may_come_with_a_upath(
     client: FirstHandClient, job_id: str, s3: S3, dest: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -906,24 +898,6 @@ def test_a_missing_extra_is_named(
     with pytest.raises(ConfigurationError, match=r"pip install 'firsthandapi\[remote\]'"):
         client.files.download_all("job_1", "s3://bucket/signs")
     assert len(shared_server.requests) == since
-
-
-@pytest.mark.parametrize("url", ["data://a/b", "simplecache://a/b", "generic://a/b"])
-def test_a_url_that_is_no_place_is_refused(url: str) -> None:
-    """Also one that the store's library knows, and cannot join a name to."""
-    with pytest.raises(InvalidArgumentError, match="names no folder"):
-        Dataset.open(url)
-
-
-@pytest.mark.parametrize("place", [None, 5, b"signs", object()])
-def test_what_names_no_place_is_refused(client: FirstHandClient, place: Any) -> None:
-    """By its name."""
-    with pytest.raises(InvalidArgumentError) as caught:
-        client.files.download_all("job_1", place)
-    assert caught.value.field == "dest"
-    with pytest.raises(InvalidArgumentError) as caught:
-        Dataset.open(place)
-    assert caught.value.field == "path"
 
 
 def test_a_single_file_goes_to_a_disk(client: FirstHandClient, job_id: str) -> None:

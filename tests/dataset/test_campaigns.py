@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import bisect
 import contextlib
-import importlib
-import json
 import math
 import shutil
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from client.support import Connect, FakeClock
 from firsthandapi import Campaign, CampaignProgress, Dataset, InvalidArgumentError
 from firsthandapi._core.campaign_ledger import LEDGER_FILE
 from firsthandapi.datasets._folder import Folder
@@ -25,89 +21,13 @@ from firsthandapi.errors import (
     FirstHandConnectionError,
     IncompleteJobError,
     InsufficientCreditsError,
-    NotFoundError,
     SpendLimitError,
     WaitTimeoutError,
 )
-from firsthandapi.testing import MockServer
-from firsthandapi.types import Job, SubmissionEvent
+from firsthandapi.types import SubmissionEvent
 
 from .support import JOB, api, completed_job, downloads, whole
-
-DEFAULTS = {name: value for name, value in JOB.items() if name != "type"}
-POST = "POST /v1/jobs"
-LIST = "GET /v1/jobs"
-
-
-class World:
-    """A server, a client of one kind, and a clock that both share."""
-
-    def __init__(self, connect: Connect, server: MockServer, dest: Path) -> None:
-        self.connect = connect
-        self.server = server
-        self.dest = dest
-        self.client = self.new_client()
-        # Called after every pause of the client.
-        self.after_pause: Callable[[], object] = lambda: None
-
-    def new_client(self, **options: Any) -> Any:
-        client = self.connect(self.server, **options)
-        self.clock: FakeClock = self.connect.clock(client)
-        pass_ = self.clock.pass_
-
-        def pass_both(seconds: float) -> None:
-            pass_(seconds)
-            self.server.clock.advance(seconds=seconds)
-            self.after_pause()
-
-        self.clock.pass_ = pass_both
-        return client
-
-    def campaign(self, budget_cents: int = 10_000, dest: Path | None = None, **options: Any) -> Campaign:
-        """A campaign that wants so many files of each label."""
-        names = ("unique", "name", "defaults")
-        known = {name: options.pop(name) for name in names if name in options}
-        jobs = {label: {"files_needed": wanted} for label, wanted in options.items()}
-        known["defaults"] = {**DEFAULTS, **known.get("defaults", {})}
-        return Campaign(dest=dest or self.dest, budget_cents=budget_cents, jobs=jobs, **known)
-
-    def run(self, campaign: Campaign, **options: Any) -> Dataset:
-        dataset = self.client.campaigns.run(campaign, **options)
-        assert isinstance(dataset, Dataset)
-        return dataset
-
-    def jobs(self) -> list[Job]:
-        """Every job that was paid, oldest first."""
-        self.server.check_books()
-        with self.server.client() as client:
-            return list(client.jobs.list())[::-1]
-
-    def ordered(self) -> list[int]:
-        return [job.files_needed or 0 for job in self.jobs()]
-
-    def ledger(self) -> dict[str, Any]:
-        loaded: dict[str, Any] = json.loads((self.dest / LEDGER_FILE).read_bytes())
-        return loaded
-
-    def spent(self) -> int:
-        """By the service's own books."""
-        with self.server.client() as client:
-            lines = list(client.billing.transactions())
-        return -sum(line.amount_cents or 0 for line in lines if line.type in ("deduction", "refund"))
-
-
-@pytest.fixture
-def world(connect: Connect, tmp_path: Path) -> Iterator[World]:
-    """Simulated workers deliver 15 s after an order."""
-    with MockServer(speed=0) as server:
-        yield World(connect, server, tmp_path / "signs")
-
-
-@pytest.fixture
-def by_hand(connect: Connect, tmp_path: Path) -> Iterator[World]:
-    """Workers are driven by hand."""
-    with MockServer(speed=0, workers=False) as server:
-        yield World(connect, server, tmp_path / "signs")
+from .world import DEFAULTS, LIST, POST, World, internals
 
 
 def labels(dataset: Dataset) -> list[str | None]:
@@ -351,65 +271,6 @@ def test_one_job_costs_no_more_than_the_client_allows(world: World) -> None:
 # ── What is lost ─────────────────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize("damage", ["lost", "torn", "empty"])
-def test_a_lost_ledger_is_found_by_the_jobs(world: World, damage: str) -> None:
-    """Nothing is ordered twice, and what was spent is known."""
-    campaign = world.campaign(stop=3, give_way=2)
-    world.run(campaign)
-    path = world.dest / LEDGER_FILE
-    content = path.read_bytes()
-    path.unlink()
-    if damage != "lost":
-        path.write_bytes(content[: len(content) - 60 if damage == "torn" else 0])
-    assert world.client.campaigns.plan(campaign).spent_cents == 50
-    world.run(campaign)
-    assert world.ordered() == [3, 2]
-    assert world.ledger()["spent_cents"] == 50
-    assert world.ledger()["campaign"] == json.loads(content)["campaign"]
-
-
-def test_a_moved_folder_knows_its_campaign_by_its_rows(world: World, tmp_path: Path) -> None:
-    """Its path is another, and its ledger is lost."""
-    world.run(world.campaign(stop=3))
-    (world.dest / LEDGER_FILE).unlink()
-    world.dest.rename(tmp_path / "moved")
-    world.dest = tmp_path / "moved"
-    world.run(world.campaign(stop=4))
-    assert world.ordered() == [3, 1]
-
-
-def test_a_name_finds_the_campaign_from_an_empty_folder(world: World, tmp_path: Path) -> None:
-    """As on a runner whose disk does not last; another campaign of the account is left alone."""
-    world.run(world.campaign(stop=3, name="signs"))
-    world.dest = tmp_path / "runner"
-    dataset = world.run(world.campaign(stop=3, name="signs"))
-    assert len(dataset) == 3
-    assert dataset.verify()
-    assert world.ordered() == [3]
-    world.dest = tmp_path / "another"
-    world.run(world.campaign(stop=1))
-    assert world.ordered() == [3, 1]
-
-
-@pytest.mark.parametrize("lost", ["all", "its_last_job"])
-def test_a_restored_folder_learns_what_was_ordered_since(world: World, tmp_path: Path, lost: str) -> None:
-    """Its ledger is a copy: what was ordered later is neither ordered again nor spent again."""
-    world.client = world.new_client(max_retries=0)
-    if lost == "its_last_job":
-        world.server.faults.add(path="/v1/jobs", method="POST", drop="after")
-        with pytest.raises(FirstHandConnectionError):
-            world.run(world.campaign(stop=2))
-    else:
-        world.run(world.campaign(stop=2))
-    shutil.copytree(world.dest, tmp_path / "copy")
-    world.run(world.campaign(stop=5))
-    world.dest = tmp_path / "copy"
-    assert world.client.campaigns.plan(world.campaign(stop=5)).orders == ()
-    assert len(world.run(world.campaign(stop=5))) == 5
-    assert world.ordered() == [2, 3]
-    assert world.ledger()["spent_cents"] == world.spent() == 50
-
-
 def test_copies_of_a_folder_share_the_budget(world: World, tmp_path: Path) -> None:
     """They are one campaign."""
     world.run(world.campaign(stop=2))
@@ -431,29 +292,6 @@ def test_a_name_that_would_not_find_the_jobs_is_refused(world: World) -> None:
             world.client.campaigns.plan(world.campaign(stop=3, name=name))
         assert refused.value.field == "name"
     assert world.client.campaigns.plan(world.campaign(stop=3)).orders == ()
-
-
-def test_a_key_of_a_torn_ledger_is_not_given_up(world: World) -> None:
-    """Its job may show later."""
-    world.client = world.new_client(max_retries=0)
-    world.server.faults.add(path="/v1/jobs", method="POST", drop="before")
-    with pytest.raises(FirstHandConnectionError):
-        world.run(world.campaign(stop=2))
-    path = world.dest / LEDGER_FILE
-    path.write_bytes(path.read_bytes()[:-30])
-    with pytest.raises(ConfigurationError, match=r"campaign\.json of dest is damaged, and no job"):
-        world.run(world.campaign(stop=2))
-    path.unlink()
-    assert len(world.run(world.campaign(stop=2))) == 2
-
-
-def test_a_ledger_of_a_later_version_is_left_alone(world: World) -> None:
-    """Upgrade."""
-    world.dest.mkdir()
-    (world.dest / LEDGER_FILE).write_text('{"version": 9}')
-    for call in (world.run, world.client.campaigns.plan):
-        with pytest.raises(ConfigurationError, match="upgrade firsthandapi"):
-            call(world.campaign(stop=2))
 
 
 def test_a_removed_file_is_downloaded_again(world: World) -> None:
@@ -540,14 +378,6 @@ def test_a_path_is_no_campaign(world: World) -> None:
             call("signs.yaml")
 
 
-def test_a_ledger_that_would_not_be_read_again_is_not_written(world: World, monkeypatch: Any) -> None:
-    """Before the order is sent."""
-    monkeypatch.setattr("firsthandapi.datasets._ledger.LARGEST_LEDGER", 10)
-    with pytest.raises(ConfigurationError, match="continue in another folder"):
-        world.run(world.campaign(stop=2))
-    assert POST not in api(world.server)
-
-
 # ── Watching ─────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -625,11 +455,6 @@ def test_a_revoked_key_ends_the_run(world: World) -> None:
         world.run(world.campaign(stop=2))
 
 
-def internals(world: World, module: str) -> Any:
-    """A module of the half that is tested."""
-    return importlib.import_module(f"firsthandapi._{world.connect.kind}.{module}")
-
-
 def test_a_job_that_the_list_does_not_show_is_read_by_itself(world: World, monkeypatch: Any) -> None:
     """A few at a time; one that cannot be read now is read at the next beat."""
     reader = internals(world, "reader")
@@ -688,36 +513,6 @@ def test_a_campaign_that_another_process_runs_is_waited_for(world: World) -> Non
         world.run(world.campaign(stop=1), timeout=5)
     folder.close()
     assert world.ordered() == []
-
-
-def test_an_old_unfinished_job_is_found_behind_many_others(world: World, monkeypatch: Any) -> None:
-    """After some pages of the list it is read by itself; and it must be the account's."""
-    with pytest.raises(WaitTimeoutError):
-        world.run(world.campaign(stop=1), timeout=3)
-    monkeypatch.setattr(internals(world, "looking"), "_MOST_PAGES", 1)
-    monkeypatch.setattr("firsthandapi._core.order_requests.LARGEST_PAGE", 1)
-    with world.server.client() as client:
-        client.jobs.create(**JOB, files_needed=1)
-    since = len(world.server.requests)
-    plan = world.client.campaigns.plan(world.campaign(stop=1))
-    assert plan.labels[0].coming == 1
-    job_id = world.ledger()["orders"][0]["job"]["id"]
-    assert api(world.server, since) == [LIST, f"GET /v1/jobs/{job_id}"]
-    stranger = world.new_client(api_key=world.server.create_organization().api_key)
-    with pytest.raises(NotFoundError, match="use the API key and base_url that it was started with"):
-        stranger.campaigns.plan(world.campaign(stop=1))
-
-
-def test_a_list_without_end_ends_at_the_timeout(world: World, monkeypatch: Any) -> None:
-    """Also while a lost ledger is looked for."""
-    monkeypatch.setattr("firsthandapi._core.order_requests.LARGEST_PAGE", 1)
-    with world.server.client() as client:
-        for _ in range(3):
-            client.jobs.create(**JOB, files_needed=1)
-    with pytest.raises(WaitTimeoutError):
-        world.run(world.campaign(stop=1), timeout=0)
-    assert api(world.server).count(LIST) == 1
-    assert len(world.run(world.campaign(stop=1))) == 1
 
 
 def test_files_that_no_list_shows_are_told_of(world: World, monkeypatch: Any) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import json
 import os
 import re
@@ -25,7 +24,6 @@ from firsthandapi._core.decode import decode_items
 from firsthandapi._core.job_file import JOB_FILE, KEY_METADATA, parse_job_file
 from firsthandapi._core.manifest import MANIFEST
 from firsthandapi._core.response import ApiResponse
-from firsthandapi._download.part import DiskError
 from firsthandapi._masking import Secret
 from firsthandapi.errors import (
     AuthenticationError,
@@ -37,7 +35,6 @@ from firsthandapi.errors import (
     FirstHandConnectionError,
     IncompleteJobError,
     InsufficientCreditsError,
-    IntegrityError,
     InvalidArgumentError,
     InvalidRequestError,
     NotFoundError,
@@ -58,16 +55,10 @@ from .support import (
     in_background,
     jobs_bought,
     our_threads,
+    wait_for_job,
     wait_until,
     whole,
 )
-
-
-@pytest.fixture
-def slow_files(fresh_server: MockServer) -> MockServer:
-    """A server that never answers downloads."""
-    fresh_server.faults.add(path="/files/*", delay=30, times=None)
-    return fresh_server
 
 
 @pytest.fixture(autouse=True)
@@ -75,13 +66,6 @@ def no_thread_is_left() -> Iterator[None]:
     """Whatever happens, the threads of the downloads end soon, long before a fault of 30 s does."""
     yield
     wait_until(lambda: not our_threads(), 15)
-
-
-def wait_for_job(server: MockServer) -> str:
-    """The id of the first job, as soon as it is being waited for."""
-    wait_until(lambda: any("prefer" in r.headers for r in server.requests))
-    (path,) = {r.path for r in server.requests if "prefer" in r.headers}
-    return path.rpartition("/")[2]
 
 
 # ── The whole way ────────────────────────────────────────────────────────────────────────────────────────
@@ -467,19 +451,6 @@ def test_a_dest_that_is_a_link_called_data(
     assert len(connect(quick_server).jobs.collect(tmp_path / "data", **JOB, files_needed=1)) == 1
 
 
-def test_a_file_system_without_locks_is_told_of(
-    connect: Connect, quick_server: MockServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """It is not taken for a busy folder, which would be waited for."""
-
-    def no_locks(fd: int) -> None:
-        raise OSError(errno.ENOLCK, "No locks available")
-
-    monkeypatch.setattr("firsthandapi.datasets._lock._lock", no_locks)
-    with pytest.raises(ConfigurationError, match="without locks"):
-        connect(quick_server).jobs.collect(tmp_path, **JOB, files_needed=1)
-
-
 def test_a_url_just_listed_is_tried_whatever_the_clock_says(
     connect: Connect, quick_server: MockServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -775,49 +746,6 @@ def test_a_job_that_is_cancelled_gives_what_there_is(
     assert jobs_bought(fresh_server) == 1
 
 
-def test_one_bad_file_costs_only_itself(connect: Connect, fresh_server: MockServer, tmp_path: Path) -> None:
-    """All others are there and in the manifest; the error names it, and the same call fetches it alone."""
-    job_id = completed_job(fresh_server, 12)
-    client = connect(fresh_server, max_retries=0)
-    files = list(client.files.list(job_id))
-    bad = [files[4].id, files[7].id]
-    fresh_server.faults.add(path=f"/files/{bad[0]}", status=404, times=None)
-    fresh_server.faults.add(path=f"/files/{bad[1]}", drop="before", times=None)
-    told: list[Any] = []
-    with pytest.raises(DownloadError) as caught:
-        client.files.download_all(job_id, tmp_path, on_progress=told.append)
-    assert {file_id for file_id, _ in caught.value.failures} == set(bad)
-    assert "2 of 12" in str(caught.value)
-    assert told[-1].files_done == 10
-    assert {r.file_id for r in Dataset.open(tmp_path)} == {file.id for file in files} - set(bad)
-    assert whole(tmp_path)
-    fresh_server.faults.clear()
-    since = len(fresh_server.requests)
-    assert client.files.download_all(job_id, tmp_path).verify()
-    assert sorted(downloads(fresh_server, since)) == sorted(bad)
-
-
-def test_many_bad_files_are_told_in_brief(connect: Connect, fresh_server: MockServer, tmp_path: Path) -> None:
-    """The message shows three, `failures` has them all."""
-    job_id = completed_job(fresh_server, 5)
-    fresh_server.faults.add(path="/files/*", status=404, times=None)
-    with pytest.raises(DownloadError, match="and 2 more") as caught:
-        connect(fresh_server).files.download_all(job_id, tmp_path)
-    assert len(caught.value.failures) == 5
-    assert not (tmp_path / MANIFEST).exists()
-    assert len(Dataset.open(tmp_path)) == 0
-
-
-def test_wrong_bytes_are_never_kept(connect: Connect, fresh_server: MockServer, tmp_path: Path) -> None:
-    """A file that is not the promised one is an IntegrityError in the list, and not on disk."""
-    job_id = completed_job(fresh_server, 2)
-    fresh_server.faults.add(path="/files/*", garbage=True, times=None)
-    with pytest.raises(DownloadError) as caught:
-        connect(fresh_server).files.download_all(job_id, tmp_path)
-    assert all(isinstance(error, IntegrityError) for _, error in caught.value.failures)
-    assert list((tmp_path / "data").iterdir()) == []
-
-
 def test_a_wait_that_is_over_can_be_continued(
     connect: Connect, fresh_server: MockServer, tmp_path: Path
 ) -> None:
@@ -1001,170 +929,7 @@ def test_every_way_out_leaves_the_job_as_last_seen(
     assert revoked.value.job.id == timed_out.value.job.id
 
 
-def test_a_failed_file_is_tried_again_at_the_end(
-    connect: Connect, fresh_server: MockServer, tmp_path: Path
-) -> None:
-    """A storage that is down for the first file, and well when the job finishes, costs nothing."""
-    client = connect(fresh_server, max_retries=0)
-    fresh_server.faults.add(path="/files/*", status=503, times=1)
-    reported: list[Any] = []
-    with in_background(
-        client.jobs.collect, tmp_path, **JOB, files_needed=2, on_progress=reported.append
-    ) as ended:
-        job_id = wait_for_job(fresh_server)
-        for done in (1, 2):
-            fresh_server.submit(job_id)
-            fresh_server.clock.advance(minutes=1)
-            wait_until(lambda done=done: len(downloads(fresh_server)) >= done)
-    assert len(ended[0]) == 2
-    assert whole(tmp_path)
-    assert max(progress.files_failed for progress in reported) == 1
-    assert (reported[-1].files_done, reported[-1].files_total, reported[-1].files_failed) == (2, 2, 0)
-
-
-@pytest.mark.parametrize("ends", ["completed", "cancelled", "timeout"])
-def test_whatever_ends_a_run_names_the_failed_files(
-    connect: Connect, fresh_server: MockServer, tmp_path: Path, ends: str
-) -> None:
-    """DownloadError, IncompleteJobError and WaitTimeoutError all have `failures`, and the job."""
-    client = connect(fresh_server, max_retries=0)
-    fresh_server.faults.add(path="/files/*", status=404, times=None)
-    with pytest.raises(WaitTimeoutError) as begun:
-        client.jobs.collect(tmp_path, **JOB, files_needed=2, timeout=0)
-    job = begun.value.job
-    assert begun.value.failures == ()
-    work = [fresh_server.submit(job.id) for _ in range(2 if ends == "completed" else 1)]
-    fresh_server.clock.advance(minutes=1)
-    if ends == "cancelled":
-        with fresh_server.client() as other:
-            other.jobs.cancel(job.id)
-    kind: type[Exception] = {"completed": DownloadError, "cancelled": IncompleteJobError}.get(
-        ends, WaitTimeoutError
-    )
-    with pytest.raises(kind) as caught:
-        client.jobs.collect(tmp_path, **JOB, files_needed=2, timeout=1 if ends == "timeout" else 60)
-    assert {file_id for file_id, _ in caught.value.failures} == {
-        one for each in work for one in each.file_ids
-    }
-    assert caught.value.job.id == job.id
-    if ends == "cancelled":
-        assert "1 more could not be downloaded" in str(caught.value)
-        assert "the escrow of the 1 not approved was refunded" in str(caught.value)
-
-
-def test_a_full_disk_ends_the_run_at_once(
-    connect: Connect, fresh_server: MockServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The job is not waited for to its end, and the error has it; with room again the same call continues."""
-    client = connect(fresh_server)
-
-    def full(*_: Any) -> None:
-        raise DiskError(OSError(errno.ENOSPC, "No space left on device"), "file.jpg cannot be written")
-
-    with pytest.raises(WaitTimeoutError) as begun:
-        client.jobs.collect(tmp_path, **JOB, files_needed=2, timeout=0)
-    work = fresh_server.submit(begun.value.job.id)
-    fresh_server.clock.advance(minutes=1)
-    with monkeypatch.context() as patched:
-        patched.setattr("firsthandapi._download.part.Part.write", full)
-        with pytest.raises(DownloadError, match="No space left") as caught:
-            client.jobs.collect(tmp_path, **JOB, files_needed=2)
-    assert [file_id for file_id, _ in caught.value.failures] == list(work.file_ids)
-    assert caught.value.job.status == "in_progress"
-    fresh_server.submit(begun.value.job.id)
-    fresh_server.clock.advance(minutes=1)
-    assert len(client.jobs.collect(tmp_path, **JOB, files_needed=2)) == 2
-
-
-def test_a_list_that_never_shows_a_file_is_told_of(connect: Connect, tmp_path: Path) -> None:
-    """After half a minute; nothing is said of a refund, since there was none."""
-    job = {"id": "job_1", "status": "completed", "files_needed": 2, "files_approved": 2}
-
-    def answer(request: httpx.Request) -> httpx.Response:
-        if request.url.path in ("/v1/jobs/job_1/files", "/v1/jobs"):
-            return httpx.Response(200, json={"data": []} if request.method == "GET" else job)
-        return httpx.Response(200, json=job)
-
-    client = connect(handler=answer)
-    clock = connect.clock(client)
-    started = clock.now
-    with pytest.raises(IncompleteJobError, match=r"counts 2 approved files, .* does not show 2") as caught:
-        client.jobs.collect(tmp_path, **JOB, files_needed=2)
-    assert 30 <= clock.now - started < 32
-    assert "refund" not in str(caught.value)
-
-
 # ── URLs and requests ────────────────────────────────────────────────────────────────────────────────────
-
-
-def test_a_few_urls_that_ended_are_asked_for_alone(
-    connect: Connect, fresh_server: MockServer, tmp_path: Path
-) -> None:
-    """One request each, and the file is there."""
-    job_id = completed_job(fresh_server, 10)
-    fresh_server.faults.add(path="/files/*", expired_url=True, times=2)
-    dataset = connect(fresh_server).files.download_all(job_id, tmp_path)
-    assert dataset.verify()
-    assert len([line for line in api(fresh_server) if line.endswith("/refresh_url")]) == 2
-
-
-def test_many_urls_that_ended_are_renewed_by_pages(
-    connect: Connect, fresh_server: MockServer, tmp_path: Path
-) -> None:
-    """Eight days pass in mid-run: a page of the list brings a hundred URLs for the price of one."""
-    job_id = completed_job(fresh_server, 450)
-    fresh_server.faults.add(path="/files/*", delay=1.5, times=32)
-    client = connect(fresh_server)
-    since = len(fresh_server.requests)
-    with in_background(client.files.download_all, job_id, tmp_path) as ended:
-        wait_until(lambda: len(downloads(fresh_server, since)) >= 8 and len(api(fresh_server, since)) >= 6)
-        fresh_server.clock.advance(days=8)
-    assert ended[0].verify()
-    assert len(ended[0]) == 450
-    asked = api(fresh_server, since)
-    assert len([line for line in asked if line.endswith("/refresh_url")]) == 3
-    assert len(asked) <= 1 + 5 + 3 + 5
-
-
-def test_urls_are_renewed_where_the_list_has_moved_to(
-    connect: Connect, fresh_server: MockServer, tmp_path: Path
-) -> None:
-    """Files that stood at the head are behind hundreds of others by now; they are still found by pages."""
-    client = connect(fresh_server)
-    job_id = client.jobs.create(**JOB, files_needed=300).id
-    for _ in range(50):
-        fresh_server.submit(job_id)
-    fresh_server.clock.advance(minutes=1)
-    fresh_server.faults.add(path="/files/*", delay=1.0, times=32)
-    since = len(fresh_server.requests)
-    with in_background(client.files.download_all, job_id, tmp_path) as ended:
-        wait_until(lambda: len(downloads(fresh_server, since)) >= 8 and len(api(fresh_server, since)) >= 2)
-        for _ in range(250):
-            fresh_server.submit(job_id)
-        fresh_server.clock.advance(days=8)
-    assert len(ended[0]) == 50
-    assert len(api(fresh_server, since)) <= 2 + 3 + 3
-
-
-def test_a_file_that_is_listed_no_more_is_asked_for_alone(connect: Connect, tmp_path: Path) -> None:
-    """The walk over the list ends; its own URL is asked for, and the lack of one is that file's failure."""
-    files = [{"id": f"file_{n}", "content_type": "image/jpeg"} for n in range(6)]
-    asked: list[str] = []
-
-    def answer(request: httpx.Request) -> httpx.Response:
-        path = request.url.path
-        asked.append(path)
-        if path.endswith("/files"):
-            return httpx.Response(200, json={"data": files, "next_cursor": None})
-        if path.endswith("/refresh_url"):
-            return httpx.Response(200, json={"download_url": None})
-        return httpx.Response(200, json={"id": "job_1", "status": "completed"})
-
-    with pytest.raises(DownloadError, match="no URL") as caught:
-        connect(handler=answer).files.download_all("job_1", tmp_path)
-    assert len(caught.value.failures) == 6
-    assert asked.count("/v1/jobs/job_1/files") == 1 + 3
-    assert len([path for path in asked if path.endswith("/refresh_url")]) == 6
 
 
 @pytest.mark.parametrize("files", [1_000, pytest.param(9_000, marks=pytest.mark.slow)])

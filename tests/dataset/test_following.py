@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -20,6 +21,8 @@ from firsthandapi._sync.reader import SharedReader
 from firsthandapi._sync.waiting import Waiting
 from firsthandapi.errors import (
     AuthenticationError,
+    DownloadError,
+    IncompleteJobError,
     InvalidArgumentError,
     PaginationError,
     RateLimitError,
@@ -27,7 +30,14 @@ from firsthandapi.errors import (
 )
 from firsthandapi.testing import MockServer
 
-from .support import JOB, api, completed_job, in_background, wait_until
+from .support import (
+    JOB,
+    api,
+    completed_job,
+    downloads,
+    in_background,
+    wait_until,
+)
 
 JOB_ID = "job_01JP3Q6K5Y8ZV4T2N9B7X1C0DE"
 PAGE = f"/v1/jobs/{JOB_ID}/files"
@@ -502,3 +512,91 @@ def test_a_held_poll_wakes(connect: Connect, fresh_server: MockServer) -> None:
         fresh_server.clock.advance(minutes=1)
     assert time.monotonic() - started < 5
     assert ended[0] == list(work.file_ids)
+
+
+def test_a_list_that_never_shows_a_file_is_told_of(connect: Connect, tmp_path: Path) -> None:
+    """After half a minute; nothing is said of a refund, since there was none."""
+    job = {"id": "job_1", "status": "completed", "files_needed": 2, "files_approved": 2}
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.url.path in ("/v1/jobs/job_1/files", "/v1/jobs"):
+            return httpx.Response(200, json={"data": []} if request.method == "GET" else job)
+        return httpx.Response(200, json=job)
+
+    client = connect(handler=answer)
+    clock = connect.clock(client)
+    started = clock.now
+    with pytest.raises(IncompleteJobError, match=r"counts 2 approved files, .* does not show 2") as caught:
+        client.jobs.collect(tmp_path, **JOB, files_needed=2)
+    assert 30 <= clock.now - started < 32
+    assert "refund" not in str(caught.value)
+
+
+def test_a_few_urls_that_ended_are_asked_for_alone(
+    connect: Connect, fresh_server: MockServer, tmp_path: Path
+) -> None:
+    """One request each, and the file is there."""
+    job_id = completed_job(fresh_server, 10)
+    fresh_server.faults.add(path="/files/*", expired_url=True, times=2)
+    dataset = connect(fresh_server).files.download_all(job_id, tmp_path)
+    assert dataset.verify()
+    assert len([line for line in api(fresh_server) if line.endswith("/refresh_url")]) == 2
+
+
+def test_many_urls_that_ended_are_renewed_by_pages(
+    connect: Connect, fresh_server: MockServer, tmp_path: Path
+) -> None:
+    """Eight days pass in mid-run: a page of the list brings a hundred URLs for the price of one."""
+    job_id = completed_job(fresh_server, 450)
+    fresh_server.faults.add(path="/files/*", delay=1.5, times=32)
+    client = connect(fresh_server)
+    since = len(fresh_server.requests)
+    with in_background(client.files.download_all, job_id, tmp_path) as ended:
+        wait_until(lambda: len(downloads(fresh_server, since)) >= 8 and len(api(fresh_server, since)) >= 6)
+        fresh_server.clock.advance(days=8)
+    assert ended[0].verify()
+    assert len(ended[0]) == 450
+    asked = api(fresh_server, since)
+    assert len([line for line in asked if line.endswith("/refresh_url")]) == 3
+    assert len(asked) <= 1 + 5 + 3 + 5
+
+
+def test_urls_are_renewed_where_the_list_has_moved_to(
+    connect: Connect, fresh_server: MockServer, tmp_path: Path
+) -> None:
+    """Files that stood at the head are behind hundreds of others by now; they are still found by pages."""
+    client = connect(fresh_server)
+    job_id = client.jobs.create(**JOB, files_needed=300).id
+    for _ in range(50):
+        fresh_server.submit(job_id)
+    fresh_server.clock.advance(minutes=1)
+    fresh_server.faults.add(path="/files/*", delay=1.0, times=32)
+    since = len(fresh_server.requests)
+    with in_background(client.files.download_all, job_id, tmp_path) as ended:
+        wait_until(lambda: len(downloads(fresh_server, since)) >= 8 and len(api(fresh_server, since)) >= 2)
+        for _ in range(250):
+            fresh_server.submit(job_id)
+        fresh_server.clock.advance(days=8)
+    assert len(ended[0]) == 50
+    assert len(api(fresh_server, since)) <= 2 + 3 + 3
+
+
+def test_a_file_that_is_listed_no_more_is_asked_for_alone(connect: Connect, tmp_path: Path) -> None:
+    """The walk over the list ends; its own URL is asked for, and the lack of one is that file's failure."""
+    files = [{"id": f"file_{n}", "content_type": "image/jpeg"} for n in range(6)]
+    asked: list[str] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        path = request.url.path
+        asked.append(path)
+        if path.endswith("/files"):
+            return httpx.Response(200, json={"data": files, "next_cursor": None})
+        if path.endswith("/refresh_url"):
+            return httpx.Response(200, json={"download_url": None})
+        return httpx.Response(200, json={"id": "job_1", "status": "completed"})
+
+    with pytest.raises(DownloadError, match="no URL") as caught:
+        connect(handler=answer).files.download_all("job_1", tmp_path)
+    assert len(caught.value.failures) == 6
+    assert asked.count("/v1/jobs/job_1/files") == 1 + 3
+    assert len([path for path in asked if path.endswith("/refresh_url")]) == 6

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import logging
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +17,7 @@ from firsthandapi.errors import ConfigurationError, IncompleteJobError
 from firsthandapi.testing import MockServer
 
 from .support import JOB, api, completed_job, downloads, jobs_bought
-from .test_duplicates import folder_of
 from .test_loading import run
-
-
-@pytest.fixture
-def signs(server: MockServer, client: FirstHandClient, tmp_path: Path) -> Dataset:
-    """Two files of `stop`, and one of `yield`."""
-    client.files.download_all(completed_job(server, 2), tmp_path / "signs", label="stop")
-    return client.files.download_all(completed_job(server, 1), tmp_path / "signs", label="yield")
 
 
 def files_of(dataset: Dataset) -> list[str]:
@@ -63,18 +54,6 @@ def test_the_same_call_continues_its_job(connect: Connect, quick_server: MockSer
     since = len(quick_server.requests)
     again = client.jobs.collect(tmp_path, **JOB, files_needed=2, label="stop")
     assert downloads(quick_server, since) == [first.records[0].file_id]
-    assert len(again) == 3
-    assert jobs_bought(quick_server) == 2
-
-
-def test_a_lost_record_is_restored_from_the_rows(quick_server: MockServer, tmp_path: Path) -> None:
-    """Of this label alone: the jobs of others, and those that `download_all` brought, are not taken for it."""
-    with quick_server.client() as client:
-        client.jobs.collect(tmp_path, **JOB, files_needed=2, label="stop")
-        other = client.jobs.create_and_wait(**JOB, files_needed=1)
-        client.files.download_all(other.id, tmp_path, label="stop")
-        (tmp_path / JOBS / "stop.json").unlink()
-        again = client.jobs.collect(tmp_path, **JOB, files_needed=2, label="stop")
     assert len(again) == 3
     assert jobs_bought(quick_server) == 2
 
@@ -241,24 +220,6 @@ def test_links_in_the_folder_of_a_label_are_refused(signs: Dataset, tmp_path: Pa
         Dataset.open(signs.path)
 
 
-def test_junk_in_jobs_is_refused(signs: Dataset) -> None:
-    """As junk in job.json is."""
-    (signs.path / JOBS / "other.json").write_bytes(b"{")
-    with pytest.raises(ConfigurationError, match=r"job\.json"):
-        Dataset.open(signs.path)
-
-
-def test_more_jobs_than_we_write_are_refused(signs: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A stranger's folder must not fill the memory."""
-    monkeypatch.setattr("firsthandapi.datasets._job_files.MOST_JOBS", 1)
-    with pytest.raises(ConfigurationError, match="more than 1 files"):
-        Dataset.open(signs.path)
-    monkeypatch.undo()
-    monkeypatch.setattr("firsthandapi.datasets._job_files.LARGEST_JOBS", 100)
-    with pytest.raises(ConfigurationError, match="larger than"):
-        Dataset.open(signs.path)
-
-
 def test_an_old_folder_stays_as_it_was(server: MockServer, client: FirstHandClient, tmp_path: Path) -> None:
     """It opens, and a run that brings nothing new neither rewrites its manifest nor asks for its workers."""
     dataset = client.files.download_all(completed_job(server, 2), tmp_path)
@@ -274,42 +235,6 @@ def test_an_old_folder_stays_as_it_was(server: MockServer, client: FirstHandClie
     assert not [line for line in api(server, since) if line.endswith("/submissions")]
     assert {(record.label, record.worker_id) for record in again} == {(None, None)}
     assert again.verify()
-
-
-# ── Workers ──────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def test_workers_that_cannot_be_read_cost_no_file(
-    connect: Connect, server: MockServer, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    """Their rows are null, a log line says why, and the same call fills them in, downloading nothing."""
-    job_id = completed_job(server, 2)
-    server.faults.add(path=f"/v1/jobs/{job_id}/submissions", status=403, times=1)
-    client = connect(server)
-    with caplog.at_level(logging.WARNING, "firsthandapi.download"):
-        dataset = client.files.download_all(job_id, tmp_path, label="stop")
-        assert {record.worker_id for record in dataset} == {None}
-        assert f"the workers of {job_id} are unknown so far" in caplog.text
-        since = len(server.requests)
-        again = client.files.download_all(job_id, tmp_path, label="stop")
-    assert downloads(server, since) == []
-    assert None not in {record.worker_id for record in again}
-
-
-def test_workers_of_many_files_are_read_page_by_page(
-    connect: Connect, server: MockServer, tmp_path: Path
-) -> None:
-    """One request per 100 submissions, and none once all are known, nor without a label."""
-    job_id = completed_job(server, 101)
-    since = len(server.requests)
-    client = connect(server)
-    dataset = client.files.download_all(job_id, tmp_path, label="stop")
-    assert len([line for line in api(server, since) if line.endswith("/submissions")]) == 2
-    assert None not in {record.worker_id for record in dataset}
-    since = len(server.requests)
-    client.files.download_all(job_id, tmp_path, label="stop")
-    assert client.files.download_all(job_id, tmp_path / "plain").records[0].worker_id is None
-    assert not [line for line in api(server, since) if line.endswith("/submissions")]
 
 
 # ── Loaders ──────────────────────────────────────────────────────────────────────────────────────────────
@@ -335,20 +260,3 @@ def test_labels_load(signs: Dataset, tmp_path: Path) -> None:
     assert loaded["loaded"] == labels
     assert loaded["names"] == ["stop", "yield"]
     assert [loaded["names"][number] for number in loaded["own"]] == labels
-
-
-def test_a_label_of_the_user_s_own_stays_in_tables(tmp_path: Path) -> None:
-    """An old folder may have a column of that name, with numbers: they are what a table shows."""
-    pandas = pytest.importorskip("pandas")
-    pytest.importorskip("pyarrow")
-    dataset = folder_of(tmp_path, [b"x", b"y"])
-    manifest = tmp_path / MANIFEST
-    rows = [{**json.loads(line), "label": n} for n, line in enumerate(manifest.read_bytes().splitlines())]
-    manifest.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
-    dataset = Dataset.open(tmp_path)
-    assert dataset.labels == []
-    table = dataset.to_pandas()
-    assert list(table["label"]) == [0, 1]
-    assert list(table.columns).count("label") == 1
-    # The types of a Parquet file do not hang on the rows, so it has none of the user's.
-    assert len(pandas.read_parquet(dataset.to_parquet(tmp_path / "x.parquet"))["label"].dropna()) == 0

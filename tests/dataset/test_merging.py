@@ -13,8 +13,7 @@ from firsthandapi.datasets import _withdrawing
 from firsthandapi.datasets._lock import FolderLock
 from firsthandapi.testing import MockServer
 
-from .support import completed_job
-from .test_duplicates import folder_of
+from .support import completed_job, folder_of
 
 
 @pytest.fixture

@@ -11,7 +11,8 @@ import pytest
 
 from firsthandapi import Dataset
 
-from .test_duplicates import folder_of, jpeg
+from .support import folder_of
+from .test_near import jpeg
 
 PAGE = Path(__file__).parents[2] / "docs" / "guides" / "classes.md"
 COLORS = {"stop": (200, 30, 30), "yield": (230, 220, 40)}

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import errno
 import gzip
-import os
 import random
 
 import pytest
@@ -15,7 +13,7 @@ from firsthandapi.errors import IntegrityError
 from raw import Reply, Request, response
 
 from .conftest import Bench
-from .storage import CHUNKED, chunked, names
+from .storage import CHUNKED, chunked
 
 
 def test_good(bench: Bench) -> None:
@@ -44,43 +42,6 @@ def test_empty_file(bench: Bench) -> None:
     """A file may be empty."""
     bench.storage.content = b""
     bench.good()
-
-
-def test_large_file(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A large file is hashed in a thread of its own, to the same end, also when it is cut."""
-    monkeypatch.setattr(fetch_module, "LARGE_BYTES", 1_000_000)
-    bench.storage.content = random.Random(1).randbytes(9_000_000)
-    bench.storage.script += [bench.storage.cut(2_000_000), bench.storage.cut(3_500_001, "reset")]
-    bench.good()
-    assert names() == []
-
-
-def test_large_file_disk_full(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the disk refuses in the thread beside is reported like any other."""
-    monkeypatch.setattr(fetch_module, "LARGE_BYTES", 1_000_000)
-    bench.storage.content = random.Random(1).randbytes(9_000_000)
-    write, written = os.write, []
-
-    def fills_up(fd: int, data: memoryview) -> int:
-        written.append(len(data))
-        if sum(written) > 3_000_000:
-            raise OSError(errno.ENOSPC, "No space left on device")
-        return write(fd, data)
-
-    monkeypatch.setattr(os, "write", fills_up)
-    assert "No space left on device; free some space" in bench.bad()
-    assert names() == []
-
-
-def test_disk_fails_at_the_last_piece(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also what is refused when nothing more comes."""
-    monkeypatch.setattr(fetch_module, "LARGE_BYTES", 1000)
-
-    def fail(*args: object) -> int:
-        raise OSError(errno.EIO, "Input/output error")
-
-    monkeypatch.setattr(os, "write", fail)
-    assert "Input/output error" in bench.bad()
 
 
 def test_flushed_while_it_comes(bench: Bench) -> None:

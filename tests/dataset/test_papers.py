@@ -11,7 +11,7 @@ import pytest
 from firsthandapi import ConfigurationError, Dataset
 from firsthandapi._core.manifest import MANIFEST
 
-from .test_duplicates import folder_of
+from .support import folder_of
 from .test_loading import run
 
 CONTENTS = [b"one", b"two", b"three"]

@@ -1,0 +1,42 @@
+"""Arguments that several commands share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from cli.support import Cli
+from firsthandapi.testing import MockServer
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("collect", "--spec", "job.yaml", "--dest", ""), "is empty"),
+        (("files", "download", "job_1", "--dest", ""), "is empty"),
+        (("verify", ""), "is empty"),
+        (("demo", "--dest", "s3://bucket/signs"), "not a URL"),
+        (("verify", "s3://bucket/signs?version=1"), "without a query"),
+    ],
+)
+def test_a_folder_has_a_name(
+    cli: Cli,
+    fresh_server: MockServer,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: tuple[str, ...],
+    told: str,
+) -> None:
+    """A variable that is not set does not mean the current folder, nor a URL a folder called s3."""
+    monkeypatch.chdir(tmp_path)
+    Path("job.yaml").write_text(
+        "description: Photos of street signs in daylight\nfiles_needed: 1\naccepted_formats: [image/jpeg]\n"
+        "price_per_file_cents: 50\n"
+    )
+    cli.at(fresh_server)
+    run = cli(*arguments)
+    assert (run.code, run.out) == (2, "")
+    assert told in run.err
+    assert not fresh_server.requests
+    assert [path.name for path in tmp_path.iterdir()] == ["job.yaml"]

@@ -1,0 +1,105 @@
+"""`firsthandapi mock-server`."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import re
+import signal
+import subprocess
+import sys
+from contextlib import closing
+
+import pytest
+
+from firsthandapi.testing import MockServer
+
+from .test_app import firsthandapi
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows cannot send Ctrl-C to one child")
+@pytest.mark.parametrize("how", ["SIGINT", "SIGTERM"])
+def test_mock_server_serves_until_it_is_stopped(how: str) -> None:
+    """It prints the two variables, serves, and stops cleanly."""
+    server = subprocess.Popen(
+        # A shell's background jobs, a CI's among them, start with Ctrl-C switched off.
+        [
+            sys.executable,
+            "-c",
+            "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+            "from firsthandapi.cli import main; main()",
+            "mock-server",
+            "--port",
+            "0",
+            "--api-key",
+            "fh_live_fixed",
+            "--no-workers",
+            "--speed",
+            "0",
+        ],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert server.stdout is not None
+    variables = {}
+    said = ""
+    for line in server.stdout:
+        said += line
+        if "export " in line:
+            name, _, value = line.split()[1].partition("=")
+            variables[name] = value
+        if "Ctrl-C" in line:
+            break
+    run = firsthandapi("whoami", **variables)
+    server.send_signal(getattr(signal, how))
+    output, errors = server.communicate(timeout=30)
+    assert run.returncode == 0
+    assert server.returncode == 0
+    assert re.fullmatch(r"\d\d:\d\d:\d\d GET /v1/me 200 \d+ ms\n", errors)
+    assert "Stopped." in output
+    assert variables["FIRSTHAND_API_KEY"] == "fh_live_fixed"
+    assert "fh_test_fixed" in said
+    url = variables["FIRSTHAND_BASE_URL"]
+    assert f"{url}/console\n" in said
+    for action in ("submit", "advance", "reset"):
+        assert f"curl {url}/_control/{action}" in said
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows cannot send Ctrl-C to one child")
+@pytest.mark.parametrize("option", ["--log", "--no-log"])
+def test_a_stderr_that_nobody_reads_stops_no_server(option: str) -> None:
+    """Lines that are not read are dropped; with --no-log there are none."""
+    code = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+    code += "from firsthandapi.cli import main; main()"
+    server = subprocess.Popen(
+        [sys.executable, "-c", code, "mock-server", "--port", "0", option],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert server.stdout is not None
+    url = next(line for line in server.stdout if "FIRSTHAND_BASE_URL" in line).strip().partition("=")[2]
+    with closing(http.client.HTTPConnection(url.removeprefix("http://"), timeout=30)) as connection:
+        for _ in range(100):  # of 4,000 bytes each: more than a pipe holds
+            connection.request("GET", "/v1/me?" + "x" * 4000)
+            connection.getresponse().read()
+    server.send_signal(signal.SIGINT)
+    assert server.wait(30) == 0
+    errors = server.communicate()[1]
+    assert bool(errors) == (option == "--log")
+
+
+def test_a_busy_port_and_a_bad_speed_are_usage_errors() -> None:
+    """One line that names the option, not a traceback."""
+    with MockServer() as server:
+        port = server.url.rpartition(":")[2]
+        busy = firsthandapi("mock-server", "--port", port)
+    slow = firsthandapi("mock-server", "--port", "0", "--speed", "nan")
+    sandbox = firsthandapi("mock-server", "--port", "0", "--api-key", "fh_test_mine")
+    assert (busy.returncode, slow.returncode, sandbox.returncode) == (2, 2, 2)
+    assert "could not use --api-key: api_key is fh_live_ and" in sandbox.stderr
+    assert "mine" not in sandbox.stderr
+    assert f"could not use --port {port}" in busy.stderr
+    assert "--speed must be" in slow.stderr
+    assert "Traceback" not in busy.stderr + slow.stderr

@@ -1,0 +1,28 @@
+"""`firsthandapi submissions`."""
+
+from __future__ import annotations
+
+import json
+
+from cli.support import Cli
+from firsthandapi.testing import MockServer
+
+from .support import SPEC
+
+
+def test_submissions_in_detail_and_in_figures(cli: Cli, fresh_server: MockServer) -> None:
+    """get and summary, for people and for programs, with the signed URL only on request."""
+    with fresh_server.client() as client:
+        job = client.jobs.create(**SPEC)
+    work = fresh_server.submit(job.id, rating=4)
+    fresh_server.submit(job.id, rating=1)
+    fresh_server.clock.advance(seconds=60)
+    shown = cli("submissions", "get", work.submission_id)
+    assert "★★★★" in shown.out
+    assert "file_url" not in json.loads(cli("submissions", "get", work.submission_id, "--json").out)
+    assert json.loads(cli("submissions", "get", work.submission_id, "--json", "--urls").out)["id"]
+    figures = cli("submissions", "summary", "--job-id", job.id)
+    assert "50%" in figures.out
+    assert json.loads(cli("submissions", "summary", "--json").out)["total"] == 2
+    good = cli("submissions", "list", "--min-score", "4", "--start-date", "2020-01-01T00:00:00Z", "--json")
+    assert [one["id"] for one in json.loads(good.out)] == [work.submission_id]

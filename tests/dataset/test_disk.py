@@ -1,0 +1,78 @@
+"""Files on a disk that fails, or that another program changes."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from firsthandapi import Dataset
+from firsthandapi.datasets import _disk
+from firsthandapi.errors import ConfigurationError
+
+from .support import failing, posix_only
+
+
+@posix_only
+@pytest.mark.parametrize("made", ["link", "pipe"])
+def test_what_takes_a_file_s_place_is_not_followed(dataset: Dataset, tmp_path: Path, made: str) -> None:
+    """Between the look at a file and its opening, another program may put a link there, or a pipe."""
+    path = dataset.path_of(dataset.records[0])
+    path.rename(tmp_path / "outside")
+    path.symlink_to(tmp_path / "outside") if made == "link" else os.mkfifo(path)
+    with pytest.raises(ConfigurationError) if made == "link" else contextlib.nullcontext():
+        assert _disk.digest(path)[0] == 0
+    assert not _disk.begin_of(path, 9)
+
+
+def test_half_a_row_is_taken_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A full disk takes a part of the line: it would make the whole manifest unreadable."""
+    path = tmp_path / "x"
+    path.write_bytes(b"one\n")
+    end = _disk.Appender(path)
+    write = os.write
+    monkeypatch.setattr(os, "write", lambda fd, data: write(fd, data[:2]))
+    with pytest.raises(ConfigurationError, match="disk is full"):
+        end.add(b"two\n")
+    monkeypatch.undo()
+    end.add(b"three\n")
+    end.close()
+    assert path.read_bytes() == b"one\nthree\n"
+
+
+def test_every_failure_of_the_disk_is_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reading, hashing, appending, flushing and replacing."""
+    path = tmp_path / "x"
+    path.write_bytes(b"one\n")
+    with pytest.raises(ConfigurationError, match="cannot be read"):
+        _disk.digest(tmp_path / "missing")
+    with pytest.raises(ConfigurationError, match="cannot be read"):
+        _disk.read(path / "below", 9)
+    with pytest.raises(ConfigurationError, match="cannot be written"):
+        _disk.Appender(tmp_path / "missing").add(b"x\n")
+    with pytest.raises(ConfigurationError, match="cannot be written"):
+        _disk.replace(tmp_path / "missing" / "x", b"")
+    with pytest.raises(ConfigurationError, match="was just created"):
+        _disk.create(path, b"two\n")
+    end = _disk.Appender(path)
+    end.add(b"two\n")
+    failing(monkeypatch, "fsync", "")
+    with pytest.raises(ConfigurationError, match="cannot be written"):
+        end.close()
+    with pytest.raises(ConfigurationError, match="cannot be written"):
+        _disk.replace(path, b"three\n")
+    assert path.read_bytes() == b"one\ntwo\n"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["x"]
+
+
+def test_a_file_system_without_links_will_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A memory stick has none; a file that is there is still not written over."""
+    failing(monkeypatch, "link", "", errno.EPERM)
+    _disk.create(tmp_path / "x", b"one")
+    assert (tmp_path / "x").read_bytes() == b"one"
+    with pytest.raises(ConfigurationError, match="was just created"):
+        _disk.create(tmp_path / "x", b"two")
+    assert [entry.name for entry in tmp_path.iterdir()] == ["x"]

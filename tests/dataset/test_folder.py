@@ -1,0 +1,292 @@
+"""A folder as a run finds it: written by another, damaged, or on a disk that fails."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from firsthandapi import Dataset, FirstHandClient, Verification
+from firsthandapi._core.job_file import JOB_FILE
+from firsthandapi._core.manifest import COLUMNS, MANIFEST
+from firsthandapi.datasets import _disk
+from firsthandapi.datasets._folder import Folder, Source
+from firsthandapi.datasets._lock import NAME
+from firsthandapi.errors import ConfigurationError, DownloadError
+from firsthandapi.testing import MockServer
+
+from .support import (
+    FILES,
+    JOB,
+    completed_job,
+    downloads,
+    failing,
+    forge,
+    posix_only,
+    spoil_three,
+)
+
+
+@pytest.mark.parametrize(
+    "name", ["../../secret", "/etc/passwd", "data/../../secret.txt", "data/a\0.jpg", "data/x" * 1_000_000]
+)
+def test_a_folder_that_leads_outside_is_refused(dataset: Dataset, client: FirstHandClient, name: str) -> None:
+    """Before any file is touched, by whoever reads the folder."""
+    forge(dataset.path, file_name=name)
+    with pytest.raises(ConfigurationError, match="line 1"):
+        Dataset.open(dataset.path)
+    assert dataset.job is not None
+    with pytest.raises(ConfigurationError, match="line 1"):
+        client.files.download_all(dataset.job.id, dataset.path)
+
+
+def link_data(dest: Path, outside: Path) -> None:
+    (dest / "data").rename(outside)
+    (dest / "data").symlink_to(outside)
+
+
+def link_manifest(dest: Path, outside: Path) -> None:
+    (dest / MANIFEST).rename(outside)
+    (dest / MANIFEST).symlink_to(outside)
+
+
+def link_job(dest: Path, outside: Path) -> None:
+    (dest / JOB_FILE).rename(outside)
+    (dest / JOB_FILE).symlink_to(outside)
+
+
+def pipe_manifest(dest: Path, outside: Path) -> None:
+    (dest / MANIFEST).unlink()
+    os.mkfifo(dest / MANIFEST)
+
+
+def pipe_job(dest: Path, outside: Path) -> None:
+    (dest / JOB_FILE).unlink()
+    os.mkfifo(dest / JOB_FILE)
+
+
+def folder_manifest(dest: Path, outside: Path) -> None:
+    (dest / MANIFEST).unlink()
+    (dest / MANIFEST).mkdir()
+
+
+@posix_only
+@pytest.mark.parametrize(
+    "spoil", [link_data, link_manifest, link_job, pipe_manifest, pipe_job, folder_manifest]
+)
+def test_links_and_pipes_are_refused(
+    dataset: Dataset, client: FirstHandClient, tmp_path: Path, spoil: Callable[[Path, Path], None]
+) -> None:
+    """A link leads anywhere, and a pipe would be waited for without end."""
+    spoil(dataset.path, tmp_path / "outside")
+    with pytest.raises(ConfigurationError):
+        Dataset.open(dataset.path)
+    assert dataset.job is not None
+    with pytest.raises(ConfigurationError):
+        client.files.download_all(dataset.job.id, dataset.path)
+
+
+def test_ids_that_are_one_name_on_other_disks_get_two(tmp_path: Path) -> None:
+    """By the case of their letters, or as a device of Windows. The folder can be read again, on any system."""
+    with MockServer(speed=0, workers=False) as server, server.client() as client:
+        job_id = completed_job(server, 3)
+        page = client.files.list(job_id)
+        names = dict(zip(("file_A", "file_a", "CON"), page.data, strict=True))
+        folder = Folder(tmp_path / "signs")
+        assert folder.lock()
+        files = [file.model_copy(update={"id": name}) for name, file in names.items()]
+        wanted, _ = folder.plan(files, Source(job_id, mixed=False))
+        for one, file in zip(wanted, files, strict=True):
+            one.target.write_bytes(b"x")
+            sha256 = hashlib.sha256(b"x").hexdigest()
+            folder.add(file, Source(job_id, mixed=False), size_bytes=1, sha256=sha256)
+        folder.close()
+    opened = Dataset.open(tmp_path / "signs")
+    assert [record.file_id for record in opened] == [*names]
+    assert len({record.file_name.lower() for record in opened}) == 3
+    assert opened.records[0].file_name == "data/file_A.jpg"
+    assert "con." not in opened.records[2].file_name.lower()
+    assert opened.verify()
+
+
+def test_the_next_run_merges_what_two_writers_left(
+    dataset: Dataset, client: FirstHandClient, server: MockServer
+) -> None:
+    """On a mount whose locks are each machine's own: rows that both wrote are one, and rows that one wrote
+    over are back, without a download."""
+    rows = (dataset.path / MANIFEST).read_bytes().splitlines(keepends=True)
+    (dataset.path / MANIFEST).write_bytes(b"".join(rows[:60] + rows[40:50]))
+    since = len(server.requests)
+    assert dataset.job is not None
+    merged = client.files.download_all(dataset.job.id, dataset.path)
+    assert downloads(server, since) == []
+    assert merged.verify() == Verification(True, (), (), ())
+    assert sorted((dataset.path / MANIFEST).read_bytes().splitlines(keepends=True)) == sorted(rows)
+
+
+def test_your_own_columns_survive(dataset: Dataset, client: FirstHandClient) -> None:
+    """A run that writes rows anew, for whatever reason, keeps what you added to them."""
+    rows = [json.loads(line) for line in (dataset.path / MANIFEST).read_bytes().splitlines()]
+    mine = [{**row, "split": "train", "path": number} for number, row in enumerate(rows)]
+    (dataset.path / MANIFEST).write_text(
+        "".join(json.dumps(row) + "\n" for row in mine[:-1]), encoding="utf-8"
+    )
+    spoil_three(dataset)
+    forge(dataset.path, sha256="0" * 64)  # this row is replaced
+    opened = Dataset.open(dataset.path)
+    assert opened.repair(client)
+    kept = [json.loads(line) for line in (dataset.path / MANIFEST).read_bytes().splitlines()]
+    assert kept == [*mine[:-1], rows[-1]]
+    table = opened.to_pandas()
+    assert list(table.columns) == [*COLUMNS, "split", "path"]
+    assert list(table["split"])[:-1] == ["train"] * (FILES - 1)
+    assert Path(table["path"][0]).is_file()
+
+
+@pytest.mark.parametrize("place", ["file", "file/below"])
+def test_a_dest_that_is_a_file_is_refused(
+    client: FirstHandClient, server: MockServer, tmp_path: Path, place: str
+) -> None:
+    """Before anything is sent."""
+    (tmp_path / "file").touch()
+    since = len(server.requests)
+    with pytest.raises(ConfigurationError, match="cannot be created"):
+        client.jobs.collect(tmp_path / place, **JOB, files_needed=1)
+    assert server.requests[since:] == []
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write anywhere")
+def test_a_folder_that_is_read_only_is_refused(client: FirstHandClient, tmp_path: Path) -> None:
+    """Before anything is sent."""
+    tmp_path.chmod(0o500)
+    with pytest.raises(ConfigurationError, match="cannot be written to"):
+        client.jobs.collect(tmp_path, **JOB, files_needed=1)
+
+
+def test_a_disk_that_is_full_before_the_post_buys_nothing(
+    client: FirstHandClient, server: MockServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """job.json cannot be written, so the job is not posted, and no half of it is left."""
+    since = len(server.requests)
+    failing(monkeypatch, "fsync", "")
+    with pytest.raises(ConfigurationError, match=r"job\.json cannot be written"):
+        client.jobs.collect(tmp_path, **JOB, files_needed=1)
+    assert server.requests[since:] == []
+    assert [path.name for path in tmp_path.iterdir()] == [NAME]
+
+
+def test_a_row_that_cannot_be_written_is_its_files_failure(
+    client: FirstHandClient, server: MockServer, job_id: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other files come; the same call takes the file in when the disk is well again."""
+    add, left = _disk.Appender.add, [1]
+
+    def fail_once(self: _disk.Appender, line: bytes) -> None:
+        if left and left.pop():
+            raise ConfigurationError("the disk is full")
+        add(self, line)
+
+    monkeypatch.setattr(_disk.Appender, "add", fail_once)
+    with pytest.raises(DownloadError, match="1 of 120"):
+        client.files.download_all(job_id, tmp_path)
+    assert len(Dataset.open(tmp_path)) == FILES - 1
+    since = len(server.requests)
+    assert len(client.files.download_all(job_id, tmp_path)) == FILES
+    assert downloads(server, since) == []
+
+
+def test_a_folder_is_given_back_even_if_flushing_fails(
+    client: FirstHandClient, job_id: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next call must not wait for a writer that is gone."""
+    with monkeypatch.context() as patch:
+        patch.setattr(_disk.Appender, "close", lambda _: (_ for _ in ()).throw(ConfigurationError("full")))
+        with pytest.raises((ConfigurationError, DownloadError)):
+            client.files.download_all(job_id, tmp_path)
+    folder = Folder(tmp_path)
+    assert folder.lock()
+    folder.close()
+
+
+def test_a_torn_manifest_is_mended_by_the_next_run(
+    dataset: Dataset, client: FirstHandClient, server: MockServer
+) -> None:
+    """Its last file is taken in again, not fetched."""
+    manifest = dataset.path / MANIFEST
+    manifest.write_bytes(manifest.read_bytes()[:-20])
+    assert len(Dataset.open(dataset.path)) == FILES - 1
+    since = len(server.requests)
+    assert dataset.job is not None
+    assert client.files.download_all(dataset.job.id, dataset.path).verify()
+    assert downloads(server, since) == []
+    assert len(manifest.read_bytes().splitlines()) == FILES
+
+
+def test_a_file_without_a_row_is_held_against_its_hash(
+    dataset: Dataset, client: FirstHandClient, server: MockServer
+) -> None:
+    """Other bytes of the right size are fetched anew, and so is a file of another size."""
+    first, second, third = dataset.records[:3]
+    manifest = dataset.path / MANIFEST
+    manifest.write_bytes(b"".join(manifest.read_bytes().splitlines(keepends=True)[3:]))
+    dataset.path_of(first).write_bytes(b"x" * first.size_bytes)
+    dataset.path_of(second).write_bytes(b"x")
+    since = len(server.requests)
+    assert dataset.job is not None
+    assert client.files.download_all(dataset.job.id, dataset.path).verify()
+    assert sorted(downloads(server, since)) == sorted([first.file_id, second.file_id])
+    assert third.file_id in {record.file_id for record in Dataset.open(dataset.path)}
+
+
+def test_a_row_of_another_hash_is_mended(
+    dataset: Dataset, client: FirstHandClient, server: MockServer
+) -> None:
+    """What the service tells counts: the file was right all along, and is taken in with its true hash."""
+    forge(dataset.path, sha256="0" * 64)
+    since = len(server.requests)
+    assert dataset.job is not None
+    again = client.files.download_all(dataset.job.id, dataset.path)
+    assert again.verify()
+    assert len(again) == FILES
+    assert downloads(server, since) == []
+
+
+@posix_only
+def test_a_link_in_the_place_of_a_kind_is_refused(tmp_path: Path) -> None:
+    """The folders for the kinds of a mixed job are as strange as the rest."""
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "signs").mkdir()
+    (tmp_path / "signs" / "image").symlink_to(tmp_path / "outside")
+    with pytest.raises(ConfigurationError, match="is a link"):
+        Dataset.open(tmp_path / "signs")
+
+
+@posix_only
+def test_a_file_that_is_a_link_is_not_there(
+    dataset: Dataset, client: FirstHandClient, tmp_path: Path
+) -> None:
+    """Even to the right bytes: a folder with it is not opened. One that is open misses the file, and repair puts one in
+    its place."""
+    path = dataset.path_of(dataset.records[0])
+    path.rename(tmp_path / "outside")
+    path.symlink_to(tmp_path / "outside")
+    with pytest.raises(ConfigurationError, match=f"{path.name} is a link"):
+        Dataset.open(dataset.path)
+    assert dataset.verify().missing == (dataset.records[0].file_name,)
+    assert dataset.repair(client)
+    assert not path.is_symlink()
+
+
+@posix_only
+def test_an_endless_text_is_not_read(dataset: Dataset) -> None:
+    """A stranger's file may have any size; these take no room on the disk, and would fill the memory."""
+    for name, says in (("job.json", "larger than 16 MiB"), (MANIFEST, "larger than 512 MiB")):
+        before = (dataset.path / name).read_bytes()
+        os.truncate(dataset.path / name, 8 << 30)
+        with pytest.raises(ConfigurationError, match=f"{name} cannot be read: it is {says}"):
+            Dataset.open(dataset.path)
+        (dataset.path / name).write_bytes(before)

@@ -1,0 +1,57 @@
+"""`job.json`, and the file per job in a folder with labels."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from firsthandapi import Dataset
+from firsthandapi._core.job_file import JOB_FILE, JOBS
+from firsthandapi.errors import (
+    ConfigurationError,
+)
+from firsthandapi.testing import MockServer
+
+from .support import JOB, jobs_bought
+
+
+def test_a_lost_record_is_restored_from_the_rows(quick_server: MockServer, tmp_path: Path) -> None:
+    """Of this label alone: the jobs of others, and those that `download_all` brought, are not taken for it."""
+    with quick_server.client() as client:
+        client.jobs.collect(tmp_path, **JOB, files_needed=2, label="stop")
+        other = client.jobs.create_and_wait(**JOB, files_needed=1)
+        client.files.download_all(other.id, tmp_path, label="stop")
+        (tmp_path / JOBS / "stop.json").unlink()
+        again = client.jobs.collect(tmp_path, **JOB, files_needed=2, label="stop")
+    assert len(again) == 3
+    assert jobs_bought(quick_server) == 2
+
+
+def test_junk_in_jobs_is_refused(signs: Dataset) -> None:
+    """As junk in job.json is."""
+    (signs.path / JOBS / "other.json").write_bytes(b"{")
+    with pytest.raises(ConfigurationError, match=r"job\.json"):
+        Dataset.open(signs.path)
+
+
+def test_more_jobs_than_we_write_are_refused(signs: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stranger's folder must not fill the memory."""
+    monkeypatch.setattr("firsthandapi.datasets._job_files.MOST_JOBS", 1)
+    with pytest.raises(ConfigurationError, match="more than 1 files"):
+        Dataset.open(signs.path)
+    monkeypatch.undo()
+    monkeypatch.setattr("firsthandapi.datasets._job_files.LARGEST_JOBS", 100)
+    with pytest.raises(ConfigurationError, match="larger than"):
+        Dataset.open(signs.path)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"[]", b"{", b"\xff", b'{"version": 2}', b"[" * 100_000, b'{"version":1,"job":{"id":"job_1"}}'],
+)
+def test_junk_in_job_json_is_refused(dataset: Dataset, content: bytes) -> None:
+    """Also a job that is none of the service's."""
+    (dataset.path / JOB_FILE).write_bytes(content)
+    with pytest.raises(ConfigurationError, match=r"job\.json"):
+        Dataset.open(dataset.path)

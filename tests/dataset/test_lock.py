@@ -1,0 +1,55 @@
+"""One writer per folder."""
+
+from __future__ import annotations
+
+import errno
+from pathlib import Path
+
+import pytest
+
+from client.support import Connect
+from firsthandapi import FirstHandClient
+from firsthandapi.datasets._lock import NAME, FolderLock
+from firsthandapi.errors import (
+    ConfigurationError,
+)
+from firsthandapi.testing import MockServer
+
+from .support import (
+    JOB,
+    posix_only,
+)
+
+
+@posix_only
+def test_a_lock_that_is_a_link_is_refused(client: FirstHandClient, tmp_path: Path) -> None:
+    """Taking it would make a file wherever it leads."""
+    (tmp_path / NAME).symlink_to(tmp_path / "outside")
+    with pytest.raises(ConfigurationError):
+        client.jobs.collect(tmp_path, **JOB, files_needed=1)
+    assert not (tmp_path / "outside").exists()
+
+
+def test_one_writer_has_the_folder(tmp_path: Path) -> None:
+    """Until it gives it back; giving back what one has not does no harm."""
+    first, second = FolderLock(tmp_path), FolderLock(tmp_path)
+    assert first.acquire()
+    assert not second.acquire()
+    second.release()
+    assert not second.acquire()
+    first.release()
+    assert second.acquire()
+    second.release()
+
+
+def test_a_file_system_without_locks_is_told_of(
+    connect: Connect, quick_server: MockServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is not taken for a busy folder, which would be waited for."""
+
+    def no_locks(fd: int) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("firsthandapi.datasets._lock._lock", no_locks)
+    with pytest.raises(ConfigurationError, match="without locks"):
+        connect(quick_server).jobs.collect(tmp_path, **JOB, files_needed=1)

@@ -1,0 +1,107 @@
+"""Near duplicates of a folder, and splits that they do not cross."""
+
+from __future__ import annotations
+
+import io
+from importlib.util import find_spec
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+
+from firsthandapi import ConfigurationError
+
+from .support import differ, folder_of
+
+PIXELS = 160
+
+
+def pictures(number: int) -> list[Any]:
+    """Pictures that have nothing in common: smooth noise."""
+    image = pytest.importorskip("PIL.Image")
+    random = Random(7)
+    made = []
+    for _ in range(number):
+        small = image.frombytes("RGB", (6, 6), random.randbytes(108))
+        made.append(small.resize((PIXELS, PIXELS), image.Resampling.BICUBIC))
+    return made
+
+
+def jpeg(picture: Any, quality: int = 90) -> bytes:
+    out = io.BytesIO()
+    picture.save(out, "JPEG", quality=quality)
+    return out.getvalue()
+
+
+def test_near_duplicates_are_found(tmp_path: Path) -> None:
+    """A recompression, another size, and a crop of an image; other images, and files that are none, are left alone."""
+    pytest.importorskip("imagehash")
+    first, second, third = pictures(3)
+    copies = [
+        jpeg(first, 40),
+        jpeg(first.resize((PIXELS // 2, PIXELS // 2))),
+        jpeg(first.crop((4, 8, PIXELS - 6, PIXELS - 2))),
+        jpeg(second, 40),
+    ]
+    dataset = folder_of(tmp_path, [jpeg(first), jpeg(second), jpeg(third), *copies, b"junk", b"junk"])
+    found = [[record.file_id for record in group] for group in dataset.duplicates(near=True)]
+    assert found == [["file_0", "file_3", "file_4", "file_5"], ["file_1", "file_6"], ["file_7", "file_8"]]
+    assert len(dataset.duplicates(near=0)) < len(found) + 1
+    assert [[record.file_id for record in group] for group in dataset.duplicates()] == [["file_7", "file_8"]]
+
+
+def test_a_folder_without_images_has_no_near_duplicates(tmp_path: Path) -> None:
+    """Neither has one whose files are gone."""
+    pytest.importorskip("imagehash")
+    dataset = folder_of(tmp_path, [b"junk", b"other"])
+    assert dataset.duplicates(near=True) == []
+    dataset.path_of(dataset.records[0]).unlink()
+    assert dataset.duplicates(near=True) == []
+
+
+def test_an_image_that_claims_to_be_huge_is_not_decoded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would fill the memory."""
+    pytest.importorskip("imagehash")
+    (picture,) = pictures(1)
+    dataset = folder_of(tmp_path, [jpeg(picture), jpeg(picture, 40)])
+    assert len(dataset.duplicates(near=True)) == 1
+    monkeypatch.setattr("firsthandapi.datasets._near._MOST_PIXELS", PIXELS * PIXELS - 1)
+    assert dataset.duplicates(near=True) == []
+
+
+def test_without_the_extra_the_error_names_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same bytes are found without it."""
+    monkeypatch.setitem(__import__("sys").modules, "imagehash", None)
+    dataset = folder_of(tmp_path, [b"x", b"x"])
+    assert len(dataset.duplicates()) == 1
+    with pytest.raises(ConfigurationError, match=r"pip install 'firsthandapi\[images\]'"):
+        dataset.duplicates(near=True)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(find_spec("skimage") is None, reason="scikit-image is not installed (make soak)")
+def test_near_duplicates_of_photographs() -> None:
+    """Recall is 95 % or more and precision 99 % or more, with the threshold that `near=True` takes."""
+    pytest.importorskip("imagehash")
+    from benchmarks.near_duplicates import measure
+
+    recall, precision, _, photographs = measure()
+    assert photographs > 100
+    assert recall >= 0.95
+    assert precision >= 0.99
+
+
+# ── Splits ───────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_near_duplicates_cross_no_split(tmp_path: Path) -> None:
+    """The later one by another worker is left out; without `near` it is not."""
+    pytest.importorskip("imagehash")
+    (picture,) = pictures(1)
+    dataset = folder_of(tmp_path, [jpeg(picture), jpeg(picture, 40)])
+    seed = next(seed for seed in range(99) if differ(dataset, seed))
+    parts = dataset.split(train=0.5, test=0.5, seed=seed, near=True)
+    assert [record.file_id for part in parts.values() for record in part] == ["file_0"]

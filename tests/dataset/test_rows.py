@@ -1,0 +1,89 @@
+"""Rows, and tables of them."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+from random import Random
+
+import pandas as pd
+import pytest
+
+from firsthandapi import (
+    ConfigurationError,
+    Dataset,
+    FirstHandClient,
+    InvalidArgumentError,
+)
+from firsthandapi._core.manifest import COLUMNS, MANIFEST
+
+from .support import JOB, folder_of
+
+
+def test_a_row_of_another_dataset_has_no_path_here(dataset: Dataset) -> None:
+    """It is named as the fault."""
+    with pytest.raises(InvalidArgumentError, match="row of this dataset, signs"):
+        dataset.path_of(replace(dataset.records[0], file_id="file_other"))
+
+
+def test_a_table_has_a_row_for_each_file(dataset: Dataset) -> None:
+    """The manifest's columns, and where the file is."""
+    table = dataset.to_pandas()
+    assert list(table.columns) == [*COLUMNS, "path"]
+    assert list(table["file_id"]) == [record.file_id for record in dataset]
+    assert all(Path(path).is_file() for path in table["path"])
+
+
+def test_a_table_of_nothing_is_one(client: FirstHandClient, tmp_path: Path) -> None:
+    """With all its columns."""
+    job_id = client.jobs.create(**JOB, files_needed=1).id
+    empty = client.files.download_all(job_id, tmp_path / "empty")
+    assert len(empty.to_pandas()) == 0
+    assert list(pd.read_parquet(empty.to_parquet(tmp_path / "x.parquet")).columns) == [*COLUMNS, "path"]
+
+
+def test_a_missing_extra_is_named(dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the command that installs it."""
+    monkeypatch.setattr(pd.DataFrame, "to_parquet", lambda *_, **__: __import__("pyarrow_that_is_not_there"))
+    with pytest.raises(ConfigurationError, match=r"firsthandapi\[pandas\]"):
+        dataset.to_parquet(tmp_path / "x.parquet")
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    with pytest.raises(ConfigurationError, match=r"firsthandapi\[pandas\]"):
+        dataset.to_pandas()
+
+
+def test_a_label_of_the_user_s_own_stays_in_tables(tmp_path: Path) -> None:
+    """An old folder may have a column of that name, with numbers: they are what a table shows."""
+    pandas = pytest.importorskip("pandas")
+    pytest.importorskip("pyarrow")
+    dataset = folder_of(tmp_path, [b"x", b"y"])
+    manifest = tmp_path / MANIFEST
+    rows = [{**json.loads(line), "label": n} for n, line in enumerate(manifest.read_bytes().splitlines())]
+    manifest.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    dataset = Dataset.open(tmp_path)
+    assert dataset.labels == []
+    table = dataset.to_pandas()
+    assert list(table["label"]) == [0, 1]
+    assert list(table.columns).count("label") == 1
+    # The types of a Parquet file do not hang on the rows, so it has none of the user's.
+    assert len(pandas.read_parquet(dataset.to_parquet(tmp_path / "x.parquet"))["label"].dropna()) == 0
+
+
+def test_files_of_the_same_bytes_are_found(tmp_path: Path) -> None:
+    """All of them, and no file is read for that; `verify` names them, and they do no harm."""
+    random = Random(0)
+    contents = [random.randbytes(50) for _ in range(40)]
+    contents += [random.choice(contents) for _ in range(60)]
+    dataset = folder_of(tmp_path / "signs", contents)
+    state = dataset.verify()
+    for record in dataset.records:
+        dataset.path_of(record).unlink()
+    found = {frozenset(record.file_id for record in group) for group in dataset.duplicates()}
+    by_content: dict[bytes, set[str]] = {}
+    for n, content in enumerate(contents):
+        by_content.setdefault(content, set()).add(f"file_{n}")
+    assert found == {frozenset(ids) for ids in by_content.values() if len(ids) > 1}
+    assert state.ok
+    assert {frozenset(name[5:-4] for name in group) for group in state.duplicates} == found

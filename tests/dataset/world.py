@@ -1,0 +1,87 @@
+"""A campaign, the service it runs on, and the clock of both."""
+
+from __future__ import annotations
+
+import importlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from client.support import Connect, FakeClock
+from firsthandapi import Campaign, Dataset
+from firsthandapi._core.campaign_ledger import LEDGER_FILE
+from firsthandapi.testing import MockServer
+from firsthandapi.types import Job
+
+from .support import JOB
+
+DEFAULTS = {name: value for name, value in JOB.items() if name != "type"}
+
+
+class World:
+    """A server, a client of one kind, and a clock that both share."""
+
+    def __init__(self, connect: Connect, server: MockServer, dest: Path) -> None:
+        self.connect = connect
+        self.server = server
+        self.dest = dest
+        self.client = self.new_client()
+        # Called after every pause of the client.
+        self.after_pause: Callable[[], object] = lambda: None
+
+    def new_client(self, **options: Any) -> Any:
+        client = self.connect(self.server, **options)
+        self.clock: FakeClock = self.connect.clock(client)
+        pass_ = self.clock.pass_
+
+        def pass_both(seconds: float) -> None:
+            pass_(seconds)
+            self.server.clock.advance(seconds=seconds)
+            self.after_pause()
+
+        self.clock.pass_ = pass_both
+        return client
+
+    def campaign(self, budget_cents: int = 10_000, dest: Path | None = None, **options: Any) -> Campaign:
+        """A campaign that wants so many files of each label."""
+        names = ("unique", "name", "defaults")
+        known = {name: options.pop(name) for name in names if name in options}
+        jobs = {label: {"files_needed": wanted} for label, wanted in options.items()}
+        known["defaults"] = {**DEFAULTS, **known.get("defaults", {})}
+        return Campaign(dest=dest or self.dest, budget_cents=budget_cents, jobs=jobs, **known)
+
+    def run(self, campaign: Campaign, **options: Any) -> Dataset:
+        dataset = self.client.campaigns.run(campaign, **options)
+        assert isinstance(dataset, Dataset)
+        return dataset
+
+    def jobs(self) -> list[Job]:
+        """Every job that was paid, oldest first."""
+        self.server.check_books()
+        with self.server.client() as client:
+            return list(client.jobs.list())[::-1]
+
+    def ordered(self) -> list[int]:
+        return [job.files_needed or 0 for job in self.jobs()]
+
+    def ledger(self) -> dict[str, Any]:
+        loaded: dict[str, Any] = json.loads((self.dest / LEDGER_FILE).read_bytes())
+        return loaded
+
+    def spent(self) -> int:
+        """By the service's own books."""
+        with self.server.client() as client:
+            lines = list(client.billing.transactions())
+        return -sum(line.amount_cents or 0 for line in lines if line.type in ("deduction", "refund"))
+
+
+POST = "POST /v1/jobs"
+
+
+LIST = "GET /v1/jobs"
+
+
+def internals(world: World, module: str) -> Any:
+    """A module of the half that is tested."""
+    return importlib.import_module(f"firsthandapi._{world.connect.kind}.{module}")

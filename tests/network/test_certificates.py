@@ -1,0 +1,89 @@
+"""Which certificates are trusted."""
+
+from __future__ import annotations
+
+import ssl
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from client.support import Connect
+from firsthandapi._network.certificates import ssl_context
+from firsthandapi.errors import ConfigurationError
+
+from .servers import Tls
+
+
+def test_a_trusted_certificate(connect: Connect, tls: Tls, trust: str) -> None:
+    """`verify=path` trusts what is there; the name is checked too."""
+    client = connect(base_url=f"https://localhost:{tls.port}", verify=trust, max_retries=0)
+    assert client.me().organization_id == "org_tls"
+    client.close()
+
+
+@pytest.mark.parametrize("verify", ["context", False])
+def test_other_ways_to_trust(verify: Any, connect: Connect, tls: Tls, trust: str) -> None:
+    """An `ssl.SSLContext` of the caller's is used as it is; False trusts anyone."""
+    if verify == "context":
+        verify = ssl.create_default_context(cafile=trust)
+    client = connect(base_url=f"https://127.0.0.1:{tls.port}", verify=verify, max_retries=0)
+    assert client.me().organization_id == "org_tls"
+    client.close()
+
+
+def test_trust_from_the_environment(
+    connect: Connect, tls: Tls, trust: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`SSL_CERT_FILE` is obeyed."""
+    monkeypatch.setenv("SSL_CERT_FILE", trust)
+    client = connect(base_url=f"https://localhost:{tls.port}", max_retries=0)
+    assert client.me().organization_id == "org_tls"
+    client.close()
+
+
+def test_a_directory_of_certificates(
+    connect: Connect, tls: Tls, trust: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`verify` and `SSL_CERT_DIR` take a directory of certificates."""
+    found = subprocess.run(
+        ["openssl", "x509", "-hash", "-noout", "-in", trust], capture_output=True, check=True
+    )
+    (tmp_path / f"{found.stdout.decode().strip()}.0").write_bytes(Path(trust).read_bytes())
+    for options in ({"verify": str(tmp_path)}, {}):
+        monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path))
+        client = connect(base_url=f"https://localhost:{tls.port}", max_retries=0, **options)
+        assert client.me().organization_id == "org_tls"
+        client.close()
+
+
+def test_certificates_that_are_not_there(connect: Connect) -> None:
+    """A path that does not exist is refused when the client is made, and when a copy is."""
+    with pytest.raises(ConfigurationError, match=r"^the path in verify= does not exist"):
+        connect(verify="/no/such/file")
+    with pytest.raises(ConfigurationError, match=r"^the path in verify= does not exist"):
+        connect().with_options(verify="/no/such/file")
+
+
+def test_certificates_that_cannot_be_read(
+    connect: Connect, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file that holds no certificates is told by name, before anything is sent."""
+    junk = tmp_path / "junk.pem"
+    junk.write_text("no certificate")
+    with pytest.raises(ConfigurationError, match=r"junk\.pem cannot be read .* check verify="):
+        connect(verify=str(junk)).me()
+    monkeypatch.setenv("SSL_CERT_FILE", str(junk))
+    with pytest.raises(ConfigurationError, match="SSL_CERT_FILE"):
+        connect().me()
+
+
+def test_contexts_are_shared(trust: str) -> None:
+    """Clients with the same trust share a context: making one costs milliseconds."""
+    assert ssl_context(trust) is ssl_context(trust)
+    assert ssl_context(True) is ssl_context(True)
+    assert ssl_context(False) is ssl_context(False)
+    assert ssl_context(True) is not ssl_context(False)
+    assert ssl_context(True).verify_mode is ssl.CERT_REQUIRED
+    assert ssl_context(True).check_hostname

@@ -1,0 +1,81 @@
+"""API calls over TLS to a server that fails it."""
+
+from __future__ import annotations
+
+import errno
+import socket
+import struct
+
+import pytest
+
+from client.support import Connect
+from firsthandapi.errors import FirstHandConnectionError
+from firsthandapi.testing import MockServer
+
+from .servers import Proxy, Tls
+
+
+def test_a_certificate_that_nobody_trusts(connect: Connect, tls: Tls) -> None:
+    """By default it is refused, the error says certificate, and the key was not sent."""
+    client = connect(base_url=f"https://localhost:{tls.port}", max_retries=0)
+    with pytest.raises(FirstHandConnectionError, match=r"(?i)certificate") as caught:
+        client.me()
+    assert not caught.value.request_sent
+    assert caught.value.untrusted
+    assert tls.heads == []
+    # It will not be trusted in ten seconds either, so a wait does not sit it out.
+    with pytest.raises(FirstHandConnectionError, match=r"(?i)certificate"):
+        client.jobs.wait("job_1")
+
+
+def test_a_certificate_of_another_name(connect: Connect, tls: Tls, trust: str) -> None:
+    """A certificate for another name is refused."""
+    tunnel = Proxy(tls.port)
+    client = connect(
+        base_url="https://other.example", proxy=f"http://127.0.0.1:{tunnel.port}", verify=trust, max_retries=0
+    )
+    try:
+        with pytest.raises(FirstHandConnectionError, match=r"(?i)certificate.*other\.example"):
+            client.me()
+    finally:
+        client.close()
+        tunnel.close()
+    assert tls.heads == []
+
+
+def test_https_to_a_server_without_tls(connect: Connect, fresh_server: MockServer) -> None:
+    """A server that speaks no TLS is a failed connection."""
+    client = connect(base_url=fresh_server.url.replace("http:", "https:"), max_retries=0)
+    with pytest.raises(FirstHandConnectionError, match=r"could not connect|broke"):
+        client.me()
+
+
+@pytest.mark.parametrize("reset", [False, True])
+def test_a_handshake_that_is_cut(reset: bool, connect: Connect, tls: Tls, trust: str) -> None:
+    """A server that hangs up during the TLS handshake is no bad certificate: nothing was sent, a wait goes on."""
+    real, calls = tls.serve, []
+
+    def cut(connection: socket.socket) -> None:
+        calls.append(1)
+        if len(calls) > 2:
+            real(connection)
+        elif reset:
+            connection.recv(10)
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        else:
+            connection.recv(65536)
+
+    tls.serve = cut  # type: ignore[method-assign]
+    client = connect(base_url=f"https://localhost:{tls.port}", verify=trust, max_retries=0)
+    connect.clock(client)
+    with pytest.raises(
+        FirstHandConnectionError, match=r"could not connect to .*: (?!ConnectError)"
+    ) as caught:
+        client.me()
+    assert not caught.value.untrusted
+    assert not caught.value.request_sent
+    if reset:
+        # The lowest anyio does not pass the number on.
+        assert caught.value.errno in (errno.ECONNRESET, None if connect.is_async else errno.ECONNRESET)
+    assert client.with_options(max_retries=1).me().organization_id == "org_tls"
+    client.close()
