@@ -34,7 +34,7 @@ def test_balance_shows_dollars(server: MockServer, tmp_path: Path) -> None:
 def test_jobs_follow_prints_each_file(cli: Cli, fresh_server: MockServer) -> None:
     """A line a file, in both forms; the signed URL only on request."""
     with fresh_server.client() as client:
-        job = client.jobs.create(**SPEC)
+        job = client.jobs.create(**{**SPEC, "files_needed": 2})
     fresh_server.submit(job.id, rating=4)
     fresh_server.submit(job.id, rating=5)
     fresh_server.clock.advance(seconds=60)
@@ -50,7 +50,7 @@ def test_jobs_follow_prints_each_file(cli: Cli, fresh_server: MockServer) -> Non
 def test_jobs_rate_shows_the_rating(cli: Cli, fresh_server: MockServer) -> None:
     """Stars and words come back; six stars are a usage error."""
     with fresh_server.client() as client:
-        job = client.jobs.create(**SPEC)
+        job = client.jobs.create(**{**SPEC, "files_needed": 2})
     fresh_server.submit(job.id)
     fresh_server.submit(job.id)
     fresh_server.clock.advance(seconds=60)

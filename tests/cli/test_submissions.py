@@ -13,7 +13,7 @@ from .support import SPEC
 def test_submissions_in_detail_and_in_figures(cli: Cli, fresh_server: MockServer) -> None:
     """get and summary, for people and for programs, with the signed URL only on request."""
     with fresh_server.client() as client:
-        job = client.jobs.create(**SPEC)
+        job = client.jobs.create(**{**SPEC, "files_needed": 2})
     work = fresh_server.submit(job.id, rating=4)
     fresh_server.submit(job.id, rating=1)
     fresh_server.clock.advance(seconds=60)
