@@ -21,6 +21,7 @@ from firsthandapi.errors import (
     FirstHandConnectionError,
     IncompleteJobError,
     InvalidArgumentError,
+    NotFoundError,
     UnexpectedResponseError,
     WaitTimeoutError,
 )
@@ -53,7 +54,8 @@ class Shop:
         if path.startswith("/files/"):
             return self.says(request, None) or response(path.encode())
         answer = self.handle(request.method, path, request)
-        return self.says(request, answer) or in_json(answer)
+        missing = in_json({"error": {"type": "not_found_error", "message": "no such job"}}, 404)
+        return self.says(request, answer) or (missing if answer is None else in_json(answer))
 
     def handle(self, method: str, path: str, request: Request) -> Any:
         if method == "POST":
@@ -64,8 +66,11 @@ class Shop:
         if path == "/v1/jobs":
             return {"data": self.jobs[::-1]}
         if not path.endswith("/files"):
-            return next(job for job in self.jobs if job["id"] == path.rpartition("/")[2])
+            job_id = path.rpartition("/")[2]
+            return next((job for job in self.jobs if job["id"] == job_id), None)
         job_id = path.split("/")[3]
+        if job_id not in self.files:
+            return None
         return {"data": [self.file(job_id, n) for n in range(self.files[job_id])]}
 
     def post(self, fields: dict[str, Any]) -> dict[str, Any]:
@@ -193,6 +198,82 @@ def test_white_space_makes_no_other_order(connect: Connect, shop: Shop, tmp_path
     collect(connect, shop, tmp_path / "a", **fields)
     shop.jobs[0]["description"] = JOB["description"]
     assert collect(connect, shop, tmp_path / "b", **fields).job.id == "job_1"
+    assert len(shop.jobs) == 1
+
+
+class Forgetful:
+    """Answers of a shop that names a job it does not have, and shows metadata where `keeps` says so."""
+
+    def __init__(self, shop: Shop, *keeps: str) -> None:
+        self.keeps = keeps
+        self.posts = 0
+        shop.says = self.says
+
+    def says(self, request: Request, answer: Any) -> Reply | None:
+        path = request.target.partition("?")[0]
+        if request.method == "POST":
+            self.posts += 1
+            return in_json(self.shown("post", {**answer, "id": "job_made_up", "status": "open"}))
+        if path == "/v1/jobs":
+            return in_json({"data": [self.shown("list", job) for job in answer["data"]]})
+        return None
+
+    def shown(self, where: str, job: dict[str, Any]) -> dict[str, Any]:
+        return job if where in self.keeps else {k: v for k, v in job.items() if k != "metadata"}
+
+
+@pytest.mark.parametrize("key", [None, "mine"])
+def test_a_job_that_the_service_does_not_have(
+    connect: Connect, shop: Shop, tmp_path: Path, key: str | None
+) -> None:
+    """The response to the order made up an id, and no metadata show the job: the error says so at every run.
+
+    It names the id, the state, the key, and what to do; nothing is posted again.
+    """
+    service = Forgetful(shop)
+    for _ in range(3):
+        with pytest.raises(NotFoundError) as caught:
+            collect(connect, shop, tmp_path / "signs", idempotency_key=key)
+        job_file = parse_job_file((tmp_path / "signs" / JOB_FILE).read_bytes())
+        assert f"{tmp_path / 'signs'} is the folder of job_made_up: use the API key" in str(caught.value)
+        assert "job_made_up (open, 2 of 2 files approved) may not show yet" in str(caught.value)
+        assert f"a job with idempotency key {job_file.idempotency_key}, and found none" in str(caught.value)
+        assert ("a different idempotency_key" in str(caught.value)) is (key is not None)
+    assert (service.posts, len(shop.jobs)) == (1, 1)
+
+
+def test_a_job_under_a_made_up_id_is_found_by_its_key(connect: Connect, shop: Shop, tmp_path: Path) -> None:
+    """Once the list shows the key of the order, the same call downloads the files of that job."""
+    service = Forgetful(shop)
+    with pytest.raises(NotFoundError):
+        collect(connect, shop, tmp_path / "signs")
+    service.keeps = ("list",)
+    assert collect(connect, shop, tmp_path / "signs").job.id == "job_1"
+    assert collect(connect, shop, tmp_path / "signs").job.id == "job_1"
+    assert (service.posts, len(shop.jobs)) == (1, 1)
+    # A response that shows the key is believed until the service says that it has no such job.
+    service.keeps = ("post",)
+    with pytest.raises(NotFoundError):
+        collect(connect, shop, tmp_path / "more")
+    service.keeps = ("post", "list")
+    assert collect(connect, shop, tmp_path / "more").job.id == "job_2"
+    assert (service.posts, len(shop.jobs)) == (2, 2)
+
+
+def test_a_job_that_only_the_list_shows(connect: Connect, shop: Shop, tmp_path: Path) -> None:
+    """A replica does not have it yet: the error says to run the call again, and advises no other folder."""
+    shop.says = lambda request, answer: (
+        in_json({"error": {"type": "not_found", "message": "no such job"}}, 404)
+        if request.target == "/v1/jobs/job_1"
+        else in_json({**answer, "status": "open"})
+        if request.method == "POST"
+        else None
+    )
+    for _ in range(2):
+        with pytest.raises(NotFoundError) as caught:
+            collect(connect, shop, tmp_path / "signs")
+    assert "The list of jobs shows job_1 (open, 2 of 2 files approved)" in str(caught.value)
+    assert "different folder" not in str(caught.value)
     assert len(shop.jobs) == 1
 
 

@@ -7,6 +7,7 @@ import json
 import os
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Unpack
 
 from firsthandapi._async.bridge import (
@@ -28,7 +29,7 @@ from firsthandapi._core import arguments
 from firsthandapi._core.counts import count_of
 from firsthandapi._core.idempotency import check_key
 from firsthandapi._core.integers import as_int
-from firsthandapi._core.job_file import KEY_METADATA, JobFile
+from firsthandapi._core.job_file import KEY_METADATA, JobFile, key_of
 from firsthandapi._core.order_requests import dump
 from firsthandapi._core.ordering import check_download_into
 from firsthandapi._core.reports import Progress
@@ -157,14 +158,25 @@ class Collecting(Resource):
                 await self._enter(folder, ends)
                 await run_blocking(folder.check, request["accepted_formats"])
                 # Paid once.
-                job_file, job = await order_once(
-                    self._transport, folder, request, idempotency_key, ends=ends, **self._options
+                order = partial(
+                    order_once,
+                    self._transport,
+                    folder,
+                    request,
+                    idempotency_key,
+                    ends=ends,
+                    **self._options,
                 )
+                job_file, job = await order()
                 # From here on, whatever happens, the folder and the error know the job.
-                job_id = (job_file.job or {})["id"]
-                waiting = Waiting(self._transport, job_id, ends=ends, job=job, **self._options)
+                waiting = self._waiting_for(job_file, job, ends)
                 try:
-                    await self._job_of(folder, waiting, known=True)
+                    try:
+                        shown = key_of(job_file.job or {}) is not None
+                        await self._job_of(folder, waiting, known=True, shown=shown)
+                    except NotFoundError as gone:
+                        job_file, job = await order(gone=gone)
+                        waiting = self._waiting_for(job_file, job, ends)
                     following = Following(self._transport, waiting)
                     fetching = await self._fetch(
                         folder, waiting, following, following.rounds(), concurrency, on_progress
@@ -210,9 +222,22 @@ class Collecting(Resource):
                 )
             await clock.sleep(_LOCK_EVERY)
 
-    async def _job_of(self, folder: Folder, waiting: Waiting, *, known: bool) -> Job:
-        """The job; `known` says that the folder was started for it."""
+    def _waiting_for(self, job_file: JobFile, job: Job | None, ends: float | None) -> Waiting:
+        job_id = (job_file.job or {})["id"]
+        return Waiting(self._transport, job_id, ends=ends, job=job, **self._options)
+
+    async def _job_of(self, folder: Folder, waiting: Waiting, *, known: bool, shown: bool = True) -> Job:
+        """The job; `known` says that the folder was started for it.
+
+        `shown` says whether what the service has shown of it proves that it exists: a response to a POST without the
+        key does not.
+
+        Raises:
+            NotFoundError: the service does not have it.
+        """
         try:
+            if waiting.job is not None and not shown:
+                await waiting.look()
             return await waiting.first()
         except NotFoundError as error:
             if known:

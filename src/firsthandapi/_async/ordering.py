@@ -19,7 +19,7 @@ from firsthandapi._core.ordering import (
     next_command,
 )
 from firsthandapi._keys import new_key
-from firsthandapi.errors import DeadlineExceededError, FirstHandError
+from firsthandapi.errors import DeadlineExceededError, FirstHandError, NotFoundError
 
 if TYPE_CHECKING:
     from firsthandapi._async.transport import Transport
@@ -39,9 +39,12 @@ async def order_once(
     ends: float | None,
     may_read: bool = False,
     way_out: str = Known.way_out,
+    gone: NotFoundError | None = None,
     **options: Unpack[RequestOptions],
 ) -> tuple[JobFile, Job | None]:
     """Write down in `record` the job of `request`, bought now if it was not before.
+
+    `gone` is how the service said that it does not have the job in `record`.
 
     Returns:
         What is written down, with the job, and the job itself if the service has shown it to this call.
@@ -52,7 +55,9 @@ async def order_once(
     job: Job | None = None
     job_file, rows_of = await run_blocking(record.known_jobs)
     now = transport.clock.time()
-    known = Known(request, key, new_key(), now, job_file, rows_of, may_read=may_read, way_out=way_out)
+    known = Known(
+        request, key, new_key(), now, job_file, rows_of, may_read=may_read, gone=gone, way_out=way_out
+    )
     while True:
         answer: Shown | FirstHandError = Shown()
         match command := next_command(known):

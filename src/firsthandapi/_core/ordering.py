@@ -63,6 +63,7 @@ class Known:
         keeps_metadata: whether any job that the search met has metadata, as what `collect` buys has.
         sent: whether this call has sent the POST.
         bought: the folder's `job.json` with the job that the POST returned.
+        gone: the service's error, if it has no job with the id in `job.json`.
         failure: how the last command failed.
         way_out: how to give up an order whose key is too old to be sent again.
     """
@@ -82,6 +83,7 @@ class Known:
     keeps_metadata: bool = False
     sent: bool = False
     bought: JobFile | None = None
+    gone: NotFoundError | None = None
     failure: FirstHandError | None = None
     way_out: str = f"remove {JOB_FILE}"
 
@@ -194,7 +196,16 @@ def _with_a_job(known: Known, folder: JobFile, job: JobFields) -> Command:
         return Refuse(refusals.other_request(job, names))
     if known.key not in (None, folder.idempotency_key):
         return Refuse(refusals.other_key(job, folder.idempotency_key))
-    return Continue(folder)
+    if known.gone is None:
+        return Continue(folder)
+    # The response to the POST may have made up the id; the list shows the job with the key, if there is one.
+    if not known.looked:
+        return LookFor(folder.idempotency_key)
+    if known.found and job_id_of(known.found[0]) != job_id_of(job):
+        return WriteDown(folder.with_job(known.found[0]))
+    if known.found:
+        return Refuse(refusals.listed_only(known.gone, folder))
+    return Refuse(refusals.gone(known.gone, folder, own_key=known.key is not None))
 
 
 def _of_the_rows(known: Known, job_id: str) -> Command:
@@ -306,7 +317,7 @@ def learn(known: Known, command: Question | WriteDown, answer: Shown | FirstHand
         return known if known.failure is not None else replace(known, failure=answer)
     match command:
         case WriteDown(job_file, create):
-            return replace(known, folder=job_file, fresh=known.fresh or create)
+            return replace(known, folder=job_file, fresh=known.fresh or create, gone=None)
         case TryReading():
             return replace(known, may_read=True)
         case Post(order):

@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from firsthandapi._visible import visible
 from firsthandapi.errors import (
     ConfigurationError,
     InvalidArgumentError,
+    NotFoundError,
     UnexpectedResponseError,
     WaitTimeoutError,
 )
 
 from .counts import count_of
-from .job_file import JOB_FILE, fits, job_id_of, key_of
+from .job_file import JOB_FILE, JobFile, fits, job_id_of, key_of
 
 JobFields = dict[str, Any]
 
@@ -126,6 +128,22 @@ def may_have_bought(job: JobFields, key: str | None) -> InvalidArgumentError:
         f"second job: {_way_to(job['id'])}. For a further job, pass a title= of its own",
         field="idempotency_key",
     )
+
+
+def listed_only(error: NotFoundError, job_file: JobFile) -> NotFoundError:
+    job = described(job_file.job or {})
+    error.message += visible(f". The list of jobs shows {job}: run the same call again later")
+    return error
+
+
+def gone(error: NotFoundError, job_file: JobFile, *, own_key: bool) -> NotFoundError:
+    different = "a different folder and a different idempotency_key" if own_key else "a different folder"
+    error.message += visible(
+        f". If these are right, {described(job_file.job or {})} may not show yet: wait a minute and run the same call "
+        f"again, which looks for a job with idempotency key {job_file.idempotency_key}, and found none so far. If "
+        f"there is still none, and billing.transactions() shows no charge for it, post it again with {different}"
+    )
+    return error
 
 
 def timed_out() -> WaitTimeoutError:

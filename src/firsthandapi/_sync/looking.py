@@ -88,7 +88,8 @@ class Looking:
             except NotFoundError as error:
                 error.message += (
                     f"; {job_id} is a job of the campaign in {self._file.path}: use the API key and base_url that it "
-                    "was started with"
+                    "was started with; if these are right, and billing.transactions() shows no charge for the job, "
+                    "remove its order from campaign.json"
                 )
                 raise
             jobs += shown.jobs
