@@ -168,6 +168,7 @@ def posted(
         yield after, UnexpectedResponseError("<html>")
         yield after, Shown(({**bought.row, "id": "job_2", "metadata": {KEY_METADATA: "another"}},))
         yield after, Shown(({**bought.row, "id": "../me"},))
+        yield after, Shown(({"id": "job_made_up", "status": "open"},))
         yield after, api_error(PermissionDeniedError, 403, 2)
         # A gateway keeps the answer back.
         yield after, api_error(PermissionDeniedError, 403, 1, "unknown")
@@ -219,9 +220,13 @@ class Search:
         ends.add(_Hashed(world))  # it may die here, before the next command
         command = next_command(known)
         match command:
+            case Continue(job_file) if job_file.job_id == "job_made_up":
+                # The service has no such job, so what to do is asked again.
+                gone = api_error(NotFoundError, 404, 1)
+                again = Known(known.request, self.key, "spare", NOW, world.disk, world.rows_of, gone=gone)
+                self._walk(world, again, ends, depth + 1)
             case Continue(job_file):
-                assert job_file.job is not None
-                assert job_file.job["id"] == "job_1"
+                assert job_file.job_id == "job_1"
                 # Some files came, too.
                 ends.add(_Hashed(replace(world, rows_of=(job_file.job["id"],))))
             case Refuse(error, forget):
@@ -255,11 +260,14 @@ class Search:
         for _ in range(12):
             command = next_command(known)
             match command:
+                case Continue(job_file) if job_file.job_id == "job_made_up":
+                    known = replace(known, gone=api_error(NotFoundError, 404, 1), looked=False)
+                    continue
                 case Continue():
                     return
                 case Refuse(error):
                     keys = [job.key for job in world.jobs] or [getattr(world.disk, "idempotency_key", None)]
-                    told = [name for name in ("job_1", *keys) if name]
+                    told = [name for name in ("job_1", "job_made_up", *keys) if name]
                     assert any(name in str(error) for name in told) or not world.jobs, str(error)
                     return
                 case WriteDown(job_file):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import copy
 from typing import Any
 
 from firsthandapi._visible import visible
@@ -132,18 +133,23 @@ def may_have_bought(job: JobFields, key: str | None) -> InvalidArgumentError:
 
 def listed_only(error: NotFoundError, job_file: JobFile) -> NotFoundError:
     job = described(job_file.job or {})
-    error.message += visible(f". The list of jobs shows {job}: run the same call again later")
-    return error
+    return _with(error, f". The list of jobs shows {job}: run the same call again later")
 
 
 def gone(error: NotFoundError, job_file: JobFile, *, own_key: bool) -> NotFoundError:
     different = "a different folder and a different idempotency_key" if own_key else "a different folder"
-    error.message += visible(
+    return _with(
+        error,
         f". If these are right, {described(job_file.job or {})} may not show yet: wait a minute and run the same call "
         f"again, which looks for a job with idempotency key {job_file.idempotency_key}, and found none so far. If "
-        f"there is still none, and billing.transactions() shows no charge for it, post it again with {different}"
+        f"there is still none, and billing.transactions() shows no charge for it, post it again with {different}",
     )
-    return error
+
+
+def _with(error: NotFoundError, more: str) -> NotFoundError:
+    longer = copy(error)
+    longer.message += visible(more)
+    return longer
 
 
 def timed_out() -> WaitTimeoutError:
