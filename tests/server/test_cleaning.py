@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
-from firsthandapi.server.media import LIMITS, NAMES, Cleaned, MediaError, clean, name_of
+from firsthandapi.server.media import LIMITS, NAMES, Cleaned, MediaError, boxes, clean, name_of
 from firsthandapi.server.media.exif import Exif, printable, read_exif
 from firsthandapi.server.media.pictures import MOST_PIXELS
 from firsthandapi.testing._media import make
@@ -473,6 +473,86 @@ def test_a_recording_of_a_browser() -> None:
     assert found.duration == pytest.approx(1.0, abs=0.1)
     with pytest.raises(MediaError, match="neither picture nor sound"):
         cleaned(clip("mp4", fragmented=True, extra=True))
+
+
+def hand_made(*, chunks: int = 2, more: bytes = b"", sizes: bytes | None = None) -> bytes:
+    """A sound in an MP4 with 64-bit fields throughout, and a secret between its two chunks of four samples."""
+    zeros = bytes(100)
+    head = box(b"ftyp", b"M4A \0\0\0\0")
+    samples = b"abcdefgh" + SECRET + b"ijklmnop"
+    data = struct.pack(">I4sQ", 1, b"mdat", 16 + len(samples)) + samples
+    at = len(head) + 16
+    places = struct.pack(">IIQQ", 0, chunks, at, at + 8 + len(SECRET))
+    table = box(b"stsc", struct.pack(">IIIII", 0, 1, 1, 4, 1))
+    table += box(b"stsz", struct.pack(">III", 0, 2, 8)) if sizes is None else sizes
+    table += box(b"co64", places[: 8 + 8 * chunks]) + more
+    dref = box(b"dref", bytes(7) + b"\1" + box(b"url ", b"\0\0\0\1"))
+    info = box(b"minf", box(b"smhd", zeros[:8]) + box(b"dinf", dref) + box(b"stbl", table))
+    times = b"\1\0\0\0" + struct.pack(">QQIQ", 2_082_844_800 + 1_700_000_000, 0, 1000, 2500)
+    media = box(b"mdhd", times + zeros[:4]) + box(b"hdlr", zeros[:8] + b"soun" + zeros[:12]) + info
+    track = box(b"tkhd", b"\1\0\0\7" + zeros[:92]) + box(b"mdia", media)
+    movie = box(b"mvhd", times + zeros[:80]) + box(b"trak", track) + bytes(4)
+    return head + data + box(b"moov", movie)
+
+
+def test_a_container_of_64_bit_fields() -> None:
+    """Long recordings have wide fields; bytes between the samples become zeros, and nothing moves."""
+    given = hand_made()
+    kept, found = cleaned(given)
+    assert kept == given.replace(SECRET, bytes(len(SECRET)))
+    assert found == Cleaned("audio/mp4", None, None, 2.5, 1_700_000_000.0, None)
+
+
+@pytest.mark.parametrize(
+    ("broken", "words"),
+    [
+        (hand_made(chunks=0), "incomplete"),
+        (hand_made(sizes=box(b"stz2", bytes(12))), "cannot be taken here"),
+        (hand_made(sizes=box(b"stsz", struct.pack(">III", 0, 0, 1 << 24))), "incomplete"),
+        (hand_made(more=box(b"stsc", struct.pack(">IIIII", 0, 1, 3, 4, 1))), "incomplete"),
+        (hand_made() + b"\0\0\0", "incomplete"),
+        (hand_made() + struct.pack(">I4s", 4, b"free"), "incomplete"),
+        (hand_made() + hand_made(), "incomplete"),
+        (hand_made().replace(b"mvhd", b"free"), "incomplete"),
+        (hand_made().replace(b"soun", b"text"), "incomplete"),
+    ],
+)
+def test_containers_that_contradict_themselves(broken: bytes, words: str) -> None:
+    """An index that is missing, twice there, too long, or wrong is refused."""
+    with pytest.raises(MediaError, match=words):
+        cleaned(broken)
+
+
+@pytest.mark.parametrize("bound", ["_MOST_BOXES", "_MOST_INDEX", "_MOST_SAMPLES"])
+def test_an_index_is_bounded(bound: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An index of any number of boxes, bytes, or samples takes no more than the bounds."""
+    monkeypatch.setattr(boxes, bound, 1)
+    for content in (hand_made(), clip("mp4", fragmented=True)):
+        with contextlib.suppress(MediaError):
+            cleaned(content)
+            assert bound == "_MOST_SAMPLES"  # fragments list theirs elsewhere
+    with pytest.raises(MediaError, match="incomplete"):
+        cleaned(hand_made())
+
+
+def test_fragments_of_equal_samples() -> None:
+    """Seconds are counted also where a fragment says once how long each of its samples lasts."""
+    for flags in (
+        "+frag_keyframe+empty_moov",
+        "+frag_keyframe+empty_moov+omit_tfhd_offset+default_base_moof",
+    ):
+        out = io.BytesIO()
+        with av.open(out, "w", format="mp4", container_options={"movflags": flags}) as container:
+            stream = container.add_stream("pcm_s16le", rate=8000)
+            stream.layout = "mono"
+            frame = av.AudioFrame(format="s16", layout="mono", samples=16_000)
+            frame.planes[0].update(bytes(32_000))
+            frame.sample_rate, frame.pts = 8000, 0
+            container.mux(stream.encode(frame))
+            container.mux(stream.encode(None))
+        kept, found = cleaned(out.getvalue())
+        assert found.duration == pytest.approx(2.0, abs=0.01)
+        assert frames(kept, "audio") == frames(out.getvalue(), "audio")
 
 
 def test_a_turned_video_is_as_wide_as_it_is_seen() -> None:
