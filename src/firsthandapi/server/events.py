@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 from .model import Account, Attempt, AuditEvent, Delivery, Endpoint, Event, Job
-from .state import State
+from .state import Pending, State
 from .text import iso, new_id, new_secret
 
 RETRY_DELAYS = (60.0, 300.0, 1800.0, 7200.0, 28800.0)
 API_VERSION = "v1"
 
 
-def next_attempt(attempts: Sequence[Attempt]) -> float:
-    """When a delivery is tried again after these attempts, all of which failed."""
-    return attempts[-1].at + RETRY_DELAYS[len(attempts) - 1]
+def next_attempt(failed: int, last_at: float) -> float:
+    """When a delivery is tried again after so many attempts that failed."""
+    return last_at + RETRY_DELAYS[failed - 1]
 
 
 class Events:
@@ -79,7 +79,7 @@ class Events:
         elif len(delivery.attempts) > len(RETRY_DELAYS):
             delivery.status = "failed"
         else:
-            self.repeat(delivery, next_attempt(delivery.attempts))
+            self.repeat(delivery, next_attempt(len(delivery.attempts), attempt.at))
 
     def repeat(self, delivery: Delivery, when: float) -> None:
         """Make an attempt at the time `when`."""
@@ -87,9 +87,14 @@ class Events:
 
     def resume(self) -> None:
         """Continue the deliveries that are pending, after a restart. One attempt may come twice."""
-        for delivery in self._state.pending_deliveries():
-            when = next_attempt(delivery.attempts) if delivery.attempts else self._state.clock.now()
-            self.repeat(delivery, when)
+        for pending in self._state.pending_deliveries():
+            when = self._state.clock.now()
+            if pending.attempts:
+                when = next_attempt(pending.attempts, pending.last_at)
+            self._state.later(when, partial(self._continue, pending))
+
+    def _continue(self, pending: Pending, at: float) -> None:
+        self._attempt(pending.load(), at)
 
     def _attempt(self, delivery: Delivery, at: float) -> None:
         if delivery.endpoint.is_active:

@@ -52,6 +52,21 @@ class Checkout:
     is_paid: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """A delivery that is not done. There may be very many, so each is loaded when its time has come.
+
+    Attributes:
+        load: gives the delivery itself.
+        attempts: how many failed so far.
+        last_at: when the last one began.
+    """
+
+    load: Callable[[], Delivery]
+    attempts: int
+    last_at: float
+
+
 class State:
     """The state of one service, in memory. Other ways to keep it are classes above this one: see `keeping`."""
 
@@ -134,7 +149,7 @@ class State:
         """The credit that may expire."""
         return ()
 
-    def pending_deliveries(self) -> Iterable[Delivery]:
+    def pending_deliveries(self) -> Iterable[Pending]:
         """The deliveries that are not done."""
         return ()
 

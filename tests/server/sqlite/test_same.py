@@ -264,8 +264,13 @@ class Twins:
         """What is no object: what remains to be done, and the replies."""
         plain, at = self.plain.world.state, self.plain.at
         assert [each.id for each in copy.state.waiting()] == [each.id for each in plain.waiting()]
-        pending = [each.id for each in plain.deliveries if each.status == "pending"]
-        assert [each.id for each in copy.state.pending_deliveries()] == pending
+        pending = [
+            (each.id, len(each.attempts), each.attempts[-1].at if each.attempts else 0)
+            for each in plain.deliveries
+            if each.status == "pending"
+        ]
+        found = [(each.load().id, each.attempts, each.last_at) for each in copy.state.pending_deliveries()]
+        assert found == pending
         open_jobs = {
             job.id: job.deadline for job in plain.jobs.values() if not job.is_terminal and job.deadline
         }

@@ -10,12 +10,13 @@ import sqlite3
 import threading
 import weakref
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from firsthandapi.server.keeping import NotKeptError
 from firsthandapi.server.limits import Slot, Stored
-from firsthandapi.server.model import Account, Delivery, File, Job, Organization, Submission
-from firsthandapi.server.state import MAX_DELIVERIES, State, Timekeeper
+from firsthandapi.server.model import Account, File, Job, Organization, Submission
+from firsthandapi.server.state import MAX_DELIVERIES, Pending, State, Timekeeper
 from firsthandapi.server.storage import Storage, Upload
 from firsthandapi.server.storage import Stored as StoredFile
 from firsthandapi.server.text import new_id
@@ -186,11 +187,17 @@ class KeptState(State):
             for book, id in self.query(sql, self.clock.now())
         ]
 
-    def pending_deliveries(self) -> Iterable[Delivery]:
+    def pending_deliveries(self) -> Iterable[Pending]:
         """The deliveries that are not done."""
-        return self._each(
-            "deliveries", "SELECT id FROM deliveries WHERE status = 'pending' ORDER BY position"
+        sql = (
+            "SELECT id, json_array_length(attempts), coalesce(json_extract(attempts, '$[#-1][0]'), 0) "
+            "FROM deliveries WHERE status = 'pending' ORDER BY position"
         )
+        deliveries = TABLES["deliveries"]
+        return [
+            Pending(partial(self.load, deliveries, key), attempts, last_at)
+            for key, attempts, last_at in self.query(sql)
+        ]
 
     def checkpoint(self) -> None:
         """Write everything into the database file itself."""

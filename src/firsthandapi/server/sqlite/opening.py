@@ -20,6 +20,7 @@ from .migrations import migrate
 
 DATABASE = "state.db"
 FILES = "files"
+BUSY_SECONDS = 10.0  # as long waits a start or a checkpoint for another
 
 
 def open_world(directory: Path, clock: Timekeeper, *, seed: int = 0, storage: Storage | None = None) -> World:
@@ -95,7 +96,7 @@ def _connected(path: Path) -> sqlite3.Connection:
     # SQLite would create it with the permissions of any file. The files beside it get those of this one.
     os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
     connection = sqlite3.connect(
-        path, timeout=10, isolation_level=None, check_same_thread=False, cached_statements=500
+        path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False, cached_statements=500
     )
     try:
         connection.execute("PRAGMA journal_mode = WAL")

@@ -1,0 +1,441 @@
+"""Opening a folder, leaving it, and what stands in the way."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+import stat
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from firsthandapi.errors import ConfigurationError
+from firsthandapi.server.model import Attempt, Delivery, Details, Facts, File, Job, Submission
+from firsthandapi.server.sqlite import DATABASE, FILES, checkpoint, open_world
+from firsthandapi.server.sqlite.kept import KeptState
+from firsthandapi.server.sqlite.migrations import STEPS
+from firsthandapi.server.state import YEAR
+from firsthandapi.server.storage import Stored
+from firsthandapi.server.text import new_id
+from firsthandapi.server.world import World
+
+from .support import HandClock, fields_of, picture
+
+DAY = 86400.0
+HERE = Path(__file__).parent
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder that does not exist yet."""
+    return tmp_path / "kept"
+
+
+class Reviewer:
+    """Notes what waits."""
+
+    def __init__(self) -> None:
+        self.waiting: list[Submission] = []
+
+    def submitted(self, submission: Submission, at: float) -> bool:
+        """A submission waits."""
+        self.waiting.append(submission)
+        return True
+
+
+def posted(world: World, **fields: object) -> Job:
+    """A job of a new organization."""
+    with world.lock:
+        at = world.clock.now()
+        made = world.accounts.create_organization("Name", "a@b.example", free_tier=False, at=at)
+        deadline = at + DAY
+        return world.jobs.create(made.key.account, fields_of(**fields), deadline, "key_1", at, "http://x")
+
+
+def submitted(world: World, job: Job, content: bytes = b"picture") -> Submission:
+    """A submission with one file, which came as an upload."""
+    with world.state.upload(100) as upload:
+        upload.write(content)
+        source = upload.finish(Details(world.clock.now(), {}, "US-CA", None))
+        with world.lock:
+            at = world.clock.now()
+            return world.jobs.submit(job, [File(new_id("file_", at), "image/jpeg", source, "x.jpg", at)], at)
+
+
+def blobs(folder: Path) -> set[str]:
+    """The files in the storage."""
+    return {path.name for path in folder.joinpath(FILES).rglob("blob_*")}
+
+
+# --- restarts -------------------------------------------------------------------------------------------
+
+
+def test_what_was_due_is_due_again(folder: Path) -> None:
+    """After a restart, deadlines, reviews, credit, and webhooks continue: one thing happens once."""
+    clock = HandClock()
+    world = open_world(folder, clock)
+    world.jobs.jury = Reviewer()
+    sent: list[Delivery] = []
+    world.events.send = lambda delivery, _at: sent.append(delivery)
+    job = posted(world, files_needed=2)
+    with world.lock:
+        account = job.account
+        world.credits.grant(account, 100, clock.now())
+        world.events.create_endpoint(account, "http://127.0.0.1:9/x", None, None, clock.now())
+        waits = submitted(world, job)
+        event = world.events.emit(account, "any.thing", {}, clock.now())
+    clock.advance(1)
+    world.delivered(sent[0], Attempt(clock.now(), 500, None))
+    before = picture(world.state)
+    job_id, waits_id, event_id = job.id, waits.id, event.id
+    world.close()
+    del job, account, waits, event
+    sent.clear()
+
+    clock = HandClock(clock.now())
+    world = open_world(folder, clock)
+    reviewer = world.jobs.jury = Reviewer()
+    again: list[Delivery] = []
+    world.events.send = lambda delivery, _at: again.append(delivery)
+    assert picture(world.state) == before
+    world.resume()
+    assert [each.id for each in reviewer.waiting] == [waits_id]
+    clock.advance(58)
+    assert again == []
+    clock.advance(2)
+    assert [(each.event.id, len(each.attempts)) for each in again] == [(event_id, 1)]
+    world.delivered(again[0], Attempt(clock.now(), 200, None))
+    job = world.state.jobs[job_id]
+    assert job.status == "open"
+    clock.advance(DAY)
+    assert job.status == "cancelled"
+    account = job.account
+    clock.advance(YEAR - 31 * DAY)
+    assert [each.type for each in account.events][-1] == "credits.expiring_soon"
+    world.close()
+    del account, job
+
+    clock = HandClock(clock.now())
+    world = open_world(folder, clock)
+    world.resume()
+    clock.advance(31 * DAY)
+    account = world.state.organizations[0].accounts["live"]
+    types = [each.type for each in account.events]
+    assert (types.count("credits.expiring_soon"), types.count("credits.expired")) == (1, 1)
+    world.check_books()
+    world.close()
+
+
+def test_settings_of_the_first_start_stay(folder: Path) -> None:
+    """Seed and signing secret are decided once: download URLs outlive the process."""
+    world = open_world(folder, HandClock(), seed=7)
+    secret = world.state.url_secret
+    world.close()
+    world = open_world(folder, HandClock(), seed=8)
+    assert (world.state.seed, world.state.url_secret) == (7, secret)
+    world.close()
+
+
+def test_a_start_reads_little(folder: Path) -> None:
+    """However many files there are, a start reads a handful of rows, and a page of a list reads a page."""
+    world = open_world(folder, HandClock())
+    world.jobs.jury = Reviewer()
+    job = posted(world, files_needed=600)
+    at = world.clock.now()
+    details, facts = Details(at, {}, "US-CA", None), Facts(1, "", None, None, None)
+    with world.lock:
+        for _ in range(300):
+            source = Stored(world.state.storage, new_id("blob_", at), facts, details)
+            file = File(new_id("file_", at), "image/jpeg", source, "x.jpg", at)
+            submission = world.jobs.submit(job, [file], at)
+            world.jobs.score(submission, at)
+    world.close()
+    del job, submission
+
+    world = open_world(folder, HandClock())
+    state = world.state
+    assert isinstance(state, KeptState)
+    made: list[str] = []
+    real = state.made
+    state.made = lambda table, row: made.append(table.name) or real(table, row)  # type: ignore[method-assign,func-returns-value]
+    world.resume()
+    assert [name for name in made if name not in ("organizations", "accounts", "books", "lots")] == []
+    account = state.organizations[0].accounts["live"]
+    assert len(account.events) == 600
+    assert len(made) < 10
+    assert account.events[-1].type == "submission.approved"
+    assert made.count("events") <= 128
+    world.close()
+
+
+# --- uploads and files ----------------------------------------------------------------------------------
+
+
+def test_bytes_without_a_row_go_at_the_next_start(folder: Path) -> None:
+    """An upload in which the process died, and one that no submission took, are removed; what has a row stays."""
+    world = open_world(folder, HandClock())
+    world.jobs.jury = Reviewer()
+    job = posted(world)
+    kept = submitted(world, job)
+    name = kept.files[0].source.name  # type: ignore[attr-defined] # it is stored
+    half = world.state.upload(100)
+    half.write(b"half")
+    half._writer._file.close()  # type: ignore[union-attr] # as the end of a process does
+    whole = world.state.upload(100)
+    whole.write(b"whole")
+    whole.finish(Details(0, {}, "US-CA", None))
+    with world.state.upload(100) as given_up:
+        given_up.write(b"x")
+    assert len([path for path in folder.joinpath(FILES).rglob("*") if path.is_file()]) == 3
+    world.close()
+    world = open_world(folder, HandClock())
+    assert [path.name for path in folder.joinpath(FILES).rglob("*") if path.is_file()] == [name]
+    assert world.state.submissions[kept.id].files[0].content() == b"picture"
+    state = world.state
+    assert isinstance(state, KeptState)
+    assert state.query("SELECT * FROM loose") == []
+    world.close()
+
+
+class Stubborn:
+    """A storage that removes nothing."""
+
+    def __init__(self, real: object) -> None:
+        self._real = real
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._real, name)
+
+    def remove(self, name: str) -> None:
+        """Fail."""
+        raise PermissionError(name)
+
+
+def test_replaced_bytes_that_cannot_be_removed_go_later(folder: Path) -> None:
+    """A retry replaces the files of a submission; where their bytes resist, the next start removes them."""
+    world = open_world(folder, HandClock())
+    world.jobs.jury = Reviewer()
+    job = posted(world)
+    submission = submitted(world, job)
+    (first,) = blobs(folder)
+    with world.lock:
+        submission.files[0].wanted_rating = 2
+        world.jobs.score(submission, world.clock.now())
+    assert submission.status == "retry_pending"
+    state = world.state
+    real = state.storage
+    state.storage = Stubborn(real)  # type: ignore[assignment] # like one
+    with world.state.upload(100) as upload:
+        upload.write(b"better")
+        source = upload.finish(Details(world.clock.now(), {}, "US-CA", None))
+        with world.lock:
+            at = world.clock.now()
+            file = File(new_id("file_", at), "image/jpeg", source, "x.jpg", at)
+            world.jobs.resubmit(submission, [file], at)
+    assert len(blobs(folder)) == 2
+    world.close()
+    world = open_world(folder, HandClock())
+    (second,) = blobs(folder)
+    assert second != first
+    world.close()
+
+
+# --- migrations -----------------------------------------------------------------------------------------
+
+
+def test_a_database_of_the_first_version(folder: Path) -> None:
+    """A folder that the first version wrote is opened, brought to the newest version, and adds up."""
+    folder.mkdir()
+    with closing(sqlite3.connect(folder / DATABASE)) as rows:
+        rows.executescript(HERE.joinpath("version_1.sql").read_text("utf-8"))
+        assert rows.execute("PRAGMA user_version").fetchone() == (1,)
+    world = open_world(folder, HandClock(1_800_000_000.0))
+    state = world.state
+    assert isinstance(state, KeptState)
+    assert state.query("PRAGMA user_version") == [(len(STEPS),)]
+    world.check_books()
+    assert {job.status for job in state.jobs.values()} == {"cancelled", "completed", "in_progress"}
+    account = state.organizations[0].accounts["live"]
+    assert (account.book.available, account.book.held, account.book.spent) == (99_800, 50, 150)
+    assert [each.status for each in state.deliveries] == ["delivered", "pending"]
+    assert picture(state)
+    world.close()
+
+
+def test_a_newer_version_is_refused(folder: Path) -> None:
+    """A folder of a newer version is refused with both versions in the message, and stays as it is."""
+    open_world(folder, HandClock()).close()
+    with closing(sqlite3.connect(folder / DATABASE)) as rows:
+        rows.execute("PRAGMA user_version = 999")
+    with pytest.raises(ConfigurationError, match=rf"version 999, .* version {len(STEPS)}"):
+        open_world(folder, HandClock())
+    with closing(sqlite3.connect(folder / DATABASE)) as rows:
+        assert rows.execute("PRAGMA user_version").fetchone() == (999,)
+
+
+def test_a_migration_that_fails_changes_nothing(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A step that breaks leaves the version as it was, so that the next start tries again."""
+    world = open_world(folder, HandClock())
+    posted(world)
+    world.close()
+    broken = (*STEPS, "CREATE TABLE extra (id); INSERT INTO nowhere VALUES (1);")
+    monkeypatch.setattr("firsthandapi.server.sqlite.migrations.STEPS", broken)
+    with pytest.raises(ConfigurationError, match="nowhere"):
+        open_world(folder, HandClock())
+    with closing(sqlite3.connect(folder / DATABASE)) as rows:
+        assert rows.execute("PRAGMA user_version").fetchone() == (len(STEPS),)
+        assert rows.execute("SELECT name FROM sqlite_master WHERE name = 'extra'").fetchall() == []
+    monkeypatch.undo()
+    open_world(folder, HandClock()).close()
+
+
+# --- what stands in the way -----------------------------------------------------------------------------
+
+_OPEN = """
+import sys, pathlib
+from firsthandapi.errors import ConfigurationError
+from firsthandapi.server.sqlite import open_world
+from tests.server.sqlite.support import HandClock
+try:
+    open_world(pathlib.Path(sys.argv[1]), HandClock())
+except ConfigurationError as error:
+    print(error)
+"""
+
+
+def test_a_second_process_is_refused(folder: Path) -> None:
+    """A folder has one server: another process, and another thread, are told so."""
+    world = open_world(folder, HandClock())
+    with pytest.raises(ConfigurationError, match="in use by another process"):
+        open_world(folder, HandClock())
+    run = subprocess.run(
+        [sys.executable, "-c", _OPEN, str(folder)], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert "in use by another process: stop that server first" in run.stdout
+    posted(world)
+    world.close()
+    open_world(folder, HandClock()).close()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no permission bits")
+def test_only_the_owner_may_look(folder: Path) -> None:
+    """Folder and database are closed to others: the secrets of webhooks are in it."""
+    world = open_world(folder, HandClock())
+    posted(world)
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert stat.S_IMODE(folder.joinpath(FILES).stat().st_mode) == 0o700
+    for name in (DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm"):
+        assert stat.S_IMODE(folder.joinpath(name).stat().st_mode) == 0o600
+    world.close()
+
+
+def test_damage_is_named(folder: Path) -> None:
+    """A database that is none, and one with a hole, are errors that say what to do."""
+    world = open_world(folder, HandClock())
+    posted(world)
+    world.close()
+    path = folder / DATABASE
+    good = path.read_bytes()
+    path.write_bytes(b"not a database, but long enough to be taken for one" * 100)
+    with pytest.raises(ConfigurationError, match=r"is damaged .*: restore the folder from a backup"):
+        open_world(folder, HandClock())
+    with pytest.raises(ConfigurationError, match="is damaged"):
+        checkpoint(folder)
+    path.write_bytes(good[: len(good) // 2])
+    with pytest.raises(ConfigurationError, match="is damaged"):
+        open_world(folder, HandClock())
+    path.write_bytes(good)
+    open_world(folder, HandClock()).close()
+
+
+def test_no_place_to_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder that cannot be created or written to is an error that names it."""
+    file = tmp_path / "file"
+    file.write_text("x")
+    with pytest.raises(ConfigurationError, match="cannot be created"):
+        open_world(file / "kept", HandClock())
+
+    def refuse(*_: object) -> int:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(os, "open", refuse)
+    with pytest.raises(ConfigurationError, match="cannot be written to"):
+        open_world(tmp_path / "kept", HandClock())
+
+
+def test_a_full_disk_at_the_start(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A disk that takes no more at the start is an error, and the lock is free again."""
+
+    def refuse(*_: object) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    monkeypatch.setattr("firsthandapi.server.sqlite.opening.migrate", refuse)
+    with pytest.raises(ConfigurationError, match=r"database or disk is full.*free disk space"):
+        open_world(folder, HandClock())
+    monkeypatch.undo()
+    open_world(folder, HandClock()).close()
+
+
+# --- backups --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("how", [checkpoint, None], ids=["from outside", "by the server"])
+def test_a_copy_after_a_checkpoint_is_whole(
+    folder: Path, tmp_path: Path, how: Callable[[Path], None] | None
+) -> None:
+    """While a server runs, a checkpoint writes all into the database: a copy of it and the files is a backup."""
+    world = open_world(folder, HandClock())
+    world.jobs.jury = Reviewer()
+    job = posted(world)
+    submission = submitted(world, job)
+    if how is None:
+        world.checkpoint()
+    else:
+        how(folder)
+    assert folder.joinpath(f"{DATABASE}-wal").stat().st_size == 0
+    backup = tmp_path / "backup"
+    backup.mkdir()
+    shutil.copy(folder / DATABASE, backup)
+    shutil.copytree(folder / FILES, backup / FILES)
+    before = picture(world.state)
+    with world.lock:
+        world.jobs.score(submission, world.clock.now())  # the server goes on
+    world.close()
+    copy = open_world(backup, HandClock())
+    assert picture(copy.state) == before
+    copy.check_books()
+    copy.close()
+
+
+def test_a_checkpoint_needs_a_service(tmp_path: Path) -> None:
+    """A folder without a database is named."""
+    with pytest.raises(ConfigurationError, match="keeps no service"):
+        checkpoint(tmp_path)
+
+
+def test_a_checkpoint_that_is_kept_from_ending(folder: Path) -> None:
+    """Whoever reads for long keeps a checkpoint from ending, which is said."""
+    world = open_world(folder, HandClock())
+    with closing(sqlite3.connect(folder / DATABASE)) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM jobs").fetchall()
+        posted(world)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("firsthandapi.server.sqlite.opening.BUSY_SECONDS", 0.05)
+            with pytest.raises(ConfigurationError, match="is busy"):
+                checkpoint(folder)
+    world.close()
+
+
+def test_a_closed_world_takes_no_more(folder: Path) -> None:
+    """After `close`, an act fails, and a second `close` is nothing."""
+    world = open_world(folder, HandClock())
+    world.close()
+    world.close()
+    with pytest.raises(Exception, match="has stopped"):
+        posted(world)
