@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import stat
 from collections.abc import Callable
 from pathlib import Path
 
@@ -88,6 +90,8 @@ def test_only_hashes_are_on_disk(service: Service, visit: Callable[..., Visitor]
         if path.is_file():
             content = path.read_bytes()
             assert not any(secret.encode() in content for secret in secrets), path
+    if os.name != "nt":
+        assert stat.S_IMODE((tmp_path / "data").stat().st_mode) == 0o700
 
 
 def test_signing_out_ends_the_session(visit: Callable[..., Visitor]) -> None:

@@ -26,7 +26,7 @@ from .collecting import collect, verify
 from .options import local_folder
 from .output import AsJson, nowhere, printable
 from .progress import continues
-from .serve import serve
+from .serve import checkpoint, serve
 from .serving import mock_server
 from .summary import summary
 
@@ -179,6 +179,7 @@ app.command(rich_help_panel=_ACCOUNT)(account.audit)
 
 app.command("mock-server", rich_help_panel=_TOOLS)(mock_server)
 app.command(rich_help_panel=_TOOLS)(serve)
+app.command(rich_help_panel=_TOOLS)(checkpoint)
 app.command(rich_help_panel=_TOOLS)(agents.mcp)
 app.command(rich_help_panel=_TOOLS)(agents.skill)
 

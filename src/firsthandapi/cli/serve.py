@@ -41,7 +41,8 @@ def serve(
     scorer: Annotated[
         str | None,
         typer.Option(
-            metavar="NAME", help="Entry point of a scorer that rates files before the reviewers do."
+            metavar="NAME",
+            help="Scorer that rates files before the reviewers do: its entry point, or MODULE:FUNCTION.",
         ),
     ] = None,
     scorer_seconds: Annotated[
@@ -106,6 +107,19 @@ def serve(
                 pass
         except KeyboardInterrupt:
             typer.echo("\nStopped.")
+
+
+def checkpoint(folder: Folder) -> None:
+    """Write all that a server keeps in DIR into its files, before you copy DIR.
+
+    The server may be running: what it writes afterwards is not in the copy.
+
+    Example: firsthandapi checkpoint photos
+    """
+    from firsthandapi.server.sqlite import checkpoint as write_all
+
+    write_all(folder)
+    typer.echo(f"Copy {folder} now.")
 
 
 def _introduce(service: Service, folder: Path) -> None:

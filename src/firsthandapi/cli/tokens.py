@@ -42,7 +42,6 @@ def _access(folder: Path, *, is_new: bool = False) -> Generator[Access, None, No
             f"{folder} is not the folder of a server; pass the DIR of firsthandapi serve DIR"
         )
     try:
-        folder.mkdir(parents=True, exist_ok=True)
         access = Access(folder / FILE)
     except OSError as error:
         raise ConfigurationError(

@@ -107,9 +107,13 @@ class HttpServer:
         self._started.wait()
 
     def stop(self) -> None:
-        """Cut every connection and end the thread."""
-        self._loop.call_soon_threadsafe(self._stopping.set)
-        self._thread.join()
+        """Cut every connection and end the thread, if it was started. Later calls change nothing."""
+        if self._thread.ident is None:
+            self._socket.close()
+            self._loop.close()
+        elif self._thread.is_alive():
+            self._loop.call_soon_threadsafe(self._stopping.set)
+            self._thread.join()
 
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)

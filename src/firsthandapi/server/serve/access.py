@@ -86,6 +86,7 @@ class Access:
 
     def __init__(self, path: Path | None) -> None:
         if path is not None:
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             # Before SQLite makes it with the permissions of any file.
             os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
         self._lock = threading.Lock()

@@ -7,15 +7,14 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Mapping
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, cast
 
 from pydantic import TypeAdapter
 
-from firsthandapi.types import Annotations
+from firsthandapi.server.answers import Annotations
 
-from .scoring import GROUP, MAX_ANNOTATIONS, MAX_REASON
+from .scoring import MAX_ANNOTATIONS, MAX_REASON, find_scorer
 
 
 def main(name: str) -> None:
@@ -25,8 +24,7 @@ def main(name: str) -> None:
     answers = os.fdopen(os.dup(1), "wb", buffering=0)
     os.dup2(2, 1)
     try:
-        (point,) = entry_points(group=GROUP, name=name)
-        scorer = point.load()
+        scorer = find_scorer(name).load()
     except BaseException as error:  # whatever its module does
         answers.write(_line({"error": f"it cannot be loaded: {_told(error)}"}))
         return
@@ -84,7 +82,7 @@ def _annotations(given: object) -> dict[str, Any]:
         raise ValueError(f"annotations must be JSON values: {error}") from None
     if len(text) > MAX_ANNOTATIONS:
         raise ValueError(f"annotations are larger than {MAX_ANNOTATIONS >> 10} kB")
-    TypeAdapter[object](Annotations).validate_json(text)
+    TypeAdapter[object](Annotations).validate_json(text, strict=True)
     return cast("dict[str, Any]", json.loads(text))
 
 

@@ -16,7 +16,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Sequence
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -49,18 +49,22 @@ class ScorerError(Exception):
     """A scorer that failed, and how."""
 
 
-def check_scorer(name: str) -> None:
-    """Check that a scorer is installed.
+def find_scorer(name: str) -> EntryPoint:
+    """A scorer by the name of its entry point, or as `module:function`.
 
     Raises:
-        ConfigurationError: it is not.
+        ConfigurationError: it is not installed.
     """
-    found = sorted({each.name for each in entry_points(group=GROUP)})
-    if name not in found:
-        known = ", ".join(found) or "none"
+    if ":" in name:
+        return EntryPoint(name, name, GROUP)
+    known = {each.name: each for each in entry_points(group=GROUP)}
+    if name not in known:
+        names = ", ".join(sorted(known)) or "none"
         raise ConfigurationError(
-            f"--scorer {name} is not installed: the entry points of {GROUP} are: {known}; install its package"
+            f"scorer {name} is not installed: the entry points of {GROUP} are: {names}; install its package, or pass "
+            "MODULE:FUNCTION"
         )
+    return known[name]
 
 
 class Jury:
@@ -105,8 +109,14 @@ class Jury:
             self._process.end()
             self._thread.join()
             self._thread = None
+            self._process.close()
 
     def _run(self) -> None:
+        try:
+            if self._process is not None:
+                self._process.start()
+        except ScorerError as error:
+            _log.warning("the reviewers rate everything until the scorer can be loaded: %s", error)
         while (item := self._work.get()) is not None:
             try:
                 self._score(*item)
@@ -176,7 +186,7 @@ class ScorerProcess:
         Raises:
             ScorerError: it failed, or took too long.
         """
-        process = self._started()
+        process = self.start()
         answer = self._exchange(process, json.dumps(request).encode() + b"\n", self._seconds)
         if "error" in answer:
             raise ScorerError(answer["error"])
@@ -184,19 +194,24 @@ class ScorerProcess:
         return score
 
     def end(self) -> None:
-        """End the process."""
+        """End the process, in whatever it does for another thread."""
         self._is_over = True
         if self._process is not None:
             self._process.kill()
 
-    def _started(self) -> subprocess.Popen[bytes]:
+    def start(self) -> subprocess.Popen[bytes]:
+        """The process, which has loaded the scorer.
+
+        Raises:
+            ScorerError: it cannot be loaded.
+        """
         if self._process is None:
             self._process = subprocess.Popen(  # noqa: S603 - our own module
                 self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env={**os.environ}
             )
             answer = self._exchange(self._process, b"", _START_SECONDS)
             if "error" in answer:
-                self._give_up()
+                self.close()
                 raise ScorerError(answer["error"])
         return self._process
 
@@ -215,13 +230,14 @@ class ScorerProcess:
             was_slow = not alarm.is_alive()
             alarm.cancel()
         if not answer:
-            self._give_up()
+            self.close()
             if self._is_over:
                 raise ScorerError("the server stops")
             raise ScorerError(f"it took more than {seconds:g} seconds" if was_slow else "its process ended")
         return cast("dict[str, Any]", json.loads(answer))
 
-    def _give_up(self) -> None:
+    def close(self) -> None:
+        """Let go of the process. No thread asks it any more."""
         process, self._process = self._process, None
         if process is not None:
             process.kill()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -20,12 +21,13 @@ from firsthandapi.server.loopback import is_loopback
 from firsthandapi.server.model import SCOPES
 from firsthandapi.server.requests import ReceivedRequest
 from firsthandapi.server.sqlite import open_world
+from firsthandapi.server.storage import Storage
 from firsthandapi.server.world import World
 
-from .access import FILE, Access
+from .access import FILE, ROLES, Access
 from .app import Site
 from .clock import RealClock
-from .scoring import Jury, check_scorer
+from .scoring import Jury, find_scorer
 
 if TYPE_CHECKING:
     from typing import Self
@@ -58,10 +60,11 @@ class Service:
         port: the port; 0 uses any free port.
         public_url: the address by which people reach the server, such as that of a proxy with TLS in front of it.
         credit_cents: the balance that the organization of a new folder starts with, in US cents.
-        scorer: the entry point of a scorer that rates files before the reviewers do.
+        scorer: a scorer that rates files before the reviewers do: its entry point, or `module:function`.
         scorer_seconds: how long it may take for a file.
         private_webhooks: whether webhooks may be sent to private addresses as well.
         clock: the time; that of the machine if left out.
+        storage: where the bytes of files are; in the folder if left out.
         sandbox: makes the simulated workers of the sandbox; None for none.
         on_request: called in the server's thread with each request of the API, once it is answered.
 
@@ -85,6 +88,7 @@ class Service:
         scorer_seconds: float = 60.0,
         private_webhooks: bool = False,
         clock: RealClock | None = None,
+        storage: Storage | None = None,
         sandbox: Callable[[World], Workforce] | None = None,
         on_request: Callable[[ReceivedRequest], None] | None = None,
     ) -> None:
@@ -92,17 +96,22 @@ class Service:
         self._given_url = None if public_url is None else _checked(public_url)
         public = self._public()
         if scorer is not None:
-            check_scorer(scorer)
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            find_scorer(scorer)
+        # What was begun ends in the reverse order, also where the next step fails.
+        self._undo = ExitStack()
+        self._http: HttpServer | None = None
         self.access = Access(folder / FILE)
-        world: World | None = None
+        self._undo.callback(self.access.close)
         try:
             if public is not None:
                 self._check_tokens(folder)
             # First the port: were it in use, nobody would see the keys of a first start.
-            self._http: HttpServer | None = HttpServer(self._serve, port, host)
+            self._http = HttpServer(self._serve, port, host)
+            self._undo.callback(self._http.stop)
+            self._port = self._http.port
             self.clock = clock or RealClock()
-            self.world = world = open_world(folder, self.clock)
+            self.world = open_world(folder, self.clock, storage=storage)
+            self._undo.callback(self.world.close)
             self.first = self._first_start(credit_cents)
             self.jury = Jury(self.world, scorer, scorer_seconds)
             self.world.jobs.jury = self.jury
@@ -121,9 +130,7 @@ class Service:
                 self.world.jobs.workforce = sandbox(self.world)
             self._resume()
         except BaseException:
-            self.access.close()
-            if world is not None:
-                world.close()
+            self._undo.close()
             raise
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -160,13 +167,12 @@ class Service:
                         self.world.jobs.workforce.job_posted(job, self.clock.now())
 
     def _check_tokens(self, folder: Path) -> None:
-        missing = [role for role in ("worker", "operator") if not self.access.has_token(role, good=True)]
+        needed = {"worker": "a token for workers", "operator": "one for operators"}
+        missing = [role for role in ROLES if role in needed and not self.access.has_token(role, good=True)]
         if missing:
+            commands = " and ".join(f"firsthandapi tokens create {folder} --role {role}" for role in missing)
             raise ConfigurationError(
-                f"not served beyond this machine: {folder} has no token for a {' and for an '.join(missing)}; create "
-                + " and ".join(
-                    f"one with: firsthandapi tokens create {folder} --role {role}" for role in missing
-                )
+                f"not served beyond this machine: that needs {' and '.join(needed.values())}; create with: {commands}"
             )
 
     def _first_start(self, credit_cents: int) -> FirstKeys | None:
@@ -199,12 +205,11 @@ class Service:
         """Close every connection, end every thread, and close the folder."""
         http, self._http = self._http, None
         if http is not None:
+            http.stop()
             self.clock.stop()
             self.jury.stop()
             self._sender.stop()
-            http.stop()
-            self.world.close()
-            self.access.close()
+            self._undo.close()
 
     def __enter__(self) -> Self:
         return self.start()
@@ -217,7 +222,7 @@ class Service:
     @property
     def port(self) -> int:
         """The port that it listens on."""
-        return self._http.port if self._http is not None else 0
+        return self._port
 
     @property
     def url(self) -> str:

@@ -1,0 +1,80 @@
+"""The example of a scorer, and that a server of one's own takes it by its name."""
+
+from __future__ import annotations
+
+import importlib
+import io
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+from PIL import Image, ImageFilter
+
+from firsthandapi import FirstHandClient
+from firsthandapi.server.serve.service import Service
+from firsthandapi.testing._workers import capture
+
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
+
+
+@pytest.fixture
+def scorer(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
+    """The example as a module, for this process and those that it starts."""
+    monkeypatch.syspath_prepend(str(EXAMPLES))
+    monkeypatch.setenv("PYTHONPATH", str(EXAMPLES))
+    yield importlib.import_module("photo_scorer")  # noqa: PT022
+
+
+def photo(kind: str) -> bytes:
+    """A picture of squares, small, blurred, doubtful, or sharp."""
+    size = (120, 90) if kind == "small" else (640, 480)
+    picture = Image.new("RGB", size, "#204060")
+    for x in range(0, size[0], 40):
+        for y in range(0, size[1], 40):
+            if (x + y) // 40 % 2:
+                picture.paste("#f0e0c0", (x, y, x + 40, y + 40))
+    if kind in ("blurred", "doubtful"):
+        picture = picture.filter(ImageFilter.GaussianBlur({"blurred": 12, "doubtful": 3}[kind]))
+    file = io.BytesIO()
+    picture.save(file, "PNG")
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(("kind", "stars"), [("small", 1), ("blurred", 2), ("doubtful", None), ("sharp", 4)])
+def test_rules(scorer: ModuleType, tmp_path: Path, kind: str, stars: int | None) -> None:
+    """Small and blurred photos get few stars, sharp ones many, and a person looks at the others."""
+    path = tmp_path / "photo.png"
+    path.write_bytes(photo(kind))
+    score = scorer.score(path, "image/png", {})
+    assert (score and score["stars"]) == stars
+    assert scorer.score(path, "audio/mpeg", {}) is None
+
+
+def test_a_server_takes_it(scorer: ModuleType, tmp_path: Path) -> None:
+    """`--scorer photo_scorer:score`: the buyer reads its stars, reason, and annotations; the reviewers get the rest."""
+    job: dict[str, Any] = {
+        "description": "Photos of street signs in daylight",
+        "files_needed": 4,
+        "accepted_formats": ["image/png"],
+        "price_per_file_cents": 50,
+    }
+    with Service(tmp_path, scorer="photo_scorer:score") as service:
+        assert service.first is not None
+        with FirstHandClient(service.first.live, service.url) as client:
+            posted = client.jobs.create(**job)
+            world = service.world
+            for kind in ("doubtful", "small", "sharp"):
+                with world.lock:
+                    kept, now = world.state.jobs[posted.id], world.clock.now()
+                    file = capture(kept, "image/png", now, rating=4, given=photo(kind), annotations=None)
+                    world.jobs.submit(kept, [file], now)
+            posted = client.jobs.get(posted.id, wait=30)
+            assert posted.files_approved == 1
+            (found,) = client.files.list(posted.id)
+            assert found.ai_star_rating == 4
+            assert found.annotations is not None
+            assert found.annotations.model_dump()["color_palette"][0] in ("#204060", "#f0e0c0")
+            seen = [(each.status, each.ai_star_rating) for each in client.submissions.list(posted.id)]
+            assert seen == [("approved", 4), ("rejected", 1), ("pending_score", None)]

@@ -1,0 +1,154 @@
+"""Scorers: what they may return, and that nothing they do stops the server."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from firsthandapi import ConfigurationError, FirstHandClient
+from firsthandapi.server.serve.scorer import answer, score
+from firsthandapi.server.serve.scoring import ScorerError, ScorerProcess, find_scorer
+from firsthandapi.server.serve.service import Service
+
+from .conftest import JOB, submit
+
+IMAGE = {"type": "image", "objects": ["sign"], "ours": 1}
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (None, None),
+        (4, {"stars": 4, "reason": None, "annotations": None}),
+        ({"stars": 1, "reason": "no"}, {"stars": 1, "reason": "no", "annotations": None}),
+        ({"stars": 5, "annotations": IMAGE}, {"stars": 5, "reason": None, "annotations": IMAGE}),
+        ({"stars": 5, "reason": "r" * 2000}, {"stars": 5, "reason": "r" * 1000, "annotations": None}),
+    ],
+)
+def test_scores(given: object, expected: object) -> None:
+    """Stars alone, or with a reason and annotations; None leaves it to the reviewers; unknown fields stay."""
+    assert score(given) == expected
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        0, 6, True, 4.5, "4", [], {}, {"stars": 4, "star": 5}, {"stars": 4, "reason": 5},
+        {"stars": 4, "annotations": 1},
+        {"stars": 4, "annotations": {}}, {"stars": 4, "annotations": {"type": "image", "scene": 5}},
+        {"stars": 4, "annotations": {"type": "image", "x": float("nan")}},
+        {"stars": 4, "annotations": {"type": "image", "x": {1}}},
+        {"stars": 4, "annotations": {"type": "image", "x": "x" * 300_000}},
+    ],
+)  # fmt: skip
+def test_what_is_no_score_is_refused(given: object) -> None:
+    """Wrong stars, unknown fields, and annotations against the contract: the reviewers decide then."""
+    with pytest.raises(ValueError, match=r"."):
+        score(given)
+    request: dict[str, Any] = {"path": "x", "content_type": "image/png", "job": {}}
+    told = answer(lambda _path, _type, _job: given, request)
+    assert told["error"].startswith("it returned something else than a score: ")
+
+
+def test_whatever_a_scorer_raises_is_told() -> None:
+    """Even an exit."""
+    request: dict[str, Any] = {"path": "x", "content_type": "image/png", "job": {}}
+
+    def leave(_path: Path, _type: str, _job: object) -> None:
+        raise SystemExit("bye")
+
+    assert answer(leave, request) == {"error": "SystemExit: bye"}
+
+
+SCORERS = """
+import os, sys, time
+print("loaded", flush=True)  # not into the answers
+
+def score(path, content_type, job):
+    print("looking at", path, flush=True)
+    assert open(path, "rb").read(2) == b"\\xff\\xd8" and path.suffix == ".jpg"
+    what = job["description"].rpartition(" ")[2]
+    if what == "crash":
+        os._exit(3)
+    if what == "hang":
+        time.sleep(600)
+    if what == "raise":
+        raise RuntimeError("no model")
+    if what == "nonsense":
+        return "five"
+    if what == "leave":
+        return None
+    return {"stars": 5, "reason": what, "annotations": {"type": "image", "objects": [job["title"]]}}
+"""
+
+
+@pytest.fixture(params=[60.0])
+def rated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> Iterator[Callable[[str], Any]]:
+    """Submits a picture to a job whose last word says what the scorer does, and waits until the scorer has looked."""
+    (tmp_path / "scorers.py").write_text(SCORERS)
+    metadata = tmp_path / "scorers-1.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: scorers\nVersion: 1\n")
+    (metadata / "entry_points.txt").write_text("[firsthandapi.scorers]\nours = scorers:score\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    with Service(tmp_path / "data", scorer="ours", scorer_seconds=request.param) as service:
+        assert service.first is not None
+        with FirstHandClient(service.first.live, service.url) as client:
+
+            def rate(what: str) -> Any:
+                job = client.jobs.create(**{**JOB, "description": f"Photos of street signs {what}"})
+                submission = submit(service, job.id)
+                found = service.world.state.submissions[submission]
+                ends = time.monotonic() + 60
+                while service.jury.is_taken(found) and time.monotonic() < ends:
+                    time.sleep(0.01)
+                return client.submissions.get(submission), client
+
+            yield rate
+
+
+def test_a_scorer_rates(rated: Callable[[str], Any], caplog: pytest.LogCaptureFixture) -> None:
+    """Its stars, reason, and annotations count; after a crash, an exception, nonsense, and None, the next is rated."""
+    for what, why in (
+        ("crash", "its process ended"),
+        ("raise", "RuntimeError: no model"),
+        ("nonsense", "it returned something else than a score"),
+        ("leave", None),
+    ):
+        caplog.clear()
+        submission, _ = rated(what)
+        assert submission.status == "pending_score", what
+        assert (why in caplog.text) if why else not caplog.records
+    submission, client = rated("good")
+    assert (submission.ai_star_rating, submission.ai_reasoning) == (5, "good")
+    (file,) = client.files.list(submission.job_id)
+    assert file.annotations.objects == ["Street signs"]
+    (entry,) = client.audit_events.list(event_type="submission.approved")
+    assert entry.actor == "scorer"
+
+
+@pytest.mark.parametrize("rated", [0.3], indirect=True)
+def test_a_scorer_that_hangs_is_ended(rated: Callable[[str], Any], caplog: pytest.LogCaptureFixture) -> None:
+    """After its time, its process is killed, and the reviewers decide."""
+    submission, _ = rated("hang")
+    assert submission.status == "pending_score"
+    assert "it took more than 0.3 seconds" in caplog.text
+
+
+def test_a_scorer_that_is_not_there(tmp_path: Path) -> None:
+    """A name that nobody installed is refused at the start; a module that fails, when it is loaded."""
+    with pytest.raises(ConfigurationError, match=r"scorer best is not installed: .* or pass MODULE:FUNCTION"):
+        Service(tmp_path, scorer="best")
+    assert find_scorer("a.b:c").value == "a.b:c"
+    process = ScorerProcess("no.such:scorer", 5)
+    with pytest.raises(ScorerError, match="cannot be loaded: ModuleNotFoundError"):
+        process.start()
+    process.end()
+    process.close()

@@ -1,0 +1,301 @@
+"""A whole server of one's own: from a job to a picture on the buyer's disk, and over its restarts."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any, TypeVar
+
+import httpx
+import pytest
+from PIL import Image
+
+from firsthandapi import ConfigurationError, FirstHandClient
+from firsthandapi.server.serve.clock import RealClock
+from firsthandapi.server.serve.service import Service
+from firsthandapi.testing import make
+from firsthandapi.testing._sandbox import SandboxWorkers
+from firsthandapi.webhooks import verify_signature
+
+from .conftest import JOB, submit
+
+T = TypeVar("T")
+PICTURE = make("image/jpeg", "picture").content
+
+
+@dataclass
+class Server:
+    """A server in a process of its own."""
+
+    process: subprocess.Popen[str]
+    said: str
+
+    @property
+    def url(self) -> str:
+        """Its address."""
+        found = re.search(r"at (http://\S+)", self.said)
+        assert found is not None
+        return found[1]
+
+    def secret(self, kind: str) -> str:
+        """A key or token that it showed."""
+        found = re.search(rf"fh_{kind}_\w+", self.said)
+        assert found is not None
+        return found[0]
+
+    def end(self, number: int) -> int:
+        """Its exit code after a signal."""
+        self.process.send_signal(number)
+        return self.process.wait(30)
+
+
+@contextmanager
+def served(folder: Path, *options: str) -> Iterator[Server]:
+    """`firsthandapi serve`, ready."""
+    code = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+    code += "from firsthandapi.cli import main; main()"
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, "serve", str(folder), "--port", "0", "--no-log", *options],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+        env={**os.environ, "PYTHONIOENCODING": "utf-8"},
+    )
+    assert process.stdout is not None
+    lines: list[str] = []
+    for line in process.stdout:
+        lines.append(line)
+        if "Ctrl-C" in line:
+            break
+    try:
+        yield Server(process, "".join(lines))
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def soon(look: Callable[[], T | None]) -> T:
+    """What there is, as soon as there is something."""
+    ends = time.monotonic() + 60
+    while not (found := look()):
+        assert time.monotonic() < ends
+        time.sleep(0.01)
+    return found
+
+
+class Browser:
+    """A browser that fills in forms."""
+
+    def __init__(self, url: str) -> None:
+        self.http = httpx.Client(
+            base_url=url, timeout=30, trust_env=False, verify=False, follow_redirects=True
+        )
+
+    def send(self, page: str, path: str | None = None, files: Any = None, **fields: str) -> httpx.Response:
+        """A form of a page, with its hidden fields."""
+        hidden = re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)">', self.http.get(page).text)
+        reply = self.http.post(path or page, data={**dict(hidden), **fields}, files=files)
+        assert reply.status_code == 200, reply.text
+        return reply
+
+
+@contextmanager
+def receiver() -> Iterator[tuple[str, list[tuple[str, bytes]]]]:
+    """A receiver of webhooks, and what came."""
+    got: list[tuple[str, bytes]] = []
+
+    class Receive(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["content-length"]))
+            got.append((self.headers["x-firsthandapi-signature"], body))
+            self.send_response(204)
+            self.end_headers()
+
+        def log_message(self, format: str, *args: Any) -> None:
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Receive) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}/hooks", got
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows cannot send Ctrl-C to one child")
+def test_from_a_job_to_a_picture(tmp_path: Path) -> None:
+    """An upload that a reviewer approves is in the buyer's folder, and a webhook told so; a restart keeps all."""
+    folder = tmp_path / "data"
+    with served(folder) as server, receiver() as (hooks, got), ThreadPoolExecutor() as pool:
+        assert "Save these now: they are not shown again." in server.said
+        key = server.secret("live")
+        with FirstHandClient(key, server.url) as client:
+            hook = client.webhooks.create(url=hooks, events=["job.completed"])
+            collected = pool.submit(
+                client.jobs.collect, tmp_path / "signs", timeout=60, **{**JOB, "files_needed": 1}
+            )
+            operator = Browser(server.url)
+            operator.send("/sign-in", token=server.secret("operator"))
+            link = soon(lambda: re.search(rf"{server.url}(/w/[\w-]+)", operator.http.get("/operator").text))[
+                1
+            ]
+            worker, reviewer = Browser(server.url), Browser(server.url)
+            worker.send(link, files={"file": ("IMG_1.jpg", PICTURE, "image/jpeg")})
+            reviewer.send("/review", **{"stars-0": "5", "reason": "Sharp"})
+            dataset = collected.result(60)
+            (record,) = dataset.records
+            with (
+                Image.open(tmp_path / "signs" / record.file_name) as kept,
+                Image.open(io.BytesIO(PICTURE)) as sent,
+            ):
+                assert kept.tobytes() == sent.tobytes()
+            assert (record.ai_star_rating, record.original_filename, record.annotations) == (
+                5,
+                "IMG_1.jpg",
+                None,
+            )
+            assert dataset.verify().ok
+            signature, body = soon(lambda: got)[0]
+            assert hook.secret is not None
+            verify_signature(body, signature, hook.secret)
+            assert json.loads(body)["data"]["id"] == dataset.job.id
+            balance = client.billing.credits().balance_cents
+        for browser in (operator, worker, reviewer):
+            browser.http.close()
+        busy = subprocess.run(
+            [
+                sys.executable,
+                "-c",
+                "from firsthandapi.cli import main; main()",
+                "serve",
+                str(folder),
+                "--port",
+                "0",
+            ],
+            capture_output=True,
+            encoding="utf-8",
+            timeout=60,
+        )
+        assert busy.returncode == 2
+        assert "is in use by another process" in busy.stderr
+        assert server.end(signal.SIGINT) == 0
+    with served(folder) as server:
+        assert "fh_" not in server.said
+        with FirstHandClient(key, server.url) as client:
+            assert client.billing.credits().balance_cents == balance
+            (job,) = client.jobs.list()
+            assert (job.status, job.files_approved) == ("completed", 1)
+            (file,) = client.files.list(job.id)
+            again = client.files.download(file, tmp_path / "again.jpg")
+            assert again.read_bytes() == (tmp_path / "signs" / record.file_name).read_bytes()
+        assert server.end(signal.SIGTERM) == 0
+
+
+def test_a_port_in_use_creates_no_keys(tmp_path: Path) -> None:
+    """Nobody would ever see them."""
+    with Service(tmp_path / "one") as service:
+        with pytest.raises(OSError, match="in use"):
+            Service(tmp_path / "two", port=service.port)
+        with pytest.raises(ConfigurationError, match="is in use by another process"):
+            Service(tmp_path / "one")
+    with Service(tmp_path / "two") as service:
+        assert service.first is not None
+    with Service(tmp_path / "two") as service:
+        assert service.first is None
+        service.stop()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"host": "0.0.0.0"}, "listening on 0.0.0.0 needs --public-url"),
+        (
+            {"public_url": "https://photos.example.org"},
+            "that needs a token for workers and one for operators; create with: firsthandapi tokens create",
+        ),
+        ({"host": "0.0.0.0", "public_url": "http://10.0.0.1"}, "not served beyond this machine"),
+        ({"public_url": "photos.example.org"}, "--public-url is not the address of a host"),
+        ({"public_url": "https://photos.example.org/path"}, "--public-url is not the address of a host"),
+        (
+            {"public_url": "https://ana:secret@photos.example.org"},
+            "--public-url is not the address of a host",
+        ),
+        ({"public_url": "https://photos.example.org:0"}, "--public-url is not the address of a host"),
+        ({"public_url": "https://photos.example.org:x"}, "--public-url is not the address of a host"),
+        ({"public_url": "ftp://photos.example.org"}, "--public-url is not the address of a host"),
+    ],
+)
+def test_beyond_this_machine_with_tokens_only(tmp_path: Path, options: dict[str, str], message: str) -> None:
+    """Whoever listens to others has a token for workers and one for operators, and says what the address is."""
+    with pytest.raises(ConfigurationError, match=re.escape(message)) as caught:
+        Service(tmp_path, **options)  # type: ignore[arg-type] # all are texts
+    assert "secret" not in str(caught.value)
+
+
+def test_with_tokens_beyond_this_machine(tmp_path: Path) -> None:
+    """A good token of each is enough; a revoked one is none. An address of this machine needs none."""
+    with Service(tmp_path) as service:
+        (operator,) = service.access.tokens()
+        service.access.create("worker", "Ana", 0)
+    with Service(tmp_path, host="0.0.0.0", public_url="http://10.0.0.1:8080") as service:
+        assert (service.url, service.is_local) == ("http://10.0.0.1:8080", False)
+        service.access.revoke(operator.id, 1)
+    with pytest.raises(
+        ConfigurationError, match=r"create with: firsthandapi tokens create \S+ --role operator$"
+    ):
+        Service(tmp_path, public_url="http://10.0.0.1:8080")
+    with Service(tmp_path, public_url="http://localhost:8080") as service:
+        assert service.is_local
+    with Service(tmp_path, host="::1") as service:
+        assert service.url == f"http://[::1]:{service.port}"
+        assert httpx.get(f"{service.url}/sign-in", trust_env=False).status_code == 200
+
+
+def test_the_sandbox_has_a_simulated_worker(tmp_path: Path) -> None:
+    """A job of the sandbox completes by itself, also over a restart; a live one waits for people."""
+    now = [2_000_000_000.0]
+    job = {**JOB, "files_needed": 2}
+
+    def completed(service: Service, client: FirstHandClient, job_id: str) -> bool:
+        now[0] += 15
+        service.clock.run_due()
+        return client.jobs.get(job_id).status == "completed"
+
+    with Service(tmp_path, clock=RealClock(lambda: now[0]), sandbox=SandboxWorkers) as service:
+        assert service.first is not None
+        key = service.first.sandbox
+        with FirstHandClient(service.first.live, service.url) as client:
+            live = client.jobs.create(**job).id
+        with FirstHandClient(key, service.url) as client:
+            first = client.jobs.create(**job).id
+            assert soon(lambda: completed(service, client, first))
+            assert {file.ai_star_rating for file in client.files.list(first)} == {4}
+            second = client.jobs.create(**job).id
+        assert not service.world.state.jobs[live].submissions
+    with Service(tmp_path, clock=RealClock(lambda: now[0]), sandbox=SandboxWorkers) as service:
+        with FirstHandClient(key, service.url) as client:
+            assert soon(lambda: completed(service, client, second))
+        service.world.check_books()
+
+
+def test_a_live_submission_waits_over_a_restart(tmp_path: Path) -> None:
+    """What a reviewer has not seen is still there."""
+    with Service(tmp_path) as service:
+        assert service.first is not None
+        with FirstHandClient(service.first.live, service.url) as client:
+            submission = submit(service, client.jobs.create(**JOB).id)
+    with Service(tmp_path) as service:
+        assert [each.id for each in service.world.state.waiting()] == [submission]
