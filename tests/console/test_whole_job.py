@@ -1,0 +1,98 @@
+"""The main job on a server of one's own, by people: a phone, a reviewer, a buyer's program, and its webhooks."""
+
+from __future__ import annotations
+
+import io
+import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from PIL import Image
+
+from firsthandapi import FirstHandClient
+from firsthandapi.server.serve.service import Service
+from server.test_cleaning import SECRET
+
+from .harness import page_of
+from .test_worker import NOW, PHONE, camera, photo
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+
+class Receiver(BaseHTTPRequestHandler):
+    """A webhook receiver, which keeps what came in its server."""
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["content-length"]))
+        self.server.events.append((json.loads(body)["type"], body, dict(self.headers)))  # type: ignore[attr-defined] # ours
+        self.send_response(200)
+        self.send_header("content-length", "0")
+        self.end_headers()
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Say nothing."""
+
+
+def test_the_whole_main_job(browser: Browser, tmp_path: Path) -> None:
+    """`collect` posts a job, a phone sends a picture, a reviewer rates it, and the picture is on the buyer's disk."""
+    dest = tmp_path / "photos"
+    with (
+        ThreadingHTTPServer(("127.0.0.1", 0), Receiver) as hooks,
+        Service(tmp_path / "server") as service,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        hooks.events = []  # type: ignore[attr-defined] # ours
+        thread = threading.Thread(target=hooks.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        assert service.first is not None
+        with FirstHandClient(service.first.live, service.url) as client:
+            client.webhooks.create(url=f"http://127.0.0.1:{hooks.server_port}/hooks")
+            collected = pool.submit(
+                client.jobs.collect,
+                dest,
+                timeout=120,
+                title="Street signs",
+                description="Photos of street signs in daylight",
+                files_needed=1,
+                accepted_formats=["image/jpeg"],
+                price_per_file_cents=50,
+            )
+            with page_of(browser, **PHONE) as phone, page_of(browser) as desk:
+                desk.goto(f"{service.url}/sign-in#{service.first.operator}")
+                desk.get_by_role("heading", name="Operate").wait_for()
+                while not desk.locator("code", has_text="/w/").count():  # until the job is posted
+                    desk.goto(f"{service.url}/operator")
+                link = desk.locator("code", has_text="/w/").first.inner_text()
+                phone.goto(link)
+                camera(phone).set_input_files(photo())
+                phone.get_by_role("button", name="Send").click()
+                phone.get_by_text("Waiting for review").wait_for()
+                desk.goto(f"{service.url}/review")
+                desk.get_by_text("Photos of street signs in daylight").wait_for()
+                desk.keyboard.press("4")
+                desk.keyboard.press("Enter")
+                desk.get_by_text("Nothing waits for you").wait_for()
+                phone.evaluate(NOW)
+                phone.get_by_role("img", name="4 of 5 stars").wait_for()
+                phone.get_by_text("This job has ended.").wait_for()
+            dataset = collected.result(timeout=60)
+            (record,) = dataset.records
+            content = (dest / record.file_name).read_bytes()
+            assert dataset.verify().ok
+            assert SECRET not in content
+            assert Image.open(io.BytesIO(content)).size == (300, 400)
+            assert record.ai_star_rating == 4
+            assert client.billing.credits().balance_cents == 100_000 - 50
+        with service.world.lock:
+            service.world.check_books()
+        hooks.shutdown()
+        thread.join()
+    kinds = [kind for kind, _, _ in hooks.events]  # type: ignore[attr-defined] # ours
+    assert {"submission.scored", "submission.approved", "job.completed"} <= {*kinds}
+    assert all(
+        "x-firsthandapi-signature" in {name.lower() for name in headers} for _, _, headers in hooks.events
+    )  # type: ignore[attr-defined] # ours
