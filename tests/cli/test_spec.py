@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cli.support import SPEC, TOML, YAML, firsthandapi
+from cli.support import SPEC, TOML, YAML, Cli, firsthandapi
 from firsthandapi.testing import MockServer
 
 # Each list holds the one before twice: a terabyte in forty lines.
@@ -39,15 +39,16 @@ BOMB = "".join(f"  a{n}: &a{n} [*a{n - 1}, *a{n - 1}]\n" for n in range(1, 40))
     ],
 )
 def test_a_bad_spec_exits_with_2_and_says_why(
-    server: MockServer, tmp_path: Path, text: str, told: str
+    cli: Cli, fresh_server: MockServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, told: str
 ) -> None:
     """One line that names the fix, nothing sent, nothing left."""
+    monkeypatch.chdir(tmp_path)
     (tmp_path / "job.yaml").write_text(text, encoding="utf-8")
-    run = firsthandapi(server, tmp_path, "collect", "--spec", "job.yaml", "--dest", "signs")
-    assert run.returncode == 2, run.stderr
-    assert told in run.stderr
-    assert "Traceback" not in run.stderr
-    assert not server.requests
+    run = cli("collect", "--spec", "job.yaml", "--dest", "signs")
+    assert run.code == 2, run.err
+    assert told in run.err
+    assert "Traceback" not in run.err
+    assert not fresh_server.requests
     assert not (tmp_path / "signs").exists()
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from dataset.support import wait_until
 from firsthandapi import FirstHandClient
 from firsthandapi.server.serve import app, limits, signing_in
 from firsthandapi.server.serve.service import Service
@@ -200,7 +201,8 @@ def test_a_call_that_fails_says_so(
     reply = httpx.get(f"{service.url}/v1/me", headers={"authorization": "Bearer x"})
     assert reply.status_code == 500
     assert reply.json()["error"]["type"] == "internal_error"
-    assert "the server failed on GET /v1/me" in caplog.text
+    # The response goes out first.
+    wait_until(lambda: "the server failed on GET /v1/me" in caplog.text)
 
 
 def test_the_console_shows_calls_and_takes_forms(
