@@ -173,4 +173,5 @@ def test_own_failures_are_loud(
     monkeypatch.setattr(server._app, "rate_limit", "nonsense")
     reply = api("GET", "/v1/me")
     assert (reply.status, reply.error["type"]) == (500, "internal_error")
+    assert reply.error["message"] == "The bundled server has a bug; its log shows where."
     assert "Traceback" in caplog.text

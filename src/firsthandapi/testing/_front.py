@@ -153,7 +153,7 @@ class Front:
             return None
         is_download = scope["path"].startswith("/files/")
         if fault.status is not None:
-            reply = _as_reply(_failure(fault.status))
+            reply = _as_reply(_failure(fault.status, f"Status {fault.status}, as asked for."))
         elif fault.expired_url and is_download:
             reply = _as_reply(expired())
         else:
@@ -179,7 +179,7 @@ class Front:
             await app(scope, _replay(body, receive), send)
         except Exception:
             log.exception("the mock server failed on %s %s", scope["method"], scope["path"])
-            reply = _as_reply(_failure(500))
+            reply = _as_reply(_failure(500, "The bundled server has a bug; its log shows where."))
         reply.set("date", formatdate(usegmt=True))
         return reply
 
@@ -209,8 +209,8 @@ class Front:
                     item[name] = self._app.base_url() + self._app.signer.sign(path, then)[0]
 
 
-def _failure(status: int) -> Response:
-    error = ApiError(status, _ERROR_TYPES.get(status, "internal_error"), f"Status {status}, as asked for.")
+def _failure(status: int, message: str) -> Response:
+    error = ApiError(status, _ERROR_TYPES.get(status, "internal_error"), message)
     return error_response(error, new_id("req_", time.time()))
 
 
