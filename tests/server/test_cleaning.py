@@ -380,6 +380,8 @@ def test_the_job_decides_which_formats_are_taken() -> None:
         with pytest.raises(MediaError, match=f"{NAMES[content_type]} file, and this job takes .*, or "):
             cleaned(content, others)
         assert cleaned(content, [content_type])[1].content_type == content_type
+    with pytest.raises(MediaError, match="Record the video with the button"):
+        cleaned(make("video/quicktime", "a").content, ["video/mp4"])
     assert name_of(["image/png", "image/jpeg"]) == "JPEG or PNG"
     assert name_of(["audio/wav"]) == "WAV"
 

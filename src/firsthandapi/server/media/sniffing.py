@@ -91,7 +91,12 @@ def _is_mp3_frame(head: bytes) -> bool:
 def check_accepted(content_type: str, accepted: Collection[str]) -> None:
     """Refuse a format that a job does not accept."""
     if content_type not in accepted:
-        raise MediaError(f"This is {_article(content_type)} file, and this job takes {name_of(accepted)}.")
+        advice = ""
+        if content_type == "video/quicktime" and "video/mp4" in accepted:  # what an iPhone's camera writes
+            advice = " Record the video with the button of this page."
+        raise MediaError(
+            f"This is {_article(content_type)} file, and this job takes {name_of(accepted)}.{advice}"
+        )
 
 
 def _article(content_type: str) -> str:

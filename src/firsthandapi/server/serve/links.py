@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+from functools import lru_cache
 
 from firsthandapi.server.model import Job
 
@@ -41,6 +42,7 @@ class Links:
         return base64.urlsafe_b64encode(digest[:16]).decode().rstrip("=")
 
 
+@lru_cache(maxsize=256)  # to draw one takes longer than the page around it
 def qr_code(url: str) -> str:
     """A URL as an SVG picture to put into a page; dark on light, whatever the page is."""
     import segno
