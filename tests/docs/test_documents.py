@@ -112,7 +112,7 @@ def run_command(command: str, server: MockServer, folder: Path) -> str | None:
 
 
 def with_ids(argument: str, server: MockServer) -> str:
-    """`job_…` stands for the id of a completed job, and so on."""
+    """`job_…` stands for the id of a completed job, and so on; `$FIRSTHAND_BASE_URL` for the server's address."""
 
     def job(client: FirstHandClient) -> str:
         for job in client.jobs.list(status="completed"):
@@ -133,6 +133,7 @@ def with_ids(argument: str, server: MockServer) -> str:
         "evt_…": lambda client: client.webhooks.events.list().data[0].id,
         "key_…": lambda client: client.api_keys.create(name="docs").id,
     }
+    argument = argument.replace("$FIRSTHAND_BASE_URL", server.url)
     for placeholder, make in makers.items():
         if placeholder in argument:
             with server.client() as client:

@@ -23,6 +23,7 @@ from firsthandapi.errors import (
 
 from . import account, agents, campaign, files, jobs, keys, submissions, tokens, webhooks
 from .collecting import collect, verify
+from .conformance import conformance
 from .options import local_folder
 from .output import AsJson, nowhere, printable
 from .progress import continues
@@ -180,6 +181,7 @@ app.command(rich_help_panel=_ACCOUNT)(account.audit)
 app.command("mock-server", rich_help_panel=_TOOLS)(mock_server)
 app.command(rich_help_panel=_TOOLS)(serve)
 app.command(rich_help_panel=_TOOLS)(checkpoint)
+app.command(rich_help_panel=_TOOLS)(conformance)
 app.command(rich_help_panel=_TOOLS)(agents.mcp)
 app.command(rich_help_panel=_TOOLS)(agents.skill)
 

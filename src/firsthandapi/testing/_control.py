@@ -198,6 +198,7 @@ class ServerAnswer(Answer):
     test_api_key: str
     now: Annotated[Time, Field(description="The virtual time.")]
     speed: Annotated[float, Field(description="Virtual seconds per real second.")]
+    workers: Annotated[bool, Field(description="Whether simulated workers do the jobs.")]
     rate_limit: int | None
     organization_rate_limit: int | None
     idempotency_keys: Literal["all", "jobs"]
@@ -252,6 +253,7 @@ def describe(server: MockServer, _body: Any = None) -> Json:
         "test_api_key": server.test_api_key,
         "now": iso(server.clock.now()),
         "speed": server.clock.speed,
+        "workers": server.workers,
         "rate_limit": server.rate_limit,
         "organization_rate_limit": server.organization_rate_limit,
         "idempotency_keys": server.idempotency_keys,

@@ -106,6 +106,7 @@ class MockServer:
     Attributes:
         clock: `clock.advance(days=7)` advances time, `clock.now()` returns it.
         faults: `faults.add(…)` adds a fault.
+        workers: whether simulated workers do the jobs.
     """
 
     def __init__(
@@ -129,7 +130,7 @@ class MockServer:
         self.clock = Clock(speed)
         self.faults = Faults()
         self._world = World(self.clock, seed=seed)
-        self._workers = workers
+        self.workers = workers
         self._app = App(self._world, lambda: self.url)
         self._app.control = lambda: self._control().described()
         self._front = Front(
@@ -151,7 +152,7 @@ class MockServer:
             self.idempotency_keys,
             self.signature_style,
         ) = self._settings
-        if self._workers:
+        if self.workers:
             self._world.jobs.workforce = SimulatedWorkers(self._world.state, self._world.jobs)
         made = self._world.accounts.create_organization(
             "Mock Organization",

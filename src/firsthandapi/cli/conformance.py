@@ -1,0 +1,125 @@
+"""`firsthandapi conformance`: print what came of holding a server against the contract."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated, TextIO
+
+import typer
+
+from firsthandapi._core.counts import count_of
+
+from .output import AsJson, note, print_hanging, print_json, print_table
+from .stopping import stoppable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from firsthandapi.conformance import Report, Result
+
+_MARKS = {"holds": "✓", "differs": "✗", "not tried": "–"}
+_PLAIN = {"holds": "+", "differs": "x", "not tried": "-"}
+# Beyond so many, a reason says how many promises it concerns, not which.
+_NAMED = 8
+
+
+def conformance(
+    url: Annotated[str, typer.Argument(help="Address of the server, such as http://127.0.0.1:8080.")],
+    only: Annotated[
+        list[str] | None, typer.Option(metavar="PATTERN", help="Only promises such as 'jobs.*'; repeatable.")
+    ] = None,
+    write: Annotated[
+        bool, typer.Option("--write", help="With a live key, write as well; holds at most $5.00.")
+    ] = False,
+    timeout: Annotated[float, typer.Option(min=1, help="Seconds for the whole check.")] = 900.0,
+    json: AsJson = False,
+) -> None:
+    """Hold a server against the wire contract: which promises hold, which differ.
+
+    It uses the API key in FIRSTHAND_API_KEY. With a sandbox key, fh_test_…, it
+    tries everything. With a live key it only reads, unless you pass --write.
+
+    It removes what it creates: it cancels its jobs, revokes its keys, deletes
+    its webhook endpoints, and restores settings.
+
+    Exits with 0 if all promises that were tried hold, with 1 if one differs.
+
+    Example: firsthandapi conformance http://127.0.0.1:8080
+    """
+    from firsthandapi.conformance import check
+
+    with stoppable(), _progress() as show:
+        report = check(url, only=only or (), write=write, timeout=timeout, on_result=show)
+    if json:
+        print_json(report.as_dict())
+    else:
+        _print(report)
+    for words in report.left:
+        note(f"could not be removed: {words}")
+    if not report.ok:
+        raise typer.Exit(1)
+
+
+@contextmanager
+def _progress() -> Generator[Callable[[Result], None] | None]:
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+
+    with Console(stderr=True).status("Holding the server against the contract …") as status:
+        yield lambda result: status.update(f"{result.endpoint}: {result.id}")
+
+
+def _print(report: Report) -> None:
+    marks = _marks(sys.stdout)
+    endpoints: dict[str, list[Result]] = {}
+    for result in report:
+        endpoints.setdefault(result.endpoint, []).append(result)
+    print_table(
+        ("", "Holds", "Differs", "Not tried", "Endpoint"),
+        [(marks[_worst(results)], *_counts(results), endpoint) for endpoint, results in endpoints.items()],
+    )
+    for result in report.of("differs"):
+        typer.echo()
+        print_hanging(f"{marks['differs']} {result.id}  ", result.endpoint, style="red")
+        reading = ", by our reading of the contract" if result.ours else ""
+        print_hanging("  promised  ", f"{result.promised} ({result.section}{reading})")
+        print_hanging("  came      ", result.came or "")
+        if result.curl:
+            print_hanging("  repeat    ", result.curl)
+    _print_untried(report, marks["not tried"])
+    typer.echo()
+    held, differing, untried = (len(report.of(each)) for each in ("holds", "differs", "not tried"))
+    typer.echo(f"{count_of(held, 'promise')} held, {differing} differed, {untried} not tried.")
+
+
+def _print_untried(report: Report, mark: str) -> None:
+    reasons: dict[str, list[str]] = {}
+    for result in report.of("not tried"):
+        reasons.setdefault(result.why or "", []).append(result.id)
+    if reasons:
+        typer.echo()
+    for why, ids in reasons.items():
+        which = ", ".join(ids) if len(ids) <= _NAMED else count_of(len(ids), "promise")
+        print_hanging(f"{mark} not tried  ", f"{which}: {why}")
+
+
+def _worst(results: list[Result]) -> str:
+    found = {result.verdict for result in results}
+    return next(each for each in ("differs", "holds", "not tried") if each in found)
+
+
+def _counts(results: list[Result]) -> list[int | None]:
+    verdicts = [result.verdict for result in results]
+    return [verdicts.count(each) or None for each in ("holds", "differs", "not tried")]
+
+
+def _marks(stream: TextIO) -> dict[str, str]:
+    try:
+        "".join(_MARKS.values()).encode(stream.encoding or "utf-8")
+    except (UnicodeEncodeError, LookupError):
+        return _PLAIN
+    return _MARKS

@@ -1,0 +1,179 @@
+"""Hold a server against the contract, promise by promise."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, suppress
+from fnmatch import fnmatchcase
+
+from firsthandapi._core.config import (
+    API_KEY_VARIABLE,
+    BASE_URL_VARIABLE,
+    resolve_api_key,
+    resolve_base_url,
+)
+from firsthandapi._masking import secret_or_none
+from firsthandapi.errors import ConfigurationError, InvalidArgumentError
+
+from . import promises
+from ._exchange import Asked, DiffersError, Exchange, NoResponseError, NotTriedError, shortened
+from ._promises import PROMISES, Promise
+from ._report import Report, Result, Verdict
+from ._run import OutOfTimeError, Run
+from ._wire import Wire
+
+# A server that does not respond to so many promises in a row will not respond to the others.
+_SILENT = 3
+
+
+def check(
+    url: str | None = None,
+    *,
+    api_key: str | None = None,
+    only: Sequence[str] = (),
+    write: bool = False,
+    timeout: float = 900.0,
+    on_result: Callable[[Result], None] | None = None,
+) -> Report:
+    """Hold a server against the wire contract.
+
+    With a sandbox key, `fh_test_…`, everything is tried. With any other key the check only reads, unless `write` is
+    true. It removes what it creates, also if it fails or is stopped: it cancels jobs, revokes keys, deletes endpoints,
+    and restores settings. Of a server with `/_control`, such as the bundled one, it moves the time and the limits.
+
+    Args:
+        url: the address of the server; `FIRSTHAND_BASE_URL` if left out, else the public service.
+        api_key: the API key, with all scopes; `FIRSTHAND_API_KEY` if left out. It stands in no result.
+        only: patterns such as `jobs.*` for the ids of promises, or for endpoints; all promises if empty.
+        write: with a live key, also create, change, and delete. Its jobs hold at most $5.00 at any time, and cost
+            nothing unless workers submit files before it cancels them.
+        timeout: seconds for the whole check; what is not tried by then is not tried. Removing what it created may
+            take 100 seconds more.
+        on_result: called with each result as it comes.
+
+    Returns:
+        A report with one result for each promise.
+
+    Raises:
+        ConfigurationError: there is no key, the address is none, or the server cannot be reached or refuses the key.
+        InvalidArgumentError: no promise matches `only`, or `timeout` is not above 0.
+
+    Contract: §1
+    """
+    if not timeout > 0:
+        raise InvalidArgumentError("timeout must be a number of seconds above 0", field="timeout")
+    chosen = _chosen(only)
+    key = resolve_api_key(secret_or_none(api_key), secret_or_none(os.environ.get(API_KEY_VARIABLE)))
+    base = resolve_base_url(secret_or_none(url), secret_or_none(os.environ.get(BASE_URL_VARIABLE)))
+    started = time.monotonic()
+    with ExitStack() as stack:
+        wire = stack.enter_context(Wire(base))
+        run = Run(wire, base, key, write=write, timeout=timeout, stack=stack)
+        identity = _reach(run)
+        results: list[Result] = []
+        left: list[str] = []
+        try:
+            for result in _tried(run, chosen, _unusable(identity)):
+                results.append(result)
+                if on_result is not None:
+                    on_result(result)
+        finally:
+            left += run.clean()
+        environment = {"fh_test_": "test", "fh_live_": "live"}.get(key.reveal()[:8])
+        seconds = time.monotonic() - started
+        return Report(base, environment, run.writes, tuple(results), tuple(left), wire.sent, seconds)
+
+
+def _chosen(only: Sequence[str]) -> list[Promise]:
+    _ = promises  # importing it fills the list
+    found = [
+        each
+        for each in PROMISES.values()
+        if not only
+        or any(fnmatchcase(name, pattern) for pattern in only for name in (each.id, each.endpoint))
+    ]
+    if not found:
+        raise InvalidArgumentError(
+            f"no promise matches {' '.join(only)}; try jobs.*, or 'GET /v1/jobs'", field="only"
+        )
+    return found
+
+
+def _reach(run: Run) -> Exchange:
+    """Make one request, so that a wrong address or key is one clear error instead of a hundred differences."""
+    try:
+        it = run("GET", "/v1/me")
+    except NoResponseError as error:
+        raise ConfigurationError(
+            f"could not reach {run.base}: {error.came}; check the address, and that the server runs"
+        ) from None
+    if it.status == 401:
+        raise ConfigurationError(
+            f"{run.base} refuses the API key (401); set {API_KEY_VARIABLE} to an active key of this server"
+        )
+    return it
+
+
+def _tried(run: Run, chosen: list[Promise], stopped: str | None) -> Iterator[Result]:
+    silent = 0
+    if stopped is None:
+        with suppress(DiffersError, NotTriedError, OutOfTimeError):  # then promises wait for the rate limit
+            run.lift_limits()
+    for promise in chosen:
+        if stopped is not None and promise.id != "me":
+            yield _result(promise, "not tried", why=stopped)
+            continue
+        if promise.writes and not run.writes:
+            yield _result(promise, "not tried", why="a live key only reads, unless told to write")
+            continue
+        try:
+            promise.hold(run)
+            silent = 0
+            result = _result(promise, "holds")
+        except NotTriedError as error:
+            result = _result(promise, "not tried", why=str(error))
+        except OutOfTimeError:
+            stopped = "the time for the check was over"
+            result = _result(promise, "not tried", why=stopped)
+        except DiffersError as error:
+            silent = silent + 1 if isinstance(error, NoResponseError) else 0
+            if silent == _SILENT:
+                stopped = "the server stopped responding"
+            result = _result(promise, "differs", error=error)
+        except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
+            # A response that no check foresaw is no reason to fail: it is one of the things that a server can do.
+            words = shortened(f"a response that could not be read ({type(error).__name__}: {error})")
+            result = _result(promise, "differs", error=DiffersError(words))
+        with suppress(OutOfTimeError):
+            run.tidy()
+        yield result
+
+
+def _unusable(it: Exchange) -> str | None:
+    """Why nothing but the promise about the identity is worth trying, or None."""
+    if it.ok and it.object:
+        return None
+    return f"GET /v1/me returned no identity: {it.excerpt}"
+
+
+def _result(
+    promise: Promise, verdict: Verdict, *, why: str | None = None, error: DiffersError | None = None
+) -> Result:
+    came = curl = None
+    if error is not None:
+        found = error.exchange
+        asked: Asked | None = found.asked if isinstance(found, Exchange) else found
+        came, curl = shortened(error.came), None if asked is None else asked.curl
+    return Result(
+        promise.id,
+        promise.endpoint,
+        promise.section,
+        promise.ours,
+        promise.says,
+        verdict,
+        came,
+        curl,
+        None if why is None else shortened(why),
+    )

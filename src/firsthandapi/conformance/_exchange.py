@@ -1,0 +1,165 @@
+"""One request and its response, and how to repeat it; and the two ways in which a promise does not hold."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from firsthandapi._masking import mask_secrets
+from firsthandapi._visible import visible
+
+_LONGEST = 300
+_LONGEST_BODY = 1000
+
+
+class DiffersError(Exception):
+    """The server does something else than promised.
+
+    Attributes:
+        came: what it does, in a few words.
+        exchange: the request and response that show it.
+    """
+
+    def __init__(self, came: str, exchange: Exchange | Asked | None = None) -> None:
+        super().__init__(came)
+        self.came = came
+        self.exchange = exchange
+
+
+class NoResponseError(DiffersError):
+    """The server sent no complete response in time."""
+
+
+class NotTriedError(Exception):
+    """The promise cannot be tried against this server; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """An API key, and the name that stands for it where it would be shown. Without a secret: no key."""
+
+    secret: str | None
+    name: str = "FIRSTHAND_API_KEY"
+
+    def __repr__(self) -> str:
+        return f"<Credential {self.name}>"
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request as it is sent, but for the key.
+
+    Attributes:
+        method: such as `POST`.
+        url: the whole URL.
+        headers: all headers that matter, without `Authorization`.
+        body: the body; JSON if it is not bytes.
+        credential: whose key goes with it.
+        shown: what stands for the URL where it would be shown, if it is secret.
+    """
+
+    method: str
+    url: str
+    headers: Mapping[str, str]
+    body: Any
+    credential: Credential
+    shown: str | None = None
+
+    @property
+    def content(self) -> bytes:
+        """The body as it is sent."""
+        if isinstance(self.body, bytes):
+            return self.body
+        return b"" if self.body is None else json.dumps(self.body).encode()
+
+    @property
+    def curl(self) -> str:
+        """A command that repeats it, with variables in place of secrets."""
+        words = ["curl", "-i"]
+        if self.method != "GET":
+            words += ["-X", self.method]
+        words.append(f'"${self.shown}"' if self.shown else shlex.quote(visible(self.url)))
+        if self.credential.secret is not None:
+            words += ["-H", f'"Authorization: Bearer ${self.credential.name}"']
+        for name, value in self.headers.items():
+            # The key of a first request was used: a repetition needs another one to be a first request again.
+            words += ["-H", shlex.quote(visible(f"{name}: {value}"))]
+        if self.body is not None:
+            text = self.content.decode("utf-8", "replace")
+            cut = text if len(text) <= _LONGEST_BODY else f"{text[:60]}… ({len(text):,} characters)"
+            words += ["-d", shlex.quote(visible(cut))]
+        return " ".join(words)
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """A request with its response.
+
+    Attributes:
+        asked: the request.
+        status: the HTTP status.
+        headers: names in lower case.
+        body: the raw body.
+        seconds: from the first byte sent to the last byte read.
+    """
+
+    asked: Asked
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    seconds: float
+
+    @property
+    def json(self) -> Any:
+        """The body as JSON; None if it is no JSON."""
+        try:
+            return json.loads(self.body)
+        except (ValueError, RecursionError):
+            return None
+
+    @property
+    def object(self) -> dict[str, Any]:
+        """The body as a JSON object; an empty one if it is anything else."""
+        found = self.json
+        return found if isinstance(found, dict) else {}  # pyright: ignore[reportUnknownVariableType] # it is JSON
+
+    @property
+    def items(self) -> list[dict[str, Any]]:
+        """The objects in the body's `data`."""
+        found: Any = self.object.get("data")
+        return [item for item in found if isinstance(item, dict)] if isinstance(found, list) else []  # pyright: ignore[reportUnknownVariableType] # it is JSON
+
+    @property
+    def ok(self) -> bool:
+        """Whether the request succeeded."""
+        return 200 <= self.status < 300
+
+    @property
+    def excerpt(self) -> str:
+        """The status, and the start of the body, on one line and without secrets."""
+        text = shortened(self.body[:4096].decode("utf-8", "replace"))
+        return f"{self.status} {text}".rstrip()
+
+    def must(self, *checks: Check) -> Exchange:
+        """Hold the response against checks.
+
+        Raises:
+            DiffersError: one of them found something.
+        """
+        for check in checks:
+            if came := check(self):
+                raise DiffersError(came, self)
+        return self
+
+
+# What is wrong with a response, in a few words, or None.
+Check = Callable[[Exchange], str | None]
+
+
+def shortened(text: str, most: int = _LONGEST) -> str:
+    """Text of a stranger as one short line, without secrets and hidden characters."""
+    line = visible(" ".join(mask_secrets(text, cut=True).split()))
+    return line if len(line) <= most else f"{line[:most]}…"

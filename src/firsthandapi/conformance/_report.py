@@ -1,0 +1,102 @@
+"""What came of a check."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+Verdict = Literal["holds", "differs", "not tried"]
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What came of one promise.
+
+    Attributes:
+        id: such as `jobs.create.escrow`; stable from version to version.
+        endpoint: the endpoint it concerns, such as `POST /v1/jobs`, or `every endpoint`.
+        section: where the contract makes it, such as `§2 "Jobs"`.
+        ours: whether the service's own documents are silent about it, so that it is this project's reading.
+        promised: the promise, in a sentence.
+        verdict: `holds`, `differs`, or `not tried`.
+        came: what the server does instead, if it differs: one line without secrets.
+        curl: a command that shows the difference, with variables in place of keys; None if no single request does.
+        why: why the promise was not tried.
+    """
+
+    id: str
+    endpoint: str
+    section: str
+    ours: bool
+    promised: str
+    verdict: Verdict
+    came: str | None = None
+    curl: str | None = None
+    why: str | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """The same as JSON values."""
+        return {name: getattr(self, name) for name in self.__slots__}
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What came of holding a server against the contract.
+
+    Attributes:
+        url: the address of the server.
+        environment: `live` or `test`, as the key says; None if its prefix is another one.
+        writes: whether more than reading was tried.
+        results: one for each promise, in the order of the contract.
+        left: what was created and could not be removed again, in words; empty after a clean run.
+        requests: how many requests were sent.
+        seconds: how long it took.
+    """
+
+    url: str
+    environment: str | None
+    writes: bool
+    results: tuple[Result, ...]
+    left: tuple[str, ...]
+    requests: int
+    seconds: float
+
+    def __iter__(self) -> Iterator[Result]:
+        return iter(self.results)
+
+    def __repr__(self) -> str:
+        counts = ", ".join(f"{len(self.of(each))} {each}" for each in ("holds", "differs", "not tried"))
+        return f"<Report [{self.url}: {counts}]>"
+
+    @property
+    def ok(self) -> bool:
+        """Whether each promise that was tried holds, and at least one was tried."""
+        return not self.of("differs") and bool(self.of("holds"))
+
+    def of(self, verdict: Verdict) -> list[Result]:
+        """The results with this verdict.
+
+        Args:
+            verdict: `holds`, `differs`, or `not tried`.
+
+        Returns:
+            These results, in the order of the contract.
+        """
+        return [result for result in self.results if result.verdict == verdict]
+
+    def as_dict(self) -> dict[str, Any]:
+        """The report as JSON values, as `firsthandapi conformance --json` prints it."""
+        return {
+            "ok": self.ok,
+            "url": self.url,
+            "environment": self.environment,
+            "writes": self.writes,
+            "holds": len(self.of("holds")),
+            "differs": len(self.of("differs")),
+            "not_tried": len(self.of("not tried")),
+            "requests": self.requests,
+            "seconds": round(self.seconds, 3),
+            "left": [*self.left],
+            "promises": [result.as_dict() for result in self.results],
+        }

@@ -1,0 +1,122 @@
+"""Raw HTTP, within bounds: a request has a time for all of its response, and a response a size."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from contextlib import ExitStack
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+import anyio
+import httpx
+from anyio.from_thread import start_blocking_portal
+
+from firsthandapi._core.config import check_config
+from firsthandapi._network.certificates import ssl_context
+from firsthandapi._network.proxies import choose_proxy
+
+from ._exchange import Asked, Exchange, NoResponseError, shortened
+
+if TYPE_CHECKING:
+    from typing import Self
+
+MAX_BODY = 4 << 20
+MAX_DOWNLOAD = 64 << 20
+
+
+class Wire:
+    """Sends requests as they are: no redirect is followed, nothing is retried, no cookie is kept.
+
+    An event loop in a thread of its own sends them, because only there a timeout covers a whole exchange, whatever a
+    server does with single bytes. And a request can be under way while others are sent.
+    """
+
+    def __init__(self, base_url: str) -> None:
+        config = check_config(
+            api_key=None,
+            base_url=base_url,
+            timeout=30.0,
+            deadline=None,
+            max_retries=0,
+            max_spend_cents=None,
+            proxy=None,
+            verify=True,
+        )
+        proxy = choose_proxy(config.origin, None)
+        # Not kept alive for long: a connection that the server has closed meanwhile would look like a fault of it.
+        limits = httpx.Limits(keepalive_expiry=2.0)
+        self._client = httpx.AsyncClient(
+            verify=ssl_context(True),
+            proxy=None if proxy is None else proxy.reveal(),
+            trust_env=False,
+            follow_redirects=False,
+            timeout=None,  # noqa: S113 # of httpx: each exchange as a whole has one
+            limits=limits,
+        )
+        self._stack = ExitStack()
+        self.sent = 0
+
+    def __enter__(self) -> Self:
+        self._portal = self._stack.enter_context(start_blocking_portal())
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            self._portal.call(self._client.aclose)
+        finally:
+            self._stack.__exit__(kind, error, trace)
+
+    def send(self, asked: Asked, seconds: float, most: int = MAX_BODY) -> Exchange:
+        """Send a request and read its response.
+
+        Raises:
+            NoResponseError: there is none, or not all of it in `seconds`, or it is larger than `most` bytes.
+        """
+        return self._portal.call(self._exchange, asked, seconds, most)
+
+    def begin(self, asked: Asked, seconds: float) -> Future[Exchange]:
+        """Send a request, and let other requests follow before its response."""
+        return self._portal.start_task_soon(self._exchange, asked, seconds, MAX_BODY)
+
+    def run(self, do: Callable[[], None]) -> None:
+        """Run something in the loop's thread."""
+        self._portal.call(do)
+
+    async def _exchange(self, asked: Asked, seconds: float, most: int) -> Exchange:
+        self.sent += 1
+        headers = {"Accept": "*/*", "Accept-Encoding": "identity", "User-Agent": "firsthandapi-conformance"}
+        headers.update(asked.headers)
+        if asked.credential.secret is not None:
+            headers["Authorization"] = f"Bearer {asked.credential.secret}"
+        body = bytearray()
+        started = time.monotonic()
+        try:
+            with anyio.fail_after(seconds):
+                request = self._client.build_request(
+                    asked.method, asked.url, headers=headers, content=asked.content or None
+                )
+                response = await self._client.send(request, stream=True)
+                try:
+                    async for chunk in response.aiter_raw():
+                        body += chunk
+                        if len(body) > most:
+                            raise NoResponseError(f"more than {most >> 20} MiB of response", asked)
+                finally:
+                    with anyio.CancelScope(shield=True), anyio.move_on_after(1):
+                        await response.aclose()
+        except TimeoutError:
+            raise NoResponseError(f"no complete response within {seconds:g} s", asked) from None
+        except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError, ValueError) as error:
+            words = shortened(f"{type(error).__name__}: {error}", 160)
+            raise NoResponseError(f"no response: {words}", asked) from None
+        return Exchange(
+            asked,
+            response.status_code,
+            {name.lower(): value for name, value in response.headers.items()},
+            bytes(body),
+            time.monotonic() - started,
+        )

@@ -1,0 +1,413 @@
+"""A check as a whole: what it tries, what it leaves, and how it ends against servers that are none."""
+
+from __future__ import annotations
+
+import json
+import re
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from firsthandapi.conformance import Report, Result, check
+from firsthandapi.conformance._promises import PROMISES
+from firsthandapi.conformance._run import MAX_HELD_CENTS, Run
+from firsthandapi.errors import ConfigurationError, InvalidArgumentError
+from firsthandapi.server.operations import OPERATIONS
+from firsthandapi.testing import MockServer
+from raw import Loopback, Reply, read_request, response
+
+from .support import Deviating, Deviation, Passing
+
+CONTRACT = Path(__file__).resolve().parents[2] / "docs" / "contract.md"
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Deviating]:
+    with Deviating() as running:
+        yield running
+
+
+def untried(report: Report) -> dict[str, str | None]:
+    return {result.id: result.why for result in report.of("not tried")}
+
+
+# --- the bundled server ---------------------------------------------------------------------------------
+
+
+def test_the_bundled_server_keeps_every_promise() -> None:
+    """Only what it cannot show is not tried: a sandbox without money, and time that stands still."""
+    with MockServer(speed=0, workers=False) as server:
+        seen: list[Result] = []
+        report = check(server.url, api_key=server.test_api_key, on_result=seen.append)
+        assert [result for result in report if result.verdict == "differs"] == []
+        assert untried(report) == {
+            "transactions.list.walk": "the list has fewer than two items",
+            "sandbox.completes": "time stands still on this server",
+        }
+        assert report.ok
+        assert report.left == ()
+        assert (report.environment, report.writes) == ("test", True)
+        assert seen == [*report]
+        server.check_books()
+        assert left_in(server) == []
+
+
+def test_the_simulated_worker_of_the_sandbox_completes_a_job() -> None:
+    """As §7 says, after about 15 seconds, which are virtual here."""
+    with MockServer(speed=600) as server:
+        report = check(server.url, api_key=server.test_api_key, only=["sandbox.*"])
+    assert [result.verdict for result in report] == ["holds"]
+
+
+def test_a_sandbox_without_a_worker_is_not_one() -> None:
+    """Switched off, they say nothing about the server; if they do not come, the promise is broken."""
+    with Deviating(speed=600, workers=False) as server:
+        assert [*untried(check(server.url, api_key=server.test_api_key, only=["sandbox.*"])).values()] == [
+            "the simulated workers of this server are switched off"
+        ]
+
+
+def test_every_endpoint_of_the_contract_has_promises() -> None:
+    """So that a new endpoint is held against the contract as well."""
+    lines = {each.endpoint for each in PROMISES.values()}
+    assert {f"{each.method} {each.path.replace('{id}', ':id')}" for each in OPERATIONS} <= lines
+
+
+def test_each_promise_names_a_section_of_the_contract() -> None:
+    """By a heading of the page in the docs."""
+    text = CONTRACT.read_text(encoding="utf-8")
+    headings = {match[1] for match in re.finditer(r"^#+ (?:\d+\. )?(.+)$", text, re.MULTILINE)}
+    for promise in PROMISES.values():
+        found = re.fullmatch(r'§\d(?: "(.+)")?', promise.section)
+        assert found is not None
+        assert found[1] is None or found[1] in headings, promise.id
+        assert promise.says.endswith(".")
+
+
+# --- a live key -----------------------------------------------------------------------------------------
+
+
+def test_a_live_key_only_reads() -> None:
+    """Unless told otherwise; what would write is not tried, and says so."""
+    with MockServer(speed=0, workers=False, rate_limit=1000) as server:
+        with server.client() as client:
+            job = client.jobs.create(
+                type="data_collection",
+                description="Photos of street signs in daylight",
+                files_needed=1,
+                accepted_formats=["image/jpeg"],
+                price_per_file_cents=50,
+            )
+            server.score(server.submit(job.id, rating=5).submission_id, 5)
+        since = len(server.requests)
+        report = check(server.url, api_key=server.api_key)
+        assert {request.method for request in server.requests[since:]} == {"GET"}
+    assert report.of("differs") == []
+    assert (report.environment, report.writes) == ("live", False)
+    assert untried(report)["jobs.create"] == "a live key only reads, unless told to write"
+    held = {result.id for result in report.of("holds")}
+    assert {
+        "me",
+        "jobs.get",
+        "files.annotations",
+        "downloads.range",
+        "submissions.summary",
+        "credits",
+    } <= held
+
+
+def test_a_live_key_that_may_write_holds_little_and_gets_it_back() -> None:
+    """Never more than it says, and nothing in the end; no purchase is paid."""
+    most = 0
+
+    def watch(it: Passing) -> None:
+        nonlocal most
+        if (
+            it.at("POST", "/v1/jobs")
+            and it.status == 201
+            and it.headers["authorization"].endswith(server.api_key)
+        ):
+            most = max(most, held())
+
+    def held() -> int:
+        return sum(
+            job.escrow.held for job in server._world.state.jobs.values() if job.account.environment == "live"
+        )
+
+    with Deviating() as server:
+        server.deviation = Deviation(tell=watch)
+        report = check(
+            server.url, api_key=server.api_key, write=True, only=["jobs.*", "escrow*", "transactions.*"]
+        )
+        assert report.of("differs") == []
+        assert 0 < most <= MAX_HELD_CENTS
+        assert held() == 0
+        server.check_books()
+    assert untried(report)["jobs.create.price.high"] == "with a live key, a check holds at most $5.00"
+    assert "transactions.list.walk" not in untried(report)
+
+
+@pytest.mark.parametrize(
+    ("change", "broken"),
+    [
+        (lambda it: it.at("POST", "/v1/jobs/:id/cancel") and it.say(it.json, 409), "escrow"),
+        (lambda it: it.at("GET", "/v1/billing/credits") and it.say({**it.json, "held_cents": 0}), "escrow"),
+    ],
+)
+def test_money_that_does_not_come_back_is_caught(change: object, broken: str) -> None:
+    """With a live key, escrow is exact."""
+    with Deviating() as server:
+        server.deviation = Deviation(tell=change)  # type: ignore[arg-type] # a lambda of the table
+        report = check(server.url, api_key=server.api_key, write=True, only=["escrow"])
+    assert [result.id for result in report.of("differs")] == [broken]
+
+
+# --- what it leaves -------------------------------------------------------------------------------------
+
+
+def left_in(server: MockServer) -> list[str]:
+    with server.client(api_key=server.test_api_key) as client:
+        jobs = [job.id for job in client.jobs.list() if not job.is_terminal]
+        keys = [
+            key.id for key in client.api_keys.list() if key.name == "Conformance check" and not key.revoked_at
+        ]
+        return jobs + keys + [endpoint.id for endpoint in client.webhooks.list()]
+
+
+def test_what_was_created_is_removed_when_a_check_is_stopped() -> None:
+    """Also what was under way: Ctrl-C leaves no job, no key, and no endpoint."""
+    with MockServer(speed=0, workers=False) as server:
+
+        def stop(result: Result) -> None:
+            if result.id == "webhooks.get":
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            check(
+                server.url,
+                api_key=server.test_api_key,
+                only=["jobs.get", "api_keys.*", "webhooks.*"],
+                on_result=stop,
+            )
+        assert left_in(server) == []
+        assert server.rate_limit == 100
+
+
+def test_a_job_whose_response_was_lost_is_cancelled() -> None:
+    """Its idempotency key finds it again."""
+    with MockServer(speed=0, workers=False) as server:
+        server.faults.add(path="/v1/jobs", method="POST", drop="after")
+        report = check(server.url, api_key=server.test_api_key, only=["jobs.create"])
+        (differs,) = report.of("differs")
+        assert (differs.came or "").startswith("no response: ")
+        assert report.left == ()
+        assert left_in(server) == []
+
+
+def test_what_cannot_be_removed_is_reported(server: Deviating) -> None:
+    """So that a person removes it."""
+    server.deviation = Deviation(
+        tell=lambda it: it.at("POST", "/v1/jobs/:id/cancel") and it.say({"error": {}}, 500)
+    )
+    report = check(server.url, api_key=server.test_api_key, only=["jobs.create.cost"])
+    server.deviation = Deviation()
+    assert [re.sub("job_[0-9A-Z]+", "job_…", words) for words in report.left] == [
+        'job_…: not cancelled (500 {"error": {}})'
+    ]
+
+
+# --- keys, addresses, and patterns ----------------------------------------------------------------------
+
+
+def test_no_key_is_in_a_report(server: Deviating) -> None:
+    """Neither in what came, nor in the commands that repeat it."""
+    server.deviation = Deviation(
+        tell=lambda it: (
+            it.say({"seen": it.headers.get("authorization", ""), "secret": "whsec_shown"}, 500)
+            if it.path != "/v1/me"
+            else None
+        )
+    )
+    report = check(
+        server.url, api_key=server.test_api_key, only=["*.key", "credits*", "jobs.list*", "headers*"]
+    )
+    server.deviation = Deviation()
+    text = json.dumps(report.as_dict())
+    assert len(report.of("differs")) > 10
+    assert server.test_api_key not in text
+    assert server.test_api_key.removeprefix("fh_test_") not in text
+    assert "whsec_shown" not in text
+    curl = next(result.curl for result in report.of("differs") if result.id == "credits")
+    assert curl == f'curl -i {server.url}/v1/billing/credits -H "Authorization: Bearer $FIRSTHAND_API_KEY"'
+
+
+def test_only_takes_ids_and_endpoints(server: Deviating) -> None:
+    """As patterns; nothing that fits is an error."""
+    report = check(server.url, api_key=server.test_api_key, only=["credits", "GET /v1/me"])
+    assert [result.id for result in report] == ["me", "credits", "me.key"]
+    with pytest.raises(InvalidArgumentError, match="no promise matches nothing"):
+        check(server.url, api_key=server.test_api_key, only=["nothing"])
+
+
+def test_without_a_key_a_check_says_what_to_do(server: Deviating) -> None:
+    """The same as for a client."""
+    with pytest.raises(ConfigurationError, match="FIRSTHAND_API_KEY"):
+        check(server.url)
+    with pytest.raises(ConfigurationError, match="must be a URL"):
+        check("nowhere", api_key="fh_test_x")
+    with pytest.raises(InvalidArgumentError, match="timeout"):
+        check(server.url, api_key="fh_test_x", timeout=0)
+
+
+def test_a_key_that_is_refused_is_one_error(server: Deviating) -> None:
+    """Not a hundred differences; the message does not show it."""
+    with pytest.raises(ConfigurationError, match="refuses the API key") as caught:
+        check(server.url, api_key="fh_test_of_another_server")
+    assert "another_server" not in str(caught.value)
+
+
+def test_the_key_and_the_address_come_from_the_environment(
+    server: Deviating, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As for a client."""
+    monkeypatch.setenv("FIRSTHAND_API_KEY", server.test_api_key)
+    monkeypatch.setenv("FIRSTHAND_BASE_URL", server.url)
+    assert check(only=["me"]).ok
+
+
+def test_when_the_time_is_over_the_rest_is_not_tried(server: Deviating) -> None:
+    """And what was created is removed all the same."""
+    report = check(server.url, api_key=server.test_api_key, timeout=0.2, only=["jobs.*"])
+    assert "the time for the check was over" in untried(report).values()
+    assert report.left == ()
+
+
+def test_the_rate_limit_is_waited_for(server: Deviating, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As long as the server says, once for a request."""
+    pauses: list[float] = []
+    monkeypatch.setattr(Run, "_sleep", lambda self, seconds: pauses.append(seconds))
+    refusals = iter([True])
+
+    def refuse(it: Passing) -> None:
+        if it.path == "/v1/billing/credits" and next(refusals, False):
+            it.say({"error": {}}, 429)
+            it.reply["retry-after"] = "17"
+
+    server.deviation = Deviation(tell=refuse)
+    report = check(server.url, api_key=server.test_api_key, only=["credits"])
+    server.deviation = Deviation()
+    assert report.ok
+    assert pauses == [17.0]
+
+
+# --- servers that are none ------------------------------------------------------------------------------
+
+
+class Odd(Loopback):
+    """Responds to each request in the same way."""
+
+    def __init__(self, reply: Reply) -> None:
+        self._reply = reply
+        super().__init__()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def talk(self, sock: socket.socket, number: int) -> None:
+        with sock.makefile("rb") as stream:
+            while read_request(stream) is not None:
+                data, pieces = self._reply.data, self._reply.pieces
+                for start in range(0, len(data), pieces or len(data) or 1):
+                    sock.sendall(data[start : start + (pieces or len(data))])
+                    if pieces:
+                        time.sleep(self._reply.pause)
+                if self._reply.then == "close":
+                    return
+                if self._reply.then == "hang":
+                    stream.read(1)  # until the client goes
+                    return
+
+
+IDENTITY = json.dumps(
+    {"organization_id": "org_01JP0000000000000000000000", "environment": "test", "scopes": []}
+).encode()
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Run, "patience", 0.3)
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        pytest.param(Reply(b"", "close"), id="closes"),
+        pytest.param(Reply(b"", "hang"), id="hangs"),
+        pytest.param(Reply(b"SSH-2.0-OpenSSH_9.2\r\n", "close"), id="is no HTTP"),
+        pytest.param(Reply(b"HTTP/1.1 200 OK\r\nX: " + b"y" * 100, pieces=1, pause=0.05), id="dribbles"),
+        pytest.param(response(b"{", length=100, then="hang"), id="stops midway"),
+        pytest.param(response(b" " * (5 << 20)), id="floods"),
+    ],
+)
+@pytest.mark.usefixtures("impatient")
+def test_a_server_that_cannot_be_reached_is_one_error(reply: Reply) -> None:
+    """In bounded time, with what to do."""
+    with Odd(reply) as odd, pytest.raises(ConfigurationError, match=r"could not reach .*; check the address"):
+        check(odd.url, api_key="fh_test_x")
+
+
+def test_a_port_where_nobody_listens_is_one_error() -> None:
+    """The same."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    with pytest.raises(ConfigurationError, match="could not reach"):
+        check(f"http://127.0.0.1:{port}", api_key="fh_test_x")
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        pytest.param(response(b"<html>It works!</html>", Content_Type="text/html"), id="HTML"),
+        pytest.param(response(b"", 302, Location="http://127.0.0.1:1/"), id="redirects"),
+        pytest.param(response(b"[" * 100_000, Content_Type="application/json"), id="nests"),
+        pytest.param(response(b"[]", Content_Type="application/json"), id="a list"),
+        pytest.param(response(b"", 503), id="unavailable"),
+    ],
+)
+def test_a_server_of_something_else_is_one_difference(reply: Reply) -> None:
+    """Nothing else is worth trying, and nothing is sent."""
+    with Odd(reply) as odd:
+        report = check(odd.url, api_key="fh_test_x")
+    assert [result.id for result in report.of("differs")] == ["me"]
+    assert len(report.of("not tried")) == len(PROMISES) - 1
+    assert all(
+        (result.why or "").startswith("GET /v1/me returned no identity") for result in report.of("not tried")
+    )
+    assert report.requests == 2
+    assert not report.ok
+
+
+def test_a_server_that_answers_everything_alike_keeps_few_promises() -> None:
+    """Whatever it sends, each promise gets a verdict."""
+    reply = response(IDENTITY, Content_Type="application/json")
+    with Odd(reply) as odd:
+        report = check(odd.url, api_key="fh_test_x", timeout=60)
+    assert len([*report]) == len(PROMISES)
+    # Some promises are about what is refused elsewhere, such as a price, and hold of a server that does nothing.
+    assert len(report.of("holds")) < 10
+    assert len(report.of("differs")) > 100
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_server_that_falls_silent_is_not_waited_for(server: Deviating) -> None:
+    """After three promises without a response, the others are not tried."""
+    server.faults.add(path="/v1/jobs", times=None, delay=2)
+    report = check(server.url, api_key=server.test_api_key, only=["jobs.list*"])
+    server.faults.clear()
+    assert len(report.of("differs")) == 3
+    assert "no complete response within 0.3 s" in [result.came for result in report.of("differs")]
+    assert "the server stopped responding" in untried(report).values()
