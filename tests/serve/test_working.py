@@ -261,7 +261,7 @@ def test_two_phones_and_one_place(server: Server) -> None:
 
     def together(*args: Any, **options: Any) -> Any:
         found = real(*args, **options)
-        meet.wait(10)
+        meet.wait(60)
         return found
 
     with mock.patch.object(working, "clean", together), ThreadPoolExecutor(2) as pool:

@@ -477,6 +477,56 @@ def test_a_recording_of_a_browser() -> None:
         cleaned(clip("mp4", fragmented=True, extra=True))
 
 
+@pytest.mark.parametrize(
+    ("format", "keys"),
+    [
+        ("mp4", False),
+        ("mov", False),
+        ("mp4", True),
+        ("mov", True),
+        ("ipod", False),
+        ("mp3", False),
+        ("wav", False),
+    ],
+)
+def test_metadata_of_an_encoder(format: str, keys: bool) -> None:
+    """Places and names that an encoder writes, as atoms, keys, ID3, or RIFF, are in no cleaned file."""
+    out = io.BytesIO()
+    options = {"movflags": "+use_metadata_tags"} if keys else {}
+    with av.open(out, "w", format=format, container_options=options) as container:
+        place = "+48.8584+002.2945/"
+        names = ("location", "com.apple.quicktime.location.ISO6709") if keys else ("location",)
+        container.metadata.update(dict.fromkeys(names, place))
+        container.metadata.update(
+            {"artist": SECRET.decode(), "comment": SECRET.decode(), "title": SECRET.decode()}
+        )
+        codec = {"mp3": "libmp3lame", "wav": "pcm_s16le"}.get(format, "aac")
+        stream = container.add_stream(codec, rate=16_000)
+        stream.layout = "mono"
+        sound = av.AudioFrame(
+            format={"mp3": "s16p", "wav": "s16"}.get(format, "fltp"), layout="mono", samples=16_000
+        )
+        sound.planes[0].update(bytes(sound.planes[0].buffer_size))
+        sound.sample_rate, sound.pts = 16_000, 0
+        if format in ("mp4", "mov"):
+            video = container.add_stream("mpeg4", rate=10)
+            video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"
+            frame = av.VideoFrame.from_image(picture((64, 48)))
+            frame.pts = 0
+            container.mux(video.encode(frame))
+            container.mux(video.encode(None))
+        container.mux(stream.encode(sound))
+        container.mux(stream.encode(None))
+    given = out.getvalue()
+    assert SECRET in given
+    kept, _ = cleaned(given)
+    assert SECRET not in kept
+    assert b"48.8584" not in kept
+    with av.open(io.BytesIO(kept)) as container:
+        assert {*container.metadata} <= {"major_brand", "minor_version", "compatible_brands", "encoder"}
+    assert frames(kept, "audio") == frames(given, "audio")
+
+
 def hand_made(*, chunks: int = 2, more: bytes = b"", sizes: bytes | None = None) -> bytes:
     """A sound in an MP4 with 64-bit fields throughout, and a secret between its two chunks of four samples."""
     zeros = bytes(100)
