@@ -154,18 +154,14 @@ class MockServer:
         ) = self._settings
         if self.workers:
             self._world.jobs.workforce = SimulatedWorkers(self._world.state, self._world.jobs)
-        made = self._world.accounts.create_organization(
-            "Mock Organization",
-            "owner@example.com",
-            free_tier=False,
-            at=self.clock.now(),
-            secret=self.api_key,
-        )
-        self._organization = made.key.account.organization
-        sandbox = self._organization.accounts["test"]
-        self._world.accounts.create_key(
-            sandbox, "Default key", SCOPES, "system", self.clock.now(), self.test_api_key
-        )
+        with self._world.lock:
+            accounts, at = self._world.accounts, self.clock.now()
+            made = accounts.create_organization(
+                "Mock Organization", "owner@example.com", free_tier=False, at=at, secret=self.api_key
+            )
+            self._organization = made.key.account.organization
+            sandbox = self._organization.accounts["test"]
+            accounts.create_key(sandbox, "Default key", SCOPES, "system", at, self.test_api_key)
 
     def _control(self) -> Control:
         if self._controlled is None:

@@ -38,12 +38,23 @@ class Acts:
     def __init__(self, keep: Callable[[], None], undo: Callable[[], None]) -> None:
         self._lock = threading.RLock()
         self._depth = 0
+        self._holder = 0
         self._keep = keep
         self._undo = undo
+
+    def check(self) -> None:
+        """Check that this thread is in an act: what is changed outside one would belong to another's.
+
+        Raises:
+            RuntimeError: it is not.
+        """
+        if self._holder != threading.get_ident():
+            raise RuntimeError("the state is changed without its lock")
 
     def __enter__(self) -> None:
         self._lock.acquire()
         self._depth += 1
+        self._holder = threading.get_ident()
 
     def __exit__(self, kind: Any, error: Any, trace: Any, /) -> None:
         try:
@@ -54,6 +65,8 @@ class Acts:
                     self._undo()
         finally:
             self._depth -= 1
+            if not self._depth:
+                self._holder = 0
             self._lock.release()
 
 
@@ -102,7 +115,7 @@ class KeptState(State):
         super().__init__(clock, self._meta_int("seed"))
         self.url_secret = self._meta("url_secret")
         self.storage = storage
-        self.lock = Acts(self._keep, self._undo)
+        self.lock = self._lock = Acts(self._keep, self._undo)
         self.organizations = Rows(self, TABLES["organizations"], Owned("organizations", None, "number"))
         self.keys = KeysByDigest(self, TABLES["keys"])
         self.jobs = ById(self, TABLES["jobs"])
@@ -131,6 +144,7 @@ class KeptState(State):
 
     def later(self, when: float, action: Callable[[float], object]) -> None:
         """Do `action` at the time `when`, if the current act is kept."""
+        self._lock.check()
         self._due.append((when, action))
 
     def upload(self, most: int) -> Upload:
@@ -155,6 +169,7 @@ class KeptState(State):
 
     def put(self, slot: Slot, stored: Stored, now: float) -> None:
         """Keep a response, together with what the request has changed."""
+        self._lock.check()
         sealed = Stored(stored.fingerprint, stored.status, _sealed(slot, stored.body), stored.expires_at)
         self._replied.append((_digest(slot), sealed, now))
 
@@ -307,6 +322,7 @@ class KeptState(State):
         return type(table.kind.__name__, (table.kind,), {"__slots__": (), "__setattr__": set_attribute})
 
     def _note(self, item: Any, name: str) -> None:
+        self._lock.check()
         self._changed.setdefault(item, set()).add(name)
 
     def _note_softly(self, item: Any, name: str) -> None:
@@ -314,6 +330,7 @@ class KeptState(State):
 
     def adopt(self, item: Any) -> None:
         """Keep an object from now on, with everything that belongs to it."""
+        self._lock.check()
         table = self._tables[type(item)]
         if table.is_fixed:
             self._fresh[item] = None
