@@ -1,4 +1,4 @@
-"""Campaigns: order what is missing, watch all jobs by one reader, and bring every file into one folder."""
+"""Campaigns: order what is missing, watch all jobs by one reader, and download every file into one folder."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ from firsthandapi._core.order_requests import dump, load
 from firsthandapi._core.reports import CampaignProgress, LabelProgress, Tally
 from firsthandapi._core.spend import check_spend
 from firsthandapi.datasets import Dataset
-from firsthandapi.datasets._fetching import Fetching
+from firsthandapi.datasets._downloads import Downloads
 from firsthandapi.datasets._folder import Source
 from firsthandapi.datasets._ledger import LedgerFile, OrderRecord
 from firsthandapi.errors import (
@@ -129,7 +129,7 @@ class Campaigning(Collecting):
         try:
             async with ending_with(folder.close):
                 # What could keep the files from coming is found here, before money moves.
-                Fetching.check_network(self._transport.config)
+                Downloads.check_network(self._transport.config)
                 await self._enter(folder, self._until)
                 await run_blocking(self._check_folder, folder)
                 ledger = await looking.ledger(self._spec, self._campaign.name)
@@ -140,13 +140,13 @@ class Campaigning(Collecting):
                 if ledger != self._file.ledger:
                     await finish_blocking(self._file.write, ledger)
                 await run_blocking(self._note_rows, folder)
-                fetching = await self._bring(folder, concurrency)
+                downloads = await self._follow_all(folder, concurrency)
         except WaitTimeoutError as error:
             raise self._timed_out(error) from error.__cause__
         except FirstHandError as error:
             error.job = error.job or self._last_job()
             raise
-        return await self._result(folder, fetching)
+        return await self._result(folder, downloads)
 
     # ── Before anything is ordered ───────────────────────────────────────────────────────────────────────
 
@@ -191,9 +191,9 @@ class Campaigning(Collecting):
 
     # ── Until all is there ───────────────────────────────────────────────────────────────────────────────
 
-    async def _bring(self, folder: Folder, concurrency: int) -> Fetching:
+    async def _follow_all(self, folder: Folder, concurrency: int) -> Downloads:
         async with calls_from_threads() as call:
-            self._fetching = fetching = Fetching(
+            self._downloads = downloads = Downloads(
                 folder,
                 self._transport.config,
                 ordered=0,
@@ -208,14 +208,14 @@ class Campaigning(Collecting):
                         break
                     await self._beat()
             except FirstHandError as error:
-                error.failures = fetching.failures(self._unusable())
+                error.failures = downloads.failures(self._unusable())
                 raise
             finally:
                 for each in self._followed.values():
                     each.reader.leave()
-                await finish_blocking(fetching.stop)
+                await finish_blocking(downloads.stop)
                 await self._write_last_seen_of_all()
-        return fetching
+        return downloads
 
     async def _order(self) -> None:
         """Make every order that may be made now, and follow what is not followed yet."""
@@ -287,22 +287,22 @@ class Campaigning(Collecting):
             now = self._transport.clock.monotonic()
             each.over_at = now if each.over_at is None else each.over_at
             if not each.is_read:
-                await self._fetch_from(each, following.walk(to_known=False))
+                await self._download_from(each, following.walk(to_known=False))
                 each.is_read = not following.unlisted or now - each.over_at >= LIST_LAGS
         elif following.unlisted or job.files_approved is None:
-            await self._fetch_from(each, following.walk(to_known=True))
+            await self._download_from(each, following.walk(to_known=True))
 
-    async def _fetch_from(self, each: Followed, batches: AsyncIterator[list[File]]) -> None:
+    async def _download_from(self, each: Followed, batches: AsyncIterator[list[File]]) -> None:
         async with ended(batches) as pages:
             async for files in pages:
-                await run_blocking(self._fetching.add, files, each.source)
+                await run_blocking(self._downloads.add, files, each.source)
                 await self._settle(MOST_PENDING, None)
 
     async def _settle(self, most: int, until: Callable[[], float] | None) -> None:
         """Wait until at most `most` files are under way, or it is `until`."""
         clock = self._transport.clock
         while True:
-            done = await run_blocking(self._fetching.wait, most, REPORT_EVERY)
+            done = await run_blocking(self._downloads.wait, most, REPORT_EVERY)
             await self._report()
             if done:
                 return
@@ -318,7 +318,7 @@ class Campaigning(Collecting):
         over = [
             each
             for each in self._followed.values()
-            if each.is_read and not self._fetching.pending_of(each.source.job_id)
+            if each.is_read and not self._downloads.pending_of(each.source.job_id)
         ]
         for each in over:
             if not each.retried and each.following.has_met(failed):
@@ -362,7 +362,7 @@ class Campaigning(Collecting):
         return await each.following.fresh_url(file_id)
 
     def _failed(self) -> frozenset[str]:
-        return self._fetching.failed()
+        return self._downloads.failed()
 
     def _unusable(self) -> dict[str, FirstHandError]:
         """The files that the service described in a way nobody can use."""
@@ -377,8 +377,8 @@ class Campaigning(Collecting):
             await call_back(self._on_progress, progress)
 
     def _progress(self) -> CampaignProgress:
-        now, plan = self._fetching.progress(), make_plan(self._spec, self._file.ledger)
-        tallies = self._fetching.tallies()
+        now, plan = self._downloads.progress(), make_plan(self._spec, self._file.ledger)
+        tallies = self._downloads.tallies()
         counted = {
             each.label: Tally.of(
                 tally
@@ -426,12 +426,12 @@ class Campaigning(Collecting):
             failures=error.failures,
         )
 
-    async def _result(self, folder: Folder, fetching: Fetching) -> Dataset:
+    async def _result(self, folder: Folder, downloads: Downloads) -> Dataset:
         """What a run that has come to its end returns, or raises."""
         job = self._last_job()
         try:
             dataset = await run_blocking(Dataset._of, folder)  # pyright: ignore[reportPrivateUsage] # of one house
-            fetching.check(self._unusable())
+            downloads.check(self._unusable())
             plan = make_plan(self._spec, self._file.ledger)
             unlisted = [each for each in self._all if each.following.unlisted]
             why = in_vain(plan)

@@ -37,7 +37,7 @@ from firsthandapi._core.request import build_request
 from firsthandapi._visible import visible
 from firsthandapi._watching import DOWNLOADS, logger
 from firsthandapi.datasets import Dataset
-from firsthandapi.datasets._fetching import Fetching
+from firsthandapi.datasets._downloads import Downloads
 from firsthandapi.datasets._folder import Folder, Source
 from firsthandapi.errors import (
     FirstHandError,
@@ -109,7 +109,7 @@ class Collecting(Resource):
                 await run_blocking(write, found)
             try:
                 following = Following(self._transport, waiting)
-                fetching = await self._fetch(
+                downloads = await self._download(
                     folder,
                     waiting,
                     following,
@@ -122,7 +122,7 @@ class Collecting(Resource):
                     await Workers(self._transport, waiting).note(folder)
             finally:
                 await self._write_last_seen(folder, found, waiting.job)
-        fetching.check(following.failures)
+        downloads.check(following.failures)
         if only is None and following.unlisted:
             logger(DOWNLOADS).warning(
                 "%s", f"{job_id} is not complete here{_unlisted(job, following.unlisted)}"
@@ -154,7 +154,7 @@ class Collecting(Resource):
         try:
             async with ending_with(folder.close):
                 # Before money moves: whatever could prevent the downloads is found here.
-                Fetching.check_network(self._transport.config)
+                Downloads.check_network(self._transport.config)
                 await self._enter(folder, ends)
                 await run_blocking(folder.check, request["accepted_formats"])
                 # Paid once.
@@ -178,14 +178,14 @@ class Collecting(Resource):
                         job_file, job = await order(gone=gone)
                         waiting = self._waiting_for(job_file, job, ends)
                     following = Following(self._transport, waiting)
-                    fetching = await self._fetch(
+                    downloads = await self._download(
                         folder, waiting, following, following.rounds(), concurrency, on_progress
                     )
                     if folder.label is not None:  # elsewhere they are not worth the requests
                         await Workers(self._transport, waiting).note(folder)
                 finally:
                     await self._write_last_seen(folder, job_file, waiting.job)
-            return await self._dataset(folder, await waiting.first(), request, fetching, following)
+            return await self._dataset(folder, await waiting.first(), request, downloads, following)
         except FirstHandError as error:
             if job_file is not None and waiting is not None and waiting.job is not None:
                 error.job = error.job or waiting.job
@@ -254,7 +254,7 @@ class Collecting(Resource):
             with contextlib.suppress(FirstHandError):
                 await finish_blocking(folder.write_job, job_file.with_job(dump(job)))
 
-    async def _fetch(
+    async def _download(
         self,
         folder: Folder,
         waiting: Waiting,
@@ -264,7 +264,7 @@ class Collecting(Resource):
         on_progress: Callback[Progress] | None,
         *,
         again: bool = False,
-    ) -> Fetching:
+    ) -> Downloads:
         """Download what comes, reporting progress in the caller's own thread or loop."""
         clock = self._transport.clock
         job = await waiting.first()
@@ -276,8 +276,8 @@ class Collecting(Resource):
             """Wait until at most `most` files are under way, or it is `until`."""
             nonlocal reported
             while True:
-                done = await run_blocking(fetching.wait, most, REPORT_EVERY)
-                progress = replace(fetching.progress(), job=waiting.job)
+                done = await run_blocking(downloads.wait, most, REPORT_EVERY)
+                progress = replace(downloads.progress(), job=waiting.job)
                 if progress != reported:
                     reported = progress
                     await call_back(on_progress, progress)
@@ -286,7 +286,7 @@ class Collecting(Resource):
                 waiting.check_time()
 
         async with calls_from_threads() as call:
-            fetching = Fetching(
+            downloads = Downloads(
                 folder,
                 self._transport.config,
                 ordered=job.files_needed or 0,
@@ -294,33 +294,33 @@ class Collecting(Resource):
                 again=again,
                 refresh=lambda file_id: call(following.fresh_url, file_id),
             )
-            following.again = fetching.failed
+            following.again = downloads.failed
             try:
                 async with ended(batches) as rounds:
                     async for files in rounds:
                         if files:
-                            await run_blocking(fetching.add, files, source)
+                            await run_blocking(downloads.add, files, source)
                             await settle(MOST_PENDING, None)
                         else:
                             await settle(0, clock.monotonic() + HEAD_EVERY)
                 await settle(0, None)
             except FirstHandError as error:
-                error.failures = fetching.failures(following.failures)
+                error.failures = downloads.failures(following.failures)
                 raise
             finally:
-                await finish_blocking(fetching.stop)
-        return fetching
+                await finish_blocking(downloads.stop)
+        return downloads
 
     async def _dataset(
-        self, folder: Folder, job: Job, request: dict[str, Any], fetching: Fetching, following: Following
+        self, folder: Folder, job: Job, request: dict[str, Any], downloads: Downloads, following: Following
     ) -> Dataset:
         """The result of a finished run, or its error."""
         # A service need not say how many it was asked for.
         needed, approved = job.files_needed or request["files_needed"], job.files_approved
-        failures = fetching.failures(following.failures)
+        failures = downloads.failures(following.failures)
         dataset = await run_blocking(Dataset._of, folder)  # pyright: ignore[reportPrivateUsage] # of one house
         if failures and (approved is None or approved >= needed):
-            fetching.check(following.failures)
+            downloads.check(following.failures)
         # With labels, the folder has files of other jobs too.
         here = len(dataset) if folder.label is None else len(dataset.records_of(job.id))
         if here < needed:

@@ -38,7 +38,7 @@ class Following(Resource):
 
     Attributes:
         failures: files that the service described in a way nobody can use, and what is wrong with them.
-        again: gives the ids of files that the last pass is to bring once more.
+        again: gives the ids of files that the last pass is to download again.
     """
 
     def __init__(

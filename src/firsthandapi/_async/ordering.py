@@ -1,4 +1,4 @@
-"""Paid once: brings a folder its job, by the commands of `_core/ordering.py`."""
+"""Paid once: gets a folder its job, by the commands of `_core/ordering.py`."""
 
 from __future__ import annotations
 

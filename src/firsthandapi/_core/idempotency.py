@@ -1,4 +1,4 @@
-"""Idempotency keys: what makes a repeated POST happen once."""
+"""Guards money: idempotency keys, with which a repeated POST happens once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Paid once: what to do next until a folder has its job. Decisions only: the caller acts.
+"""Guards money: what to do next until a folder has its job, which is paid once. Decisions only: the caller acts.
 
 What is known goes into `next_command`, the next command comes out, and `learn` adds its answer to what is known:
 
@@ -191,7 +191,7 @@ def _with_a_job(known: Known, folder: JobFile, job: JobFields) -> Command:
     if folder.request is None:
         if _is_this_order(known, job):
             return WriteDown(_restored(known, job))
-        return Refuse(refusals.fetched_by_download_all(job))
+        return Refuse(refusals.downloaded_by_download_all(job))
     if names := differing(folder.request, known.request):
         return Refuse(refusals.other_request(job, names))
     if known.key not in (None, folder.idempotency_key):

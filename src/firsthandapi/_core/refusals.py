@@ -65,7 +65,7 @@ def key_of_another(job: JobFields, key: str) -> InvalidArgumentError:
     )
 
 
-def fetched_by_download_all(job: JobFields) -> InvalidArgumentError:
+def downloaded_by_download_all(job: JobFields) -> InvalidArgumentError:
     return InvalidArgumentError(
         f"dest contains files of {described(job)}, downloaded by download_all, and the arguments describe another job; "
         "to download the rest, run download_all again. For a further job, use a different folder",

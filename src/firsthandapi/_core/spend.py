@@ -1,4 +1,4 @@
-"""The spend limit: the most that one job may cost."""
+"""Guards money: the spend limit, the most that one job may cost."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # Made from _async/ordering.py by `make generate`. Do not edit.
-"""Paid once: brings a folder its job, by the commands of `_core/ordering.py`."""
+"""Paid once: gets a folder its job, by the commands of `_core/ordering.py`."""
 
 from __future__ import annotations
 

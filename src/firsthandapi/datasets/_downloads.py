@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 _MOST_ROWS_FAILED = 3
 
 
-class Fetching:
+class Downloads:
     """Downloads files into a folder. A file gets its row as soon as it is complete."""
 
     def __init__(
