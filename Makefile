@@ -105,7 +105,8 @@ filesystem: $(VENV)/.filesystem
 ray: $(VENV)/.ray
 	$(BIN)/python -m pytest -q tests/ray
 
-# The pages of the bundled server in a real browser. Needs Chromium, such as `apt-get install chromium`.
+# The pages of the bundled server, and of one of one's own, in a real browser. Needs Chromium, such as
+# `apt-get install chromium`. With nginx, also what the guide says of a proxy.
 console: $(VENV)/.dev
 	@command -v chromium chromium-browser google-chrome >/dev/null || { echo "install Chromium first: apt-get install chromium"; exit 1; }
 	$(PIP) --group console

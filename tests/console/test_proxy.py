@@ -1,0 +1,207 @@
+"""A server of one's own behind nginx, with the configuration that the guide shows: `make console`."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import socket
+import ssl
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from firsthandapi import FirstHandClient
+from firsthandapi.server.serve.service import Service
+from firsthandapi.testing import make
+
+if not os.environ.get("FIRSTHAND_CONSOLE"):
+    pytest.skip("run: make console", allow_module_level=True)
+NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin")
+if NGINX is None or shutil.which("openssl") is None:
+    pytest.skip("nginx, or openssl, which makes the certificate, is not installed", allow_module_level=True)
+
+GUIDE = Path(__file__).resolve().parents[2] / "docs" / "guides" / "own-server.md"
+HOST = "photos.example.org"
+JOB: dict[str, Any] = {
+    "title": "Street signs",
+    "description": "Photos of street signs in daylight",
+    "files_needed": 1,
+    "accepted_formats": ["image/jpeg"],
+    "price_per_file_cents": 50,
+}
+
+
+@dataclass
+class Public:
+    """A server behind the proxy."""
+
+    service: Service
+    url: str
+    trust: str
+
+    def browser(self) -> httpx.Client:
+        """A browser on the other side of the proxy."""
+        return httpx.Client(
+            base_url=self.url,
+            verify=ssl.create_default_context(cafile=self.trust),
+            trust_env=False,
+            follow_redirects=True,
+            timeout=30,
+        )
+
+
+def send(browser: httpx.Client, page: str, files: Any = None, **fields: str) -> httpx.Response:
+    """A form of a page, with its hidden fields."""
+    hidden = re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)">', browser.get(page).text)
+    return browser.post(page, data={**dict(hidden), **fields}, files=files)
+
+
+@contextmanager
+def nginx(folder: Path, port: int, upstream: int) -> Iterator[None]:
+    """nginx with the configuration of the guide, but for port, certificate, and upstream."""
+    shown = re.search(r'```text title="nginx.conf"\n(.*?)```', GUIDE.read_text(encoding="utf-8"), re.DOTALL)
+    assert shown is not None
+    server = shown[1]
+    for old, new in (
+        ("listen 443 ssl;", f"listen 127.0.0.1:{port} ssl;"),
+        ("http://127.0.0.1:8080", f"http://127.0.0.1:{upstream}"),
+        (f"/etc/letsencrypt/live/{HOST}/fullchain.pem", str(folder / "cert.pem")),
+        (f"/etc/letsencrypt/live/{HOST}/privkey.pem", str(folder / "key.pem")),
+    ):
+        assert server.count(old) == 1, old
+        server = server.replace(old, new)
+    places = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    temporary = "".join(f"{each}_temp_path {folder / each};\n" for each in places)
+    user = "user root;\n" if os.name != "nt" and os.geteuid() == 0 else ""
+    (folder / "nginx.conf").write_text(
+        f"{user}daemon off;\npid {folder / 'pid'};\nerror_log {folder / 'error.log'};\nevents {{}}\n"
+        f"http {{\naccess_log {folder / 'access.log'};\n{temporary}{server}}}\n"
+    )
+    command = [
+        str(NGINX),
+        "-e",
+        str(folder / "error.log"),
+        "-p",
+        str(folder),
+        "-c",
+        str(folder / "nginx.conf"),
+    ]
+    process = subprocess.Popen(command)
+    try:
+        ends = time.monotonic() + 30
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", port), 5).close()
+                break
+            except OSError:
+                assert process.poll() is None, (folder / "error.log").read_text()
+                assert time.monotonic() < ends
+                time.sleep(0.02)
+        yield
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+@pytest.fixture
+def public(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Public]:
+    """A server that people reach as https://photos.example.org, which leads to this machine."""
+    arguments = [
+        "req",
+        "-x509",
+        "-newkey",
+        "rsa:2048",
+        "-nodes",
+        "-days",
+        "2",
+        "-subj",
+        "/CN=test",
+        "-addext",
+    ]
+    arguments += [f"subjectAltName=DNS:{HOST}", "-keyout", str(tmp_path / "key.pem")]
+    subprocess.run(
+        ["openssl", *arguments, "-out", str(tmp_path / "cert.pem")], check=True, capture_output=True
+    )
+    real = socket.getaddrinfo
+
+    def resolve(host: Any, *arguments: Any, **options: Any) -> Any:
+        here = host in (HOST, HOST.encode())
+        return real("127.0.0.1" if here else host, *arguments, **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    url = f"https://{HOST}:{port}"
+    with Service(tmp_path / "data") as first:
+        assert first.first is not None
+        keys = first.first
+        first.access.create("worker", "Ana", 0)
+    with Service(tmp_path / "data", public_url=url) as service, nginx(tmp_path, port, service.port):
+        service.first = keys
+        yield Public(service, url, str(tmp_path / "cert.pem"))
+        service.world.check_books()
+
+
+def test_the_main_job_over_tls(public: Public, tmp_path: Path) -> None:
+    """Through the proxy of the guide a worker uploads, a reviewer rates, and the buyer waits and downloads."""
+    service = public.service
+    assert service.first is not None
+    _, worker_token = service.access.create("worker", "Ben", 0)
+    _, reviewer_token = service.access.create("reviewer", "Cem", 0)
+    large = make("image/jpeg", "large", width=640, height=480).content
+    with (
+        FirstHandClient(service.first.live, public.url, verify=public.trust) as client,
+        public.browser() as worker,
+        public.browser() as reviewer,
+    ):
+        job = client.jobs.create(**JOB)
+        link = service.site.links.url(service.world.state.jobs[job.id])
+        assert link.startswith(f"{public.url}/w/")
+        path = link.removeprefix(public.url)
+        assert worker.get(path).url.path == "/sign-in"
+        assert send(worker, f"/sign-in?next={path}", token=worker_token).url.path == path
+        cookies = [cookie for cookie in worker.cookies.jar if cookie.name.startswith("__Host-")]
+        assert len(cookies) == 2
+        assert all(cookie.secure for cookie in cookies)
+        assert send(worker, path, files={"file": ("a.jpg", large, "image/jpeg")}).status_code == 200
+        assert send(reviewer, "/sign-in", token=reviewer_token).url.path == "/review"
+        assert "Approved" in send(reviewer, "/review", **{"stars-0": "5"}).text
+        done = client.jobs.get(job.id, wait=30)
+        assert done.status == "completed"
+        (file,) = client.files.list(job.id)
+        assert str(file.download_url).startswith(f"{public.url}/files/")
+        assert client.files.download(file, tmp_path / "a.jpg").stat().st_size == file.size_bytes
+        (submission,) = client.submissions.list(job.id)
+        assert str(submission.worker_id).startswith("wkr_")
+    logged = (tmp_path / "access.log").read_text() + (tmp_path / "error.log").read_text()
+    assert "fh_" not in logged
+
+
+def test_the_proxy_tells_visitors_apart(public: Public) -> None:
+    """An address that the visitor makes up does not count; the one that the proxy adds does."""
+    with public.browser() as browser:
+        for number in range(12):
+            browser.headers["x-forwarded-for"] = f"9.9.9.{number}"
+            status = send(browser, "/sign-in", token="fh_worker_wrong").status_code
+            assert status == (403 if number < 10 else 429)
+
+
+def test_the_console_stays_live(public: Public) -> None:
+    """What happens shows on an open page: nginx passes it on at once."""
+    assert public.service.first is not None
+    with public.browser() as browser:
+        send(browser, "/sign-in", token=public.service.first.operator)
+        with browser.stream("GET", "/console/live") as events:
+            lines = events.iter_lines()
+            assert next(lines) == "retry: 2000"
+            with public.browser() as another:
+                another.get("/v1/me")
+            assert next(line for line in lines if line.startswith("event:")) == "event: change"

@@ -1,0 +1,157 @@
+"""The pages of reviewers and operators in a real browser: `make console`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from firsthandapi import FirstHandClient
+from firsthandapi.server.serve.service import Service
+from firsthandapi.testing._workers import capture
+
+from .harness import EVIL, look_at, page_of
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+
+@pytest.fixture
+def service(tmp_path: Path) -> Iterator[Service]:
+    """A server with three submissions to review: a picture, a clip with a picture, and one of a hostile worker."""
+    with Service(tmp_path) as service:
+        assert service.first is not None
+        with FirstHandClient(service.first.live, service.url) as client:
+            signs = client.jobs.create(
+                title="Street signs",
+                description="Photos of street signs in daylight, the sign filling most of the frame",
+                scoring_criteria="The sign is sharp, and its words can be read.",
+                worker_guidelines="Stand in front of the sign. No people, please.",
+                files_needed=6,
+                accepted_formats=["image/jpeg", "video/mp4"],
+                price_per_file_cents=50,
+                files_per_submission=2,
+            )
+            hostile = client.jobs.create(
+                title=EVIL[:100],
+                description=EVIL * 2,
+                files_needed=1,
+                accepted_formats=["image/jpeg"],
+                price_per_file_cents=50,
+            )
+        submit(service, signs.id, "image/jpeg")
+        submit(service, signs.id, "video/mp4", "image/jpeg")
+        submit(service, hostile.id, "image/jpeg", name=EVIL, worker=EVIL)
+        service.access.create("worker", EVIL, 0)
+        yield service
+        service.world.check_books()
+
+
+def submit(
+    service: Service, job_id: str, *kinds: str, name: str | None = None, worker: str | None = None
+) -> None:
+    """What a worker's page does."""
+    world = service.world
+    with world.lock:
+        job, now = world.state.jobs[job_id], world.clock.now()
+        files = [capture(job, kind, now, rating=4, name=name) for kind in kinds]
+        world.jobs.submit(job, files, now, worker=worker)
+
+
+def sign_in(page: Page, service: Service) -> None:
+    """Follow the link that the first start prints."""
+    assert service.first is not None
+    page.goto(f"{service.url}/sign-in#{service.first.operator}")
+    page.wait_for_url("**/operator")
+    assert "fh_" not in page.url
+    page.go_back()
+    assert "fh_" not in page.url  # nor in the history
+    page.goto(f"{service.url}/operator")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 1280])
+def test_every_page_fits_and_is_accessible(
+    browser: Browser, service: Service, width: int, scheme: Any
+) -> None:
+    """Each page fits a phone and a desk, in light and dark, and axe finds nothing serious."""
+    job = next(iter(service.world.state.jobs.values()))
+    options: Any = {"viewport": {"width": width, "height": 844}, "color_scheme": scheme}
+    with page_of(browser, **options, expected="404") as page:
+        page.goto(f"{service.url}/sign-in")
+        look_at(page, "serve-sign-in", width, scheme)
+        sign_in(page, service)
+        look_at(page, "serve-operator", width, scheme)
+        page.locator("form[action='/operator/tokens'] input[name=name]").fill("Ana")
+        page.get_by_role("button", name="Create a token").click()
+        page.get_by_text("Save it now").wait_for()
+        look_at(page, "serve-token", width, scheme)
+        page.goto(f"{service.url}/operator/jobs/{job.id}")
+        look_at(page, "serve-link", width, scheme)
+        page.goto(f"{service.url}/review")
+        look_at(page, "serve-review", width, scheme)
+        page.get_by_role("link", name="Next").click()
+        page.wait_for_url("**/review?at=*")
+        look_at(page, "serve-review-two", width, scheme)
+        page.get_by_role("link", name="Next").click()
+        page.locator("#waiting", has_text="3 of 3").wait_for()
+        look_at(page, "serve-review-hostile", width, scheme)
+        page.goto(f"{service.url}/console")
+        look_at(page, "serve-console", width, scheme)
+        page.goto(f"{service.url}/nothing")
+        look_at(page, "serve-error", width, scheme)
+
+
+def test_a_reviewer_works_by_keyboard(browser: Browser, service: Service) -> None:
+    """Stars by number, r for the reason, j and k between submissions, Enter to rate, and a look when more comes."""
+    with page_of(browser) as page:
+        page.goto(f"{service.url}/review")
+        page.keyboard.press("j")
+        page.locator("#waiting", has_text="2 of 3").wait_for()
+        page.keyboard.press("k")
+        page.locator("#waiting", has_text="1 of 3").wait_for()
+        page.keyboard.press("r")
+        page.keyboard.type("Sharp, 5 of 5")
+        page.keyboard.press("Escape")
+        page.keyboard.press("4")
+        page.keyboard.press("Enter")
+        page.get_by_text("Approved: the worker is paid").wait_for()
+        page.locator("#waiting", has_text="1 of 2").wait_for()
+        page.keyboard.press("5")  # the first of two files, then the second
+        page.keyboard.press("1")
+        page.keyboard.press("Enter")
+        page.locator("#waiting", has_text="1 of 1").wait_for()
+        page.keyboard.press("1")
+        page.keyboard.press("r")
+        page.keyboard.press("Control+Enter")
+        page.get_by_text("Nothing waits for you").wait_for()
+        found = [*service.world.state.submissions.values()]
+        assert [[file.rating for file in each.files] for each in found] == [[4], [5, 1], [1]]
+        assert found[0].reasoning == "Sharp, 5 of 5"
+        submit(service, found[0].job.id, "image/jpeg")
+        page.locator("#waiting", has_text="1 of 1").wait_for()
+
+
+def test_without_javascript(browser: Browser, service: Service) -> None:
+    """A reviewer rates, and an operator signs in, creates a token, and revokes it, without scripts."""
+    assert service.first is not None
+    with page_of(browser, java_script_enabled=False) as page:
+        page.goto(f"{service.url}/review")
+        page.get_by_label("4 stars").check(force=True)
+        page.get_by_role("button", name="Rate").click()
+        page.get_by_text("Approved: the worker is paid").wait_for()
+        page.goto(f"{service.url}/operator")
+        page.get_by_label("Your token").fill(service.first.operator)
+        page.get_by_role("button", name="Sign in").click()
+        page.locator("form[action='/operator/tokens'] input[name=name]").fill("Ana")
+        page.get_by_role("button", name="Create a token").click()
+        page.get_by_text("Save it now").wait_for()
+        page.get_by_role("button", name="Revoke the token of Ana").click()
+        page.get_by_text("Revoked: it opens nothing any more.").wait_for()
+        page.get_by_label("Dollars").fill("25")
+        page.get_by_role("button", name="Add credits").click()
+        page.get_by_text("The credits are booked.").wait_for()
+        page.get_by_role("button", name="Sign out").click()
+        page.wait_for_url("**/review")
