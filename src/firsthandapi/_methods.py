@@ -16,7 +16,7 @@ F = TypeVar("F")
 # A TypedDict has no defaults. All but this one are None, which leaves the argument out.
 _DEFAULTS = {"type": "data_collection"}
 # The line of a docstring that stands for the keys of `**options: Unpack[…]`, and the one for every call's errors.
-_KEYS = re.compile(r"^    \*\*\w+: .*\n(?: {5,}.*\n)*", re.MULTILINE)
+_KEYS = r"(?m)^    \*\*\w+: .*\n(?: {5,}.*\n)*"
 _ERRORS = "    FirstHandError: what every call raises."
 _EVERY_ERROR = """\
     InvalidArgumentError: an argument is not what the contract allows. Nothing was sent.
@@ -114,7 +114,7 @@ def _with_docs(doc: str, keys: Any) -> str:
         docs = {**attribute_docs("firsthandapi.types.options"), **attribute_docs(keys.__module__)}
         lines = [f"    {name}: {docs[name]}\n" for name in keys.__annotations__ if name in docs]
         if lines:
-            doc = _KEYS.sub(lambda _: "".join(lines), doc + "\n").removesuffix("\n")
+            doc = re.sub(_KEYS, lambda _: "".join(lines), doc + "\n").removesuffix("\n")
     return doc.replace(_ERRORS, _EVERY_ERROR)
 
 

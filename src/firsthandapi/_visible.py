@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 
 # Controls, marks of format and direction, lone surrogates, private and unassigned characters, separators of lines.
 _HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
@@ -19,6 +18,8 @@ _ODD = re.compile(r"[^ -~]")
 
 def is_hidden(letter: str) -> bool:
     """Whether nobody sees `letter`, or a terminal obeys it."""
+    import unicodedata  # a library of its own, which few programs need
+
     return (unicodedata.category(letter) in _HIDDEN and letter not in _JOINERS) or letter in _BLANK
 
 

@@ -17,9 +17,8 @@ from .ratelimit import RateLimit, parse_rate_limit
 
 # The group is half a character in JSON text. The other branch steps over a run of complete characters and other
 # escapes, with all that is between them, in one go: a body of 32 MB may contain nothing else.
-_ESCAPE = re.compile(
-    rb"(?:\\(?:[^u]|u[dD][89abAB]..\\u[dD][c-fC-F]..|u(?![dD][89a-fA-F]))[^\\]*+)++|\\(u[dD][89a-fA-F]..)",
-    re.DOTALL,
+_ESCAPE = (
+    rb"(?s)(?:\\(?:[^u]|u[dD][89abAB]..\\u[dD][c-fC-F]..|u(?![dD][89a-fA-F]))[^\\]*+)++|\\(u[dD][89a-fA-F]..)"
 )
 MAX_BODY_BYTES = 32 * 1024 * 1024
 
@@ -109,4 +108,4 @@ def without_halves(content: bytes) -> bytes:
     A service that cuts text to a length in UTF-16 leaves half of an emoji; that must not cost a list, nor the
     message of an error.
     """
-    return _ESCAPE.sub(lambda found: rb"\ufffd" if found[1] else found[0], content)
+    return re.sub(_ESCAPE, lambda found: rb"\ufffd" if found[1] else found[0], content)

@@ -13,13 +13,13 @@ if TYPE_CHECKING:
     import ssl
 
 
-def check_path(verify: bool | str | ssl.SSLContext) -> None:
-    """Check that `verify`, if it is a path, exists.
+def check_path(verify: str) -> None:
+    """Check that `verify` exists.
 
     Raises:
         ConfigurationError: it does not.
     """
-    if isinstance(verify, str) and not os.path.exists(verify):  # noqa: PTH110 # pathlib would cost its import at start-up
+    if not os.path.exists(verify):  # noqa: PTH110 # pathlib would cost its import at start-up
         raise ConfigurationError(
             "the path in verify= does not exist: it must be a file or directory of certificates; check the path"
         )

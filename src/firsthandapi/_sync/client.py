@@ -24,7 +24,6 @@ from firsthandapi._core.ratelimit import RateLimit
 from firsthandapi._core.response import ApiResponse
 from firsthandapi._masking import Secret, secret_or_none
 from firsthandapi._methods import public
-from firsthandapi._network.certificates import check_path
 from firsthandapi._successors import removed_method
 from firsthandapi._sync.bridge import check_rate_limiter
 from firsthandapi._sync.transport import Shared, Transport
@@ -120,7 +119,7 @@ class FirstHandClient:
             on_attempt=_check_on_attempt(on_attempt),
         )
         log_to_stderr(os.environ.get(LOG_VARIABLE))
-        check_path(config.verify)
+        _check_verify(config.verify)
         if http_client is not None:
             _check_http_client(http_client)
         self._start(config, Shared(http_client), owner=True)
@@ -173,7 +172,7 @@ class FirstHandClient:
             rate_limiter=check_rate_limiter(given_or(rate_limiter, old.rate_limiter)),
             on_attempt=_check_on_attempt(given_or(on_attempt, old.on_attempt)),
         )
-        check_path(config.verify)
+        _check_verify(config.verify)
         copy = object.__new__(type(self))
         copy._start(config, self._shared, owner=False)
         return copy
@@ -397,6 +396,13 @@ def _resolve_base_url(argument: Secret[str] | None) -> str:
 
 def _secret_if_given(value: str | NotGiven | None) -> Secret[str] | NotGiven | None:
     return value if isinstance(value, NotGiven) else secret_or_none(value)
+
+
+def _check_verify(verify: bool | str | ssl.SSLContext) -> None:
+    if isinstance(verify, str):
+        from firsthandapi._network.certificates import check_path  # few clients need it
+
+        check_path(verify)
 
 
 def _check_on_attempt(

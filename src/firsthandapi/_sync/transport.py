@@ -7,7 +7,7 @@ import sys
 import warnings
 from collections.abc import Callable
 from types import FrameType
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
 
 from firsthandapi._core.api_errors import error_from_response
@@ -37,6 +37,13 @@ from firsthandapi.errors import (
     NotFoundError,
 )
 
+if TYPE_CHECKING:
+    from firsthandapi._sync.borrowed import BorrowedWire
+    from firsthandapi._sync.wire import Wire
+
+    # What carries a request over the network: connections of our own, or the caller's httpx client.
+    Exchange = Wire | BorrowedWire
+
 # The longest wait that a socket accepts; beyond it the system refuses, and nobody waits for 11 days.
 _LONGEST_ATTEMPT = 1_000_000.0
 # A timer may go off a little before the clock says so.
@@ -45,16 +52,6 @@ _TIMER_SLACK = 0.05
 USER_AGENT = (
     f"firsthandapi-python/{__version__} (Python {sys.version_info[0]}.{sys.version_info[1]}; {sys.platform})"
 )
-
-
-class Exchange(Protocol):
-    """What carries a request over the network: connections of our own, or the caller's httpx client."""
-
-    def exchange(
-        self, request: Request, headers: RequestHeaders, *, timeout: float
-    ) -> tuple[int, Headers, Secret[bytes]]: ...
-
-    def close(self) -> None: ...
 
 
 class Shared:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Unpack
 from firsthandapi._async.bridge import Callback, call_back, check_callback
 from firsthandapi._async.calls import Resource
 from firsthandapi._async.pages import AsyncPageRequest
-from firsthandapi._async.waiting import Waiting
 from firsthandapi._core.arguments import check
 from firsthandapi._core.request import check_id, check_limit_seconds, check_mapping
 from firsthandapi._core.spend import check_limit, check_spend
@@ -28,6 +27,7 @@ from firsthandapi.types.job import (
 from firsthandapi.types.options import ExtraOptions, PostOptions, RequestOptions
 
 if TYPE_CHECKING:
+    from firsthandapi._async.waiting import Waiting
     from firsthandapi._core.reports import Progress
     from firsthandapi.datasets import Dataset
     from firsthandapi.types.file import File
@@ -216,6 +216,8 @@ class Jobs(Resource):
 
         Contract: §1 "Long-poll", §4 "Status of a job".
         """
+        from firsthandapi._async.waiting import Waiting
+
         check_id(job_id, "job_id")
         check_limit_seconds(timeout, "timeout")
         check_callback(on_update, "on_update")
@@ -255,6 +257,8 @@ class Jobs(Resource):
 
         Contract: §1 "Long-poll", §2 "Jobs".
         """
+        from firsthandapi._async.waiting import Waiting
+
         check_limit_seconds(timeout, "timeout")
         check_callback(on_update, "on_update")
         with call_span("jobs.create_and_wait"):

@@ -14,7 +14,6 @@ from firsthandapi._core.spend import check_limit, check_spend
 from firsthandapi._sync.bridge import Callback, call_back, check_callback
 from firsthandapi._sync.calls import Resource
 from firsthandapi._sync.pages import Page
-from firsthandapi._sync.waiting import Waiting
 from firsthandapi._tracing import call_span
 from firsthandapi.errors import SpendLimitError
 from firsthandapi.types.enums import JobStatus, JobType, MediaFormat
@@ -30,6 +29,7 @@ from firsthandapi.types.options import ExtraOptions, PostOptions, RequestOptions
 
 if TYPE_CHECKING:
     from firsthandapi._core.reports import Progress
+    from firsthandapi._sync.waiting import Waiting
     from firsthandapi.datasets import Dataset
     from firsthandapi.types.file import File
 
@@ -217,6 +217,8 @@ class Jobs(Resource):
 
         Contract: §1 "Long-poll", §4 "Status of a job".
         """
+        from firsthandapi._sync.waiting import Waiting
+
         check_id(job_id, "job_id")
         check_limit_seconds(timeout, "timeout")
         check_callback(on_update, "on_update")
@@ -256,6 +258,8 @@ class Jobs(Resource):
 
         Contract: §1 "Long-poll", §2 "Jobs".
         """
+        from firsthandapi._sync.waiting import Waiting
+
         check_limit_seconds(timeout, "timeout")
         check_callback(on_update, "on_update")
         with call_span("jobs.create_and_wait"):
