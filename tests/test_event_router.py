@@ -512,7 +512,7 @@ def test_repr() -> None:
     router = EventRouter()
     router.on("*")(lambda event: None)
     router.dispatch(event())
-    assert repr(router) == "<EventRouter [1 handlers, <MemoryStore [0 running, 1 done]>]>"
+    assert repr(router) == "<EventRouter [1 handler, <MemoryStore [0 running, 1 done]>]>"
 
 
 def test_memory_lifetime(clock: Clock) -> None:

@@ -28,6 +28,7 @@ from types import CoroutineType
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, TypeVar, get_args, overload
 
 from ._core import signatures
+from ._core.counts import count_of
 from ._masking import Secret, mask_secrets
 from ._visible import visible
 from .errors import InvalidArgumentError, WebhookSignatureError
@@ -469,7 +470,8 @@ class EventRouter:
             )
 
     def __repr__(self) -> str:
-        return f"<EventRouter [{len(self._handlers)} handlers, {self._store!r}]>"
+        handlers = count_of(len(self._handlers), "handler")
+        return f"<EventRouter [{handlers}, {self._store!r}]>"
 
 
 def _warn_of_near_miss(event_type: str) -> None:

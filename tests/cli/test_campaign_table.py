@@ -37,6 +37,8 @@ def test_the_table_has_what_a_buyer_asks_first() -> None:
     assert "done0" not in shown
     assert "stop" in shown
     assert "40 more labels" in shown
+    short = LabelProgress("short", 0, 1, None, 0)
+    assert re.search(r"\b1 more label\b(?!s)", drawn(progress(*[short] * 30, stop)))
 
 
 def test_the_pace_is_that_of_the_last_minutes() -> None:

@@ -78,6 +78,7 @@ def table_of(now: Any, pace: str, width: int) -> Any:
     labels = now.labels
     if len(labels) > _MOST_LABELS:
         labels = [each for each in labels if each.files_done < each.files_total][:_MOST_LABELS]
+    hidden = len(now.labels) - len(labels)
     sign = star(sys.stderr)
     for each in labels:
         stars = "" if each.average_stars is None else f"{each.average_stars:.1f} {sign}"
@@ -93,7 +94,7 @@ def table_of(now: Any, pace: str, width: int) -> Any:
     facts = [
         f"{now.files_done:,} of {count_of(now.files_total)}",
         f"{dollars(now.spent_cents)} of {dollars(now.budget_cents)} spent",
-        *([f"{len(now.labels) - len(labels):,} more labels"] if len(labels) < len(now.labels) else []),
+        *([count_of(hidden, "more label")] if hidden else []),
         *([f"{now.files_failed:,} failed"] if now.files_failed else []),
         *([pace] if pace else []),
     ]
