@@ -36,7 +36,7 @@ def slow(request: pytest.FixtureRequest, fresh_server: MockServer) -> MockServer
 
 def test_the_timeout_of_an_attempt(connect: Connect, slow: MockServer) -> None:
     """An attempt ends when its `timeout` does, however steadily bytes come."""
-    client = connect(slow, timeout=0.4, max_retries=0)
+    client = connect(slow, timeout=1.0, max_retries=0)
     started = time.monotonic()
     with pytest.raises(FirstHandTimeoutError, match="in time; increase timeout=") as caught:
         client.me()
