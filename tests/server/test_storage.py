@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+import tempfile
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from firsthandapi.errors import ConfigurationError
+from firsthandapi.server.keeping import NotKeptError
 from firsthandapi.server.model import Details
 from firsthandapi.server.storage import (
     CHUNK,
+    BucketStorage,
     LocalStorage,
     MemoryStorage,
     Storage,
@@ -23,14 +28,28 @@ DETAILS = Details(1.0, {}, "US-CA", None)
 NAME = "blob_01JABCDEFGHJKMNPQRSTVWXYZ0"
 
 
-@pytest.fixture(params=["memory", "local"])
-def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Storage:
-    """Each kind of storage."""
-    makers: dict[str, Callable[[], Storage]] = {
-        "memory": MemoryStorage,
-        "local": lambda: LocalStorage(tmp_path / "files"),
-    }
-    return makers[request.param]()
+@pytest.fixture(params=["memory", "local", "bucket", "s3"])
+def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Storage]:
+    """Each kind of storage; temporary files of the test are below `tmp_path`."""
+    if request.param in ("bucket", "s3"):
+        reason = "the extra remote has a Python that it needs, and is not installed"
+        pytest.importorskip("fsspec", reason=reason)
+        pytest.importorskip("s3fs", reason=reason)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tempfile, "tempdir", str(tmp_path))
+        if request.param == "memory":
+            yield MemoryStorage()
+        elif request.param == "local":
+            yield LocalStorage(tmp_path / "files")
+        elif request.param == "bucket":
+            yield BucketStorage(f"memory://files-{tmp_path.name}/")
+        else:
+            from dataset.s3 import ENVIRONMENT, S3
+
+            with closing(S3()) as s3:
+                for name, value in {**ENVIRONMENT, "AWS_ENDPOINT_URL": s3.url}.items():
+                    patch.setenv(name, value)
+                yield BucketStorage(f"s3://{s3.bucket()}/submitted")
 
 
 def left(tmp_path: Path) -> list[str]:
@@ -99,3 +118,31 @@ def test_names_are_ids(tmp_path: Path, name: str) -> None:
         storage.remove(name)
     with pytest.raises(ValueError, match="is an id"):
         [*storage.read(name, 0, 1)]
+
+
+def test_a_bucket_that_fails(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """What a library raises becomes a refusal that quotes nothing of it, and no temporary file stays."""
+    pytest.importorskip("fsspec", reason="it comes with the extra remote")
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    storage = BucketStorage("memory://failing")
+
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError("with a secret")
+
+    monkeypatch.setattr(storage._files, "put_file", fail)
+    with Upload(storage, NAME, 10) as upload:
+        upload.write(b"x")
+        with pytest.raises(NotKeptError, match=r"failed \(RuntimeError\)") as caught:
+            upload.finish(DETAILS)
+    assert "secret" not in caught.value.message
+    assert left(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("url", "words"), [("nowhere://x", "not a URL"), ("gcs://x", "needs its fsspec package")]
+)
+def test_no_such_bucket(url: str, words: str) -> None:
+    """A URL of nobody, and one whose package is missing, are named."""
+    pytest.importorskip("fsspec", reason="it comes with the extra remote")
+    with pytest.raises(ConfigurationError, match=words):
+        BucketStorage(url)

@@ -12,7 +12,6 @@ from starlette.responses import Response, StreamingResponse
 
 from .model import File
 from .signing import Signer
-from .storage import CHUNK
 from .text import new_id
 
 _RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})")
@@ -84,7 +83,7 @@ def file_response(request: Request, file: File) -> Response:
 
 def _part(file: File, start: int, stop: int, status: int, headers: dict[str, str]) -> Response:
     pieces = file.source.read(start, stop)
-    if stop - start <= CHUNK:
+    if isinstance(pieces, tuple):  # in memory
         return Response(b"".join(pieces), status, headers, file.content_type)
     # Piece by piece, read in a thread, so that memory stays flat and other requests are not held up.
     headers["content-length"] = str(stop - start)

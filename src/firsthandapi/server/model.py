@@ -178,7 +178,7 @@ class Source(Protocol):
     """Where the bytes of a file come from, and the facts that go with them. The same each time it is asked."""
 
     def read(self, start: int, stop: int) -> Iterable[bytes]:
-        """The bytes from `start` up to `stop`, in pieces."""
+        """The bytes from `start` up to `stop`, in pieces; a tuple if they are in memory."""
         ...
 
     def facts(self) -> Facts:

@@ -10,19 +10,25 @@ import contextlib
 import hashlib
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator
+import tempfile
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, BinaryIO, Protocol
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
+
+from firsthandapi.errors import ConfigurationError
 
 from .errors import ApiError
+from .keeping import NotKeptError
 from .model import Details, Facts
 
 if TYPE_CHECKING:
     from typing import Self
 
 CHUNK = 256 << 10
+_BUCKET_CHUNK = 4 << 20  # a request each
 _NAME = re.compile(r"blob_[0-9A-Z]{26}")
 
 
@@ -57,7 +63,7 @@ class Storage(Protocol):
         ...
 
     def read(self, name: str, start: int, stop: int) -> Iterable[bytes]:
-        """The bytes from `start` up to `stop`, in pieces."""
+        """The bytes from `start` up to `stop`, in pieces; a tuple if they are in memory, and need no thread."""
         ...
 
     def remove(self, name: str) -> None:
@@ -129,7 +135,9 @@ class Upload:
         writer, self._writer = self._writer, None
         if writer is not None:
             writer.abort()
-        self._discard(self.name)
+        # What brought it here is worth more than this: a start removes what stays.
+        with contextlib.suppress(NotKeptError, OSError):
+            self._discard(self.name)
 
     def __enter__(self) -> Self:
         return self
@@ -228,9 +236,7 @@ class LocalStorage:
             each.unlink(missing_ok=True)
 
     def _path(self, name: str) -> Path:
-        if not _NAME.fullmatch(name):
-            raise ValueError("a name in the storage is an id")
-        return self._folder / name[-2:] / name  # no folder gets too many files
+        return self._folder / _checked(name)[-2:] / name  # no folder gets too many files
 
 
 class _LocalWriter:
@@ -254,6 +260,104 @@ class _LocalWriter:
     def abort(self) -> None:
         self._file.close()
         self._unfinished.unlink(missing_ok=True)
+
+
+class BucketStorage:
+    """Files in a bucket, or wherever else fsspec writes. A file goes there in one piece, from a temporary file.
+
+    Args:
+        url: the folder, such as `s3://photos/submitted`. Credentials come from the environment.
+
+    Raises:
+        ConfigurationError: the package of such URLs is not installed, or the URL is none.
+    """
+
+    def __init__(self, url: str) -> None:
+        scheme = url.partition(":")[0]
+        try:
+            # A listing that was kept would not know what came since.
+            found: tuple[Any, str] = import_module("fsspec.core").url_to_fs(
+                url, use_listings_cache=False, skip_instance_cache=True
+            )
+        except ImportError:
+            raise ConfigurationError(
+                f"storage in {scheme}:// needs its fsspec package: pip install 'firsthandapi[remote]' brings that of S3"
+            ) from None
+        except Exception:  # libraries raise anything
+            raise ConfigurationError(
+                f"the storage is not a URL that fsspec knows, but begins with {scheme}: pass one such as s3://bucket/folder"
+            ) from None
+        self._files = found[0]
+        self._root = found[1].rstrip("/")
+
+    def create(self, name: str) -> Writer:
+        """Start a file."""
+        return _BucketWriter(self, name)
+
+    def put(self, name: str, path: str) -> None:
+        """Put a local file there."""
+        with _failures_named():
+            target = self._path(name)
+            self._files.makedirs(target.rpartition("/")[0], exist_ok=True)
+            self._files.put_file(path, target)
+
+    def read(self, name: str, start: int, stop: int) -> Iterator[bytes]:
+        """The bytes from `start` up to `stop`, in pieces."""
+        with _failures_named():
+            while start < stop:
+                end = min(start + _BUCKET_CHUNK, stop)
+                piece: bytes = self._files.cat_file(self._path(name), start=start, end=end)
+                if not piece:
+                    return
+                start += len(piece)
+                yield piece
+
+    def remove(self, name: str) -> None:
+        """Remove a file if it exists."""
+        with _failures_named(), contextlib.suppress(FileNotFoundError):
+            self._files.rm_file(self._path(name))
+
+    def _path(self, name: str) -> str:
+        return f"{self._root}/{_checked(name)}"
+
+
+class _BucketWriter:
+    def __init__(self, storage: BucketStorage, name: str) -> None:
+        self._storage = storage
+        self._name = _checked(name)
+        fd, self._path = tempfile.mkstemp(prefix="firsthandapi-")
+        self._file = os.fdopen(fd, "wb")
+
+    def write(self, chunk: bytes, /) -> object:
+        return self._file.write(chunk)
+
+    def close(self) -> None:
+        try:
+            self._file.close()
+            self._storage.put(self._name, self._path)
+        finally:
+            Path(self._path).unlink(missing_ok=True)
+
+    def abort(self) -> None:
+        self._file.close()
+        Path(self._path).unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _failures_named() -> Generator[None, None, None]:
+    """Libraries raise anything, and their messages may quote what is secret."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    except Exception as error:
+        raise NotKeptError(f"the storage of files failed ({type(error).__name__})") from error
+
+
+def _checked(name: str) -> str:
+    if not _NAME.fullmatch(name):
+        raise ValueError("a name in the storage is an id")
+    return name
 
 
 def _unfinished(path: Path) -> Path:
