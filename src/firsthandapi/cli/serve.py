@@ -38,6 +38,10 @@ def serve(
     credit_cents: Annotated[
         int, typer.Option(min=0, max=10**12, help="Balance of a new folder's organization, in US cents.")
     ] = 100_000,
+    storage: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="Bucket for the files, such as s3://photos/files. Default: DIR."),
+    ] = None,
     scorer: Annotated[
         str | None,
         typer.Option(
@@ -65,6 +69,7 @@ def serve(
     """
     try:
         from firsthandapi.server.serve.service import Service
+        from firsthandapi.server.storage import BucketStorage
         from firsthandapi.testing._sandbox import SandboxWorkers
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in (
@@ -86,6 +91,7 @@ def serve(
             port=port,
             public_url=public_url,
             credit_cents=credit_cents,
+            storage=None if storage is None else BucketStorage(storage),
             scorer=scorer,
             scorer_seconds=scorer_seconds,
             private_webhooks=private_webhooks,
