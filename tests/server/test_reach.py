@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import socket
+import ssl
+import threading
 from collections.abc import Callable
+from contextlib import closing
+from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
 from firsthandapi.server import reach
 from firsthandapi.server.reach import OutOfReachError
+from raw import CERTIFICATE
 
 PRIVATE = (
     "127.0.0.1",
@@ -96,3 +101,40 @@ def test_the_connection_goes_to_the_address_that_was_checked(names: Callable[...
         connection.close()
         assert connection.host == "hooks.example"  # in the Host header, and in the certificate
     assert reach.connection("https", "h", None, lambda _host, port: [f"{port}"], 5).port == 443
+
+
+def test_https_proves_the_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The certificate must be that of the host, by a trusted authority, though the connection goes to an address."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(CERTIFICATE)
+
+    class Accept(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.send_response(204)
+            self.end_headers()
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Say nothing."""
+
+    with HTTPServer(("127.0.0.1", 0), Accept) as server:
+        server.handle_error = lambda *_arguments: None  # type: ignore[method-assign] # a refused handshake is wanted
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+
+        def post(host: str) -> int:
+            made = reach.connection("https", host, server.server_port, lambda _host, _port: ["127.0.0.1"], 20)
+            with closing(made):
+                made.request("POST", "/")
+                return made.getresponse().status
+
+        try:
+            with pytest.raises(ssl.SSLCertVerificationError):
+                post("localhost")
+            monkeypatch.setenv("SSL_CERT_FILE", str(CERTIFICATE))
+            assert post("localhost") == 204
+            with pytest.raises(ssl.SSLCertVerificationError):
+                post("hooks.example")
+        finally:
+            server.shutdown()
+            thread.join()

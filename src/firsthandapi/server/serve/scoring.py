@@ -216,7 +216,13 @@ class ScorerProcess:
         return self._process
 
     def _exchange(self, process: subprocess.Popen[bytes], line: bytes, seconds: float) -> dict[str, Any]:
-        alarm = threading.Timer(seconds, process.kill)
+        is_late = threading.Event()
+
+        def stop() -> None:
+            is_late.set()
+            process.kill()
+
+        alarm = threading.Timer(seconds, stop)
         alarm.daemon = True
         alarm.start()
         try:
@@ -227,13 +233,14 @@ class ScorerProcess:
         except OSError:
             answer = b""
         finally:
-            was_slow = not alarm.is_alive()
             alarm.cancel()
         if not answer:
             self.close()
             if self._is_over:
                 raise ScorerError("the server stops")
-            raise ScorerError(f"it took more than {seconds:g} seconds" if was_slow else "its process ended")
+            raise ScorerError(
+                f"it took more than {seconds:g} seconds" if is_late.is_set() else "its process ended"
+            )
         return cast("dict[str, Any]", json.loads(answer))
 
     def close(self) -> None:
