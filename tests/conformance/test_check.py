@@ -12,8 +12,11 @@ from pathlib import Path
 import pytest
 
 from firsthandapi.conformance import Report, Result, check
+from firsthandapi.conformance._checks import page
 from firsthandapi.conformance._promises import PROMISES
+from firsthandapi.conformance._receiver import Delivery
 from firsthandapi.conformance._run import MAX_HELD_CENTS, Run
+from firsthandapi.conformance.promises.webhooks import signature_fault
 from firsthandapi.errors import ConfigurationError, InvalidArgumentError
 from firsthandapi.server.operations import OPERATIONS
 from firsthandapi.testing import MockServer
@@ -60,6 +63,54 @@ def test_the_simulated_worker_of_the_sandbox_completes_a_job() -> None:
     with MockServer(speed=600) as server:
         report = check(server.url, api_key=server.test_api_key, only=["sandbox.*"])
     assert [result.verdict for result in report] == ["holds"]
+
+
+def test_timestamped_signatures_are_signatures_as_well() -> None:
+    """§6 knows two forms."""
+    with MockServer(speed=0, workers=False) as server:
+        server.signature_style = "timestamped"
+        report = check(server.url, api_key=server.test_api_key, only=["deliveries.[se]*"])
+    assert {result.verdict for result in report} == {"holds"}
+
+
+@pytest.mark.parametrize(
+    ("headers", "words"),
+    [
+        ({}, "there is no signature"),
+        ({"x-firsthandapi-signature": "sha256=1"}, "the signature has neither of the two forms: sha256=1"),
+        (
+            {"x-firsthand-signature": "0" * 64},
+            "the signature is not the HMAC-SHA256 of the body under the secret",
+        ),
+        (
+            {"x-firsthandapi-signature": f"t=1,v1={'0' * 64}"},
+            "the signature is not the HMAC-SHA256 of the body under the secret",
+        ),
+    ],
+)
+def test_a_wrong_signature_is_told_from_none(headers: dict[str, str], words: str) -> None:
+    """So that whoever writes the server knows where to look."""
+    assert signature_fault(Delivery(headers, b"{}"), "whsec_1") == words
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        (None, "the body is no object"),
+        ({"object": "page"}, '`object` is not "list"'),
+        ({"object": "list"}, "`data` is not a list"),
+        ({"object": "list", "data": []}, "`has_more` is not a boolean"),
+        ({"object": "list", "data": [], "has_more": True}, "`has_more` is true without a `next_cursor`"),
+        (
+            {"object": "list", "data": [], "has_more": False, "next_cursor": "x"},
+            "`has_more` is false with a `next_cursor`",
+        ),
+        ({"object": "list", "data": [], "has_more": False}, "`next_cursor` is missing"),
+    ],
+)
+def test_the_envelope_of_a_list(value: object, words: str) -> None:
+    """Each part of it, in words."""
+    assert page(value) == words
 
 
 def test_a_sandbox_without_a_worker_is_not_one() -> None:
@@ -262,6 +313,19 @@ def test_without_a_key_a_check_says_what_to_do(server: Deviating) -> None:
         check(server.url, api_key="fh_test_x", timeout=0)
 
 
+def test_a_limit_that_lasts_longer_than_the_check_is_one_error(server: Deviating) -> None:
+    """Nothing is waited for that cannot come in time."""
+
+    def refuse(it: Passing) -> None:
+        it.say({"error": {}}, 429)
+        it.reply["retry-after"] = "60"
+
+    server.deviation = Deviation(tell=refuse)
+    with pytest.raises(ConfigurationError, match="no request left"):
+        check(server.url, api_key=server.test_api_key, timeout=5)
+    server.deviation = Deviation()
+
+
 def test_a_key_that_is_refused_is_one_error(server: Deviating) -> None:
     """Not a hundred differences; the message does not show it."""
     with pytest.raises(ConfigurationError, match="refuses the API key") as caught:
@@ -339,7 +403,7 @@ IDENTITY = json.dumps(
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Run, "patience", 0.3)
+    monkeypatch.setattr(Run, "patience", 1.0)
 
 
 @pytest.mark.parametrize(
@@ -405,9 +469,9 @@ def test_a_server_that_answers_everything_alike_keeps_few_promises() -> None:
 @pytest.mark.usefixtures("impatient")
 def test_a_server_that_falls_silent_is_not_waited_for(server: Deviating) -> None:
     """After three promises without a response, the others are not tried."""
-    server.faults.add(path="/v1/jobs", times=None, delay=2)
+    server.faults.add(path="/v1/jobs", times=None, delay=5)
     report = check(server.url, api_key=server.test_api_key, only=["jobs.list*"])
     server.faults.clear()
     assert len(report.of("differs")) == 3
-    assert "no complete response within 0.3 s" in [result.came for result in report.of("differs")]
+    assert "no complete response within 1 s" in [result.came for result in report.of("differs")]
     assert "the server stopped responding" in untried(report).values()

@@ -109,6 +109,10 @@ def _reach(run: Run) -> Exchange:
         raise ConfigurationError(
             f"could not reach {run.base}: {error.came}; check the address, and that the server runs"
         ) from None
+    except OutOfTimeError:
+        raise ConfigurationError(
+            f"{run.base} had no request left for this key; try again later, or increase timeout"
+        ) from None
     if it.status == 401:
         raise ConfigurationError(
             f"{run.base} refuses the API key (401); set {API_KEY_VARIABLE} to an active key of this server"

@@ -204,6 +204,8 @@ def only(
         if not fits(item):
             raise DiffersError(f"{item.get('id')} does not fit the filter", it)
     if some and not it.items:
+        if run.writes:  # then the check has created what fits
+            raise DiffersError("nothing is listed, and something fits the filter", it)
         raise NotTriedError("nothing fits the filter here")
     return it
 

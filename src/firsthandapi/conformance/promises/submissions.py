@@ -94,19 +94,9 @@ def _status(run: Run) -> None:
 )
 def _min_score(run: Run) -> None:
     _ = run.completed_job
-    only(
-        run,
-        "/v1/submissions",
-        {"min_score": 4, **_ALWAYS},
-        lambda item: (item.get("ai_star_rating") or 0) >= 4,
-    )
-    only(
-        run,
-        "/v1/submissions",
-        {"min_score": 5, **_ALWAYS},
-        lambda item: item.get("ai_star_rating") == 5,
-        some=False,
-    )
+    only(run, "/v1/submissions", {"min_score": 1, **_ALWAYS}, lambda item: bool(item.get("ai_star_rating")))
+    query = {"min_score": 5, **_ALWAYS}
+    only(run, "/v1/submissions", query, lambda item: item.get("ai_star_rating") == 5, some=False)
 
 
 @promise(
