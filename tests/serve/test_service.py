@@ -299,3 +299,24 @@ def test_a_live_submission_waits_over_a_restart(tmp_path: Path) -> None:
             submission = submit(service, client.jobs.create(**JOB).id)
     with Service(tmp_path) as service:
         assert [each.id for each in service.world.state.waiting()] == [submission]
+
+
+def test_files_go_where_the_first_start_put_them(tmp_path: Path) -> None:
+    """A later start finds them by itself, and refuses another place."""
+    url = (tmp_path / "bucket").as_uri()
+    with Service(tmp_path / "data", storage=url) as service:
+        assert service.first is not None
+        with FirstHandClient(service.first.live, service.url) as client:
+            submission = submit(service, client.jobs.create(**JOB).id)
+    assert [*(tmp_path / "bucket").rglob("blob_*")]
+    assert not [*(tmp_path / "data").rglob("blob_*")]
+    for again in (None, url):
+        with Service(tmp_path / "data", storage=again) as service:
+            (file,) = service.world.state.submissions[submission].files
+            assert file.content().startswith(b"\xff\xd8")
+    other = (tmp_path / "other").as_uri()
+    with pytest.raises(ConfigurationError, match="--storage differs from that of the first start, file://"):
+        Service(tmp_path / "data", storage=other)
+    Service(tmp_path / "plain").stop()
+    with pytest.raises(ConfigurationError, match="which is the folder itself: leave it out"):
+        Service(tmp_path / "plain", storage=other)

@@ -40,7 +40,9 @@ def serve(
     ] = 100_000,
     storage: Annotated[
         str | None,
-        typer.Option(metavar="URL", help="Bucket for the files, such as s3://photos/files. Default: DIR."),
+        typer.Option(
+            metavar="URL", help="Bucket for the files, such as s3://photos/files; the first start decides."
+        ),
     ] = None,
     scorer: Annotated[
         str | None,
@@ -69,7 +71,6 @@ def serve(
     """
     try:
         from firsthandapi.server.serve.service import Service
-        from firsthandapi.server.storage import BucketStorage
         from firsthandapi.testing._sandbox import SandboxWorkers
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in (
@@ -91,7 +92,7 @@ def serve(
             port=port,
             public_url=public_url,
             credit_cents=credit_cents,
-            storage=None if storage is None else BucketStorage(storage),
+            storage=storage,
             scorer=scorer,
             scorer_seconds=scorer_seconds,
             private_webhooks=private_webhooks,

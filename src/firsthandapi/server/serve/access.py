@@ -108,6 +108,13 @@ class Access:
             found = self._rows.execute("SELECT value FROM secrets WHERE name = ?", (name,)).fetchone()
         return bytes(found[0])
 
+    def settled(self, name: str, value: str) -> str:
+        """A value that is decided once: the one given first."""
+        with self._lock:
+            self._rows.execute("INSERT OR IGNORE INTO secrets VALUES (?, ?)", (name, value.encode()))
+            found = self._rows.execute("SELECT value FROM secrets WHERE name = ?", (name,)).fetchone()
+        return bytes(found[0]).decode()
+
     # --- tokens -----------------------------------------------------------------------------------------
 
     def create(self, role: Role, name: str, at: float) -> tuple[Token, str]:

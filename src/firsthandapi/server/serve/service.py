@@ -21,7 +21,7 @@ from firsthandapi.server.loopback import is_loopback
 from firsthandapi.server.model import SCOPES
 from firsthandapi.server.requests import ReceivedRequest
 from firsthandapi.server.sqlite import open_world
-from firsthandapi.server.storage import Storage
+from firsthandapi.server.storage import BucketStorage, Storage
 from firsthandapi.server.world import World
 
 from .access import FILE, ROLES, Access
@@ -64,7 +64,8 @@ class Service:
         scorer_seconds: how long it may take for a file.
         private_webhooks: whether webhooks may be sent to private addresses as well.
         clock: the time; that of the machine if left out.
-        storage: where the bytes of files are; in the folder if left out.
+        storage: a URL of fsspec, such as that of a bucket, where the bytes of files are. The first start decides, and
+            without it they are in the folder.
         sandbox: makes the simulated workers of the sandbox; None for none.
         on_request: called in the server's thread with each request of the API, once it is answered.
 
@@ -88,7 +89,7 @@ class Service:
         scorer_seconds: float = 60.0,
         private_webhooks: bool = False,
         clock: RealClock | None = None,
-        storage: Storage | None = None,
+        storage: str | None = None,
         sandbox: Callable[[World], Workforce] | None = None,
         on_request: Callable[[ReceivedRequest], None] | None = None,
     ) -> None:
@@ -110,7 +111,7 @@ class Service:
             self._undo.callback(self._http.stop)
             self._port = self._http.port
             self.clock = clock or RealClock()
-            self.world = open_world(folder, self.clock, storage=storage)
+            self.world = open_world(folder, self.clock, storage=self._storage(storage))
             self._undo.callback(self.world.close)
             self.first = self._first_start(credit_cents)
             self.jury = Jury(self.world, scorer, scorer_seconds)
@@ -146,6 +147,16 @@ class Service:
             f"listening on {self._host} needs --public-url: the server must know its address for links and downloads; "
             "pass the address by which people reach it, such as --public-url https://photos.example.org"
         )
+
+    def _storage(self, url: str | None) -> Storage | None:
+        """Where the first start put the files: what is there cannot be found elsewhere."""
+        chosen = None if url is None else BucketStorage(url)  # refuses what is no URL before it is kept
+        kept = self.access.settled("storage", url or "")
+        if url is not None and url.rstrip("/") != kept.rstrip("/"):
+            raise ConfigurationError(
+                f"--storage differs from that of the first start, {kept or 'which is the folder itself'}: leave it out"
+            )
+        return chosen or (BucketStorage(kept) if kept else None)
 
     @property
     def is_local(self) -> bool:
