@@ -562,6 +562,25 @@ def test_the_same_order_is_sent_again_in_the_same_words() -> None:
     assert command.order.request == sent
 
 
+def test_a_job_that_the_service_does_not_have_is_looked_for_by_its_key() -> None:
+    """Another job with the key takes its place; one that only the list shows, and one that is nowhere, are told of."""
+    gone = api_error(NotFoundError, 404, 1)
+    known = Known(REQUESTS[0], None, "spare", NOW, BOUGHT, gone=gone)
+    assert next_command(known) == LookFor("key")
+    looked = replace(known, looked=True)
+    other = {**JOB, "id": "job_2"}
+    assert next_command(replace(looked, found=(other,))) == WriteDown(BOUGHT.with_job(other))
+    for found, key, words in (
+        ((JOB,), None, "The list of jobs shows job_1"),
+        ((), None, "post it again with a different folder"),
+        ((), "key", "with a different folder and a different idempotency_key"),
+    ):
+        command = next_command(replace(looked, found=found, key=key))
+        assert isinstance(command, Refuse)
+        assert words in str(command.error)
+        assert ("different idempotency_key" in str(command.error)) is (key is not None)
+
+
 @pytest.mark.parametrize(
     ("kind", "status", "attempts", "forgotten"),
     [
