@@ -173,12 +173,15 @@ def test_a_terminal_shows_progress_and_wraps(odd: Deviating, tmp_path: Path) -> 
         odd.url,
         "--only",
         "headers.r*",
+        "--only",
+        "jobs.get.key",
         cwd=tmp_path,
         FIRSTHAND_API_KEY=odd.test_api_key,
         PYTHONUTF8="1",
     )
     assert "headers.rate" in shown
     assert "\x1b[31m✗" in shown
+    assert "\N{SQUARED ID}" not in shown  # what Rich makes of `:id:`
     assert odd.test_api_key not in shown
 
 

@@ -26,7 +26,9 @@ _NAMED = 8
 
 
 def conformance(
-    url: Annotated[str, typer.Argument(help="Address of the server, such as http://127.0.0.1:8080.")],
+    url: Annotated[
+        str, typer.Argument(metavar="URL", help="Address of the server, such as http://127.0.0.1:8080.")
+    ],
     only: Annotated[
         list[str] | None, typer.Option(metavar="PATTERN", help="Only promises such as 'jobs.*'; repeatable.")
     ] = None,
@@ -68,9 +70,10 @@ def _progress() -> Generator[Callable[[Result], None] | None]:
         yield None
         return
     from rich.console import Console
+    from rich.text import Text
 
     with Console(stderr=True).status("Holding the server against the contract …") as status:
-        yield lambda result: status.update(f"{result.endpoint}: {result.id}")
+        yield lambda result: status.update(Text(f"{result.endpoint}: {result.id}"))  # `:id:` is no emoji
 
 
 def _print(report: Report) -> None:
