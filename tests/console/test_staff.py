@@ -104,25 +104,32 @@ def test_every_page_fits_and_is_accessible(
         look_at(page, "serve-error", width, scheme)
 
 
+def turned(page: Page, place: str) -> None:
+    """Wait until the page of this place in the queue takes keys."""
+    page.locator("#waiting", has_text=place).wait_for()
+    page.wait_for_load_state()  # its scripts have run
+
+
 def test_a_reviewer_works_by_keyboard(browser: Browser, service: Service) -> None:
     """Stars by number, r for the reason, j and k between submissions, Enter to rate, and a look when more comes."""
     with page_of(browser) as page:
         page.goto(f"{service.url}/review")
+        turned(page, "1 of 3")
         page.keyboard.press("j")
-        page.locator("#waiting", has_text="2 of 3").wait_for()
+        turned(page, "2 of 3")
         page.keyboard.press("k")
-        page.locator("#waiting", has_text="1 of 3").wait_for()
+        turned(page, "1 of 3")
         page.keyboard.press("r")
         page.keyboard.type("Sharp, 5 of 5")
         page.keyboard.press("Escape")
         page.keyboard.press("4")
         page.keyboard.press("Enter")
         page.get_by_text("Approved: the worker is paid").wait_for()
-        page.locator("#waiting", has_text="1 of 2").wait_for()
+        turned(page, "1 of 2")
         page.keyboard.press("5")  # the first of two files, then the second
         page.keyboard.press("1")
         page.keyboard.press("Enter")
-        page.locator("#waiting", has_text="1 of 1").wait_for()
+        turned(page, "1 of 1")
         page.keyboard.press("1")
         page.keyboard.press("r")
         page.keyboard.press("Control+Enter")
@@ -131,7 +138,7 @@ def test_a_reviewer_works_by_keyboard(browser: Browser, service: Service) -> Non
         assert [[file.rating for file in each.files] for each in found] == [[4], [5, 1], [1]]
         assert found[0].reasoning == "Sharp, 5 of 5"
         submit(service, found[0].job.id, "image/jpeg")
-        page.locator("#waiting", has_text="1 of 1").wait_for()
+        turned(page, "1 of 1")
 
 
 def test_without_javascript(browser: Browser, service: Service) -> None:
