@@ -12,7 +12,7 @@ import pytest
 
 from dataset.support import wait_until
 from firsthandapi import FirstHandClient
-from firsthandapi.server.serve import app, limits, signing_in
+from firsthandapi.server.serve import limits, signing_in
 from firsthandapi.server.serve.service import Service
 
 from .conftest import Visitor
@@ -111,18 +111,6 @@ def test_headers_are_bounded(visit: Callable[..., Visitor]) -> None:
             raw.sendall(b"GET / HTTP/1.1\r\nhost: 127.0.0.1\r\n" + b"x-a: " + b"a" * 200_000)
         with contextlib.suppress(ConnectionError):
             assert raw.recv(100).startswith(b"HTTP/1.1 400")
-
-
-def test_a_slow_upload_ends(visit: Callable[..., Visitor], monkeypatch: pytest.MonkeyPatch) -> None:
-    """A connection that sends a body byte by byte is let go."""
-    monkeypatch.setattr(app, "UPLOAD_SECONDS", 0.05)
-    visitor = visit()
-    with socket.create_connection(("127.0.0.1", visitor.http.base_url.port or 0), 20) as raw:
-        raw.sendall(
-            b"POST /w/nothing HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: 1000\r\n"
-            b"content-type: multipart/form-data; boundary=x\r\n\r\n"
-        )
-        assert raw.recv(100).startswith((b"HTTP/1.1 404", b"HTTP/1.1 408"))
 
 
 def test_signups_are_for_this_machine_and_few(
