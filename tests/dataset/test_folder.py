@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -290,3 +291,35 @@ def test_an_endless_text_is_not_read(dataset: Dataset) -> None:
         with pytest.raises(ConfigurationError, match=f"{name} cannot be read: it is {says}"):
             Dataset.open(dataset.path)
         (dataset.path / name).write_bytes(before)
+
+
+class StruckLock:
+    """A lock with a Ctrl-C right after `acquire`. A `with` statement lets none in there."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.locked = self.lock.locked
+
+    def acquire(self, *_: object, **__: object) -> bool:
+        self.lock.acquire()
+        raise KeyboardInterrupt
+
+    def __enter__(self) -> None:
+        self.lock.__enter__()
+
+    def __exit__(self, *_: object) -> None:
+        self.lock.release()
+
+
+def test_ctrl_c_while_rows_are_written_leaves_no_lock(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The folder is closed after it, and a thread that is writing is not waited for."""
+    folder = Folder(tmp_path / "signs")
+    lock = StruckLock()
+    monkeypatch.setattr(folder, "_rows", lock)
+    folder.catch_up()
+    assert not lock.locked()
+    with lock:
+        folder.catch_up()
+    folder.close()

@@ -641,13 +641,12 @@ class Folder:
             ConfigurationError: they cannot be written, or no file can be written any more.
         """
         self._writer.check()
-        # Whoever has it is writing, and in a store that hangs is at it for minutes.
-        if self._rows.acquire(blocking=False):
-            try:
+        # Whoever has it is writing, and in a store that hangs is at it for minutes. No `acquire`: a Ctrl-C right
+        # after one would leave it locked, and `close` waiting for ever; only `with` takes it and keeps it in one step.
+        if not self._rows.locked():
+            with self._rows:
                 for manifest in self._manifests.values():
                     manifest.catch_up()
-            finally:
-                self._rows.release()
 
     def _withdrawn_ids(self) -> frozenset[str]:
         if self._withdrawn is None:
