@@ -293,13 +293,15 @@ def test_each_method_under_each_fault(fault: Fault, methods: list[Case], connect
 
 def check_cells(fault: Fault, methods: list[Case], connect: Connect, *, seconds: float = 10) -> None:
     """Check the cells of a row; `seconds` is how long a socket may take to close."""
-    with RawServer(answer) as server:
-        client = connect(base_url=server.base_url, **(HASTY if fault.silent else PATIENT))
-        connect.clock(client)
-        problems = {case.name: problem(case, fault, client, server) for case in methods}
-        assert {name: text for name, text in problems.items() if text} == {}
-        client.close()
-        wait_until(lambda: server.open_connections == 0, seconds=seconds)
+    # An attempt that was given up may reach the server late: it must not count for the next method.
+    for cells in [[case] for case in methods] if fault.silent else [methods]:
+        with RawServer(answer) as server:
+            client = connect(base_url=server.base_url, **(HASTY if fault.silent else PATIENT))
+            connect.clock(client)
+            problems = {case.name: problem(case, fault, client, server) for case in cells}
+            assert {name: text for name, text in problems.items() if text} == {}
+            client.close()
+            wait_until(lambda: server.open_connections == 0, seconds=seconds)
 
 
 def keep_every_connection(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -372,20 +374,19 @@ def test_what_does_not_heal(
     fault: str, kind: Any, timeout: float, methods: list[Case], connect: Connect
 ) -> None:
     """After `max_retries` the error tells how often it was tried, with one key."""
-    with RawServer(lambda _: Reply(b"", fault)) as server:
-        client = connect(base_url=server.base_url, timeout=timeout, max_retries=2)
-        connect.clock(client)
-        for case in methods:
-            server.requests.clear()
+    for case in methods:  # each with a server of its own: an attempt that was given up may arrive late
+        with RawServer(lambda _: Reply(b"", fault)) as server:
+            client = connect(base_url=server.base_url, timeout=timeout, max_retries=2)
+            connect.clock(client)
             with pytest.raises(kind) as caught:
                 case.call(client, NOWHERE)
             assert type(caught.value) is kind
             assert caught.value.attempts == 3, case.name
             assert kind is LATE or len(server.requests) == 3, case.name
-            assert len({request.headers.get("idempotency-key") for request in server.requests}) == 1
+            assert len({request.headers.get("idempotency-key") for request in server.requests}) <= 1
             assert KEY not in shown(caught.value)
-        client.close()
-        wait_until(lambda: server.open_connections == 0, seconds=10)
+            client.close()
+            wait_until(lambda: server.open_connections == 0, seconds=10)
 
 
 @pytest.mark.parametrize("methods", COLUMNS)

@@ -509,3 +509,41 @@ def test_a_proxy_that_does_not_take_the_request_is_not_reached() -> None:
         anyio.run(firsthandapi._async.wire._perform, handshake(), Stuck([]), 1.0)
     with pytest.raises(httpcore.ConnectTimeout):
         firsthandapi._sync.wire._perform(handshake(), StuckThread([]), 1.0)
+
+
+class Closes(httpcore.NetworkStream):
+    """A connection that counts how often it is closed."""
+
+    closed = 0
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+class AsyncCloses(httpcore.AsyncNetworkStream):
+    """The same, for the async half."""
+
+    closed = 0
+
+    async def aclose(self) -> None:
+        self.closed += 1
+
+
+def test_no_time_left_for_a_handshake_closes_the_connection() -> None:
+    """Nobody else knows the connection yet, so it would stay open."""
+    context = ssl.create_default_context()
+    over = firsthandapi._sync.wire.Budget()
+    plain = Closes()
+    stream = firsthandapi._sync.wire._Stream(plain, over, Received())  # pyright: ignore[reportPrivateUsage] # the seam
+    with pytest.raises(httpcore.ConnectTimeout):
+        stream.start_tls(context)
+    assert plain.closed == 1
+
+    async def same() -> int:
+        inner, late = AsyncCloses(), firsthandapi._async.wire.Budget()
+        stream = firsthandapi._async.wire._Stream(inner, late, Received())  # pyright: ignore[reportPrivateUsage] # as above
+        with pytest.raises(httpcore.ConnectTimeout):
+            await stream.start_tls(context)
+        return inner.closed
+
+    assert anyio.run(same) == 1

@@ -155,11 +155,11 @@ class _Stream(httpcore.NetworkStream):
     def start_tls(
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
     ) -> httpcore.NetworkStream:
-        left = self._budget.left(timeout, httpcore.ConnectTimeout)
         try:
+            left = self._budget.left(timeout, httpcore.ConnectTimeout)
             encrypted = self._stream.start_tls(ssl_context, server_hostname, left)
         except BaseException:
-            # Cancellation too: nobody else knows this connection yet.
+            # No time left, cancellation, whatever it was: nobody else knows this connection yet.
             close(self._stream)
             raise
         return _Stream(encrypted, self._budget, self._received)
