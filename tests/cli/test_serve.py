@@ -64,6 +64,18 @@ def test_checkpoint(cli: Cli, tmp_path: Path) -> None:
     assert (missing.code, "keeps no service" in missing.err) == (2, True)
 
 
+def test_a_damaged_database_of_tokens(cli: Cli, tmp_path: Path) -> None:
+    """Each command says in one line that it is damaged, and no copy of it is called a backup."""
+    folder = tmp_path / "data"
+    with Service(folder):
+        pass
+    (folder / "access.db").write_bytes(b"no database" * 500)
+    for command in (("serve",), ("tokens", "list"), ("checkpoint",)):
+        damaged = cli(*command, str(folder))
+        assert (damaged.code, damaged.out) == (2, ""), command
+        assert "access.db is damaged" in damaged.err
+
+
 def test_what_serve_refuses(cli: Cli, tmp_path: Path) -> None:
     """A busy port, a missing token, and an unknown scorer are one line each."""
     with Service(tmp_path / "one") as service:

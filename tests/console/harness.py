@@ -15,6 +15,8 @@ if not os.environ.get("FIRSTHAND_CONSOLE"):
 
 from axe_playwright_python.sync_playwright import Axe
 
+from dataset.support import wait_until
+
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
@@ -46,9 +48,14 @@ def page_of(browser: Browser, *, expected: str | None = None, **options: Any) ->
         assert complaints == [], complaints  # not rewritten by pytest
 
 
+def wait_for(page: Page, expression: str) -> None:
+    """Wait for JavaScript to be true. `page.wait_for_function` asks from within the page, which its policy forbids."""
+    wait_until(lambda: page.evaluate(expression))
+
+
 def look_at(page: Page, name: str, width: int, scheme: str, *, full_page: bool = True) -> None:
     """Check that a page fits and is accessible, and keep a picture of it."""
-    page.wait_for_function("[...document.images].every(each => each.complete || each.loading == 'lazy')")
+    wait_for(page, "[...document.images].every(each => each.complete || each.loading == 'lazy')")
     assert page.evaluate("document.documentElement.scrollWidth") <= width, name
     found = Axe().run(page).response["violations"]
     assert [each for each in found if each["impact"] in ("serious", "critical")] == [], name

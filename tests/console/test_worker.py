@@ -14,7 +14,7 @@ from PIL import Image
 from serve.phones import Server, served
 from server.test_cleaning import SECRET, exif, picture
 
-from .harness import EVIL, look_at, page_of
+from .harness import EVIL, look_at, page_of, wait_for
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page, Route
@@ -218,7 +218,7 @@ def test_a_place_is_sent_with_consent(browser: Browser, server: Server, allowed:
         box = page.get_by_label("Send where I am")
         if allowed:
             box.check()
-            page.wait_for_function("document.getElementById('send').elements.latitude.value !== ''")
+            wait_for(page, "document.getElementById('send').elements.latitude.value !== ''")
         else:
             box.click()
             page.get_by_text("The place is not known").wait_for()

@@ -222,6 +222,8 @@ def test_a_port_in_use_creates_no_keys(tmp_path: Path) -> None:
     ("options", "message"),
     [
         ({"host": "0.0.0.0"}, "listening on 0.0.0.0 needs --public-url"),
+        # Others reach it, whatever it calls itself: without tokens they would be taken for this machine.
+        ({"host": "0.0.0.0", "public_url": "http://localhost:8080"}, "needs --public-url, an address beyond"),
         (
             {"public_url": "https://photos.example.org"},
             "that needs a token for workers and one for operators; create with: firsthandapi tokens create",

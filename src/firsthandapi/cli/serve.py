@@ -123,9 +123,12 @@ def checkpoint(folder: Folder) -> None:
 
     Example: firsthandapi checkpoint photos
     """
+    from firsthandapi.server.serve.access import FILE, Access
     from firsthandapi.server.sqlite import checkpoint as write_all
 
     write_all(folder)
+    if (folder / FILE).is_file():
+        Access(folder / FILE).close()  # a copy that nobody could sign in to would be no backup
     typer.echo(f"Copy {folder} now.")
 
 

@@ -53,7 +53,12 @@ def file_response(request: Request, file: File) -> Response:
     """A file, complete or in part, as its headers ask."""
     size, etag = file.facts().size, file.etag
     modified = formatdate(file.created_at, usegmt=True)
-    headers = {"etag": etag, "last-modified": modified, "accept-ranges": "bytes"}
+    headers = {
+        "etag": etag,
+        "last-modified": modified,
+        "accept-ranges": "bytes",
+        "x-content-type-options": "nosniff",
+    }
     wanted = request.headers
     if "if-match" in wanted and not _names(wanted["if-match"], etag):
         return xml_error(412, "PreconditionFailed", "At least one of the preconditions did not hold")

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
+from firsthandapi.server.sqlite import explained
 from firsthandapi.server.text import new_id
 
 Role = Literal["worker", "reviewer", "operator"]
@@ -82,6 +83,9 @@ class Access:
 
     Args:
         path: the database; None for one in memory.
+
+    Raises:
+        ConfigurationError: it is damaged, or cannot be written to.
     """
 
     def __init__(self, path: Path | None) -> None:
@@ -93,8 +97,12 @@ class Access:
         self._rows = sqlite3.connect(
             ":memory:" if path is None else path, check_same_thread=False, isolation_level=None, timeout=10
         )
-        self._rows.executescript(_TABLES)
-        self._secret = self.secret("forms")
+        try:
+            self._rows.executescript(_TABLES)
+            self._secret = self.secret("forms")
+        except sqlite3.Error as error:
+            self._rows.close()
+            raise explained(path or Path(":memory:"), error) from None
 
     def close(self) -> None:
         """Close the database."""

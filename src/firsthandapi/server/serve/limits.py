@@ -38,7 +38,8 @@ class Limits:
         """The address of whoever asks."""
         if self._is_behind_proxy():
             # What a proxy adds comes last; what comes before, anybody can have sent.
-            last = request.headers.get("x-forwarded-for", "").rpartition(",")[2].strip()
+            lines = request.headers.getlist("x-forwarded-for")
+            last = ",".join(lines).rpartition(",")[2].strip()
             if last:
                 return last[:100]
         return request.client.host if request.client else "unknown"

@@ -139,13 +139,14 @@ class Service:
 
     def _public(self) -> str | None:
         """The address, if more than this machine reaches it."""
-        if self._given_url is not None:
-            return None if is_loopback(urlsplit(self._given_url).hostname or "") else self._given_url
+        if self._given_url is not None and not is_loopback(urlsplit(self._given_url).hostname or ""):
+            return self._given_url
         if is_loopback(self._host):
             return None
         raise ConfigurationError(
-            f"listening on {self._host} needs --public-url: the server must know its address for links and downloads; "
-            "pass the address by which people reach it, such as --public-url https://photos.example.org"
+            f"listening on {self._host} needs --public-url, an address beyond this machine: the server must know it "
+            "for links and downloads; pass the address by which people reach it, such as "
+            "--public-url https://photos.example.org"
         )
 
     def _storage(self, url: str | None) -> Storage | None:

@@ -64,7 +64,7 @@ def open_world(directory: Path, clock: Timekeeper, *, seed: int = 0, storage: St
             connection.close()
         lock.release()
         if isinstance(error, (sqlite3.Error, OSError)):
-            raise _explained(path, error) from None
+            raise explained(path, error) from None
         raise
     return world
 
@@ -87,7 +87,7 @@ def checkpoint(directory: Path) -> None:
         with contextlib.closing(_connected(path)) as connection:
             (is_busy, _, _) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
     except sqlite3.Error as error:
-        raise _explained(path, error) from None
+        raise explained(path, error) from None
     if is_busy:
         raise ConfigurationError(f"{path} is busy: another program reads it; try again")
 
@@ -128,7 +128,8 @@ def _tidy(connection: sqlite3.Connection, storage: Storage) -> None:
         connection.execute("DELETE FROM loose")
 
 
-def _explained(path: Path, error: Exception) -> ConfigurationError:
+def explained(path: Path, error: Exception) -> ConfigurationError:
+    """Why a database cannot be used, and what to do."""
     if isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.OperationalError):
         return ConfigurationError(f"{path} is damaged ({error}): restore the folder from a backup")
     return ConfigurationError(
