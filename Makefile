@@ -86,7 +86,7 @@ test-lowest:
 
 # What may differ from one Python to the next. The rest starts programs and reads pages: slow, and the same everywhere.
 test-core: $(VENV)/.test
-	$(BIN)/python -m $(PYTEST) -m "not slow" $(foreach each,cli console mcp docs examples filesystem fleet pipelines ray,--ignore tests/$(each))
+	$(BIN)/python -m $(PYTEST) -m "not slow" $(foreach each,cli conformance console mcp docs examples filesystem fleet pipelines ray serve,--ignore tests/$(each))
 
 soak: $(VENV)/.dev
 	$(BIN)/python -m $(PYTEST) -m slow --ignore tests/fleet
