@@ -6,6 +6,7 @@ import contextlib
 import socket
 import ssl
 import struct
+import subprocess
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -14,6 +15,27 @@ from pathlib import Path
 from typing import BinaryIO, Self
 
 CERTIFICATE = Path(__file__).with_name("localhost.pem")
+
+
+def make_certificate(folder: Path, names: str) -> tuple[Path, Path]:
+    """A certificate that nobody trusts, and its key, for names such as `DNS:localhost,IP:127.0.0.1`."""
+    certificate, key = folder / "cert.pem", folder / "key.pem"
+    command = [
+        "openssl",
+        "req",
+        "-x509",
+        "-newkey",
+        "rsa:2048",
+        "-nodes",
+        "-days",
+        "2",
+        "-subj",
+        "/CN=test",
+        "-addext",
+    ]
+    command += [f"subjectAltName={names}", "-keyout", str(key), "-out", str(certificate)]
+    subprocess.run(command, check=True, capture_output=True)
+    return certificate, key
 
 
 @dataclass

@@ -21,6 +21,7 @@ import pytest
 from firsthandapi import FirstHandClient
 from firsthandapi.server.serve.service import Service
 from firsthandapi.testing import make
+from raw import make_certificate
 
 if not os.environ.get("FIRSTHAND_CONSOLE"):
     pytest.skip("run: make console", allow_module_level=True)
@@ -114,22 +115,7 @@ def nginx(folder: Path, port: int, upstream: int) -> Iterator[None]:
 @pytest.fixture
 def public(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Public]:
     """A server that people reach as https://photos.example.org, which leads to this machine."""
-    arguments = [
-        "req",
-        "-x509",
-        "-newkey",
-        "rsa:2048",
-        "-nodes",
-        "-days",
-        "2",
-        "-subj",
-        "/CN=test",
-        "-addext",
-    ]
-    arguments += [f"subjectAltName=DNS:{HOST}", "-keyout", str(tmp_path / "key.pem")]
-    subprocess.run(
-        ["openssl", *arguments, "-out", str(tmp_path / "cert.pem")], check=True, capture_output=True
-    )
+    make_certificate(tmp_path, f"DNS:{HOST}")
     real = socket.getaddrinfo
 
     def resolve(host: Any, *arguments: Any, **options: Any) -> Any:

@@ -11,6 +11,7 @@ import pytest
 
 from firsthandapi._core.campaign_ledger import LEDGER_FILE
 from firsthandapi.errors import (
+    DeadlineExceededError,
     FirstHandConnectionError,
     NotFoundError,
     WaitTimeoutError,
@@ -107,3 +108,14 @@ def test_a_list_without_end_ends_at_the_timeout(world: World, monkeypatch: Any) 
         world.run(world.campaign(stop=1), timeout=0)
     assert api(world.server).count(LIST) == 1
     assert len(world.run(world.campaign(stop=1))) == 1
+
+
+def test_a_list_that_does_not_come_ends_at_the_timeout(world: World) -> None:
+    """The campaign's time is over, not the client's own; and what is waited for in vain is said as that."""
+    world.server.faults.add(path="/v1/jobs", method="GET", delay=60, times=9)
+    with pytest.raises(WaitTimeoutError) as late:
+        world.run(world.campaign(stop=1), timeout=0.3)
+    assert isinstance(late.value.__cause__, DeadlineExceededError)
+    world.client = world.new_client(deadline=0.3)
+    with pytest.raises(DeadlineExceededError):
+        world.run(world.campaign(stop=1))

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from firsthandapi.testing import MockServer
+from raw import make_certificate
 
 from .servers import HOST, Proxy, Tls
 
@@ -20,23 +20,9 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     if shutil.which("openssl") is None:
         pytest.skip("the openssl command, which makes the certificate, is not installed")
     folder = tmp_path_factory.mktemp("tls")
-    arguments = [
-        "openssl",
-        "req",
-        "-x509",
-        "-newkey",
-        "rsa:2048",
-        "-nodes",
-        "-days",
-        "2",
-        "-subj",
-        "/CN=test",
-    ]
-    arguments += ["-addext", f"subjectAltName=DNS:localhost,IP:127.0.0.1,DNS:{HOST}"]
-    arguments += ["-keyout", str(folder / "key.pem"), "-out", str(folder / "cert.pem")]
-    subprocess.run(arguments, check=True, capture_output=True)
+    made, key = make_certificate(folder, f"DNS:localhost,IP:127.0.0.1,DNS:{HOST}")
     both = folder / "both.pem"
-    both.write_bytes((folder / "key.pem").read_bytes() + (folder / "cert.pem").read_bytes())
+    both.write_bytes(key.read_bytes() + made.read_bytes())
     return both
 
 

@@ -5,10 +5,15 @@ from __future__ import annotations
 import operator
 import re
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, SupportsIndex, overload
+from typing import TYPE_CHECKING, Any, Literal, SupportsIndex, overload
+from urllib.parse import parse_qsl
+
+if TYPE_CHECKING:
+    from starlette.types import Message, Receive, Scope
 
 MAX_REQUESTS = 10_000
 MAX_BYTES = 32 << 20
@@ -140,3 +145,24 @@ class RequestLog:
             self.changes += 1
             self._bytes = 0
             self._cleared = self._count
+
+
+def received(scope: Scope, body: bytes) -> ReceivedRequest:
+    """A request that has just come, with all of its body."""
+    headers: dict[str, str] = {}
+    for raw_name, raw_value in scope["headers"]:
+        name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
+        headers[name] = f"{headers[name]}, {value}" if name in headers else value
+    query = scope["query_string"].decode("latin-1")
+    parsed = dict(parse_qsl(query, keep_blank_values=True))
+    return ReceivedRequest(scope["method"], scope["path"], parsed, query, headers, body, time.time())
+
+
+def replay(body: bytes, receive: Receive) -> Receive:
+    """Give a body that was read already to whoever reads it next."""
+    messages: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def again() -> Message:
+        return messages.pop() if messages else await receive()
+
+    return again

@@ -24,7 +24,7 @@ from firsthandapi.server.faults import Fault, Faults
 from firsthandapi.server.gate import refusal
 from firsthandapi.server.pages import TOP
 from firsthandapi.server.reading import MAX_BODY, MAX_UPLOAD, read_body
-from firsthandapi.server.requests import ReceivedRequest, RequestLog
+from firsthandapi.server.requests import ReceivedRequest, RequestLog, received, replay
 from firsthandapi.server.responses import error_response, json_bytes
 from firsthandapi.server.signing import LIFETIME
 from firsthandapi.server.text import new_id
@@ -101,9 +101,9 @@ class Front:
             return
         if (scope["path"] + "/").startswith("/console/"):
             # Not collected first: a page that is open stays connected, to learn of changes.
-            await self._show(scope, _replay(body, receive), send)
+            await self._show(scope, replay(body, receive), send)
             return
-        record = _record(scope, body)
+        record = received(scope, body)
         number = self.log.add(record)
         fault = self._faults.strike(scope["method"], scope["path"])
         reply = await self._reply(scope, body, receive, fault)
@@ -176,7 +176,7 @@ class Front:
                 reply.body += message.get("body", b"")
 
         try:
-            await app(scope, _replay(body, receive), send)
+            await app(scope, replay(body, receive), send)
         except Exception:
             log.exception("the mock server failed on %s %s", scope["method"], scope["path"])
             reply = _as_reply(_failure(500, "The bundled server has a bug; its log shows where."))
@@ -224,25 +224,6 @@ def _as_reply(response: Response) -> Reply:
     reply = Reply(response.status_code, [*response.raw_headers], bytes(response.body))
     reply.set("date", formatdate(usegmt=True))
     return reply
-
-
-def _record(scope: Scope, body: bytes) -> ReceivedRequest:
-    headers: dict[str, str] = {}
-    for raw_name, raw_value in scope["headers"]:
-        name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
-        headers[name] = f"{headers[name]}, {value}" if name in headers else value
-    query = scope["query_string"].decode("latin-1")
-    parsed = dict(parse_qsl(query, keep_blank_values=True))
-    return ReceivedRequest(scope["method"], scope["path"], parsed, query, headers, body, time.time())
-
-
-def _replay(body: bytes, receive: Receive) -> Receive:
-    messages: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
-
-    async def again() -> Message:
-        return messages.pop() if messages else await receive()
-
-    return again
 
 
 async def _until_gone(receive: Receive) -> None:

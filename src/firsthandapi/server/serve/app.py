@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from email.utils import formatdate
 from pathlib import Path
-from urllib.parse import parse_qsl
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
@@ -22,9 +21,10 @@ from firsthandapi.server.console import Console
 from firsthandapi.server.console import app as console
 from firsthandapi.server.deliveries import SignatureStyle
 from firsthandapi.server.errors import ApiError
+from firsthandapi.server.forms import MAX_FORM
 from firsthandapi.server.gate import refusal
 from firsthandapi.server.reading import MAX_BODY, read_body
-from firsthandapi.server.requests import ReceivedRequest, RequestLog
+from firsthandapi.server.requests import ReceivedRequest, RequestLog, received, replay
 from firsthandapi.server.responses import error_response
 from firsthandapi.server.text import new_id
 from firsthandapi.server.world import World
@@ -33,7 +33,7 @@ from .access import Access
 from .limits import Limits
 from .links import Links
 from .operating import Operating
-from .reception import HERE, MAX_FORM, PageError, Reception, SignInNeeded, no_page
+from .reception import HERE, PageError, Reception, SignInNeeded, no_page
 from .reviewing import Reviewing
 from .scoring import Jury
 from .signing_in import SigningIn
@@ -123,7 +123,7 @@ class Site:
                 await self._visit(scope, _bounded(receive), send)
             else:
                 body = await read_body(receive, MAX_FORM + 1)
-                await self._visit(scope, _replay(body, receive), send, body)
+                await self._visit(scope, replay(body, receive), send, body)
         except ClientDisconnect:
             return  # the client hung up before the end of its request
         except ApiError as error:
@@ -137,7 +137,7 @@ class Site:
         body = await read_body(receive, MAX_BODY + 1)
         if scope["path"] == "/v1/auth/signup" and scope["method"] == "POST":
             self._check_signup(Request(scope))
-        record = _record(scope, body)
+        record = received(scope, body)
         number = self.log.add(record)
         status: int | None = None
         is_replayed = False
@@ -150,7 +150,7 @@ class Site:
             await send(message)
 
         try:
-            await self.api.asgi(scope, _replay(body, receive), noted)
+            await self.api.asgi(scope, replay(body, receive), noted)
         except ClientDisconnect:
             pass  # in the midst of a download, for example
         except Exception:
@@ -186,7 +186,7 @@ class Site:
             if self._is_console(request):
                 self.reception.need(request, "operator")
                 if request.method == "POST":
-                    await self.reception.form(Request(scope, _replay(body, receive)))
+                    await self.reception.form(Request(scope, replay(body, receive)))
                 await self._console.asgi(scope, receive, noted)
             else:
                 await self._pages(scope, receive, noted)
@@ -223,25 +223,6 @@ class Site:
 
 async def _nothing(_scope: Scope, _receive: Receive, _send: Send) -> None:
     raise no_page()
-
-
-def _record(scope: Scope, body: bytes) -> ReceivedRequest:
-    headers: dict[str, str] = {}
-    for raw_name, raw_value in scope["headers"]:
-        name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
-        headers[name] = f"{headers[name]}, {value}" if name in headers else value
-    query = scope["query_string"].decode("latin-1")
-    parsed = dict(parse_qsl(query, keep_blank_values=True))
-    return ReceivedRequest(scope["method"], scope["path"], parsed, query, headers, body, time.time())
-
-
-def _replay(body: bytes, receive: Receive) -> Receive:
-    messages: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
-
-    async def again() -> Message:
-        return messages.pop() if messages else await receive()
-
-    return again
 
 
 def _bounded(receive: Receive) -> Receive:

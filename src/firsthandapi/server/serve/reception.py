@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl, quote, urlsplit
+from urllib.parse import quote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.requests import Request
@@ -14,14 +14,14 @@ from starlette.responses import RedirectResponse, Response
 
 from firsthandapi.server import browsers
 from firsthandapi.server.console import shown
+from firsthandapi.server.errors import ApiError
+from firsthandapi.server.forms import is_own, read_fields
 from firsthandapi.server.text import iso
 from firsthandapi.server.world import World
 
 from .access import Access, Role, Visitor
 
 HERE = Path(__file__).parent
-MAX_FORM = 64 * 1024
-_MAX_FIELDS = 100
 _FOREIGN = (
     "This form does not come from a page of this server, or its page is too old: reload it, and try again."
 )
@@ -156,11 +156,7 @@ class Reception:
             PageError: it does not, or the page is too old.
         """
         browser = _cookie(request, self.cookies[1])
-        if (
-            not self._is_own(request)
-            or browser is None
-            or not self.access.is_form_token(browser, token or "")
-        ):
+        if not is_own(request) or browser is None or not self.access.is_form_token(browser, token or ""):
             raise PageError(403, _FOREIGN)
 
     async def form(self, request: Request) -> dict[str, str]:
@@ -169,28 +165,12 @@ class Reception:
         Raises:
             PageError: another page sent it, or it is no form.
         """
-        kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-        body = await request.body()
-        if kind != "application/x-www-form-urlencoded":
-            raise PageError(415, "This page takes plain forms only.")
-        if len(body) > MAX_FORM:
-            raise PageError(413, "The form is too large: shorten its texts.")
         try:
-            found = parse_qsl(body.decode("utf-8"), max_num_fields=_MAX_FIELDS, errors="strict")
-        except ValueError:
-            raise PageError(400, "The form cannot be read.") from None
-        fields = {name: value.strip() for name, value in found if value.strip()}
+            fields = await read_fields(request)
+        except ApiError as error:
+            raise PageError(error.status, error.message) from None
         self.check_form(request, fields.pop("form_token", None))
         return fields
-
-    def _is_own(self, request: Request) -> bool:
-        if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
-            return False
-        origin = request.headers.get("origin")
-        try:
-            return origin is None or urlsplit(origin).netloc == request.headers.get("host", "-")
-        except ValueError:
-            return False
 
     # --- what they get ----------------------------------------------------------------------------------
 
