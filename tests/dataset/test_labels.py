@@ -11,9 +11,9 @@ import pytest
 
 from client.support import Connect
 from firsthandapi import Dataset, FirstHandClient, InvalidArgumentError
-from firsthandapi._core.job_file import JOBS
+from firsthandapi._core.job_file import JOB_FILE, JOBS
 from firsthandapi._core.manifest import MANIFEST
-from firsthandapi.errors import ConfigurationError, IncompleteJobError
+from firsthandapi.errors import ConfigurationError, IncompleteJobError, WaitTimeoutError
 from firsthandapi.testing import MockServer
 
 from .support import JOB, api, completed_job, downloads, jobs_bought
@@ -56,6 +56,35 @@ def test_the_same_call_continues_its_job(connect: Connect, quick_server: MockSer
     assert downloads(quick_server, since) == [first.records[0].file_id]
     assert len(again) == 3
     assert jobs_bought(quick_server) == 2
+
+
+@pytest.mark.parametrize("lost", ["nothing", "the record", "the label in a copy of it"])
+def test_a_label_that_times_out_buys_once(
+    server: MockServer, client: FirstHandClient, tmp_path: Path, lost: str
+) -> None:
+    """However often it does, whatever the job does meanwhile, and whatever somebody does to its record."""
+    record = tmp_path / JOBS / "stop.json"
+    bought: set[str] = set()
+    for _ in range(3):
+        with pytest.raises(WaitTimeoutError) as caught:
+            client.jobs.collect(
+                tmp_path,
+                **JOB,
+                files_needed=9,
+                label="stop",
+                timeout=0,
+                on_progress=lambda _: lost == "the record" and record.unlink(missing_ok=True),
+            )
+        job_id = str(getattr(caught.value.job, "id", None))
+        bought.add(job_id)
+        server.submit(job_id)
+        server.clock.advance(minutes=1)
+        if lost == "the label in a copy of it":
+            job_file = json.loads(record.read_bytes())
+            del job_file["label"]
+            (tmp_path / JOB_FILE).write_text(json.dumps(job_file), "utf-8")
+    assert len(bought) == 1
+    assert (tmp_path / JOB_FILE).exists() == (lost == "the label in a copy of it")
 
 
 def test_a_job_that_ends_early_counts_its_own_files(

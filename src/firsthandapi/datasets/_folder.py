@@ -371,6 +371,9 @@ class Folder:
             for path, each in recorded.items()
             if path != self._record and each.job_id is not None
         )
+        if isinstance(own, JobFile) and own.job_id is not None:
+            # Another record of its job, such as a copy, must not take it from the label.
+            self._others.pop(own.job_id, None)
         if job_id is None:
             named = {row.job_id: None for row in rows if label_of(row) == label and row.job_id is not None}
             return own, () if isinstance(own, JobFile) else tuple(named.keys() - self._others.keys())
@@ -441,13 +444,13 @@ class Folder:
         self._job_files.write(self._record, with_label(job_file, self.label), self._writer)
 
     def restore_job(self, job_file: JobFile) -> None:
-        """Write `job.json` again if somebody has removed it: without it the same call would post another job.
+        """Write the record of the job again if somebody has removed it: without it the same call would post another.
 
         Raises:
             ConfigurationError: it cannot be written.
         """
-        if not self._store.exists(self.path / JOB_FILE):
-            self._store.create(self.path / JOB_FILE, job_file.encode())
+        if not self._store.exists(self._record):
+            self.create_job(job_file)
 
     def forget_job(self) -> None:
         """Remove the record of a job that bought nothing."""
