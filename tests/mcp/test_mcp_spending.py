@@ -14,9 +14,11 @@ import mcp_types
 import pytest
 from mcp_support import JOB, environment, found, in_memory, ledger_of, over_pipe, spent, text_of
 
-from firsthandapi.mcp import Options
+from firsthandapi import AsyncFirstHandClient
+from firsthandapi.mcp import Ledger, Options, make_server
 from firsthandapi.testing import MockServer
 from mcp import Client, MCPError
+from raw import RawServer, response
 
 
 @pytest.fixture
@@ -71,10 +73,10 @@ def test_no_argument_raises_the_budget(server: MockServer, tmp_path: Path) -> No
     assert spent(server) == 100
 
 
-def test_a_cancelled_job_does_not_refill_the_budget(server: MockServer, tmp_path: Path) -> None:
+def test_a_cancelled_job_does_not_refill_the_budget(tmp_path: Path) -> None:
     """Else a model could order and cancel without end."""
 
-    async def main() -> None:
+    async def main(server: MockServer) -> None:
         async with in_memory(server, Options(ledger=tmp_path, budget_cents=120)) as client:
             made = found(await client.call_tool("create_job", JOB))
             assert (
@@ -82,7 +84,8 @@ def test_a_cancelled_job_does_not_refill_the_budget(server: MockServer, tmp_path
             )
             assert (await client.call_tool("create_job", {**JOB, "metadata": {"n": 2}})).is_error
 
-    anyio.run(main)
+    with MockServer(speed=0, workers=False) as server:  # no worker completes the job first
+        anyio.run(main, server)
 
 
 def test_a_refused_order_costs_nothing_of_the_budget(server: MockServer, tmp_path: Path) -> None:
@@ -106,10 +109,26 @@ def test_a_refused_order_costs_nothing_of_the_budget(server: MockServer, tmp_pat
     assert spent(server) == 100
 
 
+def test_a_refusal_that_is_not_the_services_stays_counted(tmp_path: Path) -> None:
+    """A gateway may block the answer to an order that went through: only the service takes it back."""
+
+    async def main(server: RawServer) -> None:
+        async with (
+            AsyncFirstHandClient("fh_test_x", server.base_url, max_retries=0) as api,
+            Client(make_server(api, "fh_test_x", Options(ledger=tmp_path))) as client,
+        ):
+            assert (await client.call_tool("create_job", JOB)).is_error
+
+    blocked = RawServer(lambda _: response(b"<html>blocked by policy</html>", 403))
+    try:
+        anyio.run(main, blocked)
+    finally:
+        blocked.close()
+    assert Ledger(tmp_path, 2500).left_cents() == 2400
+
+
 def test_an_unreachable_service_costs_nothing_of_the_budget(server: MockServer, tmp_path: Path) -> None:
     """What was surely never sent is removed from the ledger."""
-    from firsthandapi import AsyncFirstHandClient
-    from firsthandapi.mcp import Ledger, make_server
 
     async def main() -> None:
         nowhere = "http://127.0.0.1:9"

@@ -278,11 +278,11 @@ def _after_a_failure(known: Known, failure: FirstHandError) -> Command:
     if known.sent and may_be_there and not known.looked and key is not None:
         # This key was sent before, or the response says nothing: the job may exist by now.
         return LookFor(key)
-    never_bought = not known.sent or _is_clear_refusal(failure)
+    never_bought = not known.sent or is_clear_refusal(failure)
     return Refuse(failure, forget=known.fresh and never_bought)
 
 
-def _is_clear_refusal(error: FirstHandError) -> bool:
+def is_clear_refusal(error: FirstHandError) -> bool:
     """Whether the service refused a key that it cannot have seen before. A 409 says that it may have.
 
     A refusal in another form than the service's may come from a gateway that has let the request through.

@@ -13,7 +13,7 @@ from pydantic import Field
 
 from firsthandapi import AsyncFirstHandClient, Campaign
 from firsthandapi._core.campaign_plan import over_budget
-from firsthandapi._core.counts import count_of
+from firsthandapi._core.counts import count_of, dollars
 from firsthandapi.campaigns import CampaignPlan, CampaignProgress
 from firsthandapi.errors import FirstHandError, WaitTimeoutError
 
@@ -111,7 +111,7 @@ class Campaigns:
         async with Steps(context, sum(label.wanted for label in plan.labels)) as steps:
 
             async def report(now: CampaignProgress) -> None:
-                spent = f"${now.spent_cents / 100:,.2f} of ${now.budget_cents / 100:,.2f} spent"
+                spent = f"{dollars(now.spent_cents)} of {dollars(now.budget_cents)} spent"
                 await steps.report(
                     now.files_done, f"{now.files_done} of {count_of(now.files_total)}, {spent}"
                 )
@@ -158,7 +158,7 @@ def add_campaigns(server: MCPServer, campaigns: Campaigns, ledger: Ledger, confi
         check_can_ask(ctx, more, confirm_cents)
         return Elicit(
             f"Run the campaign “{name}” of {count_of(len(jobs), 'label')} for at most "
-            f"${budget_cents / 100:,.2f} in all, ${more / 100:,.2f} more than before. Spend it?",
+            f"{dollars(budget_cents)} in all, {dollars(more)} more than before. Spend it?",
             Approval,
         )
 

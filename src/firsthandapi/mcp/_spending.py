@@ -14,10 +14,10 @@ from mcp.server.mcpserver.exceptions import ToolError
 from pydantic import BaseModel, Field
 
 from firsthandapi import AsyncFirstHandClient, types
-from firsthandapi._core.counts import count_of
+from firsthandapi._core.counts import count_of, dollars
+from firsthandapi._core.ordering import is_clear_refusal
 from firsthandapi._visible import visible
 from firsthandapi.errors import (
-    FirstHandApiError,
     FirstHandConnectionError,
     FirstHandError,
     InvalidArgumentError,
@@ -102,8 +102,8 @@ def add_spending(
             return NotAsked()  # an order that costs too much is refused below, without a question
         check_can_ask(ctx, cost, confirm_cents)
         return Elicit(
-            f"Post a job for {count_of(files_needed)} at ${price_per_file_cents / 100:.2f} each: "
-            f"${cost / 100:,.2f} in all, held immediately. Its description: “{visible(description[:200])}”. "
+            f"Post a job for {count_of(files_needed)} at {dollars(price_per_file_cents)} each: "
+            f"{dollars(cost)} in all, held immediately. Its description: “{visible(description[:200])}”. "
             "Spend it?",
             Approval,
         )
@@ -233,8 +233,4 @@ def _bought_nothing(error: FirstHandError) -> bool:
         return True
     if isinstance(error, FirstHandConnectionError):
         return not error.request_sent and error.attempts == 1
-    return (
-        isinstance(error, FirstHandApiError)
-        and error.status in (400, 401, 402, 403, 404, 422)
-        and error.attempts == 1
-    )
+    return is_clear_refusal(error)
