@@ -130,8 +130,9 @@ def test_on_timeout_it_exits_with_3_and_says_how_to_continue(cli: Cli, server: M
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT to send to another process")
-def test_ctrl_c_says_that_the_jobs_continue(file: str, tmp_path: Path) -> None:
-    """And how to continue."""
+@pytest.mark.parametrize(("how", "code"), [("SIGINT", 130), ("SIGTERM", 143)])
+def test_who_stops_a_campaign_learns_how_to_continue(file: str, how: str, code: int) -> None:
+    """At Ctrl-C, and at what `docker stop` and a cancelled CI run send."""
     with MockServer(speed=0) as server:
         process = subprocess.Popen(
             [sys.executable, "-c", _START, "campaign", "run", file],
@@ -143,10 +144,11 @@ def test_ctrl_c_says_that_the_jobs_continue(file: str, tmp_path: Path) -> None:
         seen = ""
         while "spent" not in seen and process.poll() is None:
             seen += process.stderr.readline()
-        process.send_signal(signal.SIGINT)
+        process.send_signal(getattr(signal, how))
         _, errors = process.communicate(timeout=60)
     assert "The jobs of the campaign continue. Run the same command again: it orders nothing twice." in errors
     assert "Traceback" not in errors
+    assert process.returncode == code
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pty")

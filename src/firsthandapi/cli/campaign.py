@@ -12,6 +12,7 @@ from .collecting import report
 from .options import Timeout
 from .output import AsJson, client, dollars, note, print_json, print_table
 from .progress import CAMPAIGN_CONTINUES, progress
+from .stopping import stoppable
 
 if TYPE_CHECKING:
     from firsthandapi.campaigns import Campaign, CampaignPlan
@@ -58,12 +59,15 @@ def run(
     Example: firsthandapi campaign run signs.yaml
     """
     campaign = _campaign(file)
-    try:
-        with client() as api, progress(str(campaign.dest), quiet=as_json, live=live_table) as shown:
-            dataset = api.campaigns.run(campaign, timeout=timeout, concurrency=concurrency, on_progress=shown)
-    except KeyboardInterrupt:
-        note(CAMPAIGN_CONTINUES)
-        raise
+    with stoppable():
+        try:
+            with client() as api, progress(str(campaign.dest), quiet=as_json, live=live_table) as shown:
+                dataset = api.campaigns.run(
+                    campaign, timeout=timeout, concurrency=concurrency, on_progress=shown
+                )
+        except KeyboardInterrupt:
+            note(CAMPAIGN_CONTINUES)
+            raise
     report(dataset, as_json=as_json)
 
 
