@@ -5,8 +5,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 from cli.support import SPEC, YAML, Cli, firsthandapi
+from firsthandapi._sync.resources.jobs import Jobs
 from firsthandapi.testing import MockServer
+from firsthandapi.types import Job
 
 
 def test_jobs_from_post_to_cancel(server: MockServer, tmp_path: Path) -> None:
@@ -23,6 +27,15 @@ def test_jobs_from_post_to_cancel(server: MockServer, tmp_path: Path) -> None:
     refused = firsthandapi(server, tmp_path, "jobs", "cancel", job_id)
     assert refused.returncode == 1
     assert "HTTP 409" in refused.stderr
+
+
+def test_what_the_service_leaves_out_is_left_out(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A job that does not say how many files it needs has no line about them."""
+    bare = Job(id="job_01JD", status="open")
+    monkeypatch.setattr(Jobs, "get", lambda *_: bare)
+    monkeypatch.setattr(Jobs, "wait", lambda *_, on_update, **__: on_update(bare) or bare)
+    assert cli("jobs", "get", bare.id).out.splitlines() == ["id      job_01JD", "status  open"]
+    assert cli("jobs", "wait", bare.id).err == "open\n"
 
 
 def test_balance_shows_dollars(server: MockServer, tmp_path: Path) -> None:

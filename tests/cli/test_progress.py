@@ -71,7 +71,7 @@ def test_a_failure_after_the_order_exits_with_5_and_says_how_to_continue(
     cli: Cli, fresh_server: MockServer, spec: str, tmp_path: Path
 ) -> None:
     """A script must not take it for a run that cost nothing."""
-    fault = fresh_server.faults.add(path="/v1/jobs/*", status=401, times=None)
+    fresh_server.faults.add(path="/v1/jobs/*", status=401, times=None)
     command = ("collect", "--spec", spec, "--dest", str(tmp_path / "signs"))
     run = cli(*command)
     assert run.code == 5, run.err
@@ -83,7 +83,6 @@ def test_a_failure_after_the_order_exits_with_5_and_says_how_to_continue(
         f"The job continues: {posted.id}. Run the same command again, "
         f"or cancel with: firsthandapi jobs cancel {posted.id}"
     )
-    del fault
     fresh_server.faults.clear()
     with fresh_server.client() as client:
         client.jobs.cancel(posted.id)

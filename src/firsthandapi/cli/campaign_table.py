@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from firsthandapi._core.counts import count_of, dollars
 
-from .output import printable, star
+from .output import clock, printable, star
 
 if TYPE_CHECKING:
     from firsthandapi import Progress
@@ -39,9 +39,7 @@ class Pace:
         if done == before or now == begun:
             return ""
         rate = (done - before) / (now - begun)
-        minutes, seconds = divmod(int((total - done) / rate), 60)
-        left = f"{minutes // 60}:{minutes % 60:02}:{seconds:02}"
-        return f"{rate * 60:,.0f} files per minute, {left} left"
+        return f"{rate * 60:,.0f} files per minute, {clock((total - done) / rate)} left"
 
 
 @contextmanager

@@ -11,7 +11,7 @@ import typer
 
 from firsthandapi._core.counts import count_of
 
-from .output import AsJson, note, print_hanging, print_json, print_table
+from .output import AsJson, can_show, note, print_hanging, print_json, print_table
 from .stopping import stoppable
 
 if TYPE_CHECKING:
@@ -121,8 +121,4 @@ def _counts(results: list[Result]) -> list[int | None]:
 
 
 def _marks(stream: TextIO) -> dict[str, str]:
-    try:
-        "".join(_MARKS.values()).encode(stream.encoding or "utf-8")
-    except (UnicodeEncodeError, LookupError):
-        return _PLAIN
-    return _MARKS
+    return _MARKS if can_show(stream, "".join(_MARKS.values())) else _PLAIN

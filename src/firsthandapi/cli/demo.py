@@ -20,7 +20,7 @@ from firsthandapi.testing import MockServer
 from firsthandapi.types import Job, WebhookEvent
 from firsthandapi.webhooks import unwrap
 
-from .output import stars
+from .output import dollars, of_needed, stars
 
 # Virtual seconds per real second: workers submit after 15, and scoring takes 5 to 15 more.
 _SPEED = 10.0
@@ -40,7 +40,7 @@ def run_demo(dest: Path) -> None:
     os.environ["NO_PROXY"] = os.environ["no_proxy"] = "127.0.0.1"
     with MockServer(speed=_SPEED) as server, server.client() as client, _receiver() as receiver:
         say(f"[bold]1.[/bold] A bundled server replaces the service, on {server.url}")
-        say(f"   Balance: ${_dollars(client.billing.credits().balance_cents)}\n")
+        say(f"   Balance: {dollars(client.billing.credits().balance_cents)}\n")
 
         endpoint = client.webhooks.create(url=receiver.url, events=["job.completed"])
         receiver.secret = endpoint.secret or ""
@@ -50,9 +50,7 @@ def run_demo(dest: Path) -> None:
         say("   [dim]client.jobs.create_and_wait(description=…, files_needed=4, …)[/dim]")
 
         def on_update(job: Job) -> None:
-            say(
-                f"   {job.id}  {job.status:<11}  {job.files_approved} of {count_of(job.files_needed or 0)} approved"
-            )
+            say(f"   {job.id}  {job.status:<11}  {of_needed(job)} approved")
 
         job = client.jobs.create_and_wait(
             title="Street signs",
@@ -64,7 +62,7 @@ def run_demo(dest: Path) -> None:
             timeout=_PATIENCE,
             on_update=on_update,
         )
-        say(f"   Done. The job cost ${_dollars(job.total_cost_cents)}.\n")
+        say(f"   Done. The job cost {dollars(job.total_cost_cents)}.\n")
 
         say(
             "[bold]4.[/bold] Download the files into a folder; each file appears only when it is complete and verified."
@@ -83,7 +81,7 @@ def run_demo(dest: Path) -> None:
 
         say(
             "[bold green]That is the product.[/bold green] "
-            f"Balance now: ${_dollars(client.billing.credits().balance_cents)}"
+            f"Balance now: {dollars(client.billing.credits().balance_cents)}"
         )
         say(f"Load the folder: datasets.load_dataset('imagefolder', data_dir='{escape(str(dataset.path))}')")
         say("The same code runs against the real service with a real key.")
@@ -91,10 +89,6 @@ def run_demo(dest: Path) -> None:
             "\nTo watch jobs, requests, webhooks, and money in a browser, run "
             "[bold]firsthandapi mock-server --speed 10[/bold] and open the console that it prints."
         )
-
-
-def _dollars(cents: int | None) -> str:
-    return f"{(cents or 0) / 100:,.2f}"
 
 
 def _summary(record: Record) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
-from firsthandapi._core.counts import count_of
+from firsthandapi._core.counts import count_of, dollars
 
 State = Literal["ok", "warn", "fail"]
 
@@ -301,7 +301,7 @@ def _account(answer: Answer) -> list[Finding]:
             Finding(
                 "Credits",
                 "warn" if broke else "ok",
-                f"${answer.credits_cents / 100:,.2f} available",
+                f"{dollars(answer.credits_cents)} available",
                 "run firsthandapi purchase 2500" if broke else None,
             )
         )

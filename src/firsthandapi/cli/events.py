@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from firsthandapi._core.counts import count_of
-
-from .output import dollars, joined, stars
+from .output import dollars, joined, of_needed, stars
 
 if TYPE_CHECKING:
     from firsthandapi.types import WebhookEvent
@@ -22,12 +20,7 @@ def event_facts(event: WebhookEvent) -> str:
         facts = (what.job_id, what.submission_id, what.content_type, stars(what.ai_star_rating))
     elif isinstance(event, JobEvent):
         job = event.data
-        files = (
-            None
-            if job.files_needed is None
-            else f"{job.files_approved or 0:,} of {count_of(job.files_needed)}"
-        )
-        facts = (job.job_id, job.status, files)
+        facts = (job.job_id, job.status, of_needed(job))
     elif isinstance(event, CreditsEvent):
         left = dollars(event.data.balance_cents)
         facts = (dollars(event.data.amount_cents), left and f"balance {left}")

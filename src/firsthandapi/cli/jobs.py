@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from firsthandapi._core.counts import count_of
 from firsthandapi.types import enums
 
 from .choices import JobStatus, JobType, words
@@ -24,12 +23,14 @@ from .output import (
     json_text,
     moment,
     note,
+    of_needed,
     print_facts,
     print_json,
     print_line,
     print_list,
     stars,
 )
+from .progress import job_continues
 from .spec import job_fields
 from .stopping import stoppable
 
@@ -106,7 +107,7 @@ def list_jobs(
         lambda job: (
             job.id,
             job.status,
-            f"{job.files_approved} of {job.files_needed}",
+            of_needed(job, bare=True),
             dollars(job.total_cost_cents),
             moment(job.created_at),
             job.title or job.description,
@@ -126,7 +127,8 @@ def wait(job_id: JobId, timeout: Timeout = 86_400, json: AsJson = False) -> None
 
     def show(job: Job) -> None:
         if not json:
-            note(f"{job.status}: {approved(job)}")
+            done = of_needed(job)
+            note(f"{job.status}: {done} approved" if done else job.status)
 
     with client() as api, _waiting(job_id):
         job = api.jobs.wait(job_id, timeout=timeout, on_update=show)
@@ -181,30 +183,21 @@ def _waiting(job_id: str) -> Generator[None]:
         try:
             yield
         except KeyboardInterrupt:
-            note(
-                f"The job continues: {job_id}. Run the same command again, "
-                f"or cancel with: firsthandapi jobs cancel {job_id}"
-            )
+            note(job_continues(job_id))
             raise
-
-
-def approved(job: Job) -> str | None:
-    """How many of the files that a job needs are approved."""
-    if job.files_needed is None:
-        return None
-    return f"{job.files_approved or 0:,} of {count_of(job.files_needed)} approved"
 
 
 def _show(job: Job, *, json: bool) -> None:
     if json:
         print_json(as_json(job))
         return
+    done = of_needed(job, bare=True)
     print_facts(
         (
             ("id", job.id),
             ("status", job.status),
             ("title", job.title),
-            ("files", f"{job.files_approved} of {job.files_needed} approved"),
+            ("files", done and f"{done} approved"),
             ("cost", dollars(job.total_cost_cents)),
             ("created", moment(job.created_at)),
             ("your rating", stars(job.buyer_rating) or None),

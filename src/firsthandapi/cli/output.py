@@ -21,7 +21,7 @@ from firsthandapi._visible import is_hidden, visible
 
 if TYPE_CHECKING:
     from firsthandapi import FirstHandClient, Page
-    from firsthandapi.types import Model
+    from firsthandapi.types import Job, JobEventData, Model
 
 T = TypeVar("T")
 M = TypeVar("M", bound="Model")
@@ -191,6 +191,14 @@ def dollars(cents: int | None) -> str | None:
     return None if cents is None else counts.dollars(cents)
 
 
+def of_needed(job: Job | JobEventData, *, bare: bool = False) -> str | None:
+    """`2 of 3 files`, or `2 of 3` if `bare`; None if the service does not say how many a job needs."""
+    if job.files_needed is None:
+        return None
+    needed = f"{job.files_needed:,}" if bare else counts.count_of(job.files_needed)
+    return f"{job.files_approved or 0:,} of {needed}"
+
+
 def stars(rating: int | None) -> str:
     # A rating comes from the network: print at most five stars.
     return star(sys.stdout) * min(max(rating or 0, 0), 5)
@@ -198,11 +206,22 @@ def stars(rating: int | None) -> str:
 
 def star(stream: TextIO) -> str:
     """A star that `stream` can show."""
+    return "★" if can_show(stream, "★") else "*"
+
+
+def can_show(stream: TextIO, text: str) -> bool:
+    """Whether the encoding of `stream` has all characters of `text`."""
     try:
-        "★".encode(stream.encoding or "utf-8")
+        text.encode(stream.encoding or "utf-8")
     except (UnicodeEncodeError, LookupError):
-        return "*"
-    return "★"
+        return False
+    return True
+
+
+def clock(seconds: float) -> str:
+    """A duration as hours, minutes, and seconds: `1:02:03`."""
+    minutes, rest = divmod(int(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02}:{rest:02}"
 
 
 def moment(time: datetime | None) -> str | None:

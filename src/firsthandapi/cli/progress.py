@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any, TextIO, cast
 
 import typer
 
-from firsthandapi._core.counts import count_of
+from firsthandapi._core.counts import count_of, dollars
 
-from .output import dollars, note, printable, star
+from .output import clock, note, printable, star
 
 if TYPE_CHECKING:
     from firsthandapi import Progress
@@ -80,8 +80,8 @@ def progress(
 
 
 def _first_lines(job: Job) -> tuple[str, str]:
-    files, cost = count_of(job.files_needed or 0), dollars(job.total_cost_cents)
-    first = f"{job.id}: {files}{f' for {cost}' if cost else ''}"
+    cost = "" if job.total_cost_cents is None else f" for {dollars(job.total_cost_cents)}"
+    first = f"{job.id}: {count_of(job.files_needed or 0)}{cost}"
     return printable(first), printable(f"To cancel: firsthandapi jobs cancel {job.id}")
 
 
@@ -95,9 +95,13 @@ def continues(job: Job | None) -> str | None:
 
     if job.metadata and CAMPAIGN_METADATA in job.metadata:
         return CAMPAIGN_CONTINUES
+    return job_continues(job.id)
+
+
+def job_continues(job_id: str) -> str:
     return (
-        f"The job continues: {job.id}. Run the same command again, "
-        f"or cancel with: firsthandapi jobs cancel {job.id}"
+        f"The job continues: {job_id}. Run the same command again, "
+        f"or cancel with: firsthandapi jobs cancel {job_id}"
     )
 
 
@@ -184,8 +188,7 @@ class _Lines:
 
     def _print(self) -> None:
         self._printed = time.monotonic()
-        minutes, seconds = divmod(int(self._printed - self._begun), 60)
-        elapsed = f"{minutes // 60}:{minutes % 60:02}:{seconds:02}"
+        elapsed = clock(self._printed - self._begun)
         now = self._now
         facts = (
             [f"{now.files_done:,} of {count_of(now.files_total)}", *_facts(now)]
@@ -215,7 +218,7 @@ def _facts(now: Progress, width: int = _WIDE) -> list[str]:
     if now.average_stars is not None and width >= _NO_BAR:
         facts.append(f"{now.average_stars:.1f} {star(sys.stderr)}")
     if now.job and now.job.price_per_file_cents is not None:
-        facts.append(f"${now.files_done * now.job.price_per_file_cents / 100:,.2f}")
+        facts.append(dollars(now.files_done * now.job.price_per_file_cents))
     if (spent := getattr(now, "spent_cents", None)) is not None:  # of a campaign
         facts.append(f"{dollars(spent)} spent")
     if now.files_failed:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,7 +12,7 @@ from firsthandapi.errors import ConfigurationError
 
 from .options import local_folder
 from .serving import Lines
-from .stopping import stoppable
+from .stopping import stoppable, wait_for_stop
 
 if TYPE_CHECKING:
     from firsthandapi.server.serve.service import Service
@@ -108,12 +107,7 @@ def serve(
     with stoppable(), started as service:
         _introduce(service, folder)
         sys.stdout.flush()
-        try:
-            # On Windows Ctrl-C is noticed only between two waits.
-            while not threading.Event().wait(0.5):
-                pass
-        except KeyboardInterrupt:
-            typer.echo("\nStopped.")
+        wait_for_stop()
 
 
 def checkpoint(folder: Folder) -> None:

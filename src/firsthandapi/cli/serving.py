@@ -16,7 +16,7 @@ import typer
 
 from firsthandapi.errors import ConfigurationError
 
-from .stopping import stoppable
+from .stopping import stoppable, wait_for_stop
 
 if TYPE_CHECKING:
     from firsthandapi.testing import ReceivedRequest
@@ -88,12 +88,7 @@ def mock_server(
             typer.echo(line)
         typer.echo("Press Ctrl-C to stop it.")
         sys.stdout.flush()
-        try:
-            # On Windows Ctrl-C is noticed only between two waits.
-            while not threading.Event().wait(0.5):
-                pass
-        except KeyboardInterrupt:
-            typer.echo("\nStopped.")
+        wait_for_stop()
 
 
 def _by_hand(url: str, speed: float, workers: bool) -> Iterator[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import threading
 from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any
@@ -15,6 +16,16 @@ _SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
 
 class _StoppedError(KeyboardInterrupt):
     """Stopped by a signal, whose number is the argument."""
+
+
+def wait_for_stop() -> None:
+    """Serve until Ctrl-C or another polite signal."""
+    try:
+        # On Windows, Python notices Ctrl-C only between two waits.
+        while not threading.Event().wait(0.5):
+            pass
+    except KeyboardInterrupt:
+        typer.echo("\nStopped.")
 
 
 @contextmanager

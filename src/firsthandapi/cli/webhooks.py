@@ -120,7 +120,7 @@ def update(
     """
     changes: dict[str, Any] = {
         "url": url,
-        "events": events or None,
+        "events": events,
         "description": description,
         "enabled": enabled,
     }
@@ -231,7 +231,7 @@ def listen(
     """
     from .listen import run_listener
 
-    run_listener(port=port, url=url, events=events or None, json=json)
+    run_listener(port=port, url=url, events=events, json=json)
 
 
 def _which(events: Sequence[str]) -> str:
