@@ -143,7 +143,9 @@ def with_ids(argument: str, server: MockServer) -> str:
 
 def test_no_block_gets_past_the_tests() -> None:
     """A fence that scripts/snippets.py does not know, such as ```py, would be shown and never run."""
-    known = re.compile(r"```(python|sh|text|yaml|json|toml)( title=\"[^\"]+\")?$|``` \{ \.(python|yaml) \}$")
+    known = re.compile(
+        r"```(python|sh|text|yaml|json|toml)( title=\"[^\"]+\")?$|``` \{ \.(python|yaml|make) \}$"
+    )
     for path in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]:
         text = path.read_text(encoding="utf-8")
         fences = re.findall(r"^ *((?:`{3,}|~{3,}).*)$", text, re.MULTILINE)
