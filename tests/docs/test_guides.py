@@ -8,16 +8,19 @@ from pathlib import Path
 from typing import get_args
 
 import pytest
+import typer
 
 from firsthandapi import errors
 from firsthandapi._core.annotations import SHAPES
 from firsthandapi._core.manifest import COLUMNS
+from firsthandapi.cli.app import app
 from firsthandapi.testing import Faults
 from firsthandapi.types.enums import EventType, Scope
 
 GUIDES = Path(__file__).resolve().parents[2] / "docs" / "guides"
 
 TABLES = {
+    "command-line": [*typer.main.get_command(app).commands],  # type: ignore[attr-defined] # it is a group
     "errors": [name for name in errors.__all__ if name != "FirstHandError"],
     "datasets": [*COLUMNS, *(key for shape in SHAPES.values() for key in shape)],
     "webhooks": [*get_args(EventType)],
@@ -30,7 +33,7 @@ TABLES = {
 
 @pytest.mark.parametrize("guide", TABLES)
 def test_each_guide_names_all_there_is(guide: str) -> None:
-    """Every error, column, event type, scope and fault is in the guide that lists them."""
+    """Every error, column, event type, scope, fault and command is in the guide that lists them."""
     text = (GUIDES / f"{guide}.md").read_text(encoding="utf-8")
-    code = set(re.findall(r"[\w.:]+", " ".join(re.findall(r"`([^`\n]+)`", text))))
+    code = set(re.findall(r"[\w.:-]+", " ".join(re.findall(r"`([^`\n]+)`", text))))
     assert [name for name in TABLES[guide] if name not in code] == []
