@@ -14,38 +14,16 @@ from __future__ import annotations
 import argparse
 import platform
 from collections.abc import Iterator
-from functools import partial
 from importlib import import_module
 from importlib.metadata import version
 from importlib.util import find_spec
 
-from benchmarks._measure import Row, cpu_seconds, in_turns, ratio
+from benchmarks._measure import Row
 
 # Where they are installed, httpcore takes other paths.
 _OTHER_PATHS = "trio makes start-up slower, sniffio makes httpx's async client faster"
 
 SUBJECTS = ("startup", "calls", "decoding", "webhooks")
-
-
-def rows_of(subject: str, quick: bool) -> Iterator[Row]:
-    if subject == "webhooks":
-        return _webhooks(quick)
-    rows: Iterator[Row] = import_module(f"benchmarks.{subject}").rows(quick)
-    return rows
-
-
-def _webhooks(quick: bool) -> Iterator[Row]:
-    from benchmarks.webhooks import body_of, cases
-
-    for size, length, calls, target in (("1 KB", 1024, 2000, 1.5), ("1 MB", 1024 * 1024, 10, 1.05)):
-        calls_of = cases(body_of(length))
-        turns = {name: partial(cpu_seconds, call, 2 if quick else calls) for name, call in calls_of.items()}
-        measured = in_turns(turns, rounds=1 if quick else 41)
-        for name in calls_of:
-            if name != "hmac.digest":
-                # The targets are for what one delivery needs: one secret, either form.
-                aim = target if name in ("plain", "timestamped") else None
-                yield Row(f"{name}, {size}", ratio(measured, name, "hmac.digest"), "× hmac.digest", aim)
 
 
 def main() -> None:
@@ -68,7 +46,8 @@ def main() -> None:
         print(f"With {' and '.join(extra)}, which a default install has not: {_OTHER_PATHS}.")
     print(f"\n{'':10}{'':37}{'measured':>9}  {'unit':34}{'target':>7}  reached", flush=True)
     for subject in arguments.subjects or SUBJECTS:
-        for row in rows_of(subject, arguments.quick):
+        rows: Iterator[Row] = import_module(f"benchmarks.{subject}").rows(arguments.quick)
+        for row in rows:
             aim = "" if row.target is None else f"≤ {row.target:g}"
             verdict = "" if row.target is None else "yes" if row.value <= row.target else "NO"
             line = f"{subject:10}{row.what:37}{row.value:9.3g}  {row.unit:34}{aim:>7}  {verdict}"

@@ -1,31 +1,37 @@
 """What verifying a webhook costs, in units of the one HMAC-SHA256 that it cannot do without.
 
-    python benchmarks/webhooks.py
+    python -m benchmarks webhooks
 
 Each line is the CPU time of one call, divided by that of `hmac.digest(secret, body, "sha256")` on the same
-body. All cases run in one process, taking turns in rounds, and each figure is the median of the rounds'
-ratios, so that a machine that changes speed half-way disturbs all of them alike. To compare two commits, run
-both on the same idle machine, a few times in turn; differences under 0.03 are noise.
-
-Targets, one secret and either form: 1.5 at 1 KB, 1.05 at 1 MB.
+body. To compare two commits, run both on the same idle machine, a few times in turn; differences under 0.03 are noise.
 """
 
 from __future__ import annotations
 
 import hmac
 import json
-import platform
-import ssl
-import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
 
+from benchmarks._measure import Row, cpu_seconds, in_turns, ratio
 from firsthandapi.webhooks import sign, unwrap, verify_signature
 
-ROUNDS = 41
 SECRET = "whsec_01jpzq0c5w7t9y3x8v2n4m6k1h"
 OTHER = "whsec_01jpzq0c5w7t9y3x8v2n4m6k1j"
 KEY = SECRET.encode()
+
+
+def rows(quick: bool) -> Iterator[Row]:
+    for size, length, calls, target in (("1 KB", 1024, 2000, 1.5), ("1 MB", 1024 * 1024, 10, 1.05)):
+        calls_of = cases(body_of(length))
+        turns = {name: partial(cpu_seconds, call, 2 if quick else calls) for name, call in calls_of.items()}
+        measured = in_turns(turns, rounds=1 if quick else 41)
+        for name in calls_of:
+            if name != "hmac.digest":
+                # The targets are for what one delivery needs: one secret, either form.
+                aim = target if name in ("plain", "timestamped") else None
+                yield Row(f"{name}, {size}", ratio(measured, name, "hmac.digest"), "× hmac.digest", aim)
 
 
 def body_of(size: int) -> bytes:
@@ -58,42 +64,3 @@ def cases(body: bytes) -> dict[str, Callable[[], object]]:
         ),
         "unwrap, timestamped": lambda: unwrap(body, headers, SECRET, tolerance=3600),
     }
-
-
-def cpu_seconds(call: Callable[[], object], calls: int) -> float:
-    """CPU seconds of one call, averaged over `calls`."""
-    turns = range(calls)
-    start = time.process_time()
-    for _ in turns:
-        call()
-    return (time.process_time() - start) / calls
-
-
-def measure(body: bytes, calls: int) -> tuple[float, dict[str, float]]:
-    """Seconds of the unit, and the median ratio of each case to it."""
-    calls_of = cases(body)
-    for call in calls_of.values():
-        call()  # imports, caches
-    unit, *others = calls_of
-    units: list[float] = []
-    ratios: dict[str, list[float]] = {name: [] for name in others}
-    for _ in range(ROUNDS):
-        seconds = {name: cpu_seconds(call, calls) for name, call in calls_of.items()}
-        units.append(seconds[unit])
-        for name in others:
-            ratios[name].append(seconds[name] / seconds[unit])
-    return statistics.median(units), {name: statistics.median(values) for name, values in ratios.items()}
-
-
-def main() -> None:
-    small_unit, small = measure(body_of(1024), calls=2000)
-    large_unit, large = measure(body_of(1024 * 1024), calls=10)
-    print(f"Python {platform.python_version()}, {ssl.OPENSSL_VERSION}")
-    print(f"{'× hmac.digest':32}{'1 KB':>10}{'1 MB':>10}")
-    print(f"{'(hmac.digest, µs)':32}{small_unit * 1e6:10.2f}{large_unit * 1e6:10.0f}")
-    for name, ratio in small.items():
-        print(f"{name:32}{ratio:10.2f}{large[name]:10.3f}")
-
-
-if __name__ == "__main__":
-    main()
