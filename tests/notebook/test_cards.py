@@ -298,8 +298,8 @@ def test_a_dataset_is_called_by_its_job_or_its_folder() -> None:
 
 def test_a_gallery_says_what_it_does_not_show() -> None:
     """The line below is there only if something is left out."""
-    assert "7 more" in cards.gallery("", [(record(), "x")], "7 more")
-    assert "<p" not in cards.gallery("", [], None)
+    assert "7 more" in cards.galleries("", [(None, [(record(), "x")])], "7 more")
+    assert "<p" not in cards.galleries("", [(None, [])], None)
 
 
 def test_a_plan_is_a_table(monkeypatch: pytest.MonkeyPatch) -> None:

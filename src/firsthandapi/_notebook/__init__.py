@@ -1,4 +1,4 @@
-"""What a notebook shows of jobs, files, lists, datasets, and plans. Other modules reach it only through `_display`."""
+"""What a notebook shows of jobs, files, lists, datasets, and plans. Modules below reach it only through `_display`."""
 
 from __future__ import annotations
 

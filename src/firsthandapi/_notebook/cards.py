@@ -210,15 +210,10 @@ def _label_list(labels: Sequence[str]) -> str:
 # ── Cells ────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def gallery(head: str, cards: Iterable[tuple[File | Record, Media]], more: str | None) -> str:
-    """Cards in a grid, under a heading; `more` names the files that are not shown."""
-    return galleries(head, [(None, cards)], more)
-
-
 def galleries(
     head: str, groups: Iterable[tuple[str | None, Iterable[tuple[File | Record, Media]]]], more: str | None
 ) -> str:
-    """Grids of cards, each under its own title if it has one."""
+    """Grids of cards, each under its own title if it has one; `more` names the files that are not shown."""
     parts: list[str] = []
     for title, cards in groups:
         grid = "".join(card(file, media) for file, media in cards)
@@ -288,7 +283,7 @@ def page_cell(items: Sequence[Any], *, has_more: bool) -> str:
     if of_files:
         notes.append("files.download_all(job_id, dest) downloads them, for a gallery with pictures")
         shown = [(file, "not downloaded") for file in items[:MOST_CARDS]]
-        return gallery(heading("Page of files", count_of(len(items))), shown, "; ".join(notes))
+        return galleries(heading("Page of files", count_of(len(items))), [(None, shown)], "; ".join(notes))
     rows: list[dict[str, object]] = [dict(item.__repr_args__()) for item in items[:MOST_ROWS]]
     return cell(
         heading(f"Page of {_name_of(items)}" if items else "Empty page", count_of(len(items), "item")),

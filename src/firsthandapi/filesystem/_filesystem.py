@@ -80,7 +80,7 @@ class FirstHandFileSystem(AbstractFileSystem):  # type: ignore[misc] # fsspec sh
         Raises:
             FileNotFoundError: there is no such job or file.
         """
-        job_id, name = _parts(_plain(path))
+        job_id, name = _parts(path)
         if not job_id:
             found = [_folder(job.id) for job in self._account.client.jobs.list()]
         elif name:
@@ -98,7 +98,7 @@ class FirstHandFileSystem(AbstractFileSystem):  # type: ignore[misc] # fsspec sh
         Raises:
             FileNotFoundError: there is no such job or file.
         """
-        job_id, name = _parts(_plain(path))
+        job_id, name = _parts(path)
         if not job_id:
             return _folder("")
         if name == MANIFEST:
@@ -116,12 +116,9 @@ class FirstHandFileSystem(AbstractFileSystem):  # type: ignore[misc] # fsspec sh
             if file is None:
                 raise FileNotFoundError(path)
             entry = _entry(job_id, name, file)
-            # The service may leave the size out, but fsspec needs it to open the file.
-            return (
-                entry
-                if entry["size"] is not None
-                else {**entry, "size": self._account.read(job_id, name, 0, 1)[1]}
-            )
+            if entry["size"] is None:  # the service may leave it out, but fsspec needs it to open the file
+                entry["size"] = self._account.read(job_id, name, 0, 1)[1]
+            return entry
         # One file needs no list: the response to its URL contains its size.
         size = self._account.read(job_id, name, 0, 1)[1]
         return {"name": f"{job_id}/{name}", "size": size, "type": "file", "created": None}
@@ -139,7 +136,7 @@ class FirstHandFileSystem(AbstractFileSystem):  # type: ignore[misc] # fsspec sh
             end = max(size + end, 0) if end is not None and end < 0 else end
         if end is not None and end <= (start or 0):
             return b""
-        return self._account.read(*_parts(_plain(path)), start or 0, end)[0]
+        return self._account.read(*_parts(path), start or 0, end)[0]
 
     def _open(  # pyright: ignore[reportIncompatibleMethodOverride] # fsspec passes these by name
         self, path: str, mode: str = "rb", block_size: int | None = None, **options: Any
@@ -164,7 +161,7 @@ class FirstHandFileSystem(AbstractFileSystem):  # type: ignore[misc] # fsspec sh
 
     def invalidate_cache(self, path: str | None = None) -> None:
         """Forget the listings."""
-        self._account.forget(_parts(_plain(path))[0] if path else "")
+        self._account.forget(_parts(path)[0] if path else "")
 
     def close(self) -> None:
         """Close the idle connections; reading opens others."""
@@ -214,12 +211,9 @@ class FirstHandFile(AbstractBufferedFile):  # type: ignore[misc] # fsspec ships 
         return content
 
 
-def _plain(path: str) -> str:
-    return str(FirstHandFileSystem._strip_protocol(path))  # pyright: ignore[reportPrivateUsage] # of its own class
-
-
 def _parts(path: str) -> tuple[str, str]:
-    job_id, _, name = path.strip("/").partition("/")
+    plain = str(FirstHandFileSystem._strip_protocol(path))  # pyright: ignore[reportPrivateUsage] # of its own class
+    job_id, _, name = plain.strip("/").partition("/")
     return job_id, name
 
 
