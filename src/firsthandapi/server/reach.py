@@ -10,8 +10,14 @@ from collections.abc import Callable
 
 from .loopback import is_loopback
 
-# These carry an IPv4 address inside, and a gateway may lead to it.
-_CARRIERS = (ipaddress.ip_network("64:ff9b::/96"), ipaddress.ip_network("2002::/16"))
+# All hosts of the internet have an address in here if it is one of IPv6.
+_UNICAST = ipaddress.ip_network("2000::/3")
+# Blocks that Python's `is_global` judges differently from version to version: for protocols and relays, for
+# documentation, and such as carry an address of IPv4 inside, to which a gateway may lead.
+_SPECIAL = [
+    ipaddress.ip_network(each)
+    for each in ("192.0.0.0/24", "192.88.99.0/24", "2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20")
+]
 
 Reach = Callable[[str, int], list[str]]
 
@@ -128,6 +134,6 @@ def _is_public(text: str) -> bool:
     if isinstance(address, ipaddress.IPv6Address):
         if address.ipv4_mapped is not None:
             return _is_public(str(address.ipv4_mapped))
-        if any(address in carrier for carrier in _CARRIERS):
+        if address not in _UNICAST:
             return False
-    return address.is_global and not address.is_multicast
+    return address.is_global and not address.is_multicast and not any(address in each for each in _SPECIAL)
