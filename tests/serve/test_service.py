@@ -24,8 +24,10 @@ import pytest
 from PIL import Image
 
 from firsthandapi import ConfigurationError, FirstHandClient
+from firsthandapi.server.serve.access import FILE, Access, Role
 from firsthandapi.server.serve.clock import RealClock
 from firsthandapi.server.serve.service import Service
+from firsthandapi.server.sqlite import open_world
 from firsthandapi.testing import make
 from firsthandapi.testing._sandbox import SandboxWorkers
 from firsthandapi.webhooks import verify_signature
@@ -243,8 +245,68 @@ def test_a_port_in_use_creates_no_keys(tmp_path: Path) -> None:
 def test_beyond_this_machine_with_tokens_only(tmp_path: Path, options: dict[str, str], message: str) -> None:
     """Whoever listens to others has a token for workers and one for operators, and says what the address is."""
     with pytest.raises(ConfigurationError, match=re.escape(message)) as caught:
-        Service(tmp_path, **options)  # type: ignore[arg-type] # all are texts
+        Service(tmp_path / "new", **options)  # type: ignore[arg-type] # all are texts
     assert "secret" not in str(caught.value)
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_refused_start_leaves_nothing(tmp_path: Path) -> None:
+    """Neither a folder nor, in one that exists, a database of tokens."""
+    with Service(tmp_path / "one") as service, pytest.raises(OSError, match="in use"):
+        Service(tmp_path / "new", port=service.port)
+    for options in ({"storage": "unknown-scheme://x"}, {"scorer": "unknown"}):
+        with pytest.raises(ConfigurationError):
+            Service(tmp_path / "new", **options)  # type: ignore[arg-type] # all are texts
+    assert not (tmp_path / "new").exists()
+    (tmp_path / "new").mkdir()
+    (tmp_path / "new" / "state.db").write_bytes(b"no database" * 500)
+    with pytest.raises(ConfigurationError, match="is damaged"):
+        Service(tmp_path / "new")
+    assert not (tmp_path / "new" / "access.db").exists()
+
+
+@pytest.mark.parametrize("lost", ["missing", "empty", "without_rows"])
+@pytest.mark.parametrize("left", ["files and tokens", "files", "tokens"])
+def test_a_lost_database_is_no_first_start(tmp_path: Path, left: str, lost: str) -> None:
+    """A folder with files or tokens of an earlier start gets no new keys: the words say what to do."""
+    folder = tmp_path / "data"
+    with Service(folder) as service:
+        assert service.first is not None
+        if "files" in left:
+            with FirstHandClient(service.first.live, service.url) as client:
+                submit(service, client.jobs.create(**JOB).id)
+    if "tokens" not in left:
+        (folder / "access.db").unlink()
+    kept = (folder / "state.db").rename(tmp_path / "backup.db")
+    if lost == "empty":
+        (folder / "state.db").touch()
+    elif lost == "without_rows":
+        open_world(tmp_path / "fresh", RealClock()).close()
+        (tmp_path / "fresh" / "state.db").rename(folder / "state.db")
+    before = sorted(path.name for path in folder.iterdir())
+    state = "missing" if lost == "missing" else "empty"
+    with pytest.raises(
+        ConfigurationError,
+        match=rf"contains the {left} of an earlier start, but state\.db, which keeps its jobs and money, is {state}: "
+        r"put state\.db back from a backup, or use another folder$",
+    ):
+        Service(folder)
+    assert sorted(path.name for path in folder.iterdir()) == before
+    kept.replace(folder / "state.db")
+    with Service(folder) as service:
+        assert service.first is None
+
+
+def test_tokens_may_come_before_the_first_start(tmp_path: Path) -> None:
+    """A server for others needs them; a first start that failed may be tried again."""
+    access = Access(tmp_path / FILE)
+    roles: tuple[Role, ...] = ("worker", "operator")
+    for role in roles:
+        access.create(role, "Ana", 0)
+    access.close()
+    open_world(tmp_path, RealClock()).close()
+    with Service(tmp_path, public_url="https://photos.example.org") as service:
+        assert service.first is not None
 
 
 def test_with_tokens_beyond_this_machine(tmp_path: Path) -> None:

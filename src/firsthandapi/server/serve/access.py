@@ -123,6 +123,11 @@ class Access:
             found = self._rows.execute("SELECT value FROM secrets WHERE name = ?", (name,)).fetchone()
         return bytes(found[0]).decode()
 
+    def is_settled(self, name: str) -> bool:
+        """Whether `settled` has decided on this."""
+        with self._lock:
+            return self._rows.execute("SELECT 1 FROM secrets WHERE name = ?", (name,)).fetchone() is not None
+
     # --- tokens -----------------------------------------------------------------------------------------
 
     def create(self, role: Role, name: str, at: float) -> tuple[Token, str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,17 +20,21 @@ from firsthandapi.server.jobs import Workforce
 from firsthandapi.server.loopback import is_loopback
 from firsthandapi.server.model import SCOPES
 from firsthandapi.server.requests import ReceivedRequest
-from firsthandapi.server.sqlite import open_world
+from firsthandapi.server.sqlite import FILES, open_world
 from firsthandapi.server.storage import BucketStorage, Storage
 from firsthandapi.server.world import World
 
-from .access import FILE, ROLES, Access
+from .access import FILE, Access, Role
 from .app import Site
 from .clock import RealClock
 from .scoring import Jury, find_scorer
 
 if TYPE_CHECKING:
     from typing import Self
+
+# Beyond this machine.
+_NEEDED: tuple[Role, ...] = ("worker", "operator")
+_STARTED = "started"
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,22 +102,31 @@ class Service:
         public = self._public()
         if scorer is not None:
             find_scorer(scorer)
+        bucket = (
+            None if storage is None else BucketStorage(storage)
+        )  # refuses what is no URL before it is kept
+        # A start that is refused leaves nothing: what can be said without the folder comes before it.
+        if public is not None and not (folder / FILE).is_file():
+            raise _no_tokens(folder, _NEEDED)
         # What was begun ends in the reverse order, also where the next step fails.
         self._undo = ExitStack()
-        self._http: HttpServer | None = None
-        self.access = Access(folder / FILE)
-        self._undo.callback(self.access.close)
+        # First the port: were it in use, nobody would see the keys of a first start.
+        self._http: HttpServer | None = HttpServer(self._serve, port, host)
+        self._undo.callback(self._http.stop)
+        is_new, is_open = not (folder / FILE).exists(), False
         try:
+            self._port = self._http.port
+            self.access = Access(folder / FILE)
+            self._undo.callback(self.access.close)
             if public is not None:
                 self._check_tokens(folder)
-            # First the port: were it in use, nobody would see the keys of a first start.
-            self._http = HttpServer(self._serve, port, host)
-            self._undo.callback(self._http.stop)
-            self._port = self._http.port
             self.clock = clock or RealClock()
-            self.world = open_world(folder, self.clock, storage=self._storage(storage))
+            kept = self._storage(storage, bucket)
+            self.world = open_world(folder, self.clock, storage=kept, left=self._left(folder))
             self._undo.callback(self.world.close)
+            is_open = True
             self.first = self._first_start(credit_cents)
+            self.access.settled(_STARTED, "yes")
             self.jury = Jury(self.world, scorer, scorer_seconds)
             self.world.jobs.jury = self.jury
             self.site = Site(
@@ -132,6 +145,8 @@ class Service:
             self._resume()
         except BaseException:
             self._undo.close()
+            if is_new and not is_open:
+                (folder / FILE).unlink(missing_ok=True)
             raise
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -149,9 +164,8 @@ class Service:
             "--public-url https://photos.example.org"
         )
 
-    def _storage(self, url: str | None) -> Storage | None:
+    def _storage(self, url: str | None, chosen: Storage | None) -> Storage | None:
         """Where the first start put the files: what is there cannot be found elsewhere."""
-        chosen = None if url is None else BucketStorage(url)  # refuses what is no URL before it is kept
         kept = self.access.settled("storage", url or "")
         if url is not None and url.rstrip("/") != kept.rstrip("/"):
             raise ConfigurationError(
@@ -179,13 +193,15 @@ class Service:
                         self.world.jobs.workforce.job_posted(job, self.clock.now())
 
     def _check_tokens(self, folder: Path) -> None:
-        needed = {"worker": "a token for workers", "operator": "one for operators"}
-        missing = [role for role in ROLES if role in needed and not self.access.has_token(role, good=True)]
+        missing = [role for role in _NEEDED if not self.access.has_token(role, good=True)]
         if missing:
-            commands = " and ".join(f"firsthandapi tokens create {folder} --role {role}" for role in missing)
-            raise ConfigurationError(
-                f"not served beyond this machine: that needs {' and '.join(needed.values())}; create with: {commands}"
-            )
+            raise _no_tokens(folder, missing)
+
+    def _left(self, folder: Path) -> str | None:
+        """What an earlier start left in the folder: with it, an empty database is a lost one."""
+        found = ["files"] if next((folder / FILES).glob("*/blob_*"), None) else []
+        found += ["tokens"] if self.access.is_settled(_STARTED) else []
+        return " and ".join(found) or None
 
     def _first_start(self, credit_cents: int) -> FirstKeys | None:
         with self.world.lock:
@@ -243,6 +259,14 @@ class Service:
             return self._given_url
         host = f"[{self._host}]" if ":" in self._host else self._host
         return f"http://{host}:{self.port}"
+
+
+def _no_tokens(folder: Path, missing: Iterable[Role]) -> ConfigurationError:
+    commands = " and ".join(f"firsthandapi tokens create {folder} --role {role}" for role in missing)
+    return ConfigurationError(
+        "not served beyond this machine: that needs a token for workers and one for operators; create with: "
+        f"{commands}"
+    )
 
 
 def _checked(url: str) -> str:

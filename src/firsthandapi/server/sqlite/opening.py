@@ -23,7 +23,14 @@ FILES = "files"
 BUSY_SECONDS = 10.0  # as long waits a start or a checkpoint for another
 
 
-def open_world(directory: Path, clock: Timekeeper, *, seed: int = 0, storage: Storage | None = None) -> World:
+def open_world(
+    directory: Path,
+    clock: Timekeeper,
+    *,
+    seed: int = 0,
+    storage: Storage | None = None,
+    left: str | None = None,
+) -> World:
     """Open a service that is kept in a folder; create it if necessary.
 
     Set `events.send`, `jobs.workforce`, and `jobs.jury`, then call `resume`, and in the end `close`.
@@ -33,13 +40,15 @@ def open_world(directory: Path, clock: Timekeeper, *, seed: int = 0, storage: St
         clock: the time.
         seed: decides what is left to chance, where the folder is new.
         storage: where the bytes of files are; by default in the folder.
+        left: what the folder contains of an earlier start, such as "files"; then a database without an organization
+            is not a new one.
 
     Returns:
         The service.
 
     Raises:
-        ConfigurationError: another process has opened the folder, a newer version has written it, it is damaged, or it
-            cannot be written to.
+        ConfigurationError: another process has opened the folder, a newer version has written it, it is damaged, its
+            database was lost, or it cannot be written to.
     """
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -50,11 +59,14 @@ def open_world(directory: Path, clock: Timekeeper, *, seed: int = 0, storage: St
         raise ConfigurationError(
             f"{directory} is in use by another process: stop that server first, or use another folder"
         )
-    path = directory / DATABASE
+    path, journal = directory / DATABASE, directory / f"{DATABASE}-wal"
     connection: sqlite3.Connection | None = None
     try:
+        _check_found(path, left, any(each.is_file() and each.stat().st_size for each in (path, journal)))
         connection = _connected(path)
         migrate(connection, path)
+        found = connection.execute("SELECT 1 FROM organizations LIMIT 1").fetchone()
+        _check_found(path, left, found is not None)
         _found(connection, seed)
         storage = storage or LocalStorage(directory / FILES)
         _tidy(connection, storage)
@@ -126,6 +138,16 @@ def _tidy(connection: sqlite3.Connection, storage: Storage) -> None:
         storage.remove(name)
     if names:
         connection.execute("DELETE FROM loose")
+
+
+def _check_found(path: Path, left: str | None, is_found: bool) -> None:
+    if left is None or is_found:
+        return
+    state = "is empty" if path.is_file() else "is missing"
+    raise ConfigurationError(
+        f"{path.parent} contains the {left} of an earlier start, but {path.name}, which keeps its jobs and money, "
+        f"{state}: put {path.name} back from a backup, or use another folder"
+    )
 
 
 def explained(path: Path, error: Exception) -> ConfigurationError:
