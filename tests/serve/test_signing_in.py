@@ -75,6 +75,27 @@ def test_the_cookie_stands_for_the_token_and_nothing_shows_either(
     assert visitor.get("/operator").status_code == 303
 
 
+@pytest.mark.parametrize("how", ["revoked", "signed_out", "expired"])
+def test_an_open_console_ends_with_its_token(
+    service: Service, visit: Callable[..., Visitor], how: str
+) -> None:
+    """A page that stays connected learns nothing any more, though nothing else happens."""
+    visitor = visit()
+    token, secret = service.access.create("operator", "Ana", 0)
+    visitor.send("/sign-in", token=secret)
+    with visitor.http.stream("GET", "/console/live") as stream:
+        lines = stream.iter_lines()
+        assert next(lines) == "retry: 2000"
+        if how == "revoked":
+            service.access.revoke(token.id, 1)
+        elif how == "signed_out":
+            service.access.sign_out(visitor.http.cookies["firsthand_session"])
+        else:
+            service.access._rows.execute("UPDATE sessions SET ends_at = 0")
+        assert "event: change" not in [*lines]
+    assert visitor.get("/console/live").headers["location"] == "/sign-in?next=/console/live"
+
+
 def test_only_hashes_are_on_disk(service: Service, visit: Callable[..., Visitor], tmp_path: Path) -> None:
     """Neither tokens, nor sessions, nor API keys can be read from the folder, nor from a response that is kept."""
     assert service.first is not None

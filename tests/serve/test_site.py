@@ -9,6 +9,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from starlette.requests import Request
 
 from dataset.support import wait_until
 from firsthandapi import FirstHandClient
@@ -160,6 +161,41 @@ def test_a_public_server(tmp_path: Path) -> None:
         lines.append(("cookie", f"{name}={value}"))
         assert visitor.http.post("/sign-in", headers=lines, data=sent["data"]).status_code == 429
         visitor.http.close()
+
+
+def test_a_network_of_ipv6_is_one_visitor(tmp_path: Path) -> None:
+    """Everyone has 2^64 addresses in theirs; of IPv4, an address is a visitor, in whatever notation."""
+    with Service(tmp_path) as service:
+        service.access.create("worker", "Ana", 0)
+    with Service(tmp_path, public_url="https://photos.example.org") as service:
+
+        def counted(address: str) -> str:
+            scope = {"type": "http", "headers": [(b"x-forwarded-for", address.encode())]}
+            return service.site.limits.address(Request(scope))
+
+        assert counted("2001:db8::1") == counted("2001:DB8:0:0:ffff::2")
+        assert counted("2001:db8::1") != counted("2001:db8:0:1::1")
+        assert counted("::ffff:192.0.2.1") == counted("192.0.2.1") != counted("192.0.2.2")
+        assert counted("fe80::1%eth0") == counted("fe80::2%eth0")
+        assert counted("not an address" * 20) == ("not an address" * 20)[:100]
+
+
+@pytest.mark.parametrize("header", ["forwarded", "x-forwarded-for", "X-Real-IP"])
+def test_no_proxy_in_front_of_a_server_for_this_machine(
+    visit: Callable[..., Visitor], header: str, tmp_path: Path
+) -> None:
+    """Everyone would be taken for the person at the machine; the guide says so."""
+    visitor = visit()
+    for path in (*PAGES, "/operator", "/console"):
+        reply = visitor.get(path, headers={header: "203.0.113.7"})
+        assert reply.status_code == 403, path
+        assert "--public-url" in reply.json()["error"]["message"], path
+    with Service(tmp_path / "local", public_url="http://localhost:8080") as service:
+        local = Visitor(service, headers={header: "203.0.113.7"})
+        assert local.get("/sign-in").status_code == 403
+        local.http.close()
+    guide = Path(__file__).resolve().parents[2].joinpath("docs", "guides", "own-server.md")
+    assert "without it the server refuses" in " ".join(guide.read_text(encoding="utf-8").split())
 
 
 def test_a_page_that_fails_says_so(

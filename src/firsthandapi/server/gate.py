@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from .errors import ApiError
 from .loopback import is_loopback
 
+_ADDED_BY_PROXIES = (b"forwarded", b"x-forwarded-for", b"x-real-ip")
 _HOST = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([^:\[\]]+))(?::[0-9]*)?")
 
 
@@ -46,6 +47,19 @@ def refusal(
             and browser.get(b"sec-fetch-dest") == "document"
         )
         return None if followed else _foreign_page()
+    return None
+
+
+def forwarded(headers: Iterable[tuple[bytes, bytes]]) -> ApiError | None:
+    """Why a server for this machine alone refuses a request that a proxy passed on, or None."""
+    for name, _ in headers:
+        if name in _ADDED_BY_PROXIES:
+            message = (
+                f"A proxy passed this request on ({name.decode('latin-1')}), but this server was started for its own "
+                "machine only, and would take everyone for the person at it: start it with --public-url and the "
+                "address by which people reach it, such as --public-url https://photos.example.org."
+            )
+            return ApiError(403, "forbidden", message)
     return None
 
 

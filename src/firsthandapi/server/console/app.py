@@ -99,6 +99,7 @@ class Console:
         style: how webhooks are signed.
         tools: what only a server for tests can do; None for one that serves people.
         form_token: what forms of a page send, where somebody checks it before they come here.
+        is_welcome: whether whoever asked for an open page may still see it.
     """
 
     def __init__(
@@ -111,6 +112,7 @@ class Console:
         style: Callable[[], SignatureStyle],
         tools: Tools | None,
         form_token: Callable[[Request], str] = lambda _request: "",
+        is_welcome: Callable[[Request], bool] = lambda _request: True,
     ) -> None:
         self._world = world
         self._requests = requests
@@ -119,6 +121,7 @@ class Console:
         self._style = style
         self._tools = tools
         self._form_token = form_token
+        self._is_welcome = is_welcome
         self._streams = 0
         self._templates = Environment(
             loader=FileSystemLoader(_HERE / "templates"),
@@ -488,14 +491,17 @@ class Console:
         content = _HERE.joinpath("static", request.path_params["name"]).read_bytes()
         return Response(content, 200, {**HEADERS, "cache-control": "no-cache"}, kind)
 
-    async def _live(self, _request: Request) -> Response:
+    async def _live(self, request: Request) -> Response:
         if self._streams >= _MAX_STREAMS:
             raise ApiError(503, "service_unavailable", "Too many pages are open.")
         headers = {**HEADERS, "x-accel-buffering": "no"}
-        return StreamingResponse(self._stream(), 200, headers, "text/event-stream")
+        return StreamingResponse(self._stream(request), 200, headers, "text/event-stream")
 
-    async def _stream(self) -> AsyncIterator[bytes]:
-        """`change` whenever a page would look different; a comment now and then shows that the server lives."""
+    async def _stream(self, request: Request) -> AsyncIterator[bytes]:
+        """`change` whenever a page would look different; a comment now and then shows that the server lives.
+
+        It ends when whoever asked may no longer see the pages: tokens are revoked and expire while a page is open.
+        """
         self._streams += 1
         try:
             yield b"retry: 2000\n\n"
@@ -503,6 +509,8 @@ class Console:
             while True:
                 await asyncio.sleep(_LOOK_SECONDS)
                 silent += _LOOK_SECONDS
+                if not self._is_welcome(request):
+                    return
                 now = self._pulse()
                 if now != seen:
                     seen, silent = now, 0.0

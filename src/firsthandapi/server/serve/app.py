@@ -22,7 +22,7 @@ from firsthandapi.server.console import app as console
 from firsthandapi.server.deliveries import SignatureStyle
 from firsthandapi.server.errors import ApiError
 from firsthandapi.server.forms import MAX_FORM
-from firsthandapi.server.gate import refusal
+from firsthandapi.server.gate import forwarded, refusal
 from firsthandapi.server.reading import MAX_BODY, read_body
 from firsthandapi.server.requests import ReceivedRequest, RequestLog, received, replay
 from firsthandapi.server.responses import error_response
@@ -96,6 +96,7 @@ class Site:
             style=style,
             tools=None,
             form_token=self.reception.form_token,
+            is_welcome=lambda request: self.reception.may(request, "operator"),
         )
         # Not an application: what a page raises comes out, and becomes a page.
         self._pages = Router([*self._routes()], redirect_slashes=False, default=_nothing)
@@ -112,6 +113,8 @@ class Site:
         send = _dated(send)
         path = scope["path"] + "/"
         refused = refusal(scope["method"], scope["headers"], self._public)
+        if self._public is None:
+            refused = forwarded(scope["headers"]) or refused
         try:
             if refused:
                 await read_body(receive, 0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from ipaddress import IPv6Address, IPv6Network, ip_address
 from math import ceil
 
 from starlette.requests import Request
@@ -35,14 +36,14 @@ class Limits:
         self._signups = RateLimiter(_SIGNUP_SECONDS)
 
     def address(self, request: Request) -> str:
-        """The address of whoever asks."""
+        """The address of whoever asks; of IPv6, the network: everyone has 2^64 addresses in theirs."""
         if self._is_behind_proxy():
             # What a proxy adds comes last; what comes before, anybody can have sent.
             lines = request.headers.getlist("x-forwarded-for")
             last = ",".join(lines).rpartition(",")[2].strip()
             if last:
-                return last[:100]
-        return request.client.host if request.client else "unknown"
+                return _counted(last)
+        return _counted(request.client.host) if request.client else "unknown"
 
     def check_sign_in(self, request: Request) -> None:
         """Check that this address has not guessed wrong too often.
@@ -86,3 +87,13 @@ class Limits:
             raise PageError(
                 429, f"{what}: wait {max(1, ceil(ends - now))} seconds, and try again.", "Too fast"
             )
+
+
+def _counted(text: str) -> str:
+    try:
+        address = ip_address(text.partition("%")[0])
+    except ValueError:
+        return text[:100]
+    if isinstance(address, IPv6Address):
+        return str(address.ipv4_mapped or IPv6Network((address, 64), strict=False))
+    return str(address)
