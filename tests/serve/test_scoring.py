@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from firsthandapi import ConfigurationError, FirstHandClient
+from firsthandapi.server.model import Submission
 from firsthandapi.server.serve.scorer import answer, score
 from firsthandapi.server.serve.scoring import ScorerError, ScorerProcess, find_scorer
 from firsthandapi.server.serve.service import Service
@@ -86,11 +87,9 @@ def score(path, content_type, job):
 """
 
 
-@pytest.fixture(params=[60.0])
-def rated(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
-) -> Iterator[Callable[[str], Any]]:
-    """Submits a picture to a job whose last word says what the scorer does, and waits until the scorer has looked."""
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of a server, where the scorer `ours` is installed."""
     (tmp_path / "scorers.py").write_text(SCORERS)
     metadata = tmp_path / "scorers-1.dist-info"
     metadata.mkdir()
@@ -98,18 +97,28 @@ def rated(
     (metadata / "entry_points.txt").write_text("[firsthandapi.scorers]\nours = scorers:score\n")
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    with Service(tmp_path / "data", scorer="ours", scorer_seconds=request.param) as service:
+    return tmp_path / "data"
+
+
+def sent(service: Service, client: FirstHandClient, what: str) -> Submission:
+    """A picture for a job whose last word says what the scorer does."""
+    job = client.jobs.create(**{**JOB, "description": f"Photos of street signs {what}"})
+    return service.world.state.submissions[submit(service, job.id)]
+
+
+@pytest.fixture(params=[60.0])
+def rated(folder: Path, request: pytest.FixtureRequest) -> Iterator[Callable[[str], Any]]:
+    """Submits a picture to a job whose last word says what the scorer does, and waits until the scorer has looked."""
+    with Service(folder, scorer="ours", scorer_seconds=request.param) as service:
         assert service.first is not None
         with FirstHandClient(service.first.live, service.url) as client:
 
             def rate(what: str) -> Any:
-                job = client.jobs.create(**{**JOB, "description": f"Photos of street signs {what}"})
-                submission = submit(service, job.id)
-                found = service.world.state.submissions[submission]
+                found = sent(service, client, what)
                 ends = time.monotonic() + 60
                 while service.jury.is_taken(found) and time.monotonic() < ends:
                     time.sleep(0.01)
-                return client.submissions.get(submission), client
+                return client.submissions.get(found.id), client
 
             yield rate
 
@@ -140,6 +149,26 @@ def test_a_scorer_that_hangs_is_ended(rated: Callable[[str], Any], caplog: pytes
     submission, _ = rated("hang")
     assert submission.status == "pending_score"
     assert "it took more than 0.3 seconds" in caplog.text
+
+
+def test_a_stop_does_not_wait_for_the_scorer(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """What the scorer has not scored when the server stops waits for the next start, and is not called left over."""
+    service = Service(folder, scorer="ours").start()
+    assert service.first is not None
+    with FirstHandClient(service.first.live, service.url) as client:
+        found = [sent(service, client, what) for what in ("hang", "good", "good")]
+    service.stop()
+    assert [each.status for each in found] == ["pending_score"] * 3
+    assert not caplog.records
+
+
+def test_an_end_before_the_start_ends_the_process(folder: Path) -> None:
+    """A scorer that is about to be loaded when the server stops is not loaded."""
+    assert folder
+    process = ScorerProcess("ours", 60)
+    process.end()
+    with pytest.raises(ScorerError, match="its process ended"):
+        process.start()
 
 
 def test_a_scorer_that_is_not_there(tmp_path: Path) -> None:

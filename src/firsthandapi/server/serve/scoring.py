@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
-import os
 import queue
 import subprocess
 import sys
@@ -99,39 +98,42 @@ class Jury:
     def start(self) -> None:
         """Let the scorer work."""
         if self._process is not None:
-            self._thread = threading.Thread(target=self._run, name="firsthandapi-scorer", daemon=True)
+            self._thread = threading.Thread(
+                target=self._run, args=[self._process], name="firsthandapi-scorer", daemon=True
+            )
             self._thread.start()
 
     def stop(self) -> None:
-        """End the scorer, even in the midst of a file."""
+        """End the scorer, even in the midst of a file. What it has not scored, it gets again at the next start."""
         if self._process is not None and self._thread is not None:
-            self._work.put(None)
             self._process.end()
+            self._work.put(None)
             self._thread.join()
             self._thread = None
             self._process.close()
 
-    def _run(self) -> None:
+    def _run(self, process: ScorerProcess) -> None:
         try:
-            if self._process is not None:
-                self._process.start()
+            process.start()
         except ScorerError as error:
-            _log.warning("the reviewers rate everything until the scorer can be loaded: %s", error)
-        while (item := self._work.get()) is not None:
+            if not process.is_over:
+                _log.warning("the reviewers rate everything until the scorer can be loaded: %s", error)
+        while (item := self._work.get()) is not None and not process.is_over:
             try:
-                self._score(*item)
+                self._score(process, *item)
             except ScorerError as error:
-                _log.warning("the scorer left %s to the reviewers: %s", item[0], error)
+                if not process.is_over:
+                    _log.warning("the scorer left %s to the reviewers: %s", item[0], error)
             except Exception:
                 _log.exception("the scorer left %s to the reviewers", item[0])
             finally:
                 self._taken.discard(item[0])
 
-    def _score(self, submission_id: str, attempt: int) -> None:
-        world, process = self._world, self._process
+    def _score(self, process: ScorerProcess, submission_id: str, attempt: int) -> None:
+        world = self._world
         with world.lock:
             submission = world.state.submissions.get(submission_id)
-            if process is None or submission is None or not _waits(submission, attempt):
+            if submission is None or not _waits(submission, attempt):
                 return
             files, job = [*submission.files], show.job(submission.job)
         scores = [_ask(process, file, job) for file in files]
@@ -178,7 +180,7 @@ class ScorerProcess:
         self._command = [sys.executable, "-m", "firsthandapi.server.serve.scorer", name]
         self._seconds = seconds
         self._process: subprocess.Popen[bytes] | None = None
-        self._is_over = False
+        self.is_over = False
 
     def ask(self, request: dict[str, Any]) -> dict[str, Any] | None:
         """What the scorer says of a file: stars, reason, annotations; None if it leaves it to the reviewers.
@@ -194,10 +196,11 @@ class ScorerProcess:
         return score
 
     def end(self) -> None:
-        """End the process, in whatever it does for another thread."""
-        self._is_over = True
-        if self._process is not None:
-            self._process.kill()
+        """End the process, in whatever it does for another thread. No other one starts."""
+        self.is_over = True
+        process = self._process
+        if process is not None:
+            process.kill()
 
     def start(self) -> subprocess.Popen[bytes]:
         """The process, which has loaded the scorer.
@@ -207,8 +210,10 @@ class ScorerProcess:
         """
         if self._process is None:
             self._process = subprocess.Popen(  # noqa: S603 - our own module
-                self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env={**os.environ}
+                self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE
             )
+            if self.is_over:  # `end` came before there was a process to end
+                self._process.kill()
             answer = self._exchange(self._process, b"", _START_SECONDS)
             if "error" in answer:
                 self.close()
@@ -236,8 +241,6 @@ class ScorerProcess:
             alarm.cancel()
         if not answer:
             self.close()
-            if self._is_over:
-                raise ScorerError("the server stops")
             raise ScorerError(
                 f"it took more than {seconds:g} seconds" if is_late.is_set() else "its process ended"
             )
