@@ -20,14 +20,14 @@ _forking = threading.local()
 
 
 def importing() -> AbstractContextManager[object]:
-    """Hold this while a call imports what it needs."""
+    """Hold this while a client imports what it needs."""
     return _lock
 
 
 def _before() -> None:
     _forking.holds = _lock.acquire(timeout=_LONGEST_IMPORT)
-    # Imports that need no call, such as that of `client.jobs`: to import one again is to wait for it. Python itself
-    # finds those that wait for each other.
+    # Imports of the program's own, such as `import firsthandapi.datasets`: to import one again is to wait for it.
+    # Python itself finds those that wait for each other.
     for name, module in list(sys.modules.items()):
         if name.startswith("firsthandapi.") and getattr(
             getattr(module, "__spec__", None), "_initializing", False

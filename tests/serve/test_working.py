@@ -314,6 +314,17 @@ def test_a_place_comes_with_consent(server: Server) -> None:
         assert job.submissions[0].location == kept, (place, sent)
 
 
+def test_a_place_beyond_all_numbers(server: Server) -> None:
+    """JSON has integers of any size: a place that no float holds is no area, and the page opens."""
+    job = server.job()
+    with server.service.world.lock:  # this package's client would not send it
+        place = {"latitude": 10**400, "longitude": 1, "radius_km": 1}
+        job.fields = {**job.fields, "location": place}
+    phone = server.phone(job)
+    assert phone.shot(latitude="52.53", longitude="13.41").status == 200
+    assert job.submissions[0].location == Location(52.53, 13.41, None)
+
+
 def test_an_ended_job_is_closed(server: Server) -> None:
     """The link of a job that has ended takes nothing more; workers still see what became of theirs."""
     job = server.job(files_needed=1)

@@ -23,6 +23,7 @@ from firsthandapi._core.config import (
 from firsthandapi._core.given import NOT_GIVEN, NotGiven, given_or
 from firsthandapi._core.ratelimit import RateLimit
 from firsthandapi._core.response import ApiResponse
+from firsthandapi._forks import importing
 from firsthandapi._masking import Secret, secret_or_none
 from firsthandapi._methods import public
 from firsthandapi._successors import removed_method
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
     import httpx
 
+    from firsthandapi._async.resources.account import Account
     from firsthandapi._async.resources.api_keys import ApiKeys
     from firsthandapi._async.resources.audit_events import AuditEvents
     from firsthandapi._async.resources.billing import Billing
@@ -200,65 +202,71 @@ class AsyncFirstHandClient:
     @cached_property
     def jobs(self) -> Jobs:
         """Post jobs, read them, wait for them."""
-        from firsthandapi._async.resources.jobs import Jobs
-
+        with importing():
+            from firsthandapi._async.resources.jobs import Jobs
         return Jobs(self._transport)
 
     @cached_property
     def files(self) -> Files:
         """Approved files."""
-        from firsthandapi._async.resources.files import Files
-
+        with importing():
+            from firsthandapi._async.resources.files import Files
         return Files(self._transport)
 
     @cached_property
     def campaigns(self) -> Campaigns:
         """Many jobs, one dataset, one budget."""
-        from firsthandapi._async.resources.campaigns import Campaigns
-
+        with importing():
+            from firsthandapi._async.resources.campaigns import Campaigns
         return Campaigns(self._transport)
 
     @cached_property
     def submissions(self) -> Submissions:
         """Everything that workers submitted."""
-        from firsthandapi._async.resources.submissions import Submissions
-
+        with importing():
+            from firsthandapi._async.resources.submissions import Submissions
         return Submissions(self._transport)
 
     @cached_property
     def billing(self) -> Billing:
         """Credits."""
-        from firsthandapi._async.resources.billing import Billing
-
+        with importing():
+            from firsthandapi._async.resources.billing import Billing
         return Billing(self._transport)
 
     @cached_property
     def webhooks(self) -> Webhooks:
         """Webhook endpoints and events. Deliveries are verified by `firsthandapi.webhooks`."""
-        from firsthandapi._async.resources.webhooks import Webhooks
-
+        with importing():
+            from firsthandapi._async.resources.webhooks import Webhooks
         return Webhooks(self._transport)
 
     @cached_property
     def api_keys(self) -> ApiKeys:
         """API keys."""
-        from firsthandapi._async.resources.api_keys import ApiKeys
-
+        with importing():
+            from firsthandapi._async.resources.api_keys import ApiKeys
         return ApiKeys(self._transport)
 
     @cached_property
     def organization(self) -> Organization:
         """Settings."""
-        from firsthandapi._async.resources.organization import Organization
-
+        with importing():
+            from firsthandapi._async.resources.organization import Organization
         return Organization(self._transport)
 
     @cached_property
     def audit_events(self) -> AuditEvents:
         """Who did what."""
-        from firsthandapi._async.resources.audit_events import AuditEvents
-
+        with importing():
+            from firsthandapi._async.resources.audit_events import AuditEvents
         return AuditEvents(self._transport)
+
+    @cached_property
+    def _account(self) -> Account:
+        with importing():
+            from firsthandapi._async.resources.account import Account
+        return Account(self._transport)
 
     @public
     async def me(self, **options: Unpack[RequestOptions]) -> Identity:
@@ -276,9 +284,7 @@ class AsyncFirstHandClient:
 
         Contract: §2 "Account", §3 "Identity".
         """
-        from firsthandapi._async.resources.account import Account
-
-        return await Account(self._transport).me(**options)
+        return await self._account.me(**options)
 
     @public
     async def request(
@@ -312,9 +318,7 @@ class AsyncFirstHandClient:
             FirstHandApiError: the service responded with an error.
             FirstHandConnectionError: the service could not be reached.
         """
-        from firsthandapi._async.resources.account import Account
-
-        return await Account(self._transport).request(
+        return await self._account.request(
             method,
             path,
             json=json,
@@ -352,8 +356,8 @@ class AsyncFirstHandClient:
 
         Contract: §2 "Account".
         """
-        from firsthandapi._async.resources.account import Account
-
+        with importing():
+            from firsthandapi._async.resources.account import Account
         config = check_config(
             api_key=None,
             base_url=_resolve_base_url(secret_or_none(base_url)),

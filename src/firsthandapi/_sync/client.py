@@ -22,6 +22,7 @@ from firsthandapi._core.config import (
 from firsthandapi._core.given import NOT_GIVEN, NotGiven, given_or
 from firsthandapi._core.ratelimit import RateLimit
 from firsthandapi._core.response import ApiResponse
+from firsthandapi._forks import importing
 from firsthandapi._masking import Secret, secret_or_none
 from firsthandapi._methods import public
 from firsthandapi._successors import removed_method
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 
     from firsthandapi._core.attempt import Attempt
     from firsthandapi._core.ratelimit import RateLimiter as RateLimiter
+    from firsthandapi._sync.resources.account import Account
     from firsthandapi._sync.resources.api_keys import ApiKeys
     from firsthandapi._sync.resources.audit_events import AuditEvents
     from firsthandapi._sync.resources.billing import Billing
@@ -201,65 +203,71 @@ class FirstHandClient:
     @cached_property
     def jobs(self) -> Jobs:
         """Post jobs, read them, wait for them."""
-        from firsthandapi._sync.resources.jobs import Jobs
-
+        with importing():
+            from firsthandapi._sync.resources.jobs import Jobs
         return Jobs(self._transport)
 
     @cached_property
     def files(self) -> Files:
         """Approved files."""
-        from firsthandapi._sync.resources.files import Files
-
+        with importing():
+            from firsthandapi._sync.resources.files import Files
         return Files(self._transport)
 
     @cached_property
     def campaigns(self) -> Campaigns:
         """Many jobs, one dataset, one budget."""
-        from firsthandapi._sync.resources.campaigns import Campaigns
-
+        with importing():
+            from firsthandapi._sync.resources.campaigns import Campaigns
         return Campaigns(self._transport)
 
     @cached_property
     def submissions(self) -> Submissions:
         """Everything that workers submitted."""
-        from firsthandapi._sync.resources.submissions import Submissions
-
+        with importing():
+            from firsthandapi._sync.resources.submissions import Submissions
         return Submissions(self._transport)
 
     @cached_property
     def billing(self) -> Billing:
         """Credits."""
-        from firsthandapi._sync.resources.billing import Billing
-
+        with importing():
+            from firsthandapi._sync.resources.billing import Billing
         return Billing(self._transport)
 
     @cached_property
     def webhooks(self) -> Webhooks:
         """Webhook endpoints and events. Deliveries are verified by `firsthandapi.webhooks`."""
-        from firsthandapi._sync.resources.webhooks import Webhooks
-
+        with importing():
+            from firsthandapi._sync.resources.webhooks import Webhooks
         return Webhooks(self._transport)
 
     @cached_property
     def api_keys(self) -> ApiKeys:
         """API keys."""
-        from firsthandapi._sync.resources.api_keys import ApiKeys
-
+        with importing():
+            from firsthandapi._sync.resources.api_keys import ApiKeys
         return ApiKeys(self._transport)
 
     @cached_property
     def organization(self) -> Organization:
         """Settings."""
-        from firsthandapi._sync.resources.organization import Organization
-
+        with importing():
+            from firsthandapi._sync.resources.organization import Organization
         return Organization(self._transport)
 
     @cached_property
     def audit_events(self) -> AuditEvents:
         """Who did what."""
-        from firsthandapi._sync.resources.audit_events import AuditEvents
-
+        with importing():
+            from firsthandapi._sync.resources.audit_events import AuditEvents
         return AuditEvents(self._transport)
+
+    @cached_property
+    def _account(self) -> Account:
+        with importing():
+            from firsthandapi._sync.resources.account import Account
+        return Account(self._transport)
 
     @public
     def me(self, **options: Unpack[RequestOptions]) -> Identity:
@@ -277,9 +285,7 @@ class FirstHandClient:
 
         Contract: §2 "Account", §3 "Identity".
         """
-        from firsthandapi._sync.resources.account import Account
-
-        return Account(self._transport).me(**options)
+        return self._account.me(**options)
 
     @public
     def request(
@@ -313,9 +319,7 @@ class FirstHandClient:
             FirstHandApiError: the service responded with an error.
             FirstHandConnectionError: the service could not be reached.
         """
-        from firsthandapi._sync.resources.account import Account
-
-        return Account(self._transport).request(
+        return self._account.request(
             method,
             path,
             json=json,
@@ -353,8 +357,8 @@ class FirstHandClient:
 
         Contract: §2 "Account".
         """
-        from firsthandapi._sync.resources.account import Account
-
+        with importing():
+            from firsthandapi._sync.resources.account import Account
         config = check_config(
             api_key=None,
             base_url=_resolve_base_url(secret_or_none(base_url)),

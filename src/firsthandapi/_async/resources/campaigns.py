@@ -8,6 +8,7 @@ from firsthandapi._async.bridge import Callback
 from firsthandapi._async.calls import Resource
 from firsthandapi._async.reader import board_of
 from firsthandapi._core.request import check_limit_seconds
+from firsthandapi._forks import importing
 from firsthandapi.campaigns import Campaign
 from firsthandapi.errors import InvalidArgumentError
 from firsthandapi.types.options import ExtraOptions, RequestOptions
@@ -41,8 +42,8 @@ class Campaigns(Resource):
             ConfigurationError: `campaign.json` is damaged or of a later version.
             FirstHandError: what every call raises.
         """
-        from firsthandapi._async.campaigns import Campaigning
-
+        with importing():
+            from firsthandapi._async.campaigns import Campaigning
         return await Campaigning(self._transport, _checked(campaign), **options).plan()
 
     async def run(
@@ -88,8 +89,8 @@ class Campaigns(Resource):
 
         Contract: §1 "Idempotency", §2 "Jobs", "Files".
         """
-        from firsthandapi._async.campaigns import Campaigning
-
+        with importing():
+            from firsthandapi._async.campaigns import Campaigning
         check_limit_seconds(timeout, "timeout")
         return await Campaigning(self._transport, _checked(campaign), **options).run(
             timeout=timeout, concurrency=concurrency, on_progress=on_progress

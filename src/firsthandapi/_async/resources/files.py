@@ -13,6 +13,7 @@ from firsthandapi._async.calls import Resource
 from firsthandapi._async.pages import AsyncPageRequest
 from firsthandapi._core.arguments import check
 from firsthandapi._core.request import check_id, check_timeout
+from firsthandapi._forks import importing
 from firsthandapi._tracing import call_span
 from firsthandapi.errors import InvalidArgumentError
 from firsthandapi.types.file import DownloadUrl, File, FileListParams
@@ -107,9 +108,9 @@ class Files(Resource):
 
         Contract: §2 "Files".
         """
-        from firsthandapi._download.network import Network
-        from firsthandapi._download.single import download_file, target_of
-
+        with importing():
+            from firsthandapi._download.network import Network
+            from firsthandapi._download.single import download_file, target_of
         if not isinstance(file, File):
             raise InvalidArgumentError(
                 f"file must be a File, not a value of type {type(file).__name__}: pass one that "
@@ -187,8 +188,8 @@ class Files(Resource):
 
         Contract: §2 "Files".
         """
-        from firsthandapi._async.collecting import Collecting
-
+        with importing():
+            from firsthandapi._async.collecting import Collecting
         check_id(job_id, "job_id")
         with call_span("files.download_all"):
             return await Collecting(self._transport, **options).download_all(
@@ -213,8 +214,8 @@ class Files(Resource):
         label: str | None = None,
     ) -> None:
         """Download these files of a job again, for `Dataset.repair`."""
-        from firsthandapi._async.collecting import Collecting
-
+        with importing():
+            from firsthandapi._async.collecting import Collecting
         await Collecting(self._transport).download_all(
             job_id, dest, concurrency=concurrency, on_progress=on_progress, label=label, only=file_ids
         )

@@ -13,6 +13,7 @@ from firsthandapi._async.pages import AsyncPageRequest
 from firsthandapi._core.arguments import check
 from firsthandapi._core.request import check_id, check_limit_seconds, check_mapping
 from firsthandapi._core.spend import check_limit, check_spend
+from firsthandapi._forks import importing
 from firsthandapi._tracing import call_span
 from firsthandapi.errors import SpendLimitError
 from firsthandapi.types.enums import JobStatus, JobType, MediaFormat
@@ -216,8 +217,8 @@ class Jobs(Resource):
 
         Contract: §1 "Long-poll", §4 "Status of a job".
         """
-        from firsthandapi._async.waiting import Waiting
-
+        with importing():
+            from firsthandapi._async.waiting import Waiting
         check_id(job_id, "job_id")
         check_limit_seconds(timeout, "timeout")
         check_callback(on_update, "on_update")
@@ -257,8 +258,8 @@ class Jobs(Resource):
 
         Contract: §1 "Long-poll", §2 "Jobs".
         """
-        from firsthandapi._async.waiting import Waiting
-
+        with importing():
+            from firsthandapi._async.waiting import Waiting
         check_limit_seconds(timeout, "timeout")
         check_callback(on_update, "on_update")
         with call_span("jobs.create_and_wait"):
@@ -300,8 +301,8 @@ class Jobs(Resource):
 
         Contract: §2 "Files", §4 "Status of a job".
         """
-        from firsthandapi._async.collecting import Collecting
-
+        with importing():
+            from firsthandapi._async.collecting import Collecting
         check_id(job_id, "job_id")
         check_limit_seconds(timeout, "timeout")
         return Collecting(self._transport, **options).follow(job_id, timeout=timeout)
@@ -359,8 +360,8 @@ class Jobs(Resource):
 
         Contract: §1 "Idempotency", §2 "Jobs", "Files".
         """
-        from firsthandapi._async.collecting import Collecting
-
+        with importing():
+            from firsthandapi._async.collecting import Collecting
         check_limit_seconds(timeout, "timeout")
         idempotency_key = fields.pop("idempotency_key", None)
         extra_body, max_spend_cents = fields.pop("extra_body", None), fields.pop("max_spend_cents", None)

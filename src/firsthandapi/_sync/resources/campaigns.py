@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Unpack
 
 from firsthandapi._core.request import check_limit_seconds
+from firsthandapi._forks import importing
 from firsthandapi._sync.bridge import Callback
 from firsthandapi._sync.calls import Resource
 from firsthandapi._sync.reader import board_of
@@ -42,8 +43,8 @@ class Campaigns(Resource):
             ConfigurationError: `campaign.json` is damaged or of a later version.
             FirstHandError: what every call raises.
         """
-        from firsthandapi._sync.campaigns import Campaigning
-
+        with importing():
+            from firsthandapi._sync.campaigns import Campaigning
         return Campaigning(self._transport, _checked(campaign), **options).plan()
 
     def run(
@@ -89,8 +90,8 @@ class Campaigns(Resource):
 
         Contract: §1 "Idempotency", §2 "Jobs", "Files".
         """
-        from firsthandapi._sync.campaigns import Campaigning
-
+        with importing():
+            from firsthandapi._sync.campaigns import Campaigning
         check_limit_seconds(timeout, "timeout")
         return Campaigning(self._transport, _checked(campaign), **options).run(
             timeout=timeout, concurrency=concurrency, on_progress=on_progress

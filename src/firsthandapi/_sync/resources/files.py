@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Unpack
 
 from firsthandapi._core.arguments import check
 from firsthandapi._core.request import check_id, check_timeout
+from firsthandapi._forks import importing
 from firsthandapi._sync.bridge import Callback, calls_from_threads, run_until_cancelled
 from firsthandapi._sync.calls import Resource
 from firsthandapi._sync.pages import Page
@@ -108,9 +109,9 @@ class Files(Resource):
 
         Contract: §2 "Files".
         """
-        from firsthandapi._download.network import Network
-        from firsthandapi._download.single import download_file, target_of
-
+        with importing():
+            from firsthandapi._download.network import Network
+            from firsthandapi._download.single import download_file, target_of
         if not isinstance(file, File):
             raise InvalidArgumentError(
                 f"file must be a File, not a value of type {type(file).__name__}: pass one that "
@@ -188,8 +189,8 @@ class Files(Resource):
 
         Contract: §2 "Files".
         """
-        from firsthandapi._sync.collecting import Collecting
-
+        with importing():
+            from firsthandapi._sync.collecting import Collecting
         check_id(job_id, "job_id")
         with call_span("files.download_all"):
             return Collecting(self._transport, **options).download_all(
@@ -214,8 +215,8 @@ class Files(Resource):
         label: str | None = None,
     ) -> None:
         """Download these files of a job again, for `Dataset.repair`."""
-        from firsthandapi._sync.collecting import Collecting
-
+        with importing():
+            from firsthandapi._sync.collecting import Collecting
         Collecting(self._transport).download_all(
             job_id, dest, concurrency=concurrency, on_progress=on_progress, label=label, only=file_ids
         )

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 from firsthandapi._core.arguments import check
 from firsthandapi._core.request import check_id, check_limit_seconds, check_mapping
 from firsthandapi._core.spend import check_limit, check_spend
+from firsthandapi._forks import importing
 from firsthandapi._sync.bridge import Callback, call_back, check_callback
 from firsthandapi._sync.calls import Resource
 from firsthandapi._sync.pages import Page
@@ -217,8 +218,8 @@ class Jobs(Resource):
 
         Contract: §1 "Long-poll", §4 "Status of a job".
         """
-        from firsthandapi._sync.waiting import Waiting
-
+        with importing():
+            from firsthandapi._sync.waiting import Waiting
         check_id(job_id, "job_id")
         check_limit_seconds(timeout, "timeout")
         check_callback(on_update, "on_update")
@@ -258,8 +259,8 @@ class Jobs(Resource):
 
         Contract: §1 "Long-poll", §2 "Jobs".
         """
-        from firsthandapi._sync.waiting import Waiting
-
+        with importing():
+            from firsthandapi._sync.waiting import Waiting
         check_limit_seconds(timeout, "timeout")
         check_callback(on_update, "on_update")
         with call_span("jobs.create_and_wait"):
@@ -301,8 +302,8 @@ class Jobs(Resource):
 
         Contract: §2 "Files", §4 "Status of a job".
         """
-        from firsthandapi._sync.collecting import Collecting
-
+        with importing():
+            from firsthandapi._sync.collecting import Collecting
         check_id(job_id, "job_id")
         check_limit_seconds(timeout, "timeout")
         return Collecting(self._transport, **options).follow(job_id, timeout=timeout)
@@ -360,8 +361,8 @@ class Jobs(Resource):
 
         Contract: §1 "Idempotency", §2 "Jobs", "Files".
         """
-        from firsthandapi._sync.collecting import Collecting
-
+        with importing():
+            from firsthandapi._sync.collecting import Collecting
         check_limit_seconds(timeout, "timeout")
         idempotency_key = fields.pop("idempotency_key", None)
         extra_body, max_spend_cents = fields.pop("extra_body", None), fields.pop("max_spend_cents", None)
