@@ -170,3 +170,32 @@ def copied(world: World, folder: Path) -> World:
         rows.backup(copy)
     clock = HandClock(world.clock.now())
     return World(clock, state=KeptState(clock, copy, LocalStorage(folder / FILES), lambda: None))
+
+
+class FullDisk:
+    """The rows of a world whose disk takes no more: a statement of the next transaction fails."""
+
+    def __init__(self, world: World, statement: str) -> None:
+        state = world.state
+        assert isinstance(state, KeptState)
+        self._state = state
+        self._statement = statement
+        self._rows = state._rows
+        self.failed = False
+
+    def __enter__(self) -> FullDisk:
+        self._state._rows = self  # type: ignore[assignment] # as much of a connection as the state uses
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._state._rows = self._rows
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._rows, name)
+
+    def execute(self, sql: str, *values: Any) -> sqlite3.Cursor:
+        """Fail, or execute."""
+        if sql.startswith(self._statement):
+            self.failed = True
+            raise sqlite3.OperationalError("database or disk is full")
+        return self._rows.execute(sql, *values)

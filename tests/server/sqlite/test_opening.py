@@ -24,7 +24,7 @@ from firsthandapi.server.storage import Stored
 from firsthandapi.server.text import new_id
 from firsthandapi.server.world import World
 
-from .support import HandClock, fields_of, picture
+from .support import FullDisk, HandClock, fields_of, picture
 
 DAY = 86400.0
 HERE = Path(__file__).parent
@@ -378,6 +378,18 @@ def test_a_full_disk_at_the_start(folder: Path, monkeypatch: pytest.MonkeyPatch)
     with pytest.raises(ConfigurationError, match=r"database or disk is full.*free disk space"):
         open_world(folder, HandClock())
     monkeypatch.undo()
+    open_world(folder, HandClock()).close()
+
+
+def test_a_full_disk_at_the_end(folder: Path) -> None:
+    """Where it cannot be written when a key was used last, the folder is free for the next server all the same."""
+    world = open_world(folder, HandClock())
+    account = posted(world).account
+    with world.lock:
+        account.organization.keys[0].last_used_at = 1.0
+    with FullDisk(world, "UPDATE keys") as disk:
+        world.close()
+    assert disk.failed
     open_world(folder, HandClock()).close()
 
 

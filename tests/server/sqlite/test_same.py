@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import sqlite3
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,7 @@ from firsthandapi.server.text import new_id
 from firsthandapi.server.world import World
 from firsthandapi.testing._workers import Capture
 
-from .support import Dice, HandClock, copied, differences, fields_of, picture
+from .support import Dice, FullDisk, HandClock, copied, differences, fields_of, picture
 
 DAY = 86400.0
 
@@ -312,35 +311,6 @@ def test_kept_as_in_memory(twins: Twins, seed: int) -> None:
 
 class RefusedError(Exception):
     """What a rule might raise in the middle."""
-
-
-class FullDisk:
-    """The rows of a world whose disk takes no more: a statement of the next transaction fails."""
-
-    def __init__(self, world: World, statement: str) -> None:
-        state = world.state
-        assert isinstance(state, KeptState)
-        self._state = state
-        self._statement = statement
-        self._rows = state._rows
-        self.failed = False
-
-    def __enter__(self) -> FullDisk:
-        self._state._rows = self  # type: ignore[assignment] # as much of a connection as the state uses
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._state._rows = self._rows
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._rows, name)
-
-    def execute(self, sql: str, *values: Any) -> sqlite3.Cursor:
-        """Fail, or execute."""
-        if sql.startswith(self._statement):
-            self.failed = True
-            raise sqlite3.OperationalError("database or disk is full")
-        return self._rows.execute(sql, *values)
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import logging
 import random
@@ -222,11 +223,11 @@ class KeptState(State):
     def close(self) -> None:
         """Write what is left, and close the database."""
         with self.lock:
-            if self._broken is None:
+            with contextlib.suppress(NotKeptError):  # only when keys were used last is left
                 self._keep(even_soft=True)
-                self._broken = "the server has stopped"
-                self._rows.close()
-                self._release()
+            self._broken = "the server has stopped"
+            self._rows.close()
+            self._release()
 
     # --- loading --------------------------------------------------------------------------------------------
 
