@@ -126,11 +126,6 @@ def each(kind: Kind) -> Kind:
     return check
 
 
-def maybe(kind: Kind) -> Kind:
-    """Such a value, or null."""
-    return lambda value: None if value is None else kind(value)
-
-
 def either(*kinds: Kind) -> Kind:
     """One of several kinds of values."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import ExitStack
 from types import TracebackType
@@ -81,10 +80,6 @@ class Wire:
     def begin(self, asked: Asked, seconds: float) -> Future[Exchange]:
         """Send a request, and let other requests follow before its response."""
         return self._portal.start_task_soon(self._exchange, asked, seconds, MAX_BODY)
-
-    def run(self, do: Callable[[], None]) -> None:
-        """Run something in the loop's thread."""
-        self._portal.call(do)
 
     async def _exchange(self, asked: Asked, seconds: float, most: int) -> Exchange:
         self.sent += 1

@@ -155,8 +155,5 @@ class State:
 
     # --- the end ----------------------------------------------------------------------------------------
 
-    def checkpoint(self) -> None:
-        """Write everything where a copy of the files finds it."""
-
     def close(self) -> None:
         """Let go of what keeps the state."""

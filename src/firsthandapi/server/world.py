@@ -48,10 +48,6 @@ class World:
             with self.lock:
                 self.events.repeat(delivery, attempt.at + RETRY_DELAYS[0])
 
-    def checkpoint(self) -> None:
-        """Write everything where a copy of the files finds it."""
-        self.state.checkpoint()
-
     def close(self) -> None:
         """Let go of what keeps the state. Nobody may call in any more."""
         self.state.close()

@@ -8,7 +8,6 @@ import sqlite3
 import stat
 import subprocess
 import sys
-from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -396,19 +395,13 @@ def test_a_full_disk_at_the_end(folder: Path) -> None:
 # --- backups --------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("how", [checkpoint, None], ids=["from outside", "by the server"])
-def test_a_copy_after_a_checkpoint_is_whole(
-    folder: Path, tmp_path: Path, how: Callable[[Path], None] | None
-) -> None:
+def test_a_copy_after_a_checkpoint_is_whole(folder: Path, tmp_path: Path) -> None:
     """While a server runs, a checkpoint writes all into the database: a copy of it and the files is a backup."""
     world = open_world(folder, HandClock())
     world.jobs.jury = Reviewer()
     job = posted(world)
     submission = submitted(world, job)
-    if how is None:
-        world.checkpoint()
-    else:
-        how(folder)
+    checkpoint(folder)
     assert folder.joinpath(f"{DATABASE}-wal").stat().st_size == 0
     backup = tmp_path / "backup"
     backup.mkdir()

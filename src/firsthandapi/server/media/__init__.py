@@ -6,6 +6,6 @@ place, no name, no comment, and nothing behind the end of the picture.
 
 from .cleaning import Cleaned, clean
 from .parts import MediaError
-from .sniffing import LIMITS, NAMES, name_of
+from .sniffing import LIMITS, name_of
 
-__all__ = ["LIMITS", "NAMES", "Cleaned", "MediaError", "clean", "name_of"]
+__all__ = ["LIMITS", "Cleaned", "MediaError", "clean", "name_of"]

@@ -215,11 +215,6 @@ class KeptState(State):
             for key, attempts, last_at in self.query(sql)
         ]
 
-    def checkpoint(self) -> None:
-        """Write everything into the database file itself."""
-        with self.lock:
-            self.query("PRAGMA wal_checkpoint(TRUNCATE)")
-
     def close(self) -> None:
         """Write what is left, and close the database."""
         with self.lock:
