@@ -45,7 +45,7 @@ def page(
     limit: int,
     cursor: str | None,
     show: Callable[[T], dict[str, Any]],
-    keep: Callable[[T], bool] = lambda _item: True,
+    keep: Callable[[T], bool],
 ) -> dict[str, Any]:
     """One page of `items`, newest first, of those to keep. `name` ties a cursor to its list."""
     position = len(items) if cursor is None else _decode(name, cursor, len(items))
