@@ -127,6 +127,21 @@ def test_repeat_cursor(server: MockServer, api: Caller) -> None:
     assert second["next_cursor"] == first["next_cursor"]
 
 
+def test_faults_of_json_spare_what_is_none(server: MockServer, api: Caller) -> None:
+    """A file, a page, and a response without a body have neither a cursor nor URLs, and come unchanged."""
+    job = api.create_job(files_needed=1)["id"]
+    server.clock.advance(hours=1)
+    file = api.files(job)[0]
+    hook = api("POST", "/v1/webhook_endpoints", {"url": "https://example.com/x"}).json["id"]
+    page = api("POST", "/v1/billing/credits/purchase", {"amount_cents": 1000}).json["checkout_url"]
+    server.faults.add(times=None, repeat_cursor=True)
+    assert len(send(server.url, "GET", file["download_url"]).body) == file["size_bytes"]
+    server.faults.clear()
+    server.faults.add(times=None, expired_url=True)
+    assert b"Paid" in send(server.url, "GET", page).body
+    assert api("DELETE", f"/v1/webhook_endpoints/{hook}").status == 204
+
+
 def test_odd_status(server: MockServer, api: Caller) -> None:
     """Any status from 200 to 599 can be asked for, dribbled too."""
     server.faults.add(status=599, dribble=0.00001)

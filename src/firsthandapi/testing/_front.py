@@ -34,6 +34,7 @@ log.addHandler(logging.NullHandler())
 
 _KNOWN = {status.value for status in HTTPStatus}
 _CHUNK = 256 * 1024
+_JSON = (b"content-type", b"application/json")
 _GARBAGE = b"<html><body>It works!</body></html>"
 _ERROR_TYPES = {
     400: "validation_error",
@@ -190,7 +191,7 @@ class Front:
             reply.status = 200
             reply.body = _GARBAGE
             reply.set("content-type", "text/html")
-        elif fault.expired_url or fault.repeat_cursor:
+        elif (fault.expired_url or fault.repeat_cursor) and _JSON in reply.headers:
             content = json.loads(reply.body)
             if fault.expired_url:
                 self._expire_urls(content)
