@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import random
-from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from firsthandapi.server.jobs import Jobs
 from firsthandapi.server.model import Details, Facts, File, Job, Submission
@@ -120,8 +120,8 @@ class SimulatedWorkers:
     def __init__(self, state: State, jobs: Jobs) -> None:
         self._state = state
         self._jobs = jobs
-        self._arrivals: Counter[Job] = Counter()
-        self._files: Counter[Job] = Counter()
+        # Weak: a server that keeps its jobs in rows would hold every job that was ever worked on.
+        self._files: WeakKeyDictionary[Job, int] = WeakKeyDictionary()
 
     def job_posted(self, job: Job, at: float) -> None:
         """Send workers, one after the other."""
@@ -130,7 +130,7 @@ class SimulatedWorkers:
 
     def slots_freed(self, job: Job, count: int, at: float) -> None:
         """Send others for the freed slots. In the sandbox nobody would do better, so nobody comes."""
-        if job.account.is_sandbox or self._arrivals[job] > 100 * job.files_needed + 100:
+        if job.account.is_sandbox or len(job.submissions) > 100 * job.files_needed + 100:
             return
         for _ in range(count):
             self._state.later(at + job.chance.uniform(5, 15), lambda when: self._arrive(job, when))
@@ -153,7 +153,6 @@ class SimulatedWorkers:
         count = min(job.fields["files_per_submission"], job.free_slots)
         if job.is_terminal or count < 1:
             return
-        self._arrivals[job] += 1
         files = [self._file(job, at, job.chance.choices(*_STARS)[0]) for _ in range(count)]
         self._jobs.submit(job, files, at)
 
@@ -167,10 +166,10 @@ class SimulatedWorkers:
 
     def _file(self, job: Job, at: float, rating: int, content_type: str | None = None) -> File:
         content_type = content_type or job.chance.choice(job.fields["accepted_formats"])
-        self._files[job] += 1
+        number = self._files[job] = self._files.get(job, 0) + 1
         annotations: MadeUp | None = "made up"
-        if self._files[job] % _WITHOUT_ANNOTATIONS == 0:
+        if number % _WITHOUT_ANNOTATIONS == 0:
             annotations = None
-        elif self._files[job] % _WITH_CONFIDENCE == 0:
+        elif number % _WITH_CONFIDENCE == 0:
             annotations = "made up, with confidence"
         return capture(job, content_type, at, rating=rating, annotations=annotations)

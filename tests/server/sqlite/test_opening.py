@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import sqlite3
 import stat
 import subprocess
 import sys
+import weakref
 from contextlib import closing
 from pathlib import Path
 
@@ -22,6 +24,7 @@ from firsthandapi.server.state import YEAR
 from firsthandapi.server.storage import Stored
 from firsthandapi.server.text import new_id
 from firsthandapi.server.world import World
+from firsthandapi.testing._sandbox import SandboxWorkers
 
 from .support import FullDisk, HandClock, fields_of, picture
 
@@ -169,6 +172,25 @@ def test_a_start_reads_little(folder: Path) -> None:
     assert len(made) < 10
     assert account.events[-1].type == "submission.approved"
     assert made.count("events") <= 128
+    world.close()
+
+
+def test_jobs_that_were_worked_on_leave_memory(folder: Path) -> None:
+    """However many jobs the simulated worker of the sandbox has done, it holds none of them."""
+    clock = HandClock()
+    world = open_world(folder, clock)
+    world.jobs.workforce = SandboxWorkers(world)
+    live = posted(world).account
+    with world.lock:
+        fields, at = fields_of(files_needed=1), clock.now()
+        account = live.organization.accounts["test"]
+        job = world.jobs.create(account, fields, None, "key_1", at, "http://x")
+    clock.advance(60)
+    assert job.status == "completed"
+    gone = weakref.ref(job)
+    del job
+    gc.collect()
+    assert gone() is None
     world.close()
 
 
