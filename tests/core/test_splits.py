@@ -111,8 +111,8 @@ def test_a_worker_is_known_by_the_submission_otherwise() -> None:
 def test_rounding_loses_no_row() -> None:
     """What is left of 1 belongs to the last split that has a share."""
     rows, _ = rows_of([(n, n, 0, []) for n in range(5)])
-    split = split_rows(rows, {"a": 1e-12, "b": 0.0}, 0)
-    assert [len(part) for part in split.values()] == [5, 0]
+    split = split_rows(rows, {"a": 1e-12, "b": 1e-12, "c": 0.0}, 0)
+    assert [len(part) for part in split.values()] == [0, 5, 0]
 
 
 @pytest.mark.parametrize(
@@ -123,6 +123,7 @@ def test_rounding_loses_no_row() -> None:
         ({"train": 0.5, "test": "0.5"}, "test"),
         ({"train": True, "test": 0}, "train"),
         ({"train": float("nan"), "test": 1}, "train"),
+        ({"train": 10**400, "test": 0}, "train"),
     ],
 )
 def test_shares_must_add_up(parts: dict[str, Any], field: str) -> None:
