@@ -9,7 +9,7 @@ from firsthandapi._core.headers import Headers, RequestHeaders
 
 def test_headers() -> None:
     """Header names ignore case, and a header that came several times is joined."""
-    headers = Headers([(b"Content-Type", b"a"), (b"X-A", b"1"), (b"x-a", b"2"), (b"X-L", b"\xe9")])
+    headers = Headers(iter([(b"Content-Type", b"a"), (b"X-A", b"1"), (b"x-a", b"2"), (b"X-L", b"\xe9")]))
     assert headers["CONTENT-type"] == "a"
     assert headers["x-a"] == "1, 2"
     assert headers["x-l"] == "é"
@@ -17,6 +17,8 @@ def test_headers() -> None:
     assert len(headers) == 3
     assert "X-A" in headers
     assert "x-b" not in headers
+    assert 5 not in headers
+    assert headers.raw[1] == (b"X-A", b"1")
     assert headers == {"content-type": "a", "x-a": "1, 2", "x-l": "é"}
     assert pickle.loads(pickle.dumps(headers)) == headers
 
@@ -28,10 +30,11 @@ def test_the_repr_of_headers_has_no_values() -> None:
 
 def test_headers_given_win() -> None:
     """Where two sets have a name, whatever its case, only the given one is sent; the others keep their order."""
-    own = RequestHeaders([("Accept", "application/json"), ("User-Agent", "sdk")])
-    merged = own.under([("accept", "text/plain"), ("X-A", "\xe9")])
-    assert list(merged) == [(b"User-Agent", b"sdk"), (b"accept", b"text/plain"), (b"X-A", b"\xe9")]
-    assert list(own) == [(b"Accept", b"application/json"), (b"User-Agent", b"sdk")]
+    pairs = [("Accept", "application/json"), ("User-Agent", "sdk"), ("x-b", "1")]
+    own = RequestHeaders(pairs)
+    merged = own.under([("X-B", "2"), ("accept", "*"), ("X-A", "\xe9")])
+    assert list(merged) == [(b"User-Agent", b"sdk"), (b"X-B", b"2"), (b"accept", b"*"), (b"X-A", b"\xe9")]
+    assert list(own) == [(name.encode(), value.encode()) for name, value in pairs]
 
 
 def test_the_headers_of_an_attempt_show_no_values() -> None:
