@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import product
 from typing import Any
 
 import pytest
@@ -37,22 +38,26 @@ def test_the_right_part(verdict: Any, wanted: Any) -> None:
     assert verdict == wanted
 
 
-@pytest.mark.parametrize(
-    "headers",
-    [
-        {},
-        {"content_range": "bytes 11-20/100"},
-        {"content_range": "bytes 10-18/100"},
-        {"content_range": "bytes 10-19/*"},
-        {"content_range": "bytes 10-19/15"},
-        {"content_range": "bytes 10-19/19"},
-        {"content_range": "items 10-19/100"},
-    ],
-)
-def test_another_part_is_asked_for_again(headers: dict[str, str]) -> None:
-    """Bytes from another place are never taken for those asked for."""
-    assert isinstance(judged(206, **headers), TryAgain)
-    assert isinstance(judged(206, length=9, content_range="bytes 10-19/100"), TryAgain)
+def test_only_the_part_asked_for_is_taken() -> None:
+    """Of all parts that a storage could name, and all lengths of their bodies."""
+    for start, first, last in product(range(4), repeat=3):
+        for end, total, length in product([None, *range(5)], repeat=3):
+            span = f"bytes {first}-{last}/{'*' if total is None else total}"
+            verdict = judged(206, start, end, length, content_range=span)
+            if (
+                total is not None
+                and start == first <= last == min(total if end is None else end, total) - 1
+                and length in (None, last + 1 - first)
+            ):
+                assert verdict == (0, last + 1 - first, total)
+            else:
+                assert isinstance(verdict, TryAgain)
+
+
+def test_another_part_is_asked_for_again() -> None:
+    """Where the storage does not say which bytes came, or refuses some that it has."""
+    for headers in ({}, {"content_range": "items 10-19/100"}):
+        assert isinstance(judged(206, **headers), TryAgain)
     assert isinstance(judged(416, content_range="bytes */100"), TryAgain)
 
 

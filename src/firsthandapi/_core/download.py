@@ -263,9 +263,13 @@ def judge(
     if not framed and size_bytes is None and sha256 is None:
         return Hopeless("the body cannot be verified: it has no length, no size, and no SHA-256")
     if status == 206:
-        total = _total_of_part(headers, length=length, offset=offset, etag=etag)
-        if total is _WRONG_PART:
+        part = _part_of(headers, length)
+        # A part that nobody asked for is wrong too: then offset is 0.
+        other = etag is not None and headers.get("etag", etag) != etag
+        if part is None or offset == 0 or part[0] != offset or other:
             return TryAgain("the storage sent a different part than requested", from_start=True)
+        # All the rest was asked for; a server may send less, and the next request asks for the rest.
+        total = part[1] + 1 if part[2] is None else part[2]
     else:
         offset, total = 0, length
     if size_bytes is None and total is not None and total > MOST_UNPROMISED_BYTES:
@@ -275,22 +279,15 @@ def judge(
     return ReadBody(offset, total)
 
 
-_WRONG_PART = -1
-
-
-def _total_of_part(
-    headers: Mapping[str, str], *, length: int | None, offset: int, etag: str | None
-) -> int | None:
+def _part_of(headers: Mapping[str, str], length: int | None) -> tuple[int, int, int | None] | None:
+    """The first and the last byte of a part, and the size of the file if it says so; None if something contradicts."""
     match = _CONTENT_RANGE.fullmatch(headers.get("content-range", "").strip().lower())
-    # A part that nobody asked for is wrong too: then offset is 0.
-    if match is None or offset == 0 or (etag is not None and headers.get("etag", etag) != etag):
-        return _WRONG_PART
+    if match is None:
+        return None
     first, last = int(match[1]), int(match[2])
     total = None if match[3] == "*" else int(match[3])
-    if first != offset or (length is not None and length != last - first + 1):
-        return _WRONG_PART
-    # All the rest was asked for; a server may send less, and the next request asks for the rest.
-    return last + 1 if total is None else total if last < total else _WRONG_PART
+    right = first <= last and (total is None or last < total) and length in (None, last - first + 1)
+    return (first, last, total) if right else None
 
 
 def too_large() -> str:
@@ -329,14 +326,12 @@ def judge_range(
         if length is None:
             return Hopeless("the storage does not say how long the file is")
         return start, max(min(length if end is None else end, length) - start, 0), length
-    match = _CONTENT_RANGE.fullmatch(headers.get("content-range", "").strip().lower())
-    if match is None or match[3] == "*" or int(match[1]) != start or int(match[2]) >= int(match[3]):
-        return TryAgain("the storage sent a different part than requested")
-    size = int(match[3])
-    count = min(size if end is None else end, size) - start
-    if int(match[2]) - start + 1 != count or (length is not None and length != count):
-        return TryAgain("the storage sent a different part than requested")
-    return 0, count, size
+    part = _part_of(headers, length)
+    if part is not None:
+        first, last, size = part
+        if first == start and size is not None and last + 1 == (size if end is None else min(end, size)):
+            return 0, last + 1 - first, size
+    return TryAgain("the storage sent a different part than requested")
 
 
 def check_whole(size: int, sha256: str, wanted: Wanted) -> Mismatch | None:
