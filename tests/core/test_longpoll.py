@@ -126,19 +126,6 @@ def test_what_does_not_heal_ends_the_wait() -> None:
     assert caught.value is error
 
 
-def test_responses_that_stay_garbled_end_the_wait() -> None:
-    """Ten in a row are borne, as a gateway's page may be; a good one between starts the count again."""
-    pauses = Pauses()
-    for _ in range(2):
-        for _ in range(10):
-            pauses.after_failure(UnexpectedResponseError("x"), wall=0, left=None)
-        pauses.not_garbled()
-    for _ in range(10):
-        pauses.after_failure(UnexpectedResponseError("x"), wall=0, left=None)
-    with pytest.raises(UnexpectedResponseError):
-        pauses.after_failure(UnexpectedResponseError("x"), wall=0, left=None)
-
-
 # ── The whole wait ───────────────────────────────────────────────────────────────────────────────────────
 
 DOWN = FirstHandConnectionError("down")
@@ -221,6 +208,22 @@ def test_not_even_for_news_without_end(answers: list[tuple[Any, float]], heads: 
     run = Run(answers, 12, heads)
     assert run.play() is End.TIMED_OUT
     assert sum(at < 10 for at in run.requests) <= 15
+
+
+def test_a_failure_is_followed_by_a_pause() -> None:
+    """As long as the service asks for, or a growing one."""
+    run = Run([("open", 0), (busy(retry_after="7"), 0), (DOWN, 0), (DOWN, 0), ("completed", 0)], None)
+    assert run.play() == "completed"
+    assert run.slept == [7, 0.5, 1]
+
+
+def test_responses_that_stay_garbled_end_the_wait() -> None:
+    """Ten in a row are borne, as a gateway's page may be; a good one between starts the count again."""
+    garbled = (UnexpectedResponseError("x"), 0.0)
+    answers = [*[garbled] * 10, ("open", 0)] * 3
+    assert Run([*answers, ("completed", 0)], None).play() == "completed"
+    with pytest.raises(UnexpectedResponseError):
+        Run([*answers, *[garbled] * 11, ("completed", 0)], None).play()
 
 
 def test_only_an_advance_makes_a_wait_quick_again() -> None:
