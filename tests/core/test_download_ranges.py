@@ -56,8 +56,8 @@ def test_only_the_part_asked_for_is_taken() -> None:
 
 def test_another_part_is_asked_for_again() -> None:
     """Where the storage does not say which bytes came, or refuses some that it has."""
-    for headers in ({}, {"content_range": "items 10-19/100"}):
-        assert isinstance(judged(206, **headers), TryAgain)
+    assert isinstance(judged(206), TryAgain)
+    assert isinstance(judged(206, content_range="items 10-19/100"), TryAgain)
     assert isinstance(judged(416, content_range="bytes */100"), TryAgain)
 
 

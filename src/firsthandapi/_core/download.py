@@ -269,7 +269,7 @@ def judge(
         if part is None or offset == 0 or part[0] != offset or other:
             return TryAgain("the storage sent a different part than requested", from_start=True)
         # All the rest was asked for; a server may send less, and the next request asks for the rest.
-        total = part[1] + 1 if part[2] is None else part[2]
+        total: int | None = part[1] + 1 if part[2] is None else part[2]
     else:
         offset, total = 0, length
     if size_bytes is None and total is not None and total > MOST_UNPROMISED_BYTES:
@@ -328,9 +328,9 @@ def judge_range(
         return start, max(min(length if end is None else end, length) - start, 0), length
     part = _part_of(headers, length)
     if part is not None:
-        first, last, size = part
-        if first == start and size is not None and last + 1 == (size if end is None else min(end, size)):
-            return 0, last + 1 - first, size
+        first, last, total = part
+        if first == start and total is not None and last + 1 == (total if end is None else min(end, total)):
+            return 0, last + 1 - first, total
     return TryAgain("the storage sent a different part than requested")
 
 
