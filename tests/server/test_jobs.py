@@ -159,11 +159,22 @@ def test_retry_with_several_files(hand: MockServer, by_hand: Caller) -> None:
     job = by_hand.create_job(files_needed=2, files_per_submission=3)["id"]
     first = hand.submit(job, rating=2)
     hand.clock.advance(seconds=15)
-    with pytest.raises(ValueError, match="no slots"):
+    with pytest.raises(ValueError, match="has 2 free slots, not 3"):
         hand.submit(job, files=3, retry_of=first.submission_id)
+    with pytest.raises(ValueError, match="takes 1 to 3 files"):
+        hand.submit(job, content=[], retry_of=first.submission_id)
     hand.submit(job, files=2, retry_of=first.submission_id)
     hand.clock.advance(seconds=15)
     assert by_hand.job(job)["status"] == "completed"
+
+
+def test_a_retry_keeps_to_the_files_per_submission(hand: MockServer, by_hand: Caller) -> None:
+    """However many slots are free, a second attempt has no more files than a first."""
+    job = by_hand.create_job(files_needed=5)["id"]
+    first = hand.submit(job, rating=2)
+    hand.clock.advance(seconds=15)
+    with pytest.raises(ValueError, match="takes 1 file per"):
+        hand.submit(job, files=2, retry_of=first.submission_id)
 
 
 def test_several_files_by_simulated_workers(server: MockServer, api: Caller) -> None:

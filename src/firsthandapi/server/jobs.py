@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
 
+from firsthandapi._core.counts import count_of
+
 from . import show
 from .credits import Credits
 from .errors import ApiError, conflict, invalid
@@ -204,10 +206,7 @@ class Jobs:
         """Submit files: they take slots until they are scored."""
         if job.is_terminal:
             raise ValueError(f"{job.id} is {job.status}: it accepts no more files")
-        if len(files) > job.free_slots:
-            raise ValueError(f"{job.id} has {job.free_slots} free slots, not {len(files)}")
-        if not 1 <= len(files) <= job.fields["files_per_submission"]:
-            raise ValueError(f"{job.id} takes 1 to {job.fields['files_per_submission']} files per submission")
+        _check_count(job, len(files), job.free_slots)
         worker = self._worker(job, worker, at)
         submission = Submission(new_id("sub_", at), job, worker, at, tuple(files), location=location)
         job.submissions.append(submission)
@@ -226,10 +225,8 @@ class Jobs:
                 f"{submission.id} is {submission.status}: only a submission with two stars can be retried"
             )
         job = submission.job
-        more = len(files) - len(submission.files)
-        if job.free_slots < more:
-            raise ValueError(f"{job.id} has no slots for {len(files)} files")
-        job.pending += more
+        _check_count(job, len(files), job.free_slots + len(submission.files))
+        job.pending += len(files) - len(submission.files)
         self._state.drop(submission.files)
         submission.files = tuple(files)
         submission.location = location
@@ -356,6 +353,15 @@ class Jobs:
                 raise ValueError(f"{job.id} already has its {limit} workers")
             job.workers[worker] = None
         return worker
+
+
+def _check_count(job: Job, count: int, free: int) -> None:
+    if count > free:
+        raise ValueError(f"{job.id} has {count_of(free, 'free slot')}, not {count}")
+    most = job.fields["files_per_submission"]
+    if not 1 <= count <= most:
+        takes = "1 file" if most == 1 else f"1 to {most} files"
+        raise ValueError(f"{job.id} takes {takes} per submission")
 
 
 def _dimensions(job: Job, rating: int) -> dict[str, int]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, cast
 
+from firsthandapi._core.counts import count_of, dollars
 from firsthandapi._masking import mask_secrets
 from firsthandapi._visible import visible
 from firsthandapi.server.model import Attempt, File
@@ -25,8 +26,7 @@ _OWN_HEADERS = frozenset({"host", "content-length", "connection", "accept-encodi
 
 def money(cents: int) -> str:
     """US cents as dollars: `$1,250.00`."""
-    sign = "−" if cents < 0 else ""
-    return f"{sign}${abs(cents) / 100:,.2f}"
+    return dollars(cents).replace("-", "−")
 
 
 def when(at: float) -> str:
@@ -137,8 +137,7 @@ def attempts_in_words(attempts: Sequence[Attempt]) -> str:
     if not attempts:
         return "no attempt yet"
     last = attempts[-1]
-    count = f"{len(attempts)} attempt" + ("s" if len(attempts) > 1 else "")
-    return f"{count}, last: {last.status or clean(last.error, 120)}"
+    return f"{count_of(len(attempts), 'attempt')}, last: {last.status or clean(last.error, 120)}"
 
 
 # --- the story of an idempotency key --------------------------------------------------------------------

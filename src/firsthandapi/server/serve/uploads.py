@@ -13,6 +13,8 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import Request
 
+from firsthandapi._core.counts import count_of
+
 from .reception import PageError
 
 if TYPE_CHECKING:
@@ -139,7 +141,7 @@ class Sent:
             if filename:  # an empty one: no file was chosen
                 self._check_once()
                 if len(self.files) == self._most:
-                    words = f"Send at most {self._most} file{'' if self._most == 1 else 's'} at a time."
+                    words = f"Send at most {count_of(self._most)} at a time."
                     raise PageError(400, words, "Too many files")
                 self._file = self._new_file()
                 self.files.append(SentFile(filename.decode("utf-8", "replace"), self._file))
