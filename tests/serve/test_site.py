@@ -131,7 +131,7 @@ def test_a_public_server(tmp_path: Path) -> None:
     folder = tmp_path / "data"
     with Service(folder) as service:
         service.access.create("worker", "Ana", 0)
-    with Service(folder, public_url="https://Photos.example.org/") as service:
+    with Service(folder, public_url="https://Photos.example.org:443/") as service:
         assert service.url == "https://photos.example.org"
         assert not service.is_local
         public = {"host": "photos.example.org", "x-forwarded-for": "9.9.9.9, 203.0.113.7"}

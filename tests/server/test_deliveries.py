@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import threading
 import time
 from itertools import pairwise
 from typing import Any
 
 import pytest
 
+from firsthandapi.server.deliveries import Sender
+from firsthandapi.server.model import Attempt
 from firsthandapi.testing import MockServer
 
 from .conftest import Caller, Receiver
@@ -130,6 +133,32 @@ def test_slow_receiver(
     subscribe(by_hand, receiver.url, events=["job.completed"])
     finish_job(hand, by_hand)
     assert hand.webhook_deliveries[0].attempts[0].status is None
+
+
+def test_a_stop_while_a_name_is_resolved(
+    hand: MockServer, by_hand: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a receiver whose address is found after the stop, nobody waits for a response."""
+    monkeypatch.setattr("firsthandapi.server.deliveries.TIMEOUT", 0.05)
+    subscribe(by_hand, "https://example.com/x")
+    hand.emit("job.flagged", {})
+    (delivery,) = hand._world.state.deliveries
+    reports: list[Attempt] = []
+
+    def resolve(_host: str, _port: int) -> list[str]:
+        stopping.start()
+        while sender._pool is not None:
+            time.sleep(0.001)
+        return ["127.0.0.1"]
+
+    sender = Sender(lambda _delivery, attempt: reports.append(attempt), resolve)
+    stopping = threading.Thread(target=sender.stop)
+    sender.start()
+    sender.send(delivery, 5)
+    while not reports:
+        time.sleep(0.001)
+    stopping.join()
+    assert reports == [Attempt(5, None, "not sent: the server has stopped")]
 
 
 def test_receiver_may_call_back(hand: MockServer, by_hand: Caller, receiver: Receiver) -> None:

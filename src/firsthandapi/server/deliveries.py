@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import hmac
 import http.client
+import socket
 import threading
 import time
 from collections import deque
@@ -125,6 +126,8 @@ class Sender:
         alarm = threading.Timer(TIMEOUT, _break, [connection])
         alarm.daemon = True
         with self._idle:
+            if self._pool is None:  # to resolve the name took longer than the server lived
+                return Attempt(at, None, "not sent: the server has stopped")
             self._connections.add(connection)
         try:
             alarm.start()
@@ -144,4 +147,4 @@ def _break(connection: http.client.HTTPConnection) -> None:
     sock = connection.sock
     if sock is not None:
         with contextlib.suppress(OSError):
-            sock.shutdown(2)
+            sock.shutdown(socket.SHUT_RDWR)

@@ -286,4 +286,7 @@ def _checked(url: str) -> str:
         raise ConfigurationError(
             "--public-url is not the address of a host: pass scheme, host, and port alone, such as https://photos.example.org"
         )
-    return f"{parts.scheme}://{parts.netloc.lower()}"
+    # As browsers name the host: without the port that the scheme implies.
+    return (
+        f"{parts.scheme}://{parts.netloc.lower().removesuffix(':443' if parts.scheme == 'https' else ':80')}"
+    )
