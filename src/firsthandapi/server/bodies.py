@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
@@ -14,6 +14,7 @@ from .words import (
     Format,
     JobStatus,
     JobType,
+    PurchaseTier,
     Scope,
     SubmissionStatus,
     Time,
@@ -74,7 +75,7 @@ Cursor = Annotated[
 # Stand behind the bounds: a validator before them would hide them from the document.
 Whole = BeforeValidator(_whole)
 Digits = BeforeValidator(_digits)
-Tier = Annotated[Literal[1000, 2500, 5000, 10000, 25000], Whole]
+Tier = Annotated[PurchaseTier, Whole]
 Stars = Annotated[int, Field(ge=1, le=5), Whole]
 Id = Annotated[str, Field(max_length=100)]
 

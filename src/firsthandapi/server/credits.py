@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 from .errors import ApiError
 from .events import Events
 from .ledger import Escrow, Lot
 from .model import Account, Job
 from .state import DAY, YEAR, Checkout, State
 from .text import iso, new_id
+from .words import PurchaseTier
 
-PURCHASE_TIERS = (1000, 2500, 5000, 10000, 25000)
+PURCHASE_TIERS: tuple[int, ...] = get_args(PurchaseTier)
 
 
 class Credits:

@@ -61,6 +61,7 @@ EventType = TypeAliasType(
 TransactionType = TypeAliasType(
     "TransactionType", Literal["purchase", "deduction", "free_tier", "bonus", "expiration", "refund"]
 )
+PurchaseTier = Literal[1000, 2500, 5000, 10000, 25000]
 
 
 def _time(value: str) -> str:

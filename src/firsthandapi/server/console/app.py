@@ -29,7 +29,6 @@ from firsthandapi.server.model import Account, Job, Submission
 from firsthandapi.server.reading import validate
 from firsthandapi.server.requests import ReceivedRequest
 from firsthandapi.server.text import iso, mask
-from firsthandapi.server.words import Format
 from firsthandapi.server.world import World
 
 from . import shown
@@ -44,7 +43,6 @@ _PER_PAGE = 24
 _MAX_STREAMS = 50
 _LOOK_SECONDS = 0.4
 _BEAT_SECONDS = 15.0
-_FORMATS: tuple[str, ...] = Format.__value__.__args__
 _STATIC = {
     "console.css": "text/css; charset=utf-8",
     "console.js": "text/javascript; charset=utf-8",
@@ -478,7 +476,7 @@ class Console:
         with self._world.lock:
             submission = self._found_submission(request.path_params["submission"])
             file = next((file for file in submission.files if file.id == request.path_params["id"]), None)
-        if file is None or file.content_type not in _FORMATS:
+        if file is None:
             raise HTTPException(404)
         response = file_response(request, file)
         response.headers.update(MEDIA_HEADERS)

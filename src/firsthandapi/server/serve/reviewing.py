@@ -12,12 +12,10 @@ from firsthandapi.server.browsers import HEADERS, MEDIA_HEADERS
 from firsthandapi.server.downloads import file_response
 from firsthandapi.server.jobs import Verdict
 from firsthandapi.server.model import Submission
-from firsthandapi.server.words import Format
 
 from .reception import PageError, Reception, no_page
 
 MAX_REASON = 1000
-_FORMATS: tuple[str, ...] = Format.__value__.__args__
 # What happened, after a form was handled. Only these words, never those of the address.
 _DONE = {
     "approved": "Approved: the worker is paid, and the file is on its way to the buyer.",
@@ -121,7 +119,7 @@ class Reviewing:
             submission = self._world.state.submissions.get(request.path_params["submission"])
             files = () if submission is None else submission.files
             file = next((file for file in files if file.id == request.path_params["file"]), None)
-        if file is None or file.content_type not in _FORMATS:
+        if file is None:
             raise no_page()
         response = file_response(request, file)
         response.headers.update(MEDIA_HEADERS)

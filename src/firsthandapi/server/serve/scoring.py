@@ -19,6 +19,7 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import IO, Any, cast
 
+from firsthandapi._core.files import file_name_on_disk
 from firsthandapi.errors import ConfigurationError
 from firsthandapi.server import show
 from firsthandapi.server.jobs import Verdict
@@ -30,17 +31,6 @@ MAX_REASON = 1000
 MAX_ANNOTATIONS = 256 << 10
 # A model may take long to load.
 _START_SECONDS = 300.0
-_SUFFIXES = {
-    "image/jpeg": ".jpg",
-    "image/png": ".png",
-    "image/webp": ".webp",
-    "image/gif": ".gif",
-    "audio/mpeg": ".mp3",
-    "audio/wav": ".wav",
-    "audio/mp4": ".m4a",
-    "video/mp4": ".mp4",
-    "video/quicktime": ".mov",
-}
 _log = logging.getLogger("firsthandapi.serve")
 
 
@@ -151,7 +141,7 @@ def _waits(submission: Submission, attempt: int) -> bool:
 
 def _ask(process: ScorerProcess, file: File, job: dict[str, Any]) -> dict[str, Any] | None:
     with tempfile.TemporaryDirectory(prefix="firsthandapi-") as folder:
-        path = Path(folder, f"{file.id}{_SUFFIXES.get(file.content_type, '')}")
+        path = Path(folder, file_name_on_disk(file.id, file.content_type))
         with path.open("wb") as copy:
             for piece in file.source.read(0, file.facts().size):
                 copy.write(piece)
