@@ -41,7 +41,7 @@ def features(path: Path) -> bytes:
     return thumbnail.tobytes()
 
 
-def labelled(dataset: Dataset) -> tuple[list[list[int]], list[bool]]:
+def labeled(dataset: Dataset) -> tuple[list[list[int]], list[bool]]:
     """Readable photos with a recognized scene, in the same order in every run."""
     rows: list[list[int]] = []
     labels: list[bool] = []
@@ -71,7 +71,7 @@ def main() -> None:
             max_spend_cents=PHOTOS * 20,
             on_progress=show,
         )
-    rows, labels = labelled(dataset)
+    rows, labels = labeled(dataset)
     counts = Counter(labels)
     print(f"{len(dataset)} photos, job {dataset.job.status if dataset.job else 'unknown'}")
     print(f"{counts[True]} indoor, {counts[False]} outdoor, {len(dataset) - len(rows)} left out")

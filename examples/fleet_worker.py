@@ -1,6 +1,6 @@
 """One of many workers: takes job ids from a list in Redis and downloads each job's files into a bucket or folder.
 
-Start as many as you like, on as many machines; together they stay within the API key's 100 requests a minute:
+Start as many as you like, on as many machines; together they stay within the API key's 100 requests per minute:
 
     REDIS_URL=redis://127.0.0.1:6379/0 python fleet_worker.py s3://bucket/jobs
 

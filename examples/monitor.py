@@ -28,18 +28,18 @@ from firsthandapi.types import Job, Submission, SubmissionSummary
 
 EVERY = 5  # seconds
 ROWS = 15  # the newest; totals are of all
-COLOURS = {"approved": "green", "rejected": "red", "retry_pending": "yellow"}
+COLORS = {"approved": "green", "rejected": "red", "retry_pending": "yellow"}
 
 
 def plain(value: object, style: str = "") -> Text:
-    """Text as text: no markup, and no control character that could move the cursor or recolour the screen."""
+    """Text as text: no markup, and no control character that could move the cursor or recolor the screen."""
     return Text("".join(char for char in str(value) if char.isprintable()), style=style)
 
 
 def cells(submission: Submission) -> tuple[Text, Text, Text, Text]:
     texts = (
         plain(submission.id),
-        plain(submission.status, COLOURS.get(submission.status, "")),
+        plain(submission.status, COLORS.get(submission.status, "")),
         plain("★" * (submission.ai_star_rating or 0)),
         plain(submission.ai_reasoning or ""),
     )

@@ -4,7 +4,7 @@
     export FIRSTHAND_WEBHOOK_SECRET=whsec_…
     python django_app.py createcachetable && python django_app.py runserver --noreload 8000
 
-The secret is what `client.webhooks.create(url="https://…/webhooks/firsthand")` answered with. After
+The secret is what `client.webhooks.create(url="https://…/webhooks/firsthand")` returned. After
 `rotate_secret`, set the new and the old secret with a space between, so that deliveries under way stay valid.
 DJANGO_ALLOWED_HOSTS holds the host names of the endpoint's URL; a delivery to any other is a 400.
 

@@ -4,7 +4,7 @@
     export FIRSTHAND_WEBHOOK_SECRET=whsec_…
     flask --app flask_app run --port 8000
 
-The secret is what `client.webhooks.create(url="https://…/webhooks/firsthand")` answered with. After
+The secret is what `client.webhooks.create(url="https://…/webhooks/firsthand")` returned. After
 `rotate_secret`, set the new and the old secret with a space between, so that deliveries under way stay valid.
 
 It is for one process, with any number of threads. Several need a store that they share: django_app.py has one.

@@ -19,7 +19,7 @@ def mcp(
         int, typer.Option(min=0, help="Budget for all sessions together, in US cents.")
     ] = 2500,
     confirm_cents: Annotated[
-        int | None, typer.Option(min=0, help="Ask the person before a job costs more, in US cents.")
+        int | None, typer.Option(min=0, help="Ask the person before an order that costs more, in US cents.")
     ] = None,
     read_only: Annotated[
         bool, typer.Option("--read-only", help="Offer no tool that changes anything.")

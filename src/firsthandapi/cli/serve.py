@@ -54,7 +54,7 @@ def serve(
         float, typer.Option(min=0.1, max=3600, help="Seconds that the scorer may take for a file.")
     ] = 60.0,
     private_webhooks: Annotated[
-        bool, typer.Option("--private-webhooks", help="Send webhooks to private addresses, too.")
+        bool, typer.Option("--private-webhooks", help="Allow webhooks to private addresses.")
     ] = False,
     log: Annotated[bool, typer.Option(help="Print a line per request to stderr.")] = True,
 ) -> None:

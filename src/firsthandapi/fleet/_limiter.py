@@ -18,7 +18,7 @@ from ._budget import Permit, SharedBudget
 class RedisRateLimiter:
     """One budget of requests per API key, for any number of processes: `FirstHandClient(rate_limiter=…)`.
 
-    The limit, what is left, and the reset come from the service's headers; 100 a minute until the first response.
+    The limit, what is left, and the reset come from the service's headers; 100 per minute until the first response.
     Processes take turns, so that each gets its share. If Redis is gone, requests are sent without it, with a
     warning in the log, until it returns.
 

@@ -57,7 +57,7 @@ def read_files(
     Raises:
         ConfigurationError: the extra `ray` is missing, or there is no API key.
         InvalidArgumentError: an argument is wrong.
-        FirstHandApiError: the service answered with an error, such as NotFoundError for an unknown job.
+        FirstHandApiError: the service returned an error, such as NotFoundError for an unknown job.
         DownloadError: while the dataset is read: a file could not be downloaded. Ray wraps the error.
     """
     key, url = secret_or_none(api_key), secret_or_none(base_url)
