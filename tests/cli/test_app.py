@@ -73,4 +73,4 @@ def test_a_missing_extra_says_how_to_install_it(missing: str) -> None:
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert run.returncode == 2
-    assert run.stderr.strip() == "The command line needs an extra: pip install 'firsthandapi[cli]'"
+    assert run.stderr.strip() == "the command line needs an extra: pip install 'firsthandapi[cli]'"

@@ -13,7 +13,7 @@ def main() -> None:
     from importlib.util import find_spec
 
     if any(find_spec(name) is None for name in _NEEDED):
-        print("The command line needs an extra: pip install 'firsthandapi[cli]'", file=sys.stderr)  # noqa: T201 # typer, which prints elsewhere, may be what is missing
+        print("the command line needs an extra: pip install 'firsthandapi[cli]'", file=sys.stderr)  # noqa: T201 # typer, which prints elsewhere, may be what is missing
         sys.exit(2)
     try:
         from .app import run

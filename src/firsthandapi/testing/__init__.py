@@ -65,7 +65,7 @@ def __getattr__(name: str) -> Any:
             raise
         from firsthandapi.errors import ConfigurationError
 
-        message = 'The bundled server needs an extra: pip install "firsthandapi[testing]".'
+        message = 'the bundled server needs an extra: pip install "firsthandapi[testing]"'
         raise ConfigurationError(message) from None
     globals()[name] = value
     return value
