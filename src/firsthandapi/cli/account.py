@@ -13,7 +13,6 @@ from .choices import JobType, TransactionType, complete_amounts, complete_audit_
 from .options import Limit, OfJob
 from .output import (
     AsJson,
-    as_json,
     client,
     dollars,
     first,
@@ -24,6 +23,7 @@ from .output import (
     print_facts,
     print_json,
     print_list,
+    print_one,
     yes_no,
 )
 
@@ -45,19 +45,17 @@ def signup(
     from firsthandapi import FirstHandClient
 
     made = FirstHandClient.signup(name=name, email=email)
-    if json:
-        print_json(as_json(made))
-        return
-    print_facts(
-        (
-            ("organization", made.organization_id),
-            ("API key", made.api_key),
-            ("credits", dollars(made.credits_cents)),
+    facts = (
+        ("organization", made.organization_id),
+        ("API key", made.api_key),
+        ("credits", dollars(made.credits_cents)),
+    )
+    print_one(made, facts, json=json)
+    if not json:
+        note(
+            "Save the key now: it is not stored here and not shown again. "
+            "Commands read it from FIRSTHAND_API_KEY."
         )
-    )
-    note(
-        "Save the key now: it is not stored here and not shown again. Commands read it from FIRSTHAND_API_KEY."
-    )
 
 
 def whoami(json: AsJson = False) -> None:
@@ -86,12 +84,8 @@ def balance(json: AsJson = False) -> None:
     """
     with client() as api:
         credit = api.billing.credits()
-    if json:
-        print_json(as_json(credit))
-        return
-    print_facts(
-        (("available", dollars(credit.balance_cents)), ("held in escrow", dollars(credit.held_cents)))
-    )
+    facts = ("available", dollars(credit.balance_cents)), ("held in escrow", dollars(credit.held_cents))
+    print_one(credit, facts, json=json)
 
 
 def purchase(
@@ -109,10 +103,7 @@ def purchase(
     """
     with client() as api:
         checkout = api.billing.purchase(amount_cents)  # type: ignore[arg-type] # the method checks it, and its error lists the amounts
-    if json:
-        print_json(as_json(checkout))
-        return
-    print_facts((("pay here", checkout.checkout_url),))
+    print_one(checkout, [("pay here", checkout.checkout_url)], json=json)
 
 
 def transactions(
@@ -263,15 +254,11 @@ def check_changes(changes: dict[str, Any]) -> None:
 
 
 def _show(settings: OrganizationSettings, *, json: bool) -> None:
-    if json:
-        print_json(as_json(settings))
-        return
-    print_facts(
-        (
-            ("automatic top-up", yes_no(settings.auto_top_up_enabled)),
-            ("  below", dollars(settings.auto_top_up_threshold_cents)),
-            ("  buys", dollars(settings.auto_top_up_amount_cents)),
-            ("new jobs' type", settings.default_type),
-            ("new jobs' price per file", dollars(settings.default_price_per_file_cents)),
-        )
+    facts = (
+        ("automatic top-up", yes_no(settings.auto_top_up_enabled)),
+        ("  below", dollars(settings.auto_top_up_threshold_cents)),
+        ("  buys", dollars(settings.auto_top_up_amount_cents)),
+        ("new jobs' type", settings.default_type),
+        ("new jobs' price per file", dollars(settings.default_price_per_file_cents)),
     )
+    print_one(settings, facts, json=json)

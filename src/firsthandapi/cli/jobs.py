@@ -24,10 +24,9 @@ from .output import (
     moment,
     note,
     of_needed,
-    print_facts,
-    print_json,
     print_line,
     print_list,
+    print_one,
     stars,
 )
 from .progress import job_continues
@@ -188,20 +187,16 @@ def _waiting(job_id: str) -> Generator[None]:
 
 
 def _show(job: Job, *, json: bool) -> None:
-    if json:
-        print_json(as_json(job))
-        return
     done = of_needed(job, bare=True)
-    print_facts(
-        (
-            ("id", job.id),
-            ("status", job.status),
-            ("title", job.title),
-            ("files", done and f"{done} approved"),
-            ("cost", dollars(job.total_cost_cents)),
-            ("created", moment(job.created_at)),
-            ("your rating", stars(job.buyer_rating) or None),
-            ("your feedback", job.buyer_feedback),
-            ("description", job.description),
-        )
+    facts = (
+        ("id", job.id),
+        ("status", job.status),
+        ("title", job.title),
+        ("files", done and f"{done} approved"),
+        ("cost", dollars(job.total_cost_cents)),
+        ("created", moment(job.created_at)),
+        ("your rating", stars(job.buyer_rating) or None),
+        ("your feedback", job.buyer_feedback),
+        ("description", job.description),
     )
+    print_one(job, facts, json=json)

@@ -14,7 +14,7 @@ from firsthandapi.types import enums
 
 from .choices import Environment, Scopes, complete_several, several, words
 from .options import Limit
-from .output import AsJson, as_json, client, first, joined, moment, note, print_facts, print_json, print_list
+from .output import AsJson, client, first, joined, moment, note, print_list, print_one
 
 if TYPE_CHECKING:
     from firsthandapi import FirstHandClient
@@ -124,16 +124,13 @@ def _may_be_in_use(api: FirstHandClient, key_id: str) -> bool:
 
 
 def _show_new(key: ApiKey, *, json: bool) -> None:
-    if json:
-        print_json(as_json(key))
-        return
-    print_facts(
-        (
-            ("id", key.id),
-            ("name", key.name),
-            ("environment", key.environment),
-            ("scopes", ", ".join(key.scopes or ()) or None),
-            ("secret", key.secret),
-        )
+    facts = (
+        ("id", key.id),
+        ("name", key.name),
+        ("environment", key.environment),
+        ("scopes", ", ".join(key.scopes or ()) or None),
+        ("secret", key.secret),
     )
-    note("Save the secret now: it is not stored here and not shown again.")
+    print_one(key, facts, json=json)
+    if not json:
+        note("Save the secret now: it is not stored here and not shown again.")

@@ -164,6 +164,14 @@ def print_table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> None
         print_hanging(start, last, style="" if number else "bold", indent=indent)
 
 
+def print_one(model: Model, facts: Iterable[tuple[str, object]], *, json: bool, urls: bool = False) -> None:
+    """Print the result of a command that shows one object: its facts for people, JSON for programs."""
+    if json:
+        print_json(as_json(model, urls=urls))
+    else:
+        print_facts(facts)
+
+
 def print_list(
     found: Sequence[M],
     header: Sequence[str],

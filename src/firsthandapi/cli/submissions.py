@@ -10,7 +10,7 @@ from firsthandapi.types import enums
 
 from .choices import SubmissionStatus, words
 from .options import Limit, MinScore, OfJob, Since, Until, Urls
-from .output import AsJson, as_json, client, first, moment, print_facts, print_json, print_list, stars
+from .output import AsJson, client, first, moment, print_list, print_one, stars
 
 app = typer.Typer(no_args_is_help=True, help="Read what workers submitted, of every status.")
 
@@ -64,21 +64,17 @@ def get(
     """
     with client() as api:
         one = api.submissions.get(submission_id)
-    if json:
-        print_json(as_json(one, urls=urls))
-        return
-    print_facts(
-        (
-            ("id", one.id),
-            ("status", one.status),
-            ("job", one.job_id),
-            ("stars", stars(one.ai_star_rating) or None),
-            ("reason", one.ai_reasoning),
-            ("type", one.content_type),
-            ("submitted", moment(one.submitted_at)),
-            ("scored", moment(one.scored_at)),
-        )
+    facts = (
+        ("id", one.id),
+        ("status", one.status),
+        ("job", one.job_id),
+        ("stars", stars(one.ai_star_rating) or None),
+        ("reason", one.ai_reasoning),
+        ("type", one.content_type),
+        ("submitted", moment(one.submitted_at)),
+        ("scored", moment(one.scored_at)),
     )
+    print_one(one, facts, json=json, urls=urls)
 
 
 @app.command()
@@ -91,15 +87,11 @@ def summary(
     """
     with client() as api:
         figures = api.submissions.summary(job_id=job_id, start_date=start_date, end_date=end_date)
-    if json:
-        print_json(as_json(figures))
-        return
     rating, rate = figures.average_star_rating, figures.approval_rate
-    print_facts(
-        (
-            ("total", figures.total),
-            *(figures.by_status or {}).items(),
-            ("average stars", None if rating is None else f"{rating:.1f}"),
-            ("approval rate", None if rate is None else f"{rate:.0%}"),
-        )
+    facts = (
+        ("total", figures.total),
+        *(figures.by_status or {}).items(),
+        ("average stars", None if rating is None else f"{rating:.1f}"),
+        ("approval rate", None if rate is None else f"{rate:.0%}"),
     )
+    print_one(figures, facts, json=json)

@@ -16,15 +16,13 @@ from .events import event_facts
 from .options import Limit
 from .output import (
     AsJson,
-    as_json,
     client,
     first,
     joined,
     moment,
     note,
-    print_facts,
-    print_json,
     print_list,
+    print_one,
     yes_no,
 )
 
@@ -185,10 +183,8 @@ def replay(
     """
     with client() as api:
         event = api.webhooks.events.replay(event_id)
-    if json:
-        print_json(as_json(event))
-        return
-    print_facts((("id", event.id), ("type", event.type), ("details", event_facts(event) or None)))
+    facts = ("id", event.id), ("type", event.type), ("details", event_facts(event) or None)
+    print_one(event, facts, json=json)
 
 
 @app.command()
@@ -242,18 +238,14 @@ def _which(events: Sequence[str]) -> str:
 
 
 def _show(endpoint: WebhookEndpoint, *, json: bool) -> None:
-    if json:
-        print_json(as_json(endpoint))
-        return
-    print_facts(
-        (
-            ("id", endpoint.id),
-            ("url", endpoint.url),
-            ("events", ", ".join(endpoint.events or ()) or None),
-            ("enabled", yes_no(endpoint.enabled)),
-            ("description", endpoint.description),
-            ("secret", endpoint.secret),
-        )
+    facts = (
+        ("id", endpoint.id),
+        ("url", endpoint.url),
+        ("events", ", ".join(endpoint.events or ()) or None),
+        ("enabled", yes_no(endpoint.enabled)),
+        ("description", endpoint.description),
+        ("secret", endpoint.secret),
     )
-    if endpoint.secret:
+    print_one(endpoint, facts, json=json)
+    if endpoint.secret and not json:
         note("Save the secret now: it is not stored here and not shown again.")
