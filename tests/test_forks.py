@@ -7,8 +7,8 @@ import pytest
 from forks import WAIT_FOR_CHILD, check_output, needs_fork
 
 FORK = """
-import os, sys, threading, time
-from firsthandapi import FirstHandClient, FirstHandConnectionError
+import importlib, os, sys, threading, time
+from firsthandapi import FirstHandClient, FirstHandError
 
 client = FirstHandClient("fh_test_x", base_url="http://127.0.0.1:9", max_retries=0)
 slow, call = sys.argv[1:]
@@ -20,10 +20,17 @@ class Slow:
             begun.set()
             time.sleep(0.3)
 
+calls = {
+    "me": lambda: client.me(),
+    "jobs": lambda: client.jobs,
+    "wait": lambda: client.jobs.wait("job_1", timeout=0),
+    "import": lambda: importlib.import_module("firsthandapi.datasets"),
+}
+
 def first_call():
     try:
-        client.me() if call == "me" else client.jobs
-    except FirstHandConnectionError:
+        calls[call]()
+    except FirstHandError:
         pass
 
 parent = os.getpid()
@@ -44,9 +51,12 @@ if child == 0:
         ("firsthandapi._sync.wire", "me"),
         ("firsthandapi._sync.streams", "me"),
         ("urllib.request", "me"),
-        ("firsthandapi._core.spend", "jobs"),
+        ("firsthandapi._sync.resources.account", "me"),
+        ("firsthandapi._sync.resources.jobs", "jobs"),
+        ("firsthandapi._sync.waiting", "wait"),
+        ("firsthandapi.datasets._rows", "import"),
     ],
-    ids=["just-begun", "half-done", "at-the-end", "of-no-call"],
+    ids=["just-begun", "half-done", "at-the-end", "of-a-method", "of-a-resource", "of-a-wait", "of-no-call"],
 )
 def test_a_fork_in_the_middle_of_an_import(slow: str, call: str) -> None:
     """A child forked while another thread imports what a first call loads makes that call all the same."""
