@@ -12,8 +12,8 @@ import threading
 from contextlib import AbstractContextManager, suppress
 from importlib import import_module
 
-# Even a slow disk brings the modules by then; a fork must not wait without end either.
-_LONGEST_IMPORT = 10.0
+# Even a slow disk and busy cores bring the modules by then; a fork must not wait without end either.
+_LONGEST_IMPORT = 60.0
 
 _lock = threading.RLock()
 _forking = threading.local()
