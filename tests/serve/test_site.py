@@ -15,8 +15,9 @@ from dataset.support import wait_until
 from firsthandapi import FirstHandClient
 from firsthandapi.server.serve import limits, signing_in
 from firsthandapi.server.serve.service import Service
+from server.sqlite.support import FullDisk
 
-from .conftest import Visitor
+from .conftest import JOB, Visitor
 
 PAGES = (
     "/",
@@ -231,6 +232,19 @@ def test_a_call_that_fails_says_so(
     assert reply.json()["error"]["type"] == "internal_error"
     # The response goes out first.
     wait_until(lambda: "the server failed on GET /v1/me" in caplog.text)
+
+
+def test_a_call_that_cannot_be_kept_changes_nothing(service: Service) -> None:
+    """On a full disk, a job is a 503 that says so, and the balance that the response names is the old one."""
+    assert service.first is not None
+    headers = {"authorization": f"Bearer {service.first.live}", "idempotency-key": "one"}
+    body = {**JOB, "type": "data_collection"}
+    with FullDisk(service.world, "COMMIT"):
+        reply = httpx.post(f"{service.url}/v1/jobs", json=body, headers=headers)
+    assert (reply.status_code, reply.json()["error"]["type"]) == (503, "service_unavailable")
+    assert reply.headers["x-firsthandapi-credits-remaining"] == "100000"
+    reply = httpx.post(f"{service.url}/v1/jobs", json=body, headers=headers)
+    assert reply.headers["x-firsthandapi-credits-remaining"] == "99850"
 
 
 def test_the_console_shows_calls_and_takes_forms(

@@ -126,13 +126,14 @@ class App:
         # From here to the end nothing is awaited, so two requests with one idempotency key cannot interleave:
         # the second finds what the first has stored.
         with self.world.lock:
-            try:
-                if idempotency_key is None:
-                    return self._handle(operation, call)
-                return self._once(operation, call, request.scope["path"], idempotency_key, parsed, headers)
-            finally:
-                if key is not None:
-                    headers["x-firsthandapi-credits-remaining"] = str(key.account.book.available)
+            if idempotency_key is None:
+                response = self._handle(operation, call)
+            else:
+                path = request.scope["path"]
+                response = self._once(operation, call, path, idempotency_key, parsed, headers)
+        if key is not None:  # now that the act is kept
+            headers["x-firsthandapi-credits-remaining"] = str(key.account.book.available)
+        return response
 
     def _handle(self, operation: Operation, call: Call) -> Response:
         answer = operation.handle(call)
