@@ -99,7 +99,7 @@ def test_a_page_of_the_first_attempt_does_not_rate_the_second(
         world.jobs.resubmit(found, [*found.files], world.clock.now())
     reply = visitor.send("/review", submission=submission, attempt="1", **{"stars-0": "5"})
     assert reply.status_code == 409
-    assert "The worker sent something else meanwhile" in reply.text
+    assert "The worker has sent something else" in reply.text
     assert "This is the second attempt." in visitor.get("/review").text
     rate(visitor, submission, 2, attempt=2)
     assert buyer.submissions.get(submission).status == "rejected"

@@ -139,7 +139,7 @@ def _tried(run: Run, chosen: list[Promise], stopped: str | None) -> Iterator[Res
         except NotTriedError as error:
             result = _result(promise, "not tried", why=str(error))
         except OutOfTimeError:
-            stopped = "the time for the check was over"
+            stopped = "the check timed out; increase timeout"
             result = _result(promise, "not tried", why=stopped)
         except DiffersError as error:
             silent = silent + 1 if isinstance(error, NoResponseError) else 0

@@ -45,7 +45,7 @@ _AUTOMATIC = "automatic"
 
 
 class OutOfTimeError(Exception):
-    """The time for the whole check is over."""
+    """The whole check timed out."""
 
 
 class Fixture(Generic[T]):

@@ -104,7 +104,9 @@ class Accounts:
     def rotate_key(self, key: Key, actor: str, at: float) -> NewKey:
         """A new key in place of `key`, which works for a day more."""
         if key.expires_at is not None or not self.is_good(key, at):
-            raise conflict("This key is revoked, or has been rotated already.")
+            raise conflict(
+                "This key is revoked, or was rotated before: list the API keys to find a working one."
+            )
         key.expires_at = at + DAY
         fresh = self.create_key(key.account, key.name, key.scopes, actor, at)
         self._audit_key("api_key.rotated", fresh.key, actor, at, {"rotated_from": key.id})

@@ -73,7 +73,7 @@ class Credits:
             raise ApiError(
                 402,
                 "insufficient_credits",
-                f"The job costs {total} cents and the balance is {before}.",
+                f"The job costs {total} cents, and the balance is {before}: buy credits, or order fewer files.",
                 extra={
                     "current_balance_cents": before,
                     "required_cents": total,

@@ -150,7 +150,7 @@ class Jobs:
         """Cancel a job and refund the rest of its escrow immediately."""
         if job.is_terminal:
             raise conflict(
-                f"The job is {job.status}; only open, filled and in_progress jobs can be cancelled."
+                f"The job is {job.status}; only open, filled, and in_progress jobs can be cancelled."
             )
         for submission in job.submissions:
             if submission.status in ("pending_score", "retry_pending"):

@@ -41,7 +41,7 @@ def _approved(run: Run) -> None:
             )
 
 
-@promise("files.min_score", _LIST, _FILES, "min_score lists files with at least so many stars.")
+@promise("files.min_score", _LIST, _FILES, "min_score lists files with at least that many stars.")
 def _min_score(run: Run) -> None:
     path = f"/v1/jobs/{run.completed_job['id']}/files"
     only(run, path, {"min_score": 5}, lambda file: file.get("ai_star_rating") == 5, some=False)

@@ -187,7 +187,7 @@ def _cancel(run: Run) -> None:
     now.must(body_is("after the cancellation", lambda found: found.get("status") == "cancelled"))
 
 
-@promise("jobs.cancel.braces", CANCEL, _JOBS, "A POST without fields takes {}, too.", writes=True)
+@promise("jobs.cancel.braces", CANCEL, _JOBS, "A POST without fields also takes {}.", writes=True)
 def _braces(run: Run) -> None:
     run("POST", f"/v1/jobs/{run.new_job()['id']}/cancel", {}).must(status(200))
 

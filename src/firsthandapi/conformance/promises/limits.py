@@ -15,7 +15,7 @@ _MOST = 200
     "limits",
     EVERY,
     _LIMITS,
-    "Beyond the limit of a key, it is 429, with Retry-After; other keys go on.",
+    "A request beyond the limit of a key is 429, with Retry-After; other keys still work.",
     writes=True,
 )
 def _limits(run: Run) -> None:

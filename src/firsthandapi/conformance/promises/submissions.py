@@ -90,7 +90,7 @@ def _status(run: Run) -> None:
     "submissions.list.min_score",
     _LIST,
     _SUBMISSIONS,
-    "min_score lists submissions with at least so many stars.",
+    "min_score lists submissions with at least that many stars.",
 )
 def _min_score(run: Run) -> None:
     _ = run.completed_job

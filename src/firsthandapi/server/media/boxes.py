@@ -272,7 +272,7 @@ def _blank(data: bytearray, box: _Box) -> None:
 
 
 def _times(body: bytes) -> tuple[int, int, int]:
-    """When something was made, its ticks a second, and how many it lasts."""
+    """When something was made, its ticks per second, and how many it lasts."""
     if number(body, 0, "B") == 1:
         lasts = number(body, 24, ">Q")
         return number(body, 4, ">Q"), number(body, 20, ">I"), 0 if lasts == 0xFFFFFFFFFFFFFFFF else lasts

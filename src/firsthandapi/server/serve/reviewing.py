@@ -140,6 +140,8 @@ def _next(ids: Sequence[str], rated: str) -> str | None:
 def _story(submission: Submission) -> str:
     words = submission.status.replace("_", " ")
     if submission.status == "pending_score":
-        return "The worker sent something else meanwhile: look at it before you rate it. Your stars changed nothing."
+        return (
+            "The worker has sent something else: look at it before you rate it. Your stars changed nothing."
+        )
     given = "" if submission.rating is None else f" with {submission.rating} of 5 stars"
     return f"This submission is {words}{given} already. Your stars changed nothing."
