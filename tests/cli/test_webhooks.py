@@ -6,9 +6,6 @@ import json
 
 from cli.support import Cli
 
-JOB_DONE = {"job_id": "job_01JD", "status": "completed", "files_needed": 3, "files_approved": 3}
-SECRET = "whsec_0123456789abcdef"
-
 
 def test_an_endpoint_from_create_to_delete(cli: Cli) -> None:
     """create, list, get, update, rotate-secret and delete; the secret is shown when it is new, and only then."""
