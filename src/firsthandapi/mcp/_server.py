@@ -24,8 +24,6 @@ from ._reading import add_reading, add_resources
 from ._results import SignedUp
 from ._spending import add_spending
 
-DEFAULT_BUDGET_CENTS = 2500
-
 _INSTRUCTIONS = """\
 FirstHandAPI pays real people to capture photos, audio, video and screen recordings. Creating a job spends real
 money, held in escrow immediately: files_needed x price_per_file_cents. Tell the person the cost before you create one.
@@ -47,7 +45,7 @@ class Options:
         campaigns: where campaigns put their folders; None is beside the ledger.
     """
 
-    budget_cents: int = DEFAULT_BUDGET_CENTS
+    budget_cents: int = 2500
     confirm_cents: int | None = None
     read_only: bool = False
     ledger: Path | None = None
