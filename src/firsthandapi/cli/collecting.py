@@ -77,7 +77,8 @@ def verify(
 ) -> None:
     """Verify every file in a folder against the manifest.
 
-    Exits with 1 if a file is mismatched, missing, or without a row in the manifest.
+    Exits with 1 if a file is mismatched or missing, if an approved file has no
+    row in the manifest, or if the folder differs from its card.
 
     Example: firsthandapi verify signs
     """
