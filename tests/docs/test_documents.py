@@ -16,19 +16,20 @@ import pytest
 from snippets import Page, read_pages
 
 import firsthandapi
+from cli.support import Cli
 from firsthandapi import FirstHandClient
 from firsthandapi.testing import MockServer
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [page for page in read_pages() if page.programs or page.commands]
 # With the plugins that the pages use: to load all those of this environment takes seconds.
-PYTEST = ["-m", "pytest", "-q", "-p", "no:cacheprovider", "--disable-plugin-autoload", "-p", "anyio"]
+PYTEST = ["-m", "pytest", "-v", "-p", "no:cacheprovider", "--disable-plugin-autoload", "-p", "anyio"]
 PYTEST += ["-p", "firsthandapi.testing.pytest_plugin"]
 # They run until Ctrl-C, so only their options are looked at.
 ENDLESS = ("mock-server", "serve", "webhooks listen", "mcp")
 
 
-def run(arguments: list[str], server: MockServer, cwd: Path, expected: int = 0) -> str:
+def run(arguments: list[str], server: MockServer, cwd: Path) -> str:
     environment = {**os.environ, "FIRSTHAND_BASE_URL": server.url, "FIRSTHAND_API_KEY": server.api_key}
     environment["HF_HOME"] = str(cwd / ".huggingface")  # not the cache of whoever runs the tests
     done = subprocess.run(
@@ -37,30 +38,40 @@ def run(arguments: list[str], server: MockServer, cwd: Path, expected: int = 0) 
         env={**environment, "PYTHONIOENCODING": "utf-8"},
         capture_output=True,
         encoding="utf-8",
-        timeout=60,
+        timeout=120,
     )
-    assert done.returncode == expected, done.stdout + done.stderr
+    assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
 
+@pytest.fixture
+def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Cli:
+    """The command line, in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    return Cli(monkeypatch, capsys)
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_each_page_works_as_it_stands(page: Page, tmp_path: Path) -> None:
+def test_each_page_works_as_it_stands(page: Page, tmp_path: Path, cli: Cli) -> None:
     """What a reader copies from a page runs: its programs, then its commands, in an empty folder."""
     for name, content in page.files.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(content, encoding="utf-8")
+    tests: list[Path] = []
     with MockServer(speed=60) as server:
         for program in page.programs:
             folder = tmp_path / program.name.removesuffix(".py") if page.name == "readme" else tmp_path
             folder.mkdir(exist_ok=True)
             (folder / program.name).write_text(program.source, encoding="utf-8")
             if program.name.startswith("test_"):
-                output = run([*PYTEST, program.name], server, folder)
-                assert re.search(r"\d passed", output)
+                tests.append(folder / program.name)
             else:
                 run([program.name], server, folder)
+        if tests:
+            output = run([*PYTEST, *map(str, tests)], server, tmp_path)
+            assert all(re.search(rf"{test.name}::\S+ PASSED", output) for test in tests), output
         for command in page.commands:
-            printed = run_command(command.line, server, tmp_path)
+            printed = run_command(command.line, server, cli)
             if printed is not None:
                 assert_shows(printed, command.shown)
 
@@ -73,7 +84,7 @@ def assert_shows(printed: str, shown: str) -> None:
         assert line == "…" or any(re.fullmatch(pattern, each) for each in lines), line
 
 
-def run_command(command: str, server: MockServer, folder: Path) -> str | None:
+def run_command(command: str, server: MockServer, cli: Cli) -> str | None:
     """Run a line of a `sh` block if it is the `firsthandapi` command; look at it if it is another of ours.
 
     Returns:
@@ -89,7 +100,7 @@ def run_command(command: str, server: MockServer, folder: Path) -> str | None:
             metadata("firsthandapi").get_all("Provides-Extra") or ()
         )
     elif program == "python":
-        return run(arguments, server, folder)
+        return run(arguments, server, Path.cwd())
     elif program == "firsthandapi":
         # What stands behind a pipe or a redirection is the shell's.
         ends = [arguments.index(sign) for sign in ("|", ">") if sign in arguments]
@@ -97,13 +108,9 @@ def run_command(command: str, server: MockServer, folder: Path) -> str | None:
         endless = " ".join(arguments).startswith(ENDLESS)
         if endless:
             arguments.append("--help")  # an unknown option is an error all the same
-        printed = run(
-            ["-c", "from firsthandapi.cli import main; main()", *arguments],
-            server,
-            folder,
-            int(expected[1]) if expected else 0,
-        )
-        return None if endless else printed
+        ended = cli.at(server)(*arguments)
+        assert ended.code == (int(expected[1]) if expected else 0), ended
+        return None if endless else ended.out
     else:
         assert program in ("export", "unset"), (
             f"what no test can run does not go into a `sh` block: {command}"
@@ -168,14 +175,14 @@ def test_the_ten_lines_of_the_readme_collect_ten_photos(tmp_path: Path) -> None:
     assert len(list((tmp_path / "signs" / "data").iterdir())) == 10
 
 
-def test_the_readme_shows_what_the_demo_prints(tmp_path: Path) -> None:
+def test_the_readme_shows_what_the_demo_prints(cli: Cli) -> None:
     """Step by step; what a worker brought is another each time."""
     (readme,) = (page for page in PAGES if page.name == "readme")
     (demo,) = (command for command in readme.commands if command.line == "make demo")
     steps = [line for line in demo.shown.splitlines() if line[:1].isdigit()]
     assert len(steps) == 5
     with MockServer() as server:
-        printed = run_command("firsthandapi demo", server, tmp_path)
+        printed = run_command("firsthandapi demo", server, cli)
     assert_shows(printed or "", "\n".join(steps))
 
 
