@@ -118,6 +118,12 @@ def test_a_retry_after_never_shortens_a_pause(value: str) -> None:
     assert [pauses.after_failure(error, wall=1.8e9, left=None) for _ in range(4)] == [0.5, 1, 2, 4]
 
 
+def test_a_short_retry_after_does_not_keep_pauses_short() -> None:
+    """A service that is down all night and says "1 s" each time is not asked every second."""
+    pauses, error = Pauses(), busy(retry_after="3")
+    assert [pauses.after_failure(error, wall=0, left=None) for _ in range(6)] == [3, 3, 3, 4, 8, 10]
+
+
 def test_what_does_not_heal_ends_the_wait() -> None:
     """The error itself is raised, at once."""
     error = NotFoundError("x", status=404)

@@ -87,7 +87,7 @@ class Pauses:
         asked = asked_to_wait(error, now=wall) or 0.0
         if left is not None and asked > left:
             raise error
-        return min(max(asked, _FIRST_PAUSE), _LONGEST_RETRY_AFTER) if asked else self.longer()
+        return min(max(asked, self.longer()), _LONGEST_RETRY_AFTER)
 
 
 # ── What comes next ──────────────────────────────────────────────────────────────────────────────────────
