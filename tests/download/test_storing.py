@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import random
+import threading
 
 import pytest
 
@@ -38,6 +39,22 @@ def test_large_file_disk_full(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(os, "write", fills_up)
     assert "No space left on device; free some space" in bench.bad()
     assert names() == []
+
+
+def test_a_system_without_a_thread_to_spare(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Then the thread that reads stores the file, which must not fail for that."""
+    monkeypatch.setattr(fetch_module, "LARGE_BYTES", 1000)
+    start, refused = threading.Thread.start, []
+
+    def refuse(thread: threading.Thread) -> None:
+        if thread.name == "firsthandapi-storing":
+            refused.append(thread)
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    bench.good()
+    assert refused
 
 
 def test_disk_fails_at_the_last_piece(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

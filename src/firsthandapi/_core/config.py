@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import SplitResult, urlsplit
 
-from firsthandapi._core.integers import as_int
+from firsthandapi._core.integers import int_or_none
 from firsthandapi._masking import Secret
 from firsthandapi.errors import ConfigurationError
 
 if TYPE_CHECKING:
     import ssl
+
+T = TypeVar("T")
 
 API_KEY_VARIABLE = "FIRSTHAND_API_KEY"
 BASE_URL_VARIABLE = "FIRSTHAND_BASE_URL"
@@ -19,6 +21,9 @@ DEFAULT_BASE_URL = "https://api.firsthandapi.com"
 DEFAULT_TIMEOUT = 30.0
 DEFAULT_MAX_RETRIES = 3
 CONNECT_TIMEOUT = 5.0
+# Seconds for a job: a day, which is longer than nearly every one takes.
+DEFAULT_WAIT = 86_400.0
+DEFAULT_PORTS = {"http": 80, "https": 443}
 
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 _PROXY_SCHEMES = frozenset({"http", "https", "socks5", "socks5h"})
@@ -37,7 +42,7 @@ class Origin:
     def authority(self) -> str:
         """The `Host` header: the port only where it is not the scheme's own."""
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return host if self.port == {"http": 80, "https": 443}[self.scheme] else f"{host}:{self.port}"
+        return host if self.port == DEFAULT_PORTS[self.scheme] else f"{host}:{self.port}"
 
     @property
     def url(self) -> str:
@@ -65,7 +70,7 @@ class Config:
     def origin(self) -> Origin:
         parts = urlsplit(self.base_url)
         host = parts.hostname or ""
-        port = parts.port or {"http": 80, "https": 443}[parts.scheme]
+        port = parts.port or DEFAULT_PORTS[parts.scheme]
         return Origin(parts.scheme, host, port, parts.path.rstrip("/"))
 
 
@@ -172,12 +177,10 @@ def check_config(
     _check_seconds("timeout", timeout)
     if deadline is not None:
         _check_seconds("deadline", deadline)
-    max_retries, max_spend_cents = as_int(max_retries), as_int(max_spend_cents)
-    if isinstance(max_retries, bool) or not isinstance(max_retries, int) or not 0 <= max_retries <= 1000:
+    retries, limit_cents = int_or_none(max_retries), int_or_none(max_spend_cents)
+    if retries is None or not 0 <= retries <= 1000:
         raise ConfigurationError("max_retries must be a whole number, 0 to 1000")
-    if max_spend_cents is not None and (
-        isinstance(max_spend_cents, bool) or not isinstance(max_spend_cents, int) or max_spend_cents < 0
-    ):
+    if max_spend_cents is not None and (limit_cents is None or limit_cents < 0):
         raise ConfigurationError("max_spend_cents must be a whole number of US cents, 0 or more, or None")
     if proxy is not None:
         check_proxy(proxy, "proxy")
@@ -191,13 +194,28 @@ def check_config(
         base_url=base_url,
         timeout=float(timeout),
         deadline=None if deadline is None else float(deadline),
-        max_retries=max_retries,
-        max_spend_cents=max_spend_cents,
+        max_retries=retries,
+        max_spend_cents=limit_cents,
         proxy=proxy,
         verify=verify,
         rate_limiter=rate_limiter,
         on_attempt=on_attempt,
     )
+
+
+class NotGiven:
+    """The type of `NOT_GIVEN`: an option that was left out, where None means something else."""
+
+    def __repr__(self) -> str:
+        return "NOT_GIVEN"
+
+
+NOT_GIVEN: Final = NotGiven()
+
+
+def given_or(value: T | NotGiven, default: T) -> T:
+    """`value`, or `default` if it was left out."""
+    return default if isinstance(value, NotGiven) else value
 
 
 def _check_seconds(name: str, value: float) -> None:

@@ -15,7 +15,7 @@ from urllib.parse import SplitResult, urljoin, urlsplit
 
 from firsthandapi.errors import DownloadError, IntegrityError
 
-from .config import Origin
+from .config import DEFAULT_PORTS, Origin
 from .retry import LONGEST_RETRY_AFTER, backoff, parse_retry_after
 
 if TYPE_CHECKING:
@@ -38,7 +38,6 @@ MOST_UNPROMISED_BYTES = 10_000_000_000
 # Clocks differ, and a request takes its time.
 EXPIRY_MARGIN = 30.0
 
-_DEFAULT_PORTS = {"http": 80, "https": 443}
 _STRONG_ETAG = re.compile(r'"[\x21\x23-\x7e]*"')
 _CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18}|\*)")
 # What comes with a 416: a file that is empty, or shorter than the first byte wanted.
@@ -122,7 +121,7 @@ def _origin(scheme: str, netloc: str) -> Origin:
         raise BadUrlError("the download URL is malformed") from None
     if not host or port == 0:
         raise BadUrlError("the download URL has no host")
-    return Origin(scheme, host, port or _DEFAULT_PORTS[scheme], "")
+    return Origin(scheme, host, port or DEFAULT_PORTS[scheme], "")
 
 
 def follow(address: Address, location: str, *, hops: int, schemes: frozenset[str]) -> Address:
@@ -248,18 +247,10 @@ def judge(
         size_bytes, sha256: what the file should be.
         now: Unix seconds.
     """
-    if status in (301, 302, 303, 307, 308) and headers.get("location"):
-        return Redirected(headers["location"])
-    if status == 403:
-        return Refused()
     if status == 416 and offset:
         return TryAgain("the object became shorter", from_start=True)
-    if status in (408, 429) or status >= 500:
-        return TryAgain(f"the storage responded with {status}", parse_retry_after(headers, now=now))
-    if status not in (200, 206):
-        return Hopeless(f"the storage responded with {status}")
-    if headers.get("content-encoding", "identity").strip().lower() not in ("identity", ""):
-        return Hopeless("the storage encoded the file against the request")
+    if (verdict := _without_bytes(status, headers, now=now)) is not None:
+        return verdict
     if not framed and size_bytes is None and sha256 is None:
         return Hopeless("the body cannot be verified: it has no length, no size, and no SHA-256")
     if status == 206:
@@ -277,6 +268,23 @@ def judge(
     if size_bytes is not None and total is not None and total != size_bytes:
         return Mismatch(f"the storage has {total} bytes, but {size_bytes} were promised")
     return ReadBody(offset, total)
+
+
+def _without_bytes(
+    status: int, headers: Mapping[str, str], *, now: float
+) -> Redirected | Refused | TryAgain | Hopeless | None:
+    """What a response says that does not have the bytes of the file; None for one that may have them."""
+    if status in (301, 302, 303, 307, 308) and headers.get("location"):
+        return Redirected(headers["location"])
+    if status == 403:
+        return Refused()
+    if status in (408, 429) or status >= 500:
+        return TryAgain(f"the storage responded with {status}", parse_retry_after(headers, now=now))
+    if status not in (200, 206):
+        return Hopeless(f"the storage responded with {status}")
+    if headers.get("content-encoding", "identity").strip().lower() not in ("identity", ""):
+        return Hopeless("the storage encoded the file against the request")
+    return None
 
 
 def _part_of(headers: Mapping[str, str], length: int | None) -> tuple[int, int, int | None] | None:
@@ -309,19 +317,11 @@ def judge_range(
     Returns:
         Bytes of the body to pass over, bytes of it to read, and the size of the whole file; or why there are none.
     """
-    if status in (301, 302, 303, 307, 308) and headers.get("location"):
-        return Redirected(headers["location"])
-    if status == 403:
-        return Refused()
-    if status in (408, 429) or status >= 500:
-        return TryAgain(f"the storage responded with {status}", parse_retry_after(headers, now=now))
     if status == 416 and (beyond := _BEYOND.fullmatch(headers.get("content-range", "").strip().lower())):
         size = int(beyond[1])
         return (0, 0, size) if start >= size else TryAgain("the storage refused a part that it has")
-    if status not in (200, 206):
-        return Hopeless(f"the storage responded with {status}")
-    if headers.get("content-encoding", "identity").strip().lower() not in ("identity", ""):
-        return Hopeless("the storage encoded the file against the request")
+    if (verdict := _without_bytes(status, headers, now=now)) is not None:
+        return verdict
     if status == 200:  # a storage without ranges sends all of it
         if length is None:
             return Hopeless("the storage does not say how long the file is")

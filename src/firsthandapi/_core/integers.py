@@ -14,3 +14,9 @@ def as_int(value: Any) -> Any:
         return index(value)
     except TypeError:  # such as an array of several, or numpy's bool
         return value
+
+
+def int_or_none(value: Any) -> int | None:
+    """`value` as a plain int; None if it is not one."""
+    number = as_int(value)
+    return number if isinstance(number, int) and not isinstance(number, bool) else None

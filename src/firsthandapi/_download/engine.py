@@ -8,7 +8,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from firsthandapi._core.config import DEFAULT_MAX_RETRIES, DEFAULT_TIMEOUT
 from firsthandapi._core.download import Wanted, allowed_schemes, failure
@@ -25,7 +25,6 @@ from .watching import Watch
 
 if TYPE_CHECKING:
     import ssl
-    from typing import Self
 
 CONCURRENCY = 32
 # As many start at once. While most of them wait for the network, each makes room for one more: over a real network

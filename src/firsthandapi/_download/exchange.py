@@ -290,10 +290,8 @@ class Response:
         self.buffer = session.buffer
         self._session = session
         self._connection = connection
-        self._start, self._end = (
-            connection.start,
-            connection.end,
-        )  # in the buffer: the bytes that `read` has not returned yet
+        # In the buffer: the bytes that `read` has not returned yet.
+        self._start, self._end = connection.start, connection.end
         self._left = head.length
         self._chunk = 0  # the bytes of the current chunk that `read` has not returned yet
         self._begun = False  # whether a chunk came before

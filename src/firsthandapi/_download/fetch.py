@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -71,7 +72,7 @@ class Rules:
         refresh: where fresh URLs come from; None if there are none.
         on_bytes: called with the number of bytes received, or, if negative, thrown away.
         clock: time.
-        spare_processor: whether a large file may take a second thread; asked once for each.
+        spare_processor: whether a large file may take a second thread now.
         watch: reports each attempt and each file.
         parts: the temporary files.
         refusals: whether fresh URLs still help.
@@ -296,17 +297,18 @@ class _Fetch:
         storing: StoringThread | None = None
         try:
             while piece := response.read():
-                if limit is not None and self._offset + len(piece) > limit:
-                    # One byte too many proves as much as all of them.
-                    self._gained += len(piece)
-                    self._offset += len(piece)
-                    self._rules.on_bytes(len(piece))
-                    return
-                self._take(len(piece))
+                self._gained += len(piece)
+                self._offset += len(piece)
+                self._rules.on_bytes(len(piece))
+                if limit is not None and self._offset > limit:
+                    return  # one byte too many proves as much as all of them
                 if limit is None and self._offset > MOST_UNPROMISED_BYTES:
                     raise _GiveUpError(too_large())
                 if storing is None and self._is_large(response):
-                    storing = StoringThread(self._store)
+                    with contextlib.suppress(
+                        RuntimeError
+                    ):  # the system has no more threads: this one must do
+                        storing = StoringThread(self._store)
                 if storing is None:
                     self._store(piece)
                 else:
@@ -327,11 +329,6 @@ class _Fetch:
     def _store(self, piece: memoryview) -> None:
         self._part.write(piece)
         self._digest.update(piece)
-
-    def _take(self, size: int) -> None:
-        self._gained += size
-        self._offset += size
-        self._rules.on_bytes(size)
 
     def _is_large(self, response: Response) -> bool:
         size = self._total if self._total is not None else self._offset

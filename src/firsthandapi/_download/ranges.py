@@ -11,6 +11,7 @@ from firsthandapi._core.download import (
     Address,
     Attempts,
     BadUrlError,
+    Hopeless,
     Redirected,
     Refused,
     TryAgain,
@@ -20,7 +21,6 @@ from firsthandapi._core.download import (
     judge_range,
     parse_url,
 )
-from firsthandapi._core.download import Hopeless as HopelessVerdict
 
 from .clock import Clock
 from .exchange import Session
@@ -83,8 +83,8 @@ class RangeReader:
                         continue
                     case TryAgain():
                         reason, retry_after = found.reason, found.retry_after
-                    case _:
-                        raise failure(file_id, getattr(found, "reason", "it cannot be read"))
+                    case Hopeless():  # pragma: no branch # there is no other verdict
+                        raise failure(file_id, found.reason)
             pause = attempts.failed(
                 gained=0,
                 seconds=self._clock.monotonic() - started,
@@ -98,7 +98,7 @@ class RangeReader:
 
     def _attempt(
         self, address: Address, start: int, end: int | None
-    ) -> tuple[bytes, int] | Refused | TryAgain | HopelessVerdict:
+    ) -> tuple[bytes, int] | Refused | TryAgain | Hopeless:
         wanted = f"bytes={start}-{'' if end is None else end - 1}"
         hops = 0
         while True:
