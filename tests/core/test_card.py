@@ -93,6 +93,12 @@ def test_a_card_of_what_is_unknown() -> None:
     assert "## Files" not in card(subfolders={}, jobs=[])
 
 
+def test_a_price_may_be_any_number() -> None:
+    """No float holds what a service may send."""
+    dear = JOB.model_copy(update={"price_per_file_cents": 10**320})
+    assert f"${10**318:,}.00 |" in card(jobs=[(dear, None)])
+
+
 def test_a_license_of_another_name_is_other() -> None:
     """As Hugging Face has it."""
     text = card(license="Our own, 2026")

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from firsthandapi._visible import visible
 from firsthandapi.errors import InvalidArgumentError
 
-from .counts import count_of
+from .counts import count_of, dollars
 from .kinds import KINDS, Kind, kind_of
 from .manifest import COLUMNS, MANIFEST, Record, column_types, manifest_line
 
@@ -36,24 +36,12 @@ _MARKER = re.compile(
 _MOST_JOBS = 500
 _MOST_TEXT = 500
 # What Hugging Face knows by these names; any other license is `other`, with its name.
-_LICENSES = frozenset(
-    {
-        *(
-            "apache-2.0",
-            "mit",
-            "cc",
-            "cc0-1.0",
-            "cc-by-2.0",
-            "cc-by-2.5",
-            "cc-by-3.0",
-            "cc-by-4.0",
-            "cc-by-sa-3.0",
-        ),
-        *("cc-by-sa-4.0", "cc-by-nc-2.0", "cc-by-nc-3.0", "cc-by-nc-4.0", "cc-by-nd-4.0", "cc-by-nc-nd-3.0"),
-        *("cc-by-nc-nd-4.0", "cc-by-nc-sa-3.0", "cc-by-nc-sa-4.0", "cdla-sharing-1.0", "cdla-permissive-1.0"),
-        *("cdla-permissive-2.0", "odc-by", "odbl", "pddl", "unlicense", "unknown", "other"),
-    }
-)
+_LICENSES = frozenset({
+    "apache-2.0", "mit", "cc", "cc0-1.0", "cc-by-2.0", "cc-by-2.5", "cc-by-3.0", "cc-by-4.0", "cc-by-sa-3.0",
+    "cc-by-sa-4.0", "cc-by-nc-2.0", "cc-by-nc-3.0", "cc-by-nc-4.0", "cc-by-nd-4.0", "cc-by-nc-nd-3.0",
+    "cc-by-nc-nd-4.0", "cc-by-nc-sa-3.0", "cc-by-nc-sa-4.0", "cdla-sharing-1.0", "cdla-permissive-1.0",
+    "cdla-permissive-2.0", "odc-by", "odbl", "pddl", "unlicense", "unknown", "other",
+})  # fmt: skip
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
 
 
@@ -220,7 +208,7 @@ def _summary(facts: Facts) -> str:
         (job.price_per_file_cents or 0) * sum(record.job_id == job.id for record in records)
         for job, _ in facts.jobs
     )
-    paid = f" for {_dollars(cents)}" if cents else ""
+    paid = f" for {dollars(cents)}" if cents else ""
     jobs = count_of(len(facts.jobs), "job")
     return (
         f"{count_of(len(records))}{by}, made by people{when} in {jobs} of FirstHandAPI{paid}. The SHA-256 of each file "
@@ -251,7 +239,7 @@ def _job_row(job: Job, label: str | None, records: Sequence[Record]) -> tuple[ob
         "" if job.created_at is None else job.created_at.date().isoformat(),
         job.status,
         f"{sum(record.job_id == job.id for record in records):,}",
-        "" if job.price_per_file_cents is None else _dollars(job.price_per_file_cents),
+        "" if job.price_per_file_cents is None else dollars(job.price_per_file_cents),
     )
 
 
@@ -281,13 +269,14 @@ def _text(value: object) -> str:
     return re.sub(r"([\\`*\[\]<>|#!&])", r"\\\1", short).replace("\\<", "&lt;").replace("\\&", "&amp;")
 
 
-def _dollars(cents: int) -> str:
-    return f"${cents / 100:,.2f}"
-
-
 # ── Croissant ────────────────────────────────────────────────────────────────────────────────────────────
 
 # Of https://docs.mlcommons.org/croissant/docs/croissant-spec.html, as the specification prescribes it.
+_CROISSANT_TERMS = (
+    "citeAs", "column", "equivalentProperty", "extract", "field", "fileObject", "fileProperty", "fileSet", "format",
+    "includes", "isLiveDataset", "jsonPath", "key", "md5", "parentField", "path", "recordSet", "references", "regex",
+    "repeated", "replace", "samplingRate", "separator", "source", "subField", "transform",
+)  # fmt: skip
 _CONTEXT: dict[str, Any] = {
     "@language": "en",
     "@vocab": "https://schema.org/",
@@ -299,43 +288,7 @@ _CONTEXT: dict[str, Any] = {
     "dct": "http://purl.org/dc/terms/",
     "rai": "http://mlcommons.org/croissant/RAI/",
     "sc": "https://schema.org/",
-    **{
-        name: f"cr:{name}"
-        for name in (
-            *(
-                "citeAs",
-                "column",
-                "equivalentProperty",
-                "extract",
-                "field",
-                "fileObject",
-                "fileProperty",
-                "fileSet",
-            ),
-            *(
-                "format",
-                "includes",
-                "isLiveDataset",
-                "jsonPath",
-                "key",
-                "md5",
-                "parentField",
-                "path",
-                "recordSet",
-            ),
-            *(
-                "references",
-                "regex",
-                "repeated",
-                "replace",
-                "samplingRate",
-                "separator",
-                "source",
-                "subField",
-            ),
-            "transform",
-        )
-    },
+    **{term: f"cr:{term}" for term in _CROISSANT_TERMS},
 }
 _TYPES: dict[type, str] = {str: "sc:Text", int: "sc:Integer", float: "sc:Float"}
 
