@@ -95,6 +95,10 @@ def test_what_is_not_allowed_in_a_file_is_named_with_it(tmp_path: Path) -> None:
         Campaign.load(path)
     assert str(refused.value).startswith(f"{path}: jobs.stop.files_needed must be an int")
     assert refused.value.field == "jobs.stop.files_needed"
+    path.write_text(json.dumps({**FIELDS, "dest": ""}))
+    with pytest.raises(InvalidArgumentError) as refused:
+        Campaign.load(path)
+    assert str(refused.value).startswith(f"{path}: dest is empty")
 
 
 @pytest.mark.parametrize(

@@ -124,7 +124,7 @@ def test_the_lazy_table_is_what_type_checkers_see() -> None:
     tree = ast.parse((PACKAGE / "__init__.py").read_text(encoding="utf-8"))
     guarded = next(node for node in tree.body if isinstance(node, ast.If))
     static = {
-        alias.asname: node.module
+        alias.name: node.module
         for node in guarded.body
         if isinstance(node, ast.ImportFrom)
         for alias in node.names

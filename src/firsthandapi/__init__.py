@@ -22,102 +22,44 @@ from typing import TYPE_CHECKING, Any
 from ._version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from ._async.client import AsyncFirstHandClient as AsyncFirstHandClient
-    from ._async.pages import AsyncPage as AsyncPage
-    from ._async.pages import AsyncPageRequest as AsyncPageRequest
-    from ._core.attempt import Attempt as Attempt
-    from ._core.idempotency import idempotency_key as idempotency_key
-    from ._core.ratelimit import AsyncRateLimiter as AsyncRateLimiter
-    from ._core.ratelimit import RateLimit as RateLimit
-    from ._core.ratelimit import RateLimiter as RateLimiter
-    from ._core.response import ApiResponse as ApiResponse
-    from ._sync.client import FirstHandClient as FirstHandClient
-    from ._sync.pages import Page as Page
-    from .campaigns import Campaign as Campaign
-    from .campaigns import CampaignPlan as CampaignPlan
-    from .campaigns import CampaignProgress as CampaignProgress
-    from .campaigns import LabelPlan as LabelPlan
-    from .campaigns import LabelProgress as LabelProgress
-    from .campaigns import PlannedOrder as PlannedOrder
-    from .datasets import Dataset as Dataset
-    from .datasets import Progress as Progress
-    from .datasets import Verification as Verification
+    from ._async.client import AsyncFirstHandClient
+    from ._async.pages import AsyncPage, AsyncPageRequest
+    from ._core.attempt import Attempt
+    from ._core.idempotency import idempotency_key
+    from ._core.ratelimit import AsyncRateLimiter, RateLimit, RateLimiter
+    from ._core.response import ApiResponse
+    from ._sync.client import FirstHandClient
+    from ._sync.pages import Page
+    from .campaigns import Campaign, CampaignPlan, CampaignProgress, LabelPlan, LabelProgress, PlannedOrder
+    from .datasets import Dataset, Progress, Verification
     from .errors import (
-        AuthenticationError as AuthenticationError,
+        AuthenticationError,
+        ConfigurationError,
+        ConflictError,
+        DeadlineExceededError,
+        DownloadError,
+        FirstHandApiError,
+        FirstHandConnectionError,
+        FirstHandError,
+        FirstHandTimeoutError,
+        GoneError,
+        IdempotencyError,
+        IncompleteJobError,
+        InsufficientCreditsError,
+        IntegrityError,
+        InvalidArgumentError,
+        InvalidRequestError,
+        NotFoundError,
+        PaginationError,
+        PermissionDeniedError,
+        RateLimitError,
+        ServerError,
+        SpendLimitError,
+        UnexpectedResponseError,
+        WaitTimeoutError,
+        WebhookSignatureError,
     )
-    from .errors import (
-        ConfigurationError as ConfigurationError,
-    )
-    from .errors import (
-        ConflictError as ConflictError,
-    )
-    from .errors import (
-        DeadlineExceededError as DeadlineExceededError,
-    )
-    from .errors import (
-        DownloadError as DownloadError,
-    )
-    from .errors import (
-        FirstHandApiError as FirstHandApiError,
-    )
-    from .errors import (
-        FirstHandConnectionError as FirstHandConnectionError,
-    )
-    from .errors import (
-        FirstHandError as FirstHandError,
-    )
-    from .errors import (
-        FirstHandTimeoutError as FirstHandTimeoutError,
-    )
-    from .errors import (
-        GoneError as GoneError,
-    )
-    from .errors import (
-        IdempotencyError as IdempotencyError,
-    )
-    from .errors import (
-        IncompleteJobError as IncompleteJobError,
-    )
-    from .errors import (
-        InsufficientCreditsError as InsufficientCreditsError,
-    )
-    from .errors import (
-        IntegrityError as IntegrityError,
-    )
-    from .errors import (
-        InvalidArgumentError as InvalidArgumentError,
-    )
-    from .errors import (
-        InvalidRequestError as InvalidRequestError,
-    )
-    from .errors import (
-        NotFoundError as NotFoundError,
-    )
-    from .errors import (
-        PaginationError as PaginationError,
-    )
-    from .errors import (
-        PermissionDeniedError as PermissionDeniedError,
-    )
-    from .errors import (
-        RateLimitError as RateLimitError,
-    )
-    from .errors import (
-        ServerError as ServerError,
-    )
-    from .errors import (
-        SpendLimitError as SpendLimitError,
-    )
-    from .errors import (
-        UnexpectedResponseError as UnexpectedResponseError,
-    )
-    from .errors import (
-        WaitTimeoutError as WaitTimeoutError,
-    )
-    from .errors import (
-        WebhookSignatureError as WebhookSignatureError,
-    )
-    from .webhooks import EventRouter as EventRouter
+    from .webhooks import EventRouter
 
 __all__ = [
     "ApiResponse",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any
+from typing import Any, Self
 
 from firsthandapi._core.campaign import check_name, check_spec
 from firsthandapi._core.campaign_plan import CampaignPlan as CampaignPlan
@@ -17,9 +17,6 @@ from firsthandapi._methods import public
 from firsthandapi._paths import local_path
 from firsthandapi._specs import read_spec
 from firsthandapi.errors import ConfigurationError, InvalidArgumentError
-
-if TYPE_CHECKING:
-    from typing import Self
 
 _FIELDS = ("dest", "budget_cents", "defaults", "jobs", "unique", "name")
 
@@ -110,9 +107,8 @@ class Campaign:
         dest = fields["dest"]
         if not isinstance(dest, str):
             raise ConfigurationError(f"{file}: dest must be a path or a URL; put it in quotes")
-        inside = local_path(dest, "dest")
-        problem: str | None = None
         try:
+            inside = local_path(dest, "dest")
             return cls(
                 dest=dest if inside is None else file.parent / inside,
                 budget_cents=fields["budget_cents"],

@@ -31,11 +31,10 @@ All of them can be pickled, and none contains a key, a secret, or a signed URL.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from ._core.ratelimit import RateLimit
     from ._core.response import ApiResponse
     from .types.job import Job

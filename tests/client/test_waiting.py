@@ -22,6 +22,7 @@ from firsthandapi.errors import (
     NotFoundError,
     RateLimitError,
     ServerError,
+    SpendLimitError,
     WaitTimeoutError,
 )
 from firsthandapi.testing import MockServer
@@ -69,6 +70,23 @@ def play(connect: Connect, script: Script, **options: Any) -> tuple[Any, FakeClo
     client = connect(handler=script, **options)
     script.clock = connect.clock(client)
     return client, script.clock
+
+
+class Five:
+    """An integer of another library: no int, but it has an index."""
+
+    def __index__(self) -> int:
+        return 5
+
+
+def test_an_index_is_an_int_in_every_call(connect: Connect) -> None:
+    """As the seconds of a wait, and as the most that a job may cost."""
+    client, clock = play(connect, Script("open", after="open"))
+    with pytest.raises(WaitTimeoutError):
+        client.jobs.wait(JOB_ID, timeout=Five())
+    assert clock.now == 5_005
+    with pytest.raises(SpendLimitError, match="max_spend_cents is 5:"):
+        client.jobs.create(**JOB, max_spend_cents=Five())
 
 
 def test_the_first_read_is_not_held(connect: Connect) -> None:

@@ -11,9 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from firsthandapi._core.config import (
+    NOT_GIVEN,
     Origin,
     check_config,
     check_proxy,
+    given_or,
     is_loopback,
     resolve_api_key,
     resolve_base_url,
@@ -214,3 +216,10 @@ def test_a_proxy_s_password_is_not_shown() -> None:
     with pytest.raises(ConfigurationError) as caught:
         check_proxy(Secret("ftp://user:hunter2@p.example"), "proxy")
     assert "hunter2" not in str(caught.value)
+
+
+def test_an_option_that_was_left_out_is_not_none() -> None:
+    """None may mean something else, such as no deadline."""
+    assert given_or(NOT_GIVEN, 5) == 5
+    assert given_or(None, 5) is None
+    assert repr(NOT_GIVEN) == "NOT_GIVEN"

@@ -9,7 +9,7 @@ import pytest
 
 from firsthandapi import FirstHandClient, idempotency_key
 from firsthandapi._core import arguments
-from firsthandapi._core.integers import as_int
+from firsthandapi._core.integers import as_int, int_or_none
 from firsthandapi._core.request import build_request
 from firsthandapi._core.spend import check_spend
 from firsthandapi.errors import InvalidArgumentError, SpendLimitError
@@ -37,6 +37,7 @@ class Array:
 def test_what_is_no_int_stays(value: Any) -> None:
     """A bool, a float, a str, and an array are not made ints."""
     assert as_int(value) is value
+    assert int_or_none(value) is None
 
 
 def test_integers_of_other_libraries_are_ints_everywhere() -> None:

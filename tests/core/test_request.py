@@ -14,8 +14,8 @@ from firsthandapi._core.request import (
     build_request,
     check_header,
     check_id,
-    check_limit_seconds,
     check_timeout,
+    check_whole_timeout,
     with_key,
 )
 from firsthandapi.errors import InvalidArgumentError
@@ -241,11 +241,11 @@ def test_extras_are_mappings(name: str, value: Any) -> None:
 def test_bad_timeouts(value: Any) -> None:
     """A timeout is a positive, finite number of seconds."""
     with pytest.raises(InvalidArgumentError) as caught:
-        check_timeout(value, "timeout")
+        check_timeout(value)
     assert caught.value.field == "timeout"
     if value != 0 or value is False:
         with pytest.raises(InvalidArgumentError):
-            check_limit_seconds(value, "timeout")
+            check_whole_timeout(value)
 
 
 def test_values_without_a_truth_are_no_timeouts() -> None:
@@ -258,7 +258,7 @@ def test_values_without_a_truth_are_no_timeouts() -> None:
         __hash__ = None  # type: ignore[assignment]
 
     with pytest.raises(InvalidArgumentError, match=r"^timeout must be a number"):
-        check_limit_seconds(Array(), "timeout")  # type: ignore[arg-type]
+        check_whole_timeout(Array())  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "PATCH"])
@@ -271,9 +271,9 @@ def test_a_bad_key_is_refused_for_every_method(method: str) -> None:
 @pytest.mark.parametrize("value", [None, 0.001, 5, 86_400])
 def test_good_timeouts(value: Any) -> None:
     """None means the client's own; where a wait is limited, 0 looks once."""
-    assert check_timeout(value, "timeout") == value
-    assert check_limit_seconds(value, "timeout") == value
-    assert check_limit_seconds(0, "timeout") == 0
+    assert check_timeout(value) == value
+    assert check_whole_timeout(value) == value
+    assert check_whole_timeout(0) == 0
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import os
 from pathlib import Path
 
@@ -24,7 +25,7 @@ def test_what_takes_a_file_s_place_is_not_followed(dataset: Dataset, tmp_path: P
     path.rename(tmp_path / "outside")
     path.symlink_to(tmp_path / "outside") if made == "link" else os.mkfifo(path)
     with pytest.raises(ConfigurationError) if made == "link" else contextlib.nullcontext():
-        assert _disk.digest(path)[0] == 0
+        assert _disk.sha256_of(path) == hashlib.sha256().hexdigest()
     assert not _disk.begin_of(path, 9)
 
 
@@ -48,7 +49,7 @@ def test_every_failure_of_the_disk_is_ours(tmp_path: Path, monkeypatch: pytest.M
     path = tmp_path / "x"
     path.write_bytes(b"one\n")
     with pytest.raises(ConfigurationError, match="cannot be read"):
-        _disk.digest(tmp_path / "missing")
+        _disk.sha256_of(tmp_path / "missing")
     with pytest.raises(ConfigurationError, match="cannot be read"):
         _disk.read(path / "below", 9)
     with pytest.raises(ConfigurationError, match="cannot be written"):

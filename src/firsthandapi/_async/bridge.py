@@ -83,8 +83,7 @@ async def run_until_cancelled(
 
 async def finish_blocking(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """Run what blocks and must finish, even when the task is cancelled."""
-    scope = anyio.CancelScope(shield=True)
-    with scope:
+    with anyio.CancelScope(shield=True):
         return await run_blocking(function, *args, **kwargs)
     raise AssertionError("a shielded scope is never left early")  # pragma: no cover # for type checkers
 

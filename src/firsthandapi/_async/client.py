@@ -15,12 +15,15 @@ from firsthandapi._core.config import (
     BASE_URL_VARIABLE,
     DEFAULT_MAX_RETRIES,
     DEFAULT_TIMEOUT,
+    NOT_GIVEN,
     Config,
+    NotGiven,
     check_config,
+    given_or,
     resolve_api_key,
     resolve_base_url,
 )
-from firsthandapi._core.given import NOT_GIVEN, NotGiven, given_or
+from firsthandapi._core.ratelimit import AsyncRateLimiter as RateLimiter
 from firsthandapi._core.ratelimit import RateLimit
 from firsthandapi._core.response import ApiResponse
 from firsthandapi._forks import importing
@@ -47,7 +50,6 @@ if TYPE_CHECKING:
     from firsthandapi._async.resources.submissions import Submissions
     from firsthandapi._async.resources.webhooks import Webhooks
     from firsthandapi._core.attempt import Attempt
-    from firsthandapi._core.ratelimit import AsyncRateLimiter as RateLimiter
     from firsthandapi.types.identity import Identity
     from firsthandapi.types.signup import Signup
 

@@ -6,14 +6,13 @@ from typing import TYPE_CHECKING, Unpack
 
 from firsthandapi._async.calls import Resource
 from firsthandapi._core.counts import count_of
-from firsthandapi._core.longpoll import End, Pause, Poll, Wait
+from firsthandapi._core.longpoll import End, Pause, Pauses, Poll, Wait
 from firsthandapi._core.request import build_request
 from firsthandapi.errors import FirstHandError, UnexpectedResponseError, WaitTimeoutError
 from firsthandapi.types.job import Job
 
 if TYPE_CHECKING:
     from firsthandapi._async.transport import Transport
-    from firsthandapi._core.longpoll import Pauses
     from firsthandapi.types.options import RequestOptions
 
 
@@ -77,14 +76,13 @@ class Waiting(Resource):
                 case End.TIMED_OUT:  # pragma: no branch # there is no other end
                     raise self._timed_out()
 
-    async def look(self) -> Job:
-        """The current job, even if it has finished; the job as last seen if it cannot be read now."""
+    async def look(self) -> None:
+        """Read the job now, even if it has finished; it stays as last seen if it cannot be read."""
         before = await self.first()
         await self._poll(Poll(None))
         if before.is_terminal and not (await self.first()).is_terminal:
             # No job starts again: a replica that is late has answered.
             self.job = before
-        return await self.first()
 
     async def change_to(self, job: Job | None) -> bool:
         """Take a job that another request has shown, or read it; whether it has changed."""
@@ -167,12 +165,8 @@ class Waiting(Resource):
         Raises:
             WaitTimeoutError: it has.
         """
-        if self.is_over():
+        if self._wait.left(self._transport.clock.monotonic()) == 0:
             raise self._timed_out()
-
-    def is_over(self) -> bool:
-        """Whether the timeout has passed."""
-        return self._wait.left(self._transport.clock.monotonic()) == 0
 
     def _timed_out(self) -> WaitTimeoutError:
         job = self.job

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from math import isfinite
 from operator import index
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -12,8 +13,6 @@ from firsthandapi._masking import mask_secrets
 from firsthandapi.errors import InvalidArgumentError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from pydantic import ValidationError
 
     from firsthandapi.types._base import Params

@@ -15,7 +15,7 @@ from firsthandapi.types.job import JobCreateParams
 
 from . import arguments
 from .idempotency import idempotency_key
-from .integers import as_int
+from .integers import int_or_none
 from .job_file import KEY_METADATA
 from .kinds import kind_of
 from .labels import check_label, check_spelling
@@ -57,8 +57,8 @@ def check_spec(budget_cents: Any, defaults: Any, jobs: Any, unique: Any) -> Spec
     Raises:
         InvalidArgumentError: something in it is not allowed; the message names it as the user wrote it.
     """
-    budget_cents = as_int(budget_cents)
-    if isinstance(budget_cents, bool) or not isinstance(budget_cents, int) or budget_cents < 1:
+    budget = int_or_none(budget_cents)
+    if budget is None or budget < 1:
         raise InvalidArgumentError(
             "budget_cents must be a whole number of US cents, 1 or more: what all orders of the campaign may cost",
             field="budget_cents",
@@ -80,7 +80,7 @@ def check_spec(budget_cents: Any, defaults: Any, jobs: Any, unique: Any) -> Spec
         _check_names(own, f"jobs.{name}")
         requests[name] = _request(name, {**shared, **own}, own)
     _check_kinds(requests)
-    return Spec(budget_cents, unique, requests)
+    return Spec(budget, unique, requests)
 
 
 def check_labels(spec: Spec, others: Iterable[str]) -> None:

@@ -13,9 +13,8 @@ from firsthandapi.types.enums import TERMINAL_JOB_STATUSES
 from firsthandapi.types.job import JobCreateParams
 
 from .campaign import CAMPAIGN_METADATA, LABEL_METADATA
-from .job_file import JobFile, fits, job_file_in, key_of
+from .job_file import JobFile, ShownJob, fits, job_file_in, key_of
 from .labels import is_label
-from .ordering import JobFields
 
 LEDGER_FILE = "campaign.json"
 # Of one that comes from a stranger: an order is a few kilobytes.
@@ -47,7 +46,7 @@ class Order:
     closed: bool = False
 
     @property
-    def job(self) -> JobFields | None:
+    def job(self) -> ShownJob | None:
         """The job as last seen; None until the service has confirmed it."""
         return self.sent.job
 
@@ -89,7 +88,7 @@ class Order:
         own = {name: value for name, value in (self.sent.request or {}).items() if name not in _NOT_WORDS}
         return fits(own, request)
 
-    def seen(self, job: JobFields, listed: int = 0) -> Order:
+    def seen(self, job: ShownJob, listed: int = 0) -> Order:
         """The same with its job as the service shows it now, and the number of files that its list shows.
 
         A refund is believed of a cancelled job that counts its files, and a later look never finds more of it.
@@ -129,7 +128,7 @@ class Ledger:
         """The orders of a label."""
         return [order for order in self.orders if order.label == label]
 
-    def with_jobs(self, jobs: Sequence[JobFields]) -> Ledger:
+    def with_jobs(self, jobs: Sequence[ShownJob]) -> Ledger:
         """The same with the jobs that the service shows now, newest first, each at the order that bought it.
 
         A job of the campaign that no order has bought is one more: a ledger restored from a copy does not know it.
@@ -257,13 +256,13 @@ def campaign_of(job: Mapping[str, Any]) -> str | None:
     return _metadata(job, CAMPAIGN_METADATA)
 
 
-def campaign_in(derived: str, rows_of: Collection[str], jobs: Iterable[JobFields]) -> str:
+def campaign_in(derived: str, rows_of: Collection[str], jobs: Iterable[ShownJob]) -> str:
     """The campaign of a folder whose ledger is lost: that of the jobs that its rows name, else the derived one."""
     named = {str(campaign_of(job)) for job in jobs if job["id"] in rows_of and campaign_of(job) is not None}
     return derived if derived in named or not named else min(named)
 
 
-def recovered(campaign: str, jobs: Iterable[JobFields], keys: Iterable[str] = ()) -> Ledger:
+def recovered(campaign: str, jobs: Iterable[ShownJob], keys: Iterable[str] = ()) -> Ledger:
     """The ledger of a campaign, from the jobs of the account, newest first.
 
     Args:
@@ -285,7 +284,7 @@ def recovered(campaign: str, jobs: Iterable[JobFields], keys: Iterable[str] = ()
     return ledger
 
 
-def _found(job: JobFields) -> Order | None:
+def _found(job: ShownJob) -> Order | None:
     """The order that bought a job; None if the job does not say."""
     label, key = _metadata(job, LABEL_METADATA), key_of(job)
     request = {name: job[name] for name in JobCreateParams.model_fields if job.get(name) is not None}

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from firsthandapi._core.arguments import validation_error
 from firsthandapi._core.request import check_id
-from firsthandapi._core.response import not_json, without_halves
+from firsthandapi._core.response import ApiResponse, not_json, without_halves
 from firsthandapi._masking import Secret, mask_secrets
 from firsthandapi._visible import visible
 from firsthandapi.errors import FirstHandError, InvalidArgumentError, UnexpectedResponseError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from firsthandapi._core.response import ApiResponse
     from firsthandapi.types._base import Model
 
     M = TypeVar("M", bound=Model)

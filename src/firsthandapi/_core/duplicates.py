@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from firsthandapi.errors import InvalidArgumentError
 
-from .integers import as_int
+from .integers import int_or_none
 from .manifest import Record
 
 # Bits of a perceptual hash, and how many of them may differ between near duplicates: chosen by
@@ -26,8 +26,8 @@ def check_near(near: object) -> int | None:
         return None
     if near is True:
         return NEAR
-    bits = as_int(near)
-    if not isinstance(bits, int) or not 0 <= bits <= _MOST_BITS:
+    bits = int_or_none(near)
+    if bits is None or not 0 <= bits <= _MOST_BITS:
         raise InvalidArgumentError(
             f"near must be True, for up to {NEAR} of {HASH_BITS} bits, an int from 0 to {_MOST_BITS}, or None",
             field="near",

@@ -18,7 +18,6 @@ EXTENSIONS = {
     "video/quicktime": "mov",
 }
 
-
 # Names of devices on Windows, whatever their extension.
 _RESERVED = frozenset(
     {"con", "prn", "aux", "nul", *(f"{port}{number}" for port in ("com", "lpt") for number in range(10))}
@@ -47,4 +46,4 @@ def is_reserved(stem: str) -> bool:
 
 def disk_key(name: str) -> str:
     """What a disk that ignores the case of letters knows `name` by."""
-    return name.lower()
+    return name.casefold()

@@ -7,13 +7,21 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from datetime import datetime
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
+from firsthandapi._masking import Secret
 from firsthandapi.errors import ConfigurationError, InvalidArgumentError
 
+from .decode import decode
 from .idempotency import check_key
 from .labels import is_label
 from .request import check_id
+
+if TYPE_CHECKING:
+    from firsthandapi.types.job import Job
+
+# A job as the service shows it, and as `job.json` contains it.
+ShownJob = dict[str, Any]
 
 JOB_FILE = "job.json"
 # Of a folder with labels: a file for each job, as job.json is, named by the label or the job's id.
@@ -63,7 +71,7 @@ class JobFile:
     request: dict[str, Any] | None
     idempotency_key: str | None
     first_sent_at: float | None
-    job: dict[str, Any] | None
+    job: ShownJob | None
     label: str | None = None
 
     def encode(self) -> bytes:
@@ -77,7 +85,7 @@ class JobFile:
         """The job's id; None until the service has answered."""
         return job_id_of(self.job)
 
-    def with_job(self, job: dict[str, Any]) -> JobFile:
+    def with_job(self, job: ShownJob) -> JobFile:
         """The same with the job as last seen."""
         return replace(self, job=job)
 
@@ -196,6 +204,22 @@ def is_young(job: Mapping[str, Any], now: float) -> bool:
     except (ValueError, OverflowError):
         return False
     return now - created <= KEY_LIFETIME
+
+
+def dump(job: Job) -> ShownJob:
+    """A job as `job.json` contains it."""
+    return job.model_dump(mode="json", exclude_none=True)
+
+
+def load(shown: ShownJob) -> Job:
+    """A job as `dump` has left it.
+
+    Raises:
+        UnexpectedResponseError: it is not one.
+    """
+    from firsthandapi.types.job import Job
+
+    return decode(Job, Secret(json.dumps(shown).encode()), None)
 
 
 # ── Is it the same? ──────────────────────────────────────────────────────────────────────────────────────

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 from firsthandapi.errors import InvalidArgumentError
 
-from .files import is_reserved
+from .files import disk_key, is_reserved
 
 MOST_CHARACTERS = 64
 # Of most disks, for a name.
@@ -61,11 +61,6 @@ def check_label(label: object, field: str = "label") -> str:
     return text
 
 
-def label_key(label: str) -> str:
-    """What a disk that ignores the case of letters knows a label's folder by."""
-    return label.casefold()
-
-
 def check_spelling(label: str, others: Iterable[str]) -> None:
     """Make sure that a label is not another one but for the case of its letters.
 
@@ -73,7 +68,7 @@ def check_spelling(label: str, others: Iterable[str]) -> None:
         InvalidArgumentError: on many disks both would be one folder.
     """
     for other in sorted(others):
-        if other != label and label_key(other) == label_key(label):
+        if other != label and disk_key(other) == disk_key(label):
             raise InvalidArgumentError(
                 f"label {label!r} differs from {other!r} of this folder only in the case of its letters; "
                 f"use {other!r}",

@@ -16,7 +16,7 @@ from firsthandapi.errors import ConfigurationError, InvalidArgumentError
 from .annotations import SHAPES, WHOLE, fit, unified
 from .files import disk_key, is_reserved
 from .kinds import Kind, kind_of
-from .labels import is_label, label_key
+from .labels import is_label
 from .request import check_id
 
 MANIFEST = "metadata.jsonl"
@@ -204,7 +204,7 @@ def parse_manifest(content: bytes) -> list[Record]:
         if len(records) == MOST_ROWS:
             raise ConfigurationError(f"{MANIFEST}, line {number}: more than {MOST_ROWS:,} rows")
         record = _parse_row(line, number)
-        if (label := label_of(record)) is not None and labels.setdefault(label_key(label), label) != label:
+        if (label := label_of(record)) is not None and labels.setdefault(disk_key(label), label) != label:
             raise ConfigurationError(
                 f"{MANIFEST}, line {number}: label {label!r} is the folder of an earlier line in other letters; "
                 "rename one of the two folders, and its rows"

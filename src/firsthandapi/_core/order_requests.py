@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Unpack
 
 from . import arguments
 from .decode import decode, decode_items, raw_items
-from .job_file import KEY_METADATA
+from .job_file import KEY_METADATA, dump
 from .ordering import LookFor, Post, Question, Read, Shown, TryReading, is_wanted
 from .pages import LARGEST_PAGE, follow_cursor
 from .request import Request, build_request
@@ -79,20 +78,3 @@ def read_jobs(question: Question, content: Secret[bytes], response: ApiResponse)
             unmarked = tuple(dump(job) for job in page.data if not job.metadata) if key else ()
             shown = Shown(tuple(map(dump, jobs)), unread, unmarked, len(unmarked) < len(page.data))
             return shown, next(iter(jobs), None)
-
-
-def dump(job: Job) -> dict[str, Any]:
-    """A job as `job.json` contains it."""
-    return job.model_dump(mode="json", exclude_none=True)
-
-
-def load(fields: Mapping[str, Any]) -> Job:
-    """A job as `dump` has left it.
-
-    Raises:
-        UnexpectedResponseError: it is not one.
-    """
-    from firsthandapi._masking import Secret
-    from firsthandapi.types.job import Job
-
-    return decode(Job, Secret(json.dumps(fields).encode()), None)

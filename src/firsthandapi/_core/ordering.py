@@ -30,6 +30,7 @@ from . import refusals
 from .job_file import (
     JOB_FILE,
     JobFile,
+    ShownJob,
     UnreadableJobFile,
     differing,
     fits,
@@ -38,9 +39,6 @@ from .job_file import (
     key_of,
     unreadable,
 )
-
-# A job as the service shows it.
-JobFields = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -78,8 +76,8 @@ class Known:
     may_read: bool = False
     looked: bool = False
     unread: LookFor | None = None
-    found: tuple[JobFields, ...] = ()
-    alike: tuple[JobFields, ...] = ()
+    found: tuple[ShownJob, ...] = ()
+    alike: tuple[ShownJob, ...] = ()
     keeps_metadata: bool = False
     sent: bool = False
     bought: JobFile | None = None
@@ -154,9 +152,9 @@ class Shown:
     """The answer to a question: the jobs in question; for a search also the next page, the jobs without metadata, and
     whether there are jobs with metadata."""
 
-    jobs: tuple[JobFields, ...] = ()
+    jobs: tuple[ShownJob, ...] = ()
     unread: LookFor | None = None
-    unmarked: tuple[JobFields, ...] = ()
+    unmarked: tuple[ShownJob, ...] = ()
     keeps_metadata: bool = False
 
 
@@ -186,7 +184,7 @@ def next_command(known: Known) -> Command:
     return _with_a_key(known, folder, folder.idempotency_key or "")
 
 
-def _with_a_job(known: Known, folder: JobFile, job: JobFields) -> Command:
+def _with_a_job(known: Known, folder: JobFile, job: ShownJob) -> Command:
     """The folder has a job: that of this call, or another."""
     if folder.request is None:
         if _is_this_order(known, job):
@@ -266,7 +264,7 @@ def _with_a_key(known: Known, folder: JobFile, key: str) -> Command:
     return Post(corrected)
 
 
-def _may_have_bought(known: Known) -> JobFields | None:
+def _may_have_bought(known: Known) -> ShownJob | None:
     """A job that the caller's key may have bought, on a service that keeps no metadata and has forgotten the key."""
     old = [job for job in known.alike if not is_young(job, known.now)]
     return old[0] if old and not known.keeps_metadata else None
@@ -341,18 +339,18 @@ def is_wanted(command: LookFor, job: Mapping[str, Any]) -> bool:
     return key is not None and command.key in (None, key)
 
 
-def _can_be_of(job: JobFields, key: str | None) -> bool:
+def _can_be_of(job: ShownJob, key: str | None) -> bool:
     """Whether `key` may have bought `job`: the service need not show the key, but it shows no other."""
     return job_id_of(job) is not None and key_of(job) in (None, key)
 
 
-def _is_this_order(known: Known, job: JobFields) -> bool:
+def _is_this_order(known: Known, job: ShownJob) -> bool:
     """Whether this call bought `job` in an earlier run."""
     key = key_of(job)
     return key is not None and known.key in (None, key) and fits(job, known.request)
 
 
-def _restored(known: Known, job: JobFields) -> JobFile:
+def _restored(known: Known, job: ShownJob) -> JobFile:
     return JobFile(known.request, key_of(job), known.now, job)
 
 

@@ -16,9 +16,7 @@ from firsthandapi.errors import (
 )
 
 from .counts import count_of
-from .job_file import JOB_FILE, JobFile, fits, job_id_of, key_of
-
-JobFields = dict[str, Any]
+from .job_file import JOB_FILE, JobFile, ShownJob, fits, job_id_of, key_of
 
 
 def described(job: Mapping[str, Any]) -> str:
@@ -32,7 +30,7 @@ def _way_to(job_id: str) -> str:
     return f"files.download_all({job_id!r}, …) downloads its files"
 
 
-def other_request(job: JobFields, names: list[str]) -> InvalidArgumentError:
+def other_request(job: ShownJob, names: list[str]) -> InvalidArgumentError:
     return InvalidArgumentError(
         f"dest is the folder of {described(job)}, and belongs to another request: {', '.join(names)} "
         f"{'differs' if len(names) == 1 else 'differ'} from its {JOB_FILE}. To continue that job, pass its arguments; "
@@ -41,7 +39,7 @@ def other_request(job: JobFields, names: list[str]) -> InvalidArgumentError:
     )
 
 
-def other_key(job: JobFields | None, key: str | None) -> InvalidArgumentError:
+def other_key(job: ShownJob | None, key: str | None) -> InvalidArgumentError:
     of = "a request whose response was lost" if job is None else described(job)
     return InvalidArgumentError(
         f"dest is the folder of {of}, sent with another idempotency_key ({key}); leave idempotency_key out to continue",
@@ -49,7 +47,7 @@ def other_key(job: JobFields | None, key: str | None) -> InvalidArgumentError:
     )
 
 
-def of_another(job: JobFields, key: str | None) -> UnexpectedResponseError:
+def of_another(job: ShownJob, key: str | None) -> UnexpectedResponseError:
     shown = job_id_of(job) or "a job without a usable id"
     return UnexpectedResponseError(
         f"the service answered the order with {shown}, which is not the job of idempotency key {key}; run the same "
@@ -57,7 +55,7 @@ def of_another(job: JobFields, key: str | None) -> UnexpectedResponseError:
     )
 
 
-def key_of_another(job: JobFields, key: str) -> InvalidArgumentError:
+def key_of_another(job: ShownJob, key: str) -> InvalidArgumentError:
     return InvalidArgumentError(
         f"idempotency_key {key} has already bought {described(job)}, with other arguments. To continue that job, pass "
         f"its arguments; {_way_to(job['id'])}. For a further job, use a different idempotency_key",
@@ -65,7 +63,7 @@ def key_of_another(job: JobFields, key: str) -> InvalidArgumentError:
     )
 
 
-def downloaded_by_download_all(job: JobFields) -> InvalidArgumentError:
+def downloaded_by_download_all(job: ShownJob) -> InvalidArgumentError:
     return InvalidArgumentError(
         f"dest contains files of {described(job)}, downloaded by download_all, and the arguments describe another job; "
         "to download the rest, run download_all again. For a further job, use a different folder",
@@ -87,7 +85,7 @@ def rows_of_a_stranger(job_id: str) -> ConfigurationError:
     )
 
 
-def rows_of_another(job: JobFields) -> ConfigurationError:
+def rows_of_another(job: ShownJob) -> ConfigurationError:
     return ConfigurationError(
         f"dest has no {JOB_FILE} that can be read, and it is the folder of {described(job)}, which was posted with "
         f"other arguments. To continue that job, pass its arguments; {_way_to(job['id'])} here. For a further job, "
@@ -95,7 +93,7 @@ def rows_of_another(job: JobFields) -> ConfigurationError:
     )
 
 
-def damaged(key: str | None, found: tuple[JobFields, ...], request: JobFields) -> ConfigurationError:
+def damaged(key: str | None, found: tuple[ShownJob, ...], request: ShownJob) -> ConfigurationError:
     alike = [job for job in found if fits(job, request)]
     shown = "; ".join(
         f"{described(job)} with idempotency_key={key_of(job)!r}" for job in (alike or found)[:3]
@@ -122,7 +120,7 @@ def key_too_old(key: str, way_out: str) -> ConfigurationError:
     )
 
 
-def may_have_bought(job: JobFields, key: str | None) -> InvalidArgumentError:
+def may_have_bought(job: ShownJob, key: str | None) -> InvalidArgumentError:
     return InvalidArgumentError(
         f"idempotency_key {key} may have bought {described(job)} already: that job has the same arguments and is over "
         "23 hours old, and the service returns no metadata that could identify it. To send the key again could buy a "

@@ -154,7 +154,7 @@ def build_request(
         headers=tuple(headers),
         body=body,
         idempotency_key=idempotency_key,
-        timeout=check_timeout(timeout, "timeout"),
+        timeout=check_timeout(timeout),
         wait=wait,
         time_limit=time_limit,
         retry=retry,
@@ -170,8 +170,8 @@ def _key_header(key: str) -> tuple[str, str]:
     return "Idempotency-Key", key
 
 
-def check_timeout(value: float | None, field: str) -> float | None:
-    """`value` if it is None or a positive, finite number of seconds.
+def check_timeout(value: float | None) -> float | None:
+    """A `timeout` if it is None or a positive, finite number of seconds.
 
     Raises:
         InvalidArgumentError: it is not.
@@ -181,19 +181,19 @@ def check_timeout(value: float | None, field: str) -> float | None:
     value = as_int(value)
     # A bool is an int to Python, but nobody means one second by True.
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < 10**9:
-        raise InvalidArgumentError(f"{field} must be a number of seconds above 0, or None", field=field)
+        raise InvalidArgumentError("timeout must be a number of seconds above 0, or None", field="timeout")
     return float(value)
 
 
-def check_limit_seconds(value: float | None, field: str) -> float | None:
-    """`value` if it is None or a number of seconds, 0 or more: 0 looks once.
+def check_whole_timeout(value: float | None) -> float | None:
+    """The `timeout` of a whole wait, if it is None or a number of seconds, 0 or more: 0 looks once.
 
     Raises:
         InvalidArgumentError: it is not.
     """
     value = as_int(value)
     is_zero = isinstance(value, (int, float)) and not isinstance(value, bool) and value == 0
-    return value if is_zero else check_timeout(value, field)
+    return value if is_zero else check_timeout(value)
 
 
 def check_header(name: str, value: str, field: str) -> tuple[str, str]:

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from typing import Any
 
-from firsthandapi._core.integers import as_int
+from firsthandapi._core.integers import int_or_none
 from firsthandapi.errors import InvalidArgumentError, SpendLimitError
 
 
-def check_limit(value: int | None, field: str = "max_spend_cents") -> int | None:
-    """`value` if it is None or a whole number of US cents, 0 or more.
+def check_limit(max_spend_cents: int | None) -> int | None:
+    """The limit of a call, if it is None or a whole number of US cents, 0 or more.
 
     Raises:
         InvalidArgumentError: it is not.
     """
-    value = as_int(value)
-    if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 0):
+    limit = int_or_none(max_spend_cents)
+    if max_spend_cents is not None and (limit is None or limit < 0):
         raise InvalidArgumentError(
-            f"{field} must be a whole number of US cents, 0 or more, or None", field=field
+            "max_spend_cents must be a whole number of US cents, 0 or more, or None", field="max_spend_cents"
         )
-    return value
+    return limit
 
 
 def check_spend(files: Any, price_cents: Any, *limits: int | None, field: str = "extra_body") -> None:
@@ -32,8 +32,8 @@ def check_spend(files: Any, price_cents: Any, *limits: int | None, field: str = 
     limit = min((limit for limit in limits if limit is not None), default=None)
     if limit is None:
         return
-    files, price_cents = as_int(files), as_int(price_cents)
-    if not isinstance(files, int) or not isinstance(price_cents, int):
+    files, price_cents = int_or_none(files), int_or_none(price_cents)
+    if files is None or price_cents is None:
         raise InvalidArgumentError(
             f"{field} sets files_needed or price_per_file_cents to a value that is not an int, so the cost cannot be "
             "checked against max_spend_cents: pass ints",

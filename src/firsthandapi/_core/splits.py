@@ -16,7 +16,7 @@ from typing import cast
 
 from firsthandapi.errors import InvalidArgumentError
 
-from .integers import as_int
+from .integers import int_or_none
 from .manifest import Record
 
 _SLACK = 1e-6
@@ -48,8 +48,8 @@ def check_seed(seed: object) -> int:
     Raises:
         InvalidArgumentError: it is not an int.
     """
-    number = as_int(seed)
-    if not isinstance(number, int) or isinstance(number, bool):
+    number = int_or_none(seed)
+    if number is None:
         raise InvalidArgumentError("seed must be an int", field="seed")
     return number
 

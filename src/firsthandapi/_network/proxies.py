@@ -6,12 +6,12 @@ from base64 import b64encode
 from dataclasses import dataclass
 from urllib.parse import SplitResult, unquote, urlsplit
 
-from firsthandapi._core.config import Origin, check_proxy
+from firsthandapi._core.config import DEFAULT_PORTS, Origin, check_proxy
 from firsthandapi._masking import Secret
 
 from .handshakes import Handshake, connect_tunnel, socks5
 
-_DEFAULT_PORTS = {"http": 80, "https": 443, "socks5": 1080, "socks5h": 1080}
+_DEFAULT_PORTS = {**DEFAULT_PORTS, "socks5": 1080, "socks5h": 1080}
 
 
 def choose_proxy(origin: Origin, proxy: Secret[str] | None) -> Secret[str] | None:

@@ -39,6 +39,10 @@ class Resource:
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._transport!r}>"
 
+    def _ends(self, timeout: float | None) -> float | None:
+        """When a call that may take `timeout` seconds ends, by the transport's clock; None for no limit."""
+        return None if timeout is None else self._transport.clock.monotonic() + timeout
+
     def _get(
         self,
         model: type[M],

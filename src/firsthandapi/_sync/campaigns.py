@@ -9,8 +9,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Unpack
 
 from firsthandapi._core.campaign import check_labels, metadata_of
-from firsthandapi._core.campaign_ledger import LEDGER_FILE
+from firsthandapi._core.campaign_ledger import LEDGER_FILE, Ledger
 from firsthandapi._core.campaign_plan import (
+    CampaignPlan,
     check_kinds,
     in_vain,
     make_plan,
@@ -19,9 +20,9 @@ from firsthandapi._core.campaign_plan import (
     request_of,
 )
 from firsthandapi._core.counts import count_of
+from firsthandapi._core.job_file import dump, load
 from firsthandapi._core.kinds import is_mixed
 from firsthandapi._core.longpoll import Pauses
-from firsthandapi._core.order_requests import dump, load
 from firsthandapi._core.reports import CampaignProgress, LabelProgress, Tally
 from firsthandapi._core.spend import check_spend
 from firsthandapi._sync.bridge import (
@@ -42,7 +43,7 @@ from firsthandapi._sync.waiting import Waiting
 from firsthandapi._sync.workers import Workers
 from firsthandapi.datasets import Dataset
 from firsthandapi.datasets._downloads import Downloads
-from firsthandapi.datasets._folder import Source
+from firsthandapi.datasets._folder import Folder, Source
 from firsthandapi.datasets._ledger import LedgerFile, OrderRecord
 from firsthandapi.errors import (
     ConfigurationError,
@@ -55,12 +56,9 @@ from firsthandapi.errors import (
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from firsthandapi._core.campaign_ledger import Ledger
-    from firsthandapi._core.campaign_plan import CampaignPlan
     from firsthandapi._core.manifest import Record
     from firsthandapi._sync.transport import Transport
     from firsthandapi.campaigns import Campaign
-    from firsthandapi.datasets._folder import Folder
     from firsthandapi.types.file import File
     from firsthandapi.types.job import Job
     from firsthandapi.types.options import RequestOptions

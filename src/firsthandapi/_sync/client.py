@@ -14,13 +14,16 @@ from firsthandapi._core.config import (
     BASE_URL_VARIABLE,
     DEFAULT_MAX_RETRIES,
     DEFAULT_TIMEOUT,
+    NOT_GIVEN,
     Config,
+    NotGiven,
     check_config,
+    given_or,
     resolve_api_key,
     resolve_base_url,
 )
-from firsthandapi._core.given import NOT_GIVEN, NotGiven, given_or
 from firsthandapi._core.ratelimit import RateLimit
+from firsthandapi._core.ratelimit import RateLimiter as RateLimiter
 from firsthandapi._core.response import ApiResponse
 from firsthandapi._forks import importing
 from firsthandapi._masking import Secret, secret_or_none
@@ -38,7 +41,6 @@ if TYPE_CHECKING:
     import httpx
 
     from firsthandapi._core.attempt import Attempt
-    from firsthandapi._core.ratelimit import RateLimiter as RateLimiter
     from firsthandapi._sync.resources.account import Account
     from firsthandapi._sync.resources.api_keys import ApiKeys
     from firsthandapi._sync.resources.audit_events import AuditEvents

@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING, Any, Unpack
 from firsthandapi._core import arguments
 from firsthandapi._core.counts import count_of
 from firsthandapi._core.idempotency import check_key
-from firsthandapi._core.integers import as_int
-from firsthandapi._core.job_file import KEY_METADATA, JobFile, key_of
-from firsthandapi._core.order_requests import dump
+from firsthandapi._core.integers import int_or_none
+from firsthandapi._core.job_file import KEY_METADATA, JobFile, dump, key_of
 from firsthandapi._core.ordering import check_download_into
 from firsthandapi._core.reports import Progress
 from firsthandapi._core.request import build_request
@@ -49,11 +48,10 @@ from firsthandapi.errors import (
     WaitTimeoutError,
 )
 from firsthandapi.types.file import File
-from firsthandapi.types.job import Job
+from firsthandapi.types.job import Job, JobCreateParams
 
 if TYPE_CHECKING:
     from firsthandapi._sync.transport import Transport
-    from firsthandapi.types.job import JobCreateParams
     from firsthandapi.types.options import RequestOptions
 
 _LOCK_EVERY = 0.25
@@ -203,10 +201,7 @@ class Collecting(Resource):
         label: str | None,
     ) -> Folder:
         check_callback(on_progress, "on_progress")
-        concurrency = as_int(concurrency)
-        if isinstance(concurrency, bool) or not isinstance(concurrency, int):
-            concurrency = 0
-        if not 1 <= concurrency <= _MOST_CONNECTIONS:
+        if not 1 <= (int_or_none(concurrency) or 0) <= _MOST_CONNECTIONS:
             raise InvalidArgumentError(
                 f"concurrency must be an int from 1 to {_MOST_CONNECTIONS}", field="concurrency"
             )
@@ -333,9 +328,6 @@ class Collecting(Resource):
                 failures=failures,
             )
         return dataset
-
-    def _ends(self, timeout: float | None) -> float | None:
-        return None if timeout is None else self._transport.clock.monotonic() + timeout
 
 
 def _request_of(params: JobCreateParams, extra_body: Any) -> dict[str, Any]:

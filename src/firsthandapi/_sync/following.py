@@ -30,10 +30,6 @@ LIST_LAGS = 30.0
 _SINGLE_REFRESHES = 3
 
 
-def _none() -> Collection[str]:
-    return ()
-
-
 class Following(Resource):
     """The walk over a job's list of files, again and again.
 
@@ -42,12 +38,10 @@ class Following(Resource):
         again: gives the ids of files that the last pass is to download again.
     """
 
-    def __init__(
-        self, transport: Transport, waiting: Waiting, again: Callable[[], Collection[str]] = _none
-    ) -> None:
+    def __init__(self, transport: Transport, waiting: Waiting) -> None:
         super().__init__(transport)
         self.failures: dict[str, FirstHandError] = {}
-        self.again = again
+        self.again: Callable[[], Collection[str]] = frozenset
         self._waiting = waiting
         # By file: the walks over the list that met it first and last, and the cursor of the page it was last seen on.
         self._walks = 0

@@ -6,17 +6,16 @@ from __future__ import annotations
 from math import inf
 from typing import TYPE_CHECKING, Unpack
 
-from firsthandapi._core.campaign import campaign_key
+from firsthandapi._core.campaign import Spec, campaign_key
 from firsthandapi._core.campaign_ledger import Ledger, UnreadableLedger, campaign_in, newer_ledger, recovered
 from firsthandapi._core.campaign_plan import make_plan
-from firsthandapi._core.ordering import LookFor, Read
+from firsthandapi._core.job_file import ShownJob
+from firsthandapi._core.ordering import LookFor, Read, Shown
 from firsthandapi._sync.bridge import run_blocking
 from firsthandapi._sync.ordering import ask
 from firsthandapi.errors import InvalidArgumentError, NotFoundError
 
 if TYPE_CHECKING:
-    from firsthandapi._core.campaign import Spec
-    from firsthandapi._core.ordering import JobFields, Shown
     from firsthandapi._sync.transport import Transport
     from firsthandapi.datasets._ledger import LedgerFile
     from firsthandapi.types.options import RequestOptions
@@ -75,7 +74,7 @@ class Looking:
         left = {str(order.job["id"]) for order in ledger.orders if order.job is not None}
         return ledger.with_jobs(self._jobs(left or None, _MOST_PAGES_OF_ORDERS))
 
-    def _unfinished(self, ledger: Ledger) -> list[JobFields]:
+    def _unfinished(self, ledger: Ledger) -> list[ShownJob]:
         """The jobs of unfinished orders, as they are now."""
         unfinished = [order for order in ledger.orders if not order.is_over]
         if not unfinished:
@@ -95,9 +94,9 @@ class Looking:
             jobs += shown.jobs
         return jobs
 
-    def _jobs(self, left: set[str] | None = None, most_pages: float = inf) -> list[JobFields]:
+    def _jobs(self, left: set[str] | None = None, most_pages: float = inf) -> list[ShownJob]:
         """The jobs of the account that have a key; with `left`, until all of these are found, which are taken out."""
-        jobs: list[JobFields] = []
+        jobs: list[ShownJob] = []
         question: LookFor | None = LookFor(None)
         pages = 0
         while question is not None and pages < most_pages and (left is None or left or not pages):

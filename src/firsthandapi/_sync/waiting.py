@@ -6,14 +6,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Unpack
 
 from firsthandapi._core.counts import count_of
-from firsthandapi._core.longpoll import End, Pause, Poll, Wait
+from firsthandapi._core.longpoll import End, Pause, Pauses, Poll, Wait
 from firsthandapi._core.request import build_request
 from firsthandapi._sync.calls import Resource
 from firsthandapi.errors import FirstHandError, UnexpectedResponseError, WaitTimeoutError
 from firsthandapi.types.job import Job
 
 if TYPE_CHECKING:
-    from firsthandapi._core.longpoll import Pauses
     from firsthandapi._sync.transport import Transport
     from firsthandapi.types.options import RequestOptions
 
@@ -78,14 +77,13 @@ class Waiting(Resource):
                 case End.TIMED_OUT:  # pragma: no branch # there is no other end
                     raise self._timed_out()
 
-    def look(self) -> Job:
-        """The current job, even if it has finished; the job as last seen if it cannot be read now."""
+    def look(self) -> None:
+        """Read the job now, even if it has finished; it stays as last seen if it cannot be read."""
         before = self.first()
         self._poll(Poll(None))
         if before.is_terminal and not (self.first()).is_terminal:
             # No job starts again: a replica that is late has answered.
             self.job = before
-        return self.first()
 
     def change_to(self, job: Job | None) -> bool:
         """Take a job that another request has shown, or read it; whether it has changed."""
@@ -168,12 +166,8 @@ class Waiting(Resource):
         Raises:
             WaitTimeoutError: it has.
         """
-        if self.is_over():
+        if self._wait.left(self._transport.clock.monotonic()) == 0:
             raise self._timed_out()
-
-    def is_over(self) -> bool:
-        """Whether the timeout has passed."""
-        return self._wait.left(self._transport.clock.monotonic()) == 0
 
     def _timed_out(self) -> WaitTimeoutError:
         job = self.job

@@ -230,7 +230,7 @@ class Connection:
         http: httpcore.ConnectionInterface,
         budget: Budget,
         received: Received,
-        backend: _Backend | None = None,
+        backend: _Backend,
     ) -> None:
         self._backend = backend
         self.http = http
@@ -249,11 +249,9 @@ class Connection:
     def close(self) -> None:
         self.http.close()
 
-    def abandon(
-        self,
-    ) -> None:  # pragma: no cover # threads have no loop that could be closed; see tests of loops
+    def abandon(self) -> None:  # pragma: no cover # threads have no loop that could be closed
         """Close it where its event loop is closed."""
-        if self._backend is not None and self._backend.opened is not None:
+        if self._backend.opened is not None:
             abandon(self._backend.opened)
 
 

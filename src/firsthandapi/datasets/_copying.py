@@ -7,15 +7,13 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from secrets import token_hex
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from firsthandapi._core.manifest import Record, in_place_of
 from firsthandapi.errors import ConfigurationError
 
 from . import _disk
-
-if TYPE_CHECKING:
-    from ._store import Store
+from ._store import Store
 
 
 def copied(store: Store, path: Path, record: Record, target: Path) -> None:

@@ -2,39 +2,34 @@
 
 from __future__ import annotations
 
-import json
 import os
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from firsthandapi._core.counts import count_of
 from firsthandapi._core.duplicates import groups, same_bytes
+from firsthandapi._core.job_file import JobFile, ShownJob, load
 from firsthandapi._core.kinds import Kind, kind_of
 from firsthandapi._core.manifest import Record
 from firsthandapi._core.reports import Progress, Verification
 from firsthandapi._core.splits import check_parts, check_seed, split_rows
-from firsthandapi._masking import Secret, mask_secrets
+from firsthandapi._core.withdrawal import Reconciliation
+from firsthandapi._masking import mask_secrets
 from firsthandapi._visible import visible
-from firsthandapi.errors import ConfigurationError, InvalidArgumentError
+from firsthandapi.errors import ConfigurationError, InvalidArgumentError, UnexpectedResponseError
 
-from ._folder import Manifest, manifests_of
+from ._folder import Folder, Manifest, manifests_of
 from ._job_files import JobFiles
 from ._reconciling import Reconciling
 from ._rows import Rows
-from ._store import store_at
+from ._store import Store, store_at
 from ._withdrawing import note_export
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
-
     from firsthandapi import AsyncFirstHandClient, FirstHandClient
-    from firsthandapi._core.job_file import JobFile
-    from firsthandapi._core.withdrawal import Reconciliation
     from firsthandapi.types import Job
-
-    from ._folder import Folder
-    from ._store import Store
 
 
 class Dataset(Rows):
@@ -105,7 +100,6 @@ class Dataset(Rows):
             InvalidArgumentError: `dest` is the folder of a job, a label is not allowed, or a file would have two
                 labels.
         """
-        from ._folder import Folder
         from ._merging import merge_into, sources_of
 
         sources = [
@@ -318,13 +312,9 @@ class Dataset(Rows):
             InvalidArgumentError: `client` is not a FirstHandClient; with an AsyncFirstHandClient, use `arepair`.
             FirstHandApiError: the service answered with an error.
         """
-        import firsthandapi
-
-        if not isinstance(client, firsthandapi.FirstHandClient):
-            raise InvalidArgumentError(
-                "client must be a FirstHandClient; with an AsyncFirstHandClient, use await dataset.arepair(client)",
-                field="client",
-            )
+        _check_client(
+            client, "FirstHandClient", "with an AsyncFirstHandClient, use await dataset.arepair(client)"
+        )
         self._check_job()
         state = self.verify()
         if not state:
@@ -369,13 +359,7 @@ class Dataset(Rows):
         """
         from anyio.to_thread import run_sync
 
-        import firsthandapi
-
-        if not isinstance(client, firsthandapi.AsyncFirstHandClient):
-            raise InvalidArgumentError(
-                "client must be an AsyncFirstHandClient; with a FirstHandClient, use dataset.repair(client)",
-                field="client",
-            )
+        _check_client(client, "AsyncFirstHandClient", "with a FirstHandClient, use dataset.repair(client)")
         self._check_job()
         state = await run_sync(self.verify)
         if not state:
@@ -414,13 +398,9 @@ class Dataset(Rows):
 
         Contract: §10 "Withdrawn files".
         """
-        import firsthandapi
-
-        if not isinstance(client, firsthandapi.FirstHandClient):
-            raise InvalidArgumentError(
-                "client must be a FirstHandClient; with an AsyncFirstHandClient, use await dataset.areconcile(client)",
-                field="client",
-            )
+        _check_client(
+            client, "FirstHandClient", "with an AsyncFirstHandClient, use await dataset.areconcile(client)"
+        )
         self._check_job()
         with Reconciling(self) as reconciling:
             for job in self.jobs:
@@ -449,13 +429,7 @@ class Dataset(Rows):
         """
         from anyio.to_thread import run_sync
 
-        import firsthandapi
-
-        if not isinstance(client, firsthandapi.AsyncFirstHandClient):
-            raise InvalidArgumentError(
-                "client must be an AsyncFirstHandClient; with a FirstHandClient, use dataset.reconcile(client)",
-                field="client",
-            )
+        _check_client(client, "AsyncFirstHandClient", "with a FirstHandClient, use dataset.reconcile(client)")
         self._check_job()
         reconciling = Reconciling(self)
         await run_sync(reconciling.__enter__)
@@ -534,6 +508,14 @@ class DatasetView(Rows):
         return f"<DatasetView [{self.name!r}, {count_of(len(self))}]>"
 
 
+def _check_client(client: object, kind: str, way_out: str) -> None:
+    import firsthandapi
+
+    if not isinstance(client, getattr(firsthandapi, kind)):
+        article = "an" if kind.startswith("A") else "a"
+        raise InvalidArgumentError(f"client must be {article} {kind}; {way_out}", field="client")
+
+
 def _key(record: Record) -> tuple[str, str]:
     """What distinguishes rows. A file that changed its type between two runs has a row among each kind."""
     return record.file_id, record.file_name
@@ -544,13 +526,9 @@ def _manifests_in(store: Store, job_files: list[JobFile]) -> list[Manifest]:
     return manifests_of(store, None if only is None else _job(only).accepted_formats)
 
 
-def _job(raw: dict[str, Any]) -> Job:
-    from firsthandapi._core.decode import decode
-    from firsthandapi.errors import UnexpectedResponseError
-    from firsthandapi.types.job import Job
-
+def _job(shown: ShownJob) -> Job:
     try:
-        return decode(Job, Secret(json.dumps(raw).encode()), None)
+        return load(shown)
     except UnexpectedResponseError:
         raise ConfigurationError("job.json: the job is not a valid FirstHandAPI job") from None
 

@@ -118,17 +118,16 @@ def link_refused(path: Path) -> ConfigurationError:
     )
 
 
-def digest(path: Path) -> tuple[int, str]:
-    """Size and SHA-256 of a file.
+def sha256_of(path: Path) -> str:
+    """The SHA-256 of a file, in hex.
 
     Raises:
         ConfigurationError: it cannot be read.
     """
-    sha256, size = hashlib.sha256(), 0
+    sha256 = hashlib.sha256()
     for chunk in pieces(path):
         sha256.update(chunk)
-        size += len(chunk)
-    return size, sha256.hexdigest()
+    return sha256.hexdigest()
 
 
 def pieces(path: Path) -> Iterator[bytes]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from firsthandapi._core.counts import count_of
 from firsthandapi._core.reports import Progress, Tally
 from firsthandapi._download.engine import Engine
-from firsthandapi._download.network import Network
+from firsthandapi._network.proxies import choose_proxy
 from firsthandapi.errors import ConfigurationError, DownloadError, FirstHandError
 
 if TYPE_CHECKING:
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from firsthandapi.types.file import File
 
     from ._folder import Folder, Source
-
 
 # One row that cannot be written is a failure of its file; this many in a row are a failure of the disk.
 _MOST_ROWS_FAILED = 3
@@ -73,11 +72,8 @@ class Downloads:
         Raises:
             ConfigurationError: they cannot.
         """
-        network = Network(
-            proxy=config.proxy, verify=config.verify, timeout=config.timeout, stop=threading.Event()
-        )
         # Where the storage is, nobody knows yet; a proxy of the environment is for both, as a rule.
-        network.route_to(config.origin)
+        choose_proxy(config.origin, config.proxy)
 
     def add(self, files: list[File], source: Source) -> None:
         """Download those of these files of a job that the folder does not have.

@@ -13,13 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from firsthandapi._core.download import Wanted
 from firsthandapi._core.files import disk_key, file_name_on_disk
-from firsthandapi._core.job_file import (
-    JOB_FILE,
-    JobFile,
-    UnreadableJobFile,
-    differing,
-)
-from firsthandapi._core.kinds import KINDS, folder_of, is_mixed, is_mixed_with, kind_of
+from firsthandapi._core.job_file import JOB_FILE, JobFile, ShownJob, UnreadableJobFile, differing
+from firsthandapi._core.kinds import KINDS, Kind, folder_of, is_mixed, is_mixed_with, kind_of
 from firsthandapi._core.labels import check_label, check_spelling
 from firsthandapi._core.manifest import (
     DATA,
@@ -37,14 +32,11 @@ from firsthandapi.errors import ConfigurationError, InvalidArgumentError
 
 from ._copying import copied, copied_row
 from ._job_files import JobFiles, with_label
-from ._store import store_at
+from ._store import Store, Writer, store_at
 from ._withdrawing import withdrawn_ids
 
 if TYPE_CHECKING:
-    from firsthandapi._core.kinds import Kind
     from firsthandapi.types.file import File
-
-    from ._store import Store, Writer
 
 # Where manifests may be: beside job.json, or in a folder for each kind of media.
 _FOLDERS = ("", *KINDS, "other")
@@ -456,7 +448,7 @@ class Folder:
         """Remove the record of a job that bought nothing."""
         self._job_files.remove(self._record)
 
-    def note_job(self, job_id: str, job: dict[str, Any], label: str | None) -> None:
+    def note_job(self, job_id: str, job: ShownJob, label: str | None) -> None:
         """Record a job as last seen beside others, so that `Dataset` knows it.
 
         Raises:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from firsthandapi._core.job_file import (
     JOB_FILE,
@@ -13,14 +12,14 @@ from firsthandapi._core.job_file import (
     LARGEST_JOBS,
     MOST_JOBS,
     JobFile,
+    ShownJob,
     UnreadableJobFile,
     parse_job_file,
     read_job_file,
 )
 from firsthandapi.errors import ConfigurationError, InvalidArgumentError
 
-if TYPE_CHECKING:
-    from ._store import Store, Writer
+from ._store import Store, Writer
 
 _ENDING = ".json"
 
@@ -54,7 +53,7 @@ class JobFiles:
         """
         return {path: read_job_file(content) for path, content in self._contents().items()}
 
-    def note(self, job_id: str, job: dict[str, Any], writer: Writer) -> None:
+    def note(self, job_id: str, job: ShownJob, writer: Writer) -> None:
         """Replace the job of each record of it by the job as last seen.
 
         Raises:

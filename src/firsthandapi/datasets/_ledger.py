@@ -12,8 +12,7 @@ from firsthandapi._core.campaign_ledger import (
     UnreadableLedger,
     read_ledger,
 )
-from firsthandapi._core.job_file import JOB_FILE, JobFile
-from firsthandapi._core.ordering import JobFields
+from firsthandapi._core.job_file import JOB_FILE, JobFile, ShownJob
 from firsthandapi.errors import ConfigurationError
 
 from ._folder import manifests_of
@@ -80,7 +79,7 @@ class LedgerFile:
         self._exists, self.ledger = True, ledger
 
 
-def note_in_ledger(path: str | os.PathLike[str], job: JobFields) -> None:
+def note_in_ledger(path: str | os.PathLike[str], job: ShownJob) -> None:
     """Write down a job of a campaign as last seen, if the folder is that of a campaign. The lock is held.
 
     Raises:

@@ -50,7 +50,7 @@ class Local:
         return _disk.begin_of(path, most)
 
     def sha256_of(self, path: Path, size: int) -> str:  # noqa: ARG002 # a file has an end of its own
-        return _disk.digest(path)[1]
+        return _disk.sha256_of(path)
 
     def pieces(self, path: Path, size: int) -> Iterator[bytes]:  # noqa: ARG002 # a file has an end of its own
         return _disk.pieces(path)

@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
+from firsthandapi._core.job_file import dump
 from firsthandapi._core.labels import check_label, check_spelling
 from firsthandapi._core.manifest import label_of
 from firsthandapi.errors import InvalidArgumentError
@@ -51,11 +52,7 @@ def merge_into(folder: Folder, sources: list[tuple[Dataset, str | None]]) -> Non
     for dataset, label in sources:
         labels = {each.job_id: each.label for each in dataset._job_files}
         for job in dataset.jobs:
-            folder.note_job(
-                job.id,
-                job.model_dump(mode="json", exclude_none=True),
-                labels[job.id] if label is None else label,
-            )
+            folder.note_job(job.id, dump(job), labels[job.id] if label is None else label)
         for record in dataset:
             own = label_of(record) if label is None else label
             folder.take(dataset._store, dataset.path_of(record), record, own, mixed=mixed)

@@ -8,14 +8,13 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from firsthandapi._core.kinds import kind_of
 from firsthandapi._core.manifest import Record
 from firsthandapi.errors import ConfigurationError
 
-if TYPE_CHECKING:
-    from ._store import Store
+from ._store import Store
 
 # A crop has another hash than the whole. So besides the whole of each image, these parts of it are hashed: three sizes,
 # each at nine positions. One that cuts up to 15 % off each side is close to one of them.

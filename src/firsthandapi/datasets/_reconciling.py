@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from firsthandapi._core.job_file import dump
 from firsthandapi._core.withdrawal import Reconciliation, withdrawn_of
 from firsthandapi.errors import ConfigurationError
 
@@ -59,7 +60,7 @@ class Reconciling:
         if withdrawn is None:
             self._unsure.append(job.id)
         else:
-            seen = job.model_dump(mode="json", exclude_none=True)
+            seen = dump(job)
             JobFiles(dataset._store).note(job.id, seen, self._writer)
             note_in_ledger(dataset.path, seen)
 

@@ -15,14 +15,12 @@ from firsthandapi._display import Displayed
 from firsthandapi._paths import check_path
 from firsthandapi.errors import ConfigurationError
 
-from ._store import store_at
+from ._store import Store, store_at
 from ._withdrawing import note_export
 
 if TYPE_CHECKING:
     import datasets  # pyright: ignore[reportMissingTypeStubs] # it ships no types
     import pandas as pd
-
-    from ._store import Store
 
 
 class Rows(Displayed):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeVar, cast
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self, TypeVar, cast
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainValidator
 from pydantic_core import CoreSchema, core_schema
@@ -13,8 +13,6 @@ from pydantic_core import CoreSchema, core_schema
 from firsthandapi._masking import mask_key, mask_secrets
 
 if TYPE_CHECKING:
-    from typing import Self
-
     from firsthandapi._core.response import ApiResponse
 
 # Labels of a tolerant union's branches. They stand in an error's path, from which the decoder takes them out.

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Unpack
 from firsthandapi._async.bridge import Callback
 from firsthandapi._async.calls import Resource
 from firsthandapi._async.reader import board_of
-from firsthandapi._core.request import check_limit_seconds
+from firsthandapi._core.config import DEFAULT_WAIT
+from firsthandapi._core.request import check_whole_timeout
 from firsthandapi._forks import importing
 from firsthandapi.campaigns import Campaign
 from firsthandapi.errors import InvalidArgumentError
@@ -18,9 +19,6 @@ if TYPE_CHECKING:
     from firsthandapi._core.reports import CampaignProgress
     from firsthandapi.datasets import Dataset
     from firsthandapi.types.event import WebhookEvent
-
-# A day: longer than nearly every job takes.
-DEFAULT_WAIT = 86_400.0
 
 
 class Campaigns(Resource):
@@ -91,7 +89,7 @@ class Campaigns(Resource):
         """
         with importing():
             from firsthandapi._async.campaigns import Campaigning
-        check_limit_seconds(timeout, "timeout")
+        timeout = check_whole_timeout(timeout)
         return await Campaigning(self._transport, _checked(campaign), **options).run(
             timeout=timeout, concurrency=concurrency, on_progress=on_progress
         )

@@ -11,7 +11,8 @@ from firsthandapi._async.bridge import Callback, call_back, check_callback
 from firsthandapi._async.calls import Resource
 from firsthandapi._async.pages import AsyncPageRequest
 from firsthandapi._core.arguments import check
-from firsthandapi._core.request import check_id, check_limit_seconds, check_mapping
+from firsthandapi._core.config import DEFAULT_WAIT
+from firsthandapi._core.request import check_id, check_mapping, check_whole_timeout
 from firsthandapi._core.spend import check_limit, check_spend
 from firsthandapi._forks import importing
 from firsthandapi._tracing import call_span
@@ -32,9 +33,6 @@ if TYPE_CHECKING:
     from firsthandapi._core.reports import Progress
     from firsthandapi.datasets import Dataset
     from firsthandapi.types.file import File
-
-# A day: longer than nearly every job takes.
-DEFAULT_WAIT = 86_400.0
 
 
 class Jobs(Resource):
@@ -95,7 +93,6 @@ class Jobs(Resource):
 
         Contract: §2 "Jobs".
         """
-        check_limit(max_spend_cents)
         params = check(
             JobCreateParams,
             {
@@ -220,7 +217,7 @@ class Jobs(Resource):
         with importing():
             from firsthandapi._async.waiting import Waiting
         check_id(job_id, "job_id")
-        check_limit_seconds(timeout, "timeout")
+        timeout = check_whole_timeout(timeout)
         check_callback(on_update, "on_update")
         waiting = Waiting(self._transport, job_id, ends=self._ends(timeout), **options)
         with call_span("jobs.wait"):
@@ -260,7 +257,7 @@ class Jobs(Resource):
         """
         with importing():
             from firsthandapi._async.waiting import Waiting
-        check_limit_seconds(timeout, "timeout")
+        timeout = check_whole_timeout(timeout)
         check_callback(on_update, "on_update")
         with call_span("jobs.create_and_wait"):
             job = await self.create(**fields)
@@ -276,9 +273,6 @@ class Jobs(Resource):
             job = await waiting.first()
             await call_back(on_update, job)
         return job
-
-    def _ends(self, timeout: float | None) -> float | None:
-        return None if timeout is None else self._transport.clock.monotonic() + timeout
 
     def follow(
         self, job_id: str, *, timeout: float | None = DEFAULT_WAIT, **options: Unpack[ExtraOptions]
@@ -304,7 +298,7 @@ class Jobs(Resource):
         with importing():
             from firsthandapi._async.collecting import Collecting
         check_id(job_id, "job_id")
-        check_limit_seconds(timeout, "timeout")
+        timeout = check_whole_timeout(timeout)
         return Collecting(self._transport, **options).follow(job_id, timeout=timeout)
 
     async def collect(
@@ -362,14 +356,13 @@ class Jobs(Resource):
         """
         with importing():
             from firsthandapi._async.collecting import Collecting
-        check_limit_seconds(timeout, "timeout")
+        timeout = check_whole_timeout(timeout)
         idempotency_key = fields.pop("idempotency_key", None)
         extra_body, max_spend_cents = fields.pop("extra_body", None), fields.pop("max_spend_cents", None)
         options: ExtraOptions = {
             "extra_headers": fields.pop("extra_headers", None),
             "extra_query": fields.pop("extra_query", None),
         }
-        check_limit(max_spend_cents)
         params = check(JobCreateParams, fields)
         too_costly: SpendLimitError | None = None
         try:
@@ -398,7 +391,7 @@ class Jobs(Resource):
         check_spend(
             sent["files_needed"],
             sent["price_per_file_cents"],
-            max_spend_cents,
+            check_limit(max_spend_cents),
             self._transport.config.max_spend_cents,
         )
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Unpack
 
-from firsthandapi._core.request import check_limit_seconds
+from firsthandapi._core.config import DEFAULT_WAIT
+from firsthandapi._core.request import check_whole_timeout
 from firsthandapi._forks import importing
 from firsthandapi._sync.bridge import Callback
 from firsthandapi._sync.calls import Resource
@@ -19,9 +20,6 @@ if TYPE_CHECKING:
     from firsthandapi._core.reports import CampaignProgress
     from firsthandapi.datasets import Dataset
     from firsthandapi.types.event import WebhookEvent
-
-# A day: longer than nearly every job takes.
-DEFAULT_WAIT = 86_400.0
 
 
 class Campaigns(Resource):
@@ -92,7 +90,7 @@ class Campaigns(Resource):
         """
         with importing():
             from firsthandapi._sync.campaigns import Campaigning
-        check_limit_seconds(timeout, "timeout")
+        timeout = check_whole_timeout(timeout)
         return Campaigning(self._transport, _checked(campaign), **options).run(
             timeout=timeout, concurrency=concurrency, on_progress=on_progress
         )

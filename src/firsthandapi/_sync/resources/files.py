@@ -124,7 +124,7 @@ class Files(Resource):
             )
         self._transport.check_open()
         config = self._transport.config
-        check_timeout(timeout, "timeout")
+        timeout = check_timeout(timeout)
         network = Network(
             proxy=config.proxy,
             verify=config.verify,
