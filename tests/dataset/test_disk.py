@@ -29,6 +29,25 @@ def test_what_takes_a_file_s_place_is_not_followed(dataset: Dataset, tmp_path: P
     assert not _disk.begin_of(path, 9)
 
 
+def test_what_the_system_does_not_show_is_an_error_of_ours(
+    signs: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the folder of a label, in a `data/` that only somebody else may enter."""
+    look = Path.lstat
+
+    def refuse(path: Path) -> os.stat_result:
+        if path.name == "stop":
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return look(path)
+
+    monkeypatch.setattr(Path, "lstat", refuse)
+    with pytest.raises(ConfigurationError, match="stop cannot be read: Permission denied"):
+        Dataset.open(signs.path)
+    with pytest.raises(ConfigurationError, match="stop cannot be read: Permission denied"):
+        _disk.exists(signs.path / "data" / "stop")
+    assert not _disk.exists(signs.path / "nothing")
+
+
 def test_half_a_row_is_taken_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A full disk takes a part of the line: it would make the whole manifest unreadable."""
     path = tmp_path / "x"

@@ -26,6 +26,35 @@ def cannot(path: Path, what: str, error: Exception) -> ConfigurationError:
     return ConfigurationError(f"{path} cannot be {what}: {getattr(error, 'strerror', None) or error}")
 
 
+def exists(path: Path) -> bool:
+    """Whether there is anything of that name, even a link that leads nowhere.
+
+    Raises:
+        ConfigurationError: the system does not say.
+    """
+    return _mode_of(path) is not None
+
+
+def refuse_link(path: Path) -> None:
+    """Make sure that a name is not that of a link.
+
+    Raises:
+        ConfigurationError: it is, or the system does not say.
+    """
+    mode = _mode_of(path)
+    if mode is not None and stat.S_ISLNK(mode):
+        raise _link_refused(path)
+
+
+def _mode_of(path: Path) -> int | None:
+    try:
+        return path.lstat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (OSError, ValueError) as error:
+        raise cannot(path, "read", error) from None
+
+
 def size_of(path: Path) -> int | None:
     """The size of a plain file; None for anything else, links included."""
     try:
@@ -108,10 +137,10 @@ def refuse_links_in(folder: Path) -> None:
     except OSError as error:
         raise cannot(folder, "read", error) from None
     if link is not None:
-        raise link_refused(folder / link)
+        raise _link_refused(folder / link)
 
 
-def link_refused(path: Path) -> ConfigurationError:
+def _link_refused(path: Path) -> ConfigurationError:
     """The error for a link in the folder of a dataset."""
     return ConfigurationError(
         f"{path} is a link, which may lead anywhere; replace it with what it links to, or remove it"

@@ -31,14 +31,13 @@ class Local:
         return _disk.Appender(path)
 
     def refuse_link(self, folder: Path) -> None:
-        if folder.is_symlink():
-            raise _disk.link_refused(folder)
+        _disk.refuse_link(folder)
 
     def refuse_links_in(self, folder: Path) -> None:
         _disk.refuse_links_in(folder)
 
     def exists(self, path: Path) -> bool:
-        return path.exists()
+        return _disk.exists(path)
 
     def size_of(self, path: Path) -> int | None:
         return _disk.size_of(path)

@@ -101,12 +101,16 @@ class Store(Protocol):
         """Make sure that a folder is not a link.
 
         Raises:
-            ConfigurationError: it is a link.
+            ConfigurationError: it is a link, or cannot be looked at.
         """
         ...
 
     def exists(self, path: Path) -> bool:
-        """Whether there is anything of that name."""
+        """Whether there is anything of that name.
+
+        Raises:
+            ConfigurationError: it cannot be looked at.
+        """
         ...
 
     def size_of(self, path: Path) -> int | None:
