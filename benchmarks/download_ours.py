@@ -15,7 +15,7 @@ from firsthandapi import FirstHandClient
 from firsthandapi._core.config import Origin
 from firsthandapi._core.download import Wanted
 from firsthandapi._download.engine import CONCURRENCY, Engine
-from firsthandapi._download.fetch import Outcome
+from firsthandapi._download.transfer import Outcome
 from firsthandapi._network.certificates import ssl_context
 from firsthandapi._network.proxies import choose_proxy
 

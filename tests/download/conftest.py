@@ -15,7 +15,7 @@ import pytest
 from firsthandapi._core.download import Wanted
 from firsthandapi._download.clock import Clock
 from firsthandapi._download.engine import Engine
-from firsthandapi._download.fetch import Outcome
+from firsthandapi._download.transfer import Outcome
 from firsthandapi._masking import Secret
 
 from .storage import Proxy, Storage

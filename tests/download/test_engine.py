@@ -13,7 +13,7 @@ import pytest
 
 from firsthandapi._download.clock import Clock
 from firsthandapi._download.engine import Engine
-from firsthandapi._download.fetch import Outcome
+from firsthandapi._download.transfer import Outcome
 from firsthandapi.errors import ConfigurationError, DownloadError
 from raw import Reply, Request, response
 

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from firsthandapi._core.config import Origin
-from firsthandapi._download.fetch import Outcome
 from firsthandapi._download.network import Network, StoppedError
+from firsthandapi._download.transfer import Outcome
 from network.servers import Socks, silent_address
 from raw import CERTIFICATE, Reply, Request, response
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from firsthandapi._download import engine as engine_module
-from firsthandapi._download.fetch import Outcome
+from firsthandapi._download.transfer import Outcome
 from raw import response
 
 from .conftest import Bench

@@ -13,9 +13,9 @@ from firsthandapi import FirstHandClient
 from firsthandapi._core.download import Wanted
 from firsthandapi._download import part
 from firsthandapi._download.engine import Engine
-from firsthandapi._download.fetch import Outcome
 from firsthandapi._download.network import Network
 from firsthandapi._download.single import download_file
+from firsthandapi._download.transfer import Outcome
 from firsthandapi.errors import DownloadError, IntegrityError, InvalidArgumentError
 from firsthandapi.testing import MockServer
 from firsthandapi.types import File

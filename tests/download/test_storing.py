@@ -9,7 +9,7 @@ import threading
 
 import pytest
 
-from firsthandapi._download import fetch as fetch_module
+from firsthandapi._download import transfer
 
 from .conftest import Bench
 from .storage import names
@@ -17,7 +17,7 @@ from .storage import names
 
 def test_large_file(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """A large file is hashed in a thread of its own, to the same end, also when it is cut."""
-    monkeypatch.setattr(fetch_module, "LARGE_BYTES", 1_000_000)
+    monkeypatch.setattr(transfer, "LARGE_BYTES", 1_000_000)
     bench.storage.content = random.Random(1).randbytes(9_000_000)
     bench.storage.script += [bench.storage.cut(2_000_000), bench.storage.cut(3_500_001, "reset")]
     bench.good()
@@ -26,7 +26,7 @@ def test_large_file(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_large_file_disk_full(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """What the disk refuses in the thread beside is reported like any other."""
-    monkeypatch.setattr(fetch_module, "LARGE_BYTES", 1_000_000)
+    monkeypatch.setattr(transfer, "LARGE_BYTES", 1_000_000)
     bench.storage.content = random.Random(1).randbytes(9_000_000)
     write, written = os.write, []
 
@@ -43,7 +43,7 @@ def test_large_file_disk_full(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_a_system_without_a_thread_to_spare(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """Then the thread that reads stores the file, which must not fail for that."""
-    monkeypatch.setattr(fetch_module, "LARGE_BYTES", 1000)
+    monkeypatch.setattr(transfer, "LARGE_BYTES", 1000)
     start, refused = threading.Thread.start, []
 
     def refuse(thread: threading.Thread) -> None:
@@ -59,7 +59,7 @@ def test_a_system_without_a_thread_to_spare(bench: Bench, monkeypatch: pytest.Mo
 
 def test_disk_fails_at_the_last_piece(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also what is refused when nothing more comes."""
-    monkeypatch.setattr(fetch_module, "LARGE_BYTES", 1000)
+    monkeypatch.setattr(transfer, "LARGE_BYTES", 1000)
 
     def fail(*args: object) -> int:
         raise OSError(errno.EIO, "Input/output error")

@@ -18,9 +18,9 @@ from firsthandapi.errors import ConfigurationError, DownloadError
 
 from .clock import Clock
 from .exchange import Session
-from .fetch import DiskFullError, Outcome, Refresh, Rules, fetch
 from .network import Network, StoppedError
 from .part import sync_directory
+from .transfer import DiskFullError, Outcome, Refresh, Rules, transfer
 from .watching import Watch
 
 if TYPE_CHECKING:
@@ -194,7 +194,7 @@ class Engine:
         self._sessions.append(session)
         try:
             while (wanted := self._next()) is not None:
-                self._report(self._fetch(wanted, session))
+                self._report(self._transfer(wanted, session))
                 if self._full:
                     self._refuse_queued(_NOT_TRIED)
                 with self._lock:
@@ -211,9 +211,9 @@ class Engine:
             self._idle -= 1
             return self._queue.popleft()
 
-    def _fetch(self, wanted: Wanted, session: Session) -> Outcome:
+    def _transfer(self, wanted: Wanted, session: Session) -> Outcome:
         try:
-            outcome = fetch(wanted, session, self._rules)
+            outcome = transfer(wanted, session, self._rules)
         except StoppedError:
             return Outcome(wanted, error=failure(wanted.file_id, "the run was cancelled"))
         except DiskFullError as error:

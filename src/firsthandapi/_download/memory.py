@@ -13,9 +13,9 @@ from firsthandapi._core.download import Wanted, allowed_schemes
 
 from .clock import Clock
 from .exchange import Session
-from .fetch import Outcome, Refresh, Rules, fetch
 from .network import Network
 from .part import Part, Parts
+from .transfer import Outcome, Refresh, Rules, transfer
 
 if TYPE_CHECKING:
     import ssl
@@ -92,7 +92,7 @@ class FileReader:
         Raises:
             DownloadError: the file cannot be downloaded; an IntegrityError, if its bytes are not the promised ones.
         """
-        outcome = fetch(wanted, self._session, self._rules)
+        outcome = transfer(wanted, self._session, self._rules)
         if outcome.error is not None:
             raise outcome.error
         content, self._parts.part = bytes(self._parts.part.content), MemoryPart()

@@ -15,9 +15,9 @@ from firsthandapi.errors import InvalidArgumentError
 
 from .clock import Clock
 from .exchange import Session
-from .fetch import DiskFullError, Refresh, Rules, fetch
 from .network import Network, StoppedError
 from .part import sync_directory
+from .transfer import DiskFullError, Refresh, Rules, transfer
 from .watching import Watch
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def download_file(
     )
     session = Session(network)
     try:
-        outcome = fetch(wanted, session, rules)
+        outcome = transfer(wanted, session, rules)
     except DiskFullError as error:
         raise error.error from None
     except StoppedError:

@@ -17,7 +17,7 @@ from firsthandapi.errors import ConfigurationError, DownloadError, FirstHandErro
 
 if TYPE_CHECKING:
     from firsthandapi._core.config import Config
-    from firsthandapi._download.fetch import Outcome, Refresh
+    from firsthandapi._download.transfer import Outcome, Refresh
     from firsthandapi.types.file import File
 
     from ._folder import Folder, Source

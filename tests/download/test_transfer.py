@@ -8,7 +8,7 @@ import random
 import pytest
 
 from firsthandapi._core import download as rules
-from firsthandapi._download import fetch as fetch_module
+from firsthandapi._download import transfer
 from firsthandapi.errors import IntegrityError
 from raw import Reply, Request, response
 
@@ -146,7 +146,7 @@ def test_identity_encoding(bench: Bench) -> None:
 @pytest.mark.parametrize("announced", [True, False])
 def test_no_promised_size(bench: Bench, announced: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """A file without a promised size has a limit, so that a body without an end does not fill the disk."""
-    monkeypatch.setattr(fetch_module, "MOST_UNPROMISED_BYTES", 2_000_000)
+    monkeypatch.setattr(transfer, "MOST_UNPROMISED_BYTES", 2_000_000)
     monkeypatch.setattr(rules, "MOST_UNPROMISED_BYTES", 2_000_000)
     body = b"x" * 4_000_000
     bench.storage.handler = lambda _: (

@@ -114,7 +114,7 @@ class _BrokenOffError(Exception):
         self.retry_after = retry_after
 
 
-def fetch(wanted: Wanted, session: Session, rules: Rules) -> Outcome:
+def transfer(wanted: Wanted, session: Session, rules: Rules) -> Outcome:
     """Download one file. Everything that can go wrong with it is in the outcome.
 
     Raises:
@@ -122,17 +122,17 @@ def fetch(wanted: Wanted, session: Session, rules: Rules) -> Outcome:
         DiskFullError: the disk is full. Nothing is left behind.
     """
     with rules.watch.file(wanted.file_id) as traced:
-        outcome = _fetch(wanted, session, rules)
+        outcome = _transfer(wanted, session, rules)
         traced["http.response.body.size"] = outcome.size_bytes
         if outcome.error is not None:
             traced["error.type"] = type(outcome.error).__name__
         return outcome
 
 
-def _fetch(wanted: Wanted, session: Session, rules: Rules) -> Outcome:
+def _transfer(wanted: Wanted, session: Session, rules: Rules) -> Outcome:
     try:
         with rules.parts.open(wanted.target) as part:
-            return _Fetch(wanted, session, rules, part).run()
+            return _Transfer(wanted, session, rules, part).run()
     except DiskError as error:
         reported = failure(wanted.file_id, str(error))
         if error.full:
@@ -145,7 +145,7 @@ def _fetch(wanted: Wanted, session: Session, rules: Rules) -> Outcome:
         return Outcome(wanted, error=reported)
 
 
-class _Fetch:
+class _Transfer:
     def __init__(self, wanted: Wanted, session: Session, rules: Rules, part: Part) -> None:
         self._wanted = wanted
         self._session = session
