@@ -18,9 +18,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
-from firsthandapi.server.media import LIMITS, NAMES, Cleaned, MediaError, boxes, clean, name_of
+from firsthandapi.server.media import LIMITS, Cleaned, MediaError, boxes, clean, name_of
 from firsthandapi.server.media.exif import Exif, printable, read_exif
 from firsthandapi.server.media.pictures import MOST_PIXELS
+from firsthandapi.server.media.sniffing import NAMES
 from firsthandapi.testing._media import make
 
 NOW = 1_800_000_000.0
