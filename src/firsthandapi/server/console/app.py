@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlencode
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -28,7 +27,7 @@ from firsthandapi.server.faults import Fault
 from firsthandapi.server.model import Account, Job, Submission
 from firsthandapi.server.reading import validate
 from firsthandapi.server.requests import ReceivedRequest
-from firsthandapi.server.text import iso, mask
+from firsthandapi.server.text import iso
 from firsthandapi.server.world import World
 
 from . import shown
@@ -121,26 +120,7 @@ class Console:
         self._form_token = form_token
         self._is_welcome = is_welcome
         self._streams = 0
-        self._templates = Environment(
-            loader=FileSystemLoader(_HERE / "templates"),
-            autoescape=True,
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
-        self._templates.filters.update(
-            money=shown.money,
-            when=shown.when,
-            iso=iso,
-            stars=shown.stars,
-            clean=shown.clean,
-            pretty=shown.pretty,
-            mask=mask,
-            annotated=shown.annotated,
-            described=shown.described,
-            sentence=shown.sentence,
-            in_words=shown.attempts_in_words,
-        )
+        self._templates = shown.templates(_HERE / "templates")
         self.asgi = Starlette(
             routes=[*self._routes()],
             exception_handlers={

@@ -9,19 +9,49 @@ import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, cast
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from firsthandapi._core.counts import count_of, dollars
 from firsthandapi._masking import mask_secrets
 from firsthandapi._visible import visible
 from firsthandapi.server.model import Attempt, File
 from firsthandapi.server.requests import ReceivedRequest
+from firsthandapi.server.text import iso, mask
 
 # No page shows more of one text than this.
 MOST_TEXT = 20_000
 _COLOR = re.compile(r"#[0-9A-Fa-f]{6}")
 # A program sets these again with each request, so that a copied command need not.
 _OWN_HEADERS = frozenset({"host", "content-length", "connection", "accept-encoding", "authorization"})
+
+
+def templates(folder: Path) -> Environment:
+    """The templates of a folder, with all that is defined here. They escape what they show."""
+    made = Environment(
+        loader=FileSystemLoader(folder),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.filters.update(
+        money=money,
+        when=when,
+        iso=iso,
+        stars=stars,
+        clean=clean,
+        pretty=pretty,
+        mask=mask,
+        annotated=annotated,
+        described=described,
+        sentence=sentence,
+        in_words=attempts_in_words,
+        size=size,
+    )
+    return made
 
 
 def money(cents: int) -> str:
@@ -38,6 +68,13 @@ def when(at: float) -> str:
 def stars(rating: int) -> str:
     """A rating as five stars, some of them empty."""
     return "★" * rating + "☆" * (5 - rating)
+
+
+def size(count: int) -> str:
+    """A number of bytes for people."""
+    if count < 1000:
+        return f"{count} bytes"
+    return f"{count / 1e3:,.1f} kB" if count < 1e6 else f"{count / 1e6:,.1f} MB"
 
 
 def sentence(words: str) -> str:

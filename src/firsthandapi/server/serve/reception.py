@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
@@ -16,7 +15,6 @@ from firsthandapi.server import browsers
 from firsthandapi.server.console import shown
 from firsthandapi.server.errors import ApiError
 from firsthandapi.server.forms import is_own, read_fields
-from firsthandapi.server.text import iso
 from firsthandapi.server.world import World
 
 from .access import Access, Role, Visitor
@@ -63,23 +61,7 @@ class Reception:
         self.access = access
         self.url = url
         self._is_open = is_open
-        self.templates = Environment(
-            loader=FileSystemLoader(HERE / "templates"),
-            autoescape=True,
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
-        self.templates.filters.update(
-            money=shown.money,
-            when=shown.when,
-            iso=iso,
-            stars=shown.stars,
-            clean=shown.clean,
-            described=shown.described,
-            annotated=shown.annotated,
-            size=_size,
-        )
+        self._templates = shown.templates(HERE / "templates")
 
     # --- who --------------------------------------------------------------------------------------------
 
@@ -186,7 +168,7 @@ class Reception:
             camera: whether the page shows captures before it sends them.
             values: what the template needs beside `form_token`, `visitor`, `may_review`, `may_operate`, `now`, `url`.
         """
-        text = self.templates.get_template(template).render(
+        text = self._templates.get_template(template).render(
             form_token=self.form_token(request),
             visitor=self.visitor(request),
             may_review=self.may(request, "reviewer"),
@@ -219,13 +201,6 @@ class Reception:
             target = local_path(_target(request))
             return self.page(request, "onward.html", target=target)
         return self.go(f"/sign-in?next={quote(_target(request), safe='/')}")
-
-
-def _size(count: int) -> str:
-    """A number of bytes for people."""
-    if count < 1000:
-        return f"{count} bytes"
-    return f"{count / 1e3:,.1f} kB" if count < 1e6 else f"{count / 1e6:,.1f} MB"
 
 
 def no_page() -> PageError:
