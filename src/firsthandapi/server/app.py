@@ -28,10 +28,9 @@ from .limits import RateLimiter, Stored
 from .model import Key
 from .operations import ANY_SCOPE, NO_KEY, OPERATIONS, Operation
 from .reading import parse_body, read_query, validate
-from .responses import error_response, json_bytes
+from .responses import error_response, json_bytes, no_method, request_id
 from .signing import Signer
 from .state import DAY
-from .text import new_id
 from .world import World
 
 if TYPE_CHECKING:
@@ -62,7 +61,7 @@ class App:
         self._document: bytes | None = None
         self.asgi = Starlette(
             routes=[*self._routes()],
-            exception_handlers={404: self._no_path, 405: self._no_method, 500: self._failed},
+            exception_handlers={404: self._no_path, 405: no_method, 500: self._failed},
         )
         self.asgi.router.redirect_slashes = False
 
@@ -85,14 +84,13 @@ class App:
     # --- one request ------------------------------------------------------------------------------------
 
     async def _serve(self, operations: dict[str, Operation], request: Request) -> Response:
-        request_id = new_id("req_", time.time())
         operation = operations["GET" if request.method == "HEAD" else request.method]
         headers: dict[str, str] = {}
         try:
             response = await self._answer(operation, request, headers)
         except ApiError as error:
-            response = error_response(error, request_id)
-        response.headers["x-request-id"] = request_id
+            response = error_response(error)
+        response.headers.setdefault("x-request-id", request_id())
         for name, value in headers.items():
             response.headers[name] = value
         return response
@@ -271,17 +269,12 @@ class App:
 
     async def _no_path(self, _request: Request, _error: Exception) -> Response:
         refused = ApiError(404, "not_found", "This path does not exist.")
-        return error_response(refused, new_id("req_", time.time()))
-
-    async def _no_method(self, _request: Request, error: Exception) -> Response:
-        refused = ApiError(405, "method_not_allowed", "This path does not take this method.")
-        refused.headers.update(getattr(error, "headers", None) or {})
-        return error_response(refused, new_id("req_", time.time()))
+        return error_response(refused)
 
     async def _failed(self, _request: Request, _error: Exception) -> Response:
         """The response to an error of ours, which Starlette raises again afterwards, so that it is logged."""
         failed = ApiError(500, "internal_error", "The server failed.")
-        return error_response(failed, new_id("req_", time.time()))
+        return error_response(failed)
 
 
 async def _until_gone(request: Request) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from email.utils import formatdate
 from xml.sax.saxutils import escape
 
@@ -11,19 +10,18 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from .model import File
+from .responses import request_id
 from .signing import Signer
-from .text import new_id
 
 _RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})")
 
 
 def xml_error(status: int, code: str, message: str, headers: dict[str, str] | None = None) -> Response:
     """An error in the XML of S3."""
-    request_id = new_id("req_", time.time())
     body = (
         '<?xml version="1.0" encoding="UTF-8"?>\n'
         f"<Error><Code>{escape(code)}</Code><Message>{escape(message)}</Message>"
-        f"<RequestId>{request_id}</RequestId></Error>"
+        f"<RequestId>{request_id()}</RequestId></Error>"
     )
     return Response(body, status, headers, "application/xml")
 

@@ -16,7 +16,6 @@ from uvicorn.server import ServerState
 
 from .errors import ApiError
 from .responses import error_response
-from .text import new_id
 
 _MAX_CONNECTIONS = 2000
 _HEAD_SECONDS = 30.0
@@ -67,7 +66,7 @@ class _Protocol(H11Protocol):
     def send_400_response(self, msg: str) -> None:
         """Answer bytes that are not HTTP with the documented envelope."""
         if not self.transport.is_closing():
-            response = error_response(ApiError(400, "validation_error", msg), new_id("req_", 0))
+            response = error_response(ApiError(400, "validation_error", msg))
             headers = b"".join(name + b": " + value + b"\r\n" for name, value in response.raw_headers)
             head = b"HTTP/1.1 400 Bad Request\r\n" + headers + b"connection: close\r\n\r\n"
             self.transport.write(head + bytes(response.body))

@@ -9,7 +9,6 @@ import asyncio
 import base64
 import binascii
 import inspect
-import time
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -27,8 +26,8 @@ from firsthandapi.server.bodies import Body, EmptyBody
 from firsthandapi.server.errors import ApiError, invalid
 from firsthandapi.server.openapi import Described
 from firsthandapi.server.reading import MAX_UPLOAD, parse_body, validate
-from firsthandapi.server.responses import error_response, json_bytes
-from firsthandapi.server.text import iso, new_id, parse_iso
+from firsthandapi.server.responses import error_response, json_bytes, no_method
+from firsthandapi.server.text import iso, parse_iso
 from firsthandapi.server.words import Environment, Scope, Time
 
 if TYPE_CHECKING:
@@ -465,7 +464,7 @@ class Control:
             routes=[
                 Route(path, partial(self._serve, found), methods=[*found]) for path, found in by_path.items()
             ],
-            exception_handlers={404: self._no_path, 405: self._no_method},
+            exception_handlers={404: self._no_path, 405: no_method},
         )
         self.asgi.router.redirect_slashes = False
 
@@ -484,19 +483,14 @@ class Control:
             if inspect.isawaitable(answer):
                 answer = await answer
         except ApiError as error:
-            return error_response(error, new_id("req_", time.time()))
+            return error_response(error)
         except ValueError as error:  # `MockServer` raises it, with a message for people
             refused = ApiError(400, "validation_error", str(error))
-            return error_response(refused, new_id("req_", time.time()))
+            return error_response(refused)
         if answer is None:
             return Response(status_code=action.status)
         return Response(json_bytes(answer), action.status, media_type="application/json")
 
     async def _no_path(self, _request: Request, _error: Exception) -> Response:
         refused = ApiError(404, "not_found", f"{PREFIX} has no such path.")
-        return error_response(refused, new_id("req_", time.time()))
-
-    async def _no_method(self, _request: Request, error: Exception) -> Response:
-        refused = ApiError(405, "method_not_allowed", "This path does not take this method.")
-        refused.headers.update(getattr(error, "headers", None) or {})  # Allow
-        return error_response(refused, new_id("req_", time.time()))
+        return error_response(refused)

@@ -27,7 +27,6 @@ from firsthandapi.server.reading import MAX_BODY, MAX_UPLOAD, read_body
 from firsthandapi.server.requests import ReceivedRequest, RequestLog, received, replay
 from firsthandapi.server.responses import error_response, json_bytes
 from firsthandapi.server.signing import LIFETIME
-from firsthandapi.server.text import new_id
 
 log = logging.getLogger("firsthandapi.testing")
 log.addHandler(logging.NullHandler())
@@ -212,11 +211,11 @@ class Front:
 
 def _failure(status: int, message: str) -> Response:
     error = ApiError(status, _ERROR_TYPES.get(status, "internal_error"), message)
-    return error_response(error, new_id("req_", time.time()))
+    return error_response(error)
 
 
 def _refused(error: ApiError) -> Reply:
-    reply = _as_reply(error_response(error, new_id("req_", time.time())))
+    reply = _as_reply(error_response(error))
     reply.set("connection", "close")
     return reply
 

@@ -26,7 +26,6 @@ from firsthandapi.server.gate import forwarded, refusal
 from firsthandapi.server.reading import MAX_BODY, read_body
 from firsthandapi.server.requests import ReceivedRequest, RequestLog, received, replay
 from firsthandapi.server.responses import error_response
-from firsthandapi.server.text import new_id
 from firsthandapi.server.world import World
 
 from .access import Access
@@ -130,7 +129,7 @@ class Site:
         except ClientDisconnect:
             return  # the client hung up before the end of its request
         except ApiError as error:
-            response = error_response(error, new_id("req_", time.time()))
+            response = error_response(error)
             response.headers["connection"] = "close"
             await response(scope, receive, send)
 
