@@ -338,8 +338,10 @@ def _area(place: object) -> tuple[float, float, float] | None:
     ]
     if not all(isinstance(each, int | float) and not isinstance(each, bool) for each in found):
         return None
-    latitude, longitude, radius = found
-    return float(latitude), float(longitude), float(radius)
+    try:
+        return float(found[0]), float(found[1]), float(found[2])
+    except OverflowError:  # JSON has integers of any size
+        return None
 
 
 def _kilometers(latitude: float, longitude: float, to_latitude: float, to_longitude: float) -> float:
