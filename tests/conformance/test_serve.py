@@ -11,7 +11,7 @@ import pytest
 from firsthandapi.conformance import check
 from firsthandapi.server.serve.clock import RealClock
 from firsthandapi.server.serve.service import Service
-from firsthandapi.testing._sandbox import SandboxWorkers
+from firsthandapi.testing._workers import SandboxWorkers
 
 SPEED = 20
 

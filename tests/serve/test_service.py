@@ -29,7 +29,7 @@ from firsthandapi.server.serve.clock import RealClock
 from firsthandapi.server.serve.service import Service
 from firsthandapi.server.sqlite import open_world
 from firsthandapi.testing import make
-from firsthandapi.testing._sandbox import SandboxWorkers
+from firsthandapi.testing._workers import SandboxWorkers
 from firsthandapi.webhooks import verify_signature
 
 from .conftest import JOB, submit

@@ -70,7 +70,7 @@ def serve(
     """
     try:
         from firsthandapi.server.serve.service import Service
-        from firsthandapi.testing._sandbox import SandboxWorkers
+        from firsthandapi.testing._workers import SandboxWorkers
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in (
             "starlette",

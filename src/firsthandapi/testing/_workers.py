@@ -13,6 +13,7 @@ from firsthandapi.server.jobs import Jobs
 from firsthandapi.server.model import Details, Facts, File, Job, Submission
 from firsthandapi.server.state import State
 from firsthandapi.server.text import new_id
+from firsthandapi.server.world import World
 
 from ._annotations import MadeUp, annotate
 from ._media import Media
@@ -173,3 +174,20 @@ class SimulatedWorkers:
         elif number % _WITH_CONFIDENCE == 0:
             annotations = "made up, with confidence"
         return capture(job, content_type, at, rating=rating, annotations=annotations)
+
+
+class SandboxWorkers(SimulatedWorkers):
+    """A workforce for jobs of the sandbox alone, on a server whose live jobs are worked by people."""
+
+    def __init__(self, world: World) -> None:
+        super().__init__(world.state, world.jobs)
+
+    def job_posted(self, job: Job, at: float) -> None:
+        """Send workers to a job of the sandbox."""
+        if job.account.is_sandbox:
+            super().job_posted(job, at)
+
+    def retry_asked(self, submission: Submission, at: float) -> None:
+        """Retry in the sandbox."""
+        if submission.job.account.is_sandbox:
+            super().retry_asked(submission, at)

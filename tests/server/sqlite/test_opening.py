@@ -24,7 +24,7 @@ from firsthandapi.server.state import YEAR
 from firsthandapi.server.storage import Stored
 from firsthandapi.server.text import new_id
 from firsthandapi.server.world import World
-from firsthandapi.testing._sandbox import SandboxWorkers
+from firsthandapi.testing._workers import SandboxWorkers
 
 from .support import FullDisk, HandClock, fields_of, picture
 

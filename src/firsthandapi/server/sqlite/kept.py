@@ -113,7 +113,7 @@ class KeptState(State):
         self._soft: dict[Any, set[str]] = {}  # to be written with the next act
         self._settled: list[str] = []  # uploads that came to nothing, likewise
         self._acts = 0
-        super().__init__(clock, self._meta_int("seed"))
+        super().__init__(clock, int(self._meta("seed")))
         self.url_secret = self._meta("url_secret")
         self.storage = storage
         self.lock = self._lock = Acts(self._keep, self._undo)
@@ -544,9 +544,6 @@ class KeptState(State):
 
     def _meta(self, name: str) -> Any:
         return self.query("SELECT value FROM meta WHERE name = ?", name)[0][0]
-
-    def _meta_int(self, name: str) -> int:
-        return int(self._meta(name))
 
 
 def _digest(slot: Slot) -> bytes:
