@@ -24,10 +24,11 @@ def judged(
         (judged(206, end=200, length=90, content_range="bytes 10-99/100"), (0, 90, 100)),
         (judged(206, end=None, length=90, content_range="bytes 10-99/100"), (0, 90, 100)),
         (judged(200, length=100), (10, 10, 100)),
-        (judged(200, length=15), (10, 5, 15)),
+        (judged(200, end=None, length=100), (10, 90, 100)),
+        (judged(200, length=15, content_encoding=" Identity "), (10, 5, 15)),
         (judged(200, length=5), (10, 0, 5)),
         (judged(416, start=0, content_range="bytes */0"), (0, 0, 0)),
-        (judged(416, content_range="bytes */10"), (0, 0, 10)),
+        (judged(416, content_range=" BYTES */10 "), (0, 0, 10)),
         (judged(403), Refused()),
         (judged(302, location="https://x/y"), Redirected("https://x/y")),
     ],
@@ -57,6 +58,7 @@ def test_only_the_part_asked_for_is_taken() -> None:
 def test_another_part_is_asked_for_again() -> None:
     """Where the storage does not say which bytes came, or refuses some that it has."""
     assert isinstance(judged(206), TryAgain)
+    assert isinstance(judged(206, content_range="bytes */10"), TryAgain)
     assert isinstance(judged(206, content_range="items 10-19/100"), TryAgain)
     assert isinstance(judged(416, content_range="bytes */100"), TryAgain)
 
