@@ -74,7 +74,7 @@ def test_a_row_says_what_is_known_of_a_file() -> None:
         worker_region="US-CA",
         created_at="2026-11-25T01:02:03.500Z",
         download_url="https://storage/x?X-Amz-Signature=5ecret",
-        annotations={"type": "image", "objects": ["cup"], "more": [1]},
+        annotations={"type": "image", "objects": ["cup"], "more": ["ü"]},
     )
     assert tuple(vars(row)) == COLUMNS
     assert row.file_name == "data/file_1.jpg"
@@ -83,7 +83,7 @@ def test_a_row_says_what_is_known_of_a_file() -> None:
     assert row.captured_at == "2026-11-25T01:02:03Z"
     assert row.annotations is not None
     assert row.annotations["objects"] == [{"label": "cup", "confidence": None}]
-    assert json.loads(row.annotations_json or "") == {"type": "image", "objects": ["cup"], "more": [1]}
+    assert row.annotations_json == '{"type":"image","objects":["cup"],"more":["ü"]}'
     assert b"5ecret" not in manifest_line(row)
 
 
@@ -128,7 +128,7 @@ def test_a_file_has_one_row(second: dict[str, str], named: str) -> None:
     """An id or a name in two rows would give a file another's labels: the error names it and both lines."""
     with pytest.raises(ConfigurationError, match=rf"line 3: {named} is already on line 1; remove one"):
         parse_manifest(lines(ROW) + b"\n" + lines({**ROW, **second}))
-    assert len(parse_manifest(lines(ROW, {**ROW, "file_id": "file_2", "file_name": "data/file_2.jpg"}))) == 2
+    assert len(parse_manifest(lines(ROW, {**ROW, "file_id": "FILE_1", "file_name": "data/file_2.jpg"}))) == 2
 
 
 def test_of_several_rows_of_one_file_the_last_counts() -> None:
@@ -166,9 +166,13 @@ def test_a_row_has_an_end(monkeypatch: pytest.MonkeyPatch, end: bytes) -> None:
     assert parse_manifest(line + end) == [long]
     monkeypatch.setattr(manifest, "LARGEST_ROW", len(line) - 1)
     assert parse_manifest(line[:-1]) == []  # torn, and no longer than may be
-    with pytest.raises(ConfigurationError, match="line 1: longer than"):
-        parse_manifest(line + end)
-    assert parse_manifest(manifest_line(long)) == [replace(long, annotations=None, annotations_json=None)]
+    for rest in (b"", b"x"):
+        with pytest.raises(ConfigurationError, match="line 1: longer than"):
+            parse_manifest(line + rest + end)
+    short = replace(long, annotations=None, annotations_json=None)
+    assert parse_manifest(manifest_line(long)) == [short]
+    monkeypatch.setattr(manifest, "LARGEST_ROW", 1)
+    assert json.loads(manifest_line(short)) == vars(short)  # nothing else can be left out
 
 
 def test_rows_have_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -280,8 +284,14 @@ def test_a_name_outside_data_is_refused(name: Any) -> None:
 )  # fmt: skip
 def test_a_row_that_is_not_ours_is_refused(changes: dict[str, Any]) -> None:
     """Every column is checked, so that whoever reads the records may rely on their types."""
-    with pytest.raises(ConfigurationError, match="line 2"):
+    with pytest.raises(ConfigurationError, match=f"line 2: {next(iter(changes))}"):
         parse_manifest(lines(ROW, {**ROW, **changes}))
+
+
+def test_the_largest_and_the_smallest_size_are_taken() -> None:
+    """An empty file is one, and any whole number that a table holds."""
+    for size in (0, 2**63 - 1):
+        assert parse_manifest(lines({**ROW, "size_bytes": size}))[0].size_bytes == size
 
 
 @pytest.mark.parametrize(
