@@ -17,6 +17,7 @@ from firsthandapi._core.job_file import (
     UnreadableJobFile,
     differing,
     fits,
+    is_young,
     key_of,
     parse_job_file,
     read_job_file,
@@ -34,7 +35,13 @@ FETCHED = JobFile(None, None, None, {"id": "job_1"})
 LABELED = replace(BOUGHT, label="stop")
 
 
-@pytest.mark.parametrize("job_file", [ORDERED, BOUGHT, FETCHED, LABELED])
+@pytest.mark.parametrize(
+    "job_file",
+    [
+        *(ORDERED, BOUGHT, FETCHED, LABELED),
+        *(replace(ORDERED, first_sent_at=bound) for bound in (0.0, 253_402_300_799.0)),
+    ],
+)
 def test_job_json_is_read_as_it_was_written(job_file: JobFile) -> None:
     """Before the POST, after it, and of a folder that was only downloaded."""
     assert read_job_file(job_file.encode()) == parse_job_file(job_file.encode()) == job_file
@@ -49,6 +56,8 @@ def test_job_json_is_read_as_it_was_written(job_file: JobFile) -> None:
         {"first_sent_at": 253_402_300_800.0},
         {"job": []}, {"job": {}}, {"job": {"id": 5}}, {"job": {"id": "../me"}}, {"job": "job_1"},
         {"request": None, "job": {"id": "job_1"}},
+        {"request": None, "job": {"id": "job_1"}, "idempotency_key": None},
+        {"request": None, "job": {"id": "job_1"}, "first_sent_at": None},
         {"request": None, "idempotency_key": None, "first_sent_at": None},
     ],
 )  # fmt: skip
@@ -100,12 +109,21 @@ def test_a_later_version_is_told_from_damage() -> None:
 
 @pytest.mark.parametrize(
     ("after", "young"),
-    [(0.0, True), (23 * HOUR, True), (23 * HOUR + 1, False), (8 * 24 * HOUR, False), (-200.0, True),
-     (-400.0, False), (-8 * 24 * HOUR, False)],
+    [(0.0, True), (23 * HOUR, True), (23 * HOUR + 1, False), (8 * 24 * HOUR, False), (-300.0, True),
+     (-301.0, False), (-8 * 24 * HOUR, False)],
 )  # fmt: skip
 def test_how_old_a_key_is(after: float, young: bool) -> None:
     """For 23 hours the service surely knows it; a clock that was set back tells nothing."""
     assert ORDERED.is_young(1_000.0 + after) is young
+
+
+@pytest.mark.parametrize(
+    ("created", "young"),
+    [("1970-01-02T00:00:00Z", True), ("1970-01-01T23:59:59Z", False), ("soon", False), (None, False)],
+)
+def test_how_old_the_key_of_a_job_is(created: str | None, young: bool) -> None:
+    """As old as the job; of a job that does not say when it was created, nothing is known."""
+    assert is_young({"created_at": created}, 47 * HOUR) is young
 
 
 @pytest.mark.parametrize(
@@ -115,6 +133,7 @@ def test_how_old_a_key_is(after: float, young: bool) -> None:
         ({"a": 1, "b": 1}, {"a": 2}, ["a", "b"]),
         ({"accepted_formats": ["x", "y"]}, {"accepted_formats": ["y", "x"]}, []),
         ({"accepted_formats": ["x", "y"]}, {"accepted_formats": ["x"]}, ["accepted_formats"]),
+        ({"example": ["x", "y"]}, {"example": ["y", "x"]}, ["example"]),
         ({"accepted_formats": "x"}, {"accepted_formats": ["x"]}, ["accepted_formats"]),
         ({"deadline": "2027"}, {"deadline": "2028"}, []),
         ({"location": {"city": "A"}}, {"location": {"city": "B"}}, ["location"]),
