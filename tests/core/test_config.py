@@ -82,7 +82,8 @@ def test_keys_that_no_header_takes(key: Any) -> None:
     ],
 )
 def test_base_url(argument: str | None, environ: dict[str, str], url: str) -> None:
-    """The argument, then the variable, then the public service; http for loopback."""
+    """The argument, then the variable, then the public service; http for loopback, in any case."""
+    assert is_loopback("LocalHost")
     assert (
         resolve_base_url(secret_or_none(argument), secret_or_none(environ.get("FIRSTHAND_BASE_URL"))) == url
     )
@@ -149,6 +150,7 @@ def test_no_base_url_raises_anything_else(url: str) -> None:
         ("https://a.example", Origin("https", "a.example", 443, ""), "a.example"),
         ("https://a.example:443", Origin("https", "a.example", 443, ""), "a.example"),
         ("https://a.example:8443/p/q", Origin("https", "a.example", 8443, "/p/q"), "a.example:8443"),
+        ("http://localhost", Origin("http", "localhost", 80, ""), "localhost"),
         ("http://127.0.0.1:80", Origin("http", "127.0.0.1", 80, ""), "127.0.0.1"),
         ("http://[::1]:8080", Origin("http", "::1", 8080, ""), "[::1]:8080"),
     ],
@@ -185,6 +187,7 @@ def test_bad_options(name: str, value: Any) -> None:
     ("name", "value"),
     [
         ("timeout", 0.001),
+        ("timeout", 10**9 - 1),
         ("deadline", 5),
         ("max_retries", 0),
         ("max_retries", 1000),

@@ -82,7 +82,7 @@ def resolve_api_key(argument: Secret[str] | None, variable: Secret[str] | None) 
     """
     source = "api_key" if argument is not None else API_KEY_VARIABLE
     key = argument if argument is not None else variable
-    if key is None or (isinstance(key.reveal(), str) and not key.reveal()):
+    if key is None or key.reveal() == "":
         raise ConfigurationError(
             f"no API key: pass api_key=… in code, or set {API_KEY_VARIABLE}. "
             "Keys start with fh_live_ or, for the sandbox, fh_test_"
@@ -128,9 +128,9 @@ def _problem_of_base_url(url: str) -> str | None:
     parts = _split(url) if isinstance(url, str) else None
     if parts is None or parts.scheme not in ("http", "https") or not parts.hostname:
         return f"must be a URL such as {DEFAULT_BASE_URL}"
-    if parts.username is not None or parts.password is not None or "@" in parts.netloc:
+    if "@" in parts.netloc:
         return "must not contain credentials; pass the key as api_key"
-    if parts.query or parts.fragment or "?" in url or "#" in url:
+    if "?" in url or "#" in url:
         return "must not have a query or a fragment"
     if parts.scheme == "http" and not is_loopback(parts.hostname):
         return (
