@@ -87,6 +87,18 @@ def test_header_values(value: str) -> None:
     assert checked == value.strip(" \t")
 
 
+def test_which_characters_a_header_has() -> None:
+    """Those that are seen, blanks, and tabs, of Latin-1."""
+    good = [9, *range(0x20, 0x7F), *range(0xA0, 0x100)]
+    for code in range(0x120):
+        value = f"a{chr(code)}b"
+        if code in good:
+            assert check_header("X-Extra", value, "extra_headers") == ("X-Extra", value)
+        else:
+            with pytest.raises(InvalidArgumentError):
+                check_header("X-Extra", value, "extra_headers")
+
+
 @pytest.mark.parametrize("name", ["", "a b", "a:b", "a\r\nb", "ä", "a\x00", 5, None, b"a"])
 def test_header_names(name: Any) -> None:
     """A header's name is a token."""
@@ -299,6 +311,12 @@ def test_good_timeouts(value: Any) -> None:
 def test_the_name_of_an_endpoint(method: str, path: str, endpoint: str) -> None:
     """An endpoint's name has no ids in it, and two endpoints never share one."""
     assert Request(method, path).endpoint == endpoint
+
+
+def test_what_a_request_is_by_itself() -> None:
+    """It is retried; a billion seconds are no timeout, and a second less is one."""
+    request = build_request("GET", "/v1/jobs", timeout=10**9 - 1)
+    assert (request.retry, request.timeout) == (True, 10**9 - 1)
 
 
 def test_only_a_post_carries_a_key() -> None:
