@@ -57,7 +57,7 @@ def groups(records: Sequence[Record], pairs: Iterable[tuple[int, int]]) -> list[
         return number
 
     for pair in pairs:
-        one, other = sorted(map(leader_of, pair))
+        one, other = map(leader_of, pair)
         leader[other] = one
     members: dict[int, list[Record]] = {}
     for number, record in enumerate(records):
