@@ -22,7 +22,7 @@ def attempt(**changes: Any) -> Attempt:
         "number": 1,
         "status": 201,
         "error": None,
-        "seconds": 0.0434,
+        "seconds": 1.2344,
         "request_id": "req_1",
         "idempotency_key": None,
         "retry_in": None,
@@ -33,10 +33,10 @@ def attempt(**changes: Any) -> Attempt:
 @pytest.mark.parametrize(
     ("changes", "line"),
     [
-        ({}, "POST /v1/jobs 201 43 ms attempt 1 req_1"),
-        ({"request_id": None, "number": 2}, "POST /v1/jobs 201 43 ms attempt 2"),
+        ({}, "POST /v1/jobs 201 1234 ms attempt 1 req_1"),
+        ({"request_id": None, "number": 2}, "POST /v1/jobs 201 1234 ms attempt 2"),
         ({"status": None, "error": FirstHandError("x"), "request_id": None},
-         "POST /v1/jobs FirstHandError 43 ms attempt 1"),
+         "POST /v1/jobs FirstHandError 1234 ms attempt 1"),
     ],
 )  # fmt: skip
 def test_an_attempt_is_one_line(changes: dict[str, Any], line: str) -> None:
