@@ -50,8 +50,8 @@ def test_damaged_ids_are_refused(content: bytes) -> None:
 
 
 def test_exports_are_read_as_they_were_written() -> None:
-    """By where they are."""
-    exports: dict[str, Any] = {"/tmp/é.parquet": IDS, "s3://b/x": frozenset()}
+    """By where they are, also where that is no text."""
+    exports: dict[str, Any] = {"/tmp/\udce9.parquet": IDS, "s3://b/x": frozenset()}
     assert parse_exports(encode_exports(exports)) == exports
 
 
