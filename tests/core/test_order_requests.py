@@ -94,5 +94,6 @@ def test_a_wanted_job_that_nobody_can_use_is_an_error() -> None:
     """It was bought; another job's misfit costs nothing."""
     bad = {"id": 5, "metadata": {KEY_METADATA: "mine"}}
     assert read(LookFor("others"), page(bad, OTHERS)).jobs == (OTHERS,)
+    assert read(LookFor("nobody's"), page(bad, OTHERS)).jobs == ()
     with pytest.raises(UnexpectedResponseError):
         read(LookFor("mine"), page(bad, OTHERS))
