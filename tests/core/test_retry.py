@@ -133,7 +133,7 @@ def test_what_the_service_asks_and_the_deadline_leaves(
         ("0.0", None),
         ("5", 5.0),
         (" 5 ", 5.0),
-        ("1.5", 1.5),
+        ("0.5", 0.5),
         ("-3", None),
         ("1_0", None),
         ("3600", 3600.0),

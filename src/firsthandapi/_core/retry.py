@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -51,7 +50,7 @@ def parse_retry_after(headers: Mapping[str, str], *, now: float) -> float | None
             return None
         base = parse_http_date(headers.get("date", ""))
         seconds = date.timestamp() - (now if base is None else base.timestamp())
-    return seconds if math.isfinite(seconds) and seconds > 0 else None
+    return seconds if seconds > 0 else None
 
 
 def asked_to_wait(error: FirstHandError, *, now: float) -> float | None:
