@@ -14,7 +14,11 @@ from firsthandapi.errors import InvalidArgumentError
 
 
 @pytest.mark.parametrize(
-    "label", ["stop", "Give way", "30-km.h", "7", "हिन्दी", "停止", "é", "trains", "contest", "a" * 64, "x_y"]
+    "label",
+    [
+        *("stop", "Give way", "30-km.h", "7", "हिन्दी", "停止", "é", "trains", "contest", "a" * 64, "x_y"),
+        "\U00020000" * 63 + "停",  # 255 bytes
+    ],
 )
 def test_a_plain_name_of_any_script_is_a_label(label: str) -> None:
     """Letters, marks, and digits, with spaces, `_`, `-`, and `.` between them."""
@@ -31,8 +35,11 @@ def test_a_plain_name_of_any_script_is_a_label(label: str) -> None:
     ],
 )  # fmt: skip
 def test_what_is_no_safe_name_is_no_label(label: Any) -> None:
-    """Paths, hidden characters, names of devices, and what differs only in how it is written."""
+    """Paths, hidden characters, names of devices, and what differs only in how it is written; that can be mended."""
     assert not is_label(label)
+    if label != "e\u0301":
+        with pytest.raises(InvalidArgumentError, match="label must be a str of 1 to 64"):
+            check_label(label)
 
 
 @pytest.mark.parametrize("label", ["test", "stop test", "train", "dev-sign", "val.1", "evaluation"])
