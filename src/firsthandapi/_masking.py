@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Set
 from functools import cache
+from types import TracebackType
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -79,3 +81,25 @@ class Secret(Generic[T]):
 def secret_or_none(value: T | None) -> Secret[T] | None:
     """`value` as a `Secret`; None stays None."""
     return None if value is None else Secret(value)
+
+
+def cut_frames(error: BaseException, packages: Set[str]) -> None:
+    """Take the frames of `packages` out of the traceback of `error`, and of what led to it."""
+    left, seen = [error], set[int]()
+    while left:
+        each = left.pop()
+        seen.add(id(each))
+        each.__traceback__ = _without(each.__traceback__, packages)
+        left += [by for by in (each.__cause__, each.__context__) if by is not None and id(by) not in seen]
+
+
+def _without(traceback: TracebackType | None, packages: Set[str]) -> TracebackType | None:
+    kept: list[TracebackType] = []
+    while traceback is not None:
+        if str(traceback.tb_frame.f_globals.get("__name__")).partition(".")[0] not in packages:
+            kept.append(traceback)
+        traceback = traceback.tb_next
+    chain: TracebackType | None = None
+    for each in reversed(kept):
+        chain = TracebackType(chain, each.tb_frame, each.tb_lasti, each.tb_lineno)
+    return chain

@@ -6,9 +6,9 @@ import inspect
 import re
 import sys
 from functools import cache, wraps
-from types import TracebackType
 from typing import Any, TypeVar, cast
 
+from firsthandapi._masking import cut_frames, mask_secrets
 from firsthandapi.errors import FirstHandError, InvalidArgumentError
 
 F = TypeVar("F")
@@ -53,7 +53,7 @@ def public(method: F) -> F:
                 raise _unknown(function, kwargs, signature)
             return function(*args, **kwargs)
         except FirstHandError as error:
-            _shorten(error)
+            cut_frames(error, _INNER)
             raise
         finally:
             del args, kwargs
@@ -65,7 +65,7 @@ def public(method: F) -> F:
                 raise _unknown(function, kwargs, signature)
             return await function(*args, **kwargs)
         except FirstHandError as error:
-            _shorten(error)
+            cut_frames(error, _INNER)
             raise
         finally:
             del args, kwargs
@@ -131,8 +131,6 @@ def attribute_docs(module: str) -> dict[str, str]:
 def _unknown(function: Any, given: dict[str, Any], signature: inspect.Signature) -> InvalidArgumentError:
     from difflib import get_close_matches
 
-    from firsthandapi._masking import mask_secrets
-
     takes = [name for name in signature.parameters if name not in ("self", "cls")]
     name = next(name for name in given if name not in takes)
     nearest = get_close_matches(name.lower(), takes, n=1)
@@ -142,25 +140,3 @@ def _unknown(function: Any, given: dict[str, Any], signature: inspect.Signature)
     return InvalidArgumentError(
         f"{owner if method == '__init__' else method}() takes no argument {shown}: {advice}", field=shown
     )
-
-
-def _shorten(error: BaseException) -> None:
-    """Leave the callers' frames alone in the traceback of `error`, and in those of its causes."""
-    link: BaseException | None = error
-    seen: list[BaseException] = []
-    while link is not None and link not in seen:
-        seen.append(link)
-        link.__traceback__ = _outer(link.__traceback__)
-        link = link.__cause__
-
-
-def _outer(traceback: TracebackType | None) -> TracebackType | None:
-    kept: list[TracebackType] = []
-    while traceback is not None:
-        if str(traceback.tb_frame.f_globals.get("__name__")).partition(".")[0] not in _INNER:
-            kept.append(traceback)
-        traceback = traceback.tb_next
-    chain: TracebackType | None = None
-    for each in reversed(kept):
-        chain = TracebackType(chain, each.tb_frame, each.tb_lasti, each.tb_lineno)
-    return chain

@@ -38,7 +38,7 @@ KEY = "fh_live_5ecretPart"
 @pytest.fixture(autouse=True)
 def whole_tracebacks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Public methods cut our frames off the errors of ours; here all are looked at, as of any other exception."""
-    monkeypatch.setattr("firsthandapi._methods._shorten", lambda error: None)
+    monkeypatch.setattr("firsthandapi._methods.cut_frames", lambda *_: None)
 
 
 def frames(error: BaseException | None) -> Iterator[FrameType]:
@@ -245,6 +245,49 @@ def test_a_bug_below(borrowed: bool, connect: Connect, monkeypatch: pytest.Monke
             monkeypatch.setattr(f"firsthandapi.{half}.pool.Pool.acquire", broken)
         client = connect(api_key=KEY, max_retries=0)
     assert_hidden(caught(client.me))
+
+
+class _Torn(BaseException):  # like KeyboardInterrupt, which would end the loop of the tests too
+    """What Ctrl-C or gevent raises."""
+
+
+class _Unwritable:
+    """A connection that nothing can be sent over, as with a tool that forbids the network, or at Ctrl-C."""
+
+    def __init__(self, error: type[BaseException]) -> None:
+        self._error = error
+
+    def write(self, sent: bytes, timeout: float | None) -> None:
+        raise self._error(f"no {len(sent)} bytes in {timeout} s")
+
+    def close(self) -> None: ...
+
+    async def aclose(self) -> None: ...
+
+    def get_extra_info(self, info: str) -> None: ...
+
+
+@pytest.mark.parametrize("error", [AssertionError, _Torn])
+def test_a_request_that_cannot_be_sent(
+    error: type[BaseException], connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is raised below the libraries takes along no frame of theirs, which hold the request."""
+
+    async def awaited(*_: object) -> _Unwritable:
+        return _Unwritable(error)
+
+    monkeypatch.setattr("firsthandapi._async.wire.connect", awaited)
+    monkeypatch.setattr("firsthandapi._sync.wire.connect", lambda *_: _Unwritable(error))
+    client = connect(api_key=KEY, base_url="http://127.0.0.1:9", max_retries=0)
+    with pytest.raises(error) as raised:
+        client.me()
+    step, text = raised.value.__traceback__, ""
+    while step is not None:
+        if step.tb_frame.f_code.co_name != "test_a_request_that_cannot_be_sent":
+            text += "\n".join(shown_locals(step.tb_frame))
+        step = step.tb_next
+    assert "_exchange" in text
+    assert "5ecretPart" not in text, [line for line in text.splitlines() if "5ecretPart" in line]
 
 
 def test_signup(connect: Connect, fresh_server: MockServer) -> None:

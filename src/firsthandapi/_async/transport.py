@@ -21,7 +21,7 @@ from firsthandapi._core.response import ApiResponse
 from firsthandapi._core.retry import RetryIn, asked_to_wait, decide
 from firsthandapi._forks import importing
 from firsthandapi._keys import new_key
-from firsthandapi._masking import Secret, mask_secrets
+from firsthandapi._masking import Secret, cut_frames, mask_secrets
 from firsthandapi._tracing import ended, http_attributes, propagated, span, tracer
 from firsthandapi._version import __version__
 from firsthandapi._visible import visible
@@ -45,6 +45,8 @@ if TYPE_CHECKING:
 
 # The longest wait that a socket accepts; beyond it the system refuses, and nobody waits for 11 days.
 _LONGEST_ATTEMPT = 1_000_000.0
+# Frames of these hold a request with its headers, and so the API key: no exception leaves one behind, whatever it is.
+_BELOW = frozenset({"httpcore", "httpcore2", "httpx", "httpx2", "h11"})
 # A timer may go off a little before the clock says so.
 _TIMER_SLACK = 0.05
 
@@ -331,12 +333,14 @@ class Transport:
                 )
             else:
                 status, headers, body = await self._traced(call, timeout)
-        except FirstHandConnectionError as error:
-            error.attempts = call.attempts
-            # Not every timeout of an attempt cut short is the deadline's: connecting has its own.
-            left = self._time_left(call)
-            if isinstance(error, FirstHandTimeoutError) and left is not None and left <= _TIMER_SLACK:
-                raise self._deadline_exceeded(call) from error
+        except BaseException as error:
+            cut_frames(error, _BELOW)
+            if isinstance(error, FirstHandConnectionError):
+                error.attempts = call.attempts
+                # Not every timeout of an attempt cut short is the deadline's: connecting has its own.
+                left = self._time_left(call)
+                if isinstance(error, FirstHandTimeoutError) and left is not None and left <= _TIMER_SLACK:
+                    raise self._deadline_exceeded(call) from error
             raise
         finally:
             call.attempt_took = self.clock.monotonic() - call.attempt_began

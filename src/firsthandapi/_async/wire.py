@@ -146,7 +146,10 @@ class _Stream(httpcore.AsyncNetworkStream):
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:
         data = Secret(buffer)
         del buffer  # it contains the API key, and tracebacks show local variables
-        await self._stream.write(data.reveal(), self._budget.left(timeout, httpcore.WriteTimeout))
+        try:
+            await self._stream.write(data.reveal(), self._budget.left(timeout, httpcore.WriteTimeout))
+        except BaseException as error:
+            raise error.with_traceback(None)  # noqa: B904 # the frames below hold what was to be written
 
     async def aclose(self) -> None:
         await self._stream.aclose()

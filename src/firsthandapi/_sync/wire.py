@@ -147,7 +147,10 @@ class _Stream(httpcore.NetworkStream):
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         data = Secret(buffer)
         del buffer  # it contains the API key, and tracebacks show local variables
-        self._stream.write(data.reveal(), self._budget.left(timeout, httpcore.WriteTimeout))
+        try:
+            self._stream.write(data.reveal(), self._budget.left(timeout, httpcore.WriteTimeout))
+        except BaseException as error:
+            raise error.with_traceback(None)  # noqa: B904 # the frames below hold what was to be written
 
     def close(self) -> None:
         self._stream.close()
