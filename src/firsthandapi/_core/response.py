@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 from firsthandapi._masking import mask_secrets
@@ -42,20 +41,29 @@ class ApiResponse:
     idempotency_key: str | None = None
     attempts: int = 1
 
-    @cached_property
+    # Not cached_property: in Python 3.11 it holds a lock, and a child forked meanwhile would never get it.
+    @property
     def headers(self) -> Headers:
         """The response's headers; names ignore case."""
-        return Headers(self.raw_headers)
+        kept = self.__dict__
+        if "headers" not in kept:
+            kept["headers"] = Headers(self.raw_headers)
+        headers: Headers = kept["headers"]
+        return headers
 
     @property
     def request_id(self) -> str | None:
         """What to quote to support, if the service sent one."""
         return self.headers.get("x-request-id")
 
-    @cached_property
+    @property
     def rate_limit(self) -> RateLimit | None:
         """The rate limit as of this response, if the service sent it."""
-        return parse_rate_limit(self.headers)
+        kept = self.__dict__
+        if "rate_limit" not in kept:
+            kept["rate_limit"] = parse_rate_limit(self.headers)
+        rate_limit: RateLimit | None = kept["rate_limit"]
+        return rate_limit
 
     @property
     def credits_remaining_cents(self) -> int | None:
