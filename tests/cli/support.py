@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import subprocess
 import sys
@@ -124,23 +125,23 @@ def start(*arguments: str, cwd: Path | None = None, **environment: str) -> subpr
     )
 
 
-def firsthandapi(
-    server: MockServer, cwd: Path, *arguments: str, input: str = ""
-) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-W", "error", "-c", "from firsthandapi.cli import main; main()", *arguments],
-        cwd=cwd,
-        env={
-            **os.environ,
-            "FIRSTHAND_BASE_URL": server.url,
-            "FIRSTHAND_API_KEY": server.api_key,
-            "PYTHONIOENCODING": "utf-8",
-        },
-        input=input,
-        capture_output=True,
-        encoding="utf-8",
-        timeout=60,
-    )
+def firsthandapi(server: MockServer, cwd: Path, *arguments: str, input: str = "") -> Ran:
+    """The command in this process and in a folder, with what is typed or piped into it."""
+    from firsthandapi.cli import main
+
+    typed, out, err = (io.TextIOWrapper(io.BytesIO(text.encode()), "utf-8") for text in (input, "", ""))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(cwd)
+        patch.setenv("FIRSTHAND_BASE_URL", server.url)
+        patch.setenv("FIRSTHAND_API_KEY", server.api_key)
+        patch.setattr(sys, "argv", ["firsthandapi", *arguments])
+        for name, stream in {"stdin": typed, "stdout": out, "stderr": err}.items():
+            patch.setattr(sys, name, stream)
+        with pytest.raises(SystemExit) as ended:
+            main()
+    for stream in (out, err):
+        stream.seek(0)
+    return Ran(int(str(ended.value.code or 0)), out.read(), err.read())
 
 
 needs_a_terminal = pytest.mark.skipif(os.name == "nt", reason="it takes a pseudo-terminal")

@@ -20,20 +20,20 @@ def test_collect_makes_a_verified_folder_from_a_spec(
     """YAML, JSON and TOML say the same; plain lines go to stderr, the result to stdout; `verify` agrees."""
     (tmp_path / name).write_text(text, encoding="utf-8")
     run = firsthandapi(server, tmp_path, "collect", "--spec", name, "--dest", "signs")
-    assert run.returncode == 0, run.stderr
-    assert run.stdout.startswith("3 files in signs, all verified")
-    assert "3 of 3 files" in run.stderr
-    assert "$1.50" in run.stderr
+    assert run.code == 0, run.err
+    assert run.out.startswith("3 files in signs, all verified")
+    assert "3 of 3 files" in run.err
+    assert "$1.50" in run.err
     check = firsthandapi(server, tmp_path, "verify", "signs")
-    assert (check.returncode, check.stdout) == (0, "3 files: all verified\n")
+    assert (check.code, check.out) == (0, "3 files: all verified\n")
 
 
 def test_collect_again_buys_nothing(server: MockServer, tmp_path: Path) -> None:
     """The same command continues the same job."""
     (tmp_path / "job.yaml").write_text(YAML, encoding="utf-8")
     command = ("collect", "--spec", "job.yaml", "--dest", "signs", "--json")
-    first = json.loads(firsthandapi(server, tmp_path, *command).stdout)
-    second = json.loads(firsthandapi(server, tmp_path, *command).stdout)
+    first = json.loads(firsthandapi(server, tmp_path, *command).out)
+    second = json.loads(firsthandapi(server, tmp_path, *command).out)
     assert first == second
     assert first["files"] == 3
     assert sum((request.method, request.path) == ("POST", "/v1/jobs") for request in server.requests) == 1
@@ -47,10 +47,10 @@ def test_verify_exits_with_1_and_names_what_is_wrong(server: MockServer, tmp_pat
     changed.write_bytes(b"other")
     gone.unlink()
     run = firsthandapi(server, tmp_path, "verify", "signs")
-    assert run.returncode == 1
-    assert f"mismatched  data/{changed.name}" in run.stdout
-    assert f"missing     data/{gone.name}" in run.stdout
-    as_json = json.loads(firsthandapi(server, tmp_path, "verify", "signs", "--json").stdout)
+    assert run.code == 1
+    assert f"mismatched  data/{changed.name}" in run.out
+    assert f"missing     data/{gone.name}" in run.out
+    as_json = json.loads(firsthandapi(server, tmp_path, "verify", "signs", "--json").out)
     assert as_json["ok"] is False
     assert as_json["missing"] == [f"data/{gone.name}"]
 
@@ -59,23 +59,23 @@ def test_verify_says_where_rows_are_lost(server: MockServer, tmp_path: Path) -> 
     """What the manifest does not know it cannot miss; the job does, so the folder is not verified."""
     (tmp_path / "job.yaml").write_text(YAML, encoding="utf-8")
     firsthandapi(server, tmp_path, "collect", "--spec", "job.yaml", "--dest", "signs")
-    assert firsthandapi(server, tmp_path, "verify", "signs").stderr == ""
+    assert firsthandapi(server, tmp_path, "verify", "signs").err == ""
     (tmp_path / "signs" / "metadata.jsonl").unlink()
     run = firsthandapi(server, tmp_path, "verify", "signs")
-    assert run.returncode == 1
-    assert run.stdout.count("extra       data/") == 3
-    assert run.stderr.startswith("The job has 3 approved files.")
-    assert json.loads(firsthandapi(server, tmp_path, "verify", "signs", "--json").stdout)["short"] == 3
+    assert run.code == 1
+    assert run.out.count("extra       data/") == 3
+    assert run.err.startswith("The job has 3 approved files.")
+    assert json.loads(firsthandapi(server, tmp_path, "verify", "signs", "--json").out)["short"] == 3
     firsthandapi(server, tmp_path, "collect", "--spec", "job.yaml", "--dest", "signs")
-    assert "3 files: all verified" in firsthandapi(server, tmp_path, "verify", "signs").stdout
+    assert "3 files: all verified" in firsthandapi(server, tmp_path, "verify", "signs").out
 
 
 def test_out_of_credits_exits_with_4(server: MockServer, tmp_path: Path) -> None:
     """CI tells a lack of credits from a failure."""
     (tmp_path / "job.json").write_text(json.dumps({**SPEC, "files_needed": 10_000}), encoding="utf-8")
     run = firsthandapi(server, tmp_path, "collect", "--spec", "job.json", "--dest", "signs")
-    assert run.returncode == 4
-    assert "Traceback" not in run.stderr
+    assert run.code == 4
+    assert "Traceback" not in run.err
 
 
 def test_a_timeout_exits_with_3(tmp_path: Path) -> None:
@@ -85,4 +85,4 @@ def test_a_timeout_exits_with_3(tmp_path: Path) -> None:
         run = firsthandapi(
             server, tmp_path, "collect", "--spec", "job.yaml", "--dest", "signs", "--timeout", "0.5"
         )
-    assert run.returncode == 3, run.stderr
+    assert run.code == 3, run.err

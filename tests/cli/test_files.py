@@ -14,15 +14,15 @@ def test_files_and_submissions_of_a_job(server: MockServer, tmp_path: Path) -> N
     with server.client() as client:
         job = client.jobs.create_and_wait(**SPEC)
     listed = firsthandapi(server, tmp_path, "files", "list", job.id)
-    assert listed.stdout.count("image/jpeg") == 3
+    assert listed.out.count("image/jpeg") == 3
     plain = firsthandapi(server, tmp_path, "files", "list", job.id, "--json")
-    assert len(json.loads(plain.stdout)) == 3
-    assert "X-Amz" not in listed.stdout + plain.stdout
-    assert "X-Amz" in firsthandapi(server, tmp_path, "files", "list", job.id, "--json", "--urls").stdout
+    assert len(json.loads(plain.out)) == 3
+    assert "X-Amz" not in listed.out + plain.out
+    assert "X-Amz" in firsthandapi(server, tmp_path, "files", "list", job.id, "--json", "--urls").out
     fetched = firsthandapi(server, tmp_path, "files", "download", job.id, "--dest", "got", "--json")
-    assert json.loads(fetched.stdout)["files"] == 3
-    assert "approved" in firsthandapi(server, tmp_path, "submissions", "list", job.id).stdout
-    found = json.loads(firsthandapi(server, tmp_path, "submissions", "list", "--json").stdout)
+    assert json.loads(fetched.out)["files"] == 3
+    assert "approved" in firsthandapi(server, tmp_path, "submissions", "list", job.id).out
+    found = json.loads(firsthandapi(server, tmp_path, "submissions", "list", "--json").out)
     assert {one["job_id"] for one in found} == {job.id}
 
 
@@ -38,4 +38,4 @@ def test_a_label_names_the_folder_of_the_files(server: MockServer, tmp_path: Pat
         "yield",
         "yield",
     ]
-    assert firsthandapi(server, tmp_path, "verify", "signs").stdout.endswith("3 files: all verified\n")
+    assert firsthandapi(server, tmp_path, "verify", "signs").out.endswith("3 files: all verified\n")

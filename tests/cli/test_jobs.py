@@ -17,16 +17,16 @@ def test_jobs_from_post_to_cancel(server: MockServer, tmp_path: Path) -> None:
     """create, get, list, wait and cancel print tables, or JSON and nothing else."""
     (tmp_path / "job.yaml").write_text(YAML, encoding="utf-8")
     created = firsthandapi(server, tmp_path, "jobs", "create", "--spec", "job.yaml", "--json")
-    job_id = json.loads(created.stdout)["id"]
-    assert "3 approved" in firsthandapi(server, tmp_path, "jobs", "get", job_id).stdout
-    assert job_id in firsthandapi(server, tmp_path, "jobs", "list").stdout
+    job_id = json.loads(created.out)["id"]
+    assert "3 approved" in firsthandapi(server, tmp_path, "jobs", "get", job_id).out
+    assert job_id in firsthandapi(server, tmp_path, "jobs", "list").out
     waited = firsthandapi(server, tmp_path, "jobs", "wait", job_id, "--json")
-    assert (json.loads(waited.stdout)["status"], waited.stderr) == ("completed", "")
+    assert (json.loads(waited.out)["status"], waited.err) == ("completed", "")
     rated = firsthandapi(server, tmp_path, "jobs", "rate", job_id, "--rating", "5", "--json")
-    assert json.loads(rated.stdout)["buyer_rating"] == 5
+    assert json.loads(rated.out)["buyer_rating"] == 5
     refused = firsthandapi(server, tmp_path, "jobs", "cancel", job_id)
-    assert refused.returncode == 1
-    assert "HTTP 409" in refused.stderr
+    assert refused.code == 1
+    assert "HTTP 409" in refused.err
 
 
 def test_what_the_service_leaves_out_is_left_out(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -40,8 +40,8 @@ def test_what_the_service_leaves_out_is_left_out(cli: Cli, monkeypatch: pytest.M
 
 def test_balance_shows_dollars(server: MockServer, tmp_path: Path) -> None:
     """What there is, for people and for programs."""
-    assert "$1,000.00" in firsthandapi(server, tmp_path, "balance").stdout
-    assert json.loads(firsthandapi(server, tmp_path, "balance", "--json").stdout)["balance_cents"] == 100_000
+    assert "$1,000.00" in firsthandapi(server, tmp_path, "balance").out
+    assert json.loads(firsthandapi(server, tmp_path, "balance", "--json").out)["balance_cents"] == 100_000
 
 
 def test_jobs_follow_prints_each_file(cli: Cli, fresh_server: MockServer) -> None:
