@@ -193,7 +193,7 @@ class Service:
                         self.world.jobs.workforce.job_posted(job, self.clock.now())
 
     def _check_tokens(self, folder: Path) -> None:
-        missing = [role for role in _NEEDED if not self.access.has_token(role, good=True)]
+        missing: list[Role] = [role for role in _NEEDED if not self.access.has_token(role, good=True)]
         if missing:
             raise _no_tokens(folder, missing)
 
