@@ -14,8 +14,10 @@ def check_limit(max_spend_cents: int | None) -> int | None:
     Raises:
         InvalidArgumentError: it is not.
     """
+    if max_spend_cents is None:
+        return None
     limit = int_or_none(max_spend_cents)
-    if max_spend_cents is not None and (limit is None or limit < 0):
+    if limit is None or limit < 0:
         raise InvalidArgumentError(
             "max_spend_cents must be a whole number of US cents, 0 or more, or None", field="max_spend_cents"
         )
