@@ -9,6 +9,7 @@ from forks import WAIT_FOR_CHILD, check_output, needs_fork
 FORK = """
 import os, sys, threading, time
 from firsthandapi import FirstHandClient, FirstHandError
+import logging  # its lock is held over a fork too, and imports below take it
 
 client = FirstHandClient("fh_test_x", base_url="http://127.0.0.1:9", max_retries=0)
 slow, call = sys.argv[1:]
