@@ -224,9 +224,9 @@ def test_a_list_without_end_is_left_at_the_timeout(connect: Connect) -> None:
     assert len(asked) <= 15
 
 
-@pytest.mark.parametrize("known", [True, False], ids=["empty-head", "no-end"])
+@pytest.mark.parametrize("list_", ["empty-head", "no-end", "ever-new"])
 @pytest.mark.parametrize("status", ["in_progress", "completed"])
-def test_pages_that_bring_nothing_count(connect: Connect, status: str, known: bool) -> None:
+def test_pages_that_bring_nothing_count(connect: Connect, status: str, list_: str) -> None:
     """Polls and pages together stay below 15 requests in the first 10 s, whatever the list is like."""
     asked: list[float] = []
     names = itertools.count()
@@ -234,9 +234,10 @@ def test_pages_that_bring_nothing_count(connect: Connect, status: str, known: bo
     def answer(request: httpx.Request) -> httpx.Response:
         asked.append(clock.now - started)
         if request.url.path == PAGE:
-            if known and "cursor" in request.url.params:
+            if list_ == "empty-head" and "cursor" in request.url.params:
                 return httpx.Response(200, json={"data": [{"id": "file_1"}], "next_cursor": None})
-            return httpx.Response(200, json={"data": [], "next_cursor": f"c{next(names)}"})
+            new = [{"id": f"file_{next(names)}"} for _ in range(100 if list_ == "ever-new" else 0)]
+            return httpx.Response(200, json={"data": new, "next_cursor": f"c{next(names)}"})
         flapping = {"id": JOB_ID, "status": status, "files_approved": len(asked)}
         return httpx.Response(200, json=flapping)
 

@@ -111,6 +111,16 @@ class Following(Resource):
         return not self._seen.keys().isdisjoint(file_ids)
 
     @property
+    def _is_beyond_count(self) -> bool:
+        """Whether the list has shown more files than the job can have gained since it was read."""
+        job = self._waiting.job
+        return (
+            job is not None
+            and job.files_approved is not None
+            and len(self._seen) > self._counted + LARGEST_PAGE
+        )
+
+    @property
     def _counted(self) -> int:
         job = self._waiting.job
         return 0 if job is None else job.files_approved or 0
@@ -164,8 +174,8 @@ class Following(Resource):
             # After the timeout, only pages with files that the job counts are read to their end.
             if not unseen or len(self._seen) > self._counted:
                 self._waiting.check_time()
-            if not moved:
-                # An empty page does not end a list, but a list may have no end.
+            if not moved or self._is_beyond_count:
+                # An empty page does not end a list, but a list may have no end, even one of new files.
                 self._waiting.rest(pauses)
                 self._waiting.count()
             cursors = follow_cursor(cursors, page.next_cursor)
