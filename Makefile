@@ -6,13 +6,7 @@ BIN = $(VENV)/Scripts
 else
 BIN = $(VENV)/bin
 endif
-# uv needs two thirds of pip's CPU time, most of it on all cores at once. What is set for pip holds for it, too.
-UV = $(BIN)/python -m uv pip install --quiet
-PIP = $(UV) --python $(BIN)/python --compile-bytecode --constraint $(PINS)
-PINS = constraints.txt
-export UV_DEFAULT_INDEX ?= $(PIP_INDEX_URL)
-export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
-export UV_SYSTEM_CERTS ?= true
+PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 # Twice the cores that CI has: tests wait for sockets and processes much of the time.
 WORKERS ?= 4
 PYTEST = pytest -q -n $(WORKERS) --dist worksteal
@@ -47,13 +41,10 @@ help:
 	@echo "make coverage  run the tests and measure what they reach"
 	@echo "make bench     measure against bare httpx, json and hmac"
 
-define venv
-test -d $(VENV) || $(PYTHON) -m venv $(VENV)
-$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt uv
-endef
-
+# The pip of a new venv is as old as its Python; --group came with 25.1.
 $(VENV)/.demo: pyproject.toml constraints.txt
-	$(venv)
+	test -d $(VENV) || $(PYTHON) -m venv $(VENV)
+	$(PIP) 'pip>=25.1'
 	$(PIP) --editable '.[testing,cli]'
 	touch $@
 
@@ -85,12 +76,12 @@ test: $(VENV)/.dev
 
 # The client's tests on the lowest versions that pyproject.toml declares.
 test-lowest: VENV := .venv-lowest
-test-lowest: PINS := build/lowest.txt
 test-lowest:
-	$(venv)
+	test -d $(VENV) || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'pip>=25.1'
 	mkdir -p build
-	$(BIN)/python scripts/lowest.py testing > $(PINS)
-	$(PIP) --editable '.[testing]' --group client
+	$(BIN)/python scripts/lowest.py testing > build/lowest.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint build/lowest.txt --editable '.[testing]' --group client
 	$(BIN)/python -m $(PYTEST) -m "not slow" tests/client tests/core tests/download tests/network tests/test_webhooks.py tests/test_event_router.py tests/test_watching.py
 
 # What may differ from one Python to the next. The rest starts programs and reads pages: slow, and the same everywhere.
@@ -132,10 +123,11 @@ pipelines: build/pipelines/airflow.done build/pipelines/prefect.done
 	build/pipelines/airflow/bin/python -m pytest -q -p no:cacheprovider --noconftest tests/pipelines -k airflow
 	build/pipelines/prefect/bin/python -m pytest -q -p no:cacheprovider --noconftest tests/pipelines -k prefect
 
-build/pipelines/%.done: tests/pipelines/%.txt | $(VENV)/.demo
+build/pipelines/%.done: tests/pipelines/%.txt
 	mkdir -p build/pipelines
 	$(PYTHON) -m venv build/pipelines/$*
-	$(UV) --python build/pipelines/$*/bin/python --no-deps -r $< --editable .
+	build/pipelines/$*/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r $<
+	build/pipelines/$*/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
 	touch $@
 
 # The types that strangers' generators make of the bundled server's document. Needs node 20: https://nodejs.org
@@ -143,7 +135,7 @@ generators: $(VENV)/.dev
 	@command -v npm >/dev/null || { echo "install Node first: apt-get install nodejs npm"; exit 1; }
 	$(NPM) || $(NPM)
 	test -d build/generators/venv || $(BIN)/python -m venv build/generators/venv
-	$(UV) --python build/generators/venv/bin/python openapi-python-client==0.29.1
+	build/generators/venv/bin/python -m pip install --quiet --disable-pip-version-check openapi-python-client==0.29.1
 	FIRSTHAND_GENERATORS=$(CURDIR)/build/generators $(BIN)/python -m pytest -q tests/server/test_generators.py tests/server/test_control.py
 
 check: $(VENV)/.dev
@@ -167,7 +159,7 @@ fuzz: $(VENV)/.dev
 # What a release consists of.
 dist: $(VENV)/.dev
 	rm -rf dist
-	$(BIN)/python -m build --installer uv --outdir dist
+	$(BIN)/python -m build --outdir dist
 
 docs: $(VENV)/.docs
 	mkdir -p build
