@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import socket
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -13,11 +15,19 @@ from starlette.requests import Request
 
 from dataset.support import wait_until
 from firsthandapi import FirstHandClient
+from firsthandapi.server.bodies import JobBody
+from firsthandapi.server.model import Details, Facts, File
+from firsthandapi.server.reading import validate
 from firsthandapi.server.serve import limits, signing_in
 from firsthandapi.server.serve.service import Service
+from firsthandapi.server.sqlite.kept import KeptState
+from firsthandapi.server.storage import Stored
+from firsthandapi.server.text import new_id
 from server.sqlite.support import FullDisk
 
 from .conftest import JOB, Visitor
+
+_DETAILS = Details(0, {}, None, None)
 
 PAGES = (
     "/",
@@ -267,3 +277,53 @@ def test_the_console_shows_calls_and_takes_forms(
     )
     assert visitor.send(f"/console/jobs/{job.id}/cancel", f"/console/jobs/{job.id}").status_code == 303
     assert buyer.jobs.get(job.id).status == "cancelled"
+
+
+def test_the_console_loads_a_page_of_what_is_kept(
+    service: Service, buyer: FirstHandClient, visit: Callable[..., Visitor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However much there is, a page shows the newest 100, and a link to the older ones."""
+    visitor = visit("operator")
+    buyer.webhooks.create(url="http://127.0.0.1:9/hooks")
+    world = service.world
+    monkeypatch.setattr(world.events, "send", lambda _delivery, _at: None)
+    with world.lock:
+        account, now = world.state.organizations[0].accounts["live"], world.clock.now()
+        fields = validate(JobBody, {**JOB, "type": "data_collection", "files_needed": 1}).model_dump()
+        fields.pop("deadline")
+        posted = [world.jobs.create(account, fields, None, "system", now, "").id for _ in range(600)]
+        for job_id in posted[300:]:
+            world.jobs.cancel(world.state.jobs[job_id], "system", now)
+        wide = world.jobs.create(account, {**fields, "files_needed": 600}, None, "system", now, "")
+        source = Stored(world.state.storage, new_id("blob_", now), Facts(1, "0" * 64, 9, 9, None), _DETAILS)
+        for _ in range(600):
+            world.jobs.submit(wide, [File(new_id("file_", now), "image/jpeg", source, "a.jpg", now)], now)
+        job_id = wide.id
+        del wide
+    loaded = 0
+    made = KeptState.made
+
+    def counted(*arguments: Any) -> Any:
+        nonlocal loaded
+        loaded += 1
+        return made(*arguments)
+
+    monkeypatch.setattr(KeptState, "made", counted)
+    for path, row, first in (
+        ("/console", '<div class="row-main"', 100),
+        (f"/console/jobs/{job_id}", '<li class="card"', 100),
+        ("/console/deliveries", '<div class="row-main"', 100),
+        ("/console/ledger", "<tr><td", 124),
+    ):
+        loaded = 0
+        page = visitor.get(path).text
+        assert page.count(row) == first, path
+        # In steps of 128 rows, and what they refer to.
+        assert loaded < 600, path
+        older = re.search(r'href="([^"]+)" rel="next">Older', page)
+        assert older is not None, path
+        again = visitor.get(path + older[1].replace("&amp;", "&")).text
+        assert again.count(row) == first, path
+        assert '">Newest</a>' in again
+        ids = [set(re.findall(r'<li[^>]* id="(\w+)"', each)) for each in (page, again)]
+        assert not ids[0] & ids[1]

@@ -13,6 +13,7 @@ from urllib.parse import urlencode
 
 import pytest
 
+from firsthandapi.server.console import app as console
 from firsthandapi.server.console import shown
 from firsthandapi.server.requests import ReceivedRequest
 from firsthandapi.testing import MockServer
@@ -279,20 +280,46 @@ def test_work_by_hand(hand: MockServer, by_hand: Caller) -> None:
         assert post(hand, path).status == 404
 
 
-def test_filters_and_pages(hand: MockServer, by_hand: Caller) -> None:
-    """Lists are filtered by links, and in pages that links join."""
+def test_filters_and_pages(hand: MockServer, by_hand: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lists are filtered by links, and each page leads to an older one; what comes meanwhile shifts nothing."""
+    monkeypatch.setattr(console, "_PER_PAGE", 24)
     jobs = [by_hand.create_job(title=f"Job {number}")["id"] for number in range(30)]
     post(hand, f"/jobs/{jobs[0]}/cancel")
-    first, second = text(get(hand, "")), text(get(hand, "?page=2"))
+    first, second = text(get(hand, "")), text(get(hand, f"?before={jobs[6]}"))
     assert (first.count('class="row-main"'), second.count('class="row-main"')) == (24, 6)
-    assert "?page=2" in first
-    assert "Page 2 of 2" in second
+    assert f'href="?before={jobs[6]}" rel="next">Older' in first
+    assert ">Newest</a>" in second
+    assert ">Older</a>" not in second
     assert text(get(hand, "?status=finished")).count('class="row-main"') == 1
-    assert "Page 2 of 2" in text(get(hand, "?page=999"))
-    assert "?status=active&amp;page=2" in text(get(hand, "?status=active"))
-    assert text(get(hand, "/requests?method=POST&path=/v1/jobs&outcome=ok")).count('<li id="r-') == 24
+    assert "No such jobs" in text(get(hand, "?before=job_nobody"))
+    assert f"?status=active&amp;before={jobs[6]}" in text(get(hand, "?status=active"))
+    posted = "/requests?method=POST&path=/v1/jobs&outcome=ok"
+    page = text(get(hand, posted))
+    assert page.count('<li id="r-') == 24
+    older = re.search(r'href="([^"]+)" rel="next">Older', page)
+    assert older is not None
+    by_hand.create_job()
+    page = text(get(hand, f"/requests{older[1].replace('&amp;', '&')}"))
+    assert page.count('<li id="r-') == 6
     assert "No such requests" in text(get(hand, "/requests?outcome=failed"))
     assert "No such submissions" not in text(get(hand, f"/jobs/{jobs[1]}"))
+    assert "?before=9" in text(get(hand, "/ledger"))  # 31 escrows, a refund, and the credit of the start
+    page = text(get(hand, "/ledger?before=9"))
+    assert page.count("<tr><td") - 24 == 9
+    assert get(hand, "/ledger?before=x").status == 400
+
+
+def test_a_filter_looks_at_some_items_for_a_page(
+    hand: MockServer, by_hand: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A rare one would load all that there is: the link goes on where the page has stopped."""
+    monkeypatch.setattr(console, "_MOST_LOOKED_AT", 3)
+    jobs = [by_hand.create_job()["id"] for _ in range(5)]
+    post(hand, f"/jobs/{jobs[0]}/cancel")
+    page = text(get(hand, "?status=finished"))
+    assert "No such jobs" in page
+    assert f"?status=finished&amp;before={jobs[2]}" in page
+    assert f'id="{jobs[0]}"' in text(get(hand, f"?status=finished&before={jobs[2]}"))
 
 
 def test_an_example_job(server: MockServer) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from .keeping import Growing
 from .text import new_id
 
-__all__ = ["Book", "Escrow", "Lot", "Transaction"]
+__all__ = ["Book", "Escrow", "Lot", "Sums", "Transaction"]
 
 
 @dataclass(slots=True, eq=False, weakref_slot=True)
@@ -47,6 +47,16 @@ class Escrow:
     def held(self) -> int:
         """The part that is still set aside."""
         return self.total - self.paid - self.refunded
+
+
+@dataclass(frozen=True, slots=True)
+class Sums:
+    """What a book is held against: the sum of its transactions, and of its jobs' escrows."""
+
+    booked: int
+    held: int
+    paid: int
+    least_held: int  # of one job
 
 
 def _order(lot: Lot) -> tuple[float, int]:
@@ -136,22 +146,21 @@ class Book:
             self._move("expiration", -amount, at, f"Expired {lot.kind} credit")
         return amount
 
-    def check(self, escrows: list[Escrow]) -> None:
+    def check(self, sums: Sums) -> None:
         """Assert that everything adds up."""
         lots = sum(lot.remaining for lot in self.lots)
-        booked = sum(transaction.amount_cents for transaction in self.transactions)
         rules = {
             "purchased + granted - spent - expired = available + held": (
                 self.purchased + self.granted - self.spent - self.expired,
                 self.available + self.held,
             ),
             "available = the sum of the lots": (self.available, lots),
-            "available = the sum of the transactions": (self.available, booked),
-            "held = the sum of the escrows": (self.held, sum(escrow.held for escrow in escrows)),
-            "spent = the sum of what jobs paid": (self.spent, sum(escrow.paid for escrow in escrows)),
+            "available = the sum of the transactions": (self.available, sums.booked),
+            "held = the sum of the escrows": (self.held, sums.held),
+            "spent = the sum of what jobs paid": (self.spent, sums.paid),
         }
         wrong = [f"{rule}: {left} and {right}" for rule, (left, right) in rules.items() if left != right]
-        if min(self.available, self.held, *(escrow.held for escrow in escrows), 0) < 0:
+        if min(self.available, self.held, sums.least_held) < 0:
             wrong.append("an amount is below zero")
         if wrong:
             raise AssertionError("the books do not add up: " + "; ".join(wrong))

@@ -5,13 +5,13 @@ from __future__ import annotations
 import secrets
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from typing import Protocol
 
 from .keeping import Growing, Index, Latest, Lock, Log
-from .ledger import Lot
+from .ledger import Lot, Sums
 from .limits import MemoryReplies, Replies
 from .model import Account, Delivery, Event, File, Job, Key, Organization, Submission
 from .storage import MemoryStorage, Storage, Upload
@@ -134,6 +134,25 @@ class State:
     def submissions_of(self, job: Job, worker: str, most: int) -> Iterable[Submission]:
         """The submissions of one worker to a job, the latest first."""
         return islice((each for each in reversed(job.submissions) if each.worker_id == worker), most)
+
+    def jobs_before(self, job_id: str | None) -> Iterator[Job]:
+        """All jobs that were posted before this one, or all of them, the newest first."""
+        jobs = iter(reversed(self.jobs.values()))
+        if job_id is not None:
+            for job in jobs:
+                if job.id == job_id:
+                    break
+        return jobs
+
+    def sums_of(self, account: Account) -> Sums:
+        """What the books of an account must add up to."""
+        escrows = [job.escrow for job in account.jobs]
+        return Sums(
+            sum(transaction.amount_cents for transaction in account.book.transactions),
+            sum(escrow.held for escrow in escrows),
+            sum(escrow.paid for escrow in escrows),
+            min((escrow.held for escrow in escrows), default=0),
+        )
 
     # --- what remains to be done ------------------------------------------------------------------------
 

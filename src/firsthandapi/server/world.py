@@ -56,7 +56,7 @@ class World:
         """Assert that every ledger adds up, and every job's escrow and slots with it."""
         for organization in self.state.organizations:
             for account in organization.accounts.values():
-                account.book.check([job.escrow for job in account.jobs])
+                account.book.check(self.state.sums_of(account))
                 for job in account.jobs:
                     _check_job(job)
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-import math
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlencode
@@ -24,9 +24,10 @@ from firsthandapi.server.deliveries import SignatureStyle
 from firsthandapi.server.downloads import file_response
 from firsthandapi.server.errors import ApiError
 from firsthandapi.server.faults import Fault
+from firsthandapi.server.keeping import Log
 from firsthandapi.server.model import Account, Job, Submission
 from firsthandapi.server.reading import validate
-from firsthandapi.server.requests import ReceivedRequest
+from firsthandapi.server.requests import MAX_REQUESTS, ReceivedRequest
 from firsthandapi.server.text import iso
 from firsthandapi.server.world import World
 
@@ -38,7 +39,10 @@ PREFIX = "/console"
 T = TypeVar("T")
 
 _HERE = Path(__file__).parent
-_PER_PAGE = 24
+_PER_PAGE = 100
+# Items that a filter looks at for one page: those that are kept are loaded for it, some 70 µs each.
+_MOST_LOOKED_AT = 2_000
+_JOBS_IN_LEDGER = 24
 _MAX_STREAMS = 50
 _LOOK_SECONDS = 0.4
 _BEAT_SECONDS = 15.0
@@ -200,7 +204,9 @@ class Console:
 
         def link(**changes: object) -> str:
             """The address of this page with other parameters."""
-            return "?" + urlencode({**query, **changes})
+            return "?" + urlencode(
+                {name: value for name, value in {**query, **changes}.items() if value != ""}
+            )
 
         text = self._templates.get_template(name).render(
             navigation=navigation,
@@ -216,6 +222,7 @@ class Console:
             form_token=self._form_token(request),
             done=_DONE.get(request.query_params.get("done", "")),
             link=link,
+            before=query.get("before"),
             **values,
         )
         return Response(text, status, HEADERS, "text/html; charset=utf-8")
@@ -232,17 +239,11 @@ class Console:
         words = error.message if isinstance(error, ApiError) else str(error)
         return self._page(request, "error.html", status=status, heading="That did not work", words=words)
 
-    def _paged(self, request: Request, items: Sequence[T]) -> dict[str, Any]:
-        """One page of `items`, which come newest first."""
-        pages = max(1, math.ceil(len(items) / _PER_PAGE))
-        number = min(whole(request.query_params.get("page"), "page", 1, 10**6, 1), pages)
-        first = (number - 1) * _PER_PAGE
-        return {
-            "items": items[first : first + _PER_PAGE],
-            "page": number,
-            "pages": pages,
-            "count": len(items),
-        }
+    def _positions(self, request: Request, items: Log[T]) -> Iterator[tuple[int, T]]:
+        """The items before the one that the address of the page names, newest first, with their positions."""
+        most = len(items)
+        before = min(whole(request.query_params.get("before"), "before", 0, 10**11, most), most)
+        return ((at, items[at]) for at in range(before - 1, -1, -1))
 
     # --- pages ------------------------------------------------------------------------------------------
 
@@ -258,15 +259,15 @@ class Console:
 
     def _jobs(self, request: Request) -> Response:
         status = request.query_params.get("status", "")
-        jobs = [*reversed(self._world.state.jobs.values())]
-        chosen = [job for job in jobs if not status or (status == "active") == (not job.is_terminal)]
+        state = self._world.state
+        jobs = ((job.id, job) for job in state.jobs_before(request.query_params.get("before")))
         return self._page(
             request,
             "jobs.html",
             status_filter=status,
-            total=len(jobs),
+            total=len(state.jobs),
             book=self._own().book,
-            **self._paged(request, chosen),
+            **_part(jobs, lambda job: not status or (status == "active") == (not job.is_terminal)),
         )
 
     def _found_job(self, request: Request) -> Job:
@@ -278,14 +279,13 @@ class Console:
     def _job(self, request: Request) -> Response:
         job = self._found_job(request)
         status = request.query_params.get("status", "")
-        submissions = [each for each in reversed(job.submissions) if status in ("", each.status)]
-        return self._page(
-            request, "job.html", job=job, status_filter=status, **self._paged(request, submissions)
-        )
+        submissions = self._positions(request, job.submissions)
+        part = _part(submissions, lambda each: status in ("", each.status))
+        return self._page(request, "job.html", job=job, status_filter=status, **part)
 
     def _deliveries(self, request: Request) -> Response:
         status = request.query_params.get("status", "")
-        deliveries = [each for each in reversed(self._world.state.deliveries) if status in ("", each.status)]
+        deliveries = self._world.state.deliveries
         endpoints = [
             endpoint for account in self._accounts() for endpoint in account.endpoints if not endpoint.deleted
         ]
@@ -294,7 +294,8 @@ class Console:
             "deliveries.html",
             status_filter=status,
             endpoints=endpoints,
-            **self._paged(request, deliveries),
+            total=len(deliveries),
+            **_part(self._positions(request, deliveries), lambda each: status in ("", each.status)),
         )
 
     def _event(self, request: Request) -> Response:
@@ -306,14 +307,18 @@ class Console:
     def _request_list(self, request: Request) -> Response:
         query = request.query_params
         method, path, outcome = query.get("method", ""), query.get("path", ""), query.get("outcome", "")
-        found = [
-            (number, each)
-            for number, each in reversed(self._requests())
-            if method in ("", each.method) and path in each.path and _is(each, outcome)
-        ]
-        return self._page(
-            request, "requests.html", method=method, path=path, outcome=outcome, **self._paged(request, found)
+        before = whole(query.get("before"), "before", 0, 10**11, 10**11)
+        requests = (
+            (number, (number, each)) for number, each in reversed(self._requests()) if number < before
         )
+
+        def is_chosen(entry: tuple[int, ReceivedRequest]) -> bool:
+            _, each = entry
+            return method in ("", each.method) and path in each.path and _is(each, outcome)
+
+        # All of them are in memory, and no more than some thousands: so all are looked at.
+        part = _part(requests, is_chosen, MAX_REQUESTS)
+        return self._page(request, "requests.html", method=method, path=path, outcome=outcome, **part)
 
     def _request(self, request: Request) -> Response:
         requests = self._requests()
@@ -341,20 +346,21 @@ class Console:
         fault = None
         if chosen is not None:
             try:
-                chosen.book.check([job.escrow for job in chosen.jobs])
+                chosen.book.check(self._world.state.sums_of(chosen))
             except AssertionError as error:
                 fault = str(error)
-        moves = [] if chosen is None else [*reversed(chosen.book.transactions)]
+        moves = () if chosen is None else self._positions(request, chosen.book.transactions)
         return self._page(
             request,
             "ledger.html",
             accounts=[(_account_name(each), each) for each in accounts],
             account=chosen,
             fault=fault,
+            # Newest first; those of the sandbox cost nothing.
             jobs=[]
-            if chosen is None
-            else [job for job in reversed(chosen.jobs) if job.escrow.total][:_PER_PAGE],
-            **self._paged(request, moves),
+            if chosen is None or chosen.is_sandbox
+            else [*islice(reversed(chosen.jobs), _JOBS_IN_LEDGER)],
+            **_part(moves),
         )
 
     def _faults(self, request: Request) -> Response:
@@ -516,6 +522,23 @@ class Console:
             else tuple((each.id, each.times) for each in self._tools.faults.active())
         )
         return (*counts, self._changes(), jumped // 5 if clock.speed else jumped, faults)
+
+
+def _part(
+    items: Iterable[tuple[object, T]],
+    is_chosen: Callable[[T], bool] = lambda _item: True,
+    most: int | None = None,
+) -> dict[str, Any]:
+    """One page of `items`, which come newest first, each with what names it in the address of the next page."""
+    found: list[T] = []
+    last: object = None
+    for looked_at, (name, item) in enumerate(items):
+        if len(found) == _PER_PAGE or looked_at == (most or _MOST_LOOKED_AT):
+            return {"items": found, "older": last}
+        last = name
+        if is_chosen(item):
+            found.append(item)
+    return {"items": found, "older": None}
 
 
 def _account_name(account: Account) -> str:

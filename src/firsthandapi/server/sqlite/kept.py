@@ -10,11 +10,12 @@ import secrets
 import sqlite3
 import threading
 import weakref
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from firsthandapi.server.keeping import NotKeptError
+from firsthandapi.server.ledger import Sums
 from firsthandapi.server.limits import Slot, Stored
 from firsthandapi.server.model import Account, File, Job, Organization, Submission
 from firsthandapi.server.state import MAX_DELIVERIES, Pending, State, Timekeeper
@@ -119,7 +120,7 @@ class KeptState(State):
         self.lock = self._lock = Acts(self._keep, self._undo)
         self.organizations = Rows(self, TABLES["organizations"], Owned("organizations", None, "number"))
         self.keys = KeysByDigest(self, TABLES["keys"])
-        self.jobs = ById(self, TABLES["jobs"])
+        self.jobs = self._jobs = ById[Job](self, TABLES["jobs"])
         self.submissions = ById(self, TABLES["submissions"])
         self.files = ById(
             self,
@@ -178,6 +179,25 @@ class KeptState(State):
         """The submissions of one worker to a job, the latest first."""
         sql = "SELECT id FROM submissions WHERE job = ? AND worker_id = ? ORDER BY position DESC LIMIT ?"
         return self._each("submissions", sql, job.id, worker, most)
+
+    def jobs_before(self, job_id: str | None) -> Iterator[Job]:
+        """All jobs that were posted before this one, or all of them, the newest first."""
+        jobs = self._jobs.values()
+        return reversed(jobs) if job_id is None else jobs.before(job_id)
+
+    def sums_of(self, account: Account) -> Sums:
+        """What the books of an account must add up to: the rows, without loading them."""
+        (booked,) = self.query(
+            "SELECT coalesce(sum(amount_cents), 0) FROM transactions WHERE book = ?", account.id
+        )[0]
+        held, paid, least = self.query(
+            "SELECT coalesce(sum(total - paid - refunded), 0), coalesce(sum(paid), 0), "
+            "coalesce(min(total - paid - refunded), 0) FROM ("
+            "SELECT json_extract(escrow, '$.total') AS total, json_extract(escrow, '$.paid') AS paid, "
+            "json_extract(escrow, '$.refunded') AS refunded FROM jobs WHERE account = ?)",
+            account.id,
+        )[0]
+        return Sums(booked, held, paid, least)
 
     def waiting(self) -> Iterable[Submission]:
         """The submissions that wait for their score, the oldest first."""

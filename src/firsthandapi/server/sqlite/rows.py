@@ -162,6 +162,11 @@ class All(Generic[T]):
         yield from filter(self._keep, reversed(cast("list[T]", self._store.fresh(self._table))))
         yield from filter(self._keep, self._kept("<", "DESC", 1 << 62))
 
+    def before(self, key: str) -> Iterator[T]:
+        """Those that are kept and came before the one with this id, in reverse."""
+        found = self._store.query(f"SELECT position FROM {self._table.name} WHERE id = ?", key)
+        return filter(self._keep, self._kept("<", "DESC", found[0][0] if found else 0))
+
     def _kept(self, after: str, order: str, start: int) -> Iterator[T]:
         while True:
             sql = (
