@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from firsthandapi import FirstHandClient
+from dataset.support import wait_until
+from firsthandapi import ConflictError, FirstHandClient
 from firsthandapi.server.serve.service import Service
 
 from .conftest import EVIL, JOB, Visitor, submit
@@ -185,3 +188,58 @@ def test_what_strangers_wrote_is_inert(
         assert "\u202e" not in page.text
         assert "script-src 'self'" in page.headers["content-security-policy"]
         assert "unsafe" not in page.headers["content-security-policy"]
+
+
+def test_a_cancellation_in_the_midst_of_approvals(
+    service: Service, buyer: FirstHandClient, visit: Callable[..., Visitor]
+) -> None:
+    """Reviewers and two programs of the buyer at once: what was approved before is paid, the rest refunded once."""
+    job_id = buyer.jobs.create(**{**JOB, "files_needed": 20}).id
+    waiting = [submit(service, job_id) for _ in range(16)]
+    reviewers = [visit("reviewer") for _ in range(4)]
+    together = threading.Barrier(6)
+
+    def approve(number: int) -> list[int]:
+        together.wait(20)
+        form = {"attempt": "1", "stars-0": "5"}
+        return [
+            reviewers[number].send("/review", submission=each, **form).status_code
+            for each in waiting[number::4]
+        ]
+
+    def some_are_approved() -> bool:
+        with service.world.lock:
+            return len(service.world.state.files) >= 3
+
+    def cancel() -> bool:
+        together.wait(20)
+        wait_until(some_are_approved)
+        try:
+            return buyer.jobs.cancel(job_id).status == "cancelled"
+        except ConflictError:
+            return False
+
+    with ThreadPoolExecutor(6) as pool:
+        rated = [pool.submit(approve, number) for number in range(4)]
+        cancelled = [pool.submit(cancel) for _ in range(2)]
+        replies = [status for each in rated for status in each.result(60)]
+        assert sorted(each.result(60) for each in cancelled) == [False, True]
+    approved = replies.count(303)
+    assert approved >= 3
+    assert replies.count(409) == 16 - approved
+    service.world.check_books()
+    job = service.world.state.jobs[job_id]
+    assert (job.escrow.total, job.escrow.paid, job.escrow.refunded) == (
+        1000,
+        50 * approved,
+        1000 - 50 * approved,
+    )
+    assert [each.amount_cents for each in buyer.billing.transactions() if each.type == "refund"] == [
+        1000 - 50 * approved
+    ]
+    assert len([*buyer.files.list(job_id)]) == buyer.jobs.get(job_id).files_approved == approved
+    told = [each.event_type for each in buyer.audit_events.list(job_id=job_id)]  # newest first
+    assert told[0] == "job.cancelled"
+    assert (told.count("job.cancelled"), told.count("submission.approved")) == (1, approved)
+    for each in job.submissions:
+        assert each.status == ("approved" if each.scored_at else "rejected")
