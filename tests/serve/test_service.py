@@ -23,14 +23,15 @@ import httpx
 import pytest
 from PIL import Image
 
-from firsthandapi import ConfigurationError, FirstHandClient
+from firsthandapi import ConfigurationError, FirstHandClient, WebhookSignatureError
+from firsthandapi.server.model import Attempt
 from firsthandapi.server.serve.access import FILE, Access, Role
 from firsthandapi.server.serve.clock import RealClock
 from firsthandapi.server.serve.service import Service
 from firsthandapi.server.sqlite import open_world
 from firsthandapi.testing import make
 from firsthandapi.testing._workers import SandboxWorkers
-from firsthandapi.webhooks import verify_signature
+from firsthandapi.webhooks import unwrap, verify_signature
 
 from .conftest import JOB, submit
 
@@ -115,15 +116,17 @@ class Browser:
 
 
 @contextmanager
-def receiver() -> Iterator[tuple[str, list[tuple[str, bytes]]]]:
-    """A receiver of webhooks, and what came."""
+def receiver(*statuses: int) -> Iterator[tuple[str, list[tuple[str, bytes]]]]:
+    """A receiver of webhooks that responds with these statuses, and then with 204; and what came."""
     got: list[tuple[str, bytes]] = []
+    left = [*statuses]
 
     class Receive(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["content-length"]))
             got.append((self.headers["x-firsthandapi-signature"], body))
-            self.send_response(204)
+            self.send_response(left.pop(0) if left else 204)
+            self.send_header("content-length", "0")
             self.end_headers()
 
         def log_message(self, format: str, *args: Any) -> None:
@@ -353,6 +356,53 @@ def test_the_sandbox_has_a_simulated_worker(tmp_path: Path) -> None:
         with FirstHandClient(key, service.url) as client:
             assert soon(lambda: completed(service, client, second))
         service.world.check_books()
+
+
+def test_webhooks_of_a_public_server(tmp_path: Path) -> None:
+    """A private address gets nothing unless that is allowed; then, also after a refusal and restarts, what verifies."""
+    now = [2_000_000_000.0]
+    with Service(tmp_path, clock=RealClock(lambda: now[0])) as service:
+        assert service.first is not None
+        key = service.first.live
+        service.access.create("worker", "Ana", 0)
+
+    def after(attempts: int, seconds: float, *, private_webhooks: bool) -> Attempt:
+        """The last attempt, once there are so many."""
+        now[0] += seconds
+        with Service(
+            tmp_path,
+            clock=RealClock(lambda: now[0]),
+            public_url="https://photos.example.org",
+            private_webhooks=private_webhooks,
+        ) as service:
+            if attempts == 1:
+                with FirstHandClient(key, f"http://127.0.0.1:{service.port}") as client:
+                    secrets.append(client.webhooks.create(url=hooks, events=["job.cancelled"]).secret or "")
+                    client.jobs.cancel(client.jobs.create(**JOB).id)
+
+            def made() -> tuple[Attempt, ...] | None:
+                service.clock.run_due()
+                with service.world.lock:
+                    (delivery,) = service.world.state.deliveries
+                    return delivery.attempts if len(delivery.attempts) == attempts else None
+
+            return soon(made)[-1]
+
+    secrets: list[str] = []
+    with receiver(500) as (hooks, got):
+        error = after(1, 0, private_webhooks=False).error
+        assert error is not None
+        assert "--private-webhooks" in error
+        assert not got
+        assert after(2, 60, private_webhooks=True).status == 500
+        assert after(3, 300, private_webhooks=True).ok
+    first, second = (
+        unwrap(body, {"X-FirstHandAPI-Signature": signature}, secrets[0]) for signature, body in got
+    )
+    assert first.id == second.id
+    assert first.type == "job.cancelled"
+    with pytest.raises(WebhookSignatureError):
+        unwrap(got[0][1], {"X-FirstHandAPI-Signature": got[0][0]}, "whsec_another")
 
 
 def test_a_live_submission_waits_over_a_restart(tmp_path: Path) -> None:
