@@ -14,7 +14,7 @@ from firsthandapi.errors import ConfigurationError, InvalidArgumentError
     ("content_type", "kind"),
     [
         ("image/jpeg", "image"),
-        ("AUDIO/wav", "audio"),
+        ("AUDIO /wav", "audio"),
         ("video/mp4; codecs=x", "video"),
         ("application/pdf", None),
         ("", None),
@@ -81,6 +81,8 @@ def test_the_kind_is_taken_or_asked_for(kinds: list[Any], kind: Any, chosen: str
         (["image/png", "audio/wav"], {}, True),
         (["image/png"], {"": {"image"}}, False),
         (["image/png"], {"": {"image", None}}, False),
+        (["image/png"], {"": {"image"}, "image": {"image"}}, False),
+        (["image/png", "audio/wav"], {"": {"image", "audio"}}, False),
         (["image/png"], {"image": {"image"}}, True),
         (["video/mp4"], {"image": {"image"}, "audio": {"audio"}}, True),
         (None, {}, False),
