@@ -22,7 +22,7 @@ def test_what_a_response_tells() -> None:
         (
             (b"X-Request-Id", b"req_1"),
             (b"X-FirstHandAPI-Credits-Remaining", b"950"),
-            (b"Idempotent-Replayed", b"true"),
+            (b"Idempotent-Replayed", b"True"),
             (b"x-ratelimit-limit", b"100"),
             (b"x-ratelimit-remaining", b"99"),
             (b"x-ratelimit-reset", b"1800000000"),
@@ -57,6 +57,7 @@ def test_what_a_response_does_not_tell(value: bytes | None) -> None:
 def test_an_empty_body_is_no_json() -> None:
     """A body that is empty parses as None."""
     assert ApiResponse(204).json() is None
+    assert repr(ApiResponse(204)) == "<ApiResponse [204, request_id=None, attempts=1]>"
     assert ApiResponse(200, content=b" \n").json() is None
 
 
@@ -64,7 +65,7 @@ def test_an_empty_body_is_no_json() -> None:
 def test_a_body_that_is_not_json(content: bytes) -> None:
     """What is not JSON is an error with its status, type, length and first bytes."""
     response = ApiResponse(200, ((b"content-type", b"text/html"),), content)
-    with pytest.raises(UnexpectedResponseError, match="where JSON was due") as caught:
+    with pytest.raises(UnexpectedResponseError, match="of text/html where JSON was due") as caught:
         response.json()
     assert caught.value.status == 200
     assert caught.value.content_type == "text/html"
