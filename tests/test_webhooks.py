@@ -553,7 +553,7 @@ def test_two_headers() -> None:
         unwrap(BODY, [(NAME, WRONG), (NAME, PLAIN)], SECRET)
 
 
-@pytest.mark.parametrize("headers", [None, PLAIN, PLAIN.encode(), 5, [PLAIN], [(NAME,)], [5], {NAME}])
+@pytest.mark.parametrize("headers", [None, PLAIN, PLAIN.encode(), "", 5, [PLAIN], [(NAME,)], [5], {NAME}])
 def test_not_headers(headers: Any) -> None:
     """What is not headers is the caller's mistake; who has the signature's text is told where to go."""
     error = bad_argument(unwrap, BODY, headers, SECRET)
