@@ -7,7 +7,6 @@ program itself imports in a thread, `firsthandapi.datasets` for one, it must hav
 
 from __future__ import annotations
 
-import logging  # noqa: F401 # its own hooks come first: a fork must not hold the lock that an import waits for
 import os
 import threading
 from contextlib import AbstractContextManager
