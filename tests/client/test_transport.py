@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
+from dataclasses import replace
 from email.utils import formatdate
 from typing import Any
 
 import pytest
 
+from firsthandapi._core.request import build_request
 from firsthandapi.errors import (
     DeadlineExceededError,
     FirstHandApiError,
@@ -38,6 +41,54 @@ def test_a_dropped_post_makes_one_job(drop: Any, connect: Connect, fresh_server:
     assert job.response.idempotent_replay is (drop == "after")
     assert clock.sleeps == [0.5, 1.0]
     assert [each.id for each in client.jobs.list()] == [job.id]
+
+
+@pytest.mark.parametrize("while_it", ["waits for the response", "pauses"])
+@pytest.mark.parametrize(("hours", "attempts"), [(22.99, 2), (23.01, 1), (-0.09, 1), (-0.08, 2)])
+def test_a_post_is_not_repeated_once_its_key_may_be_forgotten(
+    connect: Connect, fresh_server: MockServer, while_it: str, hours: float, attempts: int
+) -> None:
+    """A machine may sleep at any moment of a call: the wall clock says how old the key is, and what failed is told."""
+    client = connect(fresh_server, max_retries=1)
+    clock = connect.clock(client)
+    plain = clock.sleep
+    fresh_server.faults.add(path="/v1/jobs", drop="after", times=2)
+
+    def doze(seconds: float) -> Any:
+        clock.wall += hours * 3600
+        return plain(seconds)
+
+    if while_it == "pauses":
+        clock.sleep = doze
+    else:
+        walls = itertools.chain([clock.wall], itertools.repeat(clock.wall + hours * 3600))
+        clock.time = walls.__next__
+    with pytest.raises(FirstHandConnectionError) as caught:
+        client.jobs.create(**JOB)
+    assert caught.value.request_sent
+    assert caught.value.attempts == len(fresh_server.requests) == attempts
+    assert clock.sleeps == ([0.5] if while_it == "pauses" or attempts == 2 else [])
+
+
+def test_only_a_post_has_a_key_that_is_forgotten(connect: Connect, fresh_server: MockServer) -> None:
+    """Other methods do the same however often they are sent."""
+    client = connect(fresh_server)
+    clock = connect.clock(client)
+    walls = itertools.count(clock.wall, 86_400)
+    clock.time = walls.__next__
+    fresh_server.faults.add(status=503, times=3)
+    assert client.me().response.attempts == 4
+
+
+def test_an_old_key_is_not_even_sent_once(connect: Connect, fresh_server: MockServer) -> None:
+    """A key of an earlier run may have become too old since it was checked, in the queue of a rate limit."""
+    client = connect(fresh_server)
+    clock = connect.clock(client)
+    request = build_request("POST", "/v1/jobs", body=b"{}", idempotency_key="old")
+    with pytest.raises(FirstHandConnectionError, match="23 hours") as caught:
+        connect.run(client._transport.send(replace(request, key_sent_at=clock.wall - 86_400)))
+    assert (caught.value.request_sent, caught.value.attempts) == (False, 0)
+    assert fresh_server.requests == []
 
 
 def test_the_caller_s_key_is_kept(connect: Connect, fresh_server: MockServer) -> None:

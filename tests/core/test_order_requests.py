@@ -59,8 +59,9 @@ def test_one_job_is_read_with_the_callers_options() -> None:
 def test_the_post_carries_its_key_twice(metadata: dict[str, str] | None) -> None:
     """As a header, and in the metadata, where it is found again; the caller's own metadata stay."""
     order = JobFile({"files_needed": 1, "metadata": metadata}, "k", 0.0, None)
-    request = request_for(Post(order), time_limit=None, **OPTIONS)
+    request = request_for(Post(order, 5.0), time_limit=None, **OPTIONS)
     assert (request.method, request.path, request.idempotency_key) == ("POST", "/v1/jobs", "k")
+    assert request.key_sent_at == 5.0
     assert json.loads(request.body or b"") == {
         "files_needed": 1,
         "metadata": {**(metadata or {}), KEY_METADATA: "k"},

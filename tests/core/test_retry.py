@@ -37,6 +37,7 @@ def choose(error: Any, **changes: Any) -> RetryIn | NoRetry:
         "attempts": 1,
         "max_retries": 3,
         "repeatable": True,
+        "key_is_known": True,
         "retry_after": None,
         "time_left": None,
         "jitter": 1.0,
@@ -64,6 +65,19 @@ def test_connection_errors(kind: Any, sent: bool, repeatable: bool, again: bool)
     """A connection that was never made is always tried again; a broken one if the request may run twice."""
     decision = choose(kind("broken", request_sent=sent), repeatable=repeatable)
     assert decision == (RetryIn(0.5) if again else NoRetry())
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        FirstHandConnectionError("broken"),
+        FirstHandConnectionError("never made", request_sent=False),
+        FirstHandApiError("busy", status=503),
+    ],
+)
+def test_a_key_that_the_service_may_have_forgotten(error: Any) -> None:
+    """Nothing is repeated with it: an attempt before may have bought."""
+    assert choose(error, key_is_known=False) == NoRetry()
 
 
 @pytest.mark.parametrize(

@@ -518,6 +518,52 @@ def test_an_old_key_is_never_sent_again(
     assert not [r for r in quick_server.requests[since:] if r.method == "POST"]
 
 
+def test_a_key_that_grows_old_during_the_search_is_not_sent(
+    connect: Connect, quick_server: MockServer, tmp_path: Path
+) -> None:
+    """A machine may sleep between the search and the POST."""
+    client = connect(quick_server)
+    client.jobs.collect(tmp_path, **JOB, files_needed=1)
+    age(tmp_path, 22 * 3600, idempotency_key="lost-key")
+    since = len(quick_server.requests)
+    clock = connect.clock(client)
+    now = time.time()
+    # The clock moves only while a request of this call is on its way.
+    clock.time = lambda: now + 7_200 * (len(quick_server.requests) - since)
+    with pytest.raises(ConfigurationError, match="more than 23 hours ago"):
+        client.jobs.collect(tmp_path, **JOB, files_needed=1)
+    assert [r.method for r in quick_server.requests[since:]] == ["GET"]
+
+
+def test_a_key_is_kept_where_the_callers_client_may_have_repeated_it(
+    connect: Connect, quick_server: MockServer, tmp_path: Path
+) -> None:
+    """A clear refusal may be of the second time: the first may have bought."""
+    engine: Any = httpx.AsyncHTTPTransport if connect.is_async else httpx.HTTPTransport
+
+    class Repeating(engine):  # type: ignore[misc]
+        def handle_request(self, request: httpx.Request) -> httpx.Response:
+            try:
+                return super().handle_request(request)
+            except httpx.TransportError:
+                return super().handle_request(request)
+
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            try:
+                return await super().handle_async_request(request)
+            except httpx.TransportError:
+                return await super().handle_async_request(request)
+
+    client = connect(transport=Repeating(), api_key=quick_server.api_key, base_url=quick_server.url)
+    quick_server.faults.add(path="/v1/jobs", method="POST", drop="after")
+    quick_server.faults.add(path="/v1/jobs", method="POST", status=402)
+    with pytest.raises(InsufficientCreditsError) as caught:
+        client.jobs.collect(tmp_path, **JOB, files_needed=1)
+    assert caught.value.attempts == 1
+    assert len(client.jobs.collect(tmp_path, **JOB, files_needed=1)) == 1
+    assert jobs_bought(quick_server) == 1
+
+
 def test_an_old_key_without_a_job_is_refused(
     connect: Connect, quick_server: MockServer, tmp_path: Path
 ) -> None:
@@ -706,8 +752,14 @@ def test_nothing_is_bought_that_cannot_be_fetched(
     assert not (tmp_path / "a" / JOB_FILE).exists()
     (tmp_path / "b").mkdir()
     (tmp_path / "b" / "data").write_text("in the way")
-    with pytest.raises(ConfigurationError):
-        connect(fresh_server).jobs.collect(tmp_path / "b", **JOB, files_needed=1)
+    folders = [tmp_path / "b"]
+    if hasattr(os, "mkfifo"):
+        (tmp_path / "c").mkdir()
+        os.mkfifo(tmp_path / "c" / "data")
+        folders.append(tmp_path / "c")
+    for folder in folders:
+        with pytest.raises(ConfigurationError, match="is not a folder"):
+            connect(fresh_server).jobs.collect(folder, **JOB, files_needed=1)
     assert jobs_bought(fresh_server) == 0
 
 

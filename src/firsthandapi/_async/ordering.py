@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Unpack
 
 from firsthandapi._async.bridge import finish_blocking, run_blocking
@@ -54,9 +55,19 @@ async def order_once(
     """
     job: Job | None = None
     job_file, rows_of = await run_blocking(record.known_jobs)
-    now = transport.clock.time()
+    began = transport.clock.time()
     known = Known(
-        request, key, new_key(), now, job_file, rows_of, may_read=may_read, gone=gone, way_out=way_out
+        request,
+        key,
+        new_key(),
+        began,
+        began,
+        job_file,
+        rows_of,
+        may_read=may_read,
+        gone=gone,
+        hidden_repeats=transport.shared.http_client is not None,
+        way_out=way_out,
     )
     while True:
         answer: Shown | FirstHandError = Shown()
@@ -79,7 +90,7 @@ async def order_once(
                     job = shown or job
                 except FirstHandError as error:
                     answer = error
-        known = learn(known, command, answer)
+        known = replace(learn(known, command, answer), now=transport.clock.time())
 
 
 async def ask(

@@ -10,6 +10,15 @@ from firsthandapi._core.integers import as_int
 from firsthandapi.errors import InvalidArgumentError
 
 MAX_KEY_LENGTH = 255
+# Within this time the service surely still knows an idempotency key (it keeps them for 24 hours).
+KEY_LIFETIME = 23 * 3600.0
+# A clock set back by more than this says nothing about the age of a key.
+CLOCK_SLACK = 300.0
+
+
+def is_known(sent_at: float, now: float) -> bool:
+    """Whether the service surely still knows a key first sent at `sent_at`; both are Unix seconds."""
+    return -CLOCK_SLACK <= now - sent_at <= KEY_LIFETIME
 
 
 def idempotency_key(*parts: Any) -> str:

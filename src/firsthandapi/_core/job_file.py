@@ -13,7 +13,7 @@ from firsthandapi._masking import Secret
 from firsthandapi.errors import ConfigurationError, InvalidArgumentError
 
 from .decode import decode
-from .idempotency import check_key
+from .idempotency import KEY_LIFETIME, check_key, is_known
 from .labels import is_label
 from .request import check_id
 
@@ -33,11 +33,6 @@ LARGEST_JOBS = 64 * 1024 * 1024
 # takes up to 25 times its length.
 LARGEST_JOB_FILE = 16 * 1024 * 1024
 KEY_METADATA = "firsthandapi_key"
-
-# Within this time the service surely still knows an idempotency key (it keeps them for 24 hours).
-KEY_LIFETIME = 23 * 3600.0
-# A clock set back by more than this says nothing about the age of a key.
-CLOCK_SLACK = 300.0
 
 # The end of the year 9999, in Unix seconds.
 _END_OF_TIME = 253_402_300_800.0
@@ -91,7 +86,7 @@ class JobFile:
 
     def is_young(self, now: float) -> bool:
         """Whether the service surely still knows the key. A clock that was set back makes its age unknown."""
-        return -CLOCK_SLACK <= now - (self.first_sent_at or 0.0) <= KEY_LIFETIME
+        return is_known(self.first_sent_at or 0.0, now)
 
 
 @dataclass(frozen=True)

@@ -28,14 +28,15 @@ def request_for(
 ) -> Request:
     """The request that asks `question`."""
     match question:
-        case Post(order):
+        case Post(order, sent_at):
             fields: Mapping[str, Any] = order.request or {}
             metadata: dict[str, Any] = {**(fields.get("metadata") or {}), KEY_METADATA: order.idempotency_key}
             body = arguments.body(None, {**fields, "metadata": metadata})
             key = order.idempotency_key
-            return build_request(
+            request = build_request(
                 "POST", _JOBS, body=body, idempotency_key=key, time_limit=time_limit, **options
             )
+            return replace(request, key_sent_at=sent_at)
         case Read(job_id):
             return build_request("GET", f"{_JOBS}/{job_id}", time_limit=time_limit, **options)
         case TryReading():

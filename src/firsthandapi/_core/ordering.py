@@ -49,7 +49,8 @@ class Known:
         request: what this call asks for: the body of the POST, without the key.
         key: the caller's idempotency key, or None.
         spare_key: a fresh one, for a folder that has none.
-        now: Unix seconds.
+        began: Unix seconds when this run began.
+        now: Unix seconds at this step: a machine may sleep for days between two.
         folder: `job.json`; None if there is none.
         rows_of: the jobs that the rows of the folder name, if `job.json` does not name one.
         fresh: whether this call created `job.json`, with a key of which the folder knew nothing before.
@@ -63,12 +64,14 @@ class Known:
         bought: the folder's `job.json` with the job that the POST returned.
         gone: the service's error, if it has no job with the id in `job.json`.
         failure: how the last command failed.
+        hidden_repeats: whether the caller's `http_client` sends the requests: it may repeat them by itself.
         way_out: how to give up an order whose key is too old to be sent again.
     """
 
     request: dict[str, Any]
     key: str | None
     spare_key: str
+    began: float
     now: float
     folder: JobFile | UnreadableJobFile | None = None
     rows_of: tuple[str, ...] = ()
@@ -83,6 +86,7 @@ class Known:
     bought: JobFile | None = None
     gone: NotFoundError | None = None
     failure: FirstHandError | None = None
+    hidden_repeats: bool = False
     way_out: str = f"remove {JOB_FILE}"
 
 
@@ -123,9 +127,10 @@ class Read:
 
 @dataclass(frozen=True)
 class Post:
-    """Post the job with the request and the key of `order`."""
+    """Post the job with the request and the key of `order`, which may have been sent since `key_sent_at`."""
 
     order: JobFile
+    key_sent_at: float | None = None
 
 
 @dataclass(frozen=True)
@@ -234,15 +239,16 @@ def _without_a_record(known: Known, folder: UnreadableJobFile) -> Command:
         return Refuse(refusals.damaged(folder.idempotency_key, known.found, known.request))
     if alike := _may_have_bought(known):
         return Refuse(refusals.may_have_bought(alike, known.key))
-    # The list shows no job of the caller's key, which can buy only one.
-    return WriteDown(JobFile(known.request, known.key, known.now, None))
+    # The list shows no job of the caller's key, which can buy only one. It was read since this run began.
+    return WriteDown(JobFile(known.request, known.key, known.began, None))
 
 
 def _with_a_key(known: Known, folder: JobFile, key: str) -> Command:
     """The folder has a key, and no job so far."""
-    if known.fresh and known.key is None and not known.may_read:
+    never_sent = known.fresh and known.key is None
+    if never_sent and not known.may_read:
         return TryReading()
-    if not (known.fresh and known.key is None) and not known.looked:
+    if not never_sent and not known.looked:
         return LookFor(key)
     corrected = folder
     if differing(folder.request or {}, known.request):
@@ -256,12 +262,13 @@ def _with_a_key(known: Known, folder: JobFile, key: str) -> Command:
         return WriteDown(folder.with_job(job))
     if known.key not in (None, key):
         return Refuse(refusals.other_key(None, key))
-    if not known.fresh and not folder.is_young(known.now):
-        return Refuse(refusals.key_too_old(key, known.way_out))
+    # Also when this run began, whose search found nothing: a clock set back and then a long sleep look young.
+    if not never_sent and not (folder.is_young(known.began) and folder.is_young(known.now)):
+        return Refuse(refusals.key_too_old(key, known.way_out), forget=known.fresh)
     if known.fresh and known.key is not None and (alike := _may_have_bought(known)):
         return Refuse(refusals.may_have_bought(alike, known.key), forget=True)
     # The same bytes again; or corrected ones with the same key: if the first ones bought, the service refuses these.
-    return Post(corrected)
+    return Post(corrected, None if never_sent else folder.first_sent_at)
 
 
 def _may_have_bought(known: Known) -> ShownJob | None:
@@ -276,7 +283,7 @@ def _after_a_failure(known: Known, failure: FirstHandError) -> Command:
     if known.sent and may_be_there and not known.looked and key is not None:
         # This key was sent before, or the response says nothing: the job may exist by now.
         return LookFor(key)
-    never_bought = not known.sent or is_clear_refusal(failure)
+    never_bought = not known.sent or (is_clear_refusal(failure) and not known.hidden_repeats)
     return Refuse(failure, forget=known.fresh and never_bought)
 
 
@@ -318,7 +325,7 @@ def learn(known: Known, command: Question | WriteDown, answer: Shown | FirstHand
             return replace(known, folder=job_file, fresh=known.fresh or create, gone=None)
         case TryReading():
             return replace(known, may_read=True)
-        case Post(order):
+        case Post(order, _):
             return replace(known, bought=order.with_job(answer.jobs[0]))
         case LookFor() | Read():  # pragma: no branch # there is no other command
             found = known.found + answer.jobs

@@ -57,6 +57,8 @@ class Request:
     headers: tuple[tuple[str, str], ...] = ()
     body: bytes | None = None
     idempotency_key: str | None = None
+    # Unix seconds of the first time that this key was sent, if that was in an earlier call.
+    key_sent_at: float | None = None
     # Seconds for one attempt; None means the client's own.
     timeout: float | None = None
     # Seconds that the service may hold the response; they are added to the timeout.

@@ -71,6 +71,7 @@ def decide(
     attempts: int,
     max_retries: int,
     repeatable: bool,
+    key_is_known: bool,
     retry_after: float | None,
     time_left: float | None,
     jitter: float,
@@ -82,6 +83,7 @@ def decide(
         attempts: attempts made so far, this one included.
         max_retries: the client's option.
         repeatable: whether the request may run twice: its verb is idempotent, or it carries a key.
+        key_is_known: whether the service surely still knows the key of a POST: with any other, a repeat may buy again.
         retry_after: the pause that the response asked for, in seconds, or None.
         time_left: seconds to the client's deadline, or None.
         jitter: a random number, 0 to 1.
@@ -93,7 +95,7 @@ def decide(
         may_retry = repeatable and error.status in RETRYABLE_STATUSES
     else:
         may_retry = False
-    if not may_retry or attempts > max_retries:
+    if not (may_retry and key_is_known) or attempts > max_retries:
         return NoRetry()
     if retry_after is not None and retry_after > LONGEST_RETRY_AFTER:
         return NoRetry()

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Unpack
 
 from firsthandapi._core import refusals
@@ -55,9 +56,19 @@ def order_once(
     """
     job: Job | None = None
     job_file, rows_of = run_blocking(record.known_jobs)
-    now = transport.clock.time()
+    began = transport.clock.time()
     known = Known(
-        request, key, new_key(), now, job_file, rows_of, may_read=may_read, gone=gone, way_out=way_out
+        request,
+        key,
+        new_key(),
+        began,
+        began,
+        job_file,
+        rows_of,
+        may_read=may_read,
+        gone=gone,
+        hidden_repeats=transport.shared.http_client is not None,
+        way_out=way_out,
     )
     while True:
         answer: Shown | FirstHandError = Shown()
@@ -80,7 +91,7 @@ def order_once(
                     job = shown or job
                 except FirstHandError as error:
                     answer = error
-        known = learn(known, command, answer)
+        known = replace(learn(known, command, answer), now=transport.clock.time())
 
 
 def ask(

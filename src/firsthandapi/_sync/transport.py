@@ -14,6 +14,7 @@ from firsthandapi._core.api_errors import error_from_response
 from firsthandapi._core.config import Config
 from firsthandapi._core.counts import count_of
 from firsthandapi._core.headers import Headers, RequestHeaders
+from firsthandapi._core.idempotency import is_known
 from firsthandapi._core.ratelimit import RateLimit, RateLimiter, fingerprint
 from firsthandapi._core.request import Request, with_key
 from firsthandapi._core.response import ApiResponse
@@ -124,8 +125,18 @@ class Call:
     """One call of the user's: a request and the results of its attempts."""
 
     __slots__ = (
-        *("attempts", "delay", "ends", "maybe_received", "out_of_time", "request", "started", "tracer"),
-        *("attempt_began", "attempt_took", "response", "untold"),
+        *(
+            "attempts",
+            "delay",
+            "ends",
+            "key_sent_at",
+            "maybe_received",
+            "out_of_time",
+            "request",
+            "started",
+            "tracer",
+        ),
+        *("attempt_began", "attempt_took", "failure", "response", "untold"),
     )
 
     def __init__(self, request: Request, started: float, ends: float | None) -> None:
@@ -137,6 +148,9 @@ class Call:
         self.attempt_began = self.attempt_took = 0.0
         self.response: ApiResponse | None = None
         self.untold = False
+        # The latest failure, and when the key of a POST was first sent, by this machine's clock.
+        self.failure: FirstHandError | None = None
+        self.key_sent_at = request.key_sent_at
         self.attempts = 0
         self.delay = 0.0
         self.maybe_received = False
@@ -225,8 +239,10 @@ class Transport:
             return self._attempt(call)
 
         retrying = tenacity.Retrying(
-            # The first failure has been decided on already.
-            retry=tenacity.retry_if_exception(lambda error: error is failure or self._retry(call, error)),
+            retry=tenacity.retry_any(
+                lambda state: state.attempt_number == 1,  # the first failure has been decided on already
+                tenacity.retry_if_exception(lambda error: self._retry(call, error)),
+            ),
             wait=lambda _: call.delay,
             sleep=self.clock.sleep,
             reraise=True,
@@ -243,11 +259,13 @@ class Transport:
             attempts=call.attempts,
             max_retries=self.config.max_retries if call.request.retry else 0,
             repeatable=call.request.repeatable,
+            key_is_known=self._key_is_known(call),
             retry_after=asked_to_wait(error, now=self.clock.time()),
             time_left=self._time_left(call),
             jitter=self.clock.random(),
         )
         if isinstance(decision, RetryIn):
+            call.failure = error
             call.delay = decision.seconds
             self._report(call, error, retry_in=decision.seconds)
             request = call.request
@@ -324,6 +342,14 @@ class Transport:
             if left <= 0:
                 raise self._deadline_exceeded(call)
             timeout = min(timeout, left)
+        if not self._key_is_known(call):  # the machine may have slept since that was decided
+            raise call.failure or FirstHandConnectionError(
+                "the request was not sent: its idempotency key is more than 23 hours old by now; try again",
+                attempts=0,
+                request_sent=False,
+            )
+        if call.key_sent_at is None and call.request.method == "POST":
+            call.key_sent_at = self.clock.time()
         call.attempts += 1
         call.attempt_began, call.response, call.untold = self.clock.monotonic(), None, True
         timeout = min(timeout, _LONGEST_ATTEMPT)
@@ -383,6 +409,10 @@ class Transport:
                 if call.request.method != "POST":
                     raise
                 logger().warning("%s", warning)
+
+    def _key_is_known(self, call: Call) -> bool:
+        """Whether the service surely still knows the key of a POST, or never saw it."""
+        return call.key_sent_at is None or is_known(call.key_sent_at, self.clock.time())
 
     def _time_limit(self, request: Request) -> float | None:
         deadline, limit = self.config.deadline, request.time_limit

@@ -89,6 +89,9 @@ class Bucket:
     def exists(self, path: Path) -> bool:
         return self.size_of(path) is not None
 
+    def is_no_folder(self, path: Path) -> bool:
+        return self.exists(path)
+
     def size_of(self, path: Path) -> int | None:
         with self._telling(path, "read"):
             try:

@@ -488,9 +488,9 @@ class Folder:
             manifest = Manifest(self._store, name)
             manifest.read()
             for folder in (manifest.folder, manifest.data, manifest.folder / data_folder(self.label)):
-                if self._store.size_of(folder) is not None:
+                if self._store.is_no_folder(folder):
                     raise ConfigurationError(
-                        f"{folder} is a file, where the dataset needs a folder; move it away"
+                        f"{folder} is not a folder, where the dataset needs one; move it away"
                     )
 
     # ── Merging ─────────────────────────────────────────────────────────────────────────────────────────

@@ -39,6 +39,9 @@ class Local:
     def exists(self, path: Path) -> bool:
         return _disk.exists(path)
 
+    def is_no_folder(self, path: Path) -> bool:
+        return os.path.lexists(path) and not os.path.isdir(path)  # noqa: PTH112 # unlike pathlib's, neither raises
+
     def size_of(self, path: Path) -> int | None:
         return _disk.size_of(path)
 

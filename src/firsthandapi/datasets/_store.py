@@ -113,6 +113,10 @@ class Store(Protocol):
         """
         ...
 
+    def is_no_folder(self, path: Path) -> bool:
+        """Whether there is something of that name, and it is no folder."""
+        ...
+
     def size_of(self, path: Path) -> int | None:
         """The size of a plain file; None for anything else."""
         ...

@@ -15,8 +15,7 @@ from typing import Any, Literal, cast
 from pydantic import NonNegativeInt, TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
-from firsthandapi._core.idempotency import idempotency_key
-from firsthandapi._core.job_file import CLOCK_SLACK, KEY_LIFETIME
+from firsthandapi._core.idempotency import idempotency_key, is_known
 from firsthandapi.datasets._lock import FolderLock
 from firsthandapi.errors import ConfigurationError, FirstHandError, InvalidArgumentError
 
@@ -195,7 +194,7 @@ class Ledger:
         now = self._clock()
         number = 0
         while (key := idempotency_key("mcp", self._account, number, text)) in orders:
-            if -CLOCK_SLACK <= now - orders[key]["at"] <= KEY_LIFETIME:
+            if is_known(orders[key]["at"], now):
                 return True, key
             # The service may have forgotten this key and would sell the job again, so it counts again.
             number += 1
