@@ -228,7 +228,17 @@ def test_extra_query() -> None:
 
 
 @pytest.mark.parametrize(
-    "extra", [{"": "x"}, {5: "x"}, {"a": {}}, {"a": object()}, {"a": [None]}, {"a": b"x"}, {"a": "\ud800"}]
+    "extra",
+    [
+        {"": "x"},
+        {5: "x"},
+        {"a": {}},
+        {"a": object()},
+        {"a": [None]},
+        {"a": b"x"},
+        {"a": "\ud800"},
+        {"a": 10**5000},
+    ],
 )
 def test_bad_extra_queries(extra: Any) -> None:
     """What has no place in a query is refused by name."""

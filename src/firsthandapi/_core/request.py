@@ -57,7 +57,7 @@ class Request:
     headers: tuple[tuple[str, str], ...] = ()
     body: bytes | None = None
     idempotency_key: str | None = None
-    # Unix seconds of the first time that this key was sent, if that was in an earlier call.
+    # Unix seconds since when this key may have been sent, if another call may have sent it.
     key_sent_at: float | None = None
     # Seconds for one attempt; None means the client's own.
     timeout: float | None = None
@@ -271,9 +271,10 @@ def _query_value(name: str, value: Any, field: str) -> str:
     value = as_int(value)
     if isinstance(value, bool):
         return str(value).lower()
+    kind = type(value).__name__
     if isinstance(value, (str, int, float)):
-        return str(value)
-    raise InvalidArgumentError(
-        f"{field}: {name} must be a str, a number or a bool, not {type(value).__name__}",
-        field=field,
-    )
+        try:
+            return str(value)
+        except ValueError:
+            kind = "an int of thousands of digits"
+    raise InvalidArgumentError(f"{field}: {name} must be a str, a number or a bool, not {kind}", field=field)
