@@ -42,7 +42,7 @@ from firsthandapi._core.download import (
     range_headers,
     too_large,
 )
-from firsthandapi._core.download import MOST_UNPROMISED_BYTES as LARGEST
+from firsthandapi._core.download import MOST_BYTES as LARGEST
 from firsthandapi.errors import DownloadError, IntegrityError
 
 HTTPS = frozenset({"https"})
@@ -211,7 +211,10 @@ def verdict(status: int, headers: dict[str, str] | None = None, **changes: Any) 
         (503, {"retry-after": "junk"}, {}, TryAgain("the storage responded with 503")),
         (200, {}, {"length": LARGEST, "size_bytes": None}, ReadBody(0, LARGEST)),
         (200, {}, {"length": LARGEST + 1, "size_bytes": None}, Hopeless(too_large())),
-        (200, {}, {"length": LARGEST + 1, "size_bytes": LARGEST + 1}, ReadBody(0, LARGEST + 1)),
+        (200, {}, {"length": LARGEST, "size_bytes": LARGEST}, ReadBody(0, LARGEST)),
+        (200, {}, {"length": LARGEST + 1, "size_bytes": LARGEST + 1}, Hopeless(too_large())),
+        (200, {}, {"length": None, "size_bytes": 10**30}, Hopeless(too_large())),
+        (200, {}, {"length": None, "size_bytes": None}, ReadBody(0, None)),
     ],
 )  # fmt: skip
 def test_judge(status: int, headers: dict[str, str], changes: dict[str, Any], result: Verdict) -> None:

@@ -146,14 +146,14 @@ def test_identity_encoding(bench: Bench) -> None:
 @pytest.mark.parametrize("announced", [True, False])
 def test_no_promised_size(bench: Bench, announced: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """A file without a promised size has a limit, so that a body without an end does not fill the disk."""
-    monkeypatch.setattr(transfer, "MOST_UNPROMISED_BYTES", 2_000_000)
-    monkeypatch.setattr(rules, "MOST_UNPROMISED_BYTES", 2_000_000)
+    monkeypatch.setattr(transfer, "MOST_BYTES", 2_000_000)
+    monkeypatch.setattr(rules, "MOST_BYTES", 2_000_000)
     body = b"x" * 4_000_000
     bench.storage.handler = lambda _: (
         response(body, then="close") if announced else Reply(CHUNKED + chunked(body, 100_000), "close")
     )
     wanted = bench.wanted(size_bytes=None, sha256=None)
-    assert "and the service promised no size" in bench.bad(wanted)
+    assert "the largest that is downloaded" in bench.bad(wanted)
     assert len(bench.storage.requests) == 1
     bench.storage.content = body[:2_000_000]
     bench.storage.handler = bench.storage.serve

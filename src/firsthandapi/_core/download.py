@@ -32,9 +32,9 @@ MOST_ATTEMPTS = 100
 # the silence between two bytes, so a server that sends one byte every 29 s would occupy a thread for years.
 # Any link that people really have, a bad mobile one included, brings ten times this.
 LEAST_RATE = 1024
-# Where no size was promised, a body that does not end must not fill the disk. The service promises sizes, so this is
-# for files without one: 10 GB are 25 minutes of the largest video that a phone records (4K, 400 MB a minute).
-MOST_UNPROMISED_BYTES = 10_000_000_000
+# A body that does not end must not fill the disk, whatever size was promised, if any: 10 GB are 25 minutes of the
+# largest video that a phone records (4K, 400 MB a minute).
+MOST_BYTES = 10_000_000_000
 # Clocks differ, and a request takes its time.
 EXPIRY_MARGIN = 30.0
 
@@ -263,7 +263,7 @@ def judge(
         total: int | None = part[1] + 1 if part[2] is None else part[2]
     else:
         offset, total = 0, length
-    if size_bytes is None and total is not None and total > MOST_UNPROMISED_BYTES:
+    if (size_bytes if size_bytes is not None else total or 0) > MOST_BYTES:
         return Hopeless(too_large())
     if size_bytes is not None and total is not None and total != size_bytes:
         return Mismatch(f"the storage has {total} bytes, but {size_bytes} were promised")
@@ -299,8 +299,8 @@ def _part_of(headers: Mapping[str, str], length: int | None) -> tuple[int, int, 
 
 
 def too_large() -> str:
-    """Why a file without a promised size is given up."""
-    return f"the file is over {MOST_UNPROMISED_BYTES // 10**9} GB, and the service promised no size"
+    """Why a file is given up that would fill the disk."""
+    return f"the file is over {MOST_BYTES // 10**9} GB, the largest that is downloaded"
 
 
 def judge_range(

@@ -10,7 +10,7 @@ from datetime import datetime
 
 from firsthandapi._core.counts import count_of
 from firsthandapi._core.download import (
-    MOST_UNPROMISED_BYTES,
+    MOST_BYTES,
     Address,
     Attempts,
     BadUrlError,
@@ -302,7 +302,7 @@ class _Transfer:
                 self._rules.on_bytes(len(piece))
                 if limit is not None and self._offset > limit:
                     return  # one byte too many proves as much as all of them
-                if limit is None and self._offset > MOST_UNPROMISED_BYTES:
+                if limit is None and self._offset > MOST_BYTES:
                     raise _GiveUpError(too_large())
                 if storing is None and self._is_large(response):
                     with contextlib.suppress(
