@@ -29,7 +29,7 @@ def importing() -> AbstractContextManager[object]:
 def _guard() -> None:
     global _guarded  # noqa: PLW0603 # a process has one set of hooks
     # Hooks run backwards: ours, which waits, comes before the one of logging, which takes a lock that imports need.
-    import logging  # noqa: F401
+    import logging  # noqa: F401  # pyright: ignore[reportUnusedImport]
 
     with _lock:
         if not _guarded:  # pragma: no branch # the other way: two threads are here at once
