@@ -52,6 +52,10 @@ def rows(quick: bool) -> Iterator[Row]:
             "yardstick: import + client": _YARDSTICK,
             "yardstick: to the first response": f"{_YARDSTICK}\nclient.get({url!r}).json()",
         }
+        if find_spec("starlette"):
+            scripts["a bundled server"] = (
+                "from firsthandapi.testing import MockServer\nwith MockServer(): pass"
+            )
         if find_spec("typer") and find_spec("rich") and find_spec("yaml"):
             scripts["Typer"] = _BARE_APP + _HELP.format(run="app")
             scripts["--help"] = "from firsthandapi.cli import main" + _HELP.format(run="main")
@@ -59,7 +63,12 @@ def rows(quick: bool) -> Iterator[Row]:
             cases = {name: partial(_cpu_of, script, folder) for name, script in scripts.items()}
             measured = in_turns(cases, rounds=1 if quick else 21)
 
-    targets = {"import": 10.0, "import + client": 95.0, "to the first typed response": 185.0}
+    targets = {
+        "import": 10.0,
+        "import + client": 95.0,
+        "to the first typed response": 185.0,
+        "a bundled server": 500.0,
+    }
     for name in scripts:
         if name.startswith("yardstick") or name in targets:
             yield Row(name, difference(measured, name, "bare Python") * 1000, _OVER, targets.get(name))

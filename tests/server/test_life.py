@@ -32,20 +32,6 @@ def test_start_and_stop_fast() -> None:
     assert threading.active_count() == threads
 
 
-def test_cold_start() -> None:
-    """From a bare interpreter to a listening server takes under half a second of work, imports and all."""
-    code = (
-        "import time; start = time.process_time()\n"
-        "from firsthandapi.testing import MockServer\n"
-        "with MockServer(): print(time.process_time() - start)"
-    )
-    took = min(
-        float(subprocess.run([sys.executable, "-c", code], check=True, capture_output=True).stdout)
-        for _ in range(3)
-    )
-    assert took < 0.5
-
-
 def test_many_at_once() -> None:
     """Servers do not know of each other."""
     with ExitStack() as stack:
