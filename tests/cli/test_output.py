@@ -172,17 +172,21 @@ def test_a_strangers_folder_cannot_write_to_the_terminal(cli: Cli, tmp_path: Pat
     assert "extra       data/\\udcff\n" in run.out
 
 
+def full(*_: object, **__: object) -> int:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+class Full:
+    """An output on a full disk."""
+
+    encoding = "utf-8"
+    isatty, flush, write = (lambda _: False), full, full
+
+
 def test_output_that_finds_no_room_is_one_line_and_exit_1(
     cli: Cli, fresh_server: MockServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A full disk behind `>` is told of, not dumped."""
-
-    def full(*_: object, **__: object) -> int:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    class Full:
-        encoding = "utf-8"
-        isatty, flush, write = (lambda _: False), full, full
 
     cli.at(fresh_server)
     for arguments in (("whoami",), ("keys", "list"), ("whoami", "--json")):
@@ -191,6 +195,26 @@ def test_output_that_finds_no_room_is_one_line_and_exit_1(
             run = cli(*arguments)
         assert run.code == 1
         assert run.err == f"firsthandapi: could not write standard output: {os.strerror(errno.ENOSPC)}\n"
+
+
+@pytest.mark.parametrize("as_json", [(), ("--json",)])
+@pytest.mark.parametrize("command", ["collect", "create"])
+def test_a_result_of_an_order_that_finds_no_room_exits_with_5(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str, as_json: tuple[str, ...]
+) -> None:
+    """The job is posted: a script must not take it for a run that cost nothing."""
+
+    spec = tmp_path / "job.json"
+    spec.write_text(json.dumps(SPEC), encoding="utf-8")
+    arguments = ("jobs", "create") if command == "create" else ("collect", "--dest", str(tmp_path / "signs"))
+    with MockServer(speed=10_000, rate_limit=None) as server, monkeypatch.context() as here:
+        cli.at(server)
+        here.setattr(sys, "stdout", Full())
+        run = cli(*arguments, "--spec", str(spec), *as_json)
+    assert run.code == 5
+    done = r"\d+ files? in .*signs, all verified" if command == "collect" else r"job_\w+ is posted"
+    failed = f"firsthandapi: could not write standard output: {os.strerror(errno.ENOSPC)}"
+    assert re.fullmatch(f"{failed}; {done}", run.err.splitlines()[-1])
 
 
 @pytest.mark.parametrize("arguments", [("whoami",), ("whoami", "--json"), ("jobs", "list"), ("--version",)])

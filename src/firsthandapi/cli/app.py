@@ -25,7 +25,7 @@ from . import account, agents, campaign, files, jobs, keys, submissions, tokens,
 from .collecting import collect, verify
 from .conformance import conformance
 from .options import local_folder
-from .output import AsJson, nowhere, printable
+from .output import AFTER_THE_ORDER, AsJson, nowhere, printable
 from .progress import continues
 from .serve import checkpoint, serve
 from .serving import mock_server
@@ -41,13 +41,12 @@ EXIT_CODES: list[tuple[type[FirstHandError], int]] = [
     (InsufficientCreditsError, 4),
     (FirstHandError, 1),
 ]
-_AFTER_THE_ORDER = 5
 
 
 def exit_code(error: FirstHandError) -> int:
     """Which code an error exits with."""
     code = next(code for kind, code in EXIT_CODES if isinstance(error, kind))
-    return _AFTER_THE_ORDER if code in (1, 2) and error.job is not None else code
+    return AFTER_THE_ORDER if code in (1, 2) and error.job is not None else code
 
 
 # What Typer raises for an invalid command line; its module is private.

@@ -9,7 +9,7 @@ import typer
 
 from firsthandapi._core.counts import count_of
 
-from .output import AsJson, client, note, print_json, print_line
+from .output import AsJson, after_the_order, client, note, print_json, print_line
 from .progress import continues, progress
 from .spec import job_fields
 from .stopping import stoppable
@@ -121,14 +121,16 @@ def verify(
 
 def report(dataset: Dataset, *, as_json: bool) -> None:
     """Print the result of a run."""
-    if as_json:
-        print_json(
-            {
-                "path": str(dataset.path),
-                "job_id": dataset.job.id if dataset.job else None,
-                "status": dataset.job.status if dataset.job else None,
-                "files": len(dataset),
-            }
-        )
-    else:
-        print_line((f"{count_of(len(dataset))} in {dataset.path}, all verified",))
+    done = f"{count_of(len(dataset))} in {dataset.path}, all verified"
+    with after_the_order(done):
+        if as_json:
+            print_json(
+                {
+                    "path": str(dataset.path),
+                    "job_id": dataset.job.id if dataset.job else None,
+                    "status": dataset.job.status if dataset.job else None,
+                    "files": len(dataset),
+                }
+            )
+        else:
+            print_line((done,))

@@ -16,6 +16,7 @@ from .files import file_line
 from .options import JobId, Limit, Timeout, Urls
 from .output import (
     AsJson,
+    after_the_order,
     as_json,
     client,
     dollars,
@@ -66,7 +67,9 @@ def create(
     """
     fields = job_fields(spec, idempotency_key=idempotency_key, max_spend_cents=max_spend_cents)
     with client() as api:
-        _show(api.jobs.create(**fields), json=json)
+        job = api.jobs.create(**fields)
+    with after_the_order(f"{job.id} is posted"):
+        _show(job, json=json)
 
 
 @app.command()

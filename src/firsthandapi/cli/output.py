@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import json
 import os
 import re
 import shutil
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
@@ -85,6 +86,22 @@ def nowhere() -> TextIO:
     stream = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 # closed at the very end
     atexit.register(stream.close)
     return stream
+
+
+# Exit code of what fails after a job was posted.
+AFTER_THE_ORDER = 5
+
+
+@contextlib.contextmanager
+def after_the_order(done: str) -> Generator[None]:
+    """Print the result of an order: if it cannot be written, say what is `done`, and exit with a code of its own."""
+    try:
+        yield
+    except OSError as error:
+        sys.stdout = nowhere()
+        with contextlib.suppress(OSError):
+            note(f"firsthandapi: could not write standard output: {error.strerror or error}; {done}")
+        raise typer.Exit(AFTER_THE_ORDER) from None
 
 
 def note(text: str) -> None:
