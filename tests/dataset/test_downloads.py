@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import pkgutil
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from firsthandapi import Dataset
 from firsthandapi._core.manifest import MANIFEST
 from firsthandapi._download.part import DiskError
 from firsthandapi.errors import (
+    ConfigurationError,
     DownloadError,
     IncompleteJobError,
     IntegrityError,
@@ -93,6 +95,33 @@ def test_a_failed_file_is_tried_again_at_the_end(
     assert whole(tmp_path)
     assert max(progress.files_failed for progress in reported) == 1
     assert (reported[-1].files_done, reported[-1].files_total, reported[-1].files_failed) == (2, 2, 0)
+
+
+@pytest.mark.parametrize("name", ["_folder.Manifest.rewrite", "_disk.Appender.add"], ids=["first", "later"])
+def test_a_row_that_the_disk_refuses_once_is_there_in_the_end(
+    name: str, connect: Connect, fresh_server: MockServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run that returns has written each row: one that failed is no row yet when its file is tried again."""
+    client = connect(fresh_server)
+    path = f"firsthandapi.datasets.{name}"
+    write, left = pkgutil.resolve_name(path), [1]
+
+    def refuse_once(*arguments: Any) -> None:
+        if left:
+            left.clear()
+            raise ConfigurationError("metadata.jsonl cannot be written: Input/output error")
+        write(*arguments)
+
+    monkeypatch.setattr(path, refuse_once)
+    with in_background(client.jobs.collect, tmp_path, **JOB, files_needed=3) as ended:
+        job_id = wait_for_job(fresh_server)
+        for done in (1, 2, 3):
+            fresh_server.submit(job_id)
+            fresh_server.clock.advance(minutes=1)
+            wait_until(lambda done=done: len(downloads(fresh_server)) >= done)
+    assert not left
+    assert len(ended[0]) == 3
+    assert whole(tmp_path)
 
 
 @pytest.mark.parametrize("ends", ["completed", "cancelled", "timeout"])

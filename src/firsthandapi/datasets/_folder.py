@@ -196,11 +196,17 @@ class Manifest:
         former = self.records.get(record.file_id)
         first = not self.records
         self.records[record.file_id] = in_place_of(record, former)
-        if first:
-            # Loaders refuse an empty manifest, so it comes into being with a row.
-            self.rewrite()
-        elif former is None and self._end is not None:
-            self._end.add(manifest_line(record))
+        if former is None and (first or self._end is not None):
+            try:
+                if first or self._end is None:
+                    # Loaders refuse an empty manifest, so it comes into being with a row.
+                    self.rewrite()
+                else:
+                    self._end.add(manifest_line(record))
+            except BaseException:
+                # Known, but on no disk, it would pass for done when its file is tried again.
+                del self.records[record.file_id]
+                raise
         elif former != record:
             self._waiting += 1
             self.catch_up()
