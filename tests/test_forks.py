@@ -93,6 +93,38 @@ def test_a_fork_while_a_thread_reads_a_response() -> None:
     check_output(READ + WAIT_FOR_CHILD)
 
 
+HALF_MADE = """
+import os, threading, time
+from firsthandapi import FirstHandClient
+from firsthandapi._sync.resources.jobs import Jobs
+
+client = FirstHandClient("fh_test_x", "http://127.0.0.1:9")
+begun, go_on = threading.Event(), threading.Event()
+make = Jobs.__init__
+
+def slowly(self, transport):
+    begun.set()
+    go_on.wait(30)
+    make(self, transport)
+
+Jobs.__init__ = slowly
+thread = threading.Thread(target=lambda: client.jobs)
+thread.start()
+begun.wait(30)
+child = os.fork()
+if child == 0:
+    Jobs.__init__ = make
+    client.jobs
+    os._exit(7)
+"""
+
+
+@needs_fork
+def test_a_fork_while_a_resource_is_made() -> None:
+    """A child waits for no resource that another thread of its parent was about to make."""
+    check_output(HALF_MADE + WAIT_FOR_CHILD + "go_on.set()\n")
+
+
 FOLLOWED = """
 import os
 from firsthandapi import FirstHandClient

@@ -8,8 +8,10 @@ program itself imports in a thread, `firsthandapi.datasets` for one, it must hav
 from __future__ import annotations
 
 import os
+import sys
 import threading
 from contextlib import AbstractContextManager
+from functools import cached_property
 
 # Even a slow disk brings the modules by then; a fork must not wait without end either.
 _LONGEST_IMPORT = 10.0
@@ -51,3 +53,10 @@ def _after_in_parent() -> None:
 def _after_in_child() -> None:  # pragma: no cover # it runs in a forked child, which is not measured
     global _lock  # noqa: PLW0603 # the parent's may be held by a thread that the child does not have
     _lock = threading.RLock()
+    if sys.version_info < (3, 12):
+        # There such a property holds a lock while it is made, which is while its module is imported.
+        for half, name in ("_async", "AsyncFirstHandClient"), ("_sync", "FirstHandClient"):
+            client = getattr(sys.modules.get(f"firsthandapi.{half}.client"), name, None)
+            for each in vars(client).values() if client else ():
+                if isinstance(each, cached_property):
+                    vars(each)["lock"] = threading.RLock()

@@ -264,3 +264,7 @@ def _whole(value: Any) -> Any:
 
 # A Literal of ints also accepts 1000.0, which is equal; this accepts ints only.
 Whole = Annotated[_T, BeforeValidator(_whole)]
+
+# A process's first validation holds a lock of pydantic's, which a child forked by another thread would never get. So it
+# comes with the import, for which a fork waits.
+Params.model_validate({})
