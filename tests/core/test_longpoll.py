@@ -220,7 +220,7 @@ def test_a_failure_is_followed_by_a_pause() -> None:
     """As long as the service asks for, or a growing one."""
     run = Run([("open", 0), (busy(retry_after="7"), 0), (DOWN, 0), (DOWN, 0), ("completed", 0)], None)
     assert run.play() == "completed"
-    assert run.slept == [7, 0.5, 1]
+    assert run.slept == [7, 1, 2]
 
 
 def test_responses_that_stay_garbled_end_the_wait() -> None:

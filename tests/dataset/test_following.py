@@ -152,6 +152,7 @@ def test_a_change_of_status_is_looked_at_at_once(connect: Connect) -> None:
 def test_only_the_head_is_read_again(connect: Connect) -> None:
     """Not the whole list each round: with a thousand files there already, a round costs one page."""
     service = Service(files={0.0: 1_000, 35.0: 1}, status={0.0: "in_progress", 100.0: "completed"})
+    service.counted = 1_000
     assert len(follow(connect, service)) == 1_001
     rounds = [what for at, what in service.asked if 0 < at < 100]
     assert rounds.count("page") == 0

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 HEAD_EVERY = 10.0
 # A list may show a file later than the job counts it.
 LIST_LAGS = 30.0
+# So many files more than the job counted are read without a pause: it may have gained them since.
+_MOST_UNCOUNTED = 5 * LARGEST_PAGE
 # A URL that ends is asked for alone; when many end, a page of the list brings a hundred for the same price.
 _SINGLE_REFRESHES = 3
 
@@ -117,7 +119,7 @@ class Following(Resource):
         return (
             job is not None
             and job.files_approved is not None
-            and len(self._seen) > self._counted + LARGEST_PAGE
+            and len(self._seen) > self._counted + _MOST_UNCOUNTED
         )
 
     @property
