@@ -56,7 +56,7 @@ def _after_in_child() -> None:  # pragma: no cover # it runs in a forked child, 
     if sys.version_info < (3, 12):
         # There such a property holds a lock while it is made, which is while its module is imported.
         for half, name in ("_async", "AsyncFirstHandClient"), ("_sync", "FirstHandClient"):
-            client = getattr(sys.modules.get(f"firsthandapi.{half}.client"), name, None)
+            client: type | None = getattr(sys.modules.get(f"firsthandapi.{half}.client"), name, None)
             for each in vars(client).values() if client else ():
                 if isinstance(each, cached_property):
                     vars(each)["lock"] = threading.RLock()
