@@ -203,7 +203,7 @@ def test_no_wait_hammers(deepest: int) -> None:
         except ServerError:
             assert any(isinstance(answer, ServerError) for answer, _ in answers)
         most = max(most, sum(at < 10 for at in run.requests))
-    print(f"\nsearched: {count:,} waits; at most {most} requests in the first 10 s")  # noqa: T201
+    print(f"\nsearched: {count:,} waits; at most {most} requests in the first 10 s")  # noqa: T201 # `pytest -s` shows how much was searched
     assert most <= 15
 
 

@@ -349,18 +349,18 @@ def search(runs: int, *, sleeps: bool = False) -> str:
 
 def test_nothing_is_bought_twice() -> None:
     """Three runs of one call: whatever is answered, lost or late, wherever each dies, whatever the clock does."""
-    print(f"\nsearched: {search(3)}")  # noqa: T201
+    print(f"\nsearched: {search(3)}")  # noqa: T201 # `pytest -s` shows how much was searched
 
 
 def test_nothing_is_bought_twice_by_a_machine_that_sleeps() -> None:
     """It may sleep for 25 hours during any request of a run."""
-    print(f"\nsearched: {search(2, sleeps=True)}")  # noqa: T201
+    print(f"\nsearched: {search(2, sleeps=True)}")  # noqa: T201 # `pytest -s` shows how much was searched
 
 
 @pytest.mark.slow
 def test_nothing_is_bought_twice_however_often_a_machine_sleeps() -> None:
     """The same over three runs."""
-    print(f"\nsearched: {search(3, sleeps=True)}")  # noqa: T201
+    print(f"\nsearched: {search(3, sleeps=True)}")  # noqa: T201 # `pytest -s` shows how much was searched
 
 
 def test_an_old_key_is_not_sent_though_no_list_shows_its_job() -> None:
@@ -372,7 +372,7 @@ def test_an_old_key_is_not_sent_though_no_list_shows_its_job() -> None:
 @pytest.mark.slow
 def test_nothing_is_bought_twice_however_often_it_is_run() -> None:
     """The same until no further run brings a world that was not there before, or five runs are over."""
-    print(f"\nsearched: {search(5)}")  # noqa: T201
+    print(f"\nsearched: {search(5)}")  # noqa: T201 # `pytest -s` shows how much was searched
 
 
 # ── Single rules ─────────────────────────────────────────────────────────────────────────────────────────

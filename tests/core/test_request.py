@@ -280,7 +280,7 @@ def test_values_without_a_truth_are_no_timeouts() -> None:
         __hash__ = None  # type: ignore[assignment]
 
     with pytest.raises(InvalidArgumentError, match=r"^timeout must be a number"):
-        check_whole_timeout(Array())  # type: ignore[arg-type]
+        check_whole_timeout(Array())  # type: ignore[arg-type] # what is refused
 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "PATCH"])

@@ -541,7 +541,7 @@ def test_a_key_is_kept_where_the_callers_client_may_have_repeated_it(
     """A clear refusal may be of the second time: the first may have bought."""
     engine: Any = httpx.AsyncHTTPTransport if connect.is_async else httpx.HTTPTransport
 
-    class Repeating(engine):  # type: ignore[misc]
+    class Repeating(engine):  # type: ignore[misc] # its base is chosen by the half that is tested
         def handle_request(self, request: httpx.Request) -> httpx.Response:
             try:
                 return super().handle_request(request)

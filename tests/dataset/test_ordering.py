@@ -195,4 +195,4 @@ def test_one_call_pays_once_whatever_happens() -> None:
         server.rate_limit = server.organization_rate_limit = None
         Money.server = server
         run_state_machine_as_test(Money, settings=settings(max_examples=examples, stateful_step_count=15))
-    print(f"\nplayed: {examples} examples, {Money.runs} runs, {Money.deaths} deaths")  # noqa: T201
+    print(f"\nplayed: {examples} examples, {Money.runs} runs, {Money.deaths} deaths")  # noqa: T201 # `pytest -s` shows how much was searched

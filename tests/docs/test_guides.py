@@ -20,7 +20,7 @@ from firsthandapi.types.enums import EventType, Scope
 GUIDES = Path(__file__).resolve().parents[2] / "docs" / "guides"
 
 TABLES = {
-    "command-line": [*typer.main.get_command(app).commands],  # type: ignore[attr-defined] # it is a group
+    "command-line": [*typer.main.get_command(app).commands],  # type: ignore[attr-defined] # typed as a command, it is a group
     "errors": [name for name in errors.__all__ if name != "FirstHandError"],
     "datasets": [*COLUMNS, *(key for shape in SHAPES.values() for key in shape)],
     "webhooks": [*get_args(EventType)],

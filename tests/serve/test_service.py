@@ -248,7 +248,7 @@ def test_a_port_in_use_creates_no_keys(tmp_path: Path) -> None:
 def test_beyond_this_machine_with_tokens_only(tmp_path: Path, options: dict[str, str], message: str) -> None:
     """Whoever listens to others has a token for workers and one for operators, and says what the address is."""
     with pytest.raises(ConfigurationError, match=re.escape(message)) as caught:
-        Service(tmp_path / "new", **options)  # type: ignore[arg-type] # all are texts
+        Service(tmp_path / "new", **options)  # type: ignore[arg-type] # mypy takes them for any parameter; each is a text, as these are
     assert "secret" not in str(caught.value)
     assert not (tmp_path / "new").exists()
 
@@ -259,7 +259,7 @@ def test_a_refused_start_leaves_nothing(tmp_path: Path) -> None:
         Service(tmp_path / "new", port=service.port)
     for options in ({"storage": "unknown-scheme://x"}, {"scorer": "unknown"}):
         with pytest.raises(ConfigurationError):
-            Service(tmp_path / "new", **options)  # type: ignore[arg-type] # all are texts
+            Service(tmp_path / "new", **options)  # type: ignore[arg-type] # mypy takes them for any parameter; each is a text, as these are
     assert not (tmp_path / "new").exists()
     (tmp_path / "new").mkdir()
     (tmp_path / "new" / "state.db").write_bytes(b"no database" * 500)
