@@ -93,7 +93,7 @@ def rows_of_another(job: ShownJob) -> ConfigurationError:
     )
 
 
-def damaged(key: str | None, found: tuple[ShownJob, ...], request: ShownJob) -> ConfigurationError:
+def damaged(key: str | None, found: tuple[ShownJob, ...], request: dict[str, Any]) -> ConfigurationError:
     alike = [job for job in found if fits(job, request)]
     shown = "; ".join(
         f"{described(job)} with idempotency_key={key_of(job)!r}" for job in (alike or found)[:3]
