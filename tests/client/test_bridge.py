@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Callable
 from typing import Any
 
-from firsthandapi._async.bridge import call_back, run_blocking
+import pytest
+
+from firsthandapi._async.bridge import call_back, finish_blocking, run_blocking
 
 
 def test_the_bridge() -> None:
@@ -25,3 +28,49 @@ def test_the_bridge() -> None:
 
     asyncio.run(main())
     assert seen == [1, 2]
+
+
+@pytest.mark.parametrize("run", [run_blocking, finish_blocking])
+def test_a_cancelled_task_leaves_no_thread_at_work(run: Callable[[Callable[[], None]], Any]) -> None:
+    """Neither `task.cancel()` nor `asyncio.timeout` lets go of a thread that has begun, however often they come."""
+    begun, go_on, ended = threading.Event(), threading.Event(), threading.Event()
+
+    def block() -> None:
+        begun.set()
+        assert go_on.wait(30)
+        ended.set()
+
+    async def main() -> None:
+        task = asyncio.ensure_future(run(block))
+        while not begun.is_set():
+            await asyncio.sleep(0)
+        for _ in range(3):
+            task.cancel()
+            for _ in range(50):
+                await asyncio.sleep(0)
+            assert not task.done()
+        go_on.set()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert ended.is_set()
+
+    asyncio.run(main())
+
+
+def test_what_must_finish_is_run_by_a_cancelled_task() -> None:
+    """Though it was cancelled before a thread began; what need not finish is not begun then."""
+    calls: list[str] = []
+
+    async def cancelled_at_once(run: Callable[[Callable[[], None]], Any], name: str) -> None:
+        task = asyncio.ensure_future(run(lambda: calls.append(name)))
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    async def main() -> None:
+        await cancelled_at_once(run_blocking, "may")
+        await cancelled_at_once(finish_blocking, "must")
+
+    asyncio.run(main())
+    assert calls == ["must"]

@@ -6,11 +6,13 @@ The sync twin is written by hand too: it has nothing to await.
 from __future__ import annotations
 
 import itertools
+import threading
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator
+from concurrent.futures import Future
 from contextlib import asynccontextmanager, contextmanager, suppress
 from inspect import isawaitable, iscoroutinefunction
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, Generic, ParamSpec, TypeVar
 
 import anyio
 import anyio.from_thread
@@ -65,9 +67,56 @@ async def call_back(callback: Callback[T] | None, value: T) -> None:
             await result
 
 
+class _Once(Generic[T]):
+    """A blocking call that is made once, however many threads are sent to make it."""
+
+    def __init__(self, call: Callable[[], T]) -> None:
+        self.result: Future[T] = Future()
+        self._call = call
+        self._turn = threading.Lock()
+
+    def make(self) -> None:
+        """Make the call, or wait until another thread has made it."""
+        with self._turn:
+            if not self.result.done():
+                try:
+                    self.result.set_result(self._call())
+                except BaseException as error:
+                    self.result.set_exception(error)
+
+    def give_up(self) -> None:
+        """Never make it, unless a thread is at it."""
+        if self._turn.acquire(blocking=False):
+            self.result.cancel()
+            self._turn.release()
+
+
+async def _run(once: _Once[T], *, must: bool) -> T:
+    """Have a thread make the call, and see its end even if the task is cancelled meanwhile.
+
+    No scope of anyio holds off the `cancel` of asyncio's own tasks, `asyncio.timeout` included, and it would leave the
+    thread behind, at work on what the caller has closed by then.
+    """
+    cancelled: BaseException | None = None
+    try:
+        while not once.result.done():
+            try:
+                with anyio.CancelScope(shield=must or cancelled is not None):
+                    await anyio.to_thread.run_sync(once.make)
+            except anyio.get_cancelled_exc_class() as error:
+                cancelled = cancelled or error
+                if not must:
+                    once.give_up()
+        if cancelled is not None:
+            raise cancelled
+        return once.result.result()
+    finally:
+        del once, cancelled  # an error that holds this frame would hold itself
+
+
 async def run_blocking(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Run what blocks on a thread, so that the loop keeps running."""
-    return await anyio.to_thread.run_sync(lambda: function(*args, **kwargs))
+    """Run what blocks on a thread, so that the loop keeps running. What has begun is finished."""
+    return await _run(_Once(lambda: function(*args, **kwargs)), must=False)
 
 
 async def run_until_cancelled(
@@ -83,9 +132,7 @@ async def run_until_cancelled(
 
 async def finish_blocking(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """Run what blocks and must finish, even when the task is cancelled."""
-    with anyio.CancelScope(shield=True):
-        return await run_blocking(function, *args, **kwargs)
-    raise AssertionError("a shielded scope is never left early")  # pragma: no cover # for type checkers
+    return await _run(_Once(lambda: function(*args, **kwargs)), must=True)
 
 
 @asynccontextmanager
