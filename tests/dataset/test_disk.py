@@ -71,6 +71,8 @@ def test_every_failure_of_the_disk_is_ours(tmp_path: Path, monkeypatch: pytest.M
         _disk.sha256_of(tmp_path / "missing")
     with pytest.raises(ConfigurationError, match="cannot be read"):
         _disk.read(path / "below", 9)
+    with pytest.raises(ConfigurationError, match=r"cannot be read: .*; use a different name$"):
+        _disk.read(tmp_path / "a\0b", 9)
     with pytest.raises(ConfigurationError, match="cannot be written"):
         _disk.Appender(tmp_path / "missing").add(b"x\n")
     with pytest.raises(ConfigurationError, match="cannot be written"):

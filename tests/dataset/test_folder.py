@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -77,18 +79,147 @@ def folder_manifest(dest: Path, outside: Path) -> None:
 
 @posix_only
 @pytest.mark.parametrize(
-    "spoil", [link_data, link_manifest, link_job, pipe_manifest, pipe_job, folder_manifest]
-)
+    ("spoil", "name"),
+    [
+        (link_data, "data"), (link_manifest, MANIFEST), (link_job, JOB_FILE), (pipe_manifest, MANIFEST),
+        (pipe_job, JOB_FILE), (folder_manifest, MANIFEST),
+    ],
+)  # fmt: skip
 def test_links_and_pipes_are_refused(
-    dataset: Dataset, client: FirstHandClient, tmp_path: Path, spoil: Callable[[Path, Path], None]
+    dataset: Dataset,
+    client: FirstHandClient,
+    server: MockServer,
+    tmp_path: Path,
+    spoil: Callable[[Path, Path], None],
+    name: str,
 ) -> None:
-    """A link leads anywhere, and a pipe would be waited for without end."""
-    spoil(dataset.path, tmp_path / "outside")
-    with pytest.raises(ConfigurationError):
+    """A link leads anywhere, and a pipe would be waited for without end. The errors say how to get rid of them, and
+    then the same call restores what they stood for."""
+    outside, thing = tmp_path / "outside", dataset.path / name
+    spoil(dataset.path, outside)
+    way_on = (
+        "(replace it with what it links to|replace it with the file itself), or (remove it|move it away)$"
+    )
+    with pytest.raises(ConfigurationError, match=f"{re.escape(str(thing))} is .*; {way_on}"):
         Dataset.open(dataset.path)
     assert dataset.job is not None
-    with pytest.raises(ConfigurationError):
+    with pytest.raises(ConfigurationError, match=way_on):
         client.files.download_all(dataset.job.id, dataset.path)
+    thing.rename(tmp_path / "away")
+    if spoil is link_data:
+        outside.rename(thing)
+    since = len(server.requests)
+    assert client.files.download_all(dataset.job.id, dataset.path).verify()
+    assert downloads(server, since) == []
+
+
+_DAMAGES: list[tuple[bytes | dict[str, Any], str]] = [
+    (b'{"file_name": "data/file_', "not a JSON object"),
+    ({"file_id": 5}, "file_id is not an id"),
+    ({"size_bytes": "5"}, "size_bytes must be a whole number"),
+    ({"sha256": "x"}, "sha256 must be 64 hex digits"),
+    ({"content_type": 5}, "content_type must be text"),
+    ({"width": "wide"}, "width must be a number"),
+    ({"annotations": []}, "annotations must be an object"),
+    (b"9" * (5 << 20), "longer than 4 MiB"),
+    ({"file_name": "data/stop/file_1.jpg"}, "file_name is in the folder 'stop', and label differs"),
+    ({"file_name": "../x"}, r"file_name must be .*; another program .* unless it is yours"),
+]
+
+
+def test_a_damaged_line_is_named_and_the_advice_works(
+    dataset: Dataset, client: FirstHandClient, server: MockServer
+) -> None:
+    """The error names the line, what is wrong with it, and what to do. That restores the row, and downloads nothing."""
+    manifest = dataset.path / MANIFEST
+    job = dataset.job
+    assert job is not None
+    way_on = (
+        "remove the line, then run the call that made the folder again, or Dataset.repair, to restore its row"
+    )
+    for number, (damage, wrong) in enumerate(_DAMAGES):
+        before = manifest.read_bytes().splitlines(keepends=True)
+        line = (
+            damage if isinstance(damage, bytes) else json.dumps({**json.loads(before[2]), **damage}).encode()
+        )
+        manifest.write_bytes(b"".join([*before[:2], line + b"\n", *before[3:]]))
+        for read in (Dataset.open, lambda path: client.files.download_all(job.id, path)):
+            with pytest.raises(
+                ConfigurationError, match=f"^{re.escape(str(manifest))}, line 3: {wrong}[;:] {way_on}$"
+            ):
+                read(dataset.path)
+        manifest.write_bytes(b"".join(before[:2] + before[3:]))
+        since = len(server.requests)
+        if number % 2:
+            assert Dataset.open(dataset.path).repair(client)
+        else:
+            assert client.files.download_all(job.id, dataset.path).verify()
+        assert downloads(server, since) == []
+        assert sorted(manifest.read_bytes().splitlines(keepends=True)) == sorted(before)
+
+
+def test_a_damaged_line_of_a_mixed_folder_is_found(tmp_path: Path) -> None:
+    """There is a manifest for each kind of media: the error says which one."""
+    manifest = tmp_path / "signs" / "image" / MANIFEST
+    manifest.parent.mkdir(parents=True)
+    manifest.write_bytes(b"{}\n")
+    with pytest.raises(ConfigurationError, match=f"^{re.escape(str(manifest))}, line 1: "):
+        Dataset.open(tmp_path / "signs")
+
+
+def _without_its_end(record: dict[str, Any]) -> str:
+    return json.dumps(record, indent=2)[:-2]
+
+
+def _without_its_status(record: dict[str, Any]) -> str:
+    return json.dumps({**record, "job": {"id": record["job"]["id"], "status": 5}})
+
+
+@pytest.mark.parametrize(
+    ("spoil", "wrong"),
+    [
+        (_without_its_end, "is empty or damaged: run the call that started the folder again"),
+        (_without_its_status, ": the job is not a valid FirstHandAPI job; run the call that made the folder again"),
+    ],
+)  # fmt: skip
+def test_a_damaged_job_json_is_named_and_the_advice_works(
+    dataset: Dataset,
+    client: FirstHandClient,
+    server: MockServer,
+    spoil: Callable[[dict[str, Any]], str],
+    wrong: str,
+) -> None:
+    """`open` says which job it is of, and what restores it."""
+    assert dataset.job is not None
+    path = dataset.path / JOB_FILE
+    path.write_text(spoil(json.loads(path.read_text())))
+    with pytest.raises(ConfigurationError, match=f"{JOB_FILE} of {dataset.job.id}.*{wrong}"):
+        Dataset.open(dataset.path)
+    since = len(server.requests)
+    assert client.files.download_all(dataset.job.id, dataset.path).job == dataset.job
+    assert downloads(server, since) == []
+
+
+def test_a_folder_of_a_later_version_names_a_way_on(
+    dataset: Dataset, client: FirstHandClient, tmp_path: Path
+) -> None:
+    """It is left alone, so its files can only be downloaded into another folder."""
+    assert dataset.job is not None
+    path = dataset.path / JOB_FILE
+    path.write_text(json.dumps({**json.loads(path.read_text()), "version": 99}))
+    way_on = rf"upgrade firsthandapi; files.download_all\('{dataset.job.id}', …\) fills a different folder$"
+    for read in (Dataset.open, lambda path: client.files.download_all(dataset.job.id, path)):
+        with pytest.raises(ConfigurationError, match=f"{JOB_FILE} of {dataset.job.id} was.*{way_on}"):
+            read(dataset.path)
+    assert client.files.download_all(dataset.job.id, tmp_path / "other").verify()
+
+
+def test_no_dataset_says_what_is_one(tmp_path: Path) -> None:
+    """A mistyped path, or the folder above."""
+    with pytest.raises(
+        ConfigurationError, match=r"is not a dataset: .*; pass a folder that collect or files\.download_all"
+    ):
+        Dataset.open(tmp_path)
 
 
 def test_ids_that_are_one_name_on_other_disks_get_two(tmp_path: Path) -> None:

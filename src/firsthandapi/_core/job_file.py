@@ -134,30 +134,31 @@ def job_file_in(row: Mapping[str, Any]) -> JobFile | None:
     return JobFile(request, key, sent, job, label) if is_whole else None
 
 
-def parse_job_file(content: bytes) -> JobFile:
-    """`job.json`, checked.
+def parse_job_file(content: bytes, path: str = JOB_FILE) -> JobFile:
+    """`job.json`, checked. `path` is what errors call it.
 
     Raises:
         ConfigurationError: it cannot be read.
     """
     job_file = read_job_file(content)
     if isinstance(job_file, UnreadableJobFile):
-        raise unreadable(job_file)
+        raise unreadable(job_file, path)
     return job_file
 
 
-def unreadable(job_file: UnreadableJobFile) -> ConfigurationError:
+def unreadable(job_file: UnreadableJobFile, path: str = JOB_FILE) -> ConfigurationError:
     """The error for a `job.json` that cannot be read."""
-    way = (
-        "" if job_file.job_id is None else f"; files.download_all({job_file.job_id!r}, …) downloads its files"
-    )
-    of = "" if job_file.job_id is None else f" of {job_file.job_id}"
+    job_id = job_file.job_id
+    of = "" if job_id is None else f" of {job_id}"
     if job_file.newer:
+        # This version leaves the folder alone: what the later one records of it could be lost.
+        way = "" if job_id is None else f"; files.download_all({job_id!r}, …) fills a different folder"
         return ConfigurationError(
-            f"{JOB_FILE}{of} was written by a later version of firsthandapi: upgrade firsthandapi{way}"
+            f"{path}{of} was written by a later version of firsthandapi: upgrade firsthandapi{way}"
         )
+    way = "" if job_id is None else f"; files.download_all({job_id!r}, …) downloads its files"
     return ConfigurationError(
-        f"{JOB_FILE}{of} is empty or damaged: run the call that started the folder again to restore it{way}"
+        f"{path}{of} is empty or damaged: run the call that started the folder again to restore it{way}"
     )
 
 

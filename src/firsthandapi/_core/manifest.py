@@ -31,6 +31,10 @@ MOST_ROWS = 1_000_000
 MOST_NAMES = 2 * MOST_ROWS
 
 _SAFE_NAME = re.compile(r"data/(?:([^/]+)/)?([A-Za-z0-9][A-Za-z0-9_\-]{0,127})\.[a-z0-9]{1,5}")
+# Of a line that no program of ours has left so; the file itself is most likely as it was, and is not downloaded again.
+_WAY_ON = (
+    "remove the line, then run the call that made the folder again, or Dataset.repair, to restore its row"
+)
 _BLANK_LINES = re.compile(rb"\s*\n")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -185,12 +189,12 @@ def manifest_line(record: Record) -> bytes:
     return line
 
 
-def parse_manifest(content: bytes) -> list[Record]:
+def parse_manifest(content: bytes, path: str = MANIFEST) -> list[Record]:
     """The rows of a manifest that may come from a stranger, checked before any file is touched.
 
     A last line without its line break counts if it is whole, as an editor leaves it. Half a line is what a crash
     leaves: its file will be looked at again. Of several rows of one file, as two writers leave them where nothing can
-    be locked, the last counts.
+    be locked, the last counts. `path` is what errors call it.
 
     Raises:
         ConfigurationError: a row is not one of ours, names a file outside its folder, or one of another row.
@@ -199,14 +203,18 @@ def parse_manifest(content: bytes) -> list[Record]:
     first_seen: dict[str, int] = {}
     labels: dict[str, str] = {}
     for number, line in _lines(content):
+        where = f"{path}, line {number}"
         if len(line) > LARGEST_ROW:
-            raise ConfigurationError(f"{MANIFEST}, line {number}: longer than {LARGEST_ROW >> 20} MiB")
+            raise ConfigurationError(f"{where}: longer than {LARGEST_ROW >> 20} MiB; {_WAY_ON}")
         if len(records) == MOST_ROWS:
-            raise ConfigurationError(f"{MANIFEST}, line {number}: more than {MOST_ROWS:,} rows")
-        record = _parse_row(line, number)
+            raise ConfigurationError(
+                f"{where}: more than {MOST_ROWS:,} rows, the most that firsthandapi writes; open only folders that you "
+                "trust"
+            )
+        record = _parse_row(line, where)
         if (label := label_of(record)) is not None and labels.setdefault(disk_key(label), label) != label:
             raise ConfigurationError(
-                f"{MANIFEST}, line {number}: label {label!r} is the folder of an earlier line in other letters; "
+                f"{where}: label {label!r} is the folder of an earlier line in other letters; "
                 "rename one of the two folders, and its rows"
             )
         known = records.get(record.file_id)
@@ -217,8 +225,7 @@ def parse_manifest(content: bytes) -> list[Record]:
                 key = value if column == "file_id" else disk_key(value)
                 if (first := first_seen.setdefault(key, number)) != number:
                     raise ConfigurationError(
-                        f"{MANIFEST}, line {number}: {column} {value} is already on line {first}; "
-                        "remove one of the two lines"
+                        f"{where}: {column} {value} is already on line {first}; remove one of the two lines"
                     )
         records[record.file_id] = record
     return list(records.values())
@@ -251,46 +258,45 @@ def _is_json(line: bytes) -> bool:
     return True
 
 
-def _parse_row(line: bytes, number: int) -> Record:
-    where = f"{MANIFEST}, line {number}"
+def _parse_row(line: bytes, where: str) -> Record:
     try:
         loaded = json.loads(line)
     except (ValueError, RecursionError):
         loaded = None
     if not isinstance(loaded, dict):
-        raise ConfigurationError(f"{where}: not a JSON object")
+        raise ConfigurationError(f"{where}: not a JSON object; {_WAY_ON}")
     row = cast("dict[str, Any]", loaded)
     name = row.get("file_name")
     safe = _SAFE_NAME.fullmatch(name) if isinstance(name, str) else None
     if safe is None or is_reserved(safe[2]) or not (safe[1] is None or is_label(safe[1])):
         raise ConfigurationError(
             f"{where}: file_name must be data/ and a plain name, or data/, a label, and a plain name, and none that a "
-            "system reserves; do not use this folder: another program changed it"
+            f"system reserves; another program changed this folder: do not use it, unless it is yours: {_WAY_ON}"
         )
     if safe[1] is not None and row.get("label") != safe[1]:
         raise ConfigurationError(
-            f"{where}: file_name is in the folder {safe[1]!r}, and label differs; restore the row from a copy"
+            f"{where}: file_name is in the folder {safe[1]!r}, and label differs; {_WAY_ON}"
         )
     try:
         check_id(cast("Any", row.get("file_id")), "file_id")
     except InvalidArgumentError:
-        raise ConfigurationError(f"{where}: file_id is not an id") from None
+        raise ConfigurationError(f"{where}: file_id is not an id; {_WAY_ON}") from None
     size, sha256 = row.get("size_bytes"), row.get("sha256")
     if type(size) is not int or not 0 <= size < WHOLE.stop:
-        raise ConfigurationError(f"{where}: size_bytes must be a whole number")
+        raise ConfigurationError(f"{where}: size_bytes must be a whole number; {_WAY_ON}")
     if not isinstance(sha256, str) or not _SHA256.fullmatch(sha256):
-        raise ConfigurationError(f"{where}: sha256 must be 64 hex digits")
+        raise ConfigurationError(f"{where}: sha256 must be 64 hex digits; {_WAY_ON}")
     for column in _TEXTS:
         if not isinstance(row.get(column), str | None):
-            raise ConfigurationError(f"{where}: {column} must be text")
+            raise ConfigurationError(f"{where}: {column} must be text; {_WAY_ON}")
     for column, kind in _NUMBERS.items():
         fitted = fit(row.get(column), kind)
         if fitted is None and row.get(column) is not None:
-            raise ConfigurationError(f"{where}: {column} must be a number")
+            raise ConfigurationError(f"{where}: {column} must be a number; {_WAY_ON}")
         row[column] = fitted
     annotations = row.get("annotations")
     if not isinstance(annotations, dict | None):
-        raise ConfigurationError(f"{where}: annotations must be an object")
+        raise ConfigurationError(f"{where}: annotations must be an object; {_WAY_ON}")
     # Our own rows come through unchanged; others get the columns of ours.
     row["annotations"] = unified(cast("Any", annotations), kind_of(row.get("content_type")))
     columns = {column: row.pop(column, None) for column in COLUMNS}

@@ -348,7 +348,7 @@ def _words(error: Exception) -> str:
         return f"{said}: create the bucket first; firsthandapi does not create buckets"
     if said == "Bad Request":  # all that S3's answer to a HEAD has room for
         return f"{said}: the credentials have expired, or are for a different region than the bucket"
-    return said
+    return f"{said}; check the URL, the credentials, and the network"
 
 
 def _check_scheme(scheme: str, field: str) -> None:

@@ -125,7 +125,8 @@ class Dataset(Rows):
         manifests = [manifest for manifest in _manifests_in(store, job_files) if manifest.read()]
         if not job_files and not manifests:
             raise ConfigurationError(
-                f"{store.root} is not a dataset: it contains neither metadata.jsonl nor job.json"
+                f"{store.root} is not a dataset: it contains neither metadata.jsonl nor job.json; pass a folder that "
+                "collect or files.download_all has filled"
             )
         return cls(store, job_files, manifests)
 
@@ -530,7 +531,10 @@ def _job(shown: ShownJob) -> Job:
     try:
         return load(shown)
     except UnexpectedResponseError:
-        raise ConfigurationError("job.json: the job is not a valid FirstHandAPI job") from None
+        raise ConfigurationError(
+            f"job.json of {shown['id']}: the job is not a valid FirstHandAPI job; run the call that made the folder "
+            "again to restore it"
+        ) from None
 
 
 def _in_the_making(name: str) -> bool:

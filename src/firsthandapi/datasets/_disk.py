@@ -23,7 +23,9 @@ _CHUNK = 1024 * 1024
 
 def cannot(path: Path, what: str, error: Exception) -> ConfigurationError:
     """Our error for a failure of the disk, or for a name that no file can have."""
-    return ConfigurationError(f"{path} cannot be {what}: {getattr(error, 'strerror', None) or error}")
+    why = getattr(error, "strerror", None)
+    way = f"{error}; use a different name" if why is None else f"{why}; check its permissions and the disk"
+    return ConfigurationError(f"{path} cannot be {what}: {way}")
 
 
 def exists(path: Path) -> bool:
@@ -74,7 +76,9 @@ def read(path: Path, most: int) -> bytes | None:
     try:
         # Checked first: opening a pipe would block forever.
         if not stat.S_ISREG(path.lstat().st_mode):
-            raise ConfigurationError(f"{path} is not a plain file")
+            raise ConfigurationError(
+                f"{path} is not a plain file; replace it with the file itself, or move it away"
+            )
         with _open(path) as file:
             size = os.fstat(file.fileno()).st_size
             # One more byte shows whether it has grown since.
@@ -93,6 +97,13 @@ def too_large(path: Path, most: int) -> ConfigurationError:
     return ConfigurationError(
         f"{path} cannot be read: it is larger than {most >> 20} MiB, the most that firsthandapi writes; open only "
         "folders that you trust"
+    )
+
+
+def too_many(folder: Path, most: int) -> ConfigurationError:
+    """Our error for a folder with more names than any of ours."""
+    return ConfigurationError(
+        f"{folder} cannot be read: it contains more than {most:,} files; move away those that are not of the dataset"
     )
 
 
@@ -119,7 +130,7 @@ def names_in(folder: Path, most: int) -> list[str]:
     except OSError as error:
         raise cannot(folder, "read", error) from None
     if len(names) > most:
-        raise ConfigurationError(f"{folder} cannot be read: it contains more than {most:,} files")
+        raise too_many(folder, most)
     return names
 
 

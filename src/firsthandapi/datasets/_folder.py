@@ -93,7 +93,7 @@ class Manifest:
         content = self._store.read(self.path, LARGEST_MANIFEST)
         if content is None:
             return False
-        self.records = {record.file_id: record for record in parse_manifest(content)}
+        self.records = {record.file_id: record for record in parse_manifest(content, str(self.path))}
         for folder in self.folders()[1:]:
             self._store.refuse_link(folder)
         self._names = {disk_key(record.file_name): record.file_id for record in self.records.values()}

@@ -17,8 +17,9 @@ from firsthandapi._core.job_file import (
     parse_job_file,
     read_job_file,
 )
-from firsthandapi.errors import ConfigurationError, InvalidArgumentError
+from firsthandapi.errors import InvalidArgumentError
 
+from ._disk import too_many
 from ._store import Store, Writer
 
 _ENDING = ".json"
@@ -71,16 +72,14 @@ class JobFiles:
             ConfigurationError: one is not ours, or cannot be read.
         """
         content = self._store.read(self._main)
-        contents = [*([] if content is None else [content]), *self._contents().values()]
-        return [parse_job_file(each) for each in contents]
+        contents = {**({} if content is None else {self._main: content}), **self._contents()}
+        return [parse_job_file(each, str(path)) for path, each in contents.items()]
 
     def _contents(self) -> dict[Path, bytes]:
         self._store.refuse_link(self._folder)
         names = [name for name in self._store.names(self._folder) if is_record(name)]
         if len(names) > MOST_JOBS:
-            raise ConfigurationError(
-                f"{self._folder} cannot be read: it contains more than {MOST_JOBS:,} files"
-            )
+            raise too_many(self._folder, MOST_JOBS)
         contents: dict[Path, bytes] = {}
         left = LARGEST_JOBS
         for name in names:

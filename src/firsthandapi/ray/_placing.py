@@ -65,7 +65,7 @@ def _checked(row: dict[str, Any]) -> tuple[str, Record, bytes]:
         (record,) = parse_manifest(line)
         place = place_named(folder)
     except ConfigurationError as error:
-        reason = str(error).partition(": ")[2]
+        reason = str(error).partition(": ")[2].partition("; ")[0]  # what to do is about a manifest
         raise InvalidArgumentError(f"ds has a row that is not one of a file: {reason}", field="ds") from None
     if len(content) != record.size_bytes or hashlib.sha256(content).hexdigest() != record.sha256:
         raise IntegrityError(
