@@ -111,6 +111,7 @@ def killed(tree: Path, path: Path, others: list[str], patience: float = 300) -> 
 def run_tests(tree: Path, tests: list[str]) -> NoReturn:
     """Run the tests on the source in `tree`, and exit with what pytest says."""
     os.chdir(ROOT)
+    hypothesis.settings.load_profile("ci")  # the same examples each time, as in `conftest.py`
     sys.path.insert(0, str(tree / "src"))
     sys.pycache_prefix = str(tree / "cache")
     if "--noconftest" in tests:
