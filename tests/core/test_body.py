@@ -124,12 +124,13 @@ def test_a_gzip_bomb_costs_no_more_than_the_limit() -> None:
     assert len(data) < MAX_BODY_BYTES // 100
     tracemalloc.start()
     try:
-        with pytest.raises(UnexpectedResponseError, match="larger than 32 MiB"):
+        with pytest.raises(UnexpectedResponseError, match="larger than 32 MiB") as caught:
             reader("gzip").feed(data)
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
     assert peak < 3 * MAX_BODY_BYTES
+    assert caught.value.length == MAX_BODY_BYTES + 1  # what was unpacked to know it
 
 
 def test_a_bomb_of_many_members() -> None:
@@ -171,6 +172,20 @@ def test_a_connection_is_kept_after_its_response_alone(
     for start in range(0, len(data), size):
         received.feed(data[start : start + size])
     assert received.is_all(length, chunked=False) is complete
+
+
+@pytest.mark.parametrize(
+    ("end", "complete"),
+    [(b"4\r\nbody\r\n0\r\n\r\n", True), (b"4\r\nbody\r\n0\r\n", False), (b"4\r\nbody\r\n0\r\n\r\nH", False)],
+)
+@pytest.mark.parametrize("size", [1, 7, 1_000_000])
+def test_a_connection_is_kept_after_a_last_chunk_alone(end: bytes, complete: bool, size: int) -> None:
+    """However the bytes come."""
+    data = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + end
+    received = Received()
+    for start in range(0, len(data), size):
+        received.feed(data[start : start + size])
+    assert received.is_all(4, chunked=True) is complete
 
 
 def test_the_end_of_a_head_is_looked_for_in_128_kib() -> None:
