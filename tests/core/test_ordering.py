@@ -448,6 +448,13 @@ def test_where_a_job_may_be_downloaded_to(found: Any, rows_of: tuple[str, ...], 
         check_download_into("signs", found, rows_of, "job_1")
 
 
+def test_a_folder_of_several_jobs_names_three() -> None:
+    """They are enough to know it by."""
+    rows_of = tuple(f"job_{number}" for number in range(1, 6))
+    with pytest.raises(InvalidArgumentError, match="the folder of job_2, job_3, job_4; choose"):
+        check_download_into("signs", None, rows_of, "job_1")
+
+
 def test_a_folder_whose_order_lost_its_response() -> None:
     """It says which call continues it."""
     with pytest.raises(InvalidArgumentError, match="run that collect call again"):
@@ -553,6 +560,15 @@ def test_the_callers_key_restores_a_damaged_folder() -> None:
     assert next_command(known) == WriteDown(JobFile(REQUESTS[0], "mine", NOW, job))
 
 
+@pytest.mark.parametrize("folder", [None, UnreadableJobFile()], ids=["lost", "damaged"])
+def test_the_rows_of_a_folder_restore_its_job_file(folder: UnreadableJobFile | None) -> None:
+    """A lost one is created, so that no other program's is overwritten; a damaged one is replaced."""
+    job = {**JOB, "metadata": {KEY_METADATA: "key"}}
+    known = Known(REQUESTS[0], None, "spare", NOW, NOW, folder, rows_of=("job_1",), looked=True, found=(job,))
+    restored = JobFile(REQUESTS[0], "key", NOW, job)
+    assert next_command(known) == WriteDown(restored, create=folder is None)
+
+
 @pytest.mark.parametrize(
     ("own", "callers", "wanted"),
     [("mine", None, "mine"), (None, "yours", "yours"), ("mine", "yours", "mine")],
@@ -621,6 +637,7 @@ def test_a_job_that_the_service_does_not_have_is_looked_for_by_its_key() -> None
         (InvalidRequestError, 400, 1, True, False),
         (RateLimitError, 429, 1, False, False),
         (ServerError, 500, 1, False, False),
+        (ServerError, 501, 1, False, False),  # which is not retried
     ],
 )
 def test_a_key_is_forgotten_after_a_clear_refusal_alone(
