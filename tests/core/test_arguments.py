@@ -230,6 +230,18 @@ def test_huge_number() -> None:
         assert "far out of range" in str(refused(types.JobCreateParams, {**JOB, "files_needed": value}))
 
 
+@pytest.mark.parametrize(("value", "words"), [(2**64 - 1, f"not {2**64 - 1}"), (2**64, "far out of range")])
+def test_a_number_is_quoted_up_to_64_bits(value: int, words: str) -> None:
+    """Digits beyond that help nobody."""
+    assert words in str(refused(types.JobCreateParams, {**JOB, "files_needed": value}))
+
+
+def test_a_long_word_is_quoted_up_to_60_characters() -> None:
+    """Its opening quotation mark counts."""
+    message = str(refused(types.JobCreateParams, {**JOB, "type": "x" * 99}))
+    assert message.endswith(f", not '{'x' * 59}")
+
+
 @pytest.mark.parametrize(
     ("moment", "sent"),
     [
@@ -366,6 +378,30 @@ def test_endless_value() -> None:
     endless.append(endless)
     with pytest.raises(InvalidArgumentError, match="nested too deeply"):
         body(None, {"a": endless})
+
+
+@pytest.mark.parametrize("wrap", [lambda inner: {"a": inner}, lambda inner: [inner]], ids=["dict", "list"])
+def test_a_hundred_levels_are_sent(wrap: Callable[[Any], Any]) -> None:
+    """One more is too many."""
+    value: Any = {}
+    for _ in range(99):
+        value = wrap(value)
+    assert json.loads(json_bytes(value, "json")) == value
+    with pytest.raises(InvalidArgumentError, match="nested too deeply"):
+        json_bytes(wrap(value), "json")
+
+
+def test_a_number_of_1024_bits_is_sent() -> None:
+    """One bit more is too many."""
+    assert json.loads(json_bytes(2**1024 - 1, "json")) == 2**1024 - 1
+    with pytest.raises(InvalidArgumentError, match="too large a number"):
+        json_bytes(2**1024, "json")
+
+
+def test_a_long_key_is_named_by_its_first_60_characters() -> None:
+    """They are enough to find it."""
+    with pytest.raises(InvalidArgumentError, match=rf"^json\.{'k' * 60} is nan"):
+        json_bytes({"k" * 99: math.nan}, "json")
 
 
 def test_extra_body() -> None:
