@@ -256,7 +256,7 @@ class ServerError(FirstHandApiError):
 
 
 class UnexpectedResponseError(FirstHandError):
-    """A successful response without the documented JSON, or a body over 32 MiB.
+    """A successful response without the documented JSON, or a body over 32 MiB or four million values.
 
     Attributes:
         status: the HTTP status; 0 for a webhook delivery.

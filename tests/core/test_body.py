@@ -112,6 +112,19 @@ def test_32_mib() -> None:
     assert caught.value.length == MAX_BODY_BYTES + 1
 
 
+def test_four_million_values() -> None:
+    """More than that would take gigabytes as objects; a body of a few long texts is none of those."""
+    body = reader()
+    for mark in b",", b"[", b"{", b"}":
+        body.feed(mark * 1_333_333)
+    body.feed(b",")
+    assert len(body.finish()) == 4 * 1_333_333 + 1
+    body.feed(b"[")
+    with pytest.raises(UnexpectedResponseError, match="more than 4,000,000 values") as caught:
+        body.finish()
+    assert caught.value.length == 4 * 1_333_333 + 2
+
+
 def bomb(mib: int) -> bytes:
     compressor = zlib.compressobj(9, zlib.DEFLATED, 31)
     chunk = bytes(1024 * 1024)

@@ -11,6 +11,10 @@ from .response import MAX_BODY_BYTES
 
 _GZIP_OR_ZLIB = zlib.MAX_WBITS | 32
 _TOO_LONG = "is larger than 32 MiB, the limit for a response"
+# Each value costs up to a hundred bytes of memory. A page of the longest transcripts, with a time for each word, has
+# half as many.
+_MOST_VALUES = 4_000_000
+_TOO_MANY = f"has more than {_MOST_VALUES:,} values, the limit for a response"
 
 
 class TruncatedBodyError(Exception):
@@ -76,13 +80,23 @@ class BodyReader:
 
         Raises:
             TruncatedBodyError: its gzip has no end.
+            UnexpectedResponseError: as JSON it would fill the memory.
         """
         if self._inflate is not None and self.length and not self._inflate.eof:
             raise TruncatedBodyError
         return self.so_far()
 
     def so_far(self) -> bytes:
-        """The bytes received so far."""
+        """The bytes received so far.
+
+        Raises:
+            UnexpectedResponseError: as JSON they would fill the memory.
+        """
+        if self._length > _MOST_VALUES:
+            values = sum(chunk.count(mark) for chunk in self._chunks for mark in (b",", b"[", b"{"))
+            if values > _MOST_VALUES:
+                self._chunks.clear()  # they may contain a secret, and tracebacks show local variables
+                raise self._error(_TOO_MANY)
         return self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)
 
     def _error(self, what: str) -> UnexpectedResponseError:
