@@ -29,6 +29,8 @@ settings.load_profile("test")
 def pytest_configure() -> None:
     """A shell that starts us in the background has Ctrl-C ignored; the programs that are tested would inherit that."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    # One of them that does not end can say where it stands: processes.py.
+    os.environ["PYTHONFAULTHANDLER"] = "1"
 
 
 @pytest.hookimpl(wrapper=True)

@@ -15,6 +15,7 @@ import pytest
 from cli.support import _START, Cli, on_terminal
 from firsthandapi import Dataset
 from firsthandapi.testing import MockServer
+from processes import end_of
 
 YAML = """\
 dest: signs
@@ -145,7 +146,7 @@ def test_who_stops_a_campaign_learns_how_to_continue(file: str, how: str, code: 
         while "spent" not in seen and process.poll() is None:
             seen += process.stderr.readline()
         process.send_signal(getattr(signal, how))
-        _, errors = process.communicate(timeout=60)
+        _, errors = end_of(process)
     assert "The jobs of the campaign continue. Run the same command again: it orders nothing twice." in errors
     assert "Traceback" not in errors
     assert process.returncode == code

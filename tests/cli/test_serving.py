@@ -13,6 +13,7 @@ from contextlib import closing
 import pytest
 
 from firsthandapi.testing import MockServer
+from processes import end_of
 
 from .test_app import firsthandapi
 
@@ -53,7 +54,7 @@ def test_mock_server_serves_until_it_is_stopped(how: str) -> None:
             break
     run = firsthandapi("whoami", **variables)
     server.send_signal(getattr(signal, how))
-    output, errors = server.communicate(timeout=30)
+    output, errors = end_of(server)
     assert run.returncode == 0
     assert server.returncode == 0
     assert re.fullmatch(r"\d\d:\d\d:\d\d GET /v1/me 200 \d+ ms\n", errors)

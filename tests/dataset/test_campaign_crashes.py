@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from firsthandapi import Campaign, Dataset, FirstHandClient
 from firsthandapi._sync.clock import Clock
 from firsthandapi.testing import MockServer
+from processes import end_of
 
 from . import campaigner
 from .campaigner import Death, die, make_mortal
@@ -125,7 +126,7 @@ def test_killed_processes_cost_nothing(tmp_path: Path, kills: int) -> None:
         server.rate_limit = server.organization_rate_limit = None
         while killed < kills:
             process = start(server, tmp_path, wanted, die_at=chance.randrange(1, 80))
-            _, errors = process.communicate(timeout=120)
+            _, errors = end_of(process)
             assert process.returncode in (0, -signal.SIGKILL), errors
             killed += process.returncode != 0
             if (tmp_path / "metadata.jsonl").exists():
@@ -136,6 +137,6 @@ def test_killed_processes_cost_nothing(tmp_path: Path, kills: int) -> None:
                 # All is there: there is something to do for the next only if it wants more.
                 wanted = {label: count + 4 for label, count in wanted.items()}
         process = start(server, tmp_path, wanted)
-        _, errors = process.communicate(timeout=300)
+        _, errors = end_of(process)
         assert process.returncode == 0, errors
         check_once(server, tmp_path, **wanted)

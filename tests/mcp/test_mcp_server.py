@@ -30,6 +30,7 @@ from firsthandapi.mcp import Options, make_server, serve
 from firsthandapi.mcp._server import _client, _timeout
 from firsthandapi.testing import MockServer
 from mcp import Client
+from processes import end_of
 
 GUIDE = Path(__file__).parents[2] / "docs" / "guides" / "agents.md"
 
@@ -170,7 +171,7 @@ def test_a_pipe_full_of_nonsense_ends_nothing(server: MockServer, tmp_path: Path
         while 2 not in answers:
             answer = json.loads(process.stdout.readline())
             answers[answer.get("id")] = answer
-        out, errors = process.communicate(timeout=30)
+        out, errors = end_of(process)
     assert answers[2]["result"]["structuredContent"]["budget_left_cents"] == 2500
     assert "error" in answers[4]
     assert process.returncode == 0
@@ -194,7 +195,7 @@ def over_http(server: MockServer, folder: Path, *options: str) -> Iterator[str]:
         yield address[0]
     finally:
         process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=30)
+        _, errors = end_of(process)
     assert "Traceback" not in errors
 
 
