@@ -11,10 +11,12 @@ from firsthandapi import ApiResponse, errors
 from firsthandapi._async import reader as async_reader
 from firsthandapi._masking import Secret
 from firsthandapi._sync import reader as sync_reader
+from firsthandapi._sync.waiting import Waiting
+from firsthandapi.testing import MockServer
 
 
 def test_a_list_that_cannot_be_read_ends_the_look() -> None:
-    """Each follower reads its own job then; a list that never shows the job is left after a few pages."""
+    """Each follower reads its own job then, in turn; a list that never shows the job is left after a few pages."""
     page = Secret(b'{"data": [{"id": "job_2", "status": "open"}], "has_more": true, "next_cursor": "c"}')
     for module, awaited in ((sync_reader, False), (async_reader, True)):
         for answer, asked in ((errors.ConfigurationError("closed"), 1), (page, 2)):
@@ -30,9 +32,29 @@ def test_a_list_that_cannot_be_read_ends_the_look() -> None:
                 return send(request)
 
             reader: Any = object.__new__(module.SharedReader)
-            reader._board = SimpleNamespace(followed={"job_1"}, jobs={}, pauses=None)
-            reader._waiting = SimpleNamespace(time_limit=lambda: None, options={})
+            reader._board = module.Board()
+            reader._board.followers, reader.had_turn_at = {reader: "job_1"}, 0
+            reader._waiting = SimpleNamespace(job_id="job_1", time_limit=lambda: None, options={})
             reader._transport = SimpleNamespace(send=asend if awaited else send)
             anyio.run(reader._read_list) if awaited else reader._read_list()
             assert len(calls) == asked
             assert reader._board.jobs == {}
+            assert reader.has_turn
+
+
+def test_a_turn_that_nobody_takes_is_in_no_ones_way(fresh_server: MockServer) -> None:
+    """Followers of a campaign that is busy downloading take none for a while: the others have theirs all the same."""
+    with fresh_server.client() as client:
+        readers = [
+            sync_reader.SharedReader(client._transport, Waiting(client._transport, f"job_{number}"))
+            for number in range(5)
+        ]
+        for reader in readers:
+            reader.join()
+        board = sync_reader.board_of(client._transport)
+        board.show({})
+        assert [reader.has_turn for reader in readers] == [True, True, True, False, False]
+        board.show({})
+        assert all(reader.has_turn for reader in readers)
+        readers[0].leave()
+        assert not readers[0].has_turn

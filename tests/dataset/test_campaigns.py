@@ -460,7 +460,7 @@ def test_a_job_that_the_list_does_not_show_is_read_by_itself(world: World, monke
     reader = internals(world, "reader")
     none = property(lambda self: {}, lambda self, jobs: None)
     monkeypatch.setattr(reader.Board, "jobs", none, raising=False)
-    monkeypatch.setattr(internals(world, "campaigns"), "_MOST_SINGLE", 2)
+    monkeypatch.setattr(reader, "_MOST_SINGLE", 2)
     world.client = world.new_client(max_retries=0)
     campaign = world.campaign(stop=1, give_way=1, merge=1)
     with pytest.raises(WaitTimeoutError):

@@ -438,6 +438,63 @@ def test_ten_follows_cost_the_requests_of_one(
     in_tasks()
 
 
+@pytest.mark.parametrize("half", ["_sync", "_async"])
+@pytest.mark.parametrize("why", ["newer jobs", "no list"])
+def test_ten_follows_of_jobs_that_no_list_shows_take_turns(
+    fresh_server: MockServer, monkeypatch: pytest.MonkeyPatch, half: str, why: str
+) -> None:
+    """Two pages of newer jobs hide them, or the list fails: after each look at it, only some are read by themselves.
+    Each has its turn, and all files come."""
+    monkeypatch.setattr(f"firsthandapi.{half}.following.HEAD_EVERY", 0.25)
+    monkeypatch.setattr(f"firsthandapi.{half}.reader.LARGEST_PAGE", 20)
+    with fresh_server.client() as owner:
+        job_ids = [owner.jobs.create(**JOB, files_needed=1).id for _ in range(10)]
+        for _ in range(40 if why == "newer jobs" else 0):
+            owner.jobs.create(**JOB, files_needed=1)
+    if why == "no list":
+        fresh_server.faults.add(path="/v1/job[s]", status=500, times=None)
+    pages = 2 if why == "newer jobs" else 1
+    since = len(fresh_server.requests)
+    came: list[str] = []
+
+    def in_threads() -> None:
+        def follow(job_id: str) -> None:
+            came.extend(file.id for file in client.jobs.follow(job_id, timeout=60))
+
+        with fresh_server.client() as client, contextlib.ExitStack() as stack:
+            for job_id in job_ids:
+                stack.enter_context(in_background(follow, job_id))
+            check()
+
+    def in_tasks() -> None:
+        async def follow(client: Any, job_id: str) -> None:
+            came.extend([file.id async for file in client.jobs.follow(job_id, timeout=60)])
+
+        async def main() -> None:
+            async with fresh_server.async_client() as client:
+                await asyncio.gather(*(follow(client, job_id) for job_id in job_ids))
+
+        with in_background(asyncio.run, main()):
+            check()
+
+    def reads() -> list[int]:
+        asked = api(fresh_server, since)
+        return [asked.count(f"GET /v1/jobs/{job_id}") for job_id in job_ids]
+
+    def check() -> None:
+        # Each was read at the start, and had two turns since.
+        wait_until(lambda: min(reads()) >= 3)
+        single = sum(reads())
+        looks = api(fresh_server, since).count("GET /v1/jobs") // pages + 1
+        assert single <= len(job_ids) + 3 * looks
+        for job_id in job_ids:
+            fresh_server.submit(job_id)
+        fresh_server.clock.advance(minutes=1)
+        wait_until(lambda: len({*came}) == len(job_ids))
+
+    in_threads() if half == "_sync" else in_tasks()
+
+
 def test_threads_come_and_go_without_an_error(shared_server: MockServer) -> None:
     """Those who follow are counted by many threads at once; an error there would end a run that was paid for."""
     errors: list[BaseException] = []

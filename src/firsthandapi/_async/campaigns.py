@@ -62,8 +62,6 @@ if TYPE_CHECKING:
     from firsthandapi.types.job import Job
     from firsthandapi.types.options import RequestOptions
 
-# Jobs that the list of jobs does not show, read by themselves after each look at it.
-_MOST_SINGLE = 5
 _WAY_OUT = f"remove the order with that key from {LEDGER_FILE}"
 
 
@@ -72,7 +70,6 @@ class Followed:
 
     Attributes:
         number: its place in the ledger.
-        looks: how often it was read by itself.
         over_at: when it was first seen to be finished.
         is_read: whether its whole list was read after that.
         retried: whether the files that failed were tried again.
@@ -84,7 +81,6 @@ class Followed:
         self.source = source
         self.following = Following(transport, waiting)
         self.reader = SharedReader(transport, waiting)
-        self.looks = 0
         self.over_at: float | None = None
         self.is_read = self.retried = False
 
@@ -267,13 +263,8 @@ class Campaigning(Collecting):
             await pacer.waiting.bear(failure, self._pauses)
             return
         self._pauses.reset()
-        single = sorted(
-            (each for each in self._followed.values() if not each.reader.is_listed),
-            key=lambda each: each.looks,
-        )[:_MOST_SINGLE]
         for each in list(self._followed.values()):
-            if each.reader.is_listed or each in single:
-                each.looks += not each.reader.is_listed
+            if each.reader.has_turn:
                 await each.reader.take()
                 await self._read_files(each)
 

@@ -30,6 +30,9 @@ _SECONDS_A_JOB = 0.1
 # that no minute has more than 20.
 _FREE = 4
 _SOONEST = 3.5
+# Jobs that the list does not show, hidden by newer ones or because it fails, are read by themselves: so many after
+# each read of the list, in turn.
+_MOST_SINGLE = 3
 
 
 class Board:
@@ -43,6 +46,8 @@ class Board:
         # By follower, its job. Threads change it, each in one step.
         self.followers: dict[SharedReader, str] = {}
         self.jobs: dict[str, Job] = {}
+        # Those whose turn it is to read their job by itself. Each has it until it takes it, which may be late.
+        self.turns: set[SharedReader] = set()
         # How the last read failed; None if it did not.
         self.failure: FirstHandError | None = None
         self.reads = 0
@@ -56,6 +61,16 @@ class Board:
     def followed(self) -> set[str]:
         """The ids of the jobs that are followed."""
         return set(self.followers.values())
+
+    def show(self, jobs: dict[str, Job]) -> None:
+        """Report what a read of the list has shown, and whose turn it is of those whose job it has not."""
+        # In one step: a follower that woke late still finds what the previous read reported.
+        self.jobs = jobs
+        unlisted = [each for each, job_id in self.followers.copy().items() if job_id not in self.jobs]
+        unlisted.sort(key=lambda each: each.had_turn_at)
+        for each in [each for each in unlisted if each not in self.turns][:_MOST_SINGLE]:
+            each.had_turn_at = self.reads
+            self.turns.add(each)
 
     def wake(self, job_id: str) -> None:
         """Have the list read soon: something has happened to a job."""
@@ -72,20 +87,27 @@ def board_of(transport: Transport) -> Board:
 
 
 class SharedReader(Resource):
-    """One follower among those of its API key."""
+    """One follower among those of its API key.
+
+    Attributes:
+        had_turn_at: how often the list had been read when this follower last had a turn, or came.
+    """
 
     def __init__(self, transport: Transport, waiting: Waiting) -> None:
         super().__init__(transport)
         self._waiting = waiting
         self._board = board_of(transport)
+        self.had_turn_at = 0
 
     def join(self) -> None:
         """Count this follower in."""
+        self.had_turn_at = self._board.reads  # its job was just read
         self._board.followers[self] = self._waiting.job_id
 
     def leave(self) -> None:
         """Count it out."""
         self._board.followers.pop(self, None)  # a fork may have done so
+        self._board.turns.discard(self)
 
     @property
     def is_alone(self) -> bool:
@@ -93,9 +115,9 @@ class SharedReader(Resource):
         return len(self._board.followed) < 2
 
     @property
-    def is_listed(self) -> bool:
-        """Whether the list showed this job when it was last read."""
-        return self._waiting.job_id in self._board.jobs
+    def has_turn(self) -> bool:
+        """Whether `take` brings anything: the list shows this job, or it is its turn to be read by itself."""
+        return self._waiting.job_id in self._board.jobs or self in self._board.turns
 
     @property
     def failure(self) -> FirstHandError | None:
@@ -117,8 +139,14 @@ class SharedReader(Resource):
         return self.take()
 
     def take(self) -> bool:
-        """Take what the list reports of this job, or read the job by itself; whether it has changed."""
-        return self._waiting.change_to(self._board.jobs.get(self._waiting.job_id))
+        """Take what the list reports of this job, or in its turn read the job by itself; whether it has changed."""
+        board = self._board
+        job = board.jobs.get(self._waiting.job_id)
+        if job is None:
+            if self not in board.turns:
+                return False
+            board.turns.discard(self)
+        return self._waiting.change_to(job)
 
     def next_read(self, every: float) -> None:
         """Wait until the list is due, and read it unless another does.
@@ -173,7 +201,7 @@ class SharedReader(Resource):
                 page, _ = decode_items(Job, content, response)
             except FirstHandError as error:
                 board.failure = error
-                break  # each follower reads its own job, and sees by itself what is wrong
+                break  # each follower reads its own job in turn, and sees by itself what is wrong
             jobs.update((job.id, job) for job in page.data if job.id in followed)
             cursor = page.next_cursor
             if cursor is None or jobs.keys() >= followed:
@@ -182,8 +210,7 @@ class SharedReader(Resource):
             job_id in board.jobs and board.jobs[job_id].status != job.status for job_id, job in jobs.items()
         ):
             board.pauses.reset()
-        # In one step: a follower that woke late still finds what the previous read reported.
-        board.jobs = jobs
+        board.show(jobs)
 
 
 def _start_in_child() -> None:  # pragma: no cover # it runs in a forked child, which is not measured
