@@ -99,10 +99,12 @@ def test_a_later_version_is_told_from_damage() -> None:
     """It names its job, and an upgrade reads it."""
     content = json.dumps({"version": 2, **vars(BOUGHT)}).encode()
     assert read_job_file(content) == UnreadableJobFile(BOUGHT.idempotency_key, "job_1", newer=True)
-    with pytest.raises(
-        ConfigurationError, match="job_1 was written by a later version of firsthandapi: upgrade"
+    for job, words in (
+        (BOUGHT.job, r"job_1 was .*: upgrade firsthandapi; files\.download_all\('job_1', …\) fills"),
+        (None, r"job\.json was .*: upgrade firsthandapi$"),
     ):
-        parse_job_file(content)
+        with pytest.raises(ConfigurationError, match=words):
+            parse_job_file(json.dumps({"version": 2, **vars(BOUGHT), "job": job}).encode())
     with pytest.raises(ConfigurationError, match="damaged"):
         parse_job_file(json.dumps({"version": True, **vars(BOUGHT)}).encode()[:-20])
 

@@ -49,6 +49,12 @@ def test_a_word_that_loaders_take_for_a_split_is_refused(label: str) -> None:
         check_label(label)
 
 
+def test_the_first_of_several_such_words_is_named() -> None:
+    """By the alphabet, so that the message is the same each time."""
+    with pytest.raises(InvalidArgumentError, match="the word 'test'"):
+        check_label("train-test")
+
+
 def test_one_spelling_of_a_letter() -> None:
     """What an editor wrote as a letter and an accent is the letter with the accent."""
     assert check_label("cafe\u0301") == "café"

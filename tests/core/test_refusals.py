@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 from firsthandapi._core import refusals
+from firsthandapi._core.job_file import JobFile
+from firsthandapi.errors import NotFoundError
 
 JOB = {"id": "job_1", "status": "open", "files_approved": 1, "files_needed": 2}
 
@@ -49,6 +51,15 @@ def test_a_damaged_folder_names_the_jobs_that_could_be_its() -> None:
     assert "job_3" not in others
     assert "idempotency_key='k'" in others
     assert "latest jobs" not in str(refusals.damaged(None, (), {}))
+
+
+def test_a_job_that_is_gone_is_described() -> None:
+    """Whether the list still shows it or not."""
+    error = NotFoundError("no such job", status=404, type="not_found")
+    folder = JobFile({}, "k", 0.0, JOB)
+    words = "job_1 (open, 1 of 2 files approved)"
+    assert f"shows {words}: run" in str(refusals.listed_only(error, folder))
+    assert f"{words} may not show yet" in str(refusals.gone(error, folder, own_key=False))
 
 
 def test_another_key_is_told_what_the_folder_waits_for() -> None:
