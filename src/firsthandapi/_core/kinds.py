@@ -72,7 +72,7 @@ def chosen_kind(kinds: Iterable[Kind | None], kind: Kind | None) -> Kind:
     if kind is None:
         if len(here) == 1 and named:
             return named[0]
-        holds = f"may contain {' and '.join(named)} files" if len(named) > 1 else "records no kind of media"
+        holds = f"may contain {' and '.join(named)} files" if named else "records no kind of media"
         if len(named) == 1:
             holds = f"also contains files that are not {named[0]} files"
         raise InvalidArgumentError(
