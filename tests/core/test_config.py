@@ -11,6 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from firsthandapi._core.config import (
+    CONNECT_TIMEOUT,
+    DEFAULT_MAX_RETRIES,
+    DEFAULT_TIMEOUT,
+    DEFAULT_WAIT,
     NOT_GIVEN,
     Origin,
     check_config,
@@ -33,6 +37,23 @@ GOOD: dict[str, Any] = {
     "proxy": None,
     "verify": True,
 }
+
+
+def test_the_defaults_are_those_of_the_guides() -> None:
+    """Programs rely on them."""
+    assert (DEFAULT_TIMEOUT, 1 + DEFAULT_MAX_RETRIES, CONNECT_TIMEOUT, DEFAULT_WAIT) == (
+        30.0,
+        4,
+        5.0,
+        86_400.0,
+    )
+    guides = Path(__file__).parents[2] / "docs" / "guides"
+    for guide, said in (
+        ("errors", "four attempts of 30 seconds"),
+        ("errors", "connecting (at most 5 seconds)"),
+        ("waiting", "The default is a day (86,400)"),
+    ):
+        assert said in " ".join((guides / f"{guide}.md").read_text(encoding="utf-8").split())
 
 
 def test_the_key_comes_from_the_argument_then_the_environment() -> None:

@@ -43,5 +43,5 @@ def test_near_is_a_number_of_bits(near: Any, bits: int | None) -> None:
 @pytest.mark.parametrize("near", [-1, 21, 0.5, "10", [1]])
 def test_other_values_of_near_are_refused(near: Any) -> None:
     """The message says what is allowed."""
-    with pytest.raises(InvalidArgumentError, match="an int from 0 to 20, or None"):
+    with pytest.raises(InvalidArgumentError, match="for up to 10 of 64 bits, an int from 0 to 20, or None"):
         check_near(near)

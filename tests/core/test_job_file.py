@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +14,9 @@ from hypothesis import strategies as st
 
 from firsthandapi._core.job_file import (
     KEY_METADATA,
+    LARGEST_JOB_FILE,
+    LARGEST_JOBS,
+    MOST_JOBS,
     JobFile,
     UnreadableJobFile,
     differing,
@@ -170,6 +174,15 @@ def test_a_key_that_is_torn_is_no_key() -> None:
     found = read_job_file(b'{\n  "idempotency_key": "a\\q",\n  "job')
     assert isinstance(found, UnreadableJobFile)
     assert found.idempotency_key is None
+
+
+def test_the_bounds_are_those_of_the_guide() -> None:
+    """A stranger's folder is opened within these."""
+    guide = (Path(__file__).parents[2] / "docs" / "guides" / "security.md").read_text(encoding="utf-8")
+    mib = 1024 * 1024
+    assert (16 * mib, 10_000, 64 * mib) == (LARGEST_JOB_FILE, MOST_JOBS, LARGEST_JOBS)
+    for said in ("a `job.json` over 16 MiB", "in `jobs/`, at most 10,000 records and 64 MiB are read"):
+        assert said in " ".join(guide.split())
 
 
 def test_a_label_that_names_no_folder_is_refused() -> None:

@@ -19,7 +19,6 @@ from hypothesis import strategies as st
 from firsthandapi._core import manifest
 from firsthandapi._core.annotations import SHAPES, unified
 from firsthandapi._core.decode import decode
-from firsthandapi._core.job_file import LARGEST_JOB_FILE
 from firsthandapi._core.kinds import KINDS, Kind
 from firsthandapi._core.manifest import (
     COLUMNS,
@@ -144,14 +143,10 @@ def test_of_several_rows_of_one_file_the_last_counts() -> None:
 def test_the_bounds_are_those_of_the_guide() -> None:
     """A stranger's folder is opened within these; ten thousand rows of an hour's transcript fit."""
     mib = 1024 * 1024
-    assert (512 * mib, 4 * mib, 16 * mib) == (
-        manifest.LARGEST_MANIFEST,
-        manifest.LARGEST_ROW,
-        LARGEST_JOB_FILE,
-    )
+    assert (512 * mib, 4 * mib) == (manifest.LARGEST_MANIFEST, manifest.LARGEST_ROW)
     assert (manifest.MOST_ROWS, manifest.MOST_NAMES) == (1_000_000, 2_000_000)
     guide = (Path(__file__).parents[2] / "docs" / "guides" / "security.md").read_text(encoding="utf-8")
-    said = "`job.json` over 16 MiB, and a manifest over 512 MiB, a million rows, or 4 MiB per row"
+    said = "a manifest over 512 MiB, a million rows, or 4 MiB per row"
     assert said in " ".join(guide.split())
 
 
@@ -173,6 +168,12 @@ def test_a_row_has_an_end(monkeypatch: pytest.MonkeyPatch, end: bytes) -> None:
     assert parse_manifest(manifest_line(long)) == [short]
     monkeypatch.setattr(manifest, "LARGEST_ROW", 1)
     assert json.loads(manifest_line(short)) == vars(short)  # nothing else can be left out
+
+
+def test_a_row_that_is_too_long_is_told_the_bound() -> None:
+    """In MiB, as the guide gives it."""
+    with pytest.raises(ConfigurationError, match="line 1: longer than 4 MiB"):
+        parse_manifest(b"x" * (manifest.LARGEST_ROW + 1))
 
 
 def test_rows_have_an_end(monkeypatch: pytest.MonkeyPatch) -> None:

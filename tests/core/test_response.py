@@ -105,3 +105,10 @@ def test_an_error_shows_two_hundred_bytes_of_a_body() -> None:
     """And no more; a body of 32 MiB is the largest that is read."""
     assert f"starts with '{'x' * 200}';" in str(not_json(ApiResponse(200), b"x" * 200 + b"y"))
     assert MAX_BODY_BYTES == 32 * 1024 * 1024
+
+
+def test_a_host_at_the_end_of_what_is_shown_is_masked_only_if_more_follows() -> None:
+    """It may be the start of a password."""
+    body = b"https://hunter2".rjust(200)
+    assert "https://hunter2'" in str(not_json(ApiResponse(200), body))
+    assert "hunter2" not in str(not_json(ApiResponse(200), body + b"@"))
