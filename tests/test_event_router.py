@@ -397,11 +397,11 @@ def test_duplicate_in_thread() -> None:
     def slow(event: WebhookEvent) -> None:
         inside.append(router.dispatch(event))
         started.set()
-        assert finish.wait(10)
+        assert finish.wait(60)
 
     with ThreadPoolExecutor() as pool:
         first = pool.submit(router.dispatch, event())
-        assert started.wait(10)
+        assert started.wait(60)
         assert router.dispatch(event()) is False
         finish.set()
         assert first.result() is True
@@ -613,7 +613,7 @@ def test_memory_threads() -> None:
     barrier = threading.Barrier(8)
 
     def claim_all() -> int:
-        barrier.wait(10)
+        barrier.wait(60)
         won = 0
         for event_id in ids:
             if store.claim(event_id):

@@ -27,12 +27,12 @@ def test_few_files_few_threads(bench: Bench) -> None:
     with bench.engine(outcomes) as engine:
         assert names() == []
         engine.submit(bench.wanted(1))
-        outcomes.get(timeout=5)
-        deadline = time.monotonic() + 5
+        outcomes.get(timeout=60)
+        deadline = time.monotonic() + 60
         while engine._idle == 0 and time.monotonic() < deadline:
             time.sleep(0.001)
         engine.submit(bench.wanted(2))
-        outcomes.get(timeout=5)
+        outcomes.get(timeout=60)
         assert len(names()) == 1
     assert names() == []
 
@@ -63,7 +63,7 @@ def test_threads_grow_with_latency(bench: Bench) -> None:
 
     def late(request: Request) -> Reply:
         most.append(bench.storage.open_connections)
-        together.wait(timeout=5)
+        together.wait(timeout=60)
         return bench.storage.serve(request)
 
     bench.storage.handler = late
@@ -83,12 +83,12 @@ def test_one_slow_response(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Non
         return more
 
     def late(request: Request) -> Reply:
-        assert release.wait(timeout=5)
+        assert release.wait(timeout=60)
         return bench.storage.serve(request)
 
     def fresh(_: str) -> tuple[str, None]:
         busy.release()
-        assert release.wait(timeout=5)
+        assert release.wait(timeout=60)
         return bench.storage.url(), None
 
     monkeypatch.setattr(Engine, "_waits", notice)
@@ -98,10 +98,10 @@ def test_one_slow_response(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Non
         for number in range(7):
             engine.submit(bench.wanted(number, url=None))
         for _ in range(7):
-            assert busy.acquire(timeout=5)
+            assert busy.acquire(timeout=60)
         for number in range(7, 12):
             engine.submit(bench.wanted(number))
-        assert noticed.wait(timeout=5)
+        assert noticed.wait(timeout=60)
         assert len(names()) == 8
         release.set()
     assert [outcomes.get().error for _ in range(12)] == [None] * 12
@@ -276,7 +276,7 @@ def test_cancel_while_refreshing(bench: Bench) -> None:
         assert time.monotonic() - started < 10
         assert list(bench.directory.iterdir()) == []
         go.set()
-    assert "cancelled" in str(outcomes.get(timeout=5).error)
+    assert "cancelled" in str(outcomes.get(timeout=60).error)
     assert list(bench.directory.iterdir()) == []
 
 
@@ -300,4 +300,4 @@ def test_interrupted_close(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Non
         monkeypatch.setattr(threading.Thread, "join", interrupted)
     monkeypatch.undo()
     assert names() == []
-    assert "cancelled" in str(outcomes.get(timeout=5).error)
+    assert "cancelled" in str(outcomes.get(timeout=60).error)

@@ -27,12 +27,12 @@ def test_disk_full(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     with bench.engine(outcomes, concurrency=1) as engine:
         for number in range(20):
             engine.submit(bench.wanted(number))
-        first = outcomes.get(timeout=5)
+        first = outcomes.get(timeout=60)
         assert "No space left on device; free some space" in str(first.error)
         for _ in range(19):
-            assert "not tried, because the disk is full" in str(outcomes.get(timeout=5).error)
+            assert "not tried, because the disk is full" in str(outcomes.get(timeout=60).error)
         engine.submit(bench.wanted(20))
-        assert "not tried" in str(outcomes.get(timeout=5).error)
+        assert "not tried" in str(outcomes.get(timeout=60).error)
     assert len(bench.storage.requests) == 1
     assert list(bench.directory.iterdir()) == []
 
