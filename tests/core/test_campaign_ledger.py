@@ -69,6 +69,13 @@ def test_a_job_that_does_not_count_its_files_refunds_nothing() -> None:
     assert shown.seen(job(status="cancelled", approved=None), listed=4).approved == 4
 
 
+def test_files_in_the_list_are_approved_whatever_the_count_says() -> None:
+    """A count that lags has no file ordered again, and nothing refunded that was paid."""
+    assert order().seen(job(status="completed", approved=-1), listed=10).approved == 10
+    cancelled = order().seen(job(status="cancelled", approved=0), listed=3)
+    assert (cancelled.approved, cancelled.refund_cents) == (3, 350)
+
+
 def test_what_is_on_its_way_is_held() -> None:
     """An unfinished job may bring all of its files; a finished one has brought what was approved."""
     assert order().held(unique=True) == 10

@@ -13,6 +13,7 @@ import pytest
 
 from firsthandapi import Campaign, CampaignProgress, Dataset, InvalidArgumentError
 from firsthandapi._core.campaign_ledger import LEDGER_FILE
+from firsthandapi._core.decode import DecodedPage
 from firsthandapi.datasets._folder import Folder
 from firsthandapi.errors import (
     AuthenticationError,
@@ -24,6 +25,7 @@ from firsthandapi.errors import (
     SpendLimitError,
     WaitTimeoutError,
 )
+from firsthandapi.server.model import Job as StoredJob
 from firsthandapi.types import SubmissionEvent
 
 from .support import JOB, api, completed_job, downloads, whole
@@ -141,6 +143,54 @@ def test_a_cancelled_job_is_replaced(world: World) -> None:
     assert labels(dataset) == ["stop"] * 3
     assert world.ledger()["spent_cents"] == world.spent() == 30
     assert [order["refund_cents"] for order in world.ledger()["orders"]] == [30, 0]
+
+
+def count_late(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The service counts the files of a finished job as approved twenty seconds late."""
+    counted = StoredJob.files_approved.fget
+    assert counted is not None
+
+    def late(job: StoredJob) -> int:
+        ended = job.completed_at or job.cancelled_at
+        is_late = ended is not None and world.server.clock.now() - ended < 20
+        return 0 if is_late else counted(job)
+
+    monkeypatch.setattr(StoredJob, "files_approved", property(late))
+
+
+def test_files_that_are_counted_late_are_not_ordered_again(world: World, monkeypatch: Any) -> None:
+    """They are in the list of a job that is completed, or they are waited for."""
+    count_late(world, monkeypatch)
+    assert len(world.run(world.campaign(stop=3))) == 3
+    assert world.ordered() == [3]
+    assert world.ledger()["orders"][0]["approved"] == 3
+
+
+def test_files_that_are_counted_and_listed_late_are_waited_for(world: World, monkeypatch: Any) -> None:
+    """A completed job has brought what was ordered."""
+    count_late(world, monkeypatch)
+    decode_items = internals(world, "following").decode_items
+
+    def late(model: Any, content: Any, response: Any) -> Any:
+        page, unusable = decode_items(model, content, response)
+        is_late = not any(job.files_approved for job in world.server._world.state.jobs.values())
+        return (DecodedPage([], False, None) if is_late else page), unusable
+
+    monkeypatch.setattr(internals(world, "following"), "decode_items", late)
+    assert len(world.run(world.campaign(stop=3))) == 3
+    assert world.ordered() == [3]
+
+
+def test_what_a_job_brought_before_this_run_is_listed_before_it_is_replaced(
+    world: World, monkeypatch: Any
+) -> None:
+    """A count that lags, of a job that finished between two runs, has no file ordered again."""
+    with pytest.raises(WaitTimeoutError):
+        world.run(world.campaign(stop=3), timeout=3)
+    world.server.clock.advance(minutes=5)
+    monkeypatch.setattr(StoredJob, "files_approved", property(lambda _: 0))
+    assert len(world.run(world.campaign(stop=3))) == 3
+    assert world.ordered() == [3]
 
 
 def deliver(world: World, contents: list[bytes]) -> None:

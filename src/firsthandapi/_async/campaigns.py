@@ -219,7 +219,10 @@ class Campaigning(Collecting):
                 await self._buy(number, order.label, order.sent.request or {})
             elif number not in self._followed and number not in self._done:
                 self._follow(number, None)
-        while (planned := next_order(self._spec, file.ledger)) is not None:
+        # Of a job that finished before this run, only its list says for sure how many files are to be replaced.
+        while not any(order.is_over and not order.closed for order in file.ledger.orders) and (
+            planned := next_order(self._spec, file.ledger)
+        ):
             request = request_of(self._spec, planned)
             request["metadata"] = metadata_of(request, file.ledger.campaign, planned.label)
             await self._buy(len(file.ledger.orders), planned.label, request)
@@ -277,9 +280,18 @@ class Campaigning(Collecting):
             each.over_at = now if each.over_at is None else each.over_at
             if not each.is_read:
                 await self._download_from(each, following.walk(to_known=False))
-                each.is_read = not following.unlisted or now - each.over_at >= LIST_LAGS
+                lags = following.unlisted or self._lacks_files(each, job)
+                each.is_read = not lags or now - each.over_at >= LIST_LAGS
         elif following.unlisted or job.files_approved is None:
             await self._download_from(each, following.walk(to_known=True))
+
+    def _lacks_files(self, each: Followed, job: Job) -> bool:
+        """Whether a job that completed just now shows fewer files than were ordered, by its count and by its list."""
+        order, shown = (
+            self._file.ledger.orders[each.number],
+            max(job.files_approved or 0, each.following.listed),
+        )
+        return job.status == "completed" and not order.closed and shown < order.files
 
     async def _download_from(self, each: Followed, batches: AsyncIterator[list[File]]) -> None:
         async with ended(batches) as pages:
@@ -323,7 +335,7 @@ class Campaigning(Collecting):
         job_id, ledger = each.source.job_id, self._file.ledger
         self._hashes[job_id] = await run_blocking(self._in.hashes_of, job_id)
         job = dump(await each.waiting.first())
-        order = ledger.orders[each.number].seen(job, each.following.met)
+        order = ledger.orders[each.number].seen(job, each.following.listed)
         ledger = ledger.with_order(each.number, replace(order, closed=True)).with_duplicates(
             {job_id: list(hashes.values()) for job_id, hashes in self._hashes.items()}
         )

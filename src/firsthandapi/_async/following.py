@@ -103,9 +103,9 @@ class Following(Resource):
         return max(self._counted - len({*self._seen, *self.failures}), 0)
 
     @property
-    def met(self) -> int:
-        """How many files the list has shown so far."""
-        return len(self._seen)
+    def listed(self) -> int:
+        """How many files the latest walk has met: those that were withdrawn since are not among them."""
+        return sum(walk == self._walks for walk in self._seen_last.values())
 
     def has_met(self, file_ids: Collection[str]) -> bool:
         """Whether the list has shown one of these files."""

@@ -91,10 +91,11 @@ class Order:
     def seen(self, job: ShownJob, listed: int = 0) -> Order:
         """The same with its job as the service shows it now, and the number of files that its list shows.
 
-        A refund is believed of a cancelled job that counts its files, and a later look never finds more of it.
+        A count that lags behind the list would have files ordered again that came. A refund is believed of a cancelled
+        job that counts its files, and a later look never finds more of it.
         """
         count = job.get("files_approved")
-        approved = max(self.approved, listed) if count is None else int(count)
+        approved = max(self.approved if count is None else int(count), listed)
         after = replace(
             self,
             sent=self.sent.with_job(job),
