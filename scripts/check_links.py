@@ -76,6 +76,8 @@ def problems(site: Path) -> list[str]:
     for sheet in sorted(site.rglob("*.css")):
         where = sheet.relative_to(site).as_posix()
         found += [f"{where}: fetches {url}" for url in STYLED.findall(sheet.read_text(encoding="utf-8"))]
+    if site / "index.html" not in pages:
+        return [*found, f"{site} has no index.html: build the site first, with `make docs`"]
     reached = {(site / unquote(urlsplit(link).path)).resolve() for link in pages[site / "index.html"].links}
     for path in pages:
         if path.name == "index.html" and path.parent != site and path.parent not in reached:

@@ -64,3 +64,10 @@ def test_a_page_that_the_navigation_forgets_is_found(tmp_path: Path) -> None:
     (tmp_path / "lost").mkdir()
     (tmp_path / "lost" / "index.html").write_text("<h1>Lost</h1>", encoding="utf-8")
     assert build(tmp_path) == ["lost: the navigation does not lead there"]
+
+
+def test_a_site_that_was_not_built_is_named(tmp_path: Path) -> None:
+    """Without a home page, the check says what builds one."""
+    assert problems(tmp_path / "site") == [
+        f"{tmp_path / 'site'} has no index.html: build the site first, with `make docs`"
+    ]
