@@ -87,9 +87,10 @@ def test_every_model_is_documented() -> None:
             own = set(model.__annotations__) - set(types.WebhookEvent.model_fields)
             own |= set(model.__annotations__) if types.WebhookEvent not in model.__bases__ else set()
             documented = set(re.findall(r"^ {4}(\w+): ", inspect.cleandoc(model.__doc__), re.MULTILINE))
-            assert own <= documented, name
+            assert own <= documented, f"each field of {name} needs a line under Attributes: in its docstring"
         elif issubclass(model, types.Params):
-            assert all(field.description for field in model.model_fields.values()), name
+            undescribed = [each for each, field in model.model_fields.items() if not field.description]
+            assert undescribed == [], f"each field of {name} needs Field(description=…)"
 
 
 # --- the response

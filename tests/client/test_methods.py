@@ -9,6 +9,7 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -397,7 +398,14 @@ def test_no_method_is_left_out(pair: tuple[Any, Any]) -> None:
     """Every public method stands in the table above, or among those that are made of others."""
     tested = {param.values[0].name.partition(" ")[0] for param in CASES}
     methods = set(public_methods(pair[0]))
-    assert methods - MADE_OF_OTHERS - CLIENT_METHODS == tested - {"me"}
+    assert methods - MADE_OF_OTHERS - CLIENT_METHODS == tested - {"me"}, "each method needs a case in CASES"
+
+
+def test_every_method_has_its_type_tested(pair: tuple[Any, Any]) -> None:
+    """Type checkers see what each method returns."""
+    text = (Path(__file__).parents[1] / "typing" / "api.py").read_text(encoding="utf-8")
+    missing = [name for name in public_methods(pair[0]).keys() - {"close"} if f".{name}(" not in text]
+    assert missing == [], "each method needs an assert_type in tests/typing/api.py"
 
 
 def test_sync_and_async_are_alike(pair: tuple[Any, Any]) -> None:
@@ -499,25 +507,14 @@ def test_no_id_can_steer_a_request(bad: str, connect: Connect, world: Any) -> No
     """Every method that takes an id checks it before anything is sent."""
     client = connect(world.server)
     received = len(world.server.requests)
-    for call in (
-        client.jobs.get,
-        client.jobs.cancel,
-        client.jobs.wait,
-        lambda job_id: client.jobs.rate(job_id, rating=5),
-        client.files.list,
-        client.files.refresh_url,
-        client.submissions.list,
-        client.submissions.get,
-        client.webhooks.get,
-        client.webhooks.update,
-        client.webhooks.delete,
-        client.webhooks.rotate_secret,
-        client.webhooks.events.replay,
-        client.api_keys.rotate,
-        client.api_keys.revoke,
-    ):
+    astray = SimpleNamespace(
+        **{name: (lambda: bad) if callable(id) else bad for name, id in vars(NOWHERE).items()}
+    )
+    takes_id = [param.values[0] for param in CASES if ":id" in param.values[0].request]
+    assert len(takes_id) > 10
+    for call in (*(partial(case.call, client, astray) for case in takes_id), partial(client.jobs.wait, bad)):
         with pytest.raises(InvalidArgumentError, match="must be an id"):
-            call(bad)
+            call()
     assert len(world.server.requests) == received
 
 

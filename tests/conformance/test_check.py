@@ -16,6 +16,8 @@ from firsthandapi.conformance._checks import page
 from firsthandapi.conformance._promises import PROMISES
 from firsthandapi.conformance._receiver import Delivery
 from firsthandapi.conformance._run import MAX_HELD_CENTS, Run
+from firsthandapi.conformance.promises.endpoints import ENDPOINTS, ONCE
+from firsthandapi.conformance.promises.lists import LISTS
 from firsthandapi.conformance.promises.webhooks import signature_fault
 from firsthandapi.errors import ConfigurationError, InvalidArgumentError
 from firsthandapi.server.operations import OPERATIONS
@@ -123,8 +125,26 @@ def test_a_sandbox_without_a_worker_is_not_one() -> None:
 
 def test_every_endpoint_of_the_contract_has_promises() -> None:
     """So that a new endpoint is held against the contract as well."""
-    lines = {each.endpoint for each in PROMISES.values()}
-    assert {f"{each.method} {each.path.replace('{id}', ':id')}" for each in OPERATIONS} <= lines
+
+    def served(**wanted: bool) -> set[str]:
+        return {
+            f"{each.method} {each.path.replace('{id}', ':id')}"
+            for each in OPERATIONS
+            if all(getattr(each, name) == value for name, value in wanted.items())
+        }
+
+    rows = {f"{each.method} {each.path}" for each in ENDPOINTS}
+    # A signup needs no key, so it has promises of its own.
+    assert rows == served() - {"POST /v1/auth/signup"}, (
+        "add a row to ENDPOINTS in conformance/promises/endpoints.py"
+    )
+    pages = {f"GET {each.path}" for each in LISTS}
+    assert pages == served(is_list=True), "add a row to LISTS in conformance/promises/lists.py"
+    once = {f"POST {each.path}" for each in ONCE}
+    assert once == served(needs_idempotency_key=True), (
+        "add a row to ONCE in conformance/promises/endpoints.py"
+    )
+    assert served() <= {each.endpoint for each in PROMISES.values()}
 
 
 def test_each_promise_names_a_section_of_the_contract() -> None:

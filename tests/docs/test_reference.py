@@ -17,8 +17,10 @@ import pytest
 
 import firsthandapi
 from firsthandapi import FirstHandClient
+from firsthandapi._core.attempt import call_name
 from firsthandapi._successors import CLIENT_METHODS, MODULE_NAMES
 from firsthandapi._sync.resources import webhooks
+from firsthandapi.server.operations import ANY_SCOPE, NO_KEY, OPERATIONS
 from firsthandapi.testing import Fault
 from firsthandapi.types import Params
 
@@ -63,7 +65,7 @@ def test_every_public_name_is_in_the_reference(module: str) -> None:
         for name in public
         if f"{module}.{name}" not in SHOWN and not any(getattr(home, name) is each for each in objects)
     ]
-    assert not missing
+    assert missing == [], "each public name needs a `:::` block in docs/reference, a type in types.md"
 
 
 def test_every_resource_is_in_the_reference_whole() -> None:
@@ -146,6 +148,23 @@ def test_the_commands_of_the_reference_can_be_pasted(tmp_path: Path) -> None:
     )
 
 
+def test_the_contract_lists_every_endpoint() -> None:
+    """With its scope, and the method that calls it."""
+    rows = re.findall(
+        r"^\| `(\w+ /v1/[^`]+)`[^|]* \| (no key|any|`[a-z:]+`)[^|]* \| (.+) \|$",
+        (DOCS / "contract.md").read_text(encoding="utf-8"),
+        re.MULTILINE,
+    )
+    scopes = {ANY_SCOPE: "any", NO_KEY: "no key"}
+    served = {
+        f"{each.method} {each.path.replace('{id}', ':id')}": scopes.get(each.scope, f"`{each.scope}`")
+        for each in OPERATIONS
+    }
+    advice = "each endpoint needs a row in a table of docs/contract.md §2"
+    assert {endpoint: scope for endpoint, scope, _ in rows} == served, advice
+    assert [endpoint for endpoint, _, methods in rows if call_name(endpoint) not in methods] == [], advice
+
+
 def test_every_pointer_into_the_contract_leads_somewhere() -> None:
     """What a docstring quotes of a section is a heading there, or the first cell of a table's row."""
     contract = re.split(
@@ -164,4 +183,4 @@ def test_every_pointer_into_the_contract_leads_somewhere() -> None:
         for section, name in sorted(pointers)
         if not re.search(rf"^(### {name}$|\| {name} \|)" if name else "", sections[section], re.MULTILINE)
     ]
-    assert astray == []
+    assert astray == [], "docs/contract.md has no such heading, nor a row of §3 that begins with the name"

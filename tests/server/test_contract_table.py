@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+from firsthandapi.server.operations import NO_KEY, OPERATIONS
 from firsthandapi.testing import MockServer
 
 from .conftest import JOB, Caller
@@ -94,6 +96,13 @@ def ids(server: MockServer, api: Caller) -> dict[str, str]:
         "webhook": api("POST", "/v1/webhook_endpoints", {"url": "https://example.com/hook"}).json["id"],
         "event": api("GET", "/v1/webhook_events").json["data"][0]["id"],
     }
+
+
+def test_the_table_has_every_endpoint() -> None:
+    """A new endpoint cannot be forgotten."""
+    listed = {(method, re.sub(r"{\w+}", "{id}", path), scope) for method, path, scope, _, _ in TABLE}
+    served = {(each.method, each.path, None if each.scope == NO_KEY else each.scope) for each in OPERATIONS}
+    assert listed == served, "each endpoint of server/operations.py needs a row in TABLE"
 
 
 @rows()

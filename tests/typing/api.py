@@ -9,7 +9,7 @@ calls the ignore unnecessary, and fails too.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Unpack, assert_type
@@ -214,16 +214,20 @@ def lists(client: FirstHandClient) -> None:
 
 
 def everything_else(client: FirstHandClient, file: File) -> None:
+    assert_type(client.jobs.follow("job_1"), Iterator[File])
     assert_type(client.jobs.get("job_1", wait=60), Job)
     assert_type(client.jobs.cancel("job_1"), Job)
     assert_type(client.jobs.rate("job_1", rating=5), Job)
     assert_type(client.files.refresh_url("file_1"), DownloadUrl)
     assert_type(client.files.download(file, "here"), Path)
     assert_type(client.files.download(file, Path("here")), Path)
+    assert_type(client.files.download_all("job_1", "here"), Dataset)
     assert_type(client.submissions.get("sub_1"), Submission)
     assert_type(client.submissions.summary(), SubmissionSummary)
     assert_type(client.billing.credits(), CreditBalance)
     assert_type(client.billing.purchase(1000), Checkout)
+    assert_type(client.webhooks.create(url="https://a.example"), WebhookEndpoint)
+    assert_type(client.webhooks.get("we_1"), WebhookEndpoint)
     assert_type(client.webhooks.update("we_1", enabled=False), WebhookEndpoint)
     assert_type(client.webhooks.rotate_secret("we_1"), WebhookEndpoint)
     assert_type(client.webhooks.events.replay("evt_1"), WebhookEvent)
