@@ -196,6 +196,8 @@ def test_a_card_knows_whether_it_was_edited() -> None:
     assert (marker.rows, marker.prices) == (hash_of_rows({"": ROWS}), hash_of_prices([JOB]))
     assert is_unchanged(text)
     assert not is_unchanged(text + b"mine")
+    line = next(line for line in text.splitlines() if read_marker(line))
+    assert not is_unchanged(text + line)
     assert not is_unchanged(b"# Mine")
     assert read_marker(b"# Mine") is None
 

@@ -313,6 +313,13 @@ def test_retry_after() -> None:
     assert failed(attempts, after=60.1) is None
 
 
+def test_the_bounds_are_those_of_the_guide() -> None:
+    """What a storage may do to a thread and a disk."""
+    assert (MOST_ATTEMPTS, LEAST_RATE, LARGEST) == (100, 1024, 10_000_000_000)
+    guide = (Path(__file__).parents[2] / "docs" / "guides" / "proxies.md").read_text(encoding="utf-8")
+    assert "A file must be at most 10 GB." in guide
+
+
 def test_attempts_have_an_end() -> None:
     """However they go, attempts have an end."""
     attempts = Attempts(10**6)
