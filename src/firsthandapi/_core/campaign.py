@@ -152,7 +152,7 @@ def _check_names(fields: Mapping[str, Any], where: str) -> None:
     for name in fields:
         if name in known:
             continue
-        like = get_close_matches(name[:100].lower(), known, n=1)
+        like = get_close_matches(name[:100].lower(), known)
         if name in _NOT_HERE:
             advice = f"leave it out: {_NOT_HERE[name]}"
         elif like:
