@@ -296,6 +296,15 @@ def test_long_messages_are_cut() -> None:
     assert len(str(error)) < 20_000
 
 
+def test_a_thousand_characters_of_a_message_are_shown() -> None:
+    """And a hundred of a name. A host at their end may be the start of a password, if more follows."""
+    error = make(400, {"error": {"type": "t" * 101, "message": "m" * 1001}})
+    assert (error.type, error.message) == ("t" * 100, "m" * 1000)
+    message = "https://hunter2".rjust(1000)
+    assert make(400, {"error": {"message": message}}).message.endswith("https://hunter2")
+    assert "hunter2" not in make(400, {"error": {"message": message + "@"}}).message
+
+
 def test_a_message_that_was_cut_in_an_emoji() -> None:
     """A service that cuts text in UTF-16 leaves half of a character; message, details, and type still print."""
     content = rb'{"error":{"type":"bad_\udc00","message":"near \ud83d","details":[{"field":"a","message":"\ud83d"}]}}'

@@ -103,6 +103,15 @@ def test_what_is_wrong_is_named(changed: dict[str, Any], field: str | None, says
     assert refused.value.__cause__ is None
 
 
+@pytest.mark.parametrize(
+    ("key", "shown"), [(b"x" * 57, f"b'{'x' * 57}'"), (b"x" * 58, f"b'{'x' * 58}…")], ids=["60", "61"]
+)
+def test_sixty_characters_of_a_wrong_key_are_shown(key: bytes, shown: str) -> None:
+    """They are enough to find it."""
+    with pytest.raises(InvalidArgumentError, match=f"has {shown}, which is not text"):
+        check(jobs={key: {}})
+
+
 @pytest.mark.parametrize("name", ["", " ", "x" * 101, 3])
 def test_a_name_is_short_text(name: Any) -> None:
     """It must identify the campaign."""
