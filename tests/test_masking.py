@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import string
 import time
+import traceback
 from urllib.parse import quote
 
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from firsthandapi._core.response import ApiResponse, not_json
-from firsthandapi._masking import mask_key, mask_secrets
+from firsthandapi._masking import Secret, cut_frames, mask_key, mask_secrets, secret_or_none
 
 # Long enough that no surrounding text holds it by chance.
 PART = st.text(string.ascii_letters + string.digits, min_size=12, max_size=24).map(lambda text: f"Zq{text}qZ")
@@ -189,3 +190,36 @@ def test_no_encoded_url_survives(signature: str, times: int, name: str) -> None:
 def test_basic_credentials() -> None:
     """A header of basic authentication loses its credentials."""
     assert mask_secrets("Authorization: Basic dXNlcjpwYXNz") == "Authorization: Basic …"
+
+
+def test_secrets_are_equal_by_what_they_hide() -> None:
+    """And equal to nothing else."""
+    assert Secret("a") == Secret("a") == secret_or_none("a")
+    assert Secret("a") != Secret("b")
+    assert Secret("a") != "a"
+    assert secret_or_none(None) is None
+
+
+def test_frames_of_packages_are_cut_from_an_error_and_from_what_led_to_it() -> None:
+    """Those of others stay; two errors that led to each other are each looked at once."""
+
+    def fail() -> None:
+        try:
+            json.loads("{")
+        except ValueError as first:
+            raise ValueError("A") from first
+
+    with pytest.raises(ValueError, match="A") as caught:
+        fail()
+    error, first = caught.value, caught.value.__cause__
+    assert first is not None
+    first.__cause__ = error
+    cut_frames(error, {__name__.partition(".")[0]})
+    assert error.__traceback__ is None
+    names = [
+        frame.f_globals["__name__"].partition(".")[0] for frame, _ in traceback.walk_tb(first.__traceback__)
+    ]
+    assert names
+    assert {*names} == {"json"}
+    cut_frames(error, {"json"})
+    assert first.__traceback__ is None
