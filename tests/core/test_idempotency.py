@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import firsthandapi
-from firsthandapi._core.idempotency import check_key
+from firsthandapi._core.idempotency import check_key, is_known
 from firsthandapi.errors import InvalidArgumentError
 
 # Each made with `printf '…' | sha256sum` from the canonical JSON beside it, not with this package.
@@ -126,3 +126,12 @@ def test_bad_keys(key: Any) -> None:
     with pytest.raises(InvalidArgumentError) as caught:
         check_key(key)
     assert caught.value.field == "idempotency_key"
+
+
+@pytest.mark.parametrize(
+    ("after", "known"),
+    [(0, True), (23 * 3600, True), (23 * 3600 + 1, False), (-300, True), (-301, False)],
+)
+def test_a_key_is_known_for_23_hours(after: float, known: bool) -> None:
+    """A clock that was set back by more than five minutes says nothing of its age."""
+    assert is_known(1_000.0, 1_000.0 + after) is known
