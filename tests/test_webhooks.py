@@ -264,6 +264,7 @@ def test_missing(signature: Any) -> None:
         "x",
         "sha256=" + PLAIN,
         PLAIN[:-1],
+        "t=" + PLAIN[2:],
         PLAIN + "0",
         PLAIN[:-1] + "g",
         PLAIN[:-1] + "é",
@@ -314,6 +315,20 @@ def test_malformed(signature: Any) -> None:
         message = refusal(signature, **options)
         assert message.startswith("malformed signature")
         assert len(message) < 400
+
+
+@pytest.mark.parametrize(
+    ("signature", "problem"),
+    [
+        ("x", "it has neither of the two forms"),
+        (f"v1={V1}", "it has 0 t="),
+        (f"t={NOW}", "it has 0 v1="),
+        (f"t={NOW},t={NOW},v1={V1}", "it has 2 t="),
+    ],
+)
+def test_malformed_says_how(signature: str, problem: str) -> None:
+    """Whoever writes the sender learns what is wrong with its header."""
+    assert refusal(signature).startswith(f"malformed signature: {problem}")
 
 
 @pytest.mark.parametrize(
