@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import logging
@@ -389,6 +390,36 @@ def test_threads_and_tasks_share_it_too(server: MockServer, redis: Redis) -> Non
 
     anyio.run(main)
     assert refused(server) == 0
+
+
+def test_a_cancelled_call_gives_up_the_place_that_it_was_taking(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However slow Redis is: a place that is taken after it was given up would keep other processes waiting."""
+    limiter = AsyncRedisRateLimiter("redis://127.0.0.1:1/0")
+    steps: list[str] = []
+    asked, answers = threading.Event(), threading.Event()
+
+    def take(key: str) -> float:
+        asked.set()
+        assert answers.wait(30)
+        steps.append(f"{key} is in the line")
+        return 1.0
+
+    monkeypatch.setattr(limiter._budget, "take", take)
+    monkeypatch.setattr(limiter._budget, "leave", lambda key: steps.append(f"{key} left it"))
+
+    async def main() -> None:
+        task = asyncio.ensure_future(limiter.acquire("key", timeout=None))
+        while not asked.is_set():
+            await asyncio.sleep(0)
+        task.cancel()
+        for _ in range(50):
+            await asyncio.sleep(0)
+        answers.set()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(main())
+    assert steps == ["key is in the line", "key left it"]
 
 
 @needs_redis

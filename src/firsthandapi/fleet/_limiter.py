@@ -6,9 +6,9 @@ import time
 from typing import Any
 
 import anyio
-import anyio.to_thread
 
 from firsthandapi._async.bridge import Line as AsyncLine
+from firsthandapi._async.bridge import finish_blocking, run_blocking
 from firsthandapi._core.response import ApiResponse
 from firsthandapi._sync.bridge import Line
 
@@ -99,12 +99,11 @@ class AsyncRedisRateLimiter:
             while not waiter.first:
                 await waiter.wait(_left(ends))
             try:
-                while not isinstance(found := await anyio.to_thread.run_sync(self._budget.take, key), Permit):
+                while not isinstance(found := await run_blocking(self._budget.take, key), Permit):
                     left = _left(ends)
                     await anyio.sleep(found if left is None else min(found, left))
             except BaseException:
-                with anyio.CancelScope(shield=True):
-                    await anyio.to_thread.run_sync(self._budget.leave, key)
+                await finish_blocking(self._budget.leave, key)
                 raise
             return found
 
@@ -117,7 +116,7 @@ class AsyncRedisRateLimiter:
             response: its response; None if none came.
             sent: whether the service may have counted the request.
         """
-        await anyio.to_thread.run_sync(lambda: self._budget.learn(key, permit, response, sent=sent))
+        await run_blocking(self._budget.learn, key, permit, response, sent=sent)
 
 
 def _left(ends: float | None) -> float | None:
