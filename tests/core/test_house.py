@@ -42,6 +42,7 @@ ELSEWHERE = {
     "_download/clock": "download/test_engine.py",
     "_download/watching": "test_watching.py",
     "datasets/_copying": "dataset/test_merging.py",
+    "datasets/_manifest": "dataset/test_folder.py",
     "cli/agents": "mcp/test_mcp_server.py",
     "cli/tokens": "cli/test_serve.py",
     "client": "test_successors.py",

@@ -17,7 +17,8 @@ from firsthandapi._download.part import Part
 from firsthandapi._sync.transport import Transport
 from firsthandapi.datasets import _disk
 from firsthandapi.datasets._bucket import BucketWriter
-from firsthandapi.datasets._folder import Folder, Manifest
+from firsthandapi.datasets._folder import Folder
+from firsthandapi.datasets._manifest import Manifest
 
 # Each step of a run, and the method whose call begins it.
 STEPS: dict[str, tuple[Any, str]] = {

@@ -29,10 +29,11 @@ from firsthandapi import Dataset, FirstHandClient
 from firsthandapi._core.job_file import JOB_FILE
 from firsthandapi._core.manifest import MANIFEST, parse_manifest
 from firsthandapi._notebook import gallery
-from firsthandapi.datasets import _bucket, _folder
+from firsthandapi.datasets import _bucket, _manifest
 from firsthandapi.datasets._bucket import PART, Bucket
-from firsthandapi.datasets._folder import Folder, Source
+from firsthandapi.datasets._folder import Folder
 from firsthandapi.datasets._lock import FolderLock
+from firsthandapi.datasets._manifest import Source
 from firsthandapi.errors import ConfigurationError, DownloadError, FirstHandError, InvalidArgumentError
 from firsthandapi.testing import MockServer
 
@@ -620,7 +621,7 @@ def test_rows_do_not_wait_for_ever(
     """However few they are, a manifest that is read meanwhile lags behind for some minutes at most."""
     with over[0].client() as client:
         files = list(client.files.list(over[1]))
-    monkeypatch.setattr(_folder, "_REWRITE_SHARE", 0)
+    monkeypatch.setattr(_manifest, "_REWRITE_SHARE", 0)
     dest = f"memory://{bucket}/slow"
     folder = Folder(dest)
     folder.lock()
@@ -630,7 +631,7 @@ def test_rows_do_not_wait_for_ever(
         folder.add(file, Source(over[1], mixed=False), size_bytes=1, sha256="0" * 64)
     folder.catch_up()
     assert len(Dataset.open(dest)) == 1
-    monkeypatch.setattr(_folder, "_REWRITE_SECONDS", 0.0)
+    monkeypatch.setattr(_manifest, "_REWRITE_SECONDS", 0.0)
     folder.catch_up()
     assert len(Dataset.open(dest)) == FILES
     folder.close()

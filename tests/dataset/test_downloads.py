@@ -97,7 +97,7 @@ def test_a_failed_file_is_tried_again_at_the_end(
     assert (reported[-1].files_done, reported[-1].files_total, reported[-1].files_failed) == (2, 2, 0)
 
 
-@pytest.mark.parametrize("name", ["_folder.Manifest.rewrite", "_disk.Appender.add"], ids=["first", "later"])
+@pytest.mark.parametrize("name", ["_manifest.Manifest.rewrite", "_disk.Appender.add"], ids=["first", "later"])
 def test_a_row_that_the_disk_refuses_once_is_there_in_the_end(
     name: str, connect: Connect, fresh_server: MockServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

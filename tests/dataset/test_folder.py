@@ -17,8 +17,9 @@ from firsthandapi import Dataset, FirstHandClient, Verification
 from firsthandapi._core.job_file import JOB_FILE
 from firsthandapi._core.manifest import COLUMNS, MANIFEST
 from firsthandapi.datasets import _disk
-from firsthandapi.datasets._folder import Folder, Source
+from firsthandapi.datasets._folder import Folder
 from firsthandapi.datasets._lock import NAME
+from firsthandapi.datasets._manifest import Source
 from firsthandapi.errors import ConfigurationError, DownloadError
 from firsthandapi.testing import MockServer
 

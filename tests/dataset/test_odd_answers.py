@@ -350,7 +350,7 @@ def test_a_folder_that_cannot_be_closed_hides_nothing(
     def full(_: Any) -> None:
         raise ConfigurationError("metadata.jsonl cannot be written: No space left on device")
 
-    monkeypatch.setattr("firsthandapi.datasets._folder.Manifest.close", full)
+    monkeypatch.setattr("firsthandapi.datasets._manifest.Manifest.close", full)
     with pytest.raises(ConfigurationError, match="No space left") as caught:
         collect(connect, shop, tmp_path / "a")
     assert caught.value.job.id == "job_1"

@@ -96,7 +96,7 @@ def test_a_call_that_was_cut_short_is_finished_by_the_next(
         raise Crash
 
     owner = (
-        "firsthandapi.datasets._folder.Manifest"
+        "firsthandapi.datasets._manifest.Manifest"
         if step == "rewrite"
         else "firsthandapi.datasets._local.Local"
     )

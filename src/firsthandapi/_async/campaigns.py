@@ -42,8 +42,9 @@ from firsthandapi._core.reports import CampaignProgress, LabelProgress, Tally
 from firsthandapi._core.spend import check_spend
 from firsthandapi.datasets import Dataset
 from firsthandapi.datasets._downloads import Downloads
-from firsthandapi.datasets._folder import Folder, Source
+from firsthandapi.datasets._folder import Folder
 from firsthandapi.datasets._ledger import LedgerFile, OrderRecord
+from firsthandapi.datasets._manifest import Source
 from firsthandapi.errors import (
     ConfigurationError,
     FirstHandError,

@@ -43,8 +43,9 @@ from firsthandapi._sync.waiting import Waiting
 from firsthandapi._sync.workers import Workers
 from firsthandapi.datasets import Dataset
 from firsthandapi.datasets._downloads import Downloads
-from firsthandapi.datasets._folder import Folder, Source
+from firsthandapi.datasets._folder import Folder
 from firsthandapi.datasets._ledger import LedgerFile, OrderRecord
+from firsthandapi.datasets._manifest import Source
 from firsthandapi.errors import (
     ConfigurationError,
     FirstHandError,

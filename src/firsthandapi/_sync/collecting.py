@@ -38,7 +38,8 @@ from firsthandapi._visible import visible
 from firsthandapi._watching import DOWNLOADS, logger
 from firsthandapi.datasets import Dataset
 from firsthandapi.datasets._downloads import Downloads
-from firsthandapi.datasets._folder import Folder, Source
+from firsthandapi.datasets._folder import Folder
+from firsthandapi.datasets._manifest import Source
 from firsthandapi.errors import (
     FirstHandError,
     IncompleteJobError,

@@ -20,8 +20,9 @@ from firsthandapi._masking import mask_secrets
 from firsthandapi._visible import visible
 from firsthandapi.errors import ConfigurationError, InvalidArgumentError, UnexpectedResponseError
 
-from ._folder import Folder, Manifest, manifests_of
+from ._folder import Folder
 from ._job_files import JobFiles
+from ._manifest import Manifest, manifests_of
 from ._reconciling import Reconciling
 from ._rows import Rows
 from ._store import Store, store_at

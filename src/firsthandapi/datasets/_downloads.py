@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from firsthandapi._download.transfer import Outcome, Refresh
     from firsthandapi.types.file import File
 
-    from ._folder import Folder, Source
+    from ._folder import Folder
+    from ._manifest import Source
 
 # One row that cannot be written is a failure of its file; this many in a row are a failure of the disk.
 _MOST_ROWS_FAILED = 3

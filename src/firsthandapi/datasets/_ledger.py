@@ -15,8 +15,8 @@ from firsthandapi._core.campaign_ledger import (
 from firsthandapi._core.job_file import JOB_FILE, JobFile, ShownJob
 from firsthandapi.errors import ConfigurationError
 
-from ._folder import manifests_of
 from ._local import Local
+from ._manifest import manifests_of
 from ._store import store_at
 
 

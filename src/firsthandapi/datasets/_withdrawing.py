@@ -20,7 +20,7 @@ from firsthandapi.errors import ConfigurationError, FirstHandError
 if TYPE_CHECKING:
     from firsthandapi._core.manifest import Record
 
-    from ._folder import Manifest
+    from ._manifest import Manifest
     from ._store import Store
 
 

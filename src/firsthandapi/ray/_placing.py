@@ -11,8 +11,8 @@ from firsthandapi._core.manifest import DATA, Record, parse_manifest
 from firsthandapi._masking import mask_secrets
 from firsthandapi._visible import visible
 from firsthandapi.datasets import _disk as disk
-from firsthandapi.datasets._folder import Manifest, place_named
 from firsthandapi.datasets._local import Local
+from firsthandapi.datasets._manifest import Manifest, place_named
 from firsthandapi.datasets._store import store_at
 from firsthandapi.errors import ConfigurationError, IntegrityError, InvalidArgumentError
 

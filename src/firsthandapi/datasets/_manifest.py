@@ -1,0 +1,274 @@
+"""The manifest of a folder: its rows, when each is written, and where the files are that they name."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from firsthandapi._core.files import disk_key, file_name_on_disk
+from firsthandapi._core.kinds import KINDS, is_mixed
+from firsthandapi._core.manifest import (
+    DATA,
+    LARGEST_MANIFEST,
+    MANIFEST,
+    Record,
+    data_folder,
+    in_place_of,
+    label_of,
+    manifest_line,
+    parse_manifest,
+    record_of,
+)
+from firsthandapi.errors import ConfigurationError
+
+from ._store import Store, Writer
+
+if TYPE_CHECKING:
+    from firsthandapi.types.file import File
+
+# Where manifests may be: beside job.json, or in a folder for each kind of media.
+PLACES = ("", *KINDS, "other")
+# Where a manifest can only be rewritten: once it lists a tenth of the files too few, or after this time.
+_REWRITE_SHARE = 10
+_REWRITE_SECONDS = 300.0
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where files come from, and where they go.
+
+    Attributes:
+        job_id: the job that they are of.
+        mixed: whether the folder has a folder for each kind of media.
+        label: what they are labeled, or None.
+    """
+
+    job_id: str
+    mixed: bool
+    label: str | None = None
+
+
+class Manifest:
+    """`metadata.jsonl` and the `data/` beside it: a row for each verified file."""
+
+    def __init__(self, store: Store, subfolder: str) -> None:
+        self.subfolder = subfolder
+        self.folder = folder = store.root / subfolder if subfolder else store.root
+        self._store = store
+        self.path = folder / MANIFEST
+        self.data = folder / DATA
+        self.records: dict[str, Record] = {}
+        # The file that has a name, by the names that any disk distinguishes.
+        self._names: dict[str, str] = {}
+        self._end = store.appender(self.path)
+        # Rows that wait to be written, where nothing can be appended to; and when that was last done.
+        self._waiting = 0
+        self._written_at = time.monotonic()
+        # Whether the rows must be rewritten: a crash cut the last one, or two writers wrote some twice.
+        self._untidy = False
+        # The folders of files that can be written to.
+        self._ready: set[Path] = set()
+
+    def read(self) -> bool:
+        """Read the rows, each checked; False if there is no manifest.
+
+        Raises:
+            ConfigurationError: a row, or the way to its file, is not one of ours.
+        """
+        # The folder of the whole dataset is the user's own word, and may be a link.
+        for folder in ([self.folder] if self.subfolder else []) + [self.data]:
+            self._store.refuse_link(folder)
+        content = self._store.read(self.path, LARGEST_MANIFEST)
+        if content is None:
+            return False
+        self.records = {record.file_id: record for record in parse_manifest(content, str(self.path))}
+        for folder in self.folders()[1:]:
+            self._store.refuse_link(folder)
+        self._names = {disk_key(record.file_name): record.file_id for record in self.records.values()}
+        self._untidy = not content.endswith(b"\n") or content.count(b"\n") != len(self.records)
+        return True
+
+    def refuse_links(self) -> None:
+        """Make sure that every file is in the folder itself.
+
+        Raises:
+            ConfigurationError: one is a link, which a program that reads the files would follow.
+        """
+        for folder in self.folders():
+            self._store.refuse_links_in(folder)
+
+    def folders(self) -> list[Path]:
+        """Where files may be: `data/`, then the folder of each label in it."""
+        labels = {label_of(record) for record in self.records.values()} - {None}
+        return [self.data, *(self.folder / data_folder(label) for label in sorted(map(str, labels)))]
+
+    def file(self, record: Record) -> Path:
+        """Where the file of a row is."""
+        return self.folder / record.file_name
+
+    def prepare(self, writer: Writer) -> None:
+        """Make the folders, and clear what a process that died has left half-done. The lock is held.
+
+        Raises:
+            ConfigurationError: the folder cannot be written to.
+        """
+        self.open_folder(self.data, writer)
+        if self._untidy:
+            self.rewrite()
+
+    def open_folder(self, data: Path, writer: Writer) -> None:
+        """Make a folder of files ready to be written to: `data/`, or that of a label in it.
+
+        Raises:
+            ConfigurationError: it is a link, or cannot be made.
+        """
+        if data not in self._ready:
+            self._store.refuse_link(data)
+            writer.prepare(self.folder, data)
+            self._ready.add(data)
+
+    def has(self, file: File, writer: Writer) -> bool:
+        """Whether the folder has `file` as the service describes it; the size is enough, since it was verified once."""
+        record = self.records.get(file.id)
+        return (
+            record is not None
+            and file.content_hash in (None, record.sha256, record.sha256.upper())
+            and file.size_bytes in (None, record.size_bytes)
+            and self.size_of(self.file(record), writer) == record.size_bytes
+        )
+
+    def adopt(self, file: File, source: Source, writer: Writer) -> bool:
+        """Take in a file that a process put in place without living to write its row."""
+        path = self.path_of(file, source.label)
+        size = self.size_of(path, writer)
+        if size is None or file.content_hash is None or file.size_bytes not in (None, size):
+            return False
+        sha256 = self._store.sha256_of(path, size)
+        if sha256 != file.content_hash.lower():
+            return False
+        self.add(self.row(file, path, source, size_bytes=size, sha256=sha256))
+        return True
+
+    def size_of(self, path: Path, writer: Writer) -> int | None:
+        """The size of a file of the manifest; None if it is not there. The lock is held."""
+        self.open_folder(path.parent, writer)
+        return writer.size_of(path)
+
+    def row(self, file: File, path: Path, source: Source, *, size_bytes: int, sha256: str) -> Record:
+        """The row for `file`, which is at `path`."""
+        label = None if path.parent == self.data else path.parent.name
+        return record_of(
+            file, path.name, size_bytes=size_bytes, sha256=sha256, job_id=source.job_id, label=label
+        )
+
+    def path_of(self, file: File, label: str | None) -> Path:
+        """Where `file` is to be."""
+        return self.location_of(file.id, file.content_type, label)
+
+    def location_of(self, file_id: str, content_type: str | None, label: str | None) -> Path:
+        """Where a file is to be: beside the one that it replaces, under a name that no other file has, whatever the
+        case of its letters."""
+        former = self.records.get(file_id)
+        folder = data_folder(label if former is None else label_of(former))
+        name = file_name_on_disk(file_id, content_type)
+        if self._names.setdefault(disk_key(f"{folder}/{name}"), file_id) != file_id:
+            name = file_name_on_disk(file_id, content_type, plain=False)
+        return self.folder / folder / name
+
+    def add(self, record: Record) -> None:
+        """Write a row; where nothing can be appended to, with others after it.
+
+        Raises:
+            ConfigurationError: it cannot be written.
+        """
+        former = self.records.get(record.file_id)
+        first = not self.records
+        self.records[record.file_id] = in_place_of(record, former)
+        if former is None and (first or self._end is not None):
+            try:
+                if first or self._end is None:
+                    # Loaders refuse an empty manifest, so it comes into being with a row.
+                    self.rewrite()
+                else:
+                    self._end.add(manifest_line(record))
+            except BaseException:
+                # Known, but on no disk, it would pass for done when its file is tried again.
+                del self.records[record.file_id]
+                raise
+        elif former != record:
+            self._waiting += 1
+            self.catch_up()
+
+    def keep(self, record: Record) -> None:
+        """Have a row written by `close`, with all others."""
+        self.records[record.file_id] = in_place_of(record, self.records.get(record.file_id))
+        self._waiting += 1
+
+    def without_worker(self, job_id: str) -> set[str]:
+        """The submissions of a job whose rows do not know their worker."""
+        rows = (row for row in self.records.values() if row.job_id == job_id and row.worker_id is None)
+        return {row.submission_id for row in rows if row.submission_id is not None}
+
+    def set_workers(self, workers: Mapping[str, str]) -> None:
+        """Write down who made what, by submission; `close` writes the rows."""
+        for row in list(self.records.values()):
+            worker = workers.get(row.submission_id or "")
+            if worker is not None and row.worker_id is None and "worker_id" not in row.extra:
+                self.keep(replace(row, worker_id=worker))
+
+    def catch_up(self) -> None:
+        """Write the rows that wait, if they are many or have waited for long.
+
+        Raises:
+            ConfigurationError: they cannot be written.
+        """
+        many = self._waiting * _REWRITE_SHARE >= len(self.records)
+        if self._waiting and (many or time.monotonic() - self._written_at >= _REWRITE_SECONDS):
+            self.rewrite()
+
+    def rewrite(self) -> None:
+        """Rewrite all rows, in one step.
+
+        Raises:
+            ConfigurationError: they cannot be written.
+        """
+        if self._end is not None:
+            self._end.close()
+        if self.records:
+            self._store.replace(self.path, b"".join(map(manifest_line, self.records.values())))
+        else:
+            self._store.remove(self.path)
+        self._waiting, self._written_at = 0, time.monotonic()
+
+    def close(self) -> None:
+        """Write the rows that wait, and flush them to the disk.
+
+        Raises:
+            ConfigurationError: that failed.
+        """
+        if self._waiting:
+            self.rewrite()
+        if self._end is not None:
+            self._end.close()
+
+
+def place_named(name: str) -> str:
+    """`name` if a manifest may be there: beside job.json, or in the folder of a kind of media.
+
+    Raises:
+        ConfigurationError: no manifest is there.
+    """
+    if name not in PLACES:
+        raise ConfigurationError(
+            f"file_name: must begin with {DATA}/ or with a kind of media, as image/{DATA}/"
+        )
+    return name
+
+
+def manifests_of(store: Store, formats: list[str] | None) -> list[Manifest]:
+    """The manifests that a folder may have, unread."""
+    folders = PLACES if formats is None or is_mixed(formats) else ("",)
+    return [Manifest(store, name) for name in folders]
