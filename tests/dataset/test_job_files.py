@@ -31,7 +31,7 @@ def test_a_lost_record_is_restored_from_the_rows(quick_server: MockServer, tmp_p
 def test_junk_in_jobs_is_refused(signs: Dataset) -> None:
     """As junk in job.json is."""
     (signs.path / JOBS / "other.json").write_bytes(b"{")
-    with pytest.raises(ConfigurationError, match=r"job\.json"):
+    with pytest.raises(ConfigurationError, match=r"other\.json is empty or damaged"):
         Dataset.open(signs.path)
 
 
