@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import anyio
@@ -36,6 +37,30 @@ def test_a_sweep_closes_what_no_longer_works() -> None:
     anyio.run(stack.sweep)
     assert stack.idle == [good, last]
     assert (useless.closed, good.closed, last.closed) == (True, False, False)
+
+
+def test_a_task_that_is_cancelled_while_it_closes_closes_all() -> None:
+    """Whether it sweeps or closes its client: no shield of anyio's holds off `task.cancel()`."""
+
+    class Slow(Resting):
+        async def aclose(self) -> None:
+            self.closed = True
+            await anyio.sleep(0)
+
+    async def main() -> None:
+        for useless in ([Slow(False) for _ in range(5)], [Slow(True) for _ in range(5)]):
+            stack: Any = async_pool._Stack({})
+            await stack.open()
+            stack.idle = [*useless, Slow(True)]
+            task = asyncio.ensure_future(stack.aclose() if useless[0].usable() else stack.sweep())
+            await asyncio.sleep(0)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            assert all(each.closed for each in useless)
+            await stack.aclose()
+
+    asyncio.run(main())
 
 
 def test_a_sweep_of_threads_does_the_same() -> None:

@@ -125,8 +125,7 @@ class _Stack:
             yield
         finally:
             stacks.pop(token, None)
-            while self.idle:
-                await _close(self.idle.pop())
+            await _close_all(self.idle)
 
     async def sweep(self) -> None:
         # A caller with few requests takes the top one each time; those below would stay forever, closed by the
@@ -136,8 +135,7 @@ class _Stack:
         for connection in self.idle[:-1]:
             (usable if connection.usable() else useless).append(connection)
         self.idle[:-1] = usable
-        for connection in useless:
-            await _close(connection)
+        await _close_all(useless)
 
     def abandon(self) -> None:
         while self.idle:
@@ -164,6 +162,15 @@ async def _close(connection: Connection) -> None:
     # Shielded: a cancelled task must not leave its socket open.
     with anyio.CancelScope(shield=True):
         await connection.aclose()
+
+
+async def _close_all(connections: list[Connection]) -> None:
+    try:
+        while connections:
+            await _close(connections.pop())
+    finally:
+        if connections:  # no shield holds off asyncio's own `cancel`
+            await _close_all(connections)
 
 
 def _is_closed(token: object) -> bool:
