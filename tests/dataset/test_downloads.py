@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import pkgutil
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 from client.support import Connect
 from firsthandapi import Dataset
 from firsthandapi._core.manifest import MANIFEST
+from firsthandapi._download.engine import Engine
 from firsthandapi._download.part import DiskError
 from firsthandapi.errors import (
     ConfigurationError,
@@ -176,3 +178,24 @@ def test_a_full_disk_ends_the_run_at_once(
     fresh_server.submit(begun.value.job.id)
     fresh_server.clock.advance(minutes=1)
     assert len(client.jobs.collect(tmp_path, **JOB, files_needed=2)) == 2
+
+
+def test_ctrl_c_while_a_run_ends_leaves_no_thread(
+    fresh_server: MockServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A notebook lives on after it."""
+    job_id = completed_job(fresh_server, 3)
+    close, before = Engine.close, set(threading.enumerate())
+
+    def interrupted(self: Engine, *, cancel: bool = False) -> None:
+        monkeypatch.setattr(Engine, "close", close)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Engine, "close", interrupted)
+    with fresh_server.client() as client, pytest.raises(KeyboardInterrupt):
+        client.files.download_all(job_id, tmp_path)
+    for thread in set(threading.enumerate()) - before:
+        if "download" in thread.name:
+            thread.join(30)
+            assert not thread.is_alive()
+    assert whole(tmp_path)

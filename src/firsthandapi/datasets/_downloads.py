@@ -142,7 +142,11 @@ class Downloads:
         cancel = bool(self._pending)
         if cancel:
             self._folder.stop()
-        self._engine.close(cancel=cancel)
+        try:
+            self._engine.close(cancel=cancel)
+        except BaseException:  # Ctrl-C, say: in a notebook, threads and temporary files would outlive it
+            self._engine.close(cancel=True)
+            raise
 
     def failed(self) -> frozenset[str]:
         """The ids of the files that could not be downloaded so far."""
