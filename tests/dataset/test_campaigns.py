@@ -287,6 +287,24 @@ def test_an_order_that_never_arrived_is_made_with_its_key(world: World) -> None:
     assert [job.price_per_file_cents for job in world.jobs()] == [10]
 
 
+@pytest.mark.parametrize("limit", ["budget_cents", "max_spend_cents"])
+def test_an_order_that_never_arrived_is_not_made_over_a_limit(world: World, limit: str) -> None:
+    """A price that was corrected, with the budget, or what one job may cost, is not paid after all."""
+    world.client = world.new_client(max_retries=0)
+    world.server.faults.add(path="/v1/jobs", method="POST", drop="before")
+    with pytest.raises(FirstHandConnectionError):
+        world.run(world.campaign(stop=2, defaults={"price_per_file_cents": 1_000}))
+    if limit == "max_spend_cents":
+        world.client = world.new_client(max_spend_cents=1_999)
+    budget = 1_999 if limit == "budget_cents" else 10_000
+    with pytest.raises(
+        SpendLimitError, match=rf"{limit} is \$19\.99.* remove the order with that key"
+    ) as refused:
+        world.run(world.campaign(budget, stop=2))
+    assert (refused.value.cost_cents, refused.value.limit_cents) == (2_000, 1_999)
+    assert world.ordered() == []
+
+
 def test_a_key_that_is_too_old_is_not_sent_again(world: World) -> None:
     """The message says how to give the order up."""
     world.client = world.new_client(max_retries=0)

@@ -17,7 +17,7 @@ from firsthandapi._display import Displayed
 from firsthandapi.errors import SpendLimitError
 
 from .campaign import Spec, kinds_in
-from .campaign_ledger import Ledger, Order
+from .campaign_ledger import LEDGER_FILE, Ledger, Order
 from .counts import count_of, dollars
 
 # Orders in a row that brought nothing.
@@ -146,6 +146,33 @@ def next_order(spec: Spec, ledger: Ledger) -> PlannedOrder | None:
 def request_of(spec: Spec, order: PlannedOrder) -> dict[str, Any]:
     """The body of the POST for an order, without what the ledger adds to its metadata."""
     return {**spec.jobs[order.label], "files_needed": order.files}
+
+
+def check_unconfirmed(spec: Spec, ledger: Ledger, max_spend_cents: int | None) -> None:
+    """Refuse to send an order again that may never have arrived, if it costs more than is allowed by now.
+
+    Raises:
+        SpendLimitError: there is such an order. Nothing may be ordered.
+    """
+    for order in ledger.orders:
+        cost = order.files * order.price_cents
+        if order.job is not None:
+            continue
+        if ledger.spent_cents > spec.budget_cents:
+            raise _unconfirmed(order, "budget_cents", ledger.spent_cents, spec.budget_cents)
+        if max_spend_cents is not None and cost > max_spend_cents:
+            raise _unconfirmed(order, "max_spend_cents", cost, max_spend_cents)
+
+
+def _unconfirmed(order: Order, name: str, cost_cents: int, limit_cents: int) -> SpendLimitError:
+    key = order.sent.idempotency_key
+    return SpendLimitError(
+        f"nothing was ordered: an order of {count_of(order.files)} for {order.label}, idempotency key {key}, had no "
+        f"response, and with it {dollars(cost_cents)} would be spent, but {name} is {dollars(limit_cents)}: increase "
+        f"{name}; or, if no job in your account has that key, remove the order with that key from {LEDGER_FILE}",
+        cost_cents=cost_cents,
+        limit_cents=limit_cents,
+    )
 
 
 def check_kinds(spec: Spec, ledger: Ledger) -> str | None:

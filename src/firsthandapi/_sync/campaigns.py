@@ -13,6 +13,7 @@ from firsthandapi._core.campaign_ledger import LEDGER_FILE, Ledger
 from firsthandapi._core.campaign_plan import (
     CampaignPlan,
     check_kinds,
+    check_unconfirmed,
     in_vain,
     make_plan,
     next_order,
@@ -162,6 +163,7 @@ class Campaigning(Collecting):
             raise ConfigurationError(
                 f"{problem}: loaders could not read them together; use a different folder"
             )
+        check_unconfirmed(spec, ledger, self._transport.config.max_spend_cents)
         for order in make_plan(spec, ledger).orders:
             price = spec.jobs[order.label]["price_per_file_cents"]
             check_spend(order.files, price, self._transport.config.max_spend_cents)
