@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from firsthandapi._core.campaign_ledger import LEDGER_FILE
+from firsthandapi._core.ordering import LookFor, Shown
 from firsthandapi.errors import (
     DeadlineExceededError,
     FirstHandConnectionError,
@@ -36,6 +37,26 @@ def test_a_lost_ledger_is_found_by_the_jobs(world: World, damage: str) -> None:
     assert world.ordered() == [3, 2]
     assert world.ledger()["spent_cents"] == 50
     assert world.ledger()["campaign"] == json.loads(content)["campaign"]
+
+
+def test_a_lost_ledger_is_found_by_the_records_of_the_folder(world: World, monkeypatch: Any) -> None:
+    """Where the list of jobs lags; a record of a job that the service does not have is left alone."""
+    campaign = world.campaign(stop=3, give_way=2)
+    world.run(campaign)
+    (world.dest / LEDGER_FILE).unlink()
+    record = next((world.dest / "jobs").iterdir())
+    job_id = "job_01JP3Q6K5Y8ZV4T2N9B7X1C0DE"
+    record.with_name(f"{job_id}.json").write_text(record.read_text().replace(record.stem, job_id))
+    requests = internals(world, "ordering")
+    read_jobs = requests.read_jobs
+
+    def lagging(question: Any, content: Any, response: Any) -> Any:
+        return (Shown(), None) if isinstance(question, LookFor) else read_jobs(question, content, response)
+
+    monkeypatch.setattr(requests, "read_jobs", lagging)
+    assert len(world.run(campaign)) == 5
+    assert world.ordered() == [3, 2]
+    assert world.ledger()["spent_cents"] == 50
 
 
 def test_a_moved_folder_knows_its_campaign_by_its_rows(world: World, tmp_path: Path) -> None:

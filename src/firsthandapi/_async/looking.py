@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from math import inf
 from typing import TYPE_CHECKING, Unpack
 
@@ -65,6 +66,11 @@ class Looking:
                 raise newer_ledger()
             keys = found.keys
         jobs = await self._jobs()
+        listed = {str(job["id"]) for job in jobs}
+        for job_id in sorted(await run_blocking(self._file.recorded) - listed):
+            # The list may lag, and the folder knows better; of another account there is none.
+            with suppress(NotFoundError):
+                jobs += (await self._ask(Read(job_id))).jobs
         rows_of, location = await run_blocking(self._file.rows_of), await run_blocking(self._file.location)
         return recovered(campaign_in(campaign_key(name, location), rows_of, jobs), jobs, keys)
 

@@ -10,11 +10,13 @@ from firsthandapi._core.campaign_ledger import (
     Ledger,
     Order,
     UnreadableLedger,
+    campaign_of,
     read_ledger,
 )
 from firsthandapi._core.job_file import JOB_FILE, JobFile, ShownJob
 from firsthandapi.errors import ConfigurationError
 
+from ._job_files import JobFiles
 from ._local import Local
 from ._manifest import manifests_of
 from ._store import store_at
@@ -58,6 +60,16 @@ class LedgerFile:
         """
         manifests = [manifest for manifest in manifests_of(self._store, None) if manifest.read()]
         return frozenset(str(record.job_id) for each in manifests for record in each.records.values())
+
+    def recorded(self) -> frozenset[str]:
+        """The jobs of campaigns that the folder has records of.
+
+        Raises:
+            ConfigurationError: the records cannot be read.
+        """
+        records = JobFiles(self._store).labeled().values()
+        shown = [each.job for each in records if isinstance(each, JobFile) and each.job is not None]
+        return frozenset(str(job["id"]) for job in shown if campaign_of(job) is not None)
 
     def is_of_one_job(self) -> bool:
         """Whether the folder was made for one job, without labels."""
