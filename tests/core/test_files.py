@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from firsthandapi._core.files import EXTENSIONS, disk_key, file_name_on_disk, is_reserved
+from firsthandapi._core.files import EXTENSIONS, disk_key, file_name_on_disk, is_name_of_ours, is_reserved
 from firsthandapi.errors import InvalidArgumentError
 
 IDS = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9_\-]{0,127}", fullmatch=True).filter(
@@ -63,3 +63,20 @@ def test_every_name_can_be_in_a_manifest(name: str, content_type: str | None, pl
     other = name.swapcase()
     if other != name and not plain:
         assert disk_key(made) != disk_key(file_name_on_disk(other, content_type, plain=False))
+
+
+@pytest.mark.parametrize(
+    ("name", "ours"),
+    [
+        ("file_01JPQRSTVWXYZ0123456789ABC.jpg", True),
+        ("file_01JPQRSTVWXYZ0123456789ABC.bin", True),
+        ("file_01JPQRSTVWXYZ0123456789ABC.txt", False),
+        ("file_01JPQRSTVWXYZ0123456789ABC.jpg.part", False),
+        ("file_01JPQRSTVWXYZ0123456789AB.jpg", False),
+        ("file_001.jpg", False),
+        ("signs.jpg", False),
+    ],
+)
+def test_a_name_of_ours_is_an_id(name: str, ours: bool) -> None:
+    """And not any name that a user may have given a file."""
+    assert is_name_of_ours(name) is ours

@@ -30,6 +30,7 @@ from .support import (
     downloads,
     failing,
     forge,
+    jobs_bought,
     posix_only,
     spoil_three,
 )
@@ -455,3 +456,36 @@ def test_ctrl_c_while_rows_are_written_leaves_no_lock(
     with lock:
         folder.catch_up()
     folder.close()
+
+
+@pytest.mark.parametrize("label", [None, "stop"])
+def test_files_whose_job_is_forgotten_are_not_bought_again(
+    quick_server: MockServer, tmp_path: Path, label: str | None
+) -> None:
+    """A folder that lost job.json and its manifest names the way on, which works; a key of one's own finds the job."""
+    ordered: dict[str, Any] = {**JOB, "files_needed": 2, "label": label}
+    with quick_server.client() as client:
+        job = client.jobs.collect(tmp_path, **ordered, idempotency_key="mine").job
+        assert job is not None
+
+        def forget() -> None:
+            for path in tmp_path.rglob("*.json*"):
+                path.unlink()
+
+        before = len(downloads(quick_server))
+        forget()
+        with pytest.raises(
+            ConfigurationError, match=r"contains file_\w+\.jpg, but neither metadata.jsonl nor job.json"
+        ):
+            client.jobs.collect(tmp_path, **ordered)
+        assert len(client.files.download_all(job.id, tmp_path, label=label)) == 2
+        forget()
+        dataset = client.jobs.collect(tmp_path, **ordered, idempotency_key="mine")
+        assert len(dataset) == 2
+        assert len(downloads(quick_server)) == before
+        assert jobs_bought(quick_server) == 1
+        # A file of the user's own is in nobody's way.
+        forget()
+        for path in [*tmp_path.rglob("file_*")]:
+            path.rename(path.with_name(f"mine_{path.name}"))
+        assert client.jobs.collect(tmp_path, **ordered).job != job

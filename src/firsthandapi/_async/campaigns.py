@@ -153,7 +153,7 @@ class Campaigning(Collecting):
                 field="dest",
             )
         for request in self._spec.jobs.values():
-            folder.check(request["accepted_formats"])
+            folder.check(request["accepted_formats"], findable=True)
 
     def _check_orders(self, ledger: Ledger) -> None:
         """Refuse orders that may not all be made, before the first is."""

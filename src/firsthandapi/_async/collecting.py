@@ -155,7 +155,9 @@ class Collecting(Resource):
                 # Before money moves: whatever could prevent the downloads is found here.
                 Downloads.check_network(self._transport.config)
                 await self._enter(folder, ends)
-                await run_blocking(folder.check, request["accepted_formats"])
+                await run_blocking(
+                    folder.check, request["accepted_formats"], findable=idempotency_key is not None
+                )
                 # Paid once.
                 order = partial(
                     order_once,

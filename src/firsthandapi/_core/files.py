@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 
 from .request import check_id
 
@@ -18,6 +19,7 @@ EXTENSIONS = {
     "video/quicktime": "mov",
 }
 
+_BY_ID = re.compile(rf"file_[0-9A-Z]{{26}}\.(?:{'|'.join([*EXTENSIONS.values(), 'bin'])})")
 # Names of devices on Windows, whatever their extension.
 _RESERVED = frozenset(
     {"con", "prn", "aux", "nul", *(f"{port}{number}" for port in ("com", "lpt") for number in range(10))}
@@ -37,6 +39,11 @@ def file_name_on_disk(file_id: str, content_type: str | None, *, plain: bool = T
     if not plain or is_reserved(name):
         name = f"file-{hashlib.sha256(name.encode()).hexdigest()[:32]}"
     return f"{name}.{EXTENSIONS.get(kind, 'bin')}"
+
+
+def is_name_of_ours(name: str) -> bool:
+    """Whether a file on disk is named by an id, as the service makes them."""
+    return _BY_ID.fullmatch(name) is not None
 
 
 def is_reserved(stem: str) -> bool:

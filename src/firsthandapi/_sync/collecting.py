@@ -156,7 +156,7 @@ class Collecting(Resource):
                 # Before money moves: whatever could prevent the downloads is found here.
                 Downloads.check_network(self._transport.config)
                 self._enter(folder, ends)
-                run_blocking(folder.check, request["accepted_formats"])
+                run_blocking(folder.check, request["accepted_formats"], findable=idempotency_key is not None)
                 # Paid once.
                 order = partial(
                     order_once,

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from firsthandapi._core.download import Wanted
+from firsthandapi._core.files import is_name_of_ours
 from firsthandapi._core.job_file import JOB_FILE, JobFile, ShownJob, UnreadableJobFile, differing
 from firsthandapi._core.kinds import Kind, folder_of, is_mixed, is_mixed_with, kind_of
 from firsthandapi._core.labels import check_label, check_spelling
@@ -249,23 +250,38 @@ class Folder:
                 kinds[manifest.subfolder] = {kind_of(row.content_type) for row in manifest.records.values()}
         return kinds
 
-    def check(self, formats: list[str]) -> None:
+    def check(self, formats: list[str], *, findable: bool) -> None:
         """Find whatever would prevent the downloads of a job, before it is posted.
 
+        Args:
+            formats: the content types of its files.
+            findable: whether a job that was posted for this folder is found by something else than the folder.
+
         Raises:
-            ConfigurationError: a manifest, or what has the name of its folder, is not one of ours, or the list of
-                withdrawn files is damaged.
+            ConfigurationError: a manifest, or what has the name of its folder, is not one of ours, the list of
+                withdrawn files is damaged, or nothing says of which job the files here are.
         """
         self._withdrawn_ids()
         mixed = self.is_mixed(formats)
         for name in {folder_of(content_type, mixed=mixed) for content_type in formats}:
             manifest = Manifest(self._store, name)
-            manifest.read()
+            if not (manifest.read() or findable or self._job_files.read(self._record)):
+                self._refuse_files(manifest.folder / data_folder(self.label))
             for folder in (manifest.folder, manifest.data, manifest.folder / data_folder(self.label)):
                 if self._store.is_no_folder(folder):
                     raise ConfigurationError(
                         f"{folder} is not a folder, where the dataset needs one; move it away"
                     )
+
+    def _refuse_files(self, folder: Path) -> None:
+        """Refuse files whose job is forgotten: it may be the one that is to be posted."""
+        name = next(filter(is_name_of_ours, self._store.names(folder)), None)
+        if name is not None:
+            raise ConfigurationError(
+                f"{folder} contains {name}, but neither {MANIFEST} nor {JOB_FILE} says of which job; "
+                "files.download_all(job_id, …) into this folder restores both and downloads no file again; for another "
+                "job use a different folder"
+            )
 
     # ── Merging ─────────────────────────────────────────────────────────────────────────────────────────
 
