@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from firsthandapi.testing import MockServer
+from processes import unmeasured
 
 # A shell's background jobs, a CI's among them, start with Ctrl-C switched off.
 _START = (
@@ -114,7 +115,7 @@ def on_terminal(*arguments: str, cwd: Path, columns: int = 80, **environment: st
 def start(*arguments: str, cwd: Path | None = None, **environment: str) -> subprocess.Popen[str]:
     """The command as a process of its own, which Ctrl-C reaches."""
     # What is not buffered breaks at another place, and users do not set this.
-    inherited = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    inherited = {name: value for name, value in unmeasured().items() if name != "PYTHONUNBUFFERED"}
     return subprocess.Popen(
         [sys.executable, "-c", _START, *arguments],
         cwd=cwd,

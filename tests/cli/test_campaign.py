@@ -15,7 +15,7 @@ import pytest
 from cli.support import _START, Cli, on_terminal
 from firsthandapi import Dataset
 from firsthandapi.testing import MockServer
-from processes import end_of
+from processes import stopped, unmeasured
 
 YAML = """\
 dest: signs
@@ -137,7 +137,7 @@ def test_who_stops_a_campaign_learns_how_to_continue(file: str, how: str, code: 
     with MockServer(speed=0) as server:
         process = subprocess.Popen(
             [sys.executable, "-c", _START, "campaign", "run", file],
-            env={"FIRSTHAND_API_KEY": server.api_key, "FIRSTHAND_BASE_URL": server.url},
+            env=unmeasured(FIRSTHAND_API_KEY=server.api_key, FIRSTHAND_BASE_URL=server.url),
             stderr=subprocess.PIPE,
             text=True,
         )
@@ -145,8 +145,7 @@ def test_who_stops_a_campaign_learns_how_to_continue(file: str, how: str, code: 
         seen = ""
         while "spent" not in seen and process.poll() is None:
             seen += process.stderr.readline()
-        process.send_signal(getattr(signal, how))
-        _, errors = end_of(process)
+        _, errors = stopped(process, getattr(signal, how))
     assert "The jobs of the campaign continue. Run the same command again: it orders nothing twice." in errors
     assert "Traceback" not in errors
     assert process.returncode == code

@@ -15,7 +15,7 @@ import pytest
 from cli.support import Cli, on_terminal, start
 from conformance.support import Deviating, Deviation
 from firsthandapi.testing import MockServer
-from processes import end_of
+from processes import stopped
 
 
 @pytest.fixture(scope="module")
@@ -205,8 +205,7 @@ def test_ctrl_c_leaves_nothing_behind() -> None:
         while not any("wait" in each.headers.get("prefer", "") for each in server.requests):
             assert time.monotonic() < ends
             time.sleep(0.02)
-        process.send_signal(signal.SIGINT)
-        _, err = end_of(process)
+        _, err = stopped(process, signal.SIGINT)
         assert process.returncode == 130, err
         with server.client(api_key=server.test_api_key) as client:
             assert [job.id for job in client.jobs.list() if not job.is_terminal] == []

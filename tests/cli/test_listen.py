@@ -22,7 +22,7 @@ from cli.support import Cli, start
 from firsthandapi.cli import listen
 from firsthandapi.testing import MockServer
 from firsthandapi.webhooks import sign
-from processes import end_of
+from processes import stopped
 
 JOB_DONE = {"job_id": "job_01JD", "status": "completed", "files_needed": 3, "files_approved": 3}
 SECRET = "whsec_0123456789abcdef"
@@ -60,8 +60,7 @@ class Listener:
             connection.close()
 
     def end(self, how: signal.Signals = signal.SIGINT) -> tuple[str, str]:
-        self.process.send_signal(how)
-        return end_of(self.process)
+        return stopped(self.process, how)
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from contextlib import closing
 import pytest
 
 from firsthandapi.testing import MockServer
-from processes import end_of
+from processes import stopped, unmeasured
 
 from .test_app import firsthandapi
 
@@ -41,6 +41,7 @@ def test_mock_server_serves_until_it_is_stopped(how: str) -> None:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        env=unmeasured(),
     )
     assert server.stdout is not None
     variables = {}
@@ -53,8 +54,7 @@ def test_mock_server_serves_until_it_is_stopped(how: str) -> None:
         if "Ctrl-C" in line:
             break
     run = firsthandapi("whoami", **variables)
-    server.send_signal(getattr(signal, how))
-    output, errors = end_of(server)
+    output, errors = stopped(server, getattr(signal, how))
     assert run.returncode == 0
     assert server.returncode == 0
     assert re.fullmatch(r"\d\d:\d\d:\d\d GET /v1/me 200 \d+ ms\n", errors)
@@ -78,6 +78,7 @@ def test_a_stderr_that_nobody_reads_stops_no_server(option: str) -> None:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        env=unmeasured(),
     )
     assert server.stdout is not None
     url = next(line for line in server.stdout if "FIRSTHAND_BASE_URL" in line).strip().partition("=")[2]
@@ -85,9 +86,8 @@ def test_a_stderr_that_nobody_reads_stops_no_server(option: str) -> None:
         for _ in range(100):  # of 4,000 bytes each: more than a pipe holds
             connection.request("GET", "/v1/me?" + "x" * 4000)
             connection.getresponse().read()
-    server.send_signal(signal.SIGINT)
-    assert server.wait(30) == 0
-    errors = server.communicate()[1]
+    _, errors = stopped(server, signal.SIGINT)
+    assert server.returncode == 0
     assert bool(errors) == (option == "--log")
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from cli.support import SPEC, YAML, start
 from firsthandapi.testing import MockServer
-from processes import end_of
+from processes import stopped
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows cannot send Ctrl-C to one child")
@@ -32,8 +32,7 @@ def test_who_stops_a_wait_learns_how_to_continue(
             assert process.stderr is not None
             lines = iter(process.stderr.readline, "")
             assert any("0 of 3 files" in line for line in lines)
-            process.send_signal(getattr(signal, how))
-            out, err = end_of(process)
+            out, err = stopped(process, getattr(signal, how))
             (job,) = client.jobs.list()
             assert (out, process.returncode) == ("", code)
             assert err.splitlines() == [

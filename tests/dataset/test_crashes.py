@@ -17,7 +17,7 @@ from firsthandapi import Dataset
 from firsthandapi._core.job_file import JOB_FILE
 from firsthandapi._core.manifest import MANIFEST
 from firsthandapi.testing import MockServer
-from processes import end_of
+from processes import end_of, stopped, unmeasured
 
 from .collector import STEPS
 from .support import JOB, downloads, jobs_bought, wait_until, whole
@@ -43,7 +43,7 @@ def start(server: MockServer, dest: Path, files: int = FILES, **options: Any) ->
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        env={**unmeasured(), "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
     )
 
 
@@ -156,8 +156,7 @@ def test_ctrl_c_ends_it_soon(server: MockServer, tmp_path: Path) -> None:
     wait_until(lambda: len(downloads(server)) >= FILES, 30)
     # What was sent may still be on its way to its place.
     wait_until(lambda: len(list((tmp_path / "data").glob("file_*"))) == 5, 30)
-    process.send_signal(signal.SIGINT)
-    _, errors = end_of(process)
+    _, errors = stopped(process, signal.SIGINT)
     assert process.returncode == 130, errors
     assert len(Dataset.open(tmp_path)) == 5
     assert whole(tmp_path)

@@ -19,7 +19,7 @@ from dataset.support import wait_until
 from firsthandapi import Dataset
 from firsthandapi.testing import MockServer
 from firsthandapi.types import Job
-from processes import end_of
+from processes import end_of, stopped, unmeasured
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = ROOT / "examples"
@@ -35,8 +35,13 @@ def server() -> Iterator[MockServer]:
 
 def environment(server: MockServer, **more: str) -> dict[str, str]:
     """The two variables that the server prints, and nothing else that an example needs."""
+    return {**os.environ, **settings(server), **more}
+
+
+def settings(server: MockServer) -> dict[str, str]:
+    """The two variables, and how it prints."""
     given = {"FIRSTHAND_BASE_URL": server.url, "FIRSTHAND_API_KEY": server.api_key}
-    return {**os.environ, **given, "PYTHONIOENCODING": "utf-8", **more}
+    return {**given, "PYTHONIOENCODING": "utf-8"}
 
 
 def run(server: MockServer, cwd: Path, *arguments: str, fails: bool = False, **variables: str) -> str:
@@ -60,7 +65,7 @@ def started(server: MockServer, cwd: Path, *arguments: str) -> Iterator[subproce
     with subprocess.Popen(
         [sys.executable, "-W", "error", *arguments],
         cwd=cwd,
-        env=environment(server),
+        env=unmeasured(**settings(server)),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         encoding="utf-8",
@@ -145,8 +150,7 @@ def test_ctrl_c_ends_an_example_with_a_sentence(example: str, tmp_path: Path) ->
     """It says that the next run continues, and no traceback hides it."""
     script = str(EXAMPLES / f"{example}.py")
     with MockServer(speed=0) as server, started(server, tmp_path, script) as program:
-        program.send_signal(signal.SIGINT)
-        output, errors = end_of(program)
+        output, errors = stopped(program, signal.SIGINT)
     assert program.returncode == 1
     assert errors.splitlines()[-1].strip().startswith("Stopped. Run it again: ")
     assert "Traceback" not in errors
@@ -296,8 +300,7 @@ def test_monitor_stops_at_ctrl_c(tmp_path: Path) -> None:
     with MockServer(speed=0) as server, started(server, tmp_path, script) as watching:
         assert watching.stdout is not None
         assert "open: 0 of 6" in watching.stdout.readline()
-        watching.send_signal(signal.SIGINT)
-        output, errors = end_of(watching)
+        output, errors = stopped(watching, signal.SIGINT)
         assert watching.returncode == 0, errors
         assert "the job continues" in output
         assert [job.status for job in jobs(server)] == ["open"]

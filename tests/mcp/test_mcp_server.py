@@ -30,7 +30,7 @@ from firsthandapi.mcp import Options, make_server, serve
 from firsthandapi.mcp._server import _client, _timeout
 from firsthandapi.testing import MockServer
 from mcp import Client
-from processes import end_of
+from processes import end_of, stopped, unmeasured
 
 GUIDE = Path(__file__).parents[2] / "docs" / "guides" / "agents.md"
 
@@ -183,7 +183,7 @@ def over_http(server: MockServer, folder: Path, *options: str) -> Iterator[str]:
     """The URL of a server process that speaks HTTP; it ends without a word."""
     process = subprocess.Popen(
         [sys.executable, "-c", COMMAND, "mcp", "--http", "0", "--ledger", str(folder), *options],
-        env={**os.environ, **environment(server)},
+        env=unmeasured(**environment(server)),
         stderr=subprocess.PIPE,
         text=True,
     )
@@ -194,8 +194,7 @@ def over_http(server: MockServer, folder: Path, *options: str) -> Iterator[str]:
         assert address, first
         yield address[0]
     finally:
-        process.send_signal(signal.SIGINT)
-        _, errors = end_of(process)
+        _, errors = stopped(process, signal.SIGINT)
     assert "Traceback" not in errors
 
 

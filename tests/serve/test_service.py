@@ -32,6 +32,7 @@ from firsthandapi.server.sqlite import open_world
 from firsthandapi.testing import make
 from firsthandapi.testing._workers import SandboxWorkers
 from firsthandapi.webhooks import unwrap, verify_signature
+from processes import stopped, unmeasured
 
 from .conftest import JOB, submit
 
@@ -61,8 +62,8 @@ class Server:
 
     def end(self, number: int) -> int:
         """Its exit code after a signal."""
-        self.process.send_signal(number)
-        return self.process.wait(30)
+        stopped(self.process, number)
+        return self.process.returncode
 
 
 @contextmanager
@@ -75,7 +76,7 @@ def served(folder: Path, *options: str) -> Iterator[Server]:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         encoding="utf-8",
-        env={**os.environ, "PYTHONIOENCODING": "utf-8"},
+        env=unmeasured(PYTHONIOENCODING="utf-8"),
     )
     assert process.stdout is not None
     lines: list[str] = []
