@@ -26,6 +26,7 @@ from firsthandapi._core.job_file import (
     parse_job_file,
     read_job_file,
 )
+from firsthandapi._core.request_hash import REQUEST_METADATA
 from firsthandapi.errors import ConfigurationError
 
 from .strategies import JSON
@@ -36,7 +37,7 @@ ORDERED = JobFile(
 )
 BOUGHT = replace(ORDERED, job={"object": "job", "id": "job_1", "status": "open", "location": {"id": "no"}})
 FETCHED = JobFile(None, None, None, {"id": "job_1"})
-LABELED = replace(BOUGHT, label="stop")
+LABELED = replace(BOUGHT, label="stop", request_hash="abc")
 
 
 @pytest.mark.parametrize(
@@ -62,7 +63,7 @@ def test_job_json_is_read_as_it_was_written(job_file: JobFile) -> None:
         {"request": None, "job": {"id": "job_1"}},
         {"request": None, "job": {"id": "job_1"}, "idempotency_key": None},
         {"request": None, "job": {"id": "job_1"}, "first_sent_at": None},
-        {"request": None, "idempotency_key": None, "first_sent_at": None},
+        {"request": None, "idempotency_key": None, "first_sent_at": None}, {"request_hash": 5},
     ],
 )  # fmt: skip
 def test_a_job_json_that_is_not_ours_is_refused(changes: dict[str, Any]) -> None:
@@ -97,6 +98,16 @@ def test_what_a_damaged_job_json_still_shows() -> None:
              if isinstance(read := read_job_file(content[:n]), UnreadableJobFile)}  # fmt: skip
     assert shown == {(None, None), (BOUGHT.idempotency_key, None), (BOUGHT.idempotency_key, "job_1")}
     assert read_job_file(b"\0" * 500) == UnreadableJobFile()
+
+
+def test_the_body_that_is_sent() -> None:
+    """With what was written down of it: the hash, if there is one, and the key."""
+    metadata = {"idempotency_key": "not it", KEY_METADATA: BOUGHT.idempotency_key}
+    assert BOUGHT.body() == {"files_needed": 2, "metadata": metadata}
+    assert replace(BOUGHT, request={"files_needed": 2}, request_hash="abc").body() == {
+        "files_needed": 2,
+        "metadata": {REQUEST_METADATA: "abc", KEY_METADATA: BOUGHT.idempotency_key},
+    }
 
 
 def test_a_later_version_is_told_from_damage() -> None:

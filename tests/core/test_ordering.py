@@ -26,6 +26,7 @@ from firsthandapi._core.ordering import (
     learn,
     next_command,
 )
+from firsthandapi._core.request_hash import REQUEST_METADATA, request_hash
 from firsthandapi.errors import (
     ConfigurationError,
     ConflictError,
@@ -65,7 +66,8 @@ class Bought:
     @property
     def row(self) -> dict[str, Any]:
         fields = REQUESTS[self.request]
-        return {"id": "job_1", "status": "open", "metadata": {KEY_METADATA: self.key}, **fields}
+        metadata = {KEY_METADATA: self.key, REQUEST_METADATA: request_hash(fields)}
+        return {"id": "job_1", "status": "open", "metadata": metadata, **fields}
 
 
 @dataclass(frozen=True)
@@ -461,6 +463,14 @@ def test_a_folder_whose_order_lost_its_response() -> None:
         check_download_into("signs", replace(BOUGHT, job=None), (), "job_1")
 
 
+def test_a_pending_order_is_sent_as_it_was_written() -> None:
+    """An earlier version wrote it, without a hash: with any other byte, the service would refuse its key."""
+    request = {"description": "Photos of street signs", "files_needed": 2, "metadata": {"mine": 1}}
+    folder = JobFile(request, "k", NOW, None)
+    known = Known({**request, "description": "Photos of street signs\n"}, None, "spare", NOW, NOW, folder)
+    assert next_command(replace(known, looked=True)) == Post(folder, NOW)
+
+
 def test_the_corrected_request_is_written_down_with_its_job() -> None:
     """The first one was refused, the corrected one bought, and only its answer was lost."""
     first, corrected = {"files_needed": 1}, {"files_needed": 2}
@@ -470,6 +480,7 @@ def test_the_corrected_request_is_written_down_with_its_job() -> None:
     command = next_command(known)
     assert isinstance(command, WriteDown)
     assert command.job_file.request == corrected
+    assert command.job_file.request_hash == request_hash(corrected)
 
 
 def test_another_key_for_an_order_that_found_nothing_is_refused() -> None:

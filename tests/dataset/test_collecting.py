@@ -23,6 +23,7 @@ from firsthandapi import Dataset, FirstHandClient
 from firsthandapi._core.decode import decode_items
 from firsthandapi._core.job_file import JOB_FILE, KEY_METADATA, parse_job_file
 from firsthandapi._core.manifest import MANIFEST
+from firsthandapi._core.request_hash import REQUEST_METADATA, request_hash
 from firsthandapi._core.response import ApiResponse
 from firsthandapi._masking import Secret
 from firsthandapi.errors import (
@@ -88,7 +89,12 @@ def test_a_job_becomes_a_folder(connect: Connect, quick_server: MockServer, tmp_
     assert told[-1].bytes_done == told[-1].bytes_total == sum(record.size_bytes for record in dataset)
     assert [each.files_done for each in told] == sorted(each.files_done for each in told)
     (post,) = [r for r in quick_server.requests if r.method == "POST"]
-    assert json.loads(post.body)["metadata"] == {"mine": 1, KEY_METADATA: post.headers["idempotency-key"]}
+    sent = json.loads(post.body)
+    assert sent["metadata"] == {
+        "mine": 1,
+        REQUEST_METADATA: request_hash(sent),
+        KEY_METADATA: post.headers["idempotency-key"],
+    }
     assert all(
         "authorization" not in r.headers for r in quick_server.requests if r.path.startswith("/files/")
     )
@@ -241,6 +247,7 @@ def test_a_callback_that_fails_ends_the_run(
         ({"on_progress": 5}, "on_progress"),
         ({"timeout": -1}, "timeout"),
         ({"metadata": {KEY_METADATA: "x"}}, "metadata"),
+        ({"metadata": {REQUEST_METADATA: "x"}}, "metadata"),
         ({"metadata": {str(n): n for n in range(20)}}, "metadata"),
         ({"idempotency_key": ""}, "idempotency_key"),
         ({"files_needed": 0}, "files_needed"),

@@ -33,6 +33,7 @@ from firsthandapi._core.job_file import KEY_METADATA, JobFile, dump, key_of
 from firsthandapi._core.ordering import check_download_into
 from firsthandapi._core.reports import Progress
 from firsthandapi._core.request import build_request
+from firsthandapi._core.request_hash import REQUEST_METADATA
 from firsthandapi._visible import visible
 from firsthandapi._watching import DOWNLOADS, logger
 from firsthandapi.datasets import Dataset
@@ -335,10 +336,10 @@ class Collecting(Resource):
 def _request_of(params: JobCreateParams, extra_body: Any) -> dict[str, Any]:
     request: dict[str, Any] = json.loads(arguments.body(params, extra_body))
     metadata: dict[str, Any] = request.get("metadata") or {}
-    if KEY_METADATA in metadata or len(metadata) >= _MOST_METADATA:
+    if metadata.keys() & {KEY_METADATA, REQUEST_METADATA} or len(metadata) >= _MOST_METADATA:
         raise InvalidArgumentError(
-            f"metadata may have {_MOST_METADATA - 1} keys here, and not {KEY_METADATA}: collect adds that one, to "
-            "find the job again",
+            f"metadata may have {_MOST_METADATA - 1} keys here, and none of {KEY_METADATA}, {REQUEST_METADATA}: "
+            "collect adds these, to find the job again",
             field="metadata",
         )
     return request

@@ -19,6 +19,7 @@ from .integers import int_or_none
 from .job_file import KEY_METADATA
 from .kinds import kind_of
 from .labels import check_label, check_spelling
+from .request_hash import REQUEST_METADATA
 
 # What a job of a campaign has in its metadata, beside its key: which campaign it is of, and for which label. With them
 # a campaign is found again whose folder is lost.
@@ -187,7 +188,7 @@ def _request(label: str, fields: dict[str, Any], own: Mapping[str, Any]) -> dict
         problem = InvalidArgumentError(f"{where}.{error.message}", field=f"{where}.{error.field}")
     else:
         metadata: dict[str, Any] = request.get("metadata") or {}
-        if len(metadata) <= _MOST_METADATA and not metadata.keys() & _OURS:
+        if len(metadata) <= _MOST_METADATA and not metadata.keys() & {*_OURS, REQUEST_METADATA}:
             return request
         problem = InvalidArgumentError(
             f"jobs.{label}.metadata may have {_MOST_METADATA} keys, and none of {', '.join(_OURS)}: campaigns add "

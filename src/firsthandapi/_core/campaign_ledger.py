@@ -171,7 +171,7 @@ class Ledger:
         """The file, fit to be read by people."""
         orders = [
             {
-                **vars(order.sent),
+                **order.sent.members(),
                 "label": order.label,
                 "state": order.state,
                 "files": order.files,

@@ -16,6 +16,7 @@ from .decode import decode
 from .idempotency import KEY_LIFETIME, check_key, is_known
 from .labels import is_label
 from .request import check_id
+from .request_hash import REQUEST_METADATA, canonical, plain
 
 if TYPE_CHECKING:
     from firsthandapi.types.job import Job
@@ -37,12 +38,11 @@ KEY_METADATA = "firsthandapi_key"
 # The end of the year 9999, in Unix seconds.
 _END_OF_TIME = 253_402_300_800.0
 _VERSION = 1
+_ALWAYS = ("request", "idempotency_key", "first_sent_at", "job")
 # What can be read of a damaged file: members of the outermost object, as `encode` indents them.
 _KEY = re.compile(rb'\n  "idempotency_key": ("(?:[^"\\\n]|\\.){1,400}")')
 _JOB_ID = re.compile(rb'\n  "job": \{\n(?:    [^\n]*\n)*?    "id": ("[A-Za-z0-9_\-]{1,128}")')
-# The order of formats means nothing. A deadline made from the clock is another at each run: the job's own stands.
-_UNORDERED = "accepted_formats"
-_NOT_COMPARED = frozenset({"deadline"})
+_UNORDERED = "accepted_formats"  # their order means nothing
 # The fields that a job shows unchanged; the service may write a location or a time differently.
 _SHOWN = (
     "type", "title", "description", "files_needed", "accepted_formats", "price_per_file_cents",
@@ -61,6 +61,7 @@ class JobFile:
         first_sent_at: Unix seconds of the moment before the first POST.
         job: the job as last seen; None until the service has answered.
         label: what its files are labelled; None for a folder without labels.
+        request_hash: the hash that is sent with the request; None if it is sent without one.
     """
 
     request: dict[str, Any] | None
@@ -68,12 +69,22 @@ class JobFile:
     first_sent_at: float | None
     job: ShownJob | None
     label: str | None = None
+    request_hash: str | None = None
+
+    def members(self) -> dict[str, Any]:
+        """What is written of it: without what not every one has."""
+        return {name: value for name, value in vars(self).items() if value is not None or name in _ALWAYS}
 
     def encode(self) -> bytes:
-        members = {"version": _VERSION, **vars(self)}
-        if self.label is None:
-            del members["label"]
+        members = {"version": _VERSION, **self.members()}
         return json.dumps(members, ensure_ascii=False, indent=2).encode("utf-8", "replace") + b"\n"
+
+    def body(self) -> dict[str, Any]:
+        """The body of the POST, the same whenever it is sent."""
+        request = self.request or {}
+        marks = {REQUEST_METADATA: self.request_hash, KEY_METADATA: self.idempotency_key}
+        own: dict[str, Any] = request.get("metadata") or {}
+        return {**request, "metadata": own | {name: mark for name, mark in marks.items() if mark is not None}}
 
     @property
     def job_id(self) -> str | None:
@@ -123,15 +134,16 @@ def read_job_file(content: bytes) -> JobFile | UnreadableJobFile:
 
 
 def job_file_in(row: Mapping[str, Any]) -> JobFile | None:
-    """The request, key, time, job and label of an object of JSON; None if they do not make sense."""
-    request, key, sent, job, label = (row.get(member.name) for member in fields(JobFile))
+    """What an object of JSON says of an order; None if it does not make sense."""
+    request, key, sent, job, label, digest = (row.get(member.name) for member in fields(JobFile))
     is_whole = (
         _is_ordered(request, key, sent)
         and (job is None or job_id_of(job))
         and (request is not None or job is not None)
         and (label is None or is_label(label))
+        and (digest is None or isinstance(digest, str))
     )
-    return JobFile(request, key, sent, job, label) if is_whole else None
+    return JobFile(request, key, sent, job, label, digest) if is_whole else None
 
 
 def parse_job_file(content: bytes, path: str = JOB_FILE) -> JobFile:
@@ -223,8 +235,9 @@ def load(shown: ShownJob) -> Job:
 
 def differing(recorded: Mapping[str, Any], request: Mapping[str, Any]) -> list[str]:
     """The fields in which two requests ask for different things."""
-    names = {*recorded, *request} - _NOT_COMPARED
-    return sorted(name for name in names if not _same(name, recorded.get(name), request.get(name)))
+    one, other = plain(recorded), plain(request)
+    names = one.keys() | other.keys()
+    return sorted(name for name in names if canonical(one.get(name)) != canonical(other.get(name)))
 
 
 def fits(job: Mapping[str, Any], request: Mapping[str, Any]) -> bool:

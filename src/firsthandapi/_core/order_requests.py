@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Unpack
 
 from . import arguments
 from .decode import decode, decode_items, raw_items
-from .job_file import KEY_METADATA, dump
+from .job_file import dump
 from .ordering import LookFor, Post, Question, Read, Shown, TryReading, is_wanted
 from .pages import LARGEST_PAGE, follow_cursor
 from .request import Request, build_request
@@ -29,9 +28,7 @@ def request_for(
     """The request that asks `question`."""
     match question:
         case Post(order, sent_at):
-            fields: Mapping[str, Any] = order.request or {}
-            metadata: dict[str, Any] = {**(fields.get("metadata") or {}), KEY_METADATA: order.idempotency_key}
-            body = arguments.body(None, {**fields, "metadata": metadata})
+            body = arguments.body(None, order.body())
             key = order.idempotency_key
             request = build_request(
                 "POST", _JOBS, body=body, idempotency_key=key, time_limit=time_limit, **options

@@ -39,6 +39,7 @@ from .job_file import (
     key_of,
     unreadable,
 )
+from .request_hash import hash_to_send
 
 
 @dataclass(frozen=True)
@@ -184,9 +185,12 @@ def next_command(known: Known) -> Command:
     if isinstance(folder, UnreadableJobFile):
         return _without_a_record(known, folder)
     if folder is None:
-        order = JobFile(known.request, known.key or known.spare_key, known.now, None)
-        return WriteDown(order, create=True)
+        return WriteDown(_order(known, known.key or known.spare_key, known.now), create=True)
     return _with_a_key(known, folder, folder.idempotency_key or "")
+
+
+def _order(known: Known, key: str, sent_at: float) -> JobFile:
+    return JobFile(known.request, key, sent_at, None, request_hash=hash_to_send(known.request))
 
 
 def _with_a_job(known: Known, folder: JobFile, job: ShownJob) -> Command:
@@ -240,7 +244,7 @@ def _without_a_record(known: Known, folder: UnreadableJobFile) -> Command:
     if alike := _may_have_bought(known):
         return Refuse(refusals.may_have_bought(alike, known.key))
     # The list shows no job of the caller's key, which can buy only one. It was read since this run began.
-    return WriteDown(JobFile(known.request, known.key, known.began, None))
+    return WriteDown(_order(known, known.key, known.began))
 
 
 def _with_a_key(known: Known, folder: JobFile, key: str) -> Command:
@@ -252,7 +256,7 @@ def _with_a_key(known: Known, folder: JobFile, key: str) -> Command:
         return LookFor(key)
     corrected = folder
     if differing(folder.request or {}, known.request):
-        corrected = replace(folder, request=known.request)
+        corrected = replace(folder, request=known.request, request_hash=hash_to_send(known.request))
     if known.found:
         job = known.found[0]
         if fits(job, known.request):
