@@ -9,6 +9,7 @@ import subprocess
 import sys
 import traceback
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -164,8 +165,8 @@ def test_arguments_by_position_stay_type_errors(client: Any) -> None:
             run(call())
 
 
-def test_a_traceback_has_the_callers_frames_alone() -> None:
-    """An error of ours ends at the line that called; its message says the rest. Callbacks are the caller's too."""
+def test_a_traceback_keeps_every_frame() -> None:
+    """An error of ours shows the line that called, the callback of the caller, and where it was raised."""
     answers = iter([200, 200, 503])
 
     def answer(_: httpx.Request) -> httpx.Response:
@@ -180,18 +181,16 @@ def test_a_traceback_has_the_callers_frames_alone() -> None:
     with http, client, pytest.raises(ServerError) as caught:
         client.jobs.wait("job_1", on_update=on_update)
     frames = [frame.name for frame in traceback.extract_tb(caught.value.__traceback__)]
-    assert frames == ["test_a_traceback_has_the_callers_frames_alone", "on_update"]
+    assert frames[0] == "test_a_traceback_keeps_every_frame"
+    assert {"wait", "on_update", "get", "_attempt"} <= {*frames}
 
 
-def test_a_traceback_of_the_network_is_short(client: Any) -> None:
-    """What an error came from is told without the frames of the libraries below."""
+def test_a_traceback_leads_to_where_the_network_failed(client: Any) -> None:
+    """Its last frame is the one of the package that saw the failure."""
     with pytest.raises(FirstHandError) as caught:
         run(client.jobs.get("job_1"))
-    link: BaseException | None = caught.value
-    while link is not None:
-        files = {frame.filename for frame in traceback.extract_tb(link.__traceback__)}
-        assert not any("firsthandapi" in file and "tests" not in file for file in files)
-        link = link.__cause__
+    frames = traceback.extract_tb(caught.value.__traceback__)
+    assert Path(frames[-1].filename).parts[-3:-1] in {("firsthandapi", "_sync"), ("firsthandapi", "_async")}
 
 
 def test_an_error_of_another_kind_keeps_its_frames() -> None:

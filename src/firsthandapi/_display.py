@@ -1,7 +1,8 @@
-"""The one door to `_notebook`: a class that a notebook shows derives from `Displayed`."""
+"""The one door to `_notebook`: a class that a notebook shows derives from `Displayed`, and errors are `rendered`."""
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
 
 
@@ -14,3 +15,15 @@ class Displayed:
         """The HTML that a notebook shows. Showing downloads nothing."""
         html: str | None = import_module("firsthandapi._notebook").html_of(self)
         return html
+
+
+def rendered(error: BaseException) -> list[str]:
+    """The lines that IPython shows of `error`."""
+    lines: list[str] = import_module("firsthandapi._notebook.tracebacks").rendered(error)
+    return lines
+
+
+def render_interrupt(error: KeyboardInterrupt) -> None:
+    """Have IPython show an interrupt as it shows our errors, which it asks for their lines."""
+    if "IPython" in sys.modules:
+        error._render_traceback_ = lambda: rendered(error)  # type: ignore[attr-defined] # what IPython calls

@@ -84,16 +84,17 @@ def secret_or_none(value: T | None) -> Secret[T] | None:
 
 
 def cut_frames(error: BaseException, packages: Set[str]) -> None:
-    """Take the frames of `packages` out of the traceback of `error`, and of what led to it."""
+    """Take the frames of `packages`, whose locals show secrets, out of the traceback of `error` and what led to it."""
     left, seen = [error], set[int]()
     while left:
         each = left.pop()
         seen.add(id(each))
-        each.__traceback__ = _without(each.__traceback__, packages)
+        each.__traceback__ = without_frames(each.__traceback__, packages)
         left += [by for by in (each.__cause__, each.__context__) if by is not None and id(by) not in seen]
 
 
-def _without(traceback: TracebackType | None, packages: Set[str]) -> TracebackType | None:
+def without_frames(traceback: TracebackType | None, packages: Set[str]) -> TracebackType | None:
+    """`traceback` without the frames of `packages`."""
     kept: list[TracebackType] = []
     while traceback is not None:
         if str(traceback.tb_frame.f_globals.get("__name__")).partition(".")[0] not in packages:

@@ -1,4 +1,4 @@
-"""Public methods as callers see them: every argument in their help, misspelled ones corrected, tracebacks short."""
+"""Public methods as callers see them: every argument in their help, misspelled ones corrected."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ import sys
 from functools import cache, wraps
 from typing import Any, TypeVar, cast
 
-from firsthandapi._masking import cut_frames, mask_secrets
-from firsthandapi.errors import FirstHandError, InvalidArgumentError
+from firsthandapi._display import render_interrupt
+from firsthandapi._masking import mask_secrets
+from firsthandapi.errors import InvalidArgumentError
 
 F = TypeVar("F")
 
@@ -24,11 +25,6 @@ _EVERY_ERROR = """\
     FirstHandConnectionError: the service could not be reached.
     DeadlineExceededError: the call took longer than the client's `deadline`."""
 _ATTRIBUTE = re.compile(r'^    (\w+): .+\n    """((?:.|\n)+?)"""$', re.MULTILINE)
-# Frames of these say nothing that the message of one of our errors does not say.
-_INNER = frozenset(
-    {"firsthandapi", "tenacity", "httpcore", "httpx", "anyio", "asyncio"}
-    | {"concurrent", "contextlib", "threading", "socket", "ssl"}
-)
 
 
 def public(method: F) -> F:
@@ -36,7 +32,7 @@ def public(method: F) -> F:
 
     - An argument that it does not take is an InvalidArgumentError, which names the nearest that it takes.
     - Its signature and its docstring contain every key of its `**options: Unpack[…]`.
-    - The traceback of an error of ours has the caller's frames, and none of those inside.
+    - A notebook shows an interrupt without the frames inside.
     """
     function: Any = method
     own = inspect.signature(function)
@@ -44,16 +40,15 @@ def public(method: F) -> F:
     signature = own if keys is None else _with_keys(own, keys)
     takes = frozenset(signature.parameters)
 
-    # `del`: while an error leaves this frame, nothing that was passed, such as a key, is in it. And the bare `raise`
-    # adds no line for this frame.
+    # `del`: while an error leaves this frame, nothing that was passed, such as a key, is in it.
     @wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
         try:
             if not takes.issuperset(kwargs):
                 raise _unknown(function, kwargs, signature)
             return function(*args, **kwargs)
-        except FirstHandError as error:
-            cut_frames(error, _INNER)
+        except KeyboardInterrupt as error:
+            render_interrupt(error)
             raise
         finally:
             del args, kwargs
@@ -64,8 +59,8 @@ def public(method: F) -> F:
             if not takes.issuperset(kwargs):
                 raise _unknown(function, kwargs, signature)
             return await function(*args, **kwargs)
-        except FirstHandError as error:
-            cut_frames(error, _INNER)
+        except KeyboardInterrupt as error:
+            render_interrupt(error)
             raise
         finally:
             del args, kwargs

@@ -66,6 +66,12 @@ class FirstHandError(Exception):
         super().__init__(visible(message))
         self.message: str = self.args[0]
 
+    def _render_traceback_(self) -> list[str]:
+        """The lines that IPython shows: the frames of the caller, without those inside."""
+        from ._display import rendered
+
+        return rendered(self)
+
     def __reduce__(self) -> tuple[Any, ...]:
         # The default rebuilds an exception from its positional arguments alone, which fails for every
         # class below: Ray, Airflow and multiprocessing would then hide the true failure.

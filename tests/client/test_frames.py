@@ -35,12 +35,6 @@ ROOT = Path(firsthandapi.__file__).parent
 KEY = "fh_live_5ecretPart"
 
 
-@pytest.fixture(autouse=True)
-def whole_tracebacks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Public methods cut our frames off the errors of ours; here all are looked at, as of any other exception."""
-    monkeypatch.setattr("firsthandapi._methods.cut_frames", lambda *_: None)
-
-
 def frames(error: BaseException | None) -> Iterator[FrameType]:
     """Every frame of the package that `error`, or what led to it, has left."""
     seen: set[int] = set()
