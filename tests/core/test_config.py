@@ -20,10 +20,10 @@ from firsthandapi._core.config import (
     check_config,
     check_proxy,
     given_or,
-    is_loopback,
     resolve_api_key,
     resolve_base_url,
 )
+from firsthandapi._host.loopback import is_loopback
 from firsthandapi._masking import Secret, secret_or_none
 from firsthandapi.errors import ConfigurationError
 

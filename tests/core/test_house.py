@@ -57,6 +57,7 @@ TESTS = {
     "_async": ["client", "dataset"],
     "_download": ["download"],
     "_network": ["network"],
+    "_host": ["host"],
     "_notebook": ["notebook"],
     "datasets": ["dataset"],
     "cli": ["cli"],

@@ -50,6 +50,6 @@ def test_a_file_system_without_locks_is_told_of(
     def no_locks(fd: int) -> None:
         raise OSError(errno.ENOLCK, "No locks available")
 
-    monkeypatch.setattr("firsthandapi.datasets._lock._lock", no_locks)
+    monkeypatch.setattr("firsthandapi._host.locking._lock", no_locks)
     with pytest.raises(ConfigurationError, match="without locks"):
         connect(quick_server).jobs.collect(tmp_path, **JOB, files_needed=1)

@@ -95,11 +95,6 @@ def test_single_disk_full(storage: Storage, tmp_path: Path, monkeypatch: pytest.
         download(a_file(storage), tmp_path)
 
 
-def test_directory_that_cannot_be_flushed(tmp_path: Path) -> None:
-    """A directory that cannot be flushed does no harm."""
-    part.sync_directory(tmp_path / "gone")
-
-
 def test_bundled_server(tmp_path: Path) -> None:
     """Against the bundled server: drops, cut bodies, 503s and expired URLs, and every file whole."""
     with MockServer(workers=False) as server, server.client() as client:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import SplitResult, urlsplit
 
 from firsthandapi._core.integers import int_or_none
+from firsthandapi._host.loopback import is_loopback
 from firsthandapi._masking import Secret
 from firsthandapi.errors import ConfigurationError
 
@@ -25,7 +26,6 @@ CONNECT_TIMEOUT = 5.0
 DEFAULT_WAIT = 86_400.0
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
-_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 _PROXY_SCHEMES = frozenset({"http", "https", "socks5", "socks5h"})
 
 
@@ -138,11 +138,6 @@ def _problem_of_base_url(url: str) -> str | None:
             "http is for loopback only (localhost, 127.0.0.1, [::1])"
         )
     return None
-
-
-def is_loopback(host: str) -> bool:
-    """Whether `host` is this very machine; names are not resolved, since an answer may lie."""
-    return host.lower() in _LOOPBACK or (host.startswith("127.") and host.replace(".", "").isdigit())
 
 
 def _split(url: str) -> SplitResult | None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Self
 
 from firsthandapi._core.config import DEFAULT_MAX_RETRIES, DEFAULT_TIMEOUT
 from firsthandapi._core.download import Wanted, allowed_schemes, failure
+from firsthandapi._host.replacing import sync_directory
 from firsthandapi._masking import Secret, mask_secrets
 from firsthandapi._watching import OnAttempt
 from firsthandapi.errors import ConfigurationError, DownloadError
@@ -19,7 +20,6 @@ from firsthandapi.errors import ConfigurationError, DownloadError
 from .clock import Clock
 from .exchange import Session
 from .network import Network, StoppedError
-from .part import sync_directory
 from .transfer import DiskFullError, Outcome, Refresh, Rules, transfer
 from .watching import Watch
 

@@ -9,6 +9,7 @@ import random
 from collections.abc import Generator
 from pathlib import Path
 
+from firsthandapi._host import replacing
 from firsthandapi._masking import mask_secrets
 
 # The disk is the same for all files: one that is full is full for the next one too.
@@ -84,10 +85,10 @@ class Part:
     def put(self) -> None:
         """Flush it to the disk and give it its name, in one step."""
         try:
-            os.fsync(self._fd)
+            replacing.flush(self._fd)
             fd, self._fd = self._fd, -1
             os.close(fd)  # before the rename: Windows does not rename open files
-            os.replace(self.path, self._target)  # noqa: PTH105 # see __init__
+            replacing.rename(self.path, self._target)
             self._placed = True
         except OSError as error:
             raise DiskError(error, f"{self._name} cannot be put in place") from None
@@ -100,7 +101,7 @@ class Part:
                 os.close(fd)
         if not self._placed:
             with contextlib.suppress(OSError):
-                os.unlink(self.path)  # noqa: PTH108 # see __init__
+                replacing.remove(self.path)
 
 
 class Parts:
@@ -124,17 +125,4 @@ class Parts:
         """Remove them by name. They are left open: their descriptors belong to their threads."""
         for part in list(self._parts):
             with contextlib.suppress(OSError):
-                os.unlink(part.path)  # noqa: PTH108 # see __init__
-
-
-def sync_directory(directory: str | Path) -> None:
-    """Flush the names in `directory` to the disk, where the platform has that: a rename alone may be lost
-    with the power. A file system that refuses has nothing better to offer."""
-    if not hasattr(os, "O_DIRECTORY"):  # pragma: no cover # Windows
-        return
-    with contextlib.suppress(OSError):
-        fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(fd)
-        finally:
-            os.close(fd)
+                os.unlink(part.path)  # noqa: PTH108 # see Part.__init__

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from firsthandapi._core.config import DEFAULT_MAX_RETRIES
 from firsthandapi._core.download import BadUrlError, Wanted, allowed_schemes, failure, parse_url
 from firsthandapi._core.files import file_name_on_disk
+from firsthandapi._host.replacing import sync_directory
 from firsthandapi._paths import check_path, local_path
 from firsthandapi._watching import OnAttempt
 from firsthandapi.errors import InvalidArgumentError
@@ -16,7 +17,6 @@ from firsthandapi.errors import InvalidArgumentError
 from .clock import Clock
 from .exchange import Session
 from .network import Network, StoppedError
-from .part import sync_directory
 from .transfer import DiskFullError, Refresh, Rules, transfer
 from .watching import Watch
 

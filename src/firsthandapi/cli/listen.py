@@ -17,9 +17,10 @@ from urllib.parse import urlsplit
 
 import typer
 
-from firsthandapi._core.config import BASE_URL_VARIABLE, is_loopback, resolve_base_url
+from firsthandapi._core.config import BASE_URL_VARIABLE, resolve_base_url
 from firsthandapi._core.counts import count_of
 from firsthandapi._core.signatures import keyed_macs
+from firsthandapi._host.loopback import is_loopback
 from firsthandapi._masking import secret_or_none
 from firsthandapi.errors import (
     ConfigurationError,

@@ -11,8 +11,8 @@ from contextlib import ExitStack, contextmanager, suppress
 from typing import Any, Final, Generic, TypeVar, cast
 from urllib.parse import urlencode, urlsplit
 
-from firsthandapi._core.config import is_loopback
 from firsthandapi._core.counts import dollars
+from firsthandapi._host.loopback import is_loopback
 from firsthandapi._masking import Secret
 
 from ._exchange import Asked, Credential, DiffersError, Exchange, NoResponseError, NotTriedError

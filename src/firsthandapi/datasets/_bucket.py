@@ -19,7 +19,7 @@ from firsthandapi._core.job_file import LARGEST_JOB_FILE
 from firsthandapi._masking import mask_secrets
 from firsthandapi.errors import ConfigurationError, DownloadError, FirstHandError, InvalidArgumentError
 
-from ._disk import too_large
+from . import _disk
 from ._lock import FolderLock
 
 # A larger file goes up in parts of this many bytes. Stores take at least 5 MiB, and at most 10,000 parts.
@@ -112,7 +112,7 @@ class Bucket:
                     return b""
                 raise
         if len(content) > most:
-            raise too_large(path, most)
+            raise _disk.too_large(path, most)
         return content
 
     def begin_of(self, path: Path, most: int) -> bytes | None:
@@ -245,8 +245,7 @@ class BucketWriter:
                 self._refused = ConfigurationError(words)
             raise DownloadError(words) from None
         finally:
-            with contextlib.suppress(OSError):
-                fetched.unlink()
+            _disk.remove(fetched)
 
     def check(self) -> None:
         if self._refused is not None:

@@ -9,10 +9,9 @@ import stat
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
-from secrets import token_hex
 from typing import BinaryIO
 
-from firsthandapi._download.part import sync_directory
+from firsthandapi._host import replacing
 from firsthandapi.errors import ConfigurationError
 
 _BINARY = getattr(os, "O_BINARY", 0)
@@ -193,7 +192,7 @@ def make_directory(path: Path) -> None:
     try:
         if not path.is_dir():
             path.mkdir(parents=True, exist_ok=True)
-            sync_directory(path.parent)
+            replacing.sync_directory(path.parent)
     except (OSError, ValueError) as error:
         raise cannot(path, "created", error) from None
 
@@ -204,25 +203,14 @@ def create(path: Path, content: bytes) -> None:
     Raises:
         ConfigurationError: it exists, or cannot be written.
     """
-    part = _part_of(path)
     try:
-        # Complete under another name first: a file that exists is always complete.
-        _write(part, content)
-        try:
-            os.link(part, path)  # fails if the name is taken, where a rename would not
-        except FileExistsError:
-            raise
-        except (OSError, AttributeError):
-            _write(path, content)  # a file system without links
+        replacing.create(path, content)
     except FileExistsError:
         raise ConfigurationError(
             f"{path} was just created by another program; run the same call again"
         ) from None
     except OSError as error:
         raise cannot(path, "written", error) from None
-    finally:
-        remove(part)
-    sync_directory(path.parent)
 
 
 def replace(path: Path, content: bytes) -> None:
@@ -231,15 +219,10 @@ def replace(path: Path, content: bytes) -> None:
     Raises:
         ConfigurationError: it cannot be written; the old one is still there.
     """
-    part = _part_of(path)
     try:
-        _write(part, content)
-        part.replace(path)
+        replacing.replace(path, content)
     except OSError as error:
         raise cannot(path, "written", error) from None
-    finally:
-        remove(part)
-    sync_directory(path.parent)
 
 
 def write_pieces(path: Path, content: Iterator[bytes]) -> None:
@@ -253,7 +236,7 @@ def write_pieces(path: Path, content: Iterator[bytes]) -> None:
             for piece in content:
                 file.write(piece)
             file.flush()
-            os.fsync(file.fileno())
+            replacing.flush(file.fileno())
     except OSError as error:
         raise cannot(path, "written", error) from None
 
@@ -265,16 +248,15 @@ def put(part: Path, path: Path) -> None:
         ConfigurationError: that failed.
     """
     try:
-        part.replace(path)
+        replacing.put(part, path)
     except OSError as error:
         raise cannot(path, "written", error) from None
-    sync_directory(path.parent)
 
 
 def remove(path: Path) -> None:
     """Remove a file if it exists and can be removed."""
     with contextlib.suppress(OSError):
-        path.unlink()
+        replacing.remove(path)
 
 
 class Appender:
@@ -310,7 +292,7 @@ class Appender:
         fd, self._fd = self._fd, -1
         if fd != -1:
             try:
-                os.fsync(fd)
+                replacing.flush(fd)
             except OSError as error:
                 raise cannot(self._path, "written", error) from None
             finally:
@@ -319,19 +301,5 @@ class Appender:
 
 def _open(path: Path) -> BinaryIO:
     # A link that took the place of a file since it was looked at is not followed, nor a pipe waited for.
-    return os.fdopen(os.open(path, os.O_RDONLY | _BINARY | _NO_LINK | _NO_WAIT), "rb")
-
-
-def _part_of(path: Path) -> Path:
-    return path.with_name(f".{path.name}.{token_hex(8)}.part")
-
-
-def _write(path: Path, content: bytes) -> None:
-    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _BINARY, 0o644)
-    try:
-        view = memoryview(content)
-        while view:
-            view = view[os.write(fd, view) :]
-        os.fsync(fd)
-    finally:
-        os.close(fd)
+    flags = os.O_RDONLY | _BINARY | _NO_LINK | _NO_WAIT
+    return os.fdopen(replacing.patiently(lambda: os.open(path, flags), path, os.R_OK), "rb")

@@ -5,10 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import tempfile
 import time
 from collections.abc import Callable, Generator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -16,6 +15,7 @@ from pydantic import NonNegativeInt, TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
 from firsthandapi._core.idempotency import idempotency_key, is_known
+from firsthandapi._host import replacing
 from firsthandapi.datasets._lock import FolderLock
 from firsthandapi.errors import ConfigurationError, FirstHandError, InvalidArgumentError
 
@@ -264,22 +264,12 @@ class Ledger:
     def _write(self, orders: dict[str, Order]) -> None:
         content = json.dumps({"version": _VERSION, "orders": orders}, indent=1).encode()
         try:
-            handle, name = tempfile.mkstemp(dir=self._folder, prefix=f".{_NAME}.")
-            try:
-                with os.fdopen(handle, "wb") as file:
-                    file.write(content)
-                    file.flush()
-                    os.fsync(file.fileno())
-                Path(name).replace(self.path)
-            except BaseException:
-                Path(name).unlink(missing_ok=True)
-                raise
+            replacing.replace(self.path, content, 0o600)
         except OSError as error:
             raise ConfigurationError(
                 f"could not write the ledger {self.path}: {error.strerror}; nothing was ordered; free disk space, or "
                 "choose another folder with --ledger"
             ) from None
-        _sync_folder(self._folder)
 
 
 def _canonical(order: Mapping[str, Any]) -> str:
@@ -300,13 +290,3 @@ def _is_newer(loaded: Any) -> bool:
         return False
     version: Any = cast("dict[str, Any]", loaded).get("version")
     return type(version) is int and version > _VERSION
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make the new name of a file last through a power cut, where the system can."""
-    with suppress(OSError):  # Windows opens no folders
-        fd = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(fd)
-        finally:
-            os.close(fd)

@@ -11,8 +11,9 @@ import re
 from collections.abc import Iterable
 from urllib.parse import urlsplit
 
+from firsthandapi._host.loopback import is_loopback
+
 from .errors import ApiError
-from .loopback import is_loopback
 
 _ADDED_BY_PROXIES = (b"forwarded", b"x-forwarded-for", b"x-real-ip")
 _HOST = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([^:\[\]]+))(?::[0-9]*)?")

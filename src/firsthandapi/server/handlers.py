@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from . import loopback, show
+from . import reach, show
 from .accounts import NewKey
 from .errors import ApiError, invalid, not_found
 from .keeping import Growing
@@ -269,7 +269,7 @@ def revoke_key(call: Call) -> None:
 
 
 def _check_webhook_url(url: str) -> None:
-    if fault := loopback.webhook_url_fault(url):
+    if fault := reach.webhook_url_fault(url):
         raise invalid("url", fault, status=422)
 
 

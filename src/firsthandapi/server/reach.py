@@ -7,8 +7,9 @@ import ipaddress
 import socket
 import ssl
 from collections.abc import Callable
+from urllib.parse import urlsplit
 
-from .loopback import is_loopback
+from firsthandapi._host.loopback import is_loopback
 
 # All hosts of the internet have an address in here if it is one of IPv6.
 _UNICAST = ipaddress.ip_network("2000::/3")
@@ -24,6 +25,23 @@ Reach = Callable[[str, int], list[str]]
 
 class OutOfReachError(Exception):
     """A host that webhooks may not be sent to, and why."""
+
+
+def webhook_url_fault(url: str) -> str | None:
+    """Why an endpoint may not have this URL, or None."""
+    if any(ord(character) <= 32 or ord(character) == 127 for character in url):
+        return "must not contain spaces or control characters"
+    try:
+        parts = urlsplit(url)
+        port_is_good = parts.port != 0
+    except ValueError:
+        return "is not a URL"
+    host = parts.hostname
+    if not host or not port_is_good:
+        return "is not an absolute URL"
+    if parts.scheme == "https" or (parts.scheme == "http" and is_loopback(host)):
+        return None
+    return "must be an https:// URL (http:// is allowed only for this machine)"
 
 
 def this_machine(host: str, port: int) -> list[str]:

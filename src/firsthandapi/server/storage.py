@@ -18,6 +18,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
+from firsthandapi._host import replacing
 from firsthandapi.errors import ConfigurationError
 
 from .errors import ApiError
@@ -233,7 +234,7 @@ class LocalStorage:
         """Remove a file, or what is there of it."""
         path = self._path(name)
         for each in (path, _unfinished(path)):
-            each.unlink(missing_ok=True)
+            replacing.remove(each)
 
     def _path(self, name: str) -> Path:
         return self._folder / _checked(name)[-2:] / name  # no folder gets too many files
@@ -251,15 +252,14 @@ class _LocalWriter:
 
     def close(self) -> None:
         self._file.flush()
-        os.fsync(self._file.fileno())
+        replacing.flush(self._file.fileno())
         self._file.close()
-        self._unfinished.replace(self._path)
-        _sync_folder(self._path.parent)
-        _sync_folder(self._path.parent.parent)
+        replacing.put(self._unfinished, self._path)
+        replacing.sync_directory(self._path.parent.parent)
 
     def abort(self) -> None:
         self._file.close()
-        self._unfinished.unlink(missing_ok=True)
+        replacing.remove(self._unfinished)
 
 
 class BucketStorage:
@@ -362,13 +362,3 @@ def _checked(name: str) -> str:
 
 def _unfinished(path: Path) -> Path:
     return path.with_name(path.name + ".part")
-
-
-def _sync_folder(folder: Path) -> None:
-    """Have the names of a folder on the disk, where the system can do that for a folder."""
-    with contextlib.suppress(OSError):
-        fd = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(fd)
-        finally:
-            os.close(fd)

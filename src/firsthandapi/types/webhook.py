@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_address
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field
+
+from firsthandapi._host.loopback import is_loopback
 
 from ._base import Items, Model, Params, UtcDatetime
 from .enums import EventType, OpenEventType
@@ -37,15 +38,6 @@ class WebhookEndpoint(Model):
     created_at: UtcDatetime | None = None
 
 
-def _is_loopback(host: str) -> bool:
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
 def _webhook_url(value: str) -> str:
     # The value itself is never quoted: webhook URLs often carry a token.
     if any(char.isspace() or not char.isprintable() for char in value):
@@ -59,7 +51,7 @@ def _webhook_url(value: str) -> str:
         raise ValueError("has another scheme or none")
     if not host:
         raise ValueError("names no host")
-    if scheme == "http" and not _is_loopback(host):
+    if scheme == "http" and not is_loopback(host):
         raise ValueError("is http:// to another machine")
     return value
 

@@ -266,6 +266,16 @@ def test_replaced_bytes_that_cannot_be_removed_go_later(folder: Path) -> None:
     world.close()
 
 
+def test_macos_has_on_the_disk_what_is_committed(folder: Path) -> None:
+    """Not in its memory only, which the power takes with it. Other systems keep the setting, and need it not."""
+    world = open_world(folder, HandClock(0.0))
+    state = world.state
+    assert isinstance(state, KeptState)
+    assert state.query("PRAGMA fullfsync") == [(1,)]
+    assert state.query("PRAGMA checkpoint_fullfsync") == [(1,)]
+    world.close()
+
+
 # --- migrations -----------------------------------------------------------------------------------------
 
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
-from firsthandapi.server.sqlite import explained
+from firsthandapi.server.sqlite import explained, flush_for_good
 from firsthandapi.server.text import new_id
 
 Role = Literal["worker", "reviewer", "operator"]
@@ -98,6 +98,7 @@ class Access:
             ":memory:" if path is None else path, check_same_thread=False, isolation_level=None, timeout=10
         )
         try:
+            flush_for_good(self._rows)
             self._rows.executescript(_TABLES)
             self._secret = self.secret("forms")
         except sqlite3.Error as error:

@@ -12,12 +12,13 @@ from urllib.parse import urlsplit
 
 from starlette.types import Receive, Scope, Send
 
+from firsthandapi._host import replacing
+from firsthandapi._host.loopback import is_loopback
 from firsthandapi.errors import ConfigurationError
 from firsthandapi.server import reach
 from firsthandapi.server.deliveries import Sender
 from firsthandapi.server.http import HttpServer
 from firsthandapi.server.jobs import Workforce
-from firsthandapi.server.loopback import is_loopback
 from firsthandapi.server.model import SCOPES
 from firsthandapi.server.requests import ReceivedRequest
 from firsthandapi.server.sqlite import FILES, open_world
@@ -146,7 +147,7 @@ class Service:
         except BaseException:
             self._undo.close()
             if is_new and not is_open:
-                (folder / FILE).unlink(missing_ok=True)
+                replacing.remove(folder / FILE)
             raise
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
