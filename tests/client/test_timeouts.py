@@ -128,7 +128,7 @@ def test_connecting_takes_five_seconds_at_most(
     client = connect(base_url=deaf, deadline=60, max_retries=1)
     clock = connect.clock(client)
     started = time.monotonic()
-    with pytest.raises(FirstHandTimeoutError, match="did not accept a connection in time") as caught:
+    with pytest.raises(FirstHandTimeoutError, match="did not accept a connection in time; check") as caught:
         client.me()
     assert time.monotonic() - started < LATE
     assert caught.value.attempts == 2
@@ -184,6 +184,34 @@ def resolving(monkeypatch: pytest.MonkeyPatch, found: Any) -> None:
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (each, port)) for each in found]
 
     monkeypatch.setattr(socket, "getaddrinfo", addresses)
+
+
+@pytest.fixture
+def stuck(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A name whose lookup does not end."""
+    go = threading.Event()
+    real = socket.getaddrinfo
+
+    def look_up(host: Any, *args: Any, **options: Any) -> Any:
+        if host == "stuck.example":
+            assert go.wait(60)
+        return real("127.0.0.1", *args, **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    yield "https://stuck.example"
+    go.set()
+
+
+def test_a_name_that_is_looked_up_for_ever(connect: Connect, stuck: str) -> None:
+    """`timeout` bounds the lookup of a name, and it is tried again; `deadline` bounds a call with its lookups."""
+    with pytest.raises(
+        FirstHandTimeoutError, match=r"could not connect to stuck\.example: looking up the name took too long"
+    ) as caught:
+        connect(base_url=stuck, timeout=0.1, max_retries=1).me()
+    assert caught.value.attempts == 2
+    assert not caught.value.request_sent
+    with pytest.raises(DeadlineExceededError):
+        connect(base_url=stuck, deadline=0.1).me()
 
 
 def by_name(url: str) -> str:

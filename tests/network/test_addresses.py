@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import selectors
 import socket
 import sys
 import time
@@ -80,6 +81,33 @@ def test_no_address(monkeypatch: pytest.MonkeyPatch) -> None:
     leads_to(monkeypatch)
     with pytest.raises(OSError, match=r"name\.example has no address"):
         addresses.connect("name.example", 1, timeout=LATE)
+
+
+class SelectOfWindows(selectors.SelectSelector):
+    """What select is on Windows, where it refuses to wait for nothing."""
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        if not self.get_map():
+            raise OSError(10022, "An invalid argument was supplied")
+        return super().select(timeout)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a broadcast address is refused otherwise")
+@pytest.mark.parametrize("hosts", [("no route", "good"), ("no route",), ("refused", "no route")])
+def test_an_address_without_a_route(
+    listener: socket.socket, monkeypatch: pytest.MonkeyPatch, hosts: tuple[str, ...]
+) -> None:
+    """An address to which there is no way fails at once, and leaves the next one its time."""
+    names = {"no route": "255.255.255.255", "good": "127.0.0.1", "refused": "127.0.0.77"}
+    leads_to(monkeypatch, *(names[host] for host in hosts))
+    monkeypatch.setattr(selectors, "DefaultSelector", SelectOfWindows)
+    port = listener.getsockname()[1]
+    if "good" in hosts:
+        with addresses.connect("name.example", port, timeout=600) as sock:
+            assert sock.getpeername() == ("127.0.0.1", port)
+    else:
+        with pytest.raises(OSError, match=r"unreachable|denied"):
+            addresses.connect("name.example", port, timeout=600)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems have other queues")

@@ -6,26 +6,99 @@ The sync twin is written by hand too: it has blocking sockets where this has an 
 from __future__ import annotations
 
 import socket
-from typing import cast
+from contextlib import suppress
+from typing import Any, cast
 
 import anyio
 import httpcore
+from anyio.lowlevel import current_token
+
+from firsthandapi._network import names
+from firsthandapi._network.addresses import HEAD_START, NOT_ACCEPTED
 
 
 async def connect(host: str, port: int, timeout: float) -> httpcore.AsyncNetworkStream:
-    """A TCP connection to the first address of `host` that answers. A silent one costs 250 ms: then anyio tries the
-    next beside it.
+    """A TCP connection to the first address of `host` that answers. A silent one costs 250 ms: then the next is tried
+    beside it.
 
     Raises:
         httpcore.ConnectError: none could be reached.
         httpcore.ConnectTimeout: none answered in time.
     """
+    step = names.TOO_SLOW
+    try:
+        with anyio.fail_after(timeout):
+            addresses = await _look_up(host, port)
+            step = NOT_ACCEPTED
+            return await _connect_first(addresses, port)
+    except TimeoutError:
+        raise httpcore.ConnectTimeout(step) from None
+    except OSError as error:
+        raise httpcore.ConnectError(str(error)) from error
+    except UnicodeError:
+        raise httpcore.ConnectError("this name has no address") from None
+
+
+async def _look_up(host: str, port: int) -> list[str]:
+    # Not by anyio: it waits for the end of the lookup where its thread does, when the loop ends.
+    found = names.start(host, port)
+    if not found.done():
+        token = current_token()
+        loop: Any = getattr(token, "native_token", token)
+        wake = getattr(loop, "call_soon_threadsafe", None) or loop.run_sync_soon
+        looked_up = anyio.Event()
+
+        def tell(_: object) -> None:
+            with suppress(RuntimeError):  # the loop is closed by now
+                wake(looked_up.set)
+
+        found.add_done_callback(tell)
+        await looked_up.wait()
+    return [address[0] for *_, address in found.result()]
+
+
+async def _connect_first(addresses: list[str], port: int) -> httpcore.AsyncNetworkStream:
+    if len(addresses) == 1:
+        return await _reach(addresses[0], port)
+    reached: list[httpcore.AsyncNetworkStream] = []
+    failures = [OSError("this name has no address")]
+
+    async def attempt(address: str, over: anyio.Event) -> None:
+        try:
+            reached.append(await _reach(address, port))
+            group.cancel_scope.cancel()
+        except OSError as error:
+            failures.append(error)
+        finally:
+            over.set()
+
+    try:
+        async with anyio.create_task_group() as group:
+            for address in addresses:
+                over = anyio.Event()
+                group.start_soon(attempt, address, over)
+                with anyio.move_on_after(HEAD_START):
+                    await over.wait()
+    except BaseException:
+        for stream in reached:
+            await close(stream)
+        raise
+    for stream in reached[1:]:
+        await close(stream)
+    if reached:
+        return reached[0]
+    raise failures[-1]
+
+
+async def _reach(address: str, port: int) -> httpcore.AsyncNetworkStream:
     # Where anyio is missing httpcore has another class of this name, so type checkers see two.
     backend = cast("httpcore.AsyncNetworkBackend", httpcore.AnyIOBackend())
     try:
-        return await backend.connect_tcp(host, port, timeout)
-    except ValueError:  # by the codec, or by anyio where the system returns no address at all
-        raise httpcore.ConnectError("this name has no address") from None
+        return await backend.connect_tcp(address, port)
+    except httpcore.ConnectError as error:
+        # anyio says that all attempts failed; why the one did is behind that.
+        cause = error.__cause__ and error.__cause__.__cause__
+        raise OSError(*(cause or error).args) from None
 
 
 async def close(stream: httpcore.AsyncNetworkStream) -> None:

@@ -31,7 +31,7 @@ CONCURRENCY = 32
 # that makes 32 within a few milliseconds. Beside a fast server, or one that is busy with handshakes, more threads
 # would only be in each other's way.
 _FIRST_THREADS = 8
-# How long a cancelled run may take to end; a thread that resolves a name or runs `refresh` cannot be ended.
+# How long a cancelled run may take to end; a thread that runs `refresh` cannot be ended.
 _ENDS_WITHIN = 0.7
 _NOT_TRIED = "it was not tried, because the disk is full"
 
@@ -132,8 +132,8 @@ class Engine:
     def close(self, *, cancel: bool = False) -> None:
         """Wait for all that was submitted, or cancel it: that takes a second at most, and leaves no temporary
         file. What is cancelled gets an outcome too; it comes after the return only from a thread that cannot be
-        ended, since it resolves a name or runs `refresh`. Closing again does no harm, and may cancel a close
-        that was interrupted. Not to be called by a callback."""
+        ended, since it runs `refresh`. Closing again does no harm, and may cancel a close that was
+        interrupted. Not to be called by a callback."""
         with self._lock:
             self._closing = True
             self._work.notify_all()

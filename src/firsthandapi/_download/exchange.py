@@ -19,7 +19,7 @@ from firsthandapi._core.download import (
     framing,
     parse_chunk_size,
 )
-from firsthandapi._network.addresses import NOTICEABLE
+from firsthandapi._network.names import NOTICEABLE
 from firsthandapi._network.proxies import Route
 from firsthandapi._network.tls import Link, is_readable
 from firsthandapi._version import __version__

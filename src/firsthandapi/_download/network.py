@@ -154,7 +154,7 @@ class Network:
         except UnicodeError:
             raise HopelessError(f"{what}: this name has no address") from None
         except OSError as error:
-            raise as_broken(error, what) from None
+            raise BrokenError(f"{what}: {mask_secrets(str(error))}") from None
         self.add(sock)
         return sock
 

@@ -1,5 +1,6 @@
 """The way to a host, the same for API calls and downloads.
 
+- `names`: the addresses of a name.
 - `addresses`: a connection to one of a host's addresses.
 - `proxies`: which proxy leads to a host, and the request to it.
 - `handshakes`: CONNECT and SOCKS 5, without I/O.

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-
-# The first name lookup would load it, and a child forked just then would hang.
-import encodings.idna  # noqa: F401 # pyright: ignore[reportUnusedImport]
 import os
 import selectors
 import socket
@@ -14,12 +11,11 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-# A thread that has waited so long waits for the network, not for its turn on the processor.
-NOTICEABLE = 0.008
+from . import names
+
 # How long an address has for itself before the next one is tried beside it, as in RFC 8305 and anyio.
-_HEAD_START = 0.25
-# How often `look` is called at least.
-_LOOK = 0.1
+HEAD_START = 0.25
+NOT_ACCEPTED = "it did not accept a connection in time"
 
 
 def connect(host: str, port: int, *, timeout: float, look: Callable[[], None] | None = None) -> socket.socket:
@@ -31,7 +27,7 @@ def connect(host: str, port: int, *, timeout: float, look: Callable[[], None] | 
     Args:
         host: a name, or an IPv4 or IPv6 address.
         port: the port.
-        timeout: seconds for all addresses together. Looking up the name takes as long as the system allows.
+        timeout: seconds for looking up the name and for all addresses together.
         look: called when the wait becomes noticeable and every 100 ms from then on; an exception of its own
             ends the wait.
 
@@ -40,33 +36,32 @@ def connect(host: str, port: int, *, timeout: float, look: Callable[[], None] | 
         UnicodeError: `host` cannot be a name.
     """
     ends = time.monotonic() + timeout
-    addresses = deque(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+    addresses = deque(names.look_up(host, port, timeout=timeout, look=look))
     failure = OSError(f"{host} has no address")
     pending: set[socket.socket] = set()
     next_start = 0.0
-    patience = NOTICEABLE
+    patience = names.NOTICEABLE
     with selectors.DefaultSelector() as selector:
         try:
             while addresses or pending:
                 now = time.monotonic()
                 if now >= ends:
-                    raise TimeoutError("timed out")
+                    raise TimeoutError(NOT_ACCEPTED)
                 if addresses and (now >= next_start or not pending):
-                    next_start = now + _HEAD_START
                     family, kind, protocol, _, address = addresses.popleft()
                     try:
-                        sock = socket.socket(family, kind, protocol)
-                        pending.add(sock)
-                        _begin(sock, address)
-                        selector.register(sock, selectors.EVENT_WRITE)
-                    except OSError as error:
+                        sock = _begin(family, kind, protocol, address)
+                    except OSError as error:  # as without a route: the next address need not wait
                         failure = error
                         continue
+                    pending.add(sock)
+                    selector.register(sock, selectors.EVENT_WRITE)
+                    next_start = now + HEAD_START
                 wait = min(ends, next_start if addresses else ends) - now
                 ready = selector.select(wait if look is None else min(wait, patience))
                 if not ready and look is not None:
                     look()
-                    patience = _LOOK
+                    patience = names.LOOK
                 for sock in [each for each in pending if any(each is key.fileobj for key, _ in ready)]:
                     code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
                     if code == 0:
@@ -84,8 +79,15 @@ def connect(host: str, port: int, *, timeout: float, look: Callable[[], None] | 
                 sock.close()
 
 
-def _begin(sock: socket.socket, address: Any) -> None:
-    sock.setblocking(False)
-    with contextlib.suppress(BlockingIOError):  # it is under way
-        # Not `connect_ex`: what forbids connections in tests puts itself in the place of `connect`.
-        sock.connect(address)
+def _begin(family: int, kind: int, protocol: int, address: Any) -> socket.socket:
+    """A socket that is about to be connected."""
+    sock = socket.socket(family, kind, protocol)
+    try:
+        sock.setblocking(False)
+        with contextlib.suppress(BlockingIOError):  # it is under way
+            # Not `connect_ex`: what forbids connections in tests puts itself in the place of `connect`.
+            sock.connect(address)
+    except BaseException:
+        sock.close()
+        raise
+    return sock

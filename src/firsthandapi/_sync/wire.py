@@ -74,8 +74,8 @@ def connection_error(error: Exception, authority: str) -> FirstHandConnectionErr
     # What a library looked up in vain on the way says nothing.
     texts = (str(cause) for cause in causes if not isinstance(cause, LookupError))
     reason = mask_secrets(next(filter(None, texts), type(error).__name__))
-    if issubclass(kind, FirstHandTimeoutError):
-        what = f"{authority} did not {'answer' if sent else 'accept a connection'} in time; increase timeout="
+    if sent and issubclass(kind, FirstHandTimeoutError):
+        what = f"{authority} did not answer in time; increase timeout="
     elif sent:
         what = f"the connection to {authority} broke: {reason}"
     else:

@@ -1,0 +1,132 @@
+"""The addresses of a name, for which nobody waits longer than it wants.
+
+`getaddrinfo` takes as long as the system allows, such as 5 s for each server that does not respond, and nothing ends
+it. So threads run it that nobody has to wait for: not the caller, and not the interpreter when it exits.
+"""
+
+from __future__ import annotations
+
+import contextlib
+
+# The first name lookup would load it, and a child forked just then would hang.
+import encodings.idna  # noqa: F401 # pyright: ignore[reportUnusedImport]
+import ipaddress
+import os
+import socket
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Any, Final
+
+# Far more names than a program has; a limit, since a name that hangs keeps its thread.
+MAX_THREADS: Final = 32
+# A thread that has waited so long waits for the network, not for its turn on the processor.
+NOTICEABLE: Final = 0.008
+# How often `look` is called at least. Without `look` too: a wait without end swallows Ctrl-C on Windows.
+LOOK: Final = 0.1
+TOO_SLOW: Final = "looking up the name took too long"
+
+# Family, kind, protocol, canonical name, and address: what `getaddrinfo` finds.
+Found = list[tuple[Any, Any, int, str, tuple[Any, ...]]]
+Name = tuple[str, int]
+
+
+class _Lookups:
+    """The lookups of a process. One runs for each name; who asks meanwhile gets its result too."""
+
+    def __init__(self) -> None:
+        self.start_in_child()
+
+    def start_in_child(self) -> None:
+        """Begin anew in a forked child, which has no thread of its parent's."""
+        self._lock = threading.Lock()
+        self._unfinished: dict[Name, Future[Found]] = {}
+        self._queue: deque[Name] = deque()
+        self._threads = 0
+
+    def start(self, name: Name) -> Future[Found]:
+        with self._lock:
+            found = self._unfinished.get(name)
+            if found is not None:
+                return found
+            found = self._unfinished[name] = Future()
+            self._queue.append(name)
+            if self._threads == MAX_THREADS:
+                return found
+            self._threads += 1
+        try:
+            threading.Thread(target=self._run, name="firsthandapi-names", daemon=True).start()
+        except RuntimeError:
+            self._run()  # the system gives no thread, such as at exit: late is better than never
+        return found
+
+    def _run(self) -> None:
+        while True:
+            with self._lock:
+                if not self._queue:
+                    self._threads -= 1
+                    return
+                name = self._queue.popleft()
+            found, failure = _look_up(name)
+            with self._lock:
+                future = self._unfinished.pop(name)
+            if failure is None:
+                future.set_result(found)
+            else:
+                future.set_exception(failure)
+                failure = None  # it would hold itself by this frame
+
+
+def _look_up(name: Name) -> tuple[Found, BaseException | None]:
+    try:
+        return socket.getaddrinfo(*name, type=socket.SOCK_STREAM), None
+    except BaseException as error:
+        return [], error
+
+
+_lookups = _Lookups()
+if hasattr(os, "register_at_fork"):  # pragma: no branch # Windows has no fork
+    os.register_at_fork(after_in_child=_lookups.start_in_child)
+
+
+def start(host: str, port: int) -> Future[Found]:
+    """Look up the addresses of `host`: a name, or an address, which takes no time."""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return _lookups.start((host, port))
+    done: Future[Found] = Future()
+    done.set_result(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+    return done
+
+
+def look_up(host: str, port: int, *, timeout: float, look: Callable[[], None] | None = None) -> Found:
+    """The addresses of `host`.
+
+    Args:
+        host: a name, or an IPv4 or IPv6 address.
+        port: the port.
+        timeout: seconds.
+        look: called when the wait becomes noticeable and every 100 ms from then on; an exception of its own
+            ends the wait.
+
+    Raises:
+        OSError: the name has no address; TimeoutError if it was not found in time.
+        UnicodeError: `host` cannot be a name.
+    """
+    ends = time.monotonic() + timeout
+    found = start(host, port)
+    patience = LOOK if look is None else NOTICEABLE
+    while not found.done():
+        left = ends - time.monotonic()
+        if left <= 0:
+            raise TimeoutError(TOO_SLOW)
+        with contextlib.suppress(TimeoutError):
+            found.exception(min(left, patience))
+            break
+        patience = LOOK
+        if look is not None:
+            look()
+    return found.result()
