@@ -1,0 +1,67 @@
+"""`collect` on a service whose reads lag and whose responses get lost: paid once, and every file that was paid for."""
+
+from __future__ import annotations
+
+import random
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from client.support import Connect
+from firsthandapi import Dataset
+from firsthandapi.errors import FirstHandError
+from liar import Liar, Lies
+
+from .support import JOB, whole
+
+MINUTE, HOUR = 60.0, 3600.0
+
+
+def lies(draw: random.Random) -> dict[str, Any]:
+    """Some of them, of any size."""
+    lags = {
+        name: draw.choice([0.0, 3.0, 300.0]) for name in ("list_lag", "get_lag", "count_lag", "files_lag")
+    }
+    return {
+        **lags,
+        "stale": draw.choice([0.0, 0.3]),
+        "stale_by": 30.0,
+        "lost": draw.choice([0.0, 0.5, 1.0]),
+        "refused": draw.choice([0.0, 0.3]),
+        "idem": draw.choice(["replay", "409", "422"]),
+        "rewrites": draw.random() < 0.5,
+    }
+
+
+def run(connect: Connect, liar: Liar, dest: Path, **options: Any) -> Dataset | FirstHandError:
+    """One run of one call, and what came of it."""
+    client = connect(base_url=liar.url, api_key=liar.api_key, max_retries=1)
+    liar.follow(connect.clock(client))
+    try:
+        dataset = client.jobs.collect(dest, **{**JOB, "files_needed": 3, "timeout": MINUTE, **options})
+    except FirstHandError as error:
+        return error
+    assert isinstance(dataset, Dataset)
+    return dataset
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_one_call_is_one_job_on_a_service_that_lies(connect: Connect, tmp_path: Path, seed: int) -> None:
+    """Five runs, hours apart, some on an empty disk; once the service is honest, the files of the one job are there."""
+    draw = random.Random(seed)
+    key = draw.choice([None, "mine"])
+    with Liar(seed, **lies(draw)) as liar:
+        for _ in range(5):
+            run(connect, liar, tmp_path / "signs", idempotency_key=key)
+            assert len(liar.jobs) <= 1
+            if key is not None and draw.random() < 0.5:
+                shutil.rmtree(tmp_path / "signs", ignore_errors=True)
+            liar.pass_(draw.choice([0.0, MINUTE, HOUR]))
+        liar.lies = Lies()
+        ended = run(connect, liar, tmp_path / "signs", idempotency_key=key)
+        assert isinstance(ended, Dataset), ended
+        assert {record.file_id for record in ended} == {*liar.paid()}
+        assert liar.spent_cents() == 30
+        assert whole(tmp_path / "signs")
