@@ -13,8 +13,7 @@ from PIL import Image, ImageChops, ImageStat
 
 from firsthandapi.testing._annotations import annotate
 from firsthandapi.testing._media import Media, make
-from firsthandapi.testing._scenes import SUBJECTS, scene, subjects_of
-from firsthandapi.testing._scenes import pixels as draw
+from firsthandapi.testing._scenes import SUBJECTS, drawing, scene, subjects_of
 
 IMAGES = ("image/jpeg", "image/png", "image/webp", "image/gif")
 SOUNDS = ("audio/mpeg", "audio/wav", "audio/mp4")
@@ -126,7 +125,7 @@ def test_text_can_be_read() -> None:
     assert annotate("image/png", "a", subject="stop sign")["text_extraction"] == "STOP"
     texts = {str(annotate("image/png", str(each), subject="house")["text_extraction"]) for each in range(40)}
     assert texts == set(SUBJECTS["house"].text)
-    drawn = {draw("house", 1, text, 640, 480) for text in texts}
+    drawn = {drawing("house", 1, text, 640, 480).tobytes() for text in texts}
     assert len(drawn) == len(texts)
 
 
@@ -229,7 +228,7 @@ def test_large_images_decode(content_type: str) -> None:
     """An image as large as a phone's camera takes decodes too, and stays small."""
     media = make(content_type, "large", width=4032, height=3024)
     assert pixels(media).size == (4032, 3024)
-    assert len(media.content) < 200_000
+    assert len(media.content) < 400_000
 
 
 @pytest.mark.parametrize(
@@ -239,7 +238,7 @@ def test_large_images_decode(content_type: str) -> None:
         ("jpg", {}),
         ("image/png", {"width": 0}),
         ("image/png", {"height": -1}),
-        ("image/webp", {"width": 16_385}),
+        ("image/webp", {"width": 16_384}),
         ("image/jpeg", {"height": 65_536}),
         ("image/png", {"subject": "unicorn"}),
         ("audio/wav", {"seconds": 0}),

@@ -1,10 +1,13 @@
-"""A drawing board: flat shapes, one over another, and their pixels."""
+"""A drawing board: flat shapes, one over another, in colors that are indexes into a palette."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable
+from functools import cache
+from typing import Any
+
+from PIL import Image, ImageDraw, ImageFont
 
 Point = tuple[float, float]
 
@@ -12,50 +15,30 @@ Point = tuple[float, float]
 WIDE, HIGH = 1000, 750
 
 
-@dataclass(frozen=True, slots=True)
-class Shape:
-    """One flat shape: its color and, for a line of the board, where it is."""
-
-    color: int
-    top: float
-    bottom: float
-    spans: Callable[[float], Sequence[tuple[float, float]]]
-
-
 class Board:
-    """A drawing, shape over shape. Figures are drawn around the middle, and moved to their place."""
+    """A drawing of so many pixels. Figures are drawn around the middle, and moved to their place."""
 
-    def __init__(self, place: int) -> None:
-        self._shapes: list[Shape] = []
+    def __init__(self, place: int, width: int, height: int) -> None:
+        self.image = Image.new("P", (width, height))
         self.move = (place - 1) * 150.0
+        self._draw = ImageDraw.Draw(self.image)
+        self._draw.fontmode = "1"  # indexes cannot be blended
+        self._across, self._down = width / WIDE, height / HIGH
 
-    def lines(self, width: int, height: int) -> tuple[bytes, ...]:
-        """The drawing, stretched to so many pixels: a color's index for each. Equal neighbors are one object."""
-        lines: list[bytes] = []
-        last: list[tuple[int, int, int]] = []
-        for at in range(height):
-            y = (at + 0.5) * HIGH / height
-            spans = [
-                (shape.color, round(left * width / WIDE), round(right * width / WIDE))
-                for shape in self._shapes
-                if shape.top <= y < shape.bottom
-                for left, right in shape.spans(y)
-            ]
-            if lines and spans == last:
-                lines.append(lines[-1])
-                continue
-            painted = bytearray(width)
-            for color, left, right in spans:
-                start, end = max(0, left), min(width, right)
-                if start < end:
-                    painted[start:end] = bytes((color,)) * (end - start)
-            line, last = bytes(painted), spans
-            lines.append(lines[-1] if lines and lines[-1] == line else line)
-        return tuple(lines)
+    def _box(self, left: float, top: float, right: float, bottom: float) -> tuple[int, int, int, int] | None:
+        """A box in pixels, whose last ones belong to it; None if it has none."""
+        box = (
+            round(left * self._across),
+            round(top * self._down),
+            round(right * self._across) - 1,
+            round(bottom * self._down) - 1,
+        )
+        return box if box[0] <= box[2] and box[1] <= box[3] else None
 
     def rectangle(self, color: int, left: float, top: float, right: float, bottom: float) -> None:
         """A rectangle that does not move."""
-        self._shapes.append(Shape(color, top, bottom, lambda _y: ((left, right),)))
+        if box := self._box(left, top, right, bottom):
+            self._draw.rectangle(box, color)
 
     def box(self, color: int, left: float, top: float, right: float, bottom: float) -> None:
         """A rectangle of the figure."""
@@ -66,41 +49,18 @@ class Board:
     ) -> None:
         """An ellipse by its center and half axes."""
         middle = x + (self.move if moves else 0)
-
-        def spans(at: float) -> Sequence[tuple[float, float]]:
-            half = wide * math.sqrt(max(0.0, 1 - ((at - y) / high) ** 2))
-            return ((middle - half, middle + half),)
-
-        self._shapes.append(Shape(color, y - high, y + high, spans))
+        if box := self._box(middle - wide, y - high, middle + wide, y + high):
+            self._draw.ellipse(box, color)
 
     def ring(self, color: int, x: float, y: float, radius: float, thick: float) -> None:
         """A circle's line: what is inside stays."""
-        middle, inner = x + self.move, radius - thick
+        middle = x + self.move
+        if box := self._box(middle - radius, y - radius, middle + radius, y + radius):
+            self._draw.ellipse(box, outline=color, width=max(1, round(thick * min(self._across, self._down))))
 
-        def spans(at: float) -> Sequence[tuple[float, float]]:
-            outer = math.sqrt(max(0.0, radius**2 - (at - y) ** 2))
-            hole = math.sqrt(max(0.0, inner**2 - (at - y) ** 2))
-            return ((middle - outer, middle - hole), (middle + hole, middle + outer))
-
-        self._shapes.append(Shape(color, y - radius, y + radius, spans))
-
-    def polygon(self, color: int, points: Iterable[Point], *, moves: bool = True) -> None:
-        """A filled polygon."""
-        corners = [(x + (self.move if moves else 0), y) for x, y in points]
-        edges = [
-            (a, b) if a[1] < b[1] else (b, a)
-            for a, b in zip(corners, [*corners[1:], corners[0]], strict=True)
-            if a[1] != b[1]
-        ]
-
-        def spans(at: float) -> Sequence[tuple[float, float]]:
-            cuts = sorted(
-                a[0] + (at - a[1]) * (b[0] - a[0]) / (b[1] - a[1]) for a, b in edges if a[1] <= at < b[1]
-            )
-            return tuple(zip(cuts[::2], cuts[1::2], strict=False))
-
-        heights = [y for _, y in corners]
-        self._shapes.append(Shape(color, min(heights), max(heights), spans))
+    def polygon(self, color: int, points: Iterable[Point]) -> None:
+        """A filled polygon of the figure."""
+        self._draw.polygon([((x + self.move) * self._across, y * self._down) for x, y in points], color)
 
     def bar(self, color: int, start: Point, end: Point, thick: float) -> None:
         """A straight line with a width."""
@@ -110,21 +70,14 @@ class Board:
         near, far = (x + across, y + down), (to_x + across, to_y + down)
         self.polygon(color, [near, far, (to_x - across, to_y - down), (x - across, y - down)])
 
-    def letters(self, color: int, text: str, x: float, y: float, cell: float) -> None:
-        """Letters and digits around (x, y), of 3 x 5 cells each."""
-        left = x - (4 * len(text) - 1) * cell / 2
-        for number, letter in enumerate(text):
-            for row, bits in enumerate(_LETTERS[letter]):
-                for column in range(3):
-                    if bits >> (2 - column) & 1:
-                        at = left + (4 * number + column) * cell
-                        top = y + (row - 2.5) * cell
-                        self.box(color, at, top, at + cell, top + cell)
+    def letters(self, color: int, text: str, x: float, y: float, size: float) -> None:
+        """A line of text around (x, y), as high as `size`."""
+        pixels = round(size * self._down)
+        if pixels:
+            at = ((x + self.move) * self._across, y * self._down)
+            self._draw.text(at, text, color, font=_font(pixels), anchor="mm")
 
 
-# 3 x 5 cells, a row per number.
-_LETTERS = {
-    "0": (7, 5, 5, 5, 7), "1": (2, 6, 2, 2, 7), "2": (7, 1, 7, 4, 7), "3": (7, 1, 7, 1, 7), "4": (5, 5, 7, 1, 1),
-    "5": (7, 4, 7, 1, 7), "6": (7, 4, 7, 5, 7), "7": (7, 1, 1, 2, 2), "8": (7, 5, 7, 5, 7), "9": (7, 5, 7, 1, 7),
-    "S": (7, 4, 7, 1, 7), "T": (7, 2, 2, 2, 2), "O": (7, 5, 5, 5, 7), "P": (7, 5, 7, 4, 4),
-}  # fmt: skip
+@cache
+def _font(pixels: int) -> Any:
+    return ImageFont.load_default(pixels)

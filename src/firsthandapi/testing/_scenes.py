@@ -13,8 +13,12 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 from ._board import HIGH, WIDE, Board, Point
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 Color = tuple[int, int, int]
 
@@ -42,7 +46,6 @@ _TILES_FROM = 700
     EDGE,
 ) = range(16)
 FIRST_TILE = 16
-COLORS = FIRST_TILE + TILES
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,14 +147,14 @@ def _near(color: Color, chance: random.Random) -> Color:
 
 
 @lru_cache(maxsize=16)
-def pixels(subject: str, place: int, text: str | None, width: int, height: int) -> tuple[bytes, ...]:
-    """The lines of a drawing, an index into the palette per pixel. Equal neighbors are one object."""
-    board = Board(place)
+def drawing(subject: str, place: int, text: str | None, width: int, height: int) -> Image.Image:
+    """A scene, as indexes into the palette. All pictures of it share this one: do not change it."""
+    board = Board(place, width, height)
     SUBJECTS[subject].draw(board, text or "")
     for tile in range(TILES):
         left = WIDE * tile / TILES
         board.rectangle(FIRST_TILE + tile, left, _TILES_FROM, left + WIDE / TILES, HIGH)
-    return board.lines(width, height)
+    return board.image
 
 
 # --- the scenes -----------------------------------------------------------------------------------------
@@ -212,7 +215,7 @@ def _stop_sign(board: Board, text: str) -> None:
     _street(board)
     board.polygon(LIGHT, _regular(8, 500, 260, 218, math.pi / 8))
     board.polygon(MAIN, _regular(8, 500, 260, 200, math.pi / 8))
-    board.letters(LIGHT, text, 500, 260, 20)
+    board.letters(LIGHT, text, 500, 260, 140)
 
 
 def _yield_sign(board: Board, _text: str) -> None:
@@ -225,7 +228,7 @@ def _speed_sign(board: Board, text: str) -> None:
     _street(board)
     board.ellipse(MAIN, 500, 260, 200, 200)
     board.ellipse(LIGHT, 500, 260, 155, 155)
-    board.letters(DARK, text, 500, 260, 30)
+    board.letters(DARK, text, 500, 260, 210)
 
 
 def _warning_sign(board: Board, _text: str) -> None:
@@ -250,7 +253,7 @@ def _house(board: Board, text: str) -> None:
     board.box(WOOD, 450, 450, 550, 640)
     board.ellipse(GLOW, 530, 550, 8, 8)
     board.box(LIGHT, 445, 390, 555, 432)
-    board.letters(DARK, text, 500, 411, 6)
+    board.letters(DARK, text, 500, 411, 42)
 
 
 def _mailbox(board: Board, text: str) -> None:
@@ -265,7 +268,7 @@ def _mailbox(board: Board, text: str) -> None:
     board.box(DARK, 680, 170, 700, 330)
     board.box(ACCENT, 620, 170, 700, 230)
     board.box(LIGHT, 390, 280, 610, 370)
-    board.letters(DARK, text, 500, 325, 12)
+    board.letters(DARK, text, 500, 325, 84)
 
 
 def _old_tree(board: Board, _text: str) -> None:
