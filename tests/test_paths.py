@@ -41,3 +41,15 @@ def test_a_file_url_of_windows_is_a_path(monkeypatch: pytest.MonkeyPatch) -> Non
     local_path("file:///C:/signs", "dest")
     local_path("file:///signs", "dest")
     assert made == ["C:/signs", "/signs"]
+
+
+@pytest.mark.parametrize("text", ["con", "file:///C:/data/nul.txt/x"])
+def test_a_device_of_windows_is_no_path_there(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    """Files would go to it, and not to the disk. On other systems it is a name like any other."""
+    assert local_path(text, "dest") is not None
+    monkeypatch.setattr(os, "name", "nt")
+    with pytest.raises(
+        InvalidArgumentError, match=r"^dest contains '(con|nul.txt)', which names no file"
+    ) as caught:
+        local_path(text, "dest")
+    assert caught.value.field == "dest"

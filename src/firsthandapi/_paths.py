@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from firsthandapi._core.dest import is_url, path_in
+from firsthandapi._core.dest import is_url, name_not_on_windows, path_in
 from firsthandapi.errors import InvalidArgumentError
 
 
@@ -19,10 +19,17 @@ def local_path(text: str, field: str) -> Path | None:
     name = path_in(text, field)
     if name is None:
         return None
-    if not is_url(text):
-        return Path(os.path.expanduser(name))  # noqa: PTH111 # that of pathlib raises where there is no home
-    # In a URL, a drive of Windows is behind a slash.
-    return Path(name[1:] if os.name == "nt" and name[2:3] == ":" else name)
+    if os.name == "nt":
+        if is_url(text) and name[2:3] == ":":
+            name = name[1:]  # in a URL, a drive is behind a slash
+        if (wrong := name_not_on_windows(name)) is not None:
+            raise InvalidArgumentError(
+                f"{field} contains {wrong!r}, which names no file or folder on Windows; use another name",
+                field=field,
+            )
+    if is_url(text):
+        return Path(name)
+    return Path(os.path.expanduser(name))  # noqa: PTH111 # that of pathlib raises where there is no home
 
 
 def check_path(path: str | os.PathLike[str], field: str) -> None:

@@ -7,7 +7,7 @@ from pathlib import PurePosixPath, PureWindowsPath
 
 import pytest
 
-from firsthandapi._core.dest import bucket_url, is_url, path_in
+from firsthandapi._core.dest import bucket_url, is_url, name_not_on_windows, path_in
 from firsthandapi.errors import InvalidArgumentError
 
 SECRET = "wJalrXUtnFEMI5ecret"
@@ -124,3 +124,40 @@ def test_any_other_url_is_refused(text: str, why: str) -> None:
         bucket_url(text, "dest")
     assert caught.value.field == "dest"
     assert SECRET not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("con", "con"),
+        (r"C:\data\aux.d\signs", "aux.d"),
+        ("signs:stream", "signs:stream"),
+        ("a:b:c", "b:c"),
+        (r"signs.\x", "signs."),
+        (r"\\?\C:\data\x ", "x "),
+        ("/C|/data", "C|"),
+    ],
+)
+def test_a_name_that_windows_gives_to_no_file(path: str, name: str) -> None:
+    """The first one is named."""
+    assert name_not_on_windows(path) == name
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *(
+            r"C:\data\signs",
+            "C:/data/signs",
+            "C:signs",
+            "D:",
+            r"\\server\share\x",
+            "//server/share/x",
+            r"~\signs",
+        ),
+        *(r"\\?\C:\very\long", r"\\?\UNC\server\share", ".", "..", "../signs/", r".\a b\ä.b", ""),
+    ],
+)
+def test_paths_of_windows(path: str) -> None:
+    """With a drive, a share, or neither, and with slashes of both kinds."""
+    assert name_not_on_windows(path) is None

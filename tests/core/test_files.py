@@ -8,7 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from firsthandapi._core.files import EXTENSIONS, disk_key, file_name_on_disk, is_name_of_ours, is_reserved
+from firsthandapi._core.files import (
+    EXTENSIONS,
+    can_be_on_windows,
+    disk_key,
+    file_name_on_disk,
+    is_name_of_ours,
+    is_reserved,
+)
 from firsthandapi.errors import InvalidArgumentError
 
 IDS = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9_\-]{0,127}", fullmatch=True).filter(
@@ -45,6 +52,24 @@ def test_a_device_makes_no_name(name: str) -> None:
     made = file_name_on_disk(name, "image/jpeg")
     assert re.fullmatch(r"file-[0-9a-f]{32}\.jpg", made)
     assert made != file_name_on_disk(name.swapcase(), "image/jpeg")
+
+
+@pytest.mark.parametrize("name", ["con.x", "COM¹", "lpt³", "com² .a.b", "conin$", "CONOUT$.x"])
+def test_more_names_of_devices(name: str) -> None:
+    """A raised digit is a digit, and nothing behind the first dot makes another name of it."""
+    assert is_reserved(name)
+
+
+@pytest.mark.parametrize("name", ["nul", "a.", "a ", "a:b", "a|b", 'a"', "a?", "a*", "<a", "a>", "a\n", ""])
+def test_what_cannot_be_on_windows(name: str) -> None:
+    """Devices, streams, and names that Windows makes others of."""
+    assert can_be_on_windows(name) is (name == "")
+
+
+@pytest.mark.parametrize("name", ["signs", ".hidden", "a.b", "a b", "ä", "con-1", "com10", "console"])
+def test_what_can_be_on_windows(name: str) -> None:
+    """All others."""
+    assert can_be_on_windows(name)
 
 
 def test_what_resembles_a_device_is_a_name() -> None:

@@ -31,7 +31,7 @@ def test_a_plain_name_of_any_script_is_a_label(label: str) -> None:
     [
         "", " a", "a ", ".a", "a.", "-a", "_a", "a/b", "a\\b", "..", "a\nb", "a\0b", "a:b", "a*", "a\u202eb",
         "a\u200bb", "con", "NUL.txt", "com1 .x", "e\u0301", "a" * 65, "\U00020000" * 64, "\ud800", None, 5, b"a", ["a"],
-        "\u0301a",
+        "\u0301a", "COM¹", "lpt².x", "conin$", "CONOUT$",
     ],
 )  # fmt: skip
 def test_what_is_no_safe_name_is_no_label(label: Any) -> None:

@@ -7,8 +7,12 @@ from urllib.parse import unquote, urlsplit
 
 from firsthandapi.errors import InvalidArgumentError
 
+from .files import can_be_on_windows
+
 # A drive of Windows is one letter, a scheme never is. `::` chains several URLs.
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]+(?:://|::)")
+# Of Windows, also of a path as long as it wants to be.
+_DRIVE = re.compile(r"\A(?:[\\/]{2}[?.][\\/])?(?:[A-Za-z]:)?")
 # What a path made of a URL begins with: one of its slashes is gone.
 _MADE_OF_URL = re.compile(r"(?:\./)*[A-Za-z][A-Za-z0-9+.\-]+:[/\\]")
 # A name such as container@account is Azure's way to say where the container is.
@@ -42,6 +46,15 @@ def path_in(text: str, field: str) -> str | None:
     if parts.netloc not in ("", "localhost") or not parts.path or parts.query or parts.fragment:
         raise InvalidArgumentError(f"{field} must be like file:///folder, or a plain path", field=field)
     return unquote(parts.path)
+
+
+def name_not_on_windows(path: str) -> str | None:
+    """The first name in a path that Windows gives to no file, or not to one in this folder; None if there is none.
+
+    `CON` is a device there, `a:b` a stream of the file `a`, and `a.` is `a`.
+    """
+    names = re.split(r"[\\/]+", _DRIVE.sub("", path))
+    return next((name for name in names if name.strip(".") and not can_be_on_windows(name)), None)
 
 
 def bucket_url(text: str, field: str) -> tuple[str, str]:

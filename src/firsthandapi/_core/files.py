@@ -20,10 +20,20 @@ EXTENSIONS = {
 }
 
 _BY_ID = re.compile(rf"file_[0-9A-Z]{{26}}\.(?:{'|'.join([*EXTENSIONS.values(), 'bin'])})")
-# Names of devices on Windows, whatever their extension.
+# Names of devices on Windows, whatever their extension. It takes a raised digit for a digit.
 _RESERVED = frozenset(
-    {"con", "prn", "aux", "nul", *(f"{port}{number}" for port in ("com", "lpt") for number in range(10))}
+    {
+        "con",
+        "prn",
+        "aux",
+        "nul",
+        "conin$",
+        "conout$",
+        *(f"{p}{n}" for p in ("com", "lpt") for n in "0123456789¹²³"),
+    }
 )
+# Windows ends a name there, begins another stream of the file, or refuses it.
+_NOT_ON_WINDOWS = re.compile(r'[\x00-\x1f<>:"|?*]|[ .]\Z')
 
 
 def file_name_on_disk(file_id: str, content_type: str | None, *, plain: bool = True) -> str:
@@ -46,9 +56,14 @@ def is_name_of_ours(name: str) -> bool:
     return _BY_ID.fullmatch(name) is not None
 
 
-def is_reserved(stem: str) -> bool:
-    """Whether a name without its extension is that of a device on some system."""
-    return stem.lower() in _RESERVED
+def is_reserved(name: str) -> bool:
+    """Whether a name is that of a device on some system."""
+    return name.partition(".")[0].rstrip().lower() in _RESERVED
+
+
+def can_be_on_windows(name: str) -> bool:
+    """Whether Windows can give this name to a file, and gives it no other."""
+    return not is_reserved(name) and _NOT_ON_WINDOWS.search(name) is None
 
 
 def disk_key(name: str) -> str:

@@ -32,7 +32,7 @@ def is_label(text: object) -> bool:
         and text[-1] not in " ."
         and len(text.encode()) <= _MOST_BYTES
         and unicodedata.is_normalized("NFC", text)
-        and not is_reserved(text.partition(".")[0].rstrip())
+        and not is_reserved(text)
     )
 
 
@@ -47,7 +47,8 @@ def check_label(label: object, field: str = "label") -> str:
     if not is_label(label):
         raise InvalidArgumentError(
             f"{field} must be a str of 1 to {MOST_CHARACTERS} letters, digits, spaces, and _ - . that begins with a "
-            "letter or a digit and does not end with a space or a dot: it names a folder",
+            "letter or a digit, does not end with a space or a dot, and is no device of Windows, such as CON or COM1: "
+            "it names a folder",
             field=field,
         )
     text = str(label)
