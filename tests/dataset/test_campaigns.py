@@ -15,6 +15,7 @@ from firsthandapi import Campaign, CampaignProgress, Dataset, InvalidArgumentErr
 from firsthandapi._core.campaign_ledger import LEDGER_FILE
 from firsthandapi._core.decode import DecodedPage
 from firsthandapi.datasets._folder import Folder
+from firsthandapi.datasets._manifest import Manifest
 from firsthandapi.errors import (
     AuthenticationError,
     ConfigurationError,
@@ -85,6 +86,31 @@ def test_run_again_it_asks_nothing(world: World) -> None:
     assert again.records == first.records
     assert (seen[-1].files_done, seen[-1].files_total) == (5, 5)
     assert seen[-1].bytes_done == sum(record.size_bytes for record in again)
+
+
+def test_with_nothing_to_do_the_manifest_is_read_as_often_for_many_labels(
+    world: World, monkeypatch: Any
+) -> None:
+    """Once before the run and once for its dataset: the cost does not grow with labels times files."""
+    campaign = world.campaign(a=1, b=1, c=1, d=1, e=1)
+    world.run(campaign)
+    reads: list[Path] = []
+    read = Manifest.read
+
+    def counted(self: Manifest) -> bool:
+        reads.append(self.path)
+        return read(self)
+
+    monkeypatch.setattr(Manifest, "read", counted)
+    assert len(world.run(campaign)) == 5
+    assert reads.count(world.dest / "metadata.jsonl") == 2
+
+
+def test_a_list_that_was_read_is_not_read_again_at_the_end(world: World) -> None:
+    """Where as many files were met as were ordered and are counted, only the new ones are read."""
+    world.run(world.campaign(stop=230))
+    pages = [each for each in world.server.requests if each.path.endswith("/files") and each.method == "GET"]
+    assert sum("cursor" in each.query for each in pages) < 2
 
 
 def test_only_the_difference_is_ordered(world: World) -> None:

@@ -107,6 +107,10 @@ class Following(Resource):
         """How many files the latest walk has met: those that were withdrawn since are not among them."""
         return sum(walk == self._walks for walk in self._seen_last.values())
 
+    def has_all(self, files: int) -> bool:
+        """Whether the walks have met as many files as were ordered and are counted: the list has no other."""
+        return len({*self._seen, *self.failures}) == self._counted == files
+
     def has_met(self, file_ids: Collection[str]) -> bool:
         """Whether the list has shown one of these files."""
         return not self._seen.keys().isdisjoint(file_ids)

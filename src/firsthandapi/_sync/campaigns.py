@@ -283,7 +283,11 @@ class Campaigning(Collecting):
             now = self._transport.clock.monotonic()
             each.over_at = now if each.over_at is None else each.over_at
             if not each.is_read:
-                self._download_from(each, following.walk(to_known=False))
+                is_new = not following.listed
+                self._download_from(each, following.walk(to_known=not each.retried))
+                files = self._file.ledger.orders[each.number].files
+                if not (is_new or each.retried or following.has_all(files)):
+                    self._download_from(each, following.walk(to_known=False))
                 lags = following.unlisted or self._lacks_files(each, job)
                 each.is_read = not lags or now - each.over_at >= LIST_LAGS
         elif following.unlisted or job.files_approved is None:

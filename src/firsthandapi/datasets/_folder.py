@@ -25,7 +25,7 @@ from firsthandapi.errors import ConfigurationError, InvalidArgumentError
 
 from ._copying import copied, copied_row
 from ._job_files import JobFiles, with_label
-from ._manifest import PLACES, Manifest, Source, manifests_of
+from ._manifest import PLACES, Manifest, Source
 from ._store import Store, store_at
 from ._withdrawing import withdrawn_ids
 
@@ -51,6 +51,8 @@ class Folder:
         # The labels of the other jobs here.
         self._others: dict[str, str | None] = {}
         self._manifests: dict[str, Manifest] = {}
+        # As they are until this run writes to one: read once, and whether there is one.
+        self._before: dict[str, tuple[Manifest, bool]] = {}
         # Rows are written by the threads that download.
         self._rows = threading.Lock()
         self._stopped = self._closed = False
@@ -163,10 +165,19 @@ class Folder:
     def _labeled(self) -> dict[Path, JobFile]:
         return {path: each for path, each in self._job_files.labeled().items() if isinstance(each, JobFile)}
 
+    def _read_once(self, name: str) -> tuple[Manifest, bool]:
+        """A manifest, and whether there is one. The lock is held: until this run writes, nobody does."""
+        if name not in self._before:
+            manifest = Manifest(self._store, name)
+            self._before[name] = manifest, manifest.read()
+        return self._before[name]
+
+    def _manifests_here(self) -> list[Manifest]:
+        return [manifest for manifest, exists in map(self._read_once, PLACES) if exists]
+
     def _rows_here(self) -> Iterator[Record]:
-        for manifest in manifests_of(self._store, None):
-            if manifest.read():
-                yield from manifest.records.values()
+        for manifest in self._manifests_here():
+            yield from manifest.records.values()
 
     def _check_label_of(self, job_id: str) -> None:
         if self._others.get(job_id, self.label) != self.label:
@@ -244,11 +255,10 @@ class Folder:
         return is_mixed_with(formats, self._kinds_here(), str(self.path))
 
     def _kinds_here(self) -> dict[str, set[Kind | None]]:
-        kinds: dict[str, set[Kind | None]] = {}
-        for manifest in manifests_of(self._store, None):
-            if manifest.read():
-                kinds[manifest.subfolder] = {kind_of(row.content_type) for row in manifest.records.values()}
-        return kinds
+        return {
+            manifest.subfolder: {kind_of(row.content_type) for row in manifest.records.values()}
+            for manifest in self._manifests_here()
+        }
 
     def check(self, formats: list[str], *, findable: bool) -> None:
         """Find whatever would prevent the downloads of a job, before it is posted.
@@ -264,8 +274,8 @@ class Folder:
         self._withdrawn_ids()
         mixed = self.is_mixed(formats)
         for name in {folder_of(content_type, mixed=mixed) for content_type in formats}:
-            manifest = Manifest(self._store, name)
-            if not (manifest.read() or findable or self._job_files.read(self._record)):
+            manifest, exists = self._read_once(name)
+            if not (exists or findable or self._job_files.read(self._record)):
                 self._refuse_files(manifest.folder / data_folder(self.label))
             for folder in (manifest.folder, manifest.data, manifest.folder / data_folder(self.label)):
                 if self._store.is_no_folder(folder):
@@ -384,10 +394,9 @@ class Folder:
         Raises:
             ConfigurationError: a manifest cannot be read.
         """
-        manifests = [manifest for manifest in manifests_of(self._store, None) if manifest.read()]
         return [
             record
-            for manifest in manifests
+            for manifest in self._manifests_here()
             for record in manifest.records.values()
             if manifest.size_of(manifest.file(record), self._writer) == record.size_bytes
         ]
@@ -448,6 +457,7 @@ class Folder:
             manifest.read()
             manifest.prepare(self._writer)
             self._manifests[name] = manifest
+            self._before.pop(name, None)
         if label is not None:
             manifest.open_folder(manifest.folder / data_folder(label), self._writer)
         return manifest
