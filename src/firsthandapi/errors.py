@@ -54,10 +54,16 @@ class FirstHandError(Exception):
         job: the job as last seen, where an error ends `jobs.collect` after the job was posted; None elsewhere.
         failures: where an error ends a download, the id of each file that could not be downloaded so far, and why;
             empty elsewhere.
+        idempotency_key: where an error ends a call that sent a POST, its key; None elsewhere. The same call with
+            this `idempotency_key=` does nothing twice within 23 hours.
+        request_sent: whether the service may have received the request; False if no attempt established a
+            connection; None where that is unknown, or where no request failed.
     """
 
     job: Job | None = None
     failures: tuple[tuple[str, Exception], ...] = ()
+    idempotency_key: str | None = None
+    request_sent: bool | None = None
 
     def __init__(self, message: str) -> None:
         # One printable line, whatever the service wrote: no text of its can forge a log line or drive a terminal.
@@ -65,6 +71,9 @@ class FirstHandError(Exception):
 
         super().__init__(visible(message))
         self.message: str = self.args[0]
+
+    def __str__(self) -> str:
+        return self.message
 
     def _render_traceback_(self) -> list[str]:
         """The lines that IPython shows: the frames of the caller, without those inside."""
@@ -104,7 +113,8 @@ class FirstHandConnectionError(FirstHandError):
 
     Attributes:
         attempts: how many attempts were made.
-        request_sent: whether the service may have received the request; False if no connection was established.
+        request_sent: whether the service may have received the request, in any attempt; False if no connection was
+            established; None if your own `http_client` may have sent it before.
         untrusted: whether a certificate was not trusted, or the server speaks no TLS: waiting for a job does not
             retry that.
         proxy_refused: whether a proxy refused to connect, such as for a wrong password: waiting for a job does not

@@ -71,3 +71,24 @@ def test_jobs_rate_shows_the_rating(cli: Cli, fresh_server: MockServer) -> None:
     assert "★★★" in rated.out
     assert "Sharp" in rated.out
     assert cli("jobs", "rate", job.id, "--rating", "6").code == 2
+
+
+@pytest.mark.parametrize(
+    ("command", "path", "said"),
+    [
+        (("jobs", "create", "--spec", "{spec}"), "/v1/jobs", "repeat it with --idempotency-key {key}"),
+        (("keys", "create", "--name", "ci"), "/v1/api_keys", "look before you repeat it"),
+    ],
+)
+def test_an_unknown_outcome_is_told_in_words_of_the_shell(
+    cli: Cli, fresh_server: MockServer, tmp_path: Path, command: tuple[str, ...], path: str, said: str
+) -> None:
+    """After a POST that may have arrived, the message names the option of the command, not a Python argument."""
+    spec = tmp_path / "job.yaml"
+    spec.write_text(YAML, encoding="utf-8")
+    fresh_server.faults.add(path=path, method="POST", garbage=True, times=2)
+    ran = cli.at(fresh_server)(*(part.format(spec=spec) for part in command))
+    key = fresh_server.requests[0].headers["idempotency-key"]
+    assert ran.code == 1
+    assert f"it may have been done: {said.format(key=key)}" in ran.err
+    assert "idempotency_key=" not in ran.err

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import itertools
+import pickle
 from dataclasses import replace
 from email.utils import formatdate
 from typing import Any
 
+import httpx
 import pytest
 
 from firsthandapi._core.request import build_request
@@ -16,12 +18,15 @@ from firsthandapi.errors import (
     FirstHandConnectionError,
     IdempotencyError,
     InsufficientCreditsError,
+    InvalidArgumentError,
     NotFoundError,
+    PermissionDeniedError,
     RateLimitError,
     ServerError,
     UnexpectedResponseError,
 )
 from firsthandapi.testing import MockServer
+from raw import refused
 
 from .support import JOB, Connect
 
@@ -365,3 +370,142 @@ def test_a_402_is_told_whole(connect: Connect, fresh_server: MockServer) -> None
     assert error.purchase_url
     assert error.request_id
     assert error.request_id.startswith("req_")
+
+
+# ── After a POST whose answer was lost ───────────────────────────────────────────────────────────────────
+
+LOST: dict[str, tuple[dict[str, Any], type[Exception], bool]] = {
+    "answer lost": ({"drop": "after", "times": 2}, FirstHandConnectionError, True),
+    "never arrived": ({"drop": "before", "times": 2}, FirstHandConnectionError, True),
+    "5xx": ({"status": 503, "times": 2}, ServerError, True),
+    "not JSON": ({"garbage": True, "times": 2}, UnexpectedResponseError, True),
+    "cut": ({"cut": 9, "times": 2}, FirstHandConnectionError, True),
+    "refused": ({"status": 403, "times": 1}, PermissionDeniedError, False),
+    "lost, then refused": ({"drop": "after", "times": 1}, PermissionDeniedError, True),
+}
+
+
+@pytest.mark.parametrize("name", LOST)
+def test_the_advice_after_a_lost_answer_buys_once(
+    name: str, connect: Connect, fresh_server: MockServer
+) -> None:
+    """The error has the key, and its message says how to repeat the call: whoever does so pays once."""
+    fault, kind, may_have_arrived = LOST[name]
+    client = connect(fresh_server, max_retries=1)
+    connect.clock(client)
+    fresh_server.faults.add(path="/v1/jobs", method="POST", **fault)
+    if name == "lost, then refused":
+        fresh_server.faults.add(path="/v1/jobs", method="POST", status=403)
+    with pytest.raises(kind) as caught:
+        client.jobs.create(**JOB)
+    error: Any = caught.value
+    keys = {request.headers["idempotency-key"] for request in fresh_server.requests}
+    assert {error.idempotency_key} == keys
+    assert error.request_sent is True
+    assert (f'idempotency_key="{error.idempotency_key}"' in str(error)) is may_have_arrived
+    assert str(pickle.loads(pickle.dumps(error))) == str(error)  # made here
+    assert pickle.loads(pickle.dumps(error)).idempotency_key in keys  # made here
+    job = client.jobs.create(**JOB, idempotency_key=error.idempotency_key)
+    assert [each.id for each in client.jobs.list()] == [job.id]
+
+
+def test_a_deadline_names_the_key(connect: Connect, fresh_server: MockServer) -> None:
+    """A call that is cut by its deadline may have bought."""
+    client = connect(fresh_server, deadline=3, max_retries=9)
+    connect.clock(client)
+    fresh_server.faults.add(path="/v1/jobs", method="POST", drop="after", times=None)
+    with pytest.raises(DeadlineExceededError) as caught:
+        client.jobs.create(**JOB)
+    assert caught.value.request_sent is True
+    assert f'idempotency_key="{caught.value.idempotency_key}"' in caught.value.message
+
+
+def test_a_post_that_was_never_sent_needs_no_key(connect: Connect) -> None:
+    """Without a connection nothing was done, and the message says nothing of keys; the attribute is there anyway."""
+    with refused() as port:
+        client = connect(api_key="fh_test_x", base_url=f"http://127.0.0.1:{port}", max_retries=0)
+        with pytest.raises(FirstHandConnectionError) as caught:
+            client.jobs.create(**JOB)
+    assert caught.value.request_sent is False
+    assert caught.value.idempotency_key is not None
+    assert "idempotency_key" not in str(caught.value)
+
+
+def test_nothing_of_keys_after_a_get(connect: Connect, fresh_server: MockServer) -> None:
+    """A read can be repeated as it is; and every error has both attributes."""
+    client = connect(fresh_server, max_retries=0)
+    fresh_server.faults.add(drop="after")
+    with pytest.raises(FirstHandConnectionError) as caught:
+        client.jobs.list().data  # noqa: B018 # the first page is read by this
+    assert caught.value.idempotency_key is None
+    assert "idempotency_key" not in str(caught.value)
+    with pytest.raises(InvalidArgumentError) as invalid:
+        client.jobs.get("")
+    assert (invalid.value.idempotency_key, invalid.value.request_sent) == (None, None)
+
+
+@pytest.mark.parametrize(("max_retries", "posts"), [(0, 1), (1, 2), (3, 2)])
+@pytest.mark.parametrize("body", [b"<html>", b'{"job": 1}', b'{"object":"job","id":"jo', b""])
+def test_an_unreadable_success_is_asked_for_once_more(
+    connect: Connect, body: bytes, max_retries: int, posts: int
+) -> None:
+    """Only the response says what was bought, so it is asked for once more, by the same key; a GET is not, and
+    nothing is where the client does not retry."""
+    seen: list[httpx.Request] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        seen.append(request)
+        return httpx.Response(201, content=body)
+
+    client = connect(handler=answer, max_retries=max_retries)
+    connect.clock(client)
+    with pytest.raises(UnexpectedResponseError) as caught:
+        client.jobs.create(**JOB)
+    assert [request.headers["idempotency-key"] for request in seen] == [caught.value.idempotency_key] * posts
+    seen.clear()
+    with pytest.raises(UnexpectedResponseError):
+        client.jobs.get("job_1")
+    assert len(seen) == 1
+
+
+def test_an_unreadable_success_keeps_the_deadline(connect: Connect) -> None:
+    """Without time for another request, the error is that of the response."""
+    client = connect(handler=lambda _: httpx.Response(201, content=b"<html>"), deadline=0.3)
+    connect.clock(client)
+    with pytest.raises(UnexpectedResponseError) as caught:
+        client.jobs.create(**JOB)
+    assert f'idempotency_key="{caught.value.idempotency_key}"' in str(caught.value)
+
+
+def test_what_the_callers_http_client_may_have_sent(connect: Connect) -> None:
+    """A client of the caller's may repeat a request by itself: whether it was sent cannot be known."""
+
+    def fail(request: httpx.Request) -> httpx.Response:
+        raise httpx.ConnectError("refused", request=request)
+
+    client = connect(handler=fail, max_retries=0)
+    with pytest.raises(FirstHandConnectionError) as caught:
+        client.jobs.create(**JOB)
+    assert caught.value.request_sent is None
+    assert f'idempotency_key="{caught.value.idempotency_key}"' in str(caught.value)
+
+
+def test_an_interrupted_post_has_a_note(connect: Connect) -> None:
+    """Ctrl-C while the answer is on its way: the note says how to repeat the call."""
+
+    class Stop(BaseException):
+        pass
+
+    def stop(request: httpx.Request) -> httpx.Response:
+        raise Stop(request.headers.get("idempotency-key", ""))
+
+    client = connect(handler=stop)
+    with pytest.raises(Stop) as caught:
+        client.jobs.create(**JOB)
+    assert caught.value.__notes__ == [
+        "POST /v1/jobs was interrupted; it may have been done: to repeat this call safely, pass "
+        f'idempotency_key="{caught.value}" within 23 hours'
+    ]
+    with pytest.raises(Stop) as caught:
+        client.jobs.get("job_1")
+    assert not hasattr(caught.value, "__notes__")

@@ -11,6 +11,7 @@ import pytest
 
 import firsthandapi
 from firsthandapi import errors
+from firsthandapi._core.lost_answers import advise
 from firsthandapi._core.response import ApiResponse
 from firsthandapi.types import Job
 
@@ -114,6 +115,8 @@ def test_the_package_lists_each() -> None:
 def test_pickling(name: str, protocol: int) -> None:
     """Every error survives a pickle with all it knows: it may cross a process on its way to the user."""
     error = make(name)
+    error.idempotency_key = "k"
+    advise(error, "; more")
     if isinstance(error, errors.InsufficientCreditsError):
         error.shortfall_cents = 5
     if isinstance(error, errors.RateLimitError):

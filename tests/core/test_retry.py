@@ -56,6 +56,17 @@ def test_statuses() -> None:
     )
 
 
+def test_an_unreadable_success() -> None:
+    """It is asked for once more, unless the client does not retry; the deadline and the key's age hold."""
+    error = UnexpectedResponseError("no JSON")
+    assert choose(error) == NoRetry()
+    assert choose(error, ask_again=True, attempts=4) == RetryIn(0.5)
+    assert choose(error, ask_again=True, max_retries=0) == NoRetry()
+    assert choose(error, ask_again=True, key_is_known=False) == NoRetry()
+    assert choose(error, ask_again=True, time_left=0.5) == NoRetry()
+    assert choose(error, ask_again=True, time_left=0.6) == RetryIn(0.5)
+
+
 @pytest.mark.parametrize("kind", [FirstHandConnectionError, FirstHandTimeoutError])
 @pytest.mark.parametrize(
     ("sent", "repeatable", "again"),

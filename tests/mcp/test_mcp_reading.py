@@ -16,7 +16,10 @@ from mcp_support import JOB, found, in_memory, text_of
 
 from dataset.support import completed_job
 from firsthandapi import types
+from firsthandapi._core.lost_answers import advise, how_to_repeat
+from firsthandapi.errors import FirstHandConnectionError
 from firsthandapi.mcp import Options
+from firsthandapi.mcp._errors import told
 from firsthandapi.mcp._results import JobResult, tamed
 from firsthandapi.testing import MockServer
 from mcp import MCPError
@@ -265,6 +268,16 @@ def test_an_error_of_the_service_becomes_advice(
             assert said in text_of(result)
 
     anyio.run(main)
+
+
+def test_a_model_is_told_of_no_argument_that_its_tool_does_not_take() -> None:
+    """After an order whose answer was lost, the same call is safe: the ledger has the key."""
+    error = FirstHandConnectionError("the connection broke")
+    error.idempotency_key = "k"
+    advise(error, how_to_repeat("k", recorded=False))
+    assert str(told(error)) == (
+        "the connection broke. Call this tool again with the same arguments: nothing is paid twice."
+    )
 
 
 def test_a_bug_of_ours_shows_no_traceback(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Unpack
 
 from firsthandapi._async.bridge import finish_blocking, run_blocking
@@ -107,9 +108,8 @@ async def ask(
         raise refusals.timed_out()  # a list may have no end; a first request gets a moment
     try:
         request = request_for(question, time_limit=None if left is None else max(left, 1.0), **options)
-        response, content = await transport.send(request)
+        return await transport.read(request, partial(read_jobs, question))
     except DeadlineExceededError as error:
         if ends is not None and transport.clock.monotonic() >= ends:
-            raise refusals.timed_out() from error
+            raise refusals.timed_out(error) from error
         raise  # the client's own deadline
-    return read_jobs(question, content, response)

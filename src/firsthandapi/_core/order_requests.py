@@ -33,7 +33,7 @@ def request_for(
             request = build_request(
                 "POST", _JOBS, body=body, idempotency_key=key, time_limit=time_limit, **options
             )
-            return replace(request, key_sent_at=sent_at)
+            return replace(request, key_sent_at=sent_at, recorded=True)
         case Read(job_id):
             return build_request("GET", f"{_JOBS}/{job_id}", time_limit=time_limit, **options)
         case TryReading():

@@ -9,6 +9,7 @@ from typing import Any
 from firsthandapi._visible import visible
 from firsthandapi.errors import (
     ConfigurationError,
+    DeadlineExceededError,
     InvalidArgumentError,
     NotFoundError,
     UnexpectedResponseError,
@@ -150,7 +151,13 @@ def _with(error: NotFoundError, more: str) -> NotFoundError:
     return longer
 
 
-def timed_out() -> WaitTimeoutError:
-    return WaitTimeoutError(
-        "timed out before the service confirmed the job; run the same call again: it cannot post a second job"
+def timed_out(late: DeadlineExceededError | None = None) -> WaitTimeoutError:
+    """`late`: how the last request ended."""
+    key = None if late is None else late.idempotency_key
+    of = "" if key is None else f" of idempotency key {key}"
+    error = WaitTimeoutError(
+        f"timed out before the service confirmed the job{of}; run the same call again: it cannot post a second job"
     )
+    if late is not None:
+        error.idempotency_key, error.request_sent = key, late.request_sent
+    return error

@@ -67,6 +67,8 @@ class Request:
     time_limit: float | None = None
     # A wait polls again by its own rules, so its polls are not retried.
     retry: bool = True
+    # Whether the same call finds the key again by itself: a folder or a ledger has it.
+    recorded: bool = False
 
     @property
     def repeatable(self) -> bool:

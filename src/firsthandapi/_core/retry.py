@@ -11,6 +11,7 @@ from firsthandapi.errors import (
     FirstHandApiError,
     FirstHandConnectionError,
     FirstHandError,
+    UnexpectedResponseError,
 )
 
 from .dates import parse_http_date
@@ -75,6 +76,7 @@ def decide(
     retry_after: float | None,
     time_left: float | None,
     jitter: float,
+    ask_again: bool = False,
 ) -> RetryIn | NoRetry:
     """What to do after a failed attempt.
 
@@ -87,7 +89,16 @@ def decide(
         retry_after: the pause that the response asked for, in seconds, or None.
         time_left: seconds to the client's deadline, or None.
         jitter: a random number, 0 to 1.
+        ask_again: whether the request is a POST whose responses could all be read so far. What it did is known only
+            from its response, so one that cannot be read is asked for once more, by the same key, unless the client
+            does not retry.
     """
+    if isinstance(error, UnexpectedResponseError):
+        delay = backoff(1, jitter=jitter)
+        may_retry = (
+            ask_again and max_retries > 0 and key_is_known and (time_left is None or delay < time_left)
+        )
+        return RetryIn(delay) if may_retry else NoRetry()
     if isinstance(error, FirstHandConnectionError):
         # A connection that was never made has delivered nothing.
         may_retry = repeatable or not error.request_sent

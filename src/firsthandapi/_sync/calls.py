@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from inspect import isfunction
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 
@@ -12,7 +13,6 @@ from firsthandapi._core.decode import DecodedPage, decode, decode_page
 from firsthandapi._core.pages import LARGEST_PAGE
 from firsthandapi._core.request import Request, build_request
 from firsthandapi._core.response import ApiResponse
-from firsthandapi._masking import Secret
 from firsthandapi._methods import public
 from firsthandapi._sync.pages import Page
 
@@ -56,8 +56,7 @@ class Resource:
         return self._read(model, build_request("GET", path, query=query, wait=wait, **options))
 
     def _read(self, model: type[M], request: Request) -> M:
-        response, content = self._transport.send(request)
-        return decode(model, content, response)
+        return self._transport.read(request, partial(decode, model))
 
     def _write(
         self,
@@ -67,10 +66,10 @@ class Resource:
         params: Params | None = None,
         **options: Unpack[PostOptions],
     ) -> M:
-        response, content = self._send(method, path, params, **options)
-        return decode(model, content, response)
+        request = self._request(method, path, params, **options)
+        return self._transport.read(request, partial(decode, model))
 
-    def _send(
+    def _request(
         self,
         method: str,
         path: str,
@@ -79,12 +78,11 @@ class Resource:
         idempotency_key: str | None = None,
         extra_body: Mapping[str, Any] | None = None,
         **options: Unpack[RequestOptions],
-    ) -> tuple[ApiResponse, Secret[bytes]]:
+    ) -> Request:
         # A POST without fields has no body: the service takes an empty one.
         has_body = params is not None or extra_body is not None
         body = arguments.body(params, extra_body) if has_body else None
-        request = build_request(method, path, body=body, idempotency_key=idempotency_key, **options)
-        return self._transport.send(request)
+        return build_request(method, path, body=body, idempotency_key=idempotency_key, **options)
 
     def _list(
         self, model: type[M], path: str, params: ListParams, **options: Unpack[RequestOptions]

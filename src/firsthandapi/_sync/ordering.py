@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Unpack
 
 from firsthandapi._core import refusals
@@ -108,9 +109,8 @@ def ask(
         raise refusals.timed_out()  # a list may have no end; a first request gets a moment
     try:
         request = request_for(question, time_limit=None if left is None else max(left, 1.0), **options)
-        response, content = transport.send(request)
+        return transport.read(request, partial(read_jobs, question))
     except DeadlineExceededError as error:
         if ends is not None and transport.clock.monotonic() >= ends:
-            raise refusals.timed_out() from error
+            raise refusals.timed_out(error) from error
         raise  # the client's own deadline
-    return read_jobs(question, content, response)

@@ -7,7 +7,7 @@ import sys
 import warnings
 from collections.abc import Callable
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakValueDictionary
 
 from firsthandapi._core.api_errors import error_from_response
@@ -15,6 +15,7 @@ from firsthandapi._core.config import Config
 from firsthandapi._core.counts import count_of
 from firsthandapi._core.headers import Headers, RequestHeaders
 from firsthandapi._core.idempotency import is_known
+from firsthandapi._core.lost_answers import advise, how_to_repeat, may_have_arrived
 from firsthandapi._core.ratelimit import RateLimit, RateLimiter, fingerprint
 from firsthandapi._core.request import Request, with_key
 from firsthandapi._core.response import ApiResponse
@@ -31,11 +32,11 @@ from firsthandapi._watching import is_watched, logger, report
 from firsthandapi.errors import (
     ConfigurationError,
     DeadlineExceededError,
-    FirstHandApiError,
     FirstHandConnectionError,
     FirstHandError,
     FirstHandTimeoutError,
     NotFoundError,
+    UnexpectedResponseError,
 )
 
 if TYPE_CHECKING:
@@ -44,6 +45,10 @@ if TYPE_CHECKING:
 
     # What carries a request over the network: connections of our own, or the caller's httpx client.
     Exchange = Wire | BorrowedWire
+
+T = TypeVar("T")
+# What a call makes of a successful response.
+Decoder = Callable[[Secret[bytes], ApiResponse], T]
 
 # The longest wait that a socket accepts; beyond it the system refuses, and nobody waits for 11 days.
 _LONGEST_ATTEMPT = 1_000_000.0
@@ -127,6 +132,7 @@ class Call:
     __slots__ = (
         *(
             "attempts",
+            "decoder",
             "delay",
             "ends",
             "key_sent_at",
@@ -135,12 +141,14 @@ class Call:
             "request",
             "started",
             "tracer",
+            "unread",
         ),
         *("attempt_began", "attempt_took", "failure", "response", "untold"),
     )
 
-    def __init__(self, request: Request, started: float, ends: float | None) -> None:
+    def __init__(self, request: Request, decoder: Decoder[Any], started: float, ends: float | None) -> None:
         self.request = request
+        self.decoder = decoder
         self.started = started
         self.ends = ends
         self.tracer: Any = None
@@ -153,7 +161,9 @@ class Call:
         self.key_sent_at = request.key_sent_at
         self.attempts = 0
         self.delay = 0.0
+        # Whether an attempt may have been received, and whether a successful response could not be read.
         self.maybe_received = False
+        self.unread = False
         self.out_of_time = False
 
 
@@ -190,21 +200,44 @@ class Transport:
             FirstHandConnectionError: the network failed.
             DeadlineExceededError: the client's `deadline` has passed, or would pass before the next attempt.
         """
+        return self.read(request, _as_it_came)
+
+    def read(self, request: Request, decoder: Decoder[T]) -> T:
+        """What `decoder` makes of the response to `request`. A POST is asked once more if it cannot read that.
+
+        Raises:
+            UnexpectedResponseError: the decoder cannot read the response.
+            FirstHandError: what `send` raises.
+        """
         self.check_open()
         if request.method == "POST" and request.idempotency_key is None:
             request = with_key(request, new_key())
         started = self.clock.monotonic()
         limit = self._time_limit(request)
-        call = Call(request, started, None if limit is None else started + limit)
+        call = Call(request, decoder, started, None if limit is None else started + limit)
         call.tracer = tracer()
         if call.tracer is None:
-            return self._send(call)
+            return self._send(call)  # type: ignore[no-any-return] # what the decoder returns
         from firsthandapi._core.attempt import call_name
 
         with span(call.tracer, f"firsthandapi {call_name(request.endpoint)}"):
-            return self._send(call)
+            return self._send(call)  # type: ignore[no-any-return] # what the decoder returns
 
-    def _send(self, call: Call) -> tuple[ApiResponse, Secret[bytes]]:
+    def _send(self, call: Call) -> Any:
+        try:
+            return self._attempts(call)
+        except FirstHandError as error:
+            self._tell(call, error)
+            raise
+        except BaseException as error:
+            # Such as Ctrl-C. What it interrupts may have been done.
+            key = call.request.idempotency_key
+            if key is not None and call.request.method == "POST" and call.maybe_received:
+                advice = how_to_repeat(key, recorded=call.request.recorded)
+                error.add_note(f"{call.request.endpoint} was interrupted{advice}")
+            raise
+
+    def _attempts(self, call: Call) -> Any:
         try:
             return self._attempt(call)
         except FirstHandError as error:
@@ -215,17 +248,30 @@ class Transport:
         except NotFoundError as error:
             # An earlier attempt may have deleted it, and only its response was lost.
             if call.request.method == "DELETE" and call.maybe_received and error.response is not None:
-                return error.response, Secret(b"")
+                return call.decoder(Secret(b""), error.response)
             raise
         except FirstHandError as error:
             if call.out_of_time:
                 raise self._deadline_exceeded(call) from error
-            if isinstance(error, FirstHandConnectionError):
-                error.method, error.path = call.request.method, mask_secrets(call.request.path)
-                error.seconds = self.clock.monotonic() - call.started
             raise
 
-    def _try_again(self, call: Call, failure: FirstHandError) -> tuple[ApiResponse, Secret[bytes]]:
+    def _tell(self, call: Call, error: FirstHandError) -> None:
+        """Let `error` say what the call knows, and how to repeat a POST that may have arrived."""
+        request = call.request
+        if isinstance(error, FirstHandConnectionError):
+            error.method, error.path = request.method, mask_secrets(request.path)
+            error.seconds = self.clock.monotonic() - call.started
+        key = request.idempotency_key
+        if request.method != "POST" or key is None or isinstance(error, ConfigurationError):
+            return
+        error.idempotency_key = key
+        error.request_sent = call.maybe_received or call.response is not None
+        if not error.request_sent and call.attempts and self.shared.http_client is not None:
+            error.request_sent = None  # the caller's client may have repeated the request by itself
+        if call.maybe_received or error.request_sent is None:
+            advise(error, how_to_repeat(key, recorded=request.recorded))
+
+    def _try_again(self, call: Call, failure: FirstHandError) -> Any:
         if not self._retry(call, failure):
             raise failure
         with importing():
@@ -233,7 +279,7 @@ class Transport:
 
         pending = [failure]
 
-        def attempt() -> tuple[ApiResponse, Secret[bytes]]:
+        def attempt() -> Any:
             if pending:
                 raise pending.pop()
             return self._attempt(call)
@@ -252,8 +298,6 @@ class Transport:
     def _retry(self, call: Call, error: BaseException) -> bool:
         if not isinstance(error, FirstHandError):
             return False
-        sent = isinstance(error, FirstHandConnectionError) and error.request_sent
-        call.maybe_received |= sent or (isinstance(error, FirstHandApiError) and error.status >= 500)
         decision = decide(
             error,
             attempts=call.attempts,
@@ -263,7 +307,9 @@ class Transport:
             retry_after=asked_to_wait(error, now=self.clock.time()),
             time_left=self._time_left(call),
             jitter=self.clock.random(),
+            ask_again=call.request.method == "POST" and not call.unread,
         )
+        call.unread |= isinstance(error, UnexpectedResponseError)
         if isinstance(decision, RetryIn):
             call.failure = error
             call.delay = decision.seconds
@@ -297,7 +343,14 @@ class Transport:
             )
             report(attempt, self.config.on_attempt)
 
-    def _attempt(self, call: Call) -> tuple[ApiResponse, Secret[bytes]]:
+    def _attempt(self, call: Call) -> Any:
+        try:
+            return self._attempt_once(call)
+        except FirstHandError as error:
+            call.maybe_received |= may_have_arrived(error)
+            raise
+
+    def _attempt_once(self, call: Call) -> Any:
         permit = self._permit(call)
         seen: ApiResponse | None = None
         sent = True
@@ -305,7 +358,7 @@ class Transport:
             response, body = self._exchange(call)
             seen = response
         except FirstHandConnectionError as error:
-            sent = error.request_sent
+            sent = bool(error.request_sent)
             raise
         except Exception as error:
             # Ours are reported with the decision about them; any other passes unchanged.
@@ -316,8 +369,9 @@ class Transport:
             self._observe(permit, seen, sent=sent)
         self._remember(call, response)
         if 200 <= response.status_code < 300:
+            result = call.decoder(body, response)
             self._report(call, None)
-            return response, body
+            return result
         raise error_from_response(response, body.reveal(), now=self.clock.time())
 
     def _permit(self, call: Call) -> Any:
@@ -362,11 +416,14 @@ class Transport:
                 status, headers, body = self._traced(call, timeout)
         except BaseException as error:
             cut_frames(error, _BELOW)
+            if not isinstance(error, FirstHandError):
+                call.maybe_received = True
             if isinstance(error, FirstHandConnectionError):
                 error.attempts = call.attempts
                 # Not every timeout of an attempt cut short is the deadline's: connecting has its own.
                 left = self._time_left(call)
                 if isinstance(error, FirstHandTimeoutError) and left is not None and left <= _TIMER_SLACK:
+                    call.maybe_received |= may_have_arrived(error)
                     raise self._deadline_exceeded(call) from error
             raise
         finally:
@@ -438,6 +495,10 @@ class Transport:
         key = "none" if self.config.api_key is None else repr(self.config.api_key)
         state = "closed" if self.shared.closed else "open"
         return f"[base_url={self.config.base_url}, key={key}, {state}]"
+
+
+def _as_it_came(content: Secret[bytes], response: ApiResponse) -> tuple[ApiResponse, Secret[bytes]]:
+    return response, content
 
 
 def _warn_deprecated(endpoint: str, sunset: str | None, link: str | None) -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import io
+import shlex
 import sys
 from pathlib import Path
 from typing import Annotated, Any, cast
 
 import typer
 
+from firsthandapi._core.lost_answers import how_to_repeat
 from firsthandapi._version import __version__
 from firsthandapi.errors import (
     ConfigurationError,
@@ -72,7 +74,7 @@ def run() -> None:
     try:
         code = app(prog_name="firsthandapi", standalone_mode=False)
     except FirstHandError as error:
-        _fail(str(error), exit_code(error), continues(error.job) if error.job else None)
+        _fail(_in_the_shell(error), exit_code(error), continues(error.job) if error.job else None)
     except typer.Abort:
         _fail("stopped", 1)
     except _UsageError as error:
@@ -84,6 +86,18 @@ def run() -> None:
         _fail(f"could not write {error.filename or 'standard output'}: {error.strerror or error}", 1)
     else:
         sys.exit(code if isinstance(code, int) else 0)
+
+
+def _in_the_shell(error: FirstHandError) -> str:
+    """The message, with the option of the command in place of the argument of the method."""
+    key = error.idempotency_key
+    if key is None:
+        return str(error)
+    takes_key = sys.argv[1:3] == ["jobs", "create"]
+    repeat = (
+        f"repeat it with --idempotency-key {shlex.quote(key)}" if takes_key else "look before you repeat it"
+    )
+    return str(error).replace(how_to_repeat(key, recorded=False), f"; it may have been done: {repeat}")
 
 
 def _ready_output() -> None:

@@ -11,6 +11,7 @@ import anyio.to_thread
 from mcp.server.mcpserver.exceptions import ToolError, UnexpectedToolError
 from pydantic import ValidationError
 
+from firsthandapi._core.lost_answers import how_to_repeat
 from firsthandapi._masking import mask_secrets
 from firsthandapi._visible import visible
 from firsthandapi.errors import (
@@ -23,6 +24,7 @@ from firsthandapi.errors import (
     NotFoundError,
     PermissionDeniedError,
     RateLimitError,
+    UnexpectedResponseError,
 )
 
 from ._ledger import BudgetError
@@ -59,7 +61,10 @@ async def answered(work: Awaitable[T]) -> T:
 
 def told(error: FirstHandError) -> ToolError:
     """An error of ours, for a model: what happened, and what to do next."""
-    return ToolError(f"{error}. {_advice(error)}".rstrip())
+    text = str(error)
+    if error.idempotency_key is not None:  # no tool takes it: the ledger has it
+        text = text.replace(how_to_repeat(error.idempotency_key, recorded=False), "")
+    return ToolError(f"{text}. {_advice(error)}".rstrip())
 
 
 async def on_thread(function: Callable[..., T], *args: Any, **named: Any) -> T:
@@ -80,7 +85,7 @@ def _advice(error: FirstHandError) -> str:
         return "Wait a minute, then call this tool again."
     if isinstance(error, InvalidArgumentError):
         return f"Correct `{error.field}` and call this tool again."
-    if isinstance(error, FirstHandConnectionError) or (
+    if isinstance(error, FirstHandConnectionError | UnexpectedResponseError) or (
         isinstance(error, FirstHandApiError) and error.retryable
     ):
         return "Call this tool again with the same arguments: nothing is paid twice."

@@ -198,7 +198,7 @@ class Webhooks(Resource):
         Contract: §2 "Webhook endpoints and events".
         """
         path = f"/v1/webhook_endpoints/{check_id(endpoint_id, 'endpoint_id')}"
-        await self._send("DELETE", path, **options)
+        await self._transport.send(self._request("DELETE", path, **options))
 
     async def rotate_secret(self, endpoint_id: str, **options: Unpack[PostOptions]) -> WebhookEndpoint:
         """Replace an endpoint's secret. Until every receiver has the new one, pass both to `unwrap`.

@@ -100,4 +100,4 @@ class ApiKeys(Resource):
         Contract: §2 "API keys".
         """
         path = f"/v1/api_keys/{check_id(api_key_id, 'api_key_id')}/revoke"
-        self._send("POST", path, **options)
+        self._transport.send(self._request("POST", path, **options))

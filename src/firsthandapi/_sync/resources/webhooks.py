@@ -197,7 +197,7 @@ class Webhooks(Resource):
         Contract: §2 "Webhook endpoints and events".
         """
         path = f"/v1/webhook_endpoints/{check_id(endpoint_id, 'endpoint_id')}"
-        self._send("DELETE", path, **options)
+        self._transport.send(self._request("DELETE", path, **options))
 
     def rotate_secret(self, endpoint_id: str, **options: Unpack[PostOptions]) -> WebhookEndpoint:
         """Replace an endpoint's secret. Until every receiver has the new one, pass both to `unwrap`.

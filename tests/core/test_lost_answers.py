@@ -1,0 +1,46 @@
+"""What an error says after a POST whose outcome is unknown."""
+
+from __future__ import annotations
+
+import pytest
+
+from firsthandapi._core.lost_answers import how_to_repeat, may_have_arrived
+from firsthandapi.errors import (
+    ConfigurationError,
+    FirstHandApiError,
+    FirstHandConnectionError,
+    FirstHandError,
+    UnexpectedResponseError,
+)
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (FirstHandConnectionError("broke", request_sent=True), True),
+        (FirstHandConnectionError("refused", request_sent=False), False),
+        (UnexpectedResponseError("no JSON"), True),
+        (ConfigurationError("closed"), False),
+        *((FirstHandApiError("x", status=status), False) for status in (400, 401, 402, 404, 409, 422, 429)),
+        *((FirstHandApiError("x", status=status), True) for status in (302, 408, 500, 502, 503, 504)),
+    ],
+    ids=lambda value: str(getattr(value, "status", type(value).__name__)),
+)
+def test_which_failures_leave_it_open(error: FirstHandError, expected: bool) -> None:
+    """A 4xx is a refusal; every other failure on an established connection may hide a success."""
+    assert may_have_arrived(error) is expected
+
+
+def test_the_key_is_shown_as_python_writes_it() -> None:
+    """The words can be copied into the call, and no API key is shown in them."""
+    assert how_to_repeat('a "b"', recorded=False) == (
+        '; it may have been done: to repeat this call safely, pass idempotency_key="a \\"b\\"" within 23 hours'
+    )
+    assert "S3CRET" not in how_to_repeat("fh_live_S3CRET", recorded=False)
+
+
+def test_who_has_a_record_runs_the_same_call_again() -> None:
+    """`collect`, campaigns, and the journal find the key by themselves."""
+    assert how_to_repeat("k", recorded=True) == (
+        '; it may have been done (idempotency_key="k"): run the same call again, which does nothing twice'
+    )
