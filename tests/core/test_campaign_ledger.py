@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -63,10 +64,25 @@ def test_a_refund_never_grows() -> None:
 
 
 def test_a_job_that_does_not_count_its_files_refunds_nothing() -> None:
-    """What nobody counted may have been paid; the list says how many files there are."""
+    """What nobody counted may have been paid; the list says how many files there are. Once it counts, it refunds."""
     shown = order(shown=job(status="cancelled", approved=None))
     assert (shown.approved, shown.refund_cents) == (0, 0)
     assert shown.seen(job(status="cancelled", approved=None), listed=4).approved == 4
+    assert shown.seen(job(status="cancelled", approved=4)).refund_cents == 300
+
+
+def test_a_status_that_goes_back_closes_nothing() -> None:
+    """A replica has shown an end that is not one: all of the files are paid and awaited, until it is seen again."""
+    closed = replace(order(shown=job(status="cancelled", approved=3)), closed=True)
+    assert closed.seen(job(status="cancelled", approved=3)) == closed
+    again = closed.seen(job(status="in_progress", approved=3))
+    assert (again.closed, again.refund_cents, again.spent_cents, again.held(unique=True)) == (
+        False,
+        0,
+        500,
+        10,
+    )
+    assert again.seen(job(status="cancelled", approved=6)).spent_cents == 300
 
 
 def test_files_in_the_list_are_approved_whatever_the_count_says() -> None:

@@ -192,19 +192,75 @@ def test_files_that_are_counted_late_are_not_ordered_again(world: World, monkeyp
     assert world.ledger()["orders"][0]["approved"] == 3
 
 
-def test_files_that_are_counted_and_listed_late_are_waited_for(world: World, monkeypatch: Any) -> None:
-    """A completed job has brought what was ordered."""
-    count_late(world, monkeypatch)
+def list_late(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The service lists no file of a job that it does not count yet."""
     decode_items = internals(world, "following").decode_items
 
     def late(model: Any, content: Any, response: Any) -> Any:
         page, unusable = decode_items(model, content, response)
-        is_late = not any(job.files_approved for job in world.server._world.state.jobs.values())
+        jobs = world.server._world.state.jobs
+        is_late = any(not jobs[file.job_id].files_approved for file in page.data)
         return (DecodedPage([], False, None) if is_late else page), unusable
 
     monkeypatch.setattr(internals(world, "following"), "decode_items", late)
+
+
+def test_files_that_are_counted_and_listed_late_are_waited_for(world: World, monkeypatch: Any) -> None:
+    """A completed job has brought what was ordered."""
+    count_late(world, monkeypatch)
+    list_late(world, monkeypatch)
     assert len(world.run(world.campaign(stop=3))) == 3
     assert world.ordered() == [3]
+
+
+def test_files_of_a_cancelled_job_that_are_counted_late_are_not_refunded(
+    by_hand: World, monkeypatch: Any
+) -> None:
+    """Nobody knows how many it brought: its count and its list have 30 seconds. Then the others are replaced."""
+    world = by_hand
+    count_late(world, monkeypatch)
+    list_late(world, monkeypatch)
+    contents = [bytes([n]) * 9 for n in range(5)]
+    ends: list[float] = []
+
+    def work() -> None:
+        (first, *others) = world.server._world.state.jobs.values()
+        if first.status in ("open", "in_progress") and len(world.server._world.state.submissions) < 3:
+            world.server.submit(first.id, content=contents.pop(), content_type="image/jpeg")
+        elif first.status in ("open", "in_progress") and first.files_approved == 3:
+            with world.server.client() as client:
+                client.jobs.cancel(first.id)
+            ends.append(world.clock.now)
+        if others and not ends[1:]:
+            ends.append(world.clock.now)
+        if others and contents:
+            world.server.submit(others[0].id, content=contents.pop(), content_type="image/jpeg")
+
+    world.after_pause = work
+    assert len(world.run(world.campaign(50, stop=5))) == 5
+    assert world.ordered() == [5, 2]
+    assert world.spent() == world.ledger()["spent_cents"] == 50
+    assert 30 <= ends[1] - ends[0] <= 45
+
+
+def test_a_job_that_is_shown_finished_for_a_moment_is_not_replaced(world: World, monkeypatch: Any) -> None:
+    """By a replica that is wrong: what goes on is followed to its end, and costs what it cost."""
+    reader = internals(world, "reader")
+    decode_items = reader.decode_items
+
+    def wrong(model: Any, content: Any, response: Any) -> Any:
+        page, unusable = decode_items(model, content, response)
+        if 5_005 < world.clock.now < 5_020:
+            page.data[:] = [job.model_copy(update={"status": "cancelled"}) for job in page.data]
+        return page, unusable
+
+    monkeypatch.setattr(reader, "decode_items", wrong)
+    with pytest.raises(WaitTimeoutError):
+        world.run(world.campaign(stop=3), timeout=10)
+    assert world.ledger()["orders"][0]["state"] == "cancelled"
+    assert len(world.run(world.campaign(stop=3))) == 3
+    assert world.ordered() == [3]
+    assert world.ledger()["spent_cents"] == world.spent() == 30
 
 
 def test_what_a_job_brought_before_this_run_is_listed_before_it_is_replaced(

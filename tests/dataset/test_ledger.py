@@ -1,12 +1,15 @@
-"""`campaign.json` that is damaged, newer, or too large."""
+"""`campaign.json`: what its orders write, and one that is damaged, newer, or too large."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from firsthandapi._core.campaign_ledger import LEDGER_FILE
+from firsthandapi._core.job_file import JobFile
+from firsthandapi.datasets._ledger import LedgerFile, OrderRecord
 from firsthandapi.errors import (
     ConfigurationError,
     FirstHandConnectionError,
@@ -45,3 +48,14 @@ def test_a_ledger_that_would_not_be_read_again_is_not_written(world: World, monk
     with pytest.raises(ConfigurationError, match="continue in another folder"):
         world.run(world.campaign(stop=2))
     assert POST not in api(world.server)
+
+
+def test_the_refund_of_an_order_that_is_first_seen_cancelled_is_booked(tmp_path: Path) -> None:
+    """Its response was lost, and its job cancelled, before the service confirmed it."""
+    file = LedgerFile(tmp_path)
+    record = OrderRecord(file, 0, "stop")
+    sent = JobFile({"files_needed": 10, "price_per_file_cents": 50}, "key-1", 1.0, None)
+    record.create_job(sent)
+    assert file.ledger.spent_cents == 500
+    record.write_job(sent.with_job({"id": "job_1", "status": "cancelled", "files_approved": 2}))
+    assert file.ledger.spent_cents == 100

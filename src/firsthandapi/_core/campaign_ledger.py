@@ -89,23 +89,26 @@ class Order:
         return fits(own, request)
 
     def seen(self, job: ShownJob, listed: int = 0) -> Order:
-        """The same with its job as the service shows it now, and the number of files that its list shows.
+        """The same with its job as the service shows it now, and the most files that its list has shown.
 
         A count that lags behind the list would have files ordered again that came. A refund is believed of a cancelled
-        job that counts its files, and a later look never finds more of it.
+        job that counts its files, and once it is known, a later look never finds more of it. An order whose job is seen
+        unfinished is open again, and nothing of it is refunded.
         """
-        count = job.get("files_approved")
+        count, before = job.get("files_approved"), self.job or {}
         approved = max(self.approved if count is None else int(count), listed)
         after = replace(
             self,
             sent=self.sent.with_job(job),
             approved=approved,
             duplicates=min(self.duplicates, approved),
+            closed=self.closed and job.get("status") in TERMINAL_JOB_STATUSES,
         )
         refund = 0
-        if after.is_over and after.state == "cancelled" and count is not None:
+        if after.state == "cancelled" and count is not None:
             refund = max(self.files - approved, 0) * self.price_cents
-        return replace(after, refund_cents=min(self.refund_cents, refund) if self.is_over else refund)
+        is_known = self.is_over and before.get("files_approved") is not None
+        return replace(after, refund_cents=min(self.refund_cents, refund) if is_known else refund)
 
 
 @dataclass(frozen=True)

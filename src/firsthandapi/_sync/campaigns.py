@@ -73,7 +73,8 @@ class Followed:
 
     Attributes:
         number: its place in the ledger.
-        over_at: when it was first seen to be finished.
+        over_at: since when every look has shown it finished; None while it is not.
+        most: the most approved files that the job has counted or listed since.
         is_read: whether its whole list was read after that.
         retried: whether the files that failed were tried again.
     """
@@ -85,6 +86,7 @@ class Followed:
         self.following = Following(transport, waiting)
         self.reader = SharedReader(transport, waiting)
         self.over_at: float | None = None
+        self.most = 0
         self.is_read = self.retried = False
 
 
@@ -265,7 +267,7 @@ class Campaigning(Collecting):
         self._settle(0, lambda: pacer.reader.due)
         if self._finish():
             return
-        pacer.reader.next_read(HEAD_EVERY)
+        pacer.reader.next_read(self._until_next())
         if (failure := pacer.reader.failure) is not None:
             pacer.waiting.bear(failure, self._pauses)
             return
@@ -279,27 +281,31 @@ class Campaigning(Collecting):
         job, following = each.waiting.job, each.following
         if job is None:
             return  # it could not be read; the next beat tries again
-        if job.is_terminal:
-            now = self._transport.clock.monotonic()
-            each.over_at = now if each.over_at is None else each.over_at
-            if not each.is_read:
-                is_new = not following.listed
-                self._download_from(each, following.walk(to_known=not each.retried))
-                files = self._file.ledger.orders[each.number].files
-                if not (is_new or each.retried or following.has_all(files)):
-                    self._download_from(each, following.walk(to_known=False))
-                lags = following.unlisted or self._lacks_files(each, job)
-                each.is_read = not lags or now - each.over_at >= LIST_LAGS
-        elif following.unlisted or job.files_approved is None:
-            self._download_from(each, following.walk(to_known=True))
+        if not job.is_terminal:
+            # Closes nothing: no job starts again, so a replica shows this too late, or has shown its end too early.
+            each.over_at, each.most, each.is_read = None, 0, False
+            if following.unlisted or job.files_approved is None:
+                self._download_from(each, following.walk(to_known=True))
+            return
+        now, order = self._transport.clock.monotonic(), self._file.ledger.orders[each.number]
+        each.over_at = now if each.over_at is None else each.over_at
+        if not each.is_read:
+            is_new = not following.listed
+            self._download_from(each, following.walk(to_known=not each.retried))
+            if not (is_new or each.retried or following.has_all(order.files)):
+                self._download_from(each, following.walk(to_known=False))
+            each.most = max(each.most, job.files_approved or 0, following.listed)
+            # A count that lags has too much refunded of a cancelled job, and files ordered again that came.
+            lags = following.unlisted or (each.most < order.files and not order.closed)
+            each.is_read = not lags or now - each.over_at >= LIST_LAGS
 
-    def _lacks_files(self, each: Followed, job: Job) -> bool:
-        """Whether a job that completed just now shows fewer files than were ordered, by its count and by its list."""
-        order, shown = (
-            self._file.ledger.orders[each.number],
-            max(job.files_approved or 0, each.following.listed),
-        )
-        return job.status == "completed" and not order.closed and shown < order.files
+    def _until_next(self) -> float:
+        """Seconds until the list is read again at the latest: then the wait of a finished job may be over."""
+        now = self._transport.clock.monotonic()
+        waits = [
+            each.over_at for each in self._followed.values() if each.over_at is not None and not each.is_read
+        ]
+        return min([HEAD_EVERY, *(max(since + LIST_LAGS - now, 1.0) for since in waits)])
 
     def _download_from(self, each: Followed, batches: Iterator[list[File]]) -> None:
         with ended(batches) as pages:
@@ -343,7 +349,7 @@ class Campaigning(Collecting):
         job_id, ledger = each.source.job_id, self._file.ledger
         self._hashes[job_id] = run_blocking(self._in.hashes_of, job_id)
         job = dump(each.waiting.first())
-        order = ledger.orders[each.number].seen(job, each.following.listed)
+        order = ledger.orders[each.number].seen(job, each.most)
         ledger = ledger.with_order(each.number, replace(order, closed=True)).with_duplicates(
             {job_id: list(hashes.values()) for job_id, hashes in self._hashes.items()}
         )

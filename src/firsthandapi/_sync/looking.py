@@ -81,8 +81,8 @@ class Looking:
         return ledger.with_jobs(self._jobs(left or None, _MOST_PAGES_OF_ORDERS))
 
     def _unfinished(self, ledger: Ledger) -> list[ShownJob]:
-        """The jobs of unfinished orders, as they are now."""
-        unfinished = [order for order in ledger.orders if not order.is_over]
+        """The jobs of the orders that are not closed, as they are now."""
+        unfinished = [order for order in ledger.orders if not order.closed]
         if not unfinished:
             return []
         left = {str(order.job["id"]) for order in unfinished if order.job is not None}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 
 from firsthandapi._core.campaign_ledger import (
     LARGEST_LEDGER,
@@ -130,7 +131,7 @@ class OrderRecord:
         Raises:
             ConfigurationError: it cannot be written.
         """
-        order = Order(self._label, job_file)
+        order = Order(self._label, replace(job_file, job=None))
         self._put(order if job_file.job is None else order.seen(job_file.job))
 
     def forget_job(self) -> None:
