@@ -20,7 +20,7 @@ from firsthandapi.conformance.promises.endpoints import ENDPOINTS, ONCE
 from firsthandapi.conformance.promises.lists import LISTS
 from firsthandapi.conformance.promises.webhooks import signature_fault
 from firsthandapi.errors import ConfigurationError, InvalidArgumentError
-from firsthandapi.server.operations import OPERATIONS
+from firsthandapi.server.contract.operations import OPERATIONS
 from firsthandapi.testing import MockServer
 from raw import Loopback, Reply, read_request, response
 

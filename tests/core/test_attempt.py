@@ -8,7 +8,7 @@ import pytest
 
 from firsthandapi import Attempt, FirstHandClient, FirstHandError
 from firsthandapi._core.attempt import _CALLS, call_name
-from firsthandapi.server.operations import OPERATIONS
+from firsthandapi.server.contract.operations import OPERATIONS
 
 
 def attempt(**changes: Any) -> Attempt:

@@ -17,7 +17,7 @@ from firsthandapi._core import decode as decoding
 from firsthandapi._core.response import ApiResponse
 from firsthandapi._masking import Secret
 from firsthandapi.errors import UnexpectedResponseError
-from firsthandapi.server.operations import OPERATIONS
+from firsthandapi.server.contract.operations import OPERATIONS
 
 RESPONSE = ApiResponse(200, ((b"Content-Type", b"application/json"), (b"X-Request-Id", b"req_1")))
 JOB = {"object": "job", "id": "job_1", "status": "open", "files_needed": 10}

@@ -20,7 +20,7 @@ from firsthandapi import FirstHandClient
 from firsthandapi._core.attempt import call_name
 from firsthandapi._successors import CLIENT_METHODS, MODULE_NAMES
 from firsthandapi._sync.resources import webhooks
-from firsthandapi.server.operations import ANY_SCOPE, NO_KEY, OPERATIONS
+from firsthandapi.server.contract.operations import ANY_SCOPE, NO_KEY, OPERATIONS
 from firsthandapi.testing import Fault
 from firsthandapi.types import Params
 

@@ -15,7 +15,7 @@ from starlette.requests import Request
 
 from dataset.support import wait_until
 from firsthandapi import FirstHandClient
-from firsthandapi.server.bodies import JobBody
+from firsthandapi.server.contract.bodies import JobBody
 from firsthandapi.server.model import Details, Facts, File
 from firsthandapi.server.reading import validate
 from firsthandapi.server.serve import limits, signing_in

@@ -18,7 +18,7 @@ from unittest import mock
 import pytest
 from PIL import Image
 
-from firsthandapi.server.bodies import JobBody
+from firsthandapi.server.contract.bodies import JobBody
 from firsthandapi.server.model import Details, File, Location
 from firsthandapi.server.reading import validate
 from firsthandapi.server.serve import app, working

@@ -13,8 +13,8 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from schemathesis import checks
 
+from firsthandapi.server.contract.operations import OPERATIONS
 from firsthandapi.server.model import WEBHOOK_EVENTS
-from firsthandapi.server.operations import OPERATIONS
 from firsthandapi.testing import MockServer
 
 from .conftest import Caller

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, cast
 
 from ._exchange import Check, Exchange
-from ._shapes import ERROR, Kind, Shape
+from ._shapes import ERROR, Kind
 
 # Which `type` an error with this status may have: §5. An unknown one may be added at any time, but not here: each of
 # these is asked for a documented error.
@@ -62,7 +62,7 @@ def empty(it: Exchange) -> str | None:
     return f"a body of {len(it.body)} bytes" if it.body else None
 
 
-def listed(shape: Shape, most: int = 100) -> Check:
+def listed(shape: Kind, most: int = 100) -> Check:
     """A page: the envelope of a list, with at most so many items of this shape."""
 
     def check(it: Exchange) -> str | None:

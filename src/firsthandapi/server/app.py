@@ -18,15 +18,16 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from . import bodies
+from . import handlers
 from .checkout import Checkout
+from .contract.bodies import EmptyBody
+from .contract.operations import ANY_SCOPE, NO_KEY, OPERATIONS, Operation
 from .deprecation import Deprecation, path_matches
 from .downloads import serve_file
 from .errors import ApiError, invalid
 from .handlers import Call
 from .limits import RateLimiter, Stored
 from .model import Key
-from .operations import ANY_SCOPE, NO_KEY, OPERATIONS, Operation
 from .reading import parse_body, read_query, validate
 from .responses import error_response, json_bytes, no_method, request_id
 from .signing import Signer
@@ -34,13 +35,17 @@ from .state import DAY
 from .world import World
 
 if TYPE_CHECKING:
-    from .openapi import Described
+    from .contract.document import Described
 
 IdempotencyKeys = Literal["all", "jobs"]
 
 MAX_KEY = 255
 MAX_WAIT = 60
 _WINDOW = 60.0
+# A handler for each operation, by its name.
+_HANDLERS: dict[str, Callable[[Call], dict[str, Any] | None]] = {
+    operation.name: getattr(handlers, operation.name) for operation in OPERATIONS
+}
 # Retry-After while time stands still: longer than clients wait within a call, so that they give up immediately.
 _STANDSTILL = 61
 _PREFER_WAIT = re.compile(r'(?:^|[,;])\s*wait\s*=\s*"?([0-9]{1,9})"?\s*(?=$|[,;])', re.IGNORECASE)
@@ -108,7 +113,7 @@ class App:
         body, parsed = None, None
         if operation.method in ("POST", "PATCH"):
             parsed = parse_body(await request.body(), request.headers.get("content-type"))
-            body = validate(operation.body or bodies.EmptyBody, parsed)
+            body = validate(operation.body or EmptyBody, parsed)
         call = Call(
             self.world,
             self.signer,
@@ -134,7 +139,7 @@ class App:
         return response
 
     def _handle(self, operation: Operation, call: Call) -> Response:
-        answer = operation.handle(call)
+        answer = _HANDLERS[operation.name](call)
         if answer is None:
             return Response(status_code=operation.status)
         return Response(json_bytes(answer), operation.status, media_type="application/json")
@@ -257,7 +262,7 @@ class App:
 
     async def _openapi(self, _request: Request) -> Response:
         if self._document is None:
-            from .openapi import document
+            from .contract.document import document
 
             self._document = json_bytes(document(self.base_url(), self.control()))
         return Response(self._document, media_type="application/json")

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import get_args
 
+from .contract.words import PurchaseTier
 from .errors import ApiError
 from .events import Events
 from .ledger import Escrow, Lot
 from .model import Account, Job
 from .state import DAY, YEAR, Checkout, State
 from .text import iso, new_id
-from .words import PurchaseTier
 
 PURCHASE_TIERS: tuple[int, ...] = get_args(PurchaseTier)
 

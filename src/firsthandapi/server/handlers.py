@@ -74,7 +74,6 @@ class Call:
 
 
 def signup(call: Call) -> Json:
-    """Create an organization on the free tier and its first API key."""
     made = call.world.accounts.create_organization(
         call.body.name, call.body.email, free_tier=True, at=call.at
     )
@@ -86,12 +85,10 @@ def signup(call: Call) -> Json:
 
 
 def me(call: Call) -> Json:
-    """Show the organization, environment, and scopes of the API key."""
     return show.identity(call.key)
 
 
 def create_job(call: Call) -> Json:
-    """Post a job and set its cost aside."""
     fields = call.body.model_dump()
     deadline = fields.pop("deadline")
     job = call.world.jobs.create(
@@ -106,7 +103,6 @@ def create_job(call: Call) -> Json:
 
 
 def list_jobs(call: Call) -> Json:
-    """List jobs, newest first."""
     query = call.query
     after = _time(query.created_after, float("-inf"))
     return call.page(
@@ -122,26 +118,22 @@ def list_jobs(call: Call) -> Json:
 
 
 def get_job(call: Call) -> Json:
-    """Show a job, or hold the request until its status changes."""
     return show.job(call.job())
 
 
 def cancel_job(call: Call) -> Json:
-    """Cancel a job and refund the rest of its escrow."""
     job = call.job()
     call.world.jobs.cancel(job, call.key.id, call.at)
     return show.job(job)
 
 
 def rate_job(call: Call) -> Json:
-    """Rate a completed job."""
     job = call.job()
     call.world.jobs.rate(job, call.body.rating, call.body.feedback, call.at)
     return show.job(job)
 
 
 def list_files(call: Call) -> Json:
-    """List the approved files of a job, each with a fresh download URL."""
     job = call.job()
     return call.page(
         f"files {job.id}",
@@ -152,7 +144,6 @@ def list_files(call: Call) -> Json:
 
 
 def refresh_url(call: Call) -> Json:
-    """Get a fresh download URL for a file."""
     file = call.world.state.files.get(call.id)
     if file is None or file.submission.job.account is not call.account:
         raise not_found("file")
@@ -166,7 +157,6 @@ def _shown_submission(call: Call, submission: Submission) -> Json:
 
 
 def list_job_submissions(call: Call) -> Json:
-    """List the submissions of a job in every status."""
     job = call.job()
     return call.page(
         f"submissions {job.id}",
@@ -190,7 +180,6 @@ def _in_range(call: Call, earliest: float) -> Callable[[Submission], bool]:
 
 
 def list_submissions(call: Call) -> Json:
-    """List submissions of all jobs, by default of the last 30 days."""
     query, in_range = call.query, _in_range(call, call.at - _MONTH)
     return call.page(
         "submissions",
@@ -205,7 +194,6 @@ def list_submissions(call: Call) -> Json:
 
 
 def summarize_submissions(call: Call) -> Json:
-    """Count submissions by status."""
     in_range = _in_range(call, float("-inf"))
     found = [submission for submission in call.account.submissions if in_range(submission)]
     by_status: dict[str, int] = dict.fromkeys(SUBMISSION_STATUSES, 0)
@@ -223,7 +211,6 @@ def summarize_submissions(call: Call) -> Json:
 
 
 def get_submission(call: Call) -> Json:
-    """Show a submission."""
     submission = call.world.state.submissions.get(call.id)
     if submission is None or submission.job.account is not call.account:
         raise not_found("submission")
@@ -231,7 +218,6 @@ def get_submission(call: Call) -> Json:
 
 
 def create_key(call: Call) -> Json:
-    """Create an API key; its secret is shown only once."""
     environment = call.body.environment or call.account.environment
     if environment == "live" and call.account.is_sandbox:
         raise ApiError(403, "authorization_error", "A sandbox key cannot create a live key.")
@@ -245,7 +231,6 @@ def _new_key(made: NewKey) -> Json:
 
 
 def list_keys(call: Call) -> Json:
-    """List API keys."""
     return call.page("api_keys", call.account.organization.keys, show.key, _manages(call))
 
 
@@ -259,12 +244,10 @@ def _key(call: Call) -> Key:
 
 
 def rotate_key(call: Call) -> Json:
-    """Replace an API key; the old one works for 24 more hours."""
     return _new_key(call.world.accounts.rotate_key(_key(call), call.key.id, call.at))
 
 
 def revoke_key(call: Call) -> None:
-    """Revoke an API key immediately."""
     call.world.accounts.revoke_key(_key(call), call.key.id, call.at)
 
 
@@ -274,7 +257,6 @@ def _check_webhook_url(url: str) -> None:
 
 
 def create_webhook(call: Call) -> Json:
-    """Create a webhook endpoint; without `events` it gets every type."""
     body = call.body
     _check_webhook_url(body.url)
     events = tuple(dict.fromkeys(body.events)) if body.events else None
@@ -289,7 +271,6 @@ def _audit_webhook(call: Call, endpoint: Endpoint, what: str, data: Json) -> Non
 
 
 def list_webhooks(call: Call) -> Json:
-    """List webhook endpoints."""
     return call.page(
         "webhook_endpoints", call.account.endpoints, show.endpoint, lambda endpoint: not endpoint.deleted
     )
@@ -300,12 +281,10 @@ def _webhook(call: Call) -> Endpoint:
 
 
 def get_webhook(call: Call) -> Json:
-    """Show a webhook endpoint."""
     return show.endpoint(_webhook(call))
 
 
 def update_webhook(call: Call) -> Json:
-    """Change a webhook endpoint."""
     endpoint = _webhook(call)
     changes = call.body.model_dump(exclude_unset=True)
     if "url" in changes:
@@ -319,14 +298,12 @@ def update_webhook(call: Call) -> Json:
 
 
 def delete_webhook(call: Call) -> None:
-    """Delete a webhook endpoint."""
     endpoint = _webhook(call)
     endpoint.deleted = True
     _audit_webhook(call, endpoint, "deleted", {})
 
 
 def rotate_webhook_secret(call: Call) -> Json:
-    """Replace the secret of a webhook endpoint; the old one ends immediately."""
     endpoint = _webhook(call)
     endpoint.secret = new_secret("whsec_")
     _audit_webhook(call, endpoint, "secret_rotated", {})
@@ -334,7 +311,6 @@ def rotate_webhook_secret(call: Call) -> Json:
 
 
 def list_events(call: Call) -> Json:
-    """List webhook events."""
     return call.page(
         "webhook_events",
         call.account.events,
@@ -344,7 +320,6 @@ def list_events(call: Call) -> Json:
 
 
 def replay_event(call: Call) -> Json:
-    """Deliver an event again to every endpoint subscribed to it."""
     event = call.world.state.events.get(call.id)
     if event is None or event.account is not call.account:
         raise not_found("webhook event")
@@ -353,12 +328,10 @@ def replay_event(call: Call) -> Json:
 
 
 def get_credits(call: Call) -> Json:
-    """Show the balance."""
     return show.credits(call.account.book)
 
 
 def list_transactions(call: Call) -> Json:
-    """List credit transactions."""
     return call.page(
         "transactions",
         call.account.book.transactions,
@@ -368,18 +341,15 @@ def list_transactions(call: Call) -> Json:
 
 
 def purchase(call: Call) -> Json:
-    """Start a purchase; opening its checkout URL books it."""
     checkout = call.world.credits.start_purchase(call.account, call.body.amount_cents, call.at)
     return {"checkout_url": f"{call.base_url}/checkout/{checkout}"}
 
 
 def get_settings(call: Call) -> Json:
-    """Show the settings of the organization."""
     return show.settings(call.account)
 
 
 def update_settings(call: Call) -> Json:
-    """Change the settings of the organization."""
     changes = call.body.model_dump(exclude_unset=True)
     call.account.settings = {**call.account.settings, **changes}
     call.world.events.audit(call.account, "settings.updated", call.at, call.key.id, {"changes": changes})
@@ -388,7 +358,6 @@ def update_settings(call: Call) -> Json:
 
 
 def list_audit_events(call: Call) -> Json:
-    """List audit events."""
     query = call.query
     return call.page(
         "audit_events",

@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol, get_args
 
+from .contract.words import EventType, Scope, SubmissionStatus
 from .keeping import Growing, Log, Names
 from .ledger import Book, Escrow
-from .words import EventType, Scope, SubmissionStatus
 
 SCOPES: tuple[str, ...] = get_args(Scope.__value__)
 WEBHOOK_EVENTS: tuple[str, ...] = get_args(EventType.__value__)

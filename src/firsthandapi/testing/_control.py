@@ -21,14 +21,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from firsthandapi.server.answers import Answer
-from firsthandapi.server.bodies import Body, EmptyBody
+from firsthandapi.server.contract.answers import Answer
+from firsthandapi.server.contract.bodies import Body, EmptyBody
+from firsthandapi.server.contract.document import Described
+from firsthandapi.server.contract.words import Environment, Scope, Time
 from firsthandapi.server.errors import ApiError, invalid
-from firsthandapi.server.openapi import Described
 from firsthandapi.server.reading import MAX_UPLOAD, parse_body, validate
 from firsthandapi.server.responses import error_response, json_bytes, no_method
 from firsthandapi.server.text import iso, parse_iso
-from firsthandapi.server.words import Environment, Scope, Time
 
 if TYPE_CHECKING:
     from firsthandapi.server.faults import Fault

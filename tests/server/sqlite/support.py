@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from firsthandapi.server import model
-from firsthandapi.server.bodies import JobBody
+from firsthandapi.server.contract.bodies import JobBody
 from firsthandapi.server.sqlite import FILES
 from firsthandapi.server.sqlite.kept import KeptState
 from firsthandapi.server.sqlite.tables import TABLES, Table

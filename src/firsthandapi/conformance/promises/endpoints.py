@@ -12,40 +12,65 @@ from firsthandapi.conformance._checks import header, refused, same_as, succeeded
 from firsthandapi.conformance._exchange import DiffersError, Exchange, NotTriedError
 from firsthandapi.conformance._promises import Promise, add, promise
 from firsthandapi.conformance._run import JOB, NO_KEY, Run
+from firsthandapi.server.contract.operations import ANY_SCOPE, OPERATIONS
 
 _TABLE, _ERRORS, _ONCE = "§2", "§5", '§1 "Idempotency"'
 _NOBODY = "0" * 26
 
 
+# By the start of a path, what the ids in it start with.
+_PREFIXES = {
+    "jobs": "job_",
+    "files": "file_",
+    "submissions": "sub_",
+    "api_keys": "key_",
+    "webhook_endpoints": "we_",
+    "webhook_events": "evt_",
+}
+_OPERATIONS = {operation.name: operation for operation in OPERATIONS}
+
+
 @dataclass(frozen=True)
 class Endpoint:
-    """One line of the contract's table of endpoints.
+    """How to try an operation of the contract.
 
     Attributes:
         name: the start of the ids of its promises.
-        method: the HTTP method.
-        path: with `:id`.
-        scope: the scope that it needs; None for any.
-        prefix: what the ids of its path start with.
+        operation: its name in the contract.
         id: an id for the path that a promise may spoil.
         body: a valid body.
         ours: whether its scope is this project's reading.
     """
 
     name: str
-    method: str
-    path: str
-    scope: str | None = None
-    prefix: str = ""
+    operation: str
     id: Callable[[Run], str] | None = None
     body: Callable[[Run], Any] = lambda _: None
     ours: bool = False
+
+    @property
+    def method(self) -> str:
+        """The HTTP method."""
+        return _OPERATIONS[self.operation].method
+
+    @property
+    def path(self) -> str:
+        """The path, with `:id`."""
+        return _OPERATIONS[self.operation].path.replace("{id}", ":id")
+
+    @property
+    def scope(self) -> str | None:
+        """The scope that it needs; None for any."""
+        scope = _OPERATIONS[self.operation].scope
+        return None if scope == ANY_SCOPE else scope
 
     def ask(self, run: Run, *, known: bool, **options: Any) -> Exchange:
         """Call it: with a known id, or with one that nobody has."""
         path = self.path
         if ":id" in path:
-            path = path.replace(":id", self.id(run) if known and self.id else self.prefix + _NOBODY)
+            path = path.replace(
+                ":id", self.id(run) if known and self.id else _PREFIXES[path.split("/")[2]] + _NOBODY
+            )
         return run(self.method, path, self.body(run), **options)
 
 
@@ -83,72 +108,38 @@ def _key_body(run: Run) -> Any:
 
 
 ENDPOINTS = (
-    Endpoint("me", "GET", "/v1/me"),
-    Endpoint("jobs.create", "POST", "/v1/jobs", "jobs:write", body=lambda _: JOB),
-    Endpoint("jobs.list", "GET", "/v1/jobs", "jobs:read"),
-    Endpoint("jobs.get", "GET", "/v1/jobs/:id", "jobs:read", "job_", _job),
-    Endpoint("jobs.cancel", "POST", "/v1/jobs/:id/cancel", "jobs:write", "job_", _spare_job),
+    Endpoint("me", "me"),
+    Endpoint("jobs.create", "create_job", body=lambda _: JOB),
+    Endpoint("jobs.list", "list_jobs"),
+    Endpoint("jobs.get", "get_job", _job),
+    Endpoint("jobs.cancel", "cancel_job", _spare_job),
+    Endpoint("jobs.rate", "rate_job", _spare_job, body=lambda _: {"rating": 4}),
+    Endpoint("files.list", "list_files", _job),
+    Endpoint("files.refresh", "refresh_url", _file, ours=True),
+    Endpoint("submissions.of_job", "list_job_submissions", _job),
+    Endpoint("submissions.list", "list_submissions", ours=True),
+    Endpoint("submissions.summary", "summarize_submissions", ours=True),
+    Endpoint("submissions.get", "get_submission", _submission, ours=True),
+    Endpoint("api_keys.create", "create_key", body=_key_body),
+    Endpoint("api_keys.list", "list_keys"),
+    Endpoint("api_keys.rotate", "rotate_key", _key),
+    Endpoint("api_keys.revoke", "revoke_key", _key),
+    Endpoint("webhooks.create", "create_webhook", body=lambda run: {"url": run.hook}),
+    Endpoint("webhooks.list", "list_webhooks"),
+    Endpoint("webhooks.get", "get_webhook", _hook),
+    Endpoint("webhooks.update", "update_webhook", _hook, body=lambda _: {"description": "x"}),
+    Endpoint("webhooks.delete", "delete_webhook", _hook),
+    Endpoint("webhooks.rotate_secret", "rotate_webhook_secret", _hook),
+    Endpoint("events.list", "list_events"),
+    Endpoint("events.replay", "replay_event", _event),
+    Endpoint("credits", "get_credits"),
+    Endpoint("transactions.list", "list_transactions"),
+    Endpoint("purchase", "purchase", body=lambda _: {"amount_cents": 1000}),
+    Endpoint("settings", "get_settings"),
     Endpoint(
-        "jobs.rate", "POST", "/v1/jobs/:id/rate", "jobs:write", "job_", _spare_job, lambda _: {"rating": 4}
+        "settings.update", "update_settings", body=lambda _: {"default_price_per_file_cents": 50}, ours=True
     ),
-    Endpoint("files.list", "GET", "/v1/jobs/:id/files", "jobs:read", "job_", _job),
-    Endpoint("files.refresh", "POST", "/v1/files/:id/refresh_url", "jobs:read", "file_", _file, ours=True),
-    Endpoint("submissions.of_job", "GET", "/v1/jobs/:id/submissions", "jobs:read", "job_", _job),
-    Endpoint("submissions.list", "GET", "/v1/submissions", "jobs:read", ours=True),
-    Endpoint("submissions.summary", "GET", "/v1/submissions/summary", "jobs:read", ours=True),
-    Endpoint("submissions.get", "GET", "/v1/submissions/:id", "jobs:read", "sub_", _submission, ours=True),
-    Endpoint("api_keys.create", "POST", "/v1/api_keys", "keys:manage", body=_key_body),
-    Endpoint("api_keys.list", "GET", "/v1/api_keys", "keys:manage"),
-    Endpoint("api_keys.rotate", "POST", "/v1/api_keys/:id/rotate", "keys:manage", "key_", _key),
-    Endpoint("api_keys.revoke", "POST", "/v1/api_keys/:id/revoke", "keys:manage", "key_", _key),
-    Endpoint(
-        "webhooks.create",
-        "POST",
-        "/v1/webhook_endpoints",
-        "webhooks:write",
-        body=lambda run: {"url": run.hook},
-    ),
-    Endpoint("webhooks.list", "GET", "/v1/webhook_endpoints", "webhooks:read"),
-    Endpoint("webhooks.get", "GET", "/v1/webhook_endpoints/:id", "webhooks:read", "we_", _hook),
-    Endpoint(
-        "webhooks.update",
-        "PATCH",
-        "/v1/webhook_endpoints/:id",
-        "webhooks:write",
-        "we_",
-        _hook,
-        lambda _: {"description": "x"},
-    ),
-    Endpoint("webhooks.delete", "DELETE", "/v1/webhook_endpoints/:id", "webhooks:write", "we_", _hook),
-    Endpoint(
-        "webhooks.rotate_secret",
-        "POST",
-        "/v1/webhook_endpoints/:id/rotate_secret",
-        "webhooks:write",
-        "we_",
-        _hook,
-    ),
-    Endpoint("events.list", "GET", "/v1/webhook_events", "webhooks:read"),
-    Endpoint("events.replay", "POST", "/v1/webhook_events/:id/replay", "webhooks:write", "evt_", _event),
-    Endpoint("credits", "GET", "/v1/billing/credits", "usage:read"),
-    Endpoint("transactions.list", "GET", "/v1/billing/transactions", "usage:read"),
-    Endpoint(
-        "purchase",
-        "POST",
-        "/v1/billing/credits/purchase",
-        "billing:write",
-        body=lambda _: {"amount_cents": 1000},
-    ),
-    Endpoint("settings", "GET", "/v1/organization/settings"),
-    Endpoint(
-        "settings.update",
-        "PATCH",
-        "/v1/organization/settings",
-        "billing:write",
-        body=lambda _: {"default_price_per_file_cents": 50},
-        ours=True,
-    ),
-    Endpoint("audit.list", "GET", "/v1/audit-events", "audit:read"),
+    Endpoint("audit.list", "list_audit_events"),
 )
 
 

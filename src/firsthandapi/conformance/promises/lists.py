@@ -19,9 +19,10 @@ from firsthandapi.conformance._shapes import (
     FILE,
     JOB,
     KEY,
+    OBJECT,
     SUBMISSION,
     TRANSACTION,
-    Shape,
+    Kind,
 )
 
 _PAGES = "§1"
@@ -44,7 +45,7 @@ class Listing:
 
     name: str
     path: str
-    shape: Shape
+    shape: Kind
     fill: Callable[[Run], object]
     bad: tuple[tuple[str, str], ...] = ()
 
@@ -199,7 +200,7 @@ def only(
         fits: whether an item fits it.
         some: whether at least one item is expected.
     """
-    it = run("GET", path, query={"limit": 100, **query}).must(status(200), listed(Shape(), 100))
+    it = run("GET", path, query={"limit": 100, **query}).must(status(200), listed(OBJECT, 100))
     for item in it.items:
         if not fits(item):
             raise DiffersError(f"{item.get('id')} does not fit the filter", it)

@@ -18,8 +18,8 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from firsthandapi.server.bodies import JobBody
 from firsthandapi.server.browsers import HEADERS, MEDIA_HEADERS
+from firsthandapi.server.contract.bodies import JobBody
 from firsthandapi.server.deliveries import SignatureStyle
 from firsthandapi.server.downloads import file_response
 from firsthandapi.server.errors import ApiError

@@ -12,7 +12,7 @@ from typing import Any, cast
 
 from pydantic import TypeAdapter
 
-from firsthandapi.server.answers import Annotations
+from firsthandapi.server.contract.answers import Annotations
 
 from .scoring import MAX_ANNOTATIONS, MAX_REASON, find_scorer
 

@@ -7,15 +7,30 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from .words import (
+    Color,
+    Count,
     Environment,
+    EventId,
     EventType,
+    FileId,
+    Filled,
     Format,
+    Id,
+    JobId,
     JobStatus,
     JobType,
+    Moment,
+    OrganizationId,
+    RequestId,
     Scope,
+    Sha256,
+    Stars,
+    SubmissionId,
     SubmissionStatus,
-    Time,
+    TransactionId,
     TransactionType,
+    Url,
+    WorkerId,
 )
 
 
@@ -26,36 +41,37 @@ class Answer(BaseModel):
 
 
 class Resource(Answer):
-    id: str
+    id: Id
 
 
-class Job(Resource):
+class Job(Answer):
     object: Literal["job"]
+    id: JobId
     status: JobStatus
     type: JobType
     title: str | None
     description: str
-    files_needed: int
-    files_approved: int
-    price_per_file_cents: int
-    total_cost_cents: int
-    min_star_rating: int
+    files_needed: Count
+    files_approved: Count
+    price_per_file_cents: Count
+    total_cost_cents: Count
+    min_star_rating: Stars
     accepted_formats: list[Format]
-    files_per_submission: int
+    files_per_submission: Count
     scoring_criteria: str | None
-    min_width: int | None
-    min_height: int | None
+    min_width: Count | None
+    min_height: Count | None
     worker_guidelines: str | None
     location: dict[str, Any] | None
-    deadline: Time | None
-    max_workers: int | None
+    deadline: Moment | None
+    max_workers: Count | None
     metadata: dict[str, Any] | None
-    buyer_rating: int | None
+    buyer_rating: Stars | None
     buyer_feedback: str | None
-    created_at: Time
-    updated_at: Time
-    completed_at: Time | None
-    cancelled_at: Time | None
+    created_at: Moment
+    updated_at: Moment
+    completed_at: Moment | None
+    cancelled_at: Moment | None
 
 
 class LabeledObject(Answer):
@@ -102,7 +118,7 @@ class ImageAnnotations(Answer):
     objects: list[str | LabeledObject] | None = None
     scene: Scene | None = None
     text_extraction: str | None = None
-    color_palette: list[str] | None = None
+    color_palette: list[Color] | None = None
     dominant_objects: list[DominantObject] | None = None
     composition: str | None = None
     annotation_model: str | None = None
@@ -110,7 +126,7 @@ class ImageAnnotations(Answer):
 
 class AudioAnnotations(Answer):
     type: Literal["audio"]
-    speaker_count: int | None = None
+    speaker_count: Count | None = None
     language: str | None = None
     topics: list[str] | None = None
     keywords: list[str] | None = None
@@ -129,6 +145,10 @@ class VideoAnnotations(Answer):
     annotation_model: str | None = None
 
 
+class OtherAnnotations(Answer):
+    type: str
+
+
 Annotations = Annotated[ImageAnnotations | AudioAnnotations | VideoAnnotations, Field(discriminator="type")]
 
 
@@ -138,47 +158,49 @@ class DeviceInfo(Answer):
     app_version: str
 
 
-class File(Resource):
+class File(Answer):
     object: Literal["file"]
-    job_id: str
-    submission_id: str
-    content_type: str
-    size_bytes: int
+    id: FileId
+    job_id: JobId
+    submission_id: SubmissionId
+    content_type: Format
+    size_bytes: Count
     duration_seconds: float | None
-    width: int | None
-    height: int | None
-    content_hash: str
+    width: Count | None
+    height: Count | None
+    content_hash: Sha256
     original_filename: str | None
-    captured_at: Time
-    ai_star_rating: int
+    captured_at: Moment
+    ai_star_rating: Stars
     device_info: DeviceInfo
     worker_region: str | None
-    download_url: str
-    download_url_expires_at: Time
+    download_url: Url
+    download_url_expires_at: Moment
     annotations: Annotations | None
     keyframes: list[Keyframe] | None
-    created_at: Time
+    created_at: Moment
 
 
 class Dimensions(Answer):
-    relevance: int
-    quality: int
-    completeness: int
+    relevance: Stars
+    quality: Stars
+    completeness: Stars
 
 
-class Submission(Resource):
+class Submission(Answer):
     object: Literal["submission"]
+    id: SubmissionId
     status: SubmissionStatus
-    job_id: str
-    worker_id: str
-    ai_star_rating: int | None
+    job_id: JobId
+    worker_id: WorkerId
+    ai_star_rating: Stars | None
     ai_reasoning: str | None
     dimensions: Dimensions | None
-    file_url: str | None
-    content_type: str
-    size_bytes: int
-    submitted_at: Time
-    scored_at: Time | None
+    file_url: Url | None
+    content_type: Format
+    size_bytes: Count
+    submitted_at: Moment
+    scored_at: Moment | None
     submission_latitude: float | None
     submission_longitude: float | None
     location_verified: bool | None
@@ -186,15 +208,15 @@ class Submission(Resource):
 
 class SubmissionSummary(Answer):
     object: Literal["submission_summary"]
-    total: int
+    total: Count
     by_status: dict[str, int]
     average_star_rating: float | None
     approval_rate: float | None
 
 
 class DownloadUrl(Answer):
-    download_url: str
-    download_url_expires_at: Time
+    download_url: Url
+    download_url_expires_at: Moment
 
 
 class CreditBalance(Answer):
@@ -203,30 +225,31 @@ class CreditBalance(Answer):
     available_cents: int
     held_cents: int
     total_cents: int
-    currency: str
-    updated_at: Time
+    currency: Literal["usd"]
+    updated_at: Moment
 
 
-class CreditTransaction(Resource):
+class CreditTransaction(Answer):
     object: Literal["credit_transaction"]
+    id: TransactionId
     type: TransactionType
     amount_cents: int
     description: str
-    expires_at: Time | None
-    created_at: Time
+    expires_at: Moment | None
+    created_at: Moment
 
 
 class Checkout(Answer):
-    checkout_url: str
+    checkout_url: Url
 
 
 class WebhookEndpoint(Resource):
     object: Literal["webhook_endpoint"]
-    url: str
+    url: Url
     events: list[EventType]
     description: str | None
     enabled: bool
-    created_at: Time
+    created_at: Moment
 
 
 class WebhookDelivery(Answer):
@@ -236,15 +259,19 @@ class WebhookDelivery(Answer):
 
 
 class NewWebhookEndpoint(WebhookEndpoint):
-    secret: str
+    secret: Annotated[str, Field(pattern="^whsec_.")]
 
 
-class WebhookEvent(Resource):
+class Event(Answer):
     object: Literal["event"]
-    type: Annotated[str, Field(description="One of `EventType`, or a type that came later.")]
+    id: EventId
+    type: Annotated[str, Field(min_length=1, description="One of `EventType`, or a type that came later.")]
     api_version: str
-    created_at: Time
+    created_at: Moment
     data: dict[str, Any]
+
+
+class WebhookEvent(Event):
     deliveries: list[WebhookDelivery]
 
 
@@ -254,56 +281,56 @@ class ApiKey(Resource):
     scopes: list[Scope]
     environment: Environment
     masked_key: str
-    created_at: Time
-    last_used_at: Time | None
-    expires_at: Time | None
-    revoked_at: Time | None
+    created_at: Moment
+    last_used_at: Moment | None
+    expires_at: Moment | None
+    revoked_at: Moment | None
 
 
 class NewApiKey(ApiKey):
-    secret: str
+    secret: Annotated[str, Field(pattern="^fh_.")]
 
 
 class OrganizationSettings(Resource):
     object: Literal["organization_settings"]
     auto_top_up_enabled: bool
-    auto_top_up_threshold_cents: int
-    auto_top_up_amount_cents: int
+    auto_top_up_threshold_cents: Count
+    auto_top_up_amount_cents: Count
     default_type: JobType | None
-    default_price_per_file_cents: int | None
+    default_price_per_file_cents: Count | None
 
 
 class AuditEvent(Resource):
     object: Literal["audit_event"]
     event_type: str
-    job_id: str | None
+    job_id: JobId | None
     actor: str
     data: dict[str, Any]
-    created_at: Time
+    created_at: Moment
 
 
 class Identity(Answer):
     object: Literal["identity"]
-    organization_id: str
+    organization_id: OrganizationId
     environment: Environment
     scopes: list[Scope]
 
 
 class Signup(Answer):
-    organization_id: str
-    api_key: str
-    credits_cents: int
+    organization_id: OrganizationId
+    api_key: Annotated[str, Field(pattern="^fh_live_.")]
+    credits_cents: Count
 
 
 class ErrorDetail(Answer):
     field: str
-    message: str
+    message: Filled
 
 
 class ErrorObject(Answer):
-    type: str
-    message: str
-    request_id: str
+    type: Filled
+    message: Filled
+    request_id: RequestId
     details: list[ErrorDetail] | None = None
 
 
@@ -315,7 +342,7 @@ class InsufficientCreditsObject(ErrorObject):
     current_balance_cents: int
     required_cents: int
     shortfall_cents: int
-    purchase_url: Annotated[str, Field(description="A page where a person buys credits.")]
+    purchase_url: Annotated[Url, Field(description="A page where a person buys credits.")]
 
 
 class InsufficientCreditsError(Answer):
@@ -327,22 +354,22 @@ class InsufficientCreditsError(Answer):
 
 class SubmissionEventData(Answer):
     object: Literal["submission"]
-    id: str
-    submission_id: Annotated[str, Field(description="The same as `id`.")]
-    job_id: str
-    worker_id: str
+    id: SubmissionId
+    submission_id: Annotated[SubmissionId, Field(description="The same as `id`.")]
+    job_id: JobId
+    worker_id: WorkerId
     status: SubmissionStatus
-    ai_star_rating: int | None
+    ai_star_rating: Stars | None
     ai_reasoning: str | None
     dimensions: Dimensions | None
-    content_type: str
+    content_type: Format
     file_ids: list[str]
-    submitted_at: Time
-    scored_at: Time | None
+    submitted_at: Moment
+    scored_at: Moment | None
 
 
 class JobEventData(Job):
-    job_id: Annotated[str, Field(description="The same as `id`.")]
+    job_id: Annotated[JobId, Field(description="The same as `id`.")]
 
 
 class JobCancelledData(JobEventData):
@@ -365,7 +392,7 @@ class CreditsData(Answer):
 
 class CreditsExpiringData(Answer):
     amount_cents: int
-    expires_at: Time
+    expires_at: Moment
 
 
 EVENT_DATA: dict[str, type[Answer]] = {
