@@ -99,7 +99,7 @@ def test_json_has_all_of_it(cli: Cli, odd: Deviating) -> None:
                 "ours": False,
                 "promised": "The balance is in integer cents, in usd.",
                 "verdict": "differs",
-                "came": 'the body `currency` is "eur", not one of usd',
+                "came": "the body `currency` is \"eur\": Input should be 'usd'",
                 "curl": f'curl -i {odd.url}/v1/billing/credits -H "Authorization: Bearer $FIRSTHAND_API_KEY"',
                 "why": None,
             },
