@@ -18,7 +18,7 @@ from firsthandapi._paths import local_path
 from firsthandapi._specs import read_spec
 from firsthandapi.errors import ConfigurationError, InvalidArgumentError
 
-_FIELDS = ("dest", "budget_cents", "defaults", "jobs", "unique", "name")
+_FIELDS = ("dest", "budget_cents", "defaults", "jobs", "unique", "name", "moved")
 
 
 class Campaign:
@@ -46,6 +46,8 @@ class Campaign:
         unique: whether files with the same bytes count once, so that replacements are ordered.
         name: 1 to 100 characters that distinguish this campaign, for a folder that may be lost: with it an
             empty folder continues the campaign. None uses the path of the folder.
+        moved: by the former name of a label, its new one, which `jobs` has: the next run moves its files, rows, and
+            orders, and pays nothing. Leave the entry in place: without it, a lost folder is ordered again.
 
     Raises:
         InvalidArgumentError: a value is not allowed; the message names it, as in `jobs.stop.files_needed`.
@@ -62,9 +64,10 @@ class Campaign:
         defaults: Mapping[str, Any] | None = None,
         unique: bool = True,
         name: str | None = None,
+        moved: Mapping[str, str] | None = None,
     ) -> None:
         self.name = check_name(name)
-        self._spec = check_spec(budget_cents, defaults, jobs, unique)
+        self._spec = check_spec(budget_cents, defaults, jobs, unique, moved)
         self.dest = dest
 
     @classmethod
@@ -116,6 +119,7 @@ class Campaign:
                 defaults=fields.get("defaults"),
                 unique=fields.get("unique", True),
                 name=fields.get("name"),
+                moved=fields.get("moved"),
             )
         except InvalidArgumentError as error:
             problem, field = error.message, error.field
@@ -130,6 +134,11 @@ class Campaign:
     def unique(self) -> bool:
         """Whether files with the same bytes count once."""
         return self._spec.unique
+
+    @property
+    def moved(self) -> dict[str, str]:
+        """By the former name of a label, the one of `jobs` that it has become."""
+        return dict(self._spec.moved)
 
     @property
     def jobs(self) -> dict[str, dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -29,6 +30,35 @@ def test_each_label_has_the_defaults_and_its_own_fields() -> None:
     assert spec.jobs["stop"] == {**DEFAULTS, "type": "data_collection", "files_needed": 3}
     assert spec.jobs["yield"]["price_per_file_cents"] == 10
     assert (spec.budget_cents, spec.unique) == (500, True)
+
+
+def test_a_label_moves_in_several_steps() -> None:
+    """Each former label leads to the one that it has become; the same of YAML's None."""
+    assert check(moved={"halt": "hold", "hold": "stop"}).moved == {"halt": "stop", "hold": "stop"}
+    assert check(moved=None).moved == check().moved == {}
+
+
+@pytest.mark.parametrize(
+    ("moved", "says"),
+    [
+        (["stop"], "moved must be a mapping of names to values"),
+        ({"halt": 5}, "moved.halt must be a str"),
+        ({"../halt": "stop"}, "moved: the label '../halt' must be a str"),
+        ({"halt": "stpo"}, "moved.halt: 'stpo' is not a label of jobs; did you mean 'stop'?"),
+        ({"halt": "zebra"}, "moved.halt: 'zebra' is not a label of jobs; add it to jobs, or remove it from"),
+        (
+            {"yield": "stop"},
+            "moved.yield: 'yield' is still a label of jobs; remove it from jobs, or from moved",
+        ),
+        ({"a": "b", "b": "a"}, "moved.a: leads in a circle"),
+        ({"a": "a"}, "moved.a: leads in a circle"),
+        ({"Stop": "stop"}, "differ only in the case of their letters"),
+    ],
+)
+def test_a_move_that_leads_nowhere_is_refused(moved: Any, says: str) -> None:
+    """In words that name the way out."""
+    with pytest.raises(InvalidArgumentError, match=re.escape(says)):
+        check(moved=moved)
 
 
 def test_a_label_may_take_all_from_the_defaults() -> None:

@@ -19,7 +19,7 @@ from firsthandapi._core.campaign_ledger import (
     recovered,
 )
 from firsthandapi._core.job_file import JobFile
-from firsthandapi.errors import ConfigurationError
+from firsthandapi.errors import ConfigurationError, InvalidArgumentError
 
 REQUEST: dict[str, Any] = {
     "description": "Photos of street signs",
@@ -53,6 +53,27 @@ def test_an_order_costs_all_of_its_files_until_something_is_refunded() -> None:
     assert order(shown=job(status="completed", approved=10)).spent_cents == 500
     cancelled = order(shown=job(status="cancelled", approved=3))
     assert (cancelled.spent_cents, cancelled.refund_cents, cancelled.state) == (150, 350, "cancelled")
+
+
+def test_an_order_keeps_its_first_label_through_moves() -> None:
+    """Its job's metadata say it; what comes of the same first label joins it, and no other label does."""
+    first = {"metadata": {"firsthandapi_label": "stop"}}
+    ledger = Ledger("fh-1", (order(**first), order(2, "yield"))).with_moved({"stop": "halt", "old": "halt"})
+    assert [(each.label, each.first_label) for each in ledger.orders] == [
+        ("halt", "stop"),
+        ("yield", "yield"),
+    ]
+    assert (ledger.first_label("halt"), ledger.first_label("new")) == ("stop", "new")
+    kept = read_ledger(ledger.encode())
+    assert isinstance(kept, Ledger)
+    assert kept.first_label("halt") == "stop"
+    late = replace(ledger, orders=(*ledger.orders, order(3, **first)))
+    assert [each.label for each in late.with_moved({"stop": "halt"}).orders] == ["halt", "yield", "halt"]
+    with pytest.raises(InvalidArgumentError, match="for 'stop' and for 'yield', and a move does not mix"):
+        ledger.with_moved({"yield": "halt"})
+    apart = Ledger("fh-1", (order(), order(2, "yield")))
+    with pytest.raises(InvalidArgumentError, match="does not mix two labels into 'halt'"):
+        apart.with_moved({"stop": "halt", "yield": "halt"})
 
 
 def test_a_refund_never_grows() -> None:

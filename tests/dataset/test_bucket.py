@@ -501,6 +501,19 @@ def test_no_temporary_folder(
 # ── job.json ─────────────────────────────────────────────────────────────────────────────────────────────
 
 
+def test_a_label_moves_in_a_bucket(client: FirstHandClient, job_id: str, dest: str, s3: S3) -> None:
+    """Copied by the store, then removed; called again, it moves nothing, and files that are missing stay missing."""
+    client.files.download_all(job_id, dest, label="stop")
+    UPath(Dataset.open(dest).path_of(Dataset.open(dest).records[0])).unlink()
+    for _ in range(2):
+        Folder(dest).move_label("stop", "halt")
+        dataset = Dataset.open(dest)
+        assert dataset.labels == ["halt"]
+        state = dataset.verify()
+        assert (len(state.missing), state.mismatched, state.extra) == (1, (), ())
+    assert sorted(each.name for each in (UPath(dest) / "data").iterdir()) == ["halt"]
+
+
 def test_job_json_is_not_written_over(
     connect: Connect, fresh_server: MockServer, s3: S3, bucket: str, dest: str
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bisect
 import contextlib
+import json
 import math
 import shutil
 from pathlib import Path
@@ -15,6 +16,9 @@ from firsthandapi import Campaign, CampaignProgress, Dataset, InvalidArgumentErr
 from firsthandapi._core.campaign_ledger import LEDGER_FILE
 from firsthandapi._core.decode import DecodedPage
 from firsthandapi.datasets._folder import Folder
+from firsthandapi.datasets._job_files import JobFiles
+from firsthandapi.datasets._ledger import LedgerFile
+from firsthandapi.datasets._local import Local
 from firsthandapi.datasets._manifest import Manifest
 from firsthandapi.errors import (
     AuthenticationError,
@@ -29,6 +33,7 @@ from firsthandapi.errors import (
 from firsthandapi.server.model import Job as StoredJob
 from firsthandapi.types import SubmissionEvent
 
+from .campaigner import Death, die, make_mortal
 from .support import JOB, api, completed_job, downloads, whole
 from .world import DEFAULTS, LIST, POST, World, internals
 
@@ -143,6 +148,95 @@ def test_files_of_two_kinds_have_a_folder_each(world: World) -> None:
     dataset = world.run(world.campaign(bell=8, defaults=formats))
     assert {path.name for path in world.dest.iterdir() if path.is_dir()} == {"audio", "image", "jobs"}
     assert len(dataset) == 8
+
+
+# ── What moves ───────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_label_moves_without_being_paid_again(world: World) -> None:
+    """Files, rows, records, and orders go with it; run again, nothing is asked; what comes later joins them."""
+    world.run(world.campaign(stop=2, give_way=1))
+    moved = world.campaign(halt=2, give_way=1, moved={"stop": "halt"})
+    assert world.client.campaigns.plan(moved).orders == ()
+    dataset = world.run(moved)
+    assert world.ordered() == [2, 1]
+    assert labels(dataset) == ["give_way", "halt", "halt"]
+    assert {row.file_name.split("/")[1] for row in dataset} == {"give_way", "halt"}
+    assert dataset.verify()
+    assert not dataset.verify().extra
+    assert not (world.dest / "data" / "stop").exists()
+    assert {json.loads(each.read_bytes())["label"] for each in (world.dest / "jobs").iterdir()} == {
+        "halt",
+        "give_way",
+    }
+    assert [order["label"] for order in world.ledger()["orders"]] == ["halt", "give_way"]
+    since = len(world.server.requests)
+    assert world.run(moved).records == dataset.records
+    assert world.server.requests[since:] == []
+    assert labels(world.run(world.campaign(halt=3, moved={"stop": "halt"}))) == ["give_way", *["halt"] * 3]
+    assert world.ordered() == [2, 1, 1]
+
+
+def test_a_moved_label_is_found_again_where_the_folder_is_lost(world: World) -> None:
+    """Its jobs keep the label that it was first ordered for, later ones too."""
+    world.run(world.campaign(stop=2, name="signs"))
+    moved = world.campaign(halt=3, name="signs", moved={"stop": "halt"})
+    world.run(moved)
+    assert world.ordered() == [2, 1]
+    shutil.rmtree(world.dest)
+    assert labels(world.run(moved)) == ["halt"] * 3
+    assert world.ordered() == [2, 1]
+
+
+def test_a_label_does_not_move_onto_another(world: World) -> None:
+    """In words, by plan and by run, and nothing has changed."""
+    world.run(world.campaign(stop=1, halt=1))
+    before = world.ledger()
+    for method in ("plan", "run"):
+        with pytest.raises(InvalidArgumentError, match="a move does not mix two labels into 'halt'"):
+            getattr(world.client.campaigns, method)(world.campaign(halt=2, moved={"stop": "halt"}))
+    assert world.ledger() == before
+    assert labels(Dataset.open(world.dest)) == ["halt", "stop"]
+
+
+def test_an_unknown_label_moves_nothing(world: World) -> None:
+    """The entry may stand in a file that is new to a folder."""
+    assert labels(world.run(world.campaign(halt=1, moved={"stop": "halt"}))) == ["halt"]
+    assert [job.metadata and job.metadata["firsthandapi_label"] for job in world.jobs()] == ["halt"]
+
+
+MOVING: list[tuple[Any, str]] = [
+    (LedgerFile, "write"),
+    (Local, "copy_into"),
+    (Local, "replace"),
+    (Local, "remove_all"),
+    (JobFiles, "write"),
+    (JobFiles, "remove"),
+]
+
+
+def test_whatever_step_a_move_dies_at_the_next_run_ends_it(world: World, monkeypatch: Any) -> None:
+    """No row is without its file at any time, and nothing is ordered."""
+    world.run(world.campaign(stop=2, give_way=1))
+    world.client.files.download_all(world.jobs()[0].id, world.dest.with_name("other"), label="stop")
+    (kept,) = (world.dest.with_name("other") / "jobs").iterdir()
+    for half_steps in range(1, 20):
+        copy = world.dest.with_name(f"copy{half_steps}")
+        shutil.copytree(world.dest, copy)
+        shutil.copy(kept, copy / "jobs" / "stop.json")
+        moved = world.campaign(halt=2, give_way=1, dest=copy, moved={"stop": "halt"})
+        with monkeypatch.context() as patched, contextlib.suppress(Death):
+            make_mortal(MOVING, half_steps, patched.setattr, die)
+            world.run(moved)
+        state = Dataset.open(copy).verify()
+        assert (state.missing, state.mismatched) == ((), ())
+        dataset = world.run(moved)
+        assert labels(dataset) == ["give_way", "halt", "halt"]
+        assert dataset.verify()
+        assert not dataset.verify().extra
+        names = {each.stem for each in (copy / "jobs").iterdir()}
+        assert names == {"halt", *(job.id for job in world.jobs())}
+    assert world.ordered() == [2, 1]
 
 
 # ── What goes wrong with an order ────────────────────────────────────────────────────────────────────────

@@ -162,6 +162,19 @@ def test_a_file_is_created_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
 
 
 @pytest.mark.parametrize("links", [True, False])
+def test_a_file_gets_a_second_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, links: bool) -> None:
+    """In place of a file that has it, and again without harm; a file system without links copies."""
+    if not links:
+        monkeypatch.delattr(os, "link")
+    (tmp_path / "x").write_bytes(b"one")
+    (tmp_path / "y").write_bytes(b"two")
+    for _ in range(2):
+        replacing.link(tmp_path / "x", tmp_path / "y")
+        assert (tmp_path / "y").read_bytes() == b"one"
+        assert names(tmp_path) == ["x", "y"]
+
+
+@pytest.mark.parametrize("links", [True, False])
 def test_a_file_is_created_completely_or_not_at_all(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, links: bool
 ) -> None:

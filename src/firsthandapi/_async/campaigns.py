@@ -133,10 +133,13 @@ class Campaigning(Collecting):
                 ledger = await looking.ledger(self._spec, self._campaign.name)
                 self._may_read = looking.may_read
                 labels_here = await run_blocking(folder.labels)
-                check_labels(self._spec, labels_here.union(order.label for order in ledger.orders))
+                here = {self._spec.moved.get(label, label) for label in labels_here}
+                check_labels(self._spec, here.union(order.label for order in ledger.orders))
                 self._check_orders(ledger)
                 if ledger != self._file.ledger:
                     await finish_blocking(self._file.write, ledger)
+                for old, new in self._spec.moved.items():
+                    await finish_blocking(folder.move_label, old, new)
                 await run_blocking(self._note_rows, folder)
                 downloads = await self._follow_all(folder, concurrency)
         except WaitTimeoutError as error:
@@ -229,7 +232,8 @@ class Campaigning(Collecting):
             planned := next_order(self._spec, file.ledger)
         ):
             request = request_of(self._spec, planned)
-            request["metadata"] = metadata_of(request, file.ledger.campaign, planned.label)
+            first = file.ledger.first_label(planned.label)
+            request["metadata"] = metadata_of(request, file.ledger.campaign, first)
             await self._buy(len(file.ledger.orders), planned.label, request)
 
     async def _buy(self, number: int, label: str, request: dict[str, Any]) -> None:

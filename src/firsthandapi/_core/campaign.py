@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Any
 
@@ -14,6 +14,7 @@ from firsthandapi.errors import InvalidArgumentError
 from firsthandapi.types.job import JobCreateParams
 
 from . import arguments
+from .files import disk_key
 from .idempotency import idempotency_key
 from .integers import int_or_none
 from .job_file import KEY_METADATA
@@ -45,14 +46,16 @@ class Spec:
         budget_cents: what all orders may ever cost, less refunds.
         unique: whether the same bytes count once.
         jobs: by label, the body of the POST of a job that orders all of its files at once.
+        moved: by former label, the one that it has become.
     """
 
     budget_cents: int
     unique: bool
     jobs: dict[str, dict[str, Any]]
+    moved: dict[str, str] = field(default_factory=dict[str, str])
 
 
-def check_spec(budget_cents: Any, defaults: Any, jobs: Any, unique: Any) -> Spec:
+def check_spec(budget_cents: Any, defaults: Any, jobs: Any, unique: Any, moved: Any = None) -> Spec:
     """A campaign from what its user wrote.
 
     Raises:
@@ -81,7 +84,7 @@ def check_spec(budget_cents: Any, defaults: Any, jobs: Any, unique: Any) -> Spec
         _check_names(own, f"jobs.{name}")
         requests[name] = _request(name, {**shared, **own}, own)
     _check_kinds(requests)
-    return Spec(budget, unique, requests)
+    return Spec(budget, unique, requests, _moved(_mapping(moved, "moved"), requests))
 
 
 def check_labels(spec: Spec, others: Iterable[str]) -> None:
@@ -164,6 +167,40 @@ def _check_names(fields: Mapping[str, Any], where: str) -> None:
             f"{where}.{_shown(name, quoted=False)} is not a field of a job; {advice}",
             field=f"{where}.{_shown(name, quoted=False)}",
         )
+
+
+def _moved(moved: dict[str, Any], jobs: Mapping[str, Any]) -> dict[str, str]:
+    """By former label, the one of `jobs` that it has become, be it in several steps."""
+    steps: dict[str, str] = {}
+    for old, new in moved.items():
+        former = check_label(old, f"moved: the label {_shown(old)}")
+        steps[former] = check_label(new, f"moved.{former}")
+        if former in jobs:
+            raise InvalidArgumentError(
+                f"moved.{former}: {former!r} is still a label of jobs; remove it from jobs, or from moved",
+                field=f"moved.{former}",
+            )
+    ends: dict[str, str] = {}
+    for former in steps:
+        label = former
+        for _ in steps:
+            label = steps.get(label, label)
+        problem = None
+        if label in steps:
+            problem = f"leads in a circle, by {label!r}; a label moves to one of jobs"
+        elif label not in jobs:
+            like = get_close_matches(label, jobs, n=1)
+            advice = f"did you mean {like[0]!r}?" if like else "add it to jobs, or remove it from moved"
+            problem = f"{label!r} is not a label of jobs; {advice}"
+        elif disk_key(label) == disk_key(former):
+            problem = (
+                f"{former!r} and {label!r} differ only in the case of their letters, and are one folder on many "
+                f"disks; move {former!r} to a different label"
+            )
+        if problem is not None:
+            raise InvalidArgumentError(f"moved.{former}: {problem}", field=f"moved.{former}")
+        ends[former] = label
+    return ends
 
 
 def _check_spelling(label: str, others: Mapping[str, Any]) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
-from firsthandapi.errors import ConfigurationError
+from firsthandapi.errors import ConfigurationError, InvalidArgumentError
 from firsthandapi.types.enums import TERMINAL_JOB_STATUSES
 from firsthandapi.types.job import JobCreateParams
 
@@ -49,6 +49,11 @@ class Order:
     def job(self) -> ShownJob | None:
         """The job as last seen; None until the service has confirmed it."""
         return self.sent.job
+
+    @property
+    def first_label(self) -> str:
+        """The label that it was ordered for: its job's metadata keep it when the label is moved."""
+        return _metadata(self.sent.request or {}, LABEL_METADATA) or self.label
 
     @property
     def is_over(self) -> bool:
@@ -152,6 +157,30 @@ class Ledger:
             and (found := _found(job)) is not None
         ]
         return replace(self, orders=(*orders, *unknown))
+
+    def with_moved(self, moved: Mapping[str, str]) -> Ledger:
+        """The same with each former label become the one that it has moved to.
+
+        Raises:
+            InvalidArgumentError: two labels that have orders would become one.
+        """
+        firsts: dict[str, str] = {}
+        orders: list[Order] = []
+        for order in self.orders:
+            label = moved.get(order.label, order.label)
+            if firsts.setdefault(label, order.first_label) != order.first_label and label in moved.values():
+                one, other = sorted((firsts[label], order.first_label))
+                raise InvalidArgumentError(
+                    f"moved: the campaign has ordered files for {one!r} and for {other!r}, and a move does not mix two "
+                    f"labels into {label!r}; move to a label without orders, or keep both labels in jobs",
+                    field="moved",
+                )
+            orders.append(replace(order, label=label))
+        return replace(self, orders=tuple(orders))
+
+    def first_label(self, label: str) -> str:
+        """What the jobs of a label have in their metadata: the label that it had at its first order."""
+        return next((order.first_label for order in self.orders if order.label == label), label)
 
     def with_duplicates(self, hashes: Mapping[str, Iterable[str]]) -> Ledger:
         """The same with the duplicates counted: `hashes` is the SHA-256 of each file, by job. The first one counts."""

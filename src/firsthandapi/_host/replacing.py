@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import time
 from collections.abc import Callable
 from secrets import token_hex
@@ -129,6 +130,21 @@ def create(path: AnyPath, content: bytes, mode: int = 0o644) -> None:
     finally:
         _discard(part)
     sync_directory(_folder_of(path))
+
+
+def link(source: AnyPath, target: AnyPath) -> None:
+    """Give a file a second name, in place of a file that has it; on a file system without links it is copied."""
+    part = part_of(target)
+    try:
+        try:
+            os.link(source, part)
+        except (OSError, AttributeError):
+            shutil.copyfile(source, part)
+            with open(part, "rb+") as file:  # noqa: PTH123 # see above
+                flush(file.fileno())
+        rename(part, target)
+    finally:
+        _discard(part)  # two names of one file stay two
 
 
 def part_of(path: AnyPath) -> str:

@@ -134,10 +134,13 @@ class Campaigning(Collecting):
                 ledger = looking.ledger(self._spec, self._campaign.name)
                 self._may_read = looking.may_read
                 labels_here = run_blocking(folder.labels)
-                check_labels(self._spec, labels_here.union(order.label for order in ledger.orders))
+                here = {self._spec.moved.get(label, label) for label in labels_here}
+                check_labels(self._spec, here.union(order.label for order in ledger.orders))
                 self._check_orders(ledger)
                 if ledger != self._file.ledger:
                     finish_blocking(self._file.write, ledger)
+                for old, new in self._spec.moved.items():
+                    finish_blocking(folder.move_label, old, new)
                 run_blocking(self._note_rows, folder)
                 downloads = self._follow_all(folder, concurrency)
         except WaitTimeoutError as error:
@@ -230,7 +233,8 @@ class Campaigning(Collecting):
             planned := next_order(self._spec, file.ledger)
         ):
             request = request_of(self._spec, planned)
-            request["metadata"] = metadata_of(request, file.ledger.campaign, planned.label)
+            first = file.ledger.first_label(planned.label)
+            request["metadata"] = metadata_of(request, file.ledger.campaign, first)
             self._buy(len(file.ledger.orders), planned.label, request)
 
     def _buy(self, number: int, label: str, request: dict[str, Any]) -> None:

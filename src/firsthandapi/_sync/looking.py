@@ -59,8 +59,10 @@ class Looking:
                     "with, or none",
                     field="name",
                 )
-            ledger = found.with_jobs(self._unfinished(found))
-            return self._whole(ledger) if make_plan(spec, ledger).orders else ledger
+            ledger = found.with_jobs(self._unfinished(found)).with_moved(spec.moved)
+            if make_plan(spec, ledger).orders:
+                ledger = (self._whole(ledger)).with_moved(spec.moved)
+            return ledger
         keys: tuple[str, ...] = ()
         if isinstance(found, UnreadableLedger):
             if found.newer:
@@ -73,7 +75,8 @@ class Looking:
             with suppress(NotFoundError):
                 jobs += (self._ask(Read(job_id))).jobs
         rows_of, location = run_blocking(self._file.rows_of), run_blocking(self._file.location)
-        return recovered(campaign_in(campaign_key(name, location), rows_of, jobs), jobs, keys)
+        campaign = campaign_in(campaign_key(name, location), rows_of, jobs)
+        return recovered(campaign, jobs, keys).with_moved(spec.moved)
 
     def _whole(self, ledger: Ledger) -> Ledger:
         """The ledger with the orders that it does not know, if it is a copy: they are newer than its first one."""

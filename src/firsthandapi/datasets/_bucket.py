@@ -8,7 +8,7 @@ import hashlib
 import stat
 import threading
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from importlib import import_module
 from pathlib import Path
 from shutil import rmtree
@@ -175,6 +175,15 @@ class Bucket:
     def remove(self, path: Path) -> None:
         with contextlib.suppress(Exception):  # libraries raise anything
             self._files.rm_file(_key(path))
+
+    def copy_into(self, folder: Path, names: Iterable[str], target: Path) -> None:
+        for name in names:
+            with self._telling(target / name, "written"), contextlib.suppress(FileNotFoundError):
+                self._files.cp_file(_key(folder / name), _key(target / name))
+
+    def remove_all(self, folder: Path, names: Iterable[str]) -> None:
+        for name in names:
+            self.remove(folder / name)
 
     @contextlib.contextmanager
     def _telling(self, path: Path, what: str) -> Generator[None, None, None]:

@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
@@ -257,6 +257,30 @@ def remove(path: Path) -> None:
     """Remove a file if it exists and can be removed."""
     with contextlib.suppress(OSError):
         replacing.remove(path)
+
+
+def copy_into(folder: Path, names: Iterable[str], target: Path) -> None:
+    """Give files of a folder their names in another one, too. Those that are missing stay missing.
+
+    Raises:
+        ConfigurationError: that failed.
+    """
+    make_directory(target)
+    for name in names:
+        try:
+            if size_of(folder / name) is not None:
+                replacing.link(folder / name, target / name)
+        except OSError as error:
+            raise cannot(target / name, "written", error) from None
+    replacing.sync_directory(target)
+
+
+def remove_all(folder: Path, names: Iterable[str]) -> None:
+    """Remove files of a folder, and the folder unless it contains others."""
+    for name in names:
+        remove(folder / name)
+    with contextlib.suppress(OSError):
+        folder.rmdir()
 
 
 class Appender:

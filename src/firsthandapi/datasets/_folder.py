@@ -6,6 +6,7 @@ import os
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -400,6 +401,25 @@ class Folder:
             for record in manifest.records.values()
             if manifest.size_of(manifest.file(record), self._writer) == record.size_bytes
         ]
+
+    def move_label(self, old: str, new: str) -> None:
+        """Move the files, rows, and records of a label to another. After a crash, the same call moves the rest.
+
+        Raises:
+            ConfigurationError: they cannot be read or written.
+        """
+        for manifest in self._manifests_here():
+            manifest.move_label(old, new)
+        for path, record in self._labeled().items():
+            if record.label != old:
+                continue
+            target, moved = path, replace(record, label=new)
+            named = self._job_files.path_of(new)
+            if path == self._job_files.path_of(old) and self._job_files.read(named) in (None, moved):
+                target = named
+            self._job_files.write(target, moved, self._writer)
+            if target != path:
+                self._job_files.remove(path)
 
     def hashes_of(self, job_id: str) -> dict[str, str]:
         """The SHA-256 of each file of a job that this run has written, by its id."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -69,6 +69,12 @@ class Local:
 
     def remove(self, path: Path) -> None:
         _disk.remove(path)
+
+    def copy_into(self, folder: Path, names: Iterable[str], target: Path) -> None:
+        _disk.copy_into(folder, names, target)
+
+    def remove_all(self, folder: Path, names: Iterable[str]) -> None:
+        _disk.remove_all(folder, names)
 
 
 class LocalWriter:

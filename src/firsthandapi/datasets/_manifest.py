@@ -219,6 +219,29 @@ class Manifest:
             if worker is not None and row.worker_id is None and "worker_id" not in row.extra:
                 self.keep(replace(row, worker_id=worker))
 
+    def move_label(self, old: str, new: str) -> None:
+        """Move the files and rows of a label to another. The lock is held.
+
+        A crash at any point leaves each row with its file: the files are in both folders until the rows are written.
+
+        Raises:
+            ConfigurationError: they cannot be written.
+        """
+        folder, target = self.folder / data_folder(old), self.folder / data_folder(new)
+        self._store.refuse_link(folder)
+        self._store.refuse_link(target)
+        rows = [row for row in self.records.values() if label_of(row) == old]
+        if rows:
+            self._store.copy_into(folder, [self.file(row).name for row in rows], target)
+            for row in rows:
+                name = f"{data_folder(new)}/{self.file(row).name}"
+                self.records[row.file_id] = in_place_of(replace(row, file_name=name, label=new), row)
+            self.rewrite()
+        here = {row.file_name for row in self.records.values()}
+        names = [name for name in self._store.names(folder) if f"{data_folder(new)}/{name}" in here]
+        if names:
+            self._store.remove_all(folder, names)
+
     def catch_up(self) -> None:
         """Write the rows that wait, if they are many or have waited for long.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
@@ -175,6 +175,18 @@ class Store(Protocol):
 
     def remove(self, path: Path) -> None:
         """Remove a file if it exists and can be removed."""
+        ...
+
+    def copy_into(self, folder: Path, names: Iterable[str], target: Path) -> None:
+        """Have files of a folder in another one, too. Those that are missing stay missing.
+
+        Raises:
+            ConfigurationError: that failed.
+        """
+        ...
+
+    def remove_all(self, folder: Path, names: Iterable[str]) -> None:
+        """Remove files of a folder, and the folder unless it contains others."""
         ...
 
 
