@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from firsthandapi._core.dates import parse_http_date
+from firsthandapi._core.dates import parse_http_date, served_at
 
 
 @pytest.mark.parametrize(
@@ -25,3 +25,17 @@ def test_http_dates(text: str, timestamp: int | None) -> None:
     """The three forms of RFC 9110 are read; what is none of them is None."""
     date = parse_http_date(text)
     assert (None if date is None else date.timestamp()) == timestamp
+
+
+@pytest.mark.parametrize(
+    ("headers", "moment"),
+    [
+        ({"date": "Sun, 06 Nov 1994 08:49:37 GMT"}, 784111777.0),
+        ({"date": "Sun, 06 Nov 1960 08:49:37 GMT"}, None),
+        ({"date": "now"}, None),
+        ({}, None),
+    ],
+)
+def test_when_a_response_was_sent(headers: dict[str, str], moment: float | None) -> None:
+    """By its `Date`; one before 1970 is no time of a clock."""
+    assert served_at(headers) == moment

@@ -16,6 +16,7 @@ import firsthandapi
 from firsthandapi._core.idempotency import check_key, is_known
 from firsthandapi.errors import InvalidArgumentError
 
+HOUR = 3600.0
 # Each made with `printf '…' | sha256sum` from the canonical JSON beside it, not with this package.
 GOLDEN: list[tuple[tuple[Any, ...], str]] = [
     # ["signs","2026-11"]
@@ -135,3 +136,27 @@ def test_bad_keys(key: Any) -> None:
 def test_a_key_is_known_for_23_hours(after: float, known: bool) -> None:
     """A clock that was set back by more than five minutes says nothing of its age."""
     assert is_known(1_000.0, 1_000.0 + after) is known
+
+
+@pytest.mark.parametrize(
+    ("server_sent_at", "server_now", "known"),
+    [
+        (500.0, 500.0 + 23 * HOUR, True),
+        (500.0, 500.0 + 23 * HOUR + 1, False),
+        (500.0, 200.0, True),
+        (500.0, 199.0, False),
+        (500.0, None, True),
+        # Written down before there was a Date: the local clock's moment stands in, which may be ahead.
+        (None, 1_000.0 + 23 * HOUR, True),
+        (None, 1_000.0 + 23 * HOUR + 1, False),
+        (None, 0.0, True),
+        (None, None, True),
+    ],
+)
+def test_both_clocks_must_say_that_a_key_is_young(
+    server_sent_at: float | None, server_now: float | None, known: bool
+) -> None:
+    """A local clock that was set back makes an old key look young; a service without `Date` leaves it to that clock."""
+    times = {"server_sent_at": server_sent_at, "server_now": server_now}
+    assert is_known(1_000.0, 1_000.0 + HOUR, **times) is known
+    assert not is_known(1_000.0, 1_001.0 + 23 * HOUR, **times)  # whatever the service says

@@ -77,6 +77,8 @@ class World:
     jobs: tuple[Bought, ...] = ()
     disk: JobFile | UnreadableJobFile | None = None
     rows_of: tuple[str, ...] = ()
+    # How many hours the local clock is ahead of the service's.
+    ahead: float = 0.0
 
     def committed(self) -> World:
         """Whatever was in flight has arrived."""
@@ -86,15 +88,21 @@ class World:
         jobs = self.committed().jobs if hours else self.jobs
         # Beyond these, nothing depends on how old something is.
         jobs = tuple(job if job.age is None else replace(job, age=min(job.age + hours, 60)) for job in jobs)
-        return World(jobs, _aged(self.disk, hours + clock_jumps), self.rows_of)
+        ahead = max(min(self.ahead + clock_jumps, 90), -90)
+        return World(jobs, _aged(self.disk, hours + clock_jumps), self.rows_of, ahead)
 
 
 def _aged(disk: Any, hours: float) -> Any:
     """A file as it reads `hours` of the local clock later, if it is one."""
-    if not isinstance(disk, JobFile) or disk.first_sent_at is None:
+    if not isinstance(disk, JobFile):
         return disk
-    sent = (disk.first_sent_at - NOW) / HOUR - hours
-    return replace(disk, first_sent_at=NOW + max(min(sent, 90), -90) * HOUR)
+    sent, server_sent = (_earlier(each, hours) for each in (disk.first_sent_at, disk.server_sent_at))
+    return replace(disk, first_sent_at=sent, server_sent_at=server_sent)
+
+
+def _earlier(moment: float | None, hours: float) -> float | None:
+    """A moment as it is seen so many hours later, by a local clock that is always at NOW."""
+    return None if moment is None else NOW + max(min((moment - NOW) / HOUR - hours, 90), -90) * HOUR
 
 
 def api_error(kind: Any, status: int, attempts: int, type: str = "refused") -> Any:
@@ -198,8 +206,10 @@ class Search:
         jumps: tuple[float, ...] = (0.0, 30.0, -30.0, 50.0, -50.0),
         disk_lasts: bool = False,
         sleeps: bool = False,
+        dates: bool = False,
     ) -> None:
         self.key = key
+        self.dates = dates
         self.lags = lags
         self.jumps = jumps
         self.disk_lasts = disk_lasts
@@ -249,6 +259,8 @@ class Search:
                 self._walk(after, learn(known, command, Shown()), ends, depth + 1, slept=slept)
             case _:
                 for after, answer in answers(world, command, self.lags):
+                    if self.dates and isinstance(answer, Shown):
+                        answer = replace(answer, served_at=NOW - world.ahead * HOUR)
                     learned = learn(known, command, answer)
                     self._walk(after, learned, ends, depth + 1, slept=slept)
                     if self.sleeps and not slept:
@@ -296,6 +308,8 @@ class Search:
         """What may happen until the call is run again."""
         for hours, jump in itertools.product((0.0, 1.0, 25.0), self.jumps):
             later = world.later(hours, jump)
+            if not self.dates:
+                later = replace(later, ahead=0.0)  # nobody compares
             yield later
             if self.disk_lasts:
                 continue
@@ -312,7 +326,8 @@ class Search:
 def _slept(known: Known, hours: float) -> Known:
     """What a run knows that has slept, by a clock that is always at NOW."""
     began = known.began - hours * HOUR
-    return replace(known, began=began, folder=_aged(known.folder, hours), bought=_aged(known.bought, hours))
+    folder, bought = (_aged(disk, hours) for disk in (known.folder, known.bought))
+    return replace(known, began=began, folder=folder, bought=bought)
 
 
 class _Hashed:
@@ -336,8 +351,9 @@ def _frozen(world: World) -> Any:
     if isinstance(disk, JobFile):
         job = disk.job and disk.job["id"]
         described = disk.request and disk.request["description"]
-        return world.jobs, (described, disk.idempotency_key, disk.first_sent_at, job), world.rows_of
-    return world.jobs, disk, world.rows_of
+        sent = disk.first_sent_at, disk.server_sent_at
+        return world.jobs, (described, disk.idempotency_key, sent, job), world.rows_of, world.ahead
+    return world.jobs, disk, world.rows_of, world.ahead
 
 
 def search(runs: int, *, sleeps: bool = False) -> str:
@@ -357,6 +373,13 @@ def test_nothing_is_bought_twice() -> None:
 def test_nothing_is_bought_twice_by_a_machine_that_sleeps() -> None:
     """It may sleep for 25 hours during any request of a run."""
     print(f"\nsearched: {search(2, sleeps=True)}")  # noqa: T201 # `pytest -s` shows how much was searched
+
+
+def test_nothing_is_bought_twice_by_a_clock_that_was_set_back() -> None:
+    """By a day, so that an old key looks young: the `Date` of the service says how old it is."""
+    jumps = (0.0, -24.0)
+    for key, requests in itertools.product(("mine", None), ((0,), (0, 1))):
+        Search(key, lags=(0.0, 48.0), jumps=jumps, disk_lasts=True, dates=True).search(3, requests)
 
 
 @pytest.mark.slow

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
 
@@ -16,3 +17,10 @@ def parse_http_date(text: str) -> datetime | None:
     except (TypeError, ValueError, IndexError, OverflowError):
         return None
     return date if date.tzinfo is not None else date.replace(tzinfo=UTC)
+
+
+def served_at(headers: Mapping[str, str]) -> float | None:
+    """When a response was sent, by the clock of its sender, in Unix seconds; None if it does not say."""
+    date = parse_http_date(headers.get("date", ""))
+    moment = -1.0 if date is None else date.timestamp()
+    return moment if moment >= 0 else None

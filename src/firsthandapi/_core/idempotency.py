@@ -16,9 +16,28 @@ KEY_LIFETIME = 23 * 3600.0
 CLOCK_SLACK = 300.0
 
 
-def is_known(sent_at: float, now: float) -> bool:
-    """Whether the service surely still knows a key first sent at `sent_at`; both are Unix seconds."""
-    return -CLOCK_SLACK <= now - sent_at <= KEY_LIFETIME
+def is_known(
+    sent_at: float, now: float, *, server_sent_at: float | None = None, server_now: float | None = None
+) -> bool:
+    """Whether the service surely still knows a key: only then may it be sent again. All times are Unix seconds.
+
+    The local clock and the service's must both say that the key is young: either may have been set back.
+
+    Args:
+        sent_at: when the key was first sent, by the local clock.
+        now: now, by the local clock.
+        server_sent_at: when it was first sent, by the `Date` of the service; `sent_at` stands in for None.
+        server_now: the latest `Date` of the service; None if it sends none: then the local clock decides.
+    """
+    if not -CLOCK_SLACK <= now - sent_at <= KEY_LIFETIME:
+        return False
+    if server_now is None:
+        return True
+    if server_sent_at is None:
+        return (
+            server_now - sent_at <= KEY_LIFETIME
+        )  # of two clocks, so it says only that the key is not too old
+    return -CLOCK_SLACK <= server_now - server_sent_at <= KEY_LIFETIME
 
 
 def idempotency_key(*parts: Any) -> str:

@@ -62,6 +62,7 @@ class JobFile:
         job: the job as last seen; None until the service has answered.
         label: what its files are labelled; None for a folder without labels.
         request_hash: the hash that is sent with the request; None if it is sent without one.
+        server_sent_at: the service's time at that moment, in Unix seconds; None if it is not known.
     """
 
     request: dict[str, Any] | None
@@ -70,6 +71,7 @@ class JobFile:
     job: ShownJob | None
     label: str | None = None
     request_hash: str | None = None
+    server_sent_at: float | None = None
 
     def members(self) -> dict[str, Any]:
         """What is written of it: without what not every one has."""
@@ -95,9 +97,10 @@ class JobFile:
         """The same with the job as last seen."""
         return replace(self, job=job)
 
-    def is_young(self, now: float) -> bool:
+    def is_young(self, now: float, server_now: float | None = None) -> bool:
         """Whether the service surely still knows the key. A clock that was set back makes its age unknown."""
-        return is_known(self.first_sent_at or 0.0, now)
+        sent_at, server_sent_at = self.first_sent_at or 0.0, self.server_sent_at
+        return is_known(sent_at, now, server_sent_at=server_sent_at, server_now=server_now)
 
 
 @dataclass(frozen=True)
@@ -135,15 +138,16 @@ def read_job_file(content: bytes) -> JobFile | UnreadableJobFile:
 
 def job_file_in(row: Mapping[str, Any]) -> JobFile | None:
     """What an object of JSON says of an order; None if it does not make sense."""
-    request, key, sent, job, label, digest = (row.get(member.name) for member in fields(JobFile))
+    request, key, sent, job, label, digest, served = (row.get(member.name) for member in fields(JobFile))
     is_whole = (
         _is_ordered(request, key, sent)
         and (job is None or job_id_of(job))
         and (request is not None or job is not None)
         and (label is None or is_label(label))
         and (digest is None or isinstance(digest, str))
+        and (served is None or _is_time(served))
     )
-    return JobFile(request, key, sent, job, label, digest) if is_whole else None
+    return JobFile(request, key, sent, job, label, digest, served) if is_whole else None
 
 
 def parse_job_file(content: bytes, path: str = JOB_FILE) -> JobFile:
@@ -193,8 +197,11 @@ def _is_ordered(request: Any, key: Any, sent: Any) -> bool:
     """Whether these are a request with its key and time, or nothing of it."""
     if request is None:
         return key is None and sent is None
-    is_time = isinstance(sent, int | float) and not isinstance(sent, bool) and 0 <= sent < _END_OF_TIME
-    return isinstance(request, dict) and is_time and _is_key(key)
+    return isinstance(request, dict) and _is_time(sent) and _is_key(key)
+
+
+def _is_time(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < _END_OF_TIME
 
 
 def job_id_of(job: Any) -> str | None:

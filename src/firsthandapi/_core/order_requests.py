@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Unpack
 
 from . import arguments
+from .dates import served_at
 from .decode import decode, decode_items, raw_items
 from .job_file import dump
 from .ordering import LookFor, Post, Question, Read, Shown, TryReading, is_wanted
@@ -55,18 +56,19 @@ def read_jobs(question: Question, content: Secret[bytes], response: ApiResponse)
     """
     from firsthandapi.types.job import Job
 
+    moment = served_at(response.headers)
     match question:
         case TryReading():
             # Whatever it brings: an API key that may not read is refused.
-            return Shown(), None
+            return Shown(served_at=moment), None
         case Read() | Post():
             job = decode(Job, content, response)
-            return Shown((dump(job),)), job
+            return Shown((dump(job),), served_at=moment), job
         case LookFor(key):  # pragma: no branch # there is no other question
             page, unusable = decode_items(Job, content, response)
             jobs = [job for job in page.data if is_wanted(question, {"metadata": job.metadata})]
             if jobs and key:
-                return Shown((dump(jobs[0]),)), jobs[0]  # one key buys one job
+                return Shown((dump(jobs[0]),), served_at=moment), jobs[0]  # one key buys one job
             if unusable and any(is_wanted(question, item) for item in raw_items(content)):
                 raise next(iter(unusable.values()))
             unread = None
@@ -74,5 +76,5 @@ def read_jobs(question: Question, content: Secret[bytes], response: ApiResponse)
                 seen = follow_cursor(question.seen, page.next_cursor)
                 unread = replace(question, cursor=page.next_cursor, seen=seen)
             unmarked = tuple(dump(job) for job in page.data if not job.metadata) if key else ()
-            shown = Shown(tuple(map(dump, jobs)), unread, unmarked, len(unmarked) < len(page.data))
+            shown = Shown(tuple(map(dump, jobs)), unread, unmarked, len(unmarked) < len(page.data), moment)
             return shown, next(iter(jobs), None)

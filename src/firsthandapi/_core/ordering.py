@@ -27,6 +27,7 @@ from firsthandapi.errors import (
 )
 
 from . import refusals
+from .dates import served_at
 from .job_file import (
     JOB_FILE,
     JobFile,
@@ -52,6 +53,7 @@ class Known:
         spare_key: a fresh one, for a folder that has none.
         began: Unix seconds when this run began.
         now: Unix seconds at this step: a machine may sleep for days between two.
+        server_now: the service's time at its latest response; None if it has sent no `Date`.
         folder: `job.json`; None if there is none.
         rows_of: the jobs that the rows of the folder name, if `job.json` does not name one.
         fresh: whether this call created `job.json`, with a key of which the folder knew nothing before.
@@ -89,6 +91,7 @@ class Known:
     failure: FirstHandError | None = None
     hidden_repeats: bool = False
     way_out: str = f"remove {JOB_FILE}"
+    server_now: float | None = None
 
 
 # ── Commands ─────────────────────────────────────────────────────────────────────────────────────────────
@@ -156,12 +159,13 @@ Command = Question | WriteDown | Continue | Refuse
 @dataclass(frozen=True)
 class Shown:
     """The answer to a question: the jobs in question; for a search also the next page, the jobs without metadata, and
-    whether there are jobs with metadata."""
+    whether there are jobs with metadata. `served_at` is its `Date`."""
 
     jobs: tuple[ShownJob, ...] = ()
     unread: LookFor | None = None
     unmarked: tuple[ShownJob, ...] = ()
     keeps_metadata: bool = False
+    served_at: float | None = None
 
 
 # ── From what is known to a command ──────────────────────────────────────────────────────────────────────
@@ -190,7 +194,8 @@ def next_command(known: Known) -> Command:
 
 
 def _order(known: Known, key: str, sent_at: float) -> JobFile:
-    return JobFile(known.request, key, sent_at, None, request_hash=hash_to_send(known.request))
+    digest = hash_to_send(known.request)
+    return JobFile(known.request, key, sent_at, None, request_hash=digest, server_sent_at=known.server_now)
 
 
 def _with_a_job(known: Known, folder: JobFile, job: ShownJob) -> Command:
@@ -267,10 +272,13 @@ def _with_a_key(known: Known, folder: JobFile, key: str) -> Command:
     if known.key not in (None, key):
         return Refuse(refusals.other_key(None, key))
     # Also when this run began, whose search found nothing: a clock set back and then a long sleep look young.
-    if not never_sent and not (folder.is_young(known.began) and folder.is_young(known.now)):
+    is_young = folder.is_young(known.began) and folder.is_young(known.now, known.server_now)
+    if not never_sent and not is_young:
         return Refuse(refusals.key_too_old(key, known.way_out), forget=known.fresh)
     if known.fresh and known.key is not None and (alike := _may_have_bought(known)):
         return Refuse(refusals.may_have_bought(alike, known.key), forget=True)
+    if known.fresh and folder.server_sent_at is None and known.server_now is not None:
+        return WriteDown(replace(folder, server_sent_at=known.server_now))
     # The same bytes again; or corrected ones with the same key: if the first ones bought, the service refuses these.
     return Post(corrected, None if never_sent else folder.first_sent_at)
 
@@ -321,6 +329,8 @@ def learn(known: Known, command: Question | WriteDown, answer: Shown | FirstHand
             answer = refusals.of_another(answer.jobs[0], key)
     if isinstance(command, LookFor | Read):
         known = replace(known, looked=True, may_read=True, unread=None)
+    if (served_at := _served_at(answer)) is not None:
+        known = replace(known, server_now=served_at)
     if isinstance(answer, FirstHandError):
         # A second search may fail as well; what the POST said counts.
         return known if known.failure is not None else replace(known, failure=answer)
@@ -342,6 +352,13 @@ def learn(known: Known, command: Question | WriteDown, answer: Shown | FirstHand
                 alike=known.alike + tuple(job for job in answer.unmarked if fits(job, known.request)),
                 keeps_metadata=known.keeps_metadata or answer.keeps_metadata,
             )
+
+
+def _served_at(answer: Shown | FirstHandError) -> float | None:
+    if isinstance(answer, Shown):
+        return answer.served_at
+    response = answer.response if isinstance(answer, FirstHandApiError) else None
+    return None if response is None else served_at(response.headers)
 
 
 def is_wanted(command: LookFor, job: Mapping[str, Any]) -> bool:
