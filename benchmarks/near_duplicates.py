@@ -79,16 +79,16 @@ def copy_of(image: Any, kind: str, number: int, random: Random) -> bytes:
 
 def measure(bits: int = NEAR) -> tuple[float, float, dict[str, float], int]:
     """Recall, precision, the recall of each kind of copy, and the number of photographs."""
-    np, imagehash, pil = libraries()
+    np, pil = libraries()
     random = Random(0)
     originals = photographs(pil)
-    table: list[Any] = [hashes_of(encoded(image, 95), np, imagehash, pil) for image in originals]
+    table: list[Any] = [hashes_of(encoded(image, 95), np, pil) for image in originals]
     source = list(range(len(originals)))
     kinds: list[str] = [""] * len(originals)
     for number, image in enumerate(originals):
         for name, copies in COPIES.items():
             for kind, value in copies:
-                table.append(hashes_of(copy_of(image, kind, value, random), np, imagehash, pil))
+                table.append(hashes_of(copy_of(image, kind, value, random), np, pil))
                 source.append(number)
                 kinds.append(name)
     first = len(originals)

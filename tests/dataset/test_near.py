@@ -36,7 +36,7 @@ def jpeg(picture: Any, quality: int = 90) -> bytes:
 
 def test_near_duplicates_are_found(tmp_path: Path) -> None:
     """A recompression, another size, and a crop of an image; other images, and files that are none, are left alone."""
-    pytest.importorskip("imagehash")
+    pytest.importorskip("numpy")
     first, second, third = pictures(3)
     copies = [
         jpeg(first, 40),
@@ -53,7 +53,7 @@ def test_near_duplicates_are_found(tmp_path: Path) -> None:
 
 def test_a_folder_without_images_has_no_near_duplicates(tmp_path: Path) -> None:
     """Neither has one whose files are gone."""
-    pytest.importorskip("imagehash")
+    pytest.importorskip("numpy")
     dataset = folder_of(tmp_path, [b"junk", b"other"])
     assert dataset.duplicates(near=True) == []
     dataset.path_of(dataset.records[0]).unlink()
@@ -64,7 +64,7 @@ def test_an_image_that_claims_to_be_huge_is_not_decoded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It would fill the memory."""
-    pytest.importorskip("imagehash")
+    pytest.importorskip("numpy")
     (picture,) = pictures(1)
     dataset = folder_of(tmp_path, [jpeg(picture), jpeg(picture, 40)])
     assert len(dataset.duplicates(near=True)) == 1
@@ -74,7 +74,7 @@ def test_an_image_that_claims_to_be_huge_is_not_decoded(
 
 def test_without_the_extra_the_error_names_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The same bytes are found without it."""
-    monkeypatch.setitem(__import__("sys").modules, "imagehash", None)
+    monkeypatch.setitem(__import__("sys").modules, "numpy", None)
     dataset = folder_of(tmp_path, [b"x", b"x"])
     assert len(dataset.duplicates()) == 1
     with pytest.raises(ConfigurationError, match=r"pip install 'firsthandapi\[images\]'"):
@@ -85,7 +85,7 @@ def test_without_the_extra_the_error_names_it(tmp_path: Path, monkeypatch: pytes
 @pytest.mark.skipif(find_spec("skimage") is None, reason="scikit-image is not installed (make soak)")
 def test_near_duplicates_of_photographs() -> None:
     """Recall is 95 % or more and precision 99 % or more, with the threshold that `near=True` takes."""
-    pytest.importorskip("imagehash")
+    pytest.importorskip("numpy")
     from benchmarks.near_duplicates import measure
 
     recall, precision, _, photographs = measure()
@@ -99,7 +99,7 @@ def test_near_duplicates_of_photographs() -> None:
 
 def test_near_duplicates_cross_no_split(tmp_path: Path) -> None:
     """The later one by another worker is left out; without `near` it is not."""
-    pytest.importorskip("imagehash")
+    pytest.importorskip("numpy")
     (picture,) = pictures(1)
     dataset = folder_of(tmp_path, [jpeg(picture), jpeg(picture, 40)])
     seed = next(seed for seed in range(99) if differ(dataset, seed))

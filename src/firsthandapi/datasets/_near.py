@@ -29,8 +29,8 @@ PARTS = [
 # Of a decoded image, and of the side that hashes are made from. A stranger's image may claim any size.
 _MOST_PIXELS = 100_000_000
 _SIDE = 256
-# What the hash is made from.
-_INPUT = (32, 32)
+# A hash is made from so many pixels a side, and says of so many frequencies a side whether each is above their median.
+_PIXELS, _FREQUENCIES = 32, 8
 # How many images are compared at a time with all others: memory stays flat.
 _ROWS_AT_ONCE = 64
 
@@ -45,12 +45,12 @@ def near_pairs(
     Raises:
         ConfigurationError: the extra `images` is not installed.
     """
-    np, imagehash, pil = libraries()
+    np, pil = libraries()
     images = [number for number, record in enumerate(records) if kind_of(record.content_type) == "image"]
 
     def hashes(number: int) -> Any:
         content = store.begin_of(paths[number], records[number].size_bytes + 1)
-        return None if content is None else hashes_of(content, np, imagehash, pil)
+        return None if content is None else hashes_of(content, np, pil)
 
     with ThreadPoolExecutor(max_workers=store.readers) as pool:
         found = [
@@ -64,7 +64,7 @@ def near_pairs(
     return [(numbers[one], numbers[other]) for one, other in close(table, bits, np)]
 
 
-def hashes_of(content: bytes, np: Any, imagehash: Any, pil: Any) -> Any:
+def hashes_of(content: bytes, np: Any, pil: Any) -> Any:
     """The hashes of an image, whole and in parts, each an unsigned 64-bit int; None if it cannot be decoded."""
     try:
         with warnings.catch_warnings():
@@ -80,11 +80,20 @@ def hashes_of(content: bytes, np: Any, imagehash: Any, pil: Any) -> Any:
         boxes += [
             (left * width, top * height, right * width, low * height) for left, top, right, low in PARTS
         ]
-        # `resize` takes a part without copying it; the hash's own resize then has nothing to do.
-        parts = [small.resize(_INPUT, pil.Resampling.LANCZOS, box=box) for box in boxes]
-        return [int.from_bytes(np.packbits(imagehash.phash(part).hash.ravel()).tobytes()) for part in parts]
+        side = (_PIXELS, _PIXELS)
+        # `resize` takes a part without copying it.
+        parts = np.array([np.asarray(small.resize(side, pil.Resampling.LANCZOS, box=box)) for box in boxes])
+        waves = _waves(np)
+        low = (waves @ parts @ waves.T).reshape(len(boxes), -1)
+        bits = np.packbits(low > np.median(low, axis=1, keepdims=True), axis=1)
+        return [int.from_bytes(each.tobytes()) for each in bits]
     except Exception:  # decoders raise anything
         return None
+
+
+def _waves(np: Any) -> Any:
+    """The lowest frequencies of the discrete cosine transform (DCT-II), a row each."""
+    return np.cos(np.pi * np.outer(np.arange(_FREQUENCIES), 2 * np.arange(_PIXELS) + 1) / (2 * _PIXELS))
 
 
 def close(table: Any, bits: int, np: Any) -> list[tuple[int, int]]:
@@ -104,14 +113,14 @@ def close(table: Any, bits: int, np: Any) -> list[tuple[int, int]]:
     return pairs
 
 
-def libraries() -> tuple[Any, Any, Any]:
-    """numpy, ImageHash, and Pillow.
+def libraries() -> tuple[Any, Any]:
+    """numpy and Pillow.
 
     Raises:
         ConfigurationError: they are not installed.
     """
     try:
-        return import_module("numpy"), import_module("imagehash"), import_module("PIL.Image")
+        return import_module("numpy"), import_module("PIL.Image")
     except ImportError:
         raise ConfigurationError(
             "near duplicates need an extra: pip install 'firsthandapi[images]'"
