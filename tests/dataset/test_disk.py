@@ -6,15 +6,19 @@ import contextlib
 import errno
 import hashlib
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from client.support import Connect
 from firsthandapi import Dataset
 from firsthandapi.datasets import _disk
 from firsthandapi.errors import ConfigurationError
+from firsthandapi.testing import MockServer
 
-from .support import failing, posix_only
+from .support import JOB, failing, posix_only, whole
 
 
 @posix_only
@@ -98,3 +102,28 @@ def test_a_file_system_without_links_will_do(tmp_path: Path, monkeypatch: pytest
     with pytest.raises(ConfigurationError, match="was just created"):
         _disk.create(tmp_path / "x", b"two")
     assert [entry.name for entry in tmp_path.iterdir()] == ["x"]
+
+
+def test_a_program_that_opens_our_files_ends_no_run(
+    connect: Connect, quick_server: MockServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On Windows no file is replaced or removed while a scanner, an indexer, or a reader has it open for a moment."""
+    refused: set[str] = set()
+
+    def once(function: Callable[..., None]) -> Callable[..., None]:
+        def call(*paths: Any, **more: Any) -> None:
+            name = os.fspath(paths[-1])
+            if name not in refused:
+                refused.add(name)
+                raise PermissionError(errno.EACCES, "The file is being used by another process")
+            function(*paths, **more)
+
+        return call
+
+    for function in ("replace", "unlink"):
+        monkeypatch.setattr(os, function, once(getattr(os, function)))
+    dataset = connect(quick_server).jobs.collect(tmp_path, **JOB, files_needed=3)
+    assert {record.file_name for record in dataset} < {os.path.relpath(name, tmp_path) for name in refused}
+    assert str(tmp_path / "job.json") in refused
+    assert whole(tmp_path)
+    assert not list(tmp_path.rglob("*.part"))

@@ -6,6 +6,7 @@ import contextlib
 import errno
 import os
 import random
+import threading
 from collections.abc import Generator
 from pathlib import Path
 
@@ -45,6 +46,7 @@ class Part:
         name = f".{self._name[:50]}.{random.getrandbits(64):016x}.part"
         self.path = os.path.join(self.directory, name)  # noqa: PTH118 # see above
         self._placed = False
+        self._lock = threading.Lock()  # the descriptor is used or closed, not both
         self._size = 0
         self._flushing = 0  # up to here the system has begun to write to the disk
         self._portion = _FIRST_PORTION
@@ -56,12 +58,13 @@ class Part:
     def write(self, piece: memoryview) -> None:
         """Append `piece`, all of it."""
         try:
-            written = os.write(self._fd, piece)
-            while written < len(piece):
-                written += os.write(self._fd, piece[written:])
-            self._size += len(piece)
-            if self._size - self._flushing >= self._portion:
-                self._flush_behind()
+            with self._lock:
+                written = os.write(self._fd, piece)
+                while written < len(piece):
+                    written += os.write(self._fd, piece[written:])
+                self._size += len(piece)
+                if self._size - self._flushing >= self._portion:
+                    self._flush_behind()
         except OSError as error:
             raise DiskError(error, f"{self._name} cannot be written") from None
 
@@ -76,8 +79,9 @@ class Part:
     def empty(self) -> None:
         """Start from byte 0."""
         try:
-            os.ftruncate(self._fd, 0)
-            os.lseek(self._fd, 0, os.SEEK_SET)
+            with self._lock:
+                os.ftruncate(self._fd, 0)
+                os.lseek(self._fd, 0, os.SEEK_SET)
             self._size, self._flushing, self._portion = 0, 0, _FIRST_PORTION
         except OSError as error:
             raise DiskError(error, f"{self._name} cannot be written") from None
@@ -85,9 +89,11 @@ class Part:
     def put(self) -> None:
         """Flush it to the disk and give it its name, in one step."""
         try:
-            replacing.flush(self._fd)
-            fd, self._fd = self._fd, -1
-            os.close(fd)  # before the rename: Windows does not rename open files
+            with self._lock:
+                if self._fd == -1:
+                    raise OSError(errno.EBADF, "it was taken away")  # noqa: TRY301 # as of a call
+                replacing.flush(self._fd)
+                self._close()  # before the rename: Windows does not rename open files
             replacing.rename(self.path, self._target)
             self._placed = True
         except OSError as error:
@@ -95,13 +101,26 @@ class Part:
 
     def discard(self) -> None:
         """Remove the rest of it; after `put` nothing is left."""
-        fd, self._fd = self._fd, -1
-        if fd != -1:
-            with contextlib.suppress(OSError):
-                os.close(fd)
+        with self._lock, contextlib.suppress(OSError):
+            self._close()
         if not self._placed:
             with contextlib.suppress(OSError):
                 replacing.remove(self.path)
+
+    def take_away(self) -> None:
+        """Remove it while its thread is stuck elsewhere; what that does with it later is a `DiskError`."""
+        # Windows removes no open file. In the middle of a write it stays open: its thread removes it then.
+        if self._lock.acquire(blocking=False):
+            try:
+                self._close()
+            finally:
+                self._lock.release()
+        os.unlink(self.path)  # noqa: PTH108 # see __init__
+
+    def _close(self) -> None:
+        fd, self._fd = self._fd, -1
+        if fd != -1:
+            os.close(fd)
 
 
 class Parts:
@@ -122,7 +141,7 @@ class Parts:
             self._parts.discard(part)
 
     def unlink(self) -> None:
-        """Remove them by name. They are left open: their descriptors belong to their threads."""
+        """Remove them."""
         for part in list(self._parts):
             with contextlib.suppress(OSError):
-                os.unlink(part.path)  # noqa: PTH108 # see Part.__init__
+                part.take_away()

@@ -54,7 +54,7 @@ class FileLock:
             os.close(fd)
 
 
-if sys.platform == "win32":  # pragma: no cover # tests/windows.py runs it, without a measure of what it runs
+if sys.platform == "win32":  # pragma: no cover # tests/windows.py runs it
     import msvcrt
 
     def _lock(fd: int) -> None:
