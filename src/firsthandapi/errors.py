@@ -256,7 +256,7 @@ class GoneError(FirstHandApiError):
 
 
 class RateLimitError(FirstHandApiError):
-    """429: too many requests.
+    """429: too many requests. Also raised without a request, while a limit is known to be spent for over a minute.
 
     Attributes:
         retry_after: seconds until the service accepts requests again, or None if the service did not say.

@@ -13,7 +13,7 @@ import pytest
 
 from firsthandapi import AsyncFirstHandClient
 from firsthandapi._async import limiter as async_limiter
-from firsthandapi._core.ratelimit import fingerprint
+from firsthandapi._core.ratelimit import RequestBudgets, fingerprint
 from firsthandapi._masking import Secret
 from firsthandapi._sync import limiter as sync_limiter
 from firsthandapi.errors import (
@@ -21,6 +21,7 @@ from firsthandapi.errors import (
     DeadlineExceededError,
     FirstHandConnectionError,
     FirstHandError,
+    RateLimitError,
 )
 from firsthandapi.testing import MockServer
 from forks import WAIT_FOR_CHILD, check_output, needs_fork
@@ -129,14 +130,52 @@ def test_the_reset_counts_from_the_answer_s_date(connect: Connect) -> None:
     assert clock.sleeps == [30]
 
 
-@pytest.mark.parametrize(("reset_in", "sleeps"), [(-5, []), (10**6, [60])])
-def test_a_reset_that_makes_no_sense(reset_in: float, sleeps: list[float], connect: Connect) -> None:
-    """A reset in the past holds nothing back, and none holds longer than a window."""
-    client = connect(handler=answers(limited(0, reset_in), limited(99)))
+def test_a_reset_that_makes_no_sense(connect: Connect) -> None:
+    """A reset in the past holds nothing back."""
+    client = connect(handler=answers(limited(0, -5), limited(99)))
     clock = connect.clock(client)
     client.me()
     client.me()
-    assert clock.sleeps == sleeps
+    assert clock.sleeps == []
+
+
+@pytest.mark.parametrize("deadline", [None, 20])
+@pytest.mark.parametrize(
+    ("said", "calls"),
+    [
+        (limited(0, 1800), 1),
+        (limited(0, 1800, status="429", **{"Retry-After": "1800"}), 0),
+        (limited(0, 1800, status="429"), 0),
+        ({"status": "429", "Retry-After": "1800"}, 0),
+    ],
+)
+def test_an_hourly_limit_is_believed(
+    said: dict[str, str], calls: int, deadline: float | None, connect: Connect
+) -> None:
+    """A limit that is spent for longer than a minute raises at once, and sends nothing until its reset."""
+    seen: list[Any] = []
+    service = answers(said, limited(99))
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        seen.append(request)
+        return service(request)
+
+    client = connect(handler=answer, deadline=deadline)
+    clock = connect.clock(client)
+    for _ in range(calls):
+        client.me()
+    for call, seconds in [(client.me, 1800), (client.me, 1800), (client.billing.credits, 800)]:
+        clock.pass_(1800 - seconds)
+        with pytest.raises(
+            RateLimitError, match=rf"until 2027-01-15 08:30:00 UTC: wait {seconds:,} s"
+        ) as caught:
+            call()
+        assert caught.value.retry_after == seconds
+    assert clock.sleeps == []
+    assert len(seen) == 1
+    clock.pass_(800)
+    client.me()
+    assert len(seen) == 2
 
 
 def test_the_deadline_is_shorter_than_the_hold(connect: Connect) -> None:
@@ -203,6 +242,11 @@ class Window:
         self._lock = threading.Lock()
         self._count, self._ends = 0, 0.0
 
+    def spend(self) -> None:
+        """Another program spends what is left of the window."""
+        with self._lock:
+            self._count, self._ends = self.limit, time.time() + self.seconds
+
     def __call__(self, request: httpx.Request) -> httpx.Response:
         with self._lock:
             now = time.time()
@@ -221,7 +265,7 @@ class Window:
             headers["Retry-After"] = "1"
         return httpx.Response(
             status,
-            json={"id": "job_1", "object": "job", "status": "open"},
+            json={"id": "job_1", "object": "job", "status": "open", "organization_id": "org_1"},
             headers=headers if self.spoken else {},
         )
 
@@ -307,6 +351,148 @@ def test_a_wait_that_is_cancelled_lets_the_next_one_go(fresh_server: MockServer)
 
     found = asyncio.run(main())
     assert [isinstance(one, asyncio.CancelledError) for one in found] == [True, False, True, False]
+
+
+def test_limits_are_counted_apart(connect: Connect) -> None:
+    """Endpoints whose responses report another limit go on while one is spent, heard of before or not."""
+    jobs, others = Window(90, 30), Window(6, 30)
+    client = connect(handler=lambda request: (jobs if "/jobs/" in request.url.path else others)(request))
+    for _ in range(6):
+        client.me()
+    assert client.rate_limit.limit == 6
+    assert not [found for found in at_once(connect, client, 60) if isinstance(found, Exception)]
+    assert client.rate_limit.limit == 90
+    assert [status for status, _ in [*jobs.seen, *others.seen]] == [200] * 66
+    with pytest.raises(DeadlineExceededError, match="rate limit"):
+        client.with_options(deadline=1).me()
+
+
+def test_a_429_costs_no_retry(connect: Connect) -> None:
+    """However often it comes, the call waits in line for `Retry-After`, and each attempt is reported."""
+    attempts: list[Any] = []
+    refused = {"status": "429", "Retry-After": "7"}
+    service = answers(*[refused] * 5, {"status": "503"}, refused, {})
+    client = connect(handler=service, max_retries=1, on_attempt=attempts.append)
+    clock = connect.clock(client)
+    assert client.me().response.attempts == 8
+    assert clock.sleeps == [7, 7, 7, 7, 7, 0.5, 7]
+    assert [(each.number, each.status, each.retry_in) for each in attempts] == [
+        *[(number, 429, 7) for number in range(1, 6)],
+        (6, 503, 0.5),
+        (7, 429, 7),
+        (8, 200, None),
+    ]
+
+
+@pytest.mark.parametrize("said", [{}, {"Retry-After": "0"}, {"Retry-After": "soon"}])
+def test_a_429_that_does_not_say_how_long_costs_a_retry(said: dict[str, str], connect: Connect) -> None:
+    """Without a usable `Retry-After` it is like any other failure of the service."""
+    client = connect(handler=answers({"status": "429", **said}), max_retries=2)
+    clock = connect.clock(client)
+    with pytest.raises(RateLimitError) as caught:
+        client.me()
+    assert caught.value.attempts == 3
+    assert clock.sleeps == [0.5, 1.0]
+
+
+@pytest.mark.parametrize(("deadline", "sleeps"), [(None, 4), (400, 6)])
+def test_how_long_a_429_waits_in_line(deadline: float | None, sleeps: int, connect: Connect) -> None:
+    """For 5 minutes in all, or as long as the deadline leaves time."""
+    client = connect(handler=answers({"status": "429", "Retry-After": "60"}), deadline=deadline)
+    clock = connect.clock(client)
+    with pytest.raises(RateLimitError) as caught:
+        client.me()
+    assert caught.value.attempts == sleeps + 1
+    assert clock.sleeps == [60] * sleeps
+
+
+def test_a_429_holds_all_and_keeps_its_place(connect: Connect) -> None:
+    """While one waits for `Retry-After`, all calls of the key do; who was refused goes before who came later."""
+    service = Window(20, 0.3)
+    client = connect(handler=service)
+    client.jobs.get("job_0")
+    service.spend()
+    assert not [found for found in at_once(connect, client, 8) if isinstance(found, Exception)]
+    refused = [path for status, path in service.seen if status == 429]
+    assert 1 <= len(refused) <= 8
+    good = [path for status, path in service.seen[1:] if status == 200]
+    if connect.is_async:
+        assert good == [f"/v1/jobs/job_{number}" for number in range(8)]
+
+
+def test_several_processes_share_a_key(connect: Connect) -> None:
+    """Clients that know nothing of each other all end without a failure, and after a 429 next to without another."""
+    service = Window(20, 0.2)
+    clients = [connect(handler=service) for _ in range(4)]
+    with ThreadPoolExecutor(4) as pool:
+        results = list(pool.map(lambda client: at_once(connect, client, 30), clients))
+    assert not [found for result in results for found in result if isinstance(found, Exception)]
+    statuses = [status for status, _ in service.seen]
+    assert statuses.count(200) == 120
+    assert statuses.count(429) < 120
+
+
+def test_a_429_waits_for_a_limiter_of_one_s_own(connect: Connect) -> None:
+    """Its `acquire` may know nothing of 429s, so the call pauses before it asks again; that costs no retry either."""
+    limiter = (AsyncRedis if connect.is_async else Redis)()
+    refused = {"status": "429", "Retry-After": "7"}
+    client = connect(handler=answers(refused, refused, {}), rate_limiter=limiter, max_retries=0)
+    clock = connect.clock(client)
+    client.me()
+    assert clock.sleeps == [7, 7]
+    assert [timeout for _, timeout in limiter.log[::2]] == [None, 293, 286]
+
+
+# --- what strikes in the limiter
+
+
+class Interrupt(BaseException):
+    """Like Ctrl-C, which would end the loop of a test."""
+
+
+STRIKES = [Interrupt, MemoryError, RecursionError, TimeoutError, ZeroDivisionError]
+
+
+@pytest.mark.parametrize("method", ["take", "observe"])
+@pytest.mark.parametrize("strike", STRIKES)
+@pytest.mark.parametrize("deadline", [None, 30])
+def test_what_strikes_in_the_limiter_strikes_the_call(
+    strike: Any, method: str, deadline: float | None, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An exception from elsewhere, such as the handler of a signal, is neither swallowed nor taken for another."""
+
+    def struck(*_: Any, **__: Any) -> Any:
+        raise strike("from elsewhere")
+
+    client = connect(handler=Window(9, 30), deadline=deadline)
+    client.me()
+    with monkeypatch.context() as patch:
+        patch.setattr(RequestBudgets, method, struck)
+        with pytest.raises(strike, match="from elsewhere") as caught:
+            client.me()
+        assert type(caught.value) is strike
+    assert not [found for found in at_once(connect, client, 4) if isinstance(found, Exception)]
+
+
+def test_a_storm_of_cancellations_leaves_the_line_usable() -> None:
+    """Whoever is cancelled, wherever it stands, takes nothing along."""
+    service = Window(10, 0.2)
+
+    async def main() -> list[Any]:
+        http_client = httpx.AsyncClient(transport=httpx.MockTransport(service))
+        async with http_client, AsyncFirstHandClient(KEY, http_client=http_client) as client:
+            for pause in (0.0, 0.01, 0.1, 0.25):
+                tasks = [asyncio.create_task(client.jobs.get(f"job_{n}")) for n in range(60)]
+                await asyncio.sleep(pause)
+                for task in tasks[::2] if pause > 0.1 else tasks:
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
+            limiter = client._transport.key_state.limiter
+            assert all(line.empty for line in limiter._lines.values())
+            assert not any(budget._in_flight or budget._probes for budget in limiter._lines)
+            return await asyncio.gather(*(client.me() for _ in range(5)))
+
+    assert len(asyncio.run(asyncio.wait_for(main(), 60))) == 5
 
 
 # --- a budget of the caller's own
@@ -433,7 +619,7 @@ else:
 call()
 limiter = client._transport.key_state.limiter
 threading.Thread(target=call, daemon=True).start()
-while is_async is False and limiter._line.empty:
+while is_async is False and all(line.empty for line in limiter._lines.values()):
     time.sleep(0.01)
 with limiter._lock:  # as another thread of the parent may
     child = os.fork()

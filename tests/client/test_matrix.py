@@ -33,7 +33,7 @@ from firsthandapi._sync.pool import Pool
 from firsthandapi._sync.wire import Connection, Wire
 from raw import CERTIFICATE, RawServer, Reply, Request, Step, refused, reset, response
 
-from .support import KEY, Connect
+from .support import KEY, Connect, FakeClock
 from .test_methods import ANYTHING, CASES, NOWHERE, Case
 
 # Short where a fault is silence: on busy cores a good answer may be late as well, which takes one more attempt.
@@ -249,7 +249,7 @@ def shown(caught: BaseException) -> str:
     return f"{caught!r} {caught} {vars(caught)} {''.join(traceback.format_exception(caught))}"
 
 
-def problem(case: Case, fault: Fault, client: Any, server: RawServer) -> str:
+def problem(case: Case, fault: Fault, client: Any, clock: FakeClock, server: RawServer) -> str:
     """What is wrong in a cell; nothing if all is as it should be."""
     server.requests.clear()
     server.script = deque([fault.step])
@@ -279,6 +279,7 @@ def problem(case: Case, fault: Fault, client: Any, server: RawServer) -> str:
     if seconds > 10:
         return f"took {seconds:.1f} s"
     server.script.clear()
+    clock.pass_(61)  # what a 429 has asked for is over
     if client.request("GET", "/v1/after").json()["id"] != "after":
         return "left something for the next call"
     return ""
@@ -297,8 +298,8 @@ def check_cells(fault: Fault, methods: list[Case], connect: Connect, *, seconds:
     for cells in [[case] for case in methods] if fault.silent else [methods]:
         with RawServer(answer) as server:
             client = connect(base_url=server.base_url, **(HASTY if fault.silent else PATIENT))
-            connect.clock(client)
-            problems = {case.name: problem(case, fault, client, server) for case in cells}
+            clock = connect.clock(client)
+            problems = {case.name: problem(case, fault, client, clock, server) for case in cells}
             assert {name: text for name, text in problems.items() if text} == {}
             client.close()
             wait_until(lambda: server.open_connections == 0, seconds=seconds)

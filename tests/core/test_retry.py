@@ -13,7 +13,15 @@ from hypothesis import strategies as st
 from firsthandapi._core.dates import parse_http_date
 from firsthandapi._core.headers import Headers
 from firsthandapi._core.response import ApiResponse
-from firsthandapi._core.retry import NoRetry, RetryIn, asked_to_wait, backoff, decide, parse_retry_after
+from firsthandapi._core.retry import (
+    BackInLine,
+    NoRetry,
+    RetryIn,
+    asked_to_wait,
+    backoff,
+    decide,
+    parse_retry_after,
+)
 from firsthandapi.errors import (
     ConfigurationError,
     DeadlineExceededError,
@@ -21,6 +29,7 @@ from firsthandapi.errors import (
     FirstHandConnectionError,
     FirstHandTimeoutError,
     PaginationError,
+    RateLimitError,
     UnexpectedResponseError,
 )
 
@@ -32,7 +41,7 @@ def headers(**values: str) -> Headers:
     return Headers([(name.replace("_", "-").encode(), value.encode()) for name, value in values.items()])
 
 
-def choose(error: Any, **changes: Any) -> RetryIn | NoRetry:
+def choose(error: Any, **changes: Any) -> RetryIn | BackInLine | NoRetry:
     arguments: dict[str, Any] = {
         "attempts": 1,
         "max_retries": 3,
@@ -40,6 +49,7 @@ def choose(error: Any, **changes: Any) -> RetryIn | NoRetry:
         "key_is_known": True,
         "retry_after": None,
         "time_left": None,
+        "line_left": None,
         "jitter": 1.0,
     }
     return decide(error, **{**arguments, **changes})
@@ -152,6 +162,30 @@ def test_what_the_service_asks_and_the_deadline_leaves(
 
 
 @pytest.mark.parametrize(
+    ("retry_after", "left", "decision"),
+    [
+        (7.0, {}, BackInLine(7.0)),
+        (0.2, {}, BackInLine(0.5)),
+        (60.0, {}, BackInLine(60.0)),
+        (60.1, {}, NoRetry()),
+        (7.0, {"line_left": 7.1}, BackInLine(7.0)),
+        (7.0, {"line_left": 7.0}, NoRetry()),
+        (7.0, {"time_left": 7.1, "line_left": 1.0}, BackInLine(7.0)),
+        (7.0, {"time_left": 7.0}, NoRetry()),
+        (7.0, {"line_left": None}, NoRetry()),
+        (None, {}, NoRetry()),
+        (7.0, {"repeatable": False}, NoRetry()),
+        (7.0, {"key_is_known": False}, NoRetry()),
+    ],
+)
+def test_a_429_goes_back_in_line(retry_after: float | None, left: dict[str, Any], decision: Any) -> None:
+    """With a usable `Retry-After` it costs no retry, up to 60 s each time, and to the deadline or 5 minutes in all."""
+    error = RateLimitError("slow down", status=429)
+    arguments = {"max_retries": 0, "line_left": 300.0, **left}
+    assert choose(error, retry_after=retry_after, **arguments) == decision
+
+
+@pytest.mark.parametrize(
     ("text", "seconds"),
     [
         ("0", None),
@@ -210,6 +244,10 @@ def test_asked_to_wait() -> None:
     assert asked_to_wait(FirstHandApiError("x", status=503, response=response), now=NOW) == 9
     assert asked_to_wait(FirstHandApiError("x", status=503), now=NOW) is None
     assert asked_to_wait(FirstHandConnectionError("x"), now=NOW) is None
+    refused = RateLimitError("x", status=429, response=response)
+    assert asked_to_wait(refused, now=NOW) == 9
+    refused.retry_after = 1800.0  # by the reset
+    assert asked_to_wait(refused, now=NOW) == 1800
 
 
 @given(st.text(max_size=60) | st.from_regex(r"[A-Z][a-z]{2}, \d{1,3} [A-Z][a-z]{2} \d+ \d+:\d+:\d+ .{0,6}"))

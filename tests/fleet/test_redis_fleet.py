@@ -29,6 +29,7 @@ from firsthandapi import (
     Dataset,
     DeadlineExceededError,
     FirstHandClient,
+    RateLimitError,
 )
 from firsthandapi._core.response import ApiResponse
 from firsthandapi.fleet import (
@@ -433,6 +434,19 @@ def test_a_deadline_bounds_the_wait(redis: Redis) -> None:
             with pytest.raises(DeadlineExceededError):
                 client.with_options(deadline=0.3).me()
         assert refused(server) == 0
+
+
+@needs_redis
+def test_an_hourly_limit_is_believed(redis: Redis) -> None:
+    """Who has learned that the limit is spent for half an hour sends nothing more, and says so."""
+    limiter = RedisRateLimiter(redis.url)
+    permit = limiter.acquire("a-key", timeout=1)
+    headers = ((b"x-ratelimit-limit", b"1000"), (b"x-ratelimit-remaining", b"0"))
+    reset = (b"x-ratelimit-reset", b"%d" % (time.time() + 1800))
+    limiter.observe("a-key", permit, ApiResponse(429, (*headers, reset)), sent=True)
+    with pytest.raises(RateLimitError, match="the limit of 1,000 requests per hour of this API key is spent"):
+        limiter.acquire("a-key", timeout=1)
+    assert limiter.acquire("another-key", timeout=1)
 
 
 @needs_redis

@@ -169,22 +169,23 @@ class Line:
         return not self._waiters()
 
     @contextmanager
-    def join(self) -> Generator[Waiter, None, None]:
-        """Stand at the end of the line until the block is left."""
+    def join(self, arrival: int = 0) -> Generator[Waiter, None, None]:
+        """Stand in the line until the block is left, behind all who arrived no later."""
         waiters = self._waiters()
-        waiter = Waiter(waiters)
-        waiters.append(waiter)
+        waiter = Waiter(waiters, arrival)
         try:
+            waiters.insert(place(waiters, arrival), waiter)
             yield waiter
         finally:
-            waiters.remove(waiter)
+            with suppress(ValueError):  # something struck before it stood there
+                waiters.remove(waiter)
             self.wake()
 
-    def wake(self) -> None:
-        """Let the first in the line look again."""
+    def wake(self, *, everyone: bool = False) -> None:
+        """Let the first in the line look again, or everyone."""
         waiters = self._waiters()
-        if waiters:
-            waiters[0].wake()
+        for waiter in list(waiters) if everyone else itertools.islice(waiters, 1):
+            waiter.wake()
 
     def _waiters(self) -> deque[Waiter]:
         waiters = self._here.get(None)
@@ -194,10 +195,17 @@ class Line:
         return waiters
 
 
-class Waiter:
-    """One who waits in a line."""
+def place(waiters: deque[Waiter], arrival: int) -> int:
+    """Where in a line one stands who arrived then: at its end, unless it comes back."""
+    later = itertools.takewhile(lambda waiter: waiter.arrival > arrival, reversed(waiters))
+    return len(waiters) - sum(1 for _ in later)
 
-    def __init__(self, waiters: deque[Waiter]) -> None:
+
+class Waiter:
+    """One who waits in a line, since its `arrival`."""
+
+    def __init__(self, waiters: deque[Waiter], arrival: int) -> None:
+        self.arrival = arrival
         self._waiters = waiters
         self._woken = anyio.Event()
 

@@ -73,7 +73,7 @@ class AsyncFirstHandClient:
         timeout: seconds for one attempt, above 0; at most 5 of them for connecting. A long-poll's wait is
             added.
         deadline: seconds for a whole call with its attempts and pauses, above 0; None for no limit.
-        max_retries: attempts after the first, 0 to 1000.
+        max_retries: attempts after the first, 0 to 1000. A 429 with a `Retry-After` of up to 60 s does not count.
         max_spend_cents: the most one job may cost, in US cents; checked before anything is sent.
         proxy: the URL of an HTTP or SOCKS 5 proxy, for API calls and downloads; else `HTTP_PROXY`,
             `HTTPS_PROXY`, `ALL_PROXY`, and `NO_PROXY` decide.

@@ -2,22 +2,43 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import threading
 from collections.abc import Callable
+from typing import NamedTuple
 from weakref import WeakSet
 
 from firsthandapi._async.bridge import Line
 from firsthandapi._async.clock import Clock
-from firsthandapi._core.ratelimit import Permit, RequestBudget, Wait
+from firsthandapi._core.ratelimit import (
+    LONGEST_WINDOW,
+    Permit,
+    RequestBudget,
+    RequestBudgets,
+    Wait,
+    spent_error,
+)
 from firsthandapi._core.response import ApiResponse
 from firsthandapi._watching import logger
 
 _limiters: WeakSet[ClientLimiter] = WeakSet()
 
 
+class NoTurnError(TimeoutError):
+    """The request may not be sent in time. A TimeoutError that is none was raised by something else."""
+
+
+class Turn(NamedTuple):
+    """A request may be sent: when its call arrived, and what it counts in."""
+
+    arrival: int
+    budget: RequestBudget
+    permit: Permit
+
+
 class ClientLimiter:
-    """The `RateLimiter` of a client and its copies. The rules are `RequestBudget`'s; here callers wait.
+    """The limiter of a client and its copies. The rules are `RequestBudgets`'s; here callers wait.
 
     Args:
         clock: gives the client's clock, which tests replace.
@@ -29,52 +50,79 @@ class ClientLimiter:
         _limiters.add(self)
 
     def start(self) -> None:
-        """Start with an empty line and an unknown window; a forked child has neither the callers nor the responses
+        """Start with empty lines and unknown windows; a forked child has neither the callers nor the responses
         that its parent waits for, and the lock may be held by a thread that it does not have."""
-        self._budget = RequestBudget()
+        self._budgets = RequestBudgets()
         self._lock = threading.Lock()  # never held while waiting
-        self._line = Line()
+        self._lines: dict[RequestBudget, Line] = {}
+        self._arrivals = itertools.count(1)
 
-    async def acquire(self, key: str, *, timeout: float | None) -> Permit:  # noqa: ARG002 # it has one key
-        """Wait until a request may be sent, in order of arrival.
+    async def acquire(self, endpoint: str, *, timeout: float | None, again: Turn | None = None) -> Turn:
+        """Wait until a request may be sent, in order of arrival; `again` is the turn of one that a 429 refused.
 
         Raises:
-            TimeoutError: it may not be sent within `timeout` seconds.
+            NoTurnError: it may not be sent within `timeout` seconds.
+            RateLimitError: the service would refuse it for longer than a minute.
         """
-        # Nobody overtakes those who wait; where nobody does, a call costs no more than the count.
-        if self._line.empty:
-            found = self._take()
-            if isinstance(found, Permit):
-                return found
+        arrival = next(self._arrivals) if again is None else again.arrival
         clock = self._clock()
         ends = None if timeout is None else clock.monotonic() + timeout
-        with self._line.join() as waiter:
-            while not waiter.first:
-                await waiter.wait(_left(ends, clock))
-            woken = 0.0
-            while isinstance(found := self._take(woken), Wait):
-                left = _left(ends, clock)
-                if left is not None and found.seconds >= left and found.for_reset:
-                    raise TimeoutError
-                if found.for_reset:
-                    logger().info("waiting %.1f s for the rate limit of the key to reset", found.seconds)
-                    # The time has passed, even where tests freeze the clock.
-                    woken = max(clock.monotonic(), woken) + found.seconds
-                    await clock.sleep(found.seconds)
-                else:
-                    await waiter.wait(found.seconds if left is None else min(left, found.seconds))
-            return found
+        while True:
+            budget, line = self._line_of(endpoint)
+            # Nobody overtakes those who wait; where nobody does, a call costs no more than the count.
+            if line.empty:
+                found = self._take(endpoint, arrival)
+                if isinstance(found, Turn):
+                    return found
+            with line.join(arrival) as waiter:
+                woken = 0.0
+                while self._budgets.of(endpoint) is budget:
+                    if not waiter.first:
+                        await waiter.wait(_left(ends, clock))
+                        continue
+                    found = self._take(endpoint, arrival, woken)
+                    if isinstance(found, Turn):
+                        return found
+                    if found.seconds > LONGEST_WINDOW:
+                        raise spent_error(budget.rate_limit, found.seconds, now=clock.time())
+                    left = _left(ends, clock)
+                    if left is not None and found.seconds >= left and found.for_reset:
+                        raise NoTurnError
+                    if found.for_reset:
+                        logger().info("waiting %.1f s for the rate limit of the key to reset", found.seconds)
+                        seconds = found.seconds + budget.spread(found.seconds, jitter=clock.random())
+                        # The time has passed, even where tests freeze the clock.
+                        woken = max(clock.monotonic(), woken) + found.seconds
+                        await clock.sleep(seconds if left is None else min(seconds, left))
+                    else:
+                        await waiter.wait(found.seconds if left is None else min(left, found.seconds))
 
-    def _take(self, woken: float = 0.0) -> Permit | Wait:
+    def _line_of(self, endpoint: str) -> tuple[RequestBudget, Line]:
         with self._lock:
-            return self._budget.take(max(self._clock().monotonic(), woken))
+            budget = self._budgets.of(endpoint)
+            line = self._lines.get(budget)
+            if line is None:
+                line = self._lines[budget] = Line()
+            return budget, line
 
-    async def observe(self, key: str, permit: Permit, response: ApiResponse | None, *, sent: bool) -> None:  # noqa: ARG002 # it has one key
+    def _take(self, endpoint: str, arrival: int, woken: float = 0.0) -> Turn | Wait:
+        with self._lock:
+            found = self._budgets.take(endpoint, max(self._clock().monotonic(), woken))
+            return Turn(arrival, self._budgets.of(endpoint), found) if isinstance(found, Permit) else found
+
+    async def observe(self, endpoint: str, turn: Turn, response: ApiResponse | None, *, sent: bool) -> None:
         """Learn the result of a request."""
         clock = self._clock()
+        now, time = clock.monotonic(), clock.time()
         with self._lock:
-            self._budget.observe(permit, response, sent=sent, now=clock.monotonic(), time=clock.time())
-        self._line.wake()
+            before = self._budgets.observe(
+                endpoint, turn.budget, turn.permit, response, sent=sent, now=now, time=time
+            )
+        budget, line = self._line_of(endpoint)
+        line.wake()
+        if before is not budget:
+            # Those who wait for a count that is no longer theirs go to another line.
+            self._lines[before].wake(everyone=True)
 
 
 def _left(ends: float | None, clock: Clock) -> float | None:
@@ -82,7 +130,7 @@ def _left(ends: float | None, clock: Clock) -> float | None:
         return None
     left = ends - clock.monotonic()
     if left <= 0:
-        raise TimeoutError
+        raise NoTurnError
     return left
 
 

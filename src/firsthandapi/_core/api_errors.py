@@ -23,8 +23,9 @@ from firsthandapi.errors import (
     ServerError,
 )
 
+from .ratelimit import asked_to_hold, spent
 from .response import ApiResponse, without_halves
-from .retry import parse_retry_after
+from .retry import LONGEST_RETRY_AFTER
 
 T = TypeVar("T")
 
@@ -67,13 +68,13 @@ def error_from_response(response: ApiResponse, content: bytes, *, now: float) ->
     error = _object(body.get("error"))
     status = response.status_code
     kind = _word(error.get("type")) or "unknown"
-    retry_after = parse_retry_after(response.headers, now=now) if status == 429 else None
+    retry_after = asked_to_hold(response, now=now) if status == 429 else None
     error_type = _BY_STATUS.get(status, ServerError if status >= 500 else FirstHandApiError)
     if status == 409 and kind.startswith("idempotency"):
         error_type = IdempotencyError
 
     result = error_type(
-        _message(response, error, body, kind, retry_after),
+        _message(response, error, body, kind, retry_after, now=now),
         status=status,
         type=kind,
         request_id=_word(error.get("request_id")) or _word(response.request_id),
@@ -128,7 +129,13 @@ def _details(value: Any) -> list[dict[str, Any]]:
 
 
 def _message(
-    response: ApiResponse, error: dict[str, Any], body: dict[str, Any], kind: str, retry_after: float | None
+    response: ApiResponse,
+    error: dict[str, Any],
+    body: dict[str, Any],
+    kind: str,
+    retry_after: float | None,
+    *,
+    now: float,
 ) -> str:
     status = response.status_code
     # Some gateways send {"error": "text"} or {"message": "text"}.
@@ -145,7 +152,9 @@ def _message(
         if name and text and f"{name}: {text}" not in message:
             parts.append(_shown(f"{name}: {text}"))
     advice = _ADVICE_FOR_TYPE.get(kind) or _ADVICE.get(status)
-    if advice is not None:
+    if retry_after is not None and retry_after > LONGEST_RETRY_AFTER:
+        parts.append(spent(response.rate_limit, retry_after, now=now))
+    elif advice is not None:
         parts.append(advice + (f" {math.ceil(retry_after):,} s" if retry_after is not None else ""))
     # Only the last part may end with the service's period.
     return "; ".join([*(part.removesuffix(".") for part in parts[:-1]), parts[-1]])

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from firsthandapi._masking import Secret
+from firsthandapi.errors import RateLimitError
 
+from .counts import count_of
 from .dates import parse_http_date
-from .retry import parse_retry_after
+from .retry import FIRST_DELAY, parse_retry_after
 
 if TYPE_CHECKING:
     from .response import ApiResponse
 
-# A window is a minute long; a reset further away than that is a broken clock, not a limit.
+# Callers wait for the reset of a window of a minute. One further away, of an hourly limit, they are told of.
 LONGEST_WINDOW = 60.0
+# Services round the reset up, and `Date` down, to whole seconds.
+_ROUNDING = 2.0
+_HOUR = 3_600.0 + _ROUNDING
 # The limit of an API key (contract §1, "Rate limits"), until a response reports another.
 USUAL_LIMIT = 100
 # While the window is unknown, so many requests go ahead, and the others wait for a response, but no longer than
@@ -29,6 +35,9 @@ PATIENCE = 1.0
 _ARRIVED = 5.0
 # Services round the reset to whole seconds.
 _SAME_RESET = 1.0
+# So that processes that share a key do not all come back in the same moment, they wait up to so much longer: a part
+# of the wait, and at most a second.
+_SPREAD = 0.1
 
 
 @dataclass(frozen=True)
@@ -135,14 +144,49 @@ def parse_rate_limit(headers: Mapping[str, str]) -> RateLimit | None:
 
 
 def seconds_to_reset(rate_limit: RateLimit, headers: Mapping[str, str], *, now: float) -> float:
-    """Seconds from the response to the end of its window, 0 to 60.
+    """Seconds from the response to the end of its window, 0 or more.
 
     They are the reset minus the response's own `Date`, so that a wrong local clock does no harm. `now` (Unix
     seconds) stands in where there is none, and where the two agree: `Date` has whole seconds only.
     """
     date = parse_http_date(headers.get("date", ""))
     start = now if date is None or 0 <= now - date.timestamp() < 1 else date.timestamp()
-    return min(max(rate_limit.reset.timestamp() - start, 0.0), LONGEST_WINDOW)
+    seconds = max(rate_limit.reset.timestamp() - start, 0.0)
+    return LONGEST_WINDOW if LONGEST_WINDOW < seconds < LONGEST_WINDOW + _ROUNDING else seconds
+
+
+def asked_to_hold(response: ApiResponse, *, now: float) -> float | None:
+    """Seconds for which the service wants no request: the `Retry-After` of a 429, or the reset of a limit that is
+    spent for longer than a minute; None if it does not say. `now` is in Unix seconds."""
+    asked = parse_retry_after(response.headers, now=now) if response.status_code == 429 else None
+    said = response.rate_limit
+    if said is not None and said.remaining <= 0:
+        seconds = seconds_to_reset(said, response.headers, now=now)
+        if seconds > LONGEST_WINDOW:
+            return max(asked or 0.0, seconds)
+    return asked
+
+
+def spent(rate_limit: RateLimit | None, seconds: float, *, now: float) -> str:
+    """Which limit is spent until when, for a caller who would have to wait `seconds`; `now` is in Unix seconds."""
+    what = "the rate limit"
+    if rate_limit is not None and rate_limit.remaining <= 0:
+        # The service reports no period: the shortest that a caller may have to wait that long for.
+        period = " per hour" if seconds <= _HOUR else " per day" if seconds <= 24 * _HOUR else ""
+        what = f"the limit of {count_of(rate_limit.limit, 'request')}{period}"
+    try:
+        until = f"{datetime.fromtimestamp(now + seconds, UTC):%Y-%m-%d %H:%M:%S} UTC"
+    except (ValueError, OverflowError, OSError):
+        until = "a time beyond all calendars"
+    return f"{what} of this API key is spent until {until}: wait {math.ceil(seconds):,} s, or use another API key"
+
+
+def spent_error(rate_limit: RateLimit | None, seconds: float, *, now: float) -> RateLimitError:
+    """The error for a request that is not sent, since the service would refuse it for the next `seconds`."""
+    message = f"the request was not sent: {spent(rate_limit, seconds, now=now)}"
+    error = RateLimitError(message, status=429, type="rate_limit_exceeded", attempts=0)
+    error.retry_after, error.rate_limit = seconds, rate_limit
+    return error
 
 
 class Permit(NamedTuple):
@@ -175,53 +219,86 @@ class _Said(NamedTuple):
 
 
 class RequestBudget:
-    """How many requests of a key may still be sent in its window.
+    """How many requests may still be sent in the window of one limit.
 
     Each response reports the number left. Between two responses this counts down, as requests are sent. When
     none is left it waits for the reset, and then for the first response of the new window.
+
+    Args:
+        order: numbers all requests and responses of the key.
+        probes: how many requests go ahead while nothing is known.
     """
 
-    def __init__(self) -> None:
-        self._limit: int | None = None
+    def __init__(self, order: Iterator[int] | None = None, *, probes: int = FIRST_PROBES) -> None:
+        self.limit: int | None = None
+        self.rate_limit: RateLimit | None = None  # as last reported
+        # Others spend the window too: a 429 has come.
+        self.is_shared = False
+        self._order = itertools.count(1) if order is None else order
+        self._first_probes = probes
         self._left = USUAL_LIMIT
-        self._order = 0
         self._in_flight: dict[int, float] = {}  # when each was sent, by its order
         # Whether the count is that of a window the service has described. `_unlimited`: it describes none.
         self._known = self._unlimited = False
         self._reset = self._begun = -math.inf  # the reset in the service's words; monotonic seconds
         self._ends = math.inf
+        self._refused_until = -math.inf  # by a 429
         self._said: _Said | None = None
         self._probes: set[Permit] = set()
         self._probing_since = 0.0
 
     def take(self, now: float) -> Permit | Wait:
         """Count one request, sent at `now` (monotonic seconds), or say how long to wait before the next look."""
-        if self._unlimited:
-            return self._go(now)
         if self._known and self._left <= 0:
-            ends = self._end_of_window()
+            ends = max(self._end_of_window(), self._refused_until)
             if now < ends:
                 return Wait(ends - now, for_reset=True)
             self._known, self._begun, self._left = False, ends, self._most()
             self._probes.clear()
-        if self._known:
+        if self.is_shared and self._many_unanswered(now):
+            # With a window's worth under way, each of the processes that share it would send as many.
+            return Wait(PATIENCE, for_reset=False)
+        if self._known or self._unlimited:
             return self._go(now)
-        if len(self._probes) < (FIRST_PROBES if self._limit is None else 1):
+        if len(self._probes) < (self._first_probes if self.limit is None else 1):
             if not self._probes:
                 self._probing_since = now
             return self._go(now, probe=True)
+        patience = self._probing_since + (PATIENCE if self._left > 0 else LONGEST_WINDOW) - now
+        if patience > 0:
+            return Wait(min(patience, PATIENCE), for_reset=False)
         if self._left <= 0:
-            return Wait(PATIENCE, for_reset=False)
-        patience = self._probing_since + PATIENCE - now
-        return Wait(patience, for_reset=False) if patience > 0 else self._go(now)
+            # By now the window is another one, and the requests that should have described it are lost.
+            self._probing_since, self._left = now, self._most()
+        return self._go(now)
+
+    def spread(self, seconds: float, *, jitter: float) -> float:
+        """What to add to a wait; `jitter` is 0 to 1."""
+        return min(seconds * _SPREAD, 1.0) * (1 - jitter) if self.is_shared else 0.0
+
+    def refused_for(self, now: float) -> float:
+        """Seconds for which the service wants no request, as a 429 or the reset of a long limit says; 0 if none."""
+        if not self._known or self._left > 0:
+            return 0.0
+        ends = self._end_of_window()
+        return max(self._refused_until, ends if ends - now > LONGEST_WINDOW else now) - now
+
+    def release(self, permit: Permit) -> None:
+        """Count a request no longer: it counts elsewhere."""
+        self._in_flight.pop(permit.order, None)
+        self._probes.discard(permit)
+        self._left = min(self._left + 1, self._most())
+
+    def _many_unanswered(self, now: float) -> bool:
+        latest = itertools.islice(reversed(self._in_flight.values()), FIRST_PROBES)
+        return sum(now - sent < PATIENCE for sent in latest) == FIRST_PROBES
 
     def _go(self, now: float, *, probe: bool = False) -> Permit:
-        self._order += 1
-        permit = Permit(now, self._order, probe)
+        permit = Permit(now, next(self._order), probe)
         if probe:
             self._probes.add(permit)
         self._left -= 1
-        self._in_flight[self._order] = now
+        self._in_flight[permit.order] = now
         return permit
 
     def observe(
@@ -235,22 +312,33 @@ class RequestBudget:
     ) -> None:
         """Learn the result of a request; `now` is in monotonic seconds, `time` in Unix seconds."""
         self._in_flight.pop(permit.order, None)
-        self._order += 1
         if permit.probe:
             self._probes.discard(permit)
         if response is None or (response.rate_limit is None and response.status_code >= 500):
             # A gateway responded, or nobody. In a known window the service may still have counted the request.
             if not sent or not self._known:
                 self._left = min(self._left + 1, self._most())
-        elif response.rate_limit is not None:
-            self._learn(permit, _Said(response.rate_limit, response.headers, now, time, self._order))
-        elif response.status_code == 429:
-            seconds = parse_retry_after(response.headers, now=time)
-            if seconds is not None:
-                self._known, self._unlimited, self._left = True, False, 0
-                self._said, self._ends = None, now + min(seconds, LONGEST_WINDOW)
-        elif self._limit is None:
+            return
+        if response.rate_limit is not None:
+            self.rate_limit = response.rate_limit
+            said = _Said(response.rate_limit, response.headers, now, time, next(self._order))
+            self._learn(permit, said)
+        if response.status_code == 429:
+            self._refuse(response, now=now, time=time)
+        elif response.rate_limit is None and self.limit is None:
             self._unlimited = True
+
+    def _refuse(self, response: ApiResponse, *, now: float, time: float) -> None:
+        self.is_shared = True
+        seconds = asked_to_hold(response, now=time)
+        if seconds is None:
+            return
+        said = response.rate_limit
+        if said is not None and said.remaining <= 0:
+            seconds = max(seconds, seconds_to_reset(said, response.headers, now=time))
+        self._known, self._unlimited, self._left = True, False, 0
+        self._said, self._ends = None, math.inf  # whatever they said, this is the end
+        self._refused_until = max(self._refused_until, now + max(seconds, FIRST_DELAY))
 
     def _learn(self, permit: Permit, said: _Said) -> None:
         reset, before = said.rate_limit.reset.timestamp(), self._said
@@ -262,11 +350,11 @@ class RequestBudget:
                 and permit.order > before.order
                 and said.rate_limit.remaining > before.rate_limit.remaining
             )
-            new = refilled or reset > self._reset + _SAME_RESET
+            new = refilled or reset > self._reset + _SAME_RESET or said.rate_limit.limit != self.limit
         else:
             new = permit.time >= self._begun or reset > self._reset + _SAME_RESET
         if new:
-            self._known, self._limit, self._reset = True, said.rate_limit.limit, reset
+            self._known, self.limit, self._reset = True, said.rate_limit.limit, reset
             on_their_way = sum(said.monotonic - sent < _ARRIVED for sent in self._in_flight.values())
             self._left = said.rate_limit.remaining - on_their_way
             self._said, self._ends = said, math.inf
@@ -284,7 +372,70 @@ class RequestBudget:
             seconds = seconds_to_reset(said.rate_limit, said.headers, now=said.time)
             # Each response rounds the end up in its own way; the earliest is the closest.
             self._ends = min(self._ends, said.monotonic + seconds)
-        return self._ends
+        return -math.inf if self._said is None else self._ends
 
     def _most(self) -> int:
-        return USUAL_LIMIT if self._limit is None else self._limit
+        return USUAL_LIMIT if self.limit is None else self.limit
+
+
+class RequestBudgets:
+    """The counts of an API key: one for each limit that the service reports.
+
+    Which limit an endpoint has, its responses say; until then it has a count of its own.
+    """
+
+    def __init__(self) -> None:
+        self._order = itertools.count(1)
+        self._by_endpoint: dict[str, RequestBudget] = {}
+        # None: of those whose responses report none.
+        self._by_limit: dict[int | None, RequestBudget] = {}
+
+    def of(self, endpoint: str) -> RequestBudget:
+        """The count of an endpoint."""
+        budget = self._by_endpoint.get(endpoint)
+        if budget is None:
+            # Once a limit is known, this is probably the same: one request is enough to learn that.
+            budget = RequestBudget(self._order, probes=1 if self._by_limit else FIRST_PROBES)
+            self._by_endpoint[endpoint] = budget
+        return budget
+
+    def take(self, endpoint: str, now: float) -> Permit | Wait:
+        """As `RequestBudget.take`."""
+        budget = self.of(endpoint)
+        if not self._is_learned(budget):
+            # A limit that another endpoint was refused for is probably that of this one too.
+            seconds = max((each.refused_for(now) for each in self._by_limit.values()), default=0.0)
+            if seconds > 0:
+                return Wait(seconds, for_reset=True)
+        return budget.take(now)
+
+    def observe(
+        self,
+        endpoint: str,
+        taken_from: RequestBudget,
+        permit: Permit,
+        response: ApiResponse | None,
+        *,
+        sent: bool,
+        now: float,
+        time: float,
+    ) -> RequestBudget:
+        """As `RequestBudget.observe`; returns the count that the endpoint had before, which may be another now."""
+        before = budget = self.of(endpoint)
+        if response is not None and (response.rate_limit is not None or response.status_code < 500):
+            limit = None if response.rate_limit is None else response.rate_limit.limit
+            learned = self._is_learned(before)
+            if limit is not None or not learned:
+                budget = self._by_limit.get(limit, before)
+                if budget is before:
+                    # Its first limit; or the limit has changed, for all endpoints that it holds for.
+                    others = {key: each for key, each in self._by_limit.items() if each is not before}
+                    self._by_limit = {**others, limit: before}
+            self._by_endpoint[endpoint] = budget
+        if budget is not taken_from:
+            taken_from.release(permit)
+        budget.observe(permit, response, sent=sent, now=now, time=time)
+        return before
+
+    def _is_learned(self, budget: RequestBudget) -> bool:
+        return any(each is budget for each in self._by_limit.values())

@@ -11,6 +11,7 @@ from firsthandapi.errors import (
     FirstHandApiError,
     FirstHandConnectionError,
     FirstHandError,
+    RateLimitError,
     UnexpectedResponseError,
 )
 
@@ -20,11 +21,24 @@ FIRST_DELAY = 0.5
 LONGEST_DELAY = 8.0
 # If the service asks for a longer pause, the call fails immediately: the caller decides.
 LONGEST_RETRY_AFTER = 60.0
+# A call without a deadline that was refused with a 429 waits in the line of its limiter for so long in all.
+LONGEST_IN_LINE = 300.0
 
 
 @dataclass(frozen=True)
 class RetryIn:
     """Retry in `seconds`."""
+
+    seconds: float
+
+
+@dataclass(frozen=True)
+class BackInLine:
+    """Wait in the line of the limiter, and send the request again. It costs no retry.
+
+    Attributes:
+        seconds: the least to wait, for a limiter that is not the client's own.
+    """
 
     seconds: float
 
@@ -56,6 +70,8 @@ def parse_retry_after(headers: Mapping[str, str], *, now: float) -> float | None
 
 def asked_to_wait(error: FirstHandError, *, now: float) -> float | None:
     """Seconds that the response behind `error` asked to wait, or None."""
+    if isinstance(error, RateLimitError) and error.retry_after is not None:
+        return error.retry_after
     response = error.response if isinstance(error, FirstHandApiError) else None
     return None if response is None else parse_retry_after(response.headers, now=now)
 
@@ -75,19 +91,21 @@ def decide(
     key_is_known: bool,
     retry_after: float | None,
     time_left: float | None,
+    line_left: float | None,
     jitter: float,
     ask_again: bool = False,
-) -> RetryIn | NoRetry:
+) -> RetryIn | BackInLine | NoRetry:
     """What to do after a failed attempt.
 
     Args:
         error: how it failed.
-        attempts: attempts made so far, this one included.
+        attempts: attempts made so far, this one included, but none that a 429 sent back in line.
         max_retries: the client's option.
         repeatable: whether the request may run twice: its verb is idempotent, or it carries a key.
         key_is_known: whether the service surely still knows the key of a POST: with any other, a repeat may buy again.
         retry_after: the pause that the response asked for, in seconds, or None.
         time_left: seconds to the client's deadline, or None.
+        line_left: seconds that the call may still wait in line after a 429; None if it does not wait there.
         jitter: a random number, 0 to 1.
         ask_again: whether the request is a POST whose responses could all be read so far. What it did is known only
             from its response, so one that cannot be read is asked for once more, by the same key, unless the client
@@ -106,9 +124,15 @@ def decide(
         may_retry = repeatable and error.status in RETRYABLE_STATUSES
     else:
         may_retry = False
-    if not (may_retry and key_is_known) or attempts > max_retries:
+    if not (may_retry and key_is_known):
         return NoRetry()
     if retry_after is not None and retry_after > LONGEST_RETRY_AFTER:
+        return NoRetry()
+    if isinstance(error, RateLimitError) and retry_after is not None and line_left is not None:
+        seconds = max(backoff(1, jitter=jitter), retry_after)
+        left = line_left if time_left is None else time_left
+        return BackInLine(seconds) if seconds < left else NoRetry()
+    if attempts > max_retries:
         return NoRetry()
     # All clients of a service that asks for a shorter pause than the backoff would return at once.
     delay = max(backoff(attempts, jitter=jitter), retry_after or 0.0)

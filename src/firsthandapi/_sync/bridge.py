@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
@@ -113,30 +114,37 @@ class Line:
         return not self._waiters
 
     @contextmanager
-    def join(self) -> Generator[Waiter, None, None]:
-        """Stand at the end of the line until the block is left."""
-        waiter = Waiter(self._waiters)
-        with self._lock:
-            self._waiters.append(waiter)
+    def join(self, arrival: int = 0) -> Generator[Waiter, None, None]:
+        """Stand in the line until the block is left, behind all who arrived no later."""
+        waiter = Waiter(self._waiters, arrival)
         try:
+            with self._lock:
+                self._waiters.insert(place(self._waiters, arrival), waiter)
             yield waiter
         finally:
-            with self._lock:
+            with self._lock, suppress(ValueError):  # something struck before it stood there
                 self._waiters.remove(waiter)
             self.wake()
 
-    def wake(self) -> None:
-        """Let the first in the line look again."""
+    def wake(self, *, everyone: bool = False) -> None:
+        """Let the first in the line look again, or everyone."""
         if self._waiters:
             with self._lock:
-                if self._waiters:  # pragma: no branch # the last one left in this very moment
-                    self._waiters[0].wake()
+                for waiter in self._waiters if everyone else itertools.islice(self._waiters, 1):
+                    waiter.wake()
+
+
+def place(waiters: deque[Waiter], arrival: int) -> int:
+    """Where in a line one stands who arrived then: at its end, unless it comes back."""
+    later = itertools.takewhile(lambda waiter: waiter.arrival > arrival, reversed(waiters))
+    return len(waiters) - sum(1 for _ in later)
 
 
 class Waiter:
-    """One who waits in a line."""
+    """One who waits in a line, since its `arrival`."""
 
-    def __init__(self, waiters: deque[Waiter]) -> None:
+    def __init__(self, waiters: deque[Waiter], arrival: int) -> None:
+        self.arrival = arrival
         self._waiters = waiters
         self._woken = threading.Event()
 

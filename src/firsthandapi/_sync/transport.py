@@ -16,15 +16,15 @@ from firsthandapi._core.counts import count_of
 from firsthandapi._core.headers import Headers, RequestHeaders
 from firsthandapi._core.idempotency import is_known
 from firsthandapi._core.lost_answers import advise, how_to_repeat, may_have_arrived
-from firsthandapi._core.ratelimit import RateLimit, RateLimiter, fingerprint
+from firsthandapi._core.ratelimit import RateLimit, fingerprint
 from firsthandapi._core.request import Request, with_key
 from firsthandapi._core.response import ApiResponse
-from firsthandapi._core.retry import RetryIn, asked_to_wait, decide
+from firsthandapi._core.retry import LONGEST_IN_LINE, BackInLine, NoRetry, asked_to_wait, decide
 from firsthandapi._forks import importing
 from firsthandapi._keys import new_key
 from firsthandapi._masking import Secret, cut_frames, mask_secrets
 from firsthandapi._sync.clock import Clock
-from firsthandapi._sync.limiter import ClientLimiter
+from firsthandapi._sync.limiter import ClientLimiter, NoTurnError, Turn
 from firsthandapi._tracing import ended, http_attributes, propagated, span, tracer
 from firsthandapi._version import __version__
 from firsthandapi._visible import visible
@@ -36,6 +36,7 @@ from firsthandapi.errors import (
     FirstHandError,
     FirstHandTimeoutError,
     NotFoundError,
+    RateLimitError,
     UnexpectedResponseError,
 )
 
@@ -54,6 +55,8 @@ Decoder = Callable[[Secret[bytes], ApiResponse], T]
 _LONGEST_ATTEMPT = 1_000_000.0
 # Frames of these hold a request with its headers, and so the API key: no exception leaves one behind, whatever it is.
 _BELOW = frozenset({"httpcore", "httpcore2", "httpx", "httpx2", "h11"})
+# A limiter of the caller's may grant None.
+_NO_PERMIT = object()
 # A timer may go off a little before the clock says so.
 _TIMER_SLACK = 0.05
 
@@ -136,11 +139,14 @@ class Call:
             "delay",
             "ends",
             "key_sent_at",
+            "line_ends",
             "maybe_received",
             "out_of_time",
             "request",
+            "sent_back",
             "started",
             "tracer",
+            "turn",
             "unread",
         ),
         *("attempt_began", "attempt_took", "failure", "response", "untold"),
@@ -160,6 +166,10 @@ class Call:
         self.failure: FirstHandError | None = None
         self.key_sent_at = request.key_sent_at
         self.attempts = 0
+        # How many of them a 429 sent back in line, since which turn there, and when the call leaves it.
+        self.sent_back = 0
+        self.turn: Turn | None = None
+        self.line_ends: float | None = None
         self.delay = 0.0
         # Whether an attempt may have been received, and whether a successful response could not be read.
         self.maybe_received = False
@@ -174,9 +184,7 @@ class Transport:
         self.config = config
         self.shared = shared
         self.key_state = shared.key_state(config.api_key)
-        self._limiter: RateLimiter = config.rate_limiter or self.key_state.limiter
-        # The client's own limiter has one key and needs no name for it.
-        self._limiter_key = "" if config.rate_limiter is None else fingerprint(config.api_key)
+        self._fingerprint = "" if config.rate_limiter is None else fingerprint(config.api_key)
         headers = [("Accept", "application/json"), ("Accept-Encoding", "gzip"), ("User-Agent", USER_AGENT)]
         if config.api_key is not None:
             self._headers = RequestHeaders((*headers, ("Authorization", f"Bearer {config.api_key.reveal()}")))
@@ -290,37 +298,48 @@ class Transport:
                 tenacity.retry_if_exception(lambda error: self._retry(call, error)),
             ),
             wait=lambda _: call.delay,
-            sleep=self.clock.sleep,
+            sleep=self._pause,
             reraise=True,
         )
         return retrying(attempt)
+
+    def _pause(self, seconds: float) -> None:
+        if seconds > 0:
+            self.clock.sleep(seconds)
 
     def _retry(self, call: Call, error: BaseException) -> bool:
         if not isinstance(error, FirstHandError):
             return False
         decision = decide(
             error,
-            attempts=call.attempts,
+            attempts=call.attempts - call.sent_back,
             max_retries=self.config.max_retries if call.request.retry else 0,
             repeatable=call.request.repeatable,
             key_is_known=self._key_is_known(call),
             retry_after=asked_to_wait(error, now=self.clock.time()),
             time_left=self._time_left(call),
+            line_left=self._line_left(call) if call.request.retry else None,
             jitter=self.clock.random(),
             ask_again=call.request.method == "POST" and not call.unread,
         )
         call.unread |= isinstance(error, UnexpectedResponseError)
-        if isinstance(decision, RetryIn):
-            call.failure = error
-            call.delay = decision.seconds
-            self._report(call, error, retry_in=decision.seconds)
-            request = call.request
-            path = mask_secrets(request.path)
-            logger().info("%s %s is retried in %.2f s: %s", request.method, path, call.delay, error)
-            return True
-        self._report(call, error)
-        call.out_of_time = decision.out_of_time
-        return False
+        if isinstance(decision, NoRetry):
+            self._report(call, error)
+            call.out_of_time = decision.out_of_time
+            return False
+        call.failure = error
+        call.delay = decision.seconds
+        if isinstance(decision, BackInLine):
+            call.sent_back += 1
+            if call.line_ends is None:
+                call.line_ends = self.clock.monotonic() + LONGEST_IN_LINE
+            if self.config.rate_limiter is None:
+                call.delay = 0.0  # in our own line all wait that long
+        self._report(call, error, retry_in=decision.seconds)
+        request = call.request
+        path = mask_secrets(request.path)
+        logger().info("%s %s is retried in %.2f s: %s", request.method, path, decision.seconds, error)
+        return True
 
     def _report(self, call: Call, error: Exception | None, *, retry_in: float | None = None) -> None:
         told, call.untold = not call.untold, False
@@ -351,10 +370,11 @@ class Transport:
             raise
 
     def _attempt_once(self, call: Call) -> Any:
-        permit = self._permit(call)
+        permit: Any = _NO_PERMIT
         seen: ApiResponse | None = None
         sent = True
         try:
+            permit = self._permit(call)
             response, body = self._exchange(call)
             seen = response
         except FirstHandConnectionError as error:
@@ -366,7 +386,8 @@ class Transport:
                 self._report(call, error)
             raise
         finally:
-            self._observe(permit, seen, sent=sent)
+            if permit is not _NO_PERMIT:
+                self._observe(call, permit, seen, sent=sent)
         self._remember(call, response)
         if 200 <= response.status_code < 300:
             result = call.decoder(body, response)
@@ -375,19 +396,44 @@ class Transport:
         raise error_from_response(response, body.reveal(), now=self.clock.time())
 
     def _permit(self, call: Call) -> Any:
+        limiter = self.config.rate_limiter
+        timeout = self._time_left(call)
+        if timeout is None and call.line_ends is not None:
+            timeout = self._line_left(call)
         try:
-            return self._limiter.acquire(self._limiter_key, timeout=self._time_left(call))
-        except TimeoutError:
-            if call.ends is None:
-                raise  # a failure of the caller's limiter: it was given all the time there is
+            if limiter is not None:
+                return limiter.acquire(self._fingerprint, timeout=timeout)
+            call.turn = self.key_state.limiter.acquire(
+                call.request.endpoint, timeout=timeout, again=call.turn
+            )
+            return call.turn
+        except RateLimitError as error:
+            error.attempts = call.attempts
+            raise
+        except TimeoutError as error:
+            # One may be a failure of the caller's limiter, which was given all the time there is; and what is not
+            # the line's own comes from elsewhere, such as the handler of a signal.
+            if timeout is None or (limiter is None and not isinstance(error, NoTurnError)):
+                raise
+        if call.ends is None and call.failure is not None:
+            raise call.failure
         raise self._deadline_exceeded(call, "was waiting for the rate limit of its key to reset")
 
-    def _observe(self, permit: Any, response: ApiResponse | None, *, sent: bool) -> None:
+    def _observe(self, call: Call, permit: Any, response: ApiResponse | None, *, sent: bool) -> None:
+        limiter = self.config.rate_limiter
+        if limiter is None:
+            # Whatever strikes here, such as Ctrl-C, strikes the call.
+            self.key_state.limiter.observe(call.request.endpoint, permit, response, sent=sent)
+            return
         try:
-            self._limiter.observe(self._limiter_key, permit, response, sent=sent)
+            limiter.observe(self._fingerprint, permit, response, sent=sent)
         except Exception:
             # A limiter of the caller's may fail; that must not cost a response which may have been paid for.
             logger().warning("rate_limiter.observe raised an exception; the call continues", exc_info=True)
+
+    def _line_left(self, call: Call) -> float:
+        ends = call.line_ends
+        return LONGEST_IN_LINE if ends is None else ends - self.clock.monotonic()
 
     def _exchange(self, call: Call) -> tuple[ApiResponse, Secret[bytes]]:
         timeout = (call.request.timeout or self.config.timeout) + (call.request.wait or 0)

@@ -11,7 +11,16 @@ import uuid
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from firsthandapi._core.ratelimit import LONGEST_WINDOW, USUAL_LIMIT, RequestBudget, Wait, seconds_to_reset
+from firsthandapi._core.ratelimit import (
+    LONGEST_WINDOW,
+    USUAL_LIMIT,
+    RateLimit,
+    RequestBudget,
+    Wait,
+    asked_to_hold,
+    seconds_to_reset,
+    spent_error,
+)
 from firsthandapi._core.ratelimit import Permit as AlonePermit
 from firsthandapi._core.retry import parse_retry_after
 
@@ -151,11 +160,21 @@ class SharedBudget:
         self._alone: dict[str, RequestBudget] = {}
         # What the latest response said: how many are left, and when the window ends, in monotonic seconds.
         self._last: dict[str, tuple[int, float]] = {}
+        # A limit that is spent for longer than a minute, and until when, in monotonic seconds.
+        self._spent: dict[str, tuple[RateLimit | None, float]] = {}
         self._member = ""
         self._pid = 0
 
     def take(self, key: str) -> Permit | float:
-        """A permit, or the seconds after which to ask again."""
+        """A permit, or the seconds after which to ask again.
+
+        Raises:
+            RateLimitError: the service would refuse the request for longer than a minute.
+        """
+        rate_limit, until = self._spent.get(key, (None, -math.inf))
+        seconds = until - time.monotonic()
+        if seconds > LONGEST_WINDOW:
+            raise spent_error(rate_limit, seconds, now=time.time())
         if time.monotonic() >= self._gone_until:
             arguments = [
                 self._me(),
@@ -199,6 +218,9 @@ class SharedBudget:
     def learn(self, key: str, permit: Permit, response: ApiResponse | None, *, sent: bool) -> None:
         """What became of a request."""
         values = None if response is None else _described(response, time.time())
+        asked = None if response is None else asked_to_hold(response, now=time.time())
+        if response is not None and asked is not None and asked > LONGEST_WINDOW:
+            self._spent[key] = response.rate_limit, time.monotonic() + asked
         if values is not None:
             self._last[key] = values.unsure, time.monotonic() + values.milliseconds / 1000
         if permit.alone is not None:
