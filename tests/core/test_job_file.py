@@ -26,8 +26,9 @@ from firsthandapi._core.job_file import (
     parse_job_file,
     read_job_file,
 )
-from firsthandapi._core.request_hash import REQUEST_METADATA
+from firsthandapi._core.request_hash import REQUEST_METADATA, request_hash
 from firsthandapi.errors import ConfigurationError
+from firsthandapi.types.job import JobCreateParams
 
 from .strategies import JSON
 
@@ -161,14 +162,95 @@ def test_what_makes_another_request(one: Any, other: Any, names: list[str]) -> N
     assert differing(one, other) == differing(other, one) == names
 
 
-def test_whether_a_job_is_what_was_asked_for() -> None:
-    """As far as it shows that: the service may leave out fields, and add its defaults."""
-    request = {"description": "signs", "files_needed": 2, "accepted_formats": ["x", "y"], "deadline": "2027"}
-    assert fits(
-        {"id": "job_1", "files_needed": 2, "accepted_formats": ["y", "x"], "min_star_rating": 3}, request
-    )
-    assert fits({"id": "job_1", "description": None, "deadline": "2028"}, request)
-    assert not fits({"id": "job_1", "description": "sings"}, request)
+SIGNS: dict[str, Any] = {
+    "type": "data_collection",
+    "description": "Photos of street signs",
+    "files_needed": 2,
+    "accepted_formats": ["image/jpeg", "image/png"],
+    "price_per_file_cents": 50,
+}
+# For each further field of a request: what is asked, the same in other words, and something else.
+FIELDS: dict[str, tuple[Any, list[Any], list[Any]]] = {
+    "type": ("feedback", ["feedback"], ["data_collection"]),
+    "description": (" street\n signs", ["street signs"], ["street sings", "Street signs"]),
+    "files_needed": (2, [2.0], [3]),
+    "accepted_formats": (["image/png", "image/gif"], [["image/gif", "image/png"]], [["image/gif"]]),
+    "price_per_file_cents": (50, [50.0], [60]),
+    "title": ("signs", ["signs ", ""], ["cats"]),
+    "min_star_rating": (4, [4.0], [3, 5]),
+    "files_per_submission": (2, [2.0], [1, 3]),
+    "scoring_criteria": ("sharp", ["sharp\n"], ["blurred"]),
+    "min_width": (1000, [1000.0], [10]),
+    "min_height": (1000, [1000.0], [10]),
+    "worker_guidelines": ("by day", ["by  day"], ["by night"]),
+    "location": (
+        {"latitude": 35.68, "longitude": 139.69, "radius_km": 20},
+        [
+            {"lat": 35.68, "lng": 139.69, "radius_km": 20.0},
+            {"latitude": 35.680001, "longitude": 139.69, "radius_km": 20, "country": "JP"},
+            {"radius_km": 20, "lon": 139.69, "lat": 35.68},
+            {},
+        ],
+        [
+            {"latitude": 35.69, "longitude": 139.69, "radius_km": 20},
+            {"lat": 35.68, "lng": -139.69},
+            {"latitude": 35.68, "longitude": 139.69, "radius_km": 5},
+            {"city": "Kyoto", "state": "Kyoto"},
+            "Kyoto",
+        ],
+    ),
+    "max_workers": (3, [3.0], [4]),
+    "metadata": (
+        {"set": "train", "n": 1.0},
+        [{"n": 1, "set": "train", KEY_METADATA: "k"}, {}],
+        [{"set": "test"}],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FIELDS)
+def test_a_job_without_a_hash_is_compared_by_each_field(name: str) -> None:
+    """As far as it shows that: it may leave a field out, or write it in another form; nothing else is that job."""
+    asked, same, others = FIELDS[name]
+    request = {**SIGNS, name: asked}
+    job = {**request, "id": "job_1", "status": "open", "of_a_later_version": [1]}
+    assert fits(job, request)
+    assert fits({**job, name: None}, request)
+    for value in same:
+        assert fits({**job, name: value}, request)
+    for value in others:
+        assert not fits({**job, name: value}, request)
+    if name not in SIGNS:
+        assert not fits(job, SIGNS)  # what was not asked for
+
+
+def test_every_field_of_a_request_is_compared() -> None:
+    """A field of a later version needs a row above. A deadline, which scripts make from the clock, never counts."""
+    assert {*FIELDS, "deadline"} == {*JobCreateParams.model_fields}
+    assert fits({**SIGNS, "deadline": "2028"}, {**SIGNS, "deadline": "2027"})
+
+
+def test_the_defaults_of_the_service_are_what_was_asked_for() -> None:
+    """Shown where nothing was asked, and asked for where nothing is shown."""
+    defaults = {"min_star_rating": 3, "files_per_submission": 1}
+    assert fits({**SIGNS, **defaults}, SIGNS)
+    assert fits(SIGNS, {**SIGNS, **defaults})
+    assert not fits({**SIGNS, "min_star_rating": 3}, {**SIGNS, "min_star_rating": 4})
+
+
+def test_what_an_extra_body_asks_for_is_compared() -> None:
+    """Unless its name is that of something which a job becomes."""
+    request = {**SIGNS, "priority": "high", "status": "draft"}
+    assert fits({**SIGNS, "priority": "high", "status": "open"}, request)
+    assert fits({**SIGNS, "status": "open"}, request)
+    assert not fits({**SIGNS, "priority": "low"}, request)
+
+
+def test_the_hash_of_a_job_decides() -> None:
+    """However the service writes the rest: the job of another request is never taken, and one's own always is."""
+    metadata = {REQUEST_METADATA: request_hash(SIGNS)}
+    assert fits({"title": "Untitled", "metadata": metadata}, SIGNS)
+    assert not fits({**SIGNS, "metadata": metadata}, {**SIGNS, "min_width": 100})
 
 
 @pytest.mark.parametrize(

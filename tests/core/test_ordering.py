@@ -182,6 +182,7 @@ def posted(
         yield after, UnexpectedResponseError("<html>")
         yield after, Shown(({**bought.row, "id": "job_2", "metadata": {KEY_METADATA: "another"}},))
         yield after, Shown(({**bought.row, "id": "../me"},))
+        yield after, Shown(({**REQUESTS[0], "id": "job_2", "status": "open", "files_needed": 3},))
         yield after, Shown(({"id": "job_made_up", "status": "open"},))
         yield after, api_error(PermissionDeniedError, 403, 2)
         # A gateway keeps the answer back.
@@ -576,15 +577,59 @@ def test_a_service_that_keeps_no_metadata(
         assert "files.download_all('job_1', …)" in str(command.error)
 
 
-def test_a_key_that_was_sent_stays_though_its_job_looks_different() -> None:
-    """The folder was started with this key, so the job that has it is the folder's; only a new folder is refused."""
+def test_a_job_of_the_same_key_that_differs_is_not_taken() -> None:
+    """Somebody else has used the key; it stays in a folder that may have sent it."""
     job = {**JOB, "description": "Photos of cats", "metadata": {KEY_METADATA: "mine"}}
+    for fresh, request in ((False, 0), (False, 1), (True, 0)):
+        folder = JobFile(REQUESTS[0], "mine", NOW, None)
+        known = Known(REQUESTS[request], "mine", "spare", NOW, NOW, folder, looked=True, found=(job,))
+        command = next_command(replace(known, fresh=fresh))
+        assert isinstance(command, Refuse)
+        assert "mine has already bought job_1" in str(command.error)
+        assert command.forget is fresh
+
+
+def test_the_job_of_the_first_request_is_taken_though_it_was_corrected_since() -> None:
+    """The folder says what was sent, and the next step names what differs."""
+    job = {**REQUESTS[0], **JOB, "metadata": {KEY_METADATA: "mine"}}
     folder = JobFile(REQUESTS[0], "mine", NOW, None)
-    known = Known(REQUESTS[0], "mine", "spare", NOW, NOW, folder, looked=True, found=(job,))
+    known = Known(REQUESTS[1], "mine", "spare", NOW, NOW, folder, looked=True, found=(job,))
     assert next_command(known) == WriteDown(folder.with_job(job))
-    command = next_command(replace(known, fresh=True))
-    assert isinstance(command, Refuse)
-    assert command.forget
+
+
+def test_a_job_of_the_key_that_differs_does_not_replace_one_that_is_gone() -> None:
+    """The service has no job of the id that it gave; what it shows instead is another's."""
+    other = {**JOB, "id": "job_2", "description": "Photos of cats", "metadata": {KEY_METADATA: "key"}}
+    error = refusal(folder=BOUGHT, gone=NOT_FOUND, looked=True, found=(other,))
+    assert "key has already bought job_2" in str(error)
+
+
+@pytest.mark.parametrize(
+    "job",
+    [
+        {"id": "job_2", "status": "open", "description": "Photos of cats"},
+        {"id": "job_2", "status": "open", "location": {"city": "Kyoto"}},
+        {"id": "job_2", "status": "open", "metadata": {"mine": 1}},
+        {"id": "job_2", "status": "open", "metadata": {KEY_METADATA: "another"}},
+        {"id": "job_2", "status": "open", "metadata": {REQUEST_METADATA: request_hash(REQUESTS[1])}},
+    ],
+    ids=lambda job: str([*job.items()][2:]),
+)
+def test_a_post_that_is_answered_with_another_job(job: dict[str, Any]) -> None:
+    """The key is looked for; if no job has it, the error names both, nothing more is posted, and the key stays."""
+    folder = JobFile(REQUESTS[0], "key", NOW, None, request_hash=request_hash(REQUESTS[0]))
+    known = Known(REQUESTS[0], None, "spare", NOW, NOW, folder, fresh=True, may_read=True)
+    post = next_command(known)
+    assert isinstance(post, Post)
+    known = learn(known, post, Shown((job,)))
+    look = next_command(known)
+    assert look == LookFor("key")
+    refused = next_command(learn(known, look, Shown()))
+    assert isinstance(refused, Refuse)
+    assert not refused.forget
+    assert "job_2, which is not the job of idempotency key key" in str(refused.error)
+    own = {**REQUESTS[0], "id": "job_1", "status": "open", "metadata": {KEY_METADATA: "key"}}
+    assert next_command(learn(known, look, Shown((own,)))) == WriteDown(folder.with_job(own))
 
 
 def test_the_callers_key_restores_a_damaged_folder() -> None:

@@ -42,7 +42,7 @@ def test_a_response_without_a_usable_job_is_called_so() -> None:
 def test_a_damaged_folder_names_the_jobs_that_could_be_its() -> None:
     """Those posted with the same arguments first; otherwise the latest three, and how to make sure of one purchase."""
     found = tuple({**JOB, "id": f"job_{n}", "title": f"{n}"} for n in range(5))
-    alike = str(refusals.damaged(None, found, {"title": "3"}))
+    alike = str(refusals.damaged(None, found, {"title": "3", "files_needed": JOB["files_needed"]}))
     assert "job_3" in alike
     assert "job_0" not in alike
     others = str(refusals.damaged("k", found, {"title": "9"}))

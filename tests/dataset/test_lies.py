@@ -11,8 +11,9 @@ import pytest
 
 from client.support import Connect
 from firsthandapi import Dataset
-from firsthandapi.errors import FirstHandError
+from firsthandapi.errors import FirstHandError, UnexpectedResponseError
 from liar import Liar, Lies
+from raw import Request
 
 from .support import JOB, whole
 
@@ -30,7 +31,8 @@ def lies(draw: random.Random) -> dict[str, Any]:
         "stale_by": 30.0,
         "lost": draw.choice([0.0, 0.5, 1.0]),
         "refused": draw.choice([0.0, 0.3]),
-        "idem": draw.choice(["replay", "409", "422"]),
+        "idem": draw.choice(["replay", "409", "422", "other"]),
+        "no_meta": draw.random() < 0.3,
         "rewrites": draw.random() < 0.5,
     }
 
@@ -53,15 +55,48 @@ def test_one_call_is_one_job_on_a_service_that_lies(connect: Connect, tmp_path: 
     draw = random.Random(seed)
     key = draw.choice([None, "mine"])
     with Liar(seed, **lies(draw)) as liar:
+        other = liar.post({**JOB, "files_needed": 2, "description": "Photos of cats at home"})
         for _ in range(5):
             run(connect, liar, tmp_path / "signs", idempotency_key=key)
-            assert len(liar.jobs) <= 1
+            assert len(liar.jobs) <= 2
             if key is not None and draw.random() < 0.5:
                 shutil.rmtree(tmp_path / "signs", ignore_errors=True)
             liar.pass_(draw.choice([0.0, MINUTE, HOUR]))
         liar.lies = Lies()
         ended = run(connect, liar, tmp_path / "signs", idempotency_key=key)
         assert isinstance(ended, Dataset), ended
-        assert {record.file_id for record in ended} == {*liar.paid()}
-        assert liar.spent_cents() == 30
+        assert {record.file_id for record in ended} == {*liar.paid()} - {*other.files}
+        assert liar.spent_cents() == 20 + 30
         assert whole(tmp_path / "signs")
+
+
+@pytest.mark.parametrize("no_meta", [False, True])
+@pytest.mark.parametrize("times", [1, None])
+def test_another_job_in_the_answer_is_not_taken(
+    connect: Connect, tmp_path: Path, no_meta: bool, times: int | None
+) -> None:
+    """Once or always: the job is found by its key, or the error names the key; nothing is bought twice."""
+    with Liar(no_meta=no_meta) as liar:
+        other = liar.post({**JOB, "files_needed": 4, "description": "Photos of cats at home"})
+        left = [None] * (times or 100)
+
+        def says(request: Request, status: int, body: Any) -> tuple[int, Any]:
+            is_order = request.method == "POST" and request.target == "/v1/jobs"
+            if not is_order or not left:
+                return status, body
+            left.pop()
+            return 201, liar.shown(other)
+
+        liar.says = says
+        ended = run(connect, liar, tmp_path / "signs")
+        if no_meta:
+            assert isinstance(ended, UnexpectedResponseError)
+            assert other.id in str(ended)
+            assert liar.jobs[1].key in str(ended)
+            ended = run(connect, liar, tmp_path / "signs")
+        if no_meta and times is None:
+            assert isinstance(ended, UnexpectedResponseError)
+        else:
+            assert isinstance(ended, Dataset)
+            assert {record.file_id for record in ended} == {*liar.jobs[1].files}
+        assert len(liar.jobs) == 2

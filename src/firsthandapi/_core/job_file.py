@@ -16,7 +16,7 @@ from .decode import decode
 from .idempotency import KEY_LIFETIME, check_key, is_known
 from .labels import is_label
 from .request import check_id
-from .request_hash import REQUEST_METADATA, canonical, plain
+from .request_hash import REQUEST_METADATA, canonical, plain, request_hash, request_hash_of
 
 if TYPE_CHECKING:
     from firsthandapi.types.job import Job
@@ -42,13 +42,11 @@ _ALWAYS = ("request", "idempotency_key", "first_sent_at", "job")
 # What can be read of a damaged file: members of the outermost object, as `encode` indents them.
 _KEY = re.compile(rb'\n  "idempotency_key": ("(?:[^"\\\n]|\\.){1,400}")')
 _JOB_ID = re.compile(rb'\n  "job": \{\n(?:    [^\n]*\n)*?    "id": ("[A-Za-z0-9_\-]{1,128}")')
-_UNORDERED = "accepted_formats"  # their order means nothing
-# The fields that a job shows unchanged; the service may write a location or a time differently.
-_SHOWN = (
-    "type", "title", "description", "files_needed", "accepted_formats", "price_per_file_cents",
-    "min_star_rating", "files_per_submission", "scoring_criteria", "min_width", "min_height",
-    "worker_guidelines", "max_workers",
-)  # fmt: skip
+# Older pages of the service name coordinates so; a service may show the other name.
+_COORDINATES = {"lat": "latitude", "lng": "longitude", "lon": "longitude"}
+# In degrees a meter: how a service may round.
+_CLOSE = 1e-5
+_NOT_SHOWN: tuple[Any, ...] = (None, "", [], {})
 
 
 @dataclass(frozen=True)
@@ -248,11 +246,20 @@ def differing(recorded: Mapping[str, Any], request: Mapping[str, Any]) -> list[s
 
 
 def fits(job: Mapping[str, Any], request: Mapping[str, Any]) -> bool:
-    """Whether `job` is what `request` asks for, as far as it shows that."""
+    """Whether `job` is what `request` asks for: by the hash that it carries, or else by every field that it shows.
+
+    A service may leave fields out, add its defaults, and write values in another form.
+    """
+    from firsthandapi.types.job import Job, JobCreateParams
+
+    digest = request_hash_of(job)
+    if digest is not None:
+        return digest == request_hash(request)
+    shown, asked = plain(job), plain(request)
+    # What the caller's extra_body asks for besides, unless the name is one of what a job becomes.
+    names = JobCreateParams.model_fields.keys() | (asked.keys() - Job.model_fields.keys())
     return all(
-        _same(name, job[name], request[name])
-        for name in _SHOWN
-        if request.get(name) is not None and job.get(name) is not None
+        _same(name, shown.get(name), asked.get(name)) for name in names if job.get(name) not in _NOT_SHOWN
     )
 
 
@@ -263,10 +270,17 @@ def key_of(job: Mapping[str, Any]) -> str | None:
     return key if _is_key(key) else None
 
 
-def _same(name: str, one: Any, other: Any) -> bool:
-    if name == _UNORDERED and isinstance(one, list) and isinstance(other, list):
-        return {*map(str, cast("Any", one))} == {*map(str, cast("Any", other))}
-    if isinstance(one, str) and isinstance(other, str):
-        # A block of YAML ends with a line break, which a service may strip.
-        return one.split() == other.split()
-    return bool(one == other)
+def _same(name: str, shown: Any, asked: Any) -> bool:
+    if name == "location" and isinstance(shown, dict) and isinstance(asked, dict):
+        one, other = (
+            {_COORDINATES.get(key, key): item for key, item in cast("dict[str, Any]", place).items()}
+            for place in (shown, asked)
+        )
+        both = one.keys() & other.keys()
+        return bool(both) and all(_close(one[key], other[key]) for key in both)
+    return canonical(shown) == canonical(asked)
+
+
+def _close(one: Any, other: Any) -> bool:
+    numbers = [value for value in (one, other) if isinstance(value, int | float)]
+    return abs(numbers[0] - numbers[1]) <= _CLOSE if len(numbers) == 2 else canonical(one) == canonical(other)

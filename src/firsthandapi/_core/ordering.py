@@ -213,6 +213,8 @@ def _with_a_job(known: Known, folder: JobFile, job: ShownJob) -> Command:
     # The response to the POST may have made up the id; the list shows the job with the key, if there is one.
     if not known.looked:
         return LookFor(folder.idempotency_key)
+    if known.found and not fits(known.found[0], folder.request):
+        return Refuse(refusals.key_of_another(known.found[0], folder.idempotency_key or ""))
     if known.found and job_id_of(known.found[0]) != job_id_of(job):
         return WriteDown(folder.with_job(known.found[0]))
     if known.found:
@@ -266,9 +268,9 @@ def _with_a_key(known: Known, folder: JobFile, key: str) -> Command:
         job = known.found[0]
         if fits(job, known.request):
             return WriteDown(corrected.with_job(job))
-        if known.fresh and known.key is not None:
-            return Refuse(refusals.key_of_another(job, key), forget=True)
-        return WriteDown(folder.with_job(job))
+        if not known.fresh and fits(job, folder.request or {}):
+            return WriteDown(folder.with_job(job))
+        return Refuse(refusals.key_of_another(job, key), forget=known.fresh and known.key is not None)
     if known.key not in (None, key):
         return Refuse(refusals.other_key(None, key))
     # Also when this run began, whose search found nothing: a clock set back and then a long sleep look young.
@@ -325,7 +327,7 @@ def learn(known: Known, command: Question | WriteDown, answer: Shown | FirstHand
         # A search before this POST does not count.
         known = replace(known, sent=True, looked=False)
         key = command.order.idempotency_key
-        if isinstance(answer, Shown) and not _can_be_of(answer.jobs[0], key):
+        if isinstance(answer, Shown) and not _can_be_of(answer.jobs[0], command.order):
             answer = refusals.of_another(answer.jobs[0], key)
     if isinstance(command, LookFor | Read):
         known = replace(known, looked=True, may_read=True, unread=None)
@@ -367,9 +369,10 @@ def is_wanted(command: LookFor, job: Mapping[str, Any]) -> bool:
     return key is not None and command.key in (None, key)
 
 
-def _can_be_of(job: ShownJob, key: str | None) -> bool:
-    """Whether `key` may have bought `job`: the service need not show the key, but it shows no other."""
-    return job_id_of(job) is not None and key_of(job) in (None, key)
+def _can_be_of(job: ShownJob, order: JobFile) -> bool:
+    """Whether `order` may have bought `job`: the service need not show the key or a hash, but it shows no other."""
+    is_its_key = key_of(job) in (None, order.idempotency_key)
+    return job_id_of(job) is not None and is_its_key and fits(job, order.request or {})
 
 
 def _is_this_order(known: Known, job: ShownJob) -> bool:
