@@ -115,10 +115,9 @@ class FirstHandConnectionError(FirstHandError):
         attempts: how many attempts were made.
         request_sent: whether the service may have received the request, in any attempt; False if no connection was
             established; None if your own `http_client` may have sent it before.
-        untrusted: whether a certificate was not trusted, or the server speaks no TLS: waiting for a job does not
-            retry that.
-        proxy_refused: whether a proxy refused to connect, such as for a wrong password: waiting for a job does not
-            retry that either.
+        untrusted: whether a certificate was not trusted: this is not retried.
+        proxy_refused: whether a proxy refused to connect, such as for a wrong password: this is not retried either.
+        no_tls: whether the server speaks no TLS: waiting for a job does not retry that.
         errno: the system's error number, such as `errno.ECONNREFUSED`, or None.
         method, path: the request's, or None.
         seconds: how long the call took, retries and pauses included, or None.
@@ -126,6 +125,7 @@ class FirstHandConnectionError(FirstHandError):
 
     untrusted: bool = False
     proxy_refused: bool = False
+    no_tls: bool = False
     errno: int | None = None
     method: str | None = None
     path: str | None = None

@@ -88,6 +88,15 @@ def test_connection_errors(kind: Any, sent: bool, repeatable: bool, again: bool)
     assert decision == (RetryIn(0.5) if again else NoRetry())
 
 
+@pytest.mark.parametrize("why", ["untrusted", "proxy_refused"])
+@pytest.mark.parametrize("sent", [False, True])
+def test_what_does_not_heal(why: str, sent: bool) -> None:
+    """A certificate that is not trusted, and a proxy that refuses, are met once."""
+    error = FirstHandConnectionError("no", request_sent=sent)
+    setattr(error, why, True)
+    assert choose(error) == NoRetry()
+
+
 @pytest.mark.parametrize(
     "error",
     [

@@ -84,6 +84,14 @@ def test_no_tls(bench: Bench) -> None:
     )
 
 
+def test_proxy_that_is_not_there(bench: Bench) -> None:
+    """A proxy that cannot be reached is named, without its password."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    message = bench.bad(proxy=f"http://anna:verysecret@127.0.0.1:{port}")
+    assert f"could not connect to the proxy http://127.0.0.1:{port}: " in message
+
+
 def test_no_downgrade(tls_bench: Bench, storage: Storage) -> None:
     """A redirect from https to http is not followed, also where http is allowed."""
     tls_bench.storage.script.append(response(status=302, Location=storage.url()))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ssl
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any
 
 import httpcore
@@ -22,6 +22,7 @@ from firsthandapi._core.headers import Headers, RequestHeaders
 from firsthandapi._core.request import Request
 from firsthandapi._masking import Secret, mask_secrets
 from firsthandapi._network.certificates import ssl_context
+from firsthandapi._network.failures import causes, distrust, errno_of, speaks_no_tls
 from firsthandapi._network.handshakes import Handshake, ProxyError
 from firsthandapi._network.proxies import Route
 from firsthandapi.errors import FirstHandConnectionError, FirstHandTimeoutError
@@ -57,10 +58,6 @@ class _RefusedByProxyError(httpcore.ProxyError):
     """The proxy answered, and its answer will be the same the next time."""
 
 
-# What OpenSSL says of a server that speaks no TLS at all, or none that we do.
-_NO_TLS = frozenset({"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "UNSUPPORTED_PROTOCOL"})
-
-
 def look_up(error: Exception) -> tuple[type[FirstHandConnectionError], bool]:
     """What an error means, by its nearest class in the table."""
     return next(EXCEPTIONS[base] for base in type(error).__mro__ if base in EXCEPTIONS)
@@ -68,48 +65,28 @@ def look_up(error: Exception) -> tuple[type[FirstHandConnectionError], bool]:
 
 def connection_error(error: Exception, authority: str) -> FirstHandConnectionError:
     """Our error for one of the layers below."""
+    peer: str = getattr(error, "peer", authority)
     kind, sent = look_up(error)
-    causes = list(_causes(error))
     # What a library looked up in vain on the way says nothing.
-    texts = (str(cause) for cause in causes if not isinstance(cause, LookupError))
+    texts = (str(cause) for cause in causes(error) if not isinstance(cause, LookupError))
     reason = mask_secrets(next(filter(None, texts), type(error).__name__))
-    if sent and issubclass(kind, FirstHandTimeoutError):
-        what = f"{authority} did not answer in time; increase timeout="
+    untrusted = distrust(error, peer)
+    if untrusted is not None:
+        what = untrusted
+    elif isinstance(error, httpcore.ProxyError):
+        what = reason
+    elif sent and issubclass(kind, FirstHandTimeoutError):
+        what = f"{peer} did not answer in time; increase timeout="
     elif sent:
-        what = f"the connection to {authority} broke: {reason}"
+        what = f"the connection to {peer} broke: {reason}"
     else:
-        what = (
-            f"could not connect to {authority}: {reason}; check the network, base_url and the proxy settings"
-        )
+        what = f"could not connect to {peer}: {reason}; check the network, base_url and the proxy settings"
     result = kind(what, request_sent=sent)
-    # A handshake that was cut says nothing: it may go well the next time.
-    result.untrusted = any(
-        isinstance(cause, ssl.SSLCertVerificationError)
-        or (isinstance(cause, ssl.SSLError) and getattr(cause, "reason", None) in _NO_TLS)
-        for cause in causes
-    )
+    result.untrusted = untrusted is not None
+    result.no_tls = speaks_no_tls(error)
     result.proxy_refused = isinstance(error, _RefusedByProxyError)
     result.errno = errno_of(error)
     return result
-
-
-def errno_of(error: BaseException) -> int | None:
-    """The system's number for what went wrong, if it has one."""
-    # OpenSSL numbers its errors by itself.
-    system = (
-        cause
-        for cause in _causes(error)
-        if isinstance(cause, OSError) and not isinstance(cause, ssl.SSLError)
-    )
-    return next((cause.errno for cause in system if cause.errno), None)
-
-
-def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    """An error, and what it was raised from; where several addresses failed, the first of them."""
-    while error is not None:
-        yield error
-        several: tuple[BaseException, ...] = getattr(error, "exceptions", ())
-        error = several[0] if several else error.__cause__ or error.__context__
 
 
 class Budget:
@@ -191,11 +168,15 @@ class _Backend(httpcore.AsyncNetworkBackend):
         socket_options: Iterable[Any] | None = None,  # noqa: ARG002 # nor is this
     ) -> httpcore.AsyncNetworkStream:
         left = self._budget.left(timeout, httpcore.ConnectTimeout)
-        self.opened = await connect(self._route.host, self._route.port, left)
-        stream: httpcore.AsyncNetworkStream = _Stream(self.opened, self._budget, self._received)
-        # Where that is awaited, coverage does not see the way from here to there.
-        if self._route.proxy_tls and self._context is not None:  # pragma: no branch # see above
-            stream = await stream.start_tls(self._context, self._route.host, timeout)
+        try:
+            self.opened = await connect(self._route.host, self._route.port, left)
+            stream: httpcore.AsyncNetworkStream = _Stream(self.opened, self._budget, self._received)
+            # Where that is awaited, coverage does not see the way from here to there.
+            if self._route.proxy_tls and self._context is not None:  # pragma: no branch # see above
+                stream = await stream.start_tls(self._context, self._route.host, timeout)
+        except _BELOW as error:
+            vars(error)["peer"] = self._route.peer  # it may be a proxy
+            raise
         handshake = self._route.handshake()
         if handshake is not None:
             try:

@@ -14,7 +14,7 @@ from firsthandapi.errors import (
     UnexpectedResponseError,
 )
 
-from .retry import asked_to_wait
+from .retry import asked_to_wait, is_lasting
 
 LONGEST_POLL = 60
 _FIRST_PAUSE = 0.5
@@ -44,7 +44,7 @@ def is_transient(error: FirstHandError) -> bool:
     """Whether a poll that failed like this may work later: the network may, a refused key may not."""
     if isinstance(error, FirstHandApiError):
         return error.retryable
-    if isinstance(error, FirstHandConnectionError) and (error.untrusted or error.proxy_refused):
+    if isinstance(error, FirstHandConnectionError) and (is_lasting(error) or error.no_tls):
         return False
     return isinstance(error, (FirstHandConnectionError, DeadlineExceededError, UnexpectedResponseError))
 

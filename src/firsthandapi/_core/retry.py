@@ -76,6 +76,11 @@ def asked_to_wait(error: FirstHandError, *, now: float) -> float | None:
     return None if response is None else parse_retry_after(response.headers, now=now)
 
 
+def is_lasting(error: FirstHandConnectionError) -> bool:
+    """Whether the next connection will fail in the same way: a certificate is not trusted, or a proxy refuses."""
+    return error.untrusted or error.proxy_refused
+
+
 def backoff(failures: int, *, jitter: float) -> float:
     """Seconds to pause after the n-th failure: 0.5 s · 2ⁿ⁻¹, at most 8 s, × U(0.5, 1); `jitter` is 0 to 1."""
     # The exponent is also capped: a caller with thousands of retries must not overflow a float.
@@ -119,7 +124,7 @@ def decide(
         return RetryIn(delay) if may_retry else NoRetry()
     if isinstance(error, FirstHandConnectionError):
         # A connection that was never made has delivered nothing.
-        may_retry = repeatable or not error.request_sent
+        may_retry = (repeatable or not error.request_sent) and not is_lasting(error)
     elif isinstance(error, FirstHandApiError):
         may_retry = repeatable and error.status in RETRYABLE_STATUSES
     else:

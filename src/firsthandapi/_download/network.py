@@ -146,7 +146,7 @@ class Network:
             if self.stop.is_set():
                 raise StoppedError
 
-        what = f"could not connect to {route.host}"
+        what = f"could not connect to {route.peer if route.kind else route.host}"
         try:
             sock = addresses.connect(
                 route.host, route.port, timeout=min(CONNECT_TIMEOUT, self.timeout), look=look
@@ -154,7 +154,8 @@ class Network:
         except UnicodeError:
             raise HopelessError(f"{what}: this name has no address") from None
         except OSError as error:
-            raise BrokenError(f"{what}: {mask_secrets(str(error))}") from None
+            advice = "; check the proxy settings" if route.kind else ""
+            raise BrokenError(f"{what}: {mask_secrets(str(error))}{advice}") from None
         self.add(sock)
         return sock
 
@@ -162,6 +163,7 @@ class Network:
         import ssl  # only where TLS is spoken
 
         from firsthandapi._network.certificates import ssl_context
+        from firsthandapi._network.failures import distrust
         from firsthandapi._network.tls import encrypt
 
         context = ssl_context(self._verify)
@@ -177,14 +179,12 @@ class Network:
             except BaseException:
                 self.drop(encrypted)
                 raise
-        except ssl.SSLCertVerificationError as error:
-            raise HopelessError(
-                f"the certificate of {host} is not trusted ({error.verify_message}); "
-                "check verify=, SSL_CERT_FILE, and the clock"
-            ) from None
         except (OSError, ValueError) as error:
             if self.stop.is_set():
                 raise StoppedError from None
+            untrusted = distrust(error, host)
+            if untrusted is not None:
+                raise HopelessError(untrusted) from None
             raise as_broken(error, f"TLS handshake with {host} failed") from None
         return encrypted
 

@@ -5,6 +5,7 @@
 - `proxies`: which proxy leads to a host, and the request to it.
 - `handshakes`: CONNECT and SOCKS 5, without I/O.
 - `certificates`: whom to trust.
+- `failures`: what an error means.
 - `tls`: TLS over a connection, even over one that already speaks TLS.
 
 No module here knows httpx, httpcore or an event loop. `_download` connects with these alone; the async half of the

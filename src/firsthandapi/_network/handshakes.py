@@ -17,6 +17,9 @@ Handshake = Generator[tuple[Secret[bytes], int], bytes, None]
 
 _NOTHING = Secret(b"")
 
+_CHECK = "check the proxy settings"
+_LOG_IN = "put the user name and the password into the URL of the proxy"
+
 _MOST_HEAD_BYTES = 16 * 1024
 _STATUS_LINE = re.compile(rb"HTTP/1\.[01] ([0-9]{3})(?: [^\r\n]*)?\r?\n")
 _SOCKS_REPLIES = {
@@ -34,8 +37,8 @@ _SOCKS_REPLIES = {
 class ProxyError(Exception):
     """The proxy does not lead to the origin. `transient`: another attempt may succeed."""
 
-    def __init__(self, reason: str, *, transient: bool = False) -> None:
-        super().__init__(reason)
+    def __init__(self, reason: str, *, check: str = _CHECK, transient: bool = False) -> None:
+        super().__init__(f"{reason}; {check}")
         self.transient = transient
 
 
@@ -57,6 +60,7 @@ def connect_tunnel(host: str, port: int, headers: Secret[list[tuple[str, str]]])
         status = match[1].decode("ascii")
         raise ProxyError(
             f"the proxy refused to connect to {host}: HTTP {status}",
+            check=_LOG_IN if status == "407" else _CHECK,
             transient=status in ("408", "429") or status.startswith("5"),
         )
     # TLS is spoken next, and there the client speaks first.
@@ -85,10 +89,10 @@ def socks5(host: str, port: int, login: Secret[tuple[str, str]] | None) -> Hands
             raise ProxyError("the user name and the password for the proxy must be 1 to 255 bytes long")
         request = Secret(b"\1" + b"".join(_counted(each) for each in login.reveal()))
         if (yield from _exactly(2, request))[1] != 0:
-            raise ProxyError("the proxy refused the user name or the password")
+            raise ProxyError("the proxy refused the user name or the password", check=_LOG_IN)
     elif answer[1] != 0:
         wanted = "a user name and a password" if login is None else "a different way to log in"
-        raise ProxyError(f"the proxy requires {wanted}")
+        raise ProxyError(f"the proxy requires {wanted}", check=_LOG_IN)
     if len(host) > 255:
         raise ProxyError("a host name must be at most 255 bytes long")
     answer = yield from _exactly(4, Secret(b"\5\1\0" + _address(host) + port.to_bytes(2, "big")))

@@ -65,6 +65,14 @@ class Route:
         return cls(origin, host, port, kind, _login(urlsplit(proxy.reveal())))
 
     @property
+    def peer(self) -> str:
+        """Where the connection goes to, for messages: a proxy's user and password are not in it."""
+        if not self.kind:
+            return self.origin.authority
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"the proxy {self.kind}://{host}:{self.port}"
+
+    @property
     def proxy_tls(self) -> bool:
         """Whether TLS is spoken with the proxy itself."""
         return self.kind == "https"

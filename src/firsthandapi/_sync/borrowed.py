@@ -12,7 +12,7 @@ from firsthandapi._core.config import CONNECT_TIMEOUT, Origin
 from firsthandapi._core.headers import Headers, RequestHeaders
 from firsthandapi._core.request import Request
 from firsthandapi._masking import Secret, mask_secrets
-from firsthandapi._sync.wire import errno_of
+from firsthandapi._network.failures import distrust, errno_of
 from firsthandapi.errors import (
     ConfigurationError,
     FirstHandConnectionError,
@@ -141,7 +141,10 @@ class BorrowedWire:
         reason = mask_secrets(str(error)) or type(error).__name__
         if issubclass(kind, FirstHandTimeoutError):
             reason = "it did not answer in time; increase timeout="
-        result = kind(f"the request to {self._origin.authority} failed: {reason}", request_sent=sent)
+        authority = self._origin.authority
+        untrusted = distrust(error, authority, check="the certificates of http_client, and the clock")
+        result = kind(untrusted or f"the request to {authority} failed: {reason}", request_sent=sent)
+        result.untrusted = untrusted is not None
         # httpx has only these words for it.
         result.proxy_refused = type(error).__name__ == "ProxyError" and reason.startswith(("403 ", "407 "))
         result.errno = errno_of(error)
