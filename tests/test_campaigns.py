@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import json
+import os
+import pickle
 import sys
 from pathlib import Path
 from typing import Any
@@ -53,7 +56,8 @@ def test_every_format_makes_the_same_campaign(tmp_path: Path, name: str, text: s
     assert loaded.jobs == made.jobs
     assert (loaded.budget_cents, loaded.unique, loaded.name) == (500, True, None)
     assert (loaded.dest, made.dest) == (tmp_path / "signs", "signs")
-    assert repr(made) == "<Campaign ['signs', stop, yield]>"
+    assert repr(made) == "<Campaign ['signs', stop, yield, $5.00]>"
+    assert loaded == Campaign(**{**FIELDS, "dest": tmp_path / "signs"})
 
 
 def test_a_bucket_and_a_whole_path_stay_as_they_are(tmp_path: Path) -> None:
@@ -147,3 +151,128 @@ def test_a_misspelt_argument_is_answered() -> None:
     """From all that a campaign takes."""
     with pytest.raises(InvalidArgumentError, match="did you mean budget_cents"):
         Campaign(**{**FIELDS, "budget_cent": 5})
+
+
+def test_a_campaign_is_frozen() -> None:
+    """What a plan was made of stays what it was; the message says how to make another."""
+    campaign = Campaign(**FIELDS)
+    for name in ("budget_cents", "dest", "new"):
+        with pytest.raises(AttributeError, match=rf"frozen: make another, as in Campaign\(.*'{name}'"):
+            setattr(campaign, name, 5)
+    with pytest.raises(AttributeError, match="frozen"):
+        del campaign.dest
+    campaign.jobs["stop"]["files_needed"] = 9
+    assert campaign.jobs["stop"]["files_needed"] == 3
+    assert pickle.loads(pickle.dumps(campaign)) == copy.deepcopy(campaign) == campaign
+
+
+def test_campaigns_that_say_the_same_are_equal(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """However paths, formats, and defaults are written; of all that differs, they are not."""
+    monkeypatch.chdir(tmp_path)
+    campaign = Campaign(**FIELDS)
+    own = {label: {**FIELDS["defaults"], **fields} for label, fields in FIELDS["jobs"].items()}
+    for same in (
+        {"dest": "./signs/"},
+        {"dest": tmp_path / "signs"},
+        {"dest": (tmp_path / "signs").as_uri()},
+        {"defaults": None, "jobs": {"yield": own["yield"], "stop": own["stop"]}},
+        {"defaults": {**FIELDS["defaults"], "min_star_rating": 3}},
+        {"unique": True, "name": None, "moved": {}},
+    ):
+        other = Campaign(**{**FIELDS, **same})
+        assert other == campaign
+        assert hash(other) == hash(campaign)
+    for changed in (
+        {"dest": "sign"},
+        {"budget_cents": 501},
+        {"unique": False},
+        {"name": "signs"},
+        {"moved": {"halt": "stop"}},
+        {"defaults": {**FIELDS["defaults"], "deadline": "2030-01-01"}},
+        {"jobs": {"stop": {"files_needed": 3}}},
+    ):
+        assert Campaign(**{**FIELDS, **changed}) != campaign
+    assert campaign != FIELDS
+    assert Campaign(**{**FIELDS, "dest": "memory://signs/"}) == Campaign(
+        **{**FIELDS, "dest": "memory://signs"}
+    )
+
+
+@pytest.mark.parametrize("name", ["a.yaml", "a.yml", "a.json"])
+@pytest.mark.parametrize("dest", ["signs", "../sign 2", "/tmp/signs", "s3://bucket/signs", "~/signs"])
+def test_a_campaign_that_was_saved_is_loaded_again(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str, dest: str
+) -> None:
+    """Equal, from whatever folder; what all labels share stands there once."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "plans").mkdir()
+    defaults = {**FIELDS["defaults"], "title": "0x10: yes", "metadata": {"é": [1, None, "01"]}}
+    fields = {
+        **FIELDS,
+        "dest": dest,
+        "defaults": defaults,
+        "unique": False,
+        "name": "n",
+        "moved": {"a": "stop"},
+    }
+    for campaign in (
+        Campaign(**fields),
+        Campaign(**{**FIELDS, "dest": dest, "jobs": {"stop": {"files_needed": 1}}}),
+    ):
+        for path in (Path("plans") / name, tmp_path / name):
+            campaign.save(path)
+            assert Campaign.load(path) == campaign
+        assert Campaign(**campaign.to_dict()) == campaign
+    assert Campaign(**FIELDS).to_dict() == FIELDS
+
+
+def test_a_campaign_is_not_saved_as_what_cannot_be_read_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The ending says what is written; a disk or an extra that is missing is named."""
+    for path in ("a.toml", "a"):
+        with pytest.raises(InvalidArgumentError, match=r"path must end in \.yaml, \.yml, or \.json"):
+            Campaign(**FIELDS).save(tmp_path / path)
+    with pytest.raises(ConfigurationError, match=r"could not write .*: No such file or directory"):
+        Campaign(**FIELDS).save(tmp_path / "none" / "a.json")
+    monkeypatch.setitem(sys.modules, "yaml", None)
+    with pytest.raises(ConfigurationError, match="needs an extra: pip install"):
+        Campaign(**FIELDS).save(tmp_path / "a.yaml")
+
+
+def test_a_path_on_another_drive_is_saved_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Windows knows no relative way to it."""
+
+    def relpath(path: Path, start: Path) -> str:
+        raise ValueError(path, start)
+
+    monkeypatch.setattr(os.path, "relpath", relpath)
+    Campaign(**FIELDS).save(tmp_path / "a.json")
+    assert json.loads((tmp_path / "a.json").read_text())["dest"] == str(Path.cwd() / "signs")
+
+
+@pytest.mark.parametrize(
+    ("dest", "says"),
+    [
+        (None, "dest must be a path or a URL"),
+        (5, "dest must be a path or a URL"),
+        (b"signs", "dest must be a path or a URL"),
+        ("", "dest is empty"),
+        ("s3://key:secret@bucket/x", "must be a URL without credentials"),
+    ],
+)
+def test_a_dest_that_is_none_is_refused_at_once(dest: Any, says: str) -> None:
+    """Before anything is read or sent."""
+    with pytest.raises(InvalidArgumentError, match=says) as refused:
+        Campaign(**{**FIELDS, "dest": dest})
+    assert refused.value.field == "dest"
+
+
+def test_many_labels_are_counted(tmp_path: Path) -> None:
+    """A repr stays a line; a UPath is shown as the URL that it is."""
+    from upath import UPath
+
+    jobs = {f"class {n}": {"files_needed": 1} for n in range(200)}
+    campaign = Campaign(**{**FIELDS, "jobs": jobs, "dest": UPath("memory://signs")})
+    assert repr(campaign).startswith("<Campaign ['memory://signs")
+    assert repr(campaign).endswith("', class 0, class 1, class 2, class 3, class 4, 200 labels, $5.00]>")

@@ -30,7 +30,15 @@ if TYPE_CHECKING:
     from ._core.response import ApiResponse
     from ._sync.client import FirstHandClient
     from ._sync.pages import Page
-    from .campaigns import Campaign, CampaignPlan, CampaignProgress, LabelPlan, LabelProgress, PlannedOrder
+    from .campaigns import (
+        Campaign,
+        CampaignJob,
+        CampaignPlan,
+        CampaignProgress,
+        LabelPlan,
+        LabelProgress,
+        PlannedOrder,
+    )
     from .datasets import Dataset, Progress, Verification
     from .errors import (
         AuthenticationError,
@@ -70,6 +78,7 @@ __all__ = [
     "Attempt",
     "AuthenticationError",
     "Campaign",
+    "CampaignJob",
     "CampaignPlan",
     "CampaignProgress",
     "ConfigurationError",
@@ -126,7 +135,15 @@ _HOMES = {
     "FirstHandClient": "_sync.client",
     "Page": "_sync.pages",
     **dict.fromkeys(
-        ("Campaign", "CampaignPlan", "CampaignProgress", "LabelPlan", "LabelProgress", "PlannedOrder"),
+        (
+            "Campaign",
+            "CampaignJob",
+            "CampaignPlan",
+            "CampaignProgress",
+            "LabelPlan",
+            "LabelProgress",
+            "PlannedOrder",
+        ),
         "campaigns",
     ),
     "Dataset": "datasets",

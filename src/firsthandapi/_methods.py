@@ -124,12 +124,12 @@ def attribute_docs(module: str) -> dict[str, str]:
 
 
 def _unknown(function: Any, given: dict[str, Any], signature: inspect.Signature) -> InvalidArgumentError:
-    from difflib import get_close_matches
+    from firsthandapi._nearest import nearest
 
     takes = [name for name in signature.parameters if name not in ("self", "cls")]
     name = next(name for name in given if name not in takes)
-    nearest = get_close_matches(name.lower(), takes, n=1)
-    advice = f"did you mean {nearest[0]}?" if nearest else f"it takes {', '.join(takes)}"
+    meant = nearest(name, takes)
+    advice = f"it takes {', '.join(takes)}" if meant is None else f"did you mean {meant}?"
     owner, _, method = function.__qualname__.rpartition(".")
     shown = mask_secrets(name)[:60]
     return InvalidArgumentError(

@@ -1,4 +1,4 @@
-"""Read names and values from a file that people write: YAML, JSON, or TOML.
+"""Names and values in a file that people write: YAML, JSON, or TOML.
 
 Stricter than its parsers, which silently take the last of two equal names and read some numbers as others: in such a
 file stands what is paid.
@@ -13,7 +13,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from firsthandapi.errors import ConfigurationError
+from firsthandapi._host import replacing
+from firsthandapi.errors import ConfigurationError, InvalidArgumentError
 
 # Aliases can turn a few lines into more values than fit into memory.
 _MOST_VALUES = 100_000
@@ -53,13 +54,44 @@ def parse_spec(text: str, path: Path, example: str, prefix: str = "") -> dict[st
     except ValueError as error:
         raise ConfigurationError(f"{prefix}{path} is not valid {kind}: {error}") from None
     except ImportError:
-        raise ConfigurationError(
-            f"{prefix}{path} is YAML, which needs an extra: pip install 'firsthandapi[cli]'"
-        ) from None
+        raise _without_yaml(f"{prefix}{path}") from None
     fields: dict[Any, Any] = value if isinstance(value, dict) else {}  # pyright: ignore[reportUnknownVariableType] # checked below
     if not fields or not all(isinstance(name, str) for name in fields):
         raise ConfigurationError(f"{prefix}{path} must contain names and values, such as `{example}`")
     return fields
+
+
+def write_spec(path: Path, fields: dict[str, Any]) -> None:
+    """Write names and values into a file, in one step: JSON or YAML, by its ending.
+
+    Raises:
+        InvalidArgumentError: it has neither ending.
+        ConfigurationError: it cannot be written.
+    """
+    ending = path.suffix.lower()
+    if ending == ".json":
+        text = json.dumps(fields, ensure_ascii=False, indent=2) + "\n"
+    elif ending in (".yaml", ".yml"):
+        text = _as_yaml(path, fields)
+    else:
+        raise InvalidArgumentError("path must end in .yaml, .yml, or .json", field="path")
+    try:
+        replacing.replace(path, text.encode())
+    except OSError as error:
+        raise ConfigurationError(f"could not write {path}: {error.strerror}") from None
+
+
+def _as_yaml(path: Path, fields: dict[str, Any]) -> str:
+    try:
+        import yaml
+    except ImportError:
+        raise _without_yaml(f"{path}") from None
+    text: str = yaml.safe_dump(fields, allow_unicode=True, sort_keys=False)
+    return text
+
+
+def _without_yaml(file: str) -> ConfigurationError:
+    return ConfigurationError(f"{file} is YAML, which needs an extra: pip install 'firsthandapi[cli]'")
 
 
 def _content(path: Path, prefix: str) -> str:

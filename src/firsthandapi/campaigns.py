@@ -3,22 +3,42 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from difflib import get_close_matches
-from typing import Any, Self
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NoReturn, Self, cast
 
-from firsthandapi._core.campaign import check_name, check_spec
+from firsthandapi._core.campaign import Spec, check_name, check_spec, fields_of
 from firsthandapi._core.campaign_plan import CampaignPlan as CampaignPlan
 from firsthandapi._core.campaign_plan import LabelPlan as LabelPlan
 from firsthandapi._core.campaign_plan import PlannedOrder as PlannedOrder
+from firsthandapi._core.counts import dollars
+from firsthandapi._core.dest import bucket_url
 from firsthandapi._core.reports import CampaignProgress as CampaignProgress
 from firsthandapi._core.reports import LabelProgress as LabelProgress
 from firsthandapi._methods import public
+from firsthandapi._nearest import nearest
 from firsthandapi._paths import local_path
-from firsthandapi._specs import read_spec
+from firsthandapi._specs import read_spec, write_spec
 from firsthandapi.errors import ConfigurationError, InvalidArgumentError
+from firsthandapi.types.enums import MediaFormat
+from firsthandapi.types.job import JobOptions
 
 _FIELDS = ("dest", "budget_cents", "defaults", "jobs", "unique", "name", "moved")
+# Labels that a campaign's repr names.
+_MOST_LABELS = 5
+
+
+class CampaignJob(JobOptions, total=False):
+    """What a campaign says of a label, or of all in `defaults`: the fields of `jobs.create`, none of them required."""
+
+    description: str
+    """what workers are asked for, 10 to 5,000 characters."""
+    files_needed: int
+    """number of files that the label should have, 1 to 10,000."""
+    accepted_formats: Sequence[MediaFormat]
+    """MIME types, at least one, such as `["image/jpeg"]`."""
+    price_per_file_cents: int
+    """price of one approved file, in US cents, 10 to 50,000."""
 
 
 class Campaign:
@@ -38,6 +58,9 @@ class Campaign:
     Change it whenever you like, and run it again: more files are ordered, fewer are not, and changed words hold for
     new orders.
 
+    A campaign is frozen: to change one, make another from `campaign.to_dict()`. Two are equal if they say the same: the
+    order of formats and the spelling of a path make no difference.
+
     Args:
         dest: the folder of the dataset; or a bucket, as a URL such as `s3://bucket/signs` (extra `remote`).
         budget_cents: the most that all orders of the campaign may ever cost, less refunds, in US cents, at least 1.
@@ -54,21 +77,26 @@ class Campaign:
         ConfigurationError: `dest` is a bucket, and an extra is missing.
     """
 
+    dest: str | os.PathLike[str]
+    name: str | None
+    _spec: Spec
+    _place: str
+
     @public
     def __init__(
         self,
         *,
         dest: str | os.PathLike[str],
         budget_cents: int,
-        jobs: Mapping[str, Mapping[str, Any] | None],
-        defaults: Mapping[str, Any] | None = None,
+        jobs: Mapping[str, CampaignJob],
+        defaults: CampaignJob | None = None,
         unique: bool = True,
         name: str | None = None,
         moved: Mapping[str, str] | None = None,
     ) -> None:
-        self.name = check_name(name)
-        self._spec = check_spec(budget_cents, defaults, jobs, unique, moved)
-        self.dest = dest
+        # Whatever is wrong is found here, before anything is read or sent.
+        place, spec = _place(dest), check_spec(budget_cents, defaults, jobs, unique, moved)
+        self.__dict__.update(dest=dest, name=check_name(name), _spec=spec, _place=place)
 
     @classmethod
     @public
@@ -95,14 +123,12 @@ class Campaign:
             ConfigurationError: the file cannot be read, is not valid, or contains an unknown name.
             InvalidArgumentError: a value is not allowed; the message names it, as in `jobs.stop.files_needed`.
         """
-        file = local_path(os.fspath(path), "path") if isinstance(path, (str, os.PathLike)) else None
-        if file is None:
-            raise InvalidArgumentError("path must be the path of a file, as a str or a Path", field="path")
+        file = _file(path)
         fields = read_spec(file, "budget_cents: 50000")
         for name in fields:
             if name not in _FIELDS:
-                like = get_close_matches(name[:100], _FIELDS, n=1)
-                advice = f"did you mean {like[0]}?" if like else f"use one of: {', '.join(_FIELDS)}"
+                like = nearest(name, _FIELDS)
+                advice = f"did you mean {like}?" if like else f"use one of: {', '.join(_FIELDS)}"
                 raise ConfigurationError(f"{file}: {name[:100]!r} is not a field of a campaign; {advice}")
         for name in ("dest", "budget_cents", "jobs"):
             if fields.get(name) is None:
@@ -125,6 +151,33 @@ class Campaign:
             problem, field = error.message, error.field
         raise InvalidArgumentError(f"{file}: {problem}", field=field)
 
+    @public
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the campaign into a file that `load` reads: YAML (extra `cli`) or JSON, by its ending.
+
+        Fields that all labels share are written once, as `defaults`; comments of a file that is replaced are lost.
+
+        Args:
+            path: the file. A relative `dest` is written relative to it.
+
+        Raises:
+            ConfigurationError: the file cannot be written.
+            InvalidArgumentError: `path` is not the path of such a file.
+        """
+        file, fields = _file(path), self.to_dict()
+        inside = local_path(fields["dest"], "dest")
+        if inside is not None and not inside.is_absolute():
+            fields["dest"] = _relative(inside, file.parent)
+        write_spec(file, fields)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The arguments that make an equal campaign, of values that JSON and YAML have."""
+        return {
+            "dest": _text(self.dest),
+            **fields_of(self._spec),
+            **({"name": self.name} if self.name else {}),
+        }
+
     @property
     def budget_cents(self) -> int:
         """The most that all orders may ever cost, less refunds, in US cents."""
@@ -145,5 +198,58 @@ class Campaign:
         """By label, the fields of its job, defaults included."""
         return {label: dict(request) for label, request in self._spec.jobs.items()}
 
+    def __eq__(self, other: object) -> bool:
+        return self._value == other._value if isinstance(other, Campaign) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(repr(self._value))
+
+    @property
+    def _value(self) -> tuple[object, ...]:
+        return self._place, self.name, self._spec.comparable()
+
+    def __setattr__(self, name: str, value: object) -> NoReturn:
+        raise AttributeError(
+            f"a Campaign is frozen: make another, as in Campaign(**{{**campaign.to_dict(), {name!r}: …}})"
+        )
+
+    def __delattr__(self, name: str) -> NoReturn:
+        raise AttributeError(f"a Campaign is frozen: {name} cannot be deleted")
+
     def __repr__(self) -> str:
-        return f"<Campaign [{str(self.dest)!r}, {', '.join(self._spec.jobs)}]>"
+        labels = list(self._spec.jobs)
+        shown = [*labels[:_MOST_LABELS], *([f"{len(labels):,} labels"] if len(labels) > _MOST_LABELS else [])]
+        return f"<Campaign [{_text(self.dest)!r}, {', '.join(shown)}, {dollars(self.budget_cents)}]>"
+
+
+def _file(path: object) -> Path:
+    file = local_path(os.fspath(path), "path") if isinstance(path, str | os.PathLike) else None
+    if file is None:
+        raise InvalidArgumentError("path must be the path of a file, as a str or a Path", field="path")
+    return file
+
+
+def _text(dest: object) -> str:
+    """The path or URL that `dest` is; a `UPath` of a bucket is no path for `os.fspath`."""
+    try:
+        text: object = os.fspath(cast("os.PathLike[str]", dest))
+    except TypeError:
+        text = str(dest) if hasattr(dest, "protocol") else None
+    if not isinstance(text, str):
+        raise InvalidArgumentError("dest must be a path or a URL, as a str or a Path", field="dest")
+    return text
+
+
+def _place(dest: object) -> str:
+    """Where a campaign is, however its caller wrote that."""
+    text = _text(dest)
+    path = local_path(text, "dest")
+    return bucket_url(text, "dest")[1] if path is None else os.path.abspath(path)  # noqa: PTH100 # a link stays one
+
+
+def _relative(path: Path, folder: Path) -> str:
+    """`path` as it is written in a file of `folder`."""
+    try:
+        return Path(os.path.relpath(path, folder)).as_posix()
+    except ValueError:  # another drive of Windows
+        return str(path.absolute())

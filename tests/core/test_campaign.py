@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from firsthandapi._core.campaign import campaign_key, check_name, check_spec, metadata_of
+from firsthandapi._core.campaign import campaign_key, check_deadlines, check_name, check_spec, metadata_of
 from firsthandapi.errors import InvalidArgumentError
 
 DEFAULTS: dict[str, Any] = {
@@ -96,6 +96,7 @@ def test_a_label_may_take_all_from_the_defaults() -> None:
             "occurs twice",
         ),
         ({"jobs": {"stop": {"files_neded": 1}}}, "jobs.stop.files_neded", "did you mean files_needed?"),
+        ({"jobs": {"stop": {"price": 1}}}, "jobs.stop.price", "did you mean price_per_file_cents?"),
         ({"jobs": {"stop": {"zzz": 1}}}, "jobs.stop.zzz", "use one of: type, description"),
         ({"defaults": {"max_spend_cents": 1}}, "defaults.max_spend_cents", "budget_cents limits all jobs"),
         ({"jobs": {"stop": {}}}, "jobs.stop.files_needed", "files_needed is required"),
@@ -172,3 +173,23 @@ def test_an_order_says_whose_it_is() -> None:
         "firsthandapi_campaign": "fh-1",
         "firsthandapi_label": "stop",
     }
+
+
+def test_a_deadline_that_has_passed_is_named() -> None:
+    """Of the labels that are asked for; a date begins in UTC, and a label without a deadline is fine."""
+    at = 1_900_000_000.0  # 2030-03-17T17:46:40Z
+    jobs = {
+        "stop": {"files_needed": 1, "deadline": "2030-03-17T18:46:40.5+01:00"},
+        "yield": {"files_needed": 1, "deadline": "2030-03-18"},
+        "halt": {"files_needed": 1},
+    }
+    spec = check(jobs=jobs)
+    check_deadlines(spec, jobs, at)
+    check_deadlines(spec, ["yield", "halt"], at + 1)
+    with pytest.raises(
+        InvalidArgumentError, match=r"jobs.stop.deadline 2030-03-17T18.* has passed; set a later one"
+    ):
+        check_deadlines(spec, jobs, at + 1)
+    with pytest.raises(InvalidArgumentError) as refused:
+        check_deadlines(spec, ["yield"], at + 22_400)
+    assert refused.value.field == "jobs.yield.deadline"

@@ -239,6 +239,45 @@ def test_whatever_step_a_move_dies_at_the_next_run_ends_it(world: World, monkeyp
     assert world.ordered() == [2, 1]
 
 
+# ── What is refused at once ──────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("method", ["plan", "run"])
+def test_a_folder_of_one_job_is_refused_by_plan_and_run(world: World, method: str) -> None:
+    """In the same words, before anything is asked."""
+    world.dest.mkdir()
+    (world.dest / "job.json").write_text("{}")
+    since = len(world.server.requests)
+    with pytest.raises(InvalidArgumentError, match="dest is the folder of a job without a label"):
+        getattr(world.client.campaigns, method)(world.campaign(stop=1))
+    assert world.server.requests[since:] == []
+
+
+@pytest.mark.parametrize("method", ["plan", "run"])
+def test_labels_of_other_media_are_refused_by_plan_and_run(world: World, method: str) -> None:
+    """Loaders could not read them together."""
+    world.run(world.campaign(stop=1))
+    with pytest.raises(ConfigurationError, match="the campaign in dest has ordered image files"):
+        getattr(world.client.campaigns, method)(
+            world.campaign(stop=1, defaults={"accepted_formats": ["audio/wav"]})
+        )
+
+
+@pytest.mark.parametrize("method", ["plan", "run"])
+def test_a_deadline_that_has_passed_is_refused_before_anything_is_sent(world: World, method: str) -> None:
+    """In a new folder without a request; a campaign that has all of its files does not care."""
+    late = {"deadline": "2020-01-01T00:00:00Z"}
+    since = len(world.server.requests)
+    with pytest.raises(InvalidArgumentError, match=r"jobs\.stop\.deadline 2020-01-01T00:00:00Z has passed"):
+        getattr(world.client.campaigns, method)(world.campaign(stop=1, defaults=late))
+    assert world.server.requests[since:] == []
+    world.run(world.campaign(stop=1))
+    getattr(world.client.campaigns, method)(world.campaign(stop=1, defaults=late))
+    with pytest.raises(InvalidArgumentError, match="has passed"):
+        getattr(world.client.campaigns, method)(world.campaign(stop=2, defaults=late))
+    assert world.ordered() == [1]
+
+
 # ── What goes wrong with an order ────────────────────────────────────────────────────────────────────────
 
 

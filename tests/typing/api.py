@@ -20,6 +20,8 @@ from firsthandapi import (
     AsyncFirstHandClient,
     AsyncPage,
     AsyncPageRequest,
+    Campaign,
+    CampaignJob,
     Dataset,
     FirstHandApiError,
     FirstHandClient,
@@ -156,6 +158,23 @@ def shared_fields(client: FirstHandClient) -> None:
     client.jobs.collect("signs/", description="x")  # type: ignore[call-arg]
     wrong: JobFields = {"description": "x", "files": 10}  # type: ignore[typeddict-item, typeddict-unknown-key]
     assert_type(wrong["description"], str)
+
+
+def campaigns(client: FirstHandClient) -> None:
+    fields: CampaignJob = {"accepted_formats": ["image/jpeg"], "price_per_file_cents": 50}
+    campaign = Campaign(
+        dest="signs",
+        budget_cents=500,
+        defaults=fields,
+        jobs={"stop": {"description": "Photos of stop signs", "files_needed": 3}, "yield": {}},
+        moved={"halt": "stop"},
+    )
+    assert_type(client.campaigns.run(campaign), Dataset)
+    assert_type(campaign == Campaign.load("signs.yaml"), bool)
+    Campaign(dest="signs", budget_cents=5, jobs={"stop": {"file_needed": 3}})  # type: ignore[typeddict-unknown-key]
+    Campaign(dest="signs", budget_cents=5, jobs={"stop": {"files_needed": "3"}})  # type: ignore[typeddict-item]
+    Campaign(dest="signs", budget_cents=5, jobs={}, defaults={"price": 3})  # type: ignore[arg-type]
+    campaign.budget_cents = 5  # type: ignore[misc]
 
 
 def options(client: FirstHandClient, job_id: str, **options: Unpack[RequestOptions]) -> Job:

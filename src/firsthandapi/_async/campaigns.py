@@ -23,7 +23,7 @@ from firsthandapi._async.ordering import order_once
 from firsthandapi._async.reader import SharedReader
 from firsthandapi._async.waiting import Waiting
 from firsthandapi._async.workers import Workers
-from firsthandapi._core.campaign import check_labels, metadata_of
+from firsthandapi._core.campaign import check_deadlines, check_labels, metadata_of
 from firsthandapi._core.campaign_ledger import LEDGER_FILE, Ledger
 from firsthandapi._core.campaign_plan import (
     CampaignPlan,
@@ -112,8 +112,7 @@ class Campaigning(Collecting):
     async def plan(self) -> CampaignPlan:
         """What `run` would order now."""
         looking = Looking(self._transport, self._file, ends=None, **self._options)
-        ledger = await looking.ledger(self._spec, self._campaign.name)
-        check_labels(self._spec, (order.label for order in ledger.orders))
+        ledger = await self._look(looking, Folder(self._campaign.dest))
         return make_plan(self._spec, ledger)
 
     async def run(
@@ -129,12 +128,8 @@ class Campaigning(Collecting):
                 # What could keep the files from coming is found here, before money moves.
                 Downloads.check_network(self._transport.config)
                 await self._enter(folder, self._until)
-                await run_blocking(self._check_folder, folder)
-                ledger = await looking.ledger(self._spec, self._campaign.name)
+                ledger = await self._look(looking, folder)
                 self._may_read = looking.may_read
-                labels_here = await run_blocking(folder.labels)
-                here = {self._spec.moved.get(label, label) for label in labels_here}
-                check_labels(self._spec, here.union(order.label for order in ledger.orders))
                 self._check_orders(ledger)
                 if ledger != self._file.ledger:
                     await finish_blocking(self._file.write, ledger)
@@ -151,6 +146,23 @@ class Campaigning(Collecting):
 
     # ── Before anything is ordered ───────────────────────────────────────────────────────────────────────
 
+    async def _look(self, looking: Looking, folder: Folder) -> Ledger:
+        """The ledger of a campaign that `run` can run in this folder; nothing is written."""
+        spec, now = self._spec, self._transport.clock.time()
+        await run_blocking(self._check_folder, folder)
+        labels = await run_blocking(folder.labels)
+        if not await run_blocking(self._file.exists):
+            check_deadlines(spec, spec.jobs, now)
+        ledger = await looking.ledger(spec, self._campaign.name)
+        moved = {spec.moved.get(label, label) for label in labels}
+        check_labels(spec, moved.union(order.label for order in ledger.orders))
+        if problem := check_kinds(spec, ledger):
+            raise ConfigurationError(
+                f"{problem}: loaders could not read them together; use a different folder"
+            )
+        check_deadlines(spec, (order.label for order in make_plan(spec, ledger).orders), now)
+        return ledger
+
     def _check_folder(self, folder: Folder) -> None:
         if self._file.is_of_one_job():
             raise InvalidArgumentError(
@@ -163,10 +175,6 @@ class Campaigning(Collecting):
     def _check_orders(self, ledger: Ledger) -> None:
         """Refuse orders that may not all be made, before the first is."""
         spec = self._spec
-        if problem := check_kinds(spec, ledger):
-            raise ConfigurationError(
-                f"{problem}: loaders could not read them together; use a different folder"
-            )
         check_unconfirmed(spec, ledger, self._transport.config.max_spend_cents)
         for order in make_plan(spec, ledger).orders:
             price = spec.jobs[order.label]["price_per_file_cents"]

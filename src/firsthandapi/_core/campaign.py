@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from difflib import get_close_matches
+from datetime import UTC, datetime
 from typing import Any
 
 from firsthandapi._masking import mask_secrets
+from firsthandapi._nearest import nearest
 from firsthandapi._visible import visible
 from firsthandapi.errors import InvalidArgumentError
 from firsthandapi.types.job import JobCreateParams
@@ -20,7 +21,7 @@ from .integers import int_or_none
 from .job_file import KEY_METADATA
 from .kinds import kind_of
 from .labels import check_label, check_spelling
-from .request_hash import REQUEST_METADATA
+from .request_hash import REQUEST_METADATA, canonical, plain
 
 # What a job of a campaign has in its metadata, beside its key: which campaign it is of, and for which label. With them
 # a campaign is found again whose folder is lost.
@@ -53,6 +54,11 @@ class Spec:
     unique: bool
     jobs: dict[str, dict[str, Any]]
     moved: dict[str, str] = field(default_factory=dict[str, str])
+
+    def comparable(self) -> str:
+        """A text that two specs share exactly if they say the same."""
+        jobs = {label: [plain(each), each.get("deadline")] for label, each in self.jobs.items()}
+        return canonical([self.budget_cents, self.unique, jobs, self.moved])
 
 
 def check_spec(budget_cents: Any, defaults: Any, jobs: Any, unique: Any, moved: Any = None) -> Spec:
@@ -87,6 +93,32 @@ def check_spec(budget_cents: Any, defaults: Any, jobs: Any, unique: Any, moved: 
     return Spec(budget, unique, requests, _moved(_mapping(moved, "moved"), requests))
 
 
+def fields_of(spec: Spec) -> dict[str, Any]:
+    """What its user may have written: what all labels share as defaults, and nothing that needs no word."""
+    first, *others = spec.jobs.values()
+    shared = {
+        name: value
+        for name, value in first.items()
+        if others and all(name in each and canonical(each[name]) == canonical(value) for each in others)
+    }
+    fields: dict[str, Any] = {"budget_cents": spec.budget_cents}
+    if defaults := _without_type(shared):
+        fields["defaults"] = defaults
+    fields["jobs"] = {
+        label: _without_type({name: value for name, value in request.items() if name not in shared})
+        for label, request in spec.jobs.items()
+    }
+    if not spec.unique:
+        fields["unique"] = False
+    if spec.moved:
+        fields["moved"] = dict(spec.moved)
+    return fields
+
+
+def _without_type(request: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in request.items() if (name, value) != ("type", "data_collection")}
+
+
 def check_labels(spec: Spec, others: Iterable[str]) -> None:
     """Refuse a label that is one of the folder's but for the case of its letters.
 
@@ -107,6 +139,27 @@ def check_name(name: Any) -> str | None:
     if name is not None and (not isinstance(name, str) or not 1 <= len(name.strip()) <= _MOST_NAME):
         raise InvalidArgumentError(f"name must be a str of 1 to {_MOST_NAME} characters", field="name")
     return name
+
+
+def check_deadlines(spec: Spec, labels: Iterable[str], now: float) -> None:
+    """Refuse to order files of labels whose deadline has passed: their jobs would be refused, or end at once.
+
+    Raises:
+        InvalidArgumentError: there is one.
+    """
+    for label in labels:
+        deadline = spec.jobs[label].get("deadline")
+        if deadline is not None and _seconds(deadline) <= now:
+            raise InvalidArgumentError(
+                f"jobs.{label}.deadline {deadline} has passed; set a later one, or leave it out",
+                field=f"jobs.{label}.deadline",
+            )
+
+
+def _seconds(time: str) -> float:
+    """Unix seconds of a deadline as it is sent; a date alone is its begin, in UTC."""
+    moment = datetime.fromisoformat(time)
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
 def campaign_key(name: str | None, location: str) -> str:
@@ -156,11 +209,11 @@ def _check_names(fields: Mapping[str, Any], where: str) -> None:
     for name in fields:
         if name in known:
             continue
-        like = get_close_matches(name[:100].lower(), known)
+        like = nearest(name, known)
         if name in _NOT_HERE:
             advice = f"leave it out: {_NOT_HERE[name]}"
         elif like:
-            advice = f"did you mean {like[0]}?"
+            advice = f"did you mean {like}?"
         else:
             advice = f"use one of: {', '.join(known)}"
         raise InvalidArgumentError(
@@ -189,8 +242,8 @@ def _moved(moved: dict[str, Any], jobs: Mapping[str, Any]) -> dict[str, str]:
         if label in steps:
             problem = f"leads in a circle, by {label!r}; a label moves to one of jobs"
         elif label not in jobs:
-            like = get_close_matches(label, jobs, n=1)
-            advice = f"did you mean {like[0]!r}?" if like else "add it to jobs, or remove it from moved"
+            like = nearest(label, jobs)
+            advice = f"did you mean {like!r}?" if like else "add it to jobs, or remove it from moved"
             problem = f"{label!r} is not a label of jobs; {advice}"
         elif disk_key(label) == disk_key(former):
             problem = (

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import sys
 from pathlib import Path
 from typing import Any
 
+from firsthandapi._nearest import nearest
 from firsthandapi._specs import parse_spec, read_spec
 from firsthandapi.errors import ConfigurationError
 
@@ -71,10 +71,10 @@ def _check_names(fields: dict[str, Any]) -> None:
     for name in sorted(fields.keys() - known):
         if name in _OPTIONS:
             raise ConfigurationError(f"--spec: {name} is an option of the command, not of the job")
-        like = difflib.get_close_matches(name[:100], known, n=1)
+        like = nearest(name, sorted(known))
         raise ConfigurationError(
             f"--spec: {name[:100]} is not an argument; "
-            + (f"did you mean {like[0]}?" if like else f"use one of: {', '.join(sorted(known))}")
+            + (f"did you mean {like}?" if like else f"use one of: {', '.join(sorted(known))}")
         )
     for name, field in JobCreateParams.model_fields.items():
         if field.is_required() and name not in fields:

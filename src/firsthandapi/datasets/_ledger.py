@@ -49,6 +49,14 @@ class LedgerFile:
         self.ledger = found if isinstance(found, Ledger) else Ledger("")
         return found
 
+    def exists(self) -> bool:
+        """Whether there is a ledger, whatever it contains.
+
+        Raises:
+            ConfigurationError: it cannot be looked at.
+        """
+        return self._store.exists(self.path / LEDGER_FILE)
+
     def location(self) -> str:
         """The whole path or URL of the folder: the campaign's name, if it has no other."""
         return str(self.path.resolve() if isinstance(self._store, Local) else self.path)

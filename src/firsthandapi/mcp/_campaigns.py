@@ -74,7 +74,7 @@ class Campaigns:
         name: str,
         jobs: dict[str, Any],
         budget_cents: int,
-        defaults: dict[str, Any] | None,
+        defaults: Any,
         unique: bool,
     ) -> Campaign:
         """A campaign, checked."""

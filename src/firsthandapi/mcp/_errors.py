@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from difflib import get_close_matches
 from typing import Any, TypeVar
 
 import anyio
@@ -13,6 +12,7 @@ from pydantic import ValidationError
 
 from firsthandapi._core.lost_answers import how_to_repeat
 from firsthandapi._masking import mask_secrets
+from firsthandapi._nearest import nearest
 from firsthandapi._visible import visible
 from firsthandapi.errors import (
     AuthenticationError,
@@ -102,8 +102,8 @@ def check_names(tool: str, given: Any, taken: Any) -> None:
     """
     for name in given:
         if name not in taken:
-            nearest = get_close_matches(name.lower()[:_SHOWN], taken, n=1)
-            advice = f"did you mean {nearest[0]}?" if nearest else f"it takes {', '.join(taken)}."
+            meant = nearest(name, taken)
+            advice = f"it takes {', '.join(taken)}." if meant is None else f"did you mean {meant}?"
             raise ToolError(f"{tool} takes no argument {_shown(name)}: {advice} Nothing was sent.")
 
 

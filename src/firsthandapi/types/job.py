@@ -102,8 +102,8 @@ class _RequiredJobFields(TypedDict):
     """price of one approved file, in US cents, 10 to 50,000."""
 
 
-class JobFields(_RequiredJobFields, total=False):
-    """What describes a job: pass it by `**` to `jobs.create`, `jobs.create_and_wait`, or `jobs.collect`."""
+class JobOptions(TypedDict, total=False):
+    """What may describe a job."""
 
     type: JobType
     """`data_collection`, or `feedback` on content that the description links to."""
@@ -129,6 +129,11 @@ class JobFields(_RequiredJobFields, total=False):
     """number of workers who may take part, at least 1; None means any number."""
     metadata: Mapping[str, Any] | None
     """your own values, at most 20 keys; `jobs.collect` adds one, so 19 there."""
+
+
+class JobFields(_RequiredJobFields, JobOptions, total=False):
+    """What describes a job: pass it by `**` to `jobs.create`, `jobs.create_and_wait`, or `jobs.collect`."""
+
     max_spend_cents: int | None
     """most that the job may cost, in US cents; the smaller of this and the client's applies."""
 
