@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import yaml
+from packaging.version import Version
 
 import firsthandapi
 
@@ -118,6 +119,47 @@ def test_each_requirement_of_a_group_is_pinned() -> None:
     for group in groups.values():
         lines = [str(line) for line in group]
         assert len(lines) == len(set(lines))
+
+
+# The first version without a known vulnerability, as of 2026-11-28, of each package that reads what comes over the
+# network, or files of strangers. Where pip-audit reaches its database, it says whether one falls behind:
+#     python scripts/lowest.py serve testing mcp images | sort -u > lowest.txt && pip-audit --no-deps -r lowest.txt
+SAFE = {
+    "certifi": ("2024.7.4", "CVE-2024-39689: roots that are no longer trusted"),
+    "h11": ("0.16", "CVE-2025-43859: chunks with a wrong end, so that requests can be smuggled"),
+    "httpcore": ("1.0.9", "the first one that takes h11 0.16"),
+    "jinja2": ("3.1.6", "CVE-2025-27516, CVE-2024-56326: ways out of the sandbox"),
+    "mcp": ("2.2", "CVE-2026-116686: schemas that read files and URLs"),
+    "pillow": ("13", "CVE-2026-112403 and others: JPEGs that write over memory"),
+    "python-multipart": ("0.0.31", "CVE-2026-42561, CVE-2026-53538, and names of headers without bounds"),
+    "starlette": ("1.3.1", "CVE-2025-62727, CVE-2026-48710, PYSEC-2026-248, and forms without bounds"),
+    "uvicorn": ("0.11.7", "CVE-2020-7695: headers that split a response"),
+}
+READ_BY_STRANGERS = ["serve", "testing", "mcp", "images"]
+
+
+@pytest.mark.parametrize("extra", [None, *PROJECT["project"]["optional-dependencies"]])
+def test_no_lowest_version_has_a_known_vulnerability(extra: str | None) -> None:
+    """What pip may install with this package is safe, not only what it does install today; and so are the pins."""
+    lines = (
+        PROJECT["project"]["dependencies"]
+        if extra is None
+        else PROJECT["project"]["optional-dependencies"][extra]
+    )
+    pins = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    for line in [*lines, *(pin for pin in pins if "==" in pin)]:
+        safe, why = SAFE.get(name(re.split("[<>]", line)[0]), ("0", ""))
+        lowest = re.search(r"[>=]=([\w.]+)", line)
+        assert lowest is None or Version(lowest[1]) >= Version(safe), f"{line} allows less than {safe}: {why}"
+
+
+def test_what_strangers_reach_is_in_the_table() -> None:
+    """A package that a server is made of is looked up, or said to read nothing of theirs."""
+    reads_nothing = {"mcp-types", "numpy", "pyyaml", "rich", "segno", "typer"}
+    lines = [
+        line for extra in READ_BY_STRANGERS for line in PROJECT["project"]["optional-dependencies"][extra]
+    ]
+    assert {name(re.split("[<>]", line)[0]) for line in lines} <= SAFE.keys() | reads_nothing
 
 
 def name(requirement: str) -> str:
