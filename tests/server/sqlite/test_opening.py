@@ -266,6 +266,20 @@ def test_replaced_bytes_that_cannot_be_removed_go_later(folder: Path) -> None:
     world.close()
 
 
+def test_a_checkpoint_of_ones_own_keeps_the_locks(folder: Path) -> None:
+    """To close any descriptor of a file drops the POSIX locks that a process has on it, those of its SQLite too."""
+    world = open_world(folder, HandClock(0.0))
+    program = (
+        "import sqlite3, sys; sqlite3.connect(sys.argv[1], timeout=0).execute('PRAGMA journal_mode = DELETE')"
+    )
+    checkpoint(folder)
+    other = subprocess.run(
+        [sys.executable, "-c", program, str(folder / DATABASE)], capture_output=True, text=True, check=False
+    )
+    assert "database is locked" in other.stderr
+    world.close()
+
+
 def test_macos_has_on_the_disk_what_is_committed(folder: Path) -> None:
     """Not in its memory only, which the power takes with it. Other systems keep the setting, and need it not."""
     world = open_world(folder, HandClock(0.0))

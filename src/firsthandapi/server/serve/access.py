@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import os
 import secrets
 import sqlite3
 import threading
@@ -16,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
-from firsthandapi.server.sqlite import explained, flush_for_good
+from firsthandapi.server.sqlite import create_for_owner, explained, flush_for_good
 from firsthandapi.server.text import new_id
 
 Role = Literal["worker", "reviewer", "operator"]
@@ -91,8 +90,7 @@ class Access:
     def __init__(self, path: Path | None) -> None:
         if path is not None:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            # Before SQLite makes it with the permissions of any file.
-            os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+            create_for_owner(path)
         self._lock = threading.Lock()
         self._rows = sqlite3.connect(
             ":memory:" if path is None else path, check_same_thread=False, isolation_level=None, timeout=10

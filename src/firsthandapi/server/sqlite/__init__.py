@@ -1,5 +1,5 @@
 """The state of a service in SQLite, with the files beside it."""
 
-from .opening import DATABASE, FILES, checkpoint, explained, flush_for_good, open_world
+from .opening import DATABASE, FILES, checkpoint, create_for_owner, explained, flush_for_good, open_world
 
-__all__ = ["DATABASE", "FILES", "checkpoint", "explained", "flush_for_good", "open_world"]
+__all__ = ["DATABASE", "FILES", "checkpoint", "create_for_owner", "explained", "flush_for_good", "open_world"]

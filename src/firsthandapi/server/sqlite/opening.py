@@ -105,8 +105,7 @@ def checkpoint(directory: Path) -> None:
 
 
 def _connected(path: Path) -> sqlite3.Connection:
-    # SQLite would create it with the permissions of any file. The files beside it get those of this one.
-    os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+    create_for_owner(path)
     connection = sqlite3.connect(
         path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False, cached_statements=500
     )
@@ -122,6 +121,16 @@ def _connected(path: Path) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
+
+
+def create_for_owner(path: Path) -> None:
+    """Create the file of a database if it does not exist: SQLite would give it the permissions of any file.
+
+    The files beside it get those of this one. One that exists is not opened: to close it again would drop the locks
+    that SQLite has on it in this process.
+    """
+    with contextlib.suppress(FileExistsError):
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
 
 
 def flush_for_good(connection: sqlite3.Connection) -> None:
