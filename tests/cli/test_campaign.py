@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import signal
@@ -66,6 +67,60 @@ def test_plan_run_and_status(cli: Cli, file: str, tmp_path: Path) -> None:
         "give way  1 of 1    0       0        $0.10",
         "$0.30 of $1.00 spent",
     ]
+
+
+@pytest.fixture
+def begun(cli: Cli, file: str) -> Iterator[MockServer]:
+    """A campaign whose two jobs nobody works on."""
+    with MockServer(speed=0) as server:
+        cli.at(server)
+        assert cli("campaign", "run", file, "--timeout", "0").code == 3
+        yield server
+
+
+@pytest.mark.usefixtures("begun")
+def test_a_label_is_cancelled(cli: Cli, file: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the refund, and what the next run orders again; without a terminal only with --yes."""
+    monkeypatch.setattr(sys, "stdin", io.StringIO())
+    refused = cli("campaign", "cancel", file, "stop")
+    assert refused.code == 2
+    assert (
+        "stop has unfinished jobs with 2 files to come. Cancelling them refunds up to $0.20." in refused.err
+    )
+    assert "Nothing was cancelled; pass --yes" in refused.err
+    done = cli("campaign", "cancel", file, "stop", "--yes")
+    assert (done.code, done.out) == (0, "1 job cancelled, $0.20 refunded.\n")
+    assert "orders 2 files for stop again. To prevent that, decrease its files_needed" in " ".join(
+        done.err.split()
+    )
+    again = cli("campaign", "cancel", file, "stop")
+    assert (again.code, again.out) == (0, "stop has no unfinished job.\n")
+    Path(file).write_text(YAML.replace("  give way: {files_needed: 1}\n", ""))
+    other = cli("campaign", "cancel", file, "give way", "-y", "--json")
+    assert (other.code, other.err) == (0, "")
+    found = json.loads(other.out)
+    assert (len(found["jobs"]), found["refund_cents"]) == (1, 10)
+    unknown = cli("campaign", "cancel", file, "stpo", "--yes")
+    assert unknown.code == 2
+    assert "the campaign has no label 'stpo'; did you mean 'stop'?" in unknown.err
+
+
+class _Person(io.StringIO):
+    """What somebody types on a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_who_does_not_confirm_cancels_nothing(
+    cli: Cli, begun: MockServer, file: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A person on a terminal is asked."""
+    monkeypatch.setattr(sys, "stdin", _Person("n\n"))
+    assert cli("campaign", "cancel", file, "stop").code == 1
+    assert not [request for request in begun.requests if request.path.endswith("/cancel")]
+    monkeypatch.setattr(sys, "stdin", _Person("y\n"))
+    assert cli("campaign", "cancel", file, "stop").code == 0
 
 
 def test_json_is_all_that_a_program_gets(cli: Cli, file: str) -> None:

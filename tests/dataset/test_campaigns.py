@@ -239,6 +239,71 @@ def test_whatever_step_a_move_dies_at_the_next_run_ends_it(world: World, monkeyp
     assert world.ordered() == [2, 1]
 
 
+# ── What is cancelled ────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_label_is_cancelled_and_its_refund_is_booked(world: World) -> None:
+    """Its unfinished jobs and no others; the next run orders what the campaign still wants of it."""
+    with pytest.raises(WaitTimeoutError):
+        world.run(world.campaign(stop=2, give_way=2), timeout=0)
+    plan = world.client.campaigns.plan(world.campaign(stop=2, give_way=2))
+    assert [each.refundable_cents for each in plan.labels] == [20, 20]
+    (job,) = world.client.campaigns.cancel(world.campaign(give_way=2), "stop")
+    assert (job.status, job.metadata["firsthandapi_label"]) == ("cancelled", "stop")
+    assert [order["refund_cents"] for order in world.ledger()["orders"]] == [20, 0]
+    assert world.ledger()["spent_cents"] == world.spent() == 20
+    assert world.client.campaigns.cancel(world.campaign(stop=2), "stop") == ()
+    assert labels(world.run(world.campaign(give_way=2))) == ["give_way"] * 2
+    assert labels(world.run(world.campaign(stop=2, give_way=2))) == ["give_way"] * 2 + ["stop"] * 2
+    assert world.ordered() == [2, 2, 2]
+
+
+def test_an_unknown_label_is_not_cancelled(world: World) -> None:
+    """The nearest one is named."""
+    with pytest.raises(InvalidArgumentError, match="no label 'stpo'; did you mean 'stop'"):
+        world.client.campaigns.cancel(world.campaign(stop=1), "stpo")
+    with pytest.raises(InvalidArgumentError, match="no label 5; use one of: stop"):
+        world.client.campaigns.cancel(world.campaign(stop=1), 5)
+
+
+def test_a_job_that_has_ended_since_is_as_it_is(world: World, monkeypatch: Any) -> None:
+    """The service refuses to cancel it, and nothing is refunded."""
+    with pytest.raises(WaitTimeoutError):
+        world.run(world.campaign(stop=1), timeout=0)
+    look = internals(world, "looking").Looking.ledger
+
+    def late(*args: Any) -> Any:
+        found = look(*args)
+        if world.connect.kind == "sync":
+            world.server.clock.advance(minutes=5)
+            return found
+
+        async def later() -> Any:
+            ledger = await found
+            world.server.clock.advance(minutes=5)
+            return ledger
+
+        return later()
+
+    monkeypatch.setattr(internals(world, "looking").Looking, "ledger", late)
+    (job,) = world.client.campaigns.cancel(world.campaign(stop=1), "stop")
+    assert job.status == "completed"
+    assert world.ledger()["spent_cents"] == world.spent() == 10
+
+
+def test_a_label_is_cancelled_beside_a_run(world: World) -> None:
+    """The run has the folder, and books the refund when it sees the job end."""
+    with pytest.raises(WaitTimeoutError):
+        world.run(world.campaign(stop=2), timeout=0)
+    before = world.ledger()
+    folder = Folder(world.dest)
+    assert folder.lock()
+    (job,) = world.client.campaigns.cancel(world.campaign(stop=2), "stop")
+    assert (job.status, world.ledger()) == ("cancelled", before)
+    folder.close()
+    assert world.client.campaigns.plan(world.campaign(stop=2)).spent_cents == 0
+
+
 # ── What is refused at once ──────────────────────────────────────────────────────────────────────────────
 
 

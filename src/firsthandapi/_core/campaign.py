@@ -130,6 +130,21 @@ def check_labels(spec: Spec, others: Iterable[str]) -> None:
         check_spelling(label, known)
 
 
+def check_known(label: str, labels: Iterable[str]) -> None:
+    """Refuse what is no label of a campaign.
+
+    Raises:
+        InvalidArgumentError: it is none.
+    """
+    known = sorted(labels)
+    if label not in known:
+        like = nearest(label, known) if isinstance(label, str) else None
+        advice = f"use one of: {', '.join(known)}" if like is None else f"did you mean {like!r}?"
+        raise InvalidArgumentError(
+            f"label: the campaign has no label {_shown(label)}; {advice}", field="label"
+        )
+
+
 def check_name(name: Any) -> str | None:
     """The name of a campaign, by which an account finds it again.
 

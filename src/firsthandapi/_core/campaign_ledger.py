@@ -80,6 +80,12 @@ class Order:
         """What it costs, less what was refunded. One whose response was lost costs too: it may have been posted."""
         return self.files * self.price_cents - self.refund_cents
 
+    @property
+    def refundable_cents(self) -> int:
+        """What is refunded if its job is cancelled now."""
+        is_unfinished = self.job is not None and not self.is_over
+        return max(self.files - self.approved, 0) * self.price_cents if is_unfinished else 0
+
     def counted(self, *, unique: bool) -> int:
         """How many of its files count."""
         return self.approved - (self.duplicates if unique else 0)

@@ -51,6 +51,7 @@ class LabelPlan:
         missing: how many are neither there nor coming.
         spent_cents: what its orders cost so far, less refunds, in US cents.
         in_vain: whether its last three orders brought nothing: it is not ordered again until its words change.
+        refundable_cents: what its unfinished jobs have not spent: `campaigns.cancel` refunds it, in US cents.
     """
 
     label: str
@@ -60,6 +61,7 @@ class LabelPlan:
     missing: int
     spent_cents: int
     in_vain: bool = False
+    refundable_cents: int = 0
 
 
 @dataclass(frozen=True)
@@ -230,6 +232,7 @@ def _label(label: str, spec: Spec, orders: list[Order]) -> LabelPlan:
         coming=max(held - counted, 0),
         missing=max(wanted - held, 0),
         spent_cents=sum(order.spent_cents for order in orders),
+        refundable_cents=sum(order.refundable_cents for order in orders),
         in_vain=request is not None
         and len(last) == _MOST_IN_VAIN
         and all(

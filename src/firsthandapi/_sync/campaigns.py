@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Unpack
 
-from firsthandapi._core.campaign import check_deadlines, check_labels, metadata_of
+from firsthandapi._core.campaign import check_deadlines, check_known, check_labels, metadata_of
 from firsthandapi._core.campaign_ledger import LEDGER_FILE, Ledger
 from firsthandapi._core.campaign_plan import (
     CampaignPlan,
@@ -49,11 +49,13 @@ from firsthandapi.datasets._ledger import LedgerFile, OrderRecord
 from firsthandapi.datasets._manifest import Source
 from firsthandapi.errors import (
     ConfigurationError,
+    ConflictError,
     FirstHandError,
     IncompleteJobError,
     InvalidArgumentError,
     WaitTimeoutError,
 )
+from firsthandapi.types.job import Job
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -62,7 +64,6 @@ if TYPE_CHECKING:
     from firsthandapi._sync.transport import Transport
     from firsthandapi.campaigns import Campaign
     from firsthandapi.types.file import File
-    from firsthandapi.types.job import Job
     from firsthandapi.types.options import RequestOptions
 
 _WAY_OUT = f"remove the order with that key from {LEDGER_FILE}"
@@ -144,6 +145,33 @@ class Campaigning(Collecting):
             error.job = error.job or self._last_job()
             raise
         return self._result(folder, downloads)
+
+    def cancel(self, label: str) -> tuple[Job, ...]:
+        """Cancel the unfinished jobs of a label, and book what that refunds."""
+        folder = Folder(self._campaign.dest)
+        looking = Looking(self._transport, self._file, ends=None, **self._options)
+        with ending_with(folder.close):
+            # Where a run has the folder, that run sees its jobs end, and books it.
+            is_ours = run_blocking(folder.lock)
+            ledger = looking.ledger(self._spec, self._campaign.name)
+            check_known(label, {*self._spec.jobs, *(order.label for order in ledger.orders)})
+            jobs: list[Job] = []
+            for order in ledger.of(label):
+                if order.job is None or order.is_over:
+                    continue
+                jobs.append(job := self._cancelled(order.job["id"]))
+                ledger = ledger.with_jobs([dump(job)])
+                if is_ours:
+                    finish_blocking(self._file.write, ledger)
+                    finish_blocking(folder.note_job, job.id, dump(job), label)
+        return tuple(jobs)
+
+    def _cancelled(self, job_id: str) -> Job:
+        path = f"/v1/jobs/{job_id}"
+        try:
+            return self._write(Job, "POST", f"{path}/cancel", **self._options)
+        except ConflictError:  # it has ended since
+            return self._get(Job, path, **self._options)
 
     # ── Before anything is ordered ───────────────────────────────────────────────────────────────────────
 

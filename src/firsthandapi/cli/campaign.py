@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from firsthandapi._core.counts import count_of
+from firsthandapi.errors import ConfigurationError
+
 from .campaign_table import live_table
 from .collecting import report
 from .options import Timeout
-from .output import AsJson, client, dollars, note, print_json, print_table
+from .output import AsJson, client, dollars, note, print_json, print_table, printable
 from .progress import CAMPAIGN_CONTINUES, progress
 from .stopping import stoppable
 
 if TYPE_CHECKING:
-    from firsthandapi.campaigns import Campaign, CampaignPlan
+    from firsthandapi.campaigns import Campaign, CampaignPlan, LabelPlan
 
 app = typer.Typer(no_args_is_help=True, help="Collect a dataset of several labels under one budget.")
 
@@ -95,6 +99,60 @@ def status(file: File, as_json: AsJson = False) -> None:
         ],
     )
     typer.echo(f"{dollars(found.spent_cents)} of {dollars(found.budget_cents)} spent")
+
+
+@app.command()
+def cancel(
+    file: File,
+    label: Annotated[str, typer.Argument(metavar="LABEL", help="Label whose unfinished jobs to cancel.")],
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Cancel the unfinished jobs of a label. The service refunds the files that did not come; approved files stay.
+
+    The next `campaign run` orders the missing files again. To prevent that, first decrease files_needed of the label,
+    or remove the label from the file.
+
+    Shows the refund and asks first.
+
+    Example: firsthandapi campaign cancel signs.yaml stop
+    """
+    campaign = _campaign(file)
+    with client() as api:
+        before = _of(api.campaigns.plan(campaign), label)
+        if before is not None and before.refundable_cents and not yes:
+            _ask(label, before)
+        jobs = api.campaigns.cancel(campaign, label)
+        after = api.campaigns.plan(campaign)
+    now = _of(after, label)
+    refund = before.spent_cents - now.spent_cents if before and now else 0
+    if as_json:
+        print_json({"jobs": [job.id for job in jobs], "refund_cents": refund})
+        return
+    if not jobs:
+        typer.echo(f"{printable(label)} has no unfinished job.")
+        return
+    typer.echo(f"{count_of(len(jobs), 'job')} cancelled, {dollars(refund)} refunded.")
+    for order in after.orders:
+        if order.label == label:
+            note(
+                f"The next `campaign run` orders {count_of(order.files)} for {printable(label)} again. To prevent "
+                "that, decrease its files_needed, or remove the label from the file."
+            )
+
+
+def _ask(label: str, plan: LabelPlan) -> None:
+    question = (
+        f"{label} has unfinished jobs with {count_of(plan.coming)} to come. Cancelling them refunds up to "
+        f"{dollars(plan.refundable_cents)}."
+    )
+    if not sys.stdin.isatty():
+        raise ConfigurationError(f"{question} Nothing was cancelled; pass --yes to cancel them")
+    typer.confirm(f"{question} Cancel them?", abort=True, err=True)
+
+
+def _of(plan: CampaignPlan, label: str) -> LabelPlan | None:
+    return next((each for each in plan.labels if each.label == label), None)
 
 
 def _campaign(file: Path) -> Campaign:

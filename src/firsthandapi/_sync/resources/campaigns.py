@@ -20,10 +20,11 @@ if TYPE_CHECKING:
     from firsthandapi._core.reports import CampaignProgress
     from firsthandapi.datasets import Dataset
     from firsthandapi.types.event import WebhookEvent
+    from firsthandapi.types.job import Job
 
 
 class Campaigns(Resource):
-    """Campaigns; planning needs the scope `jobs:read`, running also `jobs:write`."""
+    """Campaigns; planning needs the scope `jobs:read`, running and cancelling also `jobs:write`."""
 
     def plan(self, campaign: Campaign, **options: Unpack[RequestOptions]) -> CampaignPlan:
         """Show what `run` would order now. Nothing is written or ordered.
@@ -94,6 +95,33 @@ class Campaigns(Resource):
         return Campaigning(self._transport, _checked(campaign), **options).run(
             timeout=timeout, concurrency=concurrency, on_progress=on_progress
         )
+
+    def cancel(self, campaign: Campaign, label: str, **options: Unpack[RequestOptions]) -> tuple[Job, ...]:
+        """Cancel the unfinished jobs of a label. The service refunds the files that did not come, and the campaign
+        books the refund; approved files stay.
+
+        The next `run` orders the missing files again, as after any cancelled job: to prevent that, first decrease the
+        label's `files_needed`, or remove the label from `jobs`. A run in another process books the refund by itself.
+
+        Args:
+            campaign: the campaign.
+            label: the label; one that was removed from `jobs` has its jobs still.
+            **options: `timeout`, `extra_headers`, `extra_query`.
+
+        Returns:
+            The jobs, as they are now: `cancelled`, or `completed` if one was finished before; empty if none was
+            unfinished.
+
+        Raises:
+            InvalidArgumentError: the campaign has no such label.
+            ConfigurationError: `campaign.json` is damaged or of a later version, or cannot be written.
+            FirstHandError: what every call raises. The same call cancels the rest.
+
+        Contract: §2 "Jobs".
+        """
+        with importing():
+            from firsthandapi._sync.campaigns import Campaigning
+        return Campaigning(self._transport, _checked(campaign), **options).cancel(label)
 
     def wake(self, event: WebhookEvent) -> None:
         """Have running campaigns and `jobs.follow` look at a job now, because a webhook has reported it.
