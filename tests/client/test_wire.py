@@ -366,6 +366,7 @@ def test_good_answers_of_every_framing(answer: bytes, connect: Connect) -> None:
 
 
 NEXT = b'{"organization_id":"org_2"}'
+CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
 STRAY = HEAD + b'Content-Length: 28\r\n\r\n{"organization_id":"org_bad"}'
 
 
@@ -375,6 +376,12 @@ STRAY = HEAD + b'Content-Length: 28\r\n\r\n{"organization_id":"org_bad"}'
         (HEAD + b"Content-Length: 27\r\n\r\n" + BODY, True),
         (HEAD + b"Transfer-Encoding: chunked\r\n\r\n1b\r\n" + BODY + b"\r\n0\r\n\r\n", True),
         (b"HTTP/1.1 204 No Content\r\n\r\n", True),
+        (b"HTTP/1.1 100 Continue\r\n\r\n" + HEAD + b"Content-Length: 27\r\n\r\n" + BODY, True),
+        (CHUNKED + b"1b\r\n" + BODY + b"\r\n0\r\nServer-Timing: a\r\n\r\n", True),
+        (CHUNKED + b"1b;a=b\r\n" + BODY + b"\r\n0;last\r\n\r\n", True),
+        (CHUNKED + b"001b\r\n" + BODY + b"\r\n0000\r\n\r\n", True),
+        (CHUNKED + b"1b\r\n" + BODY + b"\r\n0\r\nServer-Timing: a\n\n" + STRAY, False),
+        (b"HTTP/1.1 100 Continue\r\n\r\n" + HEAD + b"Content-Length: 27\r\n\r\n" + BODY + STRAY, False),
         (HEAD + b"Content-Length: 27\r\n\r\n" + BODY + STRAY, False),
         (HEAD + b"Content-Length: 27\r\n\r\n" + BODY + b"\r\n", False),
         (HEAD + b"Transfer-Encoding: chunked\r\n\r\n1b\r\n" + BODY + b"\r\n0\r\n\r\n" + STRAY, False),

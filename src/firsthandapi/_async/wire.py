@@ -300,8 +300,9 @@ class Wire:
                         reader.feed(chunk)
                     await response.aclose()
                     body = Secret(reader.finish())
-                    # A response to HEAD announces chunks and has none.
-                    chunked = reader.length > 0 and "transfer-encoding" in received_headers
+                    # To HEAD, and with these statuses, chunks are announced and do not come.
+                    bodiless = request.method == "HEAD" or status in (204, 304)
+                    chunked = not bodiless and "transfer-encoding" in received_headers
                     done = connection.http.is_idle() and connection.received.is_all(
                         reader.length, chunked=chunked
                     )

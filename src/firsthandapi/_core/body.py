@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import zlib
 from collections.abc import Mapping
 
@@ -109,19 +110,21 @@ class BodyReader:
 
 
 _END_OF_HEAD = b"\r\n\r\n"
-_LAST_CHUNK = b"\r\n0\r\n\r\n"
 _MOST_HEAD_BYTES = 128 * 1024
+# Of a chunk's size with its extensions, and of a trailer.
+_MOST_LINE_BYTES = 4096
+_CHUNK = re.compile(rb"([0-9A-Fa-f]{1,20})(?:;.*)?[ \t]*")
 
 
 class Received:
-    """Counts the bytes of a response as they come off the wire.
+    """Follows a response through the bytes that come off the wire.
 
     A server, or a proxy between, may send more than its response: a body with a 204, an error of its own behind
     the body. The engine below keeps such bytes and would read them as the next response, so a connection is used
-    again only where all that came belongs to the response.
+    again only where all that came belongs to the response: to its 1xx before it, its head, its body, its trailers.
     """
 
-    __slots__ = ("_end", "_head", "_size", "_start")
+    __slots__ = ("_chunks", "_doubtful", "_head", "_size", "_start")
 
     def __init__(self) -> None:
         self.start()
@@ -129,24 +132,90 @@ class Received:
     def start(self) -> None:
         """Begin the next response."""
         self._start: bytes | None = b""  # of the response, until its head ends
-        self._head = 0
+        self._head = 0  # bytes of the head, and of those of 1xx responses before it
         self._size = 0
-        self._end = b""
+        self._chunks: _Chunks | None = None
+        self._doubtful = False
 
     def feed(self, data: bytes) -> None:
         """Take the next bytes."""
         self._size += len(data)
         if self._start is not None:
-            self._start = self._start + data if self._start else data
-            end = self._start.find(_END_OF_HEAD)
-            if end >= 0:
-                self._head, self._start = end + len(_END_OF_HEAD), None
-            elif len(self._start) > _MOST_HEAD_BYTES:
+            data = self._feed_head(self._start + data if self._start else data)
+        if self._chunks is not None:
+            self._chunks.feed(data)
+
+    def _feed_head(self, data: bytes) -> bytes:
+        """Take the bytes that may be a head; what of them comes after it."""
+        while (end := data.find(_END_OF_HEAD) + len(_END_OF_HEAD)) >= len(_END_OF_HEAD):
+            head, data = data[:end], data[end:]
+            self._head += end
+            # The engine takes a bare line feed for the end of a line too, so to it the head may have ended before.
+            self._doubtful |= head.count(b"\n") != head.count(b"\r\n")
+            if head[9:10] != b"1":
                 self._start = None
-        self._end = self._end[1 - len(_LAST_CHUNK) :] + data
+                if b"\r\ntransfer-encoding" in head.lower():
+                    self._chunks = _Chunks()
+                return data
+        self._start = data if len(data) <= _MOST_HEAD_BYTES else None
+        return b""
 
     def is_all(self, length: int, *, chunked: bool) -> bool:
-        """Whether only a head and a body of `length` bytes came; False in doubt, such as after a 1xx."""
+        """Whether only a head and a body of `length` bytes came; False in doubt."""
+        if self._doubtful or not self._head:
+            return False
         if chunked:
-            return self._end.find(_LAST_CHUNK) == len(self._end) - len(_LAST_CHUNK) >= 0
-        return self._head > 0 and self._size == self._head + length
+            return self._chunks is not None and self._chunks.is_all(length)
+        return self._size == self._head + length
+
+
+class _Chunks:
+    """Follows a chunked body to its end, as strictly as the engine below reads it."""
+
+    __slots__ = ("_ended", "_last", "_length", "_line", "_skip", "_valid")
+
+    def __init__(self) -> None:
+        self._line = b""  # the start of a line
+        self._skip = 0  # bytes of the chunk that are still to come, with the end of its line
+        self._length = 0  # of the body
+        self._last = False  # whether the last chunk has come, so that trailers follow
+        self._ended = False
+        self._valid = True
+
+    def feed(self, data: bytes) -> None:
+        """Take the next bytes."""
+        if self._line:
+            data = self._line + data
+        position = 0
+        while self._valid and position < len(data):
+            if self._skip:
+                skipped = min(self._skip, len(data) - position)
+                self._skip -= skipped
+                position += skipped
+                continue
+            end = data.find(b"\r\n", position)
+            if end < 0:
+                break
+            self._take_line(data[position:end])
+            position = end + 2
+        self._line = data[position:] if self._valid else b""
+        self._valid = self._valid and len(self._line) <= _MOST_LINE_BYTES
+
+    def _take_line(self, line: bytes) -> None:
+        if self._ended:
+            self._valid = False  # something comes behind the body
+        elif self._last:
+            self._ended = not line
+            # A bare line feed may have ended the trailers before, to the engine.
+            self._valid = b"\n" not in line
+        elif (chunk := _CHUNK.fullmatch(line)) is None:
+            self._valid = False
+        else:
+            size = int(chunk[1], 16)
+            self._length += size
+            self._skip = size + 2 if size else 0
+            self._last = size == 0
+
+    def is_all(self, length: int) -> bool:
+        """Whether a body of `length` bytes has come with all that frames it, and nothing more."""
+        return self._valid and self._ended and not self._line and self._length == length
