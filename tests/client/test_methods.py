@@ -37,6 +37,7 @@ RESOURCES = (
 # Made of other methods or of downloads, and tested where they are.
 MADE_OF_OTHERS = {
     "jobs.wait",
+    "jobs.wait_all",
     "jobs.create_and_wait",
     "jobs.follow",
     "jobs.collect",

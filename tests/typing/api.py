@@ -196,6 +196,9 @@ def waiting(client: FirstHandClient) -> None:
     assert_type(client.jobs.wait("job_1", timeout=None, on_update=tell), Job)
     assert_type(client.jobs.wait("job_1", on_update=lambda job: job.status), Job)
     assert_type(
+        client.jobs.wait_all(["job_1", client.jobs.get("job_2")], timeout=None, on_update=tell), list[Job]
+    )
+    assert_type(
         client.jobs.create_and_wait(
             description="x" * 20,
             files_needed=1,
@@ -299,6 +302,7 @@ async def async_callbacks(client: AsyncFirstHandClient) -> None:
 
     assert_type(await client.jobs.wait("job_1", on_update=tell), Job)
     assert_type(await client.jobs.wait("job_1", on_update=tell_later), Job)
+    assert_type(await client.jobs.wait_all(("job_1",), on_update=tell_later), list[Job])
     await client.jobs.wait("job_1", on_update=5)  # type: ignore[arg-type]
 
 

@@ -148,6 +148,15 @@ class SharedReader(Resource):
             board.turns.discard(self)
         return self._waiting.change_to(job)
 
+    def read_now(self, every: float) -> None:
+        """Read the list, unless another does: none of its jobs was seen yet.
+
+        Raises:
+            WaitTimeoutError: the timeout has passed.
+        """
+        self._board.due = self._transport.clock.monotonic()
+        self.next_read(every)
+
     def next_read(self, every: float) -> None:
         """Wait until the list is due, and read it unless another does.
 

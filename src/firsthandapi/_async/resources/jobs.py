@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from datetime import date
 from typing import TYPE_CHECKING, Any, Unpack
 
@@ -16,7 +16,7 @@ from firsthandapi._core.request import check_id, check_mapping, check_whole_time
 from firsthandapi._core.spend import check_limit, check_spend
 from firsthandapi._forks import importing
 from firsthandapi._tracing import call_span
-from firsthandapi.errors import SpendLimitError
+from firsthandapi.errors import InvalidArgumentError, SpendLimitError
 from firsthandapi.types.enums import JobStatus, JobType, MediaFormat
 from firsthandapi.types.job import (
     Job,
@@ -222,6 +222,48 @@ class Jobs(Resource):
         waiting = Waiting(self._transport, job_id, ends=self._ends(timeout), **options)
         with call_span("jobs.wait"):
             return await self._wait(waiting, on_update)
+
+    async def wait_all(
+        self,
+        ids: Iterable[Job | str],
+        *,
+        timeout: float | None = DEFAULT_WAIT,
+        on_update: Callback[Job] | None = None,
+        **options: Unpack[ExtraOptions],
+    ) -> list[Job]:
+        """Wait until all of these jobs are completed or cancelled. One list shows them all, so 100 cost about as
+        many requests as one: at most 20 per minute.
+
+        Args:
+            ids: the ids (`job_…`) of the jobs, or the jobs; one may come twice. A `Job` that is finished is not
+                read again.
+            timeout: seconds for the whole wait, 0 or more; None waits without limit. The client's `timeout`
+                applies to each request.
+            on_update: called with each job when first read, after each change of `status` or `files_approved`,
+                and when finished.
+            **options: `extra_headers`, `extra_query`.
+
+        Returns:
+            The jobs, each `completed` or `cancelled`, in the order given; an empty list for no jobs.
+
+        Raises:
+            WaitTimeoutError: some did not finish in time; `.job` is the last state seen of the first of them, and
+                the message says how many did. They continue.
+            NotFoundError: no job has one of the ids; the message says which.
+            AuthenticationError: the API key was revoked.
+            InvalidArgumentError: an argument is not allowed by the contract. Nothing was sent.
+            FirstHandError: what every call raises.
+
+        Contract: §2 "Jobs", §4 "Status of a job".
+        """
+        with importing():
+            from firsthandapi._async.waiting_all import WaitingAll
+        jobs = _check_jobs(ids)
+        timeout = check_whole_timeout(timeout)
+        check_callback(on_update, "on_update")
+        with call_span("jobs.wait_all"):
+            ends = self._ends(timeout)
+            return await WaitingAll(self._transport, jobs, ends=ends, on_update=on_update, **options).wait()
 
     async def create_and_wait(
         self,
@@ -433,3 +475,17 @@ class Jobs(Resource):
             "cursor": cursor,
         }
         return self._list(Job, "/v1/jobs", check(JobListParams, values), **options)
+
+
+def _check_jobs(ids: Iterable[Job | str]) -> list[str | Job]:
+    """The ids; a job that has finished stays a job.
+
+    Raises:
+        InvalidArgumentError: one is no id of a job.
+    """
+    if isinstance(ids, (str, Job, Mapping)) or not isinstance(ids, Iterable):
+        raise InvalidArgumentError("ids must be a list of job ids, such as [job.id]", field="ids")
+    jobs = [each if isinstance(each, Job) and each.is_terminal else getattr(each, "id", each) for each in ids]
+    for number, each in enumerate(jobs):
+        check_id(each.id if isinstance(each, Job) else each, f"ids[{number}]")
+    return jobs

@@ -1,0 +1,144 @@
+# Made from _async/waiting_all.py by `make generate`. Do not edit.
+"""Many jobs, one wait: `jobs.wait_all`. The shared reader reads them all from one list."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Unpack
+
+from firsthandapi._core.counts import count_of
+from firsthandapi._core.longpoll import Pauses
+from firsthandapi._core.lost_answers import advise
+from firsthandapi._sync.bridge import Callback, call_back
+from firsthandapi._sync.calls import Resource
+from firsthandapi._sync.reader import SharedReader
+from firsthandapi._sync.waiting import Waiting
+from firsthandapi.errors import FirstHandApiError, WaitTimeoutError
+from firsthandapi.types.job import Job
+
+if TYPE_CHECKING:
+    from firsthandapi._sync.transport import Transport
+    from firsthandapi.types.options import ExtraOptions
+
+# A job that finishes is noticed so many seconds later, at most, if the list shows it.
+LOOK_EVERY = 10.0
+_MOST_NAMED = 3
+
+
+class _Awaited:
+    """A job that has not finished yet."""
+
+    def __init__(self, transport: Transport, waiting: Waiting) -> None:
+        self.waiting = waiting
+        self.reader = SharedReader(transport, waiting)
+
+
+class WaitingAll(Resource):
+    """The wait for many jobs.
+
+    Args:
+        transport: sends the requests.
+        jobs: their ids, or, of those that are known to have finished, the jobs.
+        ends: when the wait times out; None for no limit.
+        on_update: called with each job as it changes.
+    """
+
+    def __init__(
+        self,
+        transport: Transport,
+        jobs: Sequence[str | Job],
+        *,
+        ends: float | None,
+        on_update: Callback[Job] | None,
+        **options: Unpack[ExtraOptions],
+    ) -> None:
+        super().__init__(transport)
+        self._order = [job if isinstance(job, str) else job.id for job in jobs]
+        self._finished = {job.id: job for job in jobs if not isinstance(job, str)}
+        self._on_update = on_update
+        self._left = [
+            _Awaited(transport, Waiting(transport, job_id, ends=ends, **options))
+            for job_id in dict.fromkeys(self._order)
+            if job_id not in self._finished
+        ]
+        self._pauses = Pauses()
+
+    def wait(self) -> list[Job]:
+        """The finished jobs, in the order given.
+
+        Raises:
+            WaitTimeoutError: some have not finished in time.
+            FirstHandError: a job cannot be read, and waiting does not help.
+        """
+        for job in self._finished.values():
+            call_back(self._on_update, job)
+        for each in self._left:
+            each.reader.join()
+        try:
+            if len(self._left) > 1:
+                self._left[0].reader.read_now(LOOK_EVERY)
+                self._take()
+            while self._left:
+                self._next()
+        except WaitTimeoutError as error:
+            raise self._timed_out() from error.__cause__
+        finally:
+            for each in self._left:
+                each.reader.leave()
+        return [self._finished[job_id] for job_id in self._order]
+
+    def _next(self) -> None:
+        first = self._left[0]
+        if len(self._left) == 1 and first.reader.is_alone:
+            # The service holds a poll, so news of a single job come sooner by it.
+            with _naming(first.waiting.job_id):
+                first.waiting.change()
+            self._look(first, changed=True)
+            return
+        first.reader.next_read(LOOK_EVERY)
+        if (failure := first.reader.failure) is not None:
+            first.waiting.bear(failure, self._pauses)
+        else:
+            first.waiting.succeeded()
+            self._pauses.reset()
+        self._take()
+
+    def _take(self) -> None:
+        for each in list(self._left):
+            if each.reader.has_turn:
+                with _naming(each.waiting.job_id):
+                    changed = each.reader.take()
+                self._look(each, changed=changed)
+
+    def _look(self, each: _Awaited, *, changed: bool) -> None:
+        job = each.waiting.job
+        if job is None or not changed:
+            return
+        if job.is_terminal:
+            self._finished[each.waiting.job_id] = job
+            self._left.remove(each)
+            each.reader.leave()
+        call_back(self._on_update, job)
+
+    def _timed_out(self) -> WaitTimeoutError:
+        wanted = len(set(self._order))
+        left = [each.waiting.job_id for each in self._left]
+        more = len(left) - _MOST_NAMED
+        named = ", ".join(left[:_MOST_NAMED]) + (f", and {more:,} more" if more > 0 else "")
+        return WaitTimeoutError(
+            f"{wanted - len(left):,} of {count_of(wanted, 'job')} finished before timeout= passed; the others "
+            f"continue ({named}); run the same call again",
+            job=next((each.waiting.job for each in self._left if each.waiting.job is not None), None),
+        )
+
+
+@contextmanager
+def _naming(job_id: str) -> Generator[None, None, None]:
+    """Say which job cannot be read."""
+    try:
+        yield
+    except FirstHandApiError as error:
+        if job_id not in error.message:
+            advise(error, f"; the job is {job_id}")
+        raise
