@@ -34,6 +34,37 @@ def test_a_rule_reads_nothing_but_its_arguments(module: Path) -> None:
     assert not used(module) & IO
 
 
+PACKAGE = sorted(SOURCE.rglob("*.py"))
+ON_DISK = {f"os.{name}" for name in ("fsync", "link", "remove", "rename", "replace", "unlink")} | {
+    "unlink",
+    "rename",
+}
+LOCKS = {"fcntl", "msvcrt"}
+# It removes a file at once or not at all: the thread that has it open is stuck.
+IMPATIENT = {"_download/part.py": {"os.unlink", "unlink"}}
+
+
+def on_disk(module: Path) -> set[str]:
+    """What a module does to files by itself: functions of os and methods of paths that it names, and locks."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(module.read_text(encoding="utf-8"))):
+        match node:
+            case ast.Attribute(value=ast.Name(id="os"), attr=name):
+                names.add(f"os.{name}")
+            case ast.Call(func=ast.Attribute(value=value, attr=name)) if ast.unparse(value) != "replacing":
+                names.add(name)
+            case ast.Import(names=imported):
+                names.update(one.name for one in imported)
+    return names & (ON_DISK | LOCKS)
+
+
+def test_files_are_replaced_removed_flushed_and_locked_in_one_home() -> None:
+    """Only `_host` knows what other programs, macOS, and file systems without links or locks take."""
+    found = {module.relative_to(SOURCE).as_posix(): on_disk(module) for module in PACKAGE}
+    assert {name: what for name, what in found.items() if what and not name.startswith("_host/")} == IMPATIENT
+    assert found["_host/replacing.py"] >= {"os.fsync", "os.replace", "os.unlink"}
+
+
 # Where a module is tested that has no file of its name.
 ELSEWHERE = {
     "_core/signatures": "test_webhooks.py",  # the public module is made of these rules

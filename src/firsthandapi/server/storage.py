@@ -336,11 +336,11 @@ class _BucketWriter:
             self._file.close()
             self._storage.put(self._name, self._path)
         finally:
-            Path(self._path).unlink(missing_ok=True)
+            replacing.remove(self._path)
 
     def abort(self) -> None:
         self._file.close()
-        Path(self._path).unlink(missing_ok=True)
+        replacing.remove(self._path)
 
 
 @contextlib.contextmanager
