@@ -53,7 +53,7 @@ def test_plan_run_and_status(cli: Cli, file: str, tmp_path: Path) -> None:
     plan = cli("campaign", "plan", file)
     assert plan.code == 0
     assert plan.out.splitlines()[-2:] == [
-        "total          3         0       0         3  $0.30",
+        "total          3         0       0         3         $0.30",
         "$0.00 of $1.00 spent; $0.30 after this plan",
     ]
     run = cli("campaign", "run", file)
@@ -127,8 +127,8 @@ def test_json_is_all_that_a_program_gets(cli: Cli, file: str) -> None:
     """On standard output; and nothing on the other."""
     plan = json.loads(cli("campaign", "plan", file, "--json").out)
     assert plan["orders"] == [
-        {"label": "stop", "files": 2, "cost_cents": 20},
-        {"label": "give way", "files": 1, "cost_cents": 10},
+        {"label": "stop", "files": 2, "cost_cents": 20, "changed": [], "price_per_file_cents": 10},
+        {"label": "give way", "files": 1, "cost_cents": 10, "changed": [], "price_per_file_cents": 10},
     ]
     assert (plan["cost_cents"], plan["spent_cents"], plan["budget_cents"], plan["fits"]) == (30, 0, 100, True)
     run = cli("campaign", "run", file, "--json")

@@ -172,10 +172,10 @@ def test_printed_a_plan_is_a_table() -> None:
     of = spec(10_000, stop=300, 停止=20)
     plan = make_plan(of, Ledger("fh-1", (bought(of, "stop", 100, "in_progress", 20),)))
     assert str(plan) == (
-        "label  wanted  approved  coming  to order     cost\n"
-        "stop      300        20      80       200  $100.00\n"
-        "停止       20         0       0        20   $10.00\n"
-        "total     320        20      80       220  $110.00\n"
+        "label  wanted  approved  coming  to order  price     cost\n"
+        "stop      300        20      80       200  $0.50  $100.00\n"
+        "停止       20         0       0        20  $0.50   $10.00\n"
+        "total     320        20      80       220         $110.00\n"
         "$50.00 of $100.00 spent; the plan is $60.00 over the budget"
     )
     assert repr(plan) == "<CampaignPlan [2 orders, 220 files, $110.00 of $50.00 left]>"
@@ -188,6 +188,25 @@ def test_printed_a_plan_is_a_table() -> None:
     shown: list[str] = []
     plan._repr_pretty_(type("Printer", (), {"text": staticmethod(shown.append)}), False)
     assert shown == [str(plan)]
+
+
+def test_a_plan_shows_what_changed_since_the_last_order_of_a_label() -> None:
+    """Words, price, and bar, by the names of their fields; formats in another order and a default are no change."""
+    of = spec(stop=3)
+    new = {"description": "Photos of signs at night", "min_star_rating": 4, "deadline": "2030-01-01"}
+    defaults = {**of.jobs["stop"], **new, "price_per_file_cents": 60, "title": None}
+    now = check_spec(9_000, defaults, {"stop": {"files_needed": 5}, "halt": {}}, True)
+    plan = make_plan(now, Ledger("fh-1", (bought(of, "stop", 3),)))
+    assert [(each.label, each.price_per_file_cents, each.changed) for each in plan.orders] == [
+        ("stop", 60, ("description", "min_star_rating", "price_per_file_cents", "deadline")),
+        ("halt", 60, ()),
+    ]
+    first, stop, *_, total, _ = str(plan).splitlines()
+    assert first.endswith("  cost  changed")
+    assert stop.endswith("$0.60  $1.20  description, min_star_rating, price_per_file_cents, deadline")
+    assert total.endswith("$3.00")
+    same = check_spec(9_000, {**of.jobs["stop"], "min_star_rating": 3}, {"stop": {"files_needed": 5}}, True)
+    assert make_plan(same, Ledger("fh-1", (bought(of, "stop", 3),))).orders[0].changed == ()
 
 
 OUTCOMES = st.tuples(

@@ -318,6 +318,9 @@ def test_a_plan_is_a_table(monkeypatch: pytest.MonkeyPatch) -> None:
     ):
         assert word in shown
     check_harmless(shown)
+    assert "changed" not in shown
+    changed = CampaignPlan((PlannedOrder("label0", 1, 50, ("title", "location")),), labels, 150, 1_000)
+    assert "title, location" in str(changed._repr_html_())
     monkeypatch.setattr(cards, "MOST_ROWS", 3)
     short = str(plan._repr_html_())
     assert "label2" not in short

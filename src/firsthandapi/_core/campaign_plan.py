@@ -9,7 +9,7 @@ orders brought nothing is not ordered again until its words change.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from unicodedata import combining, east_asian_width
 
@@ -19,6 +19,7 @@ from firsthandapi.errors import SpendLimitError
 from .campaign import Spec, kinds_in
 from .campaign_ledger import LEDGER_FILE, Ledger, Order
 from .counts import count_of, dollars
+from .job_file import differing
 
 # Orders in a row that brought nothing.
 _MOST_IN_VAIN = 3
@@ -32,11 +33,19 @@ class PlannedOrder:
         label: the label they are for.
         files: how many.
         cost_cents: what they cost, in US cents.
+        changed: the fields of the job that differ from the last order of the label, such as `description`; empty for
+            the first.
     """
 
     label: str
     files: int
     cost_cents: int
+    changed: tuple[str, ...] = ()
+
+    @property
+    def price_per_file_cents(self) -> int:
+        """The price of one file, in US cents."""
+        return self.cost_cents // self.files
 
 
 @dataclass(frozen=True)
@@ -115,7 +124,7 @@ def make_plan(spec: Spec, ledger: Ledger) -> CampaignPlan:
         ordered.setdefault(order.label, []).append(order)
     labels = [_label(label, spec, of_label) for label, of_label in ordered.items()]
     orders = [
-        PlannedOrder(each.label, each.missing, each.missing * _price(spec, each.label))
+        _planned(spec, each.label, each.missing, ordered[each.label])
         for each in labels
         if each.missing and not each.in_vain
     ]
@@ -137,11 +146,11 @@ def next_order(spec: Spec, ledger: Ledger) -> PlannedOrder | None:
         raise over_budget(plan)
     for order in plan.orders:
         if files := new[order.label]:
-            return PlannedOrder(order.label, files, files * _price(spec, order.label))
+            return replace(order, files=files, cost_cents=files * order.price_per_file_cents)
     for order in plan.orders:
-        price = _price(spec, order.label)
+        price = order.price_per_file_cents
         if files := min(order.files, plan.left_cents // price):
-            return PlannedOrder(order.label, files, files * price)
+            return replace(order, files=files, cost_cents=files * price)
     return None
 
 
@@ -219,6 +228,18 @@ def in_vain(plan: CampaignPlan) -> str | None:
     )
 
 
+def _planned(spec: Spec, label: str, files: int, orders: list[Order]) -> PlannedOrder:
+    changed = _changed(orders[-1].sent.request or {}, spec.jobs[label]) if orders else ()
+    return PlannedOrder(label, files, files * _price(spec, label), changed)
+
+
+def _changed(before: Mapping[str, Any], now: Mapping[str, Any]) -> tuple[str, ...]:
+    """The fields in which two orders of a label differ, however many files they are for."""
+    names = differing(before, now)
+    names += ["deadline"] if before.get("deadline") != now.get("deadline") else []
+    return tuple(name for name in names if name != "files_needed")
+
+
 def _label(label: str, spec: Spec, orders: list[Order]) -> LabelPlan:
     request = spec.jobs.get(label)
     wanted = 0 if request is None else int(request["files_needed"])
@@ -254,25 +275,36 @@ def _price(spec: Spec, label: str) -> int:
 
 # ── The table ────────────────────────────────────────────────────────────────────────────────────────────
 
-COLUMNS = ("label", "wanted", "approved", "coming", "to order", "cost")
+_COLUMNS = ("label", "wanted", "approved", "coming", "to order", "price", "cost")
+
+
+def columns_of(plan: CampaignPlan) -> tuple[str, ...]:
+    """The columns of the table: what changed since the last order has one where something did."""
+    return (*_COLUMNS, "changed") if any(order.changed for order in plan.orders) else _COLUMNS
 
 
 def rows_of(plan: CampaignPlan) -> list[tuple[str, ...]]:
     """The rows of the table, a total last."""
+    width = len(columns_of(plan))
     orders: Mapping[str, PlannedOrder] = {order.label: order for order in plan.orders}
     rows: list[tuple[str, ...]] = []
     for each in plan.labels:
         order = orders.get(each.label)
         files, cost = (order.files, order.cost_cents) if order else (0, 0)
         counts = (each.wanted, each.approved, each.coming, files)
-        rows.append((each.label, *(f"{count:,}" for count in counts), dollars(cost)))
+        price, changed = (
+            (dollars(order.price_per_file_cents), ", ".join(order.changed)) if order else ("", "")
+        )
+        row = (each.label, *(f"{count:,}" for count in counts), price, dollars(cost), changed)
+        rows.append(row[:width])
     totals = (
         sum(each.wanted for each in plan.labels),
         sum(each.approved for each in plan.labels),
         sum(each.coming for each in plan.labels),
         sum(order.files for order in plan.orders),
     )
-    return [*rows, ("total", *(f"{count:,}" for count in totals), dollars(plan.cost_cents))]
+    total = ("total", *(f"{count:,}" for count in totals), "", dollars(plan.cost_cents), "")
+    return [*rows, total[:width]]
 
 
 def summary_of(plan: CampaignPlan) -> str:
@@ -291,12 +323,15 @@ def summary_of(plan: CampaignPlan) -> str:
 
 def text_of(plan: CampaignPlan) -> str:
     """The plan as a table in plain text."""
-    rows = [COLUMNS, *rows_of(plan)]
+    rows = [columns_of(plan), *rows_of(plan)]
     widths = [max(map(_cells, column)) for column in zip(*rows, strict=True)]
     lines: list[str] = []
     for label, *cells in rows:
-        numbers = [cell.rjust(width) for cell, width in zip(cells, widths[1:], strict=True)]
-        lines.append("  ".join([label + " " * (widths[0] - _cells(label)), *numbers]))
+        numbers = [cell.rjust(width) for cell, width in zip(cells, widths[1:], strict=True)][
+            : len(_COLUMNS) - 1
+        ]
+        texts = [label + " " * (widths[0] - _cells(label)), *numbers, *cells[len(numbers) :]]
+        lines.append("  ".join(texts).rstrip())
     return "\n".join([*lines, summary_of(plan)])
 
 

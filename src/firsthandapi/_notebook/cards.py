@@ -11,7 +11,7 @@ from math import isfinite
 from typing import TYPE_CHECKING, Any, Final
 
 from firsthandapi._core.annotations import unified
-from firsthandapi._core.campaign_plan import COLUMNS, rows_of, summary_of
+from firsthandapi._core.campaign_plan import columns_of, rows_of, summary_of
 from firsthandapi._core.counts import count_of, dollars
 from firsthandapi._core.files import EXTENSIONS
 from firsthandapi._core.kinds import Kind, kind_of
@@ -263,13 +263,14 @@ def job_cell(job: Job) -> str:
 
 def plan_cell(plan: CampaignPlan) -> str:
     """The plan of a campaign: a row for each label, and what it does to the budget."""
-    rows: list[dict[str, object]] = [dict(zip(COLUMNS, row, strict=True)) for row in rows_of(plan)]
+    columns = columns_of(plan)
+    rows: list[dict[str, object]] = [dict(zip(columns, row, strict=True)) for row in rows_of(plan)]
     # Of a campaign with more labels than a table shows, the total is what matters.
     shown = [*rows[: MOST_ROWS - 1], rows[-1]] if len(rows) > MOST_ROWS else rows
     hidden = len(rows) - len(shown)
     return cell(
         heading("Campaign plan", count_of(len(plan.orders), "order"), dollars(plan.cost_cents)),
-        table(shown),
+        table(shown, len(columns)),
         note(summary_of(plan) + (f"; {count_of(hidden, 'more label')} not shown" if hidden else "")),
     )
 

@@ -82,10 +82,10 @@ def facts(pairs: Iterable[tuple[str, object]]) -> str:
     return f'<dl class="fh-facts">{"".join(rows)}</dl>'
 
 
-def table(rows: Sequence[Mapping[str, object]]) -> str:
+def table(rows: Sequence[Mapping[str, object]], most_columns: int = _MOST_COLUMNS) -> str:
     """A row for each mapping, and a column for each of the first few names."""
     shown = rows[:MOST_ROWS]
-    names = list(dict.fromkeys(name for row in shown for name in row if name != "object"))[:_MOST_COLUMNS]
+    names = list(dict.fromkeys(name for row in shown for name in row if name != "object"))[:most_columns]
     head = "".join(f'<th scope="col">{text(name)}</th>' for name in names)
     body = "".join(
         "<tr>" + "".join(f'<td dir="auto">{_in_table(row.get(name))}</td>' for name in names) + "</tr>"

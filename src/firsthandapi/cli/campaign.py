@@ -168,7 +168,9 @@ def _plan(campaign: Campaign) -> CampaignPlan:
 
 def _json_of(found: CampaignPlan) -> dict[str, Any]:
     return {
-        "orders": [vars(order) for order in found.orders],
+        "orders": [
+            {**vars(order), "price_per_file_cents": order.price_per_file_cents} for order in found.orders
+        ],
         "labels": [vars(label) for label in found.labels],
         "cost_cents": found.cost_cents,
         "spent_cents": found.spent_cents,
