@@ -216,3 +216,23 @@ def test_a_terminal_shows_a_table(server: MockServer, file: str, tmp_path: Path)
     assert re.search(r"give way.*1/1.*\$0\.10", seen)
     assert "$0.30 of $1.00 spent" in seen
     assert f"3 files in {tmp_path / 'signs'}, all verified" in seen.replace("\n", "")
+
+
+def test_an_order_that_nobody_can_find_is_given_up(
+    cli: Cli, server: MockServer, file: str, tmp_path: Path
+) -> None:
+    """What that does is shown; its files are ordered again. An order whose job is known stays."""
+    server.faults.add(path="/v1/jobs", method="POST", drop="before", times=4)
+    assert cli("campaign", "run", file).code == 1
+    ledger = tmp_path / "signs/campaign.json"
+    key = json.loads(ledger.read_bytes())["orders"][0]["idempotency_key"]
+    forgotten = cli("campaign", "forget", file, key)
+    assert forgotten.code == 0
+    assert forgotten.out.startswith("Forgot an order of 2 files for stop, $0.20, whose response was lost. ")
+    assert cli("campaign", "forget", file, key).code == 2
+    assert cli("campaign", "run", file).code == 0
+    known = json.loads(ledger.read_bytes())["orders"][0]["idempotency_key"]
+    assert known != key
+    refused = cli("campaign", "forget", file, known)
+    assert refused.code == 2
+    assert "so its order stays" in refused.err

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from firsthandapi._core.campaign import order_key
 from firsthandapi._core.campaign_ledger import (
     Ledger,
     Order,
@@ -268,3 +269,52 @@ def test_a_key_of_a_damaged_ledger_is_not_given_up() -> None:
     with pytest.raises(ConfigurationError, match="key-3"):
         recovered("fh-1", [job(1)], ["key-4", "key-1", "key-3"])
     assert len(recovered("fh-1", [job(1)], ["key-1"]).orders) == 1
+
+
+def test_the_key_of_an_order_is_the_same_on_every_machine() -> None:
+    """The first of the label's keys that no order has: behind orders of earlier versions, gaps, and those given up."""
+    first, second, third = (order_key("fh-1", "stop", n) for n in range(3))
+    ledger = Ledger("fh-1", (order(1),))
+    assert ledger.next_key("stop") == first
+    assert ledger.next_key("yield") == order_key("fh-1", "yield", 0)
+    known = [replace(order(), sent=replace(order().sent, idempotency_key=key)) for key in (first, third)]
+    assert Ledger("fh-1", (*known[:1],)).next_key("stop") == second
+    assert Ledger("fh-1", tuple(known)).next_key("stop") == second
+    assert Ledger("fh-1", tuple(known), (second,)).next_key("stop") == order_key("fh-1", "stop", 3)
+
+
+def test_a_job_that_another_machine_ordered_counts_as_it_is() -> None:
+    """With its own number of files, price, and words; one that shows none of that counts as it was ordered."""
+    shown = job(files_needed=4, price_per_file_cents=20)
+    bought = order().bought(shown)
+    assert (bought.files, bought.price_cents, bought.spent_cents, bought.held(unique=True)) == (4, 20, 80, 4)
+    assert Ledger("fh-1", (order(),)).with_jobs([shown]).orders == (bought,)
+    assert order().bought({"id": "job_1", "status": "open"}).spent_cents == 500
+    assert order().bought(job(files_needed=0)).spent_cents == 500
+
+
+def test_no_job_is_of_two_orders() -> None:
+    """A service that hands out another's job, and the list then shows it with this one's key."""
+    ledger = Ledger("fh-1", (order(1, shown=job(9)), order(2)))
+    assert ledger.with_jobs([{**job(2), "id": "job_9"}]).orders[1].job is None
+    assert ledger.job_ids == {"job_9"}
+
+
+def test_an_order_that_is_given_up_leaves_its_key() -> None:
+    """It is never sent again; an order whose job is known stays."""
+    ledger = Ledger("fh-1", (order(1, shown=job(1)), order(2)))
+    after, given_up = ledger.without("key-2")
+    assert given_up == ledger.orders[1]
+    assert after == replace(ledger, orders=ledger.orders[:1], forgotten=("key-2",))
+    again = read_ledger(after.encode())
+    assert isinstance(again, Ledger)
+    assert (again.encode(), again.forgotten) == (after.encode(), ("key-2",))
+    with pytest.raises(InvalidArgumentError, match=r"has bought job_1 .open., so its order stays"):
+        ledger.without("key-1")
+    with pytest.raises(InvalidArgumentError, match=r"of no order in campaign\.json"):
+        ledger.without("key-3")
+    damaged = json.loads(after.encode())
+    assert read_ledger(json.dumps({**damaged, "forgotten": 5}).encode()) == UnreadableLedger(("key-1",))
+    assert [ledger.key_at(n) for n in range(3)] == ["key-1", "key-2", None]
+    used = replace(ledger.orders[1], sent=replace(ledger.orders[1].sent, first_sent_at=0.0))
+    assert [ledger.with_order(1, used).is_used(n) for n in range(3)] == [False, True, False]

@@ -533,6 +533,39 @@ def test_a_refusal_of_the_second_page_does_not_forget_a_key() -> None:
         assert not command.forget
 
 
+@pytest.mark.parametrize(("kind", "status"), [(ConflictError, 409), (InvalidRequestError, 422)])
+def test_a_derived_key_that_was_used_is_looked_for_and_never_sent_again(kind: Any, status: int) -> None:
+    """Somebody has sent it, nobody knows when. It is in nobody's way once the list shows its job."""
+    request = {"files_needed": 2}
+    began = Known(request, None, "fh-1", NOW, NOW, may_read=True, derived=True, way_out="forget it")
+    known = began
+    answers = {Post: api_error(kind, status, 1), LookFor: Shown()}
+    while not isinstance(command := next_command(known), Refuse):
+        known = learn(known, command, answers.get(type(command), Shown()))
+    assert isinstance(command.error, kind)
+    assert not command.forget
+    assert "idempotency key fh-1 was used before" in str(command.error)
+    assert "forget it and try again" in str(command.error)
+    assert isinstance(known.folder, JobFile)
+    assert known.folder.first_sent_at == 0
+    again = replace(began, folder=known.folder)
+    assert next_command(again) == LookFor("fh-1")
+    assert next_command(learn(again, LookFor("fh-1"), Shown((JOB,)))) == WriteDown(known.folder.with_job(JOB))
+    refused = next_command(learn(again, LookFor("fh-1"), Shown()))
+    assert isinstance(refused, Refuse)
+    assert "has refused idempotency key fh-1 because it was used before" in str(refused.error)
+
+
+def test_a_job_of_another_order_is_not_bought_twice() -> None:
+    """A service that shows no metadata hands it out for the key of a second order."""
+    known = Known({}, None, "fh-1", NOW, NOW, may_read=True, derived=True, taken=frozenset({"job_1"}))
+    known = learn(known, next_command(known), Shown())
+    post = next_command(known)
+    assert isinstance(post, Post)
+    assert isinstance(learn(known, post, Shown(({"id": "job_1"},))).failure, UnexpectedResponseError)
+    assert learn(known, post, Shown(({"id": "job_2"},))).failure is None
+
+
 def test_a_job_that_the_api_key_cannot_see_is_not_there() -> None:
     """Its rows are those of a stranger, which is a decision and no failure."""
     known = Known({}, None, "spare", 0.0, 0.0, rows_of=("job_9",))

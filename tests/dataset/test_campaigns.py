@@ -13,20 +13,25 @@ from typing import Any
 import pytest
 
 from firsthandapi import Campaign, CampaignProgress, Dataset, InvalidArgumentError
+from firsthandapi._core.campaign import order_key
 from firsthandapi._core.campaign_ledger import LEDGER_FILE
 from firsthandapi._core.decode import DecodedPage
+from firsthandapi._core.job_file import KEY_METADATA
+from firsthandapi._core.ordering import LookFor, Shown
 from firsthandapi.datasets._folder import Folder
 from firsthandapi.datasets._job_files import JobFiles
-from firsthandapi.datasets._ledger import LedgerFile
+from firsthandapi.datasets._ledger import LedgerFile, forget_order
 from firsthandapi.datasets._local import Local
 from firsthandapi.datasets._manifest import Manifest
 from firsthandapi.errors import (
     AuthenticationError,
     ConfigurationError,
+    ConflictError,
     DownloadError,
     FirstHandConnectionError,
     IncompleteJobError,
     InsufficientCreditsError,
+    NotFoundError,
     SpendLimitError,
     WaitTimeoutError,
 )
@@ -578,7 +583,7 @@ def test_an_order_that_never_arrived_is_not_made_over_a_limit(world: World, limi
         world.client = world.new_client(max_spend_cents=1_999)
     budget = 1_999 if limit == "budget_cents" else 10_000
     with pytest.raises(
-        SpendLimitError, match=rf"{limit} is \$19\.99.* remove the order with that key"
+        SpendLimitError, match=rf"{limit} is \$19\.99.* run firsthandapi campaign forget FILE fh-"
     ) as refused:
         world.run(world.campaign(budget, stop=2))
     assert (refused.value.cost_cents, refused.value.limit_cents) == (2_000, 1_999)
@@ -592,7 +597,7 @@ def test_a_key_that_is_too_old_is_not_sent_again(world: World) -> None:
     with pytest.raises(FirstHandConnectionError):
         world.run(world.campaign(stop=2))
     world.clock.wall += 100_000
-    with pytest.raises(ConfigurationError, match=r"remove the order with that key from campaign\.json"):
+    with pytest.raises(ConfigurationError, match=r"run firsthandapi campaign forget FILE fh-"):
         world.run(world.campaign(stop=2))
     assert world.ordered() == []
 
@@ -614,6 +619,95 @@ def test_one_job_costs_no_more_than_the_client_allows(world: World) -> None:
     with pytest.raises(SpendLimitError, match="max_spend_cents is 25"):
         world.run(world.campaign(stop=2, give_way=3))
     assert POST not in api(world.server)
+
+
+# ── Machines that know nothing of each other ─────────────────────────────────────────────────────────────
+
+
+def lag(world: World, monkeypatch: pytest.MonkeyPatch, until: float = math.inf) -> None:
+    """The list of jobs shows a job only after a time, whatever is looked for."""
+    requests = internals(world, "ordering")
+    read_jobs = requests.read_jobs
+
+    def late(question: Any, content: Any, response: Any) -> Any:
+        is_late = isinstance(question, LookFor) and world.clock.now < until
+        return (Shown(), None) if is_late else read_jobs(question, content, response)
+
+    monkeypatch.setattr(requests, "read_jobs", late)
+
+
+def test_machines_that_see_nothing_of_each_other_get_the_same_jobs(
+    world: World, tmp_path: Path, monkeypatch: Any
+) -> None:
+    """From an empty folder by its name or its path, from a copy that grows, and from a backup: without a lock."""
+    lag(world, monkeypatch)
+    world.run(world.campaign(stop=3, give_way=2))
+    shutil.copytree(world.dest, tmp_path / "copy")
+    shutil.rmtree(world.dest)
+    assert len(world.run(world.campaign(stop=3, give_way=2))) == 5
+    assert len(world.run(world.campaign(stop=5, give_way=2))) == 7
+    assert len(world.run(world.campaign(stop=5, give_way=2, dest=tmp_path / "copy"))) == 7
+    assert world.ordered() == [3, 2, 2]
+    for folder in ("one", "two"):
+        assert len(world.run(world.campaign(stop=1, name="signs", dest=tmp_path / folder))) == 1
+    assert world.ordered() == [3, 2, 2, 1]
+
+
+def test_a_key_that_another_machine_has_used_leads_to_its_job(
+    world: World, tmp_path: Path, monkeypatch: Any
+) -> None:
+    """It ordered fewer files: its job is taken as it is, once the list shows it, and the others are ordered."""
+    world.run(world.campaign(stop=3, name="signs"))
+    began = world.clock.now
+    lag(world, monkeypatch, until=began + 8)
+    world.dest = tmp_path / "another"
+    assert len(world.run(world.campaign(stop=5, name="signs"))) == 5
+    assert world.ordered() == [3, 2]
+    assert [order["files"] for order in world.ledger()["orders"]] == [3, 2]
+    assert world.ledger()["spent_cents"] == world.spent() == 50
+
+
+def test_a_key_that_was_used_and_leads_nowhere_is_given_up_by_hand(
+    world: World, tmp_path: Path, monkeypatch: Any
+) -> None:
+    """The error names it and the command. Until then nothing is posted; then the files are ordered by another key."""
+    world.run(world.campaign(stop=3, name="signs"))
+    lag(world, monkeypatch)
+    world.dest = tmp_path / "another"
+    with pytest.raises(ConflictError, match="run firsthandapi campaign forget FILE fh-") as refused:
+        world.run(world.campaign(stop=5, name="signs"))
+    key = world.ledger()["orders"][0]["idempotency_key"]
+    assert key in refused.value.message
+    since = len(world.server.requests)
+    with pytest.raises(ConfigurationError, match=f"forget FILE {key}"):
+        world.run(world.campaign(stop=5, name="signs"))
+    assert POST not in api(world.server, since)
+    assert forget_order(world.dest, key).files == 5
+    assert len(world.run(world.campaign(stop=5, name="signs"))) == 5
+    assert world.ordered() == [3, 5]
+
+
+def test_a_long_run_looks_for_orders_of_other_machines_again(by_hand: World) -> None:
+    """Their keys may be so old that the service has forgotten them."""
+    world = by_hand
+    contents = [bytes([n]) * 9 for n in range(4)]
+
+    def work() -> None:
+        (first, *others) = world.server._world.state.jobs.values()
+        if first.status == "open" and not others:
+            sent = world.ledger()["orders"][0]
+            key = order_key(world.ledger()["campaign"], "stop", 1)
+            fields = {**sent["request"], "metadata": {**sent["request"]["metadata"], KEY_METADATA: key}}
+            with world.server.client() as client:
+                client.jobs.cancel(first.id)
+                client.jobs.create(**fields, idempotency_key=key)
+            world.server.clock.advance(hours=30)
+            world.clock.wall += 108_000
+        deliver(world, contents)
+
+    world.after_pause = work
+    assert len(world.run(world.campaign(stop=2), timeout=None)) == 2
+    assert world.ordered() == [2, 2]
 
 
 # ── What is lost ─────────────────────────────────────────────────────────────────────────────────────────
@@ -819,6 +913,21 @@ def test_a_job_that_the_list_does_not_show_is_read_by_itself(world: World, monke
     asked = [each for each in api(world.server, since) if each == LIST or each.count("/") == 3]
     beats = " ".join("list" if each == LIST else "job" for each in asked).split("list")
     assert max(beat.count("job") for beat in beats) == 2
+
+
+def test_a_job_that_the_service_does_not_have_yet_is_waited_for(world: World, monkeypatch: Any) -> None:
+    """By itself and in the list, for 30 seconds after it was posted; then there is none."""
+    reader = internals(world, "reader")
+    none = property(lambda self: {}, lambda self, jobs: None)
+    with monkeypatch.context() as patched:
+        patched.setattr(reader.Board, "jobs", none, raising=False)
+        world.server.faults.add(path="/v1/jobs/*", status=404, times=2)
+        assert len(world.run(world.campaign(stop=1))) == 1
+        world.server.faults.add(path="/v1/jobs/*", status=404, times=None)
+        began = world.clock.now
+        with pytest.raises(NotFoundError):
+            world.run(world.campaign(stop=2))
+        assert world.clock.now - began >= 30
 
 
 def test_a_job_behind_many_newer_ones_is_read_by_itself(world: World, monkeypatch: Any) -> None:

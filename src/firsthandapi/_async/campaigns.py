@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
+from math import inf
 from typing import TYPE_CHECKING, Any, Unpack
 
 from firsthandapi._async.bridge import (
@@ -23,12 +24,19 @@ from firsthandapi._async.ordering import order_once
 from firsthandapi._async.reader import SharedReader
 from firsthandapi._async.waiting import Waiting
 from firsthandapi._async.workers import Workers
-from firsthandapi._core.campaign import check_deadlines, check_known, check_labels, metadata_of
-from firsthandapi._core.campaign_ledger import LEDGER_FILE, Ledger
+from firsthandapi._core.campaign import (
+    LABEL_METADATA,
+    check_deadlines,
+    check_known,
+    check_labels,
+    metadata_of,
+)
+from firsthandapi._core.campaign_ledger import Ledger
 from firsthandapi._core.campaign_plan import (
     CampaignPlan,
     check_kinds,
     check_unconfirmed,
+    forgetting,
     in_vain,
     make_plan,
     next_order,
@@ -52,6 +60,7 @@ from firsthandapi.errors import (
     FirstHandError,
     IncompleteJobError,
     InvalidArgumentError,
+    NotFoundError,
     WaitTimeoutError,
 )
 from firsthandapi.types.job import Job
@@ -65,7 +74,8 @@ if TYPE_CHECKING:
     from firsthandapi.types.file import File
     from firsthandapi.types.options import RequestOptions
 
-_WAY_OUT = f"remove the order with that key from {LEDGER_FILE}"
+# Other machines may have ordered since a look at the jobs: while it is this young, the service knows their keys.
+_LOOK_AGAIN = 3600.0
 
 
 class Followed:
@@ -73,6 +83,7 @@ class Followed:
 
     Attributes:
         number: its place in the ledger.
+        since: when it was posted or first followed, as far as this run knows.
         over_at: since when every look has shown it finished; None while it is not.
         most: the most approved files that the job has counted or listed since.
         is_read: whether its whole list was read after that.
@@ -81,6 +92,7 @@ class Followed:
 
     def __init__(self, transport: Transport, number: int, waiting: Waiting, source: Source) -> None:
         self.number = number
+        self.since = transport.clock.monotonic()
         self.waiting = waiting
         self.source = source
         self.following = Following(transport, waiting)
@@ -123,12 +135,13 @@ class Campaigning(Collecting):
         self._until = self._ends(timeout)
         self._on_progress = on_progress
         self._in = folder = self._folder(self._campaign.dest, concurrency, on_progress, None)
-        looking = Looking(self._transport, self._file, ends=self._until, **self._options)
+        self._looking = looking = Looking(self._transport, self._file, ends=self._until, **self._options)
         try:
             async with ending_with(folder.close):
                 # What could keep the files from coming is found here, before money moves.
                 Downloads.check_network(self._transport.config)
                 await self._enter(folder, self._until)
+                self._looked_at = self._transport.clock.time()
                 ledger = await self._look(looking, folder)
                 self._may_read = looking.may_read
                 self._check_orders(ledger)
@@ -267,22 +280,51 @@ class Campaigning(Collecting):
         while not any(order.is_over and not order.closed for order in file.ledger.orders) and (
             planned := next_order(self._spec, file.ledger)
         ):
+            if await self._look_again():
+                await self._order()
+                return
             request = request_of(self._spec, planned)
             first = file.ledger.first_label(planned.label)
             request["metadata"] = metadata_of(request, file.ledger.campaign, first)
             await self._buy(len(file.ledger.orders), planned.label, request)
 
+    async def _look_again(self) -> bool:
+        """Look for orders of other machines, if the last look is long ago; whether there are new ones."""
+        now, file = self._transport.clock.time(), self._file
+        if 0 <= now - self._looked_at < _LOOK_AGAIN:
+            return False
+        self._looked_at, ledger = now, await self._looking.whole(self._spec, file.ledger)
+        news = ledger != file.ledger
+        if news:
+            await finish_blocking(file.write, ledger)
+        return news
+
     async def _buy(self, number: int, label: str, request: dict[str, Any]) -> None:
-        _, job = await order_once(
-            self._transport,
-            OrderRecord(self._file, number, label),
-            request,
-            None,
-            ends=self._until,
-            may_read=self._may_read,
-            way_out=_WAY_OUT,
-            **self._options,
-        )
+        clock, pauses, ledger = self._transport.clock, Pauses(), self._file.ledger
+        ends = min(clock.monotonic() + LIST_LAGS, inf if self._until is None else self._until)
+        key = ledger.key_at(number) or ledger.next_key(str(request["metadata"][LABEL_METADATA]))
+        refused: FirstHandError | None = None
+        while True:
+            try:
+                _, job = await order_once(
+                    self._transport,
+                    OrderRecord(self._file, number, label),
+                    request,
+                    None,
+                    ends=self._until,
+                    may_read=self._may_read,
+                    way_out=forgetting(key),
+                    derived=key,
+                    taken=ledger.job_ids,
+                    **self._options,
+                )
+                break
+            except FirstHandError as error:
+                refused = refused or error
+                if clock.monotonic() >= ends or not self._file.ledger.is_used(number):
+                    raise refused from refused.__cause__
+            # Another machine was first, and the list of jobs shows its job late.
+            await clock.sleep(min(pauses.longer(), ends - clock.monotonic()))
         self._may_read = True
         self._follow(number, job)
         await self._note_job(number)
@@ -313,7 +355,11 @@ class Campaigning(Collecting):
         self._pauses.reset()
         for each in list(self._followed.values()):
             if each.reader.has_turn:
-                await each.reader.take()
+                try:
+                    await each.reader.take()
+                except NotFoundError:
+                    if self._transport.clock.monotonic() - each.since >= LIST_LAGS:
+                        raise  # until then, it may not show yet
                 await self._read_files(each)
 
     async def _read_files(self, each: Followed) -> None:

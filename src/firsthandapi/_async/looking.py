@@ -7,6 +7,7 @@ from math import inf
 from typing import TYPE_CHECKING, Unpack
 
 from firsthandapi._async.bridge import run_blocking
+from firsthandapi._async.following import LIST_LAGS
 from firsthandapi._async.ordering import ask
 from firsthandapi._core.campaign import Spec, campaign_key
 from firsthandapi._core.campaign_ledger import Ledger, UnreadableLedger, campaign_in, newer_ledger, recovered
@@ -50,7 +51,7 @@ class Looking:
             FirstHandError: it cannot be read, or the jobs cannot.
         """
         found = await run_blocking(self._file.read)
-        if isinstance(found, Ledger) and found.orders:
+        if isinstance(found, Ledger) and (found.orders or found.forgotten):
             if name is not None and found.campaign != campaign_key(name, ""):
                 raise InvalidArgumentError(
                     f"name is not the one that the campaign in {self._file.path} was started with, so an empty folder "
@@ -59,9 +60,7 @@ class Looking:
                     field="name",
                 )
             ledger = found.with_jobs(await self._unfinished(found)).with_moved(spec.moved)
-            if make_plan(spec, ledger).orders:
-                ledger = (await self._whole(ledger)).with_moved(spec.moved)
-            return ledger
+            return await self.whole(spec, ledger) if make_plan(spec, ledger).orders else ledger
         keys: tuple[str, ...] = ()
         if isinstance(found, UnreadableLedger):
             if found.newer:
@@ -77,10 +76,10 @@ class Looking:
         campaign = campaign_in(campaign_key(name, location), rows_of, jobs)
         return recovered(campaign, jobs, keys).with_moved(spec.moved)
 
-    async def _whole(self, ledger: Ledger) -> Ledger:
+    async def whole(self, spec: Spec, ledger: Ledger) -> Ledger:
         """The ledger with the orders that it does not know, if it is a copy: they are newer than its first one."""
         left = {str(order.job["id"]) for order in ledger.orders if order.job is not None}
-        return ledger.with_jobs(await self._jobs(left or None, _MOST_PAGES_OF_ORDERS))
+        return ledger.with_jobs(await self._jobs(left or None, _MOST_PAGES_OF_ORDERS)).with_moved(spec.moved)
 
     async def _unfinished(self, ledger: Ledger) -> list[ShownJob]:
         """The jobs of the orders that are not closed, as they are now."""
@@ -88,11 +87,19 @@ class Looking:
         if not unfinished:
             return []
         left = {str(order.job["id"]) for order in unfinished if order.job is not None}
+        now = self._transport.clock.time()
+        young = {
+            order.sent.job_id
+            for order in unfinished
+            if 0 <= now - (order.sent.first_sent_at or 0) < LIST_LAGS
+        }
         jobs = await self._jobs(left, _MOST_PAGES)
         for job_id in sorted(left):
             try:
                 shown = await self._ask(Read(job_id))
             except NotFoundError as error:
+                if job_id in young:
+                    continue  # it was just posted, and the ledger has it as its POST has shown it
                 error.message += (
                     f"; {job_id} is a job of the campaign in {self._file.path}: use the API key and base_url that it "
                     "was started with; if these are right, and billing.transactions() shows no charge for the job, "

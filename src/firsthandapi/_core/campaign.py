@@ -187,6 +187,17 @@ def campaign_key(name: str | None, location: str) -> str:
     return idempotency_key("campaign", location) if name is None else idempotency_key("campaign", None, name)
 
 
+def order_key(campaign: str, label: str, ordinal: int) -> str:
+    """The idempotency key of an order, the same on every machine that runs the campaign.
+
+    Args:
+        campaign: what `campaign_key` returns.
+        label: the label that the order is for.
+        ordinal: how many keys of the label come before it.
+    """
+    return idempotency_key("campaign order", campaign, label, ordinal)
+
+
 def metadata_of(request: Mapping[str, Any], campaign: str, label: str) -> dict[str, Any]:
     """The metadata that an order carries; the key of the order is added when it is sent."""
     return {**(request.get("metadata") or {}), CAMPAIGN_METADATA: campaign, LABEL_METADATA: label}

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, cast
+from typing import Any, TypeGuard, cast
 
 from firsthandapi.errors import ConfigurationError, InvalidArgumentError
 from firsthandapi.types.enums import TERMINAL_JOB_STATUSES
 from firsthandapi.types.job import JobCreateParams
 
-from .campaign import CAMPAIGN_METADATA, LABEL_METADATA
+from .campaign import CAMPAIGN_METADATA, LABEL_METADATA, order_key
 from .job_file import JobFile, ShownJob, fits, job_file_in, key_of
 from .labels import is_label
 
@@ -61,6 +62,11 @@ class Order:
         return self.job is not None and self.job.get("status") in TERMINAL_JOB_STATUSES
 
     @property
+    def is_used(self) -> bool:
+        """Whether the service has refused its key because it was used before, and does not show the job."""
+        return self.job is None and self.sent.first_sent_at == 0
+
+    @property
     def state(self) -> str:
         """The status of the job; `sent` until the service has confirmed it."""
         return "sent" if self.job is None else str(self.job.get("status"))
@@ -99,6 +105,12 @@ class Order:
         own = {name: value for name, value in (self.sent.request or {}).items() if name not in _NOT_WORDS}
         return fits(own, request)
 
+    def bought(self, job: ShownJob) -> Order:
+        """The same with the job that its key has bought: another machine may have sent it for more or fewer files."""
+        own, shown = self.sent.request or {}, _request_in(job)
+        request = {**own, **shown} if not fits(job, own) and _is_order({**own, **shown}) else own
+        return replace(self, sent=replace(self.sent, request=request)).seen(job)
+
     def seen(self, job: ShownJob, listed: int = 0) -> Order:
         """The same with its job as the service shows it now, and the most files that its list has shown.
 
@@ -129,15 +141,41 @@ class Ledger:
     Attributes:
         campaign: what every job of the campaign has in its metadata.
         orders: the orders.
+        forgotten: the keys of orders that were given up: no other order is sent with one of them.
     """
 
     campaign: str
     orders: tuple[Order, ...] = ()
+    forgotten: tuple[str, ...] = ()
 
     @property
     def spent_cents(self) -> int:
         """What all orders cost, less refunds."""
         return sum(order.spent_cents for order in self.orders)
+
+    @property
+    def job_ids(self) -> frozenset[str]:
+        """The ids of all jobs that the orders have bought."""
+        return frozenset(str(order.job["id"]) for order in self.orders if order.job is not None)
+
+    def next_key(self, label: str) -> str:
+        """The key of the next order of a label: the first one of the label's keys that this ledger does not know.
+
+        Who knows all orders of the label derives the key after theirs; who does not know the latest one derives its
+        key, and gets its job.
+        """
+        known = {*self.forgotten, *(order.sent.idempotency_key for order in self.orders)}
+        return next(
+            key for n in itertools.count() if (key := order_key(self.campaign, label, n)) not in known
+        )
+
+    def key_at(self, number: int) -> str | None:
+        """The key of an order; None if there is none yet."""
+        return self.orders[number].sent.idempotency_key if number < len(self.orders) else None
+
+    def is_used(self, number: int) -> bool:
+        """Whether the service has refused the key of an order because it was used before: it is not sent again."""
+        return number < len(self.orders) and self.orders[number].is_used
 
     def of(self, label: str) -> list[Order]:
         """The orders of a label."""
@@ -150,11 +188,18 @@ class Ledger:
         """
         by_id, by_key = {str(job["id"]): job for job in jobs}, {key_of(job): job for job in jobs}
         orders: list[Order] = []
+        known = set(self.job_ids)
         for order in self.orders:
-            key = order.sent.idempotency_key
-            job = by_key.get(key) if order.job is None else by_id.get(str(order.job["id"]))
-            orders.append(order if job is None else order.seen(job))
-        known = {str(order.job["id"]) for order in orders if order.job is not None}
+            if order.job is not None:
+                job = by_id.get(str(order.job["id"]))
+                orders.append(order if job is None else order.seen(job))
+                continue
+            job = by_key.get(order.sent.idempotency_key)
+            if job is None or str(job["id"]) in known:  # no job is of two orders
+                orders.append(order)
+            else:
+                orders.append(order.bought(job))
+                known.add(str(job["id"]))
         unknown = [
             found
             for job_id, job in reversed(by_id.items())
@@ -205,6 +250,25 @@ class Ledger:
         new = () if order is None else (order,)
         return replace(self, orders=(*self.orders[:number], *new, *self.orders[number + 1 :]))
 
+    def without(self, key: str) -> tuple[Ledger, Order]:
+        """The same without an order that no job is known of, and that order. No order is sent with its key again.
+
+        Raises:
+            InvalidArgumentError: there is no such order, or its job is known.
+        """
+        number = next((n for n in range(len(self.orders)) if self.key_at(n) == key), None)
+        if number is None:
+            raise InvalidArgumentError(
+                f"key is of no order in {LEDGER_FILE}; copy it from the message that named it", field="key"
+            )
+        order = self.orders[number]
+        if order.job is not None:
+            raise InvalidArgumentError(
+                f"key has bought {order.job['id']} ({order.state}), so its order stays; to stop that job, cancel it",
+                field="key",
+            )
+        return replace(self.with_order(number, None), forgotten=(*self.forgotten, key)), order
+
     def encode(self) -> bytes:
         """The file, fit to be read by people."""
         orders = [
@@ -226,6 +290,7 @@ class Ledger:
             "campaign": self.campaign,
             "spent_cents": self.spent_cents,
             "orders": orders,
+            **({"forgotten": self.forgotten} if self.forgotten else {}),
         }
         return json.dumps(content, ensure_ascii=False, indent=2).encode("utf-8", "replace") + b"\n"
 
@@ -251,14 +316,19 @@ def read_ledger(content: bytes) -> Ledger | UnreadableLedger:
         loaded = None
     ledger: dict[str, Any] = cast("dict[str, Any]", loaded) if isinstance(loaded, dict) else {}
     version, campaign, rows = ledger.get("version"), ledger.get("campaign"), ledger.get("orders")
+    forgotten = ledger.get("forgotten", [])
     if isinstance(version, int) and version > _VERSION:
         return UnreadableLedger(newer=True)
-    if version == _VERSION and isinstance(campaign, str) and isinstance(rows, list):
+    if version == _VERSION and isinstance(campaign, str) and isinstance(rows, list) and _are_keys(forgotten):
         orders = [_order(row) for row in rows]  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType] # it is JSON
         if all(orders):
-            return Ledger(campaign, tuple(order for order in orders if order is not None))
+            return Ledger(campaign, tuple(order for order in orders if order is not None), tuple(forgotten))
     keys = [json.loads(key) for key in _KEY.findall(content)]
     return UnreadableLedger(tuple(dict.fromkeys(keys)))
+
+
+def _are_keys(values: Any) -> TypeGuard[list[str]]:
+    return isinstance(values, list) and all(isinstance(each, str) for each in values)  # pyright: ignore[reportUnknownVariableType] # it is JSON
 
 
 def _order(row: Any) -> Order | None:
@@ -326,10 +396,15 @@ def recovered(campaign: str, jobs: Iterable[ShownJob], keys: Iterable[str] = ())
 def _found(job: ShownJob) -> Order | None:
     """The order that bought a job; None if the job does not say."""
     label, key = _metadata(job, LABEL_METADATA), key_of(job)
-    request = {name: job[name] for name in JobCreateParams.model_fields if job.get(name) is not None}
+    request = _request_in(job)
     if not is_label(label) or key is None or not _is_order(request):
         return None
     return Order(str(label), JobFile(request, key, 0.0, None)).seen(job)
+
+
+def _request_in(job: ShownJob) -> dict[str, Any]:
+    """What a job was ordered with, as far as it shows that."""
+    return {name: job[name] for name in JobCreateParams.model_fields if job.get(name) is not None}
 
 
 def _metadata(job: Mapping[str, Any], name: str) -> str | None:

@@ -17,7 +17,7 @@ from firsthandapi._display import Displayed
 from firsthandapi.errors import SpendLimitError
 
 from .campaign import Spec, kinds_in
-from .campaign_ledger import LEDGER_FILE, Ledger, Order
+from .campaign_ledger import Ledger, Order
 from .counts import count_of, dollars
 from .job_file import differing
 
@@ -175,12 +175,17 @@ def check_unconfirmed(spec: Spec, ledger: Ledger, max_spend_cents: int | None) -
             raise _unconfirmed(order, "max_spend_cents", cost, max_spend_cents)
 
 
+def forgetting(key: str | None) -> str:
+    """How to give up an order."""
+    return f"run firsthandapi campaign forget FILE {key}"
+
+
 def _unconfirmed(order: Order, name: str, cost_cents: int, limit_cents: int) -> SpendLimitError:
     key = order.sent.idempotency_key
     return SpendLimitError(
         f"nothing was ordered: an order of {count_of(order.files)} for {order.label}, idempotency key {key}, had no "
         f"response, and with it {dollars(cost_cents)} would be spent, but {name} is {dollars(limit_cents)}: increase "
-        f"{name}; or, if no job in your account has that key, remove the order with that key from {LEDGER_FILE}",
+        f"{name}; or, if no job in your account has that key, {forgetting(key)}",
         cost_cents=cost_cents,
         limit_cents=limit_cents,
     )

@@ -69,6 +69,8 @@ class Known:
         failure: how the last command failed.
         hidden_repeats: whether the caller's `http_client` sends the requests: it may repeat them by itself.
         way_out: how to give up an order whose key is too old to be sent again.
+        derived: whether others derive the same `spare_key`, as the machines that run one campaign do: it may be used.
+        taken: the ids of jobs that other orders of the folder have bought.
     """
 
     request: dict[str, Any]
@@ -92,6 +94,8 @@ class Known:
     hidden_repeats: bool = False
     way_out: str = f"remove {JOB_FILE}"
     server_now: float | None = None
+    derived: bool = False
+    taken: frozenset[str] = frozenset()
 
 
 # ── Commands ─────────────────────────────────────────────────────────────────────────────────────────────
@@ -268,7 +272,7 @@ def _with_a_key(known: Known, folder: JobFile, key: str) -> Command:
         job = known.found[0]
         if fits(job, known.request):
             return WriteDown(corrected.with_job(job))
-        if not known.fresh and fits(job, folder.request or {}):
+        if known.derived or (not known.fresh and fits(job, folder.request or {})):
             return WriteDown(folder.with_job(job))
         return Refuse(refusals.key_of_another(job, key), forget=known.fresh and known.key is not None)
     if known.key not in (None, key):
@@ -276,7 +280,8 @@ def _with_a_key(known: Known, folder: JobFile, key: str) -> Command:
     # Also when this run began, whose search found nothing: a clock set back and then a long sleep look young.
     is_young = folder.is_young(known.began) and folder.is_young(known.now, known.server_now)
     if not never_sent and not is_young:
-        return Refuse(refusals.key_too_old(key, known.way_out), forget=known.fresh)
+        used = known.derived and not folder.first_sent_at
+        return Refuse(refusals.key_too_old(key, known.way_out, used=used), forget=known.fresh)
     if known.fresh and known.key is not None and (alike := _may_have_bought(known)):
         return Refuse(refusals.may_have_bought(alike, known.key), forget=True)
     if known.fresh and folder.server_sent_at is None and known.server_now is not None:
@@ -292,13 +297,24 @@ def _may_have_bought(known: Known) -> ShownJob | None:
 
 
 def _after_a_failure(known: Known, failure: FirstHandError) -> Command:
-    key = known.folder.idempotency_key if known.folder is not None else None
-    may_be_there = isinstance(failure, ConflictError | UnexpectedResponseError)
+    folder, key = known.folder, known.folder.idempotency_key if known.folder is not None else None
+    used = known.sent and known.derived and _may_be_used(failure)
+    may_be_there = used or isinstance(failure, ConflictError | UnexpectedResponseError)
     if known.sent and may_be_there and not known.looked and key is not None:
         # This key was sent before, or the response says nothing: the job may exist by now.
         return LookFor(key)
+    if used and isinstance(folder, JobFile) and key is not None:
+        # By whom and when, nobody knows: the service may forget it at any time, so it is never sent again.
+        if folder.first_sent_at:
+            return WriteDown(replace(folder, first_sent_at=0.0))
+        return Refuse(refusals.key_in_use(failure, key, known.way_out))
     never_bought = not known.sent or (is_clear_refusal(failure) and not known.hidden_repeats)
     return Refuse(failure, forget=known.fresh and never_bought)
+
+
+def _may_be_used(error: FirstHandError) -> bool:
+    """Whether the service may have refused a key because another request was sent with it."""
+    return isinstance(error, FirstHandApiError) and error.status in (409, 422)
 
 
 def is_clear_refusal(error: FirstHandError) -> bool:
@@ -327,7 +343,9 @@ def learn(known: Known, command: Question | WriteDown, answer: Shown | FirstHand
         # A search before this POST does not count.
         known = replace(known, sent=True, looked=False)
         key = command.order.idempotency_key
-        if isinstance(answer, Shown) and not _can_be_of(answer.jobs[0], command.order):
+        if isinstance(answer, Shown) and (
+            not _can_be_of(answer.jobs[0], command.order) or job_id_of(answer.jobs[0]) in known.taken
+        ):
             answer = refusals.of_another(answer.jobs[0], key)
     if isinstance(command, LookFor | Read):
         known = replace(known, looked=True, may_read=True, unread=None)

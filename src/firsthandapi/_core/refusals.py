@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from copy import copy
-from typing import Any
+from typing import Any, TypeVar
 
 from firsthandapi._visible import visible
 from firsthandapi.errors import (
     ConfigurationError,
     DeadlineExceededError,
+    FirstHandError,
     InvalidArgumentError,
     NotFoundError,
     UnexpectedResponseError,
@@ -18,6 +19,8 @@ from firsthandapi.errors import (
 
 from .counts import count_of
 from .job_file import JOB_FILE, JobFile, ShownJob, fits, job_id_of, key_of
+
+_Error = TypeVar("_Error", bound=FirstHandError)
 
 
 def described(job: Mapping[str, Any]) -> str:
@@ -113,11 +116,25 @@ def damaged(key: str | None, found: tuple[ShownJob, ...], request: dict[str, Any
     )
 
 
-def key_too_old(key: str, way_out: str) -> ConfigurationError:
+def key_too_old(key: str, way_out: str, *, used: bool = False) -> ConfigurationError:
+    why = (
+        f"the service has refused idempotency key {key} because it was used before"
+        if used
+        else f"the job of this folder was sent with idempotency key {key} more than 23 hours ago, or the clock was set "
+        "back since"
+    )
     return ConfigurationError(
-        f"the job of this folder was sent with idempotency key {key} more than 23 hours ago, or the clock was set "
-        "back since, and no job in your account has that key in its metadata. To send it again could buy a second job: "
+        f"{why}, and no job in your account has that key in its metadata. To send it again could buy a second job: "
         f"if there is no such job, {way_out} and try again"
+    )
+
+
+def key_in_use(error: FirstHandError, key: str, way_out: str) -> FirstHandError:
+    return _with(
+        error,
+        f". Nothing was ordered: idempotency key {key} was used before, and no job in your account has it in its "
+        "metadata so far: run the same call again in a minute, which looks for that job; if there is no such job, "
+        f"{way_out} and try again",
     )
 
 
@@ -145,7 +162,7 @@ def gone(error: NotFoundError, job_file: JobFile, *, own_key: bool) -> NotFoundE
     )
 
 
-def _with(error: NotFoundError, more: str) -> NotFoundError:
+def _with(error: _Error, more: str) -> _Error:
     longer = copy(error)
     longer.message += visible(more)
     return longer

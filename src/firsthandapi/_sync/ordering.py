@@ -42,12 +42,15 @@ def order_once(
     ends: float | None,
     may_read: bool = False,
     way_out: str = Known.way_out,
+    derived: str | None = None,
+    taken: frozenset[str] = frozenset(),
     gone: NotFoundError | None = None,
     **options: Unpack[RequestOptions],
 ) -> tuple[JobFile, Job | None]:
     """Write down in `record` the job of `request`, bought now if it was not before.
 
-    `gone` is how the service said that it does not have the job in `record`.
+    `gone` is how the service said that it does not have the job in `record`. A new order without a `key` is sent with
+    the `derived` one, which others may have sent, or with a random one. `taken` are jobs that it cannot have bought.
 
     Returns:
         What is written down, with the job, and the job itself if the service has shown it to this call.
@@ -61,7 +64,7 @@ def order_once(
     known = Known(
         request,
         key,
-        new_key(),
+        new_key() if derived is None else derived,
         began,
         began,
         job_file,
@@ -70,6 +73,8 @@ def order_once(
         gone=gone,
         hidden_repeats=transport.shared.http_client is not None,
         way_out=way_out,
+        derived=derived is not None,
+        taken=taken,
     )
     while True:
         answer: Shown | FirstHandError = Shown()

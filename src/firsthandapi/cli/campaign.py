@@ -155,6 +155,28 @@ def _of(plan: CampaignPlan, label: str) -> LabelPlan | None:
     return next((each for each in plan.labels if each.label == label), None)
 
 
+@app.command()
+def forget(
+    file: File,
+    key: Annotated[str, typer.Argument(metavar="KEY", help="Idempotency key of the order, from the error.")],
+) -> None:
+    """Give up an order whose job nobody can find.
+
+    First make sure that your account has no job for it: the campaign then orders its files again, with another key. If
+    the job shows after all, the next run counts it. Refuses an order whose job is known.
+
+    Example: firsthandapi campaign forget signs.yaml fh-…
+    """
+    from firsthandapi.datasets._ledger import forget_order
+
+    order = forget_order(_campaign(file).dest, key)
+    typer.echo(
+        f"Forgot an order of {count_of(order.files)} for {printable(order.label)}, {dollars(order.spent_cents)}, whose "
+        "response was lost. Its files are ordered again with another key; if a job of that order shows, the next run "
+        "counts it."
+    )
+
+
 def _campaign(file: Path) -> Campaign:
     from firsthandapi import Campaign
 

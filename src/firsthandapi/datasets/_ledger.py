@@ -112,6 +112,28 @@ def note_in_ledger(path: str | os.PathLike[str], job: ShownJob) -> None:
         file.write(ledger)
 
 
+def forget_order(dest: str | os.PathLike[str], key: str) -> Order:
+    """Give up an order whose job nobody knows; returns that order.
+
+    Raises:
+        ConfigurationError: another process runs the campaign, or its ledger cannot be read or written.
+        InvalidArgumentError: there is no such order, or its job is known.
+    """
+    writer = store_at(dest, "dest").writer()
+    file = LedgerFile(dest)
+    file.read()
+    file.ledger.without(key)  # a folder that has no such order is not created
+    if not writer.lock():
+        raise ConfigurationError(f"another process is running the campaign in {file.path}; stop it first")
+    try:
+        file.read()
+        ledger, order = file.ledger.without(key)
+        file.write(ledger)
+    finally:
+        writer.release()
+    return order
+
+
 class OrderRecord:
     """The record of one order in the ledger: what `job.json` is to a folder of one job."""
 
@@ -140,7 +162,7 @@ class OrderRecord:
             ConfigurationError: it cannot be written.
         """
         order = Order(self._label, replace(job_file, job=None))
-        self._put(order if job_file.job is None else order.seen(job_file.job))
+        self._put(order if job_file.job is None else order.bought(job_file.job))
 
     def forget_job(self) -> None:
         """Take out an order that bought nothing."""
