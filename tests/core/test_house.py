@@ -40,6 +40,8 @@ ON_DISK = {f"os.{name}" for name in ("fsync", "link", "remove", "rename", "repla
     "rename",
 }
 LOCKS = {"fcntl", "msvcrt"}
+# What has methods of such a name.
+NOT_FILES = {"replacing", "self._rules.parts"}
 # It removes a file at once or not at all: the thread that has it open is stuck.
 IMPATIENT = {"_download/part.py": {"os.unlink", "unlink"}}
 
@@ -51,7 +53,7 @@ def on_disk(module: Path) -> set[str]:
         match node:
             case ast.Attribute(value=ast.Name(id="os"), attr=name):
                 names.add(f"os.{name}")
-            case ast.Call(func=ast.Attribute(value=value, attr=name)) if ast.unparse(value) != "replacing":
+            case ast.Call(func=ast.Attribute(value=value, attr=name)) if ast.unparse(value) not in NOT_FILES:
                 names.add(name)
             case ast.Import(names=imported):
                 names.update(one.name for one in imported)

@@ -102,11 +102,11 @@ def test_a_file_of_a_stuck_thread_is_taken_away(tmp_path: Path) -> None:
     parts = Parts()
     with pytest.raises(DiskError, match="cannot be written"), parts.open(tmp_path / "a.jpg") as part:  # noqa: PT012
         part.write(memoryview(b"one"))
-        parts.take_away()
+        parts.unlink()
         assert list(tmp_path.iterdir()) == []
         part.write(memoryview(b"two"))
     with pytest.raises(DiskError, match="taken away"), parts.open(tmp_path / "a.jpg") as part:  # noqa: PT012
-        parts.take_away()
+        parts.unlink()
         part.put()
     assert list(tmp_path.iterdir()) == []
 
@@ -120,7 +120,7 @@ def test_a_file_that_is_written_is_taken_away_by_its_name(
     write = os.write
 
     def interrupted(fd: int, data: memoryview) -> int:
-        parts.take_away()
+        parts.unlink()
         return write(fd, data)
 
     monkeypatch.setattr(os, "write", interrupted)

@@ -147,7 +147,7 @@ class Engine:
             while thread.is_alive() and (ends is None or time.monotonic() < ends):
                 thread.join(0.5 if ends is None else max(ends - time.monotonic(), 0.0))
         if cancel:
-            self._rules.parts.take_away()
+            self._rules.parts.unlink()
         self.sync()
 
     def __enter__(self) -> Self:

@@ -140,7 +140,7 @@ class Parts:
             part.discard()
             self._parts.discard(part)
 
-    def take_away(self) -> None:
+    def unlink(self) -> None:
         """Remove them."""
         for part in list(self._parts):
             with contextlib.suppress(OSError):
