@@ -83,6 +83,7 @@ def imported(module: Path) -> set[str]:
 
 
 EXTRAS = {
+    "_network": ["truststore"],
     "_specs.py": ["cli"],
     "cli": ["cli"],
     "datasets": ["pandas", "huggingface", "remote", "images"],

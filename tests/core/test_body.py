@@ -44,9 +44,27 @@ def test_gzip(data: bytes, size: int, name: str) -> None:
     assert read(gzip.compress(data, mtime=0), name, size) == data
 
 
-def test_deflate() -> None:
-    """`deflate`, which is zlib's format, is taken off too."""
-    assert read(zlib.compress(b"abc"), "deflate") == b"abc"
+@given(st.binary(max_size=500), st.integers(1, 100), st.sampled_from([zlib.MAX_WBITS, -zlib.MAX_WBITS]))
+def test_deflate(data: bytes, size: int, window: int) -> None:
+    """`deflate`, which is zlib's format, is taken off too, and so is the raw one that some servers send."""
+    pack = zlib.compressobj(wbits=window)
+    assert read(pack.compress(data) + pack.flush(), "deflate", size) == data
+
+
+@pytest.mark.parametrize("kept", [1, 2, -1])
+@pytest.mark.parametrize("window", [zlib.MAX_WBITS, -zlib.MAX_WBITS])
+def test_truncated_deflate(window: int, kept: int) -> None:
+    """Either, without its end, is a broken connection."""
+    pack = zlib.compressobj(wbits=window)
+    with pytest.raises(TruncatedBodyError):
+        read((pack.compress(b"abc") + pack.flush())[:kept], "deflate")
+
+
+@given(st.lists(st.binary(max_size=50), min_size=1, max_size=3), st.integers(1, 40), st.integers(1, 60))
+def test_padded_gzip(members: list[bytes], padding: int, size: int) -> None:
+    """Zeros after a gzip, or between its members, are none of the body."""
+    data = b"".join(gzip.compress(member) + bytes(padding) for member in members)
+    assert read(data, "gzip", size) == b"".join(members)
 
 
 @given(st.lists(st.binary(max_size=50), min_size=1, max_size=4), st.integers(1, 60))

@@ -16,6 +16,7 @@ import pytest
 from firsthandapi._core.config import Origin
 from firsthandapi._download.network import Network, StoppedError
 from firsthandapi._download.transfer import Outcome
+from firsthandapi._network import certificates
 from network.servers import Socks, silent_address
 from raw import CERTIFICATE, Reply, Request, response
 
@@ -43,6 +44,14 @@ def test_tls(tls_bench: Bench) -> None:
 def test_tls_context(tls_bench: Bench) -> None:
     """`verify` may be a context."""
     tls_bench.good(verify=ssl.create_default_context(cafile=str(CERTIFICATE)))
+
+
+def test_tls_of_the_system(tls_bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`verify="system"` trusts what the operating system does, such as where OpenSSL looks for it."""
+    monkeypatch.setenv("SSL_CERT_FILE", str(CERTIFICATE))
+    certificates._system.cache_clear()
+    tls_bench.good(verify="system")
+    certificates._system.cache_clear()
 
 
 def test_tls_unverified(tls_bench: Bench) -> None:

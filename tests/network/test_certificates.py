@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import ssl
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
+import certifi
 import pytest
 
 from client.support import Connect
+from firsthandapi._network import certificates
 from firsthandapi._network.certificates import ssl_context
-from firsthandapi.errors import ConfigurationError
+from firsthandapi.errors import ConfigurationError, FirstHandConnectionError
 
 from .servers import Tls
 
@@ -41,6 +44,49 @@ def test_trust_from_the_environment(
     client = connect(base_url=f"https://localhost:{tls.port}", max_retries=0)
     assert client.me().organization_id == "org_tls"
     client.close()
+
+
+def test_the_bundle_of_requests(
+    connect: Connect, tls: Tls, trust: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`REQUESTS_CA_BUNDLE` is obeyed where neither `SSL_CERT_FILE` nor `SSL_CERT_DIR` is set."""
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", trust)
+    client = connect(base_url=f"https://localhost:{tls.port}", max_retries=0)
+    assert client.me().organization_id == "org_tls"
+    client.close()
+    monkeypatch.setenv("SSL_CERT_FILE", certifi.where())
+    client = connect(base_url=f"https://localhost:{tls.port}", max_retries=0)
+    with pytest.raises(FirstHandConnectionError, match="is not trusted"):
+        client.me()
+    # A path of the caller's goes before both.
+    client = connect(base_url=f"https://localhost:{tls.port}", max_retries=0, verify=trust)
+    assert client.me().organization_id == "org_tls"
+    client.close()
+
+
+def test_the_certificates_of_the_system(
+    connect: Connect, tls: Tls, trust: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`verify="system"` trusts what the operating system does: here, where OpenSSL looks for it."""
+    certificates._system.cache_clear()
+    client = connect(base_url=f"https://localhost:{tls.port}", max_retries=0, verify="system")
+    with pytest.raises(FirstHandConnectionError, match="is not trusted") as caught:
+        client.me()
+    assert caught.value.untrusted
+    certificates._system.cache_clear()
+    monkeypatch.setenv("SSL_CERT_FILE", trust)  # OpenSSL reads it, as the system's place
+    client = connect(base_url=f"https://localhost:{tls.port}", max_retries=0, verify="system")
+    assert client.me().organization_id == "org_tls"
+    client.close()
+    certificates._system.cache_clear()
+
+
+def test_the_system_without_the_extra(connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where truststore is not installed, the client says so when it is made, and names the extra."""
+    certificates._system.cache_clear()
+    monkeypatch.setitem(sys.modules, "truststore", None)
+    with pytest.raises(ConfigurationError, match=r"pip install 'firsthandapi\[truststore\]'"):
+        connect(verify="system")
 
 
 def test_a_directory_of_certificates(

@@ -6,7 +6,7 @@ import pytest
 
 from firsthandapi._core.config import Origin
 from firsthandapi._masking import secret_or_none
-from firsthandapi._network.proxies import choose_proxy
+from firsthandapi._network.proxies import choose_proxy, is_exempt
 from firsthandapi.errors import ConfigurationError
 
 HTTPS = Origin("https", "api.firsthandapi.com", 443, "")
@@ -50,6 +50,48 @@ def test_which_proxy(
     for name, value in environ.items():
         monkeypatch.setenv(name, value)
     assert choose_proxy(origin, secret_or_none(argument)) == secret_or_none(proxy)
+
+
+@pytest.mark.parametrize(
+    ("no_proxy", "host", "exempt"),
+    [
+        ("10.0.0.0/8", "10.1.2.3", True),
+        ("10.0.0.0/8", "11.1.2.3", False),
+        ("10.1.2.3/8", "10.9.9.9", True),
+        ("10.0.0.0/8:8443", "10.1.2.3", True),
+        ("10.0.0.0/8:443", "10.1.2.3", False),
+        ("10.0.0.0/99", "10.1.2.3", False),
+        ("10.1.2.3", "10.1.2.3", True),
+        ("2.3", "10.1.2.3", False),
+        ("fd00::/8", "fd12::1", True),
+        ("fd00::/8", "fe80::1", False),
+        ("fd00::/8", "10.1.2.3", False),
+        ("[fd00::/8]:8443", "fd12::1", True),
+        ("[fd00::]/8", "fd12::1", True),
+        ("[fd12::1]:443", "fd12::1", False),
+        ("FD12::0:1", "fd12::1", True),
+        ("::1", "::1", True),
+        ("10.0.0.0/8", "api.example", False),
+        (".example", "api.example", True),
+        ("*.example", "api.example", True),
+        ("*.example", "example", True),
+        ("EXAMPLE", "API.example", True),
+        ("ample", "api.example", False),
+        ("api.example:8443", "api.example", True),
+        ("api.example:443", "api.example", False),
+        ("*", "10.1.2.3", True),
+        ("other, ,10.0.0.0/8 x.example", "10.1.2.3", True),
+        ("", "api.example", False),
+        (".", "api.example", False),
+        ("[", "api.example", False),
+    ],
+)
+def test_no_proxy(no_proxy: str, host: str, exempt: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`NO_PROXY` lists names, domains, addresses and networks, each with or without a port, or `*`."""
+    assert is_exempt(no_proxy, host, 8443) is exempt
+    monkeypatch.setenv("HTTPS_PROXY", "http://p:1")
+    monkeypatch.setenv("NO_PROXY", no_proxy)
+    assert (choose_proxy(Origin("https", host, 8443, ""), None) is None) is exempt
 
 
 @pytest.mark.parametrize("name", ["HTTPS_PROXY", "ALL_PROXY"])

@@ -23,15 +23,15 @@ class TruncatedBodyError(Exception):
 
 
 class BodyReader:
-    """Collects a body's chunks and decompresses gzip, without trusting its size."""
+    """Collects a body's chunks and decompresses gzip and deflate, without trusting its size."""
 
-    __slots__ = ("_chunks", "_content_type", "_inflate", "_length", "_status", "length")
+    __slots__ = ("_chunks", "_content_type", "_inflate", "_length", "_start", "_status", "length")
 
     def __init__(self, status: int, headers: Mapping[str, str]) -> None:
         encoding = headers.get("content-encoding", "").strip().lower()
-        self._inflate = (
-            zlib.decompressobj(_GZIP_OR_ZLIB) if encoding in ("gzip", "x-gzip", "deflate") else None
-        )
+        self._inflate = zlib.decompressobj(_GZIP_OR_ZLIB) if encoding in ("gzip", "x-gzip") else None
+        # Of a deflate, until it shows whether it is zlib's, as the standard says, or raw, as some servers send it.
+        self._start = b"" if encoding == "deflate" else None
         self._chunks: list[bytes] = []
         self._length = 0
         self.length = 0  # bytes on the wire
@@ -51,9 +51,18 @@ class BodyReader:
 
     def _take(self, chunk: bytes) -> str | None:
         self.length += len(chunk)
+        if self._start is not None:
+            self._start += chunk
+            if len(self._start) < 2:
+                return None
+            chunk, self._start = self._start, None
+            self._inflate = zlib.decompressobj(_GZIP_OR_ZLIB if _has_header(chunk) else -zlib.MAX_WBITS)
         while self._inflate is not None and chunk:
             if self._inflate.eof:
-                # A gzip may have several members. Left to one decompressor they would pile up unread.
+                # A gzip may have several members, and be padded. Left to one decompressor they would pile up unread.
+                chunk = chunk.lstrip(b"\0")
+                if not chunk:
+                    break
                 self._inflate = zlib.decompressobj(_GZIP_OR_ZLIB)
             try:
                 plain = self._inflate.decompress(chunk, MAX_BODY_BYTES - self._length + 1)
@@ -83,7 +92,7 @@ class BodyReader:
             TruncatedBodyError: its gzip has no end.
             UnexpectedResponseError: as JSON it would fill the memory.
         """
-        if self._inflate is not None and self.length and not self._inflate.eof:
+        if self._start or (self._inflate is not None and self.length and not self._inflate.eof):
             raise TruncatedBodyError
         return self.so_far()
 
@@ -107,6 +116,11 @@ class BodyReader:
             content_type=self._content_type,
             length=self._length,
         )
+
+
+def _has_header(data: bytes) -> bool:
+    """Whether `data` begins as gzip or zlib do, which raw deflate does not."""
+    return data.startswith(b"\x1f\x8b") or (data[0] & 15 == 8 and int.from_bytes(data[:2], "big") % 31 == 0)
 
 
 _END_OF_HEAD = b"\r\n\r\n"

@@ -183,7 +183,9 @@ def check_config(
         base.__name__ == "SSLContext" for base in type(verify).__mro__
     ):
         # By name, so that a client which never speaks TLS does not import ssl.
-        raise ConfigurationError("verify must be True, False, a path to certificates, or an ssl.SSLContext")
+        raise ConfigurationError(
+            "verify must be True, False, a path to certificates, 'system', or an ssl.SSLContext"
+        )
     return Config(
         api_key=api_key,
         base_url=base_url,

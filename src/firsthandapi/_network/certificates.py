@@ -13,33 +13,44 @@ if TYPE_CHECKING:
     import ssl
 
 
-def check_path(verify: str) -> None:
-    """Check that `verify` exists.
+# As `verify`: those of the operating system.
+SYSTEM = "system"
+
+
+def check_verify(verify: str) -> None:
+    """Check that `verify` exists, or can be had.
 
     Raises:
         ConfigurationError: it does not.
     """
-    if not os.path.exists(verify):  # noqa: PTH110 # pathlib would cost its import at start-up
+    if verify == SYSTEM:
+        _system()
+    elif not os.path.exists(verify):  # noqa: PTH110 # pathlib would cost its import at start-up
         raise ConfigurationError(
-            "the path in verify= does not exist: it must be a file or directory of certificates; check the path"
+            "the path in verify= does not exist: it must be a file or directory of certificates, or "
+            "'system' for those of the operating system; check the path"
         )
 
 
 def ssl_context(verify: bool | str | ssl.SSLContext) -> ssl.SSLContext:
-    """The context for `verify`: first a context of the caller's, then a path, then `SSL_CERT_FILE` and
-    `SSL_CERT_DIR`, then the certificates of certifi. Clients with the same trust share a context, since making
-    one costs milliseconds.
+    """The context for `verify`: first a context of the caller's, then a path or the operating system, then
+    `SSL_CERT_FILE` and `SSL_CERT_DIR`, then `REQUESTS_CA_BUNDLE`, then the certificates of certifi. Clients with the
+    same trust share a context, since making one costs milliseconds.
 
     Raises:
         ConfigurationError: the certificates cannot be read.
     """
     if not isinstance(verify, (bool, str)):
         return verify
-    if isinstance(verify, str):
-        return _trusting(verify, None) if os.path.isfile(verify) else _trusting(None, verify)  # noqa: PTH113 # pathlib would cost its import at start-up
+    if verify == SYSTEM:
+        return _system()
     if not verify:
         return _unverified()
-    return _trusting(os.environ.get("SSL_CERT_FILE") or None, os.environ.get("SSL_CERT_DIR") or None)
+    file, directory = os.environ.get("SSL_CERT_FILE") or None, os.environ.get("SSL_CERT_DIR") or None
+    path = verify if isinstance(verify, str) else os.environ.get("REQUESTS_CA_BUNDLE")
+    if path and (verify is path or (file is None and directory is None)):
+        file, directory = (path, None) if os.path.isfile(path) else (None, path)  # noqa: PTH113 # pathlib would cost its import at start-up
+    return _trusting(file, directory)
 
 
 @lru_cache(maxsize=8)
@@ -55,8 +66,23 @@ def _trusting(file: str | None, directory: str | None) -> ssl.SSLContext:
     except OSError as error:
         raise ConfigurationError(
             f"the certificates in {mask_secrets(str(file or directory))} cannot be read ({error}); "
-            "check verify=, SSL_CERT_FILE and SSL_CERT_DIR"
+            "check verify=, SSL_CERT_FILE, SSL_CERT_DIR and REQUESTS_CA_BUNDLE"
         ) from error
+    context.set_alpn_protocols(["http/1.1"])
+    return context
+
+
+@lru_cache(maxsize=1)
+def _system() -> ssl.SSLContext:
+    import ssl
+
+    try:
+        import truststore
+    except ImportError:
+        raise ConfigurationError(
+            "verify='system' needs an extra: pip install 'firsthandapi[truststore]'"
+        ) from None
+    context = truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.set_alpn_protocols(["http/1.1"])
     return context
 

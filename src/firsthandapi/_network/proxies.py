@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ipaddress
+import re
 from base64 import b64encode
 from dataclasses import dataclass
 from urllib.parse import SplitResult, unquote, urlsplit
@@ -11,6 +13,10 @@ from firsthandapi._masking import Secret
 
 from .handshakes import Handshake, connect_tunnel, socks5
 
+# Of `NO_PROXY`: a name, an address or a network, of IPv6 in brackets or not, and a port.
+_ENTRY = re.compile(
+    r"(?:\[(?P<bracketed>[^\]]+)\](?P<length>/\d+)?|(?P<name>[^:\[\]]+))(?::(?P<port>\d+))?|(?P<bare>[^\[\]]*:[^\[\]]*:[^\[\]]*)"
+)
 _DEFAULT_PORTS = {**DEFAULT_PORTS, "socks5": 1080, "socks5h": 1080}
 
 
@@ -18,7 +24,7 @@ def choose_proxy(origin: Origin, proxy: Secret[str] | None) -> Secret[str] | Non
     """The proxy for requests to `origin`: first the option, then the system's settings.
 
     These are `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY`, or the settings of macOS and Windows, as
-    Python's own urllib reads them.
+    Python's own urllib reads them; `NO_PROXY` may have networks, too.
 
     Raises:
         ConfigurationError: a variable does not hold a proxy's URL.
@@ -28,14 +34,46 @@ def choose_proxy(origin: Origin, proxy: Secret[str] | None) -> Secret[str] | Non
     from urllib.request import getproxies, proxy_bypass  # 15 ms that only the first request pays
 
     proxies = {
-        scheme: Secret(url if "://" in url else f"http://{url}")
+        scheme: Secret(url if "://" in url or scheme == "no" else f"http://{url}")
         for scheme, url in getproxies().items()
         if url
     }
     found = proxies.get(origin.scheme) or proxies.get("all")
-    if found is None or proxy_bypass(f"{origin.host}:{origin.port}") or proxy_bypass(origin.host):
+    if found is None:
+        return None
+    direct = proxies.get("no")
+    if direct is not None:
+        if is_exempt(direct.reveal(), origin.host, origin.port):
+            return None
+    elif proxy_bypass(f"{origin.host}:{origin.port}") or proxy_bypass(
+        origin.host
+    ):  # the settings of the system
         return None
     return check_proxy(found, f"{origin.scheme.upper()}_PROXY" if origin.scheme in proxies else "ALL_PROXY")
+
+
+def is_exempt(no_proxy: str, host: str, port: int) -> bool:
+    """Whether `NO_PROXY` lists a host: by its name, a domain that it is in, its address, a network (`10.0.0.0/8`,
+    `fd00::/8`), each with or without a port, or by `*`. No name is looked up."""
+    return any(_exempts(entry.lower(), host.lower(), port) for entry in no_proxy.replace(",", " ").split())
+
+
+def _exempts(entry: str, host: str, port: int) -> bool:
+    found = _ENTRY.fullmatch(entry)
+    if found is None or found["port"] not in (None, str(port)):
+        return False
+    name = f"{found['bracketed'] or found['bare'] or found['name']}{found['length'] or ''}"
+    if name == "*":
+        return True
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        name = name.lstrip("*").lstrip(".")
+        return bool(name) and (host == name or host.endswith(f".{name}"))
+    try:
+        return address in ipaddress.ip_network(name, strict=False)
+    except ValueError:
+        return False
 
 
 @dataclass(frozen=True)

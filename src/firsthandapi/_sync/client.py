@@ -78,8 +78,9 @@ class FirstHandClient:
         max_spend_cents: the most one job may cost, in US cents; checked before anything is sent.
         proxy: the URL of an HTTP or SOCKS 5 proxy, for API calls and downloads; else `HTTP_PROXY`,
             `HTTPS_PROXY`, `ALL_PROXY`, and `NO_PROXY` decide.
-        verify: True, a path to certificates, an `ssl.SSLContext`, or False to trust any server; `SSL_CERT_FILE`
-            and `SSL_CERT_DIR` are obeyed.
+        verify: True, a path to certificates, `"system"` for those of the operating system (extra `truststore`), an
+            `ssl.SSLContext`, or False to trust any server. True obeys `SSL_CERT_FILE` and `SSL_CERT_DIR`, else
+            `REQUESTS_CA_BUNDLE`.
         http_client: your own httpx client for API calls; the SDK never closes it. Its transport limits the time
             for headers by itself: in the sync client a server that sends them byte by byte can exceed `timeout`.
         on_attempt: a function called with an `Attempt` after each attempt, retries and downloads included, on the
@@ -406,9 +407,9 @@ def _secret_if_given(value: str | NotGiven | None) -> Secret[str] | NotGiven | N
 
 def _check_verify(verify: bool | str | ssl.SSLContext) -> None:
     if isinstance(verify, str):
-        from firsthandapi._network.certificates import check_path  # few clients need it
+        from firsthandapi._network.certificates import check_verify  # few clients need it
 
-        check_path(verify)
+        check_verify(verify)
 
 
 def _check_on_attempt(

@@ -153,7 +153,8 @@ def _trust() -> str:
     from firsthandapi._network.certificates import ssl_context
 
     context = ssl_context(True)
-    named = [name for name in ("SSL_CERT_FILE", "SSL_CERT_DIR") if os.environ.get(name)]
+    first = [name for name in ("SSL_CERT_FILE", "SSL_CERT_DIR") if os.environ.get(name)]
+    named = first or [name for name in ("REQUESTS_CA_BUNDLE",) if os.environ.get(name)]
     source = ", ".join(f"{name}: {mask_secrets(os.environ[name])}" for name in named)
     if named == ["SSL_CERT_DIR"]:  # OpenSSL reads it only to look up a certificate
         return source
