@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from firsthandapi import Campaign, CampaignProgress, Dataset, InvalidArgumentError
+from firsthandapi import Campaign, CampaignProgress, Dataset, FirstHandClient, InvalidArgumentError
 from firsthandapi._core.campaign import order_key
 from firsthandapi._core.campaign_ledger import LEDGER_FILE
 from firsthandapi._core.decode import DecodedPage
@@ -32,6 +32,7 @@ from firsthandapi.errors import (
     IncompleteJobError,
     InsufficientCreditsError,
     NotFoundError,
+    PermissionDeniedError,
     SpendLimitError,
     WaitTimeoutError,
 )
@@ -242,6 +243,47 @@ def test_whatever_step_a_move_dies_at_the_next_run_ends_it(world: World, monkeyp
         names = {each.stem for each in (copy / "jobs").iterdir()}
         assert names == {"halt", *(job.id for job in world.jobs())}
     assert world.ordered() == [2, 1]
+
+
+# ── What waits in line ───────────────────────────────────────────────────────────────────────────────────
+
+
+def free_tier(world: World) -> FirstHandClient:
+    """Let the world's client be that of an account that may have one unfinished job; another client of it."""
+    account = FirstHandClient.signup(name="Ada", email="ada@example.com", base_url=world.server.url)
+    world.client = world.new_client(api_key=account.api_key)
+    return FirstHandClient(account.api_key, world.server.url)
+
+
+def test_on_the_free_tier_labels_are_ordered_one_after_the_other(world: World) -> None:
+    """Each waits for the job before it, and asks once for each that it waits for."""
+    free_tier(world).close()
+    dataset = world.run(world.campaign(200, stop=2, give_way=1, halt=1))
+    assert labels(dataset) == ["give_way", "halt", "stop", "stop"]
+    posts = [each.status for each in world.server.requests if f"{each.method} {each.path}" == POST]
+    assert posts == [201, 403, 201, 403, 201]
+    assert world.ledger()["spent_cents"] == 40
+
+
+def test_another_job_of_the_free_tier_ends_the_run_in_words(world: World) -> None:
+    """Nobody knows when it ends; the same call continues."""
+    with free_tier(world) as other:
+        job = other.jobs.create(**JOB, files_needed=1)
+        with pytest.raises(
+            PermissionDeniedError, match="no job of this campaign is unfinished, so another one"
+        ):
+            world.run(world.campaign(200, stop=1))
+        assert world.ledger()["orders"] == []
+        other.jobs.cancel(job.id)
+    assert labels(world.run(world.campaign(200, stop=1))) == ["stop"]
+
+
+def test_a_key_that_may_not_post_does_not_wait(world: World) -> None:
+    """No other refusal is a line."""
+    world.server.faults.add(path="/v1/jobs", method="POST", status=403, after=1)
+    with pytest.raises(PermissionDeniedError):
+        world.run(world.campaign(stop=1, give_way=1))
+    assert labels(world.run(world.campaign(stop=1, give_way=1))) == ["give_way", "stop"]
 
 
 # ── What is cancelled ────────────────────────────────────────────────────────────────────────────────────

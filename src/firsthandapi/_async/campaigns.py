@@ -61,6 +61,7 @@ from firsthandapi.errors import (
     IncompleteJobError,
     InvalidArgumentError,
     NotFoundError,
+    PermissionDeniedError,
     WaitTimeoutError,
 )
 from firsthandapi.types.job import Job
@@ -115,6 +116,8 @@ class Campaigning(Collecting):
         # Every job that this run has followed, and what it has shown for the others.
         self._all: list[Followed] = []
         self._done: set[int] = set()
+        # With so many jobs unfinished, the account had no room for another.
+        self._room = inf
         # By job, the SHA-256 of its files, by their id.
         self._hashes: dict[str, dict[str, str]] = {}
         # What labels have from jobs that need not be followed.
@@ -269,13 +272,32 @@ class Campaigning(Collecting):
         return downloads
 
     async def _order(self) -> None:
-        """Make every order that may be made now, and follow what is not followed yet."""
+        """Follow what is not followed yet, and make every order that may be made now."""
+        for number, order in enumerate(self._file.ledger.orders):
+            if order.job is not None and number not in self._followed and number not in self._done:
+                self._follow(number, None)
+        if len(self._followed) >= self._room:
+            return
+        try:
+            await self._buy_all()
+            self._room = inf
+        except PermissionDeniedError as error:
+            if error.type != "free_tier_job_limit":
+                raise
+            if not self._followed:
+                error.message = (
+                    f"{error.message.rstrip('.')}; no job of this campaign is unfinished, so another one of the "
+                    "account is: wait until it is finished, or cancel it, then run the same call again"
+                )
+                raise
+            # The next one is ordered when one of these has ended.
+            self._room = len(self._followed)
+
+    async def _buy_all(self) -> None:
         file = self._file
         for number, order in enumerate(file.ledger.orders):
             if order.job is None:  # its response was lost
                 await self._buy(number, order.label, order.sent.request or {})
-            elif number not in self._followed and number not in self._done:
-                self._follow(number, None)
         # Of a job that finished before this run, only its list says for sure how many files are to be replaced.
         while not any(order.is_over and not order.closed for order in file.ledger.orders) and (
             planned := next_order(self._spec, file.ledger)

@@ -61,7 +61,8 @@ class Campaigns(Resource):
         way are not ordered; if you increase `files_needed`, the difference is. Files that no order has covered yet
         are ordered for all labels or, if they do not fit into the budget, for none. Files of a cancelled job, and
         with `unique` those with the bytes of another file, are replaced as far as the budget goes; a label whose last
-        three orders brought nothing is not ordered again until its fields change.
+        three orders brought nothing is not ordered again until its fields change. Where the account may have only one
+        unfinished job, as on the free tier, the labels are ordered one after the other.
 
         Args:
             campaign: the campaign.
@@ -81,6 +82,7 @@ class Campaigns(Resource):
                 files that it counts; `.dataset` contains what came.
             DownloadError: some files could not be downloaded; the same call downloads the rest.
             WaitTimeoutError: the jobs did not finish in time; the same call continues them.
+            PermissionDeniedError: the API key may not post jobs, or another job of a free-tier account is unfinished.
             InsufficientCreditsError: the balance does not cover the next order; purchase credits, and run it again.
             ConfigurationError: `dest` cannot be written to, its `campaign.json` is damaged or of a later version, or
                 labels accept other media than before. Nothing was ordered.
