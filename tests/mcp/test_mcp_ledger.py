@@ -8,36 +8,100 @@ import os
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 import firsthandapi.mcp._ledger as ledger_module
-from firsthandapi import ConfigurationError, FirstHandError, InvalidArgumentError
+from firsthandapi import ConfigurationError, FirstHandError, InvalidArgumentError, idempotency_key
+from firsthandapi._core.job_file import JobFile
+from firsthandapi._core.request_hash import request_hash
 from firsthandapi.datasets._lock import FolderLock
 from firsthandapi.mcp import BudgetError, Ledger
+from firsthandapi.mcp._ledger import OrderRecord
 from processes import end_of
 
 
-def test_an_order_counts_once_until_its_key_may_be_forgotten(tmp_path: Path) -> None:
-    """The same fields are one order for 23 hours; then, or when the clock went back, they are another."""
+def test_an_order_counts_once_at_any_age(tmp_path: Path) -> None:
+    """The same fields are one order, days later and when the clock went back; others count besides."""
     now = 1_800_000_000.0
     ledger = Ledger(tmp_path, 250, lambda: now)
     key, fresh = ledger.reserve({"n": 1}, 100)
     assert fresh
-    now += 22 * 3600
-    assert ledger.reserve({"n": 1}, 100) == (key, False)
-    assert ledger.look({"n": 1}) == (True, 150)
-    now += 2 * 3600
-    assert ledger.look({"n": 1}) == (False, 150)
-    later, fresh = ledger.reserve({"n": 1}, 100)
-    assert fresh
-    assert later != key
-    assert ledger.left_cents() == 50
-    now -= 5 * 3600
+    for hours in (22, 2, 24 * 30, -24 * 60):
+        now += hours * 3600
+        assert ledger.reserve({"n": 1}, 100) == (key, False)
+        assert ledger.look({"n": 1}) == (True, 150)
+    ledger.reserve({"n": 2}, 100)
     with pytest.raises(BudgetError) as caught:
-        ledger.reserve({"n": 2}, 100)
+        ledger.reserve({"n": 3}, 100)
     assert (caught.value.cost_cents, caught.value.left_cents) == (100, 50)
+
+
+def test_the_ledger_of_an_earlier_version(tmp_path: Path) -> None:
+    """It counts the same. Where it bought one order twice, a day apart, the later one is the order."""
+    text = '{"n":1}'
+    keys = [idempotency_key("mcp", "", number, text) for number in range(2)]
+    orders = {key: {"cost_cents": 100, "at": 1_800_000_000.0, "calls": 1} for key in keys}
+    (tmp_path / "ledger.json").write_text(json.dumps({"version": 1, "orders": orders}))
+    ledger = Ledger(tmp_path, 250)
+    assert ledger.reserve({"n": 1}, 100) == (keys[1], False)
+    assert ledger.left_cents() == 50
+    request = {"files_needed": 1}
+    sent, _ = OrderRecord(ledger, keys[1], request, fresh=False).known_jobs()
+    assert sent is not None
+    assert (sent.body(), sent.first_sent_at, sent.job) == (request, 1_800_000_000.0, None)
+
+
+def test_an_order_is_known_by_its_job(tmp_path: Path) -> None:
+    """Once the service has shown it; until then by its key, which its metadata name where they have room."""
+    ledger = Ledger(tmp_path, 250, lambda: 1_800_000_000.0)
+    key, _ = ledger.reserve({"n": 1}, 100)
+    request = {"files_needed": 1}
+    record = OrderRecord(ledger, key, request, fresh=True)
+    assert record.known_jobs() == (None, ())
+    sent = JobFile(request, key, 1_800_000_000.0, None, request_hash=request_hash(request))
+    record.create_job(sent)
+    again = OrderRecord(Ledger(tmp_path, 250), key, request, fresh=False)
+    assert again.known_jobs() == (sent, ())
+    record.write_job(replace(sent, server_sent_at=1_700_000_000.0))
+    assert again.known_jobs() == (replace(sent, server_sent_at=1_700_000_000.0), ())
+    record.write_job(sent.with_job({"id": "job_1", "status": "open"}))
+    known, _ = again.known_jobs()
+    assert known is not None
+    assert (known.job, known.server_sent_at) == ({"id": "job_1"}, 1_700_000_000.0)
+    full = {"metadata": {str(n): n for n in range(20)}}
+    key, _ = ledger.reserve(full, 100)
+    pending, _ = OrderRecord(ledger, key, full, fresh=True).known_jobs()
+    assert pending is not None
+    assert pending.body() == full
+
+
+def test_a_job_that_cannot_be_noted_is_not_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A full disk after the POST: the next call finds the job by its key. Before it, nothing is sent."""
+    ledger = Ledger(tmp_path, 250)
+    key, _ = ledger.reserve({}, 100)
+    record = OrderRecord(ledger, key, {}, fresh=True)
+
+    def full(*_: object) -> None:
+        raise ConfigurationError("No space left on device")
+
+    monkeypatch.setattr(ledger, "_write", full)
+    sent = JobFile({}, key, 1_800_000_000.0, None, server_sent_at=1_800_000_000.0)
+    with pytest.raises(ConfigurationError, match="No space"):
+        record.write_job(sent)
+    record.write_job(sent.with_job({"id": "job_1"}))
+
+
+def test_an_order_over_a_smaller_budget_is_not_sent_again(tmp_path: Path) -> None:
+    """Whatever it was when the order was made."""
+    key, _ = Ledger(tmp_path, 250).reserve({"n": 1}, 150)
+    assert Ledger(tmp_path, 150).unaffordable(key) is None
+    error = Ledger(tmp_path, 149).unaffordable(key)
+    assert error is not None
+    assert (error.cost_cents, error.left_cents) == (150, 0)
+    assert "--budget-cents" in str(error)
 
 
 def test_two_accounts_in_one_ledger_do_not_share_orders(tmp_path: Path) -> None:

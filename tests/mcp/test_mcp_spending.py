@@ -47,6 +47,115 @@ def test_the_same_call_again_orders_nothing(server: MockServer, tmp_path: Path) 
     anyio.run(main)
 
 
+def age(folder: Path, hours: float) -> None:
+    """Let the orders of a ledger be older by this."""
+    path = folder / "ledger.json"
+    ledger = json.loads(path.read_text())
+    for order in ledger["orders"].values():
+        order["at"] -= hours * 3600
+    path.write_text(json.dumps(ledger))
+
+
+@pytest.mark.parametrize(
+    "hours", [24, 22, -5], ids=["a day later", "a clock set back", "a clock set far back"]
+)
+def test_an_agent_that_comes_back_gets_the_job_that_it_bought(tmp_path: Path, hours: float) -> None:
+    """The service has forgotten the key by then; the job is known by its id, and nothing is sent but a GET."""
+
+    async def call(server: MockServer) -> dict[str, Any]:
+        async with in_memory(server, Options(ledger=tmp_path, budget_cents=100)) as client:
+            return found(await client.call_tool("create_job", JOB))
+
+    with MockServer(speed=0, workers=False) as server:
+        made = anyio.run(call, server)
+        server.clock.advance(hours=24.5)
+        age(tmp_path, hours)
+        since = len(server.requests)
+        again = anyio.run(call, server)
+        assert (again["id"], again["created_before"]) == (made["id"], True)
+        assert [f"{r.method} {r.path}" for r in server.requests[since:]] == [f"GET /v1/jobs/{made['id']}"]
+        assert spent(server) == 100
+
+
+@pytest.mark.parametrize("lost", ["the response", "the ledger"])
+def test_an_order_whose_job_is_not_known_is_found_by_its_key(tmp_path: Path, lost: str) -> None:
+    """At any age: its metadata name the key."""
+
+    async def call(server: MockServer) -> Any:
+        async with in_memory(server, Options(ledger=tmp_path, budget_cents=100)) as client:
+            return await client.call_tool("create_job", JOB)
+
+    with MockServer(speed=0, workers=False) as server:
+        if lost == "the response":
+            server.faults.add(path="/v1/jobs", method="POST", drop="after", times=2)
+        anyio.run(call, server)
+        server.clock.advance(hours=24.5)
+        if lost == "the ledger":
+            (tmp_path / "ledger.json").unlink()
+        else:
+            age(tmp_path, 24.5)
+        assert found(anyio.run(call, server))["created_before"]
+        assert spent(server) == 100
+
+
+def test_an_order_that_never_arrived_is_not_sent_over_a_smaller_budget(tmp_path: Path) -> None:
+    """Nor after a day. One that did arrive is found, whatever the budget is by now."""
+
+    async def call(server: MockServer, budget: int) -> Any:
+        async with in_memory(server, Options(ledger=tmp_path, budget_cents=budget)) as client:
+            return await client.call_tool("create_job", JOB)
+
+    with MockServer(speed=0, workers=False) as server:
+        server.faults.add(path="/v1/jobs", method="POST", drop="before", times=2)
+        assert anyio.run(call, server, 100).is_error
+        refused = anyio.run(call, server, 99)
+        assert "--budget-cents" in text_of(refused)
+        age(tmp_path, 24)
+        refused = anyio.run(call, server, 100)
+        assert "put a value of your own into metadata" in text_of(refused)
+        assert spent(server) == 0
+        age(tmp_path, -24)
+        server.faults.add(path="/v1/jobs", method="POST", drop="after", times=2)
+        assert anyio.run(call, server, 100).is_error
+        assert found(anyio.run(call, server, 1))["created_before"]
+        assert spent(server) == 100
+
+
+def test_an_order_of_an_earlier_version_is_sent_as_it_was(tmp_path: Path) -> None:
+    """Its body names no key, so another would be refused with its key."""
+
+    async def call(server: MockServer) -> Any:
+        async with in_memory(server, Options(ledger=tmp_path)) as client:
+            return found(await client.call_tool("create_job", JOB))
+
+    with MockServer(speed=0, workers=False) as server:
+        key, _ = ledger_of(server, tmp_path).reserve(JOB, 100)
+        path = tmp_path / "ledger.json"
+        ledger = json.loads(path.read_text())
+        del ledger["orders"][key]["marked"]
+        path.write_text(json.dumps(ledger))
+        with server.client() as client:
+            made = client.jobs.create(**JOB, idempotency_key=key)
+        again = anyio.run(call, server)
+        assert (again["id"], again["created_before"]) == (made.id, True)
+        assert json.loads(path.read_text())["orders"][key]["job_id"] == made.id
+        assert spent(server) == 100
+
+
+def test_a_job_may_have_as_many_metadata_as_the_contract_allows(server: MockServer, tmp_path: Path) -> None:
+    """With 20 keys there is no room for one of ours: the order is known by its key until the job shows."""
+
+    async def main() -> None:
+        async with in_memory(server, Options(ledger=tmp_path)) as client:
+            for keys in (20, 19):
+                job = {**JOB, "metadata": {str(n): n for n in range(keys)}}
+                ids = {found(await client.call_tool("create_job", job))["id"] for _ in range(2)}
+                assert len(ids) == 1
+
+    anyio.run(main)
+    assert spent(server) == 200
+
+
 def test_no_argument_raises_the_budget(server: MockServer, tmp_path: Path) -> None:
     """What would exceed it is refused before anything is sent, in every session; what fits goes through."""
 

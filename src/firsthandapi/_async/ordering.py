@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Any, Protocol, Unpack
 
 from firsthandapi._async.bridge import finish_blocking, run_blocking
 from firsthandapi._core import refusals
@@ -25,16 +25,34 @@ from firsthandapi.errors import DeadlineExceededError, FirstHandError, NotFoundE
 
 if TYPE_CHECKING:
     from firsthandapi._async.transport import Transport
-    from firsthandapi._core.job_file import JobFile
-    from firsthandapi.datasets._folder import Folder
-    from firsthandapi.datasets._ledger import OrderRecord
+    from firsthandapi._core.job_file import JobFile, UnreadableJobFile
     from firsthandapi.types.job import Job
     from firsthandapi.types.options import RequestOptions
 
 
+class Record(Protocol):
+    """Where an order is written down: a folder, or an entry of a ledger."""
+
+    def known_jobs(self) -> tuple[JobFile | UnreadableJobFile | None, tuple[str, ...]]:
+        """What is written down; and the jobs that the rows of a folder name, if that does not."""
+        ...
+
+    def create_job(self, job_file: JobFile) -> None:
+        """Write down what was not there before."""
+        ...
+
+    def write_job(self, job_file: JobFile) -> None:
+        """Write down what became of it."""
+        ...
+
+    def forget_job(self) -> None:
+        """Take it out: it bought nothing."""
+        ...
+
+
 async def order_once(
     transport: Transport,
-    record: Folder | OrderRecord,
+    record: Record,
     request: dict[str, Any],
     key: str | None,
     *,
@@ -43,6 +61,7 @@ async def order_once(
     way_out: str = Known.way_out,
     derived: str | None = None,
     taken: frozenset[str] = frozenset(),
+    unaffordable: FirstHandError | None = None,
     gone: NotFoundError | None = None,
     **options: Unpack[RequestOptions],
 ) -> tuple[JobFile, Job | None]:
@@ -50,6 +69,7 @@ async def order_once(
 
     `gone` is how the service said that it does not have the job in `record`. A new order without a `key` is sent with
     the `derived` one, which others may have sent, or with a random one. `taken` are jobs that it cannot have bought.
+    With `unaffordable`, a job that exists is found, but nothing is posted: it is raised instead.
 
     Returns:
         What is written down, with the job, and the job itself if the service has shown it to this call.
@@ -74,6 +94,7 @@ async def order_once(
         way_out=way_out,
         derived=derived is not None,
         taken=taken,
+        unaffordable=unaffordable,
     )
     while True:
         answer: Shown | FirstHandError = Shown()

@@ -71,6 +71,7 @@ class Known:
         way_out: how to give up an order whose key is too old to be sent again.
         derived: whether others derive the same `spare_key`, as the machines that run one campaign do: it may be used.
         taken: the ids of jobs that other orders of the folder have bought.
+        unaffordable: why nothing may be posted by now, not even again; None if it may.
     """
 
     request: dict[str, Any]
@@ -93,6 +94,7 @@ class Known:
     failure: FirstHandError | None = None
     hidden_repeats: bool = False
     way_out: str = f"remove {JOB_FILE}"
+    unaffordable: FirstHandError | None = None
     server_now: float | None = None
     derived: bool = False
     taken: frozenset[str] = frozenset()
@@ -284,6 +286,8 @@ def _with_a_key(known: Known, folder: JobFile, key: str) -> Command:
         return Refuse(refusals.key_too_old(key, known.way_out, used=used), forget=known.fresh)
     if known.fresh and known.key is not None and (alike := _may_have_bought(known)):
         return Refuse(refusals.may_have_bought(alike, known.key), forget=True)
+    if known.unaffordable is not None:
+        return Refuse(known.unaffordable, forget=known.fresh)
     if known.fresh and folder.server_sent_at is None and known.server_now is not None:
         return WriteDown(replace(folder, server_sent_at=known.server_now))
     # The same bytes again; or corrected ones with the same key: if the first ones bought, the service refuses these.

@@ -53,10 +53,12 @@ def other_key(job: ShownJob | None, key: str | None) -> InvalidArgumentError:
 
 def of_another(job: ShownJob, key: str | None) -> UnexpectedResponseError:
     shown = job_id_of(job) or "a job without a usable id"
-    return UnexpectedResponseError(
+    error = UnexpectedResponseError(
         f"the service answered the order with {shown}, which is not the job of idempotency key {key}; run the same "
         "call again: it looks for that job, and cannot post a second one"
     )
+    error.idempotency_key, error.request_sent = key, True
+    return error
 
 
 def key_of_another(job: ShownJob, key: str) -> InvalidArgumentError:
@@ -120,7 +122,7 @@ def key_too_old(key: str, way_out: str, *, used: bool = False) -> ConfigurationE
     why = (
         f"the service has refused idempotency key {key} because it was used before"
         if used
-        else f"the job of this folder was sent with idempotency key {key} more than 23 hours ago, or the clock was set "
+        else f"the order was sent with idempotency key {key} more than 23 hours ago, or the clock was set "
         "back since"
     )
     return ConfigurationError(

@@ -63,7 +63,8 @@ def told(error: FirstHandError) -> ToolError:
     """An error of ours, for a model: what happened, and what to do next."""
     text = str(error)
     if error.idempotency_key is not None:  # no tool takes it: the ledger has it
-        text = text.replace(how_to_repeat(error.idempotency_key, recorded=False), "")
+        for recorded in (True, False):
+            text = text.replace(how_to_repeat(error.idempotency_key, recorded=recorded), "")
     return ToolError(f"{text}. {_advice(error)}".rstrip())
 
 

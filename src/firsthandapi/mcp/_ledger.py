@@ -8,13 +8,17 @@ import os
 import time
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal, NotRequired, cast
 
 from pydantic import NonNegativeInt, TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
-from firsthandapi._core.idempotency import idempotency_key, is_known
+from firsthandapi._core.counts import dollars
+from firsthandapi._core.idempotency import idempotency_key
+from firsthandapi._core.job_file import JobFile
+from firsthandapi._core.request_hash import hash_to_send
 from firsthandapi._host import replacing
 from firsthandapi.datasets._lock import FolderLock
 from firsthandapi.errors import ConfigurationError, FirstHandError, InvalidArgumentError
@@ -24,6 +28,8 @@ _VERSION = 1
 # A process holds the lock for milliseconds.
 _LOCK_SECONDS = 5.0
 _LOCK_EVERY = 0.02
+# Of the 20 that the contract allows, one is the key.
+_MOST_METADATA = 20
 _CHANGED = "another session changed the budget at the same time: nothing was ordered; call again"
 
 
@@ -62,11 +68,18 @@ def default_folder(api_key: str) -> Path:
 
 
 class Order(TypedDict):
-    """One order in the ledger: its cost, when it was written (Unix seconds), and how many calls sent it."""
+    """One order in the ledger, or what is set aside for a campaign.
+
+    Its cost, when it was written (Unix seconds), and how many calls sent it. Of an order also its job, once that is
+    known; the service's time when it was first sent; and whether its job names the key in its metadata.
+    """
 
     cost_cents: NonNegativeInt
     at: float
     calls: int
+    job_id: NotRequired[str]
+    server_at: NotRequired[float]
+    marked: NotRequired[bool]
 
 
 class _File(TypedDict):
@@ -114,7 +127,7 @@ class Ledger:
     def reserve(self, order: Mapping[str, Any], cost_cents: int, *, new: bool = True) -> tuple[str, bool]:
         """Write an order down, before it is posted.
 
-        The same order is one order while the service surely knows its key, and costs nothing more.
+        The same order is one order at any age, and costs nothing more.
 
         Args:
             order: its fields.
@@ -139,9 +152,39 @@ class Ledger:
             self._check(cost_cents, orders)
             if not new:
                 raise FirstHandError(_CHANGED)
-            orders[key] = {"cost_cents": cost_cents, "at": self._clock(), "calls": 1}
+            marked = len(order.get("metadata") or ()) < _MOST_METADATA
+            orders[key] = {"cost_cents": cost_cents, "at": self._clock(), "calls": 1, "marked": marked}
             self._write(orders)
             return key, True
+
+    def order(self, key: str) -> Order | None:
+        """What is written down of an order; None if it is not there."""
+        with self._locked() as orders:
+            return orders.get(key)
+
+    def note(self, key: str, sent: JobFile) -> None:
+        """Write down what became of an order: from then on it is known by its job."""
+        with self._locked() as orders:
+            if (order := orders.get(key)) is not None:
+                if sent.job_id is not None:
+                    order["job_id"] = sent.job_id
+                if sent.server_sent_at is not None:
+                    order["server_at"] = sent.server_sent_at
+                self._write(orders)
+
+    def unaffordable(self, key: str) -> BudgetError | None:
+        """Why an order that was sent before may not be sent again: it is over a budget that is smaller by now."""
+        with self._locked() as orders:
+            cost = orders[key]["cost_cents"] if key in orders else 0
+            if sum(order["cost_cents"] for order in orders.values()) <= self.budget_cents:
+                return None
+        return BudgetError(
+            f"this order for {dollars(cost)} was sent before, no job shows it so far, and the orders of this server "
+            "cost more than its budget by now: nothing was ordered; call again in a minute, so that a job that was "
+            "just posted can show, or ask the person to restart the server with a larger --budget-cents",
+            cost_cents=cost,
+            left_cents=0,
+        )
 
     def allotted(self, campaign: str) -> tuple[int, int]:
         """What is set aside for a campaign, and what is left besides, in US cents."""
@@ -191,14 +234,12 @@ class Ledger:
             return self._left(orders)
 
     def _find(self, orders: dict[str, Order], text: str) -> tuple[bool, str]:
-        now = self._clock()
+        known: str | None = None
         number = 0
+        # Earlier versions bought the same order again after a day, with the next number.
         while (key := idempotency_key("mcp", self._account, number, text)) in orders:
-            if is_known(orders[key]["at"], now):
-                return True, key
-            # The service may have forgotten this key and would sell the job again, so it counts again.
-            number += 1
-        return False, key
+            known, number = key, number + 1
+        return known is not None, known or key
 
     def _check(self, cost_cents: int, orders: dict[str, Order]) -> None:
         left = self._left(orders)
@@ -270,6 +311,64 @@ class Ledger:
                 f"could not write the ledger {self.path}: {error.strerror}; nothing was ordered; free disk space, or "
                 "choose another folder with --ledger"
             ) from None
+
+
+class OrderRecord:
+    """An order of the ledger, as what `job.json` is to a folder.
+
+    Args:
+        ledger: where it is written down.
+        key: its idempotency key.
+        request: the body of its POST.
+        fresh: whether it was written down just now, so that nothing was sent.
+    """
+
+    def __init__(self, ledger: Ledger, key: str, request: dict[str, Any], *, fresh: bool) -> None:
+        self._ledger = ledger
+        self._key = key
+        self._request = request
+        self._fresh = fresh
+
+    def known_jobs(self) -> tuple[JobFile | None, tuple[str, ...]]:
+        """The order as it was sent before, if it was."""
+        order = self._ledger.order(self._key)
+        is_marked = order is not None and order.get("marked", False)
+        if order is None or (self._fresh and is_marked):
+            return None, ()
+        made = JobFile if is_marked else _Unmarked
+        job_id = order.get("job_id")
+        sent = made(
+            self._request,
+            self._key,
+            order["at"],
+            None if job_id is None else {"id": job_id},
+            request_hash=hash_to_send(self._request),
+            server_sent_at=order.get("server_at"),
+        )
+        return sent, ()
+
+    def create_job(self, job_file: JobFile) -> None:
+        """The order is written down before: its cost counts."""
+
+    def write_job(self, job_file: JobFile) -> None:
+        """Write down what became of it."""
+        try:
+            self._ledger.note(self._key, job_file)
+        except ConfigurationError:
+            if job_file.job is None:
+                raise
+            # The job is there, and its metadata name the key: the next call finds it.
+
+    def forget_job(self) -> None:
+        """What counts is taken back by whoever knows how all calls of the order ended."""
+
+
+@dataclass(frozen=True)
+class _Unmarked(JobFile):
+    """An order of an earlier version, or one whose metadata are full: its body names no key."""
+
+    def body(self) -> dict[str, Any]:
+        return dict(self.request or {})
 
 
 def _canonical(order: Mapping[str, Any]) -> str:

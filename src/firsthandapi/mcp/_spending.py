@@ -3,6 +3,7 @@
 Annotations are evaluated here, since the tools' schemas are made from them.
 """
 
+import json
 from typing import Annotated, Any
 
 import anyio
@@ -14,6 +15,8 @@ from mcp.server.mcpserver.exceptions import ToolError
 from pydantic import BaseModel, Field
 
 from firsthandapi import AsyncFirstHandClient, types
+from firsthandapi._async.ordering import order_once
+from firsthandapi._core import arguments
 from firsthandapi._core.counts import count_of, dollars
 from firsthandapi._core.ordering import is_clear_refusal
 from firsthandapi._visible import visible
@@ -21,17 +24,19 @@ from firsthandapi.errors import (
     FirstHandConnectionError,
     FirstHandError,
     InvalidArgumentError,
-    SpendLimitError,
     WaitTimeoutError,
 )
+from firsthandapi.types.job import JobCreateParams
 
 from ._errors import answered, on_thread
-from ._ledger import Ledger
+from ._ledger import Ledger, OrderRecord
 from ._progress import JobSteps
 from ._reading import JobId
 from ._results import CreatedJob, JobResult, WaitedJob
 
 MOST_WAIT = 300
+# How a model gives up an order whose key is too old to be sent again.
+_WAY_OUT = "put a value of your own into metadata, which makes it another order,"
 
 SPENDS = mcp_types.ToolAnnotations(
     read_only_hint=False, destructive_hint=True, idempotent_hint=True, open_world_hint=True
@@ -113,9 +118,11 @@ def add_spending(
         cost = fields["files_needed"] * fields["price_per_file_cents"]
         new = asked or confirm_cents is None or cost <= confirm_cents
         key, fresh = await on_thread(ledger.reserve, fields, cost, new=new)
-        job = await _post(client, ledger, key, fields)
-        # A replay shows the job in its first state.
-        return (job if fresh else await client.jobs.get(job.id)), not fresh
+        job_id, job = await _job_of(client, ledger, key, fields, fresh=fresh)
+        if fresh and job is not None and job.response.idempotency_key is not None:
+            return job, False
+        # Known, or found again: nothing was posted, or the response to a repeated POST shows the job's first state.
+        return await client.jobs.get(job_id), True
 
     @server.tool(annotations=SPENDS)
     async def create_job(
@@ -132,7 +139,8 @@ def add_spending(
     ) -> CreatedJob:
         """Post a job that real people are paid for. It costs files_needed x price_per_file_cents, held immediately.
 
-        Tell the person the cost first. Repeating the same call within 23 hours returns the same job and costs nothing.
+        Tell the person the cost first. Repeating the same call returns the same job, at any time, and costs nothing.
+        To order the same again, put a value of your own into metadata.
         """
         job, before = await answered(order(approved, _fields(locals())))
         left = await answered(on_thread(ledger.left_cents))
@@ -217,19 +225,32 @@ def _fields(arguments: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name in _FIELDS if (value := arguments[name]) is not None}
 
 
-async def _post(client: AsyncFirstHandClient, ledger: Ledger, key: str, fields: dict[str, Any]) -> types.Job:
+async def _job_of(
+    client: AsyncFirstHandClient, ledger: Ledger, key: str, fields: dict[str, Any], *, fresh: bool
+) -> tuple[str, types.Job | None]:
+    """The id of the job of an order, in the ledger from then on; and the job, if it was posted or searched for."""
     try:
-        return await client.jobs.create(**fields, idempotency_key=key)
+        request: dict[str, Any] = json.loads(arguments.body(arguments.check(JobCreateParams, fields)))
+        sent, job = await order_once(
+            client._transport,  # pyright: ignore[reportPrivateUsage] # of one house
+            OrderRecord(ledger, key, request, fresh=fresh),
+            request,
+            key,
+            ends=None,
+            way_out=_WAY_OUT,
+            unaffordable=None if fresh else await on_thread(ledger.unaffordable, key),
+        )
     except FirstHandError as error:
         # What may have been paid stays in the ledger.
         if _bought_nothing(error):
             with anyio.CancelScope(shield=True):
                 await on_thread(ledger.refused, key)
         raise
+    return str(sent.job_id), job
 
 
 def _bought_nothing(error: FirstHandError) -> bool:
-    if isinstance(error, InvalidArgumentError | SpendLimitError):
+    if isinstance(error, InvalidArgumentError):
         return True
     if isinstance(error, FirstHandConnectionError):
         return not error.request_sent and error.attempts == 1
