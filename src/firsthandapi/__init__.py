@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from ._async.pages import AsyncPage, AsyncPageRequest
     from ._core.attempt import Attempt
     from ._core.idempotency import idempotency_key
+    from ._core.journal import Pending
     from ._core.ratelimit import AsyncRateLimiter, RateLimit, RateLimiter
     from ._core.response import ApiResponse
     from ._sync.client import FirstHandClient
@@ -104,6 +105,7 @@ __all__ = [
     "NotFoundError",
     "Page",
     "PaginationError",
+    "Pending",
     "PermissionDeniedError",
     "PlannedOrder",
     "Progress",
@@ -128,6 +130,7 @@ _HOMES = {
     "AsyncPageRequest": "_async.pages",
     "Attempt": "_core.attempt",
     "idempotency_key": "_core.idempotency",
+    "Pending": "_core.journal",
     "AsyncRateLimiter": "_core.ratelimit",
     "RateLimit": "_core.ratelimit",
     "RateLimiter": "_core.ratelimit",

@@ -58,12 +58,14 @@ class FirstHandError(Exception):
             this `idempotency_key=` does nothing twice within 23 hours.
         request_sent: whether the service may have received the request; False if no attempt established a
             connection; None where that is unknown, or where no request failed.
+        may_be_done: where an error ends a call that sent a POST, whether the service may have done it all the same.
     """
 
     job: Job | None = None
     failures: tuple[tuple[str, Exception], ...] = ()
     idempotency_key: str | None = None
     request_sent: bool | None = None
+    may_be_done: bool = False
 
     def __init__(self, message: str) -> None:
         # One printable line, whatever the service wrote: no text of its can forge a log line or drive a terminal.

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from firsthandapi._core.lost_answers import how_to_repeat, may_have_arrived
+from firsthandapi._core.lost_answers import continues, how_to_repeat, may_have_arrived, naming
 from firsthandapi.errors import (
     ConfigurationError,
     FirstHandApiError,
     FirstHandConnectionError,
     FirstHandError,
+    NotFoundError,
     UnexpectedResponseError,
 )
 
@@ -44,3 +45,23 @@ def test_who_has_a_record_runs_the_same_call_again() -> None:
     assert how_to_repeat("k", recorded=True) == (
         '; it may have been done (idempotency_key="k"): run the same call again, which does nothing twice'
     )
+
+
+@pytest.mark.parametrize(
+    "error", [KeyboardInterrupt(), FirstHandConnectionError("x"), NotFoundError("x", status=404)]
+)
+@pytest.mark.parametrize("exists", [True, False])
+def test_whatever_stops_a_wait_names_its_job(error: BaseException, exists: bool) -> None:
+    """Ctrl-C too; only a 404 may mean that there is none."""
+    expected = ["The job job_1 continues: run it again"]
+    if isinstance(error, NotFoundError) and not exists:
+        expected = []
+    caught = type(error)(*error.args, **({"status": 404} if isinstance(error, NotFoundError) else {}))
+    with pytest.raises(type(error)), naming("job_1", "run it again", exists=exists):
+        raise caught
+    assert getattr(caught, "__notes__", []) == expected
+
+
+def test_several_jobs() -> None:
+    """As a campaign has them."""
+    assert continues("job_1, job_2", "again") == "The jobs job_1, job_2 continue: again"

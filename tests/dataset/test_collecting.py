@@ -19,7 +19,7 @@ import pytest
 import trio
 
 from client.support import Connect
-from firsthandapi import Dataset, FirstHandClient
+from firsthandapi import Campaign, Dataset, FirstHandClient
 from firsthandapi._core.decode import decode_items
 from firsthandapi._core.job_file import JOB_FILE, KEY_METADATA, parse_job_file
 from firsthandapi._core.manifest import MANIFEST
@@ -1054,3 +1054,40 @@ def test_named_files_alone_are_fetched_anew(
     client.files._refetch(job_id, tmp_path, frozenset({newest}), concurrency=4, on_progress=None)
     assert downloads(fresh_server, since) == [newest]
     assert len(api(fresh_server, since)) == 2
+
+
+class Stop(Exception):  # it is no error
+    """What stops a call: an error in a callback of the caller's."""
+
+
+def test_whatever_stops_a_call_names_its_job(
+    connect: Connect, fresh_server: MockServer, tmp_path: Path
+) -> None:
+    """`collect`, `wait`, `follow`, and a campaign: the note says that the job goes on, and how to continue."""
+    client = connect(fresh_server)
+
+    def stop(_: object) -> None:
+        raise Stop
+
+    with pytest.raises(Stop) as caught:
+        client.jobs.collect(tmp_path / "signs", **JOB, files_needed=2, on_progress=stop)
+    (job,) = client.jobs.list()
+    again = f"The job {job.id} continues: run the same call again"
+    assert caught.value.__notes__ == [f"{again}, which posts no other job"]
+    with pytest.raises(Stop) as caught:
+        client.jobs.wait(job.id, on_update=stop)
+    assert caught.value.__notes__ == [again]
+    with pytest.raises(WaitTimeoutError) as timed_out:
+        list(client.jobs.follow(job.id, timeout=0))
+    assert timed_out.value.__notes__ == [f"{again}, which returns all of its files"]
+    with pytest.raises(NotFoundError) as missing:
+        client.jobs.wait("job_01JPDOESNOTEXIST")
+    assert not hasattr(missing.value, "__notes__")
+    two = {**JOB, "files_needed": 2}
+    campaign = Campaign(dest=tmp_path / "two", budget_cents=1_000, jobs={"stop": two, "yield": two})
+    with pytest.raises(WaitTimeoutError) as timed_out:
+        client.campaigns.run(campaign, timeout=0.5)
+    ordered = [each.id for each in client.jobs.list() if each.id != job.id][::-1]
+    assert timed_out.value.__notes__ == [
+        f"The jobs {', '.join(ordered)} continue: run the same call again, which posts none again"
+    ]

@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from math import inf
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 
 from firsthandapi._async.bridge import (
     Callback,
@@ -47,6 +47,7 @@ from firsthandapi._core.counts import count_of
 from firsthandapi._core.job_file import dump, load
 from firsthandapi._core.kinds import is_mixed
 from firsthandapi._core.longpoll import Pauses
+from firsthandapi._core.lost_answers import continues
 from firsthandapi._core.reports import CampaignProgress, LabelProgress, Tally
 from firsthandapi._core.spend import check_spend
 from firsthandapi.datasets import Dataset
@@ -65,6 +66,8 @@ from firsthandapi.errors import (
     WaitTimeoutError,
 )
 from firsthandapi.types.job import Job
+
+E = TypeVar("E", bound=BaseException)
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -155,9 +158,11 @@ class Campaigning(Collecting):
                 await run_blocking(self._note_rows, folder)
                 downloads = await self._follow_all(folder, concurrency)
         except WaitTimeoutError as error:
-            raise self._timed_out(error) from error.__cause__
-        except FirstHandError as error:
-            error.job = error.job or self._last_job()
+            raise self._noted(self._timed_out(error)) from error.__cause__
+        except BaseException as error:
+            self._noted(error)
+            if isinstance(error, FirstHandError):
+                error.job = error.job or self._last_job()
             raise
         return await self._result(folder, downloads)
 
@@ -534,6 +539,17 @@ class Campaigning(Collecting):
     def _last_job(self) -> Job | None:
         """The latest job that this run has seen."""
         return next((each.waiting.job for each in reversed(self._all) if each.waiting.job is not None), None)
+
+    def _noted(self, error: E) -> E:
+        """`error` with a note that names the jobs that go on."""
+        orders = self._file.ledger.orders
+        going_on = [str(each.job["id"]) for each in orders if each.job is not None and not each.is_over]
+        if going_on:
+            more = f", and {len(going_on) - 5} more" if len(going_on) > 5 else ""
+            error.add_note(
+                continues(", ".join(going_on[:5]) + more, "run the same call again, which posts none again")
+            )
+        return error
 
     def _timed_out(self, error: WaitTimeoutError) -> WaitTimeoutError:
         plan = make_plan(self._spec, self._file.ledger)

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
     import httpx
 
+    from firsthandapi._async.journal import Journal
     from firsthandapi._async.resources.account import Account
     from firsthandapi._async.resources.api_keys import ApiKeys
     from firsthandapi._async.resources.audit_events import AuditEvents
@@ -86,6 +87,9 @@ class AsyncFirstHandClient:
             thread that made it. What it raises is logged, and changes nothing.
         rate_limiter: a request budget shared with other processes, an `AsyncRateLimiter`; None counts the
             requests of this client and its copies.
+        journal: the path of a file, created if missing, that remembers each POST until its outcome is known: the same
+            call, made again after a crash, then does nothing twice. Processes and threads may share it. `collect` and
+            campaigns need none; `files.refresh_url` is not in it.
 
     Raises:
         ConfigurationError: the API key is missing, or an option is invalid; the message names it.
@@ -106,6 +110,7 @@ class AsyncFirstHandClient:
         http_client: httpx.AsyncClient | None = None,
         on_attempt: Callable[[Attempt], object] | None = None,
         rate_limiter: RateLimiter | None = None,
+        journal: str | os.PathLike[str] | None = None,
     ) -> None:
         # What may be secret is taken out of this frame before anything can fail: tracebacks show local variables.
         key, url, proxy_url = secret_or_none(api_key), secret_or_none(base_url), secret_or_none(proxy)
@@ -121,6 +126,7 @@ class AsyncFirstHandClient:
             verify=verify,
             rate_limiter=check_rate_limiter(rate_limiter),
             on_attempt=_check_on_attempt(on_attempt),
+            journal=_check_journal(journal),
         )
         log_to_stderr(os.environ.get(LOG_VARIABLE))
         _check_verify(config.verify)
@@ -148,12 +154,13 @@ class AsyncFirstHandClient:
         verify: bool | str | ssl.SSLContext | NotGiven = NOT_GIVEN,
         on_attempt: Callable[[Attempt], object] | NotGiven | None = NOT_GIVEN,
         rate_limiter: RateLimiter | NotGiven | None = NOT_GIVEN,
+        journal: str | os.PathLike[str] | NotGiven | None = NOT_GIVEN,
     ) -> Self:
         """A copy with other options, over the same connections. Closing a copy does nothing.
 
         Args:
             api_key, base_url, timeout, deadline, max_retries, max_spend_cents, proxy, verify,
-                on_attempt, rate_limiter: as for the client; omitted ones stay unchanged.
+                on_attempt, rate_limiter, journal: as for the client; omitted ones stay unchanged.
 
         Returns:
             The copy.
@@ -175,6 +182,7 @@ class AsyncFirstHandClient:
             verify=given_or(verify, old.verify),
             rate_limiter=check_rate_limiter(given_or(rate_limiter, old.rate_limiter)),
             on_attempt=_check_on_attempt(given_or(on_attempt, old.on_attempt)),
+            journal=_check_journal(given_or(journal, old.journal)),
         )
         _check_verify(config.verify)
         copy = object.__new__(type(self))
@@ -201,6 +209,13 @@ class AsyncFirstHandClient:
     def credits_remaining_cents(self) -> int | None:
         """The credits left, in US cents, as the service last reported them; None before that."""
         return self._transport.key_state.credits_remaining_cents
+
+    @property
+    def journal(self) -> Journal:
+        """The POSTs whose outcome is unknown. Without `journal=`, its methods raise `ConfigurationError`."""
+        with importing():
+            from firsthandapi._async.journal import Journal
+        return Journal(self._transport)
 
     @cached_property
     def jobs(self) -> Jobs:
@@ -409,6 +424,14 @@ def _check_verify(verify: bool | str | ssl.SSLContext) -> None:
         from firsthandapi._network.certificates import check_verify  # few clients need it
 
         check_verify(verify)
+
+
+def _check_journal(journal: str | os.PathLike[str] | None) -> str | None:
+    if journal is None:
+        return None
+    with importing():
+        from firsthandapi._journal import check_journal
+    return check_journal(journal)
 
 
 def _check_on_attempt(

@@ -32,9 +32,11 @@ class Waiting(Resource):
         ends: float | None = None,
         patient: bool = True,
         job: Job | None = None,
+        again: str = "run the same call again",
         **options: Unpack[RequestOptions],
     ) -> None:
         super().__init__(transport)
+        self._again = again
         self.job_id = job_id
         self.job: Job | None = None
         self.options = options
@@ -178,7 +180,7 @@ class Waiting(Resource):
             )
             state = f"did not finish before timeout= passed{seen}; the job continues"
         failure = "" if self._failure is None else f". The last failure: {self._failure}"
-        error = WaitTimeoutError(f"{self.job_id} {state}; run the same call again{failure}", job=job)
+        error = WaitTimeoutError(f"{self.job_id} {state}; {self._again}{failure}", job=job)
         error.__cause__ = self._failure
         return error
 

@@ -65,6 +65,8 @@ class Config:
     rate_limiter: Any = None
     # Called with each `Attempt`.
     on_attempt: Any = None
+    # The whole path of the journal.
+    journal: str | None = None
 
     @property
     def origin(self) -> Origin:
@@ -163,6 +165,7 @@ def check_config(
     verify: bool | str | ssl.SSLContext,
     rate_limiter: Any = None,
     on_attempt: Any = None,
+    journal: str | None = None,
 ) -> Config:
     """The options as a value, each checked.
 
@@ -197,6 +200,7 @@ def check_config(
         verify=verify,
         rate_limiter=rate_limiter,
         on_attempt=on_attempt,
+        journal=journal,
     )
 
 

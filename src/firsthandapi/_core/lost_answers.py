@@ -1,8 +1,11 @@
-"""After a POST whose outcome is unknown: what its error says, so that nobody who repeats it does it twice."""
+"""What an error says after a POST whose outcome is unknown, or of a job that goes on without its caller: so that nobody
+who repeats the call pays twice."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Generator
+from contextlib import contextmanager
 
 from firsthandapi._masking import mask_secrets
 from firsthandapi._visible import visible
@@ -10,6 +13,7 @@ from firsthandapi.errors import (
     FirstHandApiError,
     FirstHandConnectionError,
     FirstHandError,
+    NotFoundError,
     UnexpectedResponseError,
 )
 
@@ -41,3 +45,23 @@ def advise(error: FirstHandError, advice: str) -> None:
     """Add to the message of `error` what only the end of a call knows."""
     error.message += visible(advice)
     error.args = (error.message,)
+
+
+@contextmanager
+def naming(job_id: str, again: str, *, exists: bool = True) -> Generator[None, None, None]:
+    """Whatever stops the block, Ctrl-C too, gets a note that names the job that goes on, and how to continue.
+
+    `exists`: whether that is known; else a 404 says that there is no such job.
+    """
+    try:
+        yield
+    except BaseException as error:
+        if exists or not isinstance(error, NotFoundError):
+            error.add_note(continues(job_id, again))
+        raise
+
+
+def continues(job_id: str, again: str) -> str:
+    """The note on what stops a call that has a job, or several joined by commas; `again` says how to continue."""
+    several = "," in job_id
+    return f"The {'jobs' if several else 'job'} {job_id} {'continue' if several else 'continues'}: {again}"

@@ -32,6 +32,7 @@ _ID_SEGMENT = re.compile(r"/(?!v[0-9]+(?:/|$))[^/]*[A-Z0-9][^/]*")
 # A path of the contract: segments of unreserved characters, so that nothing in it can steer a request.
 _PATH = re.compile(r"(?:/[A-Za-z0-9_\-~.:@]+)+")
 
+KEY_HEADER = "Idempotency-Key"
 # The SDK sets these from other arguments; a second value would be a contradiction.
 _OWN_HEADERS = frozenset(
     {
@@ -171,7 +172,7 @@ def with_key(request: Request, key: str) -> Request:
 
 
 def _key_header(key: str) -> tuple[str, str]:
-    return "Idempotency-Key", key
+    return KEY_HEADER, key
 
 
 def check_timeout(value: float | None) -> float | None:

@@ -16,6 +16,7 @@ from firsthandapi._core.counts import count_of
 from firsthandapi._core.idempotency import check_key
 from firsthandapi._core.integers import int_or_none
 from firsthandapi._core.job_file import KEY_METADATA, JobFile, dump, key_of
+from firsthandapi._core.lost_answers import continues
 from firsthandapi._core.ordering import check_download_into
 from firsthandapi._core.reports import Progress
 from firsthandapi._core.request import build_request
@@ -81,8 +82,13 @@ class Collecting(Resource):
                 for files in rounds:
                     for file in files:
                         yield file
-        except WaitTimeoutError as error:
-            error.failures = tuple(following.failures.items())
+        except GeneratorExit:
+            raise  # the caller has seen enough
+        except BaseException as error:
+            if not isinstance(error, NotFoundError):
+                error.add_note(continues(job_id, "run the same call again, which returns all of its files"))
+            if isinstance(error, WaitTimeoutError):
+                error.failures = tuple(following.failures.items())
             raise
         for failure in following.failures.values():
             raise failure
@@ -187,8 +193,12 @@ class Collecting(Resource):
                 finally:
                     self._write_last_seen(folder, job_file, waiting.job)
             return self._dataset(folder, waiting.first(), request, downloads, following)
-        except FirstHandError as error:
-            if job_file is not None and waiting is not None and waiting.job is not None:
+        except BaseException as error:
+            if job_file is None or waiting is None:
+                raise
+            if waiting.job is None or not waiting.job.is_terminal:
+                error.add_note(continues(waiting.job_id, "run the same call again, which posts no other job"))
+            if isinstance(error, FirstHandError) and waiting.job is not None:
                 error.job = error.job or waiting.job
                 # Whoever follows the advice to run the same call again must not buy again.
                 with contextlib.suppress(FirstHandError):

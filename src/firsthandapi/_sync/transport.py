@@ -6,8 +6,9 @@ from __future__ import annotations
 import sys
 import warnings
 from collections.abc import Callable
+from copy import copy
 from types import FrameType
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 from weakref import WeakValueDictionary
 
 from firsthandapi._core.api_errors import error_from_response
@@ -118,15 +119,33 @@ class Shared:
             )
 
 
+class Held:
+    """A call that needs more than the response to its POST: in the journal, it is finished when this block is left
+    without an error."""
+
+    def __init__(self) -> None:
+        # Writes down whether it was finished, if there is something to write.
+        self.leave: Callable[[bool], Any] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: object, error: object, traceback: object) -> None:
+        if self.leave is not None:
+            self.leave(kind is None)
+
+
 class KeyState:
     """What the service last reported to an API key, and how many requests it may still send."""
 
-    __slots__ = ("__weakref__", "credits_remaining_cents", "limiter", "rate_limit")
+    __slots__ = ("__weakref__", "credits_remaining_cents", "limiter", "organization", "rate_limit")
 
     def __init__(self, limiter: ClientLimiter) -> None:
         self.limiter = limiter
         self.rate_limit: RateLimit | None = None
         self.credits_remaining_cents: int | None = None
+        # Whose it is, where that was asked.
+        self.organization: str | None = None
 
 
 class Call:
@@ -184,6 +203,7 @@ class Transport:
         self.config = config
         self.shared = shared
         self.key_state = shared.key_state(config.api_key)
+        self._held: Held | None = None
         self._fingerprint = "" if config.rate_limiter is None else fingerprint(config.api_key)
         headers = [("Accept", "application/json"), ("Accept-Encoding", "gzip"), ("User-Agent", USER_AGENT)]
         if config.api_key is not None:
@@ -194,6 +214,12 @@ class Transport:
     @property
     def clock(self) -> Clock:
         return self.shared.clock
+
+    def holding(self, held: Held) -> Self:
+        """The same, for a call whose POST is not finished by its response."""
+        twin = copy(self)
+        twin._held = held
+        return twin
 
     def check_open(self) -> None:
         """Raises ConfigurationError if the client was closed."""
@@ -211,12 +237,21 @@ class Transport:
         return self.read(request, _as_it_came)
 
     def read(self, request: Request, decoder: Decoder[T]) -> T:
-        """What `decoder` makes of the response to `request`. A POST is asked once more if it cannot read that.
+        """What `decoder` makes of the response to `request`. A POST is asked once more if it cannot read that, and goes
+        through the client's journal, if there is one.
 
         Raises:
             UnexpectedResponseError: the decoder cannot read the response.
             FirstHandError: what `send` raises.
         """
+        if self.config.journal is not None and request.method == "POST":
+            with importing():
+                from firsthandapi._sync.journal import post_once
+            return post_once(self, request, decoder, self._held)
+        return self.exchange(request, decoder)
+
+    def exchange(self, request: Request, decoder: Decoder[T]) -> T:
+        """`read`, past the journal."""
         self.check_open()
         if request.method == "POST" and request.idempotency_key is None:
             request = with_key(request, new_key())
@@ -276,7 +311,8 @@ class Transport:
         error.request_sent = call.maybe_received or call.response is not None
         if not error.request_sent and call.attempts and self.shared.http_client is not None:
             error.request_sent = None  # the caller's client may have repeated the request by itself
-        if call.maybe_received or error.request_sent is None:
+        error.may_be_done = call.maybe_received or error.request_sent is None
+        if error.may_be_done:
             advise(error, how_to_repeat(key, recorded=request.recorded))
 
     def _try_again(self, call: Call, failure: FirstHandError) -> Any:

@@ -23,7 +23,7 @@ from firsthandapi.errors import (
     WaitTimeoutError,
 )
 
-from . import account, agents, campaign, files, jobs, keys, submissions, tokens, webhooks
+from . import account, agents, campaign, files, jobs, journal, keys, submissions, tokens, webhooks
 from .collecting import collect, verify
 from .conformance import conformance
 from .options import local_folder
@@ -206,6 +206,7 @@ for _group, _name, _panel in (
     (account.settings, "settings", _ACCOUNT),
     (keys.app, "keys", _ACCOUNT),
     (webhooks.app, "webhooks", _TOOLS),
+    (journal.app, "journal", _TOOLS),
     (tokens.app, "tokens", _TOOLS),
 ):
     app.add_typer(_group, name=_name, rich_help_panel=_panel)

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any, Unpack
 from firsthandapi._async.bridge import Callback, call_back, check_callback
 from firsthandapi._async.calls import Resource
 from firsthandapi._async.pages import AsyncPageRequest
+from firsthandapi._async.transport import Held
 from firsthandapi._core.arguments import check
 from firsthandapi._core.config import DEFAULT_WAIT
+from firsthandapi._core.lost_answers import naming
 from firsthandapi._core.request import check_id, check_mapping, check_whole_timeout
 from firsthandapi._core.spend import check_limit, check_spend
 from firsthandapi._forks import importing
@@ -220,7 +222,7 @@ class Jobs(Resource):
         timeout = check_whole_timeout(timeout)
         check_callback(on_update, "on_update")
         waiting = Waiting(self._transport, job_id, ends=self._ends(timeout), **options)
-        with call_span("jobs.wait"):
+        with call_span("jobs.wait"), naming(job_id, "run the same call again", exists=False):
             return await self._wait(waiting, on_update)
 
     async def wait_all(
@@ -301,11 +303,17 @@ class Jobs(Resource):
             from firsthandapi._async.waiting import Waiting
         timeout = check_whole_timeout(timeout)
         check_callback(on_update, "on_update")
+        held = Held()
         with call_span("jobs.create_and_wait"):
-            job = await self.create(**fields)
-            check_id(job.id, "id")  # it becomes part of a path
-            waiting = Waiting(self._transport, job.id, ends=self._ends(timeout), job=job)
-            return await self._wait(waiting, on_update)
+            job = await Jobs(self._transport.holding(held)).create(**fields)
+            again = f"client.jobs.wait({job.id!r}) waits for it; the same call would post another job"
+            if self._transport.config.journal is not None:
+                again = "run the same call again, which posts no other job"
+            async with held:
+                check_id(job.id, "id")  # it becomes part of a path
+                waiting = Waiting(self._transport, job.id, ends=self._ends(timeout), job=job, again=again)
+                with naming(job.id, again):
+                    return await self._wait(waiting, on_update)
 
     async def _wait(self, waiting: Waiting, on_update: Callback[Job] | None) -> Job:
         job = await waiting.first()

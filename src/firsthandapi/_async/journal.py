@@ -1,0 +1,312 @@
+"""The journal of a client: each POST is written down before it is sent, and settled before it is sent again."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import replace
+from functools import partial
+from secrets import token_hex
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from firsthandapi._async.bridge import finish_blocking, run_blocking
+from firsthandapi._async.calls import Resource
+from firsthandapi._core import journal as rules
+from firsthandapi._core.dates import served_at
+from firsthandapi._core.decode import decode
+from firsthandapi._core.idempotency import check_key
+from firsthandapi._core.journal import Account, Entry, Pending, environment_of
+from firsthandapi._core.ratelimit import fingerprint
+from firsthandapi._core.request import KEY_HEADER, Request, build_request, check_id, with_key
+from firsthandapi._core.response import ApiResponse
+from firsthandapi._forks import importing
+from firsthandapi._journal import Entries, IsLive, JournalFile, Step, journal_at
+from firsthandapi._keys import new_key
+from firsthandapi._masking import Secret
+from firsthandapi._watching import logger
+from firsthandapi.errors import (
+    AuthenticationError,
+    ConfigurationError,
+    FirstHandApiError,
+    FirstHandError,
+    IdempotencyError,
+    InvalidArgumentError,
+    NotFoundError,
+)
+from firsthandapi.types.identity import Identity
+
+if TYPE_CHECKING:
+    from firsthandapi._async.transport import Decoder, Held, Transport
+
+T = TypeVar("T")
+
+
+class Journal(Resource):
+    """What the file of `journal=` remembers: POSTs whose outcome is unknown, of all processes that share it."""
+
+    async def pending(self) -> tuple[Pending, ...]:
+        """List the POSTs whose outcome is unknown, and stopped calls of `jobs.create_and_wait`; oldest first.
+
+        The same call, made again, settles each: it sends the same key while that is safe, looks for the job by its
+        metadata after that, and waits for the job of a stopped `create_and_wait`. What another process or thread has
+        under way is not listed.
+
+        Returns:
+            What is pending: `key`, `method`, `path`, `at`, `job_id`, and `summary`.
+
+        Raises:
+            ConfigurationError: the file cannot be read.
+        """
+        return tuple(entry.pending() for entry in await run_blocking(self._file.unknown))
+
+    async def forget(self, key: str) -> None:
+        """Forget a POST whose outcome is unknown: the same call then goes out again, and may be paid again.
+
+        Args:
+            key: its idempotency key, as `pending` and errors show it.
+
+        Raises:
+            InvalidArgumentError: no such POST is pending.
+            ConfigurationError: the file cannot be written.
+        """
+        check_key(key)
+        if not await run_blocking(self._file.forget, key):
+            raise InvalidArgumentError(
+                f"key {key} is not pending in {self._file.path}; client.journal.pending() lists what is",
+                field="key",
+            )
+
+    @property
+    def _file(self) -> JournalFile:
+        path = self._transport.config.journal
+        if path is None:
+            raise ConfigurationError("this client has no journal; create it with journal=path")
+        return journal_at(path)
+
+
+async def _leave(file: JournalFile, entry: Entry, line: bytes) -> None:
+    try:
+        await finish_blocking(file.leave, entry, line)
+    except ConfigurationError as error:
+        # What is on its way to the caller may have been paid for. The next step writes the line.
+        logger().warning("%s", error)
+
+
+async def _end(file: JournalFile, entry: Entry, finished: bool) -> None:
+    await _leave(file, entry, rules.ended(entry) if finished else rules.lost(entry))
+
+
+async def post_once(transport: Transport, request: Request, decoder: Decoder[T], held: Held | None) -> T:
+    """The result of a POST, through the journal.
+
+    Raises:
+        ConfigurationError: the journal cannot be written to, or the outcome of the same call is unknown and its key is
+            too old. Nothing was sent.
+        FirstHandError: what the request raises.
+    """
+    transport.check_open()
+    if not rules.is_kept(request):
+        return await transport.exchange(request, decoder)
+    return await _Posting(transport, request, decoder, held).result()
+
+
+class _Posting(Generic[T]):
+    """One POST on its way through the journal."""
+
+    def __init__(
+        self, transport: Transport, request: Request, decoder: Decoder[T], held: Held | None
+    ) -> None:
+        config, clock = transport.config, transport.clock
+        self._transport = transport
+        self._file = journal_at(config.journal or "")
+        self._request = request
+        self._decoder = decoder
+        self._held = held
+        self._ends = None if config.deadline is None else clock.monotonic() + config.deadline
+        self._account = Account(
+            config.base_url,
+            fingerprint(config.api_key),
+            "" if config.api_key is None else environment_of(config.api_key),
+            transport.key_state.organization,
+        )
+        # Whether the service was asked whose API key this is, and what time it is there.
+        self._asked = False
+        self._service: float | None = None
+        # What is under way, and the entry of another API key that it stands for.
+        self._begun: Entry | None = None
+        self._source: Entry | None = None
+        # What the response had besides the result.
+        self._answer: str | None = None
+        self._replayed = False
+
+    async def result(self) -> T:
+        """The result, of this POST or of the one that it repeats."""
+        entry, known = await self._begin()
+        if entry is None:
+            await self._ask_who()
+            entry, known = await self._begin()
+        assert entry is not None  # noqa: S101 # the service was asked
+        try:
+            result = await (self._settled(entry) if known else self._posted(entry))
+        except _OfAnotherError:
+            await _leave(self._file, entry, rules.ended(entry))
+            return await self.result()
+        except BaseException as error:
+            hidden = self._transport.shared.http_client is not None
+            nothing = not known and rules.surely_not_done(error, hidden_repeats=hidden)
+            await _leave(self._file, entry, rules.ended(entry) if nothing else rules.lost(entry))
+            raise
+        if self._source is not None and (self._replayed or (known and entry.job_id is not None)):
+            await _leave(self._file, self._source, rules.ended(self._source))
+        job_id = entry.job_id or self._answer
+        if self._held is not None and job_id is not None:
+            entry = replace(entry, job_id=job_id)
+            self._held.leave = partial(_end, self._file, entry)
+            with contextlib.suppress(
+                ConfigurationError
+            ):  # the end of the call writes it, or the key settles it
+                await finish_blocking(self._file.note, rules.answered(entry, job_id))
+        else:
+            await _leave(self._file, entry, rules.ended(entry, self._answer))
+        return result
+
+    async def _begin(self) -> tuple[Entry | None, bool]:
+        """The entry of this call, and whether it was there; no entry if the service has to be asked first."""
+        try:
+            return await run_blocking(self._file.step, self._step)
+        except ConfigurationError:
+            raise
+        except BaseException:
+            if self._begun is not None:  # a thread has written it down all the same
+                await _leave(self._file, self._begun, rules.lost(self._begun))
+            raise
+
+    def _step(self, entries: Entries, is_live: IsLive) -> Step[tuple[Entry | None, bool]]:
+        now, request, account = self._transport.clock.time(), self._request, self._account
+        unknown = rules.unknown(entries, is_live)
+        known = rules.same_call(unknown, account, request, waits=self._held is not None)
+        if known is not None and known.job_id is None and not self._asked:
+            return Step((None, False))
+        lines: list[bytes] = []
+        if known is not None and rules.is_repeatable(known.path) and not self._is_young(known):
+            lines.append(rules.ended(known))
+            known = None
+        writer = self._file.writer
+        if known is None:
+            key = request.idempotency_key or new_key()
+            body = rules.marked(request, key)
+            begun = Entry(
+                id=token_hex(8),
+                key=key,
+                own=request.idempotency_key is not None,
+                at=now,
+                writer=writer,
+                account=account,
+                path=request.path,
+                query=request.query,
+                body=None if body is None else body.decode(),
+            )
+            lines.append(rules.began(begun))
+        elif rules.is_of(known, account):
+            begun = known
+            lines.append(rules.taken(known, writer))
+        else:
+            # Of another API key, which may be one of the same organization: this call gets an entry of its own.
+            self._source = known
+            begun = replace(known, id=token_hex(8), writer=writer, account=account, lost=False, others=())
+            lines += [rules.of_another(known, account), rules.began(begun)]
+        self._begun = begun
+        return Step((begun, known is not None), tuple(lines), begins=begun)
+
+    async def _posted(self, entry: Entry) -> T:
+        headers = tuple(pair for pair in self._request.headers if pair[0] != KEY_HEADER)
+        request = replace(
+            with_key(replace(self._request, headers=headers), entry.key),
+            query=entry.query,
+            body=None if entry.body is None else entry.body.encode(),
+            key_sent_at=entry.at,
+            recorded=True,
+        )
+
+        def decoded(content: Secret[bytes], response: ApiResponse) -> T:
+            result = self._decoder(content, response)
+            self._answer, self._replayed = rules.id_in(content.reveal()), response.idempotent_replay
+            return result
+
+        return await self._transport.exchange(self._in_time(request), decoded)
+
+    async def _settled(self, entry: Entry) -> T:
+        """The result of a POST whose outcome is unknown."""
+        if entry.job_id is not None:
+            return await self._job(entry, entry.job_id)
+        if self._is_young(entry):
+            try:
+                return await self._posted(entry)
+            except IdempotencyError:
+                # The key has done something: the job says what.
+                if (job_id := await self._find(entry)) is None:
+                    raise
+                return await self._job(entry, job_id)
+        job_id = await self._find(entry)
+        if job_id is None:
+            raise rules.refusal(entry, self._file.path)
+        return await self._job(entry, job_id)
+
+    async def _job(self, entry: Entry, job_id: str) -> T:
+        request = build_request("GET", f"/v1/jobs/{job_id}", timeout=self._request.timeout)
+        try:
+            result = await self._transport.exchange(self._in_time(request), self._decoder)
+        except NotFoundError as error:
+            if self._source is not None:
+                raise _OfAnotherError from error
+            error.add_note(
+                f"The journal has {job_id} as the job of this call. If it is gone for good, "
+                f"client.journal.forget({entry.key!r}) lets the call go out again."
+            )
+            raise
+        self._answer, self._replayed = job_id, True
+        return result
+
+    async def _find(self, entry: Entry) -> str | None:
+        """The job whose metadata have the key, if there is one."""
+        if entry.path != rules.JOBS:
+            return None
+        with importing():
+            from firsthandapi._async.ordering import ask
+            from firsthandapi._core.ordering import LookFor
+        question: LookFor | None = LookFor(entry.key)
+        while question is not None:
+            shown, job = await ask(self._transport, question, self._ends)
+            if job is not None:
+                return check_id(job.id, "id")
+            question = shown.unread
+        return None
+
+    async def _ask_who(self) -> None:
+        """Ask the service whose API key this is, and what time it is."""
+        self._asked = True
+        try:
+            request = build_request("GET", "/v1/me", timeout=self._request.timeout)
+            response, content = await self._transport.send(self._in_time(request))
+        except AuthenticationError:
+            raise
+        except FirstHandApiError as error:
+            if error.response is None:
+                raise
+            response, content = error.response, Secret(b"{}")
+        self._service = served_at(response.headers)
+        with contextlib.suppress(FirstHandError):
+            organization = decode(Identity, content, response).organization_id
+            self._transport.key_state.organization = organization
+            self._account = replace(self._account, organization=organization)
+
+    def _is_young(self, entry: Entry) -> bool:
+        return rules.may_be_sent(entry, self._transport.clock.time(), self._service)
+
+    def _in_time(self, request: Request) -> Request:
+        if self._ends is None:
+            return request
+        return replace(request, time_limit=max(self._ends - self._transport.clock.monotonic(), 0.001))
+
+
+class _OfAnotherError(Exception):
+    """The job of an entry is not this account's."""

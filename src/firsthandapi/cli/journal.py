@@ -1,0 +1,85 @@
+"""`firsthandapi journal`."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from firsthandapi.errors import ConfigurationError, InvalidArgumentError
+
+from .output import AsJson, moment, note, print_json, print_table
+
+if TYPE_CHECKING:
+    from firsthandapi._journal import JournalFile
+
+app = typer.Typer(no_args_is_help=True, help="Settle what a client's journal does not know.")
+
+JournalPath = Annotated[
+    str, typer.Argument(metavar="PATH", help="The journal, as in FirstHandClient(journal=PATH).")
+]
+
+
+@app.command("list")
+def list_pending(path: JournalPath, json: AsJson = False) -> None:
+    """List calls whose outcome is unknown, oldest first, and stopped create_and_wait calls.
+
+    The same call, made again by a client with this journal, settles each of them.
+
+    Example: firsthandapi journal list orders.journal
+    """
+    found = [entry.pending() for entry in _journal(path).unknown()]
+    if json:
+        print_json(
+            [
+                {
+                    "key": each.key,
+                    "method": each.method,
+                    "path": each.path,
+                    "at": each.at.isoformat(),
+                    "job_id": each.job_id,
+                    "summary": each.summary,
+                }
+                for each in found
+            ]
+        )
+    elif found:
+        print_table(
+            ("key", "since", "call", "job", "summary"),
+            [
+                (each.key, moment(each.at), f"{each.method} {each.path}", each.job_id, each.summary)
+                for each in found
+            ],
+        )
+    else:
+        note("Nothing is pending.")
+
+
+@app.command()
+def forget(
+    path: JournalPath,
+    key: Annotated[str, typer.Argument(metavar="KEY", help="Idempotency key, as list shows it.")],
+) -> None:
+    """Forget a call whose outcome is unknown: the same call then goes out again.
+
+    If the call was paid for, it is paid for again. Look for its job first:
+    firsthandapi jobs list
+
+    Example: firsthandapi journal forget orders.journal 3f2a…
+    """
+    journal = _journal(path)
+    if not journal.forget(key):
+        raise InvalidArgumentError(
+            f"KEY {key} is not pending in {journal.path}; firsthandapi journal list shows what is",
+            field="key",
+        )
+    note(f"{key} is forgotten.")
+
+
+def _journal(path: str) -> JournalFile:
+    from firsthandapi._journal import journal_at
+
+    if not os.path.exists(os.path.expanduser(path)):  # noqa: PTH110, PTH111 # no journal is created here
+        raise ConfigurationError(f"there is no journal at {path}; check the path")
+    return journal_at(os.path.expanduser(path))  # noqa: PTH111 # see above

@@ -1,0 +1,658 @@
+"""The journal of a client, over a real server: every POST is done once, whoever dies when."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import json
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from firsthandapi import AsyncFirstHandClient, FirstHandClient, Pending
+from firsthandapi._core.journal import began, read, snapshot
+from firsthandapi._journal import journal_at
+from firsthandapi.errors import (
+    AuthenticationError,
+    ConfigurationError,
+    FirstHandConnectionError,
+    FirstHandError,
+    IdempotencyError,
+    InsufficientCreditsError,
+    InvalidArgumentError,
+    NotFoundError,
+    ServerError,
+    WaitTimeoutError,
+)
+from firsthandapi.testing import MockServer
+from processes import unmeasured
+from raw import refused
+
+from .support import JOB, Connect
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> str:
+    return str(tmp_path / "orders.journal")
+
+
+@pytest.fixture(autouse=True)
+def nothing_stays_open(path: str) -> Iterator[None]:
+    """Whatever a test does, at its end no call of this process is under way."""
+    yield
+    assert not journal_at(path)._live
+    assert journal_at(path)._fd == -1
+
+
+def posts(server: MockServer, path: str = "/v1/jobs") -> list[str]:
+    """The keys of the POSTs that have arrived."""
+    return [r.headers["idempotency-key"] for r in server.requests if (r.method, r.path) == ("POST", path)]
+
+
+def lose(client: Any, server: MockServer, **fault: Any) -> FirstHandError:
+    """Post a job whose answer is lost."""
+    server.faults.add(path="/v1/jobs", method="POST", **(fault or {"drop": "after"}))
+    with pytest.raises(FirstHandError) as caught:
+        client.jobs.create(**JOB)
+    return caught.value
+
+
+def age(path: str, hours: float) -> None:
+    """Make every entry so much older."""
+    entries = read(Path(path).read_bytes(), path).values()
+    Path(path).write_bytes(snapshot(replace(entry, at=entry.at - 3600 * hours) for entry in entries))
+
+
+def jobs(client: Any) -> list[str]:
+    return [job.id for job in client.jobs.list()]
+
+
+# ── What is known ────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_finished_call_is_finished(connect: Connect, fresh_server: MockServer, path: str) -> None:
+    """The next equal call is a new one, and costs no request more; the journal has the job's id, and no answer."""
+    client = connect(fresh_server, journal=path)
+    first, second = client.jobs.create(**JOB), client.jobs.create(**JOB)
+    assert first.id != second.id
+    assert [request.method for request in fresh_server.requests] == ["POST", "POST"]
+    assert client.journal.pending() == ()
+    text = Path(path).read_text()
+    assert first.id in text
+    assert second.id in text
+    assert "files_approved" not in text
+    assert first.metadata["firsthandapi_key"] == posts(fresh_server)[0] == first.response.idempotency_key
+
+
+def test_the_key_is_on_the_disk_before_the_first_byte(connect: Connect, path: str) -> None:
+    """And the request with it, flushed; under way, it is not unknown."""
+    seen: list[bytes] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        content = Path(path).read_bytes()
+        assert request.headers["idempotency-key"].encode() in content
+        (entry,) = read(content, path).values()
+        assert (entry.body or "").encode() == request.content
+        assert journal_at(path).unknown() == []
+        seen.append(content)
+        return httpx.Response(201, json={"object": "job", "id": "job_1", "status": "open"})
+
+    client = connect(handler=answer, journal=path)
+    assert client.jobs.create(**JOB).id == "job_1"
+    assert len(seen) == 1
+
+
+def test_no_secret_is_in_the_file(connect: Connect, fresh_server: MockServer, path: str) -> None:
+    """Neither the API key, nor one that an answer has shown once."""
+    client = connect(fresh_server, journal=path)
+    made = client.api_keys.create(name="ci")
+    hook = client.webhooks.create(url="https://example.com/hook")
+    text = Path(path).read_text()
+    assert made.id in text
+    for secret in (fresh_server.api_key, made.secret, hook.secret):
+        assert secret not in text
+
+
+def test_what_is_refused_is_not_pending(connect: Connect, fresh_server: MockServer, path: str) -> None:
+    """A clear refusal, and a connection that was never made, have done nothing."""
+    client = connect(fresh_server, journal=path)
+    with pytest.raises(InsufficientCreditsError):
+        client.jobs.create(**{**JOB, "files_needed": 10_000})
+    fresh_server.faults.add(path="/v1/jobs", status=429, times=4, method="POST")
+    connect.clock(client)
+    with pytest.raises(FirstHandError):
+        client.jobs.create(**JOB)
+    with refused() as port:
+        nowhere = client.with_options(base_url=f"http://127.0.0.1:{port}", max_retries=0)
+        with pytest.raises(FirstHandConnectionError):
+            nowhere.jobs.create(**JOB)
+    assert client.journal.pending() == ()
+    assert len(Path(path).read_text()) > 100
+
+
+# ── What is unknown ──────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("fault", [{"drop": "after"}, {"drop": "before"}, {"garbage": True}, {"status": 503}])
+def test_a_lost_answer_is_settled_by_the_same_call(
+    connect: Connect, fresh_server: MockServer, path: str, fault: dict[str, Any]
+) -> None:
+    """By its key and its bytes; the call after that is a new one."""
+    client = connect(fresh_server, journal=path, max_retries=0)
+    error = lose(client, fresh_server, **fault)
+    assert "run the same call again, which does nothing twice" in str(error)
+    (pending,) = client.journal.pending()
+    assert isinstance(pending, Pending)
+    assert (pending.key, pending.path, pending.job_id) == (error.idempotency_key, "/v1/jobs", None)
+    job = client.jobs.create(**{**JOB, "description": f" {JOB['description']}\n"})
+    assert jobs(client) == [job.id]
+    assert set(posts(fresh_server)) == {error.idempotency_key}
+    assert client.journal.pending() == ()
+    assert client.jobs.create(**JOB).id != job.id
+
+
+def test_another_call_beside_an_unknown_one(connect: Connect, fresh_server: MockServer, path: str) -> None:
+    """It goes out by its own key, and the unknown one stays."""
+    client = connect(fresh_server, journal=path, max_retries=0)
+    error = lose(client, fresh_server)
+    client.jobs.create(**{**JOB, "files_needed": 1})
+    client.jobs.create(**JOB, idempotency_key="mine")
+    assert len(set(posts(fresh_server))) == 3
+    assert [each.key for each in client.journal.pending()] == [error.idempotency_key]
+
+
+def test_a_key_of_the_callers(connect: Connect, fresh_server: MockServer, path: str) -> None:
+    """A POST with one goes by that key alone."""
+    client = connect(fresh_server, journal=path, max_retries=0)
+    fresh_server.faults.add(path="/v1/jobs", method="POST", drop="after")
+    with pytest.raises(FirstHandConnectionError):
+        client.jobs.create(**JOB, idempotency_key="mine")
+    other = client.jobs.create(**JOB)
+    assert other.response.idempotency_key != "mine"
+    job = client.jobs.create(**JOB, idempotency_key="mine")
+    assert sorted(jobs(client)) == sorted([job.id, other.id])
+    assert client.journal.pending() == ()
+
+
+def test_every_post_but_a_harmless_one(connect: Connect, fresh_server: MockServer, path: str) -> None:
+    """Purchases, keys, and the rest; to refresh a URL changes nothing, and happens by the thousand."""
+    client = connect(fresh_server, journal=path, max_retries=0)
+    job = client.jobs.create(**JOB)
+    calls: dict[str, Any] = {
+        "/v1/billing/credits/purchase": lambda: client.billing.purchase(1000),
+        "/v1/api_keys": lambda: client.api_keys.create(name="ci"),
+        "/v1/webhook_endpoints": lambda: client.webhooks.create(url="https://example.com/hook"),
+        f"/v1/jobs/{job.id}/cancel": lambda: client.jobs.cancel(job.id),
+    }
+    for where, call in calls.items():
+        fresh_server.faults.add(path=where, method="POST", drop="after")
+        with pytest.raises(FirstHandConnectionError):
+            call()
+        assert [each.path for each in client.journal.pending()] == [where]
+        call()
+        assert len(set(posts(fresh_server, where))) == 1
+        assert client.journal.pending() == ()
+    fresh_server.faults.add(path="/v1/files", drop="before")
+    with pytest.raises(FirstHandConnectionError):
+        client.files.refresh_url("file_1")
+    assert client.journal.pending() == ()
+    assert [key.name for key in client.api_keys.list()].count("ci") == 1
+
+
+def test_a_post_of_the_callers_own(connect: Connect, fresh_server: MockServer, path: str) -> None:
+    """`client.request` goes through it too."""
+    client = connect(fresh_server, journal=path, max_retries=0)
+    fresh_server.faults.add(path="/v1/api_keys", drop="after")
+    with pytest.raises(FirstHandConnectionError):
+        client.request("POST", "/v1/api_keys", json={"name": "ci"})
+    assert client.request("POST", "/v1/api_keys", json={"name": "ci"}).idempotent_replay
+    assert client.journal.pending() == ()
+
+
+def test_an_unknown_outcome_may_stay_unknown(connect: Connect, fresh_server: MockServer, path: str) -> None:
+    """Whatever happens when it is settled, the entry stays until its outcome is known."""
+    client = connect(fresh_server, journal=path, max_retries=0)
+    error = lose(client, fresh_server)
+    fresh_server.faults.add(path="/v1/me", drop="before")
+    with pytest.raises(FirstHandConnectionError):
+        client.jobs.create(**JOB)
+    fresh_server.faults.add(path="/v1/me", status=401)
+    with pytest.raises(AuthenticationError):
+        client.jobs.create(**JOB)
+    fresh_server.faults.add(path="/v1/jobs", method="POST", status=503)
+    with pytest.raises(ServerError):
+        client.with_options(deadline=60).jobs.create(**JOB)
+    fresh_server.faults.add(path="/v1/me", status=403)  # whose key it is need not be known
+    job = client.jobs.create(**JOB)
+    assert jobs(client) == [job.id]
+    assert set(posts(fresh_server)) == {error.idempotency_key}
+    assert client.journal.pending() == ()
+
+
+# ── Whose call it is ─────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("drop", ["before", "after"])
+def test_a_rotated_key_is_the_same_account(
+    connect: Connect, fresh_server: MockServer, path: str, drop: str
+) -> None:
+    """The API key of the same organization and environment continues the calls of the old one."""
+    plain = connect(fresh_server)
+    old = plain.api_keys.create(name="old")
+    client = connect(fresh_server, journal=path, max_retries=0, api_key=old.secret)
+    error = lose(client, fresh_server, drop=drop)
+    new = plain.api_keys.rotate(old.id)
+    rotated = connect(fresh_server, journal=path, api_key=new.secret)
+    job = rotated.jobs.create(**JOB)
+    assert jobs(plain) == [job.id]
+    assert set(posts(fresh_server)) == {error.idempotency_key}
+    assert len(client.journal.pending()) == (drop == "before")  # nobody has said whose the first one was
+    assert rotated.jobs.create(**JOB).id != job.id
+
+
+def test_another_organization_is_another_account(
+    connect: Connect, fresh_server: MockServer, path: str
+) -> None:
+    """Its equal call is its own, and the unknown one of the first organization stays and is settled by it."""
+    client = connect(fresh_server, journal=path, max_retries=0)
+    lose(client, fresh_server)
+    signed = connect.run(
+        connect.client_class.signup(name="B", email="b@b.example", base_url=fresh_server.url)
+    )
+    other = connect(fresh_server, journal=path, api_key=signed.api_key)
+    one = other.jobs.create(**JOB)
+    other.jobs.cancel(one.id)  # the free tier has one open job
+    two = other.jobs.create(**JOB)
+    assert sorted(jobs(other)) == sorted([one.id, two.id])
+    assert len(client.journal.pending()) == 1
+    job = client.jobs.create(**JOB)
+    assert jobs(client) == [job.id]
+    assert client.journal.pending() == ()
+
+
+def test_another_environment_is_another_account(
+    connect: Connect, fresh_server: MockServer, path: str
+) -> None:
+    """A sandbox key never settles what a live one has sent."""
+    client = connect(fresh_server, journal=path, max_retries=0)
+    error = lose(client, fresh_server)
+    sandbox = client.api_keys.create(name="t", environment="test")
+    client.with_options(api_key=sandbox.secret).jobs.create(**JOB)
+    assert len(set(posts(fresh_server))) == 2
+    assert [each.key for each in client.journal.pending()] == [error.idempotency_key]
+
+
+# ── An old key ───────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_an_old_call_is_found_by_the_metadata_of_its_job(
+    connect: Connect, fresh_server: MockServer, path: str
+) -> None:
+    """Its key is not sent again; the job says what it did."""
+    client = connect(fresh_server, journal=path, max_retries=0)
+    lose(client, fresh_server)
+    age(path, 24)
+    job = client.jobs.create(**JOB)
+    assert jobs(client) == [job.id]
+    assert len(posts(fresh_server)) == 1
+    assert client.journal.pending() == ()
+
+
+def test_an_old_call_that_is_not_found_is_refused(
+    connect: Connect, fresh_server: MockServer, path: str
+) -> None:
+    """The error names the key and how to forget it; then the call is a new one."""
+    client = connect(fresh_server, journal=path, max_retries=0)
+    error = lose(client, fresh_server, drop="before")
+    age(path, 24)
+    with pytest.raises(ConfigurationError) as caught:
+        client.jobs.create(**JOB)
+    assert caught.value.idempotency_key == error.idempotency_key
+    assert f"client.journal.forget('{error.idempotency_key}')" in str(caught.value)
+    assert f"firsthandapi journal forget {path} {error.idempotency_key}" in str(caught.value)
+    client.journal.forget(error.idempotency_key)
+    with pytest.raises(InvalidArgumentError, match="is not pending"):
+        client.journal.forget(error.idempotency_key)
+    client.jobs.create(**JOB)
+    assert len(set(posts(fresh_server))) == 2
+
+
+@pytest.mark.parametrize(("local", "service"), [(-24, 0), (24, 0), (0, 24)])
+def test_one_clock_is_not_believed_alone(
+    connect: Connect, fresh_server: MockServer, path: str, local: float, service: float
+) -> None:
+    """The local clock may have been set back, or the service's may say that a day has passed."""
+    client = connect(fresh_server, journal=path, max_retries=0)
+    lose(client, fresh_server, drop="before")
+    clock = connect.clock(client)
+    entries = list(read(Path(path).read_bytes(), path).values())
+    clock.wall = entries[0].at + 3600 * local
+    if service:
+        age(path, service)  # and the local clock with it
+        clock.wall -= 3600 * service
+    with pytest.raises(ConfigurationError, match="the key is too old"):
+        client.jobs.create(**JOB)
+    assert len(posts(fresh_server)) == 1
+
+
+def test_what_does_no_harm_twice_is_not_refused(
+    connect: Connect, fresh_server: MockServer, path: str
+) -> None:
+    """An old call to cancel must not keep a job running; an old one for an API key is refused."""
+    client = connect(fresh_server, journal=path, max_retries=0)
+    job = client.jobs.create(**JOB)
+    for where in (f"/v1/jobs/{job.id}/cancel", "/v1/api_keys"):
+        fresh_server.faults.add(path=where, method="POST", drop="before")
+    with pytest.raises(FirstHandConnectionError):
+        client.jobs.cancel(job.id)
+    with pytest.raises(FirstHandConnectionError):
+        client.api_keys.create(name="ci")
+    age(path, 24)
+    assert client.jobs.cancel(job.id).status == "cancelled"
+    with pytest.raises(ConfigurationError, match="what it did cannot be looked up"):
+        client.api_keys.create(name="ci")
+    assert [each.path for each in client.journal.pending()] == ["/v1/api_keys"]
+
+
+def test_a_key_that_the_service_holds_for_another_body(
+    connect: Connect, fresh_server: MockServer, path: str
+) -> None:
+    """The job that it has bought is looked for by it."""
+    client = connect(fresh_server, journal=path, max_retries=0)
+    lose(client, fresh_server)
+    (entry,) = read(Path(path).read_bytes(), path).values()
+    other = json.loads(entry.body or "")
+    other["description"] += " "
+    Path(path).write_bytes(snapshot([replace(entry, body=json.dumps(other))]))
+    job = client.jobs.create(**JOB)
+    assert jobs(client) == [job.id]
+    Path(path).write_bytes(Path(path).read_bytes() + began(replace(entry, body=json.dumps(other), lost=True)))
+    plain = client.jobs.create(**JOB, idempotency_key="taken")
+    broken = replace(entry, key="taken", lost=True, body=json.dumps({**other, "files_needed": 1}), id="z")
+    Path(path).write_bytes(snapshot([replace(broken, own=True)]))
+    assert client.jobs.create(**{**JOB, "files_needed": 1}, idempotency_key="taken").id == plain.id
+    fresh_server.faults.add(path="/v1/api_keys", drop="after")
+    with pytest.raises(FirstHandConnectionError):
+        client.api_keys.create(name="a")
+    (entry,) = read(Path(path).read_bytes(), path).values()
+    Path(path).write_bytes(snapshot([replace(entry, body='{"name": "a "}')]))
+    with pytest.raises(IdempotencyError):
+        client.api_keys.create(name="a")
+    assert len(client.journal.pending()) == 1
+
+
+# ── create_and_wait ──────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_stopped_create_and_wait_continues_its_job(
+    connect: Connect, fresh_server: MockServer, path: str
+) -> None:
+    """It is finished when it returns: at any age the same call waits for the job, and posts none."""
+    client = connect(fresh_server, journal=path)
+    with pytest.raises(WaitTimeoutError) as caught:
+        client.jobs.create_and_wait(**JOB, timeout=0)
+    job = caught.value.job
+    assert job is not None
+    assert (
+        f"The job {job.id} continues: run the same call again, which posts no other job"
+        in caught.value.__notes__
+    )
+    assert [each.job_id for each in client.journal.pending()] == [job.id]
+    age(path, 100)
+
+    class Stop(BaseException):
+        pass
+
+    def stop(_: object) -> None:
+        raise Stop
+
+    with pytest.raises(Stop):
+        client.jobs.create_and_wait(**JOB, on_update=stop)
+    other = client.jobs.create(**JOB)  # not the same call: it does not wait
+    client.jobs.cancel(job.id)
+    assert client.jobs.create_and_wait(**JOB).id == job.id
+    assert client.journal.pending() == ()
+    assert sorted(jobs(client)) == sorted([job.id, other.id])
+
+
+def test_a_create_and_wait_whose_answer_was_lost(
+    connect: Connect, fresh_server: MockServer, path: str
+) -> None:
+    """It is settled by its key, and then waits."""
+    client = connect(fresh_server, journal=path, max_retries=0)
+    lose(client, fresh_server)
+    with pytest.raises(WaitTimeoutError) as caught:
+        client.jobs.create_and_wait(**JOB, timeout=0)
+    assert jobs(client) == [getattr(caught.value.job, "id", None)]
+    assert [each.job_id for each in client.journal.pending()] == jobs(client)
+    client.journal.forget(client.journal.pending()[0].key)
+
+
+def test_a_job_that_is_gone(connect: Connect, fresh_server: MockServer, path: str) -> None:
+    """The error says how to have another one."""
+    client = connect(fresh_server, journal=path)
+    with pytest.raises(WaitTimeoutError):
+        client.jobs.create_and_wait(**JOB, timeout=0)
+    (entry,) = read(Path(path).read_bytes(), path).values()
+    Path(path).write_bytes(snapshot([replace(entry, job_id="job_01JPGONE")]))
+    with pytest.raises(NotFoundError) as caught:
+        client.jobs.create_and_wait(**JOB, timeout=0)
+    assert f"client.journal.forget({entry.key!r})" in caught.value.__notes__[0]
+    other = client.api_keys.create(name="new")
+    with pytest.raises(WaitTimeoutError):  # of another organization, perhaps, so it is no job of this one
+        client.with_options(api_key=other.secret).jobs.create_and_wait(**JOB, timeout=0)
+    assert len(jobs(client)) == 2
+
+
+def test_without_a_journal_the_note_says_how_to_wait(connect: Connect, fresh_server: MockServer) -> None:
+    """The same call would post another job."""
+    client = connect(fresh_server)
+    with pytest.raises(WaitTimeoutError) as caught:
+        client.jobs.create_and_wait(**JOB, timeout=0)
+    job_id = getattr(caught.value.job, "id", None)
+    again = f"client.jobs.wait({job_id!r}) waits for it; the same call would post another job"
+    assert caught.value.__notes__ == [f"The job {job_id} continues: {again}"]
+    assert again in str(caught.value)
+    assert pickle.loads(pickle.dumps(caught.value)).__notes__ == caught.value.__notes__  # made here
+
+
+# ── Who has one ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_path_that_cannot_be_written_sends_nothing(connect: Connect, tmp_path: Path) -> None:
+    """It is refused when the client is made, or a copy."""
+    with pytest.raises(ConfigurationError, match="journal"):
+        connect(journal=tmp_path)
+    with pytest.raises(ConfigurationError, match="journal"):
+        connect().with_options(journal=tmp_path / "no" / "file")
+
+
+def test_a_copy_shares_it_or_has_none(connect: Connect, fresh_server: MockServer, path: str) -> None:
+    """`with_options(journal=…)` is as any other option."""
+    client = connect(fresh_server, max_retries=0)
+    with pytest.raises(ConfigurationError, match="this client has no journal; create it with journal=path"):
+        client.journal.pending()
+    client.jobs.create(**JOB)
+    assert not os.path.exists(path)  # noqa: PTH110 # no journal was asked for
+    copy = client.with_options(journal=path)
+    lose(copy.with_options(timeout=5), fresh_server)
+    assert len(copy.journal.pending()) == 1
+    copy.with_options(journal=None).jobs.create(**JOB)
+    assert len(copy.journal.pending()) == 1
+
+
+def test_a_full_disk_sends_nothing(
+    connect: Connect, fresh_server: MockServer, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And what the disk refuses after the answer costs no answer."""
+    from firsthandapi import _journal
+
+    client = connect(fresh_server, journal=path)
+    write, room = _journal._write, [0]
+
+    def full(fd: int, at: int, content: bytes) -> None:
+        room[0] -= 1
+        if room[0] < 0:
+            raise OSError(28, "No space left on device")
+        write(fd, at, content)
+
+    monkeypatch.setattr(_journal, "_write", full)
+    with pytest.raises(ConfigurationError, match="nothing was sent"):
+        client.jobs.create(**JOB)
+    assert fresh_server.requests == []
+    room[0] = 1
+    job = client.jobs.create(**JOB)
+    monkeypatch.undo()
+    assert client.journal.pending() == ()
+    assert client.jobs.create(**JOB).id != job.id
+
+
+def test_collect_has_its_own_record(
+    connect: Connect, fresh_server: MockServer, path: str, tmp_path: Path
+) -> None:
+    """The folder: the journal does not have it too."""
+    client = connect(fresh_server, journal=path)
+    with pytest.raises(WaitTimeoutError):
+        client.jobs.collect(tmp_path / "signs", **JOB, timeout=0)
+    assert client.journal.pending() == ()
+    assert len(posts(fresh_server)) == 1
+    assert "post" not in Path(path).read_text()
+
+
+# ── Many at once ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_threads_and_one_unknown_call(fresh_server: MockServer, path: str) -> None:
+    """One of ten equal calls settles it; the nine others are new ones."""
+    with FirstHandClient(fresh_server.api_key, fresh_server.url, journal=path, max_retries=0) as client:
+        error = lose(client, fresh_server)
+        made: list[str] = []
+        threads = [
+            threading.Thread(target=lambda: made.append(client.jobs.create(**JOB).id)) for _ in range(10)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(60)
+        assert len(set(made)) == 10
+        assert sorted(jobs(client)) == sorted(made)
+        assert posts(fresh_server).count(str(error.idempotency_key)) == 2
+        assert client.journal.pending() == ()
+
+
+# A call in a process of its own, which kills itself with SIGKILL at a step: before or after the file's n-th write, or
+# when the request is on its way.
+DYING = """if True:
+    import json, os, signal, sys
+    from firsthandapi import FirstHandClient, _journal
+    key, url, path, step, call, job = sys.argv[1:]
+    client = FirstHandClient(key, url, journal=path)
+    write, left = _journal._write, [int(step)]
+    def die_at(fd, at, content):
+        left[0] -= 1
+        if left[0] == 0:
+            os.write(fd, b"")
+            write(fd, at, content[: len(content) // 2])
+            os.kill(os.getpid(), signal.SIGKILL)
+        write(fd, at, content)
+        left[0] -= 1
+        if left[0] == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+    _journal._write = die_at
+    result = getattr(client.jobs, call)(**json.loads(job))
+    print(result.id)
+"""
+
+
+def run_dying(server: MockServer, path: str, step: int, call: str) -> tuple[int, str]:
+    arguments = [server.api_key, server.url, path, str(step), call, json.dumps(JOB)]
+    ran = subprocess.run(
+        [sys.executable, "-c", DYING, *arguments],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        env=unmeasured(),
+    )
+    return ran.returncode, ran.stdout.strip()
+
+
+@pytest.mark.parametrize("call", ["create", "create_and_wait"])
+def test_a_process_that_is_killed_at_each_step_buys_once(path: str, call: str) -> None:
+    """Whatever was written, and half of it: the same call in the next process is the same job."""
+    with MockServer(speed=600) as server, server.client() as client:
+        step, ran = 0, (-signal.SIGKILL, "")
+        while ran[0] == -signal.SIGKILL:
+            step += 1
+            ran = run_dying(server, path, step, call)
+        assert ran[0] == 0, ran
+        # Killed after the last line was written, a call is finished: the next one has bought a job of its own.
+        finished = {"create": 4, "create_and_wait": 6}[call]
+        assert step - 1 == finished
+        assert len(jobs(client)) == 2
+        assert ran[1] in jobs(client)
+        assert journal_at(path).unknown() == []
+
+
+def test_two_processes_at_once_buy_two(path: str, fresh_server: MockServer) -> None:
+    """An equal call beside a living one goes out by its own key; beside a killed one it settles that."""
+    fresh_server.faults.add(path="/v1/jobs", method="POST", delay=60)
+    arguments = [fresh_server.api_key, fresh_server.url, path, "0", "create", json.dumps(JOB)]
+    with (
+        subprocess.Popen([sys.executable, "-c", DYING, *arguments], env=unmeasured()) as living,
+        FirstHandClient(fresh_server.api_key, fresh_server.url, journal=path) as client,
+    ):
+        while not posts(fresh_server):
+            threading.Event().wait(0.02)
+        (first,) = posts(fresh_server)
+        assert client.journal.pending() == ()
+        client.jobs.create(**JOB)
+        assert len(set(posts(fresh_server))) == 2
+        living.kill()
+        living.wait(60)
+        assert [each.key for each in client.journal.pending()] == [first]
+        client.jobs.create(**JOB)
+        assert len(set(posts(fresh_server))) == 2
+        assert len(jobs(client)) == 2
+
+
+def test_a_cancelled_task_leaves_an_unknown_call(fresh_server: MockServer, path: str) -> None:
+    """`asyncio.timeout` around a call: the same call settles it."""
+    fresh_server.faults.add(path="/v1/jobs", method="POST", delay=1)
+
+    async def main() -> None:
+        options: Any = {"journal": path, "max_retries": 0}
+        async with AsyncFirstHandClient(fresh_server.api_key, fresh_server.url, **options) as client:
+            task = asyncio.create_task(client.jobs.create(**JOB))
+            while not posts(fresh_server):
+                await asyncio.sleep(0.01)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            (pending,) = await client.journal.pending()
+            job = await client.jobs.create(**JOB)
+            assert job.response is not None
+            assert job.response.idempotency_key == pending.key
+            assert [each.id async for each in client.jobs.list()] == [job.id]
+
+    asyncio.run(main())
+
+
+def test_both_clients_have_the_same(connect: Connect) -> None:
+    """`pending` and `forget`, awaited in the async one."""
+    from firsthandapi._async.journal import Journal as AsyncJournal
+    from firsthandapi._sync.journal import Journal
+
+    for name in ("pending", "forget"):
+        assert inspect.iscoroutinefunction(getattr(AsyncJournal, name))
+        assert not inspect.iscoroutinefunction(getattr(Journal, name))
