@@ -30,8 +30,9 @@ class NoTurnError(TimeoutError):
 
 
 class Turn(NamedTuple):
-    """A request may be sent: when its call arrived, and what it counts in."""
+    """A request to an endpoint may be sent: when its call arrived, and what it counts in."""
 
+    endpoint: str
     arrival: int
     budget: RequestBudget
     permit: Permit
@@ -108,17 +109,19 @@ class ClientLimiter:
     def _take(self, endpoint: str, arrival: int, woken: float = 0.0) -> Turn | Wait:
         with self._lock:
             found = self._budgets.take(endpoint, max(self._clock().monotonic(), woken))
-            return Turn(arrival, self._budgets.of(endpoint), found) if isinstance(found, Permit) else found
+            if isinstance(found, Permit):
+                return Turn(endpoint, arrival, self._budgets.of(endpoint), found)
+            return found
 
-    async def observe(self, endpoint: str, turn: Turn, response: ApiResponse | None, *, sent: bool) -> None:
+    async def observe(self, turn: Turn, response: ApiResponse | None, *, sent: bool) -> None:
         """Learn the result of a request."""
         clock = self._clock()
         now, time = clock.monotonic(), clock.time()
         with self._lock:
             before = self._budgets.observe(
-                endpoint, turn.budget, turn.permit, response, sent=sent, now=now, time=time
+                turn.endpoint, turn.budget, turn.permit, response, sent=sent, now=now, time=time
             )
-        budget, line = self._line_of(endpoint)
+        budget, line = self._line_of(turn.endpoint)
         line.wake()
         if before is not budget:
             # Those who wait for a count that is no longer theirs go to another line.
