@@ -4,24 +4,38 @@ Start as many as you like, on as many machines; together they stay within the AP
 
     REDIS_URL=redis://127.0.0.1:6379/0 python fleet_worker.py s3://bucket/jobs
 
-Put work into the list with `redis-cli RPUSH jobs job_…`.
+Put work into the list with `redis-cli RPUSH jobs job_…`. Workers end when all of it is done.
 """
 
 import os
 import sys
+import threading
+import uuid
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
+from typing import Any
 
 import redis
 
 from firsthandapi import DownloadError, FirstHandClient, NotFoundError
 from firsthandapi.fleet import RedisRateLimiter
 
+# A worker that does not renew its lease for so many seconds has died: another does its job.
+LEASE = int(os.environ.get("LEASE_SECONDS", "60"))
+
 
 def main(dest: str) -> None:
-    url = os.environ["REDIS_URL"]
+    url, me = os.environ["REDIS_URL"], uuid.uuid4().hex
     work = redis.Redis.from_url(url, decode_responses=True, socket_timeout=30)  # pyright: ignore[reportUnknownMemberType] # of redis
-    with FirstHandClient(rate_limiter=RedisRateLimiter(url)) as client:
-        # The id moves to a second list, so a worker that is killed loses no work.
-        while taken := work.blmove("jobs", "jobs:taken", timeout=5):
+    with FirstHandClient(rate_limiter=RedisRateLimiter(url)) as client, lease(work, me):
+        while True:
+            others = give_back(work, me)
+            # The id moves to a list of this worker's, so a worker that dies loses no work.
+            taken = work.blmove("jobs", f"jobs:taken:{me}", timeout=min(5, LEASE))
+            if taken is None:
+                if others:
+                    continue  # one of them may die
+                break
             job_id = str(taken)
             try:
                 dataset = client.files.download_all(job_id, f"{dest}/{job_id}")
@@ -30,7 +44,41 @@ def main(dest: str) -> None:
                 work.rpush("jobs:failed", job_id)
             else:
                 print(f"{job_id}: {len(dataset)} files")
-            work.lrem("jobs:taken", 1, job_id)
+            work.lrem(f"jobs:taken:{me}", 1, job_id)
+
+
+@contextmanager
+def lease(work: Any, me: str) -> Generator[None, None, None]:
+    """Show the other workers that this one lives."""
+    done = threading.Event()
+
+    def renew() -> None:
+        while not done.wait(LEASE / 4):
+            with suppress(redis.RedisError):  # the next time, perhaps
+                work.set(f"jobs:alive:{me}", 1, ex=LEASE)
+
+    work.set(f"jobs:alive:{me}", 1, ex=LEASE)
+    thread = threading.Thread(target=renew, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+        work.delete(f"jobs:alive:{me}")
+
+
+def give_back(work: Any, me: str) -> bool:
+    """Put back what dead workers had taken; whether another worker has a job."""
+    others = False
+    for taken in work.scan_iter("jobs:taken:*"):
+        worker = taken.rpartition(":")[2]
+        if worker != me and work.exists(f"jobs:alive:{worker}"):
+            others = True
+        elif worker != me:
+            while work.lmove(taken, "jobs", "RIGHT", "LEFT"):
+                pass
+    return others
 
 
 if __name__ == "__main__":

@@ -38,6 +38,7 @@ from firsthandapi.fleet import (
     RedisRateLimiter,
     RedisStore,
     StoreError,
+    _budget,
 )
 from firsthandapi.testing import MockServer
 from firsthandapi.webhooks import EventRouter, sign, unwrap
@@ -50,10 +51,12 @@ _WORKER = """
 import json, sys, time
 from firsthandapi import FirstHandClient, NotFoundError
 from firsthandapi.fleet import RedisRateLimiter
-key, base_url, redis, calls = sys.argv[1:]
+key, base_url, redis, calls, begins = sys.argv[1:]
 done = []
 with FirstHandClient(key, base_url, rate_limiter=RedisRateLimiter(redis)) as client:
-    for _ in range(int(calls)):
+    while time.time() < float(begins):
+        time.sleep(0.01)
+    while len(done) < int(calls) or time.time() < float(begins) + 60:
         try:
             client.jobs.get("job_01JP0000000000000000000000")
         except NotFoundError as error:
@@ -139,11 +142,13 @@ def server() -> Iterator[MockServer]:
         yield server
 
 
-def workers(server: MockServer, redis: Redis, count: int, calls: int) -> list[subprocess.Popen[str]]:
-    """Processes that call as fast as they may."""
+def workers(
+    server: MockServer, redis: Redis, count: int, calls: int, *, begins: float = 0
+) -> list[subprocess.Popen[str]]:
+    """Processes that call as fast as they may, and if they begin at a time, for a minute."""
     return [
         subprocess.Popen(
-            [sys.executable, "-c", _WORKER, server.api_key, server.url, redis.url, str(calls)],
+            [sys.executable, "-c", _WORKER, server.api_key, server.url, redis.url, str(calls), str(begins)],
             stdout=subprocess.PIPE,
             text=True,
         )
@@ -507,9 +512,97 @@ def test_a_worker_fleet_downloads_every_job_once(redis: Redis, tmp_path: Path) -
         assert [process.wait(timeout=60) for process in processes] == [0, 0, 0]
         for job_id in jobs:
             assert Dataset.open(tmp_path / "jobs" / job_id).verify()
-        assert work.llen("jobs:taken") == 0
+        assert work.keys("jobs:*") == [b"jobs:failed"]
         assert work.lrange("jobs:failed", 0, -1) == [b"job_unknown"]
         assert client.me()
+
+
+@pytest.mark.slow
+@needs_redis
+@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGSTOP])
+def test_a_worker_that_dies_loses_no_job(redis: Redis, tmp_path: Path, end: signal.Signals) -> None:
+    """Another takes its job when its lease has ended, while all others run on."""
+    import redis as redis_py
+
+    with MockServer(speed=0, workers=False) as server:
+        server.rate_limit = None
+        work = redis_py.Redis.from_url(redis.url)
+        jobs = [completed_job(server, 2) for _ in range(3)]
+        environment = {**os.environ, "REDIS_URL": redis.url, "LEASE_SECONDS": "1"}
+        environment |= {"FIRSTHAND_API_KEY": server.api_key, "FIRSTHAND_BASE_URL": server.url}
+        example = Path(__file__).parents[2] / "examples" / "fleet_worker.py"
+
+        def start() -> subprocess.Popen[bytes]:
+            return subprocess.Popen([sys.executable, str(example), str(tmp_path / "jobs")], env=environment)
+
+        server.faults.add(path=f"/v1/jobs/{jobs[0]}", delay=600)
+        work.rpush("jobs", jobs[0])
+        first = start()
+        try:
+            while not work.keys("jobs:taken:*"):
+                assert first.poll() is None
+                time.sleep(0.02)
+            first.send_signal(end)
+            server.faults.clear()
+            work.rpush("jobs", *jobs[1:])
+            others = [start() for _ in range(2)]
+            assert [process.wait(timeout=60) for process in others] == [0, 0]
+        finally:
+            first.kill()
+            first.wait(timeout=60)
+        for job_id in jobs:
+            assert Dataset.open(tmp_path / "jobs" / job_id).verify()
+        assert work.llen("jobs") == 0
+
+
+@needs_redis
+@pytest.mark.parametrize("seconds", [-86_400, 86_400])
+def test_a_redis_with_another_clock(
+    server: MockServer, redis: Redis, monkeypatch: pytest.MonkeyPatch, seconds: int
+) -> None:
+    """Only its own clock counts, so it may be a day off; and when it is set right, nobody waits for a day."""
+    off = f"{{redis.call('TIME')[1] + {seconds}, redis.call('TIME')[2]}}"
+    with monkeypatch.context() as patch:
+        for name in ("_TAKE", "_LEARN"):
+            script: str = getattr(_budget, name)
+            patch.setattr(_budget, name, script.replace("redis.call('TIME')", off))
+        wrong = RedisRateLimiter(redis.url)
+    for limiter in (wrong, RedisRateLimiter(redis.url)):
+        with FirstHandClient(server.api_key, server.url, rate_limiter=limiter, deadline=30) as client:
+            for _ in range(120):
+                client.me()
+        if limiter is wrong:
+            assert refused(server) == 0
+
+
+@needs_redis
+def test_who_dies_in_the_line_of_processes_loses_its_place(
+    redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever is next goes on as soon as it has not shown up for a while."""
+    monkeypatch.setattr(_budget, "_GONE", 0.3)
+    one, two = RedisRateLimiter(redis.url), RedisRateLimiter(redis.url)
+    one.acquire("a-key", timeout=1)
+    (budget,) = redis.admin().keys()
+    redis.admin().hset(budget, "left", "0")
+    with pytest.raises(TimeoutError):
+        two.acquire("a-key", timeout=0)
+    assert not isinstance(one._budget.take("a-key"), _budget.Permit)  # it stands there, and is killed
+    redis.admin().hset(budget, "left", "5")
+    assert two.acquire("a-key", timeout=20)
+    assert redis.admin().keys("*:line") == []
+
+
+@pytest.mark.slow
+@needs_redis
+def test_twelve_processes_have_their_share(redis: Redis) -> None:
+    """Within a minute, none gets much more than another, without one 429."""
+    with MockServer(speed=10, workers=False) as server:
+        processes = workers(server, redis, 12, 0, begins=time.time() + 15)
+        counts = [json.loads(end_of(process)[0])[0] for process in processes]
+        share = sum(counts) / len(counts)
+        assert 0.8 < min(counts) / share <= max(counts) / share < 1.2
+        assert refused(server) == 0
 
 
 @pytest.mark.parametrize("url", ["", "memcached://127.0.0.1:1", "nonsense", "redis://:secret@[::bad"])

@@ -423,7 +423,7 @@ class Transport:
             raise
         finally:
             if permit is not _NO_PERMIT:
-                self._observe(call, permit, seen, sent=sent)
+                self._observe(permit, seen, sent=sent)
         self._remember(call, response)
         if 200 <= response.status_code < 300:
             result = call.decoder(body, response)
@@ -455,11 +455,11 @@ class Transport:
             raise call.failure
         raise self._deadline_exceeded(call, "was waiting for the rate limit of its key to reset")
 
-    def _observe(self, call: Call, permit: Any, response: ApiResponse | None, *, sent: bool) -> None:
+    def _observe(self, permit: Any, response: ApiResponse | None, *, sent: bool) -> None:
         limiter = self.config.rate_limiter
         if limiter is None:
             # Whatever strikes here, such as Ctrl-C, strikes the call.
-            self.key_state.limiter.observe(call.request.endpoint, permit, response, sent=sent)
+            self.key_state.limiter.observe(permit, response, sent=sent)
             return
         try:
             limiter.observe(self._fingerprint, permit, response, sent=sent)
