@@ -13,8 +13,18 @@ from pathlib import Path
 import pytest
 
 from cli.support import SPEC, Cli, on_terminal
-from firsthandapi.cli.output import json_text, print_facts, print_line, print_table, printable
+from firsthandapi.cli.output import (
+    json_text,
+    of_needed,
+    print_facts,
+    print_line,
+    print_list,
+    print_one,
+    print_table,
+    printable,
+)
 from firsthandapi.testing import MockServer
+from firsthandapi.types import Job
 
 from .support import needs_a_terminal
 
@@ -260,3 +270,19 @@ def test_a_terminal_gets_whole_ids_and_wrapped_texts(fresh_server: MockServer, t
     assert "\x1b[32mok" not in on_terminal("doctor", cwd=tmp_path, NO_COLOR="1", **place)
     beside = _STYLE.sub("", on_terminal("webhooks", "list", cwd=tmp_path, **place))
     assert beside == "No results.\n"
+
+
+def test_values_of_other_types(capsys: pytest.CaptureFixture[str]) -> None:
+    """People see what is of its documented type; JSON has every value as the service sent it."""
+    job = Job.model_validate({"id": "job_1", "status": "open", "files_needed": "two", "title": 5})
+
+    def facts(job: Job) -> list[tuple[str, object]]:
+        return [("id", job.id), ("title", job.title), ("files", of_needed(job))]
+
+    print_one(job, facts, json=False)
+    assert capsys.readouterr().out == "id  job_1\n"
+    print_list([job], ("id", "title"), lambda each: (each.id, each.title), json=False)
+    assert capsys.readouterr().out.split() == ["id", "title", "job_1"]
+    assert of_needed(job) is None
+    print_one(job, facts, json=True)
+    assert json.loads(capsys.readouterr().out)["files_needed"] == "two"

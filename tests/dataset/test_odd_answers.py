@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import hashlib
 import json
 from collections.abc import Callable, Iterator
@@ -13,6 +14,7 @@ import pytest
 from client.support import Connect
 from firsthandapi import Dataset
 from firsthandapi._core.job_file import JOB_FILE, KEY_METADATA, parse_job_file
+from firsthandapi._notebook import html_of
 from firsthandapi.errors import (
     AuthenticationError,
     ConfigurationError,
@@ -182,12 +184,12 @@ def test_the_callers_query_hides_no_job(connect: Connect, shop: Shop, tmp_path: 
 
 
 def test_a_job_that_nobody_can_read_is_not_bought_again(connect: Connect, shop: Shop, tmp_path: Path) -> None:
-    """The key in its metadata says whose it is, though a field of it is of a type that no version knows."""
+    """The key in its metadata says whose it is, though its status is of a type that no version knows."""
     collect(connect, shop, tmp_path / "a", idempotency_key="mine")
     shop.keys.clear()
-    rows = [{"id": "job_0", "status": "open"}, {**shop.jobs[0], "max_workers": "any"}]
+    rows = [{"id": "job_0", "status": "open"}, {**shop.jobs[0], "status": 5}]
     shop.once("GET", "/jobs", in_json({"data": rows}))
-    with pytest.raises(UnexpectedResponseError, match="max_workers"):
+    with pytest.raises(UnexpectedResponseError, match="status"):
         collect(connect, shop, tmp_path / "b", idempotency_key="mine")
     assert len(shop.jobs) == 1
 
@@ -445,3 +447,75 @@ def test_what_is_no_file_or_no_path(
     """An id is not downloaded, nor anything to a number."""
     with pytest.raises(InvalidArgumentError):
         connect(quick_server).files.download(*arguments)
+
+
+def as_floats(value: Any) -> Any:
+    """The same JSON with every whole number written as `20.0`."""
+    if isinstance(value, dict):
+        return {name: as_floats(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [as_floats(item) for item in value]
+    return float(value) if type(value) is int else value
+
+
+@pytest.mark.parametrize("bom", [b"", codecs.BOM_UTF8], ids=["plain", "bom"])
+def test_whole_numbers_as_floats(connect: Connect, shop: Shop, tmp_path: Path, bom: bytes) -> None:
+    """A service that writes 20 as 20.0, after a byte order mark: bought once, complete, and known again. What is
+    written down are ints."""
+    shop.says = lambda request, answer: (
+        None
+        if request.target.startswith("/files/")
+        else response(bom + json.dumps(as_floats(answer)).encode(), Content_Type="application/json")
+    )
+    for _ in range(2):
+        dataset = collect(connect, shop, tmp_path / "signs")
+        assert (len(dataset), dataset.verify().ok, len(shop.jobs)) == (2, True, 1)
+    job = json.loads((tmp_path / "signs" / JOB_FILE).read_text())["job"]
+    assert (str(job["files_needed"]), str(job["price_per_file_cents"])) == ("2", "10")
+
+
+ODD_JOB = {
+    "title": 5, "description": True, "files_needed": "two", "files_approved": "many", "price_per_file_cents": [10],
+    "total_cost_cents": {"amount": 20}, "accepted_formats": "image/jpeg", "min_star_rating": 3.2,
+    "max_workers": "unlimited", "deadline": "soon", "created_at": "", "updated_at": False, "completed_at": [],
+    "location": "Paris", "buyer_rating": "good",
+}  # fmt: skip
+ODD_FILE = {
+    "job_id": 5, "submission_id": [7], "content_type": 7, "size_bytes": "big", "duration_seconds": "long",
+    "width": "wide", "height": 1.5, "content_hash": 5, "original_filename": {"name": "x"}, "captured_at": "today",
+    "ai_star_rating": "five", "device_info": "phone", "worker_region": 44, "download_url_expires_at": "never",
+    "annotations": [1], "created_at": "2026-11-28T24:00:00Z",
+}  # fmt: skip
+
+
+def test_values_of_other_types(shop: Shop, connect: Connect, tmp_path: Path) -> None:
+    """A service whose optional fields are all of other types than documented: bought once, complete, and everything
+    that reads the result works. The job keeps its values as received."""
+
+    def odd(request: Request, answer: Any) -> Reply | None:
+        if request.target.startswith("/files/") or answer is None:
+            return None
+        if request.target.partition("?")[0].endswith("/files"):
+            return in_json({"data": [{**each, **ODD_FILE} for each in answer["data"]], "has_more": "no"})
+        if "data" in answer:
+            return in_json({"data": [{**each, **ODD_JOB} for each in answer["data"]]})
+        return in_json({**answer, **ODD_JOB})
+
+    shop.says = odd
+    updates: list[Any] = []
+    for _ in range(2):
+        dataset = collect(connect, shop, tmp_path / "signs", on_progress=updates.append)
+        assert (len(dataset), dataset.verify().ok, len(shop.jobs)) == (2, True, 1)
+    assert updates
+    job = dataset.job
+    assert (job.files_needed, job.accepted_formats, job.price_per_file_cents) == ("two", "image/jpeg", [10])
+    assert {record.content_type for record in dataset} == {None}
+    assert dataset.write_card().exists()
+    client = connect(base_url=shop.server.base_url, max_retries=0)
+    assert client.jobs.wait("job_1").files_approved == "many"
+    file = client.files.list("job_1").data[0]
+    assert (file.size_bytes, file.content_hash) == ("big", 5)
+    assert client.files.download(file, tmp_path / "one").read_bytes()
+    assert len([*client.jobs.follow("job_1")]) == 2
+    assert "job_1" in str(html_of(job))
+    assert file.id in str(html_of(file))

@@ -20,7 +20,7 @@ from firsthandapi._core.lost_answers import advise, how_to_repeat
 from firsthandapi.errors import FirstHandConnectionError
 from firsthandapi.mcp import Options
 from firsthandapi.mcp._errors import told
-from firsthandapi.mcp._results import JobResult, tamed
+from firsthandapi.mcp._results import FileResult, JobResult, SubmissionResult, tamed
 from firsthandapi.testing import MockServer
 from mcp import MCPError
 
@@ -179,6 +179,21 @@ def test_half_a_character_in_a_job_is_no_bug_of_ours() -> None:
     """A program that cuts a title in the middle of an emoji would hide all jobs of the page."""
     job = types.Job.model_validate({"id": "job_1", "status": "open", "title": "Signs \ud83d"})
     assert json.loads(JobResult.of(job).model_dump_json())["title"] == "Signs ?"
+
+
+def test_values_of_other_types_are_left_out() -> None:
+    """A tool returns what its schema says: a value that the service sent as another type is null there."""
+    job = types.Job.model_validate(
+        {"id": "job_1", "status": "open", "files_needed": "two", "created_at": "now"}
+    )
+    assert JobResult.of(job).model_dump(exclude_none=True) == {"id": "job_1", "status": "open"}
+    file = types.File.model_validate(
+        {"id": "f", "size_bytes": "big", "original_filename": 5, "annotations": 5}
+    )
+    found = FileResult.of(file).model_dump(exclude_none=True)
+    assert found == {"id": "f", "annotations": {"raw": 5}}
+    one = types.Submission.model_validate({"id": "s", "status": "rejected", "ai_reasoning": 5, "job_id": 5})
+    assert SubmissionResult.of(one).model_dump(exclude_none=True) == {"id": "s", "status": "rejected"}
 
 
 def test_pages_follow_their_cursor(server: MockServer, tmp_path: Path) -> None:

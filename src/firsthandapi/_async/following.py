@@ -11,10 +11,12 @@ from firsthandapi._async.calls import Resource
 from firsthandapi._async.reader import SharedReader
 from firsthandapi._core import arguments
 from firsthandapi._core.decode import DecodedPage, decode_items
+from firsthandapi._core.integers import int_or_none
 from firsthandapi._core.longpoll import Pauses
 from firsthandapi._core.pages import LARGEST_PAGE, follow_cursor
 from firsthandapi._core.request import build_request
 from firsthandapi.errors import DownloadError, FirstHandError
+from firsthandapi.types._base import fitting
 from firsthandapi.types.file import DownloadUrl, File, FileListParams
 
 if TYPE_CHECKING:
@@ -68,7 +70,7 @@ class Following(Resource):
             while not job.is_terminal:
                 due = clock.monotonic() + HEAD_EVERY
                 # The list of jobs counts files; while this one is polled alone, nothing does.
-                if has_moved or self.unlisted or job.files_approved is None:
+                if has_moved or self.unlisted or int_or_none(job.files_approved) is None:
                     async with ended(self.walk(to_known=True)) as found:
                         async for files in found:
                             yield files
@@ -121,14 +123,14 @@ class Following(Resource):
         job = self._waiting.job
         return (
             job is not None
-            and job.files_approved is not None
+            and int_or_none(job.files_approved) is not None
             and len(self._seen) > self._counted + _MOST_UNCOUNTED
         )
 
     @property
     def _counted(self) -> int:
         job = self._waiting.job
-        return 0 if job is None else job.files_approved or 0
+        return 0 if job is None else int_or_none(job.files_approved) or 0
 
     async def _rest(self) -> AsyncIterator[list[File]]:
         """What is left of a finished job: what no walk has met, and what the list shows late."""
@@ -225,8 +227,10 @@ class Following(Resource):
                     await self._renew(file_id)
             if file_id in self._fresh:
                 return self._fresh.pop(file_id)
-            fresh = await self._write(
-                DownloadUrl, "POST", f"/v1/files/{file_id}/refresh_url", **self._waiting.options
+            fresh = fitting(
+                await self._write(
+                    DownloadUrl, "POST", f"/v1/files/{file_id}/refresh_url", **self._waiting.options
+                )
             )
         if fresh.download_url is None:
             raise DownloadError(f"the service returned no URL for {file_id}")
@@ -238,7 +242,7 @@ class Following(Resource):
         cursors: frozenset[str] = frozenset()
         while True:
             page = await self._page(cursor)
-            for file in page.data:
+            for file in map(fitting, page.data):
                 self._cursors[file.id] = cursor
                 if file.download_url is not None:
                     self._fresh[file.id] = file.download_url, file.download_url_expires_at

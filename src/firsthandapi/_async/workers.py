@@ -12,6 +12,7 @@ from firsthandapi._core.pages import LARGEST_PAGE, follow_cursor
 from firsthandapi._core.request import build_request
 from firsthandapi._watching import DOWNLOADS, logger
 from firsthandapi.errors import FirstHandError
+from firsthandapi.types._base import fitting
 from firsthandapi.types.submission import Submission, SubmissionListParams
 
 if TYPE_CHECKING:
@@ -59,7 +60,9 @@ class Workers(Resource):
             )
             response, content = await self._transport.send(request)
             page, _ = decode_items(Submission, content, response)
-            workers.update((each.id, each.worker_id) for each in page.data if each.worker_id is not None)
+            workers.update(
+                (each.id, each.worker_id) for each in map(fitting, page.data) if each.worker_id is not None
+            )
             left.difference_update(each.id for each in page.data)
             if not left or page.next_cursor is None:
                 return

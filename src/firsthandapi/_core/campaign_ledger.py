@@ -14,6 +14,7 @@ from firsthandapi.types.enums import TERMINAL_JOB_STATUSES
 from firsthandapi.types.job import JobCreateParams
 
 from .campaign import CAMPAIGN_METADATA, LABEL_METADATA, order_key
+from .integers import int_or_none
 from .job_file import JobFile, ShownJob, fits, job_file_in, key_of
 from .labels import is_label
 
@@ -118,8 +119,8 @@ class Order:
         job that counts its files, and once it is known, a later look never finds more of it. An order whose job is seen
         unfinished is open again, and nothing of it is refunded.
         """
-        count, before = job.get("files_approved"), self.job or {}
-        approved = max(self.approved if count is None else int(count), listed)
+        count, before = int_or_none(job.get("files_approved")), self.job or {}
+        approved = max(self.approved if count is None else count, listed)
         after = replace(
             self,
             sent=self.sent.with_job(job),
@@ -130,7 +131,7 @@ class Order:
         refund = 0
         if after.state == "cancelled" and count is not None:
             refund = max(self.files - approved, 0) * self.price_cents
-        is_known = self.is_over and before.get("files_approved") is not None
+        is_known = self.is_over and int_or_none(before.get("files_approved")) is not None
         return replace(after, refund_cents=min(self.refund_cents, refund) if is_known else refund)
 
 

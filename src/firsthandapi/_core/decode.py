@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from codecs import BOM_UTF8
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -21,9 +22,6 @@ if TYPE_CHECKING:
     M = TypeVar("M", bound=Model)
 T = TypeVar("T")
 
-# Enough to see the problem; a page of a hundred bad items has a thousand paths.
-_MOST_FIELDS = 10
-_MOST_ERRORS = 10_000
 # Python's own bound, which a program may lower to 640.
 _MOST_DIGITS = 640
 
@@ -64,7 +62,7 @@ def decode_page(item_type: type[M], content: Secret[bytes], response: ApiRespons
 
     page: Any = _validated(item_type, True, content, response)
     attach_all(page.data, response)
-    has_more = page.next_cursor is not None if page.has_more is None else page.has_more
+    has_more = page.has_more if isinstance(page.has_more, bool) else page.next_cursor is not None
     return DecodedPage(page.data, has_more, page.next_cursor)
 
 
@@ -149,12 +147,12 @@ def _validated(
     try:
         return _validator(model_type, as_page).validate_json(content.reveal())
     except validation_error() as error:
-        # Without input and context, which may hold secrets; and a body of millions of misfits names none.
-        few = error.error_count() <= _MOST_ERRORS
-        problems = error.errors(include_url=False, include_context=False, include_input=False) if few else []
+        # Without input and context, which may hold secrets. There are few: only what is required can fail, and a list
+        # ends with its first misfit.
+        problems = error.errors(include_url=False, include_context=False, include_input=False)
     # Out here, so that the pydantic error, which quotes the input, is not chained to ours.
-    if problems and problems[0]["type"] == "json_invalid":
-        repaired = Secret(without_halves(content.reveal()))
+    if problems[0]["type"] == "json_invalid":
+        repaired = Secret(without_halves(content.reveal().removeprefix(BOM_UTF8)))
         if repaired != content:
             return _validated(model_type, as_page, repaired, response)
         raise _not_json(content, response)
@@ -181,8 +179,7 @@ def _misfit(
     from firsthandapi.types._base import PLAIN_BRANCH, TYPED_BRANCH
 
     fields = [
-        # A path may hold keys that the service chose, so it is masked like a value.
-        mask_secrets(".".join(str(part) for part in location if part != PLAIN_BRANCH))
+        ".".join(str(part) for part in location if part != PLAIN_BRANCH)
         for location in locations
         # A misfit of the typed branch does not matter: the plain branch decides.
         if TYPED_BRANCH not in location
@@ -190,8 +187,7 @@ def _misfit(
     fields = list(dict.fromkeys(field for field in fields if field))
     what = f"page of {name} objects" if as_page else f"{name} object"
     if fields:
-        shown = ", ".join(fields[:_MOST_FIELDS]) + (", …" if len(fields) > _MOST_FIELDS else "")
-        problem = f"is not the documented {what}: missing or of a different type: {shown}"
+        problem = f"is not the documented {what}: missing or of a different type: {', '.join(fields)}"
     else:
         problem = f"is JSON, but not the documented {what}"
     if response is None:

@@ -250,16 +250,21 @@ def fits(job: Mapping[str, Any], request: Mapping[str, Any]) -> bool:
 
     A service may leave fields out, add its defaults, and write values in another form.
     """
+    from firsthandapi.types._base import fitting
     from firsthandapi.types.job import Job, JobCreateParams
 
     digest = request_hash_of(job)
     if digest is not None:
         return digest == request_hash(request)
     shown, asked = plain(job), plain(request)
+    # A value of another type than documented cannot be compared; that of a place still names another one.
+    read = fitting(Job.model_validate({"id": "", "status": "", **job}))
     # What the caller's extra_body asks for besides, unless the name is one of what a job becomes.
     names = JobCreateParams.model_fields.keys() | (asked.keys() - Job.model_fields.keys())
     return all(
-        _same(name, shown.get(name), asked.get(name)) for name in names if job.get(name) not in _NOT_SHOWN
+        _same(name, shown.get(name), asked.get(name))
+        for name in names
+        if job.get(name) not in _NOT_SHOWN and (name == "location" or getattr(read, name, None) is not None)
     )
 
 

@@ -18,6 +18,7 @@ from firsthandapi.errors import (
 )
 
 from .counts import count_of
+from .integers import int_or_none
 from .job_file import JOB_FILE, JobFile, ShownJob, fits, job_id_of, key_of
 
 _Error = TypeVar("_Error", bound=FirstHandError)
@@ -25,7 +26,7 @@ _Error = TypeVar("_Error", bound=FirstHandError)
 
 def described(job: Mapping[str, Any]) -> str:
     """A job for a message: `job_… (open, 1 of 3 files approved)`."""
-    approved, needed = job.get("files_approved"), job.get("files_needed")
+    approved, needed = int_or_none(job.get("files_approved")), int_or_none(job.get("files_needed"))
     count = "" if approved is None or needed is None else f", {approved} of {count_of(needed)} approved"
     return f"{job['id']} ({job.get('status')}{count})"
 

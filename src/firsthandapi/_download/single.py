@@ -13,6 +13,7 @@ from firsthandapi._host.replacing import sync_directory
 from firsthandapi._paths import check_path, local_path
 from firsthandapi._watching import OnAttempt
 from firsthandapi.errors import InvalidArgumentError
+from firsthandapi.types._base import fitting
 
 from .clock import Clock
 from .exchange import Session
@@ -56,6 +57,7 @@ def download_file(
     clock: Clock | None = None,
 ) -> Path:
     """Download `file` to `path`, or into it if it is a directory. See `files.download`."""
+    file = fitting(file)
     wanted = Wanted(
         file_id=file.id,
         url=file.download_url,

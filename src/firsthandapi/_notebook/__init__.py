@@ -7,6 +7,7 @@ from typing import Any
 from firsthandapi._core.campaign_plan import CampaignPlan
 from firsthandapi._core.manifest import Record
 from firsthandapi.datasets import Dataset, DatasetView
+from firsthandapi.types._base import fitting
 from firsthandapi.types.file import File
 from firsthandapi.types.job import Job
 
@@ -20,9 +21,9 @@ def html_of(thing: Any) -> str | None:
     try:
         match thing:
             case Job():
-                return job_cell(thing)
+                return job_cell(fitting(thing))
             case File():
-                return file_cell(thing, "files.download(file, path) downloads it")
+                return file_cell(fitting(thing), "files.download(file, path) downloads it")
             case Record():
                 return file_cell(thing, "dataset.path_of(record) is where it is")
             case Dataset() | DatasetView():

@@ -16,6 +16,7 @@ from firsthandapi._core.counts import count_of, dollars
 from firsthandapi._core.files import EXTENSIONS
 from firsthandapi._core.kinds import Kind, kind_of
 from firsthandapi._core.manifest import Record
+from firsthandapi.types._base import fitting
 from firsthandapi.types.file import File
 
 from .html import MOST_ROWS, cell, facts, heading, note, table, text
@@ -283,7 +284,7 @@ def page_cell(items: Sequence[Any], *, has_more: bool) -> str:
     notes += ["there are more pages: iterate over it for all of them"] if has_more else []
     if of_files:
         notes.append("files.download_all(job_id, dest) downloads them, for a gallery with pictures")
-        shown = [(file, "not downloaded") for file in items[:MOST_CARDS]]
+        shown = [(fitting(file), "not downloaded") for file in items[:MOST_CARDS]]
         return galleries(heading("Page of files", count_of(len(items))), [(None, shown)], "; ".join(notes))
     rows: list[dict[str, object]] = [dict(item.__repr_args__()) for item in items[:MOST_ROWS]]
     return cell(

@@ -13,6 +13,7 @@ from firsthandapi._sync.bridge import run_blocking
 from firsthandapi._sync.calls import Resource
 from firsthandapi._watching import DOWNLOADS, logger
 from firsthandapi.errors import FirstHandError
+from firsthandapi.types._base import fitting
 from firsthandapi.types.submission import Submission, SubmissionListParams
 
 if TYPE_CHECKING:
@@ -60,7 +61,9 @@ class Workers(Resource):
             )
             response, content = self._transport.send(request)
             page, _ = decode_items(Submission, content, response)
-            workers.update((each.id, each.worker_id) for each in page.data if each.worker_id is not None)
+            workers.update(
+                (each.id, each.worker_id) for each in map(fitting, page.data) if each.worker_id is not None
+            )
             left.difference_update(each.id for each in page.data)
             if not left or page.next_cursor is None:
                 return

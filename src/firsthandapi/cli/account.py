@@ -16,6 +16,7 @@ from .output import (
     client,
     dollars,
     first,
+    fitting,
     joined,
     json_text,
     moment,
@@ -45,12 +46,15 @@ def signup(
     from firsthandapi import FirstHandClient
 
     made = FirstHandClient.signup(name=name, email=email)
-    facts = (
-        ("organization", made.organization_id),
-        ("API key", made.api_key),
-        ("credits", dollars(made.credits_cents)),
+    print_one(
+        made,
+        lambda made: (
+            ("organization", made.organization_id),
+            ("API key", made.api_key),
+            ("credits", dollars(made.credits_cents)),
+        ),
+        json=json,
     )
-    print_one(made, facts, json=json)
     if not json:
         note(
             "Save the key now: it is not stored here and not shown again. "
@@ -68,6 +72,7 @@ def whoami(json: AsJson = False) -> None:
     if json:
         print_json(me.model_dump(mode="json"))
         return
+    me = fitting(me)
     print_facts(
         (
             ("organization", me.organization_id),
@@ -84,8 +89,14 @@ def balance(json: AsJson = False) -> None:
     """
     with client() as api:
         credit = api.billing.credits()
-    facts = ("available", dollars(credit.balance_cents)), ("held in escrow", dollars(credit.held_cents))
-    print_one(credit, facts, json=json)
+    print_one(
+        credit,
+        lambda credit: (
+            ("available", dollars(credit.balance_cents)),
+            ("held in escrow", dollars(credit.held_cents)),
+        ),
+        json=json,
+    )
 
 
 def purchase(
@@ -103,7 +114,7 @@ def purchase(
     """
     with client() as api:
         checkout = api.billing.purchase(amount_cents)  # type: ignore[arg-type] # the method checks it, and its error lists the amounts
-    print_one(checkout, [("pay here", checkout.checkout_url)], json=json)
+    print_one(checkout, lambda checkout: [("pay here", checkout.checkout_url)], json=json)
 
 
 def transactions(
@@ -254,11 +265,14 @@ def check_changes(changes: dict[str, Any]) -> None:
 
 
 def _show(settings: OrganizationSettings, *, json: bool) -> None:
-    facts = (
-        ("automatic top-up", yes_no(settings.auto_top_up_enabled)),
-        ("  below", dollars(settings.auto_top_up_threshold_cents)),
-        ("  buys", dollars(settings.auto_top_up_amount_cents)),
-        ("new jobs' type", settings.default_type),
-        ("new jobs' price per file", dollars(settings.default_price_per_file_cents)),
+    print_one(
+        settings,
+        lambda settings: (
+            ("automatic top-up", yes_no(settings.auto_top_up_enabled)),
+            ("  below", dollars(settings.auto_top_up_threshold_cents)),
+            ("  buys", dollars(settings.auto_top_up_amount_cents)),
+            ("new jobs' type", settings.default_type),
+            ("new jobs' price per file", dollars(settings.default_price_per_file_cents)),
+        ),
+        json=json,
     )
-    print_one(settings, facts, json=json)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from firsthandapi._core.counts import count_of
+from firsthandapi._core.integers import int_or_none
 
 from .output import AsJson, after_the_order, client, note, print_json, print_line
 from .progress import continues, progress
@@ -112,7 +113,7 @@ def verify(
     job = dataset.job
     if state.short and job is not None:
         note(
-            f"The job has {count_of(job.files_approved or 0, 'approved file')}. "
+            f"The job has {count_of(int_or_none(job.files_approved) or 0, 'approved file')}. "
             "Run the same call again to download the rest."
         )
     if not state.ok:

@@ -40,7 +40,7 @@ from firsthandapi.errors import (
 )
 
 from .diagnosis import Answer, Facts, Finding, anonymous, diagnose, without_credentials
-from .output import print_hanging, print_json
+from .output import fitting, print_hanging, print_json
 
 if TYPE_CHECKING:
     from firsthandapi._core.response import ApiResponse
@@ -248,7 +248,8 @@ def _answer(config: Config) -> Answer:
         return Answer(problem=str(error), untrusted=getattr(error, "untrusted", False))
     else:
         answer = _read(me.response, time.monotonic() - started, status=200)
-        return replace(answer, environment=me.environment, scopes=me.scopes)
+        known = fitting(me)
+        return replace(answer, environment=known.environment, scopes=known.scopes)
     finally:
         shared.close()
 

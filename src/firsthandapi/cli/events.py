@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .output import dollars, joined, of_needed, stars
+from .output import dollars, fitting, joined, of_needed, stars
 
 if TYPE_CHECKING:
     from firsthandapi.types import WebhookEvent
@@ -16,12 +16,13 @@ def event_facts(event: WebhookEvent) -> str:
 
     facts: tuple[str | None, ...] = ()
     if isinstance(event, SubmissionEvent):
-        what = event.data
+        what = fitting(event.data)
         facts = (what.job_id, what.submission_id, what.content_type, stars(what.ai_star_rating))
     elif isinstance(event, JobEvent):
-        job = event.data
+        job = fitting(event.data)
         facts = (job.job_id, job.status, of_needed(job))
     elif isinstance(event, CreditsEvent):
-        left = dollars(event.data.balance_cents)
-        facts = (dollars(event.data.amount_cents), left and f"balance {left}")
+        moved = fitting(event.data)
+        left = dollars(moved.balance_cents)
+        facts = (dollars(moved.amount_cents), left and f"balance {left}")
     return joined(*facts)

@@ -21,6 +21,7 @@ from .output import (
     client,
     dollars,
     first,
+    fitting,
     json_text,
     moment,
     note,
@@ -150,7 +151,7 @@ def follow(job_id: JobId, timeout: Timeout = 86_400, urls: Urls = False, json: A
             if json:
                 typer.echo(json_text(as_json(file, urls=urls), indent=None))
             else:
-                print_line(file_line(file))
+                print_line(file_line(fitting(file)))
 
 
 @app.command()
@@ -190,8 +191,12 @@ def _waiting(job_id: str) -> Generator[None]:
 
 
 def _show(job: Job, *, json: bool) -> None:
+    print_one(job, _facts, json=json)
+
+
+def _facts(job: Job) -> tuple[tuple[str, object], ...]:
     done = of_needed(job, bare=True)
-    facts = (
+    return (
         ("id", job.id),
         ("status", job.status),
         ("title", job.title),
@@ -202,4 +207,3 @@ def _show(job: Job, *, json: bool) -> None:
         ("your feedback", job.buyer_feedback),
         ("description", job.description),
     )
-    print_one(job, facts, json=json)

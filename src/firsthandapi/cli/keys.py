@@ -14,7 +14,7 @@ from firsthandapi.types import enums
 
 from .choices import Environment, Scopes, complete_several, several, words
 from .options import Limit
-from .output import AsJson, client, first, joined, moment, note, print_list, print_one
+from .output import AsJson, client, first, fitting, joined, moment, note, print_list, print_one
 
 if TYPE_CHECKING:
     from firsthandapi import FirstHandClient
@@ -113,7 +113,7 @@ def revoke(
 def _may_be_in_use(api: FirstHandClient, key_id: str) -> bool:
     """Whether the masked key matches the key in use. The service does not say which key is in use."""
     ours = os.environ.get("FIRSTHAND_API_KEY", "")
-    for key in api.api_keys.list():
+    for key in map(fitting, api.api_keys.list()):
         if key.id == key_id and key.masked_key:
             # A mask shows the start of a key, and most masks also show its end.
             shown = re.fullmatch(r"(\w*)\W(?:.*\W)?(\w*)", key.masked_key, re.DOTALL | re.ASCII)
@@ -124,13 +124,16 @@ def _may_be_in_use(api: FirstHandClient, key_id: str) -> bool:
 
 
 def _show_new(key: ApiKey, *, json: bool) -> None:
-    facts = (
-        ("id", key.id),
-        ("name", key.name),
-        ("environment", key.environment),
-        ("scopes", ", ".join(key.scopes or ()) or None),
-        ("secret", key.secret),
+    print_one(
+        key,
+        lambda key: (
+            ("id", key.id),
+            ("name", key.name),
+            ("environment", key.environment),
+            ("scopes", ", ".join(key.scopes or ()) or None),
+            ("secret", key.secret),
+        ),
+        json=json,
     )
-    print_one(key, facts, json=json)
     if not json:
         note("Save the secret now: it is not stored here and not shown again.")

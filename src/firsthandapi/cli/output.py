@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TextIO, TypeVar, cast
 import typer
 
 from firsthandapi._core import counts
+from firsthandapi._core.integers import int_or_none
 from firsthandapi._visible import is_hidden, visible
 
 if TYPE_CHECKING:
@@ -181,12 +182,14 @@ def print_table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> None
         print_hanging(start, last, style="" if number else "bold", indent=indent)
 
 
-def print_one(model: Model, facts: Iterable[tuple[str, object]], *, json: bool, urls: bool = False) -> None:
+def print_one(
+    model: M, facts: Callable[[M], Iterable[tuple[str, object]]], *, json: bool, urls: bool = False
+) -> None:
     """Print the result of a command that shows one object: its facts for people, JSON for programs."""
     if json:
         print_json(as_json(model, urls=urls))
     else:
-        print_facts(facts)
+        print_facts(facts(fitting(model)))
 
 
 def print_list(
@@ -201,7 +204,7 @@ def print_list(
     if json:
         print_json([as_json(one, urls=urls) for one in found])
     else:
-        print_table(header, map(row, found))
+        print_table(header, (row(fitting(one)) for one in found))
 
 
 def first(page: Page[T], limit: int) -> list[T]:
@@ -212,16 +215,23 @@ def first(page: Page[T], limit: int) -> list[T]:
     return found
 
 
+def fitting(model: M) -> M:
+    """The model with None for what is not of its documented type."""
+    from firsthandapi.types._base import fitting as fitted  # it loads pydantic, for which --help has no time
+
+    return fitted(model)
+
+
 def dollars(cents: int | None) -> str | None:
     return None if cents is None else counts.dollars(cents)
 
 
 def of_needed(job: Job | JobEventData, *, bare: bool = False) -> str | None:
     """`2 of 3 files`, or `2 of 3` if `bare`; None if the service does not say how many a job needs."""
-    if job.files_needed is None:
+    needed, approved = int_or_none(job.files_needed), int_or_none(job.files_approved)
+    if needed is None:
         return None
-    needed = f"{job.files_needed:,}" if bare else counts.count_of(job.files_needed)
-    return f"{job.files_approved or 0:,} of {needed}"
+    return f"{approved or 0:,} of {f'{needed:,}' if bare else counts.count_of(needed)}"
 
 
 def stars(rating: int | None) -> str:

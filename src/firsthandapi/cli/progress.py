@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any, TextIO, cast
 import typer
 
 from firsthandapi._core.counts import count_of, dollars
+from firsthandapi._core.integers import int_or_none
 
-from .output import clock, note, printable, star
+from .output import clock, fitting, note, printable, star
 
 if TYPE_CHECKING:
     from firsthandapi import Progress
@@ -80,6 +81,7 @@ def progress(
 
 
 def _first_lines(job: Job) -> tuple[str, str]:
+    job = fitting(job)
     cost = "" if job.total_cost_cents is None else f" for {dollars(job.total_cost_cents)}"
     first = f"{job.id}: {count_of(job.files_needed or 0)}{cost}"
     return printable(first), printable(f"To cancel: firsthandapi jobs cancel {job.id}")
@@ -93,7 +95,7 @@ def continues(job: Job | None) -> str | None:
         return None
     from firsthandapi._core.campaign import CAMPAIGN_METADATA
 
-    if job.metadata and CAMPAIGN_METADATA in job.metadata:
+    if isinstance(job.metadata, dict) and CAMPAIGN_METADATA in job.metadata:
         return CAMPAIGN_CONTINUES
     return job_continues(job.id)
 
@@ -217,8 +219,8 @@ def _facts(now: Progress, width: int = _WIDE) -> list[str]:
         facts.append(f"{now.bytes_done / 1e6:,.1f} MB")
     if now.average_stars is not None and width >= _NO_BAR:
         facts.append(f"{now.average_stars:.1f} {star(sys.stderr)}")
-    if now.job and now.job.price_per_file_cents is not None:
-        facts.append(dollars(now.files_done * now.job.price_per_file_cents))
+    if now.job and (price := int_or_none(now.job.price_per_file_cents)) is not None:
+        facts.append(dollars(now.files_done * price))
     if (spent := getattr(now, "spent_cents", None)) is not None:  # of a campaign
         facts.append(f"{dollars(spent)} spent")
     if now.files_failed:

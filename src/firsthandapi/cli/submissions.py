@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from firsthandapi.types import SubmissionSummary
+
 from typing import Annotated
 
 import typer
@@ -64,17 +69,21 @@ def get(
     """
     with client() as api:
         one = api.submissions.get(submission_id)
-    facts = (
-        ("id", one.id),
-        ("status", one.status),
-        ("job", one.job_id),
-        ("stars", stars(one.ai_star_rating) or None),
-        ("reason", one.ai_reasoning),
-        ("type", one.content_type),
-        ("submitted", moment(one.submitted_at)),
-        ("scored", moment(one.scored_at)),
+    print_one(
+        one,
+        lambda one: (
+            ("id", one.id),
+            ("status", one.status),
+            ("job", one.job_id),
+            ("stars", stars(one.ai_star_rating) or None),
+            ("reason", one.ai_reasoning),
+            ("type", one.content_type),
+            ("submitted", moment(one.submitted_at)),
+            ("scored", moment(one.scored_at)),
+        ),
+        json=json,
+        urls=urls,
     )
-    print_one(one, facts, json=json, urls=urls)
 
 
 @app.command()
@@ -87,11 +96,14 @@ def summary(
     """
     with client() as api:
         figures = api.submissions.summary(job_id=job_id, start_date=start_date, end_date=end_date)
+    print_one(figures, _figures, json=json)
+
+
+def _figures(figures: SubmissionSummary) -> tuple[tuple[str, object], ...]:
     rating, rate = figures.average_star_rating, figures.approval_rate
-    facts = (
+    return (
         ("total", figures.total),
         *(figures.by_status or {}).items(),
         ("average stars", None if rating is None else f"{rating:.1f}"),
         ("approval rate", None if rate is None else f"{rate:.0%}"),
     )
-    print_one(figures, facts, json=json)

@@ -12,7 +12,7 @@ import typer
 from firsthandapi._core.counts import count_of
 from firsthandapi._visible import visible
 
-from .output import AsJson, dollars, print_json
+from .output import AsJson, dollars, fitting, print_json
 
 if TYPE_CHECKING:
     from firsthandapi import Dataset
@@ -49,7 +49,7 @@ def summary(
 
 
 def _about(dataset: Dataset) -> dict[str, Any]:
-    job = dataset.job
+    job = None if dataset.job is None else fitting(dataset.job)
     stars = Counter(str(record.ai_star_rating or "none") for record in dataset)
     approved, price = (job.files_approved, job.price_per_file_cents) if job else (None, None)
     return {

@@ -183,8 +183,11 @@ def replay(
     """
     with client() as api:
         event = api.webhooks.events.replay(event_id)
-    facts = ("id", event.id), ("type", event.type), ("details", event_facts(event) or None)
-    print_one(event, facts, json=json)
+    print_one(
+        event,
+        lambda event: (("id", event.id), ("type", event.type), ("details", event_facts(event) or None)),
+        json=json,
+    )
 
 
 @app.command()
@@ -238,14 +241,17 @@ def _which(events: Sequence[str]) -> str:
 
 
 def _show(endpoint: WebhookEndpoint, *, json: bool) -> None:
-    facts = (
-        ("id", endpoint.id),
-        ("url", endpoint.url),
-        ("events", ", ".join(endpoint.events or ()) or None),
-        ("enabled", yes_no(endpoint.enabled)),
-        ("description", endpoint.description),
-        ("secret", endpoint.secret),
+    print_one(
+        endpoint,
+        lambda endpoint: (
+            ("id", endpoint.id),
+            ("url", endpoint.url),
+            ("events", ", ".join(endpoint.events or ()) or None),
+            ("enabled", yes_no(endpoint.enabled)),
+            ("description", endpoint.description),
+            ("secret", endpoint.secret),
+        ),
+        json=json,
     )
-    print_one(endpoint, facts, json=json)
     if endpoint.secret and not json:
         note("Save the secret now: it is not stored here and not shown again.")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from firsthandapi._core.counts import count_of
 from firsthandapi._core.duplicates import groups, same_bytes
+from firsthandapi._core.integers import int_or_none
 from firsthandapi._core.job_file import JobFile, ShownJob, load
 from firsthandapi._core.kinds import Kind, kind_of
 from firsthandapi._core.manifest import Record
@@ -19,6 +20,7 @@ from firsthandapi._core.withdrawal import Reconciliation
 from firsthandapi._masking import mask_secrets
 from firsthandapi._visible import visible
 from firsthandapi.errors import ConfigurationError, InvalidArgumentError, UnexpectedResponseError
+from firsthandapi.types._base import fitting
 
 from ._folder import Folder
 from ._job_files import JobFiles
@@ -152,7 +154,9 @@ class Dataset(Rows):
 
     def _kinds(self) -> set[Kind | None]:
         types = {record.content_type for record in self.records}
-        return {kind_of(name) for name in types.union(*(job.accepted_formats or () for job in self.jobs))}
+        return {
+            kind_of(name) for name in types.union(*(fitting(job).accepted_formats or () for job in self.jobs))
+        }
 
     def split(
         self,
@@ -281,7 +285,7 @@ class Dataset(Rows):
 
     def _short_of(self, job: Job) -> int:
         """How many approved files of a job have no row."""
-        return max((job.files_approved or 0) - len(self._rows_of(job)), 0)
+        return max((int_or_none(job.files_approved) or 0) - len(self._rows_of(job)), 0)
 
     def _rows_of(self, job: Job) -> list[Record]:
         """The rows of a job; one that names no job is of the only one."""
@@ -525,7 +529,7 @@ def _key(record: Record) -> tuple[str, str]:
 
 def _manifests_in(store: Store, job_files: list[JobFile]) -> list[Manifest]:
     only = job_files[0].job if len(job_files) == 1 and job_files[0].label is None else None
-    return manifests_of(store, None if only is None else _job(only).accepted_formats)
+    return manifests_of(store, None if only is None else fitting(_job(only)).accepted_formats)
 
 
 def _job(shown: ShownJob) -> Job:

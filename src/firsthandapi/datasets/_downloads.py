@@ -14,6 +14,7 @@ from firsthandapi._core.reports import Progress, Tally
 from firsthandapi._download.engine import Engine
 from firsthandapi._network.proxies import choose_proxy
 from firsthandapi.errors import ConfigurationError, DownloadError, FirstHandError
+from firsthandapi.types._base import fitting
 
 if TYPE_CHECKING:
     from firsthandapi._core.config import Config
@@ -82,6 +83,7 @@ class Downloads:
         Raises:
             ConfigurationError: the folder cannot be written to, or is not one of ours.
         """
+        files = [*map(fitting, files)]
         wanted, there = self._folder.plan(files, source, again=self._again)
         by_id = {file.id: file for file in files}
         with self._changed:

@@ -24,6 +24,7 @@ from firsthandapi._core.card import (
 from firsthandapi._core.manifest import MANIFEST, Record
 from firsthandapi._visible import visible
 from firsthandapi.errors import ConfigurationError
+from firsthandapi.types._base import fitting
 
 if TYPE_CHECKING:
     from ._dataset import Dataset
@@ -43,7 +44,7 @@ def write_papers(dataset: Dataset, *, license: str | None, name: str | None, ove
         name=check_text(name, "name") or visible(dataset._name),
         license=check_text(license, "license"),
         subfolders=_rows_of(dataset),
-        jobs=[(job, labels[job.id]) for job in dataset.jobs],
+        jobs=[(fitting(job), labels[job.id]) for job in dataset.jobs],
         manifests={each.subfolder: _hash_of(store, each.path) or "" for each in dataset._manifests},
     )
     card, croissant = dataset.path / CARD, dataset.path / CROISSANT

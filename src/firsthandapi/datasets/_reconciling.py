@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from firsthandapi._core.integers import int_or_none
 from firsthandapi._core.job_file import dump
 from firsthandapi._core.withdrawal import Reconciliation, withdrawn_of
 from firsthandapi.errors import ConfigurationError
@@ -50,7 +51,7 @@ class Reconciling:
         """Remove what the service no longer lists of a job."""
         dataset = self._dataset
         rows = dataset._rows_of(job)
-        withdrawn = withdrawn_of({row.file_id for row in rows}, listed, job.files_approved)
+        withdrawn = withdrawn_of({row.file_id for row in rows}, listed, int_or_none(job.files_approved))
         # With those of an earlier call that was cut short.
         gone = withdrawn_ids(dataset._store).union(withdrawn or ())
         removed = [row for row in rows if row.file_id in gone]

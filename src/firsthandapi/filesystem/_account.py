@@ -82,9 +82,13 @@ class Account:
             known = self._files.get(job_id)
             if known is not None and not refresh:
                 return known
+            from firsthandapi.types._base import (
+                fitting,  # pydantic, which an import of this module does not load
+            )
+
             files: dict[str, File] = {}
             try:
-                for file in self.client.files.list(id_in(job_id, job_id), min_score=1):
+                for file in map(fitting, self.client.files.list(id_in(job_id, job_id), min_score=1)):
                     files[file_name_on_disk(file.id, file.content_type)] = file
                     if file.download_url is not None:
                         self._urls[file.id] = file.download_url, file.download_url_expires_at
@@ -144,8 +148,10 @@ class Account:
 
     def _url(self, job_id: str, file_id: str, stale: bool) -> str:
         if stale or self._is_old(file_id):
+            from firsthandapi.types._base import fitting
+
             self._alone[job_id] += 1
-            fresh = self.client.files.refresh_url(file_id)
+            fresh = fitting(self.client.files.refresh_url(file_id))
             self._urls[file_id] = fresh.download_url or "", fresh.download_url_expires_at
         return self._urls[file_id][0]
 

@@ -9,6 +9,7 @@ import anyio
 from mcp.server.mcpserver import Context
 
 from firsthandapi import types
+from firsthandapi._core.integers import int_or_none
 
 # Programs give up after a minute; a few of these may be lost.
 _EVERY = 10.0
@@ -59,7 +60,7 @@ class JobSteps(Steps):
 
     async def update(self, job: types.Job) -> None:
         """Report `job`."""
-        approved = job.files_approved or 0
+        approved = int_or_none(job.files_approved) or 0
         # The last half step is the end of the job.
         done = approved if job.is_terminal else approved - 0.5
         await self.report(done, f"{job.id} is {job.status}, {approved} approved")

@@ -18,6 +18,7 @@ from pydantic import Field
 from firsthandapi import AsyncFirstHandClient, types
 from firsthandapi._notebook.thumbnail import pillow, thumbnail
 from firsthandapi.errors import FirstHandError
+from firsthandapi.types._base import fitting
 
 from ._errors import answered, on_thread
 from ._ledger import Ledger
@@ -91,7 +92,8 @@ def add_reading(server: MCPServer, client: AsyncFirstHandClient, ledger: Ledger)
             page = await client.files.list(job_id, min_score=min_score, limit=limit, cursor=cursor)
             result = FileList(files=[FileResult.of(file) for file in page.data], next_cursor=page.next_cursor)
             content: list[Any] = [_text(result.model_dump_json(exclude_none=True))]
-            shown = [file for file in page.data if (file.content_type or "").startswith("image/")][:images]
+            files = map(fitting, page.data)
+            shown = [file for file in files if (file.content_type or "").startswith("image/")][:images]
             for file in shown:
                 content += await _look(client, file)
             return mcp_types.CallToolResult(
@@ -124,13 +126,13 @@ def add_reading(server: MCPServer, client: AsyncFirstHandClient, ledger: Ledger)
         ] = None,
     ) -> SummaryResult:
         """Count submissions by status, with their average rating and the share that was approved."""
-        found = await answered(client.submissions.summary(job_id=job_id))
+        found = fitting(await answered(client.submissions.summary(job_id=job_id)))
         return SummaryResult(**{name: getattr(found, name) for name in SummaryResult.model_fields})
 
     @server.tool(annotations=READS)
     async def get_credits() -> CreditsResult:
         """Get the organization's credits, and what this server may still spend."""
-        balance = await answered(client.billing.credits())
+        balance = fitting(await answered(client.billing.credits()))
         return CreditsResult(
             balance_cents=balance.balance_cents,
             currency=balance.currency,
@@ -159,7 +161,8 @@ def add_resources(server: MCPServer, client: AsyncFirstHandClient) -> None:
         """A small copy of an approved image."""
 
         async def find() -> bytes:
-            async for file in client.files.list(job_id, min_score=1):
+            async for each in client.files.list(job_id, min_score=1):
+                file = fitting(each)
                 if file.id == file_id and (file.content_type or "").startswith("image/"):
                     return await _picture(client, file)
             raise ResourceError(f"{job_id} has no image {file_id}: read firsthand://jobs/{job_id}/files")

@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field
 from firsthandapi import types
 from firsthandapi._visible import visible
 from firsthandapi.campaigns import CampaignPlan
+from firsthandapi.types._base import fitting
 
 # What strangers wrote has no bound, and a model pays for every word: a transcript of an hour is 50,000 letters.
 _LONGEST_TEXT = 2_000
@@ -39,6 +40,7 @@ class JobResult(BaseModel):
     @classmethod
     def of(cls, job: types.Job, **more: Any) -> Self:
         """The result for `job`."""
+        job = fitting(job)
         return cls(**{name: _whole(getattr(job, name)) for name in JobResult.model_fields}, **more)
 
 
@@ -90,6 +92,7 @@ class FileResult(BaseModel):
     @classmethod
     def of(cls, file: types.File) -> FileResult:
         """The result for `file`."""
+        file = fitting(file)
         names = set(cls.model_fields) - {"annotations", "original_filename"}
         raw = (
             None if file.annotations is None else file.annotations.model_dump(mode="json", exclude_none=True)
@@ -123,6 +126,7 @@ class SubmissionResult(BaseModel):
     @classmethod
     def of(cls, submission: types.Submission) -> SubmissionResult:
         """The result for `submission`."""
+        submission = fitting(submission)
         names = set(cls.model_fields) - {"ai_reasoning"}
         return cls(
             **{name: getattr(submission, name) for name in names},

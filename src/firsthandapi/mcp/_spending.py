@@ -18,6 +18,7 @@ from firsthandapi import AsyncFirstHandClient, types
 from firsthandapi._async.ordering import order_once
 from firsthandapi._core import arguments
 from firsthandapi._core.counts import count_of, dollars
+from firsthandapi._core.integers import int_or_none
 from firsthandapi._core.ordering import is_clear_refusal
 from firsthandapi._visible import visible
 from firsthandapi.errors import (
@@ -168,7 +169,7 @@ def add_spending(
         job, before = await answered(order(approved, _fields(locals())))
         late = False
         try:
-            async with JobSteps(ctx, job.files_needed) as steps:
+            async with JobSteps(ctx, int_or_none(job.files_needed)) as steps:
                 job = await client.jobs.wait(job.id, timeout=max_wait_seconds, on_update=steps.update)
         except WaitTimeoutError as error:
             job, late = error.job or job, True

@@ -18,6 +18,7 @@ from firsthandapi._core.manifest import Record, record_of
 from firsthandapi._masking import Secret
 from firsthandapi._sync.client import FirstHandClient
 from firsthandapi.types import File
+from firsthandapi.types._base import fitting
 
 from ._cluster import result_of
 
@@ -143,12 +144,12 @@ class Urls:
         ]
 
     def fresh(self, half: bytes, file_id: str) -> Url:
-        found = self._client(half).files.refresh_url(file_id)
+        found = fitting(self._client(half).files.refresh_url(file_id))
         self._urls[file_id] = found.download_url or "", found.download_url_expires_at
         return self._urls[file_id]
 
     def _list(self, client: FirstHandClient, job_id: str, min_score: int) -> list[File]:
-        files = [*client.files.list(job_id, min_score=min_score)]
+        files = [*map(fitting, client.files.list(job_id, min_score=min_score))]
         self._urls |= {f.id: (f.download_url, f.download_url_expires_at) for f in files if f.download_url}
         self._files[job_id] = {file.id for file in files}
         return files

@@ -7,12 +7,14 @@ from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self, TypeVar, cast
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainValidator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, GetCoreSchemaHandler, PlainValidator
 from pydantic_core import CoreSchema, core_schema
 
 from firsthandapi._masking import mask_key, mask_secrets
 
 if TYPE_CHECKING:
+    from pydantic import ValidationInfo
+
     from firsthandapi._core.response import ApiResponse
 
 # Labels of a tolerant union's branches. They stand in an error's path, from which the decoder takes them out.
@@ -75,18 +77,94 @@ def _masked_dict(entries: dict[Any, Any], depth: int) -> dict[str, Any]:
     return {mask_secrets(str(key)): _masked(str(key).lower(), item, depth) for key, item in entries.items()}
 
 
+# What `fitting` passes to the validation: values that do not fit become None.
+_FITTING = object()
+_TOLERANT = {"firsthandapi": "tolerant"}
+_warned: set[tuple[str, str]] = set()
+# Above it a float no longer tells neighbors apart.
+_LARGEST_WHOLE = 2**53
+
+
+def _from_float(value: float) -> int:
+    """A whole float as an int: JavaScript, Lua, PHP, and SQL's numeric write 20 as 20.0."""
+    if not value.is_integer() or abs(value) > _LARGEST_WHOLE:
+        raise ValueError("is not whole")
+    return int(value)
+
+
+def _choices(*schemas: Any) -> CoreSchema:
+    """The first of these that fits."""
+    # Each is as strict as it says itself; before 2.12, pydantic would ask the union.
+    union = core_schema.union_schema([*schemas], mode="left_to_right")
+    return cast("CoreSchema", {**union, "strict": False})
+
+
+def _reading(schema: Any) -> Any:
+    """`schema` that also reads a whole float as an int, at any depth outside other models."""
+    if schema["type"] == "int":
+        whole = core_schema.no_info_after_validator_function(_from_float, core_schema.float_schema())
+        return _choices(schema, whole)
+    inner = {name: _reading(schema[name]) for name in ("items_schema", "values_schema") if name in schema}
+    return {**schema, **inner}
+
+
+def _keeping(owner: str, name: str) -> CoreSchema:
+    """The last choice for an optional field: any value, as received."""
+
+    def keep(value: Any, info: ValidationInfo) -> Any:
+        if info.context is _FITTING:
+            return None
+        if (owner, name) not in _warned:
+            _warned.add((owner, name))
+            import logging
+
+            logging.getLogger("firsthandapi").warning(
+                "%s.%s is not as the contract documents it, but a value of type %s: it stays as received; check its "
+                "type before you use it, or upgrade firsthandapi",
+                *(owner, name, type(value).__name__),
+            )
+        return value
+
+    return core_schema.with_info_after_validator_function(keep, core_schema.any_schema())
+
+
 class Model(BaseModel):
     """Something that the service sent.
 
     It is frozen, keeps fields that this version does not know (as attributes and in `model_extra`), and knows the
-    response that contained it. `repr` and `str` mask secrets and signed URLs; attributes, `model_dump` and pickles
-    carry them whole. Two are equal if type and fields are; a model hashes by type and `id`.
+    response that contained it. An optional field keeps a value of another type as received, with one WARNING per field
+    and process; a whole float is an int. `repr` and `str` mask secrets and signed URLs; attributes, `model_dump` and
+    pickles carry them whole. Two are equal if type and fields are; a model hashes by type and `id`.
     """
 
     # Outside the fields: a pydantic private attribute would take part in equality, and cost an allocation.
     __slots__ = ("_response",)
 
     model_config = ConfigDict(frozen=True, extra="allow", strict=True, cache_strings="keys")
+
+    # Whether an optional field that does not fit keeps its value; else the whole does not fit.
+    __keeps_raw__: ClassVar[bool] = True
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        schema = handler(source)
+        fields: Any = handler.resolve_ref_schema(schema)
+        while "fields" not in fields:
+            fields = fields["schema"]
+        for name, field in fields["fields"].items():
+            optional = field["schema"]
+            if optional["type"] != "default" or optional["schema"]["type"] != "nullable":
+                continue
+            nullable = optional["schema"]
+            if nullable.get("metadata") == _TOLERANT:
+                continue  # the class is part of another one, and this is its finished schema
+            nullable["metadata"] = _TOLERANT
+            typed = _reading(nullable["schema"])
+            if cls.__keeps_raw__:
+                choices = typed["choices"] if typed.get("mode") == "left_to_right" else [typed]
+                typed = _choices(*choices, _keeping(cls.__name__, name))
+            nullable["schema"] = typed
+        return schema
 
     # What the decoder checks against in place of the class itself, where that is a union of its subclasses.
     __decodes_as__: ClassVar[Any] = None
@@ -163,6 +241,13 @@ def attach_all(models: list[M], response: ApiResponse) -> None:
         set_response(model, response)
 
 
+def fitting(model: M) -> M:
+    """`model` with None for what is not of its documented type: nothing in this package reads anything else."""
+    values = {**model.__dict__, **(model.__pydantic_extra__ or {})}
+    found = type(model).__pydantic_validator__.validate_python(values, context=_FITTING)
+    return attach(cast("M", found), getattr(model, "response", None))
+
+
 class Params(BaseModel):
     """The arguments of one method, checked before anything is sent.
 
@@ -180,9 +265,12 @@ def _as_utc(value: datetime) -> datetime:
 class _Utc:
     # The schema is made here, not from the class: tools that stop time put a class of their own in its place.
     def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> CoreSchema:
-        return core_schema.no_info_after_validator_function(
+        aware = core_schema.datetime_schema(strict=False, tz_constraint="aware")
+        # Only what names no offset, which is rare, costs a call of Python.
+        naive = core_schema.no_info_after_validator_function(
             _as_utc, core_schema.datetime_schema(strict=False)
         )
+        return _choices(aware, naive)
 
 
 # Any datetime pydantic reads; one without an offset is UTC, as everything the service sends is.
@@ -210,11 +298,10 @@ class Tolerant:
         self.plain = plain
 
     def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> CoreSchema:
-        choices: list[CoreSchema | tuple[CoreSchema, str]] = [
+        return _choices(
             (handler.generate_schema(self.typed), TYPED_BRANCH),
             (handler.generate_schema(self.plain), PLAIN_BRANCH),
-        ]
-        return core_schema.union_schema(choices, mode="left_to_right")
+        )
 
 
 _TIME = (

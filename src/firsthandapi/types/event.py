@@ -34,7 +34,12 @@ class WebhookEvent(Model):
     data: Any = Field(default_factory=dict)
 
 
-class SubmissionEventData(Model):
+class _EventData(Model):
+    # The event comes as a plain one if its data do not fit.
+    __keeps_raw__ = False
+
+
+class SubmissionEventData(_EventData):
     """The data of a submission event.
 
     Attributes:
@@ -54,7 +59,7 @@ class SubmissionEventData(Model):
     content_type: OpenMediaFormat | None = None
 
 
-class JobEventData(Model):
+class JobEventData(_EventData):
     """The data of a job event.
 
     Attributes:
@@ -70,7 +75,7 @@ class JobEventData(Model):
     files_approved: int | None = None
 
 
-class CreditsEventData(Model):
+class CreditsEventData(_EventData):
     """The data of a credits event.
 
     Attributes:

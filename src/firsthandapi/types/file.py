@@ -27,7 +27,13 @@ class DeviceInfo(Model):
     app_version: str | None = None
 
 
-class DetectedObject(Model):
+class _Annotation(Model):
+    # A choice in each of their fields would cost a tenth of a page of files, and `UnknownAnnotations` takes what does
+    # not fit.
+    __keeps_raw__ = False
+
+
+class DetectedObject(_Annotation):
     """An object seen in an image.
 
     Attributes:
@@ -39,7 +45,7 @@ class DetectedObject(Model):
     confidence: float | None = None
 
 
-class Scene(Model):
+class Scene(_Annotation):
     """Where an image was taken.
 
     Attributes:
@@ -51,7 +57,7 @@ class Scene(Model):
     indoor: bool | None = None
 
 
-class DominantObject(Model):
+class DominantObject(_Annotation):
     """An object that fills much of an image.
 
     Attributes:
@@ -65,7 +71,7 @@ class DominantObject(Model):
     approximate_coverage: str | None = None
 
 
-class TranscriptSegment(Model):
+class TranscriptSegment(_Annotation):
     """A stretch of speech.
 
     Attributes:
@@ -81,7 +87,7 @@ class TranscriptSegment(Model):
     speaker: str | None = None
 
 
-class VideoScene(Model):
+class VideoScene(_Annotation):
     """A scene of a video.
 
     Attributes:
@@ -95,7 +101,7 @@ class VideoScene(Model):
     description: str | None = None
 
 
-class TrackedObject(Model):
+class TrackedObject(_Annotation):
     """An object followed through a video.
 
     Attributes:
@@ -107,7 +113,7 @@ class TrackedObject(Model):
     scenes: Items[Any] | None = None
 
 
-class Keyframe(Model):
+class Keyframe(_Annotation):
     """A frame that stands for a part of a video.
 
     Attributes:
@@ -119,7 +125,7 @@ class Keyframe(Model):
     description: str | None = None
 
 
-class ImageAnnotations(Model):
+class ImageAnnotations(_Annotation):
     """What was recognized in an image (contract §3 "Annotations").
 
     Attributes:
@@ -144,7 +150,7 @@ class ImageAnnotations(Model):
     annotation_model: str | None = None
 
 
-class AudioAnnotations(Model):
+class AudioAnnotations(_Annotation):
     """What was recognized in a recording (contract §3 "Annotations").
 
     Attributes:
@@ -168,7 +174,7 @@ class AudioAnnotations(Model):
     annotation_model: str | None = None
 
 
-class VideoAnnotations(Model):
+class VideoAnnotations(_Annotation):
     """What was recognized in a video (contract §3 "Annotations").
 
     Attributes:

@@ -17,13 +17,16 @@ class PageEnvelope(Model, Generic[T]):
     Attributes:
         object: `list`; not checked.
         data: the items, newest first.
-        has_more: whether there are more; None if the service did not say.
+        has_more: whether there are more, if it is a bool.
         next_cursor: what to pass as `cursor` for the next page; None at the end.
     """
 
+    # A walk that went on by a cursor that is none would end early, and silently.
+    __keeps_raw__ = False
+
     object: Any = None
     data: Items[T]
-    has_more: bool | None = None
+    has_more: Any = None
     next_cursor: str | None = None
 
 

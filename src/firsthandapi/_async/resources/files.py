@@ -16,6 +16,7 @@ from firsthandapi._core.request import check_id, check_timeout
 from firsthandapi._forks import importing
 from firsthandapi._tracing import call_span
 from firsthandapi.errors import InvalidArgumentError
+from firsthandapi.types._base import fitting
 from firsthandapi.types.file import DownloadUrl, File, FileListParams
 from firsthandapi.types.options import ExtraOptions, PostOptions, RequestOptions
 
@@ -132,7 +133,7 @@ class Files(Resource):
         )
 
         async def fresh_url(file_id: str) -> tuple[str, datetime | None]:
-            fresh = await self.refresh_url(file_id, timeout=timeout, **options)
+            fresh = fitting(await self.refresh_url(file_id, timeout=timeout, **options))
             return fresh.download_url or "", fresh.download_url_expires_at
 
         async with calls_from_threads() as call:

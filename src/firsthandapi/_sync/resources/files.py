@@ -17,6 +17,7 @@ from firsthandapi._sync.calls import Resource
 from firsthandapi._sync.pages import Page
 from firsthandapi._tracing import call_span
 from firsthandapi.errors import InvalidArgumentError
+from firsthandapi.types._base import fitting
 from firsthandapi.types.file import DownloadUrl, File, FileListParams
 from firsthandapi.types.options import ExtraOptions, PostOptions, RequestOptions
 
@@ -133,7 +134,7 @@ class Files(Resource):
         )
 
         def fresh_url(file_id: str) -> tuple[str, datetime | None]:
-            fresh = self.refresh_url(file_id, timeout=timeout, **options)
+            fresh = fitting(self.refresh_url(file_id, timeout=timeout, **options))
             return fresh.download_url or "", fresh.download_url_expires_at
 
         with calls_from_threads() as call:
