@@ -1,8 +1,10 @@
 """Events to handlers, each event once."""
 
 import asyncio
+import contextlib
 import functools
 import gc
+import pickle
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -13,9 +15,10 @@ import anyio
 import anyio.lowlevel
 import pytest
 
+from firsthandapi import fleet
 from firsthandapi.errors import InvalidArgumentError
 from firsthandapi.types.event import SubmissionEvent, SubmissionEventData, WebhookEvent
-from firsthandapi.webhooks import DeduplicationStore, EventRouter, MemoryStore
+from firsthandapi.webhooks import DeduplicationStore, EventClaimedError, EventRouter, MemoryStore
 
 DAY = 86_400
 
@@ -387,33 +390,41 @@ def test_abandoned_coroutine_releases() -> None:
     assert store.calls == [("claim", "evt_1"), ("release", "evt_1")]
 
 
-def test_duplicate_in_thread() -> None:
-    """While a handler runs, the same event in another thread is a duplicate; so is it inside the handler."""
+def test_a_second_delivery_in_a_thread() -> None:
+    """While a handler runs, the same event in another thread raises, so that the service sends it again; so it does
+    inside the handler. If the handler fails, the next delivery is handled."""
     router = EventRouter()
     started, finish = threading.Event(), threading.Event()
-    inside: list[bool] = []
+    runs: list[str] = []
 
     @router.on("*")
     def slow(event: WebhookEvent) -> None:
-        inside.append(router.dispatch(event))
-        started.set()
-        assert finish.wait(60)
+        runs.append(event.id)
+        if len(runs) == 1:
+            with pytest.raises(EventClaimedError):
+                router.dispatch(event)
+            started.set()
+            assert finish.wait(60)
+            raise RuntimeError("the database is gone")
 
     with ThreadPoolExecutor() as pool:
         first = pool.submit(router.dispatch, event())
         assert started.wait(60)
-        assert router.dispatch(event()) is False
+        with pytest.raises(EventClaimedError, match=r"^evt_1 is still being handled; respond with 5xx"):
+            router.dispatch(event())
         finish.set()
-        assert first.result() is True
-    assert inside == [False]
+        assert isinstance(first.exception(), RuntimeError)
+    assert router.dispatch(event()) is True
+    assert router.dispatch(event()) is False
+    assert len(runs) == 2
 
 
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
-def test_duplicate_in_task(backend: str) -> None:
-    """While an async handler runs, the same event in another task is a duplicate."""
+def test_a_second_delivery_in_a_task(backend: str) -> None:
+    """While an async handler runs, the same event in another task raises."""
     router = EventRouter()
     ran: list[str] = []
-    results: list[bool] = []
+    results: list[bool | None] = []
 
     @router.on("*")
     async def slow(event: WebhookEvent) -> None:
@@ -422,16 +433,29 @@ def test_duplicate_in_task(backend: str) -> None:
         ran.append(event.id)
 
     async def dispatch() -> None:
-        results.append(await router.adispatch(event()))
+        try:
+            results.append(await router.adispatch(event()))
+        except EventClaimedError:
+            results.append(None)
 
     async def main() -> None:
         async with anyio.create_task_group() as group:
             for _ in range(5):
                 group.start_soon(dispatch)
+        assert await router.adispatch(event()) is False
 
     anyio.run(main, backend=backend)
     assert ran == ["evt_1"]
-    assert sorted(results) == [False] * 4 + [True]
+    assert (results.count(None), results.count(True)) == (4, 1)
+
+
+def test_the_error_is_one_for_all_stores() -> None:
+    """It is that of `RedisStore`, pickles, and shows no more of an odd id than is safe to print."""
+    assert fleet.EventClaimedError is EventClaimedError
+    error = EventClaimedError.of("\x1b[2J" + "x" * 500)
+    assert str(pickle.loads(pickle.dumps(error))) == str(error)
+    assert "\x1b" not in str(error)
+    assert len(str(error)) < 300
 
 
 # --- stores ----------------------------------------------------------------------------------------------
@@ -532,10 +556,12 @@ def test_memory_claim_expires(clock: Clock) -> None:
     store = MemoryStore()
     assert store.claim("evt_1")
     clock.now += 599
-    assert not store.claim("evt_1")
+    with pytest.raises(EventClaimedError):
+        store.claim("evt_1")
     clock.now += 1
     assert store.claim("evt_1")
-    assert not store.claim("evt_1")
+    with pytest.raises(EventClaimedError):
+        store.claim("evt_1")
 
 
 def test_memory_release(clock: Clock) -> None:
@@ -616,9 +642,10 @@ def test_memory_threads() -> None:
         barrier.wait(60)
         won = 0
         for event_id in ids:
-            if store.claim(event_id):
-                won += 1
-                store.commit(event_id)
+            with contextlib.suppress(EventClaimedError):
+                if store.claim(event_id):
+                    won += 1
+                    store.commit(event_id)
         return won
 
     with ThreadPoolExecutor(8) as pool:
@@ -636,7 +663,8 @@ def test_the_memory_of_a_store_is_bounded(monkeypatch: pytest.MonkeyPatch) -> No
         assert store.claim(f"{number}" + "x" * 10_000)
     assert len(store._claimed) == 3
     assert max(map(len, store._claimed)) <= 128
-    assert not store.claim("8" + "x" * 10_000)
+    with pytest.raises(EventClaimedError):
+        store.claim("8" + "x" * 10_000)
     store.commit("8" + "x" * 10_000)
     assert not store.claim("8" + "x" * 10_000)
     store.release("7" + "x" * 10_000)

@@ -25,19 +25,27 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from types import CoroutineType
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, TypeVar, get_args, overload
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, Self, TypeVar, get_args, overload
 
 from ._core import signatures
 from ._core.counts import count_of
 from ._masking import Secret, mask_secrets
 from ._visible import visible
-from .errors import InvalidArgumentError, WebhookSignatureError
+from .errors import FirstHandError, InvalidArgumentError, WebhookSignatureError
 
 # Whoever only verifies, a cold serverless function perhaps, should not wait for the models to load.
 if TYPE_CHECKING:
     from .types.event import CreditsEvent, JobEvent, SubmissionEvent, WebhookEvent
 
-__all__ = ["DeduplicationStore", "EventRouter", "MemoryStore", "sign", "unwrap", "verify_signature"]
+__all__ = [
+    "DeduplicationStore",
+    "EventClaimedError",
+    "EventRouter",
+    "MemoryStore",
+    "sign",
+    "unwrap",
+    "verify_signature",
+]
 
 _Any = TypeVar("_Any", bound="Callable[[WebhookEvent], object]")
 _OfSubmission = TypeVar("_OfSubmission", bound="Callable[[SubmissionEvent], object]")
@@ -194,7 +202,7 @@ class DeduplicationStore(Protocol):
                     return True
                 if redis.get(f"firsthand:{event_id}") == b"done":
                     return False
-                raise RuntimeError(f"{event_id} is being handled by another process")
+                raise EventClaimedError.of(event_id)
 
             def commit(self, event_id):
                 redis.set(f"firsthand:{event_id}", "done", ex=7 * 86_400)
@@ -228,8 +236,22 @@ class DeduplicationStore(Protocol):
         ...
 
 
+class EventClaimedError(FirstHandError, RuntimeError):
+    """Another delivery of the event is still being handled. Respond with 5xx: the service sends it again, should that
+    handling fail."""
+
+    @classmethod
+    def of(cls, event_id: str) -> Self:
+        """The error for the event `event_id`."""
+        return cls(
+            f"{visible(event_id[:128])} is still being handled; respond with 5xx: the service sends it again"
+        )
+
+
 class MemoryStore:
     """The default store: this process's memory. Thread-safe.
+
+    Its `claim` raises an `EventClaimedError` for an event that is claimed and not committed.
 
     It remembers handled events for 7 days, the latest 100,000 of them at most (some 20 MB, however long their
     ids are), and forgets them all when the process ends.
@@ -256,8 +278,10 @@ class MemoryStore:
                 while entries and next(iter(entries.values())) <= now:
                     entries.popitem(last=False)
             # A clock that was set back can leave expired entries behind younger ones.
-            if max(self._claimed.get(event_id, 0), self._done.get(event_id, 0)) > now:
+            if self._done.get(event_id, 0) > now:
                 return False
+            if self._claimed.get(event_id, 0) > now:
+                raise EventClaimedError.of(event_id)
             self._claimed[event_id] = now + self._CLAIM_SECONDS
             self._claimed.move_to_end(event_id)
             if len(self._claimed) > self._MOST_CLAIMED:
@@ -303,8 +327,8 @@ class EventRouter:
     The router claims its id in the store, runs the handlers, then commits. If a handler raises, it releases
     the claim and lets the exception through: answer 5xx, and the next delivery runs all handlers again,
     those included that had succeeded. Keep handlers under 10 s: a slower one makes the service deliver again,
-    and while the first still runs that delivery counts as a duplicate; should the first then fail, the
-    service does not try a third time (`client.webhooks.events.replay` makes it).
+    and while the first still runs, that delivery raises an `EventClaimedError`. Answer 5xx to it too: the service
+    delivers the event once more, in case the first handling fails.
 
     Args:
         store: remembers handled events; None for a `MemoryStore`, which is enough for one process.
@@ -394,11 +418,12 @@ class EventRouter:
 
         Returns:
             True if the event was handled now, even if its type has no handler; False if it is a duplicate of
-            an event that was handled within 7 days or is being handled. Respond with 2xx to both.
+            an event that was handled within 7 days. Respond with 2xx to both.
 
         Raises:
             InvalidArgumentError: a handler of this event is async (use `adispatch`), or `event` is not an
                 event. No handler ran.
+            EventClaimedError: another delivery of the event is still being handled. Respond with 5xx.
             Exception: whatever a handler or the store raised.
         """
         handlers = self._handlers_of(event)

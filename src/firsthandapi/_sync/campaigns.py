@@ -29,6 +29,7 @@ from firsthandapi._core.campaign_plan import (
     request_of,
 )
 from firsthandapi._core.counts import count_of
+from firsthandapi._core.integers import int_or_none
 from firsthandapi._core.job_file import dump, load
 from firsthandapi._core.kinds import is_mixed
 from firsthandapi._core.longpoll import Pauses
@@ -397,7 +398,7 @@ class Campaigning(Collecting):
         if not job.is_terminal:
             # Closes nothing: no job starts again, so a replica shows this too late, or has shown its end too early.
             each.over_at, each.most, each.is_read = None, 0, False
-            if following.unlisted or job.files_approved is None:
+            if following.unlisted or int_or_none(job.files_approved) is None:
                 self._download_from(each, following.walk(to_known=True))
             return
         now, order = self._transport.clock.monotonic(), self._file.ledger.orders[each.number]
@@ -407,7 +408,7 @@ class Campaigning(Collecting):
             self._download_from(each, following.walk(to_known=not each.retried))
             if not (is_new or each.retried or following.has_all(order.files)):
                 self._download_from(each, following.walk(to_known=False))
-            each.most = max(each.most, job.files_approved or 0, following.listed)
+            each.most = max(each.most, int_or_none(job.files_approved) or 0, following.listed)
             # A count that lags has too much refunded of a cancelled job, and files ordered again that came.
             lags = following.unlisted or (each.most < order.files and not order.closed)
             each.is_read = not lags or now - each.over_at >= LIST_LAGS

@@ -50,6 +50,7 @@ from firsthandapi.errors import (
     SpendLimitError,
     WaitTimeoutError,
 )
+from firsthandapi.types._base import fitting
 from firsthandapi.types.file import File
 from firsthandapi.types.job import Job, JobCreateParams
 
@@ -276,7 +277,7 @@ class Collecting(Resource):
         """Download what comes, reporting progress in the caller's own thread or loop."""
         clock = self._transport.clock
         job = waiting.first()
-        mixed = run_blocking(folder.is_mixed, job.accepted_formats)
+        mixed = run_blocking(folder.is_mixed, fitting(job).accepted_formats)
         source = Source(job.id, mixed, folder.label)
         reported: Progress | None = None
 
@@ -297,7 +298,7 @@ class Collecting(Resource):
             downloads = Downloads(
                 folder,
                 self._transport.config,
-                ordered=job.files_needed or 0,
+                ordered=int_or_none(job.files_needed) or 0,
                 concurrency=concurrency,
                 again=again,
                 refresh=lambda file_id: call(following.fresh_url, file_id),
@@ -324,7 +325,8 @@ class Collecting(Resource):
     ) -> Dataset:
         """The result of a finished run, or its error."""
         # A service need not say how many it was asked for.
-        needed, approved = job.files_needed or request["files_needed"], job.files_approved
+        needed = int_or_none(job.files_needed) or request["files_needed"]
+        approved = int_or_none(job.files_approved)
         failures = downloads.failures(following.failures)
         dataset = run_blocking(Dataset._of, folder)  # pyright: ignore[reportPrivateUsage] # of one house
         if failures and (approved is None or approved >= needed):
@@ -356,7 +358,7 @@ def _request_of(params: JobCreateParams, extra_body: Any) -> dict[str, Any]:
 
 def _why(job: Job, needed: int, unlisted: int, failed: int) -> str:
     """Why files are missing from the folder."""
-    approved = job.files_approved
+    approved = int_or_none(job.files_approved)
     reasons = ""
     if failed:
         reasons += f"; {failed} more could not be downloaded: run the same call again to retry them"

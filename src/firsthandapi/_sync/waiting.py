@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Unpack
 
 from firsthandapi._core.counts import count_of
+from firsthandapi._core.integers import int_or_none
 from firsthandapi._core.longpoll import End, Pause, Pauses, Poll, Wait
 from firsthandapi._core.request import build_request
 from firsthandapi._sync.calls import Resource
@@ -176,9 +177,8 @@ class Waiting(Resource):
         if job is not None and job.is_terminal:
             state = f"is {job.status}, but its files were not all downloaded in time"
         else:
-            seen = (
-                "" if job is None else f": it is {job.status}, {count_of(job.files_approved or 0)} approved"
-            )
+            approved = None if job is None else int_or_none(job.files_approved)
+            seen = "" if job is None else f": it is {job.status}, {count_of(approved or 0)} approved"
             state = f"did not finish before timeout= passed{seen}; the job continues"
         failure = "" if self._failure is None else f". The last failure: {self._failure}"
         error = WaitTimeoutError(f"{self.job_id} {state}; {self._again}{failure}", job=job)

@@ -28,7 +28,7 @@ from firsthandapi.errors import (
     UnexpectedResponseError,
     WebhookSignatureError,
 )
-from firsthandapi.webhooks import EventRouter, unwrap
+from firsthandapi.webhooks import EventClaimedError, EventRouter, unwrap
 
 from .events import event_facts
 from .output import as_json, client, json_text, note, nowhere, print_line
@@ -131,6 +131,8 @@ class Receiver:
         try:
             if not self._router.dispatch(event):
                 self._notes.add(f"duplicate: {event.type} {event.id} was already printed")
+        except EventClaimedError:  # the other delivery may fail yet
+            return 503
         except OSError:  # nobody reads the output any more
             return 503
         return 200

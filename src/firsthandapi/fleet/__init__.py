@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from firsthandapi.webhooks import EventClaimedError
+
 from ._limiter import AsyncRedisRateLimiter, RedisRateLimiter
-from ._store import EventClaimedError, RedisStore, StoreError
+from ._store import RedisStore, StoreError
 
 __all__ = ["AsyncRedisRateLimiter", "EventClaimedError", "RedisRateLimiter", "RedisStore", "StoreError"]

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from firsthandapi.errors import FirstHandError
+from firsthandapi.webhooks import EventClaimedError
 
 from ._redis import connect, failures, said
 
@@ -24,10 +25,6 @@ if holder == 'done' then return 0 end
 return -1
 """
 _RELEASE = "if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end return 1"
-
-
-class EventClaimedError(FirstHandError, RuntimeError):
-    """Another process is handling the event. Respond with 5xx: the service sends it again, should that process die."""
 
 
 class StoreError(FirstHandError):
@@ -62,14 +59,14 @@ class RedisStore:
         """True if the event `event_id` is neither claimed nor handled, and claim it; False if it was handled.
 
         Raises:
-            EventClaimedError: another process has claimed it.
+            EventClaimedError: another process, or this one, is still handling it.
             StoreError: Redis is gone, or its response is wrong.
         """
         answer = self._asked(
             lambda key: _checked(self._claim(keys=[key], args=[self._me, _CLAIM_SECONDS])), event_id
         )
         if answer < 0:
-            raise EventClaimedError(f"{event_id} is being handled by another process: respond with 5xx")
+            raise EventClaimedError.of(event_id)
         return bool(answer)
 
     def commit(self, event_id: str) -> None:
