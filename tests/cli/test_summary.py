@@ -10,7 +10,7 @@ import pytest
 
 from cli.support import Cli
 from dataset.support import completed_job, jobs_bought
-from firsthandapi import ConfigurationError
+from firsthandapi import Campaign, CampaignJob, ConfigurationError, Dataset
 from firsthandapi.cli.spec import job_fields
 from firsthandapi.testing import MockServer
 
@@ -84,6 +84,27 @@ def test_a_folder_in_a_few_lines(cli: Cli, fresh_server: MockServer, tmp_path: P
     assert (about["job_id"], about["files"], about["cost_cents"]) == (job_id, 2, 20)
     assert sum(about["stars"].values()) == 2
     assert jobs_bought(fresh_server) == 1
+
+
+def test_a_campaign_costs_what_its_ledger_says(cli: Cli, tmp_path: Path) -> None:
+    """With its labels and the number of its jobs; a job that was added beside it costs its approved files."""
+    fields: CampaignJob = {
+        "description": "Photos of street signs",
+        "accepted_formats": ["image/jpeg"],
+        "price_per_file_cents": 10,
+    }
+    jobs: dict[str, CampaignJob] = {"stop": {"files_needed": 2}, "give way": {"files_needed": 1}}
+    with MockServer(speed=300) as server, server.client() as client:
+        client.campaigns.run(Campaign(dest=tmp_path / "a", budget_cents=90, defaults=fields, jobs=jobs))
+        about = json.loads(cli("summary", str(tmp_path / "a"), "--json").out)
+        assert (about["job_id"], len(about["jobs"]), about["files"]) == (None, 2, 3)
+        assert (about["labels"], about["cost_cents"]) == ({"give way": 1, "stop": 2}, 30)
+        lines = cli("summary", str(tmp_path / "a")).out.splitlines()
+        assert {"| Jobs | 2 |", "| Labels | give way 1 · stop 2 |", "| Cost | $0.30 |"} <= {*lines}
+        client.files.download_all(completed_job(server, 1), tmp_path / "a", label="stop")
+        card = Dataset.open(tmp_path / "a").write_card().read_text("utf-8")
+    assert "in 3 jobs of FirstHandAPI for $0.40." in card
+    assert json.loads(cli("summary", str(tmp_path / "a"), "--json").out)["cost_cents"] == 40
 
 
 def test_a_folder_without_a_job_has_no_cost(cli: Cli, fresh_server: MockServer, tmp_path: Path) -> None:

@@ -72,6 +72,8 @@ class Facts:
         subfolders: the folders of the manifests, relative to the dataset's, with their rows.
         jobs: the jobs, each with its label.
         manifests: the SHA-256 of each manifest, by its folder.
+        spent_cents: what a campaign has spent on the folder.
+        ordered: the jobs that it has spent that on.
     """
 
     name: str
@@ -79,6 +81,8 @@ class Facts:
     subfolders: Mapping[str, Sequence[Record]]
     jobs: Sequence[tuple[Job, str | None]]
     manifests: Mapping[str, str]
+    spent_cents: int = 0
+    ordered: frozenset[str] = frozenset()
 
     @property
     def records(self) -> list[Record]:
@@ -204,9 +208,10 @@ def _summary(facts: Facts) -> str:
     when = f" from {_text(days[0])} to {_text(days[-1])}" if days else ""
     if days and days[0] == days[-1]:
         when = f" on {_text(days[0])}"
-    cents = sum(
+    cents = facts.spent_cents + sum(
         (job.price_per_file_cents or 0) * sum(record.job_id == job.id for record in records)
         for job, _ in facts.jobs
+        if job.id not in facts.ordered
     )
     paid = f" for {dollars(cents)}" if cents else ""
     jobs = count_of(len(facts.jobs), "job")

@@ -30,7 +30,7 @@ def summary(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show the job, stars, and cost of a folder as Markdown, for a CI's page.
+    """Show the jobs, labels, stars, and cost of a folder as Markdown, for a CI's page.
 
     It reads the manifest only; to read every file, use verify.
 
@@ -49,18 +49,29 @@ def summary(
 
 
 def _about(dataset: Dataset) -> dict[str, Any]:
+    from firsthandapi.datasets._ledger import spent_in
+
     job = None if dataset.job is None else fitting(dataset.job)
+    # A campaign's ledger knows its refunds; of another job, what was not approved is refunded.
+    spent, ordered = spent_in(dataset.path)
+    others = [fitting(each) for each in dataset.jobs if each.id not in ordered]
+    costs = [
+        each.files_approved * each.price_per_file_cents
+        for each in others
+        if each.files_approved is not None and each.price_per_file_cents is not None
+    ]
+    is_known = len(costs) == len(others) and bool(dataset.jobs)
     stars = Counter(str(record.ai_star_rating or "none") for record in dataset)
-    approved, price = (job.files_approved, job.price_per_file_cents) if job else (None, None)
     return {
         "path": str(dataset.path),
         "title": (job and (job.title or job.description)) or dataset.path.name,
         "job_id": job.id if job else None,
+        "jobs": [each.id for each in dataset.jobs],
         "status": job.status if job else None,
         "files": len(dataset),
         "files_needed": job.files_needed if job else None,
-        # What was not approved is refunded.
-        "cost_cents": None if approved is None or price is None else approved * price,
+        "labels": {label: sum(record.label == label for record in dataset) for label in dataset.labels},
+        "cost_cents": spent + sum(costs) if is_known else None,
         "stars": {number: stars[number] for number in sorted(stars, reverse=True)},
     }
 
@@ -69,9 +80,11 @@ def _markdown(about: dict[str, Any]) -> str:
     title = " ".join(about["title"].split())
     needed = about["files_needed"]
     rows = [
+        ("Jobs", "" if about["job_id"] or not about["jobs"] else f"{len(about['jobs']):,}"),
         ("Job", about["job_id"] and f"`{visible(about['job_id'])}`, {_plain(about['status'])}"),
         ("Files", f"{about['files']:,}" + ("" if needed is None else f" of {needed:,}")),
         ("Stars", " · ".join(f"{_stars(number)} {count:,}" for number, count in about["stars"].items())),
+        ("Labels", " · ".join(f"{_plain(label)} {count:,}" for label, count in about["labels"].items())),
         ("Cost", dollars(about["cost_cents"])),
     ]
     cut = title[:_MOST_TITLE] + ("…" if len(title) > _MOST_TITLE else "")

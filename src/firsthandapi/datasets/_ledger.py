@@ -100,6 +100,19 @@ class LedgerFile:
         self._exists, self.ledger = True, ledger
 
 
+def spent_in(path: str | os.PathLike[str]) -> tuple[int, frozenset[str]]:
+    """What the campaign of a folder has spent, less refunds, in US cents, and on which jobs; nothing without one.
+
+    Raises:
+        ConfigurationError: the ledger is too large, or no plain file.
+    """
+    file = LedgerFile(path)
+    file.read()
+    return file.ledger.spent_cents, frozenset(
+        str(order.job["id"]) for order in file.ledger.orders if order.job is not None
+    )
+
+
 def note_in_ledger(path: str | os.PathLike[str], job: ShownJob) -> None:
     """Write down a job of a campaign as last seen, if the folder is that of a campaign. The lock is held.
 

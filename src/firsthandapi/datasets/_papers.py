@@ -26,6 +26,8 @@ from firsthandapi._visible import visible
 from firsthandapi.errors import ConfigurationError
 from firsthandapi.types._base import fitting
 
+from ._ledger import spent_in
+
 if TYPE_CHECKING:
     from ._dataset import Dataset
     from ._store import Store
@@ -40,12 +42,15 @@ def write_papers(dataset: Dataset, *, license: str | None, name: str | None, ove
     """
     store = dataset._store
     labels = {each.job_id: each.label for each in dataset._job_files}
+    spent_cents, ordered = spent_in(dataset.path)
     facts = Facts(
         name=check_text(name, "name") or visible(dataset._name),
         license=check_text(license, "license"),
         subfolders=_rows_of(dataset),
         jobs=[(fitting(job), labels[job.id]) for job in dataset.jobs],
         manifests={each.subfolder: _hash_of(store, each.path) or "" for each in dataset._manifests},
+        spent_cents=spent_cents,
+        ordered=ordered,
     )
     card, croissant = dataset.path / CARD, dataset.path / CROISSANT
     if not overwrite:
