@@ -11,12 +11,14 @@ from __future__ import annotations
 import errno
 import importlib
 import os
+import pkgutil
 import re
 import select
 import selectors
 import shutil
 import signal
 import stat
+import struct
 import sys
 import tempfile
 import time
@@ -161,21 +163,28 @@ def _clock_rules() -> None:
 def _locking_rules() -> None:
     fcntl = importlib.import_module("fcntl")
 
-    def locking(fd: int, how: int, _: int) -> None:
+    def locking(fd: int, how: int, size: int) -> None:
+        # Of so many bytes from where the file stands, and of this descriptor: others of the same process wait too. As
+        # `_host` locks elsewhere, so that programs of a test that know nothing of these rules wait as well.
+        at = os.lseek(fd, 0, os.SEEK_CUR)
         try:
-            fcntl.flock(fd, how)
+            if at == 0:
+                fcntl.flock(fd, fcntl.LOCK_UN if how == fcntl.F_UNLCK else fcntl.LOCK_EX | fcntl.LOCK_NB)
+            else:
+                fcntl.fcntl(fd, fcntl.F_OFD_SETLK, struct.pack("hhqqi0q", how, os.SEEK_SET, at, size, 0))
         except OSError:
             raise PermissionError(errno.EACCES, "Permission denied") from None
 
     msvcrt: Any = types.ModuleType("msvcrt")
-    msvcrt.locking, msvcrt.LK_NBLCK, msvcrt.LK_UNLCK = locking, fcntl.LOCK_EX | fcntl.LOCK_NB, fcntl.LOCK_UN
+    msvcrt.locking, msvcrt.LK_NBLCK, msvcrt.LK_UNLCK = locking, fcntl.F_WRLCK, fcntl.F_UNLCK
     sys.modules["msvcrt"] = msvcrt
     # These choose once, and nothing else may take the name of the platform for real.
     platform, sys.platform = sys.platform, "win32"
     sys.modules["fcntl"] = None  # type: ignore[assignment] # an ImportError
     try:
-        for name in ("locking", "replacing"):
-            importlib.import_module(f"firsthandapi._host.{name}")
+        home = importlib.import_module("firsthandapi._host")
+        for module in pkgutil.iter_modules(home.__path__, "firsthandapi._host."):
+            importlib.import_module(module.name)
     finally:
         sys.platform, sys.modules["fcntl"] = platform, fcntl
 
