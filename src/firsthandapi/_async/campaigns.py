@@ -146,7 +146,7 @@ class Campaigning(Collecting):
         try:
             async with ending_with(folder.close):
                 # What could keep the files from coming is found here, before money moves.
-                Downloads.check_network(self._transport.config)
+                Downloads.check_network(self._transport.config, self._transport.shared.http_client)
                 await self._enter(folder, self._until)
                 self._looked_at = self._transport.clock.time()
                 ledger = await self._look(looking, folder)

@@ -161,7 +161,7 @@ class Collecting(Resource):
         try:
             async with ending_with(folder.close):
                 # Before money moves: whatever could prevent the downloads is found here.
-                Downloads.check_network(self._transport.config)
+                Downloads.check_network(self._transport.config, self._transport.shared.http_client)
                 await self._enter(folder, ends)
                 await run_blocking(
                     folder.check, request["accepted_formats"], findable=idempotency_key is not None

@@ -6,6 +6,7 @@
 - `handshakes`: CONNECT and SOCKS 5, without I/O.
 - `certificates`: whom to trust.
 - `failures`: what an error means.
+- `lending`: what downloads take from the caller's own httpx client.
 - `tls`: TLS over a connection, even over one that already speaks TLS.
 
 No module here knows httpx, httpcore or an event loop. `_download` connects with these alone; the async half of the

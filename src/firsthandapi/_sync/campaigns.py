@@ -147,7 +147,7 @@ class Campaigning(Collecting):
         try:
             with ending_with(folder.close):
                 # What could keep the files from coming is found here, before money moves.
-                Downloads.check_network(self._transport.config)
+                Downloads.check_network(self._transport.config, self._transport.shared.http_client)
                 self._enter(folder, self._until)
                 self._looked_at = self._transport.clock.time()
                 ledger = self._look(looking, folder)

@@ -82,7 +82,8 @@ class FirstHandClient:
         verify: True, a path to certificates, `"system"` for those of the operating system (extra `truststore`), an
             `ssl.SSLContext`, or False to trust any server. True obeys `SSL_CERT_FILE` and `SSL_CERT_DIR`, else
             `REQUESTS_CA_BUNDLE`.
-        http_client: your own httpx client for API calls; the SDK never closes it. Its transport limits the time
+        http_client: your own httpx client for API calls; the SDK never closes it. Downloads take its certificates and
+            its proxy, unless you pass `verify` or `proxy`. Its transport limits the time
             for headers by itself: in the sync client a server that sends them byte by byte can exceed `timeout`.
         on_attempt: a function called with an `Attempt` after each attempt, retries and downloads included, on the
             thread that made it. What it raises is logged, and changes nothing.
@@ -133,6 +134,9 @@ class FirstHandClient:
         _check_verify(config.verify)
         if http_client is not None:
             _check_http_client(http_client)
+            from firsthandapi._network.lending import lend  # few clients need it
+
+            config = lend(config, http_client)
         self._start(config, Shared(http_client), owner=True)
 
     def _start(self, config: Config, shared: Shared, *, owner: bool) -> None:

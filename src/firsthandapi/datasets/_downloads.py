@@ -68,12 +68,23 @@ class Downloads:
         )
 
     @staticmethod
-    def check_network(config: Config) -> None:
+    def check_network(config: Config, http_client: object) -> None:
         """Make sure that files can be downloaded with these options.
 
         Raises:
             ConfigurationError: they cannot.
         """
+        # One whose transport shows its certificates has lent them to `config`.
+        if (
+            http_client is not None
+            and config.verify is True
+            and config.proxy is None
+            and config.origin.scheme == "https"
+        ):
+            raise ConfigurationError(
+                "downloads cannot use http_client: its transport does not show its certificates and its proxy. "
+                "Nothing was sent; pass verify= or proxy= for the downloads, such as verify=certifi.where()"
+            )
         # Where the storage is, nobody knows yet; a proxy of the environment is for both, as a rule.
         choose_proxy(config.origin, config.proxy)
 
