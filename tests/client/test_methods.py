@@ -519,6 +519,79 @@ def test_no_id_can_steer_a_request(bad: str, connect: Connect, world: Any) -> No
     assert len(world.server.requests) == received
 
 
+# An object of each kind in place of its id, and the classes that are not of that kind.
+OBJECTS: dict[str, Any] = {
+    "job": types.Job(id="job_1", status="open"),
+    "file": types.File(id="file_1"),
+    "submission": types.Submission(id="sub_1", status="approved"),
+    "endpoint": types.WebhookEndpoint(id="we_1"),
+    "event": types.JobEvent(id="evt_1", type="job.completed"),
+    "key": types.ApiKey(id="key_1"),
+}
+
+
+def in_place_of_ids(objects: dict[str, Any]) -> SimpleNamespace:
+    kinds = {name: objects[name.removeprefix("open_").removeprefix("spare_")] for name in vars(NOWHERE)}
+    made = {
+        name: (lambda kind=kind: kind) if callable(vars(NOWHERE)[name]) else kind
+        for name, kind in kinds.items()
+    }
+    return SimpleNamespace(**made)
+
+
+@pytest.mark.parametrize("case", [each for each in CASES if ":id" in each.values[0].request])
+def test_an_object_stands_for_its_id(case: Case, connect: Connect) -> None:
+    """Every method that takes an id takes the object, and refuses one of another kind by its name."""
+    paths: list[str] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        paths.append(request.url.path)
+        data = {**ANYTHING, "data": {}} if "webhook_events/" in str(request.url) else ANYTHING
+        return httpx.Response(200, json=data)
+
+    client = connect(handler=answer)
+    case.call(client, NOWHERE)
+    case.call(client, in_place_of_ids(OBJECTS))
+    assert paths[0] == paths[1]
+    others = [*OBJECTS.values()]
+    wrong = dict(zip(OBJECTS, [*others[1:], others[0]], strict=True))
+    with pytest.raises(InvalidArgumentError, match=r"must be an? \w+ or its id, not a value of type \w+$"):
+        case.call(client, in_place_of_ids(wrong))
+    assert len(paths) == 2
+
+
+def test_a_job_filters_by_its_id(connect: Connect) -> None:
+    """As `job_id=` too; and waits, follows, and downloads take the job."""
+    asked: list[str] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(str(request.url.params.get("job_id")))
+        return httpx.Response(
+            200, json={"data": [], "id": "job_1", "status": "completed", "files_approved": 0}
+        )
+
+    client, job, file = connect(handler=answer), OBJECTS["job"], OBJECTS["file"]
+    client.submissions.summary(job_id=job)
+    client.submissions.list(job_id=job, min_score=1)
+    client.audit_events.list(job_id=job)
+    assert asked == ["job_1"] * 3
+    assert client.jobs.wait(job).id == "job_1"
+    assert [*client.jobs.follow(job)] == []
+    sent = len(asked)
+    for call in (
+        partial(client.submissions.summary, job_id=file),
+        partial(client.audit_events.list, job_id=file),
+        partial(client.jobs.wait, file),
+        partial(client.jobs.follow, file),
+        partial(client.files.download_all, file, "nowhere"),
+    ):
+        with pytest.raises(
+            InvalidArgumentError, match=r"^job_id must be a Job or its id, not a value of type File$"
+        ):
+            call()
+    assert len(asked) == sent
+
+
 def test_secrets_are_given_and_not_shown(connect: Connect, world: Any) -> None:
     """A new secret is in its attribute, and neither in repr nor in str."""
     client = connect(world.server)

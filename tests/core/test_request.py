@@ -16,9 +16,11 @@ from firsthandapi._core.request import (
     check_id,
     check_timeout,
     check_whole_timeout,
+    id_of,
     with_key,
 )
 from firsthandapi.errors import InvalidArgumentError
+from firsthandapi.types import File, Job, JobEvent
 
 ULID = "01JP3Q6K5Y8ZV4T2N9B7X1C0DE"
 
@@ -66,13 +68,23 @@ def test_ids_are_str(value: Any) -> None:
 
 
 def test_an_object_in_place_of_its_id() -> None:
-    """Who passes the object is told to pass its id."""
+    """An object of the right kind stands for its id, which is checked; one of another kind is refused by name."""
 
-    class Job:
+    class Order:
         id = "job_1"
 
-    with pytest.raises(InvalidArgumentError, match=r"pass the object's \.id"):
-        check_id(Job(), "job_id")
+    assert check_id(Job(id="job_1", status="open"), "job_id") == "job_1"
+    assert check_id(JobEvent(id="evt_1", type="job.completed"), "event_id") == "evt_1"
+    for wrong in (Order(), File(id="file_1")):
+        with pytest.raises(
+            InvalidArgumentError, match=f"a Job or its id, not a value of type {type(wrong).__name__}"
+        ):
+            check_id(wrong, "job_id")
+    with pytest.raises(InvalidArgumentError, match=r"^api_key_id must be an ApiKey or its id"):
+        check_id(File(id="file_1"), "api_key_id")
+    with pytest.raises(InvalidArgumentError, match="must be an id such as"):
+        check_id(Job(id="../me", status="open"), "job_id")
+    assert id_of(5, "job_id") == 5
 
 
 @given(st.text(max_size=30))

@@ -241,6 +241,9 @@ def everything_else(client: FirstHandClient, file: File) -> None:
     assert_type(client.jobs.cancel("job_1"), Job)
     assert_type(client.jobs.rate("job_1", rating=5), Job)
     assert_type(client.files.refresh_url("file_1"), DownloadUrl)
+    for file in client.files.list(client.jobs.get("job_1")):
+        assert_type(client.files.refresh_url(file), DownloadUrl)
+        client.jobs.get(file)  # type: ignore[arg-type]
     assert_type(client.files.download(file, "here"), Path)
     assert_type(client.files.download(file, Path("here")), Path)
     assert_type(client.files.download_all("job_1", "here"), Dataset)

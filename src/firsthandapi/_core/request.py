@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from importlib import import_module
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -19,6 +20,15 @@ _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _SECRETS = ("fh_live_", "fh_test_", "whsec_")
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_\-]{0,127}")
 # What an id begins with; any other argument is a job's.
+# The class of the objects whose id a field takes.
+_KINDS = {
+    "job_id": "Job",
+    "file_id": "File",
+    "submission_id": "Submission",
+    "endpoint_id": "WebhookEndpoint",
+    "event_id": "WebhookEvent",
+    "api_key_id": "ApiKey",
+}
 _BEGINNINGS = {
     "api_key_id": "key",
     "endpoint_id": "we",
@@ -86,17 +96,35 @@ class Request:
         return f"<Request {self.method} {self.path}>"
 
 
-def check_id(value: str, field: str) -> str:
-    """`value` if it is fit to be a path segment.
+def id_of(value: Any, field: str) -> Any:
+    """The id of an object of the kind that `field` takes; anything that is no object of the service, unchanged.
 
     Raises:
-        InvalidArgumentError: it is not a str, is empty, has characters that no id has, such as `/`, or is a key,
-            which must not stand in a URL.
+        InvalidArgumentError: it is an object of another kind.
+    """
+    if field not in _KINDS or not hasattr(value, "id"):
+        return value
+    kind = getattr(import_module("firsthandapi.types"), _KINDS[field])
+    if not isinstance(value, kind):
+        article = "an" if _KINDS[field][0] == "A" else "a"
+        raise InvalidArgumentError(
+            f"{field} must be {article} {_KINDS[field]} or its id, not a value of type {type(value).__name__}",
+            field=field,
+        )
+    return value.id
+
+
+def check_id(value: object, field: str) -> str:
+    """`value`, or its id if it is an object of the kind that `field` takes, if it is fit to be a path segment.
+
+    Raises:
+        InvalidArgumentError: it is an object of another kind, is not a str, is empty, has characters that no id
+            has, such as `/`, or is a key, which must not stand in a URL.
     """
     example = f"{_BEGINNINGS.get(field, 'job')}_01JP…"
+    value = id_of(value, field)
     if not isinstance(value, str):
-        hint = f"; pass the object's .id, not the {type(value).__name__}" if hasattr(value, "id") else ""
-        raise InvalidArgumentError(f"{field} must be a str, not {type(value).__name__}{hint}", field=field)
+        raise InvalidArgumentError(f"{field} must be a str, not {type(value).__name__}", field=field)
     if not _ID.fullmatch(value):
         raise InvalidArgumentError(
             f"{field} must be an id such as {example}: letters, digits, _ and -, at most 128 characters",

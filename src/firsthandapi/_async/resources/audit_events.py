@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Unpack
+from typing import TYPE_CHECKING, Unpack
 
 from firsthandapi._async.calls import Resource
 from firsthandapi._async.pages import AsyncPageRequest
 from firsthandapi._core.arguments import check
+from firsthandapi._core.request import id_of
 from firsthandapi.types.audit import AuditEvent, AuditEventListParams
 from firsthandapi.types.options import RequestOptions
+
+if TYPE_CHECKING:
+    from firsthandapi.types.job import Job
 
 
 class AuditEvents(Resource):
@@ -17,7 +21,7 @@ class AuditEvents(Resource):
     def list(
         self,
         *,
-        job_id: str | None = None,
+        job_id: Job | str | None = None,
         event_type: str | None = None,
         limit: int | None = None,
         cursor: str | None = None,
@@ -26,7 +30,7 @@ class AuditEvents(Resource):
         """List audit events.
 
         Args:
-            job_id: only events about this job.
+            job_id: only events about this job, which is a `Job` or its id.
             event_type: only events of this type, such as `job.created`.
             limit: items per page, 1 to 100; None asks for 100, since requests are limited.
             cursor: `next_cursor` of an earlier page: start after that page.
@@ -41,5 +45,10 @@ class AuditEvents(Resource):
 
         Contract: §2 "Organization and audit", §4 "Events".
         """
-        values = {"job_id": job_id, "event_type": event_type, "limit": limit, "cursor": cursor}
+        values = {
+            "job_id": id_of(job_id, "job_id"),
+            "event_type": event_type,
+            "limit": limit,
+            "cursor": cursor,
+        }
         return self._list(AuditEvent, "/v1/audit-events", check(AuditEventListParams, values), **options)

@@ -31,7 +31,7 @@ class Files(Resource):
 
     def list(
         self,
-        job_id: str,
+        job_id: Job | str,
         *,
         min_score: int | None = None,
         limit: int | None = None,
@@ -41,7 +41,7 @@ class Files(Resource):
         """List a job's approved files, with annotations and fresh download URLs.
 
         Args:
-            job_id: the job's id (`job_…`).
+            job_id: the job, or its id (`job_…`).
             min_score: minimum rating, 1 to 5 stars. The service's default is 3, so for a job with a lower
                 `min_star_rating` pass 1 to see every approved file.
             limit: items per page, 1 to 100; None asks for 100, since requests are limited.
@@ -62,11 +62,11 @@ class Files(Resource):
         params = check(FileListParams, {"min_score": min_score, "limit": limit, "cursor": cursor})
         return self._list(File, path, params, **options)
 
-    async def refresh_url(self, file_id: str, **options: Unpack[PostOptions]) -> DownloadUrl:
+    async def refresh_url(self, file_id: File | str, **options: Unpack[PostOptions]) -> DownloadUrl:
         """Get a fresh download URL: the one in a file expires after 7 days.
 
         Args:
-            file_id: the file's id (`file_…`).
+            file_id: the file, or its id (`file_…`).
             **options: `timeout`, `idempotency_key`, `extra_headers`, `extra_query`, `extra_body`.
 
         Returns:
@@ -152,7 +152,7 @@ class Files(Resource):
 
     async def download_all(
         self,
-        job_id: str,
+        job_id: Job | str,
         dest: str | os.PathLike[str],
         *,
         concurrency: int = 32,
@@ -165,7 +165,8 @@ class Files(Resource):
         Run it again to download only missing files.
 
         Args:
-            job_id: the job's id (`job_…`). The job need not be finished: the files approved so far are downloaded.
+            job_id: the job, or its id (`job_…`). The job need not be finished: the files approved so far are
+                downloaded.
             dest: the folder; created if missing. Two processes in one folder take turns. Or a bucket, as a URL such
                 as `s3://bucket/signs` (extra `remote`), to which only one process may write at a time.
             concurrency: connections at once, 1 to 64.
@@ -191,7 +192,7 @@ class Files(Resource):
         """
         with importing():
             from firsthandapi._async.collecting import Collecting
-        check_id(job_id, "job_id")
+        job_id = check_id(job_id, "job_id")
         with call_span("files.download_all"):
             return await Collecting(self._transport, **options).download_all(
                 job_id, dest, concurrency=concurrency, on_progress=on_progress, label=label

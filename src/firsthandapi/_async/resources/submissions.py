@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import Unpack
+from typing import TYPE_CHECKING, Unpack
 
 from firsthandapi._async.calls import Resource
 from firsthandapi._async.pages import AsyncPageRequest
 from firsthandapi._core.arguments import check
-from firsthandapi._core.request import check_id
+from firsthandapi._core.request import check_id, id_of
 from firsthandapi.types.enums import SubmissionStatus
 from firsthandapi.types.options import RequestOptions
 from firsthandapi.types.submission import (
@@ -18,13 +18,16 @@ from firsthandapi.types.submission import (
     SubmissionSummaryParams,
 )
 
+if TYPE_CHECKING:
+    from firsthandapi.types.job import Job
+
 
 class Submissions(Resource):
     """Everything workers submitted, of every status; the API key needs the scope `jobs:read`."""
 
     def list(
         self,
-        job_id: str | None = None,
+        job_id: Job | str | None = None,
         *,
         status: SubmissionStatus | None = None,
         min_score: int | None = None,
@@ -37,7 +40,7 @@ class Submissions(Resource):
         """List submissions, of one job or of all.
 
         Args:
-            job_id: only submissions to this job.
+            job_id: only submissions to this job, which is a `Job` or its id.
             status: only `pending_score`, `approved`, `retry_pending`, or `rejected`.
             min_score: minimum rating, 1 to 5 stars.
             start_date: earliest time: an aware datetime or an ISO 8601 string. The service's default is 30 days
@@ -57,7 +60,7 @@ class Submissions(Resource):
         Contract: §2 "Submissions".
         """
         if job_id is not None:
-            check_id(job_id, "job_id")
+            job_id = check_id(job_id, "job_id")
         # The per-job endpoint knows fewer filters, but reaches back further than 30 days.
         path, per_job = "/v1/submissions", job_id
         if job_id is not None and min_score is None and start_date is None and end_date is None:
@@ -76,11 +79,11 @@ class Submissions(Resource):
         )
         return self._list(Submission, path, params, **options)
 
-    async def get(self, submission_id: str, **options: Unpack[RequestOptions]) -> Submission:
+    async def get(self, submission_id: Submission | str, **options: Unpack[RequestOptions]) -> Submission:
         """Read a submission.
 
         Args:
-            submission_id: the submission's id (`sub_…`).
+            submission_id: the submission, or its id (`sub_…`).
             **options: `timeout`, `extra_headers`, `extra_query`.
 
         Returns:
@@ -98,7 +101,7 @@ class Submissions(Resource):
     async def summary(
         self,
         *,
-        job_id: str | None = None,
+        job_id: Job | str | None = None,
         start_date: date | str | None = None,
         end_date: date | str | None = None,
         **options: Unpack[RequestOptions],
@@ -106,7 +109,7 @@ class Submissions(Resource):
         """Count submissions.
 
         Args:
-            job_id: only submissions to this job.
+            job_id: only submissions to this job, which is a `Job` or its id.
             start_date: earliest time: an aware datetime or an ISO 8601 string.
             end_date: latest time.
             **options: `timeout`, `extra_headers`, `extra_query`.
@@ -119,6 +122,6 @@ class Submissions(Resource):
 
         Contract: §2 "Submissions".
         """
-        values = {"job_id": job_id, "start_date": start_date, "end_date": end_date}
+        values = {"job_id": id_of(job_id, "job_id"), "start_date": start_date, "end_date": end_date}
         params = check(SubmissionSummaryParams, values)
         return await self._get(SubmissionSummary, "/v1/submissions/summary", params, **options)

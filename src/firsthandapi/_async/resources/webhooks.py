@@ -53,11 +53,11 @@ class WebhookEvents(Resource):
         params = check(WebhookEventListParams, {"type": type, "limit": limit, "cursor": cursor})
         return self._list(WebhookEvent, "/v1/webhook_events", params, **options)
 
-    async def replay(self, event_id: str, **options: Unpack[PostOptions]) -> WebhookEvent:
+    async def replay(self, event_id: WebhookEvent | str, **options: Unpack[PostOptions]) -> WebhookEvent:
         """Deliver an event again, to every endpoint that subscribes to its type.
 
         Args:
-            event_id: the event's id (`evt_…`).
+            event_id: the event, or its id (`evt_…`).
             **options: `timeout`, `idempotency_key`, `extra_headers`, `extra_query`, `extra_body`.
 
         Returns:
@@ -130,11 +130,13 @@ class Webhooks(Resource):
         params = check(ListParams, {"limit": limit, "cursor": cursor})
         return self._list(WebhookEndpoint, "/v1/webhook_endpoints", params, **options)
 
-    async def get(self, endpoint_id: str, **options: Unpack[RequestOptions]) -> WebhookEndpoint:
+    async def get(
+        self, endpoint_id: WebhookEndpoint | str, **options: Unpack[RequestOptions]
+    ) -> WebhookEndpoint:
         """Read an endpoint.
 
         Args:
-            endpoint_id: the endpoint's id (`we_…`).
+            endpoint_id: the endpoint, or its id (`we_…`).
             **options: `timeout`, `extra_headers`, `extra_query`.
 
         Returns:
@@ -151,7 +153,7 @@ class Webhooks(Resource):
 
     async def update(
         self,
-        endpoint_id: str,
+        endpoint_id: WebhookEndpoint | str,
         *,
         url: str | None = None,
         events: Sequence[EventType] | None = None,
@@ -162,7 +164,7 @@ class Webhooks(Resource):
         """Change an endpoint; omitted arguments stay unchanged.
 
         Args:
-            endpoint_id: the endpoint's id (`we_…`).
+            endpoint_id: the endpoint, or its id (`we_…`).
             url: https.
             events: event types to send.
             description: a note, for people.
@@ -184,11 +186,11 @@ class Webhooks(Resource):
             WebhookEndpoint, "PATCH", path, check(WebhookUpdateParams, values), **options
         )
 
-    async def delete(self, endpoint_id: str, **options: Unpack[RequestOptions]) -> None:
+    async def delete(self, endpoint_id: WebhookEndpoint | str, **options: Unpack[RequestOptions]) -> None:
         """Delete an endpoint. It is no error if an earlier attempt of this call deleted it.
 
         Args:
-            endpoint_id: the endpoint's id (`we_…`).
+            endpoint_id: the endpoint, or its id (`we_…`).
             **options: `timeout`, `extra_headers`, `extra_query`.
 
         Raises:
@@ -200,11 +202,13 @@ class Webhooks(Resource):
         path = f"/v1/webhook_endpoints/{check_id(endpoint_id, 'endpoint_id')}"
         await self._transport.send(self._request("DELETE", path, **options))
 
-    async def rotate_secret(self, endpoint_id: str, **options: Unpack[PostOptions]) -> WebhookEndpoint:
+    async def rotate_secret(
+        self, endpoint_id: WebhookEndpoint | str, **options: Unpack[PostOptions]
+    ) -> WebhookEndpoint:
         """Replace an endpoint's secret. Until every receiver has the new one, pass both to `unwrap`.
 
         Args:
-            endpoint_id: the endpoint's id (`we_…`).
+            endpoint_id: the endpoint, or its id (`we_…`).
             **options: `timeout`, `idempotency_key`, `extra_headers`, `extra_query`, `extra_body`.
 
         Returns:

@@ -67,11 +67,11 @@ class ApiKeys(Resource):
         params = check(ApiKeyListParams, {"limit": limit, "cursor": cursor})
         return self._list(ApiKey, "/v1/api_keys", params, **options)
 
-    def rotate(self, api_key_id: str, **options: Unpack[PostOptions]) -> ApiKey:
+    def rotate(self, api_key_id: ApiKey | str, **options: Unpack[PostOptions]) -> ApiKey:
         """Replace an API key: the old one works for another 24 hours.
 
         Args:
-            api_key_id: the key's id (`key_…`), not the key itself.
+            api_key_id: the key, or its id (`key_…`), not the key itself.
             **options: `timeout`, `idempotency_key`, `extra_headers`, `extra_query`, `extra_body`.
 
         Returns:
@@ -86,11 +86,11 @@ class ApiKeys(Resource):
         path = f"/v1/api_keys/{check_id(api_key_id, 'api_key_id')}/rotate"
         return self._write(ApiKey, "POST", path, **options)
 
-    def revoke(self, api_key_id: str, **options: Unpack[PostOptions]) -> None:
+    def revoke(self, api_key_id: ApiKey | str, **options: Unpack[PostOptions]) -> None:
         """Revoke an API key, immediately and for good.
 
         Args:
-            api_key_id: the key's id (`key_…`), not the key itself.
+            api_key_id: the key, or its id (`key_…`), not the key itself.
             **options: `timeout`, `idempotency_key`, `extra_headers`, `extra_query`, `extra_body`.
 
         Raises:

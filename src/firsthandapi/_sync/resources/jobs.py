@@ -120,11 +120,11 @@ class Jobs(Resource):
         self._check_spend(params, options.get("extra_body"), max_spend_cents)
         return self._write(Job, "POST", "/v1/jobs", params, **options)
 
-    def get(self, job_id: str, *, wait: int | None = None, **options: Unpack[RequestOptions]) -> Job:
+    def get(self, job_id: Job | str, *, wait: int | None = None, **options: Unpack[RequestOptions]) -> Job:
         """Read a job, immediately or when its status changes.
 
         Args:
-            job_id: the job's id (`job_…`).
+            job_id: the job, or its id (`job_…`).
             wait: seconds, 1 to 60, that the service may hold the response until the status changes; they are
                 added to the timeout.
             **options: `timeout`, `extra_headers`, `extra_query`.
@@ -141,11 +141,11 @@ class Jobs(Resource):
         path = f"/v1/jobs/{check_id(job_id, 'job_id')}"
         return self._get(Job, path, wait=check(JobGetParams, {"wait": wait}).wait, **options)
 
-    def cancel(self, job_id: str, **options: Unpack[PostOptions]) -> Job:
+    def cancel(self, job_id: Job | str, **options: Unpack[PostOptions]) -> Job:
         """Cancel an unfinished job. Unused escrow is refunded immediately; approved files stay yours.
 
         Args:
-            job_id: the job's id (`job_…`).
+            job_id: the job, or its id (`job_…`).
             **options: `timeout`, `idempotency_key`, `extra_headers`, `extra_query`, `extra_body`.
 
         Returns:
@@ -162,12 +162,12 @@ class Jobs(Resource):
         return self._write(Job, "POST", path, **options)
 
     def rate(
-        self, job_id: str, *, rating: int, feedback: str | None = None, **options: Unpack[PostOptions]
+        self, job_id: Job | str, *, rating: int, feedback: str | None = None, **options: Unpack[PostOptions]
     ) -> Job:
         """Rate a completed job.
 
         Args:
-            job_id: the job's id (`job_…`).
+            job_id: the job, or its id (`job_…`).
             rating: 1 to 5 stars.
             feedback: your words on the job.
             **options: `timeout`, `idempotency_key`, `extra_headers`, `extra_query`, `extra_body`.
@@ -188,7 +188,7 @@ class Jobs(Resource):
 
     def wait(
         self,
-        job_id: str,
+        job_id: Job | str,
         *,
         timeout: float | None = DEFAULT_WAIT,
         on_update: Callback[Job] | None = None,
@@ -197,7 +197,7 @@ class Jobs(Resource):
         """Wait until a job is completed or cancelled. The service holds each poll until the status changes.
 
         Args:
-            job_id: the job's id (`job_…`).
+            job_id: the job, or its id (`job_…`).
             timeout: seconds for the whole wait, 0 or more; None waits without limit. The client's `timeout`
                 applies to each poll.
             on_update: called with the job when first read, after each change of `status` or `files_approved`,
@@ -219,7 +219,7 @@ class Jobs(Resource):
         """
         with importing():
             from firsthandapi._sync.waiting import Waiting
-        check_id(job_id, "job_id")
+        job_id = check_id(job_id, "job_id")
         timeout = check_whole_timeout(timeout)
         check_callback(on_update, "on_update")
         waiting = Waiting(self._transport, job_id, ends=self._ends(timeout), **options)
@@ -326,12 +326,12 @@ class Jobs(Resource):
         return job
 
     def follow(
-        self, job_id: str, *, timeout: float | None = DEFAULT_WAIT, **options: Unpack[ExtraOptions]
+        self, job_id: Job | str, *, timeout: float | None = DEFAULT_WAIT, **options: Unpack[ExtraOptions]
     ) -> Iterator[File]:
         """Iterate over a job's approved files, each once, as they are approved, until the job is finished.
 
         Args:
-            job_id: the job's id (`job_…`).
+            job_id: the job, or its id (`job_…`).
             timeout: seconds for the whole walk, 0 or more; None waits without limit. The client's `timeout`
                 applies to each request.
             **options: `extra_headers`, `extra_query`.
@@ -348,7 +348,7 @@ class Jobs(Resource):
         """
         with importing():
             from firsthandapi._sync.collecting import Collecting
-        check_id(job_id, "job_id")
+        job_id = check_id(job_id, "job_id")
         timeout = check_whole_timeout(timeout)
         return Collecting(self._transport, **options).follow(job_id, timeout=timeout)
 

@@ -4,10 +4,10 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import Unpack
+from typing import TYPE_CHECKING, Unpack
 
 from firsthandapi._core.arguments import check
-from firsthandapi._core.request import check_id
+from firsthandapi._core.request import check_id, id_of
 from firsthandapi._sync.calls import Resource
 from firsthandapi._sync.pages import Page
 from firsthandapi.types.enums import SubmissionStatus
@@ -19,13 +19,16 @@ from firsthandapi.types.submission import (
     SubmissionSummaryParams,
 )
 
+if TYPE_CHECKING:
+    from firsthandapi.types.job import Job
+
 
 class Submissions(Resource):
     """Everything workers submitted, of every status; the API key needs the scope `jobs:read`."""
 
     def list(
         self,
-        job_id: str | None = None,
+        job_id: Job | str | None = None,
         *,
         status: SubmissionStatus | None = None,
         min_score: int | None = None,
@@ -38,7 +41,7 @@ class Submissions(Resource):
         """List submissions, of one job or of all.
 
         Args:
-            job_id: only submissions to this job.
+            job_id: only submissions to this job, which is a `Job` or its id.
             status: only `pending_score`, `approved`, `retry_pending`, or `rejected`.
             min_score: minimum rating, 1 to 5 stars.
             start_date: earliest time: an aware datetime or an ISO 8601 string. The service's default is 30 days
@@ -58,7 +61,7 @@ class Submissions(Resource):
         Contract: §2 "Submissions".
         """
         if job_id is not None:
-            check_id(job_id, "job_id")
+            job_id = check_id(job_id, "job_id")
         # The per-job endpoint knows fewer filters, but reaches back further than 30 days.
         path, per_job = "/v1/submissions", job_id
         if job_id is not None and min_score is None and start_date is None and end_date is None:
@@ -77,11 +80,11 @@ class Submissions(Resource):
         )
         return self._list(Submission, path, params, **options)
 
-    def get(self, submission_id: str, **options: Unpack[RequestOptions]) -> Submission:
+    def get(self, submission_id: Submission | str, **options: Unpack[RequestOptions]) -> Submission:
         """Read a submission.
 
         Args:
-            submission_id: the submission's id (`sub_…`).
+            submission_id: the submission, or its id (`sub_…`).
             **options: `timeout`, `extra_headers`, `extra_query`.
 
         Returns:
@@ -99,7 +102,7 @@ class Submissions(Resource):
     def summary(
         self,
         *,
-        job_id: str | None = None,
+        job_id: Job | str | None = None,
         start_date: date | str | None = None,
         end_date: date | str | None = None,
         **options: Unpack[RequestOptions],
@@ -107,7 +110,7 @@ class Submissions(Resource):
         """Count submissions.
 
         Args:
-            job_id: only submissions to this job.
+            job_id: only submissions to this job, which is a `Job` or its id.
             start_date: earliest time: an aware datetime or an ISO 8601 string.
             end_date: latest time.
             **options: `timeout`, `extra_headers`, `extra_query`.
@@ -120,6 +123,6 @@ class Submissions(Resource):
 
         Contract: §2 "Submissions".
         """
-        values = {"job_id": job_id, "start_date": start_date, "end_date": end_date}
+        values = {"job_id": id_of(job_id, "job_id"), "start_date": start_date, "end_date": end_date}
         params = check(SubmissionSummaryParams, values)
         return self._get(SubmissionSummary, "/v1/submissions/summary", params, **options)

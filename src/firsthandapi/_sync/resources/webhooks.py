@@ -54,11 +54,11 @@ class WebhookEvents(Resource):
         params = check(WebhookEventListParams, {"type": type, "limit": limit, "cursor": cursor})
         return self._list(WebhookEvent, "/v1/webhook_events", params, **options)
 
-    def replay(self, event_id: str, **options: Unpack[PostOptions]) -> WebhookEvent:
+    def replay(self, event_id: WebhookEvent | str, **options: Unpack[PostOptions]) -> WebhookEvent:
         """Deliver an event again, to every endpoint that subscribes to its type.
 
         Args:
-            event_id: the event's id (`evt_…`).
+            event_id: the event, or its id (`evt_…`).
             **options: `timeout`, `idempotency_key`, `extra_headers`, `extra_query`, `extra_body`.
 
         Returns:
@@ -131,11 +131,11 @@ class Webhooks(Resource):
         params = check(ListParams, {"limit": limit, "cursor": cursor})
         return self._list(WebhookEndpoint, "/v1/webhook_endpoints", params, **options)
 
-    def get(self, endpoint_id: str, **options: Unpack[RequestOptions]) -> WebhookEndpoint:
+    def get(self, endpoint_id: WebhookEndpoint | str, **options: Unpack[RequestOptions]) -> WebhookEndpoint:
         """Read an endpoint.
 
         Args:
-            endpoint_id: the endpoint's id (`we_…`).
+            endpoint_id: the endpoint, or its id (`we_…`).
             **options: `timeout`, `extra_headers`, `extra_query`.
 
         Returns:
@@ -152,7 +152,7 @@ class Webhooks(Resource):
 
     def update(
         self,
-        endpoint_id: str,
+        endpoint_id: WebhookEndpoint | str,
         *,
         url: str | None = None,
         events: Sequence[EventType] | None = None,
@@ -163,7 +163,7 @@ class Webhooks(Resource):
         """Change an endpoint; omitted arguments stay unchanged.
 
         Args:
-            endpoint_id: the endpoint's id (`we_…`).
+            endpoint_id: the endpoint, or its id (`we_…`).
             url: https.
             events: event types to send.
             description: a note, for people.
@@ -183,11 +183,11 @@ class Webhooks(Resource):
         values = {"url": url, "events": events, "description": description, "enabled": enabled}
         return self._write(WebhookEndpoint, "PATCH", path, check(WebhookUpdateParams, values), **options)
 
-    def delete(self, endpoint_id: str, **options: Unpack[RequestOptions]) -> None:
+    def delete(self, endpoint_id: WebhookEndpoint | str, **options: Unpack[RequestOptions]) -> None:
         """Delete an endpoint. It is no error if an earlier attempt of this call deleted it.
 
         Args:
-            endpoint_id: the endpoint's id (`we_…`).
+            endpoint_id: the endpoint, or its id (`we_…`).
             **options: `timeout`, `extra_headers`, `extra_query`.
 
         Raises:
@@ -199,11 +199,13 @@ class Webhooks(Resource):
         path = f"/v1/webhook_endpoints/{check_id(endpoint_id, 'endpoint_id')}"
         self._transport.send(self._request("DELETE", path, **options))
 
-    def rotate_secret(self, endpoint_id: str, **options: Unpack[PostOptions]) -> WebhookEndpoint:
+    def rotate_secret(
+        self, endpoint_id: WebhookEndpoint | str, **options: Unpack[PostOptions]
+    ) -> WebhookEndpoint:
         """Replace an endpoint's secret. Until every receiver has the new one, pass both to `unwrap`.
 
         Args:
-            endpoint_id: the endpoint's id (`we_…`).
+            endpoint_id: the endpoint, or its id (`we_…`).
             **options: `timeout`, `idempotency_key`, `extra_headers`, `extra_query`, `extra_body`.
 
         Returns:
