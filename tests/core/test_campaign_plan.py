@@ -14,8 +14,10 @@ from firsthandapi._core.campaign_plan import (
     in_vain,
     make_plan,
     next_order,
+    outdated,
     over_budget,
     request_of,
+    to_send,
 )
 from firsthandapi._core.job_file import JobFile
 from firsthandapi.errors import SpendLimitError
@@ -63,11 +65,59 @@ def test_at_first_everything_is_ordered() -> None:
 
 
 def test_what_is_there_or_coming_is_not_ordered_again() -> None:
-    """Lost responses included: their keys buy at most one job each."""
+    """Jobs that are known."""
     of = spec(stop=10)
     assert planned(of, bought(of, "stop", 10)) == []
-    assert planned(of, bought(of, "stop", 10, None)) == []
     assert planned(of, bought(of, "stop", 10, "completed", 10)) == []
+
+
+def test_an_order_without_a_response_is_planned_as_it_was_sent() -> None:
+    """It may still be posted, so the plan lists it and its cost once; it is not spent and not on its way."""
+    of = spec(stop=10)
+    lost = bought(of, "stop", 10, None)
+    for wanted, price, changed in ((10, PRICE, ()), (3, 10, ("price_per_file_cents",))):
+        now = spec(stop=wanted, price=price)
+        plan = make_plan(now, Ledger("fh-1", (lost,)))
+        assert plan.orders == (PlannedOrder("stop", 10, 500, changed, unconfirmed=True),)
+        assert (plan.spent_cents, plan.cost_cents, plan.labels[0].coming) == (0, 500, 0)
+        assert to_send(now, Ledger("fh-1", (lost,))) == {"key-stop-10"}
+        assert next_order(now, Ledger("fh-1", (lost,))) is None
+    assert planned(spec(stop=15), lost) == [("stop", 10, 500), ("stop", 5, 250)]
+    assert next_order(spec(stop=15), Ledger("fh-1", (lost,))) == PlannedOrder("stop", 5, 250)
+    text = str(make_plan(spec(stop=15, price=10), Ledger("fh-1", (lost,))))
+    row = ["stop", "15", "0", "0", "15", "$0.50,", "$0.10", "$5.50", "price_per_file_cents"]
+    assert text.splitlines()[1].split() == row
+    assert text.endswith("; had no response, and is sent again as it was: stop (10 files)")
+
+
+def test_an_order_without_a_response_that_nobody_wants_is_not_sent() -> None:
+    """Its label is gone, or has its files; it may have been posted, so it costs."""
+    of = spec(stop=10)
+    lost = bought(of, "stop", 10, None)
+    gone = make_plan(spec(give_way=1), Ledger("fh-1", (lost,)))
+    assert [(order.label, order.files) for order in gone.orders] == [("give_way", 1)]
+    assert (gone.spent_cents, gone.cost_cents) == (500, 50)
+    assert to_send(spec(give_way=1), Ledger("fh-1", (lost,))) == frozenset()
+    complete = Ledger("fh-1", (bought(of, "stop", 4, "completed", 4), lost))
+    assert make_plan(spec(stop=4), complete).orders == ()
+    assert to_send(spec(stop=4), complete) == frozenset()
+    assert make_plan(spec(stop=4), complete).spent_cents == 700
+    with pytest.raises(SpendLimitError, match=r"nothing was ordered: stop .10 files., stop .5 files."):
+        next_order(spec(700, stop=15), Ledger("fh-1", (lost,)))
+
+
+def test_a_plan_that_no_longer_holds_says_what_changed() -> None:
+    """Orders, what was spent, or the budget; files that came since change nothing."""
+    of = spec(1_000, stop=10, give_way=1)
+    before = make_plan(of, Ledger("fh-1", (bought(of, "stop", 4, "open"),)))
+    assert outdated(before, make_plan(of, Ledger("fh-1", (bought(of, "stop", 4, "open", 3),)))) is None
+    since = Ledger("fh-1", (bought(of, "stop", 4, "cancelled"), bought(of, "give_way", 1)))
+    text = str(outdated(before, make_plan(of, since)))
+    assert "spent was $2.00, and is $0.50; " in text
+    assert "stop was to order 6 files for $3.00, and is to order 10 files for $5.00; " in text
+    assert "give_way was to order 1 file for $0.50, and is to order nothing" in text
+    richer = make_plan(spec(2_000, stop=10, give_way=1), Ledger("fh-1", (bought(of, "stop", 4, "open"),)))
+    assert "budget_cents was $10.00, and is $20.00" in str(outdated(before, richer))
 
 
 def test_the_difference_is_ordered() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bisect
 import contextlib
+import dataclasses
 import json
 import math
 import shutil
@@ -603,15 +604,53 @@ def test_an_order_whose_response_is_lost_is_made_once(world: World) -> None:
 
 
 def test_an_order_that_never_arrived_is_made_with_its_key(world: World) -> None:
-    """And with its words, whatever the campaign says now."""
+    """And with its words, whatever the campaign says now: the plan says so, and what the campaign has changed."""
     world.client = world.new_client(max_retries=0)
     world.server.faults.add(path="/v1/jobs", method="POST", drop="before")
     with pytest.raises(FirstHandConnectionError):
         world.run(world.campaign(stop=2))
-    world.run(world.campaign(stop=2, defaults={"price_per_file_cents": 20}))
+    dearer = world.campaign(stop=2, defaults={"price_per_file_cents": 20})
+    plan = world.client.campaigns.plan(dearer)
+    (order,) = plan.orders
+    assert (order.files, order.cost_cents, order.unconfirmed) == (2, 20, True)
+    assert order.changed == ("price_per_file_cents",)
+    assert plan.spent_cents == 0
+    world.run(dearer)
     posts = [r for r in world.server.requests if f"{r.method} {r.path}" == POST]
     assert len({request.headers["idempotency-key"] for request in posts}) == 1
     assert [job.price_per_file_cents for job in world.jobs()] == [10]
+
+
+def test_an_order_of_a_label_that_is_gone_is_not_posted(world: World) -> None:
+    """It is looked for, and costs, since it may have been; with its label it comes back, by its key."""
+    world.client = world.new_client(max_retries=0)
+    world.server.faults.add(path="/v1/jobs", method="POST", drop="before")
+    with pytest.raises(FirstHandConnectionError):
+        world.run(world.campaign(stop=2))
+    other = world.campaign(give_way=1)
+    plan = world.client.campaigns.plan(other)
+    assert [(order.label, order.files) for order in plan.orders] == [("give_way", 1)]
+    assert (plan.spent_cents, plan.cost_cents) == (20, 10)
+    assert len(world.run(other)) == 1
+    assert world.ordered() == [1]
+    assert len(world.run(world.campaign(stop=2, give_way=1))) == 3
+    assert world.ordered() == [1, 2]
+    posts = [r.headers["idempotency-key"] for r in world.server.requests if f"{r.method} {r.path}" == POST]
+    assert (len(posts), len(set(posts))) == (3, 2)
+
+
+def test_a_plan_is_run_as_long_as_it_holds(world: World) -> None:
+    """It carries its campaign. Once orders or spending have changed, nothing is ordered, and the error says so."""
+    plan = world.client.campaigns.plan(world.campaign(stop=2))
+    assert plan.campaign.jobs.keys() == {"stop"}
+    assert len(world.run(plan)) == 2
+    changed = r"spent was \$0\.00, and is \$0\.20; stop was to order 2 files"
+    with pytest.raises(InvalidArgumentError, match=changed):
+        world.run(plan)
+    assert world.run(world.client.campaigns.plan(world.campaign(stop=5))).verify()
+    assert world.ordered() == [2, 3]
+    with pytest.raises(InvalidArgumentError, match="a value of type NoneType"):
+        world.run(dataclasses.replace(plan, campaign=None))
 
 
 @pytest.mark.parametrize("limit", ["budget_cents", "max_spend_cents"])

@@ -11,6 +11,7 @@ from typing import Any
 from client.support import Connect, FakeClock
 from firsthandapi import Campaign, Dataset
 from firsthandapi._core.campaign_ledger import LEDGER_FILE
+from firsthandapi.campaigns import CampaignPlan
 from firsthandapi.testing import MockServer
 from firsthandapi.types import Job
 
@@ -51,7 +52,7 @@ class World:
         known["defaults"] = {**DEFAULTS, **known.get("defaults", {})}
         return Campaign(dest=dest or self.dest, budget_cents=budget_cents, jobs=jobs, **known)
 
-    def run(self, campaign: Campaign, **options: Any) -> Dataset:
+    def run(self, campaign: Campaign | CampaignPlan, **options: Any) -> Dataset:
         dataset = self.client.campaigns.run(campaign, **options)
         assert isinstance(dataset, Dataset)
         return dataset

@@ -155,6 +155,11 @@ class Ledger:
         return sum(order.spent_cents for order in self.orders)
 
     @property
+    def is_confirmed(self) -> bool:
+        """Whether the service has confirmed every order."""
+        return all(order.job is not None for order in self.orders)
+
+    @property
     def job_ids(self) -> frozenset[str]:
         """The ids of all jobs that the orders have bought."""
         return frozenset(str(order.job["id"]) for order in self.orders if order.job is not None)

@@ -1,5 +1,9 @@
 """What a campaign orders next: decided by its spec, its ledger, and nothing else.
 
+An order that was written down and never confirmed is part of the plan as it was written, as long as its label is in the
+spec and lacks files: `run` sends it again. One whose label is gone is not sent, and costs until its job is found or it
+is given up.
+
 Three rules hold it together. Orders never cost more than the budget has left. Files that were never ordered are
 ordered for all labels or for none, so that a budget that is too small is found out before anything is spent;
 replacements of what was cancelled or came twice are ordered as far as the budget goes. And a label whose last three
@@ -9,12 +13,12 @@ orders brought nothing is not ordered again until its words change.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 from unicodedata import combining, east_asian_width
 
 from firsthandapi._display import Displayed
-from firsthandapi.errors import SpendLimitError
+from firsthandapi.errors import InvalidArgumentError, SpendLimitError
 
 from .campaign import Spec, kinds_in
 from .campaign_ledger import Ledger, Order
@@ -35,12 +39,15 @@ class PlannedOrder:
         cost_cents: what they cost, in US cents.
         changed: the fields of the job that differ from the last order of the label, such as `description`; empty for
             the first.
+        unconfirmed: whether it was sent before, and had no response: it is sent again as it was, with its key.
+            `changed` then names the fields in which the campaign differs from it by now.
     """
 
     label: str
     files: int
     cost_cents: int
     changed: tuple[str, ...] = ()
+    unconfirmed: bool = False
 
     @property
     def price_per_file_cents(self) -> int:
@@ -82,12 +89,14 @@ class CampaignPlan(Displayed):
         labels: how far each label is.
         spent_cents: what all orders cost so far, less refunds, in US cents.
         budget_cents: what they may cost, in US cents.
+        campaign: the campaign: `campaigns.run` takes the plan in its place, and refuses it if it no longer holds.
     """
 
     orders: tuple[PlannedOrder, ...]
     labels: tuple[LabelPlan, ...]
     spent_cents: int
     budget_cents: int
+    campaign: Any = field(default=None, repr=False, compare=False)
 
     @property
     def cost_cents(self) -> int:
@@ -123,12 +132,44 @@ def make_plan(spec: Spec, ledger: Ledger) -> CampaignPlan:
     for order in ledger.orders:
         ordered.setdefault(order.label, []).append(order)
     labels = [_label(label, spec, of_label) for label, of_label in ordered.items()]
-    orders = [
-        _planned(spec, each.label, each.missing, ordered[each.label])
-        for each in labels
-        if each.missing and not each.in_vain
+    orders: list[PlannedOrder] = []
+    spent = ledger.spent_cents
+    for each in labels:
+        again = _to_send(each, ordered[each.label])
+        orders += [
+            PlannedOrder(
+                order.label,
+                order.files,
+                order.spent_cents,
+                _changed(order.sent.request or {}, spec.jobs[order.label]),
+                unconfirmed=True,
+            )
+            for order in again
+        ]
+        spent -= sum(order.spent_cents for order in again)
+        left = each.missing - sum(order.files for order in again)
+        if left > 0 and not each.in_vain:
+            orders.append(_planned(spec, each.label, left, ordered[each.label]))
+    return CampaignPlan(tuple(orders), tuple(labels), spent, spec.budget_cents)
+
+
+def to_send(spec: Spec, ledger: Ledger) -> frozenset[str | None]:
+    """The keys of the unconfirmed orders that are sent again."""
+    again = [
+        order
+        for label in spec.jobs
+        for order in _to_send(_label(label, spec, ledger.of(label)), ledger.of(label))
     ]
-    return CampaignPlan(tuple(orders), tuple(labels), ledger.spent_cents, spec.budget_cents)
+    return frozenset(order.sent.idempotency_key for order in again)
+
+
+def _to_send(label: LabelPlan, orders: list[Order]) -> list[Order]:
+    """The unconfirmed orders of a label that it still needs."""
+    again: list[Order] = []
+    for order in orders:
+        if order.job is None and sum(each.files for each in again) < label.missing:
+            again.append(order)
+    return again
 
 
 def next_order(spec: Spec, ledger: Ledger) -> PlannedOrder | None:
@@ -138,18 +179,20 @@ def next_order(spec: Spec, ledger: Ledger) -> PlannedOrder | None:
         SpendLimitError: files that were never ordered do not fit into the budget. Nothing may be ordered.
     """
     plan = make_plan(spec, ledger)
+    orders = [order for order in plan.orders if not order.unconfirmed]
     if plan.fits:
-        return plan.orders[0] if plan.orders else None
-    new = {order.label: _never_ordered(spec, ledger, order) for order in plan.orders}
+        return orders[0] if orders else None
+    left_cents = plan.left_cents - sum(order.cost_cents for order in plan.orders if order.unconfirmed)
+    new = {order.label: _never_ordered(spec, ledger, order) for order in orders}
     new_cents = sum(files * _price(spec, label) for label, files in new.items())
-    if new_cents > plan.left_cents:
+    if new_cents > left_cents:
         raise over_budget(plan)
-    for order in plan.orders:
+    for order in orders:
         if files := new[order.label]:
             return replace(order, files=files, cost_cents=files * order.price_per_file_cents)
-    for order in plan.orders:
+    for order in orders:
         price = order.price_per_file_cents
-        if files := min(order.files, plan.left_cents // price):
+        if files := min(order.files, left_cents // price):
             return replace(order, files=files, cost_cents=files * price)
     return None
 
@@ -165,9 +208,10 @@ def check_unconfirmed(spec: Spec, ledger: Ledger, max_spend_cents: int | None) -
     Raises:
         SpendLimitError: there is such an order. Nothing may be ordered.
     """
+    keys = to_send(spec, ledger)
     for order in ledger.orders:
         cost = order.files * order.price_cents
-        if order.job is not None:
+        if order.job is not None or order.sent.idempotency_key not in keys:
             continue
         if ledger.spent_cents > spec.budget_cents:
             raise _unconfirmed(order, "budget_cents", ledger.spent_cents, spec.budget_cents)
@@ -203,6 +247,38 @@ def check_kinds(spec: Spec, ledger: Ledger) -> str | None:
         return None
     (before, *_), (now, *_) = (sorted(" and ".join(sorted(each)) for each in kinds) for kinds in (had, wants))
     return f"the campaign in dest has ordered {before} files, and accepted_formats now has {now}"
+
+
+def outdated(before: CampaignPlan, now: CampaignPlan) -> InvalidArgumentError | None:
+    """The error for a plan that no longer holds; None if it does."""
+    changes = [
+        f"{name} was {dollars(one)}, and is {dollars(other)}"
+        for name, one, other in (
+            ("budget_cents", before.budget_cents, now.budget_cents),
+            ("spent", before.spent_cents, now.spent_cents),
+        )
+        if one != other
+    ]
+    labels = dict.fromkeys([order.label for order in (*before.orders, *now.orders)])
+    for label in labels:
+        one, other = (
+            " and ".join(
+                f"{count_of(order.files)} for {dollars(order.cost_cents)}"
+                for order in plan.orders
+                if order.label == label
+            )
+            or "nothing"
+            for plan in (before, now)
+        )
+        if one != other:
+            changes.append(f"{label} was to order {one}, and is to order {other}")
+    if not changes:
+        return None
+    return InvalidArgumentError(
+        f"nothing was ordered: the campaign has changed since this plan: {'; '.join(changes)}; call campaigns.plan "
+        "again",
+        field="campaign",
+    )
 
 
 def over_budget(plan: CampaignPlan, *, begun: bool = False) -> SpendLimitError:
@@ -249,7 +325,7 @@ def _label(label: str, spec: Spec, orders: list[Order]) -> LabelPlan:
     request = spec.jobs.get(label)
     wanted = 0 if request is None else int(request["files_needed"])
     counted = sum(order.counted(unique=spec.unique) for order in orders)
-    held = sum(order.held(unique=spec.unique) for order in orders)
+    held = sum(order.held(unique=spec.unique) for order in orders if order.job is not None)
     last = orders[-_MOST_IN_VAIN:]
     return LabelPlan(
         label=label,
@@ -291,16 +367,14 @@ def columns_of(plan: CampaignPlan) -> tuple[str, ...]:
 def rows_of(plan: CampaignPlan) -> list[tuple[str, ...]]:
     """The rows of the table, a total last."""
     width = len(columns_of(plan))
-    orders: Mapping[str, PlannedOrder] = {order.label: order for order in plan.orders}
     rows: list[tuple[str, ...]] = []
     for each in plan.labels:
-        order = orders.get(each.label)
-        files, cost = (order.files, order.cost_cents) if order else (0, 0)
-        counts = (each.wanted, each.approved, each.coming, files)
-        price, changed = (
-            (dollars(order.price_per_file_cents), ", ".join(order.changed)) if order else ("", "")
-        )
-        row = (each.label, *(f"{count:,}" for count in counts), price, dollars(cost), changed)
+        orders = [order for order in plan.orders if order.label == each.label]
+        counts = (each.wanted, each.approved, each.coming, sum(order.files for order in orders))
+        price = ", ".join(dict.fromkeys(dollars(order.price_per_file_cents) for order in orders))
+        cost = dollars(sum(order.cost_cents for order in orders))
+        changed = ", ".join(dict.fromkeys(name for order in orders for name in order.changed))
+        row = (each.label, *(f"{count:,}" for count in counts), price, cost, changed)
         rows.append(row[:width])
     totals = (
         sum(each.wanted for each in plan.labels),
@@ -323,7 +397,12 @@ def summary_of(plan: CampaignPlan) -> str:
         else "nothing to order"
     )
     # What is missing and not ordered needs its user's word.
-    return "; ".join([spent, after, *filter(None, [in_vain(plan)])])
+    return "; ".join([spent, after, *filter(None, [_again(plan), in_vain(plan)])])
+
+
+def _again(plan: CampaignPlan) -> str | None:
+    orders = [f"{order.label} ({count_of(order.files)})" for order in plan.orders if order.unconfirmed]
+    return f"had no response, and is sent again as it was: {', '.join(orders)}" if orders else None
 
 
 def text_of(plan: CampaignPlan) -> str:

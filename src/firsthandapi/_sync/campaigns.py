@@ -25,8 +25,10 @@ from firsthandapi._core.campaign_plan import (
     in_vain,
     make_plan,
     next_order,
+    outdated,
     over_budget,
     request_of,
+    to_send,
 )
 from firsthandapi._core.counts import count_of
 from firsthandapi._core.integers import int_or_none
@@ -134,10 +136,15 @@ class Campaigning(Collecting):
         """What `run` would order now."""
         looking = Looking(self._transport, self._file, ends=None, **self._options)
         ledger = self._look(looking, Folder(self._campaign.dest))
-        return make_plan(self._spec, ledger)
+        return replace(make_plan(self._spec, ledger), campaign=self._campaign)
 
     def run(
-        self, *, timeout: float | None, concurrency: int, on_progress: Callback[CampaignProgress] | None
+        self,
+        *,
+        plan: CampaignPlan | None,
+        timeout: float | None,
+        concurrency: int,
+        on_progress: Callback[CampaignProgress] | None,
     ) -> Dataset:
         """Order, watch, and download, until there is nothing left to do."""
         self._until = self._ends(timeout)
@@ -152,7 +159,7 @@ class Campaigning(Collecting):
                 self._looked_at = self._transport.clock.time()
                 ledger = self._look(looking, folder)
                 self._may_read = looking.may_read
-                self._check_orders(ledger)
+                self._check_orders(ledger, plan)
                 if ledger != self._file.ledger:
                     finish_blocking(self._file.write, ledger)
                 for old, new in self._spec.moved.items():
@@ -223,13 +230,15 @@ class Campaigning(Collecting):
         for request in self._spec.jobs.values():
             folder.check(request["accepted_formats"], findable=True)
 
-    def _check_orders(self, ledger: Ledger) -> None:
-        """Refuse orders that may not all be made, before the first is."""
-        spec = self._spec
+    def _check_orders(self, ledger: Ledger, plan: CampaignPlan | None) -> None:
+        """Refuse orders that may not all be made, or are not those of `plan`, before the first is."""
+        spec, now = self._spec, make_plan(self._spec, ledger)
+        if plan is not None and (error := outdated(plan, now)):
+            raise error
         check_unconfirmed(spec, ledger, self._transport.config.max_spend_cents)
-        for order in make_plan(spec, ledger).orders:
-            price = spec.jobs[order.label]["price_per_file_cents"]
-            check_spend(order.files, price, self._transport.config.max_spend_cents)
+        for order in now.orders:
+            if not order.unconfirmed:
+                check_spend(order.files, order.price_per_file_cents, self._transport.config.max_spend_cents)
         next_order(spec, ledger)
 
     def _note_rows(self, folder: Folder) -> None:
@@ -280,9 +289,7 @@ class Campaigning(Collecting):
 
     def _order(self) -> None:
         """Follow what is not followed yet, and make every order that may be made now."""
-        for number, order in enumerate(self._file.ledger.orders):
-            if order.job is not None and number not in self._followed and number not in self._done:
-                self._follow(number, None)
+        self._follow_known()
         if len(self._followed) >= self._room:
             return
         try:
@@ -300,18 +307,23 @@ class Campaigning(Collecting):
             # The next one is ordered when one of these has ended.
             self._room = len(self._followed)
 
+    def _follow_known(self) -> None:
+        for number, order in enumerate(self._file.ledger.orders):
+            if order.job is not None and number not in self._followed and number not in self._done:
+                self._follow(number, None)
+
     def _buy_all(self) -> None:
-        file = self._file
+        file, again = self._file, to_send(self._spec, self._file.ledger)
         for number, order in enumerate(file.ledger.orders):
-            if order.job is None:  # its response was lost
+            if order.job is None and order.sent.idempotency_key in again:  # its response was lost
                 self._buy(number, order.label, order.sent.request or {})
         # Of a job that finished before this run, only its list says for sure how many files are to be replaced.
         while not any(order.is_over and not order.closed for order in file.ledger.orders) and (
             planned := next_order(self._spec, file.ledger)
         ):
             if self._look_again():
-                self._order()
-                return
+                self._follow_known()
+                continue
             request = request_of(self._spec, planned)
             first = file.ledger.first_label(planned.label)
             request["metadata"] = metadata_of(request, file.ledger.campaign, first)

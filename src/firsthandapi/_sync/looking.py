@@ -61,7 +61,8 @@ class Looking:
                     field="name",
                 )
             ledger = found.with_jobs(self._unfinished(found)).with_moved(spec.moved)
-            return self.whole(spec, ledger) if make_plan(spec, ledger).orders else ledger
+            is_at_rest = ledger.is_confirmed and not make_plan(spec, ledger).orders
+            return ledger if is_at_rest else self.whole(spec, ledger)
         keys: tuple[str, ...] = ()
         if isinstance(found, UnreadableLedger):
             if found.newer:

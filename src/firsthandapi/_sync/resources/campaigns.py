@@ -11,12 +11,11 @@ from firsthandapi._forks import importing
 from firsthandapi._sync.bridge import Callback
 from firsthandapi._sync.calls import Resource
 from firsthandapi._sync.reader import board_of
-from firsthandapi.campaigns import Campaign
+from firsthandapi.campaigns import Campaign, CampaignPlan
 from firsthandapi.errors import InvalidArgumentError
 from firsthandapi.types.options import ExtraOptions, RequestOptions
 
 if TYPE_CHECKING:
-    from firsthandapi._core.campaign_plan import CampaignPlan
     from firsthandapi._core.reports import CampaignProgress
     from firsthandapi.datasets import Dataset
     from firsthandapi.types.event import WebhookEvent
@@ -48,7 +47,7 @@ class Campaigns(Resource):
 
     def run(
         self,
-        campaign: Campaign,
+        campaign: Campaign | CampaignPlan,
         *,
         timeout: float | None = DEFAULT_WAIT,
         concurrency: int = 32,
@@ -65,7 +64,8 @@ class Campaigns(Resource):
         unfinished job, as on the free tier, the labels are ordered one after the other.
 
         Args:
-            campaign: the campaign.
+            campaign: the campaign; or a plan of it: then nothing is ordered if the plan no longer holds, because
+                orders, spending, or the budget have changed since.
             timeout: seconds for the whole call, 0 or more; None waits without limit. The client's `timeout` applies
                 to each request.
             concurrency: connections at once, 1 to 64.
@@ -86,7 +86,8 @@ class Campaigns(Resource):
             InsufficientCreditsError: the balance does not cover the next order; purchase credits, and run it again.
             ConfigurationError: `dest` cannot be written to, its `campaign.json` is damaged or of a later version, or
                 labels accept other media than before. Nothing was ordered.
-            InvalidArgumentError: `dest` is the folder of a job without a label.
+            InvalidArgumentError: `dest` is the folder of a job without a label, or the plan no longer holds; the
+                message says what changed.
             FirstHandError: what every call raises. If it ends the call after an order, `.job` is a job of the campaign.
 
         Contract: §1 "Idempotency", §2 "Jobs", "Files".
@@ -94,8 +95,10 @@ class Campaigns(Resource):
         with importing():
             from firsthandapi._sync.campaigns import Campaigning
         timeout = check_whole_timeout(timeout)
-        return Campaigning(self._transport, _checked(campaign), **options).run(
-            timeout=timeout, concurrency=concurrency, on_progress=on_progress
+        plan = campaign if isinstance(campaign, CampaignPlan) else None
+        checked = _checked(campaign if plan is None else plan.campaign)
+        return Campaigning(self._transport, checked, **options).run(
+            plan=plan, timeout=timeout, concurrency=concurrency, on_progress=on_progress
         )
 
     def cancel(self, campaign: Campaign, label: str, **options: Unpack[RequestOptions]) -> tuple[Job, ...]:
@@ -141,7 +144,7 @@ class Campaigns(Resource):
             board_of(self._transport).wake(job_id)
 
 
-def _checked(campaign: Campaign) -> Campaign:
+def _checked(campaign: object) -> Campaign:
     if not isinstance(campaign, Campaign):
         raise InvalidArgumentError(
             f"campaign must be a Campaign, not a value of type {type(campaign).__name__}: pass Campaign.load(path) or "
