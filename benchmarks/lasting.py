@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from firsthandapi.server.bodies import JobBody
+from firsthandapi.server.contract.bodies import JobBody
 from firsthandapi.server.model import Account, Details, Facts, File, Job, Submission
 from firsthandapi.server.serve.clock import RealClock
 from firsthandapi.server.sqlite import open_world

@@ -278,8 +278,8 @@ def key_of(job: Mapping[str, Any]) -> str | None:
 def _same(name: str, shown: Any, asked: Any) -> bool:
     if name == "location" and isinstance(shown, dict) and isinstance(asked, dict):
         one, other = (
-            {_COORDINATES.get(key, key): item for key, item in cast("dict[str, Any]", place).items()}
-            for place in (shown, asked)
+            {_COORDINATES.get(key, key): item for key, item in place.items()}
+            for place in (cast("dict[str, Any]", shown), cast("dict[str, Any]", asked))
         )
         both = one.keys() & other.keys()
         return bool(both) and all(_close(one[key], other[key]) for key in both)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import sys
 import time
 from collections.abc import Callable
 from secrets import token_hex
@@ -22,17 +23,15 @@ _PAUSES = tuple(0.004 * 2**n for n in range(9))
 # O_BINARY is Windows' alone, and there without it line feeds would grow.
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
 
-try:
+if sys.platform != "win32":
     import fcntl
-except ImportError:  # pragma: no cover # Windows
-    _FULL: int | None = None
-else:
-    _FULL = getattr(fcntl, "F_FULLFSYNC", None)  # macOS
+
+_FULL: int | None = None if sys.platform == "win32" else getattr(fcntl, "F_FULLFSYNC", None)  # macOS
 
 
 def flush(fd: int) -> None:
     """Have on the disk what was written to a file."""
-    if _FULL is not None:
+    if sys.platform != "win32" and _FULL is not None:
         # On macOS `fsync` leaves the bytes in the memory of the disk, which a power cut takes.
         with contextlib.suppress(OSError):  # a file system that has only the other
             fcntl.fcntl(fd, _FULL)
@@ -149,7 +148,7 @@ def link(source: AnyPath, target: AnyPath) -> None:
 
 def part_of(path: AnyPath) -> str:
     """A name for what will be `path`, beside it."""
-    folder, name = os.path.split(os.fspath(path))
+    folder, name = os.path.split(str(os.fspath(path)))
     return os.path.join(folder, f".{name}.{token_hex(8)}.part")  # noqa: PTH118 # see above
 
 
