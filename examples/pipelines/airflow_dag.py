@@ -35,16 +35,20 @@ class CollectOperator(BaseOperator):
         super().__init__(**options)
         self.dest, self.job = dest, job
 
-    def execute(self, context: Any, event: str | None = None) -> Any:
+    def execute(self, context: Any, event: str | None = None, job_id: str | None = None) -> Any:
         key = idempotency_key(self.dag_id, self.task_id, context["run_id"])  # a retry shares it
         with FirstHandClient() as client:
-            try:
-                # Posts the job the first time; continues it after that.
+            if job_id is not None:  # resumed: the job is known by its id, and nothing is posted
+                dataset = client.files.download_all(job_id, self.dest)
+                if event != "completed":
+                    raise RuntimeError(f"{job_id} is {event}; {len(dataset)} files are in {self.dest}")
+                return str(dataset.path)
+            try:  # posts the job the first time, and continues it after that
                 return str(client.jobs.collect(self.dest, timeout=0, idempotency_key=key, **self.job).path)
             except WaitTimeoutError as error:
-                if error.job is None:
+                if (job := error.job) is None:
                     raise
-                self.defer(trigger=JobTrigger(error.job.id), method_name="execute")
+                self.defer(trigger=JobTrigger(job.id), method_name="execute", kwargs={"job_id": job.id})
 
 
 @task

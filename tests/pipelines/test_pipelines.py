@@ -105,7 +105,7 @@ def test_a_flow_of_prefect_collects_once(server: MockServer, tmp_path: Path) -> 
 def test_an_operator_of_airflow_waits_without_a_worker(tmp_path: Path) -> None:
     """It posts the job and defers; the trigger waits; resumed, it downloads. A retry continues the same job."""
     program = (
-        f"import asyncio, sys; sys.path.insert(0, {str(PIPELINES)!r})\n"
+        f"import asyncio, shutil, sys; sys.path.insert(0, {str(PIPELINES)!r})\n"
         "from airflow.sdk.exceptions import TaskDeferred\n"
         "from airflow_dag import CollectOperator, JobTrigger, collect\n"
         "collect.dest = 'signs'\n"
@@ -117,7 +117,9 @@ def test_an_operator_of_airflow_waits_without_a_worker(tmp_path: Path) -> None:
         "assert (path, deferred.method_name) == ('airflow_dag.JobTrigger', 'execute')\n"
         "async def first(): return [event async for event in JobTrigger(**given).run()]\n"
         "(event,) = asyncio.run(first())\n"
-        "print(event.payload, collect.execute(context, event.payload))\n"
+        # Resumed on a worker without the folder: the job is known by its id.
+        "shutil.rmtree('signs')\n"
+        "print(event.payload, collect.execute(context, event.payload, **deferred.kwargs))\n"
     )
     with MockServer(speed=0) as server:
         work = threading.Thread(target=work_when_waited_for, args=(server,), daemon=True)

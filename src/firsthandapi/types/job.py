@@ -128,7 +128,7 @@ class JobOptions(TypedDict, total=False):
     max_workers: int | None
     """number of workers who may take part, at least 1; None means any number."""
     metadata: Mapping[str, Any] | None
-    """your own values, at most 20 keys; `jobs.collect` adds one, so 19 there."""
+    """your own values, at most 20 keys; `jobs.collect` needs one, so 19 there."""
 
 
 class JobFields(_RequiredJobFields, JobOptions, total=False):

@@ -81,7 +81,7 @@ class Jobs(Resource):
             location: where workers must be: `{"latitude", "longitude", "radius_km"}` or `{"city", "state"}`.
             deadline: when an unfinished job is cancelled and refunded: an aware datetime or an ISO 8601 string.
             max_workers: number of workers who may take part, at least 1; None means any number.
-            metadata: your own values, at most 20 keys; `jobs.collect` adds one, so 19 there.
+            metadata: your own values, at most 20 keys; `jobs.collect` needs one, so 19 there.
             max_spend_cents: most that the job may cost, in US cents; the smaller of this and the client's applies.
             **options: `timeout`, `idempotency_key`, `extra_headers`, `extra_query`, `extra_body`.
 
