@@ -103,7 +103,18 @@ def add_spending(
         cost = files_needed * price_per_file_cents
         if confirm_cents is None or cost <= confirm_cents:
             return NotAsked()
-        known, left = await answered(on_thread(ledger.look, _fields(locals())))
+        fields = _fields(
+            type=type,
+            description=description,
+            files_needed=files_needed,
+            accepted_formats=accepted_formats,
+            price_per_file_cents=price_per_file_cents,
+            min_star_rating=min_star_rating,
+            location=location,
+            files_per_submission=files_per_submission,
+            metadata=metadata,
+        )
+        known, left = await answered(on_thread(ledger.look, fields))
         if known or cost > left:
             return NotAsked()  # an order that costs too much is refused below, without a question
         check_can_ask(ctx, cost, confirm_cents)
@@ -143,7 +154,18 @@ def add_spending(
         Tell the person the cost first. Repeating the same call returns the same job, at any time, and costs nothing.
         To order the same again, put a value of your own into metadata.
         """
-        job, before = await answered(order(approved, _fields(locals())))
+        fields = _fields(
+            type=type,
+            description=description,
+            files_needed=files_needed,
+            accepted_formats=accepted_formats,
+            price_per_file_cents=price_per_file_cents,
+            min_star_rating=min_star_rating,
+            location=location,
+            files_per_submission=files_per_submission,
+            metadata=metadata,
+        )
+        job, before = await answered(order(approved, fields))
         left = await answered(on_thread(ledger.left_cents))
         return CreatedJob.of(job, created_before=before, budget_left_cents=left)
 
@@ -166,7 +188,18 @@ def add_spending(
 
         If it takes longer, timed_out_waiting is true and the job continues: read it later with get_job.
         """
-        job, before = await answered(order(approved, _fields(locals())))
+        fields = _fields(
+            type=type,
+            description=description,
+            files_needed=files_needed,
+            accepted_formats=accepted_formats,
+            price_per_file_cents=price_per_file_cents,
+            min_star_rating=min_star_rating,
+            location=location,
+            files_per_submission=files_per_submission,
+            metadata=metadata,
+        )
+        job, before = await answered(order(approved, fields))
         late = False
         try:
             async with JobSteps(ctx, int_or_none(job.files_needed)) as steps:
@@ -215,15 +248,31 @@ def check_approved(answer: ElicitationResult[Approval]) -> bool:
     return not isinstance(answer.data, NotAsked)
 
 
-_FIELDS = (
-    *("type", "description", "files_needed", "accepted_formats", "price_per_file_cents", "min_star_rating"),
-    *("location", "files_per_submission", "metadata"),
-)
-
-
-def _fields(arguments: dict[str, Any]) -> dict[str, Any]:
-    """The fields of the job among the local names of a tool."""
-    return {name: value for name in _FIELDS if (value := arguments[name]) is not None}
+def _fields(
+    *,
+    type: types.JobType,
+    description: str,
+    files_needed: int,
+    accepted_formats: list[types.MediaFormat],
+    price_per_file_cents: int,
+    min_star_rating: int | None,
+    location: dict[str, Any] | None,
+    files_per_submission: int | None,
+    metadata: dict[str, Any] | None,
+) -> dict[str, Any]:
+    """The fields of a job, less those that were left out."""
+    fields = {
+        "type": type,
+        "description": description,
+        "files_needed": files_needed,
+        "accepted_formats": accepted_formats,
+        "price_per_file_cents": price_per_file_cents,
+        "min_star_rating": min_star_rating,
+        "location": location,
+        "files_per_submission": files_per_submission,
+        "metadata": metadata,
+    }
+    return {name: value for name, value in fields.items() if value is not None}
 
 
 async def _job_of(
