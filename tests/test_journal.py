@@ -81,6 +81,7 @@ def other(path: Path) -> Iterator[subprocess.Popen[bytes]]:
         process.kill()
 
 
+@pytest.mark.skipif(not hasattr(os, "O_NOFOLLOW"), reason="Windows has no permission bits")
 def test_only_its_owner_may_read_it(file: JournalFile, path: Path) -> None:
     """A journal has what was ordered. A file that others may read is theirs no longer."""
     file.check()
@@ -254,6 +255,7 @@ def test_an_end_that_the_disk_refuses_is_written_later(
     assert keys(JournalFile(file.path)) == []
 
 
+@pytest.mark.skipif(not hasattr(os, "O_NOFOLLOW"), reason="Windows removes no open file")
 def test_a_file_that_is_removed_is_begun_again(file: JournalFile, path: Path) -> None:
     """What was under way goes with it."""
     begin(file, 1)
@@ -315,6 +317,7 @@ def test_a_path_stays_what_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert journal_at(str(tmp_path / "b")) is journal_at(str(tmp_path / "a.journal"))
 
 
+@pytest.mark.skipif(not hasattr(os, "O_NOFOLLOW"), reason="Windows has no fork")
 def test_a_forked_child_has_no_call_under_way(file: JournalFile, path: Path) -> None:
     """It lets go of its parent's lock, and of nothing that its parent has under way."""
     shared = journal_at(str(path))
