@@ -367,6 +367,36 @@ def test_limits_are_counted_apart(connect: Connect) -> None:
         client.with_options(deadline=1).me()
 
 
+class Slowly(httpx.BaseTransport, httpx.AsyncBaseTransport):
+    """A service that takes its time."""
+
+    def __init__(self, service: Window) -> None:
+        self.service = service
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        time.sleep(0.05)
+        return self.service(request)
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        await asyncio.sleep(0.05)
+        return self.service(request)
+
+
+@pytest.mark.parametrize("limits", [1, 2])
+def test_who_waits_for_a_first_response_goes_where_it_counts(limits: int, connect: Connect) -> None:
+    """Calls of an endpoint of which nothing is known wait for one response, then in the line of its limit, in order."""
+    service = Window(60, 30)
+    client = connect(transport=Slowly(service))
+    client.me()
+    if limits == 2:
+        service.limit = 90
+    assert not [found for found in at_once(connect, client, 40) if isinstance(found, Exception)]
+    assert [status for status, _ in service.seen] == [200] * 41
+    if connect.is_async:
+        assert [path for _, path in service.seen[1:]] == [f"/v1/jobs/job_{number}" for number in range(40)]
+    assert len(client._transport.key_state.limiter._budgets._by_limit) == limits
+
+
 def test_a_429_costs_no_retry(connect: Connect) -> None:
     """However often it comes, the call waits in line for `Retry-After`, and each attempt is reported."""
     attempts: list[Any] = []
