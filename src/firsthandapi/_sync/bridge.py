@@ -146,7 +146,9 @@ class Waiter:
     def __init__(self, waiters: deque[Waiter], arrival: int) -> None:
         self.arrival = arrival
         self._waiters = waiters
-        self._woken = threading.Event()
+        # Free once it is woken. Events are written in Python: an exception of a signal's handler may leave one locked.
+        self._asleep = threading.Lock()
+        self._asleep.acquire()
 
     @property
     def first(self) -> bool:
@@ -154,13 +156,13 @@ class Waiter:
         return self._waiters[0] is self
 
     def wake(self) -> None:
-        self._woken.set()
+        with suppress(RuntimeError):  # it is awake
+            self._asleep.release()
 
     def wait(self, seconds: float | None) -> None:
         """Wait to be woken, at most `seconds`."""
         # In slices: a wait without end swallows Ctrl-C on Windows.
-        self._woken.wait(_LONGEST_WAIT if seconds is None else min(seconds, _LONGEST_WAIT))
-        self._woken.clear()
+        self._asleep.acquire(timeout=_LONGEST_WAIT if seconds is None else min(seconds, _LONGEST_WAIT))
 
 
 @contextmanager
