@@ -137,6 +137,8 @@ class _Posting(Generic[T]):
         # What the response had besides the result.
         self._answer: str | None = None
         self._replayed = False
+        # Whether a key of the caller's comes with other arguments than before.
+        self._differs = False
 
     async def result(self) -> T:
         """The result, of this POST or of the one that it repeats."""
@@ -147,6 +149,7 @@ class _Posting(Generic[T]):
         assert entry is not None  # noqa: S101 # the service was asked
         try:
             result = await (self._settled(entry) if known else self._posted(entry))
+            await self._finish(entry)
         except _OfAnotherError:
             await _leave(self._file, entry, rules.ended(entry))
             return await self.result()
@@ -155,19 +158,19 @@ class _Posting(Generic[T]):
             nothing = not known and rules.surely_not_done(error, hidden_repeats=hidden)
             await _leave(self._file, entry, rules.ended(entry) if nothing else rules.lost(entry))
             raise
-        if self._source is not None and (self._replayed or (known and entry.job_id is not None)):
+        return result
+
+    async def _finish(self, entry: Entry) -> None:
+        """Write down the answer."""
+        if self._source is not None and self._replayed:
             await _leave(self._file, self._source, rules.ended(self._source))
         job_id = entry.job_id or self._answer
-        if self._held is not None and job_id is not None:
-            entry = replace(entry, job_id=job_id)
-            self._held.leave = partial(_end, self._file, entry)
-            with contextlib.suppress(
-                ConfigurationError
-            ):  # the end of the call writes it, or the key settles it
-                await finish_blocking(self._file.note, rules.answered(entry, job_id))
-        else:
+        if self._held is None or job_id is None:
             await _leave(self._file, entry, rules.ended(entry, self._answer))
-        return result
+            return
+        self._held.leave = partial(_end, self._file, entry)
+        with contextlib.suppress(ConfigurationError):  # the end of the call writes it, or the key settles it
+            await finish_blocking(self._file.note, rules.answered(entry, job_id))
 
     async def _begin(self) -> tuple[Entry | None, bool]:
         """The entry of this call, and whether it was there; no entry if the service has to be asked first."""
@@ -193,21 +196,14 @@ class _Posting(Generic[T]):
         writer = self._file.writer
         if known is None:
             key = request.idempotency_key or new_key()
-            body = rules.marked(request, key)
-            begun = Entry(
-                id=token_hex(8),
-                key=key,
-                own=request.idempotency_key is not None,
-                at=now,
-                writer=writer,
-                account=account,
-                path=request.path,
-                query=request.query,
-                body=None if body is None else body.decode(),
-            )
+            own = request.idempotency_key is not None
+            begun = Entry(token_hex(8), key, own, now, writer, account, request.path)
+            begun = self._with_body(begun, request)
             lines.append(rules.began(begun))
         elif rules.is_of(known, account):
-            begun = known
+            # A key of the caller's may come with other arguments now: the service says whether it has done the first.
+            self._differs = not rules.asks_the_same(known, request)
+            begun = self._with_body(known, request) if self._differs else known
             lines.append(rules.taken(known, writer))
         else:
             # Of another API key, which may be one of the same organization: this call gets an entry of its own.
@@ -216,6 +212,10 @@ class _Posting(Generic[T]):
             lines += [rules.of_another(known, account), rules.began(begun)]
         self._begun = begun
         return Step((begun, known is not None), tuple(lines), begins=begun)
+
+    def _with_body(self, entry: Entry, request: Request) -> Entry:
+        body = rules.marked(request, entry.key)
+        return replace(entry, query=request.query, body=None if body is None else body.decode())
 
     async def _posted(self, entry: Entry) -> T:
         headers = tuple(pair for pair in self._request.headers if pair[0] != KEY_HEADER)
@@ -243,12 +243,18 @@ class _Posting(Generic[T]):
                 return await self._posted(entry)
             except IdempotencyError:
                 # The key has done something: the job says what.
-                if (job_id := await self._find(entry)) is None:
+                if self._differs or (job_id := await self._find(entry)) is None:
                     raise
                 return await self._job(entry, job_id)
         job_id = await self._find(entry)
         if job_id is None:
             raise rules.refusal(entry, self._file.path)
+        if self._differs:
+            raise InvalidArgumentError(
+                f"idempotency_key {entry.key} has bought {job_id} with other arguments; for a further job, pass "
+                "another key, or none",
+                field="idempotency_key",
+            )
         return await self._job(entry, job_id)
 
     async def _job(self, entry: Entry, job_id: str) -> T:

@@ -264,15 +264,20 @@ def same_call(
     candidates: Iterable[Entry], account: Account, request: Request, *, waits: bool
 ) -> Entry | None:
     """The unknown POST that `request` repeats. `waits`: it is a `create_and_wait`, which also continues a job."""
-    asked = _asked(request.path, request.query, request.body)
     for entry in candidates:
         if request.idempotency_key is None:
-            is_same = not entry.own and _asked(entry.path, entry.query, entry.body) == asked
+            is_same = not entry.own and asks_the_same(entry, request)
         else:
             is_same = entry.key == request.idempotency_key and entry.path == request.path
         if is_same and _may_be_of(entry, account) and (waits or entry.job_id is None):
             return entry
     return None
+
+
+def asks_the_same(entry: Entry, request: Request) -> bool:
+    """Whether a request asks for what an entry does."""
+    then = _asked(entry.path, entry.query, entry.body)
+    return then == _asked(request.path, request.query, request.body)
 
 
 def is_of(entry: Entry, account: Account) -> bool:
