@@ -304,15 +304,15 @@ class Jobs(Resource):
             from firsthandapi._sync.waiting import Waiting
         timeout = check_whole_timeout(timeout)
         check_callback(on_update, "on_update")
-        held = Held()
-        with call_span("jobs.create_and_wait"):
-            job = Jobs(self._transport.holding(held)).create(**fields)
-            again = f"client.jobs.wait({job.id!r}) waits for it; the same call would post another job"
-            if self._transport.config.journal is not None:
-                again = "run the same call again, which posts no other job"
-            with held:
+        with Held() as held:
+            transport = self._transport.holding(held)
+            with call_span("jobs.create_and_wait"):
+                job = Jobs(transport).create(**fields)
                 check_id(job.id, "id")  # it becomes part of a path
-                waiting = Waiting(self._transport, job.id, ends=self._ends(timeout), job=job, again=again)
+                again = f"client.jobs.wait({job.id!r}) waits for it; the same call would post another job"
+                if transport.config.journal is not None:
+                    again = "run the same call again, which posts no other job"
+                waiting = Waiting(transport, job.id, ends=self._ends(timeout), job=job, again=again)
                 with naming(job.id, again):
                     return self._wait(waiting, on_update)
 
