@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from firsthandapi._core.config import (
     CONNECT_TIMEOUT,
+    DEFAULT_BASE_URL,
     DEFAULT_MAX_RETRIES,
     DEFAULT_TIMEOUT,
     DEFAULT_WAIT,
@@ -240,6 +241,26 @@ def test_a_proxy_s_password_is_not_shown() -> None:
     with pytest.raises(ConfigurationError) as caught:
         check_proxy(Secret("ftp://user:hunter2@p.example"), "proxy")
     assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize("key", ["fh_live_own_0123abcd", "fh_test_own_0123abcd"])
+@pytest.mark.parametrize(
+    "url", [DEFAULT_BASE_URL, "https://API.firsthandapi.com.:443/x", "https://api.firsthandapi.com"]
+)
+def test_a_key_of_ones_own_server_goes_to_no_other_host(key: str, url: str) -> None:
+    """Where the address of the server was forgotten, the key does not leave for the public service."""
+    with pytest.raises(
+        ConfigurationError, match=r"must not go: pass base_url=….*FIRSTHAND_BASE_URL"
+    ) as caught:
+        check_config(**{**GOOD, "api_key": Secret(key), "base_url": url})
+    assert "0123abcd" not in str(caught.value)
+    for fine in (
+        "http://127.0.0.1:8080",
+        "https://photos.example.org",
+        "https://api.firsthandapi.com.example.org",
+    ):
+        check_config(**{**GOOD, "api_key": Secret(key), "base_url": fine})
+    check_config(**{**GOOD, "api_key": Secret("fh_live_0123abcd"), "base_url": url})
 
 
 def test_an_option_that_was_left_out_is_not_none() -> None:

@@ -269,6 +269,24 @@ def test_a_refused_start_leaves_nothing(tmp_path: Path) -> None:
     assert not (tmp_path / "new" / "access.db").exists()
 
 
+def test_keys_of_ones_own(tmp_path: Path) -> None:
+    """They say whose they are, so the client sends them to no public service; a new key of the API does too."""
+    with Service(tmp_path) as service:
+        assert service.first is not None
+        assert re.fullmatch(r"fh_live_own_[0-9a-f]{32}", service.first.live)
+        assert re.fullmatch(r"fh_test_own_[0-9a-f]{32}", service.first.sandbox)
+        shown = repr(service.first)
+        assert "fh_live_own_…" in shown
+        for key in (service.first.live, service.first.sandbox, service.first.operator):
+            assert key not in shown
+        with pytest.raises(ConfigurationError, match="FIRSTHAND_BASE_URL"):
+            FirstHandClient(service.first.live, "https://api.firsthandapi.com")
+        with FirstHandClient(service.first.live, service.url) as client:
+            made = client.api_keys.create(name="reader", scopes=["billing:read"])
+        assert made.scopes == ["billing:read"]
+        assert (made.secret or "").startswith("fh_live_own_")
+
+
 @pytest.mark.parametrize("lost", ["missing", "empty", "without_rows"])
 @pytest.mark.parametrize("left", ["files and tokens", "files", "tokens"])
 def test_a_lost_database_is_no_first_start(tmp_path: Path, left: str, lost: str) -> None:

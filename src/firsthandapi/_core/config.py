@@ -19,6 +19,8 @@ T = TypeVar("T")
 API_KEY_VARIABLE = "FIRSTHAND_API_KEY"
 BASE_URL_VARIABLE = "FIRSTHAND_BASE_URL"
 DEFAULT_BASE_URL = "https://api.firsthandapi.com"
+# What the keys of a server of one's own begin with; the public service must never see one.
+_OWN_KEYS = ("fh_live_own_", "fh_test_own_")
 DEFAULT_TIMEOUT = 30.0
 DEFAULT_MAX_RETRIES = 3
 CONNECT_TIMEOUT = 5.0
@@ -189,6 +191,12 @@ def check_config(
         raise ConfigurationError(
             "verify must be True, False, a path to certificates, 'system', or an ssl.SSLContext"
         )
+    own = isinstance(api_key, Secret) and api_key.reveal().startswith(_OWN_KEYS)
+    if own and _is_the_service(base_url):
+        raise ConfigurationError(
+            f"the API key is of a server of your own, and base_url is {DEFAULT_BASE_URL}, where it must not go: pass "
+            f"base_url=…, or set {BASE_URL_VARIABLE}, to the address of your server"
+        )
     return Config(
         api_key=api_key,
         base_url=base_url,
@@ -202,6 +210,10 @@ def check_config(
         on_attempt=on_attempt,
         journal=journal,
     )
+
+
+def _is_the_service(base_url: str) -> bool:
+    return (urlsplit(base_url).hostname or "").rstrip(".") == urlsplit(DEFAULT_BASE_URL).hostname
 
 
 class NotGiven:

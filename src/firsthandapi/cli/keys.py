@@ -32,9 +32,9 @@ def create(
         Scopes | None,
         typer.Option(
             metavar="SCOPES",
-            callback=several(enums.Scope),
-            autocompletion=complete_several(enums.Scope),
-            help=f"Scopes, joined by commas: {words(enums.Scope)}. Default: all.",
+            callback=several(enums.KeyScope),
+            autocompletion=complete_several(enums.KeyScope),
+            help=f"Scopes, joined by commas: {words(enums.KeyScope)}. Default: all.",
         ),
     ] = None,
     environment: Annotated[

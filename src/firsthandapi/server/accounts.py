@@ -82,7 +82,7 @@ class Accounts:
         secret: str | None = None,
     ) -> NewKey:
         """A new API key, with a secret that nobody can guess unless one is given."""
-        secret = secret or new_secret(f"fh_{account.environment}_")
+        secret = secret or new_secret(f"fh_{account.environment}_own_")
         key = Key(new_id("key_", at), account, digest(secret), mask(secret), name, scopes, at)
         account.organization.keys.append(key)
         self._state.keys[key.digest] = key

@@ -122,7 +122,7 @@ class MockServer:
         on_request: Callable[[ReceivedRequest], None] | None = None,
     ) -> None:
         if api_key is None:
-            api_key = new_secret("fh_live_")
+            api_key = new_secret("fh_live_own_")
         elif not _LIVE_KEY.fullmatch(api_key):  # not quoted: it may be a real one
             raise ValueError("api_key is fh_live_ and 1 to 100 letters, digits, or underscores")
         self.api_key = api_key

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from .enums import EventType as EventType
     from .enums import JobStatus as JobStatus
     from .enums import JobType as JobType
+    from .enums import KeyScope as KeyScope
     from .enums import MediaFormat as MediaFormat
     from .enums import OpenAuditEventType as OpenAuditEventType
     from .enums import OpenEnvironment as OpenEnvironment
@@ -133,6 +134,7 @@ _MODULE_OF = {
     "JobType": "enums",
     "Keyframe": "file",
     "ListParams": "page",
+    "KeyScope": "enums",
     "MediaFormat": "enums",
     "Model": "_base",
     "OpenAuditEventType": "enums",

@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import Field
 
 from ._base import Items, Model, Params, UtcDatetime
-from .enums import Environment, OpenEnvironment, OpenScope, Scope
+from .enums import Environment, KeyScope, OpenEnvironment, OpenScope
 from .page import ListParams
 
 
@@ -46,11 +46,11 @@ class ApiKeyCreateParams(Params):
 
     name: str = Field(min_length=1, description="a str that is not empty")
     # An empty list is refused: to the service no scopes means all of them, which nobody means by `[]`.
-    scopes: list[Scope] | None = Field(
+    scopes: list[KeyScope] | None = Field(
         default=None,
         min_length=1,
         description="a list of at least one of jobs:read, jobs:write, webhooks:read, webhooks:write, "
-        "keys:manage, audit:read, usage:read, billing:write; left out, it is all of them",
+        "keys:manage, audit:read, usage:read, billing:read, billing:write; left out, it is all of them",
     )
     environment: Environment | None = Field(default=None, description="'live' or 'test'")
 

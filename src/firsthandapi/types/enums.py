@@ -55,6 +55,8 @@ Scope = Literal[
     "usage:read",
     "billing:write",
 ]
+# What a key may be created with: the service's pages name one more.
+KeyScope = Literal[Scope, "billing:read"]
 OpenScope = Annotated[Scope | str, _Open()]
 
 Environment = Literal["live", "test"]

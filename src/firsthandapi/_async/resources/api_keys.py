@@ -10,7 +10,7 @@ from firsthandapi._async.pages import AsyncPageRequest
 from firsthandapi._core.arguments import check
 from firsthandapi._core.request import check_id
 from firsthandapi.types.api_key import ApiKey, ApiKeyCreateParams, ApiKeyListParams
-from firsthandapi.types.enums import Environment, Scope
+from firsthandapi.types.enums import Environment, KeyScope
 from firsthandapi.types.options import PostOptions, RequestOptions
 
 
@@ -21,7 +21,7 @@ class ApiKeys(Resource):
         self,
         *,
         name: str,
-        scopes: Sequence[Scope] | None = None,
+        scopes: Sequence[KeyScope] | None = None,
         environment: Environment | None = None,
         **options: Unpack[PostOptions],
     ) -> ApiKey:

@@ -11,7 +11,7 @@ from firsthandapi._core.request import check_id
 from firsthandapi._sync.calls import Resource
 from firsthandapi._sync.pages import Page
 from firsthandapi.types.api_key import ApiKey, ApiKeyCreateParams, ApiKeyListParams
-from firsthandapi.types.enums import Environment, Scope
+from firsthandapi.types.enums import Environment, KeyScope
 from firsthandapi.types.options import PostOptions, RequestOptions
 
 
@@ -22,7 +22,7 @@ class ApiKeys(Resource):
         self,
         *,
         name: str,
-        scopes: Sequence[Scope] | None = None,
+        scopes: Sequence[KeyScope] | None = None,
         environment: Environment | None = None,
         **options: Unpack[PostOptions],
     ) -> ApiKey:

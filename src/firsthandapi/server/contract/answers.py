@@ -19,10 +19,10 @@ from .words import (
     JobId,
     JobStatus,
     JobType,
+    KeyScope,
     Moment,
     OrganizationId,
     RequestId,
-    Scope,
     Sha256,
     Stars,
     SubmissionId,
@@ -278,7 +278,7 @@ class WebhookEvent(Event):
 class ApiKey(Resource):
     object: Literal["api_key"]
     name: str
-    scopes: list[Scope]
+    scopes: list[KeyScope]
     environment: Environment
     masked_key: str
     created_at: Moment
@@ -313,7 +313,7 @@ class Identity(Answer):
     object: Literal["identity"]
     organization_id: OrganizationId
     environment: Environment
-    scopes: list[Scope]
+    scopes: list[KeyScope]
 
 
 class Signup(Answer):

@@ -14,8 +14,8 @@ from .words import (
     Format,
     JobStatus,
     JobType,
+    KeyScope,
     PurchaseTier,
-    Scope,
     SubmissionStatus,
     Time,
     TransactionType,
@@ -135,7 +135,7 @@ class RateBody(Body):
 
 class ApiKeyBody(Body):
     name: Annotated[str, Field(min_length=1, max_length=200)]
-    scopes: Annotated[list[Scope] | None, Field(min_length=1)] = None
+    scopes: Annotated[list[KeyScope] | None, Field(min_length=1)] = None
     environment: Environment | None = None
 
 

@@ -18,6 +18,7 @@ SubmissionStatus = TypeAliasType("SubmissionStatus", enums.SubmissionStatus)
 Environment = TypeAliasType("Environment", enums.Environment)
 Format = TypeAliasType("Format", enums.MediaFormat)
 Scope = TypeAliasType("Scope", enums.Scope)
+KeyScope = TypeAliasType("KeyScope", enums.KeyScope)
 EventType = TypeAliasType("EventType", enums.EventType)
 TransactionType = TypeAliasType("TransactionType", enums.TransactionType)
 

@@ -23,6 +23,7 @@ from firsthandapi.server.model import SCOPES
 from firsthandapi.server.requests import ReceivedRequest
 from firsthandapi.server.sqlite import FILES, open_world
 from firsthandapi.server.storage import BucketStorage, Storage
+from firsthandapi.server.text import mask
 from firsthandapi.server.world import World
 
 from .access import FILE, Access, Role
@@ -51,6 +52,9 @@ class FirstKeys:
     live: str
     sandbox: str
     operator: str
+
+    def __repr__(self) -> str:
+        return f"FirstKeys(live={mask(self.live)!r}, sandbox={mask(self.sandbox)!r}, operator={mask(self.operator)!r})"
 
 
 class Service:
