@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import ssl
 import time
-from collections.abc import Iterable
 from typing import Any
 
 import httpcore
@@ -121,6 +120,8 @@ class _Stream(httpcore.AsyncNetworkStream):
         return data
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        if not buffer:  # the end of a request without a body
+            return
         data = Secret(buffer)
         del buffer  # it contains the API key, and tracebacks show local variables
         try:
@@ -147,26 +148,45 @@ class _Stream(httpcore.AsyncNetworkStream):
         return self._stream.get_extra_info(info)
 
 
-class _Backend(httpcore.AsyncNetworkBackend):
-    """Leads to the origin by its route: what httpcore takes for a TCP connection may be a proxy's."""
+class _Http:
+    """An HTTP/1.1 connection to the origin, which its first request opens. httpcore's own does so behind a lock that
+    every later request takes again, and knows no proxy.
+    """
 
     def __init__(
-        self, route: Route, context: ssl.SSLContext | None, budget: Budget, received: Received
+        self,
+        origin: httpcore.Origin,
+        route: Route,
+        context: ssl.SSLContext | None,
+        budget: Budget,
+        received: Received,
     ) -> None:
+        self._origin = origin
         self._route = route
         self._context = context
         self._budget = budget
         self._received = received
+        self._http: httpcore.AsyncHTTP11Connection | None = None
         self.opened: httpcore.AsyncNetworkStream | None = None
 
-    async def connect_tcp(
-        self,
-        host: str,  # noqa: ARG002 # the route knows where to connect to
-        port: int,  # noqa: ARG002 # as above
-        timeout: float | None = None,
-        local_address: str | None = None,  # noqa: ARG002 # it is never given
-        socket_options: Iterable[Any] | None = None,  # noqa: ARG002 # nor is this
-    ) -> httpcore.AsyncNetworkStream:
+    async def handle_async_request(self, request: httpcore.Request) -> httpcore.Response:
+        if self._http is None:
+            stream = await self._open()
+            self._http = httpcore.AsyncHTTP11Connection(self._origin, stream, _KEEP_ALIVE)
+        return await self._http.handle_async_request(request)
+
+    def is_idle(self) -> bool:
+        return self._http is not None and self._http.is_idle()
+
+    def has_expired(self) -> bool:
+        return self._http is None or self._http.has_expired()
+
+    async def aclose(self) -> None:
+        if self._http is not None:
+            await self._http.aclose()
+
+    async def _open(self) -> httpcore.AsyncNetworkStream:
+        timeout = CONNECT_TIMEOUT  # at most: the attempt may have less left
         left = self._budget.left(timeout, httpcore.ConnectTimeout)
         try:
             self.opened = await connect(self._route.host, self._route.port, left)
@@ -185,6 +205,11 @@ class _Backend(httpcore.AsyncNetworkBackend):
                 await close(stream)
                 raise
             self._received.start()  # the proxy's response was not the origin's
+        if (
+            self._route.origin.scheme == "https" and self._context is not None
+        ):  # pragma: no branch # see above
+            self._context.set_alpn_protocols(["http/1.1"])
+            stream = await stream.start_tls(self._context, self._route.origin.host, timeout)
         return stream
 
 
@@ -206,16 +231,9 @@ async def _perform(handshake: Handshake, stream: httpcore.AsyncNetworkStream, ti
 class Connection:
     """One connection to the service, the time its current attempt has left, and what came in it."""
 
-    __slots__ = ("_backend", "budget", "http", "received")
+    __slots__ = ("budget", "http", "received")
 
-    def __init__(
-        self,
-        http: httpcore.AsyncConnectionInterface,
-        budget: Budget,
-        received: Received,
-        backend: _Backend,
-    ) -> None:
-        self._backend = backend
+    def __init__(self, http: _Http, budget: Budget, received: Received) -> None:
         self.http = http
         self.budget = budget
         self.received = received
@@ -234,8 +252,8 @@ class Connection:
 
     def abandon(self) -> None:  # pragma: no cover # threads have no loop that could be closed
         """Close it where its event loop is closed."""
-        if self._backend.opened is not None:
-            abandon(self._backend.opened)
+        if self.http.opened is not None:
+            abandon(self.http.opened)
 
 
 class Wire:
@@ -256,14 +274,8 @@ class Wire:
 
     def _connect(self) -> Connection:
         budget, received = Budget(), Received()
-        backend = _Backend(self._route, self._ssl_context, budget, received)
-        http = httpcore.AsyncHTTPConnection(
-            httpcore.Origin(self._scheme, self._host, self._port),
-            ssl_context=self._ssl_context,
-            keepalive_expiry=_KEEP_ALIVE,
-            network_backend=backend,
-        )
-        return Connection(http, budget, received, backend)
+        origin = httpcore.Origin(self._scheme, self._host, self._port)
+        return Connection(_Http(origin, self._route, self._ssl_context, budget, received), budget, received)
 
     async def exchange(
         self, request: Request, headers: RequestHeaders, *, timeout: float
@@ -283,7 +295,6 @@ class Wire:
             url,
             headers=[(b"Host", self._authority.encode()), *_framing(request), *self._proxy_headers, *headers],
             content=request.body,
-            extensions={"timeout": {"connect": min(CONNECT_TIMEOUT, timeout)}},
         )
         started = time.monotonic()
         try:
