@@ -318,3 +318,13 @@ def test_an_order_that_is_given_up_leaves_its_key() -> None:
     assert [ledger.key_at(n) for n in range(3)] == ["key-1", "key-2", None]
     used = replace(ledger.orders[1], sent=replace(ledger.orders[1].sent, first_sent_at=0.0))
     assert [ledger.with_order(1, used).is_used(n) for n in range(3)] == [False, True, False]
+
+
+def test_files_that_are_no_files_of_their_own_never_count() -> None:
+    """Whether or not the same bytes count once; a ledger of an earlier version has none."""
+    ledger = Ledger("fh-1", (replace(order(1, shown=job(1, "completed", 5)), repeated=2, duplicates=1),))
+    assert [ledger.orders[0].counted(unique=unique) for unique in (True, False)] == [2, 3]
+    again = read_ledger(ledger.encode())
+    assert isinstance(again, Ledger)
+    assert again.orders[0].repeated == 2
+    assert ledger.orders[0].seen(job(1, "completed", 1)).repeated == 1

@@ -546,6 +546,35 @@ def test_the_same_bytes_are_not_counted_twice(by_hand: World) -> None:
     assert world.client.campaigns.plan(world.campaign(stop=3, unique=False)).orders == ()
 
 
+@pytest.mark.parametrize("lists", ["twice", "another's"])
+def test_a_file_that_is_listed_twice_counts_once(world: World, monkeypatch: Any, lists: str) -> None:
+    """By one job, or by two: it is paid twice, so the other one is replaced, and the folder is whole."""
+    following = internals(world, "following")
+    decode_items = following.decode_items
+    oldest: dict[str, Any] = {}
+
+    def mixed_up(model: Any, content: Any, response: Any) -> Any:
+        page, unusable = decode_items(model, content, response)
+        if page.data:
+            oldest.setdefault(page.data[-1].job_id, page.data[-1])
+            jobs = [job.id for job in world.server._world.state.jobs.values()]
+            if page.data[0].job_id == jobs[0] and lists == "twice":
+                page.data[:] = [oldest[jobs[0]]] * len(page.data)
+            elif page.data[0].job_id == jobs[1] and lists != "twice":
+                page.data[-1:] = [oldest[jobs[0]]] if jobs[0] in oldest else []
+        return page, unusable
+
+    monkeypatch.setattr(following, "decode_items", mixed_up)
+    dataset = world.run(world.campaign(stop=2, give_way=2))
+    assert sorted(world.ordered()) == [1, 2, 2]
+    assert labels(dataset) == ["give_way"] * 2 + ["stop"] * 2
+    assert dataset.verify()
+    assert sorted(order.get("repeated", 0) for order in world.ledger()["orders"]) == [0, 0, 1]
+    since = len(world.server.requests)
+    assert world.run(world.campaign(stop=2, give_way=2)).verify()
+    assert world.server.requests[since:] == []
+
+
 def test_a_campaign_that_does_not_fit_is_not_begun(world: World) -> None:
     """Nothing is ordered, and the plan says what it would cost."""
     campaign = world.campaign(49, stop=3, give_way=2)

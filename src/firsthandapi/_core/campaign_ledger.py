@@ -36,6 +36,7 @@ class Order:
         sent: the request, its key, when it was first sent, and the job as last seen.
         approved: how many of its files were approved.
         duplicates: how many of these have the bytes of a file that the campaign had before.
+        repeated: how many are no file of their own: its list shows them twice, or another order has brought them.
         refund_cents: what was refunded.
         closed: whether all of its files were brought or given up once its job was finished.
     """
@@ -46,6 +47,7 @@ class Order:
     duplicates: int = 0
     refund_cents: int = 0
     closed: bool = False
+    repeated: int = 0
 
     @property
     def job(self) -> ShownJob | None:
@@ -95,7 +97,7 @@ class Order:
 
     def counted(self, *, unique: bool) -> int:
         """How many of its files count."""
-        return self.approved - (self.duplicates if unique else 0)
+        return max(self.approved - self.repeated - (self.duplicates if unique else 0), 0)
 
     def held(self, *, unique: bool) -> int:
         """How many files it has brought or may bring, as far as that is known."""
@@ -126,6 +128,7 @@ class Order:
             sent=self.sent.with_job(job),
             approved=approved,
             duplicates=min(self.duplicates, approved),
+            repeated=min(self.repeated, approved),
             closed=self.closed and job.get("status") in TERMINAL_JOB_STATUSES,
         )
         refund = 0
@@ -288,6 +291,7 @@ class Ledger:
                 "duplicates": order.duplicates,
                 "refund_cents": order.refund_cents,
                 "closed": order.closed,
+                **({"repeated": order.repeated} if order.repeated else {}),
             }
             for order in self.orders
         ]
@@ -344,6 +348,7 @@ def _order(row: Any) -> Order | None:
     values = cast("dict[str, Any]", row)
     sent = job_file_in(values)
     counts = [values.get(name) for name in ("approved", "duplicates", "refund_cents")]
+    counts.append(values.get("repeated", 0))
     if (
         not is_label(values.get("label"))
         or sent is None
@@ -351,9 +356,9 @@ def _order(row: Any) -> Order | None:
         or not all(type(count) is int and count >= 0 for count in counts)
     ):
         return None
-    approved, duplicates, refund = cast("list[int]", counts)
+    approved, duplicates, refund, repeated = cast("list[int]", counts)
     closed = values.get("closed") is True
-    order = Order(values["label"], sent, approved, duplicates, refund, closed)
+    order = Order(values["label"], sent, approved, duplicates, refund, closed, repeated)
     # Nothing comes back that was not paid.
     return order if duplicates <= approved and order.spent_cents >= 0 else None
 

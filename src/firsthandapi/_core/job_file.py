@@ -60,6 +60,7 @@ class JobFile:
         job: the job as last seen; None until the service has answered.
         label: what its files are labelled; None for a folder without labels.
         request_hash: the hash that is sent with the request; None if it is sent without one.
+        repeated: how many of its files have no row, because its list shows them twice, or another job has brought them.
         server_sent_at: the service's time at that moment, in Unix seconds; None if it is not known.
     """
 
@@ -70,6 +71,7 @@ class JobFile:
     label: str | None = None
     request_hash: str | None = None
     server_sent_at: float | None = None
+    repeated: int | None = None
 
     def members(self) -> dict[str, Any]:
         """What is written of it: without what not every one has."""
@@ -136,7 +138,9 @@ def read_job_file(content: bytes) -> JobFile | UnreadableJobFile:
 
 def job_file_in(row: Mapping[str, Any]) -> JobFile | None:
     """What an object of JSON says of an order; None if it does not make sense."""
-    request, key, sent, job, label, digest, served = (row.get(member.name) for member in fields(JobFile))
+    request, key, sent, job, label, digest, served, repeated = (
+        row.get(member.name) for member in fields(JobFile)
+    )
     is_whole = (
         _is_ordered(request, key, sent)
         and (job is None or job_id_of(job))
@@ -144,8 +148,9 @@ def job_file_in(row: Mapping[str, Any]) -> JobFile | None:
         and (label is None or is_label(label))
         and (digest is None or isinstance(digest, str))
         and (served is None or _is_time(served))
+        and (repeated is None or type(repeated) is int)
     )
-    return JobFile(request, key, sent, job, label, digest, served) if is_whole else None
+    return JobFile(request, key, sent, job, label, digest, served, repeated) if is_whole else None
 
 
 def parse_job_file(content: bytes, path: str = JOB_FILE) -> JobFile:

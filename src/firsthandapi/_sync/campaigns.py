@@ -251,7 +251,7 @@ class Campaigning(Collecting):
         }
         for number, order in enumerate(self._file.ledger.orders):
             here = rows.get((order.job or {}).get("id"), [])
-            if order.closed and len(here) >= order.approved:
+            if order.closed and len(here) >= order.approved - order.repeated:
                 self._done.add(number)
                 for row in here:
                     self._bytes_before += row.size_bytes
@@ -475,7 +475,9 @@ class Campaigning(Collecting):
         job_id, ledger = each.source.job_id, self._file.ledger
         self._hashes[job_id] = run_blocking(self._in.hashes_of, job_id)
         job = dump(each.waiting.first())
-        order = ledger.orders[each.number].seen(job, each.most)
+        others = self._downloads.pending_of_others(job_id) | self._in.of_others(job_id)
+        repeated = each.following.repeats + len(each.following.ids & others)
+        order = replace(ledger.orders[each.number].seen(job, each.most), repeated=repeated)
         ledger = ledger.with_order(each.number, replace(order, closed=True)).with_duplicates(
             {job_id: list(hashes.values()) for job_id, hashes in self._hashes.items()}
         )
@@ -488,7 +490,7 @@ class Campaigning(Collecting):
     def _note_job(self, number: int) -> None:
         order = self._file.ledger.orders[number]
         job = order.job or {}
-        finish_blocking(self._in.note_job, job["id"], job, order.label)
+        finish_blocking(self._in.note_job, job["id"], job, order.label, order.repeated)
 
     def _write_last_seen_of_all(self) -> None:
         seen = [dump(each.waiting.job) for each in self._followed.values() if each.waiting.job is not None]
@@ -585,10 +587,10 @@ class Campaigning(Collecting):
             dataset = run_blocking(Dataset._of, folder)  # pyright: ignore[reportPrivateUsage] # of one house
             downloads.check(self._unusable())
             plan = make_plan(self._spec, self._file.ledger)
-            unlisted = [each for each in self._all if each.following.unlisted]
+            unlisted = [each for each in self._all if each.following.unlisted > each.following.repeats]
             why = in_vain(plan)
             if unlisted and why is None:
-                count = sum(each.following.unlisted for each in unlisted)
+                count = sum(each.following.unlisted - each.following.repeats for each in unlisted)
                 why = (
                     f"the service counts {count_of(count, 'approved file')} more than its lists show, of "
                     f"{', '.join(each.source.job_id for each in unlisted[:3])}: run the same call again later"

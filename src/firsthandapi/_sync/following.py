@@ -40,12 +40,14 @@ class Following(Resource):
     Attributes:
         failures: files that the service described in a way nobody can use, and what is wrong with them.
         again: gives the ids of files that the last pass is to download again.
+        repeats: how often the latest whole walk has met a file once more.
     """
 
     def __init__(self, transport: Transport, waiting: Waiting) -> None:
         super().__init__(transport)
         self.failures: dict[str, FirstHandError] = {}
         self.again: Callable[[], Collection[str]] = frozenset
+        self.repeats = 0
         self._waiting = waiting
         # By file: the walks over the list that met it first and last, and the cursor of the page it was last seen on.
         self._walks = 0
@@ -110,6 +112,11 @@ class Following(Resource):
         """How many files the latest walk has met: those that were withdrawn since are not among them."""
         return sum(walk == self._walks for walk in self._seen_last.values())
 
+    @property
+    def ids(self) -> frozenset[str]:
+        """The files that the list has shown."""
+        return frozenset(self._seen)
+
     def has_all(self, files: int) -> bool:
         """Whether the walks have met as many files as were ordered and are counted: the list has no other."""
         return len({*self._seen, *self.failures}) == self._counted == files
@@ -159,10 +166,11 @@ class Following(Resource):
         cursor: str | None = None
         cursors: frozenset[str] = frozenset()
         self._walks += 1
-        walk, pauses = self._walks, Pauses()
+        walk, pauses, items = self._walks, Pauses(), 0
         self._waiting.count()
         while True:
             page = self._page_patiently(cursor)
+            items += len(page.data)
             unseen: list[File] = []
             met = moved = False
             for file in page.data:
@@ -176,6 +184,8 @@ class Following(Resource):
                 met |= self._seen.setdefault(file.id, walk) < walk
             if unseen:
                 yield unseen
+            if page.next_cursor is None:
+                self.repeats = items - self.listed
             # Newest first: behind a file that an earlier walk met, all were.
             if page.next_cursor is None or (to_known and met):
                 return

@@ -285,7 +285,8 @@ class Dataset(Rows):
 
     def _short_of(self, job: Job) -> int:
         """How many approved files of a job have no row."""
-        return max((int_or_none(job.files_approved) or 0) - len(self._rows_of(job)), 0)
+        repeated = sum(each.repeated or 0 for each in self._job_files if each.job_id == job.id)
+        return max((int_or_none(job.files_approved) or 0) - len(self._rows_of(job)) - repeated, 0)
 
     def _rows_of(self, job: Job) -> list[Record]:
         """The rows of a job; one that names no job is of the only one."""

@@ -98,6 +98,8 @@ class Downloads:
         wanted, there = self._folder.plan(files, source, again=self._again)
         by_id = {file.id: file for file in files}
         with self._changed:
+            # One that another job lists too comes once.
+            wanted = [one for one in wanted if one.file_id not in self._pending]
             # One that failed before is known already.
             new = [file for file in files if self._failures.pop(file.id, None) is None]
             self._files_known += len(new)
@@ -149,6 +151,11 @@ class Downloads:
         """How many files of a job are under way."""
         with self._changed:
             return sum(source.job_id == job_id for _, source in self._pending.values())
+
+    def pending_of_others(self, job_id: str) -> frozenset[str]:
+        """The files that are under way for other jobs."""
+        with self._changed:
+            return frozenset(each for each, (_, source) in self._pending.items() if source.job_id != job_id)
 
     def stop(self) -> None:
         """Stop; running downloads are given up. Takes a few seconds at most."""

@@ -235,15 +235,15 @@ class Folder:
         """Remove the record of a job that bought nothing."""
         self._job_files.remove(self._record)
 
-    def note_job(self, job_id: str, job: ShownJob, label: str | None) -> None:
-        """Record a job as last seen beside others, so that `Dataset` knows it.
+    def note_job(self, job_id: str, job: ShownJob, label: str | None, repeated: int = 0) -> None:
+        """Record a job as last seen beside others, so that `Dataset` knows it. `repeated` of its files have no row of
+        their own.
 
         Raises:
             ConfigurationError: it cannot be written.
         """
-        self._job_files.write(
-            self._job_files.path_of(job_id), JobFile(None, None, None, job, label), self._writer
-        )
+        record = JobFile(None, None, None, job, label, repeated=repeated or None)
+        self._job_files.write(self._job_files.path_of(job_id), record, self._writer)
 
     def is_mixed(self, formats: list[str] | None) -> bool:
         """Whether the files of a job that takes these formats go to a folder for each kind of media.
@@ -426,6 +426,12 @@ class Folder:
         with self._rows:
             rows = [row for manifest in self._manifests.values() for row in manifest.records.values()]
         return {row.file_id: row.sha256 for row in rows if row.job_id == job_id}
+
+    def of_others(self, job_id: str) -> frozenset[str]:
+        """The files that other jobs than this one have brought."""
+        with self._rows:
+            rows = [row for manifest in self._manifests.values() for row in manifest.records.values()]
+        return frozenset(row.file_id for row in rows if row.job_id != job_id)
 
     def without_worker(self, job_id: str) -> frozenset[str]:
         """The submissions of a job whose rows do not know their worker."""
