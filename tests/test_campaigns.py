@@ -223,6 +223,7 @@ def test_a_campaign_that_was_saved_is_loaded_again(
             campaign.save(path)
             assert Campaign.load(path) == campaign
         assert Campaign(**campaign.to_dict()) == campaign
+        assert Campaign.load(path).moved == campaign.moved
     assert Campaign(**FIELDS).to_dict() == FIELDS
 
 

@@ -104,6 +104,24 @@ def test_a_file_system_without_links_will_do(tmp_path: Path, monkeypatch: pytest
     assert [entry.name for entry in tmp_path.iterdir()] == ["x"]
 
 
+def test_a_file_that_cannot_be_copied_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that is missing stays missing, and a folder with other files stays."""
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old" / "a").write_bytes(b"a")
+    (tmp_path / "old" / "mine").write_bytes(b"mine")
+    _disk.copy_into(tmp_path / "old", ["a", "b"], tmp_path / "new")
+    _disk.remove_all(tmp_path / "old", ["a", "b"])
+    assert sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*")) == [
+        "new",
+        "new/a",
+        "old",
+        "old/mine",
+    ]
+    failing(monkeypatch, "replace", ".part")
+    with pytest.raises(ConfigurationError, match="mine cannot be written: No space left"):
+        _disk.copy_into(tmp_path / "old", ["mine"], tmp_path / "new")
+
+
 def test_a_program_that_opens_our_files_ends_no_run(
     connect: Connect, quick_server: MockServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -133,12 +133,12 @@ def cancel(
         typer.echo(f"{printable(label)} has no unfinished job.")
         return
     typer.echo(f"{count_of(len(jobs), 'job')} cancelled, {dollars(refund)} refunded.")
-    for order in after.orders:
-        if order.label == label:
-            note(
-                f"The next `campaign run` orders {count_of(order.files)} for {printable(label)} again. To prevent "
-                "that, decrease its files_needed, or remove the label from the file."
-            )
+    again = sum(order.files for order in after.orders if order.label == label)
+    if again:
+        note(
+            f"The next `campaign run` orders {count_of(again)} for {printable(label)} again. To prevent that, decrease "
+            "its files_needed, or remove the label from the file."
+        )
 
 
 def _ask(label: str, plan: LabelPlan) -> None:
