@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from firsthandapi._core.lost_answers import continues, how_to_repeat, may_have_arrived, naming
+from firsthandapi._core.lost_answers import continues, how_to_repeat, may_have_arrived, naming, several
 from firsthandapi.errors import (
     ConfigurationError,
     FirstHandApiError,
@@ -64,4 +64,5 @@ def test_whatever_stops_a_wait_names_its_job(error: BaseException, exists: bool)
 
 def test_several_jobs() -> None:
     """As a campaign has them."""
-    assert continues("job_1, job_2", "again") == "The jobs job_1, job_2 continue: again"
+    assert continues(several(["job_1", "job_2"]), "again") == "The jobs job_1, job_2 continue: again"
+    assert several([str(number) for number in range(7)]) == "0, 1, 2, 3, 4, and 2 more"

@@ -1063,7 +1063,7 @@ class Stop(Exception):  # it is no error
 def test_whatever_stops_a_call_names_its_job(
     connect: Connect, fresh_server: MockServer, tmp_path: Path
 ) -> None:
-    """`collect`, `wait`, `follow`, and a campaign: the note says that the job goes on, and how to continue."""
+    """`collect`, `wait`, `wait_all`, `follow`, and a campaign: the note says how to continue."""
     client = connect(fresh_server)
 
     def stop(_: object) -> None:
@@ -1077,6 +1077,9 @@ def test_whatever_stops_a_call_names_its_job(
     with pytest.raises(Stop) as caught:
         client.jobs.wait(job.id, on_update=stop)
     assert caught.value.__notes__ == [again]
+    with pytest.raises(WaitTimeoutError) as timed_out:
+        client.jobs.wait_all([job.id], timeout=0)
+    assert timed_out.value.__notes__ == [again]
     with pytest.raises(WaitTimeoutError) as timed_out:
         list(client.jobs.follow(job.id, timeout=0))
     assert timed_out.value.__notes__ == [f"{again}, which returns all of its files"]

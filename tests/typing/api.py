@@ -31,6 +31,7 @@ from firsthandapi import (
     InsufficientCreditsError,
     InvalidArgumentError,
     Page,
+    Pending,
     RateLimit,
     RateLimitError,
     UnexpectedResponseError,
@@ -68,6 +69,7 @@ def client_and_options() -> None:
     assert_type(client.rate_limit, RateLimit | None)
     assert_type(client.credits_remaining_cents, int | None)
     assert_type(client.me(), Identity)
+    assert_type(FirstHandClient(journal=Path("orders.journal")).journal.pending(), tuple[Pending, ...])
     assert_type(client.request("GET", "/v1/new", params={"a": 1}), ApiResponse)
     assert_type(FirstHandClient.signup(name="Acme", email="a@acme.example"), Signup)
     assert_type(firsthandapi.idempotency_key("a", 1, None, {"b": [True]}), str)

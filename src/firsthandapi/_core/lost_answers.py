@@ -4,7 +4,7 @@ who repeats the call pays twice."""
 from __future__ import annotations
 
 import json
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 
 from firsthandapi._masking import mask_secrets
@@ -59,6 +59,12 @@ def naming(job_id: str, again: str, *, exists: bool = True) -> Generator[None, N
         if exists or not isinstance(error, NotFoundError):
             error.add_note(continues(job_id, again))
         raise
+
+
+def several(job_ids: Sequence[str]) -> str:
+    """The first of many jobs, for a note."""
+    more = f", and {len(job_ids) - 5} more" if len(job_ids) > 5 else ""
+    return ", ".join(job_ids[:5]) + more
 
 
 def continues(job_id: str, again: str) -> str:

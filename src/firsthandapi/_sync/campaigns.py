@@ -35,7 +35,7 @@ from firsthandapi._core.integers import int_or_none
 from firsthandapi._core.job_file import dump, load
 from firsthandapi._core.kinds import is_mixed
 from firsthandapi._core.longpoll import Pauses
-from firsthandapi._core.lost_answers import continues
+from firsthandapi._core.lost_answers import continues, several
 from firsthandapi._core.reports import CampaignProgress, LabelProgress, Tally
 from firsthandapi._core.spend import check_spend
 from firsthandapi._sync.bridge import (
@@ -561,10 +561,7 @@ class Campaigning(Collecting):
         orders = self._file.ledger.orders
         going_on = [str(each.job["id"]) for each in orders if each.job is not None and not each.is_over]
         if going_on:
-            more = f", and {len(going_on) - 5} more" if len(going_on) > 5 else ""
-            error.add_note(
-                continues(", ".join(going_on[:5]) + more, "run the same call again, which posts none again")
-            )
+            error.add_note(continues(several(going_on), "run the same call again, which posts none again"))
         return error
 
     def _timed_out(self, error: WaitTimeoutError) -> WaitTimeoutError:

@@ -13,7 +13,7 @@ from firsthandapi._async.pages import AsyncPageRequest
 from firsthandapi._async.transport import Held
 from firsthandapi._core.arguments import check
 from firsthandapi._core.config import DEFAULT_WAIT
-from firsthandapi._core.lost_answers import naming
+from firsthandapi._core.lost_answers import naming, several
 from firsthandapi._core.request import check_id, check_mapping, check_whole_timeout
 from firsthandapi._core.spend import check_limit, check_spend
 from firsthandapi._forks import importing
@@ -265,7 +265,8 @@ class Jobs(Resource):
         jobs = _check_jobs(ids)
         timeout = check_whole_timeout(timeout)
         check_callback(on_update, "on_update")
-        with call_span("jobs.wait_all"):
+        unfinished = [each for each in jobs if isinstance(each, str)]
+        with call_span("jobs.wait_all"), naming(several(unfinished), "run the same call again", exists=False):
             ends = self._ends(timeout)
             return await WaitingAll(self._transport, jobs, ends=ends, on_update=on_update, **options).wait()
 
@@ -277,6 +278,9 @@ class Jobs(Resource):
         **fields: Unpack[JobArguments],
     ) -> Job:
         """Post a job and wait until it is completed or cancelled.
+
+        The call is finished when it returns. If anything stops it before that, the job continues, and with the client's
+        `journal` the same call waits for that job instead of posting another one.
 
         Args:
             timeout: seconds for the wait, 0 or more; None waits without limit. The client's `timeout` applies to
