@@ -43,7 +43,7 @@ def test_each_thing_is_shown(thing: Job | File | Record) -> None:
 
 def test_what_cannot_be_shown_raises_nothing() -> None:
     """A notebook shows the plain `repr` instead."""
-    odd = Job.model_construct(id="job_1", status="open", created_at="yesterday")
+    odd = Job.model_construct(id=object(), status=object())
     assert odd._repr_html_() is None
 
 

@@ -20,7 +20,7 @@ from firsthandapi.datasets._ledger import LedgerFile
 
 STEPS: list[tuple[Any, str]] = [
     (LedgerFile, "write"),
-    (Transport, "send"),
+    (Transport, "exchange"),
     (Folder, "note_job"),
     (Folder, "add"),
     (Folder, "set_workers"),

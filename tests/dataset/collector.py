@@ -23,7 +23,7 @@ from firsthandapi.datasets._manifest import Manifest
 # Each step of a run, and the method whose call begins it.
 STEPS: dict[str, tuple[Any, str]] = {
     "job.json is written": (Folder, "create_job"),
-    "the job is posted": (Transport, "send"),
+    "the job is posted": (Transport, "exchange"),
     "the service's time is written down": (Folder, "write_job"),
     "the job is written down": (Folder, "write_job"),
     "a file is written": (Part, "write"),

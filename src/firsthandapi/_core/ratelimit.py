@@ -334,8 +334,12 @@ class RequestBudget:
         if seconds is None:
             return
         said = response.rate_limit
-        if said is not None and said.remaining <= 0:
-            seconds = max(seconds, seconds_to_reset(said, response.headers, now=time))
+        if said is not None:
+            to_reset = seconds_to_reset(said, response.headers, now=time)
+            if to_reset == 0 and seconds > LONGEST_WINDOW:
+                return  # the window that it reports is over: only this request is refused for so long
+            if said.remaining <= 0:
+                seconds = max(seconds, to_reset)
         self._known, self._unlimited, self._left = True, False, 0
         self._said, self._ends = None, math.inf  # whatever they said, this is the end
         self._refused_until = max(self._refused_until, now + max(seconds, FIRST_DELAY))

@@ -110,8 +110,8 @@ def cancel(
 ) -> None:
     """Cancel the unfinished jobs of a label. The service refunds the files that did not come; approved files stay.
 
-    The next `campaign run` orders the missing files again. To prevent that, first decrease files_needed of the label,
-    or remove the label from the file.
+    The next `campaign run` orders the missing files again, unless you first
+    decrease files_needed of the label, or remove the label from the file.
 
     Shows the refund and asks first.
 
@@ -162,8 +162,9 @@ def forget(
 ) -> None:
     """Give up an order whose job nobody can find.
 
-    First make sure that your account has no job for it: the campaign then orders its files again, with another key. If
-    the job shows after all, the next run counts it. Refuses an order whose job is known.
+    First make sure that your account has no job for it: the campaign then
+    orders its files again, with another key. If the job shows after all, the
+    next run counts it. Refuses an order whose job is known.
 
     Example: firsthandapi campaign forget signs.yaml fh-…
     """
