@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -88,3 +89,21 @@ def test_what_serve_refuses(cli: Cli, tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     taken = cli("serve", str(tmp_path / "file"))
     assert (taken.code, "could not use" in taken.err) == (2, True)
+
+
+@pytest.mark.parametrize("is_terminal", [True, False])
+def test_keys_go_to_a_terminal_or_into_a_file(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, is_terminal: bool
+) -> None:
+    """A terminal shows the first keys once. What is no terminal, such as a log, gets the path of their file."""
+    monkeypatch.setattr("firsthandapi.cli.serve.wait_for_stop", lambda: None)
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: is_terminal)
+    monkeypatch.chdir(tmp_path)
+    shown = cli("serve", "data", "--port", "0")
+    file = tmp_path / "data" / "first-keys.txt"
+    assert (shown.code, shown.err) == (0, "")
+    assert shown.out.count("fh_live_own_") == (2 if is_terminal else 0)
+    assert ("/sign-in#fh_operator_" in shown.out, "fh_" in shown.out) == (is_terminal, is_terminal)
+    assert (file.exists(), f"  {file}\n" in shown.out) == (not is_terminal, not is_terminal)
+    again = cli("serve", "data", "--port", "0")
+    assert (again.code, "first start" in again.out, "fh_" in again.out) == (0, False, False)

@@ -46,6 +46,7 @@ class Server:
 
     process: subprocess.Popen[str]
     said: str
+    folder: Path
 
     @property
     def url(self) -> str:
@@ -55,8 +56,8 @@ class Server:
         return found[1]
 
     def secret(self, kind: str) -> str:
-        """A key or token that it showed."""
-        found = re.search(rf"fh_{kind}_\w+", self.said)
+        """A key or token of its first start."""
+        found = re.search(rf"fh_{kind}_\w+", (self.folder / "first-keys.txt").read_text(encoding="ascii"))
         assert found is not None
         return found[0]
 
@@ -85,7 +86,7 @@ def served(folder: Path, *options: str) -> Iterator[Server]:
         if "Ctrl-C" in line:
             break
     try:
-        yield Server(process, "".join(lines))
+        yield Server(process, "".join(lines), folder)
     finally:
         process.kill()
         process.communicate()
@@ -146,7 +147,8 @@ def test_from_a_job_to_a_picture(tmp_path: Path) -> None:
     """An upload that a reviewer approves is in the buyer's folder, and a webhook told so; a restart keeps all."""
     folder = tmp_path / "data"
     with served(folder) as server, receiver() as (hooks, got), ThreadPoolExecutor() as pool:
-        assert "Save these now: they are not shown again." in server.said
+        assert str(folder / "first-keys.txt") in server.said
+        assert "fh_" not in server.said
         key = server.secret("live")
         with FirstHandClient(key, server.url) as client:
             hook = client.webhooks.create(url=hooks, events=["job.completed"])
@@ -285,6 +287,34 @@ def test_keys_of_ones_own(tmp_path: Path) -> None:
             made = client.api_keys.create(name="reader", scopes=["billing:read"])
         assert made.scopes == ["billing:read"]
         assert (made.secret or "").startswith("fh_live_own_")
+
+
+def test_the_file_of_the_first_keys(tmp_path: Path) -> None:
+    """Only its owner reads it, its variables are those of a client, and its link signs the operator in."""
+    file = tmp_path / "keys"
+    with Service(tmp_path / "data", keys_file=file) as service:
+        assert service.first is not None
+        lines = file.read_text(encoding="ascii").splitlines()
+        assert lines[1] == f"# Sign in as the operator: {service.url}/sign-in#{service.first.operator}"
+        assert lines[2] == f"# Key of the sandbox: {service.first.sandbox}"
+        assert lines[3:] == [
+            f"FIRSTHAND_BASE_URL={service.url}",
+            f"FIRSTHAND_API_KEY={service.first.live}",
+        ]
+        assert os.name == "nt" or file.stat().st_mode & 0o777 == 0o600
+    file.unlink()
+    with Service(tmp_path / "data", keys_file=file):
+        assert not file.exists()
+
+
+def test_no_keys_work_that_could_not_be_written(tmp_path: Path) -> None:
+    """The next start is the first one: nobody could have seen those keys."""
+    (tmp_path / "keys").mkdir()
+    with pytest.raises(ConfigurationError, match=re.escape(str(tmp_path / "keys"))):
+        Service(tmp_path / "data", keys_file=tmp_path / "keys")
+    with Service(tmp_path / "data") as service:
+        assert service.first is not None
+        assert (len(service.world.state.organizations), len(service.access.tokens())) == (1, 1)
 
 
 @pytest.mark.parametrize("lost", ["missing", "empty", "without_rows"])

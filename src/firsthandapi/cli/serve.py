@@ -15,8 +15,9 @@ from .serving import Lines
 from .stopping import stoppable, wait_for_stop
 
 if TYPE_CHECKING:
-    from firsthandapi.server.serve.service import Service
+    from firsthandapi.server.serve.service import FirstKeys, Service
 
+FIRST_KEYS = "first-keys.txt"
 Folder = Annotated[
     Path, typer.Argument(parser=local_folder, metavar="DIR", help="Folder that keeps everything.")
 ]
@@ -61,7 +62,8 @@ def serve(
     """Serve the API for your own people, in real time, and keep everything in DIR.
 
     Post a job with any client, give its link to your people, and rate what they
-    send. The first start creates an organization and prints its API key.
+    send. The first start creates an organization, and prints its API key; where
+    standard output is no terminal, such as a log, the key is in first-keys.txt.
 
     Beyond this machine, people and operators need tokens, and a proxy adds TLS.
     See: firsthandapi tokens --help
@@ -95,6 +97,8 @@ def serve(
             scorer=scorer,
             scorer_seconds=scorer_seconds,
             private_webhooks=private_webhooks,
+            # What is no terminal is often a log, which others read.
+            keys_file=None if sys.stdout.isatty() else folder / FIRST_KEYS,
             sandbox=SandboxWorkers,
             on_request=None if lines is None else lines.add,
         )
@@ -129,16 +133,14 @@ def checkpoint(folder: Folder) -> None:
 def _introduce(service: Service, folder: Path) -> None:
     url = service.url
     typer.echo(f"Serving {folder} at {url}\n")
-    if service.first is not None:
-        typer.echo("This is the first start. Save these now: they are not shown again.\n")
-        typer.echo(f"  Buyer's API key    {service.first.live}")
-        typer.echo(f"  Key of the sandbox {service.first.sandbox}")
-        typer.echo(f"  Operator's token   {service.first.operator}\n")
-        typer.echo(f"Sign in as the operator: {url}/sign-in#{service.first.operator}")
-        typer.echo("Post a job from another terminal:\n")
-        typer.echo(f"  export FIRSTHAND_BASE_URL={url}")
-        typer.echo(f"  export FIRSTHAND_API_KEY={service.first.live}")
-        typer.echo("  firsthandapi jobs create --help\n")
+    if service.first is not None and sys.stdout.isatty():
+        _show(service.first, url)
+    elif service.first is not None:
+        typer.echo(
+            "This is the first start. The API keys and a link that signs you in as the operator are in"
+        )
+        typer.echo(f"\n  {(folder / FIRST_KEYS).absolute()}\n")
+        typer.echo("Only you can read this file. Save what it contains, and delete it.\n")
     typer.echo(f"Links of the jobs, tokens, credits: {url}/operator")
     typer.echo(f"Review what people send: {url}/review")
     typer.echo(f"Jobs, webhooks, requests, ledger: {url}/console")
@@ -149,3 +151,15 @@ def _introduce(service: Service, folder: Path) -> None:
             err=True,
         )
     typer.echo("Press Ctrl-C to stop it.")
+
+
+def _show(first: FirstKeys, url: str) -> None:
+    typer.echo("This is the first start. Save these now: they are not shown again.\n")
+    typer.echo(f"  Buyer's API key    {first.live}")
+    typer.echo(f"  Key of the sandbox {first.sandbox}")
+    typer.echo(f"  Operator's token   {first.operator}\n")
+    typer.echo(f"Sign in as the operator: {url}/sign-in#{first.operator}")
+    typer.echo("Post a job from another terminal:\n")
+    typer.echo(f"  export FIRSTHAND_BASE_URL={url}")
+    typer.echo(f"  export FIRSTHAND_API_KEY={first.live}")
+    typer.echo("  firsthandapi jobs create --help\n")

@@ -21,7 +21,7 @@ from firsthandapi.server.http import HttpServer
 from firsthandapi.server.jobs import Workforce
 from firsthandapi.server.model import SCOPES
 from firsthandapi.server.requests import ReceivedRequest
-from firsthandapi.server.sqlite import FILES, open_world
+from firsthandapi.server.sqlite import FILES, explained, open_world
 from firsthandapi.server.storage import BucketStorage, Storage
 from firsthandapi.server.text import mask
 from firsthandapi.server.world import World
@@ -56,6 +56,20 @@ class FirstKeys:
     def __repr__(self) -> str:
         return f"FirstKeys(live={mask(self.live)!r}, sandbox={mask(self.sandbox)!r}, operator={mask(self.operator)!r})"
 
+    def as_file(self, url: str) -> str:
+        """The text of a file that keeps them: variables for a shell, Docker, or systemd, and the rest in comments.
+
+        Args:
+            url: the address of the server.
+        """
+        return (
+            "# The first start of this server created these keys. Save them, and delete this file.\n"
+            f"# Sign in as the operator: {url}/sign-in#{self.operator}\n"
+            f"# Key of the sandbox: {self.sandbox}\n"
+            f"FIRSTHAND_BASE_URL={url}\n"
+            f"FIRSTHAND_API_KEY={self.live}\n"
+        )
+
 
 class Service:
     """One server over one folder.
@@ -75,6 +89,7 @@ class Service:
         clock: the time; that of the machine if left out.
         storage: a URL of fsspec, such as that of a bucket, where the bytes of files are. The first start decides, and
             without it they are in the folder.
+        keys_file: where the first start writes its keys, and the operator's link, before they work; None for nowhere.
         sandbox: makes the simulated workers of the sandbox; None for none.
         on_request: called in the server's thread with each request of the API, once it is answered.
 
@@ -99,6 +114,7 @@ class Service:
         private_webhooks: bool = False,
         clock: RealClock | None = None,
         storage: str | None = None,
+        keys_file: Path | None = None,
         sandbox: Callable[[World], Workforce] | None = None,
         on_request: Callable[[ReceivedRequest], None] | None = None,
     ) -> None:
@@ -129,8 +145,8 @@ class Service:
             kept = self._storage(storage, bucket)
             self.world = open_world(folder, self.clock, storage=kept, left=self._left(folder))
             self._undo.callback(self.world.close)
+            self.first = self._first_start(credit_cents, keys_file)
             is_open = True
-            self.first = self._first_start(credit_cents)
             self.access.settled(_STARTED, "yes")
             self.jury = Jury(self.world, scorer, scorer_seconds)
             self.world.jobs.jury = self.jury
@@ -208,7 +224,7 @@ class Service:
         found += ["tokens"] if self.access.is_settled(_STARTED) else []
         return " and ".join(found) or None
 
-    def _first_start(self, credit_cents: int) -> FirstKeys | None:
+    def _first_start(self, credit_cents: int, keys_file: Path | None) -> FirstKeys | None:
         with self.world.lock:
             if self.world.state.organizations:
                 return None
@@ -220,8 +236,15 @@ class Service:
             sandbox = accounts.create_key(
                 made.key.account.organization.accounts["test"], "Default key", SCOPES, "system", at
             )
-        _, operator = self.access.create("operator", "First operator", at)
-        return FirstKeys(made.secret, sandbox.secret, operator)
+            _, operator = self.access.create("operator", "First operator", at)
+            first = FirstKeys(made.secret, sandbox.secret, operator)
+            if keys_file is not None:
+                # Inside of the transaction: keys that work are in the file, even if the power fails now.
+                try:
+                    replacing.replace(keys_file, first.as_file(self.url).encode(), 0o600)
+                except OSError as error:
+                    raise explained(keys_file, error) from None
+        return first
 
     # --- life -------------------------------------------------------------------------------------------
 
