@@ -25,6 +25,9 @@ def _first_sentence(text: str | None) -> str:
 
 
 def _give_short_help(group: typer.Typer) -> None:
+    # What is hidden in --help is an old name.
+    group.registered_commands = [each for each in group.registered_commands if not each.hidden]
+    group.registered_groups = [each for each in group.registered_groups if each.hidden is not True]
     for command in group.registered_commands:
         command.short_help = _first_sentence(command.help or inspect.getdoc(command.callback))
     for below in group.registered_groups:

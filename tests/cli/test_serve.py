@@ -1,8 +1,7 @@
-"""`firsthandapi serve`, `tokens`, and `checkpoint`. What a server does is tested in `tests/serve`."""
+"""`firsthandapi serve`. What a server does is tested in `tests/serve`."""
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 
@@ -16,65 +15,6 @@ from firsthandapi.server.serve.service import Service
 def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Cli:
     """The command line, in this process."""
     return Cli(monkeypatch, capsys)
-
-
-def test_tokens(cli: Cli, tmp_path: Path) -> None:
-    """A token is shown once, listed without its secret, and revoked, beside a server that runs."""
-    folder = str(tmp_path / "data")
-    with Service(tmp_path / "data") as service:
-        made = cli("tokens", "create", folder, "--role", "worker", "--name", "Ana")
-        secret = made.out.splitlines()[0]
-        assert secret.startswith("fh_worker_")
-        assert f"/sign-in#{secret}" in made.out
-        signed_in = service.access.sign_in(secret, 0)
-        assert signed_in is not None
-        other = json.loads(cli("tokens", "create", folder, "--role", "reviewer", "--json").out)
-        assert other["token"].startswith("fh_reviewer_")
-        listed = cli("tokens", "list", folder)
-        assert secret not in listed.out
-        assert [line.split()[1] for line in listed.out.splitlines()[1:]] == ["operator", "worker", "reviewer"]
-        assert cli("tokens", "revoke", folder, other["id"]).code == 0
-        (good, used, revoked) = json.loads(cli("tokens", "list", folder, "--json").out)
-        assert used["last_used_at"] is not None
-        assert revoked["revoked_at"] is not None
-        assert good["revoked_at"] is None
-        assert " revoked " in cli("tokens", "list", folder).out
-
-
-def test_tokens_of_no_server(cli: Cli, tmp_path: Path) -> None:
-    """A wrong folder, id, or name is one line."""
-    nowhere = str(tmp_path / "nowhere")
-    assert "is not the folder of a server" in cli("tokens", "list", nowhere).err
-    assert "is not the folder of a server" in cli("tokens", "revoke", nowhere, "tok_1").err
-    assert not (tmp_path / "nowhere").exists()
-    unnamed = cli("tokens", "create", nowhere, "--role", "worker", "--name", " ")
-    assert (unnamed.code, "could not use --name" in unnamed.err) == (2, True)
-    unknown = cli("tokens", "revoke", nowhere, "tok_1")
-    assert (unknown.code, "no token with this id exists" in unknown.err) == (2, True)
-    (tmp_path / "file").write_bytes(b"")
-    taken = cli("tokens", "create", str(tmp_path / "file"), "--role", "worker")
-    assert (taken.code, "could not use" in taken.err) == (2, True)
-
-
-def test_checkpoint(cli: Cli, tmp_path: Path) -> None:
-    """A folder of a server is ready to be copied, and another one is refused."""
-    folder = tmp_path / "data"
-    with Service(folder):
-        assert cli("checkpoint", str(folder)).out == f"Copy {folder} now.\n"
-    missing = cli("checkpoint", str(tmp_path / "nowhere"))
-    assert (missing.code, "keeps no service" in missing.err) == (2, True)
-
-
-def test_a_damaged_database_of_tokens(cli: Cli, tmp_path: Path) -> None:
-    """Each command says in one line that it is damaged, and no copy of it is called a backup."""
-    folder = tmp_path / "data"
-    with Service(folder):
-        pass
-    (folder / "access.db").write_bytes(b"no database" * 500)
-    for command in (("serve",), ("tokens", "list"), ("checkpoint",)):
-        damaged = cli(*command, str(folder))
-        assert (damaged.code, damaged.out) == (2, ""), command
-        assert "access.db is damaged" in damaged.err
 
 
 def test_what_serve_refuses(cli: Cli, tmp_path: Path) -> None:

@@ -77,7 +77,6 @@ ELSEWHERE = {
     "datasets/_copying": "dataset/test_merging.py",
     "datasets/_manifest": "dataset/test_folder.py",
     "cli/agents": "mcp/test_mcp_server.py",
-    "cli/tokens": "cli/test_serve.py",
     "client": "test_successors.py",
     "errors": "core/test_errors.py",
     "_specs": "cli/test_spec.py",

@@ -234,7 +234,7 @@ def test_a_port_in_use_creates_no_keys(tmp_path: Path) -> None:
         ({"host": "0.0.0.0", "public_url": "http://localhost:8080"}, "needs --public-url, an address beyond"),
         (
             {"public_url": "https://photos.example.org"},
-            "that needs a token for workers and one for operators; create with: firsthandapi tokens create",
+            "that needs a token for workers and one for operators; create with: firsthandapi server tokens create",
         ),
         ({"host": "0.0.0.0", "public_url": "http://10.0.0.1"}, "not served beyond this machine"),
         ({"public_url": "photos.example.org"}, "--public-url is not the address of a host"),
@@ -370,7 +370,7 @@ def test_with_tokens_beyond_this_machine(tmp_path: Path) -> None:
         assert (service.url, service.is_local) == ("http://10.0.0.1:8080", False)
         service.access.revoke(operator.id, 1)
     with pytest.raises(
-        ConfigurationError, match=r"create with: firsthandapi tokens create \S+ --role operator$"
+        ConfigurationError, match=r"create with: firsthandapi server tokens create \S+ --role operator$"
     ):
         Service(tmp_path, public_url="http://10.0.0.1:8080")
     with Service(tmp_path, public_url="http://localhost:8080") as service:

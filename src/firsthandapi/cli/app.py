@@ -23,13 +23,13 @@ from firsthandapi.errors import (
     WaitTimeoutError,
 )
 
-from . import account, agents, campaign, files, jobs, journal, keys, submissions, tokens, webhooks
+from . import account, agents, campaign, files, jobs, journal, keys, server, submissions, webhooks
 from .collecting import collect, verify
 from .conformance import conformance
 from .options import local_folder
 from .output import AFTER_THE_ORDER, AsJson, nowhere, printable
 from .progress import continues
-from .serve import checkpoint, serve
+from .serve import serve
 from .serving import mock_server
 from .summary import summary
 
@@ -193,7 +193,6 @@ app.command(rich_help_panel=_ACCOUNT)(account.audit)
 
 app.command("mock-server", rich_help_panel=_TOOLS)(mock_server)
 app.command(rich_help_panel=_TOOLS)(serve)
-app.command(rich_help_panel=_TOOLS)(checkpoint)
 app.command(rich_help_panel=_TOOLS)(conformance)
 app.command(rich_help_panel=_TOOLS)(agents.mcp)
 app.command(rich_help_panel=_TOOLS)(agents.skill)
@@ -207,6 +206,10 @@ for _group, _name, _panel in (
     (keys.app, "keys", _ACCOUNT),
     (webhooks.app, "webhooks", _TOOLS),
     (journal.app, "journal", _TOOLS),
-    (tokens.app, "tokens", _TOOLS),
+    (server.app, "server", _TOOLS),
 ):
     app.add_typer(_group, name=_name, rich_help_panel=_panel)
+
+# Their names before `server` was there, for scripts.
+app.command(hidden=True)(server.checkpoint)
+app.add_typer(server.tokens, name="tokens", hidden=True)

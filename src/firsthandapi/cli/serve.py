@@ -66,7 +66,7 @@ def serve(
     standard output is no terminal, such as a log, the key is in first-keys.txt.
 
     Beyond this machine, people and operators need tokens, and a proxy adds TLS.
-    See: firsthandapi tokens --help
+    See: firsthandapi server tokens --help
 
     Example: firsthandapi serve photos
     """
@@ -112,22 +112,6 @@ def serve(
         _introduce(service, folder)
         sys.stdout.flush()
         wait_for_stop()
-
-
-def checkpoint(folder: Folder) -> None:
-    """Write all that a server keeps in DIR into its files, before you copy DIR.
-
-    The server may be running: what it writes afterwards is not in the copy.
-
-    Example: firsthandapi checkpoint photos
-    """
-    from firsthandapi.server.serve.access import FILE, Access
-    from firsthandapi.server.sqlite import checkpoint as write_all
-
-    write_all(folder)
-    if (folder / FILE).is_file():
-        Access(folder / FILE).close()  # a copy that nobody could sign in to would be no backup
-    typer.echo(f"Copy {folder} now.")
 
 
 def _introduce(service: Service, folder: Path) -> None:

@@ -1,6 +1,6 @@
 """Who may see which pages: tokens with a role, and the sessions of browsers that signed in with one.
 
-Tokens are in a database of their own, so that `firsthandapi tokens` can make and revoke them while a server runs.
+Tokens are in a database of their own: `firsthandapi server tokens` makes and revokes them while a server runs.
 Only hashes are kept. A token has 128 random bits, so a plain hash of it cannot be guessed.
 """
 

@@ -290,7 +290,10 @@ class Service:
 
 
 def _no_tokens(folder: Path, missing: Iterable[Role]) -> ConfigurationError:
-    commands = " and ".join(f"firsthandapi tokens create {folder} --role {role}" for role in missing)
+    new = "" if (folder / FILE).is_file() else "--new "
+    commands = " and ".join(
+        f"firsthandapi server tokens create {new}{folder} --role {role}" for role in missing
+    )
     return ConfigurationError(
         "not served beyond this machine: that needs a token for workers and one for operators; create with: "
         f"{commands}"

@@ -1,4 +1,4 @@
-"""`firsthandapi tokens`: who may use the pages of a server of one's own."""
+"""`firsthandapi server`: what is for the folder of a server of one's own."""
 
 from __future__ import annotations
 
@@ -20,7 +20,9 @@ from .output import AsJson, moment, print_json, print_table
 if TYPE_CHECKING:
     from firsthandapi.server.serve.access import Access, Token
 
-app = typer.Typer(no_args_is_help=True, help="Create and revoke tokens for the people of your own server.")
+app = typer.Typer(no_args_is_help=True, help="Manage the folder of your own server.")
+tokens = typer.Typer(no_args_is_help=True, help="Create and revoke tokens for the people of your own server.")
+app.add_typer(tokens, name="tokens")
 
 Folder = Annotated[
     Path, typer.Argument(parser=local_folder, metavar="DIR", help="Folder of the server, as in: serve DIR.")
@@ -39,7 +41,8 @@ def _access(folder: Path, *, is_new: bool = False) -> Generator[Access, None, No
 
     if not is_new and not (folder / FILE).is_file():
         raise ConfigurationError(
-            f"{folder} is not the folder of a server; pass the DIR of firsthandapi serve DIR"
+            f"{folder} is not the folder of a server: it contains no {FILE}; pass the DIR of firsthandapi serve DIR, "
+            "or create a new one with: firsthandapi server tokens create --new DIR"
         )
     try:
         access = Access(folder / FILE)
@@ -53,13 +56,16 @@ def _access(folder: Path, *, is_new: bool = False) -> Generator[Access, None, No
         access.close()
 
 
-@app.command()
+@tokens.command()
 def create(
     folder: Folder,
     role: Annotated[
         _Role, typer.Option(help="worker: work on jobs; reviewer: rate files; operator: everything.")
     ],
     name: Annotated[str, typer.Option(help="Whose token it is; a worker's files carry its id.")] = "unnamed",
+    new: Annotated[
+        bool, typer.Option("--new", help="Create DIR if it is not yet the folder of a server.")
+    ] = False,
     json: AsJson = False,
 ) -> None:
     """Create a token, which is shown only once. The server may be running.
@@ -67,9 +73,12 @@ def create(
     Whoever has it opens /sign-in on the server and pastes it, or follows a link
     that ends in /sign-in#TOKEN.
 
-    Example: firsthandapi tokens create photos --role worker --name Ana
+    A server beyond this machine needs tokens before its first start: --new creates
+    its folder.
+
+    Example: firsthandapi server tokens create photos --role worker --name Ana
     """
-    with _access(folder, is_new=True) as access:
+    with _access(folder, is_new=new) as access:
         try:
             token, secret = access.create(role.value, name, time.time())
         except ValueError as error:
@@ -78,16 +87,16 @@ def create(
         print_json({**_as_json(token), "token": secret})
         return
     typer.echo(f"{secret}\n")
-    typer.echo(f"This is the token of {token.name}, a {token.role} ({token.id}).")
+    typer.echo(f"This is the token of {token.name} ({token.role}, {token.id}).")
     typer.echo("Save it now: it is not stored here and not shown again.")
     typer.echo(f"As a link, after the address of your server: /sign-in#{secret}")
 
 
-@app.command("list")
+@tokens.command("list")
 def list_tokens(folder: Folder, json: AsJson = False) -> None:
     """List the tokens of a server, without their secrets.
 
-    Example: firsthandapi tokens list photos
+    Example: firsthandapi server tokens list photos
     """
     with _access(folder) as access:
         found = access.tokens()
@@ -109,20 +118,37 @@ def list_tokens(folder: Folder, json: AsJson = False) -> None:
     )
 
 
-@app.command()
+@tokens.command()
 def revoke(
     folder: Folder, token_id: Annotated[str, typer.Argument(help="Id of the token; not the token itself.")]
 ) -> None:
     """Revoke a token immediately, and sign out everybody who used it.
 
-    Example: firsthandapi tokens revoke photos tok_…
+    Example: firsthandapi server tokens revoke photos tok_…
     """
     with _access(folder) as access:
         if not access.revoke(token_id, time.time()):
             raise ConfigurationError(
-                f"no token with this id exists in {folder}; list them with: firsthandapi tokens list {folder}"
+                f"no token with this id exists in {folder}; list them with: firsthandapi server tokens list {folder}"
             )
     typer.echo("Revoked.")
+
+
+@app.command()
+def checkpoint(folder: Folder) -> None:
+    """Write all that a server keeps in DIR into its files, before you copy DIR.
+
+    The server may be running: what it writes afterwards is not in the copy.
+
+    Example: firsthandapi server checkpoint photos
+    """
+    from firsthandapi.server.serve.access import FILE, Access
+    from firsthandapi.server.sqlite import checkpoint as write_all
+
+    write_all(folder)
+    if (folder / FILE).is_file():
+        Access(folder / FILE).close()  # a copy that nobody could sign in to would be no backup
+    typer.echo(f"Copy {folder} now.")
 
 
 def _as_json(token: Token) -> dict[str, object]:

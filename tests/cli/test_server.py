@@ -1,0 +1,104 @@
+"""`firsthandapi server`: what is for the folder of a server of one's own."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from cli.support import Cli
+from firsthandapi import ConfigurationError
+from firsthandapi.server.serve.service import Service
+
+
+@pytest.fixture
+def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Cli:
+    """The command line, in this process."""
+    return Cli(monkeypatch, capsys)
+
+
+def test_tokens(cli: Cli, tmp_path: Path) -> None:
+    """A token is shown once, listed without its secret, and revoked, beside a server that runs."""
+    folder = str(tmp_path / "data")
+    with Service(tmp_path / "data") as service:
+        made = cli("server", "tokens", "create", folder, "--role", "worker", "--name", "Ana")
+        secret = made.out.splitlines()[0]
+        assert secret.startswith("fh_worker_")
+        assert f"/sign-in#{secret}" in made.out
+        signed_in = service.access.sign_in(secret, 0)
+        assert signed_in is not None
+        other = json.loads(cli("server", "tokens", "create", folder, "--role", "reviewer", "--json").out)
+        assert other["token"].startswith("fh_reviewer_")
+        listed = cli("server", "tokens", "list", folder)
+        assert secret not in listed.out
+        assert [line.split()[1] for line in listed.out.splitlines()[1:]] == ["operator", "worker", "reviewer"]
+        assert cli("server", "tokens", "revoke", folder, other["id"]).code == 0
+        (good, used, revoked) = json.loads(cli("server", "tokens", "list", folder, "--json").out)
+        assert used["last_used_at"] is not None
+        assert revoked["revoked_at"] is not None
+        assert good["revoked_at"] is None
+        assert " revoked " in cli("server", "tokens", "list", folder).out
+
+
+def test_tokens_of_no_server(cli: Cli, tmp_path: Path) -> None:
+    """A wrong folder, id, or name is one line."""
+    nowhere = str(tmp_path / "nowhere")
+    assert "is not the folder of a server" in cli("server", "tokens", "list", nowhere).err
+    assert "is not the folder of a server" in cli("server", "tokens", "revoke", nowhere, "tok_1").err
+    misspelled = cli("server", "tokens", "create", nowhere, "--role", "worker")
+    assert (misspelled.code, misspelled.out) == (2, "")
+    assert "is not the folder of a server" in misspelled.err
+    assert not (tmp_path / "nowhere").exists()
+    unnamed = cli("server", "tokens", "create", "--new", nowhere, "--role", "worker", "--name", " ")
+    assert (unnamed.code, "could not use --name" in unnamed.err) == (2, True)
+    unknown = cli("server", "tokens", "revoke", nowhere, "tok_1")
+    assert (unknown.code, "no token with this id exists" in unknown.err) == (2, True)
+    (tmp_path / "file").write_bytes(b"")
+    taken = cli("server", "tokens", "create", "--new", str(tmp_path / "file"), "--role", "worker")
+    assert (taken.code, "could not use" in taken.err) == (2, True)
+
+
+def test_a_new_folder(cli: Cli, tmp_path: Path) -> None:
+    """The commands that a server beyond this machine asks for create its folder, and its first start continues."""
+    folder = tmp_path / "new"
+    with pytest.raises(ConfigurationError) as refused:
+        Service(folder, public_url="https://photos.example.org")
+    for command in str(refused.value).partition("create with: ")[2].split(" and "):
+        assert cli(*command.split()[1:]).code == 0
+    assert cli("server", "tokens", "create", "--new", str(folder), "--role", "reviewer").code == 0
+    with Service(folder, public_url="https://photos.example.org") as service:
+        assert [token.role for token in service.access.tokens()][:3] == ["worker", "operator", "reviewer"]
+
+
+def test_the_old_names(cli: Cli, tmp_path: Path) -> None:
+    """Scripts from before `server` was there run; the help shows only the new names."""
+    folder = str(tmp_path / "data")
+    with Service(tmp_path / "data"):
+        assert cli("tokens", "list", folder).out == cli("server", "tokens", "list", folder).out
+        assert cli("checkpoint", folder).out == f"Copy {folder} now.\n"
+    shown = cli("--help").out
+    assert "server" in shown
+    assert "tokens" not in shown
+    assert "checkpoint" not in shown
+
+
+def test_checkpoint(cli: Cli, tmp_path: Path) -> None:
+    """A folder of a server is ready to be copied, and another one is refused."""
+    folder = tmp_path / "data"
+    with Service(folder):
+        assert cli("server", "checkpoint", str(folder)).out == f"Copy {folder} now.\n"
+    missing = cli("server", "checkpoint", str(tmp_path / "nowhere"))
+    assert (missing.code, "keeps no service" in missing.err) == (2, True)
+
+
+def test_a_damaged_database_of_tokens(cli: Cli, tmp_path: Path) -> None:
+    """Each command says in one line that it is damaged, and no copy of it is called a backup."""
+    folder = tmp_path / "data"
+    with Service(folder):
+        pass
+    (folder / "access.db").write_bytes(b"no database" * 500)
+    for command in (("serve",), ("server", "tokens", "list"), ("server", "checkpoint")):
+        damaged = cli(*command, str(folder))
+        assert (damaged.code, damaged.out) == (2, ""), command
+        assert "access.db is damaged" in damaged.err
