@@ -12,8 +12,8 @@ import time
 from pathlib import Path
 
 from firsthandapi import FirstHandClient
-from firsthandapi._core.config import Origin
-from firsthandapi._core.download import Wanted
+from firsthandapi._core.calls.config import Origin
+from firsthandapi._core.files.download import Wanted
 from firsthandapi._download.engine import CONCURRENCY, Engine
 from firsthandapi._download.transfer import Outcome
 from firsthandapi._network.certificates import ssl_context

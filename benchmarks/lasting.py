@@ -21,12 +21,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from firsthandapi.server.contract.bodies import JobBody
-from firsthandapi.server.model import Account, Details, Facts, File, Job, Submission
-from firsthandapi.server.serve.clock import RealClock
+from firsthandapi.server.contract.text import new_id
+from firsthandapi.server.pages.serve.clock import RealClock
+from firsthandapi.server.rules.world import World
 from firsthandapi.server.sqlite import open_world
-from firsthandapi.server.storage import Stored
-from firsthandapi.server.text import new_id
-from firsthandapi.server.world import World
+from firsthandapi.server.state.model import Account, Details, Facts, File, Job, Submission
+from firsthandapi.server.state.storage import Stored
 
 PER_JOB = 2_000
 _START = """

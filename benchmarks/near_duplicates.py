@@ -17,7 +17,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from firsthandapi._core.duplicates import NEAR
+from firsthandapi._core.rows.duplicates import NEAR
 from firsthandapi.datasets._near import close, hashes_of, libraries
 
 PHOTOGRAPHS = {

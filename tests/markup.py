@@ -6,7 +6,7 @@ import re
 import unicodedata
 from html.parser import HTMLParser
 
-from firsthandapi._core.files import EXTENSIONS
+from firsthandapi._core.files.names import EXTENSIONS
 
 ALLOWED_TAGS = {
     "div",

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from firsthandapi._core.manifest import COLUMNS, Record
+from firsthandapi._core.rows.manifest import COLUMNS, Record
 from firsthandapi.types import File, Job
 
 LOADED = """

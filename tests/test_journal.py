@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 
 from firsthandapi import _journal
-from firsthandapi._core import journal as rules
-from firsthandapi._core.journal import HEADER, Account, Entry
+from firsthandapi._core.orders import journal as rules
+from firsthandapi._core.orders.journal import HEADER, Account, Entry
 from firsthandapi._journal import JournalFile, Step, check_journal, journal_at
 from firsthandapi.errors import ConfigurationError
 from processes import unmeasured

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 
-from firsthandapi._core.idempotency import check_key
+from firsthandapi._core.calls.idempotency import check_key
 from firsthandapi._keys import new_key
 
 

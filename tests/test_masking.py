@@ -12,7 +12,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from firsthandapi._core.response import ApiResponse, not_json
+from firsthandapi._core.calls.response import ApiResponse, not_json
 from firsthandapi._masking import Secret, cut_frames, mask_key, mask_secrets, secret_or_none
 
 # Long enough that no surrounding text holds it by chance.

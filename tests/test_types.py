@@ -20,8 +20,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from firsthandapi import types
-from firsthandapi._core.decode import decode
-from firsthandapi._core.response import ApiResponse
+from firsthandapi._core.calls.decode import decode
+from firsthandapi._core.calls.response import ApiResponse
 from firsthandapi._masking import Secret
 from firsthandapi._methods import attribute_docs
 from firsthandapi.types import _base

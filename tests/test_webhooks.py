@@ -640,7 +640,7 @@ def test_signed_junk() -> None:
 @pytest.mark.parametrize("signature", [None, "junk", WRONG, f"t={NOW},v1={WRONG}", f"t={NOW - 301},v1={V1}x"])
 def test_verified_before_parsed(signature: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing of a body is parsed unless its signature is right."""
-    monkeypatch.setitem(sys.modules, "firsthandapi._core.decode", None)  # importing it would now fail
+    monkeypatch.setitem(sys.modules, "firsthandapi._core.calls.decode", None)  # importing it would now fail
     for body in (BODY, b"junk", b"\xff"):
         with pytest.raises(WebhookSignatureError):
             unwrap(body, {NAME: signature}, SECRET)

@@ -24,11 +24,11 @@ from ._version import __version__ as __version__
 if TYPE_CHECKING:
     from ._async.client import AsyncFirstHandClient
     from ._async.pages import AsyncPage, AsyncPageRequest
-    from ._core.attempt import Attempt
-    from ._core.idempotency import idempotency_key
-    from ._core.journal import Pending
-    from ._core.ratelimit import AsyncRateLimiter, RateLimit, RateLimiter
-    from ._core.response import ApiResponse
+    from ._core.calls.attempt import Attempt
+    from ._core.calls.idempotency import idempotency_key
+    from ._core.calls.ratelimit import AsyncRateLimiter, RateLimit, RateLimiter
+    from ._core.calls.response import ApiResponse
+    from ._core.orders.journal import Pending
     from ._sync.client import FirstHandClient
     from ._sync.pages import Page
     from .campaigns import (
@@ -128,13 +128,13 @@ _HOMES = {
     "AsyncFirstHandClient": "_async.client",
     "AsyncPage": "_async.pages",
     "AsyncPageRequest": "_async.pages",
-    "Attempt": "_core.attempt",
-    "idempotency_key": "_core.idempotency",
-    "Pending": "_core.journal",
-    "AsyncRateLimiter": "_core.ratelimit",
-    "RateLimit": "_core.ratelimit",
-    "RateLimiter": "_core.ratelimit",
-    "ApiResponse": "_core.response",
+    "Attempt": "_core.calls.attempt",
+    "idempotency_key": "_core.calls.idempotency",
+    "Pending": "_core.orders.journal",
+    "AsyncRateLimiter": "_core.calls.ratelimit",
+    "RateLimit": "_core.calls.ratelimit",
+    "RateLimiter": "_core.calls.ratelimit",
+    "ApiResponse": "_core.calls.response",
     "FirstHandClient": "_sync.client",
     "Page": "_sync.pages",
     **dict.fromkeys(

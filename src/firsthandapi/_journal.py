@@ -1,4 +1,4 @@
-"""The file of a client's journal: one file, for many processes and threads. `_core/journal.py` has its rules.
+"""The file of a client's journal: one file, for many processes and threads. `_core/orders/journal.py` has its rules.
 
 Whoever reads or writes holds the lock of the file for that moment. A process that has a POST under way also holds the
 lock of its writer's number: an entry whose writer holds no lock is that of a process that has died. The file is never
@@ -19,8 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from firsthandapi._core import journal as rules
-from firsthandapi._core.journal import Entry
+from firsthandapi._core.orders import journal as rules
+from firsthandapi._core.orders.journal import Entry
 from firsthandapi._host.byte_locks import COUNT, try_lock, unlock
 from firsthandapi._host.replacing import flush, sync_directory
 from firsthandapi._paths import check_path

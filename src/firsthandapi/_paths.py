@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from firsthandapi._core.dest import is_url, name_not_on_windows, path_in
+from firsthandapi._core.files.dest import is_url, name_not_on_windows, path_in
 from firsthandapi.errors import InvalidArgumentError
 
 

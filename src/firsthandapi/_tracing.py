@@ -7,7 +7,7 @@ from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from firsthandapi._core.config import Origin
+from firsthandapi._core.calls.config import Origin
 from firsthandapi._masking import mask_secrets
 from firsthandapi._version import __version__
 

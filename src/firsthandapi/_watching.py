@@ -12,7 +12,7 @@ from firsthandapi.errors import ConfigurationError
 if TYPE_CHECKING:
     import logging
 
-    from firsthandapi._core.attempt import Attempt
+    from firsthandapi._core.calls.attempt import Attempt
 
 OnAttempt = Callable[["Attempt"], object]
 

@@ -7,14 +7,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn, Self, cast
 
-from firsthandapi._core.campaign import Spec, check_name, check_spec, fields_of
-from firsthandapi._core.campaign_plan import CampaignPlan as CampaignPlan
-from firsthandapi._core.campaign_plan import LabelPlan as LabelPlan
-from firsthandapi._core.campaign_plan import PlannedOrder as PlannedOrder
-from firsthandapi._core.counts import dollars
-from firsthandapi._core.dest import bucket_url
-from firsthandapi._core.reports import CampaignProgress as CampaignProgress
-from firsthandapi._core.reports import LabelProgress as LabelProgress
+from firsthandapi._core.calls.counts import dollars
+from firsthandapi._core.campaigns.campaign import Spec, check_name, check_spec, fields_of
+from firsthandapi._core.campaigns.plan import CampaignPlan as CampaignPlan
+from firsthandapi._core.campaigns.plan import LabelPlan as LabelPlan
+from firsthandapi._core.campaigns.plan import PlannedOrder as PlannedOrder
+from firsthandapi._core.files.dest import bucket_url
+from firsthandapi._core.orders.reports import CampaignProgress as CampaignProgress
+from firsthandapi._core.orders.reports import LabelProgress as LabelProgress
 from firsthandapi._methods import public
 from firsthandapi._nearest import nearest
 from firsthandapi._paths import local_path

@@ -35,8 +35,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ._core.ratelimit import RateLimit
-    from ._core.response import ApiResponse
+    from ._core.calls.ratelimit import RateLimit
+    from ._core.calls.response import ApiResponse
     from .types.job import Job
 
 

@@ -27,8 +27,8 @@ from collections.abc import Callable, Iterable
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, Self, TypeVar, get_args, overload
 
-from ._core import signatures
-from ._core.counts import count_of
+from ._core.calls import signatures
+from ._core.calls.counts import count_of
 from ._masking import Secret, mask_secrets
 from ._visible import visible
 from .errors import FirstHandError, InvalidArgumentError, WebhookSignatureError
@@ -160,7 +160,7 @@ def unwrap(
     finally:
         del secret
 
-    from ._core.decode import decode
+    from ._core.calls.decode import decode
     from .types.event import WebhookEvent
 
     return decode(WebhookEvent, Secret(body), None)

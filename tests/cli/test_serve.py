@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from cli.support import Cli
-from firsthandapi.server.serve.service import Service
+from firsthandapi.server.pages.serve.service import Service
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pytest
 
 from cli.support import Cli
 from firsthandapi import ConfigurationError
-from firsthandapi.server.serve.service import Service
+from firsthandapi.server.pages.serve.service import Service
 
 
 @pytest.fixture

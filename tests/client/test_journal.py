@@ -20,7 +20,7 @@ import httpx
 import pytest
 
 from firsthandapi import AsyncFirstHandClient, FirstHandClient, Pending
-from firsthandapi._core.journal import read, snapshot
+from firsthandapi._core.orders.journal import read, snapshot
 from firsthandapi._journal import journal_at
 from firsthandapi.errors import (
     AuthenticationError,

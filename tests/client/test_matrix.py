@@ -27,7 +27,7 @@ import pytest
 
 from dataset.support import wait_until
 from firsthandapi import errors
-from firsthandapi._core.retry import NoRetry, RetryIn
+from firsthandapi._core.calls.retry import NoRetry, RetryIn
 from firsthandapi._sync import transport
 from firsthandapi._sync.pool import Pool
 from firsthandapi._sync.wire import Connection, Wire

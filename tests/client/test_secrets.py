@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from firsthandapi import errors
-from firsthandapi._core.job_file import JobFile
+from firsthandapi._core.orders.job_file import JobFile
 from firsthandapi._masking import Secret
 from firsthandapi.testing import MockServer
 
@@ -172,7 +172,7 @@ LEAKS: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
     "a repr": lambda patch: patch.setattr("firsthandapi.types._base._masked", lambda _name, value, *_: value),
     "an error": name_the_url_in_errors,
     "a callback": lambda patch: patch.setattr(
-        "firsthandapi._core.attempt.Attempt.__str__", lambda self: "?X-Amz-Signature=1"
+        "firsthandapi._core.calls.attempt.Attempt.__str__", lambda self: "?X-Amz-Signature=1"
     ),
     "a file": keep_the_url_in_the_folder,
 }

@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from firsthandapi._core.request import build_request
+from firsthandapi._core.calls.request import build_request
 from firsthandapi.errors import (
     DeadlineExceededError,
     FirstHandApiError,

@@ -22,7 +22,7 @@ import firsthandapi._async.wire
 import firsthandapi._sync.borrowed
 import firsthandapi._sync.wire
 from firsthandapi import FirstHandClient
-from firsthandapi._core.body import Received, TruncatedBodyError
+from firsthandapi._core.calls.body import Received, TruncatedBodyError
 from firsthandapi._masking import Secret
 from firsthandapi.errors import (
     AuthenticationError,

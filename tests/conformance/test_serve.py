@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from firsthandapi.conformance import check
-from firsthandapi.server.serve.clock import RealClock
-from firsthandapi.server.serve.service import Service
+from firsthandapi.server.pages.serve.clock import RealClock
+from firsthandapi.server.pages.serve.service import Service
 from firsthandapi.testing._workers import SandboxWorkers
 
 SPEED = 20

@@ -19,7 +19,7 @@ import httpx
 import pytest
 
 from firsthandapi import FirstHandClient
-from firsthandapi.server.serve.service import Service
+from firsthandapi.server.pages.serve.service import Service
 from firsthandapi.testing import make
 from raw import make_certificate
 

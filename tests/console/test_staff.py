@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from firsthandapi import FirstHandClient
-from firsthandapi.server.serve.service import Service
+from firsthandapi.server.pages.serve.service import Service
 from firsthandapi.testing._workers import capture
 
 from .harness import EVIL, look_at, page_of

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from PIL import Image
 
 from firsthandapi import FirstHandClient
-from firsthandapi.server.serve.service import Service
+from firsthandapi.server.pages.serve.service import Service
 from server.test_cleaning import SECRET
 
 from .harness import page_of

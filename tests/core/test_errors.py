@@ -11,8 +11,8 @@ import pytest
 
 import firsthandapi
 from firsthandapi import errors
-from firsthandapi._core.lost_answers import advise
-from firsthandapi._core.response import ApiResponse
+from firsthandapi._core.calls.lost_answers import advise
+from firsthandapi._core.calls.response import ApiResponse
 from firsthandapi.types import Job
 
 RESPONSE = ApiResponse(429, ((b"Retry-After", b"5"),), attempts=2)

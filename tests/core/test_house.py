@@ -10,7 +10,7 @@ import pytest
 import firsthandapi
 
 SOURCE = Path(firsthandapi.__file__).parent
-RULES = sorted({*(SOURCE / "_core").glob("*.py"), *(SOURCE / "types").glob("*.py"), SOURCE / "errors.py"})
+RULES = sorted({*(SOURCE / "_core").rglob("*.py"), *(SOURCE / "types").glob("*.py"), SOURCE / "errors.py"})
 IO = {"urllib.request", "open", "print", "input", "now", "today", "utcnow"}
 
 
@@ -69,7 +69,7 @@ def test_files_are_replaced_removed_flushed_and_locked_in_one_home() -> None:
 
 # Where a module is tested that has no file of its name.
 ELSEWHERE = {
-    "_core/signatures": "test_webhooks.py",  # the public module is made of these rules
+    "_core/calls/signatures": "test_webhooks.py",  # the public module is made of these rules
     "_async/calls": "client/test_methods.py",
     "_async/clock": "client/test_transport.py",
     "_download/clock": "download/test_engine.py",
@@ -85,7 +85,7 @@ ELSEWHERE = {
 }
 # The folders of the tests of a package. Those of the servers, and of what stands on the client, go by subject.
 TESTS = {
-    "_core": ["core"],
+    **{f"_core/{room}": [f"core/{room}"] for room in ("calls", "files", "rows", "orders", "campaigns")},
     "_async": ["client", "dataset"],
     "_download": ["download"],
     "_network": ["network"],
@@ -108,7 +108,7 @@ def test_the_tests_of_a_module_are_found_by_its_name(module: Path) -> None:
     """`_async/waiting.py` is tested in `tests/client/test_waiting.py`."""
     tests = Path(__file__).parent.parent
     name = f"test_{module.stem.lstrip('_')}.py"
-    homes = [tests / folder / name for folder in TESTS[str(module.parent)]]
+    homes = [tests / folder / name for folder in TESTS[module.parent.as_posix()]]
     found = any(home.is_file() for home in homes)
     elsewhere = ELSEWHERE.get(module.with_suffix("").as_posix())
     assert found if elsewhere is None else not found and (tests / elsewhere).is_file()

@@ -20,8 +20,8 @@ from client.support import Connect
 from firsthandapi import (
     Dataset,
 )
-from firsthandapi._core.job_file import JobFile
-from firsthandapi._core.manifest import DATA, MANIFEST, Record, manifest_line, parse_manifest
+from firsthandapi._core.orders.job_file import JobFile
+from firsthandapi._core.rows.manifest import DATA, MANIFEST, Record, manifest_line, parse_manifest
 from firsthandapi.datasets import Reconciliation
 from firsthandapi.testing import MockServer
 

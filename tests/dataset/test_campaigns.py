@@ -14,11 +14,11 @@ from typing import Any
 import pytest
 
 from firsthandapi import Campaign, CampaignProgress, Dataset, FirstHandClient, InvalidArgumentError
-from firsthandapi._core.campaign import order_key
-from firsthandapi._core.campaign_ledger import LEDGER_FILE
-from firsthandapi._core.decode import DecodedPage
-from firsthandapi._core.job_file import KEY_METADATA
-from firsthandapi._core.ordering import LookFor, Shown
+from firsthandapi._core.calls.decode import DecodedPage
+from firsthandapi._core.campaigns.campaign import order_key
+from firsthandapi._core.campaigns.ledger import LEDGER_FILE
+from firsthandapi._core.orders.job_file import KEY_METADATA
+from firsthandapi._core.orders.ordering import LookFor, Shown
 from firsthandapi.datasets._folder import Folder
 from firsthandapi.datasets._job_files import JobFiles
 from firsthandapi.datasets._ledger import LedgerFile, forget_order
@@ -37,7 +37,7 @@ from firsthandapi.errors import (
     SpendLimitError,
     WaitTimeoutError,
 )
-from firsthandapi.server.model import Job as StoredJob
+from firsthandapi.server.state.model import Job as StoredJob
 from firsthandapi.types import SubmissionEvent
 
 from .campaigner import Death, die, make_mortal

@@ -20,11 +20,11 @@ import trio
 
 from client.support import Connect
 from firsthandapi import Campaign, Dataset, FirstHandClient
-from firsthandapi._core.decode import decode_items
-from firsthandapi._core.job_file import JOB_FILE, KEY_METADATA, parse_job_file
-from firsthandapi._core.manifest import MANIFEST
-from firsthandapi._core.request_hash import REQUEST_METADATA, request_hash
-from firsthandapi._core.response import ApiResponse
+from firsthandapi._core.calls.decode import decode_items
+from firsthandapi._core.calls.response import ApiResponse
+from firsthandapi._core.orders.job_file import JOB_FILE, KEY_METADATA, parse_job_file
+from firsthandapi._core.orders.request_hash import REQUEST_METADATA, request_hash
+from firsthandapi._core.rows.manifest import MANIFEST
 from firsthandapi._masking import Secret
 from firsthandapi.errors import (
     AuthenticationError,

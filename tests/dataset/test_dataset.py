@@ -18,8 +18,8 @@ from firsthandapi import (
     Progress,
     Verification,
 )
-from firsthandapi._core.job_file import JOB_FILE
-from firsthandapi._core.manifest import MANIFEST
+from firsthandapi._core.orders.job_file import JOB_FILE
+from firsthandapi._core.rows.manifest import MANIFEST
 from firsthandapi.datasets import DatasetView
 from firsthandapi.errors import DownloadError, FirstHandError
 from firsthandapi.testing import MockServer

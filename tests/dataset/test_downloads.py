@@ -12,7 +12,7 @@ import pytest
 
 from client.support import Connect
 from firsthandapi import Dataset
-from firsthandapi._core.manifest import MANIFEST
+from firsthandapi._core.rows.manifest import MANIFEST
 from firsthandapi._download.engine import Engine
 from firsthandapi._download.part import DiskError
 from firsthandapi.errors import (

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from firsthandapi import Dataset, FirstHandClient, Verification
-from firsthandapi._core.job_file import JOB_FILE
-from firsthandapi._core.manifest import COLUMNS, MANIFEST
+from firsthandapi._core.orders.job_file import JOB_FILE
+from firsthandapi._core.rows.manifest import COLUMNS, MANIFEST
 from firsthandapi.datasets import _disk
 from firsthandapi.datasets._folder import Folder
 from firsthandapi.datasets._lock import NAME

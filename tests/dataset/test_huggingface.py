@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from firsthandapi import Dataset
-from firsthandapi._core.kinds import KINDS, kind_of
-from firsthandapi._core.manifest import COLUMNS, MANIFEST, column_types
+from firsthandapi._core.files.kinds import KINDS, kind_of
+from firsthandapi._core.rows.manifest import COLUMNS, MANIFEST, column_types
 from firsthandapi.errors import ConfigurationError, InvalidArgumentError
 from firsthandapi.testing import MockServer
 

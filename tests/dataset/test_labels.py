@@ -11,8 +11,8 @@ import pytest
 
 from client.support import Connect
 from firsthandapi import Dataset, FirstHandClient, InvalidArgumentError
-from firsthandapi._core.job_file import JOB_FILE, JOBS
-from firsthandapi._core.manifest import MANIFEST
+from firsthandapi._core.orders.job_file import JOB_FILE, JOBS
+from firsthandapi._core.rows.manifest import MANIFEST
 from firsthandapi.errors import ConfigurationError, IncompleteJobError, WaitTimeoutError
 from firsthandapi.testing import MockServer
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from firsthandapi._core.campaign_ledger import LEDGER_FILE
-from firsthandapi._core.job_file import JobFile
+from firsthandapi._core.campaigns.ledger import LEDGER_FILE
+from firsthandapi._core.orders.job_file import JobFile
 from firsthandapi.datasets._ledger import LedgerFile, OrderRecord
 from firsthandapi.errors import (
     ConfigurationError,

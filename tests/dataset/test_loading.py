@@ -15,8 +15,8 @@ import av
 import pytest
 
 from firsthandapi import Dataset, FirstHandClient
-from firsthandapi._core.annotations import unified
-from firsthandapi._core.manifest import COLUMNS, MANIFEST, Record, manifest_line
+from firsthandapi._core.files.annotations import unified
+from firsthandapi._core.rows.manifest import COLUMNS, MANIFEST, Record, manifest_line
 from firsthandapi.testing import MockServer
 
 from .support import JOB

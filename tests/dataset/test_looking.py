@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from firsthandapi._core.campaign_ledger import LEDGER_FILE
-from firsthandapi._core.ordering import LookFor, Shown
+from firsthandapi._core.campaigns.ledger import LEDGER_FILE
+from firsthandapi._core.orders.ordering import LookFor, Shown
 from firsthandapi.errors import (
     DeadlineExceededError,
     FirstHandConnectionError,
@@ -106,7 +106,7 @@ def test_an_old_unfinished_job_is_found_behind_many_others(world: World, monkeyp
     with pytest.raises(WaitTimeoutError):
         world.run(world.campaign(stop=1), timeout=3)
     monkeypatch.setattr(internals(world, "looking"), "_MOST_PAGES", 1)
-    monkeypatch.setattr("firsthandapi._core.order_requests.LARGEST_PAGE", 1)
+    monkeypatch.setattr("firsthandapi._core.orders.order_requests.LARGEST_PAGE", 1)
     with world.server.client() as client:
         client.jobs.create(**JOB, files_needed=1)
     since = len(world.server.requests)
@@ -123,7 +123,7 @@ def test_an_old_unfinished_job_is_found_behind_many_others(world: World, monkeyp
 
 def test_a_list_without_end_ends_at_the_timeout(world: World, monkeypatch: Any) -> None:
     """Also while a lost ledger is looked for."""
-    monkeypatch.setattr("firsthandapi._core.order_requests.LARGEST_PAGE", 1)
+    monkeypatch.setattr("firsthandapi._core.orders.order_requests.LARGEST_PAGE", 1)
     with world.server.client() as client:
         for _ in range(3):
             client.jobs.create(**JOB, files_needed=1)

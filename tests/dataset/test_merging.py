@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from firsthandapi import ConfigurationError, Dataset, InvalidArgumentError
-from firsthandapi._core.job_file import JOBS
+from firsthandapi._core.orders.job_file import JOBS
 from firsthandapi.datasets import _withdrawing
 from firsthandapi.datasets._lock import FolderLock
 from firsthandapi.testing import MockServer

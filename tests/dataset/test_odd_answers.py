@@ -13,7 +13,7 @@ import pytest
 
 from client.support import Connect
 from firsthandapi import Dataset
-from firsthandapi._core.job_file import JOB_FILE, KEY_METADATA, parse_job_file
+from firsthandapi._core.orders.job_file import JOB_FILE, KEY_METADATA, parse_job_file
 from firsthandapi._notebook import html_of
 from firsthandapi.errors import (
     AuthenticationError,

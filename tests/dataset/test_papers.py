@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from firsthandapi import ConfigurationError, Dataset
-from firsthandapi._core.manifest import MANIFEST
+from firsthandapi._core.rows.manifest import MANIFEST
 
 from .support import folder_of
 from .test_loading import run

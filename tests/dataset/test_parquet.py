@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from firsthandapi import Dataset, FirstHandClient
-from firsthandapi._core.manifest import COLUMNS
+from firsthandapi._core.rows.manifest import COLUMNS
 from firsthandapi.errors import ConfigurationError
 from firsthandapi.testing import MockServer
 

@@ -11,7 +11,7 @@ import pytest
 
 from client.support import Connect
 from firsthandapi import ConfigurationError, Dataset, FirstHandClient, InvalidArgumentError, NotFoundError
-from firsthandapi._core.manifest import MANIFEST
+from firsthandapi._core.rows.manifest import MANIFEST
 from firsthandapi.datasets import Reconciliation
 from firsthandapi.datasets._lock import FolderLock
 from firsthandapi.testing import MockServer

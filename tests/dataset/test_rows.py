@@ -17,7 +17,7 @@ from firsthandapi import (
     FirstHandClient,
     InvalidArgumentError,
 )
-from firsthandapi._core.manifest import COLUMNS, MANIFEST
+from firsthandapi._core.rows.manifest import COLUMNS, MANIFEST
 
 from .support import JOB, folder_of
 

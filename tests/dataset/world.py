@@ -10,7 +10,7 @@ from typing import Any
 
 from client.support import Connect, FakeClock
 from firsthandapi import Campaign, Dataset
-from firsthandapi._core.campaign_ledger import LEDGER_FILE
+from firsthandapi._core.campaigns.ledger import LEDGER_FILE
 from firsthandapi.campaigns import CampaignPlan
 from firsthandapi.testing import MockServer
 from firsthandapi.types import Job

@@ -11,8 +11,8 @@ import pytest
 import typer
 
 from firsthandapi import errors
-from firsthandapi._core.annotations import SHAPES
-from firsthandapi._core.manifest import COLUMNS
+from firsthandapi._core.files.annotations import SHAPES
+from firsthandapi._core.rows.manifest import COLUMNS
 from firsthandapi.cli.app import app
 from firsthandapi.testing import Faults
 from firsthandapi.types.enums import EventType, Scope

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from firsthandapi._core.download import Wanted
+from firsthandapi._core.files.download import Wanted
 from firsthandapi._download.clock import Clock
 from firsthandapi._download.engine import Engine
 from firsthandapi._download.transfer import Outcome

@@ -11,7 +11,7 @@ import pytest
 
 from dataset.support import completed_job, downloads
 from firsthandapi import DownloadError, IntegrityError
-from firsthandapi._core.download import Wanted
+from firsthandapi._core.files.download import Wanted
 from firsthandapi._download.memory import FileReader
 from firsthandapi.testing import MockServer
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from firsthandapi._core.config import Origin
+from firsthandapi._core.calls.config import Origin
 from firsthandapi._download.network import Network, StoppedError
 from firsthandapi._download.transfer import Outcome
 from firsthandapi._network import certificates

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from firsthandapi._core.download import MOST_ATTEMPTS
+from firsthandapi._core.files.download import MOST_ATTEMPTS
 from raw import response
 
 from .conftest import Bench

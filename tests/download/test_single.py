@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from firsthandapi import FirstHandClient
-from firsthandapi._core.download import Wanted
+from firsthandapi._core.files.download import Wanted
 from firsthandapi._download import part
 from firsthandapi._download.engine import Engine
 from firsthandapi._download.network import Network

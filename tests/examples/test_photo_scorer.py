@@ -13,7 +13,7 @@ import pytest
 from PIL import Image, ImageFilter
 
 from firsthandapi import FirstHandClient
-from firsthandapi.server.serve.service import Service
+from firsthandapi.server.pages.serve.service import Service
 from firsthandapi.testing._workers import capture
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"

@@ -31,7 +31,7 @@ from firsthandapi import (
     FirstHandClient,
     RateLimitError,
 )
-from firsthandapi._core.response import ApiResponse
+from firsthandapi._core.calls.response import ApiResponse
 from firsthandapi.fleet import (
     AsyncRedisRateLimiter,
     EventClaimedError,
@@ -312,7 +312,7 @@ def test_a_budget_of_nonsense_is_begun_anew(
     server: MockServer, redis: Redis, nonsense: dict[str, str]
 ) -> None:
     """A window that never ends would stop every process for good."""
-    from firsthandapi._core.ratelimit import fingerprint
+    from firsthandapi._core.calls.ratelimit import fingerprint
     from firsthandapi._masking import Secret
 
     redis.admin().hset(f"firsthandapi:{{{fingerprint(Secret(server.api_key))}}}:budget", mapping=nonsense)

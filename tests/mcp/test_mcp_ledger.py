@@ -15,8 +15,8 @@ import pytest
 
 import firsthandapi.mcp._ledger as ledger_module
 from firsthandapi import ConfigurationError, FirstHandError, InvalidArgumentError, idempotency_key
-from firsthandapi._core.job_file import JobFile
-from firsthandapi._core.request_hash import request_hash
+from firsthandapi._core.orders.job_file import JobFile
+from firsthandapi._core.orders.request_hash import request_hash
 from firsthandapi.datasets._lock import FolderLock
 from firsthandapi.mcp import BudgetError, Ledger
 from firsthandapi.mcp._ledger import OrderRecord

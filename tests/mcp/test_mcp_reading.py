@@ -16,7 +16,7 @@ from mcp_support import JOB, found, in_memory, text_of
 
 from dataset.support import completed_job
 from firsthandapi import types
-from firsthandapi._core.lost_answers import advise, how_to_repeat
+from firsthandapi._core.calls.lost_answers import advise, how_to_repeat
 from firsthandapi.errors import FirstHandConnectionError
 from firsthandapi.mcp import Options
 from firsthandapi.mcp._errors import told

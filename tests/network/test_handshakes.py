@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from firsthandapi._core.config import Origin
+from firsthandapi._core.calls.config import Origin
 from firsthandapi._masking import Secret, secret_or_none
 from firsthandapi._network.handshakes import Handshake, ProxyError, connect_tunnel, socks5
 from firsthandapi._network.proxies import Route

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from client.support import JOB, KEY, Connect
-from firsthandapi._core.config import Config, check_config
+from firsthandapi._core.calls.config import Config, check_config
 from firsthandapi._masking import Secret
 from firsthandapi._network.certificates import ssl_context
 from firsthandapi._network.lending import lend

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from firsthandapi import CampaignPlan, LabelPlan, PlannedOrder
-from firsthandapi._core.annotations import unified
-from firsthandapi._core.manifest import Record
+from firsthandapi._core.files.annotations import unified
+from firsthandapi._core.rows.manifest import Record
 from firsthandapi._notebook import cards, html
 from firsthandapi.types import File, Job
 from markup import Outline, check_harmless

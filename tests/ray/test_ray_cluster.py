@@ -32,7 +32,7 @@ from firsthandapi import (
     InvalidArgumentError,
     NotFoundError,
 )
-from firsthandapi._core.manifest import COLUMNS, MANIFEST
+from firsthandapi._core.rows.manifest import COLUMNS, MANIFEST
 from firsthandapi.ray import read_files, write_dataset
 from firsthandapi.ray._urls import Keeper
 from firsthandapi.testing import MockServer

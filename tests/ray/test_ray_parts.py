@@ -17,7 +17,7 @@ import pytest
 
 from dataset.support import api, completed_job
 from firsthandapi import Dataset, InvalidArgumentError, NotFoundError
-from firsthandapi._core.manifest import COLUMNS, manifest_line
+from firsthandapi._core.rows.manifest import COLUMNS, manifest_line
 from firsthandapi._masking import Secret
 from firsthandapi.ray import read_files
 from firsthandapi.ray._cluster import ours

@@ -11,8 +11,8 @@ import httpx
 import pytest
 
 from firsthandapi import FirstHandClient
-from firsthandapi.server.serve.access import Role
-from firsthandapi.server.serve.service import Service
+from firsthandapi.server.pages.serve.access import Role
+from firsthandapi.server.pages.serve.service import Service
 from firsthandapi.testing import make
 from firsthandapi.testing._workers import capture
 

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from firsthandapi import FirstHandClient
-from firsthandapi.server.jobs import Verdict
-from firsthandapi.server.model import Job, Submission
-from firsthandapi.server.serve.service import Service
+from firsthandapi.server.pages.serve.service import Service
+from firsthandapi.server.rules.jobs import Verdict
+from firsthandapi.server.state.model import Job, Submission
 from firsthandapi.testing._media import make
 
 EVIL = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>{{7*7}}"

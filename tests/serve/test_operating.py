@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from firsthandapi import AuthenticationError, FirstHandClient
-from firsthandapi.server.serve.service import Service
+from firsthandapi.server.pages.serve.service import Service
 
 from .conftest import JOB, Visitor, submit
 
@@ -35,7 +35,7 @@ def test_an_api_key_is_created_shown_once_and_revoked(
     """A lost key is no lost server."""
     visitor = visit("operator")
     page = visitor.send("/operator/keys", name="ci", environment="live").text
-    (secret,) = set(re.findall(r"fh_live_\w+", page))
+    (secret,) = set(re.findall(r"fh_live_own_\w{8,}", page))
     with FirstHandClient(secret, service.url, max_retries=0) as client:
         (key,) = (each for each in client.api_keys.list() if each.name == "ci")
         assert visitor.send(f"/operator/keys/{key.id}/revoke").status_code == 303

@@ -11,7 +11,7 @@ import pytest
 
 from dataset.support import wait_until
 from firsthandapi import ConflictError, FirstHandClient
-from firsthandapi.server.serve.service import Service
+from firsthandapi.server.pages.serve.service import Service
 
 from .conftest import EVIL, JOB, Visitor, submit
 

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from firsthandapi import ConfigurationError, FirstHandClient
-from firsthandapi.server.model import Submission
-from firsthandapi.server.serve.scorer import answer, score
-from firsthandapi.server.serve.scoring import ScorerError, ScorerProcess, find_scorer
-from firsthandapi.server.serve.service import Service
+from firsthandapi.server.pages.serve.scorer import answer, score
+from firsthandapi.server.pages.serve.scoring import ScorerError, ScorerProcess, find_scorer
+from firsthandapi.server.pages.serve.service import Service
+from firsthandapi.server.state.model import Submission
 
 from .conftest import JOB, submit
 

@@ -24,11 +24,11 @@ import pytest
 from PIL import Image
 
 from firsthandapi import ConfigurationError, FirstHandClient, WebhookSignatureError
-from firsthandapi.server.model import Attempt
-from firsthandapi.server.serve.access import FILE, Access, Role
-from firsthandapi.server.serve.clock import RealClock
-from firsthandapi.server.serve.service import Service
+from firsthandapi.server.pages.serve.access import FILE, Access, Role
+from firsthandapi.server.pages.serve.clock import RealClock
+from firsthandapi.server.pages.serve.service import Service
 from firsthandapi.server.sqlite import open_world
+from firsthandapi.server.state.model import Attempt
 from firsthandapi.testing import make
 from firsthandapi.testing._workers import SandboxWorkers
 from firsthandapi.webhooks import unwrap, verify_signature

@@ -10,8 +10,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from firsthandapi.server.serve import limits
-from firsthandapi.server.serve.service import Service
+from firsthandapi.server.pages.serve import limits
+from firsthandapi.server.pages.serve.service import Service
 from firsthandapi.server.sqlite import checkpoint
 
 from .conftest import Visitor

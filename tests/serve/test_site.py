@@ -16,13 +16,13 @@ from starlette.requests import Request
 from dataset.support import wait_until
 from firsthandapi import FirstHandClient
 from firsthandapi.server.contract.bodies import JobBody
-from firsthandapi.server.model import Details, Facts, File
-from firsthandapi.server.reading import validate
-from firsthandapi.server.serve import limits, signing_in
-from firsthandapi.server.serve.service import Service
+from firsthandapi.server.contract.text import new_id
+from firsthandapi.server.http.reading import validate
+from firsthandapi.server.pages.serve import limits, signing_in
+from firsthandapi.server.pages.serve.service import Service
 from firsthandapi.server.sqlite.kept import KeptState
-from firsthandapi.server.storage import Stored
-from firsthandapi.server.text import new_id
+from firsthandapi.server.state.model import Details, Facts, File
+from firsthandapi.server.state.storage import Stored
 from server.sqlite.support import FullDisk
 
 from .conftest import JOB, Visitor

@@ -20,7 +20,7 @@ from typing import Any
 
 import pytest
 
-from firsthandapi.server.serve.service import Service
+from firsthandapi.server.pages.serve.service import Service
 from firsthandapi.testing._media import make
 
 from .phones import Phone, form

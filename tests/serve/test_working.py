@@ -19,15 +19,15 @@ import pytest
 from PIL import Image
 
 from firsthandapi.server.contract.bodies import JobBody
-from firsthandapi.server.model import Details, File, Location
-from firsthandapi.server.reading import validate
-from firsthandapi.server.serve import app, working
-from firsthandapi.server.serve.clock import RealClock
-from firsthandapi.server.serve.links import qr_code
-from firsthandapi.server.serve.service import Service
+from firsthandapi.server.contract.text import new_id
+from firsthandapi.server.http.reading import validate
+from firsthandapi.server.pages.serve import app, working
+from firsthandapi.server.pages.serve.clock import RealClock
+from firsthandapi.server.pages.serve.links import qr_code
+from firsthandapi.server.pages.serve.service import Service
+from firsthandapi.server.rules.world import World
 from firsthandapi.server.sqlite import open_world
-from firsthandapi.server.text import new_id
-from firsthandapi.server.world import World
+from firsthandapi.server.state.model import Details, File, Location
 from firsthandapi.testing._media import make
 from server.conftest import JOB
 from server.test_cleaning import SECRET, exif

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from firsthandapi import RateLimitError
-from firsthandapi.server.jobs import Nobody
+from firsthandapi.server.rules.jobs import Nobody
 from firsthandapi.testing import MockServer
 
 from .conftest import JOB, Caller, Receiver, send

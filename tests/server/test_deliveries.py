@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from firsthandapi.server.deliveries import Sender
-from firsthandapi.server.model import Attempt
+from firsthandapi.server.http.deliveries import Sender
+from firsthandapi.server.state.model import Attempt
 from firsthandapi.testing import MockServer
 
 from .conftest import Caller, Receiver
@@ -128,7 +128,7 @@ def test_slow_receiver(
     hand: MockServer, by_hand: Caller, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An answer that takes too long is a failed attempt."""
-    monkeypatch.setattr("firsthandapi.server.deliveries.TIMEOUT", 0.05)
+    monkeypatch.setattr("firsthandapi.server.http.deliveries.TIMEOUT", 0.05)
     receiver.before = lambda: time.sleep(0.2)
     subscribe(by_hand, receiver.url, events=["job.completed"])
     finish_job(hand, by_hand)
@@ -139,7 +139,7 @@ def test_a_stop_while_a_name_is_resolved(
     hand: MockServer, by_hand: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of a receiver whose address is found after the stop, nobody waits for a response."""
-    monkeypatch.setattr("firsthandapi.server.deliveries.TIMEOUT", 0.05)
+    monkeypatch.setattr("firsthandapi.server.http.deliveries.TIMEOUT", 0.05)
     subscribe(by_hand, "https://example.com/x")
     hand.emit("job.flagged", {})
     (delivery,) = hand._world.state.deliveries

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from firsthandapi.server.jobs import Verdict
-from firsthandapi.server.model import Submission
+from firsthandapi.server.rules.jobs import Verdict
+from firsthandapi.server.state.model import Submission
 from firsthandapi.testing import MockServer
 
 from .conftest import JOB, Caller

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from schemathesis import checks
 
 from firsthandapi.server.contract.operations import OPERATIONS
-from firsthandapi.server.model import WEBHOOK_EVENTS
+from firsthandapi.server.state.model import WEBHOOK_EVENTS
 from firsthandapi.testing import MockServer
 
 from .conftest import Caller

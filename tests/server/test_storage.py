@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from firsthandapi.errors import ConfigurationError
-from firsthandapi.server.keeping import NotKeptError
-from firsthandapi.server.model import Details
-from firsthandapi.server.storage import (
+from firsthandapi.server.state.keeping import NotKeptError
+from firsthandapi.server.state.model import Details
+from firsthandapi.server.state.storage import (
     CHUNK,
     BucketStorage,
     LocalStorage,

@@ -10,7 +10,7 @@ from contextlib import closing
 
 import pytest
 
-from firsthandapi.server import requests
+from firsthandapi.server.http import requests
 from firsthandapi.testing import MockServer
 
 pytestmark = pytest.mark.slow

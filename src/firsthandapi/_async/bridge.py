@@ -19,7 +19,7 @@ import anyio.from_thread
 import anyio.to_thread
 from anyio.lowlevel import RunVar
 
-from firsthandapi._core.ratelimit import AsyncRateLimiter as RateLimiter
+from firsthandapi._core.calls.ratelimit import AsyncRateLimiter as RateLimiter
 from firsthandapi.errors import ConfigurationError, FirstHandError, InvalidArgumentError
 
 P = ParamSpec("P")

@@ -24,15 +24,20 @@ from firsthandapi._async.ordering import order_once
 from firsthandapi._async.reader import SharedReader
 from firsthandapi._async.waiting import Waiting
 from firsthandapi._async.workers import Workers
-from firsthandapi._core.campaign import (
+from firsthandapi._core.calls.counts import count_of
+from firsthandapi._core.calls.integers import int_or_none
+from firsthandapi._core.calls.longpoll import Pauses
+from firsthandapi._core.calls.lost_answers import continues, several
+from firsthandapi._core.calls.spend import check_spend
+from firsthandapi._core.campaigns.campaign import (
     LABEL_METADATA,
     check_deadlines,
     check_known,
     check_labels,
     metadata_of,
 )
-from firsthandapi._core.campaign_ledger import Ledger
-from firsthandapi._core.campaign_plan import (
+from firsthandapi._core.campaigns.ledger import Ledger
+from firsthandapi._core.campaigns.plan import (
     CampaignPlan,
     check_kinds,
     check_unconfirmed,
@@ -45,14 +50,9 @@ from firsthandapi._core.campaign_plan import (
     request_of,
     to_send,
 )
-from firsthandapi._core.counts import count_of
-from firsthandapi._core.integers import int_or_none
-from firsthandapi._core.job_file import dump, load
-from firsthandapi._core.kinds import is_mixed
-from firsthandapi._core.longpoll import Pauses
-from firsthandapi._core.lost_answers import continues, several
-from firsthandapi._core.reports import CampaignProgress, LabelProgress, Tally
-from firsthandapi._core.spend import check_spend
+from firsthandapi._core.files.kinds import is_mixed
+from firsthandapi._core.orders.job_file import dump, load
+from firsthandapi._core.orders.reports import CampaignProgress, LabelProgress, Tally
 from firsthandapi.datasets import Dataset
 from firsthandapi.datasets._downloads import Downloads
 from firsthandapi.datasets._folder import Folder
@@ -76,7 +76,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from firsthandapi._async.transport import Transport
-    from firsthandapi._core.manifest import Record
+    from firsthandapi._core.rows.manifest import Record
     from firsthandapi.campaigns import Campaign
     from firsthandapi.types.file import File
     from firsthandapi.types.options import RequestOptions

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from firsthandapi._async.bridge import check_rate_limiter
 from firsthandapi._async.transport import Shared, Transport
-from firsthandapi._core.config import (
+from firsthandapi._core.calls.config import (
     API_KEY_VARIABLE,
     BASE_URL_VARIABLE,
     DEFAULT_MAX_RETRIES,
@@ -23,9 +23,9 @@ from firsthandapi._core.config import (
     resolve_api_key,
     resolve_base_url,
 )
-from firsthandapi._core.ratelimit import AsyncRateLimiter as RateLimiter
-from firsthandapi._core.ratelimit import RateLimit
-from firsthandapi._core.response import ApiResponse
+from firsthandapi._core.calls.ratelimit import AsyncRateLimiter as RateLimiter
+from firsthandapi._core.calls.ratelimit import RateLimit
+from firsthandapi._core.calls.response import ApiResponse
 from firsthandapi._forks import importing
 from firsthandapi._masking import Secret, secret_or_none
 from firsthandapi._methods import public
@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from firsthandapi._async.resources.organization import Organization
     from firsthandapi._async.resources.submissions import Submissions
     from firsthandapi._async.resources.webhooks import Webhooks
-    from firsthandapi._core.attempt import Attempt
+    from firsthandapi._core.calls.attempt import Attempt
     from firsthandapi.types.identity import Identity
     from firsthandapi.types.signup import Signup
 

@@ -25,16 +25,16 @@ from firsthandapi._async.following import HEAD_EVERY, Following
 from firsthandapi._async.ordering import order_once
 from firsthandapi._async.waiting import Waiting
 from firsthandapi._async.workers import Workers
-from firsthandapi._core import arguments
-from firsthandapi._core.counts import count_of
-from firsthandapi._core.idempotency import check_key
-from firsthandapi._core.integers import int_or_none
-from firsthandapi._core.job_file import KEY_METADATA, JobFile, dump, key_of
-from firsthandapi._core.lost_answers import continues
-from firsthandapi._core.ordering import check_download_into
-from firsthandapi._core.reports import Progress
-from firsthandapi._core.request import build_request
-from firsthandapi._core.request_hash import REQUEST_METADATA
+from firsthandapi._core.calls import arguments
+from firsthandapi._core.calls.counts import count_of
+from firsthandapi._core.calls.idempotency import check_key
+from firsthandapi._core.calls.integers import int_or_none
+from firsthandapi._core.calls.lost_answers import continues
+from firsthandapi._core.calls.request import build_request
+from firsthandapi._core.orders.job_file import KEY_METADATA, JobFile, dump, key_of
+from firsthandapi._core.orders.ordering import check_download_into
+from firsthandapi._core.orders.reports import Progress
+from firsthandapi._core.orders.request_hash import REQUEST_METADATA
 from firsthandapi._visible import visible
 from firsthandapi._watching import DOWNLOADS, logger
 from firsthandapi.datasets import Dataset

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 from firsthandapi._async.bridge import finish_blocking, run_blocking
 from firsthandapi._async.calls import Resource
-from firsthandapi._core import journal as rules
-from firsthandapi._core.dates import served_at
-from firsthandapi._core.decode import decode
-from firsthandapi._core.idempotency import check_key
-from firsthandapi._core.journal import Account, Entry, Pending, environment_of
-from firsthandapi._core.ratelimit import fingerprint
-from firsthandapi._core.request import KEY_HEADER, Request, build_request, check_id, with_key
-from firsthandapi._core.response import ApiResponse
+from firsthandapi._core.calls.dates import served_at
+from firsthandapi._core.calls.decode import decode
+from firsthandapi._core.calls.idempotency import check_key
+from firsthandapi._core.calls.ratelimit import fingerprint
+from firsthandapi._core.calls.request import KEY_HEADER, Request, build_request, check_id, with_key
+from firsthandapi._core.calls.response import ApiResponse
+from firsthandapi._core.orders import journal as rules
+from firsthandapi._core.orders.journal import Account, Entry, Pending, environment_of
 from firsthandapi._forks import importing
 from firsthandapi._journal import Entries, IsLive, JournalFile, Step, journal_at
 from firsthandapi._keys import new_key
@@ -278,7 +278,7 @@ class _Posting(Generic[T]):
             return None
         with importing():
             from firsthandapi._async.ordering import ask
-            from firsthandapi._core.ordering import LookFor
+            from firsthandapi._core.orders.ordering import LookFor
         question: LookFor | None = LookFor(entry.key)
         while question is not None:
             shown, job = await ask(self._transport, question, self._ends)

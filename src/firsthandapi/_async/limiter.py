@@ -11,7 +11,7 @@ from weakref import WeakSet
 
 from firsthandapi._async.bridge import Line
 from firsthandapi._async.clock import Clock
-from firsthandapi._core.ratelimit import (
+from firsthandapi._core.calls.ratelimit import (
     LONGEST_WINDOW,
     Permit,
     RequestBudget,
@@ -19,7 +19,7 @@ from firsthandapi._core.ratelimit import (
     Wait,
     spent_error,
 )
-from firsthandapi._core.response import ApiResponse
+from firsthandapi._core.calls.response import ApiResponse
 from firsthandapi._watching import logger
 
 _limiters: WeakSet[ClientLimiter] = WeakSet()

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Unpack
 from firsthandapi._async.bridge import run_blocking
 from firsthandapi._async.following import LIST_LAGS
 from firsthandapi._async.ordering import ask
-from firsthandapi._core.campaign import Spec, campaign_key
-from firsthandapi._core.campaign_ledger import Ledger, UnreadableLedger, campaign_in, newer_ledger, recovered
-from firsthandapi._core.campaign_plan import make_plan
-from firsthandapi._core.job_file import ShownJob
-from firsthandapi._core.ordering import LookFor, Read, Shown
+from firsthandapi._core.campaigns.campaign import Spec, campaign_key
+from firsthandapi._core.campaigns.ledger import Ledger, UnreadableLedger, campaign_in, newer_ledger, recovered
+from firsthandapi._core.campaigns.plan import make_plan
+from firsthandapi._core.orders.job_file import ShownJob
+from firsthandapi._core.orders.ordering import LookFor, Read, Shown
 from firsthandapi.errors import InvalidArgumentError, NotFoundError
 
 if TYPE_CHECKING:

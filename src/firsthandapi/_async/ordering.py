@@ -1,4 +1,4 @@
-"""Paid once: gets a folder its job, by the commands of `_core/ordering.py`."""
+"""Paid once: gets a folder its job, by the commands of `_core/orders/ordering.py`."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, Unpack
 
 from firsthandapi._async.bridge import finish_blocking, run_blocking
-from firsthandapi._core import refusals
-from firsthandapi._core.order_requests import read_jobs, request_for
-from firsthandapi._core.ordering import (
+from firsthandapi._core.orders import refusals
+from firsthandapi._core.orders.order_requests import read_jobs, request_for
+from firsthandapi._core.orders.ordering import (
     Continue,
     Known,
     LookFor,
@@ -25,7 +25,7 @@ from firsthandapi.errors import DeadlineExceededError, FirstHandError, NotFoundE
 
 if TYPE_CHECKING:
     from firsthandapi._async.transport import Transport
-    from firsthandapi._core.job_file import JobFile, UnreadableJobFile
+    from firsthandapi._core.orders.job_file import JobFile, UnreadableJobFile
     from firsthandapi.types.job import Job
     from firsthandapi.types.options import RequestOptions
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
 from typing import Any, Generic, TypeVar
 
-from firsthandapi._core.counts import count_of
-from firsthandapi._core.decode import DecodedPage
-from firsthandapi._core.pages import check_fetch, follow_cursor
-from firsthandapi._core.response import ApiResponse
+from firsthandapi._core.calls.counts import count_of
+from firsthandapi._core.calls.decode import DecodedPage
+from firsthandapi._core.calls.pages import check_fetch, follow_cursor
+from firsthandapi._core.calls.response import ApiResponse
 from firsthandapi._display import Displayed
 
 T = TypeVar("T")

@@ -12,16 +12,16 @@ from weakref import WeakValueDictionary
 
 from firsthandapi._async.clock import Clock
 from firsthandapi._async.limiter import ClientLimiter, NoTurnError, Turn
-from firsthandapi._core.api_errors import error_from_response
-from firsthandapi._core.config import Config
-from firsthandapi._core.counts import count_of
-from firsthandapi._core.headers import Headers, RequestHeaders
-from firsthandapi._core.idempotency import is_known
-from firsthandapi._core.lost_answers import advise, how_to_repeat, may_have_arrived
-from firsthandapi._core.ratelimit import RateLimit, fingerprint
-from firsthandapi._core.request import Request, with_key
-from firsthandapi._core.response import ApiResponse
-from firsthandapi._core.retry import LONGEST_IN_LINE, BackInLine, NoRetry, asked_to_wait, decide
+from firsthandapi._core.calls.api_errors import error_from_response
+from firsthandapi._core.calls.config import Config
+from firsthandapi._core.calls.counts import count_of
+from firsthandapi._core.calls.headers import Headers, RequestHeaders
+from firsthandapi._core.calls.idempotency import is_known
+from firsthandapi._core.calls.lost_answers import advise, how_to_repeat, may_have_arrived
+from firsthandapi._core.calls.ratelimit import RateLimit, fingerprint
+from firsthandapi._core.calls.request import Request, with_key
+from firsthandapi._core.calls.response import ApiResponse
+from firsthandapi._core.calls.retry import LONGEST_IN_LINE, BackInLine, NoRetry, asked_to_wait, decide
 from firsthandapi._forks import importing
 from firsthandapi._keys import new_key
 from firsthandapi._masking import Secret, cut_frames, mask_secrets
@@ -260,7 +260,7 @@ class Transport:
         call.tracer = tracer()
         if call.tracer is None:
             return await self._send(call)  # type: ignore[no-any-return] # what the decoder returns
-        from firsthandapi._core.attempt import call_name
+        from firsthandapi._core.calls.attempt import call_name
 
         with span(call.tracer, f"firsthandapi {call_name(request.endpoint)}"):
             return await self._send(call)  # type: ignore[no-any-return] # what the decoder returns
@@ -379,7 +379,7 @@ class Transport:
     def _report(self, call: Call, error: Exception | None, *, retry_in: float | None = None) -> None:
         told, call.untold = not call.untold, False
         if not told and is_watched(self.config.on_attempt):
-            from firsthandapi._core.attempt import Attempt
+            from firsthandapi._core.calls.attempt import Attempt
 
             response = call.response
             request_id = None if response is None else response.request_id

@@ -10,9 +10,9 @@ from firsthandapi._async.bridge import Callback, call_back
 from firsthandapi._async.calls import Resource
 from firsthandapi._async.reader import SharedReader
 from firsthandapi._async.waiting import Waiting
-from firsthandapi._core.counts import count_of
-from firsthandapi._core.longpoll import Pauses
-from firsthandapi._core.lost_answers import advise
+from firsthandapi._core.calls.counts import count_of
+from firsthandapi._core.calls.longpoll import Pauses
+from firsthandapi._core.calls.lost_answers import advise
 from firsthandapi.errors import FirstHandApiError, WaitTimeoutError
 from firsthandapi.types.job import Job
 

@@ -15,10 +15,10 @@ import httpcore
 
 from firsthandapi._async.pool import Pool
 from firsthandapi._async.streams import abandon, close, connect
-from firsthandapi._core.body import BodyReader, Received, TruncatedBodyError
-from firsthandapi._core.config import CONNECT_TIMEOUT, Origin
-from firsthandapi._core.headers import Headers, RequestHeaders
-from firsthandapi._core.request import Request
+from firsthandapi._core.calls.body import BodyReader, Received, TruncatedBodyError
+from firsthandapi._core.calls.config import CONNECT_TIMEOUT, Origin
+from firsthandapi._core.calls.headers import Headers, RequestHeaders
+from firsthandapi._core.calls.request import Request
 from firsthandapi._masking import Secret, mask_secrets
 from firsthandapi._network.certificates import ssl_context
 from firsthandapi._network.failures import causes, distrust, errno_of, speaks_no_tls

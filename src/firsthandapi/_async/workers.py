@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 from firsthandapi._async.bridge import run_blocking
 from firsthandapi._async.calls import Resource
-from firsthandapi._core import arguments
-from firsthandapi._core.decode import decode_items
-from firsthandapi._core.pages import LARGEST_PAGE, follow_cursor
-from firsthandapi._core.request import build_request
+from firsthandapi._core.calls import arguments
+from firsthandapi._core.calls.decode import decode_items
+from firsthandapi._core.calls.pages import LARGEST_PAGE, follow_cursor
+from firsthandapi._core.calls.request import build_request
 from firsthandapi._watching import DOWNLOADS, logger
 from firsthandapi.errors import FirstHandError
 from firsthandapi.types._base import fitting

@@ -10,8 +10,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Self
 
-from firsthandapi._core.config import DEFAULT_MAX_RETRIES, DEFAULT_TIMEOUT
-from firsthandapi._core.download import Wanted, allowed_schemes, failure
+from firsthandapi._core.calls.config import DEFAULT_MAX_RETRIES, DEFAULT_TIMEOUT
+from firsthandapi._core.files.download import Wanted, allowed_schemes, failure
 from firsthandapi._host.replacing import sync_directory
 from firsthandapi._masking import Secret, mask_secrets
 from firsthandapi._watching import OnAttempt

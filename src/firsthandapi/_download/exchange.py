@@ -11,14 +11,8 @@ from collections.abc import Callable
 from email.parser import HeaderParser
 from typing import Final, NamedTuple
 
-from firsthandapi._core.config import Origin
-from firsthandapi._core.download import (
-    Address,
-    MalformedResponseError,
-    Pace,
-    framing,
-    parse_chunk_size,
-)
+from firsthandapi._core.calls.config import Origin
+from firsthandapi._core.files.download import Address, MalformedResponseError, Pace, framing, parse_chunk_size
 from firsthandapi._network.names import NOTICEABLE
 from firsthandapi._network.proxies import Route
 from firsthandapi._network.tls import Link, is_readable

@@ -8,8 +8,8 @@ from collections.abc import Generator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from firsthandapi._core.config import DEFAULT_MAX_RETRIES, DEFAULT_TIMEOUT
-from firsthandapi._core.download import Wanted, allowed_schemes
+from firsthandapi._core.calls.config import DEFAULT_MAX_RETRIES, DEFAULT_TIMEOUT
+from firsthandapi._core.files.download import Wanted, allowed_schemes
 
 from .clock import Clock
 from .exchange import Session

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from firsthandapi._core.config import CONNECT_TIMEOUT, Origin
+from firsthandapi._core.calls.config import CONNECT_TIMEOUT, Origin
 from firsthandapi._masking import Secret, mask_secrets
 from firsthandapi._network import addresses
 from firsthandapi._network.handshakes import Handshake, ProxyError

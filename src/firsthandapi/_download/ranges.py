@@ -6,8 +6,8 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from firsthandapi._core.counts import count_of
-from firsthandapi._core.download import (
+from firsthandapi._core.calls.counts import count_of
+from firsthandapi._core.files.download import (
     Address,
     Attempts,
     BadUrlError,
@@ -27,7 +27,7 @@ from .exchange import Session
 from .network import BrokenError, HopelessError, Network
 
 if TYPE_CHECKING:
-    from firsthandapi._core.config import Config
+    from firsthandapi._core.calls.config import Config
 
 
 class RangeReader:

@@ -6,9 +6,9 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from firsthandapi._core.config import DEFAULT_MAX_RETRIES
-from firsthandapi._core.download import BadUrlError, Wanted, allowed_schemes, failure, parse_url
-from firsthandapi._core.files import file_name_on_disk
+from firsthandapi._core.calls.config import DEFAULT_MAX_RETRIES
+from firsthandapi._core.files.download import BadUrlError, Wanted, allowed_schemes, failure, parse_url
+from firsthandapi._core.files.names import file_name_on_disk
 from firsthandapi._host.replacing import sync_directory
 from firsthandapi._paths import check_path, local_path
 from firsthandapi._watching import OnAttempt

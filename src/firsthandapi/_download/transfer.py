@@ -8,8 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from firsthandapi._core.counts import count_of
-from firsthandapi._core.download import (
+from firsthandapi._core.calls.counts import count_of
+from firsthandapi._core.files.download import (
     MOST_BYTES,
     Address,
     Attempts,

@@ -6,13 +6,13 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from firsthandapi._core.attempt import Attempt
+from firsthandapi._core.calls.attempt import Attempt
 from firsthandapi._masking import mask_secrets
 from firsthandapi._tracing import current_context, span, tracer
 from firsthandapi._watching import DOWNLOADS, OnAttempt, is_watched, logger, report
 
 if TYPE_CHECKING:
-    from firsthandapi._core.download import Address
+    from firsthandapi._core.files.download import Address
     from firsthandapi.errors import DownloadError
 
 

@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 
-from firsthandapi._core.config import Config
+from firsthandapi._core.calls.config import Config
 from firsthandapi._masking import Secret
 
 from .certificates import ssl_context

@@ -8,7 +8,7 @@ from base64 import b64encode
 from dataclasses import dataclass
 from urllib.parse import SplitResult, unquote, urlsplit
 
-from firsthandapi._core.config import DEFAULT_PORTS, Origin, check_proxy
+from firsthandapi._core.calls.config import DEFAULT_PORTS, Origin, check_proxy
 from firsthandapi._masking import Secret
 
 from .handshakes import Handshake, connect_tunnel, socks5

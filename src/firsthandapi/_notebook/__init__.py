@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from firsthandapi._core.campaign_plan import CampaignPlan
-from firsthandapi._core.manifest import Record
+from firsthandapi._core.campaigns.plan import CampaignPlan
+from firsthandapi._core.rows.manifest import Record
 from firsthandapi.datasets import Dataset, DatasetView
 from firsthandapi.types._base import fitting
 from firsthandapi.types.file import File

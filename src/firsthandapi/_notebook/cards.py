@@ -10,19 +10,19 @@ from datetime import datetime
 from math import isfinite
 from typing import TYPE_CHECKING, Any, Final
 
-from firsthandapi._core.annotations import unified
-from firsthandapi._core.campaign_plan import columns_of, rows_of, summary_of
-from firsthandapi._core.counts import count_of, dollars
-from firsthandapi._core.files import EXTENSIONS
-from firsthandapi._core.kinds import Kind, kind_of
-from firsthandapi._core.manifest import Record
+from firsthandapi._core.calls.counts import count_of, dollars
+from firsthandapi._core.campaigns.plan import columns_of, rows_of, summary_of
+from firsthandapi._core.files.annotations import unified
+from firsthandapi._core.files.kinds import Kind, kind_of
+from firsthandapi._core.files.names import EXTENSIONS
+from firsthandapi._core.rows.manifest import Record
 from firsthandapi.types._base import fitting
 from firsthandapi.types.file import File
 
 from .html import MOST_ROWS, cell, facts, heading, note, table, text
 
 if TYPE_CHECKING:
-    from firsthandapi._core.campaign_plan import CampaignPlan
+    from firsthandapi._core.campaigns.plan import CampaignPlan
     from firsthandapi.types.job import Job
 
 MOST_CARDS: Final = 24

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from firsthandapi._core.counts import count_of
-from firsthandapi._core.manifest import Record
+from firsthandapi._core.calls.counts import count_of
+from firsthandapi._core.rows.manifest import Record
 from firsthandapi.datasets import DatasetView
 from firsthandapi.datasets._local import Local
 from firsthandapi.errors import FirstHandError

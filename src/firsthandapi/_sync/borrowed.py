@@ -7,10 +7,10 @@ import contextlib
 import time
 from typing import TYPE_CHECKING
 
-from firsthandapi._core.body import BodyReader, TruncatedBodyError
-from firsthandapi._core.config import CONNECT_TIMEOUT, Origin
-from firsthandapi._core.headers import Headers, RequestHeaders
-from firsthandapi._core.request import Request
+from firsthandapi._core.calls.body import BodyReader, TruncatedBodyError
+from firsthandapi._core.calls.config import CONNECT_TIMEOUT, Origin
+from firsthandapi._core.calls.headers import Headers, RequestHeaders
+from firsthandapi._core.calls.request import Request
 from firsthandapi._masking import Secret, mask_secrets
 from firsthandapi._network.failures import distrust, errno_of
 from firsthandapi.errors import (

@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from inspect import iscoroutinefunction
 from typing import Any, ParamSpec, TypeVar
 
-from firsthandapi._core.ratelimit import RateLimiter as RateLimiter
+from firsthandapi._core.calls.ratelimit import RateLimiter as RateLimiter
 from firsthandapi.errors import ConfigurationError, FirstHandError, InvalidArgumentError
 
 P = ParamSpec("P")

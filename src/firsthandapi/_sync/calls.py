@@ -8,11 +8,11 @@ from functools import partial
 from inspect import isfunction
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 
-from firsthandapi._core import arguments
-from firsthandapi._core.decode import DecodedPage, decode, decode_page
-from firsthandapi._core.pages import LARGEST_PAGE
-from firsthandapi._core.request import Request, build_request
-from firsthandapi._core.response import ApiResponse
+from firsthandapi._core.calls import arguments
+from firsthandapi._core.calls.decode import DecodedPage, decode, decode_page
+from firsthandapi._core.calls.pages import LARGEST_PAGE
+from firsthandapi._core.calls.request import Request, build_request
+from firsthandapi._core.calls.response import ApiResponse
 from firsthandapi._methods import public
 from firsthandapi._sync.pages import Page
 

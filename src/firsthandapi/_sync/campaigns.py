@@ -9,15 +9,20 @@ from dataclasses import replace
 from math import inf
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 
-from firsthandapi._core.campaign import (
+from firsthandapi._core.calls.counts import count_of
+from firsthandapi._core.calls.integers import int_or_none
+from firsthandapi._core.calls.longpoll import Pauses
+from firsthandapi._core.calls.lost_answers import continues, several
+from firsthandapi._core.calls.spend import check_spend
+from firsthandapi._core.campaigns.campaign import (
     LABEL_METADATA,
     check_deadlines,
     check_known,
     check_labels,
     metadata_of,
 )
-from firsthandapi._core.campaign_ledger import Ledger
-from firsthandapi._core.campaign_plan import (
+from firsthandapi._core.campaigns.ledger import Ledger
+from firsthandapi._core.campaigns.plan import (
     CampaignPlan,
     check_kinds,
     check_unconfirmed,
@@ -30,14 +35,9 @@ from firsthandapi._core.campaign_plan import (
     request_of,
     to_send,
 )
-from firsthandapi._core.counts import count_of
-from firsthandapi._core.integers import int_or_none
-from firsthandapi._core.job_file import dump, load
-from firsthandapi._core.kinds import is_mixed
-from firsthandapi._core.longpoll import Pauses
-from firsthandapi._core.lost_answers import continues, several
-from firsthandapi._core.reports import CampaignProgress, LabelProgress, Tally
-from firsthandapi._core.spend import check_spend
+from firsthandapi._core.files.kinds import is_mixed
+from firsthandapi._core.orders.job_file import dump, load
+from firsthandapi._core.orders.reports import CampaignProgress, LabelProgress, Tally
 from firsthandapi._sync.bridge import (
     Callback,
     call_back,
@@ -76,7 +76,7 @@ E = TypeVar("E", bound=BaseException)
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from firsthandapi._core.manifest import Record
+    from firsthandapi._core.rows.manifest import Record
     from firsthandapi._sync.transport import Transport
     from firsthandapi.campaigns import Campaign
     from firsthandapi.types.file import File

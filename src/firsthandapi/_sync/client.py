@@ -9,7 +9,7 @@ from functools import cached_property
 from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
-from firsthandapi._core.config import (
+from firsthandapi._core.calls.config import (
     API_KEY_VARIABLE,
     BASE_URL_VARIABLE,
     DEFAULT_MAX_RETRIES,
@@ -22,9 +22,9 @@ from firsthandapi._core.config import (
     resolve_api_key,
     resolve_base_url,
 )
-from firsthandapi._core.ratelimit import RateLimit
-from firsthandapi._core.ratelimit import RateLimiter as RateLimiter
-from firsthandapi._core.response import ApiResponse
+from firsthandapi._core.calls.ratelimit import RateLimit
+from firsthandapi._core.calls.ratelimit import RateLimiter as RateLimiter
+from firsthandapi._core.calls.response import ApiResponse
 from firsthandapi._forks import importing
 from firsthandapi._masking import Secret, secret_or_none
 from firsthandapi._methods import public
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
     import httpx
 
-    from firsthandapi._core.attempt import Attempt
+    from firsthandapi._core.calls.attempt import Attempt
     from firsthandapi._sync.journal import Journal
     from firsthandapi._sync.resources.account import Account
     from firsthandapi._sync.resources.api_keys import ApiKeys

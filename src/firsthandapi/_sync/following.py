@@ -7,12 +7,12 @@ from collections.abc import Callable, Collection, Iterator
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from firsthandapi._core import arguments
-from firsthandapi._core.decode import DecodedPage, decode_items
-from firsthandapi._core.integers import int_or_none
-from firsthandapi._core.longpoll import Pauses
-from firsthandapi._core.pages import LARGEST_PAGE, follow_cursor
-from firsthandapi._core.request import build_request
+from firsthandapi._core.calls import arguments
+from firsthandapi._core.calls.decode import DecodedPage, decode_items
+from firsthandapi._core.calls.integers import int_or_none
+from firsthandapi._core.calls.longpoll import Pauses
+from firsthandapi._core.calls.pages import LARGEST_PAGE, follow_cursor
+from firsthandapi._core.calls.request import build_request
 from firsthandapi._sync.bridge import Lock, ended
 from firsthandapi._sync.calls import Resource
 from firsthandapi._sync.reader import SharedReader

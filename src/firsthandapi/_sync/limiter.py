@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 from weakref import WeakSet
 
-from firsthandapi._core.ratelimit import (
+from firsthandapi._core.calls.ratelimit import (
     LONGEST_WINDOW,
     Permit,
     RequestBudget,
@@ -18,7 +18,7 @@ from firsthandapi._core.ratelimit import (
     Wait,
     spent_error,
 )
-from firsthandapi._core.response import ApiResponse
+from firsthandapi._core.calls.response import ApiResponse
 from firsthandapi._sync.bridge import Line
 from firsthandapi._sync.clock import Clock
 from firsthandapi._watching import logger

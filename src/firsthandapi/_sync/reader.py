@@ -8,11 +8,11 @@ from collections import deque
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
-from firsthandapi._core import arguments
-from firsthandapi._core.decode import decode_items
-from firsthandapi._core.longpoll import Pauses
-from firsthandapi._core.pages import LARGEST_PAGE
-from firsthandapi._core.request import build_request
+from firsthandapi._core.calls import arguments
+from firsthandapi._core.calls.decode import decode_items
+from firsthandapi._core.calls.longpoll import Pauses
+from firsthandapi._core.calls.pages import LARGEST_PAGE
+from firsthandapi._core.calls.request import build_request
 from firsthandapi._sync.calls import Resource
 from firsthandapi.errors import FirstHandError
 from firsthandapi.types.job import Job, JobListParams

@@ -5,10 +5,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Unpack
 
-from firsthandapi._core.counts import count_of
-from firsthandapi._core.integers import int_or_none
-from firsthandapi._core.longpoll import End, Pause, Pauses, Poll, Wait
-from firsthandapi._core.request import build_request
+from firsthandapi._core.calls.counts import count_of
+from firsthandapi._core.calls.integers import int_or_none
+from firsthandapi._core.calls.longpoll import End, Pause, Pauses, Poll, Wait
+from firsthandapi._core.calls.request import build_request
 from firsthandapi._sync.calls import Resource
 from firsthandapi.errors import FirstHandError, UnexpectedResponseError, WaitTimeoutError
 from firsthandapi.types.job import Job

@@ -7,9 +7,9 @@ from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Unpack
 
-from firsthandapi._core.counts import count_of
-from firsthandapi._core.longpoll import Pauses
-from firsthandapi._core.lost_answers import advise
+from firsthandapi._core.calls.counts import count_of
+from firsthandapi._core.calls.longpoll import Pauses
+from firsthandapi._core.calls.lost_answers import advise
 from firsthandapi._sync.bridge import Callback, call_back
 from firsthandapi._sync.calls import Resource
 from firsthandapi._sync.reader import SharedReader

@@ -5,10 +5,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from firsthandapi._core import arguments
-from firsthandapi._core.decode import decode_items
-from firsthandapi._core.pages import LARGEST_PAGE, follow_cursor
-from firsthandapi._core.request import build_request
+from firsthandapi._core.calls import arguments
+from firsthandapi._core.calls.decode import decode_items
+from firsthandapi._core.calls.pages import LARGEST_PAGE, follow_cursor
+from firsthandapi._core.calls.request import build_request
 from firsthandapi._sync.bridge import run_blocking
 from firsthandapi._sync.calls import Resource
 from firsthandapi._watching import DOWNLOADS, logger

@@ -11,7 +11,7 @@ from typing import Annotated, Any, cast
 
 import typer
 
-from firsthandapi._core.lost_answers import how_to_repeat
+from firsthandapi._core.calls.lost_answers import how_to_repeat
 from firsthandapi._version import __version__
 from firsthandapi.errors import (
     ConfigurationError,

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from firsthandapi._core.counts import count_of
-from firsthandapi._core.integers import int_or_none
+from firsthandapi._core.calls.counts import count_of
+from firsthandapi._core.calls.integers import int_or_none
 
 from .output import AsJson, after_the_order, client, note, print_json, print_line
 from .progress import continues, progress

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, TextIO
 
 import typer
 
-from firsthandapi._core.counts import count_of
+from firsthandapi._core.calls.counts import count_of
 
 from .output import AsJson, can_show, note, print_hanging, print_json, print_table
 from .stopping import stoppable

@@ -13,7 +13,7 @@ from queue import Empty, Queue
 from rich.console import Console
 from rich.markup import escape
 
-from firsthandapi._core.counts import count_of
+from firsthandapi._core.calls.counts import count_of
 from firsthandapi.datasets import Record
 from firsthandapi.errors import FirstHandError
 from firsthandapi.testing import MockServer

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
-from firsthandapi._core.counts import count_of, dollars
+from firsthandapi._core.calls.counts import count_of, dollars
 
 State = Literal["ok", "warn", "fail"]
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import typer
 
-from firsthandapi._core.config import (
+from firsthandapi._core.calls.config import (
     API_KEY_VARIABLE,
     BASE_URL_VARIABLE,
     DEFAULT_BASE_URL,
@@ -27,7 +27,7 @@ from firsthandapi._core.config import (
     resolve_api_key,
     resolve_base_url,
 )
-from firsthandapi._core.dates import parse_http_date
+from firsthandapi._core.calls.dates import parse_http_date
 from firsthandapi._masking import Secret, mask_secrets, secret_or_none
 from firsthandapi._network.proxies import choose_proxy
 from firsthandapi._version import __version__
@@ -43,7 +43,7 @@ from .diagnosis import Answer, Facts, Finding, anonymous, diagnose, without_cred
 from .output import fitting, print_hanging, print_json
 
 if TYPE_CHECKING:
-    from firsthandapi._core.response import ApiResponse
+    from firsthandapi._core.calls.response import ApiResponse
 
 T = TypeVar("T")
 

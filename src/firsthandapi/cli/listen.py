@@ -17,9 +17,9 @@ from urllib.parse import urlsplit
 
 import typer
 
-from firsthandapi._core.config import BASE_URL_VARIABLE, resolve_base_url
-from firsthandapi._core.counts import count_of
-from firsthandapi._core.signatures import keyed_macs
+from firsthandapi._core.calls.config import BASE_URL_VARIABLE, resolve_base_url
+from firsthandapi._core.calls.counts import count_of
+from firsthandapi._core.calls.signatures import keyed_macs
 from firsthandapi._host.loopback import is_loopback
 from firsthandapi._masking import secret_or_none
 from firsthandapi.errors import (

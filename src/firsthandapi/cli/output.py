@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Annotated, Any, TextIO, TypeVar, cast
 
 import typer
 
-from firsthandapi._core import counts
-from firsthandapi._core.integers import int_or_none
+from firsthandapi._core.calls import counts
+from firsthandapi._core.calls.integers import int_or_none
 from firsthandapi._visible import is_hidden, visible
 
 if TYPE_CHECKING:

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, TextIO, cast
 
 import typer
 
-from firsthandapi._core.counts import count_of, dollars
-from firsthandapi._core.integers import int_or_none
+from firsthandapi._core.calls.counts import count_of, dollars
+from firsthandapi._core.calls.integers import int_or_none
 
 from .output import clock, fitting, note, printable, star
 
@@ -93,7 +93,7 @@ def continues(job: Job | None) -> str | None:
         return "The job may have been posted. Run the same command again: it cannot post a second job."
     if job.is_terminal:
         return None
-    from firsthandapi._core.campaign import CAMPAIGN_METADATA
+    from firsthandapi._core.campaigns.campaign import CAMPAIGN_METADATA
 
     if isinstance(job.metadata, dict) and CAMPAIGN_METADATA in job.metadata:
         return CAMPAIGN_CONTINUES

@@ -15,7 +15,7 @@ from .serving import Lines
 from .stopping import stoppable, wait_for_stop
 
 if TYPE_CHECKING:
-    from firsthandapi.server.serve.service import FirstKeys, Service
+    from firsthandapi.server.pages.serve.service import FirstKeys, Service
 
 FIRST_KEYS = "first-keys.txt"
 Folder = Annotated[
@@ -71,7 +71,7 @@ def serve(
     Example: firsthandapi serve photos
     """
     try:
-        from firsthandapi.server.serve.service import Service
+        from firsthandapi.server.pages.serve.service import Service
         from firsthandapi.testing._workers import SandboxWorkers
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in (

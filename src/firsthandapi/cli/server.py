@@ -18,7 +18,7 @@ from .options import local_folder
 from .output import AsJson, moment, print_json, print_table
 
 if TYPE_CHECKING:
-    from firsthandapi.server.serve.access import Access, Token
+    from firsthandapi.server.pages.serve.access import Access, Token
 
 app = typer.Typer(no_args_is_help=True, help="Manage the folder of your own server.")
 tokens = typer.Typer(no_args_is_help=True, help="Create and revoke tokens for the people of your own server.")
@@ -37,7 +37,7 @@ class _Role(StrEnum):
 
 @contextmanager
 def _access(folder: Path, *, is_new: bool = False) -> Generator[Access, None, None]:
-    from firsthandapi.server.serve.access import FILE, Access
+    from firsthandapi.server.pages.serve.access import FILE, Access
 
     if not is_new and not (folder / FILE).is_file():
         raise ConfigurationError(
@@ -142,7 +142,7 @@ def checkpoint(folder: Folder) -> None:
 
     Example: firsthandapi server checkpoint photos
     """
-    from firsthandapi.server.serve.access import FILE, Access
+    from firsthandapi.server.pages.serve.access import FILE, Access
     from firsthandapi.server.sqlite import checkpoint as write_all
 
     write_all(folder)

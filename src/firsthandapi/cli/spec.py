@@ -42,7 +42,7 @@ def job_fields(
 
 def _key_of(name: str, fields: dict[str, Any]) -> str:
     """The key of a name and a job, whatever the file calls, orders, or comments on."""
-    from firsthandapi._core.idempotency import idempotency_key
+    from firsthandapi._core.calls.idempotency import idempotency_key
 
     # A limit says nothing about the job. Floats and dates, of which keys are not made, as text.
     job = {field: value for field, value in fields.items() if field != "max_spend_cents"}

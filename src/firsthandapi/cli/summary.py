@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from firsthandapi._core.counts import count_of
+from firsthandapi._core.calls.counts import count_of
 from firsthandapi._visible import visible
 
 from .output import AsJson, dollars, fitting, print_json

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 
-from firsthandapi._core.counts import count_of
+from firsthandapi._core.calls.counts import count_of
 from firsthandapi.types import enums
 
 from .account import check_changes

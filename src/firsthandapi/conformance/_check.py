@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, suppress
 from fnmatch import fnmatchcase
 
-from firsthandapi._core.config import (
+from firsthandapi._core.calls.config import (
     API_KEY_VARIABLE,
     BASE_URL_VARIABLE,
     resolve_api_key,

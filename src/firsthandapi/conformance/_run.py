@@ -11,7 +11,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from typing import Any, Final, Generic, TypeVar, cast
 from urllib.parse import urlencode, urlsplit
 
-from firsthandapi._core.counts import dollars
+from firsthandapi._core.calls.counts import dollars
 from firsthandapi._host.loopback import is_loopback
 from firsthandapi._masking import Secret
 

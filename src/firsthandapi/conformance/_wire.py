@@ -12,7 +12,7 @@ import anyio
 import httpx
 from anyio.from_thread import start_blocking_portal
 
-from firsthandapi._core.config import check_config
+from firsthandapi._core.calls.config import check_config
 from firsthandapi._network.certificates import ssl_context
 from firsthandapi._network.proxies import choose_proxy
 

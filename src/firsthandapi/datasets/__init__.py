@@ -9,9 +9,9 @@ for record in dataset:
 
 from __future__ import annotations
 
-from firsthandapi._core.manifest import Record
-from firsthandapi._core.reports import Progress, Verification
-from firsthandapi._core.withdrawal import Reconciliation
+from firsthandapi._core.orders.reports import Progress, Verification
+from firsthandapi._core.rows.manifest import Record
+from firsthandapi._core.rows.withdrawal import Reconciliation
 
 from ._dataset import Dataset, DatasetView
 

@@ -15,7 +15,7 @@ from shutil import rmtree
 from tempfile import mkdtemp
 from typing import Any, Final, cast
 
-from firsthandapi._core.job_file import LARGEST_JOB_FILE
+from firsthandapi._core.orders.job_file import LARGEST_JOB_FILE
 from firsthandapi._masking import mask_secrets
 from firsthandapi.errors import ConfigurationError, DownloadError, FirstHandError, InvalidArgumentError
 

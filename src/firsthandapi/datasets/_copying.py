@@ -9,7 +9,7 @@ from pathlib import Path
 from secrets import token_hex
 from typing import Any
 
-from firsthandapi._core.manifest import Record, in_place_of
+from firsthandapi._core.rows.manifest import Record, in_place_of
 from firsthandapi.errors import ConfigurationError
 
 from . import _disk

@@ -8,15 +8,15 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from firsthandapi._core.counts import count_of
-from firsthandapi._core.duplicates import groups, same_bytes
-from firsthandapi._core.integers import int_or_none
-from firsthandapi._core.job_file import JobFile, ShownJob, load
-from firsthandapi._core.kinds import Kind, kind_of
-from firsthandapi._core.manifest import Record
-from firsthandapi._core.reports import Progress, Verification
-from firsthandapi._core.splits import check_parts, check_seed, split_rows
-from firsthandapi._core.withdrawal import Reconciliation
+from firsthandapi._core.calls.counts import count_of
+from firsthandapi._core.calls.integers import int_or_none
+from firsthandapi._core.files.kinds import Kind, kind_of
+from firsthandapi._core.orders.job_file import JobFile, ShownJob, load
+from firsthandapi._core.orders.reports import Progress, Verification
+from firsthandapi._core.rows.duplicates import groups, same_bytes
+from firsthandapi._core.rows.manifest import Record
+from firsthandapi._core.rows.splits import check_parts, check_seed, split_rows
+from firsthandapi._core.rows.withdrawal import Reconciliation
 from firsthandapi._masking import mask_secrets
 from firsthandapi._visible import visible
 from firsthandapi.errors import ConfigurationError, InvalidArgumentError, UnexpectedResponseError

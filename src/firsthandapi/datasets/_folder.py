@@ -11,17 +11,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from firsthandapi._core.download import Wanted
-from firsthandapi._core.files import is_name_of_ours
-from firsthandapi._core.job_file import JOB_FILE, JobFile, ShownJob, UnreadableJobFile, differing
-from firsthandapi._core.kinds import Kind, folder_of, is_mixed, is_mixed_with, kind_of
-from firsthandapi._core.labels import check_label, check_spelling
-from firsthandapi._core.manifest import (
-    MANIFEST,
-    Record,
-    data_folder,
-    label_of,
-)
+from firsthandapi._core.files.download import Wanted
+from firsthandapi._core.files.kinds import Kind, folder_of, is_mixed, is_mixed_with, kind_of
+from firsthandapi._core.files.labels import check_label, check_spelling
+from firsthandapi._core.files.names import is_name_of_ours
+from firsthandapi._core.orders.job_file import JOB_FILE, JobFile, ShownJob, UnreadableJobFile, differing
+from firsthandapi._core.rows.manifest import MANIFEST, Record, data_folder, label_of
 from firsthandapi.errors import ConfigurationError, InvalidArgumentError
 
 from ._copying import copied, copied_row

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, cast
 
-from firsthandapi._core.kinds import Kind
-from firsthandapi._core.manifest import MANIFEST, Record, column_types
+from firsthandapi._core.files.kinds import Kind
+from firsthandapi._core.rows.manifest import MANIFEST, Record, column_types
 from firsthandapi.errors import ConfigurationError
 
 from . import _disk

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from firsthandapi._core.job_file import (
+from firsthandapi._core.orders.job_file import (
     JOB_FILE,
     JOBS,
     LARGEST_JOB_FILE,

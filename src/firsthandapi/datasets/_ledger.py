@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 
-from firsthandapi._core.campaign_ledger import (
+from firsthandapi._core.campaigns.ledger import (
     LARGEST_LEDGER,
     LEDGER_FILE,
     Ledger,
@@ -14,7 +14,7 @@ from firsthandapi._core.campaign_ledger import (
     campaign_of,
     read_ledger,
 )
-from firsthandapi._core.job_file import JOB_FILE, JobFile, ShownJob
+from firsthandapi._core.orders.job_file import JOB_FILE, JobFile, ShownJob
 from firsthandapi.errors import ConfigurationError
 
 from ._job_files import JobFiles

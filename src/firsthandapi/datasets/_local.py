@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from firsthandapi._core.job_file import JOB_FILE, LARGEST_JOB_FILE
-from firsthandapi._core.manifest import MANIFEST, MOST_NAMES
+from firsthandapi._core.orders.job_file import JOB_FILE, LARGEST_JOB_FILE
+from firsthandapi._core.rows.manifest import MANIFEST, MOST_NAMES
 
 from . import _disk
 from ._lock import FolderLock

@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from firsthandapi._core.files import disk_key, file_name_on_disk
-from firsthandapi._core.kinds import KINDS, is_mixed
-from firsthandapi._core.manifest import (
+from firsthandapi._core.files.kinds import KINDS, is_mixed
+from firsthandapi._core.files.names import disk_key, file_name_on_disk
+from firsthandapi._core.rows.manifest import (
     DATA,
     LARGEST_MANIFEST,
     MANIFEST,

@@ -8,9 +8,9 @@ import os
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
-from firsthandapi._core.job_file import dump
-from firsthandapi._core.labels import check_label, check_spelling
-from firsthandapi._core.manifest import label_of
+from firsthandapi._core.files.labels import check_label, check_spelling
+from firsthandapi._core.orders.job_file import dump
+from firsthandapi._core.rows.manifest import label_of
 from firsthandapi.errors import InvalidArgumentError
 
 if TYPE_CHECKING:

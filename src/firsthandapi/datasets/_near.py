@@ -10,8 +10,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from firsthandapi._core.kinds import kind_of
-from firsthandapi._core.manifest import Record
+from firsthandapi._core.files.kinds import kind_of
+from firsthandapi._core.rows.manifest import Record
 from firsthandapi.errors import ConfigurationError
 
 from ._store import Store

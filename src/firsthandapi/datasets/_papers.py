@@ -7,7 +7,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from firsthandapi._core.card import (
+from firsthandapi._core.rows.card import (
     CARD,
     CROISSANT,
     LARGEST_CARD,
@@ -21,7 +21,7 @@ from firsthandapi._core.card import (
     is_unchanged,
     read_marker,
 )
-from firsthandapi._core.manifest import MANIFEST, Record
+from firsthandapi._core.rows.manifest import MANIFEST, Record
 from firsthandapi._visible import visible
 from firsthandapi.errors import ConfigurationError
 from firsthandapi.types._base import fitting

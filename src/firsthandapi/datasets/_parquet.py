@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, cast
 
-from firsthandapi._core.kinds import KINDS, Kind
-from firsthandapi._core.manifest import column_types
+from firsthandapi._core.files.kinds import KINDS, Kind
+from firsthandapi._core.rows.manifest import column_types
 
 
 def schema_of(kinds: Iterable[Kind | None]) -> Any:

@@ -6,9 +6,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from firsthandapi._core.integers import int_or_none
-from firsthandapi._core.job_file import dump
-from firsthandapi._core.withdrawal import Reconciliation, withdrawn_of
+from firsthandapi._core.calls.integers import int_or_none
+from firsthandapi._core.orders.job_file import dump
+from firsthandapi._core.rows.withdrawal import Reconciliation, withdrawn_of
 from firsthandapi.errors import ConfigurationError
 
 from ._job_files import JobFiles

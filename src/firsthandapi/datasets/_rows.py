@@ -8,9 +8,9 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from firsthandapi._core.duplicates import check_near, groups, same_bytes
-from firsthandapi._core.kinds import Kind, chosen_kind, kind_of
-from firsthandapi._core.manifest import COLUMNS, Record
+from firsthandapi._core.files.kinds import Kind, chosen_kind, kind_of
+from firsthandapi._core.rows.duplicates import check_near, groups, same_bytes
+from firsthandapi._core.rows.manifest import COLUMNS, Record
 from firsthandapi._display import Displayed
 from firsthandapi._paths import check_path
 from firsthandapi.errors import ConfigurationError

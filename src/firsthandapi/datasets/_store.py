@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from firsthandapi._core.dest import bucket_url
-from firsthandapi._core.job_file import LARGEST_JOB_FILE
+from firsthandapi._core.files.dest import bucket_url
+from firsthandapi._core.orders.job_file import LARGEST_JOB_FILE
 from firsthandapi._paths import local_path
 from firsthandapi.errors import InvalidArgumentError
 

@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Collection
 from typing import TYPE_CHECKING
 
-from firsthandapi._core.withdrawal import (
+from firsthandapi._core.rows.withdrawal import (
     EXPORTS,
     LARGEST,
     WITHDRAWN,
@@ -18,7 +18,7 @@ from firsthandapi._core.withdrawal import (
 from firsthandapi.errors import ConfigurationError, FirstHandError
 
 if TYPE_CHECKING:
-    from firsthandapi._core.manifest import Record
+    from firsthandapi._core.rows.manifest import Record
 
     from ._manifest import Manifest
     from ._store import Store

@@ -11,11 +11,11 @@ from collections import Counter
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from firsthandapi._core.download import is_too_old
-from firsthandapi._core.files import file_name_on_disk
-from firsthandapi._core.manifest import MANIFEST, record_of
-from firsthandapi._core.ratelimit import fingerprint
-from firsthandapi._core.request import check_id
+from firsthandapi._core.calls.ratelimit import fingerprint
+from firsthandapi._core.calls.request import check_id
+from firsthandapi._core.files.download import is_too_old
+from firsthandapi._core.files.names import file_name_on_disk
+from firsthandapi._core.rows.manifest import MANIFEST, record_of
 from firsthandapi._sync.client import FirstHandClient
 from firsthandapi.errors import InvalidArgumentError, NotFoundError
 

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from fsspec.spec import AbstractBufferedFile, AbstractFileSystem, make_instance
 
-from firsthandapi._core.config import API_KEY_VARIABLE, BASE_URL_VARIABLE
-from firsthandapi._core.manifest import MANIFEST
+from firsthandapi._core.calls.config import API_KEY_VARIABLE, BASE_URL_VARIABLE
+from firsthandapi._core.rows.manifest import MANIFEST
 from firsthandapi._masking import secret_or_none
 from firsthandapi._sync.client import FirstHandClient
 from firsthandapi.errors import ConfigurationError, NotFoundError

@@ -11,7 +11,7 @@ import uuid
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from firsthandapi._core.ratelimit import (
+from firsthandapi._core.calls.ratelimit import (
     LONGEST_WINDOW,
     USUAL_LIMIT,
     RateLimit,
@@ -21,13 +21,13 @@ from firsthandapi._core.ratelimit import (
     seconds_to_reset,
     spent_error,
 )
-from firsthandapi._core.ratelimit import Permit as AlonePermit
-from firsthandapi._core.retry import parse_retry_after
+from firsthandapi._core.calls.ratelimit import Permit as AlonePermit
+from firsthandapi._core.calls.retry import parse_retry_after
 
 from ._redis import connect, failures, said
 
 if TYPE_CHECKING:
-    from firsthandapi._core.response import ApiResponse
+    from firsthandapi._core.calls.response import ApiResponse
 
 _log = logging.getLogger("firsthandapi")
 

@@ -9,7 +9,7 @@ import anyio
 
 from firsthandapi._async.bridge import Line as AsyncLine
 from firsthandapi._async.bridge import finish_blocking, run_blocking
-from firsthandapi._core.response import ApiResponse
+from firsthandapi._core.calls.response import ApiResponse
 from firsthandapi._sync.bridge import Line
 
 from ._budget import Permit, SharedBudget

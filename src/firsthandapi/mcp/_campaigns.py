@@ -12,8 +12,8 @@ from mcp.server.mcpserver import Context, Elicit, Resolve
 from pydantic import Field
 
 from firsthandapi import AsyncFirstHandClient, Campaign
-from firsthandapi._core.campaign_plan import over_budget
-from firsthandapi._core.counts import count_of, dollars
+from firsthandapi._core.calls.counts import count_of, dollars
+from firsthandapi._core.campaigns.plan import over_budget
 from firsthandapi.campaigns import CampaignPlan, CampaignProgress
 from firsthandapi.errors import FirstHandError, WaitTimeoutError
 

@@ -10,7 +10,7 @@ import anyio.to_thread
 from mcp.server.mcpserver.exceptions import ToolError, UnexpectedToolError
 from pydantic import ValidationError
 
-from firsthandapi._core.lost_answers import how_to_repeat
+from firsthandapi._core.calls.lost_answers import how_to_repeat
 from firsthandapi._masking import mask_secrets
 from firsthandapi._nearest import nearest
 from firsthandapi._visible import visible

@@ -15,10 +15,10 @@ from typing import Any, Literal, NotRequired, cast
 from pydantic import NonNegativeInt, TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
-from firsthandapi._core.counts import dollars
-from firsthandapi._core.idempotency import idempotency_key
-from firsthandapi._core.job_file import JobFile
-from firsthandapi._core.request_hash import hash_to_send
+from firsthandapi._core.calls.counts import dollars
+from firsthandapi._core.calls.idempotency import idempotency_key
+from firsthandapi._core.orders.job_file import JobFile
+from firsthandapi._core.orders.request_hash import hash_to_send
 from firsthandapi._host import replacing
 from firsthandapi.datasets._lock import FolderLock
 from firsthandapi.errors import ConfigurationError, FirstHandError, InvalidArgumentError

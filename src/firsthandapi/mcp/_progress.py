@@ -9,7 +9,7 @@ import anyio
 from mcp.server.mcpserver import Context
 
 from firsthandapi import types
-from firsthandapi._core.integers import int_or_none
+from firsthandapi._core.calls.integers import int_or_none
 
 # Programs give up after a minute; a few of these may be lost.
 _EVERY = 10.0

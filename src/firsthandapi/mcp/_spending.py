@@ -16,10 +16,10 @@ from pydantic import BaseModel, Field
 
 from firsthandapi import AsyncFirstHandClient, types
 from firsthandapi._async.ordering import order_once
-from firsthandapi._core import arguments
-from firsthandapi._core.counts import count_of, dollars
-from firsthandapi._core.integers import int_or_none
-from firsthandapi._core.ordering import is_clear_refusal
+from firsthandapi._core.calls import arguments
+from firsthandapi._core.calls.counts import count_of, dollars
+from firsthandapi._core.calls.integers import int_or_none
+from firsthandapi._core.orders.ordering import is_clear_refusal
 from firsthandapi._visible import visible
 from firsthandapi.errors import (
     FirstHandConnectionError,

@@ -12,9 +12,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from firsthandapi._core.download import Wanted
-from firsthandapi._core.kinds import kind_of
-from firsthandapi._core.manifest import manifest_line
+from firsthandapi._core.files.download import Wanted
+from firsthandapi._core.files.kinds import kind_of
+from firsthandapi._core.rows.manifest import manifest_line
 from firsthandapi._masking import Secret
 
 from ._urls import Keeper, Planned, Url

@@ -7,7 +7,7 @@ import json
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from firsthandapi._core.manifest import DATA, Record, parse_manifest
+from firsthandapi._core.rows.manifest import DATA, Record, parse_manifest
 from firsthandapi._masking import mask_secrets
 from firsthandapi._visible import visible
 from firsthandapi.datasets import _disk as disk

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, cast
 
-from firsthandapi._core.request import check_id
+from firsthandapi._core.calls.request import check_id
 from firsthandapi._masking import secret_or_none
 from firsthandapi._sync.client import FirstHandClient
 from firsthandapi.errors import InvalidArgumentError

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, cast
 
-from firsthandapi._core.download import is_too_old
-from firsthandapi._core.files import disk_key, file_name_on_disk
-from firsthandapi._core.kinds import folder_of, is_mixed
-from firsthandapi._core.manifest import Record, record_of
+from firsthandapi._core.files.download import is_too_old
+from firsthandapi._core.files.kinds import folder_of, is_mixed
+from firsthandapi._core.files.names import disk_key, file_name_on_disk
+from firsthandapi._core.rows.manifest import Record, record_of
 from firsthandapi._masking import Secret
 from firsthandapi._sync.client import FirstHandClient
 from firsthandapi.types import File

@@ -8,8 +8,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from firsthandapi._core.job_file import JOB_FILE
-from firsthandapi._core.manifest import Record, manifest_line, parse_manifest
+from firsthandapi._core.orders.job_file import JOB_FILE
+from firsthandapi._core.rows.manifest import Record, manifest_line, parse_manifest
 from firsthandapi.datasets import Dataset
 from firsthandapi.datasets._manifest import Manifest
 from firsthandapi.datasets._store import store_at

@@ -16,9 +16,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from firsthandapi.server.faults import Fault, Faults
-    from firsthandapi.server.model import Attempt
-    from firsthandapi.server.requests import ReceivedRequest
+    from firsthandapi.server.http.requests import ReceivedRequest
+    from firsthandapi.server.rules.faults import Fault, Faults
+    from firsthandapi.server.state.model import Attempt
 
     from ._clock import Clock
     from ._media import Media, make
@@ -40,14 +40,14 @@ __all__ = [
 
 # Loaded when first used: pytest imports this package through its plugin, in every run.
 _HOMES = {
-    "Attempt": "firsthandapi.server.model",
+    "Attempt": "firsthandapi.server.state.model",
     "Clock": "._clock",
-    "Fault": "firsthandapi.server.faults",
-    "Faults": "firsthandapi.server.faults",
+    "Fault": "firsthandapi.server.rules.faults",
+    "Faults": "firsthandapi.server.rules.faults",
     "Media": "._media",
     "MockServer": "._mock",
     "NewOrganization": "._mock",
-    "ReceivedRequest": "firsthandapi.server.requests",
+    "ReceivedRequest": "firsthandapi.server.http.requests",
     "SubmittedWork": "._mock",
     "WebhookDelivery": "._mock",
     "make": "._media",

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from datetime import timedelta
 
-from firsthandapi.server.text import floor_ms
+from firsthandapi.server.contract.text import floor_ms
 
 __all__ = ["Clock"]
 

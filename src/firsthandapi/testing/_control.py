@@ -24,15 +24,15 @@ from starlette.routing import Route
 from firsthandapi.server.contract.answers import Answer
 from firsthandapi.server.contract.bodies import Body, EmptyBody
 from firsthandapi.server.contract.document import Described
+from firsthandapi.server.contract.errors import ApiError, invalid
+from firsthandapi.server.contract.text import iso, parse_iso
 from firsthandapi.server.contract.words import Environment, Scope, Time
-from firsthandapi.server.errors import ApiError, invalid
-from firsthandapi.server.reading import MAX_UPLOAD, parse_body, validate
-from firsthandapi.server.responses import error_response, json_bytes, no_method
-from firsthandapi.server.text import iso, parse_iso
+from firsthandapi.server.http.reading import MAX_UPLOAD, parse_body, validate
+from firsthandapi.server.http.responses import error_response, json_bytes, no_method
 
 if TYPE_CHECKING:
-    from firsthandapi.server.faults import Fault
-    from firsthandapi.server.requests import ReceivedRequest
+    from firsthandapi.server.http.requests import ReceivedRequest
+    from firsthandapi.server.rules.faults import Fault
 
     from ._mock import MockServer
 

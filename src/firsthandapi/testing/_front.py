@@ -17,16 +17,16 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from firsthandapi.server.app import App
-from firsthandapi.server.downloads import expired
-from firsthandapi.server.errors import ApiError
-from firsthandapi.server.faults import Fault, Faults
-from firsthandapi.server.gate import refusal
-from firsthandapi.server.pages import TOP
-from firsthandapi.server.reading import MAX_BODY, MAX_UPLOAD, read_body
-from firsthandapi.server.requests import ReceivedRequest, RequestLog, received, replay
-from firsthandapi.server.responses import error_response, json_bytes
-from firsthandapi.server.signing import LIFETIME
+from firsthandapi.server.contract.errors import ApiError
+from firsthandapi.server.http.app import App
+from firsthandapi.server.http.downloads import expired
+from firsthandapi.server.http.gate import refusal
+from firsthandapi.server.http.pagination import TOP
+from firsthandapi.server.http.reading import MAX_BODY, MAX_UPLOAD, read_body
+from firsthandapi.server.http.requests import ReceivedRequest, RequestLog, received, replay
+from firsthandapi.server.http.responses import error_response, json_bytes
+from firsthandapi.server.http.signing import LIFETIME
+from firsthandapi.server.rules.faults import Fault, Faults
 
 log = logging.getLogger("firsthandapi.testing")
 log.addHandler(logging.NullHandler())

@@ -9,15 +9,15 @@ from datetime import datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 
-from firsthandapi.server.app import App, IdempotencyKeys
-from firsthandapi.server.deliveries import Sender, SignatureStyle
-from firsthandapi.server.deprecation import Deprecation
-from firsthandapi.server.faults import Faults
-from firsthandapi.server.http import HttpServer
-from firsthandapi.server.model import SCOPES, Account, Attempt, File, Job, Location, Submission
-from firsthandapi.server.requests import ReceivedRequest
-from firsthandapi.server.text import new_secret
-from firsthandapi.server.world import World
+from firsthandapi.server.contract.text import new_secret
+from firsthandapi.server.http.app import App, IdempotencyKeys
+from firsthandapi.server.http.deliveries import Sender, SignatureStyle
+from firsthandapi.server.http.requests import ReceivedRequest
+from firsthandapi.server.http.server import HttpServer
+from firsthandapi.server.rules.deprecation import Deprecation
+from firsthandapi.server.rules.faults import Faults
+from firsthandapi.server.rules.world import World
+from firsthandapi.server.state.model import SCOPES, Account, Attempt, File, Job, Location, Submission
 
 from ._clock import Clock
 from ._front import Front
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from firsthandapi import AsyncFirstHandClient, FirstHandClient
-    from firsthandapi.server.console import Console
+    from firsthandapi.server.pages.console import Console
 
     from ._control import Control
 
@@ -172,7 +172,7 @@ class MockServer:
 
     def _console(self) -> Console:
         if self._shown is None:
-            from firsthandapi.server.console import Console  # loads Jinja2
+            from firsthandapi.server.pages.console import Console  # loads Jinja2
 
             self._shown = Console(
                 self._world,

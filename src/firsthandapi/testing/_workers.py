@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from firsthandapi.server.jobs import Jobs
-from firsthandapi.server.model import Details, Facts, File, Job, Submission
-from firsthandapi.server.state import State
-from firsthandapi.server.text import new_id
-from firsthandapi.server.world import World
+from firsthandapi.server.contract.text import new_id
+from firsthandapi.server.rules.jobs import Jobs
+from firsthandapi.server.rules.world import World
+from firsthandapi.server.state.model import Details, Facts, File, Job, Submission
+from firsthandapi.server.state.state import State
 
 from ._annotations import MadeUp, annotate
 from ._media import Media

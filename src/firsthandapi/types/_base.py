@@ -15,7 +15,7 @@ from firsthandapi._masking import mask_key, mask_secrets
 if TYPE_CHECKING:
     from pydantic import ValidationInfo
 
-    from firsthandapi._core.response import ApiResponse
+    from firsthandapi._core.calls.response import ApiResponse
 
 # Labels of a tolerant union's branches. They stand in an error's path, from which the decoder takes them out.
 TYPED_BRANCH = "<typed>"

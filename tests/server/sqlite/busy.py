@@ -14,14 +14,14 @@ import threading
 import time
 from pathlib import Path
 
-from firsthandapi.server.app import App
-from firsthandapi.server.http import HttpServer
-from firsthandapi.server.jobs import Verdict
-from firsthandapi.server.model import Attempt, Delivery, Details, File, Job, Submission
-from firsthandapi.server.serve.clock import RealClock
+from firsthandapi.server.contract.text import new_id
+from firsthandapi.server.http.app import App
+from firsthandapi.server.http.server import HttpServer
+from firsthandapi.server.pages.serve.clock import RealClock
+from firsthandapi.server.rules.jobs import Verdict
+from firsthandapi.server.rules.world import World
 from firsthandapi.server.sqlite import open_world
-from firsthandapi.server.text import new_id
-from firsthandapi.server.world import World
+from firsthandapi.server.state.model import Attempt, Delivery, Details, File, Job, Submission
 
 
 class Reviewer:

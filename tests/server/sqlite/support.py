@@ -14,14 +14,14 @@ from typing import Any
 
 import pytest
 
-from firsthandapi.server import model
 from firsthandapi.server.contract.bodies import JobBody
+from firsthandapi.server.rules.world import World
 from firsthandapi.server.sqlite import FILES
 from firsthandapi.server.sqlite.kept import KeptState
 from firsthandapi.server.sqlite.tables import TABLES, Table
-from firsthandapi.server.state import State
-from firsthandapi.server.storage import LocalStorage
-from firsthandapi.server.world import World
+from firsthandapi.server.state import model
+from firsthandapi.server.state.state import State
+from firsthandapi.server.state.storage import LocalStorage
 
 START = 1_790_000_000.0
 JOB = {
@@ -70,7 +70,7 @@ class Dice:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.roll("start")
-        monkeypatch.setattr("firsthandapi.server.text.secrets", self)
+        monkeypatch.setattr("firsthandapi.server.contract.text.secrets", self)
 
     def roll(self, seed: object) -> None:
         """Start again from a seed."""

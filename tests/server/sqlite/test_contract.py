@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from firsthandapi.server.rules.world import World
 from firsthandapi.server.sqlite import open_world
-from firsthandapi.server.state import Timekeeper
-from firsthandapi.server.world import World
+from firsthandapi.server.state.state import Timekeeper
 from server import test_accounts, test_contract_table, test_deliveries, test_files
 
 pytestmark = pytest.mark.slow

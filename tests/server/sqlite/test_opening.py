@@ -16,14 +16,14 @@ from pathlib import Path
 import pytest
 
 from firsthandapi.errors import ConfigurationError
-from firsthandapi.server.model import Attempt, Delivery, Details, Facts, File, Job, Submission
+from firsthandapi.server.contract.text import new_id
+from firsthandapi.server.rules.world import World
 from firsthandapi.server.sqlite import DATABASE, FILES, checkpoint, open_world
 from firsthandapi.server.sqlite.kept import KeptState
 from firsthandapi.server.sqlite.migrations import STEPS
-from firsthandapi.server.state import YEAR
-from firsthandapi.server.storage import Stored
-from firsthandapi.server.text import new_id
-from firsthandapi.server.world import World
+from firsthandapi.server.state.model import Attempt, Delivery, Details, Facts, File, Job, Submission
+from firsthandapi.server.state.state import YEAR
+from firsthandapi.server.state.storage import Stored
 from firsthandapi.testing._workers import SandboxWorkers
 
 from .support import FullDisk, HandClock, fields_of, picture

@@ -9,15 +9,24 @@ from typing import Any
 
 import pytest
 
-from firsthandapi.server.errors import ApiError
-from firsthandapi.server.jobs import Verdict
-from firsthandapi.server.limits import Stored
-from firsthandapi.server.model import SCOPES, Account, Attempt, Delivery, File, Job, Location, Submission
+from firsthandapi.server.contract.errors import ApiError
+from firsthandapi.server.contract.text import new_id
+from firsthandapi.server.rules.jobs import Verdict
+from firsthandapi.server.rules.world import World
 from firsthandapi.server.sqlite import open_world
 from firsthandapi.server.sqlite.kept import KeptState
-from firsthandapi.server.state import YEAR
-from firsthandapi.server.text import new_id
-from firsthandapi.server.world import World
+from firsthandapi.server.state.limits import Stored
+from firsthandapi.server.state.model import (
+    SCOPES,
+    Account,
+    Attempt,
+    Delivery,
+    File,
+    Job,
+    Location,
+    Submission,
+)
+from firsthandapi.server.state.state import YEAR
 from firsthandapi.testing._workers import Capture
 
 from .support import Dice, FullDisk, HandClock, copied, differences, fields_of, picture

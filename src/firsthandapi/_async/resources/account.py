@@ -7,10 +7,10 @@ from dataclasses import replace
 from typing import Any, Unpack
 
 from firsthandapi._async.calls import Resource
-from firsthandapi._core import arguments
-from firsthandapi._core.request import build_request
-from firsthandapi._core.response import ApiResponse
-from firsthandapi._core.spend import check_spend
+from firsthandapi._core.calls import arguments
+from firsthandapi._core.calls.request import build_request
+from firsthandapi._core.calls.response import ApiResponse
+from firsthandapi._core.calls.spend import check_spend
 from firsthandapi.types.identity import Identity
 from firsthandapi.types.options import PostOptions, RequestOptions
 from firsthandapi.types.signup import Signup, SignupParams

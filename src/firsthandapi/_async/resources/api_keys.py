@@ -7,8 +7,8 @@ from typing import Unpack
 
 from firsthandapi._async.calls import Resource
 from firsthandapi._async.pages import AsyncPageRequest
-from firsthandapi._core.arguments import check
-from firsthandapi._core.request import check_id
+from firsthandapi._core.calls.arguments import check
+from firsthandapi._core.calls.request import check_id
 from firsthandapi.types.api_key import ApiKey, ApiKeyCreateParams, ApiKeyListParams
 from firsthandapi.types.enums import Environment, KeyScope
 from firsthandapi.types.options import PostOptions, RequestOptions

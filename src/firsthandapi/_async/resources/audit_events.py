@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Unpack
 
 from firsthandapi._async.calls import Resource
 from firsthandapi._async.pages import AsyncPageRequest
-from firsthandapi._core.arguments import check
-from firsthandapi._core.request import id_of
+from firsthandapi._core.calls.arguments import check
+from firsthandapi._core.calls.request import id_of
 from firsthandapi.types.audit import AuditEvent, AuditEventListParams
 from firsthandapi.types.options import RequestOptions
 

@@ -6,7 +6,7 @@ from typing import Unpack
 
 from firsthandapi._async.calls import Resource
 from firsthandapi._async.pages import AsyncPageRequest
-from firsthandapi._core.arguments import check
+from firsthandapi._core.calls.arguments import check
 from firsthandapi.types.billing import (
     Checkout,
     CreditBalance,

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Unpack
 from firsthandapi._async.bridge import Callback
 from firsthandapi._async.calls import Resource
 from firsthandapi._async.reader import board_of
-from firsthandapi._core.config import DEFAULT_WAIT
-from firsthandapi._core.request import check_whole_timeout
+from firsthandapi._core.calls.config import DEFAULT_WAIT
+from firsthandapi._core.calls.request import check_whole_timeout
 from firsthandapi._forks import importing
 from firsthandapi.campaigns import Campaign, CampaignPlan
 from firsthandapi.errors import InvalidArgumentError
 from firsthandapi.types.options import ExtraOptions, RequestOptions
 
 if TYPE_CHECKING:
-    from firsthandapi._core.reports import CampaignProgress
+    from firsthandapi._core.orders.reports import CampaignProgress
     from firsthandapi.datasets import Dataset
     from firsthandapi.types.event import WebhookEvent
     from firsthandapi.types.job import Job

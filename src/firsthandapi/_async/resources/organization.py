@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Unpack
 
 from firsthandapi._async.calls import Resource
-from firsthandapi._core.arguments import check
+from firsthandapi._core.calls.arguments import check
 from firsthandapi.types.enums import JobType, PurchaseTier
 from firsthandapi.types.options import BodyOptions, RequestOptions
 from firsthandapi.types.organization import OrganizationSettings, OrganizationUpdateParams

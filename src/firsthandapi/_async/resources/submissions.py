@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Unpack
 
 from firsthandapi._async.calls import Resource
 from firsthandapi._async.pages import AsyncPageRequest
-from firsthandapi._core.arguments import check
-from firsthandapi._core.request import check_id, id_of
+from firsthandapi._core.calls.arguments import check
+from firsthandapi._core.calls.request import check_id, id_of
 from firsthandapi.types.enums import SubmissionStatus
 from firsthandapi.types.options import RequestOptions
 from firsthandapi.types.submission import (

@@ -8,8 +8,8 @@ from typing import Unpack
 
 from firsthandapi._async.calls import Resource
 from firsthandapi._async.pages import AsyncPageRequest
-from firsthandapi._core.arguments import check
-from firsthandapi._core.request import check_id
+from firsthandapi._core.calls.arguments import check
+from firsthandapi._core.calls.request import check_id
 from firsthandapi.types.enums import EventType
 from firsthandapi.types.event import WebhookEvent
 from firsthandapi.types.options import BodyOptions, PostOptions, RequestOptions

@@ -6,8 +6,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Unpack
 
-from firsthandapi._core.arguments import check
-from firsthandapi._core.request import check_id
+from firsthandapi._core.calls.arguments import check
+from firsthandapi._core.calls.request import check_id
 from firsthandapi._sync.calls import Resource
 from firsthandapi._sync.pages import Page
 from firsthandapi.types.api_key import ApiKey, ApiKeyCreateParams, ApiKeyListParams

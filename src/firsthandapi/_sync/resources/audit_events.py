@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Unpack
 
-from firsthandapi._core.arguments import check
-from firsthandapi._core.request import id_of
+from firsthandapi._core.calls.arguments import check
+from firsthandapi._core.calls.request import id_of
 from firsthandapi._sync.calls import Resource
 from firsthandapi._sync.pages import Page
 from firsthandapi.types.audit import AuditEvent, AuditEventListParams

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Unpack
 
-from firsthandapi._core.config import DEFAULT_WAIT
-from firsthandapi._core.request import check_whole_timeout
+from firsthandapi._core.calls.config import DEFAULT_WAIT
+from firsthandapi._core.calls.request import check_whole_timeout
 from firsthandapi._forks import importing
 from firsthandapi._sync.bridge import Callback
 from firsthandapi._sync.calls import Resource
@@ -16,7 +16,7 @@ from firsthandapi.errors import InvalidArgumentError
 from firsthandapi.types.options import ExtraOptions, RequestOptions
 
 if TYPE_CHECKING:
-    from firsthandapi._core.reports import CampaignProgress
+    from firsthandapi._core.orders.reports import CampaignProgress
     from firsthandapi.datasets import Dataset
     from firsthandapi.types.event import WebhookEvent
     from firsthandapi.types.job import Job

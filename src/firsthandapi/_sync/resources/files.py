@@ -9,8 +9,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
-from firsthandapi._core.arguments import check
-from firsthandapi._core.request import check_id, check_timeout
+from firsthandapi._core.calls.arguments import check
+from firsthandapi._core.calls.request import check_id, check_timeout
 from firsthandapi._forks import importing
 from firsthandapi._sync.bridge import Callback, calls_from_threads, run_until_cancelled
 from firsthandapi._sync.calls import Resource
@@ -22,7 +22,7 @@ from firsthandapi.types.file import DownloadUrl, File, FileListParams
 from firsthandapi.types.options import ExtraOptions, PostOptions, RequestOptions
 
 if TYPE_CHECKING:
-    from firsthandapi._core.reports import Progress
+    from firsthandapi._core.orders.reports import Progress
     from firsthandapi.datasets import Dataset
     from firsthandapi.types.job import Job
 

@@ -8,11 +8,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from typing import TYPE_CHECKING, Any, Unpack
 
-from firsthandapi._core.arguments import check
-from firsthandapi._core.config import DEFAULT_WAIT
-from firsthandapi._core.lost_answers import naming, several
-from firsthandapi._core.request import check_id, check_mapping, check_whole_timeout
-from firsthandapi._core.spend import check_limit, check_spend
+from firsthandapi._core.calls.arguments import check
+from firsthandapi._core.calls.config import DEFAULT_WAIT
+from firsthandapi._core.calls.lost_answers import naming, several
+from firsthandapi._core.calls.request import check_id, check_mapping, check_whole_timeout
+from firsthandapi._core.calls.spend import check_limit, check_spend
 from firsthandapi._forks import importing
 from firsthandapi._sync.bridge import Callback, call_back, check_callback
 from firsthandapi._sync.calls import Resource
@@ -32,7 +32,7 @@ from firsthandapi.types.job import (
 from firsthandapi.types.options import ExtraOptions, PostOptions, RequestOptions
 
 if TYPE_CHECKING:
-    from firsthandapi._core.reports import Progress
+    from firsthandapi._core.orders.reports import Progress
     from firsthandapi._sync.waiting import Waiting
     from firsthandapi.datasets import Dataset
     from firsthandapi.types.file import File

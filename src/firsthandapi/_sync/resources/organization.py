@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Unpack
 
-from firsthandapi._core.arguments import check
+from firsthandapi._core.calls.arguments import check
 from firsthandapi._sync.calls import Resource
 from firsthandapi.types.enums import JobType, PurchaseTier
 from firsthandapi.types.options import BodyOptions, RequestOptions

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import Unpack
 
-from firsthandapi._core.arguments import check
-from firsthandapi._core.request import check_id
+from firsthandapi._core.calls.arguments import check
+from firsthandapi._core.calls.request import check_id
 from firsthandapi._sync.calls import Resource
 from firsthandapi._sync.pages import Page
 from firsthandapi.types.enums import EventType

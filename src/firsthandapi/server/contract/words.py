@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field, WithJsonSchema
 from typing_extensions import TypeAliasType
 
-from firsthandapi.server.text import parse_iso
+from firsthandapi.server.contract.text import parse_iso
 from firsthandapi.types import enums
 from firsthandapi.types.enums import PurchaseTier as PurchaseTier
 

@@ -14,20 +14,20 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
-from firsthandapi.server.keeping import NotKeptError
-from firsthandapi.server.ledger import Sums
-from firsthandapi.server.limits import Slot, Stored
-from firsthandapi.server.model import Account, File, Job, Organization, Submission
-from firsthandapi.server.state import MAX_DELIVERIES, Pending, State, Timekeeper
-from firsthandapi.server.storage import Storage, Upload
-from firsthandapi.server.storage import Stored as StoredFile
-from firsthandapi.server.text import new_id
+from firsthandapi.server.contract.text import new_id
+from firsthandapi.server.state.keeping import NotKeptError
+from firsthandapi.server.state.ledger import Sums
+from firsthandapi.server.state.limits import Slot, Stored
+from firsthandapi.server.state.model import Account, File, Job, Organization, Submission
+from firsthandapi.server.state.state import MAX_DELIVERIES, Pending, State, Timekeeper
+from firsthandapi.server.state.storage import Storage, Upload
+from firsthandapi.server.state.storage import Stored as StoredFile
 
 from .rows import ById, KeysByDigest, Rows, WorkerNames
 from .tables import TABLES, Owned, Table
 
 if TYPE_CHECKING:
-    from firsthandapi.server.ledger import Book, Lot
+    from firsthandapi.server.state.ledger import Book, Lot
 
 _log = logging.getLogger("firsthandapi.serve")
 _RETRY_SECONDS = 10.0

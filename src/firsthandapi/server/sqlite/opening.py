@@ -11,9 +11,9 @@ from typing import Any
 
 from firsthandapi.datasets._lock import FolderLock
 from firsthandapi.errors import ConfigurationError
-from firsthandapi.server.state import Timekeeper
-from firsthandapi.server.storage import LocalStorage, Storage
-from firsthandapi.server.world import World
+from firsthandapi.server.rules.world import World
+from firsthandapi.server.state.state import Timekeeper
+from firsthandapi.server.state.storage import LocalStorage, Storage
 
 from .kept import KeptState
 from .migrations import migrate

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Protocol, cast
 
-from firsthandapi.server import ledger, model, state
-from firsthandapi.server.storage import Storage, Stored
+from firsthandapi.server.state import ledger, model, state
+from firsthandapi.server.state.storage import Storage, Stored
 
 
 class Loader(Protocol):

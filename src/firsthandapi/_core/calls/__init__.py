@@ -1,0 +1,1 @@
+"""A call: its arguments, request, attempts, retries, and response."""

@@ -1,0 +1,252 @@
+"""The client's options, resolved and checked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+from urllib.parse import SplitResult, urlsplit
+
+from firsthandapi._core.calls.integers import int_or_none
+from firsthandapi._host.loopback import is_loopback
+from firsthandapi._masking import Secret
+from firsthandapi.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    import ssl
+
+T = TypeVar("T")
+
+API_KEY_VARIABLE = "FIRSTHAND_API_KEY"
+BASE_URL_VARIABLE = "FIRSTHAND_BASE_URL"
+DEFAULT_BASE_URL = "https://api.firsthandapi.com"
+# What the keys of a server of one's own begin with; the public service must never see one.
+_OWN_KEYS = ("fh_live_own_", "fh_test_own_")
+DEFAULT_TIMEOUT = 30.0
+DEFAULT_MAX_RETRIES = 3
+CONNECT_TIMEOUT = 5.0
+# Seconds for a job: a day, which is longer than nearly every one takes.
+DEFAULT_WAIT = 86_400.0
+DEFAULT_PORTS = {"http": 80, "https": 443}
+
+_PROXY_SCHEMES = frozenset({"http", "https", "socks5", "socks5h"})
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where `base_url` points: what a connection needs, and the prefix that every path gets."""
+
+    scheme: str
+    host: str
+    port: int
+    prefix: str
+
+    @property
+    def authority(self) -> str:
+        """The `Host` header: the port only where it is not the scheme's own."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port == DEFAULT_PORTS[self.scheme] else f"{host}:{self.port}"
+
+    @property
+    def url(self) -> str:
+        return f"{self.scheme}://{self.authority}"
+
+
+@dataclass(frozen=True)
+class Config:
+    """Every option of a client but `http_client`, checked."""
+
+    api_key: Secret[str] | None
+    base_url: str
+    timeout: float
+    deadline: float | None
+    max_retries: int
+    max_spend_cents: int | None
+    proxy: Secret[str] | None
+    verify: bool | str | ssl.SSLContext
+    # A `RateLimiter` or an `AsyncRateLimiter`; None for the client's own.
+    rate_limiter: Any = None
+    # Called with each `Attempt`.
+    on_attempt: Any = None
+    # The whole path of the journal.
+    journal: str | None = None
+
+    @property
+    def origin(self) -> Origin:
+        parts = urlsplit(self.base_url)
+        host = parts.hostname or ""
+        port = parts.port or DEFAULT_PORTS[parts.scheme]
+        return Origin(parts.scheme, host, port, parts.path.rstrip("/"))
+
+
+def resolve_api_key(argument: Secret[str] | None, variable: Secret[str] | None) -> Secret[str]:
+    """The key to use: first the argument, then `FIRSTHAND_API_KEY`.
+
+    Raises:
+        ConfigurationError: there is none, or it cannot be one. The message never shows it.
+    """
+    source = "api_key" if argument is not None else API_KEY_VARIABLE
+    key = argument if argument is not None else variable
+    if key is None or key.reveal() == "":
+        raise ConfigurationError(
+            f"no API key: pass api_key=… in code, or set {API_KEY_VARIABLE}. "
+            "Keys start with fh_live_ or, for the sandbox, fh_test_"
+        )
+    if not _is_one_word(key.reveal()):
+        raise ConfigurationError(
+            f"{source} is not an API key: it contains spaces, line breaks, or characters that no key has. "
+            "Copy only the key itself"
+        )
+    return key
+
+
+def _is_one_word(value: object) -> bool:
+    return isinstance(value, str) and value.isascii() and value.isprintable() and " " not in value
+
+
+def resolve_base_url(argument: Secret[str] | None, variable: Secret[str] | None) -> str:
+    """The service's address: first the argument, then `FIRSTHAND_BASE_URL`, then the public service.
+
+    Raises:
+        ConfigurationError: it is not an https URL (http only for loopback), or it has credentials, a query
+            or a fragment.
+    """
+    source = "base_url" if argument is not None else BASE_URL_VARIABLE
+    url = argument
+    if url is None:
+        url = variable if variable is not None and variable.reveal() else Secret(DEFAULT_BASE_URL)
+    problem = _problem_of_base_url(url.reveal())
+    if problem is not None:
+        raise ConfigurationError(f"{source} {problem}")
+    # urlsplit reads HTTPS:// too; what compares schemes later need not.
+    scheme, colon, rest = url.reveal().partition(":")
+    address = (scheme.lower() + colon + rest).rstrip("/")
+    if address.lower().endswith("/v1"):  # as other SDKs have it
+        raise ConfigurationError(
+            f"{source} must not end in /v1: the SDK adds it to each path; use {address[:-3].rstrip('/')}"
+        )
+    return address
+
+
+def _problem_of_base_url(url: str) -> str | None:
+    # It does not raise: the URL may hold a password, and a traceback would show this frame.
+    parts = _split(url) if isinstance(url, str) else None
+    if parts is None or parts.scheme not in ("http", "https") or not parts.hostname:
+        return f"must be a URL such as {DEFAULT_BASE_URL}"
+    if "@" in parts.netloc:
+        return "must not contain credentials; pass the key as api_key"
+    if "?" in url or "#" in url:
+        return "must not have a query or a fragment"
+    if parts.scheme == "http" and not is_loopback(parts.hostname):
+        return (
+            "must be https: over http the API key would travel unencrypted. "
+            "http is for loopback only (localhost, 127.0.0.1, [::1])"
+        )
+    return None
+
+
+def _split(url: str) -> SplitResult | None:
+    if not url.isascii() or not url.isprintable() or " " in url or "\\" in url:
+        return None
+    try:
+        parts = urlsplit(url)
+        _ = parts.port  # raises where it is not a port
+    except ValueError:
+        return None
+    return parts
+
+
+def check_config(
+    *,
+    api_key: Secret[str] | None,
+    base_url: str,
+    timeout: float,
+    deadline: float | None,
+    max_retries: int,
+    max_spend_cents: int | None,
+    proxy: Secret[str] | None,
+    verify: bool | str | ssl.SSLContext,
+    rate_limiter: Any = None,
+    on_attempt: Any = None,
+    journal: str | None = None,
+) -> Config:
+    """The options as a value, each checked.
+
+    Raises:
+        ConfigurationError: one is bad; the message names it.
+    """
+    _check_seconds("timeout", timeout)
+    if deadline is not None:
+        _check_seconds("deadline", deadline)
+    retries, limit_cents = int_or_none(max_retries), int_or_none(max_spend_cents)
+    if retries is None or not 0 <= retries <= 1000:
+        raise ConfigurationError("max_retries must be a whole number, 0 to 1000")
+    if max_spend_cents is not None and (limit_cents is None or limit_cents < 0):
+        raise ConfigurationError("max_spend_cents must be a whole number of US cents, 0 or more, or None")
+    if proxy is not None:
+        check_proxy(proxy, "proxy")
+    if not isinstance(verify, (bool, str)) and not any(
+        base.__name__ == "SSLContext" for base in type(verify).__mro__
+    ):
+        # By name, so that a client which never speaks TLS does not import ssl.
+        raise ConfigurationError(
+            "verify must be True, False, a path to certificates, 'system', or an ssl.SSLContext"
+        )
+    own = isinstance(api_key, Secret) and api_key.reveal().startswith(_OWN_KEYS)
+    if own and _is_the_service(base_url):
+        raise ConfigurationError(
+            f"the API key is of a server of your own, and base_url is {DEFAULT_BASE_URL}, where it must not go: pass "
+            f"base_url=…, or set {BASE_URL_VARIABLE}, to the address of your server"
+        )
+    return Config(
+        api_key=api_key,
+        base_url=base_url,
+        timeout=float(timeout),
+        deadline=None if deadline is None else float(deadline),
+        max_retries=retries,
+        max_spend_cents=limit_cents,
+        proxy=proxy,
+        verify=verify,
+        rate_limiter=rate_limiter,
+        on_attempt=on_attempt,
+        journal=journal,
+    )
+
+
+def _is_the_service(base_url: str) -> bool:
+    return (urlsplit(base_url).hostname or "").rstrip(".") == urlsplit(DEFAULT_BASE_URL).hostname
+
+
+class NotGiven:
+    """The type of `NOT_GIVEN`: an option that was left out, where None means something else."""
+
+    def __repr__(self) -> str:
+        return "NOT_GIVEN"
+
+
+NOT_GIVEN: Final = NotGiven()
+
+
+def given_or(value: T | NotGiven, default: T) -> T:
+    """`value`, or `default` if it was left out."""
+    return default if isinstance(value, NotGiven) else value
+
+
+def _check_seconds(name: str, value: float) -> None:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < 10**9:
+        raise ConfigurationError(f"{name} must be a number of seconds above 0")
+
+
+def check_proxy(url: Secret[str], source: str) -> Secret[str]:
+    """`url` if it is that of a proxy.
+
+    Raises:
+        ConfigurationError: it is not. The message does not show it: it may hold a password.
+    """
+    if not _is_proxy(url.reveal()):
+        raise ConfigurationError(f"{source} must be a URL such as http://proxy.example:3128 or socks5://…")
+    return url
+
+
+def _is_proxy(url: object) -> bool:
+    parts = _split(url) if isinstance(url, str) else None
+    return parts is not None and parts.scheme in _PROXY_SCHEMES and bool(parts.hostname)

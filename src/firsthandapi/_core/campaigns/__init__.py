@@ -1,0 +1,1 @@
+"""Many jobs, one budget: the spec, the ledger, and the plan."""

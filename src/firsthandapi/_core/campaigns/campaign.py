@@ -1,0 +1,336 @@
+"""A campaign, checked: what each label needs, and what all of them may cost."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from firsthandapi._core.calls import arguments
+from firsthandapi._core.calls.idempotency import idempotency_key
+from firsthandapi._core.calls.integers import int_or_none
+from firsthandapi._core.files.kinds import kind_of
+from firsthandapi._core.files.labels import check_label, check_spelling
+from firsthandapi._core.files.names import disk_key
+from firsthandapi._core.orders.job_file import KEY_METADATA
+from firsthandapi._core.orders.request_hash import REQUEST_METADATA, canonical, plain
+from firsthandapi._masking import mask_secrets
+from firsthandapi._nearest import nearest
+from firsthandapi._visible import visible
+from firsthandapi.errors import InvalidArgumentError
+from firsthandapi.types.job import JobCreateParams
+
+# What a job of a campaign has in its metadata, beside its key: which campaign it is of, and for which label. With them
+# a campaign is found again whose folder is lost.
+CAMPAIGN_METADATA = "firsthandapi_campaign"
+LABEL_METADATA = "firsthandapi_label"
+_OURS = (KEY_METADATA, CAMPAIGN_METADATA, LABEL_METADATA)
+_MOST_METADATA = 20 - len(_OURS)
+_MOST_NAME = 100
+# What people try, since it limits or identifies a single job.
+_NOT_HERE = {
+    "max_spend_cents": "budget_cents limits all jobs together",
+    "idempotency_key": "each order gets a key of its own",
+    "dest": "all labels share the folder of the campaign",
+    "label": "each job is under its label",
+}
+
+
+@dataclass(frozen=True)
+class Spec:
+    """What a campaign is to become.
+
+    Attributes:
+        budget_cents: what all orders may ever cost, less refunds.
+        unique: whether the same bytes count once.
+        jobs: by label, the body of the POST of a job that orders all of its files at once.
+        moved: by former label, the one that it has become.
+    """
+
+    budget_cents: int
+    unique: bool
+    jobs: dict[str, dict[str, Any]]
+    moved: dict[str, str] = field(default_factory=dict[str, str])
+
+    def comparable(self) -> str:
+        """A text that two specs share exactly if they say the same."""
+        jobs = {label: [plain(each), each.get("deadline")] for label, each in self.jobs.items()}
+        return canonical([self.budget_cents, self.unique, jobs, self.moved])
+
+
+def check_spec(budget_cents: Any, defaults: Any, jobs: Any, unique: Any, moved: Any = None) -> Spec:
+    """A campaign from what its user wrote.
+
+    Raises:
+        InvalidArgumentError: something in it is not allowed; the message names it as the user wrote it.
+    """
+    budget = int_or_none(budget_cents)
+    if budget is None or budget < 1:
+        raise InvalidArgumentError(
+            "budget_cents must be a whole number of US cents, 1 or more: what all orders of the campaign may cost",
+            field="budget_cents",
+        )
+    if not isinstance(unique, bool):
+        raise InvalidArgumentError("unique must be True or False", field="unique")
+    shared = _mapping(defaults, "defaults")
+    _check_names(shared, "defaults")
+    labels = _mapping(jobs, "jobs")
+    if not labels:
+        raise InvalidArgumentError(
+            "jobs must have at least one label, each with the fields of its job", field="jobs"
+        )
+    requests: dict[str, dict[str, Any]] = {}
+    for label, fields in labels.items():
+        name = check_label(label, f"jobs: the label {_shown(label)}")
+        _check_spelling(name, requests)
+        own = _mapping(fields, f"jobs.{name}")
+        _check_names(own, f"jobs.{name}")
+        requests[name] = _request(name, {**shared, **own}, own)
+    _check_kinds(requests)
+    return Spec(budget, unique, requests, _moved(_mapping(moved, "moved"), requests))
+
+
+def fields_of(spec: Spec) -> dict[str, Any]:
+    """What its user may have written: what all labels share as defaults, and nothing that needs no word."""
+    first, *others = spec.jobs.values()
+    shared = {
+        name: value
+        for name, value in first.items()
+        if others and all(name in each and canonical(each[name]) == canonical(value) for each in others)
+    }
+    fields: dict[str, Any] = {"budget_cents": spec.budget_cents}
+    if defaults := _without_type(shared):
+        fields["defaults"] = defaults
+    fields["jobs"] = {
+        label: _without_type({name: value for name, value in request.items() if name not in shared})
+        for label, request in spec.jobs.items()
+    }
+    if not spec.unique:
+        fields["unique"] = False
+    if spec.moved:
+        fields["moved"] = dict(spec.moved)
+    return fields
+
+
+def _without_type(request: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in request.items() if (name, value) != ("type", "data_collection")}
+
+
+def check_labels(spec: Spec, others: Iterable[str]) -> None:
+    """Refuse a label that is one of the folder's but for the case of its letters.
+
+    Raises:
+        InvalidArgumentError: on many disks both would be one folder.
+    """
+    known = frozenset(others)
+    for label in spec.jobs:
+        check_spelling(label, known)
+
+
+def check_known(label: str, labels: Iterable[str]) -> None:
+    """Refuse what is no label of a campaign.
+
+    Raises:
+        InvalidArgumentError: it is none.
+    """
+    known = sorted(labels)
+    if label not in known:
+        like = nearest(label, known) if isinstance(label, str) else None
+        advice = f"use one of: {', '.join(known)}" if like is None else f"did you mean {like!r}?"
+        raise InvalidArgumentError(
+            f"label: the campaign has no label {_shown(label)}; {advice}", field="label"
+        )
+
+
+def check_name(name: Any) -> str | None:
+    """The name of a campaign, by which an account finds it again.
+
+    Raises:
+        InvalidArgumentError: it is not one.
+    """
+    if name is not None and (not isinstance(name, str) or not 1 <= len(name.strip()) <= _MOST_NAME):
+        raise InvalidArgumentError(f"name must be a str of 1 to {_MOST_NAME} characters", field="name")
+    return name
+
+
+def check_deadlines(spec: Spec, labels: Iterable[str], now: float) -> None:
+    """Refuse to order files of labels whose deadline has passed: their jobs would be refused, or end at once.
+
+    Raises:
+        InvalidArgumentError: there is one.
+    """
+    for label in labels:
+        deadline = spec.jobs[label].get("deadline")
+        if deadline is not None and _seconds(deadline) <= now:
+            raise InvalidArgumentError(
+                f"jobs.{label}.deadline {deadline} has passed; set a later one, or leave it out",
+                field=f"jobs.{label}.deadline",
+            )
+
+
+def _seconds(time: str) -> float:
+    """Unix seconds of a deadline as it is sent; a date alone is its begin, in UTC."""
+    moment = datetime.fromisoformat(time)
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+
+
+def campaign_key(name: str | None, location: str) -> str:
+    """What all jobs of a campaign have in their metadata, wherever and whenever it is run.
+
+    Args:
+        name: its name, or None.
+        location: the whole path or URL of its folder, which stands in for a name.
+    """
+    return idempotency_key("campaign", location) if name is None else idempotency_key("campaign", None, name)
+
+
+def order_key(campaign: str, label: str, ordinal: int) -> str:
+    """The idempotency key of an order, the same on every machine that runs the campaign.
+
+    Args:
+        campaign: what `campaign_key` returns.
+        label: the label that the order is for.
+        ordinal: how many keys of the label come before it.
+    """
+    return idempotency_key("campaign order", campaign, label, ordinal)
+
+
+def metadata_of(request: Mapping[str, Any], campaign: str, label: str) -> dict[str, Any]:
+    """The metadata that an order carries; the key of the order is added when it is sent."""
+    return {**(request.get("metadata") or {}), CAMPAIGN_METADATA: campaign, LABEL_METADATA: label}
+
+
+def kinds_in(requests: Mapping[str, Mapping[str, Any]]) -> dict[str, frozenset[str]]:
+    """By label, the kinds of media that its job accepts."""
+    return {
+        label: frozenset(str(kind_of(each)) for each in request["accepted_formats"])
+        for label, request in requests.items()
+    }
+
+
+def _mapping(value: Any, field: str) -> dict[str, Any]:
+    """`value` as a dict whose keys are all text. YAML reads `stop:` with nothing below it as None."""
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        raise InvalidArgumentError(
+            f"{field} must be a mapping of names to values, not a value of type {type(value).__name__}",
+            field=field,
+        )
+    entries: dict[Any, Any] = dict(value)  # pyright: ignore[reportUnknownArgumentType] # checked below
+    for key in entries:
+        if not isinstance(key, str):
+            # YAML reads no, off, and 1 as something else than text.
+            raise InvalidArgumentError(
+                f"{field} has {_shown(key)}, which is not text; put it in quotes", field=field
+            )
+    return entries
+
+
+def _check_names(fields: Mapping[str, Any], where: str) -> None:
+    known = JobCreateParams.model_fields
+    for name in fields:
+        if name in known:
+            continue
+        like = nearest(name, known)
+        if name in _NOT_HERE:
+            advice = f"leave it out: {_NOT_HERE[name]}"
+        elif like:
+            advice = f"did you mean {like}?"
+        else:
+            advice = f"use one of: {', '.join(known)}"
+        raise InvalidArgumentError(
+            f"{where}.{_shown(name, quoted=False)} is not a field of a job; {advice}",
+            field=f"{where}.{_shown(name, quoted=False)}",
+        )
+
+
+def _moved(moved: dict[str, Any], jobs: Mapping[str, Any]) -> dict[str, str]:
+    """By former label, the one of `jobs` that it has become, be it in several steps."""
+    steps: dict[str, str] = {}
+    for old, new in moved.items():
+        former = check_label(old, f"moved: the label {_shown(old)}")
+        steps[former] = check_label(new, f"moved.{former}")
+        if former in jobs:
+            raise InvalidArgumentError(
+                f"moved.{former}: {former!r} is still a label of jobs; remove it from jobs, or from moved",
+                field=f"moved.{former}",
+            )
+    ends: dict[str, str] = {}
+    for former in steps:
+        label = former
+        for _ in steps:
+            label = steps.get(label, label)
+        problem = None
+        if label in steps:
+            problem = f"leads in a circle, by {label!r}; a label moves to one of jobs"
+        elif label not in jobs:
+            like = nearest(label, jobs)
+            advice = f"did you mean {like!r}?" if like else "add it to jobs, or remove it from moved"
+            problem = f"{label!r} is not a label of jobs; {advice}"
+        elif disk_key(label) == disk_key(former):
+            problem = (
+                f"{former!r} and {label!r} differ only in the case of their letters, and are one folder on many "
+                f"disks; move {former!r} to a different label"
+            )
+        if problem is not None:
+            raise InvalidArgumentError(f"moved.{former}: {problem}", field=f"moved.{former}")
+        ends[former] = label
+    return ends
+
+
+def _check_spelling(label: str, others: Mapping[str, Any]) -> None:
+    problem = None
+    if label in others:
+        problem = f"jobs: the label {label!r} occurs twice; remove one"
+    try:
+        check_spelling(label, others)
+    except InvalidArgumentError as error:
+        problem = f"jobs: {error.message}"
+    if problem is not None:
+        raise InvalidArgumentError(problem, field=f"jobs.{label}")
+
+
+def _request(label: str, fields: dict[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    """The body of a job, with defaults that the service would add left to the service."""
+    try:
+        request: dict[str, Any] = json.loads(arguments.body(arguments.check(JobCreateParams, fields)))
+    except InvalidArgumentError as error:
+        where = f"jobs.{label}" if error.field in own or error.field not in fields else "defaults"
+        # Out of here, so that the user sees one error, which names the field.
+        problem = InvalidArgumentError(f"{where}.{error.message}", field=f"{where}.{error.field}")
+    else:
+        metadata: dict[str, Any] = request.get("metadata") or {}
+        if len(metadata) <= _MOST_METADATA and not metadata.keys() & {*_OURS, REQUEST_METADATA}:
+            return request
+        problem = InvalidArgumentError(
+            f"jobs.{label}.metadata may have {_MOST_METADATA} keys, and none of {', '.join(_OURS)}: campaigns add "
+            "these, to find their jobs again",
+            field=f"jobs.{label}.metadata",
+        )
+    raise problem
+
+
+def _check_kinds(requests: Mapping[str, Mapping[str, Any]]) -> None:
+    """Refuse labels of different media: no loader reads them from one folder."""
+    kinds = kinds_in(requests)
+    first = next(iter(kinds))
+    for label, own in kinds.items():
+        if own != kinds[first]:
+            raise InvalidArgumentError(
+                f"jobs.{label}.accepted_formats has {_words(own)} and jobs.{first}.accepted_formats has "
+                f"{_words(kinds[first])}: a loader reads one kind of media; make a campaign of its own for {label!r}",
+                field=f"jobs.{label}.accepted_formats",
+            )
+
+
+def _words(kinds: frozenset[str]) -> str:
+    return " and ".join(sorted(kinds))
+
+
+def _shown(value: Any, *, quoted: bool = True) -> str:
+    """What somebody wrote, fit for a message."""
+    text = mask_secrets(repr(value) if quoted else str(value))
+    return visible(text[:60] + "…" if len(text) > 60 else text)

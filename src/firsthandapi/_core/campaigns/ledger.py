@@ -1,0 +1,431 @@
+"""`campaign.json`: every order of a campaign, written before it is sent. What is spent is read from here alone."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, TypeGuard, cast
+
+from firsthandapi._core.calls.integers import int_or_none
+from firsthandapi._core.files.labels import is_label
+from firsthandapi._core.orders.job_file import JobFile, ShownJob, fits, job_file_in, key_of
+from firsthandapi.errors import ConfigurationError, InvalidArgumentError
+from firsthandapi.types.enums import TERMINAL_JOB_STATUSES
+from firsthandapi.types.job import JobCreateParams
+
+from .campaign import CAMPAIGN_METADATA, LABEL_METADATA, order_key
+
+LEDGER_FILE = "campaign.json"
+# Of one that comes from a stranger: an order is a few kilobytes.
+LARGEST_LEDGER = 64 * 1024 * 1024
+_VERSION = 1
+_KEY = re.compile(rb'"idempotency_key": ("(?:[^"\\\n]|\\.){1,400}")')
+# What differs between two orders of the same words.
+_NOT_WORDS = frozenset({"files_needed", "metadata"})
+
+
+@dataclass(frozen=True)
+class Order:
+    """One order: what was sent, with which key, and what became of it.
+
+    Attributes:
+        label: the label that it is for.
+        sent: the request, its key, when it was first sent, and the job as last seen.
+        approved: how many of its files were approved.
+        duplicates: how many of these have the bytes of a file that the campaign had before.
+        repeated: how many are no file of their own: its list shows them twice, or another order has brought them.
+        refund_cents: what was refunded.
+        closed: whether all of its files were brought or given up once its job was finished.
+    """
+
+    label: str
+    sent: JobFile
+    approved: int = 0
+    duplicates: int = 0
+    refund_cents: int = 0
+    closed: bool = False
+    repeated: int = 0
+
+    @property
+    def job(self) -> ShownJob | None:
+        """The job as last seen; None until the service has confirmed it."""
+        return self.sent.job
+
+    @property
+    def first_label(self) -> str:
+        """The label that it was ordered for: its job's metadata keep it when the label is moved."""
+        return _metadata(self.sent.request or {}, LABEL_METADATA) or self.label
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the job is finished."""
+        return self.job is not None and self.job.get("status") in TERMINAL_JOB_STATUSES
+
+    @property
+    def is_used(self) -> bool:
+        """Whether the service has refused its key because it was used before, and does not show the job."""
+        return self.job is None and self.sent.first_sent_at == 0
+
+    @property
+    def state(self) -> str:
+        """The status of the job; `sent` until the service has confirmed it."""
+        return "sent" if self.job is None else str(self.job.get("status"))
+
+    @property
+    def files(self) -> int:
+        """How many files it orders."""
+        return int((self.sent.request or {})["files_needed"])
+
+    @property
+    def price_cents(self) -> int:
+        """The price of one of them."""
+        return int((self.sent.request or {})["price_per_file_cents"])
+
+    @property
+    def spent_cents(self) -> int:
+        """What it costs, less what was refunded. One whose response was lost costs too: it may have been posted."""
+        return self.files * self.price_cents - self.refund_cents
+
+    @property
+    def refundable_cents(self) -> int:
+        """What is refunded if its job is cancelled now."""
+        is_unfinished = self.job is not None and not self.is_over
+        return max(self.files - self.approved, 0) * self.price_cents if is_unfinished else 0
+
+    def counted(self, *, unique: bool) -> int:
+        """How many of its files count."""
+        return max(self.approved - self.repeated - (self.duplicates if unique else 0), 0)
+
+    def held(self, *, unique: bool) -> int:
+        """How many files it has brought or may bring, as far as that is known."""
+        return self.counted(unique=unique) if self.is_over else max(self.files, self.approved)
+
+    def has_words_of(self, request: Mapping[str, Any]) -> bool:
+        """Whether it asks for what `request` asks for, whatever the number of files."""
+        own = {name: value for name, value in (self.sent.request or {}).items() if name not in _NOT_WORDS}
+        return fits(own, request)
+
+    def bought(self, job: ShownJob) -> Order:
+        """The same with the job that its key has bought: another machine may have sent it for more or fewer files."""
+        own, shown = self.sent.request or {}, _request_in(job)
+        request = {**own, **shown} if not fits(job, own) and _is_order({**own, **shown}) else own
+        return replace(self, sent=replace(self.sent, request=request)).seen(job)
+
+    def seen(self, job: ShownJob, listed: int = 0) -> Order:
+        """The same with its job as the service shows it now, and the most files that its list has shown.
+
+        A count that lags behind the list would have files ordered again that came. A refund is believed of a cancelled
+        job that counts its files, and once it is known, a later look never finds more of it. An order whose job is seen
+        unfinished is open again, and nothing of it is refunded.
+        """
+        count, before = int_or_none(job.get("files_approved")), self.job or {}
+        approved = max(self.approved if count is None else count, listed)
+        after = replace(
+            self,
+            sent=self.sent.with_job(job),
+            approved=approved,
+            duplicates=min(self.duplicates, approved),
+            repeated=min(self.repeated, approved),
+            closed=self.closed and job.get("status") in TERMINAL_JOB_STATUSES,
+        )
+        refund = 0
+        if after.state == "cancelled" and count is not None:
+            refund = max(self.files - approved, 0) * self.price_cents
+        is_known = self.is_over and int_or_none(before.get("files_approved")) is not None
+        return replace(after, refund_cents=min(self.refund_cents, refund) if is_known else refund)
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """All orders of a campaign, in the order in which they were made.
+
+    Attributes:
+        campaign: what every job of the campaign has in its metadata.
+        orders: the orders.
+        forgotten: the keys of orders that were given up: no other order is sent with one of them.
+    """
+
+    campaign: str
+    orders: tuple[Order, ...] = ()
+    forgotten: tuple[str, ...] = ()
+
+    @property
+    def spent_cents(self) -> int:
+        """What all orders cost, less refunds."""
+        return sum(order.spent_cents for order in self.orders)
+
+    @property
+    def is_confirmed(self) -> bool:
+        """Whether the service has confirmed every order."""
+        return all(order.job is not None for order in self.orders)
+
+    @property
+    def job_ids(self) -> frozenset[str]:
+        """The ids of all jobs that the orders have bought."""
+        return frozenset(str(order.job["id"]) for order in self.orders if order.job is not None)
+
+    def next_key(self, label: str) -> str:
+        """The key of the next order of a label: the first one of the label's keys that this ledger does not know.
+
+        Who knows all orders of the label derives the key after theirs; who does not know the latest one derives its
+        key, and gets its job.
+        """
+        known = {*self.forgotten, *(order.sent.idempotency_key for order in self.orders)}
+        return next(
+            key for n in itertools.count() if (key := order_key(self.campaign, label, n)) not in known
+        )
+
+    def key_at(self, number: int) -> str | None:
+        """The key of an order; None if there is none yet."""
+        return self.orders[number].sent.idempotency_key if number < len(self.orders) else None
+
+    def is_used(self, number: int) -> bool:
+        """Whether the service has refused the key of an order because it was used before: it is not sent again."""
+        return number < len(self.orders) and self.orders[number].is_used
+
+    def of(self, label: str) -> list[Order]:
+        """The orders of a label."""
+        return [order for order in self.orders if order.label == label]
+
+    def with_jobs(self, jobs: Sequence[ShownJob]) -> Ledger:
+        """The same with the jobs that the service shows now, newest first, each at the order that bought it.
+
+        A job of the campaign that no order has bought is one more: a ledger restored from a copy does not know it.
+        """
+        by_id, by_key = {str(job["id"]): job for job in jobs}, {key_of(job): job for job in jobs}
+        orders: list[Order] = []
+        known = set(self.job_ids)
+        for order in self.orders:
+            if order.job is not None:
+                job = by_id.get(str(order.job["id"]))
+                orders.append(order if job is None else order.seen(job))
+                continue
+            job = by_key.get(order.sent.idempotency_key)
+            if job is None or str(job["id"]) in known:  # no job is of two orders
+                orders.append(order)
+            else:
+                orders.append(order.bought(job))
+                known.add(str(job["id"]))
+        unknown = [
+            found
+            for job_id, job in reversed(by_id.items())
+            if job_id not in known
+            and campaign_of(job) == self.campaign
+            and (found := _found(job)) is not None
+        ]
+        return replace(self, orders=(*orders, *unknown))
+
+    def with_moved(self, moved: Mapping[str, str]) -> Ledger:
+        """The same with each former label become the one that it has moved to.
+
+        Raises:
+            InvalidArgumentError: two labels that have orders would become one.
+        """
+        firsts: dict[str, str] = {}
+        orders: list[Order] = []
+        for order in self.orders:
+            label = moved.get(order.label, order.label)
+            if firsts.setdefault(label, order.first_label) != order.first_label and label in moved.values():
+                one, other = sorted((firsts[label], order.first_label))
+                raise InvalidArgumentError(
+                    f"moved: the campaign has ordered files for {one!r} and for {other!r}, and a move does not mix two "
+                    f"labels into {label!r}; move to a label without orders, or keep both labels in jobs",
+                    field="moved",
+                )
+            orders.append(replace(order, label=label))
+        return replace(self, orders=tuple(orders))
+
+    def first_label(self, label: str) -> str:
+        """What the jobs of a label have in their metadata: the label that it had at its first order."""
+        return next((order.first_label for order in self.orders if order.label == label), label)
+
+    def with_duplicates(self, hashes: Mapping[str, Iterable[str]]) -> Ledger:
+        """The same with the duplicates counted: `hashes` is the SHA-256 of each file, by job. The first one counts."""
+        met: set[str] = set()
+        orders: list[Order] = []
+        for order in self.orders:
+            again = 0
+            for each in hashes.get(str((order.job or {}).get("id")), ()):
+                again += each in met
+                met.add(each)
+            orders.append(replace(order, duplicates=min(again, order.approved)))
+        return replace(self, orders=tuple(orders))
+
+    def with_order(self, number: int, order: Order | None) -> Ledger:
+        """The same with an order in its place, at the end, or without the one that was there."""
+        new = () if order is None else (order,)
+        return replace(self, orders=(*self.orders[:number], *new, *self.orders[number + 1 :]))
+
+    def without(self, key: str) -> tuple[Ledger, Order]:
+        """The same without an order that no job is known of, and that order. No order is sent with its key again.
+
+        Raises:
+            InvalidArgumentError: there is no such order, or its job is known.
+        """
+        number = next((n for n in range(len(self.orders)) if self.key_at(n) == key), None)
+        if number is None:
+            raise InvalidArgumentError(
+                f"key is of no order in {LEDGER_FILE}; copy it from the message that named it", field="key"
+            )
+        order = self.orders[number]
+        if order.job is not None:
+            raise InvalidArgumentError(
+                f"key has bought {order.job['id']} ({order.state}), so its order stays; to stop that job, cancel it",
+                field="key",
+            )
+        return replace(self.with_order(number, None), forgotten=(*self.forgotten, key)), order
+
+    def encode(self) -> bytes:
+        """The file, fit to be read by people."""
+        orders = [
+            {
+                **order.sent.members(),
+                "label": order.label,
+                "state": order.state,
+                "files": order.files,
+                "price_per_file_cents": order.price_cents,
+                "approved": order.approved,
+                "duplicates": order.duplicates,
+                "refund_cents": order.refund_cents,
+                "closed": order.closed,
+                **({"repeated": order.repeated} if order.repeated else {}),
+            }
+            for order in self.orders
+        ]
+        content = {
+            "version": _VERSION,
+            "campaign": self.campaign,
+            "spent_cents": self.spent_cents,
+            "orders": orders,
+            **({"forgotten": self.forgotten} if self.forgotten else {}),
+        }
+        return json.dumps(content, ensure_ascii=False, indent=2).encode("utf-8", "replace") + b"\n"
+
+
+@dataclass(frozen=True)
+class UnreadableLedger:
+    """A `campaign.json` that a disk or a later version has left.
+
+    Attributes:
+        keys: the idempotency keys that can still be read of it: each may have bought a job.
+        newer: whether a later version wrote it.
+    """
+
+    keys: tuple[str, ...] = ()
+    newer: bool = False
+
+
+def read_ledger(content: bytes) -> Ledger | UnreadableLedger:
+    """`campaign.json`, checked, or what can be read of it."""
+    try:
+        loaded = json.loads(content)
+    except (ValueError, RecursionError):
+        loaded = None
+    ledger: dict[str, Any] = cast("dict[str, Any]", loaded) if isinstance(loaded, dict) else {}
+    version, campaign, rows = ledger.get("version"), ledger.get("campaign"), ledger.get("orders")
+    forgotten = ledger.get("forgotten", [])
+    if isinstance(version, int) and version > _VERSION:
+        return UnreadableLedger(newer=True)
+    if version == _VERSION and isinstance(campaign, str) and isinstance(rows, list) and _are_keys(forgotten):
+        orders = [_order(row) for row in rows]  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType] # it is JSON
+        if all(orders):
+            return Ledger(campaign, tuple(order for order in orders if order is not None), tuple(forgotten))
+    keys = [json.loads(key) for key in _KEY.findall(content)]
+    return UnreadableLedger(tuple(dict.fromkeys(keys)))
+
+
+def _are_keys(values: Any) -> TypeGuard[list[str]]:
+    return isinstance(values, list) and all(isinstance(each, str) for each in values)  # pyright: ignore[reportUnknownVariableType] # it is JSON
+
+
+def _order(row: Any) -> Order | None:
+    """An order, or None if it is not one."""
+    if not isinstance(row, dict):
+        return None
+    values = cast("dict[str, Any]", row)
+    sent = job_file_in(values)
+    counts = [values.get(name) for name in ("approved", "duplicates", "refund_cents")]
+    counts.append(values.get("repeated", 0))
+    if (
+        not is_label(values.get("label"))
+        or sent is None
+        or not _is_order(sent.request)
+        or not all(type(count) is int and count >= 0 for count in counts)
+    ):
+        return None
+    approved, duplicates, refund, repeated = cast("list[int]", counts)
+    closed = values.get("closed") is True
+    order = Order(values["label"], sent, approved, duplicates, refund, closed, repeated)
+    # Nothing comes back that was not paid.
+    return order if duplicates <= approved and order.spent_cents >= 0 else None
+
+
+def _is_order(request: Mapping[str, Any] | None) -> bool:
+    names = ("files_needed", "price_per_file_cents")
+    return request is not None and all(type(request.get(name)) is int and request[name] > 0 for name in names)
+
+
+# ── What is lost, found again ────────────────────────────────────────────────────────────────────────────
+
+
+def campaign_of(job: Mapping[str, Any]) -> str | None:
+    """The campaign that a job was ordered for; None for any other job."""
+    return _metadata(job, CAMPAIGN_METADATA)
+
+
+def campaign_in(derived: str, rows_of: Collection[str], jobs: Iterable[ShownJob]) -> str:
+    """The campaign of a folder whose ledger is lost: that of the jobs that its rows name, else the derived one."""
+    named = {str(campaign_of(job)) for job in jobs if job["id"] in rows_of and campaign_of(job) is not None}
+    return derived if derived in named or not named else min(named)
+
+
+def recovered(campaign: str, jobs: Iterable[ShownJob], keys: Iterable[str] = ()) -> Ledger:
+    """The ledger of a campaign, from the jobs of the account, newest first.
+
+    Args:
+        campaign: what its jobs have in their metadata.
+        jobs: jobs of the account.
+        keys: keys that the damaged ledger names.
+
+    Raises:
+        ConfigurationError: no job shows one of these keys: it may have bought one that does not show yet.
+    """
+    ledger = Ledger(campaign).with_jobs(list(jobs))
+    missing = set(keys) - {order.sent.idempotency_key for order in ledger.orders}
+    if missing:
+        raise ConfigurationError(
+            f"{LEDGER_FILE} of dest is damaged, and no job with its idempotency key {min(missing)} is in your account "
+            "so far: wait a minute, so that a job that was just posted can show, then run the same call again; if "
+            f"there is still none, remove {LEDGER_FILE} to continue without that order"
+        )
+    return ledger
+
+
+def _found(job: ShownJob) -> Order | None:
+    """The order that bought a job; None if the job does not say."""
+    label, key = _metadata(job, LABEL_METADATA), key_of(job)
+    request = _request_in(job)
+    if not is_label(label) or key is None or not _is_order(request):
+        return None
+    return Order(str(label), JobFile(request, key, 0.0, None)).seen(job)
+
+
+def _request_in(job: ShownJob) -> dict[str, Any]:
+    """What a job was ordered with, as far as it shows that."""
+    return {name: job[name] for name in JobCreateParams.model_fields if job.get(name) is not None}
+
+
+def _metadata(job: Mapping[str, Any], name: str) -> str | None:
+    metadata: Any = job.get("metadata")
+    value = cast("dict[str, Any]", metadata).get(name) if isinstance(metadata, dict) else None
+    return value if isinstance(value, str) else None
+
+
+def newer_ledger() -> ConfigurationError:
+    """The error for a ledger of a later version."""
+    return ConfigurationError(
+        f"{LEDGER_FILE} of dest was written by a later version of firsthandapi: upgrade firsthandapi"
+    )

@@ -1,0 +1,424 @@
+"""What a campaign orders next: decided by its spec, its ledger, and nothing else.
+
+An order that was written down and never confirmed is part of the plan as it was written, as long as its label is in the
+spec and lacks files: `run` sends it again. One whose label is gone is not sent, and costs until its job is found or it
+is given up.
+
+Three rules hold it together. Orders never cost more than the budget has left. Files that were never ordered are
+ordered for all labels or for none, so that a budget that is too small is found out before anything is spent;
+replacements of what was cancelled or came twice are ordered as far as the budget goes. And a label whose last three
+orders brought nothing is not ordered again until its words change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+from unicodedata import combining, east_asian_width
+
+from firsthandapi._core.calls.counts import count_of, dollars
+from firsthandapi._core.orders.job_file import differing
+from firsthandapi._display import Displayed
+from firsthandapi.errors import InvalidArgumentError, SpendLimitError
+
+from .campaign import Spec, kinds_in
+from .ledger import Ledger, Order
+
+# Orders in a row that brought nothing.
+_MOST_IN_VAIN = 3
+
+
+@dataclass(frozen=True)
+class PlannedOrder:
+    """Files that `campaigns.run` would order.
+
+    Attributes:
+        label: the label they are for.
+        files: how many.
+        cost_cents: what they cost, in US cents.
+        changed: the fields of the job that differ from the last order of the label, such as `description`; empty for
+            the first.
+        unconfirmed: whether it was sent before, and had no response: it is sent again as it was, with its key.
+            `changed` then names the fields in which the campaign differs from it by now.
+    """
+
+    label: str
+    files: int
+    cost_cents: int
+    changed: tuple[str, ...] = ()
+    unconfirmed: bool = False
+
+    @property
+    def price_per_file_cents(self) -> int:
+        """The price of one file, in US cents."""
+        return self.cost_cents // self.files
+
+
+@dataclass(frozen=True)
+class LabelPlan:
+    """How far a label is.
+
+    Attributes:
+        label: the label.
+        wanted: how many files the campaign asks for; 0 for a label that was taken out.
+        approved: how many it has that count.
+        coming: how many more its unfinished jobs may bring.
+        missing: how many are neither there nor coming.
+        spent_cents: what its orders cost so far, less refunds, in US cents.
+        in_vain: whether its last three orders brought nothing: it is not ordered again until its words change.
+        refundable_cents: what its unfinished jobs have not spent: `campaigns.cancel` refunds it, in US cents.
+    """
+
+    label: str
+    wanted: int
+    approved: int
+    coming: int
+    missing: int
+    spent_cents: int
+    in_vain: bool = False
+    refundable_cents: int = 0
+
+
+@dataclass(frozen=True)
+class CampaignPlan(Displayed):
+    """What `campaigns.run` would order now. Printed, it is a table.
+
+    Attributes:
+        orders: the orders; empty if the campaign has or awaits all of its files.
+        labels: how far each label is.
+        spent_cents: what all orders cost so far, less refunds, in US cents.
+        budget_cents: what they may cost, in US cents.
+        campaign: the campaign: `campaigns.run` takes the plan in its place, and refuses it if it no longer holds.
+    """
+
+    orders: tuple[PlannedOrder, ...]
+    labels: tuple[LabelPlan, ...]
+    spent_cents: int
+    budget_cents: int
+    campaign: Any = field(default=None, repr=False, compare=False)
+
+    @property
+    def cost_cents(self) -> int:
+        """What the orders cost together, in US cents."""
+        return sum(order.cost_cents for order in self.orders)
+
+    @property
+    def left_cents(self) -> int:
+        """What the budget has left before these orders, in US cents."""
+        return max(self.budget_cents - self.spent_cents, 0)
+
+    @property
+    def fits(self) -> bool:
+        """Whether the budget has room for all of the orders."""
+        return self.cost_cents <= self.left_cents
+
+    def __repr__(self) -> str:
+        orders = count_of(len(self.orders), "order")
+        files = count_of(sum(order.files for order in self.orders))
+        return f"<CampaignPlan [{orders}, {files}, {dollars(self.cost_cents)} of {dollars(self.left_cents)} left]>"
+
+    def __str__(self) -> str:
+        return text_of(self)
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:  # noqa: ARG002 # IPython calls it with both
+        """The plain text that IPython shows."""
+        printer.text(str(self))
+
+
+def make_plan(spec: Spec, ledger: Ledger) -> CampaignPlan:
+    """The plan of a campaign."""
+    ordered: dict[str, list[Order]] = {label: [] for label in spec.jobs}
+    for order in ledger.orders:
+        ordered.setdefault(order.label, []).append(order)
+    labels = [_label(label, spec, of_label) for label, of_label in ordered.items()]
+    orders: list[PlannedOrder] = []
+    spent = ledger.spent_cents
+    for each in labels:
+        again = _to_send(each, ordered[each.label])
+        orders += [
+            PlannedOrder(
+                order.label,
+                order.files,
+                order.spent_cents,
+                _changed(order.sent.request or {}, spec.jobs[order.label]),
+                unconfirmed=True,
+            )
+            for order in again
+        ]
+        spent -= sum(order.spent_cents for order in again)
+        left = each.missing - sum(order.files for order in again)
+        if left > 0 and not each.in_vain:
+            orders.append(_planned(spec, each.label, left, ordered[each.label]))
+    return CampaignPlan(tuple(orders), tuple(labels), spent, spec.budget_cents)
+
+
+def to_send(spec: Spec, ledger: Ledger) -> frozenset[str | None]:
+    """The keys of the unconfirmed orders that are sent again."""
+    again = [
+        order
+        for label in spec.jobs
+        for order in _to_send(_label(label, spec, ledger.of(label)), ledger.of(label))
+    ]
+    return frozenset(order.sent.idempotency_key for order in again)
+
+
+def _to_send(label: LabelPlan, orders: list[Order]) -> list[Order]:
+    """The unconfirmed orders of a label that it still needs."""
+    again: list[Order] = []
+    for order in orders:
+        if order.job is None and sum(each.files for each in again) < label.missing:
+            again.append(order)
+    return again
+
+
+def next_order(spec: Spec, ledger: Ledger) -> PlannedOrder | None:
+    """What to order now; None if there is nothing more that the budget has room for.
+
+    Raises:
+        SpendLimitError: files that were never ordered do not fit into the budget. Nothing may be ordered.
+    """
+    plan = make_plan(spec, ledger)
+    orders = [order for order in plan.orders if not order.unconfirmed]
+    if plan.fits:
+        return orders[0] if orders else None
+    left_cents = plan.left_cents - sum(order.cost_cents for order in plan.orders if order.unconfirmed)
+    new = {order.label: _never_ordered(spec, ledger, order) for order in orders}
+    new_cents = sum(files * _price(spec, label) for label, files in new.items())
+    if new_cents > left_cents:
+        raise over_budget(plan)
+    for order in orders:
+        if files := new[order.label]:
+            return replace(order, files=files, cost_cents=files * order.price_per_file_cents)
+    for order in orders:
+        price = order.price_per_file_cents
+        if files := min(order.files, left_cents // price):
+            return replace(order, files=files, cost_cents=files * price)
+    return None
+
+
+def request_of(spec: Spec, order: PlannedOrder) -> dict[str, Any]:
+    """The body of the POST for an order, without what the ledger adds to its metadata."""
+    return {**spec.jobs[order.label], "files_needed": order.files}
+
+
+def check_unconfirmed(spec: Spec, ledger: Ledger, max_spend_cents: int | None) -> None:
+    """Refuse to send an order again that may never have arrived, if it costs more than is allowed by now.
+
+    Raises:
+        SpendLimitError: there is such an order. Nothing may be ordered.
+    """
+    keys = to_send(spec, ledger)
+    for order in ledger.orders:
+        cost = order.files * order.price_cents
+        if order.job is not None or order.sent.idempotency_key not in keys:
+            continue
+        if ledger.spent_cents > spec.budget_cents:
+            raise _unconfirmed(order, "budget_cents", ledger.spent_cents, spec.budget_cents)
+        if max_spend_cents is not None and cost > max_spend_cents:
+            raise _unconfirmed(order, "max_spend_cents", cost, max_spend_cents)
+
+
+def forgetting(key: str | None) -> str:
+    """How to give up an order."""
+    return f"run firsthandapi campaign forget FILE {key}"
+
+
+def _unconfirmed(order: Order, name: str, cost_cents: int, limit_cents: int) -> SpendLimitError:
+    key = order.sent.idempotency_key
+    return SpendLimitError(
+        f"nothing was ordered: an order of {count_of(order.files)} for {order.label}, idempotency key {key}, had no "
+        f"response, and with it {dollars(cost_cents)} would be spent, but {name} is {dollars(limit_cents)}: increase "
+        f"{name}; or, if no job in your account has that key, {forgetting(key)}",
+        cost_cents=cost_cents,
+        limit_cents=limit_cents,
+    )
+
+
+def check_kinds(spec: Spec, ledger: Ledger) -> str | None:
+    """What is wrong if the media of the spec are not those that the campaign has ordered; None if they are."""
+    ordered = {order.label: order.sent.request or {} for order in ledger.orders}
+    known = {label: each for label, each in ordered.items() if each.get("accepted_formats")}
+    if not known:
+        return None
+    had = set(kinds_in(known).values())
+    wants = set(kinds_in(spec.jobs).values())
+    if wants <= had:
+        return None
+    (before, *_), (now, *_) = (sorted(" and ".join(sorted(each)) for each in kinds) for kinds in (had, wants))
+    return f"the campaign in dest has ordered {before} files, and accepted_formats now has {now}"
+
+
+def outdated(before: CampaignPlan, now: CampaignPlan) -> InvalidArgumentError | None:
+    """The error for a plan that no longer holds; None if it does."""
+    changes = [
+        f"{name} was {dollars(one)}, and is {dollars(other)}"
+        for name, one, other in (
+            ("budget_cents", before.budget_cents, now.budget_cents),
+            ("spent", before.spent_cents, now.spent_cents),
+        )
+        if one != other
+    ]
+    labels = dict.fromkeys([order.label for order in (*before.orders, *now.orders)])
+    for label in labels:
+        one, other = (
+            " and ".join(
+                f"{count_of(order.files)} for {dollars(order.cost_cents)}"
+                for order in plan.orders
+                if order.label == label
+            )
+            or "nothing"
+            for plan in (before, now)
+        )
+        if one != other:
+            changes.append(f"{label} was to order {one}, and is to order {other}")
+    if not changes:
+        return None
+    return InvalidArgumentError(
+        f"nothing was ordered: the campaign has changed since this plan: {'; '.join(changes)}; call campaigns.plan "
+        "again",
+        field="campaign",
+    )
+
+
+def over_budget(plan: CampaignPlan, *, begun: bool = False) -> SpendLimitError:
+    """The error for orders that the budget has no room for."""
+    orders = ", ".join(f"{order.label} ({count_of(order.files)})" for order in plan.orders)
+    costs = f"{dollars(plan.cost_cents)} more, and budget_cents has {dollars(plan.left_cents)} left"
+    what = "the campaign is incomplete" if begun else "nothing was ordered"
+    return SpendLimitError(
+        f"{what}: {orders} would cost {costs} of {dollars(plan.budget_cents)}; increase budget_cents, or request "
+        "fewer or cheaper files",
+        cost_cents=plan.spent_cents + plan.cost_cents,
+        limit_cents=plan.budget_cents,
+    )
+
+
+def in_vain(plan: CampaignPlan) -> str | None:
+    """What to say of labels that are not ordered again; None if there are none."""
+    stuck = [
+        f"{each.label} has {each.approved:,} of {count_of(each.wanted)}"
+        for each in plan.labels
+        if each.in_vain and each.missing
+    ]
+    if not stuck:
+        return None
+    return (
+        f"{'; '.join(stuck)}, and its last {_MOST_IN_VAIN} orders brought no file that counts: change its description, "
+        "price, or other fields, and run the campaign again"
+    )
+
+
+def _planned(spec: Spec, label: str, files: int, orders: list[Order]) -> PlannedOrder:
+    changed = _changed(orders[-1].sent.request or {}, spec.jobs[label]) if orders else ()
+    return PlannedOrder(label, files, files * _price(spec, label), changed)
+
+
+def _changed(before: Mapping[str, Any], now: Mapping[str, Any]) -> tuple[str, ...]:
+    """The fields in which two orders of a label differ, however many files they are for."""
+    names = differing(before, now)
+    names += ["deadline"] if before.get("deadline") != now.get("deadline") else []
+    return tuple(name for name in names if name != "files_needed")
+
+
+def _label(label: str, spec: Spec, orders: list[Order]) -> LabelPlan:
+    request = spec.jobs.get(label)
+    wanted = 0 if request is None else int(request["files_needed"])
+    counted = sum(order.counted(unique=spec.unique) for order in orders)
+    held = sum(order.held(unique=spec.unique) for order in orders if order.job is not None)
+    last = orders[-_MOST_IN_VAIN:]
+    return LabelPlan(
+        label=label,
+        wanted=wanted,
+        approved=counted,
+        coming=max(held - counted, 0),
+        missing=max(wanted - held, 0),
+        spent_cents=sum(order.spent_cents for order in orders),
+        refundable_cents=sum(order.refundable_cents for order in orders),
+        in_vain=request is not None
+        and len(last) == _MOST_IN_VAIN
+        and all(
+            order.is_over and not order.counted(unique=spec.unique) and order.has_words_of(request)
+            for order in last
+        ),
+    )
+
+
+def _never_ordered(spec: Spec, ledger: Ledger, order: PlannedOrder) -> int:
+    """How many files of a planned order replace nothing."""
+    ordered = sum(each.files for each in ledger.of(order.label))
+    return min(max(int(spec.jobs[order.label]["files_needed"]) - ordered, 0), order.files)
+
+
+def _price(spec: Spec, label: str) -> int:
+    return int(spec.jobs[label]["price_per_file_cents"])
+
+
+# ── The table ────────────────────────────────────────────────────────────────────────────────────────────
+
+_COLUMNS = ("label", "wanted", "approved", "coming", "to order", "price", "cost")
+
+
+def columns_of(plan: CampaignPlan) -> tuple[str, ...]:
+    """The columns of the table: what changed since the last order has one where something did."""
+    return (*_COLUMNS, "changed") if any(order.changed for order in plan.orders) else _COLUMNS
+
+
+def rows_of(plan: CampaignPlan) -> list[tuple[str, ...]]:
+    """The rows of the table, a total last."""
+    width = len(columns_of(plan))
+    rows: list[tuple[str, ...]] = []
+    for each in plan.labels:
+        orders = [order for order in plan.orders if order.label == each.label]
+        counts = (each.wanted, each.approved, each.coming, sum(order.files for order in orders))
+        price = ", ".join(dict.fromkeys(dollars(order.price_per_file_cents) for order in orders))
+        cost = dollars(sum(order.cost_cents for order in orders))
+        changed = ", ".join(dict.fromkeys(name for order in orders for name in order.changed))
+        row = (each.label, *(f"{count:,}" for count in counts), price, cost, changed)
+        rows.append(row[:width])
+    totals = (
+        sum(each.wanted for each in plan.labels),
+        sum(each.approved for each in plan.labels),
+        sum(each.coming for each in plan.labels),
+        sum(order.files for order in plan.orders),
+    )
+    total = ("total", *(f"{count:,}" for count in totals), "", dollars(plan.cost_cents), "")
+    return [*rows, total[:width]]
+
+
+def summary_of(plan: CampaignPlan) -> str:
+    """The line below the table."""
+    spent = f"{dollars(plan.spent_cents)} of {dollars(plan.budget_cents)} spent"
+    if not plan.fits:
+        return f"{spent}; the plan is {dollars(plan.cost_cents - plan.left_cents)} over the budget"
+    after = (
+        f"{dollars(plan.spent_cents + plan.cost_cents)} after this plan"
+        if plan.orders
+        else "nothing to order"
+    )
+    # What is missing and not ordered needs its user's word.
+    return "; ".join([spent, after, *filter(None, [_again(plan), in_vain(plan)])])
+
+
+def _again(plan: CampaignPlan) -> str | None:
+    orders = [f"{order.label} ({count_of(order.files)})" for order in plan.orders if order.unconfirmed]
+    return f"had no response, and is sent again as it was: {', '.join(orders)}" if orders else None
+
+
+def text_of(plan: CampaignPlan) -> str:
+    """The plan as a table in plain text."""
+    rows = [columns_of(plan), *rows_of(plan)]
+    widths = [max(map(_cells, column)) for column in zip(*rows, strict=True)]
+    lines: list[str] = []
+    for label, *cells in rows:
+        numbers = [cell.rjust(width) for cell, width in zip(cells, widths[1:], strict=True)][
+            : len(_COLUMNS) - 1
+        ]
+        texts = [label + " " * (widths[0] - _cells(label)), *numbers, *cells[len(numbers) :]]
+        lines.append("  ".join(texts).rstrip())
+    return "\n".join([*lines, summary_of(plan)])
+
+
+def _cells(text: str) -> int:
+    """The columns of a terminal that `text` takes."""
+    return sum(2 if east_asian_width(char) in "WF" else not combining(char) for char in text)

@@ -1,0 +1,1 @@
+"""A file: its name, kind, labels, and download."""

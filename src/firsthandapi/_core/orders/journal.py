@@ -1,0 +1,381 @@
+"""Guards money: the journal of a client's POSTs. Which are under way, which call is the same one, what may be sent.
+
+`_journal.py` has the file. It has a line of JSON for each event: a POST that is about to be sent, and what became of
+it. A line that cannot be read, such as one that a crash has torn, loses itself alone. A finished POST needs no line.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from datetime import UTC, datetime
+from typing import Any, cast
+
+from firsthandapi._core.calls.arguments import json_bytes
+from firsthandapi._core.calls.idempotency import is_known
+from firsthandapi._core.calls.request import Request, check_id
+from firsthandapi._masking import Secret, mask_secrets
+from firsthandapi._visible import visible
+from firsthandapi.errors import ConfigurationError, FirstHandApiError, FirstHandError, InvalidArgumentError
+
+from .job_file import KEY_METADATA
+from .request_hash import REQUEST_METADATA, canonical, hash_to_send, plain, plain_value
+
+HEADER = b'{"firsthandapi_journal": 1}\n'
+JOBS = "/v1/jobs"
+# A file that is larger is compacted where that halves it.
+COMPACTED_OVER = 64 * 1024
+
+_VERSION = re.compile(rb'\{"firsthandapi_journal": ([0-9]{1,9})\}')
+# To refresh a URL changes nothing, and happens by the thousand.
+_HARMLESS = re.compile(r"/v1/files/[^/]+/refresh_url")
+# Done twice, these have the effect of once: with an old key they are sent again by a new one, and not refused.
+_REPEATABLE = re.compile(
+    r"/v1/(?:jobs/[^/]+/(?:cancel|rate)|api_keys/[^/]+/revoke|webhook_events/[^/]+/replay)"
+)
+_MOST_METADATA = 20
+_SHOWN = 60
+
+
+@dataclass(frozen=True)
+class Pending:
+    """A POST in a client's journal whose outcome is unknown, or a `create_and_wait` that was stopped.
+
+    Attributes:
+        key: its idempotency key.
+        method: the HTTP method, `POST`.
+        path: the path, without the query.
+        at: when it was first sent, by the clock of the machine that sent it.
+        job_id: the job of a stopped `create_and_wait`, or None.
+        summary: the beginning of what it asks for, for people.
+    """
+
+    key: str
+    method: str
+    path: str
+    at: datetime
+    job_id: str | None
+    summary: str
+
+
+@dataclass(frozen=True)
+class Account:
+    """Whose calls these are. An API key is known by a digest, and its environment by its prefix.
+
+    `organization` is None until the service has named it: a call with another API key is then taken for the same one,
+    which the metadata of the job or a replayed answer confirms.
+    """
+
+    base_url: str
+    fingerprint: str
+    environment: str = ""
+    organization: str | None = None
+
+
+def environment_of(api_key: Secret[str]) -> str:
+    """`live` or `test`, as the prefix of a key says."""
+    return next((name for name in ("live", "test") if api_key.reveal().startswith(f"fh_{name}_")), "")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One POST.
+
+    Attributes:
+        id: names the entry; two entries may have one key.
+        key: the idempotency key.
+        own: whether the caller chose the key: then only a call with this key is the same one.
+        at: when it was written down, in Unix seconds: the key was sent then or later.
+        writer: the number whose lock the process holds that sends it.
+        account: whose POST it is.
+        path, query, body: the request, as it is sent.
+        job_id: the job of a `create_and_wait`, which is finished when it returns.
+        lost: whether its call has ended without an answer, or before its end; then its writer no longer counts.
+        others: fingerprints of API keys that have sent this key since, and got an answer of their own.
+    """
+
+    id: str
+    key: str
+    own: bool
+    at: float
+    writer: int
+    account: Account
+    path: str
+    query: str = ""
+    body: str | None = None
+    job_id: str | None = None
+    lost: bool = False
+    others: tuple[str, ...] = field(default=())
+
+    def pending(self) -> Pending:
+        """The entry as callers see it."""
+        return Pending(
+            self.key,
+            "POST",
+            self.path,
+            datetime.fromtimestamp(self.at, UTC),
+            self.job_id,
+            _summary(self.body),
+        )
+
+
+# ── What is written down ─────────────────────────────────────────────────────────────────────────────────
+
+
+def is_kept(request: Request) -> bool:
+    """Whether a POST belongs into the journal: not where a folder or ledger has it, nor where it changes nothing."""
+    return not request.recorded and not _HARMLESS.fullmatch(request.path)
+
+
+def marked(request: Request, key: str) -> bytes | None:
+    """The body to send. That of a job gets the key into its metadata, and the hash of the request, if there is room."""
+    body = request.body
+    if request.path != JOBS or body is None:
+        return body
+    asked = _object(body)
+    given: Any = asked.get("metadata") or {}
+    metadata = cast("dict[str, Any]", given) if isinstance(given, dict) else None
+    if metadata is None or KEY_METADATA in metadata or len(metadata) >= _MOST_METADATA:
+        return body
+    marks = {KEY_METADATA: key}
+    if (hashed := hash_to_send({**asked, "metadata": metadata})) is not None:
+        marks[REQUEST_METADATA] = hashed
+    return json_bytes({**asked, "metadata": {**metadata, **marks}}, "body")
+
+
+def began(entry: Entry) -> bytes:
+    """The line of a POST that is about to be sent."""
+    return _line({"op": "post", **asdict(entry)})
+
+
+def taken(entry: Entry, writer: int) -> bytes:
+    """The line of an unknown POST whose call is made again."""
+    return _line({"op": "take", "id": entry.id, "writer": writer})
+
+
+def answered(entry: Entry, job_id: str) -> bytes:
+    """The line of a `create_and_wait` that has its job."""
+    return _line({"op": "answer", "id": entry.id, "job_id": job_id})
+
+
+def lost(entry: Entry) -> bytes:
+    """The line of a call that ended before its end, or without an answer."""
+    return _line({"op": "lost", "id": entry.id})
+
+
+def ended(entry: Entry, answer: str | None = None) -> bytes:
+    """The line of a finished POST, with the id in its answer; or of one that was never done, or is forgotten."""
+    return _line({"op": "end", "id": entry.id, **({} if answer is None else {"answer": answer})})
+
+
+def of_another(entry: Entry, account: Account) -> bytes:
+    """The line of a POST whose key another account has used for itself."""
+    return _line({"op": "other", "id": entry.id, "fingerprint": account.fingerprint})
+
+
+def snapshot(entries: Iterable[Entry]) -> bytes:
+    """A whole file with these entries."""
+    return HEADER + b"".join(map(began, entries))
+
+
+def id_in(content: bytes) -> str | None:
+    """The id in an answer, if it has one."""
+    found = _object(content).get("id")
+    try:
+        return check_id(cast("Any", found), "id")
+    except InvalidArgumentError:
+        return None
+
+
+# ── What was written down ────────────────────────────────────────────────────────────────────────────────
+
+
+def is_torn_header(content: bytes) -> bool:
+    """Whether a crash has cut the first line of a new file."""
+    return len(content) < len(HEADER) and HEADER.startswith(content)
+
+
+def read(content: bytes, path: str) -> dict[str, Entry]:
+    """The entries of a journal, by their ids; finished ones are left out.
+
+    Raises:
+        ConfigurationError: it is no journal, or a later version of this package has written it.
+    """
+    entries: dict[str, Entry] = {}
+    if is_torn_header(content):
+        return entries
+    first, *lines = content.split(b"\n")
+    version = _VERSION.fullmatch(first)
+    if version is None:
+        raise ConfigurationError(
+            f"journal: {path} is not a journal of firsthandapi, and stays as it is; choose another path"
+        )
+    if int(version[1]) > 1:
+        raise ConfigurationError(
+            f"journal: {path} was written by a later version of firsthandapi; upgrade firsthandapi"
+        )
+    for line in lines:
+        event = _object(line)
+        name = event.get("id")
+        if not isinstance(name, str):
+            continue
+        if event.get("op") == "post" and (entry := _entry(event)) is not None:
+            entries[name] = entry
+        elif (entry := entries.get(name)) is not None:
+            match event:
+                case {"op": "end"}:
+                    del entries[name]
+                case {"op": "lost"}:
+                    entries[name] = replace(entry, lost=True)
+                case {"op": "take", "writer": int(writer)}:
+                    entries[name] = replace(entry, writer=writer, lost=False)
+                case {"op": "answer", "job_id": str(job_id)}:
+                    entries[name] = replace(entry, job_id=job_id)
+                case {"op": "other", "fingerprint": str(fingerprint)}:
+                    entries[name] = replace(entry, others=(*entry.others, fingerprint))
+                case _:
+                    pass
+    return entries
+
+
+def _entry(event: dict[str, Any]) -> Entry | None:
+    try:
+        given: dict[str, Any] = {each.name: event[each.name] for each in fields(Entry)}
+        given |= {"account": Account(**given["account"]), "others": tuple(given["others"])}
+        entry = Entry(**given)
+    except (TypeError, KeyError):
+        return None
+    texts = (entry.id, entry.key, entry.path, entry.query, entry.account.base_url, entry.account.fingerprint)
+    fits = all(isinstance(text, str) for text in texts) and isinstance(entry.body, str | None)
+    return entry if fits and isinstance(entry.at, int | float) and isinstance(entry.writer, int) else None
+
+
+# ── Which call is the same ───────────────────────────────────────────────────────────────────────────────
+
+
+def unknown(entries: Mapping[str, Entry], is_live: Callable[[Entry], bool]) -> list[Entry]:
+    """The entries whose outcome nobody knows, and nobody is about to learn; oldest first."""
+    return [entry for entry in entries.values() if entry.lost or not is_live(entry)]
+
+
+def same_call(
+    candidates: Iterable[Entry], account: Account, request: Request, *, waits: bool
+) -> Entry | None:
+    """The unknown POST that `request` repeats. `waits`: it is a `create_and_wait`, which also continues a job."""
+    for entry in candidates:
+        if request.idempotency_key is None:
+            is_same = not entry.own and asks_the_same(entry, request)
+        else:
+            is_same = entry.key == request.idempotency_key and entry.path == request.path
+        if is_same and _may_be_of(entry, account) and (waits or entry.job_id is None):
+            return entry
+    return None
+
+
+def asks_the_same(entry: Entry, request: Request) -> bool:
+    """Whether a request asks for what an entry does."""
+    then = _asked(entry.path, entry.query, entry.body)
+    return then == _asked(request.path, request.query, request.body)
+
+
+def is_of(entry: Entry, account: Account) -> bool:
+    """Whether an entry is surely of `account`."""
+    then = entry.account
+    return then.fingerprint == account.fingerprint or (
+        then.organization is not None and then.organization == account.organization
+    )
+
+
+def _may_be_of(entry: Entry, account: Account) -> bool:
+    then = entry.account
+    if then.base_url != account.base_url or account.fingerprint in entry.others:
+        return False
+    if then.fingerprint == account.fingerprint:
+        return True
+    # An API key may have been rotated. What both say of themselves must be the same.
+    return then.environment == account.environment and (
+        None in (then.organization, account.organization) or then.organization == account.organization
+    )
+
+
+def _asked(path: str, query: str, body: bytes | str | None) -> tuple[str, str, str]:
+    value = _json(body or b"null")
+    if path == JOBS and isinstance(value, dict):
+        return path, query, canonical(plain(cast("dict[str, Any]", value)))
+    return path, query, canonical(plain_value(value))
+
+
+# ── What may be done ─────────────────────────────────────────────────────────────────────────────────────
+
+
+def may_be_sent(entry: Entry, now: float, service: float | None) -> bool:
+    """Whether the service surely still knows the key, by the clock of this machine and by the service's `Date`."""
+    return is_known(entry.at, now, server_now=service)
+
+
+def is_repeatable(path: str) -> bool:
+    """Whether it does no harm to do this again with another key."""
+    return _REPEATABLE.fullmatch(path) is not None
+
+
+def surely_not_done(error: BaseException, *, hidden_repeats: bool) -> bool:
+    """Whether the POST that ended in `error`, sent for the first time, has done nothing.
+
+    `hidden_repeats`: an `http_client` of the caller's sends the requests, and may repeat them by itself.
+    """
+    if not isinstance(error, FirstHandError) or hidden_repeats or error.may_be_done:
+        return False
+    # A refusal in another form than the service's may come from a gateway that has let the request through. A 409 says
+    # that the service knows the key.
+    return error.request_sent is False or (
+        isinstance(error, FirstHandApiError) and error.type != "unknown" and error.status != 409
+    )
+
+
+def refusal(entry: Entry, path: str) -> ConfigurationError:
+    """The error for a POST that cannot be settled."""
+    what = "no job has it in its metadata" if entry.path == JOBS else "what it did cannot be looked up"
+    error = ConfigurationError(
+        f"the journal has this call with the idempotency key {entry.key}: its outcome is unknown, the key is too old "
+        f"to be sent again safely, and {what}. If nothing came of it, client.journal.forget({entry.key!r}) or "
+        f"`firsthandapi journal forget {path} {entry.key}` lets the call go out again; nothing was sent"
+    )
+    error.idempotency_key = entry.key
+    return error
+
+
+# ── JSON ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _line(event: dict[str, Any]) -> bytes:
+    return json.dumps(event, separators=(",", ":")).encode() + b"\n"
+
+
+def _json(text: bytes | str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _object(text: bytes | str) -> dict[str, Any]:
+    value = _json(text)
+    return cast("dict[str, Any]", value) if isinstance(value, dict) else {}
+
+
+def _summary(body: str | None) -> str:
+    asked = _object(body or "")
+    text = str(asked.get("title") or asked.get("description") or asked.get("name") or asked.get("url") or "")
+    rest = [f"{asked[name]} {unit}" for name, unit in _UNITS.items() if isinstance(asked.get(name), int)]
+    cut = text[:_SHOWN] + ("…" if len(text) > _SHOWN else "")
+    return visible(mask_secrets(", ".join([*([cut] if cut else []), *rest]), cut=len(text) > _SHOWN))
+
+
+_UNITS = {
+    "files_needed": "files",
+    "price_per_file_cents": "cents per file",
+    "amount_cents": "cents",
+    "rating": "stars",
+}

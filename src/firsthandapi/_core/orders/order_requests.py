@@ -1,0 +1,80 @@
+"""The requests of `collect` until its folder has a job, and the jobs in their responses."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Unpack
+
+from firsthandapi._core.calls import arguments
+from firsthandapi._core.calls.dates import served_at
+from firsthandapi._core.calls.decode import decode, decode_items, raw_items
+from firsthandapi._core.calls.pages import LARGEST_PAGE, follow_cursor
+from firsthandapi._core.calls.request import Request, build_request
+
+from .job_file import dump
+from .ordering import LookFor, Post, Question, Read, Shown, TryReading, is_wanted
+
+if TYPE_CHECKING:
+    from firsthandapi._core.calls.response import ApiResponse
+    from firsthandapi._masking import Secret
+    from firsthandapi.types.job import Job
+    from firsthandapi.types.options import RequestOptions
+
+_JOBS = "/v1/jobs"
+
+
+def request_for(
+    question: Question, *, time_limit: float | None, **options: Unpack[RequestOptions]
+) -> Request:
+    """The request that asks `question`."""
+    match question:
+        case Post(order, sent_at):
+            body = arguments.body(None, order.body())
+            key = order.idempotency_key
+            request = build_request(
+                "POST", _JOBS, body=body, idempotency_key=key, time_limit=time_limit, **options
+            )
+            return replace(request, key_sent_at=sent_at, recorded=True)
+        case Read(job_id):
+            return build_request("GET", f"{_JOBS}/{job_id}", time_limit=time_limit, **options)
+        case TryReading():
+            query = [("limit", "1")]
+        case LookFor(_, cursor):  # pragma: no branch # there is no other question
+            query = [("limit", str(LARGEST_PAGE))] + ([] if cursor is None else [("cursor", cursor)])
+    # The caller's query is for the order: here it could hide what was bought.
+    headers = options.get("extra_headers")
+    return build_request("GET", _JOBS, query=query, time_limit=time_limit, extra_headers=headers)
+
+
+def read_jobs(question: Question, content: Secret[bytes], response: ApiResponse) -> tuple[Shown, Job | None]:
+    """What a response shows of what `question` is about, and the first of these jobs.
+
+    Raises:
+        UnexpectedResponseError: the response is not what the contract says, or describes a job that is wanted so
+            that nobody can use it.
+        PaginationError: the list would never end.
+    """
+    from firsthandapi.types.job import Job
+
+    moment = served_at(response.headers)
+    match question:
+        case TryReading():
+            # Whatever it brings: an API key that may not read is refused.
+            return Shown(served_at=moment), None
+        case Read() | Post():
+            job = decode(Job, content, response)
+            return Shown((dump(job),), served_at=moment), job
+        case LookFor(key):  # pragma: no branch # there is no other question
+            page, unusable = decode_items(Job, content, response)
+            jobs = [job for job in page.data if is_wanted(question, {"metadata": job.metadata})]
+            if jobs and key:
+                return Shown((dump(jobs[0]),), served_at=moment), jobs[0]  # one key buys one job
+            if unusable and any(is_wanted(question, item) for item in raw_items(content)):
+                raise next(iter(unusable.values()))
+            unread = None
+            if page.next_cursor is not None:
+                seen = follow_cursor(question.seen, page.next_cursor)
+                unread = replace(question, cursor=page.next_cursor, seen=seen)
+            unmarked = tuple(dump(job) for job in page.data if not job.metadata) if key else ()
+            shown = Shown(tuple(map(dump, jobs)), unread, unmarked, len(unmarked) < len(page.data), moment)
+            return shown, next(iter(jobs), None)

@@ -1,0 +1,183 @@
+"""The errors of a folder that cannot have its job. Each names the job or the key, and says how to continue."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from copy import copy
+from typing import Any, TypeVar
+
+from firsthandapi._core.calls.counts import count_of
+from firsthandapi._core.calls.integers import int_or_none
+from firsthandapi._visible import visible
+from firsthandapi.errors import (
+    ConfigurationError,
+    DeadlineExceededError,
+    FirstHandError,
+    InvalidArgumentError,
+    NotFoundError,
+    UnexpectedResponseError,
+    WaitTimeoutError,
+)
+
+from .job_file import JOB_FILE, JobFile, ShownJob, fits, job_id_of, key_of
+
+_Error = TypeVar("_Error", bound=FirstHandError)
+
+
+def described(job: Mapping[str, Any]) -> str:
+    """A job for a message: `job_… (open, 1 of 3 files approved)`."""
+    approved, needed = int_or_none(job.get("files_approved")), int_or_none(job.get("files_needed"))
+    count = "" if approved is None or needed is None else f", {approved} of {count_of(needed)} approved"
+    return f"{job['id']} ({job.get('status')}{count})"
+
+
+def _way_to(job_id: str) -> str:
+    return f"files.download_all({job_id!r}, …) downloads its files"
+
+
+def other_request(job: ShownJob, names: list[str]) -> InvalidArgumentError:
+    return InvalidArgumentError(
+        f"dest is the folder of {described(job)}, and belongs to another request: {', '.join(names)} "
+        f"{'differs' if len(names) == 1 else 'differ'} from its {JOB_FILE}. To continue that job, pass its arguments; "
+        f"{_way_to(job['id'])}. For a further job, use a different folder",
+        field="dest",
+    )
+
+
+def other_key(job: ShownJob | None, key: str | None) -> InvalidArgumentError:
+    of = "a request whose response was lost" if job is None else described(job)
+    return InvalidArgumentError(
+        f"dest is the folder of {of}, sent with another idempotency_key ({key}); leave idempotency_key out to continue",
+        field="idempotency_key",
+    )
+
+
+def of_another(job: ShownJob, key: str | None) -> UnexpectedResponseError:
+    shown = job_id_of(job) or "a job without a usable id"
+    error = UnexpectedResponseError(
+        f"the service answered the order with {shown}, which is not the job of idempotency key {key}; run the same "
+        "call again: it looks for that job, and cannot post a second one"
+    )
+    error.idempotency_key, error.request_sent = key, True
+    return error
+
+
+def key_of_another(job: ShownJob, key: str) -> InvalidArgumentError:
+    return InvalidArgumentError(
+        f"idempotency_key {key} has already bought {described(job)}, with other arguments. To continue that job, pass "
+        f"its arguments; {_way_to(job['id'])}. For a further job, use a different idempotency_key",
+        field="idempotency_key",
+    )
+
+
+def downloaded_by_download_all(job: ShownJob) -> InvalidArgumentError:
+    return InvalidArgumentError(
+        f"dest contains files of {described(job)}, downloaded by download_all, and the arguments describe another job; "
+        "to download the rest, run download_all again. For a further job, use a different folder",
+        field="dest",
+    )
+
+
+def rows_of_several(job_ids: tuple[str, ...]) -> ConfigurationError:
+    return ConfigurationError(
+        f"dest has no {JOB_FILE}, and its rows name several jobs: {', '.join(job_ids[:3])}; "
+        "files.download_all(job_id, …) downloads the files of each into a folder of its own"
+    )
+
+
+def rows_of_a_stranger(job_id: str) -> ConfigurationError:
+    return ConfigurationError(
+        f"dest has no {JOB_FILE} that can be read, and its rows name {job_id}, which this API key cannot see; "
+        "use the API key and base_url that the folder was started with"
+    )
+
+
+def rows_of_another(job: ShownJob) -> ConfigurationError:
+    return ConfigurationError(
+        f"dest has no {JOB_FILE} that can be read, and it is the folder of {described(job)}, which was posted with "
+        f"other arguments. To continue that job, pass its arguments; {_way_to(job['id'])} here. For a further job, "
+        "use a different folder"
+    )
+
+
+def damaged(key: str | None, found: tuple[ShownJob, ...], request: dict[str, Any]) -> ConfigurationError:
+    alike = [job for job in found if fits(job, request)]
+    shown = "; ".join(
+        f"{described(job)} with idempotency_key={key_of(job)!r}" for job in (alike or found)[:3]
+    )
+    if alike:
+        return ConfigurationError(
+            f"{JOB_FILE} of dest is empty or damaged, and these jobs were posted with the same arguments: {shown}. "
+            f"To continue one of them here, pass its idempotency_key; {_way_to(alike[0]['id'])}"
+        )
+    with_what = "with these arguments" if key is None else f"with its idempotency key {key}"
+    others = f" The latest jobs that collect has posted are: {shown}." if shown else ""
+    return ConfigurationError(
+        f"{JOB_FILE} of dest is empty or damaged, and no job {with_what} is in your account so far.{others} If none is "
+        "this folder's, wait a minute, so that a job that was just posted can show; then pass "
+        f"idempotency_key={key or 'a name for this purchase'!r}, which buys one job at most"
+    )
+
+
+def key_too_old(key: str, way_out: str, *, used: bool = False) -> ConfigurationError:
+    why = (
+        f"the service has refused idempotency key {key} because it was used before"
+        if used
+        else f"the order was sent with idempotency key {key} more than 23 hours ago, or the clock was set "
+        "back since"
+    )
+    return ConfigurationError(
+        f"{why}, and no job in your account has that key in its metadata. To send it again could buy a second job: "
+        f"if there is no such job, {way_out} and try again"
+    )
+
+
+def key_in_use(error: FirstHandError, key: str, way_out: str) -> FirstHandError:
+    return _with(
+        error,
+        f". Nothing was ordered: idempotency key {key} was used before, and no job in your account has it in its "
+        "metadata so far: run the same call again in a minute, which looks for that job; if there is no such job, "
+        f"{way_out} and try again",
+    )
+
+
+def may_have_bought(job: ShownJob, key: str | None) -> InvalidArgumentError:
+    return InvalidArgumentError(
+        f"idempotency_key {key} may have bought {described(job)} already: that job has the same arguments and is over "
+        "23 hours old, and the service returns no metadata that could identify it. To send the key again could buy a "
+        f"second job: {_way_to(job['id'])}. For a further job, pass a title= of its own",
+        field="idempotency_key",
+    )
+
+
+def listed_only(error: NotFoundError, job_file: JobFile) -> NotFoundError:
+    job = described(job_file.job or {})
+    return _with(error, f". The list of jobs shows {job}: run the same call again later")
+
+
+def gone(error: NotFoundError, job_file: JobFile, *, own_key: bool) -> NotFoundError:
+    different = "a different folder and a different idempotency_key" if own_key else "a different folder"
+    return _with(
+        error,
+        f". If these are right, {described(job_file.job or {})} may not show yet: wait a minute and run the same call "
+        f"again, which looks for a job with idempotency key {job_file.idempotency_key}, and found none so far. If "
+        f"there is still none, and billing.transactions() shows no charge for it, post it again with {different}",
+    )
+
+
+def _with(error: _Error, more: str) -> _Error:
+    longer = copy(error)
+    longer.message += visible(more)
+    return longer
+
+
+def timed_out(late: DeadlineExceededError | None = None) -> WaitTimeoutError:
+    """`late`: how the last request ended."""
+    key = None if late is None else late.idempotency_key
+    of = "" if key is None else f" of idempotency key {key}"
+    error = WaitTimeoutError(
+        f"timed out before the service confirmed the job{of}; run the same call again: it cannot post a second job"
+    )
+    if late is not None:
+        error.idempotency_key, error.request_sent = key, late.request_sent
+    return error

@@ -1,0 +1,1 @@
+"""The rows of the manifest, and what is made of them."""

@@ -1,0 +1,65 @@
+"""Duplicates among the rows of a dataset: of the same bytes, or near in a perceptual hash."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from firsthandapi._core.calls.integers import int_or_none
+from firsthandapi.errors import InvalidArgumentError
+
+from .manifest import Record
+
+# Bits of a perceptual hash, and how many of them may differ between near duplicates: chosen by
+# benchmarks/near_duplicates.py on real photographs. Beyond the largest, any two pictures are near.
+HASH_BITS = 64
+NEAR = 10
+_MOST_BITS = 20
+
+
+def check_near(near: object) -> int | None:
+    """How many bits of the hash may differ; None for the same bytes only.
+
+    Raises:
+        InvalidArgumentError: it is none of these.
+    """
+    if near is None or near is False:
+        return None
+    if near is True:
+        return NEAR
+    bits = int_or_none(near)
+    if bits is None or not 0 <= bits <= _MOST_BITS:
+        raise InvalidArgumentError(
+            f"near must be True, for up to {NEAR} of {HASH_BITS} bits, an int from 0 to {_MOST_BITS}, or None",
+            field="near",
+        )
+    return bits
+
+
+def same_bytes(records: Sequence[Record]) -> list[tuple[int, int]]:
+    """The pairs of rows, by position, whose files have the same bytes: each with the first of them."""
+    first: dict[str, int] = {}
+    pairs: list[tuple[int, int]] = []
+    for number, record in enumerate(records):
+        earlier = first.setdefault(record.sha256, number)
+        if earlier != number:
+            pairs.append((earlier, number))
+    return pairs
+
+
+def groups(records: Sequence[Record], pairs: Iterable[tuple[int, int]]) -> list[tuple[Record, ...]]:
+    """The rows that pairs join, directly or by way of others; groups and rows in the order of `records`."""
+    leader = list(range(len(records)))
+
+    def leader_of(number: int) -> int:
+        while leader[number] != number:
+            leader[number] = leader[leader[number]]
+            number = leader[number]
+        return number
+
+    for pair in pairs:
+        one, other = map(leader_of, pair)
+        leader[other] = one
+    members: dict[int, list[Record]] = {}
+    for number, record in enumerate(records):
+        members.setdefault(leader_of(number), []).append(record)
+    return [tuple(group) for group in members.values() if len(group) > 1]

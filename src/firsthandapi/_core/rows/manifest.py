@@ -1,0 +1,309 @@
+"""The manifest of a dataset: its rows, written and read. This module does not know the file that contains them."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields, replace
+from datetime import datetime
+from typing import Any, cast
+
+from firsthandapi._core.calls.request import check_id
+from firsthandapi._core.files.annotations import SHAPES, WHOLE, fit, unified
+from firsthandapi._core.files.kinds import Kind, kind_of
+from firsthandapi._core.files.labels import is_label
+from firsthandapi._core.files.names import disk_key, is_reserved
+from firsthandapi._display import Displayed
+from firsthandapi._masking import mask_secrets
+from firsthandapi.errors import ConfigurationError, InvalidArgumentError
+
+MANIFEST = "metadata.jsonl"
+DATA = "data"
+
+# Of a folder that comes from a stranger. A job has at most 10,000 files; a row is a kilobyte or two, and fifty where an
+# hour is transcribed. In memory, ordinary rows take about twice their length, and hostile ones up to 20 times.
+LARGEST_MANIFEST = 512 * 1024 * 1024
+LARGEST_ROW = 4 * 1024 * 1024
+MOST_ROWS = 1_000_000
+# In a folder of files: as many as there may be rows, and as many again.
+MOST_NAMES = 2 * MOST_ROWS
+
+_SAFE_NAME = re.compile(r"data/(?:([^/]+)/)?([A-Za-z0-9][A-Za-z0-9_\-]{0,127})\.[a-z0-9]{1,5}")
+# Of a line that no program of ours has left so; the file itself is most likely as it was, and is not downloaded again.
+_WAY_ON = (
+    "remove the line, then run the call that made the folder again, or Dataset.repair, to restore its row"
+)
+_BLANK_LINES = re.compile(rb"\s*\n")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+class _Row(Displayed):
+    """Outside the fields of `Record`, which are the columns that every row has."""
+
+    __slots__ = ("_extra",)
+
+
+@dataclass(frozen=True)
+class Record(_Row):
+    """One row of the manifest: a file that is on disk, verified.
+
+    Attributes:
+        file_name: where it is, relative to its manifest: `data/file_….jpg`, or `data/<label>/file_….jpg`.
+        file_id: the file's id.
+        job_id: the job it was made for.
+        submission_id: the submission that brought it.
+        content_type: its MIME type.
+        size_bytes: its size, in bytes.
+        sha256: its SHA-256, in hex.
+        ai_star_rating: 1 to 5.
+        original_filename: the worker's name for it. Never use it as a path.
+        width: in pixels.
+        height: in pixels.
+        duration_seconds: how long it plays, in seconds.
+        captured_at: when it was captured, ISO 8601.
+        worker_region: where the worker is.
+        created_at: when it was created, ISO 8601.
+        annotations: what was recognized in it; the same keys in every row of a kind.
+        annotations_json: the annotations as the service sent them, as JSON text.
+        label: the class that it was collected for, which is also the name of its folder; None if it has none.
+        worker_id: who made it, as the service names them; None where unknown, as in a folder without labels.
+    """
+
+    file_name: str
+    file_id: str
+    job_id: str | None
+    submission_id: str | None
+    content_type: str | None
+    size_bytes: int
+    sha256: str
+    ai_star_rating: int | None
+    original_filename: str | None
+    width: int | None
+    height: int | None
+    duration_seconds: float | None
+    captured_at: str | None
+    worker_region: str | None
+    created_at: str | None
+    annotations: dict[str, Any] | None = field(hash=False)
+    annotations_json: str | None
+    label: str | None = None
+    worker_id: str | None = None
+
+    @property
+    def extra(self) -> Mapping[str, Any]:
+        """Your own columns: what a row has besides those above, as JSON values. A run that rewrites the manifest
+        keeps them."""
+        return _EXTRA.__get__(self) if hasattr(self, "_extra") else {}
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Of a frozen class, pickle cannot set a slot.
+        return _record, (vars(self), self.extra)
+
+
+_EXTRA: Any = _Row.__dict__["_extra"]
+
+
+def _record(columns: Mapping[str, Any], extra: Mapping[str, Any]) -> Record:
+    record = Record(**columns)
+    if extra:
+        _EXTRA.__set__(record, dict(extra))
+    return record
+
+
+def in_place_of(record: Record, former: Record | None) -> Record:
+    """`record` in place of `former`, whose own columns it takes over."""
+    if former is None:
+        return record
+    kept = {column: getattr(former, column) for column in _ADDED if getattr(record, column) is None}
+    return _record({**vars(record), **kept}, former.extra)
+
+
+COLUMNS = tuple(column.name for column in fields(Record))
+_TEXTS = (
+    *("job_id", "submission_id", "content_type", "original_filename", "captured_at", "worker_region"),
+    *("created_at", "annotations_json"),
+)
+# Columns that manifests of earlier versions lack, where a user may have one of that name, with values of any type.
+_ADDED = ("label", "worker_id")
+_NUMBERS: dict[str, type] = {"ai_star_rating": int, "width": int, "height": int, "duration_seconds": float}
+
+
+def column_types(kind: Kind) -> dict[str, Any]:
+    """The type of each column of the manifest, written as in `SHAPES`; the same whatever the rows contain."""
+    known = {"size_bytes": int, **_NUMBERS, "annotations": SHAPES[kind]}
+    return {column: known.get(column, str) for column in COLUMNS}
+
+
+def data_folder(label: str | None) -> str:
+    """Where the files of a label are, relative to their manifest."""
+    return DATA if label is None else f"{DATA}/{label}"
+
+
+def label_of(record: Record) -> str | None:
+    """The label whose folder the file of a row is in; None for one that lies beside those folders."""
+    return record.label if record.file_name.count("/") > 1 else None
+
+
+def record_of(
+    file: Any, name: str, *, size_bytes: int, sha256: str, job_id: str, label: str | None = None
+) -> Record:
+    """The row for a file that was downloaded as `name`, and verified. No URL, no secret goes into it."""
+    # What the service left out is not what it sent as null.
+    raw = None if file.annotations is None else file.annotations.model_dump(mode="json", exclude_unset=True)
+    return Record(
+        file_name=f"{data_folder(label)}/{name}",
+        file_id=file.id,
+        job_id=file.job_id or job_id,
+        submission_id=file.submission_id,
+        content_type=file.content_type,
+        size_bytes=size_bytes,
+        sha256=sha256,
+        ai_star_rating=fit(file.ai_star_rating, int),
+        original_filename=None if file.original_filename is None else mask_secrets(file.original_filename),
+        width=fit(file.width, int),
+        height=fit(file.height, int),
+        duration_seconds=fit(file.duration_seconds, float),
+        captured_at=_iso(file.captured_at),
+        worker_region=file.worker_region,
+        created_at=_iso(file.created_at),
+        annotations=unified(raw, kind_of(file.content_type)),
+        annotations_json=None if raw is None else json.dumps(raw, ensure_ascii=False, separators=(",", ":")),
+        label=label,
+    )
+
+
+def _iso(value: datetime | None) -> str | None:
+    return None if value is None else value.isoformat().replace("+00:00", "Z")
+
+
+def manifest_line(record: Record) -> bytes:
+    """The row as one line of the manifest."""
+    text = json.dumps({**vars(record), **record.extra}, ensure_ascii=False, separators=(",", ":"))
+    # A lone surrogate has no UTF-8 form; one odd name must not cost the row.
+    line = text.encode("utf-8", "replace") + b"\n"
+    if len(line) > LARGEST_ROW and record.annotations_json is not None:
+        # A row that cannot be read again must not be written: it would make the folder unreadable.
+        line = manifest_line(in_place_of(replace(record, annotations=None, annotations_json=None), record))
+    return line
+
+
+def parse_manifest(content: bytes, path: str = MANIFEST) -> list[Record]:
+    """The rows of a manifest that may come from a stranger, checked before any file is touched.
+
+    A last line without its line break counts if it is whole, as an editor leaves it. Half a line is what a crash
+    leaves: its file will be looked at again. Of several rows of one file, as two writers leave them where nothing can
+    be locked, the last counts. `path` is what errors call it.
+
+    Raises:
+        ConfigurationError: a row is not one of ours, names a file outside its folder, or one of another row.
+    """
+    records: dict[str, Record] = {}
+    first_seen: dict[str, int] = {}
+    labels: dict[str, str] = {}
+    for number, line in _lines(content):
+        where = f"{path}, line {number}"
+        if len(line) > LARGEST_ROW:
+            raise ConfigurationError(f"{where}: longer than {LARGEST_ROW >> 20} MiB; {_WAY_ON}")
+        if len(records) == MOST_ROWS:
+            raise ConfigurationError(
+                f"{where}: more than {MOST_ROWS:,} rows, the most that firsthandapi writes; open only folders that you "
+                "trust"
+            )
+        record = _parse_row(line, where)
+        if (label := label_of(record)) is not None and labels.setdefault(disk_key(label), label) != label:
+            raise ConfigurationError(
+                f"{where}: label {label!r} is the folder of an earlier line in other letters; "
+                "rename one of the two folders, and its rows"
+            )
+        known = records.get(record.file_id)
+        if known is None or known.file_name != record.file_name:
+            # An id has no slash, so it is never taken for a name.
+            for column, value in (("file_id", record.file_id), ("file_name", record.file_name)):
+                # Names that differ only in case are one file on many disks.
+                key = value if column == "file_id" else disk_key(value)
+                if (first := first_seen.setdefault(key, number)) != number:
+                    raise ConfigurationError(
+                        f"{where}: {column} {value} is already on line {first}; remove one of the two lines"
+                    )
+        records[record.file_id] = record
+    return list(records.values())
+
+
+def _lines(content: bytes) -> Iterator[tuple[int, bytes]]:
+    """The lines that are not blank, with their numbers: one by one, so that not all of them are in memory twice."""
+    start, number = 0, 1
+    while True:
+        # Millions of blank lines are stepped over at once.
+        blank = _BLANK_LINES.match(content, start)
+        if blank is not None:
+            number += content.count(b"\n", start, blank.end())
+            start = blank.end()
+        end = content.find(b"\n", start)
+        if end == -1:
+            break
+        yield number, content[start:end]
+        start, number = end + 1, number + 1
+    last = content[start:]
+    if len(last) > LARGEST_ROW or _is_json(last):
+        yield number, last
+
+
+def _is_json(line: bytes) -> bool:
+    try:
+        json.loads(line)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def _parse_row(line: bytes, where: str) -> Record:
+    try:
+        loaded = json.loads(line)
+    except (ValueError, RecursionError):
+        loaded = None
+    if not isinstance(loaded, dict):
+        raise ConfigurationError(f"{where}: not a JSON object; {_WAY_ON}")
+    row = cast("dict[str, Any]", loaded)
+    name = row.get("file_name")
+    safe = _SAFE_NAME.fullmatch(name) if isinstance(name, str) else None
+    if safe is None or is_reserved(safe[2]) or not (safe[1] is None or is_label(safe[1])):
+        raise ConfigurationError(
+            f"{where}: file_name must be data/ and a plain name, or data/, a label, and a plain name, and none that a "
+            f"system reserves; another program changed this folder: do not use it, unless it is yours: {_WAY_ON}"
+        )
+    if safe[1] is not None and row.get("label") != safe[1]:
+        raise ConfigurationError(
+            f"{where}: file_name is in the folder {safe[1]!r}, and label differs; {_WAY_ON}"
+        )
+    try:
+        check_id(cast("Any", row.get("file_id")), "file_id")
+    except InvalidArgumentError:
+        raise ConfigurationError(f"{where}: file_id is not an id; {_WAY_ON}") from None
+    size, sha256 = row.get("size_bytes"), row.get("sha256")
+    if type(size) is not int or not 0 <= size < WHOLE.stop:
+        raise ConfigurationError(f"{where}: size_bytes must be a whole number; {_WAY_ON}")
+    if not isinstance(sha256, str) or not _SHA256.fullmatch(sha256):
+        raise ConfigurationError(f"{where}: sha256 must be 64 hex digits; {_WAY_ON}")
+    for column in _TEXTS:
+        if not isinstance(row.get(column), str | None):
+            raise ConfigurationError(f"{where}: {column} must be text; {_WAY_ON}")
+    for column, kind in _NUMBERS.items():
+        fitted = fit(row.get(column), kind)
+        if fitted is None and row.get(column) is not None:
+            raise ConfigurationError(f"{where}: {column} must be a number; {_WAY_ON}")
+        row[column] = fitted
+    annotations = row.get("annotations")
+    if not isinstance(annotations, dict | None):
+        raise ConfigurationError(f"{where}: annotations must be an object; {_WAY_ON}")
+    # Our own rows come through unchanged; others get the columns of ours.
+    row["annotations"] = unified(cast("Any", annotations), kind_of(row.get("content_type")))
+    columns = {column: row.pop(column, None) for column in COLUMNS}
+    for column, is_ours in (("label", is_label), ("worker_id", _is_text)):
+        if columns[column] is not None and not is_ours(columns[column]):
+            row[column], columns[column] = columns[column], None
+    return _record(columns, row)
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)

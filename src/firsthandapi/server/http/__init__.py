@@ -1,0 +1,1 @@
+"""How the service is spoken to: requests, handlers, responses, and deliveries."""

@@ -1,0 +1,84 @@
+"""Who may call: programs and pages that know this server by its name. A page in a browser that came from elsewhere may
+not.
+
+Such a page reaches a loopback port in two ways: it sends a request whose response it cannot read (`Origin` names the
+page), or its own host name suddenly resolves to 127.0.0.1 (`Host` names the page).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from urllib.parse import urlsplit
+
+from firsthandapi._host.loopback import is_loopback
+from firsthandapi.server.contract.errors import ApiError
+
+_ADDED_BY_PROXIES = (b"forwarded", b"x-forwarded-for", b"x-real-ip")
+_HOST = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([^:\[\]]+))(?::[0-9]*)?")
+
+
+def refusal(
+    method: str, headers: Iterable[tuple[bytes, bytes]], public: str | None = None
+) -> ApiError | None:
+    """Why a request with this method and these headers is refused, or None.
+
+    Args:
+        method: of the request.
+        headers: of the request, names in lower case.
+        public: the address of a server that serves more than this machine, such as `https://photos.example.org`.
+    """
+    browser: dict[bytes, str] = {}
+    for name, raw in headers:
+        value = raw.decode("latin-1")
+        if name == b"host" and not _names_this_server(value, public):
+            known = "127.0.0.1 or localhost" if public is None else public
+            message = f"This server does not know this host name: call it as {known}."
+            return ApiError(421, "misdirected_request", message)
+        if name == b"origin" and not _is_own_page(value, public):
+            return _foreign_page()
+        if name.startswith(b"sec-fetch-") or name == b"origin":
+            browser[name] = value
+    # A request without an Origin: an image, a script, or a link that someone follows. The last one is welcome.
+    if browser.get(b"sec-fetch-site") == "cross-site" and b"origin" not in browser:
+        followed = (
+            method in ("GET", "HEAD")
+            and browser.get(b"sec-fetch-mode") == "navigate"
+            and browser.get(b"sec-fetch-dest") == "document"
+        )
+        return None if followed else _foreign_page()
+    return None
+
+
+def forwarded(headers: Iterable[tuple[bytes, bytes]]) -> ApiError | None:
+    """Why a server for this machine alone refuses a request that a proxy passed on, or None."""
+    for name, _ in headers:
+        if name in _ADDED_BY_PROXIES:
+            message = (
+                f"A proxy passed this request on ({name.decode('latin-1')}), but this server was started for its own "
+                "machine only, and would take everyone for the person at it: start it with --public-url and the "
+                "address by which people reach it, such as --public-url https://photos.example.org."
+            )
+            return ApiError(403, "forbidden", message)
+    return None
+
+
+def _foreign_page() -> ApiError:
+    return ApiError(403, "forbidden", "This server takes no requests from web pages of other hosts.")
+
+
+def _names_this_server(host: str, public: str | None) -> bool:
+    host = host.strip().lower()
+    if public is not None and host == urlsplit(public).netloc.lower():
+        return True
+    match = _HOST.fullmatch(host)
+    return match is not None and is_loopback(match[1] or match[2])
+
+
+def _is_own_page(origin: str, public: str | None) -> bool:
+    if public is not None and origin.lower() == public.lower():
+        return True
+    try:
+        return is_loopback(urlsplit(origin).hostname or "")
+    except ValueError:
+        return False

@@ -1,0 +1,1 @@
+"""Its pages: the console, and those of a server of one's own."""

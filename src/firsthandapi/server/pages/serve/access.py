@@ -1,0 +1,218 @@
+"""Who may see which pages: tokens with a role, and the sessions of browsers that signed in with one.
+
+Tokens are in a database of their own: `firsthandapi server tokens` makes and revokes them while a server runs.
+Only hashes are kept. A token has 128 random bits, so a plain hash of it cannot be guessed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+import sqlite3
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, get_args
+
+from firsthandapi.server.contract.text import new_id
+from firsthandapi.server.sqlite import create_for_owner, explained, flush_for_good
+
+Role = Literal["worker", "reviewer", "operator"]
+ROLES: tuple[Role, ...] = get_args(Role)
+
+FILE = "access.db"
+SESSION_SECONDS = 30 * 86400.0
+MAX_NAME = 80
+_TABLES = """
+CREATE TABLE IF NOT EXISTS tokens (
+    id TEXT PRIMARY KEY, role TEXT NOT NULL, name TEXT NOT NULL, hash BLOB NOT NULL UNIQUE,
+    created_at REAL NOT NULL, used_at REAL, revoked_at REAL
+);
+CREATE TABLE IF NOT EXISTS sessions (
+    hash BLOB PRIMARY KEY, token TEXT NOT NULL REFERENCES tokens (id), ends_at REAL NOT NULL
+);
+CREATE TABLE IF NOT EXISTS secrets (name TEXT PRIMARY KEY, value BLOB NOT NULL);
+"""
+_COLUMNS = "id, role, name, created_at, used_at, revoked_at"
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A token, without its secret.
+
+    Attributes:
+        id: names it in `revoke`; a worker's is `wkr_…`, and the id of the worker in submissions.
+        role: what it opens.
+        name: whose it is.
+        created_at: Unix seconds.
+        used_at: when somebody signed in with it last.
+        revoked_at: when it was revoked.
+    """
+
+    id: str
+    role: Role
+    name: str
+    created_at: float
+    used_at: float | None
+    revoked_at: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Visitor:
+    """Who asks for a page.
+
+    Attributes:
+        role: the most that they may do: an operator may review as well, and a reviewer may work.
+        id: the id of their token, or None where the person at the machine needs none.
+        name: whose token it is.
+    """
+
+    role: Role
+    id: str | None
+    name: str
+
+    def may(self, role: Role) -> bool:
+        """Whether they may do what takes this role."""
+        return ROLES.index(self.role) >= ROLES.index(role)
+
+
+class Access:
+    """The tokens and sessions of one server.
+
+    Args:
+        path: the database; None for one in memory.
+
+    Raises:
+        ConfigurationError: it is damaged, or cannot be written to.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        if path is not None:
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            create_for_owner(path)
+        self._lock = threading.Lock()
+        self._rows = sqlite3.connect(
+            ":memory:" if path is None else path, check_same_thread=False, isolation_level=None, timeout=10
+        )
+        try:
+            flush_for_good(self._rows)
+            self._rows.executescript(_TABLES)
+            self._secret = self.secret("forms")
+        except sqlite3.Error as error:
+            self._rows.close()
+            raise explained(path or Path(":memory:"), error) from None
+
+    def close(self) -> None:
+        """Close the database."""
+        with self._lock:
+            self._rows.close()
+
+    def secret(self, name: str) -> bytes:
+        """A random secret of the server that stays the same over restarts."""
+        with self._lock:
+            self._rows.execute("INSERT OR IGNORE INTO secrets VALUES (?, ?)", (name, secrets.token_bytes(32)))
+            found = self._rows.execute("SELECT value FROM secrets WHERE name = ?", (name,)).fetchone()
+        return bytes(found[0])
+
+    def settled(self, name: str, value: str) -> str:
+        """A value that is decided once: the one given first."""
+        with self._lock:
+            self._rows.execute("INSERT OR IGNORE INTO secrets VALUES (?, ?)", (name, value.encode()))
+            found = self._rows.execute("SELECT value FROM secrets WHERE name = ?", (name,)).fetchone()
+        return bytes(found[0]).decode()
+
+    def is_settled(self, name: str) -> bool:
+        """Whether `settled` has decided on this."""
+        with self._lock:
+            return self._rows.execute("SELECT 1 FROM secrets WHERE name = ?", (name,)).fetchone() is not None
+
+    # --- tokens -----------------------------------------------------------------------------------------
+
+    def create(self, role: Role, name: str, at: float) -> tuple[Token, str]:
+        """A new token and its secret, which is shown only once.
+
+        Raises:
+            ValueError: the name is empty or too long.
+        """
+        name = " ".join(name.split())
+        if not 1 <= len(name) <= MAX_NAME:
+            raise ValueError(f"name must have 1 to {MAX_NAME} characters")
+        secret = f"fh_{role}_{secrets.token_hex(16)}"
+        token = Token(new_id("wkr_" if role == "worker" else "tok_", at), role, name, at, None, None)
+        with self._lock:
+            self._rows.execute(
+                "INSERT INTO tokens (id, role, name, hash, created_at) VALUES (?, ?, ?, ?, ?)",
+                (token.id, role, name, _hash(secret), at),
+            )
+        return token, secret
+
+    def tokens(self) -> list[Token]:
+        """All of them, oldest first."""
+        with self._lock:
+            rows = self._rows.execute(f"SELECT {_COLUMNS} FROM tokens ORDER BY created_at, id").fetchall()  # noqa: S608 - no input
+        return [Token(*row) for row in rows]
+
+    def revoke(self, token_id: str, at: float) -> bool:
+        """Make a token and its sessions useless immediately. Whether it exists."""
+        with self._lock:
+            changed = self._rows.execute(
+                "UPDATE tokens SET revoked_at = coalesce(revoked_at, ?) WHERE id = ?", (at, token_id)
+            ).rowcount
+            self._rows.execute("DELETE FROM sessions WHERE token = ?", (token_id,))
+        return changed > 0
+
+    def has_token(self, role: Role, *, good: bool = False) -> bool:
+        """Whether a token of this role was ever made, or, with `good`, whether one works."""
+        condition = " AND revoked_at IS NULL" if good else ""
+        with self._lock:
+            query = f"SELECT 1 FROM tokens WHERE role = ?{condition} LIMIT 1"  # noqa: S608 - no input
+            return self._rows.execute(query, (role,)).fetchone() is not None
+
+    # --- sessions ---------------------------------------------------------------------------------------
+
+    def sign_in(self, secret: str, at: float) -> tuple[Visitor, str] | None:
+        """A session for whoever has a good token: who they are, and the value of their cookie."""
+        digest = _hash(secret)
+        with self._lock:
+            row = self._rows.execute(
+                "SELECT id, role, name, hash FROM tokens WHERE hash = ? AND revoked_at IS NULL", (digest,)
+            ).fetchone()
+            if row is None or not hmac.compare_digest(bytes(row[3]), digest):
+                return None
+            session = secrets.token_urlsafe(32)
+            self._rows.execute("UPDATE tokens SET used_at = ? WHERE id = ?", (at, row[0]))
+            self._rows.execute("DELETE FROM sessions WHERE ends_at < ?", (at,))
+            self._rows.execute(
+                "INSERT INTO sessions VALUES (?, ?, ?)", (_hash(session), row[0], at + SESSION_SECONDS)
+            )
+        return Visitor(row[1], row[0], row[2]), session
+
+    def visitor(self, session: str, at: float) -> Visitor | None:
+        """Who signed in with this session, while it lasts."""
+        with self._lock:
+            row = self._rows.execute(
+                "SELECT tokens.role, tokens.id, tokens.name FROM sessions JOIN tokens ON tokens.id = sessions.token "
+                "WHERE sessions.hash = ? AND sessions.ends_at >= ? AND tokens.revoked_at IS NULL",
+                (_hash(session), at),
+            ).fetchone()
+        return None if row is None else Visitor(*row)
+
+    def sign_out(self, session: str) -> None:
+        """End a session."""
+        with self._lock:
+            self._rows.execute("DELETE FROM sessions WHERE hash = ?", (_hash(session),))
+
+    # --- forms ------------------------------------------------------------------------------------------
+
+    def form_token(self, browser: str) -> str:
+        """What a form must send from this browser: nobody else can know it."""
+        return hmac.new(self._secret, browser.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()
+
+    def is_form_token(self, browser: str, given: str) -> bool:
+        """Whether a form has what `form_token` gave its page."""
+        return hmac.compare_digest(self.form_token(browser).encode(), given.encode("utf-8", "surrogatepass"))
+
+
+def _hash(secret: str) -> bytes:
+    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).digest()

@@ -1,0 +1,262 @@
+"""One server of one's own as an ASGI application: which part of it takes a request, and within which bounds."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from email.utils import formatdate
+from pathlib import Path
+
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import Route, Router
+from starlette.types import Message, Receive, Scope, Send
+
+from firsthandapi.server.contract.errors import ApiError
+from firsthandapi.server.http.app import App
+from firsthandapi.server.http.browsers import HEADERS
+from firsthandapi.server.http.deliveries import SignatureStyle
+from firsthandapi.server.http.forms import MAX_FORM
+from firsthandapi.server.http.gate import forwarded, refusal
+from firsthandapi.server.http.reading import MAX_BODY, read_body
+from firsthandapi.server.http.requests import ReceivedRequest, RequestLog, received, replay
+from firsthandapi.server.http.responses import error_response
+from firsthandapi.server.pages.console import Console
+from firsthandapi.server.pages.console import app as console
+from firsthandapi.server.rules.world import World
+
+from .access import Access
+from .limits import Limits
+from .links import Links
+from .operating import Operating
+from .reception import HERE, PageError, Reception, SignInNeeded, no_page
+from .reviewing import Reviewing
+from .scoring import Jury
+from .signing_in import SigningIn
+from .working import Working
+
+_log = logging.getLogger("firsthandapi.serve")
+
+_API = ("/v1/", "/openapi.json/", "/files/")
+# The largest upload of a worker, all files of it together, and how long that may take.
+MAX_UPLOAD = 512 << 20
+UPLOAD_SECONDS = 600.0
+_STATIC = {
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml",
+}
+
+
+class Site:
+    """The ASGI callable that the server runs.
+
+    Args:
+        world: the rules and the state.
+        access: the tokens.
+        jury: who scores.
+        url: the address by which people reach the server, without a slash at the end.
+        public: the same, if that is not only this machine; None if it is.
+        style: how webhooks are signed.
+        on_request: called with each request of the API, once it is answered.
+        folder: where uploads are while they come; None for the system's folder.
+    """
+
+    def __init__(
+        self,
+        world: World,
+        access: Access,
+        jury: Jury,
+        *,
+        url: Callable[[], str],
+        public: str | None,
+        style: Callable[[], SignatureStyle] = lambda: "plain",
+        on_request: Callable[[ReceivedRequest], None] | None = None,
+        folder: Path | None = None,
+    ) -> None:
+        self.world = world
+        self.api = App(world, url)
+        self.reception = Reception(world, access, url, is_open=public is None)
+        self.limits = Limits(self.reception, is_behind_proxy=lambda: public is not None)
+        self.links = Links(self.reception)
+        self.log = RequestLog()
+        self._folder = folder
+        self._jury = jury
+        self._public = public
+        self._on_request = on_request
+        self._console = Console(
+            world,
+            requests=self.log.numbered,
+            changes=lambda: self.log.changes,
+            address=url,
+            style=style,
+            tools=None,
+            form_token=self.reception.form_token,
+            is_welcome=lambda request: self.reception.may(request, "operator"),
+        )
+        # Not an application: what a page raises comes out, and becomes a page.
+        self._pages = Router([*self._routes()], redirect_slashes=False, default=_nothing)
+
+    def _routes(self) -> Iterable[Route]:
+        """Every page but the console's."""
+        yield from SigningIn(self.reception, self.limits).routes()
+        yield from Reviewing(self.reception, self._jury.is_taken).routes()
+        yield from Operating(self.reception, self.links).routes()
+        yield from Working(self.reception, self.limits, self.links, self._folder).routes()
+        yield Route("/static/{name}", self._asset, methods=["GET"])
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        send = _dated(send)
+        path = scope["path"] + "/"
+        refused = refusal(scope["method"], scope["headers"], self._public)
+        if self._public is None:
+            refused = forwarded(scope["headers"]) or refused
+        try:
+            if refused:
+                await read_body(receive, 0)
+                raise refused
+            if path.startswith(_API):
+                await self._call(scope, receive, send)
+            elif scope["method"] == "POST" and path.startswith("/w/"):
+                # Not collected: an upload goes to disk as it comes.
+                await self._visit(scope, _bounded(receive), send)
+            else:
+                body = await read_body(receive, MAX_FORM + 1)
+                await self._visit(scope, replay(body, receive), send, body)
+        except ClientDisconnect:
+            return  # the client hung up before the end of its request
+        except ApiError as error:
+            response = error_response(error)
+            response.headers["connection"] = "close"
+            await response(scope, receive, send)
+
+    # --- the API ----------------------------------------------------------------------------------------
+
+    async def _call(self, scope: Scope, receive: Receive, send: Send) -> None:
+        body = await read_body(receive, MAX_BODY + 1)
+        if scope["path"] == "/v1/auth/signup" and scope["method"] == "POST":
+            self._check_signup(Request(scope))
+        record = received(scope, body)
+        number = self.log.add(record)
+        status: int | None = None
+        is_replayed = False
+
+        async def noted(message: Message) -> None:
+            nonlocal status, is_replayed
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                is_replayed = any(name == b"idempotent-replayed" for name, _ in message["headers"])
+            await send(message)
+
+        try:
+            await self.api.asgi(scope, replay(body, receive), noted)
+        except ClientDisconnect:
+            pass  # in the midst of a download, for example
+        except Exception:
+            # The client has a response by now, or a connection that is cut in the midst of one.
+            _log.exception("the server failed on %s %s", scope["method"], scope["path"])
+        finally:
+            record = replace(record, status=status, seconds=time.time() - record.time, replayed=is_replayed)
+            self.log.ended(number, record)
+            if self._on_request is not None:
+                self._on_request(record)
+
+    def _check_signup(self, request: Request) -> None:
+        """Strangers may not post jobs to a team's own people."""
+        if self._public is not None:
+            message = "This server takes no signups: ask its operator for an API key."
+            raise ApiError(403, "authorization_error", message)
+        if not self.limits.take_signup(request):
+            raise ApiError(429, "rate_limit_exceeded", "Too many signups.", headers={"retry-after": "3600"})
+
+    # --- pages ------------------------------------------------------------------------------------------
+
+    async def _visit(self, scope: Scope, receive: Receive, send: Send, body: bytes = b"") -> None:
+        scope.setdefault("state", {})
+        request = Request(scope, receive)
+        started = False
+
+        async def noted(message: Message) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
+        try:
+            if self._is_console(request):
+                self.reception.need(request, "operator")
+                if request.method == "POST":
+                    await self.reception.form(Request(scope, replay(body, receive)))
+                await self._console.asgi(scope, receive, noted)
+            else:
+                await self._pages(scope, receive, noted)
+            return
+        except SignInNeeded:
+            response = self.reception.sign_in_first(request)
+        except PageError as error:
+            response = self.reception.refused(request, error)
+        except (ClientDisconnect, ApiError):
+            raise
+        except Exception:
+            # Of the link of a job, only that it was one.
+            _log.exception("a page failed on %s %s", scope["method"], "/".join(scope["path"].split("/")[:2]))
+            if started:
+                raise
+            words = "The server failed, and wrote down why. Try again."
+            response = self.reception.refused(request, PageError(500, words))
+        await response(scope, receive, noted)
+
+    def _is_console(self, request: Request) -> bool:
+        path: str = request.scope["path"]
+        return path == console.PREFIX or path.startswith(f"{console.PREFIX}/")
+
+    async def _asset(self, request: Request) -> Response:
+        name: str = request.path_params["name"]
+        kind = _STATIC.get(Path(name).suffix)
+        for folder in (HERE, Path(console.__file__).parent):
+            path = folder / "static" / name
+            # The name has no slash, by its route; and a name of a drive or a device is no file here.
+            if kind is not None and path.name == name and path.is_file():
+                return Response(path.read_bytes(), 200, {**HEADERS, "cache-control": "no-cache"}, kind)
+        raise no_page()
+
+
+async def _nothing(_scope: Scope, _receive: Receive, _send: Send) -> None:
+    raise no_page()
+
+
+def _bounded(receive: Receive) -> Receive:
+    """The body as it comes, until it is too large or too slow."""
+    read = 0
+    ends = time.monotonic() + UPLOAD_SECONDS
+    is_whole = False
+
+    async def part() -> Message:
+        nonlocal read, is_whole
+        if is_whole:
+            return await receive()
+        try:
+            async with asyncio.timeout(max(0.0, ends - time.monotonic())):
+                message = await receive()
+        except TimeoutError:
+            words = f"The upload took more than {UPLOAD_SECONDS / 60:.0f} minutes: try again with a better connection."
+            raise PageError(408, words, "Too slow") from None
+        read += len(message.get("body", b""))
+        is_whole = not message.get("more_body", False)
+        if read > MAX_UPLOAD:
+            raise PageError(413, f"The upload is larger than {MAX_UPLOAD >> 20} MB.", "Too large")
+        return message
+
+    return part
+
+
+def _dated(send: Send) -> Send:
+    async def dated(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers = [pair for pair in message.get("headers", ()) if pair[0] != b"date"]
+            message = {**message, "headers": [*headers, (b"date", formatdate(usegmt=True).encode())]}
+        await send(message)
+
+    return dated

@@ -1,0 +1,99 @@
+"""How often a person, or an address, may do what costs the server: guess a token, or upload a file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from ipaddress import IPv6Address, IPv6Network, ip_address
+from math import ceil
+
+from starlette.requests import Request
+
+from firsthandapi.server.state.limits import RateLimiter
+
+from .reception import PageError, Reception
+
+SIGN_IN_FAILURES = 10
+UPLOADS = 60
+SIGNUPS = 10
+_SIGN_IN_SECONDS = 300.0
+_UPLOAD_SECONDS = 60.0
+_SIGNUP_SECONDS = 3600.0
+
+
+class Limits:
+    """The limits of one server.
+
+    Args:
+        reception: knows who asks.
+        is_behind_proxy: whether the last address in `X-Forwarded-For` is the visitor's.
+    """
+
+    def __init__(self, reception: Reception, *, is_behind_proxy: Callable[[], bool]) -> None:
+        self._reception = reception
+        self._is_behind_proxy = is_behind_proxy
+        self._failures = RateLimiter(_SIGN_IN_SECONDS)
+        self._uploads = RateLimiter(_UPLOAD_SECONDS)
+        self._signups = RateLimiter(_SIGNUP_SECONDS)
+
+    def address(self, request: Request) -> str:
+        """The address of whoever asks; of IPv6, the network: everyone has 2^64 addresses in theirs."""
+        if self._is_behind_proxy():
+            # What a proxy adds comes last; what comes before, anybody can have sent.
+            lines = request.headers.getlist("x-forwarded-for")
+            last = ",".join(lines).rpartition(",")[2].strip()
+            if last:
+                return _counted(last)
+        return _counted(request.client.host) if request.client else "unknown"
+
+    def check_sign_in(self, request: Request) -> None:
+        """Check that this address has not guessed wrong too often.
+
+        Raises:
+            PageError: it has.
+        """
+        self._check(self._failures, self.address(request), SIGN_IN_FAILURES, "Too many wrong tokens")
+
+    def failed_sign_in(self, request: Request) -> None:
+        """Count a wrong token."""
+        self._failures.take(self.address(request), SIGN_IN_FAILURES, self._reception.world.clock.now())
+
+    def take_upload(self, request: Request) -> None:
+        """Count an upload of this person, or of this address where nobody signed in.
+
+        Raises:
+            PageError: there were too many.
+        """
+        visitor = self._reception.visitor(request)
+        who = self.address(request) if visitor is None or visitor.id is None else visitor.id
+        self._take(self._uploads, who, UPLOADS, "Too many uploads")
+
+    def take_signup(self, request: Request) -> bool:
+        """Count a signup of this address; whether it is allowed."""
+        allowed, _, _ = self._signups.take(self.address(request), SIGNUPS, self._reception.world.clock.now())
+        return allowed
+
+    def _take(self, limiter: RateLimiter, who: str, limit: int, what: str) -> None:
+        now = self._reception.world.clock.now()
+        allowed, _, ends = limiter.take(who, limit, now)
+        if not allowed:
+            raise PageError(
+                429, f"{what}: wait {max(1, ceil(ends - now))} seconds, and try again.", "Too fast"
+            )
+
+    def _check(self, limiter: RateLimiter, who: str, limit: int, what: str) -> None:
+        now = self._reception.world.clock.now()
+        left, ends = limiter.look(who, limit, now)
+        if not left:
+            raise PageError(
+                429, f"{what}: wait {max(1, ceil(ends - now))} seconds, and try again.", "Too fast"
+            )
+
+
+def _counted(text: str) -> str:
+    try:
+        address = ip_address(text.partition("%")[0])
+    except ValueError:
+        return text[:100]
+    if isinstance(address, IPv6Address):
+        return str(address.ipv4_mapped or IPv6Network((address, 64), strict=False))
+    return str(address)

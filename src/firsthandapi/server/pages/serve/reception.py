@@ -1,0 +1,236 @@
+"""Who comes to which page, and what a page says to them: sign-in, forms, templates, and errors."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from firsthandapi.server.contract.errors import ApiError
+from firsthandapi.server.http import browsers
+from firsthandapi.server.http.forms import is_own, read_fields
+from firsthandapi.server.pages.console import shown
+from firsthandapi.server.rules.world import World
+
+from .access import Access, Role, Visitor
+
+HERE = Path(__file__).parent
+_FOREIGN = (
+    "This form does not come from a page of this server, or its page is too old: reload it, and try again."
+)
+_BROWSER_SECONDS = 400 * 86400
+
+
+class PageError(Exception):
+    """A request that a page refuses, in words for a person.
+
+    Args:
+        status: the status of the response.
+        words: what happened, and what to do.
+        heading: the heading of the page.
+    """
+
+    def __init__(self, status: int, words: str, heading: str = "That did not work") -> None:
+        super().__init__(words)
+        self.status = status
+        self.words = words
+        self.heading = heading
+
+
+class SignInNeeded(Exception):  # noqa: N818 - a turn of the way, not an error
+    """A page that needs a token, asked for without one."""
+
+
+class Reception:
+    """What all pages share.
+
+    Args:
+        world: the rules and the state.
+        access: the tokens.
+        url: the address by which people reach the server, without a slash at the end.
+        is_open: whether the person at the machine needs no token where none was made.
+    """
+
+    def __init__(self, world: World, access: Access, url: Callable[[], str], *, is_open: bool) -> None:
+        self.world = world
+        self.access = access
+        self.url = url
+        self._is_open = is_open
+        self._templates = shown.templates(HERE / "templates")
+
+    # --- who --------------------------------------------------------------------------------------------
+
+    @property
+    def is_secure(self) -> bool:
+        """Whether people come over https."""
+        return self.url().startswith("https:")
+
+    @property
+    def cookies(self) -> tuple[str, str]:
+        """The names of the cookies for the session and for the browser."""
+        prefix = "__Host-" if self.is_secure else ""
+        return f"{prefix}firsthand_session", f"{prefix}firsthand_browser"
+
+    def is_guarded(self, role: Role) -> bool:
+        """Whether pages of this role need a token."""
+        return not self._is_open or self.access.has_token(role)
+
+    def session(self, request: Request) -> str | None:
+        """The session that a browser sent, whether it is good or not."""
+        return _cookie(request, self.cookies[0])
+
+    def visitor(self, request: Request) -> Visitor | None:
+        """Who asks, if they have signed in."""
+        session = self.session(request)
+        return None if session is None else self.access.visitor(session, self.world.clock.now())
+
+    def may(self, request: Request, role: Role) -> bool:
+        """Whether whoever asks may see pages of this role."""
+        visitor = self.visitor(request)
+        return (visitor is not None and visitor.may(role)) or not self.is_guarded(role)
+
+    def need(self, request: Request, role: Role) -> Visitor:
+        """Who asks, if they may see pages of this role.
+
+        Raises:
+            SignInNeeded: they have not signed in.
+            PageError: their token is for something else.
+        """
+        visitor = self.visitor(request)
+        if visitor is not None and visitor.may(role):
+            return visitor
+        if not self.is_guarded(role):
+            return Visitor(role, None, "you")
+        if visitor is None:
+            raise SignInNeeded
+        words = f"This page is for a {role}, and you signed in as a {visitor.role}: ask for a {role} token."
+        raise PageError(403, words, "Not yours")
+
+    def browser(self, request: Request) -> str:
+        """A random name that a browser keeps, signed in or not. A page sets it with its first response."""
+        kept: str | None = getattr(request.state, "browser", None)
+        if kept is None:
+            kept = _cookie(request, self.cookies[1]) or secrets.token_urlsafe(24)
+            request.state.browser = kept
+        return kept
+
+    def set_cookie(self, response: Response, name: str, value: str, seconds: float) -> None:
+        """Set a cookie that only this server's own pages send, and no script reads."""
+        response.set_cookie(
+            name, value, max_age=int(seconds), httponly=True, samesite="strict", secure=self.is_secure
+        )
+
+    # --- what they send ---------------------------------------------------------------------------------
+
+    def form_token(self, request: Request) -> str:
+        """What the forms of a page for this browser must send."""
+        return self.access.form_token(self.browser(request))
+
+    def check_form(self, request: Request, token: str | None) -> None:
+        """Check that a form, or a script's request with the same token, comes from a page of this server.
+
+        Raises:
+            PageError: it does not, or the page is too old.
+        """
+        browser = _cookie(request, self.cookies[1])
+        if not is_own(request) or browser is None or not self.access.is_form_token(browser, token or ""):
+            raise PageError(403, _FOREIGN)
+
+    async def form(self, request: Request) -> dict[str, str]:
+        """The fields of a form of this server's own, each once; empty ones are left out.
+
+        Raises:
+            PageError: another page sent it, or it is no form.
+        """
+        try:
+            fields = await read_fields(request)
+        except ApiError as error:
+            raise PageError(error.status, error.message) from None
+        self.check_form(request, fields.pop("form_token", None))
+        return fields
+
+    # --- what they get ----------------------------------------------------------------------------------
+
+    def page(
+        self, request: Request, template: str, *, status: int = 200, camera: bool = False, **values: Any
+    ) -> Response:
+        """A page from a template, which extends `base.html`.
+
+        Args:
+            request: what asked for it.
+            template: its name in `templates/`.
+            status: the status of the response.
+            camera: whether the page shows captures before it sends them.
+            values: what the template needs beside `form_token`, `visitor`, `may_review`, `may_operate`, `now`, `url`.
+        """
+        text = self._templates.get_template(template).render(
+            form_token=self.form_token(request),
+            visitor=self.visitor(request),
+            may_review=self.may(request, "reviewer"),
+            may_operate=self.may(request, "operator"),
+            path=request.scope["path"],
+            now=self.world.clock.now(),
+            url=self.url(),
+            **values,
+        )
+        response = Response(text, status, browsers.HEADERS, "text/html; charset=utf-8")
+        if self.is_secure:
+            response.headers["strict-transport-security"] = "max-age=31536000"
+        if camera:
+            response.headers["content-security-policy"] = browsers.CAMERA_POLICY
+        self.set_cookie(response, self.cookies[1], self.browser(request), _BROWSER_SECONDS)
+        return response
+
+    def go(self, where: str) -> Response:
+        """Lead to another page, after a form."""
+        return RedirectResponse(where, 303, browsers.HEADERS)
+
+    def refused(self, request: Request, error: PageError) -> Response:
+        """The page of an error."""
+        return self.page(request, "error.html", status=error.status, heading=error.heading, words=error.words)
+
+    def sign_in_first(self, request: Request) -> Response:
+        """The sign-in page, which leads back to where someone wanted to go."""
+        if request.method in ("GET", "HEAD") and request.headers.get("sec-fetch-site") == "cross-site":
+            # A link in a mail: the browser kept the cookie back, and sends it with what our own page asks for.
+            target = local_path(_target(request))
+            return self.page(request, "onward.html", target=target)
+        return self.go(f"/sign-in?next={quote(_target(request), safe='/')}")
+
+
+def no_page() -> PageError:
+    """The refusal of a page that does not exist."""
+    return PageError(404, "There is no such page, or no longer.", "Not found")
+
+
+def local_path(text: str | None) -> str:
+    """A path of this server from a stranger's text; `/` for anything else."""
+    if (
+        text
+        and text.startswith("/")
+        and not text.startswith(("//", "/\\"))
+        and text.isprintable()
+        and "\\" not in text
+    ):
+        return text
+    return "/"
+
+
+def _target(request: Request) -> str:
+    query = request.scope["query_string"].decode("latin-1")
+    path: str = quote(request.scope["path"], safe="/")
+    return f"{path}?{query}" if query else path
+
+
+def _cookie(request: Request, name: str) -> str | None:
+    # Not Starlette's parser: of a cookie that comes twice, only the first counts.
+    for part in request.headers.get("cookie", "").split(";"):
+        key, _, value = part.strip().partition("=")
+        if key == name:
+            return value[:200] or None
+    return None

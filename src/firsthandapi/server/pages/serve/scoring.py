@@ -1,0 +1,247 @@
+"""Who scores what people send: a scorer first, if there is one, and the reviewers.
+
+A scorer is a function of the operator's own, named by an entry point of the group `firsthandapi.scorers`. It runs in a
+process of its own: it may load a model, crash, or hang, and the server serves on.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import queue
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Sequence
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import IO, Any, cast
+
+from firsthandapi._core.files.names import file_name_on_disk
+from firsthandapi.errors import ConfigurationError
+from firsthandapi.server.rules import show
+from firsthandapi.server.rules.jobs import Verdict
+from firsthandapi.server.rules.world import World
+from firsthandapi.server.state.model import File, Submission
+
+GROUP = "firsthandapi.scorers"
+MAX_REASON = 1000
+MAX_ANNOTATIONS = 256 << 10
+# A model may take long to load.
+_START_SECONDS = 300.0
+_log = logging.getLogger("firsthandapi.serve")
+
+
+class ScorerError(Exception):
+    """A scorer that failed, and how."""
+
+
+def find_scorer(name: str) -> EntryPoint:
+    """A scorer by the name of its entry point, or as `module:function`.
+
+    Raises:
+        ConfigurationError: it is not installed.
+    """
+    if ":" in name:
+        return EntryPoint(name, name, GROUP)
+    known = {each.name: each for each in entry_points(group=GROUP)}
+    if name not in known:
+        names = ", ".join(sorted(known)) or "none"
+        raise ConfigurationError(
+            f"scorer {name} is not installed: the entry points of {GROUP} are: {names}; install its package, or pass "
+            "MODULE:FUNCTION"
+        )
+    return known[name]
+
+
+class Jury:
+    """Sees to it that each submission gets its stars.
+
+    Args:
+        world: the rules and the state.
+        scorer: the name of a scorer; None to leave everything to the reviewers.
+        seconds: how long the scorer may take for a file.
+    """
+
+    def __init__(self, world: World, scorer: str | None, seconds: float) -> None:
+        self._world = world
+        self._process = None if scorer is None else ScorerProcess(scorer, seconds)
+        self._work: queue.SimpleQueue[tuple[str, int] | None] = queue.SimpleQueue()
+        self._taken: set[str] = set()
+        self._thread: threading.Thread | None = None
+
+    def submitted(self, submission: Submission, at: float) -> bool:  # noqa: ARG002 - the protocol's
+        """Leave the sandbox to the clock, and the rest to the scorer and the reviewers."""
+        if submission.job.account.is_sandbox:
+            return False
+        if self._process is not None:
+            self._taken.add(submission.id)
+            self._work.put((submission.id, submission.attempt))
+        return True
+
+    def is_taken(self, submission: Submission) -> bool:
+        """Whether the scorer has yet to look at it: the reviewers need not."""
+        return submission.id in self._taken
+
+    def start(self) -> None:
+        """Let the scorer work."""
+        if self._process is not None:
+            self._thread = threading.Thread(
+                target=self._run, args=[self._process], name="firsthandapi-scorer", daemon=True
+            )
+            self._thread.start()
+
+    def stop(self) -> None:
+        """End the scorer, even in the midst of a file. What it has not scored, it gets again at the next start."""
+        if self._process is not None and self._thread is not None:
+            self._process.end()
+            self._work.put(None)
+            self._thread.join()
+            self._thread = None
+            self._process.close()
+
+    def _run(self, process: ScorerProcess) -> None:
+        try:
+            process.start()
+        except ScorerError as error:
+            if not process.is_over:
+                _log.warning("the reviewers rate everything until the scorer can be loaded: %s", error)
+        while (item := self._work.get()) is not None and not process.is_over:
+            try:
+                self._score(process, *item)
+            except ScorerError as error:
+                if not process.is_over:
+                    _log.warning("the scorer left %s to the reviewers: %s", item[0], error)
+            except Exception:
+                _log.exception("the scorer left %s to the reviewers", item[0])
+            finally:
+                self._taken.discard(item[0])
+
+    def _score(self, process: ScorerProcess, submission_id: str, attempt: int) -> None:
+        world = self._world
+        with world.lock:
+            submission = world.state.submissions.get(submission_id)
+            if submission is None or not _waits(submission, attempt):
+                return
+            files, job = [*submission.files], show.job(submission.job)
+        scores = [_ask(process, file, job) for file in files]
+        if None in scores:
+            return
+        verdict = _verdict([score for score in scores if score is not None])
+        with world.lock:
+            if _waits(submission, attempt):
+                world.jobs.score(submission, world.clock.now(), verdict)
+
+
+def _waits(submission: Submission, attempt: int) -> bool:
+    return submission.status == "pending_score" and submission.attempt == attempt
+
+
+def _ask(process: ScorerProcess, file: File, job: dict[str, Any]) -> dict[str, Any] | None:
+    with tempfile.TemporaryDirectory(prefix="firsthandapi-") as folder:
+        path = Path(folder, file_name_on_disk(file.id, file.content_type))
+        with path.open("wb") as copy:
+            for piece in file.source.read(0, file.facts().size):
+                copy.write(piece)
+        return process.ask({"path": str(path), "content_type": file.content_type, "job": job})
+
+
+def _verdict(scores: Sequence[dict[str, Any]]) -> Verdict:
+    reasons = dict.fromkeys(score["reason"] for score in scores if score["reason"])
+    return Verdict(
+        [score["stars"] for score in scores],
+        " ".join(reasons)[:MAX_REASON] or None,
+        annotations=[score["annotations"] for score in scores],
+        actor="scorer",
+    )
+
+
+class ScorerProcess:
+    """The process in which a scorer runs: started when it is needed, and again after it failed.
+
+    Args:
+        name: the scorer's entry point.
+        seconds: how long it may take for a file.
+    """
+
+    def __init__(self, name: str, seconds: float) -> None:
+        self._command = [sys.executable, "-m", "firsthandapi.server.pages.serve.scorer", name]
+        self._seconds = seconds
+        self._process: subprocess.Popen[bytes] | None = None
+        self.is_over = False
+
+    def ask(self, request: dict[str, Any]) -> dict[str, Any] | None:
+        """What the scorer says of a file: stars, reason, annotations; None if it leaves it to the reviewers.
+
+        Raises:
+            ScorerError: it failed, or took too long.
+        """
+        process = self.start()
+        answer = self._exchange(process, json.dumps(request).encode() + b"\n", self._seconds)
+        if "error" in answer:
+            raise ScorerError(answer["error"])
+        score: dict[str, Any] | None = answer["score"]
+        return score
+
+    def end(self) -> None:
+        """End the process, in whatever it does for another thread. No other one starts."""
+        self.is_over = True
+        process = self._process
+        if process is not None:
+            process.kill()
+
+    def start(self) -> subprocess.Popen[bytes]:
+        """The process, which has loaded the scorer.
+
+        Raises:
+            ScorerError: it cannot be loaded.
+        """
+        if self._process is None:
+            self._process = subprocess.Popen(  # noqa: S603 - our own module
+                self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+            )
+            if self.is_over:  # `end` came before there was a process to end
+                self._process.kill()
+            answer = self._exchange(self._process, b"", _START_SECONDS)
+            if "error" in answer:
+                self.close()
+                raise ScorerError(answer["error"])
+        return self._process
+
+    def _exchange(self, process: subprocess.Popen[bytes], line: bytes, seconds: float) -> dict[str, Any]:
+        is_late = threading.Event()
+
+        def stop() -> None:
+            is_late.set()
+            process.kill()
+
+        alarm = threading.Timer(seconds, stop)
+        alarm.daemon = True
+        alarm.start()
+        try:
+            stdin, stdout = cast("IO[bytes]", process.stdin), cast("IO[bytes]", process.stdout)
+            stdin.write(line)
+            stdin.flush()
+            answer = stdout.readline()
+        except OSError:
+            answer = b""
+        finally:
+            alarm.cancel()
+        if not answer:
+            self.close()
+            raise ScorerError(
+                f"it took more than {seconds:g} seconds" if is_late.is_set() else "its process ended"
+            )
+        return cast("dict[str, Any]", json.loads(answer))
+
+    def close(self) -> None:
+        """Let go of the process. No thread asks it any more."""
+        process, self._process = self._process, None
+        if process is not None:
+            process.kill()
+            with contextlib.suppress(OSError):
+                cast("IO[bytes]", process.stdin).close()
+            cast("IO[bytes]", process.stdout).close()
+            process.wait()

@@ -1,0 +1,323 @@
+"""A server of one's own, from its first start to its end: state, clock, webhooks, and pages on one port."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from starlette.types import Receive, Scope, Send
+
+from firsthandapi._host import replacing
+from firsthandapi._host.loopback import is_loopback
+from firsthandapi.errors import ConfigurationError
+from firsthandapi.server.contract.text import mask
+from firsthandapi.server.http import reach
+from firsthandapi.server.http.deliveries import Sender
+from firsthandapi.server.http.requests import ReceivedRequest
+from firsthandapi.server.http.server import HttpServer
+from firsthandapi.server.rules.jobs import Workforce
+from firsthandapi.server.rules.world import World
+from firsthandapi.server.sqlite import FILES, explained, open_world
+from firsthandapi.server.state.model import SCOPES
+from firsthandapi.server.state.storage import BucketStorage, Storage
+
+from .access import FILE, Access, Role
+from .app import Site
+from .clock import RealClock
+from .scoring import Jury, find_scorer
+
+if TYPE_CHECKING:
+    from typing import Self
+
+# Beyond this machine.
+_NEEDED: tuple[Role, ...] = ("worker", "operator")
+_STARTED = "started"
+
+
+@dataclass(frozen=True, slots=True)
+class FirstKeys:
+    """What the first start creates, and shows only once.
+
+    Attributes:
+        live: the buyer's API key.
+        sandbox: the key of the sandbox.
+        operator: the operator's token.
+    """
+
+    live: str
+    sandbox: str
+    operator: str
+
+    def __repr__(self) -> str:
+        return f"FirstKeys(live={mask(self.live)!r}, sandbox={mask(self.sandbox)!r}, operator={mask(self.operator)!r})"
+
+    def as_file(self, url: str) -> str:
+        """The text of a file that keeps them: variables for a shell, Docker, or systemd, and the rest in comments.
+
+        Args:
+            url: the address of the server.
+        """
+        return (
+            "# The first start of this server created these keys. Save them, and delete this file.\n"
+            f"# Sign in as the operator: {url}/sign-in#{self.operator}\n"
+            f"# Key of the sandbox: {self.sandbox}\n"
+            f"FIRSTHAND_BASE_URL={url}\n"
+            f"FIRSTHAND_API_KEY={self.live}\n"
+        )
+
+
+class Service:
+    """One server over one folder.
+
+        with Service(Path("photos"), port=8080) as service:
+            print(service.url)
+
+    Args:
+        folder: where everything is kept; created if it does not exist.
+        host: the address to listen on. Beyond this machine, it needs a token for workers and one for operators.
+        port: the port; 0 uses any free port.
+        public_url: the address by which people reach the server, such as that of a proxy with TLS in front of it.
+        credit_cents: the balance that the organization of a new folder starts with, in US cents.
+        scorer: a scorer that rates files before the reviewers do: its entry point, or `module:function`.
+        scorer_seconds: how long it may take for a file.
+        private_webhooks: whether webhooks may be sent to private addresses as well.
+        clock: the time; that of the machine if left out.
+        storage: a URL of fsspec, such as that of a bucket, where the bytes of files are. The first start decides, and
+            without it they are in the folder.
+        keys_file: where the first start writes its keys, and the operator's link, before they work; None for nowhere.
+        sandbox: makes the simulated workers of the sandbox; None for none.
+        on_request: called in the server's thread with each request of the API, once it is answered.
+
+    Attributes:
+        first: what the first start created; None at later starts.
+
+    Raises:
+        ConfigurationError: the folder is in use, or the options do not go together.
+        OSError: the port is in use.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        public_url: str | None = None,
+        credit_cents: int = 100_000,
+        scorer: str | None = None,
+        scorer_seconds: float = 60.0,
+        private_webhooks: bool = False,
+        clock: RealClock | None = None,
+        storage: str | None = None,
+        keys_file: Path | None = None,
+        sandbox: Callable[[World], Workforce] | None = None,
+        on_request: Callable[[ReceivedRequest], None] | None = None,
+    ) -> None:
+        self._host = host
+        self._given_url = None if public_url is None else _checked(public_url)
+        public = self._public()
+        if scorer is not None:
+            find_scorer(scorer)
+        bucket = (
+            None if storage is None else BucketStorage(storage)
+        )  # refuses what is no URL before it is kept
+        # A start that is refused leaves nothing: what can be said without the folder comes before it.
+        if public is not None and not (folder / FILE).is_file():
+            raise _no_tokens(folder, _NEEDED)
+        # What was begun ends in the reverse order, also where the next step fails.
+        self._undo = ExitStack()
+        # First the port: were it in use, nobody would see the keys of a first start.
+        self._http: HttpServer | None = HttpServer(self._serve, port, host)
+        self._undo.callback(self._http.stop)
+        is_new, is_open = not (folder / FILE).exists(), False
+        try:
+            self._port = self._http.port
+            self.access = Access(folder / FILE)
+            self._undo.callback(self.access.close)
+            if public is not None:
+                self._check_tokens(folder)
+            self.clock = clock or RealClock()
+            kept = self._storage(storage, bucket)
+            self.world = open_world(folder, self.clock, storage=kept, left=self._left(folder))
+            self._undo.callback(self.world.close)
+            self.first = self._first_start(credit_cents, keys_file)
+            is_open = True
+            self.access.settled(_STARTED, "yes")
+            self.jury = Jury(self.world, scorer, scorer_seconds)
+            self.world.jobs.jury = self.jury
+            self.site = Site(
+                self.world,
+                self.access,
+                self.jury,
+                url=lambda: self.url,
+                public=public,
+                on_request=on_request,
+                folder=folder,
+            )
+            self._sender = Sender(self.world.delivered, self._reach(private_webhooks))
+            self.world.events.send = self._sender.send
+            if sandbox is not None:
+                self.world.jobs.workforce = sandbox(self.world)
+            self._resume()
+        except BaseException:
+            self._undo.close()
+            if is_new and not is_open:
+                replacing.remove(folder / FILE)
+            raise
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self.site(scope, receive, send)
+
+    def _public(self) -> str | None:
+        """The address, if more than this machine reaches it."""
+        if self._given_url is not None and not is_loopback(urlsplit(self._given_url).hostname or ""):
+            return self._given_url
+        if is_loopback(self._host):
+            return None
+        raise ConfigurationError(
+            f"listening on {self._host} needs --public-url, an address beyond this machine: the server must know it "
+            "for links and downloads; pass the address by which people reach it, such as "
+            "--public-url https://photos.example.org"
+        )
+
+    def _storage(self, url: str | None, chosen: Storage | None) -> Storage | None:
+        """Where the first start put the files: what is there cannot be found elsewhere."""
+        kept = self.access.settled("storage", url or "")
+        if url is not None and url.rstrip("/") != kept.rstrip("/"):
+            raise ConfigurationError(
+                f"--storage differs from that of the first start, {kept or 'which is the folder itself'}: leave it out"
+            )
+        return chosen or (BucketStorage(kept) if kept else None)
+
+    @property
+    def is_local(self) -> bool:
+        """Whether only this machine reaches the server."""
+        return self._public() is None
+
+    def _reach(self, private_webhooks: bool) -> reach.Reach:
+        if private_webhooks:
+            return reach.anywhere
+        return reach.the_internet_or_this_machine if self.is_local else reach.the_internet
+
+    def _resume(self) -> None:
+        """Continue where the server stopped, the simulated workers too."""
+        self.world.resume()
+        with self.world.lock:
+            for organization in self.world.state.organizations:
+                for job in organization.accounts["test"].jobs:
+                    if not job.is_terminal:
+                        self.world.jobs.workforce.job_posted(job, self.clock.now())
+
+    def _check_tokens(self, folder: Path) -> None:
+        missing: list[Role] = [role for role in _NEEDED if not self.access.has_token(role, good=True)]
+        if missing:
+            raise _no_tokens(folder, missing)
+
+    def _left(self, folder: Path) -> str | None:
+        """What an earlier start left in the folder: with it, an empty database is a lost one."""
+        found = ["files"] if next((folder / FILES).glob("*/blob_*"), None) else []
+        found += ["tokens"] if self.access.is_settled(_STARTED) else []
+        return " and ".join(found) or None
+
+    def _first_start(self, credit_cents: int, keys_file: Path | None) -> FirstKeys | None:
+        with self.world.lock:
+            if self.world.state.organizations:
+                return None
+            at = self.clock.now()
+            accounts = self.world.accounts
+            made = accounts.create_organization(
+                "My organization", "owner@example.com", free_tier=False, at=at, cents=credit_cents
+            )
+            sandbox = accounts.create_key(
+                made.key.account.organization.accounts["test"], "Default key", SCOPES, "system", at
+            )
+            _, operator = self.access.create("operator", "First operator", at)
+            first = FirstKeys(made.secret, sandbox.secret, operator)
+            if keys_file is not None:
+                # Inside of the transaction: keys that work are in the file, even if the power fails now.
+                try:
+                    replacing.replace(keys_file, first.as_file(self.url).encode(), 0o600)
+                except OSError as error:
+                    raise explained(keys_file, error) from None
+        return first
+
+    # --- life -------------------------------------------------------------------------------------------
+
+    def start(self) -> Self:
+        """Take requests."""
+        if self._http is not None:
+            self._http.start()
+            self._sender.start()
+            self.jury.start()
+            self.clock.start()
+        return self
+
+    def stop(self) -> None:
+        """Close every connection, end every thread, and close the folder."""
+        http, self._http = self._http, None
+        if http is not None:
+            http.stop()
+            self.clock.stop()
+            self.jury.stop()
+            self._sender.stop()
+            self._undo.close()
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    @property
+    def port(self) -> int:
+        """The port that it listens on."""
+        return self._port
+
+    @property
+    def url(self) -> str:
+        """The address by which people reach it."""
+        if self._given_url is not None:
+            return self._given_url
+        host = f"[{self._host}]" if ":" in self._host else self._host
+        return f"http://{host}:{self.port}"
+
+
+def _no_tokens(folder: Path, missing: Iterable[Role]) -> ConfigurationError:
+    new = "" if (folder / FILE).is_file() else "--new "
+    commands = " and ".join(
+        f"firsthandapi server tokens create {new}{folder} --role {role}" for role in missing
+    )
+    return ConfigurationError(
+        "not served beyond this machine: that needs a token for workers and one for operators; create with: "
+        f"{commands}"
+    )
+
+
+def _checked(url: str) -> str:
+    parts = urlsplit(url)
+    try:
+        port_is_good = parts.port != 0
+    except ValueError:
+        port_is_good = False
+    is_good = (
+        parts.scheme in ("http", "https")
+        and parts.hostname
+        and port_is_good
+        and parts.path in ("", "/")
+        and not (parts.query or parts.fragment or parts.username or parts.password)
+    )
+    if not is_good:
+        raise ConfigurationError(
+            "--public-url is not the address of a host: pass scheme, host, and port alone, such as https://photos.example.org"
+        )
+    # As browsers name the host: without the port that the scheme implies.
+    return (
+        f"{parts.scheme}://{parts.netloc.lower().removesuffix(':443' if parts.scheme == 'https' else ':80')}"
+    )

@@ -1,0 +1,171 @@
+"""A form with files, as it comes: each file goes to disk piece by piece, and nothing is read before it is welcome."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import AsyncIterator, Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, cast
+
+from python_multipart.exceptions import FormParserError
+from python_multipart.multipart import MultipartParser, parse_options_header
+from starlette.requests import Request
+
+from firsthandapi._core.calls.counts import count_of
+
+from .reception import PageError
+
+if TYPE_CHECKING:
+    from types import TracebackType
+    from typing import Self
+
+_MOST_FIELDS = 20
+_MOST_FIELD = 500
+_BROKEN = "The upload is incomplete or damaged: reload the page, and try again."
+
+
+@dataclass(frozen=True, slots=True)
+class SentFile:
+    """A file that came.
+
+    Attributes:
+        name: as the sender called it, unchecked.
+        file: its bytes, in a file without a name that is gone when it is closed, or the process dies.
+    """
+
+    name: str
+    file: BinaryIO
+
+
+class Sent:
+    """What a form with files sends. As a context manager, it leaves no file behind.
+
+    Args:
+        folder: where files are while they come; None for the system's folder.
+        most: how many files may come.
+        check: called with the fields before the first file, or at the end if there is none; it raises to refuse.
+    """
+
+    def __init__(self, folder: Path | None, most: int, check: Callable[[dict[str, str]], None]) -> None:
+        self.fields: dict[str, str] = {}
+        self.files: list[SentFile] = []
+        self._folder = folder
+        self._most = most
+        self._check = check
+        self._checked = False
+        self._rest: AsyncIterator[bytes] | None = None
+        self._open = ExitStack()
+        self._header = b""
+        self._value = b""
+        self._name: str | None = None
+        self._data = bytearray()
+        self._file: BinaryIO | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._open.close()
+
+    async def read(self, request: Request) -> None:
+        """Read the form to its end.
+
+        Raises:
+            PageError: it is no such form, or breaks a bound.
+        """
+        kind, options = parse_options_header(request.headers.get("content-type"))
+        boundary = options.get(b"boundary")
+        if kind != b"multipart/form-data" or not boundary:
+            raise PageError(415, "This page takes forms with files only.")
+        is_whole = False
+
+        def end() -> None:
+            nonlocal is_whole
+            is_whole = True
+
+        try:
+            parser = MultipartParser(
+                boundary,
+                {
+                    "on_part_begin": self._begin,
+                    "on_header_field": self._on_header,
+                    "on_header_value": self._on_value,
+                    "on_header_end": self._header_ends,
+                    "on_headers_finished": self._headers_end,
+                    "on_part_data": self._on_data,
+                    "on_part_end": self._part_ends,
+                    "on_end": end,
+                },
+            )
+            self._rest = request.stream()
+            async for chunk in self._rest:
+                parser.write(chunk)
+            parser.finalize()
+        except FormParserError:
+            raise PageError(400, _BROKEN) from None
+        if not is_whole:
+            raise PageError(400, _BROKEN)
+        self._check_once()
+
+    async def drain(self) -> None:
+        """Read the rest, within the bounds of the request: browsers show no response before they have sent all."""
+        if self._rest is not None:
+            async for _ in self._rest:
+                pass
+
+    def _check_once(self) -> None:
+        if not self._checked:
+            self._checked = True
+            self._check(self.fields)
+
+    def _begin(self) -> None:
+        self._name, self._file = None, None
+        self._header = self._value = b""
+        self._data.clear()
+
+    def _on_header(self, data: bytes, start: int, end: int) -> None:
+        self._header += data[start:end]
+
+    def _on_value(self, data: bytes, start: int, end: int) -> None:
+        self._value += data[start:end]
+
+    def _header_ends(self) -> None:
+        if self._header.lower() == b"content-disposition":
+            _, options = parse_options_header(self._value)
+            self._name = options.get(b"name", b"").decode("utf-8", "replace")
+            filename = options.get(b"filename")
+            if filename:  # an empty one: no file was chosen
+                self._check_once()
+                if len(self.files) == self._most:
+                    words = f"Send at most {count_of(self._most)} at a time."
+                    raise PageError(400, words, "Too many files")
+                self._file = self._new_file()
+                self.files.append(SentFile(filename.decode("utf-8", "replace"), self._file))
+            elif filename is not None:
+                self._name = None
+        self._header = self._value = b""
+
+    def _new_file(self) -> BinaryIO:
+        file = tempfile.TemporaryFile(dir=self._folder)  # noqa: SIM115 - the stack closes it
+        self._open.callback(file.close)
+        return cast("BinaryIO", file)
+
+    def _headers_end(self) -> None:
+        if self._file is None and self._name is not None and len(self.fields) == _MOST_FIELDS:
+            raise PageError(400, "The form has too many fields.")
+
+    def _on_data(self, data: bytes, start: int, end: int) -> None:
+        if self._file is not None:
+            self._file.write(data[start:end])
+        elif self._name is not None:
+            self._data += data[start:end]
+            if len(self._data) > _MOST_FIELD:
+                raise PageError(413, "A field of the form is too long.")
+
+    def _part_ends(self) -> None:
+        if self._file is None and self._name is not None:
+            self.fields.setdefault(self._name, self._data.decode("utf-8", "replace").strip())

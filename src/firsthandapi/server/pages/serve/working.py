@@ -1,0 +1,389 @@
+"""The page behind a job's link: what is asked, a camera, and what became of what somebody sent."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+import math
+import re
+import secrets
+import shutil
+from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, cast
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from firsthandapi.server.contract.text import id_of, new_id
+from firsthandapi.server.http.browsers import HEADERS, MEDIA_HEADERS
+from firsthandapi.server.http.downloads import file_response
+from firsthandapi.server.media import LIMITS, MediaError, clean, name_of
+from firsthandapi.server.media.exif import printable
+from firsthandapi.server.state.limits import Slot, Stored
+from firsthandapi.server.state.model import Details, File, Job, Location, Submission
+from firsthandapi.server.state.state import DAY
+from firsthandapi.server.state.storage import Upload
+
+from .limits import Limits
+from .links import PREFIX, Links, qr_code
+from .reception import PageError, Reception, SignInNeeded, no_page
+from .uploads import Sent, SentFile
+
+_UPLOAD_ID = re.compile(r"[0-9a-f]{32}")
+# Uploads that are read at the same time: of everybody, and of one worker.
+_MOST_UPLOADS, _MOST_OF_ONE = 40, 4
+_SPARE_BYTES = 1 << 30  # of the disk, which stay free
+_MOST_BYTES = max(LIMITS.values()) + 4096
+_SHOWN = 30
+_EARTH_KM = 6371.0
+_ANDROID = re.compile(r"Android ([0-9.]{1,10})(?:; ([^;)]{1,60}))?")
+_IPHONE = re.compile(r"(iPhone|iPad)\b.{0,40}? OS ([0-9]{1,3})_([0-9]{1,3})")
+_SYSTEMS = (("Windows", "Windows"), ("Macintosh", "macOS"), ("CrOS", "ChromeOS"), ("Linux", "Linux"))
+
+_ENDED = "This job has ended, so nothing was submitted. Thank you for your work."
+_FILLED = (
+    "Somebody else has just submitted the last file that was wanted, so yours was not submitted. A place becomes free "
+    "when a file is rejected: look at this page again later."
+)
+_TOO_MANY = "Fewer files are still wanted than you sent, so none was submitted: send {free} at most."
+
+
+class Working:
+    """The pages under `/w`.
+
+    Args:
+        reception: knows who asks.
+        limits: how often somebody may upload.
+        links: the links of jobs.
+        folder: where files are while they come; None for the system's folder.
+    """
+
+    def __init__(self, reception: Reception, limits: Limits, links: Links, folder: Path | None) -> None:
+        self._reception = reception
+        self._limits = limits
+        self._links = links
+        self._folder = folder
+        self._world = reception.world
+        self._secret = reception.access.secret("workers")
+        self._uploads: list[str] = []  # the worker of each upload that is being read
+
+    def routes(self) -> Iterable[Route]:
+        """Where the pages are."""
+        yield Route(f"{PREFIX}/{{link}}", self._show, methods=["GET"])
+        yield Route(f"{PREFIX}/{{link}}", self._take, methods=["POST"])
+        yield Route(f"{PREFIX}/{{link}}/media/{{submission}}/{{file}}", self._media, methods=["GET"])
+
+    # --- who, and which job -----------------------------------------------------------------------------
+
+    def _worker(self, request: Request) -> str:
+        """The id of whoever works: their token's, or one made of a cookie that their browser keeps."""
+        visitor = self._reception.need(request, "worker")
+        if visitor.id is not None:
+            return "wkr_" + visitor.id.partition("_")[2]
+        browser = self._reception.browser(request).encode("utf-8", "replace")
+        return id_of("wkr_", int.from_bytes(hmac.digest(self._secret, browser, hashlib.sha256)[:16]))
+
+    def _job(self, request: Request) -> Job:
+        job = self._links.job(request.path_params["link"])
+        if job is None:
+            raise no_page()
+        return job
+
+    def _own(self, job: Job, worker: str) -> list[Submission]:
+        """The latest submissions of a worker."""
+        return [*self._world.state.submissions_of(job, worker, _SHOWN)]
+
+    # --- the page ---------------------------------------------------------------------------------------
+
+    async def _show(self, request: Request) -> Response:
+        with self._world.lock:
+            job = self._job(request)
+            worker = self._worker(request)
+            own = self._own(job, worker)
+            wanted = request.query_params.get("retry")
+            retry = next((each for each in own if each.id == wanted and each.status == "retry_pending"), None)
+            return self._reception.page(
+                request,
+                "work.html",
+                camera=True,
+                job=job,
+                own=own,
+                retry=retry,
+                is_new=request.query_params.get("sent") == "1",
+                link=self._links.path(job),
+                most_files=self._most_files(job, retry),
+                upload=secrets.token_hex(16),
+                formats=name_of(job.fields["accepted_formats"]),
+                kinds=sorted({each.partition("/")[0] for each in job.fields["accepted_formats"]}),
+                limits=LIMITS,
+                size=_size_in_words(job.fields.get("min_width"), job.fields.get("min_height")),
+                place=_place_in_words(job.fields.get("location")),
+                qr=qr_code(self._links.url(job)),
+                address=self._links.url(job),
+            )
+
+    def _most_files(self, job: Job, retry: Submission | None) -> int:
+        free = max(0, job.free_slots) + (0 if retry is None else len(retry.files))
+        return 0 if job.is_terminal else min(job.fields["files_per_submission"], free)
+
+    async def _media(self, request: Request) -> Response:
+        """A file that this worker sent."""
+        with self._world.lock:
+            job, worker = self._job(request), self._worker(request)
+            submission = self._world.state.submissions.get(request.path_params["submission"])
+            if submission is None or submission.job is not job or submission.worker_id != worker:
+                raise no_page()
+            file = next((each for each in submission.files if each.id == request.path_params["file"]), None)
+            if file is None:
+                raise no_page()
+            response = file_response(request, file)
+        response.headers.update(MEDIA_HEADERS)
+        return response
+
+    # --- an upload --------------------------------------------------------------------------------------
+
+    async def _take(self, request: Request) -> Response:
+        """Take files in. A script gets JSON, a plain form the page."""
+        if "application/json" not in request.headers.get("accept", ""):
+            return self._reception.go(await self._upload(request))
+        try:
+            return JSONResponse({"next": await self._upload(request)}, headers=HEADERS)
+        except SignInNeeded:
+            words = {"words": "You are signed out: reload the page to sign in, and try again."}
+            return JSONResponse(words, 401, HEADERS)
+        except PageError as error:
+            return JSONResponse({"words": error.words}, error.status, HEADERS)
+
+    async def _upload(self, request: Request) -> str:
+        """Submit what came, once for each upload id. Where to go next."""
+        with self._world.lock:
+            job = self._job(request)
+        worker = self._worker(request)
+        if len(self._uploads) >= _MOST_UPLOADS or self._uploads.count(worker) >= _MOST_OF_ONE:
+            raise PageError(
+                429, "Too many uploads at the same time: wait a little, and try again.", "Too fast"
+            )
+        self._uploads.append(worker)
+        try:
+            return await self._receive(request, job, worker)
+        finally:
+            self._uploads.remove(worker)
+
+    async def _receive(self, request: Request, job: Job, worker: str) -> str:
+        is_welcome = False
+
+        def check(fields: dict[str, str]) -> None:
+            self._reception.check_form(request, fields.get("form_token"))
+            nonlocal is_welcome
+            is_welcome = True
+            if not _UPLOAD_ID.fullmatch(fields.get("upload", "")):
+                raise PageError(400, "The upload has no id: reload the page, and try again.")
+            self._limits.take_upload(request)
+            with self._world.lock:
+                if self._known(job, worker, fields["upload"]) is None:
+                    self._check_job(job, self._retried(job, worker, fields.get("retry")), 1)
+            self._check_disk()
+
+        with Sent(self._folder, job.fields["files_per_submission"], check) as sent:
+            try:
+                await sent.read(request)
+            except PageError as error:
+                if is_welcome and error.status not in (408, 413):
+                    await sent.drain()
+                raise
+            if not sent.files:
+                raise PageError(400, "No file was chosen: take a picture or choose a file first.", "No file")
+            return await asyncio.to_thread(
+                self._submit, job, worker, sent, device_of(request.headers.get("user-agent", ""))
+            )
+
+    def _submit(self, job: Job, worker: str, sent: Sent, device: dict[str, str]) -> str:
+        """Clean the files, and submit them as one act: after a crash there is all of it, or nothing."""
+        fields = sent.fields
+        with self._world.lock:
+            done = self._known(job, worker, fields["upload"])
+        if done is not None:
+            return done
+        with ExitStack() as stack:
+            uploads = [stack.enter_context(self._world.state.upload(_MOST_BYTES)) for _ in sent.files]
+            files = [
+                self._cleaned(job, each, upload, fields, device)
+                for each, upload in zip(sent.files, uploads, strict=True)
+            ]
+            with self._world.lock:
+                done = self._known(job, worker, fields["upload"])
+                if done is not None:  # the same came twice, and the other was faster
+                    for upload in uploads:
+                        upload.abort()
+                    return done
+                at = self._world.clock.now()
+                retried = self._retried(job, worker, fields.get("retry"))
+                self._check_job(job, retried, len(files))
+                location = _location(job.fields.get("location"), fields)
+                if retried is None:
+                    self._check_workers(job, worker)
+                    self._world.jobs.submit(job, files, at, worker=worker, location=location)
+                else:
+                    self._world.jobs.resubmit(retried, files, at, location)
+                where = f"{self._links.path(job)}?sent=1"
+                kept = Stored("", 303, where.encode(), at + DAY)
+                self._world.state.replies.put(_slot(job, worker, fields["upload"]), kept, at)
+        return where
+
+    def _cleaned(
+        self, job: Job, sent: SentFile, upload: Upload, fields: dict[str, str], device: dict[str, str]
+    ) -> File:
+        at = self._world.clock.now()
+        accepted = job.fields["accepted_formats"]
+        try:
+            found = clean(sent.file, upload, accepted, now=at, utc_offset=_utc_offset(fields))
+        except MediaError as error:
+            raise PageError(422, f"{_name(sent.name)}: {error}", "This file was not submitted") from None
+        details = Details(
+            captured_at=at if found.captured_at is None else found.captured_at,
+            device_info={**device, **({"device_model": found.device} if found.device else {})},
+            worker_region=None,
+            annotations=None,
+        )
+        source = upload.finish(details, width=found.width, height=found.height, duration=found.duration)
+        return File(new_id("file_", at), found.content_type, source, _name(sent.name), at)
+
+    # --- what may be submitted --------------------------------------------------------------------------
+
+    def _known(self, job: Job, worker: str, upload: str) -> str | None:
+        """Where an upload led that was taken in before."""
+        kept = self._world.state.replies.get(_slot(job, worker, upload), self._world.clock.now())
+        return None if kept is None else kept.body.decode()
+
+    def _retried(self, job: Job, worker: str, submission_id: str | None) -> Submission | None:
+        if not submission_id:
+            return None
+        found = self._world.state.submissions.get(submission_id)
+        if found is None or found.job is not job or found.worker_id != worker:
+            raise no_page()
+        if found.status != "retry_pending":
+            raise PageError(409, "This submission can no longer be tried again: reload the page.")
+        return found
+
+    def _check_job(self, job: Job, retried: Submission | None, count: int) -> None:
+        if job.is_terminal:
+            raise PageError(410, _ENDED, "The job has ended")
+        free = self._most_files(job, retried)
+        if not free:
+            raise PageError(409, _FILLED, "Just filled")
+        if count > free:
+            raise PageError(409, _TOO_MANY.format(free=free), "Too many files")
+
+    def _check_workers(self, job: Job, worker: str) -> None:
+        most: int | None = job.fields.get("max_workers")
+        if most is not None and worker not in job.workers and len(job.workers) >= most:
+            people = "1 person" if most == 1 else f"{most} people"
+            words = f"This job is for {people}, and as many have started, so nothing was submitted."
+            raise PageError(409, words, "Enough people")
+
+    def _check_disk(self) -> None:
+        if self._folder is not None and shutil.disk_usage(self._folder).free < _SPARE_BYTES:
+            raise PageError(
+                507, "The server has no space left for files: tell whoever gave you the link.", "No space"
+            )
+
+
+def _slot(job: Job, worker: str, upload: str) -> Slot:
+    return f"{job.id} {worker}", "POST", PREFIX, upload
+
+
+def _name(text: str) -> str:
+    """What a worker called a file, as one short line; it is never part of a path."""
+    return printable(re.split(r"[/\\\\]", text)[-1]) or "file"
+
+
+def _utc_offset(fields: Mapping[str, str]) -> float:
+    """Seconds east of UTC, as a browser says; 0 without."""
+    minutes = _number(fields.get("utc_offset"), 14 * 60)
+    return 0.0 if minutes is None else minutes * 60
+
+
+def _number(text: str | None, most: float) -> float | None:
+    try:
+        found = float(text or "")
+    except ValueError:
+        return None
+    return found if math.isfinite(found) and abs(found) <= most else None
+
+
+def _location(place: object, fields: Mapping[str, str]) -> Location | None:
+    """Where a browser says it is, with its owner's consent; only for a job that names a place."""
+    latitude, longitude = _number(fields.get("latitude"), 90), _number(fields.get("longitude"), 180)
+    if place is None or latitude is None or longitude is None:
+        return None
+    area = _area(place)
+    if area is None:
+        return Location(latitude, longitude, None)
+    return Location(latitude, longitude, _kilometers(latitude, longitude, *area[:2]) <= area[2])
+
+
+def _area(place: object) -> tuple[float, float, float] | None:
+    """Latitude, longitude, and radius in kilometers of a job's place, if it has them. Buyers may write anything."""
+    if not isinstance(place, dict):
+        return None
+    given = cast("dict[str, Any]", place)
+    found: list[Any] = [
+        given.get("latitude", given.get("lat")),
+        given.get("longitude", given.get("lng")),
+        given.get("radius_km"),
+    ]
+    if not all(isinstance(each, int | float) and not isinstance(each, bool) for each in found):
+        return None
+    try:
+        return float(found[0]), float(found[1]), float(found[2])
+    except OverflowError:  # JSON has integers of any size
+        return None
+
+
+def _kilometers(latitude: float, longitude: float, to_latitude: float, to_longitude: float) -> float:
+    """The distance on a ball."""
+    north, to_north = math.radians(latitude), math.radians(to_latitude)
+    east = math.radians(to_longitude - longitude)
+    part = math.sin((to_north - north) / 2) ** 2
+    part += math.cos(north) * math.cos(to_north) * math.sin(east / 2) ** 2
+    return 2 * _EARTH_KM * math.asin(math.sqrt(min(1.0, max(0.0, part))))
+
+
+def _size_in_words(width: int | None, height: int | None) -> str | None:
+    if width and height:
+        return f"at least {width} × {height} pixels"
+    if width or height:
+        return f"at least {width or height} pixels {'wide' if width else 'high'}"
+    return None
+
+
+def _place_in_words(place: object) -> str | None:
+    area = _area(place)
+    if area is not None:
+        return f"within {area[2]:g} km of {area[0]:g}, {area[1]:g}"
+    given = cast("dict[str, Any]", place) if isinstance(place, dict) else {}
+    names = [str(given[name]) for name in ("city", "state") if given.get(name)]
+    return f"in {', '.join(names)}" if names else None
+
+
+def device_of(agent: str) -> dict[str, str]:
+    """The device, as far as a browser names it."""
+    agent = agent[:500]
+    device = {"app_version": "web"}
+    iphone, android = _IPHONE.search(agent), _ANDROID.search(agent)
+    if iphone is not None:
+        device |= {"device_model": iphone[1], "device_os": f"iOS {iphone[2]}.{iphone[3]}"}
+    elif android is not None:
+        model = printable(android[2])
+        device |= {"device_os": f"Android {android[1]}"}
+        if model and model != "K":  # what Chrome says of every phone
+            device["device_model"] = model
+    else:
+        system = next((name for word, name in _SYSTEMS if word in agent), None)
+        if system is not None:
+            device["device_os"] = system
+    return device

@@ -1,0 +1,1 @@
+"""What the service decides: jobs, money, events, and accounts."""

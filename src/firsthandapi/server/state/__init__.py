@@ -1,0 +1,1 @@
+"""What the service knows: its objects, its books, and where files are."""

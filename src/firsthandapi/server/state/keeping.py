@@ -1,0 +1,98 @@
+"""The seam between the rules and how their state is kept: in memory, or in rows that outlive the process.
+
+The rules know objects, lists that only grow, and indexes by id. In memory these are plain lists and dicts. Elsewhere an
+object is a row that is loaded when someone asks for it. Three habits make that possible:
+
+- Whoever reads or changes the state holds its lock. The outermost hold is one act: all of its changes are kept, or, if
+  it raises, none.
+- A change is an assignment to an attribute, an `append`, or an entry of an index: attributes hold values that cannot
+  change in place, such as tuples and frozen objects. So a state that is kept notices every change by itself.
+- What is to happen later can be derived from the rows again: `World.resume` does so after a restart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Protocol, SupportsIndex, TypeVar, overload
+
+from firsthandapi.server.contract.errors import ApiError
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+
+
+class NotKeptError(ApiError):
+    """An act could not be kept, such as on a full disk: nothing of it has happened."""
+
+    def __init__(self, why: str) -> None:
+        message = f"The server could not save the change: {why}. Nothing has changed; try again later."
+        super().__init__(503, "service_unavailable", message)
+
+
+class Lock(Protocol):
+    """A lock that a thread may take again while it holds it."""
+
+    def __enter__(self) -> Any: ...
+    def __exit__(self, kind: Any, error: Any, trace: Any, /) -> Any: ...
+
+
+class Views(Protocol[T_co]):
+    """Items in order, from either end."""
+
+    def __len__(self) -> int: ...
+    def __iter__(self) -> Iterator[T_co]: ...
+    def __reversed__(self) -> Iterator[T_co]: ...
+
+
+class Log(Protocol[T]):
+    """Items in order of arrival; of old ones, some may be dropped."""
+
+    def append(self, item: T, /) -> None: ...
+    def __len__(self) -> int: ...
+    def __getitem__(self, at: SupportsIndex, /) -> T: ...
+    def __iter__(self) -> Iterator[T]: ...
+    def __reversed__(self) -> Iterator[T]: ...
+
+
+class Growing(Log[T], Protocol[T]):
+    """A list that only grows, so that an item never changes its position."""
+
+    @overload
+    def __getitem__(self, at: SupportsIndex, /) -> T: ...
+    @overload
+    def __getitem__(self, at: slice, /) -> Sequence[T]: ...
+
+
+class Names(Protocol):
+    """Distinct names in order of arrival."""
+
+    def __len__(self) -> int: ...
+    def __iter__(self) -> Iterator[str]: ...
+    def __contains__(self, name: object, /) -> bool: ...
+    def __setitem__(self, name: str, nothing: None, /) -> None: ...
+
+
+class Index(Protocol[T]):
+    """Items by their id, in order of arrival."""
+
+    def __len__(self) -> int: ...
+    def __contains__(self, key: object, /) -> bool: ...
+    def __getitem__(self, key: str, /) -> T: ...
+    def __setitem__(self, key: str, item: T, /) -> None: ...
+    def __delitem__(self, key: str, /) -> None: ...
+    def get(self, key: str, /) -> T | None: ...
+    def values(self) -> Views[T]: ...
+    def clear(self) -> None: ...
+
+
+class Latest(dict[str, T]):
+    """The latest items by their id: the oldest make room."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__()
+        self._most = most
+
+    def __setitem__(self, key: str, item: T) -> None:
+        super().__setitem__(key, item)
+        if len(self) > self._most:
+            del self[next(iter(self))]

@@ -1,0 +1,364 @@
+"""Where the bytes of submitted files are: in memory, in a folder, or in a bucket.
+
+A file is written once, hashed and bounded on the way, and has its place only when all of it is there. Its name is an id
+of ours: nothing that a stranger says becomes part of a path.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import re
+import tempfile
+from collections.abc import Callable, Generator, Iterable, Iterator
+from dataclasses import dataclass, field
+from importlib import import_module
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
+
+from firsthandapi._host import replacing
+from firsthandapi.errors import ConfigurationError
+from firsthandapi.server.contract.errors import ApiError
+
+from .keeping import NotKeptError
+from .model import Details, Facts
+
+if TYPE_CHECKING:
+    from typing import Self
+
+CHUNK = 256 << 10
+_BUCKET_CHUNK = 4 << 20  # a request each
+_NAME = re.compile(r"blob_[0-9A-Z]{26}")
+
+
+class TooLargeError(ApiError):
+    """More bytes came than were allowed."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__(413, "payload_too_large", f"The file is larger than {most} bytes.")
+
+
+class Writer(Protocol):
+    """One file on its way. It ends with `close` or `abort`."""
+
+    def write(self, chunk: bytes, /) -> object:
+        """Add bytes."""
+        ...
+
+    def close(self) -> None:
+        """Put the file in its place, where it outlives a crash of the machine."""
+        ...
+
+    def abort(self) -> None:
+        """Leave nothing."""
+        ...
+
+
+class Storage(Protocol):
+    """Files by name. Any thread may call in, without the lock of the state."""
+
+    def create(self, name: str) -> Writer:
+        """Start a file."""
+        ...
+
+    def read(self, name: str, start: int, stop: int) -> Iterable[bytes]:
+        """The bytes from `start` up to `stop`, in pieces; a tuple if they are in memory, and need no thread."""
+        ...
+
+    def remove(self, name: str) -> None:
+        """Remove a file, or what an interrupted `create` left of it; one that does not exist is no error."""
+        ...
+
+
+class Upload:
+    """A file that is taken in. As a context manager, it leaves nothing unless `finish` was called and all went well.
+
+        with world.state.upload(most=50_000_000) as upload:
+            for chunk in chunks:
+                upload.write(chunk)
+            stored = upload.finish(details, width=4032, height=3024)
+            with world.lock:
+                world.jobs.submit(job, [File(…, source=stored)], at)
+
+    Args:
+        storage: where to.
+        name: an id.
+        most: how many bytes it may have.
+        discard: removes it, after it was finished; by default, the storage does.
+    """
+
+    def __init__(
+        self, storage: Storage, name: str, most: int, discard: Callable[[str], None] | None = None
+    ) -> None:
+        self.name = name
+        self._discard = discard or storage.remove
+        self._storage = storage
+        self._most = most
+        self._writer: Writer | None = storage.create(name)
+        self._hash = hashlib.sha256()
+        self.size = 0
+
+    def write(self, chunk: bytes) -> None:
+        """Add bytes.
+
+        Raises:
+            TooLargeError: these would be too many. The file is gone then.
+        """
+        if self._writer is None:
+            raise ValueError("the upload has ended")
+        if self.size + len(chunk) > self._most:
+            self.abort()
+            raise TooLargeError(self._most)
+        self._writer.write(chunk)
+        self._hash.update(chunk)
+        self.size += len(chunk)
+
+    def finish(
+        self,
+        details: Details,
+        *,
+        width: int | None = None,
+        height: int | None = None,
+        duration: float | None = None,
+    ) -> Stored:
+        """Put the file in its place, and return it as the source of a `File`."""
+        if self._writer is None:
+            raise ValueError("the upload has ended")
+        self._writer.close()
+        self._writer = None
+        facts = Facts(self.size, self._hash.hexdigest(), width, height, duration)
+        return Stored(self._storage, self.name, facts, details)
+
+    def abort(self) -> None:
+        """Leave nothing."""
+        writer, self._writer = self._writer, None
+        if writer is not None:
+            writer.abort()
+        # What brought it here is worth more than this: a start removes what stays.
+        with contextlib.suppress(NotKeptError, OSError):
+            self._discard(self.name)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._writer is not None or error is not None:
+            self.abort()
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """The source of a file whose bytes are in a storage."""
+
+    storage: Storage = field(repr=False, compare=False)
+    name: str
+    _facts: Facts
+    _details: Details
+
+    def read(self, start: int, stop: int) -> Iterable[bytes]:
+        """The bytes from `start` up to `stop`, in pieces."""
+        return self.storage.read(self.name, start, stop)
+
+    def facts(self) -> Facts:
+        """Size, hash, width, height, and duration."""
+        return self._facts
+
+    def details(self) -> Details:
+        """Device, region, time, and annotations."""
+        return self._details
+
+
+class MemoryStorage:
+    """Files in memory."""
+
+    def __init__(self) -> None:
+        self._files: dict[str, bytes] = {}
+
+    def create(self, name: str) -> Writer:
+        """Start a file."""
+        return _MemoryWriter(self._files, name)
+
+    def read(self, name: str, start: int, stop: int) -> Iterable[bytes]:
+        """The bytes, in one piece."""
+        return (self._files[name][start:stop],)
+
+    def remove(self, name: str) -> None:
+        """Remove a file if it exists."""
+        self._files.pop(name, None)
+
+
+class _MemoryWriter:
+    def __init__(self, files: dict[str, bytes], name: str) -> None:
+        self._files = files
+        self._name = name
+        self._content = bytearray()
+
+    def write(self, chunk: bytes, /) -> None:
+        self._content += chunk
+
+    def close(self) -> None:
+        self._files[self._name] = bytes(self._content)
+
+    def abort(self) -> None:
+        self._content.clear()
+
+
+class LocalStorage:
+    """Files in a folder. What is in its place is complete and on the disk.
+
+    Args:
+        folder: where; created if it does not exist.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    def create(self, name: str) -> Writer:
+        """Start a file."""
+        return _LocalWriter(self._path(name))
+
+    def read(self, name: str, start: int, stop: int) -> Iterator[bytes]:
+        """The bytes from `start` up to `stop`, in pieces."""
+        with self._path(name).open("rb") as file:
+            file.seek(start)
+            while start < stop and (chunk := file.read(min(CHUNK, stop - start))):
+                start += len(chunk)
+                yield chunk
+
+    def remove(self, name: str) -> None:
+        """Remove a file, or what is there of it."""
+        path = self._path(name)
+        for each in (path, _unfinished(path)):
+            replacing.remove(each)
+
+    def _path(self, name: str) -> Path:
+        return self._folder / _checked(name)[-2:] / name  # no folder gets too many files
+
+
+class _LocalWriter:
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        path.parent.mkdir(mode=0o700, exist_ok=True)
+        self._unfinished = _unfinished(path)
+        self._file: BinaryIO = self._unfinished.open("xb")
+
+    def write(self, chunk: bytes, /) -> object:
+        return self._file.write(chunk)
+
+    def close(self) -> None:
+        self._file.flush()
+        replacing.flush(self._file.fileno())
+        self._file.close()
+        replacing.put(self._unfinished, self._path)
+        replacing.sync_directory(self._path.parent.parent)
+
+    def abort(self) -> None:
+        self._file.close()
+        replacing.remove(self._unfinished)
+
+
+class BucketStorage:
+    """Files in a bucket, or wherever else fsspec writes. A file goes there in one piece, from a temporary file.
+
+    Args:
+        url: the folder, such as `s3://photos/submitted`. Credentials come from the environment.
+
+    Raises:
+        ConfigurationError: the package of such URLs is not installed, or the URL is none.
+    """
+
+    def __init__(self, url: str) -> None:
+        scheme = url.partition(":")[0]
+        try:
+            # A listing that was kept would not know what came since.
+            found: tuple[Any, str] = import_module("fsspec.core").url_to_fs(
+                url, use_listings_cache=False, skip_instance_cache=True
+            )
+        except ImportError:
+            raise ConfigurationError(
+                f"storage in {scheme}:// needs its fsspec package: pip install 'firsthandapi[remote]' brings that of S3"
+            ) from None
+        except Exception:  # libraries raise anything
+            raise ConfigurationError(
+                f"the storage is not a URL that fsspec knows, but begins with {scheme}: pass one such as s3://bucket/folder"
+            ) from None
+        self._files = found[0]
+        self._root = found[1].rstrip("/")
+
+    def create(self, name: str) -> Writer:
+        """Start a file."""
+        return _BucketWriter(self, name)
+
+    def put(self, name: str, path: str) -> None:
+        """Put a local file there."""
+        with _failures_named():
+            target = self._path(name)
+            self._files.makedirs(target.rpartition("/")[0], exist_ok=True)
+            self._files.put_file(path, target)
+
+    def read(self, name: str, start: int, stop: int) -> Iterator[bytes]:
+        """The bytes from `start` up to `stop`, in pieces."""
+        with _failures_named():
+            while start < stop:
+                end = min(start + _BUCKET_CHUNK, stop)
+                piece: bytes = self._files.cat_file(self._path(name), start=start, end=end)
+                if not piece:
+                    return
+                start += len(piece)
+                yield piece
+
+    def remove(self, name: str) -> None:
+        """Remove a file if it exists."""
+        with _failures_named(), contextlib.suppress(FileNotFoundError):
+            self._files.rm_file(self._path(name))
+
+    def _path(self, name: str) -> str:
+        return f"{self._root}/{_checked(name)}"
+
+
+class _BucketWriter:
+    def __init__(self, storage: BucketStorage, name: str) -> None:
+        self._storage = storage
+        self._name = _checked(name)
+        fd, self._path = tempfile.mkstemp(prefix="firsthandapi-")
+        self._file = os.fdopen(fd, "wb")
+
+    def write(self, chunk: bytes, /) -> object:
+        return self._file.write(chunk)
+
+    def close(self) -> None:
+        try:
+            self._file.close()
+            self._storage.put(self._name, self._path)
+        finally:
+            replacing.remove(self._path)
+
+    def abort(self) -> None:
+        self._file.close()
+        replacing.remove(self._path)
+
+
+@contextlib.contextmanager
+def _failures_named() -> Generator[None, None, None]:
+    """Libraries raise anything, and their messages may quote what is secret."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    except Exception as error:
+        raise NotKeptError(f"the storage of files failed ({type(error).__name__})") from error
+
+
+def _checked(name: str) -> str:
+    if not _NAME.fullmatch(name):
+        raise ValueError("a name in the storage is an id")
+    return name
+
+
+def _unfinished(path: Path) -> Path:
+    return path.with_name(path.name + ".part")

@@ -1,0 +1,330 @@
+"""`campaign.json`: what every order cost, and how it is found again."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from firsthandapi._core.campaigns.campaign import order_key
+from firsthandapi._core.campaigns.ledger import (
+    Ledger,
+    Order,
+    UnreadableLedger,
+    campaign_in,
+    campaign_of,
+    newer_ledger,
+    read_ledger,
+    recovered,
+)
+from firsthandapi._core.orders.job_file import JobFile
+from firsthandapi.errors import ConfigurationError, InvalidArgumentError
+
+REQUEST: dict[str, Any] = {
+    "description": "Photos of street signs",
+    "accepted_formats": ["image/jpeg"],
+    "files_needed": 10,
+    "price_per_file_cents": 50,
+}
+
+
+def job(number: int = 1, status: str = "open", approved: int | None = 0, **fields: Any) -> dict[str, Any]:
+    """A job as the service shows it."""
+    metadata = {
+        "firsthandapi_key": f"key-{number}",
+        "firsthandapi_campaign": "fh-1",
+        "firsthandapi_label": "stop",
+    }
+    row = {"id": f"job_{number}", "status": status, "metadata": metadata, **REQUEST, **fields}
+    return row if approved is None else {**row, "files_approved": approved}
+
+
+def order(number: int = 1, label: str = "stop", shown: dict[str, Any] | None = None, **changed: Any) -> Order:
+    """An order of 10 files for 50 cents each."""
+    made = Order(label, JobFile({**REQUEST, **changed}, f"key-{number}", 1_800_000_000.0, None))
+    return made if shown is None else made.seen(shown)
+
+
+def test_an_order_costs_all_of_its_files_until_something_is_refunded() -> None:
+    """Also one whose response was lost: it may have been posted."""
+    assert order().spent_cents == 500
+    assert order(shown=job(status="in_progress", approved=3)).spent_cents == 500
+    assert order(shown=job(status="completed", approved=10)).spent_cents == 500
+    cancelled = order(shown=job(status="cancelled", approved=3))
+    assert (cancelled.spent_cents, cancelled.refund_cents, cancelled.state) == (150, 350, "cancelled")
+
+
+def test_an_order_keeps_its_first_label_through_moves() -> None:
+    """Its job's metadata say it; what comes of the same first label joins it, and no other label does."""
+    first = {"metadata": {"firsthandapi_label": "stop"}}
+    ledger = Ledger("fh-1", (order(**first), order(2, "yield"))).with_moved({"stop": "halt", "old": "halt"})
+    assert [(each.label, each.first_label) for each in ledger.orders] == [
+        ("halt", "stop"),
+        ("yield", "yield"),
+    ]
+    assert (ledger.first_label("halt"), ledger.first_label("new")) == ("stop", "new")
+    kept = read_ledger(ledger.encode())
+    assert isinstance(kept, Ledger)
+    assert kept.first_label("halt") == "stop"
+    late = replace(ledger, orders=(*ledger.orders, order(3, **first)))
+    assert [each.label for each in late.with_moved({"stop": "halt"}).orders] == ["halt", "yield", "halt"]
+    with pytest.raises(InvalidArgumentError, match="for 'stop' and for 'yield', and a move does not mix"):
+        ledger.with_moved({"yield": "halt"})
+    apart = Ledger("fh-1", (order(), order(2, "yield")))
+    with pytest.raises(InvalidArgumentError, match="does not mix two labels into 'halt'"):
+        apart.with_moved({"stop": "halt", "yield": "halt"})
+
+
+def test_a_refund_never_grows() -> None:
+    """A file that was withdrawn after the end is not refunded; one that was approved late is paid."""
+    cancelled = order(shown=job(status="cancelled", approved=3))
+    assert cancelled.seen(job(status="cancelled", approved=2)).refund_cents == 350
+    assert cancelled.seen(job(status="cancelled", approved=4)).refund_cents == 300
+    assert order(shown=job(status="completed", approved=9)).refund_cents == 0
+
+
+def test_a_job_that_does_not_count_its_files_refunds_nothing() -> None:
+    """What nobody counted may have been paid; the list says how many files there are. Once it counts, it refunds."""
+    shown = order(shown=job(status="cancelled", approved=None))
+    assert (shown.approved, shown.refund_cents) == (0, 0)
+    assert shown.seen(job(status="cancelled", approved=None), listed=4).approved == 4
+    assert shown.seen(job(status="cancelled", approved=4)).refund_cents == 300
+
+
+def test_a_status_that_goes_back_closes_nothing() -> None:
+    """A replica has shown an end that is not one: all of the files are paid and awaited, until it is seen again."""
+    closed = replace(order(shown=job(status="cancelled", approved=3)), closed=True)
+    assert closed.seen(job(status="cancelled", approved=3)) == closed
+    again = closed.seen(job(status="in_progress", approved=3))
+    assert (again.closed, again.refund_cents, again.spent_cents, again.held(unique=True)) == (
+        False,
+        0,
+        500,
+        10,
+    )
+    assert again.seen(job(status="cancelled", approved=6)).spent_cents == 300
+
+
+def test_files_in_the_list_are_approved_whatever_the_count_says() -> None:
+    """A count that lags has no file ordered again, and nothing refunded that was paid."""
+    assert order().seen(job(status="completed", approved=-1), listed=10).approved == 10
+    cancelled = order().seen(job(status="cancelled", approved=0), listed=3)
+    assert (cancelled.approved, cancelled.refund_cents) == (3, 350)
+
+
+def test_what_is_on_its_way_is_held() -> None:
+    """An unfinished job may bring all of its files; a finished one has brought what was approved."""
+    assert order().held(unique=True) == 10
+    assert order(shown=job(approved=3)).held(unique=True) == 10
+    assert order(shown=job(status="cancelled", approved=3)).held(unique=True) == 3
+
+
+def test_the_same_bytes_count_once() -> None:
+    """The first file counts, whichever job it is of."""
+    ledger = Ledger(
+        "fh-1", (order(1, shown=job(1, "completed", 3)), order(2, shown=job(2, "completed", 2)), order(3))
+    )
+    counted = ledger.with_duplicates({"job_1": ["a", "b", "a"], "job_2": ["b", "c"]})
+    assert [each.duplicates for each in counted.orders] == [1, 1, 0]
+    assert [each.counted(unique=True) for each in counted.orders] == [2, 1, 0]
+    assert [each.counted(unique=False) for each in counted.orders] == [3, 2, 0]
+
+
+def test_the_ledger_is_read_as_it_was_written() -> None:
+    """Orders, jobs, refunds, and what was spent."""
+    ledger = Ledger("fh-1", (order(1, shown=job(1, "cancelled", 3)), order(2, "yield")))
+    content = ledger.encode()
+    again = read_ledger(content)
+    assert isinstance(again, Ledger)
+    assert again.encode() == content
+    assert again.spent_cents == ledger.spent_cents == 650
+    first = json.loads(content)["orders"][0]
+    assert {name: first[name] for name in ("label", "state", "files", "price_per_file_cents", "refund_cents")} == {
+        "label": "stop", "state": "cancelled", "files": 10, "price_per_file_cents": 50, "refund_cents": 350,
+    }  # fmt: skip
+    assert first["idempotency_key"] == "key-1"
+    assert [each.label for each in again.of("yield")] == ["yield"]
+
+
+def test_an_order_is_put_in_place_added_or_taken_out() -> None:
+    """Each step of an order rewrites the ledger."""
+    ledger = Ledger("fh-1").with_order(0, order(1)).with_order(1, order(2))
+    assert [each.sent.idempotency_key for each in ledger.orders] == ["key-1", "key-2"]
+    assert ledger.with_order(0, order(3)).orders[0].sent.idempotency_key == "key-3"
+    assert ledger.with_order(1, None).orders == ledger.orders[:1]
+    assert ledger.with_order(0, None).orders == ledger.orders[1:]
+
+
+def test_jobs_are_found_by_their_key_and_then_by_their_id() -> None:
+    """An order whose response was lost learns its job; others learn the news."""
+    ledger = Ledger("fh-1", (order(1), order(2, shown=job(2)), order(3)))
+    seen = ledger.with_jobs([job(2, "completed", 10), job(1, "in_progress", 4)])
+    assert [each.state for each in seen.orders] == ["in_progress", "completed", "sent"]
+    assert [each.approved for each in seen.orders] == [4, 10, 0]
+
+
+def test_a_job_of_the_campaign_that_no_order_bought_is_one_more() -> None:
+    """A ledger restored from a copy does not know it. A list may show a job twice, and jobs of other campaigns."""
+    ledger = Ledger("fh-1", (order(1, shown=job(1)), order(2)))
+    other = job(9)
+    other["metadata"] = {**other["metadata"], "firsthandapi_campaign": "fh-2"}
+    seen = ledger.with_jobs([job(4), other, job(3, "cancelled", 4), job(3, "cancelled", 4), job(2), job(1)])
+    assert [(each.sent.idempotency_key, each.state) for each in seen.orders] == [
+        ("key-1", "open"),
+        ("key-2", "open"),
+        ("key-3", "cancelled"),
+        ("key-4", "open"),
+    ]
+    assert seen.spent_cents == 1_700
+    assert seen.with_jobs([job(4), job(3, "cancelled", 4)]) == seen
+
+
+def _rows(**changed: Any) -> bytes:
+    row = {**json.loads(Ledger("fh-1", (order(),)).encode())["orders"][0], **changed}
+    return json.dumps({"version": 1, "campaign": "fh-1", "orders": [row]}).encode()
+
+
+@pytest.mark.parametrize(
+    ("content", "keys"),
+    [
+        (b"", ()),
+        (b"[]", ()),
+        (Ledger("fh-1", (order(1), order(2), order(1))).encode()[:-40], ("key-1", "key-2")),
+        (b'{"version": 1, "campaign": "fh-1", "orders": [3]}', ()),
+        (b'{"version": 1, "campaign": 1, "orders": []}', ()),
+        (b'{"version": 1, "campaign": "fh-1", "orders": null}', ()),
+        (b"[" * 100_000, ()),
+        (_rows(label="../up"), ("key-1",)),
+        (_rows(approved=-1), ("key-1",)),
+        (_rows(refund_cents="1"), ("key-1",)),
+        (_rows(refund_cents=501), ("key-1",)),
+        (_rows(duplicates=1), ("key-1",)),
+        (_rows(request={**REQUEST, "files_needed": 0}), ("key-1",)),
+        (_rows(request={"files_needed": "x", "price_per_file_cents": 1}), ("key-1",)),
+        (_rows(request=None, job=None), ("key-1",)),
+        (_rows(request=None, idempotency_key=None, first_sent_at=None, job={"id": "job_1"}), ()),
+    ],
+)
+def test_of_a_damaged_ledger_the_keys_are_read(content: bytes, keys: tuple[str, ...]) -> None:
+    """Each of them may have bought a job."""
+    assert read_ledger(content) == UnreadableLedger(keys)
+
+
+def test_an_order_that_was_refunded_whole_is_an_order() -> None:
+    """It cost nothing in the end."""
+    ledger = read_ledger(_rows(refund_cents=500))
+    assert isinstance(ledger, Ledger)
+    assert ledger.spent_cents == 0
+
+
+def test_a_ledger_of_a_later_version_is_left_alone() -> None:
+    """Its orders cannot be counted."""
+    assert read_ledger(b'{"version": 2}') == UnreadableLedger(newer=True)
+    assert "upgrade firsthandapi" in str(newer_ledger())
+
+
+def test_a_lost_ledger_is_made_from_the_jobs() -> None:
+    """Those of the campaign, oldest first; no other job is taken for one of its orders."""
+    other = {**job(9), "metadata": {"firsthandapi_key": "key-9"}}
+    no_label = {**job(8), "metadata": {**job(8)["metadata"], "firsthandapi_label": "../up"}}
+    no_key = {**job(7), "metadata": {"firsthandapi_campaign": "fh-1", "firsthandapi_label": "stop"}}
+    no_price = {**job(6), "price_per_file_cents": None}
+    jobs = [
+        job(2, "in_progress", 1),
+        other,
+        no_label,
+        no_key,
+        no_price,
+        job(1, "cancelled", 4),
+        {"id": "job_0"},
+    ]
+    ledger = recovered("fh-1", jobs)
+    assert [(each.label, each.state, each.approved, each.spent_cents) for each in ledger.orders] == [
+        ("stop", "cancelled", 4, 200),
+        ("stop", "in_progress", 1, 500),
+    ]
+    assert ledger.orders[0].has_words_of({**REQUEST, "files_needed": 99})
+    assert not ledger.orders[0].has_words_of({**REQUEST, "description": "Photos of other signs"})
+    assert isinstance(read_ledger(ledger.encode()), Ledger)
+    assert campaign_of(jobs[0]) == "fh-1"
+    assert campaign_of(other) is None
+
+
+def test_a_lost_ledger_is_of_the_campaign_that_ordered_the_rows() -> None:
+    """Of its own where that is one of them; jobs that no row names, or of no campaign, say nothing."""
+    jobs = [job(n) for n in range(5)]
+    for each, campaign in zip(jobs, ("fh-3", "fh-2", None, "fh-4", "fh-0"), strict=True):
+        each["metadata"] = {"firsthandapi_campaign": campaign}
+    rows_of = ["job_0", "job_1", "job_2", "job_3", "job_9"]
+    assert campaign_in("fh-3", rows_of, jobs) == "fh-3"
+    assert campaign_in("fh-1", rows_of, jobs) == "fh-2"
+    assert campaign_in("fh-1", ["job_2"], jobs) == "fh-1"
+    assert campaign_in("fh-1", [], jobs) == "fh-1"
+
+
+def test_a_key_of_a_damaged_ledger_is_not_given_up() -> None:
+    """It may have bought a job that does not show yet."""
+    with pytest.raises(ConfigurationError, match="key-3"):
+        recovered("fh-1", [job(1)], ["key-4", "key-1", "key-3"])
+    assert len(recovered("fh-1", [job(1)], ["key-1"]).orders) == 1
+
+
+def test_the_key_of_an_order_is_the_same_on_every_machine() -> None:
+    """The first of the label's keys that no order has: behind orders of earlier versions, gaps, and those given up."""
+    first, second, third = (order_key("fh-1", "stop", n) for n in range(3))
+    ledger = Ledger("fh-1", (order(1),))
+    assert ledger.next_key("stop") == first
+    assert ledger.next_key("yield") == order_key("fh-1", "yield", 0)
+    known = [replace(order(), sent=replace(order().sent, idempotency_key=key)) for key in (first, third)]
+    assert Ledger("fh-1", (*known[:1],)).next_key("stop") == second
+    assert Ledger("fh-1", tuple(known)).next_key("stop") == second
+    assert Ledger("fh-1", tuple(known), (second,)).next_key("stop") == order_key("fh-1", "stop", 3)
+
+
+def test_a_job_that_another_machine_ordered_counts_as_it_is() -> None:
+    """With its own number of files, price, and words; one that shows none of that counts as it was ordered."""
+    shown = job(files_needed=4, price_per_file_cents=20)
+    bought = order().bought(shown)
+    assert (bought.files, bought.price_cents, bought.spent_cents, bought.held(unique=True)) == (4, 20, 80, 4)
+    assert Ledger("fh-1", (order(),)).with_jobs([shown]).orders == (bought,)
+    assert order().bought({"id": "job_1", "status": "open"}).spent_cents == 500
+    assert order().bought(job(files_needed=0)).spent_cents == 500
+
+
+def test_no_job_is_of_two_orders() -> None:
+    """A service that hands out another's job, and the list then shows it with this one's key."""
+    ledger = Ledger("fh-1", (order(1, shown=job(9)), order(2)))
+    assert ledger.with_jobs([{**job(2), "id": "job_9"}]).orders[1].job is None
+    assert ledger.job_ids == {"job_9"}
+
+
+def test_an_order_that_is_given_up_leaves_its_key() -> None:
+    """It is never sent again; an order whose job is known stays."""
+    ledger = Ledger("fh-1", (order(1, shown=job(1)), order(2)))
+    after, given_up = ledger.without("key-2")
+    assert given_up == ledger.orders[1]
+    assert after == replace(ledger, orders=ledger.orders[:1], forgotten=("key-2",))
+    again = read_ledger(after.encode())
+    assert isinstance(again, Ledger)
+    assert (again.encode(), again.forgotten) == (after.encode(), ("key-2",))
+    with pytest.raises(InvalidArgumentError, match=r"has bought job_1 .open., so its order stays"):
+        ledger.without("key-1")
+    with pytest.raises(InvalidArgumentError, match=r"of no order in campaign\.json"):
+        ledger.without("key-3")
+    damaged = json.loads(after.encode())
+    assert read_ledger(json.dumps({**damaged, "forgotten": 5}).encode()) == UnreadableLedger(("key-1",))
+    assert [ledger.key_at(n) for n in range(3)] == ["key-1", "key-2", None]
+    used = replace(ledger.orders[1], sent=replace(ledger.orders[1].sent, first_sent_at=0.0))
+    assert [ledger.with_order(1, used).is_used(n) for n in range(3)] == [False, True, False]
+
+
+def test_files_that_are_no_files_of_their_own_never_count() -> None:
+    """Whether or not the same bytes count once; a ledger of an earlier version has none."""
+    ledger = Ledger("fh-1", (replace(order(1, shown=job(1, "completed", 5)), repeated=2, duplicates=1),))
+    assert [ledger.orders[0].counted(unique=unique) for unique in (True, False)] == [2, 3]
+    again = read_ledger(ledger.encode())
+    assert isinstance(again, Ledger)
+    assert again.orders[0].repeated == 2
+    assert ledger.orders[0].seen(job(1, "completed", 1)).repeated == 1

@@ -1,0 +1,100 @@
+"""The questions of `collect` as requests, and what responses show."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+from urllib.parse import parse_qsl
+
+import pytest
+
+from firsthandapi._core.calls.response import ApiResponse
+from firsthandapi._core.orders.job_file import KEY_METADATA, JobFile
+from firsthandapi._core.orders.order_requests import read_jobs, request_for
+from firsthandapi._core.orders.ordering import LookFor, Post, Question, Read, Shown, TryReading
+from firsthandapi._masking import Secret
+from firsthandapi.errors import PaginationError, UnexpectedResponseError
+from firsthandapi.types.options import RequestOptions
+
+OPTIONS: RequestOptions = {"extra_headers": {"X-Team": "signs"}, "extra_query": {"status": "open"}}
+MINE = {"id": "job_1", "status": "open", "metadata": {KEY_METADATA: "mine"}}
+OTHERS = {"id": "job_2", "status": "open", "metadata": {KEY_METADATA: "others"}}
+PLAIN = {"id": "job_3", "status": "open"}
+
+
+def read(question: Question, value: Any) -> Shown:
+    shown, job = read_jobs(question, Secret(json.dumps(value).encode()), ApiResponse(200))
+    assert (job is None) == (not shown.jobs)
+    return shown
+
+
+def page(*items: Any, cursor: str | None = None) -> dict[str, Any]:
+    return {"data": items, "has_more": cursor is not None, "next_cursor": cursor}
+
+
+@pytest.mark.parametrize(
+    ("question", "query"),
+    [
+        (TryReading(), {"limit": "1"}),
+        (LookFor("k"), {"limit": "100"}),
+        (LookFor(None, "c"), {"limit": "100", "cursor": "c"}),
+    ],
+)
+def test_the_callers_query_hides_no_job(question: Question, query: dict[str, str]) -> None:
+    """A search takes the caller's headers, and no filter of an order's."""
+    request = request_for(question, time_limit=3.0, **OPTIONS)
+    assert (request.method, request.path, dict(parse_qsl(request.query))) == ("GET", "/v1/jobs", query)
+    assert ("X-Team", "signs") in request.headers
+    assert request.time_limit == 3.0
+
+
+def test_one_job_is_read_with_the_callers_options() -> None:
+    """Its path is the job's."""
+    request = request_for(Read("job_1"), time_limit=None, **OPTIONS)
+    assert (request.method, request.path) == ("GET", "/v1/jobs/job_1")
+    assert dict(parse_qsl(request.query)) == {"status": "open"}
+
+
+@pytest.mark.parametrize("metadata", [None, {"team": "signs"}])
+def test_the_post_carries_its_key_twice(metadata: dict[str, str] | None) -> None:
+    """As a header, and in the metadata, where it is found again; the caller's own metadata stay."""
+    order = JobFile({"files_needed": 1, "metadata": metadata}, "k", 0.0, None)
+    request = request_for(Post(order, 5.0), time_limit=None, **OPTIONS)
+    assert (request.method, request.path, request.idempotency_key) == ("POST", "/v1/jobs", "k")
+    assert request.key_sent_at == 5.0
+    assert json.loads(request.body or b"") == {
+        "files_needed": 1,
+        "metadata": {**(metadata or {}), KEY_METADATA: "k"},
+    }
+    assert order.request == {"files_needed": 1, "metadata": metadata}
+
+
+def test_only_jobs_of_the_key_are_shown() -> None:
+    """Without a key, all that `collect` has bought."""
+    assert read(LookFor("mine"), page(PLAIN, OTHERS, MINE)).jobs == (MINE,)
+    assert read(LookFor(None), page(PLAIN, OTHERS, MINE)).jobs == (OTHERS, MINE)
+    assert read(LookFor("mine"), page(PLAIN, OTHERS)) == Shown(unmarked=(PLAIN,), keeps_metadata=True)
+    assert read(LookFor("mine"), page(PLAIN)) == Shown(unmarked=(PLAIN,))
+    assert read(LookFor("mine"), page()) == Shown()
+    assert read(Read("job_1"), MINE) == read(Post(JobFile({}, "mine", 0.0, None)), MINE) == Shown((MINE,))
+    assert read(TryReading(), "whatever it brings") == Shown()
+
+
+def test_a_search_reads_on_until_it_has_found() -> None:
+    """One key buys one job; without a key every page is read, and none twice."""
+    second = LookFor("mine", "2", frozenset({"2"}))
+    assert read(LookFor("mine"), page(OTHERS, cursor="2")) == Shown((), second, keeps_metadata=True)
+    assert read(LookFor("mine"), page(MINE, cursor="2")) == Shown((MINE,))
+    assert read(second, page(cursor="3")).unread == LookFor("mine", "3", frozenset({"2", "3"}))
+    assert read(LookFor(None), page(MINE, cursor="2")).unread == LookFor(None, "2", frozenset({"2"}))
+    with pytest.raises(PaginationError):
+        read(second, page(cursor="2"))
+
+
+def test_a_wanted_job_that_nobody_can_use_is_an_error() -> None:
+    """It was bought; another job's misfit costs nothing."""
+    bad = {"id": 5, "metadata": {KEY_METADATA: "mine"}}
+    assert read(LookFor("others"), page(bad, OTHERS)).jobs == (OTHERS,)
+    assert read(LookFor("nobody's"), page(bad, OTHERS)).jobs == ()
+    with pytest.raises(UnexpectedResponseError):
+        read(LookFor("mine"), page(bad, OTHERS))

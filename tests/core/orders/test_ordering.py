@@ -1,0 +1,767 @@
+"""Paid once: every answer, every crash and every jump of the clock, searched without a socket."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from firsthandapi._core.orders.job_file import KEY_METADATA, JobFile, UnreadableJobFile
+from firsthandapi._core.orders.ordering import (
+    Continue,
+    Known,
+    LookFor,
+    Post,
+    Read,
+    Refuse,
+    Shown,
+    TryReading,
+    WriteDown,
+    check_download_into,
+    is_wanted,
+    learn,
+    next_command,
+)
+from firsthandapi._core.orders.request_hash import REQUEST_METADATA, request_hash
+from firsthandapi.errors import (
+    ConfigurationError,
+    ConflictError,
+    FirstHandConnectionError,
+    FirstHandError,
+    IdempotencyError,
+    InsufficientCreditsError,
+    InvalidArgumentError,
+    InvalidRequestError,
+    NotFoundError,
+    PermissionDeniedError,
+    RateLimitError,
+    ServerError,
+    UnexpectedResponseError,
+)
+
+HOUR = 3600.0
+NOW = 1_800_000_000.0
+# What the caller asks for, and the same with its typo corrected.
+REQUESTS: tuple[dict[str, Any], ...] = (
+    {"description": "Photos of stret signs", "files_needed": 2},
+    {"description": "Photos of street signs", "files_needed": 2},
+)
+
+# ── A service, its clock in hours, and a disk ────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True)
+class Bought:
+    """A job of the service: `age` hours old, shown by the list after `lag` hours; in flight while `age` is None."""
+
+    key: str
+    request: int
+    age: float | None
+    lag: float
+
+    @property
+    def row(self) -> dict[str, Any]:
+        fields = REQUESTS[self.request]
+        metadata = {KEY_METADATA: self.key, REQUEST_METADATA: request_hash(fields)}
+        return {"id": "job_1", "status": "open", "metadata": metadata, **fields}
+
+
+@dataclass(frozen=True)
+class World:
+    """All that there is between two steps. Hours of the local clock since a file's key was sent are its `sent`."""
+
+    jobs: tuple[Bought, ...] = ()
+    disk: JobFile | UnreadableJobFile | None = None
+    rows_of: tuple[str, ...] = ()
+    # How many hours the local clock is ahead of the service's.
+    ahead: float = 0.0
+
+    def committed(self) -> World:
+        """Whatever was in flight has arrived."""
+        return replace(self, jobs=tuple(replace(job, age=job.age or 0.0) for job in self.jobs))
+
+    def later(self, hours: float, clock_jumps: float = 0.0) -> World:
+        jobs = self.committed().jobs if hours else self.jobs
+        # Beyond these, nothing depends on how old something is.
+        jobs = tuple(job if job.age is None else replace(job, age=min(job.age + hours, 60)) for job in jobs)
+        ahead = max(min(self.ahead + clock_jumps, 90), -90)
+        return World(jobs, _aged(self.disk, hours + clock_jumps), self.rows_of, ahead)
+
+
+def _aged(disk: Any, hours: float) -> Any:
+    """A file as it reads `hours` of the local clock later, if it is one."""
+    if not isinstance(disk, JobFile):
+        return disk
+    sent, server_sent = (_earlier(each, hours) for each in (disk.first_sent_at, disk.server_sent_at))
+    return replace(disk, first_sent_at=sent, server_sent_at=server_sent)
+
+
+def _earlier(moment: float | None, hours: float) -> float | None:
+    """A moment as it is seen so many hours later, by a local clock that is always at NOW."""
+    return None if moment is None else NOW + max(min((moment - NOW) / HOUR - hours, 90), -90) * HOUR
+
+
+def api_error(kind: Any, status: int, attempts: int, type: str = "refused") -> Any:
+    return kind("no", status=status, attempts=attempts, type=type)
+
+
+NOT_FOUND = api_error(NotFoundError, 404, 1)
+
+
+def right_answer(world: World, command: Any) -> tuple[World, Any]:
+    """What a service does that works, some hours later."""
+    match command:
+        case LookFor():
+            return world, Shown(tuple(job.row for job in world.jobs if is_wanted(command, job.row)))
+        case Read():
+            return world, Shown((world.jobs[0].row,)) if world.jobs else NOT_FOUND
+        case Post(order):
+            return next(posted(world, order, works=True))
+        case _:
+            return world, Shown()
+
+
+def answers(world: World, command: Any, lags: tuple[float, ...]) -> Iterator[tuple[World, Any]]:
+    """Everything that a service and a network may do with a command: what is then, and what comes back."""
+    if any(job.age is None for job in world.jobs):
+        yield from answers(world.committed(), command, lags)
+    match command:
+        case TryReading():
+            yield world, Shown()
+            yield world, api_error(PermissionDeniedError, 403, 1)
+            yield world, FirstHandConnectionError("down")
+        case LookFor():
+            shown = [job.row for job in world.jobs if job.age is not None and job.age >= job.lag]
+            wanted = tuple(row for row in shown if is_wanted(command, row))
+            yield world, Shown(wanted)
+            if command.cursor is None:
+                yield world, Shown((), replace(command, cursor="page 2"))
+            yield world, api_error(PermissionDeniedError, 403, 1)
+            yield world, api_error(ServerError, 503, 4)
+        case Read():
+            # One job is read at once, though a list may show it later.
+            yield world, next((Shown((job.row,)) for job in world.jobs if job.age is not None), NOT_FOUND)
+            yield world, api_error(ServerError, 503, 4)
+        case Post(order):
+            yield from posted(world, order, lags)
+
+
+def posted(
+    world: World, order: JobFile, lags: tuple[float, ...] = (0.0,), *, works: bool = False
+) -> Iterator[tuple[World, Any]]:
+    request, key = REQUESTS.index(order.request or {}), order.idempotency_key or ""
+    known_keys = [job for job in world.jobs if job.key == key and (job.age is None or job.age < 24)]
+    lost = FirstHandConnectionError("cut", attempts=2)
+    if known_keys:
+        (job,) = known_keys
+        if job.age is None:
+            yield world, api_error(ConflictError, 409, 1)
+            yield world, api_error(ConflictError, 409, 2)
+            yield world, api_error(InsufficientCreditsError, 402, 1)
+        elif job.request != request:
+            yield world, api_error(IdempotencyError, 409, 1)
+            yield world, api_error(IdempotencyError, 409, 2)
+        else:
+            yield world, Shown((job.row,))
+            yield world, lost
+            yield world, UnexpectedResponseError("<html>")
+        return
+    if not works:
+        yield world, lost  # it never arrived
+        yield world, api_error(InsufficientCreditsError, 402, 1)
+        yield world, api_error(ServerError, 503, 4)
+    for lag in lags:
+        bought = Bought(key, request, 0.0, lag)
+        after = replace(world, jobs=(*world.jobs, bought))
+        yield after, Shown((bought.row,))
+        yield after, lost
+        yield after, UnexpectedResponseError("<html>")
+        yield after, Shown(({**bought.row, "id": "job_2", "metadata": {KEY_METADATA: "another"}},))
+        yield after, Shown(({**bought.row, "id": "../me"},))
+        yield after, Shown(({**REQUESTS[0], "id": "job_2", "status": "open", "files_needed": 3},))
+        yield after, Shown(({"id": "job_made_up", "status": "open"},))
+        yield after, api_error(PermissionDeniedError, 403, 2)
+        # A gateway keeps the answer back.
+        yield after, api_error(PermissionDeniedError, 403, 1, "unknown")
+        in_flight = replace(world, jobs=(*world.jobs, replace(bought, age=None)))
+        yield in_flight, lost
+        yield in_flight, api_error(ConflictError, 409, 2)
+        yield in_flight, api_error(InsufficientCreditsError, 402, 2)
+
+
+# ── Runs ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Search:
+    """Every way of one call's runs. `steps` counts the commands that were answered."""
+
+    def __init__(
+        self,
+        key: str | None,
+        *,
+        lags: tuple[float, ...] = (0.0, 2.0),
+        jumps: tuple[float, ...] = (0.0, 30.0, -30.0, 50.0, -50.0),
+        disk_lasts: bool = False,
+        sleeps: bool = False,
+        dates: bool = False,
+    ) -> None:
+        self.key = key
+        self.dates = dates
+        self.lags = lags
+        self.jumps = jumps
+        self.disk_lasts = disk_lasts
+        self.sleeps = sleeps
+        self.steps = 0
+        self.runs = 0
+        self._ends: dict[tuple[World, int], frozenset[World]] = {}
+
+    def run(self, world: World, request: int) -> frozenset[World]:
+        """What a run may leave behind."""
+        begun = (_frozen(world), request)
+        if begun not in self._ends:
+            self.runs += 1
+            ends: set[World] = set()
+            known = Known(
+                REQUESTS[request], self.key, f"spare-{len(world.jobs)}", NOW, NOW, world.disk, world.rows_of
+            )
+            self._walk(world, known, ends, 0)
+            self._ends[begun] = frozenset(ends)
+        return self._ends[begun]
+
+    def _walk(self, world: World, known: Known, ends: set[Any], depth: int, *, slept: bool = False) -> None:
+        self.steps += 1
+        assert len(world.jobs) <= 1, f"bought twice: {world}"
+        assert depth < 12, f"no end: {known}"
+        ends.add(_Hashed(world))  # it may die here, before the next command
+        command = next_command(known)
+        match command:
+            case Continue(job_file) if job_file.job_id == "job_made_up":
+                # The service has no such job, so what to do is asked again.
+                gone = api_error(NotFoundError, 404, 1)
+                again = Known(
+                    known.request, self.key, "spare", NOW, NOW, world.disk, world.rows_of, gone=gone
+                )
+                self._walk(world, again, ends, depth + 1)
+            case Continue(job_file):
+                assert job_file.job_id == "job_1"
+                # Some files came, too.
+                ends.add(_Hashed(replace(world, rows_of=(job_file.job["id"],))))
+            case Refuse(error, forget):
+                assert isinstance(error, FirstHandError)
+                if forget:
+                    ends.add(_Hashed(replace(world, disk=None)))
+            case WriteDown(job_file, create):
+                assert not create or world.disk is None, "an exclusive create over another file"
+                after = replace(world, disk=job_file)
+                self._walk(after, learn(known, command, Shown()), ends, depth + 1, slept=slept)
+            case _:
+                for after, answer in answers(world, command, self.lags):
+                    if self.dates and isinstance(answer, Shown):
+                        answer = replace(answer, served_at=NOW - world.ahead * HOUR)
+                    learned = learn(known, command, answer)
+                    self._walk(after, learned, ends, depth + 1, slept=slept)
+                    if self.sleeps and not slept:
+                        # The machine sleeps before the answer arrives; the transport repeats nothing after that.
+                        self._walk(after.later(25), _slept(learned, 25), ends, depth + 1, slept=True)
+
+    def search(self, runs: int, requests: tuple[int, ...]) -> int:
+        """Run after run, with everything that may happen between two; how many different worlds there were."""
+        worlds: set[Any] = {_Hashed(World())}
+        every = set(worlds)
+        for _ in range(runs):
+            ended: set[Any] = set()
+            for world, request in itertools.product(worlds, requests):
+                ended |= self.run(world.it, request)
+            worlds = {_Hashed(after) for world in ended for after in self.between(world.it)} - every
+            every |= worlds
+        for world, request in itertools.product(every, requests):
+            self.way_on(world.it.later(3, 0), request)
+        return len(every)
+
+    def way_on(self, world: World, request: int) -> None:
+        """Once the service works, the call gets its job, or a person is told which job or key this is about."""
+        known = Known(REQUESTS[request], self.key, "spare", NOW, NOW, world.disk, world.rows_of)
+        for _ in range(12):
+            command = next_command(known)
+            match command:
+                case Continue(job_file) if job_file.job_id == "job_made_up":
+                    known = replace(known, gone=api_error(NotFoundError, 404, 1), looked=False)
+                    continue
+                case Continue():
+                    return
+                case Refuse(error):
+                    keys = [job.key for job in world.jobs] or [getattr(world.disk, "idempotency_key", None)]
+                    told = [name for name in ("job_1", "job_made_up", *keys) if name]
+                    assert any(name in str(error) for name in told) or not world.jobs, str(error)
+                    return
+                case WriteDown(job_file):
+                    world, answer = replace(world, disk=job_file), Shown()
+                case _:
+                    world, answer = right_answer(world, command)
+            known = learn(known, command, answer)
+        raise AssertionError(f"no end: {known}")
+
+    def between(self, world: World) -> Iterator[World]:
+        """What may happen until the call is run again."""
+        for hours, jump in itertools.product((0.0, 1.0, 25.0), self.jumps):
+            later = world.later(hours, jump)
+            if not self.dates:
+                later = replace(later, ahead=0.0)  # nobody compares
+            yield later
+            if self.disk_lasts:
+                continue
+            if isinstance(later.disk, JobFile):
+                # A crash of the machine or a bad disk: with the key still to be read, or not.
+                yield replace(later, disk=UnreadableJobFile())
+                yield replace(later, disk=UnreadableJobFile(idempotency_key=later.disk.idempotency_key))
+            if self.key is not None:
+                yield replace(later, disk=None, rows_of=())  # a runner whose disk does not last
+            elif later.rows_of:
+                yield replace(later, disk=None)  # job.json is lost, the files are not
+
+
+def _slept(known: Known, hours: float) -> Known:
+    """What a run knows that has slept, by a clock that is always at NOW."""
+    began = known.began - hours * HOUR
+    folder, bought = (_aged(disk, hours) for disk in (known.folder, known.bought))
+    return replace(known, began=began, folder=folder, bought=bought)
+
+
+class _Hashed:
+    """A world as a member of a set."""
+
+    __slots__ = ("it", "key")
+
+    def __init__(self, world: World) -> None:
+        self.it = world
+        self.key = _frozen(world)
+
+    def __hash__(self) -> int:
+        return hash(self.key)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Hashed) and self.key == other.key
+
+
+def _frozen(world: World) -> Any:
+    disk = world.disk
+    if isinstance(disk, JobFile):
+        job = disk.job and disk.job["id"]
+        described = disk.request and disk.request["description"]
+        sent = disk.first_sent_at, disk.server_sent_at
+        return world.jobs, (described, disk.idempotency_key, sent, job), world.rows_of, world.ahead
+    return world.jobs, disk, world.rows_of, world.ahead
+
+
+def search(runs: int, *, sleeps: bool = False) -> str:
+    total = [0, 0, 0]
+    for key, requests in itertools.product(("mine", None), ((0,), (0, 1))):
+        one = Search(key, sleeps=sleeps)
+        worlds = one.search(runs, requests)
+        total = [total[0] + worlds, total[1] + one.runs, total[2] + one.steps]
+    return "{:,} worlds, {:,} different runs, {:,} steps".format(*total)
+
+
+def test_nothing_is_bought_twice() -> None:
+    """Three runs of one call: whatever is answered, lost or late, wherever each dies, whatever the clock does."""
+    print(f"\nsearched: {search(3)}")  # noqa: T201 # `pytest -s` shows how much was searched
+
+
+def test_nothing_is_bought_twice_by_a_machine_that_sleeps() -> None:
+    """It may sleep for 25 hours during any request of a run."""
+    print(f"\nsearched: {search(2, sleeps=True)}")  # noqa: T201 # `pytest -s` shows how much was searched
+
+
+def test_nothing_is_bought_twice_by_a_clock_that_was_set_back() -> None:
+    """By a day, so that an old key looks young: the `Date` of the service says how old it is."""
+    jumps = (0.0, -24.0)
+    for key, requests in itertools.product(("mine", None), ((0,), (0, 1))):
+        Search(key, lags=(0.0, 48.0), jumps=jumps, disk_lasts=True, dates=True).search(3, requests)
+
+
+@pytest.mark.slow
+def test_nothing_is_bought_twice_however_often_a_machine_sleeps() -> None:
+    """The same over three runs."""
+    print(f"\nsearched: {search(3, sleeps=True)}")  # noqa: T201 # `pytest -s` shows how much was searched
+
+
+def test_an_old_key_is_not_sent_though_no_list_shows_its_job() -> None:
+    """A list that is two days late costs nothing twice either, where the folder and the clock can be trusted."""
+    for key, requests in itertools.product(("mine", None), ((0,), (0, 1))):
+        Search(key, lags=(48.0,), jumps=(0.0,), disk_lasts=True).search(5, requests)
+
+
+@pytest.mark.slow
+def test_nothing_is_bought_twice_however_often_it_is_run() -> None:
+    """The same until no further run brings a world that was not there before, or five runs are over."""
+    print(f"\nsearched: {search(5)}")  # noqa: T201 # `pytest -s` shows how much was searched
+
+
+# ── Single rules ─────────────────────────────────────────────────────────────────────────────────────────
+
+JOB = {"id": "job_1", "status": "open", "files_approved": 1, "files_needed": 2}
+BOUGHT = JobFile(REQUESTS[0], "key", NOW, JOB)
+
+
+def refusal(request: int = 0, key: str | None = None, **known: Any) -> FirstHandError:
+    """What is raised at once."""
+    command = next_command(Known(REQUESTS[request], key, "spare", NOW, NOW, **known))
+    assert isinstance(command, Refuse)
+    assert not command.forget
+    return command.error
+
+
+@pytest.mark.parametrize(
+    ("known", "kind", "words"),
+    [
+        ({"request": 1, "folder": BOUGHT}, InvalidArgumentError, "description differ"),
+        ({"key": "other", "folder": BOUGHT}, InvalidArgumentError, r"another idempotency_key \(key\)"),
+        ({"folder": JobFile(None, None, None, JOB)}, InvalidArgumentError, "downloaded by download_all"),
+        ({"rows_of": ("job_1", "job_2")}, ConfigurationError, "job_1, job_2"),
+        ({"rows_of": ("job_1",), "looked": True}, ConfigurationError, "cannot see"),
+        ({"rows_of": ("job_1",), "looked": True, "found": (JOB,)}, ConfigurationError, "other arguments"),
+        ({"folder": UnreadableJobFile(None, "job_1", newer=True)}, ConfigurationError, "upgrade"),
+    ],
+)
+def test_a_folder_of_another_job_is_refused(known: dict[str, Any], kind: Any, words: str) -> None:
+    """Nothing is asked or written; the message names the job before anything else."""
+    error = refusal(**known)
+    assert type(error) is kind
+    assert "job_1" in str(error)
+    with pytest.raises(kind, match=words):
+        raise error
+
+
+def test_an_old_key_without_a_job_is_named() -> None:
+    """So that a person can look for it; it is not sent."""
+    old = JobFile(REQUESTS[0], "lost-key", NOW - 24 * HOUR, None)
+    with pytest.raises(ConfigurationError, match="lost-key"):
+        raise refusal(folder=old, looked=True)
+
+
+def test_what_a_folder_was_fetched_for_is_taken_over() -> None:
+    """`download_all` of a job that collect has bought, after its job.json was lost, leads back to collect."""
+    job = {**JOB, "metadata": {KEY_METADATA: "key"}}
+    command = next_command(Known(REQUESTS[0], None, "spare", NOW, NOW, JobFile(None, None, None, job)))
+    assert command == WriteDown(JobFile(REQUESTS[0], "key", NOW, job))
+
+
+@pytest.mark.parametrize(
+    ("found", "rows_of", "refused"),
+    [
+        (None, (), False),
+        (None, ("job_1",), False),
+        (None, ("job_2",), True),
+        (None, ("job_1", "job_2"), True),
+        (UnreadableJobFile(), ("job_1",), False),
+        (UnreadableJobFile(), ("job_2",), True),
+        (UnreadableJobFile(newer=True), (), True),
+        (BOUGHT, (), False),
+        (replace(BOUGHT, job={"id": "job_2"}), (), True),
+        (replace(BOUGHT, job=None), (), True),
+    ],
+)
+def test_where_a_job_may_be_downloaded_to(found: Any, rows_of: tuple[str, ...], refused: bool) -> None:
+    """Into a folder of its own, whatever has become of its job.json."""
+    if refused:
+        with pytest.raises((InvalidArgumentError, ConfigurationError)):
+            check_download_into("signs", found, rows_of, "job_1")
+    else:
+        check_download_into("signs", found, rows_of, "job_1")
+
+
+def test_a_folder_of_several_jobs_names_three() -> None:
+    """They are enough to know it by."""
+    rows_of = tuple(f"job_{number}" for number in range(1, 6))
+    with pytest.raises(InvalidArgumentError, match="the folder of job_2, job_3, job_4; choose"):
+        check_download_into("signs", None, rows_of, "job_1")
+
+
+def test_a_folder_whose_order_lost_its_response() -> None:
+    """It says which call continues it."""
+    with pytest.raises(InvalidArgumentError, match="run that collect call again"):
+        check_download_into("signs", replace(BOUGHT, job=None), (), "job_1")
+
+
+def test_a_pending_order_is_sent_as_it_was_written() -> None:
+    """An earlier version wrote it, without a hash: with any other byte, the service would refuse its key."""
+    request = {"description": "Photos of street signs", "files_needed": 2, "metadata": {"mine": 1}}
+    folder = JobFile(request, "k", NOW, None)
+    known = Known({**request, "description": "Photos of street signs\n"}, None, "spare", NOW, NOW, folder)
+    assert next_command(replace(known, looked=True)) == Post(folder, NOW)
+
+
+def test_the_corrected_request_is_written_down_with_its_job() -> None:
+    """The first one was refused, the corrected one bought, and only its answer was lost."""
+    first, corrected = {"files_needed": 1}, {"files_needed": 2}
+    folder = JobFile(first, "k", 0.0, None)
+    job = {"id": "job_1", "status": "open", "files_needed": 2, "metadata": {KEY_METADATA: "k"}}
+    known = Known(corrected, None, "spare", 0.0, 0.0, folder, looked=True, found=(job,))
+    command = next_command(known)
+    assert isinstance(command, WriteDown)
+    assert command.job_file.request == corrected
+    assert command.job_file.request_hash == request_hash(corrected)
+
+
+def test_another_key_for_an_order_that_found_nothing_is_refused() -> None:
+    """The folder's own key may still buy, so no second one is sent."""
+    known = Known({}, "another", "spare", 0.0, 0.0, JobFile({}, "k", 0.0, None), looked=True)
+    command = next_command(known)
+    assert isinstance(command, Refuse)
+    assert "(k)" in str(command.error)
+
+
+def test_a_refusal_of_the_second_page_does_not_forget_a_key() -> None:
+    """The refusal of a search is no refusal of the order, whatever its first page has shown."""
+    known = Known({}, None, "spare", 0.0, 0.0, JobFile({}, "k", 0.0, None), fresh=True, may_read=True)
+    post = next_command(known)
+    assert isinstance(post, Post)
+    known = learn(known, post, api_error(ConflictError, 409, 1))
+    search = next_command(known)
+    assert search == LookFor("k")
+    page = replace(search, cursor="2")
+    for job in (), ({"id": "job_1", "metadata": {KEY_METADATA: "k"}},):
+        more = learn(known, search, Shown(job, page))
+        assert next_command(more) == page
+        command = next_command(learn(more, page, api_error(PermissionDeniedError, 403, 1)))
+        assert isinstance(command, Refuse)
+        assert isinstance(command.error, ConflictError)
+        assert not command.forget
+
+
+@pytest.mark.parametrize(("kind", "status"), [(ConflictError, 409), (InvalidRequestError, 422)])
+def test_a_derived_key_that_was_used_is_looked_for_and_never_sent_again(kind: Any, status: int) -> None:
+    """Somebody has sent it, nobody knows when. It is in nobody's way once the list shows its job."""
+    request = {"files_needed": 2}
+    began = Known(request, None, "fh-1", NOW, NOW, may_read=True, derived=True, way_out="forget it")
+    known = began
+    answers = {Post: api_error(kind, status, 1), LookFor: Shown()}
+    while not isinstance(command := next_command(known), Refuse):
+        known = learn(known, command, answers.get(type(command), Shown()))
+    assert isinstance(command.error, kind)
+    assert not command.forget
+    assert "idempotency key fh-1 was used before" in str(command.error)
+    assert "forget it and try again" in str(command.error)
+    assert isinstance(known.folder, JobFile)
+    assert known.folder.first_sent_at == 0
+    again = replace(began, folder=known.folder)
+    assert next_command(again) == LookFor("fh-1")
+    assert next_command(learn(again, LookFor("fh-1"), Shown((JOB,)))) == WriteDown(known.folder.with_job(JOB))
+    refused = next_command(learn(again, LookFor("fh-1"), Shown()))
+    assert isinstance(refused, Refuse)
+    assert "has refused idempotency key fh-1 because it was used before" in str(refused.error)
+
+
+def test_a_job_of_another_order_is_not_bought_twice() -> None:
+    """A service that shows no metadata hands it out for the key of a second order."""
+    known = Known({}, None, "fh-1", NOW, NOW, may_read=True, derived=True, taken=frozenset({"job_1"}))
+    known = learn(known, next_command(known), Shown())
+    post = next_command(known)
+    assert isinstance(post, Post)
+    assert isinstance(learn(known, post, Shown(({"id": "job_1"},))).failure, UnexpectedResponseError)
+    assert learn(known, post, Shown(({"id": "job_2"},))).failure is None
+
+
+def test_a_job_that_the_api_key_cannot_see_is_not_there() -> None:
+    """Its rows are those of a stranger, which is a decision and no failure."""
+    known = Known({}, None, "spare", 0.0, 0.0, rows_of=("job_9",))
+    denied = api_error(PermissionDeniedError, 403, 1)
+    assert learn(known, Read("job_9"), denied).failure is denied
+    assert learn(known, LookFor("k"), NOT_FOUND).failure is NOT_FOUND
+    known = learn(known, Read("job_9"), NOT_FOUND)
+    assert known.failure is None
+    assert "job_9, which this API key cannot see" in str(refusal(rows_of=("job_9",), looked=True))
+
+
+@pytest.mark.parametrize(
+    ("created", "others", "is_refused"),
+    [
+        ("2026-01-01T00:00:00Z", {}, True),
+        (None, {}, True),
+        ("junk", {}, True),
+        (datetime.fromtimestamp(NOW - HOUR, UTC).isoformat(), {}, False),  # the service still knows the key
+        ("2026-01-01T00:00:00Z", {"title": "another"}, False),
+        ("2026-01-01T00:00:00Z", {"metadata": {"team": "signs"}}, False),  # it would show the key
+    ],
+    ids=["old", "of-unknown-age", "of-any-age", "young", "another-job", "with-metadata"],
+)
+@pytest.mark.parametrize("folder", [None, UnreadableJobFile("k")], ids=["fresh", "damaged"])
+def test_a_service_that_keeps_no_metadata(
+    created: str | None, others: dict[str, Any], is_refused: bool, folder: UnreadableJobFile | None
+) -> None:
+    """Where no key shows, and an old job has the same arguments, the caller's key is not sent again in silence."""
+    request = {"title": "signs", "files_needed": 2}
+    job = {"id": "job_1", "status": "open", "created_at": created, **request, **others}
+    known = Known(request, "k", "spare", NOW, NOW, folder)
+    while not isinstance(command := next_command(known), Post | Refuse):
+        answer = Shown()
+        if isinstance(command, LookFor):
+            marked = "metadata" in job
+            answer = Shown(unmarked=() if marked else (job,), keeps_metadata=marked)
+        known = learn(known, command, answer)
+    assert isinstance(command, Refuse) is is_refused
+    if isinstance(command, Refuse):
+        assert command.forget is (folder is None)
+        assert "may have bought job_1 (open) already" in str(command.error)
+        assert "files.download_all('job_1', …)" in str(command.error)
+
+
+def test_a_job_of_the_same_key_that_differs_is_not_taken() -> None:
+    """Somebody else has used the key; it stays in a folder that may have sent it."""
+    job = {**JOB, "description": "Photos of cats", "metadata": {KEY_METADATA: "mine"}}
+    for fresh, request in ((False, 0), (False, 1), (True, 0)):
+        folder = JobFile(REQUESTS[0], "mine", NOW, None)
+        known = Known(REQUESTS[request], "mine", "spare", NOW, NOW, folder, looked=True, found=(job,))
+        command = next_command(replace(known, fresh=fresh))
+        assert isinstance(command, Refuse)
+        assert "mine has already bought job_1" in str(command.error)
+        assert command.forget is fresh
+
+
+def test_the_job_of_the_first_request_is_taken_though_it_was_corrected_since() -> None:
+    """The folder says what was sent, and the next step names what differs."""
+    job = {**REQUESTS[0], **JOB, "metadata": {KEY_METADATA: "mine"}}
+    folder = JobFile(REQUESTS[0], "mine", NOW, None)
+    known = Known(REQUESTS[1], "mine", "spare", NOW, NOW, folder, looked=True, found=(job,))
+    assert next_command(known) == WriteDown(folder.with_job(job))
+
+
+def test_a_job_of_the_key_that_differs_does_not_replace_one_that_is_gone() -> None:
+    """The service has no job of the id that it gave; what it shows instead is another's."""
+    other = {**JOB, "id": "job_2", "description": "Photos of cats", "metadata": {KEY_METADATA: "key"}}
+    error = refusal(folder=BOUGHT, gone=NOT_FOUND, looked=True, found=(other,))
+    assert "key has already bought job_2" in str(error)
+
+
+@pytest.mark.parametrize(
+    "job",
+    [
+        {"id": "job_2", "status": "open", "description": "Photos of cats"},
+        {"id": "job_2", "status": "open", "location": {"city": "Kyoto"}},
+        {"id": "job_2", "status": "open", "metadata": {"mine": 1}},
+        {"id": "job_2", "status": "open", "metadata": {KEY_METADATA: "another"}},
+        {"id": "job_2", "status": "open", "metadata": {REQUEST_METADATA: request_hash(REQUESTS[1])}},
+    ],
+    ids=lambda job: str([*job.items()][2:]),
+)
+def test_a_post_that_is_answered_with_another_job(job: dict[str, Any]) -> None:
+    """The key is looked for; if no job has it, the error names both, nothing more is posted, and the key stays."""
+    folder = JobFile(REQUESTS[0], "key", NOW, None, request_hash=request_hash(REQUESTS[0]))
+    known = Known(REQUESTS[0], None, "spare", NOW, NOW, folder, fresh=True, may_read=True)
+    post = next_command(known)
+    assert isinstance(post, Post)
+    known = learn(known, post, Shown((job,)))
+    look = next_command(known)
+    assert look == LookFor("key")
+    refused = next_command(learn(known, look, Shown()))
+    assert isinstance(refused, Refuse)
+    assert not refused.forget
+    assert "job_2, which is not the job of idempotency key key" in str(refused.error)
+    own = {**REQUESTS[0], "id": "job_1", "status": "open", "metadata": {KEY_METADATA: "key"}}
+    assert next_command(learn(known, look, Shown((own,)))) == WriteDown(folder.with_job(own))
+
+
+def test_the_callers_key_restores_a_damaged_folder() -> None:
+    """Where the damage has taken the folder's own key."""
+    job = {**JOB, "metadata": {KEY_METADATA: "mine"}}
+    known = Known(REQUESTS[0], "mine", "spare", NOW, NOW, UnreadableJobFile(), looked=True, found=(job,))
+    assert next_command(known) == WriteDown(JobFile(REQUESTS[0], "mine", NOW, job))
+
+
+@pytest.mark.parametrize("folder", [None, UnreadableJobFile()], ids=["lost", "damaged"])
+def test_the_rows_of_a_folder_restore_its_job_file(folder: UnreadableJobFile | None) -> None:
+    """A lost one is created, so that no other program's is overwritten; a damaged one is replaced."""
+    job = {**JOB, "metadata": {KEY_METADATA: "key"}}
+    known = Known(REQUESTS[0], None, "spare", NOW, NOW, folder, rows_of=("job_1",), looked=True, found=(job,))
+    restored = JobFile(REQUESTS[0], "key", NOW, job)
+    assert next_command(known) == WriteDown(restored, create=folder is None)
+
+
+@pytest.mark.parametrize(
+    ("own", "callers", "wanted"),
+    [("mine", None, "mine"), (None, "yours", "yours"), ("mine", "yours", "mine")],
+)
+def test_a_damaged_folder_is_searched_for_by_its_key(
+    own: str | None, callers: str | None, wanted: str
+) -> None:
+    """By the caller's where its own is lost."""
+    known = Known({}, callers, "spare", NOW, NOW, UnreadableJobFile(own))
+    assert next_command(known) == LookFor(wanted)
+
+
+def test_a_search_for_all_jobs_of_collect_wants_those_with_a_key() -> None:
+    """Other jobs of the account are none of it."""
+    assert is_wanted(LookFor(None), {"metadata": {KEY_METADATA: "any"}})
+    assert not is_wanted(LookFor(None), {"metadata": {}})
+    assert not is_wanted(LookFor("k"), {"metadata": {KEY_METADATA: "any"}})
+
+
+def test_metadata_on_any_page_says_that_the_service_keeps_them() -> None:
+    """Whichever page it is."""
+    known = Known({}, "k", "spare", NOW, NOW, JobFile({}, "k", NOW, None))
+    for pages in ((True, False), (False, True)):
+        seen = known
+        for keeps_metadata in pages:
+            seen = learn(seen, LookFor("k"), Shown(keeps_metadata=keeps_metadata))
+        assert seen.keeps_metadata
+
+
+def test_the_same_order_is_sent_again_in_the_same_words() -> None:
+    """The service compares bytes, and another order of formats is no other order."""
+    sent = {"accepted_formats": ["image/png", "image/jpeg"], "files_needed": 2}
+    folder = JobFile(sent, "k", NOW, None)
+    said = {"accepted_formats": ["image/jpeg", "image/png"], "files_needed": 2}
+    command = next_command(Known(said, None, "spare", NOW, NOW, folder, looked=True))
+    assert isinstance(command, Post)
+    assert command.order.request == sent
+    assert command.key_sent_at == NOW
+
+
+def test_a_job_that_the_service_does_not_have_is_looked_for_by_its_key() -> None:
+    """Another job with the key takes its place; one that only the list shows, and one that is nowhere, are told of."""
+    gone = api_error(NotFoundError, 404, 1)
+    known = Known(REQUESTS[0], None, "spare", NOW, NOW, BOUGHT, gone=gone)
+    assert next_command(known) == LookFor("key")
+    looked = replace(known, looked=True)
+    other = {**JOB, "id": "job_2"}
+    assert next_command(replace(looked, found=(other,))) == WriteDown(BOUGHT.with_job(other))
+    for found, key, words in (
+        ((JOB,), None, "The list of jobs shows job_1"),
+        ((), None, "post it again with a different folder"),
+        ((), "key", "with a different folder and a different idempotency_key"),
+    ):
+        command = next_command(replace(looked, found=found, key=key))
+        assert isinstance(command, Refuse)
+        assert words in str(command.error)
+        assert ("different idempotency_key" in str(command.error)) is (key is not None)
+
+
+@pytest.mark.parametrize(
+    ("kind", "status", "attempts", "hidden_repeats", "forgotten"),
+    [
+        (InvalidRequestError, 400, 1, False, True),
+        (InvalidRequestError, 422, 1, False, True),
+        (InvalidRequestError, 400, 2, False, False),
+        (InvalidRequestError, 400, 1, True, False),
+        (RateLimitError, 429, 1, False, False),
+        (ServerError, 500, 1, False, False),
+        (ServerError, 501, 1, False, False),  # which is not retried
+    ],
+)
+def test_a_key_is_forgotten_after_a_clear_refusal_alone(
+    kind: Any, status: int, attempts: int, hidden_repeats: bool, forgotten: bool
+) -> None:
+    """One that may work later, or that may follow another attempt, does not say that nothing was bought."""
+    order = JobFile({}, "k", 0.0, None)
+    known = Known(
+        {}, None, "spare", 0.0, 0.0, order, fresh=True, may_read=True, hidden_repeats=hidden_repeats
+    )
+    post = next_command(known)
+    assert post == Post(order)
+    command = next_command(learn(known, post, api_error(kind, status, attempts)))
+    assert isinstance(command, Refuse)
+    assert command.forget is forgotten

@@ -1,0 +1,238 @@
+"""The papers of a dataset."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from core.rows.test_manifest import row_of
+from firsthandapi._core.rows.card import (
+    Facts,
+    card_of,
+    check_text,
+    croissant_of,
+    hash_of_prices,
+    hash_of_rows,
+    is_unchanged,
+    read_marker,
+    size_category,
+)
+from firsthandapi.errors import InvalidArgumentError
+from firsthandapi.types.job import Job
+
+JOB = Job(
+    id="job_1",
+    status="completed",
+    title="Stop | signs",
+    price_per_file_cents=50,
+    created_at=datetime(2026, 1, 2, tzinfo=UTC),
+)
+ROWS = [
+    replace(
+        row_of(id=f"file_{n}"),
+        job_id="job_1",
+        file_name=f"data/stop/file_{n}.jpg",
+        label="stop",
+        content_type="image/jpeg",
+        worker_id=f"wkr_{n % 2}",
+        ai_star_rating=4 + n % 2,
+        created_at=f"2026-01-0{n + 3}T00:00:00Z",
+    )
+    for n in range(3)
+]
+
+
+def facts(**changes: Any) -> Facts:
+    return replace(
+        Facts(
+            name="signs",
+            license="cc-by-4.0",
+            subfolders={"": ROWS},
+            jobs=[(JOB, "stop")],
+            manifests={"": "0" * 64},
+        ),
+        **changes,
+    )
+
+
+def card(**changes: Any) -> str:
+    return card_of(facts(**changes), b"{}").decode()
+
+
+def test_a_card_tells_what_is_there() -> None:
+    """Files, workers as a number, ratings, jobs with their dates and prices, and the license; no worker by name."""
+    text = card()
+    assert "3 files by 2 workers, made by people from 2026-01-03 to 2026-01-05 in 1 job" in text
+    assert "for $1.50" in text
+    assert "| stop | 3 | 2 |" in text
+    assert "| 5 | 1 |\n| 4 | 2 |" in text.replace("| 4 | 2 |\n| 5 | 1 |", "| 5 | 1 |\n| 4 | 2 |")
+    assert r"| job_1 | stop | Stop \| signs | 2026-01-02 | completed | 3 | $0.50 |" in text
+    assert 'license: "cc-by-4.0"' in text
+    assert "wkr_" not in text
+    assert card() == text
+    assert "made by people on 2026-01-03 in 1 job" in card(subfolders={"": ROWS[:1]})
+
+
+def test_a_card_of_what_is_unknown() -> None:
+    """Nothing is made up: no license, no rating, no date, no price, no job, no row."""
+    bare = replace(
+        ROWS[0], label=None, worker_id=None, ai_star_rating=None, created_at=None, content_type=None
+    )
+    text = card(subfolders={"": [bare]}, jobs=[(Job(id="job_2", status="open"), None)], license=None)
+    assert "1 file, made by people in 1 job of FirstHandAPI." in text
+    assert "| none | 1 | unknown |" in text
+    assert "| unrated | 1 |" in text
+    assert "| job_2 |  |  |  | open | 0 |  |" in text
+    assert "No license is named." in text
+    assert "license:" not in text
+    assert "## Files" not in card(subfolders={}, jobs=[])
+
+
+def test_a_price_may_be_any_number() -> None:
+    """No float holds what a service may send."""
+    dear = JOB.model_copy(update={"price_per_file_cents": 10**320})
+    assert f"${10**318:,}.00 |" in card(jobs=[(dear, None)])
+
+
+def test_a_license_of_another_name_is_other() -> None:
+    """As Hugging Face has it."""
+    text = card(license="Our own, 2026")
+    assert 'license: "other"\nlicense_name: "Our own, 2026"' in text
+    assert card(license="MIT").count('license: "mit"') == 1
+
+
+@pytest.mark.parametrize(
+    ("files", "size"),
+    [
+        (0, "n<1K"),
+        (1_000, "1K<n<10K"),
+        (10_000, "10K<n<100K"),
+        (100_000, "100K<n<1M"),
+        (999_999, "100K<n<1M"),
+        (10**6, "n>1M"),
+    ],
+)
+def test_a_size_is_a_category(files: int, size: str) -> None:
+    """As Hugging Face has them."""
+    assert size_category(files) == size
+    assert 'size_categories: ["n<1K"]' in card()
+
+
+def test_many_jobs_are_counted() -> None:
+    """A card stays readable: behind the first 500 stands their number."""
+    jobs = [(JOB.model_copy(update={"id": f"job_{n}"}), None) for n in range(502)]
+    assert "And 2 more jobs." in card(jobs=jobs)
+    assert "more job" not in card(jobs=jobs[:500])
+
+
+def test_a_card_says_which_media_it_is_of() -> None:
+    """As tags, and in the line that loads them; a folder without rows is loaded as images."""
+    audio = [replace(ROWS[0], content_type="audio/wav")]
+    text = card(subfolders={"image": ROWS, "audio": audio, "empty": []})
+    assert 'tags: ["firsthandapi", "croissant", "image", "audio"]' in text
+    assert 'load_dataset("imagefolder", data_dir="image")' in text
+    assert 'load_dataset("audiofolder", data_dir="audio")' in text
+    assert 'load_dataset("imagefolder", data_dir="empty")' in text
+
+
+def test_labels_are_in_order_and_files_without_one_come_last() -> None:
+    """Whatever the order of the rows."""
+    rows = [replace(row, label=label) for row, label in zip(ROWS, (None, "yield", "stop"), strict=True)]
+    text = card(subfolders={"": rows})
+    assert text.index("| stop | 1 |") < text.index("| yield | 1 |") < text.index("| none | 1 |")
+
+
+def test_a_long_text_is_cut_at_500_characters() -> None:
+    """The last of them says so."""
+    for title, shown in (("x" * 500, "x" * 500), ("x" * 501, "x" * 499 + "…")):
+        assert f"| {shown} |" in card(jobs=[(JOB.model_copy(update={"title": title}), None)])
+
+
+def test_what_strangers_wrote_is_plain_text() -> None:
+    """A title makes no link, no HTML, no column, and hides nothing."""
+    job = JOB.model_copy(update={"title": "<img src=x> [a](b) `c` | \u202e " + "x" * 900})
+    text = card(jobs=[(job, "stop")])
+    assert "<img" not in text
+    assert r"&lt;img src=x\> \[a\](b) \`c\` \| \u202e".replace("\\u", "\\\\u") in text
+    assert "…" in text
+
+
+def test_a_name_cannot_break_the_header() -> None:
+    """Whatever it contains, the YAML has one line for it."""
+    header = card(name='a": b\n--- # é').split("\n")
+    assert header[1] == 'pretty_name: "a\\": b\\n--- # \\u00e9"'
+
+
+def test_any_change_of_a_row_or_a_price_changes_a_hash() -> None:
+    """Their order does not."""
+    assert hash_of_rows({"": ROWS[::-1]}) == hash_of_rows({"": ROWS})
+    changed = {
+        hash_of_rows({"": [replace(ROWS[0], **{column: value}), *ROWS[1:]]})
+        for column, value in (
+            ("sha256", "1" * 64),
+            ("ai_star_rating", 1),
+            ("label", None),
+            ("worker_id", "wkr_9"),
+        )
+    }
+    assert (
+        len(changed | {hash_of_rows({"": ROWS}), hash_of_rows({"image": ROWS}), hash_of_rows({"": ROWS[1:]})})
+        == 7
+    )
+    assert hash_of_prices([JOB]) != hash_of_prices([JOB.model_copy(update={"price_per_file_cents": 51})])
+    assert hash_of_prices([JOB]) == hash_of_prices([JOB.model_copy(update={"status": "open"})])
+
+
+def test_a_card_knows_whether_it_was_edited() -> None:
+    """Its marker tells the hashes; a card of another has none."""
+    text = card().encode()
+    marker = read_marker(text)
+    assert marker is not None
+    assert (marker.rows, marker.prices) == (hash_of_rows({"": ROWS}), hash_of_prices([JOB]))
+    assert is_unchanged(text)
+    assert not is_unchanged(text + b"mine")
+    line = next(line for line in text.splitlines() if read_marker(line))
+    assert not is_unchanged(text + line)
+    assert not is_unchanged(b"# Mine")
+    assert read_marker(b"# Mine") is None
+
+
+def test_croissant_names_every_manifest() -> None:
+    """Each is a file with its hash, and a record set of its columns; what is unknown is left out."""
+    audio = replace(ROWS[0], content_type="audio/wav")
+    made = json.loads(
+        croissant_of(
+            facts(
+                subfolders={"image": ROWS, "audio": [audio]}, manifests={"image": "1" * 64, "audio": "2" * 64}
+            )
+        )
+    )
+    assert [(each["contentUrl"], each["sha256"][0]) for each in made["distribution"]] == [
+        ("image/metadata.jsonl", "1"),
+        ("audio/metadata.jsonl", "2"),
+    ]
+    assert [each["@id"] for each in made["recordSet"]] == ["image_rows", "audio_rows"]
+    types = {field["name"]: field["dataType"] for field in made["recordSet"][0]["field"]}
+    assert types["ai_star_rating"] == "sc:Integer"
+    assert types["label"] == "sc:Text"
+    assert (made["license"], made["datePublished"]) == ("cc-by-4.0", "2026-01-05")
+    bare = json.loads(croissant_of(facts(license=None, subfolders={"": []}, jobs=[])))
+    assert not {"license", "datePublished"} & bare.keys()
+
+
+@pytest.mark.parametrize("value", ["", "  ", "a\nb", 5, "x" * 501, "a\u202eb"])
+def test_a_name_is_text_on_one_line(value: Any) -> None:
+    """The message names the argument."""
+    with pytest.raises(InvalidArgumentError, match=r"^name must be a str"):
+        check_text(value, "name")
+
+
+def test_a_name_is_trimmed() -> None:
+    """None stays None."""
+    assert check_text(" signs ", "name") == "signs"
+    assert check_text("x" * 500, "name") == "x" * 500
+    assert check_text(None, "name") is None

@@ -1,0 +1,399 @@
+"""The rows of a manifest, written and read."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import json
+import math
+import pickle
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core.strategies import JSON
+from firsthandapi._core.calls.decode import decode
+from firsthandapi._core.files.annotations import SHAPES, unified
+from firsthandapi._core.files.kinds import KINDS, Kind
+from firsthandapi._core.rows import manifest
+from firsthandapi._core.rows.manifest import (
+    COLUMNS,
+    Record,
+    column_types,
+    in_place_of,
+    label_of,
+    manifest_line,
+    parse_manifest,
+    record_of,
+)
+from firsthandapi._masking import Secret
+from firsthandapi.errors import ConfigurationError
+from firsthandapi.types import File
+
+SHA = "ab" * 32
+ROW: dict[str, Any] = {
+    "file_name": "data/file_1.jpg",
+    "file_id": "file_1",
+    "size_bytes": 3,
+    "sha256": SHA,
+    "content_type": "image/jpeg",
+}
+
+
+def lines(*rows: Any) -> bytes:
+    return b"".join(json.dumps(row).encode() + b"\n" for row in rows)
+
+
+def file(**fields: Any) -> File:
+    content = json.dumps({"id": "file_1", "content_type": "image/jpeg", **fields}).encode()
+    return decode(File, Secret(content), None)
+
+
+def row_of(**fields: Any) -> Record:
+    described = file(**fields)
+    return record_of(described, f"{described.id}.jpg", size_bytes=3, sha256=SHA, job_id="job_1")
+
+
+def test_a_row_says_what_is_known_of_a_file() -> None:
+    """Every column, none of them a URL, and the worker's name only as text."""
+    row = row_of(
+        job_id="job_2",
+        submission_id="sub_1",
+        ai_star_rating=5,
+        original_filename="../../.ssh/authorized_keys",
+        width=640,
+        height=480,
+        captured_at="2026-11-25T01:02:03Z",
+        worker_region="US-CA",
+        created_at="2026-11-25T01:02:03.500Z",
+        download_url="https://storage/x?X-Amz-Signature=5ecret",
+        annotations={"type": "image", "objects": ["cup"], "more": ["ü"]},
+    )
+    assert tuple(vars(row)) == COLUMNS
+    assert row.file_name == "data/file_1.jpg"
+    assert row.original_filename == "../../.ssh/authorized_keys"
+    assert row.job_id == "job_2"
+    assert row.captured_at == "2026-11-25T01:02:03Z"
+    assert row.annotations is not None
+    assert row.annotations["objects"] == [{"label": "cup", "confidence": None}]
+    assert row.annotations_json == '{"type":"image","objects":["cup"],"more":["ü"]}'
+    assert b"5ecret" not in manifest_line(row)
+
+
+def test_a_row_takes_what_the_service_left_out_as_null() -> None:
+    """The job is the one asked for; the rest is null, and in every row there."""
+    row = row_of()
+    assert row.job_id == "job_1"
+    assert [name for name, value in vars(row).items() if value is not None] == [
+        "file_name", "file_id", "job_id", "content_type", "size_bytes", "sha256",
+    ]  # fmt: skip
+
+
+def test_a_secret_in_a_workers_name_is_masked() -> None:
+    """A name may hold anything, an API key too."""
+    assert "5ecret" not in str(row_of(original_filename="fh_live_5ecret5ecret5ecret.jpg"))
+
+
+def test_numbers_that_no_table_holds_are_left_out() -> None:
+    """One odd number must not make the whole folder unreadable."""
+    row = row_of(width=2**63, height=-(2**63))
+    assert (row.width, row.height) == (None, -(2**63))
+    nan = unified({"objects": [{"label": "x", "confidence": math.nan}]}, "image")
+    assert nan is not None
+    assert nan["objects"] == [{"label": "x", "confidence": None}]
+
+
+def test_a_record_can_be_a_key() -> None:
+    """Records go into sets, whatever their annotations are."""
+    row = row_of(annotations={"type": "image"})
+    assert len({row, replace(row), replace(row, file_id="file_2")}) == 2
+
+
+@pytest.mark.parametrize(
+    ("second", "named"),
+    [
+        ({"file_name": "data/file_2.jpg"}, "file_id file_1"),
+        ({"file_id": "file_2"}, "file_name data/file_1.jpg"),
+        ({"file_id": "file_2", "file_name": "data/FILE_1.jpg"}, "file_name data/FILE_1.jpg"),
+    ],
+)
+def test_a_file_has_one_row(second: dict[str, str], named: str) -> None:
+    """An id or a name in two rows would give a file another's labels: the error names it and both lines."""
+    with pytest.raises(ConfigurationError, match=rf"line 3: {named} is already on line 1; remove one"):
+        parse_manifest(lines(ROW) + b"\n" + lines({**ROW, **second}))
+    assert len(parse_manifest(lines(ROW, {**ROW, "file_id": "FILE_1", "file_name": "data/file_2.jpg"}))) == 2
+
+
+def test_of_several_rows_of_one_file_the_last_counts() -> None:
+    """Two writers leave such rows where nothing can be locked; the folder stays readable."""
+    first, other = {**ROW, "ai_star_rating": 1}, {**ROW, "file_id": "file_2", "file_name": "data/file_2.jpg"}
+    records = parse_manifest(lines(first, other, {**ROW, "ai_star_rating": 2}))
+    assert [(record.file_id, record.ai_star_rating) for record in records] == [
+        ("file_1", 2),
+        ("file_2", None),
+    ]
+
+
+def test_the_bounds_are_those_of_the_guide() -> None:
+    """A stranger's folder is opened within these; ten thousand rows of an hour's transcript fit."""
+    mib = 1024 * 1024
+    assert (512 * mib, 4 * mib) == (manifest.LARGEST_MANIFEST, manifest.LARGEST_ROW)
+    assert (manifest.MOST_ROWS, manifest.MOST_NAMES) == (1_000_000, 2_000_000)
+    guide = (Path(__file__).parents[3] / "docs" / "guides" / "security.md").read_text(encoding="utf-8")
+    said = "a manifest over 512 MiB, a million rows, or 4 MiB per row"
+    assert said in " ".join(guide.split())
+
+
+@pytest.mark.parametrize("end", [b"", b"\n"])
+def test_a_row_has_an_end(monkeypatch: pytest.MonkeyPatch, end: bytes) -> None:
+    """A stranger's may be made to fill the memory: it is not read, and none like it is written."""
+    long = row_of(annotations={"type": "image", "text_extraction": "x" * 3_000})
+    line = manifest_line(long).rstrip(b"\n")
+    monkeypatch.setattr(manifest, "LARGEST_ROW", len(line) + 1)
+    assert manifest_line(long) == line + b"\n"
+    monkeypatch.setattr(manifest, "LARGEST_ROW", len(line))
+    assert parse_manifest(line + end) == [long]
+    monkeypatch.setattr(manifest, "LARGEST_ROW", len(line) - 1)
+    assert parse_manifest(line[:-1]) == []  # torn, and no longer than may be
+    for rest in (b"", b"x"):
+        with pytest.raises(ConfigurationError, match="line 1: longer than"):
+            parse_manifest(line + rest + end)
+    short = replace(long, annotations=None, annotations_json=None)
+    assert parse_manifest(manifest_line(long)) == [short]
+    monkeypatch.setattr(manifest, "LARGEST_ROW", 1)
+    assert json.loads(manifest_line(short)) == vars(short)  # nothing else can be left out
+
+
+def test_a_row_that_is_too_long_is_told_the_bound() -> None:
+    """In MiB, as the guide gives it."""
+    with pytest.raises(ConfigurationError, match="line 1: longer than 4 MiB"):
+        parse_manifest(b"x" * (manifest.LARGEST_ROW + 1))
+
+
+def test_rows_have_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And so have all together."""
+    monkeypatch.setattr(manifest, "MOST_ROWS", 1)
+    assert len(parse_manifest(lines(ROW))) == 1
+    with pytest.raises(ConfigurationError, match="line 2: more than 1 rows"):
+        parse_manifest(lines(ROW, {**ROW, "file_id": "file_2", "file_name": "data/file_2.jpg"}))
+
+
+def test_columns_of_the_user_s_own_are_kept() -> None:
+    """In their order, behind ours; they are in no table's schema, and a copy and a pickle have them."""
+    own = {"split": "train", "boxes": [[1, 2.5]], "seen": None, "count": 10**400}
+    (record,) = parse_manifest(lines({"zone": 1, **ROW, **own}))
+    assert record.extra == {"zone": 1, **own}
+    assert tuple(vars(record)) == COLUMNS
+    assert [*json.loads(manifest_line(record))] == [*COLUMNS, "zone", *own]
+    for same in (copy.deepcopy(record), pickle.loads(pickle.dumps(record))):
+        assert same == record
+        assert same.extra == record.extra
+    assert row_of().extra == {}
+
+
+@given(JSON)
+def test_annotations_of_any_shape_become_a_row(annotations: Any) -> None:
+    """From the wire to the manifest and back: the row that was written is the row that is read."""
+    row = row_of(annotations=annotations)
+    assert parse_manifest(manifest_line(row)) == [row]
+
+
+def test_a_row_takes_over_columns_of_its_predecessor() -> None:
+    """Those that are not ours; a first row has none."""
+    (former,) = parse_manifest(lines({**ROW, "split": "train", "width": 5}))
+    record = in_place_of(row_of(width=7), former)
+    assert (record.width, record.extra) == (7, {"split": "train"})
+    assert in_place_of(record, None) is record
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_column_has_a_type(kind: Kind) -> None:
+    """Whatever the rows contain: numbers where rows have numbers, the shape of the kind, else text."""
+    types = column_types(kind)
+    assert tuple(types) == COLUMNS
+    assert types["annotations"] == SHAPES[kind]
+    assert {name for name, of in types.items() if of is int} == {
+        "size_bytes",
+        "ai_star_rating",
+        "width",
+        "height",
+    }
+    assert types["duration_seconds"] is float
+    assert types["file_name"] is types["created_at"] is str
+
+
+def test_what_was_written_is_read() -> None:
+    """Rows in order; a lone surrogate in a name costs the character, not the row."""
+    rows = [row_of(), row_of(id="file_2", annotations={"type": "image"}, original_filename="ünï\u2028.jpg")]
+    assert parse_manifest(b"".join(map(manifest_line, rows))) == rows
+    (odd,) = parse_manifest(manifest_line(replace(rows[0], original_filename="a\ud800b")))
+    assert odd.original_filename == "a?b"
+
+
+def test_a_torn_last_line_is_left_out() -> None:
+    """A crash cuts the last line; the rest is good. Empty lines say nothing."""
+    whole = lines(ROW) + b"\n"
+    second = json.dumps({**ROW, "file_id": "file_2", "file_name": "data/file_2.jpg"}).encode()
+    for cut in range(len(second)):
+        assert len(parse_manifest(whole + second[:cut])) == 1
+    assert parse_manifest(b"") == []
+
+
+def test_a_whole_last_line_needs_no_break() -> None:
+    """An editor takes it away; loaders read that row, so we do. It is checked as every other."""
+    first, second = (
+        {**ROW, "file_id": name, "file_name": f"data/{name}.jpg"} for name in ("file_1", "file_2")
+    )
+    assert [record.file_id for record in parse_manifest(lines(first, second).rstrip(b"\n"))] == [
+        "file_1",
+        "file_2",
+    ]
+    with pytest.raises(ConfigurationError, match="line 2: file_name"):
+        parse_manifest(lines(first, {**second, "file_name": "../x"}).rstrip(b"\n"))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "/etc/passwd", "../x.jpg", "data/../x.jpg", "data/../../x.jpg", "data//x.jpg", "data/", "data/.x.jpg",
+        "x.jpg", "data/a/b.jpg", "data\\x.jpg", "data/x\0.jpg", "data/x.jpg\n", "data/x", "C:\\x.jpg", "data/x:y.jpg",
+        "DATA/x.jpg", "data/é.jpg", "data/x.jpg/", "data/-x.jpg", " data/x.jpg", "data/" + "x" * 129 + ".jpg", None, 5,
+        ["data/x.jpg"], "data/CON.jpg", "data/nul.bin", "data/Com1.png",
+    ],
+)  # fmt: skip
+def test_a_name_outside_data_is_refused(name: Any) -> None:
+    """A folder may come from a stranger: only `data/` and a plain name is a place for a file."""
+    with pytest.raises(ConfigurationError, match=r"line 1: file_name"):
+        parse_manifest(lines({**ROW, "file_name": name}))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"file_id": None}, {"file_id": "../x"}, {"file_id": 5}, {"size_bytes": -1}, {"size_bytes": "3"},
+        {"size_bytes": True}, {"size_bytes": 2**63}, {"size_bytes": None}, {"sha256": SHA.upper()}, {"sha256": None},
+        {"sha256": SHA + "\n"}, {"job_id": 5}, {"original_filename": {}}, {"width": "1"}, {"width": True},
+        {"width": 2**64}, {"duration_seconds": "1"}, {"duration_seconds": math.inf}, {"annotations": []},
+        {"annotations_json": {}},
+    ],
+)  # fmt: skip
+def test_a_row_that_is_not_ours_is_refused(changes: dict[str, Any]) -> None:
+    """Every column is checked, so that whoever reads the records may rely on their types."""
+    with pytest.raises(ConfigurationError, match=f"line 2: {next(iter(changes))}"):
+        parse_manifest(lines(ROW, {**ROW, **changes}))
+
+
+def test_the_largest_and_the_smallest_size_are_taken() -> None:
+    """An empty file is one, and any whole number that a table holds."""
+    for size in (0, 2**63 - 1):
+        assert parse_manifest(lines({**ROW, "size_bytes": size}))[0].size_bytes == size
+
+
+@pytest.mark.parametrize(
+    "line", [b"x", b"[]", b"null", b"5", b"\xff\xfe", b"[" * 100_000, b"9" * 10_000, b'{"a":', b"\0" * 100]
+)
+def test_a_line_that_is_no_object_is_refused(line: bytes) -> None:
+    """Junk, however deep or long, is an error of ours."""
+    with pytest.raises(ConfigurationError, match="line 1"):
+        parse_manifest(line + b"\n")
+
+
+def test_a_row_of_a_stranger_gets_our_columns() -> None:
+    """What is missing is null, what is unknown is left out, whole seconds are numbers like others."""
+    (row,) = parse_manifest(
+        lines({**ROW, "duration_seconds": 2, "url": "x", "annotations": {"objects": ["cup"]}})
+    )
+    assert row.duration_seconds == 2.0
+    assert type(row.duration_seconds) is float
+    assert row.width is None
+    assert row.annotations == unified({"objects": ["cup"]}, "image")
+
+
+@given(st.binary(max_size=300) | st.lists(st.binary(max_size=40)).map(b"\n".join))
+def test_hostile_bytes_are_refused(content: bytes) -> None:
+    """Any bytes give rows or a ConfigurationError."""
+    with contextlib.suppress(ConfigurationError):
+        parse_manifest(content)
+
+
+@given(st.dictionaries(st.sampled_from(COLUMNS), JSON), st.text() | st.from_regex(r"data/.{0,9}\.[a-z]{3}"))
+def test_hostile_rows_never_lead_outside(changes: dict[str, Any], name: str) -> None:
+    """A row that is taken names a plain file in `data/`, and all its columns are what they say."""
+    content = json.dumps({**ROW, **changes, "file_name": name}).encode() + b"\n"
+    with contextlib.suppress(ConfigurationError):
+        (row,) = parse_manifest(content)
+        assert re.fullmatch(r"data/[A-Za-z0-9][A-Za-z0-9_\-]*\.[a-z0-9]{1,5}", row.file_name)
+        assert tuple(vars(row)) == COLUMNS
+
+
+# ── Labels ───────────────────────────────────────────────────────────────────────────────────────────────
+
+LABELED = {**ROW, "file_name": "data/stop/file_1.jpg", "label": "stop", "worker_id": "wkr_1"}
+
+
+def test_a_row_with_a_label_lies_in_its_folder() -> None:
+    """It is read as it was written; `label_of` tells the folder, not what a user's own column says."""
+    (record,) = parse_manifest(lines(LABELED))
+    assert (record.label, record.worker_id, label_of(record)) == ("stop", "wkr_1", "stop")
+    assert parse_manifest(manifest_line(record)) == [record]
+    (flat,) = parse_manifest(lines({**ROW, "label": "stop"}))
+    assert (flat.label, label_of(flat)) == ("stop", None)
+
+
+@pytest.mark.parametrize(
+    "label", ["..", "stop\u202egnis", "a\\b", ".x", "con", "", "x" * 65, "e\u0301", "a "]
+)
+def test_the_folder_of_a_label_must_be_a_label(label: str) -> None:
+    """A stranger's may be no path, no device, and must show what it is."""
+    with pytest.raises(ConfigurationError, match="line 1: file_name"):
+        parse_manifest(lines({**LABELED, "file_name": f"data/{label}/file_1.jpg", "label": label}))
+
+
+@pytest.mark.parametrize("label", [None, "yield", 5])
+def test_the_label_of_a_row_must_be_its_folder(label: Any) -> None:
+    """Loaders read either of them."""
+    with pytest.raises(ConfigurationError, match="line 1: file_name is in the folder 'stop'"):
+        parse_manifest(lines({**LABELED, "label": label}))
+
+
+def test_labels_that_differ_in_case_are_refused() -> None:
+    """On many disks both are one folder."""
+    other = {**LABELED, "file_id": "file_2", "file_name": "data/Stop/file_2.jpg", "label": "Stop"}
+    with pytest.raises(ConfigurationError, match="line 2: label 'Stop'"):
+        parse_manifest(lines(LABELED, other))
+    assert (
+        len(parse_manifest(lines(LABELED, {**other, "file_name": "data/stop/file_2.jpg", "label": "stop"})))
+        == 2
+    )
+
+
+@pytest.mark.parametrize(("column", "value"), [("label", 3), ("label", "a/b"), ("worker_id", 7)])
+def test_a_column_of_the_user_s_own_of_that_name_stays(column: str, value: Any) -> None:
+    """Folders of earlier versions may have one, with values that are none of ours."""
+    (record,) = parse_manifest(lines({**ROW, column: value}))
+    assert getattr(record, column) is None
+    assert record.extra == {column: value}
+    assert json.loads(manifest_line(record))[column] == value
+
+
+def test_a_row_takes_over_label_and_worker() -> None:
+    """A file that is downloaded again is not asked who made it."""
+    (former,) = parse_manifest(lines({**ROW, "label": "mine", "worker_id": "wkr_1"}))
+    record = in_place_of(row_of(), former)
+    assert (record.label, record.worker_id) == ("mine", "wkr_1")
+    assert in_place_of(replace(record, worker_id="wkr_2"), former).worker_id == "wkr_2"
+
+
+def test_blank_lines_count_and_cost_nothing() -> None:
+    """A folder of a stranger's may have millions of them: an error still names the right line."""
+    blank = b"\n \t\r\n" * 2 + b"\n" * 1_000_000
+    assert parse_manifest(blank) == []
+    with pytest.raises(ConfigurationError, match=r"line 1000005: not a JSON object"):
+        parse_manifest(blank + b"  x\n\n")
+    with pytest.raises(ConfigurationError, match=r"line 1000007: file_name must be"):
+        parse_manifest(blank + b"\n \n{}")
