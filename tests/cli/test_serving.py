@@ -15,6 +15,7 @@ import pytest
 from firsthandapi.testing import MockServer
 from processes import stopped, unmeasured
 
+from .support import Cli
 from .test_app import firsthandapi
 
 
@@ -98,9 +99,23 @@ def test_a_busy_port_and_a_bad_speed_are_usage_errors() -> None:
         busy = firsthandapi("mock-server", "--port", port)
     slow = firsthandapi("mock-server", "--port", "0", "--speed", "nan")
     sandbox = firsthandapi("mock-server", "--port", "0", "--api-key", "fh_test_mine")
-    assert (busy.returncode, slow.returncode, sandbox.returncode) == (2, 2, 2)
+    asked = firsthandapi("mock-server", "--port", "0", "--public-url", "https://mock.example.org/?a=b")
+    assert (busy.returncode, slow.returncode, sandbox.returncode, asked.returncode) == (2, 2, 2, 2)
+    assert "could not use --public-url: public_url is not the address of a host" in asked.stderr
     assert "could not use --api-key: api_key is fh_live_ and" in sandbox.stderr
     assert "mine" not in sandbox.stderr
     assert f"could not use --port {port}" in busy.stderr
     assert "--speed must be" in slow.stderr
     assert "Traceback" not in busy.stderr + slow.stderr
+
+
+def test_a_public_url(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """The variables and the console name the address that programs use; the other one is for the proxy."""
+    monkeypatch.setattr("firsthandapi.cli.serving.wait_for_stop", lambda: None)
+    cli = Cli(monkeypatch, capsys)
+    said = cli("mock-server", "--port", "0", "--speed", "0", "--public-url", "https://mock.example.org").out
+    assert "export FIRSTHAND_BASE_URL=https://mock.example.org\n" in said
+    assert "https://mock.example.org/console\n" in said
+    assert "curl https://mock.example.org/_control/advance" in said
+    assert re.search(r"pass requests on to http://127\.0\.0\.1:\d+, with their Host", said)
+    assert said.count("127.0.0.1") == 1

@@ -18,7 +18,7 @@ import pytest
 from firsthandapi import AsyncFirstHandClient, FirstHandClient
 from firsthandapi.testing import Clock, MockServer
 
-from .conftest import Caller, Receiver
+from .conftest import JOB, Caller, Receiver
 
 
 def test_start_and_stop_fast() -> None:
@@ -41,6 +41,54 @@ def test_many_at_once() -> None:
         callers[0].create_job()
         assert [len(caller("GET", "/v1/jobs").json["data"]) for caller in callers] == [1] + [0] * 19
         assert callers[0].__class__(servers[1], servers[0].api_key)("GET", "/v1/me").status == 401
+
+
+PUBLIC = "https://mock.example.org:8443"
+
+
+def test_a_public_url() -> None:
+    """All that the server gives out begins with it, and who comes by it, or from a page of it, is welcome."""
+    with MockServer(speed=0, public_url=f"{PUBLIC}/") as server:
+        assert (server.public_url, server.url.startswith("http://127.0.0.1:")) == (PUBLIC, True)
+        api = Caller(server, server.api_key)
+        job = api.create_job(files_needed=1)["id"]
+        server.clock.advance(minutes=2)
+        (file,) = api("GET", f"/v1/jobs/{job}/files").json["data"]
+        poor = Caller(server, server.create_organization(cents=0).api_key)
+        bought = poor("POST", "/v1/billing/credits/purchase", {"amount_cents": 1000}).json["checkout_url"]
+        refused = poor("POST", "/v1/jobs", JOB).error["purchase_url"]
+        for url in (file["download_url"], bought, refused):
+            assert url.startswith(f"{PUBLIC}/")
+            by_name = Caller(server, None)(
+                "GET", url.removeprefix(PUBLIC), Host="mock.example.org:8443", Origin=PUBLIC
+            )
+            assert by_name.status == 200
+        server.faults.add(expired_url=True)
+        (file,) = api("GET", f"/v1/jobs/{job}/files").json["data"]
+        assert file["download_url"].startswith(f"{PUBLIC}/files/")
+        assert api("GET", "/openapi.json").json["servers"] == [{"url": PUBLIC}]
+        assert api("GET", "/_control").json["url"] == PUBLIC
+        console = api("GET", "/console", Host="mock.example.org:8443")
+        assert PUBLIC.encode() in console.body
+        assert server.url.encode() not in console.body
+        for host in ("evil.example", "mock.example.org"):
+            assert api("GET", "/v1/me", Host=host).status == 421
+        server.reset()
+        assert server.public_url == PUBLIC
+    with MockServer() as server:
+        assert server.public_url == server.url
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["", "mock.example.org", "ftp://mock.example.org", "http://x.org?a=1", "http://x.org/a", "http://x:0"],
+)
+def test_a_public_url_that_is_none(url: str) -> None:
+    """It is http or https, and the address of a host alone."""
+    with pytest.raises(
+        ValueError, match="public_url is not the address of a host: pass scheme, host, and port"
+    ):
+        MockServer(public_url=url)
 
 
 def test_stop_with_open_connections(receiver: Receiver) -> None:

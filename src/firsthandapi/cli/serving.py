@@ -45,6 +45,12 @@ def mock_server(
     api_key: Annotated[
         str | None, typer.Option(help="The live API key, fh_live_…; a new one if left out.")
     ] = None,
+    public_url: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL", help="Address by which programs reach the server, such as that of a proxy."
+        ),
+    ] = None,
     log: Annotated[bool, typer.Option(help="Print a line per request to stderr.")] = True,
 ) -> None:
     """Serve the API on this machine until Ctrl-C, for tests and experiments.
@@ -68,6 +74,7 @@ def mock_server(
             workers=workers,
             idempotency_keys=idempotency_keys.value,
             api_key=api_key,
+            public_url=public_url,
             on_request=None if lines is None else lines.add,
         ).start()
     except OSError as error:
@@ -75,16 +82,19 @@ def mock_server(
             f"could not use --port {port}: {error.strerror}; pass 0 to use any free port"
         ) from None
     except ValueError as error:
-        raise ConfigurationError(f"could not use --api-key: {error}") from None
+        option = str(error).partition(" ")[0].replace("_", "-")  # it begins with the argument
+        raise ConfigurationError(f"could not use --{option}: {error}") from None
     with stoppable(), started as server:
         typer.echo("The bundled FirstHandAPI server is running. In another terminal:\n")
         # `set` in cmd and `$env:` in PowerShell differ; the values are what matters.
-        typer.echo(f"  export FIRSTHAND_BASE_URL={server.url}")
+        typer.echo(f"  export FIRSTHAND_BASE_URL={server.public_url}")
         typer.echo(f"  export FIRSTHAND_API_KEY={server.api_key}")
         typer.echo("  firsthandapi whoami\n")
         typer.echo(f"The API key of its sandbox is {server.test_api_key}.")
-        typer.echo(f"Watch and drive it in a browser: {server.url}/console")
-        for line in _by_hand(server.url, speed, workers):
+        typer.echo(f"Watch and drive it in a browser: {server.public_url}/console")
+        if public_url is not None:
+            typer.echo(f"Let the proxy pass requests on to {server.url}, with their Host.")
+        for line in _by_hand(server.public_url, speed, workers):
             typer.echo(line)
         typer.echo("Press Ctrl-C to stop it.")
         sys.stdout.flush()

@@ -1,6 +1,7 @@
 """`/_control`: the methods of `MockServer` over HTTP, so that a test in any language can use them.
 
-It takes no API key, and only this machine reaches it. Its requests are not logged, and no fault strikes them.
+It takes no API key: only this machine reaches it, and whoever a proxy in front lets through. Its requests are not
+logged, and no fault strikes them.
 """
 
 from __future__ import annotations
@@ -247,7 +248,7 @@ class Delivered(Answer):
 def describe(server: MockServer, _body: Any = None) -> Json:
     """Show the address, the keys, the time, and the settings."""
     return {
-        "url": server.url,
+        "url": server.public_url,
         "api_key": server.api_key,
         "test_api_key": server.test_api_key,
         "now": iso(server.clock.now()),

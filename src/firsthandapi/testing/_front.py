@@ -76,16 +76,18 @@ class Front:
         control: Callable[[], ASGIApp],
         console: Callable[[], ASGIApp],
         on_request: Callable[[ReceivedRequest], None] | None,
+        public: str | None = None,
     ) -> None:
         self._app = app
         self._faults = faults
         self._control = control
         self._console = console
         self._on_request = on_request
+        self._public = public
         self.log = RequestLog()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        refused = refusal(scope["method"], scope["headers"])
+        refused = refusal(scope["method"], scope["headers"], self._public)
         is_control = (scope["path"] + "/").startswith("/_control/")
         try:
             body = await read_body(receive, 0 if refused else MAX_UPLOAD if is_control else MAX_BODY + 1)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from firsthandapi.server.contract.text import new_secret
 from firsthandapi.server.http.app import App, IdempotencyKeys
 from firsthandapi.server.http.deliveries import Sender, SignatureStyle
+from firsthandapi.server.http.gate import host_address
 from firsthandapi.server.http.requests import ReceivedRequest
 from firsthandapi.server.http.server import HttpServer
 from firsthandapi.server.rules.deprecation import Deprecation
@@ -101,12 +102,18 @@ class MockServer:
         idempotency_keys: which POSTs need an Idempotency-Key: `all` that the contract names, or `jobs`, which is
             POST /v1/jobs alone, as 0.1.0 of this package has it.
         api_key: the live key, `fh_live_…`; a new one when left out. The sandbox key is the same after `fh_test_`.
+        public_url: the address by which programs and people reach the server, such as that of a proxy in front of it:
+            scheme, host, and port, http or https. All URLs that the server gives out begin with it, and requests to
+            it are accepted. By default it is `url`.
         on_request: called in the server's thread with each request, once it is answered or dropped.
 
     Attributes:
         clock: `clock.advance(days=7)` advances time, `clock.now()` returns it.
         faults: `faults.add(…)` adds a fault.
         workers: whether simulated workers do the jobs.
+
+    Raises:
+        ValueError: `api_key` or `public_url` cannot be used.
     """
 
     def __init__(
@@ -119,22 +126,32 @@ class MockServer:
         rate_limit: int | None = 100,
         idempotency_keys: IdempotencyKeys = "all",
         api_key: str | None = None,
+        public_url: str | None = None,
         on_request: Callable[[ReceivedRequest], None] | None = None,
     ) -> None:
         if api_key is None:
             api_key = new_secret("fh_live_own_")
         elif not _LIVE_KEY.fullmatch(api_key):  # not quoted: it may be a real one
             raise ValueError("api_key is fh_live_ and 1 to 100 letters, digits, or underscores")
+        try:
+            self._given_url = None if public_url is None else host_address(public_url)
+        except ValueError as error:
+            raise ValueError(f"public_url {error}") from None
         self.api_key = api_key
         self.test_api_key = "fh_test_" + api_key.removeprefix("fh_live_")
         self.clock = Clock(speed)
         self.faults = Faults()
         self._world = World(self.clock, seed=seed)
         self.workers = workers
-        self._app = App(self._world, lambda: self.url)
+        self._app = App(self._world, lambda: self.public_url)
         self._app.control = lambda: self._control().described()
         self._front = Front(
-            self._app, self.faults, lambda: self._control().asgi, lambda: self._console().asgi, on_request
+            self._app,
+            self.faults,
+            lambda: self._control().asgi,
+            lambda: self._console().asgi,
+            on_request,
+            self._given_url,
         )
         self._sender = Sender(self._world.delivered)
         self._world.events.send = self._sender.send
@@ -178,7 +195,7 @@ class MockServer:
                 self._world,
                 requests=self._front.log.numbered,
                 changes=lambda: self._front.log.changes,
-                address=lambda: self.url,
+                address=lambda: self.public_url,
                 style=lambda: self.signature_style,
                 tools=self,
             )
@@ -218,10 +235,15 @@ class MockServer:
 
     @property
     def url(self) -> str:
-        """The address of the server."""
+        """The address that the server listens on."""
         if not self._port:
             raise RuntimeError("the server has no port yet: call start(), or use it in a with statement")
         return f"http://127.0.0.1:{self._port}"
+
+    @property
+    def public_url(self) -> str:
+        """The address that URLs of the server begin with: the one that was given, or `url`."""
+        return self._given_url or self.url
 
     def client(self, **options: Any) -> FirstHandClient:
         """A client of this server with its live key.

@@ -63,6 +63,33 @@ def forwarded(headers: Iterable[tuple[bytes, bytes]]) -> ApiError | None:
     return None
 
 
+def host_address(url: str) -> str:
+    """The address of a host as browsers name it: without the port that its scheme implies.
+
+    Raises:
+        ValueError: it is not one, and why.
+    """
+    parts = urlsplit(url)
+    try:
+        port_is_good = parts.port != 0
+    except ValueError:
+        port_is_good = False
+    is_good = (
+        parts.scheme in ("http", "https")
+        and parts.hostname
+        and port_is_good
+        and parts.path in ("", "/")
+        and not (parts.query or parts.fragment or parts.username or parts.password)
+    )
+    if not is_good:
+        raise ValueError(
+            "is not the address of a host: pass scheme, host, and port alone, such as https://photos.example.org"
+        )
+    return (
+        f"{parts.scheme}://{parts.netloc.lower().removesuffix(':443' if parts.scheme == 'https' else ':80')}"
+    )
+
+
 def _foreign_page() -> ApiError:
     return ApiError(403, "forbidden", "This server takes no requests from web pages of other hosts.")
 

@@ -18,6 +18,7 @@ from firsthandapi.errors import ConfigurationError
 from firsthandapi.server.contract.text import mask
 from firsthandapi.server.http import reach
 from firsthandapi.server.http.deliveries import Sender
+from firsthandapi.server.http.gate import host_address
 from firsthandapi.server.http.requests import ReceivedRequest
 from firsthandapi.server.http.server import HttpServer
 from firsthandapi.server.rules.jobs import Workforce
@@ -301,23 +302,7 @@ def _no_tokens(folder: Path, missing: Iterable[Role]) -> ConfigurationError:
 
 
 def _checked(url: str) -> str:
-    parts = urlsplit(url)
     try:
-        port_is_good = parts.port != 0
-    except ValueError:
-        port_is_good = False
-    is_good = (
-        parts.scheme in ("http", "https")
-        and parts.hostname
-        and port_is_good
-        and parts.path in ("", "/")
-        and not (parts.query or parts.fragment or parts.username or parts.password)
-    )
-    if not is_good:
-        raise ConfigurationError(
-            "--public-url is not the address of a host: pass scheme, host, and port alone, such as https://photos.example.org"
-        )
-    # As browsers name the host: without the port that the scheme implies.
-    return (
-        f"{parts.scheme}://{parts.netloc.lower().removesuffix(':443' if parts.scheme == 'https' else ':80')}"
-    )
+        return host_address(url)
+    except ValueError as error:
+        raise ConfigurationError(f"--public-url {error}") from None
