@@ -223,3 +223,16 @@ def test_frames_of_packages_are_cut_from_an_error_and_from_what_led_to_it() -> N
     assert {*names} == {"json"}
     cut_frames(error, {"json"})
     assert first.__traceback__ is None
+
+
+def test_frames_whose_code_has_no_line_are_cut_and_kept_too() -> None:
+    """Compilers add instructions that stand for no line of the source; an error there is cut like any other."""
+    code = compile("json.loads('{')", "generated", "eval")
+    code = code.replace(co_linetable=b"\xff" * 20)
+    with pytest.raises(ValueError, match="Expecting") as caught:
+        eval(code, {"json": json, "__name__": "generated"})  # our own
+    lines = [line for frame, line in traceback.walk_tb(caught.value.__traceback__) if frame.f_code is code]
+    assert lines == [None]
+    cut_frames(caught.value, {"json"})
+    lines = [line for frame, line in traceback.walk_tb(caught.value.__traceback__) if frame.f_code is code]
+    assert lines == [1]

@@ -6,7 +6,7 @@ import re
 from collections.abc import Set
 from functools import cache
 from types import TracebackType
-from typing import Generic, TypeVar
+from typing import Generic, TypeVar, cast
 
 T = TypeVar("T")
 
@@ -102,5 +102,9 @@ def without_frames(traceback: TracebackType | None, packages: Set[str]) -> Trace
         traceback = traceback.tb_next
     chain: TracebackType | None = None
     for each in reversed(kept):
-        chain = TracebackType(chain, each.tb_frame, each.tb_lasti, each.tb_lineno)
+        # Code that a compiler added has no line: against its type, a traceback then shows None, and takes none.
+        line = cast("int | None", each.tb_lineno)
+        chain = TracebackType(
+            chain, each.tb_frame, each.tb_lasti, each.tb_frame.f_code.co_firstlineno if line is None else line
+        )
     return chain

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import dis
+import gc
+import itertools
+import sys
+from types import FrameType
 from typing import Any
 
 import anyio
@@ -10,6 +15,7 @@ import pytest
 
 from firsthandapi._async import pool as async_pool
 from firsthandapi._sync import pool as sync_pool
+from firsthandapi.errors import FirstHandTimeoutError
 
 
 class Resting:
@@ -100,3 +106,84 @@ def test_a_stack_that_was_let_go_is_not_opened_again() -> None:
     stack.let_go()
     anyio.run(stack.open)
     anyio.run(stack.aclose)
+
+
+class Struck(BaseException):
+    """What the handler of a signal raises."""
+
+
+class Strike:
+    """Raises once, at one of the steps where Python looks for signals: when a call in firsthandapi has returned."""
+
+    def __init__(self, number: int) -> None:
+        self.done = False
+        self._number = number
+        self._steps = itertools.count()
+        self.last: dict[FrameType, str] = {}
+
+    def __call__(self, frame: FrameType, event: str, _: object) -> Any:
+        if not str(frame.f_globals.get("__name__")).startswith(("firsthandapi.", "contextlib")):
+            return None
+        frame.f_trace_opcodes = True
+        if event == "opcode":
+            returned = self.last.get(frame, "").startswith("CALL")
+            self.last[frame] = dis.opname[frame.f_code.co_code[frame.f_lasti]]
+            if returned and not self.done and next(self._steps) == self._number:
+                self.done = True
+                raise Struck
+        return self
+
+
+class Blocking(Resting):
+    """The same, of the sync half."""
+
+    def close(self) -> None:
+        self.closed = True
+
+
+@pytest.mark.filterwarnings("ignore:coroutine:RuntimeWarning")  # one may strike before it is awaited
+@pytest.mark.parametrize("half", ["sync", "async"])
+@pytest.mark.parametrize("busy", [False, True])
+def test_whatever_strikes_in_the_pool_leaves_every_connection_to_the_next_call(
+    half: str, busy: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-C or a soft time limit, at any step of taking a connection and giving it back, with a connection at hand and
+    where one waits for it: no place is lost, no lock stays taken, and nobody stays in the line."""
+    monkeypatch.setattr(f"firsthandapi._{half}.pool.MAX_CONNECTIONS", 1)
+    pool: Any = (
+        sync_pool.Pool(lambda: Blocking(True))  # type: ignore[arg-type, return-value] # nothing is connected
+        if half == "sync"
+        else async_pool.Pool(lambda: Resting(True))  # type: ignore[arg-type, return-value] # nothing is connected
+    )
+
+    async def awaited(result: Any) -> Any:
+        return result if half == "sync" else await result
+
+    async def once(timeout: float = 0.0) -> None:
+        connection = await awaited(pool.acquire(timeout))
+        await awaited(pool.release(connection, reusable=True))
+
+    async def main() -> int:
+        for number in itertools.count():  # pragma: no branch # it returns
+            held = await awaited(pool.acquire(0.0)) if busy else None
+            strike, traced = Strike(number), sys.gettrace()
+            sys.settrace(strike)
+            try:
+                await once()
+            except (FirstHandTimeoutError, Struck):
+                assert busy or strike.done
+            finally:
+                sys.settrace(traced)
+                strike.last.clear()  # frames keep what they hold
+            if held is not None:
+                await awaited(pool.release(held, reusable=True))
+            await once()
+            if not strike.done:
+                return number
+        raise AssertionError
+
+    gc.disable()  # what it collects would be struck, and nobody would learn of it
+    try:
+        assert anyio.run(main) >= 10
+    finally:
+        gc.enable()

@@ -13,6 +13,8 @@ from weakref import finalize
 import anyio
 from anyio.lowlevel import current_token
 
+from firsthandapi._async.bridge import Line
+from firsthandapi._core.calls.places import Place, Places
 from firsthandapi.errors import FirstHandTimeoutError
 
 if TYPE_CHECKING:
@@ -49,27 +51,18 @@ class Pool:
             FirstHandTimeoutError: all are busy for `timeout` seconds.
         """
         stack = self.stack() or await self._open()
-        free = stack.free_polls if long_poll else stack.free
-        # An uncontended semaphore must not cost a turn of the loop.
-        if free.value > 0:
-            free.acquire_nowait()
-        else:
-            with anyio.move_on_after(timeout) as scope:
-                await free.acquire()
-            if scope.cancelled_caught:
-                raise FirstHandTimeoutError(
-                    f"all {MAX_CONNECTIONS} connections were busy for {timeout:g} s", request_sent=False
-                )
-        try:
-            while stack.idle:
-                connection = stack.idle.pop()
-                if connection.usable():
-                    return connection
+        places, line = stack.polls if long_poll else stack.calls
+        # Where a place is free, it must not cost a turn of the loop.
+        place = (places.take() if line.empty else None) or await _wait(places, line, timeout)
+        connection = None
+        while connection is None and stack.idle:
+            connection = stack.idle.pop()
+            if not connection.usable():
                 await _close(connection)
-            return self._connect()
-        except BaseException:
-            free.release()
-            raise
+                connection = None
+        connection = connection or self._connect()
+        connection.place = place
+        return connection
 
     async def _open(self) -> _Stack:
         for token, stack in list(self._stacks.items()):
@@ -83,11 +76,13 @@ class Pool:
 
     async def release(self, connection: Connection, *, reusable: bool, long_poll: bool = False) -> None:
         """Give the connection back; it is closed unless its exchange ran to the end."""
+        connection.place = None
         stack = self.stack()
         if stack is None:
             await _close(connection)
             return
-        (stack.free_polls if long_poll else stack.free).release()
+        _, line = stack.polls if long_poll else stack.calls
+        line.wake()
         if reusable:
             stack.idle.append(connection)
         else:
@@ -107,8 +102,8 @@ class Pool:
 class _Stack:
     def __init__(self, stacks: dict[object, _Stack]) -> None:
         self.idle: list[Connection] = []
-        self.free = anyio.Semaphore(MAX_CONNECTIONS)
-        self.free_polls = anyio.Semaphore(MAX_CONNECTIONS)
+        self.calls = Places(MAX_CONNECTIONS), Line()
+        self.polls = Places(MAX_CONNECTIONS), Line()
         self.sweep_at = 0.0
         self._life: AsyncGenerator[None, None] | None = self._live(stacks)
 
@@ -156,6 +151,21 @@ def _let_go(stacks: dict[object, _Stack]) -> None:
             stack.abandon()
         else:
             stack.let_go()
+
+
+async def _wait(places: Places, line: Line, timeout: float) -> Place:
+    ends = time.monotonic() + timeout
+    with line.join() as waiter:
+        while True:
+            place = places.take() if waiter.first else None
+            if place is not None:
+                return place
+            left = ends - time.monotonic()
+            if left <= 0:
+                raise FirstHandTimeoutError(
+                    f"all {MAX_CONNECTIONS} connections were busy for {timeout:g} s", request_sent=False
+                )
+            await waiter.wait(left)
 
 
 async def _close(connection: Connection) -> None:

@@ -18,6 +18,7 @@ from firsthandapi._async.streams import abandon, close, connect
 from firsthandapi._core.calls.body import BodyReader, Received, TruncatedBodyError
 from firsthandapi._core.calls.config import CONNECT_TIMEOUT, Origin
 from firsthandapi._core.calls.headers import Headers, RequestHeaders
+from firsthandapi._core.calls.places import Place
 from firsthandapi._core.calls.request import Request
 from firsthandapi._masking import Secret, mask_secrets
 from firsthandapi._network.certificates import ssl_context
@@ -231,12 +232,14 @@ async def _perform(handshake: Handshake, stream: httpcore.AsyncNetworkStream, ti
 class Connection:
     """One connection to the service, the time its current attempt has left, and what came in it."""
 
-    __slots__ = ("budget", "http", "received")
+    __slots__ = ("budget", "http", "place", "received")
 
     def __init__(self, http: _Http, budget: Budget, received: Received) -> None:
         self.http = http
         self.budget = budget
         self.received = received
+        # Among those in use; None at rest.
+        self.place: Place | None = None
 
     def begin(self, seconds: float) -> None:
         """Begin an attempt that may take so long."""

@@ -6,12 +6,13 @@ Written by hand, as its async twin is: that one has event loops where this has t
 from __future__ import annotations
 
 import os
-import threading
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 from weakref import WeakSet
 
+from firsthandapi._core.calls.places import Place, Places
+from firsthandapi._sync.bridge import Line
 from firsthandapi.errors import FirstHandTimeoutError
 
 if TYPE_CHECKING:
@@ -37,8 +38,8 @@ class Pool:
 
     def _start(self) -> None:
         self._idle: list[Connection] = []  # append and pop are atomic
-        self._free = threading.BoundedSemaphore(MAX_CONNECTIONS)
-        self._free_polls = threading.BoundedSemaphore(MAX_CONNECTIONS)
+        self._calls = Places(MAX_CONNECTIONS), Line()
+        self._polls = Places(MAX_CONNECTIONS), Line()
         self._sweep_at = 0.0
 
     def start_in_child(self) -> None:
@@ -55,27 +56,25 @@ class Pool:
         Raises:
             FirstHandTimeoutError: all are busy for `timeout` seconds.
         """
-        free = self._free_polls if long_poll else self._free
-        if not free.acquire(timeout=timeout):
-            raise FirstHandTimeoutError(
-                f"all {MAX_CONNECTIONS} connections were busy for {timeout:g} s", request_sent=False
-            )
-        try:
-            while True:
-                try:
-                    connection = self._idle.pop()
-                except IndexError:
-                    return self._connect()
-                if connection.usable():
-                    return connection
-                connection.close()
-        except BaseException:
-            free.release()
-            raise
+        places, line = self._polls if long_poll else self._calls
+        place = (places.take() if line.empty else None) or _wait(places, line, timeout)
+        while True:
+            try:
+                connection = self._idle.pop()
+            except IndexError:
+                connection = self._connect()
+                break
+            if connection.usable():
+                break
+            connection.close()
+        connection.place = place
+        return connection
 
     def release(self, connection: Connection, *, reusable: bool, long_poll: bool = False) -> None:
         """Give the connection back; it is closed unless its exchange ran to the end."""
-        (self._free_polls if long_poll else self._free).release()
+        connection.place = None
+        _, line = self._polls if long_poll else self._calls
+        line.wake()
         if reusable:
             self._idle.append(connection)
             if self._closed:  # perhaps by another thread just now, which may have missed this one
@@ -105,6 +104,21 @@ class Pool:
         self._closed = True
         while self._idle:
             self._idle.pop().close()
+
+
+def _wait(places: Places, line: Line, timeout: float) -> Place:
+    ends = time.monotonic() + timeout
+    with line.join() as waiter:
+        while True:
+            place = places.take() if waiter.first else None
+            if place is not None:
+                return place
+            left = ends - time.monotonic()
+            if left <= 0:
+                raise FirstHandTimeoutError(
+                    f"all {MAX_CONNECTIONS} connections were busy for {timeout:g} s", request_sent=False
+                )
+            waiter.wait(left)
 
 
 def _start_in_child() -> None:  # pragma: no cover # it runs in a forked child, which is not measured
