@@ -67,8 +67,8 @@ def test_a_fork_in_the_middle_of_an_import(slow: str, call: str) -> None:
 
 READ = """
 import os, threading, time
-from firsthandapi._core import response
-from firsthandapi._core.response import ApiResponse
+from firsthandapi._core.calls import response
+from firsthandapi._core.calls.response import ApiResponse
 
 begun = threading.Event()
 

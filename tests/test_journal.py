@@ -57,8 +57,8 @@ def keys(file: JournalFile) -> list[str]:
 # One POST under way in a process of its own, which then waits to be killed.
 OTHER = """if True:
     import sys
-    from firsthandapi._core import journal as rules
-    from firsthandapi._core.journal import Account, Entry
+    from firsthandapi._core.orders import journal as rules
+    from firsthandapi._core.orders.journal import Account, Entry
     from firsthandapi._journal import JournalFile, Step
     file = JournalFile(sys.argv[1])
     def decide(entries, is_live):
@@ -117,6 +117,27 @@ def test_what_has_ended_leaves_nothing_open(file: JournalFile) -> None:
     file.leave(mine, rules.ended(mine))
     assert file._fd == -1
     assert keys(file) == []
+
+
+def test_ctrl_c_while_it_is_closed(
+    file: JournalFile, other: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next call opens it anew: the number of the closed file may be that of another one by now."""
+    close = os.close
+
+    def interrupted(fd: int) -> None:
+        monkeypatch.undo()
+        close(fd)
+        raise KeyboardInterrupt
+
+    one = begin(file, 1)
+    monkeypatch.setattr(os, "close", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        file.leave(one, rules.lost(one))
+    two = begin(file, 2)
+    assert keys(file) == ["k1"]
+    file.leave(two, rules.ended(two))
+    other.kill()
 
 
 def test_forgetting(file: JournalFile) -> None:

@@ -196,17 +196,19 @@ class JournalFile:
     def _open(self) -> Generator[int, None, None]:
         if self._fd >= 0 and not _is_at(self._fd, self.path):
             # Somebody has removed the file: what is under way is in none.
-            os.close(self._fd)
+            fd = self._fd
             self._start()
+            os.close(fd)
         if self._fd < 0:
             self._fd = _opened(self.path)
         yield self._fd
 
     def _close_if_idle(self) -> None:
         if not self._live and self._fd >= 0:
-            os.close(self._fd)  # it gives back the lock of the writer
-            self._fd = -1
+            # Wherever Ctrl-C stops this, no number of a closed file stays here, nor a writer whose lock is still held.
             self._new_writer()
+            fd, self._fd = self._fd, -1
+            os.close(fd)  # it gives back the lock of the writer
 
     @contextlib.contextmanager
     def _alone(self, fd: int) -> Generator[None, None, None]:

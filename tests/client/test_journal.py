@@ -456,6 +456,42 @@ def test_a_create_and_wait_whose_answer_was_lost(
     client.journal.forget(client.journal.pending()[0].key)
 
 
+@pytest.mark.parametrize("method", ["create", "create_and_wait"])
+def test_a_call_that_is_stopped_while_its_end_is_written(
+    connect: Connect, path: str, method: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody got its result: the same call returns it."""
+    made: list[str] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.url.path == "/v1/me":
+            return httpx.Response(200, json={"organization_id": "org_1", "environment": "test", "scopes": []})
+        name = request.url.path.removeprefix("/v1/jobs/")
+        if request.method == "POST":
+            key = request.headers["idempotency-key"]
+            made.extend([key] if key not in made else [])
+            name = f"job_{made.index(key)}"
+        return httpx.Response(201, json={"object": "job", "id": name, "status": "completed"})
+
+    class Stop(BaseException):
+        pass
+
+    def flushed(fd: int) -> None:
+        if b'"op":"end"' in Path(path).read_bytes().splitlines()[-1]:
+            monkeypatch.undo()
+            raise Stop
+
+    client = connect(handler=answer, journal=path)
+    call = getattr(client.jobs, method)
+    monkeypatch.setattr("firsthandapi._journal.flush", flushed)
+    with pytest.raises(Stop):
+        call(**JOB)
+    assert [each.key for each in client.journal.pending()] == made
+    assert call(**JOB).id == "job_0"
+    assert client.journal.pending() == ()
+    assert call(**JOB).id == "job_1"
+
+
 def test_a_job_that_is_gone(connect: Connect, fresh_server: MockServer, path: str) -> None:
     """The error says how to have another one."""
     client = connect(fresh_server, journal=path)

@@ -92,7 +92,14 @@ async def _leave(file: JournalFile, entry: Entry, line: bytes) -> None:
 
 
 async def _end(file: JournalFile, entry: Entry, finished: bool) -> None:
-    await _leave(file, entry, rules.ended(entry) if finished else rules.lost(entry))
+    if not finished:
+        await _leave(file, entry, rules.lost(entry))
+        return
+    try:
+        await _leave(file, entry, rules.ended(entry))
+    except BaseException:  # such as Ctrl-C: nobody gets the result
+        await _leave(file, entry, rules.opened(entry))
+        raise
 
 
 async def post_once(transport: Transport, request: Request, decoder: Decoder[T], held: Held | None) -> T:
@@ -156,7 +163,9 @@ class _Posting(Generic[T]):
         except BaseException as error:
             hidden = self._transport.shared.http_client is not None
             nothing = not known and rules.surely_not_done(error, hidden_repeats=hidden)
-            await _leave(self._file, entry, rules.ended(entry) if nothing else rules.lost(entry))
+            # With an answer, its end may be written already, but nobody gets the result.
+            left = rules.lost(entry) if self._answer is None else rules.opened(entry)
+            await _leave(self._file, entry, rules.ended(entry) if nothing else left)
             raise
         return result
 
@@ -168,7 +177,7 @@ class _Posting(Generic[T]):
         if self._held is None or job_id is None:
             await _leave(self._file, entry, rules.ended(entry, self._answer))
             return
-        self._held.leave = partial(_end, self._file, entry)
+        self._held.leave = partial(_end, self._file, replace(entry, job_id=job_id))
         with contextlib.suppress(ConfigurationError):  # the end of the call writes it, or the key settles it
             await finish_blocking(self._file.note, rules.answered(entry, job_id))
 

@@ -165,6 +165,11 @@ def lost(entry: Entry) -> bytes:
     return _line({"op": "lost", "id": entry.id})
 
 
+def opened(entry: Entry) -> bytes:
+    """The line of a call that was stopped while its end was written: whatever is there of that, it has not ended."""
+    return began(replace(entry, lost=True))
+
+
 def ended(entry: Entry, answer: str | None = None) -> bytes:
     """The line of a finished POST, with the id in its answer; or of one that was never done, or is forgotten."""
     return _line({"op": "end", "id": entry.id, **({} if answer is None else {"answer": answer})})
