@@ -122,7 +122,9 @@ class Line:
                 self._waiters.insert(place(self._waiters, arrival), waiter)
             yield waiter
         finally:
-            with self._lock, suppress(ValueError):  # something struck before it stood there
+            # Something may have struck before it stood there. What strikes in here finds it gone: no signal is
+            # handled before `remove` has returned, and one left in the line would be waited for without end.
+            if waiter in self._waiters:
                 self._waiters.remove(waiter)
             self.wake()
 
