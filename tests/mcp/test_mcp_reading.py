@@ -315,7 +315,8 @@ def test_a_bug_of_ours_shows_no_traceback(
             result = await client.call_tool("get_job", {"job_id": "job_1"})
             assert result.is_error
             assert text_of(result) == "get_job failed because of a bug in this server. Tell the person."
-            result = await client.call_tool("cancel_job", {"job_id": "job_1"})
+            made = found(await client.call_tool("create_job", JOB))
+            result = await client.call_tool("cancel_job", {"job_id": made["id"]})
             assert text_of(result) == "this computer failed: No space left on device. Tell the person."
 
     anyio.run(main)

@@ -197,6 +197,48 @@ def test_a_cancelled_job_does_not_refill_the_budget(tmp_path: Path) -> None:
         anyio.run(main, server)
 
 
+@pytest.mark.parametrize("mode", ["auto", "legacy"])
+@pytest.mark.parametrize("answer", ["accept", "refuse", "decline", "unable"])
+def test_an_agent_cancels_no_job_of_others_unless_the_person_says_so(
+    tmp_path: Path, answer: str, mode: str
+) -> None:
+    """With its state and description. Its own job it cancels unasked; where nobody can be asked it refuses."""
+    asked: list[str] = []
+
+    async def ask(_: object, question: Any) -> mcp_types.ElicitResult:
+        asked.append(question.message)
+        if answer == "decline":
+            return mcp_types.ElicitResult(action="decline")
+        return mcp_types.ElicitResult(action="accept", content={"approve": answer == "accept"})
+
+    async def main(server: MockServer) -> None:
+        with server.client() as person:
+            theirs = person.jobs.create(**{**JOB, "description": "A job that a person posted by hand"})
+            over = person.jobs.create(**JOB)
+            person.jobs.cancel(over)
+            options = Options(ledger=tmp_path, budget_cents=100, confirm_cents=100)
+            ask_with = {} if answer == "unable" else {"elicitation_callback": ask}
+            async with in_memory(server, options, mode=mode, **ask_with) as client:
+                own = found(await client.call_tool("create_job", JOB))
+                ended = found(await client.call_tool("cancel_job", {"job_id": own["id"]}))
+                assert (ended["status"], asked) == ("cancelled", [])
+                result = await client.call_tool("cancel_job", {"job_id": theirs.id})
+                yes = answer == "accept"
+                assert result.is_error is not yes
+                assert yes or "nothing was cancelled" in text_of(result)
+                assert person.jobs.get(theirs).status == ("cancelled" if yes else "open")
+                if answer == "unable":
+                    return
+                assert (await client.call_tool("cancel_job", {"job_id": over.id})).is_error
+                assert "list_jobs" in text_of(await client.call_tool("cancel_job", {"job_id": "job_no"}))
+                (question,) = asked
+                assert "is open with 0 of 2 files approved" in question
+                assert "A job that a person posted by hand" in question
+
+    with MockServer(speed=0, workers=False) as server:
+        anyio.run(main, server)
+
+
 def test_a_refused_order_costs_nothing_of_the_budget(server: MockServer, tmp_path: Path) -> None:
     """After a 402 the whole budget is there; after a lost response the cost stays counted."""
 

@@ -157,6 +157,11 @@ class Ledger:
             self._write(orders)
             return key, True
 
+    def has_job(self, job_id: str) -> bool:
+        """Whether an order of this ledger got the job."""
+        with self._locked() as orders:
+            return any(order.get("job_id") == job_id for order in orders.values())
+
     def order(self, key: str) -> Order | None:
         """What is written down of an order; None if it is not there."""
         with self._locked() as orders:

@@ -22,7 +22,7 @@ from ._errors import CALL_SECONDS, answered, check_names, for_model
 from ._ledger import Ledger, account_of, default_folder
 from ._reading import add_reading, add_resources
 from ._results import SignedUp
-from ._spending import add_spending
+from ._spending import add_cancelling, add_spending
 
 _INSTRUCTIONS = """\
 FirstHandAPI pays real people to capture photos, audio, video and screen recordings. Creating a job spends real
@@ -91,6 +91,7 @@ def make_server(client: AsyncFirstHandClient | None, api_key: str | None, option
     add_planning(server, campaigns, ledger)
     if not options.read_only:
         add_spending(server, client, ledger, options.confirm_cents)
+        add_cancelling(server, client, ledger)
         add_campaigns(server, campaigns, ledger, options.confirm_cents)
     add_resources(server, client)
     return server

@@ -67,11 +67,11 @@ _Metadata = Annotated[
 class Approval(BaseModel):
     """The person's answer."""
 
-    approve: bool = Field(description="Spend this amount?")
+    approve: bool = Field(description="Yes?")
 
 
 class NotAsked(Approval):
-    """Nobody needed to be asked: the cost is within the bound, or the order exists and costs nothing more."""
+    """Nobody needed to be asked: the cost is within the bound, the order exists, or the job is this server's."""
 
     approve: bool = True
 
@@ -79,7 +79,7 @@ class NotAsked(Approval):
 def add_spending(
     server: MCPServer, client: AsyncFirstHandClient, ledger: Ledger, confirm_cents: int | None
 ) -> None:
-    """Add the tools that spend, or that end a job.
+    """Add the tools that order a job.
 
     Args:
         server: where to add them.
@@ -211,13 +211,46 @@ def add_spending(
         left = await answered(on_thread(ledger.left_cents))
         return WaitedJob.of(job, created_before=before, budget_left_cents=left, timed_out_waiting=late)
 
+
+def add_cancelling(server: MCPServer, client: AsyncFirstHandClient, ledger: Ledger) -> None:
+    """Add the tool that ends a job: what this server did not order, only a person may let it cancel."""
+
+    async def may_cancel(ctx: Context, job_id: str) -> Approval | Elicit[Approval]:
+        if await answered(on_thread(ledger.has_job, job_id)):
+            return NotAsked()
+        if not can_ask(ctx):
+            raise ToolError(
+                f"this server did not order {visible(job_id)}, so it cancels it only after asking the person, which "
+                "this program does not support: nothing was cancelled; ask the person to cancel it with `firsthandapi "
+                "jobs cancel`"
+            )
+        job = await answered(client.jobs.get(job_id))
+        if job.is_terminal:
+            return NotAsked()  # the service says so itself
+        return Elicit(
+            f"This server did not order {visible(job.id)}, which is {visible(job.status)} with "
+            f"{int_or_none(job.files_approved) or 0} of {int_or_none(job.files_needed) or 0} files approved: "
+            f"“{visible(str(job.title or job.description or '')[:200])}”. Cancel it?",
+            Approval,
+        )
+
     @server.tool(annotations=SPENDS)
-    async def cancel_job(job_id: JobId) -> JobResult:
+    async def cancel_job(
+        job_id: JobId, approved: Annotated[ElicitationResult[Approval], Resolve(may_cancel)]
+    ) -> JobResult:
         """Cancel a job that is not finished. Unused escrow is refunded to the organization; approved files stay.
 
-        The refund does not come back into this server's budget.
+        The person is asked first about a job that this server did not order. The refund does not come back into this
+        server's budget.
         """
+        check_approved(approved, "cancelled")
         return JobResult.of(await answered(client.jobs.cancel(job_id)))
+
+
+def can_ask(ctx: Context) -> bool:
+    """Whether the program of the agent can ask the person."""
+    capabilities = ctx.client_capabilities
+    return capabilities is not None and capabilities.elicitation is not None
 
 
 def check_can_ask(ctx: Context, cost_cents: int, confirm_cents: int) -> None:
@@ -226,8 +259,7 @@ def check_can_ask(ctx: Context, cost_cents: int, confirm_cents: int) -> None:
     Raises:
         ToolError: the program cannot ask.
     """
-    capabilities = ctx.client_capabilities
-    if capabilities is None or capabilities.elicitation is None:
+    if not can_ask(ctx):
         raise ToolError(
             f"this costs {cost_cents} cents, and above {confirm_cents} cents this server asks the person, "
             "which this program does not support: nothing was ordered; ask for fewer files, or ask the person "
@@ -235,15 +267,15 @@ def check_can_ask(ctx: Context, cost_cents: int, confirm_cents: int) -> None:
         )
 
 
-def check_approved(answer: ElicitationResult[Approval]) -> bool:
-    """Whether a person said yes; False if none was asked.
+def check_approved(answer: ElicitationResult[Approval], done: str = "ordered") -> bool:
+    """Whether a person said yes; False if none was asked. `done` is what was not done without it.
 
     Raises:
         ToolError: the person said no.
     """
     if not (isinstance(answer, AcceptedElicitation) and answer.data.approve):
         raise ToolError(
-            "the person declined: nothing was ordered. Do not ask again unless the person wants to."
+            f"the person declined: nothing was {done}. Do not ask again unless the person wants to."
         )
     return not isinstance(answer.data, NotAsked)
 
