@@ -14,12 +14,13 @@ import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import IO
 
 import fsspec
 import pytest
 
 from dataset.support import JOB, api, completed_job, downloads
-from firsthandapi import ConfigurationError
+from firsthandapi import ConfigurationError, IntegrityError
 from firsthandapi.filesystem import FirstHandFileSystem
 from firsthandapi.testing import MockServer
 
@@ -395,3 +396,56 @@ def test_async_code_reads_through_the_wrapper_of_fsspec(
             await wrapped._rm_file(next(iter(wanted)))
 
     asyncio.run(main())
+
+
+def _portal(server: MockServer, times: int) -> None:
+    """A storage that answers 200 with a page of its own."""
+    server.faults.add(path="/files/*", garbage=True, times=times)
+
+
+def _in_parts(file: IO[bytes]) -> bytes:
+    return b"".join(iter(lambda: file.read(1000), b""))
+
+
+def test_the_listed_size_and_hash_bind_a_whole_read(
+    server: MockServer, files: FirstHandFileSystem, tmp_path: Path
+) -> None:
+    """A captive portal's page, once, costs a second download; twice, it is an error."""
+    (path,) = files.ls(completed_job(server, 1), detail=False)
+    whole = files.cat_file(path)
+    reads = {
+        "cat_file": lambda: files.cat_file(path),
+        "cat": lambda: files.cat([path])[path],
+        "cat_ranges": lambda: files.cat_ranges([path], 0, None, on_error="raise")[0],
+        "part": lambda: files.cat_file(path, 0, 10**9),
+        "open": lambda: files.open(path).read(),
+        "parts": lambda: _in_parts(files.open(path, block_size=64)),
+        "get": lambda: files.get(path, str(tmp_path / "x")) or (tmp_path / "x").read_bytes(),
+    }
+    for name, read in reads.items():
+        _portal(server, 1)
+        assert read() == whole, name
+        (tmp_path / "x").unlink(missing_ok=True)
+        _portal(server, 2)
+        with pytest.raises(IntegrityError, match=path.partition("/")[2].partition(".")[0]):
+            read()
+
+
+def test_other_bytes_of_the_same_length_are_found(server: MockServer, files: FirstHandFileSystem) -> None:
+    """In a whole read, and in a file that is read to its end in parts; a part alone proves nothing."""
+    job_id = completed_job(server, 1)
+    (path,) = files.ls(job_id, detail=False)
+    known = files._account.files(job_id)
+    for name, found in known.items():
+        known[name] = found.model_copy(update={"content_hash": "0" * 64})
+    for read in (lambda: files.cat_file(path), lambda: files.open(path).read()):
+        with pytest.raises(IntegrityError, match="SHA-256"):
+            read()
+    with files.open(path, block_size=64) as file:
+        assert len(file.read(1000)) == 1000
+        with pytest.raises(IntegrityError, match="SHA-256"):
+            _in_parts(file)
+    with files.open(path, block_size=64) as file:
+        file.seek(10)
+        assert len(file.read()) == file.size - 10
+    assert len(files.cat_file(path, 0, 10)) == 10

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -12,6 +13,7 @@ from firsthandapi._core.files.download import (
     Attempts,
     BadUrlError,
     Hopeless,
+    Mismatch,
     Redirected,
     Refused,
     TryAgain,
@@ -47,7 +49,14 @@ class RangeReader:
         self._clock = Clock()
 
     def read(
-        self, file_id: str, url_of: Callable[[bool], str], start: int, end: int | None
+        self,
+        file_id: str,
+        url_of: Callable[[bool], str],
+        start: int,
+        end: int | None,
+        *,
+        size_bytes: int | None = None,
+        sha256: str | None = None,
     ) -> tuple[bytes, int]:
         """The bytes from `start` up to `end`, and the size of the whole file.
 
@@ -56,8 +65,11 @@ class RangeReader:
             url_of: gives the file's URL; True asks for a fresh one, since the last was refused.
             start: the first byte.
             end: the byte after the last one; None reads to the end.
+            size_bytes: the promised size of the whole file, or None.
+            sha256: its promised SHA-256 in hex, or None; it binds a read of the whole file.
 
         Raises:
+            IntegrityError: they are not the promised ones, twice.
             DownloadError: they cannot be had.
         """
         attempts = Attempts(self._max_retries)
@@ -67,7 +79,7 @@ class RangeReader:
             started = self._clock.monotonic()
             retry_after: float | None = None
             try:
-                found = self._attempt(parse_url(url_of(stale), self._schemes), start, end)
+                found = self._attempt(parse_url(url_of(stale), self._schemes), start, end, size_bytes, sha256)
             except BrokenError as error:
                 reason = str(error)
             except (HopelessError, BadUrlError) as error:
@@ -76,6 +88,10 @@ class RangeReader:
                 match found:
                     case (bytes() as content, int() as size):
                         return content, size
+                    case Mismatch():
+                        if not attempts.mismatched():
+                            raise failure(file_id, f"{found.reason}, in two downloads", mismatch=True)
+                        continue
                     case Refused():
                         if not attempts.refused():
                             break
@@ -97,8 +113,8 @@ class RangeReader:
         raise failure(file_id, f"{reason} (after {count_of(attempts.made, 'attempt')})")
 
     def _attempt(
-        self, address: Address, start: int, end: int | None
-    ) -> tuple[bytes, int] | Refused | TryAgain | Hopeless:
+        self, address: Address, start: int, end: int | None, size_bytes: int | None, sha256: str | None
+    ) -> tuple[bytes, int] | Mismatch | Refused | TryAgain | Hopeless:
         wanted = f"bytes={start}-{'' if end is None else end - 1}"
         hops = 0
         while True:
@@ -121,6 +137,9 @@ class RangeReader:
                 response.drain()
                 return verdict
             skip, count, size = verdict
+            if size_bytes not in (None, size):
+                response.abandon()
+                return Mismatch(f"the storage has {size} bytes, but {size_bytes} were promised")
             content = bytearray()
             try:
                 while len(content) < skip + count and (piece := response.read()):
@@ -129,7 +148,10 @@ class RangeReader:
                 response.abandon()
             if len(content) < skip + count:
                 raise BrokenError("the body ended early")
-            return bytes(memoryview(content)[skip : skip + count]), size
+            found = bytes(memoryview(content)[skip : skip + count])
+            if sha256 and len(found) == size and hashlib.sha256(found).hexdigest() != sha256.strip().lower():
+                return Mismatch("its SHA-256 differs from the promised one")
+            return found, size
 
     def close(self) -> None:
         """Close the connections."""

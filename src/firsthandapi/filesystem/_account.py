@@ -110,8 +110,11 @@ class Account:
     def read(self, job_id: str, name: str, start: int, end: int | None) -> tuple[bytes, int]:
         """The bytes of a file from `start` up to `end`, None for its end, and its size.
 
+        The listed size binds every read, the listed SHA-256 a read of the whole file.
+
         Raises:
             FileNotFoundError: there is no such file.
+            IntegrityError: the storage has other bytes than listed, twice.
             DownloadError: it cannot be downloaded.
         """
         path = f"{job_id}/{name}"
@@ -123,9 +126,17 @@ class Account:
         if not name or (files is not None and name not in files):
             raise FileNotFoundError(path)
         file_id = id_in(name.partition(".")[0], path)
+        file = None if files is None else files[name]
         reader = self.readers.take()
         try:
-            return reader.read(file_id, lambda stale: self._url(job_id, file_id, stale), start, end)
+            return reader.read(
+                file_id,
+                lambda stale: self._url(job_id, file_id, stale),
+                start,
+                end,
+                size_bytes=None if file is None else file.size_bytes,
+                sha256=None if file is None else file.content_hash,
+            )
         except NotFoundError:
             raise FileNotFoundError(path) from None
         finally:

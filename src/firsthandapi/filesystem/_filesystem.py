@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from fsspec.spec import AbstractBufferedFile, AbstractFileSystem, make_instance
 
 from firsthandapi._core.calls.config import API_KEY_VARIABLE, BASE_URL_VARIABLE
+from firsthandapi._core.files.download import failure
 from firsthandapi._core.rows.manifest import MANIFEST
 from firsthandapi._masking import secret_or_none
 from firsthandapi._sync.client import FirstHandClient
@@ -126,8 +127,11 @@ class FirstHandFileSystem(AbstractFileSystem):  # type: ignore[misc] # fsspec sh
     def cat_file(self, path: str, start: int | None = None, end: int | None = None, **_: Any) -> bytes:
         """The bytes of a file from `start` up to `end`; negative numbers count from its end.
 
+        All bytes of a listed file are compared with its listed size and SHA-256; a part, with the size alone.
+
         Raises:
             FileNotFoundError: there is no such file.
+            IntegrityError: the storage has other bytes than listed, in two downloads.
             DownloadError: it cannot be downloaded.
         """
         if (start or 0) < 0 or (end or 0) < 0:
@@ -144,8 +148,11 @@ class FirstHandFileSystem(AbstractFileSystem):  # type: ignore[misc] # fsspec sh
         if mode != "rb":
             raise io.UnsupportedOperation(_READ_ONLY)
         options.pop("autocommit", None)
-        options.setdefault("size", self.info(path)["size"])
-        return FirstHandFile(self, path, mode, block_size, **options)  # pyright: ignore[reportArgumentType] # None is its default
+        found = self.info(path)
+        options.setdefault("size", found["size"])
+        file = FirstHandFile(self, path, mode, block_size, **options)  # pyright: ignore[reportArgumentType] # None is its default
+        file.expect(found.get("sha256"))
+        return file
 
     def created(self, path: str) -> datetime | None:
         """When a file was approved and created; None if it is not known."""
@@ -204,10 +211,28 @@ class FirstHandFileSystem(AbstractFileSystem):  # type: ignore[misc] # fsspec sh
 
 
 class FirstHandFile(AbstractBufferedFile):  # type: ignore[misc] # fsspec ships no types
-    """A file that is downloaded in parts, when they are read."""
+    """A file that is downloaded in parts, when they are read.
+
+    Read from its beginning to its end, in however many parts, it is compared with its listed SHA-256.
+    """
+
+    _sha256: str | None = None
+
+    def expect(self, sha256: str | None) -> None:
+        """Hash what is read from the beginning on, to compare it at the end."""
+        self._sha256 = sha256
+        self._digest = hashlib.sha256()
+        self._hashed = 0
 
     def _fetch_range(self, start: int, end: int) -> bytes:
         content: bytes = self.fs.cat_file(self.path, start, end)
+        # What came whole has been compared, and downloaded again if it was wrong.
+        if self._sha256 and len(content) < self.size and start <= self._hashed < start + len(content):
+            self._digest.update(memoryview(content)[self._hashed - start :])
+            self._hashed = start + len(content)
+            if self._hashed == self.size and self._digest.hexdigest() != self._sha256.strip().lower():
+                file_id = _parts(self.path)[1].partition(".")[0]
+                raise failure(file_id, "its SHA-256 differs from the promised one", mismatch=True)
         return content
 
 
