@@ -124,7 +124,7 @@ def _introduce(service: Service, folder: Path) -> None:
             "This is the first start. The API keys and a link that signs you in as the operator are in"
         )
         typer.echo(f"\n  {(folder / FIRST_KEYS).absolute()}\n")
-        typer.echo("Only you can read this file. Save what it contains, and delete it.\n")
+        typer.echo("Save what this file contains, and delete it.\n")
     typer.echo(f"Links of the jobs, tokens, credits: {url}/operator")
     typer.echo(f"Review what people send: {url}/review")
     typer.echo(f"Jobs, webhooks, requests, ledger: {url}/console")

@@ -73,8 +73,8 @@ def create(
     Whoever has it opens /sign-in on the server and pastes it, or follows a link
     that ends in /sign-in#TOKEN.
 
-    A server beyond this machine needs tokens before its first start: --new creates
-    its folder.
+    A server beyond this machine needs tokens before its first start: --new
+    creates its folder.
 
     Example: firsthandapi server tokens create photos --role worker --name Ana
     """
