@@ -9,9 +9,10 @@ from typing import Any
 import anyio
 import mcp_types
 import pytest
-from mcp_support import found, in_memory, ledger_of, spent, text_of
+from mcp_support import JOB, found, in_memory, ledger_of, spent, text_of
 
-from firsthandapi import Dataset, FirstHandError
+from dataset.support import completed_job
+from firsthandapi import AsyncFirstHandClient, Dataset, FirstHandError
 from firsthandapi.mcp import BudgetError, Ledger, Options
 from firsthandapi.testing import MockServer
 
@@ -40,7 +41,10 @@ def larger(label: str, files: int, **more: Any) -> dict[str, Any]:
 
 
 def test_a_campaign_from_plan_to_folder(server: MockServer, tmp_path: Path) -> None:
-    """The plan orders nothing; the run fills a folder, reports, and orders nothing twice, by either of its names."""
+    """The plan orders nothing; the run fills a folder, reports, and orders nothing twice.
+
+    What it did not spend is back in the budget.
+    """
     told: list[float] = []
 
     async def progress(done: float, total: float | None, message: str | None) -> None:
@@ -51,17 +55,17 @@ def test_a_campaign_from_plan_to_folder(server: MockServer, tmp_path: Path) -> N
             plan = found(await client.call_tool("plan_campaign", CAMPAIGN))
             assert (plan["cost_cents"], plan["spent_cents"], plan["fits"]) == (150, 0, True)
             assert plan["budget_left_cents"] == 2500
-            ran = found(await client.call_tool("run_campaign", CAMPAIGN, progress_callback=progress))
+            ran = found(await client.call_tool("collect_campaign", CAMPAIGN, progress_callback=progress))
             assert (ran["finished"], ran["timed_out_waiting"], ran["spent_cents"]) == (True, False, 150)
-            assert ran["budget_left_cents"] == 2000
+            assert ran["budget_left_cents"] == 2350
             dataset = Dataset.open(ran["folder"])
             assert sorted(record.label or "" for record in dataset) == ["stop", "stop", "yield"]
             assert dataset.verify().ok
             again = found(await client.call_tool("collect_campaign", CAMPAIGN))
-            assert (again["finished"], again["spent_cents"], again["budget_left_cents"]) == (True, 150, 2000)
-            more = found(await client.call_tool("run_campaign", larger("yield", 2)))
+            assert (again["finished"], again["spent_cents"], again["budget_left_cents"]) == (True, 150, 2350)
+            more = found(await client.call_tool("collect_campaign", larger("yield", 2)))
             assert [label["approved"] for label in more["labels"]] == [2, 2]
-            assert (more["spent_cents"], more["budget_left_cents"]) == (200, 2000)
+            assert (more["spent_cents"], more["budget_left_cents"]) == (200, 2300)
 
     anyio.run(main)
     assert spent(server) == 200
@@ -75,7 +79,7 @@ def test_a_campaign_waits_no_longer_than_told(tmp_path: Path) -> None:
     async def main() -> None:
         with MockServer(speed=0, workers=False) as server:
             async with in_memory(server, Options(ledger=tmp_path)) as client:
-                late = found(await client.call_tool("run_campaign", {**CAMPAIGN, "max_wait_seconds": 1}))
+                late = found(await client.call_tool("collect_campaign", {**CAMPAIGN, "max_wait_seconds": 1}))
                 assert (late["finished"], late["timed_out_waiting"]) == (False, True)
                 assert [label["coming"] + label["missing"] for label in late["labels"]] == [2, 1]
                 for _ in range(20):
@@ -84,7 +88,9 @@ def test_a_campaign_waits_no_longer_than_told(tmp_path: Path) -> None:
                             for _ in range(job.files_needed or 0):
                                 server.submit(job.id)
                     server.clock.advance(minutes=1)
-                    ran = found(await client.call_tool("run_campaign", {**CAMPAIGN, "max_wait_seconds": 10}))
+                    ran = found(
+                        await client.call_tool("collect_campaign", {**CAMPAIGN, "max_wait_seconds": 10})
+                    )
                     if ran["finished"]:
                         break
                 assert ran["finished"]
@@ -111,7 +117,7 @@ def test_a_campaign_stays_within_both_budgets(server: MockServer, tmp_path: Path
                 ({**CAMPAIGN, "dest": "/tmp/x"}, "takes no argument dest"),
                 ({**CAMPAIGN, "max_wait_seconds": 10**6}, "max_wait_seconds: input should be"),
             ):
-                refused = await client.call_tool("run_campaign", arguments)
+                refused = await client.call_tool("collect_campaign", arguments)
                 assert refused.is_error
                 assert said in text_of(refused), text_of(refused)
             assert ledger_of(server, tmp_path).left_cents() == 2500
@@ -134,11 +140,11 @@ def test_a_person_is_asked_for_what_a_campaign_adds(tmp_path: Path, yes: bool, m
         options = Options(ledger=tmp_path, confirm_cents=100)
         with MockServer(speed=0, workers=False) as server:
             async with in_memory(server, options, elicitation_callback=ask, mode=mode) as client:
-                first = await client.call_tool("run_campaign", {**CAMPAIGN, "max_wait_seconds": 2})
+                first = await client.call_tool("collect_campaign", {**CAMPAIGN, "max_wait_seconds": 2})
                 assert first.is_error is not yes
                 if yes:  # a little more is within the bound
                     more = larger("stop", 3, budget_cents=600, max_wait_seconds=1)
-                    found(await client.call_tool("run_campaign", more))
+                    found(await client.call_tool("collect_campaign", more))
             assert (spent(server) > 0) is yes
 
     anyio.run(main)
@@ -146,8 +152,105 @@ def test_a_person_is_asked_for_what_a_campaign_adds(tmp_path: Path, yes: bool, m
     assert "$5.00" in asked[0]
 
 
-def test_what_is_set_aside_only_grows(tmp_path: Path) -> None:
-    """A smaller budget gives nothing back: what was spent of the larger one is not known here."""
+def test_a_finished_campaign_is_repeated_without_a_question_and_without_a_budget(
+    server: MockServer, tmp_path: Path
+) -> None:
+    """It orders nothing, and brings back a file that was lost. More files are asked for again."""
+    asked: list[str] = []
+
+    async def ask(_: object, question: Any) -> mcp_types.ElicitResult:
+        asked.append(question.message)
+        return mcp_types.ElicitResult(action="accept", content={"approve": True})
+
+    async def main() -> None:
+        options = Options(ledger=tmp_path, budget_cents=600, confirm_cents=100)
+        async with in_memory(server, options, elicitation_callback=ask) as client:
+            first = found(await client.call_tool("collect_campaign", CAMPAIGN))
+            assert first["budget_left_cents"] == 450
+            cheap = {"files_needed": 2, "metadata": {}}
+            for number in range(4):
+                found(await client.call_tool("create_job", {**JOB, **cheap, "metadata": {"n": number}}))
+            next(Path(first["folder"]).glob("data/stop/*")).unlink()
+            again = found(await client.call_tool("collect_campaign", CAMPAIGN))
+            assert (again["finished"], again["spent_cents"], again["budget_left_cents"]) == (True, 150, 50)
+            assert Dataset.open(first["folder"]).verify().ok
+            assert len(asked) == 1
+            more = await client.call_tool("collect_campaign", larger("stop", 4))
+            assert "--budget-cents" in text_of(more)
+        async with in_memory(
+            server, Options(ledger=tmp_path, confirm_cents=100), elicitation_callback=ask
+        ) as client:
+            found(await client.call_tool("collect_campaign", larger("stop", 4)))
+            assert "$3.50 more than before" in asked[-1]
+
+    anyio.run(main)
+    assert len(asked) == 2
+    assert spent(server) == 150 + 400 + 100
+
+
+def test_two_sessions_take_turns_in_a_campaign(
+    server: MockServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that ends could otherwise give back what the other one is about to spend."""
+    import firsthandapi.mcp._campaigns as campaigns_module
+
+    monkeypatch.setattr(campaigns_module, "_TURN_SECONDS", 0.0)
+
+    async def main() -> None:
+        async with in_memory(server, Options(ledger=tmp_path)) as client:
+            lock = ledger_of(server, tmp_path).turn(str(tmp_path / "campaigns" / "signs"))
+            assert lock.acquire()
+            refused = await client.call_tool("collect_campaign", CAMPAIGN)
+            assert "another session runs this campaign: this call ordered nothing" in text_of(refused)
+            assert spent(server) == 0
+            lock.release()
+            assert found(await client.call_tool("collect_campaign", CAMPAIGN))["finished"]
+
+    anyio.run(main)
+
+
+def test_a_job_is_downloaded_as_collect_does_it(server: MockServer, tmp_path: Path) -> None:
+    """Into a folder that verifies, and that `collect` continues; a second call brings what is missing."""
+
+    async def main() -> None:
+        async with in_memory(server, Options(ledger=tmp_path)) as client:
+            job = found(await client.call_tool("create_job_and_wait", JOB))
+            got = found(await client.call_tool("download_job", {"job_id": job["id"]}))
+            assert (got["files_in_folder"], got["timed_out_waiting"]) == (2, False)
+            assert got["status"] == "completed"
+            dataset = Dataset.open(got["folder"])
+            assert {"job.json", "metadata.jsonl", "data"} <= {each.name for each in dataset.path.iterdir()}
+            next(dataset.path.glob("data/*")).unlink()
+            again = found(await client.call_tool("download_job", {"job_id": job["id"]}))
+            assert (again["folder"], again["files_in_folder"]) == (got["folder"], 2)
+            assert dataset.verify().ok
+            refused = await client.call_tool("download_job", {"job_id": "job_no"})
+            assert "Check the id with list_jobs" in text_of(refused)
+        async with AsyncFirstHandClient(server.api_key, server.url) as api:
+            collected = await api.jobs.collect(got["folder"], **JOB)
+            assert len(collected) == 2
+
+    anyio.run(main)
+    assert spent(server) == 100
+
+
+def test_a_download_waits_no_longer_than_told(server: MockServer, tmp_path: Path) -> None:
+    """What is not there yet comes with the next call."""
+    job_id = completed_job(server, 1)
+    server.faults.add(path="/v1/jobs/*/files", method="GET", delay=30, times=1)
+
+    async def main() -> None:
+        async with in_memory(server, Options(ledger=tmp_path)) as client:
+            late = found(await client.call_tool("download_job", {"job_id": job_id, "max_wait_seconds": 1}))
+            assert (late["files_in_folder"], late["timed_out_waiting"]) == (0, True)
+            ready = found(await client.call_tool("download_job", {"job_id": job_id}))
+            assert (ready["files_in_folder"], ready["timed_out_waiting"]) == (1, False)
+
+    anyio.run(main)
+
+
+def test_what_is_set_aside_only_grows_until_it_is_given_back(tmp_path: Path) -> None:
+    """A smaller budget gives nothing back: what was spent of the larger one is not known then."""
     ledger = Ledger(tmp_path, 1000)
     ledger.allot("a", 300)
     ledger.allot("a", 200)
@@ -155,7 +258,12 @@ def test_what_is_set_aside_only_grows(tmp_path: Path) -> None:
     ledger.allot("a", 400, most_more=100)
     with pytest.raises(FirstHandError, match="call again"):
         ledger.allot("a", 501, most_more=100)
+    ledger.give_back("a", 500)
+    assert ledger.allotted("a") == (400, 600)
     with pytest.raises(BudgetError):
         ledger.allot("b", 601)
     assert ledger.allotted("b") == (0, 600)
-    assert Ledger(tmp_path, 1000, account="other").allotted("a") == (0, 600)
+    ledger.give_back("a", 150)
+    ledger.give_back("b", 0)
+    assert ledger.allotted("a") == (150, 850)
+    assert Ledger(tmp_path, 1000, account="other").allotted("a") == (0, 850)

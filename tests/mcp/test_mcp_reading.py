@@ -37,10 +37,10 @@ ARGUMENTS: dict[str, set[str]] = {
     "get_submission_summary": {"job_id"},
     "list_submissions": {"job_id", "status"},
     "plan_campaign": {"name", "jobs", "budget_cents", "defaults", "unique"},
-    "run_campaign": {"name", "jobs", "budget_cents", "defaults", "unique", "max_wait_seconds"},
+    "download_job": {"job_id", "max_wait_seconds"},
     "collect_campaign": {"name", "jobs", "budget_cents", "defaults", "unique", "max_wait_seconds"},
 }
-SPENDING = {"create_job", "create_job_and_wait", "cancel_job", "run_campaign", "collect_campaign"}
+WRITING = {"create_job", "create_job_and_wait", "cancel_job", "download_job", "collect_campaign"}
 
 
 @pytest.fixture
@@ -64,7 +64,7 @@ def test_every_tool_of_the_service_exists_by_its_name(server: MockServer, tmp_pa
                 assert tools[name].description, name
                 hints = tools[name].annotations
                 assert hints is not None
-                assert hints.read_only_hint is (name not in SPENDING)
+                assert hints.read_only_hint is (name not in WRITING)
             for name in ("create_job", "create_job_and_wait"):
                 assert set(tools[name].input_schema["required"]) == CREATING
             assert (
@@ -72,7 +72,7 @@ def test_every_tool_of_the_service_exists_by_its_name(server: MockServer, tmp_pa
             )
         async with in_memory(server, Options(ledger=tmp_path, read_only=True)) as client:
             names = {tool.name for tool in (await client.list_tools()).tools}
-            assert names == set(ARGUMENTS) - SPENDING
+            assert names == set(ARGUMENTS) - WRITING
             assert (await client.call_tool("create_job", JOB)).is_error
 
     anyio.run(main)

@@ -444,10 +444,11 @@ _TOOLS = (
         "list_jobs",
         "get_job_files",
         "cancel_job",
+        "download_job",
         "get_credits",
     ),
     *("get_submission_summary", "list_submissions", "no_such_tool", ""),
-    *("plan_campaign", "run_campaign", "collect_campaign"),
+    *("plan_campaign", "collect_campaign"),
 )
 _NAMES = (
     "job_id",

@@ -3,12 +3,17 @@
 Annotations are evaluated here, since the tools' schemas are made from them.
 """
 
+import time
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
+import anyio
 from mcp.server import MCPServer
 from mcp.server.elicitation import ElicitationResult
 from mcp.server.mcpserver import Context, Elicit, Resolve
+from mcp.server.mcpserver.exceptions import ToolError
 from pydantic import Field
 
 from firsthandapi import AsyncFirstHandClient, Campaign
@@ -21,8 +26,12 @@ from ._errors import answered, on_thread, told
 from ._ledger import Ledger
 from ._progress import Steps
 from ._reading import READS
-from ._results import CampaignResult, RunCampaign
+from ._results import CampaignResult, CollectedCampaign
 from ._spending import MOST_WAIT, SPENDS, Approval, NotAsked, check_approved, check_can_ask
+
+# How long a call waits for another session that runs the same campaign, and how often it looks.
+_TURN_SECONDS = 30.0
+_TURN_EVERY = 0.1
 
 _Name = Annotated[
     str,
@@ -91,23 +100,50 @@ class Campaigns:
         """What a run would order now."""
         return await self._client.campaigns.plan(self.make(*fields))
 
-    async def allot(self, approved: bool, confirm_cents: int | None, *fields: Any) -> CampaignPlan:
-        """Set the budget of a campaign aside, unless it does not even suffice for what the campaign needs now."""
-        campaign = self.make(*fields)
-        plan = await self._client.campaigns.plan(campaign)
-        place = str(campaign.dest)
-        if not plan.fits and (await on_thread(self._ledger.allotted, place))[0] < campaign.budget_cents:
-            raise over_budget(plan)
-        most_more = None if approved else confirm_cents
-        await on_thread(self._ledger.allot, place, campaign.budget_cents, most_more=most_more)
-        return plan
+    async def has_all(self, *fields: Any) -> bool:
+        """Whether every file is approved, so that a run only downloads."""
+        return _has_all(await self.plan(*fields))
 
     async def run(
-        self, context: Context, plan: CampaignPlan, max_wait_seconds: int, *fields: Any
-    ) -> RunCampaign:
-        """Run a campaign whose budget is set aside."""
-        campaign = self.make(*fields)
-        late = False
+        self, context: Context, most_more: int | None, max_wait_seconds: int, fields: tuple[Any, ...]
+    ) -> CollectedCampaign:
+        """Set the budget of a campaign aside, run it, and give back what a finished one did not spend."""
+        try:
+            campaign = self.make(*fields)
+        except FirstHandError as error:
+            raise told(error) from None
+        place = str(campaign.dest)
+        async with self._turn(place):
+            allowed, plan = await answered(self._allot(campaign, most_more))
+            late = await self._run(context, allowed, plan, max_wait_seconds)
+            plan = await answered(self._client.campaigns.plan(campaign))
+            if not late:
+                await answered(on_thread(self._ledger.give_back, place, plan.spent_cents))
+            return CollectedCampaign.of(
+                plan,
+                budget_left_cents=await answered(on_thread(self._ledger.left_cents)),
+                folder=place,
+                finished=not late,
+                timed_out_waiting=late,
+            )
+
+    async def _allot(self, campaign: Campaign, most_more: int | None) -> tuple[Campaign, CampaignPlan]:
+        """Set the budget aside, unless it does not even suffice for what the campaign needs now."""
+        plan = await self._client.campaigns.plan(campaign)
+        place = str(campaign.dest)
+        allotted, _ = await on_thread(self._ledger.allotted, place)
+        if allotted < campaign.budget_cents:
+            if _has_all(plan):  # for what it has spent, it orders nothing more
+                return Campaign(**{**campaign.to_dict(), "budget_cents": max(plan.spent_cents, 1)}), plan
+            if not plan.fits:
+                raise over_budget(plan)
+        await on_thread(self._ledger.allot, place, campaign.budget_cents, most_more=most_more)
+        return campaign, plan
+
+    async def _run(
+        self, context: Context, campaign: Campaign, plan: CampaignPlan, max_wait_seconds: int
+    ) -> bool:
+        """Run it; whether it takes longer."""
         async with Steps(context, sum(label.wanted for label in plan.labels)) as steps:
 
             async def report(now: CampaignProgress) -> None:
@@ -119,16 +155,41 @@ class Campaigns:
             try:
                 await self._client.campaigns.run(campaign, timeout=max_wait_seconds, on_progress=report)
             except WaitTimeoutError:
-                late = True
+                return True
             except FirstHandError as error:
                 raise told(error) from None
-        return RunCampaign.of(
-            await answered(self._client.campaigns.plan(campaign)),
-            budget_left_cents=await answered(on_thread(self._ledger.left_cents)),
-            folder=str(campaign.dest),
-            finished=not late,
-            timed_out_waiting=late,
-        )
+        return False
+
+    @asynccontextmanager
+    async def _turn(self, place: str) -> AsyncGenerator[None, None]:
+        """Wait until no other session runs the campaign.
+
+        Raises:
+            ToolError: one still does.
+        """
+        lock = await answered(on_thread(self._ledger.turn, place))
+
+        async def taken() -> bool:
+            ends = time.monotonic() + _TURN_SECONDS
+            while not lock.acquire():
+                if time.monotonic() > ends:
+                    return False
+                await anyio.sleep(_TURN_EVERY)
+            return True
+
+        if not await answered(taken()):
+            raise ToolError(
+                "another session runs this campaign: this call ordered nothing. Call again in a minute, with the same "
+                "arguments."
+            )
+        try:
+            yield
+        finally:
+            lock.release()
+
+
+def _has_all(plan: CampaignPlan) -> bool:
+    return not plan.orders and all(each.approved >= each.wanted for each in plan.labels)
 
 
 def add_planning(server: MCPServer, campaigns: Campaigns, ledger: Ledger) -> None:
@@ -138,7 +199,7 @@ def add_planning(server: MCPServer, campaigns: Campaigns, ledger: Ledger) -> Non
     async def plan_campaign(
         name: _Name, jobs: _Jobs, budget_cents: _Budget, defaults: _Defaults = None, unique: _Unique = True
     ) -> CampaignResult:
-        """Show what run_campaign would order now, what it would cost, and how far each label is. Orders nothing."""
+        """Show what collect_campaign would order now, what it would cost, and how far each label is. Orders nothing."""
         plan = await answered(campaigns.plan(name, jobs, budget_cents, defaults, unique))
         return CampaignResult.of(plan, budget_left_cents=await answered(on_thread(ledger.left_cents)))
 
@@ -147,7 +208,12 @@ def add_campaigns(server: MCPServer, campaigns: Campaigns, ledger: Ledger, confi
     """Add the tools that run a campaign."""
 
     async def may_run(
-        ctx: Context, name: str, jobs: dict[str, dict[str, Any]], budget_cents: int
+        ctx: Context,
+        name: str,
+        jobs: dict[str, dict[str, Any]],
+        budget_cents: int,
+        defaults: dict[str, Any] | None,
+        unique: bool,
     ) -> Approval | Elicit[Approval]:
         if confirm_cents is None:
             return NotAsked()
@@ -155,6 +221,8 @@ def add_campaigns(server: MCPServer, campaigns: Campaigns, ledger: Ledger, confi
         more = budget_cents - allotted
         if more <= confirm_cents or more > left:
             return NotAsked()  # what costs too much is refused below, without a question
+        if await answered(campaigns.has_all(name, jobs, budget_cents, defaults, unique)):
+            return NotAsked()
         check_can_ask(ctx, more, confirm_cents)
         return Elicit(
             f"Run the campaign “{name}” of {count_of(len(jobs), 'label')} for at most "
@@ -163,7 +231,7 @@ def add_campaigns(server: MCPServer, campaigns: Campaigns, ledger: Ledger, confi
         )
 
     @server.tool(annotations=SPENDS)
-    async def run_campaign(
+    async def collect_campaign(
         name: _Name,
         jobs: _Jobs,
         budget_cents: _Budget,
@@ -172,20 +240,13 @@ def add_campaigns(server: MCPServer, campaigns: Campaigns, ledger: Ledger, confi
         defaults: _Defaults = None,
         unique: _Unique = True,
         max_wait_seconds: _MaxWait = 120,
-    ) -> RunCampaign:
+    ) -> CollectedCampaign:
         """Order what a dataset of several labels lacks, wait, and download its files into one folder.
 
         Call plan_campaign first, and tell the person the cost. Repeating the call continues the campaign and orders
         nothing twice. More files_needed orders the difference. If timed_out_waiting is true, call it again later.
+        What a finished campaign did not spend comes back into this server's budget.
         """
         fields = (name, jobs, budget_cents, defaults, unique)
-        plan = await answered(campaigns.allot(check_approved(approved), confirm_cents, *fields))
-        return await campaigns.run(ctx, plan, max_wait_seconds, *fields)
-
-    # The name of the call that collects one job.
-    server.add_tool(
-        run_campaign,
-        name="collect_campaign",
-        description="The same as run_campaign.",
-        annotations=SPENDS,
-    )
+        most_more = None if check_approved(approved) else confirm_cents
+        return await campaigns.run(ctx, most_more, max_wait_seconds, fields)

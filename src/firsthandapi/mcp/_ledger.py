@@ -20,6 +20,7 @@ from firsthandapi._core.calls.idempotency import idempotency_key
 from firsthandapi._core.orders.job_file import JobFile
 from firsthandapi._core.orders.request_hash import hash_to_send
 from firsthandapi._host import replacing
+from firsthandapi._host.locking import FileLock
 from firsthandapi.datasets._lock import FolderLock
 from firsthandapi.errors import ConfigurationError, FirstHandError, InvalidArgumentError
 
@@ -198,7 +199,7 @@ class Ledger:
             return (0 if entry is None else entry["cost_cents"]), self._left(orders)
 
     def allot(self, campaign: str, budget_cents: int, *, most_more: int | None = None) -> None:
-        """Set aside what a campaign may cost, before it orders anything. What was set aside stays so.
+        """Set aside what a campaign may cost, before it orders anything. It stays so until the campaign is finished.
 
         Args:
             campaign: its folder. All sessions that run it share what is set aside.
@@ -220,6 +221,25 @@ class Ledger:
                 raise FirstHandError(_CHANGED)
             orders[key] = {"cost_cents": budget_cents, "at": self._clock(), "calls": 1}
             self._write(orders)
+
+    def give_back(self, campaign: str, spent_cents: int) -> None:
+        """Of a campaign that is finished, only what it has spent stays set aside. Whoever calls has its turn."""
+        key = self._campaign_key(campaign)
+        with self._locked() as orders:
+            if key in orders and spent_cents < orders[key]["cost_cents"]:
+                orders[key]["cost_cents"] = spent_cents
+                self._write(orders)
+
+    def turn(self, campaign: str) -> FileLock:
+        """The lock of whoever runs a campaign.
+
+        Without it, a session that finishes one could give back what another one is about to spend.
+
+        Raises:
+            ConfigurationError: the folder of the ledger cannot be written to.
+        """
+        with self._locked():
+            return FileLock(self._folder / f"{self._campaign_key(campaign)}.lock", 0o600)
 
     def _campaign_key(self, campaign: str) -> str:
         return idempotency_key("mcp campaign", self._account, campaign)

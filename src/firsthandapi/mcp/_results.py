@@ -59,6 +59,16 @@ class WaitedJob(CreatedJob):
     timed_out_waiting: bool = Field(description="true: the job continues; read it later with get_job")
 
 
+class DownloadedJob(JobResult):
+    """A job whose files were downloaded."""
+
+    folder: str = Field(
+        description="where its files are, on the computer of this server: data/ and metadata.jsonl"
+    )
+    files_in_folder: int
+    timed_out_waiting: bool = Field(description="true: some files are missing; repeat the call for these")
+
+
 class JobList(BaseModel):
     """A page of jobs, newest first."""
 
@@ -168,7 +178,7 @@ class LabelResult(BaseModel):
     wanted: int
     approved: int
     coming: int = Field(description="more that its unfinished jobs may bring")
-    missing: int = Field(description="neither approved nor coming: run_campaign orders these")
+    missing: int = Field(description="neither approved nor coming: collect_campaign orders these")
     spent_cents: int
 
 
@@ -176,14 +186,15 @@ class CampaignResult(BaseModel):
     """A campaign."""
 
     labels: list[LabelResult]
-    cost_cents: int = Field(description="what run_campaign would order now, US cents")
+    cost_cents: int = Field(description="what collect_campaign would order now, US cents")
     spent_cents: int = Field(description="what its orders cost so far, less refunds, US cents")
     budget_cents: int = Field(description="what all its orders may cost, US cents")
     fits: bool = Field(
-        description="false: its budget_cents does not suffice; run_campaign would order nothing"
+        description="false: its budget_cents does not suffice; collect_campaign would order nothing"
     )
     budget_left_cents: int = Field(
-        description="what this server may still spend, US cents; a campaign counts with its whole budget_cents"
+        description="what this server may still spend, US cents; a campaign counts with its whole budget_cents "
+        "until it is finished"
     )
 
     @classmethod
@@ -203,7 +214,7 @@ class CampaignResult(BaseModel):
         )
 
 
-class RunCampaign(CampaignResult):
+class CollectedCampaign(CampaignResult):
     """A campaign after a run."""
 
     folder: str = Field(
@@ -211,7 +222,7 @@ class RunCampaign(CampaignResult):
     )
     finished: bool = Field(description="true: every file is in the folder, verified")
     timed_out_waiting: bool = Field(
-        description="true: its jobs continue; call run_campaign again with the same arguments: it orders nothing twice"
+        description="true: its jobs continue; repeat the call later: it orders nothing twice"
     )
 
 

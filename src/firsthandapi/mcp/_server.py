@@ -18,6 +18,7 @@ from firsthandapi._version import __version__
 from firsthandapi.errors import ConfigurationError
 
 from ._campaigns import Campaigns, add_campaigns, add_planning
+from ._downloading import add_downloading
 from ._errors import CALL_SECONDS, answered, check_names, for_model
 from ._ledger import Ledger, account_of, default_folder
 from ._reading import add_reading, add_resources
@@ -42,7 +43,7 @@ class Options:
         confirm_cents: above this cost of a job, in US cents, the person is asked; None never asks.
         read_only: whether to offer only tools that read.
         ledger: the folder of the ledger; None is one per API key.
-        campaigns: where campaigns put their folders; None is beside the ledger.
+        campaigns: where campaigns and downloaded jobs have their folders; None is beside the ledger.
     """
 
     budget_cents: int = 2500
@@ -86,12 +87,14 @@ def make_server(client: AsyncFirstHandClient | None, api_key: str | None, option
         return server
     account = account_of(api_key, client._config.base_url)  # pyright: ignore[reportPrivateUsage] # of one house
     ledger = Ledger(options.ledger or default_folder(api_key), options.budget_cents, account=account)
-    campaigns = Campaigns(client, ledger, options.campaigns or ledger.path.parent / "campaigns")
+    folder = options.campaigns or ledger.path.parent / "campaigns"
+    campaigns = Campaigns(client, ledger, folder)
     add_reading(server, client, ledger)
     add_planning(server, campaigns, ledger)
     if not options.read_only:
         add_spending(server, client, ledger, options.confirm_cents)
         add_cancelling(server, client, ledger)
+        add_downloading(server, client, folder)
         add_campaigns(server, campaigns, ledger, options.confirm_cents)
     add_resources(server, client)
     return server
