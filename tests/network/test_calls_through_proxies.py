@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from client.support import Connect
-from firsthandapi.errors import FirstHandConnectionError, WaitTimeoutError
+from firsthandapi.errors import FirstHandConnectionError, FirstHandTimeoutError, WaitTimeoutError
 from firsthandapi.testing import MockServer
 
 from .servers import HOST, Proxy, Socks, Tls, TlsProxy
@@ -124,6 +124,28 @@ def test_a_proxy_that_is_not_there(connect: Connect, fresh_server: MockServer) -
         client.me()
     assert "5ecret" not in str(caught.value)
     assert fresh_server.requests == []
+
+
+@pytest.mark.parametrize(
+    ("proxy", "reason"),
+    [
+        ("http", "the proxy http://127.0.0.1:{port}: it did not answer in time"),
+        ("socks5", "the proxy socks5://127.0.0.1:{port}: it did not answer in time"),
+        ("https", "the proxy https://127.0.0.1:{port}: the TLS handshake took too long"),
+        (None, "127.0.0.1:{port}: the TLS handshake took too long"),
+    ],
+)
+def test_who_accepts_a_connection_and_stays_silent_is_named(
+    proxy: str | None, reason: str, connect: Connect
+) -> None:
+    """A proxy that does not answer is called that, and no words of the libraries below stand in the message."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        address = None if proxy is None else f"{proxy}://127.0.0.1:{port}"
+        client = connect(base_url=f"https://127.0.0.1:{port}", proxy=address, timeout=0.2, max_retries=0)
+        with pytest.raises(FirstHandTimeoutError) as caught:
+            client.me()
+    assert str(caught.value).startswith(f"could not connect to {reason.format(port=port)}; check the network")
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])

@@ -64,6 +64,17 @@ def test_the_bundle_of_requests(
     client.close()
 
 
+@pytest.mark.parametrize("variable", ["SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"])
+def test_a_bundle_of_the_environment_that_is_not_there(
+    variable: str, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is named before anything is sent; without that, no certificate would be trusted, and nobody would know why."""
+    monkeypatch.setenv(variable, "/no/such/bundle.pem")
+    client = connect(base_url="https://localhost:1", max_retries=0)
+    with pytest.raises(ConfigurationError, match=f"in /no/such/bundle.pem cannot be read .*{variable}"):
+        client.me()
+
+
 def test_the_certificates_of_the_system(
     connect: Connect, tls: Tls, trust: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -49,7 +49,8 @@ def ssl_context(verify: bool | str | ssl.SSLContext) -> ssl.SSLContext:
     file, directory = os.environ.get("SSL_CERT_FILE") or None, os.environ.get("SSL_CERT_DIR") or None
     path = verify if isinstance(verify, str) else os.environ.get("REQUESTS_CA_BUNDLE")
     if path and (verify is path or (file is None and directory is None)):
-        file, directory = (path, None) if os.path.isfile(path) else (None, path)  # noqa: PTH113 # pathlib would cost its import at start-up
+        # A path that does not exist is read as a file: OpenSSL says nothing of a directory that is not there.
+        file, directory = (None, path) if os.path.isdir(path) else (path, None)  # noqa: PTH112 # pathlib would cost its import at start-up
     return _trusting(file, directory)
 
 

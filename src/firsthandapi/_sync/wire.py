@@ -140,9 +140,11 @@ class _Stream(httpcore.NetworkStream):
         try:
             left = self._budget.left(timeout, httpcore.ConnectTimeout)
             encrypted = self._stream.start_tls(ssl_context, server_hostname, left)
-        except BaseException:
+        except BaseException as error:
             # No time left, cancellation, whatever it was: nobody else knows this connection yet.
             close(self._stream)
+            if isinstance(error, httpcore.ConnectTimeout):
+                raise httpcore.ConnectTimeout("the TLS handshake took too long") from None
             raise
         return _Stream(encrypted, self._budget, self._received)
 
@@ -196,17 +198,17 @@ class _Http:
             # Where that is awaited, coverage does not see the way from here to there.
             if self._route.proxy_tls and self._context is not None:  # pragma: no branch # see above
                 stream = stream.start_tls(self._context, self._route.host, timeout)
+            handshake = self._route.handshake()
+            if handshake is not None:
+                try:
+                    _perform(handshake, stream, timeout)
+                except BaseException:
+                    close(stream)
+                    raise
+                self._received.start()  # the proxy's response was not the origin's
         except _BELOW as error:
             vars(error)["peer"] = self._route.peer  # it may be a proxy
             raise
-        handshake = self._route.handshake()
-        if handshake is not None:
-            try:
-                _perform(handshake, stream, timeout)
-            except BaseException:
-                close(stream)
-                raise
-            self._received.start()  # the proxy's response was not the origin's
         if (
             self._route.origin.scheme == "https" and self._context is not None
         ):  # pragma: no branch # see above
@@ -223,8 +225,8 @@ def _perform(handshake: Handshake, stream: httpcore.NetworkStream, timeout: floa
             request, size = handshake.send(stream.read(size, timeout))
     except StopIteration:
         pass
-    except (httpcore.ReadTimeout, httpcore.WriteTimeout) as error:
-        raise httpcore.ConnectTimeout(str(error)) from error
+    except (httpcore.ReadTimeout, httpcore.WriteTimeout):
+        raise httpcore.ConnectTimeout("it did not answer in time") from None
     except ProxyError as error:
         kind = httpcore.ProxyError if error.transient else _RefusedByProxyError
         raise kind(str(error)) from None
