@@ -10,17 +10,18 @@ import os
 import pickle
 import re
 import signal
+import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import fsspec
 import pytest
 
 from dataset.support import JOB, api, completed_job, downloads
-from firsthandapi import ConfigurationError, IntegrityError
+from firsthandapi import ConfigurationError, DownloadError, IntegrityError
 from firsthandapi.filesystem import FirstHandFileSystem
 from firsthandapi.testing import MockServer
 
@@ -410,7 +411,7 @@ def _in_parts(file: IO[bytes]) -> bytes:
 def test_the_listed_size_and_hash_bind_a_whole_read(
     server: MockServer, files: FirstHandFileSystem, tmp_path: Path
 ) -> None:
-    """A captive portal's page, once, costs a second download; twice, it is an error."""
+    """A captive portal's page, once, costs a second download; twice, it is an error, and leaves no file."""
     (path,) = files.ls(completed_job(server, 1), detail=False)
     whole = files.cat_file(path)
     reads = {
@@ -429,6 +430,7 @@ def test_the_listed_size_and_hash_bind_a_whole_read(
         _portal(server, 2)
         with pytest.raises(IntegrityError, match=path.partition("/")[2].partition(".")[0]):
             read()
+    assert not [*tmp_path.iterdir()]
 
 
 def test_other_bytes_of_the_same_length_are_found(server: MockServer, files: FirstHandFileSystem) -> None:
@@ -449,3 +451,142 @@ def test_other_bytes_of_the_same_length_are_found(server: MockServer, files: Fir
         file.seek(10)
         assert len(file.read()) == file.size - 10
     assert len(files.cat_file(path, 0, 10)) == 10
+
+
+Bulk = Callable[[FirstHandFileSystem, list[str], Path], Any]
+
+BULK: dict[str, Bulk] = {
+    "cat": lambda files, paths, folder: files.cat(paths),
+    "cat_ranges": lambda files, paths, folder: files.cat_ranges(paths, 0, 5, on_error="raise"),
+    "get": lambda files, paths, folder: files.get(paths, str(folder)),
+}
+
+
+@pytest.mark.parametrize("bulk", BULK.values(), ids=BULK)
+def test_many_files_at_once_cost_a_request_per_hundred(
+    server: MockServer, tmp_path: Path, bulk: Bulk
+) -> None:
+    """Whether the job was listed or not, and after its URLs have expired together."""
+    job_id = completed_job(server, 120)
+    with server.client() as client:
+        paths = [f"{job_id}/{file.id}.jpg" for file in client.files.list(job_id)]
+    files = FirstHandFileSystem(skip_instance_cache=True)
+    for _ in range(2):
+        before = len(server.requests)
+        bulk(files, paths, tmp_path / "x")
+        assert len(api(server, before)) <= 2 + 10
+        assert {*downloads(server, before)} == {path[len(job_id) + 1 : -4] for path in paths}
+        server.clock.advance(days=8)
+
+
+@pytest.mark.parametrize("bulk", ["cat", "cat_ranges"])
+def test_many_files_are_read_side_by_side(
+    server: MockServer, files: FirstHandFileSystem, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, bulk: str
+) -> None:
+    """Thirty-two at once: one waits for the other here."""
+    together = threading.Barrier(32, timeout=60)
+
+    def read(*_: object) -> tuple[bytes, int]:
+        together.wait()
+        return b"12345", 5
+
+    monkeypatch.setattr(files._account, "read", read)
+    paths = [f"job_01JP/file_{number}.jpg" for number in range(64)]
+    monkeypatch.setattr(files._account, "prepare", lambda _: None)
+    assert len(BULK[bulk](files, paths, tmp_path)) == 64
+
+
+def test_copies_come_whole_or_not_at_all(
+    server: MockServer, files: FirstHandFileSystem, tmp_path: Path
+) -> None:
+    """What cannot be had is raised, returned, or left out; the others are there, and nothing half-done is."""
+    paths = sorted(files.ls(completed_job(server, 4), detail=False))
+    one_bad = [False, True, False, False]
+    server.faults.add(path=f"/files/{paths[1].partition('/')[2].partition('.')[0]}", status=404, times=None)
+    kept = tmp_path / paths[1].partition("/")[2]
+    for on_error in ("raise", "omit", "return"):
+        kept.write_bytes(b"the old one")
+        if on_error == "raise":
+            for read in (
+                lambda: files.get(paths, str(tmp_path)),
+                lambda: files.get_file(paths[1], str(kept)),
+                lambda: files.cat(paths),
+                lambda: files.cat_ranges(paths, 0, 1, on_error="raise"),
+            ):
+                with pytest.raises(DownloadError):
+                    read()
+        else:
+            errors = files.get(paths, str(tmp_path), on_error=on_error)
+            found = files.cat(paths, on_error=on_error)
+            if on_error == "return":
+                assert [isinstance(error, DownloadError) for error in errors or ()] == one_bad
+                assert isinstance(found.pop(paths[1]), DownloadError)
+            else:
+                assert errors is None
+            assert [*found] == [paths[0], *paths[2:]]
+        assert kept.read_bytes() == b"the old one"
+        names = sorted(path.name for path in tmp_path.iterdir())
+        assert names == [path.partition("/")[2] for path in paths]
+        for path in tmp_path.iterdir():
+            path.unlink()
+    assert [isinstance(part, DownloadError) for part in files.cat_ranges(paths, 0, 1)] == one_bad
+
+
+def test_an_interrupted_copy_leaves_whole_files(
+    server: MockServer, files: FirstHandFileSystem, tmp_path: Path
+) -> None:
+    """Ctrl-C, here from a callback of fsspec, which is told of each file."""
+    job_id = completed_job(server, 6)
+    wanted = {*map(files.cat_file, files.ls(job_id, detail=False))}
+
+    class Interrupted(fsspec.callbacks.Callback):  # type: ignore[misc] # fsspec ships no types
+        def call(self, *_: object, **__: object) -> None:
+            if self.value == 2:
+                raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        files.get(f"{job_id}/*.jpg", str(tmp_path), callback=Interrupted())
+    assert {path.read_bytes() for path in tmp_path.iterdir()} <= wanted
+    told = fsspec.callbacks.Callback()
+    files.get(f"{job_id}/*.jpg", str(tmp_path), callback=told)
+    assert (told.size, told.value) == (6, 6)
+    told = fsspec.callbacks.Callback()
+    files.get_file(f"{job_id}/metadata.jsonl", str(tmp_path / "rows"), callback=told)
+    assert told.value == told.size == len((tmp_path / "rows").read_bytes())
+    buffer = io.BytesIO()
+    files.get_file(f"{job_id}/metadata.jsonl", buffer)
+    assert buffer.getvalue() == (tmp_path / "rows").read_bytes()
+
+
+def test_a_withdrawn_file_does_not_exist(
+    server: MockServer, files: FirstHandFileSystem, tmp_path: Path
+) -> None:
+    """However it is read; from then on it is not listed either, nor a row of the manifest."""
+    for read in (
+        lambda path: files.cat_file(path),
+        lambda path: files.cat([path]),
+        lambda path: files.cat_ranges([path], 0, 1, on_error="raise"),
+        lambda path: files.open(path).read(),
+        lambda path: files.get(path, str(tmp_path / "x")),
+        lambda path: files.get_file(path, str(tmp_path / "x")),
+        lambda path: files.sign(path),
+    ):
+        job_id = completed_job(server, 2)
+        path, other = files.ls(job_id, detail=False)
+        server.withdraw(path.partition("/")[2].partition(".")[0])
+        with pytest.raises(FileNotFoundError, match=path):
+            read(path)
+        assert files.ls(job_id, detail=False) == [other]
+        assert not files.exists(path)
+        assert len(files.cat_file(f"{job_id}/metadata.jsonl").splitlines()) == 1
+        assert files.cat_file(other)
+    assert not [*tmp_path.iterdir()]
+
+
+def test_a_storage_that_is_down_costs_few_requests(server: MockServer, files: FirstHandFileSystem) -> None:
+    """Whether one file still exists is asked; the answer stands for the others."""
+    paths = files.ls(completed_job(server, 30), detail=False)
+    server.faults.add(path="/files/*", status=404, times=None)
+    before = len(server.requests)
+    assert all(isinstance(found, DownloadError) for found in files.cat(paths, on_error="return").values())
+    assert len(api(server, before)) <= 1 + 10

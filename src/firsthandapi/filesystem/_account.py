@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import queue
 import threading
 import time
 import weakref
 from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from firsthandapi._core.calls.ratelimit import fingerprint
 from firsthandapi._core.calls.request import check_id
-from firsthandapi._core.files.download import is_too_old
+from firsthandapi._core.files.download import Wanted, is_too_old
 from firsthandapi._core.files.names import file_name_on_disk
 from firsthandapi._core.rows.manifest import MANIFEST, record_of
+from firsthandapi._host.replacing import replace
 from firsthandapi._sync.client import FirstHandClient
-from firsthandapi.errors import InvalidArgumentError, NotFoundError
+from firsthandapi.errors import (
+    DownloadError,
+    FirstHandError,
+    IntegrityError,
+    InvalidArgumentError,
+    NotFoundError,
+)
 
 if TYPE_CHECKING:
     from firsthandapi._download.ranges import RangeReader
@@ -27,6 +38,10 @@ if TYPE_CHECKING:
 # cheaper.
 _MOST_ALONE = 8
 _PAGE = 100
+# How many seconds files that cannot be read are taken to be there after one of their job was.
+_STILL_THERE = 10
+
+OnCopied = Callable[[int, int], object]
 
 # fsspec makes a file system per thread. Apart, each would list each job, and spend the key's requests by itself.
 _accounts: weakref.WeakValueDictionary[tuple[str, str], Account] = weakref.WeakValueDictionary()
@@ -53,6 +68,7 @@ class Account:
         self._manifests: dict[str, bytes] = {}
         self._urls: dict[str, tuple[str, datetime | None]] = {}
         self._alone: Counter[str] = Counter()
+        self._there_until: dict[str, float] = {}
         self._listing: dict[str, threading.RLock] = {}
         # fsspec keeps its file systems for as long as the program runs.
         weakref.finalize(self, _close, client, self.readers)
@@ -117,58 +133,205 @@ class Account:
             IntegrityError: the storage has other bytes than listed, twice.
             DownloadError: it cannot be downloaded.
         """
-        path = f"{job_id}/{name}"
         if name == MANIFEST:
             content = self.manifest(job_id)
             return content[start:end], len(content)
-        self._list_if_cheaper(id_in(job_id, path))
-        files = self.known(job_id)
-        if not name or (files is not None and name not in files):
-            raise FileNotFoundError(path)
-        file_id = id_in(name.partition(".")[0], path)
-        file = None if files is None else files[name]
+        file_id, file = self._find(job_id, name)
+        given: str | None = None
+
+        def url_of(stale: bool) -> str:
+            nonlocal given
+            given, _ = self._url(job_id, file_id, refused=given if stale else None)
+            return given
+
         reader = self.readers.take()
         try:
             return reader.read(
                 file_id,
-                lambda stale: self._url(job_id, file_id, stale),
+                url_of,
                 start,
                 end,
                 size_bytes=None if file is None else file.size_bytes,
                 sha256=None if file is None else file.content_hash,
             )
-        except NotFoundError:
-            raise FileNotFoundError(path) from None
+        except (NotFoundError, DownloadError) as error:
+            raise self._judged(job_id, name, error) from None
         finally:
             self.readers.give_back(reader)
+
+    def prepare(self, places: Iterable[tuple[str, str]]) -> None:
+        """Before many files are read: list the jobs of those whose URLs would cost more requests one by one."""
+        known = [(job_id, name) for job_id, name in places if name and name != MANIFEST]
+        for job_id, count in Counter(
+            job_id for job_id, name in known if self._is_old(name.partition(".")[0])
+        ).items():
+            # Whoever reads a file of a job that does not exist is told so.
+            with contextlib.suppress(FileNotFoundError):
+                self._list_if_cheaper(id_in(job_id, job_id), count)
+
+    def copy(self, copies: Sequence[tuple[str, str, Path]], on_copied: OnCopied) -> list[Exception | None]:
+        """Download files side by side, each in one step, verified where it is listed.
+
+        Args:
+            copies: job, name, and where to; without a name, a folder is created.
+            on_copied: called in this thread with the place in `copies` and the size of each file that is there.
+
+        Returns:
+            Why each is missing, or None.
+        """
+        from firsthandapi._download.engine import Engine
+        from firsthandapi._download.transfer import Outcome
+
+        config = self.client._config  # pyright: ignore[reportPrivateUsage] # of one house
+        errors: list[Exception | None] = [None] * len(copies)
+        places: dict[int, int] = {}  # by the id of the wanted, since two may be equal
+        wanted_by_id: dict[
+            str, tuple[str, str | None]
+        ] = {}  # by that of the file: its job, and the URL it has
+        done: queue.Queue[Outcome] = queue.Queue()
+
+        def refresh(file_id: str) -> tuple[str, datetime | None]:
+            job_id, refused = wanted_by_id[file_id]
+            fresh = self._url(job_id, file_id, refused=refused)
+            wanted_by_id[file_id] = job_id, fresh[0]
+            return fresh
+
+        with Engine(
+            base_url=config.base_url,
+            proxy=config.proxy,
+            verify=config.verify,
+            timeout=config.timeout,
+            max_retries=config.max_retries,
+            refresh=refresh,
+            on_done=done.put,
+            on_attempt=config.on_attempt,
+        ) as engine:
+            for place, (job_id, name, target) in enumerate(copies):
+                try:
+                    (target.parent if name else target).mkdir(parents=True, exist_ok=True)
+                    if not name:
+                        continue
+                    if name == MANIFEST:
+                        content = self.manifest(job_id)
+                        replace(target, content)
+                        on_copied(place, len(content))
+                        continue
+                    wanted = self._wanted(job_id, name, target)
+                    wanted_by_id[wanted.file_id] = job_id, wanted.url
+                    engine.submit(wanted)
+                    places[id(wanted)] = place
+                except (OSError, FirstHandError) as error:
+                    errors[place] = error
+            missing = len(places)
+            while missing:
+                try:
+                    # In slices: a queue that is waited for without end swallows Ctrl-C on Windows.
+                    outcome = done.get(timeout=0.5)
+                except queue.Empty:
+                    continue
+                missing -= 1
+                place = places[id(outcome.wanted)]
+                if outcome.error is None:
+                    on_copied(place, outcome.size_bytes)
+                else:
+                    errors[place] = self._judged(*copies[place][:2], outcome.error)
+        return errors
+
+    def sign(self, job_id: str, name: str) -> tuple[str, datetime | None]:
+        """A fresh URL of a file, and when it expires.
+
+        Raises:
+            FileNotFoundError: there is no such file.
+        """
+        file_id, _ = self._find(job_id, name)
+        try:
+            return self._refreshed(file_id)
+        except NotFoundError:
+            raise self._gone(job_id, name) from None
+
+    def _judged(self, job_id: str, name: str, error: NotFoundError | DownloadError) -> Exception:
+        """What an error of a download means: the service may no longer have the file, whatever the storage says."""
+        causes = [error] if isinstance(error, NotFoundError) else [cause for _, cause in error.failures]
+        if any(isinstance(cause, NotFoundError) for cause in causes):
+            return self._gone(job_id, name)
+        # A storage that is down is not worth a question for each file.
+        if not isinstance(error, IntegrityError) and time.monotonic() >= self._there_until.get(job_id, 0):
+            try:
+                self._refreshed(name.partition(".")[0])
+            except NotFoundError:
+                return self._gone(job_id, name)
+            except FirstHandError:
+                pass
+            self._there_until[job_id] = time.monotonic() + _STILL_THERE
+        return error
+
+    def _find(self, job_id: str, name: str) -> tuple[str, File | None]:
+        """The id of a file, and what is listed of it."""
+        path = f"{job_id}/{name}"
+        self._list_if_cheaper(id_in(job_id, path))
+        files = self.known(job_id)
+        if not name or (files is not None and name not in files):
+            raise FileNotFoundError(path)
+        return id_in(name.partition(".")[0], path), None if files is None else files.get(name)
+
+    def _wanted(self, job_id: str, name: str, target: Path) -> Wanted:
+        file_id, file = self._find(job_id, name)
+        url, expires_at = self._urls.get(file_id, (None, None))
+        return Wanted(
+            file_id=file_id,
+            url=url,
+            expires_at=expires_at,
+            size_bytes=None if file is None else file.size_bytes,
+            sha256=None if file is None else file.content_hash,
+            target=target,
+        )
+
+    def _gone(self, job_id: str, name: str) -> FileNotFoundError:
+        """Take a file that the service no longer has off the list: its worker may have withdrawn it."""
+        with self._lock(job_id):
+            if (files := self._files.get(job_id)) is not None:
+                self._files[job_id] = {each: file for each, file in files.items() if each != name}
+                self._manifests.pop(job_id, None)
+        return FileNotFoundError(f"{job_id}/{name}")
 
     def _lock(self, job_id: str) -> threading.RLock:
         return self._listing.setdefault(job_id, threading.RLock())
 
-    def _list_if_cheaper(self, job_id: str) -> None:
-        """List a job of which many URLs were asked for alone: it was not listed, or its URLs have expired together."""
-        if self._many_alone(job_id):
+    def _list_if_cheaper(self, job_id: str, more: int = 0) -> None:
+        """List a job of which many URLs were asked for alone, or are about to be: it was not listed, or its URLs have
+        expired together."""
+        if self._many_alone(job_id, more):
             with self._lock(job_id):
-                if self._many_alone(job_id):  # and no other thread has listed it meanwhile
+                if self._many_alone(job_id, more):  # and no other thread has listed it meanwhile
                     self.files(job_id, refresh=True)
                     self._alone[job_id] = 0
 
-    def _many_alone(self, job_id: str) -> bool:
+    def _many_alone(self, job_id: str, more: int = 0) -> bool:
         pages = -(-len(self.known(job_id) or ()) // _PAGE)
-        return self._alone[job_id] >= max(_MOST_ALONE, pages)
+        return self._alone[job_id] + more >= max(_MOST_ALONE, pages)
 
-    def _url(self, job_id: str, file_id: str, stale: bool) -> str:
-        if stale or self._is_old(file_id):
-            from firsthandapi.types._base import fitting
+    def _url(self, job_id: str, file_id: str, *, refused: str | None) -> tuple[str, datetime | None]:
+        """A URL other than the one that was refused."""
+        if self._is_old(file_id, refused):
+            # One at a time: of many that were refused at once, most find theirs in the list that the others cost.
+            with self._lock(job_id):
+                if self._is_old(file_id, refused):
+                    self._list_if_cheaper(job_id)
+                if self._is_old(file_id, refused):
+                    self._alone[job_id] += 1
+                    self._refreshed(file_id)
+        return self._urls[file_id]
 
-            self._alone[job_id] += 1
-            fresh = fitting(self.client.files.refresh_url(file_id))
-            self._urls[file_id] = fresh.download_url or "", fresh.download_url_expires_at
-        return self._urls[file_id][0]
+    def _refreshed(self, file_id: str) -> tuple[str, datetime | None]:
+        from firsthandapi.types._base import fitting
 
-    def _is_old(self, file_id: str) -> bool:
+        fresh = fitting(self.client.files.refresh_url(file_id))
+        self._urls[file_id] = fresh.download_url or "", fresh.download_url_expires_at
+        return self._urls[file_id]
+
+    def _is_old(self, file_id: str, refused: str | None = None) -> bool:
         url, expires_at = self._urls.get(file_id, ("", None))
-        return not url or is_too_old(expires_at, now=time.time())
+        return url in ("", refused) or is_too_old(expires_at, now=time.time())
 
 
 class Readers:

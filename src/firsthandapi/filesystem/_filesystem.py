@@ -8,19 +8,26 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import time
+from collections.abc import Callable, Sequence
 from datetime import datetime
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fsspec.callbacks import DEFAULT_CALLBACK
 from fsspec.spec import AbstractBufferedFile, AbstractFileSystem, make_instance
+from fsspec.utils import isfilelike
 
 from firsthandapi._core.calls.config import API_KEY_VARIABLE, BASE_URL_VARIABLE
 from firsthandapi._core.files.download import failure
 from firsthandapi._core.rows.manifest import MANIFEST
 from firsthandapi._masking import secret_or_none
 from firsthandapi._sync.client import FirstHandClient
-from firsthandapi.errors import ConfigurationError, NotFoundError
+from firsthandapi.errors import ConfigurationError, InvalidArgumentError, NotFoundError
 
 from ._account import account_of, id_in
+from ._bulk import Plan, at_once
 
 if TYPE_CHECKING:
     from firsthandapi.types import File
@@ -142,6 +149,130 @@ class FirstHandFileSystem(AbstractFileSystem):  # type: ignore[misc] # fsspec sh
             return b""
         return self._account.read(*_parts(path), start or 0, end)[0]
 
+    # ── Many at once ─────────────────────────────────────────────────────────────────────────────────────
+
+    def cat(self, path: Any, recursive: bool = False, on_error: str = "raise", **options: Any) -> Any:
+        """The bytes of files, downloaded side by side.
+
+        Args:
+            path: a path, a pattern, or a list of them.
+            recursive: whether folders stand for their files.
+            on_error: `raise` the first error, `return` errors in place of bytes, or `omit` the files that have one.
+            **options: `start` and `end`, as `cat_file` takes them.
+
+        Returns:
+            The bytes of each by its path; those alone of one path that is no pattern.
+        """
+        paths = self.expand_path(path, recursive=recursive)
+        if isinstance(path, str) and paths == [self._strip_protocol(path)]:
+            return self.cat_file(paths[0], **options)
+        if recursive:
+            paths = [each for each in paths if _parts(each)[1]]
+        calls = [partial(self.cat_file, each, **options) for each in paths]
+        found = zip(paths, self._at_once(paths, calls, raising=on_error == "raise"), strict=True)
+        return {each: it for each, it in found if on_error == "return" or not isinstance(it, Exception)}
+
+    def cat_ranges(
+        self,
+        paths: list[str],
+        starts: Any,
+        ends: Any,
+        max_gap: int | None = None,
+        on_error: str = "return",
+        **_: Any,
+    ) -> list[Any]:
+        """Parts of files, downloaded side by side.
+
+        Args:
+            paths: the files, one for each part.
+            starts: the first byte of each, or one for all.
+            ends: the byte after the last of each, or one for all.
+            max_gap: not supported.
+            on_error: `return` an error in place of bytes, or `raise` the first.
+
+        Returns:
+            The bytes, in the order of the paths.
+        """
+        if max_gap is not None:
+            raise NotImplementedError("parts are read as given: leave out max_gap")
+        if not isinstance(paths, list):
+            raise TypeError("paths must be a list")
+        starts = starts if isinstance(starts, list) else [starts] * len(paths)
+        ends = ends if isinstance(ends, list) else [ends] * len(paths)
+        if not len(paths) == len(starts) == len(ends):
+            raise ValueError("paths, starts, and ends must be of the same length")
+        calls = [partial(self.cat_file, *each) for each in zip(paths, starts, ends, strict=True)]
+        return self._at_once(paths, calls, raising=on_error != "return")
+
+    def _at_once(self, paths: list[str], calls: Sequence[Callable[[], bytes]], *, raising: bool) -> list[Any]:
+        """What each call returns, or its error, unless that is raised."""
+        self._account.prepare(map(_parts, paths))
+        return at_once(calls, raising=raising)
+
+    def get(  # pyright: ignore[reportIncompatibleMethodOverride] # fsspec's returns nothing
+        self,
+        rpath: Any,
+        lpath: Any,
+        recursive: bool = False,
+        callback: Any = DEFAULT_CALLBACK,
+        maxdepth: int | None = None,
+        on_error: str = "raise",
+        **_: Any,
+    ) -> list[Exception | None] | None:
+        """Copy files to this machine, side by side. Each is put in place when it is complete and verified.
+
+        Args:
+            rpath: a path, a pattern, or a list of them.
+            lpath: where to: a path, or one for each of a list of paths.
+            recursive: whether folders stand for their files.
+            callback: one of fsspec, told of each file that is there.
+            maxdepth: how many levels deep.
+            on_error: `raise` the first error after all other files are there, `omit` errors, or `return` them.
+
+        Returns:
+            Where `on_error` is `return`: for each copy, its error or None, in the order of the paths.
+        """
+        plan = Plan(self)
+        AbstractFileSystem.get(plan, rpath, lpath, recursive=recursive, maxdepth=maxdepth)  # pyright: ignore[reportArgumentType] # it does what a plan needs
+        copies = [(*_parts(remote), Path(local)) for remote, local in plan.copies]
+        callback.set_size(len(copies))
+
+        def on_copied(place: int, size: int) -> None:
+            with callback.branched(*plan.copies[place]) as child:
+                child.set_size(size)
+                child.relative_update(size)
+            callback.relative_update()
+
+        self._account.prepare(each[:2] for each in copies)
+        errors = self._account.copy(copies, on_copied)
+        if on_error == "raise":
+            for error in filter(None, errors):
+                raise error
+        return errors if on_error == "return" else None
+
+    def get_file(
+        self,
+        rpath: str,
+        lpath: Any = None,
+        callback: Any = DEFAULT_CALLBACK,
+        outfile: Any = None,
+        **options: Any,
+    ) -> None:
+        """Copy a file to this machine, in one step, or write it to an open file."""
+        if outfile is not None or isfilelike(lpath):
+            super().get_file(rpath, lpath, callback=callback, outfile=outfile, **options)
+            return
+
+        def on_copied(_: int, size: int) -> None:
+            callback.set_size(size)
+            callback.relative_update(size)
+
+        (error,) = self._account.copy([(*_parts(rpath), Path(lpath))], on_copied)
+        if error is not None:
+            raise error
+
+    # ── Opening ──────────────────────────────────────────────────────────────────────────────────────────
+
     def _open(  # pyright: ignore[reportIncompatibleMethodOverride] # fsspec passes these by name
         self, path: str, mode: str = "rb", block_size: int | None = None, **options: Any
     ) -> Any:
@@ -160,6 +291,31 @@ class FirstHandFileSystem(AbstractFileSystem):  # type: ignore[misc] # fsspec sh
         return created
 
     modified = created  # a file never changes
+
+    def sign(self, path: str, expiration: int = 100, **_: Any) -> str:
+        """A fresh signed URL of a file. Whoever has it has the file.
+
+        Args:
+            path: the file.
+            expiration: the seconds for which it must be valid. The service decides for how long it is: 7 days.
+
+        Raises:
+            FileNotFoundError: there is no such file.
+            InvalidArgumentError: the service gives out no URL that is valid for so long.
+            NotImplementedError: it is the manifest, which has no URL.
+        """
+        job_id, name = _parts(path)
+        if name == MANIFEST:
+            raise NotImplementedError(
+                f"{MANIFEST} has no URL: it is made from the list; read it with cat_file"
+            )
+        url, expires_at = self._account.sign(job_id, name)
+        if expires_at is not None and expires_at.timestamp() < time.time() + expiration:
+            raise InvalidArgumentError(
+                f"expiration is longer than a URL is valid: the service's ends at {expires_at.isoformat()}",
+                field="expiration",
+            )
+        return url
 
     def ukey(self, path: str) -> str:
         """What changes when a file's bytes do: its SHA-256, if the service reports it."""
