@@ -492,13 +492,31 @@ def test_a_call_that_is_stopped_while_its_end_is_written(
     assert call(**JOB).id == "job_1"
 
 
+def test_a_job_that_does_not_show_yet(connect: Connect, path: str) -> None:
+    """The same call waits for it, rather than advise to forget it."""
+    steps = [201, 404, 404, 404, 200]
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.url.path == "/v1/me":
+            return httpx.Response(404)
+        job = {"object": "job", "id": "job_1", "status": "completed" if len(steps) == 1 else "open"}
+        return httpx.Response(steps.pop(0), json=job)
+
+    client = connect(handler=answer, journal=path)
+    clock = connect.clock(client)
+    with pytest.raises(WaitTimeoutError):
+        client.jobs.create_and_wait(**JOB, timeout=0)
+    assert client.jobs.create_and_wait(**JOB).status == "completed"
+    assert (steps, clock.sleeps) == ([], [0.5, 1, 2])
+
+
 def test_a_job_that_is_gone(connect: Connect, fresh_server: MockServer, path: str) -> None:
     """The error says how to have another one."""
     client = connect(fresh_server, journal=path)
     with pytest.raises(WaitTimeoutError):
         client.jobs.create_and_wait(**JOB, timeout=0)
     (entry,) = read(Path(path).read_bytes(), path).values()
-    Path(path).write_bytes(snapshot([replace(entry, job_id="job_01JPGONE")]))
+    Path(path).write_bytes(snapshot([replace(entry, job_id="job_01JPGONE", at=entry.at - 3600)]))
     with pytest.raises(NotFoundError) as caught:
         client.jobs.create_and_wait(**JOB, timeout=0)
     assert f"client.journal.forget({entry.key!r})" in caught.value.__notes__[0]

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import anyio
@@ -26,6 +27,7 @@ from firsthandapi.errors import (
     WaitTimeoutError,
 )
 from firsthandapi.testing import MockServer
+from firsthandapi.types import Job
 
 from .support import JOB, Connect, FakeClock
 
@@ -190,6 +192,24 @@ def test_what_cannot_heal_ends_the_wait(status: int, error: Any, at: int, connec
         client.jobs.wait(JOB_ID)
     assert len(script.waits) == at + 1
     assert clock.sleeps == []
+
+
+@pytest.mark.parametrize("method", ["create_and_wait", "wait", "wait_all"])
+def test_a_job_that_was_just_posted_may_not_show_yet(method: str, connect: Connect) -> None:
+    """A job that this program has just seen is waited for, though reads that lag do not have it; an old one is not."""
+    late = [Reply(404), Reply(404)]
+    client, clock = play(connect, script := Script(*(["open"] if method == "create_and_wait" else []), *late))
+    new = Job(id=JOB_ID, status="open", created_at=datetime.fromtimestamp(clock.wall, UTC))
+    old = new.model_copy(update={"created_at": new.created_at - timedelta(minutes=1)})  # type: ignore[operator]
+    if method == "create_and_wait":
+        assert client.jobs.create_and_wait(**JOB).status == "completed"
+    else:
+        call, many = getattr(client.jobs, method), method == "wait_all"
+        assert call([new] if many else new)
+        script.steps = list(late)
+        with pytest.raises(NotFoundError):
+            call([old] if many else old)
+    assert clock.sleeps == [0.5, 1]
 
 
 def test_a_wish_with_room_is_slept_out(connect: Connect) -> None:

@@ -73,6 +73,16 @@ def test_one_call_is_one_job_on_a_service_that_lies(connect: Connect, tmp_path: 
         assert whole(tmp_path / "signs")
 
 
+def test_reads_that_do_not_show_the_job_yet(connect: Connect, tmp_path: Path) -> None:
+    """`collect` and `follow` go on with a job that was just posted, though its reads are a 404 for a while."""
+    with Liar(get_lag=3.0) as liar:
+        assert isinstance(run(connect, liar, tmp_path / "signs"), Dataset)
+        client = connect(base_url=liar.url, api_key=liar.api_key)
+        liar.follow(connect.clock(client))
+        job = client.jobs.create(**{**JOB, "files_needed": 3})
+        assert len(list(client.jobs.follow(job))) == 3
+
+
 @pytest.mark.parametrize("no_meta", [False, True])
 @pytest.mark.parametrize("times", [1, None])
 def test_another_job_in_the_answer_is_not_taken(

@@ -18,7 +18,7 @@ from firsthandapi._async.bridge import (
     run_blocking,
 )
 from firsthandapi._async.collecting import MOST_PENDING, REPORT_EVERY, Collecting
-from firsthandapi._async.following import HEAD_EVERY, LIST_LAGS, Following
+from firsthandapi._async.following import HEAD_EVERY, Following
 from firsthandapi._async.looking import Looking
 from firsthandapi._async.ordering import order_once
 from firsthandapi._async.reader import SharedReader
@@ -26,7 +26,7 @@ from firsthandapi._async.waiting import Waiting
 from firsthandapi._async.workers import Workers
 from firsthandapi._core.calls.counts import count_of
 from firsthandapi._core.calls.integers import int_or_none
-from firsthandapi._core.calls.longpoll import Pauses
+from firsthandapi._core.calls.longpoll import LIST_LAGS, Pauses
 from firsthandapi._core.calls.lost_answers import continues, several
 from firsthandapi._core.calls.spend import check_spend
 from firsthandapi._core.campaigns.campaign import (
@@ -64,7 +64,6 @@ from firsthandapi.errors import (
     FirstHandError,
     IncompleteJobError,
     InvalidArgumentError,
-    NotFoundError,
     PermissionDeniedError,
     WaitTimeoutError,
 )
@@ -90,7 +89,6 @@ class Followed:
 
     Attributes:
         number: its place in the ledger.
-        since: when it was posted or first followed, as far as this run knows.
         over_at: since when every look has shown it finished; None while it is not.
         most: the most approved files that the job has counted or listed since.
         is_read: whether its whole list was read after that.
@@ -99,7 +97,6 @@ class Followed:
 
     def __init__(self, transport: Transport, number: int, waiting: Waiting, source: Source) -> None:
         self.number = number
-        self.since = transport.clock.monotonic()
         self.waiting = waiting
         self.source = source
         self.following = Following(transport, waiting)
@@ -373,7 +370,7 @@ class Campaigning(Collecting):
     def _follow(self, number: int, job: Job | None) -> None:
         order = self._file.ledger.orders[number]
         waiting = Waiting(
-            self._transport, (order.job or {})["id"], ends=self._until, job=job, **self._options
+            self._transport, (order.job or {})["id"], ends=self._until, job=job, is_new=True, **self._options
         )
         source = Source(waiting.job_id, is_mixed((order.sent.request or {})["accepted_formats"]), order.label)
         each = Followed(self._transport, number, waiting, source)
@@ -395,11 +392,7 @@ class Campaigning(Collecting):
         self._pauses.reset()
         for each in list(self._followed.values()):
             if each.reader.has_turn:
-                try:
-                    await each.reader.take()
-                except NotFoundError:
-                    if self._transport.clock.monotonic() - each.since >= LIST_LAGS:
-                        raise  # until then, it may not show yet
+                await each.reader.take()
                 await self._read_files(each)
 
     async def _read_files(self, each: Followed) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from dataclasses import replace
 from functools import partial
+from math import inf
 from secrets import token_hex
 from typing import TYPE_CHECKING, Generic, TypeVar
 
@@ -13,6 +14,7 @@ from firsthandapi._async.calls import Resource
 from firsthandapi._core.calls.dates import served_at
 from firsthandapi._core.calls.decode import decode
 from firsthandapi._core.calls.idempotency import check_key
+from firsthandapi._core.calls.longpoll import LIST_LAGS, Pauses
 from firsthandapi._core.calls.ratelimit import fingerprint
 from firsthandapi._core.calls.request import KEY_HEADER, Request, build_request, check_id, with_key
 from firsthandapi._core.calls.response import ApiResponse
@@ -269,7 +271,7 @@ class _Posting(Generic[T]):
     async def _job(self, entry: Entry, job_id: str) -> T:
         request = build_request("GET", f"/v1/jobs/{job_id}", timeout=self._request.timeout)
         try:
-            result = await self._transport.exchange(self._in_time(request), self._decoder)
+            result = await self._shown(request, until=entry.at + LIST_LAGS)
         except NotFoundError as error:
             if self._source is not None:
                 raise _OfAnotherError from error
@@ -280,6 +282,19 @@ class _Posting(Generic[T]):
             raise
         self._answer, self._replayed = job_id, True
         return result
+
+    async def _shown(self, request: Request, *, until: float) -> T:
+        """The response to a read of what was posted, which may not show at once: `until` then, in Unix seconds."""
+        clock, pauses = self._transport.clock, Pauses()
+        while True:
+            try:
+                return await self._transport.exchange(self._in_time(request), self._decoder)
+            except NotFoundError:
+                pause = pauses.longer()
+                left = inf if self._ends is None else self._ends - clock.monotonic()
+                if self._source is not None or pause > left or not 0 <= until - clock.time() <= LIST_LAGS:
+                    raise
+                await clock.sleep(pause)
 
     async def _find(self, entry: Entry) -> str | None:
         """The job whose metadata have the key, if there is one."""

@@ -7,8 +7,8 @@ from math import inf
 from typing import TYPE_CHECKING, Unpack
 
 from firsthandapi._async.bridge import run_blocking
-from firsthandapi._async.following import LIST_LAGS
 from firsthandapi._async.ordering import ask
+from firsthandapi._core.calls.longpoll import LIST_LAGS
 from firsthandapi._core.campaigns.campaign import Spec, campaign_key
 from firsthandapi._core.campaigns.ledger import Ledger, UnreadableLedger, campaign_in, newer_ledger, recovered
 from firsthandapi._core.campaigns.plan import make_plan

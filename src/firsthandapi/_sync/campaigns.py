@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 
 from firsthandapi._core.calls.counts import count_of
 from firsthandapi._core.calls.integers import int_or_none
-from firsthandapi._core.calls.longpoll import Pauses
+from firsthandapi._core.calls.longpoll import LIST_LAGS, Pauses
 from firsthandapi._core.calls.lost_answers import continues, several
 from firsthandapi._core.calls.spend import check_spend
 from firsthandapi._core.campaigns.campaign import (
@@ -48,7 +48,7 @@ from firsthandapi._sync.bridge import (
     run_blocking,
 )
 from firsthandapi._sync.collecting import MOST_PENDING, REPORT_EVERY, Collecting
-from firsthandapi._sync.following import HEAD_EVERY, LIST_LAGS, Following
+from firsthandapi._sync.following import HEAD_EVERY, Following
 from firsthandapi._sync.looking import Looking
 from firsthandapi._sync.ordering import order_once
 from firsthandapi._sync.reader import SharedReader
@@ -65,7 +65,6 @@ from firsthandapi.errors import (
     FirstHandError,
     IncompleteJobError,
     InvalidArgumentError,
-    NotFoundError,
     PermissionDeniedError,
     WaitTimeoutError,
 )
@@ -91,7 +90,6 @@ class Followed:
 
     Attributes:
         number: its place in the ledger.
-        since: when it was posted or first followed, as far as this run knows.
         over_at: since when every look has shown it finished; None while it is not.
         most: the most approved files that the job has counted or listed since.
         is_read: whether its whole list was read after that.
@@ -100,7 +98,6 @@ class Followed:
 
     def __init__(self, transport: Transport, number: int, waiting: Waiting, source: Source) -> None:
         self.number = number
-        self.since = transport.clock.monotonic()
         self.waiting = waiting
         self.source = source
         self.following = Following(transport, waiting)
@@ -374,7 +371,7 @@ class Campaigning(Collecting):
     def _follow(self, number: int, job: Job | None) -> None:
         order = self._file.ledger.orders[number]
         waiting = Waiting(
-            self._transport, (order.job or {})["id"], ends=self._until, job=job, **self._options
+            self._transport, (order.job or {})["id"], ends=self._until, job=job, is_new=True, **self._options
         )
         source = Source(waiting.job_id, is_mixed((order.sent.request or {})["accepted_formats"]), order.label)
         each = Followed(self._transport, number, waiting, source)
@@ -396,11 +393,7 @@ class Campaigning(Collecting):
         self._pauses.reset()
         for each in list(self._followed.values()):
             if each.reader.has_turn:
-                try:
-                    each.reader.take()
-                except NotFoundError:
-                    if self._transport.clock.monotonic() - each.since >= LIST_LAGS:
-                        raise  # until then, it may not show yet
+                each.reader.take()
                 self._read_files(each)
 
     def _read_files(self, each: Followed) -> None:

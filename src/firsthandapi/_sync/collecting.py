@@ -75,8 +75,9 @@ class Collecting(Resource):
         # Bad options are refused now, before a folder is created.
         build_request("GET", "/v1/jobs", **self._options)
 
-    def follow(self, job_id: str, *, timeout: float | None) -> Iterator[File]:
-        waiting = Waiting(self._transport, job_id, ends=self._ends(timeout), **self._options)
+    def follow(self, job_id: str, *, timeout: float | None, is_new: bool = False) -> Iterator[File]:
+        ends = self._ends(timeout)
+        waiting = Waiting(self._transport, job_id, ends=ends, is_new=is_new, **self._options)
         following = Following(self._transport, waiting)
         try:
             with ended(following.rounds()) as rounds:
@@ -177,10 +178,10 @@ class Collecting(Resource):
                 )
                 job_file, job = order()
                 # From here on, whatever happens, the folder and the error know the job.
-                waiting = self._waiting_for(job_file, job, ends)
+                shown = key_of(job_file.job or {}) is not None
+                waiting = self._waiting_for(job_file, job, ends, is_new=shown and job is not None)
                 try:
                     try:
-                        shown = key_of(job_file.job or {}) is not None
                         self._job_of(folder, waiting, known=True, shown=shown)
                     except NotFoundError as gone:
                         job_file, job = order(gone=gone)
@@ -231,9 +232,11 @@ class Collecting(Resource):
                 )
             clock.sleep(_LOCK_EVERY)
 
-    def _waiting_for(self, job_file: JobFile, job: Job | None, ends: float | None) -> Waiting:
+    def _waiting_for(
+        self, job_file: JobFile, job: Job | None, ends: float | None, *, is_new: bool = False
+    ) -> Waiting:
         job_id = (job_file.job or {})["id"]
-        return Waiting(self._transport, job_id, ends=ends, job=job, **self._options)
+        return Waiting(self._transport, job_id, ends=ends, job=job, is_new=is_new, **self._options)
 
     def _job_of(self, folder: Folder, waiting: Waiting, *, known: bool, shown: bool = True) -> Job:
         """The job; `known` says that the folder was started for it.

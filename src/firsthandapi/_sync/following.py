@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from firsthandapi._core.calls import arguments
 from firsthandapi._core.calls.decode import DecodedPage, decode_items
 from firsthandapi._core.calls.integers import int_or_none
-from firsthandapi._core.calls.longpoll import Pauses
+from firsthandapi._core.calls.longpoll import LIST_LAGS, Pauses
 from firsthandapi._core.calls.pages import LARGEST_PAGE, follow_cursor
 from firsthandapi._core.calls.request import build_request
 from firsthandapi._sync.bridge import Lock, ended
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 
 # While a job is in progress no status change reports a file, so the head of the list is read this often.
 HEAD_EVERY = 10.0
-# A list may show a file later than the job counts it.
-LIST_LAGS = 30.0
 # So many files more than the job counted are read without a pause: it may have gained them since.
 _MOST_UNCOUNTED = 5 * LARGEST_PAGE
 # A URL that ends is asked for alone; when many end, a page of the list brings a hundred for the same price.

@@ -7,13 +7,13 @@ from contextlib import suppress
 from math import inf
 from typing import TYPE_CHECKING, Unpack
 
+from firsthandapi._core.calls.longpoll import LIST_LAGS
 from firsthandapi._core.campaigns.campaign import Spec, campaign_key
 from firsthandapi._core.campaigns.ledger import Ledger, UnreadableLedger, campaign_in, newer_ledger, recovered
 from firsthandapi._core.campaigns.plan import make_plan
 from firsthandapi._core.orders.job_file import ShownJob
 from firsthandapi._core.orders.ordering import LookFor, Read, Shown
 from firsthandapi._sync.bridge import run_blocking
-from firsthandapi._sync.following import LIST_LAGS
 from firsthandapi._sync.ordering import ask
 from firsthandapi.errors import InvalidArgumentError, NotFoundError
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Unpack
 
 from firsthandapi._core.calls.counts import count_of
 from firsthandapi._core.calls.integers import int_or_none
-from firsthandapi._core.calls.longpoll import End, Pause, Pauses, Poll, Wait
+from firsthandapi._core.calls.longpoll import LIST_LAGS, End, Pause, Pauses, Poll, Wait
 from firsthandapi._core.calls.request import build_request
 from firsthandapi._sync.calls import Resource
 from firsthandapi.errors import FirstHandError, UnexpectedResponseError, WaitTimeoutError
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Waiting(Resource):
-    """A job as it changes, until a timeout.
+    """A job as it changes, until a timeout. With `is_new`, it was just posted, and may not show at once.
 
     Attributes:
         job_id: the job's id.
@@ -34,6 +34,7 @@ class Waiting(Resource):
         ends: float | None = None,
         patient: bool = True,
         job: Job | None = None,
+        is_new: bool = False,
         again: str = "run the same call again",
         **options: Unpack[RequestOptions],
     ) -> None:
@@ -43,7 +44,8 @@ class Waiting(Resource):
         self.job: Job | None = None
         self.options = options
         self._patient = patient
-        self._wait = Wait(ends, transport.config.deadline)
+        shows_by = transport.clock.monotonic() + LIST_LAGS if is_new else None
+        self._wait = Wait(ends, transport.config.deadline, shows_by)
         self._failure: FirstHandError | None = None
         if job is not None:
             self._wait.polls(Poll(None), transport.clock.monotonic())

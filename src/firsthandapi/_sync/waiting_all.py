@@ -40,6 +40,7 @@ class WaitingAll(Resource):
     Args:
         transport: sends the requests.
         jobs: their ids, or, of those that are known to have finished, the jobs.
+        new: the ids of those that were just posted.
         ends: when the wait times out; None for no limit.
         on_update: called with each job as it changes.
     """
@@ -49,6 +50,7 @@ class WaitingAll(Resource):
         transport: Transport,
         jobs: Sequence[str | Job],
         *,
+        new: frozenset[str],
         ends: float | None,
         on_update: Callback[Job] | None,
         **options: Unpack[ExtraOptions],
@@ -58,7 +60,7 @@ class WaitingAll(Resource):
         self._finished = {job.id: job for job in jobs if not isinstance(job, str)}
         self._on_update = on_update
         self._left = [
-            _Awaited(transport, Waiting(transport, job_id, ends=ends, **options))
+            _Awaited(transport, Waiting(transport, job_id, ends=ends, is_new=job_id in new, **options))
             for job_id in dict.fromkeys(self._order)
             if job_id not in self._finished
         ]

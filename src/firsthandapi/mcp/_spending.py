@@ -203,7 +203,7 @@ def add_spending(
         late = False
         try:
             async with JobSteps(ctx, int_or_none(job.files_needed)) as steps:
-                job = await client.jobs.wait(job.id, timeout=max_wait_seconds, on_update=steps.update)
+                job = await client.jobs.wait(job, timeout=max_wait_seconds, on_update=steps.update)
         except WaitTimeoutError as error:
             job, late = error.job or job, True
         except FirstHandError as error:

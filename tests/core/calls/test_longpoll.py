@@ -132,6 +132,15 @@ def test_what_does_not_heal_ends_the_wait() -> None:
     assert caught.value is error
 
 
+def test_a_new_job_may_not_show_yet() -> None:
+    """A 404 of a job that was just posted is a replica's, for as long as reads may lag; a refused key is none."""
+    wait, error = Wait(None, shows_by=30.0), NotFoundError("x", status=404)
+    assert wait.pause_after(error, Pauses(), 29.0, 0.0) == 0.5
+    for now, lasting in ((30.0, error), (0.0, FirstHandApiError("x", status=401))):
+        with pytest.raises(FirstHandApiError):
+            wait.pause_after(lasting, Pauses(), now, 0.0)
+
+
 # ── The whole wait ───────────────────────────────────────────────────────────────────────────────────────
 
 DOWN = FirstHandConnectionError("down")

@@ -11,12 +11,15 @@ from firsthandapi.errors import (
     FirstHandApiError,
     FirstHandConnectionError,
     FirstHandError,
+    NotFoundError,
     UnexpectedResponseError,
 )
 
 from .retry import asked_to_wait, is_lasting
 
 LONGEST_POLL = 60
+# A list, or another read, may show for so many seconds what was before.
+LIST_LAGS = 30.0
 _FIRST_PAUSE = 0.5
 _LONGEST_PAUSE = 10.0
 # A service that asks for more patience than a day is asked again after one: a system cannot sleep for millennia.
@@ -69,15 +72,18 @@ class Pauses:
         """A response was the documented JSON."""
         self._garbled = 0
 
-    def after_failure(self, error: FirstHandError, *, wall: float, left: float | None) -> float:
+    def after_failure(
+        self, error: FirstHandError, *, wall: float, left: float | None, is_new: bool = False
+    ) -> float:
         """The pause after a failure from which the service may recover in the `left` seconds; raises any other.
 
-        `Retry-After` lengthens the pause and never shortens it. `wall` is the time in Unix seconds.
+        `Retry-After` lengthens the pause and never shortens it. `wall` is the time in Unix seconds. `is_new`: the job
+        was just posted, so a 404 says that a replica does not show it yet.
 
         Raises:
             FirstHandError: `error` itself.
         """
-        if not is_transient(error):
+        if not is_transient(error) and not (is_new and isinstance(error, NotFoundError)):
             raise error
         if isinstance(error, UnexpectedResponseError):
             # A gateway's page may be gone next time; a response that stays malformed will not improve.
@@ -121,10 +127,12 @@ class Wait:
     Attributes:
         ends: when its timeout passes; None for a wait without limit.
         deadline: the client's, in seconds.
+        shows_by: until when a 404 may come of a job that was just posted; None for one that was not.
     """
 
     ends: float | None
     deadline: float | None = None
+    shows_by: float | None = None
     pauses: Pauses = field(default_factory=Pauses)
     _requests: deque[float] = field(default_factory=lambda: deque(maxlen=_MOST_REQUESTS))
     _statuses: set[str] = field(default_factory=set[str])
@@ -190,7 +198,9 @@ class Wait:
         Raises:
             FirstHandError: `error` itself, if the service will not recover in time.
         """
-        return max(pauses.after_failure(error, wall=wall, left=self.left(now)), self._room_at(now) - now)
+        is_new = self.shows_by is not None and now < self.shows_by
+        pause = pauses.after_failure(error, wall=wall, left=self.left(now), is_new=is_new)
+        return max(pause, self._room_at(now) - now)
 
     def rest(self, pauses: Pauses, now: float) -> float:
         """The pause before a request that may bring nothing new."""

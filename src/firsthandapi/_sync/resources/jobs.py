@@ -20,6 +20,7 @@ from firsthandapi._sync.pages import Page
 from firsthandapi._sync.transport import Held
 from firsthandapi._tracing import call_span
 from firsthandapi.errors import InvalidArgumentError, SpendLimitError
+from firsthandapi.types._base import fitting
 from firsthandapi.types.enums import JobStatus, JobType, MediaFormat
 from firsthandapi.types.job import (
     Job,
@@ -219,10 +220,11 @@ class Jobs(Resource):
         """
         with importing():
             from firsthandapi._sync.waiting import Waiting
+        is_new = self._is_new(job_id)
         job_id = check_id(job_id, "job_id")
         timeout = check_whole_timeout(timeout)
         check_callback(on_update, "on_update")
-        waiting = Waiting(self._transport, job_id, ends=self._ends(timeout), **options)
+        waiting = Waiting(self._transport, job_id, ends=self._ends(timeout), is_new=is_new, **options)
         with call_span("jobs.wait"), naming(job_id, "run the same call again", exists=False):
             return self._wait(waiting, on_update)
 
@@ -261,13 +263,19 @@ class Jobs(Resource):
         """
         with importing():
             from firsthandapi._sync.waiting_all import WaitingAll
-        jobs = _check_jobs(ids)
+        given = _check_jobs(ids)
+        jobs = [
+            each if isinstance(each, Job) and each.is_terminal else getattr(each, "id", each)
+            for each in given
+        ]
+        new = frozenset(each.id for each in given if isinstance(each, Job) and self._is_new(each))
         timeout = check_whole_timeout(timeout)
         check_callback(on_update, "on_update")
         unfinished = [each for each in jobs if isinstance(each, str)]
         with call_span("jobs.wait_all"), naming(several(unfinished), "run the same call again", exists=False):
             ends = self._ends(timeout)
-            return WaitingAll(self._transport, jobs, ends=ends, on_update=on_update, **options).wait()
+            waiting = WaitingAll(self._transport, jobs, new=new, ends=ends, on_update=on_update, **options)
+            return waiting.wait()
 
     def create_and_wait(
         self,
@@ -316,9 +324,20 @@ class Jobs(Resource):
                 again = f"client.jobs.wait({job.id!r}) waits for it; the same call would post another job"
                 if transport.config.journal is not None:
                     again = "run the same call again, which posts no other job"
-                waiting = Waiting(transport, job.id, ends=self._ends(timeout), job=job, again=again)
+                waiting = Waiting(
+                    transport, job.id, ends=self._ends(timeout), job=job, is_new=True, again=again
+                )
                 with naming(job.id, again):
                     return self._wait(waiting, on_update)
+
+    def _is_new(self, job: Job | str) -> bool:
+        """Whether a job was just posted, so that reads may not show it yet."""
+        if not isinstance(job, Job):
+            return False
+        with importing():
+            from firsthandapi._core.calls.longpoll import LIST_LAGS
+        created = fitting(job).created_at
+        return created is not None and abs(self._transport.clock.time() - created.timestamp()) < LIST_LAGS
 
     def _wait(self, waiting: Waiting, on_update: Callback[Job] | None) -> Job:
         job = waiting.first()
@@ -352,9 +371,10 @@ class Jobs(Resource):
         """
         with importing():
             from firsthandapi._sync.collecting import Collecting
+        is_new = self._is_new(job_id)
         job_id = check_id(job_id, "job_id")
         timeout = check_whole_timeout(timeout)
-        return Collecting(self._transport, **options).follow(job_id, timeout=timeout)
+        return Collecting(self._transport, **options).follow(job_id, timeout=timeout, is_new=is_new)
 
     def collect(
         self,
@@ -491,14 +511,14 @@ class Jobs(Resource):
 
 
 def _check_jobs(ids: Iterable[Job | str]) -> list[str | Job]:
-    """The ids; a job that has finished stays a job.
+    """The jobs and ids, as they were given.
 
     Raises:
         InvalidArgumentError: one is no id of a job.
     """
     if isinstance(ids, (str, Job, Mapping)) or not isinstance(ids, Iterable):
         raise InvalidArgumentError("ids must be a list of job ids, such as [job.id]", field="ids")
-    jobs = [each if isinstance(each, Job) and each.is_terminal else getattr(each, "id", each) for each in ids]
-    for number, each in enumerate(jobs):
-        check_id(each.id if isinstance(each, Job) else each, f"ids[{number}]")
-    return jobs
+    given = list(ids)
+    for number, each in enumerate(given):
+        check_id(getattr(each, "id", each), f"ids[{number}]")
+    return given
