@@ -227,6 +227,40 @@ def test_a_campaign_that_was_saved_is_loaded_again(
     assert Campaign(**FIELDS).to_dict() == FIELDS
 
 
+@pytest.mark.parametrize("dest", ["signs", "signs/", "./signs", "a/../signs"])
+def test_a_campaign_keeps_its_dest_as_written(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, dest: str
+) -> None:
+    """From Python and from a file, through dicts and files of other folders: it identifies the campaign."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "here").mkdir()
+    (tmp_path / "there").mkdir()
+    file = tmp_path / "here" / "a.json"
+    file.write_text(json.dumps({**FIELDS, "dest": dest}))
+    made = Campaign(**{**FIELDS, "dest": dest})
+    assert made._spec.dest == "signs"
+    for path in (file, Path("here/a.json")):
+        loaded = Campaign.load(path)
+        assert loaded.dest == path.parent / dest
+        again = [Campaign(**json.loads(json.dumps(loaded.to_dict()))), pickle.loads(pickle.dumps(loaded))]
+        for folder in ("here", "there"):
+            for each in (*again, loaded):
+                each.save(tmp_path / folder / "b.json")
+                again.append(Campaign.load(tmp_path / folder / "b.json"))
+        for each in again:
+            assert (each, each._spec.dest) == (loaded, "signs")
+    loaded.save(file)
+    assert json.loads(file.read_text())["dest"] == Path(dest).as_posix()
+
+
+def test_a_whole_path_and_a_bucket_identify_a_campaign_by_themselves(tmp_path: Path) -> None:
+    """As they always did; `.` and what is above are relative."""
+    for dest in (tmp_path, str(tmp_path), tmp_path.as_uri(), "~/signs", "s3://bucket/signs"):
+        assert Campaign(**{**FIELDS, "dest": dest})._spec.dest is None
+    for dest, written in ((".", "."), ("./", "."), ("../a//b/", "../a/b"), (Path("signs"), "signs")):
+        assert Campaign(**{**FIELDS, "dest": dest})._spec.dest == written
+
+
 def test_a_campaign_is_not_saved_as_what_cannot_be_read_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

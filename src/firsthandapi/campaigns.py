@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import posixpath
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn, Self, cast
@@ -12,7 +13,7 @@ from firsthandapi._core.campaigns.campaign import Spec, check_name, check_spec, 
 from firsthandapi._core.campaigns.plan import CampaignPlan as CampaignPlan
 from firsthandapi._core.campaigns.plan import LabelPlan as LabelPlan
 from firsthandapi._core.campaigns.plan import PlannedOrder as PlannedOrder
-from firsthandapi._core.files.dest import bucket_url
+from firsthandapi._core.files.dest import bucket_url, is_url
 from firsthandapi._core.orders.reports import CampaignProgress as CampaignProgress
 from firsthandapi._core.orders.reports import LabelProgress as LabelProgress
 from firsthandapi._methods import public
@@ -24,6 +25,8 @@ from firsthandapi.types.enums import MediaFormat
 from firsthandapi.types.job import JobOptions
 
 _FIELDS = ("dest", "budget_cents", "defaults", "jobs", "unique", "name", "moved")
+# In a path: what is behind it was written by somebody, and identifies the campaign.
+_MARK = "/./"
 # Labels that a campaign's repr names.
 _MOST_LABELS = 5
 
@@ -62,13 +65,16 @@ class Campaign:
     order of formats and the spelling of a path make no difference.
 
     Args:
-        dest: the folder of the dataset; or a bucket, as a URL such as `s3://bucket/signs` (extra `remote`).
+        dest: the folder of the dataset; or a bucket, as a URL such as `s3://bucket/signs` (extra `remote`). A relative
+            path identifies a campaign without a name, as it is written here, together with the words of its labels;
+            of a path with `/./`, such as `/home/ada/./signs`, what is behind that.
         budget_cents: the most that all orders of the campaign may ever cost, less refunds, in US cents, at least 1.
         jobs: by label, the fields of `jobs.create`; `files_needed` is the number of files that the label should have.
         defaults: fields for all labels.
         unique: whether files with the same bytes count once, so that replacements are ordered.
         name: 1 to 100 characters that distinguish this campaign, for a folder that may be lost: with it an
-            empty folder continues the campaign. None uses the path of the folder.
+            empty folder continues the campaign; or the id of a campaign, as errors and `campaign.json` show it. None
+            uses a relative `dest` and the labels with their words, or the whole path or URL that `dest` is.
         moved: by the former name of a label, its new one, which `jobs` has: the next run moves its files, rows, and
             orders, and pays nothing. Leave the entry in place: without it, a lost folder is ordered again.
 
@@ -81,6 +87,7 @@ class Campaign:
     name: str | None
     _spec: Spec
     _place: str
+    _written: str
 
     @public
     def __init__(
@@ -95,8 +102,11 @@ class Campaign:
         moved: Mapping[str, str] | None = None,
     ) -> None:
         # Whatever is wrong is found here, before anything is read or sent.
-        place, spec = _place(dest), check_spec(budget_cents, defaults, jobs, unique, moved)
-        self.__dict__.update(dest=dest, name=check_name(name), _spec=spec, _place=place)
+        place, text, (_, written) = _place(dest), _text(dest), _parts(dest)
+        written = None if written is None else posixpath.normpath(written)
+        spec = check_spec(budget_cents, defaults, jobs, unique, moved, written)
+        dest = Path(text) if written is not None and _MARK in text else dest
+        self.__dict__.update(dest=dest, name=check_name(name), _spec=spec, _place=place, _written=text)
 
     @classmethod
     @public
@@ -114,7 +124,8 @@ class Campaign:
                 files_needed: 300
 
         Args:
-            path: the file. A relative `dest` in it is relative to the file.
+            path: the file. A relative `dest` in it is relative to the file; copied to another folder or machine, the
+                file is the same campaign.
 
         Returns:
             The campaign.
@@ -137,9 +148,8 @@ class Campaign:
         if not isinstance(dest, str):
             raise ConfigurationError(f"{file}: dest must be a path or a URL; put it in quotes")
         try:
-            inside = local_path(dest, "dest")
             return cls(
-                dest=dest if inside is None else file.parent / inside,
+                dest=_from(dest, file.parent),
                 budget_cents=fields["budget_cents"],
                 jobs=fields["jobs"],
                 defaults=fields.get("defaults"),
@@ -158,22 +168,20 @@ class Campaign:
         Fields that all labels share are written once, as `defaults`; comments of a file that is replaced are lost.
 
         Args:
-            path: the file. A relative `dest` is written relative to it.
+            path: the file. A relative `dest` is written relative to it, with `/./` where the path as it was written
+                begins.
 
         Raises:
             ConfigurationError: the file cannot be written.
             InvalidArgumentError: `path` is not the path of such a file.
         """
         file, fields = _file(path), self.to_dict()
-        inside = local_path(fields["dest"], "dest")
-        if inside is not None and not inside.is_absolute():
-            fields["dest"] = _relative(inside, file.parent)
-        write_spec(file, fields)
+        write_spec(file, {**fields, "dest": _to(self._written, file.parent)})
 
     def to_dict(self) -> dict[str, Any]:
         """The arguments that make an equal campaign, of values that JSON and YAML have."""
         return {
-            "dest": _text(self.dest),
+            "dest": self._written,
             **fields_of(self._spec),
             **({"name": self.name} if self.name else {}),
         }
@@ -247,9 +255,41 @@ def _place(dest: object) -> str:
     return bucket_url(text, "dest")[1] if path is None else os.path.abspath(path)  # noqa: PTH100 # a link stays one
 
 
-def _relative(path: Path, folder: Path) -> str:
-    """`path` as it is written in a file of `folder`."""
+def _parts(dest: object) -> tuple[Path, str | None]:
+    """Of a path: where it begins on this machine, and what was written from there, which is the same on every machine.
+
+    The latter is None for a whole path or a bucket. A relative path begins here; in others, `/./` is between the two,
+    as in rsync.
+    """
+    text = _text(dest)
+    path = local_path(text, "dest")
+    if path is None or is_url(text):
+        return Path(), None
+    head, mark, tail = text.rpartition(_MARK)
+    if mark and tail.strip("/"):
+        return local_path(head or "/", "dest") or Path(), Path(tail.strip("/")).as_posix()
+    return Path(), None if path.anchor else path.as_posix()
+
+
+def _from(dest: str, folder: Path) -> str | Path:
+    """`dest` as a file of `folder` means it."""
+    (begin, written), path = _parts(dest), local_path(dest, "dest")
+    if written is None:
+        return dest if path is None else folder / path
+    begin = folder / begin
+    return Path(written) if begin == Path() else f"{begin.as_posix()}{_MARK}{written}"
+
+
+def _to(dest: str, folder: Path) -> str:
+    """`dest` as it is written into a file of `folder`: the same folder, and the same words for it."""
+    begin, written = _parts(dest)
+    if written is None:
+        return dest
+    if os.path.abspath(begin) == os.path.abspath(folder):  # noqa: PTH100 # a link stays one
+        return written
+    if begin.is_absolute():
+        return dest
     try:
-        return Path(os.path.relpath(path, folder)).as_posix()
+        return f"{Path(os.path.relpath(begin, folder)).as_posix()}{_MARK}{written}"
     except ValueError:  # another drive of Windows
-        return str(path.absolute())
+        return str((begin / written).absolute())

@@ -4,22 +4,33 @@ from __future__ import annotations
 
 import json
 import shutil
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from firsthandapi._core.campaigns.ledger import LEDGER_FILE
+from client.support import Connect
+from firsthandapi import Campaign, Dataset
+from firsthandapi._core.campaigns.campaign import campaign_key, spec_key
+from firsthandapi._core.campaigns.ledger import LEDGER_FILE, Ledger
 from firsthandapi._core.orders.ordering import LookFor, Shown
+from firsthandapi.datasets._ledger import spent_in
 from firsthandapi.errors import (
     DeadlineExceededError,
     FirstHandConnectionError,
+    FirstHandError,
+    InvalidArgumentError,
     NotFoundError,
     WaitTimeoutError,
 )
+from liar import Liar
 
 from .support import JOB, api
-from .world import LIST, World, internals
+from .world import DEFAULTS, LIST, World, internals
 
 
 @pytest.mark.parametrize("damage", ["lost", "torn", "empty"])
@@ -142,3 +153,149 @@ def test_a_list_that_does_not_come_ends_at_the_timeout(world: World) -> None:
     world.client = world.new_client(deadline=0.3)
     with pytest.raises(DeadlineExceededError):
         world.run(world.campaign(stop=1))
+
+
+# ── Machines with one file ───────────────────────────────────────────────────────────────────────────────
+
+
+def machine(folder: Path, fields: dict[str, Any]) -> Campaign:
+    """The campaign of a file that was copied into an empty folder of some machine."""
+    folder.mkdir(parents=True)
+    (folder / "signs.json").write_text(json.dumps({"dest": "signs", "budget_cents": 5_000, **fields}))
+    return Campaign.load(folder / "signs.json")
+
+
+def fields(stop: int = 3, words: str = "Photos of stop signs", **others: Any) -> dict[str, Any]:
+    jobs = {"stop": {"description": words, "files_needed": stop}, **others}
+    return {"defaults": DEFAULTS, "jobs": jobs}
+
+
+def run(connect: Connect, liar: Liar, campaign: Campaign) -> Dataset:
+    client = connect(base_url=liar.url, api_key=liar.api_key)
+    liar.follow(connect.clock(client))
+    dataset = client.campaigns.run(campaign, timeout=900)
+    assert isinstance(dataset, Dataset)
+    return dataset
+
+
+@pytest.mark.parametrize("idem", ["replay", "409"])
+@pytest.mark.parametrize("list_lag", [0.0, 8.0])
+def test_a_file_in_two_folders_is_one_campaign(
+    connect: Connect, tmp_path: Path, list_lag: float, idem: Any
+) -> None:
+    """At different paths and without a name, as CI retries on empty disks are: also where one of them wants more."""
+    with Liar(list_lag=list_lag, idem=idem, rewrites=True) as liar:
+        for number, stop in enumerate((3, 3, 5)):
+            campaign = machine(tmp_path / f"runner {number}" / "build", fields(stop))
+            assert len(run(connect, liar, campaign)) == stop
+            assert spent_in(campaign.dest)[0] == liar.spent_cents() == stop * 10
+            liar.pass_(1.0)
+        assert [len(job.files) for job in liar.jobs] == [3, 2]
+
+
+def test_a_retry_finds_the_order_of_a_runner_that_died(connect: Connect, tmp_path: Path) -> None:
+    """Right after its POST, whose response is lost, with all that it wrote down; and the list is late."""
+    with Liar(list_lag=8.0, lost=1.0) as liar:
+        with pytest.raises(FirstHandError):
+            run(connect, liar, machine(tmp_path / "first", fields()))
+        assert len(liar.jobs) == 1
+        liar.lies.lost = 0.0
+        assert len(run(connect, liar, machine(tmp_path / "second", fields()))) == 3
+        assert len(liar.jobs) == 1
+
+
+def test_machines_with_one_file_run_at_the_same_moment(connect: Connect, tmp_path: Path) -> None:
+    """Each gets all files; each order is paid once."""
+    with Liar(list_lag=2.0, pace=0.001) as liar:
+        start = threading.Barrier(3)
+
+        def work(number: int) -> Dataset:
+            client = connect(base_url=liar.url, api_key=liar.api_key)
+            connect.clock(client).wall = time.time()
+            both = fields(**{"give way": {"description": "Photos of yield signs", "files_needed": 2}})
+            campaign = machine(tmp_path / str(number), both)
+            start.wait(60)
+            dataset = client.campaigns.run(campaign, timeout=None)
+            assert isinstance(dataset, Dataset)
+            return dataset
+
+        with ThreadPoolExecutor(3) as pool:
+            for dataset in pool.map(work, range(3)):
+                assert sorted(str(record.label) for record in dataset) == ["give way"] * 2 + ["stop"] * 3
+        assert sorted(len(job.files) for job in liar.jobs) == [2, 3]
+
+
+@pytest.mark.parametrize("list_lag", [0.0, 60.0])
+def test_two_campaigns_of_one_dest_share_nothing(connect: Connect, tmp_path: Path, list_lag: float) -> None:
+    """Whose labels differ; or whose words do, as far as the list is too late to ask which of them is meant."""
+    cats = {"defaults": DEFAULTS, "jobs": {"cat": {"files_needed": 2}}}
+    with Liar(list_lag=list_lag) as liar:
+        run(connect, liar, machine(tmp_path / "signs", fields()))
+        assert {row.label for row in run(connect, liar, machine(tmp_path / "cats", cats))} == {"cat"}
+        night = machine(tmp_path / "night", fields(4, "Photos of stop signs at night"))
+        if list_lag:
+            assert len(run(connect, liar, night)) == 4
+            assert [len(job.files) for job in liar.jobs] == [3, 2, 4]
+            assert len({(job.body["metadata"] or {})["firsthandapi_campaign"] for job in liar.jobs}) == 3
+            return
+        with pytest.raises(InvalidArgumentError, match="'signs' with labels of this one, in other words"):
+            run(connect, liar, night)
+        assert len(liar.jobs) == 2
+        named = machine(tmp_path / "named", {**fields(4, "Photos of stop signs at night"), "name": "night"})
+        assert len(run(connect, liar, named)) == 4
+        assert [len(job.files) for job in liar.jobs] == [3, 2, 4]
+
+
+def test_words_may_change_where_the_folder_or_its_id_is_known(connect: Connect, tmp_path: Path) -> None:
+    """On both machines; and on an empty disk by the words of another label, or by the id as a name."""
+    merge = {"merge": {"description": "Photos of merging lanes", "files_needed": 1}}
+    night = "Photos of stop signs at night"
+    with Liar() as liar:
+        folders = [tmp_path / name for name in ("one", "two")]
+        for folder in folders:
+            run(connect, liar, machine(folder, fields(**merge)))
+        for folder in folders:
+            (folder / "signs.json").write_text(
+                json.dumps({"dest": "signs", "budget_cents": 5_000, **fields(5, night, **merge)})
+            )
+            dataset = run(connect, liar, Campaign.load(folder / "signs.json"))
+            assert len(dataset) == 6
+        assert len(run(connect, liar, machine(tmp_path / "three", fields(6, night, **merge)))) == 7
+        (campaign,) = {job.body["metadata"]["firsthandapi_campaign"] for job in liar.jobs}
+        bare = machine(tmp_path / "four", {**fields(6, "Photos of stop signs in fog"), "name": campaign})
+        assert len(run(connect, liar, bare)) == 7
+        assert [len(job.files) for job in liar.jobs] == [3, 1, 2, 1]
+
+
+def test_a_campaign_of_an_earlier_version_goes_on(connect: Connect, tmp_path: Path, monkeypatch: Any) -> None:
+    """Which knew it by the whole path of its folder: from its ledger, and where that or the folder is lost."""
+    with Liar() as liar:
+        campaign = machine(tmp_path / "old", fields())
+        with monkeypatch.context() as earlier:
+            earlier.setitem(campaign.__dict__, "_spec", replace(campaign._spec, dest=None))
+            run(connect, liar, campaign)
+        (begun,) = {job.body["metadata"]["firsthandapi_campaign"] for job in liar.jobs}
+        assert begun == campaign_key(None, str(tmp_path / "old" / "signs"))
+        for lost in (None, "signs/campaign.json", "signs"):
+            if lost == "signs":
+                shutil.rmtree(tmp_path / "old" / lost)
+            elif lost:
+                (tmp_path / "old" / lost).unlink()
+            assert len(run(connect, liar, campaign)) == 3
+        grown = Campaign(**{**campaign.to_dict(), "jobs": fields(4)["jobs"], "defaults": DEFAULTS})
+        assert len(run(connect, liar, grown)) == 4
+        assert [len(job.files) for job in liar.jobs] == [3, 1]
+        assert {job.body["metadata"]["firsthandapi_campaign"] for job in liar.jobs} == {begun}
+
+
+def test_a_ledger_without_orders_keeps_its_campaign(connect: Connect, tmp_path: Path) -> None:
+    """Another machine may have orders of it, whatever the words have become here since."""
+    with Liar() as liar:
+        campaign = machine(tmp_path / "one", fields())
+        path = Path(campaign.dest) / LEDGER_FILE
+        path.parent.mkdir()
+        key = str(spec_key(campaign._spec))
+        path.write_bytes(Ledger(key).encode())
+        changed = Campaign(**{**campaign.to_dict(), **fields(words="Photos of stop signs at night")})
+        run(connect, liar, changed)
+        assert json.loads(path.read_bytes())["campaign"] == key

@@ -63,18 +63,21 @@ class Looking:
             is_at_rest = ledger.is_confirmed and not make_plan(spec, ledger).orders
             return ledger if is_at_rest else await self.whole(spec, ledger)
         keys: tuple[str, ...] = ()
+        if isinstance(found, Ledger):
+            name = name or found.campaign or None
         if isinstance(found, UnreadableLedger):
             if found.newer:
                 raise newer_ledger()
             keys = found.keys
         jobs = await self._jobs()
         listed = {str(job["id"]) for job in jobs}
-        for job_id in sorted(await run_blocking(self._file.recorded) - listed):
+        recorded = await run_blocking(self._file.recorded)
+        for job_id in sorted(recorded - listed):
             # The list may lag, and the folder knows better; of another account there is none.
             with suppress(NotFoundError):
                 jobs += (await self._ask(Read(job_id))).jobs
         rows_of, location = await run_blocking(self._file.rows_of), await run_blocking(self._file.location)
-        campaign = campaign_in(campaign_key(name, location), rows_of, jobs)
+        campaign = campaign_in(spec, name, location, jobs, rows_of | recorded, keys)
         return recovered(campaign, jobs, keys).with_moved(spec.moved)
 
     async def whole(self, spec: Spec, ledger: Ledger) -> Ledger:

@@ -13,6 +13,7 @@ from firsthandapi._core.campaigns.campaign import (
     check_name,
     check_spec,
     metadata_of,
+    spec_key,
 )
 from firsthandapi.errors import InvalidArgumentError
 
@@ -162,6 +163,37 @@ def test_a_name_identifies_a_campaign_wherever_its_folder_is() -> None:
     """Without a name, the folder does."""
     assert campaign_key("signs", "/a") == campaign_key("signs", "/b") != campaign_key("cats", "/a")
     assert campaign_key(None, "/a") == campaign_key(None, "/a") != campaign_key(None, "/b")
+
+
+def test_without_a_name_dest_as_written_and_the_words_identify_a_campaign() -> None:
+    """Not how many files of them, in what order, until when, in what spelling, and with what metadata; and no path."""
+    key = spec_key(check(dest="signs"))
+    defaults = {**DEFAULTS, "min_star_rating": 3, "metadata": {"build": 7}, "deadline": "2030-01-01"}
+    grown = {"yield": {"files_needed": 9, "price_per_file_cents": 10}, "stop": {"files_needed": 1}}
+    assert key == spec_key(check(dest="signs", jobs=grown, budget_cents=9, unique=False, defaults=defaults))
+    for changed in (
+        {"dest": "sign"},
+        {"defaults": {**DEFAULTS, "description": "Photos of street signs at night"}},
+        {"defaults": {**DEFAULTS, "price_per_file_cents": 51}},
+        {"jobs": {"stop": {"files_needed": 3}}},
+        {"jobs": {"Stop": JOBS["stop"], "yield": JOBS["yield"]}},
+    ):
+        assert spec_key(check(**{"dest": "signs", **changed})) != key
+    assert spec_key(check()) is None
+
+
+def test_the_id_of_a_campaign_is_a_name_for_it() -> None:
+    """Whatever it was derived from."""
+    for key in (str(spec_key(check(dest="signs"))), campaign_key("signs", ""), campaign_key(None, "/a")):
+        assert campaign_key(key, "/b") == key
+        assert check_name(key) == key
+
+
+def test_the_formula_of_an_id_does_not_change() -> None:
+    """Jobs of the account have it in their metadata."""
+    assert (
+        spec_key(check(dest="signs")) == "fh-c187cf7876281770ef7848b8e4e09f64e0abf630dd6d567ad442eb337faa6a8d"
+    )
 
 
 def test_the_metadata_of_a_label_may_have_17_keys() -> None:

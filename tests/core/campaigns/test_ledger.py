@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from firsthandapi._core.campaigns.campaign import order_key
+from firsthandapi._core.campaigns.campaign import Spec, campaign_key, check_spec, order_key, spec_key
 from firsthandapi._core.campaigns.ledger import (
     Ledger,
     Order,
@@ -258,10 +258,99 @@ def test_a_lost_ledger_is_of_the_campaign_that_ordered_the_rows() -> None:
     for each, campaign in zip(jobs, ("fh-3", "fh-2", None, "fh-4", "fh-0"), strict=True):
         each["metadata"] = {"firsthandapi_campaign": campaign}
     rows_of = ["job_0", "job_1", "job_2", "job_3", "job_9"]
-    assert campaign_in("fh-3", rows_of, jobs) == "fh-3"
-    assert campaign_in("fh-1", rows_of, jobs) == "fh-2"
-    assert campaign_in("fh-1", ["job_2"], jobs) == "fh-1"
-    assert campaign_in("fh-1", [], jobs) == "fh-1"
+    own = campaign_key("signs", "")
+    assert campaign_in(spec(), "signs", "/a", jobs, rows_of) == "fh-2"
+    assert campaign_in(spec(), "signs", "/a", jobs, ["job_2"]) == own
+    assert campaign_in(spec(), "signs", "/a", jobs) == own
+    jobs[3]["metadata"].update(firsthandapi_campaign=own, firsthandapi_key="key-3")
+    assert campaign_in(spec(), "signs", "/a", jobs, rows_of) == own
+    assert campaign_in(spec(), None, "/a", jobs, keys=["key-3"]) == own
+
+
+def spec(dest: str | None = None, moved: Any = None, **labels: str) -> Spec:
+    """A campaign that asks for labels with descriptions."""
+    jobs = {
+        label: {**REQUEST, "description": f"Photos of {words}"}
+        for label, words in (labels or {"a": "signs"}).items()
+    }
+    return check_spec(10_000, None, jobs, True, moved, dest)
+
+
+def orders_of(campaign: str, begun: Spec, number: int = 1) -> list[dict[str, Any]]:
+    """The jobs that a campaign has, one for each label."""
+    return [
+        {
+            **job(number),
+            **request,
+            "id": f"job_{campaign}_{label}",
+            "metadata": {
+                "firsthandapi_key": order_key(campaign, label, 0),
+                "firsthandapi_campaign": campaign,
+                "firsthandapi_label": label,
+            },
+        }
+        for label, request in begun.jobs.items()
+    ]
+
+
+def test_a_lost_campaign_is_found_by_its_dest_and_the_words_of_a_label() -> None:
+    """Also once labels came, went, moved, and changed; and by the place that identified it in earlier versions."""
+    begun = spec("signs", stop="stop signs", give_way="yield signs")
+    own = str(spec_key(begun))
+    old = campaign_key(None, "/a/signs")
+    for campaign in (own, old):
+        for now in (
+            begun,
+            spec("signs", stop="stop signs", merge="merging lanes"),
+            spec("signs", stop="stop signs", give_way="yield signs at night"),
+            spec("signs", {"stop": "halt"}, halt="stop signs"),
+        ):
+            assert campaign_in(now, None, "/a/signs", orders_of(campaign, begun)) == campaign
+            assert campaign_in(now, "mine", "/a/signs", orders_of(campaign, begun)) == campaign_key(
+                "mine", ""
+            )
+    assert campaign_in(begun, None, "/b/signs", orders_of(old, begun)) == own
+    assert campaign_in(begun, None, "/a/signs", []) == own
+
+
+def test_another_campaign_is_not_taken_for_a_lost_one() -> None:
+    """Of another dest, whatever its words; or of the same, with other labels."""
+    begun = spec("signs", stop="stop signs")
+    jobs = orders_of(str(spec_key(begun)), begun)
+    for now in (
+        spec("sign", stop="stop signs"),
+        spec("signs", cat="cats"),
+        spec("signs/2", stop="stop signs"),
+    ):
+        assert campaign_in(now, None, "/a", jobs) == spec_key(now)
+    whole = spec(stop="stop signs")
+    assert campaign_in(whole, None, "/a", jobs) == campaign_key(None, "/a")
+
+
+@pytest.mark.parametrize("words", ["stop signs at night", None])
+def test_a_campaign_that_may_be_another_is_refused(words: str | None) -> None:
+    """One of the same dest has a label of the same name with other words, or does not say which: the error names it."""
+    begun = spec("signs", stop="stop signs")
+    own = str(spec_key(begun))
+    jobs = [{**each, "description": words and f"Photos of {words}"} for each in orders_of(own, begun)]
+    now = spec("signs", stop="stop signs", merge="merging lanes")
+    with pytest.raises(InvalidArgumentError, match="in other words") as refused:
+        campaign_in(now, None, "/a", jobs)
+    assert refused.value.field == "name"
+    assert f"to continue it, pass its id as name, {own}; to begin another one" in refused.value.message
+    assert campaign_in(now, own, "/a", jobs) == own
+
+
+def test_of_two_campaigns_with_the_words_of_a_label_none_is_taken() -> None:
+    """The error names both; one that has all words is the one."""
+    one, other = (spec("signs", stop="stop signs", more=words) for words in ("cats", "dogs"))
+    jobs = [job for each in (one, other) for job in orders_of(str(spec_key(each)), each)]
+    with pytest.raises(
+        InvalidArgumentError, match=r"2 campaigns of dest 'signs'.* in the same words"
+    ) as refused:
+        campaign_in(spec("signs", stop="stop signs"), None, "/a", jobs)
+    assert " or ".join(sorted(map(str, map(spec_key, (one, other))))) in refused.value.message
+    assert campaign_in(one, None, "/a", jobs) == spec_key(one)
 
 
 def test_a_key_of_a_damaged_ledger_is_not_given_up() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -29,6 +30,11 @@ LABEL_METADATA = "firsthandapi_label"
 _OURS = (KEY_METADATA, CAMPAIGN_METADATA, LABEL_METADATA)
 _MOST_METADATA = 20 - len(_OURS)
 _MOST_NAME = 100
+_ID = re.compile(r"fh-[0-9a-f]{64}")
+# In the id of a campaign that its spec identifies: 32 digits of its dest, then 32 of its words.
+_PLACE = len("fh-") + 32
+# What a campaign may change without becoming another one, and two orders of the same words.
+NOT_WORDS = frozenset({"files_needed", "metadata"})
 # What people try, since it limits or identifies a single job.
 _NOT_HERE = {
     "max_spend_cents": "budget_cents limits all jobs together",
@@ -47,12 +53,14 @@ class Spec:
         unique: whether the same bytes count once.
         jobs: by label, the body of the POST of a job that orders all of its files at once.
         moved: by former label, the one that it has become.
+        dest: its folder as it was written, if that is the same on every machine: a relative path.
     """
 
     budget_cents: int
     unique: bool
     jobs: dict[str, dict[str, Any]]
     moved: dict[str, str] = field(default_factory=dict[str, str])
+    dest: str | None = None
 
     def comparable(self) -> str:
         """A text that two specs share exactly if they say the same."""
@@ -60,7 +68,9 @@ class Spec:
         return canonical([self.budget_cents, self.unique, jobs, self.moved])
 
 
-def check_spec(budget_cents: Any, defaults: Any, jobs: Any, unique: Any, moved: Any = None) -> Spec:
+def check_spec(
+    budget_cents: Any, defaults: Any, jobs: Any, unique: Any, moved: Any = None, dest: str | None = None
+) -> Spec:
     """A campaign from what its user wrote.
 
     Raises:
@@ -89,7 +99,7 @@ def check_spec(budget_cents: Any, defaults: Any, jobs: Any, unique: Any, moved: 
         _check_names(own, f"jobs.{name}")
         requests[name] = _request(name, {**shared, **own}, own)
     _check_kinds(requests)
-    return Spec(budget, unique, requests, _moved(_mapping(moved, "moved"), requests))
+    return Spec(budget, unique, requests, _moved(_mapping(moved, "moved"), requests), dest)
 
 
 def fields_of(spec: Spec) -> dict[str, Any]:
@@ -180,10 +190,32 @@ def campaign_key(name: str | None, location: str) -> str:
     """What all jobs of a campaign have in their metadata, wherever and whenever it is run.
 
     Args:
-        name: its name, or None.
+        name: its name, or None. The id of a campaign names that one.
         location: the whole path or URL of its folder, which stands in for a name.
     """
-    return idempotency_key("campaign", location) if name is None else idempotency_key("campaign", None, name)
+    if name is None:
+        return idempotency_key("campaign", location)
+    return name if _ID.fullmatch(name) else idempotency_key("campaign", None, name)
+
+
+def spec_key(spec: Spec) -> str | None:
+    """The same for a campaign without a name: what its spec says, wherever its folder is; None if that is not enough.
+
+    Its `dest` alone would give the pictures of one project to another; its words alone, to another folder.
+    """
+    if spec.dest is None:
+        return None
+    words = {
+        label: {name: value for name, value in plain(request).items() if name not in NOT_WORDS}
+        for label, request in spec.jobs.items()
+    }
+    place, of_words = idempotency_key("campaign dest", spec.dest), idempotency_key("words", canonical(words))
+    return place[:_PLACE] + of_words[len("fh-") :][: 64 + len("fh-") - _PLACE]
+
+
+def are_of_one_dest(key: str, other: str) -> bool:
+    """Whether two campaigns, the first of them identified by its spec, have the same `dest` as it was written."""
+    return key[:_PLACE] == other[:_PLACE]
 
 
 def order_key(campaign: str, label: str, ordinal: int) -> str:

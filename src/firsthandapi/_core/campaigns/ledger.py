@@ -16,15 +16,22 @@ from firsthandapi.errors import ConfigurationError, InvalidArgumentError
 from firsthandapi.types.enums import TERMINAL_JOB_STATUSES
 from firsthandapi.types.job import JobCreateParams
 
-from .campaign import CAMPAIGN_METADATA, LABEL_METADATA, order_key
+from .campaign import (
+    CAMPAIGN_METADATA,
+    LABEL_METADATA,
+    NOT_WORDS,
+    Spec,
+    are_of_one_dest,
+    campaign_key,
+    order_key,
+    spec_key,
+)
 
 LEDGER_FILE = "campaign.json"
 # Of one that comes from a stranger: an order is a few kilobytes.
 LARGEST_LEDGER = 64 * 1024 * 1024
 _VERSION = 1
 _KEY = re.compile(rb'"idempotency_key": ("(?:[^"\\\n]|\\.){1,400}")')
-# What differs between two orders of the same words.
-_NOT_WORDS = frozenset({"files_needed", "metadata"})
 
 
 @dataclass(frozen=True)
@@ -105,7 +112,7 @@ class Order:
 
     def has_words_of(self, request: Mapping[str, Any]) -> bool:
         """Whether it asks for what `request` asks for, whatever the number of files."""
-        own = {name: value for name, value in (self.sent.request or {}).items() if name not in _NOT_WORDS}
+        own = {name: value for name, value in (self.sent.request or {}).items() if name not in NOT_WORDS}
         return fits(own, request)
 
     def bought(self, job: ShownJob) -> Order:
@@ -376,10 +383,70 @@ def campaign_of(job: Mapping[str, Any]) -> str | None:
     return _metadata(job, CAMPAIGN_METADATA)
 
 
-def campaign_in(derived: str, rows_of: Collection[str], jobs: Iterable[ShownJob]) -> str:
-    """The campaign of a folder whose ledger is lost: that of the jobs that its rows name, else the derived one."""
-    named = {str(campaign_of(job)) for job in jobs if job["id"] in rows_of and campaign_of(job) is not None}
-    return derived if derived in named or not named else min(named)
+def campaign_in(
+    spec: Spec,
+    name: str | None,
+    location: str,
+    jobs: Sequence[ShownJob],
+    of_folder: Collection[str] = (),
+    keys: Collection[str] = (),
+) -> str:
+    """The campaign of a folder whose ledger is lost: that of the jobs that the folder names, else that of the spec.
+
+    Args:
+        spec: what the campaign is to become.
+        name: its name, or None.
+        location: the whole path or URL of the folder.
+        jobs: the jobs of the account, newest first.
+        of_folder: the ids of jobs that the folder names.
+        keys: the keys that the damaged ledger names.
+
+    Raises:
+        InvalidArgumentError: there are campaigns that this one may be, or may not be.
+    """
+    of_place = campaign_key(name, location)
+    derived = (None if name is not None else spec_key(spec)) or of_place
+    campaigns = [(each, job) for job in jobs if (each := campaign_of(job)) is not None]
+    named = {each for each, job in campaigns if job["id"] in of_folder or key_of(job) in keys}
+    if named:
+        return derived if derived in named else min(named)
+    ids = {each for each, _ in campaigns}
+    if derived in ids or derived == of_place:
+        return derived
+    # Its words may have changed since; and earlier versions knew it by its place.
+    of_dest = sorted(each for each in ids if each == of_place or are_of_one_dest(derived, each))
+    alike = [each for each in of_dest if _asked(spec, each, jobs) == "the same"]
+    if len(alike) == 1:
+        return alike[0]
+    if doubtful := alike or [each for each in of_dest if _asked(spec, each, jobs) == "something else"]:
+        raise _ambiguous(spec, doubtful, alike=bool(alike))
+    return derived
+
+
+def _asked(spec: Spec, campaign: str, jobs: Sequence[ShownJob]) -> str | None:
+    """What a campaign has asked for any label of `spec`; None if it has none of them.
+
+    A job that does not show its description may be of anything.
+    """
+    orders = Ledger(campaign).with_jobs(jobs).orders
+    asked = [(order, spec.jobs.get(spec.moved.get(order.label, order.label))) for order in orders]
+    shared = [
+        "description" in (order.sent.request or {}) and order.has_words_of(request)
+        for order, request in asked
+        if request is not None
+    ]
+    return None if not shared else "the same" if any(shared) else "something else"
+
+
+def _ambiguous(spec: Spec, ids: Sequence[str], *, alike: bool) -> InvalidArgumentError:
+    one = len(ids) == 1
+    return InvalidArgumentError(
+        f"nothing was ordered: your account has {'a campaign' if one else f'{len(ids)} campaigns'} of dest "
+        f"{spec.dest!r} with labels of this one, {'in the same words' if alike else 'in other words'}, and the folder "
+        f"does not say whether it is {'that one' if one else 'one of them'}: to continue {'it' if one else 'one'}, "
+        f"pass its id as name, {' or '.join(ids[:3])}; to begin another one, pass a name of your own",
+        field="name",
+    )
 
 
 def recovered(campaign: str, jobs: Iterable[ShownJob], keys: Iterable[str] = ()) -> Ledger:
