@@ -26,7 +26,7 @@ help:
 	@echo "make test-core run the tests of the client, the datasets, and the server"
 	@echo "make test-lowest run the tests of the client with the lowest versions declared"
 	@echo "make fleet     run the tests against a real Redis"
-	@echo "make filesystem run the tests of firsthand:// with PyTorch, Dask, and DuckDB"
+	@echo "make filesystem run the tests of firsthand:// with PyTorch, Dask, DuckDB, and Polars"
 	@echo "make console   run the tests of the console in Chromium; screenshots go to build/console/"
 	@echo "make pictures  make the pictures of the README and the docs again"
 	@echo "make ray       run the tests on a real local Ray"

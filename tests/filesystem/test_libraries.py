@@ -93,9 +93,11 @@ def test_pyarrow(server: MockServer, job: str, hashes: set[str]) -> None:
     job_id = job.removeprefix("firsthand://")
     with few_requests(server):
         listed = arrow.get_file_info(pyarrow.fs.FileSelector(job_id))
-        assert len(listed) == FILES
+        assert len(listed) == FILES + 1
         read = []
         for info in listed:
+            if info.extension == "jsonl":
+                continue
             with arrow.open_input_file(info.path) as file:
                 file.seek(info.size - 2)
                 assert len(file.read()) == 2
@@ -104,6 +106,40 @@ def test_pyarrow(server: MockServer, job: str, hashes: set[str]) -> None:
         with arrow.open_input_stream(f"{job_id}/metadata.jsonl") as rows:
             table = pyarrow.json.read_json(rows)
     assert {sha256(content) for content in read} == set(table["sha256"].to_pylist()) == hashes
+
+
+def test_pyarrow_by_uri(server: MockServer, job: str, hashes: set[str]) -> None:
+    """pyarrow knows the file systems of fsspec by `fsspec+`; without it, it says that it does not know ours."""
+    import pyarrow
+    import pyarrow.dataset
+
+    with few_requests(server):
+        table = pyarrow.dataset.dataset(f"fsspec+{job}/metadata.jsonl", format="json").to_table()
+    assert set(table["sha256"].to_pylist()) == hashes
+    with pytest.raises(pyarrow.ArrowInvalid, match="Unrecognized"):
+        pyarrow.dataset.dataset(f"{job}/metadata.jsonl", format="json")
+
+
+def test_polars(server: MockServer, job: str, hashes: set[str]) -> None:
+    """From an open file: its readers of URLs are its own, and know no file system of fsspec."""
+    polars = pytest.importorskip("polars", reason="Polars is not installed: make filesystem")
+    with few_requests(server), fsspec.open(f"{job}/metadata.jsonl") as rows:
+        assert {*polars.read_ndjson(rows)["sha256"]} == hashes
+    with pytest.raises(FileNotFoundError):
+        polars.read_ndjson(f"{job}/metadata.jsonl")
+
+
+def test_hugging_face_datasets_of_a_folder(server: MockServer, job: str, tmp_path: Path) -> None:
+    """A job's files and rows by one pattern; `data_dir` is for datasets a folder of this machine, or of the Hub."""
+    import datasets
+
+    options = {"split": "train", "streaming": True, "cache_dir": str(tmp_path)}
+    with few_requests(server):
+        rows = [*datasets.load_dataset("imagefolder", data_files=f"{job}/**", **options)]
+    assert len(rows) == FILES
+    assert all(row["annotations"]["objects"] for row in rows)
+    with pytest.raises(FileNotFoundError):
+        datasets.load_dataset("imagefolder", data_dir=job, **options)
 
 
 def test_hugging_face_datasets(server: MockServer, job: str, tmp_path: Path) -> None:

@@ -254,15 +254,18 @@ class Account:
         causes = [error] if isinstance(error, NotFoundError) else [cause for _, cause in error.failures]
         if any(isinstance(cause, NotFoundError) for cause in causes):
             return self._gone(job_id, name)
-        # A storage that is down is not worth a question for each file.
-        if not isinstance(error, IntegrityError) and time.monotonic() >= self._there_until.get(job_id, 0):
-            try:
-                self._refreshed(name.partition(".")[0])
-            except NotFoundError:
-                return self._gone(job_id, name)
-            except FirstHandError:
-                pass
-            self._there_until[job_id] = time.monotonic() + _STILL_THERE
+        if isinstance(error, IntegrityError):
+            return error
+        with self._lock(job_id):
+            # A storage that is down is not worth a question for each file.
+            if time.monotonic() >= self._there_until.get(job_id, 0):
+                try:
+                    self._refreshed(name.partition(".")[0])
+                except NotFoundError:
+                    return self._gone(job_id, name)
+                except FirstHandError:
+                    pass
+                self._there_until[job_id] = time.monotonic() + _STILL_THERE
         return error
 
     def _find(self, job_id: str, name: str) -> tuple[str, File | None]:

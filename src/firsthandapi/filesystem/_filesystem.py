@@ -48,8 +48,9 @@ class _Environment:
 class FirstHandFileSystem(AbstractFileSystem):  # type: ignore[misc] # fsspec ships no types
     """The jobs of an API key, each a folder of its approved files.
 
-    Each folder also has a `metadata.jsonl`, which `ls` leaves out: a row per file, with the columns that a
-    downloaded dataset has, and the file's name relative to the folder.
+    Each folder also has a `metadata.jsonl`: a row per file, with the columns that a downloaded dataset has, and the
+    file's name relative to the folder. `walk`, `find`, `glob`, and `get` see it; `ls`, the list of what people made,
+    leaves it out.
 
     Args:
         api_key: else `FIRSTHAND_API_KEY`.
@@ -77,13 +78,16 @@ class FirstHandFileSystem(AbstractFileSystem):  # type: ignore[misc] # fsspec sh
 
     # ── Reading ──────────────────────────────────────────────────────────────────────────────────────────
 
-    def ls(self, path: str, detail: bool = True, refresh: bool = False, **_: Any) -> list[Any]:
+    def ls(
+        self, path: str, detail: bool = True, refresh: bool = False, manifest: bool = False, **_: Any
+    ) -> list[Any]:
         """List a job's files, or all jobs.
 
         Args:
             path: `job_…`, one of its files, or nothing for all jobs.
             detail: whether to return dicts, or names alone.
             refresh: whether to ask the service again; else a list is read once.
+            manifest: whether to list a job's `metadata.jsonl` too.
 
         Raises:
             FileNotFoundError: there is no such job or file.
@@ -98,7 +102,13 @@ class FirstHandFileSystem(AbstractFileSystem):  # type: ignore[misc] # fsspec sh
                 _entry(job_id, name, file)
                 for name, file in self._account.files(job_id, refresh=refresh).items()
             ]
+            if manifest:
+                found.append(self.info(f"{job_id}/{MANIFEST}"))
         return found if detail else [entry["name"] for entry in found]
+
+    def walk(self, path: str, *args: Any, **options: Any) -> Any:
+        """Folders and their files, as `os.walk`: `find`, `glob`, and a recursive `get` go by it."""
+        return super().walk(path, *args, **{"manifest": True, **options})
 
     def info(self, path: str, **_: Any) -> dict[str, Any]:
         """What is known of a job or file.
