@@ -37,7 +37,7 @@ help:
 	@echo "make check     lint, types, layers, generated code"
 	@echo "make docs      build the docs into site/"
 	@echo "make dist      build what a release consists of"
-	@echo "make generate  make src/firsthandapi/_sync from _async"
+	@echo "make generate  write the fields of a job where they are arguments, and make src/firsthandapi/_sync from _async"
 	@echo "make coverage  run the tests and measure what they reach"
 	@echo "make bench     measure against bare httpx, json and hmac"
 
@@ -141,6 +141,7 @@ generators: $(VENV)/.dev
 check: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/python scripts/generate_fields.py --check
 	$(BIN)/python scripts/generate_sync.py --check
 	$(BIN)/lint-imports
 	$(BIN)/zizmor --offline --quiet .github action.yml
@@ -169,6 +170,7 @@ docs: $(VENV)/.docs
 	$(BIN)/python scripts/check_links.py site
 
 generate: $(VENV)/.dev
+	$(BIN)/python scripts/generate_fields.py
 	$(BIN)/python scripts/generate_sync.py
 
 coverage: $(VENV)/.dev

@@ -12,7 +12,6 @@ from typing import Any
 import griffe
 
 KEYWORD = griffe.ParameterKind.keyword_only
-TYPED_DICTS = ("types.options", "types.job")
 
 
 class PublicMethods(griffe.Extension):
@@ -21,8 +20,7 @@ class PublicMethods(griffe.Extension):
     def on_package(self, *, pkg: griffe.Module, **_: Any) -> None:
         annotations = {
             name: member.annotation
-            for module in TYPED_DICTS
-            for typed_dict in pkg[module].classes.values()
+            for typed_dict in pkg["types.options"].classes.values()
             if not typed_dict.is_alias
             for name, member in typed_dict.attributes.items()
             if member.docstring  # what is no TypedDict has none there
@@ -44,16 +42,12 @@ def complete(function: griffe.Function, annotations: dict[str, Any]) -> None:
     function.parameters = griffe.Parameters(
         *(
             written.get(name)
-            or griffe.Parameter(name, annotation=annotations[name], kind=KEYWORD, default=default(parameter))
-            for name, parameter in inspect.signature(method).parameters.items()
+            or griffe.Parameter(name, annotation=annotations[name], kind=KEYWORD, default="None")
+            for name in inspect.signature(method).parameters
         )
     )
     if function.docstring is not None:
         function.docstring.value = inspect.getdoc(method) or ""
-
-
-def default(parameter: inspect.Parameter) -> str | None:
-    return None if parameter.default is parameter.empty else repr(parameter.default)
 
 
 def resolve(path: str) -> Any:

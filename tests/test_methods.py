@@ -13,12 +13,15 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import jedi
 import pytest
 
 from firsthandapi import AsyncFirstHandClient, FirstHandClient, FirstHandError
 from firsthandapi._methods import attribute_docs, public
 from firsthandapi.errors import InvalidArgumentError, ServerError
-from firsthandapi.types import JobArguments, JobFields
+from firsthandapi.server.contract.answers import Job as JobAnswer
+from firsthandapi.server.contract.bodies import JobBody
+from firsthandapi.types import JobArguments, JobCreateParams, JobFields
 
 RESOURCES = "jobs files submissions billing webhooks webhooks.events api_keys organization audit_events"
 JOB: dict[str, Any] = {
@@ -88,6 +91,20 @@ def test_every_argument_of_the_main_calls_shows(name: str, client: Any) -> None:
     assert set(entries(inspect.getdoc(getattr(client.jobs, name)) or "")) == set(shown)
 
 
+@pytest.mark.parametrize("call", ["create", "create_and_wait", "collect"])
+def test_an_editor_that_runs_nothing_sees_every_field(call: str) -> None:
+    """Jedi, which knows no `Unpack`, names each argument of the main calls with its type, and nothing of the inside."""
+    lines = ["from firsthandapi import FirstHandClient", "client = FirstHandClient()", f"client.jobs.{call}("]
+    (seen,) = jedi.Script("\n".join(lines)).get_signatures(len(lines), len(lines[-1]))
+    with FirstHandClient("fh_test_x") as client:
+        shown = inspect.signature(getattr(client.jobs, call)).parameters
+    assert [each.name for each in seen.params] == list(shown)
+    for name, annotation in JobArguments.__annotations__.items():
+        (parameter,) = (each for each in seen.params if each.name == name)
+        assert parameter.description.startswith(f"param {name}: {annotation.__forward_arg__}")
+    assert set(entries(seen.docstring())) == set(shown)
+
+
 def test_the_fields_of_a_job_are_explained_alike() -> None:
     """An editor shows below a key of `JobFields` what `help(client.jobs.create)` says of the argument."""
     with FirstHandClient("fh_test_x") as client:
@@ -98,6 +115,22 @@ def test_the_fields_of_a_job_are_explained_alike() -> None:
         name: described[name] for name in texts
     }
     assert JobFields.__required_keys__ == set(list(JobFields.__annotations__)[:4])
+
+
+def test_the_fields_of_a_job_are_those_that_are_checked() -> None:
+    """`JobCreateParams` checks each of `JobFields`, and the text of a field has the bounds that are checked."""
+    texts = attribute_docs("firsthandapi.types.job")
+    checked = JobCreateParams.model_fields
+    assert {*checked, "max_spend_cents"} == set(texts)
+    assert set(checked) == set(JobBody.model_fields), "each field needs a line in server/contract/bodies.py"
+    assert set(checked) <= set(JobAnswer.model_fields), (
+        "each field needs a line in server/contract/answers.py"
+    )
+    for name, field in checked.items():
+        assert field.is_required() == (name in JobFields.__required_keys__), name
+        bounds = re.findall(r"(?:ge|le|min_length|max_length)=(\d+)", repr(field.metadata))
+        numbers = re.findall(r"\d+|\bone\b", texts[name].replace(",", ""))
+        assert {*bounds} <= {number.replace("one", "1") for number in numbers}, name
 
 
 def test_every_option_shows(client: Any) -> None:

@@ -170,6 +170,19 @@ def test_the_sync_half_is_what_the_async_half_makes() -> None:
     assert run.returncode == 0, run.stderr
 
 
+def test_the_fields_of_a_job_are_written_wherever_they_are_arguments() -> None:
+    """The source has what `make generate` writes, which brings back a field that is lost."""
+    import generate_fields
+
+    text = generate_fields.TARGET.read_text(encoding="utf-8")
+    assert generate_fields.written(text) == text, "run `make generate`"
+    lines = text.splitlines(keepends=True)
+    without = [line for line in lines if "scoring_criteria" not in line]
+    # Three methods: the signature, the text, and where it is passed on.
+    assert len(lines) - len(without) == 9
+    assert generate_fields.written("".join(without)) == text
+
+
 def test_the_generator_fails_on_a_dead_rule(tmp_path: Path) -> None:
     """A word that no source has any more is an error, not a leftover."""
     script = (ROOT / "scripts" / "generate_sync.py").read_text(encoding="utf-8")

@@ -14,8 +14,6 @@ from firsthandapi.errors import InvalidArgumentError
 
 F = TypeVar("F")
 
-# A TypedDict has no defaults. All but this one are None, which leaves the argument out.
-_DEFAULTS = {"type": "data_collection"}
 # The line of a docstring that stands for the keys of `**options: Unpack[…]`, and the one for every call's errors.
 _KEYS = r"(?m)^    \*\*\w+: .*\n(?: {5,}.*\n)*"
 _ERRORS = "    FirstHandError: what every call raises."
@@ -82,31 +80,20 @@ def _keys(function: Any, signature: inspect.Signature) -> Any:
 
 
 def _with_keys(signature: inspect.Signature, keys: Any) -> inspect.Signature:
-    """`signature` with the required keys before what may be left out, and the others after it."""
-    by_position: list[inspect.Parameter] = []
-    named: list[inspect.Parameter] = []
-    for parameter in signature.parameters.values():
-        if parameter.kind is parameter.POSITIONAL_OR_KEYWORD:
-            by_position.append(parameter)
-        elif parameter.kind is parameter.KEYWORD_ONLY:
-            named.append(parameter)
-    required: list[inspect.Parameter] = []
-    optional: list[inspect.Parameter] = []
-    for name, annotation in keys.__annotations__.items():
-        is_required = name in keys.__required_keys__
-        parameter = inspect.Parameter(
-            name,
-            inspect.Parameter.KEYWORD_ONLY,
-            default=inspect.Parameter.empty if is_required else _DEFAULTS.get(name),
-            annotation=annotation.__forward_arg__,
+    """`signature` with the keys, each None by default, which leaves the option out."""
+    own = [each for each in signature.parameters.values() if each.kind is not each.VAR_KEYWORD]
+    options = [
+        inspect.Parameter(
+            name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation.__forward_arg__
         )
-        (required if is_required else optional).append(parameter)
-    return signature.replace(parameters=[*by_position, *required, *named, *optional])
+        for name, annotation in keys.__annotations__.items()
+    ]
+    return signature.replace(parameters=[*own, *options])
 
 
 def _with_docs(doc: str, keys: Any) -> str:
     if keys is not None:
-        docs = {**attribute_docs("firsthandapi.types.options"), **attribute_docs(keys.__module__)}
+        docs = attribute_docs("firsthandapi.types.options")
         lines = [f"    {name}: {docs[name]}\n" for name in keys.__annotations__ if name in docs]
         if lines:
             doc = re.sub(_KEYS, lambda _: "".join(lines), doc + "\n").removesuffix("\n")

@@ -280,30 +280,8 @@ def check_approved(answer: ElicitationResult[Approval], done: str = "ordered") -
     return not isinstance(answer.data, NotAsked)
 
 
-def _fields(
-    *,
-    type: types.JobType,
-    description: str,
-    files_needed: int,
-    accepted_formats: list[types.MediaFormat],
-    price_per_file_cents: int,
-    min_star_rating: int | None,
-    location: dict[str, Any] | None,
-    files_per_submission: int | None,
-    metadata: dict[str, Any] | None,
-) -> dict[str, Any]:
+def _fields(**fields: Any) -> dict[str, Any]:
     """The fields of a job, less those that were left out."""
-    fields = {
-        "type": type,
-        "description": description,
-        "files_needed": files_needed,
-        "accepted_formats": accepted_formats,
-        "price_per_file_cents": price_per_file_cents,
-        "min_star_rating": min_star_rating,
-        "location": location,
-        "files_per_submission": files_per_submission,
-        "metadata": metadata,
-    }
     return {name: value for name, value in fields.items() if value is not None}
 
 

@@ -24,7 +24,6 @@ from firsthandapi.types._base import fitting
 from firsthandapi.types.enums import JobStatus, JobType, MediaFormat
 from firsthandapi.types.job import (
     Job,
-    JobArguments,
     JobCreateParams,
     JobGetParams,
     JobListParams,
@@ -39,6 +38,8 @@ if TYPE_CHECKING:
     from firsthandapi.types.file import File
 
 
+# `make generate` writes the fields of `JobArguments` wherever they stand below: in signatures, in docstrings, and where
+# `create`, `create_and_wait`, and `collect` pass them on.
 class Jobs(Resource):
     """Jobs; reading needs the scope `jobs:read`, the rest `jobs:write`."""
 
@@ -62,7 +63,11 @@ class Jobs(Resource):
         max_workers: int | None = None,
         metadata: Mapping[str, Any] | None = None,
         max_spend_cents: int | None = None,
-        **options: Unpack[PostOptions],
+        extra_headers: Mapping[str, str] | None = None,
+        extra_query: Mapping[str, Any] | None = None,
+        extra_body: Mapping[str, Any] | None = None,
+        idempotency_key: str | None = None,
+        timeout: float | None = None,
     ) -> Job:
         """Post a job. Its cost, `files_needed` × `price_per_file_cents`, is held in escrow immediately.
 
@@ -84,7 +89,13 @@ class Jobs(Resource):
             max_workers: number of workers who may take part, at least 1; None means any number.
             metadata: your own values, at most 20 keys; `jobs.collect` needs one, so 19 there.
             max_spend_cents: most that the job may cost, in US cents; the smaller of this and the client's applies.
-            **options: `timeout`, `idempotency_key`, `extra_headers`, `extra_query`, `extra_body`.
+            extra_headers: headers to add; not Authorization, Idempotency-Key, or Content-Type.
+            extra_query: query parameters to add, for what this version does not know yet.
+            extra_body: fields to add to the body, or to replace in it, unchecked.
+            idempotency_key: 1 to 255 printable ASCII characters; within 24 hours the same key and arguments act once.
+                None creates a key for this call and its retries; `firsthandapi.idempotency_key(…)` creates a lasting
+                one.
+            timeout: seconds for one attempt, above 0; None uses the client's.
 
         Returns:
             The job, `open`.
@@ -100,11 +111,11 @@ class Jobs(Resource):
         params = check(
             JobCreateParams,
             {
-                "type": type,
                 "description": description,
                 "files_needed": files_needed,
                 "accepted_formats": accepted_formats,
                 "price_per_file_cents": price_per_file_cents,
+                "type": type,
                 "title": title,
                 "min_star_rating": min_star_rating,
                 "files_per_submission": files_per_submission,
@@ -118,8 +129,18 @@ class Jobs(Resource):
                 "metadata": metadata,
             },
         )
-        self._check_spend(params, options.get("extra_body"), max_spend_cents)
-        return self._write(Job, "POST", "/v1/jobs", params, **options)
+        self._check_spend(params, extra_body, max_spend_cents)
+        return self._write(
+            Job,
+            "POST",
+            "/v1/jobs",
+            params,
+            timeout=timeout,
+            idempotency_key=idempotency_key,
+            extra_headers=extra_headers,
+            extra_query=extra_query,
+            extra_body=extra_body,
+        )
 
     def get(self, job_id: Job | str, *, wait: int | None = None, **options: Unpack[RequestOptions]) -> Job:
         """Read a job, immediately or when its status changes.
@@ -280,9 +301,29 @@ class Jobs(Resource):
     def create_and_wait(
         self,
         *,
+        description: str,
+        files_needed: int,
+        accepted_formats: Sequence[MediaFormat],
+        price_per_file_cents: int,
+        type: JobType = "data_collection",
+        title: str | None = None,
+        min_star_rating: int | None = None,
+        files_per_submission: int | None = None,
+        scoring_criteria: str | None = None,
+        min_width: int | None = None,
+        min_height: int | None = None,
+        worker_guidelines: str | None = None,
+        location: Mapping[str, Any] | None = None,
+        deadline: date | str | None = None,
+        max_workers: int | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        max_spend_cents: int | None = None,
+        extra_headers: Mapping[str, str] | None = None,
+        extra_query: Mapping[str, Any] | None = None,
+        extra_body: Mapping[str, Any] | None = None,
+        idempotency_key: str | None = None,
         timeout: float | None = DEFAULT_WAIT,
         on_update: Callback[Job] | None = None,
-        **fields: Unpack[JobArguments],
     ) -> Job:
         """Post a job and wait until it is completed or cancelled.
 
@@ -290,15 +331,33 @@ class Jobs(Resource):
         `journal` the same call waits for that job instead of posting another one.
 
         Args:
+            description: what workers are asked for, 10 to 5,000 characters.
+            files_needed: number of files, 1 to 10,000.
+            accepted_formats: MIME types, at least one, such as `["image/jpeg"]`.
+            price_per_file_cents: price of one approved file, in US cents, 10 to 50,000.
+            type: `data_collection`, or `feedback` on content that the description links to.
+            title: a short label, at most 100 characters.
+            min_star_rating: lowest rating to approve, 1 to 5; the service's default is 3.
+            files_per_submission: number of files that one submission may contain, 1 to 5; the service's default is 1.
+            scoring_criteria: what the scorer looks for besides the description, at most 1,000 characters.
+            min_width: lowest width, in pixels, at least 1; smaller files are rejected before scoring.
+            min_height: lowest height, in pixels, at least 1; smaller files are rejected before scoring.
+            worker_guidelines: further instructions to workers.
+            location: where workers must be: `{"latitude", "longitude", "radius_km"}` or `{"city", "state"}`.
+            deadline: when an unfinished job is cancelled and refunded: an aware datetime or an ISO 8601 string.
+            max_workers: number of workers who may take part, at least 1; None means any number.
+            metadata: your own values, at most 20 keys; `jobs.collect` needs one, so 19 there.
+            max_spend_cents: most that the job may cost, in US cents; the smaller of this and the client's applies.
+            extra_headers: headers to add; not Authorization, Idempotency-Key, or Content-Type.
+            extra_query: query parameters to add, for what this version does not know yet.
+            extra_body: fields to add to the body, or to replace in it, unchecked.
+            idempotency_key: 1 to 255 printable ASCII characters; within 24 hours the same key and arguments act once.
+                None creates a key for this call and its retries; `firsthandapi.idempotency_key(…)` creates a lasting
+                one.
             timeout: seconds for the wait, 0 or more; None waits without limit. The client's `timeout` applies to
                 each request.
             on_update: called with the job when posted, after each change of `status` or `files_approved`, and when
                 finished.
-            **fields: what `create` takes: `description`, `files_needed`, `accepted_formats`, and
-                `price_per_file_cents` are required; `type`, `title`, `min_star_rating`, `files_per_submission`,
-                `scoring_criteria`, `min_width`, `min_height`, `worker_guidelines`, `location`, `deadline`,
-                `max_workers`, `metadata`, and `max_spend_cents` are not, nor are `idempotency_key`,
-                `extra_headers`, `extra_query`, and `extra_body`.
 
         Returns:
             The job, `completed` or `cancelled`.
@@ -319,7 +378,29 @@ class Jobs(Resource):
         with Held() as held:
             transport = self._transport.holding(held)
             with call_span("jobs.create_and_wait"):
-                job = Jobs(transport).create(**fields)
+                job = Jobs(transport).create(
+                    description=description,
+                    files_needed=files_needed,
+                    accepted_formats=accepted_formats,
+                    price_per_file_cents=price_per_file_cents,
+                    type=type,
+                    title=title,
+                    min_star_rating=min_star_rating,
+                    files_per_submission=files_per_submission,
+                    scoring_criteria=scoring_criteria,
+                    min_width=min_width,
+                    min_height=min_height,
+                    worker_guidelines=worker_guidelines,
+                    location=location,
+                    deadline=deadline,
+                    max_workers=max_workers,
+                    metadata=metadata,
+                    max_spend_cents=max_spend_cents,
+                    extra_headers=extra_headers,
+                    extra_query=extra_query,
+                    extra_body=extra_body,
+                    idempotency_key=idempotency_key,
+                )
                 check_id(job.id, "id")  # it becomes part of a path
                 again = f"client.jobs.wait({job.id!r}) waits for it; the same call would post another job"
                 if transport.config.journal is not None:
@@ -380,11 +461,31 @@ class Jobs(Resource):
         self,
         dest: str | os.PathLike[str],
         *,
+        description: str,
+        files_needed: int,
+        accepted_formats: Sequence[MediaFormat],
+        price_per_file_cents: int,
+        type: JobType = "data_collection",
+        title: str | None = None,
+        min_star_rating: int | None = None,
+        files_per_submission: int | None = None,
+        scoring_criteria: str | None = None,
+        min_width: int | None = None,
+        min_height: int | None = None,
+        worker_guidelines: str | None = None,
+        location: Mapping[str, Any] | None = None,
+        deadline: date | str | None = None,
+        max_workers: int | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        max_spend_cents: int | None = None,
+        extra_headers: Mapping[str, str] | None = None,
+        extra_query: Mapping[str, Any] | None = None,
+        extra_body: Mapping[str, Any] | None = None,
+        idempotency_key: str | None = None,
         timeout: float | None = DEFAULT_WAIT,
         concurrency: int = 32,
         on_progress: Callback[Progress] | None = None,
         label: str | None = None,
-        **fields: Unpack[JobArguments],
     ) -> Dataset:
         """Post a job, wait for it, and download its files into a folder that loaders can read.
 
@@ -397,6 +498,29 @@ class Jobs(Resource):
         Args:
             dest: the folder; created if missing. Two processes in one folder take turns. Or a bucket, as a URL such
                 as `s3://bucket/signs` (extra `remote`), to which only one process may write at a time.
+            description: what workers are asked for, 10 to 5,000 characters.
+            files_needed: number of files, 1 to 10,000.
+            accepted_formats: MIME types, at least one, such as `["image/jpeg"]`.
+            price_per_file_cents: price of one approved file, in US cents, 10 to 50,000.
+            type: `data_collection`, or `feedback` on content that the description links to.
+            title: a short label, at most 100 characters.
+            min_star_rating: lowest rating to approve, 1 to 5; the service's default is 3.
+            files_per_submission: number of files that one submission may contain, 1 to 5; the service's default is 1.
+            scoring_criteria: what the scorer looks for besides the description, at most 1,000 characters.
+            min_width: lowest width, in pixels, at least 1; smaller files are rejected before scoring.
+            min_height: lowest height, in pixels, at least 1; smaller files are rejected before scoring.
+            worker_guidelines: further instructions to workers.
+            location: where workers must be: `{"latitude", "longitude", "radius_km"}` or `{"city", "state"}`.
+            deadline: when an unfinished job is cancelled and refunded: an aware datetime or an ISO 8601 string.
+            max_workers: number of workers who may take part, at least 1; None means any number.
+            metadata: your own values, at most 20 keys; `jobs.collect` needs one, so 19 there.
+            max_spend_cents: most that the job may cost, in US cents; the smaller of this and the client's applies.
+            extra_headers: headers to add; not Authorization, Idempotency-Key, or Content-Type.
+            extra_query: query parameters to add, for what this version does not know yet.
+            extra_body: fields to add to the body, or to replace in it, unchecked.
+            idempotency_key: 1 to 255 printable ASCII characters; within 24 hours the same key and arguments act once.
+                None creates a key for this call and its retries; `firsthandapi.idempotency_key(…)` creates a lasting
+                one.
             timeout: seconds for the whole call, 0 or more; None waits without limit. The client's `timeout` applies
                 to each request.
             concurrency: connections at once, 1 to 64.
@@ -404,11 +528,6 @@ class Jobs(Resource):
             label: the class of the files: they go to `data/<label>/`, and their rows contain it and the worker. Calls
                 with different labels fill one folder, each with a job of its own. 1 to 64 letters, digits, spaces, and
                 `_ - .`, and no word that loaders take for a split, such as `test`.
-            **fields: what `create` takes: `description`, `files_needed`, `accepted_formats`, and
-                `price_per_file_cents` are required; `type`, `title`, `min_star_rating`, `files_per_submission`,
-                `scoring_criteria`, `min_width`, `min_height`, `worker_guidelines`, `location`, `deadline`,
-                `max_workers`, `metadata`, and `max_spend_cents` are not, nor are `idempotency_key`,
-                `extra_headers`, `extra_query`, and `extra_body`.
 
         Returns:
             The dataset: `len`, iteration, `verify`, `to_pandas`.
@@ -432,20 +551,35 @@ class Jobs(Resource):
         with importing():
             from firsthandapi._sync.collecting import Collecting
         timeout = check_whole_timeout(timeout)
-        idempotency_key = fields.pop("idempotency_key", None)
-        extra_body, max_spend_cents = fields.pop("extra_body", None), fields.pop("max_spend_cents", None)
-        options: ExtraOptions = {
-            "extra_headers": fields.pop("extra_headers", None),
-            "extra_query": fields.pop("extra_query", None),
-        }
-        params = check(JobCreateParams, fields)
+        params = check(
+            JobCreateParams,
+            {
+                "description": description,
+                "files_needed": files_needed,
+                "accepted_formats": accepted_formats,
+                "price_per_file_cents": price_per_file_cents,
+                "type": type,
+                "title": title,
+                "min_star_rating": min_star_rating,
+                "files_per_submission": files_per_submission,
+                "scoring_criteria": scoring_criteria,
+                "min_width": min_width,
+                "min_height": min_height,
+                "worker_guidelines": worker_guidelines,
+                "location": location,
+                "deadline": deadline,
+                "max_workers": max_workers,
+                "metadata": metadata,
+            },
+        )
         too_costly: SpendLimitError | None = None
         try:
             self._check_spend(params, extra_body, max_spend_cents)
         except SpendLimitError as error:
             too_costly = error  # unless the folder has its job already
         with call_span("jobs.collect"):
-            return Collecting(self._transport, **options).collect(
+            collecting = Collecting(self._transport, extra_headers=extra_headers, extra_query=extra_query)
+            return collecting.collect(
                 dest,
                 params,
                 timeout=timeout,
