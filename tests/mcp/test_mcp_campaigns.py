@@ -113,7 +113,7 @@ def test_a_campaign_stays_within_both_budgets(server: MockServer, tmp_path: Path
                 ({**CAMPAIGN, "name": "../signs"}, "name: string should match pattern"),
                 ({**CAMPAIGN, "jobs": {"../x": CAMPAIGN["jobs"]["stop"]}}, "the label '../x'"),
                 ({**CAMPAIGN, "jobs": {"stop": {"file_needed": 5}}}, "did you mean files_needed?"),
-                ({**CAMPAIGN, "jobs": {}}, "jobs: dictionary should have at least 1 item"),
+                ({**CAMPAIGN, "jobs": {}}, "jobs: value should have at least 1 item"),
                 ({**CAMPAIGN, "dest": "/tmp/x"}, "takes no argument dest"),
                 ({**CAMPAIGN, "max_wait_seconds": 10**6}, "max_wait_seconds: input should be"),
             ):
@@ -207,6 +207,43 @@ def test_two_sessions_take_turns_in_a_campaign(
             assert found(await client.call_tool("collect_campaign", CAMPAIGN))["finished"]
 
     anyio.run(main)
+
+
+def test_jobs_may_be_a_list_as_strict_programs_send_it(server: MockServer, tmp_path: Path) -> None:
+    """With null for what is left out and metadata as pairs: the same campaign as by label."""
+    jobs = [
+        {"label": label, **job, "title": None, "metadata": None} for label, job in CAMPAIGN["jobs"].items()
+    ]
+    metadata = [{"name": "team", "value": "signs"}]
+    listed = {
+        **CAMPAIGN,
+        "jobs": jobs,
+        "defaults": {**CAMPAIGN["defaults"], "location": None, "metadata": metadata},
+    }
+
+    async def main() -> None:
+        async with in_memory(server, Options(ledger=tmp_path)) as client:
+            ran = found(await client.call_tool("collect_campaign", listed))
+            assert (ran["finished"], ran["spent_cents"]) == (True, 150)
+            by_label = {**CAMPAIGN, "defaults": {**CAMPAIGN["defaults"], "metadata": {"team": "signs"}}}
+            assert found(await client.call_tool("plan_campaign", by_label))["cost_cents"] == 0
+            for bad, said in (
+                ([jobs[0], jobs[0]], "each job needs a label, another one for each"),
+                ([{"description": "x"}], "each job needs a label"),
+                (["stop"], "each job needs a label"),
+                ({"stop": 5}, "jobs.stop: input should be a valid dictionary"),
+                ("stop", "jobs: input should be a valid dictionary"),
+                ([{**jobs[0], "metadata": ["x"]}], "metadata is a list of {name, value}"),
+                ([{**jobs[0], "file_needed": 5}], "did you mean files_needed?"),
+            ):
+                refused = await client.call_tool("plan_campaign", {**CAMPAIGN, "jobs": bad})
+                assert said in text_of(refused), text_of(refused)
+            refused = await client.call_tool("plan_campaign", {**CAMPAIGN, "defaults": 5})
+            assert "defaults: input should be a valid dictionary" in text_of(refused)
+
+    anyio.run(main)
+    with server.client() as api:
+        assert {str((job.metadata or {})["team"]) for job in api.jobs.list()} == {"signs"}
 
 
 def test_a_job_is_downloaded_as_collect_does_it(server: MockServer, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from firsthandapi.mcp import Options
 from firsthandapi.mcp._errors import told
 from firsthandapi.mcp._results import FileResult, JobResult, SubmissionResult, tamed
 from firsthandapi.testing import MockServer
+from firsthandapi.types.job import JobCreateParams
 from mcp import MCPError
 
 CREATING = {"type", "description", "files_needed", "accepted_formats", "price_per_file_cents"}
@@ -77,6 +79,70 @@ def test_every_tool_of_the_service_exists_by_its_name(server: MockServer, tmp_pa
 
     anyio.run(main)
     assert not [r for r in server.requests if r.method == "POST"]
+
+
+def open_objects(schema: Any, path: str = "") -> Iterator[str]:
+    """Where a schema has an object of which it does not name every field."""
+    if isinstance(schema, list):
+        for each in schema:
+            yield from open_objects(each, path)
+    elif isinstance(schema, dict):
+        kind = schema.get("type")
+        if "object" in ([kind] if isinstance(kind, str) else kind or []) and (
+            schema.get("additionalProperties") is not False
+        ):
+            yield path
+        for name, each in schema.items():
+            yield from open_objects(each, f"{path}.{name}" if name not in ("properties", "anyOf") else path)
+
+
+def test_strict_schemas_can_be_made_of_all_that_has_known_fields(server: MockServer, tmp_path: Path) -> None:
+    """No object is open but metadata, whose names are the caller's; labels and defaults have all fields of a job."""
+
+    async def main() -> None:
+        async with in_memory(server, Options(ledger=tmp_path)) as client:
+            for tool in (await client.list_tools()).tools:
+                properties = tool.input_schema.get("properties", {})
+                assert set(open_objects(properties)) <= {".metadata"}, tool.name
+                if tool.name.startswith("create_job"):
+                    places = [set(one.get("properties", ())) for one in properties["location"]["anyOf"]]
+                    assert places == [{"city", "state"}, {"latitude", "longitude", "radius_km"}, set()]
+                if tool.name.endswith("campaign"):
+                    fields = set(JobCreateParams.model_fields)
+                    assert set(properties["jobs"]["items"]["properties"]) == fields | {"label"}
+                    assert set(properties["defaults"]["anyOf"][0]["properties"]) == fields
+                    assert not [*open_objects(tool.input_schema["$defs"])]
+                    assert set(re.findall(r"#/\$defs/(\w+)", json.dumps(tool.input_schema))) == set(
+                        tool.input_schema["$defs"]
+                    )
+
+    anyio.run(main)
+
+
+def test_the_list_of_tools_is_short(server: MockServer, tmp_path: Path) -> None:
+    """A model pays for it in every session: at most 25 kB."""
+
+    async def main() -> None:
+        async with in_memory(server, Options(ledger=tmp_path)) as client:
+            listed = (await client.list_tools()).model_dump(mode="json", by_alias=True, exclude_none=True)
+            assert len(json.dumps(listed)) <= 25_000
+
+    anyio.run(main)
+
+
+def test_urls_can_be_left_out(server: MockServer, tmp_path: Path) -> None:
+    """They are secrets, and long; the contract's tool shows them unless told."""
+    job_id = completed_job(server, 1)
+
+    async def main() -> None:
+        async with in_memory(server, Options(ledger=tmp_path)) as client:
+            for arguments, shown in (({}, True), ({"urls": True}, True), ({"urls": False}, False)):
+                result = await client.call_tool("get_job_files", {"job_id": job_id, **arguments})
+                (file,) = found(result)["files"]
+                assert bool(file["download_url"]) is bool(file["download_url_expires_at"]) is shown
+                assert ("http" in text_of(result)) is shown
+
+    anyio.run(main)
 
 
 def test_pictures_are_small_copies_that_a_model_can_look_at(server: MockServer, tmp_path: Path) -> None:

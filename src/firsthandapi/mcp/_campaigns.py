@@ -14,7 +14,7 @@ from mcp.server import MCPServer
 from mcp.server.elicitation import ElicitationResult
 from mcp.server.mcpserver import Context, Elicit, Resolve
 from mcp.server.mcpserver.exceptions import ToolError
-from pydantic import Field
+from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from firsthandapi import AsyncFirstHandClient, Campaign
 from firsthandapi._core.calls.counts import count_of, dollars
@@ -27,6 +27,7 @@ from ._ledger import Ledger
 from ._progress import Steps
 from ._reading import READS
 from ._results import CampaignResult, CollectedCampaign
+from ._schemas import DEFAULTS, LABELS, by_label, fields_of
 from ._spending import MOST_WAIT, SPENDS, Approval, NotAsked, check_approved, check_can_ask
 
 # How long a call waits for another session that runs the same campaign, and how often it looks.
@@ -36,27 +37,31 @@ _TURN_EVERY = 0.1
 _Name = Annotated[
     str,
     Field(
-        description="names the campaign and its folder; the same name continues the same campaign",
+        description="the same name continues the same campaign",
         pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$",
     ),
 ]
 _Jobs = Annotated[
     dict[str, dict[str, Any]],
+    BeforeValidator(by_label),
     Field(
-        description="by label, the fields of its job, as create_job takes them: "
-        '{"stop": {"description": "…", "files_needed": 300}}',
+        description="a job for each label",
         min_length=1,
         max_length=100,
     ),
+    WithJsonSchema(LABELS),
 ]
 _Budget = Annotated[
     int,
-    Field(
-        description="the most that all orders of the campaign may cost, US cents", ge=1, le=10**9, strict=True
-    ),
+    Field(description="the most that all its orders may cost, US cents", ge=1, le=10**9, strict=True),
 ]
-_Defaults = Annotated[dict[str, Any] | None, Field(description="fields for all labels")]
-_Unique = Annotated[bool, Field(description="count files with the same bytes once, and order replacements")]
+_Defaults = Annotated[
+    dict[str, Any] | None,
+    BeforeValidator(fields_of),
+    Field(description="fields for all labels"),
+    WithJsonSchema(DEFAULTS),
+]
+_Unique = Annotated[bool, Field(description="replace files with the same bytes")]
 _MaxWait = Annotated[int, Field(ge=1, le=MOST_WAIT)]
 
 
@@ -134,7 +139,8 @@ class Campaigns:
         allotted, _ = await on_thread(self._ledger.allotted, place)
         if allotted < campaign.budget_cents:
             if _has_all(plan):  # for what it has spent, it orders nothing more
-                return Campaign(**{**campaign.to_dict(), "budget_cents": max(plan.spent_cents, 1)}), plan
+                fields: dict[str, Any] = {**campaign.to_dict(), "budget_cents": max(plan.spent_cents, 1)}
+                return Campaign(**fields), plan
             if not plan.fits:
                 raise over_budget(plan)
         await on_thread(self._ledger.allot, place, campaign.budget_cents, most_more=most_more)

@@ -85,15 +85,20 @@ def add_reading(server: MCPServer, client: AsyncFirstHandClient, ledger: Ledger)
                 le=_MOST_IMAGES,
             ),
         ] = 0,
+        urls: Annotated[bool, Field(description="false leaves the long signed URLs out")] = True,
     ) -> Annotated[mcp_types.CallToolResult, FileList]:
         """Get a job's approved files: signed download URLs, stars, annotations; on request small copies of images."""
 
         async def read() -> mcp_types.CallToolResult:
             page = await client.files.list(job_id, min_score=min_score, limit=limit, cursor=cursor)
-            result = FileList(files=[FileResult.of(file) for file in page.data], next_cursor=page.next_cursor)
+            files = [FileResult.of(file) for file in page.data]
+            if not urls:
+                without = {"download_url": None, "download_url_expires_at": None}
+                files = [file.model_copy(update=without) for file in files]
+            result = FileList(files=files, next_cursor=page.next_cursor)
             content: list[Any] = [_text(result.model_dump_json(exclude_none=True))]
-            files = map(fitting, page.data)
-            shown = [file for file in files if (file.content_type or "").startswith("image/")][:images]
+            fit = map(fitting, page.data)
+            shown = [file for file in fit if (file.content_type or "").startswith("image/")][:images]
             for file in shown:
                 content += await _look(client, file)
             return mcp_types.CallToolResult(

@@ -23,6 +23,7 @@ from ._errors import CALL_SECONDS, answered, check_names, for_model
 from ._ledger import Ledger, account_of, default_folder
 from ._reading import add_reading, add_resources
 from ._results import SignedUp
+from ._schemas import shorter
 from ._spending import add_cancelling, add_spending
 
 _INSTRUCTIONS = """\
@@ -55,6 +56,13 @@ class Options:
 
 class _Server(MCPServer):
     """Says in our words what is wrong with a call."""
+
+    _shown: list[mcp_types.Tool] | None = None
+
+    async def list_tools(self) -> list[mcp_types.Tool]:
+        if self._shown is None:  # no tool comes or goes
+            self._shown = [shorter(tool) for tool in await super().list_tools()]
+        return self._shown
 
     async def call_tool(self, name: str, arguments: dict[str, Any], context: Any = None) -> Any:
         for tool in await self.list_tools():

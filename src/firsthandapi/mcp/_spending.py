@@ -12,7 +12,7 @@ from mcp.server import MCPServer
 from mcp.server.elicitation import AcceptedElicitation, ElicitationResult
 from mcp.server.mcpserver import Context, Elicit, Resolve
 from mcp.server.mcpserver.exceptions import ToolError
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, WithJsonSchema
 
 from firsthandapi import AsyncFirstHandClient, types
 from firsthandapi._async.ordering import order_once
@@ -34,6 +34,7 @@ from ._ledger import Ledger, OrderRecord
 from ._progress import JobSteps
 from ._reading import JobId
 from ._results import CreatedJob, JobResult, WaitedJob
+from ._schemas import LOCATION, METADATA
 
 MOST_WAIT = 300
 # How a model gives up an order whose key is too old to be sent again.
@@ -49,18 +50,13 @@ _Formats = Annotated[
     list[types.MediaFormat], Field(description="MIME types, not extensions", min_length=1, max_length=9)
 ]
 _Price = Annotated[int, Field(description="for each approved file, US cents", ge=10, le=50_000, strict=True)]
-_MinStars = Annotated[
-    int | None, Field(description="lowest rating to approve; the service's default is 3", ge=1, le=5)
-]
-_Location = Annotated[
-    dict[str, Any] | None, Field(description="{latitude, longitude, radius_km} or {city, state}")
-]
-_PerSubmission = Annotated[int | None, Field(description="files that one submission may have", ge=1, le=5)]
+_MinStars = Annotated[int | None, Field(description="lowest rating to approve; default 3", ge=1, le=5)]
+_Location = Annotated[dict[str, Any] | None, Field(description="where"), WithJsonSchema(LOCATION)]
+_PerSubmission = Annotated[int | None, Field(description="files in one submission", ge=1, le=5)]
 _Metadata = Annotated[
     dict[str, Any] | None,
-    Field(
-        description="your own values, at most 20 keys; different values make a different job of the same words"
-    ),
+    Field(description="your own values; other values make another job"),
+    WithJsonSchema(METADATA),
 ]
 
 

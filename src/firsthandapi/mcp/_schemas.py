@@ -1,0 +1,170 @@
+"""The schemas of the tools: closed, so that programs can make strict ones of them, and short.
+
+What they describe is checked where it always is, by the client: its errors say more than those of a schema.
+"""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any, get_args
+
+import mcp_types
+
+from firsthandapi.types.enums import JobType, MediaFormat
+from firsthandapi.types.job import JobCreateParams
+
+_NULL = {"type": "null"}
+_VALUE = {"type": ["string", "number", "boolean", "null"]}
+
+
+def _list(value: Any) -> list[Any]:
+    return value  # type: ignore[no-any-return]
+
+
+def _dict(value: Any) -> dict[str, Any]:
+    return value  # type: ignore[no-any-return]
+
+
+def _closed(properties: dict[str, Any], *required: str) -> dict[str, Any]:
+    members = {"type": "object", "properties": properties, "additionalProperties": False}
+    return {**members, "required": [*required]} if required else members
+
+
+_NUMBER, _TEXT = {"type": "number"}, {"type": "string"}
+_PLACES = [
+    _closed(dict.fromkeys(("city", "state"), _TEXT), "city", "state"),
+    _closed(
+        dict.fromkeys(("latitude", "longitude", "radius_km"), _NUMBER),
+        "latitude",
+        "longitude",
+        "radius_km",
+    ),
+]
+LOCATION: dict[str, Any] = {"anyOf": [*_PLACES, _NULL]}
+METADATA: dict[str, Any] = {
+    "anyOf": [{"type": "object", "additionalProperties": _VALUE, "maxProperties": 20}, _NULL]
+}
+# A strict schema has no object whose names are free.
+_PAIRS = {
+    "type": "array",
+    "items": _closed({"name": _TEXT, "value": _VALUE}, "name", "value"),
+    "maxItems": 20,
+}
+_SHARED: dict[str, Any] = {
+    "location": LOCATION,
+    "metadata": {"anyOf": [_PAIRS, _NULL]},
+    "accepted_formats": {
+        "anyOf": [{"type": "array", "items": {"type": "string", "enum": [*get_args(MediaFormat)]}}, _NULL]
+    },
+}
+# Of a number. What else there is to know, an error says.
+_BOUNDS = ("minimum", "maximum")
+
+
+def _job_fields() -> dict[str, Any]:
+    """The schemas of all fields of a job, none of which a label or the defaults of a campaign need have."""
+    found: dict[str, Any] = {}
+    for name, schema in JobCreateParams.model_json_schema()["properties"].items():
+        kind = (schema.get("anyOf") or [schema])[0]
+        bounds = {key: kind[key] for key in _BOUNDS if "maximum" in kind}
+        found[name] = _SHARED.get(name) or {"type": [kind.get("type", "string"), "null"], **bounds}
+    found["type"] = {"type": ["string", "null"], "enum": [*get_args(JobType), None]}
+    return found
+
+
+LABELS: dict[str, Any] = {
+    "type": "array",
+    "minItems": 1,
+    "maxItems": 100,
+    "items": _closed({"label": _TEXT, **_job_fields()}, "label"),
+}
+DEFAULTS: dict[str, Any] = {"anyOf": [_closed(_job_fields()), _NULL]}
+
+
+def by_label(jobs: Any) -> Any:
+    """The jobs of a campaign by label, from a list of them; one that is by label already may be so."""
+    if isinstance(jobs, dict):
+        return {label: fields_of(job) for label, job in _dict(jobs).items()}
+    if not isinstance(jobs, list):
+        return jobs
+    found: dict[Any, Any] = {}
+    for job in _list(jobs):
+        fields = dict(_dict(job)) if isinstance(job, dict) else {}
+        label = fields.pop("label", None)
+        if not isinstance(label, str) or label in found:
+            raise ValueError("each job needs a label, another one for each")  # pydantic shows it
+        found[label] = fields_of(fields)
+    return found
+
+
+def fields_of(job: Any) -> Any:
+    """The fields of a job without those that are null, as strict programs send what they leave out."""
+    if not isinstance(job, dict):
+        return job
+    fields = {name: value for name, value in _dict(job).items() if value is not None}
+    pairs = fields.get("metadata")
+    if isinstance(pairs, list):
+        try:
+            fields["metadata"] = {pair["name"]: pair["value"] for pair in _list(pairs)}
+        except (TypeError, KeyError):
+            raise ValueError("metadata is a list of {name, value}") from None
+    return fields
+
+
+# ── The list of tools ────────────────────────────────────────────────────────────────────────────────────
+
+
+def shorter(tool: mcp_types.Tool) -> mcp_types.Tool:
+    """A tool without what a model learns nothing from."""
+    return tool.model_copy(
+        update={
+            "description": inspect.cleandoc(tool.description or ""),
+            "input_schema": _with_shared(_shorter(tool.input_schema)),
+            # For programs that check it; a model sees what comes.
+            "output_schema": _shorter(tool.output_schema, is_output=True),
+        }
+    )
+
+
+def _with_shared(schema: dict[str, Any]) -> dict[str, Any]:
+    """The schema of a campaign, which says once what its jobs and their defaults both have."""
+    if "defaults" not in schema.get("properties", {}):
+        return schema
+    return {**_referring(schema), "$defs": _SHARED}
+
+
+def _referring(schema: Any) -> Any:
+    for name, part in _SHARED.items():
+        if schema == part:
+            return {"$ref": f"#/$defs/{name}"}
+    if isinstance(schema, list):
+        return [_referring(each) for each in _list(schema)]
+    if isinstance(schema, dict):
+        return {name: _referring(each) for name, each in _dict(schema).items()}
+    return schema
+
+
+def _shorter(schema: Any, *, is_output: bool = False) -> Any:
+    """A schema without titles, which repeat the names, and without defaults that are null."""
+    if isinstance(schema, list):
+        return [_shorter(each, is_output=is_output) for each in _list(schema)]
+    if not isinstance(schema, dict):
+        return schema
+    found: dict[str, Any] = {}
+    dropped = ("title", "description") if is_output else ("title",)
+    for name, value in _dict(schema).items():
+        if name in ("properties", "$defs"):
+            found[name] = {key: _shorter(each, is_output=is_output) for key, each in value.items()}
+        elif name not in dropped and not (name == "default" and value is None):
+            found[name] = _shorter(value, is_output=is_output)
+    return _merged(found) if is_output else found
+
+
+def _merged(schema: dict[str, Any]) -> dict[str, Any]:
+    """`anyOf` a type and null, as one schema."""
+    match schema.get("anyOf"):
+        case [{"type": str(kind)}, {"type": "null"}] if "enum" not in schema["anyOf"][0]:
+            others = {key: value for key, value in schema.items() if key != "anyOf"}
+            return {**schema["anyOf"][0], "type": [kind, "null"], **others}
+        case _:
+            return schema
