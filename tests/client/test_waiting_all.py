@@ -14,7 +14,7 @@ from firsthandapi.errors import (
     WaitTimeoutError,
 )
 from firsthandapi.testing import MockServer
-from firsthandapi.types import Job
+from firsthandapi.types import File, Job
 
 from .support import JOB, Connect, FakeClock
 
@@ -182,6 +182,7 @@ def test_a_list_that_fails(status: int, error: Any, connect: Connect) -> None:
         (["job_1", 5], "ids[1]"),
         ([Job(id="../me", status="completed")], "ids[0]"),
         (["fh_live_secret"], "ids[0]"),
+        (["job_1", File(id="file_1")], "ids[1]"),
     ],
 )
 def test_what_are_no_ids(ids: Any, field: str, connect: Connect) -> None:

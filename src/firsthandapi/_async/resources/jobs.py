@@ -655,5 +655,5 @@ def _check_jobs(ids: Iterable[Job | str]) -> list[str | Job]:
         raise InvalidArgumentError("ids must be a list of job ids, such as [job.id]", field="ids")
     given = list(ids)
     for number, each in enumerate(given):
-        check_id(getattr(each, "id", each), f"ids[{number}]")
+        check_id(each.id if isinstance(each, Job) else each, f"ids[{number}]")
     return given
