@@ -32,7 +32,7 @@ PER_JOB = 2_000
 _START = """
 import sys, time
 from pathlib import Path
-from firsthandapi.server.serve.clock import RealClock
+from firsthandapi.server.pages.serve.clock import RealClock
 from firsthandapi.server.sqlite import open_world
 cpu, wall = time.process_time(), time.perf_counter()
 world = open_world(Path(sys.argv[1]), RealClock())

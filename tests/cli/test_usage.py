@@ -29,12 +29,13 @@ def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
 
 
 def commands() -> Iterator[tuple[str, ...]]:
-    """Every command, and every group of them, by its words."""
+    """Every command, and every group of them, by its words; none that is hidden, the old name of another."""
 
     def walk(command: object, words: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
         yield words
         for name, child in getattr(command, "commands", {}).items():
-            yield from walk(child, (*words, name))
+            if not child.hidden:
+                yield from walk(child, (*words, name))
 
     return walk(typer.main.get_command(app), ())
 

@@ -36,9 +36,9 @@ PROGRAM = """
 import json, os, signal, sys, threading
 from pathlib import Path
 from firsthandapi import FirstHandClient
-from firsthandapi.server.serve import working
-from firsthandapi.server.serve.service import Service
-from firsthandapi.server.storage import Upload
+from firsthandapi.server.pages.serve import working
+from firsthandapi.server.pages.serve.service import Service
+from firsthandapi.server.state.storage import Upload
 
 folder, point = sys.argv[1:]
 
