@@ -283,6 +283,9 @@ def test_a_refusal_names_the_key_and_the_way_out() -> None:
     """In Python and in the shell."""
     error = rules.refusal(entry(), "orders.journal")
     assert error.idempotency_key == "k1"
+    assert "again in a minute" in str(
+        error
+    )  # before it is given up: the clock may have been set back, and lists lag
     assert "client.journal.forget('k1') or `firsthandapi journal forget orders.journal k1`" in str(error)
     assert "what it did cannot be looked up" in str(rules.refusal(entry(path="/v1/api_keys"), "p"))
 

@@ -39,6 +39,12 @@ def test_a_response_without_a_usable_job_is_called_so() -> None:
     assert "with job_1," in str(refusals.of_another(JOB, "k"))
 
 
+def test_an_old_key_is_given_up_after_another_look() -> None:
+    """A clock that was set back makes a key look old whose job the list does not show yet: no advice buys at once."""
+    text = str(refusals.key_too_old("k", "remove job.json"))
+    assert text.index("again in a minute") < text.index("if there is still none, remove job.json")
+
+
 def test_a_damaged_folder_names_the_jobs_that_could_be_its() -> None:
     """Those posted with the same arguments first; otherwise the latest three, and how to make sure of one purchase."""
     found = tuple({**JOB, "id": f"job_{n}", "title": f"{n}"} for n in range(5))

@@ -341,10 +341,13 @@ def surely_not_done(error: BaseException, *, hidden_repeats: bool) -> bool:
 
 def refusal(entry: Entry, path: str) -> ConfigurationError:
     """The error for a POST that cannot be settled."""
-    what = "no job has it in its metadata" if entry.path == JOBS else "what it did cannot be looked up"
+    what, look = "what it did cannot be looked up", ""
+    if entry.path == JOBS:
+        what = "no job has it in its metadata so far"
+        look = "Run the same call again in a minute, which looks for a job that was just posted. "
     error = ConfigurationError(
         f"the journal has this call with the idempotency key {entry.key}: its outcome is unknown, the key is too old "
-        f"to be sent again safely, and {what}. If nothing came of it, client.journal.forget({entry.key!r}) or "
+        f"to be sent again safely, and {what}. {look}If nothing came of it, client.journal.forget({entry.key!r}) or "
         f"`firsthandapi journal forget {path} {entry.key}` lets the call go out again; nothing was sent"
     )
     error.idempotency_key = entry.key

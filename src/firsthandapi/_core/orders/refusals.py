@@ -127,8 +127,9 @@ def key_too_old(key: str, way_out: str, *, used: bool = False) -> ConfigurationE
         "back since"
     )
     return ConfigurationError(
-        f"{why}, and no job in your account has that key in its metadata. To send it again could buy a second job: "
-        f"if there is no such job, {way_out} and try again"
+        f"{why}, and no job in your account has that key in its metadata so far. To send it again could buy a second "
+        "job: run the same call again in a minute, which looks for a job that was just posted; if there is still none, "
+        f"{way_out} and try again"
     )
 
 
