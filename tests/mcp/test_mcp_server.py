@@ -89,6 +89,9 @@ def test_without_a_key_there_is_signup_alone(server: MockServer, monkeypatch: py
     async def main() -> None:
         async with _client() as (api, key), Client(make_server(api, key, Options())) as client:
             (tool,) = (await client.list_tools()).tools
+            announced = client.server_capabilities
+            assert announced is not None
+            assert (announced.prompts, announced.resources) == (None, None)
             assert tool.name == "signup"
             assert set(tool.input_schema["required"]) == {"org_name", "email"}
             made = found(await client.call_tool("signup", {"org_name": "Signs", "email": "a@example.com"}))
@@ -128,7 +131,7 @@ def test_a_killed_server_leaves_its_order_counted(tmp_path: Path) -> None:
 
 
 def test_a_pipe_full_of_nonsense_ends_nothing(server: MockServer, tmp_path: Path) -> None:
-    """Lines that are no JSON, no message, or no text get an error at most; a closed pipe ends the server at once."""
+    """Lines that are no JSON, no message, or no text get an error; a closed pipe ends the server at once."""
     hello = {
         "jsonrpc": "2.0",
         "id": 1,
@@ -168,12 +171,19 @@ def test_a_pipe_full_of_nonsense_ends_nothing(server: MockServer, tmp_path: Path
         process.stdin.write(b"\n".join(lines))
         process.stdin.flush()
         answers: dict[Any, Any] = {}
+        refused: list[int] = []
         while 2 not in answers:
             answer = json.loads(process.stdout.readline())
-            answers[answer.get("id")] = answer
+            answers[answer["id"]] = answer
+            refused += [answer["error"]["code"]] if answer["id"] is None else []
         out, errors = end_of(process)
     assert answers[2]["result"]["structuredContent"]["budget_left_cents"] == 2500
     assert "error" in answers[4]
+    # "nonsense", bytes that are no text, half a character, and "[[[…"; then "[]" and a message of another version
+    assert sorted(refused) == [-32700] * 4 + [-32600] * 2
+    capabilities = answers[1]["result"]["capabilities"]
+    assert {"tools", "resources"} <= set(capabilities)
+    assert "prompts" not in capabilities
     assert process.returncode == 0
     assert b"Traceback" not in out + errors
 

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 import anyio
 import anyio.to_thread
+import mcp_types
 from mcp.server.mcpserver.exceptions import ToolError, UnexpectedToolError
 from pydantic import ValidationError
 
@@ -118,6 +119,18 @@ def for_model(tool: str, error: ToolError) -> ToolError:
             f"{_invalid(error.__cause__)}. Nothing was sent: correct this and call {tool} again."
         )
     return ToolError(text)
+
+
+def nonsense(error: Exception) -> mcp_types.JSONRPCError | None:
+    """The answer to a line that is no message; None to one that is empty."""
+    found = error.errors(include_url=False)[0] if isinstance(error, ValidationError) else None
+    if found is not None and found["type"] == "json_invalid":
+        if not str(found["input"]).strip():
+            return None
+        code, text = mcp_types.PARSE_ERROR, "the line is no JSON"
+    else:
+        code, text = mcp_types.INVALID_REQUEST, "the line is no message of JSON-RPC 2.0"
+    return mcp_types.JSONRPCError(jsonrpc="2.0", id=None, error=mcp_types.ErrorData(code=code, message=text))
 
 
 def _invalid(error: ValidationError) -> str:

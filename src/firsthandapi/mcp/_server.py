@@ -8,9 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
+import anyio
 import mcp_types
 from mcp.server import MCPServer
 from mcp.server.mcpserver.exceptions import ToolError
+from mcp.server.stdio import stdio_server
+from mcp.shared.message import SessionMessage
 from pydantic import Field
 
 from firsthandapi import AsyncFirstHandClient
@@ -19,7 +22,7 @@ from firsthandapi.errors import ConfigurationError
 
 from ._campaigns import Campaigns, add_campaigns, add_planning
 from ._downloading import add_downloading
-from ._errors import CALL_SECONDS, answered, check_names, for_model
+from ._errors import CALL_SECONDS, answered, check_names, for_model, nonsense
 from ._ledger import Ledger, account_of, default_folder
 from ._reading import add_reading, add_resources
 from ._results import SignedUp
@@ -90,9 +93,19 @@ def make_server(client: AsyncFirstHandClient | None, api_key: str | None, option
         website_url="https://firsthandapi.com",
         log_level="ERROR",
     )
+    handlers = server._lowlevel_server._request_handlers  # pyright: ignore[reportPrivateUsage] # no public way
+    unused = [name for name in handlers if name.startswith("prompts/")]
     if client is None or api_key is None:
+        unused += [name for name in handlers if name.startswith("resources/")]
         _add_signup(server)
-        return server
+    else:
+        _add_tools(server, client, api_key, options)
+    for name in unused:  # what is not there is not announced
+        del handlers[name]
+    return server
+
+
+def _add_tools(server: MCPServer, client: AsyncFirstHandClient, api_key: str, options: Options) -> None:
     account = account_of(api_key, client._config.base_url)  # pyright: ignore[reportPrivateUsage] # of one house
     ledger = Ledger(options.ledger or default_folder(api_key), options.budget_cents, account=account)
     folder = options.campaigns or ledger.path.parent / "campaigns"
@@ -105,7 +118,6 @@ def make_server(client: AsyncFirstHandClient | None, api_key: str | None, option
         add_downloading(server, client, folder)
         add_campaigns(server, campaigns, ledger, options.confirm_cents)
     add_resources(server, client)
-    return server
 
 
 def _add_signup(server: MCPServer) -> None:
@@ -166,9 +178,29 @@ async def serve(
     async with _client() as (client, key):
         server = make_server(client, key, options)
         if http_port is None:
-            await server.run_stdio_async()
+            await _serve_stdio(server)
         else:
             await _serve_http(server, http_port, on_listening)
+
+
+async def _serve_stdio(server: MCPServer) -> None:
+    """Serve stdin and stdout; a line that is no message gets an answer too, so that nobody waits for one."""
+    low = server._lowlevel_server  # pyright: ignore[reportPrivateUsage] # it has no public name
+    async with stdio_server() as (lines, answers):
+        send, messages = anyio.create_memory_object_stream[SessionMessage | Exception](0)
+
+        async def sort() -> None:
+            async with send:
+                async for line in lines:
+                    if not isinstance(line, Exception):
+                        await send.send(line)
+                    elif (answer := nonsense(line)) is not None:
+                        await answers.send(SessionMessage(answer))
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(sort)
+            await low.run(messages, answers, low.create_initialization_options())
+            group.cancel_scope.cancel()
 
 
 async def _serve_http(server: MCPServer, port: int, on_listening: Callable[[str], None] | None) -> None:
