@@ -566,6 +566,18 @@ def test_copies_come_whole_or_not_at_all(
     assert [isinstance(part, DownloadError) for part in files.cat_ranges(paths, 0, 1)] == one_bad
 
 
+def test_a_job_that_does_not_exist_leaves_no_folder(files: FirstHandFileSystem, tmp_path: Path) -> None:
+    """However its copy is asked for."""
+    for copy in (
+        lambda: files.get("job_01JPNONE", str(tmp_path / "x"), recursive=True),
+        lambda: files.get(["job_01JPNONE"], [str(tmp_path / "x")]),
+        lambda: files.get_file("job_01JPNONE", str(tmp_path / "x")),
+    ):
+        with pytest.raises(FileNotFoundError):
+            copy()
+    assert not [*tmp_path.iterdir()]
+
+
 def test_an_interrupted_copy_leaves_whole_files(
     server: MockServer, files: FirstHandFileSystem, tmp_path: Path
 ) -> None:

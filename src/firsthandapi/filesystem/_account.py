@@ -208,6 +208,8 @@ class Account:
         ) as engine:
             for place, (job_id, name, target) in enumerate(copies):
                 try:
+                    if job_id and not name:
+                        self.files(job_id)  # one that does not exist is no folder
                     (target.parent if name else target).mkdir(parents=True, exist_ok=True)
                     if not name:
                         continue
