@@ -554,3 +554,10 @@ def test_no_time_left_for_a_handshake_closes_the_connection() -> None:
         return inner.closed
 
     assert anyio.run(same) == 1
+
+
+@pytest.mark.parametrize("half", [firsthandapi._async.wire, firsthandapi._sync.wire])
+def test_the_words_of_the_library_below_become_a_clause(half: Any) -> None:
+    """What follows in a message, such as how to repeat the call, does not stand behind its full stop."""
+    error = half.connection_error(httpcore.RemoteProtocolError("Server disconnected."), "host")
+    assert str(error) == "the connection to host broke: Server disconnected"

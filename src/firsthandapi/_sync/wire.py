@@ -70,7 +70,8 @@ def connection_error(error: Exception, authority: str) -> FirstHandConnectionErr
     kind, sent = look_up(error)
     # What a library looked up in vain on the way says nothing.
     texts = (str(cause) for cause in causes(error) if not isinstance(cause, LookupError))
-    reason = mask_secrets(next(filter(None, texts), type(error).__name__))
+    # As a clause of ours, whoever wrote it.
+    reason = mask_secrets(next(filter(None, texts), type(error).__name__)).rstrip(".")
     untrusted = distrust(error, peer)
     if untrusted is not None:
         what = untrusted
