@@ -26,6 +26,7 @@ from mcp.client.streamable_http import streamable_http_client
 from mcp_support import COMMAND, JOB, environment, found, in_memory, ledger_of, over_pipe, spent
 
 from firsthandapi import ConfigurationError
+from firsthandapi._version import __version__
 from firsthandapi.mcp import Options, make_server, serve
 from firsthandapi.mcp._server import _client, _timeout
 from firsthandapi.testing import MockServer
@@ -48,11 +49,36 @@ def configurations() -> dict[str, dict[str, Any]]:
     page = GUIDE.read_text(encoding="utf-8")
     pasted: dict[str, dict[str, Any]] = {}
     for language, name, text in re.findall(r'```(json|toml) title="([^"]+)"\n(.*?)```', page, re.DOTALL):
+        if name.startswith("with "):
+            continue
         text = textwrap.dedent(text)
         loaded = json.loads(text) if language == "json" else tomllib.loads(text)
         (servers,) = loaded.values()
         pasted[name] = servers["firsthandapi"]
     return pasted
+
+
+def test_each_configuration_of_the_guide_has_its_form_for_uvx_and_pipx() -> None:
+    """They end with the plain arguments, which run below."""
+    page = GUIDE.read_text(encoding="utf-8")
+    plain = ["firsthandapi", "mcp", "--budget-cents", "2500"]
+    for name, options in (("uvx", ["--from"]), ("pipx", ["run", "--spec"])):
+        blocks = re.findall(rf'```(json|toml) title="with {name}"\n(.*?)```', page, re.DOTALL)
+        assert len(blocks) == len(configurations())
+        for language, text in blocks:
+            entry = (json.loads if language == "json" else tomllib.loads)(textwrap.dedent(text))
+            assert entry == {"command": name, "args": [*options, "firsthandapi[mcp]", *plain]}
+
+
+def test_the_registry_finds_this_version() -> None:
+    """`server.json` names it, and the README has the marker that proves the name."""
+    root = GUIDE.parents[2]
+    entry = json.loads((root / "server.json").read_text(encoding="utf-8"))
+    (package,) = entry["packages"]
+    assert entry["version"] == package["version"] == __version__
+    assert package["runtimeArguments"][0]["value"] == f"firsthandapi[mcp]=={__version__}"
+    assert len(entry["description"]) <= 100
+    assert f"mcp-name: {entry['name']} -->" in (root / "README.md").read_text(encoding="utf-8")
 
 
 def test_the_main_job_with_the_configuration_of_the_guide(server: MockServer, tmp_path: Path) -> None:
