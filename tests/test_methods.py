@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import pickle
 import re
 import subprocess
 import sys
@@ -92,8 +93,11 @@ def test_every_argument_of_the_main_calls_shows(name: str, client: Any) -> None:
 
 
 @pytest.mark.parametrize("call", ["create", "create_and_wait", "collect"])
-def test_an_editor_that_runs_nothing_sees_every_field(call: str) -> None:
+def test_an_editor_that_runs_nothing_sees_every_field(
+    call: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Jedi, which knows no `Unpack`, names each argument of the main calls with its type, and nothing of the inside."""
+    monkeypatch.setattr(jedi.settings, "cache_directory", str(tmp_path))  # processes do not share one well
     lines = ["from firsthandapi import FirstHandClient", "client = FirstHandClient()", f"client.jobs.{call}("]
     (seen,) = jedi.Script("\n".join(lines)).get_signatures(len(lines), len(lines[-1]))
     with FirstHandClient("fh_test_x") as client:
@@ -196,6 +200,17 @@ def test_arguments_by_position_stay_type_errors(client: Any) -> None:
     ):
         with pytest.raises(TypeError):
             run(call())
+
+
+@pytest.mark.parametrize("method", ["create", "create_and_wait", "collect"])
+def test_an_argument_that_is_lacking_is_named(method: str, client: Any) -> None:
+    """The first one, by an error of ours that is also Python's for this; it pickles."""
+    given = {**JOB, "dest": "signs"} if method == "collect" else {**JOB}
+    del given["price_per_file_cents"]
+    with pytest.raises(InvalidArgumentError, match="price_per_file_cents is required: call") as caught:
+        run(getattr(client.jobs, method)(**given))
+    assert isinstance(caught.value, TypeError)
+    assert pickle.loads(pickle.dumps(caught.value)).field == "price_per_file_cents"
 
 
 def test_a_traceback_keeps_every_frame() -> None:

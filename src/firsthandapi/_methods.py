@@ -28,7 +28,8 @@ _ATTRIBUTE = re.compile(r'^    (\w+): .+\n    """((?:.|\n)+?)"""$', re.MULTILINE
 def public(method: F) -> F:
     """The function `method` as callers meet it.
 
-    - An argument that it does not take is an InvalidArgumentError, which names the nearest that it takes.
+    - An argument that it does not take is an InvalidArgumentError, which names the nearest that it takes. So is one
+      that it needs and does not get.
     - Its signature and its docstring contain every key of its `**options: Unpack[…]`.
     - A notebook shows an interrupt without the frames inside.
     """
@@ -37,6 +38,12 @@ def public(method: F) -> F:
     keys = _keys(function, own)
     signature = own if keys is None else _with_keys(own, keys)
     takes = frozenset(signature.parameters)
+    needs = [
+        name
+        for name, each in own.parameters.items()
+        if each.default is each.empty and each.kind is each.KEYWORD_ONLY
+    ]
+    needed = frozenset(needs)
 
     # `del`: while an error leaves this frame, nothing that was passed, such as a key, is in it.
     @wraps(function)
@@ -44,6 +51,8 @@ def public(method: F) -> F:
         try:
             if not takes.issuperset(kwargs):
                 raise _unknown(function, kwargs, signature)
+            if not needed <= kwargs.keys():
+                raise _LackingError(function.__name__, next(name for name in needs if name not in kwargs))
             return function(*args, **kwargs)
         except KeyboardInterrupt as error:
             render_interrupt(error)
@@ -56,6 +65,8 @@ def public(method: F) -> F:
         try:
             if not takes.issuperset(kwargs):
                 raise _unknown(function, kwargs, signature)
+            if not needed <= kwargs.keys():
+                raise _LackingError(function.__name__, next(name for name in needs if name not in kwargs))
             return await function(*args, **kwargs)
         except KeyboardInterrupt as error:
             render_interrupt(error)
@@ -108,6 +119,13 @@ def attribute_docs(module: str) -> dict[str, str]:
     except OSError:  # a frozen program has none
         return {}
     return {name: text.replace("\n    ", "\n        ") for name, text in _ATTRIBUTE.findall(source)}
+
+
+class _LackingError(InvalidArgumentError, TypeError):
+    """As Python's own, for callers who expect that one."""
+
+    def __init__(self, method: str, name: str) -> None:
+        super().__init__(f"{name} is required: call {method}({name}=…)", field=name)
 
 
 def _unknown(function: Any, given: dict[str, Any], signature: inspect.Signature) -> InvalidArgumentError:
