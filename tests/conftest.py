@@ -47,7 +47,13 @@ def pytest_collection() -> Generator[None, object, object]:
 @pytest.fixture(autouse=True)
 def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """No key, address or proxy of the machine reaches a test."""
-    for name in ("FIRSTHAND_API_KEY", "FIRSTHAND_BASE_URL", "SSL_CERT_FILE", "SSL_CERT_DIR"):
+    for name in (
+        "FIRSTHAND_API_KEY",
+        "FIRSTHAND_BASE_URL",
+        "SSL_CERT_FILE",
+        "SSL_CERT_DIR",
+        "REQUESTS_CA_BUNDLE",
+    ):
         monkeypatch.delenv(name, raising=False)
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"):
         monkeypatch.delenv(name, raising=False)
