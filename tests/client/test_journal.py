@@ -21,7 +21,7 @@ import pytest
 
 from firsthandapi import AsyncFirstHandClient, FirstHandClient, Pending
 from firsthandapi._core.orders.journal import read, snapshot
-from firsthandapi._journal import journal_at
+from firsthandapi._journal import JournalFile, journal_at
 from firsthandapi.errors import (
     AuthenticationError,
     ConfigurationError,
@@ -31,6 +31,7 @@ from firsthandapi.errors import (
     InsufficientCreditsError,
     InvalidArgumentError,
     NotFoundError,
+    RateLimitError,
     ServerError,
     WaitTimeoutError,
 )
@@ -728,3 +729,61 @@ def test_both_clients_have_the_same(connect: Connect) -> None:
     for name in ("pending", "forget"):
         assert inspect.iscoroutinefunction(getattr(AsyncJournal, name))
         assert not inspect.iscoroutinefunction(getattr(Journal, name))
+
+
+def test_a_call_that_is_stopped_once_it_is_written_down(
+    connect: Connect, fresh_server: MockServer, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A thread may have written it all the same: it is left as unknown, and the same call settles it."""
+    client = connect(fresh_server, journal=path)
+    step = JournalFile.step
+
+    def torn(self: JournalFile, decide: Any) -> Any:
+        step(self, decide)
+        raise _TornError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(JournalFile, "step", torn)
+        with pytest.raises(_TornError):
+            client.jobs.create(**JOB)
+    assert len(client.journal.pending()) == 1
+    assert client.jobs.create(**JOB).id in jobs(client)
+    assert client.journal.pending() == ()
+    assert len(jobs(client)) == 1
+
+
+def test_a_call_that_is_stopped_before_it_is_written_down(
+    connect: Connect, fresh_server: MockServer, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is left."""
+    client = connect(fresh_server, journal=path)
+
+    def torn(self: JournalFile, decide: Any) -> Any:
+        raise _TornError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(JournalFile, "step", torn)
+        with pytest.raises(_TornError):
+            client.jobs.create(**JOB)
+    assert client.journal.pending() == ()
+    assert fresh_server.requests == []
+
+
+class _TornError(Exception):
+    """What no code of ours raises."""
+
+
+def test_a_limit_that_is_spent_stops_before_anything_is_settled(
+    connect: Connect, fresh_server: MockServer, path: str
+) -> None:
+    """Whose call it is cannot be asked, so nothing is sent; the entry stays."""
+    lose(connect(fresh_server, journal=path, max_retries=0), fresh_server)
+    client = connect(fresh_server, journal=path, max_retries=0)
+    fresh_server.faults.add(path="/v1/me", status=429, retry_after=1800)
+    with pytest.raises(RateLimitError):
+        client.me()
+    sent = len(fresh_server.requests)
+    with pytest.raises(RateLimitError):
+        client.jobs.create(**JOB)
+    assert len(fresh_server.requests) == sent
+    assert len(client.journal.pending()) == 1

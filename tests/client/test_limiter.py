@@ -436,6 +436,25 @@ def test_how_long_a_429_waits_in_line(deadline: float | None, sleeps: int, conne
     assert clock.sleeps == [60] * sleeps
 
 
+def test_a_429_whose_line_moves_too_slowly_is_told(connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where no turn comes in the 5 minutes, the refusal is what the caller gets."""
+    client = connect(handler=answers({"status": "429", "Retry-After": "7"}))
+    clock = connect.clock(client)
+    module = async_limiter if connect.is_async else sync_limiter
+    acquire = module.ClientLimiter.acquire
+
+    def once(self: Any, *given: Any, again: Any = None, **options: Any) -> Any:
+        if again is not None:
+            clock.now += 300
+            raise module.NoTurnError
+        return acquire(self, *given, again=again, **options)
+
+    monkeypatch.setattr(module.ClientLimiter, "acquire", once)
+    with pytest.raises(RateLimitError) as caught:
+        client.me()
+    assert caught.value.attempts == 1
+
+
 def test_a_429_holds_all_and_keeps_its_place(connect: Connect) -> None:
     """While one waits for `Retry-After`, all calls of the key do; who was refused goes before who came later."""
     service = Window(20, 0.3)

@@ -167,6 +167,7 @@ def test_whatever_strikes_in_the_pool_leaves_every_connection_to_the_next_call(
         for number in itertools.count():  # pragma: no branch # it returns
             held = await awaited(pool.acquire(0.0)) if busy else None
             strike, traced = Strike(number), sys.gettrace()
+            sys._getframe().f_trace_opcodes = True  # else Python 3.12 tells of no step of the first call
             sys.settrace(strike)
             try:
                 await once()
@@ -187,3 +188,23 @@ def test_whatever_strikes_in_the_pool_leaves_every_connection_to_the_next_call(
         assert anyio.run(main) >= 10
     finally:
         gc.enable()
+
+
+@pytest.mark.parametrize("half", ["sync", "async"])
+def test_connections_that_stay_busy_are_a_timeout(half: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever finds no place in time is told how many there are, and that nothing was sent."""
+    module = sync_pool if half == "sync" else async_pool
+    monkeypatch.setattr(module, "MAX_CONNECTIONS", 1)
+    pool: Any = module.Pool(lambda: Blocking(True) if half == "sync" else Resting(True))  # type: ignore[arg-type, return-value] # nothing is connected
+
+    async def awaited(result: Any) -> Any:
+        return await result if half == "async" else result
+
+    async def main() -> None:
+        held = await awaited(pool.acquire(0.0))
+        with pytest.raises(FirstHandTimeoutError, match="all 1 connections were busy") as caught:
+            await awaited(pool.acquire(0.01))
+        assert caught.value.request_sent is False
+        await awaited(pool.release(held, reusable=False))
+
+    asyncio.run(main())

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import ssl
 
 import httpcore
 import pytest
 
+from firsthandapi._async import streams as async_streams
+from firsthandapi._network.tls import TlsInTls
 from firsthandapi._sync import streams
 
 
@@ -91,3 +94,32 @@ def test_an_address_that_cannot_be_reached(
     monkeypatch.setattr(streams.addresses, "connect", fail)
     with pytest.raises(expected):
         streams.connect("localhost", 80, timeout=1)
+
+
+def test_a_name_that_is_none_is_no_address() -> None:
+    """For the async client too."""
+    with pytest.raises(httpcore.ConnectError, match="no address"):
+        asyncio.run(async_streams.connect("x" * 70 + ".example", 80, timeout=5))
+
+
+def test_the_first_address_that_answers_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that refuses, and those after it, are given up."""
+
+    async def look_up(host: str, port: int) -> list[str]:
+        return ["127.0.0.2", "127.0.0.1", "127.0.0.3"]
+
+    async def connect(port: int) -> None:
+        stream = await async_streams.connect("several.example", port, timeout=5)
+        assert stream.get_extra_info("server_addr")[0] == "127.0.0.1"
+        await stream.aclose()
+
+    monkeypatch.setattr(async_streams, "_look_up", look_up)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        asyncio.run(connect(server.getsockname()[1]))
+
+
+def test_the_certificate_behind_a_proxy_is_the_inner_one() -> None:
+    """What travels inside another TLS connection has an object of its own."""
+    link = object.__new__(TlsInTls)
+    link.inner = object()  # type: ignore[assignment] # it is handed on as it is
+    assert streams.SocketStream(link).get_extra_info("ssl_object") is link.inner  # type: ignore[arg-type] # as above

@@ -207,3 +207,18 @@ def test_against_the_server(connect: Connect) -> None:
         assert {request.path for request in server.requests[before:]} <= {"/v1/jobs", f"/v1/jobs/{ids[-1]}"}
         assert len(server.requests) - before < 12
         assert client.jobs.wait_all(jobs) == jobs
+
+
+def test_a_service_that_names_the_job_is_not_repeated(connect: Connect) -> None:
+    """Its message has the id once."""
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.url.path == "/v1/jobs":
+            return httpx.Response(200, json={"data": [], "has_more": False, "next_cursor": None})
+        return httpx.Response(404, json={"error": {"type": "not_found", "message": "no job job_000"}})
+
+    client = connect(handler=answer)
+    connect.clock(client)
+    with pytest.raises(NotFoundError) as caught:
+        client.jobs.wait_all(["job_000"])
+    assert str(caught.value).count("job_000") == 1

@@ -820,6 +820,25 @@ def test_a_long_run_looks_for_orders_of_other_machines_again(by_hand: World) -> 
     assert world.ordered() == [2, 2]
 
 
+def test_a_long_run_that_finds_no_other_order_goes_on(by_hand: World) -> None:
+    """It looks again after an hour, and then orders what is missing."""
+    world = by_hand
+    contents = [bytes([n]) * 9 for n in range(4)]
+
+    def work() -> None:
+        (first, *others) = world.server._world.state.jobs.values()
+        if first.status == "open" and not others:
+            with world.server.client() as client:
+                client.jobs.cancel(first.id)
+            world.server.clock.advance(hours=2)
+            world.clock.wall += 7200
+        deliver(world, contents)
+
+    world.after_pause = work
+    assert len(world.run(world.campaign(stop=2), timeout=None)) == 2
+    assert world.ordered() == [2, 2]
+
+
 # ── What is lost ─────────────────────────────────────────────────────────────────────────────────────────
 
 

@@ -24,6 +24,7 @@ from firsthandapi.errors import (
     DownloadError,
     IncompleteJobError,
     InvalidArgumentError,
+    NotFoundError,
     PaginationError,
     RateLimitError,
     WaitTimeoutError,
@@ -659,3 +660,27 @@ def test_a_file_that_is_listed_no_more_is_asked_for_alone(connect: Connect, tmp_
     assert len(caught.value.failures) == 6
     assert asked.count("/v1/jobs/job_1/files") == 1 + 3
     assert len([path for path in asked if path.endswith("/refresh_url")]) == 6
+
+
+def test_a_job_that_does_not_exist_has_no_note(connect: Connect, shared_server: MockServer) -> None:
+    """There is nothing to continue."""
+    client = connect(shared_server)
+    with pytest.raises(NotFoundError) as caught:
+        list(client.jobs.follow("job_01JPDOESNOTEXIST"))
+    assert not getattr(caught.value, "__notes__", [])
+
+
+def test_an_async_walk_that_is_closed_early_ends() -> None:
+    """Without a note, and without an error."""
+
+    async def main() -> None:
+        with MockServer(speed=300) as server:
+            async with server.async_client() as client:
+                job = await client.jobs.create(**{**JOB, "files_needed": 2})
+                files = client.jobs.follow(job.id)
+                await anext(files)
+                await files.aclose()
+                with pytest.raises(StopAsyncIteration):
+                    await anext(files)
+
+    asyncio.run(main())

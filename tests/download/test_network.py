@@ -9,6 +9,7 @@ import socket
 import ssl
 import threading
 import time
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,7 @@ def test_tls_context(tls_bench: Bench) -> None:
     tls_bench.good(verify=ssl.create_default_context(cafile=str(CERTIFICATE)))
 
 
+@pytest.mark.skipif(find_spec("truststore") is None, reason="the extra truststore is not installed")
 def test_tls_of_the_system(tls_bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """`verify="system"` trusts what the operating system does, such as where OpenSSL looks for it."""
     monkeypatch.setenv("SSL_CERT_FILE", str(CERTIFICATE))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ssl
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +76,7 @@ def test_a_bundle_of_the_environment_that_is_not_there(
         client.me()
 
 
+@pytest.mark.skipif(find_spec("truststore") is None, reason="the extra truststore is not installed")
 def test_the_certificates_of_the_system(
     connect: Connect, tls: Tls, trust: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -177,7 +177,7 @@ class Line:
             waiters.insert(place(waiters, arrival), waiter)
             yield waiter
         finally:
-            if waiter in waiters:  # something may have struck before it stood there
+            if waiter in waiters:  # pragma: no branch # a signal may have struck before it stood there
                 waiters.remove(waiter)
             self.wake()
 

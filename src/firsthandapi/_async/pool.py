@@ -161,7 +161,9 @@ async def _wait(places: Places, line: Line, timeout: float) -> Place:
             if place is not None:
                 return place
             left = ends - time.monotonic()
-            if left <= 0:
+            if (
+                left <= 0
+            ):  # pragma: no cover # tested: Python 3.11 traces no frame that a cancelled wait goes on in
                 raise FirstHandTimeoutError(
                     f"all {MAX_CONNECTIONS} connections were busy for {timeout:g} s", request_sent=False
                 )

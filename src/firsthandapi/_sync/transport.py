@@ -422,7 +422,7 @@ class Transport:
                 self._report(call, error)
             raise
         finally:
-            if permit is not _NO_PERMIT:
+            if permit is not _NO_PERMIT:  # pragma: no branch # a signal may have struck before it had one
                 self._observe(permit, seen, sent=sent)
         self._remember(call, response)
         if 200 <= response.status_code < 300:
