@@ -563,8 +563,8 @@ def test_a_key_is_kept_where_the_callers_client_may_have_repeated_it(
 
     client = connect(transport=Repeating(), api_key=quick_server.api_key, base_url=quick_server.url)
     quick_server.faults.add(path="/v1/jobs", method="POST", drop="after")
-    quick_server.faults.add(path="/v1/jobs", method="POST", status=402)
-    with pytest.raises(InsufficientCreditsError) as caught:
+    quick_server.faults.add(path="/v1/jobs", method="POST", status=403)
+    with pytest.raises(PermissionDeniedError) as caught:
         client.jobs.collect(tmp_path, **JOB, files_needed=1)
     assert caught.value.attempts == 1
     assert len(client.jobs.collect(tmp_path, **JOB, files_needed=1)) == 1

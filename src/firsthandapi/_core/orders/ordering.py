@@ -22,6 +22,7 @@ from firsthandapi.errors import (
     ConflictError,
     FirstHandApiError,
     FirstHandError,
+    InsufficientCreditsError,
     InvalidArgumentError,
     NotFoundError,
     UnexpectedResponseError,
@@ -303,7 +304,10 @@ def _may_have_bought(known: Known) -> ShownJob | None:
 def _after_a_failure(known: Known, failure: FirstHandError) -> Command:
     folder, key = known.folder, known.folder.idempotency_key if known.folder is not None else None
     used = known.sent and known.derived and _may_be_used(failure)
-    may_be_there = used or isinstance(failure, ConflictError | UnexpectedResponseError)
+    # A balance that the job itself has spent does not cover it either.
+    may_be_there = used or isinstance(
+        failure, ConflictError | UnexpectedResponseError | InsufficientCreditsError
+    )
     if known.sent and may_be_there and not known.looked and key is not None:
         # This key was sent before, or the response says nothing: the job may exist by now.
         return LookFor(key)
