@@ -20,7 +20,7 @@ CHOSEN = {
     "files": [
         *("host/test_locking.py", "host/test_replacing.py", "dataset/test_disk.py", "dataset/test_lock.py"),
         *("dataset/test_job_files.py", "dataset/test_ledger.py"),
-        *(["mcp/test_mcp_ledger.py"] if find_spec("mcp") else []),
+        *(["mcp/test_mcp_ledger.py"] if find_spec("mcp_types") else []),
         *("server/sqlite/test_opening.py", "host/test_byte_locks.py", "test_journal.py"),
     ],
     "downloads": ["download/test_part.py", "download/test_files_download.py", "network/test_addresses.py"],
