@@ -200,7 +200,7 @@ def test_a_job_that_was_just_posted_may_not_show_yet(method: str, connect: Conne
     late = [Reply(404), Reply(404)]
     client, clock = play(connect, script := Script(*(["open"] if method == "create_and_wait" else []), *late))
     new = Job(id=JOB_ID, status="open", created_at=datetime.fromtimestamp(clock.wall, UTC))
-    old = new.model_copy(update={"created_at": new.created_at - timedelta(minutes=1)})  # type: ignore[operator]
+    old = new.model_copy(update={"created_at": new.created_at - timedelta(minutes=1)})  # type: ignore[operator] # it has one
     if method == "create_and_wait":
         assert client.jobs.create_and_wait(**JOB).status == "completed"
     else:
