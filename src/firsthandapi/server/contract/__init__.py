@@ -1,5 +1,5 @@
 """The wire contract, written once: words, bodies, responses, and one table of operations.
 
-From it follow the routes of the server, its validation, the OpenAPI document, and what `conformance` holds servers to.
+The routes of the server, its validation, the OpenAPI document, and the checks of `conformance` derive from it.
 It knows no rule and no state.
 """

@@ -57,7 +57,7 @@ def _email(value: str) -> str:
 
 
 Email = Annotated[str, AfterValidator(_email), WithJsonSchema({"type": "string", "format": "email"})]
-# What is wrong with them is told by the handlers; the document says what can be said there.
+# The handlers report what is wrong with them; the document describes as much as it can.
 WebhookUrl = Annotated[
     str, WithJsonSchema({"type": "string", "format": "uri", "pattern": "^https?://[^\\s]"})
 ]

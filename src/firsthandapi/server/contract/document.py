@@ -153,7 +153,7 @@ def _schemas(control: Iterable[Described]) -> Json:
 
 
 def _plain(schema: Any) -> Any:
-    """Without what generators take amiss.
+    """Without the keywords that generators misread.
 
     A title becomes the name of a type, a default makes a field required, and `additionalProperties: true`, which
     nobody needs to say, turns every misspelled field into a known one.
@@ -261,7 +261,7 @@ def _parameters(operation: Operation) -> list[Json]:
         )
     schema = operation.query.model_json_schema(ref_template="#/components/schemas/{model}")
     for name, found in schema.get("properties", {}).items():
-        # In a query null cannot be said: left out is the same.
+        # A query cannot contain null: leaving it out is the same.
         options = [option for option in found.get("anyOf", []) if option != {"type": "null"}]
         parameter = {
             "name": name,

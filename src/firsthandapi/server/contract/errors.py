@@ -34,7 +34,7 @@ def invalid(field: str, message: str, *, status: int = 400) -> ApiError:
 
 
 def not_found(what: str) -> ApiError:
-    """No such thing exists, or it belongs to somebody else: the response is the same."""
+    """It does not exist, or it belongs to somebody else: the response is the same."""
     return ApiError(404, "not_found", f"No such {what}.")
 
 

@@ -1,4 +1,4 @@
-"""Every endpoint of the contract, once: served, documented, and held against other servers."""
+"""Every endpoint of the contract, once: served, documented, and checked on other servers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files of workers: what they are, and what must not be kept of them.
+"""Identifies the files of workers, and removes from them whatever must not be kept.
 
 Nothing a worker sends is kept as it came. `clean` writes a new file that contains only the parts a decoder needs: no
 place, no name, no comment, and nothing behind the end of the picture.

@@ -1,6 +1,6 @@
-"""MP4, M4A, and MOV: what is not known to be harmless is overwritten with zeros where it stands.
+"""MP4, M4A, and MOV: every part that is not known to be harmless is overwritten with zeros in place.
 
-So sizes and offsets stay, and nothing must be written anew. Of the samples, only those of pictures and sounds stay:
+Sizes and offsets do not change, so no index must be rewritten. Only the samples of audio and video are kept:
 phones and action cameras keep places in tracks of their own, whose bytes lie between the others.
 """
 
@@ -41,7 +41,7 @@ _SEEN, _HEARD = b"vide", b"soun"
 
 @dataclass(frozen=True, slots=True)
 class _Box:
-    """A box, and where it lies."""
+    """A box, and its position."""
 
     kind: bytes
     start: int
@@ -51,7 +51,7 @@ class _Box:
 
 @dataclass(slots=True)
 class _Track:
-    """What a track says."""
+    """The facts of a track."""
 
     number: int = 0
     handler: bytes = b""
@@ -65,12 +65,12 @@ class _Track:
 
     @property
     def is_kept(self) -> bool:
-        """Whether it has pictures or sounds."""
+        """Whether it has audio or video."""
         return self.handler in (_SEEN, _HEARD)
 
 
 def clean_boxes(source: BinaryIO, size: int, target: Target) -> tuple[str, Facts]:
-    """Write a container without what must not be kept. Returns `video` or `audio`, and its facts."""
+    """Write the parts of a container that may be kept. Returns `video` or `audio`, and its facts."""
     top = [*_file_boxes(source, size)]
     index = [box for box in top if box.kind == b"moov"]
     if len(index) != 1 or index[0].end - index[0].start > _MOST_INDEX:

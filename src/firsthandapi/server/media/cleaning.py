@@ -1,4 +1,4 @@
-"""One file of a worker: what it is, what it says, and a copy that is fit to be kept."""
+"""Reads one file of a worker: its format, its facts, and a copy that may be kept."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Cleaned:
         content_type: one of the formats of the contract, by its bytes.
         width, height: pixels as shown; None of sounds.
         duration: seconds; None of pictures.
-        captured_at: Unix seconds, as the file says it; None if it says nothing plausible.
+        captured_at: Unix seconds, from the file; None without a plausible time.
         device: the model of the camera or phone, or None.
     """
 
@@ -41,17 +41,17 @@ class Cleaned:
 def clean(
     source: BinaryIO, target: Target, accepted: Collection[str], *, now: float, utc_offset: float = 0
 ) -> Cleaned:
-    """Write what may be kept of a file.
+    """Write a copy of a file with only the parts that may be kept.
 
     Args:
-        source: the file as it came, which can seek.
+        source: the original file, seekable.
         target: where the cleaned file goes. After a refusal it may contain a part.
         accepted: the formats of the job.
-        now: Unix seconds; what was captured later was captured with a wrong clock.
+        now: Unix seconds; a later capture time comes from a wrong clock.
         utc_offset: seconds east of UTC where the worker is, for times without a zone.
 
     Returns:
-        What the file is and says.
+        The format and the facts of the file.
 
     Raises:
         MediaError: the file is of no accepted format, too large, damaged, or incomplete. Its text is for the worker.

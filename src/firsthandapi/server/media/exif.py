@@ -1,4 +1,4 @@
-"""The few facts of an EXIF block that are used: orientation, time, and model. All else is thrown away."""
+"""Reads orientation, time, and camera model from an EXIF block, and ignores the rest."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _MOST_TEXT = 60
 
 @dataclass(frozen=True, slots=True)
 class Exif:
-    """What an EXIF block says.
+    """The facts of an EXIF block.
 
     Attributes:
         orientation: 1 to 8, as EXIF counts; 1 is upright.
@@ -32,7 +32,7 @@ class Exif:
 
 
 def read_exif(block: bytes, utc_offset: float) -> Exif:
-    """The facts of a TIFF structure; what is damaged counts as absent.
+    """The facts of a TIFF structure; a damaged entry counts as absent.
 
     Args:
         block: from the byte order mark on; the name `Exif` before it is skipped.
@@ -102,7 +102,7 @@ def _device(tags: dict[int, int | str]) -> str | None:
 
 
 def printable(text: object) -> str:
-    """Text of a stranger as a short line: hidden characters are left out."""
+    """Untrusted text as a short line, without invisible characters."""
     if not isinstance(text, str):
         return ""
     return " ".join("".join(each for each in text[:200] if not is_hidden(each)).split())[:_MOST_TEXT].strip()

@@ -1,4 +1,4 @@
-"""Reading numbers and parts from files that may be damaged, or made to do harm."""
+"""Reads numbers and parts from files that may be damaged or hostile."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ class MediaError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What a file says about itself.
+    """The facts that a file contains.
 
     Attributes:
-        width, height: pixels as shown, turned where the file says so; None of sounds.
+        width, height: pixels as displayed, after rotation; None for audio.
         duration: seconds, or None.
         captured_at: Unix seconds, or None.
         device: the model of the camera or phone, or None.
@@ -55,7 +55,7 @@ def number(data: bytes, at: int, kind: str) -> int:
 
 
 def take(data: bytes, at: int, size: int) -> bytes:
-    """`size` bytes from `at`, all of them."""
+    """Exactly `size` bytes from `at`."""
     part = data[at : at + size]
     if len(part) != size:
         raise damaged()
@@ -63,7 +63,7 @@ def take(data: bytes, at: int, size: int) -> bytes:
 
 
 def read_exactly(source: BinaryIO, size: int) -> bytes:
-    """`size` bytes from where `source` is, all of them."""
+    """Exactly `size` bytes from the position of `source`."""
     part = source.read(size)
     if len(part) != size:
         raise damaged()

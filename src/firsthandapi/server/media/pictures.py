@@ -14,12 +14,12 @@ from .parts import MediaError, damaged, number, take
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A picture without what must not be kept.
+    """A picture with only the parts that may be kept.
 
     Attributes:
         content: its bytes.
         width, height: pixels, before it is turned.
-        exif: what its EXIF block said.
+        exif: the facts of its EXIF block.
         is_animated: whether it has several frames.
     """
 
@@ -181,7 +181,7 @@ _LOOP_SIZE, _CONTROL_SIZE = 19, 8  # longer ones carry something else
 
 
 def read_gif(data: bytes, _utc_offset: float) -> Picture:
-    """A GIF without comments, texts, and data of programs, but for how often it repeats."""
+    """A GIF without comments, text, and application data, except its loop count."""
     size = number(data, 6, "<H"), number(data, 8, "<H")
     at = 13 + _table(number(data, 10, "B"))
     out = [take(data, 0, at)]

@@ -1,4 +1,4 @@
-"""What a file is, by its first bytes. Its name and the type that a browser gives it prove nothing."""
+"""Detects the format of a file from its first bytes. Its name and the browser's content type prove nothing."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Collection
 
 from .parts import MediaError
 
-# What people call the formats of the contract.
+# Common names of the contract's formats.
 NAMES = {
     "image/jpeg": "JPEG",
     "image/png": "PNG",
@@ -20,7 +20,7 @@ NAMES = {
 }
 # Bytes that one file may have.
 LIMITS = {"image": 50 << 20, "audio": 200 << 20, "video": 500 << 20}
-# The first bytes of files that people send by mistake, with what to call them.
+# The first bytes of files that people send by mistake, with the name of each format.
 _OTHERS = (
     (b"%PDF-", "a PDF document"),
     (b"PK\x03\x04", "a ZIP archive or an Office document"),

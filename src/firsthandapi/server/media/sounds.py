@@ -1,4 +1,4 @@
-"""WAV and MP3, written again without tags. A recording can be long, so it is never in memory as a whole."""
+"""Copies WAV and MP3 without tags. A recording can be long, so it is never in memory whole."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .parts import CHUNK, Facts, Target, copy, damaged, read_exactly
 # --- WAV ------------------------------------------------------------------------------------------------
 
 _MOST_CHUNKS = 1000
-_UNKNOWN = 0xFFFFFFFF  # what a recorder writes that cannot go back to the start
+_UNKNOWN = 0xFFFFFFFF  # written by a recorder that cannot seek back to the start
 
 
 def clean_wav(source: BinaryIO, size: int, target: Target) -> Facts:
@@ -59,7 +59,7 @@ _BITRATES = {
     2: (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
 }
 _RATES = {3: (44100, 48000, 32000), 2: (22050, 24000, 16000), 0: (11025, 12000, 8000)}
-# Bytes between frames that may be skipped, in all: tags in the middle, and what a download lost.
+# Bytes between frames that may be skipped in total: tags in the middle, and gaps of a broken download.
 _MOST_JUNK = 1 << 20
 _FEWEST_FRAMES = 3
 _LOOK_AHEAD = 8192  # more than three frames have
@@ -68,7 +68,7 @@ _LOOK_AHEAD = 8192  # more than three frames have
 def clean_mp3(source: BinaryIO, size: int, target: Target) -> Facts:
     """Write the frames of an MP3, and return its facts."""
     source.seek(_skip_id3(source))
-    window, at = b"", 0  # the bytes in hand, and how many of them are dealt with
+    window, at = b"", 0  # the buffered bytes, and how many of them are processed
     frames = junk = promised = 0
     seconds = 0.0
     in_step = False  # whether a frame ended just here
@@ -119,7 +119,7 @@ def _skip_id3(source: BinaryIO) -> int:
 
 
 class _Frame(NamedTuple):
-    """What the head of a frame says: its bytes, its seconds, where its data start, and what all frames share."""
+    """A frame header: its bytes, its seconds, the start of its data, and the fields that all frames share."""
 
     length: int
     seconds: float

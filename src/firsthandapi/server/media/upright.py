@@ -1,4 +1,4 @@
-"""Decode a picture to see that it is whole, and turn one that lies on its side. This is what Pillow is needed for."""
+"""Decodes a picture with Pillow to check that it is complete, and rotates one that is not upright."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _SIDEWAYS = (5, 6, 7, 8)
 def upright(content_type: str, picture: Picture) -> tuple[bytes, int, int]:
     """The bytes of a picture whose pixels stand upright, with its width and height.
 
-    Only a picture that must be turned is encoded again; the others keep their bytes.
+    Only a picture that must be rotated is encoded again; the others keep their bytes.
 
     Raises:
         MediaError: it cannot be decoded to the end, is too large, or is animated and must be turned.

@@ -1,1 +1,1 @@
-"""What the service decides: jobs, money, events, and accounts."""
+"""The rules of the service: jobs, money, events, and accounts."""

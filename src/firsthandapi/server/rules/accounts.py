@@ -36,7 +36,7 @@ class NewKey:
 
 
 def digest(secret: str) -> str:
-    """What is kept of a secret that nobody can guess: enough to know it again."""
+    """The hash by which an unguessable secret is recognized."""
     return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
 
 

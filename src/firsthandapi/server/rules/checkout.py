@@ -16,7 +16,7 @@ from .world import World
 
 
 class Checkout:
-    """Shows what can be bought, and books a purchase when its page is opened."""
+    """Shows the credit packages, and books a purchase when its page is opened."""
 
     def __init__(self, world: World) -> None:
         self.world = world

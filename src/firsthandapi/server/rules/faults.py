@@ -36,7 +36,7 @@ class Fault:
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
 
     def describe(self) -> str:
-        """What it does to a request, in words."""
+        """Its effect on a request, in words."""
         said: list[tuple[object, str]] = [
             (self.delay, f"waits {self.delay:g} s"),
             (self.drop, f"drops the connection {self.drop} the request is handled"),

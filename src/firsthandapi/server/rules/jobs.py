@@ -60,23 +60,23 @@ class Nobody:
 
 
 class Jury(Protocol):
-    """Whoever has submissions scored. Without one, files get the stars that they came with, 5 to 15 seconds later."""
+    """Scores submissions. Without a jury, files get the stars that they came with, 5 to 15 seconds later."""
 
     def submitted(self, submission: Submission, at: float) -> bool:
-        """A submission waits for its score. Whether the jury sees to it."""
+        """A submission waits for its score. Returns whether the jury will score it."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What a jury says of a submission.
+    """The score of a submission.
 
     Attributes:
         stars: 1 to 5, for each of its files.
         reasoning: why, in words; the rule's own words if left out.
         dimensions: `relevance`, `quality`, and `completeness`, 1 to 5 each, where somebody rated them.
         annotations: for each of its files; None for none.
-        actor: who it is, for the audit trail.
+        actor: who scored it, for the audit trail.
     """
 
     stars: Sequence[int]

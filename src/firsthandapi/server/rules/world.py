@@ -1,4 +1,4 @@
-"""The rules of the service, apart from HTTP, over one state."""
+"""The rules of the service over one state, without HTTP."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class World:
 
     Args:
         clock: the time.
-        seed: decides what is left to chance.
+        seed: of the random numbers.
         state: one that is kept somewhere; a new one in memory if left out.
     """
 
@@ -31,7 +31,7 @@ class World:
         self.jobs = Jobs(self.state, self.events, self.credits)
 
     def resume(self) -> None:
-        """Continue what was in progress when the state was last kept: call it once, before the first request.
+        """Continue unfinished work after a restart: call it once, before the first request.
 
         Set `events.send`, `jobs.workforce`, and `jobs.jury` first.
         """

@@ -1,4 +1,4 @@
-"""A state in SQLite: every act is one transaction, on the disk before anybody hears of it."""
+"""A state in SQLite: every act is one transaction, on disk before any response."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Acts:
         self._undo = undo
 
     def check(self) -> None:
-        """Check that this thread is in an act: what is changed outside one would belong to another's.
+        """Check that this thread is in an act: a change outside it would become part of another thread's.
 
         Raises:
             RuntimeError: it is not.
@@ -112,7 +112,7 @@ class KeptState(State):
         self._dropped: list[File] = []
         self._due: list[tuple[float, Callable[[float], object]]] = []
         self._soft: dict[Any, set[str]] = {}  # to be written with the next act
-        self._settled: list[str] = []  # uploads that came to nothing, likewise
+        self._settled: list[str] = []  # aborted uploads, likewise
         self._acts = 0
         super().__init__(clock, int(self._meta("seed")))
         self.url_secret = self._meta("url_secret")
@@ -134,14 +134,14 @@ class KeptState(State):
         self.deliveries = Rows(self, TABLES["deliveries"], owned)
         self.replies = self
 
-    # --- what the state does --------------------------------------------------------------------------------
+    # --- the state --------------------------------------------------------------------------------
 
     def changes(self) -> tuple[float, ...]:
         """How many acts were kept."""
         return (self._acts,)
 
     def forget(self) -> None:
-        """Not for a state that is kept."""
+        """Not supported: a kept state is not forgotten."""
         raise TypeError("a state that is kept is not reset: remove its folder")
 
     def later(self, when: float, action: Callable[[float], object]) -> None:
@@ -150,7 +150,7 @@ class KeptState(State):
         self._due.append((when, action))
 
     def upload(self, most: int) -> Upload:
-        """Take in a file. A start after a crash removes it if no row owns it then."""
+        """Receive a file. A start after a crash removes it if no row owns it."""
         name = new_id("blob_", self.clock.now())
         with self.lock:
             self._safely(lambda: self._rows.execute("INSERT INTO loose VALUES (?)", (name,)))
@@ -274,7 +274,7 @@ class KeptState(State):
         found = known.get(row[0])
         if found is None:
             found = cast("Any", object.__new__(self._classes[table.kind]))
-            known[row[0]] = found  # first, since what it refers to may refer to it
+            known[row[0]] = found  # first, since its references may lead back to it
             try:
                 self._fill(table, found, row)
             except BaseException:
@@ -515,7 +515,7 @@ class KeptState(State):
                 )
 
     def _undo(self) -> None:
-        """Put everything in memory back as the rows say it is."""
+        """Reset everything in memory to the values of the rows."""
         for rows in self._grown:
             rows.shrink()
         for names in self._names:

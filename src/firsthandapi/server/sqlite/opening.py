@@ -20,7 +20,7 @@ from .migrations import migrate
 
 DATABASE = "state.db"
 FILES = "files"
-BUSY_SECONDS = 10.0  # as long waits a start or a checkpoint for another
+BUSY_SECONDS = 10.0  # how long a start or a checkpoint waits for another
 
 
 def open_world(
@@ -38,9 +38,9 @@ def open_world(
     Args:
         directory: the folder. Only its owner may enter it: the secrets of webhooks are in it.
         clock: the time.
-        seed: decides what is left to chance, where the folder is new.
+        seed: of the random numbers, in a new folder.
         storage: where the bytes of files are; by default in the folder.
-        left: what the folder contains of an earlier start, such as "files"; then a database without an organization
+        left: the traces of an earlier start in the folder, such as "files"; then a database without an organization
             is not a new one.
 
     Returns:
@@ -82,7 +82,7 @@ def open_world(
 
 
 def checkpoint(directory: Path) -> None:
-    """Write everything that a service has kept into the database file itself, so that a copy of the folder is complete.
+    """Flush everything into the database file itself, so that a copy of the folder is complete.
 
     A server may be running.
 
@@ -111,7 +111,7 @@ def _connected(path: Path) -> sqlite3.Connection:
     )
     try:
         connection.execute("PRAGMA journal_mode = WAL")
-        # Money: a transaction is on the disk before anybody hears of it, even if the power fails.
+        # Money: a transaction is on disk before any response, even if the power fails.
         connection.execute("PRAGMA synchronous = FULL")
         flush_for_good(connection)
         connection.execute("PRAGMA foreign_keys = ON")
@@ -134,13 +134,13 @@ def create_for_owner(path: Path) -> None:
 
 
 def flush_for_good(connection: sqlite3.Connection) -> None:
-    """Have what is flushed on the disk, not in its memory: on macOS that takes more; other systems ignore it."""
+    """Make every flush reach the disk itself, not only its cache: macOS needs this; other systems ignore it."""
     connection.execute("PRAGMA fullfsync = ON")
     connection.execute("PRAGMA checkpoint_fullfsync = ON")
 
 
 def _found(connection: sqlite3.Connection, seed: int) -> None:
-    """What is decided once."""
+    """The values that are decided once."""
     values: dict[str, Any] = {"seed": seed, "url_secret": secrets.token_bytes(32)}
     connection.execute("BEGIN IMMEDIATE")
     connection.executemany("INSERT OR IGNORE INTO meta VALUES (?, ?)", [*values.items()])

@@ -1,4 +1,4 @@
-"""Lists and indexes over rows: they look like lists and dicts, and hold only what was asked for last."""
+"""Lists and indexes over rows: they look like lists and dicts, and keep only the latest items in memory."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ CHUNK = 128
 
 
 class Store(Protocol):
-    """What lists and indexes need of the state that keeps them."""
+    """The methods of the state that lists and indexes need."""
 
     def query(self, sql: str, *values: Any) -> list[tuple[Any, ...]]: ...
 
@@ -77,12 +77,12 @@ class Rows(Generic[T]):
         self._new.append(item)
 
     def settle(self) -> None:
-        """What was appended is kept now."""
+        """The appended items are kept now."""
         self._count = self._kept() + len(self._new)
         self._new.clear()
 
     def shrink(self) -> None:
-        """What was appended is not kept."""
+        """The appended items are not kept."""
         self._new.clear()
 
     def __len__(self) -> int:
@@ -225,7 +225,7 @@ class ById(Generic[T]):
     def __len__(self) -> int:
         sql = f"SELECT count(*) FROM {self._table.name} WHERE {self._where}"
         count: int = self._store.query(sql)[0][0]
-        # Objects that the current act has changed count as they were.
+        # Objects that the current act has changed count with their old values.
         return count + sum(map(self._keep, self._store.fresh(self._table)))
 
     def values(self) -> All[T]:
@@ -233,7 +233,7 @@ class ById(Generic[T]):
         return All(self._store, self._table, self._keep, self._where)
 
     def clear(self) -> None:
-        """Not how rows are removed."""
+        """Not supported: rows are not removed this way."""
         raise TypeError("a state that is kept is not cleared: remove its folder")
 
 
@@ -289,6 +289,6 @@ class WorkerNames:
             self._store.named(self)
 
     def settle(self) -> None:
-        """New names are kept now, or will never be: count again."""
+        """New names are now kept or undone: count again."""
         self._count = None
         self.new.clear()

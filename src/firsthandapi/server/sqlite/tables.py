@@ -1,4 +1,4 @@
-"""Which attribute of an object is which column, and how its value is written."""
+"""Maps the attributes of objects to columns, and their values to those of SQLite."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ class Loader(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """How the value of an attribute becomes one of SQLite, and that a value again."""
+    """Converts the value of an attribute to one of SQLite, and back."""
 
     write: Callable[[Loader, Any], Any]
     read: Callable[[Loader, Any], Any]
 
 
 def _text(_loader: Loader, value: str | None) -> str | bytes | None:
-    """Text of strangers may contain half of a surrogate pair, which SQLite takes as bytes only."""
+    """Untrusted text may contain lone surrogates, which SQLite takes as bytes only."""
     if value is None or value.isascii():
         return value
     try:
@@ -120,7 +120,7 @@ def _source_again(loader: Loader, kept: dict[str, Any]) -> Stored:
 
 @dataclass(frozen=True, slots=True)
 class Owned:
-    """A list of rows: whose they are, and where each is in it."""
+    """A list of rows: its owner, and the position of each row."""
 
     table: str
     owner: str | None  # the column with the id of the owner; None for a list of the state
@@ -136,7 +136,7 @@ class Table:
         kind: the class.
         columns: every attribute that is kept, in the order of the class.
         lists: attributes that are lists of other rows.
-        left_out: attributes that are worked out again, or that nobody needs after a restart.
+        left_out: attributes that are computed again, or not needed after a restart.
         soft: attributes whose change alone is not worth a transaction: they are kept with the next one.
         is_pinned: whether objects stay in memory once they are loaded. These are few, and everything refers to them.
         is_fixed: whether they never change.
@@ -279,7 +279,7 @@ TABLES: dict[str, Table] = {
                 "submissions": Owned("submissions", "job", "job_number"),
                 "approved": Owned("files", "job", "approved_number"),
             },
-            # Chance starts again from the seed and the time: what it decides need not be the same after a restart.
+            # Random numbers restart from the seed and the time: they need not be the same after a restart.
             left_out=["chance", "workers", "listeners"],
         ),
         Table(

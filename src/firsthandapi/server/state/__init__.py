@@ -1,1 +1,1 @@
-"""What the service knows: its objects, its books, and where files are."""
+"""The state of the service: its objects, its books, and its files."""

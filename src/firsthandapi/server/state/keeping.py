@@ -1,13 +1,13 @@
-"""The seam between the rules and how their state is kept: in memory, or in rows that outlive the process.
+"""The interface between the rules and the storage of their state: in memory, or in rows that outlive the process.
 
 The rules know objects, lists that only grow, and indexes by id. In memory these are plain lists and dicts. Elsewhere an
-object is a row that is loaded when someone asks for it. Three habits make that possible:
+object is a row that is loaded when someone asks for it. Three rules make that possible:
 
 - Whoever reads or changes the state holds its lock. The outermost hold is one act: all of its changes are kept, or, if
   it raises, none.
 - A change is an assignment to an attribute, an `append`, or an entry of an index: attributes hold values that cannot
   change in place, such as tuples and frozen objects. So a state that is kept notices every change by itself.
-- What is to happen later can be derived from the rows again: `World.resume` does so after a restart.
+- Scheduled work can be derived from the rows again: `World.resume` does so after a restart.
 """
 
 from __future__ import annotations

@@ -52,7 +52,7 @@ class Escrow:
 
 @dataclass(frozen=True, slots=True)
 class Sums:
-    """What a book is held against: the sum of its transactions, and of its jobs' escrows."""
+    """The sums that a book must match: of its transactions, and of its jobs' escrows."""
 
     booked: int
     held: int
@@ -112,7 +112,7 @@ class Book:
         return Escrow(amount, tuple(pieces))
 
     def pay(self, escrow: Escrow, amount: int, at: float) -> Escrow:
-        """Pay a worker out of escrow, and return what it is then. The deduction was booked when it was set aside."""
+        """Pay a worker out of escrow, and return the new escrow. The deduction was booked when it was set aside."""
         self.held -= amount
         self.spent += amount
         self.updated_at = at
@@ -121,7 +121,7 @@ class Book:
     def refund(self, escrow: Escrow, at: float, description: str) -> tuple[Escrow, int]:
         """Return the rest of an escrow to the lots it came from; a lot past its date expires on arrival.
 
-        The result is the escrow then, and how much of the refund expired.
+        Returns the new escrow, and how much of the refund expired.
         """
         amount = rest = escrow.held
         expired = 0

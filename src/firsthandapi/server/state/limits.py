@@ -1,4 +1,4 @@
-"""The windows of the rate limit, and the responses kept for idempotency keys."""
+"""The windows of the rate limit, and the responses that are kept for idempotency keys."""
 
 from __future__ import annotations
 

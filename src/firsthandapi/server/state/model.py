@@ -176,7 +176,7 @@ class Details:
 
 
 class Source(Protocol):
-    """Where the bytes of a file come from, and the facts that go with them. The same each time it is asked."""
+    """The bytes of a file, and their facts. The same on every read."""
 
     def read(self, start: int, stop: int) -> Iterable[bytes]:
         """The bytes from `start` up to `stop`, in pieces; a tuple if they are in memory."""

@@ -26,7 +26,7 @@ MAX_CHECKOUTS = 10_000
 
 
 class Timekeeper(Protocol):
-    """A clock that can be asked, and that calls when a time has come."""
+    """A clock that can be read, and that runs callbacks at a time."""
 
     speed: float
 
@@ -69,7 +69,7 @@ class Pending:
 
 
 class State:
-    """The state of one service, in memory. Other ways to keep it are classes above this one: see `keeping`."""
+    """The state of one service, in memory. `sqlite` keeps it on disk: see `keeping`."""
 
     def __init__(self, clock: Timekeeper, seed: int) -> None:
         self.clock = clock
@@ -108,7 +108,7 @@ class State:
         self.clock.at(when, run)
 
     def changes(self) -> tuple[float, ...]:
-        """Numbers of which one differs when something has changed."""
+        """Counters, of which at least one differs after a change."""
         return (
             len(self.jobs),
             sum(job.updated_at for job in self.jobs.values()),
@@ -126,7 +126,7 @@ class State:
         )
 
     def upload(self, most: int) -> Upload:
-        """Take in a file of at most `most` bytes. The lock is not held."""
+        """Receive a file of at most `most` bytes. The lock is not held."""
         return Upload(self.storage, new_id("blob_", self.clock.now()), most)
 
     def drop(self, files: Iterable[File]) -> None:
@@ -146,7 +146,7 @@ class State:
         return jobs
 
     def sums_of(self, account: Account) -> Sums:
-        """What the books of an account must add up to."""
+        """The sums that the books of an account must match."""
         escrows = [job.escrow for job in account.jobs]
         return Sums(
             sum(transaction.amount_cents for transaction in account.book.transactions),
@@ -155,7 +155,7 @@ class State:
             min((escrow.held for escrow in escrows), default=0),
         )
 
-    # --- what remains to be done ------------------------------------------------------------------------
+    # --- unfinished work ------------------------------------------------------------------------
 
     def waiting(self) -> Iterable[Submission]:
         """The submissions that wait for their score, the oldest first."""
@@ -176,4 +176,4 @@ class State:
     # --- the end ----------------------------------------------------------------------------------------
 
     def close(self) -> None:
-        """Let go of what keeps the state."""
+        """Close the storage of the state."""

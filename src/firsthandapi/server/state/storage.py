@@ -1,7 +1,7 @@
 """Where the bytes of submitted files are: in memory, in a folder, or in a bucket.
 
-A file is written once, hashed and bounded on the way, and has its place only when all of it is there. Its name is an id
-of ours: nothing that a stranger says becomes part of a path.
+A file is written once, hashed and size-checked on the way, and moved into place only when it is complete. Its name is
+an id of ours: no untrusted text becomes part of a path.
 """
 
 from __future__ import annotations
@@ -41,14 +41,14 @@ class TooLargeError(ApiError):
 
 
 class Writer(Protocol):
-    """One file on its way. It ends with `close` or `abort`."""
+    """One file that is being written. It ends with `close` or `abort`."""
 
     def write(self, chunk: bytes, /) -> object:
         """Add bytes."""
         ...
 
     def close(self) -> None:
-        """Put the file in its place, where it outlives a crash of the machine."""
+        """Move the file into place, where it outlives a crash of the machine."""
         ...
 
     def abort(self) -> None:
@@ -136,7 +136,7 @@ class Upload:
         writer, self._writer = self._writer, None
         if writer is not None:
             writer.abort()
-        # What brought it here is worth more than this: a start removes what stays.
+        # The error that led here matters more than this one: a start removes the leftovers.
         with contextlib.suppress(NotKeptError, OSError):
             self._discard(self.name)
 
@@ -208,7 +208,7 @@ class _MemoryWriter:
 
 
 class LocalStorage:
-    """Files in a folder. What is in its place is complete and on the disk.
+    """Files in a folder. A file in its place is complete and on disk.
 
     Args:
         folder: where; created if it does not exist.
@@ -231,7 +231,7 @@ class LocalStorage:
                 yield chunk
 
     def remove(self, name: str) -> None:
-        """Remove a file, or what is there of it."""
+        """Remove a file, or the part of it that exists."""
         path = self._path(name)
         for each in (path, _unfinished(path)):
             replacing.remove(each)
@@ -275,7 +275,7 @@ class BucketStorage:
     def __init__(self, url: str) -> None:
         scheme = url.partition(":")[0]
         try:
-            # A listing that was kept would not know what came since.
+            # A cached listing would miss newer files.
             found: tuple[Any, str] = import_module("fsspec.core").url_to_fs(
                 url, use_listings_cache=False, skip_instance_cache=True
             )
@@ -345,7 +345,7 @@ class _BucketWriter:
 
 @contextlib.contextmanager
 def _failures_named() -> Generator[None, None, None]:
-    """Libraries raise anything, and their messages may quote what is secret."""
+    """Libraries raise anything, and their messages may quote secrets."""
     try:
         yield
     except FileNotFoundError:
