@@ -37,7 +37,7 @@ help:
 	@echo "make check     lint, types, layers, generated code"
 	@echo "make docs      build the docs into site/"
 	@echo "make dist      build what a release consists of"
-	@echo "make generate  write the fields of a job where they are arguments, and make src/firsthandapi/_sync from _async"
+	@echo "make generate  write the fields of a job and the options of a call into the methods, and make src/firsthandapi/_sync from _async"
 	@echo "make coverage  run the tests and measure what they reach"
 	@echo "make bench     measure against bare httpx, json and hmac"
 

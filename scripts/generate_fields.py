@@ -1,10 +1,11 @@
-"""Write the fields of a job into the source of `jobs.create`, `jobs.create_and_wait`, and `jobs.collect`, so that every
-editor sees them. Their names, types, and texts are those of `JobArguments` in types/job.py.
+"""Write into the source of the methods what types/ says once, so that every editor sees it:
+
+- the fields of `JobArguments` in types/job.py, wherever `jobs.create`, `jobs.create_and_wait`, and `jobs.collect` name
+  them; a place is found by its first and its last field, so a new one needs no line there;
+- what types/options.py says of each key of `**options`, in the docstring of each method that takes them.
 
     python scripts/generate_fields.py           # write
     python scripts/generate_fields.py --check   # fail if the source has others
-
-A place is found by its first and its last field, so a new one needs no line there.
 """
 
 from __future__ import annotations
@@ -15,14 +16,22 @@ import textwrap
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from firsthandapi._methods import attribute_docs
-from firsthandapi.types import JobArguments, JobCreateParams
+from firsthandapi.types import JobArguments, JobCreateParams, options
 
 ROOT = Path(__file__).resolve().parent.parent
-TARGET = ROOT / "src" / "firsthandapi" / "_async" / "resources" / "jobs.py"
+SOURCE = ROOT / "src" / "firsthandapi"
+JOBS = SOURCE / "_async" / "resources" / "jobs.py"
+TARGETS = [SOURCE / "_async" / "client.py", *sorted(JOBS.parent.glob("*.py"))]
+
+
+def attribute_docs(module: str) -> dict[str, str]:
+    """What stands below each key of a module's TypedDicts."""
+    source = (SOURCE / "types" / f"{module}.py").read_text(encoding="utf-8")
+    return dict(re.findall(r'^    (\w+): .+\n    """((?:.|\n)+?)"""$', source, re.MULTILINE))
+
 
 KEYS = {name: annotation.__forward_arg__ for name, annotation in JobArguments.__annotations__.items()}
-DOCS = attribute_docs("firsthandapi.types.options") | attribute_docs("firsthandapi.types.job")
+DOCS = attribute_docs("options") | attribute_docs("job")
 FIELDS = JobCreateParams.model_fields
 FIRST, *_, LAST = KEYS
 *_, LAST_FIELD = (name for name in KEYS if name in FIELDS)
@@ -58,7 +67,7 @@ PLACES: list[tuple[str, Iterable[str], Callable[[str, str], str]]] = [
 ]
 
 
-def written(text: str) -> str:
+def with_fields(text: str) -> str:
     for pattern, names, write in PLACES:
 
         def lines(
@@ -68,17 +77,41 @@ def written(text: str) -> str:
 
         text, count = re.subn(pattern, lines, text, flags=re.MULTILINE)
         if not count:
-            sys.exit(f"{TARGET.relative_to(ROOT)} has no place any more for {pattern}")
+            sys.exit(f"{JOBS.relative_to(ROOT)} has no place any more for {pattern}")
     return text
 
 
+def with_options(text: str) -> str:
+    """`text` with the keys of `**options` in each docstring: there they follow one another."""
+    for kind in ("RequestOptions", "BodyOptions", "PostOptions", "ExtraOptions"):
+        names = vars(options)[kind].__annotations__
+        entries = "".join(f"{' ' * 12}{entry(name, ' ' * 12)}\n" for name in names)
+        text = re.sub(
+            # The signature, what follows it up to the keys, and the keys.
+            rf"(\*\*options: Unpack\[{kind}\].*\n(?:(?! +(?:async )?def |class ).*\n)*?)"
+            rf"(?: {{12}}(?:\*\*options|{'|'.join(names)}): .*\n(?: {{13,}}.*\n)*)+",
+            lambda found, entries=entries: found[1] + entries,
+            text,
+        )
+    return text
+
+
+def written(path: Path, text: str) -> str:
+    """The text of one of TARGETS as it should be."""
+    return with_options(with_fields(text) if path == JOBS else text)
+
+
 def main() -> int:
-    text = TARGET.read_text(encoding="utf-8")
-    made = written(text)
-    if "--check" not in sys.argv[1:]:
-        TARGET.write_text(made, encoding="utf-8", newline="\n")
-    elif made != text:
-        print(f"{TARGET.relative_to(ROOT)} lacks what types/job.py has: run `make generate`", file=sys.stderr)
+    stale: list[Path] = []
+    for path in TARGETS:
+        text = path.read_text(encoding="utf-8")
+        made = written(path, text)
+        if made != text:
+            stale.append(path.relative_to(ROOT))
+            if "--check" not in sys.argv[1:]:
+                path.write_text(made, encoding="utf-8", newline="\n")
+    if "--check" in sys.argv[1:] and stale:
+        print(f"{', '.join(map(str, stale))}: not as types/ has it: run `make generate`", file=sys.stderr)
         return 1
     return 0
 

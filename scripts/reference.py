@@ -1,6 +1,6 @@
 """The reference shows each method as callers meet it: with every key of its `**options: Unpack[…]`.
 
-A griffe extension, named in zensical.toml. Names, order, and texts come from the package itself, as `help()` has them.
+A griffe extension, named in zensical.toml. Names and order come from the package itself, as `help()` has them.
 """
 
 from __future__ import annotations
@@ -46,8 +46,6 @@ def complete(function: griffe.Function, annotations: dict[str, Any]) -> None:
             for name in inspect.signature(method).parameters
         )
     )
-    if function.docstring is not None:
-        function.docstring.value = inspect.getdoc(method) or ""
 
 
 def resolve(path: str) -> Any:

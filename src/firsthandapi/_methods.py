@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import inspect
-import re
-import sys
-from functools import cache, wraps
+from functools import wraps
 from typing import Any, TypeVar, cast
 
 from firsthandapi._display import render_interrupt
@@ -14,23 +12,13 @@ from firsthandapi.errors import InvalidArgumentError
 
 F = TypeVar("F")
 
-# The line of a docstring that stands for the keys of `**options: Unpack[…]`, and the one for every call's errors.
-_KEYS = r"(?m)^    \*\*\w+: .*\n(?: {5,}.*\n)*"
-_ERRORS = "    FirstHandError: what every call raises."
-_EVERY_ERROR = """\
-    InvalidArgumentError: an argument is not what the contract allows. Nothing was sent.
-    FirstHandApiError: the service responded with an error.
-    FirstHandConnectionError: the service could not be reached.
-    DeadlineExceededError: the call took longer than the client's `deadline`."""
-_ATTRIBUTE = re.compile(r'^    (\w+): .+\n    """((?:.|\n)+?)"""$', re.MULTILINE)
-
 
 def public(method: F) -> F:
     """The function `method` as callers meet it.
 
     - An argument that it does not take is an InvalidArgumentError, which names the nearest that it takes. So is one
       that it needs and does not get.
-    - Its signature and its docstring contain every key of its `**options: Unpack[…]`.
+    - Its signature contains every key of its `**options: Unpack[…]`.
     - A notebook shows an interrupt without the frames inside.
     """
     function: Any = method
@@ -76,8 +64,6 @@ def public(method: F) -> F:
 
     made: Any = call_awaited if inspect.iscoroutinefunction(function) else call
     made.__signature__ = signature
-    if function.__doc__:
-        made.__doc__ = _with_docs(inspect.cleandoc(function.__doc__), keys)
     return cast("F", made)
 
 
@@ -100,25 +86,6 @@ def _with_keys(signature: inspect.Signature, keys: Any) -> inspect.Signature:
         for name, annotation in keys.__annotations__.items()
     ]
     return signature.replace(parameters=[*own, *options])
-
-
-def _with_docs(doc: str, keys: Any) -> str:
-    if keys is not None:
-        docs = attribute_docs("firsthandapi.types.options")
-        lines = [f"    {name}: {docs[name]}\n" for name in keys.__annotations__ if name in docs]
-        if lines:
-            doc = re.sub(_KEYS, lambda _: "".join(lines), doc + "\n").removesuffix("\n")
-    return doc.replace(_ERRORS, _EVERY_ERROR)
-
-
-@cache
-def attribute_docs(module: str) -> dict[str, str]:
-    """What stands below each key of a module's TypedDicts: editors and the reference read it, Python forgets it."""
-    try:
-        source = inspect.getsource(sys.modules[module])
-    except OSError:  # a frozen program has none
-        return {}
-    return {name: text.replace("\n    ", "\n        ") for name, text in _ATTRIBUTE.findall(source)}
 
 
 class _LackingError(InvalidArgumentError, TypeError):

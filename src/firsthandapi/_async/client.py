@@ -295,7 +295,9 @@ class AsyncFirstHandClient:
         """Show whose API key this is, and its permissions.
 
         Args:
-            **options: `timeout`, `extra_headers`, `extra_query`.
+            timeout: seconds for one attempt, above 0; None uses the client's.
+            extra_headers: headers to add; not Authorization, Idempotency-Key, or Content-Type.
+            extra_query: query parameters to add, for what this version does not know yet.
 
         Returns:
             Organization, environment and scopes.
@@ -366,7 +368,11 @@ class AsyncFirstHandClient:
             name: the organization's name.
             email: contact email address.
             base_url: as for the client.
-            **options: `timeout`, `idempotency_key`, `extra_headers`, `extra_query`, `extra_body`.
+            timeout: seconds for one attempt, above 0; None uses the client's.
+            extra_headers: headers to add; not Authorization, Idempotency-Key, or Content-Type.
+            extra_query: query parameters to add, for what this version does not know yet.
+            extra_body: fields to add to the body, or to replace in it, unchecked.
+            idempotency_key: 1 to 255 printable ASCII characters; with the same one, calls within 24 hours act once.
 
         Returns:
             The organization's id, its first API key, shown only once, and its first credits.

@@ -46,7 +46,7 @@ class AsyncPage(Displayed, Generic[T]):
         Raises:
             PaginationError: the service repeated a cursor.
             ConfigurationError: this page was pickled, so it has no client.
-            FirstHandError: what every call raises.
+            FirstHandError: any other failure; its subclass names it.
         """
         if self.next_cursor is None:
             return None

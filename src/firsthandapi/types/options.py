@@ -30,8 +30,7 @@ class _Body(TypedDict, total=False):
 
 class _Key(TypedDict, total=False):
     idempotency_key: str | None
-    """1 to 255 printable ASCII characters; within 24 hours the same key and arguments act once.
-    None creates a key for this call and its retries; `firsthandapi.idempotency_key(…)` creates a lasting one."""
+    """1 to 255 printable ASCII characters; with the same one, calls within 24 hours act once."""
 
 
 class RequestOptions(_Timeout, ExtraOptions, total=False):

@@ -31,13 +31,17 @@ class ApiKeys(Resource):
             name: a label, for people.
             scopes: what the key may do; None means everything.
             environment: `live` or `test` (the sandbox); None leaves it to the service.
-            **options: `timeout`, `idempotency_key`, `extra_headers`, `extra_query`, `extra_body`.
+            timeout: seconds for one attempt, above 0; None uses the client's.
+            extra_headers: headers to add; not Authorization, Idempotency-Key, or Content-Type.
+            extra_query: query parameters to add, for what this version does not know yet.
+            extra_body: fields to add to the body, or to replace in it, unchecked.
+            idempotency_key: 1 to 255 printable ASCII characters; with the same one, calls within 24 hours act once.
 
         Returns:
             The API key. Its `secret` is shown only once.
 
         Raises:
-            FirstHandError: what every call raises.
+            FirstHandError: any other failure; its subclass names it.
 
         Contract: §2 "API keys".
         """
@@ -52,14 +56,16 @@ class ApiKeys(Resource):
         Args:
             limit: items per page, 1 to 100; None asks for 100, since requests are limited.
             cursor: `next_cursor` of an earlier page: start after that page.
-            **options: `timeout`, `extra_headers`, `extra_query`.
+            timeout: seconds for one attempt, above 0; None uses the client's.
+            extra_headers: headers to add; not Authorization, Idempotency-Key, or Content-Type.
+            extra_query: query parameters to add, for what this version does not know yet.
 
         Returns:
             The first page when awaited; `async for` walks the items of every page, newest first.
 
         Raises:
             PaginationError: the service repeated a cursor (while walking).
-            FirstHandError: what every call raises.
+            FirstHandError: any other failure; its subclass names it.
 
         Contract: §2 "API keys".
         """
@@ -71,14 +77,18 @@ class ApiKeys(Resource):
 
         Args:
             api_key_id: the key, or its id (`key_…`), not the key itself.
-            **options: `timeout`, `idempotency_key`, `extra_headers`, `extra_query`, `extra_body`.
+            timeout: seconds for one attempt, above 0; None uses the client's.
+            extra_headers: headers to add; not Authorization, Idempotency-Key, or Content-Type.
+            extra_query: query parameters to add, for what this version does not know yet.
+            extra_body: fields to add to the body, or to replace in it, unchecked.
+            idempotency_key: 1 to 255 printable ASCII characters; with the same one, calls within 24 hours act once.
 
         Returns:
             The new API key, its `secret` shown only once. Its id may differ from the old one's.
 
         Raises:
             NotFoundError: no API key has this id.
-            FirstHandError: what every call raises.
+            FirstHandError: any other failure; its subclass names it.
 
         Contract: §2 "API keys".
         """
@@ -90,11 +100,15 @@ class ApiKeys(Resource):
 
         Args:
             api_key_id: the key, or its id (`key_…`), not the key itself.
-            **options: `timeout`, `idempotency_key`, `extra_headers`, `extra_query`, `extra_body`.
+            timeout: seconds for one attempt, above 0; None uses the client's.
+            extra_headers: headers to add; not Authorization, Idempotency-Key, or Content-Type.
+            extra_query: query parameters to add, for what this version does not know yet.
+            extra_body: fields to add to the body, or to replace in it, unchecked.
+            idempotency_key: 1 to 255 printable ASCII characters; with the same one, calls within 24 hours act once.
 
         Raises:
             NotFoundError: no API key has this id.
-            FirstHandError: what every call raises.
+            FirstHandError: any other failure; its subclass names it.
 
         Contract: §2 "API keys".
         """

@@ -31,14 +31,16 @@ class Campaigns(Resource):
 
         Args:
             campaign: the campaign.
-            **options: `timeout`, `extra_headers`, `extra_query`.
+            timeout: seconds for one attempt, above 0; None uses the client's.
+            extra_headers: headers to add; not Authorization, Idempotency-Key, or Content-Type.
+            extra_query: query parameters to add, for what this version does not know yet.
 
         Returns:
             The plan: `orders`, `cost_cents`, `spent_cents`, `budget_cents`; printed, it is a table.
 
         Raises:
             ConfigurationError: `campaign.json` is damaged or of a later version.
-            FirstHandError: what every call raises.
+            FirstHandError: any other failure; its subclass names it.
         """
         with importing():
             from firsthandapi._async.campaigns import Campaigning
@@ -69,7 +71,8 @@ class Campaigns(Resource):
                 to each request.
             concurrency: connections at once, 1 to 64.
             on_progress: called with a `CampaignProgress`, in your thread or loop.
-            **options: `extra_headers`, `extra_query`.
+            extra_headers: headers to add; not Authorization, Idempotency-Key, or Content-Type.
+            extra_query: query parameters to add, for what this version does not know yet.
 
         Returns:
             The dataset, with the labels of its files.
@@ -87,7 +90,8 @@ class Campaigns(Resource):
                 labels accept other media than before. Nothing was ordered.
             InvalidArgumentError: `dest` is the folder of a job without a label, or the plan no longer holds; the
                 message says what changed.
-            FirstHandError: what every call raises. If it ends the call after an order, `.job` is a job of the campaign.
+            FirstHandError: any other failure; its subclass names it. If it ends the call after an order, `.job` is a
+                job of the campaign.
 
         Contract: §1 "Idempotency", §2 "Jobs", "Files".
         """
@@ -112,7 +116,9 @@ class Campaigns(Resource):
         Args:
             campaign: the campaign.
             label: the label; one that was removed from `jobs` has its jobs still.
-            **options: `timeout`, `extra_headers`, `extra_query`.
+            timeout: seconds for one attempt, above 0; None uses the client's.
+            extra_headers: headers to add; not Authorization, Idempotency-Key, or Content-Type.
+            extra_query: query parameters to add, for what this version does not know yet.
 
         Returns:
             The jobs, as they are now: `cancelled`, or `completed` if one was finished before; empty if none was
@@ -121,7 +127,7 @@ class Campaigns(Resource):
         Raises:
             InvalidArgumentError: the campaign has no such label.
             ConfigurationError: `campaign.json` is damaged or of a later version, or cannot be written.
-            FirstHandError: what every call raises. The same call cancels the rest.
+            FirstHandError: any other failure; its subclass names it. The same call cancels the rest.
 
         Contract: §2 "Jobs".
         """

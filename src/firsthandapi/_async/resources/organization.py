@@ -18,13 +18,15 @@ class Organization(Resource):
         """Read the settings.
 
         Args:
-            **options: `timeout`, `extra_headers`, `extra_query`.
+            timeout: seconds for one attempt, above 0; None uses the client's.
+            extra_headers: headers to add; not Authorization, Idempotency-Key, or Content-Type.
+            extra_query: query parameters to add, for what this version does not know yet.
 
         Returns:
             The settings.
 
         Raises:
-            FirstHandError: what every call raises.
+            FirstHandError: any other failure; its subclass names it.
 
         Contract: §2 "Organization and audit".
         """
@@ -48,13 +50,16 @@ class Organization(Resource):
             auto_top_up_amount_cents: amount to buy, in US cents: 1000, 2500, 5000, 10000, or 25000.
             default_type: type of a job that names none: `data_collection` or `feedback`.
             default_price_per_file_cents: price per file of a job that names none, in US cents, 10 to 50,000.
-            **options: `timeout`, `extra_headers`, `extra_query`, `extra_body`.
+            timeout: seconds for one attempt, above 0; None uses the client's.
+            extra_headers: headers to add; not Authorization, Idempotency-Key, or Content-Type.
+            extra_query: query parameters to add, for what this version does not know yet.
+            extra_body: fields to add to the body, or to replace in it, unchecked.
 
         Returns:
             The settings after the change.
 
         Raises:
-            FirstHandError: what every call raises.
+            FirstHandError: any other failure; its subclass names it.
 
         Contract: §2 "Organization and audit".
         """

@@ -39,14 +39,16 @@ class WebhookEvents(Resource):
             type: only events of this type, such as `submission.approved`.
             limit: items per page, 1 to 100; None asks for 100, since requests are limited.
             cursor: `next_cursor` of an earlier page: start after that page.
-            **options: `timeout`, `extra_headers`, `extra_query`.
+            timeout: seconds for one attempt, above 0; None uses the client's.
+            extra_headers: headers to add; not Authorization, Idempotency-Key, or Content-Type.
+            extra_query: query parameters to add, for what this version does not know yet.
 
         Returns:
             The first page when awaited; `async for` walks the items of every page, newest first.
 
         Raises:
             PaginationError: the service repeated a cursor (while walking).
-            FirstHandError: what every call raises.
+            FirstHandError: any other failure; its subclass names it.
 
         Contract: §2 "Webhook endpoints and events".
         """
@@ -58,14 +60,18 @@ class WebhookEvents(Resource):
 
         Args:
             event_id: the event, or its id (`evt_…`).
-            **options: `timeout`, `idempotency_key`, `extra_headers`, `extra_query`, `extra_body`.
+            timeout: seconds for one attempt, above 0; None uses the client's.
+            extra_headers: headers to add; not Authorization, Idempotency-Key, or Content-Type.
+            extra_query: query parameters to add, for what this version does not know yet.
+            extra_body: fields to add to the body, or to replace in it, unchecked.
+            idempotency_key: 1 to 255 printable ASCII characters; with the same one, calls within 24 hours act once.
 
         Returns:
             The event. Its id is the same, so a receiver that deduplicates skips it.
 
         Raises:
             NotFoundError: no event has this id.
-            FirstHandError: what every call raises.
+            FirstHandError: any other failure; its subclass names it.
 
         Contract: §2 "Webhook endpoints and events".
         """
@@ -95,13 +101,17 @@ class Webhooks(Resource):
             url: https; http to this machine is for tests against the bundled server.
             events: event types to send; None means all.
             description: a note, for people.
-            **options: `timeout`, `idempotency_key`, `extra_headers`, `extra_query`, `extra_body`.
+            timeout: seconds for one attempt, above 0; None uses the client's.
+            extra_headers: headers to add; not Authorization, Idempotency-Key, or Content-Type.
+            extra_query: query parameters to add, for what this version does not know yet.
+            extra_body: fields to add to the body, or to replace in it, unchecked.
+            idempotency_key: 1 to 255 printable ASCII characters; with the same one, calls within 24 hours act once.
 
         Returns:
             The endpoint. Its `secret`, for `firsthandapi.webhooks`, is shown only once.
 
         Raises:
-            FirstHandError: what every call raises.
+            FirstHandError: any other failure; its subclass names it.
 
         Contract: §2 "Webhook endpoints and events".
         """
@@ -116,14 +126,16 @@ class Webhooks(Resource):
         Args:
             limit: items per page, 1 to 100; None asks for 100, since requests are limited.
             cursor: `next_cursor` of an earlier page: start after that page.
-            **options: `timeout`, `extra_headers`, `extra_query`.
+            timeout: seconds for one attempt, above 0; None uses the client's.
+            extra_headers: headers to add; not Authorization, Idempotency-Key, or Content-Type.
+            extra_query: query parameters to add, for what this version does not know yet.
 
         Returns:
             The first page when awaited; `async for` walks the items of every page, newest first.
 
         Raises:
             PaginationError: the service repeated a cursor (while walking).
-            FirstHandError: what every call raises.
+            FirstHandError: any other failure; its subclass names it.
 
         Contract: §2 "Webhook endpoints and events".
         """
@@ -137,14 +149,16 @@ class Webhooks(Resource):
 
         Args:
             endpoint_id: the endpoint, or its id (`we_…`).
-            **options: `timeout`, `extra_headers`, `extra_query`.
+            timeout: seconds for one attempt, above 0; None uses the client's.
+            extra_headers: headers to add; not Authorization, Idempotency-Key, or Content-Type.
+            extra_query: query parameters to add, for what this version does not know yet.
 
         Returns:
             The endpoint, without its secret.
 
         Raises:
             NotFoundError: no endpoint has this id.
-            FirstHandError: what every call raises.
+            FirstHandError: any other failure; its subclass names it.
 
         Contract: §2 "Webhook endpoints and events".
         """
@@ -169,14 +183,17 @@ class Webhooks(Resource):
             events: event types to send.
             description: a note, for people.
             enabled: False pauses deliveries.
-            **options: `timeout`, `extra_headers`, `extra_query`, `extra_body`.
+            timeout: seconds for one attempt, above 0; None uses the client's.
+            extra_headers: headers to add; not Authorization, Idempotency-Key, or Content-Type.
+            extra_query: query parameters to add, for what this version does not know yet.
+            extra_body: fields to add to the body, or to replace in it, unchecked.
 
         Returns:
             The endpoint after the change.
 
         Raises:
             NotFoundError: no endpoint has this id.
-            FirstHandError: what every call raises.
+            FirstHandError: any other failure; its subclass names it.
 
         Contract: §2 "Webhook endpoints and events".
         """
@@ -191,11 +208,13 @@ class Webhooks(Resource):
 
         Args:
             endpoint_id: the endpoint, or its id (`we_…`).
-            **options: `timeout`, `extra_headers`, `extra_query`.
+            timeout: seconds for one attempt, above 0; None uses the client's.
+            extra_headers: headers to add; not Authorization, Idempotency-Key, or Content-Type.
+            extra_query: query parameters to add, for what this version does not know yet.
 
         Raises:
             NotFoundError: no endpoint has this id.
-            FirstHandError: what every call raises.
+            FirstHandError: any other failure; its subclass names it.
 
         Contract: §2 "Webhook endpoints and events".
         """
@@ -209,14 +228,18 @@ class Webhooks(Resource):
 
         Args:
             endpoint_id: the endpoint, or its id (`we_…`).
-            **options: `timeout`, `idempotency_key`, `extra_headers`, `extra_query`, `extra_body`.
+            timeout: seconds for one attempt, above 0; None uses the client's.
+            extra_headers: headers to add; not Authorization, Idempotency-Key, or Content-Type.
+            extra_query: query parameters to add, for what this version does not know yet.
+            extra_body: fields to add to the body, or to replace in it, unchecked.
+            idempotency_key: 1 to 255 printable ASCII characters; with the same one, calls within 24 hours act once.
 
         Returns:
             The endpoint with its new `secret`, shown only once.
 
         Raises:
             NotFoundError: no endpoint has this id.
-            FirstHandError: what every call raises.
+            FirstHandError: any other failure; its subclass names it.
 
         Contract: §2 "Webhook endpoints and events".
         """

@@ -26,13 +26,15 @@ class Billing(Resource):
         """Read the credit balance.
 
         Args:
-            **options: `timeout`, `extra_headers`, `extra_query`.
+            timeout: seconds for one attempt, above 0; None uses the client's.
+            extra_headers: headers to add; not Authorization, Idempotency-Key, or Content-Type.
+            extra_query: query parameters to add, for what this version does not know yet.
 
         Returns:
             The balance, in US cents.
 
         Raises:
-            FirstHandError: what every call raises.
+            FirstHandError: any other failure; its subclass names it.
 
         Contract: §2 "Billing", §3 "CreditBalance".
         """
@@ -43,13 +45,17 @@ class Billing(Resource):
 
         Args:
             amount_cents: US cents: 1000, 2500, 5000, 10000, or 25000.
-            **options: `timeout`, `idempotency_key`, `extra_headers`, `extra_query`, `extra_body`.
+            timeout: seconds for one attempt, above 0; None uses the client's.
+            extra_headers: headers to add; not Authorization, Idempotency-Key, or Content-Type.
+            extra_query: query parameters to add, for what this version does not know yet.
+            extra_body: fields to add to the body, or to replace in it, unchecked.
+            idempotency_key: 1 to 255 printable ASCII characters; with the same one, calls within 24 hours act once.
 
         Returns:
             Where to pay: open `checkout_url` in a browser.
 
         Raises:
-            FirstHandError: what every call raises.
+            FirstHandError: any other failure; its subclass names it.
 
         Contract: §2 "Billing".
         """
@@ -70,14 +76,16 @@ class Billing(Resource):
             type: only `purchase`, `deduction`, `free_tier`, `bonus`, `expiration`, or `refund`.
             limit: items per page, 1 to 100; None asks for 100, since requests are limited.
             cursor: `next_cursor` of an earlier page: start after that page.
-            **options: `timeout`, `extra_headers`, `extra_query`.
+            timeout: seconds for one attempt, above 0; None uses the client's.
+            extra_headers: headers to add; not Authorization, Idempotency-Key, or Content-Type.
+            extra_query: query parameters to add, for what this version does not know yet.
 
         Returns:
             The first page; `for` walks the items of every page, newest first.
 
         Raises:
             PaginationError: the service repeated a cursor (while walking).
-            FirstHandError: what every call raises.
+            FirstHandError: any other failure; its subclass names it.
 
         Contract: §2 "Billing".
         """

@@ -47,7 +47,9 @@ class Files(Resource):
                 `min_star_rating` pass 1 to see every approved file.
             limit: items per page, 1 to 100; None asks for 100, since requests are limited.
             cursor: `next_cursor` of an earlier page: start after that page.
-            **options: `timeout`, `extra_headers`, `extra_query`.
+            timeout: seconds for one attempt, above 0; None uses the client's.
+            extra_headers: headers to add; not Authorization, Idempotency-Key, or Content-Type.
+            extra_query: query parameters to add, for what this version does not know yet.
 
         Returns:
             The first page; `for` walks the items of every page, newest first.
@@ -55,7 +57,7 @@ class Files(Resource):
         Raises:
             NotFoundError: no job has this id.
             PaginationError: the service repeated a cursor (while walking).
-            FirstHandError: what every call raises.
+            FirstHandError: any other failure; its subclass names it.
 
         Contract: §2 "Files".
         """
@@ -68,14 +70,18 @@ class Files(Resource):
 
         Args:
             file_id: the file, or its id (`file_…`).
-            **options: `timeout`, `idempotency_key`, `extra_headers`, `extra_query`, `extra_body`.
+            timeout: seconds for one attempt, above 0; None uses the client's.
+            extra_headers: headers to add; not Authorization, Idempotency-Key, or Content-Type.
+            extra_query: query parameters to add, for what this version does not know yet.
+            extra_body: fields to add to the body, or to replace in it, unchecked.
+            idempotency_key: 1 to 255 printable ASCII characters; with the same one, calls within 24 hours act once.
 
         Returns:
             The URL and when it expires. Whoever has the URL has the file: `repr` masks it.
 
         Raises:
             NotFoundError: no file has this id.
-            FirstHandError: what every call raises.
+            FirstHandError: any other failure; its subclass names it.
 
         Contract: §2 "Files".
         """
@@ -97,7 +103,8 @@ class Files(Resource):
             path: a file name, or a folder (one that exists, or a name that ends with a slash), in which the file is
                 named after its id and type.
             timeout: seconds without a byte, above 0; None uses the client's.
-            **options: `extra_headers`, `extra_query`, for the request that refreshes a URL.
+            extra_headers: headers to add; not Authorization, Idempotency-Key, or Content-Type.
+            extra_query: query parameters to add, for what this version does not know yet.
 
         Returns:
             The path of the downloaded file.
@@ -106,7 +113,7 @@ class Files(Resource):
             IntegrityError: the size or the SHA-256 was wrong, twice.
             InvalidArgumentError: `file` is not a File, such as an id, or `path` is not a path.
             DownloadError: the file could not be downloaded or written.
-            FirstHandError: what every call raises.
+            FirstHandError: any other failure; its subclass names it.
 
         Contract: §2 "Files".
         """
@@ -175,7 +182,9 @@ class Files(Resource):
             label: the class of the files: they go to `data/<label>/`, and their rows contain it and the worker. Calls
                 with labels fill one folder from several jobs. 1 to 64 letters, digits, spaces, and `_ - .`, and no word
                 that loaders take for a split, such as `test`.
-            **options: `timeout`, `extra_headers`, `extra_query`.
+            timeout: seconds for one attempt, above 0; None uses the client's.
+            extra_headers: headers to add; not Authorization, Idempotency-Key, or Content-Type.
+            extra_query: query parameters to add, for what this version does not know yet.
 
         Returns:
             The dataset: `len`, iteration, `verify`, `to_pandas`.
@@ -187,7 +196,7 @@ class Files(Resource):
             ConfigurationError: `dest` cannot be written to, is not a dataset of ours, or its extra is missing.
             InvalidArgumentError: `dest` belongs to another job, has labels and none was given, or `label` is not
                 allowed.
-            FirstHandError: what every call raises.
+            FirstHandError: any other failure; its subclass names it.
 
         Contract: §2 "Files".
         """

@@ -92,9 +92,7 @@ class Jobs(Resource):
             extra_headers: headers to add; not Authorization, Idempotency-Key, or Content-Type.
             extra_query: query parameters to add, for what this version does not know yet.
             extra_body: fields to add to the body, or to replace in it, unchecked.
-            idempotency_key: 1 to 255 printable ASCII characters; within 24 hours the same key and arguments act once.
-                None creates a key for this call and its retries; `firsthandapi.idempotency_key(…)` creates a lasting
-                one.
+            idempotency_key: 1 to 255 printable ASCII characters; with the same one, calls within 24 hours act once.
             timeout: seconds for one attempt, above 0; None uses the client's.
 
         Returns:
@@ -104,7 +102,7 @@ class Jobs(Resource):
             SpendLimitError: the job would cost more than allowed. Nothing was sent.
             InsufficientCreditsError: the balance does not cover the job.
             IdempotencyError: the idempotency key was used with other arguments.
-            FirstHandError: what every call raises.
+            FirstHandError: any other failure; its subclass names it.
 
         Contract: §2 "Jobs".
         """
@@ -149,14 +147,16 @@ class Jobs(Resource):
             job_id: the job, or its id (`job_…`).
             wait: seconds, 1 to 60, that the service may hold the response until the status changes; they are
                 added to the timeout.
-            **options: `timeout`, `extra_headers`, `extra_query`.
+            timeout: seconds for one attempt, above 0; None uses the client's.
+            extra_headers: headers to add; not Authorization, Idempotency-Key, or Content-Type.
+            extra_query: query parameters to add, for what this version does not know yet.
 
         Returns:
             The job; unchanged if its status does not change within `wait` seconds.
 
         Raises:
             NotFoundError: no job has this id.
-            FirstHandError: what every call raises.
+            FirstHandError: any other failure; its subclass names it.
 
         Contract: §1 "Long-poll", §2 "Jobs".
         """
@@ -168,7 +168,11 @@ class Jobs(Resource):
 
         Args:
             job_id: the job, or its id (`job_…`).
-            **options: `timeout`, `idempotency_key`, `extra_headers`, `extra_query`, `extra_body`.
+            timeout: seconds for one attempt, above 0; None uses the client's.
+            extra_headers: headers to add; not Authorization, Idempotency-Key, or Content-Type.
+            extra_query: query parameters to add, for what this version does not know yet.
+            extra_body: fields to add to the body, or to replace in it, unchecked.
+            idempotency_key: 1 to 255 printable ASCII characters; with the same one, calls within 24 hours act once.
 
         Returns:
             The job, `cancelled`.
@@ -176,7 +180,7 @@ class Jobs(Resource):
         Raises:
             ConflictError: the job is finished.
             NotFoundError: no job has this id.
-            FirstHandError: what every call raises.
+            FirstHandError: any other failure; its subclass names it.
 
         Contract: §2 "Jobs".
         """
@@ -192,7 +196,11 @@ class Jobs(Resource):
             job_id: the job, or its id (`job_…`).
             rating: 1 to 5 stars.
             feedback: your words on the job.
-            **options: `timeout`, `idempotency_key`, `extra_headers`, `extra_query`, `extra_body`.
+            timeout: seconds for one attempt, above 0; None uses the client's.
+            extra_headers: headers to add; not Authorization, Idempotency-Key, or Content-Type.
+            extra_query: query parameters to add, for what this version does not know yet.
+            extra_body: fields to add to the body, or to replace in it, unchecked.
+            idempotency_key: 1 to 255 printable ASCII characters; with the same one, calls within 24 hours act once.
 
         Returns:
             The job, with its `buyer_rating`.
@@ -200,7 +208,7 @@ class Jobs(Resource):
         Raises:
             ConflictError: the job is not completed.
             NotFoundError: no job has this id.
-            FirstHandError: what every call raises.
+            FirstHandError: any other failure; its subclass names it.
 
         Contract: §2 "Jobs".
         """
@@ -224,7 +232,8 @@ class Jobs(Resource):
                 applies to each poll.
             on_update: called with the job when first read, after each change of `status` or `files_approved`,
                 and when finished.
-            **options: `extra_headers`, `extra_query`.
+            extra_headers: headers to add; not Authorization, Idempotency-Key, or Content-Type.
+            extra_query: query parameters to add, for what this version does not know yet.
 
         Returns:
             The job, `completed` or `cancelled`.
@@ -267,7 +276,8 @@ class Jobs(Resource):
                 applies to each request.
             on_update: called with each job when first read, after each change of `status` or `files_approved`,
                 and when finished.
-            **options: `extra_headers`, `extra_query`.
+            extra_headers: headers to add; not Authorization, Idempotency-Key, or Content-Type.
+            extra_query: query parameters to add, for what this version does not know yet.
 
         Returns:
             The jobs, each `completed` or `cancelled`, in the order given; an empty list for no jobs.
@@ -278,7 +288,7 @@ class Jobs(Resource):
             NotFoundError: no job has one of the ids; the message says which.
             AuthenticationError: the API key was revoked.
             InvalidArgumentError: an argument is not allowed by the contract. Nothing was sent.
-            FirstHandError: what every call raises.
+            FirstHandError: any other failure; its subclass names it.
 
         Contract: §2 "Jobs", §4 "Status of a job".
         """
@@ -351,9 +361,7 @@ class Jobs(Resource):
             extra_headers: headers to add; not Authorization, Idempotency-Key, or Content-Type.
             extra_query: query parameters to add, for what this version does not know yet.
             extra_body: fields to add to the body, or to replace in it, unchecked.
-            idempotency_key: 1 to 255 printable ASCII characters; within 24 hours the same key and arguments act once.
-                None creates a key for this call and its retries; `firsthandapi.idempotency_key(…)` creates a lasting
-                one.
+            idempotency_key: 1 to 255 printable ASCII characters; with the same one, calls within 24 hours act once.
             timeout: seconds for the wait, 0 or more; None waits without limit. The client's `timeout` applies to
                 each request.
             on_update: called with the job when posted, after each change of `status` or `files_approved`, and when
@@ -367,7 +375,7 @@ class Jobs(Resource):
             SpendLimitError: the job would cost more than allowed. Nothing was sent.
             InsufficientCreditsError: the balance does not cover the job.
             IdempotencyError: the idempotency key was used with other arguments.
-            FirstHandError: what every call raises.
+            FirstHandError: any other failure; its subclass names it.
 
         Contract: §1 "Long-poll", §2 "Jobs".
         """
@@ -438,7 +446,8 @@ class Jobs(Resource):
             job_id: the job, or its id (`job_…`).
             timeout: seconds for the whole walk, 0 or more; None waits without limit. The client's `timeout`
                 applies to each request.
-            **options: `extra_headers`, `extra_query`.
+            extra_headers: headers to add; not Authorization, Idempotency-Key, or Content-Type.
+            extra_query: query parameters to add, for what this version does not know yet.
 
         Returns:
             An iterator of files, each with a fresh download URL, at most 12 seconds after its approval.
@@ -446,7 +455,7 @@ class Jobs(Resource):
         Raises:
             WaitTimeoutError: the job did not finish in time. The files returned so far are good.
             NotFoundError: no job has this id.
-            FirstHandError: what every call raises.
+            FirstHandError: any other failure; its subclass names it.
 
         Contract: §2 "Files", §4 "Status of a job".
         """
@@ -518,9 +527,7 @@ class Jobs(Resource):
             extra_headers: headers to add; not Authorization, Idempotency-Key, or Content-Type.
             extra_query: query parameters to add, for what this version does not know yet.
             extra_body: fields to add to the body, or to replace in it, unchecked.
-            idempotency_key: 1 to 255 printable ASCII characters; within 24 hours the same key and arguments act once.
-                None creates a key for this call and its retries; `firsthandapi.idempotency_key(…)` creates a lasting
-                one.
+            idempotency_key: 1 to 255 printable ASCII characters; with the same one, calls within 24 hours act once.
             timeout: seconds for the whole call, 0 or more; None waits without limit. The client's `timeout` applies
                 to each request.
             concurrency: connections at once, 1 to 64.
@@ -544,7 +551,8 @@ class Jobs(Resource):
                 cannot use the client's `proxy`, or an extra is missing. Nothing was posted.
             InvalidArgumentError: `dest` belongs to a different request, has labels and none was given, or `label` is
                 not allowed.
-            FirstHandError: what every call raises. If it ends the call after the job was posted, `.job` is the job.
+            FirstHandError: any other failure; its subclass names it. If it ends the call after the job was posted,
+                `.job` is the job.
 
         Contract: §1 "Idempotency", §2 "Jobs", "Files".
         """
@@ -623,14 +631,16 @@ class Jobs(Resource):
             created_after: earliest creation time: an aware datetime or an ISO 8601 string.
             limit: items per page, 1 to 100; None asks for 100, since requests are limited.
             cursor: `next_cursor` of an earlier page: start after that page.
-            **options: `timeout`, `extra_headers`, `extra_query`.
+            timeout: seconds for one attempt, above 0; None uses the client's.
+            extra_headers: headers to add; not Authorization, Idempotency-Key, or Content-Type.
+            extra_query: query parameters to add, for what this version does not know yet.
 
         Returns:
             The first page; `for` walks the items of every page, newest first.
 
         Raises:
             PaginationError: the service repeated a cursor (while walking).
-            FirstHandError: what every call raises.
+            FirstHandError: any other failure; its subclass names it.
 
         Contract: §2 "Jobs".
         """
