@@ -1,4 +1,4 @@
-"""A campaign, checked: what each label needs, and what all of them may cost."""
+"""Checks a campaign: the files that each label needs, and the budget for all of them."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ _MOST_NAME = 100
 _ID = re.compile(r"fh-[0-9a-f]{64}")
 # In the id of a campaign that its spec identifies: 32 digits of its dest, then 32 of its words.
 _PLACE = len("fh-") + 32
-# What a campaign may change without becoming another one, and two orders of the same words.
+# The fields that a campaign may change and still be the same one.
 NOT_WORDS = frozenset({"files_needed", "metadata"})
-# What people try, since it limits or identifies a single job.
+# Arguments of a single job that people try here.
 _NOT_HERE = {
     "max_spend_cents": "budget_cents limits all jobs together",
     "idempotency_key": "each order gets a key of its own",
@@ -46,7 +46,7 @@ _NOT_HERE = {
 
 @dataclass(frozen=True)
 class Spec:
-    """What a campaign is to become.
+    """The spec of a campaign.
 
     Attributes:
         budget_cents: what all orders may ever cost, less refunds.
@@ -63,7 +63,7 @@ class Spec:
     dest: str | None = None
 
     def comparable(self) -> str:
-        """A text that two specs share exactly if they say the same."""
+        """A text that is equal for two specs exactly if they are equal."""
         jobs = {label: [plain(each), each.get("deadline")] for label, each in self.jobs.items()}
         return canonical([self.budget_cents, self.unique, jobs, self.moved])
 
@@ -71,7 +71,7 @@ class Spec:
 def check_spec(
     budget_cents: Any, defaults: Any, jobs: Any, unique: Any, moved: Any = None, dest: str | None = None
 ) -> Spec:
-    """A campaign from what its user wrote.
+    """A spec from the user's fields.
 
     Raises:
         InvalidArgumentError: something in it is not allowed; the message names it as the user wrote it.
@@ -103,7 +103,7 @@ def check_spec(
 
 
 def fields_of(spec: Spec) -> dict[str, Any]:
-    """What its user may have written: what all labels share as defaults, and nothing that needs no word."""
+    """The fields that its user may have written: common values as defaults, and the service's defaults left out."""
     first, *others = spec.jobs.values()
     shared = {
         name: value
@@ -140,7 +140,7 @@ def check_labels(spec: Spec, others: Iterable[str]) -> None:
 
 
 def check_known(label: str, labels: Iterable[str]) -> None:
-    """Refuse what is no label of a campaign.
+    """Refuse a label that is not in the campaign.
 
     Raises:
         InvalidArgumentError: it is none.
@@ -187,7 +187,7 @@ def _seconds(time: str) -> float:
 
 
 def campaign_key(name: str | None, location: str) -> str:
-    """What all jobs of a campaign have in their metadata, wherever and whenever it is run.
+    """The id that all jobs of a campaign carry in their metadata, on every machine.
 
     Args:
         name: its name, or None. The id of a campaign names that one.
@@ -363,6 +363,6 @@ def _words(kinds: frozenset[str]) -> str:
 
 
 def _shown(value: Any, *, quoted: bool = True) -> str:
-    """What somebody wrote, fit for a message."""
+    """A value of the user's, fit for a message."""
     text = mask_secrets(repr(value) if quoted else str(value))
     return visible(text[:60] + "…" if len(text) > 60 else text)

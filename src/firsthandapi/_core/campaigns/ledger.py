@@ -28,7 +28,7 @@ from .campaign import (
 )
 
 LEDGER_FILE = "campaign.json"
-# Of one that comes from a stranger: an order is a few kilobytes.
+# The most that is read of an untrusted file: an order is a few kilobytes.
 LARGEST_LEDGER = 64 * 1024 * 1024
 _VERSION = 1
 _KEY = re.compile(rb'"idempotency_key": ("(?:[^"\\\n]|\\.){1,400}")')
@@ -36,7 +36,7 @@ _KEY = re.compile(rb'"idempotency_key": ("(?:[^"\\\n]|\\.){1,400}")')
 
 @dataclass(frozen=True)
 class Order:
-    """One order: what was sent, with which key, and what became of it.
+    """One order: the request, its key, and its outcome.
 
     Attributes:
         label: the label that it is for.
@@ -93,12 +93,12 @@ class Order:
 
     @property
     def spent_cents(self) -> int:
-        """What it costs, less what was refunded. One whose response was lost costs too: it may have been posted."""
+        """Its cost minus refunds. An order whose response was lost counts: it may have been posted."""
         return self.files * self.price_cents - self.refund_cents
 
     @property
     def refundable_cents(self) -> int:
-        """What is refunded if its job is cancelled now."""
+        """The refund if its job is cancelled now."""
         is_unfinished = self.job is not None and not self.is_over
         return max(self.files - self.approved, 0) * self.price_cents if is_unfinished else 0
 
@@ -150,7 +150,7 @@ class Ledger:
     """All orders of a campaign, in the order in which they were made.
 
     Attributes:
-        campaign: what every job of the campaign has in its metadata.
+        campaign: the id that every job of the campaign carries in its metadata.
         orders: the orders.
         forgotten: the keys of orders that were given up: no other order is sent with one of them.
     """
@@ -161,7 +161,7 @@ class Ledger:
 
     @property
     def spent_cents(self) -> int:
-        """What all orders cost, less refunds."""
+        """The cost of all orders, minus refunds."""
         return sum(order.spent_cents for order in self.orders)
 
     @property
@@ -286,7 +286,7 @@ class Ledger:
         return replace(self.with_order(number, None), forgotten=(*self.forgotten, key)), order
 
     def encode(self) -> bytes:
-        """The file, fit to be read by people."""
+        """The file, indented for people."""
         orders = [
             {
                 **order.sent.members(),
@@ -366,7 +366,7 @@ def _order(row: Any) -> Order | None:
     approved, duplicates, refund, repeated = cast("list[int]", counts)
     closed = values.get("closed") is True
     order = Order(values["label"], sent, approved, duplicates, refund, closed, repeated)
-    # Nothing comes back that was not paid.
+    # A refund never exceeds the payment.
     return order if duplicates <= approved and order.spent_cents >= 0 else None
 
 
@@ -375,7 +375,7 @@ def _is_order(request: Mapping[str, Any] | None) -> bool:
     return request is not None and all(type(request.get(name)) is int and request[name] > 0 for name in names)
 
 
-# ── What is lost, found again ────────────────────────────────────────────────────────────────────────────
+# ── Recovering a lost ledger ───────────────────────────────────────────────────────────────────────────
 
 
 def campaign_of(job: Mapping[str, Any]) -> str | None:

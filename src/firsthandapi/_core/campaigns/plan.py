@@ -1,4 +1,4 @@
-"""What a campaign orders next: decided by its spec, its ledger, and nothing else.
+"""Decides what a campaign orders next, from its spec and its ledger alone.
 
 An order that was written down and never confirmed is part of the plan as it was written, as long as its label is in the
 spec and lacks files: `run` sends it again. One whose label is gone is not sent, and costs until its job is found or it
@@ -57,14 +57,14 @@ class PlannedOrder:
 
 @dataclass(frozen=True)
 class LabelPlan:
-    """How far a label is.
+    """The state of a label.
 
     Attributes:
         label: the label.
         wanted: how many files the campaign asks for; 0 for a label that was taken out.
         approved: how many it has that count.
         coming: how many more its unfinished jobs may bring.
-        missing: how many are neither there nor coming.
+        missing: how many are neither approved nor coming.
         spent_cents: what its orders cost so far, less refunds, in US cents.
         in_vain: whether its last three orders brought nothing: it is not ordered again until its words change.
         refundable_cents: what its unfinished jobs have not spent: `campaigns.cancel` refunds it, in US cents.
@@ -173,7 +173,7 @@ def _to_send(label: LabelPlan, orders: list[Order]) -> list[Order]:
 
 
 def next_order(spec: Spec, ledger: Ledger) -> PlannedOrder | None:
-    """What to order now; None if there is nothing more that the budget has room for.
+    """The next order; None if nothing more is needed or fits into the budget.
 
     Raises:
         SpendLimitError: files that were never ordered do not fit into the budget. Nothing may be ordered.
@@ -354,7 +354,7 @@ def _price(spec: Spec, label: str) -> int:
     return int(spec.jobs[label]["price_per_file_cents"])
 
 
-# ── The table ────────────────────────────────────────────────────────────────────────────────────────────
+# ── The table ──────────────────────────────────────────────────────────────────────────────────────────
 
 _COLUMNS = ("label", "wanted", "approved", "coming", "to order", "price", "cost")
 
@@ -396,7 +396,7 @@ def summary_of(plan: CampaignPlan) -> str:
         if plan.orders
         else "nothing to order"
     )
-    # What is missing and not ordered needs its user's word.
+    # Files that are missing and not ordered need a decision of the user.
     return "; ".join([spent, after, *filter(None, [_again(plan), in_vain(plan)])])
 
 

@@ -1,1 +1,1 @@
-"""Paid once: job.json, and what to do next until a folder has its job."""
+"""Paid once: job.json, and the steps until a folder has its job."""

@@ -1,4 +1,4 @@
-"""`job.json`: what a folder was ordered with, and the job it got."""
+"""`job.json`: the request of a folder, and the job that it bought."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ if TYPE_CHECKING:
 ShownJob = dict[str, Any]
 
 JOB_FILE = "job.json"
-# Of a folder with labels: a file for each job, as job.json is, named by the label or the job's id.
+# In a folder with labels: one file per job, like job.json, named by the label or the job's id.
 JOBS = "jobs"
-# Of a folder that comes from a stranger: files in `jobs/`, and the bytes of all of them.
+# The most that is read from an untrusted folder: files in `jobs/`, and their bytes in total.
 MOST_JOBS = 10_000
 LARGEST_JOBS = 64 * 1024 * 1024
-# Of one that comes from a stranger. A job is a few kilobytes, of which only the metadata have no bound; in memory, JSON
-# takes up to 25 times its length.
+# The most that is read of an untrusted file. A job is a few kilobytes, of which only the metadata have no bound; in
+# memory, JSON takes up to 25 times its length.
 LARGEST_JOB_FILE = 16 * 1024 * 1024
 KEY_METADATA = "firsthandapi_key"
 
@@ -44,7 +44,7 @@ _KEY = re.compile(rb'\n  "idempotency_key": ("(?:[^"\\\n]|\\.){1,400}")')
 _JOB_ID = re.compile(rb'\n  "job": \{\n(?:    [^\n]*\n)*?    "id": ("[A-Za-z0-9_\-]{1,128}")')
 # Older pages of the service name coordinates so; a service may show the other name.
 _COORDINATES = {"lat": "latitude", "lng": "longitude", "lon": "longitude"}
-# In degrees a meter: how a service may round.
+# A meter in degrees: a service may round by that.
 _CLOSE = 1e-5
 _NOT_SHOWN: tuple[Any, ...] = (None, "", [], {})
 
@@ -57,8 +57,8 @@ class JobFile:
         request: the body of the POST, without the key; None for a folder made by `download_all`.
         idempotency_key: the key it is sent with; None likewise.
         first_sent_at: Unix seconds of the moment before the first POST.
-        job: the job as last seen; None until the service has answered.
-        label: what its files are labelled; None for a folder without labels.
+        job: the job as last seen; None until the service has responded.
+        label: the label of its files; None for a folder without labels.
         request_hash: the hash that is sent with the request; None if it is sent without one.
         repeated: how many of its files have no row, because its list shows them twice, or another job has brought them.
         server_sent_at: the service's time at that moment, in Unix seconds; None if it is not known.
@@ -74,7 +74,7 @@ class JobFile:
     repeated: int | None = None
 
     def members(self) -> dict[str, Any]:
-        """What is written of it: without what not every one has."""
+        """The members to write: optional ones only where they are set."""
         return {name: value for name, value in vars(self).items() if value is not None or name in _ALWAYS}
 
     def encode(self) -> bytes:
@@ -82,7 +82,7 @@ class JobFile:
         return json.dumps(members, ensure_ascii=False, indent=2).encode("utf-8", "replace") + b"\n"
 
     def body(self) -> dict[str, Any]:
-        """The body of the POST, the same whenever it is sent."""
+        """The body of the POST, the same every time."""
         request = self.request or {}
         marks = {REQUEST_METADATA: self.request_hash, KEY_METADATA: self.idempotency_key}
         own: dict[str, Any] = request.get("metadata") or {}
@@ -90,7 +90,7 @@ class JobFile:
 
     @property
     def job_id(self) -> str | None:
-        """The job's id; None until the service has answered."""
+        """The job's id; None until the service has responded."""
         return job_id_of(self.job)
 
     def with_job(self, job: ShownJob) -> JobFile:
@@ -98,7 +98,7 @@ class JobFile:
         return replace(self, job=job)
 
     def is_young(self, now: float, server_now: float | None = None) -> bool:
-        """Whether the service surely still knows the key. A clock that was set back makes its age unknown."""
+        """Whether the service certainly still knows the key. A clock that was set back makes its age unknown."""
         sent_at, server_sent_at = self.first_sent_at or 0.0, self.server_sent_at
         return is_known(sent_at, now, server_sent_at=server_sent_at, server_now=server_now)
 
@@ -137,7 +137,7 @@ def read_job_file(content: bytes) -> JobFile | UnreadableJobFile:
 
 
 def job_file_in(row: Mapping[str, Any]) -> JobFile | None:
-    """What an object of JSON says of an order; None if it does not make sense."""
+    """The order that a JSON object describes; None if it is not a valid one."""
     request, key, sent, job, label, digest, served, repeated = (
         row.get(member.name) for member in fields(JobFile)
     )
@@ -170,7 +170,7 @@ def unreadable(job_file: UnreadableJobFile, path: str = JOB_FILE) -> Configurati
     job_id = job_file.job_id
     of = "" if job_id is None else f" of {job_id}"
     if job_file.newer:
-        # This version leaves the folder alone: what the later one records of it could be lost.
+        # This version does not touch the folder: it could lose the later version's data.
         way = "" if job_id is None else f"; files.download_all({job_id!r}, …) fills a different folder"
         return ConfigurationError(
             f"{path}{of} was written by a later version of firsthandapi: upgrade firsthandapi{way}"
@@ -240,7 +240,7 @@ def load(shown: ShownJob) -> Job:
     return decode(Job, Secret(json.dumps(shown).encode()), None)
 
 
-# ── Is it the same? ──────────────────────────────────────────────────────────────────────────────────────
+# ── Is it the same? ────────────────────────────────────────────────────────────────────────────────────
 
 
 def differing(recorded: Mapping[str, Any], request: Mapping[str, Any]) -> list[str]:
@@ -264,7 +264,7 @@ def fits(job: Mapping[str, Any], request: Mapping[str, Any]) -> bool:
     shown, asked = plain(job), plain(request)
     # A value of another type than documented cannot be compared; that of a place still names another one.
     read = fitting(Job.model_validate({"id": "", "status": "", **job}))
-    # What the caller's extra_body asks for besides, unless the name is one of what a job becomes.
+    # The fields of the caller's extra_body, except names that a job itself sets.
     names = JobCreateParams.model_fields.keys() | (asked.keys() - Job.model_fields.keys())
     return all(
         _same(name, shown.get(name), asked.get(name))

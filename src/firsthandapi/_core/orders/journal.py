@@ -1,7 +1,7 @@
-"""Guards money: the journal of a client's POSTs. Which are under way, which call is the same one, what may be sent.
+"""Guards money: the journal of a client's POSTs. Decides which are unfinished, which call repeats one, what is sent.
 
-`_journal.py` has the file. It has a line of JSON for each event: a POST that is about to be sent, and what became of
-it. A line that cannot be read, such as one that a crash has torn, loses itself alone. A finished POST needs no line.
+`_journal.py` has the file. It has a line of JSON for each event: a POST that is about to be sent, and its outcome. A
+line that cannot be read, such as one that a crash has torn, affects no other. A finished POST needs no line.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ JOBS = "/v1/jobs"
 COMPACTED_OVER = 64 * 1024
 
 _VERSION = re.compile(rb'\{"firsthandapi_journal": ([0-9]{1,9})\}')
-# To refresh a URL changes nothing, and happens by the thousand.
+# Refreshing a URL changes nothing, and happens thousands of times.
 _HARMLESS = re.compile(r"/v1/files/[^/]+/refresh_url")
-# Done twice, these have the effect of once: with an old key they are sent again by a new one, and not refused.
+# These have the same effect done twice: after the key is too old, they are sent again with a new one, not refused.
 _REPEATABLE = re.compile(
     r"/v1/(?:jobs/[^/]+/(?:cancel|rate)|api_keys/[^/]+/revoke|webhook_events/[^/]+/replay)"
 )
@@ -49,7 +49,7 @@ class Pending:
         path: the path, without the query.
         at: when it was first sent, by the clock of the machine that sent it.
         job_id: the job of a stopped `create_and_wait`, or None.
-        summary: the beginning of what it asks for, for people.
+        summary: the beginning of the request, for people.
     """
 
     key: str
@@ -62,7 +62,7 @@ class Pending:
 
 @dataclass(frozen=True)
 class Account:
-    """Whose calls these are. An API key is known by a digest, and its environment by its prefix.
+    """The account of a call. An API key is stored as a digest, and its environment comes from its prefix.
 
     `organization` is None until the service has named it: a call with another API key is then taken for the same one,
     which the metadata of the job or a replayed answer confirms.
@@ -121,11 +121,11 @@ class Entry:
         )
 
 
-# ── What is written down ─────────────────────────────────────────────────────────────────────────────────
+# ── Writing lines ──────────────────────────────────────────────────────────────────────────────────────
 
 
 def is_kept(request: Request) -> bool:
-    """Whether a POST belongs into the journal: not where a folder or ledger has it, nor where it changes nothing."""
+    """Whether a POST belongs in the journal: none that a folder or a ledger records, and none that changes nothing."""
     return not request.recorded and not _HARMLESS.fullmatch(request.path)
 
 
@@ -161,12 +161,12 @@ def answered(entry: Entry, job_id: str) -> bytes:
 
 
 def lost(entry: Entry) -> bytes:
-    """The line of a call that ended before its end, or without an answer."""
+    """The line of a call that was stopped, or ended without a response."""
     return _line({"op": "lost", "id": entry.id})
 
 
 def opened(entry: Entry) -> bytes:
-    """The line of a call that was stopped while its end was written: whatever is there of that, it has not ended."""
+    """The line of a call that was stopped while its end was written: it counts as not ended."""
     return began(replace(entry, lost=True))
 
 
@@ -194,7 +194,7 @@ def id_in(content: bytes) -> str | None:
         return None
 
 
-# ── What was written down ────────────────────────────────────────────────────────────────────────────────
+# ── Reading lines ──────────────────────────────────────────────────────────────────────────────────────
 
 
 def is_torn_header(content: bytes) -> bool:
@@ -257,11 +257,11 @@ def _entry(event: dict[str, Any]) -> Entry | None:
     return entry if fits and isinstance(entry.at, int | float) and isinstance(entry.writer, int) else None
 
 
-# ── Which call is the same ───────────────────────────────────────────────────────────────────────────────
+# ── Recognizing a repeated call ────────────────────────────────────────────────────────────────────────
 
 
 def unknown(entries: Mapping[str, Entry], is_live: Callable[[Entry], bool]) -> list[Entry]:
-    """The entries whose outcome nobody knows, and nobody is about to learn; oldest first."""
+    """The entries with an unknown outcome and no live writer, oldest first."""
     return [entry for entry in entries.values() if entry.lost or not is_live(entry)]
 
 
@@ -312,16 +312,16 @@ def _asked(path: str, query: str, body: bytes | str | None) -> tuple[str, str, s
     return path, query, canonical(plain_value(value))
 
 
-# ── What may be done ─────────────────────────────────────────────────────────────────────────────────────
+# ── Allowed steps ──────────────────────────────────────────────────────────────────────────────────────
 
 
 def may_be_sent(entry: Entry, now: float, service: float | None) -> bool:
-    """Whether the service surely still knows the key, by the clock of this machine and by the service's `Date`."""
+    """Whether the service certainly still knows the key, by the clock of this machine and by the service's `Date`."""
     return is_known(entry.at, now, server_now=service)
 
 
 def is_repeatable(path: str) -> bool:
-    """Whether it does no harm to do this again with another key."""
+    """Whether this can be repeated harmlessly with another key."""
     return _REPEATABLE.fullmatch(path) is not None
 
 
@@ -354,7 +354,7 @@ def refusal(entry: Entry, path: str) -> ConfigurationError:
     return error
 
 
-# ── JSON ─────────────────────────────────────────────────────────────────────────────────────────────────
+# ── JSON ───────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def _line(event: dict[str, Any]) -> bytes:

@@ -41,13 +41,13 @@ def request_for(
             query = [("limit", "1")]
         case LookFor(_, cursor):  # pragma: no branch # there is no other question
             query = [("limit", str(LARGEST_PAGE))] + ([] if cursor is None else [("cursor", cursor)])
-    # The caller's query is for the order: here it could hide what was bought.
+    # The caller's query is for the order: here it could hide the job.
     headers = options.get("extra_headers")
     return build_request("GET", _JOBS, query=query, time_limit=time_limit, extra_headers=headers)
 
 
 def read_jobs(question: Question, content: Secret[bytes], response: ApiResponse) -> tuple[Shown, Job | None]:
-    """What a response shows of what `question` is about, and the first of these jobs.
+    """The answer of a response to `question`, and the first of its jobs.
 
     Raises:
         UnexpectedResponseError: the response is not what the contract says, or describes a job that is wanted so
@@ -59,7 +59,7 @@ def read_jobs(question: Question, content: Secret[bytes], response: ApiResponse)
     moment = served_at(response.headers)
     match question:
         case TryReading():
-            # Whatever it brings: an API key that may not read is refused.
+            # The jobs do not matter: an API key that may not read is refused.
             return Shown(served_at=moment), None
         case Read() | Post():
             job = decode(Job, content, response)

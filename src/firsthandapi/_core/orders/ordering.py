@@ -1,6 +1,6 @@
-"""Guards money: what to do next until a folder has its job, which is paid once. Decisions only: the caller acts.
+"""Guards money: decides the next step until a folder has its job, which is paid once. The caller acts.
 
-What is known goes into `next_command`, the next command comes out, and `learn` adds its answer to what is known:
+`next_command` turns the known facts into the next command, and `learn` adds its answer to the facts:
 
     while not isinstance(command := next_command(known), Continue | Refuse):
         known = learn(known, command, …)
@@ -46,10 +46,10 @@ from .request_hash import hash_to_send
 
 @dataclass(frozen=True)
 class Known:
-    """What is known of a folder and its job.
+    """The known facts of a folder and its job.
 
     Attributes:
-        request: what this call asks for: the body of the POST, without the key.
+        request: the body of this call's POST, without the key.
         key: the caller's idempotency key, or None.
         spare_key: a fresh one, for a folder that has none.
         began: Unix seconds when this run began.
@@ -72,7 +72,7 @@ class Known:
         way_out: how to give up an order whose key is too old to be sent again.
         derived: whether others derive the same `spare_key`, as the machines that run one campaign do: it may be used.
         taken: the ids of jobs that other orders of the folder have bought.
-        unaffordable: why nothing may be posted by now, not even again; None if it may.
+        unaffordable: why nothing may be posted now, not even again; None if posting is allowed.
     """
 
     request: dict[str, Any]
@@ -101,7 +101,7 @@ class Known:
     taken: frozenset[str] = frozenset()
 
 
-# ── Commands ─────────────────────────────────────────────────────────────────────────────────────────────
+# ── Commands ───────────────────────────────────────────────────────────────────────────────────────────
 
 
 @dataclass(frozen=True)
@@ -175,11 +175,11 @@ class Shown:
     served_at: float | None = None
 
 
-# ── From what is known to a command ──────────────────────────────────────────────────────────────────────
+# ── From the facts to a command ────────────────────────────────────────────────────────────────────────
 
 
 def next_command(known: Known) -> Command:
-    """What to do next."""
+    """The next step."""
     folder = known.folder
     if known.unread is not None:
         return known.unread
@@ -304,7 +304,7 @@ def _may_have_bought(known: Known) -> ShownJob | None:
 def _after_a_failure(known: Known, failure: FirstHandError) -> Command:
     folder, key = known.folder, known.folder.idempotency_key if known.folder is not None else None
     used = known.sent and known.derived and _may_be_used(failure)
-    # A balance that the job itself has spent does not cover it either.
+    # The job itself may have spent the balance: then a 402 follows its success.
     may_be_there = used or isinstance(
         failure, ConflictError | UnexpectedResponseError | InsufficientCreditsError
     )
@@ -312,7 +312,7 @@ def _after_a_failure(known: Known, failure: FirstHandError) -> Command:
         # This key was sent before, or the response says nothing: the job may exist by now.
         return LookFor(key)
     if used and isinstance(folder, JobFile) and key is not None:
-        # By whom and when, nobody knows: the service may forget it at any time, so it is never sent again.
+        # Its sender and its time are unknown: the service may forget it at any time, so it is never sent again.
         if folder.first_sent_at:
             return WriteDown(replace(folder, first_sent_at=0.0))
         return Refuse(refusals.key_in_use(failure, key, known.way_out))
@@ -340,11 +340,11 @@ def is_clear_refusal(error: FirstHandError) -> bool:
     )
 
 
-# ── From an answer to what is known ──────────────────────────────────────────────────────────────────────
+# ── From an answer to the facts ────────────────────────────────────────────────────────────────────────
 
 
 def learn(known: Known, command: Question | WriteDown, answer: Shown | FirstHandError) -> Known:
-    """What is known once `command` was done: what the service has shown, or how it failed."""
+    """The facts after `command`: with the service's response, or the failure."""
     if isinstance(command, Read) and isinstance(answer, NotFoundError):
         answer = Shown()
     if isinstance(command, Post):
@@ -360,7 +360,7 @@ def learn(known: Known, command: Question | WriteDown, answer: Shown | FirstHand
     if (served_at := _served_at(answer)) is not None:
         known = replace(known, server_now=served_at)
     if isinstance(answer, FirstHandError):
-        # A second search may fail as well; what the POST said counts.
+        # A second search may fail as well; the response to the POST counts.
         return known if known.failure is not None else replace(known, failure=answer)
     match command:
         case WriteDown(job_file, create):
@@ -411,7 +411,7 @@ def _restored(known: Known, job: ShownJob) -> JobFile:
     return JobFile(known.request, key_of(job), known.now, job)
 
 
-# ── download_all ─────────────────────────────────────────────────────────────────────────────────────────
+# ── download_all ───────────────────────────────────────────────────────────────────────────────────────
 
 
 def check_download_into(

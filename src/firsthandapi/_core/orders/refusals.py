@@ -1,4 +1,4 @@
-"""The errors of a folder that cannot have its job. Each names the job or the key, and says how to continue."""
+"""The errors of a folder that cannot get its job. Each names the job or the key, and says how to continue."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run and a check of a dataset report."""
+"""The reports of a run and of a check of a dataset."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a download is.
+    """The progress of a download.
 
     Attributes:
         files_done: files that are on disk, verified.
@@ -35,7 +35,7 @@ class Progress:
 
 @dataclass(frozen=True)
 class Verification:
-    """What is true of a dataset's files; truthy if all is well.
+    """The result of verifying a dataset's files; truthy if all is well.
 
     Attributes:
         ok: whether nothing is mismatched, missing, short, or altered. Extra files do no harm.
@@ -95,7 +95,7 @@ class Tally:
 
 @dataclass(frozen=True)
 class LabelProgress:
-    """How far a label of a campaign is.
+    """The progress of a label of a campaign.
 
     Attributes:
         label: the label.
@@ -114,7 +114,7 @@ class LabelProgress:
 
 @dataclass(frozen=True)
 class CampaignProgress(Progress):
-    """How far a campaign is: of all labels together what `Progress` says of a job, and each label by itself.
+    """The progress of a campaign: the totals, and the same numbers for each label.
 
     Attributes:
         labels: each label.

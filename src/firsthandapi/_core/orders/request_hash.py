@@ -1,7 +1,7 @@
-"""Guards money: the hash by which a job is recognised as the one that a request has bought.
+"""Guards money: the hash that recognizes the job that a request has bought.
 
-A service may write a job differently from the request that bought it, or leave out what it was asked. It returns the
-metadata as they were sent: the hash of the whole request is among them, beside the idempotency key.
+A service may change or leave out fields of the request in the job. It returns the metadata unchanged, so they contain
+the hash of the whole request, beside the idempotency key.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ REQUEST_METADATA = "firsthandapi_request"
 _OURS = "firsthandapi_"
 # The contract allows 20; the idempotency key is one of them, the hash another.
 _MOST_METADATA = 19
-# A deadline made from the clock is another at each run.
+# A deadline computed from the clock differs at each run.
 _NOT_COMPARED = "deadline"
-# The service's defaults: left out and written out, they ask for the same.
+# The service's defaults: leaving one out asks for the same.
 _DEFAULTS = {"min_star_rating": 3, "files_per_submission": 1}
 
 
 def plain(body: Mapping[str, Any]) -> dict[str, Any]:
-    """What the body of a POST of a job asks for, in one form for all bodies that ask for the same.
+    """The body of a job's POST in canonical form, the same for all bodies that ask for the same.
 
     Without `deadline`, what is None, the contract's defaults, and the metadata that this package adds; formats sorted,
     whitespace folded, and numbers by their value.
