@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import http.client
+import inspect
 import os
 import shutil
 import subprocess
@@ -256,8 +257,22 @@ def test_the_document_has_every_action(hand: MockServer) -> None:
         described = document["paths"]["/_control" + action.path][action.method.lower()]
         assert described["security"] == []
         assert ("content" in described["responses"][str(action.status)]) == (action.answer is not None)
-        assert ("requestBody" in described) == (action.body is not None)
-    assert len({action.do.__name__ for action in ACTIONS}) == len(ACTIONS)
+        assert ("requestBody" in described) == (action.described(hand).body is not None)
+    assert len({action.described(hand).name for action in ACTIONS}) == len(ACTIONS)
+
+
+def test_an_action_takes_what_its_method_takes(hand: MockServer) -> None:
+    """Each parameter of a method is a field of its action's body, required and described as there."""
+    schemas = Caller(hand, None)("GET", "/openapi.json").json["components"]["schemas"]
+    submit = schemas["SubmitBody"]
+    renamed = {"content": "content_base64"}
+    taken = [*inspect.signature(MockServer.submit).parameters][1:]
+    assert [*submit["properties"]] == [renamed.get(name, name) for name in taken]
+    assert submit["required"] == ["job_id"]
+    assert all("description" in field for field in submit["properties"].values())
+    assert [*schemas["SettingsBody"]["properties"]] == [
+        name for name, held in vars(MockServer).items() if isinstance(held, property) and held.fset
+    ]
 
 
 @pytest.mark.parametrize("key", ["", "fh_test_x", "fh_live_", "fh_live_a b", "fh_live_" + "x" * 101])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -70,9 +71,17 @@ class Clock:
         Raises:
             ValueError: the sum is below 0, or leads beyond the year 9990.
         """
-        step = timedelta(
-            weeks=weeks, days=days, hours=hours, minutes=minutes, seconds=seconds, milliseconds=milliseconds
-        ).total_seconds()
+        try:
+            step = timedelta(
+                weeks=weeks,
+                days=days,
+                hours=hours,
+                minutes=minutes,
+                seconds=seconds,
+                milliseconds=milliseconds,
+            ).total_seconds()
+        except OverflowError:
+            step = math.inf
         if step < 0:
             raise ValueError("time does not go back")
         with self._runner:

@@ -7,9 +7,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+
+from pydantic import Field
 
 from firsthandapi.server.contract.text import new_secret
+from firsthandapi.server.contract.words import Count, Environment, Filled, Positive, Scope, Stars
 from firsthandapi.server.http.app import App, IdempotencyKeys
 from firsthandapi.server.http.deliveries import Sender, SignatureStyle
 from firsthandapi.server.http.gate import host_address
@@ -34,6 +37,9 @@ if TYPE_CHECKING:
 
 __all__ = ["MockServer", "NewOrganization", "SubmittedWork", "WebhookDelivery"]
 
+_T = TypeVar("_T")
+# One for each file of a submission. `/_control` keeps to the bounds of signatures.
+_Each = Annotated[Sequence[_T], Field(min_length=1, max_length=5)]
 _LIVE_KEY = re.compile(r"fh_live_[A-Za-z0-9_]{1,100}")
 
 
@@ -144,7 +150,7 @@ class MockServer:
         self._world = World(self.clock, seed=seed)
         self.workers = workers
         self._app = App(self._world, lambda: self.public_url)
-        self._app.control = lambda: self._control().described()
+        self._app.control = lambda: self._control().described
         self._front = Front(
             self._app,
             self.faults,
@@ -280,7 +286,7 @@ class MockServer:
         name: str = "Another Organization",
         email: str = "other@example.com",
         *,
-        cents: int = 100_000,
+        cents: Count = 100_000,
         free_tier: bool = False,
     ) -> NewOrganization:
         """Create one more organization.
@@ -302,7 +308,7 @@ class MockServer:
         organization = made.key.account.organization
         return NewOrganization(organization.id, made.secret, self._new_key(organization.accounts["test"]))
 
-    def create_key(self, *scopes: str, environment: str = "live") -> str:
+    def create_key(self, *scopes: Scope, environment: Environment = "live") -> str:
         """Create one more key of the server's own organization.
 
         Args:
@@ -317,7 +323,7 @@ class MockServer:
         """
         return self._new_key(self._account(environment), *scopes)
 
-    def grant_credits(self, cents: int) -> None:
+    def grant_credits(self, cents: Positive) -> None:
         """Grant bonus credit to the server's own organization, good for a year.
 
         Args:
@@ -330,11 +336,11 @@ class MockServer:
         self,
         job_id: str,
         *,
-        content: bytes | Sequence[bytes | None] | None = None,
-        content_type: str | Sequence[str] | None = None,
-        rating: int | Sequence[int] = 4,
-        files: int | None = None,
-        original_filename: str | Sequence[str | None] | None = None,
+        content: bytes | _Each[bytes | None] | None = None,
+        content_type: str | _Each[str] | None = None,
+        rating: Stars | _Each[Stars] = 4,
+        files: Stars | None = None,
+        original_filename: str | _Each[str | None] | None = None,
         annotations: dict[str, Any] | Literal["made up"] | None = "made up",
         width: int | None = None,
         height: int | None = None,
@@ -393,7 +399,7 @@ class MockServer:
                 self._world.jobs.resubmit(submission, made, at, location)
         return SubmittedWork(submission.id, tuple(file.id for file in made))
 
-    def score(self, submission_id: str, rating: int) -> None:
+    def score(self, submission_id: str, rating: Stars) -> None:
         """Score a submission now, instead of 5 to 15 virtual seconds after it was submitted.
 
         Args:
@@ -433,7 +439,7 @@ class MockServer:
                 raise ValueError(f"no approved file {file_id!r}, or it was withdrawn before")
             self._world.jobs.withdraw(file, self.clock.now())
 
-    def emit(self, event_type: str, data: dict[str, Any], *, environment: str = "live") -> str:
+    def emit(self, event_type: Filled, data: dict[str, Any], *, environment: Environment = "live") -> str:
         """Emit a webhook event to the endpoints of the server's own organization.
 
         Args:
@@ -480,7 +486,7 @@ class MockServer:
         return self._app.rate_limit
 
     @rate_limit.setter
-    def rate_limit(self, limit: int | None) -> None:
+    def rate_limit(self, limit: Positive | None) -> None:
         self._app.rate_limit = limit
 
     @property
@@ -489,7 +495,7 @@ class MockServer:
         return self._app.organization_rate_limit
 
     @organization_rate_limit.setter
-    def organization_rate_limit(self, limit: int | None) -> None:
+    def organization_rate_limit(self, limit: Positive | None) -> None:
         self._app.organization_rate_limit = limit
 
     @property

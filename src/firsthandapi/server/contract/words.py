@@ -54,6 +54,7 @@ Filled = Annotated[str, Field(min_length=1)]
 Id = Filled
 
 Count = Annotated[int, Field(ge=0)]
+Positive = Annotated[int, Field(ge=1)]
 Stars = Annotated[int, Field(ge=1, le=5)]
 Url = Annotated[str, Field(pattern=r"^https?://[^\s/]")]
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]

@@ -6,9 +6,12 @@ import itertools
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from firsthandapi._core.calls.request import check_header
+from firsthandapi.server.contract.words import Count, Positive
 
 from .deprecation import path_matches
 
@@ -65,15 +68,15 @@ class Faults:
         *,
         path: str = "*",
         method: str | None = None,
-        times: int | None = 1,
-        after: int = 0,
-        status: int | None = None,
-        retry_after: float | str | None = None,
+        times: Positive | None = 1,
+        after: Count = 0,
+        status: Annotated[int, Field(ge=200, le=599)] | None = None,
+        retry_after: int | float | str | None = None,
         drop: Literal["before", "after"] | None = None,
-        cut: int | None = None,
-        delay: float = 0,
+        cut: Count | None = None,
+        delay: Annotated[float, Field(ge=0, le=600)] = 0,
         garbage: bool = False,
-        dribble: float = 0,
+        dribble: Annotated[float, Field(ge=0, le=60)] = 0,
         expired_url: bool = False,
         repeat_cursor: bool = False,
         headers: Mapping[str, str] | None = None,
