@@ -8,8 +8,9 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import ray
 from ray import cloudpickle
+from ray.data.expressions import col, lit
 
 from dataset.s3 import S3
 from dataset.support import api, completed_job, downloads, in_background, wait_until
@@ -161,6 +163,65 @@ def test_a_limit_downloads_no_more_than_it_needs(server: MockServer) -> None:
     files = files_of(server, completed_job(server, 40))
     assert len(files.limit(2).take_all()) == 2
     assert len(downloads(server)) < 20
+
+
+@pytest.mark.parametrize(
+    ("pipeline", "rows", "downloaded"),
+    [
+        (lambda files, some: files.select_columns(["file_id", "ai_star_rating"]), 30, 0),
+        (lambda files, some: files.filter(expr=col("file_id").is_in(some)), 7, 7),
+        (lambda files, some: files.filter(expr=col("file_id").is_in(some)).select_columns(["width"]), 7, 0),
+        (lambda files, some: files.select_columns(["file_id"]).filter(expr=col("file_id").is_in(some)), 7, 0),
+        (
+            lambda files, some: files.rename_columns({"file_id": "id"}).filter(expr=col("id").is_in(some)),
+            7,
+            7,
+        ),
+        (
+            lambda files, some: files.filter(expr=col("file_id").is_in(some)).filter(expr=col("width") > 0),
+            7,
+            7,
+        ),
+        (lambda files, some: files.drop_columns(["bytes"]).filter(lambda row: row["file_id"] in some), 7, 0),
+        (lambda files, some: files.with_column("one", lit(1)).select_columns(["one"]), 30, 0),
+        (
+            lambda files, some: files.filter(expr=col("bytes").is_not_null()).select_columns(["file_id"]),
+            30,
+            30,
+        ),
+        (lambda files, some: files.filter(expr=col("ai_star_rating") > 5), 0, 0),
+    ],
+)
+def test_only_the_files_that_a_pipeline_needs_are_downloaded(
+    server: MockServer, pipeline: Callable[[Any, list[str]], Any], rows: int, downloaded: int
+) -> None:
+    """Columns and filters reach the read: rows are chosen by the list, and bytes that nobody asked for stay away."""
+    files = files_of(server, completed_job(server, 30))
+    some = sorted(row["file_id"] for row in files.select_columns("file_id").take_all())[:7]
+    found = pipeline(files, some).take_all()
+    assert (len(found), len(downloads(server))) == (rows, downloaded)
+    if found and {"bytes", "sha256"} <= {*found[0]}:
+        assert all(hashlib.sha256(row["bytes"]).hexdigest() == row["sha256"] for row in found)
+
+
+@pytest.mark.skipif(
+    find_spec("torch") is None, reason="torch is not installed; `make filesystem` installs it"
+)
+def test_a_training_loop_gets_tensors(
+    server: MockServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """examples/ray_training.py: files of another type are not downloaded."""
+    job_id = completed_job(server, 12)
+    before = len(server.requests)
+    monkeypatch.setenv("FIRSTHAND_API_KEY", server.api_key)
+    monkeypatch.setenv("FIRSTHAND_BASE_URL", server.url)
+    monkeypatch.syspath_prepend(EXAMPLES)
+    import ray_training
+
+    cloudpickle.register_pickle_by_value(ray_training)  # the workers do not know the folder
+    ray_training.main(job_id)
+    assert "12 photos" in capsys.readouterr().out
+    assert len(downloads(server, before)) == 12
 
 
 def test_urls_that_are_refused_are_refreshed_by_the_actor(server: MockServer) -> None:

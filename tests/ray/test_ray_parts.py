@@ -21,9 +21,9 @@ from firsthandapi._core.rows.manifest import COLUMNS, manifest_line
 from firsthandapi._masking import Secret
 from firsthandapi.ray import read_files
 from firsthandapi.ray._cluster import ours
-from firsthandapi.ray._downloading import _idle, blocks_of, schema_of, tasks_of
+from firsthandapi.ray._downloading import _idle, blocks_of, schema_of, tasks_of, unknown_columns
 from firsthandapi.ray._placing import write_rows
-from firsthandapi.ray._urls import Keeper, Planned, Urls, _split
+from firsthandapi.ray._urls import Keeper, Planned, Urls
 from firsthandapi.testing import MockServer
 
 
@@ -38,45 +38,32 @@ class NoActor(Keeper):
     """The actor's methods, in this process."""
 
     def files(self, job_ids: list[str], min_score: int = 1) -> list[Planned]:
-        return self.actor.files(self.half, job_ids, min_score)
+        return self.actor.files(job_ids, min_score)
 
     def urls(self, files: list[tuple[str, str]]) -> list[Any]:
-        return self.actor.urls(self.half, files)
+        return self.actor.urls(files)
 
     def fresh(self, file_id: str) -> Any:
-        return self.actor.fresh(self.half, file_id)
+        return self.actor.fresh(file_id)
 
 
 @pytest.fixture
 def keeper(server: MockServer) -> Iterator[NoActor]:
-    half, other = _split(Secret(server.api_key))
-    keeper = NoActor(Urls(other, server.url), half, server.url)
+    keeper = NoActor(Urls(Secret(server.api_key), server.url), server.url)
     yield keeper
     close(keeper)
 
 
 def close(keeper: NoActor) -> None:
     """What a process of Ray leaves to its end."""
-    if keeper.actor._made is not None:
-        keeper.actor._made.close()
-    for reader in _idle.pop(keeper.half, []):
+    keeper.actor._client.close()
+    for reader in _idle.pop(keeper, []):
         reader.close()
 
 
 def rows_of(files: list[Planned], keeper: Keeper) -> list[dict[str, Any]]:
     blocks = blocks_of(files, keeper, schema_of(files))
     return [row for block in blocks for row in block.to_pylist()]
-
-
-def test_neither_half_of_the_key_says_anything() -> None:
-    """Together they are the key; each is new each time; a keeper hides its half, and pickles without the key."""
-    key = Secret("fh_live_" + "x" * 40)
-    one, other = _split(key)
-    assert bytes(a ^ b for a, b in zip(one, other, strict=True)).decode() == key.reveal()
-    assert {one, other}.isdisjoint(_split(key))
-    keeper = Keeper("the actor", one, "https://api.firsthandapi.com")
-    assert str(one) not in repr(keeper)
-    assert b"fh_live_" not in pickle.dumps(keeper)
 
 
 def test_a_task_is_small(server: MockServer, keeper: NoActor) -> None:
@@ -87,6 +74,7 @@ def test_a_task_is_small(server: MockServer, keeper: NoActor) -> None:
     assert [len(task) for task in tasks_of(files, 1000)] == [1] * 40
     large = [replace(file, size_bytes=40 * 1024 * 1024) for file in files]
     assert [len(task) for task in tasks_of(large, 1)] == [1] * 40
+    assert [len(task) for task in tasks_of(large, 2, download=False)] == [20, 20]
     assert tasks_of([], 4) == [[]]
     assert [file for task in tasks_of(files, 7) for file in task] == files
 
@@ -124,7 +112,7 @@ def test_a_few_expired_urls_are_refreshed_one_by_one(server: MockServer, keeper:
     keeper.actor._urls.pop(wanted[0][1])
     assert all(url.reveal()[0] for url in keeper.urls(wanted))
     assert [call.rpartition("/")[2] for call in api(server, before)] == ["refresh_url"]
-    after_a_crash = NoActor(Urls(keeper.actor._half, server.url), keeper.half, server.url)
+    after_a_crash = NoActor(Urls(Secret(server.api_key), server.url), server.url)
     before = len(server.requests)
     assert all(url.reveal()[0] for url in after_a_crash.urls(wanted))
     assert len(api(server, before)) == 2
@@ -148,9 +136,10 @@ def test_a_row_has_the_bytes_and_the_columns_of_the_manifest(server: MockServer,
 def test_sizes_and_hashes_that_the_service_leaves_out_are_those_of_the_bytes(
     server: MockServer, keeper: NoActor
 ) -> None:
-    """A row never contains a size or hash that nobody has computed."""
+    """A row never contains a size or hash that nobody has computed, also where a pipeline asks for no bytes."""
     files = [replace(f, size_bytes=None, sha256=None) for f in keeper.files([completed_job(server, 1)])]
     blank = [replace(file, row=replace(file.row, size_bytes=0, sha256="")) for file in files]
+    assert unknown_columns(blank) == {"bytes", "size_bytes", "sha256"}
     (row,) = rows_of(blank, keeper)
     assert (row["size_bytes"], row["sha256"]) == (len(row["bytes"]), hashlib.sha256(row["bytes"]).hexdigest())
 

@@ -28,17 +28,19 @@ _BYTES_PER_TASK = 64 * 1024 * 1024
 
 # Readers that no thread uses at the moment, with their connections, by the dataset that they read: a process runs
 # many tasks of one.
-_idle: dict[bytes, list[FileReader]] = {}
+_idle: dict[Keeper, list[FileReader]] = {}
 
 
-def tasks_of(files: list[Planned], parallelism: int) -> list[list[Planned]]:
-    """The files in tasks: as many as asked for, and more if they would be too large."""
-    most = max(1, min(_FILES_PER_TASK, len(files) // max(parallelism, 1)))
+def tasks_of(files: list[Planned], parallelism: int, *, download: bool = True) -> list[list[Planned]]:
+    """The files in tasks: as many as asked for, and more if they would download too much."""
+    most = max(1, len(files) // max(parallelism, 1))
+    if download:
+        most = min(_FILES_PER_TASK, most)
     tasks: list[list[Planned]] = [[]]
     size = 0
     for file in files:
         expected = file.size_bytes or 0
-        if tasks[-1] and (len(tasks[-1]) == most or size + expected > _BYTES_PER_TASK):
+        if tasks[-1] and (len(tasks[-1]) == most or (download and size + expected > _BYTES_PER_TASK)):
             tasks.append([])
             size = 0
         tasks[-1].append(file)
@@ -57,16 +59,31 @@ def schema_of(files: list[Planned]) -> Any:
     return pyarrow.schema([("bytes", pyarrow.large_binary()), *columns])
 
 
+def unknown_columns(files: list[Planned]) -> set[str]:
+    """The columns that nobody knows before the files are downloaded."""
+    promised = all(file.size_bytes is not None and file.sha256 is not None for file in files)
+    return {"bytes"} if promised else {"bytes", "size_bytes", "sha256"}
+
+
+def table_of(files: list[Planned], schema: Any) -> Any:
+    """The columns of `schema` for some files, without a download: a row for each, in order."""
+    import pyarrow
+
+    # Through the manifest's own text: what it cannot say, such as half a character, no table can.
+    rows = [json.loads(manifest_line(file.row)) for file in files]
+    return pyarrow.Table.from_pylist(rows, schema=schema)
+
+
 def blocks_of(files: list[Planned], keeper: Keeper, schema: Any) -> Iterator[Any]:
-    """Download the files of a task: a table of one row for each, in order.
+    """Download the files of a task: a table of one row for each, in order, with the columns of `schema`.
 
     Raises:
         DownloadError: one could not be downloaded, or its bytes are not the promised ones.
     """
     import pyarrow
 
-    if not files:
-        yield schema.empty_table()
+    if unknown_columns(files).isdisjoint(schema.names) or not files:
+        yield table_of(files, schema)
         return
     wanted = [(file.job_id, file.row.file_id) for file in files]
     urls = keeper.urls(wanted)
@@ -101,15 +118,14 @@ def _row(file: Planned, url: Secret[Url], reader: FileReader) -> dict[str, Any]:
     )
     content, outcome = reader.read(wanted)
     row = replace(file.row, size_bytes=outcome.size_bytes, sha256=outcome.sha256)
-    # Through the manifest's own text: what it cannot say, such as half a character, no table can.
     return {"bytes": content, **json.loads(manifest_line(row))}
 
 
 def _readers_for(keeper: Keeper) -> list[FileReader]:
-    for other in [each for each in _idle if each != keeper.half]:
+    for other in [each for each in _idle if each != keeper]:
         for reader in _idle.pop(other):
             reader.close()
-    return _idle.setdefault(keeper.half, [])
+    return _idle.setdefault(keeper, [])
 
 
 def _reader(keeper: Keeper) -> FileReader:

@@ -39,7 +39,9 @@ def read_files(
     the actor for the URLs of their files, which it refreshes when they expire. If a worker is killed, Ray starts its
     task again on another: at most 16 files are downloaded twice.
 
-    Each use of the dataset downloads its files again; `dataset.materialize()` keeps them in Ray's memory.
+    Each use of the dataset downloads its files again; `dataset.materialize()` keeps them in Ray's memory. Selected
+    columns and filters reach the read: `photos.select_columns(["file_id", "width"])` downloads no file, and
+    `photos.filter(expr=col("ai_star_rating") == 5)` only those that pass. A filter by a Python function downloads all.
 
     Args:
         job_ids: the ids of the jobs (`job_…`), or one id.

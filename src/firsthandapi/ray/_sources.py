@@ -3,8 +3,10 @@
 # Ray is an extra, so type checkers may not find it.
 # pyright: reportMissingImports=false, reportUnknownMemberType=false, reportUnknownVariableType=false
 # pyright: reportUnknownArgumentType=false, reportUnknownParameterType=false, reportUntypedBaseClass=false
+# pyright: reportMissingTypeStubs=false
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable
 from functools import partial
 from typing import Any
@@ -13,24 +15,67 @@ from ray.data import Datasource, ReadTask
 from ray.data.block import BlockAccessor, BlockMetadata
 from ray.data.datasource import Datasink
 
-from ._downloading import blocks_of, schema_of, tasks_of
+from ._downloading import blocks_of, schema_of, table_of, tasks_of, unknown_columns
 from ._placing import Written, write_rows
 from ._urls import Keeper, Planned
 
+# A row without its file takes about this much memory.
+_ROW_BYTES = 1024
+
 
 class FilesDatasource(Datasource):  # type: ignore[misc] # without Ray it is of no type
-    """The files of jobs. It contains neither key nor URL."""
+    """The files of jobs. It contains neither key nor URL.
+
+    Ray moves the columns and filters of a pipeline into it, so that it downloads only what the pipeline needs.
+    """
 
     def __init__(self, files: list[Planned], keeper: Keeper) -> None:
         super().__init__()
         self._files = files
         self._keeper = keeper
+        self._schema = schema_of(files)
+        self._unknown = unknown_columns(files)
+        self._columns: list[str] = self._schema.names
 
     def get_name(self) -> str:
         return "FirstHandFiles"
 
+    def supports_projection_pushdown(self) -> bool:
+        return True
+
+    def get_projection_map(self) -> dict[str, str]:
+        return {name: name for name in self._columns}
+
+    def apply_projection(self, projection_map: dict[str, str] | None) -> FilesDatasource:
+        projected = copy.copy(self)
+        if projection_map is not None:
+            # Without any column, a block would not know how many rows it has.
+            projected._columns = [*projection_map] or ["file_id"]
+        return projected
+
+    def supports_predicate_pushdown(self) -> bool:
+        return True
+
+    def apply_predicate(self, predicate_expr: Any) -> FilesDatasource:
+        import pyarrow
+
+        known = table_of(self._files, self._schema).drop_columns([*self._unknown])
+        numbered = known.append_column("", pyarrow.array(range(len(self._files))))
+        try:
+            kept = numbered.filter(predicate_expr.to_pyarrow())
+        except (
+            pyarrow.ArrowInvalid
+        ):  # it needs a column that is unknown before the download: Ray filters then
+            return self
+        filtered = copy.copy(self)
+        filtered._files = [self._files[number] for number in kept[""].to_pylist()]
+        return filtered
+
+    def _size(self, files: list[Planned]) -> int:
+        return sum(_ROW_BYTES + (file.size_bytes or 0) * ("bytes" in self._columns) for file in files)
+
     def estimate_inmemory_data_size(self) -> int:
-        return _size(self._files)
+        return self._size(self._files)
 
     def get_read_tasks(
         self,
@@ -38,19 +83,18 @@ class FilesDatasource(Datasource):  # type: ignore[misc] # without Ray it is of 
         per_task_row_limit: int | None = None,
         data_context: Any = None,  # noqa: ARG002 # Ray passes it
     ) -> list[ReadTask]:
-        schema = schema_of(self._files)
+        import pyarrow
+
+        download = not self._unknown.isdisjoint(self._columns)
+        schema = pyarrow.schema([self._schema.field(name) for name in self._columns])
         return [
             ReadTask(
                 partial(blocks_of, files[:per_task_row_limit], self._keeper, schema),
-                BlockMetadata(len(files), _size(files), None, None),
+                BlockMetadata(len(files), self._size(files), None, None),
                 schema=schema,
             )
-            for files in tasks_of(self._files, parallelism)
+            for files in tasks_of(self._files, parallelism, download=download)
         ]
-
-
-def _size(files: Iterable[Planned]) -> int:
-    return sum(file.size_bytes or 0 for file in files)
 
 
 class FolderDatasink(Datasink):  # type: ignore[misc] # without Ray it is of no type

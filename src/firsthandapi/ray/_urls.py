@@ -4,10 +4,9 @@
 # pyright: reportMissingImports=false, reportUnknownMemberType=false, reportUnknownVariableType=false
 from __future__ import annotations
 
-import secrets
 import threading
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, cast
 
@@ -52,104 +51,75 @@ class Planned:
 class Keeper:
     """The way to the actor, for the driver and the workers.
 
-    The API key is in two halves, neither of which says anything about it: the actor was started with one, and each
-    call brings the other. So no argument, object, log, or dump of a cluster contains the key.
-
     Attributes:
         actor: the handle of a `Urls`.
-        half: what each call brings.
         base_url: the service's address.
     """
 
     actor: Any
-    half: bytes = field(repr=False)
     base_url: str
 
     @classmethod
     def start(cls, key: Secret[str], base_url: str) -> Keeper:
-        """Start the actor."""
+        """Start the actor. Ray keeps what it was started with, the key included, to start it again after a crash."""
         import ray
 
-        half, other = _split(key)
         remote: Any = ray.remote
         # It is idle most of the time. If it dies, calls wait for the next.
         options = {"num_cpus": 0, "max_restarts": -1, "max_task_retries": -1}
         actor = remote(max_concurrency=_CALLS_AT_ONCE, **options)(Urls)
-        return cls(actor.remote(other, base_url), half, base_url)
+        return cls(actor.remote(key, base_url), base_url)
 
     def files(self, job_ids: list[str], min_score: int) -> list[Planned]:
         """The approved files of some jobs, each once. A request per hundred."""
-        return cast("list[Planned]", result_of(self.actor.files.remote(self.half, job_ids, min_score)))
+        return cast("list[Planned]", result_of(self.actor.files.remote(job_ids, min_score)))
 
     def urls(self, files: list[tuple[str, str]]) -> list[Secret[Url]]:
         """The URLs of some files, each given as its job's id and its own, none of them expired."""
-        return cast("list[Secret[Url]]", result_of(self.actor.urls.remote(self.half, files)))
+        return cast("list[Secret[Url]]", result_of(self.actor.urls.remote(files)))
 
     def fresh(self, file_id: str) -> Url:
         """A new URL for a file whose URL was refused."""
-        return cast("Url", result_of(self.actor.fresh.remote(self.half, file_id)))
-
-
-def _split(key: Secret[str]) -> tuple[bytes, bytes]:
-    pad = secrets.token_bytes(len(key.reveal().encode()))
-    return pad, _xor(key.reveal().encode(), pad)
-
-
-def _xor(one: bytes, other: bytes) -> bytes:
-    return bytes(a ^ b for a, b in zip(one, other, strict=True))
+        return cast("Url", result_of(self.actor.fresh.remote(file_id)))
 
 
 class Urls:
     """Runs as an actor, in a process of its own; `Keeper` has its methods. A new one after a crash knows nothing.
 
     Args:
-        half: one half of the API key.
+        key: the API key.
         base_url: the service's address.
     """
 
-    def __init__(self, half: bytes, base_url: str) -> None:
-        self._half = half
-        self._base_url = base_url
-        self._made: FirstHandClient | None = None
+    def __init__(self, key: Secret[str], base_url: str) -> None:
+        self._client = FirstHandClient(key.reveal(), base_url)
         self._urls: dict[str, Url] = {}
         self._files: dict[str, set[str]] = {}
         self._lock = threading.RLock()
 
-    def _client(self, half: bytes) -> FirstHandClient:
-        with self._lock:
-            if self._made is None:
-                self._made = FirstHandClient(_xor(self._half, half).decode(), self._base_url)
-            return self._made
-
-    def files(self, half: bytes, job_ids: list[str], min_score: int) -> list[Planned]:
-        client = self._client(half)
-        files = {
-            file.id: (job_id, file) for job_id in job_ids for file in self._list(client, job_id, min_score)
-        }
+    def files(self, job_ids: list[str], min_score: int) -> list[Planned]:
+        files = {file.id: (job_id, file) for job_id in job_ids for file in self._list(job_id, min_score)}
         mixed = is_mixed(file.content_type for _, file in files.values() if file.content_type)
         taken: set[str] = set()
         return [_planned(job_id, file, mixed=mixed, taken=taken) for job_id, file in files.values()]
 
-    def urls(self, half: bytes, files: list[tuple[str, str]]) -> list[Secret[Url]]:
-        client = self._client(half)
+    def urls(self, files: list[tuple[str, str]]) -> list[Secret[Url]]:
         for job_id in {job_id for job_id, file_id in files if self._is_old(file_id)}:
             with self._lock:
                 known = self._files.get(job_id, set())
                 old = sum(map(self._is_old, known))
                 # Those of a job expire together: then a list is cheaper than a request for each.
                 if not known or old > -(-len(known) // _PAGE):
-                    self._list(client, job_id, 1)
-        return [
-            Secret(self.fresh(half, file) if self._is_old(file) else self._urls[file]) for _, file in files
-        ]
+                    self._list(job_id, 1)
+        return [Secret(self.fresh(file) if self._is_old(file) else self._urls[file]) for _, file in files]
 
-    def fresh(self, half: bytes, file_id: str) -> Url:
-        found = fitting(self._client(half).files.refresh_url(file_id))
+    def fresh(self, file_id: str) -> Url:
+        found = fitting(self._client.files.refresh_url(file_id))
         self._urls[file_id] = found.download_url or "", found.download_url_expires_at
         return self._urls[file_id]
 
-    def _list(self, client: FirstHandClient, job_id: str, min_score: int) -> list[File]:
-        files = [*map(fitting, client.files.list(job_id, min_score=min_score))]
+    def _list(self, job_id: str, min_score: int) -> list[File]:
+        files = [*map(fitting, self._client.files.list(job_id, min_score=min_score))]
         self._urls |= {f.id: (f.download_url, f.download_url_expires_at) for f in files if f.download_url}
         self._files[job_id] = {file.id for file in files}
         return files
