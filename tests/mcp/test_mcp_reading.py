@@ -97,18 +97,21 @@ def open_objects(schema: Any, path: str = "") -> Iterator[str]:
 
 
 def test_strict_schemas_can_be_made_of_all_that_has_known_fields(server: MockServer, tmp_path: Path) -> None:
-    """No object is open but metadata, whose names are the caller's; labels and defaults have all fields of a job."""
+    """No object is open; an order, a label, and the defaults of a campaign have all fields of a job, explained."""
 
     async def main() -> None:
         async with in_memory(server, Options(ledger=tmp_path)) as client:
             for tool in (await client.list_tools()).tools:
                 properties = tool.input_schema.get("properties", {})
-                assert set(open_objects(properties)) <= {".metadata"}, tool.name
+                assert not [*open_objects(properties)], tool.name
+                fields = set(JobCreateParams.model_fields)
                 if tool.name.startswith("create_job"):
+                    assert set(properties) - {"max_wait_seconds"} == fields
+                if tool.name == "create_job":
+                    assert all(properties[name]["description"] for name in fields)
                     places = [set(one.get("properties", ())) for one in properties["location"]["anyOf"]]
                     assert places == [{"city", "state"}, {"latitude", "longitude", "radius_km"}, set()]
                 if tool.name.endswith("campaign"):
-                    fields = set(JobCreateParams.model_fields)
                     assert set(properties["jobs"]["items"]["properties"]) == fields | {"label"}
                     assert set(properties["defaults"]["anyOf"][0]["properties"]) == fields
                     assert not [*open_objects(tool.input_schema["$defs"])]
@@ -301,6 +304,9 @@ def test_pages_follow_their_cursor(server: MockServer, tmp_path: Path) -> None:
         ("create_job", {**JOB, "files_needed": "2"}, "files_needed: input should be a valid integer"),
         ("create_job", {**JOB, "accepted_formats": ["jpg"]}, "accepted_formats.0: input should be"),
         ("create_job", {**JOB, "metadata": {"n": 10**400}}, "call this tool again"),
+        ("create_job", {**JOB, "metadata": ["x"]}, "metadata is a list of {name, value}"),
+        ("create_job", {**JOB, "deadline": "soon"}, "deadline: "),
+        ("create_job", {**JOB, "min_width": "9"}, "min_width: input should be a valid integer"),
     ],
 )
 def test_an_error_says_what_to_do_next(

@@ -30,17 +30,18 @@ def server() -> Iterator[MockServer]:
 
 
 def test_the_same_call_again_orders_nothing(server: MockServer, tmp_path: Path) -> None:
-    """A model that repeats itself, in another session too, gets the job that exists, and pays nothing."""
+    """A model that repeats itself, as strict programs do or in another session, gets the same job, and pays nothing."""
 
     async def main() -> None:
-        job = {**JOB, "location": {"latitude": 48.1, "longitude": 11.5, "radius_km": 2.5}}
+        job = {**JOB, "location": {"latitude": 48.1, "longitude": 11.5, "radius_km": 2.5}, "title": "Signs"}
+        strict = {**job, "metadata": [{"name": "team", "value": 5}], "deadline": None}
         ids: set[str] = set()
         for session in range(2):
             async with in_memory(server, Options(ledger=tmp_path)) as client:
-                for call in range(2):
-                    made = found(await client.call_tool("create_job", job))
+                for call, arguments in enumerate([{**job, "metadata": {"team": 5}}, strict]):
+                    made = found(await client.call_tool("create_job", arguments))
                     ids.add(made["id"])
-                    assert made["budget_left_cents"] == 2400
+                    assert (made["budget_left_cents"], made["title"]) == (2400, "Signs")
                     assert made["created_before"] is (session + call > 0)
         assert len(ids) == 1
 

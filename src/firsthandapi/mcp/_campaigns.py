@@ -28,7 +28,7 @@ from ._progress import Steps
 from ._reading import READS
 from ._results import CampaignResult, CollectedCampaign
 from ._schemas import DEFAULTS, LABELS, by_label, fields_of
-from ._spending import MOST_WAIT, SPENDS, Approval, NotAsked, check_approved, check_can_ask
+from ._spending import SPENDS, Approval, MaxWait, NotAsked, check_approved, check_can_ask
 
 # How long a call waits for another session that runs the same campaign, and how often it looks.
 _TURN_SECONDS = 30.0
@@ -62,7 +62,6 @@ _Defaults = Annotated[
     WithJsonSchema(DEFAULTS),
 ]
 _Unique = Annotated[bool, Field(description="replace files with the same bytes")]
-_MaxWait = Annotated[int, Field(ge=1, le=MOST_WAIT)]
 
 
 class Campaigns:
@@ -245,7 +244,7 @@ def add_campaigns(server: MCPServer, campaigns: Campaigns, ledger: Ledger, confi
         ctx: Context,
         defaults: _Defaults = None,
         unique: _Unique = True,
-        max_wait_seconds: _MaxWait = 120,
+        max_wait_seconds: MaxWait = 120,
     ) -> CollectedCampaign:
         """Order what a dataset of several labels lacks, wait, and download its files into one folder.
 

@@ -4,13 +4,11 @@ Annotations are evaluated here, since the tool's schema is made from them.
 """
 
 from pathlib import Path
-from typing import Annotated
 
 import anyio
 import mcp_types
 from mcp.server import MCPServer
 from mcp.server.mcpserver import Context
-from pydantic import Field
 
 from firsthandapi import AsyncFirstHandClient, Dataset
 from firsthandapi._core.calls.counts import count_of
@@ -21,12 +19,10 @@ from ._errors import answered, on_thread, told
 from ._progress import Steps
 from ._reading import JobId
 from ._results import DownloadedJob
-from ._spending import MOST_WAIT
+from ._spending import MaxWait
 
 # It writes to this computer: not one that only reads, though it spends nothing.
-_DOWNLOADS = mcp_types.ToolAnnotations(
-    read_only_hint=False, destructive_hint=False, idempotent_hint=True, open_world_hint=True
-)
+_DOWNLOADS = mcp_types.ToolAnnotations(read_only_hint=False, destructive_hint=False, idempotent_hint=True)
 
 
 def add_downloading(server: MCPServer, client: AsyncFirstHandClient, folder: Path) -> None:
@@ -39,9 +35,7 @@ def add_downloading(server: MCPServer, client: AsyncFirstHandClient, folder: Pat
     """
 
     @server.tool(annotations=_DOWNLOADS)
-    async def download_job(
-        job_id: JobId, ctx: Context, max_wait_seconds: Annotated[int, Field(ge=1, le=MOST_WAIT)] = 120
-    ) -> DownloadedJob:
+    async def download_job(job_id: JobId, ctx: Context, max_wait_seconds: MaxWait = 120) -> DownloadedJob:
         """Download a job's approved files into a folder on the computer of this server, each verified.
 
         It does not wait for files that are not approved yet. Repeating the call downloads only what is missing.

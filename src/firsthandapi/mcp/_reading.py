@@ -40,7 +40,8 @@ _LARGEST_IMAGE = 40_000_000
 # Large enough to read a sign in the picture; a model pays for each pixel.
 _SIDE = 768
 
-READS = mcp_types.ToolAnnotations(read_only_hint=True, idempotent_hint=True, open_world_hint=True)
+# Hints that are the protocol's defaults are left out, here and elsewhere: a model pays for each.
+READS = mcp_types.ToolAnnotations(read_only_hint=True)
 
 JobId = Annotated[str, Field(description="the job's id, such as job_01JP…", max_length=128)]
 _Limit = Annotated[int, Field(description="items on a page", ge=1, le=100)]

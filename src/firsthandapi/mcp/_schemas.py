@@ -6,12 +6,15 @@ What they describe is checked where it always is, by the client: its errors say 
 from __future__ import annotations
 
 import inspect
-from typing import Any, get_args
+import re
+from collections.abc import Callable
+from typing import Annotated, Any, get_args
 
 import mcp_types
+from pydantic import BeforeValidator, Field, Strict, WithJsonSchema
 
 from firsthandapi.types.enums import JobType, MediaFormat
-from firsthandapi.types.job import JobCreateParams
+from firsthandapi.types.job import Job, JobCreateParams
 
 _NULL = {"type": "null"}
 _VALUE = {"type": ["string", "number", "boolean", "null"]}
@@ -40,10 +43,6 @@ _PLACES = [
         "radius_km",
     ),
 ]
-LOCATION: dict[str, Any] = {"anyOf": [*_PLACES, _NULL]}
-METADATA: dict[str, Any] = {
-    "anyOf": [{"type": "object", "additionalProperties": _VALUE, "maxProperties": 20}, _NULL]
-}
 # A strict schema has no object whose names are free.
 _PAIRS = {
     "type": "array",
@@ -51,7 +50,7 @@ _PAIRS = {
     "maxItems": 20,
 }
 _SHARED: dict[str, Any] = {
-    "location": LOCATION,
+    "location": {"anyOf": [*_PLACES, _NULL]},
     "metadata": {"anyOf": [_PAIRS, _NULL]},
     "accepted_formats": {
         "anyOf": [{"type": "array", "items": {"type": "string", "enum": [*get_args(MediaFormat)]}}, _NULL]
@@ -72,13 +71,67 @@ def _job_fields() -> dict[str, Any]:
     return found
 
 
+_FIELDS = _job_fields()
 LABELS: dict[str, Any] = {
     "type": "array",
     "minItems": 1,
     "maxItems": 100,
-    "items": _closed({"label": _TEXT, **_job_fields()}, "label"),
+    "items": _closed({"label": _TEXT, **_FIELDS}, "label"),
 }
-DEFAULTS: dict[str, Any] = {"anyOf": [_closed(_job_fields()), _NULL]}
+DEFAULTS: dict[str, Any] = {"anyOf": [_closed(_FIELDS), _NULL]}
+
+
+def _as_parameter(name: str, text: str | None) -> inspect.Parameter:
+    """A field of a job as an argument of a tool, checked as the client checks it."""
+    field = JobCreateParams.model_fields[name]
+    needed = field.is_required() or name == "type"
+    schema = _needed(_FIELDS[name]) if needed else _FIELDS[name]
+    kind: Any = Annotated[
+        (
+            field.annotation,
+            *field.metadata,
+            *([BeforeValidator(_unpaired)] if name == "metadata" else ()),
+            *([Strict()] if "integer" in schema.get("type", ()) else ()),
+            Field(description=text),
+            WithJsonSchema(schema),
+        )
+    ]
+    default = inspect.Parameter.empty if needed else None
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=kind)
+
+
+def _needed(schema: dict[str, Any]) -> dict[str, Any]:
+    """The schema without null."""
+    if "anyOf" in schema:
+        return schema["anyOf"][0]  # type: ignore[no-any-return]
+    kind = {**schema, "type": schema["type"][0]}
+    return {**kind, "enum": [each for each in kind["enum"] if each is not None]} if "enum" in kind else kind
+
+
+def takes_a_job(*, explained: bool = False) -> Callable[[Callable[..., Any]], Any]:
+    """Make a tool of a function that takes the fields of a job as `fields`: the tool takes each by its name.
+
+    Those that are null are left out, as are those that nobody passes. If `explained`, each has the text of `Job`.
+    """
+    texts = dict(re.findall(r"^ +(\w+): (.+)\.$", (explained and Job.__doc__) or "", re.MULTILINE))
+    jobs = [_as_parameter(name, texts.get(name)) for name in _FIELDS]
+
+    def made(function: Callable[..., Any]) -> Any:
+        signature = inspect.signature(function, eval_str=True)
+        own = [each for each in signature.parameters.values() if each.name != "fields"]
+        parameters = [*jobs, *(each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in own)]
+
+        async def called(**given: Any) -> Any:
+            fields = {name: given.pop(name) for name in _FIELDS}
+            return await function(**given, fields={name: v for name, v in fields.items() if v is not None})
+
+        called.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+        called.__annotations__ = {each.name: each.annotation for each in parameters}
+        called.__annotations__["return"] = signature.return_annotation
+        called.__name__, called.__doc__ = function.__name__, function.__doc__
+        return called
+
+    return made
 
 
 def by_label(jobs: Any) -> Any:
@@ -102,13 +155,16 @@ def fields_of(job: Any) -> Any:
     if not isinstance(job, dict):
         return job
     fields = {name: value for name, value in _dict(job).items() if value is not None}
-    pairs = fields.get("metadata")
-    if isinstance(pairs, list):
-        try:
-            fields["metadata"] = {pair["name"]: pair["value"] for pair in _list(pairs)}
-        except (TypeError, KeyError):
-            raise ValueError("metadata is a list of {name, value}") from None
-    return fields
+    return {**fields, "metadata": _unpaired(fields["metadata"])} if "metadata" in fields else fields
+
+
+def _unpaired(metadata: Any) -> Any:
+    if not isinstance(metadata, list):
+        return metadata
+    try:
+        return {pair["name"]: pair["value"] for pair in _list(metadata)}
+    except (TypeError, KeyError):
+        raise ValueError("metadata is a list of {name, value}") from None
 
 
 # ── The list of tools ────────────────────────────────────────────────────────────────────────────────────

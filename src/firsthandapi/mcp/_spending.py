@@ -12,7 +12,7 @@ from mcp.server import MCPServer
 from mcp.server.elicitation import AcceptedElicitation, ElicitationResult
 from mcp.server.mcpserver import Context, Elicit, Resolve
 from mcp.server.mcpserver.exceptions import ToolError
-from pydantic import BaseModel, Field, WithJsonSchema
+from pydantic import BaseModel, Field
 
 from firsthandapi import AsyncFirstHandClient, types
 from firsthandapi._async.ordering import order_once
@@ -34,30 +34,14 @@ from ._ledger import Ledger, OrderRecord
 from ._progress import JobSteps
 from ._reading import JobId
 from ._results import CreatedJob, JobResult, WaitedJob
-from ._schemas import LOCATION, METADATA
+from ._schemas import takes_a_job
 
-MOST_WAIT = 300
+# A call may wait for 5 minutes.
+MaxWait = Annotated[int, Field(ge=1, le=300)]
 # How a model gives up an order whose key is too old to be sent again.
 _WAY_OUT = "put a value of your own into metadata, which makes it another order,"
 
-SPENDS = mcp_types.ToolAnnotations(
-    read_only_hint=False, destructive_hint=True, idempotent_hint=True, open_world_hint=True
-)
-
-_Description = Annotated[str, Field(description="what workers are asked for", min_length=10, max_length=5000)]
-_FilesNeeded = Annotated[int, Field(ge=1, le=10_000, strict=True)]
-_Formats = Annotated[
-    list[types.MediaFormat], Field(description="MIME types, not extensions", min_length=1, max_length=9)
-]
-_Price = Annotated[int, Field(description="for each approved file, US cents", ge=10, le=50_000, strict=True)]
-_MinStars = Annotated[int | None, Field(description="lowest rating to approve; default 3", ge=1, le=5)]
-_Location = Annotated[dict[str, Any] | None, Field(description="where"), WithJsonSchema(LOCATION)]
-_PerSubmission = Annotated[int | None, Field(description="files in one submission", ge=1, le=5)]
-_Metadata = Annotated[
-    dict[str, Any] | None,
-    Field(description="your own values; other values make another job"),
-    WithJsonSchema(METADATA),
-]
+SPENDS = mcp_types.ToolAnnotations(read_only_hint=False, destructive_hint=True, idempotent_hint=True)
 
 
 class Approval(BaseModel):
@@ -84,46 +68,25 @@ def add_spending(
         confirm_cents: above this cost of a job, in US cents, the person is asked; None never asks.
     """
 
-    async def may_spend(
-        ctx: Context,
-        type: types.JobType,
-        description: str,
-        files_needed: int,
-        accepted_formats: list[types.MediaFormat],
-        price_per_file_cents: int,
-        min_star_rating: int | None,
-        location: dict[str, Any] | None,
-        files_per_submission: int | None,
-        metadata: dict[str, Any] | None,
-    ) -> Approval | Elicit[Approval]:
-        cost = files_needed * price_per_file_cents
+    @takes_a_job()
+    async def may_spend(ctx: Context, fields: dict[str, Any]) -> Approval | Elicit[Approval]:
+        cost = _cost(fields)
         if confirm_cents is None or cost <= confirm_cents:
             return NotAsked()
-        fields = _fields(
-            type=type,
-            description=description,
-            files_needed=files_needed,
-            accepted_formats=accepted_formats,
-            price_per_file_cents=price_per_file_cents,
-            min_star_rating=min_star_rating,
-            location=location,
-            files_per_submission=files_per_submission,
-            metadata=metadata,
-        )
         known, left = await answered(on_thread(ledger.look, fields))
         if known or cost > left:
             return NotAsked()  # an order that costs too much is refused below, without a question
         check_can_ask(ctx, cost, confirm_cents)
         return Elicit(
-            f"Post a job for {count_of(files_needed)} at {dollars(price_per_file_cents)} each: "
-            f"{dollars(cost)} in all, held immediately. Its description: “{visible(description[:200])}”. "
+            f"Post a job for {count_of(fields['files_needed'])} at {dollars(fields['price_per_file_cents'])} each: "
+            f"{dollars(cost)} in all, held immediately. Its description: “{visible(fields['description'][:200])}”. "
             "Spend it?",
             Approval,
         )
 
     async def order(answer: ElicitationResult[Approval], fields: dict[str, Any]) -> tuple[types.Job, bool]:
         asked = check_approved(answer)
-        cost = fields["files_needed"] * fields["price_per_file_cents"]
+        cost = _cost(fields)
         new = asked or confirm_cents is None or cost <= confirm_cents
         key, fresh = await on_thread(ledger.reserve, fields, cost, new=new)
         job_id, job = await _job_of(client, ledger, key, fields, fresh=fresh)
@@ -133,68 +96,31 @@ def add_spending(
         return await client.jobs.get(job_id), True
 
     @server.tool(annotations=SPENDS)
+    @takes_a_job(explained=True)
     async def create_job(
-        type: types.JobType,
-        description: _Description,
-        files_needed: _FilesNeeded,
-        accepted_formats: _Formats,
-        price_per_file_cents: _Price,
-        approved: Annotated[ElicitationResult[Approval], Resolve(may_spend)],
-        min_star_rating: _MinStars = None,
-        location: _Location = None,
-        files_per_submission: _PerSubmission = None,
-        metadata: _Metadata = None,
+        fields: dict[str, Any], approved: Annotated[ElicitationResult[Approval], Resolve(may_spend)]
     ) -> CreatedJob:
         """Post a job that real people are paid for. It costs files_needed x price_per_file_cents, held immediately.
 
         Tell the person the cost first. Repeating the same call returns the same job, at any time, and costs nothing.
         To order the same again, put a value of your own into metadata.
         """
-        fields = _fields(
-            type=type,
-            description=description,
-            files_needed=files_needed,
-            accepted_formats=accepted_formats,
-            price_per_file_cents=price_per_file_cents,
-            min_star_rating=min_star_rating,
-            location=location,
-            files_per_submission=files_per_submission,
-            metadata=metadata,
-        )
         job, before = await answered(order(approved, fields))
         left = await answered(on_thread(ledger.left_cents))
         return CreatedJob.of(job, created_before=before, budget_left_cents=left)
 
     @server.tool(annotations=SPENDS)
+    @takes_a_job()
     async def create_job_and_wait(
-        type: types.JobType,
-        description: _Description,
-        files_needed: _FilesNeeded,
-        accepted_formats: _Formats,
-        price_per_file_cents: _Price,
+        fields: dict[str, Any],
         approved: Annotated[ElicitationResult[Approval], Resolve(may_spend)],
         ctx: Context,
-        min_star_rating: _MinStars = None,
-        location: _Location = None,
-        files_per_submission: _PerSubmission = None,
-        metadata: _Metadata = None,
-        max_wait_seconds: Annotated[int, Field(ge=1, le=MOST_WAIT)] = 120,
+        max_wait_seconds: MaxWait = 120,
     ) -> WaitedJob:
-        """Post a job as create_job does, and wait for it to finish, for at most max_wait_seconds.
+        """Post a job as create_job does, by the same arguments, and wait for it, for at most max_wait_seconds.
 
         If it takes longer, timed_out_waiting is true and the job continues: read it later with get_job.
         """
-        fields = _fields(
-            type=type,
-            description=description,
-            files_needed=files_needed,
-            accepted_formats=accepted_formats,
-            price_per_file_cents=price_per_file_cents,
-            min_star_rating=min_star_rating,
-            location=location,
-            files_per_submission=files_per_submission,
-            metadata=metadata,
-        )
         job, before = await answered(order(approved, fields))
         late = False
         try:
@@ -276,9 +202,8 @@ def check_approved(answer: ElicitationResult[Approval], done: str = "ordered") -
     return not isinstance(answer.data, NotAsked)
 
 
-def _fields(**fields: Any) -> dict[str, Any]:
-    """The fields of a job, less those that were left out."""
-    return {name: value for name, value in fields.items() if value is not None}
+def _cost(fields: dict[str, Any]) -> int:
+    return int(fields["files_needed"] * fields["price_per_file_cents"])
 
 
 async def _job_of(
