@@ -510,7 +510,7 @@ def test_values_of_other_types(shop: Shop, connect: Connect, tmp_path: Path) -> 
     job = dataset.job
     assert (job.files_needed, job.accepted_formats, job.price_per_file_cents) == ("two", "image/jpeg", [10])
     assert {record.content_type for record in dataset} == {None}
-    assert dataset.write_card().exists()
+    assert dataset.write_card().path.exists()
     client = connect(base_url=shop.server.base_url, max_retries=0)
     assert client.jobs.wait("job_1").files_approved == "many"
     file = client.files.list("job_1").data[0]

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from firsthandapi import ConfigurationError, Dataset
+from firsthandapi import ConfigurationError, Dataset, FirstHandClient, InvalidArgumentError
 from firsthandapi._core.rows.manifest import MANIFEST
+from firsthandapi.testing import MockServer
 
-from .support import folder_of
+from .support import JOB, folder_of
 from .test_loading import run
 
 CONTENTS = [b"one", b"two", b"three"]
@@ -25,14 +29,38 @@ def dataset(tmp_path: Path) -> Dataset:
 def test_the_papers_are_made_from_the_folder(dataset: Dataset) -> None:
     """The same folder gives the same bytes, and its own papers are written over."""
     card = dataset.write_card(license="cc-by-4.0")
-    assert card == dataset.path / "README.md"
-    first = card.read_bytes(), (dataset.path / "croissant.json").read_bytes()
-    Dataset.open(dataset.path).write_card(license="cc-by-4.0")
-    assert (card.read_bytes(), (dataset.path / "croissant.json").read_bytes()) == first
+    assert os.fspath(card) == str(card.path) == str(dataset.path / "README.md")
+    assert card.croissant == dataset.path / "croissant.json"
+    first = card.path.read_bytes(), card.croissant.read_bytes()
+    assert Dataset.open(dataset.path).write_card(license="cc-by-4.0") == card
+    assert (card.path.read_bytes(), card.croissant.read_bytes()) == first
     assert b"# signs\n" in first[0]
     dataset.write_card(name="Street signs")
-    assert b"# Street signs\n" in card.read_bytes()
+    assert b"# Street signs\n" in card.path.read_bytes()
     assert dataset.verify()
+
+
+def test_what_was_said_is_remembered(dataset: Dataset) -> None:
+    """Beside the folder, until something else is said; what was refused is not, and a folder that says nothing has no
+    card.json."""
+    missing = dataset.write_card().missing
+    assert {"license", "creator", "url", "rai:dataLimitations", "rai:hasSyntheticData"} <= {*missing}
+    assert not (dataset.path / "card.json").exists()
+    dataset.write_card(license="cc-by-4.0", data_limitations="One city.", splits={"train": 0.5, "odd": 0.5})
+    card = Dataset.open(dataset.path).write_card(license="MIT", has_synthetic_data=False)
+    assert {*missing} - {*card.missing} == {"license", "rai:dataLimitations", "rai:hasSyntheticData"}
+    croissant = json.loads(card.croissant.read_bytes())
+    assert croissant["license"] == "https://spdx.org/licenses/MIT"
+    assert croissant["rai:dataLimitations"] == ["One city."]
+    rows = [json.loads(line) for line in (dataset.path / "splits.jsonl").read_text("utf-8").splitlines()]
+    parts = dataset.split(train=0.5, test=0, odd=0.5)
+    assert {row["file_id"] for row in rows if row["split"] == "odd"} == {row.file_id for row in parts["odd"]}
+    with pytest.raises(InvalidArgumentError, match=r"^url must be"):
+        dataset.write_card(license="CC0-1.0", url="example.org")
+    (dataset.path / "README.md").write_text("mine", "utf-8")
+    with pytest.raises(ConfigurationError):
+        dataset.write_card(license="CC0-1.0")
+    assert json.loads((dataset.path / "card.json").read_bytes())["license"] == "MIT"
 
 
 @pytest.mark.parametrize("name", ["README.md", "croissant.json"])
@@ -86,15 +114,23 @@ READ = """
 import json, sys, warnings
 warnings.simplefilter("ignore")
 from huggingface_hub import DatasetCard
-import mlcroissant, datasets
-folder, cache = sys.argv[1:]
-card = DatasetCard.load(folder + "/README.md")
-croissant = mlcroissant.Dataset(jsonld=folder + "/croissant.json")
-text = lambda value: value.decode() if isinstance(value, bytes) else value
-records = [{name: text(value) for name, value in each.items()} for each in croissant.records("rows")]
-loaded = datasets.load_dataset("imagefolder", data_dir=folder, cache_dir=cache)["train"]
-print(json.dumps({"card": card.data.to_dict(), "errors": list(croissant.metadata.issues.errors), "records": records,
-                  "rows": len(loaded)}))
+import datasets, mlcroissant
+*folders, cache = sys.argv[1:]
+text = lambda value: value.decode() if isinstance(value, bytes) else str(value)
+read = {}
+for folder in folders:
+    # This is all that `mlcroissant validate` does.
+    croissant = mlcroissant.Dataset(jsonld=folder + "/croissant.json")
+    issues = croissant.metadata.ctx.issues
+    assert not [*issues.errors, *issues.warnings], issues.report()
+    read[folder] = {
+        each.uuid: [{name.partition("/")[2]: text(value) for name, value in row.items()}
+                    for row in croissant.records(each.uuid)]
+        for each in croissant.metadata.record_sets
+    }
+loaded = datasets.load_dataset("imagefolder", data_dir=folders[0], cache_dir=cache)["train"]
+card = DatasetCard.load(folders[0] + "/README.md").data.to_dict()
+print(json.dumps({"card": card, "read": read, "rows": len(loaded)}))
 """
 
 
@@ -102,15 +138,40 @@ print(json.dumps({"card": card.data.to_dict(), "errors": list(croissant.metadata
     None in (importlib.util.find_spec("mlcroissant"), importlib.util.find_spec("datasets")),
     reason="mlcroissant is not installed (make test)",
 )
-def test_the_papers_are_read_by_others(dataset: Dataset, tmp_path: Path) -> None:
-    """Hugging Face parses the card, mlcroissant validates the metadata and loads the rows, and the folder loads as
-    before."""
-    dataset.write_card(license="cc-by-4.0", name='The "signs": ünïcode')
-    read = run(READ, str(dataset.path), str(tmp_path / "cache"))
-    assert read["card"]["license"] == "cc-by-4.0"
-    assert read["card"]["pretty_name"] == 'The "signs": ünïcode'
-    assert read["errors"] == []
-    assert [row["rows/file_id"] for row in read["records"]] == [record.file_id for record in dataset]
-    assert [row["rows/label"] for row in read["records"]] == ["a", None, "b"]
-    assert [row["rows/size_bytes"] for row in read["records"]] == [3, 3, 5]
-    assert read["rows"] == 3
+def test_the_papers_are_read_by_others(client: FirstHandClient, server: MockServer, tmp_path: Path) -> None:
+    """Of folders that a job has filled, with labels and without, of pictures, sound, video, and all three: mlcroissant
+    validates the metadata without a warning and loads every record set, each picture as a picture. Hugging Face parses
+    the card and loads the folder as before."""
+    wanted: dict[str, tuple[list[str], str | None]] = {
+        "labels": (["image/jpeg"], "stop"),
+        "pictures": (["image/png", "image/webp"], None),
+        "sound": (["audio/mpeg", "audio/wav"], "dog"),
+        "mixed": (["image/jpeg", "audio/wav", "video/mp4"], "thing"),
+    }
+    folders: dict[str, Dataset] = {}
+    for name, (formats, label) in wanted.items():
+        fields: dict[str, Any] = {**JOB, "accepted_formats": formats}
+        job_id = client.jobs.create(**fields, files_needed=3).id
+        for format_ in (formats * 3)[:3]:
+            server.submit(job_id, content_type=format_)
+        server.clock.advance(minutes=1)
+        folders[name] = client.files.download_all(job_id, tmp_path / name, label=label)
+        folders[name].write_card(license="CC-BY-4.0", name='The "signs": ünïcode')
+    loaded = run(READ, *(str(each.path) for each in folders.values()), str(tmp_path / "cache"))
+    assert (loaded["card"]["license"], loaded["card"]["pretty_name"]) == ("cc-by-4.0", 'The "signs": ünïcode')
+    assert loaded["rows"] == 3
+    read = {name: loaded["read"][str(dataset.path)] for name, dataset in folders.items()}
+    for name, dataset in folders.items():
+        tables = [rows for id_, rows in read[name].items() if id_.endswith("rows") and id_ != "split_rows"]
+        rows = {row["file_id"]: row for table in tables for row in table}
+        assert {*rows} == {record.file_id for record in dataset}
+        for record in dataset:
+            row = rows[record.file_id]
+            assert row["file_name"].endswith(record.file_name.rpartition("/")[2])
+            assert (row["label"], row["size_bytes"]) == (str(record.label), str(record.size_bytes))
+            assert datetime.fromisoformat(row["created_at"]) == datetime.fromisoformat(str(record.created_at))
+            readable = record.content_type in ("image/jpeg", "image/png")
+            assert row.get("image", "None").startswith("<PIL" if readable else "None")
+        assert {row["file_id"] for row in read[name]["split_rows"]} <= {*rows}
+    assert read["labels"]["labels"] == [{"name": "stop"}]
+    assert [*read["mixed"]][2:] == ["image_rows", "audio_rows", "video_rows", "split_rows"]

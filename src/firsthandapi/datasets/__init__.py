@@ -14,5 +14,6 @@ from firsthandapi._core.rows.manifest import Record
 from firsthandapi._core.rows.withdrawal import Reconciliation
 
 from ._dataset import Dataset, DatasetView
+from ._papers import Card
 
-__all__ = ["Dataset", "DatasetView", "Progress", "Reconciliation", "Record", "Verification"]
+__all__ = ["Card", "Dataset", "DatasetView", "Progress", "Reconciliation", "Record", "Verification"]

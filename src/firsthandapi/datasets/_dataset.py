@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -33,6 +33,8 @@ from ._withdrawing import note_export
 if TYPE_CHECKING:
     from firsthandapi import AsyncFirstHandClient, FirstHandClient
     from firsthandapi.types import Job
+
+    from ._papers import Card
 
 
 class Dataset(Rows):
@@ -197,32 +199,79 @@ class Dataset(Rows):
         return {name: DatasetView(self, name, records) for name, records in rows.items()}
 
     def write_card(
-        self, *, license: str | None = None, name: str | None = None, overwrite: bool = False
-    ) -> Path:
-        """Write the papers of the dataset: a dataset card, README.md, as Hugging Face shows it, and Croissant metadata,
-        croissant.json, which mlcroissant loads.
+        self,
+        *,
+        license: str | None = None,
+        creator: str | Mapping[str, str] | None = None,
+        url: str | None = None,
+        name: str | None = None,
+        data_limitations: str | Sequence[str] | None = None,
+        data_biases: str | Sequence[str] | None = None,
+        personal_sensitive_information: str | Sequence[str] | None = None,
+        data_use_cases: str | Sequence[str] | None = None,
+        data_social_impact: str | Sequence[str] | None = None,
+        data_release_maintenance_plan: str | Sequence[str] | None = None,
+        has_synthetic_data: bool | None = None,
+        splits: Mapping[str, float] | None = None,
+        overwrite: bool = False,
+    ) -> Card:
+        """Write the papers of the dataset: a dataset card, README.md, as Hugging Face shows it, and Croissant 1.1
+        metadata with its RAI extension, croissant.json, which mlcroissant loads, pictures included.
 
-        They list the jobs with their dates and prices, the ratings, the counts, and the number of workers, and are made
-        from the folder alone. The card keeps a hash of all rows and prices, so `verify` finds any change of them; after
-        a run that adds files, write the card again.
+            card = dataset.write_card(license="CC-BY-4.0", creator="Example Lab")
+            print(card.missing)
+
+        Both show what the folder knows, in the same numbers: the jobs with their dates and prices, the ratings, the
+        counts, the labels, and the number of workers. What only a person knows is named in `missing` until you say it.
+        The folder remembers what you have said, in `card.json`: the next call may leave it out.
+
+        The card keeps a hash of all rows and prices, so `verify` finds any change of them; after a run that adds
+        files, write the card again.
 
         Args:
-            license: the license of the files, such as `cc-by-4.0`, as you name it; None names none.
-            name: what the dataset is called; None takes the folder's name.
+            license: the license of the files: an id of the SPDX list, such as `CC-BY-4.0`, or a name of your own.
+            creator: who made the dataset: the name of an organization, or a dict with `name` and, if you like, `type`
+                (`Organization` or `Person`), `url`, and `email`.
+            url: the https URL of the dataset's page.
+            name: what the dataset is called; the folder's name by default.
+            data_limitations: what the data should not be used for, and why. This and the following texts have at most
+                10,000 characters each; several go into a list.
+            data_biases: which biases are known.
+            personal_sensitive_information: which personal or sensitive attributes the files show.
+            data_use_cases: what the data is for, and what it was validated for.
+            data_social_impact: how its use may affect people.
+            data_release_maintenance_plan: who updates it, and how withdrawn files leave it. Never in `missing`.
+            has_synthetic_data: whether any of it was made by a machine.
+            splits: the share of each split of the metadata, as for `split`; by default train=0.8 and test=0.2. They are
+                those of `split` with seed 0, in `splits.jsonl`. Rows with a column `split` of your own keep theirs.
             overwrite: whether to replace a README.md or croissant.json that another program or a person wrote or
                 edited.
 
         Returns:
-            Where the card is.
+            Where the card and the metadata are, and what is missing.
 
         Raises:
-            ConfigurationError: there is a README.md or croissant.json that is not ours or was edited, or one cannot be
-                written.
-            InvalidArgumentError: `license` or `name` is not text on one line.
+            ConfigurationError: there is a README.md or croissant.json that is not ours or was edited, card.json is
+                damaged, or one cannot be written.
+            InvalidArgumentError: an argument is not allowed.
         """
         from ._papers import write_papers
 
-        return write_papers(self, license=license, name=name, overwrite=overwrite)
+        given = {
+            "license": license,
+            "creator": creator,
+            "url": url,
+            "name": name,
+            "data_limitations": data_limitations,
+            "data_biases": data_biases,
+            "personal_sensitive_information": personal_sensitive_information,
+            "data_use_cases": data_use_cases,
+            "data_social_impact": data_social_impact,
+            "data_release_maintenance_plan": data_release_maintenance_plan,
+            "has_synthetic_data": has_synthetic_data,
+            "splits": splits,
+        }
+        return write_papers(self, given, overwrite=overwrite)
 
     def __repr__(self) -> str:
         return self._described(str(self.path))

@@ -4,24 +4,33 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from firsthandapi._core.rows.card import (
     CARD,
-    CROISSANT,
     LARGEST_CARD,
     Facts,
     Marker,
     card_of,
-    check_text,
-    croissant_of,
     hash_of_prices,
     hash_of_rows,
     is_unchanged,
     read_marker,
 )
+from firsthandapi._core.rows.croissant import CROISSANT, SPLITS_FILE, croissant_of, missing_of, splits_of
 from firsthandapi._core.rows.manifest import MANIFEST, Record
+from firsthandapi._core.rows.splits import split_rows
+from firsthandapi._core.rows.statements import (
+    LARGEST_STATEMENTS,
+    STATEMENTS_FILE,
+    check_statements,
+    encode_statements,
+    read_statements,
+)
 from firsthandapi._visible import visible
 from firsthandapi.errors import ConfigurationError
 from firsthandapi.types._base import fitting
@@ -33,33 +42,66 @@ if TYPE_CHECKING:
     from ._store import Store
 
 
-def write_papers(dataset: Dataset, *, license: str | None, name: str | None, overwrite: bool) -> Path:
-    """Write both; the path of the card.
+# Those of `Dataset.split`.
+_SPLITS = {"train": 0.8, "test": 0.2}
+
+
+@dataclass(frozen=True)
+class Card:
+    """What `Dataset.write_card` wrote. It is an `os.PathLike`: `open(card)` opens README.md.
+
+    Attributes:
+        path: the dataset card, README.md.
+        croissant: the Croissant metadata, croissant.json.
+        missing: what only a person knows and nobody has said yet, by its name in the Croissant metadata, such as
+            `license` or `rai:dataLimitations`. Pass it to `write_card`.
+    """
+
+    path: Path
+    croissant: Path
+    missing: tuple[str, ...]
+
+    def __fspath__(self) -> str:
+        return str(self.path)
+
+
+def write_papers(dataset: Dataset, given: Mapping[str, object], *, overwrite: bool) -> Card:
+    """Write both, and what `given` says beside them.
 
     Raises:
         ConfigurationError: one is not ours, was edited, or cannot be written.
-        InvalidArgumentError: `license` or `name` is not text on one line.
+        InvalidArgumentError: a value of `given` is not allowed.
     """
     store = dataset._store
+    statements = dataset.path / STATEMENTS_FILE
+    known = read_statements(store.read(statements, LARGEST_STATEMENTS), statements)
+    said = {**known, **check_statements(given)}
+    card, croissant = dataset.path / CARD, dataset.path / CROISSANT
+    if not overwrite:
+        _check_ours(store, card, croissant)
+    if said != known:
+        store.replace(statements, encode_statements(said))
     labels = {each.job_id: each.label for each in dataset._job_files}
     spent_cents, ordered = spent_in(dataset.path)
+    own = any("split" in record.extra for record in dataset.records)
     facts = Facts(
-        name=check_text(name, "name") or visible(dataset._name),
-        license=check_text(license, "license"),
+        name=said.get("name") or visible(dataset._name),
+        said=said,
         subfolders=_rows_of(dataset),
         jobs=[(fitting(job), labels[job.id]) for job in dataset.jobs],
         manifests={each.subfolder: _hash_of(store, each.path) or "" for each in dataset._manifests},
         spent_cents=spent_cents,
         ordered=ordered,
+        splits={} if own else split_rows(dataset.records, said.get("splits", _SPLITS), 0),
     )
-    card, croissant = dataset.path / CARD, dataset.path / CROISSANT
-    if not overwrite:
-        _check_ours(store, card, croissant)
-    metadata = croissant_of(facts)
+    splits = splits_of(facts)
+    if splits:
+        store.replace(dataset.path / SPLITS_FILE, splits)
+    metadata = croissant_of(facts, hashlib.sha256(splits).hexdigest() if splits else None)
     # The card last: it knows the other's hash.
     store.replace(croissant, metadata)
     store.replace(card, card_of(facts, metadata))
-    return card
+    return Card(card, croissant, missing_of(facts))
 
 
 def altered_in(dataset: Dataset) -> tuple[str, ...]:

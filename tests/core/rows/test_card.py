@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -13,15 +12,12 @@ from core.rows.test_manifest import row_of
 from firsthandapi._core.rows.card import (
     Facts,
     card_of,
-    check_text,
-    croissant_of,
     hash_of_prices,
     hash_of_rows,
     is_unchanged,
     read_marker,
     size_category,
 )
-from firsthandapi.errors import InvalidArgumentError
 from firsthandapi.types.job import Job
 
 JOB = Job(
@@ -50,7 +46,7 @@ def facts(**changes: Any) -> Facts:
     return replace(
         Facts(
             name="signs",
-            license="cc-by-4.0",
+            said={"license": "cc-by-4.0"},
             subfolders={"": ROWS},
             jobs=[(JOB, "stop")],
             manifests={"": "0" * 64},
@@ -82,7 +78,7 @@ def test_a_card_of_what_is_unknown() -> None:
     bare = replace(
         ROWS[0], label=None, worker_id=None, ai_star_rating=None, created_at=None, content_type=None
     )
-    text = card(subfolders={"": [bare]}, jobs=[(Job(id="job_2", status="open"), None)], license=None)
+    text = card(subfolders={"": [bare]}, jobs=[(Job(id="job_2", status="open"), None)], said={})
     assert "1 file, made by people in 1 job of FirstHandAPI." in text
     assert "| none | 1 | unknown |" in text
     assert "| unrated | 1 |" in text
@@ -100,9 +96,9 @@ def test_a_price_may_be_any_number() -> None:
 
 def test_a_license_of_another_name_is_other() -> None:
     """As Hugging Face has it."""
-    text = card(license="Our own, 2026")
+    text = card(said={"license": "Our own, 2026"})
     assert 'license: "other"\nlicense_name: "Our own, 2026"' in text
-    assert card(license="MIT").count('license: "mit"') == 1
+    assert card(said={"license": "MIT"}).count('license: "mit"') == 1
 
 
 @pytest.mark.parametrize(
@@ -201,38 +197,21 @@ def test_a_card_knows_whether_it_was_edited() -> None:
     assert read_marker(b"# Mine") is None
 
 
-def test_croissant_names_every_manifest() -> None:
-    """Each is a file with its hash, and a record set of its columns; what is unknown is left out."""
-    audio = replace(ROWS[0], content_type="audio/wav")
-    made = json.loads(
-        croissant_of(
-            facts(
-                subfolders={"image": ROWS, "audio": [audio]}, manifests={"image": "1" * 64, "audio": "2" * 64}
-            )
-        )
-    )
-    assert [(each["contentUrl"], each["sha256"][0]) for each in made["distribution"]] == [
-        ("image/metadata.jsonl", "1"),
-        ("audio/metadata.jsonl", "2"),
-    ]
-    assert [each["@id"] for each in made["recordSet"]] == ["image_rows", "audio_rows"]
-    types = {field["name"]: field["dataType"] for field in made["recordSet"][0]["field"]}
-    assert types["ai_star_rating"] == "sc:Integer"
-    assert types["label"] == "sc:Text"
-    assert (made["license"], made["datePublished"]) == ("cc-by-4.0", "2026-01-05")
-    bare = json.loads(croissant_of(facts(license=None, subfolders={"": []}, jobs=[])))
-    assert not {"license", "datePublished"} & bare.keys()
+def test_a_license_of_the_spdx_list_has_the_name_of_the_hub() -> None:
+    """Whichever of the two was given, in letters of any case."""
+    assert 'license: "odbl"\n' in card(said={"license": "ODbL-1.0"})
+    assert 'license: "cc-by-4.0"\n' in card(said={"license": "CC-BY-4.0"})
 
 
-@pytest.mark.parametrize("value", ["", "  ", "a\nb", 5, "x" * 501, "a\u202eb"])
-def test_a_name_is_text_on_one_line(value: Any) -> None:
-    """The message names the argument."""
-    with pytest.raises(InvalidArgumentError, match=r"^name must be a str"):
-        check_text(value, "name")
-
-
-def test_a_name_is_trimmed() -> None:
-    """None stays None."""
-    assert check_text(" signs ", "name") == "signs"
-    assert check_text("x" * 500, "name") == "x" * 500
-    assert check_text(None, "name") is None
+def test_a_card_tells_what_a_person_said() -> None:
+    """Each under its own heading, whole, as plain text; of what nobody said, there is none."""
+    said = {
+        "creator": {"type": "Person", "name": "Ada <b>", "url": "https://example.org"},
+        "data_limitations": ["Only " + "day" * 300, "One city."],
+        "has_synthetic_data": False,
+    }
+    text = card(said=said)
+    assert "## Creator\n\nAda &lt;b\\> https://example.org\n" in text
+    assert f"## Data limitations\n\nOnly {'day' * 300} One city.\n" in text
+    assert "## Has synthetic data\n\nno\n" in text
+    assert "## Data biases" not in text

@@ -1,7 +1,5 @@
-"""The papers of a dataset: its card (README.md, as Hugging Face reads it) and its Croissant metadata.
-
-Both are made from the rows and the jobs alone, so the same folder gives the same bytes.
-"""
+"""The card of a dataset, README.md, as Hugging Face reads it: made from the rows, the jobs, and what a person has said
+of them, so the same folder gives the same bytes."""
 
 from __future__ import annotations
 
@@ -9,22 +7,21 @@ import hashlib
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, cast
 
 from firsthandapi._core.calls.counts import count_of, dollars
 from firsthandapi._core.files.kinds import KINDS, Kind, kind_of
 from firsthandapi._visible import visible
-from firsthandapi.errors import InvalidArgumentError
 
-from .manifest import COLUMNS, MANIFEST, Record, column_types, manifest_line
+from .manifest import Record, manifest_line
+from .statements import MORE, NEEDED
 
 if TYPE_CHECKING:
     from firsthandapi.types.job import Job
 
 CARD = "README.md"
-CROISSANT = "croissant.json"
 # Of a card that is read again; one of ours is far smaller.
 LARGEST_CARD = 4 * 1024 * 1024
 
@@ -35,13 +32,30 @@ _MARKER = re.compile(
 )
 _MOST_JOBS = 500
 _MOST_TEXT = 500
-# What Hugging Face knows by these names; any other license is `other`, with its name.
-_LICENSES = frozenset({
-    "apache-2.0", "mit", "cc", "cc0-1.0", "cc-by-2.0", "cc-by-2.5", "cc-by-3.0", "cc-by-4.0", "cc-by-sa-3.0",
-    "cc-by-sa-4.0", "cc-by-nc-2.0", "cc-by-nc-3.0", "cc-by-nc-4.0", "cc-by-nd-4.0", "cc-by-nc-nd-3.0",
-    "cc-by-nc-nd-4.0", "cc-by-nc-sa-3.0", "cc-by-nc-sa-4.0", "cdla-sharing-1.0", "cdla-permissive-1.0",
-    "cdla-permissive-2.0", "odc-by", "odbl", "pddl", "unlicense", "unknown", "other",
-})  # fmt: skip
+# What Hugging Face knows by these names, with the id on the SPDX list; any other license is `other`, with its name.
+_LICENSES = {
+    **{name: name.upper() for name in (
+        "mit", "cc0-1.0", "cc-by-2.0", "cc-by-2.5", "cc-by-3.0", "cc-by-4.0", "cc-by-sa-3.0", "cc-by-sa-4.0",
+        "cc-by-nc-2.0", "cc-by-nc-3.0", "cc-by-nc-4.0", "cc-by-nd-4.0", "cc-by-nc-nd-3.0", "cc-by-nc-nd-4.0",
+        "cc-by-nc-sa-3.0", "cc-by-nc-sa-4.0",
+    )},
+    "apache-2.0": "Apache-2.0",
+    "cdla-sharing-1.0": "CDLA-Sharing-1.0",
+    "cdla-permissive-1.0": "CDLA-Permissive-1.0",
+    "cdla-permissive-2.0": "CDLA-Permissive-2.0",
+    "odc-by": "ODC-By-1.0",
+    "odbl": "ODbL-1.0",
+    "pddl": "PDDL-1.0",
+    "unlicense": "Unlicense",
+    **dict.fromkeys(("cc", "unknown", "other"), ""),
+}  # fmt: skip
+# By either name, in small letters.
+SPDX = {
+    name: id_
+    for hub, id_ in {**_LICENSES, "c-uda-1.0": "C-UDA-1.0"}.items()
+    if id_
+    for name in (hub, id_.lower())
+}
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
 
 
@@ -68,40 +82,34 @@ class Facts:
 
     Attributes:
         name: what the dataset is called.
-        license: as the user names it, or None.
+        said: what a person has said of it, by the argument of `write_card`.
         subfolders: the folders of the manifests, relative to the dataset's, with their rows.
         jobs: the jobs, each with its label.
         manifests: the SHA-256 of each manifest, by its folder.
         spent_cents: what a campaign has spent on the folder.
         ordered: the jobs that it has spent that on.
+        splits: the rows of each split, where the rows do not say theirs.
+        version: the version of the dataset.
     """
 
     name: str
-    license: str | None
+    said: Mapping[str, Any]
     subfolders: Mapping[str, Sequence[Record]]
     jobs: Sequence[tuple[Job, str | None]]
     manifests: Mapping[str, str]
     spent_cents: int = 0
     ordered: frozenset[str] = frozenset()
+    splits: Mapping[str, Sequence[Record]] = field(default_factory=dict[str, Sequence[Record]])
+    version: str = "1.0.0"
+
+    @property
+    def license(self) -> str | None:
+        """As a person names it."""
+        return self.said.get("license")
 
     @property
     def records(self) -> list[Record]:
         return [record for records in self.subfolders.values() for record in records]
-
-
-def check_text(value: object, field: str) -> str | None:
-    """A name of the caller's for the papers.
-
-    Raises:
-        InvalidArgumentError: it is no text, or text that cannot be shown.
-    """
-    if value is None:
-        return None
-    if not isinstance(value, str) or not value.strip() or not value.isprintable() or len(value) > _MOST_TEXT:
-        raise InvalidArgumentError(
-            f"{field} must be a str of 1 to {_MOST_TEXT} printable characters on one line", field=field
-        )
-    return value.strip()
 
 
 # ── Hashes ───────────────────────────────────────────────────────────────────────────────────────────────
@@ -155,9 +163,10 @@ def _header(facts: Facts) -> str:
     """The YAML that Hugging Face reads. JSON is YAML, and quotes whatever a name contains."""
     fields: dict[str, Any] = {"pretty_name": facts.name}
     if facts.license is not None:
-        known = facts.license.lower() in _LICENSES
-        fields["license"] = facts.license.lower() if known else "other"
-        if not known:
+        name = facts.license.lower()
+        hub = next((hub for hub, spdx in _LICENSES.items() if name in (hub, spdx.lower())), None)
+        fields["license"] = hub or "other"
+        if hub is None:
             fields["license_name"] = facts.license
     records = facts.records
     fields["size_categories"] = [size_category(len(records))]
@@ -174,7 +183,7 @@ def size_category(files: int) -> str:
 
 def _body(facts: Facts) -> str:
     records = facts.records
-    parts = [f"# {_text(facts.name)}", "", _summary(facts), ""]
+    parts = [f"# {_text(facts.name)}", "", summary_of(facts), ""]
     parts += _table("Files", ("Label", "Files", "Workers"), _by_label(records))
     stars = Counter(record.ai_star_rating for record in records)
     parts += _table(
@@ -197,10 +206,13 @@ def _body(facts: Facts) -> str:
     parts += ['dataset = Dataset.open(".")', "assert dataset.verify()", loaders, "```", ""]
     license_ = "No license is named." if facts.license is None else f"License: {_text(facts.license)}."
     parts += ["## License", "", license_, ""]
+    for title, text in _said(facts):
+        parts += [f"## {title}", "", _text(text, most=10_000), ""]
     return "\n".join(parts)
 
 
-def _summary(facts: Facts) -> str:
+def summary_of(facts: Facts) -> str:
+    """The numbers of the dataset, in words: the same in the card and in its Croissant metadata."""
     records = facts.records
     workers = {record.worker_id for record in records} - {None}
     by = f" by {count_of(len(workers), 'worker')}" if workers else ""
@@ -219,6 +231,21 @@ def _summary(facts: Facts) -> str:
         f"{count_of(len(records))}{by}, made by people{when} in {jobs} of FirstHandAPI{paid}. The SHA-256 of each file "
         "is in its row of `metadata.jsonl`."
     )
+
+
+def _said(facts: Facts) -> Iterator[tuple[str, object]]:
+    """What a person has said, besides the license."""
+    for name in (*NEEDED, *MORE):
+        said = facts.said.get(name)
+        if name == "license" or said is None:
+            continue
+        title = name.replace("_", " ").capitalize()
+        if isinstance(said, list):
+            yield title, " ".join(cast("list[str]", said))
+        elif isinstance(said, dict):
+            yield title, " ".join(text for key, text in cast("dict[str, str]", said).items() if key != "type")
+        else:
+            yield title, "yes" if said is True else "no" if said is False else said
 
 
 def _by_label(records: Sequence[Record]) -> list[tuple[object, ...]]:
@@ -249,10 +276,10 @@ def _job_row(job: Job, label: str | None, records: Sequence[Record]) -> tuple[ob
 
 
 def _loader(subfolder: str, rows: Sequence[Record]) -> str:
-    return f'# datasets.load_dataset("{_kind_of(rows)}folder", data_dir="{subfolder or "."}")'
+    return f'# datasets.load_dataset("{main_kind(rows)}folder", data_dir="{subfolder or "."}")'
 
 
-def _kind_of(rows: Sequence[Record]) -> Kind:
+def main_kind(rows: Sequence[Record]) -> Kind:
     """The kind of media that a manifest is of."""
     here = {kind_of(row.content_type) for row in rows}
     kinds: list[Kind] = [kind for kind in KINDS if kind in here]
@@ -267,90 +294,8 @@ def _table(title: str, names: Sequence[str], rows: Sequence[Sequence[object]]) -
     return [*lines, ""]
 
 
-def _text(value: object) -> str:
+def _text(value: object, most: int = _MOST_TEXT) -> str:
     """A value as plain text in Markdown, on one line: what a stranger wrote makes no link, no HTML, and no column."""
     text = visible(" ".join(str(value).split()))
-    short = text if len(text) <= _MOST_TEXT else f"{text[: _MOST_TEXT - 1]}…"
+    short = text if len(text) <= most else f"{text[: most - 1]}…"
     return re.sub(r"([\\`*\[\]<>|#!&])", r"\\\1", short).replace("\\<", "&lt;").replace("\\&", "&amp;")
-
-
-# ── Croissant ────────────────────────────────────────────────────────────────────────────────────────────
-
-# Of https://docs.mlcommons.org/croissant/docs/croissant-spec.html, as the specification prescribes it.
-_CROISSANT_TERMS = (
-    "citeAs", "column", "equivalentProperty", "extract", "field", "fileObject", "fileProperty", "fileSet", "format",
-    "includes", "isLiveDataset", "jsonPath", "key", "md5", "parentField", "path", "recordSet", "references", "regex",
-    "repeated", "replace", "samplingRate", "separator", "source", "subField", "transform",
-)  # fmt: skip
-_CONTEXT: dict[str, Any] = {
-    "@language": "en",
-    "@vocab": "https://schema.org/",
-    "data": {"@id": "cr:data", "@type": "@json"},
-    "dataType": {"@id": "cr:dataType", "@type": "@vocab"},
-    "examples": {"@id": "cr:examples", "@type": "@json"},
-    "conformsTo": "dct:conformsTo",
-    "cr": "http://mlcommons.org/croissant/",
-    "dct": "http://purl.org/dc/terms/",
-    "rai": "http://mlcommons.org/croissant/RAI/",
-    "sc": "https://schema.org/",
-    **{term: f"cr:{term}" for term in _CROISSANT_TERMS},
-}
-_TYPES: dict[type, str] = {str: "sc:Text", int: "sc:Integer", float: "sc:Float"}
-
-
-def croissant_of(facts: Facts) -> bytes:
-    """The Croissant metadata: the manifests, and a record set of the rows of each."""
-    days = sorted(record.created_at[:10] for record in facts.records if record.created_at)
-    document: dict[str, Any] = {
-        "@context": _CONTEXT,
-        "@type": "sc:Dataset",
-        "name": facts.name,
-        "description": _summary(facts),
-        "conformsTo": "http://mlcommons.org/croissant/1.0",
-        "citeAs": facts.name,
-        "version": "1.0.0",
-        **({"license": facts.license} if facts.license is not None else {}),
-        **({"datePublished": days[-1]} if days else {}),
-        "distribution": [_file_object(subfolder, sha256) for subfolder, sha256 in facts.manifests.items()],
-        "recordSet": [_record_set(subfolder, facts.subfolders[subfolder]) for subfolder in facts.manifests],
-    }
-    return json.dumps(document, ensure_ascii=True, indent=2).encode() + b"\n"
-
-
-def _file_object(subfolder: str, sha256: str) -> dict[str, Any]:
-    path = _manifest_at(subfolder)
-    return {
-        "@type": "cr:FileObject",
-        "@id": path,
-        "name": path,
-        "contentUrl": path,
-        "encodingFormat": "application/jsonlines",
-        "sha256": sha256,
-    }
-
-
-def _record_set(subfolder: str, rows: Sequence[Record]) -> dict[str, Any]:
-    name = f"{subfolder}_rows" if subfolder else "rows"
-    types = column_types(_kind_of(rows))
-    fields = [
-        {
-            "@type": "cr:Field",
-            "@id": f"{name}/{column}",
-            "name": column,
-            "dataType": _TYPES[types[column]],
-            "source": {"fileObject": {"@id": _manifest_at(subfolder)}, "extract": {"column": column}},
-        }
-        for column in COLUMNS
-        if column != "annotations"  # of many shapes; `annotations_json` is the same as text
-    ]
-    return {
-        "@type": "cr:RecordSet",
-        "@id": name,
-        "name": name,
-        "key": {"@id": f"{name}/file_id"},
-        "field": fields,
-    }
-
-
-def _manifest_at(subfolder: str) -> str:
-    return f"{subfolder}/{MANIFEST}" if subfolder else MANIFEST

@@ -1,0 +1,363 @@
+"""The Croissant metadata of a dataset, croissant.json: Croissant 1.1 with RAI 1.0 and PROV-O.
+
+What mlcroissant 1.1 cannot read is described all the same, and no field refers to it: pictures other than JPEG and PNG,
+sound, and video.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any, cast
+
+from firsthandapi._core.calls.counts import count_of
+from firsthandapi._core.files.kinds import KINDS, kind_of
+
+from .card import SPDX, Facts, main_kind, summary_of
+from .manifest import COLUMNS, MANIFEST, Record, column_types
+from .statements import MORE, NEEDED
+
+CROISSANT = "croissant.json"
+SPLITS_FILE = "splits.jsonl"
+
+# Of Appendix 1 of the specification. mlcroissant takes schema.org by https only, and warns without the last line.
+_TERMS = (
+    "annotation", "arrayShape", "citeAs", "column", "containedIn", "equivalentProperty", "examples", "excludes",
+    "extract", "field", "fileObject", "fileProperty", "fileSet", "format", "includes", "isArray", "isLiveDataset",
+    "jsonPath", "key", "md5", "parentField", "readLines", "recordSet", "references", "regex", "sdVersion", "separator",
+    "source", "subField", "transform", "unArchive", "value",
+    "path", "repeated", "replace", "samplingRate",
+)  # fmt: skip
+_CONTEXT: dict[str, Any] = {
+    "@language": "en",
+    "@vocab": "https://schema.org/",
+    **{term: f"cr:{term}" for term in _TERMS},
+    "conformsTo": "dct:conformsTo",
+    "cr": "http://mlcommons.org/croissant/",
+    "data": {"@id": "cr:data", "@type": "@json"},
+    "dataType": {"@id": "cr:dataType", "@type": "@vocab"},
+    "dct": "http://purl.org/dc/terms/",
+    "examples": {"@id": "cr:examples", "@type": "@json"},
+    "prov": "http://www.w3.org/ns/prov#",
+    "rai": "http://mlcommons.org/croissant/RAI/",
+    "sc": "https://schema.org/",
+    "wd": "http://www.wikidata.org/entity/",
+}
+_TYPES: dict[type, str] = {str: "sc:Text", int: "sc:Integer", float: "sc:Float", bool: "sc:Boolean"}
+# What a column means elsewhere.
+_EQUIVALENT = {"sha256": "sc:sha256", "worker_id": "prov:wasAttributedTo"}
+_TIMES = ("captured_at", "created_at")
+_READABLE = frozenset({"image/jpeg", "image/png"})
+_SPLIT_TYPES = {
+    "train": "cr:TrainingSplit",
+    "test": "cr:TestSplit",
+    **dict.fromkeys(("validation", "val", "dev"), "cr:ValidationSplit"),
+}
+# Where the RAI vocabulary allows one value.
+_SINGLE = frozenset({"data_social_impact", "data_release_maintenance_plan"})
+_FILE_NAME = r"^(?:.*/)?([^/]+)$"
+
+
+def missing_of(facts: Facts) -> tuple[str, ...]:
+    """What the metadata should say and only a person knows, by its name there."""
+    known = {"license": facts.license}
+    return tuple(term for name, term in NEEDED.items() if facts.said.get(name, known.get(name)) is None)
+
+
+def splits_of(facts: Facts) -> bytes:
+    """`splits.jsonl`: the split of each row that is in one; empty where the rows say it themselves."""
+    lines = [
+        json.dumps({"file_id": record.file_id, "split": name}, separators=(",", ":"))
+        for name, records in facts.splits.items()
+        for record in records
+    ]
+    return "".join(f"{line}\n" for line in lines).encode()
+
+
+def croissant_of(facts: Facts, splits_sha256: str | None) -> bytes:
+    """The Croissant metadata; `splits_sha256` is the hash of `splits.jsonl`, or None if there is none."""
+    days = sorted(record.created_at[:10] for record in facts.records if record.created_at)
+    license_ = facts.license
+    kinds = {kind_of(record.content_type) for record in facts.records}
+    document: dict[str, Any] = {
+        "@context": _CONTEXT,
+        "@type": "sc:Dataset",
+        "name": facts.name,
+        "description": summary_of(facts),
+        "conformsTo": ["http://mlcommons.org/croissant/1.1", "http://mlcommons.org/croissant/RAI/1.0"],
+        "citeAs": facts.said.get("url") or facts.name,
+        "version": facts.version,
+        "isLiveDataset": False,
+        "keywords": [*(kind for kind in KINDS if kind in kinds), "firsthandapi"],
+        **({"license": license_url(license_)} if license_ is not None else {}),
+        **({"url": facts.said["url"]} if "url" in facts.said else {}),
+        **({"creator": _creator(facts.said["creator"])} if "creator" in facts.said else {}),
+        # Before its newest file existed, nobody could publish it.
+        **({"datePublished": days[-1], "dateCreated": days[0], "dateModified": days[-1]} if days else {}),
+        **_responsible(facts),
+        **_provenance(facts),
+        "distribution": [*_distribution(facts, splits_sha256)],
+        "recordSet": [*_record_sets(facts, splits_sha256)],
+    }
+    return json.dumps(document, ensure_ascii=True, indent=1).encode() + b"\n"
+
+
+def license_url(name: str) -> str:
+    """The SPDX page of a license that is on its list, else the text as it is."""
+    known = SPDX.get(name.lower())
+    return name if known is None else f"https://spdx.org/licenses/{known}"
+
+
+def _creator(said: Mapping[str, str]) -> dict[str, str]:
+    return {"@type": f"sc:{said['type']}", **{key: text for key, text in said.items() if key != "type"}}
+
+
+# ── Responsible AI, provenance ───────────────────────────────────────────────────────────────────────────
+
+
+def _responsible(facts: Facts) -> dict[str, Any]:
+    """The RAI properties: what the folder knows, and what a person has said."""
+    times = _times_of(facts.records)
+    models = _models_of(facts.records)
+    rated = any(record.ai_star_rating is not None for record in facts.records)
+    stars = sorted({job.min_star_rating for job, _ in facts.jobs if job.min_star_rating is not None})
+    bar = f" A file needed at least {' or '.join(map(str, stars))} stars to be approved." if stars else ""
+    known: dict[str, Any] = {
+        "rai:dataCollection": summary_of(facts),
+        "rai:dataCollectionType": ["Manual Human Curator"],
+        "rai:dataCollectionTimeframe": times and [times[0], times[-1]],
+        "rai:dataAnnotationProtocol": f"Each file was rated with 1 to 5 stars.{bar}" if rated else None,
+        "rai:dataAnnotationPlatform": ["FirstHandAPI"] if rated or models else None,
+        "rai:annotationsPerItem": "1" if rated else None,
+        "rai:machineAnnotationTools": models,
+    }
+    for name, term in {**NEEDED, **MORE}.items():
+        said = facts.said.get(name)
+        if term.startswith("rai:") and said is not None:
+            # Of these, the vocabulary allows one value.
+            known[term] = (
+                "\n".join(said) if name in ("data_social_impact", "data_release_maintenance_plan") else said
+            )
+    return {term: value for term, value in known.items() if value not in (None, [])}
+
+
+def _provenance(facts: Facts) -> dict[str, Any]:
+    """What the files come from, in the words of PROV-O and Wikidata."""
+    times = _times_of(facts.records)
+    models = _models_of(facts.records)
+    workers = {record.worker_id for record in facts.records} - {None}
+    people = count_of(len(workers), "worker") if workers else "Workers"
+    activities = [
+        {
+            **_activity("collection", "Collection", "wd:Q4929239", summary_of(facts)),
+            **({"prov:startedAtTime": times[0], "prov:endedAtTime": times[-1]} if times else {}),
+            "prov:wasAssociatedWith": [
+                _agent("firsthandapi", "FirstHandAPI", "Software"),
+                _agent("workers", people),
+            ],
+        }
+    ]
+    if models:
+        by = [_agent(f"model-{number}", model, "Software") for number, model in enumerate(models, 1)]
+        annotation = _activity(
+            "annotation", "Annotation", "wd:Q109719325", "Models described what is in each file."
+        )
+        activities.append({**annotation, "prov:wasAssociatedWith": by})
+    if any(record.ai_star_rating is not None for record in facts.records):
+        activities.append(
+            _activity("review", "Review", "wd:Q3306762", "Each file was rated with 1 to 5 stars.")
+        )
+    none = "None: each file was made for this dataset, by a worker, in a job of FirstHandAPI"
+    return {
+        "prov:wasGeneratedBy": activities,
+        "prov:wasDerivedFrom": [{"@type": "prov:Entity", "@id": "no-other-source", "prov:label": none}],
+    }
+
+
+def _activity(id_: str, label: str, kind: str, description: str) -> dict[str, Any]:
+    return {
+        "@type": "prov:Activity",
+        "@id": id_,
+        "prov:type": {"@id": kind},
+        "prov:label": label,
+        "sc:description": description,
+    }
+
+
+def _agent(id_: str, label: str, kind: str = "") -> dict[str, Any]:
+    return {"@type": f"prov:{kind}Agent", "@id": id_, "prov:label": label}
+
+
+def _times_of(records: Iterable[Record]) -> list[str]:
+    return sorted(
+        record.created_at for record in records if record.created_at and _is_time(record.created_at)
+    )
+
+
+def _models_of(records: Iterable[Record]) -> list[str]:
+    return sorted(
+        {str(model) for each in records if (model := (each.annotations or {}).get("annotation_model"))}
+    )
+
+
+# ── Files and rows ───────────────────────────────────────────────────────────────────────────────────────
+
+
+def _distribution(facts: Facts, splits_sha256: str | None) -> Iterator[dict[str, Any]]:
+    for subfolder, sha256 in facts.manifests.items():
+        yield _file_object(_within(subfolder, MANIFEST), sha256)
+        by_ending: defaultdict[str, list[Record]] = defaultdict(list)
+        pictures = _pictures_in(facts.subfolders[subfolder])
+        for record in facts.subfolders[subfolder]:
+            ending = record.file_name.rpartition(".")[2]
+            by_ending["" if ending in pictures else ending].append(record)
+        for ending, records in sorted(by_ending.items()):
+            yield _file_set(subfolder, ending, records)
+    if splits_sha256 is not None:
+        yield _file_object(SPLITS_FILE, splits_sha256)
+
+
+def _file_object(path: str, sha256: str) -> dict[str, Any]:
+    return {
+        "@type": "cr:FileObject",
+        "@id": path,
+        "name": path,
+        "contentUrl": path,
+        "encodingFormat": "application/jsonlines",
+        "sha256": sha256,
+    }
+
+
+def _file_set(subfolder: str, ending: str, records: Sequence[Record]) -> dict[str, Any]:
+    """The files of one ending; without one, all pictures that mlcroissant reads."""
+    places = sorted({record.file_name.count("/") for record in records})
+    endings = sorted({record.file_name.rpartition(".")[2] for record in records})
+    types = sorted({record.content_type or "application/octet-stream" for record in records})
+    name = _within(subfolder, f"files-{ending}" if ending else "files")
+    return {
+        "@type": "cr:FileSet",
+        "@id": name,
+        "name": name,
+        "description": f"{count_of(len(records))}, each named by its row in {_within(subfolder, MANIFEST)}.",
+        "encodingFormat": types if len(types) > 1 else types[0],
+        "includes": [
+            _within(subfolder, f"data/{'*/' * (depth - 1)}*.{each}") for depth in places for each in endings
+        ],
+    }
+
+
+def _record_sets(facts: Facts, splits_sha256: str | None) -> Iterator[dict[str, Any]]:
+    labels = sorted({record.label for record in facts.records if record.label is not None})
+    if labels:
+        yield {
+            **_record_set("labels", [_field("labels", "name", "sc:Text")], key="name"),
+            "dataType": "sc:Enumeration",
+            "data": [{"labels/name": label} for label in labels],
+        }
+    splits = [*facts.splits] if splits_sha256 is not None else _own_splits(facts.records)
+    if splits:
+        url = {**_field("splits", "url", "sc:URL"), "dataType": ["sc:URL", "cr:Split"]}
+        yield {
+            **_record_set("splits", [_field("splits", "name", "sc:Text"), url], key="name"),
+            "dataType": "cr:Split",
+            "data": [
+                {"splits/name": name, "splits/url": _SPLIT_TYPES.get(name.lower(), "cr:Split")}
+                for name in splits
+            ],
+        }
+    for subfolder in facts.manifests:
+        name = f"{subfolder}_rows" if subfolder else "rows"
+        yield _record_set(name, _fields(name, subfolder, facts.subfolders[subfolder], splits), key="file_id")
+    if splits_sha256 is not None:
+        of = _column("split_rows", SPLITS_FILE, "split", "sc:Text")
+        fields = [_column("split_rows", SPLITS_FILE, "file_id", "sc:Text"), {**of, **_REFERENCES["split"]}]
+        yield _record_set("split_rows", fields, key="file_id")
+
+
+def _fields(
+    name: str, subfolder: str, rows: Sequence[Record], splits: Sequence[str]
+) -> Iterator[dict[str, Any]]:
+    manifest = _within(subfolder, MANIFEST)
+    pictures = bool(_pictures_in(rows))
+    if pictures:
+        source = {"fileSet": {"@id": _within(subfolder, "files")}, "extract": {"fileProperty": "content"}}
+        yield {**_field(name, "image", "sc:ImageObject"), "source": source}
+    types = column_types(main_kind(rows))
+    for column in COLUMNS:
+        shape = types[column]
+        if column == "annotations":  # of many shapes; `annotations_json` is the same as text
+            continue
+        if isinstance(shape, dict):
+            for member, kind in cast("dict[str, type]", shape).items():
+                field = _column(name, manifest, column, _TYPES[kind], named=f"{column}_{member}")
+                field["source"]["transform"] = {"jsonPath": member}
+                yield field
+            continue
+        times = column in _TIMES and all(_is_time(each) for row in rows if (each := getattr(row, column)))
+        field = _column(name, manifest, column, "sc:DateTime" if times else _TYPES[shape])
+        if column in _EQUIVALENT:
+            field["equivalentProperty"] = _EQUIVALENT[column]
+        if column == "file_name" and pictures:
+            # mlcroissant joins by the first reference alone: this one comes before that of the label.
+            field["source"]["transform"] = {"regex": _FILE_NAME}
+            files = {"fileSet": {"@id": _within(subfolder, "files")}, "extract": {"fileProperty": "filename"}}
+            field["references"] = files
+        if column == "label" and any(row.label for row in rows):
+            field.update({**_REFERENCES["label"], "dataType": ["sc:Text", "cr:Label"]})
+        yield field
+    if splits and _own_splits(rows):
+        yield {**_column(name, manifest, "split", "sc:Text"), **_REFERENCES["split"]}
+
+
+_REFERENCES: dict[str, dict[str, Any]] = {
+    "label": {"references": {"field": {"@id": "labels/name"}}},
+    "split": {"references": {"field": {"@id": "splits/name"}}},
+}
+
+
+def _record_set(name: str, fields: Iterable[dict[str, Any]], *, key: str) -> dict[str, Any]:
+    return {
+        "@type": "cr:RecordSet",
+        "@id": name,
+        "name": name,
+        "key": {"@id": f"{name}/{key}"},
+        "field": [*fields],
+    }
+
+
+def _field(record_set: str, name: str, kind: str) -> dict[str, Any]:
+    return {"@type": "cr:Field", "@id": f"{record_set}/{name}", "name": name, "dataType": kind}
+
+
+def _column(
+    record_set: str, file: str, column: str, kind: str, *, named: str | None = None
+) -> dict[str, Any]:
+    source = {"fileObject": {"@id": file}, "extract": {"column": column}}
+    return {**_field(record_set, named or column, kind), "source": source}
+
+
+def _pictures_in(rows: Iterable[Record]) -> set[str]:
+    """The endings of files that mlcroissant reads as pictures."""
+    types: defaultdict[str, set[str | None]] = defaultdict(set)
+    for row in rows:
+        types[row.file_name.rpartition(".")[2]].add(row.content_type)
+    return {ending for ending, of in types.items() if of <= _READABLE}
+
+
+def _own_splits(rows: Iterable[Record]) -> list[str]:
+    """The splits that the user's own column `split` names."""
+    return sorted({name for row in rows if isinstance(name := row.extra.get("split"), str) and name})
+
+
+def _is_time(text: str) -> bool:
+    """Whether pandas reads it as a time, too: it counts nanoseconds."""
+    try:
+        return 1678 <= datetime.fromisoformat(text).year < 2262
+    except ValueError:
+        return False
+
+
+def _within(subfolder: str, path: str) -> str:
+    return f"{subfolder}/{path}" if subfolder else path

@@ -1,0 +1,141 @@
+"""What only a person can say of a dataset, such as its license and its limits: checked, kept in `card.json`, and never
+made up."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, cast
+
+from firsthandapi._core.files.dest import is_url
+from firsthandapi.errors import ConfigurationError, InvalidArgumentError
+
+from .splits import check_parts
+
+STATEMENTS_FILE = "card.json"
+LARGEST_STATEMENTS = 1024 * 1024
+
+# By the argument of `Dataset.write_card`, the name in the Croissant metadata; `Card.missing` has those nobody gave.
+NEEDED = {
+    "license": "license",
+    "creator": "creator",
+    "url": "url",
+    "data_limitations": "rai:dataLimitations",
+    "data_biases": "rai:dataBiases",
+    "personal_sensitive_information": "rai:personalSensitiveInformation",
+    "data_use_cases": "rai:dataUseCases",
+    "data_social_impact": "rai:dataSocialImpact",
+    "has_synthetic_data": "rai:hasSyntheticData",
+}
+MORE = {"data_release_maintenance_plan": "rai:dataReleaseMaintenancePlan"}
+
+_MOST_LINE = 500
+_MOST_TEXT = 10_000
+
+
+def check_statements(given: Mapping[str, object]) -> dict[str, Any]:
+    """What a caller or `card.json` says, as JSON values; None says nothing.
+
+    Raises:
+        InvalidArgumentError: a value is not allowed.
+    """
+    return {name: _CHECKS[name](value, name) for name, value in given.items() if value is not None}
+
+
+def read_statements(content: bytes | None, path: object) -> dict[str, Any]:
+    """What `card.json` says; nothing if there is none.
+
+    Raises:
+        ConfigurationError: it is damaged.
+    """
+    try:
+        loaded: Any = {} if content is None else json.loads(content)
+        # What a later version adds is kept out, not refused: nothing is bought by it.
+        return check_statements({name: value for name, value in loaded.items() if name in _CHECKS})
+    except (ValueError, RecursionError, AttributeError) as error:
+        why = str(error) if isinstance(error, InvalidArgumentError) else "it is not a JSON object"
+        raise ConfigurationError(f"{path} cannot be used: {why}; correct it, or remove it") from None
+
+
+def encode_statements(said: Mapping[str, Any]) -> bytes:
+    """`card.json` with these statements. Splits keep their order: it says which rows they have."""
+    return json.dumps(said, ensure_ascii=True, indent=1).encode() + b"\n"
+
+
+def check_text(value: object, field: str) -> str:
+    """A name of the caller's for the papers.
+
+    Raises:
+        InvalidArgumentError: it is no text, or text that cannot be shown.
+    """
+    if not isinstance(value, str) or not value.strip() or not value.isprintable() or len(value) > _MOST_LINE:
+        raise InvalidArgumentError(
+            f"{field} must be a str of 1 to {_MOST_LINE} printable characters on one line", field=field
+        )
+    return value.strip()
+
+
+def _check_url(value: object, field: str) -> str:
+    url = check_text(value, field)
+    if not is_url(url) or not url.lower().startswith(("https://", "http://")):
+        raise InvalidArgumentError(f"{field} must be the https URL of a page", field=field)
+    return url
+
+
+def _check_creator(value: object, field: str) -> dict[str, str]:
+    given = cast("Mapping[str, object]", value) if isinstance(value, Mapping) else {"name": value}
+    unknown = set(given) - {"type", "name", "url", "email"}
+    kind = given.get("type", "Organization")
+    if unknown or kind not in ("Organization", "Person"):
+        raise InvalidArgumentError(
+            f"{field} must be a name, or a dict with name and perhaps type (Organization or Person), url, and email",
+            field=field,
+        )
+    checked = {key: check_text(text, f"{field}.{key}") for key, text in given.items() if key != "type"}
+    return {"type": str(kind), "name": check_text(given.get("name"), field), **checked}
+
+
+def _check_texts(value: object, field: str) -> list[str]:
+    texts = cast("Sequence[object]", value) if isinstance(value, list | tuple) else [value]
+    for text in texts:
+        shown = text.replace("\n", " ") if isinstance(text, str) else ""
+        if not shown.strip() or not shown.isprintable() or len(shown) > _MOST_TEXT:
+            raise InvalidArgumentError(
+                f"{field} must be a str of 1 to {_MOST_TEXT:,} printable characters, or a list of them",
+                field=field,
+            )
+    if not texts:
+        raise InvalidArgumentError(f"{field} must not be an empty list; leave it out", field=field)
+    return [cast("str", text).strip() for text in texts]
+
+
+def _check_flag(value: object, field: str) -> bool:
+    if not isinstance(value, bool):
+        raise InvalidArgumentError(f"{field} must be True or False", field=field)
+    return value
+
+
+def _check_splits(value: object, field: str) -> dict[str, float]:
+    if not isinstance(value, Mapping) or not value:
+        raise InvalidArgumentError(
+            f'{field} must be a dict with the share of each split, such as {{"train": 0.8, "test": 0.2}}',
+            field=field,
+        )
+    parts = cast("Mapping[object, object]", value)
+    return check_parts({check_text(name, field): share for name, share in parts.items()})
+
+
+_CHECKS: dict[str, Callable[[object, str], Any]] = {
+    "name": check_text,
+    "license": check_text,
+    "creator": _check_creator,
+    "url": _check_url,
+    "data_limitations": _check_texts,
+    "data_biases": _check_texts,
+    "personal_sensitive_information": _check_texts,
+    "data_use_cases": _check_texts,
+    "data_social_impact": _check_texts,
+    "data_release_maintenance_plan": _check_texts,
+    "has_synthetic_data": _check_flag,
+    "splits": _check_splits,
+}

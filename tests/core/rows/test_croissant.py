@@ -1,0 +1,180 @@
+"""The Croissant metadata of a dataset. tests/dataset/test_papers.py has it read by mlcroissant."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from core.rows.test_card import JOB, ROWS, card, facts
+from core.rows.test_manifest import row_of
+from firsthandapi._core.rows.card import summary_of
+from firsthandapi._core.rows.croissant import croissant_of, license_url, missing_of, splits_of
+from firsthandapi._core.rows.manifest import Record, parse_manifest
+
+ALL = {
+    "license": "CC-BY-4.0",
+    "creator": {"type": "Person", "name": "Ada"},
+    "url": "https://example.org/signs",
+    "data_limitations": ["One city."],
+    "data_biases": ["By day.", "Latin letters."],
+    "personal_sensitive_information": ["None."],
+    "data_use_cases": ["Training."],
+    "data_social_impact": ["Small.", "Good."],
+    "has_synthetic_data": False,
+}
+# Of the specification; mlcroissant does not ask for all of them.
+REQUIRED = (
+    *("@context", "@type", "conformsTo", "description", "license", "name", "url", "creator", "datePublished"),
+    "distribution",
+)
+NEURIPS = (
+    *("rai:dataLimitations", "rai:dataBiases", "rai:personalSensitiveInformation", "rai:dataUseCases"),
+    *("rai:dataSocialImpact", "rai:hasSyntheticData", "prov:wasDerivedFrom", "prov:wasGeneratedBy"),
+)
+
+
+def made(splits: str | None = None, /, **changes: Any) -> Any:
+    return json.loads(croissant_of(facts(**changes), splits))
+
+
+def sets(document: Any) -> dict[str, dict[str, Any]]:
+    """The fields of each record set, by their names."""
+    return {each["@id"]: {field["name"]: field for field in each["field"]} for each in document["recordSet"]}
+
+
+def of_type(content_type: str, ending: str, label: str | None = "stop") -> Record:
+    name = f"data/{label}/file_{ending}.{ending}" if label else f"data/file_{ending}.{ending}"
+    return replace(row_of(id=f"file_{ending}"), content_type=content_type, file_name=name, label=label)
+
+
+def test_all_that_is_required_is_there_or_missing() -> None:
+    """Of Croissant 1.1 and of the eight fields that conferences ask for; nothing is made up."""
+    whole, bare = made(said=ALL), made(said={})
+    assert not {*REQUIRED, *NEURIPS} - whole.keys()
+    assert missing_of(facts(said=ALL)) == ()
+    missing = missing_of(facts(said={}))
+    assert {*REQUIRED, *NEURIPS} - bare.keys() == {*missing}
+    assert missing[:4] == ("license", "creator", "url", "rai:dataLimitations")
+    assert whole["conformsTo"] == [
+        "http://mlcommons.org/croissant/1.1",
+        "http://mlcommons.org/croissant/RAI/1.0",
+    ]
+    assert whole["creator"] == {"@type": "sc:Person", "name": "Ada"}
+    assert whole["rai:dataBiases"] == ["By day.", "Latin letters."]
+    assert whole["rai:dataSocialImpact"] == "Small.\nGood."
+    assert whole["rai:hasSyntheticData"] is False
+
+
+def test_the_card_says_the_same_numbers() -> None:
+    """Word for word."""
+    document = made()
+    assert document["description"] == document["rai:dataCollection"] == summary_of(facts())
+    assert document["description"] in card()
+    assert document["rai:dataCollectionTimeframe"] == ["2026-01-03T00:00:00Z", "2026-01-05T00:00:00Z"]
+    assert (document["dateCreated"], document["datePublished"]) == ("2026-01-03", "2026-01-05")
+    assert "wkr_" not in json.dumps(document)
+
+
+def test_who_annotated_what_is_named() -> None:
+    """Stars with the bar of the jobs, and the models; where nothing is rated or recognized, nothing is claimed."""
+    job = JOB.model_copy(update={"min_star_rating": 3})
+    rows = [replace(ROWS[0], annotations={"annotation_model": "model-1"}), ROWS[1]]
+    document = made(jobs=[(job, "stop")], subfolders={"": rows})
+    assert document["rai:dataAnnotationProtocol"].endswith("at least 3 stars to be approved.")
+    assert document["rai:machineAnnotationTools"] == ["model-1"]
+    assert [each["@id"] for each in document["prov:wasGeneratedBy"]] == ["collection", "annotation", "review"]
+    bare = made(subfolders={"": [replace(row, ai_star_rating=None, created_at=None) for row in ROWS]})
+    assert not {"rai:dataAnnotationProtocol", "rai:dataCollectionTimeframe", "datePublished"} & bare.keys()
+    assert [each["@id"] for each in bare["prov:wasGeneratedBy"]] == ["collection"]
+
+
+@pytest.mark.parametrize(
+    ("name", "url"),
+    [
+        ("cc-by-4.0", "https://spdx.org/licenses/CC-BY-4.0"),
+        ("CDLA-Permissive-2.0", "https://spdx.org/licenses/CDLA-Permissive-2.0"),
+        ("odbl", "https://spdx.org/licenses/ODbL-1.0"),
+        ("Our own, 2026", "Our own, 2026"),
+        ("https://example.org/license", "https://example.org/license"),
+    ],
+)
+def test_a_license_is_a_page_of_spdx(name: str, url: str) -> None:
+    """If it is on its list."""
+    assert license_url(name) == url
+
+
+def test_each_kind_of_file_is_described() -> None:
+    """Pictures that loaders read are a column, joined by the name of the file; what they cannot read is described, and
+    no field refers to it. Patterns fit files with labels, without, or both."""
+    rows = [of_type("image/jpeg", "jpg", None), of_type("image/png", "png"), of_type("image/webp", "webp")]
+    document = made(subfolders={"": rows})
+    files = {each["@id"]: (each["encodingFormat"], each.get("includes")) for each in document["distribution"]}
+    assert files["files"] == (
+        ["image/jpeg", "image/png"],
+        ["data/*.jpg", "data/*.png", "data/*/*.jpg", "data/*/*.png"],
+    )
+    assert files["files-webp"] == ("image/webp", ["data/*/*.webp"])
+    fields = sets(document)["rows"]
+    assert [*fields][:2] == ["image", "file_name"]
+    assert fields["file_name"]["references"]["fileSet"] == {"@id": "files"}
+    audio = made(subfolders={"audio": [of_type("audio/wav", "wav")]}, manifests={"audio": "1" * 64})
+    assert audio["distribution"][1]["includes"] == ["audio/data/*/*.wav"]
+    assert "image" not in sets(audio)["audio_rows"]
+    assert "references" not in sets(audio)["audio_rows"]["file_name"]
+    # An ending that also stands for something else is no picture.
+    odd = made(subfolders={"": [of_type("image/jpeg", "bin"), of_type("image/odd", "bin", None)]})
+    assert odd["distribution"][1]["@id"] == "files-bin"
+
+
+def test_columns_have_types() -> None:
+    """Times are times if all of them are, else text; a label refers to the labels."""
+    fields = sets(made())["rows"]
+    assert fields["created_at"]["dataType"] == fields["captured_at"]["dataType"] == "sc:DateTime"
+    assert fields["ai_star_rating"]["dataType"] == "sc:Integer"
+    assert fields["worker_id"]["equivalentProperty"] == "prov:wasAttributedTo"
+    assert fields["label"]["references"] == {"field": {"@id": "labels/name"}}
+    for text in ("yesterday", "0001-01-01T00:00:00Z"):
+        odd = made(subfolders={"": [replace(ROWS[0], created_at=text), *ROWS[1:]]})
+        assert sets(odd)["rows"]["created_at"]["dataType"] == "sc:Text"
+        assert odd["rai:dataCollectionTimeframe"][0] == "2026-01-04T00:00:00Z"
+    bare = made(subfolders={"": [replace(row, label=None) for row in ROWS]})
+    assert "labels" not in sets(bare)
+    assert "references" not in sets(bare)["rows"]["label"]
+
+
+def test_every_manifest_is_named() -> None:
+    """Each is a file with its hash, and a record set of its columns; a folder without rows has neither."""
+    subfolders = {"image": ROWS, "audio": [of_type("audio/wav", "wav")]}
+    document = made(subfolders=subfolders, manifests={"image": "1" * 64, "audio": "2" * 64})
+    objects = [each for each in document["distribution"] if each["@type"] == "cr:FileObject"]
+    assert [(each["contentUrl"], each["sha256"][0]) for each in objects] == [
+        ("image/metadata.jsonl", "1"),
+        ("audio/metadata.jsonl", "2"),
+    ]
+    assert [*sets(document)] == ["labels", "image_rows", "audio_rows"]
+    assert made(subfolders={}, manifests={})["recordSet"] == []
+
+
+def test_splits_are_a_table_of_their_own() -> None:
+    """Unless the rows have a column for them."""
+    parts = {"train": ROWS[:1], "validation": [], "odd": ROWS[1:2]}
+    assert splits_of(facts(splits=parts)) == (
+        b'{"file_id":"file_0","split":"train"}\n{"file_id":"file_1","split":"odd"}\n'
+    )
+    document = made("3" * 64, splits=parts)
+    assert document["distribution"][-1]["contentUrl"] == "splits.jsonl"
+    (splits,) = (each for each in document["recordSet"] if each["@id"] == "splits")
+    assert splits["dataType"] == "cr:Split"
+    types = [each["splits/url"] for each in splits["data"]]
+    assert types == ["cr:TrainingSplit", "cr:ValidationSplit", "cr:Split"]
+    row = (
+        b'{"file_name":"data/f.jpg","file_id":"f","size_bytes":1,"sha256":"'
+        + b"0" * 64
+        + b'","split":"test"}\n'
+    )
+    own = made(subfolders={"": parse_manifest(row)})
+    assert sets(own)["rows"]["split"]["references"] == {"field": {"@id": "splits/name"}}
+    assert "split_rows" not in sets(own)
