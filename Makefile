@@ -13,12 +13,14 @@ PYTEST = pytest -q -n $(WORKERS) --dist worksteal
 EXAMPLES ?= 1000
 RUN ?= $(BIN)/python -m
 # A registry that does not answer ends it, and a second one may. node knows no certificate of the machine by itself.
-NPM = NODE_EXTRA_CA_CERTS=$${NODE_EXTRA_CA_CERTS:-/etc/ssl/certs/ca-certificates.crt} npm install --silent --no-audit --no-fund --fetch-timeout 30000 --fetch-retries 1 --prefix build/generators openapi-typescript@7 typescript@5
+NPM = NODE_EXTRA_CA_CERTS=$${NODE_EXTRA_CA_CERTS:-/etc/ssl/certs/ca-certificates.crt} npm install --silent --no-audit --no-fund --fetch-timeout 30000 --fetch-retries 1 --prefix
+
+twice = $(1) || $(1)
 
 # Where it is set, each process that a test starts would compile what it imports.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo console pictures filesystem fleet ray pipelines test test-core test-lowest soak generators fuzz check docs dist generate coverage bench clean
+.PHONY: help demo console pictures filesystem fleet ray pipelines test test-core test-lowest soak generators mcp-conformance fuzz check docs dist generate coverage bench clean
 
 help:
 	@echo "make demo      run the main job on the bundled server"
@@ -33,6 +35,7 @@ help:
 	@echo "make pipelines run the examples for Airflow and Prefect"
 	@echo "make soak      run the slow tests: 2,000 files through everything that goes wrong, the whole matrix of faults"
 	@echo "make generators  type the bundled server's OpenAPI document with others' generators (needs Node)"
+	@echo "make mcp-conformance  run the official suite against the agents' server (needs Node)"
 	@echo "make fuzz      look for examples that break a rule (minutes)"
 	@echo "make check     lint, types, layers, generated code"
 	@echo "make docs      build the docs into site/"
@@ -133,10 +136,16 @@ build/pipelines/%.done: tests/pipelines/%.txt
 # The types that strangers' generators make of the bundled server's document. Needs node 20: https://nodejs.org
 generators: $(VENV)/.dev
 	@command -v npm >/dev/null || { echo "install Node first: apt-get install nodejs npm"; exit 1; }
-	$(NPM) || $(NPM)
+	$(call twice,$(NPM) build/generators openapi-typescript@7 typescript@5)
 	test -d build/generators/venv || $(BIN)/python -m venv build/generators/venv
 	build/generators/venv/bin/python -m pip install --quiet --disable-pip-version-check openapi-python-client==0.29.1
 	FIRSTHAND_GENERATORS=$(CURDIR)/build/generators $(BIN)/python -m pytest -q tests/server/test_generators.py tests/server/test_control.py
+
+# The official suite of the Model Context Protocol. It needs Node 22, which it brings: any npm will do.
+mcp-conformance: $(VENV)/.dev
+	@command -v npm >/dev/null || { echo "install Node first: apt-get install nodejs npm"; exit 1; }
+	$(call twice,$(NPM) build/mcp-conformance node@22 @modelcontextprotocol/conformance@0.2.0-alpha.12)
+	FIRSTHAND_MCP_CONFORMANCE=$(CURDIR)/build/mcp-conformance $(BIN)/python -m pytest -q tests/mcp/test_mcp_conformance.py
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .

@@ -5,9 +5,12 @@ This folder is no package: it would hide the `mcp` that it tests.
 
 from __future__ import annotations
 
+import re
+import signal
+import subprocess
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +21,7 @@ from firsthandapi.mcp import Ledger, Options, make_server
 from firsthandapi.mcp._ledger import account_of
 from firsthandapi.testing import MockServer
 from mcp import Client, StdioServerParameters, stdio_client
+from processes import stopped, unmeasured
 
 JOB: dict[str, Any] = {
     "type": "data_collection",
@@ -52,6 +56,26 @@ async def in_memory(server: MockServer, options: Options, **client_options: Any)
         Client(make_server(api, server.api_key, options), **client_options) as client,
     ):
         yield client
+
+
+@contextmanager
+def over_http(server: MockServer, folder: Path, *options: str) -> Iterator[str]:
+    """The URL of a server process that speaks HTTP; it ends without a word."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", COMMAND, "mcp", "--http", "0", "--ledger", str(folder), *options],
+        env=unmeasured(**environment(server)),
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    try:
+        first = process.stderr.readline()
+        address = re.search(r"http://127\.0\.0\.1:\d+/mcp", first)
+        assert address, first
+        yield address[0]
+    finally:
+        _, errors = stopped(process, signal.SIGINT)
+    assert "Traceback" not in errors
 
 
 def ledger_of(server: MockServer, folder: Path, budget_cents: int = 2500) -> Ledger:

@@ -13,7 +13,7 @@ import textwrap
 import threading
 import tomllib
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ import httpx
 import mcp_types
 import pytest
 from mcp.client.streamable_http import streamable_http_client
-from mcp_support import COMMAND, JOB, environment, found, in_memory, ledger_of, over_pipe, spent
+from mcp_support import COMMAND, JOB, environment, found, in_memory, ledger_of, over_http, over_pipe, spent
 
 from firsthandapi import ConfigurationError
 from firsthandapi._version import __version__
@@ -31,7 +31,7 @@ from firsthandapi.mcp import Options, make_server, serve
 from firsthandapi.mcp._server import _client, _timeout
 from firsthandapi.testing import MockServer
 from mcp import Client
-from processes import end_of, stopped, unmeasured
+from processes import end_of
 
 GUIDE = Path(__file__).parents[2] / "docs" / "guides" / "agents.md"
 
@@ -212,26 +212,6 @@ def test_a_pipe_full_of_nonsense_ends_nothing(server: MockServer, tmp_path: Path
     assert "prompts" not in capabilities
     assert process.returncode == 0
     assert b"Traceback" not in out + errors
-
-
-@contextmanager
-def over_http(server: MockServer, folder: Path, *options: str) -> Iterator[str]:
-    """The URL of a server process that speaks HTTP; it ends without a word."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", COMMAND, "mcp", "--http", "0", "--ledger", str(folder), *options],
-        env=unmeasured(**environment(server)),
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stderr is not None
-    try:
-        first = process.stderr.readline()
-        address = re.search(r"http://127\.0\.0\.1:\d+/mcp", first)
-        assert address, first
-        yield address[0]
-    finally:
-        _, errors = stopped(process, signal.SIGINT)
-    assert "Traceback" not in errors
 
 
 def test_two_clients_at_once_over_http(server: MockServer, tmp_path: Path) -> None:
