@@ -77,6 +77,7 @@ ELSEWHERE = {
     "datasets/_copying": "dataset/test_merging.py",
     "datasets/_manifest": "dataset/test_folder.py",
     "cli/agents": "mcp/test_mcp_server.py",
+    "airflow": "pipelines/test_pipelines.py",
     "client": "test_successors.py",
     "errors": "core/test_errors.py",
     "_specs": "cli/test_spec.py",

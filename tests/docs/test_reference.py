@@ -8,6 +8,8 @@ import inspect
 import re
 import subprocess
 import sys
+import types
+from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -33,6 +35,23 @@ SHOWN = {
         r"^::: (\S+)\n((?: +.*\n)*)", page.read_text(encoding="utf-8") + "\n", re.MULTILINE
     )
 }
+
+
+@pytest.fixture(scope="module", autouse=True)
+def airflow() -> Iterator[None]:
+    """What stands in for Airflow, which is too large to install for its names alone."""
+    names = {
+        "airflow.sdk": ("BaseOperator", "Connection"),
+        "airflow.sdk.exceptions": ("AirflowFailException",),
+        "airflow.triggers.base": ("BaseTrigger", "TriggerEvent"),
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        for module, classes in names.items():
+            found: Any = types.ModuleType(module)
+            vars(found).update((name, type(name, (), {})) for name in classes)
+            patch.setitem(sys.modules, module, found)
+        yield
+    sys.modules.pop("firsthandapi.airflow", None)
 
 
 def resolve(path: str) -> Any:

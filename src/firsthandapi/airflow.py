@@ -1,0 +1,153 @@
+"""Collect datasets in DAGs of Apache Airflow 3: install firsthandapi where Airflow is. Tested with Airflow 3.3.
+
+While people work, the task is deferred and takes no worker slot.
+"""
+
+# Airflow may not be installed where types are checked.
+# pyright: reportMissingImports=false, reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false, reportUnknownParameterType=false, reportUntypedBaseClass=false
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from typing import Any, TypeVar
+
+from firsthandapi._async.client import AsyncFirstHandClient
+from firsthandapi._core.calls.idempotency import idempotency_key
+from firsthandapi._sync.client import FirstHandClient
+from firsthandapi.errors import ConfigurationError, IncompleteJobError, WaitTimeoutError
+from firsthandapi.types import Job
+
+try:
+    from airflow.sdk import BaseOperator, Connection
+    from airflow.sdk.exceptions import AirflowFailException
+    from airflow.triggers.base import BaseTrigger, TriggerEvent
+except ImportError:
+    raise ConfigurationError(
+        "firsthandapi.airflow needs Airflow 3: install firsthandapi where Apache Airflow is installed"
+    ) from None
+
+T = TypeVar("T")
+
+__all__ = ["CollectOperator", "JobTrigger"]
+
+
+class CollectOperator(BaseOperator):  # type: ignore[misc] # without Airflow it is of no type
+    """Post a job, wait for it without a worker slot, and download its files into a folder: `jobs.collect` as a task.
+
+        CollectOperator(task_id="collect", dest="s3://bucket/signs", job={"description": …}, conn_id="firsthandapi")
+
+    A retry and a cleared task continue the same job, on any worker and at any age: they post nothing twice. From the
+    first deferral on, Airflow knows the job by its id, which is also the XCom `job_id`. The result is the folder. A
+    job that ends with fewer files than asked fails the task without a retry; its files are in the folder.
+
+    Args:
+        dest: the folder, or the URL of one in a bucket (extra `remote`); a template. All workers must reach it.
+        job: the arguments of `jobs.collect`, such as `description`, `files_needed`, and `max_spend_cents`; a template.
+        name: what the job is known by; a template. Runs that share a name share one job and its files; by default,
+            each run posts a job of its own.
+        conn_id: the connection whose password is the API key, and whose host, if any, is the address of the service;
+            by default, `FIRSTHAND_API_KEY` and `FIRSTHAND_BASE_URL` of workers and triggerers.
+        **options: as for every operator, such as `task_id` and `retries`.
+    """
+
+    template_fields = ("dest", "job", "name")
+
+    def __init__(
+        self,
+        *,
+        dest: str,
+        job: dict[str, Any],
+        name: str | None = None,
+        conn_id: str | None = None,
+        **options: Any,
+    ) -> None:
+        super().__init__(**options)
+        self.dest = dest
+        self.job = job
+        self.name = name
+        self.conn_id = conn_id
+
+    def execute(self, context: Any) -> str:
+        """Post the job, or continue the one that an earlier attempt posted.
+
+        Args:
+            context: what Airflow knows of the task.
+        """
+        task = context["ti"]
+        # One of several tasks that a task was mapped to has a number from 0.
+        mapped = [] if task.map_index is None or task.map_index < 0 else [task.map_index]
+        run = (self.dag_id, self.task_id, context["run_id"], *mapped)
+        key = idempotency_key(*(run if self.name is None else ("airflow", self.name)))
+        with self._client() as client:
+            try:
+                return str(client.jobs.collect(self.dest, timeout=0, idempotency_key=key, **self.job).path)
+            except IncompleteJobError as error:
+                raise AirflowFailException(str(error)) from None
+            except WaitTimeoutError as error:
+                if error.job is None:  # the service has not confirmed it yet: a retry finds it
+                    raise
+                job_id = error.job.id
+        task.xcom_push(key="job_id", value=job_id)
+        return self.defer(trigger=JobTrigger(job_id, conn_id=self.conn_id), method_name="resume")  # type: ignore[no-any-return] # it raises
+
+    def resume(self, context: Any, event: dict[str, str]) -> str:  # noqa: ARG002 # Airflow passes it
+        """Download the files of a job that has ended. Nothing is posted.
+
+        Args:
+            context: what Airflow knows of the task.
+            event: what the trigger found.
+        """
+        with self._client() as client:
+            dataset = client.files.download_all(event["job_id"], self.dest, label=self.job.get("label"))
+        if event["status"] != "completed":
+            raise AirflowFailException(
+                f"{event['job_id']} is {event['status']}: {len(dataset)} files are in {self.dest}; start a new run, "
+                "which posts another job"
+            )
+        return str(dataset.path)
+
+    def _client(self) -> FirstHandClient:
+        return _client(FirstHandClient, self.conn_id and Connection.get(self.conn_id))
+
+
+class JobTrigger(BaseTrigger):  # type: ignore[misc] # without Airflow it is of no type
+    """Waits until a job ends, in the event loop of a triggerer. It only reads: another triggerer may begin again.
+
+    Its event is `{"job_id": …, "status": …}`.
+
+    Args:
+        job_id: the job (`job_…`).
+        conn_id: as for `CollectOperator`. The database of Airflow contains this name, and no key.
+    """
+
+    def __init__(self, job_id: str, conn_id: str | None = None) -> None:
+        super().__init__()
+        self.job_id = job_id
+        self.conn_id = conn_id
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """Where a triggerer finds this class, and its arguments."""
+        return "firsthandapi.airflow.JobTrigger", {"job_id": self.job_id, "conn_id": self.conn_id}
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Wait; a long-poll is about one request per minute."""
+        connection = self.conn_id and await Connection.async_get(self.conn_id)
+        async with _client(AsyncFirstHandClient, connection) as client:
+            job = await client.jobs.wait(self.job_id, timeout=None, on_update=self._report)
+        yield TriggerEvent({"job_id": self.job_id, "status": str(job.status)})
+
+    def _report(self, job: Job) -> None:
+        self.log.info(
+            "%s is %s: %s of %s files are approved", job.id, job.status, job.files_approved, job.files_needed
+        )
+
+
+def _client(kind: Callable[..., T], connection: Any) -> T:
+    """A client of the account of a connection, or of the environment."""
+    if not connection:
+        return kind()
+    if not connection.password:
+        raise ConfigurationError(
+            f"the connection {connection.conn_id} has no password; set it to the API key"
+        )
+    return kind(connection.password, connection.host or None)
