@@ -14,6 +14,7 @@ from firsthandapi.testing import MockServer
 from .support import (
     FILES,
     completed_job,
+    folder_of,
 )
 from .world import World
 
@@ -87,3 +88,17 @@ def signs(server: MockServer, client: FirstHandClient, tmp_path: Path) -> Datase
     """Two files of `stop`, and one of `yield`."""
     client.files.download_all(completed_job(server, 2), tmp_path / "signs", label="stop")
     return client.files.download_all(completed_job(server, 1), tmp_path / "signs", label="yield")
+
+
+@pytest.fixture
+def four_signs(tmp_path: Path) -> Dataset:
+    """Four files with two labels, in a folder that was merged: `file_stop0` to `file_stop2`, and `file_yield0`."""
+    parts = {
+        label: folder_of(
+            tmp_path / label,
+            [f"{label}{n}".encode() for n in range(files)],
+            file_id=[f"file_{label}{n}" for n in range(files)],
+        )
+        for label, files in (("stop", 3), ("yield", 1))
+    }
+    return Dataset.merge(parts, tmp_path / "signs")

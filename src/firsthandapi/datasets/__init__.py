@@ -10,10 +10,22 @@ for record in dataset:
 from __future__ import annotations
 
 from firsthandapi._core.orders.reports import Progress, Verification
+from firsthandapi._core.rows.decisions import Decision
 from firsthandapi._core.rows.manifest import Record
 from firsthandapi._core.rows.withdrawal import Reconciliation
 
 from ._dataset import Dataset, DatasetView
 from ._papers import Card
+from ._splitting import Splits
 
-__all__ = ["Card", "Dataset", "DatasetView", "Progress", "Reconciliation", "Record", "Verification"]
+__all__ = [
+    "Card",
+    "Dataset",
+    "DatasetView",
+    "Decision",
+    "Progress",
+    "Reconciliation",
+    "Record",
+    "Splits",
+    "Verification",
+]

@@ -5,23 +5,26 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from firsthandapi._core.calls.counts import count_of
 from firsthandapi._core.calls.integers import int_or_none
 from firsthandapi._core.files.kinds import Kind, kind_of
+from firsthandapi._core.files.labels import check_label, check_spelling
 from firsthandapi._core.orders.job_file import JobFile, ShownJob, load
 from firsthandapi._core.orders.reports import Progress, Verification
+from firsthandapi._core.rows.decisions import Action, Decided, Decision, check_words, ids_of
 from firsthandapi._core.rows.duplicates import groups, same_bytes
-from firsthandapi._core.rows.manifest import Record
-from firsthandapi._core.rows.splits import check_parts, check_seed, split_rows
+from firsthandapi._core.rows.manifest import Record, label_of
 from firsthandapi._core.rows.withdrawal import Reconciliation
 from firsthandapi._masking import mask_secrets
 from firsthandapi._visible import visible
 from firsthandapi.errors import ConfigurationError, InvalidArgumentError, UnexpectedResponseError
 from firsthandapi.types._base import fitting
 
+from ._decisions import decided_in, hidden_in, relabeled, settle_now, write_down
 from ._folder import Folder
 from ._job_files import JobFiles
 from ._manifest import Manifest, manifests_of
@@ -44,19 +47,48 @@ class Dataset(Rows):
         path: the folder. One in a bucket is a `upath.UPath`, which is used as a `Path` is: `/`, `.name`, `.open()`.
         job: the job as last seen; None if the folder does not say, or has files of several.
         jobs: all jobs of the folder, as last seen.
-        records: a row for each file.
+        records: a row for each file that is not excluded.
+        excluded: the rows of the excluded files.
+        decisions: what was decided about the files, newest last.
     """
 
-    def __init__(self, store: Store, job_files: list[JobFile], manifests: list[Manifest]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        job_files: list[JobFile],
+        manifests: list[Manifest],
+        decided: Decided | None = None,
+    ) -> None:
         self.path = store.root
         self._store = store
+        self._decided = decided_in(store) if decided is None else decided
         self._job_files = job_files
         jobs = (_job(each.job) for each in job_files if each.job is not None)
         self.jobs: tuple[Job, ...] = tuple({job.id: job for job in jobs}.values())
         self.job = self.jobs[0] if len(self.jobs) == 1 else None
         self._manifests = manifests
-        self._manifest_of = {_key(record): m for m in manifests for record in m.records.values()}
-        self.records: list[Record] = [record for m in manifests for record in m.records.values()]
+        self._hidden = hidden_in(store, _manifests_in(store, job_files), self._decided)
+        rows = {_key(row): (row, m) for m in manifests for row in m.records.values()}
+        # Where else a file may be, while a decision about it is carried out.
+        self._moving: dict[tuple[str, str], list[Path]] = {}
+        here = {row.file_id: key for key, (row, _) in rows.items()} if self._hidden else {}
+        out = self._decided.excluded.copy()
+        for manifest in self._hidden:
+            for row in manifest.records.values():
+                if row.file_id in here:
+                    self._moving.setdefault(here[row.file_id], []).append(manifest.file(row))
+                    continue
+                rows[_key(row)] = row, manifest
+                if row.file_id not in self._decided.included:
+                    out.add(row.file_id)
+        for key, (row, manifest) in rows.items():
+            if (labeled := relabeled(row, self._decided)).file_name != row.file_name:
+                self._moving.setdefault(key, []).append(manifest.file(labeled))
+        self._manifest_of = {key: manifest for key, (_, manifest) in rows.items()}
+        shown = [self._decided.applied_to(row) for row, _ in rows.values()]
+        self.records: list[Record] = [row for row in shown if row.file_id not in out]
+        self.excluded: tuple[Record, ...] = tuple(row for row in shown if row.file_id in out)
+        self.decisions: tuple[Decision, ...] = tuple(self._decided.decisions)
 
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> Dataset:
@@ -75,7 +107,7 @@ class Dataset(Rows):
             InvalidArgumentError: `path` is neither a path nor the URL of a bucket.
         """
         dataset = cls._read(store_at(path, "path"))
-        for manifest in dataset._manifests:
+        for manifest in [*dataset._manifests, *dataset._hidden]:
             manifest.refuse_links()
         return dataset
 
@@ -105,16 +137,32 @@ class Dataset(Rows):
             InvalidArgumentError: `dest` is the folder of a job, a label is not allowed, or a file would have two
                 labels.
         """
-        from ._merging import merge_into, sources_of
+        from ._merging import sources_of
 
-        sources = [
-            (each if isinstance(each, Dataset) else cls.open(cast("str", each)), label)
-            for each, label in sources_of(datasets)
-        ]
+        return cls._copied(
+            [
+                (each if isinstance(each, Dataset) else cls.open(cast("str", each)), label)
+                for each, label in sources_of(datasets)
+            ],
+            dest,
+        )
+
+    @classmethod
+    def _copied(
+        cls, sources: Sequence[tuple[Dataset | DatasetView, str | None]], dest: str | os.PathLike[str]
+    ) -> Dataset:
+        from ._merging import merge_into
+
         folder = Folder(dest)
+        for source, _ in sources:
+            whole = source._dataset()  # pyright: ignore[reportPrivateUsage] # of one house
+            if whole.path.absolute() == folder.path.absolute():
+                raise InvalidArgumentError(
+                    f"dest is the folder of a source, {folder.path}; use a different folder", field="dest"
+                )
         if not folder.lock():
             raise ConfigurationError(
-                f"another process is writing to {folder.path}; run merge again when it has finished"
+                f"another process is writing to {folder.path}; run the same call again when it has finished"
             )
         try:
             merge_into(folder, sources)
@@ -128,28 +176,39 @@ class Dataset(Rows):
     def _read(cls, store: Store) -> Dataset:
         job_files = JobFiles(store).all()
         manifests = [manifest for manifest in _manifests_in(store, job_files) if manifest.read()]
-        if not job_files and not manifests:
+        decided = decided_in(store)
+        if not (job_files or manifests or decided.decisions):
             raise ConfigurationError(
                 f"{store.root} is not a dataset: it contains neither metadata.jsonl nor job.json; pass a folder that "
                 "collect or files.download_all has filled"
             )
-        return cls(store, job_files, manifests)
+        return cls(store, job_files, manifests, decided)
 
     @classmethod
     def _of(cls, folder: Folder) -> Dataset:
         """What a run has written. In a bucket another run may have written over its rows, and will add them again."""
         dataset = cls._read(store_at(folder.path, "path"))
         if len(dataset) < sum(len(manifest.records) for manifest in folder.manifests):
-            dataset = cls(dataset._store, dataset._job_files, folder.manifests)
+            dataset = cls(dataset._store, dataset._job_files, folder.manifests, dataset._decided)
         return dataset
 
     def path_of(self, record: Record) -> Path:
         try:
-            return self._manifest_of[_key(record)].file(record)
+            path = self._manifest_of[_key(record)].file(record)
         except KeyError:
             raise InvalidArgumentError(
                 f"record must be a row of this dataset, {self._name}", field="record"
             ) from None
+        others = self._moving.get(_key(record), ())
+        return next(
+            (each for each in others if not self._store.exists(path) and self._store.exists(each)), path
+        )
+
+    def _dataset(self) -> Dataset:
+        return self
+
+    def _view(self, name: str, records: list[Record], labels: list[str] | None) -> DatasetView:
+        return DatasetView(self, name, records, labels)
 
     def _all_labels(self) -> list[str]:
         return self.labels
@@ -160,43 +219,119 @@ class Dataset(Rows):
             kind_of(name) for name in types.union(*(fitting(job).accepted_formats or () for job in self.jobs))
         }
 
-    def split(
+    def exclude(
         self,
-        train: float = 0.8,
-        test: float = 0.2,
-        seed: int = 0,
+        which: Record | str | Iterable[Record | str],
         *,
-        near: int | bool | None = None,
-        **more: float,
-    ) -> dict[str, DatasetView]:
-        """Split the rows so that nothing leaks: no worker and no duplicate is in two splits.
+        reason: str | None = None,
+        by: str | None = None,
+    ) -> None:
+        """Say no to files. Their rows leave the manifest and their bytes go to `.excluded/`, so that no loader sees
+        them, and no run brings them back; `include` does.
 
-            parts = dataset.split(train=0.8, test=0.2)
-            parts["train"].to_huggingface()
+            dataset.exclude(record, reason="blurred", by="ana")
 
-        The hash of the worker's id chooses the split, so the same rows give the same splits on every machine, and
-        rows that come later move no row. The shares are of workers, and those of rows come close where there are many.
-        A row whose duplicate by another worker came earlier, and is in a different split, is in no split.
-
-        Rows without a `worker_id`, as in a folder without labels, count as one worker per submission.
+        Decisions are lines of `decisions.jsonl`, which is only ever added to. Any number of processes may decide, even
+        while a run is writing to the folder: the run then moves the files when it ends. In a bucket, where nothing can
+        be locked, decide in one process at a time.
 
         Args:
-            train: the share of the training split, 0 to 1.
-            test: the share of the test split, 0 to 1.
-            seed: any int; another one gives other splits.
-            near: what counts as a duplicate, as for `duplicates`.
-            **more: the shares of further splits, such as `validation=0.1`. All shares add up to 1.
-
-        Returns:
-            A view for each split by name, which iterates its rows and goes to pandas and Hugging Face.
+            which: a row, a file's id, or an iterable of either.
+            reason: why, in words.
+            by: who says so.
 
         Raises:
-            ConfigurationError: `near` needs the extra `images`.
-            InvalidArgumentError: the shares do not add up to 1, or an argument is not allowed.
+            InvalidArgumentError: a file is not in this dataset, or an argument is not allowed. Nothing was changed.
+            ConfigurationError: the folder cannot be read or written to.
         """
-        parts = check_parts({"train": train, "test": test, **more})
-        rows = split_rows(self.records, parts, check_seed(seed), self._near_pairs(near))
-        return {name: DatasetView(self, name, records) for name, records in rows.items()}
+        self._decide("exclude", which, reason=reason, by=by)
+
+    def include(self, which: Record | str | Iterable[Record | str], *, by: str | None = None) -> None:
+        """Take back that files are excluded; their rows and bytes return. On a file that is not excluded it changes
+        nothing.
+
+        Args:
+            which: a row, a file's id, or an iterable of either.
+            by: who says so.
+
+        Raises:
+            InvalidArgumentError: a file is not in this dataset, or an argument is not allowed. Nothing was changed.
+            ConfigurationError: the folder cannot be read or written to.
+        """
+        self._decide("include", which, by=by)
+
+    def accept(self, which: Record | str | Iterable[Record | str], *, by: str | None = None) -> None:
+        """Note that files were looked at, and kept. Nothing else changes: an excluded file stays excluded.
+
+        Args:
+            which: a row, a file's id, or an iterable of either.
+            by: who says so.
+
+        Raises:
+            InvalidArgumentError: a file is not in this dataset, or an argument is not allowed. Nothing was changed.
+            ConfigurationError: the folder cannot be read or written to.
+        """
+        self._decide("accept", which, by=by)
+
+    def relabel(
+        self,
+        which: Record | str | Iterable[Record | str],
+        label: str,
+        *,
+        reason: str | None = None,
+        by: str | None = None,
+    ) -> None:
+        """Give files another label, and move them to its folder. No run brings them back to the old one.
+
+        Args:
+            which: a row, a file's id, or an iterable of either.
+            label: the label; it may be new to the dataset.
+            reason: why, in words.
+            by: who says so.
+
+        Raises:
+            InvalidArgumentError: the dataset has no labels, a file is not in it, or an argument is not allowed. Nothing
+                was changed.
+            ConfigurationError: the folder cannot be read or written to.
+        """
+        labels = {label_of(row) for row in (*self.records, *self.excluded)} - {None}
+        labels.update(each.label for each in self._job_files if each.label is not None)
+        if not labels:
+            raise InvalidArgumentError(
+                "label: this dataset has no labels; collect, download_all, or merge into a folder with labels first",
+                field="label",
+            )
+        label = check_label(label)
+        check_spelling(label, map(str, labels))
+        self._decide("relabel", which, label=label, reason=reason, by=by)
+
+    def _decide(
+        self,
+        action: Action,
+        which: object,
+        *,
+        label: str | None = None,
+        reason: str | None = None,
+        by: str | None = None,
+    ) -> None:
+        ids = ids_of(which)
+        reason, by = check_words(reason, by)
+        if self._unknown(ids):
+            self._open_again()  # a run may have brought them since
+        if unknown := self._unknown(ids):
+            raise InvalidArgumentError(
+                f"{unknown[0]!r} is no file of this dataset, {self._name}; nothing was changed", field="which"
+            )
+        now = datetime.now(UTC)
+        write_down(self._store, [Decision(each, action, label, reason, by, now) for each in ids])
+        try:
+            settle_now(self._store, _manifests_in(self._store, self._job_files))
+        finally:
+            self._open_again()
+
+    def _unknown(self, ids: list[str]) -> list[str]:
+        known = {row.file_id for row in (*self.records, *self.excluded)}
+        return [each for each in ids if each not in known]
 
     def write_card(
         self,
@@ -292,7 +427,8 @@ class Dataset(Rows):
         printer.text(self._described(self._name))
 
     def verify(self) -> Verification:
-        """Read every file, and compare it with the manifest; compare the manifest with the job.
+        """Read every file, those that are excluded too, and compare it with the manifest; compare the manifest with
+        the job.
 
         Returns:
             What is mismatched, missing or extra, by name relative to the folder, and how many approved files have no
@@ -304,19 +440,22 @@ class Dataset(Rows):
         mismatched: list[str] = []
         missing: list[str] = []
         extra: list[str] = []
+        moving = [path for paths in self._moving.values() for path in paths]
         listed = {manifest.folder for manifest in self._manifests}
         # A folder whose manifest was lost may still contain files.
         others = [each for each in _manifests_in(self._store, self._job_files) if each.folder not in listed]
-        for manifest in [*self._manifests, *others]:
-            records = list(manifest.records.values())
-            paths = [manifest.file(record) for record in records]
+        for manifest in [*self._manifests, *others, *self._hidden]:
+            records = [
+                row for row in manifest.records.values() if self._manifest_of.get(_key(row)) is manifest
+            ]
+            paths = [self.path_of(record) for record in records]
             # hashlib lets other threads run, so several are read at once.
             with ThreadPoolExecutor(max_workers=self._store.readers) as pool:
                 for path, state in zip(paths, pool.map(self._state_of, paths, records), strict=True):
                     if state != "ok":
                         (missing if state == "missing" else mismatched).append(self._name_of(path))
             folders = manifest.folders()
-            known = {*paths, *folders}
+            known = {*paths, *folders, *moving}
             extra += [
                 self._name_of(folder / name)
                 for folder in folders
@@ -334,13 +473,18 @@ class Dataset(Rows):
 
     def _short_of(self, job: Job) -> int:
         """How many approved files of a job have no row."""
-        repeated = sum(each.repeated or 0 for each in self._job_files if each.job_id == job.id)
+        files = [each for each in self._job_files if each.job_id == job.id]
+        if any(each.selected for each in files):
+            return 0
+        repeated = sum(each.repeated or 0 for each in files)
         return max((int_or_none(job.files_approved) or 0) - len(self._rows_of(job)) - repeated, 0)
 
     def _rows_of(self, job: Job) -> list[Record]:
-        """The rows of a job; one that names no job is of the only one."""
+        """The rows of a job, those of excluded files too; one that names no job is of the only one."""
         return [
-            row for row in self.records if row.job_id == job.id or (row.job_id is None and job is self.job)
+            row
+            for row in (*self.records, *self.excluded)
+            if row.job_id == job.id or (row.job_id is None and job is self.job)
         ]
 
     def repair(
@@ -536,7 +680,7 @@ class Dataset(Rows):
 
 
 class DatasetView(Rows):
-    """Some rows of a dataset, such as those of a split. Files stay where they are.
+    """Some rows of a dataset, such as those of a split or a filter. Files stay where they are.
 
     Attributes:
         name: what it is called, such as `train`.
@@ -544,18 +688,48 @@ class DatasetView(Rows):
         records: its rows, in the order of the dataset's.
     """
 
-    def __init__(self, dataset: Dataset, name: str, records: list[Record]) -> None:
+    def __init__(
+        self, dataset: Dataset, name: str, records: list[Record], labels: list[str] | None = None
+    ) -> None:
         self.name = name
         self.dataset = dataset
         self.records = records
         self._store = dataset._store
+        self._classes = labels
 
     def path_of(self, record: Record) -> Path:
         return self.dataset.path_of(record)
 
+    def _dataset(self) -> Dataset:
+        return self.dataset
+
+    def _view(self, name: str, records: list[Record], labels: list[str] | None) -> DatasetView:
+        return DatasetView(self.dataset, name, records, labels)
+
     def _all_labels(self) -> list[str]:
         # All splits number the labels in one way.
-        return self.dataset.labels
+        return self.labels if self._classes is None else self._classes
+
+    def copy_to(self, dest: str | os.PathLike[str]) -> Dataset:
+        """Copy the rows of this view with their files, each verified, into a folder of their own.
+
+            dataset.filter(lambda record: record.ai_star_rating == 5).copy_to("best/")
+
+        It knows the jobs, and what was decided about the files; excluded files stay behind. Its `verify` and `repair`
+        see to its own rows alone. Run it again to copy missing files.
+
+        Args:
+            dest: the folder or bucket; created if missing.
+
+        Returns:
+            The dataset of the copies.
+
+        Raises:
+            ConfigurationError: a file is missing or mismatched, another process is writing to `dest`, or `dest` cannot
+                be written to. Files copied so far are good, and the same call copies the rest.
+            InvalidArgumentError: `dest` is the folder of the dataset itself, or of a job.
+        """
+        return Dataset._copied([(self, None)], dest)  # pyright: ignore[reportPrivateUsage] # of one house
 
     def _kinds(self) -> set[Kind | None]:
         return self.dataset._kinds()  # pyright: ignore[reportPrivateUsage] # of one house

@@ -260,12 +260,15 @@ def remove(path: Path) -> None:
 
 
 def copy_into(folder: Path, names: Iterable[str], target: Path) -> None:
-    """Give files of a folder their names in another one, too. Those that are missing stay missing.
+    """Give files of a folder their names in another one, too. Those that are missing stay missing, and what a crash has
+    left half-done is cleared.
 
     Raises:
         ConfigurationError: that failed.
     """
     make_directory(target)
+    for left_over in target.glob(".*.part"):
+        remove(left_over)
     for name in names:
         try:
             if size_of(folder / name) is not None:

@@ -16,10 +16,12 @@ from firsthandapi._core.files.kinds import Kind, folder_of, is_mixed, is_mixed_w
 from firsthandapi._core.files.labels import check_label, check_spelling
 from firsthandapi._core.files.names import is_name_of_ours
 from firsthandapi._core.orders.job_file import JOB_FILE, JobFile, ShownJob, UnreadableJobFile, differing
+from firsthandapi._core.rows.decisions import EXCLUDED, Decided, carried
 from firsthandapi._core.rows.manifest import MANIFEST, Record, data_folder, label_of
 from firsthandapi.errors import ConfigurationError, InvalidArgumentError
 
 from ._copying import copied, copied_row
+from ._decisions import decided_in, settle, write_down
 from ._job_files import JobFiles, with_label
 from ._manifest import PLACES, Manifest, Source
 from ._store import Store, store_at
@@ -54,14 +56,32 @@ class Folder:
         self._stopped = self._closed = False
         # The ids of files that must not come back; read when they are first needed.
         self._withdrawn: frozenset[str] | None = None
+        self.decided = Decided()
+        self._locked = False
 
     def lock(self) -> bool:
-        """Lock the folder if no other writer has it; create it if necessary.
+        """Lock the folder if no other writer has it; create it if necessary. What was decided about its files, and
+        not done yet, is done.
 
         Raises:
             ConfigurationError: it cannot be created or written to.
         """
-        return self._writer.lock()
+        if not self._writer.lock():
+            return False
+        try:
+            self._settle()
+        except BaseException:
+            self._writer.release()
+            raise
+        self._locked = True
+        return True
+
+    def _settle(self) -> None:
+        self.decided = decided_in(self._store)
+        if self.decided.decisions:
+            here = {name: self._manifests.get(name) or self._read_once(name)[0] for name in PLACES}
+            settle(self._store, here.values(), self.decided)
+            self._before = {name: (each, bool(each.records)) for name, each in here.items()}
 
     def stop(self) -> None:
         """Give up the files that are not yet in the folder. `close` writes the rows of the others in one step."""
@@ -75,6 +95,10 @@ class Folder:
                 self._closed = True
                 for manifest in self._manifests.values():
                     manifest.close()
+                if self._locked:
+                    self._settle()  # what was decided in the meantime
+                for manifest in self._manifests.values():
+                    manifest.remove_empty()
         finally:
             self._writer.release()
 
@@ -230,14 +254,32 @@ class Folder:
         """Remove the record of a job that bought nothing."""
         self._job_files.remove(self._record)
 
-    def note_job(self, job_id: str, job: ShownJob, label: str | None, repeated: int = 0) -> None:
-        """Record a job as last seen beside others, so that `Dataset` knows it. `repeated` of its files have no row of
-        their own.
+    def take_decisions(self, decided: Decided, ids: Iterable[str], *, labels: bool) -> None:
+        """Write down what was decided about files of another dataset; their labels only if they keep them.
 
         Raises:
             ConfigurationError: it cannot be written.
         """
-        record = JobFile(None, None, None, job, label, repeated=repeated or None)
+        if decisions := carried(decided, self.decided, ids, labels=labels):
+            write_down(self._store, decisions)
+            self.decided = decided_in(self._store)
+
+    def note_job(
+        self,
+        job_id: str,
+        job: ShownJob,
+        label: str | None,
+        repeated: int = 0,
+        *,
+        selected: bool = False,
+    ) -> None:
+        """Record a job as last seen beside others, so that `Dataset` knows it. `repeated` of its files have no row of
+        their own; if `selected`, any may have none.
+
+        Raises:
+            ConfigurationError: it cannot be written.
+        """
+        record = JobFile(None, None, None, job, label, repeated=repeated or None, selected=selected or None)
         self._job_files.write(self._job_files.path_of(job_id), record, self._writer)
 
     def is_mixed(self, formats: list[str] | None) -> bool:
@@ -306,14 +348,16 @@ class Folder:
         return is_mixed_with(formats, self._kinds_here(), str(self.path))
 
     def take(self, store: Store, path: Path, record: Record, label: str | None, *, mixed: bool) -> None:
-        """Copy a file of another dataset, verified, and write its row; not one that is here, or was withdrawn.
+        """Copy a file of another dataset, verified, and write its row; not one that is here, was withdrawn, or is
+        excluded.
 
         Raises:
             ConfigurationError: it is missing or mismatched, or the folder cannot be written to.
             InvalidArgumentError: it is here with another label.
         """
-        if record.file_id in self._withdrawn_ids():
+        if record.file_id in self._withdrawn_ids() or record.file_id in self.decided.excluded:
             return
+        label = self.decided.labels.get(record.file_id, label)
         manifest = self._manifest_named(folder_of(record.content_type, mixed=mixed), label)
         there = manifest.records.get(record.file_id)
         if there is not None and label_of(there) != label:
@@ -346,10 +390,11 @@ class Folder:
         with self._rows:
             withdrawn = self._withdrawn_ids()
             for file in files:
-                if file.id in withdrawn:
+                manifest = self._manifest_for(file, source)
+                is_out = file.id in self.decided.excluded
+                if file.id in withdrawn or (is_out and not (again and file.id in manifest.records)):
                     there.append(file)
                     continue
-                manifest = self._manifest_for(file, source)
                 there_already = not again and manifest.has(file, self._writer)
                 if there_already or manifest.adopt(file, source, self._writer):
                     there.append(file)
@@ -469,7 +514,11 @@ class Folder:
         return self._withdrawn
 
     def _manifest_for(self, file: File, source: Source) -> Manifest:
-        return self._manifest_named(folder_of(file.content_type, mixed=source.mixed), source.label)
+        name = folder_of(file.content_type, mixed=source.mixed)
+        if file.id in self.decided.excluded:
+            name = f"{EXCLUDED}/{name}".rstrip("/")
+            return self._manifest_named(name, None)
+        return self._manifest_named(name, source.label)
 
     def _manifest_named(self, name: str, label: str | None) -> Manifest:
         manifest = self._manifests.get(name)

@@ -13,9 +13,9 @@ NAME = ".firsthandapi.lock"
 class FolderLock:
     """An exclusive lock on a folder, for processes and threads alike."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, name: str = NAME) -> None:
         self._folder = folder
-        self._lock = FileLock(folder / NAME)
+        self._lock = FileLock(folder / name)
 
     def acquire(self) -> bool:
         """Take the lock if it is free.

@@ -266,6 +266,11 @@ class Manifest:
             self._store.remove(self.path)
         self._waiting, self._written_at = 0, time.monotonic()
 
+    def remove_empty(self) -> None:
+        """Remove the folders of labels that have no file: loaders would take each for a class."""
+        for folder in self._ready - {self.data}:
+            self._store.remove_all(folder, ())
+
     def close(self) -> None:
         """Write the rows that wait, and flush them to the disk.
 

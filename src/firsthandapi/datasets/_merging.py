@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from firsthandapi._core.files.labels import check_label, check_spelling
@@ -14,7 +14,7 @@ from firsthandapi._core.rows.manifest import label_of
 from firsthandapi.errors import InvalidArgumentError
 
 if TYPE_CHECKING:
-    from ._dataset import Dataset
+    from ._dataset import Dataset, DatasetView
     from ._folder import Folder
 
 
@@ -34,25 +34,35 @@ def sources_of(datasets: object) -> list[tuple[object, str | None]]:
     return [(dataset, None) for dataset in cast("Iterable[object]", datasets)]
 
 
-def merge_into(folder: Folder, sources: list[tuple[Dataset, str | None]]) -> None:
-    """Copy the files of datasets, each verified, with their rows and jobs. The folder is locked.
+def merge_into(folder: Folder, sources: Sequence[tuple[Dataset | DatasetView, str | None]]) -> None:
+    """Copy the files of datasets or views, each verified, with their rows and jobs, and what was decided about them.
+    The folder is locked.
 
     Raises:
         ConfigurationError: a file is missing or mismatched, or the folder cannot be written to.
         InvalidArgumentError: the folder is that of a job, a file would have two labels, or two labels would be one
             folder.
     """
-    formats = [record.content_type or "" for dataset, _ in sources for record in dataset]
+    formats = [record.content_type or "" for rows, _ in sources for record in rows]
     mixed = folder.start_merging(formats)
     known = set(folder.labels())
-    for dataset, label in sources:
-        for name in dataset.labels if label is None else [label]:
+    for rows, label in sources:
+        for name in rows.labels if label is None else [label]:
             check_spelling(name, known)
             known.add(name)
-    for dataset, label in sources:
-        labels = {each.job_id: each.label for each in dataset._job_files}
+    for rows, label in sources:
+        dataset = rows._dataset()
+        folder.take_decisions(dataset._decided, (row.file_id for row in rows), labels=label is None)
+        files = {each.job_id: each for each in dataset._job_files}
         for job in dataset.jobs:
-            folder.note_job(job.id, dump(job), labels[job.id] if label is None else label)
-        for record in dataset:
+            file = files[job.id]
+            folder.note_job(
+                job.id,
+                dump(job),
+                file.label if label is None else label,
+                (file.repeated or 0) + sum(row.job_id == job.id for row in dataset.excluded),
+                selected=file.selected or rows is not dataset,
+            )
+        for record in rows:
             own = label_of(record) if label is None else label
             folder.take(dataset._store, dataset.path_of(record), record, own, mixed=mixed)

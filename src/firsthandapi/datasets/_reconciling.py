@@ -57,7 +57,7 @@ class Reconciling:
         removed = [row for row in rows if row.file_id in gone]
         self._removed += [dataset._name_of(dataset.path_of(row)) for row in removed]
         self._ids += [row.file_id for row in removed]
-        remove(dataset._store, dataset._manifests, removed)
+        remove(dataset._store, [*dataset._manifests, *dataset._hidden], removed)
         if withdrawn is None:
             self._unsure.append(job.id)
         else:

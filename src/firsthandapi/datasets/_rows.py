@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 from firsthandapi._core.files.kinds import Kind, chosen_kind, kind_of
 from firsthandapi._core.rows.duplicates import check_near, groups, same_bytes
 from firsthandapi._core.rows.manifest import COLUMNS, Record
+from firsthandapi._core.rows.splits import check_parts, check_seed, split_rows
 from firsthandapi._display import Displayed
 from firsthandapi._paths import check_path
-from firsthandapi.errors import ConfigurationError
+from firsthandapi.errors import ConfigurationError, InvalidArgumentError
 
 from ._store import Store, store_at
 from ._withdrawing import note_export
@@ -21,6 +22,9 @@ from ._withdrawing import note_export
 if TYPE_CHECKING:
     import datasets  # pyright: ignore[reportMissingTypeStubs] # it ships no types
     import pandas as pd
+
+    from ._dataset import Dataset, DatasetView
+    from ._splitting import Splits
 
 
 class Rows(Displayed):
@@ -70,6 +74,94 @@ class Rows(Displayed):
             Its rows, in the order of `records`; none if the folder has no file of it.
         """
         return [record for record in self.records if record.job_id == job_id]
+
+    def filter(self, keep: Callable[[Record], object]) -> DatasetView:
+        """The rows for which `keep` returns something true.
+
+            good = dataset.filter(lambda record: (record.ai_star_rating or 0) >= 4)
+
+        Args:
+            keep: called with each row.
+
+        Returns:
+            A view, as `split` returns it: it iterates its rows, goes to pandas, Hugging Face, and Parquet, and
+            `copy_to` makes a folder of it. A label that has no row in it is no class of it.
+
+        Raises:
+            InvalidArgumentError: `keep` is not callable.
+        """
+        if not callable(keep):
+            raise InvalidArgumentError("keep must be a function of a Record", field="keep")
+        return self._view("filter", [record for record in self.records if keep(record)], None)
+
+    def select(self, *, labels: str | Iterable[str]) -> DatasetView:
+        """The rows of some labels.
+
+        Args:
+            labels: a label, or several.
+
+        Returns:
+            A view, as `filter` returns it.
+
+        Raises:
+            InvalidArgumentError: the dataset has no such label.
+        """
+        wanted = [labels] if isinstance(labels, str) else list(labels)
+        if unknown := [each for each in wanted if each not in self.labels]:
+            raise InvalidArgumentError(
+                f"labels: there is no label {unknown[0]!r} here, only {', '.join(self.labels) or 'none'}",
+                field="labels",
+            )
+        return self._view("select", [record for record in self.records if record.label in wanted], None)
+
+    def _view(self, name: str, records: list[Record], labels: list[str] | None) -> DatasetView:
+        """Some of these rows; `labels` are its classes, or those of its rows."""
+        raise NotImplementedError
+
+    def _dataset(self) -> Dataset:
+        """The dataset that the rows are of."""
+        raise NotImplementedError
+
+    def split(
+        self,
+        train: float = 0.8,
+        test: float = 0.2,
+        seed: int = 0,
+        *,
+        near: int | bool | None = None,
+        **more: float,
+    ) -> Splits:
+        """Split the rows so that nothing leaks: no worker and no duplicate is in two splits.
+
+            parts = dataset.split(train=0.8, test=0.2)
+            parts["train"].to_huggingface()
+            parts.copy_to("signs-split/")  # train/<label>/…, test/<label>/…
+
+        The hash of the worker's id chooses the split, so the same rows give the same splits on every machine, and
+        rows that come later move no row. The shares are of workers, and those of rows come close where there are many.
+        A row whose duplicate by another worker came earlier, and is in a different split, is in no split.
+
+        Rows without a `worker_id`, as in a folder without labels, count as one worker per submission.
+
+        Args:
+            train: the share of the training split, 0 to 1.
+            test: the share of the test split, 0 to 1.
+            seed: any int; another one gives other splits.
+            near: what counts as a duplicate, as for `duplicates`.
+            **more: the shares of further splits, such as `validation=0.1`. All shares add up to 1.
+
+        Returns:
+            A dict with a view for each split by name, which iterates its rows and goes to pandas and Hugging Face.
+
+        Raises:
+            ConfigurationError: `near` needs the extra `images`.
+            InvalidArgumentError: the shares do not add up to 1, or an argument is not allowed.
+        """
+        from ._splitting import Splits
+
+        parts = check_parts({"train": train, "test": test, **more})
+        rows = split_rows(self.records, parts, check_seed(seed), self._near_pairs(near))
+        return Splits((name, self._view(name, records, self._all_labels())) for name, records in rows.items())
 
     def __len__(self) -> int:
         return len(self.records)

@@ -62,6 +62,7 @@ class JobFile:
         request_hash: the hash that is sent with the request; None if it is sent without one.
         repeated: how many of its files have no row, because its list shows them twice, or another job has brought them.
         server_sent_at: the service's time at that moment, in Unix seconds; None if it is not known.
+        selected: whether the folder is to have some of its files only, as those of a view.
     """
 
     request: dict[str, Any] | None
@@ -72,6 +73,7 @@ class JobFile:
     request_hash: str | None = None
     server_sent_at: float | None = None
     repeated: int | None = None
+    selected: bool | None = None
 
     def members(self) -> dict[str, Any]:
         """The members to write: optional ones only where they are set."""
@@ -138,7 +140,7 @@ def read_job_file(content: bytes) -> JobFile | UnreadableJobFile:
 
 def job_file_in(row: Mapping[str, Any]) -> JobFile | None:
     """The order that a JSON object describes; None if it is not a valid one."""
-    request, key, sent, job, label, digest, served, repeated = (
+    request, key, sent, job, label, digest, served, repeated, selected = (
         row.get(member.name) for member in fields(JobFile)
     )
     is_whole = (
@@ -149,8 +151,9 @@ def job_file_in(row: Mapping[str, Any]) -> JobFile | None:
         and (digest is None or isinstance(digest, str))
         and (served is None or _is_time(served))
         and (repeated is None or type(repeated) is int)
+        and isinstance(selected, bool | None)
     )
-    return JobFile(request, key, sent, job, label, digest, served, repeated) if is_whole else None
+    return JobFile(request, key, sent, job, label, digest, served, repeated, selected) if is_whole else None
 
 
 def parse_job_file(content: bytes, path: str = JOB_FILE) -> JobFile:

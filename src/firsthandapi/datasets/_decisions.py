@@ -1,0 +1,187 @@
+"""Decisions about the files of a folder: written down first, then carried out by whoever has the lock of the folder."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Generator, Iterable
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from firsthandapi._core.rows.decisions import (
+    DECISIONS,
+    EXCLUDED,
+    LARGEST_DECISIONS,
+    Decided,
+    Decision,
+    decision_line,
+    parse_decisions,
+)
+from firsthandapi._core.rows.manifest import Record, data_folder, in_place_of, label_of
+from firsthandapi.errors import ConfigurationError
+
+from ._lock import FolderLock
+from ._manifest import Manifest
+from ._store import Store
+
+# Whoever decides has it for the time of one write.
+_LOCK = ".firsthandapi.decisions.lock"
+_LOCK_SECONDS, _LOCK_EVERY = 30.0, 0.01
+
+
+def decided_in(store: Store) -> Decided:
+    """What was decided about the files of a folder.
+
+    Raises:
+        ConfigurationError: it cannot be read.
+    """
+    return parse_decisions(_content(store), str(store.root / DECISIONS))
+
+
+def write_down(store: Store, decisions: list[Decision]) -> None:
+    """Add decisions to those of the folder, those that say anything new, and have them on the disk.
+
+    Raises:
+        ConfigurationError: they cannot be written.
+    """
+    path = store.root / DECISIONS
+    end = store.appender(path)
+    if not any(map(decided_in(store).changes, decisions)):
+        return
+    with _alone(store):
+        content = _content(store)
+        decided = parse_decisions(content, str(path))
+        lines = b""
+        for each in decisions:
+            if decided.changes(each):
+                decided.add(each)
+                lines += decision_line(each)
+        # What a crash has cut off must not take the next line with it.
+        lines = b"\n" + lines if content and not content.endswith(b"\n") else lines
+        if content is None or end is None:
+            store.replace(path, (content or b"") + lines)
+        else:
+            try:
+                end.add(lines)
+            finally:
+                end.close()
+
+
+def hidden_in(store: Store, manifests: Iterable[Manifest], decided: Decided) -> list[Manifest]:
+    """The manifests of what was excluded from these, read: they and their files are in `.excluded/`.
+
+    Raises:
+        ConfigurationError: one cannot be read, or is not one of ours.
+    """
+    hidden = [_hidden_of(store, each) for each in manifests if decided.decisions]
+    return [each for each in hidden if each.read()]
+
+
+def _hidden_of(store: Store, manifest: Manifest) -> Manifest:
+    store.refuse_link(store.root / EXCLUDED)
+    return Manifest(store, f"{EXCLUDED}/{manifest.subfolder}".rstrip("/"))
+
+
+def settle_now(store: Store, manifests: list[Manifest]) -> None:
+    """Carry out what was decided if nobody has the folder; else whoever has it does.
+
+    Raises:
+        ConfigurationError: the folder cannot be read or written to.
+    """
+    writer = store.writer()
+    if writer.lock():
+        try:
+            for each in manifests:
+                each.read()
+            settle(store, manifests, decided_in(store))
+        finally:
+            writer.release()
+
+
+def settle(store: Store, manifests: Iterable[Manifest], decided: Decided) -> None:
+    """Carry out what was decided and is not done yet. The lock of the folder is held; after a crash at any point the
+    same call does the rest: a file goes before its row, so a row that is not as decided shows what is left.
+
+    Args:
+        store: the folder.
+        manifests: its manifests, read.
+        decided: what was decided about its files.
+
+    Raises:
+        ConfigurationError: the folder cannot be written to.
+    """
+    for manifest in manifests if decided.decisions else ():
+        hidden = _hidden_of(store, manifest)
+        hidden.read()
+        rows = list(manifest.records.values())
+        out = [row for row in rows if row.file_id in decided.excluded]
+        _move(store, manifest, hidden, [(row, row) for row in out])
+        back = [row for row in hidden.records.values() if row.file_id in decided.included]
+        _move(store, hidden, manifest, [(row, relabeled(row, decided)) for row in back])
+        moved = [(row, relabeled(row, decided)) for row in manifest.records.values()]
+        _move(store, manifest, manifest, [(row, new) for row, new in moved if new.file_name != row.file_name])
+
+
+def relabeled(row: Record, decided: Decided) -> Record:
+    """A row where the label that its file was given puts it."""
+    label = decided.labels.get(row.file_id)
+    if label is None or label == label_of(row):
+        return row
+    name = f"{data_folder(label)}/{row.file_name.rpartition('/')[2]}"
+    return in_place_of(replace(row, file_name=name, label=label), row)
+
+
+def _move(store: Store, source: Manifest, target: Manifest, rows: list[tuple[Record, Record]]) -> None:
+    """Move files with their rows, each of which becomes another one."""
+    if not rows:
+        return
+    ways: dict[tuple[Path, Path], list[str]] = defaultdict(list)
+    for row, new in rows:
+        path = source.file(row)
+        ways[path.parent, target.file(new).parent].append(path.name)
+    for (folder, into), names in ways.items():
+        store.refuse_link(folder)
+        store.refuse_link(into)
+        store.copy_into(folder, names, into)
+    if target is not source:
+        target.records.update((new.file_id, new) for _, new in rows)
+        target.rewrite()
+    for (folder, _), names in ways.items():
+        store.remove_all(folder, names)
+        if left := {*names}.intersection(store.names(folder)):
+            raise ConfigurationError(
+                f"{folder / min(left)} cannot be removed: another program may have it open; close that, then run the "
+                "same call again"
+            )
+    for row, new in rows:
+        if target is source:
+            source.records[row.file_id] = new
+        else:
+            del source.records[row.file_id]
+    source.rewrite()
+
+
+def _content(store: Store) -> bytes | None:
+    return store.read(store.root / DECISIONS, LARGEST_DECISIONS)
+
+
+@contextmanager
+def _alone(store: Store) -> Generator[None, None, None]:
+    """One writer of decisions at a time. In a bucket nothing can be locked."""
+    if store.appender(store.root) is None:
+        yield
+        return
+    lock = FolderLock(store.root, _LOCK)
+    ends = time.monotonic() + _LOCK_SECONDS
+    while not lock.acquire():
+        if time.monotonic() > ends:
+            raise ConfigurationError(
+                f"another process has kept {store.root / _LOCK} for {_LOCK_SECONDS:.0f} seconds; run the same call "
+                "again"
+            )
+        time.sleep(_LOCK_EVERY)
+    try:
+        yield
+    finally:
+        lock.release()

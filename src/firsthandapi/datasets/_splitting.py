@@ -1,0 +1,79 @@
+"""The splits of a dataset as folders that loaders read."""
+# A part of Dataset:
+# pyright: reportPrivateUsage=false
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from firsthandapi._core.orders.job_file import JOB_FILE, JOBS
+from firsthandapi._core.rows.manifest import MANIFEST, Record, label_of
+from firsthandapi.errors import ConfigurationError, InvalidArgumentError
+
+from ._copying import copied
+from ._store import store_at
+
+if TYPE_CHECKING:
+    from ._dataset import DatasetView
+
+
+class Splits(dict[str, "DatasetView"]):
+    """The splits of a dataset: a view for each, by name."""
+
+    def copy_to(self, dest: str | os.PathLike[str]) -> Path:
+        """Copy the files of each split, verified, into a folder of its own, as loaders read them: `train/<label>/…`,
+        `test/<label>/…`, or without labels `train/…`, `test/…`.
+
+        The folder is no dataset: it has no manifest. Run it again to copy missing files.
+
+        Args:
+            dest: the folder or bucket; created if missing.
+
+        Returns:
+            Where it is.
+
+        Raises:
+            ConfigurationError: a file is missing or mismatched, or `dest` cannot be written to, or contains files that
+                are not of the split whose folder they are in: they would leak.
+            InvalidArgumentError: `dest` is neither a path nor the URL of a bucket, or is a dataset.
+        """
+        return _copied(self, dest)
+
+
+def _copied(splits: Splits, dest: str | os.PathLike[str]) -> Path:
+    """Copy the files of each split into a folder of its name, and in it of its label."""
+    store = store_at(dest, "dest")
+    root, writer = store.root, store.writer()
+    if any(store.exists(root / name) for name in (MANIFEST, JOB_FILE, JOBS)):
+        raise InvalidArgumentError(f"dest is a dataset: {root}; use a different folder", field="dest")
+    if not writer.lock():
+        raise ConfigurationError(
+            f"another process is writing to {root}; run the same call again when it has finished"
+        )
+    try:
+        for name, view in splits.items():
+            rows: dict[Path, list[Record]] = {root / name: []}
+            for record in view:
+                label = label_of(record)
+                rows.setdefault(root / name / label if label else root / name, []).append(record)
+            for folder, records in rows.items():
+                writer.prepare(folder, folder)
+                targets = {folder / record.file_name.rpartition("/")[2]: record for record in records}
+                _refuse_others(set(store.names(folder)), {*targets, *rows}, folder)
+                for path, record in targets.items():
+                    if writer.size_of(path) != record.size_bytes:
+                        copied(view._store, view.path_of(record), record, writer.fetch_to(path))
+                        writer.put(path)
+    finally:
+        writer.release()
+    return root
+
+
+def _refuse_others(names: set[str], ours: set[Path], folder: Path) -> None:
+    others = {name for name in names if folder / name not in ours}
+    if others:
+        raise ConfigurationError(
+            f"{folder} contains {min(others)}, which is not in this split: it would leak; use an empty folder"
+        )

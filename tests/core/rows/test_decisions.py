@@ -1,0 +1,139 @@
+"""The lines of decisions.jsonl, and what they come to."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from firsthandapi import ConfigurationError, InvalidArgumentError
+from firsthandapi._core.rows.decisions import (
+    Decision,
+    carried,
+    check_words,
+    decision_line,
+    ids_of,
+    parse_decisions,
+)
+
+AT = datetime(2026, 11, 28, 12, tzinfo=UTC)
+
+
+def decided(
+    action: str,
+    file_id: str = "file_1",
+    label: str | None = None,
+    reason: str | None = None,
+    by: str | None = None,
+    at: datetime = AT,
+) -> Decision:
+    return Decision(file_id, action, label, reason, by, at)
+
+
+def lines(*decisions: Decision) -> bytes:
+    return b"".join(map(decision_line, decisions))
+
+
+def test_a_line_is_read_as_it_was_written() -> None:
+    """With any words in it, in one line, at any hour of the world."""
+    one = decided("exclude", reason="blurred\n\u2028\ud83d", by="Ána", at=AT.astimezone())
+    content = decision_line(one)
+    assert content.count(b"\n") == 1
+    assert parse_decisions(content).decisions == [replace(one, reason="blurred\n\u2028?")]
+    assert json.loads(content)["at"] == "2026-11-28T12:00:00Z"
+
+
+@pytest.mark.parametrize(
+    ("actions", "excluded", "included"),
+    [
+        (["exclude"], True, False),
+        (["exclude", "include"], False, True),
+        (["exclude", "include", "exclude"], True, False),
+        (["exclude", "accept", "relabel", "star"], True, False),
+        (["accept"], False, False),
+    ],
+)
+def test_the_newest_exclude_or_include_counts(actions: list[str], excluded: bool, included: bool) -> None:
+    """Looks and labels change nothing of that, nor do actions of later versions, which are kept."""
+    state = parse_decisions(lines(*(decided(each, label="a") for each in actions)))
+    assert (state.excluded, state.included) == (
+        {"file_1"} if excluded else set(),
+        {"file_1"} if included else set(),
+    )
+    assert [each.action for each in state.decisions] == actions
+    assert state.newest["file_1"].action == actions[-1]
+
+
+def test_half_a_line_loses_itself_alone() -> None:
+    """At the end, and where a line was added after it; wherever it was cut."""
+    first, second = decision_line(decided("exclude")), decision_line(decided("exclude", "file_2"))
+    for cut in range(len(second) - 1):
+        assert parse_decisions(first + second[:cut]).excluded == {"file_1"}
+        assert parse_decisions(second[:cut] + b"\n" + first).excluded == {"file_1"}
+    assert parse_decisions(first + second[:-1]).excluded == {"file_1", "file_2"}
+    assert parse_decisions(None).decisions == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"file_id": "../x"},
+        {"file_id": None},
+        {"action": 1},
+        {"action": "relabel", "label": "../x"},
+        {"action": "relabel"},
+        {"reason": 1},
+        {"at": None},
+        {"at": "soon"},
+    ],
+)
+def test_what_is_no_decision_is_refused(change: dict[str, Any]) -> None:
+    """A folder may come from a stranger; the error names the line."""
+    row = {**json.loads(decision_line(decided("exclude"))), **change}
+    with pytest.raises(ConfigurationError, match="line 2: not a decision"):
+        parse_decisions(lines(decided("accept")) + json.dumps(row).encode())
+
+
+def test_what_says_nothing_new_is_no_decision() -> None:
+    """The same again, or taking back what is not excluded; other words or another person are news."""
+    state = parse_decisions(lines(decided("accept", by="ana")))
+    assert not state.changes(decided("accept", by="ana", at=AT + timedelta(1)))
+    assert state.changes(decided("accept", by="bo"))
+    assert not state.changes(decided("include"))
+    assert state.changes(decided("exclude"))
+
+
+def test_files_are_named_by_rows_ids_or_several_of_them() -> None:
+    """Each counts once; anything else is refused."""
+    assert ids_of("file_1") == ["file_1"]
+    assert ids_of(iter(["file_2", "file_1", "file_2"])) == ["file_2", "file_1"]
+    for wrong in (1, None, [1], b"file_1"):
+        with pytest.raises(InvalidArgumentError) as refused:
+            ids_of(wrong)
+        assert refused.value.field == "which"
+    with pytest.raises(InvalidArgumentError, match="reason must be a str"):
+        check_words(1, None)
+
+
+def test_decisions_go_with_files_unless_newer_ones_are_there() -> None:
+    """Those of other files only if they are excluded: so that no run downloads them there."""
+    source = parse_decisions(
+        lines(
+            decided("accept"),
+            decided("relabel", label="b"),
+            decided("exclude", "file_2"),
+            decided("accept", "file_3"),
+            decided("accept", "file_4"),
+        )
+    )
+    here = parse_decisions(lines(decided("accept", "file_4", at=AT + timedelta(1))))
+    both = carried(source, here, ["file_1", "file_4"], labels=True)
+    assert [(each.file_id, each.action) for each in both] == [
+        ("file_1", "accept"),
+        ("file_1", "relabel"),
+        ("file_2", "exclude"),
+    ]
+    assert [each.action for each in carried(source, here, ["file_1"], labels=False)] == ["accept", "exclude"]

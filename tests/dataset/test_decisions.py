@@ -1,0 +1,244 @@
+"""Files that were looked at: excluded, included, accepted, and given another label."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from client.support import Connect
+from firsthandapi import ConfigurationError, Dataset, FirstHandClient, InvalidArgumentError
+from firsthandapi._core.rows.decisions import DECISIONS
+from firsthandapi._core.rows.manifest import MANIFEST, parse_manifest
+from firsthandapi.datasets._folder import Folder
+from firsthandapi.testing import MockServer
+
+from .support import completed_job, downloads, folder_of
+
+
+def is_any(_: object) -> bool:
+    return True
+
+
+def on_disk(dest: Path) -> tuple[set[str], set[str]]:
+    """What a loader sees that reads the manifest, and one that reads the folders."""
+    manifest = dest / MANIFEST
+    rows = parse_manifest(manifest.read_bytes()) if manifest.exists() else []
+    files = {path.relative_to(dest).as_posix() for path in (dest / "data").rglob("*") if path.is_file()}
+    return {row.file_name for row in rows}, files
+
+
+@pytest.mark.parametrize("at", ["folder", "bucket"])
+def test_no_run_brings_an_excluded_file_back_or_one_to_its_old_label(
+    connect: Connect, server: MockServer, client: FirstHandClient, tmp_path: Path, at: str
+) -> None:
+    """Nor `repair`, `merge`, and copies; what is excluded is verified, repaired where it is, and comes back whole."""
+    dest = str(tmp_path / "signs") if at == "folder" else f"memory://{tmp_path.name}/signs"
+    job_id = completed_job(server, 4)
+    dataset = client.files.download_all(job_id, dest, label="stop")
+    out, moved = dataset.records[1], dataset.records[2]
+    dataset.exclude([out, out.file_id], reason="blurred", by="ana")
+    dataset.relabel(moved.file_id, "yield")
+    dataset.accept(dataset.records[0])
+    assert [each.action for each in dataset.decisions] == ["exclude", "relabel", "accept"]
+    assert (len(dataset), dataset.excluded, dataset.labels) == (3, (out,), ["stop", "yield"])
+    assert dataset.path_of(out) == dataset.path / ".excluded" / out.file_name
+    assert dataset.verify()
+    since = len(server.requests)
+    again = connect(server).files.download_all(job_id, dest, label="stop")
+    assert downloads(server, since) == []
+    assert {row.file_id: row.label for row in again} == {row.file_id: row.label for row in dataset}
+    again.path_of(out).write_bytes(b"")
+    assert again.verify().mismatched == (f".excluded/{out.file_name}",)
+    assert again.repair(client)
+    assert downloads(server, since) == [out.file_id]
+    copy = Dataset.merge([again], f"{dest}-merged")
+    for whole in (copy, again.filter(is_any).copy_to(f"{dest}-copied")):
+        assert {row.file_id: row.label for row in whole} == {row.file_id: row.label for row in again}
+        assert (whole.verify().ok, whole.repair(client).ok, whole.excluded) == (True, True, ())
+        assert downloads(server, since) == [out.file_id]
+    again.include(out.file_id)
+    assert again.path_of(out) == again.path / out.file_name
+    assert (len(again), again.excluded, again.verify().ok) == (4, (), True)
+    assert Dataset.merge([again], f"{dest}-merged").verify()
+
+
+def test_what_changes_nothing_leaves_the_folder_as_it_is(four_signs: Dataset) -> None:
+    """Not to be excluded is no decision; an unknown id is refused, with all that came with it."""
+    before = {path: path.read_bytes() for path in four_signs.path.rglob("*") if path.is_file()}
+    four_signs.include("file_stop0")
+    four_signs.exclude([])
+    for refused in (["file_stop0", "file_x"], "../x", [1]):
+        with pytest.raises(InvalidArgumentError) as error:
+            four_signs.exclude(refused)  # type: ignore[arg-type] # what is tested
+        assert error.value.field == "which"
+    with pytest.raises(InvalidArgumentError, match="only in the case"):
+        four_signs.relabel("file_stop0", "Yield")
+    assert before == {path: path.read_bytes() for path in four_signs.path.rglob("*") if path.is_file()}
+    assert not four_signs.decisions
+
+
+def test_labels_are_for_folders_with_labels(tmp_path: Path) -> None:
+    """Elsewhere there is no folder to move a file to."""
+    plain = folder_of(tmp_path / "plain", [b"x"])
+    with pytest.raises(InvalidArgumentError, match="no labels") as error:
+        plain.relabel(plain.records[0], "stop")
+    assert error.value.field == "label"
+    plain.exclude("file_0")
+    assert not (tmp_path / "plain" / MANIFEST).exists()  # loaders refuse an empty one
+    assert (len(Dataset.open(plain.path)), plain.excluded[0].file_id) == (0, "file_0")
+
+
+def test_a_label_without_rows_is_no_class(four_signs: Dataset) -> None:
+    """Its folder goes with its last file, for loaders that read folders; a view has the labels of its rows."""
+    four_signs.exclude("file_yield0")
+    assert (four_signs.labels, [path.name for path in (four_signs.path / "data").iterdir()]) == (
+        ["stop"],
+        ["stop"],
+    )
+    four_signs.include("file_yield0")
+    four_signs.relabel(["file_stop0", "file_stop1", "file_stop2"], "yield")
+    assert [path.name for path in (four_signs.path / "data").iterdir()] == ["yield"]
+    four_signs.relabel("file_stop0", "stop")
+    for view in (
+        four_signs.select(labels="stop"),
+        four_signs.filter(lambda row: row.file_id == "file_stop0"),
+    ):
+        assert ([row.file_id for row in view], view.labels) == (["file_stop0"], ["stop"])
+    assert [len(part) for part in four_signs.select(labels=["yield"]).split(train=1, test=0).values()] == [
+        3,
+        0,
+    ]
+    with pytest.raises(InvalidArgumentError, match="no label 'halt'"):
+        four_signs.select(labels=["halt"])
+    with pytest.raises(InvalidArgumentError, match="keep must be"):
+        four_signs.filter("halt")  # type: ignore[arg-type] # what is tested
+
+
+def test_one_can_decide_while_a_run_has_the_folder(four_signs: Dataset) -> None:
+    """Rows obey from then on, wherever their files are; the run moves the files when it ends."""
+    other = Dataset.open(four_signs.path)
+    run = Folder(four_signs.path)
+    assert run.lock()
+    four_signs.exclude("file_stop0")
+    other.relabel("file_stop1", "halt")
+    assert len(on_disk(four_signs.path)[1]) == 4
+    opened = Dataset.open(four_signs.path)
+    assert [row.file_id for row in opened.excluded] == ["file_stop0"]
+    assert {row.file_id: row.label for row in opened}["file_stop1"] == "halt"
+    assert opened.verify()
+    run.close()
+    expected = {"data/halt/file_stop1.jpg", "data/stop/file_stop2.jpg", "data/yield/file_yield0.jpg"}
+    assert on_disk(four_signs.path) == (expected, expected)
+
+
+def test_two_decide_at_the_same_time(four_signs: Dataset) -> None:
+    """No decision is lost, and each waits for the other's write."""
+    others = [Dataset.open(four_signs.path) for _ in range(2)]
+
+    def decide(dataset: Dataset, by: str) -> None:
+        for n in range(12):
+            dataset.accept(f"file_stop{n % 3}", by=f"{by}{n}")
+
+    threads = [
+        threading.Thread(target=decide, args=(each, by)) for each, by in zip(others, "ab", strict=True)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert {each.by for each in Dataset.open(four_signs.path).decisions} == {
+        f"{by}{n}" for by in "ab" for n in range(12)
+    }
+
+
+def test_half_a_line_does_not_take_the_next_with_it(four_signs: Dataset) -> None:
+    """What a crash has cut off is alone on its line."""
+    four_signs.exclude("file_stop0")
+    path = four_signs.path / DECISIONS
+    path.write_bytes(path.read_bytes() + b'{"file_id":"file_st')
+    four_signs.exclude("file_stop1")
+    assert {row.file_id for row in Dataset.open(four_signs.path).excluded} == {"file_stop0", "file_stop1"}
+
+
+class Crash(BaseException):
+    pass
+
+
+# What changes a disk.
+STEPS = ("write", "link", "replace", "unlink", "mkdir", "rmdir", "open")
+ACTS: dict[str, Callable[[Dataset], None]] = {
+    "exclude": lambda dataset: dataset.exclude(["file_stop0", "file_yield0"]),
+    "include": lambda dataset: dataset.include("file_stop2"),
+    "relabel": lambda dataset: dataset.relabel(["file_stop0", "file_stop1"], "halt"),
+}
+
+
+@pytest.mark.parametrize("act", ACTS)
+def test_a_kill_at_any_step_loses_no_file(
+    four_signs: Dataset, tmp_path: Path, act: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before the decision is on the disk nothing has happened, and after it rows obey; the next one who has the folder
+    does the rest."""
+    four_signs.exclude("file_stop2")
+    before, states, step = {row.file_id: row.label for row in four_signs}, list[dict[str, str | None]](), 0
+    while True:
+        folder = tmp_path / f"{act}{step}"
+        shutil.copytree(four_signs.path, folder)
+        dataset = Dataset.open(folder)
+        with monkeypatch.context() as patch:
+            left = [step]
+            for name in STEPS:
+                patch.setattr(os, name, _counted(getattr(os, name), left))
+            try:
+                ACTS[act](dataset)
+            except Crash:
+                is_killed = True
+            else:
+                is_killed = False
+        opened = Dataset.open(folder)
+        states.append({row.file_id: row.label for row in opened})
+        assert opened.verify(), step
+        assert all(opened.path_of(row).is_file() for row in (*opened, *opened.excluded))
+        later = Folder(folder)
+        assert later.lock()
+        later.close()
+        settled = Dataset.open(folder)
+        assert {row.file_id: row.label for row in settled} == states[-1]
+        names, files = on_disk(folder)
+        assert names == files == {row.file_name for row in settled}
+        assert settled.verify() == replace(settled.verify(), ok=True, extra=())
+        if not is_killed:
+            break
+        step += 1
+    assert step > 10
+    changed = [state != before for state in states]
+    assert changed == sorted(changed)
+    assert changed[-1]
+
+
+def _counted(function: Callable[..., Any], left: list[int]) -> Callable[..., Any]:
+    def call(*args: Any, **kwargs: Any) -> Any:
+        # To open a file for reading is no step.
+        if function.__name__ != "open" or args[1] & os.O_CREAT:
+            if not left[0]:
+                raise Crash
+            left[0] -= 1
+        return function(*args, **kwargs)
+
+    return call
+
+
+@pytest.mark.skipif(not hasattr(os, "O_NOFOLLOW"), reason="links as POSIX has them")
+def test_a_link_in_the_place_of_what_was_excluded_is_refused(four_signs: Dataset, tmp_path: Path) -> None:
+    """Else files would leave the folder."""
+    four_signs.accept("file_stop0")
+    (four_signs.path / ".excluded").symlink_to(tmp_path, target_is_directory=True)
+    with pytest.raises(ConfigurationError, match="is a link"):
+        Dataset.open(four_signs.path)
