@@ -64,11 +64,11 @@ def sign_in(page: Page, service: Service) -> None:
     """Follow the link that the first start prints."""
     assert service.first is not None
     page.goto(f"{service.url}/sign-in#{service.first.operator}")
-    page.wait_for_url("**/operator")
+    page.wait_for_url("**/console")
     assert "fh_" not in page.url
     page.go_back()
     assert "fh_" not in page.url  # nor in the history
-    page.goto(f"{service.url}/operator")
+    page.goto(f"{service.url}/console")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -83,13 +83,19 @@ def test_every_page_fits_and_is_accessible(
         page.goto(f"{service.url}/sign-in")
         look_at(page, "serve-sign-in", width, scheme)
         sign_in(page, service)
-        look_at(page, "serve-operator", width, scheme)
-        page.locator("form[action='/operator/tokens'] input[name=name]").fill("Ana")
+        look_at(page, "serve-jobs", width, scheme)
+        page.goto(f"{service.url}/console/people")
+        page.locator("form[action='/console/tokens'] input[name=name]").fill("Ana")
         page.get_by_role("button", name="Create a token").click()
         page.get_by_text("Save it now").wait_for()
         look_at(page, "serve-token", width, scheme)
-        page.goto(f"{service.url}/operator/jobs/{job.id}")
-        look_at(page, "serve-link", width, scheme)
+        for name, path in (
+            ("link", f"/console/jobs/{job.id}/link"),
+            ("job", f"/console/jobs/{job.id}"),
+            ("ledger", "/console/ledger"),
+        ):
+            page.goto(service.url + path)
+            look_at(page, f"serve-{name}", width, scheme)
         page.goto(f"{service.url}/review")
         look_at(page, "serve-review", width, scheme)
         page.get_by_role("link", name="Next").click()
@@ -98,8 +104,6 @@ def test_every_page_fits_and_is_accessible(
         page.get_by_role("link", name="Next").click()
         page.locator("#waiting", has_text="3 of 3").wait_for()
         look_at(page, "serve-review-hostile", width, scheme)
-        page.goto(f"{service.url}/console")
-        look_at(page, "serve-console", width, scheme)
         page.goto(f"{service.url}/nothing")
         look_at(page, "serve-error", width, scheme)
 
@@ -149,14 +153,15 @@ def test_without_javascript(browser: Browser, service: Service) -> None:
         page.get_by_label("4 stars").check(force=True)
         page.get_by_role("button", name="Rate").click()
         page.get_by_text("Approved: the worker is paid").wait_for()
-        page.goto(f"{service.url}/operator")
+        page.goto(f"{service.url}/console/people")
         page.get_by_label("Your token").fill(service.first.operator)
         page.get_by_role("button", name="Sign in").click()
-        page.locator("form[action='/operator/tokens'] input[name=name]").fill("Ana")
+        page.locator("form[action='/console/tokens'] input[name=name]").fill("Ana")
         page.get_by_role("button", name="Create a token").click()
         page.get_by_text("Save it now").wait_for()
         page.get_by_role("button", name="Revoke the token of Ana").click()
         page.get_by_text("Revoked: it opens nothing any more.").wait_for()
+        page.get_by_role("link", name="Ledger").click()
         page.get_by_label("Dollars").fill("25")
         page.get_by_role("button", name="Add credits").click()
         page.get_by_text("The credits are booked.").wait_for()

@@ -63,9 +63,9 @@ def test_the_whole_main_job(browser: Browser, tmp_path: Path) -> None:
             )
             with page_of(browser, **PHONE) as phone, page_of(browser) as desk:
                 desk.goto(f"{service.url}/sign-in#{service.first.operator}")
-                desk.get_by_role("heading", name="Operate").wait_for()
+                desk.get_by_role("heading", name="Jobs", exact=True).wait_for()
                 while not desk.locator("code", has_text="/w/").count():  # until the job is posted
-                    desk.goto(f"{service.url}/operator")
+                    desk.goto(f"{service.url}/console")
                 link = desk.locator("code", has_text="/w/").first.inner_text()
                 phone.goto(link)
                 camera(phone).set_input_files(photo())

@@ -1,4 +1,4 @@
-"""The operators' page."""
+"""What the console has on a server for people: their tokens, API keys, the links of jobs, and credits."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from .conftest import JOB, Visitor, submit
 def test_a_token_is_created_shown_once_and_revoked(service: Service, visit: Callable[..., Visitor]) -> None:
     """The response to the form shows the token and a link; no later page does."""
     visitor = visit("operator")
-    page = visitor.send("/operator/tokens", name="Ben", role="reviewer").text
+    page = visitor.send("/console/tokens", name="Ben", role="reviewer").text
     (secret,) = set(re.findall(r"fh_reviewer_\w+", page))
     assert f"{service.url}/sign-in#{secret}" in page
-    assert secret not in visitor.get("/operator").text
+    assert secret not in visitor.get("/console/people").text
     ben = visit()
     assert ben.send("/sign-in", token=secret).headers["location"] == "/review"
     (token,) = (each for each in service.access.tokens() if each.name == "Ben")
-    assert visitor.send(f"/operator/tokens/{token.id}/revoke").status_code == 303
+    assert visitor.send(f"/console/tokens/{token.id}/revoke").status_code == 303
     assert ben.get("/review").status_code == 303
-    assert visitor.send("/operator/tokens/tok_1/revoke").status_code == 404
+    assert visitor.send("/console/tokens/tok_1/revoke").status_code == 404
     assert ben.send("/sign-in", token=secret).status_code == 403
 
 
@@ -34,14 +34,14 @@ def test_an_api_key_is_created_shown_once_and_revoked(
 ) -> None:
     """A lost key is no lost server."""
     visitor = visit("operator")
-    page = visitor.send("/operator/keys", name="ci", environment="live").text
+    page = visitor.send("/console/keys", name="ci", environment="live").text
     (secret,) = set(re.findall(r"fh_live_own_\w{8,}", page))
     with FirstHandClient(secret, service.url, max_retries=0) as client:
         (key,) = (each for each in client.api_keys.list() if each.name == "ci")
-        assert visitor.send(f"/operator/keys/{key.id}/revoke").status_code == 303
+        assert visitor.send(f"/console/keys/{key.id}/revoke").status_code == 303
         with pytest.raises(AuthenticationError):
             client.me()
-    assert visitor.send("/operator/keys/key_1/revoke").status_code == 404
+    assert visitor.send("/console/keys/key_1/revoke").status_code == 404
 
 
 def test_credits_are_booked_once(
@@ -49,7 +49,7 @@ def test_credits_are_booked_once(
 ) -> None:
     """An operator adds credits, and confirms what a program asked for; the buyer alone books nothing."""
     visitor = visit("operator")
-    assert visitor.send("/operator/credits", dollars="12.50").status_code == 303
+    assert visitor.send("/console/credits", dollars="12.50").status_code == 303
     assert buyer.billing.credits().balance_cents == 101_250
     path = buyer.billing.purchase(1000).checkout_url.removeprefix(service.url)
     assert visit().get(path).status_code == 303
@@ -58,7 +58,7 @@ def test_credits_are_booked_once(
         assert visitor.send(path).headers["location"] == path
         assert buyer.billing.credits().balance_cents == 102_250
     assert "Booked: $10.00." in visitor.get(path).text
-    assert visitor.get("/purchase/org_1").headers["location"] == "/operator#credits"
+    assert visitor.get("/purchase/org_1").headers["location"] == "/console/ledger#credits"
     for method in (visitor.get, visitor.send):
         assert method("/checkout/cs_1").status_code == 404
 
@@ -66,18 +66,18 @@ def test_credits_are_booked_once(
 @pytest.mark.parametrize("dollars", ["", "0", "-5", "1.234", "1e3", "ten", "9" * 12, "٥", "."])
 def test_amounts_are_dollars(visit: Callable[..., Visitor], buyer: FirstHandClient, dollars: str) -> None:
     """What is no amount books nothing."""
-    assert visit("operator").send("/operator/credits", dollars=dollars).status_code == 400
+    assert visit("operator").send("/console/credits", dollars=dollars).status_code == 400
     assert buyer.billing.credits().balance_cents == 100_000
 
 
 @pytest.mark.parametrize(
     ("path", "fields"),
     [
-        ("/operator/tokens", {"name": "Ben", "role": "owner"}),
-        ("/operator/tokens", {"name": "", "role": "worker"}),
-        ("/operator/tokens", {"name": "n" * 81, "role": "worker"}),
-        ("/operator/keys", {"name": "n", "environment": "prod"}),
-        ("/operator/keys", {"name": "", "environment": "live"}),
+        ("/console/tokens", {"name": "Ben", "role": "owner"}),
+        ("/console/tokens", {"name": "", "role": "worker"}),
+        ("/console/tokens", {"name": "n" * 81, "role": "worker"}),
+        ("/console/keys", {"name": "n", "environment": "prod"}),
+        ("/console/keys", {"name": "", "environment": "live"}),
     ],
 )
 def test_forms_are_checked(visit: Callable[..., Visitor], path: str, fields: dict[str, str]) -> None:
@@ -92,22 +92,69 @@ def test_the_page_shows_where_things_stand(
     job = buyer.jobs.create(**JOB)
     submit(service, job.id)
     visitor = visit("operator")
-    page = visitor.get("/operator").text
+    page = visitor.get("/console").text
     assert "Street signs" in page
+    assert '<a href="/review">1</a>' in page
     assert "0 of 3 approved, 1 in review" in page
     assert "$998.50" in page
     link = service.site.links.url(service.world.state.jobs[job.id])
     assert link in page
-    sheet = visitor.get(f"/operator/jobs/{job.id}").text
-    assert link in sheet
-    assert "<svg" in sheet
-    assert visitor.get("/operator/jobs/job_1").status_code == 404
+    for path in (f"/console/jobs/{job.id}", f"/console/jobs/{job.id}/link"):
+        assert link in visitor.get(path).text
+    assert "<svg" in visitor.get(f"/console/jobs/{job.id}/link").text
+    assert visitor.get("/console/jobs/job_1/link").status_code == 404
+    assert "Add credits" in visitor.get("/console/ledger").text
+
+
+def test_nothing_is_left_from_the_server_for_tests(
+    service: Service, buyer: FirstHandClient, visit: Callable[..., Visitor]
+) -> None:
+    """Time that always flows is not said to, nobody works by hand, and no page leads to what is not here."""
+    job = buyer.jobs.create(**JOB)
+    submit(service, job.id)
+    visitor = visit("operator")
+    for path in ("", f"/jobs/{job.id}", "/deliveries", "/requests", "/ledger", "/people"):
+        page = visitor.get(f"/console{path}").text
+        for words in ("×1", "by hand", "/faults", "/clock", "bundled server"):
+            assert words not in page, (path, words)
+
+
+def test_people_have_names(service: Service, buyer: FirstHandClient, visit: Callable[..., Visitor]) -> None:
+    """Whoever works with a token is shown by their name, and whoever has none by an id."""
+    job = buyer.jobs.create(**JOB)
+    for role, name in (("worker", "Ana Souza"), ("reviewer", "Ben Okri")):
+        token, _ = service.access.create(role, name, 0)
+        submit(service, job.id, worker="wkr_" + token.id.partition("_")[2])
+    submit(service, job.id, worker="wkr_stranger")
+    visitor = visit("operator")
+    page = visitor.get(f"/console/jobs/{job.id}").text
+    assert [name for name in ("Ana Souza", "Ben Okri", "wkr_stranger") if name not in page] == []
+    assert page.count("wkr_") == 1
+    assert "Ana Souza" in visitor.get("/review").text
+
+
+def test_where_the_operators_page_was(
+    service: Service, buyer: FirstHandClient, visit: Callable[..., Visitor]
+) -> None:
+    """Addresses that people have kept lead to the console, forms with what was filled in."""
+    job = buyer.jobs.create(**JOB)
+    visitor = visit("operator")
+    for old, new in (
+        ("/operator", "/console"),
+        (f"/operator/jobs/{job.id}", f"/console/jobs/{job.id}/link"),
+        ("/operator/tokens/tok_1/revoke", "/console/tokens/tok_1/revoke"),
+    ):
+        reply = visitor.get(old)
+        assert (reply.status_code, reply.headers["location"]) == (308, new)
+    reply = visitor.send("/operator/credits", dollars="1")
+    assert (reply.status_code, reply.headers["location"]) == (308, "/console/credits")
+    assert visit("worker").get("/operator").status_code == 403
 
 
 def test_home_leads_to_what_one_may_do(service: Service, visit: Callable[..., Visitor]) -> None:
     """An operator operates, a reviewer reviews, and a worker is told to open a link."""
     assert visit().get("/").headers["location"] == "/review"
     service.access.create("reviewer", "Another", 0)
-    assert visit("operator").get("/").headers["location"] == "/operator"
+    assert visit("operator").get("/").headers["location"] == "/console"
     assert visit("reviewer").get("/").headers["location"] == "/review"
     assert "open the link" in visit("worker").get("/").text

@@ -177,7 +177,7 @@ def test_what_strangers_wrote_is_inert(
     submission = submit(service, job.id, name=EVIL, worker=EVIL)
     visitor = visit()
     visitor.sign_in("operator", EVIL)
-    pages = [visitor.get(path) for path in ("/review", "/operator", f"/console/jobs/{job.id}")]
+    pages = [visitor.get(path) for path in ("/review", "/console/people", f"/console/jobs/{job.id}")]
     rate(visitor, submission, 2, reason=EVIL)
     pages.append(visitor.get(f"/console/jobs/{job.id}"))
     for page in pages:

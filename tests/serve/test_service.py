@@ -157,9 +157,7 @@ def test_from_a_job_to_a_picture(tmp_path: Path) -> None:
             )
             operator = Browser(server.url)
             operator.send("/sign-in", token=server.secret("operator"))
-            link = soon(lambda: re.search(rf"{server.url}(/w/[\w-]+)", operator.http.get("/operator").text))[
-                1
-            ]
+            link = soon(lambda: re.search(rf"{server.url}(/w/[\w-]+)", operator.http.get("/console").text))[1]
             worker, reviewer = Browser(server.url), Browser(server.url)
             worker.send(link, files={"file": ("IMG_1.jpg", PICTURE, "image/jpeg")})
             reviewer.send("/review", **{"stars-0": "5", "reason": "Sharp"})

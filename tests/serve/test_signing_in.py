@@ -23,7 +23,7 @@ def test_pages_are_open_on_this_machine_until_a_token_of_their_role_exists(
     """The person at the machine needs no token to review; the operator has one from the first start on."""
     guest = visit()
     assert guest.get("/review").status_code == 200
-    assert guest.get("/operator").headers["location"] == "/sign-in?next=/operator"
+    assert guest.get("/console").headers["location"] == "/sign-in?next=/console"
     token, _ = service.access.create("reviewer", "Ana", 0)
     assert guest.get("/review").headers["location"] == "/sign-in?next=/review"
     service.access.revoke(token.id, 1)
@@ -33,9 +33,9 @@ def test_pages_are_open_on_this_machine_until_a_token_of_their_role_exists(
 @pytest.mark.parametrize(
     ("role", "open_to", "closed_to"),
     [
-        ("worker", (), ("/review", "/operator", "/console", "/console/ledger", "/checkout/x", "/purchase/x")),
+        ("worker", (), ("/review", "/operator", "/console", "/console/people", "/checkout/x", "/purchase/x")),
         ("reviewer", ("/review",), ("/operator", "/console", "/console/static/console.js")),
-        ("operator", ("/review", "/operator", "/console", "/console/ledger"), ()),
+        ("operator", ("/review", "/console", "/console/people", "/console/ledger"), ()),
     ],
 )
 def test_roles(
@@ -69,10 +69,10 @@ def test_the_cookie_stands_for_the_token_and_nothing_shows_either(
     assert "SameSite=strict" in cookie
     assert "Secure" not in cookie
     assert secret not in cookie
-    assert visitor.get("/operator").status_code == 200
-    assert secret not in visitor.get("/operator").text
+    assert visitor.get("/console/people").status_code == 200
+    assert secret not in visitor.get("/console/people").text
     service.access.revoke(token.id, 1)
-    assert visitor.get("/operator").status_code == 303
+    assert visitor.get("/console/people").status_code == 303
 
 
 @pytest.mark.parametrize("how", ["revoked", "signed_out", "expired"])
@@ -119,9 +119,9 @@ def test_signing_out_ends_the_session(visit: Callable[..., Visitor]) -> None:
     """Who signs out is out, also with the old cookie."""
     visitor = visit("operator")
     session = visitor.http.cookies["firsthand_session"]
-    assert visitor.send("/sign-out", "/operator").status_code == 303
+    assert visitor.send("/sign-out", "/console").status_code == 303
     visitor.http.cookies.set("firsthand_session", session, domain="127.0.0.1")
-    assert visitor.get("/operator").status_code == 303
+    assert visitor.get("/console/people").status_code == 303
     assert visitor.send("/sign-out").status_code == 303
     visitor.http.cookies.delete("firsthand_session")
     assert visitor.send("/sign-out").status_code == 400
@@ -163,20 +163,20 @@ def test_a_link_from_elsewhere_arrives(visit: Callable[..., Visitor]) -> None:
     }
     ours = {**followed, "sec-fetch-site": "same-origin"}
     with httpx.Client(base_url=visitor.http.base_url) as stranger:
-        reply = stranger.get("/operator?done=added", headers=followed)
+        reply = stranger.get("/console?done=booked", headers=followed)
         assert reply.status_code == 200
-        assert 'content="0;url=/operator?done=added"' in reply.text
-        assert "Open jobs" in stranger.get("/operator", headers={**ours, **signed_in}).text
-        assert stranger.get("/operator", headers=ours).status_code == 303
+        assert 'content="0;url=/console?done=booked"' in reply.text
+        assert "No jobs yet" in stranger.get("/console", headers={**ours, **signed_in}).text
+        assert stranger.get("/console", headers=ours).status_code == 303
 
 
 FORMS = (
     "/sign-in",
     "/sign-out",
     "/review",
-    "/operator/tokens",
-    "/operator/keys",
-    "/operator/credits",
+    "/console/tokens",
+    "/console/keys",
+    "/console/credits",
     "/checkout/x",
     "/console/jobs/job_1/cancel",
 )

@@ -60,7 +60,7 @@ def test_pages_of_other_hosts_may_not_call(visit: Callable[..., Visitor], header
 def test_every_page_is_closed_to_what_comes_from_elsewhere(visit: Callable[..., Visitor]) -> None:
     """No page loads, embeds, or is embedded by anything else, nor tells others its address."""
     visitor = visit("operator")
-    for path in (*PAGES[:-1], "/operator", "/console"):
+    for path in (*PAGES[:-1], "/console/people", "/console"):
         headers = visitor.get(path).headers
         assert headers["content-security-policy"].startswith("default-src 'none'"), path
         assert "frame-ancestors 'none'" in headers["content-security-policy"]
@@ -197,7 +197,7 @@ def test_no_proxy_in_front_of_a_server_for_this_machine(
 ) -> None:
     """Everyone would be taken for the person at the machine; the guide says so."""
     visitor = visit()
-    for path in (*PAGES, "/operator", "/console"):
+    for path in (*PAGES, "/console/people", "/console"):
         reply = visitor.get(path, headers={header: "203.0.113.7"})
         assert reply.status_code == 403, path
         assert "--public-url" in reply.json()["error"]["message"], path
@@ -268,7 +268,7 @@ def test_the_console_shows_calls_and_takes_forms(
     assert "Post an example job" not in page
     assert "Faults" not in page
     for path in ("/console/jobs", "/console/clock", "/console/reset", "/console/faults"):
-        assert visitor.send(path, "/operator").status_code in (404, 405)
+        assert visitor.send(path, "/console/people").status_code in (404, 405)
     job = buyer.jobs.create(
         description="Photos of street signs",
         files_needed=1,

@@ -125,9 +125,8 @@ def _introduce(service: Service, folder: Path) -> None:
         )
         typer.echo(f"\n  {(folder / FIRST_KEYS).absolute()}\n")
         typer.echo("Save what this file contains, and delete it.\n")
-    typer.echo(f"Links of the jobs, tokens, credits: {url}/operator")
+    typer.echo(f"Jobs and their links, people, webhooks, ledger: {url}/console")
     typer.echo(f"Review what people send: {url}/review")
-    typer.echo(f"Jobs, webhooks, requests, ledger: {url}/console")
     if not service.is_local and url.startswith("http:"):
         typer.echo(
             "\nThere is no TLS: whoever is on the network between can read tokens and files. Put a proxy with TLS in "

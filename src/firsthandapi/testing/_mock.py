@@ -195,15 +195,15 @@ class MockServer:
 
     def _console(self) -> Console:
         if self._shown is None:
-            from firsthandapi.server.pages.console import Console  # loads Jinja2
+            from firsthandapi.server.pages.console import Bench, Console  # loads Jinja2
 
+            bench = Bench(self._world, lambda: self.public_url, self)
             self._shown = Console(
-                self._world,
-                requests=self._front.log.numbered,
-                changes=lambda: self._front.log.changes,
-                address=lambda: self.public_url,
+                bench,
+                log=self._front.log,
                 style=lambda: self.signature_style,
-                tools=self,
+                pages=bench.pages,
+                forms=bench.forms,
             )
         return self._shown
 

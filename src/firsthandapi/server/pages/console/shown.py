@@ -28,10 +28,10 @@ _COLOR = re.compile(r"#[0-9A-Fa-f]{6}")
 _OWN_HEADERS = frozenset({"host", "content-length", "connection", "accept-encoding", "authorization"})
 
 
-def templates(folder: Path) -> Environment:
-    """The templates of a folder, with all that is defined here. They escape what they show."""
+def templates(folders: Sequence[Path]) -> Environment:
+    """The templates of folders, with all that is defined here. They escape what they show."""
     made = Environment(
-        loader=FileSystemLoader(folder),
+        loader=FileSystemLoader(folders),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

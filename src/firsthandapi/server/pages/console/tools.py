@@ -1,10 +1,43 @@
-"""What only a server for tests can do, as the console uses it. `MockServer` is one."""
+"""What only a server for tests can do, and its pages in the console: faults, a clock that jumps, and work by hand."""
 
 from __future__ import annotations
 
-from typing import Protocol
+import asyncio
+from collections.abc import Callable
+from typing import Any, Protocol
 
+from starlette.requests import Request
+from starlette.responses import Response
+
+from firsthandapi.server.contract.bodies import JobBody
+from firsthandapi.server.http.reading import validate
 from firsthandapi.server.rules.faults import Faults
+from firsthandapi.server.rules.world import World
+
+from .face import PREFIX, Face, Form, Page, no_page, whole
+
+_UNITS = {"seconds": 1, "minutes": 60, "hours": 3600, "days": 86_400}
+_FAULTS: dict[str, dict[str, Any]] = {
+    "503": {"status": 503},
+    "500": {"status": 500},
+    "429": {"status": 429, "retry_after": 2},
+    "drop-before": {"drop": "before"},
+    "drop-after": {"drop": "after"},
+    "cut": {"cut": 100},
+    "slow": {"delay": 3},
+    "dribble": {"dribble": 0.05},
+    "garbage": {"garbage": True},
+    "expired": {"expired_url": True},
+    "cursor": {"repeat_cursor": True},
+}
+_EXAMPLE = {
+    "type": "data_collection",
+    "title": "Street signs",
+    "description": "Photos of street signs in daylight, the sign filling most of the frame",
+    "files_needed": 8,
+    "accepted_formats": ["image/jpeg", "image/png"],
+    "price_per_file_cents": 50,
+}
 
 
 class Clock(Protocol):
@@ -16,7 +49,7 @@ class Clock(Protocol):
 
 
 class Tools(Protocol):
-    """Drives a server by hand."""
+    """Drives a server by hand. `MockServer` does."""
 
     @property
     def clock(self) -> Clock:
@@ -45,3 +78,120 @@ class Tools(Protocol):
     def reset(self) -> None:
         """Forget everything."""
         ...
+
+
+class Bench(Face):
+    """The frame of a server for tests, and the pages and forms that its tools have.
+
+    Args:
+        world: the rules and the state.
+        url: the address of the server.
+        tools: what drives it.
+    """
+
+    def __init__(self, world: World, url: Callable[[], str], tools: Tools) -> None:
+        super().__init__(world, url)
+        self._tools = tools
+        self.pages: dict[str, Page] = {"/faults": self._faults, "/clock": self._clock}
+        self.forms: dict[str, Form] = {
+            "/jobs": self._post_example,
+            "/jobs/{id}/submit": self._submit,
+            "/submissions/{id}/score": self._score,
+            "/files/{id}/withdraw": self._withdraw,
+            "/faults": self._add_fault,
+            "/faults/remove": self._remove_fault,
+            "/clock": self._advance,
+            "/reset": self._reset,
+        }
+
+    def navigation(self, request: Request) -> list[tuple[str, str]]:
+        """With the tools."""
+        return [*super().navigation(request), ("Faults", f"{PREFIX}/faults"), ("Clock", f"{PREFIX}/clock")]
+
+    def values(self, request: Request) -> dict[str, Any]:
+        """With what the tools show everywhere."""
+        count = len(self._tools.faults.active())
+        return {
+            **super().values(request),
+            "has_tools": True,
+            "counts": {"Faults": count} if count else {},
+            "speed": self.world.clock.speed,
+        }
+
+    def pulse(self) -> object:
+        """It changes with the faults."""
+        return tuple((each.id, each.times) for each in self._tools.faults.active())
+
+    def _faults(self, request: Request) -> Response:
+        return self.page(request, "faults.html", faults=self._tools.faults.active())
+
+    def _clock(self, request: Request) -> Response:
+        return self.page(request, "clock.html", units=_UNITS)
+
+    def _post_example(self, _request: Request, _fields: dict[str, str]) -> str:
+        world = self.world
+        with world.lock:
+            fields = validate(JobBody, _EXAMPLE).model_dump()
+            fields.pop("deadline")
+            account = world.state.organizations[0].accounts["live"]
+            address = f"{self.url()}/purchase/{account.organization.id}"
+            job = world.jobs.create(account, fields, None, "console", world.clock.now(), address)
+        return f"{PREFIX}/jobs/{job.id}?done=posted"
+
+    def _submit(self, request: Request, fields: dict[str, str]) -> str:
+        job_id = request.path_params["id"]
+        if job_id not in self.world.state.jobs:
+            raise no_page()
+        rating = whole(fields.get("rating"), "rating", 1, 5, 4)
+        files = whole(fields.get("files"), "files", 1, 5, 1)
+        self._tools.submit(job_id, content_type=fields.get("content_type"), rating=rating, files=files)
+        return f"{PREFIX}/jobs/{job_id}?done=submitted"
+
+    def _score(self, request: Request, fields: dict[str, str]) -> str:
+        with self.world.lock:
+            submission = self.world.state.submissions.get(request.path_params["id"])
+            if submission is None:
+                raise no_page()
+            self._tools.score(submission.id, whole(fields.get("rating"), "rating", 1, 5, 4))
+        return f"{PREFIX}/jobs/{submission.job.id}?done=scored#{submission.id}"
+
+    def _withdraw(self, request: Request, _fields: dict[str, str]) -> str:
+        with self.world.lock:
+            file = self.world.state.files.get(request.path_params["id"])
+            if file is None:
+                raise no_page()
+            self._tools.withdraw(file.id)
+        return f"{PREFIX}/jobs/{file.submission.job.id}?done=withdrawn"
+
+    def _add_fault(self, _request: Request, fields: dict[str, str]) -> str:
+        kind = _FAULTS.get(fields.get("kind", ""))
+        if kind is None:
+            raise ValueError("choose what happens to the request")
+        times = None if fields.get("times") == "all" else whole(fields.get("times"), "times", 1, 10**6, 1)
+        path, method = fields.get("path", "*"), fields.get("method")
+        if len(path) > 500 or len(method or "") > 20:
+            raise ValueError("path takes 500 characters, and method 20")
+        after = whole(fields.get("after"), "after", 0, 10**6, 0)
+        self._tools.faults.add(path=path, method=method, times=times, after=after, **kind)
+        return f"{PREFIX}/faults?done=added"
+
+    def _remove_fault(self, _request: Request, fields: dict[str, str]) -> str:
+        fault = fields.get("id")
+        if fault is None:
+            self._tools.faults.clear()
+            return f"{PREFIX}/faults?done=cleared"
+        self._tools.faults.remove(fault)
+        return f"{PREFIX}/faults?done=removed"
+
+    async def _advance(self, _request: Request, fields: dict[str, str]) -> str:
+        unit = fields.get("unit", "seconds")
+        if unit not in _UNITS:
+            raise ValueError(f"unit is one of {', '.join(_UNITS)}")
+        amount = whole(fields.get("amount"), "amount", 0, 100_000, 0)
+        # Deliveries happen meanwhile, and their receiver may call this server.
+        await asyncio.to_thread(self._tools.clock.advance, seconds=amount * _UNITS[unit])
+        return f"{PREFIX}/clock?done=advanced"
+
+    async def _reset(self, _request: Request, _fields: dict[str, str]) -> str:
+        await asyncio.to_thread(self._tools.reset)
+        return f"{PREFIX}/clock?done=reset"

@@ -153,6 +153,15 @@ class Access:
             rows = self._rows.execute(f"SELECT {_COLUMNS} FROM tokens ORDER BY created_at, id").fetchall()  # noqa: S608 - no input
         return [Token(*row) for row in rows]
 
+    def name_of(self, worker: str) -> str | None:
+        """The name on the token of a worker, who may be a reviewer or an operator as well."""
+        ulid = worker.partition("_")[2]
+        with self._lock:
+            row = self._rows.execute(
+                "SELECT name FROM tokens WHERE id IN (?, ?)", (f"wkr_{ulid}", f"tok_{ulid}")
+            ).fetchone()
+        return None if row is None else str(row[0])
+
     def revoke(self, token_id: str, at: float) -> bool:
         """Make a token and its sessions useless immediately. Whether it exists."""
         with self._lock:

@@ -5,34 +5,31 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import replace
 from email.utils import formatdate
 from pathlib import Path
 
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import Response
 from starlette.routing import Route, Router
 from starlette.types import Message, Receive, Scope, Send
 
 from firsthandapi.server.contract.errors import ApiError
 from firsthandapi.server.http.app import App
-from firsthandapi.server.http.browsers import HEADERS
 from firsthandapi.server.http.deliveries import SignatureStyle
 from firsthandapi.server.http.forms import MAX_FORM
 from firsthandapi.server.http.gate import forwarded, refusal
 from firsthandapi.server.http.reading import MAX_BODY, read_body
 from firsthandapi.server.http.requests import ReceivedRequest, RequestLog, received, replay
 from firsthandapi.server.http.responses import error_response
-from firsthandapi.server.pages.console import Console
-from firsthandapi.server.pages.console import app as console
+from firsthandapi.server.pages.console import PREFIX, Console
+from firsthandapi.server.pages.console.face import PageError, no_page
 from firsthandapi.server.rules.world import World
 
 from .access import Access
 from .limits import Limits
-from .links import Links
 from .operating import Operating
-from .reception import HERE, PageError, Reception, SignInNeeded, no_page
+from .reception import Reception, SignInNeeded
 from .reviewing import Reviewing
 from .scoring import Jury
 from .signing_in import SigningIn
@@ -44,11 +41,6 @@ _API = ("/v1/", "/openapi.json/", "/files/")
 # The largest upload of a worker, all files of it together, and how long that may take.
 MAX_UPLOAD = 512 << 20
 UPLOAD_SECONDS = 600.0
-_STATIC = {
-    ".css": "text/css; charset=utf-8",
-    ".js": "text/javascript; charset=utf-8",
-    ".svg": "image/svg+xml",
-}
 
 
 class Site:
@@ -81,32 +73,23 @@ class Site:
         self.api = App(world, url)
         self.reception = Reception(world, access, url, is_open=public is None)
         self.limits = Limits(self.reception, is_behind_proxy=lambda: public is not None)
-        self.links = Links(self.reception)
+        self.links = self.reception.links
         self.log = RequestLog()
-        self._folder = folder
-        self._jury = jury
         self._public = public
         self._on_request = on_request
+        operating = Operating(self.reception)
         self._console = Console(
-            world,
-            requests=self.log.numbered,
-            changes=lambda: self.log.changes,
-            address=url,
-            style=style,
-            tools=None,
-            form_token=self.reception.form_token,
-            is_welcome=lambda request: self.reception.may(request, "operator"),
+            self.reception, log=self.log, style=style, pages=operating.pages, forms=operating.forms
         )
+        routes = [
+            *SigningIn(self.reception, self.limits).routes(),
+            *Reviewing(self.reception, jury.is_taken).routes(),
+            *operating.routes(),
+            *Working(self.reception, self.limits, folder).routes(),
+            Route("/static/{name}", self.reception.asset, methods=["GET"]),
+        ]
         # Not an application: what a page raises comes out, and becomes a page.
-        self._pages = Router([*self._routes()], redirect_slashes=False, default=_nothing)
-
-    def _routes(self) -> Iterable[Route]:
-        """Every page but the console's."""
-        yield from SigningIn(self.reception, self.limits).routes()
-        yield from Reviewing(self.reception, self._jury.is_taken).routes()
-        yield from Operating(self.reception, self.links).routes()
-        yield from Working(self.reception, self.limits, self.links, self._folder).routes()
-        yield Route("/static/{name}", self._asset, methods=["GET"])
+        self._pages = Router(routes, redirect_slashes=False, default=_nothing)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         send = _dated(send)
@@ -125,7 +108,7 @@ class Site:
                 await self._visit(scope, _bounded(receive), send)
             else:
                 body = await read_body(receive, MAX_FORM + 1)
-                await self._visit(scope, replay(body, receive), send, body)
+                await self._visit(scope, replay(body, receive), send)
         except ClientDisconnect:
             return  # the client hung up before the end of its request
         except ApiError as error:
@@ -174,7 +157,7 @@ class Site:
 
     # --- pages ------------------------------------------------------------------------------------------
 
-    async def _visit(self, scope: Scope, receive: Receive, send: Send, body: bytes = b"") -> None:
+    async def _visit(self, scope: Scope, receive: Receive, send: Send) -> None:
         scope.setdefault("state", {})
         request = Request(scope, receive)
         started = False
@@ -185,10 +168,8 @@ class Site:
             await send(message)
 
         try:
-            if self._is_console(request):
+            if f"{scope['path']}/".startswith(f"{PREFIX}/"):
                 self.reception.need(request, "operator")
-                if request.method == "POST":
-                    await self.reception.form(Request(scope, replay(body, receive)))
                 await self._console.asgi(scope, receive, noted)
             else:
                 await self._pages(scope, receive, noted)
@@ -207,20 +188,6 @@ class Site:
             words = "The server failed, and wrote down why. Try again."
             response = self.reception.refused(request, PageError(500, words))
         await response(scope, receive, noted)
-
-    def _is_console(self, request: Request) -> bool:
-        path: str = request.scope["path"]
-        return path == console.PREFIX or path.startswith(f"{console.PREFIX}/")
-
-    async def _asset(self, request: Request) -> Response:
-        name: str = request.path_params["name"]
-        kind = _STATIC.get(Path(name).suffix)
-        for folder in (HERE, Path(console.__file__).parent):
-            path = folder / "static" / name
-            # The name has no slash, by its route; and a name of a drive or a device is no file here.
-            if kind is not None and path.name == name and path.is_file():
-                return Response(path.read_bytes(), 200, {**HEADERS, "cache-control": "no-cache"}, kind)
-        raise no_page()
 
 
 async def _nothing(_scope: Scope, _receive: Receive, _send: Send) -> None:

@@ -8,9 +8,10 @@ from math import ceil
 
 from starlette.requests import Request
 
+from firsthandapi.server.pages.console.face import PageError
 from firsthandapi.server.state.limits import RateLimiter
 
-from .reception import PageError, Reception
+from .reception import Reception
 
 SIGN_IN_FAILURES = 10
 UPLOADS = 60

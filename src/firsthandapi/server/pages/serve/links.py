@@ -5,22 +5,26 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+from collections.abc import Callable
 from functools import lru_cache
 
 from firsthandapi.server.state.model import Job
-
-from .reception import Reception
+from firsthandapi.server.state.state import State
 
 PREFIX = "/w"
 _JOB = "job_"
 
 
 class Links:
-    """A link is the id of the job and a signature of it: 128 bits that nobody can guess, the same after a restart."""
+    """A link is the id of the job and a signature of it: 128 bits that nobody can guess, the same after a restart.
 
-    def __init__(self, reception: Reception) -> None:
-        self._reception = reception
-        self._secret = reception.access.secret("links")
+    Links are printed and sent around: a library that signs in another form would break those that people have.
+    """
+
+    def __init__(self, state: State, url: Callable[[], str], secret: bytes) -> None:
+        self._state = state
+        self._url = url
+        self._secret = secret
 
     def path(self, job: Job) -> str:
         """The path of a job's page for workers."""
@@ -28,14 +32,14 @@ class Links:
 
     def url(self, job: Job) -> str:
         """The link to hand out."""
-        return self._reception.url() + self.path(job)
+        return self._url() + self.path(job)
 
     def job(self, name: str) -> Job | None:
         """The job whose path ends in `name`. Whoever calls in holds the lock of the state."""
         job_id, signature = _JOB + name[:26], name[26:]
         if not hmac.compare_digest(signature.encode("utf-8", "replace"), self._signature(job_id).encode()):
             return None
-        return self._reception.world.state.jobs.get(job_id)
+        return self._state.jobs.get(job_id)
 
     def _signature(self, job_id: str) -> str:
         digest = hmac.new(self._secret, job_id.encode("utf-8", "replace"), hashlib.sha256).digest()

@@ -1,104 +1,99 @@
-"""The operators' page: links of the jobs, tokens, API keys, and credits. The rest is in the console."""
+"""The operators' part of the console: people with their tokens, API keys, the links of jobs, and credits."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
+from firsthandapi.server.http import browsers
+from firsthandapi.server.pages.console.face import PREFIX, Form, Page, PageError, no_page
 from firsthandapi.server.state.model import SCOPES, Account, Organization
 
 from .access import MAX_NAME, ROLES, Role
-from .links import Links, qr_code
-from .reception import PageError, Reception, no_page
+from .links import qr_code
+from .reception import Reception
 
 MAX_CENTS = 10**9
 _ROLES: dict[str, Role] = {role: role for role in ROLES}
-_DONE = {
-    "revoked": "Revoked: it opens nothing any more.",
-    "added": "The credits are booked.",
-}
 
 
 class Operating:
-    """The pages `/` and `/operator`, and those where credits are bought.
+    """The page `/`, what the console has on a server for people, and the pages where credits are bought.
 
     Args:
         reception: what all pages share.
-        links: the links of jobs.
     """
 
-    def __init__(self, reception: Reception, links: Links) -> None:
+    def __init__(self, reception: Reception) -> None:
         self._reception = reception
-        self._links = links
         self._world = reception.world
+        self.pages: dict[str, Page] = {"/people": self._show, "/jobs/{id}/link": self._link}
+        self.forms: dict[str, Form] = {
+            "/tokens": self._create_token,
+            "/tokens/{id}/revoke": self._revoke_token,
+            "/keys": self._create_key,
+            "/keys/{id}/revoke": self._revoke_key,
+            "/credits": self._add_credits,
+        }
 
     def routes(self) -> Iterable[Route]:
-        """Where the pages are."""
+        """Where the pages beside the console are."""
         yield Route("/", self._home, methods=["GET"])
-        yield Route("/operator", self._operator, methods=["GET"])
-        yield Route("/operator/jobs/{id}", self._job, methods=["GET"])
-        yield Route("/operator/tokens", self._create_token, methods=["POST"])
-        yield Route("/operator/tokens/{id}/revoke", self._revoke_token, methods=["POST"])
-        yield Route("/operator/keys", self._create_key, methods=["POST"])
-        yield Route("/operator/keys/{id}/revoke", self._revoke_key, methods=["POST"])
-        yield Route("/operator/credits", self._add_credits, methods=["POST"])
         yield Route("/checkout/{id}", self._checkout, methods=["GET"])
         yield Route("/checkout/{id}", self._pay, methods=["POST"])
         yield Route("/purchase/{id}", self._purchase, methods=["GET"])
+        # Where the operators' page was, before the console had it all.
+        yield Route("/operator/jobs/{id}", self._moved, methods=["GET"])
+        yield Route("/operator{rest:path}", self._moved, methods=["GET", "POST"])
 
     async def _home(self, request: Request) -> Response:
         reception = self._reception
         if reception.may(request, "operator"):
-            return reception.go("/operator")
+            return reception.go(PREFIX)
         if reception.may(request, "reviewer"):
             return reception.go("/review")
         return reception.page(request, "home.html")
 
-    async def _operator(self, request: Request) -> Response:
+    async def _moved(self, request: Request) -> Response:
         self._reception.need(request, "operator")
-        return self._show(request)
+        job = request.path_params.get("id")
+        rest = f"/jobs/{job}/link" if job else request.path_params["rest"]
+        return RedirectResponse(PREFIX + rest, 308, browsers.HEADERS)
 
     def _show(self, request: Request, made: tuple[str, str, str] | None = None) -> Response:
+        # What is shown once must not be asked for again.
+        still: dict[str, Any] = {} if made is None else {"live": None}
         with self._world.lock:
-            state = self._world.state
             return self._reception.page(
                 request,
-                "operator.html",
-                jobs=[job for job in reversed(state.jobs.values()) if not job.is_terminal],
+                "people.html",
+                section=f"{PREFIX}/people",
                 tokens=[token for token in self._reception.access.tokens() if token.revoked_at is None],
-                link=self._links.url,
                 keys=[key for key in self._own().keys if key.revoked_at is None],
-                book=self._own().accounts["live"].book,
-                waiting=sum(not each.job.account.is_sandbox for each in state.waiting()),
-                files=len(state.files),
-                undelivered=sum(each.status in ("pending", "failed") for each in state.deliveries),
                 roles=ROLES,
                 most_name=MAX_NAME,
-                done=_DONE.get(request.query_params.get("done", "")),
                 made=made,
+                **still,
             )
 
-    async def _job(self, request: Request) -> Response:
+    def _link(self, request: Request) -> Response:
         """The link of a job, large, to show or to print."""
-        self._reception.need(request, "operator")
-        with self._world.lock:
-            job = self._world.state.jobs.get(request.path_params["id"])
-            if job is None:
-                raise no_page()
-            link = self._links.url(job)
-            return self._reception.page(request, "link.html", job=job, link=link, qr=qr_code(link))
+        job = self._world.state.jobs.get(request.path_params["id"])
+        if job is None:
+            raise no_page()
+        qr = qr_code(self._reception.links.url(job))
+        return self._reception.page(request, "link.html", section=PREFIX, job=job, qr=qr)
 
     def _own(self) -> Organization:
         return self._world.state.organizations[0]
 
     # --- tokens and keys: shown in the response to the form, once --------------------------------------
 
-    async def _create_token(self, request: Request) -> Response:
-        self._reception.need(request, "operator")
-        fields = await self._reception.form(request)
+    def _create_token(self, request: Request, fields: dict[str, str]) -> Response:
         role = _ROLES.get(fields.get("role", ""))
         if role is None:
             raise PageError(400, f"Choose a role: {', '.join(_ROLES)}.")
@@ -111,16 +106,12 @@ class Operating:
         link = f"{self._reception.url()}/sign-in#{secret}"
         return self._show(request, (f"The token of {token.name}, a {role}", secret, link))
 
-    async def _revoke_token(self, request: Request) -> Response:
-        self._reception.need(request, "operator")
-        await self._reception.form(request)
+    def _revoke_token(self, request: Request, _fields: dict[str, str]) -> str:
         if not self._reception.access.revoke(request.path_params["id"], self._world.clock.now()):
             raise no_page()
-        return self._reception.go("/operator?done=revoked#tokens")
+        return f"{PREFIX}/people?done=revoked#tokens"
 
-    async def _create_key(self, request: Request) -> Response:
-        self._reception.need(request, "operator")
-        fields = await self._reception.form(request)
+    def _create_key(self, request: Request, fields: dict[str, str]) -> Response:
         environment, name = fields.get("environment"), fields.get("name", "")
         if environment not in ("live", "test") or not 1 <= len(name) <= MAX_NAME:
             raise PageError(400, f"Choose live or test, and a name of 1 to {MAX_NAME} characters.")
@@ -130,25 +121,21 @@ class Operating:
             secret = key.secret
         return self._show(request, (f"The API key {name}", secret, ""))
 
-    async def _revoke_key(self, request: Request) -> Response:
-        self._reception.need(request, "operator")
-        await self._reception.form(request)
+    def _revoke_key(self, request: Request, _fields: dict[str, str]) -> str:
         with self._world.lock:
             for key in self._own().keys:
                 if key.id == request.path_params["id"]:
                     self._world.accounts.revoke_key(key, "operator", self._world.clock.now())
-                    return self._reception.go("/operator?done=revoked#keys")
+                    return f"{PREFIX}/people?done=revoked#keys"
         raise no_page()
 
     # --- credits ----------------------------------------------------------------------------------------
 
-    async def _add_credits(self, request: Request) -> Response:
-        self._reception.need(request, "operator")
-        fields = await self._reception.form(request)
+    def _add_credits(self, _request: Request, fields: dict[str, str]) -> str:
         cents = _cents(fields.get("dollars", ""))
         with self._world.lock:
             self._book(self._own().accounts["live"], cents)
-        return self._reception.go("/operator?done=added#credits")
+        return f"{PREFIX}/ledger?done=booked#credits"
 
     def _book(self, account: Account, cents: int) -> None:
         now = self._world.clock.now()
@@ -176,7 +163,7 @@ class Operating:
     async def _purchase(self, request: Request) -> Response:
         """Where an `insufficient_credits` error leads."""
         self._reception.need(request, "operator")
-        return self._reception.go("/operator#credits")
+        return self._reception.go(f"{PREFIX}/ledger#credits")
 
 
 def _cents(text: str) -> int:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from itertools import islice
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -14,39 +15,25 @@ from starlette.responses import RedirectResponse, Response
 from firsthandapi.server.contract.errors import ApiError
 from firsthandapi.server.http import browsers
 from firsthandapi.server.http.forms import is_own, read_fields
-from firsthandapi.server.pages.console import shown
+from firsthandapi.server.pages.console.face import PREFIX, Face, PageError
 from firsthandapi.server.rules.world import World
 
 from .access import Access, Role, Visitor
+from .links import Links
 
 HERE = Path(__file__).parent
 _FOREIGN = (
     "This form does not come from a page of this server, or its page is too old: reload it, and try again."
 )
 _BROWSER_SECONDS = 400 * 86400
-
-
-class PageError(Exception):
-    """A request that a page refuses, in words for a person.
-
-    Args:
-        status: the status of the response.
-        words: what happened, and what to do.
-        heading: the heading of the page.
-    """
-
-    def __init__(self, status: int, words: str, heading: str = "That did not work") -> None:
-        super().__init__(words)
-        self.status = status
-        self.words = words
-        self.heading = heading
+_MOST_COUNTED = 100
 
 
 class SignInNeeded(Exception):  # noqa: N818 - a turn of the way, not an error
     """A page that needs a token, asked for without one."""
 
 
-class Reception:
+class Reception(Face):
     """What all pages share.
 
     Args:
@@ -56,12 +43,13 @@ class Reception:
         is_open: whether the person at the machine needs no token where none was made.
     """
 
+    static = "/static"
+
     def __init__(self, world: World, access: Access, url: Callable[[], str], *, is_open: bool) -> None:
-        self.world = world
+        super().__init__(world, url, HERE)
         self.access = access
-        self.url = url
+        self.links = Links(world.state, url, access.secret("links"))
         self._is_open = is_open
-        self._templates = shown.templates(HERE / "templates")
 
     # --- who --------------------------------------------------------------------------------------------
 
@@ -156,43 +144,45 @@ class Reception:
 
     # --- what they get ----------------------------------------------------------------------------------
 
-    def page(
-        self, request: Request, template: str, *, status: int = 200, camera: bool = False, **values: Any
-    ) -> Response:
-        """A page from a template, which extends `base.html`.
+    def navigation(self, request: Request) -> list[tuple[str, str]]:
+        """What whoever asks may see."""
+        review = [("Review", "/review")] if self.may(request, "reviewer") else []
+        if not self.may(request, "operator"):
+            return review
+        jobs, *others = super().navigation(request)
+        return [*review, jobs, ("People", f"{PREFIX}/people"), *others]
 
-        Args:
-            request: what asked for it.
-            template: its name in `templates/`.
-            status: the status of the response.
-            camera: whether the page shows captures before it sends them.
-            values: what the template needs beside `form_token`, `visitor`, `may_review`, `may_operate`, `now`, `url`.
-        """
-        text = self._templates.get_template(template).render(
-            form_token=self.form_token(request),
-            visitor=self.visitor(request),
-            may_review=self.may(request, "reviewer"),
-            may_operate=self.may(request, "operator"),
-            path=request.scope["path"],
-            now=self.world.clock.now(),
-            url=self.url(),
-            **values,
-        )
-        response = Response(text, status, browsers.HEADERS, "text/html; charset=utf-8")
+    def values(self, request: Request) -> dict[str, Any]:
+        """What every template may use."""
+        return {
+            **super().values(request),
+            "form_token": self.form_token(request),
+            "visitor": self.visitor(request),
+            "person": self.access.name_of,
+            "job_link": self.links.url,
+            "to_review": lambda: _count(
+                not each.job.account.is_sandbox for each in self.world.state.waiting()
+            ),
+            "undelivered": lambda: _count(
+                each.status in ("pending", "failed") for each in reversed(self.world.state.deliveries)
+            ),
+        }
+
+    def is_welcome(self, request: Request) -> bool:
+        """Tokens are revoked and expire while a page is open."""
+        return self.may(request, "operator")
+
+    def page(self, request: Request, template: str, *, status: int = 200, **values: Any) -> Response:
+        """A page for this browser, which keeps its name."""
+        response = super().page(request, template, status=status, **values)
         if self.is_secure:
             response.headers["strict-transport-security"] = "max-age=31536000"
-        if camera:
-            response.headers["content-security-policy"] = browsers.CAMERA_POLICY
         self.set_cookie(response, self.cookies[1], self.browser(request), _BROWSER_SECONDS)
         return response
 
     def go(self, where: str) -> Response:
         """Lead to another page, after a form."""
         return RedirectResponse(where, 303, browsers.HEADERS)
-
-    def refused(self, request: Request, error: PageError) -> Response:
-        """The page of an error."""
-        return self.page(request, "error.html", status=error.status, heading=error.heading, words=error.words)
 
     def sign_in_first(self, request: Request) -> Response:
         """The sign-in page, which leads back to where someone wanted to go."""
@@ -203,9 +193,10 @@ class Reception:
         return self.go(f"/sign-in?next={quote(_target(request), safe='/')}")
 
 
-def no_page() -> PageError:
-    """The refusal of a page that does not exist."""
-    return PageError(404, "There is no such page, or no longer.", "Not found")
+def _count(items: Iterable[bool]) -> str:
+    """How many of the first ones hold: those that are kept are loaded to look at them."""
+    looked_at = [*islice(items, _MOST_COUNTED + 1)]
+    return f"{sum(looked_at)}{'+' if len(looked_at) > _MOST_COUNTED else ''}"
 
 
 def local_path(text: str | None) -> str:

@@ -8,12 +8,12 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from firsthandapi.server.http.browsers import HEADERS, MEDIA_HEADERS
-from firsthandapi.server.http.downloads import file_response
+from firsthandapi.server.http.browsers import HEADERS
+from firsthandapi.server.pages.console.face import PageError, no_page
 from firsthandapi.server.rules.jobs import Verdict
 from firsthandapi.server.state.model import Submission
 
-from .reception import PageError, Reception, no_page
+from .reception import Reception
 
 MAX_REASON = 1000
 # What happened, after a form was handled. Only these words, never those of the address.
@@ -115,15 +115,7 @@ class Reviewing:
 
     async def _media(self, request: Request) -> Response:
         self._reception.need(request, "reviewer")
-        with self._world.lock:
-            submission = self._world.state.submissions.get(request.path_params["submission"])
-            files = () if submission is None else submission.files
-            file = next((file for file in files if file.id == request.path_params["file"]), None)
-        if file is None:
-            raise no_page()
-        response = file_response(request, file)
-        response.headers.update(MEDIA_HEADERS)
-        return response
+        return self._reception.media(request)
 
 
 def _stars(text: str | None) -> int | None:

@@ -8,9 +8,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from firsthandapi.server.pages.console.face import PageError
+
 from .access import SESSION_SECONDS
 from .limits import Limits
-from .reception import PageError, Reception, local_path
+from .reception import Reception, local_path
 
 _UNKNOWN = (
     "This token is not known, or was revoked: copy it again, or ask whoever gave it to you for a new one."

@@ -14,8 +14,7 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import Request
 
 from firsthandapi._core.calls.counts import count_of
-
-from .reception import PageError
+from firsthandapi.server.pages.console.face import PageError
 
 if TYPE_CHECKING:
     from types import TracebackType

@@ -19,18 +19,18 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from firsthandapi.server.contract.text import id_of, new_id
-from firsthandapi.server.http.browsers import HEADERS, MEDIA_HEADERS
-from firsthandapi.server.http.downloads import file_response
+from firsthandapi.server.http.browsers import CAMERA_POLICY, HEADERS
 from firsthandapi.server.media import LIMITS, MediaError, clean, name_of
 from firsthandapi.server.media.exif import printable
+from firsthandapi.server.pages.console.face import PageError, no_page
 from firsthandapi.server.state.limits import Slot, Stored
 from firsthandapi.server.state.model import Details, File, Job, Location, Submission
 from firsthandapi.server.state.state import DAY
 from firsthandapi.server.state.storage import Upload
 
 from .limits import Limits
-from .links import PREFIX, Links, qr_code
-from .reception import PageError, Reception, SignInNeeded, no_page
+from .links import PREFIX, qr_code
+from .reception import Reception, SignInNeeded
 from .uploads import Sent, SentFile
 
 _UPLOAD_ID = re.compile(r"[0-9a-f]{32}")
@@ -58,14 +58,13 @@ class Working:
     Args:
         reception: knows who asks.
         limits: how often somebody may upload.
-        links: the links of jobs.
         folder: where files are while they come; None for the system's folder.
     """
 
-    def __init__(self, reception: Reception, limits: Limits, links: Links, folder: Path | None) -> None:
+    def __init__(self, reception: Reception, limits: Limits, folder: Path | None) -> None:
         self._reception = reception
         self._limits = limits
-        self._links = links
+        self._links = reception.links
         self._folder = folder
         self._world = reception.world
         self._secret = reception.access.secret("workers")
@@ -106,10 +105,9 @@ class Working:
             own = self._own(job, worker)
             wanted = request.query_params.get("retry")
             retry = next((each for each in own if each.id == wanted and each.status == "retry_pending"), None)
-            return self._reception.page(
+            response = self._reception.page(
                 request,
                 "work.html",
-                camera=True,
                 job=job,
                 own=own,
                 retry=retry,
@@ -123,8 +121,10 @@ class Working:
                 size=_size_in_words(job.fields.get("min_width"), job.fields.get("min_height")),
                 place=_place_in_words(job.fields.get("location")),
                 qr=qr_code(self._links.url(job)),
-                address=self._links.url(job),
+                worker_address=self._links.url(job),
             )
+        response.headers["content-security-policy"] = CAMERA_POLICY
+        return response
 
     def _most_files(self, job: Job, retry: Submission | None) -> int:
         free = max(0, job.free_slots) + (0 if retry is None else len(retry.files))
@@ -137,12 +137,7 @@ class Working:
             submission = self._world.state.submissions.get(request.path_params["submission"])
             if submission is None or submission.job is not job or submission.worker_id != worker:
                 raise no_page()
-            file = next((each for each in submission.files if each.id == request.path_params["file"]), None)
-            if file is None:
-                raise no_page()
-            response = file_response(request, file)
-        response.headers.update(MEDIA_HEADERS)
-        return response
+            return self._reception.media(request, submission)
 
     # --- an upload --------------------------------------------------------------------------------------
 

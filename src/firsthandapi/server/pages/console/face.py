@@ -1,0 +1,217 @@
+"""What all pages of a server share: their templates and frame, their files, and what they refuse in words."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from firsthandapi.server.contract.errors import ApiError
+from firsthandapi.server.http import browsers
+from firsthandapi.server.http.downloads import file_response
+from firsthandapi.server.http.forms import is_own, read_fields
+from firsthandapi.server.rules.world import World
+from firsthandapi.server.state.model import Submission
+
+from . import shown
+
+PREFIX = "/console"
+LIVE = f"{PREFIX}/live"
+# Where a form leads, or the page that answers it.
+Went = Response | str
+Page = Callable[[Request], Response]
+Form = Callable[[Request, dict[str, str]], Awaitable[Went] | Went]
+HERE = Path(__file__).parent
+# What happened, after a form was handled. Only these words, never those of the address.
+_DONE = {
+    "posted": "The job is posted.",
+    "cancelled": "The job is cancelled, and the rest of its escrow refunded.",
+    "submitted": "The files are submitted. Scoring takes 5 to 15 seconds of the server's time.",
+    "scored": "The submission is scored.",
+    "withdrawn": "The file is withdrawn.",
+    "replayed": "The event is on its way again, to every endpoint that wants it.",
+    "added": "The fault is added.",
+    "removed": "The fault is removed.",
+    "cleared": "All faults are removed.",
+    "advanced": "Time has moved on, and all that fell due has happened.",
+    "reset": "Everything is as at the start.",
+    "revoked": "Revoked: it opens nothing any more.",
+    "booked": "The credits are booked.",
+}
+_STATIC = {
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml",
+}
+
+
+class PageError(Exception):
+    """A request that a page refuses, in words for a person.
+
+    Args:
+        status: the status of the response.
+        words: what happened, and what to do.
+        heading: the heading of the page.
+    """
+
+    def __init__(self, status: int, words: str, heading: str = "That did not work") -> None:
+        super().__init__(words)
+        self.status = status
+        self.words = words
+        self.heading = heading
+
+
+def no_page() -> PageError:
+    """The refusal of a page that does not exist."""
+    return PageError(404, "There is no such page, or no longer.", "Not found")
+
+
+class Face:
+    """The frame of a server's pages.
+
+    Args:
+        world: the rules and the state.
+        url: the address by which people reach the server, without a slash at the end.
+        folders: where templates and static files are, beside those of the console.
+    """
+
+    static = f"{PREFIX}/static"
+
+    def __init__(self, world: World, url: Callable[[], str], *folders: Path) -> None:
+        self.world = world
+        self.url = url
+        self._folders = [*folders, HERE]
+        self._templates = shown.templates([folder / "templates" for folder in self._folders])
+
+    def navigation(self, request: Request) -> list[tuple[str, str]]:  # noqa: ARG002 - others ask who it is
+        """The words and the path of each part of the server that whoever asks may see."""
+        return [
+            ("Jobs", PREFIX),
+            ("Deliveries", f"{PREFIX}/deliveries"),
+            ("Requests", f"{PREFIX}/requests"),
+            ("Ledger", f"{PREFIX}/ledger"),
+        ]
+
+    def values(self, request: Request) -> dict[str, Any]:  # noqa: ARG002 - others ask who it is
+        """What every template may use."""
+        nobody: Callable[[str], str | None] = lambda _worker: None  # noqa: E731 - typed
+        return {
+            "form_token": "",
+            "visitor": None,
+            "person": nobody,
+            "counts": {},
+            "speed": None,
+            "has_tools": False,
+            "job_link": None,
+        }
+
+    def is_welcome(self, request: Request) -> bool:  # noqa: ARG002 - others ask who it is
+        """Whether whoever asked for an open page of the console may still see it."""
+        return True
+
+    def pulse(self) -> object:
+        """A value that changes with what only this server shows in the console."""
+        return None
+
+    def page(self, request: Request, template: str, *, status: int = 200, **values: Any) -> Response:
+        """A page from a template, which extends `base.html`.
+
+        Args:
+            request: what asked for it.
+            template: its name in one of the folders of templates.
+            status: the status of the response.
+            values: what the template needs beside `values` and what is here.
+        """
+        path: str = request.scope["path"]
+        query = {key: value for key, value in request.query_params.items() if key != "done"}
+
+        def link(**changes: object) -> str:
+            """The address of this page with other parameters."""
+            return "?" + urlencode({key: value for key, value in {**query, **changes}.items() if value != ""})
+
+        everywhere: dict[str, Any] = {
+            "navigation": self.navigation(request),
+            "prefix": PREFIX,
+            "static": self.static,
+            "section": path,
+            "address": self.url(),
+            "now": self.world.clock.now(),
+            "live": LIVE if f"{path}/".startswith(f"{PREFIX}/") else None,
+            "link": link,
+            "before": query.get("before"),
+            "done": _DONE.get(request.query_params.get("done", "")),
+        }
+        text = self._templates.get_template(template).render({**everywhere, **self.values(request), **values})
+        return Response(text, status, browsers.HEADERS, "text/html; charset=utf-8")
+
+    def media(self, request: Request, submission: Submission | None = None) -> Response:
+        """A worker's file, as the type that it is said to be, in parts if asked.
+
+        Args:
+            request: names the submission and the file in its path.
+            submission: the submission, if whoever asks may see only this one.
+
+        Raises:
+            PageError: there is no such file.
+        """
+        with self.world.lock:
+            found = submission or self.world.state.submissions.get(request.path_params["submission"])
+            files = () if found is None else found.files
+            file = next((each for each in files if each.id == request.path_params["file"]), None)
+        if file is None:
+            raise no_page()
+        response = file_response(request, file)
+        response.headers.update(browsers.MEDIA_HEADERS)
+        return response
+
+    def refused(self, request: Request, error: PageError) -> Response:
+        """The page of an error."""
+        shown = {"heading": error.heading, "words": error.words}
+        return self.page(request, "error.html", status=error.status, live=None, **shown)
+
+    async def form(self, request: Request) -> dict[str, str]:
+        """The fields of a form of this server's own, each once; empty ones are left out.
+
+        A page of another port on this machine is another page: `gate` lets it call the API, which needs a key, but
+        these pages need none.
+
+        Raises:
+            ApiError: another page sent it, or it is no form.
+        """
+        if not is_own(request):
+            raise ApiError(403, "forbidden", "The console takes forms from its own pages only.")
+        return await read_fields(request)
+
+    async def asset(self, request: Request) -> Response:
+        """A static file.
+
+        Raises:
+            PageError: there is none of this name.
+        """
+        name: str = request.path_params["name"]
+        kind = _STATIC.get(Path(name).suffix)
+        for folder in self._folders:
+            path = folder / "static" / name
+            # The name has no slash, by its route; and a name of a drive or a device is no file here.
+            if kind is not None and path.name == name and path.is_file():
+                return Response(
+                    path.read_bytes(), 200, {**browsers.HEADERS, "cache-control": "no-cache"}, kind
+                )
+        raise no_page()
+
+
+def whole(text: str | None, name: str, low: int, high: int, default: int) -> int:
+    """A whole number from a form or a query.
+
+    Raises:
+        ValueError: it is none, or out of bounds.
+    """
+    if text is None:
+        return default
+    if not (text.isascii() and text.lstrip("-").isdigit() and len(text) <= 12 and low <= int(text) <= high):
+        raise ValueError(f"{name} must be a whole number from {low:,} to {high:,}")
+    return int(text)
