@@ -16,10 +16,9 @@ from cli.support import SPEC, Cli, on_terminal
 from firsthandapi.cli.output import (
     json_text,
     of_needed,
+    one,
     print_facts,
     print_line,
-    print_list,
-    print_one,
     print_table,
     printable,
 )
@@ -279,10 +278,9 @@ def test_values_of_other_types(capsys: pytest.CaptureFixture[str]) -> None:
     def facts(job: Job) -> list[tuple[str, object]]:
         return [("id", job.id), ("title", job.title), ("files", of_needed(job))]
 
-    print_one(job, facts, json=False)
+    shown = one(job, facts)
+    shown.print(as_json=False)
     assert capsys.readouterr().out == "id  job_1\n"
-    print_list([job], ("id", "title"), lambda each: (each.id, each.title), json=False)
-    assert capsys.readouterr().out.split() == ["id", "title", "job_1"]
     assert of_needed(job) is None
-    print_one(job, facts, json=True)
+    shown.print(as_json=True)
     assert json.loads(capsys.readouterr().out)["files_needed"] == "two"

@@ -12,140 +12,129 @@ from firsthandapi.types import enums
 from .choices import JobType, TransactionType, complete_amounts, complete_audit_types, words
 from .options import Limit, OfJob
 from .output import (
-    AsJson,
+    Output,
     client,
     dollars,
-    first,
     fitting,
     joined,
     json_text,
+    many,
     moment,
-    note,
+    one,
     print_facts,
-    print_json,
-    print_list,
-    print_one,
+    prints,
     yes_no,
 )
 
 if TYPE_CHECKING:
+    from firsthandapi import FirstHandClient
     from firsthandapi.types import OrganizationSettings
 
 settings = typer.Typer(invoke_without_command=True)
 
 
+@prints
 def signup(
     name: Annotated[str, typer.Option(help="The organization's name.")],
     email: Annotated[str, typer.Option(help="Contact email address.")],
-    json: AsJson = False,
-) -> None:
+) -> Output:
     """Create an organization and its first API key, which is shown only once.
 
     Example: firsthandapi signup --name "Street Signs Ltd" --email me@example.com
     """
     from firsthandapi import FirstHandClient
 
-    made = FirstHandClient.signup(name=name, email=email)
-    print_one(
-        made,
+    return one(
+        FirstHandClient.signup(name=name, email=email),
         lambda made: (
             ("organization", made.organization_id),
             ("API key", made.api_key),
             ("credits", dollars(made.credits_cents)),
         ),
-        json=json,
+        advice="Save the key now: it is not stored here and not shown again. "
+        "Commands read it from FIRSTHAND_API_KEY.",
     )
-    if not json:
-        note(
-            "Save the key now: it is not stored here and not shown again. "
-            "Commands read it from FIRSTHAND_API_KEY."
-        )
 
 
-def whoami(json: AsJson = False) -> None:
+@prints
+def whoami(api: FirstHandClient) -> Output:
     """Show the organization and the scopes of your API key.
 
     Example: firsthandapi whoami
     """
-    with client() as api:
-        me = api.me()
-    if json:
-        print_json(me.model_dump(mode="json"))
-        return
-    me = fitting(me)
-    print_facts(
-        (
-            ("organization", me.organization_id),
-            ("environment", me.environment),
-            ("scopes", ", ".join(me.scopes or ["unknown"])),
-        )
+    me = api.me()
+    known = fitting(me)
+    facts = (
+        ("organization", known.organization_id),
+        ("environment", known.environment),
+        ("scopes", ", ".join(known.scopes or ["unknown"])),
     )
+    return Output(me.model_dump(mode="json"), lambda: print_facts(facts))
 
 
-def balance(json: AsJson = False) -> None:
+@prints
+def balance(api: FirstHandClient) -> Output:
     """Show the available credits.
 
     Example: firsthandapi balance
     """
-    with client() as api:
-        credit = api.billing.credits()
-    print_one(
-        credit,
+    return one(
+        api.billing.credits(),
         lambda credit: (
             ("available", dollars(credit.balance_cents)),
             ("held in escrow", dollars(credit.held_cents)),
         ),
-        json=json,
     )
 
 
+@prints
 def purchase(
+    api: FirstHandClient,
     amount_cents: Annotated[
         int,
         typer.Argument(help=f"US cents: {words(enums.PurchaseTier)}.", autocompletion=complete_amounts),
     ],
-    json: AsJson = False,
-) -> None:
+) -> Output:
     """Purchase credits: print the URL of a page where you pay.
 
     You are charged only when you pay there. Keep the URL private.
 
     Example: firsthandapi purchase 2500
     """
-    with client() as api:
-        checkout = api.billing.purchase(amount_cents)  # type: ignore[arg-type] # the method checks it, and its error lists the amounts
-    print_one(checkout, lambda checkout: [("pay here", checkout.checkout_url)], json=json)
+    checkout = api.billing.purchase(amount_cents)  # type: ignore[arg-type] # the method checks it, and its error lists the amounts
+    return one(checkout, lambda checkout: [("pay here", checkout.checkout_url)])
 
 
+@prints
 def transactions(
+    api: FirstHandClient,
     type: Annotated[
         TransactionType | None,
         typer.Option(metavar="TYPE", help=f"Only this type: {words(enums.TransactionType)}."),
     ] = None,
     limit: Limit = 20,
-    json: AsJson = False,
-) -> None:
+) -> Output:
     """List credit transactions, newest first.
 
     Example: firsthandapi transactions --type refund
     """
-    with client() as api:
-        found = first(api.billing.transactions(type=type, limit=min(limit, 100)), limit)
-    print_list(
-        found,
+    return many(
+        api.billing.transactions(type=type, limit=min(limit, 100)),
+        limit,
         ("id", "type", "amount", "date", "description"),
-        lambda one: (
-            one.id,
-            one.type,
-            dollars(one.amount_cents),
-            moment(one.created_at),
-            joined(one.description, one.expires_at and f"expires {moment(one.expires_at)}"),
+        lambda each: (
+            each.id,
+            each.type,
+            dollars(each.amount_cents),
+            moment(each.created_at),
+            joined(each.description, each.expires_at and f"expires {moment(each.expires_at)}"),
         ),
-        json=json,
     )
 
 
+@prints
 def audit(
+    api: FirstHandClient,
     job_id: OfJob = None,
     event_type: Annotated[
         str | None,
@@ -156,25 +145,21 @@ def audit(
         ),
     ] = None,
     limit: Limit = 20,
-    json: AsJson = False,
-) -> None:
+) -> Output:
     """List who did what, newest first.
 
     Example: firsthandapi audit --event-type api_key.created
     """
-    with client() as api:
-        page = api.audit_events.list(job_id=job_id, event_type=event_type, limit=min(limit, 100))
-        found = first(page, limit)
-    print_list(
-        found,
+    return many(
+        api.audit_events.list(job_id=job_id, event_type=event_type, limit=min(limit, 100)),
+        limit,
         ("id", "type", "date", "details"),
-        lambda one: (
-            one.id,
-            one.event_type,
-            moment(one.created_at),
-            joined(one.job_id, _plain(one.data), one.actor and f"by {_plain(one.actor)}"),
+        lambda each: (
+            each.id,
+            each.event_type,
+            moment(each.created_at),
+            joined(each.job_id, _plain(each.data), each.actor and f"by {_plain(each.actor)}"),
         ),
-        json=json,
     )
 
 
@@ -186,18 +171,22 @@ def _plain(value: Any) -> str | None:
 
 
 @settings.callback()
-def show(ctx: typer.Context, json: AsJson = False) -> None:
+@prints
+def show(ctx: typer.Context) -> Output | None:
     """Show the settings of the organization, or change them.
 
     Example: firsthandapi settings
     """
-    if ctx.invoked_subcommand is None:
-        with client() as api:
-            _show(api.organization.settings(), json=json)
+    if ctx.invoked_subcommand is not None:
+        return None
+    with client() as api:
+        return _shown(api.organization.settings())
 
 
 @settings.command()
+@prints
 def update(
+    api: FirstHandClient,
     auto_top_up: Annotated[
         bool | None,
         typer.Option(
@@ -234,8 +223,7 @@ def update(
             metavar="CENTS", help="US cents, 10 to 50,000.", rich_help_panel="New jobs on the dashboard"
         ),
     ] = None,
-    json: AsJson = False,
-) -> None:
+) -> Output:
     """Change settings; omitted settings stay unchanged.
 
     Example: firsthandapi settings update --no-auto-top-up
@@ -248,8 +236,7 @@ def update(
         "default_price_per_file_cents": default_price_per_file_cents,
     }
     check_changes(changes)
-    with client() as api:
-        _show(api.organization.update_settings(**changes), json=json)
+    return _shown(api.organization.update_settings(**changes))
 
 
 def check_changes(changes: dict[str, Any]) -> None:
@@ -264,8 +251,8 @@ def check_changes(changes: dict[str, Any]) -> None:
         )
 
 
-def _show(settings: OrganizationSettings, *, json: bool) -> None:
-    print_one(
+def _shown(settings: OrganizationSettings) -> Output:
+    return one(
         settings,
         lambda settings: (
             ("automatic top-up", yes_no(settings.auto_top_up_enabled)),
@@ -274,5 +261,4 @@ def _show(settings: OrganizationSettings, *, json: bool) -> None:
             ("new jobs' type", settings.default_type),
             ("new jobs' price per file", dollars(settings.default_price_per_file_cents)),
         ),
-        json=json,
     )

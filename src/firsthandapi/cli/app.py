@@ -27,7 +27,7 @@ from . import account, agents, campaign, files, jobs, journal, keys, server, sub
 from .collecting import collect, verify
 from .conformance import conformance
 from .options import local_folder
-from .output import AFTER_THE_ORDER, AsJson, nowhere, printable
+from .output import AFTER_THE_ORDER, Output, nowhere, printable, prints
 from .progress import continues
 from .serve import serve
 from .serving import mock_server
@@ -161,12 +161,12 @@ app.command(rich_help_panel=_START)(account.whoami)
 
 
 @app.command(rich_help_panel=_START)
+@prints
 def doctor(
     dest: Annotated[
         Path, typer.Option(parser=local_folder, metavar="DIR", help="Folder where you want to collect files.")
     ] = Path(),
-    json: AsJson = False,
-) -> None:
+) -> Output:
     """Check everything that a call depends on, and print a report for a ticket.
 
     It covers versions, extras, disk, proxy, certificates, service, clock, key,
@@ -179,7 +179,7 @@ def doctor(
     """
     from .doctor import examine
 
-    examine(dest, json=json)
+    return examine(dest)
 
 
 app.command(rich_help_panel=_WORK)(collect)

@@ -12,13 +12,14 @@ from firsthandapi._core.calls.counts import count_of
 from firsthandapi.errors import ConfigurationError
 
 from .campaign_table import live_table
-from .collecting import report
+from .collecting import collected
 from .options import Timeout
-from .output import AsJson, client, dollars, note, print_json, print_table, printable
+from .output import AsJson, Output, client, dollars, note, print_table, printable, prints
 from .progress import CAMPAIGN_CONTINUES, progress
 from .stopping import stoppable
 
 if TYPE_CHECKING:
+    from firsthandapi import FirstHandClient
     from firsthandapi.campaigns import Campaign, CampaignPlan, LabelPlan
 
 app = typer.Typer(no_args_is_help=True, help="Collect a dataset of several labels under one budget.")
@@ -29,29 +30,26 @@ File = Annotated[
 
 
 @app.command()
-def plan(file: File, as_json: AsJson = False) -> None:
+@prints
+def plan(api: FirstHandClient, file: File) -> Output:
     """Show what `campaign run` would order now, and what it would cost.
 
     Orders nothing. Exits with 1 if the budget does not suffice.
 
     Example: firsthandapi campaign plan signs.yaml
     """
-    found = _plan(_campaign(file))
-    if as_json:
-        print_json(_json_of(found))
-    else:
-        typer.echo(str(found))
-    if not found.fits:
-        raise typer.Exit(1)
+    found = api.campaigns.plan(_campaign(file))
+    return Output(_json_of(found), str(found), code=0 if found.fits else 1)
 
 
 @app.command()
+@prints
 def run(
     file: File,
     timeout: Timeout = 86_400,
     concurrency: Annotated[int, typer.Option(min=1, max=64, help="Downloads at once.")] = 32,
     as_json: AsJson = False,
-) -> None:
+) -> Output:
     """Order what the campaign lacks, wait for its jobs, and download their files.
 
     If it stops, run it again: it continues the same jobs, and you never pay twice.
@@ -66,48 +64,48 @@ def run(
     with stoppable():
         try:
             with client() as api, progress(str(campaign.dest), quiet=as_json, live=live_table) as shown:
-                dataset = api.campaigns.run(
-                    campaign, timeout=timeout, concurrency=concurrency, on_progress=shown
+                return collected(
+                    api.campaigns.run(campaign, timeout=timeout, concurrency=concurrency, on_progress=shown)
                 )
         except KeyboardInterrupt:
             note(CAMPAIGN_CONTINUES)
             raise
-    report(dataset, as_json=as_json)
 
 
 @app.command()
-def status(file: File, as_json: AsJson = False) -> None:
+@prints
+def status(api: FirstHandClient, file: File) -> Output:
     """Show how far each label is, and what the campaign has spent.
 
     Example: firsthandapi campaign status signs.yaml
     """
-    found = _plan(_campaign(file))
-    if as_json:
-        print_json(_json_of(found))
-        return
-    print_table(
-        ("label", "approved", "coming", "missing", "spent"),
-        [
-            (
-                each.label,
-                f"{each.approved:,} of {each.wanted:,}",
-                f"{each.coming:,}",
-                f"{each.missing:,}",
-                dollars(each.spent_cents),
-            )
-            for each in found.labels
-        ],
-    )
-    typer.echo(f"{dollars(found.spent_cents)} of {dollars(found.budget_cents)} spent")
+    found = api.campaigns.plan(_campaign(file))
+    rows = [
+        (
+            each.label,
+            f"{each.approved:,} of {each.wanted:,}",
+            f"{each.coming:,}",
+            f"{each.missing:,}",
+            dollars(each.spent_cents),
+        )
+        for each in found.labels
+    ]
+
+    def show() -> None:
+        print_table(("label", "approved", "coming", "missing", "spent"), rows)
+        typer.echo(f"{dollars(found.spent_cents)} of {dollars(found.budget_cents)} spent")
+
+    return Output(_json_of(found), show)
 
 
 @app.command()
+@prints
 def cancel(
+    api: FirstHandClient,
     file: File,
     label: Annotated[str, typer.Argument(metavar="LABEL", help="Label whose unfinished jobs to cancel.")],
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
-    as_json: AsJson = False,
-) -> None:
+) -> Output:
     """Cancel the unfinished jobs of a label. The service refunds the files that did not come; approved files stay.
 
     The next `campaign run` orders the missing files again, unless you first
@@ -118,27 +116,25 @@ def cancel(
     Example: firsthandapi campaign cancel signs.yaml stop
     """
     campaign = _campaign(file)
-    with client() as api:
-        before = _of(api.campaigns.plan(campaign), label)
-        if before is not None and before.refundable_cents and not yes:
-            _ask(label, before)
-        jobs = api.campaigns.cancel(campaign, label)
-        after = api.campaigns.plan(campaign)
+    before = _of(api.campaigns.plan(campaign), label)
+    if before is not None and before.refundable_cents and not yes:
+        _ask(label, before)
+    jobs = api.campaigns.cancel(campaign, label)
+    after = api.campaigns.plan(campaign)
     now = _of(after, label)
     refund = before.spent_cents - now.spent_cents if before and now else 0
-    if as_json:
-        print_json({"jobs": [job.id for job in jobs], "refund_cents": refund})
-        return
-    if not jobs:
-        typer.echo(f"{printable(label)} has no unfinished job.")
-        return
-    typer.echo(f"{count_of(len(jobs), 'job')} cancelled, {dollars(refund)} refunded.")
     again = sum(order.files for order in after.orders if order.label == label)
-    if again:
-        note(
-            f"The next `campaign run` orders {count_of(again)} for {printable(label)} again. To prevent that, decrease "
-            "its files_needed, or remove the label from the file."
-        )
+    name = printable(label)
+    return Output(
+        {"jobs": [job.id for job in jobs], "refund_cents": refund},
+        f"{count_of(len(jobs), 'job')} cancelled, {dollars(refund)} refunded."
+        if jobs
+        else f"{name} has no unfinished job.",
+        advice=f"The next `campaign run` orders {count_of(again)} for {name} again. To prevent that, decrease "
+        "its files_needed, or remove the label from the file."
+        if jobs and again
+        else None,
+    )
 
 
 def _ask(label: str, plan: LabelPlan) -> None:
@@ -182,11 +178,6 @@ def _campaign(file: Path) -> Campaign:
     from firsthandapi import Campaign
 
     return Campaign.load(file)
-
-
-def _plan(campaign: Campaign) -> CampaignPlan:
-    with client() as api:
-        return api.campaigns.plan(campaign)
 
 
 def _json_of(found: CampaignPlan) -> dict[str, Any]:

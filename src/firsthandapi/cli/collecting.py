@@ -10,7 +10,7 @@ import typer
 from firsthandapi._core.calls.counts import count_of
 from firsthandapi._core.calls.integers import int_or_none
 
-from .output import AsJson, after_the_order, client, note, print_json, print_line
+from .output import AsJson, Output, client, joined, note, printable, prints
 from .progress import continues, progress
 from .spec import job_fields
 from .stopping import stoppable
@@ -28,6 +28,7 @@ Label = Annotated[
 Spec = Annotated[Path, typer.Option(help="YAML, JSON, or TOML file with the arguments of jobs.create.")]
 
 
+@prints
 def collect(
     spec: Spec,
     dest: Dest,
@@ -45,7 +46,7 @@ def collect(
     label: Label = None,
     concurrency: Annotated[int, typer.Option(min=1, max=64, help="Downloads at once.")] = 32,
     as_json: AsJson = False,
-) -> None:
+) -> Output:
     """Post a job, wait for it, and download its files into a folder that loaders can read.
 
     If it stops, run it again: it continues the same job, and you never pay twice.
@@ -59,23 +60,24 @@ def collect(
     with stoppable():
         try:
             with client() as api, progress(dest, quiet=as_json, posting=True) as run:
-                dataset = api.jobs.collect(
-                    dest, timeout=timeout, concurrency=concurrency, on_progress=run, label=label, **fields
+                return collected(
+                    api.jobs.collect(
+                        dest, timeout=timeout, concurrency=concurrency, on_progress=run, label=label, **fields
+                    )
                 )
         except KeyboardInterrupt:
             if run and (text := continues(run.job)):
                 note(text)
             raise
-    report(dataset, as_json=as_json)
 
 
+@prints
 def verify(
     folder: Annotated[
         str,
         typer.Argument(metavar="DIR", help="Folder or bucket URL, created by collect or files download."),
     ],
-    as_json: AsJson = False,
-) -> None:
+) -> Output:
     """Verify every file in a folder against the manifest.
 
     Exits with 1 if a file is mismatched or missing, if an approved file has no
@@ -87,51 +89,31 @@ def verify(
 
     dataset = Dataset.open(folder)
     state = dataset.verify()
-    if as_json:
-        print_json(
-            {
-                "ok": state.ok,
-                "files": len(dataset),
-                "mismatched": state.mismatched,
-                "missing": state.missing,
-                "extra": state.extra,
-                "short": state.short,
-                "duplicates": state.duplicates,
-                "altered": state.altered,
-            }
-        )
-    else:
-        for what, names in (
-            ("mismatched", state.mismatched),
-            ("missing", state.missing),
-            ("extra", state.extra),
-            ("altered", state.altered),
-        ):
-            for name in names:
-                print_line((f"{what:<10}", name))
-        typer.echo(f"{count_of(len(dataset))}: {'all verified' if state.ok else 'verification failed'}")
     job = dataset.job
     if state.short and job is not None:
         note(
             f"The job has {count_of(int_or_none(job.files_approved) or 0, 'approved file')}. "
             "Run the same call again to download the rest."
         )
-    if not state.ok:
-        raise typer.Exit(1)
+    found = {name: getattr(state, name) for name in ("mismatched", "missing", "extra")}
+    rest = {name: getattr(state, name) for name in ("short", "duplicates", "altered")}
+    lines = [
+        joined(f"{what:<10}", name)
+        for what, names in {**found, "altered": state.altered}.items()
+        for name in names
+    ]
+    lines.append(f"{count_of(len(dataset))}: {'all verified' if state.ok else 'verification failed'}")
+    data = {"ok": state.ok, "files": len(dataset), **found, **rest}
+    return Output(data, "\n".join(lines), code=0 if state.ok else 1)
 
 
-def report(dataset: Dataset, *, as_json: bool) -> None:
-    """Print the result of a run."""
+def collected(dataset: Dataset) -> Output:
+    """The output of a run."""
     done = f"{count_of(len(dataset))} in {dataset.path}, all verified"
-    with after_the_order(done):
-        if as_json:
-            print_json(
-                {
-                    "path": str(dataset.path),
-                    "job_id": dataset.job.id if dataset.job else None,
-                    "status": dataset.job.status if dataset.job else None,
-                    "files": len(dataset),
-                }
-            )
-        else:
-            print_line((done,))
+    data = {
+        "path": str(dataset.path),
+        "job_id": dataset.job.id if dataset.job else None,
+        "status": dataset.job.status if dataset.job else None,
+        "files": len(dataset),
+    }
+    return Output(data, printable(done), done=done)

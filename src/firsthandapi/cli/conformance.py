@@ -11,7 +11,7 @@ import typer
 
 from firsthandapi._core.calls.counts import count_of
 
-from .output import AsJson, can_show, note, print_hanging, print_json, print_table
+from .output import AsJson, can_show, json_text, note, print_hanging, print_table
 from .stopping import stoppable
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def conformance(
     with stoppable(), _progress() as show:
         report = check(url, only=only or (), write=write, timeout=timeout, on_result=show)
     if json:
-        print_json(report.as_dict())
+        typer.echo(json_text(report.as_dict()))
     else:
         _print(report)
     for words in report.left:

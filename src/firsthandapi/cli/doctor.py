@@ -16,8 +16,6 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-import typer
-
 from firsthandapi._core.calls.config import (
     API_KEY_VARIABLE,
     BASE_URL_VARIABLE,
@@ -40,7 +38,7 @@ from firsthandapi.errors import (
 )
 
 from .diagnosis import Answer, Facts, Finding, anonymous, diagnose, without_credentials
-from .output import fitting, print_hanging, print_json
+from .output import Output, fitting, print_hanging
 
 if TYPE_CHECKING:
     from firsthandapi._core.calls.response import ApiResponse
@@ -54,25 +52,21 @@ _PROXY_VARIABLES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
 _COLORS = {"ok": "green", "warn": "yellow", "fail": "bold red"}
 
 
-def examine(dest: Path, *, json: bool) -> None:
-    """Print the report.
-
-    Raises:
-        typer.Exit: with 1, if a check failed.
-    """
+def examine(dest: Path) -> Output:
+    """The report, which ends with 1 if a check failed."""
     findings = [_without_names(finding) for finding in diagnose(gather(dest))]
     ok = all(finding.state != "fail" for finding in findings)
-    if json:
-        print_json({"ok": ok, "checks": [asdict(finding) for finding in findings]})
-    else:
+
+    def show() -> None:
         width = max(len(finding.topic) for finding in findings)
         for finding in findings:
             start = f"{finding.state:<4}  {finding.topic:<{width}}  "
             print_hanging(start, finding.text, style=_COLORS[finding.state])
             if finding.fix:
                 print_hanging(f"{'':<{width + 6}}  → ", finding.fix)
-    if not ok:
-        raise typer.Exit(1)
+
+    data = {"ok": ok, "checks": [asdict(finding) for finding in findings]}
+    return Output(data, show, code=0 if ok else 1)
 
 
 def _without_names(finding: Finding) -> Finding:

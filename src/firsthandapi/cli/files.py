@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from .collecting import Dest, Label, report
+from .collecting import Dest, Label, collected
 from .options import JobId, Limit, MinScore, Urls
-from .output import AsJson, client, first, print_list, stars
+from .output import AsJson, Output, many, prints, stars
 from .progress import progress
 from .stopping import stoppable
 
 if TYPE_CHECKING:
+    from firsthandapi import FirstHandClient
     from firsthandapi.types import File
 
 app = typer.Typer(no_args_is_help=True, help="List and download approved files.")
@@ -24,30 +25,28 @@ def file_line(file: File) -> tuple[object, ...]:
 
 
 @app.command("list")
+@prints
 def list_files(
-    job_id: JobId,
-    min_score: MinScore = None,
-    limit: Limit = 100,
-    urls: Urls = False,
-    json: AsJson = False,
-) -> None:
+    api: FirstHandClient, job_id: JobId, min_score: MinScore = None, limit: Limit = 100, urls: Urls = False
+) -> Output:
     """List the approved files of a job, newest first.
 
     Example: firsthandapi files list job_01JD… --min-score 4
     """
-    with client() as api:
-        found = first(api.files.list(job_id, min_score=min_score, limit=min(limit, 100)), limit)
-    print_list(found, ("id", "type", "bytes", "stars", "name"), file_line, json=json, urls=urls)
+    page = api.files.list(job_id, min_score=min_score, limit=min(limit, 100))
+    return many(page, limit, ("id", "type", "bytes", "stars", "name"), file_line, urls=urls)
 
 
 @app.command()
-def download(job_id: JobId, dest: Dest, label: Label = None, json: AsJson = False) -> None:
+@prints
+def download(
+    api: FirstHandClient, job_id: JobId, dest: Dest, label: Label = None, as_json: AsJson = False
+) -> Output:
     """Download all approved files of a job into a folder.
 
     Run it again to download only missing files.
 
     Example: firsthandapi files download job_01JD… --dest signs
     """
-    with stoppable(), client() as api, progress(dest, quiet=json) as on_progress:
-        dataset = api.files.download_all(job_id, dest, on_progress=on_progress, label=label)
-    report(dataset, as_json=json)
+    with stoppable(), progress(dest, quiet=as_json) as on_progress:
+        return collected(api.files.download_all(job_id, dest, on_progress=on_progress, label=label))

@@ -16,19 +16,19 @@ from .files import file_line
 from .options import JobId, Limit, Timeout, Urls
 from .output import (
     AsJson,
-    after_the_order,
+    Output,
     as_json,
     client,
     dollars,
-    first,
     fitting,
     json_text,
+    many,
     moment,
     note,
     of_needed,
+    one,
     print_line,
-    print_list,
-    print_one,
+    prints,
     stars,
 )
 from .progress import job_continues
@@ -36,12 +36,14 @@ from .spec import job_fields
 from .stopping import stoppable
 
 if TYPE_CHECKING:
+    from firsthandapi import FirstHandClient
     from firsthandapi.types import Job
 
 app = typer.Typer(no_args_is_help=True, help="Post jobs, read them, and wait for them.")
 
 
 @app.command()
+@prints
 def create(
     spec: Spec,
     idempotency_key: Annotated[
@@ -52,8 +54,7 @@ def create(
         int | None,
         typer.Option(min=0, help="Refuse a job that costs more, in US cents.", rich_help_panel="Payment"),
     ] = None,
-    json: AsJson = False,
-) -> None:
+) -> Output:
     """Post a job. The service immediately holds its whole cost in escrow.
 
     Example: firsthandapi jobs create --spec job.yaml --max-spend-cents 500
@@ -69,22 +70,23 @@ def create(
     fields = job_fields(spec, idempotency_key=idempotency_key, max_spend_cents=max_spend_cents)
     with client() as api:
         job = api.jobs.create(**fields)
-    with after_the_order(f"{job.id} is posted"):
-        _show(job, json=json)
+    return one(job, _facts, done=f"{job.id} is posted")
 
 
 @app.command()
-def get(job_id: JobId, json: AsJson = False) -> None:
+@prints
+def get(api: FirstHandClient, job_id: JobId) -> Output:
     """Show a job.
 
     Example: firsthandapi jobs get job_01JD…
     """
-    with client() as api:
-        _show(api.jobs.get(job_id), json=json)
+    return one(api.jobs.get(job_id), _facts)
 
 
 @app.command("list")
+@prints
 def list_jobs(
+    api: FirstHandClient,
     status: Annotated[
         JobStatus | None, typer.Option(metavar="STATUS", help=f"Only this status: {words(enums.JobStatus)}.")
     ] = None,
@@ -95,17 +97,14 @@ def list_jobs(
         str | None, typer.Option(metavar="TIME", help="Only jobs created after: 2026-01-31T12:00:00Z.")
     ] = None,
     limit: Limit = 20,
-    json: AsJson = False,
-) -> None:
+) -> Output:
     """List jobs, newest first.
 
     Example: firsthandapi jobs list --status open --limit 5
     """
-    with client() as api:
-        page = api.jobs.list(status=status, type=type, created_after=created_after, limit=min(limit, 100))
-        found = first(page, limit)
-    print_list(
-        found,
+    return many(
+        api.jobs.list(status=status, type=type, created_after=created_after, limit=min(limit, 100)),
+        limit,
         ("id", "status", "files", "cost", "created", "title"),
         lambda job: (
             job.id,
@@ -115,12 +114,12 @@ def list_jobs(
             moment(job.created_at),
             job.title or job.description,
         ),
-        json=json,
     )
 
 
 @app.command()
-def wait(job_id: JobId, timeout: Timeout = 86_400, json: AsJson = False) -> None:
+@prints
+def wait(api: FirstHandClient, job_id: JobId, timeout: Timeout = 86_400, as_json: AsJson = False) -> Output:
     """Wait until a job is completed or cancelled.
 
     Exits with 3 on timeout; the job continues, and you can wait again.
@@ -129,24 +128,30 @@ def wait(job_id: JobId, timeout: Timeout = 86_400, json: AsJson = False) -> None
     """
 
     def show(job: Job) -> None:
-        if not json:
+        if not as_json:
             done = of_needed(job)
             note(f"{job.status}: {done} approved" if done else job.status)
 
-    with client() as api, _waiting(job_id):
-        job = api.jobs.wait(job_id, timeout=timeout, on_update=show)
-    _show(job, json=json)
+    with _waiting(job_id):
+        return one(api.jobs.wait(job_id, timeout=timeout, on_update=show), _facts)
 
 
 @app.command()
-def follow(job_id: JobId, timeout: Timeout = 86_400, urls: Urls = False, json: AsJson = False) -> None:
+@prints
+def follow(
+    api: FirstHandClient,
+    job_id: JobId,
+    timeout: Timeout = 86_400,
+    urls: Urls = False,
+    json: AsJson = False,
+) -> None:
     """Print each file when it is approved, until the job is finished.
 
     With --json, print one line of JSON per file. Exits with 3 on timeout.
 
     Example: firsthandapi jobs follow job_01JD…
     """
-    with client() as api, _waiting(job_id):
+    with _waiting(job_id):
         for file in api.jobs.follow(job_id, timeout=timeout):
             if json:
                 typer.echo(json_text(as_json(file, urls=urls), indent=None))
@@ -155,28 +160,28 @@ def follow(job_id: JobId, timeout: Timeout = 86_400, urls: Urls = False, json: A
 
 
 @app.command()
-def cancel(job_id: JobId, json: AsJson = False) -> None:
+@prints
+def cancel(api: FirstHandClient, job_id: JobId) -> Output:
     """Cancel a job. The service immediately refunds the unused escrow.
 
     Example: firsthandapi jobs cancel job_01JD…
     """
-    with client() as api:
-        _show(api.jobs.cancel(job_id), json=json)
+    return one(api.jobs.cancel(job_id), _facts)
 
 
 @app.command()
+@prints
 def rate(
+    api: FirstHandClient,
     job_id: JobId,
     rating: Annotated[int, typer.Option(min=1, max=5, help="Stars.")],
     feedback: Annotated[str | None, typer.Option(help="Your comment on the files.")] = None,
-    json: AsJson = False,
-) -> None:
+) -> Output:
     """Rate a completed job.
 
     Example: firsthandapi jobs rate job_01JD… --rating 5 --feedback "Sharp"
     """
-    with client() as api:
-        _show(api.jobs.rate(job_id, rating=rating, feedback=feedback), json=json)
+    return one(api.jobs.rate(job_id, rating=rating, feedback=feedback), _facts)
 
 
 @contextmanager
@@ -188,10 +193,6 @@ def _waiting(job_id: str) -> Generator[None]:
         except KeyboardInterrupt:
             note(job_continues(job_id))
             raise
-
-
-def _show(job: Job, *, json: bool) -> None:
-    print_one(job, _facts, json=json)
 
 
 def _facts(job: Job) -> tuple[tuple[str, object], ...]:

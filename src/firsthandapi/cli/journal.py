@@ -9,7 +9,7 @@ import typer
 
 from firsthandapi.errors import ConfigurationError, InvalidArgumentError
 
-from .output import AsJson, moment, note, print_json, print_table
+from .output import Output, moment, note, print_table, prints
 
 if TYPE_CHECKING:
     from firsthandapi._journal import JournalFile
@@ -22,7 +22,8 @@ JournalPath = Annotated[
 
 
 @app.command("list")
-def list_pending(path: JournalPath, json: AsJson = False) -> None:
+@prints
+def list_pending(path: JournalPath) -> Output:
     """List calls whose outcome is unknown, oldest first, and stopped create_and_wait calls.
 
     The same call, made again by a client with this journal, settles each of them.
@@ -30,30 +31,14 @@ def list_pending(path: JournalPath, json: AsJson = False) -> None:
     Example: firsthandapi journal list orders.journal
     """
     found = [entry.pending() for entry in _journal(path).unknown()]
-    if json:
-        print_json(
-            [
-                {
-                    "key": each.key,
-                    "method": each.method,
-                    "path": each.path,
-                    "at": each.at.isoformat(),
-                    "job_id": each.job_id,
-                    "summary": each.summary,
-                }
-                for each in found
-            ]
-        )
-    elif found:
-        print_table(
-            ("key", "since", "call", "job", "summary"),
-            [
-                (each.key, moment(each.at), f"{each.method} {each.path}", each.job_id, each.summary)
-                for each in found
-            ],
-        )
-    else:
-        note("Nothing is pending.")
+    names = ("key", "method", "path", "at", "job_id", "summary")
+    rows = [
+        (each.key, moment(each.at), f"{each.method} {each.path}", each.job_id, each.summary) for each in found
+    ]
+    return Output(
+        [{name: getattr(each, name) for name in names} | {"at": each.at.isoformat()} for each in found],
+        lambda: print_table(("key", "since", "call", "job", "summary"), rows, none="Nothing is pending."),
+    )
 
 
 @app.command()

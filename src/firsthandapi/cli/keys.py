@@ -14,7 +14,7 @@ from firsthandapi.types import enums
 
 from .choices import Environment, Scopes, complete_several, several, words
 from .options import Limit
-from .output import AsJson, client, first, fitting, joined, moment, note, print_list, print_one
+from .output import SAVE_IT, Output, fitting, joined, many, moment, note, one, prints
 
 if TYPE_CHECKING:
     from firsthandapi import FirstHandClient
@@ -26,7 +26,9 @@ KeyId = Annotated[str, typer.Argument(help="Id of the key, key_…; not the key 
 
 
 @app.command()
+@prints
 def create(
+    api: FirstHandClient,
     name: Annotated[str, typer.Option(help="Name of the key.")],
     scopes: Annotated[
         Scopes | None,
@@ -40,8 +42,7 @@ def create(
     environment: Annotated[
         Environment | None, typer.Option(metavar="ENVIRONMENT", help="live, or test for the sandbox.")
     ] = None,
-    json: AsJson = False,
-) -> None:
+) -> Output:
     """Create a key, which is shown only once and not stored here.
 
     Example: firsthandapi keys create --name ci --scopes jobs:read
@@ -50,20 +51,19 @@ def create(
 
       firsthandapi keys create --name ci --json | jq -r .secret
     """
-    with client() as api:
-        _show_new(api.api_keys.create(name=name, scopes=scopes, environment=environment), json=json)
+    return _new(api.api_keys.create(name=name, scopes=scopes, environment=environment))
 
 
 @app.command("list")
-def list_keys(limit: Limit = 100, json: AsJson = False) -> None:
+@prints
+def list_keys(api: FirstHandClient, limit: Limit = 100) -> Output:
     """List keys, newest first, with each key masked.
 
     Example: firsthandapi keys list
     """
-    with client() as api:
-        found = first(api.api_keys.list(limit=min(limit, 100)), limit)
-    print_list(
-        found,
+    return many(
+        api.api_keys.list(limit=min(limit, 100)),
+        limit,
         ("id", "name", "key", "last used", "scopes"),
         lambda key: (
             key.id,
@@ -75,22 +75,23 @@ def list_keys(limit: Limit = 100, json: AsJson = False) -> None:
                 key.expires_at and f"expires {moment(key.expires_at)}",
             ),
         ),
-        json=json,
     )
 
 
 @app.command()
-def rotate(key_id: KeyId, json: AsJson = False) -> None:
+@prints
+def rotate(api: FirstHandClient, key_id: KeyId) -> Output:
     """Replace a key, and show the new one only once. The old one works for 24 more hours.
 
     Example: firsthandapi keys rotate key_01JD…
     """
-    with client() as api:
-        _show_new(api.api_keys.rotate(key_id), json=json)
+    return _new(api.api_keys.rotate(key_id))
 
 
 @app.command()
+@prints
 def revoke(
+    api: FirstHandClient,
     key_id: KeyId,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask, even for the key in use.")] = False,
 ) -> None:
@@ -100,13 +101,12 @@ def revoke(
 
     Example: firsthandapi keys revoke key_01JD…
     """
-    with client() as api:
-        if not yes and _may_be_in_use(api, key_id):
-            question = f"{key_id} is, or may be, the key in FIRSTHAND_API_KEY."
-            if not sys.stdin.isatty():
-                raise ConfigurationError(f"{question} Nothing was revoked; pass --yes to revoke it anyway")
-            typer.confirm(f"{question} Revoke it?", abort=True, err=True)
-        api.api_keys.revoke(key_id)
+    if not yes and _may_be_in_use(api, key_id):
+        question = f"{key_id} is, or may be, the key in FIRSTHAND_API_KEY."
+        if not sys.stdin.isatty():
+            raise ConfigurationError(f"{question} Nothing was revoked; pass --yes to revoke it anyway")
+        typer.confirm(f"{question} Revoke it?", abort=True, err=True)
+    api.api_keys.revoke(key_id)
     note(f"Revoked {key_id}.")
 
 
@@ -123,8 +123,8 @@ def _may_be_in_use(api: FirstHandClient, key_id: str) -> bool:
     return False
 
 
-def _show_new(key: ApiKey, *, json: bool) -> None:
-    print_one(
+def _new(key: ApiKey) -> Output:
+    return one(
         key,
         lambda key: (
             ("id", key.id),
@@ -133,7 +133,5 @@ def _show_new(key: ApiKey, *, json: bool) -> None:
             ("scopes", ", ".join(key.scopes or ()) or None),
             ("secret", key.secret),
         ),
-        json=json,
+        advice=SAVE_IT,
     )
-    if not json:
-        note("Save the secret now: it is not stored here and not shown again.")

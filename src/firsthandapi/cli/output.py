@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import inspect
 import json
 import os
 import re
 import shutil
 import sys
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
+from functools import wraps
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TextIO, TypeVar, cast
+from typing import TYPE_CHECKING, Annotated, Any, TextIO, TypeVar, cast, get_type_hints
 
 import typer
 
@@ -25,7 +28,6 @@ if TYPE_CHECKING:
     from firsthandapi import FirstHandClient, Page
     from firsthandapi.types import Job, JobEventData, Model
 
-T = TypeVar("T")
 M = TypeVar("M", bound="Model")
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print only JSON on standard output.")]
@@ -35,6 +37,113 @@ _SPACES = re.compile("[\t\n\r]")
 _ODD = re.compile(r"[^\n -~]")
 # Columns: a text with less room than this gets its own line.
 _NARROWEST = 20
+
+
+# What people read below a secret.
+SAVE_IT = "Save the secret now: it is not stored here and not shown again."
+# Exit code of what fails after a job was posted.
+AFTER_THE_ORDER = 5
+
+
+@dataclass(frozen=True)
+class Output:
+    """What a command found.
+
+    Attributes:
+        data: for programs, with --json: JSON values.
+        show: for people: the text, or what prints it.
+        advice: what people read after it, on standard error.
+        code: the exit code.
+        done: what an order has done, which is said if it cannot be printed.
+    """
+
+    data: Any
+    show: str | Callable[[], None]
+    advice: str | None = None
+    code: int = 0
+    done: str | None = None
+
+    def print(self, *, as_json: bool) -> None:
+        """Print it, and end with its exit code."""
+        try:
+            if as_json or isinstance(self.show, str):
+                typer.echo(json_text(self.data) if as_json else self.show)
+            else:
+                self.show()
+        except OSError as error:
+            if self.done is None:
+                raise
+            sys.stdout = nowhere()
+            with contextlib.suppress(OSError):
+                reason = error.strerror or error
+                note(f"firsthandapi: could not write standard output: {reason}; {self.done}")
+            raise typer.Exit(AFTER_THE_ORDER) from None
+        if self.advice and not as_json:
+            note(self.advice)
+        if self.code:
+            raise typer.Exit(self.code)
+
+
+def one(
+    model: M,
+    facts: Callable[[M], Iterable[tuple[str, object]]],
+    *,
+    urls: bool = False,
+    advice: str | None = None,
+    done: str | None = None,
+) -> Output:
+    """The output of a command that shows one object."""
+    return Output(
+        as_json(model, urls=urls), lambda: print_facts(facts(fitting(model))), advice=advice, done=done
+    )
+
+
+def many(
+    page: Page[M],
+    limit: int,
+    header: Sequence[str],
+    row: Callable[[M], Sequence[object]],
+    *,
+    urls: bool = False,
+) -> Output:
+    """The output of a command that lists the first `limit` objects."""
+    found = list(islice(page, min(limit, sys.maxsize)))
+    if page.has_more and len(found) == limit:
+        note(f"Showing the first {limit:,}; use --limit to show more.")
+    return Output(
+        [as_json(each, urls=urls) for each in found],
+        lambda: print_table(header, (row(fitting(each)) for each in found)),
+    )
+
+
+def prints(command: Callable[..., Output | None]) -> Callable[..., None]:
+    """A command for Typer, made of a function.
+
+    An `api` that it takes is a client, made from the environment. The Output that it returns is printed: with --json,
+    which the command takes by itself, for programs.
+    """
+    parameters = dict(inspect.signature(command).parameters)
+    hints = dict(command.__annotations__)
+    takes_api = parameters.pop("api", None) is not None
+    adds_json = "Output" in hints.pop("return") and "as_json" not in parameters
+    if adds_json:
+        parameters["as_json"] = inspect.Parameter("as_json", inspect.Parameter.KEYWORD_ONLY, default=False)
+        hints["as_json"] = AsJson
+
+    @wraps(command)
+    def run(**given: Any) -> None:
+        as_json = given.pop("as_json") if adds_json else given.get("as_json", False)
+        with client() if takes_api else contextlib.nullcontext() as api:
+            output = command(**given, api=api) if takes_api else command(**given)
+        if output is not None:
+            output.print(as_json=as_json)
+
+    run.__annotations__ = {name: hint for name, hint in hints.items() if name in parameters}
+    # Typer reads the signature, whose annotations must not be text.
+    hints = get_type_hints(run, include_extras=True)
+    signature = inspect.Signature([each.replace(annotation=hints[name]) for name, each in parameters.items()])
+    run.__signature__ = signature  # type: ignore[attr-defined]
+    return run
 
 
 def client() -> FirstHandClient:
@@ -56,10 +165,6 @@ def json_text(value: Any, *, indent: int | None = 2) -> str:
     text = json.dumps(value, indent=indent, ensure_ascii=ascii_only)
     # All line breaks come from `indent`: json.dumps escapes those in strings.
     return _ODD.sub(lambda match: json.dumps(match[0])[1:-1] if is_hidden(match[0]) else match[0], text)
-
-
-def print_json(value: Any) -> None:
-    typer.echo(json_text(value))
 
 
 def as_json(model: Model, *, urls: bool = False) -> dict[str, Any]:
@@ -87,22 +192,6 @@ def nowhere() -> TextIO:
     stream = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 # closed at the very end
     atexit.register(stream.close)
     return stream
-
-
-# Exit code of what fails after a job was posted.
-AFTER_THE_ORDER = 5
-
-
-@contextlib.contextmanager
-def after_the_order(done: str) -> Generator[None]:
-    """Print the result of an order: if it cannot be written, say what is `done`, and exit with a code of its own."""
-    try:
-        yield
-    except OSError as error:
-        sys.stdout = nowhere()
-        with contextlib.suppress(OSError):
-            note(f"firsthandapi: could not write standard output: {error.strerror or error}; {done}")
-        raise typer.Exit(AFTER_THE_ORDER) from None
 
 
 def note(text: str) -> None:
@@ -154,7 +243,9 @@ def print_hanging(start: str, text: str, *, style: str = "", indent: int | None 
         console.print(Text(" " * indent + rest), soft_wrap=True)
 
 
-def print_table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+def print_table(
+    header: Sequence[str], rows: Iterable[Sequence[object]], *, none: str = "No results."
+) -> None:
     """Print many objects: a line for each, under a header.
 
     Only the last column is wrapped, because nobody can read or copy half an id, a time, or an amount. On a narrow
@@ -162,7 +253,7 @@ def print_table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> None
     """
     listed = [["" if value is None else printable(value) for value in row] for row in rows]
     if not listed:
-        note("No results.")
+        note(none)
         return
     from rich.cells import cell_len
 
@@ -180,39 +271,6 @@ def print_table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> None
             start += f"{cell}{' ' * (width - cell_len(cell))}  "
             column += width + 2
         print_hanging(start, last, style="" if number else "bold", indent=indent)
-
-
-def print_one(
-    model: M, facts: Callable[[M], Iterable[tuple[str, object]]], *, json: bool, urls: bool = False
-) -> None:
-    """Print the result of a command that shows one object: its facts for people, JSON for programs."""
-    if json:
-        print_json(as_json(model, urls=urls))
-    else:
-        print_facts(facts(fitting(model)))
-
-
-def print_list(
-    found: Sequence[M],
-    header: Sequence[str],
-    row: Callable[[M], Sequence[object]],
-    *,
-    json: bool,
-    urls: bool = False,
-) -> None:
-    """Print the results of a list command: a table for people, JSON for programs."""
-    if json:
-        print_json([as_json(one, urls=urls) for one in found])
-    else:
-        print_table(header, (row(fitting(one)) for one in found))
-
-
-def first(page: Page[T], limit: int) -> list[T]:
-    """The first `limit` items of a list, with a note if the list has more."""
-    found = list(islice(page, min(limit, sys.maxsize)))
-    if page.has_more and len(found) == limit:
-        note(f"Showing the first {limit:,}; use --limit to show more.")
-    return found
 
 
 def fitting(model: M) -> M:

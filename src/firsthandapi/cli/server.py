@@ -15,7 +15,7 @@ import typer
 from firsthandapi.errors import ConfigurationError
 
 from .options import local_folder
-from .output import AsJson, moment, print_json, print_table
+from .output import Output, moment, print_table, prints
 
 if TYPE_CHECKING:
     from firsthandapi.server.pages.serve.access import Access, Token
@@ -57,6 +57,7 @@ def _access(folder: Path, *, is_new: bool = False) -> Generator[Access, None, No
 
 
 @tokens.command()
+@prints
 def create(
     folder: Folder,
     role: Annotated[
@@ -66,8 +67,7 @@ def create(
     new: Annotated[
         bool, typer.Option("--new", help="Create DIR if it is not yet the folder of a server.")
     ] = False,
-    json: AsJson = False,
-) -> None:
+) -> Output:
     """Create a token, which is shown only once. The server may be running.
 
     Whoever has it opens /sign-in on the server and pastes it, or follows a link
@@ -83,38 +83,36 @@ def create(
             token, secret = access.create(role.value, name, time.time())
         except ValueError as error:
             raise ConfigurationError(f"could not use --name: {error}") from None
-    if json:
-        print_json({**_as_json(token), "token": secret})
-        return
-    typer.echo(f"{secret}\n")
-    typer.echo(f"This is the token of {token.name} ({token.role}, {token.id}).")
-    typer.echo("Save it now: it is not stored here and not shown again.")
-    typer.echo(f"As a link, after the address of your server: /sign-in#{secret}")
+    text = (
+        f"{secret}\n\nThis is the token of {token.name} ({token.role}, {token.id}).\n"
+        "Save it now: it is not stored here and not shown again.\n"
+        f"As a link, after the address of your server: /sign-in#{secret}"
+    )
+    return Output({**_as_json(token), "token": secret}, text)
 
 
 @tokens.command("list")
-def list_tokens(folder: Folder, json: AsJson = False) -> None:
+@prints
+def list_tokens(folder: Folder) -> Output:
     """List the tokens of a server, without their secrets.
 
     Example: firsthandapi server tokens list photos
     """
     with _access(folder) as access:
         found = access.tokens()
-    if json:
-        print_json([_as_json(token) for token in found])
-        return
-    print_table(
-        ("id", "role", "last used", "state", "name"),
-        [
-            (
-                token.id,
-                token.role,
-                "never" if token.used_at is None else moment(datetime.fromtimestamp(token.used_at, UTC)),
-                "revoked" if token.revoked_at else "good",
-                token.name,
-            )
-            for token in found
-        ],
+    rows = [
+        (
+            token.id,
+            token.role,
+            "never" if token.used_at is None else moment(datetime.fromtimestamp(token.used_at, UTC)),
+            "revoked" if token.revoked_at else "good",
+            token.name,
+        )
+        for token in found
+    ]
+    return Output(
+        [_as_json(token) for token in found],
+        lambda: print_table(("id", "role", "last used", "state", "name"), rows),
     )
 
 

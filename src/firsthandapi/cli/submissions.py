@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from firsthandapi.types import SubmissionSummary
-
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -15,13 +10,19 @@ from firsthandapi.types import enums
 
 from .choices import SubmissionStatus, words
 from .options import Limit, MinScore, OfJob, Since, Until, Urls
-from .output import AsJson, client, first, moment, print_list, print_one, stars
+from .output import Output, many, moment, one, prints, stars
+
+if TYPE_CHECKING:
+    from firsthandapi import FirstHandClient
+    from firsthandapi.types import SubmissionSummary
 
 app = typer.Typer(no_args_is_help=True, help="Read what workers submitted, of every status.")
 
 
 @app.command("list")
+@prints
 def list_submissions(
+    api: FirstHandClient,
     job_id: Annotated[str | None, typer.Argument(help="Only this job, job_….")] = None,
     status: Annotated[
         SubmissionStatus | None,
@@ -32,71 +33,65 @@ def list_submissions(
     end_date: Until = None,
     limit: Limit = 20,
     urls: Urls = False,
-    json: AsJson = False,
-) -> None:
+) -> Output:
     """List submissions, newest first.
 
     Example: firsthandapi submissions list job_01JD… --status rejected
     """
-    with client() as api:
-        page = api.submissions.list(
-            job_id,
-            status=status,
-            min_score=min_score,
-            start_date=start_date,
-            end_date=end_date,
-            limit=min(limit, 100),
-        )
-        found = first(page, limit)
-    print_list(
-        found,
+    page = api.submissions.list(
+        job_id,
+        status=status,
+        min_score=min_score,
+        start_date=start_date,
+        end_date=end_date,
+        limit=min(limit, 100),
+    )
+    return many(
+        page,
+        limit,
         ("id", "status", "stars", "reason"),
-        lambda one: (one.id, one.status, stars(one.ai_star_rating), one.ai_reasoning),
-        json=json,
+        lambda each: (each.id, each.status, stars(each.ai_star_rating), each.ai_reasoning),
         urls=urls,
     )
 
 
 @app.command()
+@prints
 def get(
+    api: FirstHandClient,
     submission_id: Annotated[str, typer.Argument(help="Id of the submission, sub_….")],
     urls: Urls = False,
-    json: AsJson = False,
-) -> None:
+) -> Output:
     """Show a submission.
 
     Example: firsthandapi submissions get sub_01JD…
     """
-    with client() as api:
-        one = api.submissions.get(submission_id)
-    print_one(
-        one,
-        lambda one: (
-            ("id", one.id),
-            ("status", one.status),
-            ("job", one.job_id),
-            ("stars", stars(one.ai_star_rating) or None),
-            ("reason", one.ai_reasoning),
-            ("type", one.content_type),
-            ("submitted", moment(one.submitted_at)),
-            ("scored", moment(one.scored_at)),
+    return one(
+        api.submissions.get(submission_id),
+        lambda each: (
+            ("id", each.id),
+            ("status", each.status),
+            ("job", each.job_id),
+            ("stars", stars(each.ai_star_rating) or None),
+            ("reason", each.ai_reasoning),
+            ("type", each.content_type),
+            ("submitted", moment(each.submitted_at)),
+            ("scored", moment(each.scored_at)),
         ),
-        json=json,
         urls=urls,
     )
 
 
 @app.command()
+@prints
 def summary(
-    job_id: OfJob = None, start_date: Since = None, end_date: Until = None, json: AsJson = False
-) -> None:
+    api: FirstHandClient, job_id: OfJob = None, start_date: Since = None, end_date: Until = None
+) -> Output:
     """Count submissions by status, with the average rating.
 
     Example: firsthandapi submissions summary --job-id job_01JD…
     """
-    with client() as api:
-        figures = api.submissions.summary(job_id=job_id, start_date=start_date, end_date=end_date)
-    print_one(figures, _figures, json=json)
+    return one(api.submissions.summary(job_id=job_id, start_date=start_date, end_date=end_date), _figures)
 
 
 def _figures(figures: SubmissionSummary) -> tuple[tuple[str, object], ...]:

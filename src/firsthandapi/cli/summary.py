@@ -12,7 +12,7 @@ import typer
 from firsthandapi._core.calls.counts import count_of
 from firsthandapi._visible import visible
 
-from .output import AsJson, dollars, fitting, print_json
+from .output import Output, dollars, fitting, prints
 
 if TYPE_CHECKING:
     from firsthandapi import Dataset
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 _MOST_TITLE = 100
 
 
+@prints
 def summary(
     folder: Annotated[
         str, typer.Argument(metavar="DIR", help="Folder or bucket URL, created by collect or files download.")
@@ -28,8 +29,7 @@ def summary(
         Path | None,
         typer.Option(metavar="FILE", help="Write an HTML page that shows the first files."),
     ] = None,
-    as_json: AsJson = False,
-) -> None:
+) -> Output:
     """Show the jobs, labels, stars, and cost of a folder as Markdown, for a CI's page.
 
     It reads the manifest only; to read every file, use verify.
@@ -42,10 +42,7 @@ def summary(
     about = _about(dataset)
     if gallery is not None:
         gallery.write_text(_page(dataset), encoding="utf-8")
-    if as_json:
-        print_json(about)
-    else:
-        typer.echo(_markdown(about))
+    return Output(about, _markdown(about))
 
 
 def _about(dataset: Dataset) -> dict[str, Any]:

@@ -14,19 +14,10 @@ from .account import check_changes
 from .choices import EventType, EventTypes, complete_several, several, words
 from .events import event_facts
 from .options import Limit
-from .output import (
-    AsJson,
-    client,
-    first,
-    joined,
-    moment,
-    note,
-    print_list,
-    print_one,
-    yes_no,
-)
+from .output import SAVE_IT, Output, joined, many, moment, note, one, prints, yes_no
 
 if TYPE_CHECKING:
+    from firsthandapi import FirstHandClient
     from firsthandapi.types import WebhookEndpoint
 
 app = typer.Typer(
@@ -53,65 +44,65 @@ Description = Annotated[str | None, typer.Option(help="Description of the endpoi
 
 
 @app.command()
+@prints
 def create(
+    api: FirstHandClient,
     url: Url,
     events: Annotated[EventTypes | None, _events("Event types (default: all)")] = None,
     description: Description = None,
-    json: AsJson = False,
-) -> None:
+) -> Output:
     """Create an endpoint: the service sends events to its URL.
 
     The secret that signs the deliveries is shown only once.
 
     Example: firsthandapi webhooks create --url https://example.com/hooks
     """
-    with client() as api:
-        _show(api.webhooks.create(url=url, events=events, description=description), json=json)
+    return _shown(api.webhooks.create(url=url, events=events, description=description))
 
 
 @app.command("list")
-def list_endpoints(limit: Limit = 20, json: AsJson = False) -> None:
+@prints
+def list_endpoints(api: FirstHandClient, limit: Limit = 20) -> Output:
     """List endpoints, newest first.
 
     Example: firsthandapi webhooks list
     """
     from firsthandapi._masking import mask_secrets
 
-    with client() as api:
-        found = first(api.webhooks.list(limit=min(limit, 100)), limit)
-    print_list(
-        found,
+    return many(
+        api.webhooks.list(limit=min(limit, 100)),
+        limit,
         ("id", "enabled", "events", "url"),
-        lambda one: (
-            one.id,
-            yes_no(one.enabled),
-            _which(one.events or ()),
+        lambda each: (
+            each.id,
+            yes_no(each.enabled),
+            _which(each.events or ()),
             # Such a URL often contains a token.
-            joined(mask_secrets(one.url or ""), one.description),
+            joined(mask_secrets(each.url or ""), each.description),
         ),
-        json=json,
     )
 
 
 @app.command()
-def get(endpoint_id: EndpointId, json: AsJson = False) -> None:
+@prints
+def get(api: FirstHandClient, endpoint_id: EndpointId) -> Output:
     """Show an endpoint.
 
     Example: firsthandapi webhooks get we_01JD…
     """
-    with client() as api:
-        _show(api.webhooks.get(endpoint_id), json=json)
+    return _shown(api.webhooks.get(endpoint_id))
 
 
 @app.command()
+@prints
 def update(
+    api: FirstHandClient,
     endpoint_id: EndpointId,
     url: Annotated[str | None, typer.Option(metavar="URL", help="URL for deliveries.")] = None,
     events: Annotated[EventTypes | None, _events("New event types")] = None,
     description: Description = None,
     enabled: Annotated[bool | None, typer.Option("--enable/--disable", help="Send events, or stop.")] = None,
-    json: AsJson = False,
-) -> None:
+) -> Output:
     """Change an endpoint; omitted options stay unchanged.
 
     Example: firsthandapi webhooks update we_01JD… --disable
@@ -123,70 +114,66 @@ def update(
         "enabled": enabled,
     }
     check_changes(changes)
-    with client() as api:
-        _show(api.webhooks.update(endpoint_id, **changes), json=json)
+    return _shown(api.webhooks.update(endpoint_id, **changes))
 
 
 @app.command()
-def delete(endpoint_id: EndpointId) -> None:
+@prints
+def delete(api: FirstHandClient, endpoint_id: EndpointId) -> None:
     """Delete an endpoint.
 
     Example: firsthandapi webhooks delete we_01JD…
     """
-    with client() as api:
-        api.webhooks.delete(endpoint_id)
+    api.webhooks.delete(endpoint_id)
     note(f"Deleted {endpoint_id}.")
 
 
 @app.command("rotate-secret")
-def rotate_secret(endpoint_id: EndpointId, json: AsJson = False) -> None:
+@prints
+def rotate_secret(api: FirstHandClient, endpoint_id: EndpointId) -> Output:
     """Replace the secret of an endpoint. The new one is shown only once.
 
     Let receivers accept both for a day: unwrap() takes several secrets.
 
     Example: firsthandapi webhooks rotate-secret we_01JD…
     """
-    with client() as api:
-        _show(api.webhooks.rotate_secret(endpoint_id), json=json)
+    return _shown(api.webhooks.rotate_secret(endpoint_id))
 
 
 @events_app.command("list")
+@prints
 def list_events(
+    api: FirstHandClient,
     type: Annotated[
         EventType | None,
         typer.Option(metavar="TYPE", help=f"Only this type: {words(enums.EventType)}."),
     ] = None,
     limit: Limit = 20,
-    json: AsJson = False,
-) -> None:
+) -> Output:
     """List events, newest first.
 
     Example: firsthandapi webhooks events list --type job.completed
     """
-    with client() as api:
-        found = first(api.webhooks.events.list(type=type, limit=min(limit, 100)), limit)
-    print_list(
-        found,
+    return many(
+        api.webhooks.events.list(type=type, limit=min(limit, 100)),
+        limit,
         ("id", "type", "date", "details"),
-        lambda one: (one.id, one.type, moment(one.created_at), event_facts(one)),
-        json=json,
+        lambda each: (each.id, each.type, moment(each.created_at), event_facts(each)),
     )
 
 
 @events_app.command()
+@prints
 def replay(
-    event_id: Annotated[str, typer.Argument(help="Id of the event, evt_….")], json: AsJson = False
-) -> None:
+    api: FirstHandClient, event_id: Annotated[str, typer.Argument(help="Id of the event, evt_….")]
+) -> Output:
     """Deliver an event again to every endpoint subscribed to it.
 
     Example: firsthandapi webhooks events replay evt_01JD…
     """
-    with client() as api:
-        event = api.webhooks.events.replay(event_id)
-    print_one(
-        event,
+    return one(
+        api.webhooks.events.replay(event_id),
         lambda event: (("id", event.id), ("type", event.type), ("details", event_facts(event) or None)),
-        json=json,
     )
 
 
@@ -240,8 +227,8 @@ def _which(events: Sequence[str]) -> str:
     return events[0] if len(events) == 1 else count_of(len(events), "type")
 
 
-def _show(endpoint: WebhookEndpoint, *, json: bool) -> None:
-    print_one(
+def _shown(endpoint: WebhookEndpoint) -> Output:
+    return one(
         endpoint,
         lambda endpoint: (
             ("id", endpoint.id),
@@ -251,7 +238,5 @@ def _show(endpoint: WebhookEndpoint, *, json: bool) -> None:
             ("description", endpoint.description),
             ("secret", endpoint.secret),
         ),
-        json=json,
+        advice=SAVE_IT if endpoint.secret else None,
     )
-    if endpoint.secret and not json:
-        note("Save the secret now: it is not stored here and not shown again.")
