@@ -119,11 +119,10 @@ class RangeReader:
         hops = 0
         while True:
             response = self._session.get(address, [("Range", wanted)])
-            head = response.head
             verdict = judge_range(
-                head.status,
-                head.headers,
-                length=head.length,
+                response.status,
+                response.headers,
+                length=response.length,
                 start=start,
                 end=end,
                 now=self._clock.time(),

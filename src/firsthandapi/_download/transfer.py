@@ -35,7 +35,7 @@ from firsthandapi._core.files.download import (
 from firsthandapi.errors import ConfigurationError, DownloadError, FirstHandError
 
 from .clock import Clock
-from .exchange import Head, Response, Session
+from .exchange import Response, Session
 from .network import BrokenError, HopelessError, StoppedError
 from .part import DiskError, Part, Parts
 from .storing import LARGE_BYTES, StoringThread
@@ -239,9 +239,8 @@ class _Transfer:
         while True:
             self._asked, self._status = address, None
             response = self._session.get(address, headers)
-            head = response.head
-            self._status = head.status
-            verdict = self._judge(head)
+            self._status = response.status
+            verdict = self._judge(response)
             if not isinstance(verdict, Redirected):
                 break
             response.drain()
@@ -250,7 +249,7 @@ class _Transfer:
         if isinstance(verdict, ReadBody):
             if verdict.offset != self._offset:
                 self._start_over()
-            self._etag = head.headers.get("etag") if self._offset == 0 else self._etag
+            self._etag = response.headers.get("etag") if self._offset == 0 else self._etag
             self._total = verdict.total
             try:
                 self._read(response)
@@ -279,12 +278,12 @@ class _Transfer:
             raise _GiveUpError(verdict.reason)
         return False
 
-    def _judge(self, head: Head) -> Verdict:
+    def _judge(self, response: Response) -> Verdict:
         return judge(
-            head.status,
-            head.headers,
-            length=head.length,
-            framed=head.framed,
+            response.status,
+            response.headers,
+            length=response.length,
+            framed=response.framed,
             offset=self._offset,
             etag=self._etag,
             size_bytes=self._wanted.size_bytes,
@@ -304,7 +303,7 @@ class _Transfer:
                     return  # one byte too many proves as much as all of them
                 if limit is None and self._offset > MOST_BYTES:
                     raise _GiveUpError(too_large())
-                if storing is None and self._is_large(response):
+                if storing is None and self._is_large():
                     with contextlib.suppress(
                         RuntimeError
                     ):  # the system has no more threads: this one must do
@@ -321,7 +320,7 @@ class _Transfer:
             if storing is not None:
                 storing.close()
         whole = self._total
-        if whole is None and not response.head.framed:
+        if whole is None and not response.framed:
             whole = limit  # the end of a body without framing may be that of its connection alone
         if whole is not None and self._offset < whole:
             raise BrokenError("the body ended early")
@@ -330,9 +329,9 @@ class _Transfer:
         self._part.write(piece)
         self._digest.update(piece)
 
-    def _is_large(self, response: Response) -> bool:
+    def _is_large(self) -> bool:
         size = self._total if self._total is not None else self._offset
-        return response.swappable and size >= LARGE_BYTES and self._rules.spare_processor()
+        return size >= LARGE_BYTES and self._rules.spare_processor()
 
     def _start_over(self) -> None:
         if self._offset:

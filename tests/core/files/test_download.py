@@ -37,7 +37,6 @@ from firsthandapi._core.files.download import (
     framing,
     is_too_old,
     judge,
-    parse_chunk_size,
     parse_url,
     range_headers,
     too_large,
@@ -395,19 +394,6 @@ def test_framing(status: int, headers: dict[str, str], result: tuple[int | None,
             framing(status, headers)
     else:
         assert framing(status, headers) == result
-
-
-@given(st.integers(min_value=0, max_value=2**40), st.sampled_from(["", ";a=b", " ;x", "\t"]))
-def test_chunk_size(size: int, tail: str) -> None:
-    """A chunk's size is hex digits, with extensions or without."""
-    assert parse_chunk_size(f"{size:x}{tail}".encode()) == size
-
-
-@pytest.mark.parametrize("line", [b"", b"g", b"0x5", b"-1", b" 5", b"5 5", b"f" * 16])
-def test_bad_chunk_size(line: bytes) -> None:
-    """What is no hex number is no size."""
-    with pytest.raises(MalformedResponseError):
-        parse_chunk_size(line)
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])

@@ -42,7 +42,6 @@ _CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18}|\*)
 # What comes with a 416: a file that is empty, or shorter than the first byte wanted.
 _BEYOND = re.compile(r"bytes \*/([0-9]{1,18})")
 _DIGITS = re.compile(r"[0-9]{1,18}")
-_CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\x00\r\n]*)?")
 
 
 @dataclass(frozen=True)
@@ -372,18 +371,6 @@ def framing(status: int, headers: Mapping[str, str]) -> tuple[int | None, bool]:
     if length is None:
         raise MalformedResponseError("Content-Length is not a number")
     return length, False
-
-
-def parse_chunk_size(line: bytes) -> int:
-    """The size in the line before a chunk.
-
-    Raises:
-        MalformedResponseError: there is none.
-    """
-    match = _CHUNK_SIZE.fullmatch(line)
-    if match is None:
-        raise MalformedResponseError("a chunk's size is malformed")
-    return int(match[1], 16)
 
 
 def content_length(text: str) -> int | None:
