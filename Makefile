@@ -98,7 +98,7 @@ soak: $(VENV)/.dev
 # `apt-get install redis-server`.
 fleet: $(VENV)/.dev
 	@command -v redis-server valkey-server >/dev/null || { echo "install Redis first: apt-get install redis-server"; exit 1; }
-	$(BIN)/python -m pytest -q tests/fleet
+	$(BIN)/python -m pytest -q tests/fleet tests/examples/test_queues.py
 
 # Libraries that read a job where it is. PyTorch is large: 200 MB, and more where it brings CUDA.
 filesystem: $(VENV)/.filesystem

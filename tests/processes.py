@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
+import socket
 import subprocess
+import time
 from pathlib import Path
-from typing import AnyStr
+from typing import Any, AnyStr
 
 import pytest
 
+REDIS_SERVERS = [path for name in ("redis-server", "valkey-server") if (path := shutil.which(name))]
+needs_redis = pytest.mark.skipif(
+    not REDIS_SERVERS, reason="neither redis-server nor valkey-server is installed"
+)
 # A hang, not a slow disk: where others write gigabytes, to flush one line may take a minute.
 _LONGEST = 180
 # What a program does after a signal takes a second or two, and busy cores make a few of them.
@@ -47,3 +54,55 @@ def stopped(process: subprocess.Popen[AnyStr], how: int) -> tuple[AnyStr, AnyStr
     )
     process.send_signal(how)
     return end_of(process, within=_SOON)
+
+
+class Redis:
+    """A Redis of one's own, which can go away and return."""
+
+    def __init__(self, folder: Path, server: str) -> None:
+        self._server = server
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        self.url = f"redis://127.0.0.1:{self.port}/0"
+        self._folder = folder
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        self._process = subprocess.Popen(
+            [
+                self._server,
+                "--port",
+                str(self.port),
+                "--bind",
+                "127.0.0.1",
+                "--save",
+                "",
+                "--dir",
+                str(self._folder),
+            ],
+            stdout=subprocess.DEVNULL,
+        )
+        ends = time.monotonic() + 30
+        while time.monotonic() < ends:
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", self.port)) == 0:
+                    return
+            time.sleep(0.02)
+        raise AssertionError("Redis does not start")
+
+    def stop(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait(timeout=20)
+            self._process = None
+
+    def admin(self) -> Any:
+        """A client of its own."""
+        import redis
+
+        return redis.Redis.from_url(self.url, decode_responses=True)
+
+    def signal(self, number: int) -> None:
+        assert self._process is not None
+        self._process.send_signal(number)

@@ -7,7 +7,6 @@ import contextlib
 import json
 import logging
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -17,7 +16,6 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import anyio
 import pytest
@@ -42,10 +40,8 @@ from firsthandapi.fleet import (
 )
 from firsthandapi.testing import MockServer
 from firsthandapi.webhooks import EventRouter, sign, unwrap
-from processes import end_of
+from processes import REDIS_SERVERS, Redis, end_of, needs_redis
 
-SERVERS = [path for name in ("redis-server", "valkey-server") if (path := shutil.which(name))]
-needs_redis = pytest.mark.skipif(not SERVERS, reason="neither redis-server nor valkey-server is installed")
 EVENT = json.dumps({"id": "evt_2", "type": "job.completed", "data": {}, "created_at": "2026-11-26T00:00:00Z"})
 _WORKER = """
 import json, sys, time
@@ -65,58 +61,6 @@ print(json.dumps([len(done), time.time()]))
 """
 
 
-class Redis:
-    """A Redis of one's own, which can go away and return."""
-
-    def __init__(self, folder: Path, server: str) -> None:
-        self._server = server
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
-        self.url = f"redis://127.0.0.1:{self.port}/0"
-        self._folder = folder
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        self._process = subprocess.Popen(
-            [
-                self._server,
-                "--port",
-                str(self.port),
-                "--bind",
-                "127.0.0.1",
-                "--save",
-                "",
-                "--dir",
-                str(self._folder),
-            ],
-            stdout=subprocess.DEVNULL,
-        )
-        ends = time.monotonic() + 30
-        while time.monotonic() < ends:
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", self.port)) == 0:
-                    return
-            time.sleep(0.02)
-        raise AssertionError("Redis does not start")
-
-    def stop(self) -> None:
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait(timeout=20)
-            self._process = None
-
-    def admin(self) -> Any:
-        """A client of its own."""
-        import redis
-
-        return redis.Redis.from_url(self.url, decode_responses=True)
-
-    def signal(self, number: int) -> None:
-        assert self._process is not None
-        self._process.send_signal(number)
-
-
 def running(folder: Path, server: str) -> Iterator[Redis]:
     redis = Redis(folder, server)
     redis.start()
@@ -126,10 +70,10 @@ def running(folder: Path, server: str) -> Iterator[Redis]:
 
 @pytest.fixture
 def redis(tmp_path: Path) -> Iterator[Redis]:
-    yield from running(tmp_path, SERVERS[0])
+    yield from running(tmp_path, REDIS_SERVERS[0])
 
 
-@pytest.fixture(params=SERVERS or [""], ids=lambda path: Path(path).name)
+@pytest.fixture(params=REDIS_SERVERS or [""], ids=lambda path: Path(path).name)
 def each_redis(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Redis]:
     """Redis, then Valkey, as far as they are installed."""
     yield from running(tmp_path, request.param)

@@ -1,0 +1,151 @@
+"""examples/webhooks/sqs_app.py and redis_app.py: real deliveries, a queue, and workers that may die.
+
+The queue is moto's SQS, and a real Redis where one is installed, as for `make fleet`.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol
+
+import boto3
+import pytest
+
+from dataset.s3 import S3
+from examples.test_receivers import JOB_COMPLETED, Receiver, started, statuses, wait_until
+from processes import REDIS_SERVERS, Redis, needs_redis
+
+
+class Queue(Protocol):
+    """What the tests do to either queue."""
+
+    environment: dict[str, str]
+
+    def stop(self) -> None: ...
+    def start(self) -> None: ...
+    def left(self) -> int: ...
+
+
+class Sqs:
+    """A queue that shows an event again after a second, and a table."""
+
+    def __init__(self, folder: Path) -> None:
+        self._server = S3()  # moto serves all of AWS at one port
+        options = {"endpoint_url": self._server.url, "region_name": "us-east-1"}
+        options |= {"aws_access_key_id": "other", "aws_secret_access_key": "other"}
+        self._client: Any = boto3.client("sqs", **options)
+        self._name = uuid.uuid4().hex  # moto's queues live as long as the process
+        self.start()
+        boto3.client("dynamodb", **options).create_table(
+            TableName=self._name,
+            KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
+            AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
+            BillingMode="PAY_PER_REQUEST",
+        )
+        self.environment = {**self._server.environment, "QUEUE_URL": self._url, "EVENTS_TABLE": self._name}
+
+    def start(self) -> None:
+        attributes = {"VisibilityTimeout": "1"}
+        self._url = self._client.create_queue(QueueName=self._name, Attributes=attributes)["QueueUrl"]
+
+    def stop(self) -> None:
+        self._client.delete_queue(QueueUrl=self._url)
+
+    def left(self) -> int:
+        names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+        found = self._client.get_queue_attributes(QueueUrl=self._url, AttributeNames=names)["Attributes"]
+        return sum(map(int, found.values()))
+
+    def close(self) -> None:
+        self._server.close()
+
+
+class Stream(Redis):
+    """A stream of a Redis of one's own."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder, REDIS_SERVERS[0])
+        self.environment = {"REDIS_URL": self.url, "LONGEST_SECONDS": "1"}
+        self.start()
+
+    def left(self) -> int:
+        return int(self.admin().xlen("firsthand:events"))
+
+    close = Redis.stop
+
+
+@pytest.fixture(params=["sqs", pytest.param("redis", marks=needs_redis)])
+def running(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[tuple[Queue, Receiver]]:
+    """A queue, and a receiver that puts events into it."""
+    queue = {"sqs": Sqs, "redis": Stream}[request.param](tmp_path)
+    for name, value in queue.environment.items():
+        monkeypatch.setenv(name, value)
+    try:
+        with started(request.param, tmp_path) as receiver:
+            yield queue, receiver
+    finally:
+        queue.close()
+
+
+@contextmanager
+def worker(receiver: Receiver) -> Iterator[subprocess.Popen[bytes]]:
+    """One that runs until it is killed, whatever it is doing."""
+    with (receiver.folder / "worker.log").open("ab") as log:
+        process = subprocess.Popen(
+            [sys.executable, receiver.example.name],
+            cwd=receiver.folder,
+            env={**os.environ, "FIRSTHAND_WEBHOOK_SECRET": receiver.secret},
+            stdout=log,
+            stderr=log,
+        )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait(timeout=30)
+
+
+def test_an_event_is_worked_on_once(running: tuple[Queue, Receiver]) -> None:
+    """While the queue is away the service is told to come again, and 2xx means that the event is in it; delivered and
+    queued twice, it is handled once, and leaves the queue."""
+    queue, receiver = running
+    queue.stop()
+    job_id = receiver.finish_job()
+    assert [statuses(each) for each in receiver.deliveries(job_id)] == [[500]]
+    queue.start()
+    receiver.server.clock.advance(minutes=1)
+    assert [statuses(each) for each in receiver.deliveries(job_id)] == [[500, 204]]
+    receiver.client.webhooks.events.replay(receiver.deliveries(job_id)[0].event_id)
+    receiver.server.wait_idle()
+    assert receiver.post_signed(JOB_COMPLETED % ("evt_forged", "forged"), "whsec_guessed") == 400
+    assert queue.left() == 4  # one of three events twice
+    with worker(receiver) as process:
+        wait_until(lambda: queue.left() == 0, process)
+    assert receiver.noted() == [job_id]
+
+
+def test_work_that_fails_is_done_later_by_whoever_lives(running: tuple[Queue, Receiver]) -> None:
+    """An event leaves the queue only after its work: one whose worker failed and then died goes to another."""
+    queue, receiver = running
+    receiver.notes.mkdir()  # where a file was to be written
+    job_id = receiver.finish_job()
+    log = receiver.folder / "worker.log"
+
+    def failed() -> bool:
+        return "completed.txt" in log.read_text(encoding="utf-8")
+
+    with worker(receiver) as process:
+        wait_until(failed, process)
+    assert queue.left() >= 1
+    receiver.notes.rmdir()
+    with worker(receiver) as process:
+        wait_until(lambda: queue.left() == 0, process)
+    assert receiver.noted() == [job_id]
