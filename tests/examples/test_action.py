@@ -153,7 +153,7 @@ def inputs(**more: str) -> dict[str, str]:
 @needs_bash
 def test_a_spec_becomes_a_verified_artifact(server: MockServer, tmp_path: Path) -> None:
     """The folder and a gallery are uploaded; the summary has stars, cost, and a link; the key is nowhere."""
-    run = Run(tmp_path, server, inputs(artifact="signs"), installs=True)
+    run = Run(tmp_path, server, inputs(artifact="signs", gate="--min-files 3 --no-duplicates"), installs=True)
     assert run.run(), run.output
     assert run.succeeded[-3:] == ["Upload the folder", "Upload the gallery", "Link to the gallery"]
     dataset = Dataset.open(run.artifacts["signs"])
@@ -208,6 +208,7 @@ def test_a_bucket_gets_the_files(server: MockServer, tmp_path: Path) -> None:
     [
         ({"timeout": "0"}, "::error title=Timed out::"),
         ({"spec": "$(touch pwned); x.yaml"}, "could not read $(touch pwned)"),
+        ({"gate": "--min-files 4"}, "\n--min-files 4: there are 3 files"),
         ({"name": '"; touch pwned; "', "timeout": "$(touch pwned)"}, "timeout"),
     ],
 )

@@ -23,6 +23,7 @@ from urllib.request import urlopen
 import pytest
 import yaml
 
+from dataset.support import folder_of
 from firsthandapi import Dataset
 from firsthandapi.testing import MockServer
 
@@ -64,6 +65,7 @@ class Runner:
     ref: str = "refs/heads/main"
     attempt: int = 1
     secrets: dict[str, str] = field(default_factory=dict)
+    variables: dict[str, str] = field(default_factory=dict)
     environment: dict[str, str] = field(default_factory=dict)
     output: str = ""
     succeeded: list[str] = field(default_factory=list)
@@ -182,6 +184,7 @@ class Runner:
             "github.run_id": "4711",
             "github.run_attempt": str(self.attempt),
             **{f"secrets.{name}": value for name, value in self.secrets.items()},
+            **{f"vars.{name}": value for name, value in self.variables.items()},
         }
 
         def look_up(match: re.Match[str]) -> str:
@@ -316,6 +319,22 @@ def test_money_is_spent_on_main_alone(server: MockServer, repository: Path) -> N
     run.ref = "refs/heads/main"
     assert run.run(load(EXAMPLES / "ci" / "collect.yml")), run.output
     assert posts(server) == 1
+
+
+@needs_bash
+def test_the_gate_names_what_keeps_a_dataset_out(tmp_path: Path) -> None:
+    """Until each of its files was looked at."""
+    dataset = folder_of(tmp_path / "signs", [b"1", b"2", b"3"], ai_star_rating=[3, 4, 5])
+    names = {"DATASET": str(dataset.path), "AWS_ACCESS_KEY_ID": "x"}
+    run = Runner(
+        tmp_path, EXAMPLES / "ci", secrets={"AWS_SECRET_ACCESS_KEY": "x"}, variables=names, attempt=1
+    )
+    dataset.accept(dataset.records[1:])
+    assert not run.run(load(EXAMPLES / "ci" / "gate.yml"))
+    assert "\n--all-reviewed: 1 file without a decision: file_0" in run.output
+    dataset.accept("file_0")
+    run.attempt += 1
+    assert run.run(load(EXAMPLES / "ci" / "gate.yml")), run.output
 
 
 @needs_bash

@@ -23,7 +23,7 @@ from firsthandapi.errors import (
     WaitTimeoutError,
 )
 
-from . import account, agents, campaign, files, jobs, journal, keys, server, submissions, webhooks
+from . import account, agents, campaign, deciding, files, jobs, journal, keys, server, submissions, webhooks
 from .collecting import collect, verify
 from .conformance import conformance
 from .options import local_folder
@@ -185,6 +185,8 @@ def doctor(
 app.command(rich_help_panel=_WORK)(collect)
 app.command(rich_help_panel=_WORK)(verify)
 app.command(rich_help_panel=_WORK)(summary)
+for _decision in (deciding.exclude, deciding.include, deciding.accept, deciding.relabel):
+    app.command(rich_help_panel=_WORK)(_decision)
 app.command(rich_help_panel=_ACCOUNT)(account.balance)
 app.command(rich_help_panel=_ACCOUNT)(account.purchase)
 app.command(rich_help_panel=_ACCOUNT)(account.transactions)

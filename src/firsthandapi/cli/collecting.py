@@ -9,6 +9,7 @@ import typer
 
 from firsthandapi._core.calls.counts import count_of
 from firsthandapi._core.calls.integers import int_or_none
+from firsthandapi._core.rows.gate import failed_rules
 
 from .output import AsJson, Output, client, joined, note, printable, prints
 from .progress import continues, progress
@@ -77,18 +78,39 @@ def verify(
         str,
         typer.Argument(metavar="DIR", help="Folder or bucket URL, created by collect or files download."),
     ],
+    min_files: Annotated[int | None, typer.Option(min=0, help="Fewest files that pass.")] = None,
+    min_mean_stars: Annotated[
+        float | None, typer.Option(min=1, max=5, help="Lowest average rating that passes, in stars.")
+    ] = None,
+    no_duplicates: Annotated[
+        bool, typer.Option("--no-duplicates", help="Fail if two files have the same bytes.")
+    ] = False,
+    all_reviewed: Annotated[
+        bool, typer.Option("--all-reviewed", help="Fail if a file has no decision, such as accept.")
+    ] = False,
 ) -> Output:
     """Verify every file in a folder against the manifest.
 
     Exits with 1 if a file is mismatched or missing, if an approved file has no
-    row in the manifest, or if the folder differs from its card.
+    row in the manifest, or if the folder differs from its card. With the
+    options below, also if one of them fails: a gate for CI, which prints a
+    line for each.
 
-    Example: firsthandapi verify signs
+    Example: firsthandapi verify signs --min-files 100 --all-reviewed
     """
     from firsthandapi import Dataset
 
     dataset = Dataset.open(folder)
     state = dataset.verify()
+    failed = failed_rules(
+        dataset.records,
+        state.duplicates,
+        {each.file_id for each in dataset.decisions},
+        min_files=min_files,
+        min_mean_stars=min_mean_stars,
+        no_duplicates=no_duplicates,
+        all_reviewed=all_reviewed,
+    )
     job = dataset.job
     if state.short and job is not None:
         note(
@@ -103,8 +125,10 @@ def verify(
         for name in names
     ]
     lines.append(f"{count_of(len(dataset))}: {'all verified' if state.ok else 'verification failed'}")
-    data = {"ok": state.ok, "files": len(dataset), **found, **rest}
-    return Output(data, "\n".join(lines), code=0 if state.ok else 1)
+    lines += failed
+    gate = {"excluded": len(dataset.excluded), "failed": failed}
+    data = {"ok": state.ok, "files": len(dataset), **found, **rest, **gate}
+    return Output(data, "\n".join(lines), code=0 if state.ok and not failed else 1)
 
 
 def collected(dataset: Dataset) -> Output:
