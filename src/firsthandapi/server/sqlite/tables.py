@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
-from typing import Any, Protocol, cast
+from types import UnionType
+from typing import Any, Protocol, cast, get_args, get_origin, get_type_hints
 
 from firsthandapi.server.state import ledger, model, state
 from firsthandapi.server.state.storage import Storage, Stored
@@ -63,10 +64,6 @@ JSON = _json(lambda _loader, value: value, lambda _loader, value: value)
 TUPLE = _json(lambda _loader, value: [*value], lambda _loader, value: tuple(value))
 
 
-def _ref(table: str) -> Column:
-    return Column(lambda _loader, item: item.id, lambda loader, key: loader.load(TABLES[table], key))
-
-
 def _file_ids(loader: Loader, files: Iterable[model.File]) -> list[str]:
     ids: list[str] = []
     for file in files:
@@ -118,6 +115,43 @@ def _source_again(loader: Loader, kept: dict[str, Any]) -> Stored:
     return Stored(loader.storage, kept["name"], facts, details)
 
 
+def _ref(kind: type) -> Column:
+    return Column(lambda _loader, item: item.id, lambda loader, key: loader.load(_BY_KIND[kind], key))
+
+
+# How values are kept that no row of their own has.
+_WITHIN: dict[Any, Column] = {
+    ledger.Escrow: _json(_escrow, _escrow_again),
+    model.Location: _json(_location, lambda _loader, kept: model.Location(*kept)),
+    model.Source: _json(_source, _source_again),
+    tuple[model.Attempt, ...]: _json(
+        _attempts, lambda _loader, kept: tuple(model.Attempt(*each) for each in kept)
+    ),
+    tuple[model.File, ...]: _json(
+        _file_ids, lambda loader, ids: tuple(loader.load(TABLES["files"], id) for id in ids)
+    ),
+}
+_SIMPLE = {
+    bool: BOOL,
+    int: PLAIN,
+    float: PLAIN,
+    bytes: PLAIN,
+    str: TEXT,
+    tuple: TUPLE,
+    dict: JSON,
+    Mapping: JSON,
+}
+
+
+def _column(hint: Any) -> Column:
+    """How the values of an attribute are kept, by its type."""
+    (kind,) = {*get_args(hint)} - {type(None)} if isinstance(hint, UnionType) else {hint}
+    if kind in _WITHIN:
+        return _WITHIN[kind]
+    simple = _SIMPLE.get(get_origin(kind) or kind)
+    return _ref(kind) if simple is None else simple
+
+
 @dataclass(frozen=True, slots=True)
 class Owned:
     """A list of rows: its owner, and the position of each row."""
@@ -129,12 +163,11 @@ class Owned:
 
 
 class Table:
-    """A class of objects, and the table of its rows.
+    """A class of objects, and the table of its rows: every attribute is a column, the id first.
 
     Args:
         name: the table.
         kind: the class.
-        columns: every attribute that is kept, in the order of the class.
         lists: attributes that are lists of other rows.
         left_out: attributes that are computed again, or not needed after a restart.
         soft: attributes whose change alone is not worth a transaction: they are kept with the next one.
@@ -146,7 +179,6 @@ class Table:
         self,
         name: str,
         kind: type,
-        columns: Mapping[str, Column],
         *,
         lists: Mapping[str, Owned] | None = None,
         left_out: Iterable[str] = (),
@@ -156,217 +188,69 @@ class Table:
     ) -> None:
         self.name = name
         self.kind = kind
-        self.columns = columns
         self.lists: Mapping[str, Owned] = lists or {}
         self.soft = frozenset(soft)
         self.is_pinned = is_pinned
         self.is_fixed = is_fixed
-        kept = {*columns, *self.lists, *left_out}
-        if kept != {each.name for each in fields(kind)}:
-            raise TypeError(f"{name} forgets an attribute of {kind.__name__}, or has one of none: {kept}")
-        self.selected = ", ".join(columns)
+        hints, elsewhere = get_type_hints(kind), {*self.lists, *left_out}
+        if unknown := elsewhere - hints.keys():
+            raise TypeError(f"{kind.__name__} has no {unknown}")
+        names = sorted(
+            (each.name for each in fields(kind) if each.name not in elsewhere), key=lambda at: at != "id"
+        )
+        self.columns: Mapping[str, Column] = {each: _column(hints[each]) for each in names}
+        self.selected = ", ".join(self.columns)
 
 
-TABLES: dict[str, Table] = {
-    table.name: table
-    for table in (
-        Table(
-            "organizations",
-            model.Organization,
-            {"id": PLAIN, "name": TEXT, "email": TEXT, "job_limit": PLAIN},
-            lists={"keys": Owned("keys", "organization", "organization_number")},
-            left_out=["accounts"],
-            is_pinned=True,
-        ),
-        Table(
-            "accounts",
-            model.Account,
-            {"id": PLAIN, "organization": _ref("organizations"), "environment": PLAIN, "settings": JSON},
-            lists={
-                each: Owned(each, "account", "account_number")
-                for each in ("jobs", "submissions", "endpoints", "events", "audit")
-            },
-            left_out=["book"],
-            is_pinned=True,
-        ),
-        Table(
-            "keys",
-            model.Key,
-            {
-                "id": PLAIN,
-                "account": _ref("accounts"),
-                "digest": PLAIN,
-                "masked": TEXT,
-                "name": TEXT,
-                "scopes": TUPLE,
-                "created_at": PLAIN,
-                "last_used_at": PLAIN,
-                "expires_at": PLAIN,
-                "revoked_at": PLAIN,
-            },
-            soft=["last_used_at"],
-            is_pinned=True,
-        ),
-        Table(
-            "books",
-            ledger.Book,
-            dict.fromkeys(
-                (
-                    "id",
-                    "available",
-                    "held",
-                    "purchased",
-                    "granted",
-                    "spent",
-                    "expired",
-                    "updated_at",
-                ),
-                PLAIN,
-            ),
-            lists={
-                "all_lots": Owned("lots", "book", "book_number"),
-                "transactions": Owned("transactions", "book", "book_number"),
-            },
-            left_out=["lots"],
-            is_pinned=True,
-        ),
-        Table(
-            "lots",
-            ledger.Lot,
-            {
-                "id": PLAIN,
-                "number": PLAIN,
-                "kind": PLAIN,
-                "remaining": PLAIN,
-                "expires_at": PLAIN,
-                "is_announced": BOOL,
-            },
-            is_pinned=True,
-        ),
-        Table(
-            "transactions",
-            ledger.Transaction,
-            dict.fromkeys(("id", "type", "amount_cents", "description", "expires_at", "created_at"), PLAIN),
-            is_fixed=True,
-        ),
-        Table(
-            "checkouts",
-            state.Checkout,
-            {"id": PLAIN, "account": _ref("accounts"), "cents": PLAIN, "is_paid": BOOL},
-        ),
-        Table(
-            "jobs",
-            model.Job,
-            {
-                "id": PLAIN,
-                "account": _ref("accounts"),
-                "fields": JSON,
-                "deadline": PLAIN,
-                "created_at": PLAIN,
-                "updated_at": PLAIN,
-                "seed": PLAIN,
-                "escrow": _json(_escrow, _escrow_again),
-                "status": PLAIN,
-                "completed_at": PLAIN,
-                "cancelled_at": PLAIN,
-                "buyer_rating": PLAIN,
-                "buyer_feedback": TEXT,
-                "pending": PLAIN,
-                "rejections": PLAIN,
-                "withdrawn": PLAIN,
-            },
-            lists={
-                "submissions": Owned("submissions", "job", "job_number"),
-                "approved": Owned("files", "job", "approved_number"),
-            },
-            # Random numbers restart from the seed and the time: they need not be the same after a restart.
-            left_out=["chance", "workers", "listeners"],
-        ),
-        Table(
-            "submissions",
-            model.Submission,
-            {
-                "id": PLAIN,
-                "job": _ref("jobs"),
-                "worker_id": TEXT,
-                "submitted_at": PLAIN,
-                "files": _json(
-                    _file_ids, lambda loader, ids: tuple(loader.load(TABLES["files"], id) for id in ids)
-                ),
-                "status": PLAIN,
-                "attempt": PLAIN,
-                "rating": PLAIN,
-                "reasoning": TEXT,
-                "dimensions": JSON,
-                "scored_at": PLAIN,
-                "location": _json(_location, lambda _loader, kept: model.Location(*kept)),
-            },
-        ),
-        Table(
-            "files",
-            model.File,
-            {
-                "id": PLAIN,
-                "content_type": PLAIN,
-                "source": _json(_source, _source_again),
-                "original_filename": TEXT,
-                "created_at": PLAIN,
-                "wanted_rating": PLAIN,
-                "annotations": JSON,
-                "rating": PLAIN,
-                "approved": BOOL,
-                "withdrawn": BOOL,
-                "submission": _ref("submissions"),
-            },
-            left_out=["_facts"],
-        ),
-        Table(
-            "endpoints",
-            model.Endpoint,
-            {
-                "id": PLAIN,
-                "account": _ref("accounts"),
-                "url": TEXT,
-                "events": TUPLE,
-                "description": TEXT,
-                "secret": PLAIN,  # the server signs with it, so a hash would not do
-                "created_at": PLAIN,
-                "enabled": BOOL,
-                "deleted": BOOL,
-            },
-            is_pinned=True,
-        ),
-        Table(
-            "events",
-            model.Event,
-            {"id": PLAIN, "account": _ref("accounts"), "type": TEXT, "body": PLAIN},
-            lists={"deliveries": Owned("deliveries", "event", "event_number", most=100)},
-        ),
-        Table(
-            "deliveries",
-            model.Delivery,
-            {
-                "id": PLAIN,
-                "event": _ref("events"),
-                "endpoint": _ref("endpoints"),
-                "attempts": _json(
-                    _attempts, lambda _loader, kept: tuple(model.Attempt(*each) for each in kept)
-                ),
-                "status": PLAIN,
-            },
-        ),
-        Table(
-            "audit",
-            model.AuditEvent,
-            {
-                "id": PLAIN,
-                "event_type": PLAIN,
-                "job_id": PLAIN,
-                "actor": TEXT,
-                "data": JSON,
-                "created_at": PLAIN,
-            },
-            is_fixed=True,
-        ),
-    )
-}
+_ACCOUNT_LISTS = ("jobs", "submissions", "endpoints", "events", "audit")
+_TABLES = (
+    Table(
+        "organizations",
+        model.Organization,
+        lists={"keys": Owned("keys", "organization", "organization_number")},
+        left_out=["accounts"],
+        is_pinned=True,
+    ),
+    Table(
+        "accounts",
+        model.Account,
+        lists={each: Owned(each, "account", "account_number") for each in _ACCOUNT_LISTS},
+        left_out=["book"],
+        is_pinned=True,
+    ),
+    Table("keys", model.Key, soft=["last_used_at"], is_pinned=True),
+    Table(
+        "books",
+        ledger.Book,
+        lists={
+            "all_lots": Owned("lots", "book", "book_number"),
+            "transactions": Owned("transactions", "book", "book_number"),
+        },
+        left_out=["lots"],
+        is_pinned=True,
+    ),
+    Table("lots", ledger.Lot, is_pinned=True),
+    Table("transactions", ledger.Transaction, is_fixed=True),
+    Table("checkouts", state.Checkout),
+    Table(
+        "jobs",
+        model.Job,
+        lists={
+            "submissions": Owned("submissions", "job", "job_number"),
+            "approved": Owned("files", "job", "approved_number"),
+        },
+        # Random numbers restart from the seed and the time: they need not be the same after a restart.
+        left_out=["chance", "workers", "listeners"],
+    ),
+    Table("submissions", model.Submission),
+    Table("files", model.File, left_out=["_facts"]),
+    # Its secret is kept as it is: the server signs with it, so a hash would not do.
+    Table("endpoints", model.Endpoint, is_pinned=True),
+    Table(
+        "events", model.Event, lists={"deliveries": Owned("deliveries", "event", "event_number", most=100)}
+    ),
+    Table("deliveries", model.Delivery),
+    Table("audit", model.AuditEvent, is_fixed=True),
+)
+TABLES: dict[str, Table] = {table.name: table for table in _TABLES}
+_BY_KIND: dict[type, Table] = {table.kind: table for table in _TABLES}
