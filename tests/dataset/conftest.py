@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -56,10 +57,17 @@ def job_id(module_server: MockServer) -> str:
     return completed_job(module_server, FILES)
 
 
+@pytest.fixture(scope="module")
+def downloaded(module_server: MockServer, job_id: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A whole folder of that job, which every test copies: that takes a tenth of the time of a download."""
+    with module_server.client() as client:
+        return client.files.download_all(job_id, tmp_path_factory.mktemp("downloaded")).path
+
+
 @pytest.fixture
-def dataset(client: FirstHandClient, job_id: str, tmp_path: Path) -> Dataset:
+def dataset(downloaded: Path, tmp_path: Path) -> Dataset:
     """A whole folder of that job."""
-    return client.files.download_all(job_id, tmp_path / "signs")
+    return Dataset.open(shutil.copytree(downloaded, tmp_path / "signs"))
 
 
 @pytest.fixture

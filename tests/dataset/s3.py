@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import socket
 import threading
@@ -10,7 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import boto3
-from moto.server import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
+from botocore.loaders import JSONFileLoader
+from moto.server import MotoRequestHandler, create_backend_app
 from werkzeug.serving import make_server
 
 ENVIRONMENT = {
@@ -24,6 +26,10 @@ ENVIRONMENT = {
     "AWS_EC2_METADATA_DISABLED": "true",
 }
 _ERROR = "<?xml version='1.0'?><Error><Code>{}</Code><Message>{}</Message></Error>"
+
+
+# Each session reads these files again, of a megabyte.
+JSONFileLoader.load_file = staticmethod(functools.cache(JSONFileLoader().load_file))  # type: ignore[method-assign]
 
 
 @dataclass(frozen=True)
@@ -59,7 +65,8 @@ class S3:
     """The server. Each test makes buckets of its own."""
 
     def __init__(self) -> None:
-        self._app = DomainDispatcherApplication(create_backend_app)
+        # A server of S3 alone: to find out which service a request is for takes longer than the rest.
+        self._app = create_backend_app("s3")
         self._server = make_server(
             "127.0.0.1", 0, self._answer, threaded=True, request_handler=MotoRequestHandler
         )
