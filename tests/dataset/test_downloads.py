@@ -115,6 +115,7 @@ def test_a_row_that_the_disk_refuses_once_is_there_in_the_end(
         write(*arguments)
 
     monkeypatch.setattr(path, refuse_once)
+    monkeypatch.setattr(f"firsthandapi._{connect.kind}.following.HEAD_EVERY", 2.5)
     with in_background(client.jobs.collect, tmp_path, **JOB, files_needed=3) as ended:
         job_id = wait_for_job(fresh_server)
         for done in (1, 2, 3):
