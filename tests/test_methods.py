@@ -91,21 +91,23 @@ def test_every_argument_of_the_main_calls_shows(name: str, client: Any) -> None:
     assert set(entries(inspect.getdoc(getattr(client.jobs, name)) or "")) == set(shown)
 
 
-@pytest.mark.parametrize("call", ["create", "create_and_wait", "collect"])
 def test_an_editor_that_runs_nothing_sees_every_field(
-    call: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Jedi, which knows no `Unpack`, names each argument of the main calls with its type, and nothing of the inside."""
     monkeypatch.setattr(jedi.settings, "cache_directory", str(tmp_path))  # processes do not share one well
-    lines = ["from firsthandapi import FirstHandClient", "client = FirstHandClient()", f"client.jobs.{call}("]
-    (seen,) = jedi.Script("\n".join(lines)).get_signatures(len(lines), len(lines[-1]))
-    with FirstHandClient("fh_test_x") as client:
-        shown = inspect.signature(getattr(client.jobs, call)).parameters
-    assert [each.name for each in seen.params] == list(shown)
-    for name, annotation in JobArguments.__annotations__.items():
-        (parameter,) = (each for each in seen.params if each.name == name)
-        assert parameter.description.startswith(f"param {name}: {annotation.__forward_arg__}")
-    assert set(entries(seen.docstring())) == set(shown)
+    lines = ["from firsthandapi import FirstHandClient", "client = FirstHandClient()"]
+    calls = ("create", "create_and_wait", "collect")
+    script = jedi.Script("\n".join([*lines, *(f"client.jobs.{call}()" for call in calls)]))
+    for number, call in enumerate(calls, len(lines) + 1):
+        (seen,) = script.get_signatures(number, len(f"client.jobs.{call}("))
+        with FirstHandClient("fh_test_x") as client:
+            shown = inspect.signature(getattr(client.jobs, call)).parameters
+        assert [each.name for each in seen.params] == list(shown)
+        for name, annotation in JobArguments.__annotations__.items():
+            (parameter,) = (each for each in seen.params if each.name == name)
+            assert parameter.description.startswith(f"param {name}: {annotation.__forward_arg__}")
+        assert set(entries(seen.docstring())) == set(shown)
 
 
 def test_the_fields_of_a_job_are_explained_alike() -> None:

@@ -49,6 +49,19 @@ def test_a_list_that_is_cut_says_so(cli: Cli) -> None:
     assert len(json.loads(cli("keys", "list", "--limit", "2", "--json").out)) == 2
 
 
+# One interpreter for several commands: to start one takes as long as all that it does.
+EACH = """if True:
+    import sys
+    from firsthandapi.cli import main
+    for command in sys.argv[1:]:
+        sys.argv = ["firsthandapi", *command.split()]
+        try:
+            main()
+        except SystemExit as ended:
+            assert not ended.code, (command, ended.code)
+"""
+
+
 @pytest.mark.parametrize("encoding", ["cp1252", "ascii"])
 def test_an_output_of_few_characters_is_enough(server: MockServer, tmp_path: Path, encoding: str) -> None:
     """A Windows pipe has no star and no Japanese: both are shown with what it has."""
@@ -59,9 +72,9 @@ def test_an_output_of_few_characters_is_enough(server: MockServer, tmp_path: Pat
         "PYTHONIOENCODING": encoding,
     }
 
-    def run(*arguments: str) -> str:
+    def run(*commands: str) -> str:
         ended = subprocess.run(
-            [sys.executable, "-c", "from firsthandapi.cli import main; main()", *arguments],
+            [sys.executable, "-c", EACH, *commands],
             cwd=tmp_path,
             env=environment,
             capture_output=True,
@@ -74,14 +87,12 @@ def test_an_output_of_few_characters_is_enough(server: MockServer, tmp_path: Pat
 
     spec = {**SPEC, "title": "東京"}
     (tmp_path / "job.json").write_text(json.dumps(spec), encoding="utf-8")
-    assert re.search(r"\d \*", run("collect", "--spec", "job.json", "--dest", "signs"))
+    assert re.search(r"\d \*", run("collect --spec job.json --dest signs"))
     with server.client() as client:
         (job,) = client.jobs.list()
-    assert "***" in run("files", "list", job.id)
-    assert "***" in run("submissions", "list", job.id)
-    assert json.loads(run("jobs", "get", job.id, "--json"))["title"] == "東京"
-    run("jobs", "list")
-    run("demo")
+    shown = run(*(f"{each} list {job.id}" for each in ("files", "submissions")), "jobs list", "demo")
+    assert shown.count("***") >= 2
+    assert json.loads(run(f"jobs get {job.id} --json"))["title"] == "東京"
 
 
 def test_hostile_text_is_shown_and_not_obeyed(capsys: pytest.CaptureFixture[str]) -> None:

@@ -281,11 +281,11 @@ def test_a_timeout_of_nothing_with_the_network_down(connect: Connect) -> None:
 
 def test_no_timeout(connect: Connect) -> None:
     """With `timeout=None` a wait lasts as long as it takes."""
-    script = Script(*["open"] * 3000)
+    script = Script(*["open"] * 1500)
     client, clock = play(connect, script)
     began = clock.now
     assert client.jobs.wait(JOB_ID, timeout=None).status == "completed"
-    assert clock.now - began > 2 * 86_400
+    assert clock.now - began > 86_400
 
 
 def test_a_day_by_default(connect: Connect) -> None:

@@ -24,6 +24,7 @@ from firsthandapi._core.orders.job_file import JobFile
 from firsthandapi._core.rows.manifest import DATA, MANIFEST, Record, manifest_line, parse_manifest
 from firsthandapi.datasets import Reconciliation
 from firsthandapi.testing import MockServer
+from firsthandapi.testing._media import make
 
 JOB: dict[str, Any] = {
     "type": "data_collection",
@@ -57,8 +58,10 @@ def completed_job(server: MockServer, files: int, **fields: Any) -> str:
     """A job that is over, all its files delivered."""
     with server.client() as client:
         job_id = client.jobs.create(**{**JOB, "files_needed": files, **fields}).id
-        for _ in range(files):
-            server.submit(job_id)
+        for number in range(files):
+            # To draw pictures of the usual size takes most of the time of a large job.
+            small = make("image/jpeg", f"{job_id} {number}", width=64, height=48).content
+            server.submit(job_id, content=small if files >= 40 else None)
         server.clock.advance(minutes=1)
         assert client.jobs.get(job_id).status == "completed"
     return job_id

@@ -134,11 +134,15 @@ def test_nothing_optional_looks_required(busy: MockServer) -> None:
             assert operation["summary"]
 
 
+@pytest.fixture(scope="module")
+def schema(busy: MockServer) -> Any:
+    return schemathesis.openapi.from_dict(Caller(busy, None)("GET", "/openapi.json").json)
+
+
 @pytest.mark.parametrize("mode", list(schemathesis.GenerationMode), ids=lambda mode: mode.value)
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.name)
-def test_schemathesis(busy: MockServer, operation: Any, mode: Any) -> None:
+def test_schemathesis(busy: MockServer, schema: Any, operation: Any, mode: Any) -> None:
     """Whatever is sent, right or wrong, the answer has a documented status and the documented shape."""
-    schema = schemathesis.openapi.from_dict(Caller(busy, None)("GET", "/openapi.json").json)
     described = schema[operation.path][operation.method]
     if mode is schemathesis.GenerationMode.NEGATIVE and not list(described.iter_parameters()) + list(
         described.body

@@ -377,7 +377,9 @@ def test_nothing_is_bought_twice(runs: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("runs", "jumps"), [(2, (0.0, 30.0, -30.0)), pytest.param(3, JUMPS, marks=pytest.mark.slow)], ids=["2", "3"]
+    ("runs", "jumps"),
+    [(2, (0.0, 30.0, -30.0)), pytest.param(3, JUMPS, marks=pytest.mark.slow)],
+    ids=["2", "3"],
 )
 def test_nothing_is_bought_twice_by_a_machine_that_sleeps(runs: int, jumps: tuple[float, ...]) -> None:
     """It may sleep for 25 hours during any request of a run."""
