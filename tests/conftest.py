@@ -44,6 +44,28 @@ def pytest_collection() -> Generator[None, object, object]:
         gc.freeze()
 
 
+# Their tests take seconds each: they run programs, or wait.
+LONG = (
+    *("docs/test_documents.py", "examples/", "host/test_windows.py", "pipelines/", "fleet/"),
+    *("cli/test_output.py", "cli/test_demo.py", "dataset/test_following.py", "dataset/test_crashes.py"),
+)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Long tests begin each worker's part, which is an equal stretch of all: none works alone in the end."""
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    long = [item for item in items if item.nodeid.removeprefix("tests/").startswith(LONG)]
+    rest = [item for item in items if not item.nodeid.removeprefix("tests/").startswith(LONG)]
+    size = len(items) / workers
+    parts = [long[number::workers] for number in range(workers)]
+    for number, part in enumerate(parts):
+        room = round(size * (number + 1)) - round(size * number) - len(part)
+        part += rest[: max(room, 0)]
+        del rest[: max(room, 0)]
+    items[:] = [item for part in parts for item in part] + rest
+
+
 @pytest.fixture(autouse=True)
 def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """No key, address or proxy of the machine reaches a test."""
