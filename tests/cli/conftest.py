@@ -6,9 +6,17 @@ from collections.abc import Iterator
 
 import pytest
 
+from firsthandapi.cli import AGENTS
 from firsthandapi.testing import MockServer
 
 from .support import Cli
+
+
+@pytest.fixture(autouse=True)
+def a_person(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who runs the tests may be a program that acts for somebody: the tests are about people."""
+    for name in AGENTS:
+        monkeypatch.delenv(name, raising=False)
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
@@ -213,6 +214,26 @@ def test_what_lies_in_the_folder_never_ends_a_run(tmp_path: Path) -> None:
         seen = on_terminal("files", "download", job_id, "--dest", "signs", cwd=tmp_path, **place)
     assert "2 files in signs, all verified" in seen
     assert " ★" in seen
+
+
+@needs_a_terminal
+def test_a_program_that_acts_for_a_person_gets_plain_lines(tmp_path: Path) -> None:
+    """On a terminal too: no color, no box, no bar, no question; with --json, an error is JSON."""
+    with MockServer(speed=0, workers=False) as server:
+        place = {"FIRSTHAND_BASE_URL": server.url, "FIRSTHAND_API_KEY": server.api_key, "AI_AGENT": "x"}
+        job_id = completed_job(server, 2)
+        shown = on_terminal("files", "download", job_id, "--dest", "signs", cwd=tmp_path, **place)
+        shown += on_terminal("files", "list", job_id, cwd=tmp_path, columns=40, **place)
+        shown += on_terminal("jobs", "--help", cwd=tmp_path, **place)
+        with server.client() as client:
+            (key,) = (each.id for each in client.api_keys.list() if each.environment == "live")
+        shown += on_terminal("keys", "revoke", key, cwd=tmp_path, **place)
+        failed = on_terminal("jobs", "get", "job_1", "--json", cwd=tmp_path, **place)
+    assert "2 of 2 files" in shown
+    assert "pass --yes to revoke it anyway" in shown
+    assert not set("\x1b\r╭│━") & set(shown + failed)
+    assert json.loads(failed)["error"]["exit_code"] == 1
+    assert "No such job" in json.loads(failed)["error"]["message"]
 
 
 def test_help_loads_no_model_and_no_client() -> None:

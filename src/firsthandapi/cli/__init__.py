@@ -2,10 +2,27 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from typing import Any
 
 # The extra is looked for here, before anything of it is imported.
 _NEEDED = ("typer", "rich", "yaml")
+# Set by programs that act for people: what they read is neither colored nor redrawn.
+AGENTS = (
+    *("AI_AGENT", "CLAUDECODE", "CLAUDE_CODE", "CODEX_SANDBOX", "CODEX_THREAD_ID"),
+    *("CURSOR_AGENT", "GEMINI_CLI", "OPENCODE"),
+)
+
+
+def is_for_an_agent() -> bool:
+    """Whether a program that acts for a person runs the command."""
+    return any(os.environ.get(name) for name in AGENTS)
+
+
+def is_for_a_person(stream: Any) -> bool:
+    """Whether `stream` is a terminal at which a person sits."""
+    return bool(stream.isatty()) and not is_for_an_agent()
 
 
 def main() -> None:
@@ -15,6 +32,8 @@ def main() -> None:
     if any(find_spec(name) is None for name in _NEEDED):
         print("the command line needs an extra: pip install 'firsthandapi[cli]'", file=sys.stderr)  # noqa: T201 # typer, which prints elsewhere, may be what is missing
         sys.exit(2)
+    if is_for_an_agent():
+        os.environ.update(NO_COLOR="1", TYPER_USE_RICH="0")  # Typer reads it when it is imported
     try:
         from .app import run
 

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from firsthandapi.errors import ConfigurationError
-from firsthandapi.types import enums
+from firsthandapi.types.enums import JobType, PurchaseTier, TransactionType
 
-from .choices import JobType, TransactionType, complete_amounts, complete_audit_types, words
+from .choices import complete_amounts, complete_audit_types, only, words
 from .options import Limit, OfJob
 from .output import (
     Output,
     client,
+    command,
     dollars,
     fitting,
     joined,
@@ -92,7 +93,7 @@ def purchase(
     api: FirstHandClient,
     amount_cents: Annotated[
         int,
-        typer.Argument(help=f"US cents: {words(enums.PurchaseTier)}.", autocompletion=complete_amounts),
+        typer.Argument(help=f"US cents: {words(PurchaseTier)}.", autocompletion=complete_amounts),
     ],
 ) -> Output:
     """Purchase credits: print the URL of a page where you pay.
@@ -108,10 +109,7 @@ def purchase(
 @prints
 def transactions(
     api: FirstHandClient,
-    type: Annotated[
-        TransactionType | None,
-        typer.Option(metavar="TYPE", help=f"Only this type: {words(enums.TransactionType)}."),
-    ] = None,
+    type: Annotated[TransactionType | None, only("type", TransactionType)] = None,
     limit: Limit = 20,
 ) -> Output:
     """List credit transactions, newest first.
@@ -183,8 +181,7 @@ def show(ctx: typer.Context) -> Output | None:
         return _shown(api.organization.settings())
 
 
-@settings.command()
-@prints
+@command(settings)
 def update(
     api: FirstHandClient,
     auto_top_up: Annotated[
@@ -206,16 +203,14 @@ def update(
         int | None,
         typer.Option(
             metavar="CENTS",
-            help=f"Amount to purchase: {words(enums.PurchaseTier)}.",
+            help=f"Amount to purchase: {words(PurchaseTier)}.",
             autocompletion=complete_amounts,
             rich_help_panel="Automatic top-up",
         ),
     ] = None,
     default_type: Annotated[
         JobType | None,
-        typer.Option(
-            metavar="TYPE", help=f"{words(enums.JobType)}.", rich_help_panel="New jobs on the dashboard"
-        ),
+        typer.Option(metavar="TYPE", help=f"{words(JobType)}.", rich_help_panel="New jobs on the dashboard"),
     ] = None,
     default_price_per_file_cents: Annotated[
         int | None,

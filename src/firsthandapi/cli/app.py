@@ -23,11 +23,24 @@ from firsthandapi.errors import (
     WaitTimeoutError,
 )
 
-from . import account, agents, campaign, deciding, files, jobs, journal, keys, server, submissions, webhooks
+from . import (
+    account,
+    agents,
+    campaign,
+    deciding,
+    files,
+    is_for_an_agent,
+    jobs,
+    journal,
+    keys,
+    server,
+    submissions,
+    webhooks,
+)
 from .collecting import collect, verify
 from .conformance import conformance
 from .options import local_folder
-from .output import AFTER_THE_ORDER, Output, nowhere, printable, prints
+from .output import AFTER_THE_ORDER, Output, command, json_text, nowhere, printable
 from .progress import continues
 from .serve import serve
 from .serving import mock_server
@@ -121,6 +134,10 @@ def _misused(error: Any) -> None:
 
 def _fail(message: str, code: int, advice: str | None = None) -> None:
     with contextlib.suppress(OSError):
+        if is_for_an_agent() and "--json" in sys.argv:
+            error = {"message": message, "exit_code": code} | ({"advice": advice} if advice else {})
+            typer.echo(json_text({"error": error}, indent=None), err=True)
+            sys.exit(code)
         typer.echo(f"firsthandapi: {printable(message)}", err=True)
         if advice:
             typer.echo(printable(advice), err=True)
@@ -160,8 +177,7 @@ app.command(rich_help_panel=_START)(account.signup)
 app.command(rich_help_panel=_START)(account.whoami)
 
 
-@app.command(rich_help_panel=_START)
-@prints
+@command(app, rich_help_panel=_START)
 def doctor(
     dest: Annotated[
         Path, typer.Option(parser=local_folder, metavar="DIR", help="Folder where you want to collect files.")

@@ -11,10 +11,11 @@ import typer
 from firsthandapi._core.calls.counts import count_of
 from firsthandapi.errors import ConfigurationError
 
+from . import is_for_a_person
 from .campaign_table import live_table
 from .collecting import collected
 from .options import Timeout
-from .output import AsJson, Output, client, dollars, note, print_table, printable, prints
+from .output import AsJson, Output, client, command, dollars, note, print_table, printable
 from .progress import CAMPAIGN_CONTINUES, progress
 from .stopping import stoppable
 
@@ -29,8 +30,7 @@ File = Annotated[
 ]
 
 
-@app.command()
-@prints
+@command(app)
 def plan(api: FirstHandClient, file: File) -> Output:
     """Show what `campaign run` would order now, and what it would cost.
 
@@ -42,8 +42,7 @@ def plan(api: FirstHandClient, file: File) -> Output:
     return Output(_json_of(found), str(found), code=0 if found.fits else 1)
 
 
-@app.command()
-@prints
+@command(app)
 def run(
     file: File,
     timeout: Timeout = 86_400,
@@ -72,8 +71,7 @@ def run(
             raise
 
 
-@app.command()
-@prints
+@command(app)
 def status(api: FirstHandClient, file: File) -> Output:
     """Show how far each label is, and what the campaign has spent.
 
@@ -98,8 +96,7 @@ def status(api: FirstHandClient, file: File) -> Output:
     return Output(_json_of(found), show)
 
 
-@app.command()
-@prints
+@command(app)
 def cancel(
     api: FirstHandClient,
     file: File,
@@ -142,7 +139,7 @@ def _ask(label: str, plan: LabelPlan) -> None:
         f"{label} has unfinished jobs with {count_of(plan.coming)} to come. Cancelling them refunds up to "
         f"{dollars(plan.refundable_cents)}."
     )
-    if not sys.stdin.isatty():
+    if not is_for_a_person(sys.stdin):
         raise ConfigurationError(f"{question} Nothing was cancelled; pass --yes to cancel them")
     typer.confirm(f"{question} Cancel them?", abort=True, err=True)
 

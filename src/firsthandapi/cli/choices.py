@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence  # Typer reads the annotations of callbacks
-from enum import StrEnum
 from typing import TYPE_CHECKING, Any, get_args
 
 import typer
@@ -11,54 +10,21 @@ import typer
 from firsthandapi.types import enums
 
 if TYPE_CHECKING:
-    # For type checkers, a choice has the type that the client's methods take.
-    from firsthandapi.types.enums import (
-        Environment,
-        EventType,
-        JobStatus,
-        JobType,
-        Scope,
-        SubmissionStatus,
-        TransactionType,
-    )
-
-    EventTypes = list[EventType]
-    Scopes = list[Scope]
+    EventTypes = list[enums.EventType]
+    Scopes = list[enums.Scope]
 else:
     # Typer checks each value as one word; `several` takes them apart at commas, and checks them.
     EventTypes = Scopes = list[str]
-
-    def _choices(name: str, words: Any) -> Any:
-        return StrEnum(name, {word: word for word in get_args(words)})
-
-    # Typer takes no list of Literals, so all of them are enums.
-    Environment = _choices("Environment", enums.Environment)
-    EventType = _choices("EventType", enums.EventType)
-    JobStatus = _choices("JobStatus", enums.JobStatus)
-    JobType = _choices("JobType", enums.JobType)
-    SubmissionStatus = _choices("SubmissionStatus", enums.SubmissionStatus)
-    TransactionType = _choices("TransactionType", enums.TransactionType)
-
-__all__ = [
-    "Environment",
-    "EventType",
-    "EventTypes",
-    "JobStatus",
-    "JobType",
-    "Scopes",
-    "SubmissionStatus",
-    "TransactionType",
-    "complete_amounts",
-    "complete_audit_types",
-    "complete_several",
-    "several",
-    "words",
-]
 
 
 def words(literal: Any) -> str:
     """List the words of a closed set for a help text."""
     return ", ".join(str(word) for word in get_args(literal))
+
+
+def only(what: str, literal: Any) -> Any:
+    """An option of a list that shows only some of its objects."""
+    return typer.Option(metavar=what.upper(), help=f"Only this {what}: {words(literal)}.")
 
 
 def several(literal: Any) -> Callable[[Sequence[str] | None], list[str] | None]:

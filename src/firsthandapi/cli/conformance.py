@@ -11,6 +11,7 @@ import typer
 
 from firsthandapi._core.calls.counts import count_of
 
+from . import is_for_a_person
 from .output import AsJson, can_show, json_text, note, print_hanging, print_table
 from .stopping import stoppable
 
@@ -66,7 +67,7 @@ def conformance(
 
 @contextmanager
 def _progress() -> Generator[Callable[[Result], None] | None]:
-    if not sys.stderr.isatty():
+    if not is_for_a_person(sys.stderr):
         yield None
         return
     from rich.console import Console

@@ -8,7 +8,7 @@ import typer
 
 from .collecting import Dest, Label, collected
 from .options import JobId, Limit, MinScore, Urls
-from .output import AsJson, Output, many, prints, stars
+from .output import AsJson, Output, command, many, stars
 from .progress import progress
 from .stopping import stoppable
 
@@ -24,8 +24,7 @@ def file_line(file: File) -> tuple[object, ...]:
     return file.id, file.content_type, file.size_bytes, stars(file.ai_star_rating), file.original_filename
 
 
-@app.command("list")
-@prints
+@command(app, "list")
 def list_files(
     api: FirstHandClient, job_id: JobId, min_score: MinScore = None, limit: Limit = 100, urls: Urls = False
 ) -> Output:
@@ -37,8 +36,7 @@ def list_files(
     return many(page, limit, ("id", "type", "bytes", "stars", "name"), file_line, urls=urls)
 
 
-@app.command()
-@prints
+@command(app)
 def download(
     api: FirstHandClient, job_id: JobId, dest: Dest, label: Label = None, as_json: AsJson = False
 ) -> Output:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from firsthandapi.types import enums
+from firsthandapi.types.enums import JobStatus, JobType
 
-from .choices import JobStatus, JobType, words
+from .choices import only
 from .collecting import Spec
 from .files import file_line
 from .options import JobId, Limit, Timeout, Urls
@@ -19,6 +19,7 @@ from .output import (
     Output,
     as_json,
     client,
+    command,
     dollars,
     fitting,
     json_text,
@@ -28,7 +29,6 @@ from .output import (
     of_needed,
     one,
     print_line,
-    prints,
     stars,
 )
 from .progress import job_continues
@@ -42,8 +42,7 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, help="Post jobs, read them, and wait for them.")
 
 
-@app.command()
-@prints
+@command(app)
 def create(
     spec: Spec,
     idempotency_key: Annotated[
@@ -73,8 +72,7 @@ def create(
     return one(job, _facts, done=f"{job.id} is posted")
 
 
-@app.command()
-@prints
+@command(app)
 def get(api: FirstHandClient, job_id: JobId) -> Output:
     """Show a job.
 
@@ -83,16 +81,11 @@ def get(api: FirstHandClient, job_id: JobId) -> Output:
     return one(api.jobs.get(job_id), _facts)
 
 
-@app.command("list")
-@prints
+@command(app, "list")
 def list_jobs(
     api: FirstHandClient,
-    status: Annotated[
-        JobStatus | None, typer.Option(metavar="STATUS", help=f"Only this status: {words(enums.JobStatus)}.")
-    ] = None,
-    type: Annotated[
-        JobType | None, typer.Option(metavar="TYPE", help=f"Only this type: {words(enums.JobType)}.")
-    ] = None,
+    status: Annotated[JobStatus | None, only("status", JobStatus)] = None,
+    type: Annotated[JobType | None, only("type", JobType)] = None,
     created_after: Annotated[
         str | None, typer.Option(metavar="TIME", help="Only jobs created after: 2026-01-31T12:00:00Z.")
     ] = None,
@@ -117,8 +110,7 @@ def list_jobs(
     )
 
 
-@app.command()
-@prints
+@command(app)
 def wait(api: FirstHandClient, job_id: JobId, timeout: Timeout = 86_400, as_json: AsJson = False) -> Output:
     """Wait until a job is completed or cancelled.
 
@@ -136,8 +128,7 @@ def wait(api: FirstHandClient, job_id: JobId, timeout: Timeout = 86_400, as_json
         return one(api.jobs.wait(job_id, timeout=timeout, on_update=show), _facts)
 
 
-@app.command()
-@prints
+@command(app)
 def follow(
     api: FirstHandClient,
     job_id: JobId,
@@ -159,8 +150,7 @@ def follow(
                 print_line(file_line(fitting(file)))
 
 
-@app.command()
-@prints
+@command(app)
 def cancel(api: FirstHandClient, job_id: JobId) -> Output:
     """Cancel a job. The service immediately refunds the unused escrow.
 
@@ -169,8 +159,7 @@ def cancel(api: FirstHandClient, job_id: JobId) -> Output:
     return one(api.jobs.cancel(job_id), _facts)
 
 
-@app.command()
-@prints
+@command(app)
 def rate(
     api: FirstHandClient,
     job_id: JobId,

@@ -9,7 +9,7 @@ import typer
 
 from firsthandapi.errors import ConfigurationError, InvalidArgumentError
 
-from .output import Output, moment, note, print_table, prints
+from .output import Output, command, moment, note, print_table
 
 if TYPE_CHECKING:
     from firsthandapi._journal import JournalFile
@@ -21,8 +21,7 @@ JournalPath = Annotated[
 ]
 
 
-@app.command("list")
-@prints
+@command(app, "list")
 def list_pending(path: JournalPath) -> Output:
     """List calls whose outcome is unknown, oldest first, and stopped create_and_wait calls.
 

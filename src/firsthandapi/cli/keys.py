@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from firsthandapi.errors import ConfigurationError
-from firsthandapi.types import enums
+from firsthandapi.types.enums import Environment, KeyScope
 
-from .choices import Environment, Scopes, complete_several, several, words
+from . import is_for_a_person
+from .choices import Scopes, complete_several, several, words
 from .options import Limit
-from .output import SAVE_IT, Output, fitting, joined, many, moment, note, one, prints
+from .output import SAVE_IT, Output, command, fitting, joined, many, moment, note, one
 
 if TYPE_CHECKING:
     from firsthandapi import FirstHandClient
@@ -25,8 +26,7 @@ app = typer.Typer(no_args_is_help=True, help="Create, rotate, and revoke API key
 KeyId = Annotated[str, typer.Argument(help="Id of the key, key_…; not the key itself.")]
 
 
-@app.command()
-@prints
+@command(app)
 def create(
     api: FirstHandClient,
     name: Annotated[str, typer.Option(help="Name of the key.")],
@@ -34,9 +34,9 @@ def create(
         Scopes | None,
         typer.Option(
             metavar="SCOPES",
-            callback=several(enums.KeyScope),
-            autocompletion=complete_several(enums.KeyScope),
-            help=f"Scopes, joined by commas: {words(enums.KeyScope)}. Default: all.",
+            callback=several(KeyScope),
+            autocompletion=complete_several(KeyScope),
+            help=f"Scopes, joined by commas: {words(KeyScope)}. Default: all.",
         ),
     ] = None,
     environment: Annotated[
@@ -54,8 +54,7 @@ def create(
     return _new(api.api_keys.create(name=name, scopes=scopes, environment=environment))
 
 
-@app.command("list")
-@prints
+@command(app, "list")
 def list_keys(api: FirstHandClient, limit: Limit = 100) -> Output:
     """List keys, newest first, with each key masked.
 
@@ -78,8 +77,7 @@ def list_keys(api: FirstHandClient, limit: Limit = 100) -> Output:
     )
 
 
-@app.command()
-@prints
+@command(app)
 def rotate(api: FirstHandClient, key_id: KeyId) -> Output:
     """Replace a key, and show the new one only once. The old one works for 24 more hours.
 
@@ -88,8 +86,7 @@ def rotate(api: FirstHandClient, key_id: KeyId) -> Output:
     return _new(api.api_keys.rotate(key_id))
 
 
-@app.command()
-@prints
+@command(app)
 def revoke(
     api: FirstHandClient,
     key_id: KeyId,
@@ -103,7 +100,7 @@ def revoke(
     """
     if not yes and _may_be_in_use(api, key_id):
         question = f"{key_id} is, or may be, the key in FIRSTHAND_API_KEY."
-        if not sys.stdin.isatty():
+        if not is_for_a_person(sys.stdin):
             raise ConfigurationError(f"{question} Nothing was revoked; pass --yes to revoke it anyway")
         typer.confirm(f"{question} Revoke it?", abort=True, err=True)
     api.api_keys.revoke(key_id)

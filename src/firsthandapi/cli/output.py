@@ -24,6 +24,8 @@ from firsthandapi._core.calls import counts
 from firsthandapi._core.calls.integers import int_or_none
 from firsthandapi._visible import is_hidden, visible
 
+from . import is_for_a_person
+
 if TYPE_CHECKING:
     from firsthandapi import FirstHandClient, Page
     from firsthandapi.types import Job, JobEventData, Model
@@ -146,6 +148,13 @@ def prints(command: Callable[..., Output | None]) -> Callable[..., None]:
     return run
 
 
+def command(
+    app: typer.Typer, name: str | None = None, **options: Any
+) -> Callable[[Callable[..., Output | None]], Callable[..., None]]:
+    """Add a command to `app`, as `prints` makes it."""
+    return lambda function: app.command(name, **options)(prints(function))
+
+
 def client() -> FirstHandClient:
     """Create a client from the environment."""
     from firsthandapi import FirstHandClient
@@ -223,7 +232,7 @@ def print_hanging(start: str, text: str, *, style: str = "", indent: int | None 
     With `indent`, print all of it below, at that column. `style` applies to the first word of `start`.
     """
     text, below = printable(text), indent is not None
-    if not sys.stdout.isatty():
+    if not is_for_a_person(sys.stdout):
         # Programs and logs read lines: each stays whole.
         typer.echo((start + text).rstrip())
         return
@@ -260,7 +269,7 @@ def print_table(
     columns = [*zip(header, *listed, strict=True)][:-1]
     widths = [max(map(cell_len, column)) for column in columns]
     used = sum(widths) + 2 * len(widths)
-    room = shutil.get_terminal_size().columns if sys.stdout.isatty() else 1_000_000
+    room = shutil.get_terminal_size().columns if is_for_a_person(sys.stdout) else 1_000_000
     indent = 4 if room - used < _NARROWEST else None
     for number, (*cells, last) in enumerate([header, *listed]):
         start, column = "", 0

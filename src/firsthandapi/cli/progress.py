@@ -18,6 +18,7 @@ import typer
 from firsthandapi._core.calls.counts import count_of, dollars
 from firsthandapi._core.calls.integers import int_or_none
 
+from . import is_for_an_agent
 from .output import clock, fitting, note, printable, star
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ def progress(
         yield Report(lambda _: None, lambda _: None)
         return
     console = Console(file=cast("TextIO", _Forgiving(sys.stderr)))
-    on_terminal = console.is_terminal
+    on_terminal = console.is_terminal and not is_for_an_agent()
     shown = (live or _live)(console, dest) if on_terminal else _lines()
 
     def announce(job: Job) -> None:

@@ -6,16 +6,15 @@ import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from firsthandapi.errors import ConfigurationError
 
 from .options import local_folder
-from .output import Output, moment, print_table, prints
+from .output import Output, command, moment, print_table
 
 if TYPE_CHECKING:
     from firsthandapi.server.pages.serve.access import Access, Token
@@ -27,12 +26,6 @@ app.add_typer(tokens, name="tokens")
 Folder = Annotated[
     Path, typer.Argument(parser=local_folder, metavar="DIR", help="Folder of the server, as in: serve DIR.")
 ]
-
-
-class _Role(StrEnum):
-    WORKER = "worker"
-    REVIEWER = "reviewer"
-    OPERATOR = "operator"
 
 
 @contextmanager
@@ -56,12 +49,12 @@ def _access(folder: Path, *, is_new: bool = False) -> Generator[Access, None, No
         access.close()
 
 
-@tokens.command()
-@prints
+@command(tokens)
 def create(
     folder: Folder,
     role: Annotated[
-        _Role, typer.Option(help="worker: work on jobs; reviewer: rate files; operator: everything.")
+        Literal["worker", "reviewer", "operator"],
+        typer.Option(help="worker: work on jobs; reviewer: rate files; operator: everything."),
     ],
     name: Annotated[str, typer.Option(help="Whose token it is; a worker's files carry its id.")] = "unnamed",
     new: Annotated[
@@ -80,7 +73,7 @@ def create(
     """
     with _access(folder, is_new=new) as access:
         try:
-            token, secret = access.create(role.value, name, time.time())
+            token, secret = access.create(role, name, time.time())
         except ValueError as error:
             raise ConfigurationError(f"could not use --name: {error}") from None
     text = (
@@ -91,8 +84,7 @@ def create(
     return Output({**_as_json(token), "token": secret}, text)
 
 
-@tokens.command("list")
-@prints
+@command(tokens, "list")
 def list_tokens(folder: Folder) -> Output:
     """List the tokens of a server, without their secrets.
 

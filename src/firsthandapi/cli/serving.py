@@ -9,8 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -20,11 +19,6 @@ from .stopping import stoppable, wait_for_stop
 
 if TYPE_CHECKING:
     from firsthandapi.testing import ReceivedRequest
-
-
-class _IdempotencyKeys(StrEnum):
-    ALL = "all"
-    JOBS = "jobs"
 
 
 def mock_server(
@@ -37,11 +31,11 @@ def mock_server(
         bool, typer.Option(help="Let simulated workers do the jobs; without them, use /_control/submit.")
     ] = True,
     idempotency_keys: Annotated[
-        _IdempotencyKeys,
+        Literal["all", "jobs"],
         typer.Option(
             help="Which POSTs need an Idempotency-Key: all that the contract names, or only POST /v1/jobs."
         ),
-    ] = _IdempotencyKeys.ALL,
+    ] = "all",
     api_key: Annotated[
         str | None, typer.Option(help="The live API key, fh_live_…; a new one if left out.")
     ] = None,
@@ -72,7 +66,7 @@ def mock_server(
             speed=speed,
             seed=seed,
             workers=workers,
-            idempotency_keys=idempotency_keys.value,
+            idempotency_keys=idempotency_keys,
             api_key=api_key,
             public_url=public_url,
             on_request=None if lines is None else lines.add,

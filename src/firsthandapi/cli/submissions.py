@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from firsthandapi.types import enums
+from firsthandapi.types.enums import SubmissionStatus
 
-from .choices import SubmissionStatus, words
+from .choices import only
 from .options import Limit, MinScore, OfJob, Since, Until, Urls
-from .output import Output, many, moment, one, prints, stars
+from .output import Output, command, many, moment, one, stars
 
 if TYPE_CHECKING:
     from firsthandapi import FirstHandClient
@@ -19,15 +19,11 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, help="Read what workers submitted, of every status.")
 
 
-@app.command("list")
-@prints
+@command(app, "list")
 def list_submissions(
     api: FirstHandClient,
     job_id: Annotated[str | None, typer.Argument(help="Only this job, job_….")] = None,
-    status: Annotated[
-        SubmissionStatus | None,
-        typer.Option(metavar="STATUS", help=f"Only this status: {words(enums.SubmissionStatus)}."),
-    ] = None,
+    status: Annotated[SubmissionStatus | None, only("status", SubmissionStatus)] = None,
     min_score: MinScore = None,
     start_date: Since = None,
     end_date: Until = None,
@@ -55,8 +51,7 @@ def list_submissions(
     )
 
 
-@app.command()
-@prints
+@command(app)
 def get(
     api: FirstHandClient,
     submission_id: Annotated[str, typer.Argument(help="Id of the submission, sub_….")],
@@ -82,8 +77,7 @@ def get(
     )
 
 
-@app.command()
-@prints
+@command(app)
 def summary(
     api: FirstHandClient, job_id: OfJob = None, start_date: Since = None, end_date: Until = None
 ) -> Output:

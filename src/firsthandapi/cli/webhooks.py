@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args
 import typer
 
 from firsthandapi._core.calls.counts import count_of
-from firsthandapi.types import enums
+from firsthandapi.types.enums import EventType
 
 from .account import check_changes
-from .choices import EventType, EventTypes, complete_several, several, words
+from .choices import EventTypes, complete_several, only, several, words
 from .events import event_facts
 from .options import Limit
-from .output import SAVE_IT, Output, joined, many, moment, note, one, prints, yes_no
+from .output import SAVE_IT, Output, command, joined, many, moment, note, one, yes_no
 
 if TYPE_CHECKING:
     from firsthandapi import FirstHandClient
@@ -33,9 +33,9 @@ Url = Annotated[str, typer.Option(metavar="URL", help="URL for deliveries: https
 def _events(which: str, panel: str | None = None) -> Any:
     return typer.Option(
         metavar="TYPES",
-        callback=several(enums.EventType),
-        autocompletion=complete_several(enums.EventType),
-        help=f"{which}, joined by commas: {words(enums.EventType)}.",
+        callback=several(EventType),
+        autocompletion=complete_several(EventType),
+        help=f"{which}, joined by commas: {words(EventType)}.",
         rich_help_panel=panel,
     )
 
@@ -43,8 +43,7 @@ def _events(which: str, panel: str | None = None) -> Any:
 Description = Annotated[str | None, typer.Option(help="Description of the endpoint.")]
 
 
-@app.command()
-@prints
+@command(app)
 def create(
     api: FirstHandClient,
     url: Url,
@@ -60,8 +59,7 @@ def create(
     return _shown(api.webhooks.create(url=url, events=events, description=description))
 
 
-@app.command("list")
-@prints
+@command(app, "list")
 def list_endpoints(api: FirstHandClient, limit: Limit = 20) -> Output:
     """List endpoints, newest first.
 
@@ -83,8 +81,7 @@ def list_endpoints(api: FirstHandClient, limit: Limit = 20) -> Output:
     )
 
 
-@app.command()
-@prints
+@command(app)
 def get(api: FirstHandClient, endpoint_id: EndpointId) -> Output:
     """Show an endpoint.
 
@@ -93,8 +90,7 @@ def get(api: FirstHandClient, endpoint_id: EndpointId) -> Output:
     return _shown(api.webhooks.get(endpoint_id))
 
 
-@app.command()
-@prints
+@command(app)
 def update(
     api: FirstHandClient,
     endpoint_id: EndpointId,
@@ -117,8 +113,7 @@ def update(
     return _shown(api.webhooks.update(endpoint_id, **changes))
 
 
-@app.command()
-@prints
+@command(app)
 def delete(api: FirstHandClient, endpoint_id: EndpointId) -> None:
     """Delete an endpoint.
 
@@ -128,8 +123,7 @@ def delete(api: FirstHandClient, endpoint_id: EndpointId) -> None:
     note(f"Deleted {endpoint_id}.")
 
 
-@app.command("rotate-secret")
-@prints
+@command(app, "rotate-secret")
 def rotate_secret(api: FirstHandClient, endpoint_id: EndpointId) -> Output:
     """Replace the secret of an endpoint. The new one is shown only once.
 
@@ -140,14 +134,10 @@ def rotate_secret(api: FirstHandClient, endpoint_id: EndpointId) -> Output:
     return _shown(api.webhooks.rotate_secret(endpoint_id))
 
 
-@events_app.command("list")
-@prints
+@command(events_app, "list")
 def list_events(
     api: FirstHandClient,
-    type: Annotated[
-        EventType | None,
-        typer.Option(metavar="TYPE", help=f"Only this type: {words(enums.EventType)}."),
-    ] = None,
+    type: Annotated[EventType | None, only("type", EventType)] = None,
     limit: Limit = 20,
 ) -> Output:
     """List events, newest first.
@@ -162,8 +152,7 @@ def list_events(
     )
 
 
-@events_app.command()
-@prints
+@command(events_app)
 def replay(
     api: FirstHandClient, event_id: Annotated[str, typer.Argument(help="Id of the event, evt_….")]
 ) -> Output:
@@ -222,7 +211,7 @@ def listen(
 
 def _which(events: Sequence[str]) -> str:
     """Summarize event types; `get` lists them all."""
-    if {*get_args(enums.EventType)} <= {*events}:
+    if {*get_args(EventType)} <= {*events}:
         return "all"
     return events[0] if len(events) == 1 else count_of(len(events), "type")
 
