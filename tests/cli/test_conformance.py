@@ -54,11 +54,23 @@ def test_a_difference_says_what_was_promised_what_came_and_how_to_repeat_it(cli:
     assert ran.out.splitlines()[3:] == [
         "✗ headers.rate  every endpoint",
         "  promised  Every authenticated response says how many requests are left, and until when. (§1)",
-        "  came      no header x-ratelimit-limit (200)",
+        "  came      no header x-ratelimit-limit: 200",
         f'  repeat    curl -i {odd.url}/v1/me -H "Authorization: Bearer $FIRSTHAND_API_KEY"',
         "",
         "1 promise held, 1 differed, 0 not tried.",
     ]
+
+
+def test_one_fault_is_told_once(cli: Cli, odd: Deviating) -> None:
+    """Whatever number of promises it breaks: one of them in full, and the names of the first others."""
+    odd.deviation = Deviation(tell=lambda it: it.status == 404 and it.say({"error": "not here"}, 501))
+    ran = cli("conformance", odd.url, "--only", "*.unknown")
+    assert ran.code == 1
+    assert re.findall(r"\d+ promises differ.*", ran.out) == [
+        "15 promises differ for one reason: 501 without an error type instead of another response"
+    ]
+    assert ran.out.count("  promised  ") == ran.out.count("  repeat    ") == 1
+    assert re.search(r"  also      .*, and 6 more\n\n--json shows each promise", ran.out)
 
 
 def test_json_has_all_of_it(cli: Cli, odd: Deviating) -> None:
@@ -80,6 +92,7 @@ def test_json_has_all_of_it(cli: Cli, odd: Deviating) -> None:
         "differs": 1,
         "not_tried": 1,
         "left": [],
+        "causes": [{"cause": "`currency` should be 'usd'", "promises": ["credits"]}],
         "promises": [
             {
                 "id": "me",
@@ -99,7 +112,7 @@ def test_json_has_all_of_it(cli: Cli, odd: Deviating) -> None:
                 "ours": False,
                 "promised": "The balance is in integer cents, in usd.",
                 "verdict": "differs",
-                "came": "the body `currency` is \"eur\": Input should be 'usd'",
+                "came": "`currency` should be 'usd': \"eur\"",
                 "curl": f'curl -i {odd.url}/v1/billing/credits -H "Authorization: Bearer $FIRSTHAND_API_KEY"',
                 "why": None,
             },

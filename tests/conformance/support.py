@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
+from unittest.mock import patch
 
+from firsthandapi.conformance._receiver import Delivery, Receiver
 from firsthandapi.testing import MockServer
 
 
@@ -18,15 +21,17 @@ class Passing:
     path: str
     query: str
     headers: dict[str, str]
+    sent: bytes = b""
     status: int = 0
     reply: dict[str, str] = field(default_factory=dict)
     body: bytes = b""
+    notes: dict[str, Any] = field(default_factory=dict)
 
     def at(self, method: str, path: str) -> bool:
-        """Whether it is a request for this endpoint; `:id` is any id."""
+        """Whether it is a request for this endpoint; `*` is any method, and `:id` any id."""
         wanted, found = path.split("/"), self.path.split("/")
         return (
-            self.method == method
+            method in ("*", self.method)
             and len(wanted) == len(found)
             and all(part in (":id", other) for part, other in zip(wanted, found, strict=True))
         )
@@ -35,19 +40,21 @@ class Passing:
     def json(self) -> Any:
         return json.loads(self.body) if self.body else None
 
-    def say(self, value: Any, status: int | None = None) -> None:
+    def say(self, value: Any, status: int | None = None) -> Passing:
         """Respond with this JSON instead."""
         self.body = json.dumps(value).encode()
         self.status = status or self.status
         self.reply["content-type"] = "application/json"
+        return self
 
 
 @dataclass
 class Deviation:
-    """What a server does otherwise."""
+    """What a server does otherwise: with requests, with responses, and with deliveries."""
 
     ask: Callable[[Passing], object] = lambda _: None
     tell: Callable[[Passing], object] = lambda _: None
+    deliver: Callable[[Delivery], Delivery | None] | None = None
 
 
 class Deviating(MockServer):
@@ -57,6 +64,23 @@ class Deviating(MockServer):
         super().__init__(**{"speed": 0, "workers": False, **options})
         self.deviation = Deviation()
         self._front = _Between(self._front, self)
+
+    @contextmanager
+    def deviating(self, deviation: Deviation) -> Iterator[None]:
+        """For a while."""
+        take, change = Receiver.take, deviation.deliver
+
+        def changed(receiver: Receiver, delivery: Delivery) -> None:
+            found = delivery if change is None else change(delivery)
+            if found is not None:
+                take(receiver, found)
+
+        self.deviation = deviation
+        try:
+            with patch.object(Receiver, "take", changed):
+                yield
+        finally:
+            self.deviation = Deviation()
 
 
 class _Between:
@@ -71,10 +95,22 @@ class _Between:
         if scope["path"].startswith("/_control") or scope["path"] == "/openapi.json":
             await self._inner(scope, receive, send)
             return
+        deviation = self._server.deviation
         headers = {name.decode(): value.decode("latin-1") for name, value in scope["headers"]}
-        passing = Passing(scope["method"], scope["path"], scope["query_string"].decode(), headers)
-        self._server.deviation.ask(passing)
+        body = b""
+        while (message := await receive())["type"] == "http.request":
+            body += message["body"]
+            if not message.get("more_body"):
+                break
+        passing = Passing(scope["method"], scope["path"], scope["query_string"].decode(), headers, body)
+        deviation.ask(passing)
+        if "content-length" in headers:
+            headers["content-length"] = str(len(passing.sent))
+        bodies = [{"type": "http.request", "body": passing.sent, "more_body": False}]
         sent: list[dict[str, Any]] = []
+
+        async def read() -> Any:
+            return bodies.pop() if bodies else await receive()
 
         async def keep(message: dict[str, Any]) -> None:
             sent.append(message)
@@ -87,13 +123,13 @@ class _Between:
             "query_string": passing.query.encode(),
             "headers": [(name.encode(), value.encode("latin-1")) for name, value in passing.headers.items()],
         }
-        await self._inner(changed, receive, keep)
+        await self._inner(changed, read, keep)
         if not sent:
             return
         passing.status = sent[0]["status"]
         passing.reply = {name.decode(): value.decode("latin-1") for name, value in sent[0]["headers"]}
         passing.body = b"".join(message.get("body", b"") for message in sent[1:])
-        self._server.deviation.tell(passing)
+        deviation.tell(passing)
         passing.reply["content-length"] = str(len(passing.body))
         if passing.status in (204, 304):
             del passing.reply["content-length"]

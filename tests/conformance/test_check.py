@@ -13,12 +13,13 @@ import pytest
 
 from firsthandapi.conformance import Report, Result, check
 from firsthandapi.conformance._checks import page
+from firsthandapi.conformance._exchange import cause
 from firsthandapi.conformance._promises import PROMISES
 from firsthandapi.conformance._receiver import Delivery
 from firsthandapi.conformance._run import MAX_HELD_CENTS, Run
-from firsthandapi.conformance.promises.endpoints import ENDPOINTS, ONCE
+from firsthandapi.conformance.promises.endpoints import ENDPOINTS
+from firsthandapi.conformance.promises.idempotency import ONCE
 from firsthandapi.conformance.promises.lists import LISTS
-from firsthandapi.conformance.promises.webhooks import signature_fault
 from firsthandapi.errors import ConfigurationError, InvalidArgumentError
 from firsthandapi.server.contract.operations import OPERATIONS
 from firsthandapi.testing import MockServer
@@ -78,7 +79,7 @@ def test_timestamped_signatures_are_signatures_as_well() -> None:
 @pytest.mark.parametrize(
     ("headers", "words"),
     [
-        ({}, "there is no signature"),
+        ({}, "a delivery without a signature"),
         ({"x-firsthandapi-signature": "sha256=1"}, "the signature has neither of the two forms: sha256=1"),
         (
             {"x-firsthand-signature": "0" * 64},
@@ -92,13 +93,13 @@ def test_timestamped_signatures_are_signatures_as_well() -> None:
 )
 def test_a_wrong_signature_is_told_from_none(headers: dict[str, str], words: str) -> None:
     """So that whoever writes the server knows where to look."""
-    assert signature_fault(Delivery(headers, b"{}"), "whsec_1") == words
+    assert Delivery(headers, b"{}").fault("whsec_1") == words
 
 
 @pytest.mark.parametrize(
     ("value", "words"),
     [
-        (None, "the body is no object"),
+        (None, "a list is no object"),
         ({"object": "page"}, '`object` is not "list"'),
         ({"object": "list"}, "`data` is not a list"),
         ({"object": "list", "data": []}, "`has_more` is not a boolean"),
@@ -113,6 +114,25 @@ def test_a_wrong_signature_is_told_from_none(headers: dict[str, str], words: str
 def test_the_envelope_of_a_list(value: object, words: str) -> None:
     """Each part of it, in words."""
     assert page(value) == words
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "is_one"),
+    [
+        (
+            "`files_needed` should be a valid integer: 5.0",
+            "`files_needed` should be a valid integer: 7.0",
+            True,
+        ),
+        ("404 not_found instead of 200: {}", "404 not_found instead of 400 or 422: {}", True),
+        ("404 not_found instead of 200: {}", "405 method_not_allowed instead of 200: {}", False),
+        ("200 instead of 400: {}", "200 instead of 403: {}", False),
+        (f"job_{'0' * 26} is lost", f"job_{'1' * 26} is lost", True),
+    ],
+)
+def test_differences_of_one_cause(first: str, second: str, is_one: bool) -> None:
+    """What is common is before the colon; of a refusal, its status and type."""
+    assert (cause(first) == cause(second)) is is_one
 
 
 def test_a_sandbox_without_a_worker_is_not_one() -> None:
@@ -133,7 +153,7 @@ def test_every_endpoint_of_the_contract_has_promises() -> None:
             if all(getattr(each, name) == value for name, value in wanted.items())
         }
 
-    rows = {f"{each.method} {each.path}" for each in ENDPOINTS}
+    rows = {each.line for each in ENDPOINTS}
     # A signup needs no key, so it has promises of its own.
     assert rows == served() - {"POST /v1/auth/signup"}, (
         "add a row to ENDPOINTS in conformance/promises/endpoints.py"
@@ -142,7 +162,7 @@ def test_every_endpoint_of_the_contract_has_promises() -> None:
     assert pages == served(is_list=True), "add a row to LISTS in conformance/promises/lists.py"
     once = {f"POST {each.path}" for each in ONCE}
     assert once == served(needs_idempotency_key=True), (
-        "add a row to ONCE in conformance/promises/endpoints.py"
+        "add a row to ONCE in conformance/promises/idempotency.py"
     )
     assert served() <= {each.endpoint for each in PROMISES.values()}
 
@@ -423,7 +443,7 @@ IDENTITY = json.dumps(
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Run, "patience", 1.0)
+    monkeypatch.setattr(Run, "patience", 0.5)
 
 
 @pytest.mark.parametrize(
@@ -493,5 +513,5 @@ def test_a_server_that_falls_silent_is_not_waited_for(server: Deviating) -> None
     report = check(server.url, api_key=server.test_api_key, only=["jobs.list*"])
     server.faults.clear()
     assert len(report.of("differs")) == 3
-    assert "no complete response within 1 s" in [result.came for result in report.of("differs")]
+    assert "no complete response within 0.5 s" in [result.came for result in report.of("differs")]
     assert "the server stopped responding" in untried(report).values()

@@ -1,4 +1,4 @@
-"""`firsthandapi conformance`: print what came of holding a server against the contract."""
+"""`firsthandapi conformance`: print what came of checking a server against the contract."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def conformance(
     timeout: Annotated[float, typer.Option(min=1, help="Seconds for the whole check.")] = 900.0,
     json: AsJson = False,
 ) -> None:
-    """Hold a server against the wire contract: which promises hold, which differ.
+    """Check a server against the wire contract: which promises hold, which differ.
 
     It uses the API key in FIRSTHAND_API_KEY. With a sandbox key, fh_test_…, it
     tries everything. With a live key it only reads, unless you pass --write.
@@ -73,7 +73,7 @@ def _progress() -> Generator[Callable[[Result], None] | None]:
     from rich.console import Console
     from rich.text import Text
 
-    with Console(stderr=True).status("Holding the server against the contract …") as status:
+    with Console(stderr=True).status("Checking the server against the contract …") as status:
         yield lambda result: status.update(Text(f"{result.endpoint}: {result.id}"))  # `:id:` is no emoji
 
 
@@ -86,16 +86,23 @@ def _print(report: Report) -> None:
         ("", "Holds", "Differs", "Not tried", "Endpoint"),
         [(marks[_worst(results)], *_counts(results), endpoint) for endpoint, results in endpoints.items()],
     )
-    for result in report.of("differs"):
+    for words, (result, *others) in report.causes.items():
         typer.echo()
+        if others:
+            typer.echo(f"{count_of(len(others) + 1, 'promise')} differ for one reason: {words}")
         print_hanging(f"{marks['differs']} {result.id}  ", result.endpoint, style="red")
         reading = ", by our reading of the contract" if result.ours else ""
         print_hanging("  promised  ", f"{result.promised} ({result.section}{reading})")
         print_hanging("  came      ", result.came or "")
         if result.curl:
             print_hanging("  repeat    ", result.curl)
+        if others:
+            more = f", and {len(others) - _NAMED} more" if len(others) > _NAMED else ""
+            print_hanging("  also      ", f"{', '.join(each.id for each in others[:_NAMED])}{more}")
     _print_untried(report, marks["not tried"])
     typer.echo()
+    if len(report.of("differs")) > _NAMED:
+        typer.echo("--json shows each promise; --only ID shows one.")
     held, differing, untried = (len(report.of(each)) for each in ("holds", "differs", "not tried"))
     typer.echo(f"{count_of(held, 'promise')} held, {differing} differed, {untried} not tried.")
 

@@ -1,4 +1,4 @@
-"""Hold a server against the contract, promise by promise."""
+"""Check a server against the contract, promise by promise."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, suppress
+from dataclasses import replace
 from fnmatch import fnmatchcase
 
 from firsthandapi._core.calls.config import (
@@ -18,11 +19,11 @@ from firsthandapi._masking import secret_or_none
 from firsthandapi.errors import ConfigurationError, InvalidArgumentError
 
 from . import promises
-from ._exchange import Asked, DiffersError, Exchange, NoResponseError, NotTriedError, shortened
+from ._exchange import DiffersError, Exchange, NoResponseError, NotTriedError, OutOfTimeError, shortened
 from ._promises import PROMISES, Promise
-from ._report import Report, Result, Verdict
-from ._run import OutOfTimeError, Run
-from ._wire import Wire
+from ._report import Report, Result
+from ._run import Run
+from ._wire import wired
 
 # A server that does not respond to so many promises in a row will not respond to the others.
 _SILENT = 3
@@ -37,7 +38,7 @@ def check(
     timeout: float = 900.0,
     on_result: Callable[[Result], None] | None = None,
 ) -> Report:
-    """Hold a server against the wire contract.
+    """Check a server against the wire contract.
 
     With a sandbox key, `fh_test_…`, everything is tried. With any other key the check only reads, unless `write` is
     true. It removes what it creates, also if it fails or is stopped: it cancels jobs, revokes keys, deletes endpoints,
@@ -69,13 +70,13 @@ def check(
     base = resolve_base_url(secret_or_none(url), secret_or_none(os.environ.get(BASE_URL_VARIABLE)))
     started = time.monotonic()
     with ExitStack() as stack:
-        wire = stack.enter_context(Wire(base))
+        wire = stack.enter_context(wired(base))
         run = Run(wire, base, key, write=write, timeout=timeout, stack=stack)
         identity = _reach(run)
         results: list[Result] = []
         left: list[str] = []
         try:
-            for result in _tried(run, chosen, _unusable(identity)):
+            for result in _tried(run, chosen, identity):
                 results.append(result)
                 if on_result is not None:
                     on_result(result)
@@ -120,64 +121,37 @@ def _reach(run: Run) -> Exchange:
     return it
 
 
-def _tried(run: Run, chosen: list[Promise], stopped: str | None) -> Iterator[Result]:
-    silent = 0
-    if stopped is None:
+def _tried(run: Run, chosen: list[Promise], identity: Exchange) -> Iterator[Result]:
+    silent, stopped = 0, None
+    if identity.ok and identity.object:
         with suppress(DiffersError, NotTriedError, OutOfTimeError):  # then promises wait for the rate limit
             run.lift_limits()
+    else:  # nothing but the promise about the identity is worth trying
+        stopped = shortened(f"GET /v1/me returned no identity: {identity.excerpt}")
     for promise in chosen:
+        holds = Result(promise.id, promise.endpoint, promise.section, promise.ours, promise.says, "holds")
         if stopped is not None and promise.id != "me":
-            yield _result(promise, "not tried", why=stopped)
-            continue
-        if promise.writes and not run.writes:
-            yield _result(promise, "not tried", why="a live key only reads, unless told to write")
+            yield replace(holds, verdict="not tried", why=stopped)
             continue
         try:
             promise.hold(run)
-            silent = 0
-            result = _result(promise, "holds")
+            silent, result = 0, holds
         except NotTriedError as error:
-            result = _result(promise, "not tried", why=str(error))
+            result = replace(holds, verdict="not tried", why=shortened(str(error)))
         except OutOfTimeError:
             stopped = "the check timed out; increase timeout"
-            result = _result(promise, "not tried", why=stopped)
+            result = replace(holds, verdict="not tried", why=stopped)
         except DiffersError as error:
             silent = silent + 1 if isinstance(error, NoResponseError) else 0
             if silent == _SILENT:
                 stopped = "the server stopped responding"
-            result = _result(promise, "differs", error=error)
+            asked = error.exchange.asked if isinstance(error.exchange, Exchange) else error.exchange
+            curl = None if asked is None else asked.curl
+            result = replace(holds, verdict="differs", came=shortened(error.came), curl=curl)
         except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
             # A response that no check foresaw is no reason to fail: it is one of the things that a server can do.
-            words = shortened(f"a response that could not be read ({type(error).__name__}: {error})")
-            result = _result(promise, "differs", error=DiffersError(words))
+            words = shortened(f"a response that could not be read: {type(error).__name__}: {error}")
+            result = replace(holds, verdict="differs", came=words)
         with suppress(OutOfTimeError):
             run.tidy()
         yield result
-
-
-def _unusable(it: Exchange) -> str | None:
-    """Why nothing but the promise about the identity is worth trying, or None."""
-    if it.ok and it.object:
-        return None
-    return f"GET /v1/me returned no identity: {it.excerpt}"
-
-
-def _result(
-    promise: Promise, verdict: Verdict, *, why: str | None = None, error: DiffersError | None = None
-) -> Result:
-    came = curl = None
-    if error is not None:
-        found = error.exchange
-        asked: Asked | None = found.asked if isinstance(found, Exchange) else found
-        came, curl = shortened(error.came), None if asked is None else asked.curl
-    return Result(
-        promise.id,
-        promise.endpoint,
-        promise.section,
-        promise.ours,
-        promise.says,
-        verdict,
-        came,
-        curl,
-        None if why is None else shortened(why),
-    )

@@ -1,11 +1,11 @@
-"""What a response can be held against: pure functions from an exchange to what is wrong, in a few words, or None."""
+"""What a response is checked for: pure functions from an exchange to what is wrong, in a few words, or None."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any, cast
 
-from ._exchange import Check, Exchange
+from ._exchange import Check, Exchange, as_object
 from ._shapes import ERROR, Kind
 
 # Which `type` an error with this status may have: §5. An unknown one may be added at any time, but not here: each of
@@ -19,62 +19,75 @@ TYPES: dict[int, tuple[str, ...]] = {
     409: ("conflict", "idempotency_error", "idempotency_conflict"),
     429: ("rate_limit_exceeded", "rate_limit_error"),
 }
-RATE_HEADERS = ("x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset")
+LIMIT, LEFT, RESET = RATE_HEADERS = ("x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset")
 CREDITS_HEADER = "x-firsthandapi-credits-remaining"
 
 
 def status(*wanted: int) -> Check:
     """One of these statuses."""
-    words = " or ".join(map(str, wanted))
-    return lambda it: None if it.status in wanted else f"{it.excerpt} instead of {words}"
+    return lambda it: None if it.status in wanted else _instead(it, " or ".join(map(str, wanted)))
 
 
 def succeeded(it: Exchange) -> str | None:
     """Any 2xx."""
-    return None if it.ok else f"{it.excerpt} instead of success"
+    return None if it.ok else _instead(it, "success")
+
+
+def _instead(it: Exchange, wanted: str) -> str:
+    kind: Any = as_object(it.object.get("error")).get("type", "without an error type")
+    return f"{it.status}{'' if it.status < 400 else f' {kind}'[:60]} instead of {wanted}: {it.text}"
 
 
 def is_json(it: Exchange) -> str | None:
-    """A JSON body that says that it is one."""
-    kind = it.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if it.json is None:
-        return f"{it.excerpt}: not JSON"
-    return None if kind == "application/json" else f"JSON as {kind or 'no content type'}"
+    """A JSON body."""
+    return f"no JSON: {it.excerpt}" if it.json is None else None
 
 
 def shaped(kind: Kind) -> Check:
     """A body of this shape."""
+    return lambda it: is_json(it) or kind(it.json)
+
+
+def shows(_wanted: dict[str, Any] | None = None, **more: Any) -> Check:
+    """A body with these fields, each with this value; one that it leaves out may be optional there."""
+    wanted = {**(_wanted or {}), **more}
 
     def check(it: Exchange) -> str | None:
-        wrong = is_json(it) or kind(it.json)
-        return wrong and f"the body {wrong}" if not is_json(it) else wrong
+        for name, value in wanted.items():
+            if it.object.get(name, value) != value:
+                return f"`{name}` is another one: {it.object[name]!r}, not {value!r}"
+        return None
 
     return check
 
 
-def body_is(words: str, holds: Callable[[dict[str, Any]], bool]) -> Check:
-    """A body for which something holds; `words` say what comes if it does not."""
-    return lambda it: None if holds(it.object) else f"{words}: {it.excerpt}"
+def same(before: dict[str, Any], *names: str) -> Check:
+    """A body with the same values of these fields as an earlier one."""
+
+    def check(it: Exchange) -> str | None:
+        for name in names:
+            if it.object.get(name) != before.get(name):
+                return f"`{name}` is another one: {it.object.get(name)!r}, and was {before.get(name)!r}"
+        return None
+
+    return check
 
 
 def empty(it: Exchange) -> str | None:
     """No body."""
-    return f"a body of {len(it.body)} bytes" if it.body else None
+    return f"a body: {len(it.body)} bytes" if it.body else None
 
 
 def listed(shape: Kind, most: int = 100) -> Check:
     """A page: the envelope of a list, with at most so many items of this shape."""
 
     def check(it: Exchange) -> str | None:
-        if wrong := succeeded(it) or is_json(it) or page(it.json):
+        if wrong := status(200)(it) or is_json(it) or page(it.json):
             return wrong
         found: list[Any] = it.object["data"]
         if len(found) > most:
-            return f"{len(found)} items instead of at most {most}"
-        for position, item in enumerate(found):
-            if wrong := shape(item):
-                return f"`data[{position}]` {wrong}"
-        return None
+            return f"more items than asked for: {len(found)} instead of at most {most}"
+        return next((wrong for item in found if (wrong := shape(item))), None)
 
     return check
 
@@ -82,7 +95,7 @@ def listed(shape: Kind, most: int = 100) -> Check:
 def page(value: Any) -> str | None:
     """The envelope of a list."""
     if not isinstance(value, dict):
-        return "the body is no object"
+        return "a list is no object"
     found = cast("dict[str, Any]", value)
     if found.get("object") != "list":
         return '`object` is not "list"'
@@ -112,16 +125,16 @@ def refused(
             return wrong
         error: Any = it.object.get("error")
         if wrong := ERROR(error):
-            return f"`error` {wrong}"
+            return f"an error {wrong}"
         allowed = types or TYPES.get(it.status, ())
         if allowed and error["type"] not in allowed:
-            return f'`error.type` is "{error["type"]}" instead of {" or ".join(allowed)}'
+            return f'an error with another type: "{error["type"]}" instead of {" or ".join(allowed)}'
         if field is not None:
             named = [detail["field"] for detail in error.get("details") or ()]
             if not any(name == field or name.startswith(f"{field}.") for name in named):
-                return f"`error.details` names {', '.join(named) or 'no field'} instead of {field}"
+                return f"`error.details` does not name the field: {', '.join(named) or 'none'} instead of {field}"
         lacking = [name for name in extras if name not in error and name not in it.object]
-        return f"the error has no {', '.join(lacking)}" if lacking else None
+        return f"an error without {', '.join(lacking)}" if lacking else None
 
     return check
 
@@ -133,30 +146,27 @@ def has_headers(*names: str) -> Check:
         for name in names:
             value = it.headers.get(name)
             if value is None:
-                return f"no header {name} ({it.status})"
+                return f"no header {name}: {it.status}"
             if not value.removeprefix("-").isdecimal():
-                return f"the header {name} is {value[:40]!r}, not a whole number"
+                return f"the header {name} is no whole number: {value[:40]!r}"
         return None
 
     return check
 
 
-def header(name: str, value: str) -> Check:
-    """This header with this value."""
+def has_header(name: str, *values: str | None) -> Check:
+    """This header with one of these values; None if it is missing."""
     return lambda it: (
         None
-        if it.headers.get(name) == value
-        else f"the header {name} is {it.headers.get(name)!r}, not {value!r}"
+        if it.headers.get(name) in values
+        else f"the header {name} is another one: {it.headers.get(name)!r}, not {values[-1]!r}"
     )
 
 
 def within(least: float, most: float) -> Check:
     """A response that took between so many seconds."""
-    return lambda it: (
-        None
-        if least <= it.seconds <= most
-        else f"after {it.seconds:.1f} s instead of {least:g} to {most:g} s"
-    )
+    words = f"not within {least:g} to {most:g} s"
+    return lambda it: None if least <= it.seconds <= most else f"{words}: after {it.seconds:.1f} s"
 
 
 def same_as(first: Exchange) -> Check:
@@ -164,11 +174,18 @@ def same_as(first: Exchange) -> Check:
 
     def check(it: Exchange) -> str | None:
         if it.status != first.status:
-            return f"{it.excerpt} instead of {first.status} again"
-        return (
-            None
-            if it.json == first.json and bool(it.body) == bool(first.body)
-            else f"another body: {it.excerpt}"
-        )
+            return _instead(it, f"{first.status} again")
+        is_same = it.json == first.json and bool(it.body) == bool(first.body)
+        return None if is_same else f"another body than the first one: {it.excerpt}"
+
+    return check
+
+
+def only(fits: Callable[[dict[str, Any]], bool]) -> Check:
+    """A page on which each item fits the filter."""
+
+    def check(it: Exchange) -> str | None:
+        wrong = next((item.get("id") for item in it.items if not fits(item)), None)
+        return None if wrong is None else f"an item that does not fit the filter: {wrong}"
 
     return check

@@ -1,25 +1,28 @@
-"""One request and its response, and how to repeat it; and the two ways in which a promise does not hold."""
+"""One request and its response, and how to repeat it; and the ways in which a promise does not hold."""
 
 from __future__ import annotations
 
 import json
+import re
 import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
+from typing import Any, cast
 
 from firsthandapi._masking import mask_secrets
 from firsthandapi._visible import visible
 
 _LONGEST = 300
 _LONGEST_BODY = 1000
+_ID = re.compile(r"\b([a-z]{2,5})_[0-9A-Za-z]{20,}\b")
 
 
 class DiffersError(Exception):
     """The server does something else than promised.
 
     Attributes:
-        came: what it does, in a few words.
+        came: what it does, in a few words; what differs from case to case comes after `: `.
         exchange: the request and response that show it.
     """
 
@@ -37,7 +40,11 @@ class NotTriedError(Exception):
     """The promise cannot be tried against this server; the message says why."""
 
 
-@dataclass(frozen=True, slots=True)
+class OutOfTimeError(Exception):
+    """The whole check timed out."""
+
+
+@dataclass(frozen=True)
 class Credential:
     """An API key, and the name that stands for it where it would be shown. Without a secret: no key."""
 
@@ -48,7 +55,7 @@ class Credential:
         return f"<Credential {self.name}>"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Asked:
     """A request as it is sent, but for the key.
 
@@ -94,7 +101,7 @@ class Asked:
         return " ".join(words)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Exchange:
     """A request with its response.
 
@@ -112,25 +119,26 @@ class Exchange:
     body: bytes
     seconds: float
 
-    @property
+    @cached_property
     def json(self) -> Any:
         """The body as JSON; None if it is no JSON."""
-        try:
-            return json.loads(self.body)
-        except (ValueError, RecursionError):
-            return None
+        return parsed(self.body)
 
     @property
     def object(self) -> dict[str, Any]:
         """The body as a JSON object; an empty one if it is anything else."""
-        found = self.json
-        return found if isinstance(found, dict) else {}  # pyright: ignore[reportUnknownVariableType] # it is JSON
+        return as_object(self.json)
 
     @property
     def items(self) -> list[dict[str, Any]]:
         """The objects in the body's `data`."""
         found: Any = self.object.get("data")
         return [item for item in found if isinstance(item, dict)] if isinstance(found, list) else []  # pyright: ignore[reportUnknownVariableType] # it is JSON
+
+    @property
+    def ids(self) -> list[Any]:
+        """The ids of these objects."""
+        return [item.get("id") for item in self.items]
 
     @property
     def ok(self) -> bool:
@@ -140,19 +148,41 @@ class Exchange:
     @property
     def excerpt(self) -> str:
         """The status, and the start of the body, on one line and without secrets."""
-        text = shortened(self.body[:4096].decode("utf-8", "replace"))
-        return f"{self.status} {text}".rstrip()
+        return f"{self.status} {self.text}".rstrip()
+
+    @property
+    def text(self) -> str:
+        """The start of the body."""
+        return shortened(self.body[:4096].decode("utf-8", "replace"))
 
     def must(self, *checks: Check) -> Exchange:
-        """Hold the response against checks.
+        """Check the response.
 
         Raises:
-            DiffersError: one of them found something.
+            DiffersError: one of the checks found something.
         """
         for check in checks:
             if came := check(self):
                 raise DiffersError(came, self)
         return self
+
+    def hold(self, holds: Any, came: str) -> None:
+        """Raise a DiffersError with `came`, unless something holds."""
+        if not holds:
+            raise DiffersError(came, self)
+
+
+def as_object(value: Any) -> dict[str, Any]:
+    """A JSON object; an empty one if it is anything else."""
+    return cast("dict[str, Any]", value) if isinstance(value, dict) else {}
+
+
+def parsed(body: bytes) -> Any:
+    """JSON; None if it is none."""
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        return None
 
 
 # What is wrong with a response, in a few words, or None.
@@ -163,3 +193,14 @@ def shortened(text: str, most: int = _LONGEST) -> str:
     """Text of a stranger as one short line, without secrets and hidden characters."""
     line = visible(" ".join(mask_secrets(text, cut=True).split()))
     return line if len(line) <= most else f"{line[:most]}…"
+
+
+def cause(came: str) -> str:
+    """What is common to all differences that one fault of a server makes: the words without what was seen.
+
+    A refusal counts by its status and type, wherever it comes: an endpoint that is missing is one fault.
+    """
+    words = came.partition(": ")[0]
+    if refusal := re.match(r"([45]\d\d .+) instead of ", words):
+        words = f"{refusal[1]} instead of another response"
+    return _ID.sub(r"\1_…", words)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 from ._run import Run
 
 EVERY = "every endpoint"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Promise:
     """One promise of the contract, and how to try it.
 
@@ -19,8 +21,7 @@ class Promise:
         endpoint: the endpoint it concerns.
         section: where the contract makes it.
         says: the promise, in a sentence.
-        hold: holds a server against it: it returns, or raises what is wrong, or why it cannot be tried.
-        writes: whether it takes more than reading.
+        hold: tries it: it returns, or raises what is wrong, or why it cannot be tried.
         ours: whether it is this project's reading, because the service's own documents are silent.
     """
 
@@ -29,7 +30,6 @@ class Promise:
     section: str
     says: str
     hold: Callable[[Run], object]
-    writes: bool = False
     ours: bool = False
 
 
@@ -37,20 +37,23 @@ class Promise:
 PROMISES: dict[str, Promise] = {}
 
 
-def add(promise: Promise) -> None:
-    """Add a promise to the list."""
-    if promise.id in PROMISES:
-        raise ValueError(f"two promises are called {promise.id}")
-    PROMISES[promise.id] = promise
+def add(
+    id: str,
+    endpoint: str,
+    section: str,
+    says: str,
+    hold: Callable[..., object],
+    *arguments: Any,
+    ours: bool = False,
+) -> None:
+    """Add a promise to the list; `hold` gets the run, after `arguments`."""
+    if id in PROMISES:
+        raise ValueError(f"two promises are called {id}")
+    PROMISES[id] = Promise(id, endpoint, section, says, partial(hold, *arguments), ours)
 
 
 def promise(
-    id: str, endpoint: str, section: str, says: str, *, writes: bool = False, ours: bool = False
-) -> Callable[[Callable[[Run], object]], Callable[[Run], object]]:
-    """Make a function that holds a server against a promise one of the list."""
-
-    def register(hold: Callable[[Run], object]) -> Callable[[Run], object]:
-        add(Promise(id, endpoint, section, says, hold, writes, ours))
-        return hold
-
-    return register
+    id: str, endpoint: str, section: str, *, ours: bool = False
+) -> Callable[[Callable[[Run], object]], None]:
+    """Add a function that tries a promise; its docstring is the promise."""
+    return lambda hold: add(id, endpoint, section, (hold.__doc__ or id).strip(), hold, ours=ours)

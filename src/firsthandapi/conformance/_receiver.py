@@ -2,68 +2,60 @@
 
 from __future__ import annotations
 
+import hmac
+import re
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
+from hashlib import sha256
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import Any
 
-if TYPE_CHECKING:
-    from typing import Self
+from ._exchange import as_object, parsed, shortened
 
 _MAX_BODY = 1 << 20
 _MAX_KEPT = 1000
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Delivery:
     """One delivery: its headers, with names in lower case, and its raw body."""
 
     headers: dict[str, str]
     body: bytes
 
+    @cached_property
+    def event(self) -> dict[str, Any]:
+        """The body as a JSON object; an empty one if it is anything else."""
+        return as_object(parsed(self.body))
+
+    def fault(self, secret: str) -> str | None:
+        """What is wrong with its signature, in a few words, or None."""
+        given = self.headers.get("x-firsthandapi-signature") or self.headers.get("x-firsthand-signature")
+        if given is None:
+            return "a delivery without a signature"
+        if re.fullmatch("[0-9a-fA-F]{64}", given):
+            signed, found = self.body, [given.lower()]
+        elif match := re.fullmatch(r"t=([0-9]{1,12})((?:,v1=[0-9a-fA-F]{64})+)", given):
+            signed, found = f"{match[1]}.".encode() + self.body, match[2].lower().split(",v1=")
+        else:
+            return f"the signature has neither of the two forms: {shortened(given, 60)}"
+        wanted = hmac.new(secret.encode(), signed, sha256).hexdigest()
+        return (
+            None if wanted in found else "the signature is not the HMAC-SHA256 of the body under the secret"
+        )
+
 
 class Receiver:
     """Takes deliveries, and responds to each with a 204; to one at a URL with `fail` in its query with a 500."""
 
-    def __init__(self) -> None:
+    def __init__(self, port: int) -> None:
+        self.url = f"http://127.0.0.1:{port}/conformance"
         self._arrived = threading.Condition()
         self._deliveries: list[Delivery] = []
-        receiver = self
-
-        class Handler(BaseHTTPRequestHandler):
-            timeout = 5  # seconds for each read
-
-            def do_POST(self) -> None:
-                length = self.headers.get("content-length", "")
-                body = self.rfile.read(min(int(length), _MAX_BODY)) if length.isdecimal() else b""
-                receiver.take(Delivery({name.lower(): value for name, value in self.headers.items()}, body))
-                self.send_response(500 if "?fail" in self.path else 204)
-                self.end_headers()
-
-            def log_message(self, format: str, *args: object) -> None:
-                """Print nothing."""
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        self._thread = threading.Thread(target=self._server.serve_forever, args=[0.05], daemon=True)
-
-    @property
-    def url(self) -> str:
-        """Where it listens."""
-        return f"http://127.0.0.1:{self._server.server_address[1]}/conformance"
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._server.shutdown()
-        self._server.server_close()
 
     def take(self, delivery: Delivery) -> None:
         """Keep a delivery."""
@@ -75,8 +67,7 @@ class Receiver:
     @property
     def count(self) -> int:
         """How many have arrived."""
-        with self._arrived:
-            return len(self._deliveries)
+        return len(self._deliveries)
 
     def wait(self, fits: Callable[[Delivery], bool], seconds: float, since: int = 0) -> Delivery | None:
         """The first delivery after the first `since` ones that fits; None if none arrives in time."""
@@ -90,3 +81,31 @@ class Receiver:
                 if left <= 0:
                     return None
                 self._arrived.wait(left)
+
+
+@contextmanager
+def receiving() -> Generator[Receiver]:
+    """Listen on a port of this machine."""
+
+    class Handler(BaseHTTPRequestHandler):
+        timeout = 5  # seconds for each read
+
+        def do_POST(self) -> None:
+            length = self.headers.get("content-length", "")
+            body = self.rfile.read(min(int(length), _MAX_BODY)) if length.isdecimal() else b""
+            receiver.take(Delivery({name.lower(): value for name, value in self.headers.items()}, body))
+            self.send_response(500 if "?fail" in self.path else 204)
+            self.end_headers()
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Print nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    receiver = Receiver(server.server_address[1])
+    threading.Thread(target=server.serve_forever, args=[0.05], daemon=True).start()
+    try:
+        yield receiver
+    finally:
+        server.shutdown()
+        server.server_close()

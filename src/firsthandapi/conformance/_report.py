@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from ._exchange import cause
+
 Verdict = Literal["holds", "differs", "not tried"]
 
 
@@ -42,7 +44,7 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What came of holding a server against the contract.
+    """What came of checking a server against the contract.
 
     Attributes:
         url: the address of the server.
@@ -85,6 +87,14 @@ class Report:
         """
         return [result for result in self.results if result.verdict == verdict]
 
+    @property
+    def causes(self) -> dict[str, list[Result]]:
+        """What differs, by what is wrong with the server: one fault may break many promises. The widest comes first."""
+        found: dict[str, list[Result]] = {}
+        for result in self.of("differs"):
+            found.setdefault(cause(result.came or ""), []).append(result)
+        return dict(sorted(found.items(), key=lambda each: -len(each[1])))
+
     def as_dict(self) -> dict[str, Any]:
         """The report as JSON values, as `firsthandapi conformance --json` prints it."""
         return {
@@ -98,5 +108,9 @@ class Report:
             "requests": self.requests,
             "seconds": round(self.seconds, 3),
             "left": [*self.left],
+            "causes": [
+                {"cause": words, "promises": [each.id for each in results]}
+                for words, results in self.causes.items()
+            ],
             "promises": [result.as_dict() for result in self.results],
         }

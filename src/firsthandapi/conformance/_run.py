@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import functools
 import time
 import uuid
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from concurrent.futures import Future
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final, Generic, TypeVar, cast
 from urllib.parse import urlencode, urlsplit
 
@@ -15,9 +16,21 @@ from firsthandapi._core.calls.counts import dollars
 from firsthandapi._host.loopback import is_loopback
 from firsthandapi._masking import Secret
 
-from ._exchange import Asked, Credential, DiffersError, Exchange, NoResponseError, NotTriedError
-from ._receiver import Receiver
-from ._wire import Wire
+from ._checks import listed, only
+from ._exchange import (
+    Asked,
+    Credential,
+    DiffersError,
+    Exchange,
+    NoResponseError,
+    NotTriedError,
+    OutOfTimeError,
+    as_object,
+)
+from ._receiver import Receiver, receiving
+from ._shapes import OBJECT
+from ._wire import MAX_DOWNLOAD, Wire
+from ._witness import Witness
 
 T = TypeVar("T")
 Json = dict[str, Any]
@@ -44,11 +57,14 @@ NO_KEY = Credential(None)
 _AUTOMATIC = "automatic"
 
 
-class OutOfTimeError(Exception):
-    """The whole check timed out."""
+@dataclass(frozen=True)
+class _Made:
+    words: str  # what is left if it cannot be removed
+    remove: Callable[[], object]
+    cents: int = 0
 
 
-class Fixture(Generic[T]):
+class Shared(Generic[T]):
     """What promises share: created at its first use. If that fails, whoever needs it is not tried."""
 
     def __init__(self, make: Callable[[Run], T]) -> None:
@@ -59,18 +75,20 @@ class Fixture(Generic[T]):
         self._name = name
 
     def __get__(self, run: Run, owner: type) -> T:
-        if self._name not in run.made:
+        if self._name not in run.shared:
+            run.keeping += 1
             try:
-                with run.keeping():
-                    run.made[self._name] = self._make(run)
+                run.shared[self._name] = self._make(run)
             except NoResponseError:
                 raise
             except NotTriedError as error:
-                run.made[self._name] = error
+                run.shared[self._name] = error
             except DiffersError as error:
-                words = (self.__doc__ or "").partition(".")[0]
-                run.made[self._name] = NotTriedError(f"{words[:1].lower()}{words[1:]} failed: {error.came}")
-        found = run.made[self._name]
+                words = (self.__doc__ or self._name).partition(".")[0]
+                run.shared[self._name] = NotTriedError(f"{words[:1].lower()}{words[1:]} failed: {error.came}")
+            finally:
+                run.keeping -= 1
+        found = run.shared[self._name]
         if isinstance(found, NotTriedError):
             raise found
         return cast("T", found)
@@ -84,7 +102,8 @@ class Run:
         base: the address of the server.
         writes: whether more than reading is allowed.
         is_sandbox: whether the key is a sandbox key.
-        made: the fixtures so far, or why there is none.
+        shared: what promises share so far, or why it cannot be had.
+        keeping: above 0 while what is created stays until the end.
     """
 
     patience = 10.0
@@ -99,14 +118,13 @@ class Run:
         self.key = Credential(key.reveal())
         self.is_sandbox = key.reveal().startswith("fh_test_")
         self.writes = write or self.is_sandbox
-        self.made: dict[str, Any] = {}
-        # What has to be removed again: the requests that do it. And what of it stays until the end.
-        self._made: dict[str, tuple[str, str, str]] = {}
+        self.witness = Witness()
+        self.shared: dict[str, Any] = {}
+        self.keeping = 0
+        # By id, what has to be removed again; and what of it stays until the end.
+        self._made: dict[str, _Made] = {}
         self._kept: set[str] = set()
-        self._keeping = 0
-        self._held: dict[str, int] = {}
         self._unsure: list[Asked] = []
-        self._undo: list[tuple[str, Callable[[], object]]] = []
 
     # --- requests ---------------------------------------------------------------------------------------
 
@@ -144,6 +162,14 @@ class Run:
         """Send a request; the arguments are those of `ask`."""
         return self.send(self.ask(method, path, body, **options))
 
+    def get(self, path: str, **query: Any) -> Exchange:
+        """Send a GET with these parameters."""
+        return self("GET", path, query=query)
+
+    def post(self, path: str, body: Any = None, **options: Any) -> Exchange:
+        """Send a POST; the options are those of `ask`."""
+        return self("POST", path, body, **options)
+
     def send(self, asked: Asked, held: float = 0.0) -> Exchange:
         """Send a request. If the rate limit refuses it, wait as long as told, and send it once more.
 
@@ -164,12 +190,22 @@ class Run:
         self._allow(asked)
         return self._wire.begin(asked, self.patience + held)
 
-    def download(self, url: str, most: int, **headers: str) -> Exchange:
+    def download(self, url: str, **headers: str) -> Exchange:
         """Request a signed URL, without the key."""
-        return self._wire.send(Asked("GET", url, headers, None, NO_KEY, "DOWNLOAD_URL"), 60.0, most)
+        return self._wire.send(Asked("GET", url, headers, None, NO_KEY, "DOWNLOAD_URL"), 60.0, MAX_DOWNLOAD)
+
+    def hold(self, holds: object, came: str) -> None:
+        """Raise a DiffersError with `came`, unless something holds that no single response shows."""
+        if not holds:
+            raise DiffersError(came)
+
+    @property
+    def seconds_left(self) -> float:
+        """How much of the time of the check is left."""
+        return self._ends - time.monotonic()
 
     def _sent(self, asked: Asked, held: float = 0.0) -> Exchange:
-        if time.monotonic() > self._ends:
+        if self.seconds_left < 0:
             raise OutOfTimeError
         # Until its response is read, also if Ctrl-C comes first.
         self._unsure.append(asked)
@@ -179,7 +215,7 @@ class Run:
         return it
 
     def _sleep(self, seconds: float) -> None:
-        if time.monotonic() + seconds > self._ends:
+        if seconds > self.seconds_left:
             raise OutOfTimeError
         time.sleep(seconds)
 
@@ -187,217 +223,216 @@ class Run:
         if asked.method == "GET":
             return
         if not self.writes:
-            raise NotTriedError("a live key only reads here: pass --write to try it")
+            raise NotTriedError("a live key only reads, unless told to write")
         is_order = asked.method == "POST" and asked.url == f"{self.base}/v1/jobs"
         if not is_order or asked.credential is not self.key or self.is_sandbox:
             return
-        if sum(self._held.values()) + _cost(asked.body) > MAX_HELD_CENTS:
+        if sum(each.cents for each in self._made.values()) + _cost(asked.body) > MAX_HELD_CENTS:
             raise NotTriedError(f"with a live key, a check holds at most {dollars(MAX_HELD_CENTS)}")
-
-    def note(self, it: Exchange) -> None:
-        """Remember what has to be removed again, whether it was created by intention or not."""
-        method, path = it.asked.method, urlsplit(it.asked.url).path.removeprefix(urlsplit(self.base).path)
-        if not it.ok or method == "GET" or not path.startswith("/v1/"):
-            return
-        id = it.object.get("id")
-        match method, path.split("/")[2:]:
-            case "POST", ["jobs"] if isinstance(id, str):
-                self._add(id, "POST", f"/v1/jobs/{id}/cancel", "not cancelled")
-                self._held[id] = _cost(it.asked.body)
-            case "POST", ["api_keys"] | ["api_keys", _, "rotate"] if isinstance(id, str):
-                self._add(id, "POST", f"/v1/api_keys/{id}/revoke", "not revoked")
-            case "POST", ["webhook_endpoints"] if isinstance(id, str):
-                self._add(id, "DELETE", f"/v1/webhook_endpoints/{id}", "not deleted")
-            case ("POST", [_, id, "cancel" | "revoke"]) | ("DELETE", [_, id]):
-                self._made.pop(id, None)
-                self._held.pop(id, None)
-            case _:
-                pass
-
-    def _add(self, id: str, method: str, path: str, words: str) -> None:
-        self._made[id] = (method, path, words)
-        if self._keeping:
-            self._kept.add(id)
 
     # --- removing what was created ----------------------------------------------------------------------
 
-    @contextmanager
-    def keeping(self) -> Generator[None]:
-        """What is created within stays until the end."""
-        self._keeping += 1
-        try:
-            yield
-        finally:
-            self._keeping -= 1
+    def note(self, it: Exchange) -> None:
+        """Look at a response, and remember what has to be removed again, created by intention or not."""
+        method, path = it.asked.method, urlsplit(it.asked.url).path.removeprefix(urlsplit(self.base).path)
+        if not path.startswith("/v1/"):
+            return
+        self.witness.see(it)
+        id = it.object.get("id")
+        match (method, *path.split("/")[2:]) if it.ok else ():
+            case ("POST", "jobs") if isinstance(id, str):
+                self.made_job(id, _cost(it.asked.body), it.asked.credential)
+            case ("POST", "api_keys") | ("POST", "api_keys", _, "rotate") if isinstance(id, str):
+                self._will_remove(id, f"{id}: not revoked", "POST", f"/v1/api_keys/{id}/revoke")
+            case ("POST", "webhook_endpoints") if isinstance(id, str):
+                self._will_remove(id, f"{id}: not deleted", "DELETE", f"/v1/webhook_endpoints/{id}")
+            case ("POST", _, id, "cancel" | "revoke") | ("DELETE", _, id):
+                self._made.pop(id, None)
+            case _:
+                pass
+
+    def made_job(self, id: str, cents: int, key: Credential | None = None) -> None:
+        """Remember a job that has to be cancelled."""
+        self._will_remove(id, f"{id}: not cancelled", "POST", f"/v1/jobs/{id}/cancel", cents, key)
+
+    def _will_remove(
+        self, id: str, words: str, method: str, path: str, cents: int = 0, key: Credential | None = None
+    ) -> None:
+        def remove() -> None:
+            it = self(method, path, key=key)
+            # A finished job, or one that is not known any more, needs no removing.
+            if not it.ok and it.status not in (404, 409):
+                raise DiffersError(it.excerpt, it)
+
+        self._made[id] = _Made(words, remove, cents)
+        if self.keeping:
+            self._kept.add(id)
 
     def undo(self, words: str, do: Callable[[], object]) -> None:
         """Do something at the end, however the check ends. `words` name what is left if it fails."""
-        self._undo.append((words, do))
+        self._made[words] = _Made(words, do)
+        self._kept.add(words)
 
     def tidy(self) -> None:
         """Remove what a promise created for itself; what fails is tried again at the end."""
-        for id, (method, path, _) in [*self._made.items()]:
-            if id not in self._kept:
-                with suppress(DiffersError, NotTriedError):
-                    self._remove(id, method, path)
+        for id in [each for each in self._made if each not in self._kept]:
+            with suppress(DiffersError, NotTriedError):
+                self._made[id].remove()
+                self._made.pop(id, None)
 
     def clean(self) -> list[str]:
         """Remove all that was created; return what could not be removed, in words."""
         self._ends = time.monotonic() + _CLEANING
+        # Its key makes a POST safe to send again: the response tells what the first one created.
+        unsure = [each for each in self._unsure if "Idempotency-Key" in each.headers]
+        again = [
+            _Made(
+                f"{each.method} {urlsplit(each.url).path}: its outcome is unknown", partial(self._sent, each)
+            )
+            for each in unsure
+        ]
+        left = self._removed(again)
+        return left + self._removed([self._made[id] for id in reversed(self._made)])
+
+    def _removed(self, made: list[_Made]) -> list[str]:
         left: list[str] = []
-        for asked in [each for each in self._unsure if "Idempotency-Key" in each.headers]:
-            # Its key makes it safe to send again: the response tells what the first one created.
-            again = functools.partial(self._sent, asked)
-            self._try(left, f"{asked.method} {urlsplit(asked.url).path}: its outcome is unknown", again)
-        for id, (method, path, words) in [*self._made.items()]:
-            self._try(left, f"{id}: {words}", functools.partial(self._remove, id, method, path))
-        for words, do in reversed(self._undo):
-            self._try(left, words, do)
+        for each in made:
+            try:
+                each.remove()
+            except (DiffersError, NotTriedError, OutOfTimeError) as error:
+                came = error.came if isinstance(error, DiffersError) else "no time was left"
+                left.append(f"{each.words} ({came})")
         return left
-
-    def _remove(self, id: str, method: str, path: str) -> None:
-        it = self.send(self.ask(method, path))
-        # A finished job, or one that is not known any more, needs no removing.
-        if not it.ok and it.status not in (404, 409):
-            raise DiffersError(it.excerpt, it)
-        self._made.pop(id, None)
-        self._held.pop(id, None)
-
-    def _try(self, left: list[str], words: str, do: Callable[[], object]) -> None:
-        try:
-            do()
-        except (DiffersError, NotTriedError, OutOfTimeError) as error:
-            came = error.came if isinstance(error, DiffersError) else "no time was left"
-            left.append(f"{words} ({came})")
 
     # --- what promises need -----------------------------------------------------------------------------
 
-    def new_job(self, **fields: Any) -> Json:
+    def new_job(self, *, key: Credential | None = None, **fields: Any) -> Json:
         """Post a job."""
-        it = self("POST", "/v1/jobs", {**JOB, **fields})
-        return self._created(it)
+        return self._created(self.post("/v1/jobs", {**JOB, **fields}, key=key))
 
     def _created(self, it: Exchange) -> Json:
         if not it.ok or not isinstance(it.object.get("id"), str):
             raise DiffersError(it.excerpt, it)
         return it.object
 
-    def cancel(self, job: str) -> Exchange:
+    def read_job(self, job: str) -> Json:
+        """A job as it is now."""
+        return self._created(self.get(f"/v1/jobs/{job}"))
+
+    def cancel(self, job: str, **options: Any) -> Exchange:
         """Cancel a job."""
-        return self("POST", f"/v1/jobs/{job}/cancel")
+        return self.post(f"/v1/jobs/{job}/cancel", **options)
 
     def new_key(self, *scopes: str, name: str = "LIMITED_KEY") -> tuple[Credential, Json]:
         """Create an API key in the environment of the check's own."""
         body: Json = {"name": "Conformance check", "environment": "test" if self.is_sandbox else "live"}
-        if scopes:
-            body["scopes"] = [*scopes]
-        made = self._created(self("POST", "/v1/api_keys", body))
+        made = self._created(self.post("/v1/api_keys", {**body, "scopes": [*scopes]}))
         if not isinstance(made.get("secret"), str):
             raise NotTriedError("POST /v1/api_keys returned no secret")
         return Credential(made["secret"], name), made
 
-    def complete_job(self) -> Json:
-        """Post a job, and do its work by /_control."""
-        job = self.new_job(min_star_rating=3)["id"]
+    def hook(self, path: str = "", *events: str) -> Json:
+        """Create a webhook endpoint, on this machine if the server reaches it: it has no other one to reach."""
+        try:
+            url = self.receiver.url
+        except NotTriedError:
+            url = "https://conformance.invalid/hook"
+        events = events or ("job.flagged",)
+        return self._created(self.post("/v1/webhook_endpoints", {"url": url + path, "events": [*events]}))
+
+    def filtered(
+        self, path: str, fits: Callable[[Json], bool], *, some: bool = True, **query: Any
+    ) -> Exchange:
+        """A page of a list with a filter, checked for what fits it; `some` says that at least one item does."""
+        it = self.get(path, limit=100, **query).must(listed(OBJECT, 100), only(fits))
+        if some and not it.items:
+            if self.writes:  # then the check has created what fits
+                raise DiffersError("nothing is listed, and something fits the filter", it)
+            raise NotTriedError("nothing fits the filter here")
+        return it
+
+    @Shared
+    def sample(self) -> bool:
+        """Getting responses of several kinds."""
+        self.get("/v1/me")
+        self.get("/v1/jobs", limit=1)
+        self.get("/v1/jobs", limit=0)
+        self.get(f"/v1/jobs/job_{'0' * 26}")
         for _ in range(2):
-            self._work(job, 5)
-        return self._finished(job, self.patience)
+            self("GET", "/v1/me", key=NO_KEY)
+        return True
 
-    def read_job(self, job: str) -> Json:
-        """A job as it is now."""
-        return self._created(self("GET", f"/v1/jobs/{job}"))
-
-    @Fixture
-    def me(self) -> Json:
-        """Reading the identity."""
-        return self("GET", "/v1/me").object
-
-    @Fixture
+    @Shared
     def job(self) -> Json:
         """Posting a job. It stays open for the whole check; without writing, it is the newest job."""
-        if self.writes:
-            return self.new_job()
-        return self._first("/v1/jobs", "job")
+        return self.new_job() if self.writes else self._first("/v1/jobs", "job")
 
-    @Fixture
+    @Shared
     def spare_job(self) -> Json:
         """Posting a job that a promise may spoil."""
         return self.new_job()
 
-    @Fixture
+    @Shared
     def cancelled_job(self) -> Json:
         """Cancelling a job."""
         return self._created(self.cancel(self.new_job()["id"]))
 
-    @Fixture
+    @Shared
     def spare_key(self) -> Json:
         """Creating an API key that a promise may spoil."""
         return self.new_key("usage:read")[1]
 
-    @Fixture
+    @Shared
     def poor_key(self) -> Credential:
         """Creating an API key that may only read billing."""
         return self.new_key("usage:read")[0]
 
-    @Fixture
+    @Shared
     def audit_key(self) -> Credential:
         """Creating an API key that may only read the audit trail."""
         return self.new_key("audit:read")[0]
 
-    @Fixture
+    @Shared
     def endpoint(self) -> Json:
         """Creating a webhook endpoint for cancelled jobs."""
         if not self.writes:
             return self._first("/v1/webhook_endpoints", "webhook endpoint")
-        return self._created(
-            self("POST", "/v1/webhook_endpoints", {"url": self.hook, "events": ["job.cancelled"]})
-        )
+        return self.hook("", "job.cancelled")
 
-    @Fixture
+    @Shared
     def spare_endpoint(self) -> Json:
         """Creating a webhook endpoint that a promise may spoil."""
-        return self._created(
-            self("POST", "/v1/webhook_endpoints", {"url": self.hook, "events": ["job.flagged"]})
-        )
+        return self.hook()
 
-    @property
-    def hook(self) -> str:
-        """A URL for webhooks; the name of the second one leads nowhere by definition."""
-        try:
-            return self.receiver.url
-        except NotTriedError:
-            return "https://conformance.invalid/hook"
-
-    @Fixture
+    @Shared
     def receiver(self) -> Receiver:
         """Receiving webhooks."""
         if not is_loopback(urlsplit(self.base).hostname or ""):
             raise NotTriedError("a receiver of webhooks on this machine is only for a server on this machine")
-        receiver = self._stack.enter_context(Receiver())
-        it = self("POST", "/v1/webhook_endpoints", {"url": receiver.url, "events": ["job.flagged"]})
+        receiver = self._stack.enter_context(receiving())
+        it = self.post("/v1/webhook_endpoints", {"url": receiver.url, "events": ["job.flagged"]})
         if not it.ok:
             raise NotTriedError(f"the server takes no receiver on this machine: {it.excerpt}")
         return receiver
 
-    @Fixture
+    @Shared
     def event(self) -> Json:
         """Causing an event. Without writing, it is the newest one."""
         if self.writes:
             _ = self.cancelled_job
         return self._first("/v1/webhook_events", "event")
 
-    @Fixture
+    @Shared
     def completed_job(self) -> Json:
         """Completing a job. It may be an earlier one."""
         if self.has_control:
             return self.complete_job()
-        found = self("GET", "/v1/jobs", query={"status": "completed", "limit": 100})
-        for job in found.items:
+        for job in self.get("/v1/jobs", status="completed", limit=100).items:
             if job.get("files_approved") and isinstance(job.get("id"), str):
                 return job
         if not self.writes or not self.is_sandbox:
             raise NotTriedError("this account has no completed job with files")
-        return self._finished(self.sandbox_job["id"], _SANDBOX_SECONDS)
+        return self.finished(self.new_job(min_star_rating=3)["id"], _SANDBOX_SECONDS)
 
     @property
     def own_completed_job(self) -> Json:
@@ -407,53 +442,118 @@ class Run:
             raise NotTriedError("no job of this check completes here, and it rates no others")
         return job
 
-    @Fixture
-    def sandbox_job(self) -> Json:
-        """Posting a job for the simulated worker of the sandbox."""
-        if not self.is_sandbox:
-            raise NotTriedError("only a sandbox has a simulated worker")
-        return self.new_job(min_star_rating=3)
-
-    @Fixture
+    @Shared
     def rejected_job(self) -> Json:
         """Getting a submission rejected. It may be an earlier one."""
         if self.has_control:
             job = self.new_job()["id"]
-            self._work(job, 1)
+            self.work(job, 1)
             return self.read_job(job)
         # The sandbox gives 4 stars, and the job that stays open asks for 5: its worker comes within 15 seconds.
         ends = time.monotonic() + (_SANDBOX_SECONDS if self.is_sandbox and self.job else 0.0)
         while True:
-            for submission in self("GET", "/v1/submissions", query={"status": "rejected"}).items:
+            for submission in self.get("/v1/submissions", status="rejected").items:
                 if isinstance(submission.get("job_id"), str):
                     return self.read_job(submission["job_id"])
             if time.monotonic() >= ends:
                 raise NotTriedError("this account has no rejected submission")
             self._sleep(1.0)
 
-    @Fixture
+    @Shared
+    def mixed(self) -> bool:
+        """Creating items that fit filters, and between them others that do not."""
+        if self.writes:
+            self.cancel(self.new_job()["id"])
+            if self.has_control:
+                self.complete_job()
+                self.work(self.new_job()["id"], 1)
+            self.new_job()
+            self.cancel(self.new_job()["id"])
+            if self.has_control:
+                self.complete_job()
+        return True
+
+    @Shared
     def files(self) -> Exchange:
         """Listing approved files."""
-        it = self("GET", f"/v1/jobs/{self.completed_job['id']}/files")
+        it = self.get(f"/v1/jobs/{self.completed_job['id']}/files")
         if not it.items:
             raise DiffersError(it.excerpt, it)
         return it
 
-    @property
-    def file(self) -> Json:
-        """An approved file."""
-        return self.files.items[0]
-
-    @Fixture
+    @Shared
     def submission(self) -> Json:
         """Listing submissions. It is that of an approved file."""
         return self._first(f"/v1/jobs/{self.completed_job['id']}/submissions", "submission")
 
-    @Fixture
+    def _first(self, path: str, what: str) -> Json:
+        it = self.get(path)
+        if not it.ok:
+            raise DiffersError(it.excerpt, it)
+        if not it.items:
+            raise NotTriedError(f"this account has no {what}")
+        return it.items[0]
+
+    def finished(self, job: str, seconds: float) -> Json:
+        """Wait until a job is completed."""
+        ends = time.monotonic() + seconds
+        while True:
+            left = max(1, min(10, int(ends - time.monotonic())))
+            asked = self.ask("GET", f"/v1/jobs/{job}", headers={"Prefer": f"wait={left}"})
+            found = self._created(self.send(asked, left))
+            if found.get("status") == "completed":
+                return found
+            if time.monotonic() >= ends:
+                raise NotTriedError(f"no job completes here: after {seconds:g} s it is {found.get('status')}")
+            self._sleep(0.05)  # a server that does not hold the request is not asked in a loop
+
+    # --- a server that can be driven --------------------------------------------------------------------
+
+    @Shared
+    def has_control(self) -> bool:
+        """Looking for /_control."""
+        if not self.writes:
+            return False
+        paths = self("GET", "/openapi.json", key=NO_KEY).object.get("paths")
+        return isinstance(paths, dict) and "/_control/submit" in paths
+
+    def needs_control(self, why: str) -> None:
+        """Raise a NotTriedError on a server without /_control."""
+        if not self.has_control:
+            raise NotTriedError(f"it takes {why}, which only a server with /_control provides")
+
+    @Shared
+    def speed(self) -> float | None:
+        """Reading the speed of time. None on a server whose time nothing moves but time itself."""
+        found = self("GET", "/_control", key=NO_KEY).object.get("speed") if self.has_control else None
+        return float(found) if isinstance(found, (int, float)) else None
+
+    def control(self, method: str, path: str, body: Json) -> Exchange:
+        """Call /_control. It takes no key, and has no rate limit."""
+        return self.send(self.ask(method, f"/_control{path}", body, key=NO_KEY, once=None), 30.0)
+
+    def work(self, job: str, rating: int) -> None:
+        """Submit a file and rate it. A simulated worker may have been faster: then there is no slot."""
+        made = self.control("POST", "/submit", {"job_id": job, "rating": rating}).object.get("submission_id")
+        if isinstance(made, str):
+            self.control("POST", "/score", {"submission_id": made, "rating": rating})
+
+    def complete_job(self) -> Json:
+        """Post a job, and do its work by /_control."""
+        job = self.new_job(min_star_rating=3)["id"]
+        for _ in range(2):
+            self.work(job, 5)
+        return self.finished(job, self.patience)
+
+    def let_deliver(self) -> None:
+        """Where time stands still, move it a little: deliveries are due."""
+        if self.speed == 0:
+            self.control("POST", "/advance", {"seconds": 1})
+
+    @Shared
     def strangers(self) -> Json:
         """Creating another organization."""
-        if not self.has_control:
-            raise NotTriedError("it takes another organization, which only a server with /_control makes")
+        self.needs_control("another organization")
         made = self.control("POST", "/organizations", {}).object
         if not isinstance(made.get("api_key"), str) or not isinstance(made.get("test_api_key"), str):
             raise NotTriedError("/_control made no organization")
@@ -469,59 +569,6 @@ class Run:
     def stranger_with_credit(self) -> Credential:
         """A live key of another organization, whose money nobody owns."""
         return Credential(self.strangers["api_key"], "KEY_OF_ANOTHER_ORGANIZATION")
-
-    def _first(self, path: str, what: str) -> Json:
-        it = self("GET", path)
-        if not it.ok:
-            raise DiffersError(it.excerpt, it)
-        if not it.items:
-            raise NotTriedError(f"this account has no {what}")
-        return it.items[0]
-
-    def _finished(self, job: str, seconds: float) -> Json:
-        ends = time.monotonic() + seconds
-        while True:
-            left = max(1, min(10, int(ends - time.monotonic())))
-            asked = self.ask("GET", f"/v1/jobs/{job}", headers={"Prefer": f"wait={left}"})
-            found = self._created(self.send(asked, left))
-            if found.get("status") == "completed":
-                return found
-            if time.monotonic() >= ends:
-                raise NotTriedError(f"no job completes here: after {seconds:g} s it is {found.get('status')}")
-            self._sleep(0.05)  # a server that does not hold the request is not asked in a loop
-
-    # --- a server that can be driven --------------------------------------------------------------------
-
-    @Fixture
-    def has_control(self) -> bool:
-        """Looking for /_control."""
-        if not self.writes:
-            return False
-        paths = self("GET", "/openapi.json", key=NO_KEY).object.get("paths")
-        return isinstance(paths, dict) and "/_control/submit" in paths
-
-    @Fixture
-    def speed(self) -> float | None:
-        """Reading the speed of time. None on a server whose time nothing moves but time itself."""
-        if not self.has_control:
-            return None
-        found = self("GET", "/_control", key=NO_KEY).object.get("speed")
-        return float(found) if isinstance(found, (int, float)) else None
-
-    def control(self, method: str, path: str, body: Json) -> Exchange:
-        """Call /_control. It takes no key, and has no rate limit."""
-        return self.send(self.ask(method, f"/_control{path}", body, key=NO_KEY, once=None), 30.0)
-
-    def _work(self, job: str, rating: int) -> None:
-        # A simulated worker may have been faster: then there is no slot, and nothing to do.
-        made = self.control("POST", "/submit", {"job_id": job, "rating": rating}).object.get("submission_id")
-        if isinstance(made, str):
-            self.control("POST", "/score", {"submission_id": made, "rating": rating})
-
-    def let_deliver(self) -> None:
-        """Let webhooks be sent where time stands still."""
-        if self.speed == 0:
-            self.control("POST", "/advance", {"seconds": 1})
 
     def lift_limits(self) -> None:
         """On a server that can be driven, no promise waits for the rate limit but those about it."""
@@ -539,8 +586,6 @@ class Run:
 
 
 def _cost(body: Any) -> int:
-    if not isinstance(body, dict):
-        return 0
-    found: Json = body  # pyright: ignore[reportUnknownVariableType] # it is JSON
+    found = as_object(body)
     count, price = found.get("files_needed"), found.get("price_per_file_cents")
     return count * price if isinstance(count, int) and isinstance(price, int) else 0

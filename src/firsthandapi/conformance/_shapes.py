@@ -33,18 +33,19 @@ def shape(model: Any, *always: str, but: str = "") -> Kind:
 
     def check(value: Any) -> str | None:
         if not isinstance(value, dict):
-            return f"is {_quoted(value)}, not an object"
+            return f"is no object: {_quoted(value)}"
         found = cast("dict[str, Any]", value)
         if lacking := next((name for name in always if name not in found), None):
-            return f"has no `{lacking}`"
+            return f"without `{lacking}`"
         try:
             _adapter(model).validate_python({**found, but: None} if but else found, strict=True)
         except ValidationError as error:
             for each in error.errors(include_url=False):
                 field = str(each["loc"][0])
                 if not _forgiven(each, field in always):
-                    said = "" if field in _SECRETS else f" is {_quoted(each['input'])}:"
-                    return f"`{'.'.join(map(str, each['loc']))}`{said} {each['msg']}"
+                    said = "" if field in _SECRETS else f": {_quoted(each['input'])}"
+                    words = each["msg"].replace("Input should", "should").replace("Value error,", "is")
+                    return f"`{'.'.join(map(str, each['loc']))}` {words}{said}"
         return None
 
     return check

@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Generator
 from concurrent.futures import Future
-from contextlib import ExitStack
-from types import TracebackType
-from typing import TYPE_CHECKING
+from contextlib import contextmanager
 
 import anyio
 import httpx
-from anyio.from_thread import start_blocking_portal
+from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 from firsthandapi._core.calls.config import check_config
 from firsthandapi._network.certificates import ssl_context
 from firsthandapi._network.proxies import choose_proxy
 
 from ._exchange import Asked, Exchange, NoResponseError, shortened
-
-if TYPE_CHECKING:
-    from typing import Self
 
 MAX_BODY = 4 << 20
 MAX_DOWNLOAD = 64 << 20
@@ -32,42 +28,10 @@ class Wire:
     server does with single bytes. And a request can be under way while others are sent.
     """
 
-    def __init__(self, base_url: str) -> None:
-        config = check_config(
-            api_key=None,
-            base_url=base_url,
-            timeout=30.0,
-            deadline=None,
-            max_retries=0,
-            max_spend_cents=None,
-            proxy=None,
-            verify=True,
-        )
-        proxy = choose_proxy(config.origin, None)
-        # Not kept alive for long: a connection that the server has closed meanwhile would look like a fault of it.
-        limits = httpx.Limits(keepalive_expiry=2.0)
-        self._client = httpx.AsyncClient(
-            verify=ssl_context(True),
-            proxy=None if proxy is None else proxy.reveal(),
-            trust_env=False,
-            follow_redirects=False,
-            timeout=None,  # noqa: S113 # of httpx: each exchange as a whole has one
-            limits=limits,
-        )
-        self._stack = ExitStack()
+    def __init__(self, portal: BlockingPortal, client: httpx.AsyncClient) -> None:
+        self._portal = portal
+        self._client = client
         self.sent = 0
-
-    def __enter__(self) -> Self:
-        self._portal = self._stack.enter_context(start_blocking_portal())
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        try:
-            self._portal.call(self._client.aclose)
-        finally:
-            self._stack.__exit__(kind, error, trace)
 
     def send(self, asked: Asked, seconds: float, most: int = MAX_BODY) -> Exchange:
         """Send a request and read its response.
@@ -108,10 +72,35 @@ class Wire:
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError, ValueError) as error:
             words = shortened(f"{type(error).__name__}: {error}", 160)
             raise NoResponseError(f"no response: {words}", asked) from None
-        return Exchange(
-            asked,
-            response.status_code,
-            {name.lower(): value for name, value in response.headers.items()},
-            bytes(body),
-            time.monotonic() - started,
-        )
+        received = {name.lower(): value for name, value in response.headers.items()}
+        return Exchange(asked, response.status_code, received, bytes(body), time.monotonic() - started)
+
+
+@contextmanager
+def wired(base_url: str) -> Generator[Wire]:
+    """A wire to a server, through the proxy for its address."""
+    config = check_config(
+        api_key=None,
+        base_url=base_url,
+        timeout=30.0,
+        deadline=None,
+        max_retries=0,
+        max_spend_cents=None,
+        proxy=None,
+        verify=True,
+    )
+    proxy = choose_proxy(config.origin, None)
+    client = httpx.AsyncClient(
+        verify=ssl_context(True),
+        proxy=None if proxy is None else proxy.reveal(),
+        trust_env=False,
+        follow_redirects=False,
+        timeout=None,  # noqa: S113 # of httpx: each exchange as a whole has one
+        # Not kept alive for long: a connection that the server has closed meanwhile would look like a fault of it.
+        limits=httpx.Limits(keepalive_expiry=2.0),
+    )
+    with start_blocking_portal() as portal:
+        try:
+            yield Wire(portal, client)
+        finally:
+            portal.call(client.aclose)

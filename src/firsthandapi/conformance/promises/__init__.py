@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-# The escrow is counted first, before other jobs move the balance; what moves time comes last.
+# The escrow is counted first, before other jobs move the balance; what moves time comes late, and what is seen of all
+# responses last.
 # isort: off
 from . import reaching
 from . import billing
@@ -15,8 +16,11 @@ from . import keys
 from . import webhooks
 from . import organization
 from . import endpoints
+from . import idempotency
 from . import limits
 from . import expiry
+from . import using
+from . import responses
 # isort: on
 
 __all__ = [
@@ -24,13 +28,16 @@ __all__ = [
     "endpoints",
     "expiry",
     "files",
+    "idempotency",
     "jobs",
     "keys",
     "limits",
     "lists",
     "organization",
     "reaching",
+    "responses",
     "submissions",
+    "using",
     "waiting",
     "webhooks",
 ]

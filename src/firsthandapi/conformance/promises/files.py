@@ -4,100 +4,120 @@ from __future__ import annotations
 
 import hashlib
 import re
-import time
 from datetime import datetime
 
-from firsthandapi.conformance._checks import listed, shaped, status
-from firsthandapi.conformance._exchange import DiffersError, Exchange, NotTriedError
+from firsthandapi.conformance._checks import has_header, listed, shaped, status
+from firsthandapi.conformance._exchange import Exchange, NotTriedError
 from firsthandapi.conformance._promises import promise
 from firsthandapi.conformance._run import Json, Run
 from firsthandapi.conformance._shapes import DOWNLOAD, FILE, annotated
 from firsthandapi.conformance._wire import MAX_DOWNLOAD
-
-from .lists import only
 
 _LIST, _REFRESH, _URL = "GET /v1/jobs/:id/files", "POST /v1/files/:id/refresh_url", "download URL"
 _FILES = '§2 "Files"'
 _WEEK = 7 * 86400
 
 
-@promise(
-    "files.approved",
-    _LIST,
-    _FILES,
-    "A completed job lists as many files as files_approved says, each approved.",
-)
+@promise("files.approved", _LIST, _FILES)
 def _approved(run: Run) -> None:
+    """A completed job lists as many files as files_approved says, each approved."""
     job = run.read_job(run.completed_job["id"])
-    it = run("GET", f"/v1/jobs/{job['id']}/files", query={"limit": 100, "min_score": 1})
-    it.must(status(200), listed(FILE))
-    if not it.object["has_more"] and len(it.items) != job["files_approved"]:
-        raise DiffersError(f"{len(it.items)} files, and `files_approved` is {job['files_approved']}", it)
-    bar = job.get("min_star_rating") or 3
+    it = run.get(f"/v1/jobs/{job['id']}/files", limit=100, min_score=1).must(listed(FILE))
+    count, bar = len(it.items), job.get("min_star_rating") or 3
+    is_right = it.object["has_more"] or count == job["files_approved"]
+    it.hold(is_right, f"the list does not have `files_approved` files: {count} of {job['files_approved']}")
     for file in it.items:
-        if file["ai_star_rating"] < bar:
-            raise DiffersError(
-                f"{file['id']} has {file['ai_star_rating']} stars, and the job asks for {bar}", it
-            )
+        stars = file["ai_star_rating"]
+        it.hold(stars >= bar, f"a file with fewer stars than the job asks for: {stars} of {bar}")
 
 
-@promise("files.min_score", _LIST, _FILES, "min_score lists files with at least that many stars.")
+@promise("files.new", _LIST, _FILES)
+def _new(run: Run) -> None:
+    """A file is the first in the list as soon as it is approved."""
+    run.needs_control("a worker")
+    job = run.new_job(min_star_rating=3)["id"]
+    path, seen = f"/v1/jobs/{job}/files", set[str]()
+    for number in (1, 2):
+        run.work(job, 5)
+        it = run.get(path, limit=100).must(listed(FILE))
+        it.hold(len(it.items) == number, f"an approved file is not listed yet: {len(it.items)} of {number}")
+        it.hold(it.ids[0] not in seen, "the newest file is not the first in the list")
+        seen.add(it.ids[0])
+
+
+@promise("files.withdrawn", _LIST, _FILES, ours=True)
+def _withdrawn(run: Run) -> None:
+    """A withdrawn file leaves the list, and files_approved falls."""
+    run.needs_control("somebody who withdraws a file")
+    job = run.complete_job()
+    first = run.get(f"/v1/jobs/{job['id']}/files").must(listed(FILE)).ids[0]
+    run.control("POST", "/withdraw", {"file_id": first})
+    it = run.get(f"/v1/jobs/{job['id']}/files").must(listed(FILE))
+    it.hold(first not in it.ids, "a withdrawn file is still listed")
+    now = run.read_job(job["id"])["files_approved"]
+    it.hold(now == job["files_approved"] - 1, f"`files_approved` still counts a withdrawn file: {now}")
+
+
+@promise("files.min_score", _LIST, _FILES)
 def _min_score(run: Run) -> None:
+    """min_score lists files with at least that many stars."""
     path = f"/v1/jobs/{run.completed_job['id']}/files"
-    only(run, path, {"min_score": 5}, lambda file: file.get("ai_star_rating") == 5, some=False)
-    only(run, path, {"min_score": 1}, lambda _: True)
+    run.filtered(path, lambda file: file.get("ai_star_rating") == 5, some=False, min_score=5)
+    run.filtered(path, lambda _: True, min_score=1)
 
 
-@promise(
-    "files.annotations",
-    _LIST,
-    '§3 "Annotations"',
-    "Annotations have the documented fields of their type, or are null.",
-)
+@promise("files.annotations", _LIST, '§3 "Annotations"')
 def _annotations(run: Run) -> None:
+    """Annotations have the documented fields of their type, or are null."""
     it = run.files
     described = [file for file in it.items if file.get("annotations") is not None]
     for file in described:
-        if wrong := annotated(file["annotations"]):
-            raise DiffersError(f"`annotations` of {file['id']} {wrong}", it)
-    if "annotations" not in run.file:
-        raise DiffersError("`annotations` is missing", it)
+        wrong = annotated(file["annotations"])
+        it.hold(not wrong, f"annotations {wrong}")
+    it.hold("annotations" in it.items[0], "`annotations` is missing")
     if not described:
         raise NotTriedError("no file here has annotations")
 
 
-@promise("files.sandbox", _LIST, "§7", "In the sandbox, every file has 4 stars.")
+@promise("files.submissions", _LIST, "§3")
+def _submissions(run: Run) -> None:
+    """submission_id of a file names a submission of its job."""
+    job = run.completed_job["id"]
+    of_job = run.get(f"/v1/jobs/{job}/submissions", limit=100).must(status(200))
+    for file in run.files.items:
+        of_job.hold(
+            file.get("submission_id") in (None, *of_job.ids) or of_job.object["has_more"],
+            f"a file whose submission its job does not list: {file.get('submission_id')}",
+        )
+
+
+@promise("files.sandbox", _LIST, "§7")
 def _four_stars(run: Run) -> None:
+    """In the sandbox, every file has 4 stars."""
     if not run.is_sandbox:
         raise NotTriedError("it is about sandbox keys")
     it = run.files
     for file in it.items:
-        if file.get("ai_star_rating") != 4:
-            raise DiffersError(f"{file.get('id')} has {file.get('ai_star_rating')} stars", it)
+        it.hold(file.get("ai_star_rating") == 4, f"not 4 stars: {file.get('ai_star_rating')}")
 
 
-@promise(
-    "files.refresh",
-    _REFRESH,
-    _FILES,
-    "A refreshed URL downloads the same file, and expires no earlier.",
-    writes=True,
-)
+@promise("files.refresh", _REFRESH, _FILES)
 def _refresh(run: Run) -> None:
-    file = run.file
-    it = run("POST", f"/v1/files/{file['id']}/refresh_url").must(status(200), shaped(DOWNLOAD))
-    if it.object["download_url_expires_at"] < file["download_url_expires_at"]:
-        raise DiffersError("the refreshed URL expires earlier than the first one", it)
-    _hold_content(file, run.download(it.object["download_url"], MAX_DOWNLOAD))
+    """A refreshed URL downloads the same file, and expires no earlier."""
+    for file in run.files.items[-2:]:  # a server that mixes them up has to show it
+        it = run.post(f"/v1/files/{file['id']}/refresh_url").must(status(200), shaped(DOWNLOAD))
+        is_later = it.object["download_url_expires_at"] >= file["download_url_expires_at"]
+        it.hold(is_later, "the refreshed URL expires earlier than the first one")
+        _hold_content(file, run.download(it.object["download_url"]))
 
 
-@promise("files.expiry", _REFRESH, _FILES, "A download URL is valid for 7 days.", writes=True)
+@promise("files.expiry", _REFRESH, _FILES)
 def _valid(run: Run) -> None:
+    """A download URL is valid for 7 days."""
     now = run.new_job()["created_at"]  # the server's time, which may be a virtual one
-    it = run("POST", f"/v1/files/{run.file['id']}/refresh_url").must(status(200), shaped(DOWNLOAD))
+    it = run.post(f"/v1/files/{run.files.ids[0]}/refresh_url").must(status(200), shaped(DOWNLOAD))
     seconds = _seconds(it.object["download_url_expires_at"]) - _seconds(now)
-    if abs(seconds - _WEEK) > 43200:
-        raise DiffersError(f"it is valid for {seconds / 86400:.1f} days", it)
+    it.hold(abs(seconds - _WEEK) <= 43200, f"a URL is not valid for 7 days: {seconds / 86400:.1f}")
 
 
 def _seconds(moment: str) -> float:
@@ -106,108 +126,99 @@ def _seconds(moment: str) -> float:
 
 def _hold_content(file: Json, it: Exchange) -> None:
     it.must(status(200))
-    if len(it.body) != file["size_bytes"]:
-        raise DiffersError(f"{len(it.body)} bytes, and `size_bytes` is {file['size_bytes']}", it)
-    found = hashlib.sha256(it.body).hexdigest()
-    if file.get("content_hash") not in (None, found):
-        raise DiffersError("the SHA-256 of the bytes is not `content_hash`", it)
+    size, found = len(it.body), hashlib.sha256(it.body).hexdigest()
+    it.hold(size == file["size_bytes"], f"a download has another size than `size_bytes`: {size}")
+    it.hold(file.get("content_hash") in (None, found), "the SHA-256 of a download is not `content_hash`")
 
 
 def _fresh(run: Run) -> Json:
-    """The file with a URL of this moment: time may have been moved."""
-    it = run("GET", f"/v1/jobs/{run.completed_job['id']}/files", query={"limit": 1}).must(listed(FILE))
+    """The first file with a URL of this moment: time may have been moved."""
+    return _all_fresh(run)[0]
+
+
+def _all_fresh(run: Run) -> list[Json]:
+    it = run.get(f"/v1/jobs/{run.completed_job['id']}/files", limit=10).must(listed(FILE))
     if not it.items:
         raise NotTriedError("this account has no approved file")
-    file = it.items[0]
-    if file["size_bytes"] > MAX_DOWNLOAD:
+    if it.items[0]["size_bytes"] > MAX_DOWNLOAD:
         raise NotTriedError(f"the file is larger than {MAX_DOWNLOAD >> 20} MiB")
-    return file
+    return [file for file in it.items if file["size_bytes"] <= MAX_DOWNLOAD]
 
 
-@promise("downloads.content", _URL, "§3", "The bytes have the size and the SHA-256 that the file says.")
+@promise("downloads.content", _URL, "§3")
 def _content(run: Run) -> None:
-    file = _fresh(run)
-    it = run.download(file["download_url"], MAX_DOWNLOAD)
-    _hold_content(file, it)
-    kind = it.headers.get("content-type", "").partition(";")[0]
-    if kind != file["content_type"]:
-        raise DiffersError(f"the bytes come as {kind}, and `content_type` is {file['content_type']}", it)
+    """The bytes of each file have the size, the SHA-256, and the type that the file says."""
+    for file in _all_fresh(run):
+        it = run.download(file["download_url"])
+        _hold_content(file, it)
+        kind, said = it.headers.get("content-type", "").partition(";")[0], file["content_type"]
+        it.hold(kind == said, f"a download has another type than `content_type`: {kind} instead of {said}")
 
 
-@promise("downloads.range", _URL, _FILES, "Range returns a part of the file, with 206.")
+@promise("downloads.identity", _URL, _FILES)
+def _identity(run: Run) -> None:
+    """A download comes with its length and without an encoding."""
+    it = run.download(_fresh(run)["download_url"]).must(status(200))
+    it.must(has_header("content-encoding", None, "identity"), has_header("content-length", str(len(it.body))))
+
+
+@promise("downloads.range", _URL, _FILES)
 def _range(run: Run) -> None:
+    """Range returns a part of the file, with 206."""
     file = _fresh(run)
     url, size = file["download_url"], file["size_bytes"]
     if size < 4:
         raise NotTriedError("the file is too small")
-    whole = run.download(url, MAX_DOWNLOAD).must(status(200))
-    it = run.download(url, MAX_DOWNLOAD, Range="bytes=1-2").must(status(206))
-    if it.body != whole.body[1:3]:
-        raise DiffersError("bytes=1-2 returned other bytes", it)
-    if it.headers.get("content-range") != f"bytes 1-2/{size}":
-        raise DiffersError(f"Content-Range is {it.headers.get('content-range')!r}", it)
-    rest = run.download(url, MAX_DOWNLOAD, Range=f"bytes={size - 1}-").must(status(206))
-    if rest.body != whole.body[-1:]:
-        raise DiffersError("the last byte is another one", rest)
-    run.download(url, MAX_DOWNLOAD, Range=f"bytes={size}-").must(status(416))
+    whole = run.download(url).must(status(200))
+    for asked, first, last in (("bytes=1-2", 1, 2), (f"bytes={size - 1}-", size - 1, size - 1)):
+        it = run.download(url, Range=asked).must(status(206))
+        it.hold(it.body == whole.body[first : last + 1], f"a range of other bytes: {asked}")
+        it.must(has_header("content-range", f"bytes {first}-{last}/{size}"))
+    run.download(url, Range=f"bytes={size}-").must(status(416))
 
 
-@promise(
-    "downloads.if_range",
-    _URL,
-    _FILES,
-    "If-Range with the ETag continues; with another one, the whole file comes.",
-)
+@promise("downloads.if_range", _URL, _FILES)
 def _if_range(run: Run) -> None:
+    """If-Range with the ETag continues; with another one, the whole file comes."""
     url = _fresh(run)["download_url"]
-    whole = run.download(url, MAX_DOWNLOAD).must(status(200))
-    etag = whole.headers.get("etag")
-    if not etag:
-        raise DiffersError("there is no ETag", whole)
-    run.download(url, MAX_DOWNLOAD, **{"Range": "bytes=1-", "If-Range": etag}).must(status(206))
-    run.download(url, MAX_DOWNLOAD, **{"Range": "bytes=1-", "If-Range": '"another"'}).must(status(200))
+    whole = run.download(url).must(status(200))
+    etag = whole.headers.get("etag", "")
+    whole.hold(etag, "a download without an ETag")
+    run.download(url, **{"Range": "bytes=1-", "If-Range": etag}).must(status(206))
+    run.download(url, **{"Range": "bytes=1-", "If-Range": '"another"'}).must(status(200))
 
 
-@promise("downloads.tampered", _URL, _FILES, "A changed URL is refused with 403.")
+@promise("downloads.tampered", _URL, _FILES)
 def _tampered(run: Run) -> None:
+    """A changed URL is refused with 403."""
     url = _fresh(run)["download_url"]
-    changed = re.sub(
-        r"(?i)(signature=)([0-9a-z]{4})", lambda match: f"{match[1]}{match[2][::-1]}x", url, count=1
-    )
+    changed = re.sub(r"(?i)(signature=)([0-9a-z]{4})", lambda it: f"{it[1]}{it[2][::-1]}x", url, count=1)
     if changed == url:
         raise NotTriedError("the URL has no signature in its query")
-    run.download(changed, MAX_DOWNLOAD).must(status(403))
+    run.download(changed).must(status(403))
 
 
-@promise("downloads.key", _URL, _FILES, "A download with an Authorization header is refused with 400.")
+@promise("downloads.key", _URL, _FILES)
 def _no_key(run: Run) -> None:
+    """A download with an Authorization header is refused with 400."""
     # Not the real key, which must never be sent there.
-    url = _fresh(run)["download_url"]
-    run.download(url, MAX_DOWNLOAD, Authorization="Bearer fh_test_0").must(status(400))
+    run.download(_fresh(run)["download_url"], Authorization="Bearer fh_test_0").must(status(400))
 
 
-@promise(
-    "sandbox.completes",
-    "POST /v1/jobs",
-    "§7",
-    "In the sandbox, a simulated worker completes a job after about 15 seconds.",
-    writes=True,
-)
+@promise("sandbox.completes", "POST /v1/jobs", "§7")
 def _completes(run: Run) -> None:
+    """In the sandbox, a simulated worker completes a job after about 15 seconds."""
     if not run.is_sandbox:
         raise NotTriedError("it is about sandbox keys")
     if run.speed == 0:
         raise NotTriedError("time stands still on this server")
-    if run.has_control and not run("GET", "/_control").object.get("workers", True):
+    if run.has_control and not run.get("/_control").object.get("workers", True):
         raise NotTriedError("the simulated workers of this server are switched off")
-    job = run.sandbox_job["id"]
     # 45 of its own seconds, at least 3 of ours.
-    ends = time.monotonic() + max(3.0, 45.0 / (run.speed or 1.0))
-    while True:
-        asked = run.ask("GET", f"/v1/jobs/{job}", headers={"Prefer": "wait=5"})
-        it = run.send(asked, 5.0).must(status(200))
-        if it.object.get("status") == "completed":
-            return
-        if time.monotonic() > ends:
-            raise DiffersError(f"the job is {it.object.get('status')} after 45 s", it)
-        time.sleep(0.05)
+    seconds = max(3.0, 45.0 / (run.speed or 1.0))
+    job = run.new_job(min_star_rating=3)["id"]
+    try:
+        run.finished(job, seconds)
+    except NotTriedError:
+        it = run.get(f"/v1/jobs/{job}")
+        it.hold(False, f"a job of the sandbox does not complete: {it.object.get('status')} after 45 s")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import functools
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
-from firsthandapi.conformance._checks import body_is, refused, shaped, status, succeeded
-from firsthandapi.conformance._exchange import Credential, DiffersError, NotTriedError
-from firsthandapi.conformance._promises import Promise, add, promise
-from firsthandapi.conformance._run import JOB, Run
+from firsthandapi.conformance._checks import refused, same, shaped, shows, status, succeeded
+from firsthandapi.conformance._exchange import Credential
+from firsthandapi.conformance._promises import add, promise
+from firsthandapi.conformance._run import JOB, Json, Run
 from firsthandapi.conformance._shapes import JOB as JOB_SHAPE
 
 CREATE, GET, CANCEL, RATE = (
@@ -35,209 +35,189 @@ BAD: list[tuple[str, str, Any]] = [
     ("scoring_criteria", "scoring criteria of 1,001 characters", "x" * 1001),
     ("deadline", "a deadline in the past", "2020-01-01T00:00:00Z"),
     ("deadline", "a deadline that is no time", "tomorrow"),
-    ("metadata", "21 keys of metadata", {f"key{number}": number for number in range(21)}),
+    ("metadata", "21 keys of metadata", dict.fromkeys(map(str, range(21)))),
 ]
 REQUIRED = ("type", "description", "files_needed", "accepted_formats", "price_per_file_cents")
+# What `collect` and campaigns recognize a job by.
+_METADATA: Json = {
+    "set": "signs",
+    "firsthandapi_key": "fh-" + "0" * 64,
+    "nested": {"deep": [1, 2.5, None, "é ☃"]},
+}
 
 
-@promise("jobs.create", CREATE, _JOBS, "Posting a job is 201, with the job, open.", writes=True)
+@promise("jobs.create", CREATE, _JOBS)
 def _create(run: Run) -> None:
-    it = run("POST", "/v1/jobs", JOB).must(status(201), shaped(JOB_SHAPE))
-    for name, value in {**JOB, "status": "open", "files_approved": 0}.items():
-        # A field that the response leaves out may be optional there.
-        if it.object.get(name, value) != value:
-            raise DiffersError(f"`{name}` is {it.object[name]!r}, not {value!r}", it)
+    """Posting a job is 201, with the job, open."""
+    it = run.post("/v1/jobs", JOB).must(status(201), shaped(JOB_SHAPE))
+    it.must(shows(JOB, status="open", files_approved=0))
 
 
-@promise(
-    "jobs.create.cost", CREATE, _JOBS, "total_cost_cents is files_needed × price_per_file_cents.", writes=True
-)
+@promise("jobs.create.cost", CREATE, _JOBS)
 def _cost(run: Run) -> None:
-    job = run("POST", "/v1/jobs", {**JOB, "files_needed": 3, "price_per_file_cents": 13})
-    job.must(
-        succeeded, shaped(JOB_SHAPE), body_is("another cost", lambda found: found["total_cost_cents"] == 39)
-    )
+    """total_cost_cents is files_needed × price_per_file_cents."""
+    it = run.post("/v1/jobs", {**JOB, "files_needed": 3, "price_per_file_cents": 13})
+    it.must(succeeded, shaped(JOB_SHAPE), shows(total_cost_cents=39))
 
 
-@promise("jobs.create.bounds", CREATE, _JOBS, "A job at the bounds of its texts is accepted.", writes=True)
+@promise("jobs.create.bounds", CREATE, _JOBS)
 def _bounds(run: Run) -> None:
-    body = {
-        **JOB,
-        "description": "x" * 5000,
-        "title": "x" * 100,
-        "scoring_criteria": "x" * 1000,
-        "files_per_submission": 5,
-        "metadata": {f"key{number}": number for number in range(20)},
-    }
-    run("POST", "/v1/jobs", body).must(status(201))
-    run("POST", "/v1/jobs", {**JOB, "description": "x" * 10, "files_needed": 1}).must(status(201))
+    """A job at the bounds of its texts is accepted."""
+    texts = {"description": "x" * 5000, "title": "x" * 100, "scoring_criteria": "x" * 1000}
+    metadata: Json = {f"key{number}": number for number in range(20)}
+    run.post("/v1/jobs", {**JOB, **texts, "files_per_submission": 5, "metadata": metadata}).must(status(201))
+    run.post("/v1/jobs", {**JOB, "description": "x" * 10, "files_needed": 1}).must(status(201))
 
 
-@promise(
-    "jobs.create.defaults",
-    CREATE,
-    _JOBS,
-    "min_star_rating is 3 and files_per_submission 1 by default.",
-    writes=True,
-)
+@promise("jobs.create.defaults", CREATE, _JOBS)
 def _defaults(run: Run) -> None:
+    """min_star_rating is 3 and files_per_submission 1 by default."""
     body = {name: value for name, value in JOB.items() if name != "min_star_rating"}
-    it = run("POST", "/v1/jobs", body).must(status(201))
-    for name, value in {"min_star_rating": 3, "files_per_submission": 1}.items():
-        if it.object.get(name, value) != value:
-            raise DiffersError(f"`{name}` is {it.object[name]!r}, not {value}", it)
+    run.post("/v1/jobs", body).must(status(201), shows(min_star_rating=3, files_per_submission=1))
 
 
-@promise(
-    "jobs.create.fields",
-    CREATE,
-    _JOBS,
-    "What a job was posted with, it shows again, metadata and location untouched.",
-    writes=True,
-)
+@promise("jobs.create.fields", CREATE, _JOBS)
 def _fields(run: Run) -> None:
+    """What a job was posted with, it shows again, metadata and location untouched."""
     sent = {
-        "metadata": {"set": "signs", "nested": {"deep": [1, 2.5, None, "é"]}},
+        "description": "Photos of street signs in São Paulo, \N{PANDA FACE} included; no faces.",
         "location": {"city": "Kyoto", "state": "Kyoto"},
         "worker_guidelines": "Hold the phone level.",
         "scoring_criteria": "Sharp and well lit.",
+        "accepted_formats": ["image/png", "image/jpeg"],
+        "min_width": 640,
     }
-    it = run("POST", "/v1/jobs", {**JOB, **sent}).must(status(201))
-    for name, value in sent.items():
-        if it.object.get(name, value) != value:
-            raise DiffersError(f"`{name}` is {it.object[name]!r}, not {value!r}", it)
+    run.post("/v1/jobs", {**JOB, **sent}).must(status(201), shows(sent))
 
 
-def _hold_bad(run: Run, field: str, value: Any) -> None:
-    run("POST", "/v1/jobs", {**JOB, field: value}).must(refused(400, "validation_error", field=field))
+@promise("jobs.metadata", CREATE, _JOBS)
+def _metadata(run: Run) -> None:
+    """A job shows its metadata as they were posted: when it is posted, when it is read, and in the list."""
+    posted = run.post("/v1/jobs", {**JOB, "metadata": _METADATA}).must(status(201))
+    sent = {"metadata": _METADATA}
+    posted.must(same(sent, "metadata"))
+    run.get(f"/v1/jobs/{posted.object['id']}").must(status(200), same(sent, "metadata"))
+    it = run.get("/v1/jobs", limit=100).must(status(200))
+    found = [job.get("metadata") for job in it.items if job.get("id") == posted.object["id"]]
+    it.hold(found == [_METADATA], "`metadata` is another one in the list")
+
+
+@promise("jobs.create.deadline.offset", CREATE, _JOBS)
+def _deadline(run: Run) -> None:
+    """A deadline may have any offset from UTC, and is the same moment in the response."""
+    hour = timedelta(hours=1)
+    now = datetime.fromisoformat(run.new_job()["created_at"])  # the server's time, which may be a virtual one
+    # In each of these offsets, the clock shows a time on the other side of now.
+    later = (now + hour).astimezone(timezone(-5 * hour)).isoformat()
+    it = run.post("/v1/jobs", {**JOB, "deadline": later}).must(status(201))
+    if (shown := it.object.get("deadline")) is not None:
+        is_same = datetime.fromisoformat(shown) == datetime.fromisoformat(later)
+        it.hold(is_same, f"`deadline` is another moment: {shown}, not {later}")
+    earlier = (now - hour).astimezone(timezone(5 * hour)).isoformat()
+    run.post("/v1/jobs", {**JOB, "deadline": earlier}).must(refused(400, field="deadline"))
+
+
+def _hold_bad(field: str, value: Any, run: Run) -> None:
+    run.post("/v1/jobs", {**JOB, field: value}).must(refused(400, "validation_error", field=field))
 
 
 for _number, (_field, _words, _value) in enumerate(BAD):
     _same = [row[0] for row in BAD[:_number]].count(_field)
-    add(
-        Promise(
-            f"jobs.create.{_field}{f'.{_same + 1}' if _same else ''}",
-            CREATE,
-            _JOBS,
-            f"A job with {_words} is 400 validation_error, and `details` names {_field}.",
-            functools.partial(_hold_bad, field=_field, value=_value),
-            writes=True,
-        )
-    )
+    _id = f"jobs.create.{_field}{f'.{_same + 1}' if _same else ''}"
+    _says = f"A job with {_words} is 400 validation_error, and `details` names {_field}."
+    add(_id, CREATE, _JOBS, _says, _hold_bad, _field, _value)
 
 
-@promise(
-    "jobs.create.required",
-    CREATE,
-    _JOBS,
-    "A job without a required field is 400, and `details` names the field.",
-    writes=True,
-)
+@promise("jobs.create.required", CREATE, _JOBS)
 def _required(run: Run) -> None:
+    """A job without a required field is 400, and `details` names the field."""
     for field in REQUIRED:
         body = {name: value for name, value in JOB.items() if name != field}
-        run("POST", "/v1/jobs", body).must(refused(400, field=field))
+        run.post("/v1/jobs", body).must(refused(400, field=field))
 
 
-def _hold_price(run: Run, cents: int) -> None:
-    body = {**JOB, "files_needed": 1, "price_per_file_cents": cents}
-    run("POST", "/v1/jobs", body).must(refused(400, "pricing_violation"))
+def _hold_price(cents: int, is_allowed: bool, run: Run) -> None:
+    it = run.post("/v1/jobs", {**JOB, "files_needed": 1, "price_per_file_cents": cents})
+    it.must(status(201, 402) if is_allowed else refused(400, "pricing_violation"))
 
 
-def _hold_price_bound(run: Run, cents: int) -> None:
-    body = {**JOB, "files_needed": 1, "price_per_file_cents": cents}
-    run("POST", "/v1/jobs", body).must(status(201, 402))
-
-
-for _id, _cents, _says, _hold in (
-    ("price.low", 9, "A price of 9 cents is 400 pricing_violation.", _hold_price),
-    ("price.high", 50_001, "A price of 50,001 cents is 400 pricing_violation.", _hold_price),
-    ("price.least", 10, "A price of 10 cents is not refused as such.", _hold_price_bound),
-    ("price.most", 50_000, "A price of 50,000 cents is not refused as such.", _hold_price_bound),
+for _id, _cents, _allowed in (
+    ("low", 9, False),
+    ("high", 50_001, False),
+    ("least", 10, True),
+    ("most", 50_000, True),
 ):
-    add(
-        Promise(
-            f"jobs.create.{_id}", CREATE, _JOBS, _says, functools.partial(_hold, cents=_cents), writes=True
-        )
+    _says = (
+        f"A price of {_cents:,} cents is {'not refused as such' if _allowed else '400 pricing_violation'}."
     )
+    add(f"jobs.create.price.{_id}", CREATE, _JOBS, _says, _hold_price, _cents, _allowed)
 
 
-@promise("jobs.get", GET, "§3", "A job is read as it was posted.")
+@promise("jobs.create.free_tier", CREATE, "§5", ours=True)
+def _free_tier(run: Run) -> None:
+    """On the free tier, a second open job is 403 free_tier_job_limit."""
+    run.needs_control("an organization on the free tier")
+    made = run.control("POST", "/organizations", {"free_tier": True}).object
+    key = Credential(str(made.get("api_key")), "FREE_TIER_KEY")
+    run.post("/v1/jobs", {**JOB, "files_needed": 1}, key=key).must(status(201))
+    second = run.post("/v1/jobs", {**JOB, "files_needed": 1}, key=key)
+    second.must(refused(403, "free_tier_job_limit"))
+
+
+@promise("jobs.get", GET, "§3")
 def _get(run: Run) -> None:
-    job = run.job
-    it = run("GET", f"/v1/jobs/{job['id']}").must(status(200), shaped(JOB_SHAPE))
-    for name in ("id", "total_cost_cents", "files_needed", "price_per_file_cents", "created_at"):
-        if it.object.get(name) != job.get(name):
-            raise DiffersError(f"`{name}` is {it.object.get(name)!r}, and was {job.get(name)!r}", it)
+    """A job is read as it was posted."""
+    names = ("id", "total_cost_cents", "files_needed", "price_per_file_cents", "created_at")
+    run.get(f"/v1/jobs/{run.job['id']}").must(status(200), shaped(JOB_SHAPE), same(run.job, *names))
 
 
-@promise(
-    "jobs.cancel",
-    CANCEL,
-    _JOBS,
-    "Cancelling an open job is 200, with the job, cancelled; an empty body will do.",
-    writes=True,
-)
+@promise("jobs.progress", GET, '§4 "Status of a job"')
+def _progress(run: Run) -> None:
+    """From its first approved file, a job is in_progress, and files_approved counts."""
+    run.needs_control("a worker")
+    job = run.new_job(min_star_rating=3)["id"]
+    run.work(job, 5)
+    run.get(f"/v1/jobs/{job}").must(status(200), shows(status="in_progress", files_approved=1))
+    run.work(job, 5)
+    run.get(f"/v1/jobs/{job}").must(status(200), shows(status="completed", files_approved=2))
+
+
+@promise("jobs.cancel", CANCEL, _JOBS)
 def _cancel(run: Run) -> None:
+    """Cancelling an open job is 200, with the job, cancelled; an empty body will do."""
     job = run.new_job()["id"]
-    it = run.cancel(job).must(status(200), shaped(JOB_SHAPE))
-    if (it.object["status"], it.object["id"]) != ("cancelled", job):
-        raise DiffersError(f"{it.object['id']} is {it.object['status']}", it)
-    now = run("GET", f"/v1/jobs/{job}")
-    now.must(body_is("after the cancellation", lambda found: found.get("status") == "cancelled"))
+    run.cancel(job).must(status(200), shaped(JOB_SHAPE), shows(status="cancelled", id=job))
+    run.get(f"/v1/jobs/{job}").must(shows(status="cancelled"))
 
 
-@promise("jobs.cancel.braces", CANCEL, _JOBS, "A POST without fields also takes {}.", writes=True)
+@promise("jobs.cancel.braces", CANCEL, _JOBS)
 def _braces(run: Run) -> None:
-    run("POST", f"/v1/jobs/{run.new_job()['id']}/cancel", {}).must(status(200))
+    """A POST without fields also takes {}."""
+    run.post(f"/v1/jobs/{run.new_job()['id']}/cancel", {}).must(status(200))
 
 
-@promise("jobs.cancel.twice", CANCEL, _JOBS, "Cancelling a finished job is 409 conflict.", writes=True)
+@promise("jobs.cancel.twice", CANCEL, _JOBS)
 def _twice(run: Run) -> None:
+    """Cancelling a finished job is 409 conflict."""
     run.cancel(run.cancelled_job["id"]).must(refused(409, "conflict"))
 
 
-@promise("jobs.rate", RATE, _JOBS, "Rating a completed job is 200, with the rating.", writes=True)
+@promise("jobs.rate", RATE, _JOBS)
 def _rate(run: Run) -> None:
-    body = {"rating": 4, "feedback": "Sharp and well lit."}
-    it = run("POST", f"/v1/jobs/{run.own_completed_job['id']}/rate", body).must(
-        status(200), shaped(JOB_SHAPE)
-    )
-    for name, value in (("buyer_rating", 4), ("buyer_feedback", body["feedback"])):
-        if it.object.get(name, value) != value:
-            raise DiffersError(f"`{name}` is {it.object[name]!r}, not {value!r}", it)
+    """Rating a completed job is 200, with the rating."""
+    it = run.post(f"/v1/jobs/{run.own_completed_job['id']}/rate", {"rating": 4, "feedback": "Well lit."})
+    it.must(status(200), shaped(JOB_SHAPE), shows(buyer_rating=4, buyer_feedback="Well lit."))
 
 
-@promise(
-    "jobs.rate.stars", RATE, _JOBS, "A rating outside 1 to 5 is 400, and `details` names it.", writes=True
-)
+@promise("jobs.rate.stars", RATE, _JOBS)
 def _stars(run: Run) -> None:
+    """A rating outside 1 to 5 is 400, and `details` names it."""
     for rating in (0, 6):
-        it = run("POST", f"/v1/jobs/{run.own_completed_job['id']}/rate", {"rating": rating})
+        it = run.post(f"/v1/jobs/{run.own_completed_job['id']}/rate", {"rating": rating})
         it.must(refused(400, field="rating"))
 
 
-@promise("jobs.rate.early", RATE, _JOBS, "Rating a job that is not completed is 409 conflict.", writes=True)
+@promise("jobs.rate.early", RATE, _JOBS)
 def _early(run: Run) -> None:
-    run("POST", f"/v1/jobs/{run.cancelled_job['id']}/rate", {"rating": 4}).must(refused(409, "conflict"))
-
-
-@promise(
-    "jobs.create.free_tier",
-    CREATE,
-    "§5",
-    "On the free tier, a second open job is 403 free_tier_job_limit.",
-    writes=True,
-    ours=True,
-)
-def _free_tier(run: Run) -> None:
-    if not run.has_control:
-        raise NotTriedError(
-            "it takes an organization on the free tier, which this server's /_control would make"
-        )
-    made = run.control("POST", "/organizations", {"free_tier": True}).object
-    key = Credential(str(made.get("api_key")), "FREE_TIER_KEY")
-    first = run("POST", "/v1/jobs", {**JOB, "files_needed": 1}, key=key).must(status(201))
-    second = run("POST", "/v1/jobs", {**JOB, "files_needed": 1}, key=key)
-    run("POST", f"/v1/jobs/{first.object['id']}/cancel", key=key)
-    second.must(refused(403, "free_tier_job_limit"))
+    """Rating a job that is not completed is 409 conflict."""
+    run.post(f"/v1/jobs/{run.cancelled_job['id']}/rate", {"rating": 4}).must(refused(409, "conflict"))

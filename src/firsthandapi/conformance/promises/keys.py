@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import get_args
 
 from firsthandapi.conformance._checks import empty, refused, shaped, status, succeeded
-from firsthandapi.conformance._exchange import Credential, DiffersError, NotTriedError
+from firsthandapi.conformance._exchange import Credential, NotTriedError
 from firsthandapi.conformance._promises import promise
-from firsthandapi.conformance._run import Run
+from firsthandapi.conformance._run import Json, Run
 from firsthandapi.conformance._shapes import IDENTITY, KEY, NEW_KEY
 from firsthandapi.types import enums
 
@@ -20,116 +20,83 @@ _CREATE, _LIST, _ROTATE, _REVOKE = (
 _KEYS = '§2 "API keys"'
 
 
-def _body(run: Run) -> dict[str, object]:
-    return {
-        "name": "Conformance check",
-        "scopes": ["jobs:read", "usage:read"],
-        "environment": "test" if run.is_sandbox else "live",
-    }
+def body_of(run: Run, **fields: object) -> Json:
+    """The body of a new key in the environment of the check's own."""
+    return {"name": "Conformance check", "environment": "test" if run.is_sandbox else "live", **fields}
 
 
-@promise(
-    "api_keys.create",
-    _CREATE,
-    _KEYS,
-    "A new key has a secret with the prefix of its environment, which works, with its scopes.",
-    writes=True,
-)
+def _scopes(run: Run, body: Json) -> set[str]:
+    it = run.post("/v1/api_keys", body).must(succeeded, shaped(NEW_KEY))
+    has_prefix = it.object["secret"].startswith("fh_test_" if run.is_sandbox else "fh_live_")
+    it.hold(has_prefix, "the secret of a new key has the prefix of another environment")
+    new = Credential(it.object["secret"], "NEW_KEY")
+    return {*run("GET", "/v1/me", key=new).must(status(200), shaped(IDENTITY)).object["scopes"]}
+
+
+@promise("api_keys.create", _CREATE, _KEYS)
 def _create(run: Run) -> None:
-    body = _body(run)
-    it = run("POST", "/v1/api_keys", body).must(succeeded, shaped(NEW_KEY))
-    if not it.object["secret"].startswith("fh_test_" if run.is_sandbox else "fh_live_"):
-        raise DiffersError(f"the secret of a {body['environment']} key has another prefix", it)
-    me = run("GET", "/v1/me", key=Credential(it.object["secret"], "NEW_KEY")).must(
-        status(200), shaped(IDENTITY)
-    )
-    if sorted(me.object["scopes"]) != body["scopes"]:
-        raise DiffersError(f"the new key has the scopes {', '.join(me.object['scopes'])}", me)
+    """A new key has a secret with the prefix of its environment, which works, with its scopes."""
+    asked = {"jobs:read", "usage:read"}
+    found = _scopes(run, body_of(run, scopes=sorted(asked)))
+    run.hold(found == asked, f"a new key has other scopes: {', '.join(sorted(found))}")
 
 
-@promise(
-    "api_keys.create.all_scopes",
-    _CREATE,
-    "§2",
-    "A key created without scopes has all of them.",
-    writes=True,
-)
+@promise("api_keys.create.all_scopes", _CREATE, "§2")
 def _all_scopes(run: Run) -> None:
-    body = {name: value for name, value in _body(run).items() if name != "scopes"}
-    it = run("POST", "/v1/api_keys", body).must(succeeded, shaped(NEW_KEY))
-    me = run("GET", "/v1/me", key=Credential(it.object["secret"], "NEW_KEY")).must(
-        status(200), shaped(IDENTITY)
-    )
-    lacking = {*get_args(enums.Scope)} - {*me.object["scopes"]}
-    if lacking:
-        raise DiffersError(f"the new key lacks {', '.join(sorted(lacking))}", me)
+    """A key created without scopes has all of them."""
+    lacking = {*get_args(enums.Scope)} - _scopes(run, body_of(run))
+    run.hold(not lacking, f"a key created without scopes lacks some: {', '.join(sorted(lacking))}")
 
 
-@promise(
-    "api_keys.create.fields",
-    _CREATE,
-    _KEYS,
-    "A key without a name, or with an unknown scope, is 400, and `details` names the field.",
-    writes=True,
-)
+@promise("api_keys.create.fields", _CREATE, _KEYS)
 def _fields(run: Run) -> None:
-    body = _body(run)
-    run("POST", "/v1/api_keys", {**body, "name": None}).must(refused(400, field="name"))
-    run("POST", "/v1/api_keys", {**body, "scopes": ["everything"]}).must(refused(400, field="scopes"))
-    run("POST", "/v1/api_keys", {**body, "environment": "staging"}).must(refused(400, field="environment"))
+    """A key without a name, or with an unknown scope, is 400, and `details` names the field."""
+    for field, value in (("name", None), ("scopes", ["everything"]), ("environment", "staging")):
+        run.post("/v1/api_keys", body_of(run, **{field: value})).must(refused(400, field=field))
 
 
-@promise("api_keys.sandbox", _CREATE, _KEYS, "A sandbox key creates no live key.", writes=True, ours=True)
+@promise("api_keys.sandbox", _CREATE, _KEYS, ours=True)
 def _no_live(run: Run) -> None:
+    """A sandbox key creates no live key."""
     if not run.is_sandbox:
         raise NotTriedError("it is about sandbox keys")
-    run("POST", "/v1/api_keys", {"name": "Conformance check", "environment": "live"}).must(refused(403))
+    run.post("/v1/api_keys", body_of(run, environment="live")).must(refused(403))
 
 
-@promise("api_keys.masked", _LIST, _KEYS, "The list shows no secret.")
+@promise("api_keys.masked", _LIST, _KEYS)
 def _masked(run: Run) -> None:
-    secrets = [run.key.secret]
-    if run.writes:
-        secrets.append(run.poor_key.secret)
-    it = run("GET", "/v1/api_keys", query={"limit": 100}).must(status(200))
-    for item in it.items:
-        if item.get("secret") is not None:
-            raise DiffersError(f"{item.get('id')} has a `secret`", it)
-    if any(secret is not None and secret.encode() in it.body for secret in secrets):
-        raise DiffersError("a secret is in the body", it)
+    """The list shows no secret."""
+    secrets = [run.key.secret, run.poor_key.secret if run.writes else None]
+    it = run.get("/v1/api_keys", limit=100).must(status(200))
+    it.hold(all(item.get("secret") is None for item in it.items), "a key in the list has a `secret`")
+    is_in = any(secret is not None and secret.encode() in it.body for secret in secrets)
+    it.hold(not is_in, "a secret is in the list")
 
 
-@promise(
-    "api_keys.rotate",
-    _ROTATE,
-    _KEYS,
-    "A rotation makes a new secret; the old one works for 24 hours more.",
-    writes=True,
-)
+@promise("api_keys.rotate", _ROTATE, _KEYS)
 def _rotate(run: Run) -> None:
+    """A rotation makes a new secret; the old one works for 24 hours more."""
     old, made = run.new_key("usage:read", name="OLD_KEY")
-    it = run("POST", f"/v1/api_keys/{made['id']}/rotate").must(succeeded, shaped(NEW_KEY))
-    if it.object["secret"] == old.secret:
-        raise DiffersError("the secret is the old one", it)
-    run("GET", "/v1/me", key=Credential(it.object["secret"], "NEW_KEY")).must(status(200))
-    run("GET", "/v1/me", key=old).must(status(200))
+    it = run.post(f"/v1/api_keys/{made['id']}/rotate").must(succeeded, shaped(NEW_KEY))
+    it.hold(it.object["secret"] != old.secret, "the secret of a rotated key is the old one")
+    for key in (Credential(it.object["secret"], "NEW_KEY"), old):
+        run("GET", "/v1/me", key=key).must(status(200))
 
 
-@promise(
-    "api_keys.revoke", _REVOKE, _KEYS, "Revoking a key is 204; from then on the key is 401.", writes=True
-)
+@promise("api_keys.revoke", _REVOKE, _KEYS)
 def _revoke(run: Run) -> None:
+    """Revoking a key is 204; from then on the key is 401."""
     key, made = run.new_key("usage:read", name="REVOKED_KEY")
-    run("POST", f"/v1/api_keys/{made['id']}/revoke").must(status(204), empty)
+    run.post(f"/v1/api_keys/{made['id']}/revoke").must(status(204), empty)
     run("GET", "/v1/me", key=key).must(refused(401))
 
 
-@promise("api_keys.listed", _LIST, "§3", "A new key is in the list.", writes=True)
+@promise("api_keys.listed", _LIST, "§3")
 def _listed(run: Run) -> None:
+    """A new key is in the list."""
     id = run.spare_key["id"]
-    it = run("GET", "/v1/api_keys", query={"limit": 100}).must(status(200))
-    found = [item for item in it.items if item.get("id") == id]
-    if not found:
-        raise DiffersError(f"{id} is not listed", it)
-    if wrong := KEY(found[0]):
-        raise DiffersError(f"{id} {wrong}", it)
+    it = run.get("/v1/api_keys", limit=100).must(status(200))
+    found = next((item for item in it.items if item.get("id") == id), None)
+    it.hold(found, f"a new key is not listed: {id}")
+    wrong = KEY(found)
+    it.hold(not wrong, f"a key in the list {wrong}")

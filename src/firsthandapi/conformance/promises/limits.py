@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from firsthandapi.conformance._checks import RATE_HEADERS, has_headers, refused
-from firsthandapi.conformance._exchange import DiffersError, NotTriedError
+from firsthandapi.conformance._checks import LEFT, LIMIT, RATE_HEADERS, has_headers, refused, status
+from firsthandapi.conformance._exchange import Credential, Exchange, NotTriedError
 from firsthandapi.conformance._promises import EVERY, promise
 from firsthandapi.conformance._run import Run
 
@@ -11,17 +11,12 @@ _LIMITS = '§1 "Rate limits"'
 _MOST = 200
 
 
-@promise(
-    "limits",
-    EVERY,
-    _LIMITS,
-    "A request beyond the limit of a key is 429, with Retry-After; other keys still work.",
-    writes=True,
-)
+@promise("limits", EVERY, _LIMITS)
 def _limits(run: Run) -> None:
+    """A request beyond the limit of a key is 429, with Retry-After; other keys still work."""
     key, _ = run.new_key("usage:read", name="SPENT_KEY")
     if run.has_control:
-        before = run("GET", "/_control").object.get("rate_limit")
+        before = run.get("/_control").object.get("rate_limit")
         run.control("PATCH", "/settings", {"rate_limit": 3})
         try:
             _spend(run, key)
@@ -29,20 +24,39 @@ def _limits(run: Run) -> None:
             run.control("PATCH", "/settings", {"rate_limit": before})
     else:
         _spend(run, key)
-    run("GET", "/v1/me").must(has_headers(*RATE_HEADERS))
+    run.get("/v1/me").must(has_headers(*RATE_HEADERS))
 
 
-def _spend(run: Run, key: object) -> None:
+def _spend(run: Run, key: Credential) -> Exchange:
     it = run("GET", "/v1/me", key=key).must(has_headers(*RATE_HEADERS))
-    limit = int(it.headers[RATE_HEADERS[0]])
+    limit = int(it.headers[LIMIT])
     if limit > _MOST:
         raise NotTriedError(f"the limit is {limit:,} requests, and a check spends at most {_MOST}")
     for _ in range(limit + 1):
         it = run("GET", "/v1/me", key=key)
         if it.status == 429:
             break
-    else:
-        raise DiffersError(f"{limit + 2} requests passed, and x-ratelimit-limit is {limit}", it)
-    it.must(refused(429), has_headers("retry-after"))
-    if not 0 <= int(it.headers["retry-after"]) <= 3600:
-        raise DiffersError(f"Retry-After is {it.headers['retry-after']}", it)
+    it.hold(it.status == 429, f"more requests passed than x-ratelimit-limit says: {limit + 2} of {limit}")
+    it.must(refused(429), has_headers("retry-after", *RATE_HEADERS))
+    it.hold(
+        0 <= int(it.headers["retry-after"]) <= 3600, f"no sensible Retry-After: {it.headers['retry-after']}"
+    )
+    it.hold(int(it.headers[LEFT]) == 0, f"requests are left in a 429: {it.headers[LEFT]}")
+    return it
+
+
+@promise("limits.reset", EVERY, _LIMITS)
+def _reset(run: Run) -> None:
+    """When the window has ended, requests pass again, as many as the limit says."""
+    if run.speed is None:
+        raise NotTriedError("it takes a new window, and this server's time cannot be moved")
+    key, _ = run.new_key("usage:read", name="SPENT_KEY")
+    before = run.get("/_control").object.get("rate_limit")
+    run.control("PATCH", "/settings", {"rate_limit": 3})
+    try:
+        spent = _spend(run, key)
+        run.control("POST", "/advance", {"seconds": int(spent.headers["retry-after"]) + 1})
+        it = run("GET", "/v1/me", key=key).must(status(200))
+        it.hold(int(it.headers[LEFT]) == 2, f"a new window does not begin with the limit: {it.headers[LEFT]}")
+    finally:
+        run.control("PATCH", "/settings", {"rate_limit": before})

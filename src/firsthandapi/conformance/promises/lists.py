@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
-from firsthandapi.conformance._checks import listed, refused, status
-from firsthandapi.conformance._exchange import DiffersError, Exchange, NotTriedError
-from firsthandapi.conformance._promises import Promise, add, promise
+from firsthandapi.conformance._checks import listed, only, refused
+from firsthandapi.conformance._exchange import Exchange, NotTriedError
+from firsthandapi.conformance._promises import add, promise
+from firsthandapi.conformance._run import JOB as NEW_JOB
 from firsthandapi.conformance._run import Run
 from firsthandapi.conformance._shapes import (
     AUDIT,
@@ -19,16 +20,17 @@ from firsthandapi.conformance._shapes import (
     FILE,
     JOB,
     KEY,
-    OBJECT,
     SUBMISSION,
     TRANSACTION,
     Kind,
 )
 
-_PAGES = "§1"
 _DEFAULT, _MOST = 20, 100
 # How many items are walked through, one a page.
 _WALKED = 4
+_LIST, _JOBS, _AUDIT = "GET /v1/jobs", '§2 "Jobs"', '§2 "Organization and audit"'
+# Items may be older than a list goes back by default.
+ALWAYS: dict[str, Any] = {"start_date": "2000-01-01T00:00:00Z"}
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,7 @@ class Listing:
         shape: the shape of an item.
         fill: makes sure that the list has two items; returns the id for the path.
         bad: filters, each with a value that it cannot have.
+        filter: a filter that more than one item fits, and not all: the parameter, which is the field, and the value.
     """
 
     name: str
@@ -48,16 +51,20 @@ class Listing:
     shape: Kind
     fill: Callable[[Run], object]
     bad: tuple[tuple[str, str], ...] = ()
+    filter: tuple[str, str] | None = None
 
     def target(self, run: Run) -> str:
         """The path of the requests."""
         found = self.fill(run)
         return self.path.replace(":id", found) if isinstance(found, str) else self.path
 
+    def page(self, run: Run, path: str, limit: int, **query: Any) -> Exchange:
+        """One page of so many items at most."""
+        return run.get(path, limit=limit, **query).must(listed(self.shape, limit))
 
-def _jobs(run: Run) -> None:
-    if run.writes:
-        _ = run.job, run.cancelled_job
+
+def _mixed(run: Run) -> None:
+    _ = run.mixed
 
 
 def _completed(run: Run) -> str:
@@ -65,9 +72,9 @@ def _completed(run: Run) -> str:
 
 
 def _submissions(run: Run) -> None:
-    if run.writes:
-        with suppress(NotTriedError):
-            _ = run.completed_job
+    with suppress(NotTriedError):
+        _ = run.completed_job if run.writes else None
+    _mixed(run)
 
 
 def _keys(run: Run) -> None:
@@ -80,19 +87,14 @@ def _endpoints(run: Run) -> None:
         _ = run.endpoint, run.spare_endpoint
 
 
-def _events(run: Run) -> None:
-    if run.writes:
-        _ = run.event
-        run.cancel(run.new_job()["id"])
-
-
 LISTS = (
     Listing(
         "jobs.list",
         "/v1/jobs",
         JOB,
-        _jobs,
+        _mixed,
         (("status", "lost"), ("type", "survey"), ("created_after", "soon")),
+        ("status", "cancelled"),
     ),
     Listing("files.list", "/v1/jobs/:id/files", FILE, _completed, (("min_score", "6"), ("min_score", "0"))),
     Listing("submissions.of_job", "/v1/jobs/:id/submissions", SUBMISSION, _completed, (("status", "lost"),)),
@@ -102,74 +104,97 @@ LISTS = (
         SUBMISSION,
         _submissions,
         (("status", "lost"), ("min_score", "6"), ("start_date", "soon"), ("end_date", "soon")),
+        ("status", "approved"),
     ),
     Listing("api_keys.list", "/v1/api_keys", KEY, _keys),
     Listing("webhooks.list", "/v1/webhook_endpoints", ENDPOINT, _endpoints),
-    Listing("events.list", "/v1/webhook_events", EVENT, _events),
     Listing(
-        "transactions.list", "/v1/billing/transactions", TRANSACTION, lambda _: None, (("type", "gift"),)
+        "events.list",
+        "/v1/webhook_events",
+        EVENT,
+        _mixed,
+        filter=("type", "job.cancelled"),
     ),
-    Listing("audit.list", "/v1/audit-events", AUDIT, _jobs),
+    Listing("transactions.list", "/v1/billing/transactions", TRANSACTION, _mixed, (("type", "gift"),)),
+    Listing(
+        "audit.list",
+        "/v1/audit-events",
+        AUDIT,
+        _mixed,
+        filter=("event_type", "job.cancelled"),
+    ),
 )
 
 
-def _page(run: Run, listing: Listing) -> None:
-    path = listing.target(run)
-    it = run("GET", path).must(status(200), listed(listing.shape, _DEFAULT))
+def _page(listing: Listing, run: Run) -> None:
+    it = run.get(listing.target(run)).must(listed(listing.shape, _DEFAULT))
     if not it.items:
         raise NotTriedError("the list is empty")
     times = [item["created_at"] for item in it.items if isinstance(item.get("created_at"), str)]
-    if times != sorted(times, reverse=True):
-        raise DiffersError("the items are not newest first", it)
+    # Files come in the order of their approval, whose time they do not show.
+    is_sorted = listing.shape is FILE or times == sorted(times, reverse=True)
+    it.hold(is_sorted, "the items are not newest first")
 
 
-def _limit(run: Run, listing: Listing) -> None:
+def _limit(listing: Listing, run: Run) -> None:
     path = listing.target(run)
-    run("GET", path, query={"limit": 1}).must(status(200), listed(listing.shape, 1))
-    run("GET", path, query={"limit": _MOST}).must(status(200), listed(listing.shape, _MOST))
+    for limit in (1, _MOST):
+        listing.page(run, path, limit)
     for limit in (0, _MOST + 1):
-        run("GET", path, query={"limit": limit}).must(refused(400, field="limit"))
+        run.get(path, limit=limit).must(refused(400, field="limit"))
 
 
-def _cursor(run: Run, listing: Listing) -> None:
+def _cursor(listing: Listing, run: Run) -> None:
+    run.get(listing.target(run), cursor="conformance").must(refused(400, field="cursor"))
+
+
+def _walk(listing: Listing, run: Run) -> None:
     path = listing.target(run)
-    run("GET", path, query={"cursor": "conformance"}).must(refused(400, field="cursor"))
-
-
-def _walk(run: Run, listing: Listing) -> None:
-    path = listing.target(run)
-    first = run("GET", path, query={"limit": 1}).must(status(200), listed(listing.shape, 1))
-    cursor, seen = first.object["next_cursor"], [item["id"] for item in first.items]
+    first = listing.page(run, path, 1)
+    cursor, seen = first.object["next_cursor"], first.ids
     if cursor is None:
         raise NotTriedError("the list has fewer than two items")
     # Both start at a cursor, so that what arrives meanwhile is in neither.
-    query = {"limit": _WALKED, "cursor": cursor}
-    together = run("GET", path, query=query).must(status(200), listed(listing.shape, _WALKED))
-    if not together.items:
-        raise DiffersError("`has_more` was true, and no item followed", together)
-    for number, item in enumerate(together.items):
-        it = run("GET", path, query={"limit": 1, "cursor": cursor}).must(
-            status(200), listed(listing.shape, 1)
-        )
-        found = [each["id"] for each in it.items]
-        if found != [item["id"]] or item["id"] in seen:
-            came = ", ".join(map(str, found)) or "no item"
-            raise DiffersError(f"page {number + 2} has {came}; as one page, {item['id']} comes there", it)
-        seen.append(item["id"])
+    together = listing.page(run, path, _WALKED, cursor=cursor)
+    together.hold(together.items, "`has_more` was true, and no item followed")
+    for number, id in enumerate(together.ids):
+        it = listing.page(run, path, 1, cursor=cursor)
+        came = f"pages of one item bring other items: {it.ids} on page {number + 2} instead of {id}"
+        it.hold(it.ids == [id] and id not in seen, came)
+        seen.append(id)
         is_last = number == len(together.items) - 1
-        if it.object["has_more"] != (together.object["has_more"] if is_last else True):
-            raise DiffersError(f"`has_more` is {str(it.object['has_more']).lower()} on page {number + 2}", it)
-        cursor = it.object["next_cursor"]
+        has_more, cursor = it.object["has_more"], it.object["next_cursor"]
+        more = together.object["has_more"] if is_last else True
+        it.hold(has_more == more, f"`has_more` is wrong: {str(has_more).lower()} on page {number + 2}")
 
 
-def _bad(run: Run, listing: Listing) -> None:
+def _bad(listing: Listing, run: Run) -> None:
     path = listing.target(run)
     for name, value in listing.bad:
-        run("GET", path, query={name: value}).must(refused(400, field=name))
+        run.get(path, **{name: value}).must(refused(400, field=name))
+
+
+def _filtered(listing: Listing, run: Run) -> None:
+    assert listing.filter is not None  # noqa: S101 # only lists with one get here
+    path, (name, value) = listing.target(run), listing.filter
+    query: dict[str, Any] = {name: value}
+    seen: set[Any] = set()
+    if path == "/v1/submissions":
+        query |= ALWAYS
+    cursor: dict[str, str] = {}
+    for _ in range(_WALKED):
+        it = listing.page(run, path, 1, **query, **cursor)
+        it.must(only(lambda item: item.get(name) == value))
+        it.hold(not seen & {*it.ids}, "with a filter, an item comes twice")
+        seen |= {*it.ids}
+        if it.object["next_cursor"] is None:
+            break
+        cursor = {"cursor": it.object["next_cursor"]}
+    if len(seen) < 2:
+        raise NotTriedError("fewer than two items fit the filter here")
 
 
 for _listing in LISTS:
-    _endpoint = f"GET {_listing.path}"
     for _what, _says, _hold, _ours in (
         (
             "page",
@@ -181,109 +206,94 @@ for _listing in LISTS:
         ("cursor", "A cursor that the server did not make is 400, and `details` names it.", _cursor, True),
         ("walk", "Page by page, each item comes once, in the same order.", _walk, False),
         ("filters", "A filter with a value that it cannot have is 400, and `details` names it.", _bad, True),
+        ("filtered", "A filter that goes with every cursor holds on every page.", _filtered, False),
     ):
-        if _what != "filters" or _listing.bad:
-            _run = functools.partial(_hold, listing=_listing)
+        if (_what != "filters" or _listing.bad) and (_what != "filtered" or _listing.filter):
             # Without writing, the items that are there have to do.
-            add(Promise(f"{_listing.name}.{_what}", _endpoint, _PAGES, _says, _run, ours=_ours))
+            add(f"{_listing.name}.{_what}", f"GET {_listing.path}", "§1", _says, _hold, _listing, ours=_ours)
 
 
-def only(
-    run: Run, path: str, query: dict[str, Any], fits: Callable[[dict[str, Any]], bool], *, some: bool = True
-) -> Exchange:
-    """Hold a list with a filter against what fits the filter.
-
-    Args:
-        run: the check.
-        path: the list.
-        query: the filter.
-        fits: whether an item fits it.
-        some: whether at least one item is expected.
-    """
-    it = run("GET", path, query={"limit": 100, **query}).must(status(200), listed(OBJECT, 100))
-    for item in it.items:
-        if not fits(item):
-            raise DiffersError(f"{item.get('id')} does not fit the filter", it)
-    if some and not it.items:
-        if run.writes:  # then the check has created what fits
-            raise DiffersError("nothing is listed, and something fits the filter", it)
-        raise NotTriedError("nothing fits the filter here")
-    return it
-
-
-@promise("jobs.list.status", "GET /v1/jobs", '§2 "Jobs"', "status lists jobs with this status only.")
+@promise("jobs.list.status", _LIST, _JOBS)
 def _status(run: Run) -> None:
+    """status lists jobs with this status only."""
     id = run.cancelled_job["id"] if run.writes else None
-    it = only(run, "/v1/jobs", {"status": "cancelled"}, lambda job: job.get("status") == "cancelled")
-    if id is not None and id not in [item.get("id") for item in it.items]:
-        raise DiffersError(f"{id} is cancelled, and not listed", it)
+    it = run.filtered("/v1/jobs", lambda job: job.get("status") == "cancelled", status="cancelled")
+    it.hold(id is None or id in it.ids, f"a cancelled job is not listed: {id}")
 
 
-@promise("jobs.list.type", "GET /v1/jobs", '§2 "Jobs"', "type lists jobs of this type only.")
+@promise("jobs.list.type", _LIST, _JOBS)
 def _type(run: Run) -> None:
-    _jobs(run)
-    only(
-        run,
-        "/v1/jobs",
-        {"type": "data_collection"},
-        lambda job: job.get("type", "data_collection") == "data_collection",
-    )
-    only(
-        run,
-        "/v1/jobs",
-        {"type": "feedback"},
-        lambda job: job.get("type", "feedback") == "feedback",
-        some=False,
-    )
+    """type lists jobs of this type only."""
+    _mixed(run)
+    run.filtered("/v1/jobs", lambda job: job.get("type") != "feedback", type="data_collection")
+    run.filtered("/v1/jobs", lambda job: job.get("type") != "data_collection", some=False, type="feedback")
 
 
-@promise(
-    "jobs.list.created_after", "GET /v1/jobs", '§2 "Jobs"', "created_after lists jobs created later only."
-)
+@promise("jobs.list.created_after", _LIST, _JOBS)
 def _created_after(run: Run) -> None:
-    _jobs(run)
-    only(run, "/v1/jobs", {"created_after": "2001-01-01T00:00:00Z"}, lambda _: True)
-    only(run, "/v1/jobs", {"created_after": "9000-01-01T00:00:00Z"}, lambda _: False, some=False)
+    """created_after lists jobs created later only."""
+    _mixed(run)
+    run.filtered("/v1/jobs", lambda _: True, created_after="2001-01-01T00:00:00Z")
+    run.filtered("/v1/jobs", lambda _: False, some=False, created_after="9000-01-01T00:00:00Z")
 
 
-@promise(
-    "audit.list.job_id",
-    "GET /v1/audit-events",
-    '§2 "Organization and audit"',
-    "job_id lists the events of this job only, job.created among them.",
-)
+def around(moment: str) -> tuple[str, str]:
+    """A minute before and after a moment, with offsets in which the clocks show the opposite."""
+    found, minute = datetime.fromisoformat(moment), timedelta(minutes=1)
+    before = (found - minute).astimezone(timezone(timedelta(hours=9, minutes=30)))
+    after = (found + minute).astimezone(timezone(timedelta(hours=-7)))
+    return before.isoformat(), after.isoformat()
+
+
+@promise("jobs.list.offsets", _LIST, _JOBS)
+def _offsets(run: Run) -> None:
+    """created_after may have any offset from UTC."""
+    job = run.new_job() if run.writes else run.job
+    before, after = around(job["created_at"])
+    it = run.filtered("/v1/jobs", lambda _: True, created_after=before)
+    it.hold(job["id"] in it.ids, f"a job that was created after {before} is not listed")
+    it = run.filtered("/v1/jobs", lambda _: True, some=False, created_after=after)
+    it.hold(job["id"] not in it.ids, f"a job that was created before {after} is listed")
+
+
+@promise("jobs.list.newest", _LIST, _JOBS)
+def _newest(run: Run) -> None:
+    """A job that was posted is the first in the list, at once, as it is read by itself."""
+    job = run.new_job()
+    it = run.get("/v1/jobs", limit=1).must(listed(JOB, 1))
+    it.hold(it.ids == [job["id"]], f"the newest job is not the first in the list: {it.ids}")
+    read = run.read_job(job["id"])
+    wrong = next((name for name in read if it.items[0].get(name) != read[name]), "")
+    it.hold(not wrong, f"`{wrong}` is another one in the list than by itself")
+    it = run.filtered("/v1/jobs", lambda _: True, status=read["status"])
+    it.hold(job["id"] in it.ids, "the newest job is missing where its status is asked for")
+
+
+@promise("jobs.list.shift", _LIST, "§1")
+def _shift(run: Run) -> None:
+    """A job that is posted meanwhile moves no page: no other job comes twice, or not at all."""
+    _mixed(run)
+    whole = run.get("/v1/jobs", limit=_WALKED).must(listed(JOB, _WALKED))
+    first = run.get("/v1/jobs", limit=1).must(listed(JOB, 1))
+    if first.object["next_cursor"] is None:
+        raise NotTriedError("the list has fewer than two items")
+    run.post("/v1/jobs", NEW_JOB)
+    second = run.get("/v1/jobs", limit=1, cursor=first.object["next_cursor"]).must(listed(JOB, 1))
+    second.hold(second.ids == whole.ids[1:2], f"a new job moved the pages: {second.ids} after {first.ids}")
+
+
+@promise("audit.list.job_id", "GET /v1/audit-events", _AUDIT)
 def _audit_job(run: Run) -> None:
+    """job_id lists the events of this job only, job.created among them."""
     id = run.job["id"]
-    it = only(run, "/v1/audit-events", {"job_id": id}, lambda event: event.get("job_id") == id)
-    if "job.created" not in [item.get("event_type") for item in it.items] and run.writes:
-        raise DiffersError(f"no job.created of {id}", it)
+    it = run.filtered("/v1/audit-events", lambda event: event.get("job_id") == id, job_id=id)
+    is_there = "job.created" in [item.get("event_type") for item in it.items] or not run.writes
+    it.hold(is_there, f"no job.created of a job: {id}")
 
 
-@promise(
-    "audit.list.event_type",
-    "GET /v1/audit-events",
-    '§2 "Organization and audit"',
-    "event_type lists events of this type only.",
-)
+@promise("audit.list.event_type", "GET /v1/audit-events", _AUDIT)
 def _audit_type(run: Run) -> None:
-    _jobs(run)
-    only(
-        run,
-        "/v1/audit-events",
-        {"event_type": "job.created"},
-        lambda event: event.get("event_type") == "job.created",
-    )
-
-
-@promise(
-    "transactions.list.type",
-    "GET /v1/billing/transactions",
-    '§2 "Billing"',
-    "type lists transactions of this type only.",
-)
-def _transactions(run: Run) -> None:
-    first = run("GET", "/v1/billing/transactions", query={"limit": 1}).items
-    if not first or not isinstance(first[0].get("type"), str):
-        raise NotTriedError("this account has no transaction")
-    kind = first[0]["type"]
-    only(run, "/v1/billing/transactions", {"type": kind}, lambda item: item.get("type") == kind)
+    """event_type lists events of this type only."""
+    _mixed(run)
+    kind = "job.created"
+    run.filtered("/v1/audit-events", lambda event: event.get("event_type") == kind, event_type=kind)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from firsthandapi.conformance._checks import listed, shaped, status
-from firsthandapi.conformance._exchange import DiffersError, NotTriedError
+from firsthandapi.conformance._checks import listed, same, shaped, status
+from firsthandapi.conformance._exchange import NotTriedError
 from firsthandapi.conformance._promises import promise
-from firsthandapi.conformance._run import Run
+from firsthandapi.conformance._run import Json, Run
 from firsthandapi.conformance._shapes import SUBMISSION, SUMMARY
 
-from .lists import only
+from .lists import ALWAYS, around
 
 _OF_JOB, _LIST, _GET, _SUMMARY = (
     "GET /v1/jobs/:id/submissions",
@@ -19,132 +19,106 @@ _OF_JOB, _LIST, _GET, _SUMMARY = (
 _SUBMISSIONS = '§2 "Submissions"'
 
 
-@promise(
-    "submissions.scored",
-    _OF_JOB,
-    "§3",
-    "An approved submission has its stars, its reasoning, and the time of its score.",
-)
+@promise("submissions.scored", _OF_JOB, "§3")
 def _scored(run: Run) -> None:
-    it = run("GET", f"/v1/jobs/{run.completed_job['id']}/submissions").must(status(200), listed(SUBMISSION))
+    """An approved submission has its stars, its reasoning, and the time of its score."""
+    it = run.get(f"/v1/jobs/{run.completed_job['id']}/submissions").must(listed(SUBMISSION))
     approved = [item for item in it.items if item["status"] == "approved"]
-    if not approved:
-        raise DiffersError("a completed job without an approved submission", it)
+    it.hold(approved, "a completed job without an approved submission")
     for item in approved:
         for name in ("ai_star_rating", "ai_reasoning", "scored_at"):
-            if item.get(name) is None:
-                raise DiffersError(f"`{name}` of {item['id']} is missing", it)
+            it.hold(item.get(name) is not None, f"an approved submission without `{name}`")
 
 
-@promise(
-    "submissions.every_status",
-    _OF_JOB,
-    _SUBMISSIONS,
-    "The submissions of a job include rejected ones; its files do not.",
-)
+@promise("submissions.every_status", _OF_JOB, _SUBMISSIONS)
 def _every_status(run: Run) -> None:
+    """The submissions of a job include rejected ones; its files do not."""
     job = run.rejected_job["id"]
-    it = run("GET", f"/v1/jobs/{job}/submissions", query={"limit": 100}).must(status(200), listed(SUBMISSION))
+    it = run.get(f"/v1/jobs/{job}/submissions", limit=100).must(listed(SUBMISSION))
     rejected = {item["id"] for item in it.items if item["status"] == "rejected"}
-    if not rejected:
-        raise DiffersError(f"no rejected submission of {job}", it)
-    files = run("GET", f"/v1/jobs/{job}/files", query={"limit": 100, "min_score": 1}).must(status(200))
+    it.hold(rejected, f"a rejected submission is not listed: of {job}")
+    files = run.get(f"/v1/jobs/{job}/files", limit=100, min_score=1).must(status(200))
     for file in files.items:
-        if file.get("submission_id") in rejected:
-            raise DiffersError(f"{file.get('id')} is listed, and its submission is rejected", files)
+        files.hold(file.get("submission_id") not in rejected, "a file of a rejected submission is listed")
 
 
-@promise(
-    "submissions.of_job.status",
-    _OF_JOB,
-    _SUBMISSIONS,
-    "status lists submissions of the job with this status only.",
-    ours=True,
-)
+@promise("submissions.of_job.status", _OF_JOB, _SUBMISSIONS, ours=True)
 def _of_job(run: Run) -> None:
+    """status lists submissions of the job with this status only."""
     path = f"/v1/jobs/{run.completed_job['id']}/submissions"
-    only(run, path, {"status": "approved"}, lambda item: item.get("status") == "approved")
-    only(
-        run, path, {"status": "pending_score"}, lambda item: item.get("status") == "pending_score", some=False
-    )
+    run.filtered(path, lambda item: item.get("status") == "approved", status="approved")
+    run.filtered(path, lambda item: item.get("status") == "rejected", some=False, status="rejected")
 
 
-@promise("submissions.list.job_id", _LIST, _SUBMISSIONS, "job_id lists submissions of this job only.")
+@promise("submissions.list.job_id", _LIST, _SUBMISSIONS)
 def _job_id(run: Run) -> None:
+    """job_id lists submissions of this job only."""
     id = run.completed_job["id"]
-    only(run, "/v1/submissions", {"job_id": id, **_ALWAYS}, lambda item: item.get("job_id", id) == id)
+    run.filtered("/v1/submissions", lambda item: item.get("job_id", id) == id, job_id=id, **ALWAYS)
 
 
-@promise("submissions.list.status", _LIST, _SUBMISSIONS, "status lists submissions with this status only.")
+@promise("submissions.list.status", _LIST, _SUBMISSIONS)
 def _status(run: Run) -> None:
+    """status lists submissions with this status only."""
     _ = run.completed_job
-    only(
-        run,
-        "/v1/submissions",
-        {"status": "approved", **_ALWAYS},
-        lambda item: item.get("status") == "approved",
-    )
+    only: Json = {"status": "approved", **ALWAYS}
+    run.filtered("/v1/submissions", lambda item: item.get("status") == "approved", **only)
 
 
-@promise(
-    "submissions.list.min_score",
-    _LIST,
-    _SUBMISSIONS,
-    "min_score lists submissions with at least that many stars.",
-)
+@promise("submissions.list.min_score", _LIST, _SUBMISSIONS)
 def _min_score(run: Run) -> None:
+    """min_score lists submissions with at least that many stars."""
     _ = run.completed_job
-    only(run, "/v1/submissions", {"min_score": 1, **_ALWAYS}, lambda item: bool(item.get("ai_star_rating")))
-    query = {"min_score": 5, **_ALWAYS}
-    only(run, "/v1/submissions", query, lambda item: item.get("ai_star_rating") == 5, some=False)
+
+    def stars(item: Json) -> int:
+        return item.get("ai_star_rating") or 0
+
+    run.filtered("/v1/submissions", lambda item: stars(item) >= 1, min_score=1, **ALWAYS)
+    run.filtered("/v1/submissions", lambda item: stars(item) == 5, some=False, min_score=5, **ALWAYS)
 
 
-@promise(
-    "submissions.list.dates",
-    _LIST,
-    _SUBMISSIONS,
-    "start_date and end_date list submissions between them only.",
-)
+@promise("submissions.list.dates", _LIST, _SUBMISSIONS)
 def _dates(run: Run) -> None:
+    """start_date and end_date list submissions between them only."""
     _ = run.completed_job
-    only(run, "/v1/submissions", _ALWAYS, lambda _: True)
-    early = {"start_date": "2000-01-01T00:00:00Z", "end_date": "2001-01-01T00:00:00Z"}
-    only(run, "/v1/submissions", early, lambda _: False, some=False)
-    only(run, "/v1/submissions", {"start_date": "9000-01-01T00:00:00Z"}, lambda _: False, some=False)
+    run.filtered("/v1/submissions", lambda _: True, **ALWAYS)
+    early: Json = {"start_date": "2000-01-01T00:00:00Z", "end_date": "2001-01-01T00:00:00Z"}
+    for none in (early, {"start_date": "9000-01-01T00:00:00Z"}):
+        run.filtered("/v1/submissions", lambda _: False, some=False, **none)
 
 
-# A completed job may be older than the list goes back by default.
-_ALWAYS = {"start_date": "2000-01-01T00:00:00Z"}
+@promise("submissions.list.offsets", _LIST, _SUBMISSIONS)
+def _offsets(run: Run) -> None:
+    """start_date and end_date may have any offset from UTC."""
+    made = run.submission
+    moment = made.get("submitted_at") or made.get("created_at")
+    if not isinstance(moment, str):
+        raise NotTriedError("a submission has no time here")
+    before, after = around(moment)
+    it = run.filtered("/v1/submissions", lambda _: True, start_date=before, end_date=after)
+    it.hold(made["id"] in it.ids, f"a submission between {before} and {after} is not listed")
+    for query in ({"start_date": after}, {**ALWAYS, "end_date": before}):
+        it = run.filtered("/v1/submissions", lambda _: True, some=False, **query)
+        it.hold(made["id"] not in it.ids, f"a submission outside the dates is listed: {query}")
 
 
-@promise("submissions.get", _GET, _SUBMISSIONS, "A submission is read as it is listed.")
+@promise("submissions.get", _GET, _SUBMISSIONS)
 def _get(run: Run) -> None:
+    """A submission is read as it is listed."""
     listed_as = run.submission
-    it = run("GET", f"/v1/submissions/{listed_as['id']}").must(status(200), shaped(SUBMISSION))
-    for name in ("id", "status", "job_id", "ai_star_rating"):
-        if it.object.get(name) != listed_as.get(name):
-            raise DiffersError(
-                f"`{name}` is {it.object.get(name)!r}, and {listed_as.get(name)!r} in the list", it
-            )
+    it = run.get(f"/v1/submissions/{listed_as['id']}").must(status(200), shaped(SUBMISSION))
+    it.must(same(listed_as, "id", "status", "job_id", "ai_star_rating"))
 
 
-@promise(
-    "submissions.summary",
-    _SUMMARY,
-    _SUBMISSIONS,
-    "The summary counts what the list shows, by status.",
-    ours=True,
-)
+@promise("submissions.summary", _SUMMARY, _SUBMISSIONS, ours=True)
 def _summary(run: Run) -> None:
+    """The summary counts what the list shows, by status."""
     id = run.completed_job["id"]
-    it = run("GET", "/v1/submissions/summary", query={"job_id": id}).must(status(200), shaped(SUMMARY))
-    counts = it.object["by_status"]
-    if sum(value for value in counts.values() if isinstance(value, int)) != it.object["total"]:
-        raise DiffersError("`by_status` does not add up to `total`", it)
-    page = run("GET", f"/v1/jobs/{id}/submissions", query={"limit": 100}).must(
-        status(200), listed(SUBMISSION)
-    )
+    it = run.get("/v1/submissions/summary", job_id=id).must(status(200), shaped(SUMMARY))
+    total = it.object["total"]
+    counted = sum(value for value in it.object["by_status"].values() if isinstance(value, int))
+    it.hold(counted == total, f"`by_status` does not add up to `total`: {counted} and {total}")
+    page = run.get(f"/v1/jobs/{id}/submissions", limit=100).must(listed(SUBMISSION))
     if page.object["has_more"]:
         raise NotTriedError("the job has more than 100 submissions")
-    if it.object["total"] != len(page.items):
-        raise DiffersError(f"`total` is {it.object['total']}, and the list has {len(page.items)}", it)
+    it.hold(total == len(page.items), f"`total` is not the length of the list: {total}, {len(page.items)}")

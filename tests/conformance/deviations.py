@@ -1,0 +1,505 @@
+"""Wrong servers, each wrong in one way: the promises that it breaks, and what it does otherwise, in a line each."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+from urllib.parse import parse_qs, urlencode
+
+from firsthandapi.conformance._receiver import Delivery
+
+from .support import Deviation, Passing
+
+Change = Callable[[Passing], object]
+
+
+@dataclass(frozen=True)
+class Wrong:
+    """A wrong server.
+
+    Attributes:
+        breaks: the promises that it breaks: patterns, and after `-` what of them it does not break.
+        deviation: what it does otherwise.
+        live: whether a live key shows it, which may write.
+        options: of the server.
+    """
+
+    breaks: str
+    deviation: Deviation
+    live: bool = False
+    options: tuple[tuple[str, Any], ...] = ()
+
+
+def told(breaks: str, change: Change, **more: Any) -> Wrong:
+    """Other responses."""
+    return Wrong(breaks, Deviation(tell=change), **more)
+
+
+def asked(breaks: str, change: Change) -> Wrong:
+    """Requests that are taken for other ones."""
+    return Wrong(breaks, Deviation(ask=change))
+
+
+def delivered(breaks: str, change: Callable[[Delivery], Delivery | None]) -> Wrong:
+    """Other deliveries."""
+    return Wrong(breaks, Deviation(deliver=change))
+
+
+def on(line: str, change: Change) -> Change:
+    """A change at one endpoint."""
+    method, path = line.split()
+    return lambda it: change(it) if it.at(method, path) else None
+
+
+def fields(line: str, **values: Any) -> Change:
+    """Other fields, in an object or in each item of a list; a function gets the value, None leaves the field out."""
+
+    def change(it: Passing) -> None:
+        if it.status < 300 and it.body:
+            found = it.json
+            for item in found["data"] if found.get("object") == "list" else [found]:
+                for name, value in values.items():
+                    if value is None:
+                        item.pop(name, None)
+                    elif name in item or not callable(value):
+                        item[name] = value(item[name]) if callable(value) else value
+            it.say(found)
+
+    return on(line, change)
+
+
+def data(line: str, change: Callable[[list[Any]], list[Any]]) -> Change:
+    """Other items in a list."""
+    return on(line, lambda it: it.status == 200 and it.say({**it.json, "data": change(it.json["data"])}))
+
+
+def becomes(line: str, before: int, after: int, body: Any = None) -> Change:
+    """Another status where there was this one."""
+    return on(line, lambda it: it.status == before and it.say(it.json if body is None else body, after))
+
+
+def deaf(line: str, *, header: str = "", parameter: str = "") -> Change:
+    """A header or a parameter is ignored."""
+
+    def change(it: Passing) -> None:
+        it.headers.pop(header, None)
+        it.query = urlencode([(name, each) for name, each in query(it).items() if name != parameter])
+
+    return on(line, change)
+
+
+def query(it: Passing) -> dict[str, str]:
+    return {name: values[0] for name, values in parse_qs(it.query).items()}
+
+
+def misread(line: str, parameter: str) -> Change:
+    """A time is read as if its offset were none."""
+
+    def change(it: Passing) -> None:
+        if parameter in (found := query(it)):
+            it.query = urlencode({**found, parameter: found[parameter][:19] + "Z"})
+
+    return on(line, change)
+
+
+def body(line: str, **values: Any) -> Change:
+    """A request as if its body had these fields; None leaves a field out."""
+
+    def change(it: Passing) -> None:
+        found = {**json.loads(it.sent or b"{}"), **values}
+        it.sent = json.dumps({name: value for name, value in found.items() if value is not None}).encode()
+
+    return on(line, change)
+
+
+def error(**values: Any) -> Change:
+    """Errors with other fields; None leaves a field out."""
+
+    def change(it: Passing) -> None:
+        if it.status >= 400 and it.path.startswith("/v1"):
+            found = {**it.json["error"], **values}
+            it.say({"error": {name: value for name, value in found.items() if value is not None}})
+
+    return change
+
+
+def header(name: str, value: str | Callable[[str], str] | None) -> Change:
+    """Another value of a header; None leaves it out."""
+
+    def change(it: Passing) -> None:
+        if name in it.reply:
+            it.reply[name] = value(it.reply[name]) if callable(value) else value or ""
+            if value is None:
+                del it.reply[name]
+
+    return change
+
+
+def owner(line: str) -> Change:
+    """Whoever has any key is the owner."""
+    return on(
+        line, lambda it: "authorization" in it.headers and it.headers.update(authorization="Bearer OWNER")
+    )
+
+
+def part(content: bytes = b"", **headers: str) -> Change:
+    """Downloads with other bytes in a part, or other headers; an empty one is left out."""
+
+    def change(it: Passing) -> None:
+        if it.status < 300:
+            it.body = content if content and it.status == 206 else it.body
+            it.reply.update({name.replace("_", "-"): value for name, value in headers.items()})
+            it.reply = {name: value for name, value in it.reply.items() if value}
+
+    return on(FILE, change)
+
+
+def fresh(it: Passing) -> None:
+    """Each POST is a first one."""
+    if it.method == "POST" and 0 < len(it.headers.get("idempotency-key", "")) < 200:
+        it.headers["idempotency-key"] += str(time.monotonic_ns())
+
+
+def stored_errors() -> Change:
+    """An error is kept for its key."""
+    kept: dict[str, tuple[Any, int]] = {}
+
+    def change(it: Passing) -> None:
+        key = it.headers.get("idempotency-key", "")
+        if key in kept:
+            it.say(*kept[key])
+        elif it.method == "POST" and 400 <= it.status != 401:
+            kept[key] = (it.json, it.status)
+
+    return change
+
+
+def offset_ask(it: Passing) -> None:
+    """Cursors are offsets: what is posted meanwhile moves the pages."""
+    found = query(it)
+    if it.at("GET", "/v1/jobs") and "limit" in found:
+        start = int(found.pop("cursor", "0") or 0)
+        it.notes["offset"] = start
+        it.query = urlencode({**found, "limit": int(found["limit"]) + start})
+
+
+def offset_tell(it: Passing) -> None:
+    if "offset" in it.notes and it.status == 200:
+        found = it.json
+        left = found["data"][it.notes["offset"] :]
+        cursor = str(it.notes["offset"] + len(left)) if found["has_more"] else None
+        it.say({**found, "data": left, "next_cursor": cursor})
+
+
+def on_page_two(it: Passing) -> None:
+    """With a cursor, filters are forgotten."""
+    for name in {"status", "type", "event_type"} & query(it).keys() if "cursor" in it.query else ():
+        it.say({**it.json, "data": [{**item, name: "another"} for item in it.json["data"]]})
+
+
+def repeated() -> Callable[[Delivery], Delivery | None]:
+    """An event comes once only."""
+    seen: set[Any] = set()
+
+    def change(it: Delivery) -> Delivery | None:
+        key = (it.event.get("id"), it.headers.get("x-firsthandapi-signature"))
+        seen.add(key) if (is_new := key not in seen) else None
+        return it if is_new else None
+
+    return change
+
+
+def event(**values: Any) -> Callable[[Delivery], Delivery]:
+    """Events with other fields; None leaves a field out."""
+
+    def change(it: Delivery) -> Delivery:
+        found = {name: each for name, each in {**it.event, **values}.items() if each is not None}
+        return replace(it, body=json.dumps(found).encode())
+
+    return change
+
+
+def event_data(**values: Any) -> Callable[[Delivery], Delivery]:
+    return lambda it: event(data={**it.event["data"], **values})(it)
+
+
+def everywhere(change: Change) -> Change:
+    """A change of all responses in JSON."""
+    return lambda it: change(it) if it.reply.get("content-type") == "application/json" else None
+
+
+def raw(change: Callable[[bytes], bytes]) -> Change:
+    """Another body, byte for byte."""
+    return lambda it: setattr(it, "body", change(it.body))
+
+
+def once(change: Callable[[str], str]) -> Change:
+    """Another idempotency key, also where there is none."""
+
+    def changed(it: Passing) -> None:
+        if it.method == "POST":
+            it.headers["idempotency-key"] = change(it.headers.get("idempotency-key", ""))
+
+    return changed
+
+
+def a_page(**values: Any) -> Change:
+    """Other fields of pages."""
+    return lambda it: it.status == 200 and b'"list"' in it.body and it.say({**it.json, **values})
+
+
+def put(word: str, line: str, **lost: Any) -> Change:
+    """A PATCH that names `word` is taken for a PUT: what it does not name is lost."""
+    return lambda it: word.encode() in it.sent and body(line, **lost)(it)
+
+
+def unlimited(it: Passing) -> None:
+    """Whoever asks for too much gets all."""
+    it.query = it.query.replace("limit=101", "limit=100").replace("limit=0", "limit=1")
+
+
+def other_hashes(items: list[Any]) -> list[Any]:
+    return [{**item, **({"content_hash": "0" * 64} if number else {})} for number, item in enumerate(items)]
+
+
+def no_cursor(it: Passing) -> None:
+    deaf(f"{it.method} {it.path}", parameter="cursor")(it)
+
+
+def anybody(it: Passing) -> None:
+    it.headers.setdefault("authorization", "Bearer OWNER")
+
+
+def dwindling() -> Change:
+    """Each time it is read, the balance is a cent less."""
+    reads = iter(range(10_000))
+    return lambda it: fields(CREDITS, balance_cents=lambda cents: cents - next(reads))(it)
+
+
+def html(it: Passing) -> None:
+    if it.status == 404:
+        it.body, it.reply["content-type"] = b"<html>Not found</html>", "text/html"
+
+
+NOTHING = {"object": "list", "data": [], "has_more": False, "next_cursor": None}
+JOBS, NEW_JOB, JOB = "GET /v1/jobs", "POST /v1/jobs", "GET /v1/jobs/:id"
+CANCEL, RATE = "POST /v1/jobs/:id/cancel", "POST /v1/jobs/:id/rate"
+FILES, REFRESH, FILE = "GET /v1/jobs/:id/files", "POST /v1/files/:id/refresh_url", "GET /files/:id"
+OF_JOB, SUBMISSIONS = "GET /v1/jobs/:id/submissions", "GET /v1/submissions"
+SUMMARY, AUDIT = "GET /v1/submissions/summary", "GET /v1/audit-events"
+KEYS, NEW_KEY = "GET /v1/api_keys", "POST /v1/api_keys"
+HOOKS, NEW_HOOK, HOOK = (
+    "GET /v1/webhook_endpoints",
+    "POST /v1/webhook_endpoints",
+    "GET /v1/webhook_endpoints/:id",
+)
+PATCH_HOOK, EVENTS = "PATCH /v1/webhook_endpoints/:id", "GET /v1/webhook_events"
+CREDITS, TRANSACTIONS = "GET /v1/billing/credits", "GET /v1/billing/transactions"
+PURCHASE, ME, SETTINGS = "POST /v1/billing/credits/purchase", "GET /v1/me", "GET /v1/organization/settings"
+PATCH_SETTINGS = "PATCH /v1/organization/settings"
+REMAINING, RESET = "x-ratelimit-remaining", "x-ratelimit-reset"
+
+UNCHECKED = " ".join(
+    f"jobs.create.{name}"
+    for name in (
+        *(
+            "required",
+            "type",
+            "description*",
+            "files_needed*",
+            "accepted_formats*",
+            "title",
+            "min_star_rating*",
+        ),
+        *("files_per_submission", "scoring_criteria", "deadline*", "metadata", "price.low", "price.high"),
+    )
+)
+
+# fmt: off
+WRONG = [
+    # every endpoint
+    asked("*.key -downloads.key key.missing", anybody),
+    asked("key.unknown key.scheme", owner(ME)),
+    asked("*.scope", lambda it: "authorization" in it.headers and it.headers.update(authorization="Bearer OWNER")),
+    told("*.unknown -key.unknown", lambda it: it.status == 404 and it.say(it.json, 403)),
+    told("json.text", everywhere(raw(lambda body: b"\xef\xbb\xbf" + body))),
+    told("json.text", on(ME, raw(lambda body: body[:-1] + b',"x":NaN}'))),
+    told("json.text", on(ME, raw(lambda body: body[:-1] + b',"id":1,"id":2}'))),
+    told("json.text", on(ME, raw(lambda body: body.decode().encode("utf-16")))),
+    told("json.type", header("content-type", "text/html")),
+    told("headers.everywhere", lambda it: it.status >= 400 and it.reply.pop(REMAINING, None)),
+    told("headers.everywhere headers.credits", header("x-firsthandapi-credits-remaining", None)),
+    told("headers.date", header("date", "Sat, 28 Nov 2020 00:00:00 GMT")),
+    told("headers.date", header("date", "yesterday")),
+    told("headers.rate headers.rate_reset headers.everywhere limits", header(RESET, None)),
+    told("headers.rate", header(REMAINING, "999999999")),
+    told("headers.rate", header(REMAINING, "1000000")),
+    told("headers.rate_reset", header(RESET, lambda value: value + "000")),
+    told("headers.credits", header("x-firsthandapi-credits-remaining", lambda value: value + ".00")),
+    told("errors.envelope key.missing", lambda it: it.status == 401 and it.say({"error": "no"})),
+    told("errors.envelope key.missing", error(request_id=None)),
+    told("errors.request_ids", error(request_id="req_01JP0000000000000000000000")),
+    told("errors.request_ids", header("x-request-id", "req_1")),
+    told("paths.unknown errors.envelope", html),
+    told("paths.method", becomes("DELETE /v1/me", 405, 404)),
+    told("bodies.large", lambda it: len(it.sent) > 1 << 20 and it.say({}, 500)),
+    asked("strangers", owner(JOB)),
+    told("signup.fields", becomes("POST /v1/auth/signup", 400, 422)),
+    told("signup", fields("POST /v1/auth/signup", api_key="fh_live_other")),
+    told("limits", header("retry-after", None)),
+    told("limits", lambda it: it.status == 429 and it.reply.update({REMAINING: "1"})),
+    told("limits.reset", lambda it: it.status == 200 and it.reply.update({REMAINING: "0"})),
+    # money
+    told("credits", fields(CREDITS, currency="eur")),
+    told("credits", fields(CREDITS, held_cents=7)),
+    told("credits", fields(CREDITS, balance_cents=float)),
+    told("escrow escrow.paid escrow.once", dwindling()),
+    told("escrow", becomes(CANCEL, 200, 409), live=True),
+    told("escrow", fields(CREDITS, held_cents=0), live=True),
+    told("escrow.partial", fields(CREDITS, balance_cents=5)),
+    asked("escrow.replay idempotency.day idempotency.marked idempotency.together *.idempotency", fresh),
+    told("escrow.lack", error(shortfall_cents=1)),
+    told("transactions.signs", fields(TRANSACTIONS, amount_cents=-5)),
+    told("transactions.expiry", fields(TRANSACTIONS, expires_at="2030-01-01T00:00:00Z")),
+    told("transactions.list.type", fields(TRANSACTIONS, type=lambda _: f"{time.monotonic_ns()}")),
+    told("purchase", fields(PURCHASE, checkout_url="nowhere")),
+    told("purchase.amounts", becomes(PURCHASE, 400, 200, {"checkout_url": "https://x.example"})),
+    # jobs
+    told("jobs.create", becomes(NEW_JOB, 201, 200)),
+    told("jobs.create", fields(NEW_JOB, price_per_file_cents=99)),
+    told("jobs.create", fields(NEW_JOB, id=lambda value: value[4:])),
+    told("jobs.create", fields(NEW_JOB, status="pending")),
+    told("jobs.create.cost", fields(NEW_JOB, total_cost_cents=lambda cents: cents - cents % 10)),
+    told("jobs.create.bounds jobs.create.price.least jobs.create.price.most", becomes(NEW_JOB, 201, 400)),
+    told("jobs.create.defaults", fields(NEW_JOB, min_star_rating=4)),
+    told("jobs.create.fields", fields(NEW_JOB, description=lambda text: text.encode("ascii", "replace").decode())),
+    told("jobs.create.fields", fields(NEW_JOB, location={})),
+    told("jobs.metadata", fields(JOBS, metadata=None)),
+    told("jobs.metadata", fields(JOB, metadata={})),
+    told("jobs.create.deadline.offset", fields(NEW_JOB, deadline=lambda moment: moment and "2030" + moment[4:])),
+    told(f"{UNCHECKED} bodies.json bodies.object idempotency.refused idempotency.length", becomes(NEW_JOB, 400, 201)),
+    told("jobs.create.title", error(details=None)),
+    told("jobs.create.title", error(details=[{"field": "name", "message": "long"}])),
+    told("jobs.create.price.low jobs.create.price.high", error(type="validation_error")),
+    told("jobs.create.free_tier", becomes(NEW_JOB, 403, 402)),
+    told("jobs.get", fields(JOB, total_cost_cents=99)),
+    told("jobs.get", fields(JOB, files_approved=None)),
+    told("jobs.get", fields(JOB, files_needed=str)),
+    told("jobs.get", fields(JOB, created_at=lambda moment: moment[:-1] + "+00:00")),
+    told("jobs.progress", fields(JOB, status=lambda status: status.replace("in_progress", "open"))),
+    told("jobs.progress", fields(JOB, files_approved=0)),
+    told("jobs.cancel", fields(CANCEL, status="open")),
+    told("jobs.cancel.braces", becomes(CANCEL, 200, 400)),
+    told("jobs.cancel.twice", becomes(CANCEL, 409, 200)),
+    told("jobs.rate", fields(RATE, buyer_rating=1)),
+    told("jobs.rate.stars", becomes(RATE, 400, 200)),
+    told("jobs.rate.early idempotency.errors", becomes(RATE, 409, 200)),
+    asked("jobs.wait.timeout jobs.wait.change", deaf(JOB, header="prefer")),
+    told("jobs.wait.finished", on(JOB, lambda it: it.headers.get("prefer") == "wait=5" and it.say({}, 409))),
+    told("jobs.wait.most", header("preference-applied", "wait=600")),
+    told("jobs.wait.malformed", on(JOB, lambda it: it.headers.get("prefer") == "wait=soon" and it.say({}, 400))),
+    # lists
+    told("*.page", a_page(has_more=True, next_cursor=None)),
+    told("jobs.list.page", data(JOBS, lambda items: items[::-1])),
+    asked("*.limit", unlimited),
+    asked("*.cursor *.walk -transactions.list.walk *.filtered", no_cursor),
+    told("transactions.list.walk", data(TRANSACTIONS, lambda items: items[-1:]), live=True),
+    told("*.filters", lambda it: it.status == 400 and it.method == "GET" and it.say(NOTHING, 200)),
+    told("*.filtered", on_page_two),
+    asked("jobs.list.status", deaf(JOBS, parameter="status")),
+    told("jobs.list.status", data(JOBS, lambda _: [])),
+    asked("jobs.list.type", deaf(JOBS, parameter="type")),
+    asked("jobs.list.created_after", deaf(JOBS, parameter="created_after")),
+    asked("jobs.list.offsets", misread(JOBS, "created_after")),
+    told("jobs.list.newest", data(JOBS, lambda items: items[1:])),
+    told("jobs.list.newest", fields(JOBS, files_approved=1)),
+    Wrong("jobs.list.shift", Deviation(offset_ask, offset_tell)),
+    asked("audit.list.job_id", deaf(AUDIT, parameter="job_id")),
+    asked("audit.list.event_type", deaf(AUDIT, parameter="event_type")),
+    # files and downloads
+    told("files.approved", data(FILES, lambda items: items[1:])),
+    told("files.approved", fields(FILES, ai_star_rating=1)),
+    told("files.new", data(FILES, lambda items: items[::-1])),
+    told("files.withdrawn", fields(JOB, files_approved=2)),
+    asked("files.min_score", deaf(FILES, parameter="min_score")),
+    told("files.annotations", fields(FILES, annotations={"type": "image", "objects": "a lamp"})),
+    told("files.annotations", fields(FILES, annotations=None)),
+    told("files.submissions", fields(FILES, submission_id="sub_01JP0000000000000000000000")),
+    told("files.sandbox", fields(FILES, ai_star_rating=5)),
+    told("files.refresh files.expiry", fields(REFRESH, download_url_expires_at="2020-01-01T00:00:00Z")),
+    told("downloads.content sdk.collect", data(FILES, other_hashes)),
+    told("downloads.content", fields(FILES, size_bytes=lambda size: size + 1)),
+    told("downloads.content", part(content_type="text/plain")),
+    told("downloads.identity", part(content_encoding="gzip")),
+    asked("downloads.range", deaf(FILE, header="range")),
+    told("downloads.range", part(b"??")),
+    told("downloads.range", part(content_range="")),
+    told("downloads.if_range", part(etag="")),
+    told("downloads.tampered downloads.expired", becomes(FILE, 403, 200, {})),
+    asked("downloads.key", deaf(FILE, header="authorization")),
+    told("sandbox.completes", fields(JOB, status="open"), options=(("speed", 600), ("workers", True))),
+    # submissions
+    told("submissions.scored", fields(OF_JOB, ai_reasoning=None)),
+    told("submissions.scored", fields(OF_JOB, status="pending_score")),
+    told("submissions.every_status", fields(OF_JOB, status="approved")),
+    asked("submissions.of_job.status", deaf(OF_JOB, parameter="status")),
+    asked("submissions.list.job_id", deaf(SUBMISSIONS, parameter="job_id")),
+    told("submissions.list.status", fields(SUBMISSIONS, status="rejected")),
+    told("submissions.list.min_score", data(SUBMISSIONS, lambda _: [])),
+    asked("submissions.list.dates submissions.list.offsets", deaf(SUBMISSIONS, parameter="start_date")),
+    asked("submissions.list.offsets", misread(SUBMISSIONS, "end_date")),
+    told("submissions.get", fields("GET /v1/submissions/:id", ai_star_rating=1)),
+    told("submissions.summary", fields(SUMMARY, total=9)),
+    told("submissions.summary", fields(SUMMARY, total=9, by_status={"approved": 9})),
+    # keys and settings
+    told("api_keys.create", fields(NEW_KEY, secret="fh_live_other")),
+    told("api_keys.create", fields(ME, scopes=["jobs:read"])),
+    told("api_keys.create.all_scopes", fields(ME, scopes=lambda scopes: scopes[1:])),
+    told("api_keys.create.fields", becomes(NEW_KEY, 400, 201)),
+    told("api_keys.sandbox", becomes(NEW_KEY, 403, 201)),
+    told("api_keys.masked", fields(KEYS, secret="fh_test_shown")),
+    told("api_keys.rotate", fields("POST /v1/api_keys/:id/rotate", secret="fh_test_other")),
+    asked("api_keys.revoke", owner(ME)),
+    told("api_keys.revoke", becomes("POST /v1/api_keys/:id/revoke", 204, 200, {})),
+    told("api_keys.listed", data(KEYS, lambda _: [])),
+    told("api_keys.listed", fields(KEYS, name=5)),
+    told("me", fields(ME, environment="live")),
+    told("settings", fields(SETTINGS, auto_top_up_enabled="no")),
+    asked("settings.update", put("threshold", PATCH_SETTINGS, default_price_per_file_cents=50)),
+    told("settings.fields", becomes(PATCH_SETTINGS, 400, 200)),
+    # webhooks
+    told("webhooks.create", fields(NEW_HOOK, description="other")),
+    told("webhooks.create.https", becomes(NEW_HOOK, 422, 400)),
+    told("webhooks.create.fields", becomes(NEW_HOOK, 400, 201)),
+    told("webhooks.get", fields(HOOK, url="https://other.example/")),
+    told("webhooks.get", fields(HOOK, secret="whsec_1")),
+    told("webhooks.list.masked", fields(HOOKS, secret="whsec_1")),
+    asked("webhooks.update", put("enabled", PATCH_HOOK, description="")),
+    told("webhooks.update.https", becomes(PATCH_HOOK, 422, 200)),
+    told("webhooks.delete", becomes("DELETE /v1/webhook_endpoints/:id", 204, 200, {})),
+    told("webhooks.rotate_secret", fields("POST /v1/webhook_endpoints/:id/rotate_secret", secret="x")),
+    told("events.get", data(EVENTS, lambda _: [])),
+    told("events.replay", fields("POST /v1/webhook_events/:id/replay", id="evt_01JP0000000000000000000000")),
+    delivered("deliveries.envelope", event(created_at=None)),
+    delivered("deliveries.signature deliveries.rotated", lambda it: replace(it, headers={})),
+    delivered("deliveries.signature", lambda it: replace(it, body=it.body.replace(b"1", b"2") + b" ")),
+    delivered("deliveries.ids", event(id="evt_01JP0000000000000000000000")),
+    delivered("deliveries.submission", event_data(status="scored")),
+    delivered("deliveries.submission", event_data(submission_id="sub_01JP0000000000000000000000", id="sub_2")),
+    delivered("deliveries.replay deliveries.retry", repeated()),
+    asked("deliveries.events", body(NEW_HOOK, events=None)),
+    asked("deliveries.disabled", body(PATCH_HOOK, enabled=True)),
+    # idempotency keys
+    told("idempotency.marked", header("idempotent-replayed", None)),
+    told("*.idempotency -jobs.cancel.idempotency", lambda it: it.status == 409 and it.say({}, 201)),
+    asked("*.idempotency_required", once(lambda key: key or f"{time.monotonic_ns()}")),
+    asked("idempotency.whole", once(lambda key: key[:32])),
+    asked("idempotency.whole", once(str.lower)),
+    told("idempotency.refused idempotency.errors", stored_errors()),
+    told("idempotency.path", fields(CANCEL, status="open")),
+    asked("idempotency.strangers", owner(NEW_JOB)),
+]
+# fmt: on
