@@ -266,19 +266,13 @@ def test_listen_makes_no_endpoint_for_a_bad_url(cli: Cli, fresh_server: MockServ
 
 
 @contextmanager
-def served(monkeypatch: pytest.MonkeyPatch, **limits: float) -> Iterator[listen._Server]:
+def served(monkeypatch: pytest.MonkeyPatch, **limits: float) -> Iterator[listen.Server]:
     """The listener's server alone, with smaller limits."""
     for name, value in limits.items():
         monkeypatch.setattr(listen, name, value)
-    with listen._Server(0) as server:
-        server.receiver = listen.Receiver([SECRET], json=False, ended=threading.Event())
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
-            yield server
-        finally:
-            server.shutdown()
-            thread.join()
+    receiver = listen.Receiver([SECRET], json=False, ended=threading.Event())
+    with listen.Server(0) as server, server.serving(receiver):
+        yield server
 
 
 def test_a_request_that_comes_byte_by_byte_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -361,7 +355,7 @@ def test_a_flood_of_unsigned_deliveries_is_a_few_lines(
     assert last == "497 more lines like these not shown"
 
 
-def _connected(server: listen._Server) -> socket.socket:
+def _connected(server: listen.Server) -> socket.socket:
     return socket.create_connection(("127.0.0.1", server.server_address[1]))
 
 

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import os
-import threading
-from collections.abc import Generator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Sequence
 from pathlib import Path
 from queue import Empty, Queue
 
@@ -20,6 +17,7 @@ from firsthandapi.testing import MockServer
 from firsthandapi.types import Job, WebhookEvent
 from firsthandapi.webhooks import unwrap
 
+from .listen import Server
 from .output import dollars, of_needed, stars
 
 # Virtual seconds per real second: workers submit after 15, and scoring takes 5 to 15 more.
@@ -38,11 +36,12 @@ def run_demo(dest: Path) -> None:
 
     # A proxy cannot reach a server on this machine.
     os.environ["NO_PROXY"] = os.environ["no_proxy"] = "127.0.0.1"
-    with MockServer(speed=_SPEED) as server, server.client() as client, _receiver() as receiver:
+    receiver, hooks = _Receiver(), Server(0)
+    with MockServer(speed=_SPEED) as server, server.client() as client, hooks, hooks.serving(receiver):
         say(f"[bold]1.[/bold] A bundled server replaces the service, on {server.url}")
         say(f"   Balance: {dollars(client.billing.credits().balance_cents)}\n")
 
-        endpoint = client.webhooks.create(url=receiver.url, events=["job.completed"])
+        endpoint = client.webhooks.create(url=f"{hooks.url}/hooks", events=["job.completed"])
         receiver.secret = endpoint.secret or ""
         say("[bold]2.[/bold] Create a webhook endpoint: the service will report when the job is completed.\n")
 
@@ -101,42 +100,19 @@ def _summary(record: Record) -> str:
 class _Receiver:
     """A webhook receiver like a buyer's: it verifies the raw body before it trusts it."""
 
-    def __init__(self, url: str) -> None:
-        self.url = url
+    def __init__(self) -> None:
         self.secret = ""
         self._events: Queue[WebhookEvent] = Queue()
 
-    def take(self, body: bytes, headers: list[tuple[str, str]]) -> bool:
+    def take(self, body: bytes, headers: Sequence[tuple[str, str]]) -> int:
         try:
             self._events.put(unwrap(body, headers, self.secret))
         except FirstHandError:
-            return False
-        return True
+            return 400
+        return 204
 
     def event(self) -> WebhookEvent:
         try:
             return self._events.get(timeout=_PATIENCE)
         except Empty:
             raise FirstHandError("the demo received no webhook; report this as a bug") from None
-
-
-@contextmanager
-def _receiver() -> Generator[_Receiver, None, None]:
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            self.send_response(204 if receiver.take(body, list(self.headers.items())) else 400)
-            self.end_headers()
-
-        def log_message(self, format: str, *args: object) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as httpd:
-        receiver = _Receiver(f"http://127.0.0.1:{httpd.server_address[1]}/hooks")
-        thread = threading.Thread(target=httpd.serve_forever, kwargs={"poll_interval": 0.05})
-        thread.start()
-        try:
-            yield receiver
-        finally:
-            httpd.shutdown()
-            thread.join()

@@ -19,6 +19,7 @@ _DISK_WARN = 1_000_000_000
 _DISK_FAIL = 100_000_000
 # The main job needs these.
 _NEEDED_SCOPES = ("jobs:read", "jobs:write")
+_FIRST = "fix the failures above, then run doctor again"
 
 
 @dataclass(frozen=True)
@@ -33,74 +34,43 @@ class Finding:
 
 @dataclass(frozen=True)
 class Answer:
-    """The response of the service. If all are None, it was not asked or did not respond.
-
-    Attributes:
-        status: the HTTP status.
-        problem: what went wrong, without a secret.
-        untrusted: whether its certificate failed.
-        seconds: how long the response took.
-        date: the service's clock.
-        received: the clock of this machine at that time.
-        environment, scopes: those of the key.
-        remaining, limit: the rate limit.
-        credits_cents: the available credits, in US cents.
-    """
+    """The response of the service. If all are None, it was not asked or did not respond."""
 
     status: int | None = None
-    problem: str | None = None
-    untrusted: bool = False
+    problem: str | None = None  # without a secret
+    untrusted: bool = False  # its certificate failed
     seconds: float | None = None
-    date: datetime | None = None
-    received: datetime | None = None
-    environment: str | None = None
+    date: datetime | None = None  # the service's clock
+    received: datetime | None = None  # the clock of this machine at that time
+    environment: str | None = None  # of the key
     scopes: Sequence[str] | None = None
-    remaining: int | None = None
+    remaining: int | None = None  # of the rate limit
     limit: int | None = None
     credits_cents: int | None = None
 
 
 @dataclass(frozen=True)
 class Facts:
-    """The facts about this machine and the service.
-
-    Attributes:
-        python, system: Python's version and the platform.
-        version: of firsthandapi.
-        dependencies: name → version, None if missing.
-        misfits: installed dependencies with an unsupported version, and the required version.
-        extras: name → its packages that are missing or have an unsupported version.
-        key: the masked API key; None without one.
-        key_problem: why no key is usable.
-        base_url: the address of the service; None if the variable is invalid.
-        base_url_problem: why the variable is invalid.
-        proxy: the proxy for API calls, without credentials; None without a proxy.
-        proxy_problem: why the variable is invalid.
-        proxy_variables: the variables that are set, even if they do not apply.
-        trust: the source of the certificates.
-        trust_problem: why the certificates cannot be read.
-        folder: the folder for files.
-        free_bytes: free space on its disk; None if unknown.
-        folder_problem: why the folder cannot be written.
-        answer: the response of the service.
-    """
+    """The facts about this machine and the service; a `…_problem` says why there is no value."""
 
     python: str
     system: str
-    version: str
+    version: str  # of firsthandapi
     base_url: str | None
-    dependencies: Mapping[str, str | None] = field(default_factory=dict[str, "str | None"])
-    misfits: Sequence[str] = ()
-    extras: Mapping[str, Sequence[str]] = field(default_factory=dict[str, "Sequence[str]"])
-    key: str | None = None
+    dependencies: Mapping[str, str | None] = field(default_factory=dict[str, "str | None"])  # to version
+    misfits: Sequence[str] = ()  # installed with an unsupported version, with the required one
+    extras: Mapping[str, Sequence[str]] = field(
+        default_factory=dict[str, "Sequence[str]"]
+    )  # to what it lacks
+    key: str | None = None  # masked
     key_problem: str | None = None
     base_url_problem: str | None = None
-    proxy: str | None = None
+    proxy: str | None = None  # without credentials
     proxy_problem: str | None = None
-    proxy_variables: Sequence[str] = ()
-    trust: str = ""
+    proxy_variables: Sequence[str] = ()  # that are set, even if they do not apply
+    trust: str = ""  # the source of the certificates
     trust_problem: str | None = None
-    folder: str = "."
+    folder: str = "."  # for files
     free_bytes: int | None = None
     folder_problem: str | None = None
     answer: Answer = Answer()
@@ -108,17 +78,36 @@ class Facts:
 
 def diagnose(facts: Facts) -> list[Finding]:
     """Build the report; each check depends only on earlier ones."""
+    answer = facts.answer
     return [
-        Finding("Python", "ok", f"{facts.python} on {facts.system}"),
+        _ok("Python", f"{facts.python} on {facts.system}"),
         *_packages(facts),
         _disk(facts),
         _proxy(facts),
-        _trust(facts),
+        _ok("Certificates", facts.trust)
+        if facts.trust_problem is None
+        else _fail(
+            "Certificates",
+            facts.trust_problem,
+            "set SSL_CERT_FILE to a file of PEM certificates, or unset it",
+        ),
         _service(facts),
-        _clock(facts.answer),
+        _clock(answer),
         _key(facts),
-        *_account(facts.answer),
+        *_account(answer),
     ]
+
+
+def _ok(topic: str, text: str) -> Finding:
+    return Finding(topic, "ok", text)
+
+
+def _warn(topic: str, text: str, fix: str) -> Finding:
+    return Finding(topic, "warn", text, fix)
+
+
+def _fail(topic: str, text: str, fix: str) -> Finding:
+    return Finding(topic, "fail", text, fix)
 
 
 def _packages(facts: Facts) -> list[Finding]:
@@ -129,84 +118,49 @@ def _packages(facts: Facts) -> list[Finding]:
     extras = f"{', '.join(installed) or 'none'} installed"
     if lacking:
         extras += "; " + ", ".join(f"{name} lacks {' and '.join(lacks)}" for name, lacks in lacking.items())
+    text = f"firsthandapi {facts.version}" + (f" with {listed}" if listed else "")
+    wrong = [*([f"{', '.join(missing)} missing"] if missing else []), *facts.misfits]
     return [
-        Finding(
-            "Packages",
-            "fail" if missing or facts.misfits else "ok",
-            f"firsthandapi {facts.version}"
-            + (f" with {listed}" if listed else "")
-            + (f"; {', '.join(missing)} missing" if missing else "")
-            + "".join(f"; {misfit}" for misfit in facts.misfits),
-            "pip install --force-reinstall firsthandapi" if missing or facts.misfits else None,
-        ),
-        # Always ok: nobody needs all extras.
-        Finding("Extras", "ok", extras),
+        _fail("Packages", "; ".join([text, *wrong]), "pip install --force-reinstall firsthandapi")
+        if wrong
+        else _ok("Packages", text),
+        _ok("Extras", extras),  # always: nobody needs all of them
     ]
 
 
 def _disk(facts: Facts) -> Finding:
     where = f"in {facts.folder}"
     if facts.folder_problem is not None:
-        return Finding(
-            "Disk",
-            "fail",
-            f"could not write files {where}: {facts.folder_problem}",
-            "use a different folder, or change its permissions",
-        )
+        text = f"could not write files {where}: {facts.folder_problem}"
+        return _fail("Disk", text, "use a different folder, or change its permissions")
     if facts.free_bytes is None:
-        return Finding("Disk", "ok", f"files can be written {where}; the free space is unknown")
+        return _ok("Disk", f"files can be written {where}; the free space is unknown")
     text = f"{facts.free_bytes / 1e9:,.1f} GB free {where}"
-    state: State = (
-        "fail" if facts.free_bytes < _DISK_FAIL else "warn" if facts.free_bytes < _DISK_WARN else "ok"
-    )
-    return Finding(
-        "Disk", state, text, None if state == "ok" else "free disk space, or use a different folder"
-    )
+    if facts.free_bytes >= _DISK_WARN:
+        return _ok("Disk", text)
+    judge = _fail if facts.free_bytes < _DISK_FAIL else _warn
+    return judge("Disk", text, "free disk space, or use a different folder")
 
 
 def _proxy(facts: Facts) -> Finding:
     if facts.proxy_problem is not None:
-        return Finding(
-            "Proxy", "fail", facts.proxy_problem, "set the variable to the URL of a proxy, or unset it"
-        )
+        return _fail("Proxy", facts.proxy_problem, "set the variable to the URL of a proxy, or unset it")
     variables = ", ".join(facts.proxy_variables)
-    if facts.proxy is not None:
-        return Finding("Proxy", "ok", facts.proxy + (f" (set: {variables})" if variables else ""))
-    return Finding("Proxy", "ok", "none" + (f" for this address (set: {variables})" if variables else ""))
-
-
-def _trust(facts: Facts) -> Finding:
-    if facts.trust_problem is None:
-        return Finding("Certificates", "ok", facts.trust)
-    return Finding(
-        "Certificates",
-        "fail",
-        facts.trust_problem,
-        "set SSL_CERT_FILE to a file of PEM certificates, or unset it",
-    )
+    used = facts.proxy or ("none for this address" if variables else "none")
+    return _ok("Proxy", used + (f" (set: {variables})" if variables else ""))
 
 
 def _service(facts: Facts) -> Finding:
-    answer = facts.answer
+    answer, topic = facts.answer, "Service"
     if facts.base_url is None:
-        return Finding(
-            "Service",
-            "fail",
-            facts.base_url_problem or "no address",
-            "fix FIRSTHAND_BASE_URL, or unset it to use the public service",
-        )
+        problem = facts.base_url_problem or "no address"
+        return _fail(topic, problem, "fix FIRSTHAND_BASE_URL, or unset it to use the public service")
     if answer.status is None and answer.problem is None:
-        return Finding(
-            "Service",
-            "warn",
-            f"{facts.base_url} not checked",
-            "fix the failures above, then run doctor again",
-        )
+        return _warn(topic, f"{facts.base_url} not checked", _FIRST)
     if answer.status is None:
         way = " through the proxy" if facts.proxy else ""
-        return Finding(
-            "Service",
-            "fail",
+        return _fail(
+            topic,
             # The advice of the error follows the semicolon; the fix below is more specific.
             f"could not reach {facts.base_url}{way}: {(answer.problem or '').partition(';')[0]}",
             "if a proxy decrypts TLS, set SSL_CERT_FILE to its certificate"
@@ -214,96 +168,69 @@ def _service(facts: Facts) -> Finding:
             else "check the network, the proxy, and FIRSTHAND_BASE_URL",
         )
     took = "" if answer.seconds is None else f" in {answer.seconds * 1000:,.0f} ms"
-    if answer.problem is not None:
-        return Finding(
-            "Service",
-            "fail",
-            f"{facts.base_url} responded{took}, but: {answer.problem}",
-            "check FIRSTHAND_BASE_URL; if it is right, try again later",
-        )
-    return Finding("Service", "ok", f"{facts.base_url} responded{took}")
+    responded = f"{facts.base_url} responded{took}"
+    if answer.problem is None:
+        return _ok(topic, responded)
+    advice = "check FIRSTHAND_BASE_URL; if it is right, try again later"
+    return _fail(topic, f"{responded}, but: {answer.problem}", advice)
 
 
 def _clock(answer: Answer) -> Finding:
     if answer.date is None or answer.received is None:
-        return Finding(
-            "Clock",
-            "warn",
-            "not checked: the service returned no time",
-            "synchronize the clock by NTP if in doubt",
-        )
+        text = "not checked: the service returned no time"
+        return _warn("Clock", text, "synchronize the clock by NTP if in doubt")
     # A Date has whole seconds, and the response took some time to arrive.
     slack = 1.0 + (answer.seconds or 0.0)
     skew = (answer.received - answer.date).total_seconds()
     if abs(skew) <= max(_SKEW_WARN, slack):
-        return Finding("Clock", "ok", f"within {max(1, round(abs(skew)))} s of the service clock")
+        return _ok("Clock", f"within {max(1, round(abs(skew)))} s of the service clock")
     text = f"{abs(skew):,.0f} s {'ahead of' if skew > 0 else 'behind'} the service clock"
-    late = abs(skew) >= _SKEW_FAIL
-    if late:
-        text += ": signed webhooks and download URLs seem too old or too new"
-    return Finding(
-        "Clock", "fail" if late else "warn", text, "set the clock of this machine, preferably by NTP"
-    )
+    advice = "set the clock of this machine, preferably by NTP"
+    if abs(skew) < _SKEW_FAIL:
+        return _warn("Clock", text, advice)
+    return _fail("Clock", f"{text}: signed webhooks and download URLs seem too old or too new", advice)
 
 
 def _key(facts: Facts) -> Finding:
-    answer = facts.answer
+    answer, topic = facts.answer, "API key"
     if facts.key is None:
-        return Finding(
-            "API key",
-            "fail",
-            facts.key_problem or "not set",
-            "set FIRSTHAND_API_KEY to a key from the dashboard or `firsthandapi signup`",
-        )
+        advice = "set FIRSTHAND_API_KEY to a key from the dashboard or `firsthandapi signup`"
+        return _fail(topic, facts.key_problem or "not set", advice)
     kind = {"fh_live_": "live", "fh_test_": "test (sandbox)"}.get(facts.key.rstrip("…"), "unknown kind")
     text = f"{facts.key} from FIRSTHAND_API_KEY, {kind}"
     if answer.status == 401:
-        return Finding(
-            "API key",
-            "fail",
+        return _fail(
+            topic,
             f"{text}: refused",
             "the key is mistyped, revoked, or from another service: set FIRSTHAND_API_KEY to an active key",
         )
     if answer.status is None or answer.problem is not None:
-        return Finding(
-            "API key", "warn", f"{text}, not checked", "fix the failures above, then run doctor again"
-        )
-    return Finding("API key", "ok", f"{text}, accepted")
+        return _warn(topic, f"{text}, not checked", _FIRST)
+    return _ok(topic, f"{text}, accepted")
 
 
 def _account(answer: Answer) -> list[Finding]:
     found: list[Finding] = []
     if answer.scopes is not None:
-        lacking = [scope for scope in _NEEDED_SCOPES if scope not in answer.scopes]
+        text = ", ".join(answer.scopes) or "none"
+        lacking = " and ".join(scope for scope in _NEEDED_SCOPES if scope not in answer.scopes)
+        advice = "use a key with these scopes to post and collect jobs"
         found.append(
-            Finding(
-                "Scopes",
-                "warn" if lacking else "ok",
-                (", ".join(answer.scopes) or "none")
-                + (f"; missing {' and '.join(lacking)}" if lacking else ""),
-                "use a key with these scopes to post and collect jobs" if lacking else None,
-            )
+            _warn("Scopes", f"{text}; missing {lacking}", advice) if lacking else _ok("Scopes", text)
         )
     if answer.remaining is not None:
-        spent = answer.remaining <= 0
+        text = f"{answer.remaining:,} of {count_of(answer.limit or 0, 'request')} left in this window"
         found.append(
-            Finding(
-                "Rate limit",
-                "warn" if spent else "ok",
-                f"{answer.remaining:,} of {count_of(answer.limit or 0, 'request')} left in this window",
-                "wait a minute; the client also waits for you" if spent else None,
-            )
+            _ok("Rate limit", text)
+            if answer.remaining > 0
+            else _warn("Rate limit", text, "wait a minute; the client also waits for you")
         )
     if answer.credits_cents is not None:
+        text = f"{dollars(answer.credits_cents)} available"
         # The sandbox charges nothing.
-        broke = answer.credits_cents <= 0 and answer.environment != "test"
+        fine = answer.credits_cents > 0 or answer.environment == "test"
         found.append(
-            Finding(
-                "Credits",
-                "warn" if broke else "ok",
-                f"{dollars(answer.credits_cents)} available",
-                "run firsthandapi purchase 2500" if broke else None,
-            )
+            _ok("Credits", text) if fine else _warn("Credits", text, "run firsthandapi purchase 2500")
         )
     return found
 

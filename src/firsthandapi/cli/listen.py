@@ -12,7 +12,7 @@ from collections.abc import Generator, Sequence
 from datetime import datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from socketserver import TCPServer
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
 
 import typer
@@ -61,10 +61,12 @@ def run_listener(*, port: int, url: str | None, events: Sequence[EventType] | No
     """
     ended = threading.Event()
     secret = os.environ.get(_VARIABLE)
-    with stoppable(), _bound(port) as server, _endpoint(server, url, secret, events) as secrets:
-        server.receiver = Receiver(secrets, json=json, ended=ended, notes=server.notes)
-        serving = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-        serving.start()
+    with (
+        stoppable(),
+        Server(port) as server,
+        _endpoint(server, url, secret, events) as secrets,
+        server.serving(Receiver(secrets, json=json, ended=ended, notes=server.notes)),
+    ):
         try:
             note(f"Listening on {server.url}; press Ctrl-C to stop.")
             # On Windows, Python notices Ctrl-C only between two waits.
@@ -72,10 +74,6 @@ def run_listener(*, port: int, url: str | None, events: Sequence[EventType] | No
                 pass
         except KeyboardInterrupt:
             note("Stopped.")
-        finally:
-            server.shutdown()
-            serving.join()
-            server.notes.close()
 
 
 class Notes:
@@ -153,12 +151,24 @@ class Receiver:
                 raise
 
 
-class _Server(ThreadingHTTPServer):
+class Receives(Protocol):
+    """What takes deliveries, and says the status to respond with."""
+
+    def take(self, body: bytes, headers: Sequence[tuple[str, str]]) -> int: ...
+
+
+class Server(ThreadingHTTPServer):
+    """A server on this machine that takes deliveries, which strangers may send too.
+
+    Raises:
+        ConfigurationError: the port is in use.
+    """
+
     daemon_threads = True
     block_on_close = False
     # On Windows this would let another process use the same port.
     allow_reuse_address = not hasattr(socket, "SO_EXCLUSIVEADDRUSE")
-    receiver: Receiver
+    receiver: Receives
 
     def __init__(self, port: int) -> None:
         self.notes = Notes()
@@ -166,7 +176,25 @@ class _Server(ThreadingHTTPServer):
         # Connections whose request is not complete, oldest first.
         self._reading: dict[socket.socket, None] = {}
         self._reading_lock = threading.Lock()
-        super().__init__(("127.0.0.1", port), _Handler)
+        try:
+            super().__init__(("127.0.0.1", port), _Handler)
+        except OSError as error:
+            raise ConfigurationError(
+                f"could not use --port {port}: {error.strerror}; pass 0 to use any free port"
+            ) from None
+
+    @contextlib.contextmanager
+    def serving(self, receiver: Receives) -> Generator[None]:
+        """Pass deliveries to `receiver`, on threads."""
+        self.receiver = receiver
+        thread = threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.05})
+        thread.start()
+        try:
+            yield
+        finally:
+            self.shutdown()
+            thread.join()
+            self.notes.close()
 
     def server_bind(self) -> None:
         # The parent looks up its own name in the DNS, which can take long and is useless here.
@@ -225,7 +253,7 @@ def _break(request: socket.socket) -> None:
 
 
 class _Handler(BaseHTTPRequestHandler):
-    server: _Server  # pyright: ignore[reportIncompatibleVariableOverride] # it serves no other
+    server: Server  # pyright: ignore[reportIncompatibleVariableOverride] # it serves no other
     timeout = _LONGEST_REQUEST
 
     def do_POST(self) -> None:
@@ -253,18 +281,9 @@ class _Handler(BaseHTTPRequestHandler):
         pass
 
 
-def _bound(port: int) -> _Server:
-    try:
-        return _Server(port)
-    except OSError as error:
-        raise ConfigurationError(
-            f"could not use --port {port}: {error.strerror}; pass 0 to use any free port"
-        ) from None
-
-
 @contextlib.contextmanager
 def _endpoint(
-    server: _Server, url: str | None, secret: str | None, events: Sequence[EventType] | None
+    server: Server, url: str | None, secret: str | None, events: Sequence[EventType] | None
 ) -> Generator[list[str], None, None]:
     """The secrets to trust; create an endpoint if needed, and delete it at the end."""
     if url is None and secret:
