@@ -67,6 +67,37 @@ def test_files_are_replaced_removed_flushed_and_locked_in_one_home() -> None:
     assert found["_host/replacing.py"] >= {"os.fsync", "os.replace", "os.unlink"}
 
 
+# What the servers take from the SDK: rules that both sides keep to, and the machine. Nothing of it is the client's but
+# what `MockServer.client` hands out.
+SHARED = {
+    "_core.calls.counts",
+    "_core.calls.request",
+    "_core.files.names",
+    "_host",
+    "_host.loopback",
+    "_masking",
+    "_visible",
+    "datasets._lock",
+    "errors",
+    "types",
+    "types.enums",
+}
+
+
+def test_the_servers_take_few_things_from_the_sdk() -> None:
+    """That nothing of the SDK takes anything from the servers is a contract of import-linter's."""
+    taken: dict[str, set[str]] = {}
+    for module in PACKAGE:
+        wing, *_ = module.relative_to(SOURCE).parts
+        for node in ast.walk(ast.parse(module.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and not node.level and wing in ("server", "testing"):
+                package, _, name = str(node.module).partition(".")
+                if package == "firsthandapi" and name.partition(".")[0] not in ("server", "testing"):
+                    taken.setdefault(name, set()).add(module.relative_to(SOURCE).as_posix())
+    assert taken.pop("") == {"testing/_mock.py", "testing/pytest_plugin.py"}
+    assert taken.keys() == SHARED
+
+
 # Where a module is tested that has no file of its name.
 ELSEWHERE = {
     "_core/calls/signatures": "test_webhooks.py",  # the public module is made of these rules

@@ -207,8 +207,8 @@ class Front:
         for item in content.get("data", [content]):
             for name in ("download_url", "file_url"):
                 if item.get(name):
-                    path = item[name].removeprefix(self._app.base_url()).partition("?")[0]
-                    item[name] = self._app.base_url() + self._app.signer.sign(path, then)[0]
+                    path = item[name].removeprefix(self._app.base_url).partition("?")[0]
+                    item[name] = self._app.base_url + self._app.signer.sign(path, then)[0]
 
 
 def _failure(status: int, message: str) -> Response:

@@ -149,7 +149,7 @@ class MockServer:
         self.faults = Faults()
         self._world = World(self.clock, seed=seed)
         self.workers = workers
-        self._app = App(self._world, lambda: self.public_url)
+        self._app = App(self._world)
         self._app.control = lambda: self._control().described
         self._front = Front(
             self._app,
@@ -197,7 +197,7 @@ class MockServer:
         if self._shown is None:
             from firsthandapi.server.pages.console import Bench, Console  # loads Jinja2
 
-            bench = Bench(self._world, lambda: self.public_url, self)
+            bench = Bench(self._world, self.public_url, self)
             self._shown = Console(
                 bench,
                 log=self._front.log,
@@ -214,6 +214,7 @@ class MockServer:
         if self._http is None:
             self._http = HttpServer(self._front, self._port)
             self._port = self._http.port
+            self._app.base_url = self.public_url
             self._http.start()
             self._sender.start()
             self.clock.start(self._sender.settle)

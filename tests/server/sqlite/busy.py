@@ -100,7 +100,7 @@ def main() -> None:
                 "Name", "a@b.example", free_tier=False, at=clock.now(), cents=10**7, secret=sys.argv[2]
             )
             world.events.create_endpoint(made.key.account, "http://127.0.0.1:9/", None, None, clock.now())
-    app = App(world, lambda: "http://127.0.0.1")
+    app = App(world, "http://127.0.0.1")
     app.rate_limit = app.organization_rate_limit = None
     world.resume()
     http = HttpServer(app.asgi, 0)

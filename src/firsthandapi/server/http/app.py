@@ -55,9 +55,9 @@ _PREFER_WAIT = re.compile(r'(?:^|[,;])\s*wait\s*=\s*"?([0-9]{1,9})"?\s*(?=$|[,;]
 class App:
     """The Starlette application, and its own state: limits, replays, and deprecations."""
 
-    def __init__(self, world: World, base_url: Callable[[], str]) -> None:
+    def __init__(self, world: World, base_url: str = "") -> None:
         self.world = world
-        self.base_url = base_url
+        self.base_url = base_url  # that of a server on any free port is known when it listens
         self.signer = Signer(world.state.url_secret)
         self.rate_limit: int | None = 100
         self.organization_rate_limit: int | None = 500
@@ -118,7 +118,7 @@ class App:
         call = Call(
             self.world,
             self.signer,
-            self.base_url(),
+            self.base_url,
             self.world.clock.now(),
             key,
             request.path_params.get("id", ""),
@@ -265,7 +265,7 @@ class App:
         if self._document is None:
             from firsthandapi.server.contract.document import document
 
-            self._document = json_bytes(document(self.base_url(), self.control()))
+            self._document = json_bytes(document(self.base_url, self.control()))
         return Response(self._document, media_type="application/json")
 
     async def _download(self, request: Request) -> Response:

@@ -212,7 +212,7 @@ class Console:
             number=number,
             seen=found,
             story=shown.story(requests, found) if keyed else [],
-            command=shown.curl(found, self._face.url()),
+            command=shown.curl(found, self._face.url),
             is_whole=shown.curl_is_whole(found),
         )
 

@@ -81,7 +81,7 @@ class Face:
 
     static = f"{PREFIX}/static"
 
-    def __init__(self, world: World, url: Callable[[], str], *folders: Path) -> None:
+    def __init__(self, world: World, url: str, *folders: Path) -> None:
         self.world = world
         self.url = url
         self._folders = [*folders, HERE]
@@ -138,7 +138,7 @@ class Face:
             "prefix": PREFIX,
             "static": self.static,
             "section": path,
-            "address": self.url(),
+            "address": self.url,
             "now": self.world.clock.now(),
             "live": LIVE if f"{path}/".startswith(f"{PREFIX}/") else None,
             "link": link,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from typing import Any, Protocol
 
 from starlette.requests import Request
@@ -89,7 +88,7 @@ class Bench(Face):
         tools: what drives it.
     """
 
-    def __init__(self, world: World, url: Callable[[], str], tools: Tools) -> None:
+    def __init__(self, world: World, url: str, tools: Tools) -> None:
         super().__init__(world, url)
         self._tools = tools
         self.pages: dict[str, Page] = {"/faults": self._faults, "/clock": self._clock}
@@ -134,7 +133,7 @@ class Bench(Face):
             fields = validate(JobBody, _EXAMPLE).model_dump()
             fields.pop("deadline")
             account = world.state.organizations[0].accounts["live"]
-            address = f"{self.url()}/purchase/{account.organization.id}"
+            address = f"{self.url}/purchase/{account.organization.id}"
             job = world.jobs.create(account, fields, None, "console", world.clock.now(), address)
         return f"{PREFIX}/jobs/{job.id}?done=posted"
 

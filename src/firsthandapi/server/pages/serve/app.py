@@ -63,7 +63,7 @@ class Site:
         access: Access,
         jury: Jury,
         *,
-        url: Callable[[], str],
+        url: str,
         public: str | None,
         style: Callable[[], SignatureStyle] = lambda: "plain",
         on_request: Callable[[ReceivedRequest], None] | None = None,
@@ -72,7 +72,7 @@ class Site:
         self.world = world
         self.api = App(world, url)
         self.reception = Reception(world, access, url, is_open=public is None)
-        self.limits = Limits(self.reception, is_behind_proxy=lambda: public is not None)
+        self.limits = Limits(self.reception, is_behind_proxy=public is not None)
         self.links = self.reception.links
         self.log = RequestLog()
         self._public = public

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from ipaddress import IPv6Address, IPv6Network, ip_address
 from math import ceil
 
@@ -29,7 +28,7 @@ class Limits:
         is_behind_proxy: whether the last address in `X-Forwarded-For` is the visitor's.
     """
 
-    def __init__(self, reception: Reception, *, is_behind_proxy: Callable[[], bool]) -> None:
+    def __init__(self, reception: Reception, *, is_behind_proxy: bool) -> None:
         self._reception = reception
         self._is_behind_proxy = is_behind_proxy
         self._failures = RateLimiter(_SIGN_IN_SECONDS)
@@ -38,7 +37,7 @@ class Limits:
 
     def address(self, request: Request) -> str:
         """The address of whoever asks; of IPv6, the network: everyone has 2^64 addresses in theirs."""
-        if self._is_behind_proxy():
+        if self._is_behind_proxy:
             # What a proxy adds comes last; what comes before, anybody can have sent.
             lines = request.headers.getlist("x-forwarded-for")
             last = ",".join(lines).rpartition(",")[2].strip()
@@ -52,7 +51,9 @@ class Limits:
         Raises:
             PageError: it has.
         """
-        self._check(self._failures, self.address(request), SIGN_IN_FAILURES, "Too many wrong tokens")
+        now = self._reception.world.clock.now()
+        left, ends = self._failures.look(self.address(request), SIGN_IN_FAILURES, now)
+        self._check(left > 0, ends, "Too many wrong tokens")
 
     def failed_sign_in(self, request: Request) -> None:
         """Count a wrong token."""
@@ -66,28 +67,18 @@ class Limits:
         """
         visitor = self._reception.visitor(request)
         who = self.address(request) if visitor is None or visitor.id is None else visitor.id
-        self._take(self._uploads, who, UPLOADS, "Too many uploads")
+        allowed, _, ends = self._uploads.take(who, UPLOADS, self._reception.world.clock.now())
+        self._check(allowed, ends, "Too many uploads")
 
     def take_signup(self, request: Request) -> bool:
         """Count a signup of this address; whether it is allowed."""
         allowed, _, _ = self._signups.take(self.address(request), SIGNUPS, self._reception.world.clock.now())
         return allowed
 
-    def _take(self, limiter: RateLimiter, who: str, limit: int, what: str) -> None:
-        now = self._reception.world.clock.now()
-        allowed, _, ends = limiter.take(who, limit, now)
-        if not allowed:
-            raise PageError(
-                429, f"{what}: wait {max(1, ceil(ends - now))} seconds, and try again.", "Too fast"
-            )
-
-    def _check(self, limiter: RateLimiter, who: str, limit: int, what: str) -> None:
-        now = self._reception.world.clock.now()
-        left, ends = limiter.look(who, limit, now)
-        if not left:
-            raise PageError(
-                429, f"{what}: wait {max(1, ceil(ends - now))} seconds, and try again.", "Too fast"
-            )
+    def _check(self, is_allowed: bool, ends: float, what: str) -> None:
+        if not is_allowed:
+            seconds = max(1, ceil(ends - self._reception.world.clock.now()))
+            raise PageError(429, f"{what}: wait {seconds} seconds, and try again.", "Too fast")
 
 
 def _counted(text: str) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-from collections.abc import Callable
 from functools import lru_cache
 
 from firsthandapi.server.state.model import Job
@@ -21,7 +20,7 @@ class Links:
     Links are printed and sent around: a library that signs in another form would break those that people have.
     """
 
-    def __init__(self, state: State, url: Callable[[], str], secret: bytes) -> None:
+    def __init__(self, state: State, url: str, secret: bytes) -> None:
         self._state = state
         self._url = url
         self._secret = secret
@@ -32,7 +31,7 @@ class Links:
 
     def url(self, job: Job) -> str:
         """The link to hand out."""
-        return self._url() + self.path(job)
+        return self._url + self.path(job)
 
     def job(self, name: str) -> Job | None:
         """The job whose path ends in `name`. Whoever calls in holds the lock of the state."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -45,7 +45,7 @@ class Reception(Face):
 
     static = "/static"
 
-    def __init__(self, world: World, access: Access, url: Callable[[], str], *, is_open: bool) -> None:
+    def __init__(self, world: World, access: Access, url: str, *, is_open: bool) -> None:
         super().__init__(world, url, HERE)
         self.access = access
         self.links = Links(world.state, url, access.secret("links"))
@@ -56,7 +56,7 @@ class Reception(Face):
     @property
     def is_secure(self) -> bool:
         """Whether people come over https."""
-        return self.url().startswith("https:")
+        return self.url.startswith("https:")
 
     @property
     def cookies(self) -> tuple[str, str]:

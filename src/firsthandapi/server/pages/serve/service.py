@@ -155,7 +155,7 @@ class Service:
                 self.world,
                 self.access,
                 self.jury,
-                url=lambda: self.url,
+                url=self.url,
                 public=public,
                 on_request=on_request,
                 folder=folder,

@@ -1,0 +1,66 @@
+"""The way of a request through the rooms of the server."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Iterator
+from types import FrameType
+
+import pytest
+
+from firsthandapi.testing import MockServer
+
+from .conftest import JOB, Caller
+
+# From the top to the bottom: none calls what is above it.
+ROOMS = [
+    f"firsthandapi.{name}."
+    for name in ("testing", "server.pages", "server.http", "server.rules", "server.state", "server.contract")
+]
+# What the rules and the state are given: time, and who does the jobs. They know only protocols of them.
+GIVEN = ("firsthandapi.testing._clock", "firsthandapi.testing._workers")
+# What takes a connection is below everything, and calls what it was given to serve.
+ENTRANCE = "firsthandapi.server.http.server"
+
+
+def room(frame: FrameType) -> int | None:
+    """The room that a function belongs to."""
+    name = f"{frame.f_globals.get('__name__')}."
+    return next((number for number, each in enumerate(ROOMS) if name.startswith(each)), None)
+
+
+@pytest.fixture
+def climbs() -> Iterator[list[str]]:
+    """The calls that a server's threads make from a room to one above it, of those that start in here."""
+    found: list[str] = []
+
+    def look(frame: FrameType, event: str, _argument: object) -> None:
+        to, caller = room(frame), frame.f_back
+        if event != "call" or to is None:
+            return
+        while caller is not None and room(caller) is None:
+            caller = caller.f_back
+        if caller is not None and to < (room(caller) or 0):
+            names = [each.f_globals["__name__"] for each in (caller, frame)]
+            if names[0] != ENTRANCE and names[1] not in GIVEN:
+                found.append(f"{names[0]}:{caller.f_code.co_qualname} calls {frame.f_code.co_qualname}")
+
+    threading.setprofile(look)
+    yield found
+    threading.setprofile(None)
+    sys.setprofile(None)
+
+
+def test_a_request_climbs_to_no_room(climbs: list[str]) -> None:
+    """A job is posted, shown, and cancelled, and its files are listed: each call goes down, and comes back up."""
+    with MockServer(speed=0) as server:
+        api = Caller(server, server.api_key)
+        job = api.create_job()["id"]
+        assert api("GET", "/v1/me").status == 200
+        server.clock.advance(minutes=1)
+        assert api.files(job)
+        assert api("GET", f"/v1/jobs/{job}/submissions").json["data"]
+        assert api("POST", f"/v1/jobs/{api.create_job()['id']}/cancel").status == 200
+        assert api("POST", "/v1/jobs", {**JOB, "files_needed": 0}).status == 400
+    assert climbs == []
