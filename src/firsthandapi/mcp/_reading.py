@@ -132,19 +132,14 @@ def add_reading(server: MCPServer, client: AsyncFirstHandClient, ledger: Ledger)
         ] = None,
     ) -> SummaryResult:
         """Count submissions by status, with their average rating and the share that was approved."""
-        found = fitting(await answered(client.submissions.summary(job_id=job_id)))
-        return SummaryResult(**{name: getattr(found, name) for name in SummaryResult.model_fields})
+        return SummaryResult.of(await answered(client.submissions.summary(job_id=job_id)))
 
     @server.tool(annotations=READS)
     async def get_credits() -> CreditsResult:
         """Get the organization's credits, and what this server may still spend."""
-        balance = fitting(await answered(client.billing.credits()))
-        return CreditsResult(
-            balance_cents=balance.balance_cents,
-            currency=balance.currency,
-            budget_cents=ledger.budget_cents,
-            budget_left_cents=await answered(on_thread(ledger.left_cents)),
-        )
+        left = await answered(on_thread(ledger.left_cents))
+        balance = await answered(client.billing.credits())
+        return CreditsResult.of(balance, budget_cents=ledger.budget_cents, budget_left_cents=left)
 
 
 def add_resources(server: MCPServer, client: AsyncFirstHandClient) -> None:

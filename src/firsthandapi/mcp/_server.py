@@ -133,9 +133,7 @@ def _add_signup(server: MCPServer) -> None:
         made = await answered(AsyncFirstHandClient.signup(name=org_name, email=email))
         if made.api_key is None:
             raise ToolError("the service returned no API key. Tell the person to sign up in the dashboard.")
-        return SignedUp(
-            organization_id=made.organization_id, api_key=made.api_key, credits_cents=made.credits_cents
-        )
+        return SignedUp.of(made)
 
 
 # ── Running it ───────────────────────────────────────────────────────────────────────────────────────────
