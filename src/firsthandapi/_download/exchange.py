@@ -115,6 +115,9 @@ class Connection(io.RawIOBase):
     def readable(self) -> bool:
         return True
 
+    def close(self) -> None:
+        """Stay open too: what is collected later would be flushed into a closed file."""
+
     def readinto(self, buffer: Any) -> int | None:
         """Receive once. None between two responses."""
         if self._resting:
