@@ -162,11 +162,13 @@ class Line:
 
     def __init__(self) -> None:
         self._here: RunVar[deque[Waiter]] = RunVar(f"firsthandapi line {next(_numbers)}")
+        # In all loops. Mostly nobody waits, and then to find one's own line costs more than all else here.
+        self._all: set[Waiter] = set()
 
     @property
     def empty(self) -> bool:
         """Whether nobody waits."""
-        return not self._waiters()
+        return not self._all or not self._waiters()
 
     @contextmanager
     def join(self, arrival: int = 0) -> Generator[Waiter, None, None]:
@@ -174,16 +176,18 @@ class Line:
         waiters = self._waiters()
         waiter = Waiter(waiters, arrival)
         try:
+            self._all.add(waiter)
             waiters.insert(place(waiters, arrival), waiter)
             yield waiter
         finally:
+            self._all.discard(waiter)
             if waiter in waiters:  # pragma: no branch # a signal may have struck before it stood there
                 waiters.remove(waiter)
             self.wake()
 
     def wake(self, *, everyone: bool = False) -> None:
         """Let the first in the line look again, or everyone."""
-        waiters = self._waiters()
+        waiters = self._waiters() if self._all else ()
         for waiter in list(waiters) if everyone else itertools.islice(waiters, 1):
             waiter.wake()
 
