@@ -1,6 +1,6 @@
 """What the SDK costs, against the bare tools below it.
 
-    python -m benchmarks                    # everything, a minute or two
+    python -m benchmarks                    # everything that is installed: with Ray, minutes
     python -m benchmarks calls decoding     # some subjects
     python -m benchmarks --quick            # proves that everything runs; measures nothing
 
@@ -23,7 +23,7 @@ from benchmarks._measure import Row
 # Where they are installed, httpcore takes other paths.
 _OTHER_PATHS = "trio makes start-up slower, sniffio makes httpx's async client faster"
 
-SUBJECTS = ("startup", "calls", "decoding", "webhooks", "filesystem")
+SUBJECTS = ("startup", "calls", "decoding", "webhooks", "filesystem", "ray_workers")
 
 
 def main() -> None:
@@ -44,13 +44,18 @@ def main() -> None:
     extra = [name for name in ("trio", "sniffio") if find_spec(name)]
     if extra:
         print(f"With {' and '.join(extra)}, which a default install has not: {_OTHER_PATHS}.")
-    print(f"\n{'':11}{'':37}{'measured':>9}  {'unit':34}{'target':>7}  reached", flush=True)
+    print(f"\n{'':12}{'':37}{'measured':>9}  {'unit':34}{'target':>7}  reached", flush=True)
     for subject in arguments.subjects or SUBJECTS:
-        rows: Iterator[Row] = import_module(f"benchmarks.{subject}").rows(arguments.quick)
+        module = import_module(f"benchmarks.{subject}")
+        missing = [name for name in getattr(module, "NEEDS", ()) if find_spec(name) is None]
+        if missing:
+            print(f"{subject:12}left out: {' and '.join(missing)} not installed")
+            continue
+        rows: Iterator[Row] = module.rows(arguments.quick)
         for row in rows:
             aim = "" if row.target is None else f"≤ {row.target:g}"
             verdict = "" if row.target is None else "yes" if row.value <= row.target else "NO"
-            line = f"{subject:11}{row.what:37}{row.value:9.3g}  {row.unit:34}{aim:>7}  {verdict}"
+            line = f"{subject:12}{row.what:37}{row.value:9.3g}  {row.unit:34}{aim:>7}  {verdict}"
             print(line.rstrip(), flush=True)
     if arguments.quick:
         print("\n--quick is not a measurement: one small round shows that everything runs, and no more.")
