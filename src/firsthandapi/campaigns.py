@@ -24,7 +24,7 @@ from firsthandapi.errors import ConfigurationError, InvalidArgumentError
 from firsthandapi.types.enums import MediaFormat
 from firsthandapi.types.job import JobOptions
 
-_FIELDS = ("dest", "budget_cents", "defaults", "jobs", "unique", "name", "moved")
+_FIELDS = ("dest", "budget_cents", "defaults", "jobs", "unique", "name", "moved", "replace_excluded")
 # In a path: what is behind it was written by somebody, and identifies the campaign.
 _MARK = "/./"
 # Labels that a campaign's repr names.
@@ -77,6 +77,7 @@ class Campaign:
             uses a relative `dest` and the labels with their words, or the whole path or URL that `dest` is.
         moved: by the former name of a label, its new one, which `jobs` has: the next run moves its files, rows, and
             orders, and pays nothing. Leave the entry in place: without it, a lost folder is ordered again.
+        replace_excluded: whether files that `Dataset.exclude` has excluded are ordered again, within the budget.
 
     Raises:
         InvalidArgumentError: a value is not allowed; the message names it, as in `jobs.stop.files_needed`.
@@ -100,11 +101,12 @@ class Campaign:
         unique: bool = True,
         name: str | None = None,
         moved: Mapping[str, str] | None = None,
+        replace_excluded: bool = True,
     ) -> None:
         # Whatever is wrong is found here, before anything is read or sent.
         place, text, (_, written) = _place(dest), _text(dest), _parts(dest)
         written = None if written is None else posixpath.normpath(written)
-        spec = check_spec(budget_cents, defaults, jobs, unique, moved, written)
+        spec = check_spec(budget_cents, defaults, jobs, unique, moved, written, replace_excluded)
         dest = Path(text) if written is not None and _MARK in text else dest
         self.__dict__.update(dest=dest, name=check_name(name), _spec=spec, _place=place, _written=text)
 
@@ -156,6 +158,7 @@ class Campaign:
                 unique=fields.get("unique", True),
                 name=fields.get("name"),
                 moved=fields.get("moved"),
+                replace_excluded=fields.get("replace_excluded", True),
             )
         except InvalidArgumentError as error:
             problem, field = error.message, error.field
@@ -195,6 +198,11 @@ class Campaign:
     def unique(self) -> bool:
         """Whether files with the same bytes count once."""
         return self._spec.unique
+
+    @property
+    def replace_excluded(self) -> bool:
+        """Whether files that were excluded are ordered again."""
+        return self._spec.replace_excluded
 
     @property
     def moved(self) -> dict[str, str]:

@@ -87,6 +87,43 @@ def test_a_campaign_becomes_a_labeled_folder(world: World) -> None:
     assert (after.orders, after.spent_cents) == ((), 50)
 
 
+def test_a_campaign_obeys_what_was_decided(world: World) -> None:
+    """The plan says why, and the run buys what is lacking and nothing else, once; no file comes back."""
+    campaign = world.campaign(stop=3, give_way=2)
+    dataset = world.run(campaign)
+    out, moved = (row for row in dataset.records if row.label == "stop" and row is not dataset.records[0])
+    dataset.exclude(out, reason="dark")
+    dataset.relabel(moved, "give_way")
+    plan = world.client.campaigns.plan(campaign)
+    assert [(order.label, order.files) for order in plan.orders] == [("stop", 2)]
+    assert "excluded: stop (dark)" in str(plan)
+    kept = world.campaign(stop=3, give_way=2, replace_excluded=False)
+    assert [order.files for order in world.client.campaigns.plan(kept).orders] == [1]
+    again = world.run(plan)
+    assert labels(again) == ["give_way"] * 3 + ["stop"] * 3
+    assert out.file_id not in {row.file_id for row in again}
+    assert world.ordered() == [3, 2, 2]
+    assert (world.spent(), again.verify().ok) == (70, True)
+    since = len(world.server.requests)
+    assert (labels(world.run(campaign)), world.server.requests[since:]) == (labels(again), [])
+    again.include(out)
+    assert world.client.campaigns.plan(campaign).orders == ()
+    # A label that moves takes its decisions along.
+    last = world.run(world.campaign(stop=3, yield_=2, moved={"give_way": "yield_"}))
+    assert (labels(last), world.ordered()) == (["stop"] * 4 + ["yield_"] * 3, [3, 2, 2])
+
+
+def test_replacements_are_bought_as_far_as_the_budget_goes(world: World) -> None:
+    """What the budget has no room for is an error that says so, at each run."""
+    campaign = world.campaign(stop=3, budget_cents=40)
+    dataset = world.run(campaign)
+    dataset.exclude(dataset.records[:2])
+    for _ in range(2):
+        with pytest.raises(SpendLimitError, match="increase budget_cents"):
+            world.run(campaign)
+        assert (world.ordered(), world.spent(), len(Dataset.open(world.dest))) == ([3, 1], 40, 2)
+
+
 def test_run_again_it_asks_nothing(world: World) -> None:
     """Neither POST nor GET, and the same dataset and progress."""
     campaign = world.campaign(stop=3, give_way=2)

@@ -46,7 +46,7 @@ class World:
 
     def campaign(self, budget_cents: int = 10_000, dest: Path | None = None, **options: Any) -> Campaign:
         """A campaign that wants so many files of each label."""
-        names = ("unique", "name", "defaults", "moved")
+        names = ("unique", "name", "defaults", "moved", "replace_excluded")
         known = {name: options.pop(name) for name in names if name in options}
         jobs = {label: {"files_needed": wanted} for label, wanted in options.items()}
         known["defaults"] = {**DEFAULTS, **known.get("defaults", {})}

@@ -158,6 +158,7 @@ class Campaigning(Collecting):
                 self._check_orders(ledger, plan)
                 if ledger != self._file.ledger:
                     await finish_blocking(self._file.write, ledger)
+                self._file.ledger = ledger  # with what is counted and not written
                 for old, new in self._spec.moved.items():
                     await finish_blocking(folder.move_label, old, new)
                 await run_blocking(self._note_rows, folder)
@@ -178,7 +179,7 @@ class Campaigning(Collecting):
         async with ending_with(folder.close):
             # Where a run has the folder, that run sees its jobs end, and books it.
             is_ours = await run_blocking(folder.lock)
-            ledger = await looking.ledger(self._spec, self._campaign.name)
+            ledger = await looking.ledger(self._spec, self._campaign.name, lambda ledger: ledger)
             check_known(label, {*self._spec.jobs, *(order.label for order in ledger.orders)})
             jobs: list[Job] = []
             for order in ledger.of(label):
@@ -205,9 +206,16 @@ class Campaigning(Collecting):
         spec, now = self._spec, self._transport.clock.time()
         await run_blocking(self._check_folder, folder)
         labels = await run_blocking(folder.labels)
+        files, decided = await run_blocking(folder.files_decided)
         if not await run_blocking(self._file.exists):
             check_deadlines(spec, spec.jobs, now)
-        ledger = await looking.ledger(spec, self._campaign.name)
+
+        def counting(ledger: Ledger) -> Ledger:
+            if not decided.decisions:
+                return ledger
+            return ledger.with_files(files, decided.with_moved(spec.moved), unique=spec.unique)
+
+        ledger = await looking.ledger(spec, self._campaign.name, counting)
         moved = {spec.moved.get(label, label) for label in labels}
         check_labels(spec, moved.union(order.label for order in ledger.orders))
         if problem := check_kinds(spec, ledger):
@@ -250,10 +258,11 @@ class Campaigning(Collecting):
             if order.closed and len(here) >= order.approved - order.repeated:
                 self._done.add(number)
                 for row in here:
+                    if row.file_id in folder.decided.excluded:
+                        continue
+                    label = row.label or order.label
                     self._bytes_before += row.size_bytes
-                    self._before[order.label] = self._before.get(order.label, Tally()).plus(
-                        row.ai_star_rating
-                    )
+                    self._before[label] = self._before.get(label, Tally()).plus(row.ai_star_rating)
 
     # ── Until all is there ───────────────────────────────────────────────────────────────────────────────
 
@@ -470,8 +479,9 @@ class Campaigning(Collecting):
         others = self._downloads.pending_of_others(job_id) | self._in.of_others(job_id)
         repeated = each.following.repeats + len(each.following.ids & others)
         order = replace(ledger.orders[each.number].seen(job, each.most), repeated=repeated)
-        ledger = ledger.with_order(each.number, replace(order, closed=True)).with_duplicates(
-            {job_id: list(hashes.values()) for job_id, hashes in self._hashes.items()}
+        decided = (await run_blocking(self._in.decided_now)).with_moved(self._spec.moved)
+        ledger = ledger.with_order(each.number, replace(order, closed=True)).with_files(
+            self._hashes, decided, unique=self._spec.unique
         )
         await finish_blocking(self._file.write, ledger)
         await self._note_job(each.number)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 from math import inf
 from typing import TYPE_CHECKING, Unpack
@@ -44,8 +45,9 @@ class Looking:
         self._ends = ends
         self._options = options
 
-    def ledger(self, spec: Spec, name: str | None) -> Ledger:
-        """The ledger of a campaign of that name; made from the jobs of the account if it is lost.
+    def ledger(self, spec: Spec, name: str | None, counting: Callable[[Ledger], Ledger]) -> Ledger:
+        """The ledger of a campaign of that name; made from the jobs of the account if it is lost. `counting` counts
+        what the folder has of it.
 
         Raises:
             InvalidArgumentError: the campaign has another name.
@@ -60,7 +62,7 @@ class Looking:
                     "with, or none",
                     field="name",
                 )
-            ledger = found.with_jobs(self._unfinished(found)).with_moved(spec.moved)
+            ledger = counting(found.with_jobs(self._unfinished(found)).with_moved(spec.moved))
             is_at_rest = ledger.is_confirmed and not make_plan(spec, ledger).orders
             return ledger if is_at_rest else self.whole(spec, ledger)
         keys: tuple[str, ...] = ()
@@ -79,7 +81,7 @@ class Looking:
                 jobs += (self._ask(Read(job_id))).jobs
         rows_of, location = run_blocking(self._file.rows_of), run_blocking(self._file.location)
         campaign = campaign_in(spec, name, location, jobs, rows_of | recorded, keys)
-        return recovered(campaign, jobs, keys).with_moved(spec.moved)
+        return counting(recovered(campaign, jobs, keys).with_moved(spec.moved))
 
     def whole(self, spec: Spec, ledger: Ledger) -> Ledger:
         """The ledger with the orders that it does not know, if it is a copy: they are newer than its first one."""

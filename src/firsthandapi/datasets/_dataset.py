@@ -72,7 +72,7 @@ class Dataset(Rows):
         # Where else a file may be, while a decision about it is carried out.
         self._moving: dict[tuple[str, str], list[Path]] = {}
         here = {row.file_id: key for key, (row, _) in rows.items()} if self._hidden else {}
-        out = self._decided.excluded.copy()
+        out = {*self._decided.excluded}
         for manifest in self._hidden:
             for row in manifest.records.values():
                 if row.file_id in here:

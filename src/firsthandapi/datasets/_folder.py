@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,12 +16,12 @@ from firsthandapi._core.files.kinds import Kind, folder_of, is_mixed, is_mixed_w
 from firsthandapi._core.files.labels import check_label, check_spelling
 from firsthandapi._core.files.names import is_name_of_ours
 from firsthandapi._core.orders.job_file import JOB_FILE, JobFile, ShownJob, UnreadableJobFile, differing
-from firsthandapi._core.rows.decisions import EXCLUDED, Decided, carried
+from firsthandapi._core.rows.decisions import EXCLUDED, Decided, Decision, carried
 from firsthandapi._core.rows.manifest import MANIFEST, Record, data_folder, label_of
 from firsthandapi.errors import ConfigurationError, InvalidArgumentError
 
 from ._copying import copied, copied_row
-from ._decisions import decided_in, settle, write_down
+from ._decisions import decided_in, hidden_in, settle, write_down
 from ._job_files import JobFiles, with_label
 from ._manifest import PLACES, Manifest, Source
 from ._store import Store, store_at
@@ -429,12 +429,46 @@ class Folder:
             elif not self._closed:
                 manifest.add(record)
 
+    def files_decided(self) -> tuple[dict[str, dict[str, str]], Decided]:
+        """By job, the SHA-256 of each file by its id, those of excluded files too, and what was decided about them; of
+        no file where nothing was decided. The lock need not be held.
+
+        Raises:
+            ConfigurationError: they cannot be read.
+        """
+        decided, files = decided_in(self._store), dict[str, dict[str, str]]()
+        for row in (*self._rows_here(), *self._rows_excluded()) if decided.decisions else ():
+            files.setdefault(str(row.job_id), {})[row.file_id] = row.sha256
+        return files, decided
+
+    def decided_now(self) -> Decided:
+        """What was decided so far: this run obeys what was decided before it.
+
+        Raises:
+            ConfigurationError: it cannot be read.
+        """
+        return decided_in(self._store)
+
+    def _hidden(self) -> list[Manifest]:
+        decided = decided_in(self._store)
+        return hidden_in(self._store, [Manifest(self._store, name) for name in PLACES], decided)
+
+    def _rows_excluded(self) -> Iterator[Record]:
+        for manifest in self._hidden():
+            yield from manifest.records.values()
+
     def rows_in_place(self) -> list[Record]:
-        """The rows whose files are in the folder, by their size. The lock is held.
+        """The rows whose files are in the folder, by their size, and those of excluded files. The lock is held.
 
         Raises:
             ConfigurationError: a manifest cannot be read.
         """
+        return [
+            *self._rows_excluded(),
+            *self._rows_in_place(),
+        ]
+
+    def _rows_in_place(self) -> list[Record]:
         return [
             record
             for manifest in self._manifests_here()
@@ -448,7 +482,13 @@ class Folder:
         Raises:
             ConfigurationError: they cannot be read or written.
         """
-        for manifest in self._manifests_here():
+        # Else its decisions would move files back.
+        former = [file_id for file_id, label in self.decided.labels.items() if label == old]
+        if former:
+            now = datetime.now(UTC)
+            write_down(self._store, [Decision(each, "relabel", new, None, None, now) for each in former])
+            self.decided = decided_in(self._store)
+        for manifest in (*self._manifests_here(), *self._hidden()):
             manifest.move_label(old, new)
         for path, record in self._labeled().items():
             if record.label != old:

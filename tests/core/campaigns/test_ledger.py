@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -20,6 +21,7 @@ from firsthandapi._core.campaigns.ledger import (
     recovered,
 )
 from firsthandapi._core.orders.job_file import JobFile
+from firsthandapi._core.rows.decisions import Decided, Decision
 from firsthandapi.errors import ConfigurationError, InvalidArgumentError
 
 REQUEST: dict[str, Any] = {
@@ -126,10 +128,28 @@ def test_the_same_bytes_count_once() -> None:
     ledger = Ledger(
         "fh-1", (order(1, shown=job(1, "completed", 3)), order(2, shown=job(2, "completed", 2)), order(3))
     )
-    counted = ledger.with_duplicates({"job_1": ["a", "b", "a"], "job_2": ["b", "c"]})
+    files = {"job_1": {"file_1": "a", "file_2": "b", "file_3": "a"}, "job_2": {"file_4": "b", "file_5": "c"}}
+    counted = ledger.with_files(files)
     assert [each.duplicates for each in counted.orders] == [1, 1, 0]
     assert [each.counted(unique=True) for each in counted.orders] == [2, 1, 0]
     assert [each.counted(unique=False) for each in counted.orders] == [3, 2, 0]
+    # Without the first, the second counts in its place, and for the label that it was given.
+    decided = Decided()
+    for action, file_id, label in (
+        ("exclude", "file_2", None),
+        ("relabel", "file_3", "yield"),
+        ("relabel", "file_4", "yield"),
+    ):
+        decided.add(Decision(file_id, action, label, "dark", None, datetime.now(UTC)))
+    counted = ledger.with_files(files, decided)
+    assert [each.duplicates for each in counted.orders] == [1, 0, 0]
+    assert [each.counted(unique=True) for each in counted.orders] == [1, 1, 0]
+    assert (counted.moved_to("yield"), counted.orders[0].excluded) == (1, ("dark",))
+    assert b"excluded" not in counted.encode()
+    # An unfinished job may still bring what it has promised, less what it has brought in vain.
+    assert [each.held(unique=True) for each in counted.orders] == [1, 1, 10]
+    both = ledger.with_files(files, decided.with_moved({"yield": "halt"}), unique=False)
+    assert (both.moved_to("yield"), both.moved_to("halt")) == (0, 2)
 
 
 def test_the_ledger_is_read_as_it_was_written() -> None:

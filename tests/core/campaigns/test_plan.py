@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -238,6 +240,29 @@ def test_printed_a_plan_is_a_table() -> None:
     shown: list[str] = []
     plan._repr_pretty_(type("Printer", (), {"text": staticmethod(shown.append)}), False)
     assert shown == [str(plan)]
+
+
+def test_an_excluded_file_is_replaced_and_a_relabeled_one_counts_for_its_new_label() -> None:
+    """Unless the campaign says otherwise; as far as the budget goes, and however often the buyer says no."""
+    of = spec(300, stop=3, give_way=2)
+    no = replace(bought(of, "stop", 3, "completed", 3), excluded=("dark", None), moved={"give_way": 1})
+    orders = (no, bought(of, "give_way", 2, "completed", 1))
+    plan = make_plan(of, Ledger("fh-1", orders))
+    assert planned(of, *orders) == [("stop", 3, 150)]
+    assert [(each.approved, each.excluded, each.reasons) for each in plan.labels] == [
+        (0, 2, ("dark",)),
+        (2, 0, ()),
+    ]
+    first, stop, *_, summary = str(plan).splitlines()
+    assert first.split()[:4] == ["label", "wanted", "approved", "excluded"]
+    assert stop.split()[:4] == ["stop", "3", "0", "2"]
+    assert summary.endswith("; excluded: stop (dark)")
+    order = next_order(of, Ledger("fh-1", orders))
+    assert order is not None
+    assert (order.files, order.cost_cents) == (1, 50)  # 250 of 300 are spent
+    as_they_are = replace(of, replace_excluded=False)
+    assert planned(as_they_are, *orders) == [("stop", 1, 50)]  # it went to the other label
+    assert not make_plan(of, Ledger("fh-1", (no, no, no))).labels[0].in_vain
 
 
 def test_a_plan_shows_what_changed_since_the_last_order_of_a_label() -> None:

@@ -54,6 +54,7 @@ class Spec:
         jobs: by label, the body of the POST of a job that orders all of its files at once.
         moved: by former label, the one that it has become.
         dest: its folder as it was written, if that is the same on every machine: a relative path.
+        replace_excluded: whether files that the buyer has excluded are ordered again.
     """
 
     budget_cents: int
@@ -61,15 +62,22 @@ class Spec:
     jobs: dict[str, dict[str, Any]]
     moved: dict[str, str] = field(default_factory=dict[str, str])
     dest: str | None = None
+    replace_excluded: bool = True
 
     def comparable(self) -> str:
         """A text that is equal for two specs exactly if they are equal."""
         jobs = {label: [plain(each), each.get("deadline")] for label, each in self.jobs.items()}
-        return canonical([self.budget_cents, self.unique, jobs, self.moved])
+        return canonical([self.budget_cents, self.unique, jobs, self.moved, self.replace_excluded])
 
 
 def check_spec(
-    budget_cents: Any, defaults: Any, jobs: Any, unique: Any, moved: Any = None, dest: str | None = None
+    budget_cents: Any,
+    defaults: Any,
+    jobs: Any,
+    unique: Any,
+    moved: Any = None,
+    dest: str | None = None,
+    replace_excluded: Any = True,
 ) -> Spec:
     """A spec from the user's fields.
 
@@ -82,8 +90,9 @@ def check_spec(
             "budget_cents must be a whole number of US cents, 1 or more: what all orders of the campaign may cost",
             field="budget_cents",
         )
-    if not isinstance(unique, bool):
-        raise InvalidArgumentError("unique must be True or False", field="unique")
+    for name, value in (("unique", unique), ("replace_excluded", replace_excluded)):
+        if not isinstance(value, bool):
+            raise InvalidArgumentError(f"{name} must be True or False", field=name)
     shared = _mapping(defaults, "defaults")
     _check_names(shared, "defaults")
     labels = _mapping(jobs, "jobs")
@@ -99,7 +108,8 @@ def check_spec(
         _check_names(own, f"jobs.{name}")
         requests[name] = _request(name, {**shared, **own}, own)
     _check_kinds(requests)
-    return Spec(budget, unique, requests, _moved(_mapping(moved, "moved"), requests), dest)
+    moves = _moved(_mapping(moved, "moved"), requests)
+    return Spec(budget, unique, requests, moves, dest, replace_excluded)
 
 
 def fields_of(spec: Spec) -> dict[str, Any]:
@@ -119,6 +129,8 @@ def fields_of(spec: Spec) -> dict[str, Any]:
     }
     if not spec.unique:
         fields["unique"] = False
+    if not spec.replace_excluded:
+        fields["replace_excluded"] = False
     if spec.moved:
         fields["moved"] = dict(spec.moved)
     return fields

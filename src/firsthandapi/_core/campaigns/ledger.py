@@ -5,13 +5,15 @@ from __future__ import annotations
 import itertools
 import json
 import re
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeGuard, cast
 
 from firsthandapi._core.calls.integers import int_or_none
 from firsthandapi._core.files.labels import is_label
 from firsthandapi._core.orders.job_file import JobFile, ShownJob, fits, job_file_in, key_of
+from firsthandapi._core.rows.decisions import Decided
 from firsthandapi.errors import ConfigurationError, InvalidArgumentError
 from firsthandapi.types.enums import TERMINAL_JOB_STATUSES
 from firsthandapi.types.job import JobCreateParams
@@ -46,6 +48,9 @@ class Order:
         repeated: how many are no file of their own: its list shows them twice, or another order has brought them.
         refund_cents: what was refunded.
         closed: whether all of its files were brought or given up once its job was finished.
+        excluded: how many files the buyer has excluded, each with the reason, or None. This is not written: it is
+            counted by the decisions of the folder, as the following.
+        moved: how many files the buyer has given another label, by that label.
     """
 
     label: str
@@ -55,6 +60,8 @@ class Order:
     refund_cents: int = 0
     closed: bool = False
     repeated: int = 0
+    excluded: tuple[str | None, ...] = field(default=(), compare=False)
+    moved: Mapping[str, int] = field(default_factory=dict[str, int], compare=False)
 
     @property
     def job(self) -> ShownJob | None:
@@ -102,13 +109,23 @@ class Order:
         is_unfinished = self.job is not None and not self.is_over
         return max(self.files - self.approved, 0) * self.price_cents if is_unfinished else 0
 
-    def counted(self, *, unique: bool) -> int:
-        """How many of its files count."""
+    def brought(self, *, unique: bool) -> int:
+        """How many files it has brought that count unless the buyer says no to them."""
         return max(self.approved - self.repeated - (self.duplicates if unique else 0), 0)
 
+    def counted(self, *, unique: bool) -> int:
+        """How many of its files count for its label."""
+        return max(self.brought(unique=unique) - self._gone, 0)
+
     def held(self, *, unique: bool) -> int:
-        """How many files it has brought or may bring, as far as that is known."""
-        return self.counted(unique=unique) if self.is_over else max(self.files, self.approved)
+        """How many files it has brought or may bring for its label, as far as that is known."""
+        if self.is_over:
+            return self.counted(unique=unique)
+        return max(max(self.files, self.approved) - self._gone, 0)
+
+    @property
+    def _gone(self) -> int:
+        return len(self.excluded) + sum(self.moved.values())
 
     def has_words_of(self, request: Mapping[str, Any]) -> bool:
         """Whether it asks for what `request` asks for, whatever the number of files."""
@@ -249,17 +266,38 @@ class Ledger:
         """What the jobs of a label have in their metadata: the label that it had at its first order."""
         return next((order.first_label for order in self.orders if order.label == label), label)
 
-    def with_duplicates(self, hashes: Mapping[str, Iterable[str]]) -> Ledger:
-        """The same with the duplicates counted: `hashes` is the SHA-256 of each file, by job. The first one counts."""
+    def with_files(
+        self, files: Mapping[str, Mapping[str, str]], decided: Decided | None = None, *, unique: bool = True
+    ) -> Ledger:
+        """The same with what the files are counted for: those of the bytes of another one, of which the first counts,
+        those that are excluded, and those that have another label.
+
+        Args:
+            files: by job, the SHA-256 of each file by its id.
+            decided: what was decided about them.
+            unique: whether files with the same bytes count once.
+        """
+        decided = Decided() if decided is None else decided
         met: set[str] = set()
         orders: list[Order] = []
         for order in self.orders:
-            again = 0
-            for each in hashes.get(str((order.job or {}).get("id")), ()):
-                again += each in met
-                met.add(each)
-            orders.append(replace(order, duplicates=min(again, order.approved)))
+            again, excluded, moved = 0, list[str | None](), Counter[str]()
+            for file_id, sha256 in files.get(str((order.job or {}).get("id")), {}).items():
+                if (no := decided.excluded.get(file_id)) is not None:
+                    excluded.append(no.reason)
+                    continue
+                again += (is_again := sha256 in met)
+                met.add(sha256)
+                label = decided.labels.get(file_id, order.label)
+                if label != order.label and not (unique and is_again):
+                    moved[label] += 1
+            again = min(again, order.approved)
+            orders.append(replace(order, duplicates=again, excluded=tuple(excluded), moved=moved))
         return replace(self, orders=tuple(orders))
+
+    def moved_to(self, label: str) -> int:
+        """How many files of other labels the buyer has given this one."""
+        return sum(order.moved.get(label, 0) for order in self.orders)
 
     def with_order(self, number: int, order: Order | None) -> Ledger:
         """The same with an order in its place, at the end, or without the one that was there."""

@@ -20,6 +20,7 @@ from unicodedata import combining, east_asian_width
 from firsthandapi._core.calls.counts import count_of, dollars
 from firsthandapi._core.orders.job_file import differing
 from firsthandapi._display import Displayed
+from firsthandapi._visible import visible
 from firsthandapi.errors import InvalidArgumentError, SpendLimitError
 
 from .campaign import Spec, kinds_in
@@ -68,6 +69,8 @@ class LabelPlan:
         spent_cents: what its orders cost so far, less refunds, in US cents.
         in_vain: whether its last three orders brought nothing: it is not ordered again until its words change.
         refundable_cents: what its unfinished jobs have not spent: `campaigns.cancel` refunds it, in US cents.
+        excluded: how many of its files `Dataset.exclude` has excluded: they do not count.
+        reasons: why, each reason once.
     """
 
     label: str
@@ -78,6 +81,8 @@ class LabelPlan:
     spent_cents: int
     in_vain: bool = False
     refundable_cents: int = 0
+    excluded: int = 0
+    reasons: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -131,7 +136,7 @@ def make_plan(spec: Spec, ledger: Ledger) -> CampaignPlan:
     ordered: dict[str, list[Order]] = {label: [] for label in spec.jobs}
     for order in ledger.orders:
         ordered.setdefault(order.label, []).append(order)
-    labels = [_label(label, spec, of_label) for label, of_label in ordered.items()]
+    labels = [_label(label, spec, ledger) for label in ordered]
     orders: list[PlannedOrder] = []
     spent = ledger.spent_cents
     for each in labels:
@@ -156,9 +161,7 @@ def make_plan(spec: Spec, ledger: Ledger) -> CampaignPlan:
 def to_send(spec: Spec, ledger: Ledger) -> frozenset[str | None]:
     """The keys of the unconfirmed orders that are sent again."""
     again = [
-        order
-        for label in spec.jobs
-        for order in _to_send(_label(label, spec, ledger.of(label)), ledger.of(label))
+        order for label in spec.jobs for order in _to_send(_label(label, spec, ledger), ledger.of(label))
     ]
     return frozenset(order.sent.idempotency_key for order in again)
 
@@ -321,26 +324,30 @@ def _changed(before: Mapping[str, Any], now: Mapping[str, Any]) -> tuple[str, ..
     return tuple(name for name in names if name != "files_needed")
 
 
-def _label(label: str, spec: Spec, orders: list[Order]) -> LabelPlan:
-    request = spec.jobs.get(label)
+def _label(label: str, spec: Spec, ledger: Ledger) -> LabelPlan:
+    request, orders = spec.jobs.get(label), ledger.of(label)
     wanted = 0 if request is None else int(request["files_needed"])
-    counted = sum(order.counted(unique=spec.unique) for order in orders)
-    held = sum(order.held(unique=spec.unique) for order in orders if order.job is not None)
+    moved = ledger.moved_to(label)
+    counted = sum(order.counted(unique=spec.unique) for order in orders) + moved
+    held = sum(order.held(unique=spec.unique) for order in orders if order.job is not None) + moved
+    excluded = [reason for order in orders for reason in order.excluded]
     last = orders[-_MOST_IN_VAIN:]
     return LabelPlan(
         label=label,
         wanted=wanted,
         approved=counted,
         coming=max(held - counted, 0),
-        missing=max(wanted - held, 0),
+        missing=max(wanted - held - (0 if spec.replace_excluded else len(excluded)), 0),
         spent_cents=sum(order.spent_cents for order in orders),
         refundable_cents=sum(order.refundable_cents for order in orders),
         in_vain=request is not None
         and len(last) == _MOST_IN_VAIN
         and all(
-            order.is_over and not order.counted(unique=spec.unique) and order.has_words_of(request)
+            order.is_over and not order.brought(unique=spec.unique) and order.has_words_of(request)
             for order in last
         ),
+        excluded=len(excluded),
+        reasons=tuple(dict.fromkeys(reason for reason in excluded if reason)),
     )
 
 
@@ -356,48 +363,56 @@ def _price(spec: Spec, label: str) -> int:
 
 # ── The table ──────────────────────────────────────────────────────────────────────────────────────────
 
-_COLUMNS = ("label", "wanted", "approved", "coming", "to order", "price", "cost")
+_COLUMNS = ("label", "wanted", "approved", "excluded", "coming", "to order", "price", "cost", "changed")
+_TEXTS = ("label", "changed")
 
 
 def columns_of(plan: CampaignPlan) -> tuple[str, ...]:
-    """The columns of the table: what changed since the last order has one where something did."""
-    return (*_COLUMNS, "changed") if any(order.changed for order in plan.orders) else _COLUMNS
+    """The columns of the table: what was excluded and what changed since the last order where there is any."""
+    left_out = {
+        *([] if any(each.excluded for each in plan.labels) else ["excluded"]),
+        *([] if any(order.changed for order in plan.orders) else ["changed"]),
+    }
+    return tuple(name for name in _COLUMNS if name not in left_out)
 
 
 def rows_of(plan: CampaignPlan) -> list[tuple[str, ...]]:
     """The rows of the table, a total last."""
-    width = len(columns_of(plan))
-    rows: list[tuple[str, ...]] = []
-    for each in plan.labels:
-        orders = [order for order in plan.orders if order.label == each.label]
-        counts = (each.wanted, each.approved, each.coming, sum(order.files for order in orders))
-        price = ", ".join(dict.fromkeys(dollars(order.price_per_file_cents) for order in orders))
-        cost = dollars(sum(order.cost_cents for order in orders))
-        changed = ", ".join(dict.fromkeys(name for order in orders for name in order.changed))
-        row = (each.label, *(f"{count:,}" for count in counts), price, cost, changed)
-        rows.append(row[:width])
-    totals = (
-        sum(each.wanted for each in plan.labels),
-        sum(each.approved for each in plan.labels),
-        sum(each.coming for each in plan.labels),
-        sum(order.files for order in plan.orders),
-    )
-    total = ("total", *(f"{count:,}" for count in totals), "", dollars(plan.cost_cents), "")
-    return [*rows, total[:width]]
+    rows: list[dict[str, str]] = []
+    for each in (*plan.labels, None):
+        labels = plan.labels if each is None else [each]
+        orders = [order for order in plan.orders if each is None or order.label == each.label]
+        prices = dict.fromkeys(dollars(order.price_per_file_cents) for order in orders)
+        changed = dict.fromkeys(name for order in orders for name in order.changed)
+        rows.append(
+            {
+                "label": "total" if each is None else each.label,
+                "wanted": f"{sum(one.wanted for one in labels):,}",
+                "approved": f"{sum(one.approved for one in labels):,}",
+                "excluded": f"{sum(one.excluded for one in labels):,}",
+                "coming": f"{sum(one.coming for one in labels):,}",
+                "to order": f"{sum(order.files for order in orders):,}",
+                "price": "" if each is None else ", ".join(prices),
+                "cost": dollars(sum(order.cost_cents for order in orders)),
+                "changed": "" if each is None else ", ".join(changed),
+            }
+        )
+    return [tuple(row[name] for name in columns_of(plan)) for row in rows]
 
 
 def summary_of(plan: CampaignPlan) -> str:
     """The line below the table."""
     spent = f"{dollars(plan.spent_cents)} of {dollars(plan.budget_cents)} spent"
     if not plan.fits:
-        return f"{spent}; the plan is {dollars(plan.cost_cents - plan.left_cents)} over the budget"
+        over = f"the plan is {dollars(plan.cost_cents - plan.left_cents)} over the budget"
+        return "; ".join([spent, over, *filter(None, [_excluded(plan)])])
     after = (
         f"{dollars(plan.spent_cents + plan.cost_cents)} after this plan"
         if plan.orders
         else "nothing to order"
     )
-    # Files that are missing and not ordered need a decision of the user.
-    return "; ".join([spent, after, *filter(None, [_again(plan), in_vain(plan)])])
+    # What is missing and not ordered needs its user's word.
+    return "; ".join([spent, after, *filter(None, [_again(plan), _excluded(plan), in_vain(plan)])])
 
 
 def _again(plan: CampaignPlan) -> str | None:
@@ -405,17 +420,23 @@ def _again(plan: CampaignPlan) -> str | None:
     return f"had no response, and is sent again as it was: {', '.join(orders)}" if orders else None
 
 
+def _excluded(plan: CampaignPlan) -> str | None:
+    """What the buyer said of the files that are excluded."""
+    said = [f"{each.label} ({', '.join(each.reasons)})" for each in plan.labels if each.reasons]
+    return visible(f"excluded: {', '.join(said)}") if said else None
+
+
 def text_of(plan: CampaignPlan) -> str:
     """The plan as a table in plain text."""
     rows = [columns_of(plan), *rows_of(plan)]
     widths = [max(map(_cells, column)) for column in zip(*rows, strict=True)]
     lines: list[str] = []
-    for label, *cells in rows:
-        numbers = [cell.rjust(width) for cell, width in zip(cells, widths[1:], strict=True)][
-            : len(_COLUMNS) - 1
+    for row in rows:
+        cells = [
+            cell + " " * (width - _cells(cell)) if name in _TEXTS else cell.rjust(width)
+            for name, cell, width in zip(rows[0], row, widths, strict=True)
         ]
-        texts = [label + " " * (widths[0] - _cells(label)), *numbers, *cells[len(numbers) :]]
-        lines.append("  ".join(texts).rstrip())
+        lines.append("  ".join(cells).rstrip())
     return "\n".join([*lines, summary_of(plan)])
 
 

@@ -7,7 +7,7 @@ action of a later version counts as a look at the file, and changes nothing here
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Final, Literal, cast
@@ -55,14 +55,14 @@ class Decided:
 
     Attributes:
         decisions: each decision, newest last.
-        excluded: the ids of the files that are excluded.
+        excluded: the files that are excluded, each with the decision that did it.
         included: those that were, and were taken back.
         labels: by file, the label that it was given.
         newest: by file, the newest decision.
     """
 
     decisions: list[Decision] = field(default_factory=list[Decision])
-    excluded: set[str] = field(default_factory=set[str])
+    excluded: dict[str, Decision] = field(default_factory=dict[str, Decision])
     included: set[str] = field(default_factory=set[str])
     labels: dict[str, str] = field(default_factory=dict[str, str])
     newest: dict[str, Decision] = field(default_factory=dict[str, Decision])
@@ -71,13 +71,19 @@ class Decided:
         self.decisions.append(decision)
         self.newest[decision.file_id] = decision
         if decision.action == "exclude":
-            self.excluded.add(decision.file_id)
+            self.excluded[decision.file_id] = decision
             self.included.discard(decision.file_id)
         elif decision.action == "include":
             self.included.add(decision.file_id)
-            self.excluded.discard(decision.file_id)
+            self.excluded.pop(decision.file_id, None)
         elif decision.action == "relabel" and decision.label is not None:
             self.labels[decision.file_id] = decision.label
+
+    def with_moved(self, moved: Mapping[str, str]) -> Decided:
+        """The same with each former label become the one that it has moved to."""
+        return replace(
+            self, labels={file_id: moved.get(label, label) for file_id, label in self.labels.items()}
+        )
 
     def changes(self, decision: Decision) -> bool:
         """Whether a decision says anything new: not if it repeats the newest one of its file, or takes back what was
