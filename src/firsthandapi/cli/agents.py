@@ -29,12 +29,12 @@ def mcp(
     ] = None,
     campaigns: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="Where campaigns put their folders. Default: beside the ledger."),
+        typer.Option(metavar="DIR", help="Folder for campaigns and downloads. Default: beside the ledger."),
     ] = None,
 ) -> None:
     """Serve the API to agents over the Model Context Protocol.
 
-    Spending is bounded by a ledger on disk that all sessions share.
+    A ledger on disk, which all sessions share, limits what agents spend.
     Without FIRSTHAND_API_KEY the only tool is signup.
 
     Example: firsthandapi mcp --budget-cents 5000

@@ -85,7 +85,7 @@ def run() -> None:
     """Run the command line. Turn our errors and usage errors into one line and an exit code."""
     _ready_output()
     try:
-        code = app(prog_name="firsthandapi", standalone_mode=False)
+        code = _with_short_help(typer.main.get_command(app))(prog_name="firsthandapi", standalone_mode=False)
     except FirstHandError as error:
         _fail(_in_the_shell(error), exit_code(error), continues(error.job) if error.job else None)
     except typer.Abort:
@@ -99,6 +99,27 @@ def run() -> None:
         _fail(f"could not write {error.filename or 'standard output'}: {error.strerror or error}", 1)
     else:
         sys.exit(code if isinstance(code, int) else 0)
+
+
+def _with_short_help(command: Any) -> Any:
+    """The command, with more room for the texts of its options: no type of a flag, and N for a number in a range."""
+    parameters = command.get_params
+
+    def shorter(context: Any) -> list[Any]:
+        found: list[Any] = parameters(context)
+        for each in found:
+            kind = getattr(each, "type", None)  # where older versions of Typer have the bounds
+            ranged = any(
+                getattr(of, bound, None) is not None for of in (each, kind) for bound in ("min", "max")
+            )
+            if each.metavar is None and (ranged or getattr(each, "is_flag", False)):
+                each.metavar = "N" if ranged else ""
+        return found
+
+    command.get_params = shorter
+    for below in getattr(command, "commands", {}).values():
+        _with_short_help(below)
+    return command
 
 
 def _in_the_shell(error: FirstHandError) -> str:

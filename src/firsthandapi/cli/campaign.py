@@ -34,7 +34,7 @@ File = Annotated[
 def plan(api: FirstHandClient, file: File) -> Output:
     """Show what `campaign run` would order now, and what it would cost.
 
-    Orders nothing. Exits with 1 if the budget does not suffice.
+    It orders nothing. Exits with 1 if the budget is too low.
 
     Example: firsthandapi campaign plan signs.yaml
     """
@@ -49,7 +49,7 @@ def run(
     concurrency: Annotated[int, typer.Option(min=1, max=64, help="Downloads at once.")] = 32,
     as_json: AsJson = False,
 ) -> Output:
-    """Order what the campaign lacks, wait for its jobs, and download their files.
+    """Order the missing files of a campaign, wait for its jobs, and download them.
 
     If it stops, run it again: it continues the same jobs, and you never pay twice.
 
@@ -103,12 +103,12 @@ def cancel(
     label: Annotated[str, typer.Argument(metavar="LABEL", help="Label whose unfinished jobs to cancel.")],
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> Output:
-    """Cancel the unfinished jobs of a label. The service refunds the files that did not come; approved files stay.
+    """Cancel the unfinished jobs of a label. The service refunds missing files; approved files stay.
 
     The next `campaign run` orders the missing files again, unless you first
     decrease files_needed of the label, or remove the label from the file.
 
-    Shows the refund and asks first.
+    It shows the refund and asks first.
 
     Example: firsthandapi campaign cancel signs.yaml stop
     """

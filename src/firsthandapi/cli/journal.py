@@ -14,7 +14,9 @@ from .output import Output, command, moment, note, print_table
 if TYPE_CHECKING:
     from firsthandapi._journal import JournalFile
 
-app = typer.Typer(no_args_is_help=True, help="Settle what a client's journal does not know.")
+app = typer.Typer(
+    no_args_is_help=True, help="List the calls of a journal whose outcome is unknown, or forget one."
+)
 
 JournalPath = Annotated[
     str, typer.Argument(metavar="PATH", help="The journal, as in FirstHandClient(journal=PATH).")

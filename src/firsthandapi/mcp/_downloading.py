@@ -38,7 +38,7 @@ def add_downloading(server: MCPServer, client: AsyncFirstHandClient, folder: Pat
     async def download_job(job_id: JobId, ctx: Context, max_wait_seconds: MaxWait = 120) -> DownloadedJob:
         """Download a job's approved files into a folder on the computer of this server, each verified.
 
-        It does not wait for files that are not approved yet. Repeating the call downloads only what is missing.
+        It does not wait for files that are not approved yet. Repeating the call downloads only missing files.
         """
         job = await answered(client.jobs.get(job_id))
         dest = folder / job_id  # as it was checked, not as the service shows it

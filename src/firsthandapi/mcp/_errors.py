@@ -127,9 +127,9 @@ def nonsense(error: Exception) -> mcp_types.JSONRPCError | None:
     if found is not None and found["type"] == "json_invalid":
         if not str(found["input"]).strip():
             return None
-        code, text = mcp_types.PARSE_ERROR, "the line is no JSON"
+        code, text = mcp_types.PARSE_ERROR, "the line is not JSON"
     else:
-        code, text = mcp_types.INVALID_REQUEST, "the line is no message of JSON-RPC 2.0"
+        code, text = mcp_types.INVALID_REQUEST, "the line is not a JSON-RPC 2.0 message"
     return mcp_types.JSONRPCError(jsonrpc="2.0", id=None, error=mcp_types.ErrorData(code=code, message=text))
 
 

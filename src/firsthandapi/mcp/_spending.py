@@ -117,7 +117,7 @@ def add_spending(
         ctx: Context,
         max_wait_seconds: MaxWait = 120,
     ) -> WaitedJob:
-        """Post a job as create_job does, by the same arguments, and wait for it, for at most max_wait_seconds.
+        """Post a job with the same arguments as create_job, and wait for it, for at most max_wait_seconds.
 
         If it takes longer, timed_out_waiting is true and the job continues: read it later with get_job.
         """
@@ -162,7 +162,7 @@ def add_cancelling(server: MCPServer, client: AsyncFirstHandClient, ledger: Ledg
     ) -> JobResult:
         """Cancel a job that is not finished. Unused escrow is refunded to the organization; approved files stay.
 
-        The person is asked first about a job that this server did not order. The refund does not come back into this
+        The person is asked first about a job that this server did not order. The refund does not restore this
         server's budget.
         """
         check_approved(approved, "cancelled")
