@@ -21,7 +21,7 @@ def test_demo_shows_the_whole_job(tmp_path: Path) -> None:
         "640x480",
         "its signature is valid",
         "job.completed",
-        "firsthandapi mock-server --speed 10 and open the console",
+        "open the console of:\n\n  firsthandapi mock-server --speed 10",
     ):
         assert part in run.stdout
     (folder,) = (tmp_path / "files").iterdir()

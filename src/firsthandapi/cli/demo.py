@@ -63,9 +63,7 @@ def run_demo(dest: Path) -> None:
         )
         say(f"   Done. The job cost {dollars(job.total_cost_cents)}.\n")
 
-        say(
-            "[bold]4.[/bold] Download the files into a folder; each file appears only when it is complete and verified."
-        )
+        say("[bold]4.[/bold] Download the files into a folder, where each appears once it is verified.")
         # One folder per job, so that you can run the demo again.
         dataset = client.files.download_all(job.id, dest / job.id)
         for record in dataset:
@@ -82,11 +80,11 @@ def run_demo(dest: Path) -> None:
             "[bold green]That is the product.[/bold green] "
             f"Balance now: {dollars(client.billing.credits().balance_cents)}"
         )
-        say(f"Load the folder: datasets.load_dataset('imagefolder', data_dir='{escape(str(dataset.path))}')")
+        say(f"Load it: datasets.load_dataset('imagefolder', data_dir='{escape(str(dataset.path))}')")
         say("The same code runs against the real service with a real key.")
         say(
-            "\nTo watch jobs, requests, webhooks, and money in a browser, run "
-            "[bold]firsthandapi mock-server --speed 10[/bold] and open the console that it prints."
+            "\nTo watch jobs, requests, webhooks, and money in a browser, open the console of:\n\n"
+            "  [bold]firsthandapi mock-server --speed 10[/bold]"
         )
 
 

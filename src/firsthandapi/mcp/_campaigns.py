@@ -249,8 +249,8 @@ def add_campaigns(server: MCPServer, campaigns: Campaigns, ledger: Ledger, confi
         """Order the missing files of a dataset with several labels, wait, and download them into one folder.
 
         Call plan_campaign first, and tell the person the cost. Repeating the call continues the campaign and orders
-        nothing twice. If you increase files_needed, it orders the difference. If timed_out_waiting is true, call it again
-        later. When the campaign is finished, its unspent budget returns to this server's budget.
+        nothing twice. If you increase files_needed, it orders the difference. If timed_out_waiting is true, call it
+        again later. When the campaign is finished, its unspent budget returns to this server's budget.
         """
         fields = (name, jobs, budget_cents, defaults, unique)
         most_more = None if check_approved(approved) else confirm_cents
