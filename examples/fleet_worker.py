@@ -16,6 +16,8 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 import redis
+from redis.backoff import ExponentialBackoff
+from redis.retry import Retry
 
 from firsthandapi import DownloadError, FirstHandClient, NotFoundError
 from firsthandapi.fleet import RedisRateLimiter
@@ -26,7 +28,8 @@ LEASE = int(os.environ.get("LEASE_SECONDS", "60"))
 
 def main(dest: str) -> None:
     url, me = os.environ["REDIS_URL"], uuid.uuid4().hex
-    work = redis.Redis.from_url(url, decode_responses=True, socket_timeout=30)  # pyright: ignore[reportUnknownMemberType] # of redis
+    retry = Retry(ExponentialBackoff(cap=5, base=0.1), 60)  # Redis may restart, for five minutes
+    work = redis.Redis.from_url(url, decode_responses=True, socket_timeout=30, retry=retry)  # pyright: ignore[reportUnknownMemberType] # of redis
     with FirstHandClient(rate_limiter=RedisRateLimiter(url)) as client, lease(work, me):
         while True:
             others = give_back(work, me)
@@ -69,13 +72,16 @@ def lease(work: Any, me: str) -> Generator[None, None, None]:
 
 
 def give_back(work: Any, me: str) -> bool:
-    """Put back what dead workers had taken; whether another worker has a job."""
+    """Put back what nobody works on: of dead workers, and of this one if an answer of Redis was lost.
+
+    Whether another worker has a job.
+    """
     others = False
     for taken in work.scan_iter("jobs:taken:*"):
         worker = taken.rpartition(":")[2]
         if worker != me and work.exists(f"jobs:alive:{worker}"):
             others = True
-        elif worker != me:
+        else:
             while work.lmove(taken, "jobs", "RIGHT", "LEFT"):
                 pass
     return others

@@ -68,7 +68,7 @@ class Redis:
         self._folder = folder
         self._process: subprocess.Popen[bytes] | None = None
 
-    def start(self) -> None:
+    def start(self, *options: str) -> None:
         self._process = subprocess.Popen(
             [
                 self._server,
@@ -80,6 +80,7 @@ class Redis:
                 "",
                 "--dir",
                 str(self._folder),
+                *options,
             ],
             stdout=subprocess.DEVNULL,
         )

@@ -47,12 +47,10 @@ _WORKER = """
 import json, sys, time
 from firsthandapi import FirstHandClient, NotFoundError
 from firsthandapi.fleet import RedisRateLimiter
-key, base_url, redis, calls, begins = sys.argv[1:]
+key, base_url, redis, calls = sys.argv[1:]
 done = []
 with FirstHandClient(key, base_url, rate_limiter=RedisRateLimiter(redis)) as client:
-    while time.time() < float(begins):
-        time.sleep(0.01)
-    while len(done) < int(calls) or time.time() < float(begins) + 60:
+    while len(done) < int(calls):
         try:
             client.jobs.get("job_01JP0000000000000000000000")
         except NotFoundError as error:
@@ -86,13 +84,11 @@ def server() -> Iterator[MockServer]:
         yield server
 
 
-def workers(
-    server: MockServer, redis: Redis, count: int, calls: int, *, begins: float = 0
-) -> list[subprocess.Popen[str]]:
-    """Processes that call as fast as they may, and if they begin at a time, for a minute."""
+def workers(server: MockServer, redis: Redis, count: int, calls: int) -> list[subprocess.Popen[str]]:
+    """Processes that call as fast as they may."""
     return [
         subprocess.Popen(
-            [sys.executable, "-c", _WORKER, server.api_key, server.url, redis.url, str(calls), str(begins)],
+            [sys.executable, "-c", _WORKER, server.api_key, server.url, redis.url, str(calls)],
             stdout=subprocess.PIPE,
             text=True,
         )
@@ -435,68 +431,100 @@ def test_two_receivers_handle_an_event_once(each_redis: Redis) -> None:
     assert handled == ["first"]
 
 
+class Fleet:
+    """Workers of the example, and the Redis that they share."""
+
+    def __init__(self, server: MockServer, redis: Redis, folder: Path) -> None:
+        import redis as redis_py
+
+        self.work = redis_py.Redis.from_url(redis.url)
+        self._folder = folder
+        self._environment = {**os.environ, "REDIS_URL": redis.url, "LEASE_SECONDS": "1"}
+        self._environment |= {"FIRSTHAND_API_KEY": server.api_key, "FIRSTHAND_BASE_URL": server.url}
+
+    def start(self) -> subprocess.Popen[bytes]:
+        example = Path(__file__).parents[2] / "examples" / "fleet_worker.py"
+        return subprocess.Popen([sys.executable, str(example), str(self._folder)], env=self._environment)
+
+    def wait_until_taken(self, worker: subprocess.Popen[bytes]) -> None:
+        while not self.work.keys("jobs:taken:*"):
+            assert worker.poll() is None
+            time.sleep(0.02)
+
+    def check(self, jobs: list[str]) -> None:
+        assert all(Dataset.open(self._folder / job_id).verify() for job_id in jobs)
+        assert self.work.keys("jobs*") == []
+
+
 @pytest.mark.slow
 @needs_redis
 def test_a_worker_fleet_downloads_every_job_once(redis: Redis, tmp_path: Path) -> None:
     """Three workers of the example share a list of jobs: each job's files are in its folder, without one 429."""
-    import redis as redis_py
-
     with MockServer(speed=0, workers=False) as server, server.client() as client:
         server.rate_limit = None
-        work = redis_py.Redis.from_url(redis.url)
+        fleet = Fleet(server, redis, tmp_path / "jobs")
         jobs = [completed_job(server, 3) for _ in range(6)]
-        work.rpush("jobs", "job_unknown", *jobs)
-        environment = {**os.environ, "REDIS_URL": redis.url}
-        environment |= {"FIRSTHAND_API_KEY": server.api_key, "FIRSTHAND_BASE_URL": server.url}
-        example = Path(__file__).parents[2] / "examples" / "fleet_worker.py"
-        processes = [
-            subprocess.Popen([sys.executable, str(example), str(tmp_path / "jobs")], env=environment)
-            for _ in range(3)
-        ]
+        fleet.work.rpush("jobs", "job_unknown", *jobs)
+        processes = [fleet.start() for _ in range(3)]
         assert [process.wait(timeout=60) for process in processes] == [0, 0, 0]
-        for job_id in jobs:
-            assert Dataset.open(tmp_path / "jobs" / job_id).verify()
-        assert work.keys("jobs:*") == [b"jobs:failed"]
-        assert work.lrange("jobs:failed", 0, -1) == [b"job_unknown"]
+        assert fleet.work.lrange("jobs:failed", 0, -1) == [b"job_unknown"]
+        fleet.work.delete("jobs:failed")
+        fleet.check(jobs)
         assert client.me()
 
 
 @pytest.mark.slow
 @needs_redis
-@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGSTOP])
-def test_a_worker_that_dies_loses_no_job(redis: Redis, tmp_path: Path, end: signal.Signals) -> None:
+@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGSTOP, None], ids=["killed", "stopped", "failed"])
+def test_a_worker_that_dies_loses_no_job(redis: Redis, tmp_path: Path, end: signal.Signals | None) -> None:
     """Another takes its job when its lease has ended, while all others run on."""
-    import redis as redis_py
-
     with MockServer(speed=0, workers=False) as server:
         server.rate_limit = None
-        work = redis_py.Redis.from_url(redis.url)
+        fleet = Fleet(server, redis, tmp_path / "jobs")
         jobs = [completed_job(server, 2) for _ in range(3)]
-        environment = {**os.environ, "REDIS_URL": redis.url, "LEASE_SECONDS": "1"}
-        environment |= {"FIRSTHAND_API_KEY": server.api_key, "FIRSTHAND_BASE_URL": server.url}
-        example = Path(__file__).parents[2] / "examples" / "fleet_worker.py"
-
-        def start() -> subprocess.Popen[bytes]:
-            return subprocess.Popen([sys.executable, str(example), str(tmp_path / "jobs")], env=environment)
-
-        server.faults.add(path=f"/v1/jobs/{jobs[0]}", delay=600)
-        work.rpush("jobs", jobs[0])
-        first = start()
+        path = f"/v1/jobs/{jobs[0]}"
+        server.faults.add(path=path, delay=600) if end else server.faults.add(path=path, status=401)
+        fleet.work.rpush("jobs", jobs[0])
+        first = fleet.start()
         try:
-            while not work.keys("jobs:taken:*"):
-                assert first.poll() is None
-                time.sleep(0.02)
-            first.send_signal(end)
+            if end is None:
+                assert first.wait(timeout=60) == 1
+            else:
+                fleet.wait_until_taken(first)
+                first.send_signal(end)
             server.faults.clear()
-            work.rpush("jobs", *jobs[1:])
-            others = [start() for _ in range(2)]
+            fleet.work.rpush("jobs", *jobs[1:])
+            others = [fleet.start() for _ in range(2)]
             assert [process.wait(timeout=60) for process in others] == [0, 0]
         finally:
             first.kill()
             first.wait(timeout=60)
-        for job_id in jobs:
-            assert Dataset.open(tmp_path / "jobs" / job_id).verify()
-        assert work.llen("jobs") == 0
+        fleet.check(jobs)
+
+
+@pytest.mark.slow
+@needs_redis
+def test_a_worker_outlives_a_redis_that_restarts(redis: Redis, tmp_path: Path) -> None:
+    """It waits for Redis, and puts back a job that it has taken without learning so: an answer was lost."""
+    redis.stop()
+    redis.start("--appendonly", "yes", "--appendfsync", "always")
+    with MockServer(speed=0, workers=False) as server:
+        server.rate_limit = None
+        fleet = Fleet(server, redis, tmp_path / "jobs")
+        jobs = [completed_job(server, 2) for _ in range(3)]
+        server.faults.add(path=f"/v1/jobs/{jobs[0]}", delay=2)
+        fleet.work.rpush("jobs", *jobs[:2])
+        worker = fleet.start()
+        fleet.wait_until_taken(worker)
+        (taken,) = fleet.work.keys("jobs:taken:*")
+        fleet.work.rpush(taken, jobs[2])
+        redis.stop()
+        while not (tmp_path / "jobs" / jobs[0] / "metadata.jsonl").exists():  # then it misses Redis
+            assert worker.poll() is None
+            time.sleep(0.02)
+        redis.start("--appendonly", "yes")
+        assert worker.wait(timeout=60) == 0
+        fleet.check(jobs)
 
 
 @needs_redis
@@ -541,12 +569,12 @@ def test_who_dies_in_the_line_of_processes_loses_its_place(
 @needs_redis
 def test_twelve_processes_have_their_share(redis: Redis) -> None:
     """Within a minute, none gets much more than another, without one 429."""
-    with MockServer(speed=10, workers=False) as server:
-        processes = workers(server, redis, 12, 0, begins=time.time() + 15)
-        counts = [json.loads(end_of(process)[0])[0] for process in processes]
-        share = sum(counts) / len(counts)
-        assert 0.8 < min(counts) / share <= max(counts) / share < 1.2
-        assert refused(server) == 0
+    from benchmarks.fleet_shares import measure
+
+    counts, refused = measure(redis.url)
+    share = sum(counts) / len(counts)
+    assert 0.8 < min(counts) / share <= max(counts) / share < 1.2
+    assert refused == 0
 
 
 @pytest.mark.parametrize("url", ["", "memcached://127.0.0.1:1", "nonsense", "redis://:secret@[::bad"])
