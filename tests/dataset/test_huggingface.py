@@ -70,7 +70,7 @@ def test_each_kind_comes_with_media_and_manifest(
     dataset = collected(server, tmp_path / "job", FORMATS[kind])
     rows = dataset.to_huggingface()
     assert type(rows) is hf.Dataset
-    assert rows.column_names == [kind, *COLUMNS]
+    assert rows.column_names == [kind, *COLUMNS, *([] if kind == "image" else ["text"])]
     assert type(rows.features[kind]).__name__ == kind.title()
     assert len(rows) == len(dataset) == len(FORMATS[kind])
     for row, record in zip(undecoded(rows, kind), dataset, strict=True):
@@ -239,3 +239,18 @@ def test_a_file_in_a_bucket_is_read_by_its_url(server: MockServer, tmp_path: Pat
     rows = rows_with_media("image", [(record, place)])
     assert undecoded(rows, "image")[0]["image"]["path"] == f"memory://bucket/job/{record.file_name}"
     assert rows[0]["image"].size == (record.width, record.height)
+
+
+def test_what_is_said_is_a_column_of_text(server: MockServer, tmp_path: Path) -> None:
+    """For models of speech: the segments in one text; None where nothing was transcribed."""
+    segments = [{"start": 0, "end": 1, "text": " turn "}, {"start": 1, "end": 2, "text": "left"}, {"end": 3}]
+    sounds = collected(server, tmp_path / "job", ["audio/wav"], annotations={"transcript_segments": segments})
+    with server.client() as client:
+        assert sounds.job is not None
+        server.submit(sounds.job.id, content_type="audio/wav", annotations=None)
+        server.clock.advance(minutes=1)
+        sounds = client.files.download_all(sounds.job.id, tmp_path / "job")
+    assert [record.text for record in sounds] == ["turn left", None]
+    assert sounds.to_huggingface().remove_columns("audio")["text"][:] == ["turn left", None]
+    assert sounds.to_pandas()["text"][0] == "turn left"
+    assert sounds.to_pandas().columns[-1] == "path"

@@ -32,6 +32,7 @@ def rows_with_media(kind: Kind, files: Iterable[tuple[Record, Path]], labels: Se
         {
             kind: {"bytes": None, "path": _location(path)},
             **vars(record),
+            **({"text": record.text} if "text" in types else {}),
             "label": None if record.label is None else numbers[record.label],
         }
         for record, path in files

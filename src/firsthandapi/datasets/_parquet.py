@@ -20,7 +20,7 @@ def schema_of(kinds: Iterable[Kind | None]) -> Any:
     here = set(kinds)
     # A file of no kind has no annotations, and a column of no keys cannot be written.
     tables = [column_types(kind) for kind in KINDS if kind in here or not here & set(KINDS)]
-    columns = {**tables[0], "path": str}
+    columns = {name: shape for table in tables for name, shape in table.items()} | {"path": str}
     # Keys that two kinds share are of one type.
     columns["annotations"] = {key: shape for table in tables for key, shape in table["annotations"].items()}
     return pa.schema([(name, _arrow(pa, shape)) for name, shape in columns.items()])

@@ -8,6 +8,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from firsthandapi._core.files.annotations import has_speech
 from firsthandapi._core.files.kinds import Kind, chosen_kind, kind_of
 from firsthandapi._core.rows.duplicates import check_near, groups, same_bytes
 from firsthandapi._core.rows.manifest import COLUMNS, Record
@@ -200,7 +201,8 @@ class Rows(Displayed):
         return near_pairs(self._store, self.records, [self.path_of(record) for record in self.records], bits)
 
     def to_pandas(self) -> pd.DataFrame:
-        """The manifest as a table: its columns, then your own, and `path`, where the file is.
+        """The manifest as a table: its columns, then your own, and `path`, where the file is. For audio and video, the
+        column `text` is what is said.
 
         Raises:
             ConfigurationError: pandas is not installed (extra `pandas`).
@@ -213,12 +215,24 @@ class Rows(Displayed):
             import pandas as pd
         except ImportError:
             raise ConfigurationError("to_pandas needs an extra: pip install 'firsthandapi[pandas]'") from None
+        speech = any(map(has_speech, self._kinds()))
         rows = [
-            {**vars(record), **(record.extra if own else {}), "path": str(self.path_of(record))}
+            {
+                **vars(record),
+                **({"text": record.text} if speech else {}),
+                **(record.extra if own else {}),
+                "path": str(self.path_of(record)),
+            }
             for record in self.records
         ]
         names = [
-            *dict.fromkeys([*COLUMNS, *(name for row in rows for name in row if name != "path")]),
+            *dict.fromkeys(
+                [
+                    *COLUMNS,
+                    *(["text"] * speech),
+                    *(name for row in rows for name in row if name != "path"),
+                ]
+            ),
             "path",
         ]
         table: pd.DataFrame = pd.DataFrame(rows, columns=names)
@@ -269,9 +283,9 @@ class Rows(Displayed):
         by Pillow, audio and video by torchcodec, which you install for that. Without it, start with
         `rows = rows.cast_column("audio", datasets.Audio(decode=False))`: path and bytes come unchanged.
         `label` is a `ClassLabel` if the dataset has labels; a row without one is None.
-        `annotations` is a column of structs; `rows.flatten()`, of undecoded media, makes a column of each of its
-        keys. Apart from `label`, the types are the same whatever the rows hold, so datasets of several jobs of a kind
-        concatenate; `merge` those with labels instead.
+        For audio and video, `text` is what is said in the file. `annotations` is a column of structs; `rows.flatten()`,
+        of undecoded media, makes a column of each of its keys. Apart from `label`, the types are the same whatever the
+        rows hold, so datasets of several jobs of a kind concatenate; `merge` those with labels instead.
 
         No file is read or copied here: rows refer to the files where they are. The result's `save_to_disk` and
         `push_to_hub` take the bytes in, of videos from `datasets` 4.6 on; its `to_parquet` writes paths alone.

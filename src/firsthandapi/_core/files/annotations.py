@@ -53,6 +53,17 @@ def unified(annotations: Mapping[str, Any] | None, kind: Kind | None) -> dict[st
     return cast("dict[str, Any]", fit(annotations, SHAPES[kind]))
 
 
+def has_speech(kind: Kind | None) -> bool:
+    """Whether files of a kind have a transcript."""
+    return kind is not None and "transcript_segments" in SHAPES[kind]
+
+
+def speech_in(annotations: Mapping[str, Any] | None) -> str | None:
+    """What is said in a file, its segments in one text; None where nothing was transcribed."""
+    segments: list[dict[str, Any]] = (annotations or {}).get("transcript_segments") or []
+    return " ".join(each["text"].strip() for each in segments if each["text"]) or None
+
+
 def fit(value: Any, shape: Any) -> Any:
     """`value` if it is of that shape; None, or without what does not fit, if it is not."""
     if isinstance(shape, dict):

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any, cast
 
 from firsthandapi._core.calls.request import check_id
-from firsthandapi._core.files.annotations import SHAPES, WHOLE, fit, unified
+from firsthandapi._core.files.annotations import SHAPES, WHOLE, fit, has_speech, speech_in, unified
 from firsthandapi._core.files.kinds import Kind, kind_of
 from firsthandapi._core.files.labels import is_label
 from firsthandapi._core.files.names import disk_key, is_reserved
@@ -91,6 +91,12 @@ class Record(_Row):
     worker_id: str | None = None
 
     @property
+    def text(self) -> str | None:
+        """What is said in the file, as one text; None where nothing was transcribed. Tables of audio and video have it
+        as a column."""
+        return speech_in(self.annotations)
+
+    @property
     def extra(self) -> Mapping[str, Any]:
         """Your own columns: what a row has besides those above, as JSON values. A run that rewrites the manifest
         keeps them."""
@@ -130,9 +136,11 @@ _NUMBERS: dict[str, type] = {"ai_star_rating": int, "width": int, "height": int,
 
 
 def column_types(kind: Kind) -> dict[str, Any]:
-    """The type of each column of the manifest, written as in `SHAPES`; the same whatever the rows contain."""
+    """The type of each column of a table of the manifest, written as in `SHAPES`; the same whatever the rows contain.
+    Where files have speech, `text` is what is said in them."""
     known = {"size_bytes": int, **_NUMBERS, "annotations": SHAPES[kind]}
-    return {column: known.get(column, str) for column in COLUMNS}
+    text = ("text",) if has_speech(kind) else ()
+    return {column: known.get(column, str) for column in (*COLUMNS, *text)}
 
 
 def data_folder(label: str | None) -> str:
