@@ -3,6 +3,7 @@
 Annotations are evaluated here, since the tools' schemas are made from them.
 """
 
+import inspect
 import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -27,7 +28,7 @@ from ._ledger import Ledger
 from ._progress import Steps
 from ._reading import READS
 from ._results import CampaignResult, CollectedCampaign
-from ._schemas import DEFAULTS, LABELS, by_label, fields_of
+from ._schemas import DEFAULTS, LABELS, by_label, fields_of, taking
 from ._spending import SPENDS, Approval, MaxWait, NotAsked, check_approved, check_can_ask
 
 # How long a call waits for another session that runs the same campaign, and how often it looks.
@@ -64,6 +65,15 @@ _Defaults = Annotated[
 _Unique = Annotated[bool, Field(description="replace files with the same bytes")]
 
 
+def _spec(
+    name: _Name, jobs: _Jobs, budget_cents: _Budget, defaults: _Defaults = None, unique: _Unique = True
+) -> None:
+    """The arguments of the tools of campaigns."""
+
+
+_SPEC = inspect.signature(_spec).parameters.values()
+
+
 class Campaigns:
     """The campaigns of a server, each in a folder of its own.
 
@@ -82,38 +92,24 @@ class Campaigns:
         """The folder of a campaign."""
         return self._folder / name
 
-    def make(
-        self,
-        name: str,
-        jobs: dict[str, Any],
-        budget_cents: int,
-        defaults: Any,
-        unique: bool,
-    ) -> Campaign:
+    def make(self, *, name: str, **fields: Any) -> Campaign:
         """A campaign, checked."""
-        return Campaign(
-            dest=self.dest(name),
-            budget_cents=budget_cents,
-            jobs=jobs,
-            defaults=defaults,
-            unique=unique,
-            name=f"mcp {name}",
-        )
+        return Campaign(dest=self.dest(name), name=f"mcp {name}", **fields)
 
-    async def plan(self, *fields: Any) -> CampaignPlan:
+    async def plan(self, fields: dict[str, Any]) -> CampaignPlan:
         """What a run would order now."""
-        return await self._client.campaigns.plan(self.make(*fields))
+        return await self._client.campaigns.plan(self.make(**fields))
 
-    async def has_all(self, *fields: Any) -> bool:
+    async def has_all(self, fields: dict[str, Any]) -> bool:
         """Whether every file is approved, so that a run only downloads."""
-        return _has_all(await self.plan(*fields))
+        return _has_all(await self.plan(fields))
 
     async def run(
-        self, context: Context, most_more: int | None, max_wait_seconds: int, fields: tuple[Any, ...]
+        self, context: Context, most_more: int | None, max_wait_seconds: int, fields: dict[str, Any]
     ) -> CollectedCampaign:
         """Set the budget of a campaign aside, run it, and give back what a finished one did not spend."""
         try:
-            campaign = self.make(*fields)
+            campaign = self.make(**fields)
         except FirstHandError as error:
             raise told(error) from None
         place = str(campaign.dest)
@@ -201,49 +197,40 @@ def add_planning(server: MCPServer, campaigns: Campaigns, ledger: Ledger) -> Non
     """Add the tool that plans."""
 
     @server.tool(annotations=READS)
-    async def plan_campaign(
-        name: _Name, jobs: _Jobs, budget_cents: _Budget, defaults: _Defaults = None, unique: _Unique = True
-    ) -> CampaignResult:
+    @taking(_SPEC)
+    async def plan_campaign(fields: dict[str, Any]) -> CampaignResult:
         """Show what collect_campaign would order now, what it would cost, and how far each label is. Orders nothing."""
-        plan = await answered(campaigns.plan(name, jobs, budget_cents, defaults, unique))
+        plan = await answered(campaigns.plan(fields))
         return CampaignResult.of(plan, budget_left_cents=await answered(on_thread(ledger.left_cents)))
 
 
 def add_campaigns(server: MCPServer, campaigns: Campaigns, ledger: Ledger, confirm_cents: int | None) -> None:
     """Add the tools that run a campaign."""
 
-    async def may_run(
-        ctx: Context,
-        name: str,
-        jobs: dict[str, dict[str, Any]],
-        budget_cents: int,
-        defaults: dict[str, Any] | None,
-        unique: bool,
-    ) -> Approval | Elicit[Approval]:
+    @taking(_SPEC)
+    async def may_run(ctx: Context, fields: dict[str, Any]) -> Approval | Elicit[Approval]:
+        name, budget_cents = fields["name"], fields["budget_cents"]
         if confirm_cents is None:
             return NotAsked()
         allotted, left = await answered(on_thread(ledger.allotted, str(campaigns.dest(name))))
         more = budget_cents - allotted
         if more <= confirm_cents or more > left:
             return NotAsked()  # what costs too much is refused below, without a question
-        if await answered(campaigns.has_all(name, jobs, budget_cents, defaults, unique)):
+        if await answered(campaigns.has_all(fields)):
             return NotAsked()
         check_can_ask(ctx, more, confirm_cents)
         return Elicit(
-            f"Run the campaign “{name}” of {count_of(len(jobs), 'label')} for at most "
+            f"Run the campaign “{name}” of {count_of(len(fields['jobs']), 'label')} for at most "
             f"{dollars(budget_cents)} in all, {dollars(more)} more than before. Spend it?",
             Approval,
         )
 
     @server.tool(annotations=SPENDS)
+    @taking(_SPEC)
     async def collect_campaign(
-        name: _Name,
-        jobs: _Jobs,
-        budget_cents: _Budget,
+        fields: dict[str, Any],
         approved: Annotated[ElicitationResult[Approval], Resolve(may_run)],
         ctx: Context,
-        defaults: _Defaults = None,
-        unique: _Unique = True,
         max_wait_seconds: MaxWait = 120,
     ) -> CollectedCampaign:
         """Order the missing files of a dataset with several labels, wait, and download them into one folder.
@@ -252,6 +239,5 @@ def add_campaigns(server: MCPServer, campaigns: Campaigns, ledger: Ledger, confi
         nothing twice. If you increase files_needed, it orders the difference. If timed_out_waiting is true, call it
         again later. When the campaign is finished, its unspent budget returns to this server's budget.
         """
-        fields = (name, jobs, budget_cents, defaults, unique)
         most_more = None if check_approved(approved) else confirm_cents
         return await campaigns.run(ctx, most_more, max_wait_seconds, fields)

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from functools import wraps
 from typing import Annotated, Any, get_args
 
 import mcp_types
@@ -108,27 +109,32 @@ def _needed(schema: dict[str, Any]) -> dict[str, Any]:
     return {**kind, "enum": [each for each in kind["enum"] if each is not None]} if "enum" in kind else kind
 
 
-def takes_a_job(*, explained: bool = False) -> Callable[[Callable[..., Any]], Any]:
-    """Make a tool of a function that takes the fields of a job as `fields`: the tool takes each by its name.
-
-    Those that are null are left out, as are those that nobody passes. If `explained`, each has the text of `Job`.
-    """
+def job_parameters(*, explained: bool = False) -> list[inspect.Parameter]:
+    """The fields of a job as arguments of a tool; if `explained`, each with the text of `Job`."""
     texts = dict(re.findall(r"^ +(\w+): (.+)\.$", (explained and Job.__doc__) or "", re.MULTILINE))
-    jobs = [_as_parameter(name, texts.get(name)) for name in _FIELDS]
+    return [_as_parameter(name, texts.get(name)) for name in _FIELDS]
+
+
+def taking(parameters: Iterable[inspect.Parameter]) -> Callable[[Callable[..., Any]], Any]:
+    """Make a tool of a function that takes these arguments as `fields`: the tool takes each by its name.
+
+    Those that are null are left out, as are those that nobody passes.
+    """
+    named = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in parameters]
 
     def made(function: Callable[..., Any]) -> Any:
         signature = inspect.signature(function, eval_str=True)
         own = [each for each in signature.parameters.values() if each.name != "fields"]
-        parameters = [*jobs, *(each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in own)]
+        both = [*named, *(each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in own)]
 
+        @wraps(function)
         async def called(**given: Any) -> Any:
-            fields = {name: given.pop(name) for name in _FIELDS}
+            fields = {each.name: given.pop(each.name) for each in named}
             return await function(**given, fields={name: v for name, v in fields.items() if v is not None})
 
-        called.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
-        called.__annotations__ = {each.name: each.annotation for each in parameters}
+        called.__signature__ = signature.replace(parameters=both)  # type: ignore[attr-defined]
+        called.__annotations__ = {each.name: each.annotation for each in both}
         called.__annotations__["return"] = signature.return_annotation
-        called.__name__, called.__doc__ = function.__name__, function.__doc__
         return called
 
     return made

@@ -34,7 +34,7 @@ from ._ledger import Ledger, OrderRecord
 from ._progress import JobSteps
 from ._reading import JobId
 from ._results import CreatedJob, JobResult, WaitedJob
-from ._schemas import takes_a_job
+from ._schemas import job_parameters, taking
 
 # A call may wait for 5 minutes.
 MaxWait = Annotated[int, Field(ge=1, le=300)]
@@ -68,7 +68,7 @@ def add_spending(
         confirm_cents: above this cost of a job, in US cents, the person is asked; None never asks.
     """
 
-    @takes_a_job()
+    @taking(job_parameters())
     async def may_spend(ctx: Context, fields: dict[str, Any]) -> Approval | Elicit[Approval]:
         cost = _cost(fields)
         if confirm_cents is None or cost <= confirm_cents:
@@ -96,7 +96,7 @@ def add_spending(
         return await client.jobs.get(job_id), True
 
     @server.tool(annotations=SPENDS)
-    @takes_a_job(explained=True)
+    @taking(job_parameters(explained=True))
     async def create_job(
         fields: dict[str, Any], approved: Annotated[ElicitationResult[Approval], Resolve(may_spend)]
     ) -> CreatedJob:
@@ -110,7 +110,7 @@ def add_spending(
         return CreatedJob.of(job, created_before=before, budget_left_cents=left)
 
     @server.tool(annotations=SPENDS)
-    @takes_a_job()
+    @taking(job_parameters())
     async def create_job_and_wait(
         fields: dict[str, Any],
         approved: Annotated[ElicitationResult[Approval], Resolve(may_spend)],
