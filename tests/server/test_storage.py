@@ -113,7 +113,7 @@ def test_names_are_ids(tmp_path: Path, name: str) -> None:
     """No name but an id becomes a path."""
     storage = LocalStorage(tmp_path)
     with pytest.raises(ValueError, match="is an id"):
-        storage.create(name)
+        storage.open(name)
     with pytest.raises(ValueError, match="is an id"):
         storage.remove(name)
     with pytest.raises(ValueError, match="is an id"):

@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from email.utils import formatdate
 from http import HTTPStatus
 from typing import Any
@@ -23,7 +22,7 @@ from firsthandapi.server.http.downloads import expired
 from firsthandapi.server.http.gate import refusal
 from firsthandapi.server.http.pagination import TOP
 from firsthandapi.server.http.reading import MAX_BODY, MAX_UPLOAD, read_body
-from firsthandapi.server.http.requests import ReceivedRequest, RequestLog, received, replay
+from firsthandapi.server.http.requests import ReceivedRequest, RequestLog, replay
 from firsthandapi.server.http.responses import error_response, json_bytes
 from firsthandapi.server.http.signing import LIFETIME
 from firsthandapi.server.rules.faults import Fault, Faults
@@ -82,9 +81,8 @@ class Front:
         self._faults = faults
         self._control = control
         self._console = console
-        self._on_request = on_request
         self._public = public
-        self.log = RequestLog()
+        self.log = RequestLog(on_request)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         refused = refusal(scope["method"], scope["headers"], self._public)
@@ -105,22 +103,13 @@ class Front:
             # Not collected first: a page that is open stays connected, to learn of changes.
             await self._show(scope, replay(body, receive), send)
             return
-        record = received(scope, body)
-        number = self.log.add(record)
+        entry = self.log.add(scope, body)
         fault = self._faults.strike(scope["method"], scope["path"])
         reply = await self._reply(scope, body, receive, fault)
         drop = None if fault is None else fault.drop
-        record = replace(
-            record,
-            status=None if reply is None or drop else reply.status,
-            seconds=time.time() - record.time,
-            replayed=reply is not None and any(name == b"idempotent-replayed" for name, _ in reply.headers),
-            dropped=drop,
-        )
+        status = None if reply is None or drop else reply.status
         # Before the first byte is sent, so that a client with a response finds it in the log.
-        self.log.ended(number, record)
-        if self._on_request is not None:
-            self._on_request(record)
+        self.log.ended(entry, status, () if reply is None else reply.headers, drop)
         if reply is None or drop:
             scope["state"]["transport"].abort()
             await _until_gone(receive)

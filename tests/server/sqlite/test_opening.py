@@ -206,7 +206,7 @@ def test_bytes_without_a_row_go_at_the_next_start(folder: Path) -> None:
     name = kept.files[0].source.name  # type: ignore[attr-defined] # it is stored
     half = world.state.upload(100)
     half.write(b"half")
-    half._writer._file.close()  # type: ignore[union-attr] # as the end of a process does
+    half._file.close()  # type: ignore[union-attr] # as the end of a process does
     whole = world.state.upload(100)
     whole.write(b"whole")
     whole.finish(Details(0, {}, "US-CA", None))

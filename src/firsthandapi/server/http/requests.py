@@ -7,8 +7,8 @@ import re
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, SupportsIndex, overload
 from urllib.parse import parse_qsl
 
@@ -99,9 +99,14 @@ class ReceivedRequests(list[ReceivedRequest]):
 
 
 class RequestLog:
-    """The latest requests, oldest first."""
+    """The latest requests, oldest first.
 
-    def __init__(self) -> None:
+    Args:
+        on_request: called with each request, once it is answered or dropped.
+    """
+
+    def __init__(self, on_request: Callable[[ReceivedRequest], None] | None = None) -> None:
+        self._on_request = on_request
         self._lock = threading.Lock()  # the server's thread writes, a test's reads
         self._kept: OrderedDict[int, ReceivedRequest] = OrderedDict()
         self._bytes = 0
@@ -109,8 +114,9 @@ class RequestLog:
         self._cleared = 0
         self.changes = 0  # grows with every request and response
 
-    def add(self, request: ReceivedRequest) -> int:
-        """Keep a request and return its number. The oldest requests make room."""
+    def add(self, scope: Scope, body: bytes) -> tuple[int, ReceivedRequest]:
+        """Keep a request that has just come, with all of its body, under a number. The oldest ones make room."""
+        request = _received(scope, body)
         with self._lock:
             self._count += 1
             self.changes += 1
@@ -118,14 +124,26 @@ class RequestLog:
             self._bytes += request.size
             while len(self._kept) > MAX_REQUESTS or (self._bytes > MAX_BYTES and len(self._kept) > 1):
                 self._bytes -= self._kept.popitem(last=False)[1].size
-            return self._count
+            return self._count, request
 
-    def ended(self, number: int, request: ReceivedRequest) -> None:
-        """Keep a request as it is now that it has ended."""
+    def ended(
+        self,
+        entry: tuple[int, ReceivedRequest],
+        status: int | None,
+        headers: Iterable[tuple[bytes, bytes]] = (),
+        dropped: Literal["before", "after"] | None = None,
+    ) -> None:
+        """Note how a request ended: with a response, or dropped."""
+        number, request = entry
+        replayed = any(name == b"idempotent-replayed" for name, _ in headers)
+        seconds = time.time() - request.time
+        request = replace(request, status=status, seconds=seconds, replayed=replayed, dropped=dropped)
         with self._lock:
             self.changes += 1
             if number in self._kept:
                 self._kept[number] = request
+        if self._on_request is not None:
+            self._on_request(request)
 
     def numbered(self) -> list[tuple[int, ReceivedRequest]]:
         """All that are kept, each with its number."""
@@ -147,7 +165,7 @@ class RequestLog:
             self._cleared = self._count
 
 
-def received(scope: Scope, body: bytes) -> ReceivedRequest:
+def _received(scope: Scope, body: bytes) -> ReceivedRequest:
     """A request that has just come, with all of its body."""
     headers: dict[str, str] = {}
     for raw_name, raw_value in scope["headers"]:

@@ -316,8 +316,8 @@ class KeptState(State):
         sql = "SELECT id FROM lots WHERE book = ? AND remaining > 0 ORDER BY expires_at IS NULL, expires_at, number"
         return tuple(self.load(TABLES["lots"], id) for (id,) in self.query(sql, book.id))
 
-    def _each(self, name: str, sql: str, *values: Any) -> list[Any]:
-        return [self.load(TABLES[name], id) for (id,) in self.query(sql, *values)]
+    def _each(self, name: str, sql: str, *values: Any) -> Iterator[Any]:
+        return (self.load(TABLES[name], id) for (id,) in self.query(sql, *values))
 
     # --- noticing changes -----------------------------------------------------------------------------------
 

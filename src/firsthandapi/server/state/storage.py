@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import io
 import os
 import re
 import tempfile
@@ -40,27 +41,15 @@ class TooLargeError(ApiError):
         super().__init__(413, "payload_too_large", f"The file is larger than {most} bytes.")
 
 
-class Writer(Protocol):
-    """One file that is being written. It ends with `close` or `abort`."""
-
-    def write(self, chunk: bytes, /) -> object:
-        """Add bytes."""
-        ...
-
-    def close(self) -> None:
-        """Move the file into place, where it outlives a crash of the machine."""
-        ...
-
-    def abort(self) -> None:
-        """Leave nothing."""
-        ...
-
-
 class Storage(Protocol):
     """Files by name. Any thread may call in, without the lock of the state."""
 
-    def create(self, name: str) -> Writer:
-        """Start a file."""
+    def open(self, name: str) -> BinaryIO:
+        """Where the bytes of a file are while they come."""
+        ...
+
+    def put(self, name: str, file: BinaryIO) -> None:
+        """Move a file into its place, where it outlives a crash of the machine. It is closed then, or of no use."""
         ...
 
     def read(self, name: str, start: int, stop: int) -> Iterable[bytes]:
@@ -68,7 +57,7 @@ class Storage(Protocol):
         ...
 
     def remove(self, name: str) -> None:
-        """Remove a file, or what an interrupted `create` left of it; one that does not exist is no error."""
+        """Remove a file, or what an interrupted `open` left of it; one that does not exist is no error."""
         ...
 
 
@@ -96,7 +85,7 @@ class Upload:
         self._discard = discard or storage.remove
         self._storage = storage
         self._most = most
-        self._writer: Writer | None = storage.create(name)
+        self._file: BinaryIO | None = storage.open(name)
         self._hash = hashlib.sha256()
         self.size = 0
 
@@ -106,12 +95,12 @@ class Upload:
         Raises:
             TooLargeError: these would be too many. The file is gone then.
         """
-        if self._writer is None:
+        if self._file is None:
             raise ValueError("the upload has ended")
         if self.size + len(chunk) > self._most:
             self.abort()
             raise TooLargeError(self._most)
-        self._writer.write(chunk)
+        self._file.write(chunk)
         self._hash.update(chunk)
         self.size += len(chunk)
 
@@ -124,18 +113,18 @@ class Upload:
         duration: float | None = None,
     ) -> Stored:
         """Put the file in its place, and return it as the source of a `File`."""
-        if self._writer is None:
+        if self._file is None:
             raise ValueError("the upload has ended")
-        self._writer.close()
-        self._writer = None
+        self._storage.put(self.name, self._file)
+        self._file = None
         facts = Facts(self.size, self._hash.hexdigest(), width, height, duration)
         return Stored(self._storage, self.name, facts, details)
 
     def abort(self) -> None:
         """Leave nothing."""
-        writer, self._writer = self._writer, None
-        if writer is not None:
-            writer.abort()
+        file, self._file = self._file, None
+        if file is not None:
+            file.close()
         # The error that led here matters more than this one: a start removes the leftovers.
         with contextlib.suppress(NotKeptError, OSError):
             self._discard(self.name)
@@ -146,7 +135,7 @@ class Upload:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._writer is not None or error is not None:
+        if self._file is not None or error is not None:
             self.abort()
 
 
@@ -178,9 +167,14 @@ class MemoryStorage:
     def __init__(self) -> None:
         self._files: dict[str, bytes] = {}
 
-    def create(self, name: str) -> Writer:
-        """Start a file."""
-        return _MemoryWriter(self._files, name)
+    def open(self, name: str) -> BinaryIO:  # noqa: ARG002 - the protocol's
+        """Where the bytes of a file are while they come."""
+        return io.BytesIO()
+
+    def put(self, name: str, file: BinaryIO) -> None:
+        """Keep its bytes."""
+        file.seek(0)
+        self._files[name] = file.read()
 
     def read(self, name: str, start: int, stop: int) -> Iterable[bytes]:
         """The bytes, in one piece."""
@@ -189,22 +183,6 @@ class MemoryStorage:
     def remove(self, name: str) -> None:
         """Remove a file if it exists."""
         self._files.pop(name, None)
-
-
-class _MemoryWriter:
-    def __init__(self, files: dict[str, bytes], name: str) -> None:
-        self._files = files
-        self._name = name
-        self._content = bytearray()
-
-    def write(self, chunk: bytes, /) -> None:
-        self._content += chunk
-
-    def close(self) -> None:
-        self._files[self._name] = bytes(self._content)
-
-    def abort(self) -> None:
-        self._content.clear()
 
 
 class LocalStorage:
@@ -218,9 +196,20 @@ class LocalStorage:
         self._folder = folder
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
-    def create(self, name: str) -> Writer:
-        """Start a file."""
-        return _LocalWriter(self._path(name))
+    def open(self, name: str) -> BinaryIO:
+        """A file beside its place."""
+        path = self._path(name)
+        path.parent.mkdir(mode=0o700, exist_ok=True)
+        return _unfinished(path).open("xb")
+
+    def put(self, name: str, file: BinaryIO) -> None:
+        """Move it into its place, and both to the disk itself."""
+        file.flush()
+        replacing.flush(file.fileno())
+        file.close()
+        path = self._path(name)
+        replacing.put(_unfinished(path), path)
+        replacing.sync_directory(path.parent.parent)
 
     def read(self, name: str, start: int, stop: int) -> Iterator[bytes]:
         """The bytes from `start` up to `stop`, in pieces."""
@@ -238,28 +227,6 @@ class LocalStorage:
 
     def _path(self, name: str) -> Path:
         return self._folder / _checked(name)[-2:] / name  # no folder gets too many files
-
-
-class _LocalWriter:
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        path.parent.mkdir(mode=0o700, exist_ok=True)
-        self._unfinished = _unfinished(path)
-        self._file: BinaryIO = self._unfinished.open("xb")
-
-    def write(self, chunk: bytes, /) -> object:
-        return self._file.write(chunk)
-
-    def close(self) -> None:
-        self._file.flush()
-        replacing.flush(self._file.fileno())
-        self._file.close()
-        replacing.put(self._unfinished, self._path)
-        replacing.sync_directory(self._path.parent.parent)
-
-    def abort(self) -> None:
-        self._file.close()
-        replacing.remove(self._unfinished)
 
 
 class BucketStorage:
@@ -289,17 +256,24 @@ class BucketStorage:
             ) from None
         self._files = found[0]
         self._root = found[1].rstrip("/")
+        self._coming: dict[str, str] = {}  # temporary files
 
-    def create(self, name: str) -> Writer:
-        """Start a file."""
-        return _BucketWriter(self, name)
+    def open(self, name: str) -> BinaryIO:
+        """A temporary file."""
+        file, self._coming[name] = tempfile.mkstemp(prefix="firsthandapi-")
+        return os.fdopen(file, "wb")
 
-    def put(self, name: str, path: str) -> None:
-        """Put a local file there."""
-        with _failures_named():
-            target = self._path(name)
-            self._files.makedirs(target.rpartition("/")[0], exist_ok=True)
-            self._files.put_file(path, target)
+    def put(self, name: str, file: BinaryIO) -> None:
+        """Send it there."""
+        path = self._coming.pop(name)
+        try:
+            file.close()
+            with _failures_named():
+                target = self._path(name)
+                self._files.makedirs(target.rpartition("/")[0], exist_ok=True)
+                self._files.put_file(path, target)
+        finally:
+            replacing.remove(path)
 
     def read(self, name: str, start: int, stop: int) -> Iterator[bytes]:
         """The bytes from `start` up to `stop`, in pieces."""
@@ -314,33 +288,13 @@ class BucketStorage:
 
     def remove(self, name: str) -> None:
         """Remove a file if it exists."""
+        if path := self._coming.pop(name, None):
+            replacing.remove(path)
         with _failures_named(), contextlib.suppress(FileNotFoundError):
             self._files.rm_file(self._path(name))
 
     def _path(self, name: str) -> str:
         return f"{self._root}/{_checked(name)}"
-
-
-class _BucketWriter:
-    def __init__(self, storage: BucketStorage, name: str) -> None:
-        self._storage = storage
-        self._name = _checked(name)
-        fd, self._path = tempfile.mkstemp(prefix="firsthandapi-")
-        self._file = os.fdopen(fd, "wb")
-
-    def write(self, chunk: bytes, /) -> object:
-        return self._file.write(chunk)
-
-    def close(self) -> None:
-        try:
-            self._file.close()
-            self._storage.put(self._name, self._path)
-        finally:
-            replacing.remove(self._path)
-
-    def abort(self) -> None:
-        self._file.close()
-        replacing.remove(self._path)
 
 
 @contextlib.contextmanager

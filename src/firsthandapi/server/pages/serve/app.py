@@ -6,7 +6,6 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from email.utils import formatdate
 from pathlib import Path
 
@@ -20,7 +19,7 @@ from firsthandapi.server.http.deliveries import SignatureStyle
 from firsthandapi.server.http.forms import MAX_FORM
 from firsthandapi.server.http.gate import forwarded, refusal
 from firsthandapi.server.http.reading import MAX_BODY, read_body
-from firsthandapi.server.http.requests import ReceivedRequest, RequestLog, received, replay
+from firsthandapi.server.http.requests import ReceivedRequest, RequestLog, replay
 from firsthandapi.server.http.responses import error_response
 from firsthandapi.server.pages.console import PREFIX, Console
 from firsthandapi.server.pages.console.face import PageError, no_page
@@ -74,9 +73,8 @@ class Site:
         self.reception = Reception(world, access, url, is_open=public is None)
         self.limits = Limits(self.reception, is_behind_proxy=public is not None)
         self.links = self.reception.links
-        self.log = RequestLog()
+        self.log = RequestLog(on_request)
         self._public = public
-        self._on_request = on_request
         operating = Operating(self.reception)
         self._console = Console(
             self.reception, log=self.log, style=style, pages=operating.pages, forms=operating.forms
@@ -122,16 +120,14 @@ class Site:
         body = await read_body(receive, MAX_BODY + 1)
         if scope["path"] == "/v1/auth/signup" and scope["method"] == "POST":
             self._check_signup(Request(scope))
-        record = received(scope, body)
-        number = self.log.add(record)
+        entry = self.log.add(scope, body)
         status: int | None = None
-        is_replayed = False
+        headers: list[tuple[bytes, bytes]] = []
 
         async def noted(message: Message) -> None:
-            nonlocal status, is_replayed
+            nonlocal status, headers
             if message["type"] == "http.response.start":
-                status = message["status"]
-                is_replayed = any(name == b"idempotent-replayed" for name, _ in message["headers"])
+                status, headers = message["status"], message["headers"]
             await send(message)
 
         try:
@@ -142,10 +138,7 @@ class Site:
             # The client has a response by now, or a connection that is cut in the midst of one.
             _log.exception("the server failed on %s %s", scope["method"], scope["path"])
         finally:
-            record = replace(record, status=status, seconds=time.time() - record.time, replayed=is_replayed)
-            self.log.ended(number, record)
-            if self._on_request is not None:
-                self._on_request(record)
+            self.log.ended(entry, status, headers)
 
     def _check_signup(self, request: Request) -> None:
         """Strangers may not post jobs to a team's own people."""

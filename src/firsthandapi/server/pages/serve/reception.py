@@ -26,7 +26,7 @@ _FOREIGN = (
     "This form does not come from a page of this server, or its page is too old: reload it, and try again."
 )
 _BROWSER_SECONDS = 400 * 86400
-_MOST_COUNTED = 100
+_MOST_COUNTED = 50
 
 
 class SignInNeeded(Exception):  # noqa: N818 - a turn of the way, not an error
