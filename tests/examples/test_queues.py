@@ -16,8 +16,9 @@ from typing import Any, Protocol
 
 import boto3
 import pytest
+from moto.server import ThreadedMotoServer
 
-from dataset.s3 import S3
+from dataset.s3 import ENVIRONMENT
 from examples.test_receivers import JOB_COMPLETED, Receiver, started, statuses, wait_until
 from processes import REDIS_SERVERS, Redis, needs_redis
 
@@ -36,8 +37,10 @@ class Sqs:
     """A queue that shows an event again after a second, and a table."""
 
     def __init__(self, folder: Path) -> None:
-        self._server = S3()  # moto serves all of AWS at one port
-        options = {"endpoint_url": self._server.url, "region_name": "us-east-1"}
+        self._server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+        self._server.start()
+        url = "http://{}:{}".format(*self._server.get_host_and_port())
+        options = {"endpoint_url": url, "region_name": "us-east-1"}
         options |= {"aws_access_key_id": "other", "aws_secret_access_key": "other"}
         self._client: Any = boto3.client("sqs", **options)
         self._name = uuid.uuid4().hex  # moto's queues live as long as the process
@@ -48,7 +51,8 @@ class Sqs:
             AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
             BillingMode="PAY_PER_REQUEST",
         )
-        self.environment = {**self._server.environment, "QUEUE_URL": self._url, "EVENTS_TABLE": self._name}
+        self.environment = {**ENVIRONMENT, "AWS_ENDPOINT_URL": url}
+        self.environment |= {"QUEUE_URL": self._url, "EVENTS_TABLE": self._name}
 
     def start(self) -> None:
         attributes = {"VisibilityTimeout": "1"}
@@ -63,7 +67,7 @@ class Sqs:
         return sum(map(int, found.values()))
 
     def close(self) -> None:
-        self._server.close()
+        self._server.stop()
 
 
 class Stream(Redis):
