@@ -93,6 +93,7 @@ EXTRAS = {
     "mcp": ["mcp"],
     "ray": ["ray"],
     "server": ["testing", "serve"],
+    "review": ["serve"],
     "testing": ["testing"],
 }
 

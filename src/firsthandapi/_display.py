@@ -1,9 +1,11 @@
-"""The one door to `_notebook`: a class that a notebook shows derives from `Displayed`, and errors are `rendered`."""
+"""The one door to what people see: a class that a notebook shows derives from `Displayed`, errors are `rendered`, and
+datasets `reviewed`."""
 
 from __future__ import annotations
 
 import sys
 from importlib import import_module
+from typing import Any
 
 
 class Displayed:
@@ -27,3 +29,12 @@ def render_interrupt(error: KeyboardInterrupt) -> None:
     """Have IPython show an interrupt as it shows our errors, which it asks for their lines."""
     if "IPython" in sys.modules:
         error._render_traceback_ = lambda: rendered(error)  # type: ignore[attr-defined] # what IPython calls
+
+
+def reviewed(dataset: object, **options: Any) -> Any:
+    """What somebody decided about `dataset` on a page.
+
+    Raises:
+        ModuleNotFoundError: the extra `serve` is not installed.
+    """
+    return import_module("firsthandapi.review.app").review(dataset, **options)

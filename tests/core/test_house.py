@@ -76,6 +76,7 @@ SHARED = {
     "_host",
     "_host.loopback",
     "_masking",
+    "_notebook.thumbnail",
     "_visible",
     "datasets._lock",
     "errors",

@@ -42,6 +42,7 @@ from .conformance import conformance
 from .options import local_folder
 from .output import AFTER_THE_ORDER, Output, command, json_text, nowhere, printable
 from .progress import continues
+from .review import review
 from .serve import serve
 from .serving import mock_server
 from .summary import summary
@@ -221,6 +222,7 @@ def doctor(
 
 app.command(rich_help_panel=_WORK)(collect)
 app.command(rich_help_panel=_WORK)(verify)
+app.command(rich_help_panel=_WORK)(review)
 app.command(rich_help_panel=_WORK)(summary)
 for _decision in (deciding.exclude, deciding.include, deciding.accept, deciding.relabel):
     app.command(rich_help_panel=_WORK)(_decision)

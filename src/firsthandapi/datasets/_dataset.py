@@ -19,6 +19,7 @@ from firsthandapi._core.rows.decisions import Action, Decided, Decision, check_w
 from firsthandapi._core.rows.duplicates import groups, same_bytes
 from firsthandapi._core.rows.manifest import Record, label_of
 from firsthandapi._core.rows.withdrawal import Reconciliation
+from firsthandapi._display import reviewed
 from firsthandapi._masking import mask_secrets
 from firsthandapi._visible import visible
 from firsthandapi.errors import ConfigurationError, InvalidArgumentError, UnexpectedResponseError
@@ -332,6 +333,40 @@ class Dataset(Rows):
     def _unknown(self, ids: list[str]) -> list[str]:
         known = {row.file_id for row in (*self.records, *self.excluded)}
         return [each for each in ids if each not in known]
+
+    def review(
+        self, *, port: int = 0, open_browser: bool = True, by: str | None = None
+    ) -> tuple[Decision, ...]:
+        """Look at the files in a browser, and accept, exclude, or relabel them there (extra `serve`).
+
+            decided = dataset.review(by="ana")
+
+        The page is on this machine alone: it needs no account and no network. Its address is printed. The call returns
+        when somebody clicks Done, closes the tab, or presses Ctrl-C.
+
+        Args:
+            port: 0 to 65535; 0 uses any free port.
+            open_browser: whether to open the page in a browser.
+            by: who decides, for `decisions`.
+
+        Returns:
+            What was decided, newest last.
+
+        Raises:
+            ConfigurationError: the extra is not installed, or the port is in use.
+            InvalidArgumentError: an argument is not allowed.
+        """
+        checked = int_or_none(port)
+        if checked is None or not 0 <= checked <= 65535:
+            raise InvalidArgumentError("port must be an int from 0 to 65535", field="port")
+        check_words(None, by)
+        try:
+            decided: tuple[Decision, ...] = reviewed(self, port=checked, open_browser=open_browser, by=by)
+        except ModuleNotFoundError as error:
+            if (error.name or "").startswith("firsthandapi"):
+                raise
+            raise ConfigurationError('a review needs an extra: pip install "firsthandapi[serve]"') from None
+        return decided
 
     def write_card(
         self,

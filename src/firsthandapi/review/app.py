@@ -1,0 +1,343 @@
+"""The page, its pictures, and its decisions: for one folder, at one address that only its user knows."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+import time
+import webbrowser
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from jinja2 import Environment, FileSystemLoader
+from pydantic import BaseModel, Field
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import FileResponse, Response, StreamingResponse
+from starlette.routing import Mount, Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from firsthandapi._core.calls.counts import count_of
+from firsthandapi._core.files.kinds import kind_of
+from firsthandapi._core.rows.decisions import Decision
+from firsthandapi._core.rows.manifest import Record
+from firsthandapi._visible import visible
+from firsthandapi.datasets import Dataset
+from firsthandapi.errors import ConfigurationError, FirstHandError
+from firsthandapi.server.contract.errors import ApiError
+from firsthandapi.server.http import browsers
+from firsthandapi.server.http.gate import refusal
+from firsthandapi.server.http.reading import MAX_BODY, parse_body, read_body, validate
+from firsthandapi.server.http.responses import error_response, json_bytes
+from firsthandapi.server.http.server import HttpServer
+from firsthandapi.server.media.bounded import Bounded, BoundedError
+
+_HERE = Path(__file__).parent
+_LOOKS = _HERE.parent / "server" / "pages" / "console" / "static"
+_ASSETS = {
+    name: (folder / name, media_type)
+    for folder, name, media_type in (
+        (_LOOKS, "console.css", "text/css"),
+        (_LOOKS, "icon.svg", "image/svg+xml"),
+        (_HERE / "static", "review.css", "text/css"),
+        (_HERE / "static", "review.js", "text/javascript"),
+    )
+}
+# The page itself names these; it asks for the others when it runs.
+_FIRST = 200
+_SIDE = 320
+# Thumbnails that are kept, of about 10 kB each; larger files have none.
+_MOST_THUMBNAILS = 4000
+_LARGEST_PICTURE = 64 << 20
+# A page that is loaded again leaves, and comes back.
+_GONE_SECONDS = 5.0
+
+
+def review(
+    dataset: Dataset,
+    *,
+    port: int = 0,
+    open_browser: bool = True,
+    by: str | None = None,
+    tell: Callable[[str], object] | None = None,
+) -> tuple[Decision, ...]:
+    """Show the page until it is done, and return what was decided. `Dataset.review` describes the arguments.
+
+    Raises:
+        ConfigurationError: the port is in use.
+    """
+    tell = tell or partial(print, flush=True)
+    page = ReviewPage(dataset, by=by)
+    try:
+        server = HttpServer(page, port)
+    except OSError as error:
+        raise ConfigurationError(
+            f"could not use port {port}: {error.strerror or error}; pass 0 to use any free port"
+        ) from None
+    server.start()
+    try:
+        url = f"http://127.0.0.1:{server.port}{page.path}"
+        tell(f"Review {dataset.path} at {url}")
+        tell("Click Done there, or close the tab, to end it.")
+        if open_browser:
+            webbrowser.open(url)
+        page.wait()
+    except KeyboardInterrupt:
+        pass  # another way to end it
+    finally:
+        server.stop()
+        page.close()
+    decided = page.decided()
+    tell(in_words(decided))
+    return decided
+
+
+def in_words(decided: Sequence[Decision]) -> str:
+    """What was decided, for the terminal: each file counts by its newest decision."""
+    newest = {each.file_id: each.action for each in decided}
+    counts = Counter(newest.values())
+    past = {"accept": "accepted", "exclude": "excluded", "include": "included again", "relabel": "relabeled"}
+    parts = [f"{counts[action]:,} {words}" for action, words in past.items() if counts[action]]
+    return f"Decided about {count_of(len(newest))}: {', '.join(parts)}." if parts else "Nothing was decided."
+
+
+class _Decision(BaseModel, extra="forbid"):
+    action: Literal["accept", "exclude", "include", "relabel"]
+    ids: Annotated[list[str], Field(min_length=1, max_length=1000)]
+    label: str | None = None
+    reason: Annotated[str | None, Field(max_length=2000)] = None
+
+
+class ReviewPage:
+    """An ASGI application over one dataset.
+
+    Args:
+        dataset: the dataset; decisions change it.
+        by: who decides, or None.
+    """
+
+    def __init__(self, dataset: Dataset, *, by: str | None = None) -> None:
+        self._dataset = dataset
+        self._by = by
+        self._before = len(dataset.decisions)
+        self._rows_by_id = _by_id(dataset)
+        self._lock = threading.Lock()
+        self._done = threading.Event()
+        self._left_at: float | None = None
+        self._thumbnail = Bounded("firsthandapi.server.media.thumbnails:thumbnail")
+        self._thumbnails: OrderedDict[str, bytes | None] = OrderedDict()
+        self._templates = Environment(loader=FileSystemLoader(_HERE / "templates"), autoescape=True)
+        # Whoever else works on this machine, or a page of somebody's in the same browser, does not know it.
+        self.path = f"/{secrets.token_urlsafe(16)}/"
+        pages = [
+            Route("/", self._page),
+            Route("/rows", self._rows),
+            Route("/duplicates", self._duplicates),
+            Route("/thumbnails/{file_id}", self._picture),
+            Route("/files/{file_id}", self._file),
+            Route("/static/{name}", self._asset),
+            Route("/decisions", self._decide, methods=["POST"]),
+            Route("/done", self._end, methods=["POST"]),
+            Route("/left", self._leave, methods=["POST"]),
+        ]
+        self._app: ASGIApp = Starlette(
+            routes=[Mount(self.path.rstrip("/"), routes=pages)],
+            exception_handlers={ApiError: _refused},
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request."""
+        error = refusal(scope["method"], scope["headers"])
+        if error is not None:
+            await error_response(error)(scope, receive, send)
+            return
+        self._left_at = None
+        await self._app(scope, receive, send)
+
+    def wait(self) -> None:
+        """Return when the page is done, or was closed."""
+        while not self._done.wait(0.2):
+            left_at = self._left_at
+            if left_at is not None and time.monotonic() - left_at > _GONE_SECONDS:
+                return
+
+    def close(self) -> None:
+        """End the processes that make thumbnails."""
+        self._thumbnail.close()
+
+    def decided(self) -> tuple[Decision, ...]:
+        """The decisions of this page so far, newest last."""
+        with self._lock:
+            return self._dataset.decisions[self._before :]
+
+    # --- what it shows ----------------------------------------------------------------------------------
+
+    def _row(self, file_id: str) -> tuple[Record, Path]:
+        """A row and where its file is."""
+        with self._lock:
+            row = self._rows_by_id.get(file_id)
+            if row is not None:
+                return row, self._dataset.path_of(row)
+        raise ApiError(404, "not_found", "No such file is in this folder.")
+
+    def _page(self, _: Request) -> Response:
+        with self._lock:
+            rows = list(self._rows_by_id.values())
+        page = self._templates.get_template("review.html").render(
+            name=visible(self._dataset.path.name),
+            total=len(rows),
+            first=[(row.file_id, kind_of(row.content_type), _name(row)) for row in rows[:_FIRST]],
+        )
+        return Response(page, headers=browsers.HEADERS, media_type="text/html")
+
+    def _rows(self, _: Request) -> Response:
+        with self._lock:
+            rows = list(self._rows_by_id.values())
+            newest = {each.file_id: each for each in self._dataset.decisions}
+            excluded = {row.file_id for row in self._dataset.excluded}
+            labels = self._dataset.labels
+        shown = [_shown(row, newest.get(row.file_id), row.file_id in excluded) for row in rows]
+        return _json({"rows": shown, "labels": labels})
+
+    def _duplicates(self, _: Request) -> Response:
+        with self._lock:
+            groups = self._dataset.duplicates()
+        return _json([[row.file_id for row in group] for group in groups])
+
+    def _picture(self, request: Request) -> Response:
+        row, path = self._row(request.path_params["file_id"])
+        with self._lock:
+            known = self._thumbnails.get(row.sha256, b"")
+        if known == b"":
+            known = self._small(row, path)
+            with self._lock:
+                self._thumbnails[row.sha256] = known
+                while len(self._thumbnails) > _MOST_THUMBNAILS:
+                    self._thumbnails.popitem(last=False)
+        if known is None:
+            raise ApiError(404, "not_found", "No thumbnail can be made of this file.")
+        return Response(known, headers=browsers.MEDIA_HEADERS, media_type="image/jpeg")
+
+    def _small(self, row: Record, path: Path) -> bytes | None:
+        if kind_of(row.content_type) != "image":
+            return None
+        try:
+            with path.open("rb") as file:
+                content = file.read(_LARGEST_PICTURE + 1)
+            return (
+                self._thumbnail(content, row.content_type, _SIDE)
+                if len(content) <= _LARGEST_PICTURE
+                else None
+            )
+        except (BoundedError, OSError):
+            return None
+
+    def _file(self, request: Request) -> Response:
+        row, path = self._row(request.path_params["file_id"])
+        if not path.is_file():
+            raise ApiError(404, "not_found", "The file is missing: repair the dataset.")
+        # Bytes are shown as a picture, a sound, or a video, whatever they are, or not at all.
+        kind = kind_of(row.content_type)
+        media_type = row.content_type if kind is not None else "application/octet-stream"
+        if type(path) is type(Path()):
+            return FileResponse(path, headers=browsers.MEDIA_HEADERS, media_type=media_type)
+        return StreamingResponse(_pieces(path), headers=browsers.MEDIA_HEADERS, media_type=media_type)
+
+    def _asset(self, request: Request) -> Response:
+        try:
+            path, media_type = _ASSETS[request.path_params["name"]]
+        except KeyError:
+            raise ApiError(404, "not_found", "No such file is here.") from None
+        return Response(path.read_bytes(), headers=browsers.HEADERS, media_type=media_type)
+
+    # --- what it does -----------------------------------------------------------------------------------
+
+    async def _decide(self, request: Request) -> Response:
+        body = await read_body(request.receive, MAX_BODY + 1)
+        parsed = parse_body(body, request.headers.get("content-type"))
+        await run_in_threadpool(self._carry_out, validate(_Decision, parsed))
+        return Response(status_code=204)
+
+    def _carry_out(self, decision: _Decision) -> None:
+        with self._lock:
+            dataset = self._dataset
+            try:
+                match decision.action:
+                    case "accept":
+                        dataset.accept(decision.ids, by=self._by)
+                    case "include":
+                        dataset.include(decision.ids, by=self._by)
+                    case "exclude":
+                        dataset.exclude(decision.ids, reason=decision.reason or None, by=self._by)
+                    case "relabel":
+                        dataset.relabel(
+                            decision.ids, decision.label or "", reason=decision.reason or None, by=self._by
+                        )
+            except FirstHandError as error:
+                raise ApiError(409, "conflict", str(error)) from None
+            finally:
+                self._rows_by_id = _by_id(dataset)
+
+    def _end(self, _: Request) -> Response:
+        self._done.set()
+        return Response(status_code=204)
+
+    def _leave(self, _: Request) -> Response:
+        self._left_at = time.monotonic()
+        return Response(status_code=204)
+
+
+def _by_id(dataset: Dataset) -> dict[str, Record]:
+    """All rows, in the order of their ids, which is that of their creation."""
+    rows = sorted((*dataset.records, *dataset.excluded), key=lambda row: row.file_id)
+    return {row.file_id: row for row in rows}
+
+
+def _shown(row: Record, newest: Decision | None, is_excluded: bool) -> dict[str, Any]:
+    """A row as the page has it. It writes all of it as text."""
+    state = "excluded" if is_excluded else "undecided" if newest is None else "accepted"
+    shown = {
+        "id": row.file_id,
+        "kind": kind_of(row.content_type),
+        "name": _name(row),
+        "label": row.label,
+        "stars": row.ai_star_rating,
+        "type": row.content_type,
+        "bytes": row.size_bytes,
+        "width": row.width,
+        "height": row.height,
+        "seconds": row.duration_seconds,
+        "job": row.job_id,
+        "captured": row.captured_at,
+        "state": state,
+        "reason": None if newest is None else newest.reason,
+        "by": None if newest is None else newest.by,
+    }
+    return {
+        name: visible(value) if isinstance(value, str) else value
+        for name, value in shown.items()
+        if value is not None
+    }
+
+
+def _name(row: Record) -> str:
+    return row.file_name.rpartition("/")[2]
+
+
+def _pieces(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        while piece := file.read(1 << 18):
+            yield piece
+
+
+def _json(value: Any) -> Response:
+    return Response(json_bytes(value), headers=browsers.HEADERS, media_type="application/json")
+
+
+async def _refused(_: Request, error: Exception) -> Response:
+    assert isinstance(error, ApiError)  # noqa: S101 # the only one that it is registered for
+    return error_response(error)

@@ -1,0 +1,168 @@
+"""The page of `firsthandapi review` in a real browser: `make console`."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Generator
+from contextlib import contextmanager
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from PIL import Image
+
+from dataset.support import folder_of, wait_until
+from firsthandapi import Dataset
+from firsthandapi.review import app
+
+from .harness import EVIL, look_at, page_of, wait_for
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+
+def pictures(count: int) -> list[bytes]:
+    """As many pictures, of which neighbors differ."""
+    made: list[bytes] = []
+    for n in range(count):
+        content = BytesIO()
+        Image.linear_gradient("L").rotate(n * 37).convert("RGB").resize((400 + n % 7 * 40, 300)).save(
+            content, "JPEG"
+        )
+        made.append(content.getvalue())
+    return made
+
+
+@contextmanager
+def reviewing(dataset: Dataset) -> Generator[str]:
+    """A review that runs beside the test, and must have ended with it."""
+    told: list[str] = []
+    thread = threading.Thread(
+        target=app.review, args=[dataset], kwargs={"open_browser": False, "tell": told.append}
+    )
+    thread.start()
+    wait_until(lambda: told)
+    yield told[0].rpartition(" ")[2]
+    thread.join(20)
+    assert not thread.is_alive()
+
+
+def actions(path: Path) -> list[tuple[str, str]]:
+    return [(each.file_id, each.action) for each in Dataset.open(path).decisions]
+
+
+def labeled(path: Path) -> Dataset:
+    contents = pictures(10)
+    dataset = folder_of(
+        path / "one", [*contents, contents[0]], original_filename=[EVIL] * 11, ai_star_rating=[4] * 11
+    )
+    return Dataset.merge({"stop": dataset.path}, path / "signs")
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_a_review_by_keyboard(browser: Browser, tmp_path: Path, width: int) -> None:
+    """Accept, exclude, undo, relabel, look at one, end: each by a key, each on the disk."""
+    dataset = labeled(tmp_path)
+    ids = sorted(row.file_id for row in dataset)
+    with reviewing(dataset) as url, page_of(browser, viewport={"width": width, "height": 800}) as page:
+        page.goto(url)
+        wait_for(page, "document.querySelectorAll('button.tile').length > 10")
+        press = page.keyboard.press
+        page.locator(f"button[data-id='{ids[0]}']").focus()
+        press("a")
+        press("x")
+        wait_until(lambda: actions(dataset.path) == [(ids[0], "accept"), (ids[1], "exclude")])
+        press("x")
+        press("u")
+        wait_until(lambda: len(actions(dataset.path)) == 4)
+        assert actions(dataset.path)[2:] == [(ids[2], "exclude"), (ids[2], "include")]
+        press("Enter")
+        wait_for(page, "document.querySelector('#stage img')?.complete")
+        press("Shift+X")
+        page.keyboard.type("not a sign")
+        press("Enter")
+        wait_until(lambda: Dataset.open(dataset.path).decisions[-1].reason == "not a sign")
+        press("l")
+        page.keyboard.type("yield")
+        press("Enter")
+        wait_until(lambda: actions(dataset.path)[-1] == (ids[3], "relabel"))
+        press("Escape")
+        press("Home")
+        press("a")
+        press("u")
+        assert page.locator("#trouble").is_hidden()
+        page.locator("#done").click()
+        wait_for(page, "document.querySelector('h1').textContent === 'Done'")
+    decided = Dataset.open(dataset.path)
+    assert len(decided.decisions) == 6  # what was undone in time is not among them
+    assert {row.file_id for row in decided.excluded} == {ids[1], ids[2]}
+    assert decided.labels == ["stop", "yield"]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 1280])
+def test_how_it_looks(browser: Browser, tmp_path: Path, width: int, scheme: str) -> None:
+    """It fits, and is accessible: the grid, one file with its duplicate, and the keys."""
+    dataset = labeled(tmp_path)
+    ids = sorted(row.file_id for row in dataset)
+    dataset.exclude(ids[3], reason="blurred")
+    dataset.accept(ids[4])
+    viewport = {"width": width, "height": 800}
+    with reviewing(dataset) as url, page_of(browser, viewport=viewport, color_scheme=scheme) as page:
+        page.goto(url)
+        wait_for(page, "document.querySelectorAll('button.tile').length > 10")
+        look_at(page, "review-grid", width, scheme)
+        assert page.locator("#one").is_hidden()
+        page.locator(f"button[data-id='{ids[0]}']").click()
+        assert page.locator("#grid").is_hidden()
+        wait_for(page, "document.querySelectorAll('#twin-list .tile').length === 1")
+        look_at(page, "review-one", width, scheme)
+        page.keyboard.press("?")
+        look_at(page, "review-keys", width, scheme)
+        page.keyboard.press("Escape")
+        page.keyboard.press("Escape")
+        page.locator("#filter").select_option("duplicates")
+        assert [each.get_attribute("data-id") for each in page.locator("#grid button.tile").all()] == [
+            "file_0",
+            "file_10",
+        ]
+
+
+def test_sound_and_video_play(browser: Browser, tmp_path: Path) -> None:
+    """As what they are said to be; a file of no kind is named, not shown."""
+    types = ["video/mp4", "audio/mpeg", "application/x-other"]
+    dataset = folder_of(tmp_path / "mixed", [b"1", b"2", b"3"], content_type=types)
+    with reviewing(dataset) as url, page_of(browser, expected="Failed to load resource") as page:
+        page.goto(url)
+        wait_for(page, "document.querySelectorAll('button.tile').length === 3")
+        page.locator("button.tile").first.click()
+        for name in ("video[controls]", "audio[controls]", "p"):
+            wait_for(page, f"document.querySelector('#stage {name}') !== null")
+            page.keyboard.press("ArrowRight")
+
+
+def test_ten_thousand_pictures(browser: Browser, tmp_path: Path) -> None:
+    """Only what is seen is in the page, wherever somebody scrolls."""
+    some = pictures(20)
+    dataset = folder_of(tmp_path / "many", [some[n % 20] + bytes([n % 251, n // 251]) for n in range(10_000)])
+    with reviewing(dataset) as url, page_of(browser, viewport={"width": 1280, "height": 800}) as page:
+        page.goto(url)
+        wait_for(page, "document.querySelectorAll('button.tile').length > 10")
+        for share in (0, 0.5, 1):
+            page.evaluate(f"scrollTo(0, (document.documentElement.scrollHeight - innerHeight) * {share})")
+            wait_for(page, "document.querySelectorAll('button.tile').length < 200")
+            wait_until(lambda: sees(page))
+        page.keyboard.press("End")
+        assert page.evaluate("document.activeElement.parentNode.ariaPosInSet") == "10000"
+
+
+def sees(page: Page) -> bool:
+    """Whether the whole window is full of pictures that are loaded."""
+    return bool(
+        page.evaluate(
+            "[...document.querySelectorAll('.tile img')].filter(each => {"
+            " const { top, bottom } = each.getBoundingClientRect();"
+            " return bottom > 60 && top < innerHeight && each.complete && each.naturalWidth > 0; }).length >= 20"
+        )
+    )

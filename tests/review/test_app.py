@@ -1,0 +1,157 @@
+"""`Dataset.review` and `firsthandapi review`: the page over a folder, and what it lets nobody do."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Generator
+from contextlib import contextmanager
+from io import BytesIO
+from pathlib import Path
+
+import httpx
+import pytest
+from PIL import Image
+
+from dataset.support import folder_of, wait_until
+from firsthandapi import ConfigurationError, Dataset, InvalidArgumentError
+from firsthandapi.datasets import Decision
+from firsthandapi.review import app
+
+_EVIL = "<script>alert(1)</script>"
+
+
+def picture(color: str) -> bytes:
+    content = BytesIO()
+    Image.new("RGB", (320, 240), color).save(content, "JPEG")
+    return content.getvalue()
+
+
+@pytest.fixture
+def dataset(tmp_path: Path) -> Dataset:
+    contents = [picture("red"), picture("blue"), picture("blue"), b"no picture"]
+    return folder_of(tmp_path / "signs", contents)
+
+
+@contextmanager
+def reviewing(dataset: Dataset, ended: list[tuple[Decision, ...]] | None = None) -> Generator[httpx.Client]:
+    """A review that runs beside the test, with a client whose address is the page's."""
+    told: list[str] = []
+
+    def run() -> None:
+        found = app.review(dataset, open_browser=False, by="ana", tell=told.append)
+        (ended if ended is not None else []).append(found)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        wait_until(lambda: told)
+        with httpx.Client(base_url=told[0].rpartition(" ")[2]) as client:
+            yield client
+            if thread.is_alive():
+                client.post("done")
+    finally:
+        thread.join(20)
+        assert not thread.is_alive()
+
+
+def test_a_review(dataset: Dataset, capsys: pytest.CaptureFixture[str]) -> None:
+    """The page names the first files and needs no cookie; what it decides is on the disk with each response."""
+    ids = [row.file_id for row in dataset]
+    ended: list[tuple[Decision, ...]] = []
+    with reviewing(dataset, ended) as client:
+        page = client.get("")
+        assert all(each in page.text for each in ids)
+        assert "set-cookie" not in page.headers
+        assert "script-src 'self'" in page.headers["content-security-policy"]
+        assert client.get("duplicates").json() == [[ids[1], ids[2]]]
+        assert client.get(f"thumbnails/{ids[0]}").headers["content-type"] == "image/jpeg"
+        assert client.get(f"thumbnails/{ids[3]}").status_code == 404
+        part = client.get(f"files/{ids[0]}", headers={"range": "bytes=0-7"})
+        assert (part.status_code, part.content) == (206, picture("red")[:8])
+        assert "sandbox" in part.headers["content-security-policy"]
+        for body in (
+            {"action": "exclude", "ids": ids[:2], "reason": "blurred"},
+            {"action": "accept", "ids": [ids[2]]},
+        ):
+            assert client.post("decisions", json=body).status_code == 204
+        states = {row["id"]: (row["state"], row.get("reason")) for row in client.get("rows").json()["rows"]}
+        assert states[ids[0]] == ("excluded", "blurred")
+        assert [states[each][0] for each in ids[1:]] == ["excluded", "accepted", "undecided"]
+        assert client.get(f"files/{ids[0]}").content == picture("red")  # where it is now
+        assert client.post("decisions", json={"action": "include", "ids": [ids[0]]}).status_code == 204
+    opened = Dataset.open(dataset.path)
+    assert [row.file_id for row in opened.excluded] == [ids[1]]
+    assert ended == [opened.decisions]
+    assert {each.by for each in opened.decisions} == {"ana"}
+    assert (
+        app.in_words(opened.decisions) == "Decided about 3 files: 1 accepted, 1 excluded, 1 included again."
+    )
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"action": "exclude", "ids": ["file_of_another"]},
+        {"action": "relabel", "ids": [], "label": "x"},
+        {"action": "destroy", "ids": ["file_1"]},
+        {"action": "exclude", "ids": ["file_1"], "path": "/etc"},
+        [],
+    ],
+)
+def test_what_cannot_be_decided(dataset: Dataset, body: object) -> None:
+    """It is refused with a reason, and changes nothing."""
+    with reviewing(dataset) as client:
+        refused = client.post("decisions", json=body)
+        assert refused.status_code in (400, 409)
+        assert refused.json()["error"]["message"]
+    assert Dataset.open(dataset.path).decisions == ()
+
+
+def test_who_may_call(dataset: Dataset) -> None:
+    """Nobody without the address, no page of another host, and no host name but this machine's."""
+    with reviewing(dataset) as client:
+        root = client.base_url.copy_with(path="/")
+        assert httpx.get(root).status_code == 404
+        assert client.get("", headers={"host": "photos.example.org"}).status_code == 421
+        for method, path in (("GET", "rows"), ("POST", "done")):
+            assert client.request(method, path, headers={"origin": "https://example.org"}).status_code == 403
+
+
+def test_a_folder_of_a_stranger(tmp_path: Path) -> None:
+    """Its words are text, its types are known kinds or none, and paths lead nowhere else."""
+    dataset = folder_of(
+        tmp_path / _EVIL.replace("/", "_"),
+        [b"<svg onload=alert(1)>"] * 2,
+        content_type=["image/svg+xml", "text/html"],
+        label=[_EVIL, None],
+    )
+    with reviewing(dataset) as client:
+        assert "<script>alert" not in client.get("").text
+        for row in dataset:
+            response = client.get(f"files/{row.file_id}")
+            assert "sandbox" in response.headers["content-security-policy"]
+            assert response.headers["x-content-type-options"] == "nosniff"
+        for path in ("files/..%2F..%2Fjob.json", "files/../metadata.jsonl", "static/..%2Fapp.py"):
+            assert client.get(path).status_code == 404
+
+
+def test_a_closed_tab_ends_it(dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that is loaded again does not."""
+    monkeypatch.setattr(app, "_GONE_SECONDS", 0.3)
+    ended: list[tuple[Decision, ...]] = []
+    with reviewing(dataset, ended) as client:
+        client.post("left")
+        client.get("")
+        assert not ended
+        client.post("left")
+        wait_until(lambda: ended)
+    assert ended == [()]
+
+
+def test_a_port_in_use(dataset: Dataset) -> None:
+    """It is named, and how to get another."""
+    with reviewing(dataset) as client, pytest.raises(ConfigurationError, match="could not use port"):
+        dataset.review(port=client.base_url.port or 0, open_browser=False)
+    for port in (-1, 70000, "8080"):
+        with pytest.raises(InvalidArgumentError, match="port"):
+            dataset.review(port=port)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType] # what a program may pass

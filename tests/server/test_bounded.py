@@ -1,0 +1,72 @@
+"""Code that decodes untrusted files runs in a process of its own, within bounds."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from io import BytesIO
+
+import pytest
+from PIL import Image
+
+from firsthandapi.server.media import bounded
+from firsthandapi.server.media.bounded import Bounded, BoundedError
+
+_PICTURE = b"not a picture"
+
+
+@pytest.fixture
+def made() -> Iterator[list[Bounded]]:
+    """What a test starts; ended with it."""
+    started: list[Bounded] = []
+    yield started
+    for each in started:
+        each.close()
+
+
+def test_thumbnails(made: list[Bounded]) -> None:
+    """Threads call it at the same time; what is no picture has no thumbnail, and costs no process."""
+    made.append(Bounded("firsthandapi.server.media.thumbnails:thumbnail"))
+    content = BytesIO()
+    Image.new("RGB", (640, 480), "red").save(content, "PNG")
+    calls = [
+        (content.getvalue(), "image/png", 64),
+        (_PICTURE, "image/png", 64),
+        (_PICTURE, "text/html", 64),
+    ] * 4
+    with ThreadPoolExecutor(4) as pool:
+        found = [each.result() for each in [pool.submit(made[0], *call) for call in calls]]
+    assert [each is None for each in found] == [False, True, True] * 4
+    with Image.open(BytesIO(found[0] or b"")) as small:
+        assert (small.format, small.size) == ("JPEG", (64, 48))
+
+
+@pytest.mark.parametrize(
+    ("function", "argument"),
+    [("time:sleep", 60), ("builtins:bytearray", 10**9), ("os:_exit", 0), ("builtins:int", "x")],
+    ids=["time", "memory", "death", "error"],
+)
+def test_a_bound(made: list[Bounded], function: str, argument: object) -> None:
+    """Its process ends, and the next call has another one."""
+    made.append(Bounded(function, processes=1, megabytes=200, seconds=5 if argument != 60 else 0.5))
+    with pytest.raises(BoundedError):
+        made[0](argument)
+    with pytest.raises(BoundedError):
+        made[0](argument)
+
+
+def test_other_systems_watch_themselves(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where no limit can be set, a thread ends the process as soon as it has taken too much."""
+    ended: list[int] = []
+    used = iter([10, 20, 31])
+    monkeypatch.setattr(bounded.sys, "platform", "darwin")
+    monkeypatch.setattr(bounded, "_used", lambda: next(used))
+    monkeypatch.setattr(bounded, "_WATCH_EVERY", 0)
+    monkeypatch.setattr(bounded.os, "_exit", ended.append)
+    before = {*threading.enumerate()}
+    bounded.limit(30)
+    for thread in {*threading.enumerate()} - before:
+        thread.join(10)
+    assert ended == [1]
+    assert next(used, None) is None
