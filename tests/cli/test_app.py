@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from firsthandapi.cli.app import _advice, _in_the_shell
+from firsthandapi.errors import FirstHandConnectionError, InsufficientCreditsError
 from firsthandapi.testing import MockServer
 
 
@@ -61,6 +63,21 @@ def test_help_and_version() -> None:
     """`--help` lists the commands, `--version` the version."""
     assert "mock-server" in firsthandapi("--help").stdout
     assert firsthandapi("--version").stdout.startswith("firsthandapi 1.")
+
+
+def test_an_error_speaks_of_the_shell(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A balance that is too low is in dollars and names the command; a dead server here, how to start one."""
+    poor = InsufficientCreditsError("x", status=402, request_id="req_1")
+    poor.required_cents, poor.current_balance_cents = 500_000, 1_000
+    assert _in_the_shell(poor) == (
+        "the job costs $5,000.00, and the balance is $10.00: buy credits with `firsthandapi purchase 2500`, "
+        "or request fewer files (HTTP 402, req_1)"
+    )
+    dead = FirstHandConnectionError("x", request_sent=False)
+    for url, advises in (("http://127.0.0.1:8080", True), ("https://api.firsthandapi.com", False)):
+        monkeypatch.setenv("FIRSTHAND_BASE_URL", url)
+        assert ("firsthandapi mock-server" in (_advice(dead) or "")) is advises
+        assert _advice(FirstHandConnectionError("x")) is None
 
 
 @pytest.mark.parametrize("missing", ["typer", "rich", "yaml"])

@@ -48,3 +48,4 @@ def test_the_pace_is_that_of_the_last_minutes() -> None:
     assert pace.words(60.0, 10, 100) == "10 files per minute, 0:09:00 left"
     assert pace.words(5_000.0, 10, 100) == ""
     assert pace.words(5_060.0, 40, 100) == "30 files per minute, 0:02:00 left"
+    assert pace.words(5_070.0, 100, 100) == ""

@@ -29,13 +29,16 @@ def test_collect_makes_a_verified_folder_from_a_spec(
 
 
 def test_collect_again_buys_nothing(server: MockServer, tmp_path: Path) -> None:
-    """The same command continues the same job."""
+    """The same command continues the same job; of a finished one, it says so, and not how to cancel it."""
     (tmp_path / "job.yaml").write_text(YAML, encoding="utf-8")
     command = ("collect", "--spec", "job.yaml", "--dest", "signs", "--json")
     first = json.loads(firsthandapi(server, tmp_path, *command).out)
     second = json.loads(firsthandapi(server, tmp_path, *command).out)
     assert first == second
     assert first["files"] == 3
+    again = firsthandapi(server, tmp_path, *command[:-1]).err
+    assert "3 files for $1.50, completed\n" in again
+    assert "To cancel" not in again
     assert sum((request.method, request.path) == ("POST", "/v1/jobs") for request in server.requests) == 1
 
 

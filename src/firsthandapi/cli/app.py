@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 import shlex
 import sys
 from pathlib import Path
 from typing import Annotated, Any, cast
+from urllib.parse import urlsplit
 
 import typer
 
+from firsthandapi._core.calls.config import BASE_URL_VARIABLE
+from firsthandapi._core.calls.counts import dollars
 from firsthandapi._core.calls.lost_answers import how_to_repeat
+from firsthandapi._host.loopback import is_loopback
 from firsthandapi._version import __version__
 from firsthandapi.errors import (
     ConfigurationError,
     DeadlineExceededError,
+    FirstHandConnectionError,
     FirstHandError,
     FirstHandTimeoutError,
     InsufficientCreditsError,
@@ -88,7 +94,7 @@ def run() -> None:
     try:
         code = _with_short_help(typer.main.get_command(app))(prog_name="firsthandapi", standalone_mode=False)
     except FirstHandError as error:
-        _fail(_in_the_shell(error), exit_code(error), continues(error.job) if error.job else None)
+        _fail(_in_the_shell(error), exit_code(error), continues(error.job) if error.job else _advice(error))
     except typer.Abort:
         _fail("stopped", 1)
     except _UsageError as error:
@@ -124,7 +130,13 @@ def _with_short_help(command: Any) -> Any:
 
 
 def _in_the_shell(error: FirstHandError) -> str:
-    """The message, with the option of the command in place of the argument of the method."""
+    """The message, with the option of the command in place of the argument of the method, and amounts in dollars."""
+    if isinstance(error, InsufficientCreditsError) and error.required_cents is not None:
+        balance = dollars(error.current_balance_cents or 0)
+        return (
+            f"the job costs {dollars(error.required_cents)}, and the balance is {balance}: buy credits with "
+            f"`firsthandapi purchase 2500`, or request fewer files (HTTP 402, {error.request_id})"
+        )
     key = error.idempotency_key
     if key is None:
         return str(error)
@@ -133,6 +145,13 @@ def _in_the_shell(error: FirstHandError) -> str:
         f"repeat it with --idempotency-key {shlex.quote(key)}" if takes_key else "look before you repeat it"
     )
     return str(error).replace(how_to_repeat(key, recorded=False), f"; it may have been done: {repeat}")
+
+
+def _advice(error: FirstHandError) -> str | None:
+    host = urlsplit(os.environ.get(BASE_URL_VARIABLE, "")).hostname or ""
+    if isinstance(error, FirstHandConnectionError) and error.request_sent is False and is_loopback(host):
+        return "Is the server running? To start one: firsthandapi mock-server"
+    return None
 
 
 def _ready_output() -> None:

@@ -36,7 +36,7 @@ class Pace:
         while now - self._seen[0][0] > _SECONDS:
             self._seen.popleft()
         begun, before = self._seen[0]
-        if done == before or now == begun:
+        if done == before or now == begun or done >= total:
             return ""
         rate = (done - before) / (now - begun)
         return f"{rate * 60:,.0f} files per minute, {clock((total - done) / rate)} left"

@@ -81,11 +81,13 @@ def progress(
         yield Report(show, announce)
 
 
-def _first_lines(job: Job) -> tuple[str, str]:
+def _first_lines(job: Job) -> list[str]:
     job = fitting(job)
     cost = "" if job.total_cost_cents is None else f" for {dollars(job.total_cost_cents)}"
-    first = f"{job.id}: {count_of(job.files_needed or 0)}{cost}"
-    return printable(first), printable(f"To cancel: firsthandapi jobs cancel {job.id}")
+    first = printable(f"{job.id}: {count_of(job.files_needed or 0)}{cost}")
+    if job.is_terminal:
+        return [f"{first}, {printable(job.status)}"]
+    return [first, printable(f"To cancel: firsthandapi jobs cancel {job.id}")]
 
 
 def continues(job: Job | None) -> str | None:
