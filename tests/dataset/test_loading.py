@@ -19,7 +19,7 @@ from firsthandapi._core.files.annotations import unified
 from firsthandapi._core.rows.manifest import COLUMNS, MANIFEST, Record, manifest_line
 from firsthandapi.testing import MockServer
 
-from .support import JOB
+from .support import JOB, folder_of
 
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("datasets") is None, reason="datasets is not installed (make test)"
@@ -182,3 +182,43 @@ def test_rows_of_many_blocks_make_one_table(client: FirstHandClient, tmp_path: P
     assert rows[0]["annotations"] is None
     assert rows[2_399]["annotations"] == unified(something, "image")
     assert rows[2_399]["width"] == 2_399
+
+
+DECIDED = """
+import json, sys
+from pathlib import Path
+import datasets
+root, cache = sys.argv[1:]
+found = {}
+for kind in ("image", "video"):  # audiofolder is the same builder, and needs torchcodec
+    for name, options in ((kind, {}), (f"{kind}/data", {}), (f"{kind}-labels", {"drop_labels": False})):
+        folder = str(Path(root, name.removesuffix("-labels")))
+        train = datasets.load_dataset(f"{kind}folder", data_dir=folder, cache_dir=cache, **options)["train"]
+        media = {"image": datasets.Image, "video": datasets.Video}[kind]
+        rows = train.cast_column(kind, media(decode=False))
+        labels = [train.features["label"].int2str(n) if isinstance(n, int) else n for n in train["label"]]
+        found[name] = sorted([Path(row[kind]["path"]).stem, label] for row, label in zip(rows, labels))
+print(json.dumps(found))
+"""
+
+
+def test_loaders_of_folders_obey_decisions(tmp_path: Path) -> None:
+    """By the manifest and by the names of folders, of each kind: what is excluded is not there, and what was given
+    another label has it; a label whose files are gone is no class."""
+    expected = [["file_a1", "b"], ["file_b0", "b"], ["file_c1", "c"]]
+    for kind, content_type in (("image", "image/jpeg"), ("video", "video/mp4")):
+        parts = {}
+        for label, files in (("a", 2), ("b", 1), ("c", 2), ("d", 1)):
+            ids = [f"file_{label}{n}" for n in range(files)]
+            content = [f"{kind}{label}{n}".encode() for n in range(files)]
+            types = [content_type] * files
+            parts[label] = folder_of(tmp_path / kind / label, content, file_id=ids, content_type=types)
+        dataset = Dataset.merge(parts, tmp_path / "all" / kind)
+        dataset.exclude(["file_a0", "file_c0", "file_d0"])
+        dataset.relabel("file_a1", "b")
+        assert sorted([row.file_id, row.label] for row in dataset) == expected
+        assert sorted(dataset.to_pandas()["file_id"]) == ["file_a1", "file_b0", "file_c1"]
+        assert dataset.to_huggingface().features["label"].names == ["b", "c"]
+    found = run(DECIDED, str(tmp_path / "all"), str(tmp_path / "cache"))
+    assert found == dict.fromkeys(found, expected)
+    assert len(found) == 6

@@ -20,6 +20,7 @@ from firsthandapi._core.campaigns.ledger import LEDGER_FILE, Ledger
 from firsthandapi._core.orders.ordering import LookFor, Shown
 from firsthandapi.datasets._ledger import spent_in
 from firsthandapi.errors import (
+    ConfigurationError,
     DeadlineExceededError,
     FirstHandConnectionError,
     FirstHandError,
@@ -299,3 +300,16 @@ def test_a_ledger_without_orders_keeps_its_campaign(connect: Connect, tmp_path: 
         changed = Campaign(**{**campaign.to_dict(), **fields(words="Photos of stop signs at night")})
         run(connect, liar, changed)
         assert json.loads(path.read_bytes())["campaign"] == key
+
+
+def test_a_folder_whose_files_are_links_is_refused_as_it_is_opened(world: World, tmp_path: Path) -> None:
+    """As DVC and git-annex leave it: `plan` and `run` say so too, and order nothing."""
+    campaign = world.campaign(stop=2)
+    path = world.run(campaign).path_of(Dataset.open(world.dest).records[0])
+    path.rename(tmp_path / "cached")
+    path.symlink_to(tmp_path / "cached")
+    client = world.client.campaigns
+    for refused in (Dataset.open, lambda _: client.plan(campaign), lambda _: client.run(campaign)):
+        with pytest.raises(ConfigurationError, match="is a link"):
+            refused(world.dest)
+    assert world.ordered() == [2]

@@ -166,6 +166,7 @@ class Collecting(Resource):
                 # Before money moves: whatever could prevent the downloads is found here.
                 Downloads.check_network(self._transport.config, self._transport.shared.http_client)
                 await self._enter(folder, ends)
+                await run_blocking(folder.refuse_links)
                 await run_blocking(
                     folder.check, request["accepted_formats"], findable=idempotency_key is not None
                 )

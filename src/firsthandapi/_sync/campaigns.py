@@ -232,6 +232,7 @@ class Campaigning(Collecting):
                 f"dest is the folder of a job without a label: {folder.path}; use a different folder",
                 field="dest",
             )
+        folder.refuse_links()
         for request in self._spec.jobs.values():
             folder.check(request["accepted_formats"], findable=True)
 

@@ -321,6 +321,15 @@ class Folder:
                         f"{folder} is not a folder, where the dataset needs one; move it away"
                     )
 
+    def refuse_links(self) -> None:
+        """Refuse what `Dataset.open` refuses, before anything is bought for the folder.
+
+        Raises:
+            ConfigurationError: a file is a link, as the caches of other tools make them.
+        """
+        for manifest in self._manifests_here():
+            manifest.refuse_links()
+
     def _refuse_files(self, folder: Path) -> None:
         """Refuse files whose job is forgotten: it may be the one that is to be posted."""
         name = next(filter(is_name_of_ours, self._store.names(folder)), None)

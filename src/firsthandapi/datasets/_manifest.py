@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from firsthandapi._core.files.kinds import KINDS, is_mixed
 from firsthandapi._core.files.names import disk_key, file_name_on_disk
+from firsthandapi._core.rows.decisions import EXCLUDED, EXCLUDED_ROWS
 from firsthandapi._core.rows.manifest import (
     DATA,
     LARGEST_MANIFEST,
@@ -58,7 +59,7 @@ class Manifest:
         self.subfolder = subfolder
         self.folder = folder = store.root / subfolder if subfolder else store.root
         self._store = store
-        self.path = folder / MANIFEST
+        self.path = folder / (EXCLUDED_ROWS if subfolder.startswith(EXCLUDED) else MANIFEST)
         self.data = folder / DATA
         self.records: dict[str, Record] = {}
         # The file that has a name, by the names that any disk distinguishes.

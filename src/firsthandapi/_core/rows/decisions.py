@@ -18,9 +18,11 @@ from firsthandapi.errors import ConfigurationError, InvalidArgumentError
 
 from .manifest import Record, in_place_of
 
-# At the root of the folder, and beside it what was excluded: manifests with files, as the folder itself has them.
+# At the root of the folder, and beside it what was excluded: rows and files, as the folder itself has them. The rows
+# have a name of their own, since patterns such as `**/metadata.jsonl` look into hidden folders too.
 DECISIONS: Final = "decisions.jsonl"
 EXCLUDED: Final = ".excluded"
+EXCLUDED_ROWS: Final = "excluded.jsonl"
 # Of a folder that comes from a stranger.
 LARGEST_DECISIONS: Final = 128 * 1024 * 1024
 
