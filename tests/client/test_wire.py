@@ -188,7 +188,9 @@ def test_each_exception_of_the_pooled_wire(kind: type[Exception], stage: str, co
     def dial() -> Any:
         if stage == "connect":
             raise error
-        return module.Connection(Http(), module.Budget(), Received())
+        connection = module.Connection(None, None, None)
+        connection.http = Http()
+        return connection
 
     wire._pool._connect = dial
     with pytest.raises(kind if bug else FirstHandConnectionError) as caught:
@@ -233,7 +235,13 @@ def test_ctrl_c_closes_the_connection() -> None:
     module: Any = firsthandapi._sync.wire
     with FirstHandClient(KEY) as client:
         pool: Any = client._shared.wire(client._config)._pool
-        pool._connect = lambda: module.Connection(Http(), module.Budget(), Received())
+
+        def dial() -> Any:
+            connection = module.Connection(None, None, None)
+            connection.http = Http()
+            return connection
+
+        pool._connect = dial
         for _ in range(150):
             with pytest.raises(KeyboardInterrupt):
                 client.me()

@@ -152,49 +152,58 @@ class _Stream(httpcore.AsyncNetworkStream):
         return self._stream.get_extra_info(info)
 
 
-class _Http:
-    """An HTTP/1.1 connection to the origin, which its first request opens. httpcore's own does so behind a lock that
-    every later request takes again, and knows no proxy.
+class Connection:
+    """An HTTP/1.1 connection to the service, which its first request opens, the time that its current attempt has left,
+    and what came in it.
+
+    httpcore's own connection opens behind a lock that every later request takes again, and knows no proxy of ours.
     """
 
-    def __init__(
-        self,
-        origin: httpcore.Origin,
-        route: Route,
-        context: ssl.SSLContext | None,
-        budget: Budget,
-        received: Received,
-    ) -> None:
+    __slots__ = ("_budget", "_context", "_opened", "_origin", "_route", "http", "place", "received")
+
+    def __init__(self, origin: httpcore.Origin, route: Route, context: ssl.SSLContext | None) -> None:
         self._origin = origin
         self._route = route
         self._context = context
-        self._budget = budget
-        self._received = received
-        self._http: httpcore.AsyncHTTP11Connection | None = None
-        self.opened: httpcore.AsyncNetworkStream | None = None
+        self._budget = Budget()
+        self._opened: httpcore.AsyncNetworkStream | None = None
+        self.http: httpcore.AsyncHTTP11Connection | None = None
+        self.received = Received()
+        # Among those in use; None at rest.
+        self.place: Place | None = None
 
-    async def handle_async_request(self, request: httpcore.Request) -> httpcore.Response:
-        if self._http is None:
+    async def begin(self, request: httpcore.Request, seconds: float) -> httpcore.Response:
+        """Begin an attempt that may take so long: the head of its response."""
+        self._budget.start(seconds)
+        self.received.start()
+        if self.http is None:
             stream = await self._open()
-            self._http = httpcore.AsyncHTTP11Connection(self._origin, stream, _KEEP_ALIVE)
-        return await self._http.handle_async_request(request)
+            self.http = httpcore.AsyncHTTP11Connection(self._origin, stream, _KEEP_ALIVE)
+        return await self.http.handle_async_request(request)
 
     def is_idle(self) -> bool:
-        return self._http is not None and self._http.is_idle()
+        """Whether its last exchange ran to the end."""
+        return self.http is not None and self.http.is_idle()
 
-    def has_expired(self) -> bool:
-        return self._http is None or self._http.has_expired()
+    def usable(self) -> bool:
+        """Whether the next request may go over it: it is idle, young enough, and the server still listens."""
+        return self.http is not None and self.http.is_idle() and not self.http.has_expired()
 
     async def aclose(self) -> None:
-        if self._http is not None:
-            await self._http.aclose()
+        if self.http is not None:
+            await self.http.aclose()
+
+    def abandon(self) -> None:  # pragma: no cover # threads have no loop that could be closed
+        """Close it where its event loop is closed."""
+        if self._opened is not None:
+            abandon(self._opened)
 
     async def _open(self) -> httpcore.AsyncNetworkStream:
         timeout = CONNECT_TIMEOUT  # at most: the attempt may have less left
         left = self._budget.left(timeout, httpcore.ConnectTimeout)
         try:
-            self.opened = await connect(self._route.host, self._route.port, left)
-            stream: httpcore.AsyncNetworkStream = _Stream(self.opened, self._budget, self._received)
+            self._opened = await connect(self._route.host, self._route.port, left)
+            stream: httpcore.AsyncNetworkStream = _Stream(self._opened, self._budget, self.received)
             # Where that is awaited, coverage does not see the way from here to there.
             if self._route.proxy_tls and self._context is not None:  # pragma: no branch # see above
                 stream = await stream.start_tls(self._context, self._route.host, timeout)
@@ -205,7 +214,7 @@ class _Http:
                 except BaseException:
                     await close(stream)
                     raise
-                self._received.start()  # the proxy's response was not the origin's
+                self.received.start()  # the proxy's response was not the origin's
         except _BELOW as error:
             vars(error)["peer"] = self._route.peer  # it may be a proxy
             raise
@@ -232,36 +241,6 @@ async def _perform(handshake: Handshake, stream: httpcore.AsyncNetworkStream, ti
         raise kind(str(error)) from None
 
 
-class Connection:
-    """One connection to the service, the time its current attempt has left, and what came in it."""
-
-    __slots__ = ("budget", "http", "place", "received")
-
-    def __init__(self, http: _Http, budget: Budget, received: Received) -> None:
-        self.http = http
-        self.budget = budget
-        self.received = received
-        # Among those in use; None at rest.
-        self.place: Place | None = None
-
-    def begin(self, seconds: float) -> None:
-        """Begin an attempt that may take so long."""
-        self.budget.start(seconds)
-        self.received.start()
-
-    def usable(self) -> bool:
-        """Whether the next request may go over it: it is idle, young enough, and the server still listens."""
-        return self.http.is_idle() and not self.http.has_expired()
-
-    async def aclose(self) -> None:
-        await self.http.aclose()
-
-    def abandon(self) -> None:  # pragma: no cover # threads have no loop that could be closed
-        """Close it where its event loop is closed."""
-        if self.http.opened is not None:
-            abandon(self.http.opened)
-
-
 class Wire:
     """Connections to one origin. The transport above owns retries; here one call is one exchange."""
 
@@ -269,8 +248,7 @@ class Wire:
         self, origin: Origin, *, proxy: Secret[str] | None, verify: bool | str | ssl.SSLContext
     ) -> None:
         self._authority = origin.authority
-        self._scheme, self._host = origin.scheme.encode(), origin.host.encode()
-        self._port = origin.port
+        self._origin = httpcore.Origin(origin.scheme.encode(), origin.host.encode(), origin.port)
         self._route = Route.to(origin, proxy)
         tls = origin.scheme == "https" or self._route.proxy_tls
         self._ssl_context = ssl_context(verify) if tls else None
@@ -279,9 +257,7 @@ class Wire:
         self._pool = Pool(self._connect)
 
     def _connect(self) -> Connection:
-        budget, received = Budget(), Received()
-        origin = httpcore.Origin(self._scheme, self._host, self._port)
-        return Connection(_Http(origin, self._route, self._ssl_context, budget, received), budget, received)
+        return Connection(self._origin, self._route, self._ssl_context)
 
     async def exchange(
         self, request: Request, headers: RequestHeaders, *, timeout: float
@@ -293,9 +269,8 @@ class Wire:
             UnexpectedResponseError: the body is larger than 32 MiB.
         """
         target = self._prefix + request.path + (f"?{request.query}" if request.query else "")
-        url = httpcore.URL(
-            scheme=self._scheme, host=self._host, port=self._port, target=target.encode("ascii")
-        )
+        scheme, host, port = self._origin.scheme, self._origin.host, self._origin.port
+        url = httpcore.URL(scheme=scheme, host=host, port=port, target=target.encode("ascii"))
         outgoing = httpcore.Request(
             request.method.encode(),
             url,
@@ -308,8 +283,7 @@ class Wire:
             connection = await self._pool.acquire(timeout, long_poll=long_poll)
             done = False
             try:
-                connection.begin(timeout - (time.monotonic() - started))
-                response = await connection.http.handle_async_request(outgoing)
+                response = await connection.begin(outgoing, timeout - (time.monotonic() - started))
                 status, received_headers = response.status, Headers(response.headers)
                 reader = BodyReader(status, received_headers)
                 try:
@@ -320,9 +294,7 @@ class Wire:
                     # To HEAD, and with these statuses, chunks are announced and do not come.
                     bodiless = request.method == "HEAD" or status in (204, 304)
                     chunked = not bodiless and "transfer-encoding" in received_headers
-                    done = connection.http.is_idle() and connection.received.is_all(
-                        reader.length, chunked=chunked
-                    )
+                    done = connection.is_idle() and connection.received.is_all(reader.length, chunked=chunked)
                 except _BELOW:
                     if status < 400:
                         raise

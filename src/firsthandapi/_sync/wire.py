@@ -153,49 +153,58 @@ class _Stream(httpcore.NetworkStream):
         return self._stream.get_extra_info(info)
 
 
-class _Http:
-    """An HTTP/1.1 connection to the origin, which its first request opens. httpcore's own does so behind a lock that
-    every later request takes again, and knows no proxy.
+class Connection:
+    """An HTTP/1.1 connection to the service, which its first request opens, the time that its current attempt has left,
+    and what came in it.
+
+    httpcore's own connection opens behind a lock that every later request takes again, and knows no proxy of ours.
     """
 
-    def __init__(
-        self,
-        origin: httpcore.Origin,
-        route: Route,
-        context: ssl.SSLContext | None,
-        budget: Budget,
-        received: Received,
-    ) -> None:
+    __slots__ = ("_budget", "_context", "_opened", "_origin", "_route", "http", "place", "received")
+
+    def __init__(self, origin: httpcore.Origin, route: Route, context: ssl.SSLContext | None) -> None:
         self._origin = origin
         self._route = route
         self._context = context
-        self._budget = budget
-        self._received = received
-        self._http: httpcore.HTTP11Connection | None = None
-        self.opened: httpcore.NetworkStream | None = None
+        self._budget = Budget()
+        self._opened: httpcore.NetworkStream | None = None
+        self.http: httpcore.HTTP11Connection | None = None
+        self.received = Received()
+        # Among those in use; None at rest.
+        self.place: Place | None = None
 
-    def handle_request(self, request: httpcore.Request) -> httpcore.Response:
-        if self._http is None:
+    def begin(self, request: httpcore.Request, seconds: float) -> httpcore.Response:
+        """Begin an attempt that may take so long: the head of its response."""
+        self._budget.start(seconds)
+        self.received.start()
+        if self.http is None:
             stream = self._open()
-            self._http = httpcore.HTTP11Connection(self._origin, stream, _KEEP_ALIVE)
-        return self._http.handle_request(request)
+            self.http = httpcore.HTTP11Connection(self._origin, stream, _KEEP_ALIVE)
+        return self.http.handle_request(request)
 
     def is_idle(self) -> bool:
-        return self._http is not None and self._http.is_idle()
+        """Whether its last exchange ran to the end."""
+        return self.http is not None and self.http.is_idle()
 
-    def has_expired(self) -> bool:
-        return self._http is None or self._http.has_expired()
+    def usable(self) -> bool:
+        """Whether the next request may go over it: it is idle, young enough, and the server still listens."""
+        return self.http is not None and self.http.is_idle() and not self.http.has_expired()
 
     def close(self) -> None:
-        if self._http is not None:
-            self._http.close()
+        if self.http is not None:
+            self.http.close()
+
+    def abandon(self) -> None:  # pragma: no cover # threads have no loop that could be closed
+        """Close it where its event loop is closed."""
+        if self._opened is not None:
+            abandon(self._opened)
 
     def _open(self) -> httpcore.NetworkStream:
         timeout = CONNECT_TIMEOUT  # at most: the attempt may have less left
         left = self._budget.left(timeout, httpcore.ConnectTimeout)
         try:
-            self.opened = connect(self._route.host, self._route.port, left)
-            stream: httpcore.NetworkStream = _Stream(self.opened, self._budget, self._received)
+            self._opened = connect(self._route.host, self._route.port, left)
+            stream: httpcore.NetworkStream = _Stream(self._opened, self._budget, self.received)
             # Where that is awaited, coverage does not see the way from here to there.
             if self._route.proxy_tls and self._context is not None:  # pragma: no branch # see above
                 stream = stream.start_tls(self._context, self._route.host, timeout)
@@ -206,7 +215,7 @@ class _Http:
                 except BaseException:
                     close(stream)
                     raise
-                self._received.start()  # the proxy's response was not the origin's
+                self.received.start()  # the proxy's response was not the origin's
         except _BELOW as error:
             vars(error)["peer"] = self._route.peer  # it may be a proxy
             raise
@@ -233,36 +242,6 @@ def _perform(handshake: Handshake, stream: httpcore.NetworkStream, timeout: floa
         raise kind(str(error)) from None
 
 
-class Connection:
-    """One connection to the service, the time its current attempt has left, and what came in it."""
-
-    __slots__ = ("budget", "http", "place", "received")
-
-    def __init__(self, http: _Http, budget: Budget, received: Received) -> None:
-        self.http = http
-        self.budget = budget
-        self.received = received
-        # Among those in use; None at rest.
-        self.place: Place | None = None
-
-    def begin(self, seconds: float) -> None:
-        """Begin an attempt that may take so long."""
-        self.budget.start(seconds)
-        self.received.start()
-
-    def usable(self) -> bool:
-        """Whether the next request may go over it: it is idle, young enough, and the server still listens."""
-        return self.http.is_idle() and not self.http.has_expired()
-
-    def close(self) -> None:
-        self.http.close()
-
-    def abandon(self) -> None:  # pragma: no cover # threads have no loop that could be closed
-        """Close it where its event loop is closed."""
-        if self.http.opened is not None:
-            abandon(self.http.opened)
-
-
 class Wire:
     """Connections to one origin. The transport above owns retries; here one call is one exchange."""
 
@@ -270,8 +249,7 @@ class Wire:
         self, origin: Origin, *, proxy: Secret[str] | None, verify: bool | str | ssl.SSLContext
     ) -> None:
         self._authority = origin.authority
-        self._scheme, self._host = origin.scheme.encode(), origin.host.encode()
-        self._port = origin.port
+        self._origin = httpcore.Origin(origin.scheme.encode(), origin.host.encode(), origin.port)
         self._route = Route.to(origin, proxy)
         tls = origin.scheme == "https" or self._route.proxy_tls
         self._ssl_context = ssl_context(verify) if tls else None
@@ -280,9 +258,7 @@ class Wire:
         self._pool = Pool(self._connect)
 
     def _connect(self) -> Connection:
-        budget, received = Budget(), Received()
-        origin = httpcore.Origin(self._scheme, self._host, self._port)
-        return Connection(_Http(origin, self._route, self._ssl_context, budget, received), budget, received)
+        return Connection(self._origin, self._route, self._ssl_context)
 
     def exchange(
         self, request: Request, headers: RequestHeaders, *, timeout: float
@@ -294,9 +270,8 @@ class Wire:
             UnexpectedResponseError: the body is larger than 32 MiB.
         """
         target = self._prefix + request.path + (f"?{request.query}" if request.query else "")
-        url = httpcore.URL(
-            scheme=self._scheme, host=self._host, port=self._port, target=target.encode("ascii")
-        )
+        scheme, host, port = self._origin.scheme, self._origin.host, self._origin.port
+        url = httpcore.URL(scheme=scheme, host=host, port=port, target=target.encode("ascii"))
         outgoing = httpcore.Request(
             request.method.encode(),
             url,
@@ -309,8 +284,7 @@ class Wire:
             connection = self._pool.acquire(timeout, long_poll=long_poll)
             done = False
             try:
-                connection.begin(timeout - (time.monotonic() - started))
-                response = connection.http.handle_request(outgoing)
+                response = connection.begin(outgoing, timeout - (time.monotonic() - started))
                 status, received_headers = response.status, Headers(response.headers)
                 reader = BodyReader(status, received_headers)
                 try:
@@ -321,9 +295,7 @@ class Wire:
                     # To HEAD, and with these statuses, chunks are announced and do not come.
                     bodiless = request.method == "HEAD" or status in (204, 304)
                     chunked = not bodiless and "transfer-encoding" in received_headers
-                    done = connection.http.is_idle() and connection.received.is_all(
-                        reader.length, chunked=chunked
-                    )
+                    done = connection.is_idle() and connection.received.is_all(reader.length, chunked=chunked)
                 except _BELOW:
                     if status < 400:
                         raise
