@@ -267,7 +267,11 @@ class Transport:
 
     async def _send(self, call: Call) -> Any:
         try:
-            return await self._attempts(call)
+            try:
+                return await self._attempt(call)
+            except FirstHandError as error:
+                failure = error
+            return await self._try_again(call, failure)
         except FirstHandError as error:
             self._tell(call, error)
             raise
@@ -277,24 +281,6 @@ class Transport:
             if key is not None and call.request.method == "POST" and call.maybe_received:
                 advice = how_to_repeat(key, recorded=call.request.recorded)
                 error.add_note(f"{call.request.endpoint} was interrupted{advice}")
-            raise
-
-    async def _attempts(self, call: Call) -> Any:
-        try:
-            return await self._attempt(call)
-        except FirstHandError as error:
-            failure = error
-        # tenacity is loaded by the first failure: a call that works does not pay for it.
-        try:
-            return await self._try_again(call, failure)
-        except NotFoundError as error:
-            # An earlier attempt may have deleted it, and only its response was lost.
-            if call.request.method == "DELETE" and call.maybe_received and error.response is not None:
-                return call.decoder(Secret(b""), error.response)
-            raise
-        except FirstHandError as error:
-            if call.out_of_time:
-                raise self._deadline_exceeded(call) from error
             raise
 
     def _tell(self, call: Call, error: FirstHandError) -> None:
@@ -315,8 +301,22 @@ class Transport:
             advise(error, how_to_repeat(key, recorded=request.recorded))
 
     async def _try_again(self, call: Call, failure: FirstHandError) -> Any:
-        if not self._retry(call, failure):
-            raise failure
+        try:
+            if not self._retry(call, failure):
+                raise failure
+            return await self._retried(call, failure)
+        except NotFoundError as error:
+            # An earlier attempt may have deleted it, and only its response was lost.
+            if call.request.method == "DELETE" and call.maybe_received and error.response is not None:
+                return call.decoder(Secret(b""), error.response)
+            raise
+        except FirstHandError as error:
+            if call.out_of_time:
+                raise self._deadline_exceeded(call) from error
+            raise
+
+    async def _retried(self, call: Call, failure: FirstHandError) -> Any:
+        # A call that works does not load it.
         with importing():
             import tenacity
 
@@ -345,6 +345,7 @@ class Transport:
     def _retry(self, call: Call, error: BaseException) -> bool:
         if not isinstance(error, FirstHandError):
             return False
+        call.maybe_received |= may_have_arrived(error)
         decision = decide(
             error,
             attempts=call.attempts - call.sent_back,
@@ -398,13 +399,6 @@ class Transport:
             report(attempt, self.config.on_attempt)
 
     async def _attempt(self, call: Call) -> Any:
-        try:
-            return await self._attempt_once(call)
-        except FirstHandError as error:
-            call.maybe_received |= may_have_arrived(error)
-            raise
-
-    async def _attempt_once(self, call: Call) -> Any:
         permit: Any = _NO_PERMIT
         seen: ApiResponse | None = None
         sent = True
