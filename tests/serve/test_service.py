@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import os
 import re
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -481,3 +483,51 @@ def test_files_go_where_the_first_start_put_them(tmp_path: Path) -> None:
     Service(tmp_path / "plain").stop()
     with pytest.raises(ConfigurationError, match="which is the folder itself: leave it out"):
         Service(tmp_path / "plain", storage=other)
+
+
+def test_a_secret_is_shown_again_until_the_server_stops(tmp_path: Path) -> None:
+    """A repeated request for a key shows it again, from memory alone; after a restart it is refused, and tells why."""
+    keyed = {"Idempotency-Key": "one"}
+    calls = [
+        ("/v1/api_keys", {"name": "ci"}),
+        ("/v1/webhook_endpoints", {"url": "http://127.0.0.1:9/"}),
+        ("/v1/auth/signup", {"name": "Ana", "email": "ana@example.com"}),
+    ]
+    seen: list[list[httpx.Response]] = []
+    live = ""
+    for _ in range(2):
+        with Service(tmp_path / "data") as service:
+            live = live or getattr(service.first, "live", "")
+            headers = {**keyed, "Authorization": f"Bearer {live}"}
+            for _ in range(2):
+                seen.append(
+                    [httpx.post(service.url + path, json=body, headers=headers) for path, body in calls]
+                )
+    assert [[each.status_code for each in replies] for replies in seen] == [[201, 201, 200]] * 2 + [
+        [409] * 3
+    ] * 2
+    assert [each.json() for each in seen[0]] == [each.json() for each in seen[1]]
+    for each in seen[2]:
+        assert each.json()["error"]["type"] == "idempotency_error"
+        assert "rotate the key or the secret" in each.json()["error"]["message"]
+
+
+def test_what_the_first_version_has_answered_is_answered_again(tmp_path: Path) -> None:
+    """Its way to keep responses is still read, so that an upgrade buys nothing twice."""
+    folder = tmp_path / "data"
+    headers = {"Idempotency-Key": "one"}
+    body = {**JOB, "type": "data_collection"}
+    with Service(folder) as service:
+        assert service.first is not None
+        headers["Authorization"] = f"Bearer {service.first.live}"
+        first = httpx.post(f"{service.url}/v1/jobs", json=body, headers=headers)
+        account = service.world.state.organizations[0].accounts["live"].id
+    nonce, slot = b"n" * 16, "\n".join((account, "POST", "/v1/jobs", "one")).encode()
+    stream = hashlib.shake_256(b"reply\n" + nonce + slot).digest(len(first.content))
+    sealed = nonce + bytes(one ^ other for one, other in zip(first.content, stream, strict=True))
+    with closing(sqlite3.connect(folder / "state.db")) as rows, rows:
+        assert rows.execute("UPDATE replies SET body = ?, kept = 'sealed'", (sealed,)).rowcount == 1
+    with Service(folder) as service:
+        again = httpx.post(f"{service.url}/v1/jobs", json=body, headers=headers)
+        assert (again.status_code, again.content) == (201, first.content)
+        assert len(service.world.state.jobs) == 1

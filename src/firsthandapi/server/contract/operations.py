@@ -47,6 +47,12 @@ class Operation:
         return issubclass(self.query, bodies.PageQuery)
 
     @property
+    def shows_secret(self) -> bool:
+        """Whether the response has something that is shown only once."""
+        fields = () if self.answer is None else self.answer.model_fields
+        return "secret" in fields or "api_key" in fields
+
+    @property
     def tag(self) -> str:
         """The group of the operation in the document."""
         return _TAGS[self.path.split("/")[2]]

@@ -163,7 +163,8 @@ class App:
             media_type = "application/json" if stored.body else None
             return Response(stored.body or None, stored.status, media_type=media_type)
         response = self._handle(operation, call)
-        kept = Stored(fingerprint, response.status_code, bytes(response.body), call.at + DAY)
+        body, ends = bytes(response.body), call.at + DAY
+        kept = Stored(fingerprint, response.status_code, body, ends, operation.shows_secret)
         self.world.state.replies.put(slot, kept, call.at)
         return response
 

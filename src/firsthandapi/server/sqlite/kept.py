@@ -6,18 +6,19 @@ import contextlib
 import hashlib
 import logging
 import random
-import secrets
 import sqlite3
 import threading
 import weakref
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
+from firsthandapi.server.contract.errors import ApiError
 from firsthandapi.server.contract.text import new_id
 from firsthandapi.server.state.keeping import NotKeptError
 from firsthandapi.server.state.ledger import Sums
-from firsthandapi.server.state.limits import Slot, Stored
+from firsthandapi.server.state.limits import MemoryReplies, Slot, Stored
 from firsthandapi.server.state.model import Account, File, Job, Organization, Submission
 from firsthandapi.server.state.state import MAX_DELIVERIES, Pending, State, Timekeeper
 from firsthandapi.server.state.storage import Storage, Upload
@@ -31,6 +32,10 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("firsthandapi.serve")
 _RETRY_SECONDS = 10.0
+_GONE = (
+    "The first response to this Idempotency-Key showed a secret, and the server has started again since: what was "
+    "asked for was done once, but nobody knows the secret any more; rotate the key or the secret for a new one."
+)
 _set: Callable[[Any, str, Any], None] = object.__setattr__
 
 
@@ -133,6 +138,7 @@ class KeptState(State):
         owned = Owned("deliveries", None, "number", most=MAX_DELIVERIES)
         self.deliveries = Rows(self, TABLES["deliveries"], owned)
         self.replies = self
+        self._with_secrets = MemoryReplies()
 
     # --- the state --------------------------------------------------------------------------------
 
@@ -162,18 +168,25 @@ class KeptState(State):
 
     def get(self, slot: Slot, now: float) -> Stored | None:
         """The response to the first request with this idempotency key, while it is kept."""
-        sql = "SELECT fingerprint, status, body, expires_at FROM replies WHERE slot = ? AND expires_at > ?"
+        sql = "SELECT fingerprint, status, body, expires_at, kept FROM replies WHERE slot = ? AND expires_at > ?"
         rows = self.query(sql, _digest(slot), now)
         if not rows:
             return None
-        fingerprint, status, body, expires_at = rows[0]
-        return Stored(fingerprint, status, _unsealed(slot, body), expires_at)
+        *stored, kept = rows[0]
+        if kept == "memory":
+            found = self._with_secrets.get(slot, now)
+            if found is None:
+                raise ApiError(409, "idempotency_error", _GONE)
+            return found
+        found = Stored(*stored)
+        return replace(found, body=_unsealed(slot, found.body)) if kept == "sealed" else found
 
     def put(self, slot: Slot, stored: Stored, now: float) -> None:
         """Keep a response, together with what the request has changed."""
         self._lock.check()
-        sealed = Stored(stored.fingerprint, stored.status, _sealed(slot, stored.body), stored.expires_at)
-        self._replied.append((_digest(slot), sealed, now))
+        if stored.has_secret:
+            self._with_secrets.put(slot, stored, now)
+        self._replied.append((_digest(slot), stored, now))
 
     def submissions_of(self, job: Job, worker: str, most: int) -> Iterable[Submission]:
         """The submissions of one worker to a job, the latest first."""
@@ -466,8 +479,15 @@ class KeptState(State):
             for slot, stored, now in self._replied:
                 rows.execute("DELETE FROM replies WHERE expires_at <= ?", (now,))
                 rows.execute(
-                    "REPLACE INTO replies VALUES (?, ?, ?, ?, ?)",
-                    (slot, stored.fingerprint, stored.status, stored.body, stored.expires_at),
+                    "REPLACE INTO replies VALUES (?, ?, ?, ?, ?, ?)",
+                    (
+                        slot,
+                        stored.fingerprint,
+                        stored.status,
+                        b"" if stored.has_secret else stored.body,
+                        stored.expires_at,
+                        "memory" if stored.has_secret else "as it came",
+                    ),
                 )
             for file in self._dropped:
                 rows.execute("DELETE FROM files WHERE id = ?", (file.id,))
@@ -570,18 +590,8 @@ def _digest(slot: Slot) -> bytes:
     return hashlib.sha256("\n".join(slot).encode("utf-8", "surrogatepass")).digest()
 
 
-# A response may contain a new API key, of which only the hash may be kept, and must be repeated for a day. So it is
-# kept in a way that only the idempotency key opens, and of that, too, only a hash is kept.
-def _sealed(slot: Slot, body: bytes) -> bytes:
-    nonce = secrets.token_bytes(16)
-    return nonce + _mixed(slot, nonce, body)
-
-
 def _unsealed(slot: Slot, sealed: bytes) -> bytes:
-    return _mixed(slot, sealed[:16], sealed[16:])
-
-
-def _mixed(slot: Slot, nonce: bytes, body: bytes) -> bytes:
-    secret = nonce + "\n".join(slot).encode("utf-8", "surrogatepass")
-    stream = hashlib.shake_256(b"reply\n" + secret).digest(len(body))
-    return (int.from_bytes(body) ^ int.from_bytes(stream)).to_bytes(len(body))
+    """A body as the first version has kept it for its day: opened by the idempotency key."""
+    secret = sealed[:16] + "\n".join(slot).encode("utf-8", "surrogatepass")
+    stream = hashlib.shake_256(b"reply\n" + secret).digest(len(sealed) - 16)
+    return bytes(one ^ other for one, other in zip(sealed[16:], stream, strict=True))

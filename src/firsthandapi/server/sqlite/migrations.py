@@ -131,7 +131,12 @@ CREATE TABLE replies (
 CREATE INDEX expiring_replies ON replies (expires_at);
 """
 
-STEPS: tuple[str, ...] = (_FIRST,)
+# How a body is kept: as it came, `memory`, or `sealed`, as the first version has kept all.
+_SECOND = """
+ALTER TABLE replies ADD COLUMN kept TEXT NOT NULL DEFAULT 'sealed';
+"""
+
+STEPS: tuple[str, ...] = (_FIRST, _SECOND)
 
 
 def migrate(connection: sqlite3.Connection, where: object) -> None:

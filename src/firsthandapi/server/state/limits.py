@@ -12,12 +12,13 @@ MAX_STORED_BYTES = 32 << 20
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """The response kept for an idempotency key."""
+    """The response kept for an idempotency key; one with a secret is kept in memory only."""
 
     fingerprint: str
     status: int
     body: bytes
     expires_at: float
+    has_secret: bool = False
 
 
 Slot = tuple[str, str, str, str]  # account, method, path, idempotency key
