@@ -27,9 +27,8 @@ if TYPE_CHECKING:
     import ssl
 
 CONCURRENCY = 32
-# As many start at once. While most of them wait for the network, each makes room for one more: over a real network
-# that makes 32 within a few milliseconds. Beside a fast server, or one that is busy with handshakes, more threads
-# would only be in each other's way.
+# A run starts with this many threads, and starts more while most of them wait for the network: over a real network, all
+# 32 run within milliseconds. With a fast server, more threads would only compete for the processor.
 _FIRST_THREADS = 8
 # How long a cancelled run may take to end; a thread that runs `refresh` cannot be ended.
 _ENDS_WITHIN = 0.7
@@ -41,21 +40,20 @@ def _ignore(_: int) -> None:
 
 
 class Engine:
-    """Downloads the files it is given. Each gets exactly one `Outcome`, in the order in which they are done.
+    """Downloads files. Each submitted file gets exactly one `Outcome`, in the order of completion.
 
         with Engine(base_url=…, refresh=…, on_done=outcomes.put) as engine:
             engine.submit(wanted)
 
-    Leaving the block waits for all that was submitted; an exception, Ctrl-C included, cancels it.
+    Leaving the block waits for every submitted file; an exception, such as Ctrl-C, cancels the rest.
 
     Args:
-        base_url: the API's address: plain http is for a service that is itself plain http.
-        refresh: gives a fresh URL for a file's id, and when it expires. Called in a thread of the engine, where
-            it may block.
+        base_url: the API's address; download URLs may be plain http only if it is.
+        refresh: returns a fresh URL for a file id, and when it expires. A thread of the engine calls it, so it may
+            block.
         on_done: called with each outcome, in a thread of the engine (or of `submit` and `close`, for a file that
-            was never begun). Thread-safe: a queue's `put`, or a loop's `call_soon_threadsafe`. This thread
-            downloads nothing meanwhile; the others do.
-        on_bytes: called with the number of bytes received, negative for bytes thrown away; likewise.
+            never started). It must be thread-safe, such as a queue's `put` or a loop's `call_soon_threadsafe`.
+        on_bytes: called in the same way with the number of received bytes, negative for discarded bytes.
         proxy, verify, timeout, max_retries: the client's options.
         concurrency: the most connections at once.
         on_attempt: called with each attempt, in a thread of the engine.
@@ -122,18 +120,17 @@ class Engine:
         return self._full
 
     def sync(self) -> None:
-        """Flush the names of finished files to the disk, so that they outlive a power cut. Files themselves are
-        flushed before they get their name; their directory, once for many."""
+        """Flush the folders of finished files, so that the files survive a power cut. Each file is flushed before its
+        rename; a folder, once for many files."""
         with self._lock:
             directories, self._directories = self._directories, set()
         for directory in directories:
             sync_directory(directory or os.curdir)
 
     def close(self, *, cancel: bool = False) -> None:
-        """Wait for all that was submitted, or cancel it: that takes a second at most, and leaves no temporary
-        file. What is cancelled gets an outcome too; it comes after the return only from a thread that cannot be
-        ended, since it runs `refresh`. Closing again does no harm, and may cancel a close that was
-        interrupted. Not to be called by a callback."""
+        """Wait for every submitted file, or cancel the rest, which takes a second at most and leaves no temporary file.
+        A cancelled file gets an outcome as well; only a thread inside `refresh` may report it after the return. A
+        second call may cancel an interrupted one. Callbacks must not call it."""
         with self._lock:
             self._closing = True
             self._work.notify_all()
@@ -142,8 +139,8 @@ class Engine:
             self._refuse_queued("the run was cancelled")
             self._network.wake_all()
         ends = time.monotonic() + _ENDS_WITHIN if cancel else None
-        for thread in self._threads:  # those that start meanwhile are appended, so met too
-            # In slices: a lock that is waited for without end swallows Ctrl-C on Windows.
+        for thread in self._threads:  # threads that start meanwhile are appended
+            # In slices: on Windows, an endless wait for a lock swallows Ctrl-C.
             while thread.is_alive() and (ends is None or time.monotonic() < ends):
                 thread.join(0.5 if ends is None else max(ends - time.monotonic(), 0.0))
         if cancel:
@@ -163,12 +160,12 @@ class Engine:
     # --- threads ------------------------------------------------------------------------------------------
 
     def _grow(self, most: int) -> None:
-        """Start a thread if there is work for it. The lock is held."""
+        """Start a thread if there is work for it. The caller holds the lock."""
         if len(self._queue) > self._idle and len(self._threads) < most:
             thread = threading.Thread(target=self._run, name="firsthandapi-download", daemon=True)
             try:
                 thread.start()
-            except RuntimeError:  # the system has no more threads: those there are must do
+            except RuntimeError:  # the system refused: the running threads continue
                 if not self._threads:
                     self._queue.pop()
                     raise DownloadError(
@@ -220,7 +217,7 @@ class Engine:
             with self._lock:
                 self._full = True
             return Outcome(wanted, error=error.error)
-        except Exception as error:  # whatever it is, it must not cost the files after it
+        except Exception as error:  # it must not stop the other files
             # Not chained: a traceback would show its text unmasked.
             reason = mask_secrets(f"{type(error).__name__}: {error}")
             return Outcome(wanted, error=failure(wanted.file_id, f"unexpected error: {reason}"))
@@ -236,6 +233,6 @@ class Engine:
             self._report(Outcome(wanted, error=failure(wanted.file_id, reason)))
 
     def _report(self, outcome: Outcome) -> None:
-        # A loop that is closed by now has nobody left to notify.
+        # The caller's loop may be closed by now.
         with contextlib.suppress(Exception):
             self._on_done(outcome)

@@ -1,4 +1,4 @@
-"""Whole files into memory, verified as those on disk are."""
+"""Download whole files into memory, verified like files on disk."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class MemoryPart(Part):
-    """A file in the making, in memory."""
+    """An unfinished file in memory."""
 
     def __init__(self) -> None:  # pyright: ignore[reportMissingSuperCall] # which would open a file
         self.content = bytearray()
@@ -43,7 +43,7 @@ class MemoryPart(Part):
 
 
 class _Newest(Parts):
-    """Hands out one part after the other, and keeps the newest."""
+    """Opens parts in memory, and keeps the newest."""
 
     part = MemoryPart()
 
@@ -57,8 +57,8 @@ class FileReader:
     """Downloads files into memory, one at a time, over connections that it keeps: one reader per thread.
 
     Args:
-        base_url: the API's address: plain http is for a service that is itself plain http.
-        refresh: gives a fresh URL for a file's id, and when it expires; may block.
+        base_url: the API's address; download URLs may be plain http only if it is.
+        refresh: returns a fresh URL for a file id, and when it expires; it may block.
         proxy, verify, timeout, max_retries: the client's options.
         clock: for tests.
     """
@@ -87,10 +87,10 @@ class FileReader:
         )
 
     def read(self, wanted: Wanted) -> tuple[bytes, Outcome]:
-        """The bytes of a file, and their size and SHA-256, which are the promised ones.
+        """Download a file: its verified bytes, and the outcome with their size and SHA-256.
 
         Raises:
-            DownloadError: the file cannot be downloaded; an IntegrityError, if its bytes are not the promised ones.
+            DownloadError: the file cannot be downloaded; an IntegrityError if its bytes differ from the promised ones.
         """
         outcome = transfer(wanted, self._session, self._rules)
         if outcome.error is not None:

@@ -1,4 +1,4 @@
-"""Reaching a host for downloads: bounded in time, and ended at once by `stop`."""
+"""Connections for downloads: opened within a time limit, and closed as soon as `stop` is set."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class StoppedError(Exception):
 
 
 class BrokenError(Exception):
-    """The network failed: worth another attempt."""
+    """The network failed; another attempt may succeed."""
 
 
 class HopelessError(Exception):
@@ -34,7 +34,7 @@ class HopelessError(Exception):
 
 
 def as_broken(error: Exception, what: str) -> BrokenError:
-    """Our error for an error of a socket."""
+    """A `BrokenError` for the error of a socket."""
     if isinstance(error, TimeoutError):
         return BrokenError(f"{what}: nothing came in time")
     reason = mask_secrets(str(error)) or type(error).__name__
@@ -42,10 +42,10 @@ def as_broken(error: Exception, what: str) -> BrokenError:
 
 
 class Network:
-    """The way to every host, shared by the threads of a run.
+    """Opens connections, for all threads of a run.
 
     Args:
-        proxy: the proxy's URL; else what the environment says.
+        proxy: the proxy's URL; None reads the environment.
         verify: as for the client.
         timeout: seconds for a response's head, and between two bytes.
         stop: set when the run is cancelled.
@@ -67,10 +67,10 @@ class Network:
         self._sockets: set[socket.socket] = set()
         self._lock = threading.Lock()
 
-    # --- every socket is known, so that a thread which waits on one can be woken --------------------------
+    # --- all open sockets, so that `wake_all` reaches each thread that waits on one -------------------------
 
     def add(self, sock: socket.socket) -> None:
-        """Remember a socket in use.
+        """Add a socket to those that `wake_all` closes.
 
         Raises:
             StoppedError: the run was cancelled; the socket is closed.
@@ -89,36 +89,35 @@ class Network:
             link.close()
 
     def cancel(self) -> None:
-        """End the run: whoever waits comes back with StoppedError."""
+        """Cancel the run: each waiting thread gets a StoppedError."""
         self.stop.set()
         self.wake_all()
 
     def wake_all(self) -> None:
-        """Make every thread that waits on a socket come back from it."""
+        """Shut down every socket, so that no thread waits on one."""
         with self._lock:
             sockets = list(self._sockets)
         for sock in sockets:
             with contextlib.suppress(OSError):
-                # The method of the class below: that of an SSL socket takes the TLS state away from under
-                # the thread that is reading.
+                # Not the method of an SSL socket, which removes the TLS state that a reading thread uses.
                 socket.socket.shutdown(sock, socket.SHUT_RDWR)
 
     # --- connecting ---------------------------------------------------------------------------------------
 
     def route_to(self, origin: Origin) -> Route:
-        """The way to `origin`; its proxy is looked up once, since on some systems that takes long."""
+        """The way to `origin`. The proxy is looked up once, because some systems are slow at that."""
         if origin not in self._routes:
             self._routes[origin] = Route.to(origin, choose_proxy(origin, self._proxy))
         return self._routes[origin]
 
     def connect(self, origin: Origin, waits: Callable[[], object]) -> tuple[Link, Route]:
-        """A connection over which to ask `origin`, and the way it takes.
+        """A new connection to `origin`, and its route.
 
         Raises:
-            BrokenError: it cannot be reached now.
-            HopelessError: it must not be trusted, or its name is none.
+            BrokenError: the host cannot be reached now.
+            HopelessError: the host is not trusted, or its name is invalid.
             StoppedError: the run was cancelled.
-            ConfigurationError: the environment names a proxy that cannot be used.
+            ConfigurationError: the environment names an unusable proxy.
         """
         route = self.route_to(origin)
         link: Link = self._open(route, waits)
@@ -172,7 +171,7 @@ class Network:
             encrypted = encrypt(link, context, host)
             try:
                 if isinstance(encrypted, ssl.SSLSocket):
-                    # The descriptor of the old one is the new one's now; this only forgets it.
+                    # The new socket has taken the descriptor of the old one.
                     self.drop(link)
                     self.add(encrypted)
                 encrypted.do_handshake()

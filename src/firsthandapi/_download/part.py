@@ -13,14 +13,14 @@ from pathlib import Path
 from firsthandapi._host import replacing
 from firsthandapi._masking import mask_secrets
 
-# The disk is the same for all files: one that is full is full for the next one too.
+# A full disk is full for the next file as well.
 _FULL = frozenset({errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)})
 # O_BINARY is Windows' alone, and there without it line feeds would grow.
 _FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
 
 
-# A file goes to the disk in portions while it comes in: small ones at first, so that one of a few megabytes
-# profits; larger ones later, since a portion costs something by itself.
+# The system writes a file to the disk in portions while it arrives: small portions first, so that a file of a few
+# megabytes gains from it; larger ones later, since each portion has a cost.
 _FIRST_PORTION = 1024 * 1024
 _LAST_PORTION = 4 * 1024 * 1024
 
@@ -38,17 +38,17 @@ class Part:
     """An unfinished file, `.<name>.<random>.part` beside its target."""
 
     def __init__(self, target: Path) -> None:
-        # Strings: a path's own methods cost a twentieth of a small file's time.
+        # Strings, because the methods of Path take a twentieth of the time of a small file.
         self._target = os.fspath(target)
         self.directory, self._name = os.path.split(self._target)
-        # A name of the caller's may be as long as names can be, and this one is longer. It need not be secret: a file
-        # that exists is refused, not replaced.
+        # Cut, because the target's name may have the maximum length. The random part need not be secret: O_EXCL refuses
+        # an existing file.
         name = f".{self._name[:50]}.{random.getrandbits(64):016x}.part"
         self.path = os.path.join(self.directory, name)  # noqa: PTH118 # see above
         self._placed = False
         self._lock = threading.Lock()  # the descriptor is used or closed, not both
         self._size = 0
-        self._flushing = 0  # up to here the system has begun to write to the disk
+        self._flushing = 0  # bytes that the system has started to write to the disk
         self._portion = _FIRST_PORTION
         try:
             self._fd = os.open(self.path, _FLAGS, 0o666)
@@ -69,8 +69,8 @@ class Part:
             raise DiskError(error, f"{self._name} cannot be written") from None
 
     def _flush_behind(self) -> None:
-        # On Linux this makes the disk begin while bytes still come in, so that the flush at the end finds
-        # little to do. Pages on their way to the disk stay in memory, whatever the name of the advice says.
+        # On Linux this starts writing to the disk while more bytes arrive, so that the final flush is short. Despite
+        # the name of the advice, pages that are being written stay in memory.
         if hasattr(os, "posix_fadvise"):
             os.posix_fadvise(self._fd, self._flushing, self._size - self._flushing, os.POSIX_FADV_DONTNEED)
         self._flushing = self._size
@@ -87,7 +87,7 @@ class Part:
             raise DiskError(error, f"{self._name} cannot be written") from None
 
     def put(self) -> None:
-        """Flush it to the disk and give it its name, in one step."""
+        """Flush the file, and rename it to its target."""
         try:
             with self._lock:
                 if self._fd == -1:
@@ -100,7 +100,7 @@ class Part:
             raise DiskError(error, f"{self._name} cannot be put in place") from None
 
     def discard(self) -> None:
-        """Remove the rest of it; after `put` nothing is left."""
+        """Close and remove it, unless `put` has renamed it."""
         with self._lock, contextlib.suppress(OSError):
             self._close()
         if not self._placed:
@@ -108,8 +108,8 @@ class Part:
                 replacing.remove(self.path)
 
     def take_away(self) -> None:
-        """Remove it while its thread is stuck elsewhere; what that does with it later is a `DiskError`."""
-        # Windows removes no open file. In the middle of a write it stays open: its thread removes it then.
+        """Remove it while its thread is stuck; what the thread does with it later raises `DiskError`."""
+        # Windows removes no open file. During a write it stays open, and its thread removes it.
         if self._lock.acquire(blocking=False):
             try:
                 self._close()
@@ -124,14 +124,14 @@ class Part:
 
 
 class Parts:
-    """The unfinished files of a run, so that whoever cancels it can remove those of a thread that is stuck."""
+    """The unfinished files of a run; cancelling it removes those of stuck threads."""
 
     def __init__(self) -> None:
         self._parts: set[Part] = set()  # add and discard are atomic
 
     @contextlib.contextmanager
     def open(self, target: Path) -> Generator[Part, None, None]:
-        """A new one, removed at the end unless it was put in place."""
+        """Open a part, and remove it at the end unless `put` has renamed it."""
         part = Part(target)
         self._parts.add(part)
         try:
@@ -141,7 +141,7 @@ class Parts:
             self._parts.discard(part)
 
     def unlink(self) -> None:
-        """Remove them."""
+        """Remove all of them."""
         for part in list(self._parts):
             with contextlib.suppress(OSError):
                 part.take_away()

@@ -1,4 +1,4 @@
-"""Some bytes of a file, where it is: for readers that jump around in it."""
+"""Read parts of a file from its storage, for readers that seek."""
 
 from __future__ import annotations
 
@@ -62,15 +62,15 @@ class RangeReader:
 
         Args:
             file_id: the file's id, for messages.
-            url_of: gives the file's URL; True asks for a fresh one, since the last was refused.
+            url_of: returns the file's URL; called with True for a fresh one after a 403.
             start: the first byte.
             end: the byte after the last one; None reads to the end.
             size_bytes: the promised size of the whole file, or None.
-            sha256: its promised SHA-256 in hex, or None; it binds a read of the whole file.
+            sha256: its promised SHA-256 in hex, or None; checked if the whole file is read.
 
         Raises:
-            IntegrityError: they are not the promised ones, twice.
-            DownloadError: they cannot be had.
+            IntegrityError: size or SHA-256 differed from the promised ones twice.
+            DownloadError: the bytes cannot be read.
         """
         attempts = Attempts(self._max_retries)
         stale = False

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 def target_of(path: str | os.PathLike[str]) -> Path:
-    """`path` as given; a trailing slash means a directory, which is created: `Path` alone would drop it."""
+    """`path` as a Path. One with a trailing slash, which Path drops, is a directory: it is created."""
     text = os.fspath(path)
     check_path(text, "path")
     target = local_path(text, "path")
@@ -64,7 +64,7 @@ def download_file(
         expires_at=file.download_url_expires_at,
         size_bytes=file.size_bytes,
         sha256=file.content_hash,
-        # Unlike `Path.is_dir`, it does not raise for a name that is too long: the write reports that.
+        # Unlike `Path.is_dir`, this does not raise for a name that is too long; the write does.
         target=path / file_name_on_disk(file.id, file.content_type) if os.path.isdir(path) else path,  # noqa: PTH112 # see above
     )
     schemes = allowed_schemes(base_url)

@@ -1,4 +1,4 @@
-"""For a large file on an idle machine: writing and hashing beside reading, so that two processors are used."""
+"""Write and hash a large file in a second thread while the first one reads, if a processor is idle."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ import threading
 from collections.abc import Callable
 from queue import SimpleQueue
 
-# Below this a second thread costs more than it brings.
+# For smaller files a second thread costs more time than it saves.
 LARGE_BYTES = 16 * 1024 * 1024
-# One is read into while one is written and hashed, a third takes up the difference in pace. They are larger
-# than a thread's usual buffer, since each exchange has the threads wait for one another.
+# One buffer is filled while another is stored; the third evens out their speeds. They are larger than the usual buffer
+# of a thread, because at each exchange one thread may wait for the other.
 _BUFFERS = 3
 _BUFFER_BYTES = 1024 * 1024
 
 
 class StoringThread:
-    """Gives pieces to `store`, in order, in a thread of its own."""
+    """Calls `store` with pieces, in order, in its own thread."""
 
     def __init__(self, store: Callable[[memoryview], None]) -> None:
         self._store = store
@@ -28,7 +28,7 @@ class StoringThread:
         self._thread.start()
 
     def exchange(self, piece: memoryview, buffer: bytearray) -> bytearray:
-        """Hand over a piece with the buffer it lies in; get a free one for the next.
+        """Queue a piece with its buffer; returns a free buffer for the next one.
 
         Raises:
             DiskError: an earlier piece could not be stored.
@@ -40,7 +40,7 @@ class StoringThread:
         return free
 
     def close(self) -> None:
-        """Return when all that was handed over is stored.
+        """Wait until every queued piece is stored.
 
         Raises:
             DiskError: a piece could not be stored.
@@ -56,7 +56,7 @@ class StoringThread:
             try:
                 if self._failure is None:
                     self._store(piece)
-            except Exception as error:  # raised again where it is waited for
+            except Exception as error:  # `exchange` or `close` raises it
                 self._failure = error
-            if len(buffer) == _BUFFER_BYTES:  # not the session's own, which came first
+            if len(buffer) == _BUFFER_BYTES:  # not the first one, which is the session's
                 self._free.put(buffer)

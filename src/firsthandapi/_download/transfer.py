@@ -1,4 +1,4 @@
-"""One file from its first request to its place on disk, in the thread of whoever calls."""
+"""One file, from its first request to its name on disk, in the caller's thread."""
 
 from __future__ import annotations
 
@@ -41,19 +41,19 @@ from .part import DiskError, Part, Parts
 from .storing import LARGE_BYTES, StoringThread
 from .watching import Watch
 
-# Given a file's id, a fresh URL and when it expires. Called in the thread that downloads; may block.
+# From a file id to a fresh URL and its expiry. The downloading thread calls it, so it may block.
 Refresh = Callable[[str], tuple[str, datetime | None]]
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one file.
+    """The result for one file.
 
     Attributes:
         wanted: the requested file.
         size_bytes: its size; 0 if it failed.
         sha256: its SHA-256 in hex; empty if it failed.
-        error: why it is missing, or None: then it is complete, verified, and under its name.
+        error: why the download failed; None if the file is complete, verified, and has its name.
     """
 
     wanted: Wanted
@@ -69,8 +69,8 @@ class Rules:
     Attributes:
         schemes: the schemes a URL may have.
         max_retries: failures in a row that are retried.
-        refresh: where fresh URLs come from; None if there are none.
-        on_bytes: called with the number of bytes received, or, if negative, thrown away.
+        refresh: returns fresh URLs; None if there are none.
+        on_bytes: called with the number of received bytes, negative for discarded bytes.
         clock: time.
         spare_processor: whether a large file may take a second thread now.
         watch: reports each attempt and each file.
@@ -90,7 +90,7 @@ class Rules:
 
 
 class DiskFullError(Exception):
-    """The disk is full, for this file and the next; `error` is what became of this one."""
+    """The disk is full, so the next file would fail as well; `error` is the error of this one."""
 
     def __init__(self, error: DownloadError) -> None:
         super().__init__(str(error))
@@ -98,7 +98,7 @@ class DiskFullError(Exception):
 
 
 class _GiveUpError(Exception):
-    """No further attempt; says why."""
+    """The file is given up."""
 
     def __init__(self, reason: str, *, mismatch: bool = False, cause: FirstHandError | None = None) -> None:
         super().__init__(reason)
@@ -107,7 +107,7 @@ class _GiveUpError(Exception):
 
 
 class _BrokenOffError(Exception):
-    """The attempt failed, and another may be made."""
+    """The attempt failed; another may follow."""
 
     def __init__(self, reason: str, retry_after: float | None = None) -> None:
         super().__init__(reason)
@@ -115,7 +115,7 @@ class _BrokenOffError(Exception):
 
 
 def transfer(wanted: Wanted, session: Session, rules: Rules) -> Outcome:
-    """Download one file. Everything that can go wrong with it is in the outcome.
+    """Download one file. A failure that concerns only this file is in the outcome.
 
     Raises:
         StoppedError: the run was cancelled. Nothing is left behind.
@@ -153,12 +153,12 @@ class _Transfer:
         self._part = part
         self._attempts = Attempts(rules.max_retries)
         self._digest = hashlib.sha256()
-        self._offset = 0  # bytes in the part, all of them hashed between two attempts
+        self._offset = 0  # bytes in the part; between attempts all of them are hashed
         self._total: int | None = None
         self._etag: str | None = None
         self._promised = None not in (wanted.size_bytes, wanted.sha256)
         self._gained = 0  # bytes of this attempt
-        self._asked: Address | None = None  # whom this attempt asked last
+        self._asked: Address | None = None  # the last request of this attempt
         self._status: int | None = None
         self._url, self._expires_at = wanted.url, wanted.expires_at
 
@@ -166,7 +166,7 @@ class _Transfer:
         try:
             return self._run()
         except BaseException:
-            # Whoever counts bytes counts only those of complete files.
+            # `on_bytes` counts only complete files.
             self._rules.on_bytes(-self._offset)
             raise
 
@@ -300,7 +300,7 @@ class _Transfer:
                 self._offset += len(piece)
                 self._rules.on_bytes(len(piece))
                 if limit is not None and self._offset > limit:
-                    return  # one byte too many proves as much as all of them
+                    return  # the rest cannot make it right
                 if limit is None and self._offset > MOST_BYTES:
                     raise _GiveUpError(too_large())
                 if storing is None and self._is_large():
@@ -313,7 +313,7 @@ class _Transfer:
                 else:
                     response.buffer = storing.exchange(piece, response.buffer)
         except BrokenError:
-            # All bytes came; only the mark of the body's end is missing.
+            # Complete, but for the mark of the body's end.
             if limit is None or self._offset != limit:
                 raise
         finally:
@@ -321,7 +321,7 @@ class _Transfer:
                 storing.close()
         whole = self._total
         if whole is None and not response.framed:
-            whole = limit  # the end of a body without framing may be that of its connection alone
+            whole = limit  # without framing, only the promised size shows a broken connection
         if whole is not None and self._offset < whole:
             raise BrokenError("the body ended early")
 
@@ -344,7 +344,7 @@ class _Transfer:
     def _mismatched(self, reason: str) -> None:
         if not self._attempts.mismatched():
             raise _GiveUpError(f"{reason}; downloaded twice", mismatch=True)
-        self._promised = False  # perhaps its halves did not match: now only an ETag may join two
+        self._promised = False  # parts of different objects may have been joined: now only an ETag may join
         self._start_over()
 
     def _fresh_url(self) -> str:

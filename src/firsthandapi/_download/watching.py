@@ -1,4 +1,4 @@
-"""Who watches downloads: the logger `firsthandapi.download`, `on_attempt`, and OpenTelemetry if it is loaded."""
+"""Report downloads to the logger `firsthandapi.download`, to `on_attempt`, and to OpenTelemetry if it is loaded."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Watch:
-    """Made in the caller's thread, whose span is that of its files."""
+    """Create it in the caller's thread: its span becomes the parent of the files' spans."""
 
     def __init__(self, on_attempt: OnAttempt | None = None) -> None:
         self._on_attempt = on_attempt
@@ -26,7 +26,7 @@ class Watch:
 
     @contextmanager
     def file(self, file_id: str) -> Generator[dict[str, Any], None, None]:
-        """A span around one file; what the block puts into the dict becomes its attributes."""
+        """A span around one file. What the block adds to the dict becomes its attributes."""
         found: dict[str, Any] = {}
         if self._tracer is None:
             yield found

@@ -1,12 +1,12 @@
-"""The way to a host, the same for API calls and downloads.
+"""Connections to hosts, for API calls and downloads.
 
 - `names`: the addresses of a name.
 - `addresses`: a connection to one of a host's addresses.
 - `proxies`: which proxy leads to a host, and the request to it.
 - `handshakes`: CONNECT and SOCKS 5, without I/O.
-- `certificates`: whom to trust.
-- `failures`: what an error means.
-- `lending`: what downloads take from the caller's own httpx client.
+- `certificates`: the trusted certificates.
+- `failures`: the meaning of network errors.
+- `lending`: certificates and proxy of the caller's httpx client, for downloads.
 - `tls`: TLS over a connection, even over one that already speaks TLS.
 
 No module here knows httpx, httpcore or an event loop. `_download` connects with these alone; the async half of the

@@ -13,7 +13,7 @@ from typing import Any
 
 from . import names
 
-# How long an address has for itself before the next one is tried beside it, as in RFC 8305 and anyio.
+# Seconds before the next address is tried in parallel, as in RFC 8305 and anyio.
 HEAD_START = 0.25
 NOT_ACCEPTED = "it did not accept a connection in time"
 
@@ -21,8 +21,7 @@ NOT_ACCEPTED = "it did not accept a connection in time"
 def connect(host: str, port: int, *, timeout: float, look: Callable[[], None] | None = None) -> socket.socket:
     """A TCP connection to the first address of `host` that answers.
 
-    An address that swallows packets, as a broken IPv6 route does, costs a quarter of a second: then the next
-    address is tried beside it, and each has the time that is left.
+    After a quarter of a second without an answer, as over a broken IPv6 route, the next address is tried in parallel.
 
     Args:
         host: a name, or an IPv4 or IPv6 address.
@@ -51,7 +50,7 @@ def connect(host: str, port: int, *, timeout: float, look: Callable[[], None] | 
                     family, kind, protocol, _, address = addresses.popleft()
                     try:
                         sock = _begin(family, kind, protocol, address)
-                    except OSError as error:  # as without a route: the next address need not wait
+                    except OSError as error:  # such as a missing route: try the next address immediately
                         failure = error
                         continue
                     pending.add(sock)
@@ -80,12 +79,12 @@ def connect(host: str, port: int, *, timeout: float, look: Callable[[], None] | 
 
 
 def _begin(family: int, kind: int, protocol: int, address: Any) -> socket.socket:
-    """A socket that is about to be connected."""
+    """A socket that has started to connect."""
     sock = socket.socket(family, kind, protocol)
     try:
         sock.setblocking(False)
-        with contextlib.suppress(BlockingIOError):  # it is under way
-            # Not `connect_ex`: what forbids connections in tests puts itself in the place of `connect`.
+        with contextlib.suppress(BlockingIOError):  # connecting
+            # Not `connect_ex`: tools that forbid connections in tests replace `connect`.
             sock.connect(address)
     except BaseException:
         sock.close()

@@ -1,4 +1,4 @@
-"""Which certificates are trusted."""
+"""The trusted certificates."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ if TYPE_CHECKING:
     import ssl
 
 
-# As `verify`: those of the operating system.
+# The value of `verify` for the certificates of the operating system.
 SYSTEM = "system"
 
 
 def check_verify(verify: str) -> None:
-    """Check that `verify` exists, or can be had.
+    """Check that the path in `verify` exists, or that the certificates of the operating system can be used.
 
     Raises:
-        ConfigurationError: it does not.
+        ConfigurationError: the path does not exist, or the extra is not installed.
     """
     if verify == SYSTEM:
         _system()
@@ -33,9 +33,9 @@ def check_verify(verify: str) -> None:
 
 
 def ssl_context(verify: bool | str | ssl.SSLContext) -> ssl.SSLContext:
-    """The context for `verify`: first a context of the caller's, then a path or the operating system, then
-    `SSL_CERT_FILE` and `SSL_CERT_DIR`, then `REQUESTS_CA_BUNDLE`, then the certificates of certifi. Clients with the
-    same trust share a context, since making one costs milliseconds.
+    """The TLS context for `verify`: a context as given, a path, or the operating system; for True, `SSL_CERT_FILE` and
+    `SSL_CERT_DIR`, else `REQUESTS_CA_BUNDLE`, else the certificates of certifi. Clients with the same settings share a
+    context, because creating one takes milliseconds.
 
     Raises:
         ConfigurationError: the certificates cannot be read.
@@ -49,7 +49,7 @@ def ssl_context(verify: bool | str | ssl.SSLContext) -> ssl.SSLContext:
     file, directory = os.environ.get("SSL_CERT_FILE") or None, os.environ.get("SSL_CERT_DIR") or None
     path = verify if isinstance(verify, str) else os.environ.get("REQUESTS_CA_BUNDLE")
     if path and (verify is path or (file is None and directory is None)):
-        # A path that does not exist is read as a file: OpenSSL says nothing of a directory that is not there.
+        # A missing path counts as a file, because OpenSSL ignores a missing directory.
         file, directory = (None, path) if os.path.isdir(path) else (path, None)  # noqa: PTH112 # pathlib would cost its import at start-up
     return _trusting(file, directory)
 

@@ -1,4 +1,4 @@
-"""What an error of the network means, and the words for what another attempt does not fix."""
+"""The meaning of network errors, and messages for those that no retry fixes."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections.abc import Iterator
 
 from firsthandapi._masking import mask_secrets
 
-# What OpenSSL says of a server that speaks no TLS at all, or none that we do.
+# OpenSSL's reasons if a server speaks no TLS, or no version that we support.
 _NO_TLS = frozenset({"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "UNSUPPORTED_PROTOCOL"})
 
 
 def causes(error: BaseException | None) -> Iterator[BaseException]:
-    """An error, and what it was raised from; where several addresses failed, the first of them."""
+    """An error and its causes; of an exception group, the first exception."""
     while error is not None:
         yield error
         several: tuple[BaseException, ...] = getattr(error, "exceptions", ())
@@ -20,8 +20,8 @@ def causes(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def errno_of(error: BaseException) -> int | None:
-    """The system's number for what went wrong, if it has one."""
-    # OpenSSL numbers its errors by itself.
+    """The errno of the system error behind `error`, if there is one."""
+    # The numbers of OpenSSL's errors are its own.
     system = (
         cause for cause in causes(error) if isinstance(cause, OSError) and not isinstance(cause, ssl.SSLError)
     )
@@ -31,7 +31,7 @@ def errno_of(error: BaseException) -> int | None:
 def distrust(
     error: BaseException, peer: str, *, check: str = "verify=, SSL_CERT_FILE, and the clock"
 ) -> str | None:
-    """Why the certificate of `peer` is not trusted, nor will be the next time; None if that is not what failed."""
+    """Why the certificate of `peer` is not trusted; None if something else failed."""
     for cause in causes(error):
         if isinstance(cause, ssl.SSLCertVerificationError):
             reason = mask_secrets(getattr(cause, "verify_message", "") or str(cause))
@@ -40,7 +40,7 @@ def distrust(
 
 
 def speaks_no_tls(error: BaseException) -> bool:
-    """Whether the server speaks no TLS; a handshake that was cut does not say so."""
+    """Whether the server speaks no TLS. A broken handshake does not prove that."""
     return any(
         isinstance(cause, ssl.SSLError) and getattr(cause, "reason", None) in _NO_TLS
         for cause in causes(error)

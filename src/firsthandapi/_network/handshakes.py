@@ -1,8 +1,8 @@
 """The handshake with a proxy: CONNECT and SOCKS 5, without I/O.
 
-A handshake is a generator. It yields bytes to send, which may contain a password, and how many to receive at most, and
-is sent the bytes that came: none if the proxy closed the connection. When it returns, the connection leads to the
-origin.
+A handshake is a generator. It yields the bytes to send, which may contain a password, and the maximum number of bytes
+to receive. Send it the received bytes, or none if the proxy closed the connection. When it returns, the connection
+leads to the origin.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _SOCKS_REPLIES = {
 
 
 class ProxyError(Exception):
-    """The proxy does not lead to the origin. `transient`: another attempt may succeed."""
+    """The proxy did not connect to the origin. `transient`: another attempt may succeed."""
 
     def __init__(self, reason: str, *, check: str = _CHECK, transient: bool = False) -> None:
         super().__init__(f"{reason}; {check}")
@@ -46,7 +46,7 @@ def connect_tunnel(host: str, port: int, headers: Secret[list[tuple[str, str]]])
     """Ask an HTTP proxy for a tunnel.
 
     Raises:
-        ProxyError: the proxy refuses, or is none.
+        ProxyError: the proxy refuses, or is not a proxy.
     """
     head = _something((yield Secret(_connect_request(host, port, headers.reveal())), _MOST_HEAD_BYTES))
     while b"\r\n\r\n" not in head:
@@ -63,7 +63,7 @@ def connect_tunnel(host: str, port: int, headers: Secret[list[tuple[str, str]]])
             check=_LOG_IN if status == "407" else _CHECK,
             transient=status in ("408", "429") or status.startswith("5"),
         )
-    # TLS is spoken next, and there the client speaks first.
+    # TLS comes next, where the client sends first.
     if not head.endswith(b"\r\n\r\n"):
         raise ProxyError("the proxy sent more than its response")
 
@@ -79,7 +79,7 @@ def socks5(host: str, port: int, login: Secret[tuple[str, str]] | None) -> Hands
     """Ask a SOCKS 5 proxy for a connection (RFC 1928, RFC 1929). The proxy looks up names.
 
     Raises:
-        ProxyError: the proxy refuses, or is none.
+        ProxyError: the proxy refuses, or is not a proxy.
     """
     answer = yield from _exactly(2, Secret(b"\5\1\0" if login is None else b"\5\2\0\2"))
     if answer[0] != 5:
@@ -101,7 +101,7 @@ def socks5(host: str, port: int, login: Secret[tuple[str, str]] | None) -> Hands
         raise ProxyError(
             f"the proxy refused to connect to {host}: {reason}", transient=answer[1] in (1, 3, 4, 5, 6)
         )
-    # Where the proxy connects from, which is of no use.
+    # The address that the proxy connects from, which nobody needs.
     length = {1: 4, 4: 16}.get(answer[3])
     if length is None:
         length = (yield from _exactly(1))[0]

@@ -1,7 +1,7 @@
-"""What downloads take from the caller's own httpx client: the certificates that it trusts, and its proxy.
+"""Certificates and proxy of the caller's httpx client, for downloads.
 
-httpx has no public names for either. So what it has is looked at with care, and whatever is not as expected, such as a
-transport of the caller's, lends nothing.
+httpx has no public names for them, so its private attributes are read with care; an unknown transport, such as one of
+the caller's, lends nothing.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ _TRANSPORTS = frozenset({"HTTPTransport", "AsyncHTTPTransport"})
 
 
 def lend(config: Config, http_client: Any) -> Config:
-    """`config`, with what `http_client` shows in the place of `verify=True` and `proxy=None`."""
+    """`config` with the certificates and the proxy of `http_client` where `verify` is True and `proxy` is None."""
     transport = _transport_for_downloads(http_client)
     if _kind(transport) == "MockTransport" and config.verify is True:
-        # It reaches no network, so that nothing is missing from the default.
+        # It uses no network, so the default certificates are right.
         return replace(config, verify=ssl_context(True))
     pool = getattr(transport, "_pool", None) if _kind(transport) in _TRANSPORTS else None
     context = getattr(pool, "_ssl_context", None)
@@ -41,7 +41,7 @@ def lend(config: Config, http_client: Any) -> Config:
 
 
 def _transport_for_downloads(http_client: Any) -> object:
-    """What the client would use for https."""
+    """The transport that the client uses for https."""
     mounts = {
         getattr(pattern, "pattern", ""): transport
         for pattern, transport in getattr(http_client, "_mounts", {}).items()
@@ -50,7 +50,7 @@ def _transport_for_downloads(http_client: Any) -> object:
     if mounts and http_client.trust_env:
         from urllib.request import getproxies  # 15 ms, as in proxies.py
 
-        known = getproxies()  # the environment's proxies are for downloads too, by the same variables
+        known = getproxies()  # downloads read the same variables themselves
     own = (
         mounts[f"{scheme}://"]
         for scheme in ("https", "all")
@@ -60,7 +60,7 @@ def _transport_for_downloads(http_client: Any) -> object:
 
 
 def _kind(transport: object) -> str | None:
-    """The name of a transport of httpx's or httpx2's; of any other, None."""
+    """The class name of a transport of httpx or httpx2; None for any other."""
     kind = transport.__class__
     return kind.__name__ if kind.__module__.partition(".")[0] in ("httpx", "httpx2") else None
 
@@ -85,7 +85,7 @@ def _login(pool: Any) -> Secret[str]:
 
 
 def _without_http2(context: ssl.SSLContext) -> ssl.SSLContext:
-    """The same trust without the offer to speak HTTP/2, which downloads do not."""
+    """A context with the same certificates that does not offer HTTP/2, which downloads do not support."""
     plain = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     plain.check_hostname, plain.verify_mode = context.check_hostname, context.verify_mode
     trusted = b"".join(context.get_ca_certs(binary_form=True))

@@ -1,7 +1,7 @@
-"""The addresses of a name, for which nobody waits longer than it wants.
+"""The addresses of a name, with a time limit.
 
-`getaddrinfo` takes as long as the system allows, such as 5 s for each server that does not respond, and nothing ends
-it. So threads run it that nobody has to wait for: not the caller, and not the interpreter when it exits.
+`getaddrinfo` may take 5 s for each name server that does not respond, and cannot be cancelled. So daemon threads run
+it: neither the caller nor the exit of the interpreter has to wait for it.
 """
 
 from __future__ import annotations
@@ -20,27 +20,27 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any, Final
 
-# Far more names than a program has; a limit, since a name that hangs keeps its thread.
+# More names than any program uses; a limit, because a name that hangs keeps its thread.
 MAX_THREADS: Final = 32
-# A thread that has waited so long waits for the network, not for its turn on the processor.
+# A thread that waits longer waits for the network, not for the processor.
 NOTICEABLE: Final = 0.008
-# How often `look` is called at least. Without `look` too: a wait without end swallows Ctrl-C on Windows.
+# The longest wait between two calls of `look`. Without `look` as well: on Windows, an endless wait swallows Ctrl-C.
 LOOK: Final = 0.1
 TOO_SLOW: Final = "looking up the name took too long"
 
-# Family, kind, protocol, canonical name, and address: what `getaddrinfo` finds.
+# Results of `getaddrinfo`: family, kind, protocol, canonical name, and address.
 Found = list[tuple[Any, Any, int, str, tuple[Any, ...]]]
 Name = tuple[str, int]
 
 
 class _Lookups:
-    """The lookups of a process. One runs for each name; who asks meanwhile gets its result too."""
+    """The lookups of a process: one at a time for each name, shared by all callers."""
 
     def __init__(self) -> None:
         self.start_in_child()
 
     def start_in_child(self) -> None:
-        """Begin anew in a forked child, which has no thread of its parent's."""
+        """Start again in a forked child, which has none of its parent's threads."""
         self._lock = threading.Lock()
         self._unfinished: dict[Name, Future[Found]] = {}
         self._queue: deque[Name] = deque()
@@ -59,7 +59,7 @@ class _Lookups:
         try:
             threading.Thread(target=self._run, name="firsthandapi-names", daemon=True).start()
         except RuntimeError:
-            self._run()  # the system gives no thread, such as at exit: late is better than never
+            self._run()  # the system refuses a thread, such as at exit
         return found
 
     def _run(self) -> None:
@@ -76,7 +76,7 @@ class _Lookups:
                 future.set_result(found)
             else:
                 future.set_exception(failure)
-                failure = None  # it would hold itself by this frame
+                failure = None  # else the error and this frame would keep each other alive
 
 
 def _look_up(name: Name) -> tuple[Found, BaseException | None]:
@@ -92,7 +92,7 @@ if hasattr(os, "register_at_fork"):  # pragma: no branch # Windows has no fork
 
 
 def start(host: str, port: int) -> Future[Found]:
-    """Look up the addresses of `host`: a name, or an address, which takes no time."""
+    """Look up the addresses of `host`. An IP address takes no time."""
     try:
         ipaddress.ip_address(host)
     except ValueError:

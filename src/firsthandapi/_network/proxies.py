@@ -1,4 +1,4 @@
-"""Which proxy leads to a host, and the request to it."""
+"""Choose the proxy for a host, and the way through it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from firsthandapi._masking import Secret
 
 from .handshakes import Handshake, connect_tunnel, socks5
 
-# Of `NO_PROXY`: a name, an address or a network, of IPv6 in brackets or not, and a port.
+# An entry of `NO_PROXY`: a name, an address, or a network, IPv6 with or without brackets, and a port.
 _ENTRY = re.compile(
     r"(?:\[(?P<bracketed>[^\]]+)\](?P<length>/\d+)?|(?P<name>[^:\[\]]+))(?::(?P<port>\d+))?|(?P<bare>[^\[\]]*:[^\[\]]*:[^\[\]]*)"
 )
@@ -23,11 +23,11 @@ _DEFAULT_PORTS = {**DEFAULT_PORTS, "socks5": 1080, "socks5h": 1080}
 def choose_proxy(origin: Origin, proxy: Secret[str] | None) -> Secret[str] | None:
     """The proxy for requests to `origin`: first the option, then the system's settings.
 
-    These are `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY`, or the settings of macOS and Windows, as
-    Python's own urllib reads them; `NO_PROXY` may have networks, too.
+    The settings are `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY`, and `NO_PROXY`, or those of macOS and Windows, as urllib
+    reads them; `NO_PROXY` may also contain networks.
 
     Raises:
-        ConfigurationError: a variable does not hold a proxy's URL.
+        ConfigurationError: a variable is not the URL of a proxy.
     """
     if proxy is not None:
         return proxy
@@ -53,8 +53,8 @@ def choose_proxy(origin: Origin, proxy: Secret[str] | None) -> Secret[str] | Non
 
 
 def is_exempt(no_proxy: str, host: str, port: int) -> bool:
-    """Whether `NO_PROXY` lists a host: by its name, a domain that it is in, its address, a network (`10.0.0.0/8`,
-    `fd00::/8`), each with or without a port, or by `*`. No name is looked up."""
+    """Whether `NO_PROXY` lists a host: by name, domain, address, or network (`10.0.0.0/8`, `fd00::/8`), each with or
+    without a port, or by `*`. Names are not looked up."""
     return any(_exempts(entry.lower(), host.lower(), port) for entry in no_proxy.replace(",", " ").split())
 
 
@@ -78,12 +78,12 @@ def _exempts(entry: str, host: str, port: int) -> bool:
 
 @dataclass(frozen=True)
 class Route:
-    """The way to an origin: directly, or through a proxy.
+    """The way to an origin, directly or through a proxy.
 
     Attributes:
-        origin: where it leads.
-        host, port: where to connect to.
-        kind: the scheme of the proxy, or nothing.
+        origin: the destination.
+        host, port: the address to connect to, which may be the proxy's.
+        kind: the scheme of the proxy; empty without one.
         login: user name and password for the proxy, or None.
     """
 
@@ -95,16 +95,16 @@ class Route:
 
     @classmethod
     def to(cls, origin: Origin, proxy: Secret[str] | None) -> Route:
-        """The way to `origin` through the proxy with this URL; None leads there directly."""
+        """The way to `origin` through the proxy with this URL, or directly for None."""
         if proxy is None:
             return cls(origin, origin.host, origin.port)
-        # The parts stay out of this frame: one of them is the password.
+        # No local variable holds the parts: one is the password, and tracebacks show variables.
         host, port, kind = _where(urlsplit(proxy.reveal()))
         return cls(origin, host, port, kind, _login(urlsplit(proxy.reveal())))
 
     @property
     def peer(self) -> str:
-        """Where the connection goes to, for messages: a proxy's user and password are not in it."""
+        """The peer's name for messages, without user and password."""
         if not self.kind:
             return self.origin.authority
         host = f"[{self.host}]" if ":" in self.host else self.host
@@ -112,23 +112,23 @@ class Route:
 
     @property
     def proxy_tls(self) -> bool:
-        """Whether TLS is spoken with the proxy itself."""
+        """Whether the proxy itself speaks TLS."""
         return self.kind == "https"
 
     @property
     def forwarded(self) -> bool:
-        """Whether the proxy passes requests on, so that it needs whole URLs and `proxy_headers`."""
+        """Whether the proxy forwards requests, so that they need absolute URLs and `proxy_headers`."""
         return self.origin.scheme == "http" and self.kind in ("http", "https")
 
     def proxy_headers(self) -> list[tuple[str, str]]:
-        """The header that names the user to an HTTP proxy, if its URL has one."""
+        """The header with user and password for an HTTP proxy, if its URL has them."""
         if self.login is None:
             return []
         pair = b64encode(":".join(self.login.reveal()).encode()).decode("ascii")
         return [("Proxy-Authorization", f"Basic {pair}")]
 
     def handshake(self) -> Handshake | None:
-        """What is said to the proxy before it leads to the origin, if anything is."""
+        """The handshake that makes the proxy connect to the origin; None if it needs none."""
         if self.kind in ("socks5", "socks5h"):
             return socks5(self.origin.host, self.origin.port, self.login)
         if self.kind and not self.forwarded:

@@ -12,9 +12,9 @@ T = TypeVar("T")
 
 
 class TlsInTls:
-    """TLS within TLS, for an https origin behind an https proxy: `ssl` itself wraps nothing but sockets.
+    """TLS within TLS, for an https origin behind an https proxy: `ssl` can only wrap sockets.
 
-    It has what our callers use of a socket.
+    It has the methods of a socket that this package uses.
     """
 
     def __init__(self, outer: ssl.SSLSocket, context: ssl.SSLContext, host: str) -> None:
@@ -67,15 +67,15 @@ class TlsInTls:
             self.outer.sendall(data)
 
 
-# What a connection is spoken over.
+# A connection: a plain or TLS socket, or TLS within TLS.
 Link = socket.socket | TlsInTls
 
 
 def encrypt(link: Link, context: ssl.SSLContext, host: str) -> ssl.SSLSocket | TlsInTls:
-    """TLS over `link`; the handshake is still to be done. A plain socket is given up for the new one.
+    """TLS over `link`, before its handshake. The new socket replaces a plain one.
 
     Raises:
-        ValueError: `host` cannot stand in a certificate.
+        ValueError: `host` cannot be in a certificate.
     """
     if isinstance(link, TlsInTls):  # pragma: no cover # a proxy behind a proxy does not exist here
         raise TypeError("TLS twice is enough")
@@ -85,7 +85,7 @@ def encrypt(link: Link, context: ssl.SSLContext, host: str) -> ssl.SSLSocket | T
 
 
 def is_readable(link: Link) -> bool:
-    """Whether an idle connection has something to read: bytes that nobody asked for, or its end."""
+    """Whether an idle connection has unexpected bytes, or was closed by the peer."""
     if isinstance(link, (ssl.SSLSocket, TlsInTls)) and link.pending():
         return True
     fd = link.fileno()
