@@ -137,6 +137,25 @@ def test_run_again_it_asks_nothing(world: World) -> None:
     assert seen[-1].bytes_done == sum(record.size_bytes for record in again)
 
 
+def test_an_old_folder_of_a_campaign_gains_its_columns_once(world: World) -> None:
+    """Of finished jobs too: a request per 100 submissions of each, and none at the run after that."""
+    campaign = world.campaign(stop=3, give_way=2)
+    first = world.run(campaign)
+    manifest = world.dest / "metadata.jsonl"
+    rows = [json.loads(line) for line in manifest.read_bytes().splitlines()]
+    for row in rows:
+        for column in ("ai_reasoning", "dimensions", "original_sha256"):
+            del row[column]
+    manifest.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    since = len(world.server.requests)
+    again = world.run(campaign)
+    assert [line.rpartition("/")[2] for line in api(world.server, since)] == ["submissions", "submissions"]
+    assert [row.dimensions for row in again] == [row.dimensions for row in first] != [None] * 5
+    since = len(world.server.requests)
+    world.run(campaign)
+    assert world.server.requests[since:] == []
+
+
 def test_with_nothing_to_do_the_manifest_is_read_as_often_for_many_labels(
     world: World, monkeypatch: Any
 ) -> None:

@@ -162,6 +162,7 @@ class Campaigning(Collecting):
                 for old, new in self._spec.moved.items():
                     await finish_blocking(folder.move_label, old, new)
                 await run_blocking(self._note_rows, folder)
+                await self._complete_rows(folder)
                 downloads = await self._follow_all(folder, concurrency)
         except WaitTimeoutError as error:
             raise self._noted(self._timed_out(error)) from error.__cause__
@@ -264,6 +265,13 @@ class Campaigning(Collecting):
                     label = row.label or order.label
                     self._bytes_before += row.size_bytes
                     self._before[label] = self._before.get(label, Tally()).plus(row.ai_star_rating)
+
+    async def _complete_rows(self, folder: Folder) -> None:
+        """Give the rows that an earlier version wrote for finished jobs the columns that they lack, once."""
+        for number in sorted(self._done):
+            job_id = (self._file.ledger.orders[number].job or {})["id"]
+            waiting = Waiting(self._transport, job_id, ends=self._until, patient=False, **self._options)
+            await Workers(self._transport, waiting).note(folder, old=True)
 
     # ── Until all is there ───────────────────────────────────────────────────────────────────────────────
 

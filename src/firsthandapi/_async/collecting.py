@@ -128,7 +128,7 @@ class Collecting(Resource):
                     on_progress,
                     again=only is not None,
                 )
-                if folder.label is not None:  # elsewhere they are not worth the requests
+                if only is None:
                     await Workers(self._transport, waiting).note(folder)
             finally:
                 await self._write_last_seen(folder, found, waiting.job)
@@ -194,8 +194,7 @@ class Collecting(Resource):
                     downloads = await self._download(
                         folder, waiting, following, following.rounds(), concurrency, on_progress
                     )
-                    if folder.label is not None:  # elsewhere they are not worth the requests
-                        await Workers(self._transport, waiting).note(folder)
+                    await Workers(self._transport, waiting).note(folder)
                 finally:
                     await self._write_last_seen(folder, job_file, waiting.job)
             return await self._dataset(folder, await waiting.first(), request, downloads, following)

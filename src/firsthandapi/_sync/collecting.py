@@ -127,7 +127,7 @@ class Collecting(Resource):
                     on_progress,
                     again=only is not None,
                 )
-                if folder.label is not None:  # elsewhere they are not worth the requests
+                if only is None:
                     Workers(self._transport, waiting).note(folder)
             finally:
                 self._write_last_seen(folder, found, waiting.job)
@@ -191,8 +191,7 @@ class Collecting(Resource):
                     downloads = self._download(
                         folder, waiting, following, following.rounds(), concurrency, on_progress
                     )
-                    if folder.label is not None:  # elsewhere they are not worth the requests
-                        Workers(self._transport, waiting).note(folder)
+                    Workers(self._transport, waiting).note(folder)
                 finally:
                     self._write_last_seen(folder, job_file, waiting.job)
             return self._dataset(folder, waiting.first(), request, downloads, following)

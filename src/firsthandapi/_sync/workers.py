@@ -1,14 +1,17 @@
 # Made from _async/workers.py by `make generate`. Do not edit.
-"""Who made what: the workers of a job's files, which only its submissions name."""
+"""Who made what, and why it was approved: what only the submissions of a job's files say."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from firsthandapi._core.calls import arguments
 from firsthandapi._core.calls.decode import decode_items
 from firsthandapi._core.calls.pages import LARGEST_PAGE, follow_cursor
 from firsthandapi._core.calls.request import build_request
+from firsthandapi._core.rows.manifest import columns_of_submission
 from firsthandapi._sync.bridge import run_blocking
 from firsthandapi._sync.calls import Resource
 from firsthandapi._watching import DOWNLOADS, logger
@@ -23,29 +26,32 @@ if TYPE_CHECKING:
 
 
 class Workers(Resource):
-    """Fills in the `worker_id` of the rows of a job, at one request per 100 submissions."""
+    """Completes the rows of a job from its submissions, at one request per 100 of them."""
 
     def __init__(self, transport: Transport, waiting: Waiting) -> None:
         super().__init__(transport)
         self._waiting = waiting
 
-    def note(self, folder: Folder) -> None:
-        """Write down the workers of the rows that do not know theirs. No failure of the service ends the run: the next
-        one asks again."""
+    def note(self, folder: Folder, *, old: bool = False) -> None:
+        """Complete the rows that do not know their worker, or lack columns; `old`: the latter alone. No failure of the
+        service ends the run: the next one asks again."""
         job_id = self._waiting.job_id
-        submissions = run_blocking(folder.without_worker, job_id)
+        submissions = run_blocking(partial(folder.unknown_submissions, job_id, old=old))
         if not submissions:
             return
-        workers: dict[str, str] = {}
+        known: dict[str, Mapping[str, Any]] = {}
         try:
-            self._walk(submissions, workers)
+            self._walk(submissions, known)
+            # What is not listed will not be: it is not asked for again because of its columns.
+            known.update((each, {}) for each in submissions if each not in known)
         except FirstHandError as error:
             logger(DOWNLOADS).warning(
-                "%s", f"the workers of {job_id} are unknown so far: {error}; run the same call again"
+                "%s",
+                f"the workers and ratings of {job_id} are unknown so far: {error}; run the same call again",
             )
-        run_blocking(folder.set_workers, workers)
+        run_blocking(folder.note_submissions, known)
 
-    def _walk(self, submissions: frozenset[str], workers: dict[str, str]) -> None:
+    def _walk(self, submissions: frozenset[str], known: dict[str, Mapping[str, Any]]) -> None:
         left = set(submissions)
         cursor: str | None = None
         cursors: frozenset[str] = frozenset()
@@ -61,9 +67,7 @@ class Workers(Resource):
             )
             response, content = self._transport.send(request)
             page, _ = decode_items(Submission, content, response)
-            workers.update(
-                (each.id, each.worker_id) for each in map(fitting, page.data) if each.worker_id is not None
-            )
+            known.update((each.id, columns_of_submission(each)) for each in map(fitting, page.data))
             left.difference_update(each.id for each in page.data)
             if not left or page.next_cursor is None:
                 return

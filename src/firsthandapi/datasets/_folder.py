@@ -522,16 +522,21 @@ class Folder:
             rows = [row for manifest in self._manifests.values() for row in manifest.records.values()]
         return frozenset(row.file_id for row in rows if row.job_id != job_id)
 
-    def without_worker(self, job_id: str) -> frozenset[str]:
-        """The submissions of a job whose rows do not know their worker."""
+    def unknown_submissions(self, job_id: str, *, old: bool = False) -> frozenset[str]:
+        """The submissions of a job of which rows know too little; `old`: those of rows of an earlier version alone."""
         with self._rows:
-            return frozenset[str]().union(*(each.without_worker(job_id) for each in self._manifests.values()))
+            for name in set(PLACES).difference(self._manifests) if old else ():
+                if self._read_once(name)[0].unknown_submissions(job_id, old=True):
+                    self._manifest_named(name, None)
+            return frozenset[str]().union(
+                *(each.unknown_submissions(job_id, old=old) for each in self._manifests.values())
+            )
 
-    def set_workers(self, workers: Mapping[str, str]) -> None:
-        """Write down who made what, by submission; `close` writes the rows."""
+    def note_submissions(self, known: Mapping[str, Mapping[str, Any]]) -> None:
+        """Complete the rows of these submissions; `close` writes them."""
         with self._rows:
             for manifest in self._manifests.values():
-                manifest.set_workers(workers)
+                manifest.note_submissions(known)
 
     def write_rows(self) -> None:
         """Write the rows that wait.

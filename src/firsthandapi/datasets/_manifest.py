@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from firsthandapi._core.files.kinds import KINDS, is_mixed
 from firsthandapi._core.files.names import disk_key, file_name_on_disk
@@ -16,9 +16,12 @@ from firsthandapi._core.rows.manifest import (
     LARGEST_MANIFEST,
     MANIFEST,
     Record,
+    columns_of_file,
+    completed,
     data_folder,
     in_place_of,
     label_of,
+    lacks_columns,
     manifest_line,
     parse_manifest,
     record_of,
@@ -70,6 +73,8 @@ class Manifest:
         self._written_at = time.monotonic()
         # Whether the rows must be rewritten: a crash cut the last one, or two writers wrote some twice.
         self._untidy = False
+        # The files whose rows an earlier version wrote, and nobody has completed since.
+        self._partial: set[str] = set()
         # The folders of files that can be written to.
         self._ready: set[Path] = set()
 
@@ -86,6 +91,7 @@ class Manifest:
         if content is None:
             return False
         self.records = {record.file_id: record for record in parse_manifest(content, str(self.path))}
+        self._partial = {record.file_id for record in self.records.values() if lacks_columns(record)}
         for folder in self.folders()[1:]:
             self._store.refuse_link(folder)
         self._names = {disk_key(record.file_name): record.file_id for record in self.records.values()}
@@ -132,14 +138,19 @@ class Manifest:
             self._ready.add(data)
 
     def has(self, file: File, writer: Writer) -> bool:
-        """Whether the folder has `file` as the service describes it; the size is enough, since it was verified once."""
+        """Whether the folder has `file` as the service describes it; the size is enough, since it was verified once.
+        The row of an earlier version gains the columns that it lacks."""
         record = self.records.get(file.id)
-        return (
-            record is not None
-            and file.content_hash in (None, record.sha256, record.sha256.upper())
-            and file.size_bytes in (None, record.size_bytes)
-            and self.size_of(self.file(record), writer) == record.size_bytes
-        )
+        if (
+            record is None
+            or file.content_hash not in (None, record.sha256, record.sha256.upper())
+            or file.size_bytes not in (None, record.size_bytes)
+            or self.size_of(self.file(record), writer) != record.size_bytes
+        ):
+            return False
+        if file.id in self._partial:
+            self.keep(completed(record, columns_of_file(file)))
+        return True
 
     def adopt(self, file: File, source: Source, writer: Writer) -> bool:
         """Take in a file that a process put in place without living to write its row."""
@@ -208,17 +219,26 @@ class Manifest:
         self.records[record.file_id] = in_place_of(record, self.records.get(record.file_id))
         self._waiting += 1
 
-    def without_worker(self, job_id: str) -> set[str]:
-        """The submissions of a job whose rows do not know their worker."""
-        rows = (row for row in self.records.values() if row.job_id == job_id and row.worker_id is None)
-        return {row.submission_id for row in rows if row.submission_id is not None}
+    def unknown_submissions(self, job_id: str, *, old: bool) -> set[str]:
+        """The submissions of a job of which rows know too little; `old`: those of rows of an earlier version alone."""
+        return {
+            row.submission_id
+            for row in self.records.values()
+            if row.job_id == job_id
+            and row.submission_id is not None
+            and (row.file_id in self._partial or (row.worker_id is None and not old))
+        }
 
-    def set_workers(self, workers: Mapping[str, str]) -> None:
-        """Write down who made what, by submission; `close` writes the rows."""
+    def note_submissions(self, known: Mapping[str, Mapping[str, Any]]) -> None:
+        """Complete the rows of these submissions; `close` writes them."""
         for row in list(self.records.values()):
-            worker = workers.get(row.submission_id or "")
-            if worker is not None and row.worker_id is None and "worker_id" not in row.extra:
-                self.keep(replace(row, worker_id=worker))
+            columns = known.get(row.submission_id or "")
+            if columns is None:
+                continue
+            new = completed(row, columns)
+            if new != row or row.file_id in self._partial:
+                self._partial.discard(row.file_id)
+                self.keep(new)
 
     def move_label(self, old: str, new: str) -> None:
         """Move the files and rows of a label to another. The lock is held.

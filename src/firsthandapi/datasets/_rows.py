@@ -142,7 +142,7 @@ class Rows(Displayed):
         rows that come later move no row. The shares are of workers, and those of rows come close where there are many.
         A row whose duplicate by another worker came earlier, and is in a different split, is in no split.
 
-        Rows without a `worker_id`, as in a folder without labels, count as one worker per submission.
+        Rows without a `worker_id` count as one worker per submission.
 
         Args:
             train: the share of the training split, 0 to 1.

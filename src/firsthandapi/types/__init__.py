@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from .event import WebhookEvent as WebhookEvent
     from .file import Annotations as Annotations
     from .file import AudioAnnotations as AudioAnnotations
+    from .file import ContentCredentials as ContentCredentials
     from .file import DetectedObject as DetectedObject
     from .file import DeviceInfo as DeviceInfo
     from .file import DominantObject as DominantObject
@@ -110,6 +111,7 @@ _MODULE_OF = {
     "CreditsEvent": "event",
     "CreditsEventData": "event",
     "DetectedObject": "file",
+    "ContentCredentials": "file",
     "DeviceInfo": "file",
     "Dimensions": "submission",
     "DominantObject": "file",

@@ -234,6 +234,23 @@ def _plain_hash(value: str) -> str | None:
     return value.strip().lower() or None
 
 
+class ContentCredentials(Model):
+    """What a server of one's own read in the Content Credentials (C2PA) of a file before it changed it
+    (contract §11 "Later decisions").
+
+    Attributes:
+        state: `none`, `invalid`, `valid`, or `trusted`. Absence proves nothing: few cameras sign.
+        signer: who signed them.
+        digital_source_type: what they say the file was made by, a URL of the IPTC list.
+        original_sha256: the SHA-256 of the file as the worker sent it, in lower-case hex.
+    """
+
+    state: str | None = None
+    signer: str | None = None
+    digital_source_type: str | None = None
+    original_sha256: Annotated[str, AfterValidator(_plain_hash)] | None = None
+
+
 class File(Displayed, Model):
     """An approved file (contract §3 "File").
 
@@ -259,6 +276,9 @@ class File(Displayed, Model):
             scoring errors.
         keyframes: not documented; whatever the service sends.
         created_at: when it was created.
+        consent_id: the consent that the worker gave; servers of one's own have it.
+        license: what the worker granted, an id of the SPDX list; servers of one's own have it.
+        content_credentials: what its Content Credentials said; servers of one's own have it.
     """
 
     object: Any = None
@@ -281,6 +301,9 @@ class File(Displayed, Model):
     annotations: Annotations | None = None
     keyframes: Any = None
     created_at: UtcDatetime | None = None
+    consent_id: str | None = None
+    license: str | None = None
+    content_credentials: ContentCredentials | None = None
 
 
 class DownloadUrl(Model):

@@ -46,7 +46,7 @@ class Submission(Model):
         scored_at: when it was scored.
         submission_latitude: where it was submitted, in degrees.
         submission_longitude: where it was submitted, in degrees.
-        location_verified: whether that matches the job's location.
+        location_verified: whether the service says that a place was collected, not that it matches the job's.
     """
 
     object: Any = None

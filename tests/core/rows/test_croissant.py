@@ -145,6 +145,22 @@ def test_columns_have_types() -> None:
     assert "references" not in sets(bare)["rows"]["label"]
 
 
+def test_what_the_rows_prove_is_not_missing() -> None:
+    """One license that all workers granted, and a file that says that a machine made it."""
+    source = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
+    rows = [replace(row, license="CC0-1.0", digital_source_type=source) for row in ROWS]
+    document = made(said={}, subfolders={"": rows})
+    assert document["license"] == "https://spdx.org/licenses/CC0-1.0"
+    assert document["rai:hasSyntheticData"] is True
+    assert not {"license", "rai:hasSyntheticData"} & {*missing_of(facts(said={}, subfolders={"": rows}))}
+    assert made(said={"license": "MIT"}, subfolders={"": rows})["license"] == "https://spdx.org/licenses/MIT"
+    mixed = [
+        replace(rows[0], digital_source_type=None),
+        replace(rows[1], license=None, digital_source_type="a/digitalCapture"),
+    ]
+    assert not {"license", "rai:hasSyntheticData"} & made(said={}, subfolders={"": mixed}).keys()
+
+
 def test_every_manifest_is_named() -> None:
     """Each is a file with its hash, and a record set of its columns; a folder without rows has neither."""
     subfolders = {"image": ROWS, "audio": [of_type("audio/wav", "wav")]}

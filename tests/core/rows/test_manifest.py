@@ -25,15 +25,18 @@ from firsthandapi._core.rows.manifest import (
     COLUMNS,
     Record,
     column_types,
+    columns_of_submission,
+    completed,
     in_place_of,
     label_of,
+    lacks_columns,
     manifest_line,
     parse_manifest,
     record_of,
 )
 from firsthandapi._masking import Secret
 from firsthandapi.errors import ConfigurationError
-from firsthandapi.types import File
+from firsthandapi.types import File, Submission
 
 SHA = "ab" * 32
 ROW: dict[str, Any] = {
@@ -397,3 +400,53 @@ def test_blank_lines_count_and_cost_nothing() -> None:
         parse_manifest(blank + b"  x\n\n")
     with pytest.raises(ConfigurationError, match=r"line 1000007: file_name must be"):
         parse_manifest(blank + b"\n \n{}")
+
+
+def test_a_row_says_where_its_file_comes_from() -> None:
+    """As far as the file itself says it; the rest is added from its submission, and nothing known is lost."""
+    row = row_of(
+        device_info={"device_model": "X", "lens": "Y"},
+        consent_id="con_1",
+        license="CC0-1.0",
+        content_credentials={"state": "valid", "signer": "Phone", "original_sha256": "AB" * 32},
+    )
+    assert row.device_info == {"device_model": "X", "device_os": None, "app_version": None}
+    assert (row.consent_id, row.license, row.c2pa_state, row.c2pa_signer) == (
+        "con_1",
+        "CC0-1.0",
+        "valid",
+        "Phone",
+    )
+    assert (row.digital_source_type, row.original_sha256) == (None, "ab" * 32)
+    submission = Submission.model_validate(
+        {
+            "id": "sub_1",
+            "status": "approved",
+            "worker_id": "wkr_1",
+            "location_verified": True,
+            "ai_reasoning": "sharp, fh_live_5ecret5ecret5ecret",
+            "dimensions": {"relevance": 5, "quality": 4.5},
+        }
+    )
+    whole = completed(row, columns_of_submission(submission))
+    assert (whole.worker_id, whole.location_verified, whole.license) == ("wkr_1", True, "CC0-1.0")
+    assert whole.dimensions == {"relevance": 5.0, "quality": 4.5, "completeness": None}
+    assert "5ecret" not in str(whole.ai_reasoning)
+    assert completed(whole, {"worker_id": "wkr_2"}) == whole
+    (read,) = parse_manifest(manifest_line(whole))
+    assert read == whole
+    assert not lacks_columns(read)
+
+
+def test_the_row_of_an_earlier_version() -> None:
+    """It lacks columns; what its user has under one of their names stays."""
+    line = json.loads(manifest_line(row_of()))
+    for column in COLUMNS[COLUMNS.index("worker_id") :]:
+        del line[column]
+    (row,) = parse_manifest(
+        json.dumps({**line, "license": ["a"], "location_verified": "yes", "dimensions": 3}).encode()
+    )
+    assert lacks_columns(row)
+    assert row.extra == {"license": ["a"], "location_verified": "yes", "dimensions": 3}
+    assert (row.license, row.location_verified, row.dimensions) == (None, None, None)
+    assert completed(row, {"license": "MIT", "ai_reasoning": "sharp"}).license is None

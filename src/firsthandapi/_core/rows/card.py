@@ -104,8 +104,9 @@ class Facts:
 
     @property
     def license(self) -> str | None:
-        """As a person names it."""
-        return self.said.get("license")
+        """As a person names it, or, if nobody has, what all workers have granted."""
+        granted = {record.license for record in self.records}
+        return self.said.get("license") or (granted.pop() if len(granted) == 1 else None)
 
     @property
     def records(self) -> list[Record]:

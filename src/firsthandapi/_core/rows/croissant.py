@@ -47,7 +47,17 @@ _CONTEXT: dict[str, Any] = {
 }
 _TYPES: dict[type, str] = {str: "sc:Text", int: "sc:Integer", float: "sc:Float", bool: "sc:Boolean"}
 # What a column means elsewhere.
-_EQUIVALENT = {"sha256": "sc:sha256", "worker_id": "prov:wasAttributedTo"}
+_EQUIVALENT = {
+    "sha256": "sc:sha256",
+    "worker_id": "prov:wasAttributedTo",
+    "license": "sc:license",
+    "digital_source_type": "sc:digitalSourceType",
+}
+# What Content Credentials call made by a machine, in the list of IPTC.
+_SYNTHETIC = frozenset({
+    "trainedAlgorithmicMedia", "compositeWithTrainedAlgorithmicMedia", "algorithmicMedia", "compositeSynthetic",
+    "dataDrivenMedia", "virtualRecording",
+})  # fmt: skip
 _TIMES = ("captured_at", "created_at")
 _READABLE = frozenset({"image/jpeg", "image/png"})
 _SPLIT_TYPES = {
@@ -62,7 +72,7 @@ _FILE_NAME = r"^(?:.*/)?([^/]+)$"
 
 def missing_of(facts: Facts) -> tuple[str, ...]:
     """What the metadata should say and only a person knows, by its name there."""
-    known = {"license": facts.license}
+    known = {"license": facts.license, "has_synthetic_data": _has_synthetic(facts.records)}
     return tuple(term for name, term in NEEDED.items() if facts.said.get(name, known.get(name)) is None)
 
 
@@ -125,6 +135,7 @@ def _responsible(facts: Facts) -> dict[str, Any]:
     stars = sorted({job.min_star_rating for job, _ in facts.jobs if job.min_star_rating is not None})
     bar = f" A file needed at least {' or '.join(map(str, stars))} stars to be approved." if stars else ""
     known: dict[str, Any] = {
+        "rai:hasSyntheticData": _has_synthetic(facts.records),
         "rai:dataCollection": summary_of(facts),
         "rai:dataCollectionType": ["Manual Human Curator"],
         "rai:dataCollectionTimeframe": times and [times[0], times[-1]],
@@ -194,6 +205,12 @@ def _times_of(records: Iterable[Record]) -> list[str]:
     return sorted(
         record.created_at for record in records if record.created_at and _is_time(record.created_at)
     )
+
+
+def _has_synthetic(records: Iterable[Record]) -> bool | None:
+    """True if a file says that a machine made it; what all others are, a person must say."""
+    types = {(record.digital_source_type or "").rpartition("/")[2] for record in records}
+    return True if types & _SYNTHETIC else None
 
 
 def _models_of(records: Iterable[Record]) -> list[str]:

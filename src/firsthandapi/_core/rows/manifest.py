@@ -41,7 +41,7 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 class _Row(Displayed):
     """Outside the fields of `Record`, which are the columns that every row has."""
 
-    __slots__ = ("_extra",)
+    __slots__ = ("_extra", "_lacks")
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,19 @@ class Record(_Row):
         annotations: what was recognized in it; the same keys in every row of a kind.
         annotations_json: the annotations as the service sent them, as JSON text.
         label: the class that it was collected for, which is also the name of its folder; None if it has none.
-        worker_id: who made it, as the service names them; None where unknown, as in a folder without labels.
+        worker_id: who made it, as the service names them; None where unknown.
+        device_info: what it was captured with: `device_model`, `device_os`, and `app_version`.
+        location_verified: whether the service says that a place was collected, not that it matches the job's.
+        ai_reasoning: why it got its rating.
+        dimensions: the parts of the rating: `relevance`, `quality`, and `completeness`.
+        consent_id: the consent that the worker gave, on a server of your own.
+        license: what the worker granted, an id of the SPDX list.
+        c2pa_state: what became of its Content Credentials: `none`, `invalid`, `valid`, or `trusted`; None if nobody
+            looked.
+        c2pa_signer: who signed them.
+        digital_source_type: what they say it was made by: a URL of the IPTC list, such as one that ends in
+            `digitalCapture`.
+        original_sha256: the SHA-256 of the file as the worker sent it, in hex, where the service has changed it.
     """
 
     file_name: str
@@ -89,6 +101,16 @@ class Record(_Row):
     annotations_json: str | None
     label: str | None = None
     worker_id: str | None = None
+    device_info: dict[str, Any] | None = field(default=None, hash=False)
+    location_verified: bool | None = None
+    ai_reasoning: str | None = None
+    dimensions: dict[str, Any] | None = field(default=None, hash=False)
+    consent_id: str | None = None
+    license: str | None = None
+    c2pa_state: str | None = None
+    c2pa_signer: str | None = None
+    digital_source_type: str | None = None
+    original_sha256: str | None = None
 
     @property
     def text(self) -> str | None:
@@ -108,6 +130,7 @@ class Record(_Row):
 
 
 _EXTRA: Any = _Row.__dict__["_extra"]
+_LACKS: Any = _Row.__dict__["_lacks"]
 
 
 def _record(columns: Mapping[str, Any], extra: Mapping[str, Any]) -> Record:
@@ -125,20 +148,47 @@ def in_place_of(record: Record, former: Record | None) -> Record:
     return _record({**vars(record), **kept}, former.extra)
 
 
+def lacks_columns(record: Record) -> bool:
+    """Whether a row was written by an earlier version, which did not know all columns."""
+    return hasattr(record, "_lacks")
+
+
+def completed(record: Record, columns: Mapping[str, Any]) -> Record:
+    """A row with what it did not know; your own columns of these names stay."""
+    new = {
+        name: value
+        for name, value in columns.items()
+        if getattr(record, name) is None and name not in record.extra
+    }
+    return in_place_of(replace(record, **new), record)
+
+
 COLUMNS = tuple(column.name for column in fields(Record))
 _TEXTS = (
     *("job_id", "submission_id", "content_type", "original_filename", "captured_at", "worker_region"),
     *("created_at", "annotations_json"),
 )
+_STRUCTS: dict[str, dict[str, type]] = {
+    "device_info": {"device_model": str, "device_os": str, "app_version": str},
+    "dimensions": {"relevance": float, "quality": float, "completeness": float},
+}
 # Columns that manifests of earlier versions lack, where a user may have one of that name, with values of any type.
-_ADDED = ("label", "worker_id")
+_ADDED = COLUMNS[COLUMNS.index("label") :]
+# In which all of these are.
+_LAST = COLUMNS[-1]
 _NUMBERS: dict[str, type] = {"ai_star_rating": int, "width": int, "height": int, "duration_seconds": float}
 
 
 def column_types(kind: Kind) -> dict[str, Any]:
     """The type of each column of a table of the manifest, written as in `SHAPES`; the same whatever the rows contain.
     Where files have speech, `text` is what is said in them."""
-    known = {"size_bytes": int, **_NUMBERS, "annotations": SHAPES[kind]}
+    known = {
+        "size_bytes": int,
+        **_NUMBERS,
+        "annotations": SHAPES[kind],
+        "location_verified": bool,
+        **_STRUCTS,
+    }
     text = ("text",) if has_speech(kind) else ()
     return {column: known.get(column, str) for column in (*COLUMNS, *text)}
 
@@ -178,7 +228,37 @@ def record_of(
         annotations=unified(raw, kind_of(file.content_type)),
         annotations_json=None if raw is None else json.dumps(raw, ensure_ascii=False, separators=(",", ":")),
         label=label,
+        **columns_of_file(file),
     )
+
+
+def columns_of_file(file: Any) -> dict[str, Any]:
+    """The columns that say where a file comes from, as far as the file itself says it."""
+    credentials = file.content_credentials
+    return {
+        "device_info": _struct(file.device_info, "device_info"),
+        "consent_id": file.consent_id,
+        "license": file.license,
+        "c2pa_state": credentials and credentials.state,
+        "c2pa_signer": credentials and credentials.signer,
+        "digital_source_type": credentials and credentials.digital_source_type,
+        "original_sha256": credentials and credentials.original_sha256,
+    }
+
+
+def columns_of_submission(submission: Any) -> dict[str, Any]:
+    """The columns that only the submission of a file knows."""
+    reasoning = submission.ai_reasoning
+    return {
+        "worker_id": submission.worker_id,
+        "location_verified": submission.location_verified,
+        "ai_reasoning": None if reasoning is None else mask_secrets(reasoning),
+        "dimensions": _struct(submission.dimensions, "dimensions"),
+    }
+
+
+def _struct(value: Any, column: str) -> dict[str, Any] | None:
+    return None if value is None else fit(value.model_dump(mode="json"), _STRUCTS[column])
 
 
 def _iso(value: datetime | None) -> str | None:
@@ -306,12 +386,16 @@ def _parse_row(line: bytes, where: str) -> Record:
         raise ConfigurationError(f"{where}: annotations must be an object; {_WAY_ON}")
     # Our own rows come through unchanged; others get the columns of ours.
     row["annotations"] = unified(cast("Any", annotations), kind_of(row.get("content_type")))
+    lacks = _LAST not in row
     columns = {column: row.pop(column, None) for column in COLUMNS}
-    for column, is_ours in (("label", is_label), ("worker_id", _is_text)):
-        if columns[column] is not None and not is_ours(columns[column]):
-            row[column], columns[column] = columns[column], None
-    return _record(columns, row)
-
-
-def _is_text(value: object) -> bool:
-    return isinstance(value, str)
+    for column in _ADDED:
+        value = columns[column]
+        kind = dict if column in _STRUCTS else bool if column == "location_verified" else str
+        if value is not None and not (is_label(value) if column == "label" else isinstance(value, kind)):
+            row[column], columns[column] = value, None
+        elif column in _STRUCTS and value is not None:
+            columns[column] = fit(value, _STRUCTS[column])
+    record = _record(columns, row)
+    if lacks:
+        _LACKS.__set__(record, True)
+    return record

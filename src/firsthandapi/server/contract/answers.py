@@ -158,6 +158,13 @@ class DeviceInfo(Answer):
     app_version: str
 
 
+class ContentCredentials(Answer):
+    state: Literal["none", "invalid", "valid", "trusted"]
+    signer: str | None
+    digital_source_type: str | None
+    original_sha256: Sha256 | None
+
+
 class File(Answer):
     object: Literal["file"]
     id: FileId
@@ -179,6 +186,10 @@ class File(Answer):
     annotations: Annotations | None
     keyframes: list[Keyframe] | None
     created_at: Moment
+    # Of a server of one's own.
+    consent_id: str | None = None
+    license: str | None = None
+    content_credentials: ContentCredentials | None = None
 
 
 class Dimensions(Answer):

@@ -24,7 +24,8 @@ from firsthandapi.server.state.model import (
 
 
 def _shown(kind: type[Answer], item: object, **given: Any) -> dict[str, Any]:
-    """An answer: each of its fields as given, or as the attribute of its name; what is given beside comes last."""
+    """An answer: each field that it must have as given, or as the attribute of its name; what is given beside comes
+    last."""
     made: dict[str, Any] = {}
     for name, always in _fields(kind):
         value = given.pop(name) if name in given else always or getattr(item, name)
@@ -34,10 +35,11 @@ def _shown(kind: type[Answer], item: object, **given: Any) -> dict[str, Any]:
 
 @cache
 def _fields(kind: type[Answer]) -> list[tuple[str, Any]]:
-    """The names of an answer's fields, and the value of those that have only one."""
+    """The names of the fields that an answer must have, and the value of those that have only one."""
     words = {
         name: get_args(field.annotation) if get_origin(field.annotation) is Literal else ()
         for name, field in kind.model_fields.items()
+        if field.is_required()
     }
     return [(name, each[0] if len(each) == 1 else None) for name, each in words.items()]
 
