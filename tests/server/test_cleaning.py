@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
 from firsthandapi.server.media import LIMITS, Cleaned, MediaError, boxes, clean, name_of
+from firsthandapi.server.media.bounded import Bounded
 from firsthandapi.server.media.exif import Exif, printable, read_exif
 from firsthandapi.server.media.pictures import MOST_PIXELS
 from firsthandapi.server.media.sniffing import NAMES
@@ -240,15 +241,18 @@ def test_a_plain_file_keeps_its_pixels_and_samples(content_type: str) -> None:
 @pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP"])
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_pictures_stand_upright(format: str, orientation: int) -> None:
-    """A picture that its EXIF block turns is turned for good, with the width and height of what is seen."""
+    """A JPEG that its EXIF block turns is turned for good; others keep their pixels, and say how they are turned. Width
+    and height are those of what is seen."""
     options = {"JPEG": {"quality": 92}, "PNG": {}, "WEBP": {"lossless": True}}[format]
     given = saved(picture(), format, exif=b"Exif\0\0" + exif(orientation), **options)
     with Image.open(io.BytesIO(given)) as image:
         seen = ImageOps.exif_transpose(image).convert("RGB")
     kept, found = cleaned(given)
     with Image.open(io.BytesIO(kept)) as image:
+        said = {} if format == "JPEG" or orientation == 1 else {0x0112: orientation}
+        assert dict(image.getexif()) == said
+        image = ImageOps.exif_transpose(image)
         assert image.size == seen.size == (found.width, found.height)
-        assert dict(image.getexif()) == {}
         pairs = zip(image.convert("RGB").tobytes(), seen.tobytes(), strict=True)
         assert max(abs(a - b) for a, b in pairs) <= (12 if format == "JPEG" else 0)
     assert SECRET not in kept
@@ -300,7 +304,7 @@ def test_an_impossible_duration_is_not_believed() -> None:
 
 
 def test_an_animation_keeps_its_frames() -> None:
-    """GIF, PNG, and WebP animations keep frames and loops; one that lies on its side is refused."""
+    """GIF, PNG, and WebP animations keep frames and loops, and how they are turned."""
     steps = [picture((20, 10)).rotate(90 * each) for each in range(3)]
     for format in ("GIF", "PNG", "WEBP"):
         given = saved(steps[0], format, save_all=True, append_images=steps[1:], loop=0, duration=50)
@@ -310,8 +314,10 @@ def test_an_animation_keeps_its_frames() -> None:
             assert image.info["loop"] == 0
         assert (found.width, found.height) == (20, 10)
     turned = saved(steps[0], "WEBP", save_all=True, append_images=steps[1:], exif=b"Exif\0\0" + exif(6))
-    with pytest.raises(MediaError, match="lies on its side"):
-        cleaned(turned)
+    kept, found = cleaned(turned)
+    assert (found.width, found.height) == (10, 20)
+    with Image.open(io.BytesIO(kept)) as image:
+        assert (image.n_frames, dict(image.getexif())) == (3, {0x0112: 6})
 
 
 @pytest.mark.parametrize("order", ["<", ">"])
@@ -751,3 +757,12 @@ def test_memory_stays_flat(tmp_path: Path) -> None:
     tracemalloc.stop()
     assert found.duration == pytest.approx(size / 96_000)
     assert peak < 1 << 20
+
+
+def test_a_picture_that_takes_too_much(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is refused with advice: here the process that decodes it has no memory for a picture."""
+    starved = Bounded("firsthandapi.server.media.upright:decoded", megabytes=1)
+    monkeypatch.setattr("firsthandapi.server.media.upright._decode", starved)
+    with pytest.raises(MediaError, match="too much memory or time to check"):
+        cleaned(saved(picture(), "PNG"))
+    starved.close()

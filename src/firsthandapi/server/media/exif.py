@@ -51,6 +51,11 @@ def read_exif(block: bytes, utc_offset: float) -> Exif:
     return Exif(orientation, _taken_at(tags, utc_offset), _device(tags))
 
 
+def only_turned(orientation: int) -> bytes:
+    """An EXIF block that says how a picture is turned, and nothing else."""
+    return struct.pack(">2sHIHHHIHHI", b"MM", 42, 8, 1, _ORIENTATION, 3, 1, orientation, 0, 0)
+
+
 def _long(data: bytes, at: int, order: str) -> int:
     part = data[at : at + 4]
     return int.from_bytes(part, "little" if order == "<" else "big") if len(part) == 4 else -1

@@ -6,9 +6,9 @@ import re
 import struct
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from .exif import Exif, read_exif
+from .exif import Exif, only_turned, read_exif
 from .parts import MediaError, damaged, number, take
 
 
@@ -20,14 +20,12 @@ class Picture:
         content: its bytes.
         width, height: pixels, before it is turned.
         exif: the facts of its EXIF block.
-        is_animated: whether it has several frames.
     """
 
     content: bytes
     width: int
     height: int
     exif: Exif
-    is_animated: bool = False
 
 
 # --- JPEG -----------------------------------------------------------------------------------------------
@@ -97,9 +95,9 @@ _PNG_PARTS = frozenset(
 
 
 def read_png(data: bytes, utc_offset: float) -> Picture:
-    """A PNG without text, times, and EXIF."""
+    """A PNG without text and times, and with nothing in EXIF but how it is turned."""
     out = [_PNG_START]
-    exif, size, animated, at = Exif(), None, False, len(_PNG_START)
+    exif, size, at = Exif(), None, len(_PNG_START)
     kind = b""
     while kind != b"IEND":
         length = number(data, at, ">I")
@@ -113,36 +111,39 @@ def read_png(data: bytes, utc_offset: float) -> Picture:
             raise damaged()
         if kind == b"eXIf":
             exif = read_exif(body, utc_offset)
-        animated = animated or kind == b"acTL"
+            if exif.orientation != 1:
+                kept = kind + only_turned(exif.orientation)
+                out.append(struct.pack(">I", len(kept) - 4) + kept + struct.pack(">I", zlib.crc32(kept)))
         if kind in _PNG_PARTS:
             out.append(data[at : at + 12 + length])
         at += 12 + length
     if size is None:
         raise damaged()
-    return Picture(b"".join(out), *size, exif, animated)
+    return Picture(b"".join(out), *size, exif)
 
 
 # --- WebP -----------------------------------------------------------------------------------------------
 
 _WEBP_PARTS = frozenset((b"VP8X", b"VP8 ", b"VP8L", b"ALPH", b"ANIM", b"ANMF", b"ICCP"))
-_HAS_EXIF, _HAS_XMP, _IS_ANIMATED = 0b1000, 0b0100, 0b0010
+_HAS_EXIF, _HAS_XMP = 0b1000, 0b0100
 
 
 def read_webp(data: bytes, utc_offset: float) -> Picture:
-    """A WebP without EXIF and XMP."""
+    """A WebP without XMP, and with nothing in EXIF but how it is turned."""
     end = 8 + number(data, 4, "<I")
     if end > len(data):
         raise damaged()
     out: list[bytes] = []
-    exif, size, animated = Exif(), None, False
+    exif, size, flags = Exif(), None, 0
     for kind, given in riff_chunks(data[:end], 12):
         body = given
         if kind == b"EXIF":
             exif = read_exif(body, utc_offset)
         elif kind == b"VP8X":
-            flags = number(body, 0, "B")
-            animated = bool(flags & _IS_ANIMATED)
-            body = bytes((flags & ~(_HAS_EXIF | _HAS_XMP),)) + b"\0\0\0" + take(body, 4, 6)
+            if out:
+                raise damaged()
+            flags = number(body, 0, "B") & ~(_HAS_EXIF | _HAS_XMP)
+            body = b"\0\0\0\0" + take(body, 4, 6)
             size = 1 + int.from_bytes(body[4:7], "little"), 1 + int.from_bytes(body[7:10], "little")
         elif kind == b"VP8L" and size is None:
             bits = number(body, 1, "<I")
@@ -158,7 +159,15 @@ def read_webp(data: bytes, utc_offset: float) -> Picture:
             out.append(riff_chunk(kind, body))
     if size is None:
         raise damaged()
-    return Picture(riff_chunk(b"RIFF", b"WEBP" + b"".join(out)), *size, exif, animated)
+    if out[0].startswith(b"VP8X"):
+        # Without this chunk there can be no EXIF: players would not look for it.
+        if exif.orientation != 1:
+            out.append(riff_chunk(b"EXIF", only_turned(exif.orientation)))
+            flags |= _HAS_EXIF
+        out[0] = out[0][:8] + bytes((flags,)) + out[0][9:]
+    else:
+        exif = replace(exif, orientation=1)
+    return Picture(riff_chunk(b"RIFF", b"WEBP" + b"".join(out)), *size, exif)
 
 
 def riff_chunks(data: bytes, at: int) -> Iterator[tuple[bytes, bytes]]:
@@ -185,7 +194,7 @@ def read_gif(data: bytes, _utc_offset: float) -> Picture:
     size = number(data, 6, "<H"), number(data, 8, "<H")
     at = 13 + _table(number(data, 10, "B"))
     out = [take(data, 0, at)]
-    frames = 0
+    has_frame = False
     while True:
         kind = number(data, at, "B")
         if kind == 0x3B:
@@ -194,7 +203,7 @@ def read_gif(data: bytes, _utc_offset: float) -> Picture:
         if kind == 0x2C:
             at = _blocks_end(data, at + 11 + _table(number(data, at + 9, "B")))
             out.append(data[start:at])
-            frames += 1
+            has_frame = True
         elif kind == 0x21:
             label = number(data, at + 1, "B")
             at = _blocks_end(data, at + 2)
@@ -203,9 +212,9 @@ def read_gif(data: bytes, _utc_offset: float) -> Picture:
                 out.append(data[start:at])
         else:
             raise damaged()
-    if not frames:
+    if not has_frame:
         raise damaged()
-    return Picture(b"".join((*out, b";")), *size, Exif(), frames > 1)
+    return Picture(b"".join((*out, b";")), *size, Exif())
 
 
 def _table(flags: int) -> int:

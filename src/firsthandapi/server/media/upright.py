@@ -1,79 +1,89 @@
-"""Decodes a picture with Pillow to check that it is complete, and rotates one that is not upright."""
+"""Decodes a picture to check that it is complete, and turns a JPEG that is not upright.
+
+Pillow does both in a process of its own: a small file can take gigabytes, and minutes.
+"""
 
 from __future__ import annotations
 
+import atexit
 import io
-import threading
-from typing import TYPE_CHECKING, Any, cast
+import os
+from typing import Any, cast
 
+from .bounded import Bounded, BoundedError
 from .parts import MediaError, damaged
 from .pictures import Picture, check_pixels
 
-if TYPE_CHECKING:
-    from PIL.Image import Image
-
-# A decoded picture is large, so one at a time.
-_ONE = threading.Lock()
 _FORMATS = {"image/jpeg": "JPEG", "image/png": "PNG", "image/webp": "WEBP", "image/gif": "GIF"}
 _SIDEWAYS = (5, 6, 7, 8)
+_LARGE = 32_000_000
+# A photo of 50 megapixels takes 400 MB and two seconds to turn.
+_decode = Bounded(
+    "firsthandapi.server.media.upright:decoded", processes=max(2, os.cpu_count() or 2), seconds=20
+)
+atexit.register(_decode.close)
 
 
 def upright(content_type: str, picture: Picture) -> tuple[bytes, int, int]:
-    """The bytes of a picture whose pixels stand upright, with its width and height.
+    """The bytes of a picture, with its width and height as it is seen.
 
-    Only a picture that must be rotated is encoded again; the others keep their bytes.
+    Only a JPEG is turned, and encoded again; the others keep their bytes, and say how they are turned.
 
     Raises:
-        MediaError: it cannot be decoded to the end, is too large, or is animated and must be turned.
+        MediaError: it cannot be decoded to the end, or takes too much memory or time.
     """
     check_pixels(picture)
     orientation = picture.exif.orientation
-    if orientation != 1 and picture.is_animated:
-        raise MediaError(
-            "This animation lies on its side, and cannot be turned here. Turn it in a gallery app first."
-        )
-    with _ONE:
-        try:
-            content = _decoded(content_type, picture, orientation)
-        except Exception:  # Pillow raises whatever its decoders stumble over
-            raise damaged() from None
+    turn = orientation if content_type == "image/jpeg" else 1
+    try:
+        turned = _decode(content_type, picture.content, (picture.width, picture.height), turn)
+    except BoundedError:
+        raise _too_much() from None
+    if turned == b"":
+        # Some decoders do not say that it was memory they lacked.
+        raise _too_much() if picture.width * picture.height > _LARGE else damaged()
+    content = picture.content if turned is None else turned
     if orientation in _SIDEWAYS:
         return content, picture.height, picture.width
     return content, picture.width, picture.height
 
 
-def _decoded(content_type: str, picture: Picture, orientation: int) -> bytes:
+def _too_much() -> MediaError:
+    return MediaError(
+        "This picture takes too much memory or time to check. Send it as a JPEG, or in a smaller size."
+    )
+
+
+def decoded(content_type: str, content: bytes, size: tuple[int, int], turn: int) -> bytes | None:
+    """The turned picture; None for one that is good as it is, and nothing for one that is damaged."""
     from PIL import Image
 
-    with Image.open(io.BytesIO(picture.content), formats=(_FORMATS[content_type],)) as image:
-        if image.size != (picture.width, picture.height):
-            raise damaged()
-        if orientation == 1:
-            image.draft(
-                image.mode, (image.width // 8, image.height // 8)
-            )  # a JPEG is read whole, and decoded small
+    try:
+        with Image.open(io.BytesIO(content), formats=(_FORMATS[content_type],)) as image:
+            if image.size != size:
+                return b""
+            if turn == 1:
+                # A JPEG is read whole, and decoded small.
+                image.draft(image.mode, (image.width // 8, image.height // 8))
             image.load()
-            return picture.content
-        image.load()
-        return _turned(image, orientation, lossless=b"VP8L" in picture.content[:64])
+            return None if turn == 1 else _turned(image, turn)
+    except MemoryError:
+        raise
+    except Exception:  # Pillow raises whatever its decoders stumble over
+        return b""
 
 
-def _turned(image: Image, orientation: int, *, lossless: bool) -> bytes:
+def _turned(image: Any, orientation: int) -> bytes:
     from PIL.Image import Transpose
+    from PIL.JpegImagePlugin import get_sampling
 
-    format = image.format
     options: dict[str, Any] = {"icc_profile": image.info.get("icc_profile")}
-    if format == "JPEG":
-        from PIL.JpegImagePlugin import get_sampling
-
-        if image.mode not in ("L", "RGB"):
-            image = image.convert("RGB")  # the profile is of other colors than these
-            options = {"quality": 95}
-        else:
-            # The tables of the camera, so that nothing is lost that it kept.
-            options |= {"qtables": cast("Any", image).quantization, "subsampling": get_sampling(image)}
-    elif format == "WEBP":
-        options |= {"lossless": lossless, "quality": 95}
+    if image.mode not in ("L", "RGB"):
+        image = image.convert("RGB")  # the profile is of other colors than these
+        options = {"quality": 95}
+    else:
+        # The tables of the camera, so that nothing is lost that it kept.
+        options |= {"qtables": cast("Any", image).quantization, "subsampling": get_sampling(image)}
     method = {
         2: Transpose.FLIP_LEFT_RIGHT,
         3: Transpose.ROTATE_180,
@@ -84,5 +94,5 @@ def _turned(image: Image, orientation: int, *, lossless: bool) -> bytes:
         8: Transpose.ROTATE_90,
     }[orientation]
     turned = io.BytesIO()
-    image.transpose(method).save(turned, format, **options)
+    image.transpose(method).save(turned, "JPEG", **options)
     return turned.getvalue()

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import io
-import os
 import re
 import tempfile
 from collections.abc import Callable, Generator, Iterable, Iterator
@@ -234,12 +233,13 @@ class BucketStorage:
 
     Args:
         url: the folder, such as `s3://photos/submitted`. Credentials come from the environment.
+        folder: where the temporary files are; a start after a crash removes them by their names.
 
     Raises:
         ConfigurationError: the package of such URLs is not installed, or the URL is none.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, folder: Path | None = None) -> None:
         scheme = url.partition(":")[0]
         try:
             # A cached listing would miss newer files.
@@ -256,22 +256,22 @@ class BucketStorage:
             ) from None
         self._files = found[0]
         self._root = found[1].rstrip("/")
-        self._coming: dict[str, str] = {}  # temporary files
+        self._folder = folder or Path(tempfile.gettempdir())
 
     def open(self, name: str) -> BinaryIO:
         """A temporary file."""
-        file, self._coming[name] = tempfile.mkstemp(prefix="firsthandapi-")
-        return os.fdopen(file, "wb")
+        self._folder.mkdir(mode=0o700, exist_ok=True)
+        return self._part(name).open("xb")
 
     def put(self, name: str, file: BinaryIO) -> None:
         """Send it there."""
-        path = self._coming.pop(name)
+        path = self._part(name)
         try:
             file.close()
             with _failures_named():
                 target = self._path(name)
                 self._files.makedirs(target.rpartition("/")[0], exist_ok=True)
-                self._files.put_file(path, target)
+                self._files.put_file(str(path), target)
         finally:
             replacing.remove(path)
 
@@ -288,13 +288,15 @@ class BucketStorage:
 
     def remove(self, name: str) -> None:
         """Remove a file if it exists."""
-        if path := self._coming.pop(name, None):
-            replacing.remove(path)
+        replacing.remove(self._part(name))
         with _failures_named(), contextlib.suppress(FileNotFoundError):
             self._files.rm_file(self._path(name))
 
     def _path(self, name: str) -> str:
         return f"{self._root}/{_checked(name)}"
+
+    def _part(self, name: str) -> Path:
+        return _unfinished(self._folder / _checked(name))
 
 
 @contextlib.contextmanager

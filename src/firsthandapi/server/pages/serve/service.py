@@ -39,6 +39,9 @@ if TYPE_CHECKING:
 _NEEDED: tuple[Role, ...] = ("worker", "operator")
 _STARTED = "started"
 
+# Files on their way to a bucket.
+_UPLOADING = "uploading"
+
 
 @dataclass(frozen=True, slots=True)
 class FirstKeys:
@@ -125,7 +128,7 @@ class Service:
         if scorer is not None:
             find_scorer(scorer)
         bucket = (
-            None if storage is None else BucketStorage(storage)
+            None if storage is None else BucketStorage(storage, folder / _UPLOADING)
         )  # refuses what is no URL before it is kept
         # A start that is refused leaves nothing: what can be said without the folder comes before it.
         if public is not None and not (folder / FILE).is_file():
@@ -143,7 +146,7 @@ class Service:
             if public is not None:
                 self._check_tokens(folder)
             self.clock = clock or RealClock()
-            kept = self._storage(storage, bucket)
+            kept = self._storage(folder, storage, bucket)
             self.world = open_world(folder, self.clock, storage=kept, left=self._left(folder))
             self._undo.callback(self.world.close)
             self.first = self._first_start(credit_cents, keys_file)
@@ -186,14 +189,14 @@ class Service:
             "--public-url https://photos.example.org"
         )
 
-    def _storage(self, url: str | None, chosen: Storage | None) -> Storage | None:
+    def _storage(self, folder: Path, url: str | None, chosen: Storage | None) -> Storage | None:
         """Where the first start put the files: what is there cannot be found elsewhere."""
         kept = self.access.settled("storage", url or "")
         if url is not None and url.rstrip("/") != kept.rstrip("/"):
             raise ConfigurationError(
                 f"--storage differs from that of the first start, {kept or 'which is the folder itself'}: leave it out"
             )
-        return chosen or (BucketStorage(kept) if kept else None)
+        return chosen or (BucketStorage(kept, folder / _UPLOADING) if kept else None)
 
     @property
     def is_local(self) -> bool:
