@@ -108,6 +108,7 @@ ELSEWHERE = {
     "_download/watching": "test_watching.py",
     "datasets/_copying": "dataset/test_merging.py",
     "datasets/_manifest": "dataset/test_folder.py",
+    "datasets/_single": "download/test_files_download.py",
     "cli/agents": "mcp/test_mcp_server.py",
     "airflow": "pipelines/test_pipelines.py",
     "client": "test_successors.py",

@@ -916,12 +916,6 @@ def test_a_missing_extra_is_named(
     assert len(shared_server.requests) == since
 
 
-def test_a_single_file_goes_to_a_disk(client: FirstHandClient, job_id: str) -> None:
-    """A URL would become a folder of that odd name."""
-    with pytest.raises(InvalidArgumentError, match="download_all"):
-        client.files.download(client.files.list(job_id).data[0], "s3://bucket/x.jpg")
-
-
 def test_a_bucket_tells_whose_fault_it_is(s3: S3, bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without credentials, the library's own words say so."""
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):

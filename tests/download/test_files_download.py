@@ -5,11 +5,13 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from hashlib import sha256
 from pathlib import Path
 
 import anyio
 import pytest
 
+from dataset.support import api, completed_job
 from firsthandapi import ConfigurationError, DownloadError, FirstHandClient, InvalidArgumentError
 from firsthandapi.testing import MockServer
 from firsthandapi.types import File
@@ -79,6 +81,39 @@ def test_only_a_file_can_be_downloaded(file: object, tmp_path: Path) -> None:
         assert caught.value.field == "file"
         with pytest.raises(InvalidArgumentError, match="path must be a str or a Path"):
             client.files.download(File(id="file_1"), 5)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+def test_an_approved_submission_leads_to_its_files(
+    server: MockServer, tmp_path: Path, is_async: bool
+) -> None:
+    """By its id, without its job too; and into a bucket, by name or below a folder."""
+    with server.client() as client:
+        job_id = completed_job(server, 3)
+        wanted = client.submissions.list(job_id).data[1]
+        (file,) = client.files.list(job_id, submission_id=wanted.id)
+        assert file.submission_id == wanted.id
+        since = len(server.requests)
+        assert [*client.files.list(submission_id=wanted.id)] == [file]
+        assert [*client.files.list(submission_id=wanted)] == [file]
+        assert len(api(server, since)) == 3
+        with pytest.raises(InvalidArgumentError, match="job_id is required") as refused:
+            client.files.list()
+        assert refused.value.field == "job_id"
+        for path, there in (
+            ("signs/a.jpg", "signs/a.jpg"),
+            ("signs", f"signs/{file.id}.jpg"),
+            ("b/", f"b/{file.id}.jpg"),
+        ):
+            url = f"memory://{tmp_path.name}-{is_async}/{path}"
+
+            async def download(url: str = url) -> Path:
+                async with server.async_client() as client:
+                    return await client.files.download(file, url)
+
+            place = anyio.run(download) if is_async else client.files.download(file, url)
+            assert str(place) == f"memory://{tmp_path.name}-{is_async}/{there}"
+            assert sha256(place.read_bytes()).hexdigest() == file.content_hash
 
 
 def test_paths_that_no_system_has(tmp_path: Path) -> None:

@@ -25,15 +25,14 @@ if TYPE_CHECKING:
     from firsthandapi.types.file import File
 
 
-def target_of(path: str | os.PathLike[str]) -> Path:
-    """`path` as a Path. One with a trailing slash, which Path drops, is a directory: it is created."""
-    text = os.fspath(path)
+def target_of(path: str | os.PathLike[str]) -> Path | None:
+    """`path` as a Path, or None for one in a bucket. One with a trailing slash, which Path drops, is a directory: it is
+    created."""
+    text = str(path) if hasattr(path, "protocol") else os.fspath(path)
     check_path(text, "path")
     target = local_path(text, "path")
     if target is None:
-        raise InvalidArgumentError(
-            "path must be on this machine, not in a bucket; files.download_all takes a bucket", field="path"
-        )
+        return None
     if text.endswith(("/", os.sep)):
         try:
             target.mkdir(parents=True, exist_ok=True)

@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from inspect import isfunction
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack
@@ -85,8 +86,17 @@ class Resource:
         return build_request(method, path, body=body, idempotency_key=idempotency_key, **options)
 
     def _list(
-        self, model: type[M], path: str, params: ListParams, **options: Unpack[RequestOptions]
+        self,
+        model: type[M],
+        path: str,
+        params: ListParams,
+        *,
+        find: Callable[[], Any] | None = None,
+        keep: Callable[[M], bool] | None = None,
+        **options: Unpack[RequestOptions],
     ) -> Page[M]:
+        """A list; with `find`, of the path that it returns when the list is requested, and with `keep`, without the
+        items that it refuses."""
         # Bad arguments are reported immediately, not when the list is first walked.
         build_request("GET", path, **options)
         extra_query = options.get("extra_query") or {}
@@ -101,12 +111,14 @@ class Resource:
         }
 
         def fetch(cursor: str | None) -> tuple[DecodedPage[M], ApiResponse]:
+            where = path if find is None else find()
             if cursor is None:
-                request = build_request("GET", path, query=filters.items(), **options)
+                request = build_request("GET", where, query=filters.items(), **options)
             else:
                 query = {**filters, "cursor": cursor}.items()
-                request = build_request("GET", path, query=query, **later)
+                request = build_request("GET", where, query=query, **later)
             response, content = self._transport.send(request)
-            return decode_page(model, content, response), response
+            page = decode_page(model, content, response)
+            return page if keep is None else replace(page, data=list(filter(keep, page.data))), response
 
         return Page(fetch, start)

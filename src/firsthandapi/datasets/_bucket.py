@@ -245,7 +245,7 @@ class BucketWriter:
                 self._upload(fetched, path, size)
             finally:
                 self._slots.release()
-            self._sizes[path.parent][path] = size
+            self._sizes.setdefault(path.parent, {})[path] = size
         except FirstHandError:
             raise
         except Exception as error:

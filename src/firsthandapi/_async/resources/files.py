@@ -6,7 +6,7 @@ import os
 import threading
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
 from firsthandapi._async.bridge import Callback, calls_from_threads, run_until_cancelled
 from firsthandapi._async.calls import Resource
@@ -19,6 +19,7 @@ from firsthandapi.errors import InvalidArgumentError
 from firsthandapi.types._base import fitting
 from firsthandapi.types.file import DownloadUrl, File, FileListParams
 from firsthandapi.types.options import ExtraOptions, PostOptions, RequestOptions
+from firsthandapi.types.submission import Submission
 
 if TYPE_CHECKING:
     from firsthandapi._core.orders.reports import Progress
@@ -26,22 +27,31 @@ if TYPE_CHECKING:
     from firsthandapi.types.job import Job
 
 
+def _files_of(job_id: Job | str) -> str:
+    return f"/v1/jobs/{check_id(job_id, 'job_id')}/files"
+
+
 class Files(Resource):
     """Approved files; the API key needs the scope `jobs:read`."""
 
     def list(
         self,
-        job_id: Job | str,
+        job_id: Job | str | None = None,
         *,
+        submission_id: Submission | str | None = None,
         min_score: int | None = None,
         limit: int | None = None,
         cursor: str | None = None,
         **options: Unpack[RequestOptions],
     ) -> AsyncPageRequest[File]:
-        """List a job's approved files, with annotations and fresh download URLs.
+        """List a job's approved files, with annotations and fresh download URLs; or those of one submission, which an
+        event `submission.approved` names.
 
         Args:
-            job_id: the job, or its id (`job_…`).
+            job_id: the job, or its id (`job_…`). May be left out where `submission_id` is given, which costs one more
+                request unless it is a Submission.
+            submission_id: the submission, or its id (`sub_…`): only the files that it brought, whatever their rating.
+                Pages leave the others out, so walk them: a page may be empty.
             min_score: minimum rating, 1 to 5 stars. The service's default is 3, so for a job with a lower
                 `min_star_rating` pass 1 to see every approved file.
             limit: items per page, 1 to 100; None asks for 100, since requests are limited.
@@ -60,9 +70,26 @@ class Files(Resource):
 
         Contract: §2 "Files".
         """
-        path = f"/v1/jobs/{check_id(job_id, 'job_id')}/files"
+        if submission_id is not None and min_score is None:
+            min_score = 1
         params = check(FileListParams, {"min_score": min_score, "limit": limit, "cursor": cursor})
-        return self._list(File, path, params, **options)
+        if submission_id is None:
+            if job_id is None:
+                raise InvalidArgumentError("job_id is required, or submission_id=", field="job_id")
+            return self._list(File, _files_of(job_id), params, **options)
+        wanted = check_id(submission_id, "submission_id")
+        job_id = job_id or getattr(submission_id, "job_id", None)
+        found = [] if job_id is None else [_files_of(job_id)]
+
+        async def find() -> str:
+            if not found:
+                submission = await self._get(Submission, f"/v1/submissions/{wanted}", **options)
+                found.append(_files_of(fitting(submission).job_id or ""))
+            return found[0]
+
+        return self._list(
+            File, "/v1/jobs", params, find=find, keep=lambda file: file.submission_id == wanted, **options
+        )
 
     async def refresh_url(self, file_id: File | str, **options: Unpack[PostOptions]) -> DownloadUrl:
         """Get a fresh download URL: the one in a file expires after 7 days.
@@ -100,7 +127,7 @@ class Files(Resource):
         Args:
             file: a file that `list` returned. An expired URL is refreshed.
             path: a file name, or a folder (one that exists, or a name that ends with a slash), in which the file is
-                named after its id and type.
+                named after its id and type. Or such a name in a bucket, as a URL (extra `remote`).
             timeout: seconds without a byte, above 0; None uses the client's.
             extra_headers: headers to add; not Authorization, Idempotency-Key, or Content-Type.
             extra_query: query parameters to add, for what this version does not know yet.
@@ -125,7 +152,7 @@ class Files(Resource):
                 "client.files.list(job_id) returned, or call client.files.download_all(job_id, dest)",
                 field="file",
             )
-        if not isinstance(path, (str, os.PathLike)):
+        if not (isinstance(path, (str, os.PathLike)) or hasattr(path, "protocol")):
             raise InvalidArgumentError(
                 f"path must be a str or a Path, not a value of type {type(path).__name__}", field="path"
             )
@@ -143,19 +170,29 @@ class Files(Resource):
             fresh = fitting(await self.refresh_url(file_id, timeout=timeout, **options))
             return fresh.download_url or "", fresh.download_url_expires_at
 
+        target: Any = target_of(path)
+        download_to: Any = download_file
+        if target is None:
+            with importing():
+                from firsthandapi.datasets._single import download_into_bucket
+            target, download_to = path, download_into_bucket
         async with calls_from_threads() as call:
-            written = await run_until_cancelled(
+
+            def refresh(file_id: str) -> Any:
+                return call(fresh_url, file_id)
+
+            written: Path = await run_until_cancelled(
                 network.cancel,
-                download_file,
+                download_to,
                 file,
-                target_of(path),
+                target,
                 base_url=config.base_url,
                 network=network,
                 max_retries=config.max_retries,
-                refresh=lambda file_id: call(fresh_url, file_id),
+                refresh=refresh,
                 on_attempt=config.on_attempt,
             )
-        return written  # noqa: RET504 # to type checkers the context manager might swallow an exception
+        return written  # to type checkers the context manager might swallow an exception
 
     async def download_all(
         self,
