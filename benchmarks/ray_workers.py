@@ -22,7 +22,15 @@ def rows(quick: bool) -> Iterator[Row]:
 
     count, delay = (8, 0.1) if quick else (128, 3.0)
     with finished_job(count, delay) as (key, url, job_id):
-        ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+        # To start a worker anew, which was idle while another read alone, is not of reading.
+        habits = {"idle_worker_killing_time_threshold_ms": 3_600_000}
+        ray.init(
+            num_cpus=2,
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level="ERROR",
+            _system_config=habits,
+        )
         ray.data.DataContext.get_current().enable_progress_bars = False
 
         def seconds(workers: int) -> float:

@@ -17,13 +17,13 @@ import pytest
 
 from dataset.support import api, completed_job
 from firsthandapi import Dataset, InvalidArgumentError, NotFoundError
-from firsthandapi._core.rows.manifest import COLUMNS, manifest_line
+from firsthandapi._core.rows.manifest import COLUMNS, Record, manifest_line
 from firsthandapi._masking import Secret
 from firsthandapi.ray import read_files
 from firsthandapi.ray._cluster import ours
 from firsthandapi.ray._downloading import _idle, blocks_of, schema_of, tasks_of, unknown_columns
 from firsthandapi.ray._placing import write_rows
-from firsthandapi.ray._urls import Keeper, Planned, Urls
+from firsthandapi.ray._urls import Keeper, Urls
 from firsthandapi.testing import MockServer
 
 
@@ -37,7 +37,7 @@ def server() -> Iterator[MockServer]:
 class NoActor(Keeper):
     """The actor's methods, in this process."""
 
-    def files(self, job_ids: list[str], min_score: int = 1) -> list[Planned]:
+    def files(self, job_ids: list[str], min_score: int = 1) -> list[Record]:
         return self.actor.files(job_ids, min_score)
 
     def urls(self, files: list[tuple[str, str]]) -> list[Any]:
@@ -61,7 +61,7 @@ def close(keeper: NoActor) -> None:
         reader.close()
 
 
-def rows_of(files: list[Planned], keeper: Keeper) -> list[dict[str, Any]]:
+def rows_of(files: list[Record], keeper: Keeper) -> list[dict[str, Any]]:
     blocks = blocks_of(files, keeper, schema_of(files))
     return [row for block in blocks for row in block.to_pylist()]
 
@@ -87,13 +87,13 @@ def test_a_plan_contains_no_url(server: MockServer, keeper: NoActor) -> None:
     assert url is not None
     assert b"X-Amz-Signature" in url.encode()
     assert b"X-Amz-Signature" not in pickle.dumps(files)
-    assert "X-Amz-Signature" not in repr(keeper.urls([(files[0].job_id, files[0].row.file_id)]))
+    assert "X-Amz-Signature" not in repr(keeper.urls([(files[0].job_id, files[0].file_id)]))
 
 
 def test_expired_urls_cost_a_list_and_not_a_request_each(server: MockServer, keeper: NoActor) -> None:
     """Those of a job expire together; a list brings a hundred for one request."""
     job_id = completed_job(server, 150)
-    wanted = [(file.job_id, file.row.file_id) for file in keeper.files([job_id])]
+    wanted = [(file.job_id, file.file_id) for file in keeper.files([job_id])]
     before = len(server.requests)
     assert len(keeper.urls(wanted[:16])) == 16
     assert api(server, before) == []
@@ -107,7 +107,7 @@ def test_expired_urls_cost_a_list_and_not_a_request_each(server: MockServer, kee
 def test_a_few_expired_urls_are_refreshed_one_by_one(server: MockServer, keeper: NoActor) -> None:
     """One of many costs one request, and an actor that knows nothing lists first."""
     job_id = completed_job(server, 120)
-    wanted = [(file.job_id, file.row.file_id) for file in keeper.files([job_id])]
+    wanted = [(file.job_id, file.file_id) for file in keeper.files([job_id])]
     before = len(server.requests)
     keeper.actor._urls.pop(wanted[0][1])
     assert all(url.reveal()[0] for url in keeper.urls(wanted))
@@ -137,8 +137,7 @@ def test_sizes_and_hashes_that_the_service_leaves_out_are_those_of_the_bytes(
     server: MockServer, keeper: NoActor
 ) -> None:
     """A row never contains a size or hash that nobody has computed, also where a pipeline asks for no bytes."""
-    files = [replace(f, size_bytes=None, sha256=None) for f in keeper.files([completed_job(server, 1)])]
-    blank = [replace(file, row=replace(file.row, size_bytes=0, sha256="")) for file in files]
+    blank = [replace(f, size_bytes=0, sha256="") for f in keeper.files([completed_job(server, 1)])]
     assert unknown_columns(blank) == {"bytes", "size_bytes", "sha256"}
     (row,) = rows_of(blank, keeper)
     assert (row["size_bytes"], row["sha256"]) == (len(row["bytes"]), hashlib.sha256(row["bytes"]).hexdigest())
@@ -146,12 +145,12 @@ def test_sizes_and_hashes_that_the_service_leaves_out_are_those_of_the_bytes(
 
 def test_ids_that_differ_in_case_get_names_that_do_not_collide(server: MockServer, keeper: NoActor) -> None:
     """Many disks take them for one."""
-    from firsthandapi.ray._urls import _planned
+    from firsthandapi.ray._urls import _row
     from firsthandapi.types import File
 
     taken: set[str] = set()
     names = [
-        _planned("job_1", File(id=name, content_type="image/png"), mixed=False, taken=taken).row.file_name
+        _row("job_1", File(id=name, content_type="image/png"), mixed=False, taken=taken).file_name
         for name in ("file_a", "file_A")
     ]
     assert names[0] == "data/file_a.png"

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 from firsthandapi._core.files.download import Wanted
 from firsthandapi._core.files.kinds import kind_of
-from firsthandapi._core.rows.manifest import manifest_line
+from firsthandapi._core.rows.manifest import COLUMNS, Record, manifest_line
 from firsthandapi._masking import Secret
 
-from ._urls import Keeper, Planned, Url
+from ._urls import Keeper, Url
 
 if TYPE_CHECKING:
     from firsthandapi._download.memory import FileReader
@@ -31,50 +31,49 @@ _BYTES_PER_TASK = 64 * 1024 * 1024
 _idle: dict[Keeper, list[FileReader]] = {}
 
 
-def tasks_of(files: list[Planned], parallelism: int, *, download: bool = True) -> list[list[Planned]]:
+def tasks_of(files: list[Record], parallelism: int, *, download: bool = True) -> list[list[Record]]:
     """The files in tasks: as many as asked for, and more if they would download too much."""
     most = max(1, len(files) // max(parallelism, 1))
     if download:
         most = min(_FILES_PER_TASK, most)
-    tasks: list[list[Planned]] = [[]]
+    tasks: list[list[Record]] = [[]]
     size = 0
     for file in files:
-        expected = file.size_bytes or 0
-        if tasks[-1] and (len(tasks[-1]) == most or (download and size + expected > _BYTES_PER_TASK)):
+        if tasks[-1] and (len(tasks[-1]) == most or (download and size + file.size_bytes > _BYTES_PER_TASK)):
             tasks.append([])
             size = 0
         tasks[-1].append(file)
-        size += expected
+        size += file.size_bytes
     return tasks
 
 
-def schema_of(files: list[Planned]) -> Any:
+def schema_of(files: list[Record]) -> Any:
     """The columns of every block, whatever its rows contain."""
     import pyarrow
 
     from firsthandapi.datasets._parquet import schema_of as manifest_schema
 
-    manifest: Any = manifest_schema({kind_of(file.row.content_type) for file in files})
-    columns = [column for column in manifest if column.name != "path"]
-    return pyarrow.schema([("bytes", pyarrow.large_binary()), *columns])
+    manifest: Any = manifest_schema({kind_of(file.content_type) for file in files})
+    # Without what only tables have: these rows become a manifest again.
+    return pyarrow.schema([("bytes", pyarrow.large_binary()), *map(manifest.field, COLUMNS)])
 
 
-def unknown_columns(files: list[Planned]) -> set[str]:
+def unknown_columns(files: list[Record]) -> set[str]:
     """The columns that nobody knows before the files are downloaded."""
-    promised = all(file.size_bytes is not None and file.sha256 is not None for file in files)
+    promised = all(file.size_bytes and file.sha256 for file in files)
     return {"bytes"} if promised else {"bytes", "size_bytes", "sha256"}
 
 
-def table_of(files: list[Planned], schema: Any) -> Any:
+def table_of(files: list[Record], schema: Any) -> Any:
     """The columns of `schema` for some files, without a download: a row for each, in order."""
     import pyarrow
 
     # Through the manifest's own text: what it cannot say, such as half a character, no table can.
-    rows = [json.loads(manifest_line(file.row)) for file in files]
+    rows = [json.loads(manifest_line(file)) for file in files]
     return pyarrow.Table.from_pylist(rows, schema=schema)
 
 
-def blocks_of(files: list[Planned], keeper: Keeper, schema: Any) -> Iterator[Any]:
+def blocks_of(files: list[Record], keeper: Keeper, schema: Any) -> Iterator[Any]:
     """Download the files of a task: a table of one row for each, in order, with the columns of `schema`.
 
     Raises:
@@ -85,11 +84,11 @@ def blocks_of(files: list[Planned], keeper: Keeper, schema: Any) -> Iterator[Any
     if unknown_columns(files).isdisjoint(schema.names) or not files:
         yield table_of(files, schema)
         return
-    wanted = [(file.job_id, file.row.file_id) for file in files]
+    wanted = [(file.job_id or "", file.file_id) for file in files]
     urls = keeper.urls(wanted)
     readers = _readers_for(keeper)
 
-    def read(file: Planned, url: Secret[Url]) -> dict[str, Any]:
+    def read(file: Record, url: Secret[Url]) -> dict[str, Any]:
         try:
             reader = readers.pop()
         except IndexError:
@@ -107,17 +106,17 @@ def blocks_of(files: list[Planned], keeper: Keeper, schema: Any) -> Iterator[Any
             pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _row(file: Planned, url: Secret[Url], reader: FileReader) -> dict[str, Any]:
+def _row(file: Record, url: Secret[Url], reader: FileReader) -> dict[str, Any]:
     wanted = Wanted(
-        file_id=file.row.file_id,
+        file_id=file.file_id,
         url=url.reveal()[0],
         expires_at=url.reveal()[1],
-        size_bytes=file.size_bytes,
-        sha256=file.sha256,
+        size_bytes=file.size_bytes or None,
+        sha256=file.sha256 or None,
         target=Path(),
     )
     content, outcome = reader.read(wanted)
-    row = replace(file.row, size_bytes=outcome.size_bytes, sha256=outcome.sha256)
+    row = replace(file, size_bytes=outcome.size_bytes, sha256=outcome.sha256)
     return {"bytes": content, **json.loads(manifest_line(row))}
 
 

@@ -15,9 +15,11 @@ from ray.data import Datasource, ReadTask
 from ray.data.block import BlockAccessor, BlockMetadata
 from ray.data.datasource import Datasink
 
+from firsthandapi._core.rows.manifest import Record
+
 from ._downloading import blocks_of, schema_of, table_of, tasks_of, unknown_columns
 from ._placing import Written, write_rows
-from ._urls import Keeper, Planned
+from ._urls import Keeper
 
 # A row without its file takes about this much memory.
 _ROW_BYTES = 1024
@@ -29,7 +31,7 @@ class FilesDatasource(Datasource):  # type: ignore[misc] # without Ray it is of 
     Ray moves the columns and filters of a pipeline into it, so that it downloads only what the pipeline needs.
     """
 
-    def __init__(self, files: list[Planned], keeper: Keeper) -> None:
+    def __init__(self, files: list[Record], keeper: Keeper) -> None:
         super().__init__()
         self._files = files
         self._keeper = keeper
@@ -71,8 +73,8 @@ class FilesDatasource(Datasource):  # type: ignore[misc] # without Ray it is of 
         filtered._files = [self._files[number] for number in kept[""].to_pylist()]
         return filtered
 
-    def _size(self, files: list[Planned]) -> int:
-        return sum(_ROW_BYTES + (file.size_bytes or 0) * ("bytes" in self._columns) for file in files)
+    def _size(self, files: list[Record]) -> int:
+        return sum(_ROW_BYTES + file.size_bytes * ("bytes" in self._columns) for file in files)
 
     def estimate_inmemory_data_size(self) -> int:
         return self._size(self._files)

@@ -31,23 +31,6 @@ Url = tuple[str, datetime | None]
 
 
 @dataclass(frozen=True)
-class Planned:
-    """A file to read, without its URL.
-
-    Attributes:
-        job_id: the job that was listed.
-        row: the row that it will have, with the promised size and SHA-256, as far as they are known.
-        size_bytes: the promised size, or None.
-        sha256: the promised SHA-256, or None.
-    """
-
-    job_id: str
-    row: Record
-    size_bytes: int | None
-    sha256: str | None
-
-
-@dataclass(frozen=True)
 class Keeper:
     """The way to the actor, for the driver and the workers.
 
@@ -70,9 +53,12 @@ class Keeper:
         actor = remote(max_concurrency=_CALLS_AT_ONCE, **options)(Urls)
         return cls(actor.remote(key, base_url), base_url)
 
-    def files(self, job_ids: list[str], min_score: int) -> list[Planned]:
-        """The approved files of some jobs, each once. A request per hundred."""
-        return cast("list[Planned]", result_of(self.actor.files.remote(job_ids, min_score)))
+    def files(self, job_ids: list[str], min_score: int) -> list[Record]:
+        """The rows of the approved files of some jobs, each once. A request per hundred.
+
+        One that the service promises no size or SHA-256 has 0 or an empty one, until it is downloaded.
+        """
+        return cast("list[Record]", result_of(self.actor.files.remote(job_ids, min_score)))
 
     def urls(self, files: list[tuple[str, str]]) -> list[Secret[Url]]:
         """The URLs of some files, each given as its job's id and its own, none of them expired."""
@@ -97,11 +83,11 @@ class Urls:
         self._files: dict[str, set[str]] = {}
         self._lock = threading.RLock()
 
-    def files(self, job_ids: list[str], min_score: int) -> list[Planned]:
+    def files(self, job_ids: list[str], min_score: int) -> list[Record]:
         files = {file.id: (job_id, file) for job_id in job_ids for file in self._list(job_id, min_score)}
         mixed = is_mixed(file.content_type for _, file in files.values() if file.content_type)
         taken: set[str] = set()
-        return [_planned(job_id, file, mixed=mixed, taken=taken) for job_id, file in files.values()]
+        return [_row(job_id, file, mixed=mixed, taken=taken) for job_id, file in files.values()]
 
     def urls(self, files: list[tuple[str, str]]) -> list[Secret[Url]]:
         for job_id in {job_id for job_id, file_id in files if self._is_old(file_id)}:
@@ -129,7 +115,7 @@ class Urls:
         return not url or is_too_old(expires_at, now=time.time())
 
 
-def _planned(job_id: str, file: File, *, mixed: bool, taken: set[str]) -> Planned:
+def _row(job_id: str, file: File, *, mixed: bool, taken: set[str]) -> Record:
     subfolder = folder_of(file.content_type, mixed=mixed)
     name = file_name_on_disk(file.id, file.content_type)
     if disk_key(name) in taken:  # ids that differ only in case are one file on many disks
@@ -138,6 +124,4 @@ def _planned(job_id: str, file: File, *, mixed: bool, taken: set[str]) -> Planne
     row = record_of(
         file, name, size_bytes=file.size_bytes or 0, sha256=file.content_hash or "", job_id=job_id
     )
-    if subfolder:
-        row = replace(row, file_name=f"{subfolder}/{row.file_name}")
-    return Planned(job_id, row, file.size_bytes, file.content_hash)
+    return replace(row, file_name=f"{subfolder}/{row.file_name}") if subfolder else row
