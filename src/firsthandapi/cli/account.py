@@ -10,7 +10,7 @@ from firsthandapi.errors import ConfigurationError
 from firsthandapi.types.enums import JobType, PurchaseTier, TransactionType
 
 from .choices import complete_amounts, complete_audit_types, only, words
-from .options import Limit, OfJob
+from .options import Limit, OfJob, cents
 from .output import (
     Output,
     client,
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from firsthandapi.types import OrganizationSettings
 
 settings = typer.Typer(invoke_without_command=True)
+_TOP_UP, _NEW_JOBS = "Automatic top-up", "New jobs on the dashboard"
 
 
 @prints
@@ -186,38 +187,19 @@ def update(
     api: FirstHandClient,
     auto_top_up: Annotated[
         bool | None,
-        typer.Option(
-            "--auto-top-up/--no-auto-top-up",
-            help="Purchase credits when the balance is low.",
-        ),
+        typer.Option("--auto-top-up/--no-auto-top-up", help="Purchase credits when the balance is low."),
     ] = None,
     auto_top_up_threshold_cents: Annotated[
-        int | None,
-        typer.Option(
-            metavar="CENTS",
-            help="The balance that counts as low, in US cents.",
-            rich_help_panel="Automatic top-up",
-        ),
+        int | None, cents("The balance that counts as low, in US cents.", _TOP_UP)
     ] = None,
     auto_top_up_amount_cents: Annotated[
         int | None,
-        typer.Option(
-            metavar="CENTS",
-            help=f"Amount to purchase: {words(PurchaseTier)}.",
-            autocompletion=complete_amounts,
-            rich_help_panel="Automatic top-up",
-        ),
+        cents(f"Amount to purchase: {words(PurchaseTier)}.", _TOP_UP, autocompletion=complete_amounts),
     ] = None,
     default_type: Annotated[
-        JobType | None,
-        typer.Option(metavar="TYPE", help=f"{words(JobType)}.", rich_help_panel="New jobs on the dashboard"),
+        JobType | None, typer.Option(metavar="TYPE", help=f"{words(JobType)}.", rich_help_panel=_NEW_JOBS)
     ] = None,
-    default_price_per_file_cents: Annotated[
-        int | None,
-        typer.Option(
-            metavar="CENTS", help="US cents, 10 to 50,000.", rich_help_panel="New jobs on the dashboard"
-        ),
-    ] = None,
+    default_price_per_file_cents: Annotated[int | None, cents("US cents, 10 to 50,000.", _NEW_JOBS)] = None,
 ) -> Output:
     """Change settings; omitted settings stay unchanged.
 

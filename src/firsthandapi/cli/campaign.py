@@ -14,7 +14,7 @@ from firsthandapi.errors import ConfigurationError
 from . import is_for_a_person
 from .campaign_table import live_table
 from .collecting import collected
-from .options import Timeout
+from .options import Concurrency, Timeout
 from .output import AsJson, Output, client, command, dollars, note, print_table, printable
 from .progress import CAMPAIGN_CONTINUES, progress
 from .stopping import stoppable
@@ -46,7 +46,7 @@ def plan(api: FirstHandClient, file: File) -> Output:
 def run(
     file: File,
     timeout: Timeout = 86_400,
-    concurrency: Annotated[int, typer.Option(min=1, max=64, help="Downloads at once.")] = 32,
+    concurrency: Concurrency = 32,
     as_json: AsJson = False,
 ) -> Output:
     """Order the missing files of a campaign, wait for its jobs, and download them.

@@ -11,6 +11,7 @@ from firsthandapi._core.calls.counts import count_of
 from firsthandapi._core.calls.integers import int_or_none
 from firsthandapi._core.rows.gate import failed_rules
 
+from .options import Concurrency, MaxSpend, Timeout
 from .output import AsJson, Output, client, joined, note, printable, prints
 from .progress import continues, progress
 from .spec import job_fields
@@ -33,10 +34,8 @@ Spec = Annotated[Path, typer.Option(help="YAML, JSON, or TOML file with the argu
 def collect(
     spec: Spec,
     dest: Dest,
-    timeout: Annotated[float, typer.Option(min=0, help="Seconds for the whole run.")] = 86_400,
-    max_spend_cents: Annotated[
-        int | None, typer.Option(min=0, help="Refuse a job that costs more, in US cents.")
-    ] = None,
+    timeout: Timeout = 86_400,
+    max_spend_cents: MaxSpend = None,
     idempotency_key: Annotated[
         str | None, typer.Option(help="Continue the job of this key, even from an empty folder.")
     ] = None,
@@ -45,7 +44,7 @@ def collect(
         typer.Option(help="Continue the job of this name and spec, even from an empty folder."),
     ] = None,
     label: Label = None,
-    concurrency: Annotated[int, typer.Option(min=1, max=64, help="Downloads at once.")] = 32,
+    concurrency: Concurrency = 32,
     as_json: AsJson = False,
 ) -> Output:
     """Post a job, wait for it, and download its files into a folder that loaders can read.

@@ -13,7 +13,7 @@ from firsthandapi.types.enums import JobStatus, JobType
 from .choices import only
 from .collecting import Spec
 from .files import file_line
-from .options import JobId, Limit, Timeout, Urls
+from .options import JobId, Limit, MaxSpend, Timeout, Urls
 from .output import (
     AsJson,
     Output,
@@ -46,13 +46,9 @@ app = typer.Typer(no_args_is_help=True, help="Post jobs, read them, and wait for
 def create(
     spec: Spec,
     idempotency_key: Annotated[
-        str | None,
-        typer.Option(help="Within 24 hours, the same key posts only one job.", rich_help_panel="Payment"),
+        str | None, typer.Option(help="Within 24 hours, the same key posts only one job.")
     ] = None,
-    max_spend_cents: Annotated[
-        int | None,
-        typer.Option(min=0, help="Refuse a job that costs more, in US cents.", rich_help_panel="Payment"),
-    ] = None,
+    max_spend_cents: MaxSpend = None,
 ) -> Output:
     """Post a job. The service immediately holds its whole cost in escrow.
 
