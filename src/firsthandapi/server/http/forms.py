@@ -15,6 +15,8 @@ _MAX_FIELDS = 100
 async def read_fields(request: Request) -> dict[str, str]:
     """The fields of a form, each once; empty ones are left out.
 
+    Not by `request.form()`, for which servers for tests would need python-multipart.
+
     Raises:
         ApiError: it is no form, or too large.
     """

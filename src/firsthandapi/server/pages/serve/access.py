@@ -1,7 +1,8 @@
 """Who may see which pages: tokens with a role, and the sessions of browsers that signed in with one.
 
 Tokens are in a database of their own: `firsthandapi server tokens` makes and revokes them while a server runs.
-Only hashes are kept. A token has 128 random bits, so a plain hash of it cannot be guessed.
+Only hashes are kept. A token has 128 random bits, so a plain hash of it cannot be guessed. A cookie holds a random name
+of a session, and no signed facts: so a session ends everywhere when its owner signs out, or its token is revoked.
 """
 
 from __future__ import annotations

@@ -1,4 +1,8 @@
-"""A form with files, as it comes: each file goes to disk piece by piece, and nothing is read before it is welcome."""
+"""A form with files, as it comes: each file goes to disk piece by piece, and nothing is read before it is welcome.
+
+python-multipart parses it. Starlette's `request.form()` does not do: it asks nobody before the first file, and
+keeps files in the folder of the system, whose disk may be another than the one that was checked.
+"""
 
 from __future__ import annotations
 
