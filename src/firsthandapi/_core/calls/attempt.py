@@ -1,4 +1,4 @@
-"""One attempt, as watchers see it, and the names of calls in traces."""
+"""One attempt, as `on_attempt` receives it, and the names of calls in traces."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Attempt:
         return f"{self.method} {self.path} {outcome} {self.seconds * 1000:.0f} ms attempt {self.number}{request_id}"
 
 
-# Endpoints by the method of the client that calls them; `collect` and the like are made of these.
+# The client's method for each endpoint.
 _CALLS = {
     "GET /v1/me": "me",
     "POST /v1/auth/signup": "signup",

@@ -1,4 +1,4 @@
-"""Reading a response: flat in memory, never more than the limit, and not a byte beyond its end."""
+"""Read a response: within a memory limit, and not a byte beyond its end."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ _TOO_MANY = f"has more than {_MOST_VALUES:,} values, the limit for a response"
 
 
 class TruncatedBodyError(Exception):
-    """The compressed body is cut: the connection broke, although the framing did not show it."""
+    """The compressed body is incomplete, although its framing is complete."""
 
 
 class BodyReader:
-    """Collects a body's chunks and decompresses gzip and deflate, without trusting its size."""
+    """Collects the chunks of a body, and decompresses gzip and deflate up to the size limit."""
 
     __slots__ = ("_chunks", "_content_type", "_inflate", "_length", "_start", "_status", "length")
 
     def __init__(self, status: int, headers: Mapping[str, str]) -> None:
         encoding = headers.get("content-encoding", "").strip().lower()
         self._inflate = zlib.decompressobj(_GZIP_OR_ZLIB) if encoding in ("gzip", "x-gzip") else None
-        # Of a deflate, until it shows whether it is zlib's, as the standard says, or raw, as some servers send it.
+        # The start of a deflate, until it shows whether it is zlib, as in the standard, or raw, as of some servers.
         self._start = b"" if encoding == "deflate" else None
         self._chunks: list[bytes] = []
         self._length = 0
@@ -39,7 +39,7 @@ class BodyReader:
         self._content_type = headers.get("content-type")
 
     def feed(self, chunk: bytes) -> None:
-        """Take the next chunk as it came off the wire.
+        """Add the next received chunk.
 
         Raises:
             UnexpectedResponseError: the body is larger than 32 MiB, or is not valid gzip.
@@ -59,7 +59,7 @@ class BodyReader:
             self._inflate = zlib.decompressobj(_GZIP_OR_ZLIB if _has_header(chunk) else -zlib.MAX_WBITS)
         while self._inflate is not None and chunk:
             if self._inflate.eof:
-                # A gzip may have several members, and be padded. Left to one decompressor they would pile up unread.
+                # A gzip may have several members and padding; one decompressor would keep the rest unread.
                 chunk = chunk.lstrip(b"\0")
                 if not chunk:
                     break
@@ -68,7 +68,7 @@ class BodyReader:
                 plain = self._inflate.decompress(chunk, MAX_BODY_BYTES - self._length + 1)
             except zlib.error:
                 if self._status >= 300:
-                    # The status says what went wrong; a broken body must not hide it.
+                    # The status shows the error; a broken body must not hide it.
                     self._inflate, chunk = None, b""
                     break
                 return "is not valid gzip"
@@ -131,11 +131,11 @@ _CHUNK = re.compile(rb"([0-9A-Fa-f]{1,20})(?:;.*)?[ \t]*")
 
 
 class Received:
-    """Follows a response through the bytes that come off the wire.
+    """Follows a response through the received bytes.
 
-    A server, or a proxy between, may send more than its response: a body with a 204, an error of its own behind
-    the body. The engine below keeps such bytes and would read them as the next response, so a connection is used
-    again only where all that came belongs to the response: to its 1xx before it, its head, its body, its trailers.
+    A server or a proxy may send bytes after its response, such as a body with a 204, or an error page. httpcore would
+    read them as the next response. So a connection is used again only if every byte belongs to the response: 1xx
+    responses before it, head, body, and trailers.
     """
 
     __slots__ = ("_chunks", "_doubtful", "_head", "_size", "_start")
@@ -146,7 +146,7 @@ class Received:
     def start(self) -> None:
         """Begin the next response."""
         self._start: bytes | None = b""  # of the response, until its head ends
-        self._head = 0  # bytes of the head, and of those of 1xx responses before it
+        self._head = 0  # bytes of the head, and of 1xx responses before it
         self._size = 0
         self._chunks: _Chunks | None = None
         self._doubtful = False
@@ -160,11 +160,11 @@ class Received:
             self._chunks.feed(data)
 
     def _feed_head(self, data: bytes) -> bytes:
-        """Take the bytes that may be a head; what of them comes after it."""
+        """Follow the head; returns the bytes after it."""
         while (end := data.find(_END_OF_HEAD) + len(_END_OF_HEAD)) >= len(_END_OF_HEAD):
             head, data = data[:end], data[end:]
             self._head += end
-            # The engine takes a bare line feed for the end of a line too, so to it the head may have ended before.
+            # To httpcore, a bare line feed also ends a line, so the head may have ended before.
             self._doubtful |= head.count(b"\n") != head.count(b"\r\n")
             if head[9:10] != b"1":
                 self._start = None
@@ -184,15 +184,15 @@ class Received:
 
 
 class _Chunks:
-    """Follows a chunked body to its end, as strictly as the engine below reads it."""
+    """Follows a chunked body to its end, as strictly as httpcore reads it."""
 
     __slots__ = ("_ended", "_last", "_length", "_line", "_skip", "_valid")
 
     def __init__(self) -> None:
         self._line = b""  # the start of a line
-        self._skip = 0  # bytes of the chunk that are still to come, with the end of its line
+        self._skip = 0  # remaining bytes of the chunk, with its line end
         self._length = 0  # of the body
-        self._last = False  # whether the last chunk has come, so that trailers follow
+        self._last = False  # whether trailers follow, after the last chunk
         self._ended = False
         self._valid = True
 
@@ -217,10 +217,10 @@ class _Chunks:
 
     def _take_line(self, line: bytes) -> None:
         if self._ended:
-            self._valid = False  # something comes behind the body
+            self._valid = False  # bytes after the body
         elif self._last:
             self._ended = not line
-            # A bare line feed may have ended the trailers before, to the engine.
+            # To httpcore, a bare line feed may have ended the trailers before.
             self._valid = b"\n" not in line
         elif (chunk := _CHUNK.fullmatch(line)) is None:
             self._valid = False
@@ -231,5 +231,5 @@ class _Chunks:
             self._last = size == 0
 
     def is_all(self, length: int) -> bool:
-        """Whether a body of `length` bytes has come with all that frames it, and nothing more."""
+        """Whether exactly a body of `length` bytes was received, with its framing."""
         return self._valid and self._ended and not self._line and self._length == length

@@ -1,4 +1,4 @@
-"""How many, in words."""
+"""Numbers in messages."""
 
 from __future__ import annotations
 
@@ -9,5 +9,5 @@ def count_of(number: int, word: str = "file") -> str:
 
 
 def dollars(cents: int) -> str:
-    """`$1,234.50`. In whole numbers: no float holds what a service may send."""
+    """`$1,234.50`, without floats, which cannot hold every amount."""
     return f"{'-' if cents < 0 else ''}${abs(cents) // 100:,}.{abs(cents) % 100:02}"

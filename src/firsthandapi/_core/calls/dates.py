@@ -1,4 +1,4 @@
-"""HTTP dates, read without trust."""
+"""HTTP dates of any server."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ def parse_http_date(text: str) -> datetime | None:
     """An HTTP-date (RFC 9110) as an aware datetime, or None if it is not one."""
     if not text:
         return None
-    from email.utils import parsedate_to_datetime  # 6 ms that only a response with a date pays
+    from email.utils import parsedate_to_datetime  # takes 6 ms to import
 
     try:
         date = parsedate_to_datetime(text)
@@ -20,7 +20,7 @@ def parse_http_date(text: str) -> datetime | None:
 
 
 def served_at(headers: Mapping[str, str]) -> float | None:
-    """When a response was sent, by the clock of its sender, in Unix seconds; None if it does not say."""
+    """The `Date` of a response in Unix seconds; None without one."""
     date = parse_http_date(headers.get("date", ""))
     moment = -1.0 if date is None else date.timestamp()
     return moment if moment >= 0 else None

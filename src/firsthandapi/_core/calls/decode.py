@@ -1,4 +1,4 @@
-"""From the bytes of a response to a model, in one step and without trust."""
+"""Decode the bytes of a response into a model in one step, without trusting them."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def decode_items(
 ) -> tuple[DecodedPage[M], dict[str, FirstHandError]]:
     """`content` as a page of usable items, and the errors of the others, by id.
 
-    One bad item must not cost the others: a page that does not fit as a whole is read item by item.
+    If a page does not fit as a whole, it is decoded item by item, so that one bad item does not cost the others.
 
     Raises:
         UnexpectedResponseError: it is not JSON, or not a list.
@@ -91,7 +91,7 @@ def decode_items(
                 fields = cast("dict[str, Any]", item if isinstance(item, dict) else {})
                 unusable[visible(mask_secrets(str(fields.get("id")))[:128])] = misfit
         if not items and unusable:
-            raise error from None  # every item is bad, so the service sent something else
+            raise error from None  # every item is bad, so this is not the documented list
         page = DecodedPage(items, envelope.get("next_cursor") is not None, envelope.get("next_cursor"))
     usable: list[M] = []
     for item in page.data:
@@ -105,7 +105,7 @@ def decode_items(
 
 
 def raw_items(content: Secret[bytes]) -> list[dict[str, Any]]:
-    """The items of a page as they came, whether they can be used or not."""
+    """All items of a page as received, usable or not."""
     envelope = _envelope(content)
     return [] if envelope is None else [item for item in envelope["data"] if isinstance(item, dict)]
 
@@ -121,7 +121,7 @@ def _envelope(content: Secret[bytes]) -> dict[str, Any] | None:
 
 
 def _number(digits: str) -> int | str:
-    """An int, or the digits of one that Python refuses to read: it costs its own item, and no other."""
+    """An int, or its digits if Python refuses to parse so many: only that item is unusable."""
     return int(digits) if len(digits) <= _MOST_DIGITS else digits
 
 

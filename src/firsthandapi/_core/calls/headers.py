@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 
 
 class Headers(Mapping[str, str]):
-    """Names are compared without case; a header that came several times is joined by `, `."""
+    """Headers of a response. Names ignore case; repeated headers are joined by `, `."""
 
     __slots__ = ("_items", "raw")
 
@@ -24,7 +24,7 @@ class Headers(Mapping[str, str]):
         return self._items[name.lower()]
 
     def __contains__(self, name: object) -> bool:
-        # Mapping's own raises an exception for each header that is missing, in every call.
+        # Mapping's own is slow: it raises an exception for each missing header.
         return isinstance(name, str) and name.lower() in self._items
 
     def __iter__(self) -> Iterator[str]:
@@ -34,12 +34,12 @@ class Headers(Mapping[str, str]):
         return len(self._items)
 
     def __repr__(self) -> str:
-        # Values stay out: a header may carry anything, a repr ends up in logs.
+        # Without values: they may contain secrets, and logs show reprs.
         return f"<Headers {', '.join(self._items)}>"
 
 
 class RequestHeaders:
-    """What one attempt sends, as pairs of bytes. It is no list: tracebacks show lists, and one value is the key."""
+    """The headers of one attempt, as pairs of bytes. No list: tracebacks show lists, and one value is the API key."""
 
     __slots__ = ("_names", "_pairs")
 
@@ -48,7 +48,7 @@ class RequestHeaders:
         self._names = frozenset(name.lower() for name, _ in self._pairs)
 
     def under(self, given: Collection[tuple[str, str]]) -> RequestHeaders:
-        """These headers and those `given`, which win where both have a name."""
+        """These headers merged with `given`, which replace those of the same name."""
         if not given:
             return self
         merged = RequestHeaders(given)

@@ -1,4 +1,4 @@
-"""Guards money: idempotency keys, with which a repeated POST happens once."""
+"""Guards money: idempotency keys, which let a repeated POST take effect only once."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from firsthandapi._core.calls.integers import as_int
 from firsthandapi.errors import InvalidArgumentError
 
 MAX_KEY_LENGTH = 255
-# Within this time the service surely still knows an idempotency key (it keeps them for 24 hours).
+# For this long, the service certainly still has an idempotency key (it keeps them for 24 hours).
 KEY_LIFETIME = 23 * 3600.0
-# A clock set back by more than this says nothing about the age of a key.
+# A clock that was set back by more than this cannot show the age of a key.
 CLOCK_SLACK = 300.0
 
 
 def is_known(
     sent_at: float, now: float, *, server_sent_at: float | None = None, server_now: float | None = None
 ) -> bool:
-    """Whether the service surely still knows a key: only then may it be sent again. All times are Unix seconds.
+    """Whether the service certainly still has a key, so that it may be sent again. All times are Unix seconds.
 
-    The local clock and the service's must both say that the key is young: either may have been set back.
+    Both the local clock and the service's must show that the key is young, because either may have been set back.
 
     Args:
         sent_at: when the key was first sent, by the local clock.
         now: now, by the local clock.
-        server_sent_at: when it was first sent, by the `Date` of the service; `sent_at` stands in for None.
-        server_now: the latest `Date` of the service; None if it sends none: then the local clock decides.
+        server_sent_at: when it was first sent, by the `Date` of the service; None uses `sent_at`.
+        server_now: the latest `Date` of the service; with None the local clock decides.
     """
     if not -CLOCK_SLACK <= now - sent_at <= KEY_LIFETIME:
         return False

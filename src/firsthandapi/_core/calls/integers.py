@@ -1,4 +1,4 @@
-"""What counts as an int: numpy's and pandas's integers do, a bool does not."""
+"""Integers, which include those of numpy and pandas, but no bool."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 
 def as_int(value: Any) -> Any:
-    """`value` as a plain int if it is one by its `__index__` and no bool; anything else unchanged."""
+    """`value` as a plain int if it has `__index__` and is no bool; anything else unchanged."""
     if isinstance(value, bool) or not hasattr(value, "__index__"):
         return value
     try:

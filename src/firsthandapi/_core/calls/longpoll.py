@@ -1,4 +1,4 @@
-"""The one wait: when to ask for a job, for how long, and when to pause. Decisions only: the caller asks and sleeps."""
+"""Waiting for a job: when to poll, how long to hold the poll, and when to pause. The caller polls and sleeps."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ from firsthandapi.errors import (
 from .retry import asked_to_wait, is_lasting
 
 LONGEST_POLL = 60
-# A list, or another read, may show for so many seconds what was before.
+# For this many seconds, a list or another read may show an old state.
 LIST_LAGS = 30.0
 _FIRST_PAUSE = 0.5
 _LONGEST_PAUSE = 10.0
-# A service that asks for more patience than a day is asked again after one: a system cannot sleep for millennia.
+# A longer `Retry-After` is cut to a day, because systems cannot sleep forever.
 _LONGEST_RETRY_AFTER = 86_400.0
 # Responses in a row that are not the documented JSON.
 _MOST_GARBLED = 10
-# However many changes the service reports, polls and reads of the list together stay below this.
+# The most requests of one wait, polls and lists together, however many changes the service reports.
 _MOST_REQUESTS = 12
 _IN_SECONDS = 10.0
-# There are five statuses. Names of a later version count as news too, but not without end.
+# There are five statuses. A few unknown ones count as changes as well.
 _MOST_ADVANCES = 5
 
 
 def poll_wait(time_left: float | None, deadline: float | None = None) -> int | None:
-    """Seconds to ask the service to hold the next poll, 1 to 60; None if there is no room for one.
+    """Seconds for which the service should hold the next poll, 1 to 60; None if too little time is left.
 
-    `deadline` is the client's: a poll is a call, so its response must have time to come within it.
+    `deadline` is the client's: a poll is a call, so its response must arrive within it.
     """
     limits = [LONGEST_POLL, time_left, None if deadline is None else deadline * 0.8]
     wait = int(min(limit for limit in limits if limit is not None))
@@ -44,7 +44,7 @@ def poll_wait(time_left: float | None, deadline: float | None = None) -> int | N
 
 
 def is_transient(error: FirstHandError) -> bool:
-    """Whether a poll that failed like this may work later: the network may, a refused key may not."""
+    """Whether a later poll may succeed after this error: after a network failure, but not after a refused key."""
     if isinstance(error, FirstHandApiError):
         return error.retryable
     if isinstance(error, FirstHandConnectionError) and (is_lasting(error) or error.no_tls):
@@ -69,16 +69,16 @@ class Pauses:
         self._next = _FIRST_PAUSE
 
     def not_garbled(self) -> None:
-        """A response was the documented JSON."""
+        """Note that a response was the documented JSON."""
         self._garbled = 0
 
     def after_failure(
         self, error: FirstHandError, *, wall: float, left: float | None, is_new: bool = False
     ) -> float:
-        """The pause after a failure from which the service may recover in the `left` seconds; raises any other.
+        """The pause after a failure, if the service may recover within `left` seconds; else raise the failure.
 
-        `Retry-After` lengthens the pause and never shortens it. `wall` is the time in Unix seconds. `is_new`: the job
-        was just posted, so a 404 says that a replica does not show it yet.
+        `Retry-After` can only lengthen the pause. `wall` is the time in Unix seconds. `is_new`: the job was just
+        posted, so a 404 means that a replica does not have it yet.
 
         Raises:
             FirstHandError: `error` itself.
@@ -86,7 +86,7 @@ class Pauses:
         if not is_transient(error) and not (is_new and isinstance(error, NotFoundError)):
             raise error
         if isinstance(error, UnexpectedResponseError):
-            # A gateway's page may be gone next time; a response that stays malformed will not improve.
+            # A gateway's page may be gone next time; a response that stays malformed is a bug.
             self._garbled += 1
             if self._garbled > _MOST_GARBLED:
                 raise error
@@ -96,12 +96,12 @@ class Pauses:
         return min(max(asked, self.longer()), _LONGEST_RETRY_AFTER)
 
 
-# ── What comes next ──────────────────────────────────────────────────────────────────────────────────────
+# ── The next step ────────────────────────────────────────────────────────────────────────────────────────
 
 
 @dataclass(frozen=True)
 class Poll:
-    """Read the job, held by the service for at most `hold` seconds; None asks for no hold."""
+    """Read the job; the service may hold the response for `hold` seconds, or not at all for None."""
 
     hold: int | None
 
@@ -114,7 +114,7 @@ class Pause:
 
 
 class End(Enum):
-    """There is nothing more to do for now."""
+    """The wait returns to its caller."""
 
     DUE = "the caller has something else to do"
     TIMED_OUT = "the timeout of the wait has passed"
@@ -122,12 +122,12 @@ class End(Enum):
 
 @dataclass
 class Wait:
-    """One wait for a job. Times are of a clock that never jumps.
+    """One wait for a job. Times are in seconds of a monotonic clock.
 
     Attributes:
         ends: when its timeout passes; None for a wait without limit.
         deadline: the client's, in seconds.
-        shows_by: until when a 404 may come of a job that was just posted; None for one that was not.
+        shows_by: until when a job that was just posted may give a 404; None for any other job.
     """
 
     ends: float | None
@@ -141,10 +141,10 @@ class Wait:
     _last_look: bool = False
 
     def next(self, now: float, until: float | None = None) -> Poll | Pause | End:
-        """What to do now; `until` is when the caller has something else to do."""
+        """The next step; `until` is when the caller has other work."""
         limit = min((each for each in (self.ends, until) if each is not None), default=None)
         if self._asked is None:
-            # The first look is at once, whatever the timeout, and not held: the caller sees the job.
+            # The first poll is immediate and not held, so that even a timeout of 0 reads the job.
             return Poll(None)
         if self._last_look:
             self._last_look = False
@@ -160,13 +160,13 @@ class Wait:
             return Poll(None)
         left = None if limit is None else limit - now
         if left is not None and left < 1:
-            # No poll can be held for so short a time. At the very end the job is read once more.
+            # Too short to hold a poll. At the end of the wait, the job is read once more.
             self._last_look = limit == self.ends
             return Pause(left)
         return Poll(poll_wait(left, self.deadline))
 
     def count(self, now: float) -> None:
-        """Count a request of this wait."""
+        """Count one request of this wait."""
         self._requests.append(now)
 
     def polls(self, poll: Poll, now: float) -> None:
@@ -175,17 +175,17 @@ class Wait:
         self.count(now)
 
     def answered(self, status: str, now: float) -> None:
-        """Record a job that came."""
+        """Record the status in a response."""
         self.pauses.not_garbled()
         if status not in self._statuses and len(self._statuses) < _MOST_ADVANCES:
             self._statuses.add(status)
             self.pauses.reset()
         elif not self._was_held(now):
-            # Too early: a service without long-poll, or replicas that disagree.
+            # The response came too early: a service without long-poll, or replicas that disagree.
             self._resume = now + self.pauses.longer()
 
     def failed(self, error: FirstHandError, now: float, wall: float) -> None:
-        """Tell of a poll that failed.
+        """Record a failed poll.
 
         Raises:
             FirstHandError: `error` itself, if the service will not recover in time.
@@ -193,7 +193,7 @@ class Wait:
         self._resume = now + self.pause_after(error, self.pauses, now, wall)
 
     def pause_after(self, error: FirstHandError, pauses: Pauses, now: float, wall: float) -> float:
-        """The pause after a failure of any request of this wait.
+        """The pause after any failed request of this wait.
 
         Raises:
             FirstHandError: `error` itself, if the service will not recover in time.
@@ -203,11 +203,11 @@ class Wait:
         return max(pause, self._room_at(now) - now)
 
     def rest(self, pauses: Pauses, now: float) -> float:
-        """The pause before a request that may bring nothing new."""
+        """The pause before a request that may return nothing new."""
         return max(pauses.longer(), self._room_at(now) - now)
 
     def left(self, now: float) -> float | None:
-        """Seconds to the end; None if there is none."""
+        """Seconds left; None without a timeout."""
         return None if self.ends is None else max(self.ends - now, 0.0)
 
     def _was_held(self, now: float) -> bool:
@@ -215,6 +215,6 @@ class Wait:
         return hold is not None and now - asked_at >= hold * 0.9
 
     def _room_at(self, now: float) -> float:
-        """When another request has room."""
+        """When the next request is allowed."""
         full = len(self._requests) == _MOST_REQUESTS
         return self._requests[0] + _IN_SECONDS if full else now

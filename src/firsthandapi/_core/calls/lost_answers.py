@@ -1,5 +1,4 @@
-"""What an error says after a POST whose outcome is unknown, or of a job that goes on without its caller: so that nobody
-who repeats the call pays twice."""
+"""Advice in errors, so that nobody pays twice: after a POST with an unknown outcome, and for a job that continues."""
 
 from __future__ import annotations
 
@@ -19,9 +18,9 @@ from firsthandapi.errors import (
 
 
 def may_have_arrived(error: FirstHandError) -> bool:
-    """Whether the service may have done what an attempt asked for, although the attempt ended in `error`.
+    """Whether the service may have processed an attempt that ended in `error`.
 
-    A 4xx says that nothing was done, except for 408. Any other response that is not the documented one says nothing.
+    A 4xx means that it did not, except for 408. Any other undocumented response leaves it open.
     """
     if isinstance(error, FirstHandConnectionError):
         return bool(error.request_sent)
@@ -33,7 +32,7 @@ def may_have_arrived(error: FirstHandError) -> bool:
 def how_to_repeat(key: str, *, recorded: bool) -> str:
     """The end of a message: how to repeat a POST that may have arrived.
 
-    `recorded`: the same call finds its key by itself, in a folder, a ledger, or a journal.
+    `recorded`: the same call finds its key in a folder, a ledger, or a journal.
     """
     shown = f"idempotency_key={mask_secrets(json.dumps(key))}"
     if recorded:
@@ -42,16 +41,16 @@ def how_to_repeat(key: str, *, recorded: bool) -> str:
 
 
 def advise(error: FirstHandError, advice: str) -> None:
-    """Add to the message of `error` what only the end of a call knows."""
+    """Append `advice` to the message of `error`."""
     error.message += visible(advice)
     error.args = (error.message,)
 
 
 @contextmanager
 def naming(job_id: str, again: str, *, exists: bool = True) -> Generator[None, None, None]:
-    """Whatever stops the block, Ctrl-C too, gets a note that names the job that goes on, and how to continue.
+    """Add a note to any exception of the block, such as Ctrl-C: the job continues, and how to get it.
 
-    `exists`: whether that is known; else a 404 says that there is no such job.
+    `exists`: whether the job is known to exist; if not, a 404 gets no note.
     """
     try:
         yield
@@ -62,12 +61,12 @@ def naming(job_id: str, again: str, *, exists: bool = True) -> Generator[None, N
 
 
 def several(job_ids: Sequence[str]) -> str:
-    """The first of many jobs, for a note."""
+    """The first five of many job ids, for a note."""
     more = f", and {len(job_ids) - 5} more" if len(job_ids) > 5 else ""
     return ", ".join(job_ids[:5]) + more
 
 
 def continues(job_id: str, again: str) -> str:
-    """The note on what stops a call that has a job, or several joined by commas; `again` says how to continue."""
+    """The note for a stopped call with a job, or several joined by commas; `again` says how to get them."""
     several = "," in job_id
     return f"The {'jobs' if several else 'job'} {job_id} {'continue' if several else 'continues'}: {again}"

@@ -1,4 +1,4 @@
-"""Walking a list: which cursor comes next, and when the walk ends."""
+"""Pagination: the next cursor, and the end of a list."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ LARGEST_PAGE = 100
 
 
 def check_fetch(fetch: F | None, cursor: str) -> F:
-    """`fetch`, which gets the next page, if it has one: a pickled page has none.
+    """`fetch`, which requests the next page; a pickled page has none.
 
     Raises:
-        ConfigurationError: it has none.
+        ConfigurationError: `fetch` is None.
     """
     if fetch is None:
         raise ConfigurationError(

@@ -1,4 +1,4 @@
-"""How many may do something at once, counted so that nothing that strikes can make the count wrong."""
+"""Places for concurrent use, counted so that no exception of a signal handler can make the count wrong."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from weakref import ref
 
 
 class Place:
-    """One of the places. It is taken for as long as the object lives."""
+    """A place. It is taken as long as this object lives."""
 
     __slots__ = ("__weakref__",)
 
@@ -14,9 +14,9 @@ class Place:
 class Places:
     """A number of places, which any thread may take.
 
-    The handler of a signal (Ctrl-C, a soft time limit) can raise between any two steps of a call. A semaphore that was
-    counted down for a caller who never learned of it stays too low, and its Python code can even leave its lock taken.
-    So nobody gives a place back: it is free when its object is gone, which C code removes from the set.
+    The handler of a signal (Ctrl-C, a soft time limit) can raise between any two steps of a call. That can leave a
+    semaphore too low, or its lock taken. So no code gives a place back: it is free when its object is deleted, and C
+    code removes it from the set.
     """
 
     def __init__(self, number: int) -> None:
@@ -27,5 +27,5 @@ class Places:
         """A place; None if all are taken."""
         place = Place()
         self._taken.add(ref(place, self._taken.discard))
-        # Looked at afterwards: of two threads that are here at once, each sees the other's.
+        # Counted afterwards, so that each of two threads sees the other's place.
         return place if len(self._taken) <= self._number else None

@@ -19,24 +19,23 @@ from .retry import FIRST_DELAY, parse_retry_after
 if TYPE_CHECKING:
     from .response import ApiResponse
 
-# Callers wait for the reset of a window of a minute. One further away, of an hourly limit, they are told of.
+# Callers wait for the reset of a window of a minute. A later reset, as of an hourly limit, is an error.
 LONGEST_WINDOW = 60.0
 # Services round the reset up, and `Date` down, to whole seconds.
 _ROUNDING = 2.0
 _HOUR = 3_600.0 + _ROUNDING
 # The limit of an API key (contract §1, "Rate limits"), until a response reports another.
 USUAL_LIMIT = 100
-# While the window is unknown, so many requests go ahead, and the others wait for a response, but no longer than
-# `PATIENCE` seconds. After a reset one is enough to learn the new window.
+# While the window is unknown, this many requests are sent, and the others wait for a response, but no longer than
+# `PATIENCE` seconds. After a reset, one request is enough to learn the new window.
 FIRST_PROBES = 8
 PATIENCE = 1.0
-# A service counts a request when it arrives, and responds to a long-poll a minute later. So long after it was sent,
+# The service counts a request when it arrives, and may respond to a long-poll a minute later. After this many seconds,
 # a request has arrived.
 _ARRIVED = 5.0
 # Services round the reset to whole seconds.
 _SAME_RESET = 1.0
-# So that processes that share a key do not all come back in the same moment, they wait up to so much longer: a part
-# of the wait, and at most a second.
+# Processes that share a key wait up to this part longer, at most a second, so that they do not all return at once.
 _SPREAD = 0.1
 
 
@@ -59,21 +58,21 @@ class RateLimit:
 
 
 class RateLimiter(Protocol):
-    """A request budget, shared by all that use an API key: what `rate_limiter=` takes.
+    """A request budget for an API key, as `rate_limiter=` takes it.
 
-    The client's own counts for one client and its copies. Write one for many processes; its methods may be
-    called by many threads at once.
+    The built-in one counts for one client and its copies. Write your own to share an API key among processes; many
+    threads may call its methods at once.
     """
 
     def acquire(self, key: str, *, timeout: float | None) -> Any:
         """Wait until a request may be sent.
 
         Args:
-            key: a fingerprint of the API key, the same in every process; not the key itself.
+            key: a fingerprint of the API key, the same in every process.
             timeout: the most seconds to wait; None for no limit.
 
         Returns:
-            Whatever `observe` needs to know about this request.
+            What `observe` needs to know about this request.
 
         Raises:
             TimeoutError: the request may not be sent within `timeout`.
@@ -103,7 +102,7 @@ class AsyncRateLimiter(Protocol):
             timeout: the most seconds to wait; None for no limit.
 
         Returns:
-            Whatever `observe` needs to know about this request.
+            What `observe` needs to know about this request.
 
         Raises:
             TimeoutError: the request may not be sent within `timeout`.
@@ -123,7 +122,7 @@ class AsyncRateLimiter(Protocol):
 
 
 def fingerprint(api_key: Secret[str] | None) -> str:
-    """What names a key to a `RateLimiter`: 32 hex digits that do not lead back to it."""
+    """The fingerprint of an API key for a `RateLimiter`: 32 hex digits that do not reveal it."""
     import hashlib  # it loads OpenSSL
 
     return hashlib.sha256(
@@ -146,8 +145,8 @@ def parse_rate_limit(headers: Mapping[str, str]) -> RateLimit | None:
 def seconds_to_reset(rate_limit: RateLimit, headers: Mapping[str, str], *, now: float) -> float:
     """Seconds from the response to the end of its window, 0 or more.
 
-    They are the reset minus the response's own `Date`, so that a wrong local clock does no harm. `now` (Unix
-    seconds) stands in where there is none, and where the two agree: `Date` has whole seconds only.
+    The reset minus the response's own `Date`, so that a wrong local clock does not matter. Without a `Date`, and where
+    both clocks agree, `now` (Unix seconds) is used, because `Date` has whole seconds only.
     """
     date = parse_http_date(headers.get("date", ""))
     start = now if date is None or 0 <= now - date.timestamp() < 1 else date.timestamp()
@@ -156,8 +155,8 @@ def seconds_to_reset(rate_limit: RateLimit, headers: Mapping[str, str], *, now: 
 
 
 def asked_to_hold(response: ApiResponse, *, now: float) -> float | None:
-    """Seconds for which the service wants no request: the `Retry-After` of a 429, or the reset of a limit that is
-    spent for longer than a minute; None if it does not say. `now` is in Unix seconds."""
+    """Seconds until the service accepts requests again: the `Retry-After` of a 429, or the reset of a limit that is
+    spent for longer than a minute; None if unknown. `now` is in Unix seconds."""
     asked = parse_retry_after(response.headers, now=now) if response.status_code == 429 else None
     said = response.rate_limit
     if said is not None and said.remaining <= 0:
@@ -168,10 +167,10 @@ def asked_to_hold(response: ApiResponse, *, now: float) -> float | None:
 
 
 def spent(rate_limit: RateLimit | None, seconds: float, *, now: float) -> str:
-    """Which limit is spent until when, for a caller who would have to wait `seconds`; `now` is in Unix seconds."""
+    """The message that a limit is spent for another `seconds`; `now` is in Unix seconds."""
     what = "the rate limit"
     if rate_limit is not None and rate_limit.remaining <= 0:
-        # The service reports no period: the shortest that a caller may have to wait that long for.
+        # The service reports no period, so this is the shortest that fits the wait.
         period = " per hour" if seconds <= _HOUR else " per day" if seconds <= 24 * _HOUR else ""
         what = f"the limit of {count_of(rate_limit.limit, 'request')}{period}"
     try:
@@ -182,7 +181,7 @@ def spent(rate_limit: RateLimit | None, seconds: float, *, now: float) -> str:
 
 
 def spent_error(rate_limit: RateLimit | None, seconds: float, *, now: float) -> RateLimitError:
-    """The error for a request that is not sent, since the service would refuse it for the next `seconds`."""
+    """The error for a request that is not sent, because the service would refuse it for the next `seconds`."""
     message = f"the request was not sent: {spent(rate_limit, seconds, now=now)}"
     error = RateLimitError(message, status=429, type="rate_limit_exceeded", attempts=0)
     error.retry_after, error.rate_limit = seconds, rate_limit
@@ -190,12 +189,12 @@ def spent_error(rate_limit: RateLimit | None, seconds: float, *, now: float) -> 
 
 
 class Permit(NamedTuple):
-    """One request may be sent, and was counted. For the response of a `probe` others wait.
+    """One request may be sent, and is counted.
 
     Attributes:
         time: when it was counted, in monotonic seconds.
-        order: its place among all requests and responses of the budget; clocks may stand still.
-        probe: whether the window was unknown, and it goes ahead.
+        order: its number among all requests and responses of the budget, because a clock may stand still.
+        probe: whether the window is unknown, so that other requests wait for its response.
     """
 
     time: float
@@ -204,7 +203,7 @@ class Permit(NamedTuple):
 
 
 class Wait(NamedTuple):
-    """No request may be sent for `seconds`. `for_reset`: nothing but time will change that."""
+    """No request may be sent for `seconds`. `for_reset`: only time changes that."""
 
     seconds: float
     for_reset: bool
@@ -221,8 +220,8 @@ class _Said(NamedTuple):
 class RequestBudget:
     """How many requests may still be sent in the window of one limit.
 
-    Each response reports the number left. Between two responses this counts down, as requests are sent. When
-    none is left it waits for the reset, and then for the first response of the new window.
+    Each response reports the remaining number; between responses, each sent request counts down. At zero, callers wait
+    for the reset, and then for the first response of the new window.
 
     Args:
         order: numbers all requests and responses of the key.
@@ -232,15 +231,15 @@ class RequestBudget:
     def __init__(self, order: Iterator[int] | None = None, *, probes: int = FIRST_PROBES) -> None:
         self.limit: int | None = None
         self.rate_limit: RateLimit | None = None  # as last reported
-        # Others spend the window too: a 429 has come.
+        # Whether other processes use the same limit, as a 429 shows.
         self.is_shared = False
         self._order = itertools.count(1) if order is None else order
         self._first_probes = probes
         self._left = USUAL_LIMIT
         self._in_flight: dict[int, float] = {}  # when each was sent, by its order
-        # Whether the count is that of a window the service has described. `_unlimited`: it describes none.
+        # Whether the service has described the current window. `_unlimited`: it reports no limit.
         self._known = self._unlimited = False
-        self._reset = self._begun = -math.inf  # the reset in the service's words; monotonic seconds
+        self._reset = self._begun = -math.inf  # the reset in Unix seconds, as reported; monotonic seconds
         self._ends = math.inf
         self._refused_until = -math.inf  # by a 429
         self._said: _Said | None = None
@@ -248,7 +247,7 @@ class RequestBudget:
         self._probing_since = 0.0
 
     def take(self, now: float) -> Permit | Wait:
-        """Count one request, sent at `now` (monotonic seconds), or say how long to wait before the next look."""
+        """Count one request, sent at `now` (monotonic seconds), or return how long to wait before the next try."""
         if self._known and self._left <= 0:
             ends = max(self._end_of_window(), self._refused_until)
             if now < ends:
@@ -256,7 +255,7 @@ class RequestBudget:
             self._known, self._begun, self._left = False, ends, self._most()
             self._probes.clear()
         if self.is_shared and self._many_unanswered(now):
-            # With a window's worth under way, each of the processes that share it would send as many.
+            # Each of the processes that share the window might have as many requests in flight.
             return Wait(PATIENCE, for_reset=False)
         if self._known or self._unlimited:
             return self._go(now)
@@ -268,23 +267,23 @@ class RequestBudget:
         if patience > 0:
             return Wait(min(patience, PATIENCE), for_reset=False)
         if self._left <= 0:
-            # By now the window is another one, and the requests that should have described it are lost.
+            # A new window has begun, and the requests that should have described it were lost.
             self._probing_since, self._left = now, self._most()
         return self._go(now)
 
     def spread(self, seconds: float, *, jitter: float) -> float:
-        """What to add to a wait; `jitter` is 0 to 1."""
+        """Extra seconds for a wait; `jitter` is 0 to 1."""
         return min(seconds * _SPREAD, 1.0) * (1 - jitter) if self.is_shared else 0.0
 
     def refused_for(self, now: float) -> float:
-        """Seconds for which the service wants no request, as a 429 or the reset of a long limit says; 0 if none."""
+        """Seconds until the service accepts requests again, after a 429 or at a long limit; else 0."""
         if not self._known or self._left > 0:
             return 0.0
         ends = self._end_of_window()
         return max(self._refused_until, ends if ends - now > LONGEST_WINDOW else now) - now
 
     def release(self, permit: Permit) -> None:
-        """Count a request no longer: it counts elsewhere."""
+        """Uncount a request that another budget counts."""
         self._in_flight.pop(permit.order, None)
         self._probes.discard(permit)
         self._left = min(self._left + 1, self._most())
@@ -315,7 +314,7 @@ class RequestBudget:
         if permit.probe:
             self._probes.discard(permit)
         if response is None or (response.rate_limit is None and response.status_code >= 500):
-            # A gateway responded, or nobody. In a known window the service may still have counted the request.
+            # No response, or a gateway's. In a known window, the service may have counted the request.
             if not sent or not self._known:
                 self._left = min(self._left + 1, self._most())
             return
@@ -337,18 +336,18 @@ class RequestBudget:
         if said is not None:
             to_reset = seconds_to_reset(said, response.headers, now=time)
             if to_reset == 0 and seconds > LONGEST_WINDOW:
-                return  # the window that it reports is over: only this request is refused for so long
+                return  # its window is over, so the long pause is for this request only
             if said.remaining <= 0:
                 seconds = max(seconds, to_reset)
         self._known, self._unlimited, self._left = True, False, 0
-        self._said, self._ends = None, math.inf  # whatever they said, this is the end
+        self._said, self._ends = None, math.inf  # the 429 alone decides when the window ends
         self._refused_until = max(self._refused_until, now + max(seconds, FIRST_DELAY))
 
     def _learn(self, permit: Permit, said: _Said) -> None:
         reset, before = said.rate_limit.reset.timestamp(), self._said
         self._unlimited = False
         if self._known:
-            # A request sent after a response came has less left than that response said, or is of a new window.
+            # More requests left than an earlier response reported: a new window.
             refilled = (
                 before is not None
                 and permit.order > before.order
@@ -364,17 +363,17 @@ class RequestBudget:
             self._said, self._ends = said, math.inf
             self._probes.clear()
         elif self._known and reset >= self._reset - _SAME_RESET:
-            # Responses come in any order: requests spent since this one do not come back.
+            # Responses arrive in any order, so the count never rises within a window.
             self._left = min(self._left, said.rate_limit.remaining)
             self._end_of_window()
             self._said = said
 
     def _end_of_window(self) -> float:
-        # Only now, when it counts: reading a date costs more than all else here.
+        # Only when needed, because parsing a date is slow.
         if self._left <= 0 and self._said is not None:
             said = self._said
             seconds = seconds_to_reset(said.rate_limit, said.headers, now=said.time)
-            # Each response rounds the end up in its own way; the earliest is the closest.
+            # Each response rounds the end up differently; the earliest is the closest.
             self._ends = min(self._ends, said.monotonic + seconds)
         return -math.inf if self._said is None else self._ends
 
@@ -383,22 +382,22 @@ class RequestBudget:
 
 
 class RequestBudgets:
-    """The counts of an API key: one for each limit that the service reports.
+    """The budgets of an API key: one for each limit that the service reports.
 
-    Which limit an endpoint has, its responses say; until then it has a count of its own.
+    The responses of an endpoint report its limit; until the first one, the endpoint has a budget of its own.
     """
 
     def __init__(self) -> None:
         self._order = itertools.count(1)
         self._by_endpoint: dict[str, RequestBudget] = {}
-        # None: of those whose responses report none.
+        # None: the budget of endpoints without a limit.
         self._by_limit: dict[int | None, RequestBudget] = {}
 
     def of(self, endpoint: str) -> RequestBudget:
-        """The count of an endpoint."""
+        """The budget of an endpoint."""
         budget = self._by_endpoint.get(endpoint)
         if budget is None:
-            # Once a limit is known, this is probably the same: one request is enough to learn that.
+            # Another limit is known and probably the same, so one request is enough to learn it.
             budget = RequestBudget(self._order, probes=1 if self._by_limit else FIRST_PROBES)
             self._by_endpoint[endpoint] = budget
         return budget
@@ -407,7 +406,7 @@ class RequestBudgets:
         """As `RequestBudget.take`."""
         budget = self.of(endpoint)
         if not self._is_learned(budget):
-            # A limit that another endpoint was refused for is probably that of this one too.
+            # This endpoint probably shares the limit for which another one was refused.
             seconds = max((each.refused_for(now) for each in self._by_limit.values()), default=0.0)
             if seconds > 0:
                 return Wait(seconds, for_reset=True)
@@ -424,7 +423,7 @@ class RequestBudgets:
         now: float,
         time: float,
     ) -> RequestBudget:
-        """As `RequestBudget.observe`; returns the count that the endpoint had before, which may be another now."""
+        """As `RequestBudget.observe`; returns the endpoint's budget before this response, which may have changed."""
         before = budget = self.of(endpoint)
         if response is not None and (response.rate_limit is not None or response.status_code < 500):
             limit = None if response.rate_limit is None else response.rate_limit.limit
@@ -432,7 +431,7 @@ class RequestBudgets:
             if limit is not None or not learned:
                 budget = self._by_limit.get(limit, before)
                 if budget is before:
-                    # Its first limit; or the limit has changed, for all endpoints that it holds for.
+                    # The first limit of this endpoint; or the limit has changed, for all endpoints that share it.
                     others = {key: each for key, each in self._by_limit.items() if each is not before}
                     self._by_limit = {**others, limit: before}
             self._by_endpoint[endpoint] = budget

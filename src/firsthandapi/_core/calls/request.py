@@ -19,7 +19,6 @@ _METHODS = frozenset({*_IDEMPOTENT, "POST"})
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _SECRETS = ("fh_live_", "fh_test_", "whsec_")
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_\-]{0,127}")
-# What an id begins with; any other argument is a job's.
 # The class of the objects whose id a field takes.
 _KINDS = {
     "job_id": "Job",
@@ -29,6 +28,7 @@ _KINDS = {
     "event_id": "WebhookEvent",
     "api_key_id": "ApiKey",
 }
+# The first letters of an id; any other field takes a job's.
 _BEGINNINGS = {
     "api_key_id": "key",
     "endpoint_id": "we",
@@ -37,9 +37,9 @@ _BEGINNINGS = {
     "file.id": "file",
     "submission_id": "sub",
 }
-# In a path: every id has digits or capitals, no name of a collection does; `v1` is neither.
+# In a path, every id contains digits or capitals, and no collection's name does, except `v1`.
 _ID_SEGMENT = re.compile(r"/(?!v[0-9]+(?:/|$))[^/]*[A-Z0-9][^/]*")
-# A path of the contract: segments of unreserved characters, so that nothing in it can steer a request.
+# A path of the contract: segments of unreserved characters only.
 _PATH = re.compile(r"(?:/[A-Za-z0-9_\-~.:@]+)+")
 
 KEY_HEADER = "Idempotency-Key"
@@ -60,7 +60,7 @@ _OWN_HEADERS = frozenset(
 
 @dataclass(frozen=True, repr=False)
 class Request:
-    """One complete request: what every attempt sends."""
+    """One complete request, the same for every attempt."""
 
     method: str
     path: str
@@ -76,9 +76,9 @@ class Request:
     wait: int | None = None
     # Seconds for the whole call, besides the client's deadline: what a wait for a job has left.
     time_limit: float | None = None
-    # A wait polls again by its own rules, so its polls are not retried.
+    # False for polls, which a wait repeats by its own rules.
     retry: bool = True
-    # Whether the same call finds the key again by itself: a folder or a ledger has it.
+    # Whether the same call finds the key again, in a folder or a ledger.
     recorded: bool = False
 
     @property
@@ -88,7 +88,7 @@ class Request:
 
     @property
     def endpoint(self) -> str:
-        """Method and path with the ids taken out: what names the endpoint to a person."""
+        """Method and path without ids, such as `GET /v1/jobs/:id`."""
         return f"{self.method} {_ID_SEGMENT.sub('/:id', self.path)}"
 
     def __repr__(self) -> str:

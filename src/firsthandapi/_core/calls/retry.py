@@ -21,7 +21,7 @@ FIRST_DELAY = 0.5
 LONGEST_DELAY = 8.0
 # If the service asks for a longer pause, the call fails immediately: the caller decides.
 LONGEST_RETRY_AFTER = 60.0
-# A call without a deadline that was refused with a 429 waits in the line of its limiter for so long in all.
+# The longest total wait in the limiter's line, for a call without a deadline after a 429.
 LONGEST_IN_LINE = 300.0
 
 
@@ -37,7 +37,7 @@ class BackInLine:
     """Wait in the line of the limiter, and send the request again. It costs no retry.
 
     Attributes:
-        seconds: the least to wait, for a limiter that is not the client's own.
+        seconds: the shortest wait, for a limiter of the caller's.
     """
 
     seconds: float
@@ -51,10 +51,10 @@ class NoRetry:
 
 
 def parse_retry_after(headers: Mapping[str, str], *, now: float) -> float | None:
-    """`Retry-After` in seconds from now, above 0; None if it is missing or junk, 0, or a date that has passed.
+    """`Retry-After` in seconds from now, above 0; None if it is missing, malformed, 0, or a past date.
 
-    It comes as seconds or as an HTTP-date; a date counts from the response's own `Date`, so that a wrong
-    local clock does no harm, and from `now` (Unix seconds) where there is none.
+    It contains seconds or an HTTP-date. A date is relative to the response's own `Date`, so that a wrong local clock
+    does not matter; without one, to `now` (Unix seconds).
     """
     text = headers.get("retry-after", "").strip()
     if re.fullmatch(r"[0-9]{1,9}(\.[0-9]*)?", text):
@@ -69,7 +69,7 @@ def parse_retry_after(headers: Mapping[str, str], *, now: float) -> float | None
 
 
 def asked_to_wait(error: FirstHandError, *, now: float) -> float | None:
-    """Seconds that the response behind `error` asked to wait, or None."""
+    """Seconds to wait, as the response in `error` asked; or None."""
     if isinstance(error, RateLimitError) and error.retry_after is not None:
         return error.retry_after
     response = error.response if isinstance(error, FirstHandApiError) else None
@@ -77,7 +77,7 @@ def asked_to_wait(error: FirstHandError, *, now: float) -> float | None:
 
 
 def is_lasting(error: FirstHandConnectionError) -> bool:
-    """Whether the next connection will fail in the same way: a certificate is not trusted, or a proxy refuses."""
+    """Whether the next connection will fail as well, because of an untrusted certificate or a proxy that refuses."""
     return error.untrusted or error.proxy_refused
 
 
@@ -103,18 +103,17 @@ def decide(
     """What to do after a failed attempt.
 
     Args:
-        error: how it failed.
-        attempts: attempts made so far, this one included, but none that a 429 sent back in line.
+        error: the failure.
+        attempts: attempts so far, with this one, but without those that a 429 sent back in line.
         max_retries: the client's option.
-        repeatable: whether the request may run twice: its verb is idempotent, or it carries a key.
-        key_is_known: whether the service surely still knows the key of a POST: with any other, a repeat may buy again.
+        repeatable: whether the request may run twice: its method is idempotent, or it has an idempotency key.
+        key_is_known: whether the service certainly still has the key of a POST; if not, a retry may pay again.
         retry_after: the pause that the response asked for, in seconds, or None.
         time_left: seconds to the client's deadline, or None.
         line_left: seconds that the call may still wait in line after a 429; None if it does not wait there.
         jitter: a random number, 0 to 1.
-        ask_again: whether the request is a POST whose responses could all be read so far. What it did is known only
-            from its response, so one that cannot be read is asked for once more, by the same key, unless the client
-            does not retry.
+        ask_again: whether the request is a POST without an unreadable response so far. After the first one, the
+            request is sent once more with the same key, because only its response shows what it did.
     """
     if isinstance(error, UnexpectedResponseError):
         delay = backoff(1, jitter=jitter)
@@ -123,7 +122,7 @@ def decide(
         )
         return RetryIn(delay) if may_retry else NoRetry()
     if isinstance(error, FirstHandConnectionError):
-        # A connection that was never made has delivered nothing.
+        # Without a connection nothing was sent.
         may_retry = (repeatable or not error.request_sent) and not is_lasting(error)
     elif isinstance(error, FirstHandApiError):
         may_retry = repeatable and error.status in RETRYABLE_STATUSES
@@ -139,7 +138,7 @@ def decide(
         return BackInLine(seconds) if seconds < left else NoRetry()
     if attempts > max_retries:
         return NoRetry()
-    # All clients of a service that asks for a shorter pause than the backoff would return at once.
+    # A pause shorter than the backoff would make all clients return at once.
     delay = max(backoff(attempts, jitter=jitter), retry_after or 0.0)
     if time_left is not None and delay >= time_left:
         return NoRetry(out_of_time=retry_after is None)
