@@ -66,8 +66,8 @@ def test_one_fault_is_told_once(cli: Cli, odd: Deviating) -> None:
     odd.deviation = Deviation(tell=lambda it: it.status == 404 and it.say({"error": "not here"}, 501))
     ran = cli("conformance", odd.url, "--only", "*.unknown")
     assert ran.code == 1
-    assert re.findall(r"\d+ promises differ.*", ran.out) == [
-        "15 promises differ for one reason: 501 without an error type instead of another response"
+    assert re.findall(r"\d+ promises at .*", ran.out) == [
+        "15 promises at 15 endpoints differ for one reason: 501 without an error type instead of another response"
     ]
     assert ran.out.count("  promised  ") == ran.out.count("  repeat    ") == 1
     assert re.search(r"  also      .*, and 6 more\n\n--json shows each promise", ran.out)

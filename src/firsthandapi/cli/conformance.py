@@ -89,7 +89,9 @@ def _print(report: Report) -> None:
     for words, (result, *others) in report.causes.items():
         typer.echo()
         if others:
-            typer.echo(f"{count_of(len(others) + 1, 'promise')} differ for one reason: {words}")
+            count = len({each.endpoint for each in (result, *others)})
+            where = f" at {count_of(count, 'endpoint')}" if count > 1 else ""
+            print_hanging(f"{count_of(len(others) + 1, 'promise')}{where} differ for one reason: ", words)
         print_hanging(f"{marks['differs']} {result.id}  ", result.endpoint, style="red")
         reading = ", by our reading of the contract" if result.ours else ""
         print_hanging("  promised  ", f"{result.promised} ({result.section}{reading})")

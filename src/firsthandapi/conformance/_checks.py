@@ -159,7 +159,7 @@ def has_header(name: str, *values: str | None) -> Check:
     return lambda it: (
         None
         if it.headers.get(name) in values
-        else f"the header {name} is another one: {it.headers.get(name)!r}, not {values[-1]!r}"
+        else f"the header {name} is not {values[-1]!r}: {it.headers.get(name, 'missing')[:80]}"
     )
 
 

@@ -16,7 +16,7 @@ from firsthandapi._core.calls.counts import dollars
 from firsthandapi._host.loopback import is_loopback
 from firsthandapi._masking import Secret
 
-from ._checks import listed, only
+from ._checks import listed, only, succeeded
 from ._exchange import (
     Asked,
     Credential,
@@ -55,6 +55,7 @@ JOB: Final[Json] = {
 }
 NO_KEY = Credential(None)
 _AUTOMATIC = "automatic"
+_STRANGER = "KEY_OF_ANOTHER_ORGANIZATION"
 
 
 @dataclass(frozen=True)
@@ -67,28 +68,24 @@ class _Made:
 class Shared(Generic[T]):
     """What promises share: created at its first use. If that fails, whoever needs it is not tried."""
 
-    def __init__(self, make: Callable[[Run], T]) -> None:
+    def __init__(self, words: str, make: Callable[[Run], T]) -> None:
+        self._words = words
         self._make = make
-        self.__doc__ = make.__doc__
-
-    def __set_name__(self, owner: type, name: str) -> None:
-        self._name = name
 
     def __get__(self, run: Run, owner: type) -> T:
-        if self._name not in run.shared:
+        if self._words not in run.shared:
             run.keeping += 1
             try:
-                run.shared[self._name] = self._make(run)
+                run.shared[self._words] = self._make(run)
             except NoResponseError:
                 raise
             except NotTriedError as error:
-                run.shared[self._name] = error
+                run.shared[self._words] = error
             except DiffersError as error:
-                words = (self.__doc__ or self._name).partition(".")[0]
-                run.shared[self._name] = NotTriedError(f"{words[:1].lower()}{words[1:]} failed: {error.came}")
+                run.shared[self._words] = NotTriedError(f"{self._words} failed: {error.came}")
             finally:
                 run.keeping -= 1
-        found = run.shared[self._name]
+        found = run.shared[self._words]
         if isinstance(found, NotTriedError):
             raise found
         return cast("T", found)
@@ -139,17 +136,7 @@ class Run:
         key: Credential | None = None,
         once: str | None = _AUTOMATIC,
     ) -> Asked:
-        """A request that is not sent yet.
-
-        Args:
-            method: such as `GET`.
-            path: such as `/v1/me`.
-            body: sent as JSON, or as it is if it is bytes.
-            query: parameters.
-            headers: more headers.
-            key: whose key goes with it; that of the check if left out.
-            once: the idempotency key of a POST; a new one if left out, None for none.
-        """
+        """A request that is not sent yet: with the key of the check, and a new idempotency key for a POST."""
         sent = dict(headers or {})
         if body is not None:
             sent.setdefault("Content-Type", "application/json")
@@ -259,10 +246,9 @@ class Run:
         self, id: str, words: str, method: str, path: str, cents: int = 0, key: Credential | None = None
     ) -> None:
         def remove() -> None:
-            it = self(method, path, key=key)
             # A finished job, or one that is not known any more, needs no removing.
-            if not it.ok and it.status not in (404, 409):
-                raise DiffersError(it.excerpt, it)
+            it = self(method, path, key=key)
+            it.hold(it.ok or it.status in (404, 409), it.excerpt)
 
         self._made[id] = _Made(words, remove, cents)
         if self.keeping:
@@ -308,16 +294,11 @@ class Run:
 
     def new_job(self, *, key: Credential | None = None, **fields: Any) -> Json:
         """Post a job."""
-        return self._created(self.post("/v1/jobs", {**JOB, **fields}, key=key))
-
-    def _created(self, it: Exchange) -> Json:
-        if not it.ok or not isinstance(it.object.get("id"), str):
-            raise DiffersError(it.excerpt, it)
-        return it.object
+        return _created(self.post("/v1/jobs", {**JOB, **fields}, key=key))
 
     def read_job(self, job: str) -> Json:
         """A job as it is now."""
-        return self._created(self.get(f"/v1/jobs/{job}"))
+        return _created(self.get(f"/v1/jobs/{job}"))
 
     def cancel(self, job: str, **options: Any) -> Exchange:
         """Cancel a job."""
@@ -325,20 +306,20 @@ class Run:
 
     def new_key(self, *scopes: str, name: str = "LIMITED_KEY") -> tuple[Credential, Json]:
         """Create an API key in the environment of the check's own."""
-        body: Json = {"name": "Conformance check", "environment": "test" if self.is_sandbox else "live"}
-        made = self._created(self.post("/v1/api_keys", {**body, "scopes": [*scopes]}))
+        environment = "test" if self.is_sandbox else "live"
+        body: Json = {"name": "Conformance check", "environment": environment, "scopes": [*scopes]}
+        made = _created(self.post("/v1/api_keys", body))
         if not isinstance(made.get("secret"), str):
             raise NotTriedError("POST /v1/api_keys returned no secret")
         return Credential(made["secret"], name), made
 
-    def hook(self, path: str = "", *events: str) -> Json:
+    def hook(self, path: str = "", event: str = "job.flagged") -> Json:
         """Create a webhook endpoint, on this machine if the server reaches it: it has no other one to reach."""
         try:
             url = self.receiver.url
         except NotTriedError:
             url = "https://conformance.invalid/hook"
-        events = events or ("job.flagged",)
-        return self._created(self.post("/v1/webhook_endpoints", {"url": url + path, "events": [*events]}))
+        return _created(self.post("/v1/webhook_endpoints", {"url": url + path, "events": [event]}))
 
     def filtered(
         self, path: str, fits: Callable[[Json], bool], *, some: bool = True, **query: Any
@@ -351,145 +332,9 @@ class Run:
             raise NotTriedError("nothing fits the filter here")
         return it
 
-    @Shared
-    def sample(self) -> bool:
-        """Getting responses of several kinds."""
-        self.get("/v1/me")
-        self.get("/v1/jobs", limit=1)
-        self.get("/v1/jobs", limit=0)
-        self.get(f"/v1/jobs/job_{'0' * 26}")
-        for _ in range(2):
-            self("GET", "/v1/me", key=NO_KEY)
-        return True
-
-    @Shared
-    def job(self) -> Json:
-        """Posting a job. It stays open for the whole check; without writing, it is the newest job."""
-        return self.new_job() if self.writes else self._first("/v1/jobs", "job")
-
-    @Shared
-    def spare_job(self) -> Json:
-        """Posting a job that a promise may spoil."""
-        return self.new_job()
-
-    @Shared
-    def cancelled_job(self) -> Json:
-        """Cancelling a job."""
-        return self._created(self.cancel(self.new_job()["id"]))
-
-    @Shared
-    def spare_key(self) -> Json:
-        """Creating an API key that a promise may spoil."""
-        return self.new_key("usage:read")[1]
-
-    @Shared
-    def poor_key(self) -> Credential:
-        """Creating an API key that may only read billing."""
-        return self.new_key("usage:read")[0]
-
-    @Shared
-    def audit_key(self) -> Credential:
-        """Creating an API key that may only read the audit trail."""
-        return self.new_key("audit:read")[0]
-
-    @Shared
-    def endpoint(self) -> Json:
-        """Creating a webhook endpoint for cancelled jobs."""
-        if not self.writes:
-            return self._first("/v1/webhook_endpoints", "webhook endpoint")
-        return self.hook("", "job.cancelled")
-
-    @Shared
-    def spare_endpoint(self) -> Json:
-        """Creating a webhook endpoint that a promise may spoil."""
-        return self.hook()
-
-    @Shared
-    def receiver(self) -> Receiver:
-        """Receiving webhooks."""
-        if not is_loopback(urlsplit(self.base).hostname or ""):
-            raise NotTriedError("a receiver of webhooks on this machine is only for a server on this machine")
-        receiver = self._stack.enter_context(receiving())
-        it = self.post("/v1/webhook_endpoints", {"url": receiver.url, "events": ["job.flagged"]})
-        if not it.ok:
-            raise NotTriedError(f"the server takes no receiver on this machine: {it.excerpt}")
-        return receiver
-
-    @Shared
-    def event(self) -> Json:
-        """Causing an event. Without writing, it is the newest one."""
-        if self.writes:
-            _ = self.cancelled_job
-        return self._first("/v1/webhook_events", "event")
-
-    @Shared
-    def completed_job(self) -> Json:
-        """Completing a job. It may be an earlier one."""
-        if self.has_control:
-            return self.complete_job()
-        for job in self.get("/v1/jobs", status="completed", limit=100).items:
-            if job.get("files_approved") and isinstance(job.get("id"), str):
-                return job
-        if not self.writes or not self.is_sandbox:
-            raise NotTriedError("this account has no completed job with files")
-        return self.finished(self.new_job(min_star_rating=3)["id"], _SANDBOX_SECONDS)
-
-    @property
-    def own_completed_job(self) -> Json:
-        """A completed job that this check posted, so that it may be rated."""
-        job = self.completed_job
-        if job["id"] not in self._made:
-            raise NotTriedError("no job of this check completes here, and it rates no others")
-        return job
-
-    @Shared
-    def rejected_job(self) -> Json:
-        """Getting a submission rejected. It may be an earlier one."""
-        if self.has_control:
-            job = self.new_job()["id"]
-            self.work(job, 1)
-            return self.read_job(job)
-        # The sandbox gives 4 stars, and the job that stays open asks for 5: its worker comes within 15 seconds.
-        ends = time.monotonic() + (_SANDBOX_SECONDS if self.is_sandbox and self.job else 0.0)
-        while True:
-            for submission in self.get("/v1/submissions", status="rejected").items:
-                if isinstance(submission.get("job_id"), str):
-                    return self.read_job(submission["job_id"])
-            if time.monotonic() >= ends:
-                raise NotTriedError("this account has no rejected submission")
-            self._sleep(1.0)
-
-    @Shared
-    def mixed(self) -> bool:
-        """Creating items that fit filters, and between them others that do not."""
-        if self.writes:
-            self.cancel(self.new_job()["id"])
-            if self.has_control:
-                self.complete_job()
-                self.work(self.new_job()["id"], 1)
-            self.new_job()
-            self.cancel(self.new_job()["id"])
-            if self.has_control:
-                self.complete_job()
-        return True
-
-    @Shared
-    def files(self) -> Exchange:
-        """Listing approved files."""
-        it = self.get(f"/v1/jobs/{self.completed_job['id']}/files")
-        if not it.items:
-            raise DiffersError(it.excerpt, it)
-        return it
-
-    @Shared
-    def submission(self) -> Json:
-        """Listing submissions. It is that of an approved file."""
-        return self._first(f"/v1/jobs/{self.completed_job['id']}/submissions", "submission")
-
-    def _first(self, path: str, what: str) -> Json:
-        it = self.get(path)
-        if not it.ok:
-            raise DiffersError(it.excerpt, it)
+    def first(self, path: str, what: str) -> Json:
+        """The newest item of a list."""
+        it = self.get(path).must(succeeded)
         if not it.items:
             raise NotTriedError(f"this account has no {what}")
         return it.items[0]
@@ -500,33 +345,144 @@ class Run:
         while True:
             left = max(1, min(10, int(ends - time.monotonic())))
             asked = self.ask("GET", f"/v1/jobs/{job}", headers={"Prefer": f"wait={left}"})
-            found = self._created(self.send(asked, left))
+            found = _created(self.send(asked, left))
             if found.get("status") == "completed":
                 return found
             if time.monotonic() >= ends:
                 raise NotTriedError(f"no job completes here: after {seconds:g} s it is {found.get('status')}")
             self._sleep(0.05)  # a server that does not hold the request is not asked in a loop
 
+    def _sample(self) -> bool:
+        for path in ("/v1/me", "/v1/jobs?limit=1", "/v1/jobs?limit=0", f"/v1/jobs/job_{'0' * 26}"):
+            self.get(path)
+        for _ in range(2):
+            self("GET", "/v1/me", key=NO_KEY)
+        return True
+
+    def _receive(self) -> Receiver:
+        if not is_loopback(urlsplit(self.base).hostname or ""):
+            raise NotTriedError("a receiver of webhooks on this machine is only for a server on this machine")
+        receiver = self._stack.enter_context(receiving())
+        it = self.post("/v1/webhook_endpoints", {"url": receiver.url, "events": ["job.flagged"]})
+        if not it.ok:
+            raise NotTriedError(f"the server takes no receiver on this machine: {it.excerpt}")
+        return receiver
+
+    def _completed(self) -> Json:
+        if self.has_control:
+            return self.complete_job()
+        for job in self.get("/v1/jobs", status="completed", limit=100).items:
+            if job.get("files_approved") and isinstance(job.get("id"), str):
+                return job  # an earlier one
+        if not self.writes or not self.is_sandbox:
+            raise NotTriedError("this account has no completed job with files")
+        return self.finished(self.new_job(min_star_rating=3)["id"], _SANDBOX_SECONDS)
+
+    def _rejected(self) -> Json:
+        if self.has_control:
+            job = self.new_job()["id"]
+            self.work(job, 1)
+            return self.read_job(job)
+        # The sandbox gives 4 stars, and the job that stays open asks for 5: a worker who comes is rejected.
+        comes = self.is_sandbox and self.job and self.completed_job
+        ends = time.monotonic() + (_SANDBOX_SECONDS if comes else 0.0)
+        while True:
+            for submission in self.get("/v1/submissions", status="rejected").items:
+                if isinstance(submission.get("job_id"), str):
+                    return self.read_job(submission["job_id"])
+            if time.monotonic() >= ends:
+                raise NotTriedError("this account has no rejected submission")
+            self._sleep(1.0)
+
+    def _mixed(self) -> bool:
+        if self.writes:
+            self.cancel(self.new_job()["id"])
+            if self.has_control:
+                self.complete_job()
+                self.work(self.new_job()["id"], 1)
+                self.let_deliver()  # so that the times of jobs differ
+            self.new_job()
+            self.cancel(self.new_job()["id"])
+            if self.has_control:
+                self.complete_job()
+        return True
+
+    def _files(self) -> Exchange:
+        it = self.get(f"/v1/jobs/{self.completed_job['id']}/files")
+        it.hold(it.items, f"a completed job without files: {it.excerpt}")
+        return it
+
+    sample = Shared("getting responses of several kinds", _sample)
+    # It stays open for the whole check; without writing, it is the newest job.
+    job = Shared("posting a job", lambda run: run.new_job() if run.writes else run.first("/v1/jobs", "job"))
+    cancelled_job = Shared("cancelling a job", lambda run: _created(run.cancel(run.new_job()["id"])))
+    completed_job = Shared("completing a job", _completed)
+    rejected_job = Shared("getting a submission rejected", _rejected)
+    # Items that fit a filter, and between them others that do not.
+    mixed = Shared("creating jobs with several statuses", _mixed)
+    files = Shared("listing approved files", _files)
+    submission = Shared(
+        "listing submissions",
+        lambda run: run.first(f"/v1/jobs/{run.completed_job['id']}/submissions", "submission"),
+    )
+    # What a promise may spoil.
+    spare_job = Shared("posting a job to spoil", lambda run: run.new_job())
+    spare_key = Shared("creating an API key", lambda run: run.new_key("usage:read")[1])
+    spare_endpoint = Shared("creating a webhook endpoint to spoil", lambda run: run.hook())
+    poor_key = Shared("creating an API key with one scope", lambda run: run.new_key("usage:read")[0])
+    audit_key = Shared("creating an API key with another scope", lambda run: run.new_key("audit:read")[0])
+    endpoint = Shared(
+        "creating a webhook endpoint",
+        lambda run: (
+            run.hook("", "job.cancelled")
+            if run.writes
+            else run.first("/v1/webhook_endpoints", "webhook endpoint")
+        ),
+    )
+    receiver = Shared("receiving webhooks", _receive)
+    event = Shared(
+        "causing an event",
+        lambda run: run.first("/v1/webhook_events", "event") if not run.writes or run.cancelled_job else {},
+    )
+
+    @property
+    def own_completed_job(self) -> Json:
+        """A completed job that this check posted, so that it may be rated."""
+        job = self.completed_job
+        if job["id"] not in self._made:
+            raise NotTriedError("no job of this check completes here, and it rates no others")
+        return job
+
     # --- a server that can be driven --------------------------------------------------------------------
 
-    @Shared
-    def has_control(self) -> bool:
-        """Looking for /_control."""
+    def _has_control(self) -> bool:
         if not self.writes:
             return False
         paths = self("GET", "/openapi.json", key=NO_KEY).object.get("paths")
         return isinstance(paths, dict) and "/_control/submit" in paths
 
+    def _speed(self) -> float | None:
+        found = self("GET", "/_control", key=NO_KEY).object.get("speed") if self.has_control else None
+        return float(found) if isinstance(found, (int, float)) else None
+
+    def _strangers(self) -> tuple[Credential, Credential]:
+        self.needs_control("another organization")
+        made = self.control("POST", "/organizations", {}).object
+        keys = made.get("test_api_key" if self.is_sandbox else "api_key"), made.get("api_key")
+        if not all(isinstance(key, str) for key in keys):
+            raise NotTriedError("/_control made no organization")
+        return Credential(keys[0], _STRANGER), Credential(keys[1], _STRANGER)
+
+    has_control = Shared("looking for /_control", _has_control)
+    # None on a server whose time nothing moves but time itself.
+    speed = Shared("reading the speed of time", _speed)
+    # Keys of another organization: for the same environment, and a live one, whose money nobody owns.
+    strangers = Shared("creating another organization", _strangers)
+
     def needs_control(self, why: str) -> None:
         """Raise a NotTriedError on a server without /_control."""
         if not self.has_control:
             raise NotTriedError(f"it takes {why}, which only a server with /_control provides")
-
-    @Shared
-    def speed(self) -> float | None:
-        """Reading the speed of time. None on a server whose time nothing moves but time itself."""
-        found = self("GET", "/_control", key=NO_KEY).object.get("speed") if self.has_control else None
-        return float(found) if isinstance(found, (int, float)) else None
 
     def control(self, method: str, path: str, body: Json) -> Exchange:
         """Call /_control. It takes no key, and has no rate limit."""
@@ -546,29 +502,9 @@ class Run:
         return self.finished(job, self.patience)
 
     def let_deliver(self) -> None:
-        """Where time stands still, move it a little: deliveries are due."""
+        """Where time stands still, move it by a second: deliveries are due."""
         if self.speed == 0:
             self.control("POST", "/advance", {"seconds": 1})
-
-    @Shared
-    def strangers(self) -> Json:
-        """Creating another organization."""
-        self.needs_control("another organization")
-        made = self.control("POST", "/organizations", {}).object
-        if not isinstance(made.get("api_key"), str) or not isinstance(made.get("test_api_key"), str):
-            raise NotTriedError("/_control made no organization")
-        return made
-
-    @property
-    def stranger(self) -> Credential:
-        """A key of another organization, for the same environment."""
-        name = "test_api_key" if self.is_sandbox else "api_key"
-        return Credential(self.strangers[name], "KEY_OF_ANOTHER_ORGANIZATION")
-
-    @property
-    def stranger_with_credit(self) -> Credential:
-        """A live key of another organization, whose money nobody owns."""
-        return Credential(self.strangers["api_key"], "KEY_OF_ANOTHER_ORGANIZATION")
 
     def lift_limits(self) -> None:
         """On a server that can be driven, no promise waits for the rate limit but those about it."""
@@ -583,6 +519,11 @@ class Run:
         # In a new window: the requests of the check would have spent the old one.
         self.control("POST", "/advance", {"seconds": 60})
         self.control("PATCH", "/settings", kept)
+
+
+def _created(it: Exchange) -> Json:
+    it.must(succeeded).hold(isinstance(it.object.get("id"), str), f"a response without an id: {it.excerpt}")
+    return it.object
 
 
 def _cost(body: Any) -> int:

@@ -95,7 +95,9 @@ def _body_of(name: str, method: Callable[..., Any]) -> type[Body]:
 def _settings_body(server: MockServer) -> type[Body]:
     """The model of a body that has what can be set."""
     fields: dict[str, Any] = {}
-    for name, held in vars(type(server)).items():
+    # A subclass has what it inherits, in the order of the class.
+    found = {name: held for kind in reversed(type(server).__mro__) for name, held in vars(kind).items()}
+    for name, held in found.items():
         if isinstance(held, property) and held.fset is not None:
             kind, *_ = _hints(held.fset)
             fields[name] = kind, Field(None, description=inspect.getdoc(held))

@@ -2,42 +2,12 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+
 # The escrow is counted first, before other jobs move the balance; what moves time comes late, and what is seen of all
 # responses last.
-# isort: off
-from . import reaching
-from . import billing
-from . import jobs
-from . import waiting
-from . import lists
-from . import files
-from . import submissions
-from . import keys
-from . import webhooks
-from . import organization
-from . import endpoints
-from . import idempotency
-from . import limits
-from . import expiry
-from . import using
-from . import responses
-# isort: on
-
-__all__ = [
-    "billing",
-    "endpoints",
-    "expiry",
-    "files",
-    "idempotency",
-    "jobs",
-    "keys",
-    "limits",
-    "lists",
-    "organization",
-    "reaching",
-    "responses",
-    "submissions",
-    "using",
-    "waiting",
-    "webhooks",
-]
+for _name in (
+    *("reaching", "billing", "jobs", "waiting", "lists", "files", "submissions", "keys", "webhooks"),
+    *("organization", "endpoints", "idempotency", "limits", "using", "responses"),
+):
+    import_module(f"{__name__}.{_name}")

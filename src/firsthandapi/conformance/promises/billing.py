@@ -71,7 +71,7 @@ def _paid(run: Run) -> None:
 @promise("escrow.partial", _CANCEL, _JOBS)
 def _partial(run: Run) -> None:
     """Cancelling a job with an approved file pays this file, and refunds the others."""
-    key = run.stranger_with_credit  # a live key: its money is counted
+    key = run.strangers[1]  # a live key: its money is counted
     before = _balance(run, key)
     job = run.new_job(key=key, files_needed=3, price_per_file_cents=11, min_star_rating=3)["id"]
     run.work(job, 5)
@@ -82,7 +82,7 @@ def _partial(run: Run) -> None:
 @promise("escrow.replay", _ORDER, '§1 "Idempotency"')
 def _replay(run: Run) -> None:
     """An order that is sent again with its key is paid once."""
-    key = run.stranger_with_credit if run.has_control else None
+    key = run.strangers[1] if run.has_control else None
     if run.is_sandbox and key is None:
         raise NotTriedError("the sandbox charges nothing")
     asked = run.ask("POST", "/v1/jobs", {**JOB, "files_needed": 1}, key=key)
@@ -106,7 +106,7 @@ def _lack(run: Run) -> None:
     """A job beyond the balance is 402 insufficient_credits, with the amounts."""
     body = {**JOB, "files_needed": 10_000, "price_per_file_cents": 50_000}
     # A sandbox charges nothing: where /_control can make one, the balance is that of another organization.
-    it = run.post("/v1/jobs", body, key=run.stranger_with_credit if run.has_control else None)
+    it = run.post("/v1/jobs", body, key=run.strangers[1] if run.has_control else None)
     if it.ok and run.is_sandbox and not run.has_control:
         raise NotTriedError("the sandbox charges nothing, so no job is beyond its balance")
     extras = ("current_balance_cents", "required_cents", "shortfall_cents", "purchase_url")

@@ -218,6 +218,7 @@ def _completes(run: Run) -> None:
     seconds = max(3.0, 45.0 / (run.speed or 1.0))
     job = run.new_job(min_star_rating=3)["id"]
     try:
+        _ = run.has_control or run.completed_job  # where none completes, one wait is enough
         run.finished(job, seconds)
     except NotTriedError:
         it = run.get(f"/v1/jobs/{job}")

@@ -216,6 +216,7 @@ for _listing in LISTS:
 @promise("jobs.list.status", _LIST, _JOBS)
 def _status(run: Run) -> None:
     """status lists jobs with this status only."""
+    _mixed(run)
     id = run.cancelled_job["id"] if run.writes else None
     it = run.filtered("/v1/jobs", lambda job: job.get("status") == "cancelled", status="cancelled")
     it.hold(id is None or id in it.ids, f"a cancelled job is not listed: {id}")

@@ -115,7 +115,7 @@ def _large(run: Run) -> None:
 @promise("strangers", EVERY, _JOBS, ours=True)
 def _strangers(run: Run) -> None:
     """A key sees its own organization only: anything else is 404."""
-    other = run.stranger
+    other = run.strangers[0]
     run("GET", f"/v1/jobs/{run.job['id']}", key=other).must(refused(404))
     run("GET", f"/v1/webhook_endpoints/{run.endpoint['id']}", key=other).must(refused(404))
     it = run("GET", "/v1/jobs", key=other).must(succeeded, is_json)

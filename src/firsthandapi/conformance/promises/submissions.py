@@ -53,6 +53,7 @@ def _of_job(run: Run) -> None:
 @promise("submissions.list.job_id", _LIST, _SUBMISSIONS)
 def _job_id(run: Run) -> None:
     """job_id lists submissions of this job only."""
+    _ = run.mixed
     id = run.completed_job["id"]
     run.filtered("/v1/submissions", lambda item: item.get("job_id", id) == id, job_id=id, **ALWAYS)
 
