@@ -16,10 +16,11 @@ from client.support import Connect
 from firsthandapi import ConfigurationError, Dataset, FirstHandClient, InvalidArgumentError
 from firsthandapi._core.rows.decisions import DECISIONS
 from firsthandapi._core.rows.manifest import MANIFEST, parse_manifest
+from firsthandapi.datasets import _decisions
 from firsthandapi.datasets._folder import Folder
 from firsthandapi.testing import MockServer
 
-from .support import completed_job, downloads, folder_of
+from .support import JOB, completed_job, downloads, folder_of
 
 
 def is_any(_: object) -> bool:
@@ -156,6 +157,42 @@ def test_two_decide_at_the_same_time(four_signs: Dataset) -> None:
     assert {each.by for each in Dataset.open(four_signs.path).decisions} == {
         f"{by}{n}" for by in "ab" for n in range(12)
     }
+
+
+def test_what_is_decided_while_another_one_is_carried_out_is_too(
+    four_signs: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever has the folder looks again after that, a run too: a loader sees nothing that is excluded."""
+    other, late = Dataset.open(four_signs.path), ["file_stop1", "file_stop2"]
+    settle = _decisions.settle
+
+    def and_decide(*args: Any) -> None:
+        settle(*args)
+        if late:
+            other.exclude(late.pop(0))
+
+    monkeypatch.setattr(_decisions, "settle", and_decide)
+    monkeypatch.setattr("firsthandapi.datasets._folder.settle", and_decide)
+    four_signs.exclude("file_stop0")
+    assert on_disk(four_signs.path)[1] == {"data/yield/file_yield0.jpg"}
+    late.append("file_yield0")
+    run = Folder(four_signs.path)
+    assert run.lock()
+    run.close()
+    assert on_disk(four_signs.path) == (set(), set())
+
+
+def test_collect_goes_on_without_what_was_excluded(quick_server: MockServer, tmp_path: Path) -> None:
+    """The job has brought it, so nothing is missing; not even a folder that has lost its record buys again."""
+    with quick_server.client() as client:
+        for n in range(3):
+            dataset = client.jobs.collect(tmp_path, **JOB, files_needed=2)
+            assert len(dataset) == 2 - n
+            assert dataset.verify()
+            dataset.exclude(dataset.records[:1])
+        (tmp_path / "job.json").unlink()
+        assert len(client.jobs.collect(tmp_path, **JOB, files_needed=2)) == 0
+        assert len(list(client.jobs.list())) == 1
 
 
 def test_half_a_line_does_not_take_the_next_with_it(four_signs: Dataset) -> None:

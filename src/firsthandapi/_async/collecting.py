@@ -337,8 +337,9 @@ class Collecting(Resource):
         dataset = await run_blocking(Dataset._of, folder)  # pyright: ignore[reportPrivateUsage] # of one house
         if failures and (approved is None or approved >= needed):
             downloads.check(following.failures)
-        # With labels, the folder has files of other jobs too.
-        here = len(dataset) if folder.label is None else len(dataset.records_of(job.id))
+        # With labels, the folder has files of other jobs too. One that its buyer has excluded was brought all the same.
+        rows = (*dataset.records, *dataset.excluded)
+        here = len(rows) if folder.label is None else sum(row.job_id == job.id for row in rows)
         if here < needed:
             raise IncompleteJobError(
                 f"{job.id} is {job.status} with {here:,} of {count_of(needed)}, which are in {folder.path}"

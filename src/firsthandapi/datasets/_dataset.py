@@ -25,7 +25,7 @@ from firsthandapi._visible import visible
 from firsthandapi.errors import ConfigurationError, InvalidArgumentError, UnexpectedResponseError
 from firsthandapi.types._base import fitting
 
-from ._decisions import decided_in, hidden_in, relabeled, settle_now, write_down
+from ._decisions import decided_in, hidden_in, relabeled, settle_rest, write_down
 from ._folder import Folder
 from ._job_files import JobFiles
 from ._manifest import Manifest, manifests_of
@@ -326,7 +326,7 @@ class Dataset(Rows):
         now = datetime.now(UTC)
         write_down(self._store, [Decision(each, action, label, reason, by, now) for each in ids])
         try:
-            settle_now(self._store, _manifests_in(self._store, self._job_files))
+            settle_rest(self._store, _manifests_in(self._store, self._job_files), Decided())
         finally:
             self._open_again()
 

@@ -83,18 +83,21 @@ def _hidden_of(store: Store, manifest: Manifest) -> Manifest:
     return Manifest(store, f"{EXCLUDED}/{manifest.subfolder}".rstrip("/"))
 
 
-def settle_now(store: Store, manifests: list[Manifest]) -> None:
-    """Carry out what was decided if nobody has the folder; else whoever has it does.
+def settle_rest(store: Store, manifests: list[Manifest], done: Decided) -> None:
+    """Carry out what was decided since, if nobody has the folder; else whoever has it does, and looks again after that.
 
     Raises:
         ConfigurationError: the folder cannot be read or written to.
     """
-    writer = store.writer()
-    if writer.lock():
+    while len(decided_in(store).decisions) > len(done.decisions):
+        writer = store.writer()
+        if not writer.lock():
+            return
         try:
             for each in manifests:
                 each.read()
-            settle(store, manifests, decided_in(store))
+            done = decided_in(store)
+            settle(store, manifests, done)
         finally:
             writer.release()
 

@@ -21,7 +21,7 @@ from firsthandapi._core.rows.manifest import MANIFEST, Record, data_folder, labe
 from firsthandapi.errors import ConfigurationError, InvalidArgumentError
 
 from ._copying import copied, copied_row
-from ._decisions import decided_in, hidden_in, settle, write_down
+from ._decisions import decided_in, hidden_in, settle, settle_rest, write_down
 from ._job_files import JobFiles, with_label
 from ._manifest import PLACES, Manifest, Source
 from ._store import Store, store_at
@@ -101,6 +101,8 @@ class Folder:
                     manifest.remove_empty()
         finally:
             self._writer.release()
+        if self._locked:
+            settle_rest(self._store, [Manifest(self._store, name) for name in PLACES], self.decided)
 
     @property
     def manifests(self) -> list[Manifest]:
@@ -136,7 +138,7 @@ class Folder:
             self._record = self._job_files.path_of(job_id)
             return merged, ()
         named = [] if job_file is None or job_file.job_id is None else [job_file.job_id]
-        for record in self._rows_here():
+        for record in (*self._rows_here(), *self._rows_excluded(self.decided)):
             if record.job_id is None:
                 raise ConfigurationError(
                     f"{self.path} contains {MANIFEST} but no {JOB_FILE}, so its job is unknown; restore "
@@ -149,7 +151,7 @@ class Folder:
         self, label: str, job_id: str | None
     ) -> tuple[JobFile | UnreadableJobFile | None, tuple[str, ...]]:
         recorded = self._labeled()
-        rows = list(self._rows_here())
+        rows = [*self._rows_here(), *self._rows_excluded(self.decided)]
         check_spelling(label, _labels_of(recorded, rows))
         main = self._job_files.read(self._job_files.path_of(None))
         if isinstance(main, JobFile) and main.job_id is not None:
@@ -446,7 +448,7 @@ class Folder:
             ConfigurationError: they cannot be read.
         """
         decided, files = decided_in(self._store), dict[str, dict[str, str]]()
-        for row in (*self._rows_here(), *self._rows_excluded()) if decided.decisions else ():
+        for row in (*self._rows_here(), *self._rows_excluded(decided)) if decided.decisions else ():
             files.setdefault(str(row.job_id), {})[row.file_id] = row.sha256
         return files, decided
 
@@ -458,12 +460,11 @@ class Folder:
         """
         return decided_in(self._store)
 
-    def _hidden(self) -> list[Manifest]:
-        decided = decided_in(self._store)
+    def _hidden(self, decided: Decided) -> list[Manifest]:
         return hidden_in(self._store, [Manifest(self._store, name) for name in PLACES], decided)
 
-    def _rows_excluded(self) -> Iterator[Record]:
-        for manifest in self._hidden():
+    def _rows_excluded(self, decided: Decided) -> Iterator[Record]:
+        for manifest in self._hidden(decided):
             yield from manifest.records.values()
 
     def rows_in_place(self) -> list[Record]:
@@ -473,7 +474,7 @@ class Folder:
             ConfigurationError: a manifest cannot be read.
         """
         return [
-            *self._rows_excluded(),
+            *self._rows_excluded(self.decided),
             *self._rows_in_place(),
         ]
 
@@ -497,7 +498,7 @@ class Folder:
             now = datetime.now(UTC)
             write_down(self._store, [Decision(each, "relabel", new, None, None, now) for each in former])
             self.decided = decided_in(self._store)
-        for manifest in (*self._manifests_here(), *self._hidden()):
+        for manifest in (*self._manifests_here(), *self._hidden(self.decided)):
             manifest.move_label(old, new)
         for path, record in self._labeled().items():
             if record.label != old:
