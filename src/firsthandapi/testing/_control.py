@@ -255,6 +255,7 @@ class Action:
     answer: type[Shown] | None = None
     status: int = 200
     name: str = ""
+    waits: bool = False  # for others, such as receivers of webhooks, which may call this server meanwhile
 
     def bound(self, server: MockServer) -> Callable[..., Any]:
         """What does it."""
@@ -279,7 +280,7 @@ class Action:
         )
 
     def answered(self, server: MockServer, body: Body | None) -> Any:
-        """Do it, and read off what is answered. It may block: deliveries happen meanwhile."""
+        """Do it, and read off what is answered."""
         given = {} if body is None else {name: getattr(body, name) for name in body.model_fields_set}
         result = self.bound(server)(*(given.pop("scopes", None) or ()), **given)
         if self.answer is None:
@@ -297,7 +298,7 @@ ACTIONS = (
     Action("POST", "/submit", "submit", Submitted, 201),
     Action("POST", "/score", "score", status=204),
     Action("POST", "/withdraw", "withdraw", status=204),
-    Action("POST", "/advance", "clock.advance", ServerAnswer),
+    Action("POST", "/advance", "clock.advance", ServerAnswer, waits=True),
     Action("POST", "/emit", "emit", Emitted, 201),
     Action("POST", "/faults", "faults.add", FaultAnswer, 201, "add_fault"),
     Action("GET", "/faults", "faults.active", Faulty, 200, "list_faults"),
@@ -309,8 +310,8 @@ ACTIONS = (
     Action("POST", "/credits", "grant_credits", status=204),
     Action("GET", "/requests", list_requests, Received),
     Action("GET", "/deliveries", list_deliveries, Delivered),
-    Action("POST", "/check_books", check_books, status=204),
-    Action("POST", "/reset", "reset", ServerAnswer),
+    Action("POST", "/check_books", check_books, status=204, waits=True),
+    Action("POST", "/reset", "reset", ServerAnswer, waits=True),
 )
 
 
@@ -338,7 +339,11 @@ class Control:
             if action.method in ("POST", "PATCH"):
                 parsed = parse_body(await request.body(), request.headers.get("content-type"), MAX_UPLOAD)
                 body = validate(model, parsed)
-            answer = await asyncio.to_thread(action.answered, self._server, body)
+            answer = (
+                await asyncio.to_thread(action.answered, self._server, body)
+                if action.waits
+                else action.answered(self._server, body)
+            )
         except ApiError as error:
             return error_response(error)
         except ValueError as error:  # `MockServer` raises it, with a message for people

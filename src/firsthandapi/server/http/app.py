@@ -21,7 +21,6 @@ from starlette.routing import Route
 from firsthandapi.server.contract.bodies import EmptyBody
 from firsthandapi.server.contract.errors import ApiError, invalid
 from firsthandapi.server.contract.operations import ANY_SCOPE, NO_KEY, OPERATIONS, Operation
-from firsthandapi.server.rules.checkout import Checkout
 from firsthandapi.server.rules.deprecation import Deprecation, path_matches
 from firsthandapi.server.rules.world import World
 from firsthandapi.server.state.limits import RateLimiter, Stored
@@ -29,6 +28,7 @@ from firsthandapi.server.state.model import Key
 from firsthandapi.server.state.state import DAY
 
 from . import handlers
+from .checkout import Checkout
 from .downloads import serve_file
 from .handlers import Call
 from .reading import parse_body, read_query, validate

@@ -9,10 +9,9 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
+from firsthandapi.server.rules.credits import PURCHASE_TIERS
+from firsthandapi.server.rules.world import World
 from firsthandapi.server.state.model import Account
-
-from .credits import PURCHASE_TIERS
-from .world import World
 
 
 class Checkout:
