@@ -52,6 +52,7 @@ from .review import review
 from .serve import serve
 from .serving import mock_server
 from .summary import summary
+from .versions import diff, lock
 
 # First match wins.
 EXIT_CODES: list[tuple[type[FirstHandError], int]] = [
@@ -243,6 +244,8 @@ app.command(rich_help_panel=_WORK)(collect)
 app.command(rich_help_panel=_WORK)(verify)
 app.command(rich_help_panel=_WORK)(review)
 app.command(rich_help_panel=_WORK)(summary)
+command(app, rich_help_panel=_WORK)(lock)
+command(app, rich_help_panel=_WORK)(diff)
 for _decision in (deciding.exclude, deciding.include, deciding.accept, deciding.relabel):
     app.command(rich_help_panel=_WORK)(_decision)
 app.command(rich_help_panel=_ACCOUNT)(account.balance)

@@ -12,6 +12,7 @@ from __future__ import annotations
 from firsthandapi._core.orders.reports import Progress, Verification
 from firsthandapi._core.rows.decisions import Decision
 from firsthandapi._core.rows.manifest import Record
+from firsthandapi._core.rows.versions import Diff, Version
 from firsthandapi._core.rows.withdrawal import Reconciliation
 
 from ._dataset import Dataset, DatasetView
@@ -23,9 +24,11 @@ __all__ = [
     "Dataset",
     "DatasetView",
     "Decision",
+    "Diff",
     "Progress",
     "Reconciliation",
     "Record",
     "Splits",
     "Verification",
+    "Version",
 ]

@@ -15,9 +15,10 @@ from firsthandapi._core.files.kinds import Kind, kind_of
 from firsthandapi._core.files.labels import check_label, check_spelling
 from firsthandapi._core.orders.job_file import JobFile, ShownJob, load
 from firsthandapi._core.orders.reports import Progress, Verification
-from firsthandapi._core.rows.decisions import Action, Decided, Decision, check_words, ids_of
+from firsthandapi._core.rows.decisions import EXCLUDED, Action, Decided, Decision, check_words, ids_of
 from firsthandapi._core.rows.duplicates import groups, same_bytes
 from firsthandapi._core.rows.manifest import Record, label_of
+from firsthandapi._core.rows.versions import Diff, Version
 from firsthandapi._core.rows.withdrawal import Reconciliation
 from firsthandapi._display import reviewed
 from firsthandapi._masking import mask_secrets
@@ -92,24 +93,30 @@ class Dataset(Rows):
         self.decisions: tuple[Decision, ...] = tuple(self._decided.decisions)
 
     @classmethod
-    def open(cls, path: str | os.PathLike[str]) -> Dataset:
+    def open(cls, path: str | os.PathLike[str], *, version: Version | str | None = None) -> Dataset:
         """Open a folder. It may come from a stranger: its contents are checked before a file is touched.
 
         Args:
             path: the folder, or the URL of one in a bucket (extra `remote`).
+            version: the version that it must be, as its number, such as `1.2.0`, or as `write_lock` returned it. The
+                rows are compared, not the files.
 
         Returns:
             The dataset; no file is read yet.
 
         Raises:
-            ConfigurationError: there is no dataset, a row names a file outside the folder or one of another row, a
-                file is a link, the manifest or job.json is larger than any that this package writes, or an extra
-                is missing.
-            InvalidArgumentError: `path` is neither a path nor the URL of a bucket.
+            ConfigurationError: there is no dataset, or another version, a row names a file outside the folder or one
+                of another row, a file is a link, the manifest or job.json is larger than any that this package writes,
+                or an extra is missing.
+            InvalidArgumentError: `path` is neither a path nor the URL of a bucket, or `version` is none.
         """
         dataset = cls._read(store_at(path, "path"))
         for manifest in [*dataset._manifests, *dataset._hidden]:
             manifest.refuse_links()
+        if version is not None:
+            from ._versions import check_version
+
+            check_version(dataset, version)
         return dataset
 
     @classmethod
@@ -210,6 +217,14 @@ class Dataset(Rows):
 
     def _view(self, name: str, records: list[Record], labels: list[str] | None) -> DatasetView:
         return DatasetView(self, name, records, labels)
+
+    def _by_folder(self) -> dict[str, list[Record]]:
+        """The rows by the folder of their manifest, relative to the dataset's; an excluded one is in none."""
+        rows: dict[str, list[Record]] = {}
+        for record in self.records:
+            name = self._manifest_of[_key(record)].subfolder
+            rows.setdefault(name.removeprefix(EXCLUDED).lstrip("/"), []).append(record)
+        return rows
 
     def _all_labels(self) -> list[str]:
         return self.labels
@@ -442,6 +457,50 @@ class Dataset(Rows):
             "splits": splits,
         }
         return write_papers(self, given, overwrite=overwrite)
+
+    def write_lock(self) -> Version:
+        """Write `dataset.lock`, which has a hash for each row, and say which version of the dataset this is. It trusts
+        the manifest: `verify` compares the files with it.
+
+        Rows that are unchanged keep their version. Else MAJOR grows if rows were changed or removed, MINOR if rows or
+        columns were added, PATCH if the same rows are arranged anew. The first version is 1.0.0.
+
+        Returns:
+            The version.
+
+        Raises:
+            ConfigurationError: dataset.lock is damaged or of a newer version of this package, or cannot be written.
+        """
+        from ._versions import write_lock
+
+        return write_lock(self)
+
+    @staticmethod
+    def diff(
+        a: Dataset | Version | str | os.PathLike[str], b: Dataset | Version | str | os.PathLike[str]
+    ) -> Diff:
+        """Compare two versions by their rows; no file is read.
+
+            print(Dataset.diff("signs-v1/dataset.lock", "signs").added)
+
+        Args:
+            a: the older one: a dataset, its folder, a version, or a dataset.lock file. Both may be in a bucket.
+            b: the newer one.
+
+        Returns:
+            What differs, by the ids of the files.
+
+        Raises:
+            ConfigurationError: there is no dataset, or a lock is damaged.
+            InvalidArgumentError: one is none of these, or a version that only a later one's `parent` remembers.
+        """
+        from ._versions import diff, lock_at
+
+        one, other = (
+            side if isinstance(side, Dataset | Version) else lock_at(side, field) or Dataset.open(side)
+            for side, field in ((a, "a"), (b, "b"))
+        )
+        return diff(one, other)
 
     def __repr__(self) -> str:
         return self._described(str(self.path))

@@ -36,6 +36,7 @@ from firsthandapi.errors import ConfigurationError
 from firsthandapi.types._base import fitting
 
 from ._ledger import spent_in
+from ._versions import number_of
 
 if TYPE_CHECKING:
     from ._dataset import Dataset
@@ -93,6 +94,7 @@ def write_papers(dataset: Dataset, given: Mapping[str, object], *, overwrite: bo
         spent_cents=spent_cents,
         ordered=ordered,
         splits={} if own else split_rows(dataset.records, said.get("splits", _SPLITS), 0),
+        version=number_of(dataset),
     )
     splits = splits_of(facts)
     if splits:

@@ -229,8 +229,8 @@ def summary_of(facts: Facts) -> str:
     paid = f" for {dollars(cents)}" if cents else ""
     jobs = count_of(len(facts.jobs), "job")
     return (
-        f"{count_of(len(records))}{by}, made by people{when} in {jobs} of FirstHandAPI{paid}. The SHA-256 of each file "
-        "is in its row of `metadata.jsonl`."
+        f"{count_of(len(records))}{by}, made by people{when} in {jobs} of FirstHandAPI{paid}. "
+        f"Version {facts.version}. The SHA-256 of each file is in its row of `metadata.jsonl`."
     )
 
 

@@ -1,0 +1,313 @@
+"""Versions of a dataset: `dataset.lock`, and what differs between two of them.
+
+A lock has a hash for each row, so neither it nor a difference needs the media. Rows are hashed in canonical form: keys
+in order, nulls left out, whatever the manifest looks like.
+"""
+# Of Version:
+# pyright: reportPrivateUsage=false
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, cast
+
+from firsthandapi.errors import ConfigurationError, InvalidArgumentError
+
+from .manifest import Record
+
+LOCK_FILE = "dataset.lock"
+LARGEST_LOCK = 512 * 1024 * 1024
+FIRST = "1.0.0"
+_FORMAT = 1
+_PLAIN = frozenset({str, int, float, bool})
+_NUMBER = re.compile(r"(0|[1-9]\d{0,8})\.(0|[1-9]\d{0,8})\.(0|[1-9]\d{0,8})")
+
+
+@dataclass(frozen=True)
+class Table:
+    """The rows of a dataset as a lock has them.
+
+    Attributes:
+        files: by the id of a file, its SHA-256 and that of its row.
+        columns: the columns in which some row has a value.
+        tree: the SHA-256 over all rows.
+        withdrawn: the files that the service has withdrawn.
+        excluded: the files that the user has excluded.
+        former_columns: the columns of another version, if it has not the same.
+        former: the hashes of the rows in those columns alone: where they are the same, a row has only grown.
+    """
+
+    files: Mapping[str, tuple[str, str]]
+    columns: tuple[str, ...]
+    tree: str
+    withdrawn: frozenset[str] = frozenset()
+    excluded: frozenset[str] = frozenset()
+    former_columns: tuple[str, ...] | None = None
+    former: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Version:
+    """A version of a dataset, as `Dataset.write_lock` returns it. It equals its number, as text, and any version of the
+    same number and tree.
+
+    Attributes:
+        number: MAJOR.MINOR.PATCH, such as `1.2.0`. MAJOR grows if rows were changed or removed, MINOR if rows or
+            columns were added, PATCH if the same rows are arranged anew.
+        parent: the version before; None for the first.
+        tree: the SHA-256 over all rows.
+    """
+
+    number: str
+    parent: Version | None
+    tree: str
+    # Of each version that has its files; it is no field, since it is nobody else's.
+    _table: ClassVar[Table | None] = None
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, Version):
+            return (self.number, self.tree) == (other.number, other.tree)
+        return self.number == other if isinstance(other, str) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self.number)
+
+    def __str__(self) -> str:
+        return self.number
+
+    def __repr__(self) -> str:
+        parent = None if self.parent is None else self.parent.number
+        return f"Version({self.number!r}, parent={parent!r}, tree={self.tree!r})"
+
+
+@dataclass(frozen=True)
+class Diff:
+    """What differs between two versions; truthy if anything does. Each file is in one of the tuples, by its id.
+
+    Attributes:
+        added: files that only the second one has.
+        removed: files that only the first one has, and that were neither withdrawn nor excluded.
+        bytes_changed: files with other bytes.
+        rows_changed: files with the same bytes and another row.
+        withdrawn: files of the first one that the service has withdrawn.
+        excluded: files of the first one that were excluded.
+        columns: columns that only the second one has. Rows that have nothing else new are not in `rows_changed`.
+    """
+
+    added: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+    bytes_changed: tuple[str, ...] = ()
+    rows_changed: tuple[str, ...] = ()
+    withdrawn: tuple[str, ...] = ()
+    excluded: tuple[str, ...] = ()
+    columns: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        return any(vars(self).values())
+
+
+def table_of(
+    subfolders: Mapping[str, Sequence[Record]],
+    *,
+    withdrawn: Collection[str] = (),
+    excluded: Collection[str] = (),
+    beside: Table | None = None,
+) -> Table:
+    """The table of these rows.
+
+    Args:
+        subfolders: the rows of each manifest, by its folder.
+        withdrawn: the ids of withdrawn files.
+        excluded: the ids of excluded files.
+        beside: the version that this one will be compared with.
+    """
+    rows = [(subfolder, record) for subfolder, records in subfolders.items() for record in records]
+    files: dict[str, tuple[str, str]] = {}
+    lines: list[bytes] = []
+    names: set[str] = set()
+    for subfolder, record in rows:
+        values = _values(record)
+        names.update(values)
+        line = _encode(values).encode()
+        lines.append(subfolder.encode() + b"\0" + line)
+        # A file that changed its type may have a row in two manifests.
+        other = files.get(record.file_id, ("", ""))[1].encode()
+        files[record.file_id] = record.sha256, hashlib.sha256(other + line).hexdigest()
+    columns = tuple(sorted(names))
+    former: dict[str, str] = {}
+    if beside is not None and beside.columns != columns:
+        for _, record in rows:
+            values = _values(record)
+            line = _encode({name: values[name] for name in beside.columns if name in values}).encode()
+            other = former.get(record.file_id, "").encode()
+            former[record.file_id] = hashlib.sha256(other + line).hexdigest()
+    tree = hashlib.sha256(b"\n".join(sorted(lines))).hexdigest()
+    return Table(
+        files,
+        columns,
+        tree,
+        frozenset(withdrawn).difference(files),
+        frozenset(excluded).difference(files),
+        beside.columns if former and beside is not None else None,
+        former,
+    )
+
+
+def diff_of(one: Table, other: Table) -> Diff:
+    """What the second has otherwise."""
+    changed = [
+        id_ for id_, (sha256, _) in one.files.items() if other.files.get(id_, (sha256, ""))[0] != sha256
+    ]
+    gone = one.files.keys() - other.files.keys()
+    grown: Mapping[str, str] = other.former if other.former_columns == one.columns else {}
+    rows = [
+        id_
+        for id_, (sha256, row) in one.files.items()
+        if (there := other.files.get(id_)) is not None
+        and there[0] == sha256
+        and row not in (there[1], grown.get(id_))
+    ]
+    return Diff(
+        added=tuple(sorted(other.files.keys() - one.files.keys())),
+        removed=tuple(sorted(gone - other.withdrawn - other.excluded)),
+        bytes_changed=tuple(sorted(changed)),
+        rows_changed=tuple(sorted(rows)),
+        withdrawn=tuple(sorted(gone & other.withdrawn)),
+        excluded=tuple(sorted(gone & other.excluded - other.withdrawn)),
+        columns=tuple(sorted(set(other.columns) - set(one.columns))),
+    )
+
+
+def version_of(table: Table, before: Version | None) -> Version:
+    """The version of these rows, after the one that was locked before."""
+    if before is None or before._table is None:
+        return _with(table, Version(FIRST, None, table.tree))
+    diff = diff_of(before._table, table)
+    major, minor, patch = map(int, before.number.split("."))
+    if diff.removed or diff.bytes_changed or diff.rows_changed or diff.withdrawn or diff.excluded:
+        number = f"{major + 1}.0.0"
+    elif diff:
+        number = f"{major}.{minor + 1}.0"
+    elif table.tree != before.tree:
+        number = f"{major}.{minor}.{patch + 1}"
+    else:
+        return _with(table, Version(before.number, before.parent, before.tree))
+    return _with(table, Version(number, before, table.tree))
+
+
+def _with(table: Table, version: Version) -> Version:
+    object.__setattr__(version, "_table", table)
+    return version
+
+
+def _values(record: Record) -> dict[str, Any]:
+    return _kept({**vars(record), **record.extra})
+
+
+def _kept(values: dict[str, Any]) -> dict[str, Any]:
+    """The values that are not null, at any depth."""
+    return {
+        name: value if type(value) in _PLAIN else _kept_in(value)
+        for name, value in values.items()
+        if value is not None
+    }
+
+
+def _kept_in(value: Any) -> Any:
+    if isinstance(value, dict):
+        return _kept(cast("dict[str, Any]", value))
+    return [_kept_in(each) for each in value] if isinstance(value, list) else value  # pyright: ignore[reportUnknownVariableType] # JSON
+
+
+_encode = json.JSONEncoder(sort_keys=True, ensure_ascii=True, separators=(",", ":")).encode
+
+
+# ── The lock ─────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def encode_lock(version: Version, table: Table) -> bytes:
+    """`dataset.lock` of a version with this table."""
+    lock: dict[str, Any] = {
+        "lock": _FORMAT,
+        "version": version.number,
+        "parent": None if version.parent is None else version.parent.number,
+        "tree": version.tree,
+        "history": [[each.number, each.tree] for each in history_of(version)],
+        "columns": table.columns,
+        "withdrawn": sorted(table.withdrawn),
+        "excluded": sorted(table.excluded),
+    }
+    if table.former_columns is not None:
+        lock["former_columns"] = table.former_columns
+    head = json.dumps(lock, ensure_ascii=True, separators=(",", ":"))
+    # A line for each file, so that version control shows what changed.
+    lines = [
+        json.dumps({id_: [*table.files[id_], *([table.former[id_]] if id_ in table.former else [])]})[1:-1]
+        for id_ in sorted(table.files)
+    ]
+    files = ",\n".join(lines)
+    return f'{head[:-1]},"files":{{\n{files}\n}}}}\n'.encode()
+
+
+def history_of(version: Version) -> list[Version]:
+    """The versions before, oldest first."""
+    before: list[Version] = []
+    while version.parent is not None:
+        before.insert(0, version := version.parent)
+    return before
+
+
+def read_lock(content: bytes, path: object) -> Version:
+    """The version that `dataset.lock` names.
+
+    Raises:
+        ConfigurationError: it is damaged, or of a later version of this package.
+    """
+    try:
+        lock: Any = json.loads(content)
+        if lock["lock"] != _FORMAT:
+            raise ConfigurationError(
+                f"{path} was written by a newer version of firsthandapi; upgrade with pip install -U firsthandapi"
+            )
+        files: dict[str, list[str]] = lock["files"]
+        history: list[list[str]] = lock["history"]
+        _check_texts(lock["version"], lock["tree"], *lock["columns"], *lock["withdrawn"], *lock["excluded"])
+        _check_texts(*(text for each in (*files.values(), *history) for text in each))
+        parent: Version | None = None
+        for number, tree in history:
+            parent = Version(check_number(number), parent, tree)
+        former = lock.get("former_columns")
+        table = Table(
+            {id_: (each[0], each[1]) for id_, each in files.items()},
+            tuple(lock["columns"]),
+            lock["tree"],
+            frozenset(lock["withdrawn"]),
+            frozenset(lock["excluded"]),
+            None if former is None else tuple(former),
+            {id_: each[2] for id_, each in files.items() if len(each) > 2},
+        )
+        return _with(table, Version(check_number(lock["version"]), parent, lock["tree"]))
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        raise ConfigurationError(
+            f"{path} is damaged; restore it from a copy, or remove it to start with {FIRST} again"
+        ) from None
+
+
+def _check_texts(*texts: object) -> None:
+    if not all(isinstance(text, str) for text in texts):
+        raise TypeError
+
+
+def check_number(value: object) -> str:
+    """The number of a version.
+
+    Raises:
+        InvalidArgumentError: it is none.
+    """
+    if not isinstance(value, str) or not _NUMBER.fullmatch(value):
+        raise InvalidArgumentError("version must be a Version or a number such as '1.2.0'", field="version")
+    return value
