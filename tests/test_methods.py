@@ -110,6 +110,23 @@ def test_an_editor_that_runs_nothing_sees_every_field(
         assert set(entries(seen.docstring())) == set(shown)
 
 
+@pytest.mark.parametrize("resource", ["jobs", "webhooks.events"])
+def test_an_editor_that_runs_nothing_offers_the_methods_alone(
+    resource: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Jedi completes a resource with its methods, and nothing of how the client keeps it."""
+    monkeypatch.setattr(jedi.settings, "cache_directory", str(tmp_path))
+    line = f"client.{resource}."
+    script = jedi.Script(f"from firsthandapi import FirstHandClient\nclient = FirstHandClient()\n{line}")
+    offered = {each.name for each in script.complete(3, len(line)) if not each.name.startswith("_")}
+    with FirstHandClient("fh_test_x") as client:
+        assert offered == {
+            name.removeprefix(f"{resource}.")
+            for name in methods_of(client)
+            if name.startswith(f"{resource}.")
+        }
+
+
 def test_the_fields_of_a_job_are_explained_alike() -> None:
     """An editor shows below a key of `JobFields` what `help(client.jobs.create)` says of the argument."""
     with FirstHandClient("fh_test_x") as client:

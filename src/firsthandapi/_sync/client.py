@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from functools import cached_property
 from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
@@ -54,6 +53,11 @@ if TYPE_CHECKING:
     from firsthandapi._sync.resources.webhooks import Webhooks
     from firsthandapi.types.identity import Identity
     from firsthandapi.types.signup import Signup
+
+    # Of a cached_property, editors on Jedi offer the attributes beside those of what it returns.
+    cached_property = property
+else:
+    from functools import cached_property
 
 
 class FirstHandClient:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cached_property
-from typing import Unpack
+from typing import TYPE_CHECKING, Unpack
 
 from firsthandapi._async.calls import Resource
 from firsthandapi._async.pages import AsyncPageRequest
@@ -20,6 +19,11 @@ from firsthandapi.types.webhook import (
     WebhookEventListParams,
     WebhookUpdateParams,
 )
+
+if TYPE_CHECKING:
+    cached_property = property  # for Jedi, as in client.py
+else:
+    from functools import cached_property
 
 
 class WebhookEvents(Resource):

@@ -4,8 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cached_property
-from typing import Unpack
+from typing import TYPE_CHECKING, Unpack
 
 from firsthandapi._core.calls.arguments import check
 from firsthandapi._core.calls.request import check_id
@@ -21,6 +20,11 @@ from firsthandapi.types.webhook import (
     WebhookEventListParams,
     WebhookUpdateParams,
 )
+
+if TYPE_CHECKING:
+    cached_property = property  # for Jedi, as in client.py
+else:
+    from functools import cached_property
 
 
 class WebhookEvents(Resource):
