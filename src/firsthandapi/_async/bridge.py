@@ -1,6 +1,6 @@
 """Where async code meets the caller's functions, blocking ones, and threads.
 
-The sync twin is written by hand too: it has nothing to await.
+The sync twin is also written by hand: it has nothing to await.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ _numbers = itertools.count()
 
 
 def check_callback(callback: Callback[T] | None, field: str) -> None:
-    """Refuse what cannot be called, before anything is sent.
+    """Check that `callback` can be called, before anything is sent.
 
     Raises:
-        InvalidArgumentError: it cannot be.
+        InvalidArgumentError: it is not callable.
     """
     if callback is not None and not callable(callback):
         raise InvalidArgumentError(f"{field} must be a function, a coroutine function or None", field=field)
@@ -68,7 +68,7 @@ async def call_back(callback: Callback[T] | None, value: T) -> None:
 
 
 class _Once(Generic[T]):
-    """A blocking call that is made once, however many threads are sent to make it."""
+    """A blocking call that runs once, although several threads may try."""
 
     def __init__(self, call: Callable[[], T]) -> None:
         self.result: Future[T] = Future()
@@ -85,17 +85,17 @@ class _Once(Generic[T]):
                     self.result.set_exception(error)
 
     def give_up(self) -> None:
-        """Never make it, unless a thread is at it."""
+        """Cancel the call, unless a thread runs it."""
         if self._turn.acquire(blocking=False):
             self.result.cancel()
             self._turn.release()
 
 
 async def _run(once: _Once[T], *, must: bool) -> T:
-    """Have a thread make the call, and see its end even if the task is cancelled meanwhile.
+    """Run the call in a thread, and wait for its end even if the task is cancelled.
 
-    No scope of anyio holds off the `cancel` of asyncio's own tasks, `asyncio.timeout` included, and it would leave the
-    thread behind, at work on what the caller has closed by then.
+    anyio's scopes do not shield from asyncio's own `cancel`, as of `asyncio.timeout`: the thread would keep working on
+    what the caller has closed by then.
     """
     cancelled: BaseException | None = None
     try:
@@ -115,14 +115,14 @@ async def _run(once: _Once[T], *, must: bool) -> T:
 
 
 async def run_blocking(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Run what blocks on a thread, so that the loop keeps running. What has begun is finished."""
+    """Run a blocking function in a thread. Once started, it runs to its end, even if the task is cancelled."""
     return await _run(_Once(lambda: function(*args, **kwargs)), must=False)
 
 
 async def run_until_cancelled(
     cancel: Callable[[], None], function: Callable[P, T], *args: P.args, **kwargs: P.kwargs
 ) -> T:
-    """Run what blocks on a thread; a cancelled task learns of it immediately, and `cancel` ends the thread."""
+    """Run a blocking function in a thread. If the task is cancelled, it ends at once, and `cancel` ends the thread."""
     try:
         return await anyio.to_thread.run_sync(lambda: function(*args, **kwargs), abandon_on_cancel=True)
     except BaseException:
@@ -131,13 +131,13 @@ async def run_until_cancelled(
 
 
 async def finish_blocking(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Run what blocks and must finish, even when the task is cancelled."""
+    """Run a blocking function that must run to its end, even if the task is cancelled."""
     return await _run(_Once(lambda: function(*args, **kwargs)), must=True)
 
 
 @asynccontextmanager
 async def ending_with(function: Callable[[], object]) -> AsyncGenerator[None, None]:
-    """Run what blocks at the end of the block. An error that ends the block early is the one raised."""
+    """Run a blocking function at the end of the block. An error of the block hides one of the function."""
     try:
         yield
     except BaseException:
@@ -158,11 +158,11 @@ async def ended(generator: AsyncIterator[T]) -> AsyncGenerator[AsyncIterator[T],
 
 
 class Line:
-    """Where tasks wait in order of arrival: one line for each event loop, since events belong to their loop."""
+    """A line where tasks wait in order of arrival: one for each event loop, because events belong to it."""
 
     def __init__(self) -> None:
         self._here: RunVar[deque[Waiter]] = RunVar(f"firsthandapi line {next(_numbers)}")
-        # In all loops. Mostly nobody waits, and then to find one's own line costs more than all else here.
+        # Of all loops. Usually nobody waits, and finding the line of this loop is slow.
         self._all: set[Waiter] = set()
 
     @property
@@ -172,7 +172,7 @@ class Line:
 
     @contextmanager
     def join(self, arrival: int = 0) -> Generator[Waiter, None, None]:
-        """Stand in the line until the block is left, behind all who arrived no later."""
+        """Wait in the line for the time of the block, behind all with the same or an earlier arrival."""
         waiters = self._waiters()
         waiter = Waiter(waiters, arrival)
         try:
@@ -186,7 +186,7 @@ class Line:
             self.wake()
 
     def wake(self, *, everyone: bool = False) -> None:
-        """Let the first in the line look again, or everyone."""
+        """Wake the first in the line, or everyone."""
         waiters = self._waiters() if self._all else ()
         for waiter in list(waiters) if everyone else itertools.islice(waiters, 1):
             waiter.wake()
@@ -200,13 +200,13 @@ class Line:
 
 
 def place(waiters: deque[Waiter], arrival: int) -> int:
-    """Where in a line one stands who arrived then: at its end, unless it comes back."""
+    """The index in a line for this arrival: the end, except for one that comes back."""
     later = itertools.takewhile(lambda waiter: waiter.arrival > arrival, reversed(waiters))
     return len(waiters) - sum(1 for _ in later)
 
 
 class Waiter:
-    """One who waits in a line, since its `arrival`."""
+    """A task in a line, with the number of its arrival."""
 
     def __init__(self, waiters: deque[Waiter], arrival: int) -> None:
         self.arrival = arrival
@@ -215,7 +215,7 @@ class Waiter:
 
     @property
     def first(self) -> bool:
-        """Whether all who came earlier are gone."""
+        """Whether nobody is before it."""
         return self._waiters[0] is self
 
     def wake(self) -> None:
@@ -230,7 +230,7 @@ class Waiter:
 
 @asynccontextmanager
 async def calls_from_threads() -> AsyncGenerator[Callable[..., Any], None]:
-    """Lets threads call coroutine functions of this loop: `call(function, *args)` blocks its thread until done."""
+    """Let threads call coroutine functions of this loop: `call(function, *args)` blocks the thread until the result."""
     caught: Exception | KeyboardInterrupt | None = None
     async with anyio.from_thread.BlockingPortal() as portal:
         try:

@@ -1,4 +1,4 @@
-"""One budget of requests for all that use a key through one client: a count, and a line where callers wait."""
+"""The request limiter of a client and its copies: a budget, and a line where callers wait."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ _limiters: WeakSet[ClientLimiter] = WeakSet()
 
 
 class NoTurnError(TimeoutError):
-    """The request may not be sent in time. A TimeoutError that is none was raised by something else."""
+    """The request may not be sent in time. Its own class, because other code may raise a TimeoutError."""
 
 
 class Turn(NamedTuple):
-    """A request to an endpoint may be sent: when its call arrived, and what it counts in."""
+    """A request to an endpoint may be sent. `arrival` orders the calls; `budget` and `permit` count the request."""
 
     endpoint: str
     arrival: int
@@ -39,7 +39,7 @@ class Turn(NamedTuple):
 
 
 class ClientLimiter:
-    """The limiter of a client and its copies. The rules are `RequestBudgets`'s; here callers wait.
+    """The limiter of a client and its copies. `RequestBudgets` has the rules; this class makes callers wait.
 
     Args:
         clock: gives the client's clock, which tests replace.
@@ -51,8 +51,8 @@ class ClientLimiter:
         _limiters.add(self)
 
     def start(self) -> None:
-        """Start with empty lines and unknown windows; a forked child has neither the callers nor the responses
-        that its parent waits for, and the lock may be held by a thread that it does not have."""
+        """Start with empty lines and unknown windows. A forked child needs that: it has neither the callers nor the
+        responses of its parent, and a thread that it does not have may hold the lock."""
         self._budgets = RequestBudgets()
         self._lock = threading.Lock()  # never held while waiting
         self._lines: dict[RequestBudget, Line] = {}
@@ -70,7 +70,7 @@ class ClientLimiter:
         ends = None if timeout is None else clock.monotonic() + timeout
         while True:
             budget, line = self._line_of(endpoint)
-            # Nobody overtakes those who wait; where nobody does, a call costs no more than the count.
+            # A waiting caller is never overtaken. Without one, a call only counts.
             if line.empty:
                 found = self._take(endpoint, arrival)
                 if isinstance(found, Turn):
@@ -92,7 +92,7 @@ class ClientLimiter:
                     if found.for_reset:
                         logger().info("waiting %.1f s for the rate limit of the key to reset", found.seconds)
                         seconds = found.seconds + budget.spread(found.seconds, jitter=clock.random())
-                        # The time has passed, even where tests freeze the clock.
+                        # In tests the clock may be frozen.
                         woken = max(clock.monotonic(), woken) + found.seconds
                         await clock.sleep(seconds if left is None else min(seconds, left))
                     else:
@@ -124,7 +124,7 @@ class ClientLimiter:
         budget, line = self._line_of(turn.endpoint)
         line.wake()
         if before is not budget:
-            # Those who wait for a count that is no longer theirs go to another line.
+            # Callers of an endpoint whose budget has changed go to another line.
             self._lines[before].wake(everyone=True)
 
 
@@ -143,5 +143,5 @@ def _start_in_child() -> None:  # pragma: no cover # it runs in a forked child, 
 
 
 if hasattr(os, "register_at_fork"):  # pragma: no branch # Windows has no fork
-    # Before any thread of the child can make a call.
+    # Before a thread of the child can make a call.
     os.register_at_fork(after_in_child=_start_in_child)

@@ -1,4 +1,4 @@
-"""Lists, a page at a time or as one. The sync twin is written by hand too: it has nothing to await."""
+"""Lists, page by page or item by item. The sync twin is also written by hand: it has nothing to await."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class AsyncPage(Displayed, Generic[T]):
 
 
 class AsyncPageRequest(Generic[T]):
-    """A list that nothing was requested of yet: `await` it for its first page, or walk all items with `async for`."""
+    """A list before its first request: `await` it for the first page, or walk all items with `async for`."""
 
     def __init__(self, fetch: Fetch[T], cursor: str | None) -> None:
         self._fetch = fetch
@@ -98,8 +98,7 @@ class AsyncPageRequest(Generic[T]):
         return "<AsyncPageRequest: await it, or walk it with async for>"
 
 
-# Classes rather than async generators: a walk that is left early leaves nothing behind that a loop would
-# have to close, and trio to warn of.
+# Classes rather than async generators, which a loop has to close after a walk that ends early, and of which trio warns.
 
 
 class _Pages(Generic[T]):

@@ -1,6 +1,6 @@
-"""Where connections rest between requests: one stack for each event loop.
+"""Idle connections: one stack for each event loop.
 
-The sync twin is written by hand too: it has threads where this has event loops.
+The sync twin is also written by hand: it has threads instead of event loops.
 """
 
 from __future__ import annotations
@@ -20,24 +20,24 @@ from firsthandapi.errors import FirstHandTimeoutError
 if TYPE_CHECKING:
     from firsthandapi._async.wire import Connection
 
-# Enough for a program that gathers thousands of calls; a limit, so that it does not run out of sockets. Long-polls,
-# each of which holds its connection for a minute, have as many of their own: they must not keep a plain call waiting.
+# Enough for a program that gathers thousands of calls, without running out of sockets. Long-polls, which occupy a
+# connection for a minute, have as many of their own, so that other calls do not wait for them.
 MAX_CONNECTIONS = 100
-# How often idle connections are looked through for those that the server closed.
+# Seconds between two searches for idle connections that the server closed.
 SWEEP = 1.0
 
 
 class Pool:
     """A stack of idle connections per loop: O(1) however many there are, the most recently used first.
 
-    A connection belongs to the loop that made it, and goes with that loop, or with the client if that goes first. So
-    the client works in the next `asyncio.run` too, and no socket is left behind.
+    A connection belongs to the loop that opened it, and is closed with that loop or with the client. So the client also
+    works in the next `asyncio.run`, and leaves no socket open.
     """
 
     def __init__(self, connect: Callable[[], Connection]) -> None:
         self._connect = connect
         self._stacks: dict[object, _Stack] = {}
-        # A client that is dropped unclosed must not keep its connections for as long as the loop lives.
+        # The connections of an unclosed client must not stay open as long as the loop.
         finalize(self, _let_go, self._stacks).atexit = False
 
     def stack(self) -> _Stack | None:
@@ -52,7 +52,7 @@ class Pool:
         """
         stack = self.stack() or await self._open()
         places, line = stack.polls if long_poll else stack.calls
-        # Where a place is free, it must not cost a turn of the loop.
+        # A free place must not cost a turn of the loop.
         place = (places.take() if line.empty else None) or await _wait(places, line, timeout)
         connection = None
         while connection is None and stack.idle:
@@ -67,7 +67,7 @@ class Pool:
     async def _open(self) -> _Stack:
         for token, stack in list(self._stacks.items()):
             if _is_closed(token):
-                # A loop that was closed without `shutdown_asyncgens`: nothing can be awaited there any more.
+                # This loop was closed without `shutdown_asyncgens`; nothing can be awaited there.
                 del self._stacks[token]
                 stack.abandon()
         stack = _Stack(self._stacks)
@@ -112,8 +112,8 @@ class _Stack:
             await anext(self._life)
 
     async def _live(self, stacks: dict[object, _Stack]) -> AsyncGenerator[None, None]:
-        # asyncio.run and trio.run close every async generator that is still open before they end, and loops close
-        # those that are collected: the moments to close connections that need no __del__ and find the loop alive.
+        # asyncio.run and trio.run close all async generators before they end, and loops close those that are collected.
+        # So connections are closed without a __del__, and while the loop runs.
         token = current_token()
         stacks[token] = self
         try:
@@ -123,8 +123,7 @@ class _Stack:
             await _close_all(self.idle)
 
     async def sweep(self) -> None:
-        # A caller with few requests takes the top one each time; those below would stay forever, closed by the
-        # server.
+        # A caller with few requests always takes the top connection, so the others would stay, closed by the server.
         usable: list[Connection] = []
         useless: list[Connection] = []
         for connection in self.idle[:-1]:
@@ -137,7 +136,7 @@ class _Stack:
             self.idle.pop().abandon()
 
     def let_go(self) -> None:
-        # The loop closes a generator that nobody holds, in its own time: from here nothing can be awaited.
+        # The loop closes the unreferenced generator; nothing can be awaited here.
         self._life = None
 
     async def aclose(self) -> None:
@@ -171,7 +170,7 @@ async def _wait(places: Places, line: Line, timeout: float) -> Place:
 
 
 async def _close(connection: Connection) -> None:
-    # Shielded: a cancelled task must not leave its socket open.
+    # Shielded, so that a cancelled task does not leave its socket open.
     with anyio.CancelScope(shield=True):
         await connection.aclose()
 
@@ -186,6 +185,6 @@ async def _close_all(connections: list[Connection]) -> None:
 
 
 def _is_closed(token: object) -> bool:
-    """Whether this loop has ended. trio's never is here: it closes its generators whatever happens."""
+    """Whether this loop is closed; never for trio, which always closes its generators."""
     is_closed = getattr(getattr(token, "native_token", token), "is_closed", None)
     return is_closed is not None and bool(is_closed())

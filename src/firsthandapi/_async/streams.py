@@ -1,6 +1,6 @@
-"""A connection to a host, as httpcore takes it: over anyio, on asyncio and trio.
+"""TCP connections for httpcore, over anyio, on asyncio and trio.
 
-The sync twin is written by hand too: it has blocking sockets where this has an event loop.
+The sync twin is also written by hand: it has blocking sockets instead of an event loop.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from firsthandapi._network.addresses import HEAD_START, NOT_ACCEPTED
 
 
 async def connect(host: str, port: int, timeout: float) -> httpcore.AsyncNetworkStream:
-    """A TCP connection to the first address of `host` that answers. A silent one costs 250 ms: then the next is tried
-    beside it.
+    """A TCP connection to the first address of `host` that answers. After 250 ms without an answer, the next address is
+    tried in parallel.
 
     Raises:
         httpcore.ConnectError: none could be reached.
@@ -40,7 +40,7 @@ async def connect(host: str, port: int, timeout: float) -> httpcore.AsyncNetwork
 
 
 async def _look_up(host: str, port: int) -> list[str]:
-    # Not by anyio: it waits for the end of the lookup where its thread does, when the loop ends.
+    # Not by anyio, which makes the end of the loop wait for the lookup.
     found = names.start(host, port)
     if not found.done():
         token = current_token()
@@ -91,26 +91,26 @@ async def _connect_first(addresses: list[str], port: int) -> httpcore.AsyncNetwo
 
 
 async def _reach(address: str, port: int) -> httpcore.AsyncNetworkStream:
-    # Where anyio is missing httpcore has another class of this name, so type checkers see two.
+    # Without anyio, httpcore has another class of this name, so type checkers see two.
     backend = cast("httpcore.AsyncNetworkBackend", httpcore.AnyIOBackend())
     try:
         return await backend.connect_tcp(address, port)
     except httpcore.ConnectError as error:
-        # anyio says that all attempts failed; why the one did is behind that.
+        # The reason is the cause of anyio's general error.
         cause = error.__cause__ and error.__cause__.__cause__
         raise OSError(*(cause or error).args) from None
 
 
 async def close(stream: httpcore.AsyncNetworkStream) -> None:
-    """Close a connection, even when the task is cancelled: its socket must not stay open."""
+    """Close a connection, even if the task is cancelled."""
     with anyio.CancelScope(shield=True):
         await stream.aclose()
 
 
 def abandon(stream: httpcore.AsyncNetworkStream) -> None:
-    """Close a connection whose event loop is closed. asyncio has no way to do that: its transport would ask the loop,
-    and keeps the socket until it is collected."""
+    """Close a connection whose event loop is closed. An asyncio transport cannot do that: it needs the loop, and keeps
+    the socket until it is collected."""
     found = stream.get_extra_info("socket")
     sock = getattr(found, "_sock", found)  # asyncio's has no `close`
-    if isinstance(sock, socket.socket):  # pragma: no branch # of another library it is left alone
+    if isinstance(sock, socket.socket):  # pragma: no branch # that of another library stays open
         sock.close()

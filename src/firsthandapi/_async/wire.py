@@ -1,8 +1,8 @@
-"""One exchange over the network: a request out, a response in, and every failure in our words.
+"""One exchange over the network: send a request, read the response, and turn every failure into our errors.
 
-This is the one module that knows httpcore, the engine below httpx. It is used by its public names and
-without `httpx.AsyncClient` on top, which merges URLs, headers, cookies and redirects that no API call needs,
-costs three times the CPU, and cannot bound an attempt against a server that sends one byte at a time.
+It uses the public names of httpcore, the engine of httpx, without `httpx.AsyncClient`: that merges URLs, headers,
+cookies, and redirects that no API call needs, takes three times the CPU, and has no timeout for a whole attempt, so a
+server that sends one byte at a time could hold it forever.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ from firsthandapi._network.handshakes import Handshake, ProxyError
 from firsthandapi._network.proxies import Route
 from firsthandapi.errors import FirstHandConnectionError, FirstHandTimeoutError
 
-# How long an idle connection is kept. A server that hangs up earlier is noticed before the next use.
+# Seconds to keep an idle connection. Before the next use, one that the server closed is noticed.
 _KEEP_ALIVE = 15.0
 
-# Every exception of httpcore, and whether the request may have reached the service. A test fails when
-# httpcore grows one that is not here.
+# Every exception of httpcore, and whether the request may have reached the service. A test fails if httpcore has one
+# that is not here.
 EXCEPTIONS: dict[type[Exception], tuple[type[FirstHandConnectionError], bool]] = {
     httpcore.ConnectionNotAvailable: (FirstHandConnectionError, False),
     httpcore.ProxyError: (FirstHandConnectionError, False),
@@ -55,21 +55,21 @@ _BELOW = tuple(EXCEPTIONS)
 
 
 class _RefusedByProxyError(httpcore.ProxyError):
-    """The proxy answered, and its answer will be the same the next time."""
+    """The proxy refused, and will refuse again."""
 
 
 def look_up(error: Exception) -> tuple[type[FirstHandConnectionError], bool]:
-    """What an error means, by its nearest class in the table."""
+    """The meaning of an error, by its nearest class in the table."""
     return next(EXCEPTIONS[base] for base in type(error).__mro__ if base in EXCEPTIONS)
 
 
 def connection_error(error: Exception, authority: str) -> FirstHandConnectionError:
-    """Our error for one of the layers below."""
+    """Our error for an exception of httpcore, TLS, or the system."""
     peer: str = getattr(error, "peer", authority)
     kind, sent = look_up(error)
-    # What a library looked up in vain on the way says nothing.
+    # A LookupError is a detail of a library.
     texts = (str(cause) for cause in causes(error) if not isinstance(cause, LookupError))
-    # As a clause of ours, whoever wrote it.
+    # A clause of our message, so without a full stop.
     reason = mask_secrets(next(filter(None, texts), type(error).__name__)).rstrip(".")
     untrusted = distrust(error, peer)
     if untrusted is not None:
@@ -91,7 +91,7 @@ def connection_error(error: Exception, authority: str) -> FirstHandConnectionErr
 
 
 class Budget:
-    """The time that one attempt has left. httpcore's own timeouts restart with every byte."""
+    """The remaining time of one attempt. httpcore's own timeouts restart with every byte."""
 
     __slots__ = ("_ends",)
 
@@ -109,7 +109,7 @@ class Budget:
 
 
 class _Stream(httpcore.AsyncNetworkStream):
-    """A connection held to the time of its attempt, which counts what comes."""
+    """A stream within the time of the current attempt, which passes received bytes to `received`."""
 
     def __init__(self, stream: httpcore.AsyncNetworkStream, budget: Budget, received: Received) -> None:
         self._stream = stream
@@ -122,14 +122,14 @@ class _Stream(httpcore.AsyncNetworkStream):
         return data
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        if not buffer:  # the end of a request without a body
+        if not buffer:  # httpcore's, after a request without a body
             return
         data = Secret(buffer)
         del buffer  # it contains the API key, and tracebacks show local variables
         try:
             await self._stream.write(data.reveal(), self._budget.left(timeout, httpcore.WriteTimeout))
         except BaseException as error:
-            raise error.with_traceback(None)  # noqa: B904 # the frames below hold what was to be written
+            raise error.with_traceback(None)  # noqa: B904 # the frames below contain the data
 
     async def aclose(self) -> None:
         await self._stream.aclose()
@@ -141,7 +141,7 @@ class _Stream(httpcore.AsyncNetworkStream):
             left = self._budget.left(timeout, httpcore.ConnectTimeout)
             encrypted = await self._stream.start_tls(ssl_context, server_hostname, left)
         except BaseException as error:
-            # No time left, cancellation, whatever it was: nobody else knows this connection yet.
+            # Nobody else could close this connection.
             await close(self._stream)
             if isinstance(error, httpcore.ConnectTimeout):
                 raise httpcore.ConnectTimeout("the TLS handshake took too long") from None
@@ -169,7 +169,7 @@ class Connection:
         self._opened: httpcore.AsyncNetworkStream | None = None
         self.http: httpcore.AsyncHTTP11Connection | None = None
         self.received = Received()
-        # Among those in use; None at rest.
+        # Taken while in use; None while idle.
         self.place: Place | None = None
 
     async def begin(self, request: httpcore.Request, seconds: float) -> httpcore.Response:
@@ -199,12 +199,12 @@ class Connection:
             abandon(self._opened)
 
     async def _open(self) -> httpcore.AsyncNetworkStream:
-        timeout = CONNECT_TIMEOUT  # at most: the attempt may have less left
+        timeout = CONNECT_TIMEOUT  # or less, if the attempt has less left
         left = self._budget.left(timeout, httpcore.ConnectTimeout)
         try:
             self._opened = await connect(self._route.host, self._route.port, left)
             stream: httpcore.AsyncNetworkStream = _Stream(self._opened, self._budget, self.received)
-            # Where that is awaited, coverage does not see the way from here to there.
+            # After the await, coverage misses the branch.
             if self._route.proxy_tls and self._context is not None:  # pragma: no branch # see above
                 stream = await stream.start_tls(self._context, self._route.host, timeout)
             handshake = self._route.handshake()
@@ -214,7 +214,7 @@ class Connection:
                 except BaseException:
                     await close(stream)
                     raise
-                self.received.start()  # the proxy's response was not the origin's
+                self.received.start()  # the response so far was the proxy's
         except _BELOW as error:
             vars(error)["peer"] = self._route.peer  # it may be a proxy
             raise
@@ -242,7 +242,7 @@ async def _perform(handshake: Handshake, stream: httpcore.AsyncNetworkStream, ti
 
 
 class Wire:
-    """Connections to one origin. The transport above owns retries; here one call is one exchange."""
+    """Connections to one origin. One call of `exchange` is one attempt; the transport retries."""
 
     def __init__(
         self, origin: Origin, *, proxy: Secret[str] | None, verify: bool | str | ssl.SSLContext
@@ -291,21 +291,21 @@ class Wire:
                         reader.feed(chunk)
                     await response.aclose()
                     body = Secret(reader.finish())
-                    # To HEAD, and with these statuses, chunks are announced and do not come.
+                    # After HEAD, and with these statuses, announced chunks do not follow.
                     bodiless = request.method == "HEAD" or status in (204, 304)
                     chunked = not bodiless and "transfer-encoding" in received_headers
                     done = connection.is_idle() and connection.received.is_all(reader.length, chunked=chunked)
                 except _BELOW:
                     if status < 400:
                         raise
-                    # The status says what went wrong; a body that was cut must not hide it.
+                    # The status shows the error; an incomplete body must not hide it.
                     body = Secret(reader.so_far())
             finally:
                 chunk = b""  # a body may contain a secret, and tracebacks show local variables
-                # Whatever went wrong, cancellation too, leaves a connection in mid-response.
+                # After any exception, cancellation included, the response may be half read.
                 await self._pool.release(connection, reusable=done, long_poll=long_poll)
         except _BELOW as error:
-            # Their own text may quote what the service echoed, so it does not come along.
+            # Not chained: their text may quote secrets that the service echoed.
             raise connection_error(error, self._authority) from None
         return status, received_headers, body
 

@@ -1,4 +1,4 @@
-"""Who made what, and why it was approved: what only the submissions of a job's files say."""
+"""The worker and the ratings of each file, which only the job's submissions contain."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ if TYPE_CHECKING:
 
 
 class Workers(Resource):
-    """Completes the rows of a job from its submissions, at one request per 100 of them."""
+    """Completes the rows of a job from its submissions, with one request per 100 submissions."""
 
     def __init__(self, transport: Transport, waiting: Waiting) -> None:
         super().__init__(transport)
         self._waiting = waiting
 
     async def note(self, folder: Folder, *, old: bool = False) -> None:
-        """Complete the rows that do not know their worker, or lack columns; `old`: the latter alone. No failure of the
-        service ends the run: the next one asks again."""
+        """Complete the rows without a worker, and those that lack columns; `old`: only the latter. A failure of the
+        service does not end the run; the next run tries again."""
         job_id = self._waiting.job_id
         submissions = await run_blocking(partial(folder.unknown_submissions, job_id, old=old))
         if not submissions:
@@ -41,7 +41,7 @@ class Workers(Resource):
         known: dict[str, Mapping[str, Any]] = {}
         try:
             await self._walk(submissions, known)
-            # What is not listed will not be: it is not asked for again because of its columns.
+            # Unlisted submissions never appear later, so they are not requested again.
             known.update((each, {}) for each in submissions if each not in known)
         except FirstHandError as error:
             logger(DOWNLOADS).warning(

@@ -61,8 +61,7 @@ _PACKAGES = frozenset({"httpx", "httpx2", "httpcore", "httpcore2"})
 
 
 def look_up(error: Exception) -> tuple[type[FirstHandConnectionError], bool] | None:
-    """What an error of the network means; None if it is none, but a bug of ours, or an exception of a mock's or a
-    hook's."""
+    """The meaning of a network error; None for any other exception: a bug of ours, or one of a mock or a hook."""
     for base in type(error).__mro__:
         if base.__module__.partition(".")[0] in _PACKAGES and base.__name__ in EXCEPTIONS:
             return EXCEPTIONS[base.__name__]
@@ -74,7 +73,7 @@ def look_up(error: Exception) -> tuple[type[FirstHandConnectionError], bool] | N
 
 
 class BorrowedWire:
-    """Exchanges over `http_client=`. It is never closed here: it belongs to the caller."""
+    """Exchanges over `http_client=`, which the caller closes."""
 
     def __init__(self, origin: Origin, http_client: httpx.Client) -> None:
         self._origin = origin
@@ -117,7 +116,7 @@ class BorrowedWire:
                     except Exception as error:
                         if response.status_code < 400 or look_up(error) is None:
                             raise
-                        # The status says what went wrong; a body that was cut must not hide it.
+                        # The status shows the error; an incomplete body must not hide it.
                         body = Secret(reader.so_far())
                     return response.status_code, received_headers, body
                 finally:
@@ -128,7 +127,7 @@ class BorrowedWire:
         except Exception as error:
             found = look_up(error)
             if found is not None:
-                # Their own text may quote what the service echoed, so it does not come along.
+                # Not chained: their text may quote secrets that the service echoed.
                 raise self._mapped(error, *found) from None
             # httpx says so when its client is closed.
             if isinstance(error, RuntimeError) and self._client.is_closed:
@@ -151,4 +150,4 @@ class BorrowedWire:
         return result
 
     def close(self) -> None:
-        """Nothing: the caller closes what the caller opened."""
+        """Do nothing: the caller closes the client."""

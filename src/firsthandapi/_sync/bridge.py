@@ -1,4 +1,4 @@
-"""The twin of the async bridge, written by hand: here nothing is awaited, and any thread may call anything."""
+"""The twin of the async bridge, written by hand: nothing is awaited, and any thread may call any function."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ _LONGEST_WAIT = 1.0
 
 
 def check_callback(callback: Callback[T] | None, field: str) -> None:
-    """Refuse what cannot be called or would have to be awaited, before anything is sent.
+    """Check that `callback` can be called and is no coroutine function, before anything is sent.
 
     Raises:
-        InvalidArgumentError: it cannot be, or would have to be.
+        InvalidArgumentError: it is not callable, or is a coroutine function.
     """
     if callback is not None and not callable(callback):
         raise InvalidArgumentError(f"{field} must be a function or None", field=field)
@@ -56,13 +56,13 @@ def check_rate_limiter(limiter: RateLimiter | None) -> RateLimiter | None:
 
 
 def call_back(callback: Callback[T] | None, value: T) -> None:
-    """Tell the caller."""
+    """Call the caller's function."""
     if callback is not None:
         callback(value)
 
 
 def run_blocking(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Run what blocks right here."""
+    """Run a blocking function in this thread."""
     return function(*args, **kwargs)
 
 
@@ -72,7 +72,7 @@ def run_until_cancelled(
     *args: P.args,
     **kwargs: P.kwargs,
 ) -> T:
-    """Run what blocks right here."""
+    """Run a blocking function in this thread."""
     return function(*args, **kwargs)
 
 
@@ -81,7 +81,7 @@ finish_blocking = run_blocking
 
 @contextmanager
 def ending_with(function: Callable[[], object]) -> Generator[None, None, None]:
-    """Run something at the end of the block. What ended the block early is told, not that this failed too."""
+    """Run a function at the end of the block. An error of the block hides one of the function."""
     try:
         yield
     except BaseException:
@@ -102,7 +102,7 @@ def ended(generator: Iterator[T]) -> Generator[Iterator[T], None, None]:
 
 
 class Line:
-    """Where threads wait in order of arrival."""
+    """A line where threads wait in order of arrival."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -115,7 +115,7 @@ class Line:
 
     @contextmanager
     def join(self, arrival: int = 0) -> Generator[Waiter, None, None]:
-        """Stand in the line until the block is left, behind all who arrived no later."""
+        """Wait in the line for the time of the block, behind all with the same or an earlier arrival."""
         waiter = Waiter(self._waiters, arrival)
         try:
             with self._lock:
@@ -129,7 +129,7 @@ class Line:
             self.wake()
 
     def wake(self, *, everyone: bool = False) -> None:
-        """Let the first in the line look again, or everyone."""
+        """Wake the first in the line, or everyone."""
         if self._waiters:
             with self._lock:
                 for waiter in self._waiters if everyone else itertools.islice(self._waiters, 1):
@@ -137,13 +137,13 @@ class Line:
 
 
 def place(waiters: deque[Waiter], arrival: int) -> int:
-    """Where in a line one stands who arrived then: at its end, unless it comes back."""
+    """The index in a line for this arrival: the end, except for one that comes back."""
     later = itertools.takewhile(lambda waiter: waiter.arrival > arrival, reversed(waiters))
     return len(waiters) - sum(1 for _ in later)
 
 
 class Waiter:
-    """One who waits in a line, since its `arrival`."""
+    """A thread in a line, with the number of its arrival."""
 
     def __init__(self, waiters: deque[Waiter], arrival: int) -> None:
         self.arrival = arrival
@@ -154,7 +154,7 @@ class Waiter:
 
     @property
     def first(self) -> bool:
-        """Whether all who came earlier are gone."""
+        """Whether nobody is before it."""
         return self._waiters[0] is self
 
     def wake(self) -> None:
@@ -163,13 +163,13 @@ class Waiter:
 
     def wait(self, seconds: float | None) -> None:
         """Wait to be woken, at most `seconds`."""
-        # In slices: a wait without end swallows Ctrl-C on Windows.
+        # In slices: on Windows, an endless wait swallows Ctrl-C.
         self._asleep.acquire(timeout=_LONGEST_WAIT if seconds is None else min(seconds, _LONGEST_WAIT))
 
 
 @contextmanager
 def calls_from_threads() -> Generator[Callable[..., Any], None, None]:
-    """Lets threads call functions of the client: they may anyway."""
+    """Let threads call functions of the client, which they may anyway."""
 
     def call(function: Callable[..., Any], *args: Any) -> Any:
         return function(*args)

@@ -8,14 +8,14 @@ import time
 
 
 class Clock:
-    """The transport's clock; tests put one of their own in its place."""
+    """The transport's clock, which tests replace."""
 
     def monotonic(self) -> float:
-        """Seconds since some moment; never jumps."""
+        """Seconds of a clock that never jumps."""
         return time.monotonic()
 
     def time(self) -> float:
-        """Unix seconds, as the machine believes."""
+        """Unix seconds by this machine's clock."""
         return time.time()
 
     def random(self) -> float:

@@ -1,4 +1,4 @@
-"""Where connections rest between requests: one stack for all threads.
+"""Idle connections: one stack for all threads.
 
 Written by hand, as its async twin is: that one has event loops where this has threads.
 """
@@ -18,10 +18,10 @@ from firsthandapi.errors import FirstHandTimeoutError
 if TYPE_CHECKING:
     from firsthandapi._sync.wire import Connection
 
-# Enough for any pool of threads; a limit, so that a program does not run out of sockets. Long-polls, each of which
-# holds its connection for a minute, have as many of their own: they must not keep a plain call waiting.
+# Enough for any pool of threads, without running out of sockets. Long-polls, which occupy a connection for a minute,
+# have as many of their own, so that other calls do not wait for them.
 MAX_CONNECTIONS = 100
-# How often idle connections are looked through for those that the server closed.
+# Seconds between two searches for idle connections that the server closed.
 SWEEP = 1.0
 
 _pools: WeakSet[Pool] = WeakSet()
@@ -43,8 +43,8 @@ class Pool:
         self._sweep_at = 0.0
 
     def start_in_child(self) -> None:
-        """Begin anew in a forked child, which must not speak over its parent's sockets. To close its copies of them
-        says nothing to the other end."""
+        """Start again in a forked child, which must not use its parent's sockets. Closing its copies does not close the
+        connections."""
         inherited = self._idle
         self._start()
         for connection in inherited:
@@ -87,7 +87,7 @@ class Pool:
             self._sweep()
 
     def _sweep(self) -> None:
-        # A light caller takes the last one each time; those below would wait for ever, closed by the server.
+        # A caller with few requests always takes the last one, so the others would stay, closed by the server.
         for _ in range(len(self._idle) - 1):
             try:
                 connection = self._idle.pop(0)

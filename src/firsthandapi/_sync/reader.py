@@ -1,5 +1,5 @@
 # Made from _async/reader.py by `make generate`. Do not edit.
-"""Jobs followed at the same time: one list reports all of them, so that ten jobs cost the requests of one."""
+"""One reader for all jobs that are followed at the same time: ten jobs cost as few requests as one."""
 
 from __future__ import annotations
 
@@ -21,40 +21,40 @@ if TYPE_CHECKING:
     from firsthandapi._sync.transport import KeyState, Transport
     from firsthandapi._sync.waiting import Waiting
 
-# How often one who waits looks whether another has read the list by now, or a webhook has come.
+# Seconds between checks whether another follower has read the list, or a webhook has arrived.
 _LOOK_EVERY = 0.2
 _LISTEN_EVERY = 0.5
-# One read shows the news of all jobs: the more there are, the fewer reads a job needs.
+# One read shows the changes of all jobs, so the more jobs, the fewer reads each one needs.
 _SECONDS_A_JOB = 0.1
-# News come in swarms, and one read shows all of them: after a few reads in a minute, the others keep a distance, so
-# that no minute has more than 20.
+# Changes come in groups, and one read shows all of them: after a few reads in a minute, the next ones keep a distance,
+# so that no minute has more than 20.
 _FREE = 4
 _SOONEST = 3.5
-# Jobs that the list does not show, hidden by newer ones or because it fails, are read by themselves: so many after
-# each read of the list, in turn.
+# Jobs that the list does not show, because newer ones hide them or the list fails, are read one by one: in turn, at
+# most this many after each read of the list.
 _MOST_SINGLE = 3
 
 
 class Board:
-    """What the list last reported about the jobs followed with one API key; the first that needs it reads it."""
+    """The last read of the list, for all jobs that are followed with one API key."""
 
     def __init__(self) -> None:
         self.start()
 
     def start(self) -> None:
-        """Start with nobody; a forked child has none of the threads that follow, nor the one that reads the list."""
-        # By follower, its job. Threads change it, each in one step.
+        """Start without followers: a forked child has none of its parent's threads."""
+        # The job of each follower. Threads change it, each in one step.
         self.followers: dict[SharedReader, str] = {}
         self.jobs: dict[str, Job] = {}
-        # Those whose turn it is to read their job by itself. Each has it until it takes it, which may be late.
+        # The followers that may read their own job. Each keeps its turn until it uses it.
         self.turns: set[SharedReader] = set()
-        # How the last read failed; None if it did not.
+        # The error of the last read, or None.
         self.failure: FirstHandError | None = None
         self.reads = 0
         self.read_at = self.due = 0.0
         self.latest: deque[float] = deque(maxlen=_FREE)
         self.is_being_read = False
-        # The list is read often after a status has changed, and less and less often while none does.
+        # Reads are frequent after a change of a status, and become rarer without one.
         self.pauses = Pauses()
 
     @property
@@ -63,8 +63,8 @@ class Board:
         return set(self.followers.values())
 
     def show(self, jobs: dict[str, Job]) -> None:
-        """Report what a read of the list has shown, and whose turn it is of those whose job it has not."""
-        # In one step: a follower that woke late still finds what the previous read reported.
+        """Publish a read of the list, and give turns to followers of unlisted jobs."""
+        # In one step, so that a follower that wakes late sees the previous read or this one.
         self.jobs = jobs
         unlisted = [each for each, job_id in self.followers.copy().items() if job_id not in self.jobs]
         unlisted.sort(key=lambda each: each.had_turn_at)
@@ -73,7 +73,7 @@ class Board:
             self.turns.add(each)
 
     def wake(self, job_id: str) -> None:
-        """Have the list read soon: something has happened to a job."""
+        """Make the next read earlier, after a webhook for this job."""
         if job_id in self.followed:
             self.due = min(self.due, self.read_at + _SOONEST)
 
@@ -87,10 +87,10 @@ def board_of(transport: Transport) -> Board:
 
 
 class SharedReader(Resource):
-    """One follower among those of its API key.
+    """One follower of a job; the followers of an API key share the list.
 
     Attributes:
-        had_turn_at: how often the list had been read when this follower last had a turn, or came.
+        had_turn_at: the number of reads of the list at this follower's last turn, or when it joined.
     """
 
     def __init__(self, transport: Transport, waiting: Waiting) -> None:
@@ -100,28 +100,28 @@ class SharedReader(Resource):
         self.had_turn_at = 0
 
     def join(self) -> None:
-        """Count this follower in."""
+        """Add this follower."""
         self.had_turn_at = self._board.reads  # its job was just read
         self._board.followers[self] = self._waiting.job_id
 
     def leave(self) -> None:
-        """Count it out."""
-        self._board.followers.pop(self, None)  # a fork may have done so
+        """Remove this follower."""
+        self._board.followers.pop(self, None)  # a fork may have removed it
         self._board.turns.discard(self)
 
     @property
     def is_alone(self) -> bool:
-        """Whether no other job is followed: then a poll, which the service holds, brings news sooner."""
+        """Whether no other job is followed: then a long-poll shows changes sooner."""
         return len(self._board.followed) < 2
 
     @property
     def has_turn(self) -> bool:
-        """Whether `take` brings anything: the list shows this job, or it is its turn to be read by itself."""
+        """Whether `take` has something to do: the list shows the job, or it is this follower's turn to read it."""
         return self._waiting.job_id in self._board.jobs or self in self._board.turns
 
     @property
     def failure(self) -> FirstHandError | None:
-        """How the list could not be read the last time; None if it could."""
+        """The error of the last read of the list, or None."""
         return self._board.failure
 
     @property
@@ -130,7 +130,7 @@ class SharedReader(Resource):
         return self._board.due
 
     def change(self, every: float) -> bool:
-        """Wait until the list is due, and read it unless another does; whether it reports a change of this job.
+        """Wait until the list is due, and read it unless another follower does. Returns whether this job has changed.
 
         Raises:
             WaitTimeoutError: the timeout has passed.
@@ -139,7 +139,7 @@ class SharedReader(Resource):
         return self.take()
 
     def take(self) -> bool:
-        """Take what the list reports of this job, or in its turn read the job by itself; whether it has changed."""
+        """Take the job from the list, or read it if it is this follower's turn. Returns whether it has changed."""
         board = self._board
         job = board.jobs.get(self._waiting.job_id)
         if job is None:
@@ -149,7 +149,7 @@ class SharedReader(Resource):
         return self._waiting.change_to(job)
 
     def read_now(self, every: float) -> None:
-        """Read the list, unless another does: none of its jobs was seen yet.
+        """Read the list now, unless another follower does.
 
         Raises:
             WaitTimeoutError: the timeout has passed.
@@ -158,7 +158,7 @@ class SharedReader(Resource):
         self.next_read(every)
 
     def next_read(self, every: float) -> None:
-        """Wait until the list is due, and read it unless another does.
+        """Wait until the list is due, and read it unless another follower does.
 
         Raises:
             WaitTimeoutError: the timeout has passed.
@@ -166,7 +166,7 @@ class SharedReader(Resource):
         clock, board = self._transport.clock, self._board
         reads, now = board.reads, clock.monotonic()
         if not now - every < board.due <= now + every:
-            # Nobody has read it for long.
+            # The last read is long ago.
             board.pauses.reset()
             board.due = now + min(board.pauses.longer(), every)
         while board.reads == reads:
@@ -189,7 +189,7 @@ class SharedReader(Resource):
                     board.due = board.read_at + min(pause, every)
 
     def _read_list(self) -> None:
-        """Read the newest jobs until all that are followed were found, or a page in vain."""
+        """Read the newest jobs until every followed job is found, or one page more than these could fill."""
         board, followed = self._board, self._board.followed
         board.failure = None
         jobs: dict[str, Job] = {}
@@ -202,7 +202,7 @@ class SharedReader(Resource):
                 query=arguments.query(params),
                 time_limit=self._waiting.time_limit(),
                 retry=False,
-                # One of a gateway's, say; the query of one follower may hide the jobs of others.
+                # Headers only, such as a gateway's: the query of one follower may hide the jobs of others.
                 extra_headers=self._waiting.options.get("extra_headers"),
             )
             try:
@@ -210,7 +210,7 @@ class SharedReader(Resource):
                 page, _ = decode_items(Job, content, response)
             except FirstHandError as error:
                 board.failure = error
-                break  # each follower reads its own job in turn, and sees by itself what is wrong
+                break  # each follower reads its own job in turn, and meets the error itself
             jobs.update((job.id, job) for job in page.data if job.id in followed)
             cursor = page.next_cursor
             if cursor is None or jobs.keys() >= followed:

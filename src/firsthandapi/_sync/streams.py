@@ -1,6 +1,6 @@
-"""A connection to a host, as httpcore takes it: over blocking sockets.
+"""TCP connections for httpcore, over blocking sockets.
 
-The async twin is written by hand too: it has an event loop where this has sockets.
+The async twin is also written by hand: it has an event loop instead of sockets.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from firsthandapi._network.tls import Link, TlsInTls, encrypt, is_readable
 
 
 class SocketStream(httpcore.NetworkStream):
-    """A socket. Its own failures come as httpcore's, with the cause at hand."""
+    """A socket, whose errors become httpcore's."""
 
     def __init__(self, link: Link) -> None:
         self._link = link
@@ -80,8 +80,8 @@ class SocketStream(httpcore.NetworkStream):
 
 
 def connect(host: str, port: int, timeout: float) -> httpcore.NetworkStream:
-    """A TCP connection to the first address of `host` that answers. A silent one costs 250 ms: then the next is tried
-    beside it.
+    """A TCP connection to the first address of `host` that answers. After 250 ms without an answer, the next address is
+    tried in parallel.
 
     Raises:
         httpcore.ConnectError: none could be reached.

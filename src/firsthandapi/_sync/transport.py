@@ -1,5 +1,5 @@
 # Made from _async/transport.py by `make generate`. Do not edit.
-"""Sends a request: options, pauses, attempts, retries, deadline. The decisions are made in `_core`."""
+"""Sends a request: options, pauses, attempts, retries, deadline. `_core` makes the decisions."""
 
 from __future__ import annotations
 
@@ -52,11 +52,11 @@ T = TypeVar("T")
 # What a call makes of a successful response.
 Decoder = Callable[[Secret[bytes], ApiResponse], T]
 
-# The longest wait that a socket accepts; beyond it the system refuses, and nobody waits for 11 days.
+# A longer timeout is cut to this, because systems refuse longer waits on a socket: 11 days.
 _LONGEST_ATTEMPT = 1_000_000.0
-# Frames of these hold a request with its headers, and so the API key: no exception leaves one behind, whatever it is.
+# Frames of these packages contain the request with the API key, so they are removed from every traceback.
 _BELOW = frozenset({"httpcore", "httpcore2", "httpx", "httpx2", "h11"})
-# A limiter of the caller's may grant None.
+# Not None, which a limiter of the caller's may grant.
 _NO_PERMIT = object()
 # A timer may go off a little before the clock says so.
 _TIMER_SLACK = 0.05
@@ -67,16 +67,16 @@ USER_AGENT = (
 
 
 class Shared:
-    """What a client and its `with_options` copies have in common: connections and whether they are open."""
+    """What a client and its `with_options` copies share: connections, and whether they are closed."""
 
     def __init__(self, http_client: Any = None) -> None:
         self.http_client = http_client
         self.closed = False
         self.clock = Clock()
-        # One note per endpoint is enough, however many clients see it.
+        # Endpoints with a deprecation warning, which comes once.
         self.deprecations: set[str] = set()
         self._wires: dict[object, Exchange] = {}
-        # Kept as long as a client with that key is.
+        # Each lives as long as a client with its key.
         self._key_states: WeakValueDictionary[Secret[str] | None, KeyState] = WeakValueDictionary()
 
     def wire(self, config: Config) -> Exchange:
@@ -99,7 +99,7 @@ class Shared:
         return Wire(config.origin, proxy=choose_proxy(config.origin, config.proxy), verify=config.verify)
 
     def key_state(self, api_key: Secret[str] | None) -> KeyState:
-        """The rate limit is counted for each key, so copies with another key do not share it."""
+        """What is counted for an API key; copies with another key do not share it."""
         state = KeyState(ClientLimiter(lambda: self.clock))
         return self._key_states.setdefault(api_key, state)
 
@@ -109,7 +109,7 @@ class Shared:
             wire.close()
 
     def __del__(self, _warn: Callable[..., None] = warnings.warn) -> None:
-        # No loop and no socket is touched here, and no module: at this point each may be gone.
+        # Uses no loop, socket, or module: at exit each may be gone.
         if not getattr(self, "closed", True):
             _warn(
                 "a firsthandapi client was not closed; use it as a context manager, or call its close()",
@@ -120,11 +120,11 @@ class Shared:
 
 
 class Held:
-    """A call that needs more than the response to its POST: in the journal, it is finished when this block is left
+    """A call that is not finished by the response to its POST: the journal has it as finished when this block ends
     without an error."""
 
     def __init__(self) -> None:
-        # Writes down whether it was finished, if there is something to write.
+        # Records in the journal whether the call finished; None without an entry.
         self.leave: Callable[[bool], Any] | None = None
 
     def __enter__(self) -> Self:
@@ -136,7 +136,7 @@ class Held:
 
 
 class KeyState:
-    """What the service last reported to an API key, and how many requests it may still send."""
+    """What the service last reported for an API key, and its request limiter."""
 
     __slots__ = ("__weakref__", "credits_remaining_cents", "limiter", "organization", "rate_limit")
 
@@ -144,7 +144,7 @@ class KeyState:
         self.limiter = limiter
         self.rate_limit: RateLimit | None = None
         self.credits_remaining_cents: int | None = None
-        # Whose it is, where that was asked.
+        # The organization of the key, once it was requested.
         self.organization: str | None = None
 
 
@@ -177,7 +177,7 @@ class Call:
         self.started = started
         self.ends = ends
         self.tracer: Any = None
-        # The latest attempt: when it began, how long it took, what came, and whether to report it to those who watch.
+        # The latest attempt: its start, its duration, its response, and whether it is still to be reported.
         self.attempt_began = self.attempt_took = 0.0
         self.response: ApiResponse | None = None
         self.untold = False
@@ -185,7 +185,7 @@ class Call:
         self.failure: FirstHandError | None = None
         self.key_sent_at = request.key_sent_at
         self.attempts = 0
-        # How many of them a 429 sent back in line, since which turn there, and when the call leaves it.
+        # The attempts that a 429 sent back in line, the turn there, and when the call leaves the line.
         self.sent_back = 0
         self.turn: Turn | None = None
         self.line_ends: float | None = None
@@ -216,7 +216,7 @@ class Transport:
         return self.shared.clock
 
     def holding(self, held: Held) -> Self:
-        """The same, for a call whose POST is not finished by its response."""
+        """A copy for a call that is not finished by the response to its POST."""
         twin = copy(self)
         twin._held = held
         return twin
@@ -237,8 +237,8 @@ class Transport:
         return self.read(request, _as_it_came)
 
     def read(self, request: Request, decoder: Decoder[T]) -> T:
-        """What `decoder` makes of the response to `request`. A POST is asked once more if it cannot read that, and goes
-        through the client's journal, if there is one.
+        """Send `request`, and decode the response with `decoder`. A POST with an unreadable response is sent once more;
+        it goes through the client's journal, if there is one.
 
         Raises:
             UnexpectedResponseError: the decoder cannot read the response.
@@ -251,7 +251,7 @@ class Transport:
         return self.exchange(request, decoder)
 
     def exchange(self, request: Request, decoder: Decoder[T]) -> T:
-        """`read`, past the journal."""
+        """`read`, without the journal."""
         self.check_open()
         if request.method == "POST" and request.idempotency_key is None:
             request = with_key(request, new_key())
@@ -277,7 +277,7 @@ class Transport:
             self._tell(call, error)
             raise
         except BaseException as error:
-            # Such as Ctrl-C. What it interrupts may have been done.
+            # Such as Ctrl-C. The service may have processed the request.
             key = call.request.idempotency_key
             if key is not None and call.request.method == "POST" and call.maybe_received:
                 advice = how_to_repeat(key, recorded=call.request.recorded)
@@ -285,7 +285,7 @@ class Transport:
             raise
 
     def _tell(self, call: Call, error: FirstHandError) -> None:
-        """Let `error` say what the call knows, and how to repeat a POST that may have arrived."""
+        """Add to `error` what the call knows, and how to repeat a POST that may have arrived."""
         request = call.request
         if isinstance(error, FirstHandConnectionError):
             error.method, error.path = request.method, mask_secrets(request.path)
@@ -317,7 +317,7 @@ class Transport:
             raise
 
     def _retried(self, call: Call, failure: FirstHandError) -> Any:
-        # A call that works does not load it.
+        # Loaded by the first failure only.
         with importing():
             import tenacity
 
@@ -371,7 +371,7 @@ class Transport:
             if call.line_ends is None:
                 call.line_ends = self.clock.monotonic() + LONGEST_IN_LINE
             if self.config.rate_limiter is None:
-                call.delay = 0.0  # in our own line all wait that long
+                call.delay = 0.0  # our own limiter makes every caller wait that long
         self._report(call, error, retry_in=decision.seconds)
         request = call.request
         path = mask_secrets(request.path)
@@ -411,12 +411,12 @@ class Transport:
             sent = bool(error.request_sent)
             raise
         except Exception as error:
-            # Ours are reported with the decision about them; any other passes unchanged.
+            # `_retry` reports our own errors; any other passes unchanged.
             if not isinstance(error, FirstHandError):
                 self._report(call, error)
             raise
         finally:
-            if permit is not _NO_PERMIT:  # pragma: no branch # a signal may have struck before it had one
+            if permit is not _NO_PERMIT:  # pragma: no branch # a signal may have interrupted it before
                 self._observe(permit, seen, sent=sent)
         self._remember(call, response)
         if 200 <= response.status_code < 300:
@@ -441,8 +441,7 @@ class Transport:
             error.attempts = call.attempts
             raise
         except TimeoutError as error:
-            # One may be a failure of the caller's limiter, which was given all the time there is; and what is not
-            # the line's own comes from elsewhere, such as the handler of a signal.
+            # Without a time limit, or not from our line (but from a signal handler, say), it is a failure of its own.
             if timeout is None or (limiter is None and not isinstance(error, NoTurnError)):
                 raise
         if call.ends is None and call.failure is not None:
@@ -452,13 +451,13 @@ class Transport:
     def _observe(self, permit: Any, response: ApiResponse | None, *, sent: bool) -> None:
         limiter = self.config.rate_limiter
         if limiter is None:
-            # Whatever strikes here, such as Ctrl-C, strikes the call.
+            # An exception here, such as Ctrl-C, ends the call.
             self.key_state.limiter.observe(permit, response, sent=sent)
             return
         try:
             limiter.observe(self._fingerprint, permit, response, sent=sent)
         except Exception:
-            # A limiter of the caller's may fail; that must not cost a response which may have been paid for.
+            # A failure of the caller's limiter must not lose a response that may have cost money.
             logger().warning("rate_limiter.observe raised an exception; the call continues", exc_info=True)
 
     def _line_left(self, call: Call) -> float:
@@ -472,7 +471,7 @@ class Transport:
             if left <= 0:
                 raise self._deadline_exceeded(call)
             timeout = min(timeout, left)
-        if not self._key_is_known(call):  # the machine may have slept since that was decided
+        if not self._key_is_known(call):  # the machine may have slept since `decide`
             raise call.failure or FirstHandConnectionError(
                 "the request was not sent: its idempotency key is more than 23 hours old by now; try again",
                 attempts=0,
@@ -496,7 +495,7 @@ class Transport:
                 call.maybe_received = True
             if isinstance(error, FirstHandConnectionError):
                 error.attempts = call.attempts
-                # Not every timeout of an attempt cut short is the deadline's: connecting has its own.
+                # A timeout may also be that of connecting, which is shorter than the deadline.
                 left = self._time_left(call)
                 if isinstance(error, FirstHandTimeoutError) and left is not None and left <= _TIMER_SLACK:
                     call.maybe_received |= may_have_arrived(error)
@@ -510,7 +509,7 @@ class Transport:
             idempotency_key=call.request.idempotency_key,
             attempts=call.attempts,
         )
-        vars(response)["headers"] = headers  # else the response would read them a second time
+        vars(response)["headers"] = headers  # else the response would parse them again
         return response, body
 
     def _traced(self, call: Call, timeout: float) -> tuple[int, Headers, Secret[bytes]]:
@@ -527,7 +526,7 @@ class Transport:
 
     def _remember(self, call: Call, response: ApiResponse) -> None:
         headers = response.headers
-        # A gateway's response reports neither; what is known stays known.
+        # A gateway's response reports neither.
         rate_limit, credits_remaining_cents = response.rate_limit, response.credits_remaining_cents
         if rate_limit is not None:
             self.key_state.rate_limit = rate_limit
@@ -538,13 +537,13 @@ class Transport:
             try:
                 _warn_deprecated(call.request.endpoint, headers.get("sunset"), headers.get("link"))
             except DeprecationWarning as warning:
-                # Where warnings are errors, this one must not cost the response to a request that may have cost money.
+                # Where warnings are errors, this one must not lose a response that may have cost money.
                 if call.request.method != "POST":
                     raise
                 logger().warning("%s", warning)
 
     def _key_is_known(self, call: Call) -> bool:
-        """Whether the service surely still knows the key of a POST, or never saw it."""
+        """Whether the service certainly still has the key of a POST, or never got it."""
         return call.key_sent_at is None or is_known(call.key_sent_at, self.clock.time())
 
     def _time_limit(self, request: Request) -> float | None:
@@ -586,7 +585,7 @@ def _warn_deprecated(endpoint: str, sunset: str | None, link: str | None) -> Non
     message += ". A newer firsthandapi may use its successor"
     import inspect
 
-    # The warning belongs to the user's line, not to one of ours or of tenacity's.
+    # The warning points to the user's line, not to ours or tenacity's.
     frame, level = inspect.currentframe(), 1
     while frame is not None and _module(frame).startswith(("firsthandapi.", "tenacity.")):
         frame, level = frame.f_back, level + 1

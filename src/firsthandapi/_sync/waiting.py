@@ -1,5 +1,5 @@
 # Made from _async/waiting.py by `make generate`. Do not edit.
-"""The one wait for a job: `jobs.wait`, `follow` and `collect` stand on it. What to do when is decided in `_core`."""
+"""Waiting for a job, for `jobs.wait`, `follow`, and `collect`. `_core` decides the next step."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Waiting(Resource):
-    """A job as it changes, until a timeout. With `is_new`, it was just posted, and may not show at once.
+    """Follows the changes of a job until a timeout. `is_new`: the job was just posted, and may give a 404 at first.
 
     Attributes:
         job_id: the job's id.
@@ -52,18 +52,18 @@ class Waiting(Resource):
             self._note(job)
 
     def first(self) -> Job:
-        """The job as last seen; read now if it never was.
+        """The last known state of the job, read now if there is none.
 
         Raises:
-            WaitTimeoutError: it could not be read in time.
-            FirstHandError: it cannot be read, and waiting does not help.
+            WaitTimeoutError: the job could not be read in time.
+            FirstHandError: the job cannot be read, and waiting does not help.
         """
         while self.job is None:
             self.change()
         return self.job
 
     def change(self, until: float | None = None) -> bool:
-        """Wait until the status or the number of approved files changes; False if it is `until` before that.
+        """Wait until the status or the number of approved files changes; False if `until` comes first.
 
         Raises:
             WaitTimeoutError: the timeout has passed.
@@ -83,15 +83,15 @@ class Waiting(Resource):
                     raise self._timed_out()
 
     def look(self) -> None:
-        """Read the job now, even if it has finished; it stays as last seen if it cannot be read."""
+        """Read the job now, even if it has finished. If that fails, its last known state remains."""
         before = self.first()
         self._poll(Poll(None))
         if before.is_terminal and not (self.first()).is_terminal:
-            # No job starts again: a replica that is late has answered.
+            # Finished jobs do not start again: a late replica has responded.
             self.job = before
 
     def change_to(self, job: Job | None) -> bool:
-        """Take a job that another request has shown, or read it; whether it has changed."""
+        """Take the job from another request, or read it. Returns whether it has changed."""
         if job is None:
             return self._poll(Poll(None))
         before, self.job, self._failure = self.job, job, None
@@ -129,16 +129,16 @@ class Waiting(Resource):
 
     @property
     def retry(self) -> bool:
-        """Whether the transport retries a request: a wait does so by its own rules."""
+        """Whether the transport retries a request; a patient wait repeats it by its own rules."""
         return not self._patient
 
     def time_limit(self) -> float | None:
-        """Seconds for a request; the last of a wait needs a moment too."""
+        """Seconds for a request: the rest of the wait, but at least one."""
         left = self._wait.left(self._transport.clock.monotonic())
         return None if left is None else max(left, 1.0)
 
     def count(self) -> None:
-        """Count a request that is sent."""
+        """Count one sent request."""
         self._wait.count(self._transport.clock.monotonic())
 
     def succeeded(self) -> None:
@@ -146,7 +146,7 @@ class Waiting(Resource):
         self._failure = None
 
     def bear(self, error: FirstHandError, pauses: Pauses) -> None:
-        """Pause after a failure from which the service may recover in time; raise any other."""
+        """Pause after a failure if the service may recover in time; else raise it."""
         if not self._patient:
             raise error
         self._failure = error
