@@ -206,16 +206,6 @@ def test_dropped(hand: MockServer, by_hand: Caller, receiver: Receiver) -> None:
     assert len(receiver.got) == 1
 
 
-def test_rotate_secret(hand: MockServer, by_hand: Caller, receiver: Receiver) -> None:
-    """After a rotation the new secret signs, at once."""
-    endpoint = subscribe(by_hand, receiver.url, events=["job.completed"])
-    fresh = by_hand("POST", f"/v1/webhook_endpoints/{endpoint['id']}/rotate_secret").json["secret"]
-    assert fresh != endpoint["secret"]
-    finish_job(hand, by_hand)
-    headers, body = receiver.got[0]
-    assert headers["x-firsthandapi-signature"] == hmac.new(fresh.encode(), body, hashlib.sha256).hexdigest()
-
-
 @pytest.mark.parametrize(
     "url",
     [

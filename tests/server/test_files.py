@@ -127,20 +127,6 @@ def test_min_score(hand: MockServer, by_hand: Caller) -> None:
     assert counts == [2, 3, 1]
 
 
-def test_url_expires(hand: MockServer, by_hand: Caller, file: Any) -> None:
-    """A URL works for seven days, then is a 403; a fresh one works again."""
-    hand.clock.advance(days=6, hours=23)
-    assert download(hand, file["download_url"]).status == 200
-    hand.clock.advance(hours=1)
-    reply = download(hand, file["download_url"])
-    assert (reply.status, code(reply)) == (403, "AccessDenied")
-    assert b"Request has expired" in reply.body
-    fresh = by_hand("POST", f"/v1/files/{file['id']}/refresh_url").json
-    assert fresh["download_url_expires_at"] > file["download_url_expires_at"]
-    assert download(hand, fresh["download_url"]).status == 200
-    assert download(hand, by_hand.files(file["job_id"])[0]["download_url"]).status == 200
-
-
 def test_url_tampered_with(hand: MockServer, file: Any) -> None:
     """Any change to the path or the query is a 403, whatever it is."""
     url = file["download_url"]
@@ -157,12 +143,6 @@ def test_url_tampered_with(hand: MockServer, file: Any) -> None:
     assert code(download(hand, url[:-1] + "Z")) == "SignatureDoesNotMatch"
     assert download(hand, url, "HEAD").status == 403
     assert download(hand, url, "DELETE").status == 405
-
-
-def test_key_is_refused(hand: MockServer, file: Any) -> None:
-    """A request that also carries an Authorization header is a 400."""
-    reply = download(hand, file["download_url"], Authorization=f"Bearer {hand.api_key}")
-    assert (reply.status, code(reply)) == (400, "InvalidArgument")
 
 
 @pytest.mark.parametrize(

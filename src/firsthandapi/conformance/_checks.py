@@ -78,6 +78,11 @@ def empty(it: Exchange) -> str | None:
     return f"a body: {len(it.body)} bytes" if it.body else None
 
 
+def xml_error(it: Exchange) -> str | None:
+    """An error of the download host, as S3 writes it."""
+    return None if b"<Error>" in it.body else f"an error that is no XML with <Error>: {it.excerpt}"
+
+
 def listed(shape: Kind, most: int = 100) -> Check:
     """A page: the envelope of a list, with at most so many items of this shape."""
 

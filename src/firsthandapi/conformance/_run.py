@@ -9,12 +9,13 @@ from concurrent.futures import Future
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final, Generic, TypeVar, cast
+from typing import Any, Final, Generic, TypeVar, cast, get_args
 from urllib.parse import urlencode, urlsplit
 
 from firsthandapi._core.calls.counts import dollars
 from firsthandapi._host.loopback import is_loopback
 from firsthandapi._masking import Secret
+from firsthandapi.types.enums import Scope
 
 from ._checks import listed, only, succeeded
 from ._exchange import (
@@ -68,24 +69,25 @@ class _Made:
 class Shared(Generic[T]):
     """What promises share: created at its first use. If that fails, whoever needs it is not tried."""
 
-    def __init__(self, words: str, make: Callable[[Run], T]) -> None:
+    def __init__(self, words: str, make: Callable[[Run], T], which: str = "") -> None:
         self._words = words
         self._make = make
+        self._key = words + which
 
     def __get__(self, run: Run, owner: type) -> T:
-        if self._words not in run.shared:
+        if self._key not in run.shared:
             run.keeping += 1
             try:
-                run.shared[self._words] = self._make(run)
+                run.shared[self._key] = self._make(run)
             except NoResponseError:
                 raise
             except NotTriedError as error:
-                run.shared[self._words] = error
+                run.shared[self._key] = error
             except DiffersError as error:
-                run.shared[self._words] = NotTriedError(f"{self._words} failed: {error.came}")
+                run.shared[self._key] = NotTriedError(f"{self._words} failed: {error.came}")
             finally:
                 run.keeping -= 1
-        found = run.shared[self._words]
+        found = run.shared[self._key]
         if isinstance(found, NotTriedError):
             raise found
         return cast("T", found)
@@ -313,6 +315,13 @@ class Run:
             raise NotTriedError("POST /v1/api_keys returned no secret")
         return Credential(made["secret"], name), made
 
+    def key_without(self, scope: str) -> Credential:
+        """A key with all scopes but one, one for all promises about this scope."""
+        others = [each for each in get_args(Scope) if each != scope]
+        return Shared(
+            "creating an API key with all scopes but one", lambda run: run.new_key(*others)[0], scope
+        ).__get__(self, Run)
+
     def hook(self, path: str = "", event: str = "job.flagged") -> Json:
         """Create a webhook endpoint, on this machine if the server reaches it: it has no other one to reach."""
         try:
@@ -429,8 +438,7 @@ class Run:
     spare_job = Shared("posting a job to spoil", lambda run: run.new_job())
     spare_key = Shared("creating an API key", lambda run: run.new_key("usage:read")[1])
     spare_endpoint = Shared("creating a webhook endpoint to spoil", lambda run: run.hook())
-    poor_key = Shared("creating an API key with one scope", lambda run: run.new_key("usage:read")[0])
-    audit_key = Shared("creating an API key with another scope", lambda run: run.new_key("audit:read")[0])
+    poor_key = Shared("creating an API key with one scope", lambda run: run.new_key("audit:read")[0])
     endpoint = Shared(
         "creating a webhook endpoint",
         lambda run: (

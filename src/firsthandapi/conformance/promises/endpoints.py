@@ -101,8 +101,7 @@ def _hold_key(endpoint: Endpoint, run: Run) -> None:
 
 
 def _hold_scope(endpoint: Endpoint, run: Run) -> None:
-    # Whichever lacks it: a key for billing alone, or one for the audit trail alone.
-    key = run.audit_key if endpoint.contract.scope == "usage:read" else run.poor_key
+    key = run.key_without(endpoint.contract.scope)
     endpoint.ask(run, known=True, key=key).must(refused(403, "authorization_error", "forbidden"))
 
 

@@ -6,7 +6,7 @@ import hashlib
 import re
 from datetime import datetime
 
-from firsthandapi.conformance._checks import has_header, listed, shaped, status
+from firsthandapi.conformance._checks import has_header, listed, shaped, status, xml_error
 from firsthandapi.conformance._exchange import Exchange, NotTriedError
 from firsthandapi.conformance._promises import promise
 from firsthandapi.conformance._run import Json, Run
@@ -195,14 +195,14 @@ def _tampered(run: Run) -> None:
     changed = re.sub(r"(?i)(signature=)([0-9a-z]{4})", lambda it: f"{it[1]}{it[2][::-1]}x", url, count=1)
     if changed == url:
         raise NotTriedError("the URL has no signature in its query")
-    run.download(changed).must(status(403))
+    run.download(changed).must(status(403), xml_error)
 
 
 @promise("downloads.key", _URL, _FILES)
 def _no_key(run: Run) -> None:
     """A download with an Authorization header is refused with 400."""
     # Not the real key, which must never be sent there.
-    run.download(_fresh(run)["download_url"], Authorization="Bearer fh_test_0").must(status(400))
+    run.download(_fresh(run)["download_url"], Authorization="Bearer fh_test_0").must(status(400), xml_error)
 
 
 @promise("sandbox.completes", "POST /v1/jobs", "§7")

@@ -13,6 +13,7 @@ from firsthandapi.conformance._checks import (
     shaped,
     status,
     succeeded,
+    xml_error,
 )
 from firsthandapi.conformance._exchange import Credential, Exchange, NotTriedError
 from firsthandapi.conformance._promises import EVERY, promise
@@ -90,13 +91,13 @@ def _day(run: Run) -> None:
 
 @promise("downloads.expired", "download URL", '§2 "Files"')
 def _expired(run: Run) -> None:
-    """After 7 days a URL is 403; the list and refresh_url give fresh ones."""
+    """After 7 days a URL is 403, with an XML error; the list and refresh_url give fresh ones."""
     if run.speed is None:
         raise NotTriedError("it takes 7 days, and this server's time cannot be moved")
     path = f"/v1/jobs/{run.completed_job['id']}/files"
     file = run.get(path, limit=1).must(listed(FILE)).items[0]
     run.control("POST", "/advance", {"days": 7, "seconds": 1})
-    run.download(file["download_url"]).must(status(403))
+    run.download(file["download_url"]).must(status(403), xml_error)
     it = run.post(f"/v1/files/{file['id']}/refresh_url").must(status(200), shaped(DOWNLOAD))
     run.download(it.object["download_url"]).must(status(200))
     fresh = run.get(path, limit=1).must(listed(FILE)).items[0]

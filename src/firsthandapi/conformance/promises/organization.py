@@ -36,7 +36,7 @@ def _get(run: Run) -> None:
     """The settings of the organization are readable with any scope."""
     _read(run)
     if run.writes:
-        run("GET", _PATH, key=run.audit_key).must(status(200), shaped(SETTINGS))
+        run("GET", _PATH, key=run.poor_key).must(status(200), shaped(SETTINGS))
 
 
 @promise("settings.update", _PATCH, _SETTINGS)
