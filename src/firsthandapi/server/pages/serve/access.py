@@ -111,17 +111,17 @@ class Access:
 
     def secret(self, name: str) -> bytes:
         """A random secret of the server that stays the same over restarts."""
-        with self._lock:
-            self._rows.execute("INSERT OR IGNORE INTO secrets VALUES (?, ?)", (name, secrets.token_bytes(32)))
-            found = self._rows.execute("SELECT value FROM secrets WHERE name = ?", (name,)).fetchone()
-        return bytes(found[0])
+        return self._first(name, secrets.token_bytes(32))
 
     def settled(self, name: str, value: str) -> str:
         """A value that is decided once: the one given first."""
+        return self._first(name, value.encode()).decode()
+
+    def _first(self, name: str, value: bytes) -> bytes:
         with self._lock:
-            self._rows.execute("INSERT OR IGNORE INTO secrets VALUES (?, ?)", (name, value.encode()))
+            self._rows.execute("INSERT OR IGNORE INTO secrets VALUES (?, ?)", (name, value))
             found = self._rows.execute("SELECT value FROM secrets WHERE name = ?", (name,)).fetchone()
-        return bytes(found[0]).decode()
+        return bytes(found[0])
 
     def is_settled(self, name: str) -> bool:
         """Whether `settled` has decided on this."""
