@@ -340,10 +340,15 @@ class Dataset(Rows):
             )
         now = datetime.now(UTC)
         write_down(self._store, [Decision(each, action, label, reason, by, now) for each in ids])
+        here = {
+            each.folder: each for each in (*_manifests_in(self._store, self._job_files), *self._manifests)
+        }
         try:
-            settle_rest(self._store, _manifests_in(self._store, self._job_files), Decided())
+            if action != "accept":  # which moves nothing
+                settle_rest(self._store, [*here.values()], Decided())
         finally:
-            self._open_again()
+            manifests = [each for each in here.values() if each.records]
+            Dataset.__init__(self, self._store, self._job_files, manifests)
 
     def _unknown(self, ids: list[str]) -> list[str]:
         known = {row.file_id for row in (*self.records, *self.excluded)}

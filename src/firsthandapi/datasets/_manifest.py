@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -75,6 +76,8 @@ class Manifest:
         self._untidy = False
         # The files whose rows an earlier version wrote, and nobody has completed since.
         self._partial: set[str] = set()
+        # Of what the rows were read from or written to: a file that has not changed is not read row by row again.
+        self._digest = b""
         # The folders of files that can be written to.
         self._ready: set[Path] = set()
 
@@ -89,7 +92,12 @@ class Manifest:
             self._store.refuse_link(folder)
         content = self._store.read(self.path, LARGEST_MANIFEST)
         if content is None:
+            self.records = {}
             return False
+        digest = hashlib.sha256(content).digest()
+        if digest == self._digest:
+            return True
+        self._digest = digest
         self.records = {record.file_id: record for record in parse_manifest(content, str(self.path))}
         self._partial = {record.file_id for record in self.records.values() if lacks_columns(record)}
         for folder in self.folders()[1:]:
@@ -282,7 +290,9 @@ class Manifest:
         if self._end is not None:
             self._end.close()
         if self.records:
-            self._store.replace(self.path, b"".join(map(manifest_line, self.records.values())))
+            content = b"".join(map(manifest_line, self.records.values()))
+            self._store.replace(self.path, content)
+            self._digest = hashlib.sha256(content).digest()
         else:
             self._store.remove(self.path)
         self._waiting, self._written_at = 0, time.monotonic()
