@@ -203,7 +203,9 @@ def test_a_dag_of_airflow_buys_once_whoever_dies(tmp_path: Path) -> None:
             server.faults.add(path="/files/*", status=404, times=1)  # a download that fails for good, once
             server.clock.advance(hours=2)
             eventually(lambda: airflow.states("select state from dag_run") == ["success"], airflow)
-            assert airflow.states("select try_number from task_instance where task_id = 'collect'") == [2]
+            assert airflow.states("select try_number > 1 from task_instance where task_id = 'collect'") == [
+                True
+            ]
         finally:
             airflow.close()
         assert (len(Dataset.open(tmp_path / "signs")), Dataset.open(tmp_path / "signs").verify().ok) == (

@@ -36,15 +36,7 @@ class RedisRateLimiter:
         self._lines: dict[str, Line] = {}
 
     def acquire(self, key: str, *, timeout: float | None) -> Permit:
-        """Wait until a request may be sent, in order of arrival: see `RateLimiter`.
-
-        Args:
-            key: a fingerprint of the API key.
-            timeout: the most seconds to wait; None for no limit.
-
-        Raises:
-            TimeoutError: it may not be sent within `timeout` seconds.
-        """
+        """Wait until a request may be sent, in order of arrival: see `RateLimiter`."""
         ends = None if timeout is None else time.monotonic() + timeout
         with self._lines.setdefault(key, Line()).join() as waiter:
             while not waiter.first:
@@ -59,14 +51,7 @@ class RedisRateLimiter:
             return found
 
     def observe(self, key: str, permit: Permit, response: ApiResponse | None, *, sent: bool) -> None:
-        """Learn the result of a request: see `RateLimiter`.
-
-        Args:
-            key: as for `acquire`.
-            permit: what `acquire` returned.
-            response: its response; None if none came.
-            sent: whether the service may have counted the request.
-        """
+        """Learn the result of a request: see `RateLimiter`."""
         self._budget.learn(key, permit, response, sent=sent)
 
 
@@ -85,15 +70,7 @@ class AsyncRedisRateLimiter:
         self._lines: dict[str, AsyncLine] = {}
 
     async def acquire(self, key: str, *, timeout: float | None) -> Permit:
-        """Wait until a request may be sent, in order of arrival: see `RateLimiter`.
-
-        Args:
-            key: a fingerprint of the API key.
-            timeout: the most seconds to wait; None for no limit.
-
-        Raises:
-            TimeoutError: it may not be sent within `timeout` seconds.
-        """
+        """Wait until a request may be sent, in order of arrival: see `RateLimiter`."""
         ends = None if timeout is None else time.monotonic() + timeout
         with self._lines.setdefault(key, AsyncLine()).join() as waiter:
             while not waiter.first:
@@ -108,14 +85,7 @@ class AsyncRedisRateLimiter:
             return found
 
     async def observe(self, key: str, permit: Permit, response: ApiResponse | None, *, sent: bool) -> None:
-        """Learn the result of a request: see `RateLimiter`.
-
-        Args:
-            key: as for `acquire`.
-            permit: what `acquire` returned.
-            response: its response; None if none came.
-            sent: whether the service may have counted the request.
-        """
+        """Learn the result of a request: see `RateLimiter`."""
         await run_blocking(self._budget.learn, key, permit, response, sent=sent)
 
 

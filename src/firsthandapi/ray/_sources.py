@@ -65,9 +65,7 @@ class FilesDatasource(Datasource):  # type: ignore[misc] # without Ray it is of 
         numbered = known.append_column("", pyarrow.array(range(len(self._files))))
         try:
             kept = numbered.filter(predicate_expr.to_pyarrow())
-        except (
-            pyarrow.ArrowInvalid
-        ):  # it needs a column that is unknown before the download: Ray filters then
+        except pyarrow.ArrowException:  # it needs what is unknown before the download: Ray filters then
             return self
         filtered = copy.copy(self)
         filtered._files = [self._files[number] for number in kept[""].to_pylist()]
