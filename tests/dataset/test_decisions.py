@@ -17,6 +17,7 @@ from firsthandapi import ConfigurationError, Dataset, FirstHandClient, InvalidAr
 from firsthandapi._core.rows.decisions import DECISIONS
 from firsthandapi._core.rows.manifest import MANIFEST, parse_manifest
 from firsthandapi.datasets import _decisions
+from firsthandapi.datasets._bucket import Bucket
 from firsthandapi.datasets._folder import Folder
 from firsthandapi.testing import MockServer
 
@@ -279,3 +280,31 @@ def test_a_link_in_the_place_of_what_was_excluded_is_refused(four_signs: Dataset
     (four_signs.path / ".excluded").symlink_to(tmp_path, target_is_directory=True)
     with pytest.raises(ConfigurationError, match="is a link"):
         Dataset.open(four_signs.path)
+
+
+def test_a_kill_at_any_step_loses_no_file_of_a_bucket(four_signs: Dataset, tmp_path: Path) -> None:
+    """As on a disk; each write of an object is a step."""
+    for step in range(20):
+        url = f"memory://{tmp_path.name}-{step}/signs"
+        dataset, left = Dataset.merge([four_signs], url), [step]
+        with pytest.MonkeyPatch.context() as patch:
+            for name in ("replace", "copy_into", "remove", "remove_all"):
+                patch.setattr(Bucket, name, _counted(getattr(Bucket, name), left))
+            try:
+                dataset.exclude(["file_stop0", "file_yield0"])
+            except Crash:
+                is_killed = True
+            else:
+                is_killed = False
+        opened = Dataset.open(url)
+        assert opened.verify()
+        later = Folder(url)
+        assert later.lock()
+        later.close()
+        settled = Dataset.open(url)
+        assert settled.verify() == replace(settled.verify(), ok=True, extra=())
+        assert {row.file_id for row in settled} == {row.file_id for row in opened}
+        assert len(settled) == (2 if step else 4)
+        if not is_killed:
+            break
+    assert 5 < step < 19
