@@ -24,8 +24,10 @@ from firsthandapi import types
 from firsthandapi._core.calls.decode import decode
 from firsthandapi._core.calls.response import ApiResponse
 from firsthandapi._masking import Secret
+from firsthandapi.server.contract import answers
 from firsthandapi.types import _base
 
+TESTS = Path(__file__).parent
 RESPONSE = ApiResponse(200, ((b"x-request-id", b"req_1"),))
 URL = "https://s3.amazonaws.com/bucket/key.jpg?X-Amz-Signature=0123456789abcdef"
 
@@ -89,6 +91,37 @@ def test_every_model_is_documented() -> None:
         elif issubclass(model, types.Params):
             undescribed = [each for each, field in model.model_fields.items() if not field.description]
             assert undescribed == [], f"each field of {name} needs Field(description=…)"
+
+
+# What a response of the contract contains, and the client leaves among the unknown fields.
+LEFT = {"WebhookEvent": {"deliveries"}, "OrganizationSettings": {"id"}}
+CONTRACT = {
+    name: kind for name, kind in vars(answers).items() if isinstance(kind, type) and name in types.__all__
+}
+
+
+@pytest.mark.parametrize("name", CONTRACT)
+def test_the_client_and_the_contract_know_the_same_fields(name: str) -> None:
+    """Whoever adds a field to a response adds it to both; of an event's data, the client reads what handlers need."""
+    known = set(getattr(types, name).model_fields)
+    ours = {*CONTRACT[name].model_fields, *getattr(answers, f"New{name}", CONTRACT[name]).model_fields}
+    assert known - {"object"} <= ours, f"server/contract/answers.py: {name} lacks fields of types.{name}"
+    if not name.endswith("EventData"):
+        assert ours - LEFT.get(name, set()) <= known, (
+            f"types.{name} lacks fields of server/contract/answers.py"
+        )
+
+
+def test_each_new_field_is_in_the_changelog() -> None:
+    """`fields.txt` lists those that were there before this was asked for."""
+    lines = (TESTS / "fields.txt").read_text(encoding="utf-8").splitlines()
+    old = {(name, field) for name, *known in map(str.split, lines) for field in known}
+    changes = (TESTS.parent / "CHANGELOG.md").read_text(encoding="utf-8")
+    fields = {(name, field) for name in CONTRACT for field in getattr(types, name).model_fields}
+    missing = [
+        f"{name}.{field}" for name, field in sorted(fields - old) if f"`{name}.{field}`" not in changes
+    ]
+    assert missing == [], "CHANGELOG.md has no line for these new fields of responses"
 
 
 # --- the response
