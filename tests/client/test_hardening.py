@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import gc
-import logging
 import socket
 import time
-import warnings
 from collections.abc import Iterator
 from contextlib import closing
 
@@ -91,20 +89,6 @@ def test_an_echoed_key_is_in_no_message(response: httpx.Response) -> None:
         client.me()
     shown = f"{caught.value} {caught.value!r} {getattr(caught.value, 'response', '')!r} {client._config!r}"
     assert "5ecret" not in shown
-
-
-def test_a_deprecation_that_is_an_error_costs_no_paid_answer(
-    server: MockServer, caplog: pytest.LogCaptureFixture
-) -> None:
-    """Under `-W error` a POST gives its job and logs the warning; a GET raises it."""
-    server.deprecate("/v1/jobs")
-    with server.client() as client, warnings.catch_warnings(), caplog.at_level(logging.WARNING):
-        warnings.simplefilter("error")
-        job = client.jobs.create(**JOB)
-        assert "deprecated POST /v1/jobs" in caplog.text
-        with pytest.raises(DeprecationWarning):
-            client.jobs.list()
-        assert [each.id for each in client.jobs.list()] == [job.id]
 
 
 def test_a_wait_does_not_sit_out_a_certificate(server: MockServer) -> None:

@@ -39,23 +39,14 @@ from firsthandapi import (
 )
 from firsthandapi.types import (
     ApiKey,
-    AuditEvent,
-    Checkout,
-    CreditBalance,
-    CreditTransaction,
     DownloadUrl,
     File,
     Identity,
     Job,
     JobFields,
-    OrganizationSettings,
     PostOptions,
     RequestOptions,
     Signup,
-    Submission,
-    SubmissionSummary,
-    WebhookEndpoint,
-    WebhookEvent,
 )
 
 # --- the client
@@ -229,19 +220,11 @@ def lists(client: FirstHandClient) -> None:
     for each in page.pages():
         assert_type(each, Page[Job])
     assert_type(client.files.list("job_1"), Page[File])
-    assert_type(client.submissions.list(), Page[Submission])
-    assert_type(client.billing.transactions(), Page[CreditTransaction])
-    assert_type(client.webhooks.list(), Page[WebhookEndpoint])
-    assert_type(client.webhooks.events.list(), Page[WebhookEvent])
-    assert_type(client.api_keys.list(), Page[ApiKey])
-    assert_type(client.audit_events.list(), Page[AuditEvent])
 
 
 def everything_else(client: FirstHandClient, file: File) -> None:
     assert_type(client.jobs.follow("job_1"), Iterator[File])
     assert_type(client.jobs.get("job_1", wait=60), Job)
-    assert_type(client.jobs.cancel("job_1"), Job)
-    assert_type(client.jobs.rate("job_1", rating=5), Job)
     assert_type(client.files.refresh_url("file_1"), DownloadUrl)
     for file in client.files.list(client.jobs.get("job_1")):
         assert_type(client.files.refresh_url(file), DownloadUrl)
@@ -249,20 +232,7 @@ def everything_else(client: FirstHandClient, file: File) -> None:
     assert_type(client.files.download(file, "here"), Path)
     assert_type(client.files.download(file, Path("here")), Path)
     assert_type(client.files.download_all("job_1", "here"), Dataset)
-    assert_type(client.submissions.get("sub_1"), Submission)
-    assert_type(client.submissions.summary(), SubmissionSummary)
-    assert_type(client.billing.credits(), CreditBalance)
-    assert_type(client.billing.purchase(1000), Checkout)
-    assert_type(client.webhooks.create(url="https://a.example"), WebhookEndpoint)
-    assert_type(client.webhooks.get("we_1"), WebhookEndpoint)
-    assert_type(client.webhooks.update("we_1", enabled=False), WebhookEndpoint)
-    assert_type(client.webhooks.rotate_secret("we_1"), WebhookEndpoint)
-    assert_type(client.webhooks.events.replay("evt_1"), WebhookEvent)
     assert_type(client.api_keys.create(name="x", scopes=("jobs:read",)), ApiKey)
-    assert_type(client.api_keys.rotate("key_1"), ApiKey)
-    assert_type(client.organization.settings(), OrganizationSettings)
-    assert_type(client.organization.update_settings(auto_top_up_amount_cents=1000), OrganizationSettings)
-    client.webhooks.delete("we_1")
     client.api_keys.revoke(
         "key_1", timeout=5, extra_headers={"X-A": "b"}, extra_query={"a": 1}, extra_body={}
     )
