@@ -45,7 +45,7 @@ MAX_WAIT = 60
 _WINDOW = 60.0
 # A handler for each operation, by its name.
 _HANDLERS: dict[str, Callable[[Call], dict[str, Any] | None]] = {
-    operation.name: getattr(handlers, operation.name) for operation in OPERATIONS
+    operation.name: vars(handlers)[operation.name] for operation in OPERATIONS
 }
 # Retry-After while time stands still: longer than clients wait within a call, so that they give up immediately.
 _STANDSTILL = 61
