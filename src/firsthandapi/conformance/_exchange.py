@@ -57,23 +57,14 @@ class Credential:
 
 @dataclass(frozen=True)
 class Asked:
-    """A request as it is sent, but for the key.
-
-    Attributes:
-        method: such as `POST`.
-        url: the whole URL.
-        headers: all headers that matter, without `Authorization`.
-        body: the body; JSON if it is not bytes.
-        credential: whose key goes with it.
-        shown: what stands for the URL where it would be shown, if it is secret.
-    """
+    """A request as it is sent, but for the key."""
 
     method: str
     url: str
-    headers: Mapping[str, str]
-    body: Any
+    headers: Mapping[str, str]  # without Authorization
+    body: Any  # JSON, if it is not bytes
     credential: Credential
-    shown: str | None = None
+    shown: str | None = None  # what stands for the URL where it would be shown, if it is secret
 
     @property
     def content(self) -> bytes:
@@ -103,21 +94,13 @@ class Asked:
 
 @dataclass(frozen=True)
 class Exchange:
-    """A request with its response.
-
-    Attributes:
-        asked: the request.
-        status: the HTTP status.
-        headers: names in lower case.
-        body: the raw body.
-        seconds: from the first byte sent to the last byte read.
-    """
+    """A request with its response."""
 
     asked: Asked
     status: int
-    headers: Mapping[str, str]
+    headers: Mapping[str, str]  # names in lower case
     body: bytes
-    seconds: float
+    seconds: float  # from the first byte sent to the last byte read
 
     @cached_property
     def json(self) -> Any:

@@ -14,22 +14,13 @@ EVERY = "every endpoint"
 
 @dataclass(frozen=True)
 class Promise:
-    """One promise of the contract, and how to try it.
-
-    Attributes:
-        id: such as `jobs.create.escrow`.
-        endpoint: the endpoint it concerns.
-        section: where the contract makes it.
-        says: the promise, in a sentence.
-        hold: tries it: it returns, or raises what is wrong, or why it cannot be tried.
-        ours: whether it is this project's reading, because the service's own documents are silent.
-    """
+    """One promise of the contract, and how to try it; `_report.Result` explains what they share."""
 
     id: str
     endpoint: str
     section: str
     says: str
-    hold: Callable[[Run], object]
+    hold: Callable[[Run], object]  # it returns, or raises what is wrong, or why it cannot be tried
     ours: bool = False
 
 

@@ -7,7 +7,7 @@ from importlib import import_module
 # The escrow is counted first, before other jobs move the balance; what moves time comes late, and what is seen of all
 # responses last.
 for _name in (
-    *("reaching", "billing", "jobs", "waiting", "lists", "files", "submissions", "keys", "webhooks"),
-    *("organization", "endpoints", "idempotency", "limits", "using", "responses"),
+    *("reaching", "billing", "jobs", "lists", "files", "submissions", "keys", "webhooks"),
+    *("endpoints", "idempotency", "limits", "using", "responses"),
 ):
     import_module(f"{__name__}.{_name}")

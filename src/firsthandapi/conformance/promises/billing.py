@@ -8,8 +8,6 @@ from firsthandapi.conformance._promises import promise
 from firsthandapi.conformance._run import JOB, Run
 from firsthandapi.conformance._shapes import CHECKOUT, CREDITS
 
-_ORDER, _CANCEL = "POST /v1/jobs", "POST /v1/jobs/:id/cancel"
-_CREDITS, _TRANSACTIONS = "GET /v1/billing/credits", "GET /v1/billing/transactions"
 _PURCHASE = "POST /v1/billing/credits/purchase"
 _JOBS, _BILLING = '§2 "Jobs"', '§2 "Billing"'
 
@@ -30,7 +28,7 @@ def _holds_as(before: Exchange, after: Exchange, more: int = 0) -> None:
     after.hold(is_same, f"`held_cents` does not fit the balance: {first} before, and {second} after")
 
 
-@promise("credits", _CREDITS, "§3")
+@promise("credits", "GET /v1/billing/credits", "§3")
 def _credits(run: Run) -> None:
     """The balance is in integer cents, in usd."""
     it = _balance(run)
@@ -42,7 +40,7 @@ def _credits(run: Run) -> None:
     )
 
 
-@promise("escrow", _ORDER, _JOBS)
+@promise("escrow", "POST /v1/jobs", _JOBS)
 def _escrow(run: Run) -> None:
     """A job escrows files_needed × price_per_file_cents, and cancelling it refunds what is unused."""
     before = _balance(run)
@@ -57,7 +55,7 @@ def _escrow(run: Run) -> None:
     _holds_as(before, after)
 
 
-@promise("escrow.paid", _ORDER, _JOBS)
+@promise("escrow.paid", "POST /v1/jobs", _JOBS)
 def _paid(run: Run) -> None:
     """A completed job has paid its price for each approved file, and holds nothing more."""
     run.needs_control("a worker")
@@ -68,7 +66,7 @@ def _paid(run: Run) -> None:
     _holds_as(before, after)
 
 
-@promise("escrow.partial", _CANCEL, _JOBS)
+@promise("escrow.partial", "POST /v1/jobs/:id/cancel", _JOBS)
 def _partial(run: Run) -> None:
     """Cancelling a job with an approved file pays this file, and refunds the others."""
     key = run.strangers[1]  # a live key: its money is counted
@@ -79,7 +77,7 @@ def _partial(run: Run) -> None:
     _moved(before, _balance(run, key), (11,), "a job that was cancelled with one approved file")
 
 
-@promise("escrow.replay", _ORDER, '§1 "Idempotency"')
+@promise("escrow.replay", "POST /v1/jobs", '§1 "Idempotency"')
 def _replay(run: Run) -> None:
     """An order that is sent again with its key is paid once."""
     key = run.strangers[1] if run.has_control else None
@@ -92,7 +90,7 @@ def _replay(run: Run) -> None:
     _moved(before, _balance(run, key), (10,), "an order that was sent twice")
 
 
-@promise("escrow.once", _CANCEL, _JOBS)
+@promise("escrow.once", "POST /v1/jobs/:id/cancel", _JOBS)
 def _refund_once(run: Run) -> None:
     """Cancelling a job twice refunds it once."""
     job = run.cancelled_job["id"]
@@ -101,7 +99,7 @@ def _refund_once(run: Run) -> None:
     _moved(before, _balance(run), (0,), "a second cancellation")
 
 
-@promise("escrow.lack", _ORDER, "§5")
+@promise("escrow.lack", "POST /v1/jobs", "§5")
 def _lack(run: Run) -> None:
     """A job beyond the balance is 402 insufficient_credits, with the amounts."""
     body = {**JOB, "files_needed": 10_000, "price_per_file_cents": 50_000}
@@ -123,7 +121,7 @@ def _transactions(run: Run) -> Exchange:
     return it
 
 
-@promise("transactions.signs", _TRANSACTIONS, "§3", ours=True)
+@promise("transactions.signs", "GET /v1/billing/transactions", "§3", ours=True)
 def _signs(run: Run) -> None:
     """Deductions are negative, purchases and refunds positive."""
     it = _transactions(run)
@@ -134,7 +132,7 @@ def _signs(run: Run) -> None:
         it.hold(is_right, f"a {kind} with the wrong sign: {amount} cents")
 
 
-@promise("transactions.expiry", _TRANSACTIONS, _BILLING)
+@promise("transactions.expiry", "GET /v1/billing/transactions", _BILLING)
 def _expiry(run: Run) -> None:
     """Free and bonus credit expires; purchases do not."""
     it = _transactions(run)
@@ -146,7 +144,7 @@ def _expiry(run: Run) -> None:
         it.hold((ends is None) == (kind == "purchase"), f"a {kind} with another `expires_at`: {ends}")
 
 
-@promise("transactions.list.type", _TRANSACTIONS, _BILLING)
+@promise("transactions.list.type", "GET /v1/billing/transactions", _BILLING)
 def _type(run: Run) -> None:
     """type lists transactions of this type only."""
     kind = _transactions(run).items[0].get("type")

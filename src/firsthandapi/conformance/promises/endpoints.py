@@ -10,12 +10,11 @@ from firsthandapi.conformance._checks import refused
 from firsthandapi.conformance._exchange import Exchange
 from firsthandapi.conformance._promises import add
 from firsthandapi.conformance._run import JOB, NO_KEY, Run
-from firsthandapi.server.contract.operations import ANY_SCOPE, OPERATIONS, Operation
+from firsthandapi.server.contract.operations import ANY_SCOPE, BY_NAME, Operation
 
 from .keys import body_of
 
 _NOBODY = "0" * 26
-_OPERATIONS = {operation.name: operation for operation in OPERATIONS}
 # By the start of a path, what the ids in it start with, and one that a promise may spoil.
 _IDS: dict[str, tuple[str, Callable[[Run], Any]]] = {
     "jobs": ("job_", lambda run: run.spare_job["id"]),
@@ -46,7 +45,7 @@ class Endpoint:
     @property
     def contract(self) -> Operation:
         """What the contract says of it."""
-        return _OPERATIONS[self.operation]
+        return BY_NAME[self.operation]
 
     @property
     def line(self) -> str:

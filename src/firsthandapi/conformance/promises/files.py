@@ -13,12 +13,12 @@ from firsthandapi.conformance._run import Json, Run
 from firsthandapi.conformance._shapes import DOWNLOAD, FILE, annotated
 from firsthandapi.conformance._wire import MAX_DOWNLOAD
 
-_LIST, _REFRESH, _URL = "GET /v1/jobs/:id/files", "POST /v1/files/:id/refresh_url", "download URL"
+_URL = "download URL"
 _FILES = '§2 "Files"'
 _WEEK = 7 * 86400
 
 
-@promise("files.approved", _LIST, _FILES)
+@promise("files.approved", "GET /v1/jobs/:id/files", _FILES)
 def _approved(run: Run) -> None:
     """A completed job lists as many files as files_approved says, each approved."""
     job = run.read_job(run.completed_job["id"])
@@ -31,7 +31,7 @@ def _approved(run: Run) -> None:
         it.hold(stars >= bar, f"a file with fewer stars than the job asks for: {stars} of {bar}")
 
 
-@promise("files.new", _LIST, _FILES)
+@promise("files.new", "GET /v1/jobs/:id/files", _FILES)
 def _new(run: Run) -> None:
     """A file is the first in the list as soon as it is approved."""
     run.needs_control("a worker")
@@ -45,7 +45,7 @@ def _new(run: Run) -> None:
         seen.add(it.ids[0])
 
 
-@promise("files.withdrawn", _LIST, _FILES, ours=True)
+@promise("files.withdrawn", "GET /v1/jobs/:id/files", _FILES, ours=True)
 def _withdrawn(run: Run) -> None:
     """A withdrawn file leaves the list, and files_approved falls."""
     run.needs_control("somebody who withdraws a file")
@@ -58,7 +58,7 @@ def _withdrawn(run: Run) -> None:
     it.hold(now == job["files_approved"] - 1, f"`files_approved` still counts a withdrawn file: {now}")
 
 
-@promise("files.min_score", _LIST, _FILES)
+@promise("files.min_score", "GET /v1/jobs/:id/files", _FILES)
 def _min_score(run: Run) -> None:
     """min_score lists files with at least that many stars."""
     path = f"/v1/jobs/{run.completed_job['id']}/files"
@@ -66,7 +66,7 @@ def _min_score(run: Run) -> None:
     run.filtered(path, lambda _: True, min_score=1)
 
 
-@promise("files.annotations", _LIST, '§3 "Annotations"')
+@promise("files.annotations", "GET /v1/jobs/:id/files", '§3 "Annotations"')
 def _annotations(run: Run) -> None:
     """Annotations have the documented fields of their type, or are null."""
     it = run.files
@@ -79,7 +79,7 @@ def _annotations(run: Run) -> None:
         raise NotTriedError("no file here has annotations")
 
 
-@promise("files.submissions", _LIST, "§3")
+@promise("files.submissions", "GET /v1/jobs/:id/files", "§3")
 def _submissions(run: Run) -> None:
     """submission_id of a file names a submission of its job."""
     job = run.completed_job["id"]
@@ -91,7 +91,7 @@ def _submissions(run: Run) -> None:
         )
 
 
-@promise("files.sandbox", _LIST, "§7")
+@promise("files.sandbox", "GET /v1/jobs/:id/files", "§7")
 def _four_stars(run: Run) -> None:
     """In the sandbox, every file has 4 stars."""
     if not run.is_sandbox:
@@ -101,7 +101,7 @@ def _four_stars(run: Run) -> None:
         it.hold(file.get("ai_star_rating") == 4, f"not 4 stars: {file.get('ai_star_rating')}")
 
 
-@promise("files.refresh", _REFRESH, _FILES)
+@promise("files.refresh", "POST /v1/files/:id/refresh_url", _FILES)
 def _refresh(run: Run) -> None:
     """A refreshed URL downloads the same file, and expires no earlier."""
     for file in run.files.items[-2:]:  # a server that mixes them up has to show it
@@ -111,7 +111,7 @@ def _refresh(run: Run) -> None:
         _hold_content(file, run.download(it.object["download_url"]))
 
 
-@promise("files.expiry", _REFRESH, _FILES)
+@promise("files.expiry", "POST /v1/files/:id/refresh_url", _FILES)
 def _valid(run: Run) -> None:
     """A download URL is valid for 7 days."""
     now = run.new_job()["created_at"]  # the server's time, which may be a virtual one

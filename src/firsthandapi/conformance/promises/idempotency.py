@@ -14,7 +14,7 @@ from firsthandapi.conformance._run import JOB, Run
 
 from .keys import body_of
 
-_CREATE, _ONCE = "POST /v1/jobs", '§1 "Idempotency"'
+_ONCE = '§1 "Idempotency"'
 _HOOK = "https://conformance.invalid/hook"
 
 
@@ -86,7 +86,7 @@ def _order(run: Run, once: str, **options: Any) -> Any:
     return run.post("/v1/jobs", JOB, once=once, **options).must(succeeded).object.get("id")
 
 
-@promise("idempotency.marked", _CREATE, _ONCE, ours=True)
+@promise("idempotency.marked", "POST /v1/jobs", _ONCE, ours=True)
 def _marked(run: Run) -> None:
     """A response that comes again has the header Idempotent-Replayed: true."""
     asked = run.ask("POST", "/v1/jobs", JOB)
@@ -94,14 +94,14 @@ def _marked(run: Run) -> None:
     run.send(asked).must(has_header("idempotent-replayed", "true"))
 
 
-@promise("idempotency.length", _CREATE, _ONCE, ours=True)
+@promise("idempotency.length", "POST /v1/jobs", _ONCE, ours=True)
 def _length(run: Run) -> None:
     """A key of 255 characters is accepted, a longer one is 400."""
     _order(run, _unique().ljust(255, "x"))
     run.post("/v1/jobs", JOB, once=_unique().ljust(256, "y")).must(refused(400, "validation_error"))
 
 
-@promise("idempotency.whole", _CREATE, _ONCE)
+@promise("idempotency.whole", "POST /v1/jobs", _ONCE)
 def _whole(run: Run) -> None:
     """Keys are compared to their last character, and in upper and lower case."""
     start = _unique().ljust(254, "x")
@@ -110,7 +110,7 @@ def _whole(run: Run) -> None:
     run.hold(len({*ids}) == len(ids), "two keys that differ late, or in case, count as one")
 
 
-@promise("idempotency.refused", _CREATE, _ONCE, ours=True)
+@promise("idempotency.refused", "POST /v1/jobs", _ONCE, ours=True)
 def _free(run: Run) -> None:
     """A refused request leaves its key free."""
     key = _unique()
@@ -130,14 +130,14 @@ def _errors(run: Run) -> None:
     run.send(asked).must(status(200), has_header("idempotent-replayed", None))
 
 
-@promise("idempotency.path", _CREATE, _ONCE, ours=True)
+@promise("idempotency.path", "POST /v1/jobs", _ONCE, ours=True)
 def _per_path(run: Run) -> None:
     """A key counts for one endpoint: another one takes it as new."""
     key = _unique()
     run.cancel(_order(run, key), once=key).must(succeeded, shows(status="cancelled"))
 
 
-@promise("idempotency.strangers", _CREATE, _ONCE, ours=True)
+@promise("idempotency.strangers", "POST /v1/jobs", _ONCE, ours=True)
 def _per_organization(run: Run) -> None:
     """A key counts for one organization: another one gets a job of its own."""
     key = _unique()
@@ -145,7 +145,7 @@ def _per_organization(run: Run) -> None:
     run.hold(ids[0] != ids[1], "another organization gets the response that a key brought this one")
 
 
-@promise("idempotency.together", _CREATE, _ONCE, ours=True)
+@promise("idempotency.together", "POST /v1/jobs", _ONCE, ours=True)
 def _together(run: Run) -> None:
     """Two requests with one key at the same time create one job."""
     asked = run.ask("POST", "/v1/jobs", JOB)

@@ -1,22 +1,32 @@
-"""Posting, reading, cancelling, and rating jobs."""
+"""Posting, reading, cancelling, and rating jobs, and waiting for them by long-poll."""
 
 from __future__ import annotations
 
+import time
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
-from firsthandapi.conformance._checks import refused, same, shaped, shows, status, succeeded
-from firsthandapi.conformance._exchange import Credential
+from firsthandapi.conformance._checks import (
+    has_header,
+    refused,
+    same,
+    shaped,
+    shows,
+    status,
+    succeeded,
+    within,
+)
+from firsthandapi.conformance._exchange import (
+    Credential,
+    DiffersError,
+    Exchange,
+    NoResponseError,
+    NotTriedError,
+)
 from firsthandapi.conformance._promises import add, promise
 from firsthandapi.conformance._run import JOB, Json, Run
 from firsthandapi.conformance._shapes import JOB as JOB_SHAPE
 
-CREATE, GET, CANCEL, RATE = (
-    "POST /v1/jobs",
-    "GET /v1/jobs/:id",
-    "POST /v1/jobs/:id/cancel",
-    "POST /v1/jobs/:id/rate",
-)
 _JOBS = '§2 "Jobs"'
 
 # Each field, and a value outside its bounds; the words complete "A job with …".
@@ -46,21 +56,21 @@ _METADATA: Json = {
 }
 
 
-@promise("jobs.create", CREATE, _JOBS)
+@promise("jobs.create", "POST /v1/jobs", _JOBS)
 def _create(run: Run) -> None:
     """Posting a job is 201, with the job, open."""
     it = run.post("/v1/jobs", JOB).must(status(201), shaped(JOB_SHAPE))
     it.must(shows(JOB, status="open", files_approved=0))
 
 
-@promise("jobs.create.cost", CREATE, _JOBS)
+@promise("jobs.create.cost", "POST /v1/jobs", _JOBS)
 def _cost(run: Run) -> None:
     """total_cost_cents is files_needed × price_per_file_cents."""
     it = run.post("/v1/jobs", {**JOB, "files_needed": 3, "price_per_file_cents": 13})
     it.must(succeeded, shaped(JOB_SHAPE), shows(total_cost_cents=39))
 
 
-@promise("jobs.create.bounds", CREATE, _JOBS)
+@promise("jobs.create.bounds", "POST /v1/jobs", _JOBS)
 def _bounds(run: Run) -> None:
     """A job at the bounds of its texts is accepted."""
     texts = {"description": "x" * 5000, "title": "x" * 100, "scoring_criteria": "x" * 1000}
@@ -69,14 +79,14 @@ def _bounds(run: Run) -> None:
     run.post("/v1/jobs", {**JOB, "description": "x" * 10, "files_needed": 1}).must(status(201))
 
 
-@promise("jobs.create.defaults", CREATE, _JOBS)
+@promise("jobs.create.defaults", "POST /v1/jobs", _JOBS)
 def _defaults(run: Run) -> None:
     """min_star_rating is 3 and files_per_submission 1 by default."""
     body = {name: value for name, value in JOB.items() if name != "min_star_rating"}
     run.post("/v1/jobs", body).must(status(201), shows(min_star_rating=3, files_per_submission=1))
 
 
-@promise("jobs.create.fields", CREATE, _JOBS)
+@promise("jobs.create.fields", "POST /v1/jobs", _JOBS)
 def _fields(run: Run) -> None:
     """What a job was posted with, it shows again, metadata and location untouched."""
     sent = {
@@ -90,7 +100,7 @@ def _fields(run: Run) -> None:
     run.post("/v1/jobs", {**JOB, **sent}).must(status(201), shows(sent))
 
 
-@promise("jobs.metadata", CREATE, _JOBS)
+@promise("jobs.metadata", "POST /v1/jobs", _JOBS)
 def _metadata(run: Run) -> None:
     """A job shows its metadata as they were posted: when it is posted, when it is read, and in the list."""
     posted = run.post("/v1/jobs", {**JOB, "metadata": _METADATA}).must(status(201))
@@ -102,7 +112,7 @@ def _metadata(run: Run) -> None:
     it.hold(found == [_METADATA], "`metadata` is another one in the list")
 
 
-@promise("jobs.create.deadline.offset", CREATE, _JOBS)
+@promise("jobs.create.deadline.offset", "POST /v1/jobs", _JOBS)
 def _deadline(run: Run) -> None:
     """A deadline may have any offset from UTC, and is the same moment in the response."""
     hour = timedelta(hours=1)
@@ -125,10 +135,10 @@ for _number, (_field, _words, _value) in enumerate(BAD):
     _same = [row[0] for row in BAD[:_number]].count(_field)
     _id = f"jobs.create.{_field}{f'.{_same + 1}' if _same else ''}"
     _says = f"A job with {_words} is 400 validation_error, and `details` names {_field}."
-    add(_id, CREATE, _JOBS, _says, _hold_bad, _field, _value)
+    add(_id, "POST /v1/jobs", _JOBS, _says, _hold_bad, _field, _value)
 
 
-@promise("jobs.create.required", CREATE, _JOBS)
+@promise("jobs.create.required", "POST /v1/jobs", _JOBS)
 def _required(run: Run) -> None:
     """A job without a required field is 400, and `details` names the field."""
     for field in REQUIRED:
@@ -150,10 +160,10 @@ for _id, _cents, _allowed in (
     _says = (
         f"A price of {_cents:,} cents is {'not refused as such' if _allowed else '400 pricing_violation'}."
     )
-    add(f"jobs.create.price.{_id}", CREATE, _JOBS, _says, _hold_price, _cents, _allowed)
+    add(f"jobs.create.price.{_id}", "POST /v1/jobs", _JOBS, _says, _hold_price, _cents, _allowed)
 
 
-@promise("jobs.create.free_tier", CREATE, "§5", ours=True)
+@promise("jobs.create.free_tier", "POST /v1/jobs", "§5", ours=True)
 def _free_tier(run: Run) -> None:
     """On the free tier, a second open job is 403 free_tier_job_limit."""
     run.needs_control("an organization on the free tier")
@@ -164,14 +174,14 @@ def _free_tier(run: Run) -> None:
     second.must(refused(403, "free_tier_job_limit"))
 
 
-@promise("jobs.get", GET, "§3")
+@promise("jobs.get", "GET /v1/jobs/:id", "§3")
 def _get(run: Run) -> None:
     """A job is read as it was posted."""
     names = ("id", "total_cost_cents", "files_needed", "price_per_file_cents", "created_at")
     run.get(f"/v1/jobs/{run.job['id']}").must(status(200), shaped(JOB_SHAPE), same(run.job, *names))
 
 
-@promise("jobs.progress", GET, '§4 "Status of a job"')
+@promise("jobs.progress", "GET /v1/jobs/:id", '§4 "Status of a job"')
 def _progress(run: Run) -> None:
     """From its first approved file, a job is in_progress, and files_approved counts."""
     run.needs_control("a worker")
@@ -182,7 +192,7 @@ def _progress(run: Run) -> None:
     run.get(f"/v1/jobs/{job}").must(status(200), shows(status="completed", files_approved=2))
 
 
-@promise("jobs.cancel", CANCEL, _JOBS)
+@promise("jobs.cancel", "POST /v1/jobs/:id/cancel", _JOBS)
 def _cancel(run: Run) -> None:
     """Cancelling an open job is 200, with the job, cancelled; an empty body will do."""
     job = run.new_job()["id"]
@@ -190,26 +200,26 @@ def _cancel(run: Run) -> None:
     run.get(f"/v1/jobs/{job}").must(shows(status="cancelled"))
 
 
-@promise("jobs.cancel.braces", CANCEL, _JOBS)
+@promise("jobs.cancel.braces", "POST /v1/jobs/:id/cancel", _JOBS)
 def _braces(run: Run) -> None:
     """A POST without fields also takes {}."""
     run.post(f"/v1/jobs/{run.new_job()['id']}/cancel", {}).must(status(200))
 
 
-@promise("jobs.cancel.twice", CANCEL, _JOBS)
+@promise("jobs.cancel.twice", "POST /v1/jobs/:id/cancel", _JOBS)
 def _twice(run: Run) -> None:
     """Cancelling a finished job is 409 conflict."""
     run.cancel(run.cancelled_job["id"]).must(refused(409, "conflict"))
 
 
-@promise("jobs.rate", RATE, _JOBS)
+@promise("jobs.rate", "POST /v1/jobs/:id/rate", _JOBS)
 def _rate(run: Run) -> None:
     """Rating a completed job is 200, with the rating."""
     it = run.post(f"/v1/jobs/{run.own_completed_job['id']}/rate", {"rating": 4, "feedback": "Well lit."})
     it.must(status(200), shaped(JOB_SHAPE), shows(buyer_rating=4, buyer_feedback="Well lit."))
 
 
-@promise("jobs.rate.stars", RATE, _JOBS)
+@promise("jobs.rate.stars", "POST /v1/jobs/:id/rate", _JOBS)
 def _stars(run: Run) -> None:
     """A rating outside 1 to 5 is 400, and `details` names it."""
     for rating in (0, 6):
@@ -217,7 +227,72 @@ def _stars(run: Run) -> None:
         it.must(refused(400, field="rating"))
 
 
-@promise("jobs.rate.early", RATE, _JOBS)
+@promise("jobs.rate.early", "POST /v1/jobs/:id/rate", _JOBS)
 def _early(run: Run) -> None:
     """Rating a job that is not completed is 409 conflict."""
     run.post(f"/v1/jobs/{run.cancelled_job['id']}/rate", {"rating": 4}).must(refused(409, "conflict"))
+
+
+# --- long-poll ------------------------------------------------------------------------------------------
+
+_GET = "GET /v1/jobs/:id"
+_WAITING = '§1 "Long-poll"'
+# A response that was not held comes within so many seconds.
+_SOON = 3.0
+_FASTER = "a worker was faster: the job changed meanwhile"
+
+
+def _held(run: Run, job: str, wait: str) -> Exchange:
+    asked = run.ask("GET", f"/v1/jobs/{job}", headers={"Prefer": f"wait={wait}"})
+    return run.send(asked, float(wait) if wait.isdecimal() else 0.0).must(status(200), shaped(JOB_SHAPE))
+
+
+@promise("jobs.wait.timeout", _GET, _WAITING, ours=True)
+def _timeout(run: Run) -> None:
+    """With Prefer: wait=N, an unchanged job is returned after N seconds."""
+    job = run.new_job() if run.writes else run.job
+    if job.get("status") in ("completed", "cancelled"):
+        raise NotTriedError("this account has no unfinished job")
+    it = _held(run, job["id"], "1")
+    if it.object.get("updated_at") != job.get("updated_at") or it.object["status"] != job.get("status"):
+        raise NotTriedError(_FASTER)
+    it.must(within(0.8, 1 + _SOON))
+
+
+@promise("jobs.wait.change", _GET, _WAITING)
+def _change(run: Run) -> None:
+    """The held request is answered as soon as the status changes."""
+    job = run.new_job()["id"]
+    asked = run.ask("GET", f"/v1/jobs/{job}", headers={"Prefer": "wait=20"})
+    held = run.begin(asked, 20.0)
+    time.sleep(0.4)
+    if held.done():
+        early = held.result()
+        if early.object.get("status") != "open":
+            raise NotTriedError(_FASTER)
+        raise DiffersError("the request was not held", early)
+    run.cancel(job).must(status(200))
+    try:
+        it = held.result(_SOON)
+    except TimeoutError:
+        held.cancel()
+        raise NoResponseError(f"no response {_SOON:g} s after the status had changed", asked) from None
+    it.must(status(200), shows(status="cancelled"))
+
+
+@promise("jobs.wait.finished", _GET, _WAITING, ours=True)
+def _finished(run: Run) -> None:
+    """A finished job is returned immediately."""
+    _held(run, run.cancelled_job["id"], "5").must(within(0, _SOON))
+
+
+@promise("jobs.wait.most", _GET, _WAITING, ours=True)
+def _most(run: Run) -> None:
+    """A wait of more than 60 seconds counts as 60; it is no error."""
+    _held(run, run.cancelled_job["id"], "600").must(has_header("preference-applied", None, "wait=60"))
+
+
+@promise("jobs.wait.malformed", _GET, _WAITING, ours=True)
+def _malformed(run: Run) -> None:
+    """A wait that is no number is ignored."""
+    _held(run, run.job["id"], "soon").must(within(0, _SOON))

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
+from pydantic import ValidationError
+
 from firsthandapi.conformance._checks import listed, only, refused
 from firsthandapi.conformance._exchange import Exchange, NotTriedError
 from firsthandapi.conformance._promises import add, promise
@@ -24,11 +26,14 @@ from firsthandapi.conformance._shapes import (
     TRANSACTION,
     Kind,
 )
+from firsthandapi.server.contract.bodies import Query
+from firsthandapi.server.contract.operations import BY_NAME
 
 _DEFAULT, _MOST = 20, 100
 # How many items are walked through, one a page.
 _WALKED = 4
-_LIST, _JOBS, _AUDIT = "GET /v1/jobs", '§2 "Jobs"', '§2 "Organization and audit"'
+_WORD = "soon"
+_JOBS, _AUDIT = '§2 "Jobs"', '§2 "Organization and audit"'
 # Items may be older than a list goes back by default.
 ALWAYS: dict[str, Any] = {"start_date": "2000-01-01T00:00:00Z"}
 
@@ -39,28 +44,44 @@ class Listing:
 
     Attributes:
         name: the start of the ids of its promises.
-        path: the endpoint, with `:id`.
+        operation: its name in the contract.
         shape: the shape of an item.
         fill: makes sure that the list has two items; returns the id for the path.
-        bad: filters, each with a value that it cannot have.
         filter: a filter that more than one item fits, and not all: the parameter, which is the field, and the value.
     """
 
     name: str
-    path: str
+    operation: str
     shape: Kind
     fill: Callable[[Run], object]
-    bad: tuple[tuple[str, str], ...] = ()
     filter: tuple[str, str] | None = None
+
+    @property
+    def path(self) -> str:
+        """Its path, with `:id`."""
+        return BY_NAME[self.operation].path.replace("{id}", ":id")
+
+    @property
+    def bad(self) -> list[str]:
+        """The filters for which not every word will do."""
+        query = BY_NAME[self.operation].query
+        return [name for name in {*query.model_fields} - {"limit", "cursor"} if not _takes(query, name)]
 
     def target(self, run: Run) -> str:
         """The path of the requests."""
-        found = self.fill(run)
-        return self.path.replace(":id", found) if isinstance(found, str) else self.path
+        return self.path.replace(":id", str(self.fill(run)))
 
     def page(self, run: Run, path: str, limit: int, **query: Any) -> Exchange:
         """One page of so many items at most."""
         return run.get(path, limit=limit, **query).must(listed(self.shape, limit))
+
+
+def _takes(query: type[Query], name: str) -> bool:
+    try:
+        query.model_validate({name: _WORD})
+    except ValidationError:
+        return False
+    return True
 
 
 def _mixed(run: Run) -> None:
@@ -88,41 +109,15 @@ def _endpoints(run: Run) -> None:
 
 
 LISTS = (
-    Listing(
-        "jobs.list",
-        "/v1/jobs",
-        JOB,
-        _mixed,
-        (("status", "lost"), ("type", "survey"), ("created_after", "soon")),
-        ("status", "cancelled"),
-    ),
-    Listing("files.list", "/v1/jobs/:id/files", FILE, _completed, (("min_score", "6"), ("min_score", "0"))),
-    Listing("submissions.of_job", "/v1/jobs/:id/submissions", SUBMISSION, _completed, (("status", "lost"),)),
-    Listing(
-        "submissions.list",
-        "/v1/submissions",
-        SUBMISSION,
-        _submissions,
-        (("status", "lost"), ("min_score", "6"), ("start_date", "soon"), ("end_date", "soon")),
-        ("status", "approved"),
-    ),
-    Listing("api_keys.list", "/v1/api_keys", KEY, _keys),
-    Listing("webhooks.list", "/v1/webhook_endpoints", ENDPOINT, _endpoints),
-    Listing(
-        "events.list",
-        "/v1/webhook_events",
-        EVENT,
-        _mixed,
-        filter=("type", "job.cancelled"),
-    ),
-    Listing("transactions.list", "/v1/billing/transactions", TRANSACTION, _mixed, (("type", "gift"),)),
-    Listing(
-        "audit.list",
-        "/v1/audit-events",
-        AUDIT,
-        _mixed,
-        filter=("event_type", "job.cancelled"),
-    ),
+    Listing("jobs.list", "list_jobs", JOB, _mixed, ("status", "cancelled")),
+    Listing("files.list", "list_files", FILE, _completed),
+    Listing("submissions.of_job", "list_job_submissions", SUBMISSION, _completed),
+    Listing("submissions.list", "list_submissions", SUBMISSION, _submissions, ("status", "approved")),
+    Listing("api_keys.list", "list_keys", KEY, _keys),
+    Listing("webhooks.list", "list_webhooks", ENDPOINT, _endpoints),
+    Listing("events.list", "list_events", EVENT, _mixed, ("type", "job.cancelled")),
+    Listing("transactions.list", "list_transactions", TRANSACTION, _mixed),
+    Listing("audit.list", "list_audit_events", AUDIT, _mixed, ("event_type", "job.cancelled")),
 )
 
 
@@ -170,8 +165,8 @@ def _walk(listing: Listing, run: Run) -> None:
 
 def _bad(listing: Listing, run: Run) -> None:
     path = listing.target(run)
-    for name, value in listing.bad:
-        run.get(path, **{name: value}).must(refused(400, field=name))
+    for name in listing.bad:
+        run.get(path, **{name: _WORD}).must(refused(400, field=name))
 
 
 def _filtered(listing: Listing, run: Run) -> None:
@@ -213,7 +208,7 @@ for _listing in LISTS:
             add(f"{_listing.name}.{_what}", f"GET {_listing.path}", "§1", _says, _hold, _listing, ours=_ours)
 
 
-@promise("jobs.list.status", _LIST, _JOBS)
+@promise("jobs.list.status", "GET /v1/jobs", _JOBS)
 def _status(run: Run) -> None:
     """status lists jobs with this status only."""
     _mixed(run)
@@ -222,7 +217,7 @@ def _status(run: Run) -> None:
     it.hold(id is None or id in it.ids, f"a cancelled job is not listed: {id}")
 
 
-@promise("jobs.list.type", _LIST, _JOBS)
+@promise("jobs.list.type", "GET /v1/jobs", _JOBS)
 def _type(run: Run) -> None:
     """type lists jobs of this type only."""
     _mixed(run)
@@ -230,7 +225,7 @@ def _type(run: Run) -> None:
     run.filtered("/v1/jobs", lambda job: job.get("type") != "data_collection", some=False, type="feedback")
 
 
-@promise("jobs.list.created_after", _LIST, _JOBS)
+@promise("jobs.list.created_after", "GET /v1/jobs", _JOBS)
 def _created_after(run: Run) -> None:
     """created_after lists jobs created later only."""
     _mixed(run)
@@ -246,7 +241,7 @@ def around(moment: str) -> tuple[str, str]:
     return before.isoformat(), after.isoformat()
 
 
-@promise("jobs.list.offsets", _LIST, _JOBS)
+@promise("jobs.list.offsets", "GET /v1/jobs", _JOBS)
 def _offsets(run: Run) -> None:
     """created_after may have any offset from UTC."""
     job = run.new_job() if run.writes else run.job
@@ -257,7 +252,7 @@ def _offsets(run: Run) -> None:
     it.hold(job["id"] not in it.ids, f"a job that was created before {after} is listed")
 
 
-@promise("jobs.list.newest", _LIST, _JOBS)
+@promise("jobs.list.newest", "GET /v1/jobs", _JOBS)
 def _newest(run: Run) -> None:
     """A job that was posted is the first in the list, at once, as it is read by itself."""
     job = run.new_job()
@@ -270,7 +265,7 @@ def _newest(run: Run) -> None:
     it.hold(job["id"] in it.ids, "the newest job is missing where its status is asked for")
 
 
-@promise("jobs.list.shift", _LIST, "§1")
+@promise("jobs.list.shift", "GET /v1/jobs", "§1")
 def _shift(run: Run) -> None:
     """A job that is posted meanwhile moves no page: no other job comes twice, or not at all."""
     _mixed(run)

@@ -24,7 +24,7 @@ from firsthandapi.conformance._run import JOB, NO_KEY, Run
 from firsthandapi.conformance._shapes import IDENTITY, SIGNUP
 from firsthandapi.conformance._witness import NOWHERE
 
-_SIGNUP, _ACCOUNT, _JOBS = "POST /v1/auth/signup", '§2 "Account"', '§2 "Jobs"'
+_ACCOUNT, _JOBS = '§2 "Account"', '§2 "Jobs"'
 
 
 @promise("me", "GET /v1/me", "§3")
@@ -122,13 +122,13 @@ def _strangers(run: Run) -> None:
     it.hold(run.job["id"] not in it.ids, "another organization lists jobs that are not its own")
 
 
-@promise("signup.fields", _SIGNUP, _ACCOUNT)
+@promise("signup.fields", "POST /v1/auth/signup", _ACCOUNT)
 def _signup_fields(run: Run) -> None:
     """A signup without an email is 400, and `details` names the field."""
     run.post("/v1/auth/signup", {"name": "Conformance check"}, key=NO_KEY).must(refused(400, field="email"))
 
 
-@promise("signup", _SIGNUP, _ACCOUNT)
+@promise("signup", "POST /v1/auth/signup", _ACCOUNT)
 def _signup(run: Run) -> None:
     """A signup needs no key, and returns a live key, once."""
     run.needs_control("an organization that nobody misses")

@@ -10,16 +10,10 @@ from firsthandapi.conformance._shapes import SUBMISSION, SUMMARY
 
 from .lists import ALWAYS, around
 
-_OF_JOB, _LIST, _GET, _SUMMARY = (
-    "GET /v1/jobs/:id/submissions",
-    "GET /v1/submissions",
-    "GET /v1/submissions/:id",
-    "GET /v1/submissions/summary",
-)
 _SUBMISSIONS = '§2 "Submissions"'
 
 
-@promise("submissions.scored", _OF_JOB, "§3")
+@promise("submissions.scored", "GET /v1/jobs/:id/submissions", "§3")
 def _scored(run: Run) -> None:
     """An approved submission has its stars, its reasoning, and the time of its score."""
     it = run.get(f"/v1/jobs/{run.completed_job['id']}/submissions").must(listed(SUBMISSION))
@@ -30,7 +24,7 @@ def _scored(run: Run) -> None:
             it.hold(item.get(name) is not None, f"an approved submission without `{name}`")
 
 
-@promise("submissions.every_status", _OF_JOB, _SUBMISSIONS)
+@promise("submissions.every_status", "GET /v1/jobs/:id/submissions", _SUBMISSIONS)
 def _every_status(run: Run) -> None:
     """The submissions of a job include rejected ones; its files do not."""
     job = run.rejected_job["id"]
@@ -42,7 +36,7 @@ def _every_status(run: Run) -> None:
         files.hold(file.get("submission_id") not in rejected, "a file of a rejected submission is listed")
 
 
-@promise("submissions.of_job.status", _OF_JOB, _SUBMISSIONS, ours=True)
+@promise("submissions.of_job.status", "GET /v1/jobs/:id/submissions", _SUBMISSIONS, ours=True)
 def _of_job(run: Run) -> None:
     """status lists submissions of the job with this status only."""
     path = f"/v1/jobs/{run.completed_job['id']}/submissions"
@@ -50,7 +44,7 @@ def _of_job(run: Run) -> None:
     run.filtered(path, lambda item: item.get("status") == "rejected", some=False, status="rejected")
 
 
-@promise("submissions.list.job_id", _LIST, _SUBMISSIONS)
+@promise("submissions.list.job_id", "GET /v1/submissions", _SUBMISSIONS)
 def _job_id(run: Run) -> None:
     """job_id lists submissions of this job only."""
     _ = run.mixed
@@ -58,7 +52,7 @@ def _job_id(run: Run) -> None:
     run.filtered("/v1/submissions", lambda item: item.get("job_id", id) == id, job_id=id, **ALWAYS)
 
 
-@promise("submissions.list.status", _LIST, _SUBMISSIONS)
+@promise("submissions.list.status", "GET /v1/submissions", _SUBMISSIONS)
 def _status(run: Run) -> None:
     """status lists submissions with this status only."""
     _ = run.completed_job
@@ -66,7 +60,7 @@ def _status(run: Run) -> None:
     run.filtered("/v1/submissions", lambda item: item.get("status") == "approved", **only)
 
 
-@promise("submissions.list.min_score", _LIST, _SUBMISSIONS)
+@promise("submissions.list.min_score", "GET /v1/submissions", _SUBMISSIONS)
 def _min_score(run: Run) -> None:
     """min_score lists submissions with at least that many stars."""
     _ = run.completed_job
@@ -78,7 +72,7 @@ def _min_score(run: Run) -> None:
     run.filtered("/v1/submissions", lambda item: stars(item) == 5, some=False, min_score=5, **ALWAYS)
 
 
-@promise("submissions.list.dates", _LIST, _SUBMISSIONS)
+@promise("submissions.list.dates", "GET /v1/submissions", _SUBMISSIONS)
 def _dates(run: Run) -> None:
     """start_date and end_date list submissions between them only."""
     _ = run.completed_job
@@ -88,7 +82,7 @@ def _dates(run: Run) -> None:
         run.filtered("/v1/submissions", lambda _: False, some=False, **none)
 
 
-@promise("submissions.list.offsets", _LIST, _SUBMISSIONS)
+@promise("submissions.list.offsets", "GET /v1/submissions", _SUBMISSIONS)
 def _offsets(run: Run) -> None:
     """start_date and end_date may have any offset from UTC."""
     made = run.submission
@@ -103,7 +97,7 @@ def _offsets(run: Run) -> None:
         it.hold(made["id"] not in it.ids, f"a submission outside the dates is listed: {query}")
 
 
-@promise("submissions.get", _GET, _SUBMISSIONS)
+@promise("submissions.get", "GET /v1/submissions/:id", _SUBMISSIONS)
 def _get(run: Run) -> None:
     """A submission is read as it is listed."""
     listed_as = run.submission
@@ -111,7 +105,7 @@ def _get(run: Run) -> None:
     it.must(same(listed_as, "id", "status", "job_id", "ai_star_rating"))
 
 
-@promise("submissions.summary", _SUMMARY, _SUBMISSIONS, ours=True)
+@promise("submissions.summary", "GET /v1/submissions/summary", _SUBMISSIONS, ours=True)
 def _summary(run: Run) -> None:
     """The summary counts what the list shows, by status."""
     id = run.completed_job["id"]

@@ -11,15 +11,6 @@ from firsthandapi.conformance._receiver import Delivery
 from firsthandapi.conformance._run import Json, Run
 from firsthandapi.conformance._shapes import ENDPOINT, EVENT, NEW_ENDPOINT
 
-_CREATE, _GET, _LIST, _UPDATE, _DELETE, _ROTATE, _REPLAY = (
-    "POST /v1/webhook_endpoints",
-    "GET /v1/webhook_endpoints/:id",
-    "GET /v1/webhook_endpoints",
-    "PATCH /v1/webhook_endpoints/:id",
-    "DELETE /v1/webhook_endpoints/:id",
-    "POST /v1/webhook_endpoints/:id/rotate_secret",
-    "POST /v1/webhook_events/:id/replay",
-)
 _DELIVERY = "webhook delivery"
 _ENDPOINTS = '§2 "Webhook endpoints and events"'
 _HOOKS = "/v1/webhook_endpoints"
@@ -28,34 +19,34 @@ _HTTPS, _HTTP = "https://conformance.invalid/hook", "http://conformance.invalid/
 _SOON = 10.0
 
 
-@promise("webhooks.create", _CREATE, _ENDPOINTS)
+@promise("webhooks.create", "POST /v1/webhook_endpoints", _ENDPOINTS)
 def _create(run: Run) -> None:
     """A new endpoint has a secret, whsec_…."""
     body = {"url": _HTTPS, "events": ["job.completed"], "description": "Conformance check"}
     run.post(_HOOKS, body).must(succeeded, shaped(NEW_ENDPOINT), shows(body))
 
 
-@promise("webhooks.create.https", _CREATE, _ENDPOINTS)
+@promise("webhooks.create.https", "POST /v1/webhook_endpoints", _ENDPOINTS)
 def _https(run: Run) -> None:
     """An http:// URL of another host is 422, and `details` names url."""
     run.post(_HOOKS, {"url": _HTTP}).must(refused(422, field="url"))
 
 
-@promise("webhooks.create.fields", _CREATE, _ENDPOINTS)
+@promise("webhooks.create.fields", "POST /v1/webhook_endpoints", _ENDPOINTS)
 def _fields(run: Run) -> None:
     """An endpoint without a URL, or with no list of events, is refused, and `details` names the field."""
     run.post(_HOOKS, {}).must(refused((400, 422), field="url"))
     run.post(_HOOKS, {"url": _HTTPS, "events": "all"}).must(refused((400, 422), field="events"))
 
 
-@promise("webhooks.get", _GET, "§3")
+@promise("webhooks.get", "GET /v1/webhook_endpoints/:id", "§3")
 def _get(run: Run) -> None:
     """An endpoint is read as it was created, without its secret."""
     it = run.get(f"{_HOOKS}/{run.endpoint['id']}").must(status(200), shaped(ENDPOINT))
     it.must(same({}, "secret"), same(run.endpoint, "id", "url", "created_at"))
 
 
-@promise("webhooks.list.masked", _LIST, "§3")
+@promise("webhooks.list.masked", "GET /v1/webhook_endpoints", "§3")
 def _masked(run: Run) -> None:
     """The list shows no secret."""
     _ = run.endpoint
@@ -63,7 +54,7 @@ def _masked(run: Run) -> None:
     it.hold(all(item.get("secret") is None for item in it.items), "an endpoint in the list has a `secret`")
 
 
-@promise("webhooks.update", _UPDATE, _ENDPOINTS)
+@promise("webhooks.update", "PATCH /v1/webhook_endpoints/:id", _ENDPOINTS)
 def _update(run: Run) -> None:
     """A PATCH changes what it names, and nothing else."""
     made = run.spare_endpoint
@@ -76,13 +67,13 @@ def _update(run: Run) -> None:
         run.get(path).must(status(200), same(wanted, *wanted))
 
 
-@promise("webhooks.update.https", _UPDATE, _ENDPOINTS)
+@promise("webhooks.update.https", "PATCH /v1/webhook_endpoints/:id", _ENDPOINTS)
 def _update_https(run: Run) -> None:
     """A PATCH to an http:// URL of another host is 422."""
     run("PATCH", f"{_HOOKS}/{run.spare_endpoint['id']}", {"url": _HTTP}).must(refused(422, field="url"))
 
 
-@promise("webhooks.delete", _DELETE, _ENDPOINTS)
+@promise("webhooks.delete", "DELETE /v1/webhook_endpoints/:id", _ENDPOINTS)
 def _delete(run: Run) -> None:
     """Deleting an endpoint is 204; from then on it is 404."""
     path = f"{_HOOKS}/{run.hook()['id']}"
@@ -90,7 +81,7 @@ def _delete(run: Run) -> None:
     run.get(path).must(refused(404))
 
 
-@promise("webhooks.rotate_secret", _ROTATE, _ENDPOINTS)
+@promise("webhooks.rotate_secret", "POST /v1/webhook_endpoints/:id/rotate_secret", _ENDPOINTS)
 def _rotate(run: Run) -> None:
     """A rotation returns another secret, whsec_…."""
     made = run.spare_endpoint
@@ -108,7 +99,7 @@ def _listed(run: Run) -> None:
     it.hold(is_there, f"the event of a cancelled job is not listed: {job}")
 
 
-@promise("events.replay", _REPLAY, _ENDPOINTS)
+@promise("events.replay", "POST /v1/webhook_events/:id/replay", _ENDPOINTS)
 def _replay(run: Run) -> None:
     """Replaying an event is 200, with the event."""
     id = run.event["id"]

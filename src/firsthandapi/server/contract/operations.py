@@ -189,3 +189,4 @@ OPERATIONS = (
     ),
 )
 # fmt: on
+BY_NAME = {operation.name: operation for operation in OPERATIONS}
