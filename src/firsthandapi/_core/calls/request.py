@@ -174,7 +174,7 @@ def build_request(
     if idempotency_key is not None:
         check_key(idempotency_key)
         if method == "POST":
-            headers.append(_key_header(idempotency_key))
+            headers.append((KEY_HEADER, idempotency_key))
     if body is not None:
         headers.append(("Content-Type", "application/json"))
     if wait is not None:
@@ -196,11 +196,7 @@ def build_request(
 
 def with_key(request: Request, key: str) -> Request:
     """`request` with its idempotency key, which is the same for all attempts."""
-    return replace(request, idempotency_key=key, headers=(_key_header(key), *request.headers))
-
-
-def _key_header(key: str) -> tuple[str, str]:
-    return KEY_HEADER, key
+    return replace(request, idempotency_key=key, headers=((KEY_HEADER, key), *request.headers))
 
 
 def check_timeout(value: float | None) -> float | None:
