@@ -33,6 +33,31 @@ def test_a_stream_says_how_it_broke() -> None:
         streams.connect("x" * 70 + ".example", 80, timeout=1)
 
 
+def test_an_async_stream_says_how_it_broke() -> None:
+    """A peer that is silent, one that takes nothing, and a connection that is closed."""
+
+    async def run(port: int) -> None:
+        stream = await async_streams.connect("127.0.0.1", port, timeout=5)
+        assert stream.get_extra_info("is_readable") is False
+        assert stream.get_extra_info("nothing of the kind") is None
+        with pytest.raises(httpcore.ReadTimeout):
+            await stream.read(1, timeout=0.01)
+        with pytest.raises(httpcore.ConnectTimeout):
+            await stream.start_tls(ssl.create_default_context(), "localhost", timeout=0.01)
+        with pytest.raises(httpcore.WriteTimeout):
+            await stream.write(b"x" * 50_000_000, timeout=0.05)
+        await stream.aclose()
+        with pytest.raises(httpcore.WriteError):
+            await stream.write(b"x", timeout=1)
+        with pytest.raises(httpcore.ReadError):
+            await stream.read(1, timeout=1)
+        with pytest.raises(httpcore.ConnectError):
+            await stream.start_tls(ssl.create_default_context(), "localhost", timeout=1)
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        asyncio.run(run(server.getsockname()[1]))
+
+
 class Handshake:
     """A link whose handshake fails."""
 
@@ -110,7 +135,7 @@ def test_the_first_address_that_answers_is_taken(monkeypatch: pytest.MonkeyPatch
 
     async def connect(port: int) -> None:
         stream = await async_streams.connect("several.example", port, timeout=5)
-        assert stream.get_extra_info("server_addr")[0] == "127.0.0.1"
+        assert stream.get_extra_info("socket").getpeername()[0] == "127.0.0.1"
         await stream.aclose()
 
     monkeypatch.setattr(async_streams, "_look_up", look_up)

@@ -6,15 +6,78 @@ The sync twin is also written by hand: it has blocking sockets instead of an eve
 from __future__ import annotations
 
 import socket
+import ssl
 from contextlib import suppress
-from typing import Any, cast
+from typing import Any
 
 import anyio
+import anyio.abc
 import httpcore
+from anyio.abc import SocketAttribute
 from anyio.lowlevel import current_token
 
+from firsthandapi._masking import Secret
 from firsthandapi._network import names
 from firsthandapi._network.addresses import HEAD_START, NOT_ACCEPTED
+from firsthandapi._network.tls import is_readable
+
+_BROKEN = (anyio.BrokenResourceError, anyio.ClosedResourceError)
+
+
+class SocketStream(httpcore.AsyncNetworkStream):
+    """A connection of anyio's, whose errors become httpcore's. httpcore's own class searches for the socket before each
+    request, which takes longer."""
+
+    def __init__(self, stream: anyio.abc.ByteStream) -> None:
+        self._stream = stream
+        self._socket: Any = stream.extra(SocketAttribute.raw_socket)  # noqa: S610 # not Django's
+
+    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        try:
+            with anyio.fail_after(timeout):
+                return await self._stream.receive(max_bytes)
+        except anyio.EndOfStream:
+            return b""
+        except TimeoutError as error:
+            raise httpcore.ReadTimeout(str(error)) from error
+        except _BROKEN as error:
+            raise httpcore.ReadError(str(error)) from error
+
+    async def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        data = Secret(buffer)
+        del buffer  # it contains the API key, and tracebacks show local variables
+        try:
+            with anyio.fail_after(timeout):
+                await self._stream.send(data.reveal())
+        except TimeoutError as error:
+            raise httpcore.WriteTimeout(str(error)) from error
+        except _BROKEN as error:
+            raise httpcore.WriteError(str(error)) from error
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
+
+    async def start_tls(
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> httpcore.AsyncNetworkStream:
+        from anyio.streams.tls import TLSStream  # only where TLS is spoken
+
+        try:
+            with anyio.fail_after(timeout):
+                # Some servers end a connection without the end of TLS.
+                encrypted = await TLSStream.wrap(
+                    self._stream, ssl_context=ssl_context, hostname=server_hostname, standard_compatible=False
+                )
+        except TimeoutError as error:
+            raise httpcore.ConnectTimeout(str(error)) from error
+        except (*_BROKEN, anyio.EndOfStream, ssl.SSLError) as error:
+            raise httpcore.ConnectError(str(error)) from error
+        return SocketStream(encrypted)
+
+    def get_extra_info(self, info: str) -> Any:
+        if info == "is_readable":
+            return is_readable(self._socket)
+        return self._socket if info == "socket" else None
 
 
 async def connect(host: str, port: int, timeout: float) -> httpcore.AsyncNetworkStream:
@@ -91,14 +154,11 @@ async def _connect_first(addresses: list[str], port: int) -> httpcore.AsyncNetwo
 
 
 async def _reach(address: str, port: int) -> httpcore.AsyncNetworkStream:
-    # Without anyio, httpcore has another class of this name, so type checkers see two.
-    backend = cast("httpcore.AsyncNetworkBackend", httpcore.AnyIOBackend())
     try:
-        return await backend.connect_tcp(address, port)
-    except httpcore.ConnectError as error:
+        return SocketStream(await anyio.connect_tcp(address, port))
+    except OSError as error:
         # The reason is the cause of anyio's general error.
-        cause = error.__cause__ and error.__cause__.__cause__
-        raise OSError(*(cause or error).args) from None
+        raise OSError(*(error.__cause__ or error).args) from None
 
 
 async def close(stream: httpcore.AsyncNetworkStream) -> None:
