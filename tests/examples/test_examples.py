@@ -212,6 +212,38 @@ def test_campaign(server: MockServer, tmp_path: Path) -> None:
     assert sorted(job.files_needed or 0 for job in jobs(server)) == [2, 2, 3, 3]
 
 
+PUBLISHED = """
+import warnings
+warnings.simplefilter("ignore")
+import datasets, mlcroissant
+croissant = mlcroissant.Dataset(jsonld="signs/croissant.json")
+for table in croissant.metadata.record_sets:
+    assert list(croissant.records(table.uuid)), table.uuid
+parts = datasets.load_dataset("imagefolder", data_dir="signs-split", cache_dir="cache")
+print(sum(len(rows) for rows in parts.values()), "pictures")
+"""
+
+
+def test_publish(server: MockServer, tmp_path: Path) -> None:
+    """What is not good enough is replaced, once; the second version, the papers, and the splits have the files that are
+    left, and other libraries load them. Again, it buys nothing, and is the same version."""
+    script = str(EXAMPLES / "publish.py")
+    output = run(server, tmp_path, script)
+    dataset = Dataset.open(tmp_path / "signs")
+    assert (len(dataset), len(dataset.excluded) > 0, dataset.verify().ok) == (12, True, True)
+    assert all((record.ai_star_rating or 0) >= 4 for record in dataset)
+    assert "excluded: " in output
+    assert "version 1.0.0 became 1.1.0: 4 files added" in output
+    cost = 10 * (12 + len(dataset.excluded))
+    assert sum((job.files_needed or 0) * 10 for job in jobs(server)) == cost
+    bought = len(jobs(server))
+    assert "version 1.1.0 became 1.1.0: 0 files added" in run(server, tmp_path, script)
+    assert len(jobs(server)) == bought
+    pytest.importorskip("mlcroissant")
+    pytest.importorskip("datasets")
+    assert "12 pictures" in run(server, tmp_path, "-c", PUBLISHED)
+
+
 def test_campaign_over_its_budget(server: MockServer, tmp_path: Path) -> None:
     """What all labels cost is checked before the first order, and the plan says so."""
     output = run(server, tmp_path, *edited("campaign", "budget_cents=600", "budget_cents=299"), fails=True)
