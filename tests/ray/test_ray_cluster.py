@@ -204,6 +204,19 @@ def test_only_the_files_that_a_pipeline_needs_are_downloaded(
         assert all(hashlib.sha256(row["bytes"]).hexdigest() == row["sha256"] for row in found)
 
 
+def test_ray_knows_how_much_memory_it_needs(server: MockServer) -> None:
+    """By the listed sizes: of all files, of those that pass a filter, and of rows without their files."""
+    files = files_of(server, completed_job(server, 30))
+    source = files._logical_plan.dag.datasource
+    rows = files.select_columns(["file_id", "size_bytes"]).take_all()
+    total = sum(row["size_bytes"] for row in rows)
+    assert total < source.estimate_inmemory_data_size() < total + 30 * 2048
+    one = source.apply_predicate(col("file_id") == rows[0]["file_id"])
+    assert rows[0]["size_bytes"] < one.estimate_inmemory_data_size() < rows[0]["size_bytes"] + 2048
+    assert source.apply_projection({"file_id": "file_id"}).estimate_inmemory_data_size() < 30 * 2048
+    assert downloads(server) == []
+
+
 @pytest.mark.skipif(
     find_spec("torch") is None, reason="torch is not installed; `make filesystem` installs it"
 )
