@@ -110,21 +110,25 @@ def test_an_editor_that_runs_nothing_sees_every_field(
         assert set(entries(seen.docstring())) == set(shown)
 
 
-@pytest.mark.parametrize("resource", ["jobs", "webhooks.events"])
-def test_an_editor_that_runs_nothing_offers_the_methods_alone(
-    resource: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_an_editor_that_runs_nothing_sees_what_a_program_sees(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Jedi completes a resource with its methods, and nothing of how the client keeps it."""
+    """Jedi offers each method, and each argument of each with its options, and nothing of the inside."""
     monkeypatch.setattr(jedi.settings, "cache_directory", str(tmp_path))
-    line = f"client.{resource}."
-    script = jedi.Script(f"from firsthandapi import FirstHandClient\nclient = FirstHandClient()\n{line}")
-    offered = {each.name for each in script.complete(3, len(line)) if not each.name.startswith("_")}
     with FirstHandClient("fh_test_x") as client:
-        assert offered == {
-            name.removeprefix(f"{resource}.")
-            for name in methods_of(client)
-            if name.startswith(f"{resource}.")
-        }
+        methods = methods_of(client)
+    lines = ["from firsthandapi import FirstHandClient", "client = FirstHandClient()"]
+    lines += [f"client.{name}()" for name in methods]
+    script = jedi.Script("\n".join(lines))
+    for number, (name, method) in enumerate(methods.items(), 3):
+        (seen,) = script.get_signatures(number, len(lines[number - 1]) - 1)
+        assert {each.name for each in seen.params} == set(inspect.signature(method).parameters), name
+    resources = {name.rpartition(".")[0] for name in methods} - {""}
+    for resource in resources - {"webhooks"}:  # which has events besides
+        number = next(n for n, line in enumerate(lines, 1) if line.startswith(f"client.{resource}."))
+        offered = {each.name for each in script.complete(number, len(f"client.{resource}."))}
+        public = {each for each in offered if not each.startswith("_")}
+        assert public == {name.rpartition(".")[2] for name in methods if name.rpartition(".")[0] == resource}
 
 
 def test_the_fields_of_a_job_are_explained_alike() -> None:

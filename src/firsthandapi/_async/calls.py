@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from inspect import isfunction
-from typing import TYPE_CHECKING, Any, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from firsthandapi._async.pages import AsyncPageRequest
 from firsthandapi._core.calls import arguments
@@ -15,11 +15,11 @@ from firsthandapi._core.calls.pages import LARGEST_PAGE
 from firsthandapi._core.calls.request import Request, build_request
 from firsthandapi._core.calls.response import ApiResponse
 from firsthandapi._methods import public
+from firsthandapi.types.options import RequestOptions
 
 if TYPE_CHECKING:
     from firsthandapi._async.transport import Transport
     from firsthandapi.types._base import Model, Params
-    from firsthandapi.types.options import PostOptions, RequestOptions
     from firsthandapi.types.page import ListParams
 
     M = TypeVar("M", bound=Model)
@@ -43,15 +43,20 @@ class Resource:
         """When a call that may take `timeout` seconds ends, by the transport's clock; None for no limit."""
         return None if timeout is None else self._transport.clock.monotonic() + timeout
 
+    # Editors on Jedi offer for the `**options` of a method what these take by name: the options and no more.
     async def _get(
         self,
         model: type[M],
         path: str,
         params: Params | None = None,
-        *,
         wait: int | None = None,
-        **options: Unpack[RequestOptions],
+        /,
+        *,
+        timeout: float | None = None,
+        extra_headers: Mapping[str, str] | None = None,
+        extra_query: Mapping[str, Any] | None = None,
     ) -> M:
+        options = RequestOptions(timeout=timeout, extra_headers=extra_headers, extra_query=extra_query)
         query = () if params is None else arguments.query(params)
         return await self._read(model, build_request("GET", path, query=query, wait=wait, **options))
 
@@ -64,9 +69,24 @@ class Resource:
         method: str,
         path: str,
         params: Params | None = None,
-        **options: Unpack[PostOptions],
+        /,
+        *,
+        timeout: float | None = None,
+        extra_headers: Mapping[str, str] | None = None,
+        extra_query: Mapping[str, Any] | None = None,
+        extra_body: Mapping[str, Any] | None = None,
+        idempotency_key: str | None = None,
     ) -> M:
-        request = self._request(method, path, params, **options)
+        request = self._request(
+            method,
+            path,
+            params,
+            timeout=timeout,
+            extra_headers=extra_headers,
+            extra_query=extra_query,
+            extra_body=extra_body,
+            idempotency_key=idempotency_key,
+        )
         return await self._transport.read(request, partial(decode, model))
 
     def _request(
@@ -74,11 +94,15 @@ class Resource:
         method: str,
         path: str,
         params: Params | None = None,
+        /,
         *,
-        idempotency_key: str | None = None,
+        timeout: float | None = None,
+        extra_headers: Mapping[str, str] | None = None,
+        extra_query: Mapping[str, Any] | None = None,
         extra_body: Mapping[str, Any] | None = None,
-        **options: Unpack[RequestOptions],
+        idempotency_key: str | None = None,
     ) -> Request:
+        options = RequestOptions(timeout=timeout, extra_headers=extra_headers, extra_query=extra_query)
         # A POST without fields has no body: the service takes an empty one.
         has_body = params is not None or extra_body is not None
         body = arguments.body(params, extra_body) if has_body else None
@@ -89,16 +113,20 @@ class Resource:
         model: type[M],
         path: str,
         params: ListParams,
-        *,
         find: Callable[[], Any] | None = None,
         keep: Callable[[M], bool] | None = None,
-        **options: Unpack[RequestOptions],
+        /,
+        *,
+        timeout: float | None = None,
+        extra_headers: Mapping[str, str] | None = None,
+        extra_query: Mapping[str, Any] | None = None,
     ) -> AsyncPageRequest[M]:
         """A list; with `find`, of the path that it returns when the list is requested, and with `keep`, without the
         items that it refuses."""
         # Bad arguments are reported immediately, not when the list is first walked.
+        options = RequestOptions(timeout=timeout, extra_headers=extra_headers, extra_query=extra_query)
         build_request("GET", path, **options)
-        extra_query = options.get("extra_query") or {}
+        extra_query = extra_query or {}
         filters = dict(arguments.query(params))
         start = filters.pop("cursor", None)
         if "limit" not in extra_query:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Any
 
 from firsthandapi._async.bridge import (
     Callback,
@@ -52,10 +52,10 @@ from firsthandapi.errors import (
 from firsthandapi.types._base import fitting
 from firsthandapi.types.file import File
 from firsthandapi.types.job import Job, JobCreateParams
+from firsthandapi.types.options import RequestOptions
 
 if TYPE_CHECKING:
     from firsthandapi._async.transport import Transport
-    from firsthandapi.types.options import RequestOptions
 
 _LOCK_EVERY = 0.25
 REPORT_EVERY = 0.1
@@ -68,9 +68,16 @@ _MOST_METADATA = 20
 class Collecting(Resource):
     """The three ways to files: follow, download_all, collect."""
 
-    def __init__(self, transport: Transport, **options: Unpack[RequestOptions]) -> None:
+    def __init__(
+        self,
+        transport: Transport,
+        *,
+        timeout: float | None = None,
+        extra_headers: Mapping[str, str] | None = None,
+        extra_query: Mapping[str, Any] | None = None,
+    ) -> None:
         super().__init__(transport)
-        self._options = options
+        self._options = RequestOptions(timeout=timeout, extra_headers=extra_headers, extra_query=extra_query)
         # Bad options are refused now, before a folder is created.
         build_request("GET", "/v1/jobs", **self._options)
 

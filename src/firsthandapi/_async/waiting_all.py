@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Unpack
+from typing import TYPE_CHECKING, Any
 
 from firsthandapi._async.bridge import Callback, call_back
 from firsthandapi._async.calls import Resource
@@ -15,10 +15,10 @@ from firsthandapi._core.calls.longpoll import Pauses
 from firsthandapi._core.calls.lost_answers import advise
 from firsthandapi.errors import FirstHandApiError, WaitTimeoutError
 from firsthandapi.types.job import Job
+from firsthandapi.types.options import ExtraOptions
 
 if TYPE_CHECKING:
     from firsthandapi._async.transport import Transport
-    from firsthandapi.types.options import ExtraOptions
 
 # A job that finishes is noticed so many seconds later, at most, if the list shows it.
 LOOK_EVERY = 10.0
@@ -52,9 +52,11 @@ class WaitingAll(Resource):
         new: frozenset[str],
         ends: float | None,
         on_update: Callback[Job] | None,
-        **options: Unpack[ExtraOptions],
+        extra_headers: Mapping[str, str] | None = None,
+        extra_query: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(transport)
+        options = ExtraOptions(extra_headers=extra_headers, extra_query=extra_query)
         self._order = [job if isinstance(job, str) else job.id for job in jobs]
         self._finished = {job.id: job for job in jobs if not isinstance(job, str)}
         self._on_update = on_update

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from inspect import isfunction
-from typing import TYPE_CHECKING, Any, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from firsthandapi._core.calls import arguments
 from firsthandapi._core.calls.decode import DecodedPage, decode, decode_page
@@ -16,11 +16,11 @@ from firsthandapi._core.calls.request import Request, build_request
 from firsthandapi._core.calls.response import ApiResponse
 from firsthandapi._methods import public
 from firsthandapi._sync.pages import Page
+from firsthandapi.types.options import RequestOptions
 
 if TYPE_CHECKING:
     from firsthandapi._sync.transport import Transport
     from firsthandapi.types._base import Model, Params
-    from firsthandapi.types.options import PostOptions, RequestOptions
     from firsthandapi.types.page import ListParams
 
     M = TypeVar("M", bound=Model)
@@ -44,15 +44,20 @@ class Resource:
         """When a call that may take `timeout` seconds ends, by the transport's clock; None for no limit."""
         return None if timeout is None else self._transport.clock.monotonic() + timeout
 
+    # Editors on Jedi offer for the `**options` of a method what these take by name: the options and no more.
     def _get(
         self,
         model: type[M],
         path: str,
         params: Params | None = None,
-        *,
         wait: int | None = None,
-        **options: Unpack[RequestOptions],
+        /,
+        *,
+        timeout: float | None = None,
+        extra_headers: Mapping[str, str] | None = None,
+        extra_query: Mapping[str, Any] | None = None,
     ) -> M:
+        options = RequestOptions(timeout=timeout, extra_headers=extra_headers, extra_query=extra_query)
         query = () if params is None else arguments.query(params)
         return self._read(model, build_request("GET", path, query=query, wait=wait, **options))
 
@@ -65,9 +70,24 @@ class Resource:
         method: str,
         path: str,
         params: Params | None = None,
-        **options: Unpack[PostOptions],
+        /,
+        *,
+        timeout: float | None = None,
+        extra_headers: Mapping[str, str] | None = None,
+        extra_query: Mapping[str, Any] | None = None,
+        extra_body: Mapping[str, Any] | None = None,
+        idempotency_key: str | None = None,
     ) -> M:
-        request = self._request(method, path, params, **options)
+        request = self._request(
+            method,
+            path,
+            params,
+            timeout=timeout,
+            extra_headers=extra_headers,
+            extra_query=extra_query,
+            extra_body=extra_body,
+            idempotency_key=idempotency_key,
+        )
         return self._transport.read(request, partial(decode, model))
 
     def _request(
@@ -75,11 +95,15 @@ class Resource:
         method: str,
         path: str,
         params: Params | None = None,
+        /,
         *,
-        idempotency_key: str | None = None,
+        timeout: float | None = None,
+        extra_headers: Mapping[str, str] | None = None,
+        extra_query: Mapping[str, Any] | None = None,
         extra_body: Mapping[str, Any] | None = None,
-        **options: Unpack[RequestOptions],
+        idempotency_key: str | None = None,
     ) -> Request:
+        options = RequestOptions(timeout=timeout, extra_headers=extra_headers, extra_query=extra_query)
         # A POST without fields has no body: the service takes an empty one.
         has_body = params is not None or extra_body is not None
         body = arguments.body(params, extra_body) if has_body else None
@@ -90,16 +114,20 @@ class Resource:
         model: type[M],
         path: str,
         params: ListParams,
-        *,
         find: Callable[[], Any] | None = None,
         keep: Callable[[M], bool] | None = None,
-        **options: Unpack[RequestOptions],
+        /,
+        *,
+        timeout: float | None = None,
+        extra_headers: Mapping[str, str] | None = None,
+        extra_query: Mapping[str, Any] | None = None,
     ) -> Page[M]:
         """A list; with `find`, of the path that it returns when the list is requested, and with `keep`, without the
         items that it refuses."""
         # Bad arguments are reported immediately, not when the list is first walked.
+        options = RequestOptions(timeout=timeout, extra_headers=extra_headers, extra_query=extra_query)
         build_request("GET", path, **options)
-        extra_query = options.get("extra_query") or {}
+        extra_query = extra_query or {}
         filters = dict(arguments.query(params))
         start = filters.pop("cursor", None)
         if "limit" not in extra_query:

@@ -88,7 +88,7 @@ class Files(Resource):
             return found[0]
 
         return self._list(
-            File, "/v1/jobs", params, find=find, keep=lambda file: file.submission_id == wanted, **options
+            File, "/v1/jobs", params, find, lambda file: file.submission_id == wanted, **options
         )
 
     async def refresh_url(self, file_id: File | str, **options: Unpack[PostOptions]) -> DownloadUrl:
@@ -167,7 +167,18 @@ class Files(Resource):
         )
 
         async def fresh_url(file_id: str) -> tuple[str, datetime | None]:
-            fresh = fitting(await self.refresh_url(file_id, timeout=timeout, **options))
+            where = f"/v1/files/{check_id(file_id, 'file_id')}/refresh_url"
+            fresh = fitting(
+                await self._write(
+                    DownloadUrl,
+                    "POST",
+                    where,
+                    timeout=timeout,
+                    extra_body=None,
+                    idempotency_key=None,
+                    **options,
+                )
+            )
             return fresh.download_url or "", fresh.download_url_expires_at
 
         target: Any = target_of(path)

@@ -74,4 +74,4 @@ class Organization(Resource):
             },
         )
         path = "/v1/organization/settings"
-        return await self._write(OrganizationSettings, "PATCH", path, params, **options)
+        return await self._write(OrganizationSettings, "PATCH", path, params, idempotency_key=None, **options)

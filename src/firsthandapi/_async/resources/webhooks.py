@@ -204,7 +204,12 @@ class Webhooks(Resource):
         path = f"/v1/webhook_endpoints/{check_id(endpoint_id, 'endpoint_id')}"
         values = {"url": url, "events": events, "description": description, "enabled": enabled}
         return await self._write(
-            WebhookEndpoint, "PATCH", path, check(WebhookUpdateParams, values), **options
+            WebhookEndpoint,
+            "PATCH",
+            path,
+            check(WebhookUpdateParams, values),
+            idempotency_key=None,
+            **options,
         )
 
     async def delete(self, endpoint_id: WebhookEndpoint | str, **options: Unpack[RequestOptions]) -> None:
@@ -223,7 +228,9 @@ class Webhooks(Resource):
         Contract: §2 "Webhook endpoints and events".
         """
         path = f"/v1/webhook_endpoints/{check_id(endpoint_id, 'endpoint_id')}"
-        await self._transport.send(self._request("DELETE", path, **options))
+        await self._transport.send(
+            self._request("DELETE", path, extra_body=None, idempotency_key=None, **options)
+        )
 
     async def rotate_secret(
         self, endpoint_id: WebhookEndpoint | str, **options: Unpack[PostOptions]

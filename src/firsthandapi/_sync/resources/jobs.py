@@ -161,7 +161,7 @@ class Jobs(Resource):
         Contract: §1 "Long-poll", §2 "Jobs".
         """
         path = f"/v1/jobs/{check_id(job_id, 'job_id')}"
-        return self._get(Job, path, wait=check(JobGetParams, {"wait": wait}).wait, **options)
+        return self._get(Job, path, None, check(JobGetParams, {"wait": wait}).wait, **options)
 
     def cancel(self, job_id: Job | str, **options: Unpack[PostOptions]) -> Job:
         """Cancel an unfinished job. Unused escrow is refunded immediately; approved files stay yours.
@@ -248,13 +248,11 @@ class Jobs(Resource):
 
         Contract: §1 "Long-poll", §4 "Status of a job".
         """
-        with importing():
-            from firsthandapi._sync.waiting import Waiting
         is_new = self._is_new(job_id)
         job_id = check_id(job_id, "job_id")
         timeout = check_whole_timeout(timeout)
         check_callback(on_update, "on_update")
-        waiting = Waiting(self._transport, job_id, ends=self._ends(timeout), is_new=is_new, **options)
+        waiting = self._waiting(job_id, self._ends(timeout), is_new, **options)
         with call_span("jobs.wait"), naming(job_id, "run the same call again", exists=False):
             return self._wait(waiting, on_update)
 
@@ -427,6 +425,21 @@ class Jobs(Resource):
             from firsthandapi._core.calls.longpoll import LIST_LAGS
         created = fitting(job).created_at
         return created is not None and abs(self._transport.clock.time() - created.timestamp()) < LIST_LAGS
+
+    def _waiting(
+        self,
+        job_id: str,
+        ends: float | None,
+        is_new: bool,
+        /,
+        *,
+        extra_headers: Mapping[str, str] | None = None,
+        extra_query: Mapping[str, Any] | None = None,
+    ) -> Waiting:
+        with importing():
+            from firsthandapi._sync.waiting import Waiting
+        options = ExtraOptions(extra_headers=extra_headers, extra_query=extra_query)
+        return Waiting(self._transport, job_id, ends=ends, is_new=is_new, **options)
 
     def _wait(self, waiting: Waiting, on_update: Callback[Job] | None) -> Job:
         job = waiting.first()

@@ -75,4 +75,4 @@ class Organization(Resource):
             },
         )
         path = "/v1/organization/settings"
-        return self._write(OrganizationSettings, "PATCH", path, params, **options)
+        return self._write(OrganizationSettings, "PATCH", path, params, idempotency_key=None, **options)

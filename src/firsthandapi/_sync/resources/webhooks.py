@@ -202,7 +202,14 @@ class Webhooks(Resource):
         """
         path = f"/v1/webhook_endpoints/{check_id(endpoint_id, 'endpoint_id')}"
         values = {"url": url, "events": events, "description": description, "enabled": enabled}
-        return self._write(WebhookEndpoint, "PATCH", path, check(WebhookUpdateParams, values), **options)
+        return self._write(
+            WebhookEndpoint,
+            "PATCH",
+            path,
+            check(WebhookUpdateParams, values),
+            idempotency_key=None,
+            **options,
+        )
 
     def delete(self, endpoint_id: WebhookEndpoint | str, **options: Unpack[RequestOptions]) -> None:
         """Delete an endpoint. It is no error if an earlier attempt of this call deleted it.
@@ -220,7 +227,7 @@ class Webhooks(Resource):
         Contract: §2 "Webhook endpoints and events".
         """
         path = f"/v1/webhook_endpoints/{check_id(endpoint_id, 'endpoint_id')}"
-        self._transport.send(self._request("DELETE", path, **options))
+        self._transport.send(self._request("DELETE", path, extra_body=None, idempotency_key=None, **options))
 
     def rotate_secret(
         self, endpoint_id: WebhookEndpoint | str, **options: Unpack[PostOptions]
