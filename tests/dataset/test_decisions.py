@@ -308,3 +308,24 @@ def test_a_kill_at_any_step_loses_no_file_of_a_bucket(four_signs: Dataset, tmp_p
         if not is_killed:
             break
     assert 5 < step < 19
+
+
+def test_excluded_files_of_several_kinds_can_be_withdrawn(
+    server: MockServer, client: FirstHandClient, tmp_path: Path
+) -> None:
+    """Each kind has its own rows in `.excluded/`; what the service takes back goes from there too, and only that."""
+    formats = ["image/png", "audio/wav"]
+    job_id = client.jobs.create(**{**JOB, "accepted_formats": formats}, files_needed=4).id
+    for content_type in formats * 2:
+        server.submit(job_id, content_type=content_type)
+    server.clock.advance(minutes=1)
+    dataset = client.files.download_all(job_id, tmp_path)
+    dataset.exclude([row for row in dataset if row.content_type == "image/png"])
+    assert [path.name for path in (tmp_path / ".excluded").iterdir()] == ["image"]
+    again = client.files.download_all(job_id, tmp_path)
+    assert (len(again), len(again.excluded), again.verify().ok) == (2, 2, True)
+    gone, kept = again.excluded
+    server.withdraw(gone.file_id)
+    assert again.reconcile(client).removed == (f".excluded/image/{gone.file_name}",)
+    again.include(kept)
+    assert (len(again), again.excluded, again.verify().ok) == (3, (), True)

@@ -23,6 +23,7 @@ from firsthandapi.errors import ConfigurationError, InvalidArgumentError
 from ._copying import copied, copied_row
 from ._decisions import decided_in, hidden_in, settle, settle_rest, write_down
 from ._job_files import JobFiles, with_label
+from ._local import Local
 from ._manifest import PLACES, Manifest, Source
 from ._store import Store, store_at
 from ._withdrawing import withdrawn_ids
@@ -329,8 +330,9 @@ class Folder:
         Raises:
             ConfigurationError: a file is a link, as the caches of other tools make them.
         """
-        for manifest in self._manifests_here():
-            manifest.refuse_links()
+        if isinstance(self._store, Local):  # a bucket has no links
+            for manifest in self._manifests_here():
+                manifest.refuse_links()
 
     def _refuse_files(self, folder: Path) -> None:
         """Refuse files whose job is forgotten: it may be the one that is to be posted."""
