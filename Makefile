@@ -56,7 +56,7 @@ $(VENV)/.test: $(VENV)/.demo
 	touch $@
 
 $(VENV)/.dev: $(VENV)/.demo
-	$(PIP) --editable '.[testing,serve,cli,pandas,huggingface,remote,images,mcp,fleet,truststore]' --group dev
+	$(PIP) --editable '.[testing,serve,cli,pandas,huggingface,remote,images,mcp,fleet,truststore,content-credentials]' --group dev
 	touch $@
 
 $(VENV)/.filesystem: $(VENV)/.dev

@@ -31,6 +31,7 @@ from firsthandapi.server.state.model import Details, File, Location
 from firsthandapi.testing._media import make
 from server.conftest import JOB
 from server.test_cleaning import SECRET, exif
+from signed import SOURCES, sign
 
 from .phones import ANDROID, EVIL, JPEG, Nobody, Phone, Server, form, served
 
@@ -607,3 +608,25 @@ def test_the_submissions_of_one_worker(tmp_path: Path, kept: bool) -> None:
             assert [*world.state.submissions_of(other, "wkr_b", 2)] == []
     finally:
         world.close()
+
+
+def test_content_credentials_are_read_before_they_are_removed(server: Server) -> None:
+    """The verdict and the hash of the original are kept, and the store, in which a place may be, is not. The reviewer
+    sees it, and nothing is refused."""
+    signed = sign(JPEG, "image/jpeg", "trainedAlgorithmicMedia")
+    job = server.job(files_needed=1)
+    assert server.phone(job).shot(signed).status == 200
+    (submission,) = job.submissions
+    (file,) = submission.files
+    assert b"c2pa" in signed
+    assert b"c2pa" not in file.content()
+    server.score(submission, 5)
+    (shown,) = server.client.files.list(job.id)
+    assert shown.content_credentials is not None
+    assert shown.content_credentials.model_dump() == {
+        "state": "valid",
+        "signer": "Camera 1",
+        "digital_source_type": f"{SOURCES}trainedAlgorithmicMedia",
+        "original_sha256": hashlib.sha256(signed).hexdigest(),
+    }
+    assert shown.content_hash == hashlib.sha256(file.content()).hexdigest()

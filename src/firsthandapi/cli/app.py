@@ -45,6 +45,7 @@ from . import (
 )
 from .collecting import collect, verify
 from .conformance import conformance
+from .credentials import content_credentials
 from .options import local_folder
 from .output import AFTER_THE_ORDER, Output, command, json_text, nowhere, printable
 from .progress import continues
@@ -244,6 +245,7 @@ app.command(rich_help_panel=_WORK)(collect)
 app.command(rich_help_panel=_WORK)(verify)
 app.command(rich_help_panel=_WORK)(review)
 app.command(rich_help_panel=_WORK)(summary)
+command(app, "content-credentials", rich_help_panel=_WORK)(content_credentials)
 command(app, rich_help_panel=_WORK)(lock)
 command(app, rich_help_panel=_WORK)(diff)
 for _decision in (deciding.exclude, deciding.include, deciding.accept, deciding.relabel):

@@ -218,6 +218,21 @@ class Dataset(Rows):
     def _view(self, name: str, records: list[Record], labels: list[str] | None) -> DatasetView:
         return DatasetView(self, name, records, labels)
 
+    def _set_columns(self, known: Mapping[str, Mapping[str, Any]]) -> None:
+        """Write columns of files, by their ids.
+
+        Raises:
+            ConfigurationError: another process is writing to the folder, or it cannot be written to.
+        """
+        folder = Folder(self.path)
+        if not folder.lock():
+            raise ConfigurationError(f"another process is writing to {self.path}; wait until it has finished")
+        try:
+            folder.set_columns(known)
+        finally:
+            folder.close()
+        self._open_again()
+
     def _by_folder(self) -> dict[str, list[Record]]:
         """The rows by the folder of their manifest, relative to the dataset's; an excluded one is in none."""
         rows: dict[str, list[Record]] = {}

@@ -541,6 +541,17 @@ class Folder:
             for manifest in self._manifests.values():
                 manifest.note_submissions(known)
 
+    def set_columns(self, known: Mapping[str, Mapping[str, Any]]) -> None:
+        """Write columns of files, by their ids; `close` writes the rows.
+
+        Raises:
+            ConfigurationError: they cannot be written.
+        """
+        with self._rows:
+            for name in PLACES:
+                if not known.keys().isdisjoint(self._read_once(name)[0].records):
+                    self._manifest_named(name, None).set_columns(known)
+
     def write_rows(self) -> None:
         """Write the rows that wait.
 

@@ -248,6 +248,14 @@ class Manifest:
                 self._partial.discard(row.file_id)
                 self.keep(new)
 
+    def set_columns(self, known: Mapping[str, Mapping[str, Any]]) -> None:
+        """Write columns of files, by their ids; `close` writes the rows."""
+        for file_id in known.keys() & self.records.keys():
+            row = self.records[file_id]
+            if (new := replace(row, **known[file_id])) != row:
+                self.records[file_id] = in_place_of(new, row)
+                self._waiting += 1
+
     def move_label(self, old: str, new: str) -> None:
         """Move the files and rows of a label to another. The lock is held.
 

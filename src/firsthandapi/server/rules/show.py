@@ -71,6 +71,7 @@ def file(file: File, url: str, url_expires_at: float) -> dict[str, Any]:
         download_url_expires_at=url_expires_at,
         annotations=annotations,
         keyframes=(annotations or {}).get("keyframes"),
+        **details.more,
     )
 
 

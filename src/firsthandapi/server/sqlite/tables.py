@@ -104,13 +104,18 @@ def _source(_loader: Loader, source: model.Source) -> dict[str, Any]:
         "device_info": details.device_info,
         "worker_region": details.worker_region,
         "annotations": details.annotations,
+        "more": details.more,
     }
 
 
 def _source_again(loader: Loader, kept: dict[str, Any]) -> Stored:
     facts = model.Facts(kept["size"], kept["sha256"], kept["width"], kept["height"], kept["duration"])
     details = model.Details(
-        kept["captured_at"], kept["device_info"], kept["worker_region"], kept["annotations"]
+        kept["captured_at"],
+        kept["device_info"],
+        kept["worker_region"],
+        kept["annotations"],
+        kept.get("more", {}),
     )
     return Stored(loader.storage, kept["name"], facts, details)
 

@@ -173,6 +173,8 @@ class Details:
     device_info: Mapping[str, str]
     worker_region: str | None
     annotations: Mapping[str, Any] | None
+    # What only a server of one's own knows, by the name in a File: `content_credentials`, say.
+    more: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
 
 class Source(Protocol):

@@ -12,7 +12,7 @@ import shutil
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, BinaryIO, cast
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -20,7 +20,7 @@ from starlette.routing import Route
 
 from firsthandapi.server.contract.text import id_of, new_id
 from firsthandapi.server.http.browsers import CAMERA_POLICY, HEADERS
-from firsthandapi.server.media import LIMITS, MediaError, clean, name_of
+from firsthandapi.server.media import LIMITS, MediaError, clean, credentials, name_of
 from firsthandapi.server.media.exif import printable
 from firsthandapi.server.pages.console.face import PageError, no_page
 from firsthandapi.server.state.limits import Slot, Stored
@@ -36,6 +36,7 @@ from .uploads import Sent, SentFile
 _UPLOAD_ID = re.compile(r"[0-9a-f]{32}")
 # Uploads that are read at the same time: of everybody, and of one worker.
 _MOST_UPLOADS, _MOST_OF_ONE = 40, 4
+_MOST_READ = 128 * 1024 * 1024  # of a file whose Content Credentials are read
 _SPARE_BYTES = 1 << 30  # of the disk, which stay free
 _MOST_BYTES = max(LIMITS.values()) + 4096
 _SHOWN = 30
@@ -239,6 +240,7 @@ class Working:
         except MediaError as error:
             raise PageError(422, f"{_name(sent.name)}: {error}", "This file was not submitted") from None
         details = Details(
+            more=self._more_of(sent.file, found.content_type),
             captured_at=at if found.captured_at is None else found.captured_at,
             device_info={**device, **({"device_model": found.device} if found.device else {})},
             worker_region=None,
@@ -246,6 +248,19 @@ class Working:
         )
         source = upload.finish(details, width=found.width, height=found.height, duration=found.duration)
         return File(new_id("file_", at), found.content_type, source, _name(sent.name), at)
+
+    def _more_of(self, file: BinaryIO, content_type: str) -> dict[str, Any]:
+        """What the file said of itself before it was cleaned: its Content Credentials, and its hash."""
+        if not credentials.is_installed():
+            return {}
+        file.seek(0)
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type] # it reads any file
+        file.seek(0)
+        content = file.read(_MOST_READ + 1)
+        verdict = None
+        if len(content) <= _MOST_READ:
+            verdict = credentials.verdict_of(content, content_type)
+        return {} if verdict is None else {"content_credentials": {**verdict, "original_sha256": sha256}}
 
     # --- what may be submitted --------------------------------------------------------------------------
 

@@ -1,0 +1,78 @@
+"""`firsthandapi content-credentials`: what the Content Credentials of a folder's files say, written into its rows."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from firsthandapi._core.calls.counts import count_of
+from firsthandapi._visible import visible
+from firsthandapi.errors import ConfigurationError
+
+from .output import Output, joined
+
+_LARGEST_LIST = 4 * 1024 * 1024
+# Of a file in a bucket, which is read into memory.
+_LARGEST_FILE = 256 * 1024 * 1024
+
+
+def content_credentials(
+    folder: Annotated[
+        str, typer.Argument(metavar="DIR", help="Folder or bucket URL, created by collect or files download.")
+    ],
+    trust: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Certificates to trust, as PEM; none are built in.")
+    ] = None,
+) -> Output:
+    """Read the Content Credentials (C2PA) of each file into its row.
+
+    The columns are c2pa_state (none, invalid, valid, or trusted), c2pa_signer,
+    and digital_source_type. Nothing is sent or fetched. Few cameras sign, so
+    none proves nothing. Rows that a server of your own has filled in stay.
+
+    Example: firsthandapi content-credentials signs --trust C2PA-TRUST-LIST.pem
+    """
+    from firsthandapi import Dataset
+    from firsthandapi.server.media import credentials
+
+    if not credentials.is_installed():
+        raise ConfigurationError(
+            "content-credentials needs an extra: pip install 'firsthandapi[content-credentials]'"
+        )
+    anchors = None if trust is None else _read_list(trust)
+    dataset = Dataset.open(folder)
+    known: dict[str, dict[str, Any]] = {}
+    states: Counter[str] = Counter()
+    for record in dataset:
+        if record.original_sha256 is not None:  # its server has read them before it removed them
+            states[record.c2pa_state or "unknown"] += 1
+            continue
+        path = dataset.path_of(record)
+        found: Any = None
+        if type(path) is type(Path()):
+            found = credentials.verdict_of(str(path.absolute()), record.content_type, anchors)
+        elif record.size_bytes <= _LARGEST_FILE:
+            found = credentials.verdict_of(path.read_bytes(), record.content_type, anchors)
+        states["unknown" if found is None else found["state"]] += 1
+        known[record.file_id] = {
+            "c2pa_state": found and found["state"],
+            "c2pa_signer": found and found["signer"] and visible(found["signer"]),
+            "digital_source_type": found and found["digital_source_type"],
+        }
+    dataset._set_columns(known)  # pyright: ignore[reportPrivateUsage] # of one house
+    lines = [joined(f"{state:<7}", count_of(number)) for state, number in sorted(states.items())]
+    return Output({"files": len(dataset), "states": dict(states)}, "\n".join(lines) or "0 files")
+
+
+def _read_list(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            text = file.read(_LARGEST_LIST + 1).decode("ascii", "replace")
+    except OSError:
+        text = ""
+    if "-----BEGIN CERTIFICATE-----" not in text or len(text) > _LARGEST_LIST:
+        raise ConfigurationError(f"{path} is no list of certificates; pass a PEM file")
+    return text
