@@ -23,7 +23,7 @@ STEPS: list[tuple[Any, str]] = [
     (Transport, "exchange"),
     (Folder, "note_job"),
     (Folder, "add"),
-    (Folder, "set_workers"),
+    (Folder, "note_submissions"),
     (Folder, "write_rows"),
     (Part, "put"),
 ]
