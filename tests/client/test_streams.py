@@ -10,7 +10,6 @@ import httpcore
 import pytest
 
 from firsthandapi._async import streams as async_streams
-from firsthandapi._network.tls import TlsInTls
 from firsthandapi._sync import streams
 
 
@@ -99,7 +98,6 @@ def test_silence_is_a_timeout() -> None:
         stream = streams.SocketStream(ours)
         stream.write(b"", timeout=1)
         assert stream.get_extra_info("is_readable") is False
-        assert stream.get_extra_info("ssl_object") is None
         with pytest.raises(httpcore.ReadTimeout):
             stream.read(1, timeout=0.01)
 
@@ -141,10 +139,3 @@ def test_the_first_address_that_answers_is_taken(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(async_streams, "_look_up", look_up)
     with socket.create_server(("127.0.0.1", 0)) as server:
         asyncio.run(connect(server.getsockname()[1]))
-
-
-def test_the_certificate_behind_a_proxy_is_the_inner_one() -> None:
-    """What travels inside another TLS connection has an object of its own."""
-    link = object.__new__(TlsInTls)
-    link.inner = object()  # type: ignore[assignment] # it is handed on as it is
-    assert streams.SocketStream(link).get_extra_info("ssl_object") is link.inner  # type: ignore[arg-type] # as above

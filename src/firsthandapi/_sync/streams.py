@@ -12,7 +12,7 @@ import httpcore
 
 from firsthandapi._masking import Secret
 from firsthandapi._network import addresses
-from firsthandapi._network.tls import Link, TlsInTls, encrypt, is_readable
+from firsthandapi._network.tls import Link, encrypt, is_readable
 
 
 class SocketStream(httpcore.NetworkStream):
@@ -70,13 +70,7 @@ class SocketStream(httpcore.NetworkStream):
         return SocketStream(encrypted)
 
     def get_extra_info(self, info: str) -> Any:
-        if info == "is_readable":
-            return is_readable(self._link)
-        if info == "ssl_object":
-            if isinstance(self._link, TlsInTls):
-                return self._link.inner
-            return self._link if isinstance(self._link, ssl.SSLSocket) else None
-        return None
+        return is_readable(self._link) if info == "is_readable" else None
 
 
 def connect(host: str, port: int, timeout: float) -> httpcore.NetworkStream:
