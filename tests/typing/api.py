@@ -37,6 +37,7 @@ from firsthandapi import (
     UnexpectedResponseError,
     WaitTimeoutError,
 )
+from firsthandapi.datasets import DatasetView, Decision, Splits
 from firsthandapi.types import (
     ApiKey,
     DownloadUrl,
@@ -231,7 +232,15 @@ def everything_else(client: FirstHandClient, file: File) -> None:
         client.jobs.get(file)  # type: ignore[arg-type]
     assert_type(client.files.download(file, "here"), Path)
     assert_type(client.files.download(file, Path("here")), Path)
-    assert_type(client.files.download_all("job_1", "here"), Dataset)
+    dataset = client.files.download_all("job_1", "here")
+    assert_type(dataset, Dataset)
+    dataset.exclude(dataset.records, reason="dark")
+    dataset.relabel(["file_1", dataset.records[0]], "stop", by="ana")
+    assert_type(dataset.decisions, tuple[Decision, ...])
+    assert_type(dataset.split(), Splits)
+    assert_type(dataset.split()["train"].filter(lambda record: record.label == "stop"), DatasetView)
+    assert_type(dataset.select(labels=["stop"]).copy_to("stops"), Dataset)
+    assert_type(client.files.list(submission_id="sub_1"), Page[File])
     assert_type(client.api_keys.create(name="x", scopes=("jobs:read",)), ApiKey)
     client.api_keys.revoke(
         "key_1", timeout=5, extra_headers={"X-A": "b"}, extra_query={"a": 1}, extra_body={}

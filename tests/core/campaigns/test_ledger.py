@@ -148,6 +148,13 @@ def test_the_same_bytes_count_once() -> None:
     assert b"excluded" not in counted.encode()
     # An unfinished job may still bring what it has promised, less what it has brought in vain.
     assert [each.held(unique=True) for each in counted.orders] == [1, 1, 10]
+    # What the service has withdrawn since may be what was excluded.
+    fewer = replace(ledger, orders=(order(1, shown=job(1, "completed", 2)), *ledger.orders[1:]))
+    assert [each.counted(unique=False) for each in fewer.with_files(files, decided, unique=False).orders] == [
+        1,
+        1,
+        0,
+    ]
     both = ledger.with_files(files, decided.with_moved({"yield": "halt"}), unique=False)
     assert (both.moved_to("yield"), both.moved_to("halt")) == (0, 2)
 

@@ -282,7 +282,8 @@ class Ledger:
         orders: list[Order] = []
         for order in self.orders:
             again, excluded, moved = 0, list[str | None](), Counter[str]()
-            for file_id, sha256 in files.get(str((order.job or {}).get("id")), {}).items():
+            here = files.get(str((order.job or {}).get("id")), {})
+            for file_id, sha256 in here.items():
                 if (no := decided.excluded.get(file_id)) is not None:
                     excluded.append(no.reason)
                     continue
@@ -292,6 +293,8 @@ class Ledger:
                 if label != order.label and not (unique and is_again):
                     moved[label] += 1
             again = min(again, order.approved)
+            # One that was withdrawn may be one that is excluded: it must not be replaced for both.
+            excluded = excluded[max(len(here) - order.approved, 0) :]
             orders.append(replace(order, duplicates=again, excluded=tuple(excluded), moved=moved))
         return replace(self, orders=tuple(orders))
 
