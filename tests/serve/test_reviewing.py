@@ -6,6 +6,8 @@ import re
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from unittest import mock
 
 import pytest
 
@@ -243,3 +245,24 @@ def test_a_cancellation_in_the_midst_of_approvals(
     assert (told.count("job.cancelled"), told.count("submission.approved")) == (1, approved)
     for each in job.submissions:
         assert each.status == ("approved" if each.scored_at else "rejected")
+
+
+def test_reviewers_see_content_credentials(
+    service: Service, buyer: FirstHandClient, visit: Callable[..., Visitor]
+) -> None:
+    """What they say, as text; of a file without them, nothing."""
+    verdict = {
+        "state": "valid",
+        "signer": EVIL,
+        "digital_source_type": "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia",
+    }
+    submission = submit(service, buyer.jobs.create(**JOB).id)
+    visitor = visit("reviewer")
+    assert "Content Credentials" not in visitor.get("/review").text
+    (file,) = service.world.state.submissions[submission].files
+    told = replace(file.source.details(), more={"content_credentials": verdict})
+    with mock.patch.object(type(file.source), "details", return_value=told):
+        page = visitor.get("/review").text
+    assert "Content Credentials: valid · signed by &lt;script&gt;" in page
+    assert "trainedAlgorithmicMedia" in page
+    assert EVIL not in page
