@@ -16,6 +16,7 @@ from firsthandapi.conformance._checks import page
 from firsthandapi.conformance._exchange import cause
 from firsthandapi.conformance._promises import PROMISES
 from firsthandapi.conformance._receiver import Delivery
+from firsthandapi.conformance._run import JOB as NEW_JOB
 from firsthandapi.conformance._run import MAX_HELD_CENTS, Run
 from firsthandapi.conformance.promises.endpoints import ENDPOINTS
 from firsthandapi.conformance.promises.idempotency import ONCE
@@ -59,6 +60,18 @@ def test_the_bundled_server_keeps_every_promise() -> None:
         assert seen == [*report]
         server.check_books()
         assert left_in(server) == []
+
+
+def test_an_account_with_many_jobs_is_no_difference() -> None:
+    """What the check has posted is found on the first page, however many jobs there are."""
+    with MockServer(speed=0, workers=False, rate_limit=None) as server:
+        with server.client(api_key=server.test_api_key) as client:
+            for _ in range(101):
+                client.jobs.create(**NEW_JOB)
+        report = check(
+            server.url, api_key=server.test_api_key, only=["sdk.*", "jobs.list.*", "jobs.metadata"]
+        )
+    assert [result for result in report if result.verdict != "holds"] == []
 
 
 def test_the_simulated_worker_of_the_sandbox_completes_a_job() -> None:

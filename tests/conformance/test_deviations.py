@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
 
@@ -11,7 +12,7 @@ from firsthandapi.conformance import check
 from firsthandapi.conformance._promises import PROMISES
 from firsthandapi.conformance.promises import webhooks
 
-from .deviations import WRONG, Wrong
+from .deviations import WRONG, Change, Wrong, error, everywhere, raw
 from .support import Deviating, Deviation, Passing
 
 
@@ -61,6 +62,26 @@ def hold(server: Deviating, wrong: Wrong) -> None:
     with server.deviating(Deviation(ask, wrong.deviation.tell, wrong.deviation.deliver)):
         report = check(server.url, api_key=key, write=True, only=sorted(wanted))
     assert {result.id: (result.came, result.why) for result in report if result.verdict != "differs"} == {}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("change", "least"),
+    [
+        (everywhere(raw(lambda body: b"\xef\xbb\xbf" + body)), 1),
+        (error(request_id=None), 150),
+        (everywhere(raw(lambda body: re.sub(rb'(_cents": ?)(\d+)', rb"\1\2.0", body))), 20),
+        (lambda it: it.method == "POST" and it.say({"error": {"type": "internal_error"}}, 500), 100),
+    ],
+    ids=["byte order mark", "no request ids", "floats", "500"],
+)
+def test_one_fault_is_one_cause_of_many_differences(server: Deviating, change: Change, least: int) -> None:
+    """Whoever reads the report has few things to fix."""
+    with server.deviating(Deviation(tell=change)):
+        report = check(server.url, api_key=server.test_api_key)
+    assert len(report.of("differs")) >= least
+    assert len(report.causes) <= 5
+    assert report.left == ()
 
 
 def test_each_promise_is_broken_by_a_wrong_server() -> None:
