@@ -9,10 +9,11 @@ import threading
 
 import pytest
 
-from firsthandapi._download import transfer
+from firsthandapi._download import storing, transfer
+from raw import Reply
 
 from .conftest import Bench
-from .storage import names
+from .storage import CHUNKED, chunked, names
 
 
 def test_large_file(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -21,6 +22,19 @@ def test_large_file(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     bench.storage.content = random.Random(1).randbytes(9_000_000)
     bench.storage.script += [bench.storage.cut(2_000_000), bench.storage.cut(3_500_001, "reset")]
     bench.good()
+    assert names() == []
+
+
+def test_large_file_in_chunks(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A body in chunks, whose size nobody told, takes the second thread once it is large."""
+    monkeypatch.setattr(transfer, "LARGE_BYTES", 1_000_000)
+    bench.storage.content = random.Random(1).randbytes(4_000_000)
+    bench.storage.script.append(Reply(CHUNKED + chunked(bench.storage.content, 100_003)))
+    threads: list[str] = []
+    store = storing.StoringThread.exchange
+    monkeypatch.setattr(storing.StoringThread, "exchange", lambda *args: threads.append("") or store(*args))
+    bench.good(bench.wanted(size_bytes=None))
+    assert threads
     assert names() == []
 
 
