@@ -15,7 +15,7 @@ from firsthandapi._core.calls.counts import count_of, dollars
 from firsthandapi._core.files.kinds import KINDS, Kind, kind_of
 from firsthandapi._visible import visible
 
-from .manifest import Record, manifest_line
+from .manifest import Record, manifest_line, old_line
 from .statements import MORE, NEEDED
 
 if TYPE_CHECKING:
@@ -116,10 +116,11 @@ class Facts:
 # ── Hashes ───────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def hash_of_rows(subfolders: Mapping[str, Sequence[Record]]) -> str:
-    """The hash of all rows, whatever their order: with the files' own hashes in them, of every byte."""
+def hash_of_rows(subfolders: Mapping[str, Sequence[Record]], *, old: bool = False) -> str:
+    """The hash of all rows, whatever their order: with the files' own hashes in them, of every byte. `old`: as a card
+    of an earlier version has it, which did not know all columns."""
     lines = sorted(
-        subfolder.encode() + b"\0" + manifest_line(record)
+        subfolder.encode() + b"\0" + (old_line(record) if old else manifest_line(record))
         for subfolder, records in subfolders.items()
         for record in records
     )

@@ -276,6 +276,13 @@ def manifest_line(record: Record) -> bytes:
     return line
 
 
+def old_line(record: Record) -> bytes:
+    """The row as a version wrote it that knew no column behind `worker_id`."""
+    known = COLUMNS[: COLUMNS.index("worker_id") + 1]
+    row = {**{column: getattr(record, column) for column in known}, **record.extra}
+    return json.dumps(row, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace") + b"\n"
+
+
 def parse_manifest(content: bytes, path: str = MANIFEST) -> list[Record]:
     """The rows of a manifest that may come from a stranger, checked before any file is touched.
 
