@@ -305,7 +305,7 @@ def twins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Twins]:
     made.kept.world.close()
 
 
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("seed", [0, 1, *(pytest.param(n, marks=pytest.mark.slow) for n in range(2, 30))])
 def test_kept_as_in_memory(twins: Twins, seed: int) -> None:
     """After every act, memory, the kept objects, and a restart agree on every attribute of every object."""
     chance = random.Random(seed)
@@ -322,7 +322,7 @@ class RefusedError(Exception):
     """What a rule might raise in the middle."""
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", [0, 1, *(pytest.param(n, marks=pytest.mark.slow) for n in range(2, 30))])
 def test_what_fails_leaves_nothing(twins: Twins, seed: int) -> None:
     """A rule that raises after its changes, and a disk that takes no more, leave every object as it was."""
     chance = random.Random(seed)
