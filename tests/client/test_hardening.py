@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import gc
-import socket
 import time
 from collections.abc import Iterator
-from contextlib import closing
 
 import httpx
 import pytest
@@ -40,36 +38,6 @@ def server() -> Iterator[MockServer]:
 def answering(response: httpx.Response, **options: object) -> FirstHandClient:
     http_client = httpx.Client(transport=httpx.MockTransport(lambda _: response))
     return FirstHandClient(KEY, http_client=http_client, **options)
-
-
-@pytest.fixture
-def silent() -> Iterator[int]:
-    """A port whose connections are never accepted."""
-    with closing(socket.socket()) as listener:
-        listener.bind(("127.0.0.1", 0))
-        listener.listen(0)
-        port = listener.getsockname()[1]
-        fillers = [socket.socket() for _ in range(4)]
-        for filler in fillers:
-            filler.setblocking(False)
-            filler.connect_ex(("127.0.0.1", port))
-        yield port
-        for filler in fillers:
-            filler.close()
-
-
-def test_dead_addresses_share_the_time_to_connect(silent: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A name with many dead addresses takes no longer than one."""
-    place = (socket.AF_INET, socket.SOCK_STREAM, 6, "")
-    names = [(*place, (f"127.0.0.{number}", silent)) for number in range(1, 7)]
-    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: [(*place, ("127.0.0.1", silent)), *names])
-    started = time.monotonic()
-    with (
-        FirstHandClient(KEY, f"http://localhost:{silent}", timeout=0.5, max_retries=0) as client,
-        pytest.raises(FirstHandConnectionError),
-    ):
-        client.me()
-    assert time.monotonic() - started < 2.5
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from firsthandapi import AsyncFirstHandClient, AsyncPage, FirstHandClient, Page
 from firsthandapi.errors import ConfigurationError, PaginationError
 from firsthandapi.testing import MockServer
 
-from .support import JOB, KEY, Connect
+from .support import KEY, Connect
 
 
 def pages(**by_cursor: tuple[list[str], str | None]) -> tuple[Any, list[dict[str, str]]]:
@@ -84,23 +84,6 @@ def test_a_cursor_that_leads_to_itself(connect: Connect) -> None:
     with pytest.raises(PaginationError):
         page.next_page()
     assert len(queries) == 1
-
-
-def test_an_empty_cursor(connect: Connect) -> None:
-    """An empty cursor would start from the top, so it is an error too."""
-    answer, _ = pages(top=(["a"], ""))
-    with pytest.raises(PaginationError):
-        list(connect(handler=answer).jobs.list())
-
-
-def test_the_server_s_repeated_cursor(connect: Connect, fresh_server: MockServer) -> None:
-    """Against a server that repeats itself a walk ends."""
-    client = connect(fresh_server)
-    client.jobs.create(**JOB)
-    fresh_server.faults.add(path="/v1/jobs", method="GET", repeat_cursor=True, times=None)
-    with pytest.raises(PaginationError):
-        list(client.jobs.list())
-    assert len(fresh_server.requests) <= 4
 
 
 def test_a_page_can_be_left_twice(connect: Connect) -> None:
