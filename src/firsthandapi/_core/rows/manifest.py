@@ -396,11 +396,12 @@ def _parse_row(line: bytes, where: str) -> Record:
     lacks = _LAST not in row
     columns = {column: row.pop(column, None) for column in COLUMNS}
     for column in _ADDED:
-        value = columns[column]
+        if (value := columns[column]) is None:
+            continue
         kind = dict if column in _STRUCTS else bool if column == "location_verified" else str
-        if value is not None and not (is_label(value) if column == "label" else isinstance(value, kind)):
+        if not (is_label(value) if column == "label" else isinstance(value, kind)):
             row[column], columns[column] = value, None
-        elif column in _STRUCTS and value is not None:
+        elif column in _STRUCTS:
             columns[column] = fit(value, _STRUCTS[column])
     record = _record(columns, row)
     if lacks:
