@@ -41,7 +41,7 @@ _BY_STATUS: dict[int, type[FirstHandApiError]] = {
     429: RateLimitError,
 }
 
-# What to do next, where the service's message does not say.
+# What to do next, by status: the service's message may not say it.
 _ADVICE: dict[int, str] = {
     401: "check the API key (api_key= or FIRSTHAND_API_KEY)",
     402: "client.billing.purchase() or `firsthandapi purchase` gives a page to buy credits on",
@@ -51,7 +51,7 @@ _ADVICE: dict[int, str] = {
     410: "upgrade firsthandapi",
     429: "send fewer requests, or wait",
 }
-# Types for which the advice of their status would mislead.
+# Types for which the advice for the status would be wrong.
 _ADVICE_FOR_TYPE = {"free_tier_job_limit": _ADVICE[402]}
 
 _MAX_MESSAGE = 1000
@@ -59,10 +59,10 @@ _MAX_WORD = 100
 
 
 def error_from_response(response: ApiResponse, content: bytes, *, now: float) -> FirstHandApiError:
-    """The error for any response that is not a 2xx.
+    """The error for a response without a 2xx status.
 
-    The HTTP status decides the class; the body only refines it, so that a body which is empty, HTML, or
-    JSON of another shape still gives a typed error. `now` (Unix seconds) dates a `Retry-After`.
+    The HTTP status decides the class, and the body only adds details, so a body that is empty, HTML, or JSON of
+    another shape also gives a typed error. `now` (Unix seconds) turns the date of a `Retry-After` into seconds.
     """
     body = _object(_parse(content))
     error = _object(body.get("error"))
@@ -109,7 +109,7 @@ def _text(value: Any) -> str | None:
 
 
 def _word(value: Any) -> str | None:
-    """A name from the service, as messages show it: short, and masked, because it may echo a secret."""
+    """A word from the service, for a message: shortened, and masked because it may echo a secret."""
     text = _text(value)
     return None if text is None else visible(mask_secrets(text[:_MAX_WORD]))
 
@@ -148,7 +148,7 @@ def _message(
     parts = [_shown(message)]
     for detail in _details(error.get("details"))[:10]:
         name, text = _text(detail.get("field")), _text(detail.get("message"))
-        # The message often is the first detail.
+        # Often the message repeats the first detail.
         if name and text and f"{name}: {text}" not in message:
             parts.append(_shown(f"{name}: {text}"))
     advice = _ADVICE_FOR_TYPE.get(kind) or _ADVICE.get(status)

@@ -1,4 +1,4 @@
-"""Arguments: checked before anything is sent, then turned into a query or a body."""
+"""Check arguments before anything is sent, and turn them into a query or a body."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     P = TypeVar("P", bound=Params)
 
-# Far below the limit of the json module, far above any real use.
+# Levels of nesting in a body. Far below the limit of the json module, far above any real use.
 _DEEPEST = 100
 _EXTENSIONS = {
     "jpg": "image/jpeg",
@@ -38,28 +38,29 @@ _EXTENSIONS = {
 
 
 def check(params_type: type[P], values: Mapping[str, Any]) -> P:
-    """`values` as a `params_type`. None means "leave out"; a tuple counts as a list, numpy's ints as ints.
+    """Check `values`, and return them as a `params_type`. None means "leave out"; tuples become lists, and numpy's
+    integers ints.
 
     Raises:
-        InvalidArgumentError: one is missing, or not what the contract allows.
+        InvalidArgumentError: an argument is missing, or the contract does not allow its value.
     """
     given = {name: _plain(value) for name, value in values.items() if value is not None}
     for name, value in given.items():
-        # pydantic looks at a str's characters only where it has to count them.
+        # pydantic reads the characters of a str only to count them.
         if isinstance(value, str) and (problem := _surrogate(value)):
             raise InvalidArgumentError(f"{name} {problem}", field=name)
     try:
         return params_type.model_validate(given)
     except validation_error() as error:
-        # Without input, which may be a secret.
+        # Without the input, which may be a secret.
         misfit: Any = error.errors(include_url=False, include_input=False)[0]
-    # Out here, so that the pydantic error, which quotes the input, is not chained to ours.
+    # Outside the except block, so that the pydantic error, which quotes the input, is not chained.
     raise _invalid(params_type, misfit, given)
 
 
 def validation_error() -> type[ValidationError]:
-    """What pydantic raises, for an `except`, which asks for it only when something was raised: an import takes time in
-    each call, even of what is loaded."""
+    """pydantic's ValidationError, for an `except` clause. Python evaluates the clause only after an exception, so a
+    call without one does not pay for the import."""
     from pydantic import ValidationError
 
     return ValidationError
@@ -110,10 +111,10 @@ def _what_it_is(kind: str, value: Any, rest: list[int | str]) -> str:
 
 
 def body(params: Params | None = None, extra_body: Any = None) -> bytes:
-    """The JSON to send: compact UTF-8, without omitted arguments, `extra_body` merged over.
+    """The JSON to send: compact UTF-8 without omitted arguments. Fields of `extra_body` replace those of `params`.
 
     Raises:
-        InvalidArgumentError: something in it is not JSON.
+        InvalidArgumentError: the body contains a value that JSON cannot represent.
     """
     merged: dict[str, Any] = {}
     if params is not None:
@@ -132,10 +133,10 @@ def body(params: Params | None = None, extra_body: Any = None) -> bytes:
 
 
 def json_bytes(value: Any, field: str) -> bytes:
-    """Any JSON value, as bytes to send.
+    """Serialize a JSON value to bytes.
 
     Raises:
-        InvalidArgumentError: something in it is not JSON.
+        InvalidArgumentError: it contains a value that JSON cannot represent.
     """
     _check_json(value, field, field)
     return _dump(value)
@@ -156,12 +157,12 @@ def query(params: Params) -> list[tuple[str, str]]:
 
 
 def _given(params: Params) -> list[tuple[str, Any]]:
-    # Not `model_dump(exclude_none=True)`: a None inside `metadata` is the user's.
+    # Not `model_dump(exclude_none=True)`, which would remove the user's own None values inside `metadata`.
     return [(name, value) for name, value in params.__dict__.items() if value is not None]
 
 
 def _check_json(value: Any, path: str, field: str, depth: int = 0) -> None:
-    """Raise if `value` is not JSON, and name the path; json.dumps would silently turn a key 1 into "1"."""
+    """Raise an error that names the path if `value` is not JSON. json.dumps would silently turn a key 1 into "1"."""
     problem = None
     value = as_int(value)
     if isinstance(value, str):

@@ -19,12 +19,12 @@ T = TypeVar("T")
 API_KEY_VARIABLE = "FIRSTHAND_API_KEY"
 BASE_URL_VARIABLE = "FIRSTHAND_BASE_URL"
 DEFAULT_BASE_URL = "https://api.firsthandapi.com"
-# What the keys of a server of one's own begin with; the public service must never see one.
+# The prefixes of keys of a user's own server, which the public service must never see.
 _OWN_KEYS = ("fh_live_own_", "fh_test_own_")
 DEFAULT_TIMEOUT = 30.0
 DEFAULT_MAX_RETRIES = 3
 CONNECT_TIMEOUT = 5.0
-# Seconds for a job: a day, which is longer than nearly every one takes.
+# Seconds to wait for a job: a day, and nearly every job takes less.
 DEFAULT_WAIT = 86_400.0
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
@@ -33,7 +33,7 @@ _PROXY_SCHEMES = frozenset({"http", "https", "socks5", "socks5h"})
 
 @dataclass(frozen=True)
 class Origin:
-    """Where `base_url` points: what a connection needs, and the prefix that every path gets."""
+    """The server that `base_url` names, and the prefix that every path gets."""
 
     scheme: str
     host: str
@@ -42,7 +42,7 @@ class Origin:
 
     @property
     def authority(self) -> str:
-        """The `Host` header: the port only where it is not the scheme's own."""
+        """The `Host` header; it leaves out the default port of the scheme."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return host if self.port == DEFAULT_PORTS[self.scheme] else f"{host}:{self.port}"
 
@@ -82,7 +82,7 @@ def resolve_api_key(argument: Secret[str] | None, variable: Secret[str] | None) 
     """The key to use: first the argument, then `FIRSTHAND_API_KEY`.
 
     Raises:
-        ConfigurationError: there is none, or it cannot be one. The message never shows it.
+        ConfigurationError: the key is missing or malformed. The message never shows it.
     """
     source = "api_key" if argument is not None else API_KEY_VARIABLE
     key = argument if argument is not None else variable
@@ -107,7 +107,7 @@ def resolve_base_url(argument: Secret[str] | None, variable: Secret[str] | None)
     """The service's address: first the argument, then `FIRSTHAND_BASE_URL`, then the public service.
 
     Raises:
-        ConfigurationError: it is not an https URL (http only for loopback), or it has credentials, a query
+        ConfigurationError: the address is not an https URL (http only for loopback), or it has credentials, a query,
             or a fragment.
     """
     source = "base_url" if argument is not None else BASE_URL_VARIABLE
@@ -117,10 +117,10 @@ def resolve_base_url(argument: Secret[str] | None, variable: Secret[str] | None)
     problem = _problem_of_base_url(url.reveal())
     if problem is not None:
         raise ConfigurationError(f"{source} {problem}")
-    # urlsplit reads HTTPS:// too; what compares schemes later need not.
+    # urlsplit also reads HTTPS://, but later comparisons need lowercase.
     scheme, colon, rest = url.reveal().partition(":")
     address = (scheme.lower() + colon + rest).rstrip("/")
-    if address.lower().endswith("/v1"):  # as other SDKs have it
+    if address.lower().endswith("/v1"):  # as in other SDKs
         raise ConfigurationError(
             f"{source} must not end in /v1: the SDK adds it to each path; use {address[:-3].rstrip('/')}"
         )
@@ -128,7 +128,7 @@ def resolve_base_url(argument: Secret[str] | None, variable: Secret[str] | None)
 
 
 def _problem_of_base_url(url: str) -> str | None:
-    # It does not raise: the URL may hold a password, and a traceback would show this frame.
+    # Returns the problem instead of raising: the URL may contain a password, and a traceback would show this frame.
     parts = _split(url) if isinstance(url, str) else None
     if parts is None or parts.scheme not in ("http", "https") or not parts.hostname:
         return f"must be a URL such as {DEFAULT_BASE_URL}"
@@ -149,7 +149,7 @@ def _split(url: str) -> SplitResult | None:
         return None
     try:
         parts = urlsplit(url)
-        _ = parts.port  # raises where it is not a port
+        _ = parts.port  # raises if it is not a port
     except ValueError:
         return None
     return parts
@@ -169,10 +169,10 @@ def check_config(
     on_attempt: Any = None,
     journal: str | None = None,
 ) -> Config:
-    """The options as a value, each checked.
+    """Check each option, and return all of them as one value.
 
     Raises:
-        ConfigurationError: one is bad; the message names it.
+        ConfigurationError: an option is invalid; the message names it.
     """
     _check_seconds("timeout", timeout)
     if deadline is not None:
@@ -187,7 +187,7 @@ def check_config(
     if not isinstance(verify, (bool, str)) and not any(
         base.__name__ == "SSLContext" for base in type(verify).__mro__
     ):
-        # By name, so that a client which never speaks TLS does not import ssl.
+        # By name, so that a client without TLS does not import ssl.
         raise ConfigurationError(
             "verify must be True, False, a path to certificates, 'system', or an ssl.SSLContext"
         )
@@ -237,10 +237,10 @@ def _check_seconds(name: str, value: float) -> None:
 
 
 def check_proxy(url: Secret[str], source: str) -> Secret[str]:
-    """`url` if it is that of a proxy.
+    """Return `url` if it is the URL of a proxy.
 
     Raises:
-        ConfigurationError: it is not. The message does not show it: it may hold a password.
+        ConfigurationError: it is not. The message does not show the URL, which may contain a password.
     """
     if not _is_proxy(url.reveal()):
         raise ConfigurationError(f"{source} must be a URL such as http://proxy.example:3128 or socks5://…")

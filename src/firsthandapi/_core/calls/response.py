@@ -1,4 +1,4 @@
-"""A response as the layers above the wire see it."""
+"""A response, as all code above the wire sees it."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from firsthandapi.errors import UnexpectedResponseError
 from .headers import Headers
 from .ratelimit import RateLimit, parse_rate_limit
 
-# The group is half a character in JSON text. The other branch steps over a run of complete characters and other
-# escapes, with all that is between them, in one go: a body of 32 MB may contain nothing else.
+# The group matches half a character in JSON text. The other branch skips a run of complete characters, other escapes,
+# and the text between them in one match: a body of 32 MB may contain nothing else.
 _ESCAPE = (
     rb"(?s)(?:\\(?:[^u]|u[dD][89abAB]..\\u[dD][c-fC-F]..|u(?![dD][89a-fA-F]))[^\\]*+)++|\\(u[dD][89a-fA-F]..)"
 )
@@ -24,15 +24,14 @@ MAX_BODY_BYTES = 32 * 1024 * 1024
 
 @dataclass(frozen=True, eq=False, repr=False)
 class ApiResponse:
-    """What came back with a result: `job.response`, `error.response`, `client.request(…)`.
+    """The HTTP response behind a result: `job.response`, `error.response`, `client.request(…)`.
 
     Attributes:
         status_code: the HTTP status.
-        raw_headers: the headers as they came, pairs of bytes; `headers` reads them.
+        raw_headers: the headers as received, pairs of bytes; `headers` parses them.
         idempotency_key: the key the request carried, or None.
-        attempts: how often the request was tried, 1 if it worked at once.
-        content: the raw body. Kept for `client.request` only; a model's response has `b""`, since the
-            model holds all of it.
+        attempts: number of attempts; 1 if the first one succeeded.
+        content: the raw body of `client.request`. For a model it is `b""`, because the model contains all fields.
     """
 
     status_code: int
@@ -41,7 +40,7 @@ class ApiResponse:
     idempotency_key: str | None = None
     attempts: int = 1
 
-    # Not cached_property: in Python 3.11 it holds a lock, and a child forked meanwhile would never get it.
+    # Not a cached_property: in Python 3.11 it takes a lock, which a child forked at that moment could never take.
     @property
     def headers(self) -> Headers:
         """The response's headers; names ignore case."""
@@ -53,7 +52,7 @@ class ApiResponse:
 
     @property
     def request_id(self) -> str | None:
-        """What to quote to support, if the service sent one."""
+        """The id to quote to support, if the service sent one."""
         return self.headers.get("x-request-id")
 
     @property
@@ -75,14 +74,14 @@ class ApiResponse:
 
     @property
     def idempotent_replay(self) -> bool:
-        """Whether this is the stored answer to an earlier request with the same key."""
+        """Whether this is the stored response to an earlier request with the same idempotency key."""
         return self.headers.get("idempotent-replayed", "").lower() == "true"
 
     def json(self) -> Any:
         """The body, parsed; None if it is empty.
 
         Raises:
-            UnexpectedResponseError: it is not JSON.
+            UnexpectedResponseError: the body is not JSON.
         """
         if not self.content.strip():
             return None
@@ -97,7 +96,7 @@ class ApiResponse:
 
 
 def not_json(response: ApiResponse, content: bytes) -> UnexpectedResponseError:
-    """The error for a success whose body is not JSON: it shows the first bytes, masked."""
+    """The error for a success whose body is not JSON. It shows the first bytes, masked."""
     content_type = mask_secrets(response.headers.get("content-type", "")) or None
     start = mask_secrets(content[:200].decode("utf-8", "replace"), cut=len(content) > 200)
     return UnexpectedResponseError(
@@ -111,9 +110,9 @@ def not_json(response: ApiResponse, content: bytes) -> UnexpectedResponseError:
 
 
 def without_halves(content: bytes) -> bytes:
-    """JSON text with U+FFFD for each half of a character.
+    """Replace each half of a character in JSON text with U+FFFD.
 
-    A service that cuts text to a length in UTF-16 leaves half of an emoji; that must not cost a list, nor the
-    message of an error.
+    A service that shortens text by its UTF-16 length may leave half an emoji. A list, or the message of an error, must
+    still be readable.
     """
     return re.sub(_ESCAPE, lambda found: rb"\ufffd" if found[1] else found[0], content)

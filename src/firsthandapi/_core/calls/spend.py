@@ -1,4 +1,4 @@
-"""Guards money: the spend limit, the most that one job may cost."""
+"""The spend limit: the maximum that one job may cost."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from firsthandapi.errors import InvalidArgumentError, SpendLimitError
 
 
 def check_limit(max_spend_cents: int | None) -> int | None:
-    """The limit of a call, if it is None or a whole number of US cents, 0 or more.
+    """Check that the limit of a call is None or a whole number of US cents, 0 or more, and return it.
 
     Raises:
         InvalidArgumentError: it is not.
@@ -28,8 +28,8 @@ def check_spend(files: Any, price_cents: Any, *limits: int | None, field: str = 
     """Refuse a job whose files cost more than the smallest of the limits.
 
     Raises:
-        SpendLimitError: it does.
-        InvalidArgumentError: the cost is unknown, and a limit is set.
+        SpendLimitError: the job costs more.
+        InvalidArgumentError: a limit is set, and the cost is unknown.
     """
     limit = min((limit for limit in limits if limit is not None), default=None)
     if limit is None:
