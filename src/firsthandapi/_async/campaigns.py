@@ -80,19 +80,20 @@ if TYPE_CHECKING:
     from firsthandapi.types.file import File
     from firsthandapi.types.options import RequestOptions
 
-# Other machines may have ordered since a look at the jobs: while it is this young, the service knows their keys.
+# Seconds after a look at the jobs until the run looks for orders of other machines: until then, the service still knows
+# their idempotency keys.
 _LOOK_AGAIN = 3600.0
 
 
 class Followed:
-    """One job of the campaign, while its files come.
+    """One job of the campaign whose files the run downloads.
 
     Attributes:
-        number: its place in the ledger.
-        over_at: since when every look has shown it finished; None while it is not.
-        most: the most approved files that the job has counted or listed since.
-        is_read: whether its whole list was read after that.
-        retried: whether the files that failed were tried again.
+        number: the index of its order in the ledger.
+        over_at: the time since which every look has shown it finished; None while it is not.
+        most: the highest number of approved files that the job has counted or listed since `over_at`.
+        is_read: whether the run has read its whole list since then.
+        retried: whether the run has tried its failed files again.
     """
 
     def __init__(self, transport: Transport, number: int, waiting: Waiting, source: Source) -> None:
@@ -116,20 +117,20 @@ class Campaigning(Collecting):
         self._file = LedgerFile(campaign.dest)
         self._pauses = Pauses()
         self._followed: dict[int, Followed] = {}
-        # Every job that this run has followed, and what it has shown for the others.
+        # Every job that this run has followed, including those that are done.
         self._all: list[Followed] = []
         self._done: set[int] = set()
-        # With so many jobs unfinished, the account had no room for another.
+        # The number of unfinished jobs at which the service refused another one.
         self._room = inf
-        # By job, the SHA-256 of its files, by their id.
+        # By job, the SHA-256 of each file, by file id.
         self._hashes: dict[str, dict[str, str]] = {}
-        # What labels have from jobs that need not be followed.
+        # By label, the files of jobs that need not be followed.
         self._before: dict[str | None, Tally] = {}
         self._bytes_before = 0
         self._reported: CampaignProgress | None = None
 
     async def plan(self) -> CampaignPlan:
-        """What `run` would order now."""
+        """The orders that `run` would make now."""
         looking = Looking(self._transport, self._file, ends=None, **self._options)
         ledger = await self._look(looking, Folder(self._campaign.dest))
         return replace(make_plan(self._spec, ledger), campaign=self._campaign)
@@ -149,7 +150,7 @@ class Campaigning(Collecting):
         self._looking = looking = Looking(self._transport, self._file, ends=self._until, **self._options)
         try:
             async with ending_with(folder.close):
-                # What could keep the files from coming is found here, before money moves.
+                # Find problems that would prevent downloads before money moves.
                 Downloads.check_network(self._transport.config, self._transport.shared.http_client)
                 await self._enter(folder, self._until)
                 self._looked_at = self._transport.clock.time()
@@ -158,7 +159,7 @@ class Campaigning(Collecting):
                 self._check_orders(ledger, plan)
                 if ledger != self._file.ledger:
                     await finish_blocking(self._file.write, ledger)
-                self._file.ledger = ledger  # with what is counted and not written
+                self._file.ledger = ledger  # with counts that the file does not store
                 for old, new in self._spec.moved.items():
                     await finish_blocking(folder.move_label, old, new)
                 await run_blocking(self._note_rows, folder)
@@ -174,11 +175,11 @@ class Campaigning(Collecting):
         return await self._result(folder, downloads)
 
     async def cancel(self, label: str) -> tuple[Job, ...]:
-        """Cancel the unfinished jobs of a label, and book what that refunds."""
+        """Cancel the unfinished jobs of a label, and record the refunds."""
         folder = Folder(self._campaign.dest)
         looking = Looking(self._transport, self._file, ends=None, **self._options)
         async with ending_with(folder.close):
-            # Where a run has the folder, that run sees its jobs end, and books it.
+            # A run that has locked the folder sees the jobs end, and records it.
             is_ours = await run_blocking(folder.lock)
             ledger = await looking.ledger(self._spec, self._campaign.name, lambda ledger: ledger)
             check_known(label, {*self._spec.jobs, *(order.label for order in ledger.orders)})
@@ -197,13 +198,13 @@ class Campaigning(Collecting):
         path = f"/v1/jobs/{job_id}"
         try:
             return await self._write(Job, "POST", f"{path}/cancel", **self._options)
-        except ConflictError:  # it has ended since
+        except ConflictError:  # the job has ended meanwhile
             return await self._get(Job, path, **self._options)
 
     # ── Before anything is ordered ───────────────────────────────────────────────────────────────────────
 
     async def _look(self, looking: Looking, folder: Folder) -> Ledger:
-        """The ledger of a campaign that `run` can run in this folder; nothing is written."""
+        """The ledger, after checking that `run` can run the campaign in this folder. Writes nothing."""
         spec, now = self._spec, self._transport.clock.time()
         await run_blocking(self._check_folder, folder)
         labels = await run_blocking(folder.labels)
@@ -237,7 +238,7 @@ class Campaigning(Collecting):
             folder.check(request["accepted_formats"], findable=True)
 
     def _check_orders(self, ledger: Ledger, plan: CampaignPlan | None) -> None:
-        """Refuse orders that may not all be made, or are not those of `plan`, before the first is."""
+        """Before the first order, refuse orders that exceed a limit or differ from `plan`."""
         spec, now = self._spec, make_plan(self._spec, ledger)
         if plan is not None and (error := outdated(plan, now)):
             raise error
@@ -248,7 +249,7 @@ class Campaigning(Collecting):
         next_order(spec, ledger)
 
     def _note_rows(self, folder: Folder) -> None:
-        """What the folder has of each order; one that is closed and has all of its files need not be followed."""
+        """Note which rows the folder has of each order. A closed order with all of its files need not be followed."""
         rows: dict[str | None, list[Record]] = {}
         for record in folder.rows_in_place():
             rows.setdefault(record.job_id, []).append(record)
@@ -267,13 +268,13 @@ class Campaigning(Collecting):
                     self._before[label] = self._before.get(label, Tally()).plus(row.ai_star_rating)
 
     async def _complete_rows(self, folder: Folder) -> None:
-        """Give the rows that an earlier version wrote for finished jobs the columns that they lack, once."""
+        """Add the missing columns, once, to rows of finished jobs that an earlier version wrote."""
         for number in sorted(self._done):
             job_id = (self._file.ledger.orders[number].job or {})["id"]
             waiting = Waiting(self._transport, job_id, ends=self._until, patient=False, **self._options)
             await Workers(self._transport, waiting).note(folder, old=True)
 
-    # ── Until all is there ───────────────────────────────────────────────────────────────────────────────
+    # ── Until the folder has all files ───────────────────────────────────────────────────────────────────
 
     async def _follow_all(self, folder: Folder, concurrency: int) -> Downloads:
         async with calls_from_threads() as call:
@@ -302,7 +303,7 @@ class Campaigning(Collecting):
         return downloads
 
     async def _order(self) -> None:
-        """Follow what is not followed yet, and make every order that may be made now."""
+        """Follow the orders that are not followed yet, and make all orders that are possible now."""
         self._follow_known()
         if len(self._followed) >= self._room:
             return
@@ -318,7 +319,7 @@ class Campaigning(Collecting):
                     "account is: wait until it is finished, or cancel it, then run the same call again"
                 )
                 raise
-            # The next one is ordered when one of these has ended.
+            # Order the next job when one of these has ended.
             self._room = len(self._followed)
 
     def _follow_known(self) -> None:
@@ -331,7 +332,7 @@ class Campaigning(Collecting):
         for number, order in enumerate(file.ledger.orders):
             if order.job is None and order.sent.idempotency_key in again:  # its response was lost
                 await self._buy(number, order.label, order.sent.request or {})
-        # Of a job that finished before this run, only its list says for sure how many files are to be replaced.
+        # If a job finished before this run, only its list shows for sure how many files to replace.
         while not any(order.is_over and not order.closed for order in file.ledger.orders) and (
             planned := next_order(self._spec, file.ledger)
         ):
@@ -344,7 +345,7 @@ class Campaigning(Collecting):
             await self._buy(len(file.ledger.orders), planned.label, request)
 
     async def _look_again(self) -> bool:
-        """Look for orders of other machines, if the last look is long ago; whether there are new ones."""
+        """If the last look was long ago, look for orders of other machines. Returns whether it found new ones."""
         now, file = self._transport.clock.time(), self._file
         if 0 <= now - self._looked_at < _LOOK_AGAIN:
             return False
@@ -378,7 +379,7 @@ class Campaigning(Collecting):
                 refused = refused or error
                 if clock.monotonic() >= ends or not self._file.ledger.is_used(number):
                     raise refused from refused.__cause__
-            # Another machine was first, and the list of jobs shows its job late.
+            # Another machine has posted this order, and the list of jobs does not show its job yet.
             await clock.sleep(min(pauses.longer(), ends - clock.monotonic()))
         self._may_read = True
         self._follow(number, job)
@@ -398,7 +399,7 @@ class Campaigning(Collecting):
         self._all.append(each)
 
     async def _beat(self) -> None:
-        """Look at the list of jobs when it is due, and read the files of those that it shows more files of."""
+        """Read the list of jobs when it is due, then the new files of each job that has more files."""
         pacer = next(iter(self._followed.values()))
         await self._settle(0, lambda: pacer.reader.due)
         if await self._finish():
@@ -416,9 +417,9 @@ class Campaigning(Collecting):
     async def _read_files(self, each: Followed) -> None:
         job, following = each.waiting.job, each.following
         if job is None:
-            return  # it could not be read; the next beat tries again
+            return  # the read failed; the next beat tries again
         if not job.is_terminal:
-            # Closes nothing: no job starts again, so a replica shows this too late, or has shown its end too early.
+            # Closes nothing: no job restarts, so a replica is behind, or reported the end too early.
             each.over_at, each.most, each.is_read = None, 0, False
             if following.unlisted or int_or_none(job.files_approved) is None:
                 await self._download_from(each, following.walk(to_known=True))
@@ -431,12 +432,13 @@ class Campaigning(Collecting):
             if not (is_new or each.retried or following.has_all(order.files)):
                 await self._download_from(each, following.walk(to_known=False))
             each.most = max(each.most, int_or_none(job.files_approved) or 0, following.listed)
-            # A count that lags has too much refunded of a cancelled job, and files ordered again that came.
+            # With a count that lags, the ledger would note too large a refund of a cancelled job, and the campaign
+            # would order files again that have arrived.
             lags = following.unlisted or (each.most < order.files and not order.closed)
             each.is_read = not lags or now - each.over_at >= LIST_LAGS
 
     def _until_next(self) -> float:
-        """Seconds until the list is read again at the latest: then the wait of a finished job may be over."""
+        """Seconds until the next read of the list, at most: until the wait of a finished job ends."""
         now = self._transport.clock.monotonic()
         waits = [
             each.over_at for each in self._followed.values() if each.over_at is not None and not each.is_read
@@ -450,7 +452,7 @@ class Campaigning(Collecting):
                 await self._settle(MOST_PENDING, None)
 
     async def _settle(self, most: int, until: Callable[[], float] | None) -> None:
-        """Wait until at most `most` files are under way, or it is `until`."""
+        """Wait until at most `most` downloads are pending, or until the time `until`."""
         clock = self._transport.clock
         while True:
             done = await run_blocking(self._downloads.wait, most, REPORT_EVERY)
@@ -464,7 +466,7 @@ class Campaigning(Collecting):
                 return
 
     async def _finish(self) -> bool:
-        """Write down what became of the jobs whose files are all there or failed; whether there were any."""
+        """Record the result of each job whose files have all arrived or failed. Returns whether a job is finished."""
         failed = self._failed()
         over = [
             each
@@ -473,7 +475,7 @@ class Campaigning(Collecting):
         ]
         for each in over:
             if not each.retried and each.following.has_met(failed):
-                # Each file is tried twice.
+                # Try each file twice.
                 each.retried, each.is_read = True, False
             else:
                 await self._close(each)
@@ -507,7 +509,7 @@ class Campaigning(Collecting):
         seen = [dump(each.waiting.job) for each in self._followed.values() if each.waiting.job is not None]
         ledger = self._file.ledger.with_jobs(seen)
         if ledger != self._file.ledger:
-            # On a full disk the ledger stays unchanged; the error that follows says more.
+            # On a full disk the ledger stays unchanged; the error that follows explains it.
             with contextlib.suppress(FirstHandError):
                 await finish_blocking(self._file.write, ledger)
 
@@ -519,10 +521,10 @@ class Campaigning(Collecting):
         return self._downloads.failed()
 
     def _unusable(self) -> dict[str, FirstHandError]:
-        """The files that the service described in a way nobody can use."""
+        """The files that the service described with unusable data, and the error of each."""
         return {file_id: error for each in self._all for file_id, error in each.following.failures.items()}
 
-    # ── What a caller gets ───────────────────────────────────────────────────────────────────────────────
+    # ── Progress, result, and errors ─────────────────────────────────────────────────────────────────────
 
     async def _report(self) -> None:
         progress = self._progress()
@@ -568,7 +570,7 @@ class Campaigning(Collecting):
         return next((each.waiting.job for each in reversed(self._all) if each.waiting.job is not None), None)
 
     def _noted(self, error: E) -> E:
-        """`error` with a note that names the jobs that go on."""
+        """Add a note to `error` that names the jobs that continue."""
         orders = self._file.ledger.orders
         going_on = [str(each.job["id"]) for each in orders if each.job is not None and not each.is_over]
         if going_on:
@@ -589,7 +591,7 @@ class Campaigning(Collecting):
         )
 
     async def _result(self, folder: Folder, downloads: Downloads) -> Dataset:
-        """What a run that has come to its end returns, or raises."""
+        """The dataset of a run that has ended, or its error."""
         job = self._last_job()
         try:
             dataset = await run_blocking(Dataset._of, folder)  # pyright: ignore[reportPrivateUsage] # of one house

@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     from firsthandapi.types.identity import Identity
     from firsthandapi.types.signup import Signup
 
-    # Of a cached_property, editors on Jedi offer the attributes beside those of what it returns.
+    # For a cached_property, editors on Jedi would offer its own attributes as well as those of its value.
     cached_property = property
 else:
     from functools import cached_property
@@ -88,13 +88,13 @@ class AsyncFirstHandClient:
         http_client: your own httpx client for API calls; the SDK never closes it. Downloads take its certificates and
             its proxy, unless you pass `verify` or `proxy`. Its transport limits the time
             for headers by itself: in the sync client a server that sends them byte by byte can exceed `timeout`.
-        on_attempt: a function called with an `Attempt` after each attempt, retries and downloads included, on the
-            thread that made it. What it raises is logged, and changes nothing.
+        on_attempt: a function called with an `Attempt` after each attempt, including retries and downloads, on the
+            thread that made it. Its exceptions are logged and otherwise ignored.
         rate_limiter: a request budget shared with other processes, an `AsyncRateLimiter`; None counts the
             requests of this client and its copies.
-        journal: the path of a file, created if missing, that remembers each POST until its outcome is known: the same
-            call, made again after a crash, then does nothing twice. Processes and threads may share it. `collect` and
-            campaigns need none; `files.refresh_url` is not in it.
+        journal: the path of a file, created if missing, that records each POST until its outcome is known. Run the
+            same call again after a crash: it does nothing twice. Processes and threads may share the file. `collect`
+            and campaigns do not need it; it does not record `files.refresh_url`.
 
     Raises:
         ConfigurationError: the API key is missing, or an option is invalid; the message names it.
@@ -117,7 +117,7 @@ class AsyncFirstHandClient:
         rate_limiter: RateLimiter | None = None,
         journal: str | os.PathLike[str] | None = None,
     ) -> None:
-        # What may be secret is taken out of this frame before anything can fail: tracebacks show local variables.
+        # Remove possible secrets from this frame before anything can fail: tracebacks show local variables.
         key, url, proxy_url = secret_or_none(api_key), secret_or_none(base_url), secret_or_none(proxy)
         del api_key, base_url, proxy
         config = check_config(
@@ -198,7 +198,7 @@ class AsyncFirstHandClient:
         return copy
 
     async def close(self) -> None:
-        """Close the connections. A copy made by `with_options` leaves them open: they are its parent's."""
+        """Close the connections. On a copy made by `with_options`, do nothing: they belong to its parent."""
         if self._owner:
             await self._shared.aclose()
 
@@ -407,7 +407,7 @@ class AsyncFirstHandClient:
             await shared.aclose()
 
     def __getattr__(self, name: str) -> Any:
-        # Python comes here for names that nothing else has.
+        # Python calls this only for names that it does not find otherwise.
         raise removed_method(type(self).__name__, name)
 
     def __repr__(self) -> str:
@@ -420,7 +420,7 @@ class AsyncFirstHandClient:
         )
 
 
-# Not the mapping: the repr of `os.environ`, which a traceback would show, has every secret of the process.
+# No `os.environ` in a local variable: a traceback would show its repr, with every secret of the process.
 def _resolve_api_key(argument: Secret[str] | None) -> Secret[str]:
     return resolve_api_key(argument, secret_or_none(os.environ.get(API_KEY_VARIABLE)))
 
@@ -454,15 +454,15 @@ def _check_on_attempt(
     if on_attempt is not None and (
         not callable(on_attempt)
         or iscoroutinefunction(on_attempt)
-        or iscoroutinefunction(type(on_attempt).__call__)  # what an object is called by
+        or iscoroutinefunction(type(on_attempt).__call__)  # a callable object
     ):
         raise ConfigurationError("on_attempt must be a function, not a coroutine function")
     return on_attempt
 
 
 def _check_http_client(http_client: object) -> None:
-    # By name, since httpx and httpx2 share no class. A client of the other kind would only fail at the first call, and
-    # strangely.
+    # By name, because httpx and httpx2 share no class. A client of the wrong kind would fail only at the first call,
+    # with an unclear error.
     kinds = [(base.__module__.partition(".")[0], base.__name__) for base in http_client.__class__.__mro__]
     if not any(package in ("httpx", "httpx2") and name == "AsyncClient" for package, name in kinds):
         raise ConfigurationError("http_client must be an httpx.AsyncClient or httpx2.AsyncClient")

@@ -1,4 +1,4 @@
-"""The approved files of a job: each once, newly approved ones as they come."""
+"""The approved files of a job, each once, as the service lists them."""
 
 from __future__ import annotations
 
@@ -23,21 +23,22 @@ if TYPE_CHECKING:
     from firsthandapi._async.transport import Transport
     from firsthandapi._async.waiting import Waiting
 
-# While a job is in progress no status change reports a file, so the head of the list is read this often.
+# Seconds between two reads of the head of the list. An approved file does not change the status of its job, so a poll
+# does not report it.
 HEAD_EVERY = 10.0
-# So many files more than the job counted are read without a pause: it may have gained them since.
+# The walk reads this many files beyond the job's count without a pause: they may have been approved since.
 _MOST_UNCOUNTED = 5 * LARGEST_PAGE
-# A URL that ends is asked for alone; when many end, a page of the list brings a hundred for the same price.
+# The first expired URLs are refreshed one by one; after these, a page of the list renews a hundred with one request.
 _SINGLE_REFRESHES = 3
 
 
 class Following(Resource):
-    """The walk over a job's list of files, again and again.
+    """Repeated walks over a job's list of files.
 
     Attributes:
-        failures: files that the service described in a way nobody can use, and what is wrong with them.
-        again: gives the ids of files that the last pass is to download again.
-        repeats: how often the latest whole walk has met a file once more.
+        failures: the files that the service described with unusable data, and the error of each.
+        again: returns the ids of files that the last walk yields again, to retry their downloads.
+        repeats: the number of items in the latest whole walk that repeat an earlier item of it.
     """
 
     def __init__(self, transport: Transport, waiting: Waiting) -> None:
@@ -46,7 +47,7 @@ class Following(Resource):
         self.again: Callable[[], Collection[str]] = frozenset
         self.repeats = 0
         self._waiting = waiting
-        # By file: the walks over the list that met it first and last, and the cursor of the page it was last seen on.
+        # By file: the first and the last walk that met it, and the cursor of the page where it was last seen.
         self._walks = 0
         self._seen: dict[str, int] = {}
         self._seen_last: dict[str, int] = {}
@@ -56,20 +57,20 @@ class Following(Resource):
         self._lock = Lock()
 
     async def rounds(self) -> AsyncIterator[list[File]]:
-        """New files as they come, until the job has finished and all have come.
+        """Yield new files until the job is finished and the list has shown all of them.
 
-        While it has not, each round ends with an empty list: time for whoever has something else to do.
+        While the job is unfinished, each round ends with an empty list, so that the caller can work in between.
         """
         clock = self._transport.clock
         job = await self._waiting.first()
-        yield []  # so that the job is reported before anything is waited for
+        yield []  # so that the caller can report the job before the first wait
         reader = SharedReader(self._transport, self._waiting)
         reader.join()
         try:
             has_moved = True
             while not job.is_terminal:
                 due = clock.monotonic() + HEAD_EVERY
-                # The list of jobs counts files; while this one is polled alone, nothing does.
+                # The list of jobs shows how many files are approved. A poll of a single job reports no new files.
                 if has_moved or self.unlisted or int_or_none(job.files_approved) is None:
                     async with ended(self.walk(to_known=True)) as found:
                         async for files in found:
@@ -83,13 +84,13 @@ class Following(Resource):
                 job = await self._waiting.first()
         finally:
             reader.leave()
-        # What was approved since, or stood where no look at the head could see it.
+        # Files approved since, or listed where no read of the head could find them.
         async with ended(self._rest()) as found:
             async for files in found:
                 yield files
 
     async def all(self, only: frozenset[str] | None) -> AsyncIterator[list[File]]:
-        """Every file approved so far, a page at a time; or these only, with no page read in vain."""
+        """Yield every file approved so far, page by page; with `only`, these files, and stop after the last one."""
         left = set(only or ())
         complete = only is None and (await self._waiting.first()).is_terminal
         async with ended(self._rest() if complete else self.walk(to_known=False)) as found:
@@ -101,30 +102,30 @@ class Following(Resource):
 
     @property
     def unlisted(self) -> int:
-        """How many files the job counts as approved, and the list did not show."""
+        """How many of the files that the job counts as approved the list has not shown."""
         return max(self._counted - len({*self._seen, *self.failures}), 0)
 
     @property
     def listed(self) -> int:
-        """How many files the latest walk has met: those that were withdrawn since are not among them."""
+        """How many files the latest walk has met; files withdrawn before it do not count."""
         return sum(walk == self._walks for walk in self._seen_last.values())
 
     @property
     def ids(self) -> frozenset[str]:
-        """The files that the list has shown."""
+        """The ids of the files that the list has shown."""
         return frozenset(self._seen)
 
     def has_all(self, files: int) -> bool:
-        """Whether the walks have met as many files as were ordered and are counted: the list has no other."""
+        """Whether the list can show no further file: the walks have met, and the job counts, exactly `files` files."""
         return len({*self._seen, *self.failures}) == self._counted == files
 
     def has_met(self, file_ids: Collection[str]) -> bool:
-        """Whether the list has shown one of these files."""
+        """Whether the list has shown at least one of these files."""
         return not self._seen.keys().isdisjoint(file_ids)
 
     @property
     def _is_beyond_count(self) -> bool:
-        """Whether the list has shown more files than the job can have gained since it was read."""
+        """Whether the list has shown more files than could have been approved since the last read of the job."""
         job = self._waiting.job
         return (
             job is not None
@@ -138,7 +139,7 @@ class Following(Resource):
         return 0 if job is None else int_or_none(job.files_approved) or 0
 
     async def _rest(self) -> AsyncIterator[list[File]]:
-        """What is left of a finished job: what no walk has met, and what the list shows late."""
+        """Yield the remaining files of a finished job: those that no walk has met, and those that show up late."""
         async with ended(self.walk(to_known=False)) as found:
             async for files in found:
                 yield files
@@ -147,7 +148,7 @@ class Following(Resource):
                 yield files
 
     async def _late(self) -> AsyncIterator[list[File]]:
-        """What the list of a finished job shows late. A file that was withdrawn is no longer counted either."""
+        """Yield the files that the list of a finished job shows late. The job no longer counts withdrawn files."""
         clock = self._transport.clock
         pauses, ends = Pauses(), clock.monotonic() + LIST_LAGS
         while self.unlisted and clock.monotonic() < ends:
@@ -158,7 +159,7 @@ class Following(Resource):
                     yield files
 
     async def walk(self, *, to_known: bool) -> AsyncIterator[list[File]]:
-        """The files that no walk has met; `to_known` stops it behind one that an earlier walk has."""
+        """Yield the files that no walk has met. With `to_known`, stop after a page with a file of an earlier walk."""
         again = set(() if to_known else self.again())
         cursor: str | None = None
         cursors: frozenset[str] = frozenset()
@@ -183,14 +184,14 @@ class Following(Resource):
                 yield unseen
             if page.next_cursor is None:
                 self.repeats = items - self.listed
-            # Newest first: behind a file that an earlier walk met, all were.
+            # The list is newest first: an earlier walk has also met all files after this one.
             if page.next_cursor is None or (to_known and met):
                 return
-            # After the timeout, only pages with files that the job counts are read to their end.
+            # After the timeout, continue only while pages have new files that the job counts.
             if not unseen or len(self._seen) > self._counted:
                 self._waiting.check_time()
             if not moved or self._is_beyond_count:
-                # An empty page does not end a list, but a list may have no end, even one of new files.
+                # An empty page does not end a list. A faulty list may never end, even with new files on each page.
                 await self._waiting.rest(pauses)
                 self._waiting.count()
             cursors = follow_cursor(cursors, page.next_cursor)
@@ -209,7 +210,7 @@ class Following(Resource):
                 return page
 
     async def _page(self, cursor: str | None, *, retry: bool = True) -> DecodedPage[File]:
-        # Whatever the job's bar was, what was approved comes.
+        # List every approved file, even below the job's min_score.
         params = arguments.check(FileListParams, {"min_score": 1, "limit": LARGEST_PAGE, "cursor": cursor})
         request = build_request(
             "GET",
@@ -227,7 +228,7 @@ class Following(Resource):
     # ── URLs ─────────────────────────────────────────────────────────────────────────────────────────────
 
     async def fresh_url(self, file_id: str) -> tuple[str, datetime | None]:
-        """A URL for a file whose own has expired."""
+        """A new URL for a file whose URL has expired."""
         async with self._lock:
             if file_id not in self._fresh:
                 self._refreshes += 1
@@ -245,7 +246,7 @@ class Following(Resource):
         return fresh.download_url, fresh.download_url_expires_at
 
     async def _renew(self, file_id: str) -> None:
-        """Read the list from where the file was, until it is met: every page read renews a hundred URLs."""
+        """Read the list from the page where the file was, until the file appears. Each page renews a hundred URLs."""
         cursor = self._cursors.get(file_id)
         cursors: frozenset[str] = frozenset()
         while True:

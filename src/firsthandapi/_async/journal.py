@@ -1,4 +1,4 @@
-"""The journal of a client: each POST is written down before it is sent, and settled before it is sent again."""
+"""The journal of a client: it records each POST before sending it, and finds its outcome before sending it again."""
 
 from __future__ import annotations
 
@@ -43,17 +43,17 @@ T = TypeVar("T")
 
 
 class Journal(Resource):
-    """What the file of `journal=` remembers: POSTs whose outcome is unknown, of all processes that share it."""
+    """The POSTs in the file of `journal=` whose outcome is unknown, of all processes that share the file."""
 
     async def pending(self) -> tuple[Pending, ...]:
         """List the POSTs whose outcome is unknown, and stopped calls of `jobs.create_and_wait`; oldest first.
 
-        The same call, made again, settles each: it sends the same key while that is safe, looks for the job by its
-        metadata after that, and waits for the job of a stopped `create_and_wait`. What another process or thread has
-        under way is not listed.
+        Run the same call again to settle an entry: it sends the same key while that is safe, then looks for the job by
+        its metadata, and waits for the job of a stopped `create_and_wait`. Calls that another process or thread is
+        making now are not listed.
 
         Returns:
-            What is pending: `key`, `method`, `path`, `at`, `job_id`, and `summary`.
+            One `Pending` per POST: `key`, `method`, `path`, `at`, `job_id`, and `summary`.
 
         Raises:
             ConfigurationError: the file cannot be read.
@@ -61,7 +61,7 @@ class Journal(Resource):
         return tuple(entry.pending() for entry in await run_blocking(self._file.unknown))
 
     async def forget(self, key: str) -> None:
-        """Forget a POST whose outcome is unknown: the same call then goes out again, and may be paid again.
+        """Forget a POST whose outcome is unknown. The same call is then sent again, and you may pay again.
 
         Args:
             key: its idempotency key, as `pending` and errors show it.
@@ -89,7 +89,7 @@ async def _leave(file: JournalFile, entry: Entry, line: bytes) -> None:
     try:
         await finish_blocking(file.leave, entry, line)
     except ConfigurationError as error:
-        # What is on its way to the caller may have been paid for. The next step writes the line.
+        # Not raised: the caller may have paid for this result. The next step writes the line.
         logger().warning("%s", error)
 
 
@@ -99,18 +99,18 @@ async def _end(file: JournalFile, entry: Entry, finished: bool) -> None:
         return
     try:
         await _leave(file, entry, rules.ended(entry))
-    except BaseException:  # such as Ctrl-C: nobody gets the result
+    except BaseException:  # such as Ctrl-C: the caller does not get the result
         await _leave(file, entry, rules.opened(entry))
         raise
 
 
 async def post_once(transport: Transport, request: Request, decoder: Decoder[T], held: Held | None) -> T:
-    """The result of a POST, through the journal.
+    """Send a POST through the journal, and return its result.
 
     Raises:
         ConfigurationError: the journal cannot be written to, or the outcome of the same call is unknown and its key is
             too old. Nothing was sent.
-        FirstHandError: what the request raises.
+        FirstHandError: the request failed.
     """
     transport.check_open()
     if not rules.is_kept(request):
@@ -137,20 +137,20 @@ class _Posting(Generic[T]):
             "" if config.api_key is None else environment_of(config.api_key),
             transport.key_state.organization,
         )
-        # Whether the service was asked whose API key this is, and what time it is there.
+        # Whether the service was asked whose API key this is; and the time there.
         self._asked = False
         self._service: float | None = None
-        # What is under way, and the entry of another API key that it stands for.
+        # The entry of this POST, and the entry of another API key that it repeats.
         self._begun: Entry | None = None
         self._source: Entry | None = None
-        # What the response had besides the result.
+        # The id in the response, and whether the response is a replay.
         self._answer: str | None = None
         self._replayed = False
-        # Whether a key of the caller's comes with other arguments than before.
+        # Whether the caller passed the same idempotency key with different arguments.
         self._differs = False
 
     async def result(self) -> T:
-        """The result, of this POST or of the one that it repeats."""
+        """Return the result of this POST, or of the POST that it repeats."""
         entry, known = await self._begin()
         if entry is None:
             await self._ask_who()
@@ -165,14 +165,14 @@ class _Posting(Generic[T]):
         except BaseException as error:
             hidden = self._transport.shared.http_client is not None
             nothing = not known and rules.surely_not_done(error, hidden_repeats=hidden)
-            # With an answer, its end may be written already, but nobody gets the result.
+            # After a response, the journal may already contain the end, but the caller does not get the result.
             left = rules.lost(entry) if self._answer is None else rules.opened(entry)
             await _leave(self._file, entry, rules.ended(entry) if nothing else left)
             raise
         return result
 
     async def _finish(self, entry: Entry) -> None:
-        """Write down the answer."""
+        """Record the response."""
         if self._source is not None and self._replayed:
             await _leave(self._file, self._source, rules.ended(self._source))
         job_id = entry.job_id or self._answer
@@ -184,13 +184,13 @@ class _Posting(Generic[T]):
             await finish_blocking(self._file.note, rules.answered(entry, job_id))
 
     async def _begin(self) -> tuple[Entry | None, bool]:
-        """The entry of this call, and whether it was there; no entry if the service has to be asked first."""
+        """The entry of this call, and whether it existed; no entry if the service must be asked first."""
         try:
             return await run_blocking(self._file.step, self._step)
         except ConfigurationError:
             raise
         except BaseException:
-            if self._begun is not None:  # a thread has written it down all the same
+            if self._begun is not None:  # a thread has written the entry nevertheless
                 await _leave(self._file, self._begun, rules.lost(self._begun))
             raise
 
@@ -212,12 +212,13 @@ class _Posting(Generic[T]):
             begun = self._with_body(begun, request)
             lines.append(rules.began(begun))
         elif rules.is_of(known, account):
-            # A key of the caller's may come with other arguments now: the service says whether it has done the first.
+            # The caller may pass the same idempotency key with different arguments: the service reports whether it has
+            # executed the first request.
             self._differs = not rules.asks_the_same(known, request)
             begun = self._with_body(known, request) if self._differs else known
             lines.append(rules.taken(known, writer))
         else:
-            # Of another API key, which may be one of the same organization: this call gets an entry of its own.
+            # The entry belongs to another API key, perhaps of the same organization. This call gets its own entry.
             self._source = known
             begun = replace(known, id=token_hex(8), writer=writer, account=account, lost=False, others=())
             lines += [rules.of_another(known, account), rules.began(begun)]
@@ -246,14 +247,14 @@ class _Posting(Generic[T]):
         return await self._transport.exchange(self._in_time(request), decoded)
 
     async def _settled(self, entry: Entry) -> T:
-        """The result of a POST whose outcome is unknown."""
+        """Find the result of a POST whose outcome is unknown."""
         if entry.job_id is not None:
             return await self._job(entry, entry.job_id)
         if self._is_young(entry):
             try:
                 return await self._posted(entry)
             except IdempotencyError:
-                # The key has done something: the job says what.
+                # The service has executed a request with this key; its job shows which one.
                 if self._differs or (job_id := await self._find(entry)) is None:
                     raise
                 return await self._job(entry, job_id)
@@ -284,7 +285,7 @@ class _Posting(Generic[T]):
         return result
 
     async def _shown(self, request: Request, *, until: float) -> T:
-        """The response to a read of what was posted, which may not show at once: `until` then, in Unix seconds."""
+        """Read the posted object, which may not be visible yet: a 404 is retried until `until`, in Unix seconds."""
         clock, pauses = self._transport.clock, Pauses()
         while True:
             try:
@@ -297,7 +298,7 @@ class _Posting(Generic[T]):
                 await clock.sleep(pause)
 
     async def _find(self, entry: Entry) -> str | None:
-        """The job whose metadata have the key, if there is one."""
+        """The id of the job whose metadata contain the idempotency key, or None."""
         if entry.path != rules.JOBS:
             return None
         with importing():
@@ -339,4 +340,4 @@ class _Posting(Generic[T]):
 
 
 class _OfAnotherError(Exception):
-    """The job of an entry is not this account's."""
+    """The job of an entry belongs to another account."""

@@ -1,4 +1,4 @@
-"""What a campaign is now: its ledger, with what the service says of its jobs. Nothing is written."""
+"""The current state of a campaign: its ledger, updated with the jobs as the service shows them. Writes nothing."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from firsthandapi.datasets._ledger import LedgerFile
     from firsthandapi.types.options import RequestOptions
 
-# Pages of the account's jobs that are read to find unfinished ones; each that is older is read by itself.
+# Pages of the account's jobs to read for unfinished ones; older jobs are read one by one.
 _MOST_PAGES = 10
-# And to find orders that a ledger restored from a copy does not know.
+# Pages to read for orders that a ledger restored from a copy lacks.
 _MOST_PAGES_OF_ORDERS = 100
 
 
@@ -45,12 +45,12 @@ class Looking:
         self._options = options
 
     async def ledger(self, spec: Spec, name: str | None, counting: Callable[[Ledger], Ledger]) -> Ledger:
-        """The ledger of a campaign of that name; made from the jobs of the account if it is lost. `counting` counts
-        what the folder has of it.
+        """The ledger of the campaign; if the file is lost, reconstructed from the jobs of the account. `counting` adds
+        the counts of the files in the folder.
 
         Raises:
             InvalidArgumentError: the campaign has another name.
-            FirstHandError: it cannot be read, or the jobs cannot.
+            FirstHandError: the ledger or the jobs cannot be read.
         """
         found = await run_blocking(self._file.read)
         if isinstance(found, Ledger) and (found.orders or found.forgotten):
@@ -75,7 +75,7 @@ class Looking:
         listed = {str(job["id"]) for job in jobs}
         recorded = await run_blocking(self._file.recorded)
         for job_id in sorted(recorded - listed):
-            # The list may lag, and the folder knows better; of another account there is none.
+            # The list may lag behind the folder. A job of another account is not found.
             with suppress(NotFoundError):
                 jobs += (await self._ask(Read(job_id))).jobs
         rows_of, location = await run_blocking(self._file.rows_of), await run_blocking(self._file.location)
@@ -83,12 +83,12 @@ class Looking:
         return counting(recovered(campaign, jobs, keys).with_moved(spec.moved))
 
     async def whole(self, spec: Spec, ledger: Ledger) -> Ledger:
-        """The ledger with the orders that it does not know, if it is a copy: they are newer than its first one."""
+        """Add the orders that the ledger lacks because it is a copy. They are newer than its first order."""
         left = {str(order.job["id"]) for order in ledger.orders if order.job is not None}
         return ledger.with_jobs(await self._jobs(left or None, _MOST_PAGES_OF_ORDERS)).with_moved(spec.moved)
 
     async def _unfinished(self, ledger: Ledger) -> list[ShownJob]:
-        """The jobs of the orders that are not closed, as they are now."""
+        """The current jobs of the orders that are not closed."""
         unfinished = [order for order in ledger.orders if not order.closed]
         if not unfinished:
             return []
@@ -105,7 +105,7 @@ class Looking:
                 shown = await self._ask(Read(job_id))
             except NotFoundError as error:
                 if job_id in young:
-                    continue  # it was just posted, and the ledger has it as its POST has shown it
+                    continue  # just posted; the ledger has it from the response to its POST
                 error.message += (
                     f"; {job_id} is a job of the campaign in {self._file.path}: use the API key and base_url that it "
                     "was started with; if these are right, and billing.transactions() shows no charge for the job, "
@@ -116,7 +116,8 @@ class Looking:
         return jobs
 
     async def _jobs(self, left: set[str] | None = None, most_pages: float = inf) -> list[ShownJob]:
-        """The jobs of the account that have a key; with `left`, until all of these are found, which are taken out."""
+        """The jobs of the account that have an idempotency key. With `left`, read until all of these are found; each
+        one found is removed from `left`."""
         jobs: list[ShownJob] = []
         question: LookFor | None = LookFor(None)
         pages = 0

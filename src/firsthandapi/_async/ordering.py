@@ -1,4 +1,4 @@
-"""Paid once: gets a folder its job, by the commands of `_core/orders/ordering.py`."""
+"""Find or post the job of a folder, so that you pay once: execute the commands of `_core/orders/ordering.py`."""
 
 from __future__ import annotations
 
@@ -31,22 +31,22 @@ if TYPE_CHECKING:
 
 
 class Record(Protocol):
-    """Where an order is written down: a folder, or an entry of a ledger."""
+    """The record of an order: in a folder, or an entry of a ledger."""
 
     def known_jobs(self) -> tuple[JobFile | UnreadableJobFile | None, tuple[str, ...]]:
-        """What is written down; and the jobs that the rows of a folder name, if that does not."""
+        """The recorded job, if any; without one, also the jobs that the rows of the folder name."""
         ...
 
     def create_job(self, job_file: JobFile) -> None:
-        """Write down what was not there before."""
+        """Record the order for the first time."""
         ...
 
     def write_job(self, job_file: JobFile) -> None:
-        """Write down what became of it."""
+        """Update the recorded order."""
         ...
 
     def forget_job(self) -> None:
-        """Take it out: it bought nothing."""
+        """Remove the order, which bought nothing."""
         ...
 
 
@@ -65,17 +65,17 @@ async def order_once(
     gone: NotFoundError | None = None,
     **options: Unpack[RequestOptions],
 ) -> tuple[JobFile, Job | None]:
-    """Write down in `record` the job of `request`, bought now if it was not before.
+    """Record the job of `request` in `record`; post the job if it does not exist.
 
-    `gone` is how the service said that it does not have the job in `record`. A new order without a `key` is sent with
-    the `derived` one, which others may have sent, or with a random one. `taken` are jobs that it cannot have bought.
-    With `unaffordable`, a job that exists is found, but nothing is posted: it is raised instead.
+    `gone` is the service's error if it does not have the job in `record`. A new order without a `key` uses the
+    `derived` key, which other machines may have sent, or a random key. `taken` are jobs of other orders. With
+    `unaffordable`, an existing job is found, but none is posted: that error is raised instead.
 
     Returns:
-        What is written down, with the job, and the job itself if the service has shown it to this call.
+        The recorded order with its job, and the job itself if this call has read it.
 
     Raises:
-        FirstHandError: the job was not bought, or the folder belongs to another job.
+        FirstHandError: no job was bought, or the folder belongs to another job.
     """
     job: Job | None = None
     job_file, rows_of = await run_blocking(record.known_jobs)
@@ -123,15 +123,15 @@ async def order_once(
 async def ask(
     transport: Transport, question: Question, ends: float | None, **options: Unpack[RequestOptions]
 ) -> tuple[Shown, Job | None]:
-    """What the service answers, and the first job that it shows.
+    """Ask the service a question, and return what it shows and the first job among it.
 
     Raises:
-        WaitTimeoutError: it is later than `ends`.
-        FirstHandError: the question failed.
+        WaitTimeoutError: the time `ends` has passed.
+        FirstHandError: the request failed.
     """
     left = None if ends is None else ends - transport.clock.monotonic()
     if left is not None and left <= 0 and isinstance(question, LookFor) and question.cursor:
-        raise refusals.timed_out()  # a list may have no end; a first request gets a moment
+        raise refusals.timed_out()  # a faulty list may never end; a first request gets a moment
     try:
         request = request_for(question, time_limit=None if left is None else max(left, 1.0), **options)
         return await transport.read(request, partial(read_jobs, question))

@@ -1,5 +1,5 @@
 # Made from _async/calls.py by `make generate`. Do not edit.
-"""What all resources share: from checked arguments to a request, from a response to a model."""
+"""Methods that all resources share: turn checked arguments into a request, and a response into a model."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class Resource:
-    """One group of endpoints. Its public methods become what `public` makes of them."""
+    """One group of endpoints. `public` wraps each of its public methods."""
 
     def __init_subclass__(cls) -> None:
         for name, member in list(vars(cls).items()):
@@ -41,10 +41,10 @@ class Resource:
         return f"<{type(self).__name__} {self._transport!r}>"
 
     def _ends(self, timeout: float | None) -> float | None:
-        """When a call that may take `timeout` seconds ends, by the transport's clock; None for no limit."""
+        """The time by the transport's clock at which a call with this `timeout` ends; None for no limit."""
         return None if timeout is None else self._transport.clock.monotonic() + timeout
 
-    # Editors on Jedi offer for the `**options` of a method what these take by name: the options and no more.
+    # For the `**options` of a method, editors on Jedi offer the keyword parameters of these methods.
     def _get(
         self,
         model: type[M],
@@ -104,7 +104,7 @@ class Resource:
         idempotency_key: str | None = None,
     ) -> Request:
         options = RequestOptions(timeout=timeout, extra_headers=extra_headers, extra_query=extra_query)
-        # A POST without fields has no body: the service takes an empty one.
+        # A POST without fields has no body, which the service accepts.
         has_body = params is not None or extra_body is not None
         body = arguments.body(params, extra_body) if has_body else None
         return build_request(method, path, body=body, idempotency_key=idempotency_key, **options)
@@ -122,9 +122,8 @@ class Resource:
         extra_headers: Mapping[str, str] | None = None,
         extra_query: Mapping[str, Any] | None = None,
     ) -> Page[M]:
-        """A list; with `find`, of the path that it returns when the list is requested, and with `keep`, without the
-        items that it refuses."""
-        # Bad arguments are reported immediately, not when the list is first walked.
+        """A list. `find` returns the path at the time of the request; `keep` filters the items."""
+        # Report invalid arguments immediately, not at the first request.
         options = RequestOptions(timeout=timeout, extra_headers=extra_headers, extra_query=extra_query)
         build_request("GET", path, **options)
         extra_query = extra_query or {}
@@ -132,7 +131,7 @@ class Resource:
         start = filters.pop("cursor", None)
         if "limit" not in extra_query:
             filters.setdefault("limit", str(LARGEST_PAGE))
-        # A cursor in extra_query would return the same page again and again.
+        # A cursor in extra_query would return the same page forever.
         later: RequestOptions = {
             **options,
             "extra_query": {name: value for name, value in extra_query.items() if name != "cursor"},

@@ -1,5 +1,5 @@
 # Made from _async/collecting.py by `make generate`. Do not edit.
-"""From a job to a dataset: `collect`, `download_all` and `follow`, each from its first step to its last."""
+"""From a job to a dataset: the steps of `collect`, `download_all`, and `follow`."""
 
 from __future__ import annotations
 
@@ -61,13 +61,13 @@ if TYPE_CHECKING:
 _LOCK_EVERY = 0.25
 REPORT_EVERY = 0.1
 _MOST_CONNECTIONS = 64
-# The list is read no further ahead, so that memory stays flat and URLs fresh.
+# The walk over the list waits at this many pending downloads, so that memory use stays flat and URLs stay fresh.
 MOST_PENDING = 500
 _MOST_METADATA = 20
 
 
 class Collecting(Resource):
-    """The three ways to files: follow, download_all, collect."""
+    """Three ways to get files: `follow`, `download_all`, and `collect`."""
 
     def __init__(
         self,
@@ -79,7 +79,7 @@ class Collecting(Resource):
     ) -> None:
         super().__init__(transport)
         self._options = RequestOptions(timeout=timeout, extra_headers=extra_headers, extra_query=extra_query)
-        # Bad options are refused now, before a folder is created.
+        # Refuse invalid options before a folder is created.
         build_request("GET", "/v1/jobs", **self._options)
 
     def follow(self, job_id: str, *, timeout: float | None, is_new: bool = False) -> Iterator[File]:
@@ -92,7 +92,7 @@ class Collecting(Resource):
                     for file in files:
                         yield file
         except GeneratorExit:
-            raise  # the caller has seen enough
+            raise  # the caller stopped the iteration
         except BaseException as error:
             if not isinstance(error, NotFoundError):
                 error.add_note(continues(job_id, "run the same call again, which returns all of its files"))
@@ -169,12 +169,11 @@ class Collecting(Resource):
             raise too_costly
         try:
             with ending_with(folder.close):
-                # Before money moves: whatever could prevent the downloads is found here.
+                # Find problems that would prevent downloads before money moves.
                 Downloads.check_network(self._transport.config, self._transport.shared.http_client)
                 self._enter(folder, ends)
                 run_blocking(folder.refuse_links)
                 run_blocking(folder.check, request["accepted_formats"], findable=idempotency_key is not None)
-                # Paid once.
                 order = partial(
                     order_once,
                     self._transport,
@@ -185,7 +184,7 @@ class Collecting(Resource):
                     **self._options,
                 )
                 job_file, job = order()
-                # From here on, whatever happens, the folder and the error know the job.
+                # From here on, the folder and every error name the job.
                 shown = key_of(job_file.job or {}) is not None
                 waiting = self._waiting_for(job_file, job, ends, is_new=shown and job is not None)
                 try:
@@ -209,7 +208,7 @@ class Collecting(Resource):
                 error.add_note(continues(waiting.job_id, "run the same call again, which posts no other job"))
             if isinstance(error, FirstHandError) and waiting.job is not None:
                 error.job = error.job or waiting.job
-                # Whoever follows the advice to run the same call again must not buy again.
+                # Errors advise to run the same call again, which must not pay again.
                 with contextlib.suppress(FirstHandError):
                     finish_blocking(folder.restore_job, job_file.with_job(dump(waiting.job)))
             raise
@@ -229,7 +228,7 @@ class Collecting(Resource):
         return Folder(dest, label)
 
     def _enter(self, folder: Folder, ends: float | None) -> None:
-        """Take the folder, waiting for another writer to finish with it."""
+        """Lock the folder; wait while another process writes to it."""
         clock = self._transport.clock
         while not run_blocking(folder.lock):
             if ends is not None and clock.monotonic() >= ends:
@@ -246,13 +245,13 @@ class Collecting(Resource):
         return Waiting(self._transport, job_id, ends=ends, job=job, is_new=is_new, **self._options)
 
     def _job_of(self, folder: Folder, waiting: Waiting, *, known: bool, shown: bool = True) -> Job:
-        """The job; `known` says that the folder was started for it.
+        """Read the job, unless a response has already shown it.
 
-        `shown` says whether what the service has shown of it proves that it exists: a response to a POST without the
-        key does not.
+        `known` means that the folder was started for this job. `shown` is False if the response to the POST does not
+        prove that the job exists, because it lacks the idempotency key.
 
         Raises:
-            NotFoundError: the service does not have it.
+            NotFoundError: the service does not have the job.
         """
         try:
             if waiting.job is not None and not shown:
@@ -260,7 +259,7 @@ class Collecting(Resource):
             return waiting.first()
         except NotFoundError as error:
             if known:
-                # Such as the folder of a bundled server that is gone.
+                # For example, the job of a bundled server that no longer runs.
                 error.message += visible(
                     f"; {folder.path} is the folder of {waiting.job_id}: use the API key and base_url that it was "
                     "started with"
@@ -269,7 +268,7 @@ class Collecting(Resource):
 
     def _write_last_seen(self, folder: Folder, job_file: JobFile, job: Job | None) -> None:
         if job is not None and dump(job) != job_file.job:
-            # On a full disk the job stays unchanged; the error that follows says more.
+            # On a full disk job.json stays unchanged; the error that follows explains it.
             with contextlib.suppress(FirstHandError):
                 finish_blocking(folder.write_job, job_file.with_job(dump(job)))
 
@@ -284,7 +283,7 @@ class Collecting(Resource):
         *,
         again: bool = False,
     ) -> Downloads:
-        """Download what comes, reporting progress in the caller's own thread or loop."""
+        """Download the files of `batches`, and report progress in the caller's thread or loop."""
         clock = self._transport.clock
         job = waiting.first()
         mixed = run_blocking(folder.is_mixed, fitting(job).accepted_formats)
@@ -292,7 +291,7 @@ class Collecting(Resource):
         reported: Progress | None = None
 
         def settle(most: int, until: float | None) -> None:
-            """Wait until at most `most` files are under way, or it is `until`."""
+            """Wait until at most `most` downloads are pending, or until the time `until`."""
             nonlocal reported
             while True:
                 done = run_blocking(downloads.wait, most, REPORT_EVERY)
@@ -334,14 +333,14 @@ class Collecting(Resource):
         self, folder: Folder, job: Job, request: dict[str, Any], downloads: Downloads, following: Following
     ) -> Dataset:
         """The result of a finished run, or its error."""
-        # A service need not say how many it was asked for.
+        # The service may omit the number of files that were ordered.
         needed = int_or_none(job.files_needed) or request["files_needed"]
         approved = int_or_none(job.files_approved)
         failures = downloads.failures(following.failures)
         dataset = run_blocking(Dataset._of, folder)  # pyright: ignore[reportPrivateUsage] # of one house
         if failures and (approved is None or approved >= needed):
             downloads.check(following.failures)
-        # With labels, the folder has files of other jobs too. One that its buyer has excluded was brought all the same.
+        # With labels, the folder also has files of other jobs. Excluded files count: they were downloaded.
         rows = (*dataset.records, *dataset.excluded)
         here = len(rows) if folder.label is None else sum(row.job_id == job.id for row in rows)
         if here < needed:

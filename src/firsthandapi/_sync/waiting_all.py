@@ -1,5 +1,5 @@
 # Made from _async/waiting_all.py by `make generate`. Do not edit.
-"""Many jobs, one wait: `jobs.wait_all`. The shared reader reads them all from one list."""
+"""One wait for many jobs: `jobs.wait_all`. The shared reader reads all of them from one list."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from firsthandapi.types.options import ExtraOptions
 if TYPE_CHECKING:
     from firsthandapi._sync.transport import Transport
 
-# A job that finishes is noticed so many seconds later, at most, if the list shows it.
+# The wait notices a finished job within this many seconds, once the list shows it.
 LOOK_EVERY = 10.0
 _MOST_NAMED = 3
 
@@ -39,8 +39,8 @@ class WaitingAll(Resource):
 
     Args:
         transport: sends the requests.
-        jobs: their ids, or, of those that are known to have finished, the jobs.
-        new: the ids of those that were just posted.
+        jobs: ids, and for jobs that are known to be finished, the jobs themselves.
+        new: the ids of jobs that were just posted.
         ends: when the wait times out; None for no limit.
         on_update: called with each job as it changes.
     """
@@ -72,8 +72,8 @@ class WaitingAll(Resource):
         """The finished jobs, in the order given.
 
         Raises:
-            WaitTimeoutError: some have not finished in time.
-            FirstHandError: a job cannot be read, and waiting does not help.
+            WaitTimeoutError: some jobs have not finished in time.
+            FirstHandError: a job cannot be read, and a retry would not help.
         """
         for job in self._finished.values():
             call_back(self._on_update, job)
@@ -95,7 +95,7 @@ class WaitingAll(Resource):
     def _next(self) -> None:
         first = self._left[0]
         if len(self._left) == 1 and first.reader.is_alone:
-            # The service holds a poll, so news of a single job come sooner by it.
+            # For a single job, the long-poll reports a change sooner than the list.
             with _naming(first.waiting.job_id):
                 first.waiting.change()
             self._look(first, changed=True)
@@ -139,7 +139,7 @@ class WaitingAll(Resource):
 
 @contextmanager
 def _naming(job_id: str) -> Generator[None, None, None]:
-    """Say which job cannot be read."""
+    """Add the id of the job that cannot be read to the error."""
     try:
         yield
     except FirstHandApiError as error:
