@@ -135,24 +135,6 @@ def test_updates(connect: Connect) -> None:
     assert seen[-1] is last
 
 
-def test_a_service_without_long_poll_is_not_hammered(connect: Connect) -> None:
-    """Answers that come before they should are followed by pauses of 0.5, 1, 2 … 10 s."""
-    script = Script(*["open"] * 9, "completed")
-    script.holds = False
-    client, clock = play(connect, script)
-    client.jobs.wait(JOB_ID)
-    assert clock.sleeps == [0.5, 1, 2, 4, 8, 10, 10, 10]
-
-
-def test_a_change_makes_the_wait_quick_again(connect: Connect) -> None:
-    """After a change the pauses start anew."""
-    script = Script("open", "open", "open", "in_progress", "in_progress", "completed")
-    script.holds = False
-    client, clock = play(connect, script)
-    client.jobs.wait(JOB_ID)
-    assert clock.sleeps == [0.5, 1, 0.5]
-
-
 @pytest.mark.parametrize(
     "failure",
     [
@@ -212,14 +194,6 @@ def test_a_job_that_was_just_posted_may_not_show_yet(method: str, connect: Conne
     assert clock.sleeps == [0.5, 1]
 
 
-def test_a_wish_with_room_is_slept_out(connect: Connect) -> None:
-    """Within a wait a `Retry-After` of minutes is slept out, if there is room."""
-    script = Script("open", Reply(503, headers={"Retry-After": "300"}), "completed")
-    client, clock = play(connect, script)
-    client.jobs.wait(JOB_ID, timeout=1000)
-    assert clock.sleeps == [300]
-
-
 def test_a_wish_without_room(connect: Connect) -> None:
     """A `Retry-After` longer than the wait has left raises at once."""
     script = Script("open", Reply(429, headers={"Retry-After": "300"}))
@@ -241,18 +215,6 @@ def test_the_timeout_of_a_wait(connect: Connect) -> None:
     assert caught.value.job.status == "in_progress"
     assert 150 <= clock.now - began < 151
     assert script.waits == [None, "wait=60", "wait=60", "wait=30"]
-
-
-@pytest.mark.parametrize("left", [0.2, 0.9, 1.5, 2.9])
-def test_the_last_moments_of_a_wait(left: float, connect: Connect) -> None:
-    """When less than a second is left, there is a pause before the last look, not a storm."""
-    script = Script(after="open")
-    client, clock = play(connect, script)
-    began = clock.now
-    with pytest.raises(WaitTimeoutError):
-        client.jobs.wait(JOB_ID, timeout=left)
-    assert clock.now - began == pytest.approx(left)
-    assert len(script.waits) <= 5
 
 
 def test_a_timeout_of_nothing_looks_once(connect: Connect) -> None:
@@ -277,15 +239,6 @@ def test_a_timeout_of_nothing_with_the_network_down(connect: Connect) -> None:
     assert caught.value.job is None
     assert isinstance(caught.value.__cause__, FirstHandConnectionError)
     assert len(script.waits) == 1
-
-
-def test_no_timeout(connect: Connect) -> None:
-    """With `timeout=None` a wait lasts as long as it takes."""
-    script = Script(*["open"] * 1500)
-    client, clock = play(connect, script)
-    began = clock.now
-    assert client.jobs.wait(JOB_ID, timeout=None).status == "completed"
-    assert clock.now - began > 86_400
 
 
 def test_a_day_by_default(connect: Connect) -> None:

@@ -8,7 +8,6 @@ import inspect
 import socket
 import ssl
 import threading
-import zlib
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
@@ -30,7 +29,6 @@ from firsthandapi.errors import (
     FirstHandError,
     FirstHandTimeoutError,
     InsufficientCreditsError,
-    UnexpectedResponseError,
 )
 
 from .support import JOB, KEY, Connect
@@ -446,24 +444,6 @@ def test_an_error_whose_body_is_cut(
         client.close()
         if http_client is not None:
             connect.run(http_client.aclose() if connect.is_async else http_client.close())
-
-
-def test_a_success_whose_body_is_cut(connect: Connect) -> None:
-    """A success without its body is a broken connection, and tried again."""
-    good = HEAD + b"Content-Length: 27\r\n\r\n" + BODY
-    with raw_server(good[:-5], good) as (url, _):
-        client = connect(base_url=url)
-        connect.clock(client)
-        assert client.me().response.attempts == 2
-
-
-def test_more_than_32_mib(connect: Connect) -> None:
-    """A body over 32 MiB ends the call there, by way of a few kilobytes of gzip too."""
-    pack = zlib.compressobj(9, zlib.DEFLATED, 31)
-    bomb = b"".join(pack.compress(bytes(1 << 20)) for _ in range(40)) + pack.flush()
-    answer = HEAD + b"Content-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(bomb) + bomb
-    with raw_server(answer) as (url, _), pytest.raises(UnexpectedResponseError, match="larger than 32 MiB"):
-        connect(base_url=url, max_retries=3).me()
 
 
 def test_gzip_over_the_wire(connect: Connect) -> None:
