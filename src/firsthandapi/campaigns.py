@@ -25,14 +25,14 @@ from firsthandapi.types.enums import MediaFormat
 from firsthandapi.types.job import JobOptions
 
 _FIELDS = ("dest", "budget_cents", "defaults", "jobs", "unique", "name", "moved", "replace_excluded")
-# In a path: what is behind it was written by somebody, and identifies the campaign.
+# A mark in a path: the part after it is as the user wrote it, and identifies the campaign.
 _MARK = "/./"
-# Labels that a campaign's repr names.
+# Maximum number of labels in a campaign's repr.
 _MOST_LABELS = 5
 
 
 class CampaignJob(JobOptions, total=False):
-    """What a campaign says of a label, or of all in `defaults`: the fields of `jobs.create`, none of them required."""
+    """The fields of a label, or of all labels in `defaults`: those of `jobs.create`, none of them required."""
 
     description: str
     """what workers are asked for, 10 to 5,000 characters."""
@@ -45,7 +45,7 @@ class CampaignJob(JobOptions, total=False):
 
 
 class Campaign:
-    """What a dataset should be: how many files of each label, and what they may cost together.
+    """The dataset that you want: how many files of each label, and what they may cost together.
 
         campaign = Campaign(
             dest="signs/",
@@ -58,26 +58,26 @@ class Campaign:
         )
         dataset = client.campaigns.run(campaign)
 
-    Change it whenever you like, and run it again: more files are ordered, fewer are not, and changed words hold for
-    new orders.
+    Change it at any time, and run it again: if it asks for more files, they are ordered; if for fewer, nothing is
+    cancelled. Changed texts apply to new orders.
 
-    A campaign is frozen: to change one, make another from `campaign.to_dict()`. Two are equal if they say the same: the
-    order of formats and the spelling of a path make no difference.
+    A campaign is frozen: to change one, create another from `campaign.to_dict()`. Two campaigns are equal if they mean
+    the same: the order of formats and the spelling of a path make no difference.
 
     Args:
         dest: the folder of the dataset; or a bucket, as a URL such as `s3://bucket/signs` (extra `remote`). A relative
-            path identifies a campaign without a name, as it is written here, together with the words of its labels;
-            of a path with `/./`, such as `/home/ada/./signs`, what is behind that.
-        budget_cents: the most that all orders of the campaign may ever cost, less refunds, in US cents, at least 1.
+            path, as written here, and the texts of the labels identify a campaign without a name; of a path with
+            `/./`, such as `/home/ada/./signs`, only the part after it counts.
+        budget_cents: the maximum that all orders of the campaign may ever cost, minus refunds, in US cents, at least 1.
         jobs: by label, the fields of `jobs.create`; `files_needed` is the number of files that the label should have.
         defaults: fields for all labels.
         unique: whether files with the same bytes count once, so that replacements are ordered.
-        name: 1 to 100 characters that distinguish this campaign, for a folder that may be lost: with it an
-            empty folder continues the campaign; or the id of a campaign, as errors and `campaign.json` show it. None
-            uses a relative `dest` and the labels with their words, or the whole path or URL that `dest` is.
-        moved: by the former name of a label, its new one, which `jobs` has: the next run moves its files, rows, and
-            orders, and pays nothing. Leave the entry in place: without it, a lost folder is ordered again.
-        replace_excluded: whether files that `Dataset.exclude` has excluded are ordered again, within the budget.
+        name: 1 to 100 characters that distinguish this campaign, for a folder that may be lost: with a name, an
+            empty folder continues the campaign. Or the id of a campaign, as errors and `campaign.json` show it. None
+            uses a relative `dest` and the labels with their texts, or the whole path or URL in `dest`.
+        moved: by the former name of a label, its new name, which `jobs` contains: the next run moves its files, rows,
+            and orders, and pays nothing. Leave the entry in place: without it, a lost folder is ordered again.
+        replace_excluded: whether to order replacements, within the budget, for files that `Dataset.exclude` excluded.
 
     Raises:
         InvalidArgumentError: a value is not allowed; the message names it, as in `jobs.stop.files_needed`.
@@ -103,7 +103,7 @@ class Campaign:
         moved: Mapping[str, str] | None = None,
         replace_excluded: bool = True,
     ) -> None:
-        # Whatever is wrong is found here, before anything is read or sent.
+        # Check all arguments here, before anything is read or sent.
         place, text, (_, written) = _place(dest), _text(dest), _parts(dest)
         written = None if written is None else posixpath.normpath(written)
         spec = check_spec(budget_cents, defaults, jobs, unique, moved, written, replace_excluded)
@@ -126,8 +126,8 @@ class Campaign:
                 files_needed: 300
 
         Args:
-            path: the file. A relative `dest` in it is relative to the file; copied to another folder or machine, the
-                file is the same campaign.
+            path: the file. A relative `dest` in it is relative to the file. A copy of the file in another folder or
+                on another machine is the same campaign.
 
         Returns:
             The campaign.
@@ -166,13 +166,13 @@ class Campaign:
 
     @public
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the campaign into a file that `load` reads: YAML (extra `cli`) or JSON, by its ending.
+        """Write the campaign to a file that `load` reads: YAML (extra `cli`) or JSON, by its ending.
 
-        Fields that all labels share are written once, as `defaults`; comments of a file that is replaced are lost.
+        Fields that all labels share are written once, as `defaults`. If the file exists, its comments are lost.
 
         Args:
-            path: the file. A relative `dest` is written relative to it, with `/./` where the path as it was written
-                begins.
+            path: the file. A relative `dest` is written relative to it, with `/./` before the part that identifies the
+                campaign.
 
         Raises:
             ConfigurationError: the file cannot be written.
@@ -182,7 +182,7 @@ class Campaign:
         write_spec(file, {**fields, "dest": _to(self._written, file.parent)})
 
     def to_dict(self) -> dict[str, Any]:
-        """The arguments that make an equal campaign, of values that JSON and YAML have."""
+        """The arguments of an equal campaign, as values that JSON and YAML can represent."""
         return {
             "dest": self._written,
             **fields_of(self._spec),
@@ -191,7 +191,7 @@ class Campaign:
 
     @property
     def budget_cents(self) -> int:
-        """The most that all orders may ever cost, less refunds, in US cents."""
+        """The maximum that all orders may ever cost, minus refunds, in US cents."""
         return self._spec.budget_cents
 
     @property
@@ -201,17 +201,17 @@ class Campaign:
 
     @property
     def replace_excluded(self) -> bool:
-        """Whether files that were excluded are ordered again."""
+        """Whether replacements for excluded files are ordered."""
         return self._spec.replace_excluded
 
     @property
     def moved(self) -> dict[str, str]:
-        """By the former name of a label, the one of `jobs` that it has become."""
+        """By the former name of a label, its new name in `jobs`."""
         return dict(self._spec.moved)
 
     @property
     def jobs(self) -> dict[str, dict[str, Any]]:
-        """By label, the fields of its job, defaults included."""
+        """By label, the fields of its job, including the defaults."""
         return {label: dict(request) for label, request in self._spec.jobs.items()}
 
     def __eq__(self, other: object) -> bool:
@@ -246,7 +246,7 @@ def _file(path: object) -> Path:
 
 
 def _text(dest: object) -> str:
-    """The path or URL that `dest` is; a `UPath` of a bucket is no path for `os.fspath`."""
+    """The path or URL in `dest`, as a str. `os.fspath` refuses the `UPath` of a bucket."""
     try:
         text: object = os.fspath(cast("os.PathLike[str]", dest))
     except TypeError:
@@ -257,17 +257,17 @@ def _text(dest: object) -> str:
 
 
 def _place(dest: object) -> str:
-    """Where a campaign is, however its caller wrote that."""
+    """The absolute path or URL of a campaign's folder, independent of its spelling."""
     text = _text(dest)
     path = local_path(text, "dest")
     return bucket_url(text, "dest")[1] if path is None else os.path.abspath(path)  # noqa: PTH100 # a link stays one
 
 
 def _parts(dest: object) -> tuple[Path, str | None]:
-    """Of a path: where it begins on this machine, and what was written from there, which is the same on every machine.
+    """Split a path: into its beginning on this machine, and the rest as written, which is the same on every machine.
 
-    The latter is None for a whole path or a bucket. A relative path begins here; in others, `/./` is between the two,
-    as in rsync.
+    The rest is None for an absolute path without `/./` or a bucket. A relative path begins in the current folder; in
+    other paths, `/./` separates the two, as in rsync.
     """
     text = _text(dest)
     path = local_path(text, "dest")
@@ -280,7 +280,7 @@ def _parts(dest: object) -> tuple[Path, str | None]:
 
 
 def _from(dest: str, folder: Path) -> str | Path:
-    """`dest` as a file of `folder` means it."""
+    """Resolve the `dest` in a file of `folder`."""
     (begin, written), path = _parts(dest), local_path(dest, "dest")
     if written is None:
         return dest if path is None else folder / path
@@ -289,7 +289,7 @@ def _from(dest: str, folder: Path) -> str | Path:
 
 
 def _to(dest: str, folder: Path) -> str:
-    """`dest` as it is written into a file of `folder`: the same folder, and the same words for it."""
+    """The `dest` to write into a file of `folder`: it names the same folder and the same campaign."""
     begin, written = _parts(dest)
     if written is None:
         return dest

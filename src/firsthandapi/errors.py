@@ -51,14 +51,14 @@ class FirstHandError(Exception):
     """The root of every error of this package.
 
     Attributes:
-        job: the job as last seen, where an error ends `jobs.collect` after the job was posted; None elsewhere.
-        failures: where an error ends a download, the id of each file that could not be downloaded so far, and why;
-            empty elsewhere.
-        idempotency_key: where an error ends a call that sent a POST, its key; None elsewhere. The same call with
-            this `idempotency_key=` does nothing twice within 23 hours.
+        job: the job as last seen, if the error ended `jobs.collect` after the job was posted; None otherwise.
+        failures: the id of each file that could not be downloaded so far, and why, if the error ended a download;
+            empty otherwise.
+        idempotency_key: the idempotency key of the call, if it sent a POST; None otherwise. The same call with this
+            `idempotency_key=` does nothing twice within 23 hours.
         request_sent: whether the service may have received the request; False if no attempt established a
-            connection; None where that is unknown, or where no request failed.
-        may_be_done: where an error ends a call that sent a POST, whether the service may have done it all the same.
+            connection; None if that is unknown, or if no request failed.
+        may_be_done: whether the service may have executed the POST of the call despite the error.
     """
 
     job: Job | None = None
@@ -68,7 +68,7 @@ class FirstHandError(Exception):
     may_be_done: bool = False
 
     def __init__(self, message: str) -> None:
-        # One printable line, whatever the service wrote: no text of its can forge a log line or drive a terminal.
+        # One printable line: text from the service must not forge a log line or control a terminal.
         from ._visible import visible
 
         super().__init__(visible(message))
@@ -78,14 +78,14 @@ class FirstHandError(Exception):
         return self.message
 
     def _render_traceback_(self) -> list[str]:
-        """The lines that IPython shows: the frames of the caller, without those inside."""
+        """The lines that IPython shows: the caller's frames, without the package's own."""
         from ._display import rendered
 
         return rendered(self)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # The default rebuilds an exception from its positional arguments alone, which fails for every
-        # class below: Ray, Airflow and multiprocessing would then hide the true failure.
+        # By default, pickle rebuilds an exception from its positional arguments, which fails for every class below.
+        # Ray, Airflow, and multiprocessing would then hide the true failure.
         return _rebuild, (type(self), self.args[0], self.__dict__.copy())
 
 
@@ -114,15 +114,15 @@ class FirstHandConnectionError(FirstHandError):
     """The service could not be reached, or the connection broke.
 
     Attributes:
-        attempts: how many attempts were made.
+        attempts: number of attempts.
         request_sent: whether the service may have received the request, in any attempt; False if no connection was
             established; None if your own `http_client` may have sent it before.
-        untrusted: whether a certificate was not trusted: this is not retried.
-        proxy_refused: whether a proxy refused to connect, such as for a wrong password: this is not retried either.
-        no_tls: whether the server speaks no TLS: waiting for a job does not retry that.
+        untrusted: whether a certificate was not trusted; never retried.
+        proxy_refused: whether a proxy refused to connect, for example because of a wrong password; never retried.
+        no_tls: whether the server does not speak TLS; a wait for a job does not retry that.
         errno: the system's error number, such as `errno.ECONNREFUSED`, or None.
-        method, path: the request's, or None.
-        seconds: how long the call took, retries and pauses included, or None.
+        method, path: those of the request, or None.
+        seconds: duration of the call, including retries and pauses, or None.
     """
 
     untrusted: bool = False
@@ -150,11 +150,11 @@ class FirstHandTimeoutError(FirstHandConnectionError):
 
 
 class DeadlineExceededError(FirstHandError):
-    """The whole call, retries and pauses included, would take or took longer than the client's `deadline`.
+    """The whole call, including retries and pauses, took or would take longer than the client's `deadline`.
 
     Attributes:
         deadline: the client's `deadline` in seconds.
-        attempts: how often the request was tried before that.
+        attempts: number of attempts before that.
     """
 
     def __init__(self, message: str, *, deadline: float, attempts: int = 0) -> None:
@@ -172,7 +172,7 @@ class FirstHandApiError(FirstHandError):
         request_id: the id to send to support, or None.
         details: a mapping with `field` and `message` for each invalid field; empty if the service sent none.
         response: the response: status, headers, and attempts.
-        attempts: how often the request was tried.
+        attempts: number of attempts.
         retryable: whether the same request may succeed later.
     """
 
@@ -218,7 +218,7 @@ class InvalidRequestError(FirstHandApiError):
 
 
 class AuthenticationError(FirstHandApiError):
-    """401: the API key is missing, unknown or revoked."""
+    """401: the API key is missing, unknown, or revoked."""
 
 
 class InsufficientCreditsError(FirstHandApiError):
@@ -258,7 +258,7 @@ class GoneError(FirstHandApiError):
 
 
 class RateLimitError(FirstHandApiError):
-    """429: too many requests. Also raised without a request, while a limit is known to be spent for over a minute.
+    """429: too many requests. Also raised without a request if a known limit allows none for more than a minute.
 
     Attributes:
         retry_after: seconds until the service accepts requests again, or None if the service did not say.
@@ -380,7 +380,7 @@ class IntegrityError(DownloadError):
 
 
 class WebhookSignatureError(FirstHandError):
-    """The delivery's signature is missing, malformed, wrong or too old: do not trust its body."""
+    """The delivery's signature is missing, malformed, wrong, or too old: do not trust its body."""
 
 
 def __getattr__(name: str) -> Any:

@@ -1,4 +1,4 @@
-"""Webhook deliveries: check who sent them, read them, and act on each one once.
+"""Webhook deliveries: verify the sender, parse the event, and handle each event once.
 
     from firsthandapi.webhooks import EventRouter, unwrap
 
@@ -12,9 +12,9 @@
         router.dispatch(unwrap(request.body, request.headers, secret))
         return HttpResponse(status=204)
 
-It needs no client and no API key, only the secret that `client.webhooks.create` answered with. Answer 400 to
-a `WebhookSignatureError`, and 2xx to everything that was handled, duplicates included: whatever else the
-service gets, or nothing within 10 s, it delivers again after 1 min, 5 min, 30 min, 2 h and 8 h.
+You need no client and no API key, only the secret that `client.webhooks.create` returned. Respond with 400 to a
+`WebhookSignatureError`, and with 2xx to every event that was handled, including duplicates. After any other response,
+or none within 10 s, the service delivers the event again after 1 min, 5 min, 30 min, 2 h, and 8 h.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from ._masking import Secret, mask_secrets
 from ._visible import visible
 from .errors import FirstHandError, InvalidArgumentError, WebhookSignatureError
 
-# Whoever only verifies, a cold serverless function perhaps, should not wait for the models to load.
+# Code that only verifies, such as a serverless function at its cold start, should not wait for the models to load.
 if TYPE_CHECKING:
     from .types.event import CreditsEvent, JobEvent, SubmissionEvent, WebhookEvent
 
@@ -72,17 +72,17 @@ def verify_signature(
         secret: the endpoint's secret `whsec_…`, unchanged; or several, of which one must match, while
             the secret is being rotated. None may be empty.
         tolerance: how old, or how far in the future, a timestamped signature may be: seconds, 0 or more.
-            Both clocks are read in whole seconds. A plain signature has no time, so no tolerance either.
-        allow_plain: whether plain signatures count. They are what the service sends by default, but they have
-            no protection against replays; deduplicate by `event.id`, as `EventRouter` does.
+            Both clocks count whole seconds. A plain signature has no time, so the tolerance does not apply.
+        allow_plain: whether to accept plain signatures. The service sends them by default, but they do not protect
+            against replays: deduplicate by `event.id`, as `EventRouter` does.
 
     Raises:
         WebhookSignatureError: the signature is missing, malformed, wrong, too old, too far in the future, or
-            plain where that is refused: the message says which. Do not trust the body.
+            plain although `allow_plain` is False; the message says which. Do not trust the body.
         InvalidArgumentError: another argument is invalid, such as a parsed `payload`.
     """
-    # The caller's own mistakes come first: they must not hide behind a stranger's. The usual types skip the
-    # full checks: on a 1 KB body each call of a function costs 3 % of the hash.
+    # Report the caller's mistakes first, so that a stranger's do not hide them. The usual types skip the full checks:
+    # for a 1 KB body, each function call costs 3 % of the hash.
     try:
         macs = (signatures.keyed_mac(secret),) if isinstance(secret, str) else signatures.keyed_macs(secret)
     finally:
@@ -98,13 +98,13 @@ def verify_signature(
             "allow_plain is False. Do not process the delivery; if the service signs this endpoint's "
             "deliveries plain, pass allow_plain=True and deduplicate by event.id"
         )
-    # All are compared, whichever matches: the time taken must not reveal which secret or signature it was.
+    # Compare all of them, even after a match: the time must not reveal which secret or signature matched.
     matched = False
     for mac in macs:
         expected = signatures.digest(mac, stamp, body)
         for candidate in candidates:
             matched |= hmac.compare_digest(expected, candidate)
-        del expected  # for this body it is as good as the secret
+        del expected  # with it, anyone can sign this body
     if not matched:
         raise WebhookSignatureError(
             "wrong signature: do not process the delivery. If it is genuine, check that payload is the raw "
@@ -113,8 +113,8 @@ def verify_signature(
         )
     if stamp is None:
         return
-    # Only now, so that "too old" always speaks of a delivery that the service did sign. In whole seconds,
-    # since that is what the sender cut its own clock to.
+    # Only now, so that "too old" always means a delivery that the service did sign. In whole seconds, because the
+    # sender truncates its own clock to them.
     age = int(time.time()) - int(stamp)
     if not -tolerance <= age <= tolerance:
         problem = f"too old: made {age} s ago" if age > 0 else f"too far in the future: dated {-age} s ahead"
@@ -132,7 +132,7 @@ def unwrap(
     tolerance: float = 300,
     allow_plain: bool = True,
 ) -> WebhookEvent:
-    """The event of a delivery, once its signature is verified (contract §6); before that nothing is parsed.
+    """Verify the signature of a delivery, then parse and return its event (contract §6).
 
     Args:
         payload: see `verify_signature`.
@@ -148,12 +148,12 @@ def unwrap(
         type is unknown to this version, or the data is not as documented. Unknown fields are kept.
 
     Raises:
-        WebhookSignatureError: see `verify_signature`; also if the header came twice with different values.
+        WebhookSignatureError: see `verify_signature`; also if the header occurs twice with different values.
         UnexpectedResponseError: the body is signed, but is not the documented JSON; `status` is 0.
         InvalidArgumentError: an argument is invalid.
     """
     try:
-        # A copy only of what could change between check and use.
+        # Copy only mutable payloads, which could change between check and use.
         body = bytes(signatures.check_payload(payload))
         signature: Any = signatures.find_signature(headers)
         verify_signature(body, signature, secret, tolerance=tolerance, allow_plain=allow_plain)
@@ -172,12 +172,12 @@ def sign(
     *,
     timestamp: float | None = None,
 ) -> str:
-    """The signature header's value for a body, as the service makes it (contract §6): for tests of receivers.
+    """Sign a body as the service does, to test a receiver, and return the header's value (contract §6).
 
     Args:
-        payload: the body to sign, as it will be sent; a str counts as its UTF-8 bytes.
-        secret: the endpoint's secret; several give several `v1=`, and need a `timestamp`.
-        timestamp: Unix seconds, 0 or more and below 10¹², cut to whole ones; None for a plain signature.
+        payload: the body to sign, exactly as you will send it; a str counts as its UTF-8 bytes.
+        secret: the endpoint's secret. Several secrets give one `v1=` each, and need a `timestamp`.
+        timestamp: Unix seconds, 0 or more and below 10¹², truncated to whole seconds; None for a plain signature.
 
     Returns:
         64 lower-case hex digits if `timestamp` is None, else `t=<seconds>,v1=<64 hex digits>`.
@@ -192,7 +192,7 @@ def sign(
 
 
 class DeduplicationStore(Protocol):
-    """Remembers which events were handled. Write one if several processes receive the same webhook.
+    """Remembers which events were handled. Write your own if several processes receive the same webhook.
 
     With Redis, for example:
 
@@ -211,34 +211,33 @@ class DeduplicationStore(Protocol):
                 if redis.get(f"firsthand:{event_id}") == b"claimed":
                     redis.delete(f"firsthand:{event_id}")
 
-    The methods are plain functions, which `adispatch` also calls; many threads may call them at once. If your
-    store has only an async client, run its loop in a thread of its own and wait with
+    The methods are plain functions, and `adispatch` calls them as well; several threads may call them at the same time.
+    If your store has only an async client, run its loop in its own thread and wait with
     `asyncio.run_coroutine_threadsafe(…).result()`. If the store is slow, keep it out of the event loop:
     `await asyncio.to_thread(router.dispatch, event)`, with sync handlers.
     """
 
     def claim(self, event_id: str) -> bool:
-        """True if `event_id` is neither claimed nor committed, and claim it in the same step; False if it was
-        committed.
+        """Claim `event_id` and return True; return False if it was committed. Check and claim in one atomic step.
 
-        For an event that another process has claimed and not committed, raise an exception rather than return
-        False: you respond with 5xx, so the service delivers it again if that process dies. For the same reason
-        a claim must expire, after about 5 minutes.
+        For an event that another process has claimed but not committed, raise an exception rather than return
+        False: you then respond with 5xx, and the service delivers the event again in case that process dies. For the
+        same reason, let a claim expire after about 5 minutes.
         """
         ...
 
     def commit(self, event_id: str) -> None:
-        """The event was handled: no claim of `event_id` may succeed for 7 days."""
+        """Remember that the event was handled: for 7 days, `claim` must return False for `event_id`."""
         ...
 
     def release(self, event_id: str) -> None:
-        """Handling failed: the next claim of `event_id` must succeed, unless it was just committed."""
+        """Drop the claim after a failure: the next claim of `event_id` must succeed, unless it was just committed."""
         ...
 
 
 class EventClaimedError(FirstHandError, RuntimeError):
-    """Another delivery of the event is still being handled. Respond with 5xx: the service sends it again, should that
-    handling fail."""
+    """Another delivery of the event is still being handled. Respond with 5xx, so that the service sends the event again
+    in case that handling fails."""
 
     @classmethod
     def of(cls, event_id: str) -> Self:
@@ -249,25 +248,25 @@ class EventClaimedError(FirstHandError, RuntimeError):
 
 
 class MemoryStore:
-    """The default store: this process's memory. Thread-safe.
+    """The default store, in the memory of this process. Thread-safe.
 
-    Its `claim` raises an `EventClaimedError` for an event that is claimed and not committed.
+    Its `claim` raises an `EventClaimedError` for an event that is claimed but not committed.
 
-    It remembers handled events for 7 days, the latest 100,000 of them at most (some 20 MB, however long their
-    ids are), and forgets them all when the process ends.
+    It remembers the latest 100,000 handled events for 7 days (at most about 20 MB, even with long ids), and forgets
+    all of them when the process ends.
     """
 
     _DONE_SECONDS = 7 * 86_400
-    # Claims expire, since a handler may hang forever. 10 minutes are far more than the 10 s in which the service
-    # expects a response, so no working handler loses its claim.
+    # Claims expire, because a handler may hang forever. 10 minutes are far more than the 10 s in which the service
+    # expects a response, so a working handler keeps its claim.
     _CLAIM_SECONDS = 600
     _MOST_DONE = _MOST_CLAIMED = 100_000
     _LONGEST_ID = 128
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        # Event id → when it is forgotten, in Unix seconds; the oldest first. Not plain dicts: taking the
-        # first item of one again and again walks over all that were taken before.
+        # Event id → when to forget it, in Unix seconds; oldest first. Not plain dicts: finding the first item of a
+        # dict walks over all removed items before it.
         self._claimed: OrderedDict[str, float] = OrderedDict()
         self._done: OrderedDict[str, float] = OrderedDict()
 
@@ -277,7 +276,7 @@ class MemoryStore:
             for entries in (self._claimed, self._done):
                 while entries and next(iter(entries.values())) <= now:
                     entries.popitem(last=False)
-            # A clock that was set back can leave expired entries behind younger ones.
+            # After a clock was set back, expired entries may come after younger ones.
             if self._done.get(event_id, 0) > now:
                 return False
             if self._claimed.get(event_id, 0) > now:
@@ -303,7 +302,7 @@ class MemoryStore:
             self._claimed.pop(event_id, None)
 
     def _short(self, event_id: str) -> str:
-        """The form in which an id is kept: an id longer than any of the service as its hash."""
+        """The id as stored: the hash of it if it is longer than any id of the service."""
         if len(event_id) <= self._LONGEST_ID:
             return event_id
         import hashlib
@@ -321,29 +320,29 @@ class _Registered(NamedTuple):
 
 
 class EventRouter:
-    """Calls the functions that were registered for an event, once per event.
+    """Calls the functions registered for an event, once per event.
 
-    The service delivers an event again until it gets a 2xx in time, so the same event can come several times.
-    The router claims its id in the store, runs the handlers, then commits. If a handler raises, it releases
-    the claim and lets the exception through: answer 5xx, and the next delivery runs all handlers again,
-    those included that had succeeded. Keep handlers under 10 s: a slower one makes the service deliver again,
-    and while the first still runs, that delivery raises an `EventClaimedError`. Answer 5xx to it too: the service
-    delivers the event once more, in case the first handling fails.
+    The service repeats a delivery until it gets a 2xx in time, so the same event can arrive several times. The router
+    claims its id in the store, runs the handlers, then commits. If a handler raises, the router releases the claim and
+    passes the exception on: respond with 5xx, and the next delivery runs all handlers again, even those that succeeded.
+    Keep handlers under 10 s: if one is slower, the service delivers the event again, and while the first handling still
+    runs, that delivery raises an `EventClaimedError`. Respond to it with 5xx as well, so that the service delivers the
+    event again in case the first handling fails.
 
     Args:
         store: remembers handled events; None for a `MemoryStore`, which is enough for one process.
 
     Raises:
-        InvalidArgumentError: `store` is not a `DeduplicationStore`, or an async one.
+        InvalidArgumentError: `store` is not a `DeduplicationStore`, or its methods are async.
     """
 
     def __init__(self, store: DeduplicationStore | None = None) -> None:
         self._store: DeduplicationStore = MemoryStore() if store is None else store
-        # One list, so that handlers of a type and of "*" run in the order they were registered.
+        # One list, so that handlers of a type and of "*" run in the order of registration.
         self._handlers: list[_Registered] = []
         for name in ("claim", "commit", "release"):
             method = getattr(self._store, name, None)
-            # The coroutine that an async claim returns is truthy: every duplicate would run.
+            # An async claim returns a coroutine, which is truthy, so the handlers would run for every duplicate.
             if isinstance(self._store, type) or not callable(method) or _is_async(method):
                 raise InvalidArgumentError(
                     f"store must have a plain method {name}(event_id): see DeduplicationStore", field="store"
@@ -374,18 +373,18 @@ class EventRouter:
         """Register the decorated function for a type of event: `@router.on("submission.approved")`.
 
         Args:
-            event_type: the type (contract §4); `"*"` for every event, those with a handler of their own included. A
-                type that this version does not know is fine; one that resembles a known type causes a warning.
+            event_type: the type (contract §4); `"*"` for every event, including those with their own handler. A type
+                that this version does not know is allowed; one that resembles a known type causes a warning.
 
         Returns:
-            A decorator that returns the function unchanged, so that decorators can be stacked. The function,
-            sync or async, takes the event; what it returns is ignored. Several for one event run one after
-            the other, in the order they were registered. To a type checker the event has the class of its
-            type; one whose data is not as documented comes as a plain `WebhookEvent` all the same.
+            A decorator that returns the function unchanged, so that you can stack decorators. The function, sync or
+            async, takes the event; its result is ignored. Several functions for one event run one after the other, in
+            the order of registration. To a type checker, the event has the class of its type; at run time, an event
+            whose data is not as documented is a plain `WebhookEvent`.
 
         Raises:
-            InvalidArgumentError: `event_type` is not a non-empty str, or the function cannot be called or is
-                a generator, whose body would never run.
+            InvalidArgumentError: `event_type` is empty or not a str, or the function cannot be called or is a
+                generator function, whose body would never run.
         """
         if not isinstance(event_type, str) or not event_type:
             raise InvalidArgumentError(
@@ -417,14 +416,14 @@ class EventRouter:
             event: what `unwrap` returned.
 
         Returns:
-            True if the event was handled now, even if its type has no handler; False if it is a duplicate of
-            an event that was handled within 7 days. Respond with 2xx to both.
+            True if the event was handled now, even if its type has no handler; False if the same event was handled
+            within the last 7 days. Respond with 2xx to both.
 
         Raises:
-            InvalidArgumentError: a handler of this event is async (use `adispatch`), or `event` is not an
-                event. No handler ran.
+            InvalidArgumentError: a handler of this event is async (use `adispatch`), or `event` is not an event.
+                No handler ran.
             EventClaimedError: another delivery of the event is still being handled. Respond with 5xx.
-            Exception: whatever a handler or the store raised.
+            Exception: any exception of a handler or the store.
         """
         handlers = self._handlers_of(event)
         for handler in handlers:
@@ -435,14 +434,14 @@ class EventRouter:
         try:
             for handler in handlers:
                 result = handler.function(event)
-                if hasattr(result, "__await__"):  # an async function inside a plain one shows only now
+                if hasattr(result, "__await__"):  # a plain function that wraps an async one
                     if isinstance(result, CoroutineType):
                         result.close()  # else Python warns that it was never awaited
                     raise _needs_adispatch(handler)  # noqa: TRY301 - the claim is to be released
         except BaseException:  # after a KeyboardInterrupt, the next delivery must also be handled
             self._release(event.id)
             raise
-        # Outside the try: the handlers have run, so if this fails the claim had better stay than be released.
+        # Outside the try: the handlers have run, so if the commit fails, the claim must stay.
         self._store.commit(event.id)
         return True
 
@@ -485,7 +484,7 @@ class EventRouter:
     def _release(self, event_id: str) -> None:
         try:
             self._store.release(event_id)
-        except Exception:  # it must not take the place of the handler's own, or of a cancellation
+        except Exception:  # it must not replace the handler's exception, or a cancellation
             import logging
 
             logging.getLogger(__name__).warning(
@@ -500,7 +499,7 @@ class EventRouter:
 
 
 def _warn_of_near_miss(event_type: str) -> None:
-    """Warn of a type that this version does not know but that resembles one: it is spelled wrong, not new."""
+    """Warn of an unknown type that resembles a known one: it is probably misspelled, not new."""
     from difflib import get_close_matches
 
     from .types.enums import EventType
@@ -519,7 +518,7 @@ def _warn_of_near_miss(event_type: str) -> None:
 
 
 def _is_async(function: object) -> bool:
-    import inspect  # 5 ms to load, which verify_signature need not pay
+    import inspect  # takes 5 ms to load, which verify_signature avoids
 
     return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(type(function).__call__)
 

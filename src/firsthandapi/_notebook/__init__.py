@@ -1,4 +1,4 @@
-"""What a notebook shows of jobs, files, lists, datasets, and plans. Modules below reach it only through `_display`."""
+"""Jobs, files, lists, datasets, and plans as notebooks show them. Lower layers reach it only through `_display`."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from .gallery import dataset_cell
 
 
 def html_of(thing: Any) -> str | None:
-    """The HTML of something that is `Displayed`; None if it cannot be made: then a notebook shows the plain `repr`,
-    which is better than a traceback in place of what the cell computed."""
+    """The HTML of a `Displayed` object. None after any failure: the notebook then shows the plain `repr`, which is
+    better than a traceback in place of the cell's result."""
     try:
         match thing:
             case Job():

@@ -26,17 +26,17 @@ if TYPE_CHECKING:
     from firsthandapi.types.job import Job
 
 MOST_CARDS: Final = 24
-# Bytes of media in one cell, before base64 makes them a third larger.
+# Maximum bytes of media in one cell, before base64 makes them a third larger.
 MOST_IN_CELL: Final = 2 * 1024 * 1024
-# Bytes of one recording or clip, which a cell contains completely or not at all, and of an image that is not scaled
-# down.
+# Maximum bytes of one recording or clip, which a cell contains completely or not at all, and of an image that is not
+# scaled down.
 LARGEST_CLIP: Final = 1024 * 1024
 LARGEST_ORIGINAL: Final = 256 * 1024
 
 _MOST_LABELS = 8
 _STARS = 5
 _KINDS: dict[Kind, str] = {"image": "Image", "audio": "Recording", "video": "Video"}
-# How a file of a type begins: (offset, bytes), any of them.
+# The first bytes of a file of each type: alternatives of (offset, bytes).
 _BEGINNINGS: dict[str, tuple[tuple[int, bytes], ...]] = {
     "image/jpeg": ((0, b"\xff\xd8\xff"),),
     "image/png": ((0, b"\x89PNG\r\n\x1a\n"),),
@@ -52,7 +52,7 @@ _BEGINNINGS: dict[str, tuple[tuple[int, bytes], ...]] = {
 
 @dataclass(frozen=True)
 class Embedded:
-    """Media to embed. The type is one that we know, so that the cell contains nothing but media."""
+    """Media to embed. Only known types, so that a cell can contain nothing but media."""
 
     content_type: str
     content: bytes
@@ -85,7 +85,7 @@ def begins_like(content: bytes, content_type: str) -> bool:
 
 
 def bytes_of(size: int) -> str:
-    """A size for people. In integers: the service may send a number that no float can represent."""
+    """A size, formatted for people. In integers: the service may send a number that no float can represent."""
     if size < 1000:
         return f"{size} B"
     tenths = (size + 50_000) // 100_000
@@ -93,7 +93,7 @@ def bytes_of(size: int) -> str:
 
 
 def seconds_of(duration: float) -> str:
-    """A duration as players show it; a short one with its tenths."""
+    """A duration as media players show it; a short one with tenths of a second."""
     return f"{duration:.1f} s" if duration < 60 else f"{int(duration // 60):,}:{int(duration % 60):02}"
 
 
@@ -102,7 +102,7 @@ def _dollars(cents: int | None) -> str | None:
 
 
 def _time(moment: datetime | None) -> str | None:
-    # No conversion: the years 1 and 9999 have none.
+    # No conversion of time zones: it fails for the years 1 and 9999.
     return None if moment is None else moment.isoformat(" ", "minutes").replace("+00:00", " UTC")
 
 
@@ -111,7 +111,7 @@ def _stars(rating: int | None) -> str | None:
 
 
 def _labels(kind: Kind | None, annotations: Mapping[str, Any]) -> list[str]:
-    """What was recognized, in a few words."""
+    """The recognized objects, as short labels."""
     if kind == "image":
         found = [seen["label"] for seen in annotations["objects"]]
     elif kind == "audio":
@@ -122,7 +122,7 @@ def _labels(kind: Kind | None, annotations: Mapping[str, Any]) -> list[str]:
 
 
 def _words_in(kind: Kind | None, annotations: Mapping[str, Any]) -> str:
-    """What is written in a picture, or said in a recording."""
+    """The text in a picture, or the words in a recording."""
     if kind == "image":
         return annotations["text_extraction"] or ""
     return " ".join(segment["text"] for segment in annotations["transcript_segments"] if segment["text"])
@@ -132,7 +132,7 @@ def _words_in(kind: Kind | None, annotations: Mapping[str, Any]) -> str:
 
 
 def card(file: File | Record, media: Media) -> str:
-    """One file: the media or why they are missing, stars, labels, and facts."""
+    """The card of a file: its media or why they are missing, stars, labels, and facts."""
     kind = kind_of(file.content_type)
     known = _annotations_of(file, kind)
     labels = [] if known is None else _labels(kind, known)
@@ -159,7 +159,7 @@ def _annotations_of(file: File | Record, kind: Kind | None) -> Mapping[str, Any]
     raw: Any = file.annotations
     if raw is not None and not isinstance(file, Record):
         raw = raw.model_dump()
-    # Rows have this shape already, unless somebody made them by hand.
+    # Rows already have this shape, unless somebody wrote them by hand.
     return unified(raw, kind)
 
 
@@ -214,7 +214,7 @@ def _label_list(labels: Sequence[str]) -> str:
 def galleries(
     head: str, groups: Iterable[tuple[str | None, Iterable[tuple[File | Record, Media]]]], more: str | None
 ) -> str:
-    """Grids of cards, each under its own title if it has one; `more` names the files that are not shown."""
+    """Grids of cards, each with a title if it has one; `more` says how many files are not shown."""
     parts: list[str] = []
     for title, cards in groups:
         grid = "".join(card(file, media) for file, media in cards)
@@ -224,12 +224,12 @@ def galleries(
 
 
 def file_cell(file: File | Record, hint: str) -> str:
-    """One file alone, with `hint` in place of its media."""
+    """A single file, with `hint` in place of its media."""
     return cell(f'<div class="fh-grid">{card(file, hint)}</div>')
 
 
 def dataset_heading(job: Job | None, name: str, records: Sequence[Record]) -> str:
-    """The heading of a dataset: the title of its job, its state, and its size."""
+    """The heading of a dataset: the title and status of its job, and its size."""
     size = bytes_of(sum(record.size_bytes for record in records))
     title = (job.title or job.description if job else None) or name or "Dataset"
     state = [] if job is None else [job.id, job.status]
@@ -263,10 +263,10 @@ def job_cell(job: Job) -> str:
 
 
 def plan_cell(plan: CampaignPlan) -> str:
-    """The plan of a campaign: a row for each label, and what it does to the budget."""
+    """The plan of a campaign: a row for each label, and its effect on the budget."""
     columns = columns_of(plan)
     rows: list[dict[str, object]] = [dict(zip(columns, row, strict=True)) for row in rows_of(plan)]
-    # Of a campaign with more labels than a table shows, the total is what matters.
+    # If the table cannot show all labels, it still shows the total.
     shown = [*rows[: MOST_ROWS - 1], rows[-1]] if len(rows) > MOST_ROWS else rows
     hidden = len(rows) - len(shown)
     return cell(
@@ -277,7 +277,7 @@ def plan_cell(plan: CampaignPlan) -> str:
 
 
 def page_cell(items: Sequence[Any], *, has_more: bool) -> str:
-    """A page of a list: of files a gallery, of anything else a table."""
+    """A page of a list: a gallery of files, or a table of anything else."""
     of_files = bool(items) and isinstance(items[0], File)
     more = len(items) - (MOST_CARDS if of_files else MOST_ROWS)
     notes = [f"{more:,} more on this page not shown"] if more > 0 else []
@@ -295,6 +295,6 @@ def page_cell(items: Sequence[Any], *, has_more: bool) -> str:
 
 
 def _name_of(items: Sequence[Any]) -> str:
-    """The name of the class that all items share: events have a class per type."""
+    """The name of the class that all items share: each type of event has its own class."""
     classes: Sequence[type] = type(items[0]).__mro__
     return next(each.__name__ for each in classes if all(isinstance(item, each) for item in items))

@@ -1,4 +1,4 @@
-"""A dataset as a notebook shows it: files from its folder, within limits of size and time."""
+"""A dataset in a notebook: files from its folder, within limits of size and time."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ if TYPE_CHECKING:
     from firsthandapi.datasets._dataset import Dataset
     from firsthandapi.datasets._store import Store
 
-# Seconds until a cell is shown, however slow the disk or the bucket is; a picture that is late is left out.
+# Maximum seconds until a cell is shown, even with a slow disk or bucket; late pictures are left out.
 MOST_SECONDS: Final = 5.0
-# Bytes of one image on disk that is scaled down.
+# Maximum bytes of an image on disk that is scaled down.
 LARGEST_READ: Final = 32 * 1024 * 1024
 
 _UNKNOWN = "no preview of this type"
@@ -50,7 +50,7 @@ _UNREADABLE = "the file cannot be read"
 
 
 class Budget:
-    """The budget of one cell: bytes and time that are left."""
+    """The bytes and the time that one cell has left."""
 
     def __init__(self) -> None:
         self._pillow = pillow()
@@ -59,11 +59,11 @@ class Budget:
 
     @property
     def seconds(self) -> float:
-        """The time that is left."""
+        """Seconds left."""
         return max(self._ends - time.monotonic(), 0.0)
 
     def refuse(self, content_type: str | None, size: int) -> str | None:
-        """Why a file of this type and size is not read, or None."""
+        """The reason not to read a file of this type and size, or None."""
         known = media_type(content_type)
         if known is None:
             return _UNKNOWN
@@ -74,7 +74,7 @@ class Budget:
         return _LARGE_WITHOUT if size > LARGEST_ORIGINAL else None
 
     def preview(self, content: bytes, content_type: str | None) -> Media:
-        """The card of a file."""
+        """The media to embed for a file, or the reason why there are none."""
         known = media_type(content_type)
         if known is None or not begins_like(content, known):
             return _BROKEN
@@ -92,14 +92,14 @@ class Budget:
 
 
 def dataset_cell(rows: Dataset | DatasetView) -> str:
-    """A gallery of the first files, the media in it; of each label, if there are labels."""
+    """A gallery of the first files with their media; with labels, of the first files of each label."""
     budget = Budget()
     groups = _groups(rows.records)
     chosen = [record for _, records in groups for record in records]
     media = iter(_kept(rows, chosen, budget))
     more = len(rows) - len(chosen)
     name = rows.name if isinstance(rows, DatasetView) else rows._name  # pyright: ignore[reportPrivateUsage] # of one house
-    # The folder's own name alone: the way to it is the machine's affair.
+    # Only the folder's name: its path stays private to the machine.
     head = dataset_heading(None if isinstance(rows, DatasetView) else rows.job, name, rows.records)
     return galleries(
         head,
@@ -111,8 +111,8 @@ def dataset_cell(rows: Dataset | DatasetView) -> str:
 
 
 def _groups(records: Sequence[Record]) -> list[tuple[str | None, list[Record]]]:
-    """The files that are shown, by label; a group without labels has no title. Each label gets an equal share, so that
-    every class is seen."""
+    """The files to show, by label; a group without labels has no title. Each label gets an equal share, so that the
+    gallery shows every class."""
     by_label: dict[str | None, list[Record]] = {}
     for record in records:
         by_label.setdefault(record.label, []).append(record)
@@ -130,7 +130,7 @@ def _title(label: str | None, records: Sequence[Record]) -> str:
 
 
 def _kept(dataset: Dataset | DatasetView, records: Sequence[Record], budget: Budget) -> list[Media]:
-    """The content of each card."""
+    """The media of each card."""
     store = dataset._store  # pyright: ignore[reportPrivateUsage] # of one house
     paths = [dataset.path_of(record) for record in records]
     if isinstance(store, Local):
@@ -143,7 +143,7 @@ def _kept(dataset: Dataset | DatasetView, records: Sequence[Record], budget: Bud
     def find(number: int) -> None:
         found[number] = _found(store, paths[number], records[number], budget)
 
-    # A network may take any time.
+    # In threads, because a network may take any time.
     threads = [threading.Thread(target=find, args=(number,), daemon=True) for number in range(len(records))]
     for thread in threads:
         thread.start()
@@ -153,7 +153,7 @@ def _kept(dataset: Dataset | DatasetView, records: Sequence[Record], budget: Bud
 
 
 def _found(store: Store, path: Path, record: Record, budget: Budget) -> Media | bytes:
-    """A file's content, or why it is not shown."""
+    """A file's content, or the reason why it is not shown."""
     try:
         size = store.size_of(path)
     except FirstHandError:
@@ -167,7 +167,7 @@ def _found(store: Store, path: Path, record: Record, budget: Budget) -> Media | 
         return refused
     if not budget.seconds:
         return _LATE
-    # Not more, in case the file has grown since.
+    # One byte more than expected, and no more, in case the file has grown.
     content = store.begin_of(path, size + 1)
     return _UNREADABLE if content is None else content
 
@@ -175,7 +175,7 @@ def _found(store: Store, path: Path, record: Record, budget: Budget) -> Media | 
 def _shown(found: Media | bytes, record: Record, budget: Budget) -> Media:
     if not isinstance(found, bytes):
         return found
-    # Read anyway, so that a picture which is shown is the one that was bought.
+    # The bytes are in memory anyway, so verify that the picture is the one that was bought.
     if hashlib.sha256(found).hexdigest() != record.sha256:
         return _DAMAGED
     return budget.preview(found, record.content_type)

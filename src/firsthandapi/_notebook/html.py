@@ -1,4 +1,4 @@
-"""HTML for a notebook cell. Text from workers is escaped, so that it can only be read."""
+"""HTML for a notebook cell. Text from workers is escaped, so that it cannot act as markup."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from firsthandapi._visible import visible
 MOST_ROWS = 100
 _MOST_COLUMNS = 7
 
-# No colors of its own: text and lines take those of the notebook, light or dark. A class on the outermost element
-# keeps MathJax, which notebooks run over every output, from reading a dollar sign as math.
+# No own colors: text and lines use those of the notebook, light or dark. Notebooks run MathJax over every output; a
+# class on the outermost element keeps it from reading a dollar sign as math.
 _STYLE = """
 .fh{font:13px/1.5 system-ui,-apple-system,"Segoe UI",sans-serif;color:inherit;max-width:66rem;\
 overflow-wrap:anywhere;text-align:start}
@@ -46,9 +46,9 @@ white-space:normal;border-bottom:1px solid rgba(127,127,127,.35)}
 
 
 def text(value: object, most: int = 200) -> str:
-    """`value` as the text of an element or of a quoted attribute: masked, cut, visible, escaped."""
+    """Text for an element or a quoted attribute: secrets masked, truncated, hidden characters visible, escaped."""
     whole = str(value)
-    # Far more than is shown, so that no secret is cut before it is recognized.
+    # Keep far more than is shown, so that no secret is cut before the mask recognizes it.
     start = whole[: most * 8 + 1000]
     start = mask_secrets(start, cut=len(start) < len(whole))
     words = " ".join(start.split())
@@ -57,7 +57,7 @@ def text(value: object, most: int = 200) -> str:
 
 
 def cell(*parts: str) -> str:
-    """The output of a cell: the parts, and their style."""
+    """The output of a cell: the style and the parts."""
     return f'<div class="fh tex2jax_ignore mathjax_ignore"><style>{_STYLE}</style>{"".join(parts)}</div>'
 
 
@@ -73,7 +73,7 @@ def note(words: str) -> str:
 
 
 def facts(pairs: Iterable[tuple[str, object]]) -> str:
-    """Names and their values; a name without a value is left out."""
+    """A list of names and values; names without a value are left out."""
     rows = (
         f'<dt>{text(name)}</dt><dd dir="auto">{text(value, 400)}</dd>'
         for name, value in pairs

@@ -10,11 +10,11 @@ from typing import Any, Final
 # Twice the width of a card, for screens with two pixels to one.
 SIDE: Final = 400
 _QUALITY = 75
-# The pixels of a large photo from a phone; and of a picture that is decoded at full size, as every format but JPEG
-# is, at 4 bytes per pixel.
+# Maximum pixels: of a large photo from a phone; and of a picture that is decoded at full size, at 4 bytes per pixel, as
+# every format except JPEG is.
 _MOST_PIXELS = 60_000_000
 _MOST_DECODED = 30_000_000
-# A scan takes a hundred bytes and draws the whole picture again: a small file can hold hours of work.
+# A scan of a hundred bytes redraws the whole picture: decoding a small file can take hours.
 _SCAN = b"\xff\xda"
 _MOST_SCANS = 32
 
@@ -30,20 +30,20 @@ def pillow() -> Any:
 
 
 def thumbnail(image_module: Any, content: bytes, content_type: str, *, side: int = SIDE) -> bytes | None:
-    """The first frame as a small JPEG, without the metadata of the original (which may say where it was taken);
-    None if it is broken, or so large that decoding it would take too much.
+    """The first frame as a small JPEG, without the original's metadata, which may contain its location; None if the
+    picture is broken, or too large to decode.
 
     Args:
-        image_module: what `pillow` gave.
+        image_module: the result of `pillow`.
         content: the file.
-        content_type: what it is said to be; no other decoder is tried.
-        side: the length of its longer side, in pixels, at most.
+        content_type: its stated type; no other decoder is tried.
+        side: maximum length of the longer side, in pixels.
     """
     if content_type == "image/jpeg" and content.count(_SCAN) > _MOST_SCANS:
         return None
     try:
         with warnings.catch_warnings():
-            # Its own limits are looser than ours, and its other warnings do not matter here.
+            # Pillow's own limits are looser than ours, and its other warnings do not matter here.
             warnings.simplefilter("ignore")
             with image_module.open(io.BytesIO(content), formats=[_FORMATS[content_type]]) as image:
                 if image.width * image.height > _MOST_PIXELS:
@@ -61,5 +61,5 @@ def thumbnail(image_module: Any, content: bytes, content_type: str, *, side: int
                 out = io.BytesIO()
                 small.save(out, "JPEG", quality=_QUALITY)
                 return out.getvalue()
-    except Exception:  # decoders raise whatever they stumble over
+    except Exception:  # decoders raise exceptions of any type
         return None

@@ -1,4 +1,4 @@
-"""What IPython shows of an exception: the frames of the caller, and none of those inside."""
+"""Exceptions as IPython shows them: with the caller's frames, without the package's own."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from firsthandapi._masking import without_frames
 
-# In a notebook, frames of these say nothing that the message does not say. A traceback elsewhere has them all.
+# In a notebook, frames of these packages add nothing to the message. Other tracebacks contain all frames.
 _INNER = frozenset(
     {"firsthandapi", "tenacity", "httpcore", "httpx", "anyio", "asyncio"}
     | {"concurrent", "contextlib", "threading", "socket", "ssl"}
@@ -17,11 +17,11 @@ _INNER = frozenset(
 
 
 def rendered(error: BaseException) -> list[str]:
-    """The lines for `error`. A stopped call whose notes say how to continue needs no frame."""
+    """The lines for `error`. If a stopped call has notes on how to continue, it needs no frames."""
     notes: list[str] = getattr(error, "__notes__", [])
     if notes and isinstance(error, KeyboardInterrupt):
         return [type(error).__name__, *notes]
-    shown = copy(error)  # without the exceptions that led to it, which are the package's own
+    shown = copy(error)  # without its causes, which are the package's own exceptions
     frames = without_frames(error.__traceback__, _INNER)
     shell = _shell()
     if shell is None:
@@ -31,6 +31,6 @@ def rendered(error: BaseException) -> list[str]:
 
 
 def _shell() -> Any:
-    """The IPython that runs this program; None elsewhere."""
+    """The IPython shell that runs this program, or None."""
     ipython = sys.modules.get("IPython")
     return None if ipython is None else ipython.get_ipython()
