@@ -20,7 +20,7 @@ twice = $(1) || $(1)
 # Where it is set, each process that a test starts would compile what it imports.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo console pictures filesystem fleet ray pipelines test test-core test-lowest soak generators mcp-conformance fuzz check docs dist generate coverage bench clean
+.PHONY: help demo console pictures filesystem fleet ray slow pipelines test test-core test-lowest soak generators mcp-conformance fuzz check docs dist generate coverage bench clean
 
 help:
 	@echo "make demo      run the main job on the bundled server"
@@ -34,6 +34,7 @@ help:
 	@echo "make ray       run the tests on a real local Ray"
 	@echo "make pipelines run the examples for Airflow and Prefect"
 	@echo "make soak      run the slow tests: 2,000 files through everything that goes wrong, the whole matrix of faults"
+	@echo "make slow      run all that is slow or heavy: soak, filesystem, fleet, and ray"
 	@echo "make generators  type the bundled server's OpenAPI document with others' generators (needs Node)"
 	@echo "make mcp-conformance  run the official suite against the agents' server (needs Node)"
 	@echo "make fuzz      look for examples that break a rule (minutes)"
@@ -93,6 +94,8 @@ test-core: $(VENV)/.test
 
 soak: $(VENV)/.dev
 	$(BIN)/python -m $(PYTEST) -m slow --ignore tests/fleet
+
+slow: soak filesystem fleet ray
 
 # Many processes on one API key, slow tests too, which `soak` leaves out. Needs Redis or Valkey, such as
 # `apt-get install redis-server`.
