@@ -1038,7 +1038,9 @@ def test_a_rough_service_is_borne(connect: Connect, quick_server: MockServer, tm
         quick_server.faults.add(path=path, cut=20, times=1)
     quick_server.faults.add(path="/v1/jobs/*", garbage=True, times=1)
     quick_server.faults.add(path="/files/*", status=503, times=1)
-    dataset = connect(quick_server).jobs.collect(tmp_path, **JOB, files_needed=8)
+    client = connect(quick_server)
+    connect.clock(client)
+    dataset = client.jobs.collect(tmp_path, **JOB, files_needed=8)
     assert len(dataset) == 8
     assert dataset.verify()
     assert jobs_bought(quick_server) == 1
