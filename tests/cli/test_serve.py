@@ -18,7 +18,7 @@ def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
 
 
 def test_what_serve_refuses(cli: Cli, tmp_path: Path) -> None:
-    """A busy port, a missing token, and an unknown scorer are one line each."""
+    """A busy port, a missing token, an unknown scorer, and a wrong study are one line each."""
     with Service(tmp_path / "one") as service:
         busy = cli("serve", str(tmp_path / "two"), "--port", str(service.port))
     assert (busy.code, f"could not use --port {service.port}" in busy.err) == (2, True)
@@ -26,6 +26,9 @@ def test_what_serve_refuses(cli: Cli, tmp_path: Path) -> None:
     assert (public.code, "not served beyond this machine" in public.err) == (2, True)
     scored = cli("serve", str(tmp_path / "two"), "--scorer", "best")
     assert (scored.code, "scorer best is not installed" in scored.err) == (2, True)
+    (tmp_path / "study.yaml").write_text("nam: Street signs")
+    study = cli("serve", str(tmp_path / "two"), "--study", str(tmp_path / "study.yaml"))
+    assert (study.code, "nam is not a known key; did you mean name?" in study.err) == (2, True)
     (tmp_path / "file").write_bytes(b"")
     taken = cli("serve", str(tmp_path / "file"))
     assert (taken.code, "could not use" in taken.err) == (2, True)

@@ -57,6 +57,12 @@ def serve(
     private_webhooks: Annotated[
         bool, typer.Option("--private-webhooks", help="Allow webhooks to private addresses.")
     ] = False,
+    study: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Study that people join by a link: who asks, for what, under which license."
+        ),
+    ] = None,
     log: Annotated[bool, typer.Option(help="Print a line per request to stderr.")] = True,
 ) -> None:
     """Serve the API for your own people, in real time, and keep everything in DIR.
@@ -97,6 +103,7 @@ def serve(
             scorer=scorer,
             scorer_seconds=scorer_seconds,
             private_webhooks=private_webhooks,
+            study=study,
             # What is no terminal is often a log, which others read.
             keys_file=None if sys.stdout.isatty() else folder / FIRST_KEYS,
             sandbox=SandboxWorkers,

@@ -107,6 +107,12 @@ class Face:
             "speed": None,
             "has_tools": False,
             "job_link": None,
+            "_": str,
+            "language": "en",
+            "direction": "ltr",
+            "brand": "FirstHandAPI",
+            "logo": None,
+            "may_sign_out": True,
         }
 
     def is_welcome(self, request: Request) -> bool:  # noqa: ARG002 - others ask who it is

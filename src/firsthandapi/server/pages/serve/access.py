@@ -12,9 +12,11 @@ import hmac
 import secrets
 import sqlite3
 import threading
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from firsthandapi.server.contract.text import new_id
 from firsthandapi.server.sqlite import create_for_owner, explained, flush_for_good
@@ -128,6 +130,19 @@ class Access:
         with self._lock:
             return self._rows.execute("SELECT 1 FROM secrets WHERE name = ?", (name,)).fetchone() is not None
 
+    @contextmanager
+    def transaction(self) -> Generator[sqlite3.Connection]:
+        """One change of several statements: all of it is kept, or, if it raises, nothing."""
+        with self._lock:
+            self._rows.execute("BEGIN IMMEDIATE")
+            with self._rows:
+                yield self._rows
+
+    def look(self, sql: str, *values: object) -> list[Any]:
+        """The rows that a query finds."""
+        with self._lock:
+            return self._rows.execute(sql, values).fetchall()
+
     # --- tokens -----------------------------------------------------------------------------------------
 
     def create(self, role: Role, name: str, at: float) -> tuple[Token, str]:
@@ -190,12 +205,7 @@ class Access:
             ).fetchone()
             if row is None or not hmac.compare_digest(bytes(row[3]), digest):
                 return None
-            session = secrets.token_urlsafe(32)
-            self._rows.execute("UPDATE tokens SET used_at = ? WHERE id = ?", (at, row[0]))
-            self._rows.execute("DELETE FROM sessions WHERE ends_at < ?", (at,))
-            self._rows.execute(
-                "INSERT INTO sessions VALUES (?, ?, ?)", (_hash(session), row[0], at + SESSION_SECONDS)
-            )
+            session = begin_session(self._rows, row[0], at, SESSION_SECONDS)
         return Visitor(row[1], row[0], row[2]), session
 
     def visitor(self, session: str, at: float) -> Visitor | None:
@@ -222,6 +232,15 @@ class Access:
     def is_form_token(self, browser: str, given: str) -> bool:
         """Whether a form has what `form_token` gave its page."""
         return hmac.compare_digest(self.form_token(browser).encode(), given.encode("utf-8", "surrogatepass"))
+
+
+def begin_session(rows: sqlite3.Connection, token: str, at: float, seconds: float) -> str:
+    """A session of a token; the value of its cookie."""
+    session = secrets.token_urlsafe(32)
+    rows.execute("UPDATE tokens SET used_at = ? WHERE id = ?", (at, token))
+    rows.execute("DELETE FROM sessions WHERE ends_at < ?", (at,))
+    rows.execute("INSERT INTO sessions VALUES (?, ?, ?)", (_hash(session), token, at + seconds))
+    return session
 
 
 def _hash(secret: str) -> bytes:

@@ -26,12 +26,14 @@ from firsthandapi.server.pages.console.face import PageError, no_page
 from firsthandapi.server.rules.world import World
 
 from .access import Access
+from .joining import Joining
 from .limits import Limits
 from .operating import Operating
 from .reception import Reception, SignInNeeded
 from .reviewing import Reviewing
 from .scoring import Jury
 from .signing_in import SigningIn
+from .study import Study
 from .working import Working
 
 _log = logging.getLogger("firsthandapi.serve")
@@ -54,6 +56,7 @@ class Site:
         style: how webhooks are signed.
         on_request: called with each request of the API, once it is answered.
         folder: where uploads are while they come; None for the system's folder.
+        study: what people join; None for none.
     """
 
     def __init__(
@@ -67,10 +70,11 @@ class Site:
         style: Callable[[], SignatureStyle] = lambda: "plain",
         on_request: Callable[[ReceivedRequest], None] | None = None,
         folder: Path | None = None,
+        study: Study | None = None,
     ) -> None:
         self.world = world
         self.api = App(world, url)
-        self.reception = Reception(world, access, url, is_open=public is None)
+        self.reception = Reception(world, access, url, is_open=public is None, study=study)
         self.limits = Limits(self.reception, is_behind_proxy=public is not None)
         self.links = self.reception.links
         self.log = RequestLog(on_request)
@@ -86,6 +90,8 @@ class Site:
             *Working(self.reception, self.limits, folder).routes(),
             Route("/static/{name}", self.reception.asset, methods=["GET"]),
         ]
+        if study is not None and self.reception.consents is not None:
+            routes += Joining(self.reception, study, self.reception.consents).routes()
         # Not an application: what a page raises comes out, and becomes a page.
         self._pages = Router(routes, redirect_slashes=False, default=_nothing)
 
@@ -167,8 +173,8 @@ class Site:
             else:
                 await self._pages(scope, receive, noted)
             return
-        except SignInNeeded:
-            response = self.reception.sign_in_first(request)
+        except SignInNeeded as needed:
+            response = self.reception.sign_in_first(request, needed.where)
         except PageError as error:
             response = self.reception.refused(request, error)
         except (ClientDisconnect, ApiError):

@@ -15,7 +15,7 @@ from firsthandapi.server.state.model import SCOPES, Account, Organization
 
 from .access import MAX_NAME, ROLES, Role
 from .links import qr_code
-from .reception import Reception
+from .reception import JOIN, ME, Reception
 
 MAX_CENTS = 10**9
 _ROLES: dict[str, Role] = {role: role for role in ROLES}
@@ -56,6 +56,8 @@ class Operating:
             return reception.go(PREFIX)
         if reception.may(request, "reviewer"):
             return reception.go("/review")
+        if reception.study is not None:
+            return reception.go(ME)
         return reception.page(request, "home.html")
 
     async def _moved(self, request: Request) -> Response:
@@ -67,6 +69,7 @@ class Operating:
     def _show(self, request: Request, made: tuple[str, str, str] | None = None) -> Response:
         # What is shown once must not be asked for again.
         still: dict[str, Any] = {} if made is None else {"live": None}
+        consents, where = self._reception.consents, f"{self._reception.url}{JOIN}"
         with self._world.lock:
             return self._reception.page(
                 request,
@@ -77,6 +80,11 @@ class Operating:
                 roles=ROLES,
                 most_name=MAX_NAME,
                 made=made,
+                study=self._reception.study,
+                join_url=where,
+                join_qr=None if consents is None else qr_code(where),
+                joined=0 if consents is None else consents.count(),
+                erasures=[] if consents is None else consents.erasures(),
                 **still,
             )
 

@@ -19,9 +19,16 @@ from firsthandapi.server.pages.console.face import PREFIX, Face, PageError
 from firsthandapi.server.rules.world import World
 
 from .access import Access, Role, Visitor
+from .consents import Consents
+from .links import PREFIX as JOBS
 from .links import Links
+from .speaking import Words, chosen, lookup
+from .study import Study
 
 HERE = Path(__file__).parent
+ME = "/me"
+JOIN = "/join"
+SIGN_IN = "/sign-in"
 _FOREIGN = (
     "This form does not come from a page of this server, or its page is too old: reload it, and try again."
 )
@@ -30,7 +37,15 @@ _MOST_COUNTED = 50
 
 
 class SignInNeeded(Exception):  # noqa: N818 - a turn of the way, not an error
-    """A page that needs a token, asked for without one."""
+    """A page that needs a token, or a consent, asked for without one.
+
+    Args:
+        where: the page that leads on.
+    """
+
+    def __init__(self, where: str = SIGN_IN) -> None:
+        super().__init__(where)
+        self.where = where
 
 
 class Reception(Face):
@@ -41,15 +56,20 @@ class Reception(Face):
         access: the tokens.
         url: the address by which people reach the server, without a slash at the end.
         is_open: whether the person at the machine needs no token where none was made.
+        study: what people join; None for none.
     """
 
     static = "/static"
 
-    def __init__(self, world: World, access: Access, url: str, *, is_open: bool) -> None:
+    def __init__(
+        self, world: World, access: Access, url: str, *, is_open: bool, study: Study | None = None
+    ) -> None:
         super().__init__(world, url, HERE)
         self.access = access
         self.links = Links(world.state, url, access.secret("links"))
         self._is_open = is_open
+        self.study = study
+        self.consents = None if study is None else Consents(access, study)
 
     # --- who --------------------------------------------------------------------------------------------
 
@@ -90,6 +110,11 @@ class Reception(Face):
             PageError: their token is for something else.
         """
         visitor = self.visitor(request)
+        if self.study is not None and self.consents is not None and role == "worker":
+            if visitor is None:
+                raise SignInNeeded(JOIN if self.study.join == "open" else SIGN_IN)
+            if self.consents.of(worker_id(visitor)) is None:
+                raise SignInNeeded(JOIN)
         if visitor is not None and visitor.may(role):
             return visitor
         if not self.is_guarded(role):
@@ -98,6 +123,19 @@ class Reception(Face):
             raise SignInNeeded
         words = f"This page is for a {role}, and you signed in as a {visitor.role}: ask for a {role} token."
         raise PageError(403, words, "Not yours")
+
+    def granted(self, worker: str) -> dict[str, str]:
+        """What the files of a worker say of their consent; nothing where there is no study.
+
+        Raises:
+            SignInNeeded: they have not agreed, or not any more.
+        """
+        if self.consents is None:
+            return {}
+        found = self.consents.of(worker)
+        if found is None:
+            raise SignInNeeded(JOIN)
+        return found
 
     def browser(self, request: Request) -> str:
         """A random name that a browser keeps, signed in or not. A page sets it with its first response."""
@@ -142,11 +180,27 @@ class Reception(Face):
         self.check_form(request, fields.pop("form_token", None))
         return fields
 
+    # --- in which language ------------------------------------------------------------------------------
+
+    @property
+    def _language_cookie(self) -> str:
+        return f"{'__Host-' if self.is_secure else ''}firsthand_language"
+
+    def words(self, request: Request) -> Words:
+        """The words of the page for whoever asks: those of a study speak its languages, all others English."""
+        if self.study is None or not f"{request.scope['path']}/".startswith(
+            (f"{JOBS}/", f"{JOIN}/", f"{ME}/")
+        ):
+            return Words("en")
+        return Words(chosen(request, _cookie(request, self._language_cookie), self.study.languages))
+
     # --- what they get ----------------------------------------------------------------------------------
 
     def navigation(self, request: Request) -> list[tuple[str, str]]:
         """What whoever asks may see."""
         review = [("Review", "/review")] if self.may(request, "reviewer") else []
+        if self.study is not None and self.visitor(request) is not None:
+            review = [(self.words(request)("My page"), ME), *review]
         if not self.may(request, "operator"):
             return review
         jobs, *others = super().navigation(request)
@@ -154,10 +208,17 @@ class Reception(Face):
 
     def values(self, request: Request) -> dict[str, Any]:
         """What every template may use."""
+        visitor, words = self.visitor(request), self.words(request)
         return {
             **super().values(request),
+            "_": words,
+            "language": words.language,
+            "direction": words.direction,
+            **({} if self.study is None else {"brand": self.study.organizer, "logo": self.study.logo}),
+            # Whoever joined by a link could not come back.
+            "may_sign_out": self.study is None or self.study.join == "invited" or not _is_worker(visitor),
             "form_token": self.form_token(request),
-            "visitor": self.visitor(request),
+            "visitor": visitor,
             "person": self.access.name_of,
             "job_link": self.links.url,
             "to_review": lambda: _count(
@@ -178,19 +239,45 @@ class Reception(Face):
         if self.is_secure:
             response.headers["strict-transport-security"] = "max-age=31536000"
         self.set_cookie(response, self.cookies[1], self.browser(request), _BROWSER_SECONDS)
+        if self.study is not None:
+            response.headers["vary"] = "accept-language, cookie"
+            language = lookup(request.query_params.get("lang", ""), self.study.languages)
+            if language is not None:
+                self.set_cookie(response, self._language_cookie, language, _BROWSER_SECONDS)
         return response
 
     def go(self, where: str) -> Response:
         """Lead to another page, after a form."""
         return RedirectResponse(where, 303, browsers.HEADERS)
 
-    def sign_in_first(self, request: Request) -> Response:
-        """The sign-in page, which leads back to where someone wanted to go."""
+    def refused(self, request: Request, error: PageError) -> Response:
+        """The page of an error, in the words of whoever asks where there are some."""
+        words = self.words(request)
+        return super().refused(request, PageError(error.status, words(error.words), words(error.heading)))
+
+    def onward(self, request: Request) -> Response | None:
+        """A page that leads to the same address, if this one was asked for by a link of another site."""
         if request.method in ("GET", "HEAD") and request.headers.get("sec-fetch-site") == "cross-site":
             # A link in a mail: the browser kept the cookie back, and sends it with what our own page asks for.
-            target = local_path(_target(request))
-            return self.page(request, "onward.html", target=target)
-        return self.go(f"/sign-in?next={quote(_target(request), safe='/')}")
+            return self.page(request, "onward.html", target=local_path(_target(request)))
+        return None
+
+    def sign_in_first(self, request: Request, where: str = SIGN_IN) -> Response:
+        """The page where someone signs in or joins, which leads back to where they wanted to go."""
+        onward = self.onward(request)
+        if onward is not None:
+            return onward
+        home = where == JOIN and (request.method == "POST" or request.scope["path"] == ME)
+        return self.go(where if home else f"{where}?next={quote(_target(request), safe='/')}")
+
+
+def worker_id(visitor: Visitor) -> str:
+    """The id in submissions of whoever signed in."""
+    return "wkr_" + str(visitor.id).partition("_")[2]
+
+
+def _is_worker(visitor: Visitor | None) -> bool:
+    return visitor is not None and visitor.role == "worker"
 
 
 def _count(items: Iterable[bool]) -> str:

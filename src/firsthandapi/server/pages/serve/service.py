@@ -31,6 +31,7 @@ from .access import FILE, Access, Role
 from .app import Site
 from .clock import RealClock
 from .scoring import Jury, find_scorer
+from .study import read_study
 
 if TYPE_CHECKING:
     from typing import Self
@@ -95,13 +96,14 @@ class Service:
             without it they are in the folder.
         keys_file: where the first start writes its keys, and the operator's link, before they work; None for nowhere.
         sandbox: makes the simulated workers of the sandbox; None for none.
+        study: a file that describes the study that people join; None for none.
         on_request: called in the server's thread with each request of the API, once it is answered.
 
     Attributes:
         first: what the first start created; None at later starts.
 
     Raises:
-        ConfigurationError: the folder is in use, or the options do not go together.
+        ConfigurationError: the folder is in use, the options do not go together, or the study is wrong.
         OSError: the port is in use.
     """
 
@@ -120,11 +122,13 @@ class Service:
         storage: str | None = None,
         keys_file: Path | None = None,
         sandbox: Callable[[World], Workforce] | None = None,
+        study: Path | None = None,
         on_request: Callable[[ReceivedRequest], None] | None = None,
     ) -> None:
         self._host = host
         self._given_url = None if public_url is None else _checked(public_url)
         public = self._public()
+        self.study = None if study is None else read_study(study)
         if scorer is not None:
             find_scorer(scorer)
         bucket = (
@@ -132,7 +136,7 @@ class Service:
         )  # refuses what is no URL before it is kept
         # A start that is refused leaves nothing: what can be said without the folder comes before it.
         if public is not None and not (folder / FILE).is_file():
-            raise _no_tokens(folder, _NEEDED)
+            raise _no_tokens(folder, self._needed(), self._needed())
         # What was begun ends in the reverse order, also where the next step fails.
         self._undo = ExitStack()
         # First the port: were it in use, nobody would see the keys of a first start.
@@ -162,6 +166,7 @@ class Service:
                 public=public,
                 on_request=on_request,
                 folder=folder,
+                study=self.study,
             )
             self._sender = Sender(self.world.delivered, self._reach(private_webhooks))
             self.world.events.send = self._sender.send
@@ -217,10 +222,14 @@ class Service:
                     if not job.is_terminal:
                         self.world.jobs.workforce.job_posted(job, self.clock.now())
 
+    def _needed(self) -> tuple[Role, ...]:
+        """The roles that need a token beyond this machine: whoever may join needs none."""
+        return _NEEDED if self.study is None or self.study.join == "invited" else ("operator",)
+
     def _check_tokens(self, folder: Path) -> None:
-        missing: list[Role] = [role for role in _NEEDED if not self.access.has_token(role, good=True)]
+        missing: list[Role] = [role for role in self._needed() if not self.access.has_token(role, good=True)]
         if missing:
-            raise _no_tokens(folder, missing)
+            raise _no_tokens(folder, missing, self._needed())
 
     def _left(self, folder: Path) -> str | None:
         """What an earlier start left in the folder: with it, an empty database is a lost one."""
@@ -293,14 +302,14 @@ class Service:
         return f"http://{host}:{self.port}"
 
 
-def _no_tokens(folder: Path, missing: Iterable[Role]) -> ConfigurationError:
+def _no_tokens(folder: Path, missing: Iterable[Role], needed: Iterable[Role]) -> ConfigurationError:
     new = "" if (folder / FILE).is_file() else "--new "
     commands = " and ".join(
         f"firsthandapi server tokens create {new}{folder} --role {role}" for role in missing
     )
+    roles = " and one for ".join(f"{role}s" for role in needed)
     return ConfigurationError(
-        "not served beyond this machine: that needs a token for workers and one for operators; create with: "
-        f"{commands}"
+        f"not served beyond this machine: that needs a token for {roles}; create with: {commands}"
     )
 
 

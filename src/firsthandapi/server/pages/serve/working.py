@@ -30,7 +30,7 @@ from firsthandapi.server.state.storage import Upload
 
 from .limits import Limits
 from .links import PREFIX, qr_code
-from .reception import Reception, SignInNeeded
+from .reception import Reception, SignInNeeded, worker_id
 from .uploads import Sent, SentFile
 
 _UPLOAD_ID = re.compile(r"[0-9a-f]{32}")
@@ -83,7 +83,7 @@ class Working:
         """The id of whoever works: their token's, or one made of a cookie that their browser keeps."""
         visitor = self._reception.need(request, "worker")
         if visitor.id is not None:
-            return "wkr_" + visitor.id.partition("_")[2]
+            return worker_id(visitor)
         browser = self._reception.browser(request).encode("utf-8", "replace")
         return id_of("wkr_", int.from_bytes(hmac.digest(self._secret, browser, hashlib.sha256)[:16]))
 
@@ -204,10 +204,11 @@ class Working:
             done = self._known(job, worker, fields["upload"])
         if done is not None:
             return done
+        granted = self._reception.granted(worker)
         with ExitStack() as stack:
             uploads = [stack.enter_context(self._world.state.upload(_MOST_BYTES)) for _ in sent.files]
             files = [
-                self._cleaned(job, each, upload, fields, device)
+                self._cleaned(job, each, upload, fields, device, granted)
                 for each, upload in zip(sent.files, uploads, strict=True)
             ]
             with self._world.lock:
@@ -231,7 +232,13 @@ class Working:
         return where
 
     def _cleaned(
-        self, job: Job, sent: SentFile, upload: Upload, fields: dict[str, str], device: dict[str, str]
+        self,
+        job: Job,
+        sent: SentFile,
+        upload: Upload,
+        fields: dict[str, str],
+        device: dict[str, str],
+        granted: Mapping[str, str],
     ) -> File:
         at = self._world.clock.now()
         accepted = job.fields["accepted_formats"]
@@ -240,7 +247,7 @@ class Working:
         except MediaError as error:
             raise PageError(422, f"{_name(sent.name)}: {error}", "This file was not submitted") from None
         details = Details(
-            more=self._more_of(sent.file, found.content_type),
+            more={**self._more_of(sent.file, found.content_type), **granted},
             captured_at=at if found.captured_at is None else found.captured_at,
             device_info={**device, **({"device_model": found.device} if found.device else {})},
             worker_region=None,

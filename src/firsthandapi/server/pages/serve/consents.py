@@ -1,0 +1,153 @@
+"""Who has agreed to what: a record for each person and notice, which nothing changes but its withdrawal."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import secrets
+import sqlite3
+
+from firsthandapi.server.contract.text import new_id
+
+from .access import Access, begin_session
+from .study import Study
+
+# As long as browsers keep a cookie: whoever joined by a link has no token to come back with.
+JOINED_SECONDS = 400 * 86400.0
+_TABLES = """
+CREATE TABLE IF NOT EXISTS consents (
+    consent_id TEXT PRIMARY KEY, worker_id TEXT NOT NULL, notice_id TEXT NOT NULL, notice_version INTEGER NOT NULL,
+    notice_sha256 TEXT NOT NULL, language TEXT NOT NULL, purposes TEXT NOT NULL, license TEXT NOT NULL,
+    assurances TEXT NOT NULL, controller TEXT NOT NULL, retention TEXT NOT NULL, given_at REAL NOT NULL,
+    mechanism TEXT NOT NULL, withdrawn_at REAL
+);
+CREATE INDEX IF NOT EXISTS consents_of ON consents (worker_id);
+CREATE TRIGGER IF NOT EXISTS consents_stay BEFORE DELETE ON consents
+BEGIN SELECT RAISE(ABORT, 'consents are kept'); END;
+CREATE TRIGGER IF NOT EXISTS consents_are_fixed BEFORE UPDATE OF consent_id, worker_id, notice_id, notice_version,
+    notice_sha256, language, purposes, license, assurances, controller, retention, given_at, mechanism ON consents
+BEGIN SELECT RAISE(ABORT, 'consents are kept as they were given'); END;
+CREATE TABLE IF NOT EXISTS notices (sha256 TEXT PRIMARY KEY, text TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS erasures (worker_id TEXT PRIMARY KEY, asked_at REAL NOT NULL, done_at REAL);
+"""
+_CURRENT = """
+SELECT consent_id, license FROM consents WHERE worker_id = ? AND notice_version = ? AND withdrawn_at IS NULL
+"""
+_COUNT = "SELECT count(DISTINCT worker_id) FROM consents WHERE withdrawn_at IS NULL"
+
+
+class FullError(Exception):
+    """As many people have joined as the study takes."""
+
+
+class Consents:
+    """The consents of a study.
+
+    Args:
+        access: the database of people.
+        study: what they agree to.
+    """
+
+    def __init__(self, access: Access, study: Study) -> None:
+        self._access = access
+        self._study = study
+        self._notice = access.settled("notice", f"notice_{secrets.token_hex(8)}")
+        with access.transaction() as rows:
+            rows.executescript(_TABLES)
+
+    def of(self, worker: str) -> dict[str, str] | None:
+        """What the files of this person say of it, if they agreed to the notice of today and have not withdrawn."""
+        found = self._access.look(_CURRENT, worker, self._study.consent.version)
+        return dict(zip(("consent_id", "license"), found[0], strict=True)) if found else None
+
+    def has_withdrawn(self, worker: str) -> bool:
+        """Whether this person agreed once, and has withdrawn all of it."""
+        sql = "SELECT count(*), count(withdrawn_at) FROM consents WHERE worker_id = ?"
+        ((given, withdrawn),) = self._access.look(sql, worker)
+        return bool(given) and given == withdrawn
+
+    def is_full(self, worker: str | None) -> bool:
+        """Whether nobody else may join; whoever has joined keeps their place."""
+        with self._access.transaction() as rows:
+            return self._is_full(rows, worker)
+
+    def count(self) -> int:
+        """How many people have joined, and have not withdrawn."""
+        return int(self._access.look(_COUNT)[0][0])
+
+    def give(self, worker: str, language: str, at: float) -> None:
+        """Record that somebody agrees; nothing, if they have.
+
+        Raises:
+            FullError: nobody else may join.
+        """
+        with self._access.transaction() as rows:
+            self._give(rows, worker, language, at)
+
+    def join(self, language: str, at: float) -> str:
+        """Let in a new person who agrees; the value of their session's cookie.
+
+        Raises:
+            FullError: nobody else may join.
+        """
+        worker = new_id("wkr_", at)
+        with self._access.transaction() as rows:
+            (number,) = rows.execute("SELECT count(DISTINCT worker_id) FROM consents").fetchone()
+            # No secret has this hash: they come back with the cookie alone.
+            rows.execute(
+                "INSERT INTO tokens (id, role, name, hash, created_at) VALUES (?, 'worker', ?, ?, ?)",
+                (worker, f"Participant {number + 1}", secrets.token_bytes(32), at),
+            )
+            self._give(rows, worker, language, at)
+            return begin_session(rows, worker, at, JOINED_SECONDS)
+
+    def withdraw(self, worker: str, at: float, *, erase: bool = False) -> None:
+        """Record that somebody withdraws all that they agreed to, and, with `erase`, wants their data deleted."""
+        with self._access.transaction() as rows:
+            rows.execute(
+                "UPDATE consents SET withdrawn_at = ? WHERE worker_id = ? AND withdrawn_at IS NULL",
+                (at, worker),
+            )
+            if erase:
+                rows.execute("INSERT OR IGNORE INTO erasures VALUES (?, ?, NULL)", (worker, at))
+
+    def erasures(self) -> list[tuple[str, float]]:
+        """Who wants their data deleted, and since when, as far as it is not done."""
+        sql = "SELECT worker_id, asked_at FROM erasures WHERE done_at IS NULL ORDER BY asked_at"
+        return self._access.look(sql)
+
+    def _is_full(self, rows: sqlite3.Connection, worker: str | None) -> bool:
+        most = self._study.max_workers
+        if most is None or rows.execute(_COUNT).fetchone()[0] < most:
+            return False
+        has_place = "SELECT 1 FROM consents WHERE worker_id = ? AND withdrawn_at IS NULL"
+        return rows.execute(has_place, (worker,)).fetchone() is None
+
+    def _give(self, rows: sqlite3.Connection, worker: str, language: str, at: float) -> None:
+        if rows.execute(_CURRENT, (worker, self._study.consent.version)).fetchone():
+            return
+        if self._is_full(rows, worker):
+            raise FullError
+        study = self._study
+        text, shown = study.notice(language)
+        digest = hashlib.sha256(text.encode()).hexdigest()
+        days = study.retention_days.rejected
+        rows.execute("INSERT OR IGNORE INTO notices VALUES (?, ?)", (digest, text))
+        rows.execute(
+            f"INSERT INTO consents VALUES ({', '.join('?' * 13)}, NULL)",  # noqa: S608 - no input
+            (
+                new_id("cns_", at),
+                worker,
+                self._notice,
+                study.consent.version,
+                digest,
+                shown,
+                json.dumps(study.consent.purposes, ensure_ascii=False),
+                study.license,
+                json.dumps(study.consent.assurances),
+                f"{study.organizer}, {study.contact}",
+                json.dumps({"rejected": days}),
+                at,
+                "web form",
+            ),
+        )

@@ -1,0 +1,208 @@
+"""How people join a study, and what they find when they come back: `/join` and `/me`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import islice
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from firsthandapi.server.http.browsers import MEDIA_HEADERS
+from firsthandapi.server.pages.console.face import PageError, no_page
+from firsthandapi.server.rules.jobs import Verdict
+from firsthandapi.server.state.model import Job, Submission
+
+from .consents import JOINED_SECONDS, Consents, FullError
+from .reception import ME, Reception, SignInNeeded, local_path, worker_id
+from .speaking import direction, name_of, said
+from .study import LOGOS, Assurance, Study
+
+_MOST_JOBS = 200
+_MOST_OF_ONE = 1000
+_WITHDRAWN = said("The worker withdrew consent.")
+_FULL = said("As many people have joined as this study takes. Thank you for your interest."), said("Full")
+_ASSURED: dict[Assurance, str] = {
+    "own_work": said("The files are my own work."),
+    "adult": said("I am an adult."),
+    "people_shown_agree": said("The people whom my files show agree to this."),
+}
+_STATUSES = {
+    "pending_score": said("Waiting for review"),
+    "approved": said("Approved"),
+    "retry_pending": said("Try again"),
+    "rejected": said("Rejected"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """A job, and what somebody sent to it."""
+
+    job: Job
+    link: str
+    own: list[Submission]
+
+
+class Joining:
+    """The pages of a study.
+
+    Args:
+        reception: knows who asks.
+        study: what they join.
+        consents: what they agreed to.
+    """
+
+    def __init__(self, reception: Reception, study: Study, consents: Consents) -> None:
+        self._reception = reception
+        self._study = study
+        self._consents = consents
+        self._world = reception.world
+
+    def routes(self) -> Iterable[Route]:
+        """Where the pages are."""
+        yield Route("/join", self._ask, methods=["GET"])
+        yield Route("/join", self._join, methods=["POST"])
+        yield Route(ME, self._me, methods=["GET"])
+        yield Route(f"{ME}/withdraw", self._withdraw, methods=["POST"])
+        yield Route(f"{ME}/delete", self._delete, methods=["POST"])
+        yield Route("/study/logo", self._logo, methods=["GET"])
+
+    # --- joining ----------------------------------------------------------------------------------------
+
+    def _who(self, request: Request) -> str | None:
+        """The id of whoever has a session. Who must be invited has one."""
+        visitor = self._reception.visitor(request)
+        if visitor is None and self._study.join == "invited":
+            raise SignInNeeded
+        return None if visitor is None else worker_id(visitor)
+
+    async def _ask(self, request: Request) -> Response:
+        worker = self._who(request)
+        if worker is not None and self._consents.of(worker) is not None:
+            return self._reception.go(ME)
+        onward = self._reception.onward(request)
+        if onward is not None:
+            return onward
+        if self._consents.is_full(worker):
+            raise _full()
+        return self._form(request, local_path(request.query_params.get("next")))
+
+    async def _join(self, request: Request) -> Response:
+        worker = self._who(request)
+        fields = await self._reception.form(request)
+        target = local_path(fields.get("next"))
+        if self._consents.is_full(worker):
+            raise _full()
+        given = [each for each in self._study.consent.assurances if each in fields]
+        if len(given) < len(self._study.consent.assurances):
+            return self._form(request, target, given=given, status=422)
+        language, at = self._reception.words(request).language, self._world.clock.now()
+        response = self._reception.go(ME if target == "/" else target)
+        try:
+            if worker is None:
+                session = self._consents.join(language, at)
+                self._reception.set_cookie(response, self._reception.cookies[0], session, JOINED_SECONDS)
+            else:
+                self._consents.give(worker, language, at)
+        except FullError:
+            raise _full() from None
+        return response
+
+    def _form(
+        self, request: Request, target: str, *, given: Iterable[str] | None = None, status: int = 200
+    ) -> Response:
+        words = self._reception.words(request)
+        text, language = self._study.notice(words.language)
+        return self._reception.page(
+            request,
+            "join.html",
+            status=status,
+            study=self._study,
+            text=text,
+            text_language=language,
+            text_direction=direction(language),
+            target=target,
+            given=given,
+            named=name_of,
+            assured={each: words(sentence) for each, sentence in _ASSURED.items()},
+        )
+
+    async def _logo(self, _request: Request) -> Response:
+        if self._study.logo is None:
+            raise no_page()
+        kind = LOGOS[self._study.logo.suffix.lower()]
+        try:
+            return Response(self._study.logo.read_bytes(), 200, MEDIA_HEADERS, kind)
+        except OSError:
+            raise no_page() from None
+
+    # --- one's own home ---------------------------------------------------------------------------------
+
+    def _worker(self, request: Request) -> str:
+        """The id of whoever has joined. Who has withdrawn may still see what became of their files."""
+        visitor = self._reception.visitor(request)
+        if visitor is not None and self._consents.has_withdrawn(worker := worker_id(visitor)):
+            return worker
+        return worker_id(self._reception.need(request, "worker"))
+
+    async def _me(self, request: Request) -> Response:
+        worker, words = self._worker(request), self._reception.words(request)
+        with self._world.lock:
+            work = [*self._work(worker)]
+            return self._reception.page(
+                request,
+                "me.html",
+                section=ME,
+                study=self._study,
+                work=work,
+                open=[each for each in work if not each.job.is_terminal],
+                earned=sum(
+                    each.job.price for each in work for one in each.own for file in one.files if file.approved
+                ),
+                statuses={each: words(status) for each, status in _STATUSES.items()},
+                consent=self._consents.of(worker),
+                asked=any(worker == each for each, _ in self._consents.erasures()),
+            )
+
+    def _work(self, worker: str) -> Iterable[_Work]:
+        """The jobs that are open, and those that this person worked on, the latest first."""
+        jobs = self._world.state.organizations[0].accounts["live"].jobs
+        for job in islice(reversed(jobs), _MOST_JOBS):
+            own = (
+                [*self._world.state.submissions_of(job, worker, _MOST_OF_ONE)]
+                if worker in job.workers
+                else []
+            )
+            if own or not job.is_terminal:
+                yield _Work(job, self._reception.links.path(job), own)
+
+    async def _withdraw(self, request: Request) -> Response:
+        return await self._leave(request, erase=False)
+
+    async def _delete(self, request: Request) -> Response:
+        return await self._leave(request, erase=True)
+
+    async def _leave(self, request: Request, *, erase: bool) -> Response:
+        """Withdraw what somebody agreed to: approved files are withdrawn, those that wait are rejected; pay stands."""
+        worker = self._worker(request)
+        await self._reception.form(request)
+        at = self._world.clock.now()
+        # First the consent: were the rest lost, nothing new would be taken, and a second click repeats it.
+        self._consents.withdraw(worker, at, erase=erase)
+        with self._world.lock:
+            for each in self._work(worker):
+                for submission in each.own:
+                    if submission.status == "pending_score":
+                        stars = [1] * len(submission.files)
+                        self._world.jobs.score(submission, at, Verdict(stars, _WITHDRAWN))
+                    for file in submission.files:
+                        if file.approved and not file.withdrawn:
+                            self._world.jobs.withdraw(file, at)
+        return self._reception.go(ME)
+
+
+def _full() -> PageError:
+    return PageError(403, *_FULL)

@@ -1,0 +1,112 @@
+"""The language of the pages that workers see. The English words are the keys of every catalogue."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+
+from starlette.requests import Request
+
+_FOLDER = Path(__file__).parent / "languages"
+_FROM_RIGHT = frozenset({"ar", "ckb", "dv", "fa", "he", "ku", "ps", "sd", "ug", "ur", "yi"})
+_NAMES = {
+    "ar": "العربية",
+    "bn": "বাংলা",
+    "de": "Deutsch",
+    "en": "English",
+    "es": "Español",
+    "fr": "Français",
+    "hi": "हिन्दी",
+    "id": "Bahasa Indonesia",
+    "pt-br": "Português (Brasil)",
+    "ru": "Русский",
+    "sw": "Kiswahili",
+    "tr": "Türkçe",
+    "vi": "Tiếng Việt",
+}
+_MOST_RANGES = 20
+
+
+class Words:
+    """The words of one language.
+
+    Args:
+        language: its tag, such as `pt-BR`.
+    """
+
+    def __init__(self, language: str) -> None:
+        self.language = language
+        self.direction = direction(language)
+        self._catalogue = _catalogue(language.lower())
+
+    def __call__(self, english: str, **values: object) -> str:
+        """A text in this language, or the English one; `values` replace what is in braces."""
+        text = self._catalogue.get(english, english)
+        return text.format(**values) if values else text
+
+
+def said(english: str) -> str:
+    """Marks a text that catalogues translate where it is shown."""
+    return english
+
+
+def name_of(language: str) -> str:
+    """A language by its own name, or its tag."""
+    return _NAMES.get(language.lower(), language)
+
+
+def direction(language: str) -> str:
+    """Whether a language is written from the left, `ltr`, or from the right, `rtl`."""
+    return "rtl" if language.lower().partition("-")[0] in _FROM_RIGHT else "ltr"
+
+
+@cache
+def _catalogue(language: str) -> Mapping[str, str]:
+    """The catalogue of a language, or of the same with fewer parts: that of `fr` for `fr-CA`."""
+    while language:
+        # The name is matched against what is there, and becomes part of no path.
+        found = next((each for each in _FOLDER.glob("*.json") if each.stem.lower() == language), None)
+        if found is not None:
+            words: dict[str, str] = json.loads(found.read_text(encoding="utf-8"))
+            return words
+        language = language.rpartition("-")[0]
+    return {}
+
+
+def chosen(request: Request, cookie: str | None, languages: Sequence[str]) -> str:
+    """The language of a page: the one that the address, the cookie, or the browser asks for; else the first."""
+    accepted = request.headers.get("accept-language", "")
+    for wanted in (request.query_params.get("lang"), cookie, *_ranges(accepted)):
+        found = lookup(wanted or "", languages)
+        if found is not None:
+            return found
+    return languages[0]
+
+
+def lookup(wanted: str, languages: Sequence[str]) -> str | None:
+    """The language that fits best, by the lookup of RFC 4647: of what is wanted, parts are left out from the end."""
+    known = {each.lower(): each for each in languages}
+    wanted = wanted.strip().lower()[:35]
+    while wanted:
+        if wanted in known:
+            return known[wanted]
+        wanted = wanted.rpartition("-")[0]
+        if wanted[-2:-1] == "-":  # a single letter begins an extension
+            wanted = wanted[:-2]
+    return None
+
+
+def _ranges(header: str) -> list[str]:
+    """The languages of `Accept-Language`, the most wanted first."""
+    found: list[tuple[float, str]] = []
+    for part in header.split(",")[:_MOST_RANGES]:
+        name, _, weight = part.partition(";")
+        try:
+            quality = float(weight.strip().removeprefix("q=") or 1)
+        except ValueError:
+            continue
+        if quality > 0:
+            found.append((quality, name.strip()))
+    return [name for _, name in sorted(found, key=lambda each: -each[0])]

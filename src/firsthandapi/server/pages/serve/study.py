@@ -1,0 +1,187 @@
+"""What a lab says of its study in a file: who asks, for what, under which license, and who may join."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, cast
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+
+from firsthandapi._nearest import nearest
+from firsthandapi._specs import read_spec
+from firsthandapi.errors import ConfigurationError
+
+Assurance = Literal["own_work", "adult", "people_shown_agree"]
+
+LOGOS = {
+    ".png": "image/png",
+    ".jpg": "image/jpeg",
+    ".jpeg": "image/jpeg",
+    ".webp": "image/webp",
+    ".svg": "image/svg+xml",
+}
+_EXAMPLE = "name: Street signs of Lagos"
+_MOST_TEXT = 100_000
+
+Line = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200, pattern=r"^[^\r\n]*$")
+]
+Language = Annotated[str, StringConstraints(pattern=r"^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*$")]
+License = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9.+-]*$", max_length=100)]
+Whole = Annotated[int, Field(ge=1, le=10**9)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class Consent(_Part):
+    """What people agree to.
+
+    Attributes:
+        version: the number of this notice; a new one asks everybody again.
+        purposes: what the files are for.
+        text: the notice, by language.
+        assurances: what people confirm, each with a box of its own.
+    """
+
+    version: Whole
+    purposes: Annotated[list[Line], Field(min_length=1)]
+    text: Annotated[dict[Language, str], Field(min_length=1)]
+    assurances: list[Assurance]
+
+
+class Reviews(_Part):
+    """How files are rated.
+
+    Attributes:
+        overlap: how many reviewers rate a file; of three, the median counts.
+        gold: the share of files whose rating is known.
+    """
+
+    overlap: Literal[1, 3] = 1
+    gold: Annotated[float, Field(ge=0, le=1)] = 0.0
+
+
+class Retention(_Part):
+    """For how many days files are kept.
+
+    Attributes:
+        rejected: those that were rejected; None for as long as the server.
+    """
+
+    rejected: Whole | None = None
+
+
+class Study(_Part):
+    """A study, as `study.yaml` describes it.
+
+    Attributes:
+        name: what it is called.
+        organizer: who asks; the pages show it in place of our name.
+        contact: where people may turn to.
+        languages: those of the pages; the first stands in for texts that another lacks.
+        license: what people grant, an id of the SPDX list.
+        consent: what people agree to.
+        join: whether whoever has the link may join, or only those with a token.
+        max_workers: how many people may join; None for any number.
+        max_files_per_worker: how many files a person may submit to a job; None for any number.
+        reviews: how files are rated.
+        retention_days: how long files are kept.
+        logo: a picture beside the file, shown with the organizer.
+    """
+
+    name: Line
+    organizer: Line
+    contact: Line
+    languages: Annotated[list[Language], Field(min_length=1)]
+    license: License
+    consent: Consent
+    join: Literal["open", "invited"] = "open"
+    max_workers: Whole | None = None
+    max_files_per_worker: Whole | None = None
+    reviews: Reviews = Reviews()
+    retention_days: Retention = Retention()
+    logo: Annotated[Path, Field(strict=False)] | None = None
+
+    def notice(self, language: str) -> tuple[str, str]:
+        """The text of the notice, and its language: the first of the study where this one has none."""
+        texts = self.consent.text
+        found = next((each for each in (language, self.languages[0]) if each in texts), next(iter(texts)))
+        return texts[found], found
+
+
+def read_study(path: Path) -> Study:
+    """The study that a file describes, with the texts that lie beside it.
+
+    Args:
+        path: the file.
+
+    Raises:
+        ConfigurationError: it cannot be read, or a key or a value of it is wrong.
+    """
+    fields = read_spec(path, _EXAMPLE)
+    try:
+        study = Study.model_validate(fields)
+    except ValidationError as error:
+        raise ConfigurationError(f"{path}: {'; '.join(_faults(error))}") from None
+    if repeated := sorted({each for each in study.languages if study.languages.count(each) > 1}):
+        raise ConfigurationError(f"{path}: languages names {repeated[0]} twice; remove one of the two")
+    texts: dict[str, str] = {}
+    for language, text in study.consent.text.items():
+        where = f"consent.text.{language}"
+        if language not in study.languages:
+            raise ConfigurationError(
+                f"{path}: {where} is no language of the study; add {language} to languages"
+            )
+        texts[language] = _text(path, where, text.strip())
+    logo = None if study.logo is None else _beside(path, "logo", str(study.logo))
+    if logo is not None and logo.suffix.lower() not in LOGOS:
+        raise ConfigurationError(f"{path}: logo must end in {', '.join(LOGOS)}")
+    consent = study.consent.model_copy(update={"text": texts})
+    return study.model_copy(update={"consent": consent, "logo": logo})
+
+
+def _text(path: Path, where: str, text: str) -> str:
+    if "\n" not in text and text.endswith((".md", ".txt")):
+        beside = _beside(path, where, text)
+        try:
+            text = beside.read_text(encoding="utf-8-sig").strip()
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or "it is not UTF-8"
+            raise ConfigurationError(f"{path}: {where}: could not read {beside}: {reason}") from None
+    if not 1 <= len(text) <= _MOST_TEXT:
+        raise ConfigurationError(f"{path}: {where} must have 1 to {_MOST_TEXT:,} characters")
+    return text
+
+
+def _beside(path: Path, where: str, name: str) -> Path:
+    found = path.parent / name
+    try:
+        is_there = Path(name).name == name and found.is_file()
+    except ValueError:  # a NUL
+        is_there = False
+    if not is_there:
+        raise ConfigurationError(f"{path}: {where}: there is no file {name} beside it")
+    return found
+
+
+def _faults(error: ValidationError) -> Iterable[str]:
+    for each in error.errors(include_url=False, include_context=False):
+        location = [str(part) for part in each["loc"] if part != "[key]"]
+        where = ".".join(location)
+        if each["type"] == "extra_forbidden":
+            meant = nearest(location[-1], _known(location[:-1]))
+            yield f"{where} is not a known key" + (f"; did you mean {meant}?" if meant else "")
+        elif each["type"] == "missing":
+            yield f"{where} is missing"
+        else:
+            yield f"{where}: {each['msg'][:1].lower()}{each['msg'][1:]}"
+
+
+def _known(location: Iterable[str]) -> Iterable[str]:
+    kind: Any = Study
+    for name in location:
+        kind = cast("Mapping[str, Any]", kind.model_fields)[name].annotation
+    return cast("Iterable[str]", kind.model_fields)

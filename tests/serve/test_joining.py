@@ -1,0 +1,257 @@
+"""A study: people join by a link, agree, work, see what they have earned, and leave."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from firsthandapi import FirstHandClient
+from firsthandapi.server.pages.serve.access import FILE
+from firsthandapi.server.pages.serve.service import Service
+from firsthandapi.server.rules.jobs import Verdict
+
+from .conftest import EVIL, JOB, Visitor
+from .phones import JPEG, Nobody
+from .test_study import STUDY, write
+
+BOXES = dict.fromkeys(("own_work", "adult", "people_shown_agree"), "yes")
+
+
+class Lab:
+    """A server with a study, and the browsers of its people."""
+
+    def __init__(self, folder: Path, service: Service, stack: ExitStack) -> None:
+        self.folder = folder
+        self.service = service
+        assert service.first is not None
+        self.buyer = stack.enter_context(FirstHandClient(service.first.live, service.url, max_retries=0))
+        self._stack = stack
+
+    def browser(self, **headers: str) -> Visitor:
+        """A browser of a stranger."""
+        visitor = Visitor(self.service, headers=headers)
+        self._stack.callback(visitor.http.close)
+        return visitor
+
+    def joined(self, **fields: str) -> Visitor:
+        """A browser of somebody who has joined."""
+        visitor = self.browser()
+        answer = visitor.send("/join", "/join", **{**BOXES, **fields})
+        assert (answer.status_code, answer.headers["location"]) == (303, "/me"), answer.text
+        return visitor
+
+    def records(self) -> list[dict[str, Any]]:
+        """The records of consent, as they are kept."""
+        with closing(sqlite3.connect(self.folder / FILE)) as rows:
+            rows.row_factory = sqlite3.Row
+            return [dict(row) for row in rows.execute("SELECT * FROM consents ORDER BY given_at, consent_id")]
+
+    def upload(self, visitor: Visitor, link: str) -> Any:
+        """One picture, by the form of a job."""
+        page = visitor.get(link).text
+        hidden = dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)">', page))
+        return visitor.http.post(link, data=hidden, files={"file": ("shot.jpg", JPEG, "image/jpeg")})
+
+
+Open = Callable[..., Lab]
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Iterator[Open]:
+    """Opens a server with a study, or again with other values."""
+    with ExitStack() as stack:
+        first: list[Any] = []
+
+        def start(running: ExitStack = stack, **fields: Any) -> Lab:
+            folder = tmp_path / "data"
+            service = running.enter_context(Service(folder, study=write(tmp_path, **fields)))
+            first.append(service.first or first[0])
+            service.first = first[0]
+            service.world.jobs.jury = Nobody()
+            return Lab(folder, service, stack)
+
+        yield start
+
+
+def test_who_agrees_joins_and_the_record_says_to_what(lab: Open) -> None:
+    """The page shows who asks, for what, under which license, and the notice; a record keeps what was agreed to."""
+    here = lab(organizer=f"Lab {EVIL}")
+    page = here.browser().get("/join?lang=fr").text
+    for words in ("Street signs", "signs@example.org", "CC-BY-4.0", "recherche", "Lab &lt;script&gt;"):
+        assert words in page
+    assert "<script>alert" not in page
+    assert "FirstHandAPI" not in page
+    here.joined()
+    (record,) = here.records()
+    assert record["notice_version"] == 2
+    assert re.fullmatch("[0-9a-f]{64}", record["notice_sha256"])
+    assert (record["language"], record["license"], record["withdrawn_at"]) == ("en", "CC-BY-4.0", None)
+    assert record["assurances"] == '["own_work", "adult", "people_shown_agree"]'
+    assert record["worker_id"].startswith("wkr_")
+    with closing(sqlite3.connect(here.folder / FILE)) as rows, pytest.raises(sqlite3.IntegrityError):
+        rows.execute("UPDATE consents SET license = 'CC0-1.0'")
+    with closing(sqlite3.connect(here.folder / FILE)) as rows, pytest.raises(sqlite3.IntegrityError):
+        rows.execute("DELETE FROM consents")
+
+
+@pytest.mark.parametrize("missing", [*BOXES])
+def test_every_box_is_needed(lab: Open, missing: str) -> None:
+    """Without one of the boxes, nobody joins: the form comes again, with those that were ticked."""
+    here = lab()
+    visitor = here.browser()
+    answer = visitor.send("/join", "/join", **{name: "yes" for name in BOXES if name != missing})
+    assert answer.status_code == 422
+    assert answer.text.count(" checked>") == 2
+    assert here.records() == []
+    assert visitor.get("/me").headers["location"] == "/join"
+
+
+def test_a_full_study_takes_nobody_else(lab: Open) -> None:
+    """Its page and its form are 403 for others, also where the form was open before; whoever has joined stays."""
+    here = lab(max_workers=1)
+    late = here.browser()
+    page = late.get("/join").text
+    token = re.search(r'name="form_token" value="(\w+)"', page)
+    first = here.joined()
+    assert late.get("/join").status_code == 403
+    assert token is not None
+    assert late.http.post("/join", data={"form_token": token[1], **BOXES}).status_code == 403
+    assert first.get("/me").status_code == 200
+    assert first.get("/join").headers["location"] == "/me"
+    assert len(here.records()) == 1
+
+
+def test_work_asks_for_consent_and_files_carry_it(lab: Open) -> None:
+    """The link of a job leads a stranger to the form and back; a file has the consent and the license, and the home of
+    its worker the status, the reason, and the pay."""
+    here = lab()
+    job = here.service.world.state.jobs[here.buyer.jobs.create(**JOB).id]
+    link = here.service.site.links.path(job)
+    stranger = here.browser()
+    assert stranger.get(link).headers["location"] == f"/join?next={link}"
+    answer = stranger.send("/join", f"/join?next={link}", next=link, **BOXES)
+    assert answer.headers["location"] == link
+    assert link in stranger.get("/me").text
+    assert here.upload(stranger, link).status_code == 303
+    assert 'data-status="pending_score"' in stranger.get("/me").text
+    world = here.service.world
+    with world.lock:
+        world.jobs.score(job.submissions[0], world.clock.now(), Verdict([5], f"Sharp {EVIL}"))
+    page = stranger.get("/me").text
+    assert "Sharp &lt;script&gt;" in page
+    assert "$0.50" in page
+    (file,) = here.buyer.files.list(job_id=job.id)
+    (record,) = here.records()
+    assert (file.consent_id, file.license) == (record["consent_id"], "CC-BY-4.0")
+
+
+def test_who_withdraws_takes_their_files_along_and_keeps_the_pay(lab: Open) -> None:
+    """Approved files are withdrawn, those that wait rejected, nothing new is taken; the pay stands, and a new consent
+    is a new record."""
+    here = lab()
+    job = here.service.world.state.jobs[here.buyer.jobs.create(**JOB).id]
+    link, world = here.service.site.links.path(job), here.service.world
+    person = here.joined()
+    for stars in (5, None):
+        assert here.upload(person, link).status_code == 303
+        if stars:
+            with world.lock:
+                world.jobs.score(job.submissions[0], world.clock.now(), Verdict([stars]))
+    assert person.send("/me/withdraw", "/me").headers["location"] == "/me"
+    assert [each.status for each in job.submissions] == ["approved", "rejected"]
+    assert [*here.buyer.files.list(job_id=job.id)] == []
+    page = person.get("/me").text
+    assert "$0.50" in page
+    assert "withdrawn your consent" in page
+    assert person.get(link).headers["location"].startswith("/join")
+    person.send("/join", "/join", **BOXES)
+    one, two = here.records()
+    assert one["withdrawn_at"] is not None
+    assert (two["withdrawn_at"], two["worker_id"]) == (None, one["worker_id"])
+    world.check_books()
+
+
+def test_a_wish_to_be_forgotten_is_kept_for_the_operator(lab: Open) -> None:
+    """It withdraws the consent, and the operator sees who asked."""
+    here = lab()
+    person = here.joined()
+    person.send("/me/delete", "/me")
+    assert "asked to delete your data" in person.get("/me").text
+    operator = here.browser()
+    assert operator.sign_in("operator").status_code == 303
+    page = operator.get("/console/people").text
+    (record,) = here.records()
+    assert record["worker_id"] in page
+    assert record["withdrawn_at"] is not None
+    assert f"{here.service.url}/join" in page
+    assert 'class="qr"' in page
+
+
+def test_a_new_version_asks_again(lab: Open, tmp_path: Path) -> None:
+    """Whoever agreed to the last notice agrees to the new one before they go on, and keeps their place."""
+    with ExitStack() as running:
+        before = lab(running, max_workers=1)
+        person = before.joined()
+        cookies = dict(person.http.cookies)
+    consent = {**STUDY["consent"], "version": 3}
+    here = lab(max_workers=1, consent=consent)
+    person = here.browser()
+    person.http.cookies.update(cookies)
+    assert person.get("/me").headers["location"] == "/join"
+    assert person.send("/join", "/join", **BOXES).status_code == 303
+    assert [each["notice_version"] for each in here.records()] == [2, 3]
+    assert len({each["worker_id"] for each in here.records()}) == 1
+
+
+def test_only_the_invited_join_a_closed_study(lab: Open) -> None:
+    """They sign in with their token first, and their files carry its id."""
+    here = lab(join="invited")
+    stranger = here.browser()
+    assert stranger.get("/join").headers["location"].startswith("/sign-in?next=/join")
+    assert stranger.sign_in("worker", "Ana").status_code == 303
+    assert stranger.get("/me").headers["location"] == "/join"
+    assert stranger.send("/join", "/join", **BOXES).headers["location"] == "/me"
+    (record,) = here.records()
+    assert here.service.access.name_of(record["worker_id"]) == "Ana"
+
+
+def test_a_link_of_another_site_makes_no_second_person(lab: Open) -> None:
+    """Browsers keep the cookie back then: a page of ours asks again before anybody joins."""
+    here = lab()
+    followed = {"sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate", "sec-fetch-dest": "document"}
+    page = here.browser().get("/join", headers=followed)
+    assert (page.status_code, 'http-equiv="refresh"' in page.text) == (200, True)
+
+
+def test_the_language_is_the_one_that_was_asked_for_last(lab: Open) -> None:
+    """`lang` wins over the cookie that it sets, that over what the browser accepts, and that over the first."""
+    here = lab()
+    french = here.browser(**{"accept-language": "de, fr-CA;q=0.8, en;q=0.3"})
+    assert '<html lang="fr" dir="ltr">' in french.get("/join").text
+    assert '<html lang="ar" dir="rtl">' in french.get("/join?lang=ar").text
+    page = french.get("/join")
+    assert '<html lang="ar" dir="rtl">' in page.text
+    assert 'lang="en" dir="ltr">You agree' in page.text, "the notice is not in Arabic"
+    assert "accept-language" in page.headers["vary"]
+    assert '<html lang="en" dir="ltr">' in here.browser(**{"accept-language": "de"}).get("/join?lang=xx").text
+
+
+def test_the_logo_is_the_labs(lab: Open, tmp_path: Path) -> None:
+    """It stands in the place of ours, and can run nothing."""
+    (tmp_path / "logo.svg").write_text("<svg xmlns='http://www.w3.org/2000/svg'/>")
+    visitor = lab(logo="logo.svg").browser()
+    assert 'src="/study/logo"' in visitor.get("/join").text
+    logo = visitor.get("/study/logo")
+    assert (logo.headers["content-type"], logo.status_code) == ("image/svg+xml", 200)
+    assert "sandbox" in logo.headers["content-security-policy"]
+
+
+def test_without_a_study_there_is_none(visit: Callable[..., Visitor]) -> None:
+    """A server without a study has no page to join one."""
+    assert [visit().get(path).status_code for path in ("/join", "/me")] == [404, 404]

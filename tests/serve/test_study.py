@@ -1,0 +1,114 @@
+"""What a lab says of its study in a file."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from firsthandapi.errors import ConfigurationError
+from firsthandapi.server.pages.serve.service import Service
+from firsthandapi.server.pages.serve.study import read_study
+
+GUIDE = Path(__file__).parents[2] / "docs/guides/own-server.md"
+STUDY: dict[str, Any] = {
+    "name": "Street signs of Lagos",
+    "organizer": "Example Lab",
+    "contact": "signs@example.org",
+    "languages": ["en", "fr", "ar"],
+    "license": "CC-BY-4.0",
+    "consent": {
+        "version": 2,
+        "purposes": ["research", "publication"],
+        "text": {"en": "consent.en.md", "fr": "Vous acceptez que vos photos servent à la recherche."},
+        "assurances": ["own_work", "adult", "people_shown_agree"],
+    },
+}
+
+
+def write(folder: Path, **fields: Any) -> Path:
+    """A study in a folder, with these fields changed; None leaves one out. JSON is YAML."""
+    (folder / "consent.en.md").write_text("You agree that your photos serve research.\n", encoding="utf-8")
+    given = {name: value for name, value in {**STUDY, **fields}.items() if value is not None}
+    path = folder / "study.yaml"
+    path.write_text(json.dumps(given), encoding="utf-8")
+    return path
+
+
+def test_a_study_is_read_with_the_texts_beside_it(tmp_path: Path) -> None:
+    """A text on one line that ends in `.md` is a file; the first language stands in for one that is missing."""
+    study = read_study(
+        write(tmp_path, max_workers=300, reviews={"overlap": 3}, retention_days={"rejected": 30})
+    )
+    assert study.notice("en") == ("You agree that your photos serve research.", "en")
+    assert study.notice("fr")[1] == "fr"
+    assert study.notice("ar") == study.notice("en")
+    assert (study.join, study.reviews.overlap, study.reviews.gold) == ("open", 3, 0.0)
+    text = {"en": "Please read\nconsent.en.md"}
+    several = read_study(write(tmp_path, consent={**STUDY["consent"], "text": text}))
+    assert several.notice("en")[0] == text["en"]
+
+
+def test_the_study_of_the_guide_is_one(tmp_path: Path) -> None:
+    """What the guide shows can be served."""
+    path = write(tmp_path)
+    found = re.search(r"```yaml\n(name: .*?)```", GUIDE.read_text(encoding="utf-8"), re.DOTALL)
+    assert found is not None
+    path.write_text(found[1], encoding="utf-8")
+    assert read_study(path).max_workers == 300
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        *[({name: None}, f"{name} is missing") for name in STUDY],
+        ({"organiser": "Lab"}, "organiser is not a known key; did you mean organizer?"),
+        (
+            {"consent": {**STUDY["consent"], "purpose": ["research"]}},
+            "consent.purpose is not a known key; did you mean purposes?",
+        ),
+        ({"reviews": {"overlap": 2}}, "reviews.overlap: input should be 1 or 3"),
+        ({"max_workers": 0}, "max_workers: "),
+        ({"max_workers": "300"}, "max_workers: "),
+        ({"join": "closed"}, "join: input should be 'open' or 'invited'"),
+        ({"languages": []}, "languages: "),
+        ({"languages": ["en", "en"]}, "languages names en twice"),
+        ({"license": "my own"}, "license: "),
+        ({"consent": {**STUDY["consent"], "version": True}}, "consent.version: "),
+        ({"consent": {**STUDY["consent"], "assurances": ["grownup"]}}, "consent.assurances.0: "),
+        (
+            {"consent": {**STUDY["consent"], "text": {"de": "Ja."}}},
+            "consent.text.de is no language of the study",
+        ),
+        (
+            {"consent": {**STUDY["consent"], "text": {"en": "consent.de.md"}}},
+            "no file consent.de.md beside it",
+        ),
+        (
+            {"consent": {**STUDY["consent"], "text": {"en": "../consent.en.md"}}},
+            "there is no file ../consent.en.md",
+        ),
+        ({"consent": {**STUDY["consent"], "text": {"en": " "}}}, "consent.text.en must have 1 to"),
+        ({"logo": "consent.en.md"}, "logo must end in .png"),
+    ],
+)
+def test_a_wrong_study_is_refused_by_name(tmp_path: Path, fields: dict[str, Any], words: str) -> None:
+    """Nothing is served then, and nothing is left behind."""
+    with pytest.raises(ConfigurationError) as caught:
+        Service(tmp_path / "data", study=write(tmp_path, **fields))
+    assert words in str(caught.value)
+    assert str(tmp_path / "study.yaml") in str(caught.value)
+    assert not (tmp_path / "data").exists()
+
+
+def test_an_open_study_needs_no_token_for_workers(tmp_path: Path) -> None:
+    """Beyond this machine, only operators need one where everybody may join."""
+    with pytest.raises(ConfigurationError, match="needs a token for operators; create"):
+        Service(tmp_path / "data", public_url="https://signs.example.org", study=write(tmp_path))
+    with pytest.raises(ConfigurationError, match="token for workers and one for operators"):
+        Service(
+            tmp_path / "data", public_url="https://signs.example.org", study=write(tmp_path, join="invited")
+        )
