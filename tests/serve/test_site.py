@@ -115,6 +115,32 @@ def test_bodies_are_bounded(visit: Callable[..., Visitor]) -> None:
     assert visitor.http.post("/sign-in", content=many, headers=form).status_code == 400
 
 
+@pytest.mark.parametrize(
+    ("request_line", "header", "status"),
+    [
+        ("POST /v1/jobs", "x: x", 401),
+        ("POST /v1/jobs", "authorization: Bearer fh_live_own_wrong", 401),
+        ("PATCH /v1/webhook_endpoints/x", "x: x", 401),
+        ("POST /v1/nothing", "x: x", 404),
+        ("POST /sign-in", "origin: https://evil.example", 403),
+    ],
+)
+def test_a_strangers_body_is_refused_at_its_head(
+    service: Service, visit: Callable[..., Visitor], request_line: str, header: str, status: int
+) -> None:
+    """Whoever has no good key is answered before the body comes, nothing of which is kept; the connection ends."""
+    with socket.create_connection(("127.0.0.1", service.port), 5) as raw:
+        head = f"{request_line} HTTP/1.1\r\nhost: 127.0.0.1\r\n{header}\r\ncontent-length: {8 << 20}\r\n\r\n"
+        raw.sendall(head.encode())
+        answer = b""
+        while not answer.endswith(b"}}"):
+            answer += raw.recv(65536)
+    assert answer.startswith(f"HTTP/1.1 {status} ".encode())
+    assert answer.lower().count(b"\r\nconnection: close\r\n") == 1
+    assert visit().http.post("/v1/jobs", content=b"x" * 5000).status_code == 401
+    assert not any(each.body for _, each in service.site.log.numbered())
+
+
 def test_headers_are_bounded(visit: Callable[..., Visitor]) -> None:
     """A head that does not end is cut off."""
     visitor = visit()

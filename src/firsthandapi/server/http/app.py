@@ -105,7 +105,7 @@ class App:
         now = self.world.clock.now()
         self._deprecated(request, headers, now)
         with self.world.lock:
-            key = None if operation.scope == NO_KEY else self._authenticate(request, headers, now)
+            key = None if operation.scope == NO_KEY else self._authenticate(request, headers)
         if key is not None:
             self._limit(key, headers, now)
             self._authorize(operation, key)
@@ -178,9 +178,15 @@ class App:
             if deprecation.sunset is not None and deprecation.sunset.timestamp() <= now:
                 raise ApiError(410, "gone", "This endpoint has been shut down; see the Link header.")
 
-    def _authenticate(self, request: Request, headers: dict[str, str], now: float) -> Key:
+    def key(self, request: Request) -> Key | None:
+        """The good key that a request comes with; the lock is held."""
         scheme, _, secret = request.headers.get("authorization", "").partition(" ")
-        key = self.world.accounts.authenticate(secret.strip(), now) if scheme.lower() == "bearer" else None
+        if scheme.lower() != "bearer":
+            return None
+        return self.world.accounts.authenticate(secret.strip(), self.world.clock.now())
+
+    def _authenticate(self, request: Request, headers: dict[str, str]) -> Key:
+        key = self.key(request)
         if key is None:
             message = (
                 "Send a valid API key in the header `Authorization`, after the word `Bearer` and a space."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Callable
@@ -101,9 +102,10 @@ class Site:
         refused = refusal(scope["method"], scope["headers"], self._public)
         if self._public is None:
             refused = forwarded(scope["headers"]) or refused
+        refused = refused or self._no_signup(scope)
         try:
             if refused:
-                await read_body(receive, 0)
+                send = _at_its_head(receive, send)
                 raise refused
             if path.startswith(_API):
                 await self._call(scope, receive, send)
@@ -123,9 +125,11 @@ class Site:
     # --- the API ----------------------------------------------------------------------------------------
 
     async def _call(self, scope: Scope, receive: Receive, send: Send) -> None:
-        body = await read_body(receive, MAX_BODY + 1)
-        if scope["path"] == "/v1/auth/signup" and scope["method"] == "POST":
-            self._check_signup(Request(scope))
+        body = b""
+        if self._is_stranger(scope):
+            send = _at_its_head(receive, send)
+        else:
+            body = await read_body(receive, MAX_BODY + 1)
         entry = self.log.add(scope, body)
         status: int | None = None
         headers: list[tuple[bytes, bytes]] = []
@@ -146,13 +150,25 @@ class Site:
         finally:
             self.log.ended(entry, status, headers)
 
-    def _check_signup(self, request: Request) -> None:
-        """Strangers may not post jobs to a team's own people."""
+    def _is_stranger(self, scope: Scope) -> bool:
+        """Whether a call comes with a body, and without the key that it takes: it is answered, and not read."""
+        if not scope["path"].startswith("/v1/") or _is_signup(scope):
+            return False
+        if not any(name in (b"content-length", b"transfer-encoding") for name, _ in scope["headers"]):
+            return False
+        with self.world.lock:
+            return self.api.key(Request(scope)) is None
+
+    def _no_signup(self, scope: Scope) -> ApiError | None:
+        """Why nobody may sign up, or None: strangers may not post jobs to a team's own people."""
+        if not _is_signup(scope):
+            return None
         if self._public is not None:
             message = "This server takes no signups: ask its operator for an API key."
-            raise ApiError(403, "authorization_error", message)
-        if not self.limits.take_signup(request):
-            raise ApiError(429, "rate_limit_exceeded", "Too many signups.", headers={"retry-after": "3600"})
+            return ApiError(403, "authorization_error", message)
+        if not self.limits.take_signup(Request(scope)):
+            return ApiError(429, "rate_limit_exceeded", "Too many signups.", headers={"retry-after": "3600"})
+        return None
 
     # --- pages ------------------------------------------------------------------------------------------
 
@@ -189,8 +205,29 @@ class Site:
         await response(scope, receive, noted)
 
 
+def _is_signup(scope: Scope) -> bool:
+    return bool(scope["path"] == "/v1/auth/signup" and scope["method"] == "POST")
+
+
 async def _nothing(_scope: Scope, _receive: Receive, _send: Send) -> None:
     raise no_page()
+
+
+def _at_its_head(receive: Receive, send: Send) -> Send:
+    """Answer a stranger before the body has come. Some of it is read afterwards, so that the answer arrives."""
+
+    async def answered(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers = [pair for pair in message.get("headers", ()) if pair[0] != b"connection"]
+            message = {**message, "headers": [*headers, (b"connection", b"close")]}
+        elif not message.get("more_body", False):
+            await send({**message, "more_body": True})
+            with contextlib.suppress(ApiError, ClientDisconnect):
+                await read_body(receive, 0)
+            message = {"type": "http.response.body"}
+        await send(message)
+
+    return answered
 
 
 def _bounded(receive: Receive) -> Receive:
