@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import re
 import socket
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
 import pytest
 from starlette.requests import Request
+from starlette.types import Message
 
 from dataset.support import wait_until
 from firsthandapi import FirstHandClient
 from firsthandapi.server.contract.bodies import JobBody
 from firsthandapi.server.contract.text import new_id
 from firsthandapi.server.http.reading import validate
-from firsthandapi.server.pages.serve import limits, signing_in
+from firsthandapi.server.pages.console.face import PageError
+from firsthandapi.server.pages.serve import app, limits, signing_in
 from firsthandapi.server.pages.serve.service import Service
 from firsthandapi.server.sqlite.kept import KeptState
 from firsthandapi.server.state.model import Details, Facts, File
@@ -139,6 +143,33 @@ def test_a_strangers_body_is_refused_at_its_head(
     assert answer.lower().count(b"\r\nconnection: close\r\n") == 1
     assert visit().http.post("/v1/jobs", content=b"x" * 5000).status_code == 401
     assert not any(each.body for _, each in service.site.log.numbered())
+
+
+@pytest.mark.parametrize(("size", "arrives"), [(16 << 10, True), (100, False)])
+def test_an_upload_takes_as_long_as_it_takes(
+    monkeypatch: pytest.MonkeyPatch, size: int, arrives: bool
+) -> None:
+    """A slow upload arrives after hours, and one that brings almost nothing ends: the least rate counts."""
+    now = 0.0
+    monkeypatch.setattr(app, "time", SimpleNamespace(monotonic=lambda: now))
+
+    async def receive() -> Message:
+        nonlocal now
+        now += 20
+        await asyncio.sleep(0)
+        return {"type": "http.request", "body": b"x" * size, "more_body": now < 10_000}
+
+    async def upload() -> int:
+        part, count = app._bounded(receive), 1
+        while (await part())["more_body"]:
+            count += 1
+        return count
+
+    if arrives:
+        assert asyncio.run(upload()) == 500
+    else:
+        with pytest.raises(PageError, match="Almost nothing came for 30 seconds"):
+            asyncio.run(upload())
 
 
 def test_headers_are_bounded(visit: Callable[..., Visitor]) -> None:

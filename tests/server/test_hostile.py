@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import time
-from contextlib import closing, suppress
+from contextlib import ExitStack, closing, suppress
 
 import pytest
 
@@ -267,3 +267,16 @@ def test_too_many_connections(
             time.sleep(0.01)
     else:
         pytest.fail("there was no room again")
+
+
+def test_too_many_idle_connections(
+    address: tuple[str, int], api: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beyond so many connections without a request, the one silent longest makes room, and others are served."""
+    monkeypatch.setattr(server_http, "_MAX_IDLE", 2)
+    with ExitStack() as stack:
+        first, *_ = (
+            stack.enter_context(closing(socket.create_connection(address, timeout=10))) for _ in range(5)
+        )
+        assert api("GET", "/v1/me").status == 200
+        assert first.recv(1) == b""

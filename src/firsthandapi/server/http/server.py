@@ -7,7 +7,7 @@ import logging
 import os
 import socket
 import threading
-from typing import Any
+from typing import Any, cast
 
 import h11
 from uvicorn.config import Config
@@ -19,6 +19,7 @@ from firsthandapi.server.contract.errors import ApiError
 from .responses import error_response
 
 _MAX_CONNECTIONS = 2000
+_MAX_IDLE = 1000
 _HEAD_SECONDS = 30.0
 
 _log = logging.getLogger("firsthandapi.testing.http")
@@ -34,15 +35,29 @@ class _Protocol(H11Protocol):
         self.app_state = {"transport": transport}
         super().connection_made(transport)
         self._head_timer: asyncio.TimerHandle | None = None
+        self.heard = self.loop.time()
         if len(self.connections) > _MAX_CONNECTIONS:
             transport.abort()
-        else:
-            self._expect_head()
+            return
+        self._expect_head()
+        if len(self.connections) > _MAX_IDLE:
+            self._make_room()
 
     def data_received(self, data: bytes) -> None:
         """Limit the time for a request's head: uvicorn limits only the time between requests."""
+        self.heard = self.loop.time()
         super().data_received(data)
         self._expect_head()
+
+    def _make_room(self) -> None:
+        """Of too many connections without a request, close the one that has been silent longest."""
+        idle = [
+            each
+            for each in cast("set[_Protocol]", self.connections)
+            if each.conn.their_state is h11.IDLE and not each.transport.is_closing()
+        ]
+        if len(idle) > _MAX_IDLE:
+            min(idle, key=lambda each: each.heard).transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Nothing is expected any more."""

@@ -40,9 +40,10 @@ from .working import Working
 _log = logging.getLogger("firsthandapi.serve")
 
 _API = ("/v1/", "/openapi.json/", "/files/")
-# The largest upload of a worker, all files of it together, and how long that may take.
+# The largest upload of a worker, all files of it together. However long it takes, so much of it must come in each span.
 MAX_UPLOAD = 512 << 20
-UPLOAD_SECONDS = 600.0
+UPLOAD_PART = 16 << 10
+UPLOAD_SECONDS = 30.0
 
 
 class Site:
@@ -232,21 +233,27 @@ def _at_its_head(receive: Receive, send: Send) -> Send:
 
 def _bounded(receive: Receive) -> Receive:
     """The body as it comes, until it is too large or too slow."""
-    read = 0
-    ends = time.monotonic() + UPLOAD_SECONDS
+    read = counted = 0
+    waited = 0.0
     is_whole = False
 
     async def part() -> Message:
-        nonlocal read, is_whole
+        nonlocal read, counted, waited, is_whole
         if is_whole:
             return await receive()
+        began = time.monotonic()
         try:
-            async with asyncio.timeout(max(0.0, ends - time.monotonic())):
+            async with asyncio.timeout(max(0.0, UPLOAD_SECONDS - waited)):
                 message = await receive()
         except TimeoutError:
-            words = f"The upload took more than {UPLOAD_SECONDS / 60:.0f} minutes: try again with a better connection."
+            words = (
+                f"Almost nothing came for {UPLOAD_SECONDS:.0f} seconds: try again with a better connection."
+            )
             raise PageError(408, words, "Too slow") from None
+        waited += time.monotonic() - began
         read += len(message.get("body", b""))
+        if read >= counted + UPLOAD_PART:
+            counted, waited = read, 0.0
         is_whole = not message.get("more_body", False)
         if read > MAX_UPLOAD:
             raise PageError(413, f"The upload is larger than {MAX_UPLOAD >> 20} MB.", "Too large")
