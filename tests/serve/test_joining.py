@@ -143,7 +143,8 @@ def test_work_asks_for_consent_and_files_carry_it(lab: Open) -> None:
     world = here.service.world
     with world.lock:
         world.jobs.score(job.submissions[0], world.clock.now(), Verdict([5], f"Sharp {EVIL}"))
-    page = stranger.get("/me").text
+    assert "Accepté" in stranger.get(f"{link}?lang=fr").text
+    page = stranger.get("/me?lang=en").text
     assert "Sharp &lt;script&gt;" in page
     assert "$0.50" in page
     (file,) = here.buyer.files.list(job_id=job.id)

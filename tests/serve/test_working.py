@@ -126,7 +126,7 @@ def test_the_page_says_what_is_asked(server: Server) -> None:
     assert "&lt;script&gt;alert(1)" in page
     assert "JPEG, PNG, or MP4, at least 800 pixels wide" in page
     assert "$0.75 for each approved file" in page
-    assert "<strong>3 of 3</strong> files are still wanted." in page
+    assert "Files still wanted: <strong>3 of 3</strong>" in page
     assert 'accept="image/jpeg,image/png" capture="environment"' in page
     assert 'accept="image/jpeg,image/png,video/mp4" multiple' in page
     assert 'name="latitude"' in page

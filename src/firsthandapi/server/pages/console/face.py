@@ -65,6 +65,11 @@ class PageError(Exception):
         self.heading = heading
 
 
+def _english(text: str, **values: object) -> str:
+    """A text of a page as it is; a server for people may have others than the English ones."""
+    return text.format(**values) if values else text
+
+
 def no_page() -> PageError:
     """The refusal of a page that does not exist."""
     return PageError(404, "There is no such page, or no longer.", "Not found")
@@ -107,7 +112,7 @@ class Face:
             "speed": None,
             "has_tools": False,
             "job_link": None,
-            "_": str,
+            "_": _english,
             "language": "en",
             "direction": "ltr",
             "brand": "FirstHandAPI",

@@ -29,6 +29,7 @@ _ASSURED: dict[Assurance, str] = {
     "adult": said("I am an adult."),
     "people_shown_agree": said("The people whom my files show agree to this."),
 }
+_PURPOSES = said("research"), said("publication")  # of labs; others are shown as they are
 _STATUSES = {
     "pending_score": said("Waiting for review"),
     "approved": said("Approved"),

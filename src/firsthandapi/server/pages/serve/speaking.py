@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -41,10 +42,22 @@ class Words:
         self.direction = direction(language)
         self._catalogue = _catalogue(language.lower())
 
+    @property
+    def of_scripts(self) -> Mapping[str, str]:
+        """What the script of a job's page says in this language, where that is not English."""
+        return {english: self._catalogue[english] for english in _scripted() if english in self._catalogue}
+
     def __call__(self, english: str, **values: object) -> str:
         """A text in this language, or the English one; `values` replace what is in braces."""
         text = self._catalogue.get(english, english)
         return text.format(**values) if values else text
+
+
+@cache
+def _scripted() -> Sequence[str]:
+    """What the script of a job's page says."""
+    script = (_FOLDER.parent / "static" / "work.js").read_text(encoding="utf-8")
+    return re.findall(r'\bsay\("([^"]*)"', script)
 
 
 def said(english: str) -> str:

@@ -31,6 +31,7 @@ from firsthandapi.server.state.storage import Upload
 from .limits import Limits
 from .links import PREFIX, qr_code
 from .reception import Reception, SignInNeeded, worker_id
+from .speaking import Words, said
 from .uploads import Sent, SentFile
 
 _UPLOAD_ID = re.compile(r"[0-9a-f]{32}")
@@ -45,8 +46,8 @@ _ANDROID = re.compile(r"Android ([0-9.]{1,10})(?:; ([^;)]{1,60}))?")
 _IPHONE = re.compile(r"(iPhone|iPad)\b.{0,40}? OS ([0-9]{1,3})_([0-9]{1,3})")
 _SYSTEMS = (("Windows", "Windows"), ("Macintosh", "macOS"), ("CrOS", "ChromeOS"), ("Linux", "Linux"))
 
-_ENDED = "This job has ended, so nothing was submitted. Thank you for your work."
-_FILLED = (
+_ENDED = said("This job has ended, so nothing was submitted. Thank you for your work.")
+_FILLED = said(
     "Somebody else has just submitted the last file that was wanted, so yours was not submitted. A place becomes free "
     "when a file is rejected: look at this page again later."
 )
@@ -100,6 +101,7 @@ class Working:
     # --- the page ---------------------------------------------------------------------------------------
 
     async def _show(self, request: Request) -> Response:
+        words = self._reception.words(request)
         with self._world.lock:
             job = self._job(request)
             worker = self._worker(request)
@@ -119,8 +121,8 @@ class Working:
                 formats=name_of(job.fields["accepted_formats"]),
                 kinds=sorted({each.partition("/")[0] for each in job.fields["accepted_formats"]}),
                 limits=LIMITS,
-                size=_size_in_words(job.fields.get("min_width"), job.fields.get("min_height")),
-                place=_place_in_words(job.fields.get("location")),
+                size=_size_in_words(words, job.fields.get("min_width"), job.fields.get("min_height")),
+                place=_place_in_words(words, job.fields.get("location")),
                 qr=qr_code(self._links.url(job)),
                 worker_address=self._links.url(job),
             )
@@ -152,7 +154,7 @@ class Working:
             words = {"words": "You are signed out: reload the page to sign in, and try again."}
             return JSONResponse(words, 401, HEADERS)
         except PageError as error:
-            return JSONResponse({"words": error.words}, error.status, HEADERS)
+            return JSONResponse({"words": self._reception.words(request)(error.words)}, error.status, HEADERS)
 
     async def _upload(self, request: Request) -> str:
         """Submit what came, once for each upload id. Where to go next."""
@@ -370,21 +372,22 @@ def _kilometers(latitude: float, longitude: float, to_latitude: float, to_longit
     return 2 * _EARTH_KM * math.asin(math.sqrt(min(1.0, max(0.0, part))))
 
 
-def _size_in_words(width: int | None, height: int | None) -> str | None:
+def _size_in_words(words: Words, width: int | None, height: int | None) -> str | None:
     if width and height:
-        return f"at least {width} × {height} pixels"
+        return words("at least {width} × {height} pixels", width=width, height=height)
     if width or height:
-        return f"at least {width or height} pixels {'wide' if width else 'high'}"
+        english = said("at least {count} pixels wide") if width else said("at least {count} pixels high")
+        return words(english, count=width or height)
     return None
 
 
-def _place_in_words(place: object) -> str | None:
+def _place_in_words(words: Words, place: object) -> str | None:
     area = _area(place)
     if area is not None:
-        return f"within {area[2]:g} km of {area[0]:g}, {area[1]:g}"
+        return words("within {count} km of {place}", count=f"{area[2]:g}", place=f"{area[0]:g}, {area[1]:g}")
     given = cast("dict[str, Any]", place) if isinstance(place, dict) else {}
     names = [str(given[name]) for name in ("city", "state") if given.get(name)]
-    return f"in {', '.join(names)}" if names else None
+    return words("in {place}", place=", ".join(names)) if names else None
 
 
 def device_of(agent: str) -> dict[str, str]:

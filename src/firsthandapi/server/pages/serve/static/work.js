@@ -6,6 +6,15 @@ const mine = document.getElementById("mine");
 const LOOK_AGAIN = 5000;
 const PAUSES = [1000, 3000, 8000, 20000];
 
+// --- words -----------------------------------------------------------------------------------------------
+
+const words = JSON.parse(document.getElementById("words")?.textContent ?? "{}");
+
+// A text in the language of the page; the English one is its key.
+function say(english, values = {}) {
+  return (words[english] ?? english).replace(/\{(\w+)\}/g, (whole, name) => values[name] ?? whole);
+}
+
 // --- what is sent ----------------------------------------------------------------------------------------
 
 let files = [];
@@ -29,12 +38,12 @@ function add(file) {
   const most = Number(form.dataset.most);
   const limit = Number(form.dataset[kindOf(file.type)] ?? Infinity);
   if (file.size > limit) {
-    show("fault", `${file.name} has ${size(file.size)}, and at most ${size(limit)} can be sent. Choose a lower resolution or a shorter recording.`);
+    show("fault", say("{name} has {size}, and at most {most} can be sent. Choose a lower resolution or a shorter recording.", { name: file.name, size: size(file.size), most: size(limit) }));
     return;
   }
   if (most === 1) files = [];
   if (files.length >= most) {
-    show("fault", `Send at most ${most} files at a time. Remove one first.`);
+    show("fault", say("Send at most {count} files at a time. Remove one first.", { count: most }));
     return;
   }
   show("fault", "");
@@ -66,8 +75,8 @@ function draw() {
     words.textContent = `${file.name}, ${size(file.size)}`;
     const remove = document.createElement("button");
     remove.type = "button";
-    remove.textContent = "Remove";
-    remove.setAttribute("aria-label", `Remove ${file.name}`);
+    remove.textContent = say("Remove");
+    remove.setAttribute("aria-label", say("Remove {name}", { name: file.name }));
     remove.addEventListener("click", () => {
       files.splice(index, 1);
       draw();
@@ -102,14 +111,14 @@ function progress(share) {
   const part = document.getElementById("progress");
   part.hidden = share === null;
   part.querySelector("progress").value = Math.round((share ?? 0) * 100);
-  part.querySelector("span").textContent = share === null ? "" : share < 1 ? `${Math.round(share * 100)}%` : "Checking…";
+  part.querySelector("span").textContent = share === null ? "" : share < 1 ? `${Math.round(share * 100)}%` : say("Checking…");
 }
 
 async function send(event) {
   event.preventDefault();
   if (busy) return;
   if (!files.length) {
-    show("fault", "Take a picture or choose a file first.");
+    show("fault", say("Take a picture or choose a file first."));
     return;
   }
   const data = new FormData();
@@ -129,10 +138,10 @@ async function send(event) {
     }
     const lost = status === 0 || status === 502 || status === 503 || status === 504;
     if (!lost || tries === PAUSES.length) {
-      show("fault", answer?.words ?? (lost ? "No connection. Your files are still here: send them again when you are online." : "The server failed. Try again."));
+      show("fault", answer?.words ?? (lost ? say("No connection. Your files are still here: send them again when you are online.") : say("The server failed. Try again.")));
       break;
     }
-    show("fault", "The connection was lost. Trying again…");
+    show("fault", say("The connection was lost. Trying again…"));
     await Promise.race([
       new Promise((resolve) => { setTimeout(resolve, PAUSES[tries]); }),
       new Promise((resolve) => { addEventListener("online", resolve, { once: true }); }),
@@ -168,8 +177,8 @@ async function record(how) {
       : await navigator.mediaDevices.getUserMedia({ audio: true, video: how === "video" && { facingMode: "environment", width: { ideal: 1920 }, height: { ideal: 1080 } } });
   } catch (error) {
     show("fault", error.name === "NotAllowedError"
-      ? "The browser did not allow it. Allow it in the settings of the browser for this page, or choose a file."
-      : "Nothing to record with was found. Choose a file instead.");
+      ? say("The browser did not allow it. Allow it in the settings of the browser for this page, or choose a file.")
+      : say("Nothing to record with was found. Choose a file instead."));
     return;
   }
   show("fault", "");
@@ -197,7 +206,7 @@ async function record(how) {
       if (accepts(plain)) add(new File([blob], `recording.${kind === "audio" ? "m4a" : "mp4"}`, { type: plain }));
       else add(new File([await wav(blob)], "recording.wav", { type: "audio/wav" }));
     } catch {
-      show("fault", "The recording cannot be read. Record it again, or choose a file.");
+      show("fault", say("The recording cannot be read. Record it again, or choose a file."));
     }
   });
   stream.getVideoTracks()[0]?.addEventListener("ended", () => recorder?.stop());
@@ -239,7 +248,7 @@ function locate(box) {
     ({ coords }) => { latitude.value = coords.latitude.toFixed(6); longitude.value = coords.longitude.toFixed(6); },
     () => {
       box.checked = false;
-      show("fault", "The place is not known: the browser did not allow it, or found none. You can send without it.");
+      show("fault", say("The place is not known: the browser did not allow it, or found none. You can send without it."));
     },
     { enableHighAccuracy: true, timeout: 20000, maximumAge: 60000 },
   );
