@@ -82,11 +82,6 @@ class RateLimiter:
         self._windows[who] = (start, count + allowed)
         return allowed, max(0, limit - count - allowed), start + self._seconds
 
-    def look(self, who: str, limit: int, now: float) -> tuple[int, float]:
-        """How many are left, and when the window ends, without taking one."""
-        start, count = self._window(who, now)
-        return max(0, limit - count), start + self._seconds
-
     def _window(self, who: str, now: float) -> tuple[float, int]:
         start, count = self._windows.get(who, (now, 0))
         return (now, 0) if now >= start + self._seconds else (start, count)

@@ -12,10 +12,13 @@ from firsthandapi.server.state.limits import RateLimiter
 
 from .reception import Reception
 
+# Of an address: after so many wrong tokens, the answer to the next one waits so long, and no longer. Nobody is locked
+# out: behind one address can be a campus.
 SIGN_IN_FAILURES = 10
+SIGN_IN_SECONDS = 2.0
 UPLOADS = 60
 SIGNUPS = 10
-_SIGN_IN_SECONDS = 300.0
+_FAILURE_SECONDS = 300.0
 _UPLOAD_SECONDS = 60.0
 _SIGNUP_SECONDS = 3600.0
 
@@ -31,7 +34,7 @@ class Limits:
     def __init__(self, reception: Reception, *, is_behind_proxy: bool) -> None:
         self._reception = reception
         self._is_behind_proxy = is_behind_proxy
-        self._failures = RateLimiter(_SIGN_IN_SECONDS)
+        self._failures = RateLimiter(_FAILURE_SECONDS)
         self._uploads = RateLimiter(_UPLOAD_SECONDS)
         self._signups = RateLimiter(_SIGNUP_SECONDS)
 
@@ -45,19 +48,11 @@ class Limits:
                 return _counted(last)
         return _counted(request.client.host) if request.client else "unknown"
 
-    def check_sign_in(self, request: Request) -> None:
-        """Check that this address has not guessed wrong too often.
-
-        Raises:
-            PageError: it has.
-        """
+    def wrong_token(self, request: Request) -> float:
+        """Count a wrong token of this address. The seconds that the answer to it waits: more with each, to a bound."""
         now = self._reception.world.clock.now()
-        left, ends = self._failures.look(self.address(request), SIGN_IN_FAILURES, now)
-        self._check(left > 0, ends, "Too many wrong tokens")
-
-    def failed_sign_in(self, request: Request) -> None:
-        """Count a wrong token."""
-        self._failures.take(self.address(request), SIGN_IN_FAILURES, self._reception.world.clock.now())
+        _, left, _ = self._failures.take(self.address(request), SIGN_IN_FAILURES, now)
+        return SIGN_IN_SECONDS * (1 - left / SIGN_IN_FAILURES)
 
     def take_upload(self, request: Request) -> None:
         """Count an upload of this person, or of this address where nobody signed in.

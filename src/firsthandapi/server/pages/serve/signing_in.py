@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
 
 from starlette.requests import Request
@@ -40,11 +41,10 @@ class SigningIn:
     async def _sign_in(self, request: Request) -> Response:
         reception = self._reception
         fields = await reception.form(request)
-        self._limits.check_sign_in(request)
         target = local_path(fields.get("next"))
         signed_in = reception.access.sign_in(fields.get("token", ""), reception.world.clock.now())
         if signed_in is None:
-            self._limits.failed_sign_in(request)
+            await asyncio.sleep(self._limits.wrong_token(request))
             return reception.page(request, "sign_in.html", status=403, target=target, fault=_UNKNOWN)
         visitor, session = signed_in
         if target == "/" and visitor.role == "reviewer":
