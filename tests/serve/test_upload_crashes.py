@@ -22,6 +22,7 @@ import pytest
 
 from firsthandapi.server.pages.serve.service import Service
 from firsthandapi.testing._media import make
+from processes import unmeasured
 
 from .phones import Phone, form
 
@@ -58,7 +59,7 @@ working.clean = dies("clean", working.clean)
 Upload.write = dies("write", Upload.write)
 Upload.finish = dies("finish", Upload.finish)
 service.world.jobs.submit = dies("submit", service.world.jobs.submit)
-working.Working._submit = dies("answer", working.Working._submit)
+working.Working.submit = dies("answer", working.Working.submit)
 with service:
     if service.first is not None:
         with FirstHandClient(service.first.live, service.url) as client:
@@ -74,13 +75,14 @@ with service:
 def running(folder: Path, point: str = "") -> Iterator[tuple[int, str, subprocess.Popen[str]]]:
     """A server as a process, which is killed in the end: its port, and the path of its job."""
     command = [sys.executable, "-c", PROGRAM, str(folder), point]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=unmeasured()) as process:
         try:
             assert process.stdout is not None
             port, path = json.loads(process.stdout.readline())
             yield port, path, process
         finally:
             process.kill()
+            process.wait(30)
 
 
 @dataclass
@@ -141,10 +143,11 @@ def check(folder: Path, uploads: int) -> None:
                 content = file.content()
                 assert hashlib.sha256(content).hexdigest() == file.facts().sha256
             owned = {file.source.name for file in files}
+        assert not [*(folder / "uploading").glob("*.bytes")]
         on_disk = {path.name for path in (folder / "files").rglob("*") if path.is_file()}
         assert on_disk == owned
         kept = {path.name.partition(".")[0] for path in folder.iterdir()}
-        assert kept <= {"files", "state", "access", ""}, kept
+        assert kept <= {"files", "state", "access", "uploading", ""}, kept
     finally:
         with service:
             pass

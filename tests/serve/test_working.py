@@ -237,8 +237,9 @@ def test_the_same_upload_is_submitted_once(server: Server) -> None:
     first = phone.shot()
     assert [phone.shot().body for _ in range(2)] == [first.body] * 2
     assert len(job.submissions) == 1
+    other = make("image/jpeg", "b").content
     with ThreadPoolExecutor(4) as pool:
-        answers = [*pool.map(lambda _: phone.shot(upload="ab" * 16).status, range(4))]
+        answers = [*pool.map(lambda _: phone.shot(other, upload="ab" * 16).status, range(4))]
     assert answers == [200] * 4
     assert len(job.submissions) == 2
     assert stored(server) >= {file.source.name for each in job.submissions for file in each.files}  # type: ignore[attr-defined] # a Stored
@@ -283,7 +284,10 @@ def test_several_files_are_one_submission(server: Server) -> None:
     assert (refused.status, len(job.submissions)) == (422, 0)
     assert refused.words.startswith("c.jpg: This is neither a picture")
     assert stored(server) == before
-    assert phone.upload(("a.jpg", JPEG), ("b.png", png), ("c.jpg", JPEG)).status == 200
+    twice = phone.upload(("a.jpg", JPEG), ("b.png", png), ("c.jpg", JPEG))
+    assert (twice.status, twice.words.partition(".")[0], stored(server)) == (409, "c", before)
+    third = make("image/jpeg", "c").content
+    assert phone.upload(("a.jpg", JPEG), ("b.png", png), ("c.jpg", third)).status == 200
     assert [file.content_type for file in job.submissions[0].files] == [
         "image/jpeg",
         "image/png",

@@ -6,6 +6,16 @@ place, no name, no comment, and nothing behind the end of the picture.
 
 from .cleaning import Cleaned, clean
 from .parts import MediaError
-from .sniffing import LIMITS, name_of
+from .sniffing import LIMITS, LargeError, check_accepted, check_said, name_of, sniff
 
-__all__ = ["LIMITS", "Cleaned", "MediaError", "clean", "name_of"]
+__all__ = [
+    "LIMITS",
+    "Cleaned",
+    "LargeError",
+    "MediaError",
+    "check_accepted",
+    "check_said",
+    "clean",
+    "name_of",
+    "sniff",
+]

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import mimetypes
 from collections.abc import Collection
 
 from .parts import MediaError
+
+
+class LargeError(MediaError):
+    """A file is larger than one of its kind may be."""
+
 
 # Common names of the contract's formats.
 NAMES = {
@@ -18,6 +24,20 @@ NAMES = {
     "video/mp4": "MP4",
     "video/quicktime": "MOV",
 }
+# What browsers and systems call some of them.
+_ALIASES = {
+    "image/jpg": "image/jpeg",
+    "audio/mp3": "audio/mpeg",
+    "audio/x-wav": "audio/wav",
+    "audio/wave": "audio/wav",
+    "audio/vnd.wave": "audio/wav",
+    "audio/x-m4a": "audio/mp4",
+    "audio/m4a": "audio/mp4",
+    "audio/mp4a-latm": "audio/mp4",
+    "video/x-m4v": "video/mp4",
+}
+_UNSAID = ("", "application/octet-stream")
+_BOXES = {"audio/mp4", "video/mp4"}  # their tracks decide which
 # Bytes that one file may have.
 LIMITS = {"image": 50 << 20, "audio": 200 << 20, "video": 500 << 20}
 # The first bytes of files that people send by mistake, with the name of each format.
@@ -33,6 +53,10 @@ _OTHERS = (
     (b"#!AMR", "an AMR recording"),
     (b"caff", "a CAF recording"),
     (b"FORM", "an AIFF file"),
+)
+_HEIC_WORDS = (
+    "This is a HEIC picture, which cannot be taken here. Take the picture with the button of this page, "
+    "or on an iPhone choose Settings > Camera > Formats > Most Compatible."
 )
 _HEIC = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"})
 _QUICKTIME = frozenset({b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot"})  # before there was `ftyp`
@@ -62,10 +86,7 @@ def sniff(head: bytes) -> str:
     if head[4:8] == b"ftyp":
         brand = head[8:12]
         if brand in _HEIC:
-            raise MediaError(
-                "This is a HEIC picture, which cannot be taken here. Take the picture with the button of this page, "
-                "or on an iPhone choose Settings > Camera > Formats > Most Compatible."
-            )
+            raise MediaError(_HEIC_WORDS)
         if brand in (b"avif", b"avis"):
             raise MediaError("This is an AVIF picture, which cannot be taken here. Save it as JPEG.")
         if brand.startswith(b"3g"):
@@ -86,6 +107,36 @@ def sniff(head: bytes) -> str:
 def _is_mp3_frame(head: bytes) -> bool:
     """Whether a frame of MPEG Layer III starts here; AAC looks alike, but for the layer."""
     return len(head) >= 4 and head[0] == 0xFF and head[1] & 0xE6 == 0xE2
+
+
+def check_said(kind: str, name: str, size: int, accepted: Collection[str]) -> None:
+    """Refuse, before it is sent, a file whose type or name says that it is none that a job takes.
+
+    Args:
+        kind: the media type that the sender gives it; empty, or of any bytes, if its name is to say it.
+        name: its name.
+        size: in bytes.
+        accepted: the formats of the job.
+
+    Raises:
+        MediaError: it is none of them.
+        LargeError: it is larger than such files may be.
+    """
+    kind = kind.partition(";")[0].strip().lower()
+    if kind in _UNSAID:
+        kind = mimetypes.guess_type(name, strict=False)[0] or (
+            "image/heic" if name.lower().endswith(".heic") else ""
+        )
+    kind = _ALIASES.get(kind, kind)
+    if kind in ("image/heic", "image/heif"):
+        raise MediaError(_HEIC_WORDS)
+    if kind in NAMES and not (kind in _BOXES and _BOXES & {*accepted}):
+        check_accepted(kind, accepted)
+    elif kind and kind not in NAMES:
+        raise MediaError(f"This file cannot be taken here: this job takes {name_of(accepted)}.")
+    check_size(
+        max(accepted, key=lambda each: LIMITS[each.partition("/")[0]]) if kind not in accepted else kind, size
+    )
 
 
 def check_accepted(content_type: str, accepted: Collection[str]) -> None:
@@ -116,7 +167,7 @@ def check_size(content_type: str, size: int) -> None:
     """Refuse a file that is larger than one of its kind may be."""
     kind = content_type.partition("/")[0]
     if size > LIMITS[kind]:
-        raise MediaError(
+        raise LargeError(
             f"The file has {size / (1 << 20):,.0f} MB, and at most {LIMITS[kind] >> 20:,} MB can be taken. "
             "Choose a lower resolution or a shorter recording."
         )

@@ -31,6 +31,7 @@ from .joining import Joining
 from .limits import Limits
 from .operating import Operating
 from .reception import Reception, SignInNeeded
+from .resuming import Resuming
 from .reviewing import Reviewing
 from .scoring import Jury
 from .signing_in import SigningIn
@@ -85,15 +86,18 @@ class Site:
         self._console = Console(
             self.reception, log=self.log, style=style, pages=operating.pages, forms=operating.forms
         )
+        working = Working(self.reception, self.limits, folder)
         routes = [
             *SigningIn(self.reception, self.limits).routes(),
             *Reviewing(self.reception, jury.is_taken).routes(),
             *operating.routes(),
-            *Working(self.reception, self.limits, folder).routes(),
+            *working.routes(),
             Route("/static/{name}", self.reception.asset, methods=["GET"]),
         ]
         if study is not None and self.reception.consents is not None:
             routes += Joining(self.reception, study, self.reception.consents).routes()
+        if folder is not None:
+            routes += Resuming(self.reception, working, folder / "uploading").routes()
         # Not an application: what a page raises comes out, and becomes a page.
         self._pages = Router(routes, redirect_slashes=False, default=_nothing)
 
@@ -113,6 +117,8 @@ class Site:
             elif scope["method"] == "POST" and path.startswith("/w/"):
                 # Not collected: an upload goes to disk as it comes.
                 await self._visit(scope, _bounded(receive), send)
+            elif path.startswith("/uploads/") and path != "/uploads/":
+                await self._visit(scope, receive, send)
             else:
                 body = await read_body(receive, MAX_FORM + 1)
                 await self._visit(scope, replay(body, receive), send)

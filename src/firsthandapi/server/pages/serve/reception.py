@@ -29,10 +29,10 @@ HERE = Path(__file__).parent
 ME = "/me"
 JOIN = "/join"
 SIGN_IN = "/sign-in"
-_FOREIGN = (
+FOREIGN = (
     "This form does not come from a page of this server, or its page is too old: reload it, and try again."
 )
-_BROWSER_SECONDS = 400 * 86400
+BROWSER_SECONDS = 400 * 86400
 _MOST_COUNTED = 50
 
 
@@ -165,7 +165,7 @@ class Reception(Face):
         """
         browser = _cookie(request, self.cookies[1])
         if not is_own(request) or browser is None or not self.access.is_form_token(browser, token or ""):
-            raise PageError(403, _FOREIGN)
+            raise PageError(403, FOREIGN)
 
     async def form(self, request: Request) -> dict[str, str]:
         """The fields of a form of this server's own, each once; empty ones are left out.
@@ -238,12 +238,12 @@ class Reception(Face):
         response = super().page(request, template, status=status, **values)
         if self.is_secure:
             response.headers["strict-transport-security"] = "max-age=31536000"
-        self.set_cookie(response, self.cookies[1], self.browser(request), _BROWSER_SECONDS)
+        self.set_cookie(response, self.cookies[1], self.browser(request), BROWSER_SECONDS)
         if self.study is not None:
             response.headers["vary"] = "accept-language, cookie"
             language = lookup(request.query_params.get("lang", ""), self.study.languages)
             if language is not None:
-                self.set_cookie(response, self._language_cookie, language, _BROWSER_SECONDS)
+                self.set_cookie(response, self._language_cookie, language, BROWSER_SECONDS)
         return response
 
     def go(self, where: str) -> Response:

@@ -9,7 +9,7 @@ import math
 import re
 import secrets
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -18,6 +18,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from firsthandapi._core.calls.counts import count_of
 from firsthandapi.server.contract.text import id_of, new_id
 from firsthandapi.server.http.browsers import CAMERA_POLICY, HEADERS
 from firsthandapi.server.media import LIMITS, MediaError, clean, credentials, name_of
@@ -41,6 +42,7 @@ _MOST_READ = 128 * 1024 * 1024  # of a file whose Content Credentials are read
 _SPARE_BYTES = 1 << 30  # of the disk, which stay free
 _MOST_BYTES = max(LIMITS.values()) + 4096
 _SHOWN = 30
+_ALL = 1_000_000
 _EARTH_KM = 6371.0
 _ANDROID = re.compile(r"Android ([0-9.]{1,10})(?:; ([^;)]{1,60}))?")
 _IPHONE = re.compile(r"(iPhone|iPad)\b.{0,40}? OS ([0-9]{1,3})_([0-9]{1,3})")
@@ -52,6 +54,20 @@ _FILLED = said(
     "when a file is rejected: look at this page again later."
 )
 _TOO_MANY = "Fewer files are still wanted than you sent, so none was submitted: send {free} at most."
+
+
+class UnwelcomeError(PageError):
+    """One file of an upload that is not taken.
+
+    Args:
+        sent: the file.
+        status: as of the others.
+        words: as of the others, without the name of the file.
+    """
+
+    def __init__(self, sent: SentFile, status: int, words: str) -> None:
+        super().__init__(status, f"{_name(sent.name)}: {words}", "This file was not submitted")
+        self.sent = sent
 
 
 class Working:
@@ -80,7 +96,7 @@ class Working:
 
     # --- who, and which job -----------------------------------------------------------------------------
 
-    def _worker(self, request: Request) -> str:
+    def worker(self, request: Request) -> str:
         """The id of whoever works: their token's, or one made of a cookie that their browser keeps."""
         visitor = self._reception.need(request, "worker")
         if visitor.id is not None:
@@ -104,7 +120,7 @@ class Working:
         words = self._reception.words(request)
         with self._world.lock:
             job = self._job(request)
-            worker = self._worker(request)
+            worker = self.worker(request)
             own = self._own(job, worker)
             wanted = request.query_params.get("retry")
             retry = next((each for each in own if each.id == wanted and each.status == "retry_pending"), None)
@@ -136,7 +152,7 @@ class Working:
     async def _media(self, request: Request) -> Response:
         """A file that this worker sent."""
         with self._world.lock:
-            job, worker = self._job(request), self._worker(request)
+            job, worker = self._job(request), self.worker(request)
             submission = self._world.state.submissions.get(request.path_params["submission"])
             if submission is None or submission.job is not job or submission.worker_id != worker:
                 raise no_page()
@@ -160,7 +176,7 @@ class Working:
         """Submit what came, once for each upload id. Where to go next."""
         with self._world.lock:
             job = self._job(request)
-        worker = self._worker(request)
+        worker = self.worker(request)
         if len(self._uploads) >= _MOST_UPLOADS or self._uploads.count(worker) >= _MOST_OF_ONE:
             raise PageError(
                 429, "Too many uploads at the same time: wait a little, and try again.", "Too fast"
@@ -183,8 +199,8 @@ class Working:
             self._limits.take_upload(request)
             with self._world.lock:
                 if self._known(job, worker, fields["upload"]) is None:
-                    self._check_job(job, self._retried(job, worker, fields.get("retry")), 1)
-            self._check_disk()
+                    self.check(job, worker, fields.get("retry"), 1)
+            self.check_disk()
 
         with Sent(self._folder, job.fields["files_per_submission"], check) as sent:
             try:
@@ -196,22 +212,47 @@ class Working:
             if not sent.files:
                 raise PageError(400, "No file was chosen: take a picture or choose a file first.", "No file")
             return await asyncio.to_thread(
-                self._submit, job, worker, sent, device_of(request.headers.get("user-agent", ""))
+                self.submit,
+                job,
+                worker,
+                sent.files,
+                sent.fields,
+                device_of(request.headers.get("user-agent", "")),
             )
 
-    def _submit(self, job: Job, worker: str, sent: Sent, device: dict[str, str]) -> str:
-        """Clean the files, and submit them as one act: after a crash there is all of it, or nothing."""
-        fields = sent.fields
+    def submit(
+        self,
+        job: Job,
+        worker: str,
+        sent: Sequence[SentFile],
+        fields: dict[str, str],
+        device: dict[str, str],
+    ) -> str:
+        """Clean the files, and submit them as one act: after a crash there is all of it, or nothing.
+
+        Args:
+            job: what they are for.
+            worker: whose they are.
+            sent: the files as they came.
+            fields: `upload`, which names this act, and what else a form may have.
+            device: what took them.
+
+        Returns:
+            Where to go next; for an act that was done before, the same.
+
+        Raises:
+            PageError: they are not taken; an `UnwelcomeError` says which of them is the reason.
+        """
         with self._world.lock:
             done = self._known(job, worker, fields["upload"])
         if done is not None:
             return done
         granted = self._reception.granted(worker)
         with ExitStack() as stack:
-            uploads = [stack.enter_context(self._world.state.upload(_MOST_BYTES)) for _ in sent.files]
+            uploads = [stack.enter_context(self._world.state.upload(_MOST_BYTES)) for _ in sent]
             files = [
                 self._cleaned(job, each, upload, fields, device, granted)
-                for each, upload in zip(sent.files, uploads, strict=True)
+                for each, upload in zip(sent, uploads, strict=True)
             ]
             with self._world.lock:
                 done = self._known(job, worker, fields["upload"])
@@ -220,11 +261,10 @@ class Working:
                         upload.abort()
                     return done
                 at = self._world.clock.now()
-                retried = self._retried(job, worker, fields.get("retry"))
-                self._check_job(job, retried, len(files))
+                retried = self.check(job, worker, fields.get("retry"), len(files))
+                self._check_new(job, worker, retried, sent, files)
                 location = _location(job.fields.get("location"), fields)
                 if retried is None:
-                    self._check_workers(job, worker)
                     self._world.jobs.submit(job, files, at, worker=worker, location=location)
                 else:
                     self._world.jobs.resubmit(retried, files, at, location)
@@ -247,7 +287,7 @@ class Working:
         try:
             found = clean(sent.file, upload, accepted, now=at, utc_offset=_utc_offset(fields))
         except MediaError as error:
-            raise PageError(422, f"{_name(sent.name)}: {error}", "This file was not submitted") from None
+            raise UnwelcomeError(sent, 422, str(error)) from None
         details = Details(
             more={**self._more_of(sent.file, found.content_type), **granted},
             captured_at=at if found.captured_at is None else found.captured_at,
@@ -288,6 +328,46 @@ class Working:
             raise PageError(409, "This submission can no longer be tried again: reload the page.")
         return found
 
+    def check(self, job: Job, worker: str, retry: str | None, count: int) -> Submission | None:
+        """Check that somebody may submit so many files to a job; the lock is held. What they try again, if they do.
+
+        Raises:
+            PageError: they may not.
+        """
+        retried = self._retried(job, worker, retry)
+        self._check_job(job, retried, count)
+        if retried is None:
+            self._check_workers(job, worker)
+        study = self._reception.study
+        most = None if study is None else study.max_files_per_worker
+        if most is not None:
+            own = self._world.state.submissions_of(job, worker, _ALL)
+            held = sum(len(each.files) for each in own if each.status != "rejected" and each is not retried)
+            if held + count > most:
+                words = (
+                    f"One person may submit {count_of(most)} to this job, so no more of yours can be taken."
+                )
+                raise PageError(403, words, "That is all")
+        return retried
+
+    def _check_new(
+        self,
+        job: Job,
+        worker: str,
+        retried: Submission | None,
+        sent: Sequence[SentFile],
+        files: Sequence[File],
+    ) -> None:
+        """Check that none of the files is there already: of this person, and this job."""
+        own = self._world.state.submissions_of(job, worker, _ALL)
+        known = {file.facts().sha256 for each in own if each is not retried for file in each.files}
+        for each, file in zip(sent, files, strict=True):
+            if file.facts().sha256 in known:
+                raise UnwelcomeError(
+                    each, 409, "you have sent this file to this job before. Send another one."
+                )
+            known.add(file.facts().sha256)
+
     def _check_job(self, job: Job, retried: Submission | None, count: int) -> None:
         if job.is_terminal:
             raise PageError(410, _ENDED, "The job has ended")
@@ -304,8 +384,13 @@ class Working:
             words = f"This job is for {people}, and as many have started, so nothing was submitted."
             raise PageError(409, words, "Enough people")
 
-    def _check_disk(self) -> None:
-        if self._folder is not None and shutil.disk_usage(self._folder).free < _SPARE_BYTES:
+    def check_disk(self, more: int = 0) -> None:
+        """Check that the disk has space for so many bytes more.
+
+        Raises:
+            PageError: it has not.
+        """
+        if self._folder is not None and shutil.disk_usage(self._folder).free - more < _SPARE_BYTES:
             raise PageError(
                 507, "The server has no space left for files: tell whoever gave you the link.", "No space"
             )

@@ -1,0 +1,425 @@
+"""Uploads in pieces, which go on from the last byte after a lost connection or a killed server: tus 1.0.0, core and
+creation (https://tus.io/protocols/resumable-upload).
+
+An upload is two files: what is known of it, and the bytes so far, whose number is the offset. Once it is submitted, the
+bytes are gone, and the first file says for a day that it was.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import re
+import secrets
+from base64 import b64decode
+from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from firsthandapi._host import replacing
+from firsthandapi.server.contract.errors import ApiError
+from firsthandapi.server.http.browsers import HEADERS
+from firsthandapi.server.http.forms import is_own
+from firsthandapi.server.media import LIMITS, LargeError, MediaError, check_accepted, check_said, sniff
+from firsthandapi.server.pages.console.face import PageError, no_page
+from firsthandapi.server.sqlite import create_for_owner
+from firsthandapi.server.state.model import Job
+from firsthandapi.server.state.state import DAY
+
+from .reception import BROWSER_SECONDS, FOREIGN, Reception, SignInNeeded
+from .uploads import SentFile
+from .working import UnwelcomeError, Working, device_of
+
+PATH = "/uploads"
+VERSION = "1.0.0"
+# How long a connection may send nothing.
+IDLE_SECONDS = 60.0
+_OFFERED = {
+    "tus-version": VERSION,
+    "tus-extension": "creation",
+    "tus-max-size": str(max(LIMITS.values())),
+}
+_MOST_OF_ONE = 200  # uploads of one person that are not finished
+_MOST_TEXT = 500
+_FIELDS = ("retry", "utc_offset", "latitude", "longitude")
+_HEAD = 16  # bytes that tell the format
+_TIDY_SECONDS = 3600.0
+_ID = re.compile(r"upload_[0-9a-f]{32}")
+
+
+@dataclass(slots=True)
+class Part:
+    """A file on its way.
+
+    Attributes:
+        id: names it in its address and its files.
+        worker: whose it is.
+        job: the id of the job that it is for.
+        length: its bytes in all.
+        name: as the sender called it, unchecked.
+        group: a name for what is submitted together with it; None for nothing.
+        group_size: how many files that are.
+        fields: what a form may have beside files.
+        at: when it moved last, in Unix seconds.
+        is_done: whether it is submitted.
+    """
+
+    id: str
+    worker: str
+    job: str
+    length: int
+    name: str
+    group: str | None
+    group_size: int
+    fields: dict[str, str]
+    at: float
+    is_done: bool = field(default=False)
+
+
+class Resuming:
+    """What is under `/uploads`.
+
+    Args:
+        reception: knows who asks.
+        working: says what may be submitted, and submits it.
+        folder: where uploads are while they come.
+    """
+
+    def __init__(self, reception: Reception, working: Working, folder: Path) -> None:
+        self._reception = reception
+        self._working = working
+        self._world = reception.world
+        self._folder = folder
+        self._open: dict[str, asyncio.Timeout] = {}  # what ends the request that sends bytes now
+        self._ends: dict[str, asyncio.Future[None]] = {}  # what is being submitted
+        self._parts: dict[str, Part] = {}
+        self._is_watched = False
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._load()
+        with self._world.lock:
+            self._tidy(self._world.clock.now())
+
+    def routes(self) -> Iterable[Route]:
+        """Where uploads are."""
+        yield Route(PATH, self._take, methods=["OPTIONS", "POST"])
+        yield Route(f"{PATH}/{{upload}}", self._take, methods=["OPTIONS", "HEAD", "PATCH", "POST"])
+
+    async def _take(self, request: Request) -> Response:
+        try:
+            response = await self._answer(request)
+        except SignInNeeded:
+            response = _refused(401, "You are signed out: reload the page to sign in, and try again.")
+        except PageError as error:
+            response = _refused(error.status, error.words)
+        except ApiError as error:
+            response = _refused(error.status, error.message)
+        response.headers["tus-resumable"] = VERSION
+        return response
+
+    async def _answer(self, request: Request) -> Response:
+        # Where a proxy knows no PATCH, a POST says so.
+        method = request.headers.get("x-http-method-override", request.method).upper()
+        if method == "OPTIONS":
+            return Response(None, 204, {**HEADERS, **_OFFERED})
+        if request.headers.get("tus-resumable") != VERSION:
+            words = f"This server speaks tus {VERSION}: send it as Tus-Resumable."
+            return JSONResponse({"words": words}, 412, {**HEADERS, **_OFFERED})
+        if "upload" not in request.path_params:
+            return await self._create(request)
+        if method == "PATCH":
+            return await self._append(request)
+        if method == "HEAD":
+            return await self._look(request)
+        raise PageError(405, "An upload takes HEAD and PATCH.")
+
+    # --- what is asked ----------------------------------------------------------------------------------
+
+    async def _create(self, request: Request) -> Response:
+        worker = self._working.worker(request)
+        if not is_own(request):
+            raise PageError(403, FOREIGN)
+        length = _number(request, "upload-length")
+        said = _metadata(request.headers.get("upload-metadata", ""))
+        with self._world.lock:
+            job = self._world.state.jobs.get(said.get("job_id", ""))
+            if job is None:
+                raise no_page()
+            part = self._new(job, worker, length, said)
+            self._working.check(job, worker, said.get("retry"), part.group_size)
+            if not self._is_watched:
+                self._tidy(part.at, is_needed=True)
+        self._working.check_disk(length)
+        self._make_room(worker)
+        await asyncio.to_thread(self._keep, part)
+        response = Response(None, 201, {**HEADERS, "location": f"{PATH}/{part.id}"})
+        name = self._reception.cookies[1]
+        self._reception.set_cookie(response, name, self._reception.browser(request), BROWSER_SECONDS)
+        return response
+
+    def _new(self, job: Job, worker: str, length: int, said: dict[str, str]) -> Part:
+        name = said.get("filename", "")
+        if not length:
+            raise PageError(400, "The file is empty. Take it again, and send it again.")
+        try:
+            check_said(said.get("filetype", ""), name, length, job.fields["accepted_formats"])
+        except LargeError as error:
+            raise PageError(413, str(error)) from None
+        except MediaError as error:
+            raise PageError(415, str(error)) from None
+        group, size = said.get("group") or None, said.get("group_size") or "1"
+        most = job.fields["files_per_submission"]
+        if not (size.isascii() and size.isdigit() and len(size) < 10 and 1 <= int(size) <= most):
+            raise PageError(400, f"group_size must be a whole number from 1 to {most}.")
+        if group is None and int(size) > 1:
+            raise PageError(400, "group_size needs group, the name of what is submitted together.")
+        fields = {key: value for key, value in said.items() if key in _FIELDS}
+        upload, now = f"upload_{secrets.token_hex(16)}", self._world.clock.now()
+        return Part(upload, worker, job.id, length, name, group, int(size), fields, now)
+
+    async def _look(self, request: Request) -> Response:
+        part = self._find(request)
+        offset = self._offset(part)
+        if offset == part.length:
+            # Whoever reads this takes it for submitted: a server that was killed in between submits it now.
+            await self._finish(part, request)
+        return _at(offset, 200, {"upload-length": str(part.length)})
+
+    async def _append(self, request: Request) -> Response:
+        part = self._find(request)
+        if not is_own(request):
+            raise PageError(403, FOREIGN)
+        kind = request.headers.get("content-type", "")
+        if kind.partition(";")[0].strip().lower() != "application/offset+octet-stream":
+            raise PageError(415, "Bytes come as application/offset+octet-stream.")
+        offset = self._offset(part)
+        if _number(request, "upload-offset") != offset:
+            raise PageError(409, f"The upload is at byte {offset}: continue there.")
+        if offset < part.length:
+            if int(request.headers.get("content-length", "0")) > part.length - offset:
+                raise _too_much(part)
+            self._working.check_disk(part.length - offset)
+            offset = await self._receive(request, part, offset)
+        if offset == part.length:
+            await self._finish(part, request)
+        return _at(offset, 204)
+
+    # --- bytes ------------------------------------------------------------------------------------------
+
+    async def _receive(self, request: Request, part: Part, offset: int) -> int:
+        """Write what comes to the end of what is there; how much that is then."""
+        loop = asyncio.get_running_loop()
+        before = self._open.pop(part.id, None)
+        if before is not None and not before.expired():
+            before.reschedule(loop.time())  # of a connection that was lost, which nobody has told the server
+        limit = asyncio.timeout(IDLE_SECONDS)
+        self._open[part.id] = limit
+        try:
+            async with limit:
+                with self._bytes(part).open("ab") as file:
+                    while True:
+                        chunk, is_last = await self._next(request, part, offset)
+                        if self._open.get(part.id) is not limit:
+                            break
+                        file.write(chunk)
+                        file.flush()
+                        offset, start = offset + len(chunk), offset
+                        if chunk:
+                            part.at = self._world.clock.now()
+                            limit.reschedule(loop.time() + IDLE_SECONDS)
+                        if start < min(_HEAD, part.length) <= offset:
+                            self._check_head(part)
+                        if is_last:
+                            return offset
+        except TimeoutError:
+            pass
+        except OSError:
+            self._working.check_disk(part.length)
+            raise
+        except PageError as error:
+            if error.status == 415:
+                self._remove(part)
+            raise
+        finally:
+            if self._open.get(part.id) is limit:
+                del self._open[part.id]
+        raise PageError(408, "Nothing has come for a while, or the upload goes on in another connection.")
+
+    async def _next(self, request: Request, part: Part, offset: int) -> tuple[bytes, bool]:
+        """The next bytes, and whether they are the last ones."""
+        message = await request.receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        chunk: bytes = message.get("body", b"")
+        if offset + len(chunk) > part.length:
+            raise _too_much(part)
+        return chunk, not message.get("more_body", False)
+
+    def _check_head(self, part: Part) -> None:
+        """Refuse a wrong format by its first bytes: the rest need not come."""
+        with self._world.lock:
+            job = self._world.state.jobs[part.job]
+        with self._bytes(part).open("rb") as file:
+            head = file.read(_HEAD)
+        try:
+            kind = sniff(head)
+            if kind != "video/mp4":  # which may be sound
+                check_accepted(kind, job.fields["accepted_formats"])
+        except MediaError as error:
+            raise PageError(415, str(error)) from None
+
+    async def _finish(self, part: Part, request: Request) -> None:
+        """Submit a file that is complete, and those of its group, once they all are."""
+        if part.is_done:
+            return
+        parts = [part]
+        if part.group is not None:
+            parts = [each for each in self._parts.values() if _is_with(each, part) and self._is_whole(each)]
+            if len(parts) < part.group_size:
+                return
+        key = parts[0].id
+        running = self._ends.get(key)
+        if running is None:
+            device = device_of(request.headers.get("user-agent", ""))
+            running = asyncio.ensure_future(asyncio.to_thread(self._submit, parts, device))
+            self._ends[key] = running
+            running.add_done_callback(lambda _: self._ends.pop(key, None))
+        await asyncio.shield(running)
+
+    def _submit(self, parts: Sequence[Part], device: dict[str, str]) -> None:
+        with self._world.lock:
+            job = self._world.state.jobs[parts[0].job]
+        names = "\n".join(sorted(each.id for each in parts))
+        fields = {**parts[0].fields, "upload": hashlib.sha256(names.encode()).hexdigest()}
+        unwelcome: list[Part] = []
+        try:
+            with ExitStack() as stack:
+                sent = [
+                    SentFile(each.name, stack.enter_context(self._bytes(each).open("rb"))) for each in parts
+                ]
+                try:
+                    self._working.submit(job, parts[0].worker, sent, fields, device)
+                except UnwelcomeError as error:
+                    unwelcome = [each for each, file in zip(parts, sent, strict=True) if file is error.sent]
+                    raise
+                except PageError:
+                    unwelcome = [*parts]
+                    raise
+        finally:
+            for each in unwelcome:
+                self._remove(each)
+        for each in parts:
+            each.is_done, each.at = True, self._world.clock.now()
+            replacing.remove(self._bytes(each))
+
+    # --- files ------------------------------------------------------------------------------------------
+
+    def _find(self, request: Request) -> Part:
+        worker = self._working.worker(request)
+        part = self._parts.get(request.path_params["upload"])
+        if part is None or part.worker != worker:
+            raise no_page()
+        return part
+
+    def _bytes(self, part: Part) -> Path:
+        return self._folder / f"{part.id}.bytes"
+
+    def _offset(self, part: Part) -> int:
+        return part.length if part.is_done else self._bytes(part).stat().st_size
+
+    def _is_whole(self, part: Part) -> bool:
+        return not part.is_done and self._offset(part) == part.length
+
+    def _keep(self, part: Part) -> None:
+        create_for_owner(self._bytes(part))
+        known = json.dumps(asdict(part), sort_keys=True).encode()
+        replacing.replace(self._folder / f"{part.id}.json", known, 0o600)
+        self._parts[part.id] = part
+
+    def _remove(self, part: Part) -> None:
+        self._parts.pop(part.id, None)
+        # In this order: bytes of which nothing is known are removed by the next start.
+        replacing.remove(self._folder / f"{part.id}.json")
+        replacing.remove(self._bytes(part))
+
+    def _make_room(self, worker: str) -> None:
+        """The oldest uploads of one person go, where they begin too many."""
+        own = [each for each in self._parts.values() if each.worker == worker and not each.is_done]
+        for part in own[: max(0, len(own) + 1 - _MOST_OF_ONE)]:
+            self._remove(part)
+
+    def _load(self) -> None:
+        """What an earlier start has left."""
+        found: list[tuple[float, Part]] = []
+        for path in self._folder.glob("upload_*"):
+            if path.suffix == ".json" and _ID.fullmatch(path.stem):
+                try:
+                    part = Part(**json.loads(path.read_bytes()))
+                except (ValueError, TypeError):
+                    continue
+                content, begun = self._bytes(part), part.at
+                part.is_done = not content.exists()
+                part.at = (path if part.is_done else content).stat().st_mtime
+                found.append((begun, part))
+        self._parts = {part.id: part for _, part in sorted(found, key=lambda each: each[0])}
+        for path in self._folder.glob("upload_*"):
+            if path.name.partition(".")[0] not in self._parts:
+                replacing.remove(path)
+
+    def _tidy(self, at: float, *, is_needed: bool = False) -> None:
+        """What has not moved for a day goes."""
+        for part in [*self._parts.values()]:
+            if part.at < at - DAY and part.id not in self._open:
+                self._remove(part)
+        self._is_watched = bool(self._parts) or is_needed
+        if self._is_watched:
+            self._world.state.later(at + _TIDY_SECONDS, self._tidy)
+
+
+def _is_with(part: Part, other: Part) -> bool:
+    return (part.worker, part.job, part.group, part.group_size) == (
+        other.worker,
+        other.job,
+        other.group,
+        other.group_size,
+    )
+
+
+def _refused(status: int, words: str) -> Response:
+    # A connection whose bytes nobody reads is of no further use.
+    ends = {"connection": "close"} if status == 408 else {}
+    return JSONResponse({"words": words}, status, {**HEADERS, **ends})
+
+
+def _at(offset: int, status: int, more: dict[str, str] | None = None) -> Response:
+    return Response(None, status, {**HEADERS, "upload-offset": str(offset), **(more or {})})
+
+
+def _too_much(part: Part) -> PageError:
+    return PageError(413, f"These are more bytes than the {part.length} that were announced.")
+
+
+def _number(request: Request, name: str) -> int:
+    text = request.headers.get(name, "")
+    if not (text.isascii() and text.isdigit() and len(text) <= 15):
+        raise PageError(400, f"{name.title()} must be a whole number.")
+    return int(text)
+
+
+def _metadata(text: str) -> dict[str, str]:
+    """The pairs of `Upload-Metadata`: names, and values in Base64."""
+    found: dict[str, str] = {}
+    for pair in filter(None, map(str.strip, text.split(","))):
+        key, _, value = pair.partition(" ")
+        try:
+            found[key] = b64decode(value.strip(), validate=True).decode()[:_MOST_TEXT]
+        except ValueError:
+            raise PageError(
+                400, f"Upload-Metadata: the value of {key[:40]} is not Base64 of UTF-8."
+            ) from None
+    return found

@@ -1,0 +1,421 @@
+"""Uploads in pieces over a real socket: the protocol tus, and what becomes of an upload that is interrupted."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import stat
+import sys
+from base64 import b64encode
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import pytest
+
+from firsthandapi.server.media import LargeError, MediaError, check_said
+from firsthandapi.server.pages.serve import resuming, working
+from firsthandapi.server.pages.serve.service import Service
+from firsthandapi.testing._media import make
+
+from .conftest import Visitor
+from .phones import ANDROID, JPEG, Answer, Phone, Server, served
+from .test_study import write
+from .test_upload_crashes import check, running
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """One server; each test makes a job of its own."""
+    folder = tmp_path_factory.mktemp("served")
+    with mock.patch.object(working, "_SPARE_BYTES", 0), served(folder) as made:
+        made.service.site.api.rate_limit = None
+        yield made
+
+
+def tus(phone: Phone, method: str, path: str, body: Any = None, **headers: str) -> Answer:
+    """One request of the protocol."""
+    return phone.send(method, path, body, **{"tus_resumable": "1.0.0", "user_agent": ANDROID, **headers})
+
+
+def create(phone: Phone, job: str, length: int = len(JPEG), **said: str) -> Answer:
+    """Begin an upload."""
+    pairs = {"filename": "shot.jpg", "filetype": "image/jpeg", "job_id": job, **said}
+    metadata = ",".join(f"{key} {b64encode(value.encode()).decode()}" for key, value in pairs.items())
+    return tus(phone, "POST", "/uploads", upload_length=str(length), upload_metadata=metadata)
+
+
+def begun(phone: Phone, job: str, length: int = len(JPEG), **said: str) -> str:
+    """Begin an upload that is welcome; its path."""
+    answer = create(phone, job, length, **said)
+    assert answer.status == 201, answer.text
+    return answer.headers["location"]
+
+
+def append(phone: Phone, path: str, body: Any, offset: int = 0, **headers: str) -> Answer:
+    """Send bytes."""
+    kind = "application/offset+octet-stream"
+    return tus(phone, "PATCH", path, body, **{"upload_offset": str(offset), "content_type": kind, **headers})
+
+
+def offset(phone: Phone, path: str) -> int:
+    """Where an upload is."""
+    answer = tus(phone, "HEAD", path)
+    assert (answer.status, answer.headers["cache-control"]) == (200, "no-store"), answer.status
+    return int(answer.headers["upload-offset"])
+
+
+def parts(server: Server) -> set[str]:
+    """What is left of uploads that are not submitted."""
+    storage: Any = server.service.world.state.storage
+    return {path.name for path in (storage._folder.parent / "uploading").glob("*.bytes")}
+
+
+def stalled(phone: Phone, path: str, content: bytes, start: int = 0) -> socket.socket:
+    """A connection that has sent the first half of what it announced, and says nothing more."""
+    connection = socket.create_connection(("127.0.0.1", phone.port), timeout=20)
+    cookies = "; ".join(f"{name}={value}" for name, value in phone.cookies.items())
+    head = (
+        f"PATCH {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nCookie: {cookies}\r\nTus-Resumable: 1.0.0\r\n"
+        f"Upload-Offset: {start}\r\nContent-Type: application/offset+octet-stream\r\n"
+        f"Content-Length: {len(content)}\r\n\r\n"
+    )
+    connection.sendall(head.encode() + content[: len(content) // 2])
+    while offset(phone, path) < start + len(content) // 2:
+        pass
+    return connection
+
+
+def test_in_pieces(server: Server) -> None:
+    """A picture comes in two pieces; with the last byte it is a submission, and its bytes in the upload are gone."""
+    job, before = server.job(), parts(server)
+    phone = server.phone(job)
+    path = begun(phone, job.id, utc_offset="60")
+    assert offset(phone, path) == 0
+    first = append(phone, path, JPEG[:100])
+    assert (first.status, first.headers["upload-offset"], first.headers["tus-resumable"]) == (
+        204,
+        "100",
+        "1.0.0",
+    )
+    assert not job.submissions
+    assert append(phone, path, JPEG[100:], 100).status == 204
+    (submission,) = job.submissions
+    (file,) = submission.files
+    assert file.original_filename == "shot.jpg"
+    assert file.source.details().device_info == {
+        "device_model": "Pixel 8",
+        "device_os": "Android 15",
+        "app_version": "web",
+    }
+    assert parts(server) == before
+    assert offset(phone, path) == len(JPEG)
+    assert append(phone, path, b"", len(JPEG)).status == 204
+    assert len(job.submissions) == 1
+    assert "Waiting for review" in phone.open()  # the person of the page and of the upload are one
+
+
+def test_what_is_offered(server: Server) -> None:
+    """OPTIONS says version and extension; another version is refused, and each response names this one."""
+    phone = server.phone(server.job())
+    asked = phone.send("OPTIONS", "/uploads")
+    assert (asked.status, asked.headers["tus-version"], asked.headers["tus-extension"]) == (
+        204,
+        "1.0.0",
+        "creation",
+    )
+    assert int(asked.headers["tus-max-size"]) == 500 << 20
+    other = phone.send("POST", "/uploads", tus_resumable="0.2.2")
+    assert (other.status, other.headers["tus-version"], other.headers["tus-resumable"]) == (
+        412,
+        "1.0.0",
+        "1.0.0",
+    )
+
+
+def test_a_post_in_place_of_patch_and_head(server: Server) -> None:
+    """Where a proxy knows no PATCH, a POST that names it does the same."""
+    job = server.job()
+    phone = server.phone(job)
+    path = begun(phone, job.id)
+    sent = {"upload_offset": "0", "content_type": "application/offset+octet-stream"}
+    assert tus(phone, "POST", path, JPEG, x_http_method_override="PATCH", **sent).status == 204
+    asked = tus(phone, "POST", path, x_http_method_override="HEAD")
+    assert (asked.status, asked.headers["upload-length"]) == (200, str(len(JPEG)))
+    assert tus(phone, "POST", path).status == 405
+
+
+@pytest.mark.parametrize(
+    ("changed", "status"),
+    [
+        ({"upload_offset": "1"}, 409),
+        ({"upload_offset": "-1"}, 400),
+        ({"content_type": "image/jpeg"}, 415),
+        ({"tus_resumable": "2.0.0"}, 412),
+        ({"origin": "http://evil.example"}, 403),
+        ({"sec_fetch_site": "same-site"}, 403),
+    ],
+)
+def test_pieces_that_do_not_fit(server: Server, changed: dict[str, str], status: int) -> None:
+    """A wrong offset, type, version, or origin changes nothing."""
+    job = server.job()
+    phone = server.phone(job)
+    path = begun(phone, job.id)
+    assert append(phone, path, JPEG, 0, **changed).status == status
+    assert append(phone, path, JPEG + b"more").status == 413
+    assert offset(phone, path) == 0
+    assert append(phone, path, JPEG).status == 204
+
+
+def test_an_upload_is_its_owners(server: Server) -> None:
+    """A stranger finds no upload of somebody else, and who has lost nothing finds their own."""
+    job = server.job()
+    phone, stranger = server.phone(job), server.phone(job)
+    path = begun(phone, job.id)
+    assert tus(stranger, "HEAD", path).status == 404
+    assert append(stranger, path, JPEG).status == 404
+    assert tus(phone, "HEAD", path + "0").status == 404
+    fresh = Phone(phone.port, phone.path)  # without a cookie: the first response gives it one
+    assert append(fresh, begun(fresh, job.id), JPEG).status == 204
+
+
+@pytest.mark.parametrize(
+    ("said", "length", "status", "words"),
+    [
+        ({"filetype": "application/pdf"}, 9, 415, "cannot be taken"),
+        ({"filetype": "", "filename": "x.pdf"}, 9, 415, "cannot be taken"),
+        ({"filetype": "image/heic"}, 9, 415, "HEIC"),
+        ({"filetype": "", "filename": "IMG_1.HEIC"}, 9, 415, "HEIC"),
+        ({"filetype": "image/png"}, 9, 415, "takes JPEG"),
+        ({}, (50 << 20) + 1, 413, "at most 50 MB"),
+        ({}, 0, 400, "empty"),
+        ({"job_id": "job_0"}, 9, 404, "no such page"),
+        ({"retry": "sub_0"}, 9, 404, "no such page"),
+        ({"group": "a", "group_size": "2"}, 9, 400, "1 to 1"),
+    ],
+)
+def test_what_is_refused_before_a_byte(
+    server: Server, said: dict[str, str], length: int, status: int, words: str
+) -> None:
+    """A type, a size, a job, or a group that will not do is refused before anything is sent, in words."""
+    phone = server.phone(job := server.job())
+    before = parts(server)
+    answer = create(phone, job.id, length, **said)
+    assert (answer.status, words in answer.words) == (status, True), answer.words
+    assert parts(server) == before
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "accepted"),
+    [
+        ("image/jpg", "a", ["image/jpeg"]),
+        ("", "a.JPEG", ["image/jpeg"]),
+        ("", "without an ending", ["image/jpeg"]),
+        ("application/octet-stream", "a.png", ["image/png"]),
+        ("audio/x-m4a", "a.m4a", ["audio/mp4"]),
+        ("video/mp4; codecs=avc1", "a.m4a", ["audio/mp4"]),  # their tracks decide
+    ],
+)
+def test_what_a_file_is_said_to_be(kind: str, name: str, accepted: list[str]) -> None:
+    """A type by any of its names, or unsaid, is taken; its size is bound as that of its kind."""
+    check_said(kind, name, 1, accepted)
+    with pytest.raises(LargeError):
+        check_said(kind, name, 501 << 20, accepted)
+    with pytest.raises(MediaError):
+        check_said("text/html", name, 1, accepted)
+
+
+def test_wrong_bytes_are_refused_early(server: Server) -> None:
+    """Bytes of another format than they are said to be end the upload with the first ones."""
+    phone = server.phone(job := server.job())
+    path = begun(phone, job.id, 20_000_000)
+    answer = append(phone, path, b"%PDF-1.7" + bytes(92))
+    assert (answer.status, "PDF" in answer.words) == (415, True)
+    assert tus(phone, "HEAD", path).status == 404
+    broken = begun(phone, job.id, 100)
+    assert append(phone, broken, JPEG[:100]).status == 422
+    assert (tus(phone, "HEAD", broken).status, len(job.submissions)) == (404, 0)
+
+
+def test_the_same_file_twice(server: Server) -> None:
+    """The same bytes of the same person are refused, and take no place; of somebody else they are welcome."""
+    job = server.job(files_needed=3)
+    phone, other = server.phone(job), server.phone(job)
+    assert append(phone, begun(phone, job.id), JPEG).status == 204
+    again = append(phone, begun(phone, job.id), JPEG)
+    assert (again.status, "before" in again.words, job.free_slots) == (409, True, 2)
+    assert append(other, begun(other, job.id), JPEG).status == 204
+
+
+def test_a_persons_cap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who has sent as many files as a study takes of one is told so before the next; a rejected one does not count."""
+    monkeypatch.setattr(working, "_SPARE_BYTES", 0)
+    with served(tmp_path / "data", study=write(tmp_path, max_files_per_worker=1)) as server:
+        job = server.job(files_needed=3)
+        phone = Phone(server.service.port, server.path(job))
+        assert create(phone, job.id).status == 401  # before they have agreed
+        visitor = Visitor(server.service)
+        with visitor.http:
+            boxes = dict.fromkeys(("own_work", "adult", "people_shown_agree"), "yes")
+            assert visitor.send("/join", "/join", **boxes).status_code == 303
+            phone.cookies.update(visitor.http.cookies)
+        first, second = begun(phone, job.id), begun(phone, job.id)
+        assert append(phone, first, JPEG).status == 204
+        (file,) = job.submissions[0].files
+        assert "consent_id" in file.source.details().more
+        assert create(phone, job.id).status == 403
+        assert append(phone, second, JPEG).status == 403
+        server.score(job.submissions[0], 1)
+        other = make("image/jpeg", "b").content
+        assert append(phone, begun(phone, job.id, len(other)), other).status == 204
+
+
+def test_a_job_that_is_full(server: Server) -> None:
+    """A job without a place refuses an upload before its first byte, and one on its way with its last."""
+    job = server.job(files_needed=1)
+    phone, late = server.phone(job), server.phone(job)
+    path = begun(late, job.id)
+    assert append(phone, begun(phone, job.id), JPEG).status == 204
+    assert create(late, job.id).status == 409
+    assert append(late, path, JPEG).status == 409
+    server.client.jobs.cancel(job.id)
+    assert create(late, job.id).status == 410
+
+
+def test_a_group_is_one_submission(server: Server) -> None:
+    """Files of a group are submitted together, with the last byte of the last one, in the order they were begun."""
+    job = server.job(files_needed=4, files_per_submission=2)
+    phone = server.phone(job)
+    contents = [JPEG, make("image/jpeg", "b").content]
+    group = {"group": "g", "group_size": "2"}
+    paths = [begun(phone, job.id, len(each), filename=f"{n}.jpg", **group) for n, each in enumerate(contents)]
+    assert append(phone, paths[1], contents[1]).status == 204
+    assert (offset(phone, paths[1]), len(job.submissions)) == (len(contents[1]), 0)
+    assert append(phone, paths[0], contents[0]).status == 204
+    (submission,) = job.submissions
+    assert [each.original_filename for each in submission.files] == ["0.jpg", "1.jpg"]
+    assert [offset(phone, path) for path in paths] == [len(each) for each in contents]
+
+
+def test_a_retry(server: Server) -> None:
+    """A submission with two stars is tried again by an upload that names it."""
+    phone = server.phone(job := server.job(files_needed=1))
+    append(phone, begun(phone, job.id), JPEG)
+    (submission,) = job.submissions
+    server.score(submission, 2)
+    better = make("image/jpeg", "b").content
+    assert append(phone, begun(phone, job.id, len(better), retry=submission.id), better).status == 204
+    assert (len(job.submissions), submission.status) == (1, "pending_score")
+
+
+def test_a_new_piece_ends_a_lost_connection(server: Server) -> None:
+    """A connection that was lost without a word is ended by the next piece, which goes on after its last byte."""
+    phone = server.phone(job := server.job())
+    path = begun(phone, job.id)
+    with stalled(phone, path, JPEG) as lost:
+        assert append(phone, path, JPEG).status == 409  # not where it is: the other one stays
+        half = offset(phone, path)
+        assert append(phone, path, JPEG[half:], half).status == 204
+        assert b" 408 " in lost.recv(1000)
+    assert len(job.submissions) == 1
+
+
+def test_silence_is_bounded_not_the_whole(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A connection that says nothing for long is ended, and its bytes stay: the next one goes on with them."""
+    monkeypatch.setattr(resuming, "IDLE_SECONDS", 0.2)
+    phone = server.phone(job := server.job())
+    path = begun(phone, job.id)
+    with stalled(phone, path, JPEG) as silent:
+        assert b" 408 " in silent.recv(1000)
+    half = offset(phone, path)
+    assert half == len(JPEG) // 2
+    assert append(phone, path, JPEG[half:], half).status == 204
+
+
+def test_two_pieces_at_once(server: Server) -> None:
+    """Of pieces for the same place one is taken, and the upload is one submission."""
+    phone = server.phone(job := server.job())
+    path = begun(phone, job.id)
+    with ThreadPoolExecutor(4) as pool:
+        answers = sorted(each.status for each in pool.map(append, [phone] * 4, [path] * 4, [JPEG] * 4))
+    assert answers[0] == 204
+    assert {*answers} <= {204, 408, 409}
+    assert (len(job.submissions), offset(phone, path)) == (1, len(JPEG))
+
+
+def test_a_full_house_turns_nobody_away(server: Server) -> None:
+    """Sixty people send at once, and each is taken."""
+    job = server.job(files_needed=60)
+    phones = [server.phone(job) for _ in range(60)]
+    with ThreadPoolExecutor(60) as pool:
+        paths = pool.map(begun, phones, [job.id] * 60)
+        answers = [each.status for each in pool.map(append, phones, paths, [JPEG] * 60)]
+    assert answers == [204] * 60
+    assert len(job.submissions) == 60
+
+
+def test_a_disk_without_space(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The disk keeps some room: an upload that would take it is refused before its bytes come."""
+    phone = server.phone(job := server.job())
+    path = begun(phone, job.id)
+    monkeypatch.setattr(working, "_SPARE_BYTES", 1 << 60)
+    assert create(phone, job.id).status == 507
+    assert append(phone, path, JPEG).status == 507
+
+
+def test_signed_out(server: Server) -> None:
+    """Without a session where one is needed, an upload is refused as a script understands it."""
+    with mock.patch.object(server.service.site.reception, "is_guarded", return_value=True):
+        answer = create(Phone(server.service.port, ""), "job_0")
+    assert (answer.status, "sign in" in answer.words) == (401, True)
+
+
+def test_uploads_are_tidied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only the owner can read what is on its way; what has not moved for a day goes, and the oldest of too many."""
+    monkeypatch.setattr(working, "_SPARE_BYTES", 0)
+    monkeypatch.setattr(resuming, "_MOST_OF_ONE", 2)
+    with served(tmp_path) as server:
+        phone = server.phone(job := server.job())
+        paths = [begun(phone, job.id) for _ in range(3)]
+        assert [tus(phone, "HEAD", path).status for path in paths] == [404, 200, 200]
+        append(phone, paths[1], JPEG[:50])
+        append(phone, paths[2], JPEG)
+        folder = tmp_path / "uploading"
+        assert sorted(path.suffix for path in folder.iterdir()) == [".bytes", ".json", ".json"]
+        if os.name != "nt":
+            assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+            assert {stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()} == {0o600}
+    (folder / "upload_junk.json").write_text("{")
+    with Service(tmp_path) as again:
+        phone.port = again.port
+        assert [offset(phone, path) for path in paths[1:]] == [50, len(JPEG)]
+        assert len([*folder.iterdir()]) == 3
+    for path in folder.iterdir():
+        os.utime(path, (1, 1))
+    with Service(tmp_path):
+        assert not [*folder.iterdir()]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="kill -9 is a POSIX signal")
+@pytest.mark.parametrize("point", ["", "clean before", "submit after", "answer after"])
+def test_a_killed_server(tmp_path: Path, point: str) -> None:
+    """Killed in the middle of a piece, or with all bytes and wherever, the server goes on: one file, submitted once."""
+    folder = tmp_path / "data"
+    with running(folder, point) as (port, link, process):
+        phone = Phone(port, link)
+        path = begun(phone, f"job_{link.rpartition('/')[2][:26]}")
+        with stalled(phone, path, JPEG) as cut:
+            if point:
+                cut.sendall(JPEG[len(JPEG) // 2 :])
+            else:
+                process.send_signal(signal.SIGKILL)
+            process.wait(30)
+    with running(folder) as (phone.port, _, _):
+        start = offset(phone, path)
+        assert start == (len(JPEG) if point else len(JPEG) // 2)
+        assert append(phone, path, JPEG[start:], start).status == 204
+        assert offset(phone, path) == len(JPEG)
+    check(folder, 1)
