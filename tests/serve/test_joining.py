@@ -89,6 +89,7 @@ def test_who_agrees_joins_and_the_record_says_to_what(lab: Open) -> None:
         assert words in page
     assert "<script>alert" not in page
     assert "FirstHandAPI" not in page
+    assert "<img" not in page
     here.joined()
     (record,) = here.records()
     assert record["notice_version"] == 2
@@ -139,7 +140,8 @@ def test_work_asks_for_consent_and_files_carry_it(lab: Open) -> None:
     assert stranger.get(link).headers["location"] == f"/join?next={link}"
     answer = stranger.send("/join", f"/join?next={link}", next=link, **BOXES)
     assert answer.headers["location"] == link
-    assert link in stranger.get("/me").text
+    assert link in (home := stranger.get("/me").text)
+    assert "You have sent nothing yet." in home
     assert here.upload(stranger, link).status_code == 303
     assert 'data-status="pending_score"' in stranger.get("/me").text
     world = here.service.world

@@ -116,7 +116,7 @@ class Face:
             "language": "en",
             "direction": "ltr",
             "brand": "FirstHandAPI",
-            "logo": None,
+            "logo": f"{self.static}/icon.svg",
             "may_sign_out": True,
         }
 

@@ -153,16 +153,15 @@ class Joining:
         worker, words = self._worker(request), self._reception.words(request)
         with self._world.lock:
             work = [*self._work(worker)]
+            sent = [(each, one, file) for each in work for one in each.own for file in one.files]
             return self._reception.page(
                 request,
                 "me.html",
                 section=ME,
                 study=self._study,
-                work=work,
                 open=[each for each in work if not each.job.is_terminal],
-                earned=sum(
-                    each.job.price for each in work for one in each.own for file in one.files if file.approved
-                ),
+                sent=sent,
+                earned=sum(each.job.price for each, _, file in sent if file.approved),
                 statuses={each: words(status) for each, status in _STATUSES.items()},
                 consent=self._consents.of(worker),
                 asked=any(worker == each for each, _ in self._consents.erasures()),

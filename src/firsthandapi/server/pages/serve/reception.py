@@ -214,7 +214,11 @@ class Reception(Face):
             "_": words,
             "language": words.language,
             "direction": words.direction,
-            **({} if self.study is None else {"brand": self.study.organizer, "logo": self.study.logo}),
+            **(
+                {}
+                if self.study is None
+                else {"brand": self.study.organizer, "logo": self.study.logo and "/study/logo"}
+            ),
             # Whoever joined by a link could not come back.
             "may_sign_out": self.study is None or self.study.join == "invited" or not _is_worker(visitor),
             "form_token": self.form_token(request),
