@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 from collections.abc import Callable
 from pathlib import Path
@@ -126,6 +127,27 @@ def test_signing_out_ends_the_session(visit: Callable[..., Visitor]) -> None:
     assert visitor.send("/sign-out").status_code == 303
     visitor.http.cookies.delete("firsthand_session")
     assert visitor.send("/sign-out").status_code == 400
+
+
+def test_nobody_becomes_somebody_else_unasked(service: Service, visit: Callable[..., Visitor]) -> None:
+    """Whoever is signed in, and follows a link with another's token, stays who they are until they say so."""
+    visitor = visit("operator")
+    token, secret = service.access.create("reviewer", "Mallory <b>", 0)
+    before = visitor.http.cookies["firsthand_session"]
+    asked = visitor.send("/sign-in", token=secret, next="/review?job=x")
+    assert (asked.status_code, visitor.http.cookies["firsthand_session"]) == (409, before)
+    assert "You are signed in as <bdi>Ana</bdi>" in asked.text
+    assert "Mallory &lt;b&gt;" in asked.text
+    assert "no-store" in asked.headers["cache-control"]
+    assert (
+        visitor.send("/sign-in", token=secret, instead_of=token.id).status_code == 409
+    )  # not who is signed in
+    assert visitor.get("/console/people").status_code == 200
+    hidden = dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)">', asked.text))
+    reply = visitor.http.post("/sign-in", data=hidden)
+    assert (reply.status_code, reply.headers["location"]) == (303, "/review?job=x")
+    assert visitor.get("/console/people").status_code == 403
+    assert visitor.send("/sign-in", token=secret).status_code == 303  # as the same one, again
 
 
 def test_wrong_tokens_lock_nobody_out(

@@ -42,11 +42,17 @@ class SigningIn:
         reception = self._reception
         fields = await reception.form(request)
         target = local_path(fields.get("next"))
-        signed_in = reception.access.sign_in(fields.get("token", ""), reception.world.clock.now())
+        token, now = fields.get("token", ""), reception.visitor(request)
+        signed_in = reception.access.sign_in(token, reception.world.clock.now())
         if signed_in is None:
             await asyncio.sleep(self._limits.wrong_token(request))
             return reception.page(request, "sign_in.html", status=403, target=target, fault=_UNKNOWN)
         visitor, session = signed_in
+        if now is not None and now.id not in (visitor.id, fields.get("instead_of")):
+            # A link that somebody else sent must not make a person work, or review, as another one unawares.
+            reception.access.sign_out(session)
+            shown = {"target": target, "now": now, "then": visitor, "token": token}
+            return reception.page(request, "sign_in_instead.html", status=409, **shown)
         if target == "/" and visitor.role == "reviewer":
             target = "/review"
         response = reception.go(target)
