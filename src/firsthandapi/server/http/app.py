@@ -1,4 +1,4 @@
-"""The HTTP side: checks the caller, scope, request, and idempotency key, and then lets the rules decide."""
+"""The HTTP layer: checks the API key, scope, request, and idempotency key, then calls the rules."""
 
 from __future__ import annotations
 
@@ -43,27 +43,27 @@ IdempotencyKeys = Literal["all", "jobs"]
 MAX_KEY = 255
 MAX_WAIT = 60
 _WINDOW = 60.0
-# A handler for each operation, by its name.
+# The handler of each operation, by the operation's name.
 _HANDLERS: dict[str, Callable[[Call], dict[str, Any] | None]] = {
     operation.name: vars(handlers)[operation.name] for operation in OPERATIONS
 }
-# Retry-After while time stands still: longer than clients wait within a call, so that they give up immediately.
+# Retry-After while time stands still: longer than a client waits within a call, so that it gives up immediately.
 _STANDSTILL = 61
 _PREFER_WAIT = re.compile(r'(?:^|[,;])\s*wait\s*=\s*"?([0-9]{1,9})"?\s*(?=$|[,;])', re.IGNORECASE)
 
 
 class App:
-    """The Starlette application, and its own state: limits, replays, and deprecations."""
+    """The Starlette application with its own state: rate limits, replays, and deprecations."""
 
     def __init__(self, world: World, base_url: str = "") -> None:
         self.world = world
-        self.base_url = base_url  # that of a server on any free port is known when it listens
+        self.base_url = base_url  # with any free port, known once the server listens
         self.signer = Signer(world.state.url_secret)
         self.rate_limit: int | None = 100
         self.organization_rate_limit: int | None = 500
         self.forget()
         self.idempotency_keys: IdempotencyKeys = "all"
-        self.control: Callable[[], Iterable[Described]] = tuple  # for the document
+        self.control: Callable[[], Iterable[Described]] = tuple  # for the OpenAPI document
         self._document: bytes | None = None
         self.asgi = Starlette(
             routes=[*self._routes()],
@@ -127,15 +127,15 @@ class App:
         )
         if operation.waits:
             await self._hold(call, request, headers)
-        # From here to the end nothing is awaited, so two requests with one idempotency key cannot interleave:
-        # the second finds what the first has stored.
+        # Nothing is awaited from here on, so two requests with one idempotency key cannot interleave: the second finds
+        # the stored response of the first.
         with self.world.lock:
             if idempotency_key is None:
                 response = self._handle(operation, call)
             else:
                 path = request.scope["path"]
                 response = self._once(operation, call, path, idempotency_key, parsed, headers)
-        if key is not None:  # now that the act is kept
+        if key is not None:  # after the transaction
             headers["x-firsthandapi-credits-remaining"] = str(key.account.book.available)
         return response
 
@@ -215,7 +215,7 @@ class App:
             retry_after = max(1, math.ceil(seconds))
             message = "Too many requests. Wait for Retry-After seconds."
         else:
-            # The window never ends by itself: a client that waited for it would wait for nothing.
+            # The window never ends by itself, so a client must not wait for it.
             headers["x-ratelimit-reset"] = str(int(time.time()))
             retry_after = _STANDSTILL
             message = (
@@ -242,7 +242,7 @@ class App:
             raise ApiError(403, "authorization_error", f"This API key lacks the scope {operation.scope}.")
 
     async def _hold(self, call: Call, request: Request, headers: dict[str, str]) -> None:
-        """Return when the job's status changes, the time is up, or the client has hung up."""
+        """Return when the job's status changes, the wait ends, or the client disconnects."""
         match = _PREFER_WAIT.search(",".join(request.headers.getlist("prefer")))
         if match is None:
             return
@@ -266,7 +266,7 @@ class App:
             with self.world.lock:
                 job.listeners.remove(wake)
 
-    # --- beside the contract's table --------------------------------------------------------------------
+    # --- other than the contract's operations -----------------------------------------------------------
 
     async def _openapi(self, _request: Request) -> Response:
         if self._document is None:
@@ -285,7 +285,7 @@ class App:
         return error_response(refused)
 
     async def _failed(self, _request: Request, _error: Exception) -> Response:
-        """The response to an error of ours, which Starlette raises again afterwards, so that it is logged."""
+        """The response to an internal error. Starlette raises the error again afterwards, so that it is logged."""
         failed = ApiError(500, "internal_error", "The server failed.")
         return error_response(failed)
 

@@ -1,22 +1,22 @@
-"""What every page tells the browser: run nothing, load nothing, and be framed by nothing but our own files."""
+"""The security headers of every page: load and run only our own files, and allow no frames."""
 
 from __future__ import annotations
 
-# No style and no script but our own files, nothing from elsewhere, no frame, no form that leads away.
+# Only our own styles and scripts, nothing from other hosts, no frames, and no forms to other hosts.
 POLICY = (
     "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; media-src 'self'; connect-src 'self'; "
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
-# A page with a camera shows what it has captured before it sends it.
+# A page with a camera shows the captured picture before it sends it.
 CAMERA_POLICY = POLICY.replace("img-src 'self'", "img-src 'self' blob:").replace(
     "media-src 'self'", "media-src 'self' blob:"
 )
-# A worker's bytes are shown as what they are said to be, or not at all, and may do nothing.
+# A worker's file is shown only as its stated type, and may run nothing.
 MEDIA_POLICY = "default-src 'none'; sandbox; frame-ancestors 'none'"
 HEADERS = {
     "content-security-policy": POLICY,
     "x-content-type-options": "nosniff",
-    # Not `no-referrer`: with it, browsers send `Origin: null` with a form.
+    # Not `no-referrer`, with which browsers send `Origin: null` with a form.
     "referrer-policy": "same-origin",
     "cross-origin-opener-policy": "same-origin",
     "cross-origin-resource-policy": "same-origin",

@@ -15,13 +15,13 @@ from firsthandapi.server.state.model import Account
 
 
 class Checkout:
-    """Shows the credit packages, and books a purchase when its page is opened."""
+    """Shows the credit packages, and books a purchase when someone opens its page."""
 
     def __init__(self, world: World) -> None:
         self.world = world
 
     def routes(self) -> Iterable[Route]:
-        """Where the pages are."""
+        """The routes of the pages."""
         yield Route("/checkout/{id}", self._checkout, methods=["GET"])
         yield Route("/purchase/{id}", self._purchase_page, methods=["GET"])
         yield Route("/purchase/{id}/{cents}", self._purchase, methods=["POST"])

@@ -1,4 +1,4 @@
-"""Sending webhooks: signed, in order for each endpoint, with ten seconds for a response."""
+"""Send webhooks: signed, in order per endpoint, with ten seconds for a response."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def signature(body: bytes, secret: str, style: SignatureStyle) -> str:
 
 
 class Sender:
-    """Threads that make the HTTP attempts, to where they may reach: this machine only, unless told."""
+    """Threads that make the HTTP attempts, by default only to this machine."""
 
     def __init__(self, report: Report, may_reach: reach.Reach = reach.this_machine) -> None:
         self._report = report
@@ -48,11 +48,11 @@ class Sender:
         self._pool: ThreadPoolExecutor | None = None
 
     def start(self) -> None:
-        """Get ready to send. Threads start with the first delivery."""
+        """Accept deliveries. Threads start with the first one."""
         self._pool = ThreadPoolExecutor(max_workers=16, thread_name_prefix="firsthandapi-webhooks")
 
     def stop(self) -> None:
-        """Break off the attempts in progress."""
+        """Abort the attempts in progress."""
         with self._idle:
             pool, self._pool = self._pool, None
             self._queues.clear()
@@ -65,7 +65,7 @@ class Sender:
             self._idle.notify_all()
 
     def send(self, delivery: Delivery, at: float) -> None:
-        """Make one attempt soon. The deliveries of an endpoint follow each other."""
+        """Queue one attempt. The deliveries of an endpoint are made one after the other."""
         with self._idle:
             queue = self._queues.get(delivery.endpoint)
             is_full = queue is not None and len(queue) >= MAX_QUEUE
@@ -79,7 +79,7 @@ class Sender:
             self._report(delivery, Attempt(at, None, error))
 
     def forget(self) -> None:
-        """Drop the deliveries that wait. Attempts in progress continue."""
+        """Drop the queued deliveries. Attempts in progress continue."""
         with self._idle:
             for queue in self._queues.values():
                 while len(queue) > 1:
@@ -102,7 +102,7 @@ class Sender:
             attempt = self._attempt(delivery, at)
             self._report(
                 delivery, attempt
-            )  # before it leaves the queue: `settle` waits for what it schedules
+            )  # before it leaves the queue, because `settle` waits for what this schedules
             with self._idle:
                 if queue:
                     queue.popleft()
@@ -123,11 +123,11 @@ class Sender:
             )
         except reach.OutOfReachError as error:
             return Attempt(at, None, str(error))
-        # A receiver that sends one byte at a time would outlive the socket's timeout.
+        # The socket's timeout does not stop a receiver that sends one byte at a time.
         alarm = threading.Timer(TIMEOUT, _break, [connection])
         alarm.daemon = True
         with self._idle:
-            if self._pool is None:  # to resolve the name took longer than the server lived
+            if self._pool is None:  # the server stopped while the name was looked up
                 return Attempt(at, None, "not sent: the server has stopped")
             self._connections.add(connection)
         try:

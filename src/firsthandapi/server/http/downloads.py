@@ -1,4 +1,4 @@
-"""The download host: it behaves like S3, with errors as XML."""
+"""The download host, which behaves like S3, with XML errors."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})")
 
 
 def xml_error(status: int, code: str, message: str, headers: dict[str, str] | None = None) -> Response:
-    """An error in the XML of S3."""
+    """An error as XML, as S3 sends it."""
     body = (
         '<?xml version="1.0" encoding="UTF-8"?>\n'
         f"<Error><Code>{escape(code)}</Code><Message>{escape(message)}</Message>"
@@ -33,7 +33,7 @@ def expired() -> Response:
 
 
 def serve_file(request: Request, file: File | None, signer: Signer, now: float) -> Response:
-    """A file, complete or in part, for a URL that is signed and has not expired."""
+    """The response with a file or a range of it, if the URL is signed and has not expired."""
     if "authorization" in request.headers:
         message = "Only one auth mechanism allowed: the query string, not the Authorization header"
         return xml_error(400, "InvalidArgument", message)
@@ -49,7 +49,7 @@ def serve_file(request: Request, file: File | None, signer: Signer, now: float) 
 
 
 def file_response(request: Request, file: File) -> Response:
-    """A file, complete or in part, as its headers ask."""
+    """The response with a file or a range of it, as the request's headers ask."""
     size, etag = file.facts().size, file.etag
     modified = formatdate(file.created_at, usegmt=True)
     headers = {
@@ -89,7 +89,7 @@ def _part(file: File, start: int, stop: int, status: int, headers: dict[str, str
     pieces = file.source.read(start, stop)
     if isinstance(pieces, tuple):  # in memory
         return Response(b"".join(pieces), status, headers, file.content_type)
-    # Piece by piece, read in a thread, so that memory stays flat and other requests are not held up.
+    # Read piece by piece in a thread, so that memory use stays flat and other requests do not wait.
     headers["content-length"] = str(stop - start)
     return StreamingResponse(pieces, status, headers, file.content_type)
 

@@ -1,4 +1,4 @@
-"""Forms of pages: plain ones, within bounds, and those of a server's own pages told from a stranger's."""
+"""Plain HTML forms: read them within bounds, and recognize those from the server's own pages."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ _MAX_FIELDS = 100
 
 
 async def read_fields(request: Request) -> dict[str, str]:
-    """The fields of a form, each once; empty ones are left out.
+    """The fields of a form, each once; empty fields are left out.
 
-    Not by `request.form()`, for which servers for tests would need python-multipart.
+    Not by `request.form()`, for which the bundled server would need python-multipart.
 
     Raises:
-        ApiError: it is no form, or too large.
+        ApiError: the request is not a form, or is too large.
     """
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     body = await request.body()
     if body and kind != "application/x-www-form-urlencoded":
-        raise ApiError(415, "unsupported_media_type", "This page takes plain forms only.")
+        raise ApiError(415, "unsupported_media_type", "This page accepts only plain forms.")
     if len(body) > MAX_FORM:
         raise ApiError(413, "too_large", "The form is too large: shorten its texts.")
     try:
@@ -34,7 +34,7 @@ async def read_fields(request: Request) -> dict[str, str]:
 
 
 def is_own(request: Request) -> bool:
-    """Whether a form comes from a page of this server, or from a program. Browsers send `Origin` with every form."""
+    """Whether a form comes from a page of this server or from a program. Browsers send `Origin` with every form."""
     if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
         return False
     origin = request.headers.get("origin")

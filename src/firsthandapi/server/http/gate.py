@@ -1,8 +1,7 @@
-"""Who may call: programs and pages that know this server by its name. A page in a browser that came from elsewhere may
-not.
+"""Refuse requests from web pages of other hosts; accept programs, and pages of this server.
 
-Such a page reaches a loopback port in two ways: it sends a request whose response it cannot read (`Origin` names the
-page), or its own host name suddenly resolves to 127.0.0.1 (`Host` names the page).
+A page of another host can reach a loopback port in two ways: it sends a request whose response it cannot read (`Origin`
+names the page), or its own host name changes to resolve to 127.0.0.1 (`Host` names the page).
 """
 
 from __future__ import annotations
@@ -21,12 +20,12 @@ _HOST = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([^:\[\]]+))(?::[0-9]*)?")
 def refusal(
     method: str, headers: Iterable[tuple[bytes, bytes]], public: str | None = None
 ) -> ApiError | None:
-    """Why a request with this method and these headers is refused, or None.
+    """The reason to refuse a request with this method and these headers, or None.
 
     Args:
-        method: of the request.
-        headers: of the request, names in lower case.
-        public: the address of a server that serves more than this machine, such as `https://photos.example.org`.
+        method: the HTTP method.
+        headers: the headers, with names in lower case.
+        public: the address of a server that other machines reach, such as `https://photos.example.org`, or None.
     """
     browser: dict[bytes, str] = {}
     for name, raw in headers:
@@ -39,7 +38,7 @@ def refusal(
             return _foreign_page()
         if name.startswith(b"sec-fetch-") or name == b"origin":
             browser[name] = value
-    # A request without an Origin: an image, a script, or a link that someone follows. The last one is welcome.
+    # Without an Origin: an image, a script, or a link that someone follows. Only the link is allowed.
     if browser.get(b"sec-fetch-site") == "cross-site" and b"origin" not in browser:
         followed = (
             method in ("GET", "HEAD")
@@ -51,12 +50,12 @@ def refusal(
 
 
 def forwarded(headers: Iterable[tuple[bytes, bytes]]) -> ApiError | None:
-    """Why a server for this machine alone refuses a request that a proxy passed on, or None."""
+    """The reason why a server for this machine only refuses a request from a proxy, or None."""
     for name, _ in headers:
         if name in _ADDED_BY_PROXIES:
             message = (
                 f"A proxy passed this request on ({name.decode('latin-1')}), but this server was started for its own "
-                "machine only, and would take everyone for the person at it: start it with --public-url and the "
+                "machine only, and would treat everyone as the person at it: start it with --public-url and the "
                 "address by which people reach it, such as --public-url https://photos.example.org."
             )
             return ApiError(403, "forbidden", message)
@@ -64,10 +63,10 @@ def forwarded(headers: Iterable[tuple[bytes, bytes]]) -> ApiError | None:
 
 
 def host_address(url: str) -> str:
-    """The address of a host as browsers name it: without the port that its scheme implies.
+    """The address of a host as browsers name it, without the default port of its scheme.
 
     Raises:
-        ValueError: it is not one, and why.
+        ValueError: the URL is not the address of a host; the message says why.
     """
     parts = urlsplit(url)
     try:
@@ -91,7 +90,7 @@ def host_address(url: str) -> str:
 
 
 def _foreign_page() -> ApiError:
-    return ApiError(403, "forbidden", "This server takes no requests from web pages of other hosts.")
+    return ApiError(403, "forbidden", "This server accepts no requests from web pages of other hosts.")
 
 
 def _names_this_server(host: str, public: str | None) -> bool:

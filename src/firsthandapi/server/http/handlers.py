@@ -1,4 +1,4 @@
-"""The handlers of the endpoints: each takes a checked call, and answers with JSON."""
+"""The handlers of the endpoints: each takes a checked call and returns JSON."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ Owned = TypeVar("Owned", Key, Endpoint)
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A checked request on its way to a handler."""
+    """A checked request, for a handler."""
 
     world: World
     signer: Signer
@@ -50,7 +50,7 @@ class Call:
     def key(self) -> Key:
         """The caller's API key."""
         if self.caller is None:
-            raise RuntimeError("this endpoint takes no key")
+            raise RuntimeError("this endpoint does not use an API key")
         return self.caller
 
     @property
@@ -59,19 +59,19 @@ class Call:
         return self.key.account
 
     def job(self) -> Job:
-        """The job of the path, if it is the caller's."""
+        """The caller's job with the id in the path."""
         job = self.world.state.jobs.get(self.id)
         if job is None or job.account is not self.account:
             raise not_found("job")
         return job
 
     def url(self, file: File) -> tuple[str, float]:
-        """A fresh download URL, and when it expires."""
+        """A new download URL, and its expiry time."""
         path, expires_at = self.signer.sign(f"/files/{file.id}", self.at)
         return self.base_url + path, expires_at
 
     def find(self, what: str, items: Iterable[Owned]) -> Owned:
-        """The item of the path among the caller's."""
+        """The caller's item with the id in the path."""
         for item in items:
             if item.id == self.id and not getattr(item, "deleted", False):
                 return item
@@ -80,7 +80,7 @@ class Call:
     def page(
         self, name: str, items: Growing[Any], shown: Callable[[Any], Json], keep: Callable[[Any], bool]
     ) -> Json:
-        """The page that the query asks for."""
+        """The requested page of a list."""
         return page(name, items, self.query.limit, self.query.cursor, shown, keep)
 
 
@@ -246,7 +246,7 @@ def list_keys(call: Call) -> Json:
 
 
 def _manages(call: Call) -> Callable[[Key], bool]:
-    """A live key manages all keys of its organization, a sandbox key those of the sandbox."""
+    """A filter for the keys that the caller may manage: with a live key all, with a sandbox key only sandbox keys."""
     return lambda key: not call.account.is_sandbox or key.account is call.account
 
 

@@ -1,4 +1,4 @@
-"""Cursor pagination over lists that only grow: a cursor is a position, so new items never shift a page."""
+"""Cursor pagination over lists that only grow: a cursor is a position, so new items do not shift pages."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from firsthandapi.server.state.keeping import Growing
 
 T = TypeVar("T")
 
-# The start of any list: the cursor that a fault returns when a page has none.
+# A cursor to the start of any list, which a fault returns when a page has no next one.
 TOP = "dG9w"
 
 
@@ -47,7 +47,7 @@ def page(
     show: Callable[[T], dict[str, Any]],
     keep: Callable[[T], bool],
 ) -> dict[str, Any]:
-    """One page of `items`, newest first, of those to keep. `name` ties a cursor to its list."""
+    """One page of the `items` that `keep` accepts, newest first. `name` ties a cursor to its list."""
     position = len(items) if cursor is None else _decode(name, cursor, len(items))
     data: list[dict[str, Any]] = []
     while position and len(data) < limit:

@@ -1,4 +1,4 @@
-"""Where webhooks may be sent: a server must not become somebody's way into the network around it."""
+"""The hosts that webhooks may reach: a server must not give strangers a way into the network around it."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from urllib.parse import urlsplit
 
 from firsthandapi._host.loopback import is_loopback
 
-# All hosts of the internet have an address in here if it is one of IPv6.
+# The block of all public IPv6 addresses.
 _UNICAST = ipaddress.ip_network("2000::/3")
-# Blocks that Python's `is_global` judges differently from version to version: for protocols and relays, for
-# documentation, and such as carry an address of IPv4 inside, to which a gateway may lead.
+# Blocks that `is_global` judges differently in different versions of Python: for protocols and relays, for
+# documentation, and those that contain an IPv4 address, to which a gateway may lead.
 _SPECIAL = [
     ipaddress.ip_network(each)
     for each in ("192.0.0.0/24", "192.88.99.0/24", "2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20")
@@ -24,11 +24,11 @@ Reach = Callable[[str, int], list[str]]
 
 
 class OutOfReachError(Exception):
-    """A host that webhooks may not be sent to, and why."""
+    """Webhooks may not be sent to this host; the message says why."""
 
 
 def webhook_url_fault(url: str) -> str | None:
-    """Why an endpoint may not have this URL, or None."""
+    """The reason why an endpoint may not have this URL, or None."""
     if any(ord(character) <= 32 or ord(character) == 127 for character in url):
         return "must not contain spaces or control characters"
     try:
@@ -45,10 +45,10 @@ def webhook_url_fault(url: str) -> str | None:
 
 
 def this_machine(host: str, port: int) -> list[str]:
-    """The addresses of a host if all of them are this machine's: `localhost` is a name, and resolvers differ.
+    """The addresses of a host if all of them are this machine's. Resolvers differ even for `localhost`.
 
     Raises:
-        OutOfReachError: it is another machine.
+        OutOfReachError: the host is another machine.
     """
     addresses = _addresses(host, port) if is_loopback(host) else []
     if addresses and all(is_loopback(each) for each in addresses):
@@ -60,7 +60,7 @@ def the_internet(host: str, port: int) -> list[str]:
     """The addresses of a host if all of them are public.
 
     Raises:
-        OutOfReachError: one of them is not, or the host has none.
+        OutOfReachError: an address is not public, or the host has none.
     """
     addresses = _addresses(host, port)
     if not addresses:
@@ -73,10 +73,10 @@ def the_internet(host: str, port: int) -> list[str]:
 
 
 def the_internet_or_this_machine(host: str, port: int) -> list[str]:
-    """As `the_internet`, and this machine as well: for a server that only this machine reaches.
+    """The addresses of a public host or of this machine: for a server that only this machine reaches.
 
     Raises:
-        OutOfReachError: it is neither.
+        OutOfReachError: the host is neither.
     """
     return this_machine(host, port) if is_loopback(host) else the_internet(host, port)
 
@@ -85,7 +85,7 @@ def anywhere(host: str, port: int) -> list[str]:
     """The addresses of a host.
 
     Raises:
-        OutOfReachError: it has none.
+        OutOfReachError: the host has none.
     """
     addresses = _addresses(host, port)
     if not addresses:
@@ -96,7 +96,7 @@ def anywhere(host: str, port: int) -> list[str]:
 def connection(
     scheme: str, host: str, port: int | None, reach: Reach, timeout: float
 ) -> http.client.HTTPConnection:
-    """A connection to an address that was checked, not to what the name leads to a moment later.
+    """A connection to a checked address; the name may resolve to another one a moment later.
 
     Raises:
         OutOfReachError: the host may not be reached.
@@ -113,7 +113,7 @@ class _Pinned(http.client.HTTPConnection):
         self._addresses = addresses
 
     def connect(self) -> None:
-        """Connect to the first address that answers."""
+        """Connect to the first address that accepts the connection."""
         *others, last = self._addresses
         for address in others:
             try:
@@ -130,10 +130,10 @@ class _PinnedTls(_Pinned):
     default_port = 443
 
     def connect(self) -> None:
-        """Connect, and let the receiver prove the host's name."""
+        """Connect with TLS, and check that the certificate is for the host's name."""
         super().connect()
         context = ssl.create_default_context()
-        # The handshake comes after `sock` is set, so that a receiver that takes too long over it can be cut off.
+        # The handshake comes after `sock` is set, so that the alarm can close the socket of a slow receiver.
         secured = context.wrap_socket(self.sock, server_hostname=self.host, do_handshake_on_connect=False)
         self.sock = secured
         secured.do_handshake()

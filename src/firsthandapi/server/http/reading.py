@@ -1,4 +1,4 @@
-"""Reading requests: bodies within bounds, parsed and validated, and queries."""
+"""Read requests: bodies within bounds, parsed and validated, and queries."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from starlette.types import Receive
 from firsthandapi.server.contract.errors import ApiError, invalid
 
 MAX_BODY = 1 << 20
-MAX_UPLOAD = 8 << 20  # of `/_control`, where a photo comes as Base64
+MAX_UPLOAD = 8 << 20  # for `/_control`, where photos are Base64
 _BODY_SECONDS = 30.0
 
 
 async def read_body(receive: Receive, keep: int) -> bytes:
-    """The first `keep` bytes of the body. The rest is read as well, within bounds, so that the response arrives."""
+    """The first `keep` bytes of the body. Reads the rest as well, within bounds, so that the response can arrive."""
     body = bytearray()
     read = 0
     try:

@@ -1,4 +1,4 @@
-"""The log of what a server received, bounded in number and in bytes."""
+"""The log of the requests that a server received, within limits of number and bytes."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ _SECRET = re.compile(r"(fh_(?:live|test)_|whsec_|X-Amz-Signature=)[^&,\s'\"]+")
 
 @dataclass(frozen=True, slots=True, repr=False)
 class ReceivedRequest:
-    """One request as it came.
+    """One request as received.
 
     Attributes:
         method: such as `POST`.
         path: such as `/v1/jobs`, without the query.
-        query: the parameters of the query; of a repeated parameter, the last value.
-        query_string: the query as it came.
+        query: the parameters of the query; for a repeated parameter, the last value.
+        query_string: the query as received.
         headers: names in lower case.
         body: the raw body.
         time: when it arrived, in real Unix seconds.
         status: the status of the response; None while the request is held, or when it was dropped.
         seconds: real seconds until the response or the drop; None while the request is held.
-        replayed: whether the response is that of an earlier request with the same idempotency key.
+        replayed: whether the response repeats that of an earlier request with the same idempotency key.
         dropped: whether a fault closed the connection `before` or `after` the request was handled.
     """
 
@@ -58,19 +58,20 @@ class ReceivedRequest:
 
     @property
     def target(self) -> str:
-        """Path and query as one printable line, without secrets."""
+        """The path and query as one printable line, without secrets."""
         query = f"?{self.query_string}" if self.query_string else ""
         return _SECRET.sub(r"\1…", _UNPRINTABLE.sub("?", f"{self.path}{query}"))
 
     @property
     def size(self) -> int:
-        """Roughly the bytes that it takes to keep."""
+        """The approximate number of bytes in memory."""
         headers = sum(len(name) + len(value) for name, value in self.headers.items())
         return len(self.body) + len(self.path) + 2 * len(self.query_string) + headers + 500
 
 
 class ReceivedRequests(list[ReceivedRequest]):
-    """The latest requests, counted from the first one, so that `requests[since:]` holds when the oldest were dropped.
+    """The latest requests. Positions count from the first request, so `requests[since:]` stays valid when old ones are
+    dropped.
 
     Length and positions include the dropped requests; iteration does not.
     """
@@ -115,7 +116,7 @@ class RequestLog:
         self.changes = 0  # grows with every request and response
 
     def add(self, scope: Scope, body: bytes) -> tuple[int, ReceivedRequest]:
-        """Keep a request that has just come, with all of its body, under a number. The oldest ones make room."""
+        """Keep a new request with its whole body, and return its number. Drops the oldest ones to make room."""
         request = _received(scope, body)
         with self._lock:
             self._count += 1
@@ -133,7 +134,7 @@ class RequestLog:
         headers: Iterable[tuple[bytes, bytes]] = (),
         dropped: Literal["before", "after"] | None = None,
     ) -> None:
-        """Note how a request ended: with a response, or dropped."""
+        """Record how a request ended: with a response, or dropped."""
         number, request = entry
         replayed = any(name == b"idempotent-replayed" for name, _ in headers)
         seconds = time.time() - request.time
@@ -146,18 +147,18 @@ class RequestLog:
             self._on_request(request)
 
     def numbered(self) -> list[tuple[int, ReceivedRequest]]:
-        """All that are kept, each with its number."""
+        """The kept requests with their numbers."""
         with self._lock:
             return [*self._kept.items()]
 
     def latest(self) -> ReceivedRequests:
-        """All that are kept."""
+        """The kept requests."""
         with self._lock:
             dropped = self._count - self._cleared - len(self._kept)
             return ReceivedRequests(self._kept.values(), dropped)
 
     def clear(self) -> None:
-        """Forget all of them."""
+        """Forget all requests."""
         with self._lock:
             self._kept.clear()
             self.changes += 1
@@ -166,7 +167,7 @@ class RequestLog:
 
 
 def _received(scope: Scope, body: bytes) -> ReceivedRequest:
-    """A request that has just come, with all of its body."""
+    """A new request with its whole body."""
     headers: dict[str, str] = {}
     for raw_name, raw_value in scope["headers"]:
         name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
@@ -177,7 +178,7 @@ def _received(scope: Scope, body: bytes) -> ReceivedRequest:
 
 
 def replay(body: bytes, receive: Receive) -> Receive:
-    """Give a body that was read already to whoever reads it next."""
+    """A `receive` that first returns a body that was already read."""
     messages: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 
     async def again() -> Message:

@@ -19,12 +19,12 @@ def json_bytes(value: Any) -> bytes:
 
 
 def request_id() -> str:
-    """A new one, of real time."""
+    """A new request id, with the real time in it."""
     return new_id("req_", time.time())
 
 
 def error_response(error: ApiError) -> Response:
-    """The documented envelope, with a request id of its own."""
+    """The documented error envelope, with a new request id."""
     id = request_id()
     content: dict[str, Any] = {
         "type": error.type,
@@ -39,7 +39,7 @@ def error_response(error: ApiError) -> Response:
 
 
 async def no_method(_request: Request, error: Exception) -> Response:
-    """The response to a method that a path does not take; Starlette names those that it takes in `error`."""
-    refused = ApiError(405, "method_not_allowed", "This path does not take this method.")
+    """The response to a method that a path does not support; Starlette names the supported ones in `error`."""
+    refused = ApiError(405, "method_not_allowed", "This path does not support this method.")
     refused.headers.update(getattr(error, "headers", None) or {})
     return error_response(refused)

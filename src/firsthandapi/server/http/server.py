@@ -1,4 +1,4 @@
-"""uvicorn in a thread: its own event loop, a socket bound immediately, and a stop that waits for nobody."""
+"""uvicorn in a thread, with its own event loop, a socket that is bound immediately, and a stop that does not wait."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ _MAX_IDLE = 1000
 _HEAD_SECONDS = 30.0
 
 _log = logging.getLogger("firsthandapi.testing.http")
-_log.setLevel(logging.CRITICAL + 1)  # tests send junk on purpose: it is not worth a line
+_log.setLevel(logging.CRITICAL + 1)  # tests send junk on purpose
 
 
 class _Protocol(H11Protocol):
-    """uvicorn's protocol, silent, with its transport within reach of the faults."""
+    """uvicorn's protocol without logging. Faults can reach its transport."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # uvicorn gives this one
         self.logger = _log
@@ -44,13 +44,13 @@ class _Protocol(H11Protocol):
             self._make_room()
 
     def data_received(self, data: bytes) -> None:
-        """Limit the time for a request's head: uvicorn limits only the time between requests."""
+        """Limit the time to receive a request's headers; uvicorn limits only the time between requests."""
         self.heard = self.loop.time()
         super().data_received(data)
         self._expect_head()
 
     def _make_room(self) -> None:
-        """Of too many connections without a request, close the one that has been silent longest."""
+        """With too many connections without a request, close the one that has been silent longest."""
         idle = [
             each
             for each in cast("set[_Protocol]", self.connections)
@@ -60,7 +60,7 @@ class _Protocol(H11Protocol):
             min(idle, key=lambda each: each.heard).transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Nothing is expected any more."""
+        """Cancel the time limit."""
         super().connection_lost(exc)
         self._stop_head_timer()
 
@@ -80,7 +80,7 @@ class _Protocol(H11Protocol):
             self.transport.close()
 
     def send_400_response(self, msg: str) -> None:
-        """Answer bytes that are not HTTP with the documented envelope."""
+        """Respond to bytes that are not HTTP with the documented error envelope."""
         if not self.transport.is_closing():
             response = error_response(ApiError(400, "validation_error", msg))
             headers = b"".join(name + b": " + value + b"\r\n" for name, value in response.raw_headers)
@@ -90,11 +90,10 @@ class _Protocol(H11Protocol):
 
 
 class HttpServer:
-    """Serves an ASGI application on a port, of this machine only unless told, from a daemon thread.
+    """Serves an ASGI application from a daemon thread, by default only to this machine.
 
-    uvicorn's own `Server` polls for its end every 0.1 s and waits for clients to hang up. A server that
-    tests start and stop by the hundred must stop immediately: so only its protocol is used, and its
-    connections are cut.
+    uvicorn's own `Server` checks every 0.1 s whether to stop, and waits for clients to disconnect. Tests start and stop
+    hundreds of servers, which must stop immediately. So this class uses only uvicorn's protocol, and cuts connections.
     """
 
     def __init__(self, app: Any, port: int, host: str = "127.0.0.1") -> None:
@@ -116,13 +115,13 @@ class HttpServer:
         self._thread = threading.Thread(target=self._run, name=f"firsthandapi-{self.port}", daemon=True)
 
     def start(self) -> None:
-        """Return when connections are taken."""
+        """Start, and return when the server accepts connections."""
         self._config.load()
         self._thread.start()
         self._started.wait()
 
     def stop(self) -> None:
-        """Cut every connection and end the thread, if it was started. Later calls change nothing."""
+        """Cut every connection and end the thread, if it was started. Later calls do nothing."""
         if self._thread.ident is None:
             self._socket.close()
             self._loop.close()
@@ -160,15 +159,15 @@ class HttpServer:
 
 
 def _bind(host: str, port: int) -> socket.socket:
-    # With the protocol named, asyncio sets TCP_NODELAY on every connection.
+    # asyncio sets TCP_NODELAY only if the socket names its protocol.
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     bound = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
-        # On Windows SO_REUSEADDR would let two servers share a port; there it is not needed.
+        # On Windows, SO_REUSEADDR would let two servers share a port, and is not needed.
         if os.name != "nt":
             bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.bind((host, port))
-        bound.listen(2048)  # here, so that a port in use is the caller's error
+        bound.listen(2048)  # here, so that the caller gets the error if the port is in use
         bound.setblocking(False)
     except OSError:
         bound.close()

@@ -1,4 +1,4 @@
-"""Pre-signed download URLs, in the manner of S3: they expire, and a changed one is refused."""
+"""Pre-signed download URLs, like those of S3: they expire, and a modified URL is refused."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ _NAMES = ("X-Amz-Algorithm", "X-Amz-Credential", "X-Amz-Date", "X-Amz-Expires", 
 
 
 class Signer:
-    """Signs and checks download paths with a secret."""
+    """Signs download paths with a secret, and checks them."""
 
     def __init__(self, secret: bytes) -> None:
         self._secret = secret
 
     def sign(self, path: str, at: float) -> tuple[str, float]:
-        """`path` with its signed query, and when it expires (a date in the URL has whole seconds)."""
+        """`path` with its signed query, and its expiry time (a date in the URL has whole seconds)."""
         date = datetime.fromtimestamp(int(at), UTC).strftime(_FORMAT)
         values = (
             "AWS4-HMAC-SHA256",
@@ -33,7 +33,7 @@ class Signer:
         return f"{path}?{query}&X-Amz-Signature={self._signature(path, query)}", float(int(at) + LIFETIME)
 
     def check(self, method: str, path: str, query: Mapping[str, str], now: float) -> tuple[str, str] | None:
-        """Why the URL is refused, as the code and message of an S3 error; None when it is good."""
+        """The reason to refuse the URL, as the code and message of an S3 error; None if it is valid."""
         if set(query) != {*_NAMES, "X-Amz-Signature"}:
             return "AccessDenied", "Access Denied"
         signed = urlencode({name: query[name] for name in _NAMES})
