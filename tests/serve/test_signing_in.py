@@ -169,7 +169,7 @@ def test_wrong_tokens_lock_nobody_out(
     for _ in range(12):
         reply = visitor.send("/sign-in", token="fh_operator_wrong")
         assert reply.status_code == 403
-        assert "This token is not known" in reply.text
+        assert "This token is unknown" in reply.text
     assert visitor.send("/sign-in", token=service.first.operator).status_code == 303
 
 

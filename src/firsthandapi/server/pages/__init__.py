@@ -1,1 +1,1 @@
-"""Its pages: the console, and those of a server of one's own."""
+"""The service's pages: the console, and the pages of your own server."""

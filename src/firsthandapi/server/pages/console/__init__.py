@@ -1,8 +1,8 @@
-"""The console: pages that show a service to the person who runs it, and forms that drive it.
+"""The console: pages that show a service to the person who runs it, and forms that control it.
 
-The pages know the rules and the state of the service (`World`), and never how state is kept. `Face` is the frame of all
-pages. What only a server for tests can do, such as faults and a clock that jumps, is in `Bench`; what only a server for
-people has, such as their tokens, is in `firsthandapi.server.pages.serve`.
+The pages know the rules and the state of the service (`World`), but not how state is stored. `Face` is the frame of all
+pages. `Bench` adds what only a server for tests has, such as faults and a clock that jumps;
+`firsthandapi.server.pages.serve` adds what only a server for people has, such as their tokens.
 """
 
 from .app import Console

@@ -30,7 +30,7 @@ from .face import LIVE, PREFIX, Face, Form, Page, PageError, no_page, whole
 T = TypeVar("T")
 
 _PER_PAGE = 100
-# Items that a filter looks at for one page: those that are kept are loaded for it, some 70 µs each.
+# Maximum number of items that a filter reads for one page; loading one from disk takes about 70 µs.
 _MOST_LOOKED_AT = 2_000
 _JOBS_IN_LEDGER = 24
 _MAX_STREAMS = 50
@@ -42,11 +42,11 @@ class Console:
     """The ASGI application behind `/console`.
 
     Args:
-        face: the frame of the pages, which knows the rules and the state.
+        face: the frame of the pages, with the rules and the state.
         log: the latest requests.
         style: how webhooks are signed.
-        pages: what only this kind of server shows, by their paths.
-        forms: what only this kind of server takes, by their paths.
+        pages: pages that only this kind of server has, by path.
+        forms: forms that only this kind of server has, by path.
     """
 
     def __init__(
@@ -109,14 +109,14 @@ class Console:
 
     async def _refused(self, request: Request, error: Exception) -> Response:
         if isinstance(error, HTTPException):
-            words = "This page takes no such request." if error.status_code == 405 else str(no_page())
+            words = "This page does not allow that request." if error.status_code == 405 else str(no_page())
             error = PageError(error.status_code, words, "Not found")
         elif not isinstance(error, PageError):
             error = PageError(getattr(error, "status", 400), str(error))
         return self._face.refused(request, error)
 
     def _positions(self, request: Request, items: Log[T]) -> Iterator[tuple[int, T]]:
-        """The items before the one that the address of the page names, newest first, with their positions."""
+        """The items before the position in the page's address, newest first, with their positions."""
         most = len(items)
         before = min(whole(request.query_params.get("before"), "before", 0, 10**11, most), most)
         return ((at, items[at]) for at in range(before - 1, -1, -1))
@@ -194,7 +194,7 @@ class Console:
             _, each = entry
             return method in ("", each.method) and path in each.path and _is(each, outcome)
 
-        # All of them are in memory, and no more than some thousands: so all are looked at.
+        # All requests are in memory, a few thousand at most, so the filter reads all of them.
         part = _part(requests, is_chosen, MAX_REQUESTS)
         return self._face.page(request, "requests.html", method=method, path=path, outcome=outcome, **part)
 
@@ -235,7 +235,7 @@ class Console:
             accounts=[(_account_name(each), each) for each in accounts],
             account=chosen,
             fault=fault,
-            # Newest first; those of the sandbox cost nothing.
+            # Newest first; sandbox jobs cost nothing.
             jobs=[]
             if chosen is None or chosen.is_sandbox
             else [*islice(reversed(chosen.jobs), _JOBS_IN_LEDGER)],
@@ -270,9 +270,9 @@ class Console:
         return StreamingResponse(self._stream(request), 200, headers, "text/event-stream")
 
     async def _stream(self, request: Request) -> AsyncIterator[bytes]:
-        """`change` whenever a page would look different; a comment now and then shows that the server lives.
+        """Send `change` whenever a page would look different, and from time to time a comment as a heartbeat.
 
-        It ends when whoever asked may no longer see the pages: tokens are revoked and expire while a page is open.
+        Ends when the visitor may no longer see the pages: a token can be revoked or expire while a page is open.
         """
         self._streams += 1
         try:
@@ -298,11 +298,11 @@ class Console:
             self._streams -= 1
 
     def _pulse(self) -> tuple[object, ...]:
-        """A value that changes when anything does that a page shows. Nothing reports changes: counting is fast."""
+        """A value that changes when anything on a page changes. Counts instead of listening, because that is fast."""
         clock = self._world.clock
         with self._world.lock:
             counts = self._world.state.changes()
-            # Time that flows changes nothing; time that jumped does.
+            # Only a jump of the clock changes it, not the passing of time.
             jumped = round(clock.now() - time.time() * clock.speed)
         return (*counts, self._log.changes, jumped // 5 if clock.speed else jumped, self._face.pulse())
 
@@ -312,7 +312,7 @@ def _part(
     is_chosen: Callable[[T], bool] = lambda _item: True,
     most: int | None = None,
 ) -> dict[str, Any]:
-    """One page of `items`, which come newest first, each with what names it in the address of the next page."""
+    """One page of `items`, newest first. Each item comes with its position for the address of the next page."""
     found: list[T] = []
     last: object = None
     for looked_at, (name, item) in enumerate(items):
@@ -329,7 +329,7 @@ def _account_name(account: Account) -> str:
 
 
 def _is(request: ReceivedRequest, outcome: str) -> bool:
-    """Whether a request ended in the way that a filter names."""
+    """Whether a request had the outcome that a filter names."""
     if outcome == "open":
         return request.status is None and request.dropped is None
     if outcome == "dropped":

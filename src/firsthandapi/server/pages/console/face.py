@@ -1,4 +1,4 @@
-"""What all pages of a server share: their templates and frame, their files, and what they refuse in words."""
+"""What all pages of a server share: templates, frame, static files, and errors in words."""
 
 from __future__ import annotations
 
@@ -21,24 +21,24 @@ from . import shown
 
 PREFIX = "/console"
 LIVE = f"{PREFIX}/live"
-# Where a form leads, or the page that answers it.
+# The address that a form leads to, or the response to it.
 Went = Response | str
 Page = Callable[[Request], Response]
 Form = Callable[[Request, dict[str, str]], Awaitable[Went] | Went]
 HERE = Path(__file__).parent
-# What happened, after a form was handled. Only these words, never those of the address.
+# Messages after a form was handled. Pages show only these, never text from the address.
 _DONE = {
     "posted": "The job is posted.",
     "cancelled": "The job is cancelled, and the rest of its escrow refunded.",
     "submitted": "The files are submitted. Scoring takes 5 to 15 seconds of the server's time.",
     "scored": "The submission is scored.",
     "withdrawn": "The file is withdrawn.",
-    "replayed": "The event is on its way again, to every endpoint that wants it.",
+    "replayed": "The event is on its way again, to every endpoint that subscribes to it.",
     "added": "The fault is added.",
     "removed": "The fault is removed.",
     "cleared": "All faults are removed.",
-    "advanced": "Time has moved on, and all that fell due has happened.",
-    "reset": "Everything is as at the start.",
+    "advanced": "Time has moved on, and everything that was due has happened.",
+    "reset": "The server is reset to its initial state.",
     "revoked": "Revoked: it opens nothing any more.",
     "booked": "The credits are booked.",
 }
@@ -50,7 +50,7 @@ _STATIC = {
 
 
 class PageError(Exception):
-    """A request that a page refuses, in words for a person.
+    """A request that a page refuses, with an explanation for a person.
 
     Args:
         status: the status of the response.
@@ -71,8 +71,8 @@ def _english(text: str, **values: object) -> str:
 
 
 def no_page() -> PageError:
-    """The refusal of a page that does not exist."""
-    return PageError(404, "There is no such page, or no longer.", "Not found")
+    """The error for a page that does not exist."""
+    return PageError(404, "This page does not exist, or no longer exists.", "Not found")
 
 
 class Face:
@@ -81,7 +81,7 @@ class Face:
     Args:
         world: the rules and the state.
         url: the address by which people reach the server, without a slash at the end.
-        folders: where templates and static files are, beside those of the console.
+        folders: folders with templates and static files, in addition to those of the console.
     """
 
     static = f"{PREFIX}/static"
@@ -93,7 +93,7 @@ class Face:
         self._templates = shown.templates([folder / "templates" for folder in self._folders])
 
     def navigation(self, request: Request) -> list[tuple[str, str]]:  # noqa: ARG002 - others ask who it is
-        """The words and the path of each part of the server that whoever asks may see."""
+        """The title and the path of each part of the server that the visitor may see."""
         return [
             ("Jobs", PREFIX),
             ("Deliveries", f"{PREFIX}/deliveries"),
@@ -102,7 +102,7 @@ class Face:
         ]
 
     def values(self, request: Request) -> dict[str, Any]:  # noqa: ARG002 - others ask who it is
-        """What every template may use."""
+        """The values for every template."""
         nobody: Callable[[str], str | None] = lambda _worker: None  # noqa: E731 - typed
         return {
             "form_token": "",
@@ -121,21 +121,21 @@ class Face:
         }
 
     def is_welcome(self, request: Request) -> bool:  # noqa: ARG002 - others ask who it is
-        """Whether whoever asked for an open page of the console may still see it."""
+        """Whether the visitor of an open console page may still see it."""
         return True
 
     def pulse(self) -> object:
-        """A value that changes with what only this server shows in the console."""
+        """A value that changes with the parts of the console that only this kind of server has."""
         return None
 
     def page(self, request: Request, template: str, *, status: int = 200, **values: Any) -> Response:
         """A page from a template, which extends `base.html`.
 
         Args:
-            request: what asked for it.
+            request: the request.
             template: its name in one of the folders of templates.
             status: the status of the response.
-            values: what the template needs beside `values` and what is here.
+            values: further values for the template.
         """
         path: str = request.scope["path"]
         query = {key: value for key, value in request.query_params.items() if key != "done"}
@@ -160,14 +160,14 @@ class Face:
         return Response(text, status, browsers.HEADERS, "text/html; charset=utf-8")
 
     def media(self, request: Request, submission: Submission | None = None) -> Response:
-        """A worker's file, as the type that it is said to be, in parts if asked.
+        """A worker's file with its stated type, or the requested range of it.
 
         Args:
-            request: names the submission and the file in its path.
-            submission: the submission, if whoever asks may see only this one.
+            request: a request whose path names the submission and the file.
+            submission: the only submission that the visitor may see; None for any.
 
         Raises:
-            PageError: there is no such file.
+            PageError: the file does not exist.
         """
         with self.world.lock:
             found = submission or self.world.state.submissions.get(request.path_params["submission"])
@@ -185,13 +185,13 @@ class Face:
         return self.page(request, "error.html", status=error.status, live=None, **shown)
 
     async def form(self, request: Request) -> dict[str, str]:
-        """The fields of a form of this server's own, each once; empty ones are left out.
+        """The fields of a form from this server's own pages, each once; empty fields are left out.
 
-        A page of another port on this machine is another page: `gate` lets it call the API, which needs a key, but
+        Pages on other ports of this machine are refused: `gate` lets them call the API, which needs an API key, but
         these pages need none.
 
         Raises:
-            ApiError: another page sent it, or it is no form.
+            ApiError: another page sent the form, or the request is not a form.
         """
         if not is_own(request):
             raise ApiError(403, "forbidden", "The console takes forms from its own pages only.")
@@ -201,13 +201,13 @@ class Face:
         """A static file.
 
         Raises:
-            PageError: there is none of this name.
+            PageError: no file has this name.
         """
         name: str = request.path_params["name"]
         kind = _STATIC.get(Path(name).suffix)
         for folder in self._folders:
             path = folder / "static" / name
-            # The name has no slash, by its route; and a name of a drive or a device is no file here.
+            # The route excludes slashes in the name; this check excludes names of drives and devices.
             if kind is not None and path.name == name and path.is_file():
                 return Response(
                     path.read_bytes(), 200, {**browsers.HEADERS, "cache-control": "no-cache"}, kind
@@ -219,7 +219,7 @@ def whole(text: str | None, name: str, low: int, high: int, default: int) -> int
     """A whole number from a form or a query.
 
     Raises:
-        ValueError: it is none, or out of bounds.
+        ValueError: the text is not a whole number, or is out of bounds.
     """
     if text is None:
         return default

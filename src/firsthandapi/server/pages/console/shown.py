@@ -1,4 +1,4 @@
-"""How the pages write money, times, stars, and the text of strangers; and what a request says about its key."""
+"""How pages show money, times, stars, and untrusted text; and the history of an idempotency key."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from firsthandapi.server.contract.text import iso, mask
 from firsthandapi.server.http.requests import ReceivedRequest
 from firsthandapi.server.state.model import Attempt, File
 
-# No page shows more of one text than this.
+# Maximum number of characters of one text on a page.
 MOST_TEXT = 20_000
 _COLOR = re.compile(r"#[0-9A-Fa-f]{6}")
-# A program sets these again with each request, so that a copied command need not.
+# A program sets these for each request, so a copied command leaves them out.
 _OWN_HEADERS = frozenset({"host", "content-length", "connection", "accept-encoding", "authorization"})
 
 
 def templates(folders: Sequence[Path]) -> Environment:
-    """The templates of folders, with all that is defined here. They escape what they show."""
+    """The templates of these folders, with the functions of this module. They escape their values."""
     made = Environment(
         loader=FileSystemLoader(folders),
         autoescape=True,
@@ -60,30 +60,30 @@ def money(cents: int) -> str:
 
 
 def when(at: float) -> str:
-    """A Unix time for people, in UTC."""
+    """A Unix time, formatted for people in UTC."""
     moment = datetime.fromtimestamp(at, UTC)
     return f"{moment:%b} {moment.day}, {moment:%H:%M:%S}"
 
 
 def stars(rating: int) -> str:
-    """A rating as five stars, some of them empty."""
+    """A rating as five stars, filled and empty."""
     return "★" * rating + "☆" * (5 - rating)
 
 
 def size(count: int) -> str:
-    """A number of bytes for people."""
+    """A number of bytes, formatted for people."""
     if count < 1000:
         return f"{count} bytes"
     return f"{count / 1e3:,.1f} kB" if count < 1e6 else f"{count / 1e6:,.1f} MB"
 
 
 def sentence(words: str) -> str:
-    """With a capital at the start, and the others unchanged."""
+    """The words with a capital first letter; the other letters stay unchanged."""
     return words[:1].upper() + words[1:]
 
 
 def clean(text: object, most: int = MOST_TEXT) -> str:
-    """Text of strangers on a page: without secrets, with hidden characters made visible. Jinja2 escapes it."""
+    """Untrusted text for a page, without secrets and with hidden characters made visible. Jinja2 escapes it."""
     whole = str(text)
     start = whole[: most + 200]
     start = mask_secrets(start, cut=len(start) < len(whole))
@@ -92,16 +92,16 @@ def clean(text: object, most: int = MOST_TEXT) -> str:
 
 
 def pretty(body: bytes) -> str:
-    """A body, indented where it is JSON."""
+    """A body as text, indented if it is JSON."""
     text = body[: 4 * MOST_TEXT].decode("utf-8", "replace")
     if len(body) <= 4 * MOST_TEXT:
-        with contextlib.suppress(ValueError, RecursionError):  # not JSON, or nested too deeply: as it came
+        with contextlib.suppress(ValueError, RecursionError):  # not JSON, or nested too deeply: unchanged
             text = json.dumps(json.loads(text), indent=2, ensure_ascii=False)
     return clean(text)
 
 
 def curl(request: ReceivedRequest, address: str) -> str:
-    """The request as a command that sends it again, with the API key as a variable."""
+    """A `curl` command that sends the request again, with the API key in a variable."""
     parts = [f"curl -X {shlex.quote(visible(request.method))} {shlex.quote(address + request.target)}"]
     if "authorization" in request.headers:
         parts.append('-H "Authorization: Bearer $FIRSTHAND_API_KEY"')
@@ -114,7 +114,7 @@ def curl(request: ReceivedRequest, address: str) -> str:
 
 
 def curl_is_whole(request: ReceivedRequest) -> bool:
-    """Whether `curl` repeats the body as it came: all text, nothing masked or cut."""
+    """Whether the `curl` command sends the original body: all of it is text, and nothing is masked or truncated."""
     try:
         body = request.body.decode("utf-8")
     except UnicodeDecodeError:
@@ -124,7 +124,7 @@ def curl_is_whole(request: ReceivedRequest) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Annotated:
-    """What the annotations of a file say, as a card shows it."""
+    """The annotations of a file, for its card."""
 
     labels: tuple[str, ...]
     setting: str | None
@@ -133,7 +133,7 @@ class Annotated:
 
 
 def annotated(annotations: object) -> Annotated | None:
-    """The parts of annotations that have the documented shape; strangers may have sent any other."""
+    """The parts of the annotations that have the documented shape; untrusted ones may have any other."""
     if not isinstance(annotations, dict):
         return None
     given = cast("dict[str, Any]", annotations)
@@ -163,14 +163,14 @@ def _labels(items: object) -> Iterable[str]:
 
 
 def described(file: File) -> str:
-    """A picture in words, for those who do not see it."""
+    """A description of a picture, for people who cannot see it."""
     found = annotated(file.shown_annotations())
     labels = ", ".join(found.labels) if found else ""
     return f"{file.content_type}: {labels}" if labels else file.content_type
 
 
 def attempts_in_words(attempts: Sequence[Attempt]) -> str:
-    """How often a delivery was tried, and what came last."""
+    """The number of attempts of a delivery, and the result of the last one."""
     if not attempts:
         return "no attempt yet"
     last = attempts[-1]
@@ -182,7 +182,7 @@ def attempts_in_words(attempts: Sequence[Attempt]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Chapter:
-    """One request with an idempotency key, and what became of it."""
+    """One request with an idempotency key, and its outcome."""
 
     number: int
     request: ReceivedRequest
@@ -204,7 +204,7 @@ def _slot(request: ReceivedRequest) -> tuple[str | None, ...]:
 
 
 def outcome(request: ReceivedRequest) -> str:
-    """What became of a request with an idempotency key, in words."""
+    """The outcome of a request with an idempotency key, in words."""
     if request.dropped == "before":
         return "Dropped before the service handled it: nothing happened."
     if request.dropped == "after":

@@ -1,4 +1,4 @@
-"""What only a server for tests can do, and its pages in the console: faults, a clock that jumps, and work by hand."""
+"""The tools of a server for tests, and their pages in the console: faults, a clock that jumps, and work by hand."""
 
 from __future__ import annotations
 
@@ -43,12 +43,12 @@ class Clock(Protocol):
     """A clock that can jump."""
 
     def advance(self, *, seconds: float) -> None:
-        """Move time on; returns when all that fell due has happened."""
+        """Move time on, and return when everything that was due has happened."""
         ...
 
 
 class Tools(Protocol):
-    """Drives a server by hand. `MockServer` does."""
+    """Controls a server by hand, such as `MockServer`."""
 
     @property
     def clock(self) -> Clock:
@@ -80,12 +80,12 @@ class Tools(Protocol):
 
 
 class Bench(Face):
-    """The frame of a server for tests, and the pages and forms that its tools have.
+    """The frame of a server for tests, with the pages and forms of its tools.
 
     Args:
         world: the rules and the state.
         url: the address of the server.
-        tools: what drives it.
+        tools: control the server.
     """
 
     def __init__(self, world: World, url: str, tools: Tools) -> None:
@@ -104,11 +104,11 @@ class Bench(Face):
         }
 
     def navigation(self, request: Request) -> list[tuple[str, str]]:
-        """With the tools."""
+        """Add the pages of the tools."""
         return [*super().navigation(request), ("Faults", f"{PREFIX}/faults"), ("Clock", f"{PREFIX}/clock")]
 
     def values(self, request: Request) -> dict[str, Any]:
-        """With what the tools show everywhere."""
+        """Add the values that the tools show on every page."""
         count = len(self._tools.faults.active())
         return {
             **super().values(request),
@@ -118,7 +118,7 @@ class Bench(Face):
         }
 
     def pulse(self) -> object:
-        """It changes with the faults."""
+        """A value that changes with the faults."""
         return tuple((each.id, each.times) for each in self._tools.faults.active())
 
     def _faults(self, request: Request) -> Response:
@@ -169,7 +169,7 @@ class Bench(Face):
         times = None if fields.get("times") == "all" else whole(fields.get("times"), "times", 1, 10**6, 1)
         path, method = fields.get("path", "*"), fields.get("method")
         if len(path) > 500 or len(method or "") > 20:
-            raise ValueError("path takes 500 characters, and method 20")
+            raise ValueError("path may have 500 characters, and method 20")
         after = whole(fields.get("after"), "after", 0, 10**6, 0)
         self._tools.faults.add(path=path, method=method, times=times, after=after, **kind)
         return f"{PREFIX}/faults?done=added"
@@ -187,7 +187,7 @@ class Bench(Face):
         if unit not in _UNITS:
             raise ValueError(f"unit is one of {', '.join(_UNITS)}")
         amount = whole(fields.get("amount"), "amount", 0, 100_000, 0)
-        # Deliveries happen meanwhile, and their receiver may call this server.
+        # In a thread, because this makes deliveries, and their receiver may call this server.
         await asyncio.to_thread(self._tools.clock.advance, seconds=amount * _UNITS[unit])
         return f"{PREFIX}/clock?done=advanced"
 

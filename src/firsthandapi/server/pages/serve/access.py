@@ -1,8 +1,8 @@
 """Who may see which pages: tokens with a role, and the sessions of browsers that signed in with one.
 
-Tokens are in a database of their own: `firsthandapi server tokens` makes and revokes them while a server runs.
-Only hashes are kept. A token has 128 random bits, so a plain hash of it cannot be guessed. A cookie holds a random name
-of a session, and no signed facts: so a session ends everywhere when its owner signs out, or its token is revoked.
+Tokens have their own database, so that `firsthandapi server tokens` can create and revoke them while a server runs. It
+contains only hashes. A token has 128 random bits, so nobody can guess it from a plain hash. A cookie contains a random
+session name and no signed data, so a session ends everywhere when its owner signs out or its token is revoked.
 """
 
 from __future__ import annotations
@@ -45,11 +45,11 @@ class Token:
     """A token, without its secret.
 
     Attributes:
-        id: names it in `revoke`; a worker's is `wkr_…`, and the id of the worker in submissions.
-        role: what it opens.
-        name: whose it is.
-        created_at: Unix seconds.
-        used_at: when somebody signed in with it last.
+        id: its id, for `revoke`; for a worker `wkr_…`, which is also the worker's id in submissions.
+        role: what its owner may do.
+        name: the name of its owner.
+        created_at: when it was created, in Unix seconds.
+        used_at: when someone last signed in with it.
         revoked_at: when it was revoked.
     """
 
@@ -63,12 +63,12 @@ class Token:
 
 @dataclass(frozen=True, slots=True)
 class Visitor:
-    """Who asks for a page.
+    """The person who requests a page.
 
     Attributes:
-        role: the most that they may do: an operator may review as well, and a reviewer may work.
-        id: the id of their token, or None where the person at the machine needs none.
-        name: whose token it is.
+        role: their highest role: an operator may also review, and a reviewer may also work.
+        id: the id of their token; None for the person at the machine if they need no token.
+        name: the name of the token's owner.
     """
 
     role: Role
@@ -76,7 +76,7 @@ class Visitor:
     name: str
 
     def may(self, role: Role) -> bool:
-        """Whether they may do what takes this role."""
+        """Whether their role includes this role."""
         return ROLES.index(self.role) >= ROLES.index(role)
 
 
@@ -84,10 +84,10 @@ class Access:
     """The tokens and sessions of one server.
 
     Args:
-        path: the database; None for one in memory.
+        path: the database file; None for a database in memory.
 
     Raises:
-        ConfigurationError: it is damaged, or cannot be written to.
+        ConfigurationError: the database is damaged, or cannot be written to.
     """
 
     def __init__(self, path: Path | None) -> None:
@@ -112,11 +112,11 @@ class Access:
             self._rows.close()
 
     def secret(self, name: str) -> bytes:
-        """A random secret of the server that stays the same over restarts."""
+        """A random secret of the server, which survives restarts."""
         return self._first(name, secrets.token_bytes(32))
 
     def settled(self, name: str, value: str) -> str:
-        """A value that is decided once: the one given first."""
+        """A value that the first call decides; later calls return the first value."""
         return self._first(name, value.encode()).decode()
 
     def _first(self, name: str, value: bytes) -> bytes:
@@ -126,7 +126,7 @@ class Access:
         return bytes(found[0])
 
     def is_settled(self, name: str) -> bool:
-        """Whether `settled` has decided on this."""
+        """Whether `settled` has stored this value."""
         with self._lock:
             return self._rows.execute("SELECT 1 FROM secrets WHERE name = ?", (name,)).fetchone() is not None
 
@@ -146,7 +146,7 @@ class Access:
     # --- tokens -----------------------------------------------------------------------------------------
 
     def create(self, role: Role, name: str, at: float) -> tuple[Token, str]:
-        """A new token and its secret, which is shown only once.
+        """Create a token, and return it with its secret, which is shown only once.
 
         Raises:
             ValueError: the name is empty or too long.
@@ -164,13 +164,13 @@ class Access:
         return token, secret
 
     def tokens(self) -> list[Token]:
-        """All of them, oldest first."""
+        """All tokens, oldest first."""
         with self._lock:
             rows = self._rows.execute(f"SELECT {_COLUMNS} FROM tokens ORDER BY created_at, id").fetchall()  # noqa: S608 - no input
         return [Token(*row) for row in rows]
 
     def name_of(self, worker: str) -> str | None:
-        """The name on the token of a worker, who may be a reviewer or an operator as well."""
+        """The name on a worker's token. Reviewers and operators can also be workers."""
         ulid = worker.partition("_")[2]
         with self._lock:
             row = self._rows.execute(
@@ -179,7 +179,7 @@ class Access:
         return None if row is None else str(row[0])
 
     def revoke(self, token_id: str, at: float) -> bool:
-        """Make a token and its sessions useless immediately. Whether it exists."""
+        """Revoke a token and end its sessions immediately. Returns whether the token exists."""
         with self._lock:
             changed = self._rows.execute(
                 "UPDATE tokens SET revoked_at = coalesce(revoked_at, ?) WHERE id = ?", (at, token_id)
@@ -188,7 +188,7 @@ class Access:
         return changed > 0
 
     def has_token(self, role: Role, *, good: bool = False) -> bool:
-        """Whether a token of this role was ever made, or, with `good`, whether one works."""
+        """Whether a token of this role was ever created; with `good`, whether a valid one exists."""
         condition = " AND revoked_at IS NULL" if good else ""
         with self._lock:
             query = f"SELECT 1 FROM tokens WHERE role = ?{condition} LIMIT 1"  # noqa: S608 - no input
@@ -197,7 +197,7 @@ class Access:
     # --- sessions ---------------------------------------------------------------------------------------
 
     def sign_in(self, secret: str, at: float) -> tuple[Visitor, str] | None:
-        """A session for whoever has a good token: who they are, and the value of their cookie."""
+        """Start a session if the token is valid. Returns its owner and the value of the cookie."""
         digest = _hash(secret)
         with self._lock:
             row = self._rows.execute(
@@ -209,7 +209,7 @@ class Access:
         return Visitor(row[1], row[0], row[2]), session
 
     def visitor(self, session: str, at: float) -> Visitor | None:
-        """Who signed in with this session, while it lasts."""
+        """The owner of this session, until it ends."""
         with self._lock:
             row = self._rows.execute(
                 "SELECT tokens.role, tokens.id, tokens.name FROM sessions JOIN tokens ON tokens.id = sessions.token "
@@ -226,11 +226,11 @@ class Access:
     # --- forms ------------------------------------------------------------------------------------------
 
     def form_token(self, browser: str) -> str:
-        """What a form must send from this browser: nobody else can know it."""
+        """The value that a form from this browser must send, and that nobody else can know."""
         return hmac.new(self._secret, browser.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()
 
     def is_form_token(self, browser: str, given: str) -> bool:
-        """Whether a form has what `form_token` gave its page."""
+        """Whether a form sent the value of `form_token`."""
         return hmac.compare_digest(self.form_token(browser).encode(), given.encode("utf-8", "surrogatepass"))
 
 

@@ -1,4 +1,4 @@
-"""One server of one's own as an ASGI application: which part of it takes a request, and within which bounds."""
+"""Your own server as an ASGI application: routes each request to a part of the server, within limits."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ from .working import Working
 _log = logging.getLogger("firsthandapi.serve")
 
 _API = ("/v1/", "/openapi.json/", "/files/")
-# The largest upload of a worker, all files of it together. However long it takes, so much of it must come in each span.
+# Limits of a worker's upload: the bytes of all files together, and the bytes that must arrive in each span of time.
 MAX_UPLOAD = 512 << 20
 UPLOAD_PART = 16 << 10
 UPLOAD_SECONDS = 30.0
@@ -53,12 +53,12 @@ class Site:
     Args:
         world: the rules and the state.
         access: the tokens.
-        jury: who scores.
+        jury: scores submissions.
         url: the address by which people reach the server, without a slash at the end.
-        public: the same, if that is not only this machine; None if it is.
+        public: the same address if other machines reach it, else None.
         style: how webhooks are signed.
-        on_request: called with each request of the API, once it is answered.
-        folder: where uploads are while they come; None for the system's folder.
+        on_request: called with each request of the API after its response.
+        folder: the folder for uploads in progress; None for the system's folder.
         study: what people join; None for none.
     """
 
@@ -98,7 +98,7 @@ class Site:
             routes += Joining(self.reception, study, self.reception.consents).routes()
         if folder is not None:
             routes += Resuming(self.reception, working, folder / "uploading").routes()
-        # Not an application: what a page raises comes out, and becomes a page.
+        # A Router rather than an application, so that the errors of pages get out and become pages.
         self._pages = Router(routes, redirect_slashes=False, default=_nothing)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -115,7 +115,7 @@ class Site:
             if path.startswith(_API):
                 await self._call(scope, receive, send)
             elif scope["method"] == "POST" and path.startswith("/w/"):
-                # Not collected: an upload goes to disk as it comes.
+                # Not read into memory: an upload goes to disk as it arrives.
                 await self._visit(scope, _bounded(receive), send)
             elif path.startswith("/uploads/") and path != "/uploads/":
                 await self._visit(scope, receive, send)
@@ -123,7 +123,7 @@ class Site:
                 body = await read_body(receive, MAX_FORM + 1)
                 await self._visit(scope, replay(body, receive), send)
         except ClientDisconnect:
-            return  # the client hung up before the end of its request
+            return  # the client disconnected before the end of its request
         except ApiError as error:
             response = error_response(error)
             response.headers["connection"] = "close"
@@ -150,15 +150,15 @@ class Site:
         try:
             await self.api.asgi(scope, replay(body, receive), noted)
         except ClientDisconnect:
-            pass  # in the midst of a download, for example
+            pass  # for example, during a download
         except Exception:
-            # The client has a response by now, or a connection that is cut in the midst of one.
+            # The client already has a response, or a part of one.
             _log.exception("the server failed on %s %s", scope["method"], scope["path"])
         finally:
             self.log.ended(entry, status, headers)
 
     def _is_stranger(self, scope: Scope) -> bool:
-        """Whether a call comes with a body, and without the key that it takes: it is answered, and not read."""
+        """Whether a call has a body, but no valid key: it gets its response before the body is read."""
         if not scope["path"].startswith("/v1/") or _is_signup(scope):
             return False
         if not any(name in (b"content-length", b"transfer-encoding") for name, _ in scope["headers"]):
@@ -167,11 +167,11 @@ class Site:
             return self.api.key(Request(scope)) is None
 
     def _no_signup(self, scope: Scope) -> ApiError | None:
-        """Why nobody may sign up, or None: strangers may not post jobs to a team's own people."""
+        """The reason to refuse a signup, or None: strangers may not post jobs to a team's own people."""
         if not _is_signup(scope):
             return None
         if self._public is not None:
-            message = "This server takes no signups: ask its operator for an API key."
+            message = "This server does not allow signups: ask its operator for an API key."
             return ApiError(403, "authorization_error", message)
         if not self.limits.take_signup(Request(scope)):
             return ApiError(429, "rate_limit_exceeded", "Too many signups.", headers={"retry-after": "3600"})
@@ -203,7 +203,7 @@ class Site:
         except (ClientDisconnect, ApiError):
             raise
         except Exception:
-            # Of the link of a job, only that it was one.
+            # The log must not contain the link of a job.
             _log.exception("a page failed on %s %s", scope["method"], "/".join(scope["path"].split("/")[:2]))
             if started:
                 raise
@@ -221,7 +221,8 @@ async def _nothing(_scope: Scope, _receive: Receive, _send: Send) -> None:
 
 
 def _at_its_head(receive: Receive, send: Send) -> Send:
-    """Answer a stranger before the body has come. Some of it is read afterwards, so that the answer arrives."""
+    """A `send` that responds to a stranger before the body has arrived, then reads some of it, so that the response
+    arrives."""
 
     async def answered(message: Message) -> None:
         if message["type"] == "http.response.start":
@@ -238,7 +239,7 @@ def _at_its_head(receive: Receive, send: Send) -> Send:
 
 
 def _bounded(receive: Receive) -> Receive:
-    """The body as it comes, until it is too large or too slow."""
+    """A `receive` that refuses a body that is too large or too slow."""
     read = counted = 0
     waited = 0.0
     is_whole = False

@@ -1,4 +1,4 @@
-"""Real time: the clock of a server that serves people."""
+"""Real time: the clock of your own server."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from firsthandapi.server.contract.text import floor_ms
 
 Callback = Callable[[float], None]
 
-# The machine's time may be set, and a laptop sleeps: look at least this often.
+# Maximum seconds between checks: someone may set the machine's time, and a laptop sleeps.
 _LOOK_SECONDS = 30.0
 _log = logging.getLogger("firsthandapi.serve")
 
 
 class RealClock:
-    """The time of the machine, which never goes back, and calls when a time has come."""
+    """The machine's time, except that it never goes back; makes calls when their time has come."""
 
     speed = 1.0
 
@@ -33,7 +33,7 @@ class RealClock:
         self._stopping = False
 
     def now(self) -> float:
-        """The time, in Unix seconds, to the millisecond."""
+        """The time in Unix seconds, to the millisecond."""
         self._latest = max(self._latest, floor_ms(self._time()))
         return self._latest
 
@@ -45,17 +45,17 @@ class RealClock:
                 self._changed.notify_all()
 
     def real_seconds(self, virtual: float) -> float:
-        """How long a span of the clock's time takes for a client: as long."""
+        """The real seconds of a span of this clock's time: the same number."""
         return virtual
 
     def start(self) -> None:
-        """Let what is due happen."""
+        """Start to make calls that are due."""
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="firsthandapi-clock", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
-        """Let nothing happen any more."""
+        """Stop making calls."""
         with self._changed:
             self._stopping = True
             self._changed.notify_all()
@@ -64,7 +64,7 @@ class RealClock:
             self._thread = None
 
     def run_due(self) -> float:
-        """Do what is due now, in order; how many seconds from now the next is due, within bounds."""
+        """Make the calls that are due, in order. Returns the seconds until the next call, within a limit."""
         while True:
             with self._changed:
                 left = self._due[0][0] - self.now() if self._due else _LOOK_SECONDS
@@ -72,10 +72,10 @@ class RealClock:
                     return min(left, _LOOK_SECONDS)
                 _, _, callback = heapq.heappop(self._due)
             try:
-                # Late is late, after a night without power for example: what happens now happens now.
+                # A late call, for example after a night without power, gets the current time.
                 callback(self.now())
             except Exception:
-                _log.exception("something that was due failed")
+                _log.exception("a scheduled call failed")
 
     def _run(self) -> None:
         while True:
@@ -83,6 +83,6 @@ class RealClock:
             with self._changed:
                 if self._stopping:
                     return
-                # Else something became due between the two.
+                # Do not wait if a call became due meanwhile.
                 if not self._due or self._due[0][0] > self.now():
                     self._changed.wait(max(left, 0.001))

@@ -1,4 +1,4 @@
-"""How often a person, or an address, may do what costs the server: guess a token, or upload a file."""
+"""Limits for each person or address: wrong tokens, uploads, and signups."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Limits:
     """The limits of one server.
 
     Args:
-        reception: knows who asks.
+        reception: identifies visitors.
         is_behind_proxy: whether the last address in `X-Forwarded-For` is the visitor's.
     """
 
@@ -39,9 +39,9 @@ class Limits:
         self._signups = RateLimiter(_SIGNUP_SECONDS)
 
     def address(self, request: Request) -> str:
-        """The address of whoever asks; of IPv6, the network: everyone has 2^64 addresses in theirs."""
+        """The visitor's address; for IPv6 the network, because each visitor has 2^64 addresses."""
         if self._is_behind_proxy:
-            # What a proxy adds comes last; what comes before, anybody can have sent.
+            # The proxy adds the last address; visitors can forge the ones before it.
             lines = request.headers.getlist("x-forwarded-for")
             last = ",".join(lines).rpartition(",")[2].strip()
             if last:
@@ -49,16 +49,16 @@ class Limits:
         return _counted(request.client.host) if request.client else "unknown"
 
     def wrong_token(self, request: Request) -> float:
-        """Count a wrong token of this address. The seconds that the answer to it waits: more with each, to a bound."""
+        """Count a wrong token of this address. Returns the seconds to delay the response: more each time."""
         now = self._reception.world.clock.now()
         _, left, _ = self._failures.take(self.address(request), SIGN_IN_FAILURES, now)
         return SIGN_IN_SECONDS * (1 - left / SIGN_IN_FAILURES)
 
     def take_upload(self, request: Request) -> None:
-        """Count an upload of this person, or of this address where nobody signed in.
+        """Count an upload of this person, or of this address if nobody is signed in.
 
         Raises:
-            PageError: there were too many.
+            PageError: the person or address has made too many.
         """
         visitor = self._reception.visitor(request)
         who = self.address(request) if visitor is None or visitor.id is None else visitor.id
@@ -66,7 +66,7 @@ class Limits:
         self._check(allowed, ends, "Too many uploads")
 
     def take_signup(self, request: Request) -> bool:
-        """Count a signup of this address; whether it is allowed."""
+        """Count a signup of this address. Returns whether it is allowed."""
         allowed, _, _ = self._signups.take(self.address(request), SIGNUPS, self._reception.world.clock.now())
         return allowed
 

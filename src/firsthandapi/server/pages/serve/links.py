@@ -1,4 +1,4 @@
-"""The link of a job, by which people work on it, and the same as a QR code."""
+"""The link of a job, which leads people to its work page, and its QR code."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _JOB = "job_"
 
 
 class Links:
-    """A link is the id of the job and a signature of it: 128 bits that nobody can guess, the same after a restart.
+    """A link contains the id of the job and a signature of 128 bits that nobody can guess, the same after a restart.
 
-    Links are printed and sent around: a library that signs in another form would break those that people have.
+    People print links and send them around, so the form of the signature must never change.
     """
 
     def __init__(self, state: State, url: str, secret: bytes) -> None:
@@ -30,11 +30,11 @@ class Links:
         return f"{PREFIX}/{job.id.removeprefix(_JOB)}{self._signature(job.id)}"
 
     def url(self, job: Job) -> str:
-        """The link to hand out."""
+        """The link to give to workers."""
         return self._url + self.path(job)
 
     def job(self, name: str) -> Job | None:
-        """The job whose path ends in `name`. Whoever calls in holds the lock of the state."""
+        """The job whose path ends in `name`. The caller holds the lock of the state."""
         job_id, signature = _JOB + name[:26], name[26:]
         if not hmac.compare_digest(signature.encode("utf-8", "replace"), self._signature(job_id).encode()):
             return None
@@ -45,9 +45,9 @@ class Links:
         return base64.urlsafe_b64encode(digest[:16]).decode().rstrip("=")
 
 
-@lru_cache(maxsize=256)  # to draw one takes longer than the page around it
+@lru_cache(maxsize=256)  # drawing one takes longer than the rest of its page
 def qr_code(url: str) -> str:
-    """A URL as an SVG picture to put into a page; dark on light, whatever the page is."""
+    """The QR code of a URL as SVG for a page; always dark on light."""
     import segno
 
     made = segno.make(url, error="m", micro=False)

@@ -1,4 +1,4 @@
-"""The operators' part of the console: people with their tokens, API keys, the links of jobs, and credits."""
+"""The operators' part of the console: people and their tokens, API keys, links of jobs, and credits."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ _ROLES: dict[str, Role] = {role: role for role in ROLES}
 
 
 class Operating:
-    """The page `/`, what the console has on a server for people, and the pages where credits are bought.
+    """The page `/`, the console's pages for operators, and the pages to buy credits.
 
     Args:
-        reception: what all pages share.
+        reception: sign-in, forms, and templates.
     """
 
     def __init__(self, reception: Reception) -> None:
@@ -41,12 +41,12 @@ class Operating:
         }
 
     def routes(self) -> Iterable[Route]:
-        """Where the pages beside the console are."""
+        """The routes of the pages outside the console."""
         yield Route("/", self._home, methods=["GET"])
         yield Route("/checkout/{id}", self._checkout, methods=["GET"])
         yield Route("/checkout/{id}", self._pay, methods=["POST"])
         yield Route("/purchase/{id}", self._purchase, methods=["GET"])
-        # Where the operators' page was, before the console had it all.
+        # The former address of the operators' page, which is now in the console.
         yield Route("/operator/jobs/{id}", self._moved, methods=["GET"])
         yield Route("/operator{rest:path}", self._moved, methods=["GET", "POST"])
 
@@ -67,7 +67,7 @@ class Operating:
         return RedirectResponse(PREFIX + rest, 308, browsers.HEADERS)
 
     def _show(self, request: Request, made: tuple[str, str, str] | None = None) -> Response:
-        # What is shown once must not be asked for again.
+        # A secret is shown only once, so the page must not reload itself.
         still: dict[str, Any] = {} if made is None else {"live": None}
         consents, where = self._reception.consents, f"{self._reception.url}{JOIN}"
         with self._world.lock:
@@ -89,7 +89,7 @@ class Operating:
             )
 
     def _link(self, request: Request) -> Response:
-        """The link of a job, large, to show or to print."""
+        """The link of a job in large type, to show or print."""
         job = self._world.state.jobs.get(request.path_params["id"])
         if job is None:
             raise no_page()
@@ -150,7 +150,7 @@ class Operating:
         self._world.credits.pay_checkout(self._world.credits.start_purchase(account, cents, now), now)
 
     async def _checkout(self, request: Request) -> Response:
-        """Where `POST /v1/billing/credits/purchase` leads. On a server of one's own, the operator pays."""
+        """The target of `POST /v1/billing/credits/purchase`. On your own server, the operator adds the credits."""
         self._reception.need(request, "operator")
         with self._world.lock:
             checkout = self._world.state.checkouts.get(request.path_params["id"])
@@ -169,7 +169,7 @@ class Operating:
         return self._reception.go(f"/checkout/{request.path_params['id']}")
 
     async def _purchase(self, request: Request) -> Response:
-        """Where an `insufficient_credits` error leads."""
+        """The target of an `insufficient_credits` error."""
         self._reception.need(request, "operator")
         return self._reception.go(f"{PREFIX}/ledger#credits")
 

@@ -1,4 +1,4 @@
-"""Who comes to which page, and what a page says to them: sign-in, forms, templates, and errors."""
+"""Visitors and what they may see: sign-in, forms, templates, and errors."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ _MOST_COUNTED = 50
 
 
 class SignInNeeded(Exception):  # noqa: N818 - a turn of the way, not an error
-    """A page that needs a token, or a consent, asked for without one.
+    """The page needs a token or a consent, and the visitor has none.
 
     Args:
-        where: the page that leads on.
+        where: the page where the visitor signs in or joins.
     """
 
     def __init__(self, where: str = SIGN_IN) -> None:
@@ -49,13 +49,13 @@ class SignInNeeded(Exception):  # noqa: N818 - a turn of the way, not an error
 
 
 class Reception(Face):
-    """What all pages share.
+    """The part that all pages of your own server share.
 
     Args:
         world: the rules and the state.
         access: the tokens.
         url: the address by which people reach the server, without a slash at the end.
-        is_open: whether the person at the machine needs no token where none was made.
+        is_open: whether the person at the machine may see pages without a token if no token of the role exists.
         study: what people join; None for none.
     """
 
@@ -75,7 +75,7 @@ class Reception(Face):
 
     @property
     def is_secure(self) -> bool:
-        """Whether people come over https."""
+        """Whether people reach the server over https."""
         return self.url.startswith("https:")
 
     @property
@@ -89,25 +89,25 @@ class Reception(Face):
         return not self._is_open or self.access.has_token(role)
 
     def session(self, request: Request) -> str | None:
-        """The session that a browser sent, whether it is good or not."""
+        """The session that a browser sent, unchecked."""
         return _cookie(request, self.cookies[0])
 
     def visitor(self, request: Request) -> Visitor | None:
-        """Who asks, if they have signed in."""
+        """The visitor, if they are signed in."""
         session = self.session(request)
         return None if session is None else self.access.visitor(session, self.world.clock.now())
 
     def may(self, request: Request, role: Role) -> bool:
-        """Whether whoever asks may see pages of this role."""
+        """Whether the visitor may see pages of this role."""
         visitor = self.visitor(request)
         return (visitor is not None and visitor.may(role)) or not self.is_guarded(role)
 
     def need(self, request: Request, role: Role) -> Visitor:
-        """Who asks, if they may see pages of this role.
+        """The visitor, if they may see pages of this role.
 
         Raises:
-            SignInNeeded: they have not signed in.
-            PageError: their token is for something else.
+            SignInNeeded: the visitor is not signed in.
+            PageError: the visitor's token has a lower role.
         """
         visitor = self.visitor(request)
         if self.study is not None and self.consents is not None and role == "worker":
@@ -138,7 +138,7 @@ class Reception(Face):
         return found
 
     def browser(self, request: Request) -> str:
-        """A random name that a browser keeps, signed in or not. A page sets it with its first response."""
+        """A random name that a browser keeps, whether or not it is signed in. The first page sets it."""
         kept: str | None = getattr(request.state, "browser", None)
         if kept is None:
             kept = _cookie(request, self.cookies[1]) or secrets.token_urlsafe(24)
@@ -146,7 +146,7 @@ class Reception(Face):
         return kept
 
     def set_cookie(self, response: Response, name: str, value: str, seconds: float) -> None:
-        """Set a cookie that only this server's own pages send, and no script reads."""
+        """Set a cookie that only this server's own pages send, and that no script can read."""
         response.set_cookie(
             name, value, max_age=int(seconds), httponly=True, samesite="strict", secure=self.is_secure
         )
@@ -154,24 +154,24 @@ class Reception(Face):
     # --- what they send ---------------------------------------------------------------------------------
 
     def form_token(self, request: Request) -> str:
-        """What the forms of a page for this browser must send."""
+        """The value that forms from this browser must send."""
         return self.access.form_token(self.browser(request))
 
     def check_form(self, request: Request, token: str | None) -> None:
         """Check that a form, or a script's request with the same token, comes from a page of this server.
 
         Raises:
-            PageError: it does not, or the page is too old.
+            PageError: another page sent it, or the page is too old.
         """
         browser = _cookie(request, self.cookies[1])
         if not is_own(request) or browser is None or not self.access.is_form_token(browser, token or ""):
             raise PageError(403, FOREIGN)
 
     async def form(self, request: Request) -> dict[str, str]:
-        """The fields of a form of this server's own, each once; empty ones are left out.
+        """The fields of a form from this server's own pages, each once; empty fields are left out.
 
         Raises:
-            PageError: another page sent it, or it is no form.
+            PageError: another page sent the form, or the request is not a form.
         """
         try:
             fields = await read_fields(request)
@@ -197,7 +197,7 @@ class Reception(Face):
     # --- what they get ----------------------------------------------------------------------------------
 
     def navigation(self, request: Request) -> list[tuple[str, str]]:
-        """What whoever asks may see."""
+        """The parts of the server that the visitor may see."""
         review = [("Review", "/review")] if self.may(request, "reviewer") else []
         if self.study is not None and self.visitor(request) is not None:
             review = [(self.words(request)("My page"), ME), *review]
@@ -207,7 +207,7 @@ class Reception(Face):
         return [*review, jobs, ("People", f"{PREFIX}/people"), *others]
 
     def values(self, request: Request) -> dict[str, Any]:
-        """What every template may use."""
+        """The values for every template."""
         visitor, words = self.visitor(request), self.words(request)
         return {
             **super().values(request),
@@ -234,11 +234,11 @@ class Reception(Face):
         }
 
     def is_welcome(self, request: Request) -> bool:
-        """Tokens are revoked and expire while a page is open."""
+        """Whether the visitor may still see the console: a token can be revoked or expire while a page is open."""
         return self.may(request, "operator")
 
     def page(self, request: Request, template: str, *, status: int = 200, **values: Any) -> Response:
-        """A page for this browser, which keeps its name."""
+        """A page for this browser, with the cookie of its name."""
         response = super().page(request, template, status=status, **values)
         if self.is_secure:
             response.headers["strict-transport-security"] = "max-age=31536000"
@@ -251,7 +251,7 @@ class Reception(Face):
         return response
 
     def go(self, where: str) -> Response:
-        """Lead to another page, after a form."""
+        """Redirect to another page after a form."""
         return RedirectResponse(where, 303, browsers.HEADERS)
 
     def refused(self, request: Request, error: PageError) -> Response:
@@ -262,12 +262,12 @@ class Reception(Face):
     def onward(self, request: Request) -> Response | None:
         """A page that leads to the same address, if this one was asked for by a link of another site."""
         if request.method in ("GET", "HEAD") and request.headers.get("sec-fetch-site") == "cross-site":
-            # A link in a mail: the browser kept the cookie back, and sends it with what our own page asks for.
+            # After a link in a mail, the browser withholds the cookie. It sends it with requests of our own page.
             return self.page(request, "onward.html", target=local_path(_target(request)))
         return None
 
     def sign_in_first(self, request: Request, where: str = SIGN_IN) -> Response:
-        """The page where someone signs in or joins, which leads back to where they wanted to go."""
+        """The page where the visitor signs in or joins, which leads back to the requested page."""
         onward = self.onward(request)
         if onward is not None:
             return onward
@@ -285,13 +285,13 @@ def _is_worker(visitor: Visitor | None) -> bool:
 
 
 def _count(items: Iterable[bool]) -> str:
-    """How many of the first ones hold: those that are kept are loaded to look at them."""
+    """How many of the first items are true, for example `12` or `50+`. Limited, because items are loaded from disk."""
     looked_at = [*islice(items, _MOST_COUNTED + 1)]
     return f"{sum(looked_at)}{'+' if len(looked_at) > _MOST_COUNTED else ''}"
 
 
 def local_path(text: str | None) -> str:
-    """A path of this server from a stranger's text; `/` for anything else."""
+    """A path of this server from untrusted text; `/` for any other text."""
     if (
         text
         and text.startswith("/")
@@ -310,7 +310,7 @@ def _target(request: Request) -> str:
 
 
 def _cookie(request: Request, name: str) -> str | None:
-    # Not Starlette's parser: of a cookie that comes twice, only the first counts.
+    # Not Starlette's parser: if a cookie occurs twice, only the first counts.
     for part in request.headers.get("cookie", "").split(";"):
         key, _, value = part.strip().partition("=")
         if key == name:

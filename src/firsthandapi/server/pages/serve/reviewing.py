@@ -1,4 +1,4 @@
-"""The reviewers' page: the submissions that wait, one after the other, with stars and a reason."""
+"""The reviewers' page: the submissions to review, one by one, with stars and a reason."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from firsthandapi.server.state.model import Submission
 from .reception import Reception
 
 MAX_REASON = 1000
-# What happened, after a form was handled. Only these words, never those of the address.
+# Messages after a form was handled. Pages show only these, never text from the address.
 _DONE = {
     "approved": "Approved: the worker is paid, and the file is on its way to the buyer.",
     "retry_pending": "Two stars: the worker may try once more.",
@@ -28,8 +28,8 @@ class Reviewing:
     """The pages under `/review`.
 
     Args:
-        reception: what all pages share.
-        is_taken: whether a scorer looks at a submission right now.
+        reception: sign-in, forms, and templates.
+        is_taken: whether a submission is still waiting for the scorer.
     """
 
     def __init__(self, reception: Reception, is_taken: Callable[[Submission], bool]) -> None:
@@ -38,14 +38,14 @@ class Reviewing:
         self._is_taken = is_taken
 
     def routes(self) -> Iterable[Route]:
-        """Where the pages are."""
+        """The routes of the pages."""
         yield Route("/review", self._queue, methods=["GET"])
         yield Route("/review", self._rate, methods=["POST"])
         yield Route("/review/waiting", self._waiting_count, methods=["GET"])
         yield Route("/review/media/{submission}/{file}", self._media, methods=["GET"])
 
     def _waiting(self) -> list[Submission]:
-        """What waits for a reviewer, the oldest first. The clock scores the sandbox."""
+        """The submissions that wait for a reviewer, oldest first. The clock scores those of the sandbox."""
         return [
             submission
             for submission in self._world.state.waiting()
@@ -123,7 +123,7 @@ def _stars(text: str | None) -> int | None:
 
 
 def _next(ids: Sequence[str], rated: str) -> str | None:
-    """The one after the rated one, or, after the last, the one before it."""
+    """The id after the rated one, or, after the last, the id before it."""
     at = ids.index(rated) if rated in ids else len(ids)
     left = [*ids[at + 1 :], *ids[max(0, at - 1) : at]]
     return left[0] if left else None

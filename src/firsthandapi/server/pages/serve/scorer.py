@@ -1,4 +1,4 @@
-"""The process of a scorer: a request per line on standard input, and an answer per line on standard output."""
+"""The process of a scorer: one request per line on standard input, one answer per line on standard output."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from .scoring import MAX_ANNOTATIONS, MAX_REASON, find_scorer
 def main(name: str) -> None:
     """Answer requests until standard input ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the server, which ends this process
-    # What the scorer prints must not come between the answers.
+    # The scorer's own output must not mix with the answers.
     answers = os.fdopen(os.dup(1), "wb", buffering=0)
     os.dup2(2, 1)
     try:
         scorer = find_scorer(name).load()
-    except BaseException as error:  # whatever its module does
+    except BaseException as error:  # its module may raise anything
         answers.write(_line({"error": f"it cannot be loaded: {_told(error)}"}))
         return
     answers.write(_line({}))
@@ -46,10 +46,10 @@ def answer(scorer: Callable[..., object], request: Mapping[str, Any]) -> dict[st
 
 
 def score(given: object) -> dict[str, Any] | None:
-    """What a scorer returned, checked: stars from 1 to 5, or a mapping with `stars`, `reason`, `annotations`.
+    """Check a scorer's result: stars from 1 to 5, or a mapping with `stars`, `reason`, and `annotations`.
 
     Raises:
-        ValueError: it is neither.
+        ValueError: the result is neither.
     """
     if given is None:
         return None
@@ -73,7 +73,7 @@ def score(given: object) -> dict[str, Any] | None:
 
 
 def _annotations(given: object) -> dict[str, Any]:
-    """Annotations as the contract has them; unknown fields stay."""
+    """Check annotations against the contract; unknown fields stay."""
     if not isinstance(given, Mapping) or not isinstance(cast("Mapping[str, Any]", given).get("type"), str):
         raise ValueError('annotations must be a mapping with a "type", such as "image"')  # noqa: TRY004 - one kind
     try:

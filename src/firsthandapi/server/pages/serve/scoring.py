@@ -1,7 +1,7 @@
-"""Who scores what people send: a scorer first, if there is one, and the reviewers.
+"""Scoring of submissions: first by a scorer, if the server has one, then by the reviewers.
 
-A scorer is a function of the operator's own, named by an entry point of the group `firsthandapi.scorers`. It runs in a
-process of its own: it may load a model, crash, or hang, and the server serves on.
+A scorer is the operator's own function, named by an entry point of the group `firsthandapi.scorers`. It runs in its own
+process: it may load a model, crash, or hang, and the server continues.
 """
 
 from __future__ import annotations
@@ -29,20 +29,20 @@ from firsthandapi.server.state.model import File, Submission
 GROUP = "firsthandapi.scorers"
 MAX_REASON = 1000
 MAX_ANNOTATIONS = 256 << 10
-# A model may take long to load.
+# A model may take a long time to load.
 _START_SECONDS = 300.0
 _log = logging.getLogger("firsthandapi.serve")
 
 
 class ScorerError(Exception):
-    """A scorer that failed, and how."""
+    """A scorer failed; the message says how."""
 
 
 def find_scorer(name: str) -> EntryPoint:
-    """A scorer by the name of its entry point, or as `module:function`.
+    """Find a scorer by the name of its entry point, or as `module:function`.
 
     Raises:
-        ConfigurationError: it is not installed.
+        ConfigurationError: the scorer is not installed.
     """
     if ":" in name:
         return EntryPoint(name, name, GROUP)
@@ -57,12 +57,12 @@ def find_scorer(name: str) -> EntryPoint:
 
 
 class Jury:
-    """Sees to it that each submission gets its stars.
+    """Passes each submission to the scorer or the reviewers.
 
     Args:
         world: the rules and the state.
         scorer: the name of a scorer; None to leave everything to the reviewers.
-        seconds: how long the scorer may take for a file.
+        seconds: maximum seconds of the scorer for one file.
     """
 
     def __init__(self, world: World, scorer: str | None, seconds: float) -> None:
@@ -73,7 +73,7 @@ class Jury:
         self._thread: threading.Thread | None = None
 
     def submitted(self, submission: Submission, at: float) -> bool:  # noqa: ARG002 - the protocol's
-        """Leave the sandbox to the clock, and the rest to the scorer and the reviewers."""
+        """Leave sandbox submissions to the clock, and pass the others to the scorer and the reviewers."""
         if submission.job.account.is_sandbox:
             return False
         if self._process is not None:
@@ -82,11 +82,11 @@ class Jury:
         return True
 
     def is_taken(self, submission: Submission) -> bool:
-        """Whether the scorer has yet to look at it: the reviewers need not."""
+        """Whether the submission is still waiting for the scorer, so that reviewers can skip it."""
         return submission.id in self._taken
 
     def start(self) -> None:
-        """Let the scorer work."""
+        """Start the scorer."""
         if self._process is not None:
             self._thread = threading.Thread(
                 target=self._run, args=[self._process], name="firsthandapi-scorer", daemon=True
@@ -94,7 +94,7 @@ class Jury:
             self._thread.start()
 
     def stop(self) -> None:
-        """End the scorer, even in the midst of a file. What it has not scored, it gets again at the next start."""
+        """End the scorer, even while it scores a file. It gets unscored files again at the next start."""
         if self._process is not None and self._thread is not None:
             self._process.end()
             self._work.put(None)
@@ -159,11 +159,11 @@ def _verdict(scores: Sequence[dict[str, Any]]) -> Verdict:
 
 
 class ScorerProcess:
-    """The process in which a scorer runs: started when it is needed, and again after it failed.
+    """The process of a scorer, started when needed, and again after a failure.
 
     Args:
         name: the scorer's entry point.
-        seconds: how long it may take for a file.
+        seconds: maximum seconds for one file.
     """
 
     def __init__(self, name: str, seconds: float) -> None:
@@ -173,10 +173,10 @@ class ScorerProcess:
         self.is_over = False
 
     def ask(self, request: dict[str, Any]) -> dict[str, Any] | None:
-        """What the scorer says of a file: stars, reason, annotations; None if it leaves it to the reviewers.
+        """Ask the scorer for stars, reason, and annotations of a file; None if it leaves the file to the reviewers.
 
         Raises:
-            ScorerError: it failed, or took too long.
+            ScorerError: the scorer failed, or took too long.
         """
         process = self.start()
         answer = self._exchange(process, json.dumps(request).encode() + b"\n", self._seconds)
@@ -186,23 +186,23 @@ class ScorerProcess:
         return score
 
     def end(self) -> None:
-        """End the process, in whatever it does for another thread. No other one starts."""
+        """End the process, even while another thread uses it. No other process starts after this."""
         self.is_over = True
         process = self._process
         if process is not None:
             process.kill()
 
     def start(self) -> subprocess.Popen[bytes]:
-        """The process, which has loaded the scorer.
+        """Start the process unless it runs, and return it once it has loaded the scorer.
 
         Raises:
-            ScorerError: it cannot be loaded.
+            ScorerError: the scorer cannot be loaded.
         """
         if self._process is None:
             self._process = subprocess.Popen(  # noqa: S603 - our own module
                 self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE
             )
-            if self.is_over:  # `end` came before there was a process to end
+            if self.is_over:  # `end` was called before the process existed
                 self._process.kill()
             answer = self._exchange(self._process, b"", _START_SECONDS)
             if "error" in answer:
@@ -237,7 +237,7 @@ class ScorerProcess:
         return cast("dict[str, Any]", json.loads(answer))
 
     def close(self) -> None:
-        """Let go of the process. No thread asks it any more."""
+        """End the process and close its pipes. No other thread may use it."""
         process, self._process = self._process, None
         if process is not None:
             process.kill()

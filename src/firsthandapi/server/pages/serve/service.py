@@ -1,4 +1,4 @@
-"""A server of one's own, from its first start to its end: state, clock, webhooks, and pages on one port."""
+"""Your own server, from its first start to its stop: state, clock, webhooks, and pages on one port."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ from .study import read_study
 if TYPE_CHECKING:
     from typing import Self
 
-# Beyond this machine.
+# Roles that need a token if other machines reach the server.
 _NEEDED: tuple[Role, ...] = ("worker", "operator")
 _STARTED = "started"
 
-# Files on their way to a bucket.
+# The folder for files that are being uploaded to a bucket.
 _UPLOADING = "uploading"
 
 
@@ -62,7 +62,7 @@ class FirstKeys:
         return f"FirstKeys(live={mask(self.live)!r}, sandbox={mask(self.sandbox)!r}, operator={mask(self.operator)!r})"
 
     def as_file(self, url: str) -> str:
-        """The text of a file that keeps them: variables for a shell, Docker, or systemd, and the rest in comments.
+        """The text of the keys file: variables for a shell, Docker, or systemd, and the rest in comments.
 
         Args:
             url: the address of the server.
@@ -83,27 +83,28 @@ class Service:
             print(service.url)
 
     Args:
-        folder: where everything is kept; created if it does not exist.
-        host: the address to listen on. Beyond this machine, it needs a token for workers and one for operators.
+        folder: the folder for all data; created if it does not exist.
+        host: the address to listen on. Beyond this machine, the server needs a token for workers and one for operators.
         port: the port; 0 uses any free port.
         public_url: the address by which people reach the server, such as that of a proxy with TLS in front of it.
         credit_cents: the balance that the organization of a new folder starts with, in US cents.
         scorer: a scorer that rates files before the reviewers do: its entry point, or `module:function`.
-        scorer_seconds: how long it may take for a file.
-        private_webhooks: whether webhooks may be sent to private addresses as well.
-        clock: the time; that of the machine if left out.
-        storage: a URL of fsspec, such as that of a bucket, where the bytes of files are. The first start decides, and
-            without it they are in the folder.
-        keys_file: where the first start writes its keys, and the operator's link, before they work; None for nowhere.
-        sandbox: makes the simulated workers of the sandbox; None for none.
+        scorer_seconds: maximum seconds of the scorer for one file.
+        private_webhooks: whether webhooks may also be sent to private addresses.
+        clock: the clock; None for the machine's.
+        storage: an fsspec URL, such as that of a bucket, where the server stores files. The first start decides;
+            without it, the server stores them in the folder.
+        keys_file: the file into which the first start writes its keys and the operator's link before they work; None
+            writes no file.
+        sandbox: creates the simulated workers of the sandbox; None for none.
         study: a file that describes the study that people join; None for none.
-        on_request: called in the server's thread with each request of the API, once it is answered.
+        on_request: called in the server's thread with each request of the API after its response.
 
     Attributes:
         first: what the first start created; None at later starts.
 
     Raises:
-        ConfigurationError: the folder is in use, the options do not go together, or the study is wrong.
+        ConfigurationError: the folder is in use, options contradict each other, or the study is invalid.
         OSError: the port is in use.
     """
 
@@ -133,13 +134,13 @@ class Service:
             find_scorer(scorer)
         bucket = (
             None if storage is None else BucketStorage(storage, folder / _UPLOADING)
-        )  # refuses what is no URL before it is kept
-        # A start that is refused leaves nothing: what can be said without the folder comes before it.
+        )  # refuses an invalid URL before it is stored
+        # A refused start leaves nothing behind, so checks that do not need the folder come first.
         if public is not None and not (folder / FILE).is_file():
             raise _no_tokens(folder, self._needed(), self._needed())
-        # What was begun ends in the reverse order, also where the next step fails.
+        # Undo the steps in reverse order, even if the next step fails.
         self._undo = ExitStack()
-        # First the port: were it in use, nobody would see the keys of a first start.
+        # The port first: if it is in use, nobody would see the keys of a first start.
         self._http: HttpServer | None = HttpServer(self._serve, port, host)
         self._undo.callback(self._http.stop)
         is_new, is_open = not (folder / FILE).exists(), False
@@ -183,7 +184,7 @@ class Service:
         await self.site(scope, receive, send)
 
     def _public(self) -> str | None:
-        """The address, if more than this machine reaches it."""
+        """The address, if other machines reach it."""
         if self._given_url is not None and not is_loopback(urlsplit(self._given_url).hostname or ""):
             return self._given_url
         if is_loopback(self._host):
@@ -195,7 +196,7 @@ class Service:
         )
 
     def _storage(self, folder: Path, url: str | None, chosen: Storage | None) -> Storage | None:
-        """Where the first start put the files: what is there cannot be found elsewhere."""
+        """The storage that the first start chose; a different one would not have its files."""
         kept = self.access.settled("storage", url or "")
         if url is not None and url.rstrip("/") != kept.rstrip("/"):
             raise ConfigurationError(
@@ -214,7 +215,7 @@ class Service:
         return reach.the_internet_or_this_machine if self.is_local else reach.the_internet
 
     def _resume(self) -> None:
-        """Continue where the server stopped, the simulated workers too."""
+        """Continue where the server stopped, including the simulated workers."""
         self.world.resume()
         with self.world.lock:
             for organization in self.world.state.organizations:
@@ -232,7 +233,7 @@ class Service:
             raise _no_tokens(folder, missing, self._needed())
 
     def _left(self, folder: Path) -> str | None:
-        """What an earlier start left in the folder: with it, an empty database is a lost one."""
+        """A trace of an earlier start in the folder, or None. With a trace, an empty database means a lost one."""
         found = ["files"] if next((folder / FILES).glob("*/blob_*"), None) else []
         found += ["tokens"] if self.access.is_settled(_STARTED) else []
         return " and ".join(found) or None
@@ -252,7 +253,7 @@ class Service:
             _, operator = self.access.create("operator", "First operator", at)
             first = FirstKeys(made.secret, sandbox.secret, operator)
             if keys_file is not None:
-                # Inside of the transaction: keys that work are in the file, even if the power fails now.
+                # Inside the transaction, so that the file contains every valid key, even after a power failure.
                 try:
                     replacing.replace(keys_file, first.as_file(self.url).encode(), 0o600)
                 except OSError as error:
@@ -262,7 +263,7 @@ class Service:
     # --- life -------------------------------------------------------------------------------------------
 
     def start(self) -> Self:
-        """Take requests."""
+        """Accept requests."""
         if self._http is not None:
             self._http.start()
             self._sender.start()
@@ -290,12 +291,12 @@ class Service:
 
     @property
     def port(self) -> int:
-        """The port that it listens on."""
+        """The port that the server listens on."""
         return self._port
 
     @property
     def url(self) -> str:
-        """The address by which people reach it."""
+        """The address by which people reach the server."""
         if self._given_url is not None:
             return self._given_url
         host = f"[{self._host}]" if ":" in self._host else self._host

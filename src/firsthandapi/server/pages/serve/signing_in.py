@@ -1,4 +1,4 @@
-"""Signing in and out: a token is sent once, by form, and a cookie stands for it from then on."""
+"""Sign in and out: a form sends the token once, then a cookie replaces it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .limits import Limits
 from .reception import Reception, local_path
 
 _UNKNOWN = (
-    "This token is not known, or was revoked: copy it again, or ask whoever gave it to you for a new one."
+    "This token is unknown or revoked: copy it again, or ask the person who gave it to you for a new one."
 )
 
 
@@ -28,13 +28,13 @@ class SigningIn:
         self._limits = limits
 
     def routes(self) -> Iterable[Route]:
-        """Where the pages are."""
+        """The routes of the pages."""
         yield Route("/sign-in", self._ask, methods=["GET"])
         yield Route("/sign-in", self._sign_in, methods=["POST"])
         yield Route("/sign-out", self._sign_out, methods=["POST"])
 
     async def _ask(self, request: Request) -> Response:
-        # A link with a token has it behind `#`, which browsers do not send: a script puts it into the form.
+        # A link contains the token after `#`, which browsers do not send; a script puts it into the form.
         target = local_path(request.query_params.get("next"))
         return self._reception.page(request, "sign_in.html", target=target, fault=None)
 

@@ -1,7 +1,7 @@
-"""A form with files, as it comes: each file goes to disk piece by piece, and nothing is read before it is welcome.
+"""Read a form with files as it arrives: files go to disk piece by piece, and a check can refuse the form before them.
 
-python-multipart parses it. Starlette's `request.form()` does not do: it asks nobody before the first file, and
-keeps files in the folder of the system, whose disk may be another than the one that was checked.
+python-multipart parses the form. Starlette's `request.form()` does not fit: it allows no check before the first file,
+and stores files in the system's folder, which may be on another disk than the one that was checked.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ _BROKEN = "The upload is incomplete or damaged: reload the page, and try again."
 
 @dataclass(frozen=True, slots=True)
 class SentFile:
-    """A file that came.
+    """A received file.
 
     Attributes:
-        name: as the sender called it, unchecked.
-        file: its bytes, in a file without a name that is gone when it is closed, or the process dies.
+        name: the sender's name for it, unchecked.
+        file: its bytes, in a file without a name that disappears when it is closed or the process ends.
     """
 
     name: str
@@ -43,12 +43,12 @@ class SentFile:
 
 
 class Sent:
-    """What a form with files sends. As a context manager, it leaves no file behind.
+    """The content of a form with files. As a context manager, it leaves no file behind.
 
     Args:
-        folder: where files are while they come; None for the system's folder.
-        most: how many files may come.
-        check: called with the fields before the first file, or at the end if there is none; it raises to refuse.
+        folder: the folder for files in progress; None for the system's folder.
+        most: maximum number of files.
+        check: called with the fields before the first file, or at the end of a form without files; raises to refuse.
     """
 
     def __init__(self, folder: Path | None, most: int, check: Callable[[dict[str, str]], None]) -> None:
@@ -78,12 +78,12 @@ class Sent:
         """Read the form to its end.
 
         Raises:
-            PageError: it is no such form, or breaks a bound.
+            PageError: the request is not such a form, or exceeds a limit.
         """
         kind, options = parse_options_header(request.headers.get("content-type"))
         boundary = options.get(b"boundary")
         if kind != b"multipart/form-data" or not boundary:
-            raise PageError(415, "This page takes forms with files only.")
+            raise PageError(415, "This page accepts only forms with files.")
         is_whole = False
 
         def end() -> None:
@@ -115,7 +115,7 @@ class Sent:
         self._check_once()
 
     async def drain(self) -> None:
-        """Read the rest, within the bounds of the request: browsers show no response before they have sent all."""
+        """Read the rest, within the limits: browsers show no response before they have sent everything."""
         if self._rest is not None:
             async for _ in self._rest:
                 pass

@@ -1,4 +1,4 @@
-"""The page behind a job's link: what is asked, a camera, and what became of what somebody sent."""
+"""The page behind a job's link: the task, a camera, and the status of the visitor's submissions."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ from .speaking import Words, said
 from .uploads import Sent, SentFile
 
 _UPLOAD_ID = re.compile(r"[0-9a-f]{32}")
-# Uploads that are read at the same time: of everybody, and of one worker.
+# Maximum number of simultaneous uploads: of all workers, and of one worker.
 _MOST_UPLOADS, _MOST_OF_ONE = 40, 4
-_MOST_READ = 128 * 1024 * 1024  # of a file whose Content Credentials are read
-_SPARE_BYTES = 1 << 30  # of the disk, which stay free
+_MOST_READ = 128 * 1024 * 1024  # maximum size of a file to read Content Credentials from
+_SPARE_BYTES = 1 << 30  # of the disk that must stay free
 _MOST_BYTES = max(LIMITS.values()) + 4096
 _SHOWN = 30
 _ALL = 1_000_000
@@ -74,9 +74,9 @@ class Working:
     """The pages under `/w`.
 
     Args:
-        reception: knows who asks.
-        limits: how often somebody may upload.
-        folder: where files are while they come; None for the system's folder.
+        reception: identifies visitors.
+        limits: limit the uploads of each person.
+        folder: the folder for files in progress; None for the system's folder.
     """
 
     def __init__(self, reception: Reception, limits: Limits, folder: Path | None) -> None:
@@ -86,10 +86,10 @@ class Working:
         self._folder = folder
         self._world = reception.world
         self._secret = reception.access.secret("workers")
-        self._uploads: list[str] = []  # the worker of each upload that is being read
+        self._uploads: list[str] = []  # the worker of each upload in progress
 
     def routes(self) -> Iterable[Route]:
-        """Where the pages are."""
+        """The routes of the pages."""
         yield Route(f"{PREFIX}/{{link}}", self._show, methods=["GET"])
         yield Route(f"{PREFIX}/{{link}}", self._take, methods=["POST"])
         yield Route(f"{PREFIX}/{{link}}/media/{{submission}}/{{file}}", self._media, methods=["GET"])
@@ -97,7 +97,7 @@ class Working:
     # --- who, and which job -----------------------------------------------------------------------------
 
     def worker(self, request: Request) -> str:
-        """The id of whoever works: their token's, or one made of a cookie that their browser keeps."""
+        """The worker's id: that of their token, or one derived from a cookie of their browser."""
         visitor = self._reception.need(request, "worker")
         if visitor.id is not None:
             return worker_id(visitor)
@@ -150,7 +150,7 @@ class Working:
         return 0 if job.is_terminal else min(job.fields["files_per_submission"], free)
 
     async def _media(self, request: Request) -> Response:
-        """A file that this worker sent."""
+        """A file of this worker."""
         with self._world.lock:
             job, worker = self._job(request), self.worker(request)
             submission = self._world.state.submissions.get(request.path_params["submission"])
@@ -161,7 +161,7 @@ class Working:
     # --- an upload --------------------------------------------------------------------------------------
 
     async def _take(self, request: Request) -> Response:
-        """Take files in. A script gets JSON, a plain form the page."""
+        """Receive files. Respond to a script with JSON, and to a plain form with a redirect."""
         if "application/json" not in request.headers.get("accept", ""):
             return self._reception.go(await self._upload(request))
         try:
@@ -173,7 +173,7 @@ class Working:
             return JSONResponse({"words": self._reception.words(request)(error.words)}, error.status, HEADERS)
 
     async def _upload(self, request: Request) -> str:
-        """Submit what came, once for each upload id. Where to go next."""
+        """Submit the received files, once per upload id. Returns the address of the next page."""
         with self._world.lock:
             job = self._job(request)
         worker = self.worker(request)
@@ -256,7 +256,7 @@ class Working:
             ]
             with self._world.lock:
                 done = self._known(job, worker, fields["upload"])
-                if done is not None:  # the same came twice, and the other was faster
+                if done is not None:  # the same upload arrived twice, and the other was faster
                     for upload in uploads:
                         upload.abort()
                     return done
@@ -299,7 +299,7 @@ class Working:
         return File(new_id("file_", at), found.content_type, source, _name(sent.name), at)
 
     def _more_of(self, file: BinaryIO, content_type: str) -> dict[str, Any]:
-        """What the file said of itself before it was cleaned: its Content Credentials, and its hash."""
+        """Content Credentials and the hash of the file before cleaning."""
         if not credentials.is_installed():
             return {}
         file.seek(0)
@@ -314,7 +314,7 @@ class Working:
     # --- what may be submitted --------------------------------------------------------------------------
 
     def _known(self, job: Job, worker: str, upload: str) -> str | None:
-        """Where an upload led that was taken in before."""
+        """The address that an earlier upload with this id led to, or None."""
         kept = self._world.state.replies.get(_slot(job, worker, upload), self._world.clock.now())
         return None if kept is None else kept.body.decode()
 
@@ -401,12 +401,12 @@ def _slot(job: Job, worker: str, upload: str) -> Slot:
 
 
 def _name(text: str) -> str:
-    """What a worker called a file, as one short line; it is never part of a path."""
+    """A worker's name for a file, as one short line; never part of a path."""
     return printable(re.split(r"[/\\\\]", text)[-1]) or "file"
 
 
 def _utc_offset(fields: Mapping[str, str]) -> float:
-    """Seconds east of UTC, as a browser says; 0 without."""
+    """Seconds east of UTC, as the browser reports them, or 0."""
     minutes = _number(fields.get("utc_offset"), 14 * 60)
     return 0.0 if minutes is None else minutes * 60
 
@@ -420,7 +420,7 @@ def _number(text: str | None, most: float) -> float | None:
 
 
 def _location(place: object, fields: Mapping[str, str]) -> Location | None:
-    """Where a browser says it is, with its owner's consent; only for a job that names a place."""
+    """The location that a browser reports with its owner's consent; only for a job that names a place."""
     latitude, longitude = _number(fields.get("latitude"), 90), _number(fields.get("longitude"), 180)
     if place is None or latitude is None or longitude is None:
         return None
@@ -431,7 +431,7 @@ def _location(place: object, fields: Mapping[str, str]) -> Location | None:
 
 
 def _area(place: object) -> tuple[float, float, float] | None:
-    """Latitude, longitude, and radius in kilometers of a job's place, if it has them. Buyers may write anything."""
+    """Latitude, longitude, and radius in kilometers of a job's place, or None: buyers may write anything."""
     if not isinstance(place, dict):
         return None
     given = cast("dict[str, Any]", place)
@@ -449,7 +449,7 @@ def _area(place: object) -> tuple[float, float, float] | None:
 
 
 def _kilometers(latitude: float, longitude: float, to_latitude: float, to_longitude: float) -> float:
-    """The distance on a ball."""
+    """The distance between two points on a sphere."""
     north, to_north = math.radians(latitude), math.radians(to_latitude)
     east = math.radians(to_longitude - longitude)
     part = math.sin((to_north - north) / 2) ** 2
@@ -476,7 +476,7 @@ def _place_in_words(words: Words, place: object) -> str | None:
 
 
 def device_of(agent: str) -> dict[str, str]:
-    """The device, as far as a browser names it."""
+    """The device, as the browser names it."""
     agent = agent[:500]
     device = {"app_version": "web"}
     iphone, android = _IPHONE.search(agent), _ANDROID.search(agent)
@@ -485,7 +485,7 @@ def device_of(agent: str) -> dict[str, str]:
     elif android is not None:
         model = printable(android[2])
         device |= {"device_os": f"Android {android[1]}"}
-        if model and model != "K":  # what Chrome says of every phone
+        if model and model != "K":  # Chrome reports K for every phone
             device["device_model"] = model
     else:
         system = next((name for word, name in _SYSTEMS if word in agent), None)
