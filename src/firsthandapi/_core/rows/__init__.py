@@ -1,1 +1,1 @@
-"""The rows of the manifest, and what is made of them."""
+"""The rows of the manifest, and the files that are derived from them."""

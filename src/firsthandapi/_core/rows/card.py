@@ -1,5 +1,5 @@
-"""The card of a dataset, README.md, as Hugging Face reads it: made from the rows, the jobs, and what a person has said
-of them, so the same folder gives the same bytes."""
+"""The dataset card, README.md, in the form of Hugging Face. It depends only on the rows, the jobs, and a person's
+statements, so the same folder gives the same bytes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from firsthandapi.types.job import Job
 
 CARD = "README.md"
-# Of a card that is read again; one of ours is far smaller.
+# Maximum bytes of a card that is read; one of ours is far smaller.
 LARGEST_CARD = 4 * 1024 * 1024
 
 _MARKER = re.compile(
@@ -32,7 +32,7 @@ _MARKER = re.compile(
 )
 _MOST_JOBS = 500
 _MOST_TEXT = 500
-# What Hugging Face knows by these names, with the id on the SPDX list; any other license is `other`, with its name.
+# Hugging Face's names of licenses, with their SPDX ids; any other license is `other`, with its name.
 _LICENSES = {
     **{name: name.upper() for name in (
         "mit", "cc0-1.0", "cc-by-2.0", "cc-by-2.5", "cc-by-3.0", "cc-by-4.0", "cc-by-sa-3.0", "cc-by-sa-4.0",
@@ -49,7 +49,7 @@ _LICENSES = {
     "unlicense": "Unlicense",
     **dict.fromkeys(("cc", "unknown", "other"), ""),
 }  # fmt: skip
-# By either name, in small letters.
+# The SPDX id by either name, in lower case.
 SPDX = {
     name: id_
     for hub, id_ in {**_LICENSES, "c-uda-1.0": "C-UDA-1.0"}.items()
@@ -61,7 +61,7 @@ _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000
 
 @dataclass(frozen=True)
 class Marker:
-    """What a card of ours says of itself and of the folder when it was written.
+    """The line in a card of ours with hashes of the card and of the folder at the time of writing.
 
     Attributes:
         rows: the hash of all rows.
@@ -78,17 +78,17 @@ class Marker:
 
 @dataclass(frozen=True)
 class Facts:
-    """What the card and the Croissant metadata say.
+    """The content of the card and the Croissant metadata.
 
     Attributes:
-        name: what the dataset is called.
-        said: what a person has said of it, by the argument of `write_card`.
-        subfolders: the folders of the manifests, relative to the dataset's, with their rows.
+        name: the name of the dataset.
+        said: a person's statements, by the argument of `write_card`.
+        subfolders: the rows of each manifest, by its folder relative to the dataset's.
         jobs: the jobs, each with its label.
         manifests: the SHA-256 of each manifest, by its folder.
-        spent_cents: what a campaign has spent on the folder.
-        ordered: the jobs that it has spent that on.
-        splits: the rows of each split, where the rows do not say theirs.
+        spent_cents: the cents that a campaign has spent on the folder.
+        ordered: the jobs that the campaign has ordered for them.
+        splits: the rows of each split, if the rows do not contain their split.
         version: the version of the dataset.
     """
 
@@ -104,7 +104,7 @@ class Facts:
 
     @property
     def license(self) -> str | None:
-        """As a person names it, or, if nobody has, what all workers have granted."""
+        """The license that a person has stated; else the one that all workers have granted, or None."""
         granted = {record.license for record in self.records}
         return self.said.get("license") or (granted.pop() if len(granted) == 1 else None)
 
@@ -117,8 +117,8 @@ class Facts:
 
 
 def hash_of_rows(subfolders: Mapping[str, Sequence[Record]], *, old: bool = False) -> str:
-    """The hash of all rows, whatever their order: with the files' own hashes in them, of every byte. `old`: as a card
-    of an earlier version has it, which did not know all columns."""
+    """The hash of all rows in any order. Rows contain the hashes of their files, so it covers every byte. `old` gives
+    the hash of an earlier version, which did not know all columns."""
     lines = sorted(
         subfolder.encode() + b"\0" + (old_line(record) if old else manifest_line(record))
         for subfolder, records in subfolders.items()
@@ -128,19 +128,19 @@ def hash_of_rows(subfolders: Mapping[str, Sequence[Record]], *, old: bool = Fals
 
 
 def hash_of_prices(jobs: Iterable[Job]) -> str:
-    """The hash of what each job paid per file."""
+    """The hash of the price per file of each job."""
     prices = {job.id: job.price_per_file_cents for job in jobs}
     return hashlib.sha256(json.dumps(prices, sort_keys=True).encode()).hexdigest()
 
 
 def read_marker(card: bytes) -> Marker | None:
-    """What a card says of itself; None if it is not ours."""
+    """The marker of a card; None if the card is not ours."""
     found = _MARKER.search(card)
     return None if found is None else Marker(*(group.decode() for group in found.groups()))
 
 
 def is_unchanged(card: bytes) -> bool:
-    """Whether a card is ours, and nobody has edited it since."""
+    """Whether a card is ours and unedited."""
     marker = read_marker(card)
     return marker is not None and marker.card == hashlib.sha256(_MARKER.sub(b"", card, count=1)).hexdigest()
 
@@ -151,7 +151,7 @@ def is_unchanged(card: bytes) -> bool:
 def card_of(facts: Facts, croissant: bytes) -> bytes:
     """The dataset card, with its marker."""
     head, body = _header(facts), _body(facts)
-    # Where the marker's line stands, empty.
+    # The card without the marker's line.
     bare = f"{head}\n\n{body}".encode("utf-8", "replace")
     marker = (
         f"<!-- firsthandapi card rows={hash_of_rows(facts.subfolders)} "
@@ -162,7 +162,7 @@ def card_of(facts: Facts, croissant: bytes) -> bytes:
 
 
 def _header(facts: Facts) -> str:
-    """The YAML that Hugging Face reads. JSON is YAML, and quotes whatever a name contains."""
+    """The YAML header for Hugging Face. Written as JSON, which is valid YAML and quotes any name."""
     fields: dict[str, Any] = {"pretty_name": facts.name}
     if facts.license is not None:
         name = facts.license.lower()
@@ -179,7 +179,7 @@ def _header(facts: Facts) -> str:
 
 
 def size_category(files: int) -> str:
-    """The category of so many files, as Hugging Face names them."""
+    """Hugging Face's size category for this number of files."""
     return next((name for most, name in _SIZES if files < most), "n>1M")
 
 
@@ -214,7 +214,7 @@ def _body(facts: Facts) -> str:
 
 
 def summary_of(facts: Facts) -> str:
-    """The numbers of the dataset, in words: the same in the card and in its Croissant metadata."""
+    """The numbers of the dataset in a sentence, for the card and the Croissant metadata."""
     records = facts.records
     workers = {record.worker_id for record in records} - {None}
     by = f" by {count_of(len(workers), 'worker')}" if workers else ""
@@ -236,7 +236,7 @@ def summary_of(facts: Facts) -> str:
 
 
 def _said(facts: Facts) -> Iterator[tuple[str, object]]:
-    """What a person has said, besides the license."""
+    """A person's statements, except for the license."""
     for name in (*NEEDED, *MORE):
         said = facts.said.get(name)
         if name == "license" or said is None:
@@ -282,7 +282,7 @@ def _loader(subfolder: str, rows: Sequence[Record]) -> str:
 
 
 def main_kind(rows: Sequence[Record]) -> Kind:
-    """The kind of media that a manifest is of."""
+    """The main kind of media in a manifest."""
     here = {kind_of(row.content_type) for row in rows}
     kinds: list[Kind] = [kind for kind in KINDS if kind in here]
     return kinds[0] if kinds else KINDS[0]
@@ -297,7 +297,7 @@ def _table(title: str, names: Sequence[str], rows: Sequence[Sequence[object]]) -
 
 
 def _text(value: object, most: int = _MOST_TEXT) -> str:
-    """A value as plain text in Markdown, on one line: what a stranger wrote makes no link, no HTML, and no column."""
+    """A value as one line of plain text in Markdown: untrusted text cannot create links, HTML, or columns."""
     text = visible(" ".join(str(value).split()))
     short = text if len(text) <= most else f"{text[: most - 1]}…"
     return re.sub(r"([\\`*\[\]<>|#!&])", r"\\\1", short).replace("\\<", "&lt;").replace("\\&", "&amp;")

@@ -1,7 +1,7 @@
 """The Croissant metadata of a dataset, croissant.json: Croissant 1.1 with RAI 1.0 and PROV-O.
 
-What mlcroissant 1.1 cannot read is described all the same, and no field refers to it: pictures other than JPEG and PNG,
-sound, and video.
+mlcroissant 1.1 cannot read pictures other than JPEG and PNG, audio, or video. The metadata describes these files, but
+no field refers to them.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from .statements import MORE, NEEDED
 CROISSANT = "croissant.json"
 SPLITS_FILE = "splits.jsonl"
 
-# Of Appendix 1 of the specification. mlcroissant takes schema.org by https only, and warns without the last line.
+# From Appendix 1 of the specification. mlcroissant accepts schema.org only with https, and warns without the last line.
 _TERMS = (
     "annotation", "arrayShape", "citeAs", "column", "containedIn", "equivalentProperty", "examples", "excludes",
     "extract", "field", "fileObject", "fileProperty", "fileSet", "format", "includes", "isArray", "isLiveDataset",
@@ -46,14 +46,14 @@ _CONTEXT: dict[str, Any] = {
     "wd": "http://www.wikidata.org/entity/",
 }
 _TYPES: dict[type, str] = {str: "sc:Text", int: "sc:Integer", float: "sc:Float", bool: "sc:Boolean"}
-# What a column means elsewhere.
+# The equivalent of a column in other vocabularies.
 _EQUIVALENT = {
     "sha256": "sc:sha256",
     "worker_id": "prov:wasAttributedTo",
     "license": "sc:license",
     "digital_source_type": "sc:digitalSourceType",
 }
-# What Content Credentials call made by a machine, in the list of IPTC.
+# The digital source types of machine-made media, in the IPTC list.
 _SYNTHETIC = frozenset({
     "trainedAlgorithmicMedia", "compositeWithTrainedAlgorithmicMedia", "algorithmicMedia", "compositeSynthetic",
     "dataDrivenMedia", "virtualRecording",
@@ -65,19 +65,19 @@ _SPLIT_TYPES = {
     "test": "cr:TestSplit",
     **dict.fromkeys(("validation", "val", "dev"), "cr:ValidationSplit"),
 }
-# Where the RAI vocabulary allows one value.
+# Properties for which the RAI vocabulary allows only one value.
 _SINGLE = frozenset({"data_social_impact", "data_release_maintenance_plan"})
 _FILE_NAME = r"^(?:.*/)?([^/]+)$"
 
 
 def missing_of(facts: Facts) -> tuple[str, ...]:
-    """What the metadata should say and only a person knows, by its name there."""
+    """The names of metadata that only a person can provide, and that are missing."""
     known = {"license": facts.license, "has_synthetic_data": _has_synthetic(facts.records)}
     return tuple(term for name, term in NEEDED.items() if facts.said.get(name, known.get(name)) is None)
 
 
 def splits_of(facts: Facts) -> bytes:
-    """`splits.jsonl`: the split of each row that is in one; empty where the rows say it themselves."""
+    """`splits.jsonl`: the split of each row that is in one; empty if the rows contain their split."""
     lines = [
         json.dumps({"file_id": record.file_id, "split": name}, separators=(",", ":"))
         for name, records in facts.splits.items()
@@ -104,7 +104,7 @@ def croissant_of(facts: Facts, splits_sha256: str | None) -> bytes:
         **({"license": license_url(license_)} if license_ is not None else {}),
         **({"url": facts.said["url"]} if "url" in facts.said else {}),
         **({"creator": _creator(facts.said["creator"])} if "creator" in facts.said else {}),
-        # Before its newest file existed, nobody could publish it.
+        # The date of the newest file: the dataset cannot have been published earlier.
         **({"datePublished": days[-1], "dateCreated": days[0], "dateModified": days[-1]} if days else {}),
         **_responsible(facts),
         **_provenance(facts),
@@ -115,7 +115,7 @@ def croissant_of(facts: Facts, splits_sha256: str | None) -> bytes:
 
 
 def license_url(name: str) -> str:
-    """The SPDX page of a license that is on its list, else the text as it is."""
+    """The SPDX page of a license on the SPDX list; any other text unchanged."""
     known = SPDX.get(name.lower())
     return name if known is None else f"https://spdx.org/licenses/{known}"
 
@@ -128,7 +128,7 @@ def _creator(said: Mapping[str, str]) -> dict[str, str]:
 
 
 def _responsible(facts: Facts) -> dict[str, Any]:
-    """The RAI properties: what the folder knows, and what a person has said."""
+    """The RAI properties, from the folder and a person's statements."""
     times = _times_of(facts.records)
     models = _models_of(facts.records)
     rated = any(record.ai_star_rating is not None for record in facts.records)
@@ -147,7 +147,7 @@ def _responsible(facts: Facts) -> dict[str, Any]:
     for name, term in {**NEEDED, **MORE}.items():
         said = facts.said.get(name)
         if term.startswith("rai:") and said is not None:
-            # Of these, the vocabulary allows one value.
+            # The vocabulary allows only one value of these.
             known[term] = (
                 "\n".join(said) if name in ("data_social_impact", "data_release_maintenance_plan") else said
             )
@@ -155,7 +155,7 @@ def _responsible(facts: Facts) -> dict[str, Any]:
 
 
 def _provenance(facts: Facts) -> dict[str, Any]:
-    """What the files come from, in the words of PROV-O and Wikidata."""
+    """The provenance of the files, in terms of PROV-O and Wikidata."""
     times = _times_of(facts.records)
     models = _models_of(facts.records)
     workers = {record.worker_id for record in facts.records} - {None}
@@ -208,7 +208,7 @@ def _times_of(records: Iterable[Record]) -> list[str]:
 
 
 def _has_synthetic(records: Iterable[Record]) -> bool | None:
-    """True if a file says that a machine made it; what all others are, a person must say."""
+    """True if a file says that a machine made it; else None, because only a person can know."""
     types = {(record.digital_source_type or "").rpartition("/")[2] for record in records}
     return True if types & _SYNTHETIC else None
 
@@ -248,7 +248,7 @@ def _file_object(path: str, sha256: str) -> dict[str, Any]:
 
 
 def _file_set(subfolder: str, ending: str, records: Sequence[Record]) -> dict[str, Any]:
-    """The files of one ending; without one, all pictures that mlcroissant reads."""
+    """The files with one ending; without an ending, all pictures that mlcroissant can read."""
     places = sorted({record.file_name.count("/") for record in records})
     endings = sorted({record.file_name.rpartition(".")[2] for record in records})
     types = sorted({record.content_type or "application/octet-stream" for record in records})
@@ -304,7 +304,7 @@ def _fields(
     types = column_types(main_kind(rows))
     for column in COLUMNS:
         shape = types[column]
-        if column == "annotations":  # of many shapes; `annotations_json` is the same as text
+        if column == "annotations":  # its shape varies; `annotations_json` has the same data as text
             continue
         if isinstance(shape, dict):
             for member, kind in cast("dict[str, type]", shape).items():
@@ -317,7 +317,7 @@ def _fields(
         if column in _EQUIVALENT:
             field["equivalentProperty"] = _EQUIVALENT[column]
         if column == "file_name" and pictures:
-            # mlcroissant joins by the first reference alone: this one comes before that of the label.
+            # First, before the label's reference: mlcroissant joins only by the first reference.
             field["source"]["transform"] = {"regex": _FILE_NAME}
             files = {"fileSet": {"@id": _within(subfolder, "files")}, "extract": {"fileProperty": "filename"}}
             field["references"] = files
@@ -356,7 +356,7 @@ def _column(
 
 
 def _pictures_in(rows: Iterable[Record]) -> set[str]:
-    """The endings of files that mlcroissant reads as pictures."""
+    """The endings of the files that mlcroissant can read as pictures."""
     types: defaultdict[str, set[str | None]] = defaultdict(set)
     for row in rows:
         types[row.file_name.rpartition(".")[2]].add(row.content_type)
@@ -364,12 +364,12 @@ def _pictures_in(rows: Iterable[Record]) -> set[str]:
 
 
 def _own_splits(rows: Iterable[Record]) -> list[str]:
-    """The splits that the user's own column `split` names."""
+    """The splits named in the user's own column `split`."""
     return sorted({name for row in rows if isinstance(name := row.extra.get("split"), str) and name})
 
 
 def _is_time(text: str) -> bool:
-    """Whether pandas reads it as a time, too: it counts nanoseconds."""
+    """Whether pandas can also read the text as a time: its range is limited, because it counts nanoseconds."""
     try:
         return 1678 <= datetime.fromisoformat(text).year < 2262
     except ValueError:

@@ -1,7 +1,7 @@
-"""What a buyer decided about files: the lines of `decisions.jsonl`, and what they come to.
+"""A buyer's decisions about files: the lines of `decisions.jsonl`, and their result.
 
-The file is only ever added to. Of each file the newest `exclude` or `include` counts, and the newest `relabel`; an
-action of a later version counts as a look at the file, and changes nothing here.
+Lines are only ever appended. For each file, the newest `exclude` or `include` counts, and the newest `relabel`. An
+action of a later version only marks the file as reviewed.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from firsthandapi.errors import ConfigurationError, InvalidArgumentError
 
 from .manifest import Record, in_place_of
 
-# At the root of the folder, and beside it what was excluded: rows and files, as the folder itself has them. The rows
-# have a name of their own, since patterns such as `**/metadata.jsonl` look into hidden folders too.
+# At the root of the folder, next to the excluded rows and files, which are arranged as in the folder itself. The
+# excluded rows have their own file name, because patterns such as `**/metadata.jsonl` also match in hidden folders.
 DECISIONS: Final = "decisions.jsonl"
 EXCLUDED: Final = ".excluded"
 EXCLUDED_ROWS: Final = "excluded.jsonl"
-# Of a folder that comes from a stranger.
+# Maximum bytes, because the folder may come from a stranger.
 LARGEST_DECISIONS: Final = 128 * 1024 * 1024
 
 Action = Literal["exclude", "include", "accept", "relabel"]
@@ -31,16 +31,16 @@ Action = Literal["exclude", "include", "accept", "relabel"]
 
 @dataclass(frozen=True)
 class Decision:
-    """What somebody decided about a file.
+    """One decision about a file.
 
     Attributes:
         file_id: the file.
         action: `exclude`, `include`, `accept`, or `relabel`, as the method of `Dataset`; a later version may write
             others.
         label: the new label of a `relabel`, else None.
-        reason: why, in words; None if nothing was said.
-        by: who; None if nothing was said.
-        at: when.
+        reason: the reason, as text, or None.
+        by: the person who decided, or None.
+        at: the time of the decision.
     """
 
     file_id: str
@@ -53,13 +53,13 @@ class Decision:
 
 @dataclass
 class Decided:
-    """What all decisions of a folder come to.
+    """The result of all decisions of a folder.
 
     Attributes:
-        decisions: each decision, newest last.
-        excluded: the files that are excluded, each with the decision that did it.
-        included: those that were, and were taken back.
-        labels: by file, the label that it was given.
+        decisions: all decisions, newest last.
+        excluded: by id, the decision that excluded each excluded file.
+        included: the files that were excluded and then included again.
+        labels: by file, its new label.
         newest: by file, the newest decision.
     """
 
@@ -82,30 +82,30 @@ class Decided:
             self.labels[decision.file_id] = decision.label
 
     def with_moved(self, moved: Mapping[str, str]) -> Decided:
-        """The same with each former label become the one that it has moved to."""
+        """The same decisions, with each former label replaced by its new name."""
         return replace(
             self, labels={file_id: moved.get(label, label) for file_id, label in self.labels.items()}
         )
 
     def changes(self, decision: Decision) -> bool:
-        """Whether a decision says anything new: not if it repeats the newest one of its file, or takes back what was
-        never excluded."""
+        """Whether a decision changes anything: False if it repeats the newest one of its file, or includes a file that
+        was never excluded."""
         if decision.action == "include":
             return decision.file_id in self.excluded
         newest = self.newest.get(decision.file_id)
         return newest is None or replace(newest, at=decision.at) != decision
 
     def applied_to(self, record: Record) -> Record:
-        """The row with the label that its file was given."""
+        """The row, with the new label of its file if it has one."""
         label = self.labels.get(record.file_id, record.label)
         return record if label == record.label else in_place_of(replace(record, label=label), record)
 
 
 def ids_of(which: object) -> list[str]:
-    """The ids of files that a caller named by id or by row, each once.
+    """The ids of the files that a caller passed as ids or rows, each once.
 
     Raises:
-        InvalidArgumentError: it is neither, nor an iterable of them.
+        InvalidArgumentError: the argument is neither an id or a row, nor an iterable of these.
     """
     is_one = isinstance(which, str | Record) or not isinstance(which, Iterable)
     ids: dict[str, None] = {}
@@ -119,10 +119,10 @@ def ids_of(which: object) -> list[str]:
 
 
 def check_words(reason: object, by: object) -> tuple[str | None, str | None]:
-    """Why and by whom, as a caller says it.
+    """Check the caller's `reason` and `by`.
 
     Raises:
-        InvalidArgumentError: one is no text.
+        InvalidArgumentError: one of them is not a str.
     """
     for name, value in (("reason", reason), ("by", by)):
         if not isinstance(value, str | None):
@@ -131,17 +131,17 @@ def check_words(reason: object, by: object) -> tuple[str | None, str | None]:
 
 
 def decision_line(decision: Decision) -> bytes:
-    """The decision as one line of the file."""
+    """A decision as one line of the file."""
     at = decision.at.astimezone(UTC).isoformat().replace("+00:00", "Z")
     text = json.dumps({**vars(decision), "at": at}, ensure_ascii=False, separators=(",", ":"))
     return text.encode("utf-8", "replace") + b"\n"
 
 
 def parse_decisions(content: bytes | None, path: str = DECISIONS) -> Decided:
-    """What a file says that may come from a stranger. Half a line is what a crash leaves: it counts for nothing.
+    """Parse a file that may come from a stranger. A crash may leave half a line at its end, which is ignored.
 
     Raises:
-        ConfigurationError: a line is whole, and no decision.
+        ConfigurationError: a complete line is not a decision.
     """
     decided = Decided()
     for number, line in enumerate((content or b"").split(b"\n"), 1):
@@ -176,14 +176,14 @@ def _decision(row: dict[str, Any]) -> Decision | None:
 
 
 def carried(source: Decided, here: Decided, ids: Iterable[str], *, labels: bool) -> list[Decision]:
-    """The decisions of a dataset that go with its files into another one: those about these files, and those that are
-    newer than what was decided there.
+    """The decisions to copy when files are merged into another dataset: those about these files and excluded ones, if
+    they are newer than the decisions there.
 
     Args:
-        source: what was decided where the files come from.
-        here: what was decided where they go.
-        ids: the files that go.
-        labels: whether they keep their labels.
+        source: the decisions of the dataset that the files come from.
+        here: the decisions of the dataset that receives them.
+        ids: the ids of the files.
+        labels: whether the files keep their labels.
     """
     known = {*ids, *source.excluded}
     return [

@@ -1,4 +1,4 @@
-"""Duplicates among the rows of a dataset: of the same bytes, or near in a perceptual hash."""
+"""Duplicates in a dataset: rows whose files have the same bytes, or similar perceptual hashes."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from firsthandapi.errors import InvalidArgumentError
 
 from .manifest import Record
 
-# Bits of a perceptual hash, and how many of them may differ between near duplicates: chosen by
-# benchmarks/near_duplicates.py on real photographs. Beyond the largest, any two pictures are near.
+# Bits of a perceptual hash, how many of them may differ between near duplicates by default, and at most:
+# benchmarks/near_duplicates.py chose these on real photographs. With more, any two pictures are near duplicates.
 HASH_BITS = 64
 NEAR = 10
 _MOST_BITS = 20
 
 
 def check_near(near: object) -> int | None:
-    """How many bits of the hash may differ; None for the same bytes only.
+    """The number of bits of the hash that may differ; None to compare only bytes.
 
     Raises:
-        InvalidArgumentError: it is none of these.
+        InvalidArgumentError: `near` is not an allowed value.
     """
     if near is None or near is False:
         return None
@@ -36,7 +36,7 @@ def check_near(near: object) -> int | None:
 
 
 def same_bytes(records: Sequence[Record]) -> list[tuple[int, int]]:
-    """The pairs of rows, by position, whose files have the same bytes: each with the first of them."""
+    """Pairs of rows, by position, whose files have the same bytes: the first such row with each later one."""
     first: dict[str, int] = {}
     pairs: list[tuple[int, int]] = []
     for number, record in enumerate(records):
@@ -47,7 +47,7 @@ def same_bytes(records: Sequence[Record]) -> list[tuple[int, int]]:
 
 
 def groups(records: Sequence[Record], pairs: Iterable[tuple[int, int]]) -> list[tuple[Record, ...]]:
-    """The rows that pairs join, directly or by way of others; groups and rows in the order of `records`."""
+    """The groups of rows that pairs join, directly or through other rows; groups and rows in the order of `records`."""
     leader = list(range(len(records)))
 
     def leader_of(number: int) -> int:

@@ -1,4 +1,4 @@
-"""What a dataset must be to pass: the rules of `firsthandapi verify` beyond its bytes."""
+"""The rules of `firsthandapi verify` that a dataset must pass, besides the hashes of its files."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ def failed_rules(
     no_duplicates: bool,
     all_reviewed: bool,
 ) -> list[str]:
-    """A line for each rule that fails, which begins with its option.
+    """A line for each failed rule, which begins with its option.
 
     Args:
         records: the rows.
         duplicates: groups of names of files with the same bytes.
         reviewed: the ids of the files that have a decision.
-        min_files: the fewest files, or None.
+        min_files: the minimum number of files, or None.
         min_mean_stars: the lowest average rating, in stars, or None.
-        no_duplicates: whether files must differ.
+        no_duplicates: whether no two files may have the same bytes.
         all_reviewed: whether each file must have a decision.
     """
     lines: list[str] = []

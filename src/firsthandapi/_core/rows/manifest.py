@@ -1,4 +1,4 @@
-"""The manifest of a dataset: its rows, written and read. This module does not know the file that contains them."""
+"""Write and parse the rows of a dataset's manifest. Other modules read and write the file."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ from firsthandapi.errors import ConfigurationError, InvalidArgumentError
 MANIFEST = "metadata.jsonl"
 DATA = "data"
 
-# Of a folder that comes from a stranger. A job has at most 10,000 files; a row is a kilobyte or two, and fifty where an
-# hour is transcribed. In memory, ordinary rows take about twice their length, and hostile ones up to 20 times.
+# Limits for a folder that may come from a stranger. A job has at most 10,000 files. A row has one or two kilobytes, or
+# fifty with a transcribed hour. In memory, ordinary rows take about twice their length, hostile ones up to 20 times.
 LARGEST_MANIFEST = 512 * 1024 * 1024
 LARGEST_ROW = 4 * 1024 * 1024
 MOST_ROWS = 1_000_000
-# In a folder of files: as many as there may be rows, and as many again.
+# Maximum number of names in a folder of files: twice the maximum number of rows.
 MOST_NAMES = 2 * MOST_ROWS
 
 _SAFE_NAME = re.compile(r"data/(?:([^/]+)/)?([A-Za-z0-9][A-Za-z0-9_\-]{0,127})\.[a-z0-9]{1,5}")
-# Of a line that no program of ours has left so; the file itself is most likely as it was, and is not downloaded again.
+# Advice for a line that firsthandapi has not written. Its file is most likely unchanged, and is not downloaded again.
 _WAY_ON = (
     "remove the line, then run the call that made the folder again, or Dataset.repair, to restore its row"
 )
@@ -39,20 +39,20 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 class _Row(Displayed):
-    """Outside the fields of `Record`, which are the columns that every row has."""
+    """The part of `Record` that is not one of its fields: the fields are the columns of every row."""
 
     __slots__ = ("_extra", "_lacks")
 
 
 @dataclass(frozen=True)
 class Record(_Row):
-    """One row of the manifest: a file that is on disk, verified.
+    """One row of the manifest: a verified file on disk.
 
     Attributes:
-        file_name: where it is, relative to its manifest: `data/file_….jpg`, or `data/<label>/file_….jpg`.
+        file_name: its path relative to the manifest: `data/file_….jpg`, or `data/<label>/file_….jpg`.
         file_id: the file's id.
-        job_id: the job it was made for.
-        submission_id: the submission that brought it.
+        job_id: the id of its job.
+        submission_id: the id of its submission.
         content_type: its MIME type.
         size_bytes: its size, in bytes.
         sha256: its SHA-256, in hex.
@@ -60,26 +60,26 @@ class Record(_Row):
         original_filename: the worker's name for it. Never use it as a path.
         width: in pixels.
         height: in pixels.
-        duration_seconds: how long it plays, in seconds.
+        duration_seconds: its duration, in seconds.
         captured_at: when it was captured, ISO 8601.
-        worker_region: where the worker is.
+        worker_region: the region of the worker.
         created_at: when it was created, ISO 8601.
-        annotations: what was recognized in it; the same keys in every row of a kind.
+        annotations: the recognized content; the same keys in every row of a kind of media.
         annotations_json: the annotations as the service sent them, as JSON text.
-        label: the class that it was collected for, which is also the name of its folder; None if it has none.
-        worker_id: who made it, as the service names them; None where unknown.
-        device_info: what it was captured with: `device_model`, `device_os`, and `app_version`.
-        location_verified: whether the service says that a place was collected, not that it matches the job's.
-        ai_reasoning: why it got its rating.
+        label: its class, which is also the name of its folder; None without labels.
+        worker_id: the service's id of the worker, or None if unknown.
+        device_info: the device: `device_model`, `device_os`, and `app_version`.
+        location_verified: whether the service has collected a location; it need not match the job's.
+        ai_reasoning: the reason for its rating.
         dimensions: the parts of the rating: `relevance`, `quality`, and `completeness`.
-        consent_id: the consent that the worker gave, on a server of your own.
-        license: what the worker granted, an id of the SPDX list.
-        c2pa_state: what became of its Content Credentials: `none`, `invalid`, `valid`, or `trusted`; None if nobody
-            looked.
-        c2pa_signer: who signed them.
-        digital_source_type: what they say it was made by: a URL of the IPTC list, such as one that ends in
-            `digitalCapture`.
-        original_sha256: the SHA-256 of the file as the worker sent it, in hex, where the service has changed it.
+        consent_id: the id of the worker's consent, from your own server.
+        license: the SPDX id of the license that the worker granted.
+        c2pa_state: the state of its Content Credentials: `none`, `invalid`, `valid`, or `trusted`; None if they were
+            not checked.
+        c2pa_signer: the signer of its Content Credentials.
+        digital_source_type: how the file was made according to them: a URL of the IPTC list, such as one that ends
+            in `digitalCapture`.
+        original_sha256: the SHA-256 of the file as the worker sent it, in hex, if the service has changed it.
     """
 
     file_name: str
@@ -114,18 +114,17 @@ class Record(_Row):
 
     @property
     def text(self) -> str | None:
-        """What is said in the file, as one text; None where nothing was transcribed. Tables of audio and video have it
-        as a column."""
+        """The transcript of the file as one text, or None. Tables of audio and video have it as a column."""
         return speech_in(self.annotations)
 
     @property
     def extra(self) -> Mapping[str, Any]:
-        """Your own columns: what a row has besides those above, as JSON values. A run that rewrites the manifest
-        keeps them."""
+        """Your own columns: all other columns of the row, as JSON values. A run that rewrites the manifest keeps
+        them."""
         return _EXTRA.__get__(self) if hasattr(self, "_extra") else {}
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # Of a frozen class, pickle cannot set a slot.
+        # pickle cannot set the slots of a frozen class.
         return _record, (vars(self), self.extra)
 
 
@@ -141,7 +140,7 @@ def _record(columns: Mapping[str, Any], extra: Mapping[str, Any]) -> Record:
 
 
 def in_place_of(record: Record, former: Record | None) -> Record:
-    """`record` in place of `former`, whose own columns it takes over."""
+    """`record` with the user's own columns of `former`, which it replaces."""
     if former is None:
         return record
     kept = {column: getattr(former, column) for column in _ADDED if getattr(record, column) is None}
@@ -149,12 +148,12 @@ def in_place_of(record: Record, former: Record | None) -> Record:
 
 
 def lacks_columns(record: Record) -> bool:
-    """Whether a row was written by an earlier version, which did not know all columns."""
+    """Whether an earlier version wrote the row, without the columns added since."""
     return hasattr(record, "_lacks")
 
 
 def completed(record: Record, columns: Mapping[str, Any]) -> Record:
-    """A row with what it did not know; your own columns of these names stay."""
+    """The row with the columns that it lacks. The user's own columns of the same names stay."""
     new = {
         name: value
         for name, value in columns.items()
@@ -172,16 +171,16 @@ _STRUCTS: dict[str, dict[str, type]] = {
     "device_info": {"device_model": str, "device_os": str, "app_version": str},
     "dimensions": {"relevance": float, "quality": float, "completeness": float},
 }
-# Columns that manifests of earlier versions lack, where a user may have one of that name, with values of any type.
+# Columns that manifests of earlier versions lack. There, a user may have a column of that name with values of any type.
 _ADDED = COLUMNS[COLUMNS.index("label") :]
-# In which all of these are.
+# A row with the last column has all of these.
 _LAST = COLUMNS[-1]
 _NUMBERS: dict[str, type] = {"ai_star_rating": int, "width": int, "height": int, "duration_seconds": float}
 
 
 def column_types(kind: Kind) -> dict[str, Any]:
-    """The type of each column of a table of the manifest, written as in `SHAPES`; the same whatever the rows contain.
-    Where files have speech, `text` is what is said in them."""
+    """The type of each column of a table, in the notation of `SHAPES`, independent of the values in the rows. For media
+    with speech, the column `text` has the transcript."""
     known = {
         "size_bytes": int,
         **_NUMBERS,
@@ -194,20 +193,20 @@ def column_types(kind: Kind) -> dict[str, Any]:
 
 
 def data_folder(label: str | None) -> str:
-    """Where the files of a label are, relative to their manifest."""
+    """The folder of a label's files, relative to their manifest."""
     return DATA if label is None else f"{DATA}/{label}"
 
 
 def label_of(record: Record) -> str | None:
-    """The label whose folder the file of a row is in; None for one that lies beside those folders."""
+    """The label whose folder contains the row's file; None for a file outside these folders."""
     return record.label if record.file_name.count("/") > 1 else None
 
 
 def record_of(
     file: Any, name: str, *, size_bytes: int, sha256: str, job_id: str, label: str | None = None
 ) -> Record:
-    """The row for a file that was downloaded as `name`, and verified. No URL, no secret goes into it."""
-    # What the service left out is not what it sent as null.
+    """The row for a verified file that was downloaded as `name`. It contains no URL and no secret."""
+    # Keep the difference between a missing field and null.
     raw = None if file.annotations is None else file.annotations.model_dump(mode="json", exclude_unset=True)
     return Record(
         file_name=f"{data_folder(label)}/{name}",
@@ -233,7 +232,7 @@ def record_of(
 
 
 def columns_of_file(file: Any) -> dict[str, Any]:
-    """The columns that say where a file comes from, as far as the file itself says it."""
+    """The columns about the origin of a file that the `File` object has."""
     credentials = file.content_credentials
     return {
         "device_info": _struct(file.device_info, "device_info"),
@@ -247,7 +246,7 @@ def columns_of_file(file: Any) -> dict[str, Any]:
 
 
 def columns_of_submission(submission: Any) -> dict[str, Any]:
-    """The columns that only the submission of a file knows."""
+    """The columns that only the submission of a file has."""
     reasoning = submission.ai_reasoning
     return {
         "worker_id": submission.worker_id,
@@ -266,32 +265,32 @@ def _iso(value: datetime | None) -> str | None:
 
 
 def manifest_line(record: Record) -> bytes:
-    """The row as one line of the manifest."""
+    """A row as one line of the manifest."""
     text = json.dumps({**vars(record), **record.extra}, ensure_ascii=False, separators=(",", ":"))
-    # A lone surrogate has no UTF-8 form; one odd name must not cost the row.
+    # A lone surrogate has no UTF-8 form; the row must be written even with an odd name.
     line = text.encode("utf-8", "replace") + b"\n"
     if len(line) > LARGEST_ROW and record.annotations_json is not None:
-        # A row that cannot be read again must not be written: it would make the folder unreadable.
+        # Never write a row that is too long to read: it would make the folder unreadable.
         line = manifest_line(in_place_of(replace(record, annotations=None, annotations_json=None), record))
     return line
 
 
 def old_line(record: Record) -> bytes:
-    """The row as a version wrote it that knew no column behind `worker_id`."""
+    """The row as written by the version whose last column was `worker_id`."""
     known = COLUMNS[: COLUMNS.index("worker_id") + 1]
     row = {**{column: getattr(record, column) for column in known}, **record.extra}
     return json.dumps(row, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace") + b"\n"
 
 
 def parse_manifest(content: bytes, path: str = MANIFEST) -> list[Record]:
-    """The rows of a manifest that may come from a stranger, checked before any file is touched.
+    """Parse and check the rows of a manifest, which may come from a stranger, before any file is touched.
 
-    A last line without its line break counts if it is whole, as an editor leaves it. Half a line is what a crash
-    leaves: its file will be looked at again. Of several rows of one file, as two writers leave them where nothing can
-    be locked, the last counts. `path` is what errors call it.
+    The last line counts even without a line break if it is complete, because some editors omit it. A crash may leave
+    half a line, which is ignored; its file is checked again. If a file has several rows, because two programs wrote
+    where nothing can be locked, the last row counts. Errors name the manifest by `path`.
 
     Raises:
-        ConfigurationError: a row is not one of ours, names a file outside its folder, or one of another row.
+        ConfigurationError: a row is invalid, or names a file outside its folder or the file of another row.
     """
     records: dict[str, Record] = {}
     first_seen: dict[str, int] = {}
@@ -313,9 +312,9 @@ def parse_manifest(content: bytes, path: str = MANIFEST) -> list[Record]:
             )
         known = records.get(record.file_id)
         if known is None or known.file_name != record.file_name:
-            # An id has no slash, so it is never taken for a name.
+            # An id contains no slash, so it never equals a name.
             for column, value in (("file_id", record.file_id), ("file_name", record.file_name)):
-                # Names that differ only in case are one file on many disks.
+                # On many disks, names that differ only in case are the same file.
                 key = value if column == "file_id" else disk_key(value)
                 if (first := first_seen.setdefault(key, number)) != number:
                     raise ConfigurationError(
@@ -326,10 +325,10 @@ def parse_manifest(content: bytes, path: str = MANIFEST) -> list[Record]:
 
 
 def _lines(content: bytes) -> Iterator[tuple[int, bytes]]:
-    """The lines that are not blank, with their numbers: one by one, so that not all of them are in memory twice."""
+    """The nonblank lines with their numbers, one by one, so that memory does not hold all lines twice."""
     start, number = 0, 1
     while True:
-        # Millions of blank lines are stepped over at once.
+        # Skip millions of blank lines in one match.
         blank = _BLANK_LINES.match(content, start)
         if blank is not None:
             number += content.count(b"\n", start, blank.end())
@@ -391,7 +390,7 @@ def _parse_row(line: bytes, where: str) -> Record:
     annotations = row.get("annotations")
     if not isinstance(annotations, dict | None):
         raise ConfigurationError(f"{where}: annotations must be an object; {_WAY_ON}")
-    # Our own rows come through unchanged; others get the columns of ours.
+    # Our own annotations stay unchanged; others get the keys of ours.
     row["annotations"] = unified(cast("Any", annotations), kind_of(row.get("content_type")))
     lacks = _LAST not in row
     columns = {column: row.pop(column, None) for column in COLUMNS}

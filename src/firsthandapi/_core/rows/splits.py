@@ -1,11 +1,11 @@
-"""Splits of a dataset, such as train and test, between which nothing leaks.
+"""Splits of a dataset, such as train and test, without leaks between them.
 
-Which split a row is in hangs on its worker alone: the hash of the worker's id is a number from 0 to 1, and the splits
-are ranges of it. So all files of a worker are together, and other rows that come or go change nothing.
+The split of a row depends only on its worker: the hash of the worker's id is a number from 0 to 1, and each split is a
+range of these numbers. So all files of a worker are in one split, and adding or removing other rows changes nothing.
 
-Workers can submit duplicates of each other's files. A row whose duplicate, an earlier row, is in another split is in no
-split: to move either of them would take it from the other files of its worker. Rows are looked at in the order of the
-manifest, to which runs add at the end, so what comes later never changes what was decided before.
+Workers can submit duplicates of each other's files. If an earlier duplicate of a row is in another split, the row is in
+no split: moving either row would separate it from the other files of its worker. Rows are processed in the order of the
+manifest, to which runs only append, so later rows never change the split of earlier ones.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ _SLACK = 1e-6
 
 
 def check_parts(parts: dict[str, object]) -> dict[str, float]:
-    """The share of each split.
+    """Check and return the share of each split.
 
     Raises:
-        InvalidArgumentError: one is no share, or together they are not the whole.
+        InvalidArgumentError: a share is not a number from 0 to 1, or the shares do not add up to 1.
     """
     for name, share in parts.items():
         if not isinstance(share, int | float) or isinstance(share, bool) or not 0 <= share <= 1:
@@ -43,10 +43,10 @@ def check_parts(parts: dict[str, object]) -> dict[str, float]:
 
 
 def check_seed(seed: object) -> int:
-    """The number that chooses among splits.
+    """Check and return the seed, which selects one of many possible splits.
 
     Raises:
-        InvalidArgumentError: it is not an int.
+        InvalidArgumentError: the seed is not an int.
     """
     number = int_or_none(seed)
     if number is None:
@@ -60,16 +60,16 @@ def split_rows(
     """The rows of each split.
 
     Args:
-        records: all rows, in the order in which they came.
+        records: all rows, in the order of the manifest.
         parts: the share of each split.
-        seed: the same one gives the same splits.
-        near: all pairs of rows, by position, that are near duplicates.
+        seed: selects the splits; the same seed gives the same splits.
+        near: the pairs of rows, by position, that are near duplicates.
     """
     earlier: dict[int, list[int]] = {}
     for one, other in near:
         earlier.setdefault(max(one, other), []).append(min(one, other))
     rows: dict[str, list[Record]] = {name: [] for name in parts}
-    # Of the rows that are in one, by position and by content.
+    # The splits assigned so far, by position and by content.
     kept: dict[int, str] = {}
     contents: dict[str, str] = {}
     for number, record in enumerate(records):
@@ -85,7 +85,7 @@ def split_rows(
 
 
 def _worker_of(record: Record) -> str:
-    """Who made a file, as far as the row tells: a submission has one worker, whoever that is."""
+    """The worker of a row; if unknown, its submission, which has one worker."""
     return record.worker_id or record.submission_id or record.file_id
 
 
@@ -97,5 +97,5 @@ def _part_of(worker: str, parts: Mapping[str, float], seed: int) -> str:
         end += share
         if point < end:
             return name
-    # What rounding has left of 1.
+    # Rounding may leave a gap below 1; it belongs to the last split.
     return [name for name, share in parts.items() if share][-1]

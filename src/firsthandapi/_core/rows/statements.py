@@ -1,5 +1,5 @@
-"""What only a person can say of a dataset, such as its license and its limits: checked, kept in `card.json`, and never
-made up."""
+"""Statements that only a person can make about a dataset, such as its license and its limits: checked, stored in
+`card.json`, and never invented."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .splits import check_parts
 STATEMENTS_FILE = "card.json"
 LARGEST_STATEMENTS = 1024 * 1024
 
-# By the argument of `Dataset.write_card`, the name in the Croissant metadata; `Card.missing` has those nobody gave.
+# By argument of `Dataset.write_card`, the name in the Croissant metadata; `Card.missing` lists those that are missing.
 NEEDED = {
     "license": "license",
     "creator": "creator",
@@ -34,7 +34,7 @@ _MOST_TEXT = 10_000
 
 
 def check_statements(given: Mapping[str, object]) -> dict[str, Any]:
-    """What a caller or `card.json` says, as JSON values; None says nothing.
+    """Check the statements of a caller or of `card.json`, and return them as JSON values, without None.
 
     Raises:
         InvalidArgumentError: a value is not allowed.
@@ -43,14 +43,14 @@ def check_statements(given: Mapping[str, object]) -> dict[str, Any]:
 
 
 def read_statements(content: bytes | None, path: object) -> dict[str, Any]:
-    """What `card.json` says; nothing if there is none.
+    """The statements in `card.json`; none if the file does not exist.
 
     Raises:
-        ConfigurationError: it is damaged.
+        ConfigurationError: the file is damaged.
     """
     try:
         loaded: Any = {} if content is None else json.loads(content)
-        # What a later version adds is kept out, not refused: nothing is bought by it.
+        # Ignore fields of later versions rather than refuse them: they cannot cost money.
         return check_statements({name: value for name, value in loaded.items() if name in _CHECKS})
     except (ValueError, RecursionError, AttributeError) as error:
         why = str(error) if isinstance(error, InvalidArgumentError) else "it is not a JSON object"
@@ -58,15 +58,15 @@ def read_statements(content: bytes | None, path: object) -> dict[str, Any]:
 
 
 def encode_statements(said: Mapping[str, Any]) -> bytes:
-    """`card.json` with these statements. Splits keep their order: it says which rows they have."""
+    """`card.json` with these statements. Splits keep their order, which decides their rows."""
     return json.dumps(said, ensure_ascii=True, indent=1).encode() + b"\n"
 
 
 def check_text(value: object, field: str) -> str:
-    """A name of the caller's for the papers.
+    """Check one line of text for the card and the metadata, and return it.
 
     Raises:
-        InvalidArgumentError: it is no text, or text that cannot be shown.
+        InvalidArgumentError: the value is not a str, or contains unprintable characters.
     """
     if not isinstance(value, str) or not value.strip() or not value.isprintable() or len(value) > _MOST_LINE:
         raise InvalidArgumentError(

@@ -1,7 +1,7 @@
-"""Versions of a dataset: `dataset.lock`, and what differs between two of them.
+"""Versions of a dataset: `dataset.lock`, and the differences between two versions.
 
-A lock has a hash for each row, so neither it nor a difference needs the media. Rows are hashed in canonical form: keys
-in order, nulls left out, whatever the manifest looks like.
+A lock has a hash for each row, so neither a lock nor a comparison needs the media. Rows are hashed in canonical form,
+independent of their form in the manifest: with sorted keys and without nulls.
 """
 # Of Version:
 # pyright: reportPrivateUsage=false
@@ -29,16 +29,16 @@ _NUMBER = re.compile(r"(0|[1-9]\d{0,8})\.(0|[1-9]\d{0,8})\.(0|[1-9]\d{0,8})")
 
 @dataclass(frozen=True)
 class Table:
-    """The rows of a dataset as a lock has them.
+    """The rows of a dataset, as stored in a lock.
 
     Attributes:
-        files: by the id of a file, its SHA-256 and that of its row.
-        columns: the columns in which some row has a value.
+        files: by file id, the SHA-256 of the file and that of its row.
+        columns: the columns in which at least one row has a value.
         tree: the SHA-256 over all rows.
         withdrawn: the files that the service has withdrawn.
         excluded: the files that the user has excluded.
-        former_columns: the columns of another version, if it has not the same.
-        former: the hashes of the rows in those columns alone: where they are the same, a row has only grown.
+        former_columns: the columns of the other version, if they differ.
+        former: the hashes of the rows in only those columns: if a hash is equal, its row has only gained columns.
     """
 
     files: Mapping[str, tuple[str, str]]
@@ -52,20 +52,20 @@ class Table:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Version:
-    """A version of a dataset, as `Dataset.write_lock` returns it. It equals its number, as text, and any version of the
-    same number and tree.
+    """A version of a dataset, as `Dataset.write_lock` returns it. It equals its number as a str, and any version with
+    the same number and tree.
 
     Attributes:
-        number: MAJOR.MINOR.PATCH, such as `1.2.0`. MAJOR grows if rows were changed or removed, MINOR if rows or
-            columns were added, PATCH if the same rows are arranged anew.
-        parent: the version before; None for the first.
+        number: MAJOR.MINOR.PATCH, such as `1.2.0`. MAJOR increases if rows were changed or removed, MINOR if rows or
+            columns were added, PATCH if the same rows are arranged differently.
+        parent: the previous version; None for the first.
         tree: the SHA-256 over all rows.
     """
 
     number: str
     parent: Version | None
     tree: str
-    # Of each version that has its files; it is no field, since it is nobody else's.
+    # The table of a version that has its files. Not a field, because it is private.
     _table: ClassVar[Table | None] = None
 
     def __eq__(self, other: object) -> bool:
@@ -86,16 +86,16 @@ class Version:
 
 @dataclass(frozen=True)
 class Diff:
-    """What differs between two versions; truthy if anything does. Each file is in one of the tuples, by its id.
+    """The differences between two versions; truthy if there are any. Each file is in one of the tuples, by its id.
 
     Attributes:
-        added: files that only the second one has.
-        removed: files that only the first one has, and that were neither withdrawn nor excluded.
-        bytes_changed: files with other bytes.
-        rows_changed: files with the same bytes and another row.
-        withdrawn: files of the first one that the service has withdrawn.
-        excluded: files of the first one that were excluded.
-        columns: columns that only the second one has. Rows that have nothing else new are not in `rows_changed`.
+        added: files that only the second version has.
+        removed: files that only the first version has, except for withdrawn and excluded ones.
+        bytes_changed: files with different bytes.
+        rows_changed: files with the same bytes and a different row.
+        withdrawn: files of the first version that the service has withdrawn.
+        excluded: files of the first version that were excluded.
+        columns: columns that only the second version has. Rows that differ only in these are not in `rows_changed`.
     """
 
     added: tuple[str, ...] = ()
@@ -123,7 +123,7 @@ def table_of(
         subfolders: the rows of each manifest, by its folder.
         withdrawn: the ids of withdrawn files.
         excluded: the ids of excluded files.
-        beside: the version that this one will be compared with.
+        beside: the version to compare this one with.
     """
     rows = [(subfolder, record) for subfolder, records in subfolders.items() for record in records]
     files: dict[str, tuple[str, str]] = {}
@@ -134,7 +134,7 @@ def table_of(
         names.update(values)
         line = _encode(values).encode()
         lines.append(subfolder.encode() + b"\0" + line)
-        # A file that changed its type may have a row in two manifests.
+        # A file whose type has changed may have rows in two manifests.
         other = files.get(record.file_id, ("", ""))[1].encode()
         files[record.file_id] = record.sha256, hashlib.sha256(other + line).hexdigest()
     columns = tuple(sorted(names))
@@ -158,7 +158,7 @@ def table_of(
 
 
 def diff_of(one: Table, other: Table) -> Diff:
-    """What the second has otherwise."""
+    """The differences of the second table from the first."""
     changed = [
         id_ for id_, (sha256, _) in one.files.items() if other.files.get(id_, (sha256, ""))[0] != sha256
     ]
@@ -183,7 +183,7 @@ def diff_of(one: Table, other: Table) -> Diff:
 
 
 def version_of(table: Table, before: Version | None) -> Version:
-    """The version of these rows, after the one that was locked before."""
+    """The version of these rows that follows the previously locked version."""
     if before is None or before._table is None:
         return _with(table, Version(FIRST, None, table.tree))
     diff = diff_of(before._table, table)
@@ -209,7 +209,7 @@ def _values(record: Record) -> dict[str, Any]:
 
 
 def _kept(values: dict[str, Any]) -> dict[str, Any]:
-    """The values that are not null, at any depth."""
+    """The values without nulls, at any depth."""
     return {
         name: value if type(value) in _PLAIN else _kept_in(value)
         for name, value in values.items()
@@ -230,7 +230,7 @@ _encode = json.JSONEncoder(sort_keys=True, ensure_ascii=True, separators=(",", "
 
 
 def encode_lock(version: Version, table: Table) -> bytes:
-    """`dataset.lock` of a version with this table."""
+    """The `dataset.lock` of a version with this table."""
     lock: dict[str, Any] = {
         "lock": _FORMAT,
         "version": version.number,
@@ -244,7 +244,7 @@ def encode_lock(version: Version, table: Table) -> bytes:
     if table.former_columns is not None:
         lock["former_columns"] = table.former_columns
     head = json.dumps(lock, ensure_ascii=True, separators=(",", ":"))
-    # A line for each file, so that version control shows what changed.
+    # One line per file, so that version control shows the changes.
     lines = [
         json.dumps({id_: [*table.files[id_], *([table.former[id_]] if id_ in table.former else [])]})[1:-1]
         for id_ in sorted(table.files)
@@ -254,7 +254,7 @@ def encode_lock(version: Version, table: Table) -> bytes:
 
 
 def history_of(version: Version) -> list[Version]:
-    """The versions before, oldest first."""
+    """The earlier versions, oldest first."""
     before: list[Version] = []
     while version.parent is not None:
         before.insert(0, version := version.parent)
@@ -262,10 +262,10 @@ def history_of(version: Version) -> list[Version]:
 
 
 def read_lock(content: bytes, path: object) -> Version:
-    """The version that `dataset.lock` names.
+    """The version in a `dataset.lock`.
 
     Raises:
-        ConfigurationError: it is damaged, or of a later version of this package.
+        ConfigurationError: the file is damaged, or was written by a later version of this package.
     """
     try:
         lock: Any = json.loads(content)
@@ -303,10 +303,10 @@ def _check_texts(*texts: object) -> None:
 
 
 def check_number(value: object) -> str:
-    """The number of a version.
+    """The number of a version, checked.
 
     Raises:
-        InvalidArgumentError: it is none.
+        InvalidArgumentError: the value is not a version or its number.
     """
     if not isinstance(value, str) or not _NUMBER.fullmatch(value):
         raise InvalidArgumentError("version must be a Version or a number such as '1.2.0'", field="version")

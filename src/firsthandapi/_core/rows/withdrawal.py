@@ -1,4 +1,4 @@
-"""Withdrawn files: which they are, what a folder remembers of them, and which exports contain them."""
+"""Withdrawn files: find them, remember them in the folder, and find the exports that contain them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from firsthandapi.errors import ConfigurationError
 
-# Kept beside job.json.
+# In the same folder as job.json.
 WITHDRAWN = "withdrawn.json"
 EXPORTS = "exports.json"
 LARGEST = 64 * 1024 * 1024
@@ -17,15 +17,15 @@ LARGEST = 64 * 1024 * 1024
 
 @dataclass(frozen=True)
 class Reconciliation:
-    """What `Dataset.reconcile` did.
+    """The result of `Dataset.reconcile`.
 
     Attributes:
         removed: the names of the files that were removed with their rows, relative to the folder.
-        file_ids: their ids. The folder remembers them, so that no run brings them back.
-        exports: paths and URLs of what `to_parquet` and `merge` made of the folder and that contains rows of them.
-            Remove these, or make them again; the folder knows nothing of copies that other programs made.
-        unsure: the ids of jobs that were left alone, because the service counts more files than it lists, or gives no
-            count; run `reconcile` again later.
+        file_ids: their ids. The folder remembers them, so that no run downloads them again.
+        exports: paths and URLs of files and folders from `to_parquet` and `merge` that contain their rows. Remove
+            these, or create them again. The folder does not know of copies that other programs made.
+        unsure: the ids of unchanged jobs, for which the service counts more files than it lists, or gives no count;
+            run `reconcile` again later.
     """
 
     removed: tuple[str, ...] = ()
@@ -35,15 +35,15 @@ class Reconciliation:
 
 
 def withdrawn_of(rows: Collection[str], listed: Collection[str], approved: int | None) -> set[str] | None:
-    """The ids of the rows of a job that the service has withdrawn; None if that cannot be told.
+    """The ids of a job's rows that the service has withdrawn; None if that is unknown.
 
-    A list may lag behind. A file that it does not show is withdrawn only if the list shows as many files as the job
-    counts: then the count has fallen, since that file was counted once (contract §10 "Withdrawn files").
+    A list may lag behind. A missing file is withdrawn only if the list shows as many files as the job counts: the count
+    once included that file, so it has decreased (contract §10 "Withdrawn files").
 
     Args:
-        rows: the ids of the files that the folder has of the job.
-        listed: those that the list shows.
-        approved: how many approved files the job counts, read after the list.
+        rows: the ids of the job's files in the folder.
+        listed: the ids of the files in the list.
+        approved: the job's number of approved files, read after the list.
     """
     unlisted = {*rows}.difference(listed)
     if unlisted and (approved is None or len(listed) < approved):
@@ -52,10 +52,10 @@ def withdrawn_of(rows: Collection[str], listed: Collection[str], approved: int |
 
 
 def parse_ids(content: bytes | None) -> frozenset[str]:
-    """The ids that `withdrawn.json` contains.
+    """The ids in `withdrawn.json`.
 
     Raises:
-        ConfigurationError: it is damaged.
+        ConfigurationError: the file is damaged.
     """
     loaded = _loaded(content)
     ids = None if loaded is None else _ids(loaded.get("file_ids", []))
@@ -72,8 +72,8 @@ def encode_ids(ids: Iterable[str]) -> bytes:
 
 
 def parse_exports(content: bytes | None) -> dict[str, frozenset[str]]:
-    """What `exports.json` contains: by path or URL, the ids of the files in it. What is damaged counts as empty: it
-    must not keep a file from being removed."""
+    """The exports in `exports.json`: by path or URL, the ids of the files in each. A damaged file counts as empty, so
+    that it does not prevent the removal of files."""
     exports = {path: _ids(ids) for path, ids in (_loaded(content) or {}).items()}
     return {path: ids for path, ids in exports.items() if ids is not None}
 
@@ -86,14 +86,14 @@ def encode_exports(exports: Mapping[str, Collection[str]]) -> bytes:
 
 
 def _ids(value: Any) -> frozenset[str] | None:
-    """A list of ids; None if it is none."""
+    """The value as a set of ids; None if it is not a list of ids."""
     items = cast("list[object]", value) if isinstance(value, list) else [None]
     ids = frozenset(item for item in items if isinstance(item, str))
     return ids if all(isinstance(item, str) for item in items) else None
 
 
 def _loaded(content: bytes | None) -> dict[str, Any] | None:
-    """A JSON object; None if it is damaged, and empty if there is none."""
+    """The JSON object in a file; None if it is damaged, and empty if there is no file."""
     try:
         loaded: object = {} if content is None else json.loads(content)
     except (ValueError, RecursionError):
