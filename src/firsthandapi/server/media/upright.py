@@ -8,7 +8,7 @@ from __future__ import annotations
 import atexit
 import io
 import os
-from typing import Any, cast
+from typing import Any
 
 from .bounded import Bounded, BoundedError
 from .parts import MediaError, damaged
@@ -83,7 +83,7 @@ def _turned(image: Any, orientation: int) -> bytes:
         options = {"quality": 95}
     else:
         # The tables of the camera, so that nothing is lost that it kept.
-        options |= {"qtables": cast("Any", image).quantization, "subsampling": get_sampling(image)}
+        options |= {"qtables": image.quantization, "subsampling": get_sampling(image)}
     method = {
         2: Transpose.FLIP_LEFT_RIGHT,
         3: Transpose.ROTATE_180,
