@@ -27,6 +27,7 @@ from .study import Study
 
 HERE = Path(__file__).parent
 ME = "/me"
+UPLOADS = "/uploads"
 JOIN = "/join"
 SIGN_IN = "/sign-in"
 FOREIGN = (
@@ -189,7 +190,7 @@ class Reception(Face):
     def words(self, request: Request) -> Words:
         """The words of the page for whoever asks: those of a study speak its languages, all others English."""
         if self.study is None or not f"{request.scope['path']}/".startswith(
-            (f"{JOBS}/", f"{JOIN}/", f"{ME}/")
+            (f"{JOBS}/", f"{JOIN}/", f"{ME}/", f"{UPLOADS}/")
         ):
             return Words("en")
         return Words(chosen(request, _cookie(request, self._language_cookie), self.study.languages))

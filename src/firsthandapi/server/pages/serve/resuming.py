@@ -33,10 +33,10 @@ from firsthandapi.server.state.model import Job
 from firsthandapi.server.state.state import DAY
 
 from .reception import BROWSER_SECONDS, FOREIGN, Reception, SignInNeeded
+from .reception import UPLOADS as PATH
 from .uploads import SentFile
 from .working import UnwelcomeError, Working, device_of
 
-PATH = "/uploads"
 VERSION = "1.0.0"
 # How long a connection may send nothing.
 IDLE_SECONDS = 60.0
@@ -116,7 +116,7 @@ class Resuming:
         except SignInNeeded:
             response = _refused(401, "You are signed out: reload the page to sign in, and try again.")
         except PageError as error:
-            response = _refused(error.status, error.words)
+            response = _refused(error.status, self._reception.words(request)(error.words))
         except ApiError as error:
             response = _refused(error.status, error.message)
         response.headers["tus-resumable"] = VERSION

@@ -90,21 +90,69 @@ function draw() {
 
 // --- the upload ------------------------------------------------------------------------------------------
 
-// One request for all files. The same upload id with every attempt, so that nothing is submitted twice.
-function attempt(data) {
+// By tus 1.0.0, in pieces: after a lost connection an upload goes on from the last byte that the server has. So it does
+// after a reload, once the same files are chosen again.
+const PIECE = 4 << 20;
+const LOST = [0, 408, 423, 502, 503, 504];
+
+function ask(method, path, headers, body, sent = 0, total = 1) {
   return new Promise((resolve) => {
     const request = new XMLHttpRequest();
-    request.open("POST", form.action);
-    request.setRequestHeader("accept", "application/json");
+    request.open(method, path);
+    for (const [name, value] of Object.entries({ "tus-resumable": "1.0.0", ...headers })) request.setRequestHeader(name, value);
     request.responseType = "json";
-    request.upload.addEventListener("progress", (event) => {
-      if (event.lengthComputable) progress(event.loaded / event.total);
-    });
-    request.addEventListener("load", () => resolve({ status: request.status, answer: request.response }));
-    request.addEventListener("error", () => resolve({ status: 0 }));
-    request.addEventListener("abort", () => resolve({ status: 0 }));
-    request.send(data);
+    request.upload.addEventListener("progress", (event) => progress((sent + event.loaded) / total));
+    request.addEventListener("loadend", () => resolve({
+      status: request.status,
+      words: request.response?.words,
+      at: request.getResponseHeader("upload-offset"),
+      path: request.getResponseHeader("location"),
+    }));
+    request.send(body);
   });
+}
+
+function metadata(values) {
+  const base64 = (text) => btoa(String.fromCharCode(...new TextEncoder().encode(text)));
+  return Object.entries(values).filter(([, value]) => value).map(([name, value]) => `${name} ${base64(String(value))}`).join(",");
+}
+
+// What is known of the upload of these files, over a reload.
+function remembered() {
+  const key = ["upload", form.action, form.elements.retry?.value, ...files.map((file) => `${file.name} ${file.size} ${file.lastModified}`)].join(" ");
+  let kept = { group: form.elements.upload.value, paths: [] };
+  try { kept = JSON.parse(localStorage.getItem(key)) ?? kept; } catch { /* a browser that keeps nothing */ }
+  const keep = (value) => { try { if (value) localStorage.setItem(key, JSON.stringify(value)); else localStorage.removeItem(key); } catch { /* the same */ } };
+  return { kept, keep };
+}
+
+// Send what is missing of one file. The last response: 204 or 200 when the server has all of it.
+async function attempt(file, index, { kept, keep }, sent, total) {
+  let refused = null;
+  for (;;) {
+    let answer = kept.paths[index] ? await ask("HEAD", kept.paths[index]) : { status: 404 };
+    if ([404, 410].includes(answer.status)) {
+      if (refused) return refused; // the server has removed it, and said why
+      const fields = Object.fromEntries(["retry", "utc_offset", "latitude", "longitude"].map((name) => [name, form.elements[name]?.value]));
+      const group = files.length > 1 ? { group: kept.group, group_size: files.length } : {};
+      const said = { filename: file.name.slice(-200), filetype: file.type, job_id: form.dataset.job, ...fields, ...group };
+      answer = await ask("POST", "/uploads", { "upload-length": file.size, "upload-metadata": metadata(said) });
+      if (answer.status !== 201) return answer;
+      kept.paths[index] = answer.path;
+      keep(kept);
+      answer.at = 0;
+    } else if (answer.status !== 200) return refused ?? answer;
+    let at = Number(answer.at);
+    if (at === file.size) return refused ?? answer;
+    while (at < file.size) {
+      const headers = { "upload-offset": at, "content-type": "application/offset+octet-stream" };
+      answer = await ask("PATCH", kept.paths[index], headers, file.slice(at, at + PIECE), sent + at, total);
+      if (answer.status !== 204) break;
+      at = Number(answer.at);
+    }
+    if (answer.status !== 409 || refused) return answer;
+    refused = answer; // another place, or another reason: the server says where it is
+  }
 }
 
 function progress(share) {
@@ -121,24 +169,28 @@ async function send(event) {
     show("fault", say("Take a picture or choose a file first."));
     return;
   }
-  const data = new FormData();
-  for (const [name, value] of new FormData(form)) if (typeof value === "string") data.append(name, value);
-  for (const file of files) data.append("file", file, file.name);
   show("fault", "");
   busy = true;
   const button = document.getElementById("submit");
   button.setAttribute("aria-disabled", "true");
-  for (let tries = 0; ; tries += 1) {
-    progress(0);
-    const { status, answer } = await attempt(data);
-    if (status === 200 && answer?.next) {
+  const memory = remembered();
+  const total = files.reduce((sum, file) => sum + file.size, 0) || 1;
+  for (let tries = 0, next = 0, sent = 0; ;) {
+    progress(sent / total);
+    const { status, words: why } = await attempt(files[next], next, memory, sent, total);
+    if (status === 200 || status === 204) {
+      sent += files[next].size;
+      next += 1;
+      tries = 0;
+      if (next < files.length) continue;
+      memory.keep(null);
       busy = false; // else the browser asks whether to leave
-      location.assign(answer.next);
+      location.assign(`${form.action}?sent=1`);
       return;
     }
-    const lost = status === 0 || status === 502 || status === 503 || status === 504;
+    const lost = LOST.includes(status);
     if (!lost || tries === PAUSES.length) {
-      show("fault", answer?.words ?? (lost ? say("No connection. Your files are still here: send them again when you are online.") : say("The server failed. Try again.")));
+      show("fault", why ?? (lost ? say("No connection. Your files are still here: send them again when you are online.") : say("The server failed. Try again.")));
       break;
     }
     show("fault", say("The connection was lost. Trying again…"));
@@ -146,6 +198,7 @@ async function send(event) {
       new Promise((resolve) => { setTimeout(resolve, PAUSES[tries]); }),
       new Promise((resolve) => { addEventListener("online", resolve, { once: true }); }),
     ]);
+    tries += 1;
   }
   progress(null);
   busy = false;
