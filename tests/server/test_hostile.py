@@ -272,7 +272,7 @@ def test_too_many_connections(
 def test_too_many_idle_connections(
     address: tuple[str, int], api: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Beyond so many connections without a request, the one silent longest makes room, and others are served."""
+    """Beyond so many connections without a request, those silent longest make room, and others are served."""
     monkeypatch.setattr(server_http, "_MAX_IDLE", 2)
     with ExitStack() as stack:
         first, *_ = (

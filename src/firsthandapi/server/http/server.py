@@ -50,14 +50,16 @@ class _Protocol(H11Protocol):
         self._expect_head()
 
     def _make_room(self) -> None:
-        """With too many connections without a request, close the one that has been silent longest."""
+        """With too many connections without a request, close those silent longest, several at once: looking is slow."""
         idle = [
             each
             for each in cast("set[_Protocol]", self.connections)
             if each.conn.their_state is h11.IDLE and not each.transport.is_closing()
         ]
         if len(idle) > _MAX_IDLE:
-            min(idle, key=lambda each: each.heard).transport.close()
+            idle.sort(key=lambda each: each.heard)
+            for each in idle[: len(idle) - _MAX_IDLE + _MAX_IDLE // 10]:
+                each.transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Cancel the time limit."""
