@@ -36,7 +36,7 @@ def test_a_person_joins_works_and_leaves(browser: Browser, tmp_path: Path, schem
         look_at(page, "me-ar", 360, scheme)
         page.get_by_role("link", name="Street signs").click()
         look_at(page, "work-ar", 360, scheme)
-        chosen = {"name": "shot.jpg", "mimeType": "image/jpeg", "buffer": JPEG}
+        chosen: Any = {"name": "shot.jpg", "mimeType": "image/jpeg", "buffer": JPEG}
         page.locator("input[type=file]").last.set_input_files(chosen)
         page.get_by_role("button", name="إزالة shot.jpg").wait_for()
         page.get_by_role("button", name="إرسال", exact=True).click()

@@ -134,6 +134,8 @@ def _introduce(service: Service, folder: Path) -> None:
         typer.echo("Save what this file contains, and delete it.\n")
     typer.echo(f"Jobs and their links, people, webhooks, ledger: {url}/console")
     typer.echo(f"Review what people send: {url}/review")
+    if service.study is not None:
+        typer.echo(f"People join the study: {url}/join")
     if not service.is_local and url.startswith("http:"):
         typer.echo(
             "\nThere is no TLS: whoever is on the network between can read tokens and files. Put a proxy with TLS in "
