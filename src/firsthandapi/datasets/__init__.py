@@ -1,4 +1,4 @@
-"""A collected job on disk: files, a manifest, and what bought them.
+"""A collected job on disk: files, a manifest, and the record of the job.
 
 from firsthandapi import Dataset
 

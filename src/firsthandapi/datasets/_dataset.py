@@ -1,4 +1,4 @@
-"""A dataset as its user sees it."""
+"""`Dataset` and `DatasetView`: the public interface to a folder of files."""
 
 from __future__ import annotations
 
@@ -47,11 +47,11 @@ class Dataset(Rows):
 
     Attributes:
         path: the folder. One in a bucket is a `upath.UPath`, which is used as a `Path` is: `/`, `.name`, `.open()`.
-        job: the job as last seen; None if the folder does not say, or has files of several.
+        job: the job as last seen; None if the folder does not record it, or has files of several jobs.
         jobs: all jobs of the folder, as last seen.
         records: a row for each file that is not excluded.
         excluded: the rows of the excluded files.
-        decisions: what was decided about the files, newest last.
+        decisions: the decisions about the files, newest last.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class Dataset(Rows):
         self._manifests = manifests
         self._hidden = hidden_in(store, _manifests_in(store, job_files), self._decided)
         rows = {_key(row): (row, m) for m in manifests for row in m.records.values()}
-        # Where else a file may be, while a decision about it is carried out.
+        # Other paths where a file may be while a decision about it is carried out.
         self._moving: dict[tuple[str, str], list[Path]] = {}
         here = {row.file_id: key for key, (row, _) in rows.items()} if self._hidden else {}
         out = {*self._decided.excluded}
@@ -98,17 +98,17 @@ class Dataset(Rows):
 
         Args:
             path: the folder, or the URL of one in a bucket (extra `remote`).
-            version: the version that it must be, as its number, such as `1.2.0`, or as `write_lock` returned it. The
-                rows are compared, not the files.
+            version: the required version, by its number, such as `1.2.0`, or as `write_lock` returned it. Compares the
+                rows, not the files.
 
         Returns:
             The dataset; no file is read yet.
 
         Raises:
-            ConfigurationError: there is no dataset, or another version, a row names a file outside the folder or one
-                of another row, a file is a link, the manifest or job.json is larger than any that this package writes,
-                or an extra is missing.
-            InvalidArgumentError: `path` is neither a path nor the URL of a bucket, or `version` is none.
+            ConfigurationError: the folder has no dataset, or a different version; a row names a file outside the folder
+                or the file of another row; a file is a link; the manifest or job.json is larger than this package
+                writes; or an extra is missing.
+            InvalidArgumentError: `path` is neither a path nor the URL of a bucket, or `version` is not a version.
         """
         dataset = cls._read(store_at(path, "path"))
         for manifest in [*dataset._manifests, *dataset._hidden]:
@@ -132,11 +132,11 @@ class Dataset(Rows):
         Run it again, even with more datasets, to copy missing files. The sources stay unchanged.
 
         Args:
-            datasets: datasets or their folders. A dict gives each a label; in a list each keeps its own.
+            datasets: datasets or their folders. A dict gives each one a label; in a list, each keeps its own labels.
             dest: the folder or bucket; created if missing.
 
         Returns:
-            The merged dataset, which knows the jobs of all.
+            The merged dataset, with the jobs of all sources.
 
         Raises:
             ConfigurationError: a source is not a dataset, a file of it is missing or mismatched, their media cannot be
@@ -194,7 +194,8 @@ class Dataset(Rows):
 
     @classmethod
     def _of(cls, folder: Folder) -> Dataset:
-        """What a run has written. In a bucket another run may have written over its rows, and will add them again."""
+        """The dataset that a run has written. In a bucket, another run may have overwritten its rows; it adds them
+        again."""
         dataset = cls._read(store_at(folder.path, "path"))
         if len(dataset) < sum(len(manifest.records) for manifest in folder.manifests):
             dataset = cls(dataset._store, dataset._job_files, folder.manifests, dataset._decided)
@@ -219,7 +220,7 @@ class Dataset(Rows):
         return DatasetView(self, name, records, labels)
 
     def _set_columns(self, known: Mapping[str, Mapping[str, Any]]) -> None:
-        """Write columns of files, by their ids.
+        """Write columns of rows, by file id.
 
         Raises:
             ConfigurationError: another process is writing to the folder, or it cannot be written to.
@@ -234,7 +235,7 @@ class Dataset(Rows):
         self._open_again()
 
     def _by_folder(self) -> dict[str, list[Record]]:
-        """The rows by the folder of their manifest, relative to the dataset's; an excluded one is in none."""
+        """The rows that are not excluded, by the folder of their manifest, relative to the dataset's."""
         rows: dict[str, list[Record]] = {}
         for record in self.records:
             name = self._manifest_of[_key(record)].subfolder
@@ -257,19 +258,19 @@ class Dataset(Rows):
         reason: str | None = None,
         by: str | None = None,
     ) -> None:
-        """Say no to files. Their rows leave the manifest and their bytes go to `.excluded/`, so that no loader sees
-        them, and no run brings them back; `include` does.
+        """Exclude files: move their rows out of the manifest and their bytes to `.excluded/`, so that no loader sees
+        them and no run downloads them again. `include` restores them.
 
             dataset.exclude(record, reason="blurred", by="ana")
 
-        Decisions are lines of `decisions.jsonl`, which is only ever added to. Any number of processes may decide, even
-        while a run is writing to the folder: the run then moves the files when it ends. In a bucket, where nothing can
-        be locked, decide in one process at a time.
+        Decisions are appended to `decisions.jsonl`. Any number of processes may decide at the same time, even while a
+        run is writing to the folder: the run then moves the files when it ends. In a bucket, where nothing can be
+        locked, decide in one process at a time.
 
         Args:
             which: a row, a file's id, or an iterable of either.
-            reason: why, in words.
-            by: who says so.
+            reason: the reason, as text.
+            by: the person who decides.
 
         Raises:
             InvalidArgumentError: a file is not in this dataset, or an argument is not allowed. Nothing was changed.
@@ -278,12 +279,11 @@ class Dataset(Rows):
         self._decide("exclude", which, reason=reason, by=by)
 
     def include(self, which: Record | str | Iterable[Record | str], *, by: str | None = None) -> None:
-        """Take back that files are excluded; their rows and bytes return. On a file that is not excluded it changes
-        nothing.
+        """Include excluded files again: restore their rows and bytes. Files that are not excluded stay unchanged.
 
         Args:
             which: a row, a file's id, or an iterable of either.
-            by: who says so.
+            by: the person who decides.
 
         Raises:
             InvalidArgumentError: a file is not in this dataset, or an argument is not allowed. Nothing was changed.
@@ -292,11 +292,11 @@ class Dataset(Rows):
         self._decide("include", which, by=by)
 
     def accept(self, which: Record | str | Iterable[Record | str], *, by: str | None = None) -> None:
-        """Note that files were looked at, and kept. Nothing else changes: an excluded file stays excluded.
+        """Record that you have reviewed and accepted files. Nothing else changes: an excluded file stays excluded.
 
         Args:
             which: a row, a file's id, or an iterable of either.
-            by: who says so.
+            by: the person who decides.
 
         Raises:
             InvalidArgumentError: a file is not in this dataset, or an argument is not allowed. Nothing was changed.
@@ -312,13 +312,13 @@ class Dataset(Rows):
         reason: str | None = None,
         by: str | None = None,
     ) -> None:
-        """Give files another label, and move them to its folder. No run brings them back to the old one.
+        """Give files a different label, and move them to its folder. Runs do not move them back.
 
         Args:
             which: a row, a file's id, or an iterable of either.
             label: the label; it may be new to the dataset.
-            reason: why, in words.
-            by: who says so.
+            reason: the reason, as text.
+            by: the person who decides.
 
         Raises:
             InvalidArgumentError: the dataset has no labels, a file is not in it, or an argument is not allowed. Nothing
@@ -348,7 +348,7 @@ class Dataset(Rows):
         ids = ids_of(which)
         reason, by = check_words(reason, by)
         if self._unknown(ids):
-            self._open_again()  # a run may have brought them since
+            self._open_again()  # a run may have downloaded them meanwhile
         if unknown := self._unknown(ids):
             raise InvalidArgumentError(
                 f"{unknown[0]!r} is no file of this dataset, {self._name}; nothing was changed", field="which"
@@ -372,20 +372,20 @@ class Dataset(Rows):
     def review(
         self, *, port: int = 0, open_browser: bool = True, by: str | None = None
     ) -> tuple[Decision, ...]:
-        """Look at the files in a browser, and accept, exclude, or relabel them there (extra `serve`).
+        """Review the files in a browser: accept, exclude, or relabel them (extra `serve`).
 
             decided = dataset.review(by="ana")
 
-        The page is on this machine alone: it needs no account and no network. Its address is printed. The call returns
-        when somebody clicks Done, closes the tab, or presses Ctrl-C.
+        The page runs only on this machine, without an account or a network. Its address is printed. The call returns
+        when you click Done, close the tab, or press Ctrl-C.
 
         Args:
             port: 0 to 65535; 0 uses any free port.
             open_browser: whether to open the page in a browser.
-            by: who decides, for `decisions`.
+            by: the person who decides, for `decisions`.
 
         Returns:
-            What was decided, newest last.
+            The decisions of this review, newest last.
 
         Raises:
             ConfigurationError: the extra is not installed, or the port is in use.
@@ -420,44 +420,46 @@ class Dataset(Rows):
         splits: Mapping[str, float] | None = None,
         overwrite: bool = False,
     ) -> Card:
-        """Write the papers of the dataset: a dataset card, README.md, as Hugging Face shows it, and Croissant 1.1
-        metadata with its RAI extension, croissant.json, which mlcroissant loads, pictures included.
+        """Write a dataset card for Hugging Face, README.md, and Croissant 1.1 metadata with the RAI extension,
+        croissant.json, which mlcroissant loads, including the pictures.
 
             card = dataset.write_card(license="CC-BY-4.0", creator="Example Lab")
             print(card.missing)
 
-        Both show what the folder knows, in the same numbers: the jobs with their dates and prices, the ratings, the
-        counts, the labels, and the number of workers. What only a person knows is named in `missing` until you say it.
-        The folder remembers what you have said, in `card.json`: the next call may leave it out.
+        Both contain the same facts from the folder: the jobs with their dates and prices, the ratings, the counts, the
+        labels, and the number of workers. `missing` names the facts that only a person can state, until you state them.
+        The folder remembers your statements in `card.json`, so you can leave them out in the next call.
 
-        The card keeps a hash of all rows and prices, so `verify` finds any change of them; after a run that adds
+        The card contains a hash of all rows and prices, so `verify` finds any change of them. After a run that adds
         files, write the card again.
 
         Args:
-            license: the license of the files: an id of the SPDX list, such as `CC-BY-4.0`, or a name of your own.
-            creator: who made the dataset: the name of an organization, or a dict with `name` and, if you like, `type`
-                (`Organization` or `Person`), `url`, and `email`.
+            license: the license of the files: an SPDX id, such as `CC-BY-4.0`, or your own name for it.
+            creator: the creator of the dataset: the name of an organization, or a dict with `name` and optionally
+                `type` (`Organization` or `Person`), `url`, and `email`.
             url: the https URL of the dataset's page.
-            name: what the dataset is called; the folder's name by default.
-            data_limitations: what the data should not be used for, and why. This and the following texts have at most
-                10,000 characters each; several go into a list.
-            data_biases: which biases are known.
-            personal_sensitive_information: which personal or sensitive attributes the files show.
-            data_use_cases: what the data is for, and what it was validated for.
-            data_social_impact: how its use may affect people.
-            data_release_maintenance_plan: who updates it, and how withdrawn files leave it. Never in `missing`.
-            has_synthetic_data: whether any of it was made by a machine.
-            splits: the share of each split of the metadata, as for `split`; by default train=0.8 and test=0.2. They are
-                those of `split` with seed 0, in `splits.jsonl`. Rows with a column `split` of your own keep theirs.
+            name: the name of the dataset; the folder's name by default.
+            data_limitations: uses that the data is unsuitable for, and why. This and the following arguments take a
+                text of at most 10,000 characters, or a list of such texts.
+            data_biases: known biases.
+            personal_sensitive_information: personal or sensitive attributes that the files show.
+            data_use_cases: intended uses of the data, and those that it was validated for.
+            data_social_impact: how the use of the data may affect people.
+            data_release_maintenance_plan: who updates the dataset, and how withdrawn files are removed. Never in
+                `missing`.
+            has_synthetic_data: whether a machine made any of the data.
+            splits: the share of each split in the metadata, as for `split`; by default train=0.8 and test=0.2. The
+                splits are those of `split` with seed 0, in `splits.jsonl`. If rows have your own column `split`, it
+                decides instead.
             overwrite: whether to replace a README.md or croissant.json that another program or a person wrote or
                 edited.
 
         Returns:
-            Where the card and the metadata are, and what is missing.
+            The paths of the card and the metadata, and the names of the missing statements.
 
         Raises:
-            ConfigurationError: there is a README.md or croissant.json that is not ours or was edited, card.json is
-                damaged, or one cannot be written.
+            ConfigurationError: a README.md or croissant.json exists that is not ours or was edited, card.json is
+                damaged, or a file cannot be written.
             InvalidArgumentError: an argument is not allowed.
         """
         from ._papers import write_papers
@@ -479,17 +481,18 @@ class Dataset(Rows):
         return write_papers(self, given, overwrite=overwrite)
 
     def write_lock(self) -> Version:
-        """Write `dataset.lock`, which has a hash for each row, and say which version of the dataset this is. It trusts
-        the manifest: `verify` compares the files with it.
+        """Write `dataset.lock`, with a hash for each row, and return the version of the dataset. Trusts the manifest:
+        `verify` compares the files with it.
 
-        Rows that are unchanged keep their version. Else MAJOR grows if rows were changed or removed, MINOR if rows or
-        columns were added, PATCH if the same rows are arranged anew. The first version is 1.0.0.
+        Unchanged rows keep their version. Otherwise MAJOR increases if rows were changed or removed, MINOR if rows or
+        columns were added, PATCH if the same rows are arranged differently. The first version is 1.0.0.
 
         Returns:
             The version.
 
         Raises:
-            ConfigurationError: dataset.lock is damaged or of a newer version of this package, or cannot be written.
+            ConfigurationError: dataset.lock is damaged, was written by a newer version of this package, or cannot be
+                written.
         """
         from ._versions import write_lock
 
@@ -499,20 +502,21 @@ class Dataset(Rows):
     def diff(
         a: Dataset | Version | str | os.PathLike[str], b: Dataset | Version | str | os.PathLike[str]
     ) -> Diff:
-        """Compare two versions by their rows; no file is read.
+        """Compare two versions by their rows, without reading the files.
 
             print(Dataset.diff("signs-v1/dataset.lock", "signs").added)
 
         Args:
-            a: the older one: a dataset, its folder, a version, or a dataset.lock file. Both may be in a bucket.
-            b: the newer one.
+            a: the older version: a dataset, its folder, a `Version`, or a dataset.lock file. Both may be in a bucket.
+            b: the newer version.
 
         Returns:
-            What differs, by the ids of the files.
+            The differences, by file id.
 
         Raises:
-            ConfigurationError: there is no dataset, or a lock is damaged.
-            InvalidArgumentError: one is none of these, or a version that only a later one's `parent` remembers.
+            ConfigurationError: a folder has no dataset, or a lock is damaged.
+            InvalidArgumentError: an argument is none of these, or is a version from the `parent` of a later one, which
+                does not have its rows.
         """
         from ._versions import diff, lock_at
 
@@ -533,20 +537,20 @@ class Dataset(Rows):
 
     @property
     def _name(self) -> str:
-        """What the folder is called, without the way to it; the root of a bucket has no other name."""
+        """The folder's name without its path, for messages and notebooks."""
         return self.path.name or str(self.path)
 
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:  # noqa: ARG002 # IPython calls it with both
-        """The plain text that a notebook keeps beside the gallery: without the way to the folder."""
+        """The plain text that a notebook stores with the gallery, without the folder's path."""
         printer.text(self._described(self._name))
 
     def verify(self) -> Verification:
-        """Read every file, those that are excluded too, and compare it with the manifest; compare the manifest with
-        the job.
+        """Read every file, including excluded ones, and compare it with the manifest; compare the manifest with the
+        job.
 
         Returns:
-            What is mismatched, missing or extra, by name relative to the folder, and how many approved files have no
-            row; truthy if all is well.
+            The mismatched, missing, and extra files, by name relative to the folder, and the number of approved files
+            without a row; truthy if everything matches.
 
         Raises:
             ConfigurationError: a file cannot be read.
@@ -563,7 +567,7 @@ class Dataset(Rows):
                 row for row in manifest.records.values() if self._manifest_of.get(_key(row)) is manifest
             ]
             paths = [self.path_of(record) for record in records]
-            # hashlib lets other threads run, so several are read at once.
+            # hashlib lets other threads run, so threads read several files at once.
             with ThreadPoolExecutor(max_workers=self._store.readers) as pool:
                 for path, state in zip(paths, pool.map(self._state_of, paths, records), strict=True):
                     if state != "ok":
@@ -594,7 +598,7 @@ class Dataset(Rows):
         return max((int_or_none(job.files_approved) or 0) - len(self._rows_of(job)) - repeated, 0)
 
     def _rows_of(self, job: Job) -> list[Record]:
-        """The rows of a job, those of excluded files too; one that names no job is of the only one."""
+        """The rows of a job, including excluded ones. A row without a job belongs to the only job."""
         return [
             row
             for row in (*self.records, *self.excluded)
@@ -608,8 +612,8 @@ class Dataset(Rows):
         concurrency: int = 32,
         on_progress: Callable[[Progress], object] | None = None,
     ) -> Verification:
-        """Download the files that are missing, mismatched or without a row, and no others. A file and its row stay
-        until their successors are in place.
+        """Download only files that are missing, mismatched, or without a row. A file and its row stay until their
+        replacements are in place.
 
         Args:
             client: a client whose key may read the job.
@@ -617,14 +621,14 @@ class Dataset(Rows):
             on_progress: called with a `Progress` as files come in.
 
         Returns:
-            What is true afterwards.
+            The result of `verify` after the repair.
 
         Raises:
             DownloadError: some files could not be downloaded. The others are repaired, and another `repair` tries
                 these again.
             ConfigurationError: the folder does not record its job.
             InvalidArgumentError: `client` is not a FirstHandClient; with an AsyncFirstHandClient, use `arepair`.
-            FirstHandApiError: the service answered with an error.
+            FirstHandApiError: the service responded with an error.
         """
         _check_client(
             client, "FirstHandClient", "with an AsyncFirstHandClient, use await dataset.arepair(client)"
@@ -662,14 +666,14 @@ class Dataset(Rows):
             on_progress: called with a `Progress` as files come in; a coroutine function is awaited.
 
         Returns:
-            What is true afterwards.
+            The result of `verify` after the repair.
 
         Raises:
             DownloadError: some files could not be downloaded. The others are repaired, and another `arepair` tries
                 these again.
             ConfigurationError: the folder does not record its job.
             InvalidArgumentError: `client` is not an AsyncFirstHandClient; with a FirstHandClient, use `repair`.
-            FirstHandApiError: the service answered with an error.
+            FirstHandApiError: the service responded with an error.
         """
         from anyio.to_thread import run_sync
 
@@ -692,7 +696,7 @@ class Dataset(Rows):
         return state
 
     def reconcile(self, client: FirstHandClient) -> Reconciliation:
-        """Remove the files that the service has withdrawn, with their rows. No run brings them back.
+        """Remove the files that the service has withdrawn, with their rows. Runs do not download them again.
 
         A file is withdrawn if the list of its job no longer shows it, and the job counts fewer approved files than
         before. Rows of splits and tables that you made earlier still name it.
@@ -701,7 +705,7 @@ class Dataset(Rows):
             client: a client whose key may read the jobs.
 
         Returns:
-            What was removed, and the exports that contain it.
+            The removed files, and the exports that contain them.
 
         Raises:
             ConfigurationError: the folder records no job, another process is writing to it, or a file cannot be
@@ -730,7 +734,7 @@ class Dataset(Rows):
             client: a client whose key may read the jobs.
 
         Returns:
-            What was removed, and the exports that contain it.
+            The removed files, and the exports that contain them.
 
         Raises:
             ConfigurationError: the folder records no job, another process is writing to it, or a file cannot be
@@ -763,8 +767,8 @@ class Dataset(Rows):
             )
 
     def _to_repair(self, state: Verification) -> list[tuple[str, str | None, frozenset[str], int]]:
-        """For each job what is to be downloaded: its id, its label, the ids of its files that are mismatched or
-        missing, and how many have no row."""
+        """For each job with files to download: its id, its label, the ids of its mismatched and missing files, and the
+        number of files without a row."""
         names = {*state.mismatched, *state.missing}
         labels = {each.job_id: each.label for each in self._job_files}
         return [
@@ -797,9 +801,9 @@ class DatasetView(Rows):
     """Some rows of a dataset, such as those of a split or a filter. Files stay where they are.
 
     Attributes:
-        name: what it is called, such as `train`.
-        dataset: the dataset that the rows are of.
-        records: its rows, in the order of the dataset's.
+        name: the name of the view, such as `train`.
+        dataset: the dataset that the rows belong to.
+        records: the rows, in the order of the dataset.
     """
 
     def __init__(
@@ -821,16 +825,16 @@ class DatasetView(Rows):
         return DatasetView(self.dataset, name, records, labels)
 
     def _all_labels(self) -> list[str]:
-        # All splits number the labels in one way.
+        # All splits number the labels in the same way.
         return self.labels if self._classes is None else self._classes
 
     def copy_to(self, dest: str | os.PathLike[str]) -> Dataset:
-        """Copy the rows of this view with their files, each verified, into a folder of their own.
+        """Copy the rows of this view, with their verified files, into a new dataset.
 
             dataset.filter(lambda record: record.ai_star_rating == 5).copy_to("best/")
 
-        It knows the jobs, and what was decided about the files; excluded files stay behind. Its `verify` and `repair`
-        see to its own rows alone. Run it again to copy missing files.
+        The copy has the jobs and the decisions about the files, without the excluded files. Its `verify` and `repair`
+        handle only its own rows. Run it again to copy missing files.
 
         Args:
             dest: the folder or bucket; created if missing.
@@ -861,7 +865,7 @@ def _check_client(client: object, kind: str, way_out: str) -> None:
 
 
 def _key(record: Record) -> tuple[str, str]:
-    """What distinguishes rows. A file that changed its type between two runs has a row among each kind."""
+    """The key of a row. A file whose type changed between two runs has a row for each kind of media."""
     return record.file_id, record.file_name
 
 

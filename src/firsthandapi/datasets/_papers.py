@@ -1,4 +1,5 @@
-"""The papers of a folder, README.md and croissant.json: written, and compared with what is there now."""
+"""The card and the Croissant metadata of a folder: write README.md and croissant.json, and compare them with the
+folder."""
 # A part of Dataset:
 # pyright: reportPrivateUsage=false
 
@@ -43,19 +44,19 @@ if TYPE_CHECKING:
     from ._store import Store
 
 
-# Those of `Dataset.split`.
+# The default shares.
 _SPLITS = {"train": 0.8, "test": 0.2}
 
 
 @dataclass(frozen=True)
 class Card:
-    """What `Dataset.write_card` wrote. It is an `os.PathLike`: `open(card)` opens README.md.
+    """The result of `Dataset.write_card`. It is an `os.PathLike`: `open(card)` opens README.md.
 
     Attributes:
         path: the dataset card, README.md.
         croissant: the Croissant metadata, croissant.json.
-        missing: what only a person knows and nobody has said yet, by its name in the Croissant metadata, such as
-            `license` or `rai:dataLimitations`. Pass it to `write_card`.
+        missing: the statements that only a person can make and that are missing, by their names in the Croissant
+            metadata, such as `license` or `rai:dataLimitations`. Pass them to `write_card`.
     """
 
     path: Path
@@ -67,10 +68,10 @@ class Card:
 
 
 def write_papers(dataset: Dataset, given: Mapping[str, object], *, overwrite: bool) -> Card:
-    """Write both, and what `given` says beside them.
+    """Write both files, and the statements of `given` to `card.json`.
 
     Raises:
-        ConfigurationError: one is not ours, was edited, or cannot be written.
+        ConfigurationError: a file is not ours, was edited, or cannot be written.
         InvalidArgumentError: a value of `given` is not allowed.
     """
     store = dataset._store
@@ -100,19 +101,19 @@ def write_papers(dataset: Dataset, given: Mapping[str, object], *, overwrite: bo
     if splits:
         store.replace(dataset.path / SPLITS_FILE, splits)
     metadata = croissant_of(facts, hashlib.sha256(splits).hexdigest() if splits else None)
-    # The card last: it knows the other's hash.
+    # The card last, because it contains the hash of the metadata.
     store.replace(croissant, metadata)
     store.replace(card, card_of(facts, metadata))
     return Card(card, croissant, missing_of(facts))
 
 
 def altered_in(dataset: Dataset) -> tuple[str, ...]:
-    """What is not as the card says, if there is a card of ours."""
+    """The parts of the folder that have changed since our card was written, if it has one."""
     _, marker = _card_at(dataset._store, dataset.path / CARD)
     if marker is None:
         return ()
     rows = _rows_of(dataset)
-    # What a row gains is no change of what an earlier card says.
+    # Columns that rows gain do not make an earlier card wrong.
     same = marker.rows in (hash_of_rows(rows), hash_of_rows(rows, old=True))
     altered = [] if same else [MANIFEST]
     altered += ["prices"] if marker.prices != hash_of_prices(dataset.jobs) else []
@@ -120,7 +121,7 @@ def altered_in(dataset: Dataset) -> tuple[str, ...]:
 
 
 def _check_ours(store: Store, card: Path, croissant: Path) -> None:
-    """Make sure that nobody else's papers are overwritten."""
+    """Make sure not to overwrite files that we did not write."""
     content, marker = _card_at(store, card)
     for path, ours in (
         (card, content is not None and is_unchanged(content)),

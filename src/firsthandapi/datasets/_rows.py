@@ -39,21 +39,21 @@ class Rows(Displayed):
     _store: Store
 
     def path_of(self, record: Record) -> Path:
-        """Where the file of a row is.
+        """The path of a row's file.
 
         Args:
             record: a row of this dataset.
 
         Returns:
-            Its path; in a bucket a `upath.UPath`, which opens and reads as a `Path` does.
+            The path; in a bucket a `upath.UPath`, which opens and reads like a `Path`.
 
         Raises:
-            InvalidArgumentError: it is a row of another dataset.
+            InvalidArgumentError: the row belongs to another dataset.
         """
         raise NotImplementedError
 
     def _kinds(self) -> set[Kind | None]:
-        """What kinds of media the dataset contains or may come to contain; None for files of no kind."""
+        """The kinds of media that the dataset contains or may contain later; None for other files."""
         raise NotImplementedError
 
     def _all_labels(self) -> list[str]:
@@ -120,7 +120,7 @@ class Rows(Displayed):
         raise NotImplementedError
 
     def _dataset(self) -> Dataset:
-        """The dataset that the rows are of."""
+        """The dataset that the rows belong to."""
         raise NotImplementedError
 
     def split(
@@ -132,23 +132,23 @@ class Rows(Displayed):
         near: int | bool | None = None,
         **more: float,
     ) -> Splits:
-        """Split the rows so that nothing leaks: no worker and no duplicate is in two splits.
+        """Split the rows without leaks: no worker and no duplicate is in two splits.
 
             parts = dataset.split(train=0.8, test=0.2)
             parts["train"].to_huggingface()
             parts.copy_to("signs-split/")  # train/<label>/…, test/<label>/…
 
         The hash of the worker's id chooses the split, so the same rows give the same splits on every machine, and
-        rows that come later move no row. The shares are of workers, and those of rows come close where there are many.
-        A row whose duplicate by another worker came earlier, and is in a different split, is in no split.
+        later rows never move earlier ones. The shares apply to workers; with many workers, the shares of rows are
+        similar. If an earlier duplicate of a row, by another worker, is in a different split, the row is in no split.
 
         Rows without a `worker_id` count as one worker per submission.
 
         Args:
             train: the share of the training split, 0 to 1.
             test: the share of the test split, 0 to 1.
-            seed: any int; another one gives other splits.
-            near: what counts as a duplicate, as for `duplicates`.
+            seed: any int; a different seed gives different splits.
+            near: which files count as duplicates, as for `duplicates`.
             **more: the shares of further splits, such as `validation=0.1`. All shares add up to 1.
 
         Returns:
@@ -192,7 +192,7 @@ class Rows(Displayed):
         return groups(self.records, [*same_bytes(self.records), *self._near_pairs(near)])
 
     def _near_pairs(self, near: int | bool | None) -> list[tuple[int, int]]:
-        """All pairs of near duplicates, by position in `records`; none where only the same bytes count."""
+        """All pairs of near duplicates, by position in `records`; none if only the same bytes count."""
         bits = check_near(near)
         if bits is None:
             return []
@@ -201,8 +201,8 @@ class Rows(Displayed):
         return near_pairs(self._store, self.records, [self.path_of(record) for record in self.records], bits)
 
     def to_pandas(self) -> pd.DataFrame:
-        """The manifest as a table: its columns, then your own, and `path`, where the file is. For audio and video, the
-        column `text` is what is said.
+        """The manifest as a table: its columns, then your own, and `path`, the path of the file. For audio and video,
+        the column `text` is the transcript.
 
         Raises:
             ConfigurationError: pandas is not installed (extra `pandas`).
@@ -210,7 +210,7 @@ class Rows(Displayed):
         return self._table(own=True)
 
     def _table(self, *, own: bool) -> pd.DataFrame:
-        """The manifest as a table; `own`: with the columns of the user, whose values win over ours of that name."""
+        """The manifest as a table; with `own`, the user's columns as well, which replace ours of the same name."""
         try:
             import pandas as pd
         except ImportError:
@@ -241,14 +241,14 @@ class Rows(Displayed):
     def to_parquet(self, path: str | os.PathLike[str]) -> Path:
         """Write the manifest as a Parquet file, in one step.
 
-        The types of its columns are the same whatever the rows hold, so the files of several jobs of a kind are
-        read together. Your own columns are therefore left out.
+        The types of its columns do not depend on the rows, so you can read the files of several jobs with the same
+        kind of media together. For this reason, your own columns are left out.
 
         Args:
-            path: where to: a file's name, or a URL in a bucket (extra `remote`).
+            path: the path of the file, or a URL in a bucket (extra `remote`).
 
         Returns:
-            Where it is.
+            The path of the file.
 
         Raises:
             ConfigurationError: pandas or pyarrow is not installed (extra `pandas`), or the file cannot be written.
@@ -266,7 +266,7 @@ class Rows(Displayed):
             raise ConfigurationError(
                 "to_parquet needs an extra: pip install 'firsthandapi[pandas]'"
             ) from None
-        except ValueError as error:  # pyarrow's own are; a stranger's manifest may hold what Parquet cannot
+        except ValueError as error:  # including those of pyarrow, for a value that Parquet cannot represent
             raise ConfigurationError(f"{store.root} cannot be written: {type(error).__name__}") from None
         store.replace(store.root, content.getvalue())
         note_export(self._store, str(store.root.absolute()), self.records)
@@ -279,29 +279,29 @@ class Rows(Displayed):
             rows[0]["image"].show()
             rows.filter(lambda row: row["ai_star_rating"] >= 4).push_to_hub("me/signs")
 
-        The first column is called as its kind, `image`, `audio` or `video`, and decodes when it is read: images
-        by Pillow, audio and video by torchcodec, which you install for that. Without it, start with
-        `rows = rows.cast_column("audio", datasets.Audio(decode=False))`: path and bytes come unchanged.
-        `label` is a `ClassLabel` if the dataset has labels; a row without one is None.
-        For audio and video, `text` is what is said in the file. `annotations` is a column of structs; `rows.flatten()`,
-        of undecoded media, makes a column of each of its keys. Apart from `label`, the types are the same whatever the
-        rows hold, so datasets of several jobs of a kind concatenate; `merge` those with labels instead.
+        The first column is named after the kind of media, `image`, `audio`, or `video`, and is decoded when you read
+        it: images by Pillow, audio and video by torchcodec, which you install separately. Without torchcodec, start
+        with `rows = rows.cast_column("audio", datasets.Audio(decode=False))` to get the path and the bytes unchanged.
+        `label` is a `ClassLabel` if the dataset has labels, and None in a row without one. For audio and video, `text`
+        is the transcript. `annotations` is a column of structs; with undecoded media, `rows.flatten()` makes a column
+        of each of its keys. Except for `label`, the types do not depend on the rows, so you can concatenate datasets
+        of several jobs with the same kind of media; `merge` those with labels instead.
 
-        No file is read or copied here: rows refer to the files where they are. The result's `save_to_disk` and
-        `push_to_hub` take the bytes in, of videos from `datasets` 4.6 on; its `to_parquet` writes paths alone.
-        Files in a bucket are named by their URL, and read with the credentials that the environment gives.
+        This method reads and copies no file: rows refer to the files. The result's `save_to_disk` and `push_to_hub`
+        include the bytes, those of videos with `datasets` 4.6 or later; its `to_parquet` writes only paths. Files in a
+        bucket are named by their URL, and read with the credentials of the environment.
 
         Args:
-            kind: which media to take, `image`, `audio` or `video`. May be left out if the job takes only one
-                kind; of a job of several, each makes a dataset of its own, since their columns differ.
+            kind: the kind of media, `image`, `audio`, or `video`. Required if the job accepts several kinds: each needs
+                its own dataset, because their columns differ.
 
         Returns:
             A row for each file of that kind, in the order of `records`.
 
         Raises:
-            InvalidArgumentError: `kind` is needed, or there is no such kind here.
-            ConfigurationError: `datasets` is not installed (extra `huggingface`), a file is missing, or the
-                manifest holds what no table can.
+            InvalidArgumentError: `kind` is required, or the dataset does not have this kind.
+            ConfigurationError: `datasets` is not installed (extra `huggingface`), a file is missing, or a table cannot
+                represent a value of the manifest.
         """
         from ._huggingface import rows_with_media
 

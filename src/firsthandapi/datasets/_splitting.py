@@ -1,4 +1,4 @@
-"""The splits of a dataset as folders that loaders read."""
+"""The splits of a dataset as folders that loaders can read."""
 # A part of Dataset:
 # pyright: reportPrivateUsage=false
 
@@ -23,27 +23,27 @@ class Splits(dict[str, "DatasetView"]):
     """The splits of a dataset: a view for each, by name."""
 
     def copy_to(self, dest: str | os.PathLike[str]) -> Path:
-        """Copy the files of each split, verified, into a folder of its own, as loaders read them: `train/<label>/…`,
-        `test/<label>/…`, or without labels `train/…`, `test/…`.
+        """Copy the verified files of each split into its own folder, as loaders expect them: `train/<label>/…` and
+        `test/<label>/…`, or without labels `train/…` and `test/…`.
 
-        The folder is no dataset: it has no manifest. Run it again to copy missing files.
+        The folder has no manifest, so it is not a dataset. Run it again to copy missing files.
 
         Args:
             dest: the folder or bucket; created if missing.
 
         Returns:
-            Where it is.
+            The path of the folder.
 
         Raises:
-            ConfigurationError: a file is missing or mismatched, or `dest` cannot be written to, or contains files that
-                are not of the split whose folder they are in: they would leak.
+            ConfigurationError: a file is missing or mismatched, or `dest` cannot be written to, or a folder of a split
+                contains other files, which would leak.
             InvalidArgumentError: `dest` is neither a path nor the URL of a bucket, or is a dataset.
         """
         return _copied(self, dest)
 
 
 def _copied(splits: Splits, dest: str | os.PathLike[str]) -> Path:
-    """Copy the files of each split into a folder of its name, and in it of its label."""
+    """Copy the files of each split into the folder of its name, with a subfolder for each label."""
     store = store_at(dest, "dest")
     root, writer = store.root, store.writer()
     if any(store.exists(root / name) for name in (MANIFEST, JOB_FILE, JOBS)):
