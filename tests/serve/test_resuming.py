@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
@@ -192,8 +193,8 @@ def test_an_upload_is_its_owners(server: Server) -> None:
         ({"filetype": "image/png"}, 9, 415, "takes JPEG"),
         ({}, (50 << 20) + 1, 413, "at most 50 MB"),
         ({}, 0, 400, "empty"),
-        ({"job_id": "job_0"}, 9, 404, "no such page"),
-        ({"retry": "sub_0"}, 9, 404, "no such page"),
+        ({"job_id": "job_0"}, 9, 404, "does not exist"),
+        ({"retry": "sub_0"}, 9, 404, "does not exist"),
         ({"group": "a", "group_size": "2"}, 9, 400, "1 to 1"),
     ],
 )
@@ -333,6 +334,22 @@ def test_silence_is_bounded_not_the_whole(server: Server, monkeypatch: pytest.Mo
     half = offset(phone, path)
     assert half == len(JPEG) // 2
     assert append(phone, path, JPEG[half:], half).status == 204
+
+
+def test_a_trickle_is_ended(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever sends a byte now and then holds a connection no longer than whoever sends none."""
+    monkeypatch.setattr(resuming, "IDLE_SECONDS", 0.3)
+    phone = server.phone(job := server.job())
+    path = begun(phone, job.id, 1000)
+    with stalled(phone, path, JPEG[:1000]) as slow:
+        slow.settimeout(0.02)
+        for byte in JPEG[500:999]:  # ten seconds
+            slow.sendall(bytes([byte]))
+            with contextlib.suppress(TimeoutError):
+                assert b" 408 " in slow.recv(1000)
+                break
+        else:
+            pytest.fail("the connection is still there")
 
 
 def test_two_pieces_at_once(server: Server) -> None:

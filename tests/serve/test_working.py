@@ -547,6 +547,18 @@ def test_uploads_are_limited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         assert (answer.status, "Too many uploads" in answer.words) == (429, True)
 
 
+def test_a_full_house_turns_nobody_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """More people than the server reads at a time wait for each other, and all of them are taken."""
+    monkeypatch.setattr(working, "_SPARE_BYTES", 0)
+    monkeypatch.setattr(working, "_MOST_UPLOADS", 1)
+    with served(tmp_path) as server:
+        job = server.job(files_needed=8)
+        phones = [server.phone(job) for _ in range(8)]
+        with ThreadPoolExecutor(8) as pool:
+            answers = [*pool.map(Phone.shot, phones)]
+    assert [answer.status for answer in answers] == [200] * 8
+
+
 def test_a_failure_in_the_middle_leaves_nothing(server: Server) -> None:
     """When the rules fail after a file was stored, the file goes, and the worker reads that it did not work."""
     job = server.job()

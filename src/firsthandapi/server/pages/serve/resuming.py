@@ -38,8 +38,8 @@ from .uploads import SentFile
 from .working import UnwelcomeError, Working, device_of
 
 VERSION = "1.0.0"
-# How long a connection may send nothing.
-IDLE_SECONDS = 60.0
+# In each span of this many seconds, so many bytes must come.
+IDLE_SECONDS, LEAST_BYTES = 60.0, 16 << 10
 _OFFERED = {
     "tus-version": VERSION,
     "tus-extension": "creation",
@@ -219,6 +219,7 @@ class Resuming:
             before.reschedule(loop.time())  # of a connection that was lost, which nobody has told the server
         limit = asyncio.timeout(IDLE_SECONDS)
         self._open[part.id] = limit
+        counted = offset
         try:
             async with limit:
                 with self._bytes(part).open("ab") as file:
@@ -231,6 +232,8 @@ class Resuming:
                         offset, start = offset + len(chunk), offset
                         if chunk:
                             part.at = self._world.clock.now()
+                        if offset >= counted + LEAST_BYTES:
+                            counted = offset
                             limit.reschedule(loop.time() + IDLE_SECONDS)
                         if start < min(_HEAD, part.length) <= offset:
                             self._check_head(part)
@@ -248,7 +251,9 @@ class Resuming:
         finally:
             if self._open.get(part.id) is limit:
                 del self._open[part.id]
-        raise PageError(408, "Nothing has come for a while, or the upload goes on in another connection.")
+        raise PageError(
+            408, "Almost nothing has come for a while, or the upload goes on in another connection."
+        )
 
     async def _next(self, request: Request, part: Part, offset: int) -> tuple[bytes, bool]:
         """The next bytes, and whether they are the last ones."""

@@ -36,7 +36,7 @@ from .speaking import Words, said
 from .uploads import Sent, SentFile
 
 _UPLOAD_ID = re.compile(r"[0-9a-f]{32}")
-# Maximum number of simultaneous uploads: of all workers, and of one worker.
+# Simultaneous uploads by forms: of all workers, where the others wait, and of one worker, who is refused.
 _MOST_UPLOADS, _MOST_OF_ONE = 40, 4
 _MOST_READ = 128 * 1024 * 1024  # maximum size of a file to read Content Credentials from
 _SPARE_BYTES = 1 << 30  # of the disk that must stay free
@@ -87,6 +87,7 @@ class Working:
         self._world = reception.world
         self._secret = reception.access.secret("workers")
         self._uploads: list[str] = []  # the worker of each upload in progress
+        self._places = asyncio.Semaphore(_MOST_UPLOADS)  # the others wait for one
 
     def routes(self) -> Iterable[Route]:
         """The routes of the pages."""
@@ -177,13 +178,14 @@ class Working:
         with self._world.lock:
             job = self._job(request)
         worker = self.worker(request)
-        if len(self._uploads) >= _MOST_UPLOADS or self._uploads.count(worker) >= _MOST_OF_ONE:
+        if self._uploads.count(worker) >= _MOST_OF_ONE:
             raise PageError(
                 429, "Too many uploads at the same time: wait a little, and try again.", "Too fast"
             )
         self._uploads.append(worker)
         try:
-            return await self._receive(request, job, worker)
+            async with self._places:
+                return await self._receive(request, job, worker)
         finally:
             self._uploads.remove(worker)
 
